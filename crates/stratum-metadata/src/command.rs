@@ -1,0 +1,146 @@
+//! Commands: every mutation of the state, as data.
+//!
+//! A command carries everything that `apply` needs (times, ids and random values were chosen before it was
+//! proposed) and is journaled before it is applied. The body of a small object or part rides in the same journal
+//! entry; the record then says [`stratum_storage::blob::Place::ThisEntry`].
+
+use crate::record::{BucketId, BucketRecord, ETag, ObjectRecord, Owner, PartRecord, UploadId, UploadRecord};
+use serde::{Deserialize, Serialize};
+use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob::{BlobRef, PackedAt};
+use stratum_storage::volume::VolumeEvent;
+
+/// What must hold of the current object for a write to go on, evaluated atomically with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteCondition {
+    pub if_match: Option<Match>,
+    pub if_none_match: Option<Match>,
+    /// `x-amz-if-match-last-modified-time` on DeleteObject: whole seconds since the epoch.
+    pub if_modified_at: Option<u64>,
+    /// `x-amz-if-match-size` on DeleteObject.
+    pub if_size: Option<u64>,
+}
+
+/// `*`, or any of these ETags (without quotes).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Match {
+    Any,
+    ETags(Vec<String>),
+}
+
+/// A part that CompleteMultipartUpload names, as the proposer read it: `apply` refuses if it has changed since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletedPart {
+    pub number: u16,
+    pub size: u64,
+    pub md5: [u8; 16],
+}
+
+/// One body that moved, as an entry of a [`Command::Relocate`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    pub owner: Owner,
+    /// Applied only if the owner still holds exactly this.
+    pub from: BlobRef,
+    pub to: BlobRef,
+}
+
+/// A mutation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    CreateBucket(BucketRecord),
+    DeleteBucket {
+        bucket: BucketId,
+    },
+    PutObject {
+        bucket: BucketId,
+        key: Vec<u8>,
+        record: ObjectRecord,
+        condition: WriteCondition,
+    },
+    DeleteObject {
+        bucket: BucketId,
+        key: Vec<u8>,
+        condition: WriteCondition,
+    },
+    CreateUpload {
+        upload: UploadId,
+        record: UploadRecord,
+        expires: UnixMillis,
+    },
+    PutPart {
+        bucket: BucketId,
+        upload: UploadId,
+        part: PartRecord,
+    },
+    /// The proposer read the upload and its parts, checked the client's list against them and computed `record`
+    /// (ETag, size, checksum; its body names the upload and the parts). `apply` evaluates the condition and
+    /// refuses with `UploadChanged` if a named part is no longer the one that was read.
+    CompleteUpload {
+        bucket: BucketId,
+        key: Vec<u8>,
+        upload: UploadId,
+        parts: Vec<CompletedPart>,
+        record: ObjectRecord,
+        condition: WriteCondition,
+        /// How long a repeated Complete is answered as the first was.
+        remember_until: UnixMillis,
+    },
+    AbortUpload {
+        bucket: BucketId,
+        key: Vec<u8>,
+        upload: UploadId,
+    },
+    /// Removes up to a bounded number of parts of dropped uploads, and expired uploads and completions.
+    Sweep {
+        now: UnixMillis,
+    },
+    /// Bodies that were copied elsewhere, as one packed stripe (`stripe` is then its place) or one by one.
+    Relocate {
+        stripe: Option<PackedAt>,
+        moves: Vec<Move>,
+    },
+    Volume(VolumeEvent),
+}
+
+/// What `apply` answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// CreateBucket: the bucket as it now is.
+    Bucket(BucketRecord),
+    /// PutObject and CompleteUpload: what now stands under the key.
+    Object(Box<ObjectRecord>),
+    /// PutPart.
+    Part {
+        etag: ETag,
+    },
+    /// DeleteObject: whether there was one.
+    Deleted {
+        existed: bool,
+    },
+    /// Relocate: how many of the moves were applied. Sweep: how many records went, 0 when nothing was left.
+    Count(u64),
+    Refused(Refusal),
+}
+
+/// A mutation that the state did not allow; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    NoSuchBucket,
+    /// CreateBucket: the name is taken by this owner.
+    BucketExists {
+        owner: String,
+    },
+    BucketNotEmpty,
+    /// `If-Match` on a key that holds nothing.
+    NoSuchKey,
+    PreconditionFailed,
+    NoSuchUpload,
+    /// A part is no longer what the proposer of CompleteUpload read: read again and propose again.
+    UploadChanged,
+    /// The record names a volume that is absent or being dropped: the client retries.
+    VolumeGone,
+    /// A volume event that the volume's state does not allow.
+    VolumeState,
+}

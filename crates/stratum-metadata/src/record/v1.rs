@@ -1,0 +1,168 @@
+//! Records, version 1. Frozen once released: a change is a new module.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob::BlobRef;
+
+/// A bucket's number, unique in the store's life; keys carry it in place of the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BucketId(pub u64);
+
+/// A multipart upload's id: random, chosen before the upload is proposed. On the wire 32 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct UploadId(pub u128);
+
+/// A version's id. `NULL` is the version of a bucket that is not versioned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct VersionId(pub u128);
+
+impl VersionId {
+    pub const NULL: VersionId = VersionId(0);
+}
+
+/// An MD5, or the MD5 of the parts' MD5s with their count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ETag {
+    Md5([u8; 16]),
+    Multipart { md5: [u8; 16], parts: u16 },
+}
+
+impl std::fmt::Display for ETag {
+    /// The ETag without its quotes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (md5, parts) = match self {
+            ETag::Md5(md5) => (md5, None),
+            ETag::Multipart { md5, parts } => (md5, Some(parts)),
+        };
+        for byte in md5 {
+            write!(f, "{byte:02x}")?;
+        }
+        match parts {
+            Some(parts) => write!(f, "-{parts}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The storage class as the client declared it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StorageClass {
+    #[default]
+    Standard,
+    StandardIa,
+    IntelligentTiering,
+    GlacierIr,
+}
+
+/// The checksum algorithms of S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ChecksumAlgorithm {
+    Crc32,
+    Crc32c,
+    Crc64Nvme,
+    Sha1,
+    Sha256,
+}
+
+/// Whether a multipart object's checksum covers its bytes or its parts' checksums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ChecksumType {
+    FullObject,
+    Composite,
+}
+
+/// A checksum as S3 returns it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Checksum {
+    pub algorithm: ChecksumAlgorithm,
+    pub kind: ChecksumType,
+    /// The raw digest, big-endian as on the wire (base64 there): 4, 8, 20 or 32 bytes.
+    pub value: Vec<u8>,
+}
+
+/// What the client said of an object: the headers that come back as they were given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectHeaders {
+    pub content_type: Option<String>,
+    pub content_encoding: Option<String>,
+    pub content_language: Option<String>,
+    pub content_disposition: Option<String>,
+    pub cache_control: Option<String>,
+    pub expires: Option<String>,
+    pub website_redirect_location: Option<String>,
+    /// `x-amz-meta-*`, names without the prefix and in lower case.
+    pub user: BTreeMap<String, String>,
+}
+
+/// A part in a completed object, in the object's order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartSummary {
+    pub number: u16,
+    pub size: u64,
+    pub checksum: Option<Checksum>,
+}
+
+/// The bytes of an object: one blob of its own, or the parts of an upload, which stay records of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    Blob(BlobRef),
+    Parts { upload: UploadId, parts: Vec<PartSummary> },
+}
+
+/// An object version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRecord {
+    pub version: VersionId,
+    /// Chosen before the command was proposed; whole seconds count on the wire.
+    pub modified: UnixMillis,
+    pub size: u64,
+    pub etag: ETag,
+    pub storage_class: StorageClass,
+    pub checksum: Option<Checksum>,
+    pub headers: ObjectHeaders,
+    pub body: Body,
+}
+
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketRecord {
+    pub id: BucketId,
+    pub name: String,
+    /// The owner's canonical user id.
+    pub owner: String,
+    pub created: UnixMillis,
+    pub region: String,
+}
+
+/// A multipart upload that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadRecord {
+    pub bucket: BucketId,
+    pub key: Vec<u8>,
+    pub initiated: UnixMillis,
+    /// The initiator's canonical user id.
+    pub initiator: String,
+    pub storage_class: StorageClass,
+    pub headers: ObjectHeaders,
+    /// The checksum that Create asked for.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+}
+
+/// A part of an upload, or of an object that was completed from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRecord {
+    pub number: u16,
+    pub modified: UnixMillis,
+    pub size: u64,
+    pub md5: [u8; 16],
+    pub checksum: Option<Checksum>,
+    pub blob: BlobRef,
+}
+
+/// Who a blob belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Owner {
+    Object { bucket: BucketId, key: Vec<u8>, version: VersionId },
+    Part { upload: UploadId, number: u16 },
+}

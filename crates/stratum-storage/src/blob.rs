@@ -1,0 +1,149 @@
+//! Where a body lies.
+//!
+//! A [`BlobRef`] is all that the metadata keeps of a body's place. Every blob has exactly one owner; copies copy
+//! bytes. The variants are the three lives a body can have: in the journal entry that brought it, packed with
+//! others into one stripe, or in extents of its own.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A journal index: the place of an entry in the sequence, from 1.
+pub type Index = u64;
+
+/// A volume's number, unique in the store's whole life and chosen before the volume's command is proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct VolumeId(pub u64);
+
+impl fmt::Display for VolumeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{:016x}", self.0)
+    }
+}
+
+/// hot, warm or cold: a set of drives with a geometry, a codec and prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Tier {
+    Hot,
+    Warm,
+    Cold,
+}
+
+impl Tier {
+    /// All tiers, hottest first.
+    pub const ALL: [Tier; 3] = [Tier::Hot, Tier::Warm, Tier::Cold];
+
+    /// The name used in paths, config and headers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Hot => "hot",
+            Tier::Warm => "warm",
+            Tier::Cold => "cold",
+        }
+    }
+}
+
+/// `k` data and `m` parity shards. Replication is `1+m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Geometry {
+    pub k: u8,
+    pub m: u8,
+}
+
+impl Geometry {
+    /// Shards in all.
+    pub fn shards(self) -> usize {
+        usize::from(self.k) + usize::from(self.m)
+    }
+
+    /// The default for `drives` drives: m is 1 for 2-3 drives, 2 for 4-7, 3 for 8-11, 4 from 12; k = n - m, at
+    /// most 8. A single drive has nothing to be coded over: `1+0`.
+    pub fn for_drives(drives: usize) -> Geometry {
+        let m = match drives {
+            0 | 1 => 0,
+            2..=3 => 1,
+            4..=7 => 2,
+            8..=11 => 3,
+            _ => 4,
+        };
+        Geometry { k: drives.saturating_sub(m).clamp(1, 8) as u8, m: m as u8 }
+    }
+}
+
+impl fmt::Display for Geometry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}+{}", self.k, self.m)
+    }
+}
+
+/// A contiguous range of a volume that one writer filled with whole stripes, the last of which may be short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Extent {
+    pub volume: VolumeId,
+    /// Offset of the extent's first fragment in each shard file, in bytes (a multiple of 4096).
+    pub start: u64,
+    /// Payload bytes in the extent (not counting parity, headers, checksums or padding).
+    pub length: u64,
+}
+
+/// One body among others in a packed stripe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PackedAt {
+    pub volume: VolumeId,
+    /// Offset of the stripe's fragments in each shard file, in bytes (a multiple of 4096).
+    pub stripe: u64,
+    /// The whole stripe's payload length in bytes: with the geometry it gives the fragments' lengths.
+    pub payload: u32,
+    /// Where the body begins in the stripe's payload.
+    pub offset: u32,
+    pub length: u32,
+    pub crc32c: u32,
+}
+
+/// The place of a body.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Place {
+    /// No bytes: nothing to store.
+    Empty,
+    /// In the very entry that carries the command: what a proposer writes, and `apply` turns into `Journal` once
+    /// the entry has an index.
+    ThisEntry { length: u32, crc32c: u32 },
+    /// In the journal entry of that index.
+    Journal { index: Index, length: u32, crc32c: u32 },
+    /// With other small bodies in one stripe.
+    Packed(PackedAt),
+    /// In extents of its own, in order.
+    Extents(Vec<Extent>),
+}
+
+/// The key that a blob's bytes are sealed with; 0 is "in the clear", the only value written so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeyId(pub u32);
+
+/// Where a body lies, and under which key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BlobRef {
+    pub key: KeyId,
+    pub place: Place,
+}
+
+impl BlobRef {
+    /// A body in the clear at that place.
+    pub fn plain(place: Place) -> Self {
+        Self { key: KeyId::default(), place }
+    }
+
+    /// Payload bytes.
+    pub fn len(&self) -> u64 {
+        match &self.place {
+            Place::Empty => 0,
+            Place::ThisEntry { length, .. } | Place::Journal { length, .. } => u64::from(*length),
+            Place::Packed(at) => u64::from(at.length),
+            Place::Extents(extents) => extents.iter().map(|extent| extent.length).sum(),
+        }
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,18 @@
+//! Bytes that survive: drives, the journal, and erasure-coded volumes.
+//!
+//! This crate knows nothing of S3, of buckets or of keys. Its journal carries entries (a command it does not
+//! understand, and a body) and makes them durable on `m+1` drives; its volumes hold bodies as Reed-Solomon
+//! stripes over `k+m` drives. What the entries mean is `stratum-metadata`'s business.
+//!
+//! From the bottom up:
+//! * [`ambient`]: the one place that asks the machine for time and randomness;
+//! * [`drive`]: the one seam through which bytes reach a disk, and a simulated one behind the same seam;
+//! * [`set`]: which drives belong together, and in which position;
+//! * [`journal`]: the durable, replicated sequence of entries over successive epochs;
+//! * [`blob`]: where a body lies;
+//! * [`volume`]: open and sealed volumes, their writers, readers and garbage.
+
+pub mod ambient;
+pub mod blob;
+pub mod drive;
+pub mod volume;

@@ -1,0 +1,92 @@
+//! Volumes: append-only containers of erasure-coded stripes.
+//!
+//! A volume holds at most 1 GiB of payload over `k+m` shard files on as many drives of one tier. It is *open*
+//! while it takes stripes, then *sealed*, then, when nothing in it is live, *dropped*. What a volume is, is
+//! metadata: [`VolumeRecord`] is kept in the state machine, and every change of it is a [`VolumeEvent`] that goes
+//! through the journal before anything relies on it. This crate asks for that through [`VolumeLog`], since it
+//! doesn't know who keeps the state.
+
+use crate::blob::{Geometry, Tier, VolumeId};
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::pin::Pin;
+
+/// A drive's identity, given to it when its set was formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DriveId(pub u128);
+
+impl std::fmt::Display for DriveId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// Where one shard of a volume lies, and which writing of it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    pub drive: DriveId,
+    /// The generation that the shard file must carry; a rebuilt shard gets the next one.
+    pub generation: u32,
+    /// Lost, or missing stripes: reads go around it until it is healed.
+    pub lost: bool,
+}
+
+/// A volume's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VolumeState {
+    /// Takes stripes. An open volume belongs to one run of the server.
+    Open,
+    /// Takes no more; `length` is the length of its shard files in bytes.
+    Sealed { length: u64 },
+    /// Nothing in it is live and its files are being removed.
+    Dropped,
+}
+
+/// What the metadata keeps of a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeRecord {
+    pub id: VolumeId,
+    pub tier: Tier,
+    pub geometry: Geometry,
+    /// One for each of the `k+m` shards: data first, then parity.
+    pub shards: Vec<Shard>,
+    pub state: VolumeState,
+    /// The end of the furthest extent or packed stripe that a record ever named, as an offset in the shard files.
+    pub high_water: u64,
+    /// Payload bytes that records name.
+    pub live: u64,
+}
+
+/// A change of a volume that must be durable before anything relies on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VolumeEvent {
+    /// A new volume, before the first ack that relies on it.
+    Opened { id: VolumeId, tier: Tier, geometry: Geometry, shards: Vec<Shard> },
+    /// A shard that missed a write or is gone, before the ack of a body that lies on the others.
+    ShardLost { volume: VolumeId, shard: u8 },
+    /// No more stripes; the files are cut to `length` only after this is durable.
+    Sealed { volume: VolumeId, length: u64 },
+    /// Nothing in it is live (refused by `apply` otherwise); its files go only after this is durable.
+    Dropped { volume: VolumeId },
+    /// Its files are gone; the record may be forgotten.
+    Forgotten { volume: VolumeId },
+}
+
+/// Why an event was not recorded.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum VolumeLogError {
+    /// The state refused it (a drop of a volume that is live again, an unknown volume).
+    #[error("the volume's state does not allow it")]
+    Refused,
+    /// The journal could not make it durable, or the outcome is unknown.
+    #[error("the journal is not available: {0}")]
+    Unavailable(String),
+}
+
+/// Makes volume events durable and applied; implemented by the metadata.
+pub trait VolumeLog: Send + Sync + 'static {
+    fn record(
+        &self,
+        event: VolumeEvent,
+    ) -> Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>>;
+}
