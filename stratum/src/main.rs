@@ -1,1 +1,46 @@
-fn main() {}
+//! Stratum: a durable, erasure-coded, S3-compatible object store in one binary.
+
+mod config;
+mod layout;
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A durable, erasure-coded, S3-compatible object store.
+#[derive(Parser)]
+#[command(name = "stratum", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve S3.
+    Server(ServerArgs),
+}
+
+/// What `stratum server` takes; the command line goes before the config.
+#[derive(Args)]
+pub struct ServerArgs {
+    /// The configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// A data folder; several are real drives that fail one by one. [default: ./data]
+    #[arg(long)]
+    data: Vec<PathBuf>,
+    /// Where to listen. [default: 127.0.0.1:9000]
+    #[arg(long)]
+    address: Option<SocketAddr>,
+    /// Serve requests without a signature.
+    #[arg(long)]
+    anonymous: bool,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Server(_) => ExitCode::SUCCESS,
+    }
+}

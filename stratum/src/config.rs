@@ -1,0 +1,293 @@
+//! The configuration file, and what it means together with the command line.
+//!
+//! A mistake is told with the file, the line and the field, and the process ends with 2: a store that guessed what
+//! was meant would be worse than one that does not start. Every value has a default, so that the file may be empty.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use stratum_storage::blob::{Geometry, Tier};
+use toml::Spanned;
+
+/// A configuration that cannot be used; the text says where and why.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{path}: {source}")]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{path}, line {line}{field}: {problem}")]
+    Wrong { path: PathBuf, line: usize, field: String, problem: String },
+}
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(default)]
+    pub server: ServerSection,
+    #[serde(default)]
+    pub tiers: Tiers,
+    pub tls: Option<Tls>,
+    #[serde(default, rename = "user")]
+    pub users: Vec<UserEntry>,
+    #[serde(default)]
+    pub metrics: Metrics,
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSection {
+    pub address: SocketAddr,
+    pub region: String,
+    /// Suffixes of virtual hosts: with `s3.example.com`, `photos.s3.example.com` is the bucket `photos`.
+    pub domains: Vec<String>,
+    /// Data folders, used when the command line names none.
+    pub data: Vec<PathBuf>,
+    /// Serve requests without a signature.
+    pub anonymous: bool,
+    /// How long requests in flight may take after a signal to stop, in seconds.
+    pub grace_seconds: u64,
+}
+
+impl Default for ServerSection {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 9000)),
+            region: "us-east-1".into(),
+            domains: Vec::new(),
+            data: Vec::new(),
+            anonymous: false,
+            grace_seconds: 30,
+        }
+    }
+}
+
+/// `[tiers.hot]`, `[tiers.warm]`, `[tiers.cold]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tiers {
+    pub hot: TierSection,
+    pub warm: TierSection,
+    pub cold: TierSection,
+}
+
+impl Tiers {
+    pub fn get(&self, tier: Tier) -> &TierSection {
+        match tier {
+            Tier::Hot => &self.hot,
+            Tier::Warm => &self.warm,
+            Tier::Cold => &self.cold,
+        }
+    }
+}
+
+/// One tier's drives and geometry; what is absent follows from `--data`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TierSection {
+    pub drives: Vec<PathBuf>,
+    pub geometry: Option<Spanned<GeometryText>>,
+}
+
+/// A geometry as people write it: `4+2`.
+#[derive(Clone, Copy, Debug)]
+pub struct GeometryText(pub Geometry);
+
+impl<'de> Deserialize<'de> for GeometryText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_geometry(&text).map(GeometryText).ok_or_else(|| {
+            D::Error::custom(format!(
+                "geometry \"{text}\" is not k+m with k from 1 to 8 and m from 0 to 4, such as \"4+2\""
+            ))
+        })
+    }
+}
+
+fn parse_geometry(text: &str) -> Option<Geometry> {
+    let (k, m) = text.split_once('+')?;
+    let geometry = Geometry { k: k.trim().parse().ok()?, m: m.trim().parse().ok()? };
+    ((1..=8).contains(&geometry.k) && geometry.m <= 4).then_some(geometry)
+}
+
+/// `[tls]`: PEM files.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// `[[user]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserEntry {
+    pub access_key: Spanned<String>,
+    pub secret_key: Secret,
+    /// The canonical user id.
+    pub id: Spanned<String>,
+    #[serde(default)]
+    pub display_name: String,
+    #[serde(default)]
+    pub email: String,
+}
+
+/// A secret that no log shows.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// `[metrics]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// What a scraper that isn't on loopback sends as `Authorization: Bearer <token>`; without one it is refused.
+    pub token: Option<Secret>,
+}
+
+/// `[log]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub format: LogFormat,
+    /// A tracing filter, such as `info` or `stratum_storage=debug,info`.
+    pub filter: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Config::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+        let config: Config = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            wrong(path, text, at, field_at(text, at), error.message().to_owned())
+        })?;
+        config.check(path, text)?;
+        Ok(config)
+    }
+
+    /// What no single field can tell.
+    fn check(&self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        for tier in Tier::ALL {
+            let section = self.tiers.get(tier);
+            let Some(geometry) = &section.geometry else { continue };
+            let (shards, drives) = (geometry.get_ref().0.shards(), section.drives.len());
+            if drives != 0 && shards > drives {
+                let problem =
+                    format!("geometry {} needs {shards} drives, {drives} are named", geometry.get_ref().0);
+                let field = format!(", tiers.{}.geometry", tier.name());
+                return Err(wrong(path, text, geometry.span().start, field, problem));
+            }
+        }
+        let (mut keys, mut ids) = (HashSet::new(), HashSet::new());
+        for user in &self.users {
+            let fields = [("access_key", &user.access_key, &mut keys), ("id", &user.id, &mut ids)];
+            for (name, value, seen) in fields {
+                let problem = match value.get_ref().as_str() {
+                    "" => "is empty".to_owned(),
+                    taken if !seen.insert(taken.to_owned()) => {
+                        format!("\"{taken}\" is taken by another user")
+                    }
+                    _ => continue,
+                };
+                return Err(wrong(path, text, value.span().start, format!(", user.{name}"), problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wrong(path: &Path, text: &str, at: usize, field: String, problem: String) -> ConfigError {
+    let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+    ConfigError::Wrong { path: path.to_owned(), line, field, problem }
+}
+
+/// The field whose line holds the offset, as `, name`, or nothing where the line sets none.
+fn field_at(text: &str, at: usize) -> String {
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let section = text
+        .get(..start)
+        .and_then(|before| before.lines().rev().find(|line| line.trim_start().starts_with('[')))
+        .map(|line| line.trim().trim_matches(['[', ']']).to_owned());
+    match (section, line.split_once('=')) {
+        (Some(section), Some((name, _))) => format!(", {section}.{}", name.trim()),
+        (None, Some((name, _))) => format!(", {}", name.trim()),
+        (_, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Config::parse(Path::new("stratum.toml"), text).expect_err("a refusal").to_string()
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let config = Config::parse(Path::new("x"), "").unwrap();
+        assert_eq!(config.server.region, "us-east-1");
+        assert_eq!(config.server.address.to_string(), "127.0.0.1:9000");
+    }
+
+    #[test]
+    fn the_example_is_valid() {
+        let text = include_str!("../../stratum.example.toml");
+        Config::parse(Path::new("stratum.example.toml"), text).unwrap();
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_file_line_and_field() {
+        let text = refusal("[server]\nregion = \"x\"\naddress = \"nowhere\"\n");
+        assert!(text.starts_with("stratum.toml, line 3, server.address: "), "{text}");
+        let text = refusal("[server]\nregoin = \"x\"\n");
+        assert!(text.starts_with("stratum.toml, line 2, server.regoin: "), "{text}");
+        let text = refusal("[tiers.hot]\ngeometry = \"9+2\"\n");
+        assert!(text.starts_with("stratum.toml, line 2, tiers.hot.geometry: "), "{text}");
+        let text = refusal("[tiers.hot]\ndrives = [\"a\", \"b\"]\ngeometry = \"4+2\"\n");
+        assert!(
+            text.contains("line 3, tiers.hot.geometry: geometry 4+2 needs 6 drives, 2 are named"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn two_users_cannot_share_a_key() {
+        let user = "[[user]]\naccess_key = \"A\"\nsecret_key = \"s\"\nid = \"1\"\n";
+        let text = refusal(&format!("{user}{}", user.replace("\"1\"", "\"2\"")));
+        assert!(text.contains("line 6, user.access_key: \"A\" is taken by another user"), "{text}");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let text = "[[user]]\naccess_key = \"A\"\nsecret_key = \"hush\"\nid = \"1\"\n";
+        let config = Config::parse(Path::new("x"), text).unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+}
