@@ -1,0 +1,119 @@
+//! Root's credentials: from the environment, from where an earlier start kept them, or made now.
+//!
+//! What was made is kept in `meta/root-credentials` (mode 0600), where people look for it, and on every hot drive,
+//! where losing `meta` doesn't lose it. The drives' copy is the one that counts.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use stratum_storage::ambient::Entropy;
+
+/// The name of the file, in `meta` and on the drives.
+pub const FILE: &str = "root-credentials";
+
+const ACCESS_VARIABLE: &str = "STRATUM_ROOT_ACCESS_KEY";
+const SECRET_VARIABLE: &str = "STRATUM_ROOT_SECRET_KEY";
+
+/// An access key and its secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub access_key: String,
+    pub secret_key: String,
+}
+
+/// Credentials from the environment that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    #[error("set both {ACCESS_VARIABLE} and {SECRET_VARIABLE}, or neither")]
+    Half,
+    #[error("{ACCESS_VARIABLE} needs at least 3 characters and {SECRET_VARIABLE} at least 8")]
+    Short,
+}
+
+impl Credentials {
+    /// What the environment says, if it says anything.
+    pub fn from_environment() -> Result<Option<Credentials>, CredentialsError> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        match (variable(ACCESS_VARIABLE), variable(SECRET_VARIABLE)) {
+            (None, None) => Ok(None),
+            (Some(access_key), Some(secret_key)) if access_key.len() >= 3 && secret_key.len() >= 8 => {
+                Ok(Some(Credentials { access_key, secret_key }))
+            }
+            (Some(_), Some(_)) => Err(CredentialsError::Short),
+            _ => Err(CredentialsError::Half),
+        }
+    }
+
+    /// New ones, of the shape that clients expect: 20 and 40 characters.
+    pub fn generate(entropy: &dyn Entropy) -> Credentials {
+        const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        const ANY: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let text = |length: usize, letters: &[u8]| -> String {
+            let mut bytes = vec![0; length];
+            entropy.fill(&mut bytes);
+            // Both alphabets' lengths divide 256, so no letter is likelier than another.
+            bytes.iter().map(|byte| char::from(letters[usize::from(*byte) % letters.len()])).collect()
+        };
+        Credentials { access_key: format!("STRATUM{}", text(13, UPPER)), secret_key: text(40, ANY) }
+    }
+
+    /// The file's text.
+    pub fn to_file(&self) -> String {
+        format!("access_key = {}\nsecret_key = {}\n", self.access_key, self.secret_key)
+    }
+
+    /// Reads what [`Credentials::to_file`] wrote.
+    pub fn from_file(text: &str) -> Option<Credentials> {
+        let value = |name: &str| {
+            text.lines().find_map(|line| {
+                let (key, value) = line.split_once('=')?;
+                (key.trim() == name).then(|| value.trim().to_owned())
+            })
+        };
+        Some(Credentials { access_key: value("access_key")?, secret_key: value("secret_key")? })
+    }
+
+    /// Keeps them where people look for them.
+    pub fn keep(&self, meta: &Path) -> std::io::Result<()> {
+        let (path, temporary) = (meta.join(FILE), meta.join(format!("{FILE}.new")));
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(self.to_file().as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, &path)
+    }
+
+    /// Lines to paste into a shell.
+    pub fn paste(&self, endpoint: &str, region: &str) -> String {
+        format!(
+            "export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_DEFAULT_REGION={region}\n\
+             aws --endpoint-url {endpoint} s3 mb s3://first\n\
+             aws --endpoint-url {endpoint} s3 cp README.md s3://first/\n\
+             aws --endpoint-url {endpoint} s3 ls s3://first\n",
+            self.access_key, self.secret_key
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use stratum_storage::ambient::Simulated;
+
+    #[test]
+    fn what_is_kept_is_read_back_and_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Credentials::generate(&Simulated::new(0, 7));
+        assert_eq!((made.access_key.len(), made.secret_key.len()), (20, 40));
+        made.keep(folder.path()).unwrap();
+        let path = folder.path().join(FILE);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(Credentials::from_file(&std::fs::read_to_string(path).unwrap()) == Some(made));
+    }
+
+    #[test]
+    fn half_a_file_is_no_credentials() {
+        assert!(Credentials::from_file("access_key = A\n").is_none());
+    }
+}

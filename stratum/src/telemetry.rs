@@ -1,0 +1,44 @@
+//! The Prometheus page, and what only the whole process knows: its memory.
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Upper bounds of the latency histograms, in seconds: from a page-cache hit to a stalled drive.
+const LATENCY_SECONDS: [f64; 15] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
+
+/// Renders the page.
+#[derive(Clone)]
+pub struct Telemetry {
+    page: PrometheusHandle,
+}
+
+impl Telemetry {
+    /// Makes this process's metrics go to the page.
+    pub fn install() -> Result<Telemetry, Box<dyn std::error::Error>> {
+        let builder =
+            PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("seconds".into()), &LATENCY_SECONDS)?;
+        Ok(Telemetry { page: builder.install_recorder()? })
+    }
+
+    /// The page as it now is.
+    pub fn render(&self) -> String {
+        if let Some(bytes) = resident_bytes() {
+            metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
+        }
+        self.page.render()
+    }
+
+    /// Folds what histograms have gathered; called every few seconds, so that memory stays bounded when nobody
+    /// scrapes.
+    pub fn fold(&self) {
+        self.page.run_upkeep();
+    }
+}
+
+/// Resident memory, from `/proc/self/statm`: its second field counts pages.
+fn resident_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}

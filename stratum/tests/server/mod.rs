@@ -1,0 +1,86 @@
+//! The real binary on a loopback port and a temporary data folder, for tests; ended when it is dropped.
+
+pub mod client;
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+pub const ACCESS_KEY: &str = "TESTROOT";
+pub const SECRET_KEY: &str = "test-root-secret";
+
+/// A running server.
+pub struct Server {
+    process: Child,
+    address: SocketAddr,
+    certificate: Option<String>,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Over plain HTTP.
+    pub fn start() -> Server {
+        Server::launch(None)
+    }
+
+    /// Over TLS, with a certificate of its own making.
+    pub fn start_with_tls() -> Server {
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        Server::launch(Some(rcgen::generate_simple_self_signed(names).unwrap()))
+    }
+
+    fn launch(tls: Option<rcgen::CertifiedKey<rcgen::KeyPair>>) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+        command.arg("server").arg("--data").arg(folder.path().join("data"));
+        command.arg("--address").arg(address.to_string());
+        command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+        if let Some(pair) = &tls {
+            let (certificate, key) = (folder.path().join("tls.pem"), folder.path().join("tls.key"));
+            std::fs::write(&certificate, pair.cert.pem()).unwrap();
+            std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+            let config = folder.path().join("stratum.toml");
+            let mut file = std::fs::File::create(&config).unwrap();
+            writeln!(file, "[tls]\ncertificate = {certificate:?}\nkey = {key:?}").unwrap();
+            command.arg("--config").arg(config);
+        }
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut server =
+            Server { process, address, certificate: tls.map(|pair| pair.cert.pem()), _folder: folder };
+        server.wait_until_it_accepts();
+        server
+    }
+
+    fn wait_until_it_accepts(&mut self) {
+        for _ in 0..600 {
+            if TcpStream::connect(self.address).is_ok() {
+                return;
+            }
+            if let Some(status) = self.process.try_wait().unwrap() {
+                panic!("the server ended with {status}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("the server does not accept connections");
+    }
+
+    /// `http://` or `https://` and the address.
+    pub fn endpoint(&self) -> String {
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The certificate to trust, in PEM.
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,216 @@
+"""The real binary under test, and a ledger of what it acknowledged.
+
+Only the standard library: the server runs with --anonymous, so a request needs no signature.
+"""
+
+import hashlib
+import http.client
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+import xml.etree.ElementTree as ElementTree
+
+BUCKET = "crash"
+NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+
+
+class Server:
+    """`stratum server` on a free loopback port over one data folder."""
+
+    def __init__(self, binary, data, log):
+        self.binary, self.data, self.log = binary, data, log
+        self.process, self.port = None, None
+
+    def start(self, patience=60.0):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        command = [self.binary, "server", "--anonymous", "--data", self.data, "--address", f"127.0.0.1:{self.port}"]
+        began = time.monotonic()
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        while time.monotonic() - began < patience:
+            if self.process.poll() is not None:
+                raise SystemExit(f"the server ended with {self.process.returncode} instead of starting")
+            try:
+                if self.request("GET", "/_stratum/health/ready")[0] == 200:
+                    return time.monotonic() - began
+            except OSError:
+                time.sleep(0.02)
+        raise SystemExit(f"the server was not ready within {patience} s")
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """A graceful stop; its exit code must be 0."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=60)
+        assert code == 0, f"a graceful stop ended with {code}"
+
+    def request(self, method, path, body=None, headers=None):
+        """One request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return response.status, response.read(), response.headers
+        finally:
+            connection.close()
+
+
+def path(key, **query):
+    query = "?" + urllib.parse.urlencode(query) if query else ""
+    return f"/{BUCKET}/{urllib.parse.quote(key)}{query}"
+
+
+def fingerprint(body):
+    return None if body is None else hashlib.sha256(body).hexdigest()
+
+
+class Ledger:
+    """Per key, every state that the store may rightly show: one where the last answer is known, two where it is not."""
+
+    def __init__(self):
+        self.states, self.acknowledged, self.lock = {}, 0, threading.Lock()
+
+    def may_become(self, key, state):
+        with self.lock:
+            self.states.setdefault(key, {None}).add(state)
+
+    def now_is(self, key, state):
+        with self.lock:
+            self.states[key] = {state}
+            self.acknowledged += 1
+
+
+class Refused(Exception):
+    """The server answered, but not with success: nothing may have changed."""
+
+
+def put(server, ledger, key, body):
+    """Puts and keeps the ledger. A connection that breaks leaves both states possible."""
+    state = fingerprint(body)
+    ledger.may_become(key, state)
+    status, text, headers = server.request("PUT", path(key), body)
+    if status != 200:
+        raise Refused(f"PUT {key}: {status} {text[:200]}")
+    assert headers["ETag"].strip('"') == hashlib.md5(body).hexdigest(), f"PUT {key}: a wrong ETag"
+    ledger.now_is(key, state)
+
+
+def put_in_parts(server, ledger, key, parts):
+    state = fingerprint(b"".join(parts))
+    ledger.may_become(key, state)
+    status, text, _ = server.request("POST", path(key) + "?uploads")
+    if status != 200:
+        raise Refused(f"create upload {key}: {status} {text[:200]}")
+    upload = ElementTree.fromstring(text).findtext(NAMESPACE + "UploadId")
+    done = ""
+    for number, part in enumerate(parts, 1):
+        status, text, headers = server.request("PUT", path(key, partNumber=number, uploadId=upload), part)
+        if status != 200:
+            raise Refused(f"part {number} of {key}: {status} {text[:200]}")
+        done += f"<Part><PartNumber>{number}</PartNumber><ETag>{headers['ETag']}</ETag></Part>"
+    document = f"<CompleteMultipartUpload>{done}</CompleteMultipartUpload>"
+    status, text, _ = server.request("POST", path(key, uploadId=upload), document.encode())
+    if status != 200 or b"<Error>" in text:
+        raise Refused(f"complete {key}: {status} {text[:200]}")
+    ledger.now_is(key, state)
+
+
+def delete(server, ledger, key):
+    ledger.may_become(key, None)
+    status, text, _ = server.request("DELETE", path(key))
+    if status != 204:
+        raise Refused(f"DELETE {key}: {status} {text[:200]}")
+    ledger.now_is(key, None)
+
+
+def random_body(chance):
+    """Mostly small enough to ride in the journal, sometimes large enough for stripes."""
+    low, high = chance.choice([(0, 1), (1, 5_000), (1, 5_000), (4_096, 4_097), (30_000, 34_000), (50_000, 400_000), (1 << 20, 3 << 20)])
+    return chance.randbytes(chance.randrange(low, high))
+
+
+def work(server, ledger, name, seed, until, problems):
+    """One client: random operations on its own keys until told to stop or the server is gone."""
+    chance = random.Random(seed)
+    while not until.is_set():
+        key, dice = f"{name}/{chance.randrange(40)}", chance.random()
+        try:
+            if dice < 0.10:
+                delete(server, ledger, key)
+            elif dice < 0.13:
+                put_in_parts(server, ledger, key, [chance.randbytes(5 << 20), random_body(chance)])
+            else:
+                put(server, ledger, key, random_body(chance))
+        except (OSError, http.client.HTTPException):
+            return
+        except (Refused, AssertionError) as problem:
+            problems.append(str(problem))
+            return
+
+
+def load(server, ledger, seconds, clients, seed, meanwhile=None):
+    """Mixed load for a while; `meanwhile` is called in its middle. Returns what went wrong."""
+    until, problems = threading.Event(), []
+    threads = [
+        threading.Thread(target=work, args=(server, ledger, f"client-{number}", f"{seed}-{number}", until, problems))
+        for number in range(clients)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds / 2)
+    if meanwhile:
+        meanwhile()
+    time.sleep(seconds / 2)
+    until.set()
+    return threads, problems
+
+
+def verify(server, ledger):
+    """Every key shows a state that the ledger allows, and the listing shows just the keys that exist."""
+    for key, allowed in sorted(ledger.states.items()):
+        status, body, _ = server.request("GET", path(key))
+        if status not in (200, 404):
+            raise SystemExit(f"FAILED: GET {key}: {status} {body[:300]}")
+        found = fingerprint(body) if status == 200 else None
+        if found not in allowed:
+            what = "is gone" if found is None else f"has {len(body)} other bytes"
+            raise SystemExit(f"FAILED: {key} {what}; it may be any of {len(allowed)} states")
+        ledger.states[key] = {found}
+    expected = sorted(key for key, states in ledger.states.items() if states != {None})
+    listed = list_all(server)
+    if listed != expected:
+        raise SystemExit(f"FAILED: the listing differs: {set(listed) ^ set(expected)}")
+    return len(expected)
+
+
+def list_all(server):
+    keys, token = [], None
+    while True:
+        query = {"list-type": "2", "max-keys": "100", **({"continuation-token": token} if token else {})}
+        status, text, _ = server.request("GET", f"/{BUCKET}?{urllib.parse.urlencode(query)}")
+        assert status == 200, text
+        page = ElementTree.fromstring(text)
+        keys += [item.findtext(NAMESPACE + "Key") for item in page.iter(NAMESPACE + "Contents")]
+        token = page.findtext(NAMESPACE + "NextContinuationToken")
+        if not token:
+            return keys
+
+
+def overwrite_with_noise(folder, chance):
+    """Every file under the folder keeps its name and its length, and nothing else."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            where = os.path.join(place, name)
+            with open(where, "r+b") as file:
+                left = os.fstat(file.fileno()).st_size
+                while left > 0:
+                    left -= file.write(chance.randbytes(min(left, 1 << 20)))
