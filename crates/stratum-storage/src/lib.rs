@@ -15,4 +15,5 @@
 pub mod ambient;
 pub mod blob;
 pub mod drive;
+pub mod format;
 pub mod volume;
