@@ -8,10 +8,24 @@
 //! Rules that every caller keeps: a new file is written under a temporary name, synced, renamed, and each new
 //! directory entry up to the root is synced; a failed write or sync is never tried again, it latches the drive.
 
+mod absent;
+mod guard;
+mod health;
 pub mod lane;
+mod readers;
 pub mod real;
 pub mod simulated;
 
+pub use health::Health;
+
+use crate::ambient::Clock;
+use crate::blob::Tier;
+use crate::volume::DriveId;
+use bytes::Bytes;
+use guard::Guard;
+use health::Latch;
+use lane::Lane;
+use readers::Readers;
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
@@ -89,4 +103,160 @@ pub trait FileIo: Send + Sync + Debug + 'static {
     fn punch(&self, offset: u64, len: u64) -> io::Result<()>;
     /// Whether the open file still has a name (`nlink` > 0).
     fn is_linked(&self) -> bool;
+}
+
+/// Who does a drive's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// A thread for each lane, and readers, each started when it is first needed.
+    Own,
+    /// Whoever asks, at once: for simulations that must be deterministic.
+    Caller,
+}
+
+/// A drive of the set: its place, its health, its files and its lanes.
+///
+/// Everything that goes through [`Drive::io`] is watched: a failed write or sync latches the drive, a latched
+/// drive refuses all writes and syncs, and open files are remembered so that [`Drive::check`] can tell whether
+/// somebody deleted them. A drive that is not there has an `io` that refuses everything.
+#[derive(Debug)]
+pub struct Drive {
+    id: DriveId,
+    tier: Tier,
+    position: u16,
+    io: Arc<dyn DriveIo>,
+    guard: Option<Arc<Guard>>,
+    health: Arc<Latch>,
+    journal: Lane,
+    volume: Lane,
+    readers: Readers,
+}
+
+impl Drive {
+    /// A drive that is there. `position` counts from 0 within the tier.
+    pub fn new(
+        id: DriveId,
+        tier: Tier,
+        position: u16,
+        io: Arc<dyn DriveIo>,
+        threads: Threads,
+        clock: Arc<dyn Clock>,
+    ) -> Drive {
+        let label = label(tier, position);
+        let health = Arc::new(Latch::new(&label, Health::Healthy));
+        let guard = Guard::new(io, health.clone(), clock, &label);
+        let lane = |kind: &str| match threads {
+            Threads::Own => Lane::spawn(&format!("{label} {kind}")),
+            Threads::Caller => Lane::inline(),
+        };
+        let (journal, volume) = (lane("journal"), lane("volume"));
+        let readers = Readers::new(&label, threads);
+        Drive { id, tier, position, io: guard.clone(), guard: Some(guard), health, journal, volume, readers }
+    }
+
+    /// A place in the set whose drive is not there.
+    pub fn missing(id: DriveId, tier: Tier, position: u16, reason: impl Into<String>) -> Drive {
+        let label = label(tier, position);
+        let health = Arc::new(Latch::new(&label, Health::Missing { reason: reason.into() }));
+        Drive {
+            id,
+            tier,
+            position,
+            io: Arc::new(absent::Absent { label: label.clone() }),
+            guard: None,
+            health,
+            journal: Lane::inline(),
+            volume: Lane::inline(),
+            readers: Readers::new(&label, Threads::Caller),
+        }
+    }
+
+    pub fn id(&self) -> DriveId {
+        self.id
+    }
+
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Its place in the tier, from 0.
+    pub fn position(&self) -> u16 {
+        self.position
+    }
+
+    /// `hot/0`, for people and metrics.
+    pub fn label(&self) -> String {
+        label(self.tier, self.position)
+    }
+
+    /// The drive's files, watched.
+    pub fn io(&self) -> &Arc<dyn DriveIo> {
+        &self.io
+    }
+
+    /// The lane of the journal's segments and checkpoints.
+    pub fn journal_lane(&self) -> &Lane {
+        &self.journal
+    }
+
+    /// The lane of volumes.
+    pub fn volume_lane(&self) -> &Lane {
+        &self.volume
+    }
+
+    pub fn health(&self) -> Health {
+        self.health.get()
+    }
+
+    /// Cheap enough to ask before every write.
+    pub fn is_healthy(&self) -> bool {
+        self.health.is_healthy()
+    }
+
+    /// Latches the drive: nothing is written to it any more until an operator brings it back. Only the first
+    /// reason counts.
+    pub fn fail(&self, reason: &str) {
+        self.health.fail(reason);
+    }
+
+    /// Calls back once with the reason when the drive latches; at once if it has already, or is missing. It is
+    /// called on the thread that saw the failure, often a lane's: it must not wait for anything.
+    pub fn on_fail(&self, listener: impl FnOnce(&str) + Send + 'static) {
+        self.health.on_fail(Box::new(listener));
+    }
+
+    /// Looks whether the drive is still the directory that was opened, with the files that were opened: open
+    /// descriptors outlive a deleted folder. Latches it if not, and says whether it is healthy. A few system
+    /// calls: for every second, and before each new segment or volume.
+    pub fn check(&self) -> bool {
+        match &self.guard {
+            Some(guard) if self.is_healthy() => {
+                if let Err(reason) = guard.check() {
+                    self.fail(&reason);
+                }
+                self.is_healthy()
+            }
+            _ => false,
+        }
+    }
+
+    /// Reads up to `len` bytes at `offset`; fewer only at the end of the file. What the page cache holds is read
+    /// on this thread, the rest by the drive's readers. A failed read doesn't latch the drive.
+    pub async fn read(&self, file: &Arc<dyn FileIo>, offset: u64, len: usize) -> io::Result<Bytes> {
+        match readers::read_cached(file.as_ref(), offset, len) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readers.read(file.clone(), offset, len).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// [`Drive::read`] on a thread that may block.
+    pub fn read_blocking(&self, file: &dyn FileIo, offset: u64, len: usize) -> io::Result<Bytes> {
+        readers::read_now(file, offset, len)
+    }
+}
+
+fn label(tier: Tier, position: u16) -> String {
+    format!("{}/{position}", tier.name())
 }

@@ -1,0 +1,87 @@
+//! A drive's health: a latch that only goes one way while the server runs.
+
+use metrics::Gauge;
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether a drive can be counted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Healthy,
+    /// A write or sync failed, or the drive is no longer what was opened. It may still answer reads.
+    Failed {
+        reason: String,
+    },
+    /// Not there when the set was opened.
+    Missing {
+        reason: String,
+    },
+}
+
+type Listener = Box<dyn FnOnce(&str) + Send>;
+
+/// Holds a [`Health`] and tells whoever wants to know when it turns bad.
+pub(super) struct Latch {
+    label: String,
+    healthy: AtomicBool,
+    gauge: Gauge,
+    state: Mutex<State>,
+}
+
+struct State {
+    health: Health,
+    listeners: Vec<Listener>,
+}
+
+impl Latch {
+    pub(super) fn new(label: &str, health: Health) -> Latch {
+        let healthy = health == Health::Healthy;
+        let gauge = metrics::gauge!("stratum_drive_healthy", "drive" => label.to_owned());
+        gauge.set(f64::from(u8::from(healthy)));
+        let state = Mutex::new(State { health, listeners: Vec::new() });
+        Latch { label: label.to_owned(), healthy: healthy.into(), gauge, state }
+    }
+
+    pub(super) fn get(&self) -> Health {
+        self.state.lock().health.clone()
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Acquire)
+    }
+
+    pub(super) fn fail(&self, reason: &str) {
+        let listeners = {
+            let mut state = self.state.lock();
+            if state.health != Health::Healthy {
+                return;
+            }
+            state.health = Health::Failed { reason: reason.to_owned() };
+            self.healthy.store(false, Ordering::Release);
+            std::mem::take(&mut state.listeners)
+        };
+        self.gauge.set(0.0);
+        tracing::error!(drive = self.label, reason, "the drive failed and is not written to any more");
+        // Outside the lock: a listener may ask for the health.
+        for listener in listeners {
+            listener(reason);
+        }
+    }
+
+    pub(super) fn on_fail(&self, listener: Listener) {
+        let mut state = self.state.lock();
+        let reason = match &state.health {
+            Health::Healthy => return state.listeners.push(listener),
+            Health::Failed { reason } | Health::Missing { reason } => reason.clone(),
+        };
+        drop(state);
+        listener(&reason);
+    }
+}
+
+impl fmt::Debug for Latch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.get())
+    }
+}
