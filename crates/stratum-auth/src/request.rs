@@ -1,0 +1,497 @@
+//! How a request claims to be authenticated.
+//!
+//! Reading a claim and checking it are two steps: [`Claim::of`] only borrows and parses, so it needs no time,
+//! no region and no secret; [`crate::Verifier`] then judges the [`Signed`] that came out.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use percent_encoding::percent_decode;
+
+use crate::digest::Sha256Digest;
+use crate::error::{AuthError, Carrier, Fault};
+use crate::timestamp::Timestamp;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const ALGORITHM_V4A: &str = "AWS4-ECDSA-P256-SHA256";
+const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+/// A presigned URL lives at most a week.
+const EXPIRES: std::ops::RangeInclusive<u32> = 1..=604_800;
+
+/// What must be seen of an HTTP request to authenticate it, as it came over the wire: nothing decoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    pub method: &'a str,
+    /// Still percent-encoded, from the first `/` up to the `?`.
+    pub path: &'a str,
+    /// Still percent-encoded, without the `?`; empty if there is none.
+    pub query: &'a str,
+    pub headers: &'a HeaderMap,
+}
+
+impl<'a> From<&'a http::request::Parts> for Request<'a> {
+    fn from(parts: &'a http::request::Parts) -> Self {
+        Self {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            headers: &parts.headers,
+        }
+    }
+}
+
+impl<'a> Request<'a> {
+    /// The first header of that name, if it is visible ASCII.
+    fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.get(name)?.to_str().ok().map(str::trim)
+    }
+}
+
+/// How a request says it is authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim<'a> {
+    Anonymous(PayloadMode),
+    Signed(Signed<'a>),
+}
+
+/// A Signature Version 4, parsed and not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed<'a> {
+    pub carried: Carried,
+    pub scope: Scope<'a>,
+    /// When it was signed.
+    pub at: Timestamp,
+    /// Names separated by `;`, as sent.
+    pub signed_headers: Cow<'a, str>,
+    /// Hex, as sent.
+    pub signature: Cow<'a, str>,
+    pub payload: PayloadMode,
+    /// What the canonical request's last line says: `x-amz-content-sha256` as sent.
+    pub payload_line: Cow<'a, str>,
+}
+
+/// Where a signature was found, with what only that place has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    Header,
+    /// `expires` is in seconds, 1 to 604800.
+    Presigned {
+        expires: u32,
+    },
+}
+
+impl Carried {
+    pub(crate) fn carrier(self) -> Carrier {
+        match self {
+            Self::Header => Carrier::Header,
+            Self::Presigned { .. } => Carrier::Query,
+        }
+    }
+}
+
+/// What a body's bytes are, by `x-amz-content-sha256`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadMode {
+    Unsigned,
+    Sha256(Sha256Digest),
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`
+    StreamingSigned,
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER`
+    StreamingSignedTrailer,
+    /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`
+    StreamingUnsignedTrailer,
+}
+
+impl PayloadMode {
+    fn parse(text: &str) -> Result<Self, AuthError> {
+        match text {
+            UNSIGNED_PAYLOAD => Ok(Self::Unsigned),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => Ok(Self::StreamingSigned),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => Ok(Self::StreamingSignedTrailer),
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => Ok(Self::StreamingUnsignedTrailer),
+            text if text.starts_with("STREAMING-AWS4-ECDSA-P256-SHA256") => Err(AuthError::SignatureV4a),
+            text => Sha256Digest::from_hex(text).map(Self::Sha256).ok_or(AuthError::InvalidContentSha256),
+        }
+    }
+
+    /// The mode of a request that doesn't name one. SDKs without credentials frame a body with trailers all
+    /// the same, and only the encoding tells.
+    fn unnamed(request: &Request<'_>) -> Self {
+        let encodings = request.headers.get_all("content-encoding").iter().filter_map(|v| v.to_str().ok());
+        let mut codings = encodings.flat_map(|value| value.split(','));
+        if codings.any(|coding| coding.trim().eq_ignore_ascii_case("aws-chunked")) {
+            Self::StreamingUnsignedTrailer
+        } else {
+            Self::Unsigned
+        }
+    }
+
+    fn is_signed_stream(self) -> bool {
+        matches!(self, Self::StreamingSigned | Self::StreamingSignedTrailer)
+    }
+}
+
+/// A credential: `<access key>/<YYYYMMDD>/<region>/<service>/aws4_request`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope<'a> {
+    text: Cow<'a, str>,
+    /// Where the access key, the day, the region and the service end in `text`.
+    ends: [usize; 4],
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn parse(text: Cow<'a, str>, carrier: Carrier) -> Result<Self, AuthError> {
+        let slashes: [usize; 4] = {
+            // From the right, so that whatever an access key holds stays in it.
+            let mut found = text.rmatch_indices('/').map(|(at, _)| at);
+            let mut next = || found.next().unwrap_or(0);
+            let (d, c, b, a) = (next(), next(), next(), next());
+            [a, b, c, d]
+        };
+        let scope = Self { text, ends: slashes };
+        let malformed = scope.access_key().is_empty() || !scope.text.ends_with("/aws4_request");
+        if malformed || scope.day().len() != 8 || !scope.day().bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Fault::Credential { given: scope.text.into_owned() }.at(carrier));
+        }
+        Ok(scope)
+    }
+
+    pub fn access_key(&self) -> &str {
+        self.text.get(..self.ends[0]).unwrap_or_default()
+    }
+
+    /// `YYYYMMDD`.
+    pub fn day(&self) -> &str {
+        self.between(0, 1)
+    }
+
+    pub fn region(&self) -> &str {
+        self.between(1, 2)
+    }
+
+    pub fn service(&self) -> &str {
+        self.between(2, 3)
+    }
+
+    /// The scope without the access key, as the string to sign has it.
+    pub fn without_key(&self) -> &str {
+        self.text.get(self.ends[0] + 1..).unwrap_or_default()
+    }
+
+    fn between(&self, from: usize, to: usize) -> &str {
+        let [from, to] = [self.ends.get(from), self.ends.get(to)].map(|end| end.copied().unwrap_or(0));
+        self.text.get(from + 1..to).unwrap_or_default()
+    }
+}
+
+impl<'a> Claim<'a> {
+    /// Reads the claim of `request`.
+    ///
+    /// # Errors
+    /// Whatever of [`AuthError`] can be told from the text alone: other mechanisms, parts that are missing or
+    /// malformed, a bad `x-amz-content-sha256`, an unreadable date.
+    pub fn of(request: &Request<'a>) -> Result<Self, AuthError> {
+        // An empty Authorization header claims nothing.
+        let authorization = request.headers.get("authorization").filter(|value| !value.as_bytes().is_empty());
+        let presigned = Presigning::find(request.query);
+        match (authorization, presigned) {
+            (Some(_), Some(_)) => Err(AuthError::SeveralMechanisms),
+            (Some(value), None) => {
+                let value = value.to_str().map_err(|_| AuthError::UnsupportedAuthorization)?;
+                Signed::from_header(request, value.trim()).map(Self::Signed)
+            }
+            (None, Some(Presigning::V2)) => Err(AuthError::SignatureV2),
+            (None, Some(Presigning::V4(fields))) => Signed::from_query(request, *fields).map(Self::Signed),
+            (None, None) => {
+                let named = request.header("x-amz-content-sha256").map(PayloadMode::parse).transpose()?;
+                match named.unwrap_or_else(|| PayloadMode::unnamed(request)) {
+                    mode if mode.is_signed_stream() => Err(AuthError::SignedChunksUnsigned),
+                    mode => Ok(Self::Anonymous(mode)),
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Signed<'a> {
+    fn from_header(request: &Request<'a>, value: &'a str) -> Result<Self, AuthError> {
+        let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+        match scheme {
+            ALGORITHM => {}
+            ALGORITHM_V4A => return Err(AuthError::SignatureV4a),
+            "AWS" if rest.contains(':') => return Err(AuthError::SignatureV2),
+            _ => return Err(AuthError::UnsupportedAuthorization),
+        }
+        let (mut credential, mut signed_headers, mut signature) = (None, None, None);
+        for part in rest.split(',') {
+            match part.trim().split_once('=') {
+                Some(("Credential", value)) => credential = Some(value),
+                Some(("SignedHeaders", value)) => signed_headers = Some(value),
+                Some(("Signature", value)) => signature = Some(value),
+                _ => {}
+            }
+        }
+        let (Some(credential), Some(signed_headers), Some(signature)) =
+            (credential, signed_headers, signature)
+        else {
+            return Err(Fault::HeaderParts.at(Carrier::Header));
+        };
+        let at = match request.header("x-amz-date") {
+            Some(text) => Timestamp::parse(text),
+            None => {
+                request.header("date").and_then(|t| Timestamp::parse(t).or_else(|| Timestamp::parse_http(t)))
+            }
+        };
+        let payload_line = request.header("x-amz-content-sha256").ok_or(AuthError::MissingContentSha256)?;
+        Ok(Self {
+            carried: Carried::Header,
+            scope: Scope::parse(Cow::Borrowed(credential), Carrier::Header)?,
+            at: at.ok_or(AuthError::MissingDate)?,
+            signed_headers: Cow::Borrowed(signed_headers),
+            signature: Cow::Borrowed(signature),
+            payload: PayloadMode::parse(payload_line)?,
+            payload_line: Cow::Borrowed(payload_line),
+        })
+    }
+
+    fn from_query(request: &Request<'a>, fields: PresignedFields<'a>) -> Result<Self, AuthError> {
+        let fault = |fault: Fault| fault.at(Carrier::Query);
+        let missing = || fault(Fault::QueryParts);
+        match fields.algorithm.as_deref() {
+            Some(ALGORITHM) => {}
+            Some(ALGORITHM_V4A) => return Err(AuthError::SignatureV4a),
+            Some(_) => return Err(fault(Fault::Algorithm)),
+            None => return Err(missing()),
+        }
+        let scope = Scope::parse(fields.credential.ok_or_else(missing)?, Carrier::Query)?;
+        let at = Timestamp::parse(&fields.date.ok_or_else(missing)?).ok_or_else(|| fault(Fault::Date))?;
+        let expires = fields.expires.ok_or_else(missing)?;
+        let expires = expires.parse().ok().filter(|seconds| EXPIRES.contains(seconds));
+        let header = || request.header("x-amz-content-sha256").map(Cow::Borrowed);
+        let payload_line = fields.content_sha256.or_else(header);
+        let payload = match &payload_line {
+            Some(text) => PayloadMode::parse(text)?,
+            None => PayloadMode::unnamed(request),
+        };
+        if payload.is_signed_stream() {
+            return Err(AuthError::SignedChunksUnsigned);
+        }
+        Ok(Self {
+            carried: Carried::Presigned { expires: expires.ok_or_else(|| fault(Fault::Expires))? },
+            scope,
+            at,
+            signed_headers: fields.signed_headers.ok_or_else(missing)?,
+            signature: fields.signature.ok_or_else(missing)?,
+            payload,
+            payload_line: payload_line.unwrap_or(Cow::Borrowed(UNSIGNED_PAYLOAD)),
+        })
+    }
+}
+
+/// The authentication that a query string carries.
+enum Presigning<'a> {
+    V2,
+    V4(Box<PresignedFields<'a>>),
+}
+
+#[derive(Default)]
+struct PresignedFields<'a> {
+    algorithm: Option<Cow<'a, str>>,
+    credential: Option<Cow<'a, str>>,
+    date: Option<Cow<'a, str>>,
+    expires: Option<Cow<'a, str>>,
+    signed_headers: Option<Cow<'a, str>>,
+    signature: Option<Cow<'a, str>>,
+    content_sha256: Option<Cow<'a, str>>,
+}
+
+impl<'a> Presigning<'a> {
+    fn find(query: &'a str) -> Option<Self> {
+        // Most queries carry no authentication, and need no second look. A name that hides behind
+        // percent-encoding is no claim: such a request is anonymous.
+        if !query.contains("X-Amz-") {
+            let v2 = query.contains("AWSAccessKeyId=") && query.contains("Signature=");
+            return v2.then_some(Self::V2);
+        }
+        let mut fields = PresignedFields::default();
+        for parameter in query.split('&') {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let field = match name {
+                "X-Amz-Algorithm" => &mut fields.algorithm,
+                "X-Amz-Credential" => &mut fields.credential,
+                "X-Amz-Date" => &mut fields.date,
+                "X-Amz-Expires" => &mut fields.expires,
+                "X-Amz-SignedHeaders" => &mut fields.signed_headers,
+                "X-Amz-Signature" => &mut fields.signature,
+                "X-Amz-Content-Sha256" => &mut fields.content_sha256,
+                _ => continue,
+            };
+            // Of a repeated parameter the first counts; all but the signature itself are signed anyway.
+            field.get_or_insert_with(|| percent_decode(value.as_bytes()).decode_utf8_lossy());
+        }
+        let claims = [&fields.algorithm, &fields.credential, &fields.signature];
+        claims.iter().any(|field| field.is_some()).then(|| Self::V4(Box::new(fields)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+
+    const CREDENTIAL: &str = "Credential=AK/20130524/us-east-1/s3/aws4_request";
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+            (name, HeaderValue::from_str(value).expect("a header value"))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    /// What is claimed by that query and those headers, without the borrow.
+    fn claim(query: &str, pairs: &[(&str, &str)]) -> Result<Option<PayloadMode>, AuthError> {
+        let headers = headers(pairs);
+        let request = Request { method: "GET", path: "/", query, headers: &headers };
+        Claim::of(&request).map(|claim| match claim {
+            Claim::Anonymous(_) => None,
+            Claim::Signed(signed) => Some(signed.payload),
+        })
+    }
+
+    fn authorised(authorization: &str) -> Result<Option<PayloadMode>, AuthError> {
+        let date = ("x-amz-date", "20130524T000000Z");
+        claim("", &[("authorization", authorization), date, ("x-amz-content-sha256", UNSIGNED_PAYLOAD)])
+    }
+
+    #[test]
+    fn a_header_is_read_with_and_without_spaces() {
+        for separator in [",", ", ", " ,  "] {
+            let parts = [CREDENTIAL, "SignedHeaders=host", "Signature=00"].join(separator);
+            assert_eq!(authorised(&format!("AWS4-HMAC-SHA256 {parts}")), Ok(Some(PayloadMode::Unsigned)));
+        }
+    }
+
+    #[test]
+    fn other_mechanisms_are_told_apart() {
+        let v4a = format!("AWS4-ECDSA-P256-SHA256 {CREDENTIAL}, SignedHeaders=host, Signature=00");
+        assert_eq!(authorised(&v4a), Err(AuthError::SignatureV4a));
+        assert_eq!(authorised("AWS AKID:FWeDfwojDSdS2Ztmpfeubhd9isU="), Err(AuthError::SignatureV2));
+        for text in ["AWS HAHAHA", "Basic dTpw", "Bearer x", "AWS4-HMAC-SHA256x y", "nonsense"] {
+            assert_eq!(authorised(text), Err(AuthError::UnsupportedAuthorization), "{text}");
+        }
+        assert_eq!(claim("AWSAccessKeyId=a&Expires=1&Signature=b", &[]), Err(AuthError::SignatureV2));
+        let both = claim("X-Amz-Algorithm=AWS4-HMAC-SHA256", &[("authorization", "AWS a:b")]);
+        assert_eq!(both, Err(AuthError::SeveralMechanisms));
+        assert_eq!(claim("X-Amz-Algorithm=AWS4-ECDSA-P256-SHA256", &[]), Err(AuthError::SignatureV4a));
+    }
+
+    #[test]
+    fn nothing_claimed_is_anonymous() {
+        assert_eq!(claim("list-type=2", &[]), Ok(None));
+        assert_eq!(claim("", &[("authorization", "")]), Ok(None));
+        assert_eq!(claim("X-Amz-Expires=5&X-Amz-Date=x", &[]), Ok(None));
+    }
+
+    #[test]
+    fn a_header_that_lacks_parts_is_malformed() {
+        let whole = [CREDENTIAL, "SignedHeaders=host", "Signature=00"];
+        for missing in 0..whole.len() {
+            let mut parts = whole.to_vec();
+            parts.remove(missing);
+            let error = authorised(&format!("AWS4-HMAC-SHA256 {}", parts.join(",")));
+            assert_eq!(error, Err(Fault::HeaderParts.at(Carrier::Header)), "without part {missing}");
+        }
+        for given in
+            ["AK", "AK/20130524/us-east-1/s3", "AK/2013/r/s3/aws4_request", "/20130524/r/s3/aws4_request"]
+        {
+            let text = format!("AWS4-HMAC-SHA256 Credential={given},SignedHeaders=host,Signature=00");
+            let given = given.to_owned();
+            assert_eq!(authorised(&text), Err(Fault::Credential { given }.at(Carrier::Header)));
+        }
+    }
+
+    #[test]
+    fn a_credential_keeps_whatever_its_key_holds() {
+        let text = Cow::Borrowed("a/b/c/20130524/eu-west-1/s3/aws4_request");
+        let scope = Scope::parse(text, Carrier::Header).expect("a scope");
+        assert_eq!((scope.access_key(), scope.day()), ("a/b/c", "20130524"));
+        assert_eq!((scope.region(), scope.service()), ("eu-west-1", "s3"));
+        assert_eq!(scope.without_key(), "20130524/eu-west-1/s3/aws4_request");
+    }
+
+    #[test]
+    fn a_signed_header_request_needs_a_date_and_a_content_hash() {
+        let value = format!("AWS4-HMAC-SHA256 {CREDENTIAL},SignedHeaders=host,Signature=00");
+        let authorization = ("authorization", value.as_str());
+        let hash = ("x-amz-content-sha256", "UNSIGNED-PAYLOAD");
+        assert_eq!(claim("", &[authorization, hash]), Err(AuthError::MissingDate));
+        assert_eq!(claim("", &[authorization, hash, ("x-amz-date", "now")]), Err(AuthError::MissingDate));
+        for text in ["Fri, 24 May 2013 00:00:00 GMT", "20130524T000000Z"] {
+            assert!(claim("", &[authorization, hash, ("date", text)]).is_ok(), "{text}");
+        }
+        let date = ("x-amz-date", "20130524T000000Z");
+        assert_eq!(claim("", &[authorization, date]), Err(AuthError::MissingContentSha256));
+        for (text, expected) in [
+            ("abc", Err(AuthError::InvalidContentSha256)),
+            ("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD", Err(AuthError::SignatureV4a)),
+            ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", Ok(Some(PayloadMode::StreamingSigned))),
+            ("STREAMING-UNSIGNED-PAYLOAD-TRAILER", Ok(Some(PayloadMode::StreamingUnsignedTrailer))),
+        ] {
+            assert_eq!(claim("", &[authorization, date, ("x-amz-content-sha256", text)]), expected);
+        }
+    }
+
+    #[test]
+    fn every_presigned_parameter_is_needed_and_in_range() {
+        let whole = [
+            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+            ("X-Amz-Credential", "AK%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"),
+            ("X-Amz-Date", "20130524T000000Z"),
+            ("X-Amz-Expires", "604800"),
+            ("X-Amz-SignedHeaders", "host"),
+            ("X-Amz-Signature", "00"),
+        ];
+        let query = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+        };
+        assert_eq!(claim(&query(&whole), &[]), Ok(Some(PayloadMode::Unsigned)));
+        for missing in 0..whole.len() {
+            let mut pairs = whole.to_vec();
+            pairs.remove(missing);
+            assert_eq!(claim(&query(&pairs), &[]), Err(Fault::QueryParts.at(Carrier::Query)), "{missing}");
+        }
+        for (index, value, fault) in [
+            (0, "MD5", Fault::Algorithm),
+            (2, "today", Fault::Date),
+            (3, "0", Fault::Expires),
+            (3, "-7", Fault::Expires),
+            (3, "604801", Fault::Expires),
+            (3, "soon", Fault::Expires),
+        ] {
+            let mut pairs = whole;
+            pairs[index].1 = value;
+            assert_eq!(claim(&query(&pairs), &[]), Err(fault.at(Carrier::Query)), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_a_hash_is_framed_if_its_encoding_says_so() {
+        let mode = |pairs: &[(&str, &str)]| {
+            let headers = headers(pairs);
+            let request = Request { method: "PUT", path: "/", query: "", headers: &headers };
+            match Claim::of(&request) {
+                Ok(Claim::Anonymous(mode)) => mode,
+                other => panic!("expected an anonymous request: {other:?}"),
+            }
+        };
+        assert_eq!(mode(&[]), PayloadMode::Unsigned);
+        assert_eq!(mode(&[("content-encoding", "gzip")]), PayloadMode::Unsigned);
+        let framed = PayloadMode::StreamingUnsignedTrailer;
+        assert_eq!(mode(&[("content-encoding", "gzip, aws-chunked")]), framed);
+        assert_eq!(mode(&[("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")]), framed);
+        let signed = [("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")];
+        assert_eq!(claim("", &signed), Err(AuthError::SignedChunksUnsigned));
+    }
+}

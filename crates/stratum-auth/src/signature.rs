@@ -1,0 +1,349 @@
+//! Judging a claim: signing keys, the checks in S3's order, and what a request that passed may say.
+//!
+//! A key depends on the day only, so it is derived once (four HMACs) and kept as an HMAC state that is copied
+//! for each use: a cached check costs one hash of the canonical request and one HMAC.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hmac::{Hmac, Mac};
+use parking_lot::RwLock;
+use sha2::Sha256;
+
+use crate::canonical;
+use crate::chunked::{ChunkChain, Chunking};
+use crate::digest::{Hex, Sha256Digest};
+use crate::error::{AuthError, Carrier, Fault, Mismatch};
+use crate::identity::{Identities, SecretKey, User};
+use crate::request::{Carried, Claim, PayloadMode, Request, Scope, Signed};
+use crate::timestamp::Timestamp;
+
+/// A request may be signed this many seconds before or after now.
+const MAX_SKEW: i64 = 15 * 60;
+const SERVICE: &str = "s3";
+
+/// Checks claims for one region. One is shared by all requests, since it holds the signing keys.
+#[derive(Debug)]
+pub struct Verifier {
+    region: String,
+    keys: SigningKeys,
+}
+
+/// A request that passed.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    /// Who signed it; `None` is anonymous, and nobody's rights follow from it.
+    pub user: Option<Arc<User>>,
+    /// How to read and check its body.
+    pub payload: Payload,
+}
+
+/// What the body of a request is, and how it is to be checked.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// Bytes as they come.
+    Unsigned,
+    /// Bytes as they come; their hash must pass [`Sha256Digest::check`].
+    Sha256(Sha256Digest),
+    /// `aws-chunked`: what comes must go through [`Chunking::decoder`].
+    Chunked(Chunking),
+}
+
+/// The fields of a POST form (`multipart/form-data`) that authenticate it.
+#[derive(Debug, Clone, Copy)]
+pub struct PostForm<'a> {
+    /// `policy`: base64, as sent.
+    pub policy: &'a str,
+    /// `x-amz-algorithm`
+    pub algorithm: &'a str,
+    /// `x-amz-credential`
+    pub credential: &'a str,
+    /// `x-amz-date`
+    pub date: &'a str,
+    /// `x-amz-signature`
+    pub signature: &'a str,
+}
+
+impl Verifier {
+    /// Checks claims whose scope must name `region`.
+    pub fn new(region: impl Into<String>) -> Self {
+        Self { region: region.into(), keys: SigningKeys::default() }
+    }
+
+    /// The region that scopes must name.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Says who sent `request`, at `now` (Unix seconds).
+    ///
+    /// # Errors
+    /// Any [`AuthError`]. A request that carries no claim is no error but an anonymous one.
+    pub fn authenticate(
+        &self,
+        request: &Request<'_>,
+        now: i64,
+        identities: &Identities,
+    ) -> Result<Authenticated, AuthError> {
+        match Claim::of(request)? {
+            Claim::Anonymous(mode) => Ok(Authenticated { user: None, payload: anonymous_payload(mode)? }),
+            Claim::Signed(signed) => {
+                let (user, secret) = find(identities, signed.scope.access_key())?;
+                let payload = self.verify(request, &signed, now, secret)?;
+                Ok(Authenticated { user: Some(user.clone()), payload })
+            }
+        }
+    }
+
+    /// Checks that `signed`, which [`Claim::of`] read from `request`, was made with `secret`.
+    fn verify(
+        &self,
+        request: &Request<'_>,
+        signed: &Signed<'_>,
+        now: i64,
+        secret: &SecretKey,
+    ) -> Result<Payload, AuthError> {
+        let carrier = signed.carried.carrier();
+        self.check_scope(&signed.scope, signed.at, carrier)?;
+        check_time(signed, now)?;
+        if let Some(headers) = canonical::unsigned_headers(request, &signed.signed_headers) {
+            return Err(AuthError::HeadersNotSigned { headers });
+        }
+
+        let mut canonical = Vec::with_capacity(512);
+        canonical::write(&mut canonical, request, signed);
+        let string_to_sign = string_to_sign(signed.at, &signed.scope, Sha256Digest::of(&canonical));
+        let key = self.keys.get(&signed.scope, &self.region, secret);
+        let signature = key.sign([string_to_sign.as_bytes()]);
+        if !signature.matches(signed.signature.as_bytes()) {
+            return Err(mismatch(signed, string_to_sign, &canonical));
+        }
+        Ok(payload(signed, key, signature))
+    }
+
+    /// Says who signed the policy of a POST form. The policy's own conditions, its expiry among them, are the
+    /// caller's to check.
+    ///
+    /// # Errors
+    /// [`AuthError`], with [`Carrier::Query`] for fields that are malformed.
+    pub fn verify_post_form(
+        &self,
+        form: &PostForm<'_>,
+        identities: &Identities,
+    ) -> Result<Arc<User>, AuthError> {
+        let carrier = Carrier::Query;
+        if form.algorithm != "AWS4-HMAC-SHA256" {
+            return Err(Fault::Algorithm.at(carrier));
+        }
+        let scope = Scope::parse(form.credential.into(), carrier)?;
+        let at = Timestamp::parse(form.date).ok_or_else(|| Fault::Date.at(carrier))?;
+        let (user, secret) = find(identities, scope.access_key())?;
+        self.check_scope(&scope, at, carrier)?;
+        let signature = SigningKey::derive(secret, scope.day(), &self.region).sign([form.policy.as_bytes()]);
+        if signature.matches(form.signature.as_bytes()) {
+            return Ok(user.clone());
+        }
+        Err(AuthError::SignatureDoesNotMatch(Box::new(Mismatch {
+            access_key: scope.access_key().to_owned(),
+            string_to_sign: form.policy.to_owned(),
+            signature_provided: form.signature.to_owned(),
+            canonical_request: String::new(),
+        })))
+    }
+
+    fn check_scope(&self, scope: &Scope<'_>, at: Timestamp, carrier: Carrier) -> Result<(), AuthError> {
+        let fault = if scope.service() != SERVICE {
+            Fault::Service { given: scope.service().to_owned() }
+        } else if scope.region() != self.region {
+            Fault::Region { given: scope.region().to_owned(), expected: self.region.clone() }
+        } else if scope.day() != at.day() {
+            Fault::CredentialDate { given: scope.day().to_owned(), expected: at.day().to_owned() }
+        } else {
+            return Ok(());
+        };
+        Err(fault.at(carrier))
+    }
+}
+
+fn find<'i>(
+    identities: &'i Identities,
+    access_key: &str,
+) -> Result<(&'i Arc<User>, &'i SecretKey), AuthError> {
+    let unknown = || AuthError::InvalidAccessKeyId { access_key: access_key.to_owned() };
+    identities.by_access_key(access_key).ok_or_else(unknown)
+}
+
+/// A header's signature is good for a moment around its date, a presigned one from its date until it expires.
+fn check_time(signed: &Signed<'_>, now: i64) -> Result<(), AuthError> {
+    let signed_at = signed.at;
+    let age = now.saturating_sub(signed_at.unix());
+    match signed.carried {
+        Carried::Header if age.saturating_abs() > MAX_SKEW => {
+            Err(AuthError::RequestTimeTooSkewed { signed_at, now })
+        }
+        Carried::Presigned { .. } if age < -MAX_SKEW => Err(AuthError::NotYetValid { signed_at, now }),
+        Carried::Presigned { expires } if age > i64::from(expires) => {
+            Err(AuthError::Expired { expired_at: signed_at.unix() + i64::from(expires), now })
+        }
+        Carried::Header | Carried::Presigned { .. } => Ok(()),
+    }
+}
+
+fn string_to_sign(at: Timestamp, scope: &Scope<'_>, canonical: Sha256Digest) -> String {
+    let hash = canonical.hex();
+    ["AWS4-HMAC-SHA256\n", at.as_str(), "\n", scope.without_key(), "\n", hash.as_str()].concat()
+}
+
+fn mismatch(signed: &Signed<'_>, string_to_sign: String, canonical: &[u8]) -> AuthError {
+    AuthError::SignatureDoesNotMatch(Box::new(Mismatch {
+        access_key: signed.scope.access_key().to_owned(),
+        string_to_sign,
+        signature_provided: signed.signature.clone().into_owned(),
+        canonical_request: String::from_utf8_lossy(canonical).into_owned(),
+    }))
+}
+
+fn payload(signed: &Signed<'_>, key: SigningKey, seed: Hex) -> Payload {
+    let chain = || Box::new(ChunkChain::new(key, signed.at, signed.scope.without_key(), seed));
+    match signed.payload {
+        PayloadMode::Unsigned => Payload::Unsigned,
+        PayloadMode::Sha256(digest) => Payload::Sha256(digest),
+        PayloadMode::StreamingSigned => Payload::Chunked(Chunking::Signed(chain())),
+        PayloadMode::StreamingSignedTrailer => Payload::Chunked(Chunking::SignedTrailer(chain())),
+        PayloadMode::StreamingUnsignedTrailer => Payload::Chunked(Chunking::UnsignedTrailer),
+    }
+}
+
+fn anonymous_payload(mode: PayloadMode) -> Result<Payload, AuthError> {
+    match mode {
+        PayloadMode::Unsigned => Ok(Payload::Unsigned),
+        PayloadMode::Sha256(digest) => Ok(Payload::Sha256(digest)),
+        PayloadMode::StreamingUnsignedTrailer => Ok(Payload::Chunked(Chunking::UnsignedTrailer)),
+        PayloadMode::StreamingSigned | PayloadMode::StreamingSignedTrailer => {
+            Err(AuthError::SignedChunksUnsigned)
+        }
+    }
+}
+
+/// The HMAC state of one day's signing key.
+#[derive(Clone)]
+pub(crate) struct SigningKey(Hmac<Sha256>);
+
+impl SigningKey {
+    fn derive(secret: &SecretKey, day: &str, region: &str) -> Self {
+        let mut key = hmac(&["AWS4", secret.reveal()].concat().into_bytes());
+        for step in [day, region, SERVICE, "aws4_request"] {
+            key.update(step.as_bytes());
+            key = hmac(&key.finalize().into_bytes());
+        }
+        Self(key)
+    }
+
+    /// The signature of the concatenated `parts`.
+    pub(crate) fn sign<'p>(&self, parts: impl IntoIterator<Item = &'p [u8]>) -> Hex {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        Sha256Digest(mac.finalize().into_bytes().into()).hex()
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningKey(..)")
+    }
+}
+
+fn hmac(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+/// Keys already derived, by access key and day.
+///
+/// Only keys of known users are kept, and only of days whose requests are still good, so that nobody can fill
+/// it: a header is good for one or two days, a presigned URL for a week.
+#[derive(Debug, Default)]
+struct SigningKeys {
+    by_access_key: RwLock<HashMap<Box<str>, Vec<CachedKey>>>,
+}
+
+#[derive(Debug)]
+struct CachedKey {
+    day: Box<str>,
+    /// The secret it was derived from: a changed secret must not find the old key.
+    secret: SecretKey,
+    key: SigningKey,
+}
+
+impl SigningKeys {
+    /// Two for headers around midnight, a week of presigned URLs, and some to spare.
+    const MAX_DAYS: usize = 12;
+    const MAX_ACCESS_KEYS: usize = 4096;
+
+    /// The key of `scope`, whose day must have been checked.
+    fn get(&self, scope: &Scope<'_>, region: &str, secret: &SecretKey) -> SigningKey {
+        let same = |cached: &CachedKey| &*cached.day == scope.day() && cached.secret == *secret;
+        if let Some(days) = self.by_access_key.read().get(scope.access_key())
+            && let Some(found) = days.iter().find(|cached| same(cached))
+        {
+            return found.key.clone();
+        }
+        let key = SigningKey::derive(secret, scope.day(), region);
+        let mut all = self.by_access_key.write();
+        if all.len() >= Self::MAX_ACCESS_KEYS && !all.contains_key(scope.access_key()) {
+            all.clear();
+        }
+        let days = all.entry(scope.access_key().into()).or_default();
+        days.retain(|cached| cached.secret == *secret && &*cached.day != scope.day());
+        if days.len() >= Self::MAX_DAYS {
+            days.remove(0);
+        }
+        days.push(CachedKey { day: scope.day().into(), secret: secret.clone(), key: key.clone() });
+        key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(day: &str) -> Scope<'static> {
+        let text = format!("AKIDEXAMPLE/{day}/us-east-1/s3/aws4_request");
+        Scope::parse(text.into(), Carrier::Header).expect("a scope")
+    }
+
+    fn signs(key: &SigningKey) -> String {
+        key.sign([b"text".as_slice()]).as_str().to_owned()
+    }
+
+    #[test]
+    fn a_changed_secret_never_finds_the_old_key() {
+        let keys = SigningKeys::default();
+        let [old, new] = ["the old secret", "the new secret"].map(|s| SecretKey::new(s).expect("a secret"));
+        let first = keys.get(&scope("20130524"), "us-east-1", &old);
+        assert_eq!(signs(&first), signs(&keys.get(&scope("20130524"), "us-east-1", &old)));
+        let second = keys.get(&scope("20130524"), "us-east-1", &new);
+        assert_eq!(signs(&second), signs(&SigningKey::derive(&new, "20130524", "us-east-1")));
+        assert_ne!(signs(&first), signs(&second));
+    }
+
+    #[test]
+    fn the_cache_stays_small_and_right() {
+        let keys = SigningKeys::default();
+        let secret = SecretKey::new("the only secret").expect("a secret");
+        for day in 10..40 {
+            let day = format!("201305{day}");
+            let key = keys.get(&scope(&day), "us-east-1", &secret);
+            assert_eq!(signs(&key), signs(&SigningKey::derive(&secret, &day, "us-east-1")));
+        }
+        let kept = keys.by_access_key.read().get("AKIDEXAMPLE").map(Vec::len);
+        assert_eq!(kept, Some(SigningKeys::MAX_DAYS));
+    }
+
+    #[test]
+    fn a_key_never_shows_itself() {
+        let key = SigningKey::derive(&SecretKey::new("the only secret").expect("a secret"), "20130524", "r");
+        assert_eq!(format!("{key:?}"), "SigningKey(..)");
+    }
+}
