@@ -14,6 +14,8 @@
 
 pub mod ambient;
 pub mod blob;
+pub mod codec;
 pub mod drive;
 pub mod format;
+pub mod placement;
 pub mod volume;

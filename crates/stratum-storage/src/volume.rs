@@ -6,6 +6,9 @@
 //! through the journal before anything relies on it. This crate asks for that through [`VolumeLog`], since it
 //! doesn't know who keeps the state.
 
+mod buffers;
+mod stripe;
+
 use crate::blob::{Geometry, Tier, VolumeId};
 use serde::{Deserialize, Serialize};
 use std::future::Future;

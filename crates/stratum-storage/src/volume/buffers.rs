@@ -1,0 +1,113 @@
+//! Buffers that come back: stripes and fragments are large and short-lived, and asking the kernel for zeroed pages
+//! each time would cost as much as coding them.
+//!
+//! A buffer's bytes are whatever its last user left there. Idle ones are given up step by step ([`Buffers::shrink`]).
+
+use parking_lot::Mutex;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Weak};
+
+/// A store of equally large buffers.
+#[derive(Debug)]
+pub struct Buffers {
+    size: usize,
+    free: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Buffers {
+    /// Buffers of `size` bytes.
+    pub fn new(size: usize) -> Arc<Buffers> {
+        Arc::new(Buffers { size, free: Mutex::default() })
+    }
+
+    /// A buffer of `len` bytes with arbitrary content. One far smaller than `size`, or larger, is made for the
+    /// occasion.
+    pub fn take(self: &Arc<Self>, len: usize) -> Buffer {
+        if len > self.size || len < self.size / 2 {
+            return Buffer { bytes: vec![0; len], len, home: Weak::new() };
+        }
+        let bytes = self.free.lock().pop().unwrap_or_else(|| vec![0; self.size]);
+        Buffer { bytes, len, home: Arc::downgrade(self) }
+    }
+
+    /// Gives half of the idle buffers back to the machine.
+    pub fn shrink(&self) {
+        let mut free = self.free.lock();
+        let keep = free.len() / 2;
+        free.truncate(keep);
+    }
+
+    /// Bytes in idle buffers.
+    pub fn idle(&self) -> usize {
+        self.free.lock().len() * self.size
+    }
+}
+
+/// A buffer on loan; dropping it gives it back.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    len: usize,
+    home: Weak<Buffers>,
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.len]
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.upgrade() {
+            home.free.lock().push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[test]
+    fn a_buffer_comes_back_when_its_last_slice_goes() {
+        let buffers = Buffers::new(1000);
+        let mut buffer = buffers.take(900);
+        buffer[0] = 7;
+        assert_eq!(buffer.len(), 900);
+        let bytes = Bytes::from_owner(buffer);
+        let slice = bytes.slice(0..1);
+        drop(bytes);
+        assert_eq!(buffers.idle(), 0);
+        drop(slice);
+        assert_eq!(buffers.idle(), 1000);
+        assert_eq!(buffers.take(1000)[0], 7, "the same one");
+    }
+
+    #[test]
+    fn odd_sizes_and_idle_ones_are_not_kept() {
+        let buffers = Buffers::new(1000);
+        drop((buffers.take(10), buffers.take(2000)));
+        assert_eq!(buffers.idle(), 0);
+        drop((buffers.take(600), buffers.take(600), buffers.take(600)));
+        assert_eq!(buffers.idle(), 3000);
+        buffers.shrink();
+        buffers.shrink();
+        assert_eq!(buffers.idle(), 0);
+    }
+}
