@@ -27,10 +27,12 @@ pub fn write(out: &mut Vec<u8>, request: &Request<'_>, signed: &Signed<'_>) {
 }
 
 /// The names of headers that must be signed and aren't, comma-separated; `None` if all are.
-/// `host` must be, and whatever starts with `x-amz-`.
+/// `host` must be, and whatever starts with `x-amz-`, but for two that SDKs leave out when they presign.
 pub fn unsigned_headers(request: &Request<'_>, signed_headers: &str) -> Option<String> {
     let signed = |name: &str| signed_headers.split(';').any(|signed| signed.eq_ignore_ascii_case(name));
-    let must = request.headers.keys().map(|name| name.as_str()).filter(|name| name.starts_with("x-amz-"));
+    let optional = |name: &str| matches!(name, "x-amz-user-agent" | "x-amz-checksum-mode");
+    let names = request.headers.keys().map(|name| name.as_str());
+    let must = names.filter(|name| name.starts_with("x-amz-") && !optional(name));
     let mut missing = std::iter::once("host").chain(must).filter(|name| !signed(name)).peekable();
     missing.peek()?;
     Some(missing.collect::<Vec<_>>().join(", "))
@@ -211,6 +213,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-amz-acl", HeaderValue::from_static("private"));
         headers.insert("user-agent", HeaderValue::from_static("test"));
+        headers.insert("x-amz-user-agent", HeaderValue::from_static("test"));
         let request = Request { method: "GET", path: "/", query: "", headers: &headers };
         assert_eq!(unsigned_headers(&request, "host;x-amz-acl"), None);
         assert_eq!(unsigned_headers(&request, "host;x-amz-acl-").as_deref(), Some("x-amz-acl"));

@@ -298,6 +298,3 @@ fn parse_header(line: &[u8]) -> Result<(u64, Option<ChunkSignature>), ChunkError
     let mut signatures = extensions.split(';').filter_map(|one| one.trim().strip_prefix("chunk-signature="));
     Ok((size, signatures.next().and_then(|text| text.as_bytes().try_into().ok())))
 }
-
-#[cfg(test)]
-mod tests;

@@ -30,8 +30,8 @@ impl Trailers {
 #[derive(Debug, Default)]
 pub(super) struct TrailerReader {
     trailers: Trailers,
-    /// `name:value\n` of each: what is signed.
-    canonical: Vec<u8>,
+    /// Bytes of all names and values.
+    length: usize,
     signed: bool,
 }
 
@@ -61,7 +61,7 @@ impl TrailerReader {
         let (name, value) = parse(line)?;
         if name != SIGNATURE {
             self.add(line)?;
-        } else if chain.check_trailers(&self.canonical, value.as_bytes()) {
+        } else if chain.check_trailers(&self.canonical(), value.as_bytes()) {
             self.signed = true;
         } else {
             return Err(ChunkError::TrailerSignature);
@@ -75,14 +75,19 @@ impl TrailerReader {
 
     fn add(&mut self, line: &[u8]) -> Result<(), ChunkError> {
         let (name, value) = parse(line)?;
-        for part in [name.as_str(), ":", value, "\n"] {
-            self.canonical.extend_from_slice(part.as_bytes());
-        }
-        if self.canonical.len() > Self::MAX_LINE {
+        self.length += name.len() + value.len();
+        if self.length > Self::MAX_LINE {
             return Err(ChunkError::MalformedTrailer);
         }
         self.trailers.0.push((name, value.to_owned()));
         Ok(())
+    }
+
+    /// What is signed: `name:value\n` of each, sorted by name.
+    fn canonical(&self) -> Vec<u8> {
+        let mut sorted: Vec<_> = self.trailers.iter().collect();
+        sorted.sort_by_key(|&(name, _)| name);
+        sorted.iter().flat_map(|(name, value)| [name, ":", value, "\n"].concat().into_bytes()).collect()
     }
 }
 
