@@ -89,12 +89,10 @@ pub struct User {
 /// All users, by access key, canonical id and email.
 #[derive(Debug, Clone, Default)]
 pub struct Identities {
-    keys: HashMap<AccessKeyText, (Arc<User>, SecretKey)>,
+    keys: HashMap<Box<str>, (Arc<User>, SecretKey)>,
     ids: HashMap<String, Arc<User>>,
     emails: HashMap<String, Arc<User>>,
 }
-
-type AccessKeyText = Box<str>;
 
 impl Identities {
     /// # Errors
