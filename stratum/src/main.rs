@@ -1,5 +1,6 @@
 //! Stratum: a durable, erasure-coded, S3-compatible object store in one binary.
 
+mod bench;
 mod config;
 mod layout;
 
@@ -20,6 +21,8 @@ struct Cli {
 enum Command {
     /// Serve S3.
     Server(ServerArgs),
+    /// Load any S3 endpoint and measure it.
+    Bench(bench::BenchArgs),
 }
 
 /// What `stratum server` takes; the command line goes before the config.
@@ -42,5 +45,6 @@ pub struct ServerArgs {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Server(_) => ExitCode::SUCCESS,
+        Command::Bench(args) => bench::run(args),
     }
 }

@@ -1,0 +1,372 @@
+//! One kept-alive HTTP/1.1 connection that costs a request little more than its two system calls.
+//!
+//! A general client allocates, hops between tasks and copies bodies; this one writes a head and a borrowed body in
+//! one vectored write, and compares the answer's bytes with what they should be as they arrive.
+
+use std::io::{self, IoSlice};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How much is read at a time: an answer to a small GET fits, a large one takes few calls.
+const INBOX: usize = 128 << 10;
+/// An answer's head must fit in this.
+const HEAD_LIMIT: usize = 16 << 10;
+/// How much of an error's body is kept.
+const ERROR_LIMIT: usize = 4 << 10;
+
+/// Where the store listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    /// `host:port`, as the `Host` header has it.
+    pub host: String,
+    address: String,
+}
+
+impl Endpoint {
+    /// Reads `http://host:port`; the port may be absent, a path may not follow.
+    pub fn parse(url: &str) -> Option<Endpoint> {
+        let host = url.strip_prefix("http://")?.trim_end_matches('/');
+        if host.is_empty() || host.contains(['/', '?', '@']) {
+            return None;
+        }
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let address = if has_port { host.to_owned() } else { format!("{host}:80") };
+        Some(Endpoint { host: host.to_owned(), address })
+    }
+}
+
+/// What is done with an answer's body.
+pub(super) enum Expected<'a> {
+    /// None follows, whatever the length says: a HEAD.
+    Nothing,
+    /// It must be just these bytes.
+    Exactly(&'a [u8]),
+    /// It is kept.
+    Collected(&'a mut Vec<u8>),
+}
+
+/// An answer that was wholly read.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: u16,
+    pub length: Option<u64>,
+    /// The body of an answer that isn't a success, as far as it is kept.
+    pub error: Vec<u8>,
+}
+
+/// A request that has no usable answer. The connection is gone, the next request opens another.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("connection: {0}")]
+    Io(#[from] io::Error),
+    #[error("the answer is not HTTP/1.1")]
+    NotHttp,
+    #[error("the body differs from what was written")]
+    WrongBody,
+}
+
+/// A connection, opened when it is first used.
+#[derive(Debug)]
+pub(super) struct Connection {
+    address: String,
+    stream: Option<TcpStream>,
+    inbox: Inbox,
+}
+
+impl Connection {
+    pub fn new(endpoint: &Endpoint) -> Connection {
+        Connection { address: endpoint.address.clone(), stream: None, inbox: Inbox::default() }
+    }
+
+    /// Sends a request and reads its whole answer.
+    pub async fn exchange(
+        &mut self,
+        head: &[u8],
+        body: &[u8],
+        expected: Expected<'_>,
+    ) -> Result<Answer, Failure> {
+        // Taken out, and put back only when the answer was whole: whatever goes wrong drops it.
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => {
+                let stream = TcpStream::connect(&self.address).await?;
+                stream.set_nodelay(true)?;
+                self.inbox.clear();
+                stream
+            }
+        };
+        send(&mut stream, head, body).await?;
+        let Head { status, body, close } = self.inbox.read_head(&mut stream).await?;
+        let mut error = Vec::new();
+        let (length, wanted) = match (status, expected) {
+            (_, Expected::Nothing) | (204 | 304, _) => (body.length(), None),
+            (200..=299, expected) => (body.length(), Some(expected)),
+            _ => (body.length(), Some(Expected::Collected(&mut error))),
+        };
+        if let Some(wanted) = wanted {
+            self.inbox.read_body(&mut stream, body, wanted).await?;
+            error.truncate(ERROR_LIMIT);
+        }
+        if !close {
+            self.stream = Some(stream);
+        }
+        Ok(Answer { status, length, error })
+    }
+}
+
+async fn send(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> io::Result<()> {
+    let mut sent = 0;
+    while sent < head.len() {
+        let slices = [IoSlice::new(&head[sent..]), IoSlice::new(body)];
+        match stream.write_vectored(&slices).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            more => sent += more,
+        }
+    }
+    stream.write_all(&body[sent - head.len()..]).await
+}
+
+/// An answer's head.
+struct Head {
+    status: u16,
+    body: Framing,
+    close: bool,
+}
+
+/// How long a body is (RFC 9112, section 6).
+#[derive(Clone, Copy)]
+enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+impl Framing {
+    fn length(self) -> Option<u64> {
+        match self {
+            Framing::Length(bytes) => Some(bytes),
+            Framing::Chunked => None,
+        }
+    }
+}
+
+/// Bytes read and not yet consumed.
+#[derive(Debug, Default)]
+struct Inbox {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.start += bytes;
+        if self.start == self.end {
+            self.clear();
+        }
+    }
+
+    /// Reads more; an end of the stream is an error, since an answer is being waited for.
+    async fn fill(&mut self, stream: &mut TcpStream) -> Result<(), Failure> {
+        if self.buffer.is_empty() {
+            self.buffer.resize(INBOX, 0);
+        }
+        if self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        match stream.read(&mut self.buffer[self.end..]).await? {
+            0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            more => {
+                self.end += more;
+                Ok(())
+            }
+        }
+    }
+
+    async fn read_head(&mut self, stream: &mut TcpStream) -> Result<Head, Failure> {
+        loop {
+            if let Some((head, bytes)) = parse_head(self.unread())? {
+                self.consume(bytes);
+                if head.status != 100 {
+                    return Ok(head);
+                }
+                continue;
+            }
+            if self.unread().len() >= HEAD_LIMIT {
+                return Err(Failure::NotHttp);
+            }
+            self.fill(stream).await?;
+        }
+    }
+
+    async fn read_body(
+        &mut self,
+        stream: &mut TcpStream,
+        framing: Framing,
+        expected: Expected<'_>,
+    ) -> Result<(), Failure> {
+        match (framing, expected) {
+            (_, Expected::Nothing) => Ok(()),
+            (Framing::Length(length), Expected::Exactly(wanted)) => {
+                self.compare(stream, length, wanted).await
+            }
+            (Framing::Chunked, Expected::Exactly(wanted)) => {
+                let mut body = Vec::with_capacity(wanted.len());
+                self.collect_chunks(stream, &mut body).await?;
+                if body == wanted { Ok(()) } else { Err(Failure::WrongBody) }
+            }
+            (Framing::Length(length), Expected::Collected(body)) => self.collect(stream, length, body).await,
+            (Framing::Chunked, Expected::Collected(body)) => self.collect_chunks(stream, body).await,
+        }
+    }
+
+    async fn compare(&mut self, stream: &mut TcpStream, length: u64, wanted: &[u8]) -> Result<(), Failure> {
+        if length != wanted.len() as u64 {
+            return Err(Failure::WrongBody);
+        }
+        let mut rest = wanted;
+        while !rest.is_empty() {
+            if self.unread().is_empty() {
+                self.fill(stream).await?;
+            }
+            let piece = self.unread().len().min(rest.len());
+            let (now, later) = rest.split_at(piece);
+            if self.unread()[..piece] != *now {
+                return Err(Failure::WrongBody);
+            }
+            self.consume(piece);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    async fn collect(
+        &mut self,
+        stream: &mut TcpStream,
+        length: u64,
+        body: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let mut rest = length;
+        while rest > 0 {
+            if self.unread().is_empty() {
+                self.fill(stream).await?;
+            }
+            let piece = (self.unread().len() as u64).min(rest) as usize;
+            body.extend_from_slice(&self.unread()[..piece]);
+            self.consume(piece);
+            rest -= piece as u64;
+        }
+        Ok(())
+    }
+
+    /// Chunks without trailers, which no answer to our requests has.
+    async fn collect_chunks(&mut self, stream: &mut TcpStream, body: &mut Vec<u8>) -> Result<(), Failure> {
+        loop {
+            match httparse::parse_chunk_size(self.unread()) {
+                Ok(httparse::Status::Complete((bytes, size))) => {
+                    self.consume(bytes);
+                    self.collect(stream, size, body).await?;
+                    self.collect(stream, 2, &mut Vec::new()).await?;
+                    if size == 0 {
+                        return Ok(());
+                    }
+                }
+                Ok(httparse::Status::Partial) => self.fill(stream).await?,
+                Err(_) => return Err(Failure::NotHttp),
+            }
+        }
+    }
+}
+
+/// Reads a head and how many bytes it takes, if it is all there.
+fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Failure> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut response = httparse::Response::new(&mut headers);
+    let taken = match response.parse(bytes).map_err(|_| Failure::NotHttp)? {
+        httparse::Status::Complete(taken) => taken,
+        httparse::Status::Partial => return Ok(None),
+    };
+    let mut head = Head { status: response.code.unwrap_or(0), body: Framing::Length(0), close: false };
+    for header in response.headers.iter() {
+        if header.name.eq_ignore_ascii_case("content-length") {
+            let text = std::str::from_utf8(header.value).unwrap_or_default();
+            head.body = Framing::Length(text.trim().parse().map_err(|_| Failure::NotHttp)?);
+        } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            head.body = Framing::Chunked;
+        } else if header.name.eq_ignore_ascii_case("connection") {
+            head.close = header.value.eq_ignore_ascii_case(b"close");
+        }
+    }
+    Ok(Some((head, taken)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// Answers each request of one connection with the next of the given answers, then closes it.
+    async fn served(answers: Vec<&'static str>) -> Connection {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = [0; 64];
+            for answer in answers {
+                let _ = stream.read(&mut request).await;
+                stream.write_all(answer.as_bytes()).await.expect("a reader");
+            }
+        });
+        Connection::new(&Endpoint::parse(&url).expect("a URL"))
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn bodies_are_compared() {
+        let ok = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
+        let mut connection = served(vec![ok, chunked, ok]).await;
+        for _ in 0..2 {
+            let answer =
+                connection.exchange(b"x", b"", Expected::Exactly(b"hello")).await.expect("an answer");
+            assert_eq!(answer.status, 200);
+        }
+        let wrong = connection.exchange(b"x", b"", Expected::Exactly(b"hellO")).await;
+        assert!(matches!(wrong, Err(Failure::WrongBody)), "{wrong:?}");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_error_is_kept_and_the_connection_goes_on() {
+        let error = "HTTP/1.1 503 Slow\r\ncontent-length: 21\r\n\r\n<Code>SlowDown</Code>";
+        let head = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4096\r\n\r\n";
+        let mut connection = served(vec![error, head]).await;
+        let answer = connection.exchange(b"x", b"", Expected::Exactly(b"hello")).await.expect("an answer");
+        assert_eq!((answer.status, answer.error.as_slice()), (503, b"<Code>SlowDown</Code>".as_slice()));
+        // The interim answer is passed over, and a HEAD's length is no body to wait for.
+        let answer = connection.exchange(b"x", b"y", Expected::Nothing).await.expect("an answer");
+        assert_eq!((answer.status, answer.length), (200, Some(4096)));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_cut_answer_is_a_failure() {
+        let mut connection = served(vec!["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhell"]).await;
+        let cut = connection.exchange(b"x", b"", Expected::Collected(&mut Vec::new())).await;
+        assert!(matches!(cut, Err(Failure::Io(_))), "{cut:?}");
+    }
+
+    #[test]
+    fn only_plain_http_is_driven() {
+        assert_eq!(Endpoint::parse("http://h:9000/").expect("valid").address, "h:9000");
+        assert_eq!(Endpoint::parse("http://h").expect("valid").address, "h:80");
+        for url in ["https://h", "h:9000", "http://", "http://h/path", "http://a@h"] {
+            assert!(Endpoint::parse(url).is_none(), "{url}");
+        }
+    }
+}

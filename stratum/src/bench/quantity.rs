@@ -1,0 +1,80 @@
+//! Sizes and durations as people write them on a command line.
+
+use std::time::Duration;
+
+const SIZE_UNITS: [(&str, u64); 8] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("kB", 1_000),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("B", 1),
+];
+
+/// The largest object a single PUT may carry.
+const LARGEST: u64 = 5 << 30;
+
+/// Bytes: `4096`, `4KiB`, `1MiB`, `2 MB`.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let units = SIZE_UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (number, unit) = units.unwrap_or((text, 1));
+    let count: u64 = number.trim().parse().map_err(|_| format!("\"{text}\" is not a size such as 4KiB"))?;
+    match count.checked_mul(unit) {
+        Some(bytes) if bytes <= LARGEST => Ok(bytes),
+        _ => Err(format!("\"{text}\" is over 5GiB, the most that one PUT carries")),
+    }
+}
+
+/// A span of time: `20s`, `500ms`, `2m`; a bare number is seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0)];
+    let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
+    let (number, unit) = found.unwrap_or((text, 1.0));
+    let count: f64 =
+        number.trim().parse().map_err(|_| format!("\"{text}\" is not a duration such as 20s"))?;
+    match Duration::try_from_secs_f64(count * unit) {
+        Ok(span) if span <= Duration::from_secs(86_400) => Ok(span),
+        _ => Err(format!("\"{text}\" is not between nothing and a day")),
+    }
+}
+
+/// Bytes in the largest binary unit that divides them, as [`size`] reads them.
+pub(super) fn show_size(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let whole = units.iter().find(|(_, shift)| bytes != 0 && bytes.trailing_zeros() >= *shift);
+    whole.map_or(format!("{bytes} B"), |(unit, shift)| format!("{} {unit}", bytes >> shift))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_written() {
+        for (text, bytes) in [("0", 0), ("4KiB", 4096), ("1 MiB", 1 << 20), ("2MB", 2_000_000), ("7B", 7)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "KiB", "4Kib", "-1", "1.5MiB", "6GiB", "99999999999999999999"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_written() {
+        for (text, millis) in [("20s", 20_000), ("500ms", 500), ("2m", 120_000), ("1.5", 1_500)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "s", "-1s", "2d", "1e99s", "NaNs"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_shown_as_it_was_given() {
+        for text in ["4 KiB", "1 MiB", "5 GiB", "1000 B", "0 B"] {
+            assert_eq!(show_size(size(text).expect("a size")), text);
+        }
+    }
+}
