@@ -225,6 +225,14 @@ impl Drive {
         self.health.on_fail(Box::new(listener));
     }
 
+    /// Names the file that tells which drive this is: [`Drive::check`] reads it by its path (up to 64 KiB) and asks
+    /// whether it is right.
+    pub fn expect_file(&self, path: &str, is_right: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
+        if let Some(guard) = &self.guard {
+            guard.expect_file(path, is_right);
+        }
+    }
+
     /// Looks whether the drive is still the directory that was opened, with the files that were opened: open
     /// descriptors outlive a deleted folder. Latches it if not, and says whether it is healthy. A few system
     /// calls: for every second, and before each new segment or volume.

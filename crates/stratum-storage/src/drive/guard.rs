@@ -10,15 +10,51 @@ use crate::ambient::Clock;
 use metrics::{Counter, Histogram};
 use parking_lot::Mutex;
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
+
+/// How much of the expected file is read.
+const EXPECTED_MAX: u64 = 64 * 1024;
 
 /// A [`DriveIo`] that watches another.
 #[derive(Debug)]
 pub(super) struct Guard {
     io: Arc<dyn DriveIo>,
     watch: Arc<Watch>,
-    /// Open files by path: what [`Guard::check`] looks at.
-    open: Mutex<Vec<Opened>>,
+    open: Mutex<OpenFiles>,
+    expected: OnceLock<Expected>,
+}
+
+/// A file that proves which drive this is.
+struct Expected {
+    path: String,
+    is_right: Box<dyn Fn(&[u8]) -> bool + Send + Sync>,
+}
+
+impl std::fmt::Debug for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
+/// What [`Guard::check`] looks at. A file whose name we take away ourselves leaves before the name goes, and can't
+/// come in until it is gone: so one that is in here without a name was taken from us.
+#[derive(Debug, Default)]
+struct OpenFiles {
+    files: Vec<Opened>,
+    /// Paths that are being removed or replaced right now.
+    going: Vec<String>,
+}
+
+impl OpenFiles {
+    fn enter(&mut self, path: &str, file: &Arc<GuardedFile>) {
+        if self.going.iter().any(|going| going == path) || !file.inner.is_linked() {
+            return;
+        }
+        if self.files.len() == self.files.capacity() {
+            self.files.retain(|entry| entry.file.strong_count() > 0);
+        }
+        self.files.push(Opened { path: path.to_owned(), file: Arc::downgrade(file) });
+    }
 }
 
 #[derive(Debug)]
@@ -35,7 +71,13 @@ impl Guard {
         label: &str,
     ) -> Arc<Guard> {
         let watch = Arc::new(Watch::new(health, clock, label));
-        Arc::new(Guard { io, watch, open: Mutex::default() })
+        Arc::new(Guard { io, watch, open: Mutex::default(), expected: OnceLock::new() })
+    }
+
+    /// From now on [`Guard::check`] reads that file (up to 64 KiB of it) by its path. Only the first call counts.
+    pub(super) fn expect_file(&self, path: &str, is_right: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
+        // A second expectation would mean that the drive has two identities.
+        let _ = self.expected.set(Expected { path: path.to_owned(), is_right: Box::new(is_right) });
     }
 
     /// Says what is wrong when the drive isn't any more what was opened.
@@ -43,20 +85,32 @@ impl Guard {
         if !self.io.is_same_root() {
             return Err(format!("{} is not the directory any more that was opened", self.io.describe()));
         }
-        let mut open = Vec::new();
-        self.open.lock().retain(|entry| match entry.file.upgrade() {
-            Some(file) => {
-                open.push(file);
-                true
-            }
-            None => false,
-        });
-        for file in open {
+        self.check_expected()?;
+        self.check_open_files()
+    }
+
+    fn check_expected(&self) -> Result<(), String> {
+        let Some(Expected { path, is_right }) = self.expected.get() else { return Ok(()) };
+        let read = || -> io::Result<bool> {
+            let file = self.io.open(path, OpenHow::Read)?;
+            let mut bytes = vec![0; file.len()?.min(EXPECTED_MAX) as usize];
+            let got = file.read_at(&mut bytes, 0)?;
+            Ok(is_right(&bytes[..got]))
+        };
+        match read() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("{path} on {} is not what it was", self.io.describe())),
+            Err(error) if is_not_the_drives_fault(&error) => Ok(()),
+            Err(error) => Err(format!("{path} on {} cannot be read: {error}", self.io.describe())),
+        }
+    }
+
+    fn check_open_files(&self) -> Result<(), String> {
+        for file in self.open_files() {
             if file.inner.is_linked() {
                 continue;
             }
-            // A file that we remove is forgotten before its name goes: one that is still known was taken from us.
-            let known = self.open.lock().iter().find_map(|entry| {
+            let known = self.open.lock().files.iter().find_map(|entry| {
                 std::ptr::eq(entry.file.as_ptr(), Arc::as_ptr(&file)).then(|| entry.path.clone())
             });
             if let Some(path) = known {
@@ -66,8 +120,23 @@ impl Guard {
         Ok(())
     }
 
-    fn forget(&self, path: &str) {
-        self.open.lock().retain(|entry| entry.path != path);
+    fn open_files(&self) -> Vec<Arc<GuardedFile>> {
+        self.open.lock().files.iter().filter_map(|entry| entry.file.upgrade()).collect()
+    }
+
+    /// Does what takes a path's present file away.
+    fn taking<T>(&self, path: &str, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        {
+            let mut open = self.open.lock();
+            open.files.retain(|entry| entry.path != path);
+            open.going.push(path.to_owned());
+        }
+        let outcome = take();
+        let going = &mut self.open.lock().going;
+        if let Some(at) = going.iter().position(|going| going == path) {
+            going.swap_remove(at);
+        }
+        outcome
     }
 }
 
@@ -78,15 +147,14 @@ impl DriveIo for Guard {
         }
         let inner = self.watch.name(self.io.open(path, how))?;
         let file = Arc::new(GuardedFile { inner, watch: self.watch.clone() });
-        self.open.lock().push(Opened { path: path.to_owned(), file: Arc::downgrade(&file) });
+        self.open.lock().enter(path, &file);
         Ok(file)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.watch.admit()?;
-        self.forget(to);
-        self.watch.name(self.io.rename(from, to))?;
-        for entry in self.open.lock().iter_mut().filter(|entry| entry.path == from) {
+        self.watch.name(self.taking(to, || self.io.rename(from, to)))?;
+        for entry in self.open.lock().files.iter_mut().filter(|entry| entry.path == from) {
             entry.path = to.to_owned();
         }
         Ok(())
@@ -94,8 +162,7 @@ impl DriveIo for Guard {
 
     fn remove(&self, path: &str) -> io::Result<()> {
         self.watch.admit()?;
-        self.forget(path);
-        self.watch.name(self.io.remove(path))
+        self.watch.name(self.taking(path, || self.io.remove(path)))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {

@@ -1,0 +1,143 @@
+//! A set: the drives that belong together, each at its position in its tier.
+//!
+//! Which drives those are is written on every one of them when the set is formed, and never guessed later: a blank
+//! directory where a drive was is a drive that is missing (an unmounted disk leaves just that behind), a drive in
+//! another slot is used where it belongs, a foreign one is refused. [`formation`] decides all that at start;
+//! [`Set::check`] looks every second whether the drives are still what was opened then.
+
+mod files;
+mod formation;
+mod identity;
+mod replicated;
+
+pub use identity::SetId;
+pub use replicated::MAX_REPLICATED;
+
+use crate::ambient::{Clock, Entropy};
+use crate::blob::{Geometry, Tier};
+use crate::drive::{Drive, DriveIo, Threads};
+use crate::volume::DriveId;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The drives that the configuration names.
+#[derive(Debug)]
+pub struct SetConfig {
+    /// Each tier once.
+    pub tiers: Vec<TierConfig>,
+    pub threads: Threads,
+}
+
+/// One tier's drives, in the order of their positions.
+#[derive(Debug)]
+pub struct TierConfig {
+    pub tier: Tier,
+    pub geometry: Geometry,
+    pub drives: Vec<Root>,
+}
+
+/// Where a drive is.
+#[derive(Clone, Debug)]
+pub enum Root {
+    /// A directory; it may not be there.
+    Path(PathBuf),
+    /// A drive that somebody opened.
+    Open(Arc<dyn DriveIo>),
+}
+
+/// Why a set could not be opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum SetError {
+    #[error("{place} is in use by another server; stop that one first, or give this one other drives")]
+    InUse { place: String },
+    #[error("{place} is of format version {found}, this binary knows {known}: start a newer binary on it")]
+    NewerFormat { place: String, found: u16, known: u16 },
+    #[error(
+        "{place} belongs to the set {found}, but {reference} to the set {expected}: start with the drives of one set"
+    )]
+    Foreign { place: String, found: SetId, reference: String, expected: SetId },
+    #[error("{first} and {second} are copies of one drive ({id}): take one of them away")]
+    Twins { first: String, second: String, id: DriveId },
+    #[error("a new set is made of blank drives only, and {place} {problem}: empty it or name other drives")]
+    NotBlank { place: String, problem: String },
+    #[error(
+        "the set has {formed} in its {} tier, the configuration says {configured}: a set's drives and geometry \
+         don't change by configuration",
+        .tier.name()
+    )]
+    Changed { tier: Tier, formed: String, configured: String },
+    #[error("the configuration of the {} tier cannot be: {problem}", .tier.name())]
+    Config { tier: Tier, problem: String },
+    #[error("{place}: {action} failed: {source}")]
+    Io { place: String, action: &'static str, source: std::io::Error },
+    #[error("the file {name} on the hot drives: {problem}")]
+    Replicated { name: String, problem: String },
+}
+
+/// The drives of one store.
+#[derive(Debug)]
+pub struct Set {
+    id: SetId,
+    is_new: bool,
+    tiers: Vec<TierDrives>,
+}
+
+#[derive(Debug)]
+struct TierDrives {
+    tier: Tier,
+    geometry: Geometry,
+    drives: Vec<Arc<Drive>>,
+}
+
+impl Set {
+    /// Opens the set that lies on these drives, or forms a new one if they are all blank. Drives may be missing: how
+    /// many are too many is for the journal to say. Every drive that is there is locked for as long as its files
+    /// are used.
+    ///
+    /// Install the metrics recorder before: the drives' meters are made here.
+    pub fn open(config: &SetConfig, clock: Arc<dyn Clock>, entropy: &dyn Entropy) -> Result<Set, SetError> {
+        formation::open(config, clock, entropy)
+    }
+
+    pub fn id(&self) -> SetId {
+        self.id
+    }
+
+    /// Whether the set was formed by this very start.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// The tier's drives by position, the missing ones too; none for a tier that the set doesn't have.
+    pub fn drives(&self, tier: Tier) -> &[Arc<Drive>] {
+        self.tier(tier).map_or(&[], |found| &found.drives)
+    }
+
+    /// The tier's geometry when all its drives are there.
+    pub fn geometry(&self, tier: Tier) -> Option<Geometry> {
+        self.tier(tier).map(|found| found.geometry)
+    }
+
+    /// All drives of all tiers.
+    pub fn all_drives(&self) -> impl Iterator<Item = &Arc<Drive>> {
+        self.tiers.iter().flat_map(|tier| &tier.drives)
+    }
+
+    pub fn drive(&self, id: DriveId) -> Option<&Arc<Drive>> {
+        self.all_drives().find(|drive| drive.id() == id)
+    }
+
+    /// [`Drive::check`]s every drive: for every second. A drive that hangs delays the rest, so give it a thread.
+    pub fn check(&self) {
+        for drive in self.all_drives() {
+            drive.check();
+        }
+    }
+
+    fn tier(&self, tier: Tier) -> Option<&TierDrives> {
+        self.tiers.iter().find(|found| found.tier == tier)
+    }
+}
+
+#[cfg(test)]
+mod tests;

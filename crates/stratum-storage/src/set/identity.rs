@@ -1,0 +1,275 @@
+//! The bytes of a drive's `identity`, as `docs/format/drives.md` says them, and how they get onto a drive.
+//!
+//! The file holds the same page twice, so that a damaged sector loses nothing. It names all drives of the set by
+//! tier and position: any one of them tells which are missing. A drive finds its own place by its id.
+
+use super::files::{self, fields};
+use crate::blob::{Geometry, Tier};
+use crate::drive::DriveIo;
+use crate::volume::DriveId;
+use std::io::{self, ErrorKind};
+
+pub(super) const NAME: &str = "identity";
+pub(super) const VERSION: u16 = 1;
+
+const MAGIC: &[u8; 8] = b"STRMdrv\n";
+const PAGE: usize = 4096;
+const CRC_AT: usize = PAGE - 4;
+// Bytes before the list of tiers, of a tier before its drives, and of a drive.
+const HEAD: usize = 52;
+const TIER: usize = 8;
+const DRIVE: usize = 16;
+
+/// The name of a set, random and given once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SetId(pub u128);
+
+impl std::fmt::Display for SetId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// How far the set's making has come, as this drive knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Formation {
+    /// Some drive may not have its identity yet; nothing was ever stored.
+    Forming,
+    /// Every drive has its identity.
+    Formed,
+}
+
+/// One tier of the set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub tier: Tier,
+    pub geometry: Geometry,
+    /// By position.
+    pub drives: Vec<DriveId>,
+}
+
+/// What a drive knows of itself and of its set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub drive: DriveId,
+    pub set: SetId,
+    pub formation: Formation,
+    pub tiers: Vec<Shape>,
+}
+
+/// Why there is no identity to be had from a drive.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    Absent,
+    Damaged,
+    /// Written by a binary that knows more.
+    Version(u16),
+    Io(io::Error),
+}
+
+/// Whether that many drives in that many tiers find room in a page.
+pub(super) fn fits(tiers: usize, drives: usize) -> bool {
+    HEAD + tiers * TIER + drives * DRIVE <= CRC_AT
+}
+
+impl Identity {
+    /// The drive's own place in the set.
+    pub(super) fn place(&self) -> Option<(Tier, usize)> {
+        self.tiers.iter().find_map(|shape| {
+            let position = shape.drives.iter().position(|drive| *drive == self.drive)?;
+            Some((shape.tier, position))
+        })
+    }
+
+    /// The whole file. The caller made sure that it [`fits`].
+    fn encode(&self) -> Vec<u8> {
+        let mut page = Vec::with_capacity(2 * PAGE);
+        page.extend(MAGIC);
+        page.extend(VERSION.to_le_bytes());
+        page.extend([0; 2]);
+        page.extend(crc32c::crc32c(&page).to_le_bytes());
+        page.extend(self.drive.0.to_le_bytes());
+        page.extend(self.set.0.to_le_bytes());
+        page.extend([formation_byte(self.formation), self.tiers.len() as u8, 0, 0]);
+        for shape in &self.tiers {
+            page.extend([tier_byte(shape.tier), shape.geometry.k, shape.geometry.m, 0]);
+            page.extend((shape.drives.len() as u32).to_le_bytes());
+            page.extend(shape.drives.iter().flat_map(|drive| drive.0.to_le_bytes()));
+        }
+        page.resize(CRC_AT, 0);
+        page.extend(crc32c::crc32c(&page).to_le_bytes());
+        page.extend_from_within(..);
+        page
+    }
+
+    /// Reads the file's bytes from either copy; the flag says whether both were good.
+    fn decode(bytes: &[u8]) -> Result<(Identity, bool), Unreadable> {
+        let mut copies = bytes.chunks(PAGE).take(2).map(decode_page);
+        let (first, second) = (copies.next(), copies.next());
+        match (first, second) {
+            (Some(Err(Unreadable::Version(found))), _) | (_, Some(Err(Unreadable::Version(found)))) => {
+                Err(Unreadable::Version(found))
+            }
+            (Some(Ok(first)), second) => {
+                let both = matches!(second, Some(Ok(second)) if second == first);
+                Ok((first, both))
+            }
+            (_, Some(Ok(second))) => Ok((second, false)),
+            _ => Err(Unreadable::Damaged),
+        }
+    }
+
+    /// Reads a drive's identity. What one damaged copy lost is written anew.
+    pub(super) fn read(io: &dyn DriveIo) -> Result<Identity, Unreadable> {
+        let bytes = files::read(io, NAME, 2 * PAGE).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Unreadable::Absent,
+            _ => Unreadable::Io(error),
+        })?;
+        let (identity, both) = Identity::decode(&bytes)?;
+        if !both {
+            tracing::warn!(drive = io.describe(), "one of two copies of the drive's identity is damaged");
+            if let Err(error) = identity.write(io) {
+                tracing::warn!(drive = io.describe(), %error, "the drive's identity could not be repaired");
+            }
+        }
+        Ok(identity)
+    }
+
+    /// Writes it; durable on return.
+    pub(super) fn write(&self, io: &dyn DriveIo) -> io::Result<()> {
+        files::replace(io, NAME, &self.encode())
+    }
+
+    /// Whether a file's bytes are the identity of that drive.
+    pub(super) fn is_of(drive: DriveId, bytes: &[u8]) -> bool {
+        Identity::decode(bytes).is_ok_and(|(identity, _)| identity.drive == drive)
+    }
+}
+
+fn decode_page(page: &[u8]) -> Result<Identity, Unreadable> {
+    let mut head = fields(page);
+    let (Some(magic), Some(version), Some(_), Some(crc)) =
+        (head.take::<8>(), head.take().map(u16::from_le_bytes), head.take::<2>(), head.take())
+    else {
+        return Err(Unreadable::Damaged);
+    };
+    let checked = page.get(..12).map(crc32c::crc32c);
+    if &magic != MAGIC || checked != Some(u32::from_le_bytes(crc)) {
+        return Err(Unreadable::Damaged);
+    }
+    if version != VERSION {
+        return Err(Unreadable::Version(version));
+    }
+    decode_version_1(page).ok_or(Unreadable::Damaged)
+}
+
+fn decode_version_1(page: &[u8]) -> Option<Identity> {
+    let (covered, crc) = page.split_at_checked(CRC_AT)?;
+    if crc != crc32c::crc32c(covered).to_le_bytes() {
+        return None;
+    }
+    let mut fields = fields(covered.get(16..)?);
+    let drive = DriveId(u128::from_le_bytes(fields.take()?));
+    let set = SetId(u128::from_le_bytes(fields.take()?));
+    let [formation, tiers, ..] = fields.take::<4>()?;
+    let mut shapes = Vec::new();
+    for _ in 0..tiers {
+        let [tier, k, m, _] = fields.take()?;
+        let tier = Tier::ALL.into_iter().find(|known| tier_byte(*known) == tier)?;
+        let count = u32::from_le_bytes(fields.take()?);
+        let ids = (0..count).map(|_| Some(DriveId(u128::from_le_bytes(fields.take()?))));
+        shapes.push(Shape { tier, geometry: Geometry { k, m }, drives: ids.collect::<Option<_>>()? });
+    }
+    let formation = [Formation::Forming, Formation::Formed]
+        .into_iter()
+        .find(|known| formation_byte(*known) == formation)?;
+    let identity = Identity { drive, set, formation, tiers: shapes };
+    identity.place().is_some().then_some(identity)
+}
+
+fn formation_byte(formation: Formation) -> u8 {
+    match formation {
+        Formation::Forming => 1,
+        Formation::Formed => 2,
+    }
+}
+
+fn tier_byte(tier: Tier) -> u8 {
+    match tier {
+        Tier::Hot => 0,
+        Tier::Warm => 1,
+        Tier::Cold => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn example() -> Identity {
+        let drives = |from: u128, count| (from..from + count).map(DriveId).collect();
+        let shape = |tier, k, m, from| {
+            let geometry = Geometry { k, m };
+            Shape { tier, geometry, drives: drives(from, geometry.shards() as u128) }
+        };
+        Identity {
+            drive: DriveId(0x102),
+            set: SetId(0xfeed_0000_0000_0000_0000_0000_0000_0001),
+            formation: Formation::Formed,
+            tiers: vec![shape(Tier::Hot, 4, 2, 0x100), shape(Tier::Cold, 8, 3, 0x200)],
+        }
+    }
+
+    #[test]
+    fn the_released_version_is_read() {
+        let fixture = include_bytes!("../../fixtures/v1/identity");
+        assert_eq!(Identity::decode(fixture).unwrap(), (example(), true));
+        assert!(example().encode() == fixture, "the bytes that version 1 writes must not change");
+    }
+
+    #[test]
+    fn one_flipped_bit_anywhere_loses_nothing_and_is_seen() {
+        let bytes = example().encode();
+        for bit in (0..bytes.len() * 8).step_by(7) {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Identity::decode(&damaged).unwrap(), (example(), false), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_twice_or_cut_is_refused() {
+        let bytes = example().encode();
+        for at in 0..PAGE {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            damaged[PAGE + at] ^= 0x10;
+            assert!(matches!(Identity::decode(&damaged), Err(Unreadable::Damaged)), "byte {at}");
+            assert!(matches!(Identity::decode(&bytes[..at]), Err(Unreadable::Damaged)), "length {at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_told_from_damage() {
+        let mut bytes = example().encode();
+        for page in bytes.chunks_mut(PAGE) {
+            page[8] = 9;
+            let crc = crc32c::crc32c(&page[..12]).to_le_bytes();
+            page[12..16].copy_from_slice(&crc);
+            page[100..].fill(0xaa);
+        }
+        assert!(matches!(Identity::decode(&bytes), Err(Unreadable::Version(9))));
+    }
+
+    #[test]
+    fn counts_that_lead_out_of_the_page_are_damage() {
+        let mut bytes = example().encode();
+        for page in bytes.chunks_mut(PAGE) {
+            page[HEAD + 4..HEAD + 8].fill(0xff);
+            let crc = crc32c::crc32c(&page[..CRC_AT]).to_le_bytes();
+            page[CRC_AT..].copy_from_slice(&crc);
+        }
+        assert!(matches!(Identity::decode(&bytes), Err(Unreadable::Damaged)));
+        assert!(fits(3, 250) && !fits(3, 256));
+    }
+}
