@@ -7,12 +7,25 @@
 //! doesn't know who keeps the state.
 
 mod buffers;
+mod handle;
+mod open;
+mod restore;
 mod stripe;
+mod table;
+
+pub use open::WriteError;
+pub use restore::{Restore, RestoreError, Restored};
+pub use table::{Holds, Pin, TierDrives, VolumeStats, Volumes};
+
+pub(crate) use buffers::Buffers;
+pub(crate) use handle::{DIRECTORY, Hold, Phase, Reservation, Slot, Volume};
+pub(crate) use open::{Purpose, each_shard, is_full};
+pub(crate) use stripe::{StripeAddress, StripeBuffer};
+pub(crate) use table::Shared;
 
 use crate::blob::{Geometry, Tier, VolumeId};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
-use std::pin::Pin;
 
 /// A drive's identity, given to it when its set was formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -91,5 +104,5 @@ pub trait VolumeLog: Send + Sync + 'static {
     fn record(
         &self,
         event: VolumeEvent,
-    ) -> Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>>;
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>>;
 }

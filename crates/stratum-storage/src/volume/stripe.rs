@@ -53,10 +53,6 @@ impl StripeBuffer {
         StripeBuffer { stripe, buffer: buffers.take(memory(stripe)), filled: 0 }
     }
 
-    pub fn stripe(&self) -> Stripe {
-        self.stripe
-    }
-
     pub fn is_full(&self) -> bool {
         self.filled == self.stripe.payload
     }

@@ -1,0 +1,138 @@
+//! From a blob and a range to the pieces that a reader reads, one after the other.
+
+use super::ReadError;
+use crate::blob::{BlobRef, Extent, KeyId, PackedAt, Place, VolumeId};
+use crate::format::layout::{Piece, Stripe, first_piece, stripe_at};
+use crate::format::v1::Kind;
+use crate::volume::{StripeAddress, Volume, Volumes};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What is still to be read of a body.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    key: KeyId,
+    source: Source,
+    /// Bytes of the body.
+    rest: Range<u64>,
+}
+
+/// Where a body lies, with its volumes at hand.
+#[derive(Clone, Debug)]
+enum Source {
+    Nothing,
+    Packed(Arc<Volume>, PackedAt),
+    /// The extents that the range touches, and where in the body the first of them begins.
+    Extents(u64, Vec<(Arc<Volume>, Extent)>),
+}
+
+/// A piece, and where its fragment lies.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub volume: Arc<Volume>,
+    pub address: StripeAddress,
+    pub piece: Piece,
+}
+
+impl Plan {
+    /// The plan for a range of a blob, which must lie in it. Looks up all volumes it needs.
+    pub fn new(volumes: &Volumes, blob: &BlobRef, range: Range<u64>) -> Result<Plan, ReadError> {
+        if range.start > range.end || range.end > blob.len() {
+            return Err(ReadError::Range { length: blob.len() });
+        }
+        let find = |id| volumes.shared.find(id).ok_or(ReadError::Gone(id));
+        let source = match &blob.place {
+            Place::Empty => Source::Nothing,
+            Place::Packed(at) => Source::Packed(find(at.volume)?, *at),
+            Place::Extents(extents) => {
+                let (begin, touched) = touched(extents, &range, find)?;
+                Source::Extents(begin, touched)
+            }
+            Place::ThisEntry { .. } | Place::Journal { .. } => return Err(ReadError::InJournal),
+        };
+        Ok(Plan { key: blob.key, source, rest: range })
+    }
+
+    /// The volumes that the plan reads from.
+    pub fn volumes(&self) -> impl Iterator<Item = &Arc<Volume>> {
+        let (packed, extents) = match &self.source {
+            Source::Nothing => (None, [].as_slice()),
+            Source::Packed(volume, _) => (Some(volume), [].as_slice()),
+            Source::Extents(_, extents) => (None, extents.as_slice()),
+        };
+        packed.into_iter().chain(extents.iter().map(|(volume, _)| volume))
+    }
+
+    /// Bytes that are still to be read.
+    pub fn remaining(&self) -> u64 {
+        self.rest.end - self.rest.start
+    }
+
+    /// Reads no more.
+    pub fn stop(&mut self) {
+        self.rest.start = self.rest.end;
+    }
+
+    /// Takes the next piece off. A record that makes no sense gives an error.
+    pub fn next(&mut self) -> Option<Result<Target, ReadError>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let target = self.at(self.rest.start);
+        match &target {
+            Some(target) => self.rest.start += u64::from(target.piece.bytes.end - target.piece.bytes.start),
+            None => self.rest.start = self.rest.end,
+        }
+        Some(target.ok_or(ReadError::Nonsense))
+    }
+
+    fn at(&self, position: u64) -> Option<Target> {
+        let left = self.rest.end - position;
+        let (volume, offset, stripe, within, kind) = match &self.source {
+            Source::Nothing => return None,
+            Source::Packed(volume, at) => {
+                let stripe = Stripe { geometry: volume.geometry, payload: at.payload };
+                let within = at.offset.checked_add(u32::try_from(position).ok()?)?;
+                (volume, at.stripe, stripe, within, Kind::Packed)
+            }
+            Source::Extents(begin, extents) => {
+                let mut before = *begin;
+                let (volume, extent) = extents.iter().find(|(_, extent)| {
+                    let found = position < before + extent.length;
+                    before += if found { 0 } else { extent.length };
+                    found
+                })?;
+                let (offset, stripe, within) = stripe_at(volume.geometry, extent, position - before)?;
+                (volume, offset, stripe, within, Kind::Plain)
+            }
+        };
+        if !stripe.is_valid() {
+            return None;
+        }
+        let end = u64::from(stripe.payload).min(u64::from(within).saturating_add(left)) as u32;
+        let piece = first_piece(offset, stripe, &(within..end))?;
+        let address = StripeAddress { volume: volume.id, offset, stripe, kind, key: self.key };
+        Some(Target { volume: volume.clone(), address, piece })
+    }
+}
+
+/// The extents that a range touches, with their volumes, and where in the body the first of them begins.
+fn touched(
+    extents: &[Extent],
+    range: &Range<u64>,
+    find: impl Fn(VolumeId) -> Result<Arc<Volume>, ReadError>,
+) -> Result<(u64, Vec<(Arc<Volume>, Extent)>), ReadError> {
+    let mut found = Vec::new();
+    let (mut begin, mut first) = (0u64, 0);
+    for extent in extents {
+        let end = begin.checked_add(extent.length).ok_or(ReadError::Nonsense)?;
+        if begin < range.end && range.start < end {
+            if found.is_empty() {
+                first = begin;
+            }
+            found.push((find(extent.volume)?, *extent));
+        }
+        begin = end;
+    }
+    Ok((first, found))
+}

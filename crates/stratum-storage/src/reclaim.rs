@@ -1,0 +1,265 @@
+//! Sealing, punching and removal: how space comes back.
+//!
+//! Space is freed in whole stripes on all shards, so a freed byte is never part of a stripe that parity still covers.
+//! What the records no longer name may still be in a reader's hands. So a range is freed in two steps: first the
+//! *grace*, after which everybody who looked the old record up under a pin has a hold on the volume or is done; then
+//! the holds that were taken until then must go. A hold delays only its own volume.
+
+use crate::blob::{Extent, PackedAt, VolumeId};
+use crate::drive::lane::{Work, promise};
+use crate::format::layout::{extent_end, packed_end};
+use crate::volume::{
+    DIRECTORY, Phase, Reservation, Volume, VolumeEvent, VolumeLogError, Volumes, each_shard,
+};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// Whole stripes, on all shards, that nothing names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Freed {
+    pub volume: VolumeId,
+    /// In the shard files.
+    pub start: u64,
+    pub end: u64,
+}
+
+impl Freed {
+    /// What a writer had reserved.
+    pub fn of(reservation: &Reservation) -> Freed {
+        Freed { volume: reservation.volume.id, start: reservation.start, end: reservation.end }
+    }
+}
+
+/// Something to be freed.
+#[derive(Debug)]
+enum Due {
+    Punch(Freed),
+    Removal(Arc<Volume>),
+}
+
+/// It has passed the grace and waits for the holds of an age to go.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    due: Due,
+    holds: Weak<()>,
+}
+
+/// What [`Volumes::tend`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tended {
+    pub sealed: u64,
+    pub removed: u64,
+    /// Bytes punched, all shards counted.
+    pub punched: u64,
+}
+
+impl Volumes {
+    /// A body's extent is named by nothing any more, durably: its bytes may go when its readers are done.
+    pub fn free_extent(&self, extent: &Extent) {
+        if let Some(volume) = self.shared.find(extent.volume) {
+            let end = extent_end(volume.geometry, extent);
+            self.free(Freed { volume: extent.volume, start: extent.start, end });
+        }
+    }
+
+    /// No body in a packed stripe is named any more, durably. Of `at` only the volume, the stripe and its payload
+    /// count.
+    pub fn free_stripe(&self, at: &PackedAt) {
+        if let Some(volume) = self.shared.find(at.volume) {
+            let end = packed_end(volume.geometry, at);
+            self.free(Freed { volume: at.volume, start: at.stripe, end });
+        }
+    }
+
+    pub(crate) fn free(&self, freed: Freed) {
+        if freed.start < freed.end {
+            self.shared.freed.lock().push(freed);
+        }
+    }
+
+    /// One round of upkeep: seals what is full, removes what is empty, punches what was freed, gives idle memory
+    /// back. For a background task, every second or so; it returns when all of that is done or must wait for
+    /// readers, which it doesn't wait for.
+    pub async fn tend(&self) -> Result<Tended, VolumeLogError> {
+        let mut tended = Tended::default();
+        self.shared.stripes.shrink();
+        self.shared.fragments.shrink();
+        for volume in self.volumes() {
+            tended.sealed += u64::from(self.seal_if_full(&volume).await?);
+        }
+        let mut due = by_volume(std::mem::take(&mut *self.shared.freed.lock()));
+        due.extend(self.drop_empty().await?.into_iter().map(Due::Removal));
+        if !due.is_empty() {
+            grace().await;
+            let waiting = due.into_iter().filter_map(|due| self.wait_for_readers(due));
+            self.shared.waiting.lock().extend(waiting);
+        }
+        for due in self.unheld() {
+            match due {
+                Due::Punch(freed) => tended.punched += self.punch(freed).await,
+                Due::Removal(volume) => tended.removed += u64::from(self.remove(&volume).await?),
+            }
+        }
+        Ok(tended)
+    }
+
+    /// Whoever took a hold until now may still want these bytes.
+    fn wait_for_readers(&self, due: Due) -> Option<Waiting> {
+        let holds = match &due {
+            Due::Punch(freed) => self.shared.find(freed.volume)?.turn_holds(),
+            Due::Removal(volume) => volume.turn_holds(),
+        };
+        Some(Waiting { due, holds })
+    }
+
+    /// What no reader wants any more.
+    fn unheld(&self) -> Vec<Due> {
+        let mut waiting = self.shared.waiting.lock();
+        let (held, unheld) =
+            std::mem::take(&mut *waiting).into_iter().partition(|waiting| waiting.holds.strong_count() > 0);
+        *waiting = held;
+        unheld.into_iter().map(|waiting: Waiting| waiting.due).collect()
+    }
+
+    pub(crate) fn volumes(&self) -> Vec<Arc<Volume>> {
+        let mut volumes: Vec<Arc<Volume>> = self.shared.table.read().values().cloned().collect();
+        volumes.sort_by_key(|volume| volume.id);
+        volumes
+    }
+
+    /// Seals a volume that takes no more and that nobody writes to.
+    async fn seal_if_full(&self, volume: &Arc<Volume>) -> Result<bool, VolumeLogError> {
+        let Some(length) = volume.ready_to_seal() else { return Ok(false) };
+        self.seal(volume, length).await?;
+        Ok(true)
+    }
+
+    /// Seals a volume: the length is durable before the truncation.
+    pub(crate) async fn seal(&self, volume: &Arc<Volume>, length: u64) -> Result<(), VolumeLogError> {
+        self.shared.log.record(VolumeEvent::Sealed { volume: volume.id, length }).await?;
+        volume.set_phase(Phase::Sealed { length });
+        let outcomes = each_shard(volume, |_, shard, _| {
+            let volume = volume.clone();
+            move || match volume.slots.get(usize::from(shard)) {
+                Some(slot) => slot.open()?.set_len(length),
+                None => Ok(()),
+            }
+        })
+        .await;
+        for (shard, outcome) in outcomes {
+            if let Err(error) = outcome {
+                tracing::debug!(volume = %volume.id, shard, %error, "a sealed shard file stays longer than it need be");
+            }
+        }
+        tracing::info!(volume = %volume.id, length, "sealed a volume");
+        Ok(())
+    }
+
+    /// Records the drop of sealed volumes that nothing names, and gives them.
+    async fn drop_empty(&self) -> Result<Vec<Arc<Volume>>, VolumeLogError> {
+        let mut dropped = Vec::new();
+        for volume in self.volumes() {
+            if self.drop_if_empty(&volume).await? {
+                dropped.push(volume);
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// Records the drop of a volume if it is sealed and nothing names it; says whether that is so.
+    pub(crate) async fn drop_if_empty(&self, volume: &Volume) -> Result<bool, VolumeLogError> {
+        if !matches!(volume.phase(), Phase::Sealed { .. }) || volume.usage().0 > 0 {
+            return Ok(false);
+        }
+        match self.shared.log.record(VolumeEvent::Dropped { volume: volume.id }).await {
+            Ok(()) => {
+                volume.set_phase(Phase::Dropped);
+                Ok(true)
+            }
+            // Somebody moved a body into it meanwhile.
+            Err(VolumeLogError::Refused) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Punches a range on all shards.
+    async fn punch(&self, freed: Freed) -> u64 {
+        let Some(volume) = self.shared.find(freed.volume) else { return 0 };
+        if volume.phase() == Phase::Dropped {
+            return 0;
+        }
+        let length = freed.end - freed.start;
+        let outcomes = each_shard(&volume, |_, shard, _| {
+            let volume = volume.clone();
+            move || match volume.slots.get(usize::from(shard)) {
+                Some(slot) => slot.open()?.punch(freed.start, length),
+                None => Ok(()),
+            }
+        })
+        .await;
+        let punched = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).count();
+        length * punched as u64
+    }
+
+    /// Removes a dropped volume's files, and forgets it when none is left on any drive that is there. A shard on a
+    /// drive that isn't there keeps the record, so that the file is known when the drive comes back.
+    pub(crate) async fn remove(&self, volume: &Arc<Volume>) -> Result<bool, VolumeLogError> {
+        let mut answers = Vec::new();
+        for slot in &volume.slots {
+            slot.close();
+            let Some(drive) = &slot.drive else { continue };
+            let (done, answer) = promise();
+            let (io, path) = (drive.io().clone(), slot.path.clone());
+            drive.volume_lane().submit(Work::Run(Box::new(move || {
+                let outcome = match io.remove(&path) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                    outcome => outcome,
+                };
+                done(outcome.and_then(|()| io.sync_dir(DIRECTORY)));
+            })));
+            answers.push(answer);
+        }
+        let mut gone = answers.len() == volume.slots.len();
+        for answer in answers {
+            gone &= answer.await.is_ok();
+        }
+        if gone {
+            self.shared.log.record(VolumeEvent::Forgotten { volume: volume.id }).await?;
+            self.shared.table.write().remove(&volume.id);
+            tracing::info!(volume = %volume.id, "removed an empty volume");
+        }
+        Ok(gone)
+    }
+}
+
+/// Ranges of one volume that touch become one.
+fn by_volume(mut freed: Vec<Freed>) -> Vec<Due> {
+    freed.sort_by_key(|freed| (freed.volume, freed.start));
+    let mut merged: Vec<Freed> = Vec::with_capacity(freed.len());
+    for next in freed {
+        match merged.last_mut() {
+            Some(last) if last.volume == next.volume && last.end == next.start => last.end = next.end,
+            _ => merged.push(next),
+        }
+    }
+    merged.into_iter().map(Due::Punch).collect()
+}
+
+/// Waits until every pin that exists now is gone.
+async fn grace() {
+    let over = Arc::new(AtomicBool::new(false));
+    let tell = over.clone();
+    let guard = crossbeam_epoch::pin();
+    guard.defer(move || tell.store(true, Ordering::Release));
+    guard.flush();
+    drop(guard);
+    while !over.load(Ordering::Acquire) {
+        // Each flush may advance the epoch and run what is due.
+        crossbeam_epoch::pin().flush();
+        if over.load(Ordering::Acquire) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -1,0 +1,291 @@
+//! One volume in memory: its shard files, how far it is filled, who writes to it and who reads from it.
+//!
+//! What is durable of a volume is its record. This is the rest: open descriptors, the place where the next extent
+//! goes, the reservations that keep it from sealing, and the holds that keep its bytes from being freed.
+
+use super::{DriveId, Shard, VolumeRecord, VolumeState};
+use crate::blob::{Geometry, Tier, VolumeId};
+use crate::codec::{Codec, CodecError};
+use crate::drive::{Drive, FileIo, OpenHow};
+use crate::format::layout::{FILE_HEADER, volume_end};
+use parking_lot::{Mutex, RwLock};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+/// The directory of shard files on a drive.
+pub(crate) const DIRECTORY: &str = "volumes";
+
+/// The path of a shard file under its drive's root.
+pub(crate) fn shard_path(volume: VolumeId, shard: u8, generation: u32) -> String {
+    format!("{DIRECTORY}/{volume}.s{shard:02}.g{generation}")
+}
+
+/// A volume.
+#[derive(Debug)]
+pub(crate) struct Volume {
+    pub id: VolumeId,
+    pub tier: Tier,
+    pub geometry: Geometry,
+    pub codec: Arc<Codec>,
+    /// One for each shard: data, then parity.
+    pub slots: Vec<Slot>,
+    /// Taken by whoever records a lost shard or lets the files grow, so that it is done once.
+    pub changing: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+    holds: Mutex<Arc<()>>,
+}
+
+/// A shard's place.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// None when the drive isn't among those that the store was started with.
+    pub drive: Option<Arc<Drive>>,
+    pub path: String,
+    pub generation: u32,
+    lost: AtomicBool,
+    /// A reader has found its file deleted.
+    deleted: AtomicBool,
+    file: RwLock<Option<Arc<dyn FileIo>>>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Payload bytes that records name.
+    live: u64,
+    /// See `VolumeRecord::high_water`.
+    high_water: u64,
+}
+
+/// A volume's life in this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Open(Filling),
+    Sealed { length: u64 },
+    Dropped,
+}
+
+/// How far an open volume is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filling {
+    /// Where the next extent begins.
+    pub next: u64,
+    /// How far the shard files are allocated.
+    pub allocated: u64,
+    /// Extents whose bodies aren't committed yet.
+    pub reservations: u32,
+    /// Takes no more; seals when the last reservation goes.
+    pub full: bool,
+}
+
+impl Volume {
+    /// A volume of that record, over the drives that are there.
+    pub fn new(
+        record: &VolumeRecord,
+        drive: impl Fn(DriveId) -> Option<Arc<Drive>>,
+    ) -> Result<Self, CodecError> {
+        let codec = Codec::of(record.geometry)?;
+        if record.shards.len() != record.geometry.shards() {
+            return Err(CodecError::Shape(record.geometry));
+        }
+        let slot = |(number, shard): (usize, &Shard)| Slot {
+            drive: drive(shard.drive),
+            path: shard_path(record.id, number as u8, shard.generation),
+            generation: shard.generation,
+            lost: shard.lost.into(),
+            deleted: false.into(),
+            file: RwLock::default(),
+        };
+        let phase = match record.state {
+            VolumeState::Open => Phase::Open(Filling {
+                next: FILE_HEADER,
+                allocated: FILE_HEADER,
+                reservations: 0,
+                full: false,
+            }),
+            VolumeState::Sealed { length } => Phase::Sealed { length },
+            VolumeState::Dropped => Phase::Dropped,
+        };
+        Ok(Volume {
+            id: record.id,
+            tier: record.tier,
+            geometry: record.geometry,
+            codec,
+            slots: record.shards.iter().enumerate().map(slot).collect(),
+            changing: tokio::sync::Mutex::default(),
+            state: Mutex::new(State { phase, live: record.live, high_water: record.high_water }),
+            holds: Mutex::default(),
+        })
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.state.lock().phase
+    }
+
+    pub fn set_phase(&self, phase: Phase) {
+        self.state.lock().phase = phase;
+    }
+
+    /// Payload bytes that records name, and the end of the furthest of them.
+    pub fn usage(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        (state.live, state.high_water)
+    }
+
+    pub fn set_usage(&self, live: u64, high_water: u64) {
+        let mut state = self.state.lock();
+        (state.live, state.high_water) = (live, high_water);
+    }
+
+    /// Takes `disk` bytes of every shard file for one writer. Nothing if it is full; then it stays full.
+    pub fn try_reserve(self: &Arc<Self>, disk: u64) -> Option<Reservation> {
+        let whole = self.is_whole();
+        let mut state = self.state.lock();
+        let Phase::Open(filling) = &mut state.phase else { return None };
+        if !whole || filling.next + disk > volume_end(self.geometry) {
+            filling.full = true;
+        }
+        if filling.full {
+            return None;
+        }
+        let start = filling.next;
+        filling.next += disk;
+        filling.reservations += 1;
+        Some(Reservation { volume: self.clone(), start, end: start + disk })
+    }
+
+    /// How far the shard files are allocated; nothing once it is sealed.
+    pub fn allocated(&self) -> Option<u64> {
+        match self.phase() {
+            Phase::Open(filling) => Some(filling.allocated),
+            _ => None,
+        }
+    }
+
+    /// The shard files are allocated that far.
+    pub fn set_allocated(&self, to: u64) {
+        if let Phase::Open(filling) = &mut self.state.lock().phase {
+            filling.allocated = to;
+        }
+    }
+
+    /// Takes no more.
+    pub fn retire(&self) {
+        if let Phase::Open(filling) = &mut self.state.lock().phase {
+            filling.full = true;
+        }
+    }
+
+    /// Where it ends, if it is full and nobody writes to it.
+    pub fn ready_to_seal(&self) -> Option<u64> {
+        match self.phase() {
+            Phase::Open(filling) if filling.full && filling.reservations == 0 => Some(filling.next),
+            _ => None,
+        }
+    }
+
+    /// Whether new bytes would be on all of its shards.
+    fn is_whole(&self) -> bool {
+        self.slots.iter().all(|slot| !slot.is_lost() && slot.is_healthy())
+    }
+
+    /// Shards that aren't lost.
+    pub fn shards_left(&self) -> usize {
+        self.slots.iter().filter(|slot| !slot.is_lost()).count()
+    }
+
+    pub fn generations(&self) -> Vec<u32> {
+        self.slots.iter().map(|slot| slot.generation).collect()
+    }
+
+    /// Keeps the volume's bytes from being freed while it lives. To be taken under a pin.
+    pub fn hold(&self) -> Hold {
+        Hold { _age: self.holds.lock().clone() }
+    }
+
+    /// Ends an age of holds: the answer tells when all that were taken before are gone.
+    pub fn turn_holds(&self) -> Weak<()> {
+        Arc::downgrade(&std::mem::take(&mut *self.holds.lock()))
+    }
+}
+
+impl Slot {
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    pub fn set_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// Notes that its file was deleted; true the first time.
+    pub fn report_deleted(&self) -> bool {
+        !self.deleted.swap(true, Ordering::AcqRel)
+    }
+
+    pub fn is_healthy(&self) -> bool {
+        self.drive.as_ref().is_some_and(|drive| drive.is_healthy())
+    }
+
+    /// The shard file, if it is open.
+    pub fn opened(&self) -> Option<Arc<dyn FileIo>> {
+        self.file.read().clone()
+    }
+
+    /// The shard file; opens it, which may block.
+    pub fn open(&self) -> io::Result<Arc<dyn FileIo>> {
+        if let Some(file) = self.opened() {
+            return Ok(file);
+        }
+        let drive = self.drive.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let mut slot = self.file.write();
+        match slot.as_ref() {
+            Some(file) => Ok(file.clone()),
+            None => Ok(slot.insert(drive.io().open(&self.path, OpenHow::Write)?).clone()),
+        }
+    }
+
+    pub fn set_file(&self, file: Arc<dyn FileIo>) {
+        *self.file.write() = Some(file);
+    }
+
+    /// Forgets the descriptor.
+    pub fn close(&self) {
+        *self.file.write() = None;
+    }
+}
+
+/// Keeps a volume's bytes from being freed.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    _age: Arc<()>,
+}
+
+/// A range of a volume that one writer fills; while it lives the volume doesn't seal.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    pub volume: Arc<Volume>,
+    /// In the shard files.
+    pub start: u64,
+    pub end: u64,
+}
+
+impl Reservation {
+    /// Returns a range that nothing was written to, if it is still the last one.
+    pub fn give_back(self) {
+        if let Phase::Open(filling) = &mut self.volume.state.lock().phase
+            && filling.next == self.end
+        {
+            filling.next = self.start;
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Phase::Open(filling) = &mut self.volume.state.lock().phase {
+            filling.reservations = filling.reservations.saturating_sub(1);
+        }
+    }
+}

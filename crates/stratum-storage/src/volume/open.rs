@@ -1,0 +1,281 @@
+//! Room for a writer: reservations, new volumes, and shard files that grow.
+//!
+//! A volume's `Opened` is durable before its files are made, and its files and their directory entries are durable
+//! before anybody writes to it. Files are allocated ahead in growing steps, so that a full disk says so before a
+//! body is written and not in the middle of a stripe.
+
+use super::handle::{DIRECTORY, Reservation, Volume, shard_path};
+use super::table::{Shared, TierState, Volumes};
+use super::{Shard, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState};
+use crate::blob::{Tier, VolumeId};
+use crate::drive::lane::{Work, promise};
+use crate::drive::{Drive, FileIo, OpenHow};
+use crate::format::layout::{FILE_HEADER, volume_end};
+use crate::format::v1::ShardHeader;
+use crate::placement::{enough_shards, place};
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The first step by which shard files grow; each later one doubles what there is, up to [`LAST_STEP`].
+const FIRST_STEP: u64 = 2 << 20;
+const LAST_STEP: u64 = 32 << 20;
+/// How often a reservation tries another volume before it gives up.
+const ATTEMPTS: usize = 8;
+
+/// Why a body was not written. Nothing that it wrote is named by anything.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum WriteError {
+    #[error("no space is left on the drives of the {} tier; delete something or add space", .0.name())]
+    NoSpace(Tier),
+    #[error("{healthy} drives of the {} tier are healthy, too few to write to; bring drives back", tier.name())]
+    TooFewDrives { tier: Tier, healthy: usize },
+    #[error("{left} shards of {volume} took the write and {needed} are needed; bring drives back and retry")]
+    TooFewShards { volume: VolumeId, left: usize, needed: usize },
+    #[error("the body has another length than was announced: {expected} bytes")]
+    Length { expected: u64 },
+    #[error("a body of {0} bytes doesn't fit into a packed stripe")]
+    TooLarge(usize),
+    #[error("volumes can't be changed now: {0}")]
+    Unavailable(String),
+}
+
+impl From<VolumeLogError> for WriteError {
+    fn from(error: VolumeLogError) -> Self {
+        WriteError::Unavailable(error.to_string())
+    }
+}
+
+/// Who asks for space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A client's body: the reserve is not for it.
+    Body,
+    /// Packing, and whatever else frees space in the end.
+    Upkeep,
+}
+
+impl Volumes {
+    /// Takes `disk` bytes of every shard file of a volume of the tier, allocated on the drives.
+    pub(crate) async fn reserve(
+        &self,
+        tier: Tier,
+        disk: u64,
+        purpose: Purpose,
+    ) -> Result<Reservation, WriteError> {
+        let none = WriteError::TooFewDrives { tier, healthy: 0 };
+        let state = self.shared.tier(tier).ok_or(none)?;
+        for _ in 0..ATTEMPTS {
+            let current = state.current.lock().clone();
+            if let Some(reservation) = current.as_ref().and_then(|volume| volume.try_reserve(disk)) {
+                return match self.shared.grow(&reservation, purpose).await {
+                    Ok(()) => Ok(reservation),
+                    Err(error) => {
+                        reservation.give_back();
+                        Err(error)
+                    }
+                };
+            }
+            let _opening = state.opening.lock().await;
+            let now = state.current.lock().clone();
+            if now.as_ref().map(|volume| volume.id) == current.map(|volume| volume.id) {
+                self.shared.open_volume(state, purpose).await?;
+            }
+        }
+        Err(WriteError::Unavailable("new volumes keep losing drives".into()))
+    }
+}
+
+impl Shared {
+    /// Opens the tier's next volume over its healthy drives and makes it the current one.
+    async fn open_volume(&self, state: &TierState, purpose: Purpose) -> Result<(), WriteError> {
+        let tier = state.drives.tier;
+        for drive in state.healthy() {
+            drive.check();
+        }
+        let healthy = state.healthy();
+        let id = VolumeId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let too_few = WriteError::TooFewDrives { tier, healthy: healthy.len() };
+        let (geometry, drives) = place(state.drives.geometry, id, &healthy).ok_or(too_few)?;
+        self.check_space(&drives, FIRST_STEP, tier, purpose)?;
+
+        let shards: Vec<Shard> =
+            drives.iter().map(|drive| Shard { drive: drive.id(), generation: 0, lost: false }).collect();
+        let opened = VolumeEvent::Opened { id, tier, geometry, shards: shards.clone() };
+        self.log.record(opened).await?;
+        let record =
+            VolumeRecord { id, tier, geometry, shards, state: VolumeState::Open, high_water: 0, live: 0 };
+        let volume = self.volume_of(&record).map_err(|error| WriteError::Unavailable(error.to_string()))?;
+        let volume = Arc::new(volume);
+        self.table.write().insert(id, volume.clone());
+        match self.create_files(&volume).await {
+            Ok(()) => {
+                tracing::info!(volume = %id, tier = tier.name(), %geometry, "opened a volume");
+                *state.current.lock() = Some(volume);
+                Ok(())
+            }
+            Err(error) => {
+                volume.retire();
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes all shard files, each drive's by its own lane.
+    async fn create_files(&self, volume: &Arc<Volume>) -> Result<(), WriteError> {
+        let outcomes = each_shard(volume, |drive, shard, slot_path| {
+            let header = ShardHeader {
+                volume: volume.id,
+                tier: volume.tier,
+                geometry: volume.geometry,
+                shard,
+                generation: 0,
+                drive: drive.id(),
+            };
+            let (drive, volume, path) = (drive.clone(), volume.clone(), slot_path.to_owned());
+            move || {
+                let file = create_shard_file(&drive, &path, &header)?;
+                if let Some(slot) = volume.slots.get(usize::from(shard)) {
+                    slot.set_file(file);
+                }
+                Ok(())
+            }
+        })
+        .await;
+        let mut failed = Vec::new();
+        for (shard, outcome) in outcomes {
+            match outcome {
+                Ok(()) => {}
+                Err(error) if is_full(&error) => return Err(WriteError::NoSpace(volume.tier)),
+                Err(error) => {
+                    tracing::warn!(volume = %volume.id, shard, %error, "a shard file can't be made");
+                    failed.push(shard);
+                }
+            }
+        }
+        self.settle(volume, &failed).await
+    }
+
+    /// Records the shards that missed a write, if enough are left for what was written to count.
+    pub async fn settle(&self, volume: &Volume, failed: &[u8]) -> Result<(), WriteError> {
+        let missed = |(shard, slot): &(usize, &super::handle::Slot)| {
+            slot.is_lost() || failed.iter().any(|failed| usize::from(*failed) == *shard)
+        };
+        let left = volume.slots.len() - volume.slots.iter().enumerate().filter(missed).count();
+        let needed = enough_shards(volume.geometry);
+        if !failed.is_empty() {
+            volume.retire();
+        }
+        if left < needed {
+            return Err(WriteError::TooFewShards { volume: volume.id, left, needed });
+        }
+        for shard in failed {
+            self.lose_shard(volume, *shard).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the shard files are allocated as far as the reservation goes.
+    async fn grow(&self, reservation: &Reservation, purpose: Purpose) -> Result<(), WriteError> {
+        let volume = &reservation.volume;
+        let enough =
+            |volume: &Volume| volume.allocated().is_none_or(|allocated| reservation.end <= allocated);
+        if enough(volume) {
+            return Ok(());
+        }
+        let _changing = volume.changing.lock().await;
+        let Some(allocated) = volume.allocated() else { return Ok(()) };
+        if enough(volume) {
+            return Ok(());
+        }
+        let mut target = allocated;
+        while target < reservation.end {
+            target += (target - FILE_HEADER).clamp(FIRST_STEP, LAST_STEP);
+        }
+        let target = target.min(volume_end(volume.geometry));
+        let drives: Vec<&Arc<Drive>> = volume.slots.iter().filter_map(|slot| slot.drive.as_ref()).collect();
+        self.check_space(&drives, target - allocated, volume.tier, purpose)?;
+        let outcomes = each_shard(volume, |_, shard, _| {
+            let file = volume.slots.get(usize::from(shard)).and_then(|slot| slot.opened());
+            move || match file {
+                Some(file) => file.allocate(allocated, target - allocated),
+                None => Err(ErrorKind::NotFound.into()),
+            }
+        })
+        .await;
+        // A drive that failed is noticed, and recorded, by the writes that follow.
+        if outcomes.iter().any(|(_, outcome)| outcome.as_ref().is_err_and(is_full)) {
+            return Err(WriteError::NoSpace(volume.tier));
+        }
+        volume.set_allocated(target);
+        Ok(())
+    }
+
+    /// Whether every device has room for `each` more bytes on each of these drives, beyond the reserve.
+    fn check_space(
+        &self,
+        drives: &[&Arc<Drive>],
+        each: u64,
+        tier: Tier,
+        purpose: Purpose,
+    ) -> Result<(), WriteError> {
+        let mut wanted: HashMap<u64, (u64, &Arc<Drive>)> = HashMap::new();
+        for drive in drives.iter().filter(|drive| drive.is_healthy()) {
+            wanted.entry(drive.io().device()).or_insert((0, drive)).0 += each;
+        }
+        let reserve = match purpose {
+            Purpose::Body => self.reserve.load(Ordering::Relaxed),
+            Purpose::Upkeep => 0,
+        };
+        for (wanted, drive) in wanted.into_values() {
+            if drive.io().space().is_ok_and(|space| space.free < wanted.saturating_add(reserve)) {
+                return Err(WriteError::NoSpace(tier));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs a task for every shard that isn't lost on its drive's volume lane, and waits for all of them.
+pub(crate) async fn each_shard<T>(
+    volume: &Volume,
+    mut task: impl FnMut(&Arc<Drive>, u8, &str) -> T,
+) -> Vec<(u8, io::Result<()>)>
+where
+    T: FnOnce() -> io::Result<()> + Send + 'static,
+{
+    let mut answers = Vec::new();
+    for (shard, slot) in volume.slots.iter().enumerate().filter(|(_, slot)| !slot.is_lost()) {
+        let Some(drive) = &slot.drive else { continue };
+        let (done, answer) = promise();
+        let task = task(drive, shard as u8, &slot.path);
+        drive.volume_lane().submit(Work::Run(Box::new(move || done(task()))));
+        answers.push((shard as u8, answer));
+    }
+    let mut outcomes = Vec::with_capacity(answers.len());
+    for (shard, answer) in answers {
+        outcomes.push((shard, answer.await));
+    }
+    outcomes
+}
+
+/// A new shard file with its header page, durable under its name.
+fn create_shard_file(drive: &Drive, path: &str, header: &ShardHeader) -> io::Result<Arc<dyn FileIo>> {
+    let io = drive.io();
+    io.create_dir(DIRECTORY)?;
+    let temporary = format!("{path}.tmp");
+    let file = io.open(&temporary, OpenHow::CreateNew)?;
+    file.write_at(&[&header.encode()], 0)?;
+    file.sync()?;
+    io.rename(&temporary, path)?;
+    io.sync_dir(DIRECTORY)?;
+    io.sync_dir("")?;
+    debug_assert_eq!(path, shard_path(header.volume, header.shard, header.generation));
+    Ok(file)
+}
+
+/// Whether an error says that a device is full: not a failure of the drive.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,167 @@
+//! The table of volumes at a start.
+//!
+//! Open volumes belong to one run: those of the run before are sealed where the state's high water is, durably, and
+//! only then truncated to it; what a crash left beyond is garbage by definition. Volumes that nothing names are
+//! removed. Every drive's directory is compared with the records once: files that are gone make lost shards, files
+//! that no record knows are listed and left alone.
+
+use super::handle::{DIRECTORY, Phase, Volume};
+use super::table::{TierDrives, Volumes};
+use super::{DriveId, VolumeLog, VolumeLogError, VolumeRecord};
+use crate::blob::VolumeId;
+use crate::codec::CodecError;
+use crate::drive::{Drive, Entry};
+use crate::format::layout::FILE_HEADER;
+use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+/// What the volumes are restored from.
+pub struct Restore {
+    pub tiers: Vec<TierDrives>,
+    pub records: Vec<VolumeRecord>,
+    /// The next volume's number, if it is above every number that `records` and the drives know: numbers are never
+    /// used twice, so it must be above those of forgotten volumes.
+    pub next_id: VolumeId,
+    /// See [`Volumes::set_reserve`].
+    pub reserve: u64,
+    pub log: Arc<dyn VolumeLog>,
+}
+
+/// What a restore did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    pub volumes: u64,
+    /// Open volumes of the former run.
+    pub sealed: u64,
+    pub removed: u64,
+    pub shards_lost: u64,
+    /// Files in the drives' directories that belong to no record, with the drive's label: left alone.
+    pub unknown: Vec<(String, String)>,
+}
+
+/// Why the volumes can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error("the record of {volume} makes no sense: {error}")]
+    Record { volume: VolumeId, error: CodecError },
+    #[error("volumes of the former run can't be sealed: {0}")]
+    Log(#[from] VolumeLogError),
+}
+
+/// The files of the drives that could be listed, by drive and path.
+type Found = HashMap<DriveId, HashMap<String, u64>>;
+
+impl Volumes {
+    /// The table at the start of a run. Nothing may be written or read before it returns.
+    pub async fn restore(restore: Restore) -> Result<(Volumes, Restored), RestoreError> {
+        let Restore { tiers, records, next_id, reserve, log } = restore;
+        let found = list(&tiers);
+        let on_drives = found.values().flat_map(HashMap::keys).filter_map(|path| volume_of_path(path)).max();
+        let known = records.iter().map(|record| record.id.0).max();
+        let next_id = next_id.0.max(known.max(on_drives).map_or(1, |last| last.saturating_add(1)));
+        let volumes = Volumes::empty(tiers, log, next_id, reserve);
+        let mut restored = Restored { volumes: records.len() as u64, ..Restored::default() };
+        for record in &records {
+            let volume = volumes.shared.volume_of(record);
+            let volume = volume.map_err(|error| RestoreError::Record { volume: record.id, error })?;
+            volumes.shared.table.write().insert(record.id, Arc::new(volume));
+        }
+        for volume in volumes.volumes() {
+            volumes.restore_volume(&volume, &found, &mut restored).await?;
+        }
+        restored.unknown = volumes.unknown(&found);
+        Ok((volumes, restored))
+    }
+
+    async fn restore_volume(
+        &self,
+        volume: &Arc<Volume>,
+        found: &Found,
+        restored: &mut Restored,
+    ) -> Result<(), RestoreError> {
+        if let Phase::Open(_) = volume.phase() {
+            let length = volume.usage().1.max(FILE_HEADER);
+            self.seal(volume, length).await?;
+            restored.sealed += 1;
+        }
+        self.drop_if_empty(volume).await?;
+        match volume.phase() {
+            Phase::Dropped => restored.removed += u64::from(self.remove(volume).await?),
+            Phase::Open(_) | Phase::Sealed { .. } => {
+                restored.shards_lost += self.check_files(volume, found).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares a sealed volume's files with what its record says.
+    async fn check_files(&self, volume: &Arc<Volume>, found: &Found) -> Result<u64, VolumeLogError> {
+        let Phase::Sealed { length } = volume.phase() else { return Ok(0) };
+        let mut lost = 0;
+        for (shard, slot) in volume.slots.iter().enumerate().filter(|(_, slot)| !slot.is_lost()) {
+            let Some(files) = slot.drive.as_ref().and_then(|drive| found.get(&drive.id())) else { continue };
+            match files.get(&slot.path) {
+                None => {
+                    self.shared.lose_shard(volume, shard as u8).await?;
+                    lost += 1;
+                }
+                // A crash came between the seal and the truncation.
+                Some(len) if *len > length => {
+                    if let Err(error) = slot.open().and_then(|file| file.set_len(length)) {
+                        tracing::warn!(volume = %volume.id, shard, %error, "a sealed shard file stays too long");
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(lost)
+    }
+
+    fn unknown(&self, found: &Found) -> Vec<(String, String)> {
+        let drives = || self.shared.tiers.iter().flat_map(|tier| &tier.drives.drives);
+        let known: HashSet<(DriveId, String)> = self
+            .volumes()
+            .iter()
+            .flat_map(|volume| &volume.slots)
+            .filter_map(|slot| Some((slot.drive.as_ref()?.id(), slot.path.clone())))
+            .collect();
+        let mut unknown = Vec::new();
+        for drive in drives() {
+            let files = found.get(&drive.id()).into_iter().flat_map(HashMap::keys);
+            let strange = files.filter(|path| !known.contains(&(drive.id(), (*path).clone())));
+            unknown.extend(strange.map(|path| (drive.label(), path.clone())));
+        }
+        unknown.sort();
+        unknown
+    }
+}
+
+/// The shard files of every healthy drive that answers. A drive without the directory has no files; one that can't
+/// be listed is left out: it says nothing about its shards.
+fn list(tiers: &[TierDrives]) -> Found {
+    let mut found = Found::new();
+    for drive in tiers.iter().flat_map(|tier| &tier.drives).filter(|drive| drive.is_healthy()) {
+        match list_drive(drive) {
+            Ok(files) => {
+                let paths = files.into_iter().map(|entry| (format!("{DIRECTORY}/{}", entry.name), entry.len));
+                found.insert(drive.id(), paths.collect());
+            }
+            Err(error) => tracing::warn!(drive = drive.label(), %error, "the volumes can't be listed"),
+        }
+    }
+    found
+}
+
+fn list_drive(drive: &Drive) -> std::io::Result<Vec<Entry>> {
+    match drive.io().list(DIRECTORY) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        outcome => outcome,
+    }
+}
+
+/// The number in a shard file's name, whatever follows it.
+fn volume_of_path(path: &str) -> Option<u64> {
+    let digits = path.strip_prefix(DIRECTORY)?.strip_prefix("/v")?.get(..16)?;
+    u64::from_str_radix(digits, 16).ok()
+}

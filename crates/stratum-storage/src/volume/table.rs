@@ -1,0 +1,241 @@
+//! The volumes of all tiers: found by number, opened when somebody writes, restored at start.
+
+use super::buffers::Buffers;
+use super::handle::{Hold, Phase, Volume};
+use super::stripe;
+use super::{VolumeEvent, VolumeLog, VolumeLogError};
+use crate::blob::{BlobRef, Geometry, Place, Tier, VolumeId};
+use crate::codec::CodecError;
+use crate::drive::Drive;
+use crate::format::layout::{BLOCK, Blocks, Stripe};
+use crate::readpath::repair::Repairs;
+use crate::reclaim::{Freed, Waiting};
+use parking_lot::{Mutex, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A tier's drives and the geometry of its volumes while all of them are healthy.
+#[derive(Debug, Clone)]
+pub struct TierDrives {
+    pub tier: Tier,
+    pub geometry: Geometry,
+    /// All drives of the tier's set in the order of their positions, the missing ones too.
+    pub drives: Vec<Arc<Drive>>,
+}
+
+/// The volumes of all tiers. A cheap handle.
+#[derive(Clone)]
+pub struct Volumes {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the handles share.
+pub(crate) struct Shared {
+    pub log: Arc<dyn VolumeLog>,
+    pub tiers: Vec<TierState>,
+    pub table: RwLock<HashMap<VolumeId, Arc<Volume>>>,
+    pub next_id: AtomicU64,
+    /// Bytes of every device that only packing and other upkeep may use.
+    pub reserve: AtomicU64,
+    /// Buffers of whole stripes, for writers.
+    pub stripes: Arc<Buffers>,
+    /// Buffers of whole fragments, for readers.
+    pub fragments: Arc<Buffers>,
+    /// Ranges that nothing names any more, before their grace.
+    pub freed: Mutex<Vec<Freed>>,
+    /// What has passed its grace and waits for readers.
+    pub waiting: Mutex<Vec<Waiting>>,
+    pub repairs: Repairs,
+}
+
+/// A tier, and the volume that it writes to.
+pub(crate) struct TierState {
+    pub drives: TierDrives,
+    pub current: Mutex<Option<Arc<Volume>>>,
+    /// Taken by whoever opens the next volume.
+    pub opening: tokio::sync::Mutex<()>,
+}
+
+/// Keeps every free and removal waiting while it lives: records that are read under a pin name bytes that are
+/// there. To be held for a lookup and [`Volumes::read`] or [`Volumes::hold`], never longer, and not across an await.
+pub struct Pin {
+    _guard: crossbeam_epoch::Guard,
+}
+
+/// Keeps the bytes of some volumes from being freed, for as long as it lives.
+#[derive(Clone, Debug)]
+pub struct Holds {
+    _holds: Vec<Hold>,
+}
+
+/// What there is, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeStats {
+    pub open: u64,
+    pub sealed: u64,
+    /// Dropped volumes whose files are still to be removed.
+    pub dropped: u64,
+    /// Payload bytes that records name.
+    pub live: u64,
+    /// Bytes of sealed volumes' shard files, all shards counted.
+    pub sealed_disk: u64,
+    pub lost_shards: u64,
+    /// Fragments that were found bad and wait for repair.
+    pub repairs: u64,
+    /// Ranges and volumes that wait for their readers.
+    pub freed: u64,
+    /// Memory in idle buffers.
+    pub idle_buffers: u64,
+}
+
+impl std::fmt::Debug for Volumes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Volumes({:?})", self.stats())
+    }
+}
+
+impl Volumes {
+    /// An empty table; [`Volumes::restore`] fills it.
+    pub(crate) fn empty(
+        tiers: Vec<TierDrives>,
+        log: Arc<dyn VolumeLog>,
+        next_id: u64,
+        reserve: u64,
+    ) -> Volumes {
+        let largest = |size: fn(Stripe) -> usize| {
+            tiers.iter().map(|tier| size(Stripe::full(tier.geometry))).max().unwrap_or_default()
+        };
+        let stripes = Buffers::new(largest(stripe::memory));
+        let fragments = Buffers::new(largest(|full| Blocks::all(full).disk(full)).max(BLOCK as usize));
+        let state = |drives| TierState { drives, current: Mutex::default(), opening: Default::default() };
+        let shared = Shared {
+            log,
+            tiers: tiers.into_iter().map(state).collect(),
+            table: RwLock::default(),
+            next_id: next_id.into(),
+            reserve: reserve.into(),
+            stripes,
+            fragments,
+            freed: Mutex::default(),
+            waiting: Mutex::default(),
+            repairs: Repairs::default(),
+        };
+        Volumes { shared: Arc::new(shared) }
+    }
+
+    /// A pin. It costs some tens of nanoseconds.
+    pub fn pin(&self) -> Pin {
+        Pin { _guard: crossbeam_epoch::pin() }
+    }
+
+    /// Holds on all volumes that these blobs lie in: each of them can be read, without a pin of its own, for as
+    /// long as the answer lives. For objects of many parts.
+    pub fn hold<'a>(&self, _pin: &Pin, blobs: impl IntoIterator<Item = &'a BlobRef>) -> Holds {
+        let mut seen = HashSet::new();
+        let table = self.shared.table.read();
+        let mut holds = Vec::new();
+        let mut take = |id: VolumeId| {
+            if seen.insert(id) {
+                holds.extend(table.get(&id).map(|volume| volume.hold()));
+            }
+        };
+        for blob in blobs {
+            match &blob.place {
+                Place::Packed(at) => take(at.volume),
+                Place::Extents(extents) => extents.iter().for_each(|extent| take(extent.volume)),
+                Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => {}
+            }
+        }
+        Holds { _holds: holds }
+    }
+
+    /// What the state now says of a volume, after a command that changed it was applied. Volumes that are not in the
+    /// table are ignored: the table puts them in when their files exist.
+    pub fn applied(&self, volume: VolumeId, live: u64, high_water: u64) {
+        if let Some(volume) = self.shared.find(volume) {
+            volume.set_usage(live, high_water);
+        }
+    }
+
+    /// How many bytes of every device only packing and other upkeep may use.
+    pub fn set_reserve(&self, bytes: u64) {
+        self.shared.reserve.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Memory that a [`crate::writepath::BlobWriter`] of the tier takes at most.
+    pub fn writer_memory(&self, tier: Tier) -> u64 {
+        let full = self.shared.tier(tier).map(|tier| Stripe::full(tier.drives.geometry));
+        full.map_or(0, |full| (crate::writepath::IN_FLIGHT + 1) * stripe::memory(full) as u64)
+    }
+
+    /// Memory that a [`crate::readpath::BlobReader`] takes at most: what it reads ahead, and the fragments that one
+    /// is rebuilt from.
+    pub fn reader_memory(&self) -> u64 {
+        let rebuilding = self.shared.tiers.iter().map(|tier| tier.drives.geometry.shards() + 1).max();
+        (rebuilding.unwrap_or_default() as u64 + 2) * u64::from(crate::format::layout::FULL_FRAGMENT)
+    }
+
+    pub fn stats(&self) -> VolumeStats {
+        let idle = self.shared.stripes.idle() + self.shared.fragments.idle();
+        let mut stats = VolumeStats {
+            repairs: self.shared.repairs.len() as u64,
+            freed: (self.shared.freed.lock().len() + self.shared.waiting.lock().len()) as u64,
+            idle_buffers: idle as u64,
+            ..VolumeStats::default()
+        };
+        for volume in self.shared.table.read().values() {
+            match volume.phase() {
+                Phase::Open(_) => stats.open += 1,
+                Phase::Sealed { length } => {
+                    stats.sealed += 1;
+                    stats.sealed_disk += length * volume.slots.len() as u64;
+                }
+                Phase::Dropped => stats.dropped += 1,
+            }
+            stats.live += volume.usage().0;
+            stats.lost_shards += (volume.slots.len() - volume.shards_left()) as u64;
+        }
+        stats
+    }
+}
+
+impl Shared {
+    pub fn find(&self, id: VolumeId) -> Option<Arc<Volume>> {
+        self.table.read().get(&id).cloned()
+    }
+
+    pub fn tier(&self, tier: Tier) -> Option<&TierState> {
+        self.tiers.iter().find(|state| state.drives.tier == tier)
+    }
+
+    /// A volume of that record over this table's drives.
+    pub fn volume_of(&self, record: &super::VolumeRecord) -> Result<Volume, CodecError> {
+        let drives = || self.tiers.iter().flat_map(|tier| &tier.drives.drives);
+        Volume::new(record, |id| drives().find(|drive| drive.id() == id).cloned())
+    }
+
+    /// Records that a shard can't be counted on, once, and remembers it.
+    pub async fn lose_shard(&self, volume: &Volume, shard: u8) -> Result<(), VolumeLogError> {
+        let Some(slot) = volume.slots.get(usize::from(shard)) else { return Ok(()) };
+        let _changing = volume.changing.lock().await;
+        if slot.is_lost() {
+            return Ok(());
+        }
+        self.log.record(VolumeEvent::ShardLost { volume: volume.id, shard }).await?;
+        tracing::warn!(volume = %volume.id, shard, "a shard is lost; reads go around it");
+        slot.set_lost();
+        Ok(())
+    }
+}
+
+impl TierState {
+    /// The geometry that the tier's next writer will most likely meet.
+    pub fn geometry_now(&self) -> Geometry {
+        self.current.lock().as_ref().map_or(self.drives.geometry, |volume| volume.geometry)
+    }
+
+    pub fn healthy(&self) -> Vec<&Arc<Drive>> {
+        self.drives.drives.iter().filter(|drive| drive.is_healthy()).collect()
+    }
+}

@@ -1,0 +1,309 @@
+//! How a body gets into a volume: cut into stripes, encoded off the async threads, written by the lanes, synced.
+//!
+//! ```text
+//! push -> stripe buffer -> (a blocking thread) parity and checksums -> a lane for each shard -> finish: sync, settle
+//! ```
+//!
+//! A writer reserves one extent at a time and has at most [`IN_FLIGHT`] stripes on their way besides the one that is
+//! being filled, so its memory is bounded and known. Nothing it writes is named by anything until the caller commits
+//! the [`BlobRef`] that [`BlobWriter::finish`] gives; a writer that is dropped leaves garbage, which is freed.
+
+mod flight;
+
+use crate::blob::{BlobRef, Extent, KeyId, Place, Tier};
+use crate::drive::lane::{Work, promise};
+use crate::format::layout::{extent_disk, full_payload, longest_extent, stripe_at};
+use crate::format::v1::Kind;
+use crate::reclaim::Freed;
+use crate::volume::{Purpose, Reservation, StripeAddress, StripeBuffer, Volumes, is_full};
+use bytes::Bytes;
+use flight::{Flight, Landing};
+use std::collections::VecDeque;
+
+pub use crate::volume::WriteError;
+
+/// Stripes of one writer that are being encoded or written at a time.
+pub const IN_FLIGHT: u64 = 2;
+
+/// Writes one body of a known length.
+pub struct BlobWriter {
+    volumes: Volumes,
+    tier: Tier,
+    purpose: Purpose,
+    kind: Kind,
+    length: u64,
+    /// Bytes for which there are extents.
+    reserved: u64,
+    /// Bytes that were pushed.
+    pushed: u64,
+    extents: Vec<WrittenExtent>,
+    filling: Option<Filling>,
+    in_flight: VecDeque<Flight>,
+}
+
+/// A written body. Commit its `blob` while `hold` lives.
+#[derive(Debug)]
+pub struct Written {
+    pub blob: BlobRef,
+    pub hold: WriteHold,
+}
+
+/// Keeps the volumes of a written body from sealing before the body is committed. Dropping it is right in every
+/// case; where it is *known* that the body was not committed, [`WriteHold::discard`] frees its bytes at once.
+#[derive(Debug)]
+pub struct WriteHold {
+    volumes: Volumes,
+    reservations: Vec<Reservation>,
+}
+
+impl WriteHold {
+    /// A hold on nothing.
+    pub(crate) fn none(volumes: &Volumes) -> WriteHold {
+        WriteHold { volumes: volumes.clone(), reservations: Vec::new() }
+    }
+
+    /// Holds what the other holds, too.
+    pub(crate) fn join(&mut self, mut other: WriteHold) {
+        self.reservations.append(&mut other.reservations);
+    }
+
+    /// Frees the body's bytes. Only for a body whose command was refused or never proposed: an unknown outcome may
+    /// still become a commit.
+    pub fn discard(self) {
+        for reservation in &self.reservations {
+            self.volumes.free(Freed::of(reservation));
+        }
+    }
+}
+
+/// An extent, and what happened to its shards.
+#[derive(Debug)]
+struct WrittenExtent {
+    reservation: Reservation,
+    length: u64,
+    /// Shards that failed a write or a sync.
+    failed: Vec<u8>,
+    /// All that was written is synced: the write asked for it.
+    synced: bool,
+}
+
+/// The stripe that takes bytes now.
+struct Filling {
+    buffer: StripeBuffer,
+    address: StripeAddress,
+    /// It is the only stripe of the body.
+    only: bool,
+}
+
+impl Volumes {
+    /// A writer of a body of `length` bytes into a tier, with its first extent reserved.
+    pub async fn write(&self, tier: Tier, length: u64) -> Result<BlobWriter, WriteError> {
+        self.writer(tier, length, Kind::Plain, Purpose::Body).await
+    }
+
+    pub(crate) async fn writer(
+        &self,
+        tier: Tier,
+        length: u64,
+        kind: Kind,
+        purpose: Purpose,
+    ) -> Result<BlobWriter, WriteError> {
+        let mut writer = BlobWriter {
+            volumes: self.clone(),
+            tier,
+            purpose,
+            kind,
+            length,
+            reserved: 0,
+            pushed: 0,
+            extents: Vec::new(),
+            filling: None,
+            in_flight: VecDeque::new(),
+        };
+        writer.next_stripe().await?;
+        Ok(writer)
+    }
+}
+
+impl BlobWriter {
+    /// Takes the next bytes of the body. Waits while [`IN_FLIGHT`] stripes are on their way.
+    pub async fn push(&mut self, bytes: Bytes) -> Result<(), WriteError> {
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let Some(filling) = &mut self.filling else {
+                return Err(WriteError::Length { expected: self.length });
+            };
+            let taken = filling.buffer.fill(rest);
+            self.pushed += taken as u64;
+            rest = &rest[taken..];
+            if filling.buffer.is_full() {
+                self.launch().await?;
+                self.next_stripe().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable on the drives, records the shards that missed something, and says where the body
+    /// lies.
+    pub async fn finish(mut self) -> Result<Written, WriteError> {
+        if self.pushed != self.length {
+            return Err(WriteError::Length { expected: self.length });
+        }
+        while let Some(flight) = self.in_flight.pop_front() {
+            self.land(flight).await?;
+        }
+        for at in 0..self.extents.len() {
+            self.sync(at).await?;
+        }
+        for extent in &self.extents {
+            let failed = extent.failed.as_slice();
+            self.volumes.shared.settle(&extent.reservation.volume, failed).await?;
+        }
+        let extents = std::mem::take(&mut self.extents);
+        let place = match extents.is_empty() {
+            true => Place::Empty,
+            false => Place::Extents(extents.iter().map(WrittenExtent::extent).collect()),
+        };
+        let reservations = extents.into_iter().map(|extent| extent.reservation).collect();
+        Ok(Written {
+            blob: BlobRef::plain(place),
+            hold: WriteHold { volumes: self.volumes.clone(), reservations },
+        })
+    }
+
+    /// Whether all of the body goes into one stripe.
+    pub(crate) fn is_one_stripe(&self) -> bool {
+        self.filling.as_ref().is_some_and(|filling| filling.only)
+    }
+
+    /// Payload of a full stripe where the body goes.
+    pub(crate) fn stripe_payload(&self) -> usize {
+        self.extents.last().map_or(0, |extent| full_payload(extent.reservation.volume.geometry) as usize)
+    }
+
+    /// Prepares the buffer for the next stripe, in the current extent or in a new one.
+    async fn next_stripe(&mut self) -> Result<(), WriteError> {
+        if self.pushed == self.length {
+            return Ok(());
+        }
+        if self.pushed == self.reserved {
+            self.next_extent().await?;
+        }
+        let Some(extent) = self.extents.last() else { return Ok(()) };
+        let volume = &extent.reservation.volume;
+        let within = extent.length - (self.reserved - self.pushed);
+        let place = stripe_at(volume.geometry, &extent.extent(), within);
+        let Some((offset, stripe, _)) = place else { return Ok(()) };
+        let address =
+            StripeAddress { volume: volume.id, offset, stripe, kind: self.kind, key: KeyId::default() };
+        let only = u64::from(stripe.payload) == self.length;
+        let buffer = StripeBuffer::new(stripe, &self.volumes.shared.stripes);
+        self.filling = Some(Filling { buffer, address, only });
+        Ok(())
+    }
+
+    /// Reserves the next extent. How much payload it holds depends on the geometry of the volume that has room, so
+    /// a narrower one is asked again with its own.
+    async fn next_extent(&mut self) -> Result<(), WriteError> {
+        let rest = self.length - self.reserved;
+        let none = WriteError::TooFewDrives { tier: self.tier, healthy: 0 };
+        let mut geometry = self.volumes.shared.tier(self.tier).ok_or(none)?.geometry_now();
+        for _ in 0..4 {
+            let length = rest.min(longest_extent(geometry));
+            let disk = extent_disk(geometry, length);
+            let reservation = self.volumes.reserve(self.tier, disk, self.purpose).await?;
+            if reservation.volume.geometry == geometry {
+                self.reserved += length;
+                self.extents.push(WrittenExtent { reservation, length, failed: Vec::new(), synced: false });
+                return Ok(());
+            }
+            geometry = reservation.volume.geometry;
+            reservation.give_back();
+        }
+        Err(WriteError::Unavailable("the drives of the tier keep changing".into()))
+    }
+
+    /// Sends the full stripe on its way, after waiting for a place.
+    async fn launch(&mut self) -> Result<(), WriteError> {
+        while self.in_flight.len() as u64 >= IN_FLIGHT {
+            if let Some(flight) = self.in_flight.pop_front() {
+                self.land(flight).await?;
+            }
+        }
+        let (Some(filling), Some(extent)) = (self.filling.take(), self.extents.last_mut()) else {
+            return Ok(());
+        };
+        extent.synced = filling.only;
+        let volume = extent.reservation.volume.clone();
+        let flight =
+            Flight::launch(volume, self.extents.len() - 1, filling.buffer, filling.address, filling.only);
+        self.in_flight.push_back(flight);
+        Ok(())
+    }
+
+    /// Waits for a stripe and remembers the shards that it isn't on.
+    async fn land(&mut self, flight: Flight) -> Result<(), WriteError> {
+        let at = flight.extent;
+        let Landing { failed, full } = flight.land().await?;
+        if full {
+            return Err(WriteError::NoSpace(self.tier));
+        }
+        if let Some(extent) = self.extents.get_mut(at) {
+            extent.add_failed(failed);
+        }
+        Ok(())
+    }
+
+    /// Syncs the shard files of an extent that took everything so far.
+    async fn sync(&mut self, at: usize) -> Result<(), WriteError> {
+        let Some(extent) = self.extents.get_mut(at).filter(|extent| !extent.synced) else { return Ok(()) };
+        let volume = extent.reservation.volume.clone();
+        let mut answers = Vec::with_capacity(volume.slots.len());
+        for (shard, slot) in volume.slots.iter().enumerate() {
+            let shard = shard as u8;
+            if slot.is_lost() || extent.failed.contains(&shard) {
+                continue;
+            }
+            let (Some(file), Some(drive)) = (slot.opened(), &slot.drive) else {
+                extent.add_failed(vec![shard]);
+                continue;
+            };
+            let (done, answer) = promise();
+            drive.volume_lane().submit(Work::Sync { file, done });
+            answers.push((shard, answer));
+        }
+        for (shard, answer) in answers {
+            match answer.await {
+                Ok(()) => {}
+                Err(error) if is_full(&error) => return Err(WriteError::NoSpace(self.tier)),
+                Err(_) => extent.add_failed(vec![shard]),
+            }
+        }
+        extent.synced = true;
+        Ok(())
+    }
+}
+
+impl Drop for BlobWriter {
+    /// A body that wasn't finished is garbage: nothing can name it.
+    fn drop(&mut self) {
+        for extent in &self.extents {
+            self.volumes.free(Freed::of(&extent.reservation));
+        }
+    }
+}
+
+impl WrittenExtent {
+    fn extent(&self) -> Extent {
+        Extent { volume: self.reservation.volume.id, start: self.reservation.start, length: self.length }
+    }
+
+    fn add_failed(&mut self, shards: Vec<u8>) {
+        for shard in shards {
+            if !self.failed.contains(&shard) {
+                self.failed.push(shard);
+            }
+        }
+    }
+}
