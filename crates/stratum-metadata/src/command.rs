@@ -4,7 +4,11 @@
 //! proposed) and is journaled before it is applied. The body of a small object or part rides in the same journal
 //! entry; the record then says [`stratum_storage::blob::Place::ThisEntry`].
 
-use crate::record::{BucketId, BucketRecord, ETag, ObjectRecord, Owner, PartRecord, UploadId, UploadRecord};
+use crate::log::Urgency;
+use crate::record::{
+    BucketId, BucketRecord, DecodeError, ETag, ObjectRecord, Owner, PartRecord, UploadId, UploadRecord,
+    decode, encode,
+};
 use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, PackedAt};
@@ -101,6 +105,35 @@ pub enum Command {
         moves: Vec<Move>,
     },
     Volume(VolumeEvent),
+}
+
+impl Command {
+    /// The command's bytes in the journal: a version byte, then postcard.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// The command of a journal entry.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
+        decode(bytes)
+    }
+
+    /// Whether it may still be journaled when only the last of the journal's room is left.
+    pub(crate) fn urgency(&self) -> Urgency {
+        match self {
+            Command::CreateBucket(_)
+            | Command::PutObject { .. }
+            | Command::CreateUpload { .. }
+            | Command::PutPart { .. }
+            | Command::CompleteUpload { .. } => Urgency::Ordinary,
+            Command::DeleteBucket { .. }
+            | Command::DeleteObject { .. }
+            | Command::AbortUpload { .. }
+            | Command::Sweep { .. }
+            | Command::Relocate { .. }
+            | Command::Volume(_) => Urgency::MakesRoom,
+        }
+    }
 }
 
 /// What `apply` answers.

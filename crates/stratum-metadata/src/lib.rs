@@ -2,6 +2,23 @@
 //!
 //! Every mutation is a [`command::Command`], journaled and then applied deterministically. sled holds the applied
 //! state and can be thrown away: a checkpoint and the journal rebuild it.
+//!
+//! The way of a write: [`Metadata::commit`] queues a proposal; the committer's thread appends all that wait as one
+//! group to the journal ([`log`]); the group is applied (`state`) as one batch to the index (`tree`); everybody is
+//! answered. The way of a read: [`Metadata::object`] is one lookup in the index, [`listing`] a seek and a scan.
 
 pub mod command;
+mod committer;
+mod keys;
+pub mod listing;
+pub mod log;
+mod machine;
 pub mod record;
+mod state;
+mod store;
+mod tree;
+
+pub use committer::{CommitError, OnFreed};
+pub use state::{ApplyError, Freed};
+pub use store::{Metadata, OpenError, Options, ReadError};
+pub use tree::TreeError;

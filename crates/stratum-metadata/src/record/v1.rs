@@ -17,6 +17,20 @@ pub struct UploadId(pub u128);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VersionId(pub u128);
 
+impl UploadId {
+    /// A new id: the time in front, so that the uploads of one key list in the order of their creation, then
+    /// 80 random bits.
+    pub fn new(now: UnixMillis, random: u128) -> Self {
+        UploadId((u128::from(now) << 80) | (random >> 48))
+    }
+}
+
+impl std::fmt::Display for UploadId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
 impl VersionId {
     pub const NULL: VersionId = VersionId(0);
 }
@@ -124,6 +138,17 @@ pub struct ObjectRecord {
     pub body: Body,
 }
 
+/// What a listing shows of an object: the first fields of its [`ObjectRecord`], so that the rest is not decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectSummary {
+    pub version: VersionId,
+    pub modified: UnixMillis,
+    pub size: u64,
+    pub etag: ETag,
+    pub storage_class: StorageClass,
+    pub checksum: Option<Checksum>,
+}
+
 /// A bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketRecord {
@@ -158,6 +183,69 @@ pub struct PartRecord {
     pub md5: [u8; 16],
     pub checksum: Option<Checksum>,
     pub blob: BlobRef,
+}
+
+/// What is stored of an upload: the record, and when it expires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredUpload {
+    pub record: UploadRecord,
+    pub expires: UnixMillis,
+}
+
+/// How an upload was completed, for a Complete that is repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    pub bucket: BucketId,
+    pub key: Vec<u8>,
+    pub version: VersionId,
+    pub etag: ETag,
+    pub checksum: Option<Checksum>,
+    /// The parts that the client named, in its order.
+    pub parts: Vec<u16>,
+    pub remember_until: UnixMillis,
+}
+
+/// Parts of an upload that are nobody's any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// The parts that are still an object's, in rising order; all others are garbage.
+    pub keep: Vec<u16>,
+    /// Parts below this number have been swept.
+    pub next: u16,
+}
+
+/// An extent of a volume that a record names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtentRecord {
+    pub owner: Owner,
+    /// Payload bytes.
+    pub length: u64,
+}
+
+/// What is live of a packed stripe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StripeRecord {
+    /// The whole stripe's payload length in bytes.
+    pub payload: u32,
+    /// Payload bytes that records name.
+    pub live: u64,
+    /// Bodies that records name.
+    pub bodies: u32,
+}
+
+/// The highest ids ever given out: neither is used twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HighestIds {
+    pub bucket: u64,
+    pub volume: u64,
+}
+
+/// What has been applied: the last entry's index and hash, and the fingerprint of the state it left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    pub index: u64,
+    pub hash: u128,
+    pub fingerprint: u128,
 }
 
 /// Who a blob belongs to.

@@ -1,0 +1,326 @@
+//! Checkpoints: a copy of the whole state at a journal index, from which the rest is replayed.
+//!
+//! sled is an index that can be lost, and the journal is only as long as its cap; a checkpoint is what stands
+//! between. It is consistent (one moment's state, though the applier goes on: [`images`]), proven (the fingerprint
+//! of what was scanned must be the state's, so a key that sled lost never becomes truth), and on `m+1` drives
+//! ([`files`]).
+
+mod files;
+mod format;
+mod images;
+
+pub(crate) use files::Files;
+pub(crate) use format::Applied;
+pub(crate) use images::{Images, Step};
+
+use crate::tree::{TreeError, Value};
+use files::{Reader, Writer};
+use std::io;
+use stratum_storage::blob::Index;
+
+/// How many checkpoints are kept, and the journal since the oldest of them.
+pub(crate) const KEPT: usize = 2;
+
+/// Why there is no new checkpoint. The next one may succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckpointError {
+    #[error("too much was written meanwhile; it will be taken later")]
+    GivenUp,
+    #[error("the index holds something else than was applied: it must be rebuilt from the last checkpoint")]
+    Mismatch,
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("the drives did not take it: {0}")]
+    Drives(#[from] io::Error),
+}
+
+/// What a checkpoint is taken of: the machine that applies groups.
+pub(crate) trait Source {
+    /// Begins a pass between two groups, and says what has been applied by then.
+    fn begin(&self) -> Applied;
+    /// The next pairs, in order, none twice. Holds the applier up for a moment.
+    fn slice(&self, visit: &mut dyn FnMut(&[u8], &Value)) -> Result<Step, TreeError>;
+    /// Ends the pass.
+    fn end(&self);
+    /// A pair's share of the fingerprint.
+    fn fingerprint(key: &[u8], value: &[u8]) -> u128;
+}
+
+/// A checkpoint that counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    pub(crate) applied: Applied,
+    pub(crate) bytes: u64,
+}
+
+/// Takes a checkpoint. Blocks, for as long as writing the state takes.
+pub(crate) fn take<S: Source>(source: &S, files: &Files) -> Result<Taken, CheckpointError> {
+    let applied = source.begin();
+    let taken = write(source, files, applied);
+    source.end();
+    if taken.is_ok() {
+        files.retain(KEPT);
+    }
+    taken
+}
+
+fn write<S: Source>(source: &S, files: &Files, applied: Applied) -> Result<Taken, CheckpointError> {
+    let mut writer = files.create(applied.index)?;
+    let scanned = writer.append(&[&format::header(&applied)]).map_err(CheckpointError::from);
+    match scanned.and_then(|()| scan(source, &mut writer)) {
+        Ok((pairs, fingerprint)) if fingerprint == applied.fingerprint => {
+            Ok(Taken { applied, bytes: writer.finish(pairs)? })
+        }
+        Ok(_) => {
+            writer.abandon();
+            Err(CheckpointError::Mismatch)
+        }
+        Err(error) => {
+            writer.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// Writes all pairs; gives their number and their fingerprint.
+fn scan<S: Source>(source: &S, writer: &mut Writer) -> Result<(u64, u128), CheckpointError> {
+    let (mut pairs, mut fingerprint, mut block) = (0, 0u128, Vec::with_capacity(format::BLOCK_BYTES * 2));
+    loop {
+        let step = source.slice(&mut |key, value| {
+            pairs += 1;
+            fingerprint = fingerprint.wrapping_add(S::fingerprint(key, value));
+            format::push_pair(&mut block, key, value);
+        })?;
+        let last = step == Step::Done;
+        if step == Step::GivenUp {
+            return Err(CheckpointError::GivenUp);
+        }
+        if block.len() >= format::BLOCK_BYTES || last && !block.is_empty() {
+            writer.block(&block)?;
+            block.clear();
+        }
+        if last {
+            return Ok((pairs, fingerprint));
+        }
+    }
+}
+
+/// Reads the newest checkpoint that is whole, giving its pairs to `insert` a block at a time. `anew` is called
+/// before the first pair of each one that is tried. `None` if there is none at all.
+pub(crate) fn load<S: Source>(
+    files: &Files,
+    mut anew: impl FnMut() -> Result<(), TreeError>,
+    mut insert: impl FnMut(&[(&[u8], &[u8])]) -> Result<(), TreeError>,
+) -> Result<Option<Applied>, CheckpointError> {
+    let mut problem = None;
+    for (index, holders) in files.list().into_iter().rev() {
+        let read = Reader::open(index, &holders).map_err(CheckpointError::from).and_then(|reader| {
+            anew()?;
+            read::<S>(reader, &mut insert)
+        });
+        match read {
+            Ok(applied) => return Ok(Some(applied)),
+            Err(CheckpointError::Tree(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(index, %error, "a checkpoint can't be read; trying the one before");
+                problem = Some(error);
+            }
+        }
+    }
+    problem.map_or(Ok(None), Err)
+}
+
+fn read<S: Source>(
+    mut reader: Reader,
+    insert: &mut impl FnMut(&[(&[u8], &[u8])]) -> Result<(), TreeError>,
+) -> Result<Applied, CheckpointError> {
+    let applied = reader.applied();
+    let (mut count, mut fingerprint) = (0, 0u128);
+    while let Some(block) = reader.next_block()? {
+        let pairs: Result<Vec<_>, _> = format::pairs(&block).collect();
+        let pairs = pairs.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        count += pairs.len() as u64;
+        let shares = pairs.iter().map(|(key, value)| S::fingerprint(key, value));
+        fingerprint = shares.fold(fingerprint, u128::wrapping_add);
+        insert(&pairs)?;
+    }
+    if count == reader.pairs() && fingerprint == applied.fingerprint {
+        Ok(applied)
+    } else {
+        Err(CheckpointError::Mismatch)
+    }
+}
+
+/// Brings the kept checkpoints back to full number after a drive was lost. Says how many copies were made; while
+/// it fails, the lost drive still counts as missing.
+pub(crate) fn heal(files: &Files) -> io::Result<usize> {
+    let kept: Vec<Index> = files.list().into_keys().rev().take(KEPT).collect();
+    kept.into_iter().map(|index| files.heal(index)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Base;
+    use crate::tree::memory::Memory;
+    use parking_lot::Mutex;
+    use std::sync::Arc;
+    use stratum_storage::ambient::Simulated;
+    use stratum_storage::blob::Tier;
+    use stratum_storage::drive::simulated::{Power, SimulatedDrive};
+    use stratum_storage::drive::{Drive, Threads};
+    use stratum_storage::volume::DriveId;
+
+    /// A state that stands still.
+    struct Still {
+        memory: Memory,
+        applied: Applied,
+        images: Images,
+    }
+
+    impl Still {
+        fn new(index: Index, pairs: u16) -> Still {
+            let mut memory = Memory::default();
+            let mut fingerprint = 0u128;
+            for number in 0..pairs {
+                let (key, value) = ([&[2], number.to_be_bytes().as_slice()].concat(), vec![number as u8; 300]);
+                fingerprint = fingerprint.wrapping_add(Still::fingerprint(&key, &value));
+                let value = Value::from(value.as_slice());
+                memory.apply(std::iter::once((key.as_slice(), Some(&value))));
+            }
+            Still { memory, applied: Applied { index, hash: 5, fingerprint }, images: Images::default() }
+        }
+    }
+
+    impl Source for Still {
+        fn begin(&self) -> Applied {
+            self.images.begin(vec![2]);
+            self.applied
+        }
+
+        fn slice(&self, visit: &mut dyn FnMut(&[u8], &Value)) -> Result<Step, TreeError> {
+            self.images.slice(&self.memory, &[3], &Simulated::new(0, 0), visit)
+        }
+
+        fn end(&self) {
+            self.images.end();
+        }
+
+        fn fingerprint(key: &[u8], value: &[u8]) -> u128 {
+            xxhash_rust::xxh3::xxh3_128(&[key, value].concat())
+        }
+    }
+
+    struct Drives {
+        simulated: Vec<Arc<SimulatedDrive>>,
+        files: Files,
+    }
+
+    fn drives() -> Drives {
+        let power = Arc::new(Power::default());
+        let simulated: Vec<_> =
+            (0..6).map(|number| SimulatedDrive::new(&format!("hot/{number}"), 1, &power)).collect();
+        let attached = simulated.iter().zip(0..).map(|(drive, position)| {
+            let (id, clock) = (DriveId(u128::from(position)), Arc::new(Simulated::new(0, 0)));
+            Arc::new(Drive::new(id, Tier::Hot, position, drive.attach(), Threads::Caller, clock))
+        });
+        let files = Files::new(attached.collect(), 3);
+        Drives { simulated, files }
+    }
+
+    fn loaded(files: &Files) -> Result<Option<(Applied, Memory)>, CheckpointError> {
+        let memory = Mutex::new(Memory::default());
+        let insert = |pairs: &[(&[u8], &[u8])]| {
+            for (key, value) in pairs {
+                let value = Value::from(*value);
+                memory.lock().apply(std::iter::once((*key, Some(&value))));
+            }
+            Ok(())
+        };
+        let anew = || {
+            *memory.lock() = Memory::default();
+            Ok(())
+        };
+        let applied = load::<Still>(files, anew, insert)?;
+        Ok(applied.map(|applied| (applied, memory.into_inner())))
+    }
+
+    fn path(index: Index) -> String {
+        format!("checkpoint/{index:016x}")
+    }
+
+    #[test]
+    fn what_was_taken_is_loaded() {
+        let drives = drives();
+        assert!(loaded(&drives.files).unwrap().is_none());
+        let still = Still::new(9, 5_000);
+        take(&still, &drives.files).unwrap();
+        let (applied, memory) = loaded(&drives.files).unwrap().unwrap();
+        assert_eq!(applied, still.applied);
+        assert!(memory == still.memory);
+        let copies = drives.files.list().remove(&9).unwrap();
+        assert_eq!(copies.len(), 3);
+    }
+
+    #[test]
+    fn a_state_that_is_not_what_was_applied_is_thrown_away() {
+        let drives = drives();
+        let mut still = Still::new(9, 100);
+        let lost = [2, 0, 50];
+        still.memory.apply(std::iter::once((lost.as_slice(), None)));
+        assert!(matches!(take(&still, &drives.files), Err(CheckpointError::Mismatch)));
+        assert!(still.memory.get(&lost).unwrap().is_none());
+        assert!(drives.files.list().is_empty());
+        assert!(drives.simulated.iter().all(|drive| drive.files().is_empty()));
+    }
+
+    #[test]
+    fn the_last_two_are_kept() {
+        let drives = drives();
+        for index in 1..=4 {
+            take(&Still::new(index, 10), &drives.files).unwrap();
+        }
+        assert_eq!(drives.files.list().into_keys().collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn blocks_that_are_bad_in_one_copy_come_from_another() {
+        let drives = drives();
+        let still = Still::new(9, 5_000);
+        take(&still, &drives.files).unwrap();
+        let holders = drives.files.list().remove(&9).unwrap();
+        for (number, holder) in holders.iter().enumerate() {
+            let simulated = &drives.simulated[usize::from(holder.position())];
+            simulated.flip_bit(&path(9), 8 * (100_000 + 400_000 * number as u64)).unwrap();
+        }
+        let (_, memory) = loaded(&drives.files).unwrap().unwrap();
+        assert!(memory == still.memory);
+    }
+
+    #[test]
+    fn one_that_is_bad_in_every_copy_gives_way_to_the_one_before() {
+        let drives = drives();
+        take(&Still::new(8, 100), &drives.files).unwrap();
+        take(&Still::new(9, 5_000), &drives.files).unwrap();
+        for holder in drives.files.list().remove(&9).unwrap() {
+            drives.simulated[usize::from(holder.position())].flip_bit(&path(9), 8 * 100_000).unwrap();
+        }
+        assert_eq!(loaded(&drives.files).unwrap().unwrap().0.index, 8);
+    }
+
+    #[test]
+    fn a_lost_copy_is_made_again_elsewhere() {
+        let drives = drives();
+        let still = Still::new(9, 1_000);
+        take(&still, &drives.files).unwrap();
+        let holders = drives.files.list().remove(&9).unwrap();
+        holders[0].fail("pulled");
+        holders[1].fail("pulled");
+        assert_eq!(heal(&drives.files).unwrap(), 2);
+        assert_eq!(drives.files.list().remove(&9).unwrap().len(), 3);
+        holders[2].fail("pulled");
+        let (_, memory) = loaded(&drives.files).unwrap().unwrap();
+        assert!(memory == still.memory);
+        assert_eq!(heal(&drives.files).unwrap(), 1);
+    }
+}

@@ -1,0 +1,185 @@
+//! The bytes of a checkpoint file; `docs/format/metadata.md` says them too.
+//!
+//! A header with the journal index that the state is as of, blocks of key-value pairs, and an end that counts them.
+//! Every block's checksum is salted with the checkpoint's index and the block's offset, so that a block of another
+//! checkpoint, or of another place, never verifies. All copies of a checkpoint are the same bytes: a block that is
+//! bad in one copy is read from another.
+
+use crate::tree::Value;
+use stratum_storage::blob::Index;
+
+const MAGIC: &[u8; 8] = b"STRATCKP";
+/// The version written, and the newest that can be read.
+pub(super) const VERSION: u32 = 1;
+pub(super) const HEADER_LEN: usize = 64;
+/// A block's length and checksum stand before it.
+pub(super) const FRAME_LEN: usize = 8;
+/// A block is closed once it holds this many bytes.
+pub(super) const BLOCK_BYTES: usize = 256 << 10;
+/// More than any block can be: its last pair may go over [`BLOCK_BYTES`], by no more than the largest record.
+pub(super) const MAX_BLOCK: usize = 16 << 20;
+pub(super) const END_LEN: usize = 16;
+
+/// What the state is as of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) index: Index,
+    pub(crate) hash: u128,
+    pub(crate) fingerprint: u128,
+}
+
+/// Bytes that are no (whole) checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FormatError {
+    #[error("a checkpoint of format version {0}; this build reads up to {VERSION}: use the newer build")]
+    Newer(u32),
+    #[error("the checkpoint is damaged at byte {0}")]
+    Damaged(u64),
+}
+
+pub(super) fn header(applied: &Applied) -> [u8; HEADER_LEN] {
+    let mut bytes = [0; HEADER_LEN];
+    bytes[..8].copy_from_slice(MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[16..24].copy_from_slice(&applied.index.to_le_bytes());
+    bytes[24..40].copy_from_slice(&applied.hash.to_le_bytes());
+    bytes[40..56].copy_from_slice(&applied.fingerprint.to_le_bytes());
+    let crc = crc32c::crc32c(&bytes[..HEADER_LEN - 4]);
+    bytes[HEADER_LEN - 4..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+pub(super) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<Applied, FormatError> {
+    let u64_at = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+    let u128_at = |at: usize| u128::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+    let version = u64_at(8) as u32;
+    if &bytes[..8] == MAGIC && version > VERSION {
+        return Err(FormatError::Newer(version));
+    }
+    let crc = (u64_at(HEADER_LEN - 8) >> 32) as u32;
+    if &bytes[..8] != MAGIC || version != VERSION || crc32c::crc32c(&bytes[..HEADER_LEN - 4]) != crc {
+        return Err(FormatError::Damaged(0));
+    }
+    Ok(Applied { index: u64_at(16), hash: u128_at(24), fingerprint: u128_at(40) })
+}
+
+/// A block's checksum: of where it belongs, then of its bytes.
+fn checksum(index: Index, offset: u64, payload: &[u8]) -> u32 {
+    let place = crc32c::crc32c_append(crc32c::crc32c(&index.to_le_bytes()), &offset.to_le_bytes());
+    crc32c::crc32c_append(place, payload)
+}
+
+/// The frame of a block whose frame begins at `offset`.
+pub(super) fn frame(index: Index, offset: u64, payload: &[u8]) -> [u8; FRAME_LEN] {
+    let mut bytes = [0; FRAME_LEN];
+    bytes[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    bytes[4..].copy_from_slice(&checksum(index, offset, payload).to_le_bytes());
+    bytes
+}
+
+/// The payload's length and checksum; a length of 0 is the end.
+pub(super) fn parse_frame(bytes: [u8; FRAME_LEN], offset: u64) -> Result<(usize, u32), FormatError> {
+    let [a, b, c, d, e, f, g, h] = bytes;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    if length > MAX_BLOCK {
+        return Err(FormatError::Damaged(offset));
+    }
+    Ok((length, u32::from_le_bytes([e, f, g, h])))
+}
+
+pub(super) fn verify(index: Index, offset: u64, payload: &[u8], crc: u32) -> Result<(), FormatError> {
+    if checksum(index, offset, payload) == crc { Ok(()) } else { Err(FormatError::Damaged(offset)) }
+}
+
+/// The end: a frame of length 0 whose checksum covers the count, and the count.
+pub(super) fn end(index: Index, offset: u64, pairs: u64) -> [u8; END_LEN] {
+    let mut bytes = [0; END_LEN];
+    let count = pairs.to_le_bytes();
+    bytes[4..8].copy_from_slice(&checksum(index, offset, &count).to_le_bytes());
+    bytes[8..].copy_from_slice(&count);
+    bytes
+}
+
+/// Adds a pair to a block.
+pub(super) fn push_pair(block: &mut Vec<u8>, key: &[u8], value: &Value) {
+    block.extend_from_slice(&(key.len() as u32).to_le_bytes());
+    block.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    block.extend_from_slice(key);
+    block.extend_from_slice(value);
+}
+
+/// The pairs of a verified block, in the order in which they were pushed.
+pub(super) fn pairs(mut block: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), FormatError>> {
+    std::iter::from_fn(move || {
+        if block.is_empty() {
+            return None;
+        }
+        let pair = take_pair(&mut block).ok_or(FormatError::Damaged(0));
+        if pair.is_err() {
+            block = &[];
+        }
+        Some(pair)
+    })
+}
+
+fn take_pair<'a>(block: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (key_len, rest) = block.split_first_chunk::<4>()?;
+    let (value_len, rest) = rest.split_first_chunk::<4>()?;
+    let (key, rest) = rest.split_at_checked(u32::from_le_bytes(*key_len) as usize)?;
+    let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*value_len) as usize)?;
+    *block = rest;
+    Some((key, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const APPLIED: Applied = Applied { index: 77, hash: 1 << 100, fingerprint: u128::MAX - 3 };
+
+    #[test]
+    fn a_header_comes_back_and_any_flipped_bit_is_seen() {
+        let bytes = header(&APPLIED);
+        assert_eq!(parse_header(&bytes), Ok(APPLIED));
+        for bit in 0..HEADER_LEN * 8 {
+            let mut damaged = bytes;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(parse_header(&damaged).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_named() {
+        let mut bytes = header(&APPLIED);
+        bytes[8] = 9;
+        assert_eq!(parse_header(&bytes), Err(FormatError::Newer(9)));
+    }
+
+    #[test]
+    fn a_block_belongs_to_its_checkpoint_and_its_place() {
+        let (length, crc) = parse_frame(frame(77, 64, b"payload"), 64).unwrap();
+        assert_eq!(length, 7);
+        assert!(verify(77, 64, b"payload", crc).is_ok());
+        assert!(verify(78, 64, b"payload", crc).is_err());
+        assert!(verify(77, 72, b"payload", crc).is_err());
+        assert!(verify(77, 64, b"Payload", crc).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn pairs_come_back_in_order(input: Vec<(Vec<u8>, Vec<u8>)>) {
+            let mut block = Vec::new();
+            for (key, value) in &input {
+                push_pair(&mut block, key, &Value::from(value.as_slice()));
+            }
+            let output: Result<Vec<_>, _> = pairs(&block).map(|pair| pair.map(|(k, v)| (k.to_vec(), v.to_vec()))).collect();
+            prop_assert_eq!(output, Ok(input));
+        }
+
+        #[test]
+        fn no_bytes_make_the_parser_panic(block: Vec<u8>) {
+            let _ = pairs(&block).count();
+        }
+    }
+}

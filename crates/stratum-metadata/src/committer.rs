@@ -1,0 +1,348 @@
+//! The way of a command: queued, journaled with all others that wait, applied, answered.
+//!
+//! One thread appends groups to the journal, one group in flight; another applies the durable ones, so that a
+//! group is applied while the next is being synced. When nobody else waits, the first thread applies the group
+//! itself: a lone client doesn't pay for the hand-over.
+
+use crate::command::{Command, Outcome};
+use crate::log::{Log, LogEntry, LogError, Urgency, Usage};
+use crate::machine::{Entry, Machine};
+use crate::state::Freed;
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Bytes of commands and bodies in a group, and how many of them.
+const GROUP_BYTES: usize = 1 << 20;
+const GROUP_ENTRIES: usize = 512;
+/// Bytes of commands and bodies that may wait; more are told to slow down.
+const QUEUE_BYTES: usize = 64 << 20;
+/// Groups that are durable and wait to be applied.
+const UNAPPLIED_GROUPS: usize = 4;
+/// From this share of the journal's cap on, ordinary commands are slowed; at the second they are refused.
+const SLOW_FROM: f32 = 0.75;
+const REFUSE_FROM: f32 = 0.95;
+/// The longest delay, just before the refusals.
+const LONGEST_DELAY: Duration = Duration::from_millis(200);
+
+/// Why a command has no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// Nothing was written. `503 SlowDown`.
+    #[error("too much is being written; try again shortly")]
+    Busy,
+    /// Nothing was written. `507`.
+    #[error("the drives are full; deleting objects makes room")]
+    NoSpace,
+    /// Whether it was written is not known. `503`.
+    #[error("the write could not be confirmed: {0}")]
+    Unavailable(String),
+    /// Nothing was written.
+    #[error("the server is stopping")]
+    Stopped,
+}
+
+type Reply = oneshot::Sender<Result<Outcome, CommitError>>;
+
+/// A command on its way.
+struct Proposal {
+    command: Command,
+    entry: LogEntry,
+    reply: Reply,
+}
+
+impl Proposal {
+    fn bytes(&self) -> usize {
+        self.entry.command.len() + self.entry.body.len()
+    }
+}
+
+/// A group that is durable.
+struct Durable {
+    entries: Vec<Entry>,
+    replies: Vec<Reply>,
+}
+
+/// Told of the places that nobody owns any more, after the change is applied. It must not block.
+pub type OnFreed = Box<dyn Fn(Vec<Freed>) + Send + Sync>;
+
+/// The proposals that wait, and the threads that take them.
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    machine: Arc<Machine>,
+    log: Arc<dyn Log>,
+    on_freed: OnFreed,
+    /// The journal's bytes and cap when a group was last appended.
+    used: AtomicU64,
+    cap: AtomicU64,
+    /// Groups handed to the applying thread and not yet applied.
+    unapplied: AtomicUsize,
+    /// After a failed append the order of things is unknown: nothing more is taken.
+    stopped: AtomicBool,
+}
+
+#[derive(Default)]
+struct Queue {
+    proposals: VecDeque<Proposal>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Committer {
+    pub(crate) fn start(
+        machine: Arc<Machine>,
+        log: Arc<dyn Log>,
+        on_freed: OnFreed,
+    ) -> std::io::Result<Committer> {
+        let usage = log.usage();
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            machine,
+            log,
+            on_freed,
+            used: usage.bytes.into(),
+            cap: usage.cap.into(),
+            unapplied: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+        });
+        let (durable, to_apply) = bounded(UNAPPLIED_GROUPS);
+        let (appending, applying) = (shared.clone(), shared.clone());
+        let threads = vec![
+            std::thread::Builder::new()
+                .name("committer".into())
+                .spawn(move || appending.append_groups(&durable))?,
+            std::thread::Builder::new()
+                .name("applier".into())
+                .spawn(move || applying.apply_groups(&to_apply))?,
+        ];
+        Ok(Committer { shared, threads: Mutex::new(threads) })
+    }
+
+    /// Journals the command, applies it and gives its outcome. Ordinary commands wait a little when the journal is
+    /// over three quarters full, and are refused near its cap.
+    pub(crate) async fn commit(&self, command: Command, body: Bytes) -> Result<Outcome, CommitError> {
+        let urgency = command.urgency();
+        if urgency == Urgency::Ordinary {
+            match self.shared.pace() {
+                Pace::Go => {}
+                Pace::Slow(delay) => tokio::time::sleep(delay).await,
+                Pace::Refuse => return Err(CommitError::Busy),
+            }
+        }
+        let entry = LogEntry { command: command.encode(), body };
+        let (reply, outcome) = oneshot::channel();
+        self.shared.enqueue(Proposal { command, entry, reply }, urgency)?;
+        outcome.await.unwrap_or(Err(CommitError::Stopped))
+    }
+
+    /// Takes no more proposals, finishes those that wait, and ends the threads.
+    pub(crate) fn stop(&self) {
+        self.shared.queue.lock().closed = true;
+        self.shared.arrived.notify_all();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a committer thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What an ordinary command is told when it arrives.
+enum Pace {
+    Go,
+    Slow(Duration),
+    Refuse,
+}
+
+impl Shared {
+    fn pace(&self) -> Pace {
+        let usage = Usage { bytes: self.used.load(Ordering::Relaxed), cap: self.cap.load(Ordering::Relaxed) };
+        match usage.share() {
+            share if share < SLOW_FROM => Pace::Go,
+            share if share < REFUSE_FROM => {
+                let part = (share - SLOW_FROM) / (REFUSE_FROM - SLOW_FROM);
+                Pace::Slow(LONGEST_DELAY.mul_f32(part * part))
+            }
+            _ => {
+                self.note_usage();
+                Pace::Refuse
+            }
+        }
+    }
+
+    fn note_usage(&self) {
+        let usage = self.log.usage();
+        self.used.store(usage.bytes, Ordering::Relaxed);
+        self.cap.store(usage.cap, Ordering::Relaxed);
+    }
+
+    fn enqueue(&self, proposal: Proposal, urgency: Urgency) -> Result<(), CommitError> {
+        if self.stopped.load(Ordering::Acquire) || self.machine.has_failed() {
+            return Err(CommitError::Unavailable("the server needs a restart".into()));
+        }
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(CommitError::Stopped);
+        }
+        if urgency == Urgency::Ordinary && queue.bytes + proposal.bytes() > QUEUE_BYTES {
+            return Err(CommitError::Busy);
+        }
+        queue.bytes += proposal.bytes();
+        queue.proposals.push_back(proposal);
+        drop(queue);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// The next group, in the order of arrival; waits for one. `None` once closed and empty.
+    fn next_group(&self) -> Option<Vec<Proposal>> {
+        let mut queue = self.queue.lock();
+        while queue.proposals.is_empty() {
+            if queue.closed {
+                return None;
+            }
+            self.arrived.wait(&mut queue);
+        }
+        let mut group = Vec::with_capacity(queue.proposals.len().min(GROUP_ENTRIES));
+        let mut bytes = 0;
+        while let Some(proposal) = queue.proposals.front() {
+            if group.len() >= GROUP_ENTRIES || (!group.is_empty() && bytes + proposal.bytes() > GROUP_BYTES) {
+                break;
+            }
+            bytes += proposal.bytes();
+            group.extend(queue.proposals.pop_front());
+        }
+        queue.bytes -= bytes;
+        Some(group)
+    }
+
+    fn append_groups(&self, durable: &Sender<Durable>) {
+        while let Some(mut group) = self.next_group() {
+            self.note_usage();
+            let mut urgency = Urgency::Ordinary;
+            if let Pace::Refuse = self.pace() {
+                group = refuse_ordinary(group);
+                urgency = Urgency::MakesRoom;
+            }
+            if let Some(group) = self.append(group, urgency) {
+                self.hand_over(group, durable);
+            }
+        }
+    }
+
+    /// Makes the group durable, or tells everybody why it isn't.
+    fn append(&self, group: Vec<Proposal>, urgency: Urgency) -> Option<Durable> {
+        if group.is_empty() {
+            return None;
+        }
+        let mut commands = Vec::with_capacity(group.len());
+        let mut replies = Vec::with_capacity(group.len());
+        let mut entries = Vec::with_capacity(group.len());
+        for proposal in group {
+            commands.push(proposal.command);
+            replies.push(proposal.reply);
+            entries.push(proposal.entry);
+        }
+        metrics::histogram!("stratum_commit_group_entries").record(entries.len() as f64);
+        match self.log.append(entries, urgency) {
+            Ok(appended) => {
+                let places = (appended.first..).zip(appended.hashes);
+                let entries = commands.into_iter().zip(places);
+                let entries = entries.map(|(command, (index, hash))| Entry { index, hash, command });
+                Some(Durable { entries: entries.collect(), replies })
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a group was not journaled");
+                let error = CommitError::from(error);
+                for reply in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+                None
+            }
+        }
+    }
+
+    /// Applies the group here if nobody waits for this thread, else leaves it to the applying one.
+    fn hand_over(&self, group: Durable, durable: &Sender<Durable>) {
+        let alone = self.unapplied.load(Ordering::Acquire) == 0 && self.queue.lock().proposals.is_empty();
+        if alone {
+            return self.apply(group);
+        }
+        self.unapplied.fetch_add(1, Ordering::AcqRel);
+        if let Err(refused) = durable.send(group) {
+            self.unapplied.fetch_sub(1, Ordering::AcqRel);
+            self.apply(refused.into_inner());
+        }
+    }
+
+    fn apply_groups(&self, durable: &Receiver<Durable>) {
+        for group in durable {
+            self.apply(group);
+            self.unapplied.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn apply(&self, group: Durable) {
+        if self.machine.has_failed() {
+            return answer_all(group.replies, &CommitError::Unavailable("the index failed".into()));
+        }
+        match self.machine.apply(group.entries) {
+            Ok((outcomes, freed)) => {
+                if !freed.is_empty() {
+                    (self.on_freed)(freed);
+                }
+                for (reply, outcome) in group.replies.into_iter().zip(outcomes) {
+                    // Whoever asked may have gone; the command stands all the same.
+                    let _ = reply.send(Ok(outcome));
+                }
+            }
+            Err(error) => {
+                self.stopped.store(true, Ordering::Release);
+                answer_all(group.replies, &CommitError::Unavailable(error.to_string()));
+            }
+        }
+    }
+}
+
+fn answer_all(replies: Vec<Reply>, error: &CommitError) {
+    for reply in replies {
+        let _ = reply.send(Err(error.clone()));
+    }
+}
+
+/// Near the cap only what makes room goes on.
+fn refuse_ordinary(group: Vec<Proposal>) -> Vec<Proposal> {
+    let (ordinary, urgent): (Vec<_>, Vec<_>) =
+        group.into_iter().partition(|proposal| proposal.command.urgency() == Urgency::Ordinary);
+    answer_all(ordinary.into_iter().map(|proposal| proposal.reply).collect(), &CommitError::Busy);
+    urgent
+}
+
+impl From<LogError> for CommitError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Full => CommitError::Busy,
+            LogError::NoSpace => CommitError::NoSpace,
+            LogError::Unavailable(reason) => CommitError::Unavailable(reason),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The keys of the one tree: typed when made, bytes when stored, and in the order that listing needs.
+//!
+//! A key is a tag, then big-endian numbers, then at most one string of the caller's, last. Where something follows
+//! such a string it is escaped (`00` as `00 ff`, its end `00 00`), which keeps the order of the strings.
+//! `docs/format/metadata.md` has the table.
+
+use crate::record::{BucketId, UploadId};
+use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob::VolumeId;
+
+/// The kind of a key: its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Tag {
+    /// (index, hash, fingerprint) of what has been applied. Not part of the fingerprint.
+    Applied = 0x01,
+    /// The highest bucket and volume ids ever given out.
+    HighestIds = 0x02,
+    /// Bucket id -> name.
+    BucketById = 0x10,
+    /// Bucket name -> record.
+    BucketByName = 0x11,
+    /// Owner, bucket name -> nothing.
+    BucketByOwner = 0x12,
+    /// Bucket id of a deleted bucket whose uploads are still to be dropped.
+    DeletedBucket = 0x13,
+    /// Bucket id, key -> record.
+    Object = 0x20,
+    // 0x21 is kept for versions that are not current.
+    /// Upload -> record.
+    Upload = 0x30,
+    /// Bucket id, key, upload -> nothing.
+    UploadByKey = 0x31,
+    /// Upload, part number -> record. The parts of a completed object stay here.
+    Part = 0x32,
+    /// Upload -> how it was completed.
+    Completion = 0x33,
+    /// Upload -> which of its parts are to be swept.
+    Dropped = 0x34,
+    /// Volume -> record.
+    Volume = 0x40,
+    /// Volume, start -> owner and length of an extent.
+    Extent = 0x41,
+    /// Volume, stripe -> live bytes and bodies of a packed stripe.
+    Stripe = 0x42,
+    // 0x43 is kept for drives.
+    /// Time, kind, upload -> nothing.
+    Due = 0x50,
+}
+
+/// What falls due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum DueKind {
+    /// An upload expires.
+    Upload = 1,
+    /// A completion is forgotten.
+    Completion = 2,
+}
+
+impl DueKind {
+    fn from_byte(byte: u8) -> Option<DueKind> {
+        [DueKind::Upload, DueKind::Completion].into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// Puts a key together.
+struct Builder(Vec<u8>);
+
+impl Builder {
+    fn new(tag: Tag, room: usize) -> Self {
+        let mut bytes = Vec::with_capacity(1 + room);
+        bytes.push(tag as u8);
+        Builder(bytes)
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// A string that something follows.
+    fn escaped(mut self, bytes: &[u8]) -> Self {
+        for byte in bytes {
+            self.0.push(*byte);
+            if *byte == 0 {
+                self.0.push(0xff);
+            }
+        }
+        self.bytes(&[0, 0])
+    }
+}
+
+pub(crate) fn applied() -> Vec<u8> {
+    Builder::new(Tag::Applied, 0).0
+}
+
+pub(crate) fn highest_ids() -> Vec<u8> {
+    Builder::new(Tag::HighestIds, 0).0
+}
+
+pub(crate) fn bucket_by_id(bucket: BucketId) -> Vec<u8> {
+    Builder::new(Tag::BucketById, 8).bytes(&bucket.0.to_be_bytes()).0
+}
+
+pub(crate) fn bucket_by_name(name: &[u8]) -> Vec<u8> {
+    Builder::new(Tag::BucketByName, name.len()).bytes(name).0
+}
+
+/// All of an owner's buckets begin with this; the names follow.
+pub(crate) fn buckets_of(owner: &str) -> Vec<u8> {
+    Builder::new(Tag::BucketByOwner, owner.len() + 66).escaped(owner.as_bytes()).0
+}
+
+pub(crate) fn bucket_by_owner(owner: &str, name: &str) -> Vec<u8> {
+    Builder(buckets_of(owner)).bytes(name.as_bytes()).0
+}
+
+pub(crate) fn deleted_bucket(bucket: BucketId) -> Vec<u8> {
+    Builder::new(Tag::DeletedBucket, 8).bytes(&bucket.0.to_be_bytes()).0
+}
+
+/// All objects of a bucket begin with this; the keys follow.
+pub(crate) fn objects_of(bucket: BucketId) -> Vec<u8> {
+    Builder::new(Tag::Object, 8).bytes(&bucket.0.to_be_bytes()).0
+}
+
+pub(crate) fn object(bucket: BucketId, key: &[u8]) -> Vec<u8> {
+    Builder::new(Tag::Object, 8 + key.len()).bytes(&bucket.0.to_be_bytes()).bytes(key).0
+}
+
+pub(crate) fn upload(upload: UploadId) -> Vec<u8> {
+    Builder::new(Tag::Upload, 16).bytes(&upload.0.to_be_bytes()).0
+}
+
+/// All uploads of a bucket begin with this; the escaped keys follow.
+pub(crate) fn uploads_of(bucket: BucketId) -> Vec<u8> {
+    Builder::new(Tag::UploadByKey, 8).bytes(&bucket.0.to_be_bytes()).0
+}
+
+/// The escaped form of a string that need not be whole: without its end.
+pub(crate) fn upload_key_prefix(bucket: BucketId, prefix: &[u8]) -> Vec<u8> {
+    let mut key = Builder(uploads_of(bucket)).escaped(prefix).0;
+    key.truncate(key.len() - 2);
+    key
+}
+
+/// All uploads of one key begin with this.
+pub(crate) fn uploads_of_key(bucket: BucketId, key: &[u8]) -> Vec<u8> {
+    Builder(uploads_of(bucket)).escaped(key).0
+}
+
+pub(crate) fn upload_by_key(bucket: BucketId, key: &[u8], upload: UploadId) -> Vec<u8> {
+    Builder(uploads_of(bucket)).escaped(key).bytes(&upload.0.to_be_bytes()).0
+}
+
+/// The key and upload of an [`upload_by_key`].
+pub(crate) fn parse_upload_by_key(bytes: &[u8]) -> Option<(Vec<u8>, UploadId)> {
+    let (escaped, id) = bytes.get(9..)?.split_last_chunk::<16>()?;
+    let escaped = escaped.strip_suffix(&[0, 0])?;
+    let mut key = Vec::with_capacity(escaped.len());
+    let mut rest = escaped.iter();
+    while let Some(byte) = rest.next() {
+        key.push(*byte);
+        if *byte == 0 && rest.next() != Some(&0xff) {
+            return None;
+        }
+    }
+    Some((key, UploadId(u128::from_be_bytes(*id))))
+}
+
+/// All parts of an upload begin with this.
+pub(crate) fn parts_of(upload: UploadId) -> Vec<u8> {
+    Builder::new(Tag::Part, 18).bytes(&upload.0.to_be_bytes()).0
+}
+
+pub(crate) fn part(upload: UploadId, number: u16) -> Vec<u8> {
+    Builder(parts_of(upload)).bytes(&number.to_be_bytes()).0
+}
+
+/// The number of a [`part`].
+pub(crate) fn parse_part(bytes: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(bytes.get(17..)?.try_into().ok()?))
+}
+
+pub(crate) fn completion(upload: UploadId) -> Vec<u8> {
+    Builder::new(Tag::Completion, 16).bytes(&upload.0.to_be_bytes()).0
+}
+
+pub(crate) fn dropped(upload: UploadId) -> Vec<u8> {
+    Builder::new(Tag::Dropped, 16).bytes(&upload.0.to_be_bytes()).0
+}
+
+/// The upload of a [`dropped`].
+pub(crate) fn parse_dropped(bytes: &[u8]) -> Option<UploadId> {
+    Some(UploadId(u128::from_be_bytes(bytes.get(1..)?.try_into().ok()?)))
+}
+
+/// The bucket of a [`deleted_bucket`].
+pub(crate) fn parse_deleted_bucket(bytes: &[u8]) -> Option<BucketId> {
+    Some(BucketId(u64::from_be_bytes(bytes.get(1..)?.try_into().ok()?)))
+}
+
+pub(crate) fn volume(volume: VolumeId) -> Vec<u8> {
+    Builder::new(Tag::Volume, 8).bytes(&volume.0.to_be_bytes()).0
+}
+
+/// All extents of a volume begin with this.
+pub(crate) fn extents_of(volume: VolumeId) -> Vec<u8> {
+    Builder::new(Tag::Extent, 16).bytes(&volume.0.to_be_bytes()).0
+}
+
+pub(crate) fn extent(volume: VolumeId, start: u64) -> Vec<u8> {
+    Builder(extents_of(volume)).bytes(&start.to_be_bytes()).0
+}
+
+/// All packed stripes of a volume begin with this.
+pub(crate) fn stripes_of(volume: VolumeId) -> Vec<u8> {
+    Builder::new(Tag::Stripe, 16).bytes(&volume.0.to_be_bytes()).0
+}
+
+pub(crate) fn stripe(volume: VolumeId, start: u64) -> Vec<u8> {
+    Builder(stripes_of(volume)).bytes(&start.to_be_bytes()).0
+}
+
+/// The offset of an [`extent`] or a [`stripe`].
+pub(crate) fn parse_offset(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(bytes.get(9..)?.try_into().ok()?))
+}
+
+/// Everything due before this moment is less than this.
+pub(crate) fn due_until(time: UnixMillis) -> Vec<u8> {
+    Builder::new(Tag::Due, 25).bytes(&time.to_be_bytes()).0
+}
+
+pub(crate) fn due(time: UnixMillis, kind: DueKind, upload: UploadId) -> Vec<u8> {
+    Builder(due_until(time)).bytes(&[kind as u8]).bytes(&upload.0.to_be_bytes()).0
+}
+
+/// What a [`due`] names.
+pub(crate) fn parse_due(bytes: &[u8]) -> Option<(DueKind, UploadId)> {
+    let (kind, upload) = bytes.get(9..)?.split_first()?;
+    Some((DueKind::from_byte(*kind)?, UploadId(u128::from_be_bytes(upload.try_into().ok()?))))
+}
+
+/// The first key after every key of that kind.
+pub(crate) fn end_of(tag: Tag) -> Vec<u8> {
+    vec![tag as u8 + 1]
+}
+
+/// The first key of that kind, at the earliest.
+pub(crate) fn start_of(tag: Tag) -> Vec<u8> {
+    vec![tag as u8]
+}
+
+/// The first string after all that begin with `prefix`; `None` if there is none (`ff ff ..`, or empty).
+pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
+    let mut end = prefix.get(..=last)?.to_vec();
+    if let Some(byte) = end.last_mut() {
+        *byte += 1;
+    }
+    Some(end)
+}
+
+/// [`after_prefix`] for keys made here: they begin with a tag, so there is always a next one.
+pub(crate) fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
+    after_prefix(prefix).unwrap_or_else(|| vec![0xff; prefix.len() + 1])
+}

@@ -1,0 +1,190 @@
+//! What this crate asks of the journal: append a group, read it back, let go of it.
+//!
+//! `stratum_storage::journal` is the real one; tests put one of plain memory in its place.
+
+use bytes::Bytes;
+use stratum_storage::blob::Index;
+
+/// One entry of a group: a command's bytes, and the body that rides with it.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    pub command: Vec<u8>,
+    pub body: Bytes,
+}
+
+/// What may be appended near the journal's cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// New bytes: refused when only the last 5 % are left.
+    Ordinary,
+    /// What makes room again: deletes, relocation, volume events.
+    MakesRoom,
+}
+
+/// A group that is durable on every member.
+#[derive(Clone, Debug)]
+pub struct Appended {
+    pub first: Index,
+    /// The hash of each entry, in order.
+    pub hashes: Vec<u128>,
+}
+
+/// Why a group was not appended. Whether it survives a restart is not known unless the variant says so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Nothing was written.
+    #[error("the journal is full until its bodies are packed")]
+    Full,
+    /// Nothing was written.
+    #[error("the drives have no space left for the journal")]
+    NoSpace,
+    #[error("the journal is not available: {0}")]
+    Unavailable(String),
+}
+
+/// An entry as it is read back, verified.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    pub index: Index,
+    pub hash: u128,
+    pub command: Bytes,
+    pub body: Bytes,
+}
+
+/// How full the journal is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub bytes: u64,
+    pub cap: u64,
+}
+
+impl Usage {
+    /// From 0 to 1, and past it.
+    pub fn share(self) -> f32 {
+        if self.cap == 0 { 0.0 } else { self.bytes as f32 / self.cap as f32 }
+    }
+}
+
+/// Whole segments that will take no more entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosedSegment {
+    pub first: Index,
+    pub last: Index,
+    pub bytes: u64,
+}
+
+/// The entries of a replay, in order, without a hole.
+pub type Replay<'a> = Box<dyn Iterator<Item = Result<Replayed, LogError>> + Send + 'a>;
+
+/// The journal. All calls block; one group is in flight at a time.
+pub trait Log: Send + Sync + 'static {
+    /// Returns once the whole group is durable on every member of the journal's epoch.
+    fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, LogError>;
+    /// The index that the oldest entry still has, or that the first one will get.
+    fn first(&self) -> Index;
+    /// The last entry's index; 0 if there never was one.
+    fn last(&self) -> Index;
+    /// The hash of an entry that is still there.
+    fn hash_at(&self, index: Index) -> Option<u128>;
+    /// All entries from `from` on.
+    fn replay(&self, from: Index) -> Replay<'_>;
+    fn usage(&self) -> Usage;
+    /// Oldest first.
+    fn closed_segments(&self) -> Vec<ClosedSegment>;
+    /// Everything up to `packed` has no live body left in the journal, and a checkpoint covers all up to
+    /// `checkpointed`: what lies below both may go.
+    fn release(&self, packed: Index, checkpointed: Index);
+}
+
+#[cfg(test)]
+pub(crate) mod memory {
+    //! A log of plain memory, for tests: it can be shared, so that a "restart" finds what was appended.
+
+    use super::*;
+    use parking_lot::Mutex;
+    use std::sync::Arc;
+    use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct MemoryLog(Arc<Mutex<State>>);
+
+    #[derive(Debug, Default)]
+    struct State {
+        /// Entries with indexes from `first`.
+        entries: Vec<Replayed>,
+        released: Index,
+        usage: Usage,
+        fail: Option<LogError>,
+    }
+
+    impl MemoryLog {
+        pub(crate) fn fail_with(&self, error: Option<LogError>) {
+            self.0.lock().fail = error;
+        }
+
+        pub(crate) fn set_usage(&self, usage: Usage) {
+            self.0.lock().usage = usage;
+        }
+    }
+
+    impl Log for MemoryLog {
+        fn append(&self, group: Vec<LogEntry>, _: Urgency) -> Result<Appended, LogError> {
+            let mut state = self.0.lock();
+            if let Some(error) = &state.fail {
+                return Err(error.clone());
+            }
+            let first = state.released + state.entries.len() as u64 + 1;
+            let mut hashes = Vec::new();
+            for (index, entry) in (first..).zip(group) {
+                let before = state.entries.last().map_or(0, |entry| entry.hash);
+                let hash = xxh3_128_with_seed(&entry.command, before as u64);
+                hashes.push(hash);
+                state.entries.push(Replayed { index, hash, command: entry.command.into(), body: entry.body });
+            }
+            Ok(Appended { first, hashes })
+        }
+
+        fn first(&self) -> Index {
+            self.0.lock().released + 1
+        }
+
+        fn last(&self) -> Index {
+            let state = self.0.lock();
+            state.released + state.entries.len() as u64
+        }
+
+        fn hash_at(&self, index: Index) -> Option<u128> {
+            self.0.lock().entries.iter().find(|entry| entry.index == index).map(|entry| entry.hash)
+        }
+
+        fn replay(&self, from: Index) -> Replay<'_> {
+            let entries = self.0.lock().entries.clone();
+            Box::new(entries.into_iter().filter(move |entry| entry.index >= from).map(Ok))
+        }
+
+        fn usage(&self) -> Usage {
+            self.0.lock().usage
+        }
+
+        fn closed_segments(&self) -> Vec<ClosedSegment> {
+            let state = self.0.lock();
+            let entries = state.entries.chunks(64).filter(|chunk| chunk.len() == 64);
+            let bytes = |chunk: &[Replayed]| chunk.iter().map(|entry| entry.body.len() as u64).sum();
+            entries
+                .filter_map(|chunk| {
+                    let (first, last) = (chunk.first()?.index, chunk.last()?.index);
+                    Some(ClosedSegment { first, last, bytes: bytes(chunk) })
+                })
+                .collect()
+        }
+
+        fn release(&self, packed: Index, checkpointed: Index) {
+            let mut state = self.0.lock();
+            let through = packed.min(checkpointed) / 64 * 64;
+            while state.released < through && state.entries.len() > 64 {
+                state.entries.drain(..64);
+                state.released += 64;
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The applied state: the index, what it has seen, and the one way to change it.
+//!
+//! Groups are applied one after the other, each as one batch under the write lock, together with the index and
+//! hash of its last entry and the state's fingerprint: the sum, mod 2^128, of a hash of every key and value. A
+//! checkpoint that scans meanwhile gets the old values of the keys that it has yet to reach ([`Scan`]).
+
+use crate::command::{Command, Outcome};
+use crate::keys;
+use crate::record::{Applied, decode, encode};
+use crate::state::{ApplyError, Change, Freed, View, apply};
+use crate::tree::{Base, Tree, TreeError, Value};
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use stratum_storage::ambient::Clock;
+use stratum_storage::blob::Index;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+/// How long a scan holds the read lock at a stretch.
+const SLICE: Duration = Duration::from_millis(1);
+/// How many keys a scan visits between two looks at the clock.
+const STRIDE: usize = 32;
+/// The key of the fingerprint's hash: "stratum" in ASCII.
+const FINGERPRINT_SEED: u64 = 0x0073_7472_6174_756d;
+
+/// A durable entry that is to be applied.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) index: Index,
+    pub(crate) hash: u128,
+    pub(crate) command: Command,
+}
+
+/// The index and everything that guards it.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    tree: Tree,
+    /// Held for writing while a batch goes in, for reading by scans of more than one key.
+    gate: RwLock<()>,
+    applied: Mutex<Applied>,
+    /// The index of the last applied entry, for those who only look.
+    index: AtomicU64,
+    /// A checkpoint that is being taken.
+    scan: Mutex<Option<Scan>>,
+    failed: AtomicBool,
+    clock: Arc<dyn Clock>,
+}
+
+impl Machine {
+    /// Takes over an index as it is; what it has applied is what it says.
+    pub(crate) fn open(tree: Tree, clock: Arc<dyn Clock>) -> Result<Machine, ApplyError> {
+        let applied = match tree.get(&keys::applied())? {
+            Some(value) => decode(&value)?,
+            None => Applied::default(),
+        };
+        Ok(Machine {
+            tree,
+            gate: RwLock::new(()),
+            applied: Mutex::new(applied),
+            index: AtomicU64::new(applied.index),
+            scan: Mutex::new(None),
+            failed: AtomicBool::new(false),
+            clock,
+        })
+    }
+
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    pub(crate) fn applied(&self) -> Applied {
+        *self.applied.lock()
+    }
+
+    pub(crate) fn applied_index(&self) -> Index {
+        self.index.load(Ordering::Acquire)
+    }
+
+    /// Whether applying has failed: what the index then holds is not known, and nothing is served from it.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Applies a group; the outcomes are those of its entries, in order.
+    pub(crate) fn apply(&self, group: Vec<Entry>) -> Result<(Vec<Outcome>, Vec<Freed>), ApplyError> {
+        let outcome = self.try_apply(group);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "the index can't be changed any more; restart the server to rebuild it");
+            self.failed.store(true, Ordering::Release);
+        }
+        outcome
+    }
+
+    fn try_apply(&self, group: Vec<Entry>) -> Result<(Vec<Outcome>, Vec<Freed>), ApplyError> {
+        let mut applied = self.applied.lock();
+        let mut view = View::new(&self.tree);
+        let mut outcomes = Vec::with_capacity(group.len());
+        let mut next = *applied;
+        for entry in group {
+            (next.index, next.hash) = (entry.index, entry.hash);
+            outcomes.push(apply(&mut view, entry.index, entry.command)?);
+        }
+        for change in view.changes() {
+            next.fingerprint = next.fingerprint.wrapping_add(difference(&change));
+        }
+        let record = Value::from(encode(&next).as_slice());
+        self.write(&view, &record)?;
+        *applied = next;
+        self.index.store(next.index, Ordering::Release);
+        Ok((outcomes, view.into_freed()))
+    }
+
+    fn write(&self, view: &View<'_>, applied: &Value) -> Result<(), TreeError> {
+        let applied_key = keys::applied();
+        let changes = view.changes().map(|change| (change.key, change.after));
+        let _gate = self.gate.write();
+        if let Some(scan) = self.scan.lock().as_mut() {
+            view.changes().for_each(|change| scan.keep(&change));
+        }
+        self.tree.apply(changes.chain([(applied_key.as_slice(), Some(applied))]))
+    }
+
+    /// Visits the pairs with `from <= key < to`. Every [`SLICE`] the lock is let go, so writers pass.
+    pub(crate) fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), TreeError> {
+        let mut from = from.to_vec();
+        let mut resume = true;
+        while resume {
+            resume = false;
+            let _gate = self.gate.read();
+            let began = self.clock.monotonic();
+            let mut visited = 0;
+            let start = std::mem::take(&mut from);
+            self.tree.scan(&start, to, &mut |key, value| {
+                if visit(key, value).is_break() {
+                    return ControlFlow::Break(());
+                }
+                visited += 1;
+                if visited % STRIDE == 0 && self.clock.monotonic().saturating_sub(began) >= SLICE {
+                    resume = true;
+                    from = [key, &[0]].concat();
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Starts a scan of the whole state as it now is. One at a time: an earlier one is given up.
+    pub(crate) fn start_scan(&self, bound: usize) -> Applied {
+        let applied = self.applied.lock();
+        let _gate = self.gate.write();
+        *self.scan.lock() = Some(Scan { bound, ..Scan::default() });
+        *applied
+    }
+
+    /// The next pairs of the scan, in order, about `bytes` of them; empty at the end.
+    pub(crate) fn next_of_scan(&self, bytes: usize) -> Result<Vec<(Vec<u8>, Value)>, ScanError> {
+        let _gate = self.gate.read();
+        let began = self.clock.monotonic();
+        let mut guard = self.scan.lock();
+        let scan = guard.as_mut().ok_or(ScanError::GivenUp)?;
+        if scan.overflowed {
+            *guard = None;
+            return Err(ScanError::GivenUp);
+        }
+        let mut found: BTreeMap<Vec<u8>, Value> = BTreeMap::new();
+        let (mut taken, mut last) = (0, None);
+        self.tree.scan(&scan.cursor, &[0xff], &mut |key, value| {
+            taken += key.len() + value.len() + 64;
+            found.insert(key.to_vec(), value.clone());
+            let slow = found.len() % STRIDE == 0 && self.clock.monotonic().saturating_sub(began) >= SLICE;
+            if taken >= bytes || slow {
+                last = Some(key.to_vec());
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        let next = last.map_or_else(|| vec![0xff], |last| [last.as_slice(), &[0]].concat());
+        for (key, image) in scan.take_before(&next) {
+            match image {
+                Some(value) => drop(found.insert(key, value)),
+                None => drop(found.remove(&key)),
+            }
+        }
+        found.remove(&keys::applied());
+        scan.cursor = next;
+        scan.done = scan.cursor == [0xff];
+        Ok(found.into_iter().collect())
+    }
+
+    /// Whether the scan has come to its end.
+    pub(crate) fn scan_is_done(&self) -> bool {
+        self.scan.lock().as_ref().is_none_or(|scan| scan.done)
+    }
+
+    pub(crate) fn end_scan(&self) {
+        *self.scan.lock() = None;
+    }
+}
+
+/// Why a scan ended early.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ScanError {
+    #[error("too much changed while the checkpoint was being taken")]
+    GivenUp,
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+/// A scan of the state as it was when the scan began, while it goes on changing.
+#[derive(Debug, Default)]
+struct Scan {
+    /// Keys below this have been handed out.
+    cursor: Vec<u8>,
+    /// What changed keys at and after the cursor held when the scan began.
+    images: BTreeMap<Vec<u8>, Option<Value>>,
+    bytes: usize,
+    /// Bytes of images at which the scan is given up.
+    bound: usize,
+    overflowed: bool,
+    done: bool,
+}
+
+impl Scan {
+    fn keep(&mut self, change: &Change<'_>) {
+        if self.overflowed || self.done || change.key < self.cursor.as_slice() {
+            return;
+        }
+        if self.images.contains_key(change.key) {
+            return;
+        }
+        self.bytes += change.key.len() + change.before.map_or(0, |value| value.len()) + 96;
+        if self.bytes > self.bound {
+            self.overflowed = true;
+            self.images = BTreeMap::new();
+            return;
+        }
+        self.images.insert(change.key.to_vec(), change.before.cloned());
+    }
+
+    fn take_before(&mut self, next: &[u8]) -> BTreeMap<Vec<u8>, Option<Value>> {
+        let rest = self.images.split_off(next);
+        let taken = std::mem::replace(&mut self.images, rest);
+        let bytes = |(key, value): (&Vec<u8>, &Option<Value>)| {
+            key.len() + value.as_ref().map_or(0, |value| value.len()) + 96
+        };
+        self.bytes = self.bytes.saturating_sub(taken.iter().map(bytes).sum());
+        taken
+    }
+}
+
+/// What a change adds to the fingerprint.
+fn difference(change: &Change<'_>) -> u128 {
+    let term = |value: Option<&Value>| value.map_or(0, |value| fingerprint(change.key, value));
+    term(change.after).wrapping_sub(term(change.before))
+}
+
+/// What a key and its value add to the fingerprint.
+pub(crate) fn fingerprint(key: &[u8], value: &[u8]) -> u128 {
+    let mut bytes = Vec::with_capacity(4 + key.len() + value.len());
+    bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(key);
+    bytes.extend_from_slice(value);
+    xxh3_128_with_seed(&bytes, FINGERPRINT_SEED)
+}

@@ -1,0 +1,78 @@
+//! The state machine: what each command does to the state, and nothing else.
+//!
+//! [`apply`] has no clock, no randomness and no I/O but the [`View`], so the same entries always lead to the same
+//! state. It reads through the writes of its own group: of two conditions that race within a group, one wins.
+//! Every function first looks, then refuses or writes; a refused command changes nothing.
+
+mod bodies;
+mod buckets;
+mod objects;
+mod relocate;
+mod sweep;
+mod uploads;
+mod view;
+mod volumes;
+
+pub use bodies::Freed;
+pub(crate) use view::{Change, View};
+
+use crate::command::{Command, Outcome, Refusal};
+use crate::record::DecodeError;
+use crate::tree::TreeError;
+use stratum_storage::blob::Index;
+
+/// The state could not be read, so it cannot be changed: serving must stop.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ApplyError {
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("a stored record can't be read: {0}")]
+    Record(#[from] DecodeError),
+}
+
+/// How a step of `apply` ends early.
+enum Stop {
+    Refused(Refusal),
+    Failed(ApplyError),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Stop::Refused(refusal)
+    }
+}
+
+impl<E: Into<ApplyError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Stop::Failed(error.into())
+    }
+}
+
+type Step<T = Outcome> = Result<T, Stop>;
+
+/// Applies the command of the entry with that index.
+pub(crate) fn apply(view: &mut View<'_>, index: Index, command: Command) -> Result<Outcome, ApplyError> {
+    let step = match command {
+        Command::CreateBucket(record) => buckets::create(view, record),
+        Command::DeleteBucket { bucket } => buckets::delete(view, bucket),
+        Command::PutObject { bucket, key, record, condition } => {
+            objects::put(view, index, bucket, key, record, &condition)
+        }
+        Command::DeleteObject { bucket, key, condition } => objects::delete(view, bucket, &key, &condition),
+        Command::CreateUpload { upload, record, expires } => uploads::create(view, upload, record, expires),
+        Command::PutPart { bucket, upload, part } => uploads::put_part(view, index, bucket, upload, part),
+        Command::CompleteUpload { bucket, key, upload, parts, record, condition, remember_until } => {
+            let completion = uploads::Complete { bucket, key, upload, parts, record, remember_until };
+            uploads::complete(view, completion, &condition)
+        }
+        Command::AbortUpload { bucket, key, upload } => uploads::abort(view, bucket, &key, upload),
+        Command::Sweep { now } => sweep::sweep(view, now),
+        Command::Relocate { stripe: _, moves } => relocate::relocate(view, moves),
+        Command::Volume(event) => volumes::event(view, event),
+    };
+    match step {
+        Ok(outcome) => Ok(outcome),
+        Err(Stop::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}

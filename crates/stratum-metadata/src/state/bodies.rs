@@ -1,0 +1,143 @@
+//! Who holds which bytes: extents and packed stripes gain and lose owners, and volumes count what is live.
+
+use super::view::View;
+use super::{ApplyError, Step};
+use crate::command::Refusal;
+use crate::keys;
+use crate::record::{ExtentRecord, Owner, StripeRecord};
+use stratum_storage::blob::{BlobRef, Extent, Index, PackedAt, Place, VolumeId};
+use stratum_storage::format::layout::{extent_end, packed_end};
+use stratum_storage::volume::{VolumeRecord, VolumeState};
+
+/// A place that nobody owns any more: its bytes may be freed once the group is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Freed {
+    Extent(Extent),
+    /// A packed stripe in which nothing is live.
+    Stripe {
+        volume: VolumeId,
+        stripe: u64,
+        payload: u32,
+    },
+    /// A sealed volume in which nothing is live.
+    Volume(VolumeId),
+}
+
+/// A body that came with the entry is in the entry of that index from now on.
+pub(super) fn settle(blob: &mut BlobRef, entry: Index) {
+    if let Place::ThisEntry { length, crc32c } = blob.place {
+        blob.place = Place::Journal { index: entry, length, crc32c };
+    }
+}
+
+/// Refuses a body in a volume that is absent or being dropped, and one in an extent that has an owner already.
+pub(super) fn check(view: &mut View<'_>, blob: &BlobRef) -> Step<()> {
+    match &blob.place {
+        Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => Ok(()),
+        Place::Packed(at) => check_volume(view, at.volume),
+        Place::Extents(extents) => {
+            for extent in extents {
+                check_volume(view, extent.volume)?;
+                if view.contains(keys::extent(extent.volume, extent.start))? {
+                    return Err(Refusal::VolumeGone.into());
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check_volume(view: &mut View<'_>, volume: VolumeId) -> Step<()> {
+    match view.get::<VolumeRecord>(keys::volume(volume))? {
+        Some(record) if record.state != VolumeState::Dropped => Ok(()),
+        _ => Err(Refusal::VolumeGone.into()),
+    }
+}
+
+/// Makes `owner` the owner of a body that was [`check`]ed.
+pub(super) fn claim(view: &mut View<'_>, owner: &Owner, blob: &BlobRef) -> Result<(), ApplyError> {
+    match &blob.place {
+        Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => Ok(()),
+        Place::Packed(at) => claim_packed(view, at),
+        Place::Extents(extents) => {
+            for extent in extents {
+                let record = ExtentRecord { owner: owner.clone(), length: extent.length };
+                view.put(keys::extent(extent.volume, extent.start), &record)?;
+                change_volume(view, extent.volume, |volume| {
+                    volume.live = volume.live.saturating_add(extent.length);
+                    volume.high_water = volume.high_water.max(extent_end(volume.geometry, extent));
+                })?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn claim_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> {
+    let key = keys::stripe(at.volume, at.stripe);
+    let empty = StripeRecord { payload: at.payload, live: 0, bodies: 0 };
+    let mut stripe = view.get(key.clone())?.unwrap_or(empty);
+    stripe.live = stripe.live.saturating_add(u64::from(at.length));
+    stripe.bodies = stripe.bodies.saturating_add(1);
+    view.put(key, &stripe)?;
+    change_volume(view, at.volume, |volume| {
+        volume.live = volume.live.saturating_add(u64::from(at.length));
+        volume.high_water = volume.high_water.max(packed_end(volume.geometry, at));
+    })
+}
+
+/// Nobody owns this body any more.
+pub(super) fn release(view: &mut View<'_>, blob: &BlobRef) -> Result<(), ApplyError> {
+    match &blob.place {
+        Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => Ok(()),
+        Place::Packed(at) => release_packed(view, at),
+        Place::Extents(extents) => {
+            for extent in extents {
+                view.remove(keys::extent(extent.volume, extent.start))?;
+                view.free(Freed::Extent(*extent));
+                lower_live(view, extent.volume, extent.length)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn release_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> {
+    let key = keys::stripe(at.volume, at.stripe);
+    if let Some(mut stripe) = view.get::<StripeRecord>(key.clone())? {
+        stripe.live = stripe.live.saturating_sub(u64::from(at.length));
+        stripe.bodies = stripe.bodies.saturating_sub(1);
+        if stripe.bodies == 0 {
+            view.remove(key)?;
+            view.free(Freed::Stripe { volume: at.volume, stripe: at.stripe, payload: stripe.payload });
+        } else {
+            view.put(key, &stripe)?;
+        }
+    }
+    lower_live(view, at.volume, u64::from(at.length))
+}
+
+fn lower_live(view: &mut View<'_>, volume: VolumeId, length: u64) -> Result<(), ApplyError> {
+    let mut empty = false;
+    change_volume(view, volume, |record| {
+        record.live = record.live.saturating_sub(length);
+        empty = record.live == 0 && matches!(record.state, VolumeState::Sealed { .. });
+    })?;
+    if empty {
+        view.free(Freed::Volume(volume));
+    }
+    Ok(())
+}
+
+fn change_volume(
+    view: &mut View<'_>,
+    volume: VolumeId,
+    change: impl FnOnce(&mut VolumeRecord),
+) -> Result<(), ApplyError> {
+    let key = keys::volume(volume);
+    if let Some(mut record) = view.get(key.clone())? {
+        change(&mut record);
+        view.put(key, &record)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Buckets: a name, an owner, and the number that stands for them in all other keys.
+
+use super::Step;
+use super::view::View;
+use crate::command::{Outcome, Refusal};
+use crate::keys;
+use crate::record::{BucketId, BucketRecord, HighestIds};
+use std::ops::ControlFlow;
+
+pub(super) fn create(view: &mut View<'_>, record: BucketRecord) -> Step {
+    if let Some(existing) = view.get::<BucketRecord>(keys::bucket_by_name(record.name.as_bytes()))? {
+        return Err(Refusal::BucketExists { owner: existing.owner }.into());
+    }
+    view.put(keys::bucket_by_name(record.name.as_bytes()), &record)?;
+    view.put(keys::bucket_by_id(record.id), &record.name)?;
+    view.put(keys::bucket_by_owner(&record.owner, &record.name), &())?;
+    let highest = view.get::<HighestIds>(keys::highest_ids())?.unwrap_or_default();
+    let bucket = highest.bucket.max(record.id.0);
+    view.put(keys::highest_ids(), &HighestIds { bucket, ..highest })?;
+    Ok(Outcome::Bucket(record))
+}
+
+/// Refused while the bucket holds objects. Uploads that are under way don't hold it up: they are swept.
+pub(super) fn delete(view: &mut View<'_>, bucket: BucketId) -> Step {
+    let Some(name) = view.get::<String>(keys::bucket_by_id(bucket))? else {
+        return Err(Refusal::NoSuchBucket.into());
+    };
+    if holds_any(view, &keys::objects_of(bucket))? {
+        return Err(Refusal::BucketNotEmpty.into());
+    }
+    if holds_any(view, &keys::uploads_of(bucket))? {
+        view.put(keys::deleted_bucket(bucket), &())?;
+    }
+    if let Some(record) = view.get::<BucketRecord>(keys::bucket_by_name(name.as_bytes()))? {
+        view.remove(keys::bucket_by_owner(&record.owner, &name))?;
+    }
+    view.remove(keys::bucket_by_name(name.as_bytes()))?;
+    view.remove(keys::bucket_by_id(bucket))?;
+    Ok(Outcome::Done)
+}
+
+/// Refuses a command on a bucket that is gone.
+pub(super) fn require(view: &mut View<'_>, bucket: BucketId) -> Step<()> {
+    if view.contains(keys::bucket_by_id(bucket))? { Ok(()) } else { Err(Refusal::NoSuchBucket.into()) }
+}
+
+fn holds_any(view: &View<'_>, prefix: &[u8]) -> Step<bool> {
+    let mut found = false;
+    view.scan(prefix, &keys::end_of_prefix(prefix), |_, _| {
+        found = true;
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,48 @@
+//! Bodies that were copied elsewhere: their owners are pointed to the copies, and nothing else changes.
+
+use super::view::View;
+use super::{ApplyError, Step, bodies};
+use crate::command::{Move, Outcome};
+use crate::keys;
+use crate::record::{Body, ObjectRecord, Owner, PartRecord};
+use stratum_storage::blob::BlobRef;
+
+/// Each move by itself: one whose owner no longer holds `from` is passed over.
+pub(super) fn relocate(view: &mut View<'_>, moves: Vec<Move>) -> Step {
+    for to in moves.iter().map(|moved| &moved.to) {
+        bodies::check(view, to)?;
+    }
+    let mut applied = 0;
+    for Move { owner, from, to } in moves {
+        if swap(view, &owner, &from, &to)? {
+            bodies::release(view, &from)?;
+            bodies::claim(view, &owner, &to)?;
+            applied += 1;
+        }
+    }
+    Ok(Outcome::Count(applied))
+}
+
+fn swap(view: &mut View<'_>, owner: &Owner, from: &BlobRef, to: &BlobRef) -> Result<bool, ApplyError> {
+    match owner {
+        Owner::Object { bucket, key, version } => {
+            let at = keys::object(*bucket, key);
+            let Some(mut record) = view.get::<ObjectRecord>(at.clone())? else { return Ok(false) };
+            if record.version != *version || record.body != Body::Blob(from.clone()) {
+                return Ok(false);
+            }
+            record.body = Body::Blob(to.clone());
+            view.put(at, &record)?;
+        }
+        Owner::Part { upload, number } => {
+            let at = keys::part(*upload, *number);
+            let Some(mut record) = view.get::<PartRecord>(at.clone())? else { return Ok(false) };
+            if record.blob != *from {
+                return Ok(false);
+            }
+            record.blob = to.clone();
+            view.put(at, &record)?;
+        }
+    }
+    Ok(true)
+}

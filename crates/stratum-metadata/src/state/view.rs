@@ -1,0 +1,132 @@
+//! The state as a group sees it: the base, and over it what the group has written so far.
+
+use super::bodies::Freed;
+use crate::record::{DecodeError, decode, encode};
+use crate::tree::{Base, TreeError, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use super::ApplyError;
+
+/// A key that the group read or wrote.
+struct Slot {
+    /// What the base holds.
+    base: Option<Value>,
+    /// What the group made of it.
+    now: Option<Value>,
+    written: bool,
+}
+
+/// A key that the group changed.
+pub(crate) struct Change<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) before: Option<&'a Value>,
+    pub(crate) after: Option<&'a Value>,
+}
+
+/// The state, read through the group's pending writes. Each key is read from the base once.
+pub(crate) struct View<'a> {
+    base: &'a dyn Base,
+    slots: BTreeMap<Vec<u8>, Slot>,
+    freed: Vec<Freed>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(base: &'a dyn Base) -> Self {
+        View { base, slots: BTreeMap::new(), freed: Vec::new() }
+    }
+
+    /// What the group changed so far, in the order of the keys.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change<'_>> {
+        self.slots
+            .iter()
+            .filter(|(_, slot)| slot.written && slot.base != slot.now)
+            .map(|(key, slot)| Change { key, before: slot.base.as_ref(), after: slot.now.as_ref() })
+    }
+
+    /// The places that the group left without an owner.
+    pub(crate) fn into_freed(self) -> Vec<Freed> {
+        self.freed
+    }
+
+    pub(super) fn free(&mut self, freed: Freed) {
+        self.freed.push(freed);
+    }
+
+    fn slot(&mut self, key: Vec<u8>) -> Result<&mut Slot, TreeError> {
+        use std::collections::btree_map::Entry;
+        Ok(match self.slots.entry(key) {
+            Entry::Occupied(slot) => slot.into_mut(),
+            Entry::Vacant(vacant) => {
+                let base = self.base.get(vacant.key())?;
+                vacant.insert(Slot { now: base.clone(), base, written: false })
+            }
+        })
+    }
+
+    pub(super) fn contains(&mut self, key: Vec<u8>) -> Result<bool, ApplyError> {
+        Ok(self.slot(key)?.now.is_some())
+    }
+
+    pub(super) fn get<T: DeserializeOwned>(&mut self, key: Vec<u8>) -> Result<Option<T>, ApplyError> {
+        match &self.slot(key)?.now {
+            Some(value) => Ok(Some(decode(value)?)),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn put<T: Serialize>(&mut self, key: Vec<u8>, record: &T) -> Result<(), ApplyError> {
+        let value = Value::from(encode(record).as_slice());
+        let slot = self.slot(key)?;
+        (slot.now, slot.written) = (Some(value), true);
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, key: Vec<u8>) -> Result<(), ApplyError> {
+        let slot = self.slot(key)?;
+        (slot.now, slot.written) = (None, true);
+        Ok(())
+    }
+
+    /// Visits the pairs with `from <= key < to` in order, pending writes included, until `visit` breaks or fails.
+    pub(super) fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, DecodeError>,
+    ) -> Result<(), ApplyError> {
+        let mut failed = None;
+        let mut stopped = false;
+        let mut show = |key: &[u8], value: &[u8]| match visit(key, value) {
+            Ok(flow) => flow,
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        };
+        let range =
+            self.slots.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Excluded(to)));
+        let mut pending = range.filter(|(_, slot)| slot.written).peekable();
+        self.base.scan(from, to, &mut |key, value| {
+            while let Some((other, slot)) = pending.next_if(|(other, _)| other.as_slice() < key) {
+                if slot.now.as_ref().is_some_and(|value| show(other, value).is_break()) {
+                    stopped = true;
+                    return ControlFlow::Break(());
+                }
+            }
+            let flow = match pending.next_if(|(other, _)| other.as_slice() == key) {
+                Some((_, Slot { now: None, .. })) => ControlFlow::Continue(()),
+                Some((_, Slot { now: Some(value), .. })) => show(key, value),
+                None => show(key, value),
+            };
+            stopped = flow.is_break();
+            flow
+        })?;
+        while let Some((key, slot)) = pending.next().filter(|_| !stopped) {
+            stopped = slot.now.as_ref().is_some_and(|value| show(key, value).is_break());
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+}

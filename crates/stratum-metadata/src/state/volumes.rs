@@ -1,0 +1,76 @@
+//! Volumes: opened, sealed, dropped, forgotten.
+
+use super::Step;
+use super::bodies::Freed;
+use super::view::View;
+use crate::command::{Outcome, Refusal};
+use crate::keys;
+use crate::record::HighestIds;
+use stratum_storage::blob::VolumeId;
+use stratum_storage::volume::{VolumeEvent, VolumeRecord, VolumeState};
+
+pub(super) fn event(view: &mut View<'_>, event: VolumeEvent) -> Step {
+    match event {
+        VolumeEvent::Opened { id, tier, geometry, shards } => {
+            let state = VolumeState::Open;
+            open(view, VolumeRecord { id, tier, geometry, shards, state, high_water: 0, live: 0 })
+        }
+        VolumeEvent::ShardLost { volume, shard } => change(view, volume, |record| {
+            record.shards.get_mut(usize::from(shard)).map(|shard| shard.lost = true)
+        }),
+        VolumeEvent::Sealed { volume, length } => seal(view, volume, length),
+        VolumeEvent::Dropped { volume } => change(view, volume, |record| {
+            let empty = record.live == 0;
+            empty.then(|| record.state = VolumeState::Dropped)
+        }),
+        VolumeEvent::Forgotten { volume } => forget(view, volume),
+    }
+}
+
+fn open(view: &mut View<'_>, record: VolumeRecord) -> Step {
+    let highest = view.get::<HighestIds>(keys::highest_ids())?.unwrap_or_default();
+    if record.id.0 <= highest.volume && view.contains(keys::volume(record.id))? {
+        return Err(Refusal::VolumeState.into());
+    }
+    let volume = highest.volume.max(record.id.0);
+    view.put(keys::highest_ids(), &HighestIds { volume, ..highest })?;
+    view.put(keys::volume(record.id), &record)?;
+    Ok(Outcome::Done)
+}
+
+fn seal(view: &mut View<'_>, volume: VolumeId, length: u64) -> Step {
+    let mut empty = false;
+    let outcome = change(view, volume, |record| {
+        let fits = record.state == VolumeState::Open && length >= record.high_water;
+        empty = record.live == 0;
+        fits.then(|| record.state = VolumeState::Sealed { length })
+    })?;
+    if empty {
+        view.free(Freed::Volume(volume));
+    }
+    Ok(outcome)
+}
+
+fn forget(view: &mut View<'_>, volume: VolumeId) -> Step {
+    let record = view.get::<VolumeRecord>(keys::volume(volume))?;
+    if record.is_none_or(|record| record.state != VolumeState::Dropped) {
+        return Err(Refusal::VolumeState.into());
+    }
+    view.remove(keys::volume(volume))?;
+    Ok(Outcome::Done)
+}
+
+/// Changes a volume, unless it is absent or `change` says that its state does not allow it.
+fn change(
+    view: &mut View<'_>,
+    volume: VolumeId,
+    change: impl FnOnce(&mut VolumeRecord) -> Option<()>,
+) -> Step {
+    let key = keys::volume(volume);
+    let Some(mut record) = view.get::<VolumeRecord>(key.clone())? else {
+        return Err(Refusal::VolumeState.into());
+    };
+    change(&mut record).ok_or(Refusal::VolumeState)?;
+    view.put(key, &record)?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,167 @@
+//! The handle that everybody else holds: reads, and [`Metadata::commit`].
+//!
+//! Opening it brings the index up to the journal's end. An index that the journal does not confirm is thrown away
+//! and rebuilt, so nothing here ever decides what is true: the journal and its checkpoints do.
+
+mod reads;
+mod start;
+
+use crate::command::{Command, Outcome};
+use crate::committer::{CommitError, Committer, OnFreed};
+use crate::keys;
+use crate::log::{Log, LogError};
+use crate::machine::Machine;
+use crate::record::{BucketId, DecodeError, HighestIds, decode};
+use crate::state::ApplyError;
+use crate::tree::{Base, TreeError};
+use bytes::Bytes;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use stratum_storage::ambient::Clock;
+use stratum_storage::blob::{Index, VolumeId};
+use stratum_storage::volume::{VolumeEvent, VolumeLog, VolumeLogError};
+
+/// Why a read has no answer. Both are our failure, never the caller's.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The index failed: nothing is served until it is rebuilt at the next start.
+    #[error("the index is not available: {0}")]
+    Unavailable(String),
+    #[error("a stored record can't be read: {0}")]
+    Record(#[from] DecodeError),
+}
+
+impl From<TreeError> for ReadError {
+    fn from(error: TreeError) -> Self {
+        ReadError::Unavailable(error.to_string())
+    }
+}
+
+/// Why the state could not be brought up.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("the journal can't be replayed: {0}")]
+    Log(#[from] LogError),
+    #[error("entry {index} of the journal can't be read: {error}")]
+    Command { index: Index, error: DecodeError },
+    #[error(
+        "the state can't be rebuilt: the journal begins at entry {first}, and no checkpoint reaches that far; \
+         bring back the drives that hold a newer checkpoint"
+    )]
+    NoCheckpoint { first: Index },
+    #[error("the index's directory {path} can't be used: {error}")]
+    Directory { path: PathBuf, error: std::io::Error },
+    #[error("the committer's threads can't be started: {0}")]
+    Threads(std::io::Error),
+}
+
+/// Where the index is.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A directory of its own; lost or damaged, it is rebuilt.
+    pub index: PathBuf,
+}
+
+/// What the store knows. A cheap handle.
+#[derive(Clone)]
+pub struct Metadata {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    machine: Arc<Machine>,
+    committer: Committer,
+    bucket_ids: AtomicU64,
+    volume_ids: AtomicU64,
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Metadata at entry {}", self.inner.machine.applied_index())
+    }
+}
+
+impl Metadata {
+    /// Brings the index up to the journal's end and starts the committer. Blocks, for as long as a rebuild takes
+    /// if one is needed. `on_freed` is told of the places that lost their last owner; it must not block.
+    pub fn open(
+        options: &Options,
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+        on_freed: OnFreed,
+    ) -> Result<Metadata, OpenError> {
+        let machine = Arc::new(start::recover(&options.index, log.as_ref(), clock)?);
+        let highest = match machine.tree().get(&keys::highest_ids())? {
+            Some(value) => decode(&value).map_err(ApplyError::from)?,
+            None => HighestIds::default(),
+        };
+        let committer = Committer::start(machine.clone(), log, on_freed).map_err(OpenError::Threads)?;
+        let inner = Inner {
+            machine,
+            committer,
+            bucket_ids: highest.bucket.into(),
+            volume_ids: highest.volume.into(),
+        };
+        Ok(Metadata { inner: Arc::new(inner) })
+    }
+
+    /// Makes a command durable, applies it and gives its outcome. `body` rides in the same journal entry: the
+    /// bytes of a record whose place is `ThisEntry`, else empty.
+    ///
+    /// # Errors
+    /// [`CommitError::Unavailable`] leaves open whether the command took effect; the others say that it did not.
+    pub async fn commit(&self, command: Command, body: Bytes) -> Result<Outcome, CommitError> {
+        self.inner.committer.commit(command, body).await
+    }
+
+    /// An id for a bucket that is to be created; never given out twice.
+    pub fn next_bucket_id(&self) -> BucketId {
+        BucketId(self.inner.bucket_ids.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// An id for a volume that is to be opened; never given out twice in the store's life.
+    pub fn next_volume_id(&self) -> VolumeId {
+        VolumeId(self.inner.volume_ids.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// The last applied entry.
+    pub fn applied_index(&self) -> Index {
+        self.inner.machine.applied_index()
+    }
+
+    /// Whether reads and commits are served; false after the index failed.
+    pub fn is_available(&self) -> bool {
+        !self.inner.machine.has_failed()
+    }
+
+    /// Finishes what waits, ends the threads and writes the index out. Blocks.
+    pub fn shutdown(&self) {
+        self.inner.committer.stop();
+        if let Err(error) = self.inner.machine.tree().flush() {
+            tracing::warn!(%error, "the index was not written out; the next start replays more of the journal");
+        }
+    }
+}
+
+impl VolumeLog for Metadata {
+    fn record(
+        &self,
+        event: VolumeEvent,
+    ) -> Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>> {
+        Box::pin(async move {
+            match self.commit(Command::Volume(event), Bytes::new()).await {
+                Ok(Outcome::Refused(_)) => Err(VolumeLogError::Refused),
+                Ok(_) => Ok(()),
+                Err(error) => Err(VolumeLogError::Unavailable(error.to_string())),
+            }
+        })
+    }
+}
