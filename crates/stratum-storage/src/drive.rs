@@ -95,6 +95,9 @@ pub trait FileIo: Send + Sync + Debug + 'static {
     /// Starts writing a range back without waiting for it; a hint that may do nothing.
     fn start_writeback(&self, offset: u64, len: u64);
     fn len(&self) -> io::Result<u64>;
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
     /// Truncates or extends (with a hole).
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Reserves blocks for a range, extending the file over it.
@@ -268,3 +271,6 @@ impl Drive {
 fn label(tier: Tier, position: u16) -> String {
     format!("{}/{position}", tier.name())
 }
+
+#[cfg(test)]
+mod tests;

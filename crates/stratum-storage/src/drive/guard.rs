@@ -27,8 +27,10 @@ pub(super) struct Guard {
 /// A file that proves which drive this is.
 struct Expected {
     path: String,
-    is_right: Box<dyn Fn(&[u8]) -> bool + Send + Sync>,
+    is_right: Box<IsRight>,
 }
+
+type IsRight = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 impl std::fmt::Debug for Expected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

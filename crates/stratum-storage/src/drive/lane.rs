@@ -305,7 +305,7 @@ fn sync_all(waiting: &mut Waiting) {
     for (file, dones) in waiting.drain(..) {
         let outcome = file.sync();
         for done in dones {
-            tell(done, outcome.as_ref().map(|()| ()).map_err(copy_error));
+            tell(done, copy(&outcome));
         }
     }
 }
@@ -321,10 +321,185 @@ fn guard(what: &str, callback: impl FnOnce()) {
     }
 }
 
-/// The same error for one more receiver; `io::Error` is not `Clone`.
-fn copy_error(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
+/// The same outcome for one more receiver; `io::Error` is not `Clone`.
+fn copy(outcome: &io::Result<()>) -> io::Result<()> {
+    let Err(error) = outcome else { return Ok(()) };
+    Err(match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::new(error.kind(), error.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+    use std::sync::mpsc;
+
+    /// A file that remembers what was done to it, and holds the lane in its first write until it is let go.
+    #[derive(Debug)]
+    struct Tape {
+        log: Mutex<Vec<String>>,
+        gate: Mutex<Option<mpsc::Receiver<()>>>,
+        sync_fails: bool,
+    }
+
+    fn tape(sync_fails: bool) -> (Arc<Tape>, mpsc::Sender<()>) {
+        let (open, gate) = mpsc::channel();
+        (Arc::new(Tape { log: Mutex::default(), gate: Mutex::new(Some(gate)), sync_fails }), open)
+    }
+
+    impl FileIo for Tape {
+        fn write_at(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
+            if let Some(gate) = self.gate.lock().take() {
+                let _ = gate.recv();
+            }
+            let text = String::from_utf8_lossy(&bufs.concat()).into_owned();
+            self.log.lock().push(format!("{text}@{offset}"));
+            Ok(())
+        }
+        fn sync(&self) -> io::Result<()> {
+            self.log.lock().push("sync".into());
+            if self.sync_fails { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+        }
+        fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn read_at_cached(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn start_writeback(&self, _: u64, _: u64) {}
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn allocate(&self, _: u64, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn punch(&self, _: u64, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn is_linked(&self) -> bool {
+            true
+        }
+    }
+
+    fn write(file: &Arc<Tape>, text: &'static str, offset: u64, sync: bool) -> (Work, Answer) {
+        let (done, answer) = promise();
+        let bufs = vec![Bytes::from_static(text.as_bytes())];
+        (Work::Write(Write { file: file.clone(), offset, bufs, sync, done }), answer)
+    }
+
+    #[test]
+    fn all_that_is_queued_shares_one_sync() {
+        let (file, open) = tape(false);
+        let lane = Lane::spawn("test");
+        let first = write(&file, "first", 0, false);
+        lane.submit(first.0);
+        // The lane is held in the first write; these pile up behind it.
+        let answers: Vec<Answer> = (1..=10)
+            .map(|at| {
+                let (work, answer) = write(&file, "x", at, true);
+                lane.submit(work);
+                answer
+            })
+            .collect();
+        drop(open);
+        first.1.wait().unwrap();
+        answers.into_iter().for_each(|answer| answer.wait().unwrap());
+        let log = file.log.lock();
+        assert_eq!(log.iter().filter(|done| *done == "sync").count(), 1, "{log:?}");
+        assert_eq!((log.first().unwrap().as_str(), log.last().unwrap().as_str()), ("first@0", "sync"));
+    }
+
+    #[test]
+    fn a_sync_that_fails_fails_everybody_who_waited_for_it() {
+        let (file, open) = tape(true);
+        let lane = Lane::spawn("test");
+        let (held, _) = write(&file, "held", 0, false);
+        let (synced, first) = write(&file, "a", 1, true);
+        let (unsynced, second) = write(&file, "b", 2, false);
+        let (done, third) = promise();
+        for work in [held, synced, unsynced, Work::Sync { file: file.clone(), done }] {
+            lane.submit(work);
+        }
+        drop(open);
+        assert_eq!(first.wait().unwrap_err().raw_os_error(), Some(5));
+        second.wait().unwrap();
+        assert_eq!(third.wait().unwrap_err().raw_os_error(), Some(5));
+    }
+
+    #[test]
+    fn a_task_runs_after_what_came_before_is_durable() {
+        for lane in [Lane::spawn("test"), Lane::inline()] {
+            let (file, open) = tape(false);
+            drop(open);
+            let log = file.clone();
+            let (before, _) = write(&file, "before", 0, true);
+            let (after, answer) = write(&file, "after", 1, true);
+            lane.submit(before);
+            lane.submit(Work::Run(Box::new(move || log.log.lock().push("task".into()))));
+            lane.submit(after);
+            answer.wait().unwrap();
+            assert_eq!(*file.log.lock(), ["before@0", "sync", "task", "after@1", "sync"]);
+        }
+    }
+
+    #[test]
+    fn what_is_queued_is_finished_when_the_last_handle_goes() {
+        let (file, open) = tape(false);
+        let lane = Lane::spawn("test");
+        for at in 0..5 {
+            lane.submit(write(&file, "x", at, true).0);
+        }
+        drop(open);
+        drop(lane);
+        assert_eq!(file.log.lock().iter().filter(|done| *done != "sync").count(), 5);
+    }
+
+    #[test]
+    fn a_panic_in_a_callback_does_not_end_the_lane() {
+        let lane = Lane::spawn("test");
+        lane.submit(Work::Run(Box::new(|| panic!("on purpose"))));
+        let (done, answer) = promise();
+        lane.submit(Work::Run(Box::new(move || done(Ok(())))));
+        answer.wait().unwrap();
+    }
+
+    #[test]
+    fn a_lane_may_end_on_its_own_thread() {
+        let (done, answer) = promise();
+        let lane = Lane::spawn("test");
+        let inner = lane.clone();
+        let (sent, received) = mpsc::channel();
+        lane.submit(Work::Run(Box::new(move || {
+            let _ = received.recv();
+            drop(inner);
+            done(Ok(()));
+        })));
+        drop(lane);
+        sent.send(()).unwrap();
+        answer.wait().unwrap();
+    }
+
+    #[test]
+    fn an_inline_lane_keeps_order_without_recursion() {
+        let lane = Lane::inline();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        submit_countdown(&lane, &log, 10_000);
+        let log = log.lock();
+        assert!(log.len() == 10_001 && log.is_sorted_by(|a, b| a > b));
+    }
+
+    fn submit_countdown(lane: &Lane, log: &Arc<Mutex<Vec<u32>>>, left: u32) {
+        let (again, log) = (lane.clone(), log.clone());
+        lane.submit(Work::Run(Box::new(move || {
+            log.lock().push(left);
+            if left > 0 {
+                submit_countdown(&again, &log, left - 1);
+            }
+        })));
     }
 }

@@ -120,7 +120,7 @@ fn checksum(sequence: u64, content: &[u8]) -> u32 {
 /// Reads a copy; a version that this binary doesn't know is the error.
 fn decode(bytes: &[u8]) -> Result<Found, u16> {
     let mut head = fields(bytes);
-    let parse = || -> Option<Result<Copy, u16>> {
+    let mut parse = || -> Option<Result<Copy, u16>> {
         let magic = head.take::<8>()?;
         let version = u16::from_le_bytes(head.take()?);
         head.take::<2>()?;
@@ -136,7 +136,7 @@ fn decode(bytes: &[u8]) -> Result<Found, u16> {
         let content = head.rest.get(..len)?;
         (crc == checksum(sequence, content)).then(|| Ok(Copy { sequence, content: content.to_owned() }))
     };
-    match { parse }() {
+    match parse() {
         Some(Ok(copy)) => Ok(Found::Copy(copy)),
         Some(Err(version)) => Err(version),
         None => Ok(Found::Damaged),
@@ -158,6 +158,14 @@ mod tests {
             assert_eq!(decode(&damaged), Ok(Found::Damaged), "byte {at}");
             assert_eq!(decode(&bytes[..at]), Ok(Found::Damaged), "length {at}");
         }
+    }
+
+    #[test]
+    fn the_released_version_is_read() {
+        let copy = Copy { sequence: 7, content: b"access_key = A\n".into() };
+        let fixture = include_bytes!("../../fixtures/v1/replicated");
+        assert!(encode(&copy) == fixture, "the bytes that version 1 writes must not change");
+        assert_eq!(decode(fixture), Ok(Found::Copy(copy)));
     }
 
     #[test]

@@ -1,1 +1,320 @@
+use super::*;
+use crate::ambient::Simulated;
+use crate::drive::simulated::{Op, Power, SimulatedDrive};
+use crate::drive::{Health, OpenHow};
+use std::path::Path;
 
+/// A hot and a cold tier of three drives each, 2+1.
+struct Rack {
+    power: Arc<Power>,
+    drives: Vec<Arc<SimulatedDrive>>,
+    ambient: Arc<Simulated>,
+}
+
+const TIERS: [Tier; 2] = [Tier::Hot, Tier::Cold];
+const EACH: usize = 3;
+
+impl Rack {
+    fn new() -> Rack {
+        let power = Arc::new(Power::default());
+        let drives = (0..TIERS.len() * EACH)
+            .map(|number| SimulatedDrive::new(&format!("bay {number}"), number as u64, &power))
+            .collect();
+        Rack { power, drives, ambient: Arc::new(Simulated::new(0, 42)) }
+    }
+
+    fn open(&self) -> Result<Set, SetError> {
+        let geometry = Geometry { k: 2, m: 1 };
+        let root = |drive: &Arc<SimulatedDrive>| Root::Open(drive.attach());
+        let tiers = TIERS.iter().zip(<[_; 2]>::from(self.drives.split_at(EACH))).map(|(tier, drives)| {
+            TierConfig { tier: *tier, geometry, drives: drives.iter().map(root).collect() }
+        });
+        let config = SetConfig { tiers: tiers.collect(), threads: Threads::Caller };
+        Set::open(&config, self.ambient.clone(), self.ambient.as_ref())
+    }
+
+    fn crash(&self, seed: u64) {
+        self.drives.iter().for_each(|drive| drive.crash(seed));
+        self.power.restore();
+    }
+
+    fn ids(&self) -> Vec<DriveId> {
+        let set = self.open().unwrap();
+        set.all_drives().map(|drive| drive.id()).collect()
+    }
+}
+
+fn missing(set: &Set) -> Vec<String> {
+    let missing = set.all_drives().filter(|drive| matches!(drive.health(), Health::Missing { .. }));
+    missing.map(|drive| drive.label()).collect()
+}
+
+fn put(drive: &Drive, path: &str) {
+    drive.io().open(path, OpenHow::CreateNew).unwrap();
+}
+
+#[test]
+fn a_set_is_formed_once_and_recognised_after() {
+    let rack = Rack::new();
+    let set = rack.open().unwrap();
+    assert!(set.is_new() && missing(&set).is_empty());
+    let (id, drives) = (set.id(), set.all_drives().map(|drive| drive.id()).collect::<Vec<_>>());
+    drop(set);
+    let set = rack.open().unwrap();
+    assert!(!set.is_new());
+    assert_eq!((set.id(), set.all_drives().map(|drive| drive.id()).collect()), (id, drives));
+    assert_eq!(set.drives(Tier::Cold)[2].position(), 2);
+    assert!(set.drives(Tier::Warm).is_empty());
+}
+
+/// The power fails at every step of a formation, and again at every step of the start after it.
+#[test]
+fn a_formation_that_is_cut_anywhere_begins_anew_or_is_finished() {
+    let whole = Rack::new();
+    whole.open().unwrap();
+    let steps = whole.power.steps();
+    assert!(steps > 6 * 2 * 4);
+    let (mut anew, mut finished) = (0, 0);
+    for first in 1..=steps {
+        for second in [1, 7, first, steps] {
+            let rack = Rack::new();
+            rack.power.fail_at(first);
+            assert!(rack.open().is_err(), "step {first}");
+            rack.crash(first);
+            rack.power.fail_at(second);
+            let cut = rack.open();
+            assert!(cut.is_err() || !rack.power.is_off() || !cut.unwrap().is_new());
+            rack.crash(second);
+            let set = rack.open().unwrap_or_else(|error| panic!("steps {first}, {second}: {error}"));
+            assert_eq!(missing(&set), [""; 0], "steps {first}, {second}");
+            if set.is_new() {
+                anew += 1
+            } else {
+                finished += 1
+            }
+            let id = set.id();
+            drop(set);
+            assert_eq!(rack.open().unwrap().id(), id, "one set for good");
+        }
+    }
+    assert!(anew > 50 && finished > 50, "{anew} {finished}");
+}
+
+#[test]
+fn a_blank_drive_in_a_known_set_is_missing_and_stays_blank() {
+    let rack = Rack::new();
+    let ids = rack.ids();
+    rack.drives[1].erase();
+    let set = rack.open().unwrap();
+    assert_eq!(missing(&set), ["hot/1"]);
+    assert_eq!(set.drives(Tier::Hot)[1].id(), ids[1], "the others know who is missing");
+    assert!(set.drives(Tier::Hot)[1].io().open("f", OpenHow::CreateNew).is_err());
+    assert!(rack.drives[1].files().is_empty());
+}
+
+#[test]
+fn a_drive_filled_with_random_bytes_is_missing_and_left_alone() {
+    let rack = Rack::new();
+    rack.open().unwrap();
+    rack.drives[4].scramble(1);
+    let set = rack.open().unwrap();
+    assert_eq!(missing(&set), ["cold/1"]);
+    let Health::Missing { reason } = set.drives(Tier::Cold)[1].health() else { panic!() };
+    assert_eq!(reason, "bay 4 has a damaged identity");
+}
+
+#[test]
+fn one_flipped_bit_is_repaired() {
+    let rack = Rack::new();
+    rack.open().unwrap();
+    rack.drives[0].flip_bit("identity", 300).unwrap();
+    assert!(missing(&rack.open().unwrap()).is_empty());
+    rack.drives[0].flip_bit("identity", 4096 * 8 + 300).unwrap();
+    assert!(missing(&rack.open().unwrap()).is_empty(), "the first copy was written anew");
+}
+
+#[test]
+fn drives_that_swapped_slots_are_used_where_they_belong() {
+    let mut rack = Rack::new();
+    let ids = rack.ids();
+    rack.drives.swap(0, 5);
+    let set = rack.open().unwrap();
+    assert!(missing(&set).is_empty());
+    assert_eq!(set.all_drives().map(|drive| drive.id()).collect::<Vec<_>>(), ids);
+    assert_eq!(set.drives(Tier::Hot)[0].io().describe(), "bay 0");
+}
+
+#[test]
+fn a_foreign_drive_is_refused() {
+    let (mut rack, other) = (Rack::new(), Rack::new());
+    other.ambient.next_u64();
+    rack.open().unwrap();
+    other.open().unwrap();
+    rack.drives[3] = other.drives[3].clone();
+    let error = rack.open().unwrap_err();
+    assert!(
+        matches!(&error, SetError::Foreign { place, reference, .. } if place == "bay 3" && reference == "bay 0")
+    );
+}
+
+#[test]
+fn two_copies_of_one_drive_are_refused() {
+    let mut rack = Rack::new();
+    rack.open().unwrap();
+    let copy = SimulatedDrive::new("copy", 9, &rack.power);
+    copy.rollback(&rack.drives[0].snapshot());
+    rack.drives[1] = copy;
+    assert!(matches!(rack.open().unwrap_err(), SetError::Twins { .. }));
+}
+
+#[test]
+fn a_stale_drive_of_the_set_is_still_of_the_set() {
+    let rack = Rack::new();
+    rack.open().unwrap();
+    let stale = rack.drives[2].snapshot();
+    put(&rack.open().unwrap().drives(Tier::Hot)[2], "f");
+    rack.drives[2].rollback(&stale);
+    assert!(missing(&rack.open().unwrap()).is_empty());
+}
+
+#[test]
+fn a_set_is_not_made_over_what_lies_on_a_drive() {
+    let rack = Rack::new();
+    rack.drives[2].attach().open("holiday.jpg", OpenHow::CreateNew).unwrap();
+    let text = rack.open().unwrap_err().to_string();
+    assert!(text.contains("bay 2 holds \"holiday.jpg\""), "{text}");
+    assert!(rack.drives[0].files().is_empty(), "and nothing was written");
+}
+
+#[test]
+fn lost_and_found_is_blank() {
+    let rack = Rack::new();
+    rack.drives[2].attach().create_dir("lost+found").unwrap();
+    assert!(rack.open().unwrap().is_new());
+}
+
+#[test]
+fn a_drive_in_use_ends_the_start() {
+    let rack = Rack::new();
+    let set = rack.open().unwrap();
+    let text = rack.open().unwrap_err().to_string();
+    assert!(text.contains("bay 0 is in use by another server"), "{text}");
+    drop(set);
+    rack.open().unwrap();
+}
+
+#[test]
+fn a_set_with_other_drives_than_configured_is_refused() {
+    let mut rack = Rack::new();
+    rack.open().unwrap();
+    rack.drives.push(SimulatedDrive::new("new", 9, &rack.power));
+    let text = rack.open().unwrap_err().to_string();
+    let expected = "the set has 3 drives with 2+1 in its cold tier, the configuration says 4 drives with 2+1";
+    assert!(text.starts_with(expected), "{text}");
+}
+
+#[test]
+fn a_drive_that_fails_the_flip_is_missing() {
+    let rack = Rack::new();
+    // An identity takes six steps. Forming on six drives, then the first is flipped, and the power goes.
+    rack.power.fail_at(6 * 6 + 6 + 2);
+    rack.open().unwrap_err();
+    rack.crash(0);
+    rack.drives[5].fail_nth(Op::Write, 1);
+    assert_eq!(missing(&rack.open().unwrap()), ["cold/2"]);
+}
+
+#[test]
+fn directories_are_made_for_a_new_set_and_never_for_a_known_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |number: usize| folder.path().join(format!("hot/{number}"));
+    let ambient = Arc::new(Simulated::new(0, 1));
+    let open = || {
+        let drives = (0..3).map(|number| Root::Path(path(number))).collect();
+        let tier = TierConfig { tier: Tier::Hot, geometry: Geometry { k: 2, m: 1 }, drives };
+        let config = SetConfig { tiers: vec![tier], threads: Threads::Own };
+        Set::open(&config, ambient.clone(), ambient.as_ref())
+    };
+    let set = open().unwrap();
+    assert!(set.is_new() && path(2).join("identity").exists());
+    assert!(matches!(open().unwrap_err(), SetError::InUse { .. }));
+    drop(set);
+    std::fs::remove_dir_all(path(1)).unwrap();
+    let set = open().unwrap();
+    assert_eq!(missing(&set), ["hot/1"]);
+    assert!(!path(1).exists());
+    // Deleted while it runs.
+    set.check();
+    assert!(set.drives(Tier::Hot)[0].is_healthy());
+    let told = Arc::new(parking_lot::Mutex::new(String::new()));
+    let listener = told.clone();
+    set.drives(Tier::Hot)[0].on_fail(move |reason| reason.clone_into(&mut listener.lock()));
+    std::fs::remove_dir_all(path(0)).unwrap();
+    set.check();
+    assert!(matches!(set.drives(Tier::Hot)[0].health(), Health::Failed { .. }));
+    assert!(told.lock().contains("is not the directory any more"), "{}", told.lock());
+    assert!(set.drives(Tier::Hot)[2].is_healthy());
+}
+
+#[test]
+fn a_newer_format_is_refused_naming_both_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = include_bytes!("../../fixtures/v1/identity").to_vec();
+    for page in bytes.chunks_mut(4096) {
+        page[8] = 2;
+        let crc = crc32c::crc32c(&page[..12]).to_le_bytes();
+        page[12..16].copy_from_slice(&crc);
+    }
+    std::fs::write(folder.path().join("identity"), bytes).unwrap();
+    let root = Root::Path(folder.path().to_owned());
+    let tier = TierConfig { tier: Tier::Hot, geometry: Geometry { k: 1, m: 0 }, drives: vec![root] };
+    let config = SetConfig { tiers: vec![tier], threads: Threads::Caller };
+    let ambient = Arc::new(Simulated::new(0, 1));
+    let text = Set::open(&config, ambient.clone(), ambient.as_ref()).unwrap_err().to_string();
+    assert!(text.contains("is of format version 2, this binary knows 1"), "{text}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_is_refused() {
+    let root = Root::Path(Path::new("/nowhere").to_owned());
+    let tier = TierConfig { tier: Tier::Hot, geometry: Geometry { k: 4, m: 2 }, drives: vec![root] };
+    let config = SetConfig { tiers: vec![tier], threads: Threads::Caller };
+    let ambient = Arc::new(Simulated::new(0, 1));
+    let error = Set::open(&config, ambient.clone(), ambient.as_ref()).unwrap_err();
+    assert!(matches!(error, SetError::Config { tier: Tier::Hot, .. }));
+}
+
+#[test]
+fn the_newest_replicated_file_survives_any_m_drives() {
+    let rack = Rack::new();
+    let set = rack.open().unwrap();
+    assert_eq!(set.read_replicated("keys").unwrap(), None);
+    set.write_replicated("keys", b"old").unwrap();
+    let stale = rack.drives[0].snapshot();
+    set.write_replicated("keys", b"new").unwrap();
+    drop(set);
+    for lost in 0..3 {
+        let before = rack.drives[lost].snapshot();
+        rack.drives[lost].erase();
+        assert_eq!(rack.open().unwrap().read_replicated("keys").unwrap().unwrap(), b"new");
+        rack.drives[lost].rollback(&before);
+    }
+    rack.drives[0].rollback(&stale);
+    assert_eq!(rack.open().unwrap().read_replicated("keys").unwrap().unwrap(), b"new");
+    rack.drives[1].flip_bit("keys", 270).unwrap();
+    assert_eq!(rack.open().unwrap().read_replicated("keys").unwrap().unwrap(), b"new");
+    rack.drives[2].flip_bit("keys", 270).unwrap();
+    assert_eq!(rack.open().unwrap().read_replicated("keys").unwrap().unwrap(), b"old");
+    rack.drives[0].flip_bit("keys", 270).unwrap();
+    assert!(rack.open().unwrap().read_replicated("keys").is_err(), "never as if it had not been written");
+}
+
+#[test]
+fn a_replicated_file_needs_its_copies() {
+    let rack = Rack::new();
+    rack.open().unwrap();
+    rack.drives[0].erase();
+    rack.drives[1].erase();
+    let set = rack.open().unwrap();
+    assert!(set.write_replicated("keys", b"new").is_err());
+}
