@@ -1,0 +1,247 @@
+//! What the listing operations share: their parameters, and where a page begins.
+//!
+//! A page begins after a key or past everything under a common prefix. ListObjects says it with a marker, which is
+//! the last key or common prefix of the page before; ListObjectsV2 with a token, which is opaque to clients and
+//! carries a checksum, so that a made-up one is refused and never read as a place.
+
+use crate::checksum::{self, crc32c};
+use crate::context::Context;
+use crate::error::S3Error;
+use crate::headers;
+use crate::query::Query;
+use crate::xml::buckets::Owner;
+use crate::xml::listing::{CommonPrefix, Contents};
+use crate::xml::text::{EncodingType, Name, Quoted, Timestamp};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use stratum_metadata::listing::{ListRequest, Listed, ListedObject, Page, Position};
+use stratum_metadata::record::BucketRecord;
+
+/// The most entries on a page, and how many there are unless the client says otherwise.
+pub const MAX_ENTRIES: usize = 1000;
+
+/// A marker or start-after: past a common prefix where it ends with the first delimiter after the prefix, since
+/// ListObjects then gave it as `NextMarker`; after a key otherwise.
+pub fn from_marker(marker: &str, prefix: &str, delimiter: Option<&str>) -> Position {
+    let place = marker.as_bytes().to_vec();
+    match marker {
+        "" => Position::Start,
+        _ if is_common_prefix(marker, prefix, delimiter) => Position::Past(place),
+        _ => Position::After(place),
+    }
+}
+
+/// The opaque token of a place.
+pub fn token(position: &Position) -> String {
+    let (kind, name): (u8, &[u8]) = match position {
+        Position::Start => (0, &[]),
+        Position::After(key) => (1, key),
+        Position::Past(prefix) => (2, prefix),
+    };
+    let place: Vec<u8> = std::iter::once(kind).chain(name.iter().copied()).collect();
+    let checksum = crc32c(&place).to_be_bytes();
+    BASE64.encode([checksum.as_slice(), &place].concat())
+}
+
+/// Reads a token back.
+///
+/// # Errors
+/// `InvalidArgument` for anything that [`token`] didn't write.
+pub fn from_token(token: &str) -> Result<Position, S3Error> {
+    let refused =
+        || S3Error::invalid_argument("continuation-token", token, "The continuation token provided is incorrect");
+    let bytes = BASE64.decode(token).map_err(|_| refused())?;
+    let (checksum, place) = bytes.split_first_chunk::<4>().ok_or_else(refused)?;
+    if crc32c(place) != u32::from_be_bytes(*checksum) {
+        return Err(refused());
+    }
+    match place.split_first() {
+        Some((0, [])) => Ok(Position::Start),
+        Some((1, key)) => Ok(Position::After(key.to_vec())),
+        Some((2, prefix)) => Ok(Position::Past(prefix.to_vec())),
+        _ => Err(refused()),
+    }
+}
+
+fn is_common_prefix(marker: &str, prefix: &str, delimiter: Option<&str>) -> bool {
+    let Some(delimiter) = delimiter else { return false };
+    let Some(rest) = marker.strip_prefix(prefix) else { return false };
+    rest.find(delimiter).is_some_and(|at| at + delimiter.len() == rest.len())
+}
+
+/// What every listing of keys takes. Empty values are as good as none, but `prefix` is always echoed.
+#[derive(Debug)]
+pub struct Parameters<'a> {
+    pub prefix: &'a str,
+    pub delimiter: Option<&'a str>,
+    pub encoding: Option<EncodingType>,
+    /// At most [`MAX_ENTRIES`]; 0 is an empty page.
+    pub max: usize,
+}
+
+impl Parameters<'_> {
+    /// Text as the client asked to see it.
+    pub fn name<'b>(&self, text: &'b str) -> Name<'b> {
+        Name::new(text.as_bytes(), self.encoding)
+    }
+}
+
+impl<'a> Parameters<'a> {
+    /// Reads them; `max` is named differently by the operations.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub fn read(query: &'a Query, max: &'static str) -> Result<Self, S3Error> {
+        Ok(Self {
+            prefix: query.get("prefix").unwrap_or_default(),
+            delimiter: query.get("delimiter").filter(|delimiter| !delimiter.is_empty()),
+            encoding: encoding(query)?,
+            max: max_entries(query, max)?,
+        })
+    }
+}
+
+/// A page of a bucket's objects.
+pub async fn objects(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    parameters: &Parameters<'_>,
+    from: Position,
+) -> Result<Page<ListedObject>, S3Error> {
+    if parameters.max == 0 {
+        return Ok(Page { entries: Vec::new(), next: None });
+    }
+    let request = ListRequest {
+        bucket: bucket.id,
+        prefix: parameters.prefix.as_bytes().to_vec(),
+        delimiter: parameters.delimiter.map(|delimiter| delimiter.as_bytes().to_vec()),
+        from,
+        max: parameters.max,
+    };
+    Ok(ctx.store.metadata.list(request).await?)
+}
+
+/// A page of ListObjects or ListObjectsV2 as their documents have it: objects, and common prefixes.
+pub fn lines<'a>(
+    page: &'a Page<ListedObject>,
+    encoding: Option<EncodingType>,
+    owner: Option<&'a Owner>,
+) -> (Vec<Contents<'a>>, Vec<CommonPrefix<'a>>) {
+    let mut contents = Vec::with_capacity(page.entries.len());
+    let mut prefixes = Vec::new();
+    for line in &page.entries {
+        match line {
+            Listed::CommonPrefix(prefix) => prefixes.push(CommonPrefix { prefix: Name::new(prefix, encoding) }),
+            Listed::Entry(ListedObject { key, object }) => {
+                let checksum = object.checksum.as_ref();
+                contents.push(Contents {
+                    key: Name::new(key, encoding),
+                    last_modified: Timestamp(object.modified),
+                    etag: Quoted(object.etag),
+                    checksum_algorithm: checksum.map(|checksum| checksum::name(checksum.algorithm)),
+                    checksum_type: checksum.map(|checksum| checksum::type_name(checksum.kind)),
+                    size: object.size,
+                    owner,
+                    storage_class: headers::storage_class_name(object.storage_class),
+                });
+            }
+        }
+    }
+    (contents, prefixes)
+}
+
+/// The key or common prefix that a place is after, as `NextMarker` and `NextKeyMarker` give it.
+pub fn name(position: &Position) -> Option<&[u8]> {
+    match position {
+        Position::Start => None,
+        Position::After(name) | Position::Past(name) => Some(name),
+    }
+}
+
+/// `encoding-type`: `url` or nothing.
+pub fn encoding(query: &Query) -> Result<Option<EncodingType>, S3Error> {
+    match query.get("encoding-type") {
+        None | Some("") => Ok(None),
+        Some("url") => Ok(Some(EncodingType::Url)),
+        Some(other) => {
+            Err(S3Error::invalid_argument("encoding-type", other, "Invalid Encoding Method specified in Request"))
+        }
+    }
+}
+
+/// `max-keys`, `max-parts`, `max-uploads`: from 0 to what 31 bits hold, cut to [`MAX_ENTRIES`].
+pub fn max_entries(query: &Query, name: &'static str) -> Result<usize, S3Error> {
+    match query.get(name) {
+        None | Some("") => Ok(MAX_ENTRIES),
+        Some(text) => match text.parse::<i32>().ok().and_then(|max| usize::try_from(max).ok()) {
+            Some(max) => Ok(max.min(MAX_ENTRIES)),
+            None => {
+                let message = format!("Argument {name} must be an integer between 0 and 2147483647");
+                Err(S3Error::invalid_argument(name, text, message))
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_marker_is_a_common_prefix_only_where_one_could_end() {
+        let after = from_marker;
+        let key = |key: &str| Position::After(key.into());
+        let common = |prefix: &str| Position::Past(prefix.into());
+        assert_eq!(after("", "", Some("/")), Position::Start);
+        assert_eq!(after("boo/", "", Some("/")), common("boo/"));
+        assert_eq!(after("boo/", "", None), key("boo/"));
+        assert_eq!(after("boo/", "boo/", Some("/")), key("boo/"));
+        assert_eq!(after("boo/baz/", "", Some("/")), key("boo/baz/"));
+        assert_eq!(after("boo/baz/", "boo/", Some("/")), common("boo/baz/"));
+        assert_eq!(after("boo/bar", "", Some("/")), key("boo/bar"));
+        assert_eq!(after("other/", "boo/", Some("/")), key("other/"));
+        assert_eq!(after("a--", "", Some("--")), common("a--"));
+    }
+
+    #[test]
+    fn limits_are_cut_and_nonsense_is_refused() {
+        let max = |text: &str| max_entries(&Query::parse(text).unwrap(), "max-keys");
+        assert_eq!(max("").unwrap(), 1000);
+        assert_eq!(max("max-keys=").unwrap(), 1000);
+        assert_eq!(max("max-keys=0").unwrap(), 0);
+        assert_eq!(max("max-keys=2147483647").unwrap(), 1000);
+        for wrong in ["max-keys=-1", "max-keys=blah", "max-keys=2147483648", "max-keys=1.5"] {
+            assert_eq!(max(wrong).unwrap_err().code(), Code::InvalidArgument, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_url_is_an_encoding() {
+        let of = |text: &str| encoding(&Query::parse(text).unwrap());
+        assert_eq!(of("encoding-type=url").unwrap(), Some(EncodingType::Url));
+        assert_eq!(of("encoding-type=").unwrap(), None);
+        assert_eq!(of("encoding-type=base64").unwrap_err().code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn made_up_tokens_are_refused() {
+        for token in ["", "abc", "!", "AAAAAAA", "Zm9vYmFyYmF6"] {
+            assert_eq!(from_token(token).unwrap_err().code(), Code::InvalidArgument, "{token}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn tokens_come_back(name in proptest::collection::vec(any::<u8>(), 0..50), prefix: bool) {
+            let position = if prefix { Position::Past(name) } else { Position::After(name) };
+            prop_assert_eq!(from_token(&token(&position)).unwrap(), position);
+        }
+
+        #[test]
+        fn no_token_panics(token in "\\PC*") {
+            let _ = from_token(&token);
+        }
+    }
+}

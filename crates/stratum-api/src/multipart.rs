@@ -1,0 +1,230 @@
+//! The rules of multipart uploads, as pure functions: numbers and ids, what a Complete may name, and the ETag and
+//! checksum of the whole from those of the parts.
+//!
+//! Sources: Amazon S3 User Guide, "Multipart upload limits" and "Checking object integrity for multipart uploads";
+//! API Reference, CompleteMultipartUpload.
+
+mod assemble;
+
+pub use assemble::{Assembled, assemble};
+
+use crate::checksum;
+use crate::context::Context;
+use crate::error::{Code, S3Error};
+use crate::key::ObjectKey;
+use crate::query::Query;
+use md5::{Digest as _, Md5};
+use stratum_metadata::record::{
+    BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, ETag, UploadId, UploadRecord,
+};
+
+/// The smallest part but the last, in bytes.
+pub const MIN_PART: u64 = 5 * 1024 * 1024;
+
+/// The largest part, in bytes.
+pub const MAX_PART: u64 = 5 * 1024 * 1024 * 1024;
+
+/// The highest part number.
+const MAX_NUMBER: u16 = 10_000;
+
+/// Reads `partNumber`: 1 to 10,000.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn part_number(query: &Query) -> Result<u16, S3Error> {
+    let text = query.get("partNumber").unwrap_or_default();
+    match text.parse::<u16>() {
+        Ok(number @ 1..=MAX_NUMBER) => Ok(number),
+        _ => Err(S3Error::invalid_argument(
+            "partNumber",
+            text,
+            "Part number must be an integer between 1 and 10000, inclusive",
+        )),
+    }
+}
+
+/// Reads `uploadId`. What this server didn't give out names no upload.
+///
+/// # Errors
+/// `NoSuchUpload`.
+pub fn upload_id(query: &Query) -> Result<UploadId, S3Error> {
+    let text = query.get("uploadId").unwrap_or_default();
+    parse_upload_id(text).ok_or_else(|| S3Error::new(Code::NoSuchUpload).with("UploadId", text))
+}
+
+/// The id that those 32 lower-case hex digits are.
+pub fn parse_upload_id(text: &str) -> Option<UploadId> {
+    let digits = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if digits { u128::from_str_radix(text, 16).ok().map(UploadId) } else { None }
+}
+
+/// An upload in progress, if it is that key's in that bucket.
+pub fn find(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRecord>, S3Error> {
+    let record = ctx.store.metadata.upload(upload)?;
+    Ok(record.filter(|record| record.bucket == bucket.id && record.key == key.as_bytes()))
+}
+
+/// An upload in progress.
+///
+/// # Errors
+/// `NoSuchUpload`.
+pub fn existing(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, upload: UploadId) -> Result<UploadRecord, S3Error> {
+    let missing = || S3Error::new(Code::NoSuchUpload).with("UploadId", upload.to_string());
+    find(ctx, bucket, key, upload)?.ok_or_else(missing)
+}
+
+/// The ETag of an object of parts: the MD5 of their MD5s, and their number.
+pub fn etag(md5s: impl ExactSizeIterator<Item = [u8; 16]>) -> ETag {
+    let parts = u16::try_from(md5s.len()).unwrap_or(u16::MAX);
+    let mut hash = Md5::new();
+    md5s.for_each(|md5| hash.update(md5));
+    ETag::Multipart { md5: hash.finalize().into(), parts }
+}
+
+/// The checksum of an object of parts, from the sizes and checksums of the parts: over the bytes by combining CRCs,
+/// or over the parts' checksums. None where a part has none of that algorithm, or the combination doesn't exist.
+pub fn checksum_of_parts(algorithm: ChecksumAlgorithm, kind: ChecksumType, parts: &[(u64, Option<&Checksum>)]) -> Option<Checksum> {
+    let mut values = Vec::with_capacity(parts.len());
+    for (size, checksum) in parts {
+        values.push((*size, checksum.filter(|checksum| checksum.algorithm == algorithm)?.value.as_slice()));
+    }
+    let value = match kind {
+        ChecksumType::Composite => composite(algorithm, &values)?,
+        ChecksumType::FullObject => combined(algorithm, &values)?,
+    };
+    Some(Checksum { algorithm, kind, value })
+}
+
+fn composite(algorithm: ChecksumAlgorithm, parts: &[(u64, &[u8])]) -> Option<Vec<u8>> {
+    let mut all = Vec::with_capacity(parts.len() * 32);
+    parts.iter().for_each(|(_, value)| all.extend_from_slice(value));
+    // S3 has no composite CRC64NVME.
+    (algorithm != ChecksumAlgorithm::Crc64Nvme).then(|| checksum::of(algorithm, &all))
+}
+
+fn combined(algorithm: ChecksumAlgorithm, parts: &[(u64, &[u8])]) -> Option<Vec<u8>> {
+    use crc_fast::CrcAlgorithm::{Crc32Iscsi, Crc32IsoHdlc, Crc64Nvme};
+    let (crc, width) = match algorithm {
+        ChecksumAlgorithm::Crc32 => (Crc32IsoHdlc, 4),
+        ChecksumAlgorithm::Crc32c => (Crc32Iscsi, 4),
+        ChecksumAlgorithm::Crc64Nvme => (Crc64Nvme, 8),
+        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => return None,
+    };
+    let number = |value: &[u8]| value.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let (first, rest) = parts.split_first()?;
+    let all = rest.iter().fold(number(first.1), |all, (size, value)| {
+        crc_fast::checksum_combine(crc, all, number(value), *size)
+    });
+    all.to_be_bytes().get(8 - width..).map(<[u8]>::to_vec)
+}
+
+/// A checksum as S3 writes it: base64, and for a composite one the number of parts behind a dash.
+pub fn checksum_text(checksum: &Checksum, parts: usize) -> String {
+    let value = checksum::encode(&checksum.value);
+    match checksum.kind {
+        ChecksumType::FullObject => value,
+        ChecksumType::Composite => format!("{value}-{parts}"),
+    }
+}
+
+/// How many parts made the object of that ETag; 1 for one that wasn't made of parts.
+pub fn parts_of(etag: &ETag) -> usize {
+    match etag {
+        ETag::Multipart { parts, .. } => usize::from(*parts),
+        ETag::Md5(_) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    use proptest::prelude::*;
+
+    fn value(algorithm: ChecksumAlgorithm, text: &str) -> Checksum {
+        Checksum { algorithm, kind: ChecksumType::FullObject, value: BASE64.decode(text).unwrap() }
+    }
+
+    /// Three parts of 5 MiB, of the letters A, B and C.
+    fn of_abc(algorithm: ChecksumAlgorithm, kind: ChecksumType, parts: [&str; 3]) -> String {
+        let parts = parts.map(|text| value(algorithm, text));
+        let sized: Vec<_> = parts.iter().map(|part| (MIN_PART, Some(part))).collect();
+        checksum_text(&checksum_of_parts(algorithm, kind, &sized).unwrap(), 3)
+    }
+
+    #[test]
+    fn composite_checksums() {
+        let sha256 = [
+            "275VF5loJr1YYawit0XSHREhkFXYkkPKGuoK0x9VKxI=",
+            "mrHwOfjTL5Zwfj74F05HOQGLdUb7E5szdCbxgUSq6NM=",
+            "Vw7oB/nKQ5xWb3hNgbyfkvDiivl+U+/Dft48nfJfDow=",
+        ];
+        let all = of_abc(ChecksumAlgorithm::Sha256, ChecksumType::Composite, sha256);
+        assert_eq!(all, "uWBwpe1dxI4Vw8Gf0X9ynOdw/SS6VBzfWm9giiv1sf4=-3");
+        let sha1 = ["iIaTCGbm+vdVjNqIMF2S0T7ibMk=", "LS/TJ32bAVKEwRu+sE3X7awh/lk=", "6DDwovUaHwrKNXDMzOGbuvj9kxI="];
+        let all = of_abc(ChecksumAlgorithm::Sha1, ChecksumType::Composite, sha1);
+        assert_eq!(all, "sizjvY4eud3MrcHdZM3cQ/ol39o=-3");
+    }
+
+    #[test]
+    fn full_object_checksums() {
+        let crc32 = of_abc(ChecksumAlgorithm::Crc32, ChecksumType::FullObject, ["JRTCyQ==", "QoZTGg==", "YAgjqw=="]);
+        assert_eq!(crc32, "WgDhBQ==");
+        let crc32c = of_abc(ChecksumAlgorithm::Crc32c, ChecksumType::FullObject, ["MDaLrw==", "TH4EZg==", "Z7mBIQ=="]);
+        assert_eq!(crc32c, "xU+Krw==");
+        let nvme = ["L/E4WYn8v98=", "xW1l19VobYM=", "cK5MnNaWrW4="];
+        assert_eq!(of_abc(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject, nvme), "i+6LR0y3eFo=");
+    }
+
+    #[test]
+    fn combinations_that_do_not_exist_give_nothing() {
+        let sha = value(ChecksumAlgorithm::Sha256, "275VF5loJr1YYawit0XSHREhkFXYkkPKGuoK0x9VKxI=");
+        let crc = value(ChecksumAlgorithm::Crc64Nvme, "L/E4WYn8v98=");
+        assert_eq!(checksum_of_parts(ChecksumAlgorithm::Sha256, ChecksumType::FullObject, &[(1, Some(&sha))]), None);
+        assert_eq!(checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::Composite, &[(1, Some(&crc))]), None);
+        assert_eq!(checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject, &[(1, Some(&crc)), (1, None)]), None);
+        assert_eq!(checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject, &[(1, Some(&sha))]), None);
+        assert_eq!(checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject, &[]), None);
+    }
+
+    #[test]
+    fn the_etag_is_the_md5_of_md5s() {
+        let md5s = [b"hello", b"world"].map(|part| <[u8; 16]>::from(Md5::digest(part)));
+        assert_eq!(etag(md5s.into_iter()).to_string(), "065947336a2f2a95ba8899f3675c3be6-2");
+    }
+
+    #[test]
+    fn part_numbers_go_from_1_to_10000() {
+        let number = |text: &str| part_number(&Query::parse(text).unwrap());
+        assert_eq!(number("partNumber=1").unwrap(), 1);
+        assert_eq!(number("partNumber=10000").unwrap(), 10_000);
+        for wrong in ["", "partNumber=0", "partNumber=10001", "partNumber=70000", "partNumber=-1", "partNumber=x"] {
+            assert_eq!(number(wrong).unwrap_err().code(), Code::InvalidArgument, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn upload_ids_are_32_hex_digits() {
+        let id = UploadId(0xab << 100);
+        assert_eq!(parse_upload_id(&id.to_string()), Some(id));
+        for wrong in ["", "abc1234def", &"G".repeat(32), &"A".repeat(32), &"0".repeat(33), "+0000000000000000000000000000001"] {
+            assert_eq!(parse_upload_id(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn combining_is_the_checksum_of_the_whole(parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..6)) {
+            let whole = parts.concat();
+            let crcs: Vec<_> = parts.iter().map(|part| Checksum {
+                algorithm: ChecksumAlgorithm::Crc64Nvme,
+                kind: ChecksumType::FullObject,
+                value: crc_fast::crc64_nvme(part).to_be_bytes().to_vec(),
+            }).collect();
+            let sized: Vec<_> = parts.iter().zip(&crcs).map(|(part, crc)| (part.len() as u64, Some(crc))).collect();
+            let all = checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject, &sized).unwrap();
+            prop_assert_eq!(all.value, crc_fast::crc64_nvme(&whole).to_be_bytes().to_vec());
+        }
+    }
+}

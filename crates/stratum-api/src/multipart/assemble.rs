@@ -1,0 +1,181 @@
+//! CompleteMultipartUpload without the store: the client's list held against the parts that are there.
+
+use crate::checksum;
+use crate::error::{Code, S3Error};
+use crate::multipart::{MIN_PART, checksum_of_parts, etag};
+use crate::xml::multipart::CompletedPart as Named;
+use stratum_metadata::command::CompletedPart;
+use stratum_metadata::record::{
+    Checksum, ChecksumAlgorithm, ChecksumType, ETag, PartRecord, PartSummary, UploadRecord,
+};
+
+/// The object that the named parts make.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Assembled {
+    /// The parts as they were read, for the command: it is refused if they have changed since.
+    pub named: Vec<CompletedPart>,
+    pub parts: Vec<PartSummary>,
+    /// Bytes in all.
+    pub size: u64,
+    pub etag: ETag,
+    pub checksum: Option<Checksum>,
+}
+
+/// Checks the client's list against the upload's parts (`stored`, in the order of their numbers) and puts the object
+/// together. A part's checksum that the client leaves out is taken as stored: it was verified when the part came.
+///
+/// # Errors
+/// `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`, `InvalidRequest`.
+pub fn assemble(upload: &UploadRecord, named: &[Named], stored: &[PartRecord]) -> Result<Assembled, S3Error> {
+    if !named.is_sorted_by(|one, next| one.number < next.number) {
+        return Err(Code::InvalidPartOrder.into());
+    }
+    let mut parts = Vec::with_capacity(named.len());
+    for name in named {
+        parts.push(find(upload, name, stored)?);
+    }
+    if let Some((_, all_but_last)) = parts.split_last() {
+        all_but_last.iter().try_for_each(|part| large_enough(part))?;
+    }
+    let sized: Vec<_> = parts.iter().map(|part| (part.size, part.checksum.as_ref())).collect();
+    let (algorithm, kind) = upload.checksum.unwrap_or((ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject));
+    Ok(Assembled {
+        named: parts.iter().map(|part| CompletedPart { number: part.number, size: part.size, md5: part.md5 }).collect(),
+        parts: parts.iter().map(|part| summary(part)).collect(),
+        size: parts.iter().map(|part| part.size).sum(),
+        etag: etag(parts.iter().map(|part| part.md5)),
+        checksum: checksum_of_parts(algorithm, kind, &sized),
+    })
+}
+
+fn find<'a>(upload: &UploadRecord, named: &Named, stored: &'a [PartRecord]) -> Result<&'a PartRecord, S3Error> {
+    let refused = || {
+        S3Error::new(Code::InvalidPart).with("PartNumber", named.number.to_string()).with("ETag", named.etag.clone())
+    };
+    let at = stored.binary_search_by_key(&named.number, |part| u32::from(part.number)).map_err(|_| refused())?;
+    let part = stored.get(at).ok_or_else(refused)?;
+    if !ETag::Md5(part.md5).to_string().eq_ignore_ascii_case(&named.etag) {
+        return Err(refused());
+    }
+    for (algorithm, value) in &named.checksums {
+        match part.checksum.as_ref().filter(|checksum| checksum.algorithm == *algorithm) {
+            Some(checksum) if checksum::encode(&checksum.value) != *value => return Err(refused()),
+            Some(_) => {}
+            // Without an algorithm of its own the upload keeps CRC64NVME; what else the client computed was verified
+            // when the part came.
+            None if upload.checksum.is_none() => {}
+            None => {
+                let message = "A part's checksum is of another algorithm than the upload was created with.";
+                return Err(S3Error::new(Code::InvalidRequest).message(message));
+            }
+        }
+    }
+    Ok(part)
+}
+
+fn large_enough(part: &PartRecord) -> Result<(), S3Error> {
+    if part.size >= MIN_PART {
+        return Ok(());
+    }
+    Err(S3Error::new(Code::EntityTooSmall)
+        .with("ProposedSize", part.size.to_string())
+        .with("MinSizeAllowed", MIN_PART.to_string())
+        .with("PartNumber", part.number.to_string())
+        .with("ETag", ETag::Md5(part.md5).to_string()))
+}
+
+fn summary(part: &PartRecord) -> PartSummary {
+    PartSummary { number: part.number, size: part.size, checksum: part.checksum.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_metadata::record::{BucketId, ObjectHeaders, StorageClass};
+    use stratum_storage::blob::{BlobRef, Place};
+
+    fn upload(checksum: Option<(ChecksumAlgorithm, ChecksumType)>) -> UploadRecord {
+        UploadRecord {
+            bucket: BucketId(1),
+            key: b"k".to_vec(),
+            initiated: 0,
+            initiator: "o".into(),
+            storage_class: StorageClass::Standard,
+            headers: ObjectHeaders::default(),
+            checksum,
+        }
+    }
+
+    fn crc(value: u64) -> Checksum {
+        let value = value.to_be_bytes().to_vec();
+        Checksum { algorithm: ChecksumAlgorithm::Crc64Nvme, kind: ChecksumType::FullObject, value }
+    }
+
+    fn part(number: u16, size: u64) -> PartRecord {
+        PartRecord {
+            number,
+            modified: 0,
+            size,
+            md5: [number as u8; 16],
+            checksum: Some(crc(number.into())),
+            blob: BlobRef::plain(Place::Empty),
+        }
+    }
+
+    fn named(number: u32) -> Named {
+        Named { number, etag: hex::encode([number as u8; 16]), checksums: Vec::new() }
+    }
+
+    fn refusal(named: &[Named], stored: &[PartRecord]) -> Code {
+        assemble(&upload(None), named, stored).unwrap_err().code()
+    }
+
+    #[test]
+    fn a_subset_of_the_parts_makes_an_object() {
+        let stored = [part(1, MIN_PART), part(2, 9), part(7, 3)];
+        let made = assemble(&upload(None), &[named(1), named(7)], &stored).unwrap();
+        assert_eq!(made.size, MIN_PART + 3);
+        assert_eq!(made.parts.iter().map(|part| part.number).collect::<Vec<_>>(), [1, 7]);
+        assert_eq!(made.named.iter().map(|part| part.size).collect::<Vec<_>>(), [MIN_PART, 3]);
+        assert!(made.etag.to_string().ends_with("-2"));
+        assert_eq!(made.checksum.unwrap().algorithm, ChecksumAlgorithm::Crc64Nvme);
+    }
+
+    #[test]
+    fn order_existence_and_size_are_checked() {
+        let stored = [part(1, MIN_PART - 1), part(2, MIN_PART), part(3, 1)];
+        assert_eq!(refusal(&[named(2), named(1)], &stored), Code::InvalidPartOrder);
+        assert_eq!(refusal(&[named(2), named(2)], &stored), Code::InvalidPartOrder);
+        assert_eq!(refusal(&[named(4)], &stored), Code::InvalidPart);
+        assert_eq!(refusal(&[named(0)], &stored), Code::InvalidPart);
+        assert_eq!(refusal(&[named(70_000)], &stored), Code::InvalidPart);
+        assert_eq!(refusal(&[named(1), named(3)], &stored), Code::EntityTooSmall);
+        assert!(assemble(&upload(None), &[named(2), named(3)], &stored).is_ok());
+        assert!(assemble(&upload(None), &[named(1)], &stored).is_ok());
+    }
+
+    #[test]
+    fn etags_must_match_in_any_case() {
+        let stored = [part(0xab, 1)];
+        let with = |etag: &str| Named { etag: etag.into(), ..named(0xab) };
+        assert!(assemble(&upload(None), &[with(&"AB".repeat(16))], &stored).is_ok());
+        assert_eq!(refusal(&[with(&"ff".repeat(16))], &stored), Code::InvalidPart);
+        assert_eq!(refusal(&[with("")], &stored), Code::InvalidPart);
+    }
+
+    #[test]
+    fn part_checksums_must_match_those_stored() {
+        let stored = [part(1, 1)];
+        let with = |algorithm, value: &Checksum| {
+            [Named { checksums: vec![(algorithm, checksum::encode(&value.value))], ..named(1) }]
+        };
+        let created = upload(Some((ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject)));
+        let right = with(ChecksumAlgorithm::Crc64Nvme, &crc(1));
+        assert!(assemble(&created, &right, &stored).is_ok());
+        let wrong = with(ChecksumAlgorithm::Crc64Nvme, &crc(2));
+        assert_eq!(assemble(&created, &wrong, &stored).unwrap_err().code(), Code::InvalidPart);
+        let other = with(ChecksumAlgorithm::Sha256, &crc(1));
+        assert_eq!(assemble(&created, &other, &stored).unwrap_err().code(), Code::InvalidRequest);
+        assert!(assemble(&upload(None), &other, &stored).is_ok());
+    }
+}

@@ -1,0 +1,22 @@
+//! AbortMultipartUpload: the upload and its parts go.
+
+use crate::context::Context;
+use crate::error::S3Result;
+use crate::key::ObjectKey;
+use crate::multipart;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use stratum_metadata::command::{Command, Outcome};
+use stratum_metadata::record::BucketRecord;
+
+pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
+    let upload = multipart::upload_id(&ctx.query)?;
+    let command = Command::AbortUpload { bucket: bucket.id, key: key.as_bytes().to_vec(), upload };
+    if let Outcome::Refused(refusal) = ctx.store.metadata.commit(command, Bytes::new()).await? {
+        return Err(refusal.into());
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}

@@ -1,0 +1,144 @@
+//! CompleteMultipartUpload: the named parts become the object, in one command and without moving a byte.
+//!
+//! The parts are read and checked here and the command carries what was read; it is refused if a part has changed
+//! since, and then all is read again. A Complete that is repeated is answered as the first one was.
+
+use crate::body::RequestBody;
+use crate::checksum;
+use crate::conditions;
+use crate::context::Context;
+use crate::error::{Code, S3Error, S3Result};
+use crate::key::ObjectKey;
+use crate::multipart::{self, Assembled};
+use crate::xml;
+use crate::xml::Namespace;
+use crate::xml::multipart::{ChecksumElement, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_BODY};
+use crate::xml::text::{Name, Quoted};
+use bytes::Bytes;
+use http::header::HOST;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use stratum_metadata::command::{Command, Outcome, Refusal};
+use stratum_metadata::record::{
+    Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, ObjectRecord, UploadId, UploadRecord, VersionId,
+};
+
+/// How often the parts are read anew before the client is told to try again.
+const ATTEMPTS: usize = 5;
+
+pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
+    let upload = multipart::upload_id(&ctx.query)?;
+    let _admitted = ctx.store.admission.admit(xml::read::cost(&body, MAX_BODY))?;
+    // Checksum headers speak of the object, not of this document.
+    let request = CompleteMultipartUpload::read(&body.signed_document(MAX_BODY).await?)?;
+    for _ in 0..ATTEMPTS {
+        let Some(record) = multipart::find(ctx, bucket, key, upload)? else {
+            return match completed(ctx, bucket, key, upload)? {
+                Some(first) => answer(ctx, bucket, key, first.etag, first.checksum.as_ref()),
+                None => Err(S3Error::new(Code::NoSuchUpload).with("UploadId", upload.to_string())),
+            };
+        };
+        let parts = ctx.store.metadata.parts(upload, 0, xml::multipart::MAX_PARTS)?;
+        let assembled = multipart::assemble(&record, &request.parts, &parts)?;
+        check_object(ctx, &record, &assembled)?;
+        let (etag, checksum) = (assembled.etag, assembled.checksum.clone());
+        let command = complete(ctx, bucket, upload, record, assembled);
+        match ctx.store.metadata.commit(command, Bytes::new()).await? {
+            Outcome::Refused(Refusal::UploadChanged | Refusal::NoSuchUpload) => continue,
+            Outcome::Refused(refusal) => return Err(refusal.into()),
+            _ => return answer(ctx, bucket, key, etag, checksum.as_ref()),
+        }
+    }
+    Err(S3Error::new(Code::OperationAborted).because("the upload's parts kept changing"))
+}
+
+/// How the upload was completed before, if it was.
+fn completed(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    upload: UploadId,
+) -> Result<Option<Completion>, S3Error> {
+    let first = ctx.store.metadata.completed(upload)?;
+    Ok(first.filter(|first| first.bucket == bucket.id && first.key == key.as_bytes()))
+}
+
+fn complete(ctx: &Context, bucket: &BucketRecord, upload: UploadId, record: UploadRecord, made: Assembled) -> Command {
+    let object = ObjectRecord {
+        version: VersionId::NULL,
+        modified: ctx.now,
+        size: made.size,
+        etag: made.etag,
+        storage_class: record.storage_class,
+        checksum: made.checksum,
+        headers: record.headers,
+        body: Body::Parts { upload, parts: made.parts },
+    };
+    Command::CompleteUpload {
+        bucket: bucket.id,
+        key: record.key,
+        upload,
+        parts: made.named,
+        record: object,
+        condition: conditions::on_write(&ctx.headers),
+        remember_until: ctx.now.saturating_add(ctx.store.settings.completion_memory),
+    }
+}
+
+/// Holds what the client says of the whole object against what the parts make.
+fn check_object(ctx: &Context, upload: &UploadRecord, made: &Assembled) -> Result<(), S3Error> {
+    let invalid = |message: &'static str| Err(S3Error::new(Code::InvalidRequest).message(message));
+    if let Some(size) = ctx.header("x-amz-mp-object-size")
+        && size.parse() != Ok(made.size)
+    {
+        return invalid("The provided 'x-amz-mp-object-size' header value does not match what was computed.");
+    }
+    let kind = upload.checksum.map_or(ChecksumType::FullObject, |(_, kind)| kind);
+    if let Some(named) = ctx.header("x-amz-checksum-type")
+        && !named.eq_ignore_ascii_case(checksum::type_name(kind))
+    {
+        return invalid("The complete request must use the checksum type that the upload was created with.");
+    }
+    for (algorithm, name, header) in checksum::ALGORITHMS {
+        let Some(declared) = ctx.headers.get(header) else { continue };
+        let declared = declared.to_str().unwrap_or_default();
+        let computed = made.checksum.as_ref().filter(|computed| computed.algorithm == algorithm);
+        let Some(computed) = computed else {
+            return invalid("The complete request must use the checksum algorithm that the upload was created with.");
+        };
+        if declared != checksum::encode(&computed.value) && declared != text(computed, &made.etag) {
+            let message = format!("The {name} you specified did not match the calculated checksum.");
+            return Err(S3Error::new(Code::BadDigest).message(message));
+        }
+    }
+    Ok(())
+}
+
+fn text(checksum: &Checksum, etag: &ETag) -> String {
+    multipart::checksum_text(checksum, multipart::parts_of(etag))
+}
+
+fn answer(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    etag: ETag,
+    checksum: Option<&Checksum>,
+) -> S3Result {
+    xml::answer(&CompleteMultipartUploadResult {
+        xmlns: Namespace,
+        location: location(ctx, bucket, key),
+        bucket: &bucket.name,
+        key: Name::new(key.as_bytes(), None),
+        etag: Quoted(etag),
+        checksum_type: checksum.map(|checksum| checksum::type_name(checksum.kind)),
+        checksum: checksum.map(|checksum| ChecksumElement::new(checksum.algorithm, text(checksum, &etag))),
+    })
+}
+
+/// The object's address, path-style.
+fn location(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> String {
+    const KEPT: &percent_encoding::AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+    let host = ctx.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    format!("http://{host}/{}/{}", bucket.name, utf8_percent_encode(key.as_str(), KEPT))
+}

@@ -1,0 +1,132 @@
+//! CreateBucket.
+
+use crate::body::RequestBody;
+use crate::context::Context;
+use crate::error::{Code, S3Error, S3Result};
+use crate::xml::buckets::CreateBucketConfiguration;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use stratum_metadata::command::{Command, Outcome, Refusal};
+use stratum_metadata::record::{BucketName, BucketRecord};
+
+/// More than a configuration ever needs, in bytes.
+const MAX_BODY: u64 = 64 * 1024;
+
+/// The region whose buckets S3 lets their owner create again, and which has no location constraint.
+pub const CLASSIC_REGION: &str = "us-east-1";
+
+pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
+    let name = BucketName::parse(name).map_err(|error| S3Error::from(error).with("BucketName", name))?;
+    check_headers(ctx)?;
+    let configuration = CreateBucketConfiguration::read(&body.document(MAX_BODY).await?)?;
+    let region = &ctx.store.settings.region;
+    check_location(&configuration, region)?;
+    let record = BucketRecord {
+        id: ctx.store.metadata.next_bucket_id(),
+        name: name.as_str().to_owned(),
+        owner: ctx.caller.user().id.clone(),
+        created: ctx.now,
+        region: region.clone(),
+    };
+    match ctx.store.metadata.commit(Command::CreateBucket(record), Bytes::new()).await? {
+        Outcome::Refused(Refusal::BucketExists { owner }) => already_exists(ctx, name.as_str(), &owner),
+        Outcome::Refused(refusal) => Err(refusal.into()),
+        _ => created(name.as_str()),
+    }
+}
+
+fn created(name: &str) -> S3Result {
+    let mut response = Response::new(Body::empty());
+    if let Ok(location) = HeaderValue::try_from(format!("/{name}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// One's own bucket may be created again in the classic region, and nothing of it changes.
+fn already_exists(ctx: &Context, name: &str, owner: &str) -> S3Result {
+    if owner != ctx.caller.user().id {
+        return Err(S3Error::new(Code::BucketAlreadyExists).with("BucketName", name));
+    }
+    if ctx.store.settings.region == CLASSIC_REGION {
+        return created(name);
+    }
+    Err(S3Error::new(Code::BucketAlreadyOwnedByYou).with("BucketName", name))
+}
+
+fn check_headers(ctx: &Context) -> Result<(), S3Error> {
+    let value = |name: &str| ctx.headers.get(name).and_then(|value| value.to_str().ok());
+    if value("x-amz-bucket-object-lock-enabled").is_some_and(|enabled| enabled.eq_ignore_ascii_case("true")) {
+        return Err(S3Error::not_implemented("Object lock"));
+    }
+    match value("x-amz-object-ownership") {
+        // What every bucket here is: no ACLs, the bucket's owner owns all.
+        None | Some("" | "BucketOwnerEnforced") => Ok(()),
+        Some(_) => Err(S3Error::not_implemented("Object ownership other than BucketOwnerEnforced")),
+    }
+}
+
+/// Every bucket is in the server's own region; naming none means that one.
+fn check_location(configuration: &CreateBucketConfiguration, region: &str) -> Result<(), S3Error> {
+    if configuration.asks_for_more {
+        return Err(S3Error::not_implemented("A bucket with tags, or a directory bucket,"));
+    }
+    let Some(constraint) = &configuration.location_constraint else { return Ok(()) };
+    // `EU` is what eu-west-1 was called first.
+    let wanted = if constraint == "EU" { "eu-west-1" } else { constraint };
+    if wanted == region && region != CLASSIC_REGION {
+        return Ok(());
+    }
+    let refused = if looks_like_a_region(wanted) && wanted != CLASSIC_REGION {
+        let message = format!(
+            "The {constraint} location constraint is incompatible for the region specific endpoint this request was \
+             sent to."
+        );
+        S3Error::new(Code::IllegalLocationConstraintException).message(message)
+    } else {
+        S3Error::new(Code::InvalidLocationConstraint).with("LocationConstraint", constraint.clone())
+    };
+    Err(refused)
+}
+
+/// `eu-west-1`, `us-gov-east-1`: letters, a place, a digit.
+fn looks_like_a_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    match parts.split_last() {
+        Some((number, rest)) => {
+            rest.len() >= 2 && rest.iter().all(letters) && number.len() == 1 && number.bytes().all(|b| b.is_ascii_digit())
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(constraint: Option<&str>, region: &str) -> Result<(), Code> {
+        let location_constraint = constraint.map(str::to_owned);
+        let configuration = CreateBucketConfiguration { location_constraint, asks_for_more: false };
+        check_location(&configuration, region).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn a_bucket_is_in_the_servers_region() {
+        assert_eq!(location(None, "us-east-1"), Ok(()));
+        assert_eq!(location(None, "eu-west-1"), Ok(()));
+        assert_eq!(location(Some("eu-west-1"), "eu-west-1"), Ok(()));
+        assert_eq!(location(Some("EU"), "eu-west-1"), Ok(()));
+        assert_eq!(location(Some("home"), "home"), Ok(()));
+    }
+
+    #[test]
+    fn another_region_is_illegal_and_no_region_invalid() {
+        assert_eq!(location(Some("eu-west-1"), "us-east-1"), Err(Code::IllegalLocationConstraintException));
+        assert_eq!(location(Some("us-gov-east-1"), "eu-west-1"), Err(Code::IllegalLocationConstraintException));
+        for none in ["us-east-1", "default", "moon", "a-b", "eu-west-12x", "-1"] {
+            assert_eq!(location(Some(none), "us-east-1"), Err(Code::InvalidLocationConstraint), "{none}");
+        }
+    }
+}

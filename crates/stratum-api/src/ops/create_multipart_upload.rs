@@ -1,0 +1,116 @@
+//! CreateMultipartUpload: what the object will be but for its bytes.
+
+use crate::checksum;
+use crate::context::Context;
+use crate::error::{Code, S3Error, S3Result};
+use crate::headers;
+use crate::key::ObjectKey;
+use crate::xml;
+use crate::xml::Namespace;
+use crate::xml::multipart::InitiateMultipartUploadResult;
+use crate::xml::text::Name;
+use bytes::Bytes;
+use http::HeaderValue;
+use stratum_metadata::command::{Command, Outcome};
+use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ChecksumType, UploadId, UploadRecord};
+
+const ALGORITHM: &str = "x-amz-checksum-algorithm";
+const TYPE: &str = "x-amz-checksum-type";
+
+pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
+    let checksum = checksum(ctx.header(ALGORITHM), ctx.header(TYPE))?;
+    let upload = UploadId::new(ctx.now, ctx.store.entropy.next_u128());
+    let record = UploadRecord {
+        bucket: bucket.id,
+        key: key.as_bytes().to_vec(),
+        initiated: ctx.now,
+        initiator: ctx.caller.user().id.clone(),
+        storage_class: headers::storage_class(&ctx.headers)?,
+        headers: headers::object_headers(&ctx.headers)?,
+        checksum,
+    };
+    let expires = ctx.now.saturating_add(ctx.store.settings.upload_lifetime);
+    let command = Command::CreateUpload { upload, record, expires };
+    if let Outcome::Refused(refusal) = ctx.store.metadata.commit(command, Bytes::new()).await? {
+        return Err(refusal.into());
+    }
+    let mut response = xml::answer(&InitiateMultipartUploadResult {
+        xmlns: Namespace,
+        bucket: &bucket.name,
+        key: Name::new(key.as_bytes(), None),
+        upload_id: upload.to_string(),
+    })?;
+    if let Some((algorithm, kind)) = checksum {
+        let headers = response.headers_mut();
+        headers.insert(ALGORITHM, HeaderValue::from_static(checksum::name(algorithm)));
+        headers.insert(TYPE, HeaderValue::from_static(checksum::type_name(kind)));
+    }
+    Ok(response)
+}
+
+/// The checksum that the object shall have. Which algorithms go with which type is S3's table in "Checking object
+/// integrity": SHAs can't be combined, and CRC64NVME always is.
+fn checksum(
+    algorithm: Option<&str>,
+    kind: Option<&str>,
+) -> Result<Option<(ChecksumAlgorithm, ChecksumType)>, S3Error> {
+    use ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
+    use ChecksumType::{Composite, FullObject};
+    let invalid = |message: String| S3Error::new(Code::InvalidRequest).message(message);
+    let kind = match kind {
+        None => None,
+        Some(name) if name.eq_ignore_ascii_case("COMPOSITE") => Some(Composite),
+        Some(name) if name.eq_ignore_ascii_case("FULL_OBJECT") => Some(FullObject),
+        Some(_) => return Err(invalid(format!("Value for {TYPE} header is invalid."))),
+    };
+    let Some(name) = algorithm else {
+        return match kind {
+            None => Ok(None),
+            Some(_) => {
+                Err(invalid(format!("The {TYPE} header can only be used with the {ALGORITHM} header.")))
+            }
+        };
+    };
+    let algorithm = checksum::by_name(name).ok_or_else(|| {
+        invalid(
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, \
+             CRC32C, CRC64NVME, SHA1, SHA256]"
+                .into(),
+        )
+    })?;
+    match (algorithm, kind) {
+        (Crc64Nvme, None | Some(FullObject)) => Ok(Some((algorithm, FullObject))),
+        (Crc32 | Crc32c, Some(FullObject)) => Ok(Some((algorithm, FullObject))),
+        (Crc32 | Crc32c | Sha1 | Sha256, None | Some(Composite)) => Ok(Some((algorithm, Composite))),
+        (Crc64Nvme, Some(kind @ Composite)) | (Sha1 | Sha256, Some(kind @ FullObject)) => {
+            let (kind, name) = (checksum::type_name(kind), checksum::name(algorithm).to_ascii_lowercase());
+            Err(invalid(format!("The {kind} checksum type cannot be used with the {name} checksum algorithm.")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ChecksumAlgorithm::{Crc32, Crc64Nvme, Sha256};
+    use ChecksumType::{Composite, FullObject};
+
+    #[test]
+    fn types_go_with_algorithms() {
+        let of = |algorithm, kind| checksum(algorithm, kind).map_err(|error| error.code());
+        assert_eq!(of(None, None), Ok(None));
+        assert_eq!(of(Some("CRC32"), None), Ok(Some((Crc32, Composite))));
+        assert_eq!(of(Some("crc32"), Some("FULL_OBJECT")), Ok(Some((Crc32, FullObject))));
+        assert_eq!(of(Some("SHA256"), None), Ok(Some((Sha256, Composite))));
+        assert_eq!(of(Some("CRC64NVME"), None), Ok(Some((Crc64Nvme, FullObject))));
+        for (algorithm, kind) in [
+            (None, Some("COMPOSITE")),
+            (Some("SHA256"), Some("FULL_OBJECT")),
+            (Some("CRC64NVME"), Some("COMPOSITE")),
+            (Some("MD5"), None),
+            (Some("CRC32"), Some("SOME")),
+        ] {
+            assert_eq!(of(algorithm, kind), Err(Code::InvalidRequest), "{algorithm:?} {kind:?}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! DeleteObjects: up to a thousand keys, each deleted or refused by itself.
+//!
+//! All the commands are proposed at once, so that they share group commits instead of waiting for a sync each.
+
+use crate::body::RequestBody;
+use crate::conditions;
+use crate::context::Context;
+use crate::error::{Code, S3Error, S3Result};
+use crate::headers;
+use crate::key::ObjectKey;
+use crate::xml;
+use crate::xml::Namespace;
+use crate::xml::delete::{Delete, DeleteError, DeleteResult, Deleted, MAX_BODY, ObjectIdentifier};
+use crate::xml::read::Malformed;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
+use stratum_metadata::record::BucketRecord;
+
+pub async fn handle(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
+    if !body.expected().is_declared() {
+        let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
+        return Err(S3Error::new(Code::InvalidRequest).message(message));
+    }
+    let _admitted = ctx.store.admission.admit(xml::read::cost(&body, MAX_BODY))?;
+    let delete = Delete::read(&body.document(MAX_BODY).await?)?;
+    let conditions = delete.objects.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
+    let deletions = delete.objects.iter().zip(conditions);
+    let outcomes = join_all(deletions.map(|(object, condition)| delete_one(ctx, bucket, object, condition))).await;
+    xml::answer(&result(delete, outcomes))
+}
+
+/// What must hold of the object for it to be deleted.
+fn condition(object: &ObjectIdentifier) -> Result<WriteCondition, S3Error> {
+    let time = object.last_modified_time.as_deref().map(|text| time(text).ok_or(Malformed::WrongText));
+    Ok(WriteCondition {
+        if_match: object.etag.as_deref().map(conditions::parse_etags),
+        if_none_match: None,
+        if_modified_at: time.transpose()?,
+        if_size: object.size,
+    })
+}
+
+/// Whole seconds since the epoch of an HTTP date, which SDKs send, or of an ISO 8601 one, which the schema says.
+fn time(text: &str) -> Option<u64> {
+    let iso = || {
+        let at = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+        u64::try_from(at.unix_timestamp()).ok()
+    };
+    headers::parse_http_date(text).or_else(iso)
+}
+
+async fn delete_one(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    object: &ObjectIdentifier,
+    condition: WriteCondition,
+) -> Result<(), S3Error> {
+    let key = ObjectKey::parse(object.key.clone().into_bytes())?;
+    if object.version_id.as_deref().is_some_and(|version| version != "null") {
+        return Err(Code::NoSuchVersion.into());
+    }
+    let command = Command::DeleteObject { bucket: bucket.id, key: key.as_bytes().to_vec(), condition };
+    match ctx.store.metadata.commit(command, Bytes::new()).await? {
+        // What isn't there needs no deleting, whatever was to hold of it.
+        Outcome::Refused(Refusal::NoSuchKey) => Ok(()),
+        Outcome::Refused(refusal) => Err(refusal.into()),
+        _ => Ok(()),
+    }
+}
+
+fn result(delete: Delete, outcomes: Vec<Result<(), S3Error>>) -> DeleteResult {
+    let mut result = DeleteResult::default();
+    for (object, outcome) in delete.objects.into_iter().zip(outcomes) {
+        let ObjectIdentifier { key, version_id, .. } = object;
+        match outcome {
+            Ok(()) if delete.quiet => {}
+            Ok(()) => result.deleted.push(Deleted { key, version_id, delete_marker: false }),
+            Err(error) => result.errors.push(DeleteError {
+                key,
+                version_id,
+                code: error.code().name().to_owned(),
+                message: error.text().to_owned(),
+            }),
+        }
+    }
+    result.xmlns = Namespace;
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_come_in_two_forms() {
+        assert_eq!(time("Thu, 01 Jan 2015 00:00:00 GMT"), Some(1_420_070_400));
+        assert_eq!(time("2015-01-01T00:00:00.000Z"), Some(1_420_070_400));
+        assert_eq!(time("2015-01-01T00:00:00Z"), Some(1_420_070_400));
+        assert_eq!(time("last week"), None);
+    }
+
+    #[test]
+    fn quiet_leaves_out_what_went_well() {
+        let object = |key: &str| ObjectIdentifier {
+            key: key.into(),
+            version_id: Some("null".into()),
+            etag: None,
+            last_modified_time: None,
+            size: None,
+        };
+        let answer = |quiet| {
+            let delete = Delete { quiet, objects: vec![object("a"), object("b")] };
+            let answer = result(delete, vec![Ok(()), Err(Code::PreconditionFailed.into())]);
+            let codes: Vec<_> = answer.errors.iter().map(|error| error.code.clone()).collect();
+            (answer.deleted.len(), codes)
+        };
+        assert_eq!(answer(false), (1, vec!["PreconditionFailed".to_owned()]));
+        assert_eq!(answer(true), (0, vec!["PreconditionFailed".to_owned()]));
+    }
+}

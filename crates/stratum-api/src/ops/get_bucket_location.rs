@@ -1,0 +1,14 @@
+//! GetBucketLocation: the region's name, or nothing for the classic region.
+
+use crate::context::Context;
+use crate::error::S3Result;
+use crate::ops::create_bucket::CLASSIC_REGION;
+use crate::xml;
+use crate::xml::Namespace;
+use crate::xml::buckets::LocationConstraint;
+use stratum_metadata::record::BucketRecord;
+
+pub async fn handle(_: &Context, bucket: &BucketRecord) -> S3Result {
+    let region = Some(bucket.region.clone()).filter(|region| region != CLASSIC_REGION);
+    xml::answer(&LocationConstraint { xmlns: Namespace, region })
+}

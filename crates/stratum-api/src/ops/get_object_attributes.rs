@@ -1,0 +1,198 @@
+//! GetObjectAttributes: what HEAD says and the parts, in one document, as far as it was asked for.
+
+use crate::checksum;
+use crate::conditions;
+use crate::context::Context;
+use crate::error::{Code, S3Error, S3Result};
+use crate::headers;
+use crate::key::ObjectKey;
+use crate::listing::MAX_ENTRIES;
+use crate::multipart;
+use crate::xml;
+use crate::xml::Namespace;
+use crate::xml::attributes::{Checksum, GetObjectAttributesResponse, ObjectPart, ObjectParts};
+use crate::xml::multipart::ChecksumElement;
+use http::header::LAST_MODIFIED;
+use stratum_metadata::record::{Body, BucketRecord, ChecksumAlgorithm, ChecksumType, ObjectRecord, PartSummary};
+
+const ATTRIBUTES: &str = "x-amz-object-attributes";
+const MAX_PARTS: &str = "x-amz-max-parts";
+const MARKER: &str = "x-amz-part-number-marker";
+
+pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
+    let wanted = Wanted::read(ctx)?;
+    if ctx.query.get("versionId").is_some_and(|version| version != "null") {
+        return Err(Code::NoSuchVersion.into());
+    }
+    let object = ctx.store.metadata.object(bucket.id, key.as_bytes())?;
+    let object = object.ok_or_else(|| S3Error::new(Code::NoSuchKey).with("Key", key.as_str()))?;
+    conditions::check_read(&ctx.headers, &object)?;
+    let mut response = xml::answer(&wanted.of(&object))?;
+    response.headers_mut().insert(LAST_MODIFIED, headers::http_date(object.modified));
+    Ok(response)
+}
+
+/// Which attributes, and which of the parts.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    etag: bool,
+    checksum: bool,
+    object_parts: bool,
+    storage_class: bool,
+    object_size: bool,
+    max_parts: usize,
+    marker: u16,
+}
+
+impl Wanted {
+    fn read(ctx: &Context) -> Result<Self, S3Error> {
+        let mut names = Vec::new();
+        for value in ctx.headers.get_all(ATTRIBUTES) {
+            names.extend(value.to_str().unwrap_or_default().split(',').map(str::trim));
+        }
+        let number = |name: &'static str| match ctx.header(name) {
+            None | Some("") => Ok(None),
+            Some(text) => text.parse::<u16>().map(Some).map_err(|_| {
+                S3Error::invalid_argument(name, text, format!("Argument {name} must be an integer, and no less than 0"))
+            }),
+        };
+        let wanted = Self::named(&names)?;
+        let max_parts = number(MAX_PARTS)?.map_or(MAX_ENTRIES, |max| usize::from(max).min(MAX_ENTRIES));
+        Ok(Self { max_parts, marker: number(MARKER)?.unwrap_or_default(), ..wanted })
+    }
+
+    fn named(names: &[&str]) -> Result<Self, S3Error> {
+        let mut wanted = Self::default();
+        for name in names.iter().filter(|name| !name.is_empty()) {
+            let flag = match *name {
+                "ETag" => &mut wanted.etag,
+                "Checksum" => &mut wanted.checksum,
+                "ObjectParts" => &mut wanted.object_parts,
+                "StorageClass" => &mut wanted.storage_class,
+                "ObjectSize" => &mut wanted.object_size,
+                other => {
+                    return Err(S3Error::invalid_argument(ATTRIBUTES, other, "Invalid attribute name specified."));
+                }
+            };
+            *flag = true;
+        }
+        if wanted == Self::default() {
+            let message = "The x-amz-object-attributes header specifying the attributes to be retrieved is either \
+                 missing or empty";
+            return Err(S3Error::new(Code::InvalidRequest).message(message));
+        }
+        Ok(wanted)
+    }
+
+    fn of(&self, object: &ObjectRecord) -> GetObjectAttributesResponse {
+        GetObjectAttributesResponse {
+            xmlns: Namespace,
+            etag: self.etag.then(|| object.etag.to_string()),
+            checksum: object.checksum.as_ref().filter(|_| self.checksum).map(|checksum| Checksum {
+                value: ChecksumElement::new(
+                    checksum.algorithm,
+                    multipart::checksum_text(checksum, multipart::parts_of(&object.etag)),
+                ),
+                checksum_type: checksum::type_name(checksum.kind),
+            }),
+            object_parts: match &object.body {
+                Body::Parts { parts, .. } if self.object_parts => Some(self.page(object, parts)),
+                _ => None,
+            },
+            storage_class: self.storage_class.then(|| headers::storage_class_name(object.storage_class)),
+            object_size: self.object_size.then_some(object.size),
+        }
+    }
+
+    /// The parts after the marker.
+    fn page(&self, object: &ObjectRecord, all: &[PartSummary]) -> ObjectParts {
+        let after = all.iter().filter(|part| part.number > self.marker);
+        let parts: Vec<_> = after.clone().take(self.max_parts).map(|part| line(object, part)).collect();
+        ObjectParts {
+            parts_count: all.len(),
+            part_number_marker: self.marker,
+            next_part_number_marker: parts.last().map_or(self.marker, |last| last.part_number),
+            max_parts: self.max_parts,
+            is_truncated: after.count() > parts.len(),
+            parts,
+        }
+    }
+}
+
+/// S3 tells a part's checksum only where the upload was created with an algorithm; the CRC64NVME that is kept
+/// otherwise is the object's alone.
+fn line(object: &ObjectRecord, part: &PartSummary) -> ObjectPart {
+    let chosen = |checksum: &&stratum_metadata::record::Checksum| {
+        checksum.algorithm != ChecksumAlgorithm::Crc64Nvme
+            || object.checksum.as_ref().is_some_and(|whole| whole.kind == ChecksumType::Composite)
+    };
+    let checksum = part.checksum.as_ref().filter(chosen);
+    ObjectPart {
+        part_number: part.number,
+        size: part.size,
+        checksum: checksum
+            .map(|checksum| ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_metadata::record::{self, ETag, ObjectHeaders, StorageClass, UploadId, VersionId};
+
+    fn object(parts: u16) -> ObjectRecord {
+        let sha256 = |kind| record::Checksum { algorithm: ChecksumAlgorithm::Sha256, kind, value: vec![0; 32] };
+        let part =
+            |number| PartSummary { number, size: 5, checksum: Some(sha256(ChecksumType::FullObject)) };
+        ObjectRecord {
+            version: VersionId::NULL,
+            modified: 0,
+            size: 5 * u64::from(parts),
+            etag: ETag::Multipart { md5: [0; 16], parts },
+            storage_class: StorageClass::Standard,
+            checksum: Some(sha256(ChecksumType::Composite)),
+            headers: ObjectHeaders::default(),
+            body: Body::Parts { upload: UploadId(1), parts: (1..=parts).map(part).collect() },
+        }
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_told() {
+        let told = Wanted::named(&["ETag", "ObjectSize"]).unwrap().of(&object(2));
+        assert_eq!(told.etag.as_deref(), Some("00000000000000000000000000000000-2"));
+        assert_eq!(told.object_size, Some(10));
+        assert!(told.checksum.is_none() && told.object_parts.is_none() && told.storage_class.is_none());
+        assert_eq!(Wanted::named(&[""]).unwrap_err().code(), Code::InvalidRequest);
+        assert_eq!(Wanted::named(&["Size"]).unwrap_err().code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn parts_come_in_pages() {
+        let page = |max_parts, marker| {
+            let wanted = Wanted { max_parts, marker, object_parts: true, ..Wanted::default() };
+            wanted.of(&object(6)).object_parts.unwrap()
+        };
+        let first = page(1, 3);
+        let numbers = |page: &ObjectParts| page.parts.iter().map(|part| part.part_number).collect::<Vec<_>>();
+        assert_eq!((first.parts_count, first.next_part_number_marker, first.is_truncated), (6, 4, true));
+        assert_eq!(numbers(&first), [4]);
+        let last = page(10, 4);
+        assert_eq!((numbers(&last), last.is_truncated), (vec![5, 6], false));
+    }
+
+    #[test]
+    fn the_document() {
+        let wanted = Wanted { checksum: true, object_parts: true, max_parts: 1, ..Wanted::default() };
+        let text = xml::write(&wanted.of(&object(1))).unwrap();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let expected = format!(
+            "<Checksum><ChecksumSHA256>{zeros}-1</ChecksumSHA256><ChecksumType>COMPOSITE</ChecksumType></Checksum>\
+             <ObjectParts><PartsCount>1</PartsCount><PartNumberMarker>0</PartNumberMarker>\
+             <NextPartNumberMarker>1</NextPartNumberMarker><MaxParts>1</MaxParts><IsTruncated>false</IsTruncated>\
+             <Part><PartNumber>1</PartNumber><Size>5</Size><ChecksumSHA256>{zeros}</ChecksumSHA256></Part>\
+             </ObjectParts></GetObjectAttributesResponse>"
+        );
+        assert!(text.ends_with(&expected), "{text}");
+    }
+}

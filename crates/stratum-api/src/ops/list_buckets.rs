@@ -1,0 +1,87 @@
+//! ListBuckets: the caller's own buckets, by name, page by page.
+
+use crate::context::Context;
+use crate::error::{S3Error, S3Result};
+use crate::listing;
+use crate::xml;
+use crate::xml::Namespace;
+use crate::xml::buckets::{Bucket, Buckets, ListAllMyBucketsResult, Owner};
+use crate::xml::text::Timestamp;
+use stratum_metadata::listing::Position;
+use stratum_metadata::record::BucketRecord;
+
+/// The largest page, and the usual one.
+const MAX_BUCKETS: usize = 10_000;
+
+pub async fn handle(ctx: &Context) -> S3Result {
+    let max = max_buckets(ctx)?;
+    let prefix = ctx.query.get("prefix").filter(|prefix| !prefix.is_empty());
+    let after = match ctx.query.get("continuation-token").filter(|token| !token.is_empty()) {
+        Some(token) => listing::from_token(token)?,
+        None => Position::Start,
+    };
+    let (page, next) = if in_this_region(ctx) { page(ctx, prefix, &after, max)? } else { (Vec::new(), None) };
+    xml::answer(&ListAllMyBucketsResult {
+        xmlns: Namespace,
+        owner: Owner::of(ctx.caller.user()),
+        buckets: Buckets { buckets: page.into_iter().map(entry).collect() },
+        continuation_token: next.map(|next| listing::token(&next)),
+        prefix: prefix.map(str::to_owned),
+    })
+}
+
+/// All buckets of this server are in its region, so another `bucket-region` has none.
+fn in_this_region(ctx: &Context) -> bool {
+    let region = ctx.query.get("bucket-region").filter(|region| !region.is_empty());
+    region.is_none_or(|region| region == ctx.store.settings.region)
+}
+
+/// The buckets of a page, and where the next one begins if there is one.
+fn page(
+    ctx: &Context,
+    prefix: Option<&str>,
+    after: &Position,
+    max: usize,
+) -> Result<(Vec<BucketRecord>, Option<Position>), S3Error> {
+    let prefix = prefix.unwrap_or_default();
+    let start = match after {
+        Position::Start => "",
+        Position::After(name) | Position::Past(name) => std::str::from_utf8(name).unwrap_or_default(),
+    };
+    let owner = &ctx.caller.user().id;
+    let mut start = start.to_owned();
+    let mut found: Vec<BucketRecord> = Vec::new();
+    // One more than the page tells whether there is another page.
+    while found.len() <= max {
+        let buckets = ctx.store.metadata.buckets_of(owner, &start, max + 1)?;
+        let Some(last) = buckets.last() else { break };
+        start = last.name.clone();
+        let all = buckets.len() <= max;
+        let past_prefix = !start.starts_with(prefix) && start.as_str() > prefix;
+        found.extend(buckets.into_iter().filter(|bucket| bucket.name.starts_with(prefix)));
+        if all || past_prefix {
+            break;
+        }
+    }
+    let more = found.len() > max;
+    found.truncate(max);
+    let next = found.last().filter(|_| more).map(|last| Position::After(last.name.clone().into_bytes()));
+    Ok((found, next))
+}
+
+fn entry(bucket: BucketRecord) -> Bucket {
+    Bucket { name: bucket.name, creation_date: Timestamp(bucket.created), bucket_region: bucket.region }
+}
+
+fn max_buckets(ctx: &Context) -> Result<usize, S3Error> {
+    match ctx.query.get("max-buckets") {
+        None | Some("") => Ok(MAX_BUCKETS),
+        Some(text) => match text.parse() {
+            Ok(max @ 1..=MAX_BUCKETS) => Ok(max),
+            _ => {
+                let message = "Argument max-buckets must be an integer between 1 and 10000";
+                Err(S3Error::invalid_argument("max-buckets", text, message))
+            }
+        },
+    }
+}

@@ -1,0 +1,35 @@
+//! ListObjects, the first version: markers are names, and every object comes with its owner.
+
+use crate::context::Context;
+use crate::error::S3Result;
+use crate::listing::{self, Parameters};
+use crate::xml;
+use crate::xml::Namespace;
+use crate::xml::buckets::Owner;
+use crate::xml::listing::ListObjectsResult;
+use crate::xml::text::Name;
+use stratum_metadata::record::BucketRecord;
+
+pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let parameters = Parameters::read(&ctx.query, "max-keys")?;
+    let marker = ctx.query.get("marker").unwrap_or_default();
+    let from = listing::from_marker(marker, parameters.prefix, parameters.delimiter);
+    let page = listing::objects(ctx, bucket, &parameters, from).await?;
+    let owner = Owner::by_id(&ctx.store.identities, &bucket.owner);
+    let (contents, common_prefixes) = listing::lines(&page, parameters.encoding, Some(&owner));
+    // Without a delimiter the last key is the next marker, and S3 leaves it to the client to see that.
+    let next = page.next.as_ref().filter(|_| parameters.delimiter.is_some()).and_then(listing::name);
+    xml::answer(&ListObjectsResult {
+        xmlns: Namespace,
+        name: &bucket.name,
+        prefix: parameters.name(parameters.prefix),
+        marker: parameters.name(marker),
+        next_marker: next.map(|name| Name::new(name, parameters.encoding)),
+        max_keys: parameters.max,
+        delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
+        encoding_type: parameters.encoding,
+        is_truncated: page.next.is_some(),
+        contents,
+        common_prefixes,
+    })
+}

@@ -1,0 +1,39 @@
+//! ListObjectsV2: pages by opaque tokens, owners only on demand.
+
+use crate::context::Context;
+use crate::error::S3Result;
+use crate::listing::{self, Parameters};
+use crate::xml;
+use crate::xml::Namespace;
+use crate::xml::buckets::Owner;
+use crate::xml::listing::ListObjectsV2Result;
+use stratum_metadata::record::BucketRecord;
+
+pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let parameters = Parameters::read(&ctx.query, "max-keys")?;
+    let start_after = ctx.query.get("start-after");
+    let token = ctx.query.get("continuation-token");
+    let from = match token.filter(|token| !token.is_empty()) {
+        Some(token) => listing::from_token(token)?,
+        None => listing::from_marker(start_after.unwrap_or_default(), parameters.prefix, parameters.delimiter),
+    };
+    let page = listing::objects(ctx, bucket, &parameters, from).await?;
+    let owner = Owner::by_id(&ctx.store.identities, &bucket.owner);
+    let fetch_owner = ctx.query.get("fetch-owner") == Some("true");
+    let (contents, common_prefixes) = listing::lines(&page, parameters.encoding, fetch_owner.then_some(&owner));
+    xml::answer(&ListObjectsV2Result {
+        xmlns: Namespace,
+        name: &bucket.name,
+        prefix: parameters.name(parameters.prefix),
+        start_after: start_after.map(|start_after| parameters.name(start_after)),
+        continuation_token: token,
+        next_continuation_token: page.next.as_ref().map(listing::token),
+        key_count: contents.len() + common_prefixes.len(),
+        max_keys: parameters.max,
+        delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
+        encoding_type: parameters.encoding,
+        is_truncated: page.next.is_some(),
+        contents,
+        common_prefixes,
+    })
+}

@@ -1,0 +1,73 @@
+//! ListParts: an upload's parts by number, page by page.
+
+use crate::checksum;
+use crate::context::Context;
+use crate::error::{S3Error, S3Result};
+use crate::headers;
+use crate::key::ObjectKey;
+use crate::listing;
+use crate::multipart;
+use crate::query::Query;
+use crate::xml;
+use crate::xml::Namespace;
+use crate::xml::buckets::Owner;
+use crate::xml::multipart::{ChecksumElement, ListPartsResult, Part};
+use crate::xml::text::{Name, Quoted, Timestamp};
+use stratum_metadata::record::{BucketRecord, ETag, PartRecord};
+
+pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
+    let upload = multipart::upload_id(&ctx.query)?;
+    let max = listing::max_entries(&ctx.query, "max-parts")?;
+    let marker = marker(&ctx.query)?;
+    let encoding = listing::encoding(&ctx.query)?;
+    let record = multipart::existing(ctx, bucket, key, upload)?;
+    // One more than the page tells whether there is another page.
+    let mut parts = match max {
+        0 => Vec::new(),
+        _ => ctx.store.metadata.parts(upload, marker, max + 1)?,
+    };
+    let is_truncated = parts.len() > max;
+    parts.truncate(max);
+    xml::answer(&ListPartsResult {
+        xmlns: Namespace,
+        bucket: &bucket.name,
+        key: Name::new(key.as_bytes(), encoding),
+        upload_id: upload.to_string(),
+        initiator: Owner::by_id(&ctx.store.identities, &record.initiator),
+        owner: Owner::by_id(&ctx.store.identities, &bucket.owner),
+        storage_class: headers::storage_class_name(record.storage_class),
+        checksum_algorithm: record.checksum.map(|(algorithm, _)| checksum::name(algorithm)),
+        checksum_type: record.checksum.map(|(_, kind)| checksum::type_name(kind)),
+        part_number_marker: marker,
+        next_part_number_marker: parts.last().map(|last| last.number),
+        max_parts: max,
+        encoding_type: encoding,
+        is_truncated,
+        parts: parts.into_iter().map(line).collect(),
+    })
+}
+
+fn line(part: PartRecord) -> Part {
+    let checksum = part.checksum;
+    Part {
+        part_number: part.number,
+        last_modified: Timestamp(part.modified),
+        etag: Quoted(ETag::Md5(part.md5)),
+        size: part.size,
+        checksum: checksum.map(|checksum| ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))),
+    }
+}
+
+/// `part-number-marker`: parts after this number. Past every number there is nothing.
+fn marker(query: &Query) -> Result<u16, S3Error> {
+    match query.get("part-number-marker") {
+        None | Some("") => Ok(0),
+        Some(text) => match text.parse::<i32>().ok().filter(|marker| *marker >= 0) {
+            Some(marker) => Ok(u16::try_from(marker).unwrap_or(u16::MAX)),
+            None => {
+                let message = "Argument part-number-marker must be an integer between 0 and 2147483647";
+                Err(S3Error::invalid_argument("part-number-marker", text, message))
+            }
+        },
+    }
+}

@@ -1,0 +1,160 @@
+//! Documents about buckets: ListBuckets, CreateBucket, GetBucketLocation.
+
+use crate::xml::Namespace;
+use crate::xml::read::{self, Malformed};
+use crate::xml::text::Timestamp;
+use serde::Serialize;
+use stratum_auth::{Identities, User};
+
+/// An owner or an initiator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Owner {
+    #[serde(rename = "ID")]
+    pub id: String,
+    pub display_name: String,
+}
+
+impl Owner {
+    pub fn of(user: &User) -> Self {
+        Self { id: user.id.clone(), display_name: user.display_name.clone() }
+    }
+
+    /// The owner of that canonical id; one who is no longer a user has no name.
+    pub fn by_id(identities: &Identities, id: &str) -> Self {
+        match identities.by_id(id) {
+            Some(user) => Self::of(user),
+            None => Self { id: id.to_owned(), display_name: String::new() },
+        }
+    }
+}
+
+/// The answer to ListBuckets.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListAllMyBucketsResult {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+    pub owner: Owner,
+    pub buckets: Buckets,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continuation_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+}
+
+/// The list inside [`ListAllMyBucketsResult`].
+#[derive(Debug, Default, Serialize)]
+pub struct Buckets {
+    #[serde(rename = "Bucket")]
+    pub buckets: Vec<Bucket>,
+}
+
+/// A bucket in a list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Bucket {
+    pub name: String,
+    pub creation_date: Timestamp,
+    pub bucket_region: String,
+}
+
+/// The answer to GetBucketLocation: the region, or nothing for us-east-1.
+#[derive(Debug, Serialize)]
+pub struct LocationConstraint {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+    #[serde(rename = "$text", skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+/// The answer to GetBucketVersioning of a bucket that never was versioned: no status at all.
+#[derive(Debug, Default, Serialize)]
+pub struct VersioningConfiguration {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+}
+
+/// What CreateBucket may be given.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct CreateBucketConfiguration {
+    pub location_constraint: Option<String>,
+    /// `Location`, `Bucket` or `Tags`: directory buckets and tagging, which are not built.
+    pub asks_for_more: bool,
+}
+
+impl CreateBucketConfiguration {
+    /// Reads the request's body; an empty one asks for nothing.
+    pub fn read(body: &[u8]) -> Result<Self, Malformed> {
+        if body.is_empty() {
+            return Ok(Self::default());
+        }
+        let root = read::document(body, "CreateBucketConfiguration")?;
+        let location_constraint = root.trimmed("LocationConstraint")?.filter(|text| !text.is_empty());
+        let tags = root.at_most_one("Tags")?.is_some_and(|tags| !tags.children.is_empty());
+        Ok(Self {
+            location_constraint: location_constraint.map(str::to_owned),
+            asks_for_more: tags || root.children.iter().any(|child| matches!(&*child.name, "Location" | "Bucket")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text<T: Serialize>(document: &T) -> String {
+        String::from_utf8(crate::xml::write(document).expect("serialises").to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn list_buckets() {
+        let owner = Owner { id: "o1".into(), display_name: "Olga & co".into() };
+        let bucket = Bucket { name: "b".into(), creation_date: Timestamp(0), bucket_region: "us-east-1".into() };
+        let answer = ListAllMyBucketsResult {
+            xmlns: Namespace,
+            owner,
+            buckets: Buckets { buckets: vec![bucket] },
+            continuation_token: Some("t".into()),
+            prefix: None,
+        };
+        let expected = "<ListAllMyBucketsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+            <Owner><ID>o1</ID><DisplayName>Olga &amp; co</DisplayName></Owner>\
+            <Buckets><Bucket><Name>b</Name><CreationDate>1970-01-01T00:00:00.000Z</CreationDate>\
+            <BucketRegion>us-east-1</BucketRegion></Bucket></Buckets>\
+            <ContinuationToken>t</ContinuationToken></ListAllMyBucketsResult>";
+        assert!(text(&answer).ends_with(expected), "{}", text(&answer));
+    }
+
+    #[test]
+    fn no_buckets_are_an_empty_list() {
+        let owner = Owner { id: "o".into(), display_name: "o".into() };
+        let answer = ListAllMyBucketsResult {
+            xmlns: Namespace,
+            owner,
+            buckets: Buckets::default(),
+            continuation_token: None,
+            prefix: Some("p".into()),
+        };
+        assert!(text(&answer).contains("<Buckets/><Prefix>p</Prefix>"), "{}", text(&answer));
+    }
+
+    #[test]
+    fn location_is_text_or_nothing() {
+        let of = |region: Option<&str>| LocationConstraint { xmlns: Namespace, region: region.map(str::to_owned) };
+        let root = "<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
+        assert!(text(&of(Some("eu-west-1"))).ends_with(&format!("{root}>eu-west-1</LocationConstraint>")));
+        assert!(text(&of(None)).ends_with(&format!("{root}/>")));
+    }
+
+    #[test]
+    fn create_bucket_configuration() {
+        let read = |xml: &str| CreateBucketConfiguration::read(xml.as_bytes());
+        assert_eq!(read(""), Ok(CreateBucketConfiguration::default()));
+        let with = read("<CreateBucketConfiguration xmlns=\"u\"><LocationConstraint> eu-west-1 </LocationConstraint></CreateBucketConfiguration>");
+        assert_eq!(with.expect("parses").location_constraint.as_deref(), Some("eu-west-1"));
+        let directory = read("<CreateBucketConfiguration><Bucket><Type>Directory</Type></Bucket></CreateBucketConfiguration>");
+        assert!(directory.expect("parses").asks_for_more);
+        assert_eq!(read("<Other/>"), Err(Malformed::WrongDocument));
+    }
+}

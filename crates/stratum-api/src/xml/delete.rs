@@ -1,0 +1,155 @@
+//! DeleteObjects: the list that comes, the answer that goes.
+
+use crate::xml::read::{self, Element, Malformed};
+use crate::xml::{Namespace, is_false};
+use serde::Serialize;
+
+/// The most objects that one DeleteObjects may name.
+pub const MAX_OBJECTS: usize = 1000;
+
+/// The largest body: [`MAX_OBJECTS`] keys of 1024 bytes, some of them escaped, with their markup.
+pub const MAX_BODY: u64 = 2 * 1024 * 1024;
+
+/// The request of DeleteObjects.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Delete {
+    /// Only errors are wanted in the answer.
+    pub quiet: bool,
+    pub objects: Vec<ObjectIdentifier>,
+}
+
+/// An object to delete, and what must hold of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ObjectIdentifier {
+    pub key: String,
+    pub version_id: Option<String>,
+    /// As the client wrote it, quotes and all.
+    pub etag: Option<String>,
+    pub last_modified_time: Option<String>,
+    pub size: Option<u64>,
+}
+
+impl Delete {
+    /// Reads the request's body.
+    pub fn read(body: &[u8]) -> Result<Self, Malformed> {
+        let root = read::document(body, "Delete")?;
+        let quiet = match root.trimmed("Quiet")? {
+            None | Some("" | "false" | "0") => false,
+            Some("true" | "1") => true,
+            Some(_) => return Err(Malformed::WrongText),
+        };
+        let objects = root.all("Object").map(ObjectIdentifier::read).collect::<Result<Vec<_>, _>>()?;
+        if objects.is_empty() || objects.len() > MAX_OBJECTS {
+            return Err(Malformed::WrongCount);
+        }
+        Ok(Self { quiet, objects })
+    }
+}
+
+impl ObjectIdentifier {
+    fn read(object: &Element) -> Result<Self, Malformed> {
+        let key = object.at_most_one("Key")?.ok_or(Malformed::WrongElements)?;
+        let optional = |name: &str| -> Result<Option<String>, Malformed> {
+            Ok(object.trimmed(name)?.filter(|text| !text.is_empty()).map(str::to_owned))
+        };
+        let size = optional("Size")?.map(|size| size.parse()).transpose().map_err(|_| Malformed::WrongText)?;
+        Ok(Self {
+            key: key.text.clone(),
+            version_id: optional("VersionId")?,
+            etag: optional("ETag")?,
+            last_modified_time: optional("LastModifiedTime")?,
+            size,
+        })
+    }
+}
+
+/// The answer to DeleteObjects.
+#[derive(Debug, Default, Serialize)]
+pub struct DeleteResult {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+    #[serde(rename = "Deleted")]
+    pub deleted: Vec<Deleted>,
+    #[serde(rename = "Error")]
+    pub errors: Vec<DeleteError>,
+}
+
+/// An object that is no longer there.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Deleted {
+    pub key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub delete_marker: bool,
+}
+
+/// An object that could not be deleted.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeleteError {
+    pub key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    pub code: String,
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(key: &str) -> ObjectIdentifier {
+        ObjectIdentifier { key: key.into(), version_id: None, etag: None, last_modified_time: None, size: None }
+    }
+
+    #[test]
+    fn keys_keep_their_spaces_and_elements_come_in_any_order() {
+        let xml = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n <Object><Key> </Key></Object>\
+            <Quiet>true</Quiet>\n<Object><VersionId>null</VersionId><Key>a&#10;&amp;</Key><Size>7</Size><Other/></Object></Delete>";
+        let delete = Delete::read(xml.as_bytes()).expect("parses");
+        let second = ObjectIdentifier { version_id: Some("null".into()), size: Some(7), ..object("a\n&") };
+        assert_eq!(delete, Delete { quiet: true, objects: vec![object(" "), second] });
+    }
+
+    #[test]
+    fn counts_are_checked() {
+        let list = |n: usize| format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(n));
+        assert_eq!(Delete::read(list(0).as_bytes()), Err(Malformed::WrongCount));
+        assert_eq!(Delete::read(list(1000).as_bytes()).map(|delete| delete.objects.len()), Ok(1000));
+        assert_eq!(Delete::read(list(1001).as_bytes()), Err(Malformed::WrongCount));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for xml in [
+            "<Delete><Object></Object></Delete>",
+            "<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>",
+            "<Delete><Object><Key>a</Key><Size>many</Size></Object></Delete>",
+            "<Delete><Quiet>maybe</Quiet><Object><Key>a</Key></Object></Delete>",
+            "<Remove><Object><Key>a</Key></Object></Remove>",
+            "{}",
+        ] {
+            assert!(Delete::read(xml.as_bytes()).is_err(), "{xml}");
+        }
+    }
+
+    #[test]
+    fn the_answer() {
+        let answer = DeleteResult {
+            xmlns: Namespace,
+            deleted: vec![Deleted { key: "a\u{1}".into(), version_id: None, delete_marker: false }],
+            errors: vec![DeleteError {
+                key: "b".into(),
+                version_id: Some("null".into()),
+                code: "PreconditionFailed".into(),
+                message: "no".into(),
+            }],
+        };
+        let text = String::from_utf8(crate::xml::write(&answer).expect("serialises").to_vec()).expect("UTF-8");
+        let expected = "<Deleted><Key>a&#1;</Key></Deleted><Error><Key>b</Key><VersionId>null</VersionId>\
+            <Code>PreconditionFailed</Code><Message>no</Message></Error></DeleteResult>";
+        assert!(text.ends_with(expected), "{text}");
+    }
+}

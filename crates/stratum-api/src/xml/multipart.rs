@@ -1,0 +1,270 @@
+//! Documents of multipart uploads.
+
+use crate::xml::Namespace;
+use crate::xml::buckets::Owner;
+use crate::xml::listing::CommonPrefix;
+use crate::xml::read::{self, Element, Malformed};
+use crate::xml::text::{EncodingType, Name, Quoted, Timestamp};
+use serde::Serialize;
+use stratum_metadata::record::ChecksumAlgorithm;
+
+/// The most parts that an upload may have, and so that a Complete may name.
+pub const MAX_PARTS: usize = 10_000;
+
+/// The largest Complete: [`MAX_PARTS`] parts with number, quoted ETag and a SHA-256.
+pub const MAX_BODY: u64 = 4 * 1024 * 1024;
+
+/// A checksum as an element named after its algorithm; base64, with `-parts` where it is composite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum ChecksumElement {
+    #[serde(rename = "ChecksumCRC32")]
+    Crc32(String),
+    #[serde(rename = "ChecksumCRC32C")]
+    Crc32c(String),
+    #[serde(rename = "ChecksumCRC64NVME")]
+    Crc64Nvme(String),
+    #[serde(rename = "ChecksumSHA1")]
+    Sha1(String),
+    #[serde(rename = "ChecksumSHA256")]
+    Sha256(String),
+}
+
+impl ChecksumElement {
+    pub fn new(algorithm: ChecksumAlgorithm, value: String) -> Self {
+        match algorithm {
+            ChecksumAlgorithm::Crc32 => Self::Crc32(value),
+            ChecksumAlgorithm::Crc32c => Self::Crc32c(value),
+            ChecksumAlgorithm::Crc64Nvme => Self::Crc64Nvme(value),
+            ChecksumAlgorithm::Sha1 => Self::Sha1(value),
+            ChecksumAlgorithm::Sha256 => Self::Sha256(value),
+        }
+    }
+}
+
+/// The elements of [`ChecksumElement`] with their algorithms, for reading.
+const CHECKSUM_ELEMENTS: [(&str, ChecksumAlgorithm); 5] = [
+    ("ChecksumCRC32", ChecksumAlgorithm::Crc32),
+    ("ChecksumCRC32C", ChecksumAlgorithm::Crc32c),
+    ("ChecksumCRC64NVME", ChecksumAlgorithm::Crc64Nvme),
+    ("ChecksumSHA1", ChecksumAlgorithm::Sha1),
+    ("ChecksumSHA256", ChecksumAlgorithm::Sha256),
+];
+
+/// The answer to CreateMultipartUpload.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InitiateMultipartUploadResult<'a> {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+    pub bucket: &'a str,
+    pub key: Name<'a>,
+    pub upload_id: String,
+}
+
+/// The request of CompleteMultipartUpload.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CompleteMultipartUpload {
+    pub parts: Vec<CompletedPart>,
+}
+
+/// A part as the client names it in Complete.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CompletedPart {
+    pub number: u32,
+    /// Without quotes.
+    pub etag: String,
+    /// The checksums that the client gave, in base64.
+    pub checksums: Vec<(ChecksumAlgorithm, String)>,
+}
+
+impl CompleteMultipartUpload {
+    /// Reads the request's body.
+    pub fn read(body: &[u8]) -> Result<Self, Malformed> {
+        let root = read::document(body, "CompleteMultipartUpload")?;
+        let parts = root.all("Part").map(CompletedPart::read).collect::<Result<Vec<_>, _>>()?;
+        if parts.is_empty() || parts.len() > MAX_PARTS {
+            return Err(Malformed::WrongCount);
+        }
+        Ok(Self { parts })
+    }
+}
+
+impl CompletedPart {
+    fn read(part: &Element) -> Result<Self, Malformed> {
+        let number = part.trimmed("PartNumber")?.ok_or(Malformed::WrongElements)?;
+        let etag = part.trimmed("ETag")?.ok_or(Malformed::WrongElements)?;
+        let mut checksums = Vec::new();
+        for (name, algorithm) in CHECKSUM_ELEMENTS {
+            if let Some(value) = part.trimmed(name)?.filter(|value| !value.is_empty()) {
+                checksums.push((algorithm, value.to_owned()));
+            }
+        }
+        Ok(Self {
+            number: number.parse().map_err(|_| Malformed::WrongText)?,
+            etag: etag.trim_matches('"').to_owned(),
+            checksums,
+        })
+    }
+}
+
+/// The answer to CompleteMultipartUpload.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CompleteMultipartUploadResult<'a> {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+    pub location: String,
+    pub bucket: &'a str,
+    pub key: Name<'a>,
+    #[serde(rename = "ETag")]
+    pub etag: Quoted,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum_type: Option<&'static str>,
+    #[serde(rename = "$value", skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<ChecksumElement>,
+}
+
+/// The answer to UploadPartCopy.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CopyPartResult {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+    pub last_modified: Timestamp,
+    #[serde(rename = "ETag")]
+    pub etag: Quoted,
+    #[serde(rename = "$value", skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<ChecksumElement>,
+}
+
+/// A part in ListParts.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Part {
+    pub part_number: u16,
+    pub last_modified: Timestamp,
+    #[serde(rename = "ETag")]
+    pub etag: Quoted,
+    pub size: u64,
+    #[serde(rename = "$value", skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<ChecksumElement>,
+}
+
+/// The answer to ListParts.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListPartsResult<'a> {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+    pub bucket: &'a str,
+    pub key: Name<'a>,
+    pub upload_id: String,
+    pub initiator: Owner,
+    pub owner: Owner,
+    pub storage_class: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum_algorithm: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum_type: Option<&'static str>,
+    pub part_number_marker: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_part_number_marker: Option<u16>,
+    pub max_parts: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding_type: Option<EncodingType>,
+    pub is_truncated: bool,
+    #[serde(rename = "Part")]
+    pub parts: Vec<Part>,
+}
+
+/// An upload in ListMultipartUploads.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Upload<'a> {
+    pub key: Name<'a>,
+    pub upload_id: String,
+    pub initiator: Owner,
+    pub owner: &'a Owner,
+    pub storage_class: &'static str,
+    pub initiated: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum_algorithm: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum_type: Option<&'static str>,
+}
+
+/// The answer to ListMultipartUploads.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListMultipartUploadsResult<'a> {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+    pub bucket: &'a str,
+    pub key_marker: Name<'a>,
+    pub upload_id_marker: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_key_marker: Option<Name<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_upload_id_marker: Option<String>,
+    pub prefix: Name<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<Name<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding_type: Option<EncodingType>,
+    pub max_uploads: usize,
+    pub is_truncated: bool,
+    #[serde(rename = "Upload")]
+    pub uploads: Vec<Upload<'a>>,
+    pub common_prefixes: Vec<CommonPrefix<'a>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_metadata::record::ETag;
+
+    #[test]
+    fn complete_is_read_with_and_without_quotes_and_namespace() {
+        let xml = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+            <Part><ETag>&quot;aa&quot;</ETag><PartNumber> 1 </PartNumber><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>\
+            <Part><PartNumber>10000</PartNumber><ETag>bb</ETag><Ignored><Deep/></Ignored></Part></CompleteMultipartUpload>";
+        let complete = CompleteMultipartUpload::read(xml.as_bytes()).expect("parses");
+        let crc32 = (ChecksumAlgorithm::Crc32, "AAAAAA==".to_owned());
+        let first = CompletedPart { number: 1, etag: "aa".into(), checksums: vec![crc32] };
+        let second = CompletedPart { number: 10000, etag: "bb".into(), checksums: vec![] };
+        assert_eq!(complete.parts, [first, second]);
+    }
+
+    #[test]
+    fn complete_needs_parts_with_numbers_and_etags() {
+        let part = "<Part><PartNumber>1</PartNumber><ETag>a</ETag></Part>";
+        let with = |parts: &str| {
+            let xml = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+            CompleteMultipartUpload::read(xml.as_bytes()).map(|complete| complete.parts.len())
+        };
+        assert_eq!(with(""), Err(Malformed::WrongCount));
+        assert_eq!(with(&part.repeat(10_000)), Ok(10_000));
+        assert_eq!(with(&part.repeat(10_001)), Err(Malformed::WrongCount));
+        assert_eq!(with("<Part><PartNumber>1</PartNumber></Part>"), Err(Malformed::WrongElements));
+        assert_eq!(with("<Part><PartNumber>-1</PartNumber><ETag>a</ETag></Part>"), Err(Malformed::WrongText));
+        assert_eq!(CompleteMultipartUpload::read(b""), Err(Malformed::NotOneRoot));
+    }
+
+    #[test]
+    fn the_answer_to_complete_names_its_checksum() {
+        let answer = CompleteMultipartUploadResult {
+            xmlns: Namespace,
+            location: "http://h/b/k".into(),
+            bucket: "b",
+            key: Name::new(b"k", None),
+            etag: Quoted(ETag::Multipart { md5: [0; 16], parts: 2 }),
+            checksum_type: Some("COMPOSITE"),
+            checksum: Some(ChecksumElement::Sha256("c2hh-2".into())),
+        };
+        let text = String::from_utf8(crate::xml::write(&answer).expect("serialises").to_vec()).expect("UTF-8");
+        let expected = "<Location>http://h/b/k</Location><Bucket>b</Bucket><Key>k</Key>\
+            <ETag>\"00000000000000000000000000000000-2\"</ETag><ChecksumType>COMPOSITE</ChecksumType>\
+            <ChecksumSHA256>c2hh-2</ChecksumSHA256></CompleteMultipartUploadResult>";
+        assert!(text.ends_with(expected), "{text}");
+    }
+}

@@ -1,0 +1,21 @@
+//! Documents about objects: the answer to CopyObject.
+
+use crate::xml::Namespace;
+use crate::xml::multipart::ChecksumElement;
+use crate::xml::text::{Quoted, Timestamp};
+use serde::Serialize;
+
+/// The answer to CopyObject.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CopyObjectResult {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+    pub last_modified: Timestamp,
+    #[serde(rename = "ETag")]
+    pub etag: Quoted,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum_type: Option<&'static str>,
+    #[serde(rename = "$value", skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<ChecksumElement>,
+}

@@ -1,0 +1,232 @@
+//! Reading XML that strangers send: into a tree of elements, within limits.
+//!
+//! No DTD, no entities but the five of XML itself, bounded depth and number of elements; the caller bounds the
+//! bytes. Namespaces and prefixes are tolerated and ignored, as S3 does. Text is kept to the last space, since a
+//! key may be nothing but spaces.
+
+use crate::body::RequestBody;
+use crate::error::{Code, S3Error};
+use quick_xml::Reader;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+
+/// Deeper than any request document of S3, by far.
+const MAX_DEPTH: usize = 16;
+
+/// CompleteMultipartUpload at its largest: 10,000 parts of `Part`, `PartNumber`, `ETag` and one checksum.
+const MAX_ELEMENTS: usize = 64 * 1024;
+
+/// Why a document was refused; all of them are S3's `MalformedXML`.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    #[error("the document is not UTF-8")]
+    NotUtf8,
+    #[error("the document is not well-formed XML")]
+    NotWellFormed,
+    #[error("the document has no root element, or more than one")]
+    NotOneRoot,
+    #[error("document type declarations and entities are not accepted")]
+    Entities,
+    #[error("the document is nested too deeply or has too many elements")]
+    TooLarge,
+    #[error("the document is not the one that this operation takes")]
+    WrongDocument,
+    #[error("an element that is required is missing, or one that may stand once stands twice")]
+    WrongElements,
+    #[error("an element's text is not what it should be")]
+    WrongText,
+    #[error("the list has no entries, or more than are allowed")]
+    WrongCount,
+}
+
+impl From<Malformed> for S3Error {
+    fn from(malformed: Malformed) -> Self {
+        S3Error::new(Code::MalformedXML).because(malformed)
+    }
+}
+
+/// Bytes of memory to admit for a document: what reading it makes of it is a few times its length.
+pub fn cost(body: &RequestBody, limit: u64) -> u64 {
+    let length = body.length().ok().flatten().unwrap_or(limit).min(limit);
+    4 * length
+}
+
+/// An element: its name without prefix, its own text (CDATA included), its children in order.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Element {
+    pub name: String,
+    pub text: String,
+    pub children: Vec<Element>,
+}
+
+impl Element {
+    /// The children of that name.
+    pub fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a Element> {
+        self.children.iter().filter(move |child| child.name == name)
+    }
+
+    /// The child of that name if there is one; two are an error.
+    pub fn at_most_one(&self, name: &str) -> Result<Option<&Element>, Malformed> {
+        let mut found = self.children.iter().filter(|child| child.name == name);
+        match (found.next(), found.next()) {
+            (first, None) => Ok(first),
+            _ => Err(Malformed::WrongElements),
+        }
+    }
+
+    /// The text of the child of that name, without the spaces around it; for everything but keys.
+    pub fn trimmed(&self, name: &str) -> Result<Option<&str>, Malformed> {
+        Ok(self.at_most_one(name)?.map(|child| child.text.trim()))
+    }
+}
+
+/// Reads a document whose root must have that name.
+pub fn document(bytes: &[u8], root: &str) -> Result<Element, Malformed> {
+    let element = parse(bytes)?;
+    if element.name == root { Ok(element) } else { Err(Malformed::WrongDocument) }
+}
+
+fn parse(bytes: &[u8]) -> Result<Element, Malformed> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
+    let mut reader = Reader::from_str(text);
+    let mut tree = Tree::default();
+    loop {
+        match reader.read_event().map_err(|_| Malformed::NotWellFormed)? {
+            Event::Start(start) => tree.open(&start)?,
+            Event::Empty(start) => {
+                tree.open(&start)?;
+                tree.close()?;
+            }
+            Event::End(_) => tree.close()?,
+            Event::Text(text) => tree.text(&text.xml_content().map_err(|_| Malformed::NotUtf8)?)?,
+            Event::CData(text) => tree.text(&text.xml_content().map_err(|_| Malformed::NotUtf8)?)?,
+            Event::GeneralRef(reference) => tree.text(resolve(&reference)?.encode_utf8(&mut [0; 4]))?,
+            Event::DocType(_) => return Err(Malformed::Entities),
+            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            Event::Eof => return tree.finish(),
+        }
+    }
+}
+
+/// A character reference or one of XML's own five entities.
+fn resolve(reference: &BytesRef<'_>) -> Result<char, Malformed> {
+    if let Some(character) = reference.resolve_char_ref().map_err(|_| Malformed::WrongText)? {
+        return Ok(character);
+    }
+    match reference.as_ref() {
+        b"lt" => Ok('<'),
+        b"gt" => Ok('>'),
+        b"amp" => Ok('&'),
+        b"apos" => Ok('\''),
+        b"quot" => Ok('"'),
+        _ => Err(Malformed::Entities),
+    }
+}
+
+/// The tree while it is being built: the elements that are still open, outermost first.
+#[derive(Default)]
+struct Tree {
+    open: Vec<Element>,
+    root: Option<Element>,
+    elements: usize,
+}
+
+impl Tree {
+    fn open(&mut self, start: &BytesStart<'_>) -> Result<(), Malformed> {
+        if self.root.is_some() {
+            return Err(Malformed::NotOneRoot);
+        }
+        self.elements += 1;
+        if self.open.len() >= MAX_DEPTH || self.elements > MAX_ELEMENTS {
+            return Err(Malformed::TooLarge);
+        }
+        let name = std::str::from_utf8(start.local_name().into_inner()).map_err(|_| Malformed::NotUtf8)?.to_owned();
+        self.open.push(Element { name, text: String::new(), children: Vec::new() });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Malformed> {
+        let element = self.open.pop().ok_or(Malformed::NotWellFormed)?;
+        match self.open.last_mut() {
+            Some(parent) => parent.children.push(element),
+            None => self.root = Some(element),
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), Malformed> {
+        match self.open.last_mut() {
+            Some(element) => element.text.push_str(text),
+            // Around the root only white space may stand (and a byte order mark, which some clients send).
+            None if text.trim_start_matches('\u{feff}').trim().is_empty() => {}
+            None => return Err(Malformed::NotOneRoot),
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Element, Malformed> {
+        if !self.open.is_empty() {
+            return Err(Malformed::NotWellFormed);
+        }
+        self.root.ok_or(Malformed::NotOneRoot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn text_is_kept_and_prefixes_are_ignored() {
+        let xml = br#"<?xml version="1.0"?><!-- hello --><a:Delete xmlns:a="urn:x"><a:Key> &lt;b&#32;&#x41;<![CDATA[ & ]]></a:Key><Quiet/></a:Delete>"#;
+        let root = document(xml, "Delete").expect("parses");
+        assert_eq!(root.children[0].text, " <b A & ");
+        assert_eq!(root.trimmed("Quiet"), Ok(Some("")));
+        assert_eq!(root.trimmed("Absent"), Ok(None));
+    }
+
+    #[test]
+    fn hostile_documents_are_refused() {
+        let bomb = br#"<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><Delete>&b;</Delete>"#;
+        assert_eq!(parse(bomb), Err(Malformed::Entities));
+        assert_eq!(parse(b"<Delete>&b;</Delete>"), Err(Malformed::Entities));
+        assert_eq!(parse("<a>".repeat(17).as_bytes()), Err(Malformed::TooLarge));
+        let wide = format!("<a>{}</a>", "<b/>".repeat(MAX_ELEMENTS));
+        assert_eq!(parse(wide.as_bytes()), Err(Malformed::TooLarge));
+        assert_eq!(parse(b"<a>\xff</a>"), Err(Malformed::NotUtf8));
+    }
+
+    #[test]
+    fn broken_documents_are_refused() {
+        for xml in ["", " ", "<a>", "<a></b>", "</a>", "<a/><b/>", "x<a/>", "<a/>x", "<a", "<a>&</a>", "<a>&#0;</a>"] {
+            assert!(parse(xml.as_bytes()).is_err(), "{xml}");
+        }
+        assert_eq!(document(b"<a/>", "b"), Err(Malformed::WrongDocument));
+    }
+
+    #[test]
+    fn one_element_may_not_stand_twice() {
+        let root = parse(b"<a><k>1</k><k>2</k></a>").expect("parses");
+        assert_eq!(root.at_most_one("k"), Err(Malformed::WrongElements));
+        assert_eq!(root.all("k").count(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn nothing_panics_on_markup(parts in proptest::collection::vec("<a>|</a>|<b/>|&amp;|&x;|&#65;|<!\\[CDATA\\[|\\]\\]>|<!--|-->|<!DOCTYPE|\\?>|<\\?|t", 0..30)) {
+            let _ = parse(parts.concat().as_bytes());
+        }
+
+        #[test]
+        fn what_we_write_we_read(text in "\\PC*") {
+            let escaped = quick_xml::escape::escape(text.as_str());
+            let root = parse(format!("<a>{escaped}</a>").as_bytes()).expect("parses");
+            prop_assert_eq!(root.text, text);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The scalar texts of S3's documents: names that may be percent-encoded, times, ETags.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use serde::{Serialize, Serializer};
+use std::fmt;
+use stratum_metadata::record::ETag;
+use stratum_storage::ambient::UnixMillis;
+
+/// `encoding-type=url`: the only encoding S3 knows, for keys that XML cannot carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum EncodingType {
+    #[serde(rename = "url")]
+    Url,
+}
+
+/// What stays as it is under `encoding-type=url`: the unreserved characters of RFC 3986, and the slash.
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// A key, prefix, marker or delimiter as the client asked to see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name<'a> {
+    pub bytes: &'a [u8],
+    pub encoding: Option<EncodingType>,
+}
+
+impl<'a> Name<'a> {
+    pub fn new(bytes: &'a [u8], encoding: Option<EncodingType>) -> Self {
+        Self { bytes, encoding }
+    }
+}
+
+impl Serialize for Name<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.encoding {
+            Some(EncodingType::Url) => serializer.collect_str(&percent_encode(self.bytes, KEPT)),
+            None => serializer.serialize_str(&String::from_utf8_lossy(self.bytes)),
+        }
+    }
+}
+
+/// A time in S3's XML: `2026-11-21T02:44:02.000Z`. S3 knows whole seconds only and always writes `.000`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamp(pub UnixMillis);
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0 / 1000).map_err(|_| fmt::Error)?;
+        let at = time::OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| fmt::Error)?;
+        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+        let (hour, minute, second) = at.to_hms();
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000Z")
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// An ETag in its quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted(pub ETag);
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0)
+    }
+}
+
+impl Serialize for Quoted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    #[serde(rename = "R")]
+    struct One<T> {
+        #[serde(rename = "V")]
+        value: T,
+    }
+
+    fn text<T: Serialize>(value: T) -> String {
+        let bytes = crate::xml::write(&One { value }).expect("serialises");
+        let all = String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        let (_, rest) = all.split_once("<V>").expect("has the element");
+        rest.split_once("</V>").expect("closes it").0.to_owned()
+    }
+
+    #[test]
+    fn url_encoding_keeps_slashes_and_encodes_plus_space_and_control_characters() {
+        let name = |bytes| Name::new(bytes, Some(EncodingType::Url));
+        assert_eq!(text(name(b"foo+1/quux ab")), "foo%2B1/quux%20ab");
+        assert_eq!(text(name(b"\n\x01%")), "%0A%01%25");
+        assert_eq!(text(name("é".as_bytes())), "%C3%A9");
+        assert_eq!(text(Name::new(b"a+b c", None)), "a+b c");
+    }
+
+    #[test]
+    fn times_have_three_zeros_and_a_z() {
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp(1_795_229_042_999).to_string(), "2026-11-21T02:44:02.000Z");
+    }
+
+    #[test]
+    fn etags_are_quoted() {
+        assert_eq!(text(Quoted(ETag::Md5([0xab; 16]))), format!("\"{}\"", "ab".repeat(16)));
+    }
+}
