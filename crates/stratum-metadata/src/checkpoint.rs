@@ -1,18 +1,17 @@
 //! Checkpoints: a copy of the whole state at a journal index, from which the rest is replayed.
 //!
 //! sled is an index that can be lost, and the journal is only as long as its cap; a checkpoint is what stands
-//! between. It is consistent (one moment's state, though the applier goes on: [`images`]), proven (the fingerprint
-//! of what was scanned must be the state's, so a key that sled lost never becomes truth), and on `m+1` drives
-//! ([`files`]).
+//! between. It is consistent (one moment's state, though the applier goes on: the machine's scan), proven (the
+//! fingerprint of what was scanned must be the state's, so a key that sled lost never becomes truth), and on `m+1`
+//! drives ([`files`]).
 
 mod files;
 mod format;
-mod images;
 
 pub(crate) use files::Files;
-pub(crate) use format::Applied;
-pub(crate) use images::{Images, Step};
 
+use crate::machine::{Machine, ScanError, fingerprint};
+use crate::record::Applied;
 use crate::tree::{TreeError, Value};
 use files::{Reader, Writer};
 use std::io;
@@ -20,12 +19,14 @@ use stratum_storage::blob::Index;
 
 /// How many checkpoints are kept, and the journal since the oldest of them.
 pub(crate) const KEPT: usize = 2;
+/// Old values that a scan may keep, in bytes; past that the checkpoint is given up.
+const IMAGES: usize = 64 << 20;
 
 /// Why there is no new checkpoint. The next one may succeed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckpointError {
-    #[error("too much was written meanwhile; it will be taken later")]
-    GivenUp,
+    #[error("{0}; it will be taken later")]
+    Scan(#[from] ScanError),
     #[error("the index holds something else than was applied: it must be rebuilt from the last checkpoint")]
     Mismatch,
     #[error(transparent)]
@@ -34,16 +35,27 @@ pub(crate) enum CheckpointError {
     Drives(#[from] io::Error),
 }
 
-/// What a checkpoint is taken of: the machine that applies groups.
+/// What a checkpoint is taken of.
 pub(crate) trait Source {
-    /// Begins a pass between two groups, and says what has been applied by then.
+    /// Begins a scan between two groups, and says what has been applied by then.
     fn begin(&self) -> Applied;
-    /// The next pairs, in order, none twice. Holds the applier up for a moment.
-    fn slice(&self, visit: &mut dyn FnMut(&[u8], &Value)) -> Result<Step, TreeError>;
-    /// Ends the pass.
+    /// The next pairs, in order; `None` at the end.
+    fn next(&self) -> Result<Option<Vec<(Vec<u8>, Value)>>, ScanError>;
     fn end(&self);
-    /// A pair's share of the fingerprint.
-    fn fingerprint(key: &[u8], value: &[u8]) -> u128;
+}
+
+impl Source for Machine {
+    fn begin(&self) -> Applied {
+        self.start_scan(IMAGES)
+    }
+
+    fn next(&self) -> Result<Option<Vec<(Vec<u8>, Value)>>, ScanError> {
+        if self.scan_is_done() { Ok(None) } else { self.next_of_scan(format::BLOCK_BYTES).map(Some) }
+    }
+
+    fn end(&self) {
+        self.end_scan();
+    }
 }
 
 /// A checkpoint that counts.
@@ -54,7 +66,7 @@ pub(crate) struct Taken {
 }
 
 /// Takes a checkpoint. Blocks, for as long as writing the state takes.
-pub(crate) fn take<S: Source>(source: &S, files: &Files) -> Result<Taken, CheckpointError> {
+pub(crate) fn take(source: &impl Source, files: &Files) -> Result<Taken, CheckpointError> {
     let applied = source.begin();
     let taken = write(source, files, applied);
     source.end();
@@ -64,11 +76,11 @@ pub(crate) fn take<S: Source>(source: &S, files: &Files) -> Result<Taken, Checkp
     taken
 }
 
-fn write<S: Source>(source: &S, files: &Files, applied: Applied) -> Result<Taken, CheckpointError> {
+fn write(source: &impl Source, files: &Files, applied: Applied) -> Result<Taken, CheckpointError> {
     let mut writer = files.create(applied.index)?;
     let scanned = writer.append(&[&format::header(&applied)]).map_err(CheckpointError::from);
     match scanned.and_then(|()| scan(source, &mut writer)) {
-        Ok((pairs, fingerprint)) if fingerprint == applied.fingerprint => {
+        Ok((pairs, seen)) if seen == applied.fingerprint => {
             Ok(Taken { applied, bytes: writer.finish(pairs)? })
         }
         Ok(_) => {
@@ -83,31 +95,28 @@ fn write<S: Source>(source: &S, files: &Files, applied: Applied) -> Result<Taken
 }
 
 /// Writes all pairs; gives their number and their fingerprint.
-fn scan<S: Source>(source: &S, writer: &mut Writer) -> Result<(u64, u128), CheckpointError> {
-    let (mut pairs, mut fingerprint, mut block) = (0, 0u128, Vec::with_capacity(format::BLOCK_BYTES * 2));
-    loop {
-        let step = source.slice(&mut |key, value| {
-            pairs += 1;
-            fingerprint = fingerprint.wrapping_add(S::fingerprint(key, value));
+fn scan(source: &impl Source, writer: &mut Writer) -> Result<(u64, u128), CheckpointError> {
+    let (mut count, mut sum, mut block) = (0, 0u128, Vec::with_capacity(format::BLOCK_BYTES * 2));
+    while let Some(pairs) = source.next()? {
+        for (key, value) in &pairs {
+            count += 1;
+            sum = sum.wrapping_add(fingerprint(key, value));
             format::push_pair(&mut block, key, value);
-        })?;
-        let last = step == Step::Done;
-        if step == Step::GivenUp {
-            return Err(CheckpointError::GivenUp);
         }
-        if block.len() >= format::BLOCK_BYTES || last && !block.is_empty() {
+        if block.len() >= format::BLOCK_BYTES {
             writer.block(&block)?;
             block.clear();
         }
-        if last {
-            return Ok((pairs, fingerprint));
-        }
     }
+    if !block.is_empty() {
+        writer.block(&block)?;
+    }
+    Ok((count, sum))
 }
 
 /// Reads the newest checkpoint that is whole, giving its pairs to `insert` a block at a time. `anew` is called
 /// before the first pair of each one that is tried. `None` if there is none at all.
-pub(crate) fn load<S: Source>(
+pub(crate) fn load(
     files: &Files,
     mut anew: impl FnMut() -> Result<(), TreeError>,
     mut insert: impl FnMut(&[(&[u8], &[u8])]) -> Result<(), TreeError>,
@@ -116,7 +125,7 @@ pub(crate) fn load<S: Source>(
     for (index, holders) in files.list().into_iter().rev() {
         let read = Reader::open(index, &holders).map_err(CheckpointError::from).and_then(|reader| {
             anew()?;
-            read::<S>(reader, &mut insert)
+            read(reader, &mut insert)
         });
         match read {
             Ok(applied) => return Ok(Some(applied)),
@@ -130,21 +139,21 @@ pub(crate) fn load<S: Source>(
     problem.map_or(Ok(None), Err)
 }
 
-fn read<S: Source>(
+fn read(
     mut reader: Reader,
     insert: &mut impl FnMut(&[(&[u8], &[u8])]) -> Result<(), TreeError>,
 ) -> Result<Applied, CheckpointError> {
     let applied = reader.applied();
-    let (mut count, mut fingerprint) = (0, 0u128);
+    let (mut count, mut sum) = (0, 0u128);
     while let Some(block) = reader.next_block()? {
         let pairs: Result<Vec<_>, _> = format::pairs(&block).collect();
         let pairs = pairs.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         count += pairs.len() as u64;
-        let shares = pairs.iter().map(|(key, value)| S::fingerprint(key, value));
-        fingerprint = shares.fold(fingerprint, u128::wrapping_add);
+        let shares = pairs.iter().map(|(key, value)| fingerprint(key, value));
+        sum = shares.fold(sum, u128::wrapping_add);
         insert(&pairs)?;
     }
-    if count == reader.pairs() && fingerprint == applied.fingerprint {
+    if count == reader.pairs() && sum == applied.fingerprint {
         Ok(applied)
     } else {
         Err(CheckpointError::Mismatch)
@@ -175,40 +184,36 @@ mod tests {
     struct Still {
         memory: Memory,
         applied: Applied,
-        images: Images,
+        scanned: Mutex<bool>,
     }
 
     impl Still {
         fn new(index: Index, pairs: u16) -> Still {
             let mut memory = Memory::default();
-            let mut fingerprint = 0u128;
+            let mut sum = 0u128;
             for number in 0..pairs {
                 let (key, value) = ([&[2], number.to_be_bytes().as_slice()].concat(), vec![number as u8; 300]);
-                fingerprint = fingerprint.wrapping_add(Still::fingerprint(&key, &value));
+                sum = sum.wrapping_add(fingerprint(&key, &value));
                 let value = Value::from(value.as_slice());
                 memory.apply(std::iter::once((key.as_slice(), Some(&value))));
             }
-            Still { memory, applied: Applied { index, hash: 5, fingerprint }, images: Images::default() }
+            let applied = Applied { index, hash: 5, fingerprint: sum };
+            Still { memory, applied, scanned: Mutex::new(false) }
         }
     }
 
     impl Source for Still {
         fn begin(&self) -> Applied {
-            self.images.begin(vec![2]);
+            *self.scanned.lock() = false;
             self.applied
         }
 
-        fn slice(&self, visit: &mut dyn FnMut(&[u8], &Value)) -> Result<Step, TreeError> {
-            self.images.slice(&self.memory, &[3], &Simulated::new(0, 0), visit)
+        fn next(&self) -> Result<Option<Vec<(Vec<u8>, Value)>>, ScanError> {
+            let again = std::mem::replace(&mut *self.scanned.lock(), true);
+            Ok((!again).then(|| self.memory.0.clone().into_iter().collect()))
         }
 
-        fn end(&self) {
-            self.images.end();
-        }
-
-        fn fingerprint(key: &[u8], value: &[u8]) -> u128 {
-            xxhash_rust::xxh3::xxh3_128(&[key, value].concat())
-        }
+        fn end(&self) {}
     }
 
     struct Drives {
@@ -241,7 +246,7 @@ mod tests {
             *memory.lock() = Memory::default();
             Ok(())
         };
-        let applied = load::<Still>(files, anew, insert)?;
+        let applied = load(files, anew, insert)?;
         Ok(applied.map(|applied| (applied, memory.into_inner())))
     }
 

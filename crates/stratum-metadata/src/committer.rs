@@ -7,7 +7,7 @@
 use crate::command::{Command, Outcome};
 use crate::log::{Log, LogEntry, LogError, Urgency, Usage};
 use crate::machine::{Entry, Machine};
-use crate::state::Freed;
+use crate::space::Space;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
@@ -69,8 +69,6 @@ struct Durable {
     replies: Vec<Reply>,
 }
 
-/// Told of the places that nobody owns any more, after the change is applied. It must not block.
-pub type OnFreed = Box<dyn Fn(Vec<Freed>) + Send + Sync>;
 
 /// The proposals that wait, and the threads that take them.
 pub(crate) struct Committer {
@@ -83,7 +81,7 @@ struct Shared {
     arrived: Condvar,
     machine: Arc<Machine>,
     log: Arc<dyn Log>,
-    on_freed: OnFreed,
+    space: Arc<Space>,
     /// The journal's bytes and cap when a group was last appended.
     used: AtomicU64,
     cap: AtomicU64,
@@ -104,7 +102,7 @@ impl Committer {
     pub(crate) fn start(
         machine: Arc<Machine>,
         log: Arc<dyn Log>,
-        on_freed: OnFreed,
+        space: Arc<Space>,
     ) -> std::io::Result<Committer> {
         let usage = log.usage();
         let shared = Arc::new(Shared {
@@ -112,7 +110,7 @@ impl Committer {
             arrived: Condvar::new(),
             machine,
             log,
-            on_freed,
+            space,
             used: usage.bytes.into(),
             cap: usage.cap.into(),
             unapplied: AtomicUsize::new(0),
@@ -306,11 +304,9 @@ impl Shared {
             return answer_all(group.replies, &CommitError::Unavailable("the index failed".into()));
         }
         match self.machine.apply(group.entries) {
-            Ok((outcomes, freed)) => {
-                if !freed.is_empty() {
-                    (self.on_freed)(freed);
-                }
-                for (reply, outcome) in group.replies.into_iter().zip(outcomes) {
+            Ok(applied) => {
+                self.space.tell(&applied);
+                for (reply, outcome) in group.replies.into_iter().zip(applied.outcomes) {
                     // Whoever asked may have gone; the command stands all the same.
                     let _ = reply.send(Ok(outcome));
                 }

@@ -243,6 +243,11 @@ pub(crate) fn parse_due(bytes: &[u8]) -> Option<(DueKind, UploadId)> {
     Some((DueKind::from_byte(*kind)?, UploadId(u128::from_be_bytes(upload.try_into().ok()?))))
 }
 
+/// Whether a key is of that kind.
+pub(crate) fn is(tag: Tag, key: &[u8]) -> bool {
+    key.first() == Some(&(tag as u8))
+}
+
 /// The first key after every key of that kind.
 pub(crate) fn end_of(tag: Tag) -> Vec<u8> {
     vec![tag as u8 + 1]

@@ -7,6 +7,7 @@
 //! group to the journal ([`log`]); the group is applied (`state`) as one batch to the index (`tree`); everybody is
 //! answered. The way of a read: [`Metadata::object`] is one lookup in the index, [`listing`] a seek and a scan.
 
+mod checkpoint;
 pub mod command;
 mod committer;
 mod keys;
@@ -14,11 +15,12 @@ pub mod listing;
 pub mod log;
 mod machine;
 pub mod record;
+mod space;
 mod state;
 mod store;
 mod tree;
 
-pub use committer::{CommitError, OnFreed};
-pub use state::{ApplyError, Freed};
+pub use committer::CommitError;
+pub use state::ApplyError;
 pub use store::{Metadata, OpenError, Options, ReadError};
 pub use tree::TreeError;

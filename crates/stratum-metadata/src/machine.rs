@@ -5,7 +5,7 @@
 //! checkpoint that scans meanwhile gets the old values of the keys that it has yet to reach ([`Scan`]).
 
 use crate::command::{Command, Outcome};
-use crate::keys;
+use crate::keys::{self, Tag};
 use crate::record::{Applied, decode, encode};
 use crate::state::{ApplyError, Change, Freed, View, apply};
 use crate::tree::{Base, Tree, TreeError, Value};
@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::Index;
+use stratum_storage::volume::VolumeRecord;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// How long a scan holds the read lock at a stretch.
@@ -32,6 +33,16 @@ pub(crate) struct Entry {
     pub(crate) index: Index,
     pub(crate) hash: u128,
     pub(crate) command: Command,
+}
+
+/// What came of a group.
+#[derive(Debug)]
+pub(crate) struct AppliedGroup {
+    /// Those of the entries, in order.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// The volumes that changed, as they now are.
+    pub(crate) volumes: Vec<VolumeRecord>,
+    pub(crate) freed: Vec<Freed>,
 }
 
 /// The index and everything that guards it.
@@ -84,8 +95,8 @@ impl Machine {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Applies a group; the outcomes are those of its entries, in order.
-    pub(crate) fn apply(&self, group: Vec<Entry>) -> Result<(Vec<Outcome>, Vec<Freed>), ApplyError> {
+    /// Applies a group, all of it or nothing.
+    pub(crate) fn apply(&self, group: Vec<Entry>) -> Result<AppliedGroup, ApplyError> {
         let outcome = self.try_apply(group);
         if let Err(error) = &outcome {
             tracing::error!(%error, "the index can't be changed any more; restart the server to rebuild it");
@@ -94,7 +105,7 @@ impl Machine {
         outcome
     }
 
-    fn try_apply(&self, group: Vec<Entry>) -> Result<(Vec<Outcome>, Vec<Freed>), ApplyError> {
+    fn try_apply(&self, group: Vec<Entry>) -> Result<AppliedGroup, ApplyError> {
         let mut applied = self.applied.lock();
         let mut view = View::new(&self.tree);
         let mut outcomes = Vec::with_capacity(group.len());
@@ -103,14 +114,18 @@ impl Machine {
             (next.index, next.hash) = (entry.index, entry.hash);
             outcomes.push(apply(&mut view, entry.index, entry.command)?);
         }
+        let mut volumes = Vec::new();
         for change in view.changes() {
             next.fingerprint = next.fingerprint.wrapping_add(difference(&change));
+            if let Some(value) = change.after.filter(|_| keys::is(Tag::Volume, change.key)) {
+                volumes.push(decode(value)?);
+            }
         }
         let record = Value::from(encode(&next).as_slice());
         self.write(&view, &record)?;
         *applied = next;
         self.index.store(next.index, Ordering::Release);
-        Ok((outcomes, view.into_freed()))
+        Ok(AppliedGroup { outcomes, volumes, freed: view.into_freed() })
     }
 
     fn write(&self, view: &View<'_>, applied: &Value) -> Result<(), TreeError> {

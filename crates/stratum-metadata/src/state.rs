@@ -13,7 +13,7 @@ mod uploads;
 mod view;
 mod volumes;
 
-pub use bodies::Freed;
+pub(crate) use bodies::Freed;
 pub(crate) use view::{Change, View};
 
 use crate::command::{Command, Outcome, Refusal};

@@ -7,11 +7,12 @@ mod reads;
 mod start;
 
 use crate::command::{Command, Outcome};
-use crate::committer::{CommitError, Committer, OnFreed};
+use crate::committer::{CommitError, Committer};
 use crate::keys;
 use crate::log::{Log, LogError};
 use crate::machine::Machine;
 use crate::record::{BucketId, DecodeError, HighestIds, decode};
+use crate::space::Space;
 use crate::state::ApplyError;
 use crate::tree::{Base, TreeError};
 use bytes::Bytes;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::{Index, VolumeId};
-use stratum_storage::volume::{VolumeEvent, VolumeLog, VolumeLogError};
+use stratum_storage::volume::{VolumeEvent, VolumeLog, VolumeLogError, Volumes};
 
 /// Why a read has no answer. Both are our failure, never the caller's.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -79,6 +80,7 @@ pub struct Metadata {
 struct Inner {
     machine: Arc<Machine>,
     committer: Committer,
+    space: Arc<Space>,
     bucket_ids: AtomicU64,
     volume_ids: AtomicU64,
 }
@@ -91,22 +93,23 @@ impl fmt::Debug for Metadata {
 
 impl Metadata {
     /// Brings the index up to the journal's end and starts the committer. Blocks, for as long as a rebuild takes
-    /// if one is needed. `on_freed` is told of the places that lost their last owner; it must not block.
+    /// if one is needed.
     pub fn open(
         options: &Options,
         log: Arc<dyn Log>,
         clock: Arc<dyn Clock>,
-        on_freed: OnFreed,
     ) -> Result<Metadata, OpenError> {
         let machine = Arc::new(start::recover(&options.index, log.as_ref(), clock)?);
         let highest = match machine.tree().get(&keys::highest_ids())? {
             Some(value) => decode(&value).map_err(ApplyError::from)?,
             None => HighestIds::default(),
         };
-        let committer = Committer::start(machine.clone(), log, on_freed).map_err(OpenError::Threads)?;
+        let space = Arc::new(Space::default());
+        let committer = Committer::start(machine.clone(), log, space.clone()).map_err(OpenError::Threads)?;
         let inner = Inner {
             machine,
             committer,
+            space,
             bucket_ids: highest.bucket.into(),
             volume_ids: highest.volume.into(),
         };
@@ -130,6 +133,12 @@ impl Metadata {
     /// An id for a volume that is to be opened; never given out twice in the store's life.
     pub fn next_volume_id(&self) -> VolumeId {
         VolumeId(self.inner.volume_ids.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Tells the table of volumes of every change from now on, and once of the space that nothing names any more.
+    /// To be called when the volumes are restored, before anything is served.
+    pub fn attach(&self, volumes: Volumes) -> Result<(), ReadError> {
+        self.inner.space.attach(&self.inner.machine, volumes)
     }
 
     /// The last applied entry.

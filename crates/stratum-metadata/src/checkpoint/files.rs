@@ -3,7 +3,8 @@
 //! A new one is written under a temporary name, synced, renamed, and its directory synced, on every drive it is
 //! meant for, before it counts. The last two are kept.
 
-use super::format::{self, Applied, END_LEN, FRAME_LEN, FormatError, HEADER_LEN};
+use super::format::{self, END_LEN, FRAME_LEN, FormatError, HEADER_LEN};
+use crate::record::Applied;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;

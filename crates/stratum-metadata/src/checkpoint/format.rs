@@ -5,6 +5,7 @@
 //! checkpoint, or of another place, never verifies. All copies of a checkpoint are the same bytes: a block that is
 //! bad in one copy is read from another.
 
+use crate::record::Applied;
 use crate::tree::Value;
 use stratum_storage::blob::Index;
 
@@ -19,14 +20,6 @@ pub(super) const BLOCK_BYTES: usize = 256 << 10;
 /// More than any block can be: its last pair may go over [`BLOCK_BYTES`], by no more than the largest record.
 pub(super) const MAX_BLOCK: usize = 16 << 20;
 pub(super) const END_LEN: usize = 16;
-
-/// What the state is as of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Applied {
-    pub(crate) index: Index,
-    pub(crate) hash: u128,
-    pub(crate) fingerprint: u128,
-}
 
 /// Bytes that are no (whole) checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -10,17 +10,11 @@ use stratum_storage::format::layout::{extent_end, packed_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
 /// A place that nobody owns any more: its bytes may be freed once the group is applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Freed {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freed {
     Extent(Extent),
     /// A packed stripe in which nothing is live.
-    Stripe {
-        volume: VolumeId,
-        stripe: u64,
-        payload: u32,
-    },
-    /// A sealed volume in which nothing is live.
-    Volume(VolumeId),
+    Stripe(PackedAt),
 }
 
 /// A body that came with the entry is in the entry of that index from now on.
@@ -109,7 +103,7 @@ fn release_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> 
         stripe.bodies = stripe.bodies.saturating_sub(1);
         if stripe.bodies == 0 {
             view.remove(key)?;
-            view.free(Freed::Stripe { volume: at.volume, stripe: at.stripe, payload: stripe.payload });
+            view.free(Freed::Stripe(PackedAt { payload: stripe.payload, ..*at }));
         } else {
             view.put(key, &stripe)?;
         }
@@ -118,15 +112,7 @@ fn release_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> 
 }
 
 fn lower_live(view: &mut View<'_>, volume: VolumeId, length: u64) -> Result<(), ApplyError> {
-    let mut empty = false;
-    change_volume(view, volume, |record| {
-        record.live = record.live.saturating_sub(length);
-        empty = record.live == 0 && matches!(record.state, VolumeState::Sealed { .. });
-    })?;
-    if empty {
-        view.free(Freed::Volume(volume));
-    }
-    Ok(())
+    change_volume(view, volume, |volume| volume.live = volume.live.saturating_sub(length))
 }
 
 fn change_volume(

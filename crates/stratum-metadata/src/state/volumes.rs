@@ -1,7 +1,6 @@
 //! Volumes: opened, sealed, dropped, forgotten.
 
 use super::Step;
-use super::bodies::Freed;
 use super::view::View;
 use crate::command::{Outcome, Refusal};
 use crate::keys;
@@ -39,16 +38,10 @@ fn open(view: &mut View<'_>, record: VolumeRecord) -> Step {
 }
 
 fn seal(view: &mut View<'_>, volume: VolumeId, length: u64) -> Step {
-    let mut empty = false;
-    let outcome = change(view, volume, |record| {
+    change(view, volume, |record| {
         let fits = record.state == VolumeState::Open && length >= record.high_water;
-        empty = record.live == 0;
         fits.then(|| record.state = VolumeState::Sealed { length })
-    })?;
-    if empty {
-        view.free(Freed::Volume(volume));
-    }
-    Ok(outcome)
+    })
 }
 
 fn forget(view: &mut View<'_>, volume: VolumeId) -> Step {

@@ -52,21 +52,13 @@ impl Metadata {
         self.get(&keys::bucket_by_name(name.as_bytes()))
     }
 
-    /// An owner's buckets whose names begin with `prefix` and come after `after`, by name, at most `max`.
-    pub fn buckets_of(
-        &self,
-        owner: &str,
-        prefix: &str,
-        after: Option<&str>,
-        max: usize,
-    ) -> Result<Vec<BucketRecord>, ReadError> {
+    /// An owner's buckets whose names come after `after`, by name, at most `max`.
+    pub fn buckets_of(&self, owner: &str, after: &str, max: usize) -> Result<Vec<BucketRecord>, ReadError> {
         let all = keys::buckets_of(owner);
-        let with_prefix = keys::bucket_by_owner(owner, prefix);
-        let from = after.map(|after| [keys::bucket_by_owner(owner, after).as_slice(), &[0]].concat());
-        let from = from.unwrap_or_default().max(with_prefix.clone());
+        let from = [keys::bucket_by_owner(owner, after).as_slice(), &[0]].concat();
         let mut names = Vec::new();
         if max > 0 {
-            self.machine()?.scan(&from, &keys::end_of_prefix(&with_prefix), |key, _| {
+            self.machine()?.scan(&from, &keys::end_of_prefix(&all), |key, _| {
                 names.extend(key.get(all.len()..).map(keys::bucket_by_name));
                 if names.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;
@@ -81,8 +73,18 @@ impl Metadata {
     }
 
     /// A page of a bucket's objects, by key.
-    pub fn list(&self, request: &ListRequest) -> Result<Page<ListedObject>, ReadError> {
-        listing::objects(self.machine()?, request)
+    pub async fn list(&self, request: ListRequest) -> Result<Page<ListedObject>, ReadError> {
+        self.blocking(move |machine| listing::objects(machine, &request)).await
+    }
+
+    /// A scan may wait for writers and for the disk: it runs where that holds up nobody else.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        scan: impl FnOnce(&Machine) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let metadata = self.clone();
+        let scan = tokio::task::spawn_blocking(move || scan(metadata.machine()?));
+        scan.await.unwrap_or_else(|error| Err(ReadError::Unavailable(error.to_string())))
     }
 
     /// An upload that is under way.
@@ -106,8 +108,11 @@ impl Metadata {
     }
 
     /// A page of a bucket's uploads, by key and then by the time of their creation.
-    pub fn uploads(&self, request: &UploadsRequest) -> Result<Page<ListedUpload, UploadPosition>, ReadError> {
-        listing::uploads(self.machine()?, request)
+    pub async fn uploads(
+        &self,
+        request: UploadsRequest,
+    ) -> Result<Page<ListedUpload, UploadPosition>, ReadError> {
+        self.blocking(move |machine| listing::uploads(machine, &request)).await
     }
 
     /// How an upload was completed, for as long as that is remembered.
