@@ -1,0 +1,58 @@
+"""The users that the suite wants, in the server's configuration and in the suite's own."""
+
+import string
+from collections import namedtuple
+
+User = namedtuple("User", "section access_key secret_key id display_name email extra")
+
+#: The suite's sections; `iam` users are only there so that its configuration is whole.
+SECTIONS = ["s3 main", "s3 alt", "s3 tenant", "iam", "iam root", "iam alt root"]
+
+SUITE_CONFIG = string.Template("""\
+[DEFAULT]
+host = $host
+port = $port
+is_secure = False
+ssl_verify = False
+
+[fixtures]
+bucket prefix = st$worker-{random}-
+
+[webidentity]
+token = none
+""")
+
+
+def users_of(worker):
+    """The users of one worker."""
+    found = []
+    for section in SECTIONS:
+        name = f"{worker}{section.replace(' ', '').removeprefix('s3')}"
+        extra = {"api_name": "us-east-1"} if section == "s3 main" else {}
+        if section == "s3 tenant":
+            extra = {"tenant": "testx"}
+        found.append(User(section, f"{name}accesskey", f"{name}-secret-key", f"{name}id", name,
+                          f"{name}@example.com", extra))
+    return found
+
+
+def server_config(workers):
+    """`[[user]]` entries for all workers."""
+    lines = []
+    for worker in workers:
+        for user in users_of(worker):
+            lines.append("[[user]]")
+            fields = ["access_key", "secret_key", "id", "display_name", "email"]
+            lines += [f'{field} = "{getattr(user, field)}"' for field in fields]
+    return "\n".join(lines) + "\n"
+
+
+def suite_config(worker, host, port, credentials=None):
+    """The suite's configuration for one worker; `credentials` puts one key pair in place of every user's."""
+    text = SUITE_CONFIG.substitute(host=host, port=port, worker=worker)
+    for user in users_of(worker):
+        access_key, secret_key = credentials or (user.access_key, user.secret_key)
+        text += f"\n[{user.section}]\nuser_id = {user.id}\ndisplay_name = {user.display_name}\nemail = {user.email}\n"
+        text += f"access_key = {access_key}\nsecret_key = {secret_key}\n"
+        text += "".join(f"{name} = {value}\n" for name, value in user.extra.items())
+    return text
