@@ -174,3 +174,6 @@ impl VolumeLog for Metadata {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! The whole of it over a journal of plain memory.
+
+use super::*;
+use crate::command::{Match, Refusal, WriteCondition};
+use crate::listing::{ListRequest, Listed, Position};
+use crate::log::Usage;
+use crate::log::memory::MemoryLog;
+use crate::record::{Body, BucketRecord, ETag, ObjectHeaders, ObjectRecord, VersionId};
+use stratum_storage::ambient::Simulated;
+use stratum_storage::blob::{BlobRef, Place};
+
+struct Store {
+    metadata: Metadata,
+    log: MemoryLog,
+    dir: tempfile::TempDir,
+}
+
+fn open(dir: &std::path::Path, log: &MemoryLog) -> Metadata {
+    let options = Options { index: dir.join("sled") };
+    Metadata::open(&options, Arc::new(log.clone()), Arc::new(Simulated::new(1_000, 1))).unwrap()
+}
+
+fn store() -> Store {
+    let (dir, log) = (tempfile::tempdir().unwrap(), MemoryLog::default());
+    Store { metadata: open(dir.path(), &log), log, dir }
+}
+
+fn bucket(id: u64, name: &str) -> Command {
+    let record = BucketRecord {
+        id: BucketId(id),
+        name: name.into(),
+        owner: "owner".into(),
+        created: 1,
+        region: "us-east-1".into(),
+    };
+    Command::CreateBucket(record)
+}
+
+fn object(tag: u8) -> ObjectRecord {
+    ObjectRecord {
+        version: VersionId::NULL,
+        modified: 5_000,
+        size: 1,
+        etag: ETag::Md5([tag; 16]),
+        storage_class: Default::default(),
+        checksum: None,
+        headers: ObjectHeaders::default(),
+        body: Body::Blob(BlobRef::plain(Place::ThisEntry { length: 1, crc32c: 0 })),
+    }
+}
+
+fn put(key: &str, tag: u8, condition: WriteCondition) -> Command {
+    Command::PutObject { bucket: BucketId(1), key: key.into(), record: object(tag), condition }
+}
+
+fn list(prefix: &str, delimiter: &str) -> ListRequest {
+    ListRequest {
+        bucket: BucketId(1),
+        prefix: prefix.into(),
+        delimiter: Some(delimiter.into()),
+        from: Position::Start,
+        max: 1_000,
+    }
+}
+
+async fn keys_of(metadata: &Metadata) -> Vec<String> {
+    let page = metadata.list(list("", "")).await.unwrap();
+    let key = |listed: Listed<crate::listing::ListedObject>| match listed {
+        Listed::Entry(object) => String::from_utf8(object.key).unwrap(),
+        Listed::CommonPrefix(common) => panic!("{common:?}"),
+    };
+    page.entries.into_iter().map(key).collect()
+}
+
+#[tokio::test]
+async fn what_was_committed_is_read_and_survives_a_restart_and_the_loss_of_the_index() {
+    let Store { metadata, log, dir } = store();
+    metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
+    for key in ["b", "a", "c"] {
+        let outcome = metadata.commit(put(key, 7, WriteCondition::default()), Bytes::from_static(b"x")).await;
+        assert!(matches!(outcome, Ok(Outcome::Object(_))), "{outcome:?}");
+    }
+    let expected = metadata.object(BucketId(1), b"a").unwrap().unwrap();
+    let Body::Blob(blob) = &expected.body else { panic!() };
+    assert_eq!(blob.place, Place::Journal { index: 3, length: 1, crc32c: 0 });
+    let fingerprint = metadata.inner.machine.applied();
+    metadata.shutdown();
+    drop(metadata);
+
+    let again = open(dir.path(), &log);
+    assert_eq!(again.inner.machine.applied(), fingerprint);
+    again.shutdown();
+    drop(again);
+
+    std::fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    let rebuilt = open(dir.path(), &log);
+    assert_eq!(rebuilt.inner.machine.applied(), fingerprint);
+    assert_eq!(rebuilt.object(BucketId(1), b"a").unwrap(), Some(expected));
+    assert_eq!(keys_of(&rebuilt).await, ["a", "b", "c"]);
+    assert_eq!(rebuilt.next_bucket_id(), BucketId(2));
+}
+
+#[tokio::test]
+async fn an_index_of_another_history_is_thrown_away() {
+    let Store { metadata, dir, .. } = store();
+    metadata.commit(bucket(1, "theirs"), Bytes::new()).await.unwrap();
+    metadata.shutdown();
+    drop(metadata);
+    let log = MemoryLog::default();
+    let other = tempfile::tempdir().unwrap();
+    let ours = open(other.path(), &log);
+    ours.commit(bucket(1, "ours"), Bytes::new()).await.unwrap();
+    ours.shutdown();
+
+    let metadata = open(dir.path(), &log);
+    assert_eq!(metadata.bucket("theirs").unwrap(), None);
+    assert!(metadata.bucket("ours").unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_racing_conditions_one_wins() {
+    let Store { metadata, .. } = store();
+    metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
+    for round in 0..20 {
+        let key = format!("key-{round}");
+        let absent = WriteCondition { if_none_match: Some(Match::Any), ..Default::default() };
+        let racers: Vec<_> = (0..16)
+            .map(|tag| {
+                let (metadata, command) = (metadata.clone(), put(&key, tag, absent.clone()));
+                tokio::spawn(async move { metadata.commit(command, Bytes::from_static(b"x")).await.unwrap() })
+            })
+            .collect();
+        let mut won = 0;
+        for racer in racers {
+            match racer.await.unwrap() {
+                Outcome::Object(_) => won += 1,
+                outcome => assert_eq!(outcome, Outcome::Refused(Refusal::PreconditionFailed)),
+            }
+        }
+        assert_eq!(won, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_full_journal_refuses_writes_but_not_deletes() {
+    let Store { metadata, log, .. } = store();
+    metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
+    metadata.commit(put("a", 1, WriteCondition::default()), Bytes::from_static(b"x")).await.unwrap();
+    log.set_usage(Usage { bytes: 96, cap: 100 });
+    let delete = Command::DeleteObject { bucket: BucketId(1), key: b"a".to_vec(), condition: Default::default() };
+    let deleted = metadata.commit(delete, Bytes::new()).await;
+    assert_eq!(deleted, Ok(Outcome::Deleted { existed: true }));
+    let refused = metadata.commit(put("b", 1, WriteCondition::default()), Bytes::from_static(b"x")).await;
+    assert_eq!(refused, Err(CommitError::Busy));
+    log.set_usage(Usage { bytes: 10, cap: 100 });
+    // The refusal has looked again, or the next one does.
+    let _ = metadata.commit(put("b", 1, WriteCondition::default()), Bytes::from_static(b"x")).await;
+    let accepted = metadata.commit(put("b", 1, WriteCondition::default()), Bytes::from_static(b"x")).await;
+    assert!(matches!(accepted, Ok(Outcome::Object(_))));
+}
+
+#[tokio::test]
+async fn a_journal_that_fails_is_told_to_the_caller() {
+    let Store { metadata, log, .. } = store();
+    log.fail_with(Some(LogError::NoSpace));
+    assert_eq!(metadata.commit(bucket(1, "bucket"), Bytes::new()).await, Err(CommitError::NoSpace));
+    log.fail_with(None);
+    assert!(metadata.commit(bucket(1, "bucket"), Bytes::new()).await.is_ok());
+    metadata.shutdown();
+    assert_eq!(metadata.commit(bucket(2, "other"), Bytes::new()).await, Err(CommitError::Stopped));
+}
+
+#[tokio::test]
+async fn buckets_are_listed_by_owner_and_name() {
+    let Store { metadata, .. } = store();
+    for (id, name) in [(1, "bbb"), (2, "aaa"), (3, "ccc")] {
+        metadata.commit(bucket(id, name), Bytes::new()).await.unwrap();
+    }
+    let names = |after: &str, max| {
+        let buckets = metadata.buckets_of("owner", after, max).unwrap();
+        buckets.into_iter().map(|bucket| bucket.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("", 10), ["aaa", "bbb", "ccc"]);
+    assert_eq!(names("aaa", 1), ["bbb"]);
+    assert!(metadata.buckets_of("own", "", 10).unwrap().is_empty());
+    let taken = metadata.commit(bucket(9, "aaa"), Bytes::new()).await;
+    assert_eq!(taken, Ok(Outcome::Refused(Refusal::BucketExists { owner: "owner".into() })));
+}
