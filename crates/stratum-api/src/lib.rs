@@ -1,1 +1,31 @@
+//! HTTP and S3: a request becomes a typed operation, the operation a response.
+//!
+//! The road of one request, top to bottom:
+//! * [`server`] accepts connections and bounds what a peer may do with them;
+//! * [`service`] takes a request: parse, authenticate, authorise, check headers, and hand over to its operation;
+//! * [`operation`] says which operation a method, path and query mean;
+//! * `ops` holds one file per operation, each readable from its headers to its answer;
+//! * [`body`] turns the request's bytes (plain or `aws-chunked`) into checked payload, `bodies` is the one seam to
+//!   where payload is stored;
+//! * [`error`] is the one place where failures become S3 codes.
 
+pub mod admission;
+mod authenticate;
+mod bodies;
+pub mod body;
+mod checksum;
+mod conditions;
+pub mod context;
+pub mod error;
+mod headers;
+mod key;
+mod listing;
+mod multipart;
+mod operation;
+mod ops;
+mod query;
+mod range;
+pub mod server;
+pub mod service;
+mod telemetry;
+mod xml;

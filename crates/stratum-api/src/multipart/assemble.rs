@@ -38,14 +38,29 @@ pub fn assemble(upload: &UploadRecord, named: &[Named], stored: &[PartRecord]) -
         all_but_last.iter().try_for_each(|part| large_enough(part))?;
     }
     let sized: Vec<_> = parts.iter().map(|part| (part.size, part.checksum.as_ref())).collect();
-    let (algorithm, kind) = upload.checksum.unwrap_or((ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject));
     Ok(Assembled {
         named: parts.iter().map(|part| CompletedPart { number: part.number, size: part.size, md5: part.md5 }).collect(),
         parts: parts.iter().map(|part| summary(part)).collect(),
         size: parts.iter().map(|part| part.size).sum(),
         etag: etag(parts.iter().map(|part| part.md5)),
-        checksum: checksum_of_parts(algorithm, kind, &sized),
+        checksum: kind_of(upload, &parts).and_then(|(algorithm, kind)| checksum_of_parts(algorithm, kind, &sized)),
     })
+}
+
+/// The checksum that the object gets: the one its upload was created with, or else that of the parts if they agree.
+fn kind_of(upload: &UploadRecord, parts: &[&PartRecord]) -> Option<(ChecksumAlgorithm, ChecksumType)> {
+    if upload.checksum.is_some() {
+        return upload.checksum;
+    }
+    let mut algorithms = parts.iter().map(|part| part.checksum.as_ref().map(|checksum| checksum.algorithm));
+    let first = algorithms.next()??;
+    let kind = match first {
+        ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c | ChecksumAlgorithm::Crc64Nvme => {
+            ChecksumType::FullObject
+        }
+        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => ChecksumType::Composite,
+    };
+    algorithms.all(|other| other == Some(first)).then_some((first, kind))
 }
 
 fn find<'a>(upload: &UploadRecord, named: &Named, stored: &'a [PartRecord]) -> Result<&'a PartRecord, S3Error> {
@@ -61,8 +76,7 @@ fn find<'a>(upload: &UploadRecord, named: &Named, stored: &'a [PartRecord]) -> R
         match part.checksum.as_ref().filter(|checksum| checksum.algorithm == *algorithm) {
             Some(checksum) if checksum::encode(&checksum.value) != *value => return Err(refused()),
             Some(_) => {}
-            // Without an algorithm of its own the upload keeps CRC64NVME; what else the client computed was verified
-            // when the part came.
+            // An upload without an algorithm of its own takes what comes; it was verified when the part came.
             None if upload.checksum.is_none() => {}
             None => {
                 let message = "A part's checksum is of another algorithm than the upload was created with.";
@@ -139,6 +153,24 @@ mod tests {
         assert_eq!(made.named.iter().map(|part| part.size).collect::<Vec<_>>(), [MIN_PART, 3]);
         assert!(made.etag.to_string().ends_with("-2"));
         assert_eq!(made.checksum.unwrap().algorithm, ChecksumAlgorithm::Crc64Nvme);
+    }
+
+    #[test]
+    fn without_an_algorithm_the_parts_decide_if_they_agree() {
+        let with = |algorithm, number| {
+            let value = vec![1; checksum::length(algorithm)];
+            let checksum = Checksum { algorithm, kind: ChecksumType::FullObject, value };
+            PartRecord { checksum: Some(checksum), ..part(number, MIN_PART) }
+        };
+        let made = |one, two| {
+            let stored = [with(one, 1), with(two, 2)];
+            let made = assemble(&upload(None), &[named(1), named(2)], &stored).unwrap();
+            made.checksum.map(|checksum| (checksum.algorithm, checksum.kind))
+        };
+        use ChecksumAlgorithm::{Crc32, Sha1};
+        assert_eq!(made(Crc32, Crc32), Some((Crc32, ChecksumType::FullObject)));
+        assert_eq!(made(Sha1, Sha1), Some((Sha1, ChecksumType::Composite)));
+        assert_eq!(made(Crc32, Sha1), None);
     }
 
     #[test]

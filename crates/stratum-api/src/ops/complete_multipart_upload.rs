@@ -92,7 +92,8 @@ fn check_object(ctx: &Context, upload: &UploadRecord, made: &Assembled) -> Resul
     {
         return invalid("The provided 'x-amz-mp-object-size' header value does not match what was computed.");
     }
-    let kind = upload.checksum.map_or(ChecksumType::FullObject, |(_, kind)| kind);
+    let computed = made.checksum.as_ref().map(|checksum| checksum.kind);
+    let kind = upload.checksum.map(|(_, kind)| kind).or(computed).unwrap_or(ChecksumType::FullObject);
     if let Some(named) = ctx.header("x-amz-checksum-type")
         && !named.eq_ignore_ascii_case(checksum::type_name(kind))
     {

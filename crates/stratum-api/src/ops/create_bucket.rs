@@ -18,7 +18,6 @@ pub const CLASSIC_REGION: &str = "us-east-1";
 
 pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     let name = BucketName::parse(name).map_err(|error| S3Error::from(error).with("BucketName", name))?;
-    check_headers(ctx)?;
     let configuration = CreateBucketConfiguration::read(&body.document(MAX_BODY).await?)?;
     let region = &ctx.store.settings.region;
     check_location(&configuration, region)?;
@@ -53,18 +52,6 @@ fn already_exists(ctx: &Context, name: &str, owner: &str) -> S3Result {
         return created(name);
     }
     Err(S3Error::new(Code::BucketAlreadyOwnedByYou).with("BucketName", name))
-}
-
-fn check_headers(ctx: &Context) -> Result<(), S3Error> {
-    let value = |name: &str| ctx.headers.get(name).and_then(|value| value.to_str().ok());
-    if value("x-amz-bucket-object-lock-enabled").is_some_and(|enabled| enabled.eq_ignore_ascii_case("true")) {
-        return Err(S3Error::not_implemented("Object lock"));
-    }
-    match value("x-amz-object-ownership") {
-        // What every bucket here is: no ACLs, the bucket's owner owns all.
-        None | Some("" | "BucketOwnerEnforced") => Ok(()),
-        Some(_) => Err(S3Error::not_implemented("Object ownership other than BucketOwnerEnforced")),
-    }
 }
 
 /// Every bucket is in the server's own region; naming none means that one.

@@ -1,0 +1,364 @@
+//! Payload on its way out.
+//!
+//! A record is looked up and its bytes are secured under one pin: a small body that the page cache holds is copied
+//! on the spot, volumes get a hold. So a reader finishes what it began, whatever is deleted or moved meanwhile. A
+//! body that only a drive holds is looked up again on a thread that may block, since a pin can't wait.
+
+use super::Bodies;
+use crate::admission::Admitted;
+use crate::error::{Code, S3Error};
+use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::ops::Range;
+use stratum_metadata::record::{Body, BucketId, ObjectKey, ObjectRecord, PartRecord, UploadId};
+use stratum_storage::blob::{BlobRef, Index, Place};
+use stratum_storage::readpath::{self, BlobReader, ReadError};
+use stratum_storage::volume::{Holds, Pin};
+
+/// How often a record is read again because its bytes moved between the lookup and the read.
+const ATTEMPTS: usize = 4;
+/// Parts that are looked up at a time.
+const PARTS: usize = 1000;
+
+/// An object, and the bytes of it that were asked for.
+#[derive(Debug)]
+pub struct Opened {
+    pub object: ObjectRecord,
+    pub range: Range<u64>,
+    pub content: Content,
+}
+
+/// Bytes, or what reads them.
+#[derive(Debug)]
+pub enum Content {
+    Whole(Bytes),
+    Stream(BodyReader),
+}
+
+impl Content {
+    /// As a reader, for who doesn't care.
+    pub fn into_reader(self, bodies: &Bodies) -> BodyReader {
+        match self {
+            Content::Whole(bytes) => BodyReader {
+                bodies: bodies.clone(),
+                pieces: VecDeque::from([Piece::Bytes(bytes)]),
+                current: None,
+                _holds: None,
+                _admitted: None,
+            },
+            Content::Stream(reader) => reader,
+        }
+    }
+}
+
+/// Reads the bytes of an object in order.
+pub struct BodyReader {
+    bodies: Bodies,
+    pieces: VecDeque<Piece>,
+    current: Option<BlobReader>,
+    /// Keep the volumes' bytes until the last of them is read.
+    _holds: Option<Holds>,
+    _admitted: Option<Admitted>,
+}
+
+/// A run of bytes that lie together.
+#[derive(Debug)]
+enum Piece {
+    Bytes(Bytes),
+    Blob(BlobRef, Range<u64>),
+}
+
+impl std::fmt::Debug for BodyReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BodyReader").field("pieces", &self.pieces).finish_non_exhaustive()
+    }
+}
+
+/// Whether the thread may wait for a drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    Async,
+    Blocking,
+}
+
+/// Why nothing could be read this time.
+#[derive(Debug)]
+enum Unread {
+    /// Only a drive has it, and this thread may not wait.
+    NotCached,
+    /// It was moved meanwhile: look again.
+    Moved,
+    Failed(S3Error),
+}
+
+impl From<S3Error> for Unread {
+    fn from(error: S3Error) -> Self {
+        Unread::Failed(error)
+    }
+}
+
+impl From<ReadError> for Unread {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Gone(_) => Unread::Moved,
+            error => Unread::Failed(error.into()),
+        }
+    }
+}
+
+impl Bodies {
+    /// Looks an object up, lets `choose` say which of its bytes are wanted (or refuse), and opens them. `admitted`
+    /// is the memory that a request already holds for this; without it, a stream takes its own.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, what `choose` refuses, `SlowDown`, and failures of the store.
+    pub async fn open(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        admitted: Option<Admitted>,
+        choose: impl Fn(&ObjectRecord) -> Result<Range<u64>, S3Error>,
+    ) -> Result<Opened, S3Error> {
+        let mut admitted = admitted;
+        for _ in 0..ATTEMPTS {
+            let (object, range) = match self.attempt(bucket, key, &mut admitted, &choose)? {
+                Attempt::Opened(opened) => return Ok(*opened),
+                Attempt::NotCached { object, range } => (object, range),
+                Attempt::Moved => continue,
+            };
+            let (bodies, wanted, kept) = (self.clone(), key.clone(), admitted.take());
+            let patient =
+                tokio::task::spawn_blocking(move || bodies.attempt_again(bucket, wanted, object, range, kept));
+            match patient.await.map_err(|error| S3Error::new(Code::InternalError).because(error))?? {
+                Again::Opened(opened) => return Ok(*opened),
+                Again::Moved(kept) => admitted = kept,
+            }
+        }
+        Err(S3Error::new(Code::ServiceUnavailable).because("the object's bytes moved again and again"))
+    }
+
+    /// The fast way: all of it on the async thread, under one pin.
+    fn attempt(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        admitted: &mut Option<Admitted>,
+        choose: impl Fn(&ObjectRecord) -> Result<Range<u64>, S3Error>,
+    ) -> Result<Attempt, S3Error> {
+        let pin = self.volumes.pin();
+        let object = self.lookup(bucket, key)?;
+        let range = choose(&object)?;
+        match self.content(&pin, &object, &range, admitted, Patience::Async) {
+            Ok(content) => Ok(Attempt::Opened(Box::new(Opened { object, range, content }))),
+            Err(Unread::NotCached) => Ok(Attempt::NotCached { object, range }),
+            Err(Unread::Moved) => Ok(Attempt::Moved),
+            Err(Unread::Failed(error)) => Err(error),
+        }
+    }
+
+    /// The patient way, on a blocking thread: what was chosen holds only for the object it was chosen for.
+    fn attempt_again(
+        &self,
+        bucket: BucketId,
+        key: ObjectKey,
+        before: ObjectRecord,
+        range: Range<u64>,
+        mut admitted: Option<Admitted>,
+    ) -> Result<Again, S3Error> {
+        let pin = self.volumes.pin();
+        let object = self.lookup(bucket, &key)?;
+        let same = object.etag == before.etag
+            && object.modified == before.modified
+            && object.size == before.size
+            && object.version == before.version;
+        if !same {
+            return Ok(Again::Moved(admitted));
+        }
+        match self.content(&pin, &object, &range, &mut admitted, Patience::Blocking) {
+            Ok(content) => Ok(Again::Opened(Box::new(Opened { object, range, content }))),
+            Err(Unread::NotCached | Unread::Moved) => Ok(Again::Moved(admitted)),
+            Err(Unread::Failed(error)) => Err(error),
+        }
+    }
+
+    fn lookup(&self, bucket: BucketId, key: &ObjectKey) -> Result<ObjectRecord, S3Error> {
+        let object = self.metadata.object(bucket, key.as_bytes())?;
+        object.ok_or_else(|| S3Error::new(Code::NoSuchKey).with("Key", key.as_str()))
+    }
+
+    fn content(
+        &self,
+        pin: &Pin,
+        object: &ObjectRecord,
+        range: &Range<u64>,
+        admitted: &mut Option<Admitted>,
+        patience: Patience,
+    ) -> Result<Content, Unread> {
+        if range.is_empty() {
+            return Ok(Content::Whole(Bytes::new()));
+        }
+        match &object.body {
+            Body::Blob(blob) => self.blob(pin, blob, range, admitted, patience),
+            Body::Parts { upload, .. } => {
+                let parts = self.parts(*upload, range)?;
+                self.joined(pin, parts, admitted, patience)
+            }
+        }
+    }
+
+    fn blob(
+        &self,
+        pin: &Pin,
+        blob: &BlobRef,
+        range: &Range<u64>,
+        admitted: &mut Option<Admitted>,
+        patience: Patience,
+    ) -> Result<Content, Unread> {
+        if let Place::Journal { index, .. } = blob.place {
+            return Ok(Content::Whole(self.journaled(index, range, patience)?));
+        }
+        let small = range.end - range.start <= readpath::SMALL;
+        if !small {
+            self.admit_reader(admitted)?;
+        }
+        let mut reader = self.volumes.read(pin, blob, range.clone())?;
+        if small {
+            if let Some(bytes) = reader.try_all_cached() {
+                return Ok(Content::Whole(bytes));
+            }
+            self.admit_reader(admitted)?;
+        }
+        Ok(Content::Stream(BodyReader {
+            bodies: self.clone(),
+            pieces: VecDeque::new(),
+            current: Some(reader),
+            _holds: None,
+            _admitted: admitted.take(),
+        }))
+    }
+
+    /// The parts that hold the range, each with the bytes of it that are wanted.
+    fn parts(&self, upload: UploadId, range: &Range<u64>) -> Result<Vec<(PartRecord, Range<u64>)>, S3Error> {
+        let (mut wanted, mut start, mut after) = (Vec::new(), 0, 0);
+        while start < range.end {
+            let page = self.metadata.parts(upload, after, PARTS)?;
+            let Some(last) = page.last() else {
+                return Err(S3Error::new(Code::InternalError).because("the object's parts are not all there"));
+            };
+            after = last.number;
+            for part in page {
+                let here = start..start + part.size;
+                let (from, to) = (range.start.max(here.start), range.end.min(here.end));
+                start = here.end;
+                if from < to {
+                    wanted.push((part, from - here.start..to - here.start));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn joined(
+        &self,
+        pin: &Pin,
+        parts: Vec<(PartRecord, Range<u64>)>,
+        admitted: &mut Option<Admitted>,
+        patience: Patience,
+    ) -> Result<Content, Unread> {
+        self.admit_reader(admitted)?;
+        let holds = self.volumes.hold(pin, parts.iter().map(|(part, _)| &part.blob));
+        let mut pieces = VecDeque::with_capacity(parts.len());
+        for (part, range) in parts {
+            pieces.push_back(match part.blob.place {
+                Place::Journal { index, .. } => Piece::Bytes(self.journaled(index, &range, patience)?),
+                _ => Piece::Blob(part.blob, range),
+            });
+        }
+        Ok(Content::Stream(BodyReader {
+            bodies: self.clone(),
+            pieces,
+            current: None,
+            _holds: Some(holds),
+            _admitted: admitted.take(),
+        }))
+    }
+
+    fn journaled(&self, index: Index, range: &Range<u64>, patience: Patience) -> Result<Bytes, Unread> {
+        let body = match self.journal.read_cached(index) {
+            Some(body) => body,
+            None if patience == Patience::Async => return Err(Unread::NotCached),
+            None => {
+                let damaged = |why| S3Error::new(Code::ServiceUnavailable).because(why);
+                self.journal.read(index).map_err(damaged)?
+            }
+        };
+        let (start, end) = (range.start as usize, range.end as usize);
+        if end > body.len() {
+            let why = format!("entry {index} holds {} bytes and {end} are asked for", body.len());
+            return Err(S3Error::new(Code::InternalError).because(why).into());
+        }
+        Ok(body.slice(start..end))
+    }
+
+    fn admit_reader(&self, admitted: &mut Option<Admitted>) -> Result<(), S3Error> {
+        if admitted.is_none() {
+            *admitted = Some(self.admission.admit(self.volumes.reader_memory())?);
+        }
+        Ok(())
+    }
+}
+
+/// What the fast way came to.
+enum Attempt {
+    Opened(Box<Opened>),
+    NotCached { object: ObjectRecord, range: Range<u64> },
+    Moved,
+}
+
+/// What the patient way came to.
+enum Again {
+    Opened(Box<Opened>),
+    Moved(Option<Admitted>),
+}
+
+impl BodyReader {
+    /// The next checked bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// Failures of the store: bytes that can't be read, or only damaged.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        loop {
+            if let Some(reader) = &mut self.current {
+                match reader.next().await.transpose()? {
+                    Some(bytes) => return Ok(Some(bytes)),
+                    None => self.current = None,
+                }
+            }
+            match self.pieces.pop_front() {
+                None => return Ok(None),
+                Some(Piece::Bytes(bytes)) => return Ok(Some(bytes)),
+                // The holds were taken when the record was read, and still live.
+                Some(Piece::Blob(blob, range)) => {
+                    self.current = Some(self.bodies.volumes.read(&self.bodies.volumes.pin(), &blob, range)?);
+                }
+            }
+        }
+    }
+
+    /// All of it, which is `length` bytes.
+    ///
+    /// # Errors
+    /// As [`BodyReader::next`].
+    pub async fn collect(&mut self, length: usize) -> Result<Bytes, S3Error> {
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        if first.len() == length {
+            return Ok(first);
+        }
+        let mut whole = BytesMut::with_capacity(length);
+        whole.extend_from_slice(&first);
+        while let Some(piece) = self.next().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+}

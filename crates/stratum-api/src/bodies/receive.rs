@@ -1,0 +1,194 @@
+//! Payload on its way in.
+
+use super::digesting::Digesting;
+use super::{Bodies, BodyReader, SMALL_MAX, TIER};
+use crate::admission::Admitted;
+use crate::body::RequestBody;
+use crate::checksum::{self, Digester, Digests};
+use crate::error::S3Error;
+use bytes::Bytes;
+use stratum_metadata::record::{Checksum, ChecksumAlgorithm};
+use stratum_storage::blob::{BlobRef, Place};
+use stratum_storage::writepath::{WriteHold, Written};
+
+/// The largest body without a declared length: it is gathered before it is written.
+const UNDECLARED_MAX: u64 = 1 << 20;
+
+/// A body that storage holds, or that its command will carry, and all that was computed over it.
+///
+/// Keep it until the command is committed: it holds the reservation of its extents, and the request's memory.
+#[derive(Debug)]
+pub struct Stored {
+    pub size: u64,
+    pub md5: [u8; 16],
+    /// Over the whole body.
+    pub checksum: Checksum,
+    pub blob: BlobRef,
+    /// What rides in the journal entry: empty unless the body is small.
+    pub inline: Bytes,
+    hold: Option<WriteHold>,
+    _admitted: Admitted,
+}
+
+impl Stored {
+    /// Frees the body's bytes. Only where it is *known* that no record names it: its command was refused.
+    pub fn discard(self) {
+        if let Some(hold) = self.hold {
+            hold.discard();
+        }
+    }
+}
+
+/// What gives payload, piece by piece.
+trait Source {
+    async fn next(&mut self) -> Result<Option<Bytes>, S3Error>;
+}
+
+impl Source for RequestBody {
+    async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        RequestBody::next(self).await
+    }
+}
+
+impl Source for BodyReader {
+    async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        BodyReader::next(self).await
+    }
+}
+
+impl Source for Option<Bytes> {
+    async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        Ok(self.take())
+    }
+}
+
+impl Bodies {
+    /// Stores a request's body, checked against what the client declared of it. The checksum is the client's
+    /// choice, or else of the `usual` algorithm.
+    ///
+    /// # Errors
+    /// `SlowDown` before anything is read; what reading, checking and writing the body refuse.
+    pub async fn receive(&self, mut body: RequestBody, usual: ChecksumAlgorithm) -> Result<Stored, S3Error> {
+        let algorithm = body.expected().algorithm().unwrap_or(usual);
+        let digester = Digester::new(algorithm, body.expected().is_signed());
+        match body.length()? {
+            Some(length) if length > SMALL_MAX => {
+                let admitted = self.admission.admit(self.writer_memory())?;
+                let (written, digests) = self.write(&mut body, length, digester).await?;
+                checked(&body, &digests, length, written, admitted)
+            }
+            Some(length) => {
+                let admitted = self.admission.admit(length)?;
+                let whole = body.collect(length).await?;
+                let digests = digest(digester, &whole);
+                body.check(&digests)?;
+                Ok(inline(whole, digests, admitted))
+            }
+            None => self.receive_undeclared(body, digester).await,
+        }
+    }
+
+    /// A body whose length shows at its end is gathered first.
+    async fn receive_undeclared(&self, mut body: RequestBody, digester: Digester) -> Result<Stored, S3Error> {
+        let admitted = self.admission.admit(UNDECLARED_MAX + self.writer_memory())?;
+        let whole = body.collect(UNDECLARED_MAX).await?;
+        let length = whole.len() as u64;
+        if length > SMALL_MAX {
+            let (written, digests) = self.write(&mut Some(whole), length, digester).await?;
+            return checked(&body, &digests, length, written, admitted);
+        }
+        let digests = digest(digester, &whole);
+        body.check(&digests)?;
+        Ok(inline(whole, digests, admitted))
+    }
+
+    /// Stores what `source` reads, which is `length` bytes. `admitted` comes from [`Bodies::admit_copy`].
+    ///
+    /// # Errors
+    /// What reading and writing refuse.
+    pub async fn copy(
+        &self,
+        mut source: BodyReader,
+        length: u64,
+        algorithm: ChecksumAlgorithm,
+        admitted: Admitted,
+    ) -> Result<Stored, S3Error> {
+        let digester = Digester::new(algorithm, false);
+        if length > SMALL_MAX {
+            let (written, digests) = self.write(&mut source, length, digester).await?;
+            return Ok(stored(written, digests, length, admitted));
+        }
+        let whole = source.collect(length as usize).await?;
+        let digests = digest(digester, &whole);
+        Ok(inline(whole, digests, admitted))
+    }
+
+    /// Streams into extents, with the digests computed beside.
+    async fn write(
+        &self,
+        source: &mut impl Source,
+        length: u64,
+        digester: Digester,
+    ) -> Result<(Written, Digests), S3Error> {
+        let mut writer = self.volumes.write(TIER, length).await?;
+        let mut digesting = Digesting::new(digester);
+        while let Some(piece) = source.next().await? {
+            digesting.push(piece.clone()).await?;
+            writer.push(piece).await?;
+        }
+        let (written, digests) = tokio::join!(writer.finish(), digesting.finish());
+        Ok((written?, digests?))
+    }
+}
+
+/// A written body whose digests are what the client declared; one whose aren't is freed again.
+fn checked(
+    body: &RequestBody,
+    digests: &Digests,
+    size: u64,
+    written: Written,
+    admitted: Admitted,
+) -> Result<Stored, S3Error> {
+    let stored = stored(written, digests.clone(), size, admitted);
+    match body.check(digests) {
+        Ok(()) => Ok(stored),
+        Err(error) => {
+            stored.discard();
+            Err(error)
+        }
+    }
+}
+
+fn stored(written: Written, digests: Digests, size: u64, admitted: Admitted) -> Stored {
+    Stored {
+        size,
+        md5: digests.md5,
+        checksum: digests.checksum,
+        blob: written.blob,
+        inline: Bytes::new(),
+        hold: Some(written.hold),
+        _admitted: admitted,
+    }
+}
+
+fn inline(whole: Bytes, digests: Digests, admitted: Admitted) -> Stored {
+    let place = match whole.len() {
+        0 => Place::Empty,
+        // At most SMALL_MAX.
+        length => Place::ThisEntry { length: length as u32, crc32c: checksum::crc32c(&whole) },
+    };
+    Stored {
+        size: whole.len() as u64,
+        md5: digests.md5,
+        checksum: digests.checksum,
+        blob: BlobRef::plain(place),
+        inline: whole,
+        hold: None,
+        _admitted: admitted,
+    }
+}
+
+fn digest(mut digester: Digester, whole: &[u8]) -> Digests {
+    digester.update(whole);
+    digester.finish()
+}

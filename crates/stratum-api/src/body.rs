@@ -1,0 +1,279 @@
+//! A request's body: bytes off the wire become payload, in order and checked.
+//!
+//! [`RequestBody`] hides how the payload travelled (plain, or `aws-chunked` with or without signatures and
+//! trailers) and cuts off a peer that stalls or trickles. What the client said the payload should hash to is kept
+//! in [`Expected`] and compared at the end, by whoever hashed the bytes.
+//!
+//! Nothing is read before the first [`RequestBody::next`]: hyper sends `100 Continue` at that moment, so it comes
+//! only after the operation has accepted the request.
+
+mod expected;
+mod pace;
+
+pub use expected::Expected;
+
+use crate::checksum::{Digester, Digests};
+use crate::error::{Code, S3Error};
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::TRANSFER_ENCODING;
+use http_body_util::BodyExt;
+use pace::{Pace, STALL};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use stratum_auth::{ChunkedDecoder, Payload, Trailers};
+use stratum_metadata::record::ChecksumAlgorithm;
+use stratum_storage::ambient::Clock;
+
+/// The largest payload of one request: 5 GiB.
+pub const MAX_PAYLOAD: u64 = 5 << 30;
+
+/// The largest body without a declared length that is accepted: it has to be held in memory to learn its length.
+const MAX_UNDECLARED: u64 = 1 << 20;
+
+/// How the payload travels.
+#[derive(Debug)]
+enum Coding {
+    Plain,
+    /// Taken when the end was reached.
+    Chunked(Option<Box<ChunkedDecoder>>),
+}
+
+/// Where the wire goes when an operation is done with it, so that the connection can be left clean.
+pub type Leftover = Arc<Mutex<Option<Body>>>;
+
+/// A request's payload, not yet read.
+#[derive(Debug)]
+pub struct RequestBody {
+    wire: Option<Body>,
+    leftover: Leftover,
+    coding: Coding,
+    /// Came off the wire and isn't decoded yet.
+    undecoded: Bytes,
+    length: Length,
+    received: u64,
+    pace: Pace,
+    expected: Expected,
+    trailers: Trailers,
+}
+
+/// What the client said of the payload's length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Declared(u64),
+    /// `Transfer-Encoding: chunked` alone: it shows at the end.
+    Undeclared,
+    /// Nothing at all, so there is no body.
+    Absent,
+}
+
+impl RequestBody {
+    /// Takes a request's body, of which nothing has been read.
+    ///
+    /// # Errors
+    /// What [`Expected::of`] refuses; `MissingContentLength` for an `aws-chunked` body without
+    /// `x-amz-decoded-content-length`.
+    pub fn new(
+        headers: &HeaderMap,
+        payload: Payload,
+        wire: Body,
+        leftover: Leftover,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, S3Error> {
+        let expected = Expected::of(headers, &payload)?;
+        let (coding, length) = match payload {
+            Payload::Unsigned | Payload::Sha256(_) => (Coding::Plain, plain_length(headers)?),
+            Payload::Chunked(chunking) => {
+                let length = number(headers, "x-amz-decoded-content-length")?;
+                let length = length.ok_or(S3Error::new(Code::MissingContentLength))?;
+                (Coding::Chunked(Some(Box::new(chunking.decoder(length)))), Length::Declared(length))
+            }
+        };
+        Ok(Self {
+            wire: Some(wire),
+            leftover,
+            coding,
+            undecoded: Bytes::new(),
+            length,
+            received: 0,
+            pace: Pace::new(clock),
+            expected,
+            trailers: Trailers::default(),
+        })
+    }
+
+    /// The payload's length in bytes; `None` when only its end will tell, which it does within 1 MiB.
+    ///
+    /// # Errors
+    /// `MissingContentLength` when nothing was declared, `EntityTooLarge` over 5 GiB.
+    pub fn length(&self) -> Result<Option<u64>, S3Error> {
+        match self.length {
+            Length::Absent => Err(Code::MissingContentLength.into()),
+            Length::Undeclared => Ok(None),
+            Length::Declared(length) if length > MAX_PAYLOAD => Err(too_large(length, MAX_PAYLOAD)),
+            Length::Declared(length) => Ok(Some(length)),
+        }
+    }
+
+    /// What the client declared the payload to hash to.
+    pub fn expected(&self) -> &Expected {
+        &self.expected
+    }
+
+    /// The next piece of payload, never empty; `None` at its end.
+    ///
+    /// # Errors
+    /// `IncompleteBody`, `RequestTimeout`, and what the chunk decoder refuses.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        loop {
+            if let Coding::Chunked(Some(decoder)) = &mut self.coding
+                && let Some(payload) = decoder.decode(&mut self.undecoded)?
+            {
+                self.received += payload.len() as u64;
+                return Ok(Some(payload));
+            }
+            let Some(piece) = self.read().await? else { return self.end().map(|()| None) };
+            match &self.coding {
+                Coding::Plain if piece.is_empty() => {}
+                Coding::Plain => {
+                    self.received += piece.len() as u64;
+                    return Ok(Some(piece));
+                }
+                Coding::Chunked(_) => self.undecoded = piece,
+            }
+        }
+    }
+
+    /// The whole payload in one piece, without a copy where it arrived in one.
+    ///
+    /// # Errors
+    /// As [`RequestBody::next`]; `EntityTooLarge` when there is more than `limit`.
+    pub async fn collect(&mut self, limit: u64) -> Result<Bytes, S3Error> {
+        let limit = if self.length == Length::Undeclared { limit.min(MAX_UNDECLARED) } else { limit };
+        if let Length::Declared(length) = self.length
+            && length > limit
+        {
+            return Err(too_large(length, limit));
+        }
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        if self.length == Length::Declared(first.len() as u64) {
+            return self.expect_end().await.map(|()| first);
+        }
+        let mut whole = match self.length {
+            Length::Declared(length) => BytesMut::with_capacity(length as usize),
+            Length::Undeclared | Length::Absent => BytesMut::new(),
+        };
+        whole.extend_from_slice(&first);
+        while let Some(piece) = self.next().await? {
+            if self.received > limit {
+                return Err(too_large(self.received, limit));
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// A small document, of which a length need not be declared, checked against what the client declared.
+    ///
+    /// # Errors
+    /// As [`RequestBody::collect`] and [`Expected::check`].
+    pub async fn document(mut self, limit: u64) -> Result<Bytes, S3Error> {
+        let whole = self.collect(limit).await?;
+        if self.expected.is_declared() || self.expected.is_signed() {
+            let algorithm = self.expected.algorithm().unwrap_or(ChecksumAlgorithm::Crc32c);
+            let mut digester = Digester::new(algorithm, self.expected.is_signed());
+            digester.update(&whole);
+            self.check(&digester.finish())?;
+        }
+        Ok(whole)
+    }
+
+    /// As [`RequestBody::document`], where the checksum headers speak of an object and not of the document itself
+    /// (CompleteMultipartUpload): only the signature's digest is checked.
+    ///
+    /// # Errors
+    /// As [`RequestBody::document`].
+    pub async fn signed_document(mut self, limit: u64) -> Result<Bytes, S3Error> {
+        self.expected = self.expected.signature_only();
+        self.document(limit).await
+    }
+
+    /// Compares what was computed over the whole payload with what the client declared. Call it at the end.
+    ///
+    /// # Errors
+    /// As [`Expected::check`].
+    pub fn check(&self, digests: &Digests) -> Result<(), S3Error> {
+        self.expected.check(digests, &self.trailers)
+    }
+
+    async fn expect_end(&mut self) -> Result<(), S3Error> {
+        match self.next().await? {
+            None => Ok(()),
+            Some(_) => Err(Code::IncompleteBody.into()),
+        }
+    }
+
+    /// The next piece off the wire.
+    async fn read(&mut self) -> Result<Option<Bytes>, S3Error> {
+        let Some(wire) = &mut self.wire else { return Ok(None) };
+        let frame = tokio::time::timeout(STALL, wire.frame()).await;
+        let frame = frame.map_err(|_| S3Error::new(Code::RequestTimeout).because("the body stalled"))?;
+        let Some(frame) = frame else {
+            self.wire = None;
+            return Ok(None);
+        };
+        // The peer went away, or broke the framing: nobody will read the answer, but the log shows it.
+        let frame = frame.map_err(|error| S3Error::new(Code::IncompleteBody).because(error))?;
+        let piece = frame.into_data().unwrap_or_default();
+        if !self.pace.keep(piece.len() as u64) {
+            return Err(S3Error::new(Code::RequestTimeout).because("the body came too slowly"));
+        }
+        Ok(Some(piece))
+    }
+
+    /// The wire is at its end: is the payload?
+    fn end(&mut self) -> Result<(), S3Error> {
+        if let Coding::Chunked(decoder) = &mut self.coding
+            && let Some(decoder) = decoder.take()
+        {
+            self.trailers = decoder.finish()?;
+        }
+        match self.length {
+            Length::Declared(length) if length != self.received => Err(Code::IncompleteBody.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(wire) = self.wire.take() {
+            *self.leftover.lock() = Some(wire);
+        }
+    }
+}
+
+fn plain_length(headers: &HeaderMap) -> Result<Length, S3Error> {
+    Ok(match number(headers, "content-length")? {
+        Some(length) => Length::Declared(length),
+        None if headers.contains_key(TRANSFER_ENCODING) => Length::Undeclared,
+        None => Length::Absent,
+    })
+}
+
+fn number(headers: &HeaderMap, name: &'static str) -> Result<Option<u64>, S3Error> {
+    let Some(text) = headers.get(name) else { return Ok(None) };
+    let text = text.to_str().unwrap_or_default();
+    let number = text.parse().map_err(|_| {
+        S3Error::invalid_argument(name, text, format!("The value of {name} is not a number of bytes."))
+    })?;
+    Ok(Some(number))
+}
+
+fn too_large(size: u64, limit: u64) -> S3Error {
+    S3Error::new(Code::EntityTooLarge)
+        .with("ProposedSize", size.to_string())
+        .with("MaxSizeAllowed", limit.to_string())
+}
+

@@ -1,0 +1,197 @@
+//! What the client said the payload should hash to.
+
+use crate::checksum::{self, Digests};
+use crate::error::{Code, S3Error};
+use http::HeaderMap;
+use stratum_auth::{Payload, Sha256Digest, Trailers};
+use stratum_metadata::record::ChecksumAlgorithm;
+use subtle::ConstantTimeEq;
+
+/// A checksum that the client declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Declared {
+    /// In a header; `None` when the text can't be a value of the algorithm, and so matches nothing.
+    Value(Option<Vec<u8>>),
+    /// It follows in a trailer.
+    Trailer,
+}
+
+/// The digests that a request declares, to be compared with those computed.
+#[derive(Clone, Debug, Default)]
+pub struct Expected {
+    md5: Option<[u8; 16]>,
+    sha256: Option<Sha256Digest>,
+    checksum: Option<(ChecksumAlgorithm, Declared)>,
+}
+
+impl Expected {
+    /// Reads `Content-MD5`, `x-amz-checksum-*`, `x-amz-trailer` and `x-amz-sdk-checksum-algorithm`.
+    ///
+    /// # Errors
+    /// `InvalidDigest` for a `Content-MD5` that is no MD5; `InvalidRequest` for several checksums, an unknown
+    /// algorithm, or a named one without a value.
+    pub fn of(headers: &HeaderMap, payload: &Payload) -> Result<Self, S3Error> {
+        let md5 = match headers.get("content-md5") {
+            None => None,
+            Some(text) => {
+                let md5 = text.to_str().ok().and_then(checksum::decode_md5);
+                Some(md5.ok_or(S3Error::new(Code::InvalidDigest))?)
+            }
+        };
+        let sha256 = match payload {
+            Payload::Sha256(digest) => Some(*digest),
+            Payload::Unsigned | Payload::Chunked(_) => None,
+        };
+        let declared = declared(headers)?;
+        check_sdk_algorithm(headers, declared.as_ref().map(|(algorithm, _)| *algorithm))?;
+        Ok(Self { md5, sha256, checksum: declared })
+    }
+
+    /// What the signature declared, and nothing else.
+    pub fn signature_only(&self) -> Self {
+        Self { md5: None, sha256: self.sha256, checksum: None }
+    }
+
+    /// The algorithm that the client chose, if it did.
+    pub fn algorithm(&self) -> Option<ChecksumAlgorithm> {
+        self.checksum.as_ref().map(|(algorithm, _)| *algorithm)
+    }
+
+    /// Whether a `Content-MD5` or a checksum was declared.
+    pub fn is_declared(&self) -> bool {
+        self.md5.is_some() || self.checksum.is_some()
+    }
+
+    /// Whether the signature declared the payload's SHA-256.
+    pub fn is_signed(&self) -> bool {
+        self.sha256.is_some()
+    }
+
+    /// # Errors
+    /// `XAmzContentSHA256Mismatch`, `BadDigest`, or `MalformedTrailerError` when the promised trailer is missing.
+    pub fn check(&self, digests: &Digests, trailers: &Trailers) -> Result<(), S3Error> {
+        if let (Some(declared), Some(computed)) = (self.sha256, digests.sha256) {
+            declared.check(Sha256Digest(computed))?;
+        }
+        if self.md5.is_some_and(|md5| md5 != digests.md5) {
+            return Err(S3Error::new(Code::BadDigest)
+                .message("The Content-MD5 that you specified did not match what was received."));
+        }
+        let Some((algorithm, declared)) = &self.checksum else { return Ok(()) };
+        let value = match declared {
+            Declared::Value(value) => value.clone(),
+            Declared::Trailer => {
+                let text = trailers.get(checksum::header(*algorithm));
+                let text = text.ok_or(S3Error::new(Code::MalformedTrailerError))?;
+                checksum::decode(*algorithm, text.trim())
+            }
+        };
+        let computed = &digests.checksum;
+        let matches = *algorithm == computed.algorithm
+            && value.is_some_and(|value| bool::from(value.as_slice().ct_eq(computed.value.as_slice())));
+        if matches { Ok(()) } else { Err(mismatch(*algorithm)) }
+    }
+}
+
+fn mismatch(algorithm: ChecksumAlgorithm) -> S3Error {
+    let name = checksum::name(algorithm);
+    S3Error::new(Code::BadDigest)
+        .message(format!("The {name} you specified did not match the calculated checksum."))
+}
+
+/// The one checksum that a request declares.
+fn declared(headers: &HeaderMap) -> Result<Option<(ChecksumAlgorithm, Declared)>, S3Error> {
+    let mut found = None;
+    for (algorithm, _, header) in checksum::ALGORITHMS {
+        let Some(text) = headers.get(header) else { continue };
+        let value = text.to_str().ok().and_then(|text| checksum::decode(algorithm, text));
+        if found.replace((algorithm, Declared::Value(value))).is_some() {
+            return Err(several());
+        }
+    }
+    for trailer in headers.get_all("x-amz-trailer") {
+        for name in trailer.to_str().unwrap_or_default().split(',').map(str::trim) {
+            let Some(algorithm) = checksum::by_header(name) else {
+                return Err(S3Error::new(Code::InvalidRequest)
+                    .message("The value specified in the x-amz-trailer header is not supported"));
+            };
+            if found.replace((algorithm, Declared::Trailer)).is_some() {
+                return Err(several());
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn several() -> S3Error {
+    S3Error::new(Code::InvalidRequest)
+        .message("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+}
+
+/// An SDK names its algorithm besides sending the value; the two must agree.
+fn check_sdk_algorithm(headers: &HeaderMap, declared: Option<ChecksumAlgorithm>) -> Result<(), S3Error> {
+    let Some(named) = headers.get("x-amz-sdk-checksum-algorithm") else { return Ok(()) };
+    let named = named.to_str().ok().and_then(checksum::by_name);
+    match (named, declared) {
+        (Some(named), Some(declared)) if named == declared => Ok(()),
+        (Some(_), None) => Err(S3Error::new(Code::InvalidRequest).message(
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer \
+             headers were found.",
+        )),
+        _ => Err(S3Error::new(Code::InvalidRequest)
+            .message("Value for x-amz-sdk-checksum-algorithm header is invalid.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum::Digester;
+    use http::{HeaderName, HeaderValue};
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    fn check(pairs: &[(&str, &str)]) -> Result<(), Code> {
+        let expected =
+            Expected::of(&headers(pairs), &Payload::Unsigned).map_err(|error| error.code())?;
+        let mut digester =
+            Digester::new(expected.algorithm().unwrap_or(ChecksumAlgorithm::Crc64Nvme), expected.is_signed());
+        digester.update(b"123456789");
+        expected.check(&digester.finish(), &Trailers::default()).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn what_is_declared_must_match() {
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&[("content-md5", "JfnnlDI7RTiF9RgfG2JNCw==")]), Ok(()));
+        assert_eq!(check(&[("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")]), Err(Code::BadDigest));
+        assert_eq!(check(&[("content-md5", "YWJyYWNhZGFicmE=")]), Err(Code::InvalidDigest));
+        assert_eq!(check(&[("content-md5", "")]), Err(Code::InvalidDigest));
+        assert_eq!(check(&[("x-amz-checksum-crc32", "y/Q5Jg==")]), Ok(()));
+        assert_eq!(check(&[("x-amz-checksum-crc32", "y/Q5Jw==")]), Err(Code::BadDigest));
+        assert_eq!(check(&[("x-amz-checksum-sha256", "bad")]), Err(Code::BadDigest));
+    }
+
+    #[test]
+    fn a_request_declares_one_checksum_at_most() {
+        let two = [("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-trailer", "x-amz-checksum-crc32c")];
+        assert_eq!(check(&two), Err(Code::InvalidRequest));
+        assert_eq!(check(&[("x-amz-trailer", "x-amz-meta-late")]), Err(Code::InvalidRequest));
+        assert_eq!(check(&[("x-amz-trailer", "x-amz-checksum-crc32c")]), Err(Code::MalformedTrailerError));
+    }
+
+    #[test]
+    fn the_named_algorithm_must_be_the_one_that_comes() {
+        let named = |name, header| check(&[("x-amz-sdk-checksum-algorithm", name), (header, "y/Q5Jg==")]);
+        assert_eq!(named("CRC32", "x-amz-checksum-crc32"), Ok(()));
+        assert_eq!(named("crc32", "x-amz-checksum-crc32"), Ok(()));
+        assert_eq!(named("SHA1", "x-amz-checksum-crc32"), Err(Code::InvalidRequest));
+        assert_eq!(named("CRC33", "x-amz-checksum-crc32"), Err(Code::InvalidRequest));
+        assert_eq!(named("CRC32", "x-other"), Err(Code::InvalidRequest));
+    }
+}

@@ -1,0 +1,235 @@
+//! Conditions on reads and writes.
+//!
+//! On reads they are evaluated here, in the order of RFC 9110, section 13.2.2: an ETag beats a date. On writes they
+//! are only read here; the state machine evaluates them atomically with the write they guard.
+
+use crate::error::{Code, S3Error};
+use crate::headers;
+use http::HeaderMap;
+use stratum_metadata::command::{Match, WriteCondition};
+use stratum_metadata::record::ObjectRecord;
+
+/// The four headers of a condition on what is read, by their names.
+struct Names {
+    if_match: &'static str,
+    if_none_match: &'static str,
+    if_modified_since: &'static str,
+    if_unmodified_since: &'static str,
+}
+
+const OF_READS: Names = Names {
+    if_match: "if-match",
+    if_none_match: "if-none-match",
+    if_modified_since: "if-modified-since",
+    if_unmodified_since: "if-unmodified-since",
+};
+
+const OF_COPIES: Names = Names {
+    if_match: "x-amz-copy-source-if-match",
+    if_none_match: "x-amz-copy-source-if-none-match",
+    if_modified_since: "x-amz-copy-source-if-modified-since",
+    if_unmodified_since: "x-amz-copy-source-if-unmodified-since",
+};
+
+/// Whether GET or HEAD goes on.
+///
+/// # Errors
+/// `PreconditionFailed`, or `NotModified` with the object's validators.
+pub fn check_read(headers: &HeaderMap, object: &ObjectRecord) -> Result<(), S3Error> {
+    match violated(headers, &OF_READS, object) {
+        None => Ok(()),
+        Some(name) if name == OF_READS.if_none_match || name == OF_READS.if_modified_since => {
+            let etag = headers::etag(&object.etag);
+            let modified = headers::http_date(object.modified);
+            Err(S3Error::new(Code::NotModified)
+                .header(http::header::ETAG, etag)
+                .header(http::header::LAST_MODIFIED, modified))
+        }
+        Some(name) => Err(failed(name)),
+    }
+}
+
+/// Whether a copy of `source` goes on.
+///
+/// # Errors
+/// `PreconditionFailed`.
+pub fn check_copy_source(headers: &HeaderMap, source: &ObjectRecord) -> Result<(), S3Error> {
+    violated(headers, &OF_COPIES, source).map_or(Ok(()), |name| Err(failed(name)))
+}
+
+fn failed(condition: &'static str) -> S3Error {
+    S3Error::new(Code::PreconditionFailed).with("Condition", condition)
+}
+
+/// The first condition that doesn't hold.
+fn violated(headers: &HeaderMap, names: &Names, object: &ObjectRecord) -> Option<&'static str> {
+    let modified = object.modified / 1000;
+    let date = |name| headers.get(name)?.to_str().ok().and_then(headers::parse_http_date);
+    match etags(headers, names.if_match) {
+        Some(wanted) if !holds(&wanted, object) => return Some(names.if_match),
+        Some(_) => {}
+        None if date(names.if_unmodified_since).is_some_and(|date| modified > date) => {
+            return Some(names.if_unmodified_since);
+        }
+        None => {}
+    }
+    match etags(headers, names.if_none_match) {
+        Some(unwanted) if holds(&unwanted, object) => Some(names.if_none_match),
+        Some(_) => None,
+        None if date(names.if_modified_since).is_some_and(|date| modified <= date) => {
+            Some(names.if_modified_since)
+        }
+        None => None,
+    }
+}
+
+fn holds(wanted: &Match, object: &ObjectRecord) -> bool {
+    match wanted {
+        Match::Any => true,
+        Match::ETags(etags) => {
+            let own = object.etag.to_string();
+            etags.contains(&own)
+        }
+    }
+}
+
+/// Whether a `Range` counts: without `If-Range`, or with one that names the object as it is.
+pub fn range_counts(headers: &HeaderMap, object: &ObjectRecord) -> bool {
+    let Some(validator) = headers.get("if-range") else { return true };
+    let Ok(validator) = validator.to_str() else { return false };
+    match headers::parse_http_date(validator) {
+        Some(date) => object.modified / 1000 == date,
+        None => holds(&parse_etags(validator), object),
+    }
+}
+
+/// The condition on a PUT or a CompleteMultipartUpload.
+pub fn on_write(headers: &HeaderMap) -> WriteCondition {
+    WriteCondition {
+        if_match: etags(headers, "if-match"),
+        if_none_match: etags(headers, "if-none-match"),
+        ..WriteCondition::default()
+    }
+}
+
+/// The condition on a DELETE, which may name a time and a size besides.
+///
+/// # Errors
+/// `InvalidArgument` when the time or the size can't be read.
+pub fn on_delete(headers: &HeaderMap) -> Result<WriteCondition, S3Error> {
+    const TIME: &str = "x-amz-if-match-last-modified-time";
+    const SIZE: &str = "x-amz-if-match-size";
+    let parse = |name, parse: fn(&str) -> Option<u64>| {
+        let Some(value) = headers.get(name) else { return Ok(None) };
+        let text = value.to_str().unwrap_or_default();
+        let wrong = || S3Error::invalid_argument(name, text, format!("The value of {name} can't be read."));
+        parse(text).ok_or_else(wrong).map(Some)
+    };
+    Ok(WriteCondition {
+        if_modified_at: parse(TIME, headers::parse_http_date)?,
+        if_size: parse(SIZE, |text| text.trim().parse().ok())?,
+        ..on_write(headers)
+    })
+}
+
+fn etags(headers: &HeaderMap, name: &str) -> Option<Match> {
+    let value = headers.get(name)?;
+    Some(parse_etags(value.to_str().unwrap_or_default()))
+}
+
+/// `*`, or ETags with or without quotes, commas between them.
+pub fn parse_etags(text: &str) -> Match {
+    if text.trim() == "*" {
+        return Match::Any;
+    }
+    let bare = |etag: &str| {
+        let etag = etag.trim();
+        etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').to_owned()
+    };
+    Match::ETags(text.split(',').map(bare).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+    use stratum_metadata::record::{Body, ETag, ObjectHeaders, StorageClass, VersionId};
+    use stratum_storage::blob::{BlobRef, Place};
+
+    const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const AT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const ETAG: &str = "\"00000000000000000000000000000000\"";
+
+    fn object() -> ObjectRecord {
+        ObjectRecord {
+            version: VersionId::NULL,
+            modified: 784_111_777_500,
+            size: 0,
+            etag: ETag::Md5([0; 16]),
+            storage_class: StorageClass::Standard,
+            checksum: None,
+            headers: ObjectHeaders::default(),
+            body: Body::Blob(BlobRef::plain(Place::Empty)),
+        }
+    }
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair =
+            |(name, value): &(_, _)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        pairs.iter().map(pair).collect()
+    }
+
+    fn read(pairs: &[(&'static str, &'static str)]) -> Option<Code> {
+        check_read(&map(pairs), &object()).err().map(|error| error.code())
+    }
+
+    #[test]
+    fn single_conditions() {
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&[("if-match", ETAG)]), None);
+        assert_eq!(read(&[("if-match", "00000000000000000000000000000000")]), None);
+        assert_eq!(read(&[("if-match", "\"a\", \"b\"")]), Some(Code::PreconditionFailed));
+        assert_eq!(read(&[("if-match", "*")]), None);
+        assert_eq!(read(&[("if-none-match", ETAG)]), Some(Code::NotModified));
+        assert_eq!(read(&[("if-none-match", "\"other\"")]), None);
+        assert_eq!(read(&[("if-modified-since", AT)]), Some(Code::NotModified));
+        assert_eq!(read(&[("if-modified-since", BEFORE)]), None);
+        assert_eq!(read(&[("if-unmodified-since", AT)]), None);
+        assert_eq!(read(&[("if-unmodified-since", BEFORE)]), Some(Code::PreconditionFailed));
+        assert_eq!(read(&[("if-unmodified-since", "nonsense")]), None);
+    }
+
+    #[test]
+    fn an_etag_beats_a_date() {
+        assert_eq!(read(&[("if-match", ETAG), ("if-unmodified-since", BEFORE)]), None);
+        assert_eq!(read(&[("if-none-match", "\"other\""), ("if-modified-since", AT)]), None);
+        let both = [("if-none-match", ETAG), ("if-modified-since", BEFORE)];
+        assert_eq!(read(&both), Some(Code::NotModified));
+    }
+
+    #[test]
+    fn a_copy_fails_where_a_read_would_be_unmodified() {
+        let headers = map(&[("x-amz-copy-source-if-none-match", ETAG)]);
+        assert_eq!(check_copy_source(&headers, &object()).unwrap_err().code(), Code::PreconditionFailed);
+    }
+
+    #[test]
+    fn a_range_counts_only_for_the_object_it_was_asked_of() {
+        assert!(range_counts(&map(&[]), &object()));
+        assert!(range_counts(&map(&[("if-range", ETAG)]), &object()));
+        assert!(range_counts(&map(&[("if-range", AT)]), &object()));
+        assert!(!range_counts(&map(&[("if-range", BEFORE)]), &object()));
+        assert!(!range_counts(&map(&[("if-range", "\"other\"")]), &object()));
+    }
+
+    #[test]
+    fn conditions_on_writes_travel_with_the_command() {
+        let condition = on_write(&map(&[("if-none-match", "*"), ("if-match", "\"a\"")]));
+        assert_eq!(condition.if_none_match, Some(Match::Any));
+        assert_eq!(condition.if_match, Some(Match::ETags(vec!["a".into()])));
+        let condition = on_delete(&map(&[("x-amz-if-match-last-modified-time", AT), ("x-amz-if-match-size", "7")]));
+        let condition = condition.unwrap();
+        assert_eq!((condition.if_modified_at, condition.if_size), (Some(784_111_777), Some(7)));
+        assert!(on_delete(&map(&[("x-amz-if-match-size", "-1")])).is_err());
+    }
+}

@@ -1,0 +1,148 @@
+//! What an operation gets: the store's layers, who asks, and the request's head.
+
+use crate::admission::Admission;
+use crate::bodies::Bodies;
+use crate::error::{Code, S3Error};
+use crate::query::Query;
+use http::{HeaderMap, HeaderValue};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use stratum_auth::{Identities, User, Verifier};
+use stratum_metadata::Metadata;
+use stratum_metadata::record::BucketRecord;
+use stratum_storage::ambient::{Clock, Entropy, UnixMillis};
+use stratum_tiering::access::Recorder;
+
+/// What the operator chose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub region: String,
+    /// Suffixes of virtual hosts.
+    pub domains: Vec<String>,
+    /// Serve requests that carry no signature, as if the root user had sent them.
+    pub anonymous: bool,
+    /// How long an abandoned upload is kept, and how long a Complete is remembered, in milliseconds.
+    pub upload_lifetime: u64,
+    pub completion_memory: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 3_600 * 1_000;
+        Self {
+            region: "us-east-1".into(),
+            domains: Vec::new(),
+            anonymous: false,
+            upload_lifetime: 7 * DAY,
+            completion_memory: DAY,
+        }
+    }
+}
+
+/// The layers below, shared by all requests.
+#[derive(Debug)]
+pub struct Store {
+    pub metadata: Metadata,
+    pub(crate) bodies: Bodies,
+    pub identities: Identities,
+    pub verifier: Verifier,
+    pub settings: Settings,
+    pub admission: Admission,
+    pub accesses: Recorder,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Who sent a request.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    User(Arc<User>),
+    /// Nobody signed it, and the server allows that: it acts as the user here, the root.
+    Anonymous(Arc<User>),
+}
+
+impl Caller {
+    /// The user whose buckets the request may touch.
+    pub fn user(&self) -> &Arc<User> {
+        match self {
+            Caller::User(user) | Caller::Anonymous(user) => user,
+        }
+    }
+
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self, Caller::Anonymous(_))
+    }
+}
+
+/// A request's id: 16 hex digits, in `x-amz-request-id`, in every error document and in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId([u8; 16]);
+
+impl RequestId {
+    pub fn from_u64(id: u64) -> Self {
+        let mut text = [0; 16];
+        for (at, digit) in text.iter_mut().enumerate() {
+            let nibble = (id >> (60 - 4 * at)) as usize & 0xf;
+            *digit = b"0123456789ABCDEF"[nibble];
+        }
+        Self(text)
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The id as a header's value.
+    pub fn header_value(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// Gives ids that differ within a run and are unlikely to repeat in another.
+#[derive(Debug)]
+pub struct RequestIds {
+    start: u64,
+    given: AtomicU64,
+}
+
+impl RequestIds {
+    pub fn new(entropy: &dyn Entropy) -> Self {
+        Self { start: entropy.next_u64(), given: AtomicU64::new(0) }
+    }
+
+    pub fn next(&self) -> RequestId {
+        // An odd step visits every number once, and neighbours don't look alike.
+        let step = self.given.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        RequestId::from_u64(self.start.wrapping_add(step))
+    }
+}
+
+/// One request's head and surroundings, as an operation sees them.
+#[derive(Debug)]
+pub struct Context {
+    pub store: Arc<Store>,
+    pub caller: Caller,
+    pub request_id: RequestId,
+    pub query: Query,
+    pub headers: HeaderMap,
+    /// When the request arrived; what an operation stores as "now".
+    pub now: UnixMillis,
+}
+
+impl Context {
+    /// A header's text; `None` when it is absent or isn't visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A bucket by its name. Whether the caller may touch it is another question.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, or `InvalidBucketName` when it can't exist.
+    pub fn bucket(&self, name: &str) -> Result<BucketRecord, S3Error> {
+        match self.store.metadata.bucket(name)? {
+            Some(bucket) => Ok(bucket),
+            None => Err(S3Error::new(Code::NoSuchBucket).with("BucketName", name)),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Failures as S3 tells them.
+//!
+//! Inside the crate an operation fails with an [`S3Error`]: a code of S3's list with its status, a message for
+//! people, and the extra elements that some codes carry. [`translate`] is the one place where the failures of the
+//! layers below become one; [`S3Error::respond`] is the one place where it becomes a response.
+
+mod code;
+mod translate;
+
+pub use code::Code;
+
+use crate::context::RequestId;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// The region that a bucket, or this server, is in.
+pub const BUCKET_REGION: header::HeaderName = header::HeaderName::from_static("x-amz-bucket-region");
+
+/// What an operation answers.
+pub type S3Result = Result<Response<Body>, S3Error>;
+
+/// A failure with its S3 code. Small to return: what it carries is boxed.
+#[derive(Debug)]
+pub struct S3Error(Box<Detail>);
+
+#[derive(Debug)]
+struct Detail {
+    code: Code,
+    message: Cow<'static, str>,
+    /// Elements of the document besides the usual ones, in order.
+    extra: Vec<(&'static str, String)>,
+    /// Headers of the response, such as `Allow` or `Content-Range`.
+    headers: Vec<(header::HeaderName, HeaderValue)>,
+    /// What really happened, for the log and never for the client.
+    cause: Option<String>,
+}
+
+impl S3Error {
+    /// The code with its usual message.
+    pub fn new(code: Code) -> Self {
+        Self(Box::new(Detail {
+            code,
+            message: Cow::Borrowed(code.message()),
+            extra: Vec::new(),
+            headers: Vec::new(),
+            cause: None,
+        }))
+    }
+
+    /// A message that says what was wrong with this request.
+    pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
+    /// An element that the code carries, such as `Key` or `ArgumentName`.
+    pub fn with(mut self, element: &'static str, value: impl Into<String>) -> Self {
+        self.0.extra.push((element, value.into()));
+        self
+    }
+
+    /// A header of the response.
+    pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// What really happened, for the log.
+    pub fn because(mut self, cause: impl std::fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
+    /// `InvalidArgument` with the argument's name and value, as S3 tells it.
+    pub fn invalid_argument(
+        name: impl Into<String>,
+        value: impl Into<String>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        S3Error::new(Code::InvalidArgument)
+            .message(message)
+            .with("ArgumentName", name)
+            .with("ArgumentValue", value)
+    }
+
+    /// `NotImplemented`, naming what isn't built.
+    pub fn not_implemented(what: &str) -> Self {
+        S3Error::new(Code::NotImplemented).message(format!("{what} is not implemented by this server."))
+    }
+
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The message for people, as errors inside a 200 (DeleteObjects) carry it too.
+    pub fn text(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What really happened, when that isn't the client's business.
+    pub fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// The response: S3's error document, or only the head for a HEAD request and a 304.
+    pub fn respond(self, id: &RequestId, resource: &str, head_only: bool) -> Response<Body> {
+        let status = self.0.code.status();
+        let bare = head_only || status == StatusCode::NOT_MODIFIED;
+        let body = if bare { Bytes::new() } else { Bytes::from(self.document(id, resource)) };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        for (name, value) in self.0.headers {
+            headers.append(name, value);
+        }
+        if !bare {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        }
+        response
+    }
+
+    fn document(&self, id: &RequestId, resource: &str) -> String {
+        let mut out = String::with_capacity(384);
+        out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
+        element(&mut out, "Code", self.0.code.name());
+        element(&mut out, "Message", &self.0.message);
+        for (name, value) in &self.0.extra {
+            element(&mut out, name, value);
+        }
+        element(&mut out, "Resource", resource);
+        element(&mut out, "RequestId", id.as_str());
+        element(&mut out, "HostId", id.as_str());
+        out.push_str("</Error>");
+        out
+    }
+}
+
+/// Writes an element, escaping what XML 1.0 can't hold as it is.
+fn element(out: &mut String, name: &str, value: &str) {
+    let _ = write!(out, "<{name}>");
+    for char in value.chars() {
+        match char {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\t' | '\n' => out.push(char),
+            char if char.is_control() || matches!(char, '\u{fffe}' | '\u{ffff}') => {
+                let _ = write!(out, "&#x{:x};", u32::from(char));
+            }
+            char => out.push(char),
+        }
+    }
+    let _ = write!(out, "</{name}>");
+}
+
+impl From<Code> for S3Error {
+    fn from(code: Code) -> Self {
+        S3Error::new(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_names_the_request_and_escapes_what_it_quotes() {
+        let id = RequestId::from_u64(0x1234);
+        let error = S3Error::new(Code::NoSuchKey).with("Key", "a<b>&\u{1}");
+        let text = error.document(&id, "/bucket/a");
+        assert!(text.contains("<Code>NoSuchKey</Code>"), "{text}");
+        assert!(text.contains("<Key>a&lt;b&gt;&amp;&#x1;</Key>"), "{text}");
+        assert!(text.contains("<Resource>/bucket/a</Resource><RequestId>0000000000001234</RequestId>"), "{text}");
+    }
+
+    #[test]
+    fn a_head_request_gets_no_document() {
+        let id = RequestId::from_u64(1);
+        let response = S3Error::new(Code::NoSuchKey).respond(&id, "/", true);
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert!(!response.headers().contains_key(header::CONTENT_TYPE));
+    }
+}

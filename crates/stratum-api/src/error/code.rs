@@ -1,0 +1,90 @@
+//! The codes of S3 that this server answers, with their statuses and usual messages.
+//!
+//! Source: Amazon S3 API Reference, "Error responses".
+
+use http::StatusCode;
+
+macro_rules! codes {
+    ($($code:ident $status:ident $message:literal;)*) => {
+        /// A code of S3's list.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($code,)*
+        }
+
+        impl Code {
+            /// The code as the wire has it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Code::$code => stringify!($code),)*
+                }
+            }
+
+            /// The status that goes with it.
+            pub fn status(self) -> StatusCode {
+                match self {
+                    $(Code::$code => StatusCode::$status,)*
+                }
+            }
+
+            /// What S3 usually says.
+            pub fn message(self) -> &'static str {
+                match self {
+                    $(Code::$code => $message,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    AccessDenied FORBIDDEN "Access Denied";
+    AuthorizationHeaderMalformed BAD_REQUEST "The authorization header that you provided is not valid.";
+    AuthorizationQueryParametersError BAD_REQUEST "The authorization query parameters that you provided are not valid.";
+    BadDigest BAD_REQUEST "The Content-MD5 or checksum value that you specified did not match what the server received.";
+    BucketAlreadyExists CONFLICT "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.";
+    BucketAlreadyOwnedByYou CONFLICT "The bucket that you tried to create already exists, and you own it.";
+    BucketNotEmpty CONFLICT "The bucket that you tried to delete is not empty.";
+    EntityTooLarge BAD_REQUEST "Your proposed upload exceeds the maximum allowed object size.";
+    EntityTooSmall BAD_REQUEST "Your proposed upload is smaller than the minimum allowed object size.";
+    IllegalLocationConstraintException BAD_REQUEST "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
+    IncompleteBody BAD_REQUEST "You did not provide the number of bytes specified by the Content-Length HTTP header.";
+    InternalError INTERNAL_SERVER_ERROR "We encountered an internal error. Please try again.";
+    InvalidAccessKeyId FORBIDDEN "The AWS access key ID that you provided does not exist in our records.";
+    InvalidArgument BAD_REQUEST "Invalid Argument";
+    InvalidBucketName BAD_REQUEST "The specified bucket is not valid.";
+    InvalidChunkSizeError BAD_REQUEST "The chunk size that you provided is not valid.";
+    InvalidDigest BAD_REQUEST "The Content-MD5 that you specified is not valid.";
+    InvalidLocationConstraint BAD_REQUEST "The specified location constraint is not valid.";
+    InvalidPart BAD_REQUEST "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag.";
+    InvalidPartNumber RANGE_NOT_SATISFIABLE "The requested partnumber is not satisfiable.";
+    InvalidPartOrder BAD_REQUEST "The list of parts was not in ascending order. The parts list must be specified in order by part number.";
+    InvalidRange RANGE_NOT_SATISFIABLE "The requested range is not satisfiable.";
+    InvalidRequest BAD_REQUEST "The request is not valid.";
+    InvalidStorageClass BAD_REQUEST "The storage class that you specified is not valid.";
+    InvalidURI BAD_REQUEST "The specified URI couldn't be parsed.";
+    KeyTooLongError BAD_REQUEST "Your key is too long.";
+    MalformedXML BAD_REQUEST "The XML that you provided was not well-formed or did not validate against our published schema.";
+    MalformedTrailerError BAD_REQUEST "The request contained trailing data that was not well-formed or did not conform to our published schema.";
+    MaxMessageLengthExceeded BAD_REQUEST "Your request was too large.";
+    MetadataTooLarge BAD_REQUEST "Your metadata headers exceed the maximum allowed metadata size.";
+    MethodNotAllowed METHOD_NOT_ALLOWED "The specified method is not allowed against this resource.";
+    MissingContentLength LENGTH_REQUIRED "You must provide the Content-Length HTTP header.";
+    MissingRequestBodyError BAD_REQUEST "Request body is empty.";
+    NoSuchBucket NOT_FOUND "The specified bucket does not exist.";
+    NoSuchKey NOT_FOUND "The specified key does not exist.";
+    NoSuchUpload NOT_FOUND "The specified upload does not exist. The upload ID might not be valid, or the upload might have been aborted or completed.";
+    NoSuchVersion NOT_FOUND "The specified version does not exist.";
+    NotImplemented NOT_IMPLEMENTED "A header or query that you provided implies functionality that is not implemented.";
+    NotModified NOT_MODIFIED "Not Modified";
+    OperationAborted CONFLICT "A conflicting conditional operation is currently in progress against this resource. Try again.";
+    PreconditionFailed PRECONDITION_FAILED "At least one of the preconditions that you specified did not hold.";
+    RequestTimeout BAD_REQUEST "Your socket connection to the server was not read from or written to within the timeout period.";
+    RequestTimeTooSkewed FORBIDDEN "The difference between the request time and the server's time is too large.";
+    ServiceUnavailable SERVICE_UNAVAILABLE "Service is unable to handle request.";
+    SignatureDoesNotMatch FORBIDDEN "The request signature that the server calculated does not match the signature that you provided. Check your secret access key and signing method.";
+    SlowDown SERVICE_UNAVAILABLE "Please reduce your request rate.";
+    InsufficientStorage INSUFFICIENT_STORAGE "There is not enough space left to store this. Delete something, or add drives.";
+    XAmzContentSHA256Mismatch BAD_REQUEST "The provided 'x-amz-content-sha256' header does not match what was computed.";
+    XAmzContentChecksumMismatch BAD_REQUEST "The provided 'x-amz-checksum' header does not match what was computed.";
+}

@@ -1,0 +1,174 @@
+//! What the layers below refuse, in S3's words.
+
+use super::{Code, S3Error};
+use http::HeaderValue;
+use stratum_auth::{AuthError, Carrier, ChunkError, Fault, Mismatch};
+use stratum_metadata::command::Refusal;
+use stratum_metadata::record::{InvalidBucketName, InvalidObjectKey, ObjectKey};
+use stratum_metadata::{CommitError, ReadError};
+use stratum_storage::readpath;
+use stratum_storage::writepath::WriteError;
+
+impl From<Refusal> for S3Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoSuchBucket => Code::NoSuchBucket.into(),
+            Refusal::BucketExists { .. } => Code::BucketAlreadyExists.into(),
+            Refusal::BucketNotEmpty => Code::BucketNotEmpty.into(),
+            Refusal::NoSuchKey => Code::NoSuchKey.into(),
+            Refusal::PreconditionFailed => Code::PreconditionFailed.into(),
+            Refusal::NoSuchUpload => Code::NoSuchUpload.into(),
+            Refusal::UploadChanged => Code::OperationAborted.into(),
+            Refusal::VolumeGone | Refusal::VolumeState => {
+                S3Error::new(Code::SlowDown).because("the volume is being dropped")
+            }
+        }
+    }
+}
+
+impl From<InvalidBucketName> for S3Error {
+    fn from(error: InvalidBucketName) -> Self {
+        S3Error::new(Code::InvalidBucketName).message(format!("The specified bucket is not valid: {error}."))
+    }
+}
+
+impl From<InvalidObjectKey> for S3Error {
+    fn from(error: InvalidObjectKey) -> Self {
+        match error {
+            InvalidObjectKey::Empty => S3Error::invalid_argument("Key", "", "A key cannot be empty."),
+            InvalidObjectKey::TooLong => {
+                S3Error::new(Code::KeyTooLongError).with("MaxSizeAllowed", ObjectKey::MAX.to_string())
+            }
+            InvalidObjectKey::NotUtf8 => S3Error::new(Code::InvalidURI),
+        }
+    }
+}
+
+impl From<CommitError> for S3Error {
+    fn from(error: CommitError) -> Self {
+        let code = match error {
+            CommitError::Busy => Code::SlowDown,
+            CommitError::NoSpace => Code::InsufficientStorage,
+            CommitError::Unavailable(_) | CommitError::Stopped => Code::ServiceUnavailable,
+        };
+        S3Error::new(code).because(error)
+    }
+}
+
+impl From<WriteError> for S3Error {
+    fn from(error: WriteError) -> Self {
+        let code = match error {
+            WriteError::NoSpace(_) => Code::InsufficientStorage,
+            WriteError::Length { .. } => Code::IncompleteBody,
+            WriteError::TooLarge(_) => Code::InternalError,
+            WriteError::TooFewDrives { .. }
+            | WriteError::TooFewShards { .. }
+            | WriteError::Unavailable(_) => Code::ServiceUnavailable,
+        };
+        S3Error::new(code).because(error)
+    }
+}
+
+impl From<readpath::ReadError> for S3Error {
+    fn from(error: readpath::ReadError) -> Self {
+        let code = match error {
+            readpath::ReadError::Range { .. }
+            | readpath::ReadError::InJournal
+            | readpath::ReadError::Nonsense => Code::InternalError,
+            readpath::ReadError::Gone(_)
+            | readpath::ReadError::Damaged { .. }
+            | readpath::ReadError::Interrupted(_) => Code::ServiceUnavailable,
+        };
+        S3Error::new(code).because(error)
+    }
+}
+
+impl From<ReadError> for S3Error {
+    fn from(error: ReadError) -> Self {
+        S3Error::new(Code::ServiceUnavailable).because(error)
+    }
+}
+
+impl From<ChunkError> for S3Error {
+    fn from(error: ChunkError) -> Self {
+        let code = match error {
+            ChunkError::Truncated | ChunkError::TooShort | ChunkError::TooLong => Code::IncompleteBody,
+            ChunkError::ChunkSignature | ChunkError::TrailerSignature => Code::SignatureDoesNotMatch,
+            ChunkError::MalformedTrailer => Code::MalformedTrailerError,
+            ChunkError::MalformedHeader | ChunkError::MalformedData | ChunkError::AfterEnd => Code::InvalidRequest,
+        };
+        S3Error::new(code).message(error.to_string())
+    }
+}
+
+impl From<AuthError> for S3Error {
+    fn from(error: AuthError) -> Self {
+        let message = error.to_string();
+        let of = |code| S3Error::new(code).message(message.clone());
+        match error {
+            AuthError::UnsupportedAuthorization | AuthError::SeveralMechanisms => {
+                of(Code::InvalidArgument).with("ArgumentName", "Authorization")
+            }
+            AuthError::SignatureV2 | AuthError::MissingContentSha256 | AuthError::SignedChunksUnsigned => {
+                of(Code::InvalidRequest)
+            }
+            AuthError::SignatureV4a => of(Code::NotImplemented),
+            AuthError::Malformed { carrier, fault } => malformed(carrier, fault, message),
+            AuthError::MissingDate => of(Code::AccessDenied),
+            AuthError::HeadersNotSigned { headers } => of(Code::AccessDenied).with("HeadersNotSigned", headers),
+            AuthError::Expired { expired_at, now } => {
+                of(Code::AccessDenied).with("Expires", iso(expired_at)).with("ServerTime", iso(now))
+            }
+            AuthError::NotYetValid { signed_at, now } => {
+                of(Code::AccessDenied).with("X-Amz-Date", signed_at.as_str()).with("ServerTime", iso(now))
+            }
+            AuthError::RequestTimeTooSkewed { signed_at, now } => of(Code::RequestTimeTooSkewed)
+                .with("RequestTime", signed_at.as_str())
+                .with("ServerTime", iso(now))
+                .with("MaxAllowedSkewMilliseconds", "900000"),
+            AuthError::InvalidAccessKeyId { access_key } => {
+                of(Code::InvalidAccessKeyId).with("AWSAccessKeyId", access_key)
+            }
+            AuthError::SignatureDoesNotMatch(mismatch) => signature(*mismatch, message),
+            AuthError::InvalidContentSha256 => {
+                of(Code::InvalidArgument).with("ArgumentName", "x-amz-content-sha256")
+            }
+            AuthError::ContentSha256Mismatch { declared, computed } => of(Code::XAmzContentSHA256Mismatch)
+                .with("ClientComputedContentSHA256", declared.to_string())
+                .with("S3ComputedContentSHA256", computed.to_string()),
+        }
+    }
+}
+
+fn malformed(carrier: Carrier, fault: Fault, message: String) -> S3Error {
+    let code = match carrier {
+        Carrier::Header => Code::AuthorizationHeaderMalformed,
+        Carrier::Query => Code::AuthorizationQueryParametersError,
+    };
+    let error = S3Error::new(code).message(message);
+    match fault {
+        Fault::Region { expected, .. } => {
+            let region = HeaderValue::try_from(expected.as_str());
+            let error = error.with("Region", expected);
+            match region {
+                Ok(region) => error.header(super::BUCKET_REGION, region),
+                Err(_) => error,
+            }
+        }
+        _ => error,
+    }
+}
+
+fn signature(mismatch: Mismatch, message: String) -> S3Error {
+    S3Error::new(Code::SignatureDoesNotMatch)
+        .message(message)
+        .with("AWSAccessKeyId", mismatch.access_key)
+        .with("StringToSign", mismatch.string_to_sign)
+        .with("SignatureProvided", mismatch.signature_provided)
+        .with("CanonicalRequest", mismatch.canonical_request)
+}
+
+/// A time in seconds as the documents have it.
+fn iso(unix: i64) -> String {
+    crate::xml::text::Timestamp(u64::try_from(unix).unwrap_or(0).saturating_mul(1000)).to_string()
+}

@@ -1,0 +1,263 @@
+//! Headers, both ways: what an object keeps of its PUT's headers, and what it answers with.
+//!
+//! Values may hold any bytes that HTTP allows. They are kept as text with one character for each byte (Latin-1), so
+//! that what comes back is byte for byte what was sent.
+
+mod unbuilt;
+
+pub use unbuilt::refuse_unbuilt;
+
+use crate::checksum;
+use crate::error::{Code, S3Error};
+use crate::query::Query;
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, EXPIRES,
+    LAST_MODIFIED,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+use stratum_metadata::record::{Checksum, ETag, ObjectHeaders, ObjectRecord, StorageClass};
+use stratum_storage::ambient::UnixMillis;
+
+/// What user metadata may hold in all, names and values, in bytes.
+pub const MAX_USER_METADATA: usize = 2048;
+
+const USER: &str = "x-amz-meta-";
+const WEBSITE_REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
+const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
+const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
+const DEFAULT_TYPE: HeaderValue = HeaderValue::from_static("binary/octet-stream");
+
+/// What an object keeps of the headers it was put with.
+///
+/// # Errors
+/// `MetadataTooLarge` when the user's metadata is over 2 KiB.
+pub fn object_headers(headers: &HeaderMap) -> Result<ObjectHeaders, S3Error> {
+    let get = |name: HeaderName| headers.get(name).map(text).filter(|text| !text.is_empty());
+    Ok(ObjectHeaders {
+        content_type: get(CONTENT_TYPE),
+        content_encoding: get(CONTENT_ENCODING).and_then(|text| without_aws_chunked(&text)),
+        content_language: get(CONTENT_LANGUAGE),
+        content_disposition: get(CONTENT_DISPOSITION),
+        cache_control: get(CACHE_CONTROL),
+        expires: get(EXPIRES),
+        website_redirect_location: get(WEBSITE_REDIRECT),
+        user: user_metadata(headers)?,
+    })
+}
+
+fn user_metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>, S3Error> {
+    let mut user = BTreeMap::new();
+    let mut size = 0;
+    for (name, value) in headers {
+        let Some(name) = name.as_str().strip_prefix(USER) else { continue };
+        size += name.len() + value.len();
+        let known: &mut String = user.entry(name.to_owned()).or_default();
+        if !known.is_empty() {
+            known.push(',');
+        }
+        known.push_str(&text(value));
+    }
+    if size > MAX_USER_METADATA {
+        return Err(S3Error::new(Code::MetadataTooLarge)
+            .with("Size", size.to_string())
+            .with("MaxSizeAllowed", MAX_USER_METADATA.to_string()));
+    }
+    Ok(user)
+}
+
+/// The encodings that are the object's own: `aws-chunked` is how the request travelled.
+fn without_aws_chunked(encodings: &str) -> Option<String> {
+    let own = |encoding: &&str| !encoding.trim().eq_ignore_ascii_case("aws-chunked");
+    if encodings.split(',').all(|encoding| own(&encoding)) {
+        return Some(encodings.to_owned());
+    }
+    let kept: Vec<&str> = encodings.split(',').filter(own).map(str::trim).collect();
+    (!kept.is_empty()).then(|| kept.join(", "))
+}
+
+/// The storage class that a PUT declares.
+///
+/// # Errors
+/// `InvalidStorageClass` for one that this server doesn't have.
+pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
+    match headers.get(&STORAGE_CLASS).map(HeaderValue::as_bytes) {
+        None | Some(b"STANDARD") => Ok(StorageClass::Standard),
+        Some(b"STANDARD_IA") => Ok(StorageClass::StandardIa),
+        Some(b"INTELLIGENT_TIERING") => Ok(StorageClass::IntelligentTiering),
+        Some(b"GLACIER_IR") => Ok(StorageClass::GlacierIr),
+        Some(_) => Err(Code::InvalidStorageClass.into()),
+    }
+}
+
+/// A storage class as the wire has it.
+pub fn storage_class_name(class: StorageClass) -> &'static str {
+    match class {
+        StorageClass::Standard => "STANDARD",
+        StorageClass::StandardIa => "STANDARD_IA",
+        StorageClass::IntelligentTiering => "INTELLIGENT_TIERING",
+        StorageClass::GlacierIr => "GLACIER_IR",
+    }
+}
+
+/// Writes what GET and HEAD say of an object, whatever part of it they return. STANDARD is not said, as S3 does.
+pub fn describe(object: &ObjectRecord, out: &mut HeaderMap) {
+    let kept = &object.headers;
+    validators(object, out);
+    out.insert(CONTENT_TYPE, kept.content_type.as_deref().map_or(DEFAULT_TYPE, value));
+    let optional = [
+        (CONTENT_ENCODING, &kept.content_encoding),
+        (CONTENT_LANGUAGE, &kept.content_language),
+        (CONTENT_DISPOSITION, &kept.content_disposition),
+        (CACHE_CONTROL, &kept.cache_control),
+        (EXPIRES, &kept.expires),
+        (WEBSITE_REDIRECT, &kept.website_redirect_location),
+    ];
+    for (name, text) in optional {
+        if let Some(text) = text {
+            out.insert(name, value(text));
+        }
+    }
+    if object.storage_class != StorageClass::Standard {
+        out.insert(STORAGE_CLASS, HeaderValue::from_static(storage_class_name(object.storage_class)));
+    }
+    for (name, text) in &kept.user {
+        if let Ok(name) = HeaderName::try_from(format!("{USER}{name}")) {
+            out.insert(name, value(text));
+        }
+    }
+}
+
+/// What a condition is checked against: a 304 carries these too.
+pub fn validators(object: &ObjectRecord, out: &mut HeaderMap) {
+    out.insert(ETAG, etag(&object.etag));
+    out.insert(LAST_MODIFIED, http_date(object.modified));
+}
+
+/// `response-*` in the query replaces what the object says of itself.
+pub fn override_from(query: &Query, out: &mut HeaderMap) {
+    for (name, text) in query.iter() {
+        let header = match name {
+            "response-content-type" => CONTENT_TYPE,
+            "response-content-language" => CONTENT_LANGUAGE,
+            "response-expires" => EXPIRES,
+            "response-cache-control" => CACHE_CONTROL,
+            "response-content-disposition" => CONTENT_DISPOSITION,
+            "response-content-encoding" => CONTENT_ENCODING,
+            _ => continue,
+        };
+        if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+            out.insert(header, value);
+        }
+    }
+}
+
+/// Whether the query asks for any of the overrides.
+pub fn has_overrides(query: &Query) -> bool {
+    query.iter().any(|(name, _)| name.starts_with("response-"))
+}
+
+/// Writes a checksum and its type.
+pub fn write_checksum(checksum: &Checksum, parts: Option<usize>, out: &mut HeaderMap) {
+    let name = HeaderName::from_static(checksum::header(checksum.algorithm));
+    let mut text = checksum::encode(&checksum.value);
+    if let Some(parts) = parts {
+        text.push_str(&format!("-{parts}"));
+    }
+    out.insert(name, value(&text));
+    out.insert(CHECKSUM_TYPE, HeaderValue::from_static(checksum::type_name(checksum.kind)));
+}
+
+/// An ETag with its quotes.
+pub fn etag(etag: &ETag) -> HeaderValue {
+    value(&format!("\"{etag}\""))
+}
+
+/// A time as HTTP has it, in whole seconds.
+pub fn http_date(millis: UnixMillis) -> HeaderValue {
+    value(&httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(millis / 1000)))
+}
+
+/// Whole seconds since the epoch of a date in any of HTTP's forms.
+pub fn parse_http_date(text: &str) -> Option<u64> {
+    let date = httpdate::parse_http_date(text.trim()).ok()?;
+    date.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
+/// A header's bytes as text, one character each.
+pub fn text(value: &HeaderValue) -> String {
+    match value.to_str() {
+        Ok(ascii) => ascii.to_owned(),
+        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+    }
+}
+
+/// The bytes that [`text`] read. What was a header once is one again; anything else would come out empty.
+pub fn value(text: &str) -> HeaderValue {
+    let value = if text.is_ascii() {
+        HeaderValue::from_str(text)
+    } else {
+        HeaderValue::from_bytes(&text.chars().map(|char| char as u8).collect::<Vec<u8>>())
+    };
+    value.unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &[u8])| {
+            (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn metadata_comes_back_byte_for_byte() {
+        let kept = object_headers(&map(&[("x-amz-meta-name", b"caf\xe9 \xc3\xa9"), ("x-amz-meta-none", b"")]));
+        let kept = kept.unwrap().user;
+        assert_eq!(value(&kept["name"]).as_bytes(), b"caf\xe9 \xc3\xa9");
+        assert_eq!(kept["none"], "");
+    }
+
+    #[test]
+    fn metadata_over_2_kib_is_refused() {
+        let fits = [b'v'; 2044];
+        assert!(object_headers(&map(&[("x-amz-meta-name", &fits)])).is_ok());
+        let over = [b'v'; 2045];
+        let refused = object_headers(&map(&[("x-amz-meta-name", &over)])).unwrap_err();
+        assert_eq!(refused.code(), Code::MetadataTooLarge);
+    }
+
+    #[test]
+    fn aws_chunked_is_not_the_objects_encoding() {
+        for (sent, kept) in [
+            ("gzip", Some("gzip")),
+            ("aws-chunked", None),
+            ("aws-chunked,gzip", Some("gzip")),
+            ("gzip, aws-chunked", Some("gzip")),
+            ("gzip,  AWS-Chunked , br", Some("gzip, br")),
+            ("aws-chunked, aws-chunked", None),
+        ] {
+            assert_eq!(without_aws_chunked(sent).as_deref(), kept, "{sent}");
+        }
+    }
+
+    #[test]
+    fn storage_classes() {
+        assert_eq!(storage_class(&HeaderMap::new()).unwrap(), StorageClass::Standard);
+        let class = storage_class(&map(&[("x-amz-storage-class", b"GLACIER_IR")]));
+        assert_eq!(class.unwrap(), StorageClass::GlacierIr);
+        let class = storage_class(&map(&[("x-amz-storage-class", b"GLACIER")]));
+        assert_eq!(class.unwrap_err().code(), Code::InvalidStorageClass);
+    }
+
+    #[test]
+    fn dates() {
+        assert_eq!(http_date(784_111_777_999), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(parse_http_date("yesterday"), None);
+    }
+}

@@ -1,0 +1,28 @@
+//! One file per operation, named as S3's API reference names it.
+//!
+//! Each has a `handle` that takes the [`Context`](crate::context::Context), what the operation is about (a bucket
+//! that exists and belongs to the caller, a key) and, where it has one, the request's body, not yet polled.
+
+pub mod abort_multipart_upload;
+pub mod complete_multipart_upload;
+pub mod copy_object;
+pub mod create_bucket;
+pub mod create_multipart_upload;
+pub mod delete_bucket;
+pub mod delete_object;
+pub mod delete_objects;
+pub mod get_bucket_location;
+pub mod get_bucket_versioning;
+pub mod get_object;
+pub mod get_object_attributes;
+pub mod head_bucket;
+pub mod head_object;
+pub mod list_buckets;
+pub mod list_multipart_uploads;
+pub mod list_object_versions;
+pub mod list_objects;
+pub mod list_objects_v2;
+pub mod list_parts;
+pub mod put_object;
+pub mod upload_part;
+pub mod upload_part_copy;

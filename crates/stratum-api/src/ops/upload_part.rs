@@ -1,0 +1,104 @@
+//! UploadPart: a part's bytes, the same way as an object's.
+
+use crate::body::RequestBody;
+use crate::bodies::Stored;
+use crate::checksum;
+use crate::context::Context;
+use crate::error::{Code, S3Error, S3Result};
+use crate::headers;
+use crate::key::ObjectKey;
+use crate::multipart;
+use axum::body::Body;
+use http::header::ETAG;
+use http::{HeaderName, Response};
+use stratum_metadata::command::{Command, Outcome};
+use stratum_metadata::record::{BucketRecord, Checksum, ChecksumAlgorithm, ETag, PartRecord, UploadId, UploadRecord};
+
+pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
+    let number = multipart::part_number(&ctx.query)?;
+    let upload = multipart::upload_id(&ctx.query)?;
+    let record = multipart::existing(ctx, bucket, key, upload)?;
+    let algorithm = algorithm(&record, body.expected().algorithm())?;
+    let stored = ctx.store.bodies.receive(body, algorithm).await?;
+    let (etag, checksum) = commit(ctx, bucket, upload, number, stored).await?;
+    let mut response = Response::new(Body::empty());
+    let out = response.headers_mut();
+    out.insert(ETAG, headers::etag(&etag));
+    let name = HeaderName::from_static(checksum::header(checksum.algorithm));
+    out.insert(name, headers::value(&checksum::encode(&checksum.value)));
+    Ok(response)
+}
+
+/// The checksum that is kept of a part: the upload's, or the client's choice, or CRC64NVME.
+fn algorithm(
+    upload: &UploadRecord,
+    declared: Option<ChecksumAlgorithm>,
+) -> Result<ChecksumAlgorithm, S3Error> {
+    let created = upload.checksum.map(|(algorithm, _)| algorithm);
+    match (created, declared) {
+        (Some(created), Some(declared)) if created != declared => {
+            let name = |algorithm| checksum::name(algorithm).to_ascii_lowercase();
+            Err(S3Error::new(Code::InvalidRequest).message(format!(
+                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+                name(created),
+                name(declared)
+            )))
+        }
+        (created, declared) => Ok(created.or(declared).unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
+    }
+}
+
+/// Makes a stored body the part of that number, in place of one that was there before.
+pub async fn commit(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    upload: UploadId,
+    number: u16,
+    stored: Stored,
+) -> Result<(ETag, Checksum), S3Error> {
+    let (md5, checksum) = (stored.md5, stored.checksum.clone());
+    let part = PartRecord {
+        number,
+        modified: ctx.now,
+        size: stored.size,
+        md5,
+        checksum: Some(checksum.clone()),
+        blob: stored.blob.clone(),
+    };
+    let command = Command::PutPart { bucket: bucket.id, upload, part };
+    match ctx.store.metadata.commit(command, stored.inline.clone()).await? {
+        Outcome::Refused(refusal) => {
+            stored.discard();
+            Err(refusal.into())
+        }
+        _ => Ok((ETag::Md5(md5), checksum)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_metadata::record::{BucketId, ChecksumType, ObjectHeaders, StorageClass};
+
+    #[test]
+    fn a_part_keeps_the_uploads_checksum() {
+        use ChecksumAlgorithm::{Crc32, Crc64Nvme, Sha256};
+        let of = |created: Option<ChecksumAlgorithm>, declared| {
+            let upload = UploadRecord {
+                bucket: BucketId(1),
+                key: b"k".to_vec(),
+                initiated: 0,
+                initiator: "o".into(),
+                storage_class: StorageClass::Standard,
+                headers: ObjectHeaders::default(),
+                checksum: created.map(|algorithm| (algorithm, ChecksumType::Composite)),
+            };
+            algorithm(&upload, declared).map_err(|error| error.code())
+        };
+        assert_eq!(of(None, None), Ok(Crc64Nvme));
+        assert_eq!(of(None, Some(Crc32)), Ok(Crc32));
+        assert_eq!(of(Some(Sha256), None), Ok(Sha256));
+        assert_eq!(of(Some(Sha256), Some(Sha256)), Ok(Sha256));
+        assert_eq!(of(Some(Sha256), Some(Crc32)), Err(Code::InvalidRequest));
+    }
+}

@@ -1,0 +1,96 @@
+//! `Range`: one range of bytes, as S3 serves it.
+//!
+//! Source: RFC 9110, section 14. Anything but a single `bytes` range is ignored and the whole object answered; a
+//! range that lies outside the object is `416`.
+
+use crate::error::{Code, S3Error};
+use http::{HeaderValue, header};
+use std::ops::Range;
+
+/// The bytes that a `Range` header asks for of an object of `size` bytes; `None` for all of them.
+///
+/// # Errors
+/// `InvalidRange` when it asks only for bytes that aren't there.
+pub fn requested(header: &str, size: u64) -> Result<Option<Range<u64>>, S3Error> {
+    let Some((first, last)) = parse(header) else { return Ok(None) };
+    let range = match (first, last) {
+        (Some(first), Some(last)) => first..last.saturating_add(1).min(size),
+        (Some(first), None) => first..size,
+        (None, Some(suffix)) => size.saturating_sub(suffix)..size,
+        (None, None) => return Ok(None),
+    };
+    if range.start < range.end { Ok(Some(range)) } else { Err(unsatisfiable(header, size)) }
+}
+
+/// `bytes=first-last` with either end absent; `None` when it's something else, or the wrong way round.
+fn parse(header: &str) -> Option<(Option<u64>, Option<u64>)> {
+    let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
+    let number = |text: &str| match text.trim() {
+        "" => Some(None),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            // A number too large for 64 bits is past every object's end.
+            Some(Some(digits.parse().unwrap_or(u64::MAX)))
+        }
+        _ => None,
+    };
+    let (first, last) = (number(first)?, number(last)?);
+    let backwards = first.zip(last).is_some_and(|(first, last)| first > last);
+    (!backwards).then_some((first, last))
+}
+
+fn unsatisfiable(header: &str, size: u64) -> S3Error {
+    let content_range = HeaderValue::try_from(format!("bytes */{size}"));
+    S3Error::new(Code::InvalidRange)
+        .with("RangeRequested", header)
+        .with("ActualObjectSize", size.to_string())
+        .header(header::CONTENT_RANGE, content_range.unwrap_or(HeaderValue::from_static("bytes */*")))
+}
+
+/// `Content-Range` of an answer.
+pub fn content_range(range: &Range<u64>, size: u64) -> HeaderValue {
+    let text = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("bytes */*"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(header: &str, size: u64) -> Result<Option<Range<u64>>, Code> {
+        requested(header, size).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn single_ranges() {
+        assert_eq!(of("bytes=0-4", 10), Ok(Some(0..5)));
+        assert_eq!(of("bytes=4-", 10), Ok(Some(4..10)));
+        assert_eq!(of("bytes=-4", 10), Ok(Some(6..10)));
+        assert_eq!(of("bytes=-40", 10), Ok(Some(0..10)));
+        assert_eq!(of("bytes=5-400", 10), Ok(Some(5..10)));
+        assert_eq!(of("bytes=5-99999999999999999999999", 10), Ok(Some(5..10)));
+    }
+
+    #[test]
+    fn what_is_not_one_range_is_ignored() {
+        for header in ["bytes=0-1,3-4", "bytes=", "bytes=-", "bytes=a-b", "items=0-1", "bytes=4-2", "bytes=+1-2"] {
+            assert_eq!(of(header, 10), Ok(None), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_range_outside_the_object_is_refused() {
+        for (header, size) in [("bytes=10-", 10), ("bytes=40-50", 10), ("bytes=-0", 10), ("bytes=0-", 0), ("bytes=-1", 0)] {
+            assert_eq!(of(header, size), Err(Code::InvalidRange), "{header} of {size}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_is_never_outside_or_empty(header in "bytes=[0-9]{0,3}-[0-9]{0,3}", size in 0u64..200) {
+            if let Ok(Some(range)) = requested(&header, size) {
+                prop_assert!(range.start < range.end && range.end <= size);
+            }
+        }
+    }
+}

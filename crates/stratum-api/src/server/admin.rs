@@ -1,0 +1,124 @@
+//! `/_stratum/`: health for probes and metrics for a scraper.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::routing::get;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, Request, Response, StatusCode};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+use tower_service::Service;
+
+/// Whether requests can be served, and in words why not.
+pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// The metrics, as Prometheus reads them.
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The administrative endpoints.
+#[derive(Clone)]
+pub struct Admin {
+    router: Router,
+}
+
+#[derive(Clone)]
+struct Sources {
+    ready: Ready,
+    metrics: Metrics,
+    token: Option<Arc<str>>,
+}
+
+impl Admin {
+    /// `token` is what a scraper that isn't on loopback must send as `Authorization: Bearer`; without one such a
+    /// scraper is refused.
+    pub fn new(ready: Ready, metrics: Metrics, token: Option<String>) -> Self {
+        let sources = Sources { ready, metrics, token: token.map(Arc::from) };
+        let router = Router::new()
+            .route("/_stratum/health/live", get(|| async { "live\n" }))
+            .route("/_stratum/health/ready", get(ready_now))
+            .route("/_stratum/metrics", get(metrics_now))
+            .with_state(sources);
+        Self { router }
+    }
+
+    pub(crate) async fn respond(&self, peer: SocketAddr, mut request: Request<Body>) -> Response<Body> {
+        request.extensions_mut().insert(peer);
+        match self.router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+async fn ready_now(State(sources): State<Sources>) -> (StatusCode, String) {
+    match (sources.ready)() {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}
+
+async fn metrics_now(
+    State(sources): State<Sources>,
+    Extension(peer): Extension<SocketAddr>,
+    headers: HeaderMap,
+) -> Result<([(http::HeaderName, &'static str); 1], String), StatusCode> {
+    if !peer.ip().to_canonical().is_loopback() && !carries_token(&headers, sources.token.as_deref()) {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], (sources.metrics)()))
+}
+
+fn carries_token(headers: &HeaderMap, token: Option<&str>) -> bool {
+    let sent = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    match (sent, token) {
+        (Some(sent), Some(token)) => sent.ct_eq(token.as_bytes()).into(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    async fn ask(path: &str, peer: &str, authorization: Option<&str>) -> (StatusCode, String) {
+        let ready: Ready = Arc::new(|| Err("too few drives".into()));
+        let admin = Admin::new(ready, Arc::new(|| "up 1\n".into()), Some("secret".into()));
+        let mut request = Request::builder().uri(path);
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let response = admin.respond(peer.parse().unwrap(), request.body(Body::empty()).unwrap()).await;
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    const NEAR: &str = "127.0.0.1:1";
+    const FAR: &str = "192.0.2.1:1";
+
+    #[tokio::test]
+    async fn health_needs_no_token() {
+        assert_eq!(ask("/_stratum/health/live", FAR, None).await.0, StatusCode::OK);
+        let (status, why) = ask("/_stratum/health/ready", FAR, None).await;
+        assert_eq!((status, why.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "too few drives\n"));
+        assert_eq!(ask("/_stratum/other", NEAR, None).await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn metrics_need_a_token_from_afar() {
+        assert_eq!(ask("/_stratum/metrics", NEAR, None).await, (StatusCode::OK, "up 1\n".into()));
+        assert_eq!(ask("/_stratum/metrics", "[::1]:1", None).await.0, StatusCode::OK);
+        assert_eq!(ask("/_stratum/metrics", FAR, None).await.0, StatusCode::FORBIDDEN);
+        assert_eq!(ask("/_stratum/metrics", FAR, Some("Bearer guess!")).await.0, StatusCode::FORBIDDEN);
+        assert_eq!(ask("/_stratum/metrics", FAR, Some("Bearer secret")).await.0, StatusCode::OK);
+    }
+}

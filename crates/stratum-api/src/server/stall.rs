@@ -1,0 +1,125 @@
+//! A stream whose peer must keep reading.
+//!
+//! A response holds memory and, through its body, volumes. So once the socket takes no more, the peer has
+//! [`WINDOW`] to take [`ENOUGH`] bytes, or the connection fails. A stream that never blocks costs nothing.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+const WINDOW: Duration = Duration::from_secs(30);
+const ENOUGH: usize = 64 << 10;
+
+/// A stream that fails when its peer stops reading.
+#[derive(Debug)]
+pub struct Unstalled<S> {
+    stream: S,
+    /// Set while the socket is blocked, with what has gone out since it was.
+    blocked: Option<(Pin<Box<Sleep>>, usize)>,
+}
+
+impl<S> Unstalled<S> {
+    pub fn new(stream: S) -> Self {
+        Self { stream, blocked: None }
+    }
+
+    fn watch(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(bytes)) => {
+                if let Some((_, moved)) = &mut self.blocked {
+                    *moved += bytes;
+                    if *moved >= ENOUGH {
+                        self.blocked = None;
+                    }
+                }
+                written
+            }
+            Poll::Ready(Err(_)) => written,
+            Poll::Pending => {
+                let (window, _) = self.blocked.get_or_insert_with(|| (Box::pin(sleep(WINDOW)), 0));
+                match window.as_mut().poll(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Unstalled<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        // A peer that sends its next request has read the last answer.
+        if read.is_ready() {
+            self.blocked = None;
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_read_is_cut() {
+        let (near, _far) = duplex(1024);
+        let failed = Unstalled::new(near).write_all(&[0; 4096]).await.unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_steadily_is_not() {
+        let (near, mut far) = duplex(1024);
+        let reader = tokio::spawn(async move {
+            let mut total = 0;
+            let mut buffer = vec![0; 64 << 10];
+            while total < 1 << 20 {
+                sleep(Duration::from_millis(100)).await;
+                total += far.read(&mut buffer).await.unwrap();
+            }
+        });
+        Unstalled::new(near).write_all(&[0; 1 << 20]).await.unwrap();
+        reader.await.unwrap();
+    }
+}

@@ -1,0 +1,196 @@
+//! One request, from its head to its answer.
+//!
+//! The order is what keeps strangers cheap: parse, authenticate, authorise, check headers, and only then hand over
+//! to the operation, which admits its bytes before it polls the body.
+
+use crate::authenticate::{authenticate, authorise};
+use crate::body::{Leftover, RequestBody};
+use crate::context::{Context, RequestId, Store};
+use crate::error::{Code, S3Error, S3Result};
+use crate::key::ObjectKey;
+use crate::operation::{Address, BucketOperation, ObjectOperation, Operation};
+use crate::query::Query;
+use crate::telemetry::{self, Answered};
+use crate::{headers, ops};
+use axum::body::Body;
+use http::header::{EXPECT, HOST};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_auth::Payload;
+use stratum_metadata::record::BucketRecord;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+
+/// What is read and thrown away of a refused body, so that the answer reaches a client that is still sending.
+const DRAIN_BYTES: usize = 1 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Answers one S3 request. Never fails: a failure is an answer.
+pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) -> Response<Body> {
+    let began = store.clock.monotonic();
+    let (head, wire) = request.into_parts();
+    let (method, uri) = (head.method.clone(), head.uri.clone());
+    let leftover = Leftover::default();
+    let expects_continue = head.headers.contains_key(EXPECT);
+
+    let mut operation_name = "Unknown";
+    let result = answer(store, id, head, wire, &leftover, &mut operation_name).await;
+    if result.is_err() && !expects_continue {
+        drain(&leftover).await;
+    }
+
+    let (mut response, error) = match result {
+        Ok(response) => (response, None),
+        Err(error) => {
+            let told = (error.code().name(), error.cause().map(str::to_owned));
+            (error.respond(&id, uri.path(), method == Method::HEAD), Some(told))
+        }
+    };
+    let id_value = id.header_value();
+    response.headers_mut().insert(REQUEST_ID, id_value.clone());
+    response.headers_mut().insert(HOST_ID, id_value);
+    telemetry::answered(&Answered {
+        id: id.as_str(),
+        operation: operation_name,
+        method: &method,
+        path: uri.path(),
+        status: response.status(),
+        took: store.clock.monotonic().saturating_sub(began),
+        error: error.as_ref().map(|(code, cause)| (*code, cause.as_deref())),
+    });
+    response
+}
+
+/// Everything up to the operation.
+async fn answer(
+    store: &Arc<Store>,
+    id: RequestId,
+    head: http::request::Parts,
+    wire: Body,
+    leftover: &Leftover,
+    operation_name: &mut &'static str,
+) -> S3Result {
+    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let address = Address::parse(head.uri.path(), host, &store.settings.domains);
+    let query = Query::parse(head.uri.query().unwrap_or_default());
+    let now = store.clock.now();
+    let (caller, payload) = authenticate(store, &head, (now / 1000) as i64)?;
+
+    let query = query?;
+    let operation = Operation::recognise(&head.method, address?, &query, &head.headers)?;
+    *operation_name = operation.name();
+    headers::refuse_unbuilt(&head.headers)?;
+    let ctx = Context { store: store.clone(), caller, request_id: id, query, headers: head.headers, now };
+    let incoming = Incoming { payload, wire, leftover };
+    dispatch(&ctx, operation, incoming).await
+}
+
+/// A body on its way to the operation that takes one.
+struct Incoming<'a> {
+    payload: Payload,
+    wire: Body,
+    leftover: &'a Leftover,
+}
+
+impl Incoming<'_> {
+    fn body(self, ctx: &Context) -> Result<RequestBody, S3Error> {
+        let clock = ctx.store.clock.clone();
+        RequestBody::new(&ctx.headers, self.payload, self.wire, self.leftover.clone(), clock)
+    }
+}
+
+async fn dispatch(ctx: &Context, operation: Operation, incoming: Incoming<'_>) -> S3Result {
+    match operation {
+        Operation::ListBuckets => ops::list_buckets::handle(ctx).await,
+        Operation::CreateBucket(name) => {
+            ops::create_bucket::handle(ctx, &name, incoming.body(ctx)?).await
+        }
+        Operation::Bucket(name, operation) => {
+            let bucket = bucket(ctx, &name)?;
+            on_bucket(ctx, &bucket, operation, incoming).await
+        }
+        Operation::Object(name, key, operation) => {
+            let bucket = bucket(ctx, &name)?;
+            on_object(ctx, &bucket, &key, operation, incoming).await
+        }
+    }
+}
+
+/// The bucket that a request names, if the caller may touch it.
+fn bucket(ctx: &Context, name: &str) -> Result<BucketRecord, S3Error> {
+    let bucket = ctx.bucket(name)?;
+    authorise(ctx, &bucket)?;
+    Ok(bucket)
+}
+
+async fn on_bucket(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    operation: BucketOperation,
+    incoming: Incoming<'_>,
+) -> S3Result {
+    match operation {
+        BucketOperation::Head => ops::head_bucket::handle(ctx, bucket).await,
+        BucketOperation::Delete => ops::delete_bucket::handle(ctx, bucket).await,
+        BucketOperation::GetLocation => ops::get_bucket_location::handle(ctx, bucket).await,
+        BucketOperation::GetVersioning => ops::get_bucket_versioning::handle(ctx, bucket).await,
+        BucketOperation::ListObjects => ops::list_objects::handle(ctx, bucket).await,
+        BucketOperation::ListObjectsV2 => ops::list_objects_v2::handle(ctx, bucket).await,
+        BucketOperation::ListObjectVersions => ops::list_object_versions::handle(ctx, bucket).await,
+        BucketOperation::ListMultipartUploads => ops::list_multipart_uploads::handle(ctx, bucket).await,
+        BucketOperation::DeleteObjects => {
+            ops::delete_objects::handle(ctx, bucket, incoming.body(ctx)?).await
+        }
+        BucketOperation::Unbuilt(what) => Err(S3Error::not_implemented(what)),
+    }
+}
+
+async fn on_object(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    operation: ObjectOperation,
+    incoming: Incoming<'_>,
+) -> S3Result {
+    match operation {
+        ObjectOperation::Put => ops::put_object::handle(ctx, bucket, key, incoming.body(ctx)?).await,
+        ObjectOperation::Copy => ops::copy_object::handle(ctx, bucket, key).await,
+        ObjectOperation::Get => ops::get_object::handle(ctx, bucket, key).await,
+        ObjectOperation::Head => ops::head_object::handle(ctx, bucket, key).await,
+        ObjectOperation::GetAttributes => ops::get_object_attributes::handle(ctx, bucket, key).await,
+        ObjectOperation::Delete => ops::delete_object::handle(ctx, bucket, key).await,
+        ObjectOperation::CreateMultipartUpload => {
+            ops::create_multipart_upload::handle(ctx, bucket, key).await
+        }
+        ObjectOperation::UploadPart => {
+            ops::upload_part::handle(ctx, bucket, key, incoming.body(ctx)?).await
+        }
+        ObjectOperation::UploadPartCopy => ops::upload_part_copy::handle(ctx, bucket, key).await,
+        ObjectOperation::CompleteMultipartUpload => {
+            ops::complete_multipart_upload::handle(ctx, bucket, key, incoming.body(ctx)?).await
+        }
+        ObjectOperation::AbortMultipartUpload => {
+            ops::abort_multipart_upload::handle(ctx, bucket, key).await
+        }
+        ObjectOperation::ListParts => ops::list_parts::handle(ctx, bucket, key).await,
+        ObjectOperation::Unbuilt(what) => Err(S3Error::not_implemented(what)),
+    }
+}
+
+/// Reads a bounded amount of what a refused request is still sending. What is left then costs the connection.
+async fn drain(leftover: &Leftover) {
+    let wire = leftover.lock().take();
+    let Some(mut wire) = wire else { return };
+    let read = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(frame)) = wire.frame().await {
+            let size = frame.data_ref().map_or(0, |data| data.len());
+            let Some(rest) = left.checked_sub(size) else { return };
+            left = rest;
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIME, read).await;
+}

@@ -1,0 +1,59 @@
+//! What is told of each request: one log line, a counter and a latency histogram by operation and status.
+
+use http::{Method, StatusCode};
+use metrics::{Counter, Histogram};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// A request that was answered.
+pub struct Answered<'a> {
+    pub id: &'a str,
+    pub operation: &'static str,
+    pub method: &'a Method,
+    pub path: &'a str,
+    pub status: StatusCode,
+    /// From the request's head to the response's head.
+    pub took: Duration,
+    /// The S3 code, and what really happened.
+    pub error: Option<(&'static str, Option<&'a str>)>,
+}
+
+#[derive(Clone)]
+struct Handles {
+    requests: Counter,
+    seconds: Histogram,
+}
+
+/// Registered once for each pair that occurs; looking one up costs a shared lock and a hash.
+static HANDLES: LazyLock<RwLock<HashMap<(&'static str, u16), Handles>>> = LazyLock::new(Default::default);
+
+/// Logs and counts a request.
+pub fn answered(request: &Answered<'_>) {
+    let handles = handles(request.operation, request.status.as_u16());
+    handles.requests.increment(1);
+    handles.seconds.record(request.took.as_secs_f64());
+    let status = request.status.as_u16();
+    let millis = request.took.as_micros() as f64 / 1000.0;
+    let (id, operation, method, path) = (request.id, request.operation, request.method, request.path);
+    match request.error {
+        Some((code, cause)) if request.status.is_server_error() => {
+            tracing::warn!(id, operation, %method, path, status, millis, code, cause, "request");
+        }
+        Some((code, cause)) => tracing::info!(id, operation, %method, path, status, millis, code, cause, "request"),
+        None => tracing::info!(id, operation, %method, path, status, millis, "request"),
+    }
+}
+
+fn handles(operation: &'static str, status: u16) -> Handles {
+    if let Some(handles) = HANDLES.read().get(&(operation, status)) {
+        return handles.clone();
+    }
+    let labels = [("operation", operation.to_owned()), ("status", status.to_string())];
+    let handles = Handles {
+        requests: metrics::counter!("stratum_requests_total", &labels),
+        seconds: metrics::histogram!("stratum_request_seconds", &labels),
+    };
+    HANDLES.write().entry((operation, status)).or_insert(handles).clone()
+}
