@@ -184,7 +184,7 @@ mod tests {
     struct Still {
         memory: Memory,
         applied: Applied,
-        scanned: Mutex<bool>,
+        scanned: Mutex<usize>,
     }
 
     impl Still {
@@ -192,25 +192,28 @@ mod tests {
             let mut memory = Memory::default();
             let mut sum = 0u128;
             for number in 0..pairs {
-                let (key, value) = ([&[2], number.to_be_bytes().as_slice()].concat(), vec![number as u8; 300]);
+                let (key, value) =
+                    ([&[2], number.to_be_bytes().as_slice()].concat(), vec![number as u8; 300]);
                 sum = sum.wrapping_add(fingerprint(&key, &value));
                 let value = Value::from(value.as_slice());
                 memory.apply(std::iter::once((key.as_slice(), Some(&value))));
             }
             let applied = Applied { index, hash: 5, fingerprint: sum };
-            Still { memory, applied, scanned: Mutex::new(false) }
+            Still { memory, applied, scanned: Mutex::new(0) }
         }
     }
 
     impl Source for Still {
         fn begin(&self) -> Applied {
-            *self.scanned.lock() = false;
+            *self.scanned.lock() = 0;
             self.applied
         }
 
         fn next(&self) -> Result<Option<Vec<(Vec<u8>, Value)>>, ScanError> {
-            let again = std::mem::replace(&mut *self.scanned.lock(), true);
-            Ok((!again).then(|| self.memory.0.clone().into_iter().collect()))
+            let mut scanned = self.scanned.lock();
+            let pairs: Vec<_> = self.memory.0.clone().into_iter().skip(*scanned).take(900).collect();
+            *scanned += pairs.len();
+            Ok(Some(pairs).filter(|pairs| !pairs.is_empty()))
         }
 
         fn end(&self) {}
