@@ -238,3 +238,6 @@ fn position_after_upload(last: &Listed<(Vec<u8>, UploadId)>) -> UploadPosition {
         Listed::CommonPrefix(common) => UploadPosition::Past(common.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;
