@@ -2,8 +2,9 @@
 //!
 //!     cargo run --release -p stratum-storage --example group_commit -- DIR
 //!
-//! Once to files that were written over with zeros before, as the journal's segments are, and once to files that
-//! grow. The difference is why segments are recycled.
+//! To files that were written over with zeros before, as the journal's segments are, and to files that grow: the
+//! difference is why segments are recycled. Beside them, what one such file takes without a lane: the difference is
+//! what the lanes cost.
 
 use bytes::Bytes;
 use std::io;
@@ -16,7 +17,7 @@ use stratum_storage::drive::{DriveIo, FileIo, OpenHow};
 
 const LANES: usize = 3;
 const GROUP: usize = 4096;
-const ROUNDS: u64 = 4000;
+const ROUNDS: u64 = 3000;
 const FILE: usize = 32 << 20;
 
 fn main() -> io::Result<()> {
@@ -25,10 +26,8 @@ fn main() -> io::Result<()> {
     for (name, zeroed) in [("written over", true), ("growing", false)] {
         let files = (0..LANES).map(|lane| make(&drive, &format!("group-commit-{lane}"), zeroed));
         let files = files.collect::<io::Result<Vec<_>>>()?;
-        let mut micros = measure(&files)?;
-        micros.sort_unstable();
-        let at = |percent: usize| micros[micros.len() * percent / 100];
-        println!("{name}: p50 {} us, p90 {} us, p99 {} us", at(50), at(90), at(99));
+        report(&format!("{name}, three lanes"), measure(&files)?);
+        report(&format!("{name}, one file, no lane"), measure_alone(files[0].as_ref())?);
         for lane in 0..LANES {
             drive.remove(&format!("group-commit-{lane}"))?;
         }
@@ -44,6 +43,23 @@ fn make(drive: &RealDrive, name: &str, zeroed: bool) -> io::Result<Arc<dyn FileI
     file.sync()?;
     drive.sync_dir("")?;
     Ok(file)
+}
+
+fn report(name: &str, mut micros: Vec<u128>) {
+    micros.sort_unstable();
+    let at = |percent: usize| micros[micros.len() * percent / 100];
+    println!("{name}: p50 {} us, p90 {} us, p99 {} us", at(50), at(90), at(99));
+}
+
+fn measure_alone(file: &dyn FileIo) -> io::Result<Vec<u128>> {
+    (0..ROUNDS)
+        .map(|round| {
+            let began = System.monotonic();
+            file.write_at(&[&[8; GROUP]], (ROUNDS + round) * GROUP as u64)?;
+            file.sync()?;
+            Ok((System.monotonic() - began).as_micros())
+        })
+        .collect()
 }
 
 fn measure(files: &[Arc<dyn FileIo>]) -> io::Result<Vec<u128>> {

@@ -6,9 +6,7 @@
 use super::files::{self, fields};
 use super::{Set, SetError};
 use crate::blob::Tier;
-use crate::drive::Drive;
 use std::io::ErrorKind;
-use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"STRMrep\n";
 const VERSION: u16 = 1;
@@ -23,28 +21,20 @@ struct Copy {
     content: Vec<u8>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Found {
-    Copy(Copy),
-    Nothing,
-    Damaged,
-    /// The drive could not be asked.
-    Unknown,
-}
-
 impl Set {
-    /// Replaces a file of that name on every healthy hot drive; an error unless it is durable on `m+1` of them. The
-    /// files are readable by the server's user alone.
+    /// Replaces a file of that name on every healthy hot drive; an error unless it is durable on `m+1` of them, and
+    /// the last writing of it could be seen. The files are readable by the server's user alone.
     pub fn write_replicated(&self, name: &str, content: &[u8]) -> Result<(), SetError> {
         let refused = |problem: String| SetError::Replicated { name: name.to_owned(), problem };
         if content.len() > MAX_REPLICATED {
             return Err(refused(format!("{} bytes are over {MAX_REPLICATED}", content.len())));
         }
-        let newest = self.copies(name)?.into_iter().filter_map(|(_, found)| match found {
-            Found::Copy(copy) => Some(copy.sequence),
-            _ => None,
-        });
-        let sequence = newest.max().unwrap_or(0).saturating_add(1);
+        let (newest, away) = self.newest(name)?;
+        let m = self.hot_parity();
+        if away > m {
+            return Err(refused(format!("{away} hot drives are away, and may hold a newer one")));
+        }
+        let sequence = newest.map_or(0, |copy| copy.sequence).saturating_add(1);
         let bytes = encode(&Copy { sequence, content: content.to_owned() });
         let (mut written, mut problem) = (0, String::from("too few drives are healthy"));
         for drive in self.drives(Tier::Hot) {
@@ -53,49 +43,58 @@ impl Set {
                 Err(error) => problem = format!("{}: {error}", drive.label()),
             }
         }
-        let needed = usize::from(self.geometry(Tier::Hot).map_or(0, |geometry| geometry.m)) + 1;
-        match written >= needed {
+        match written > m {
             true => Ok(()),
-            false => Err(refused(format!("it is on {written} drives and must be on {needed}: {problem}"))),
+            false => Err(refused(format!("it is on {written} drives and must be on {}: {problem}", m + 1))),
         }
     }
 
     /// The newest content of a file of that name; `None` where it was never written. It is an error when too many
     /// drives are away or damaged to tell.
     pub fn read_replicated(&self, name: &str) -> Result<Option<Vec<u8>>, SetError> {
-        let copies = self.copies(name)?;
-        let unknown =
-            copies.iter().filter(|(_, found)| matches!(found, Found::Unknown | Found::Damaged)).count();
-        let newest = copies.into_iter().filter_map(|(_, found)| match found {
-            Found::Copy(copy) => Some(copy),
-            _ => None,
-        });
-        let m = usize::from(self.geometry(Tier::Hot).map_or(0, |geometry| geometry.m));
-        match newest.max_by_key(|copy| copy.sequence) {
+        let (newest, unknown) = self.newest(name)?;
+        match newest {
             Some(copy) => Ok(Some(copy.content)),
-            None if unknown <= m => Ok(None),
+            None if unknown <= self.hot_parity() => Ok(None),
             None => Err(SetError::Replicated {
                 name: name.to_owned(),
-                problem: format!("{unknown} hot drives are away or damaged, and no other holds it"),
+                problem: format!(
+                    "{unknown} hot drives are away or hold a damaged one, and no other holds it"
+                ),
             }),
         }
     }
 
-    fn copies(&self, name: &str) -> Result<Vec<(Arc<Drive>, Found)>, SetError> {
-        let mut copies = Vec::new();
+    /// The valid copy with the highest sequence, and on how many drives there is no telling.
+    fn newest(&self, name: &str) -> Result<(Option<Copy>, usize), SetError> {
+        let (mut newest, mut unknown) = (None::<Copy>, 0);
         for drive in self.drives(Tier::Hot) {
-            let found = match files::read(drive.io().as_ref(), name, HEAD + MAX_REPLICATED) {
-                Ok(bytes) => decode(&bytes).map_err(|found| SetError::NewerFormat {
-                    place: format!("{name} on {}", drive.io().describe()),
-                    found,
-                    known: VERSION,
-                })?,
-                Err(error) if error.kind() == ErrorKind::NotFound => Found::Nothing,
-                Err(_) => Found::Unknown,
+            let bytes = match files::read(drive.io().as_ref(), name, HEAD + MAX_REPLICATED) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(_) => {
+                    unknown += 1;
+                    continue;
+                }
             };
-            copies.push((drive.clone(), found));
+            let place = || format!("{name} on {}", drive.io().describe());
+            match decode(&bytes) {
+                Ok(Some(copy)) if newest.as_ref().is_none_or(|other| other.sequence < copy.sequence) => {
+                    newest = Some(copy);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    tracing::warn!(file = place(), "a copy is damaged");
+                    unknown += 1;
+                }
+                Err(found) => return Err(SetError::NewerFormat { place: place(), found, known: VERSION }),
+            }
         }
-        Ok(copies)
+        Ok((newest, unknown))
+    }
+
+    fn hot_parity(&self) -> usize {
+        self.geometry(Tier::Hot).map_or(0, |geometry| usize::from(geometry.m))
     }
 }
 
@@ -117,30 +116,31 @@ fn checksum(sequence: u64, content: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&sequence.to_le_bytes()), content)
 }
 
-/// Reads a copy; a version that this binary doesn't know is the error.
-fn decode(bytes: &[u8]) -> Result<Found, u16> {
-    let mut head = fields(bytes);
-    let mut parse = || -> Option<Result<Copy, u16>> {
-        let magic = head.take::<8>()?;
-        let version = u16::from_le_bytes(head.take()?);
-        head.take::<2>()?;
-        if &magic != MAGIC || head.take()? != crc32c::crc32c(bytes.get(..12)?).to_le_bytes() {
-            return None;
-        }
-        if version != VERSION {
-            return Some(Err(version));
-        }
-        let sequence = u64::from_le_bytes(head.take()?);
-        let len = u32::from_le_bytes(head.take()?) as usize;
-        let crc = u32::from_le_bytes(head.take()?);
-        let content = head.rest.get(..len)?;
-        (crc == checksum(sequence, content)).then(|| Ok(Copy { sequence, content: content.to_owned() }))
-    };
-    match parse() {
-        Some(Ok(copy)) => Ok(Found::Copy(copy)),
-        Some(Err(version)) => Err(version),
-        None => Ok(Found::Damaged),
+/// Reads a copy, `None` if it is damaged; a version that this binary doesn't know is the error.
+fn decode(bytes: &[u8]) -> Result<Option<Copy>, u16> {
+    match decode_version(bytes) {
+        Some(VERSION) => Ok(decode_version_1(bytes)),
+        Some(unknown) => Err(unknown),
+        None => Ok(None),
     }
+}
+
+fn decode_version(bytes: &[u8]) -> Option<u16> {
+    let mut head = fields(bytes);
+    let magic = head.take::<8>()?;
+    let version = u16::from_le_bytes(head.take()?);
+    head.take::<2>()?;
+    let crc = crc32c::crc32c(bytes.get(..12)?).to_le_bytes();
+    (&magic == MAGIC && head.take()? == crc).then_some(version)
+}
+
+fn decode_version_1(bytes: &[u8]) -> Option<Copy> {
+    let mut fields = fields(bytes.get(16..)?);
+    let sequence = u64::from_le_bytes(fields.take()?);
+    let len = u32::from_le_bytes(fields.take()?) as usize;
+    let crc = u32::from_le_bytes(fields.take()?);
+    let content = fields.rest.get(..len)?;
+    (crc == checksum(sequence, content)).then(|| Copy { sequence, content: content.to_owned() })
 }
 
 #[cfg(test)]
@@ -151,12 +151,12 @@ mod tests {
     fn a_copy_is_read_back_and_any_damage_seen() {
         let copy = Copy { sequence: 7, content: b"secret".into() };
         let bytes = encode(&copy);
-        assert_eq!(decode(&bytes), Ok(Found::Copy(copy)));
+        assert_eq!(decode(&bytes), Ok(Some(copy)));
         for at in (0..bytes.len()).filter(|at| *at != 8 && *at != 9) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
-            assert_eq!(decode(&damaged), Ok(Found::Damaged), "byte {at}");
-            assert_eq!(decode(&bytes[..at]), Ok(Found::Damaged), "length {at}");
+            assert_eq!(decode(&damaged), Ok(None), "byte {at}");
+            assert_eq!(decode(&bytes[..at]), Ok(None), "length {at}");
         }
     }
 
@@ -165,7 +165,7 @@ mod tests {
         let copy = Copy { sequence: 7, content: b"access_key = A\n".into() };
         let fixture = include_bytes!("../../fixtures/v1/replicated");
         assert!(encode(&copy) == fixture, "the bytes that version 1 writes must not change");
-        assert_eq!(decode(fixture), Ok(Found::Copy(copy)));
+        assert_eq!(decode(fixture), Ok(Some(copy)));
     }
 
     #[test]
