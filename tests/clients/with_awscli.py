@@ -58,14 +58,14 @@ def cp_ls_and_rm(workspace):
 def cp_is_multipart_over_the_threshold(workspace):
     make_bucket(workspace)
     source, back = workspace.file("source", 21 * MIB + 7), workspace.path("back")
-    s3(workspace, "cp", "--quiet", source, f"s3://{workspace.bucket}/large")
+    s3(workspace, "cp", "--only-show-errors", source, f"s3://{workspace.bucket}/large")
     head = s3api(workspace, "head-object", "--key", "large")
     equal((head["ContentLength"], head["ETag"][-3:]), (21 * MIB + 7, '-3"'))
-    s3(workspace, "cp", "--quiet", f"s3://{workspace.bucket}/large", back)
+    s3(workspace, "cp", "--only-show-errors", f"s3://{workspace.bucket}/large", back)
     same_file(source, back)
     copy = f"s3://{workspace.bucket}/copied"
-    s3(workspace, "cp", "--quiet", f"s3://{workspace.bucket}/large", copy)
-    s3(workspace, "mv", "--quiet", copy, back)
+    s3(workspace, "cp", "--only-show-errors", f"s3://{workspace.bucket}/large", copy)
+    s3(workspace, "mv", "--only-show-errors", copy, back)
     same_file(source, back)
     s3api(workspace, "head-object", "--key", "copied", fails=True)
 
@@ -83,15 +83,15 @@ def sync_both_ways_and_delete(workspace):
     make_bucket(workspace)
     source, back = workspace.tree("source", large=9 * MIB), workspace.path("back")
     there = f"s3://{workspace.bucket}/tree"
-    s3(workspace, "sync", "--quiet", source, there)
+    s3(workspace, "sync", "--only-show-errors", source, there)
     equal(s3(workspace, "sync", source, there), "")
-    s3(workspace, "sync", "--quiet", there, back)
+    s3(workspace, "sync", "--only-show-errors", there, back)
     same_tree(source, back)
     os.remove(os.path.join(source, "plain.txt"))
-    s3(workspace, "sync", "--quiet", "--delete", source, there)
-    s3(workspace, "sync", "--quiet", "--delete", there, back)
+    s3(workspace, "sync", "--only-show-errors", "--delete", source, there)
+    s3(workspace, "sync", "--only-show-errors", "--delete", there, back)
     same_tree(source, back)
-    s3(workspace, "rm", "--quiet", "--recursive", there)
+    s3(workspace, "rm", "--only-show-errors", "--recursive", there)
     equal(s3(workspace, "ls", "--recursive", f"s3://{workspace.bucket}"), "")
 
 
@@ -101,7 +101,7 @@ def presign(workspace):
     # Without this, awscli 1 presigns for us-east-1 with the version 2 that S3 itself has retired.
     workspace.run(program("aws"), "configure", "set", "default.s3.signature_version", "s3v4")
     source = workspace.file("source", 50_000)
-    s3(workspace, "cp", "--quiet", source, f"s3://{workspace.bucket}/shown to all.bin")
+    s3(workspace, "cp", "--only-show-errors", source, f"s3://{workspace.bucket}/shown to all.bin")
     url = s3(workspace, "presign", f"s3://{workspace.bucket}/shown to all.bin", "--expires-in", "300").strip()
     equal(fetch(workspace, url), read(source))
     forged = url[:-4] + ("0000" if not url.endswith("0000") else "1111")
@@ -153,9 +153,9 @@ def s3api_conditions_and_copy(workspace):
 def s3api_listing(workspace):
     make_bucket(workspace)
     keys = sorted([f"a/{number:02}" for number in range(12)] + ["b/x y", "b/z+", "top"])
-    empty = workspace.file("empty", 0)
     for key in keys:
-        s3api(workspace, "put-object", "--key", key, "--body", empty)
+        workspace.file(f"source/{key}", 1)
+    s3(workspace, "cp", "--only-show-errors", "--recursive", workspace.path("source"), f"s3://{workspace.bucket}")
     paged = s3api(workspace, "list-objects-v2", "--page-size", "5")
     equal([entry["Key"] for entry in paged["Contents"]], keys)
     rolled = s3api(workspace, "list-objects-v2", "--delimiter", "/")
@@ -227,9 +227,9 @@ def no_sign_request(workspace):
     source, back = workspace.tree("source"), workspace.path("back")
     there = f"s3://{workspace.bucket}"
     s3(workspace, "mb", there, "--no-sign-request", **unsigned)
-    s3(workspace, "cp", "--quiet", "--recursive", source, there, "--no-sign-request", **unsigned)
+    s3(workspace, "cp", "--only-show-errors", "--recursive", source, there, "--no-sign-request", **unsigned)
     listed = s3(workspace, "ls", "--recursive", there, "--no-sign-request", **unsigned)
     equal(len(listed.splitlines()), len(ODD_NAMES))
-    s3(workspace, "cp", "--quiet", "--recursive", there, back, "--no-sign-request", **unsigned)
+    s3(workspace, "cp", "--only-show-errors", "--recursive", there, back, "--no-sign-request", **unsigned)
     equal(names_in(back), names_in(source))
     same_tree(source, back)
