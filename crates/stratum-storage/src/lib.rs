@@ -17,6 +17,7 @@ pub mod blob;
 pub mod codec;
 pub mod drive;
 pub mod format;
+pub mod journal;
 pub mod pack;
 pub mod placement;
 pub mod readpath;

@@ -1,0 +1,360 @@
+//! The journal: the durable, replicated sequence of entries over successive epochs.
+//!
+//! An entry is a command that this crate doesn't understand, and a body. A group of entries is acknowledged when all
+//! `m+1` members of the epoch have synced it; every start, and any member's failure, opens a new epoch, which begins
+//! with a copy of the last group. The protocol was model-checked; each of its steps is there because leaving it out
+//! loses an acknowledged write, so change none without a model in hand.
+//!
+//! From the bottom up: `format` (the bytes), `slots` (segment files of a drive), `cursor` (a segment read from all
+//! its copies), `recovery` (what the drives hold), `quorum` and `round` (who is asked, and for how long), `epoch`
+//! (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`.
+
+mod append;
+mod core;
+mod cursor;
+mod epoch;
+mod format;
+mod heal;
+mod open;
+mod quorum;
+mod recovery;
+mod replay;
+mod round;
+mod slots;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use self::core::Core;
+use crate::ambient::{Clock, Entropy};
+use crate::blob::Index;
+use crate::drive::{Drive, FileIo};
+use append::Writer;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use cursor::Verify;
+pub use format::{MAX_COMMAND, MAX_GROUP};
+pub use heal::Healed;
+pub use quorum::TooFew;
+pub use replay::{Replay, Replayed};
+
+/// Names an entry and everything before it: each entry's hash covers that of the one before.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct EntryHash(pub u128);
+
+impl fmt::Debug for EntryHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// What is to be appended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewEntry {
+    /// At most [`MAX_COMMAND`] bytes.
+    pub command: Vec<u8>,
+    pub body: Bytes,
+}
+
+/// What a group is for, which decides how full the journal may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Ordinary,
+    /// Deletes and relocation: they may use the last twentieth of the cap.
+    MakesRoom,
+}
+
+/// A group that is durable on all members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The first entry's index; the others follow.
+    pub first: Index,
+    /// One for each entry.
+    pub hashes: Vec<EntryHash>,
+}
+
+/// The drives that the journal lies on: the whole hot tier, with the missing ones.
+#[derive(Clone, Debug)]
+pub struct JournalSet {
+    pub drives: Vec<Arc<Drive>>,
+    /// How many may be lost: a group is synced on one more than that.
+    pub m: usize,
+}
+
+/// The journal's bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// A segment's length in bytes.
+    pub segment_bytes: u64,
+    /// How long a member may take once one on another device has answered.
+    pub member_timeout: Duration,
+    /// The most that a member holds, in bytes, until [`Journal::set_cap`] says otherwise.
+    pub cap: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { segment_bytes: 32 << 20, member_timeout: Duration::from_secs(5), cap: 512 << 20 }
+    }
+}
+
+/// How full the journal is, a member, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub bytes: u64,
+    /// The part of `bytes` that goes as soon as a new segment begins.
+    pub releasable: u64,
+    pub cap: u64,
+}
+
+/// A part of the journal that is packed and let go as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub first: Index,
+    pub last: Index,
+    pub bytes: u64,
+    /// Still being written to.
+    pub active: bool,
+}
+
+/// Why the journal could not be opened, or read through.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error(transparent)]
+    TooFew(#[from] TooFew),
+    #[error("entry {index} of the journal is in no sound copy: bring back the drives that are missing")]
+    Hole { index: Index },
+    #[error(
+        "the journal on {drive} is of version {found}, and this binary knows version {known}: use a newer binary"
+    )]
+    Newer { drive: String, found: u32, known: u32 },
+    #[error("two epochs of the journal have number {number}: the drives are not of one store")]
+    Tie { number: u64 },
+    #[error("the journal was written for the loss of {found} drives, and the set is now for {configured}")]
+    Geometry { found: usize, configured: usize },
+    #[error("too few drives have space for a segment of the journal: free some")]
+    NoSpace,
+    #[error("the journal can't name so many drives in its set: configure fewer hot drives")]
+    TooManyDrives,
+}
+
+impl From<epoch::OpenError> for JournalError {
+    fn from(error: epoch::OpenError) -> Self {
+        match error {
+            epoch::OpenError::TooFew(too_few) => JournalError::TooFew(too_few),
+            epoch::OpenError::NoSpace => JournalError::NoSpace,
+            epoch::OpenError::TooManyDrives => JournalError::TooManyDrives,
+        }
+    }
+}
+
+/// Why a group was not appended.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum AppendError {
+    /// Nothing was written, and nothing will be until the server starts with enough drives.
+    #[error("the journal can't be written: {reason}")]
+    Unavailable { reason: String },
+    /// The group may or may not have survived; the next start tells. Nothing can be appended after it.
+    #[error("the outcome of the write is unknown until the next start: {reason}")]
+    Unknown { reason: String },
+    /// Packing and a checkpoint must make room first.
+    #[error("the journal is full")]
+    Full,
+    /// No new segment could be allocated.
+    #[error("there is no space for a new segment of the journal")]
+    NoSpace,
+    /// Nothing was written.
+    #[error("a group of {len} bytes, or with a command over 1 MiB, is too large (at most {max} bytes)")]
+    TooLarge { len: usize, max: usize },
+}
+
+impl AppendError {
+    fn unavailable(error: TooFew) -> Self {
+        AppendError::Unavailable { reason: error.to_string() }
+    }
+
+    fn not_opened(error: epoch::OpenError) -> Self {
+        match error {
+            epoch::OpenError::NoSpace => AppendError::NoSpace,
+            other => AppendError::Unavailable { reason: other.to_string() },
+        }
+    }
+}
+
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BodyError {
+    /// It was packed and its segment let go: look its record up again.
+    #[error("entry {index} is not in the journal any more")]
+    Gone { index: Index },
+    /// Only from [`Journal::read_body_cached`]: ask again with [`Journal::read_body`], where blocking is fine.
+    #[error("the page cache doesn't hold it")]
+    NotCached,
+    #[error("the body of entry {index} is damaged in all its copies")]
+    Damaged { index: Index },
+}
+
+/// The open journal. Appending blocks; reading doesn't wait for it.
+#[derive(Debug)]
+pub struct Journal {
+    core: Core,
+    writer: Mutex<Writer>,
+}
+
+impl Journal {
+    /// Recovers what the drives hold and opens a new epoch; blocks until that is durable. Nothing may be served
+    /// before it returns.
+    ///
+    /// # Errors
+    /// See [`JournalError`]. With [`JournalError::TooFew`] it can be tried again when drives are back.
+    pub fn open(
+        set: JournalSet,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Journal, JournalError> {
+        let (core, writer) = open::open(set, options, clock, entropy)?;
+        Ok(Journal { core, writer: Mutex::new(writer) })
+    }
+
+    /// The first index that is still here; one above the last if none is.
+    pub fn first(&self) -> Index {
+        self.core.table.read().first()
+    }
+
+    /// The last entry that is durable; index 0 before the first.
+    pub fn last(&self) -> (Index, EntryHash) {
+        let head = self.core.table.read().head();
+        (head.index, head.hash)
+    }
+
+    /// An entry's hash, if the journal still has it: reads its segment.
+    pub fn hash_at(&self, index: Index) -> Option<EntryHash> {
+        replay::hash_at(&self.core, index)
+    }
+
+    /// The entries from `from` on, up to the last at this moment. An index that has been let go is a
+    /// [`JournalError::Hole`].
+    pub fn replay(&self, from: Index, verify: Verify) -> Replay {
+        Replay::new(&self.core, from, verify)
+    }
+
+    /// Makes a group durable on all members, or fails. Blocks; one group is in flight.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub fn append(&self, group: Vec<NewEntry>, class: Class) -> Result<Appended, AppendError> {
+        self.writer.lock().append(&self.core, group, class)
+    }
+
+    /// The longest group, in bytes, as [`Journal::group_len`] counts them.
+    pub fn max_group(&self) -> usize {
+        self.core.max_group()
+    }
+
+    /// How long a group of these entries is.
+    pub fn group_len(entries: &[NewEntry]) -> usize {
+        format::group_len(entries)
+    }
+
+    /// The body of an entry, if the page cache holds it: doesn't block. Length and check are from its record. The
+    /// caller holds a `crossbeam_epoch` pin since before it looked the record up, or tries again when it is gone.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub fn read_body_cached(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
+        self.find_body(index, len, crc32c, |file, bytes, at| match file.read_at_cached(bytes, at) {
+            Ok(read) => Ok(read == bytes.len()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(BodyError::NotCached),
+            Err(_) => Ok(false),
+        })
+    }
+
+    /// [`Journal::read_body_cached`], from the drive if need be: blocks.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub fn read_body(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
+        self.find_body(index, len, crc32c, |file, bytes, at| {
+            Ok(file.read_at(bytes, at).is_ok_and(|read| read == bytes.len()))
+        })
+    }
+
+    fn find_body(
+        &self,
+        index: Index,
+        len: u32,
+        crc32c: u32,
+        read: impl Fn(&dyn FileIo, &mut [u8], u64) -> Result<bool, BodyError>,
+    ) -> Result<Bytes, BodyError> {
+        let _pin = crossbeam_epoch::pin();
+        let (copies, at) = {
+            let table = self.core.table.read();
+            let (copies, at) = table.find(index).ok_or(BodyError::Gone { index })?;
+            (copies.clone(), at)
+        };
+        let mut bytes = vec![0; len as usize];
+        // Always the same copy first for the same entry, so that one page cache holds it, and not for all.
+        let turn = (index / 1024) as usize % copies.len().max(1);
+        for copy in copies.iter().cycle().skip(turn).take(copies.len()) {
+            if read(copy.slot.file.as_ref(), &mut bytes, at)? && crc32c::crc32c(&bytes) == crc32c {
+                return Ok(bytes.into());
+            }
+            metrics::counter!("stratum_journal_bad_reads_total").increment(1);
+        }
+        Err(BodyError::Damaged { index })
+    }
+
+    /// The journal's parts, oldest first, the one being written last.
+    pub fn spans(&self) -> Vec<Span> {
+        let table = self.core.table.read();
+        let count = table.segments().len();
+        let span = |(place, segment): (usize, &table::Segment)| Span {
+            first: segment.first(),
+            last: table.last_of(place),
+            bytes: segment.end,
+            active: place + 1 == count,
+        };
+        table.segments().enumerate().map(span).filter(|span| span.first <= span.last).collect()
+    }
+
+    /// Says how far bodies are packed and how far a checkpoint reaches. Segments at or below both are used again
+    /// once the next segment's header has said so on all members.
+    pub fn release(&self, packed_through: Index, checkpointed_through: Index) {
+        self.core.raise_floor(packed_through.min(checkpointed_through).saturating_add(1));
+    }
+
+    /// How full it is.
+    pub fn usage(&self) -> Usage {
+        self.core.usage()
+    }
+
+    /// The journal's cap, a member, in bytes: at least 512 MiB, or the last checkpoint's size.
+    pub fn set_cap(&self, cap: u64) {
+        self.core.set_cap(cap);
+    }
+
+    /// After a drive was lost: goes on with other members, and brings every segment to `m+1` healthy drives. Blocks;
+    /// appends go on meanwhile.
+    ///
+    /// # Errors
+    /// [`AppendError::Unavailable`] when too few drives are left.
+    pub fn heal(&self) -> Result<Healed, AppendError> {
+        self.writer.lock().check_drives(&self.core)?;
+        Ok(heal::heal(&self.core))
+    }
+
+    /// Lets lost drives leave the set, so that as many may be lost again: how many left. Only when the checkpoint,
+    /// too, is on `m+1` other drives; does nothing unless the journal is.
+    ///
+    /// # Errors
+    /// [`JournalError::TooFew`] or [`JournalError::NoSpace`] when the epochs that this takes can't be opened.
+    pub fn forget_lost(&self) -> Result<usize, JournalError> {
+        heal::forget_lost(&self.core, &mut self.writer.lock())
+    }
+}

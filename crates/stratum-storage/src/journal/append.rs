@@ -1,0 +1,293 @@
+//! Appending: one group in flight, acknowledged when every member has synced it.
+//!
+//! A group goes to the end of the active segment on all members at once, with its bodies as they are. When a member
+//! fails, the next epoch begins with the group as its copied last group, and that is what makes it durable. A full
+//! segment gets its footer while the group already goes into the next one.
+
+use super::core::Core;
+use super::epoch::{
+    Active, Member, Numbers, OpenError, Tail, ZERO_PAGE, is_no_space, open_epoch, segment, split,
+};
+use super::format::{
+    EncodedGroup, FOOTER, GROUPS_AT, Head, Header, Kind, MAX_COMMAND, SegmentKey, encode_footer,
+    encode_group, group_len,
+};
+use super::quorum::{Sets, check_present};
+use super::round::ask;
+use super::slots::Slot;
+use super::{AppendError, Appended, Class, EntryHash, NewEntry};
+use crate::drive::lane::{Work, Write};
+use bytes::Bytes;
+use std::io;
+
+/// The one writer of the journal.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) active: Active,
+    pub(super) numbers: Numbers,
+    pub(super) sets: Sets,
+    tail: Tail,
+    head: Head,
+    /// Drives that were present when that was last looked at.
+    present: usize,
+    /// Why nothing can be appended any more: the outcome of a group is unknown until the next start.
+    stopped: Option<String>,
+}
+
+impl Writer {
+    pub(super) fn new(core: &Core, active: Active, numbers: Numbers, sets: Sets, tail: Tail) -> Writer {
+        let head = core.table.read().head();
+        Writer { active, numbers, sets, tail, head, present: usize::MAX, stopped: None }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        core: &Core,
+        group: Vec<NewEntry>,
+        class: Class,
+    ) -> Result<Appended, AppendError> {
+        let first = self.head.index + 1;
+        if group.is_empty() {
+            return Ok(Appended { first, hashes: Vec::new() });
+        }
+        let len = check_lengths(&group, core.max_group())?;
+        self.check_running()?;
+        self.check_drives(core)?;
+        admit(core, class, len)?;
+        let fits = self.active.at + (len + FOOTER) as u64 <= core.options.segment_bytes;
+        let hashes = match fits && !wants_room(core) {
+            true => self.extend(core, group)?,
+            false => self.roll(core, group)?,
+        };
+        Ok(Appended { first, hashes })
+    }
+
+    fn check_running(&self) -> Result<(), AppendError> {
+        match &self.stopped {
+            Some(reason) => Err(AppendError::Unavailable { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks whether enough drives are there, and goes on with other members if one of ours has failed.
+    pub(super) fn check_drives(&mut self, core: &Core) -> Result<(), AppendError> {
+        let present = core.places.iter().filter(|place| place.is_present()).count();
+        if present == self.present {
+            return Ok(());
+        }
+        check_present(&self.sets, core.m, &core.candidates(&[])).map_err(AppendError::unavailable)?;
+        if !self.active.asked.iter().all(|asked| asked.drive.is_healthy()) {
+            self.reopen(core, self.sets.clone()).map_err(AppendError::not_opened)?;
+        }
+        self.present = present;
+        Ok(())
+    }
+
+    /// Opens the next epoch over those sets, with everything that was acknowledged.
+    pub(super) fn reopen(&mut self, core: &Core, sets: Sets) -> Result<(), OpenError> {
+        self.active = open_epoch(core, &mut self.numbers, &sets, &self.tail)?;
+        self.sets = sets;
+        Ok(())
+    }
+
+    /// Writes the group behind the others of the active segment.
+    fn extend(&mut self, core: &Core, group: Vec<NewEntry>) -> Result<Vec<EntryHash>, AppendError> {
+        let active = &self.active;
+        let encoded = encode_group(active.key, active.at, self.head, &group);
+        let outcome = write_all(core, active, &active.members, active.at, &encoded.bufs);
+        if let Err(failures) = outcome {
+            return self.rescue(core, group, &failures);
+        }
+        let head = encoded.last(self.head);
+        core.table.write().extend(active.at, encoded.len as u64, &encoded.bodies, head);
+        self.active.at += encoded.len as u64;
+        Ok(self.acknowledge(group, head, encoded))
+    }
+
+    /// Closes the active segment and writes the group as the first of the next.
+    fn roll(&mut self, core: &Core, group: Vec<NewEntry>) -> Result<Vec<EntryHash>, AppendError> {
+        let Some(members) = self.take_slots(core)? else {
+            // A member failed, and the new epoch has an all but empty segment.
+            return self.extend(core, group);
+        };
+        self.numbers.sequence += 1;
+        let key = SegmentKey { sequence: self.numbers.sequence, ..self.active.key };
+        let epoch = self.active.epoch.clone();
+        let (sequence, floor) = (key.sequence, core.floor());
+        let header = Header { epoch, sequence, kind: Kind::Later, before: self.head, floor };
+        let page = header.encode().ok_or_else(|| AppendError::not_opened(OpenError::TooManyDrives))?;
+        let encoded = encode_group(key, GROUPS_AT, self.head, &group);
+        let mut bufs = vec![page, ZERO_PAGE];
+        bufs.extend(encoded.bufs.iter().cloned());
+        self.write_footer();
+        if let Err(failures) = write_all(core, &self.active, &members, 0, &bufs) {
+            core.set_aside(members, self.head.index + group.len() as u64);
+            return self.rescue(core, group, &failures);
+        }
+        self.go_on_in(core, key, members, &encoded);
+        core.retire(floor);
+        core.prepare(&self.active.members);
+        let head = encoded.last(self.head);
+        Ok(self.acknowledge(group, head, encoded))
+    }
+
+    fn go_on_in(&mut self, core: &Core, key: SegmentKey, members: Vec<Member>, encoded: &EncodedGroup) {
+        let closed = {
+            let mut table = core.table.write();
+            table.close();
+            let closed = table.segments().next_back().cloned();
+            table.begin(segment(key, self.head, &members));
+            table.extend(GROUPS_AT, encoded.len as u64, &encoded.bodies, encoded.last(self.head));
+            closed
+        };
+        if let Some(closed) = closed {
+            core.trim(&closed);
+        }
+        self.active.key = key;
+        self.active.members = members;
+        self.active.at = GROUPS_AT + encoded.len as u64;
+    }
+
+    /// Says in the active segment that it is complete. The acknowledgement doesn't wait for it: it is synced on the
+    /// same lane before the group that goes into the next segment.
+    fn write_footer(&self) {
+        let (key, offset) = (self.active.key, self.active.at);
+        let footer = encode_footer(key, offset, self.head);
+        for (member, asked) in self.active.members.iter().zip(&self.active.asked) {
+            asked.drive.journal_lane().submit(Work::Write(Write {
+                file: member.slot.file.clone(),
+                offset,
+                bufs: vec![footer.clone()],
+                sync: true,
+                // A drive that fails here is latched, and the next append hears of it.
+                done: Box::new(|_| {}),
+            }));
+        }
+    }
+
+    /// A slot on every member for the next segment, mostly prepared ones. `None` if a member failed and a new
+    /// epoch was opened instead.
+    fn take_slots(&mut self, core: &Core) -> Result<Option<Vec<Member>>, AppendError> {
+        let places: Vec<usize> = self.active.members.iter().map(|member| member.place).collect();
+        let answers =
+            ask(&self.active.asked, core.options.member_timeout, core.clock.as_ref(), |place, reply| {
+                let known = &core.places[places[place]];
+                let Some(slots) = known.slots.clone() else {
+                    return reply.send(Err(io::ErrorKind::NotConnected.into()));
+                };
+                match slots.take_free() {
+                    Some(slot) => reply.send(Ok(slot)),
+                    None => known
+                        .drive
+                        .journal_lane()
+                        .submit(Work::Run(Box::new(move || reply.send(slots.take())))),
+                }
+            });
+        let (taken, failures): (Vec<(usize, Slot)>, _) = split(&places, answers);
+        let members: Vec<Member> = taken.into_iter().map(|(place, slot)| Member { place, slot }).collect();
+        if failures.is_empty() {
+            return Ok(Some(members));
+        }
+        core.give_back(members);
+        if failures.iter().any(|(_, error)| is_no_space(error)) {
+            return Err(AppendError::NoSpace);
+        }
+        blame(core, &failures);
+        self.reopen(core, self.sets.clone()).map_err(AppendError::not_opened)?;
+        Ok(None)
+    }
+
+    /// A member failed while the group was being written: the next epoch begins with the group, which makes it
+    /// durable. If none can be opened, only the next start will tell what became of it.
+    fn rescue(
+        &mut self,
+        core: &Core,
+        group: Vec<NewEntry>,
+        failures: &[(usize, io::Error)],
+    ) -> Result<Vec<EntryHash>, AppendError> {
+        blame(core, failures);
+        let tail = Tail { before: self.head, entries: group };
+        match open_epoch(core, &mut self.numbers, &self.sets, &tail) {
+            Ok(active) => {
+                // The hashes don't depend on the place.
+                let encoded = encode_group(active.key, GROUPS_AT, self.head, &tail.entries);
+                self.active = active;
+                let head = encoded.last(self.head);
+                Ok(self.acknowledge(tail.entries, head, encoded))
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                tracing::error!(reason, "the journal stops: the outcome of its last group is unknown");
+                self.stopped = Some(reason.clone());
+                Err(AppendError::Unknown { reason })
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, group: Vec<NewEntry>, head: Head, encoded: EncodedGroup) -> Vec<EntryHash> {
+        self.tail = Tail { before: self.head, entries: group };
+        self.head = head;
+        encoded.hashes
+    }
+}
+
+/// Writes the same bytes to those files of all members, synced; what failed, if anything did.
+fn write_all(
+    core: &Core,
+    active: &Active,
+    members: &[Member],
+    offset: u64,
+    bufs: &[Bytes],
+) -> Result<(), Vec<(usize, io::Error)>> {
+    let answers = ask(&active.asked, core.options.member_timeout, core.clock.as_ref(), |place, reply| {
+        active.asked[place].drive.journal_lane().submit(Work::Write(Write {
+            file: members[place].slot.file.clone(),
+            offset,
+            bufs: bufs.to_vec(),
+            sync: true,
+            done: Box::new(move |outcome| reply.send(outcome)),
+        }));
+    });
+    if answers.iter().all(Result::is_ok) {
+        return Ok(());
+    }
+    let places: Vec<usize> = members.iter().map(|member| member.place).collect();
+    Err(split(&places, answers).1)
+}
+
+/// Latches the drives that failed. One that only lacks space has none for a segment that it already holds, which
+/// no file system that we know does: it is latched, too.
+fn blame(core: &Core, failures: &[(usize, io::Error)]) {
+    for (place, error) in failures {
+        core.places[*place].drive.fail(&format!("a write of the journal failed: {error}"));
+    }
+}
+
+/// The group's length, if it and its entries are within the bounds.
+fn check_lengths(group: &[NewEntry], max: usize) -> Result<usize, AppendError> {
+    let len = group_len(group);
+    if len > max || group.iter().any(|entry| entry.command.len() > MAX_COMMAND) {
+        return Err(AppendError::TooLarge { len, max });
+    }
+    Ok(len)
+}
+
+/// The last twentieth of the cap is for what makes room.
+fn admit(core: &Core, class: Class, len: usize) -> Result<(), AppendError> {
+    let usage = core.usage();
+    let bound = match class {
+        Class::Ordinary => usage.cap - usage.cap / 20,
+        Class::MakesRoom => usage.cap,
+    };
+    // What a new segment lets go of needn't be waited for.
+    match usage.bytes - usage.releasable + len as u64 > bound {
+        true => Err(AppendError::Full),
+        false => Ok(()),
+    }
+}
+
+/// Near the cap, a new segment is begun early: its header's floor lets older ones go.
+fn wants_room(core: &Core) -> bool {
+    let usage = core.usage();
+    usage.releasable > 0 && usage.bytes > usage.cap / 4 * 3
+}

@@ -1,0 +1,192 @@
+//! What all parts of an open journal share: its drives, its table, and its bounds.
+
+use super::epoch::Member;
+use super::format::{FOOTER, MAX_GROUP};
+use super::quorum::Candidate;
+use super::recovery::Other;
+use super::round::Asked;
+use super::slots::{Slot, Slots};
+use super::table::{Segment, Table};
+use super::{Options, Usage};
+use crate::ambient::{Clock, Entropy};
+use crate::blob::Index;
+use crate::drive::Drive;
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One of the journal's drives.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) drive: Arc<Drive>,
+    /// None where the drive was missing or unreadable when the journal was opened.
+    pub(super) slots: Option<Arc<Slots>>,
+    pub(super) device: u64,
+}
+
+impl Place {
+    pub(super) fn asked(&self) -> Asked {
+        Asked { drive: self.drive.clone(), device: self.device }
+    }
+
+    pub(super) fn candidate(&self) -> Candidate {
+        let (id, device) = (self.drive.id(), self.device);
+        Candidate { id, device, present: self.is_present(), usable: true }
+    }
+
+    /// It can hold a segment, as far as is known.
+    pub(super) fn is_present(&self) -> bool {
+        self.slots.is_some() && self.drive.is_healthy()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) places: Vec<Place>,
+    pub(super) m: usize,
+    pub(super) options: Options,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) table: RwLock<Table>,
+    /// Entries below it are needed by nobody; a header says so before their segments are reused.
+    floor: AtomicU64,
+    cap: AtomicU64,
+    /// Segments outside the chain, kept until the floor has passed what they hold.
+    others: Mutex<Vec<Other>>,
+}
+
+impl Core {
+    pub(super) fn new(
+        places: Vec<Place>,
+        m: usize,
+        options: Options,
+        (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
+        (table, floor): (Table, Index),
+    ) -> Core {
+        let cap = options.cap.into();
+        let (table, floor, others) = (RwLock::new(table), floor.into(), Mutex::default());
+        Core { places, m, options, clock, entropy, table, floor, cap, others }
+    }
+
+    pub(super) fn floor(&self) -> Index {
+        self.floor.load(Ordering::Acquire)
+    }
+
+    /// Raises the floor; never above what was appended.
+    pub(super) fn raise_floor(&self, floor: Index) {
+        let head = self.table.read().head().index;
+        self.floor.fetch_max(floor.min(head + 1), Ordering::AcqRel);
+    }
+
+    pub(super) fn set_cap(&self, cap: u64) {
+        self.cap.store(cap, Ordering::Release);
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        let table = self.table.read();
+        Usage {
+            bytes: table.bytes(),
+            releasable: table.retirable(self.floor()),
+            cap: self.cap.load(Ordering::Acquire),
+        }
+    }
+
+    /// The longest group, in bytes: two must fit into a segment with a header.
+    pub(super) fn max_group(&self) -> usize {
+        let third = usize::try_from(self.options.segment_bytes / 3).unwrap_or(MAX_GROUP);
+        third.min(MAX_GROUP)
+    }
+
+    /// All drives, as candidates for members; those in `full` have no space.
+    pub(super) fn candidates(&self, full: &[usize]) -> Vec<Candidate> {
+        let mut candidates: Vec<Candidate> = self.places.iter().map(Place::candidate).collect();
+        full.iter().for_each(|&place| candidates[place].usable = false);
+        candidates
+    }
+
+    /// Keeps segments that are not in the chain until the floor passes `last`.
+    pub(super) fn set_aside(&self, copies: Vec<Member>, last: Index) {
+        let copies = copies.into_iter().map(|member| (member.place, member.slot)).collect();
+        self.others.lock().push(Other { last, copies });
+    }
+
+    pub(super) fn keep(&self, others: Vec<Other>) {
+        self.others.lock().extend(others);
+    }
+
+    /// Gives back slots that nothing was written to.
+    pub(super) fn give_back(&self, members: Vec<Member>) {
+        for member in members {
+            if let Some(slots) = &self.places[member.place].slots {
+                slots.give_back(member.slot);
+            }
+        }
+    }
+
+    /// Gives back what a durable floor makes superfluous.
+    pub(super) fn retire(&self, floor: Index) {
+        let segments = self.table.write().retire(floor);
+        for segment in segments {
+            self.free(segment.copies.iter().map(|copy| (copy.drive, copy.slot.clone())).collect());
+        }
+        let passed: Vec<Other> = self.others.lock().extract_if(.., |other| other.last < floor).collect();
+        for other in passed {
+            self.free(other.copies);
+        }
+    }
+
+    /// Frees slots once no reader that may have looked them up is still reading.
+    fn free(&self, copies: Vec<(usize, Slot)>) {
+        let slots = |place: usize| self.places.get(place).and_then(|place| place.slots.clone());
+        let known: Vec<(Arc<Slots>, Slot)> =
+            copies.into_iter().filter_map(|(place, slot)| Some((slots(place)?, slot))).collect();
+        let guard = crossbeam_epoch::pin();
+        guard.defer(move || known.into_iter().for_each(|(slots, slot)| slots.give_back(slot)));
+        guard.flush();
+    }
+
+    /// Has the next segment made ready on these drives, and on no others.
+    pub(super) fn prepare(&self, members: &[Member]) {
+        for (place, known) in self.places.iter().enumerate() {
+            let Some(slots) = &known.slots else { continue };
+            match members.iter().any(|member| member.place == place) {
+                true => slots.prepare(),
+                false => slots.drop_free(),
+            }
+        }
+    }
+
+    /// Trims all segments but the one being written: those that an earlier run left.
+    pub(super) fn trim_former(&self) {
+        let former: Vec<Segment> = {
+            let table = self.table.read();
+            table.segments().rev().skip(1).cloned().collect()
+        };
+        former.iter().for_each(|segment| self.trim(segment));
+    }
+
+    /// The last segment is not written to any more: what lies behind its groups is cut off.
+    pub(super) fn trim_last(&self) {
+        let last = self.table.read().segments().next_back().cloned();
+        if let Some(segment) = last {
+            self.trim(&segment);
+        }
+    }
+
+    /// Cuts off what lies behind a segment's groups, unless that is so little that the file is better kept whole,
+    /// to be used again.
+    pub(super) fn trim(&self, segment: &Segment) {
+        let end = segment.end + if segment.closed { FOOTER as u64 } else { 0 };
+        if segment.closed && end + self.max_group() as u64 >= self.options.segment_bytes {
+            return;
+        }
+        for copy in segment.copies.iter() {
+            if let Some(known) = self.places.get(copy.drive)
+                && known.is_present()
+                && let Some(slots) = &known.slots
+            {
+                slots.trim(&copy.slot, end);
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Opening the journal: look at the drives, recover the chain, open an epoch, settle the set.
+
+use super::append::Writer;
+use super::core::{Core, Place};
+use super::epoch::{Numbers, Tail, open_epoch};
+use super::heal::{change_set, welcome};
+use super::quorum::{Candidate, Sets, check_present};
+use super::recovery::{Chain, Survey};
+use super::slots::{Slot, Slots};
+use super::table::Table;
+use super::{JournalError, JournalSet, Options};
+use crate::ambient::{Clock, Entropy};
+use crate::drive::Drive;
+use std::sync::Arc;
+
+pub(super) fn open(
+    set: JournalSet,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(Core, Writer), JournalError> {
+    let mut survey = Survey::default();
+    let mut places = Vec::with_capacity(set.drives.len());
+    for (place, drive) in set.drives.into_iter().enumerate() {
+        let (known, found) = look_at(drive, options.segment_bytes);
+        for slot in found {
+            survey.add(place, &known.drive.label(), slot)?;
+        }
+        places.push(known);
+    }
+    let sets = sets_of(&survey, set.m, &places)?;
+    let chain = match survey.adopted()? {
+        Some(epoch) => survey.chain(epoch)?,
+        None => Chain::default(),
+    };
+    let (before, entries) = chain.last_group()?;
+    let tail = Tail { before, entries };
+    let mut numbers = Numbers { epoch: survey.number, sequence: survey.sequence };
+    for (place, slot) in std::mem::take(&mut survey.blank) {
+        if let Some(slots) = &places[place].slots {
+            slots.adopt(slot);
+        }
+    }
+    let others = survey.others(&chain.segments);
+    let Chain { segments, head, floor, .. } = chain;
+    let core =
+        Core::new(places, set.m, options, (clock, entropy), (Table::new(segments, head), floor.max(1)));
+    core.keep(others);
+    let active = open_epoch(&core, &mut numbers, &sets, &tail)?;
+    core.trim_former();
+    let mut writer = Writer::new(&core, active, numbers, sets.clone(), tail);
+    if !sets.is_settled() {
+        change_set(&core, &mut writer, Sets::settled(sets.set))?;
+    }
+    welcome(&core, &mut writer)?;
+    Ok((core, writer))
+}
+
+/// A drive and its segment files. One that can't be read now counts as missing.
+fn look_at(drive: Arc<Drive>, segment_bytes: u64) -> (Place, Vec<Slot>) {
+    let device = drive.io().device();
+    let opened = match drive.is_healthy() {
+        true => Slots::open(drive.clone(), segment_bytes),
+        false => return (Place { drive, slots: None, device }, Vec::new()),
+    };
+    match opened {
+        Ok((slots, found)) => (Place { drive, slots: Some(Arc::new(slots)), device }, found),
+        Err(error) => {
+            drive.fail(&format!("its journal can't be read: {error}"));
+            (Place { drive, slots: None, device }, Vec::new())
+        }
+    }
+}
+
+/// The sets that bind this start, with enough drives of each there.
+fn sets_of(survey: &Survey, m: usize, places: &[Place]) -> Result<Sets, JournalError> {
+    let sets = match survey.adopted()? {
+        Some(epoch) if usize::from(epoch.m) != m => {
+            return Err(JournalError::Geometry { found: epoch.m.into(), configured: m });
+        }
+        Some(epoch) => Sets { set: epoch.set.clone(), previous: epoch.previous.clone() },
+        // Nothing was ever acknowledged, as far as these drives know; with at most `m` missing, they would.
+        None => Sets::settled(places.iter().map(|place| place.drive.id()).collect()),
+    };
+    let candidates: Vec<Candidate> = places.iter().map(Place::candidate).collect();
+    check_present(&sets, m, &candidates)?;
+    Ok(sets)
+}

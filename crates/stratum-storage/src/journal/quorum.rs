@@ -1,0 +1,87 @@
+//! Which drives an epoch may use: the rules on sets, as the model has them.
+//!
+//! At most `m` drives of the set and of the set before it may be missing, and members lie in both. Hence a set of
+//! fewer than `2m+1` drives can't do without `m` of them: `m+1` must be there.
+
+use crate::volume::DriveId;
+
+/// A set of drives, and the set of the epoch before, by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sets {
+    pub(super) set: Vec<DriveId>,
+    pub(super) previous: Vec<DriveId>,
+}
+
+impl Sets {
+    /// The same set twice: settled, so that the next epoch may change it.
+    pub(super) fn settled(set: Vec<DriveId>) -> Sets {
+        Sets { previous: set.clone(), set }
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.set == self.previous
+    }
+}
+
+/// Too few drives to be sure of what was acknowledged, or to make anything durable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooFew {
+    #[error(
+        "{missing} of the {drives} drives of the journal are missing and at most {m} may be: bring drives back, or \
+         declare them lost for good"
+    )]
+    Missing { missing: usize, drives: usize, m: usize },
+    #[error(
+        "{healthy} of the {drives} drives of the journal can be written to and {needed} are needed: bring drives \
+         back, or declare them lost for good"
+    )]
+    Members { healthy: usize, drives: usize, needed: usize },
+}
+
+/// Where a drive is, for choosing members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) id: DriveId,
+    pub(super) device: u64,
+    /// Healthy: it counts as present.
+    pub(super) present: bool,
+    /// It could hold a segment; one without space for it can't.
+    pub(super) usable: bool,
+}
+
+/// Whether enough of both sets is there to know what was acknowledged.
+pub(super) fn check_present(sets: &Sets, m: usize, drives: &[Candidate]) -> Result<(), TooFew> {
+    let is_present = |id: &DriveId| drives.iter().any(|drive| drive.id == *id && drive.present);
+    for set in [&sets.set, &sets.previous] {
+        let missing = set.iter().filter(|id| !is_present(id)).count();
+        if missing > m {
+            return Err(TooFew::Missing { missing, drives: set.len(), m });
+        }
+    }
+    Ok(())
+}
+
+/// The `m+1` members of the epoch of that number: on different devices as far as there are, other ones for other
+/// numbers. Places in `drives`.
+pub(super) fn choose(sets: &Sets, m: usize, drives: &[Candidate], number: u64) -> Result<Vec<usize>, TooFew> {
+    check_present(sets, m, drives)?;
+    let eligible = |drive: &Candidate| {
+        drive.present && drive.usable && sets.set.contains(&drive.id) && sets.previous.contains(&drive.id)
+    };
+    let mut pool: Vec<usize> = (0..drives.len()).filter(|&place| eligible(&drives[place])).collect();
+    if pool.len() <= m {
+        return Err(TooFew::Members { healthy: pool.len(), drives: sets.set.len(), needed: m + 1 });
+    }
+    let turn = (number % pool.len() as u64) as usize;
+    pool.rotate_left(turn);
+    let mut chosen: Vec<usize> = Vec::with_capacity(m + 1);
+    for distinct in [true, false] {
+        for &place in &pool {
+            let shares = chosen.iter().any(|&other| drives[other].device == drives[place].device);
+            if chosen.len() <= m && !chosen.contains(&place) && !(distinct && shares) {
+                chosen.push(place);
+            }
+        }
+    }
+    Ok(chosen)
+}

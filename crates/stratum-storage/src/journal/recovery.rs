@@ -1,0 +1,259 @@
+//! What the drives hold: which epoch counts, and the chain of entries back to the floor.
+//!
+//! The highest epoch that was opened is adopted; its chain is followed forward as far as any copy is sound, and
+//! backward by index and hash through whichever segment holds the entry, of whatever epoch, opened or not. A
+//! header that was never opened voids nothing: it only raises the next number. An entry that no copy gives is an
+//! error, never a shorter history.
+
+use super::cursor::{Cursor, Group, Verify, holds};
+use super::format::{Epoch, Head, Header, Kind, OPENED_AT, PAGE, Page, SegmentKey, is_opened};
+use super::slots::{Slot, read_some};
+use super::table::{Copy, Segment};
+use super::{JournalError, NewEntry};
+use crate::blob::Index;
+use crate::drive::FileIo;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A segment that some present drive has a header of.
+#[derive(Debug)]
+struct Found {
+    header: Header,
+    opened: bool,
+    copies: Vec<(usize, Slot)>,
+}
+
+impl Found {
+    fn files(&self) -> Vec<Arc<dyn FileIo>> {
+        self.copies.iter().map(|(_, slot)| slot.file.clone()).collect()
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor::new(self.header.key(), self.files(), self.header.before)
+    }
+}
+
+/// All that the present drives hold.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    segments: BTreeMap<SegmentKey, Found>,
+    /// Files with no header: ready for use.
+    pub(super) blank: Vec<(usize, Slot)>,
+    /// The highest epoch number of any header, opened or not.
+    pub(super) number: u64,
+    /// The highest segment sequence of any header.
+    pub(super) sequence: u64,
+}
+
+impl Survey {
+    /// Takes in a segment file of the drive at that place.
+    ///
+    /// # Errors
+    /// [`JournalError::Newer`] if a newer version wrote it.
+    pub(super) fn add(&mut self, drive: usize, label: &str, slot: Slot) -> Result<(), JournalError> {
+        let header = match Header::decode(&read_some(slot.file.as_ref(), 0, PAGE)) {
+            Page::Header(header) => *header,
+            Page::Newer(found) => {
+                return Err(JournalError::Newer {
+                    drive: label.to_owned(),
+                    found,
+                    known: super::format::VERSION,
+                });
+            }
+            Page::Nothing => {
+                self.blank.push((drive, slot));
+                return Ok(());
+            }
+        };
+        let key = header.key();
+        let opened =
+            header.kind == Kind::Later || is_opened(key, &read_some(slot.file.as_ref(), OPENED_AT, PAGE));
+        self.number = self.number.max(key.epoch);
+        self.sequence = self.sequence.max(key.sequence);
+        let found = self.segments.entry(key).or_insert(Found { header, opened: false, copies: Vec::new() });
+        found.opened |= opened;
+        found.copies.push((drive, slot));
+        Ok(())
+    }
+
+    /// The epoch that counts: the highest that was opened. `None` if none ever was, as far as these drives know.
+    ///
+    /// # Errors
+    /// [`JournalError::Tie`] if two runs opened epochs of that number, which no crash can cause.
+    pub(super) fn adopted(&self) -> Result<Option<&Epoch>, JournalError> {
+        let mut opened = self.segments.values().filter(|found| found.opened).map(|found| &found.header.epoch);
+        let Some(first) = opened.next() else { return Ok(None) };
+        let mut adopted = first;
+        for epoch in opened {
+            if epoch.number == adopted.number && epoch.run != adopted.run {
+                return Err(JournalError::Tie { number: epoch.number });
+            }
+            if epoch.number > adopted.number {
+                adopted = epoch;
+            }
+        }
+        Ok(Some(adopted))
+    }
+
+    /// The chain that ends with the adopted epoch.
+    ///
+    /// # Errors
+    /// [`JournalError::Hole`] if an entry is in no sound copy.
+    pub(super) fn chain(&self, epoch: &Epoch) -> Result<Chain, JournalError> {
+        let mut chain = self.forward(epoch)?;
+        self.backward(&mut chain)?;
+        Ok(chain)
+    }
+
+    /// The adopted epoch's own segments, from the lowest there is.
+    fn forward(&self, epoch: &Epoch) -> Result<Chain, JournalError> {
+        let own = |sequence| SegmentKey { epoch: epoch.number, run: epoch.run, sequence };
+        let found: Vec<&Found> =
+            self.segments.range(own(0)..=own(u64::MAX)).map(|(_, found)| found).collect();
+        let mut chain = Chain::default();
+        for (place, segment) in found.iter().enumerate() {
+            let header = &segment.header;
+            if place > 0 && header.before != chain.head {
+                return Err(JournalError::Hole { index: chain.head.index + 1 });
+            }
+            chain.floor = chain.floor.max(header.floor);
+            let verify = if place + 1 == found.len() { Verify::Bodies } else { Verify::Commands };
+            let walked = walk(segment, verify, Index::MAX);
+            chain.head = walked.head;
+            if let Some(last) = walked.mark {
+                chain.last_group = Some((header.key(), segment.files(), last));
+            }
+            chain.segments.push(walked.segment);
+        }
+        // What the epoch was opened with was synced on all its members before it was used.
+        if chain.head.index < epoch.head.index {
+            return Err(JournalError::Hole { index: chain.head.index + 1 });
+        }
+        Ok(chain)
+    }
+
+    /// What comes before the adopted epoch, down to the floor.
+    fn backward(&self, chain: &mut Chain) -> Result<(), JournalError> {
+        while let Some(oldest) = chain.segments.first()
+            && oldest.before.index >= chain.floor.max(1)
+        {
+            let wanted = oldest.before;
+            let candidates = self.segments.values().filter(|found| found.header.before.index < wanted.index);
+            let holding = candidates
+                .map(|found| walk(found, Verify::Commands, wanted.index))
+                .filter(|walked| walked.holds(wanted))
+                .map(|walked| walked.segment)
+                // The copy that an epoch was abandoned over may be on one drive only: the best kept one counts.
+                .max_by_key(|segment| (segment.complete_copies(), segment.key));
+            match holding {
+                Some(segment) => chain.segments.insert(0, segment),
+                None => return Err(JournalError::Hole { index: wanted.index }),
+            }
+        }
+        Ok(())
+    }
+
+    /// The segments that are not in the chain, each with the last index it holds: some may be one more copy of
+    /// entries that the chain needs.
+    pub(super) fn others(self, chain: &[Segment]) -> Vec<Other> {
+        let in_chain = |key: &SegmentKey| chain.iter().any(|segment| segment.key == *key);
+        let others = self.segments.into_iter().filter(|(key, _)| !in_chain(key));
+        others
+            .map(|(_, found)| Other {
+                last: walk(&found, Verify::Commands, Index::MAX).head.index,
+                copies: found.copies,
+            })
+            .collect()
+    }
+}
+
+/// A segment outside the chain: of an epoch that was abandoned, or superseded by a later copy.
+#[derive(Debug)]
+pub(super) struct Other {
+    pub(super) last: Index,
+    pub(super) copies: Vec<(usize, Slot)>,
+}
+
+impl Other {
+    /// A segment that leaves the chain.
+    pub(super) fn new(last: Index, segment: &Segment) -> Other {
+        let copies = segment.copies.iter().map(|copy| (copy.drive, copy.slot.clone())).collect();
+        Other { last, copies }
+    }
+}
+
+/// The journal as it was found.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    /// Oldest first.
+    pub(super) segments: Vec<Segment>,
+    pub(super) head: Head,
+    pub(super) floor: Index,
+    last_group: Option<(SegmentKey, Vec<Arc<dyn FileIo>>, Group)>,
+}
+
+impl Chain {
+    /// The last group's entries, to be copied into the next epoch, and the entry before them.
+    ///
+    /// # Errors
+    /// [`JournalError::Hole`] if a body of it is sound in no copy.
+    pub(super) fn last_group(&self) -> Result<(Head, Vec<NewEntry>), JournalError> {
+        let Some((key, files, group)) = &self.last_group else { return Ok((self.head, Vec::new())) };
+        let cursor = Cursor::new(*key, files.clone(), group.head.before);
+        let entry = |row: &super::format::Row| {
+            let body = if row.body.is_empty() { Some(Bytes::new()) } else { cursor.body(group.offset, row) };
+            let body = body.ok_or(JournalError::Hole { index: row.index })?;
+            Ok(NewEntry { command: row.command.to_vec(), body })
+        };
+        let entries = group.rows.iter().map(entry).collect::<Result<_, JournalError>>()?;
+        Ok((group.head.before, entries))
+    }
+}
+
+/// A segment read from its start.
+struct Walked {
+    segment: Segment,
+    head: Head,
+    /// The group with the entry that was looked for; the last group if there is none.
+    mark: Option<Group>,
+}
+
+impl Walked {
+    fn holds(&self, entry: Head) -> bool {
+        let mut rows = self.mark.iter().flat_map(|group| &group.rows);
+        rows.any(|row| row.index == entry.index && row.hash == entry.hash)
+    }
+}
+
+/// Reads a segment's groups. A copy is complete if it holds everything up to the entry of index `wanted`: what comes
+/// after may be a group that a crash tore, and is found elsewhere.
+fn walk(found: &Found, verify: Verify, wanted: Index) -> Walked {
+    let mut cursor = found.cursor();
+    let (mut bodies, mut mark) = (Vec::new(), None);
+    while let Some(group) = cursor.next(verify) {
+        bodies.extend(group.rows.iter().map(|row| group.offset as u32 + row.body.start as u32));
+        if group.head.before.index < wanted {
+            mark = Some(group);
+        }
+    }
+    let key = found.header.key();
+    let complete = |slot: &Slot| {
+        let marked = |group: &Group| holds(key, &slot.file, group.offset, group.head.before);
+        mark.as_ref().is_none_or(marked)
+    };
+    let copies = found.copies.iter().map(|(drive, slot)| Copy {
+        drive: *drive,
+        slot: slot.clone(),
+        complete: complete(slot),
+    });
+    let segment = Segment {
+        key,
+        before: found.header.before,
+        end: cursor.at(),
+        closed: cursor.is_closed(),
+        bodies,
+        copies: copies.collect(),
+    };
+    Walked { segment, head: cursor.head(), mark }
+}

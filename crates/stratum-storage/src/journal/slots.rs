@@ -1,0 +1,247 @@
+//! The segment files of one drive: found, made, lent to a segment, and taken back.
+//!
+//! A slot is a file of a segment's full length. A prepared slot was written over with zeros in the background, and a
+//! slot that comes back was written over by its former use, so that a sync of it changes no file size and no block
+//! map. When none is ready a fresh one is only allocated: an epoch may start before the zeros are written. A file
+//! gets its final name, `journal/segment-NNNN`, when all of that is synced.
+
+use crate::drive::lane::Work;
+use crate::drive::{Drive, FileIo, OpenHow};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+/// The drive's directory of segments.
+const DIRECTORY: &str = "journal";
+/// The name's end while a slot is being made.
+const UNFINISHED: &str = ".new";
+/// Free slots a drive keeps; more are removed.
+const SPARES: usize = 1;
+/// Zeros are written in steps of this many bytes, so that bulk data on the same lane waits for one step at most.
+const STEP: usize = 1 << 20;
+
+/// A segment file of a drive.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) number: u32,
+    pub(super) file: Arc<dyn FileIo>,
+}
+
+impl Slot {
+    fn path(number: u32) -> String {
+        format!("{DIRECTORY}/segment-{number:04x}")
+    }
+}
+
+/// The slots of a drive.
+#[derive(Debug)]
+pub(super) struct Slots {
+    drive: Arc<Drive>,
+    segment_bytes: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    free: Vec<Slot>,
+    /// Above every number in use.
+    next: u32,
+    preparing: bool,
+}
+
+impl Slots {
+    /// The drive's slots, and all that lies in them now. Unfinished ones are removed.
+    pub(super) fn open(drive: Arc<Drive>, segment_bytes: u64) -> io::Result<(Slots, Vec<Slot>)> {
+        let names = match drive.io().list(DIRECTORY) {
+            Ok(names) => names,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let mut numbers = Vec::new();
+        for entry in names.iter().filter(|entry| !entry.is_dir) {
+            if entry.name.ends_with(UNFINISHED) {
+                drive.io().remove(&format!("{DIRECTORY}/{}", entry.name))?;
+            } else if let Some(digits) = entry.name.strip_prefix("segment-")
+                && let Ok(number) = u32::from_str_radix(digits, 16)
+                && Slot::path(number) == format!("{DIRECTORY}/{}", entry.name)
+            {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        let open = |&number: &u32| {
+            drive.io().open(&Slot::path(number), OpenHow::Write).map(|file| Slot { number, file })
+        };
+        let found = numbers.iter().map(open).collect::<io::Result<Vec<_>>>()?;
+        let next = numbers.last().map_or(0, |last| last.saturating_add(1));
+        let state = Mutex::new(State { next, ..State::default() });
+        Ok((Slots { drive, segment_bytes, state }, found))
+    }
+
+    /// A prepared or used slot, if one is free.
+    pub(super) fn take_free(&self) -> Option<Slot> {
+        self.state.lock().free.pop()
+    }
+
+    /// A free slot, or a fresh one that is allocated but not written over.
+    pub(super) fn take(&self) -> io::Result<Slot> {
+        match self.take_free() {
+            Some(slot) => Ok(slot),
+            None => self.make(|file| file.allocate(0, self.segment_bytes)),
+        }
+    }
+
+    /// Makes a slot with that content; it is durable, name and all, when this returns.
+    pub(super) fn make(&self, fill: impl FnOnce(&dyn FileIo) -> io::Result<()>) -> io::Result<Slot> {
+        let unfinished = self.begin()?;
+        self.complete(unfinished, fill)
+    }
+
+    /// A file under its temporary name.
+    fn begin(&self) -> io::Result<Slot> {
+        let io = self.drive.io();
+        match io.list(DIRECTORY) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                io.create_dir(DIRECTORY)?;
+                io.sync_dir("")?;
+            }
+            Err(error) => return Err(error),
+        }
+        let number = {
+            let mut state = self.state.lock();
+            let number = state.next;
+            state.next = number.checked_add(1).ok_or_else(|| io::Error::other("no slot number is left"))?;
+            number
+        };
+        let file = io.open(&(Slot::path(number) + UNFINISHED), OpenHow::CreateNew)?;
+        Ok(Slot { number, file })
+    }
+
+    /// Fills a file, syncs it and gives it its name; removes it if that fails.
+    fn complete(&self, slot: Slot, fill: impl FnOnce(&dyn FileIo) -> io::Result<()>) -> io::Result<Slot> {
+        let (path, io) = (Slot::path(slot.number), self.drive.io());
+        let unfinished = path.clone() + UNFINISHED;
+        let outcome = fill(slot.file.as_ref())
+            .and_then(|()| slot.file.sync())
+            .and_then(|()| io.rename(&unfinished, &path))
+            .and_then(|()| io.sync_dir(DIRECTORY));
+        match outcome {
+            Ok(()) => Ok(slot),
+            Err(error) => {
+                // Whether or not this works: the next start removes what has a temporary name.
+                let _ = io.remove(&unfinished);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes sure that a slot is ready for the next segment, in the background. It gives up quietly when the
+    /// drive fails or is full: whoever takes a slot then meets the error.
+    pub(super) fn prepare(self: &Arc<Self>) {
+        {
+            let mut state = self.state.lock();
+            if state.preparing || !state.free.is_empty() || !self.drive.is_healthy() {
+                return;
+            }
+            state.preparing = true;
+        }
+        let slots = self.clone();
+        self.run(move || match slots.begin() {
+            Ok(slot) => slots.write_zeros(slot, 0),
+            Err(error) => slots.prepared(Err(error)),
+        });
+    }
+
+    fn write_zeros(self: Arc<Self>, slot: Slot, from: u64) {
+        const ZEROS: &[u8] = &[0; STEP];
+        let len = (self.segment_bytes - from).min(STEP as u64);
+        let first = if from == 0 { slot.file.allocate(0, self.segment_bytes) } else { Ok(()) };
+        let outcome = first.and_then(|()| slot.file.write_at(&[&ZEROS[..len as usize]], from));
+        slot.file.start_writeback(from, len);
+        let written = from + len;
+        if outcome.is_ok() && written < self.segment_bytes {
+            let slots = self.clone();
+            return self.run(move || slots.write_zeros(slot, written));
+        }
+        let completed = self.complete(slot, |_| outcome);
+        self.prepared(completed);
+    }
+
+    fn prepared(&self, outcome: io::Result<Slot>) {
+        let mut state = self.state.lock();
+        state.preparing = false;
+        match outcome {
+            Ok(slot) => state.free.push(slot),
+            Err(error) => tracing::warn!(drive = self.drive.label(), %error, "no journal segment prepared"),
+        }
+    }
+
+    /// Takes back a slot that nothing needs any more, and keeps it if it is whole and wanted.
+    pub(super) fn give_back(self: &Arc<Self>, slot: Slot) {
+        if !self.drive.is_healthy() {
+            return;
+        }
+        let slots = self.clone();
+        self.run(move || slots.adopt(slot));
+    }
+
+    /// Keeps a free slot if it is whole and wanted, and removes it otherwise.
+    pub(super) fn adopt(&self, slot: Slot) {
+        let is_whole = slot.file.len().is_ok_and(|len| len == self.segment_bytes);
+        let mut state = self.state.lock();
+        if is_whole && state.free.len() < SPARES {
+            return state.free.push(slot);
+        }
+        drop(state);
+        self.remove(&slot);
+    }
+
+    /// Removes the free slots: this drive is no member now.
+    pub(super) fn drop_free(self: &Arc<Self>) {
+        let slots = self.clone();
+        self.run(move || {
+            let free = std::mem::take(&mut slots.state.lock().free);
+            free.iter().for_each(|slot| slots.remove(slot));
+        });
+    }
+
+    fn remove(&self, slot: &Slot) {
+        // Not synced: should the name come back after a crash, what it holds is below the floor.
+        if let Err(error) = self.drive.io().remove(&Slot::path(slot.number)) {
+            tracing::warn!(drive = self.drive.label(), %error, "a journal segment could not be removed");
+        }
+    }
+
+    /// Cuts off what lies behind the groups of a segment that is not written to any more.
+    pub(super) fn trim(&self, slot: &Slot, end: u64) {
+        let (file, label) = (slot.file.clone(), self.drive.label());
+        self.run(move || {
+            if file.len().is_ok_and(|len| len > end)
+                && let Err(error) = file.set_len(end)
+            {
+                tracing::warn!(drive = label, %error, "a journal segment could not be trimmed");
+            }
+        });
+    }
+
+    /// Background work goes on the lane of bulk data, so that no append waits for it.
+    fn run(&self, task: impl FnOnce() + Send + 'static) {
+        self.drive.volume_lane().submit(Work::Run(Box::new(task)));
+    }
+}
+
+/// Reads up to `len` bytes at `offset`: fewer at the file's end, none where the drive doesn't answer.
+pub(super) fn read_some(file: &dyn FileIo, offset: u64, len: usize) -> Bytes {
+    let mut bytes = vec![0; len];
+    let mut filled = 0;
+    while filled < len {
+        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => filled += read,
+        }
+    }
+    bytes.truncate(filled);
+    bytes.into()
+}
