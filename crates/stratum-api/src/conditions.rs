@@ -175,7 +175,7 @@ mod tests {
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair =
-            |(name, value): &(_, _)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+            |(name, value): &(&'static str, &'static str)| (HeaderName::from_static(name), HeaderValue::from_static(value));
         pairs.iter().map(pair).collect()
     }
 

@@ -42,9 +42,14 @@ pub fn object_headers(headers: &HeaderMap) -> Result<ObjectHeaders, S3Error> {
         content_disposition: get(CONTENT_DISPOSITION),
         cache_control: get(CACHE_CONTROL),
         expires: get(EXPIRES),
-        website_redirect_location: get(WEBSITE_REDIRECT),
+        website_redirect_location: website_redirect(headers),
         user: user_metadata(headers)?,
     })
+}
+
+/// Where a website would send who asks for the object.
+pub fn website_redirect(headers: &HeaderMap) -> Option<String> {
+    headers.get(WEBSITE_REDIRECT).map(text).filter(|text| !text.is_empty())
 }
 
 fn user_metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>, S3Error> {

@@ -11,11 +11,12 @@
 
 pub mod admission;
 mod authenticate;
-mod bodies;
+pub mod bodies;
 pub mod body;
 mod checksum;
 mod conditions;
 pub mod context;
+mod copy_source;
 pub mod error;
 mod headers;
 mod key;
@@ -25,6 +26,7 @@ mod operation;
 mod ops;
 mod query;
 mod range;
+mod selection;
 pub mod server;
 pub mod service;
 mod telemetry;

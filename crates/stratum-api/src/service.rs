@@ -14,7 +14,7 @@ use crate::telemetry::{self, Answered};
 use crate::{headers, ops};
 use axum::body::Body;
 use http::header::{EXPECT, HOST};
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,12 +80,27 @@ async fn answer(
     let (caller, payload) = authenticate(store, &head, (now / 1000) as i64)?;
 
     let query = query?;
+    let mut head = head;
+    hoist(&query, &mut head.headers)?;
     let operation = Operation::recognise(&head.method, address?, &query, &head.headers)?;
     *operation_name = operation.name();
     headers::refuse_unbuilt(&head.headers)?;
     let ctx = Context { store: store.clone(), caller, request_id: id, query, headers: head.headers, now };
     let incoming = Incoming { payload, wire, leftover };
     dispatch(&ctx, operation, incoming).await
+}
+
+/// A presigned URL may carry in its query what would else be a header (`x-amz-acl`, `x-amz-checksum-crc32`, ...).
+fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Error> {
+    if !query.has("X-Amz-Signature") {
+        return Ok(());
+    }
+    for (name, value) in query.iter().filter(|(name, _)| name.starts_with("x-amz-")) {
+        let name = HeaderName::try_from(name).map_err(|_| S3Error::new(Code::InvalidRequest))?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| S3Error::new(Code::InvalidRequest))?;
+        headers.entry(name).or_insert(value);
+    }
+    Ok(())
 }
 
 /// A body on its way to the operation that takes one.

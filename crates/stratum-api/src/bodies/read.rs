@@ -7,48 +7,31 @@
 use super::Bodies;
 use crate::admission::Admitted;
 use crate::error::{Code, S3Error};
+use crate::selection::Selection;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;
-use stratum_metadata::record::{Body, BucketId, ObjectKey, ObjectRecord, PartRecord, UploadId};
+use stratum_metadata::record::{Body, BucketId, ObjectKey, ObjectRecord, PartRecord, PartSummary, UploadId};
 use stratum_storage::blob::{BlobRef, Index, Place};
 use stratum_storage::readpath::{self, BlobReader, ReadError};
 use stratum_storage::volume::{Holds, Pin};
 
 /// How often a record is read again because its bytes moved between the lookup and the read.
 const ATTEMPTS: usize = 4;
-/// Parts that are looked up at a time.
-const PARTS: usize = 1000;
 
 /// An object, and the bytes of it that were asked for.
 #[derive(Debug)]
 pub struct Opened {
     pub object: ObjectRecord,
-    pub range: Range<u64>,
+    pub selection: Selection,
     pub content: Content,
 }
 
-/// Bytes, or what reads them.
+/// Bytes, or what reads them. Either keeps the memory that was admitted for it.
 #[derive(Debug)]
 pub enum Content {
-    Whole(Bytes),
+    Whole(Bytes, Option<Admitted>),
     Stream(BodyReader),
-}
-
-impl Content {
-    /// As a reader, for who doesn't care.
-    pub fn into_reader(self, bodies: &Bodies) -> BodyReader {
-        match self {
-            Content::Whole(bytes) => BodyReader {
-                bodies: bodies.clone(),
-                pieces: VecDeque::from([Piece::Bytes(bytes)]),
-                current: None,
-                _holds: None,
-                _admitted: None,
-            },
-            Content::Stream(reader) => reader,
-        }
-    }
 }
 
 /// Reads the bytes of an object in order.
@@ -58,7 +41,7 @@ pub struct BodyReader {
     current: Option<BlobReader>,
     /// Keep the volumes' bytes until the last of them is read.
     _holds: Option<Holds>,
-    _admitted: Option<Admitted>,
+    admitted: Option<Admitted>,
 }
 
 /// A run of bytes that lie together.
@@ -117,18 +100,18 @@ impl Bodies {
         bucket: BucketId,
         key: &ObjectKey,
         admitted: Option<Admitted>,
-        choose: impl Fn(&ObjectRecord) -> Result<Range<u64>, S3Error>,
+        choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Opened, S3Error> {
         let mut admitted = admitted;
         for _ in 0..ATTEMPTS {
-            let (object, range) = match self.attempt(bucket, key, &mut admitted, &choose)? {
+            let (object, selection) = match self.attempt(bucket, key, &mut admitted, &choose)? {
                 Attempt::Opened(opened) => return Ok(*opened),
-                Attempt::NotCached { object, range } => (object, range),
+                Attempt::NotCached { object, selection } => (object, selection),
                 Attempt::Moved => continue,
             };
             let (bodies, wanted, kept) = (self.clone(), key.clone(), admitted.take());
             let patient =
-                tokio::task::spawn_blocking(move || bodies.attempt_again(bucket, wanted, object, range, kept));
+                tokio::task::spawn_blocking(move || bodies.attempt_again(bucket, wanted, object, selection, kept));
             match patient.await.map_err(|error| S3Error::new(Code::InternalError).because(error))?? {
                 Again::Opened(opened) => return Ok(*opened),
                 Again::Moved(kept) => admitted = kept,
@@ -143,14 +126,14 @@ impl Bodies {
         bucket: BucketId,
         key: &ObjectKey,
         admitted: &mut Option<Admitted>,
-        choose: impl Fn(&ObjectRecord) -> Result<Range<u64>, S3Error>,
+        choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Attempt, S3Error> {
         let pin = self.volumes.pin();
         let object = self.lookup(bucket, key)?;
-        let range = choose(&object)?;
-        match self.content(&pin, &object, &range, admitted, Patience::Async) {
-            Ok(content) => Ok(Attempt::Opened(Box::new(Opened { object, range, content }))),
-            Err(Unread::NotCached) => Ok(Attempt::NotCached { object, range }),
+        let selection = choose(&object)?;
+        match self.content(&pin, &object, &selection.bytes, admitted, Patience::Async) {
+            Ok(content) => Ok(Attempt::Opened(Box::new(Opened { object, selection, content }))),
+            Err(Unread::NotCached) => Ok(Attempt::NotCached { object, selection }),
             Err(Unread::Moved) => Ok(Attempt::Moved),
             Err(Unread::Failed(error)) => Err(error),
         }
@@ -162,7 +145,7 @@ impl Bodies {
         bucket: BucketId,
         key: ObjectKey,
         before: ObjectRecord,
-        range: Range<u64>,
+        selection: Selection,
         mut admitted: Option<Admitted>,
     ) -> Result<Again, S3Error> {
         let pin = self.volumes.pin();
@@ -174,8 +157,8 @@ impl Bodies {
         if !same {
             return Ok(Again::Moved(admitted));
         }
-        match self.content(&pin, &object, &range, &mut admitted, Patience::Blocking) {
-            Ok(content) => Ok(Again::Opened(Box::new(Opened { object, range, content }))),
+        match self.content(&pin, &object, &selection.bytes, &mut admitted, Patience::Blocking) {
+            Ok(content) => Ok(Again::Opened(Box::new(Opened { object, selection, content }))),
             Err(Unread::NotCached | Unread::Moved) => Ok(Again::Moved(admitted)),
             Err(Unread::Failed(error)) => Err(error),
         }
@@ -195,12 +178,12 @@ impl Bodies {
         patience: Patience,
     ) -> Result<Content, Unread> {
         if range.is_empty() {
-            return Ok(Content::Whole(Bytes::new()));
+            return Ok(Content::Whole(Bytes::new(), admitted.take()));
         }
         match &object.body {
             Body::Blob(blob) => self.blob(pin, blob, range, admitted, patience),
-            Body::Parts { upload, .. } => {
-                let parts = self.parts(*upload, range)?;
+            Body::Parts { upload, parts } => {
+                let parts = self.parts(*upload, parts, range)?;
                 self.joined(pin, parts, admitted, patience)
             }
         }
@@ -215,7 +198,7 @@ impl Bodies {
         patience: Patience,
     ) -> Result<Content, Unread> {
         if let Place::Journal { index, .. } = blob.place {
-            return Ok(Content::Whole(self.journaled(index, range, patience)?));
+            return Ok(Content::Whole(self.journaled(index, range, patience)?, admitted.take()));
         }
         let small = range.end - range.start <= readpath::SMALL;
         if !small {
@@ -224,7 +207,7 @@ impl Bodies {
         let mut reader = self.volumes.read(pin, blob, range.clone())?;
         if small {
             if let Some(bytes) = reader.try_all_cached() {
-                return Ok(Content::Whole(bytes));
+                return Ok(Content::Whole(bytes, admitted.take()));
             }
             self.admit_reader(admitted)?;
         }
@@ -233,26 +216,27 @@ impl Bodies {
             pieces: VecDeque::new(),
             current: Some(reader),
             _holds: None,
-            _admitted: admitted.take(),
+            admitted: admitted.take(),
         }))
     }
 
-    /// The parts that hold the range, each with the bytes of it that are wanted.
-    fn parts(&self, upload: UploadId, range: &Range<u64>) -> Result<Vec<(PartRecord, Range<u64>)>, S3Error> {
-        let (mut wanted, mut start, mut after) = (Vec::new(), 0, 0);
-        while start < range.end {
-            let page = self.metadata.parts(upload, after, PARTS)?;
-            let Some(last) = page.last() else {
-                return Err(S3Error::new(Code::InternalError).because("the object's parts are not all there"));
-            };
-            after = last.number;
-            for part in page {
-                let here = start..start + part.size;
-                let (from, to) = (range.start.max(here.start), range.end.min(here.end));
-                start = here.end;
-                if from < to {
-                    wanted.push((part, from - here.start..to - here.start));
-                }
+    /// The parts that hold the range, each with the bytes of it that are wanted. Beside the object's parts there may
+    /// be others of its upload that aren't swept yet, so they are looked up by number.
+    fn parts(
+        &self,
+        upload: UploadId,
+        all: &[PartSummary],
+        range: &Range<u64>,
+    ) -> Result<Vec<(PartRecord, Range<u64>)>, S3Error> {
+        let (mut wanted, mut start) = (Vec::new(), 0);
+        for PartSummary { number, size, .. } in all {
+            let here = start..start + size;
+            start = here.end;
+            let (from, to) = (range.start.max(here.start), range.end.min(here.end));
+            if from < to {
+                let missing = || S3Error::new(Code::InternalError).because("the object's parts are not all there");
+                let part = self.metadata.part(upload, *number)?.ok_or_else(missing)?;
+                wanted.push((part, from - here.start..to - here.start));
             }
         }
         Ok(wanted)
@@ -279,7 +263,7 @@ impl Bodies {
             pieces,
             current: None,
             _holds: Some(holds),
-            _admitted: admitted.take(),
+            admitted: admitted.take(),
         }))
     }
 
@@ -311,7 +295,7 @@ impl Bodies {
 /// What the fast way came to.
 enum Attempt {
     Opened(Box<Opened>),
-    NotCached { object: ObjectRecord, range: Range<u64> },
+    NotCached { object: ObjectRecord, selection: Selection },
     Moved,
 }
 
@@ -322,6 +306,11 @@ enum Again {
 }
 
 impl BodyReader {
+    /// Ends the reading, and gives on the memory that was admitted for it.
+    pub fn into_admitted(self) -> Option<Admitted> {
+        self.admitted
+    }
+
     /// The next checked bytes; `None` at the end.
     ///
     /// # Errors

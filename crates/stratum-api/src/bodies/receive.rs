@@ -1,7 +1,7 @@
 //! Payload on its way in.
 
 use super::digesting::Digesting;
-use super::{Bodies, BodyReader, SMALL_MAX, TIER};
+use super::{Bodies, BodyReader, Content, SMALL_MAX, TIER};
 use crate::admission::Admitted;
 use crate::body::RequestBody;
 use crate::checksum::{self, Digester, Digests};
@@ -27,7 +27,7 @@ pub struct Stored {
     /// What rides in the journal entry: empty unless the body is small.
     pub inline: Bytes,
     hold: Option<WriteHold>,
-    _admitted: Admitted,
+    _admitted: Option<Admitted>,
 }
 
 impl Stored {
@@ -82,7 +82,7 @@ impl Bodies {
                 let whole = body.collect(length).await?;
                 let digests = digest(digester, &whole);
                 body.check(&digests)?;
-                Ok(inline(whole, digests, admitted))
+                Ok(inline(whole, digests, Some(admitted)))
             }
             None => self.receive_undeclared(body, digester).await,
         }
@@ -99,28 +99,40 @@ impl Bodies {
         }
         let digests = digest(digester, &whole);
         body.check(&digests)?;
-        Ok(inline(whole, digests, admitted))
+        Ok(inline(whole, digests, Some(admitted)))
     }
 
-    /// Stores what `source` reads, which is `length` bytes. `admitted` comes from [`Bodies::admit_copy`].
+    /// Stores another object's content, which is `length` bytes. What opened it holds the memory that
+    /// [`Bodies::admit_copy`] gave.
     ///
     /// # Errors
     /// What reading and writing refuse.
     pub async fn copy(
         &self,
-        mut source: BodyReader,
+        content: Content,
         length: u64,
         algorithm: ChecksumAlgorithm,
-        admitted: Admitted,
     ) -> Result<Stored, S3Error> {
         let digester = Digester::new(algorithm, false);
-        if length > SMALL_MAX {
-            let (written, digests) = self.write(&mut source, length, digester).await?;
-            return Ok(stored(written, digests, length, admitted));
+        match content {
+            Content::Stream(mut reader) if length > SMALL_MAX => {
+                let (written, digests) = self.write(&mut reader, length, digester).await?;
+                Ok(stored(written, digests, length, reader.into_admitted()))
+            }
+            Content::Stream(mut reader) => {
+                let whole = reader.collect(length as usize).await?;
+                let digests = digest(digester, &whole);
+                Ok(inline(whole, digests, reader.into_admitted()))
+            }
+            Content::Whole(whole, admitted) if length > SMALL_MAX => {
+                let (written, digests) = self.write(&mut Some(whole), length, digester).await?;
+                Ok(stored(written, digests, length, admitted))
+            }
+            Content::Whole(whole, admitted) => {
+                let digests = digest(digester, &whole);
+                Ok(inline(whole, digests, admitted))
+            }
         }
-        let whole = source.collect(length as usize).await?;
-        let digests = digest(digester, &whole);
-        Ok(inline(whole, digests, admitted))
     }
 
     /// Streams into extents, with the digests computed beside.
@@ -149,7 +161,7 @@ fn checked(
     written: Written,
     admitted: Admitted,
 ) -> Result<Stored, S3Error> {
-    let stored = stored(written, digests.clone(), size, admitted);
+    let stored = stored(written, digests.clone(), size, Some(admitted));
     match body.check(digests) {
         Ok(()) => Ok(stored),
         Err(error) => {
@@ -159,7 +171,7 @@ fn checked(
     }
 }
 
-fn stored(written: Written, digests: Digests, size: u64, admitted: Admitted) -> Stored {
+fn stored(written: Written, digests: Digests, size: u64, admitted: Option<Admitted>) -> Stored {
     Stored {
         size,
         md5: digests.md5,
@@ -171,7 +183,7 @@ fn stored(written: Written, digests: Digests, size: u64, admitted: Admitted) -> 
     }
 }
 
-fn inline(whole: Bytes, digests: Digests, admitted: Admitted) -> Stored {
+fn inline(whole: Bytes, digests: Digests, admitted: Option<Admitted>) -> Stored {
     let place = match whole.len() {
         0 => Place::Empty,
         // At most SMALL_MAX.

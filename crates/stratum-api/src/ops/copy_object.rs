@@ -1,11 +1,105 @@
-//! CopyObject.
+//! CopyObject: an object's bytes become another's, streamed from one to the other.
+//!
+//! Copies copy bytes; nothing is shared. What the request needs for reading and for writing is admitted in one step
+//! before either begins.
 
+use crate::body::MAX_PAYLOAD;
+use crate::checksum;
+use crate::conditions;
 use crate::context::Context;
-use crate::error::{S3Error, S3Result};
+use crate::copy_source::CopySource;
+use crate::error::{Code, S3Error, S3Result};
+use crate::headers;
 use crate::key::ObjectKey;
-use stratum_metadata::record::BucketRecord;
+use crate::ops::put_object;
+use crate::selection::{self, Selection};
+use crate::xml;
+use crate::xml::multipart::ChecksumElement;
+use crate::xml::object::CopyObjectResult;
+use crate::xml::text::{Quoted, Timestamp};
+use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectHeaders, ObjectRecord, StorageClass};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
-    let _ = (ctx, bucket, key);
-    Err(S3Error::not_implemented("CopyObject"))
+    let source = CopySource::of(ctx)?;
+    let replacement = replacement(ctx)?;
+    let class = headers::storage_class(&ctx.headers)?;
+    let condition = conditions::on_write(&ctx.headers);
+    let algorithm = wanted_algorithm(ctx)?;
+    let to_itself = source.bucket.id == bucket.id && source.key == *key;
+
+    let admitted = ctx.store.bodies.admit_copy()?;
+    let choose = |object: &ObjectRecord| {
+        conditions::check_copy_source(&ctx.headers, object)?;
+        check_size(object)?;
+        if to_itself && replacement.is_none() {
+            check_change(ctx, object, class)?;
+        }
+        Ok(Selection::whole(object))
+    };
+    let opened = ctx.store.bodies.open(source.bucket.id, &source.key, Some(admitted), choose).await?;
+    selection::count(ctx, &opened, source.bucket.id.0, source.key.as_bytes());
+
+    let algorithm = algorithm.or(opened.object.checksum.as_ref().map(|checksum| checksum.algorithm));
+    let algorithm = algorithm.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
+    let kept = replacement.unwrap_or_else(|| ObjectHeaders {
+        website_redirect_location: headers::website_redirect(&ctx.headers),
+        ..opened.object.headers.clone()
+    });
+    let stored = ctx.store.bodies.copy(opened.content, opened.object.size, algorithm).await?;
+    let object = put_object::commit(ctx, bucket, key, stored, kept, class, condition).await?;
+    xml::answer(&CopyObjectResult {
+        xmlns: xml::Namespace,
+        last_modified: Timestamp(object.modified),
+        etag: Quoted(object.etag),
+        checksum_type: object.checksum.as_ref().map(|checksum| checksum::type_name(checksum.kind)),
+        checksum: object.checksum.as_ref().map(|checksum| {
+            ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))
+        }),
+    })
+}
+
+/// The headers that replace the source's; `None` where they are copied.
+fn replacement(ctx: &Context) -> Result<Option<ObjectHeaders>, S3Error> {
+    let directive = |name: &'static str| match ctx.header(name) {
+        None | Some("COPY") => Ok(false),
+        Some("REPLACE") => Ok(true),
+        Some(other) => Err(S3Error::invalid_argument(name, other, format!("Unknown {name}."))),
+    };
+    // There are no tags, so that both ways of copying them come to the same.
+    directive("x-amz-tagging-directive")?;
+    match directive("x-amz-metadata-directive")? {
+        true => headers::object_headers(&ctx.headers).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// `x-amz-checksum-algorithm`: what the copy is to be hashed with.
+fn wanted_algorithm(ctx: &Context) -> Result<Option<ChecksumAlgorithm>, S3Error> {
+    let Some(name) = ctx.header("x-amz-checksum-algorithm") else { return Ok(None) };
+    checksum::by_name(name).map(Some).ok_or_else(|| {
+        S3Error::new(Code::InvalidRequest)
+            .message("Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
+                      [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+    })
+}
+
+fn check_size(source: &ObjectRecord) -> Result<(), S3Error> {
+    if source.size > MAX_PAYLOAD {
+        return Err(S3Error::new(Code::InvalidRequest).message(
+            "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120",
+        ));
+    }
+    Ok(())
+}
+
+/// A copy onto itself must change something.
+fn check_change(ctx: &Context, object: &ObjectRecord, class: StorageClass) -> Result<(), S3Error> {
+    let redirect = headers::website_redirect(&ctx.headers);
+    if class != object.storage_class || redirect != object.headers.website_redirect_location {
+        return Ok(());
+    }
+    Err(S3Error::new(Code::InvalidRequest).message(
+        "This copy request is illegal because it is trying to copy an object to itself without changing the object's \
+         metadata, storage class, website redirect location or encryption attributes.",
+    ))
 }

@@ -1,11 +1,28 @@
-//! DeleteObject.
+//! DeleteObject: nothing is left under the key, whether or not there was something.
 
+use crate::conditions;
 use crate::context::Context;
-use crate::error::{S3Error, S3Result};
+use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
+use crate::selection;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use stratum_metadata::command::{Command, Outcome, Refusal};
 use stratum_metadata::record::BucketRecord;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
-    let _ = (ctx, bucket, key);
-    Err(S3Error::not_implemented("DeleteObject"))
+    selection::check_version(&ctx.query)?;
+    let condition = conditions::on_delete(&ctx.headers)?;
+    let command = Command::DeleteObject { bucket: bucket.id, key: key.as_bytes().to_vec(), condition };
+    match ctx.store.metadata.commit(command, Bytes::new()).await? {
+        // A condition on what isn't there guards nothing: it is as deleted as it can be.
+        Outcome::Deleted { .. } | Outcome::Refused(Refusal::NoSuchKey) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            Ok(response)
+        }
+        Outcome::Refused(refusal) => Err(refusal.into()),
+        other => Err(S3Error::new(Code::InternalError).because(format!("DeleteObject came to {other:?}"))),
+    }
 }

@@ -1,11 +1,49 @@
-//! GetObject.
+//! GetObject: an object's bytes, a range of them, or a part.
 
+use crate::bodies::{BodyReader, Content};
 use crate::context::Context;
-use crate::error::{S3Error, S3Result};
+use crate::error::S3Result;
 use crate::key::ObjectKey;
+use crate::selection::{self, Selection};
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::Response;
 use stratum_metadata::record::BucketRecord;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
-    let _ = (ctx, bucket, key);
-    Err(S3Error::not_implemented("GetObject"))
+    selection::check_version(&ctx.query)?;
+    selection::check_overrides(ctx)?;
+    let choose = |object: &_| Selection::of_read(ctx, object);
+    let opened = ctx.store.bodies.open(bucket.id, key, None, choose).await?;
+    selection::count(ctx, &opened, bucket.id.0, key.as_bytes());
+    let body = match opened.content {
+        Content::Whole(bytes, _) => Body::from(bytes),
+        Content::Stream(mut reader) => {
+            // The first bytes before the head: what can't be read at all is an error and no broken 200.
+            let first = reader.next().await?;
+            streamed(first, reader)
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = opened.selection.status();
+    opened.selection.describe(ctx, &opened.object, response.headers_mut());
+    Ok(response)
+}
+
+/// The rest of a body as it is read. A failure cuts the connection: the length was announced already.
+fn streamed(first: Option<Bytes>, reader: BodyReader) -> Body {
+    Body::from_stream(stream::unfold((first, reader), |(first, mut reader)| async move {
+        if let Some(first) = first {
+            return Some((Ok(first), (None, reader)));
+        }
+        match reader.next().await {
+            Ok(piece) => piece.map(|piece| (Ok(piece), (None, reader))),
+            Err(error) => {
+                let cause = error.cause().unwrap_or(error.text()).to_owned();
+                tracing::error!(cause, "a body could not be read to its end");
+                Some((Err(std::io::Error::other(cause)), (None, reader)))
+            }
+        }
+    }))
 }

@@ -1,11 +1,26 @@
-//! HeadObject.
+//! HeadObject: what GetObject would say, without the bytes.
 
 use crate::context::Context;
-use crate::error::{S3Error, S3Result};
+use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
+use crate::selection::{self, Selection};
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Response};
 use stratum_metadata::record::BucketRecord;
 
+const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
+
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
-    let _ = (ctx, bucket, key);
-    Err(S3Error::not_implemented("HeadObject"))
+    selection::check_version(&ctx.query)?;
+    selection::check_overrides(ctx)?;
+    let object = ctx.store.metadata.object(bucket.id, key.as_bytes())?;
+    let object = object.ok_or_else(|| {
+        // A bucket that keeps no versions has no markers of deleted ones.
+        S3Error::new(Code::NoSuchKey).header(DELETE_MARKER, HeaderValue::from_static("false"))
+    })?;
+    let selection = Selection::of_read(ctx, &object)?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = selection.status();
+    selection.describe(ctx, &object, response.headers_mut());
+    Ok(response)
 }

@@ -1,12 +1,64 @@
-//! PutObject.
+//! PutObject: bytes become an object, all at once.
 
-use crate::context::Context;
-use crate::error::{S3Error, S3Result};
+use crate::bodies::Stored;
 use crate::body::RequestBody;
+use crate::conditions;
+use crate::context::Context;
+use crate::error::{Code, S3Error, S3Result};
+use crate::headers;
 use crate::key::ObjectKey;
-use stratum_metadata::record::BucketRecord;
+use axum::body::Body;
+use http::Response;
+use stratum_metadata::command::{Command, Outcome, WriteCondition};
+use stratum_metadata::record::{
+    self, BucketRecord, ChecksumAlgorithm, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
+};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
-    let _ = (ctx, bucket, key, body);
-    Err(S3Error::not_implemented("PutObject"))
+    let kept = headers::object_headers(&ctx.headers)?;
+    let class = headers::storage_class(&ctx.headers)?;
+    let condition = conditions::on_write(&ctx.headers);
+    let stored = ctx.store.bodies.receive(body, ChecksumAlgorithm::Crc64Nvme).await?;
+    let object = commit(ctx, bucket, key, stored, kept, class, condition).await?;
+    let mut response = Response::new(Body::empty());
+    let out = response.headers_mut();
+    out.insert(http::header::ETAG, headers::etag(&object.etag));
+    if let Some(checksum) = &object.checksum {
+        headers::write_checksum(checksum, None, out);
+    }
+    Ok(response)
+}
+
+/// Makes a stored body the object under the key, if the condition holds.
+///
+/// # Errors
+/// `PreconditionFailed`, `NoSuchKey`, `NoSuchBucket`, and failures of the store.
+pub async fn commit(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    stored: Stored,
+    headers: ObjectHeaders,
+    storage_class: StorageClass,
+    condition: WriteCondition,
+) -> Result<ObjectRecord, S3Error> {
+    let record = ObjectRecord {
+        version: VersionId::NULL,
+        modified: ctx.now,
+        size: stored.size,
+        etag: ETag::Md5(stored.md5),
+        storage_class,
+        checksum: Some(stored.checksum.clone()),
+        headers,
+        body: record::Body::Blob(stored.blob.clone()),
+    };
+    let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };
+    match ctx.store.metadata.commit(command, stored.inline.clone()).await? {
+        Outcome::Object(object) => Ok(*object),
+        Outcome::Refused(refusal) => {
+            stored.discard();
+            Err(refusal.into())
+        }
+        other => Err(S3Error::new(Code::InternalError).because(format!("PutObject came to {other:?}"))),
+    }
 }

@@ -1,0 +1,162 @@
+//! Which bytes of an object GET and HEAD are about: all of it, a range, or a part.
+
+use crate::bodies::Opened;
+use crate::conditions;
+use crate::context::Context;
+use crate::error::{Code, S3Error};
+use crate::headers;
+use crate::query::Query;
+use crate::range;
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use std::ops::Range;
+use stratum_metadata::record::{Body, Checksum, ChecksumType, ObjectRecord};
+
+const PARTS_COUNT: HeaderName = HeaderName::from_static("x-amz-mp-parts-count");
+
+/// What a read returns of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    pub bytes: Range<u64>,
+    of: Of,
+}
+
+/// How the bytes were named, which decides the status and the headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Whole,
+    Range,
+    /// The place of the part in the object's list; `None` for the one part of an object that has none.
+    Part(Option<usize>),
+}
+
+impl Selection {
+    /// All of an object.
+    pub fn whole(object: &ObjectRecord) -> Self {
+        Self { bytes: 0..object.size, of: Of::Whole }
+    }
+
+    /// What a GET or HEAD asks for, if its conditions hold.
+    ///
+    /// # Errors
+    /// `NotModified`, `PreconditionFailed`, `InvalidRange`, `InvalidPart`, `InvalidArgument`, and `InvalidRequest`
+    /// for a range of a part.
+    pub fn of_read(ctx: &Context, object: &ObjectRecord) -> Result<Self, S3Error> {
+        conditions::check_read(&ctx.headers, object)?;
+        let range = ctx.headers.get(RANGE).and_then(|range| range.to_str().ok());
+        match (ctx.query.get("partNumber"), range) {
+            (Some(_), Some(_)) => Err(S3Error::new(Code::InvalidRequest)
+                .message("Cannot specify both Range header and partNumber query parameter")),
+            (Some(number), None) => Self::part(object, number),
+            (None, Some(range)) if conditions::range_counts(&ctx.headers, object) => {
+                Ok(match range::requested(range, object.size)? {
+                    Some(bytes) => Self { bytes, of: Of::Range },
+                    None => Self::whole(object),
+                })
+            }
+            (None, _) => Ok(Self::whole(object)),
+        }
+    }
+
+    fn part(object: &ObjectRecord, number: &str) -> Result<Self, S3Error> {
+        let wanted: u16 = number.parse().ok().filter(|number| (1..=10_000).contains(number)).ok_or_else(|| {
+            let message = "Part number must be an integer between 1 and 10000, inclusive";
+            S3Error::invalid_argument("partNumber", number, message)
+        })?;
+        match &object.body {
+            Body::Blob(_) if wanted == 1 => Ok(Self { bytes: 0..object.size, of: Of::Part(None) }),
+            Body::Blob(_) => Err(Code::InvalidPart.into()),
+            Body::Parts { parts, .. } => {
+                let at = parts.iter().position(|part| part.number == wanted);
+                let at = at.ok_or(S3Error::new(Code::InvalidPart))?;
+                let start = parts.iter().take(at).map(|part| part.size).sum::<u64>();
+                let size = parts.get(at).map_or(0, |part| part.size);
+                Ok(Self { bytes: start..start + size, of: Of::Part(Some(at)) })
+            }
+        }
+    }
+
+    /// `200` for a whole object, `206` for some of its bytes.
+    pub fn status(&self) -> StatusCode {
+        match self.of {
+            Of::Range => StatusCode::PARTIAL_CONTENT,
+            Of::Part(_) if !self.bytes.is_empty() => StatusCode::PARTIAL_CONTENT,
+            Of::Whole | Of::Part(_) => StatusCode::OK,
+        }
+    }
+
+    /// Writes all that GET and HEAD say of the object and of what they return of it.
+    pub fn describe(&self, ctx: &Context, object: &ObjectRecord, out: &mut HeaderMap) {
+        headers::describe(object, out);
+        out.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        out.insert(CONTENT_LENGTH, HeaderValue::from(self.bytes.end - self.bytes.start));
+        if self.status() == StatusCode::PARTIAL_CONTENT {
+            out.insert(CONTENT_RANGE, range::content_range(&self.bytes, object.size));
+        }
+        if let (Of::Part(_), Body::Parts { parts, .. }) = (self.of, &object.body) {
+            out.insert(PARTS_COUNT, HeaderValue::from(parts.len()));
+        }
+        let wanted = ctx.headers.get("x-amz-checksum-mode");
+        if wanted.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"ENABLED")) {
+            self.describe_checksum(object, out);
+        }
+        headers::override_from(&ctx.query, out);
+    }
+
+    /// The checksum of what is returned: the object's or the part's. A range has none.
+    fn describe_checksum(&self, object: &ObjectRecord, out: &mut HeaderMap) {
+        match (self.of, &object.body) {
+            (Of::Range, _) => {}
+            (Of::Part(Some(at)), Body::Parts { parts, .. }) => {
+                let kind = object.checksum.as_ref().map(|checksum| checksum.kind);
+                if let (Some(part), Some(kind)) = (parts.get(at).and_then(|part| part.checksum.as_ref()), kind) {
+                    // A part's own checksum covers its bytes; the type is the object's.
+                    headers::write_checksum(&Checksum { kind, ..part.clone() }, None, out);
+                }
+            }
+            (Of::Whole | Of::Part(_), body) => {
+                let Some(checksum) = &object.checksum else { return };
+                let parts = match body {
+                    Body::Parts { parts, .. } if checksum.kind == ChecksumType::Composite => Some(parts.len()),
+                    _ => None,
+                };
+                headers::write_checksum(checksum, parts, out);
+            }
+        }
+    }
+}
+
+/// A version may be named, but there is only the null one.
+///
+/// # Errors
+/// `InvalidArgument` for any other.
+pub fn check_version(query: &Query) -> Result<(), S3Error> {
+    match query.get("versionId") {
+        None | Some("null") => Ok(()),
+        Some("") => {
+            Err(S3Error::invalid_argument("versionId", "", "Version id cannot be the empty string"))
+        }
+        Some(other) => Err(S3Error::invalid_argument("versionId", other, "Invalid version id specified")),
+    }
+}
+
+/// Overrides of response headers are for who signed them.
+///
+/// # Errors
+/// `InvalidRequest`.
+pub fn check_overrides(ctx: &Context) -> Result<(), S3Error> {
+    if ctx.caller.is_anonymous() && headers::has_overrides(&ctx.query) {
+        return Err(S3Error::new(Code::InvalidRequest)
+            .message("Request specific response headers cannot be used for anonymous GET requests."));
+    }
+    Ok(())
+}
+
+/// Counts a read, of which the tiers will learn.
+pub fn count(ctx: &Context, opened: &Opened, bucket: u64, key: &[u8]) {
+    use std::hash::{DefaultHasher, Hasher};
+    let mut hasher = DefaultHasher::new();
+    hasher.write(key);
+    let object = stratum_tiering::access::ObjectId { bucket, key_hash: hasher.finish() };
+    ctx.store.accesses.record(object, ctx.now, opened.selection.of == Of::Range);
+}
