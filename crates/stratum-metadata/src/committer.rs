@@ -69,7 +69,6 @@ struct Durable {
     replies: Vec<Reply>,
 }
 
-
 /// The proposals that wait, and the threads that take them.
 pub(crate) struct Committer {
     shared: Arc<Shared>,

@@ -14,13 +14,18 @@ mod keys;
 pub mod listing;
 pub mod log;
 mod machine;
+mod pack;
 pub mod record;
 mod space;
 mod state;
 mod store;
+mod sweep;
 mod tree;
+mod upkeep;
 
 pub use committer::CommitError;
+pub use pack::run_packer;
 pub use state::ApplyError;
 pub use store::{Metadata, OpenError, Options, ReadError};
+pub use sweep::run_sweeper;
 pub use tree::TreeError;

@@ -1,6 +1,8 @@
 //! What this crate asks of the journal: append a group, read it back, let go of it.
 //!
-//! `stratum_storage::journal` is the real one; tests put one of plain memory in its place.
+//! [`journal`] is the real one; tests put one of plain memory in its place.
+
+mod journal;
 
 use bytes::Bytes;
 use stratum_storage::blob::Index;
@@ -42,13 +44,12 @@ pub enum LogError {
     Unavailable(String),
 }
 
-/// An entry as it is read back, verified.
+/// An entry as it is read back, verified. Its body is read for itself ([`Log::body`]): a restart needs none.
 #[derive(Clone, Debug)]
 pub struct Replayed {
     pub index: Index,
     pub hash: u128,
     pub command: Bytes,
-    pub body: Bytes,
 }
 
 /// How full the journal is.
@@ -88,12 +89,18 @@ pub trait Log: Send + Sync + 'static {
     fn hash_at(&self, index: Index) -> Option<u128>;
     /// All entries from `from` on.
     fn replay(&self, from: Index) -> Replay<'_>;
+    /// The body of an entry that is still there, verified; its record has its length and check.
+    fn body(&self, index: Index, length: u32, crc32c: u32) -> Result<Bytes, LogError>;
     fn usage(&self) -> Usage;
     /// Oldest first.
     fn closed_segments(&self) -> Vec<ClosedSegment>;
     /// Everything up to `packed` has no live body left in the journal, and a checkpoint covers all up to
     /// `checkpointed`: what lies below both may go.
     fn release(&self, packed: Index, checkpointed: Index);
+    /// The bytes that a member may hold.
+    fn set_cap(&self, bytes: u64);
+    /// Brings every segment that lost a copy back to full number; says how many are still short of it.
+    fn heal(&self) -> Result<usize, LogError>;
 }
 
 #[cfg(test)]
@@ -111,7 +118,7 @@ pub(crate) mod memory {
     #[derive(Debug, Default)]
     struct State {
         /// Entries with indexes from `first`.
-        entries: Vec<Replayed>,
+        entries: Vec<(Replayed, Bytes)>,
         released: Index,
         usage: Usage,
         fail: Option<LogError>,
@@ -136,10 +143,10 @@ pub(crate) mod memory {
             let first = state.released + state.entries.len() as u64 + 1;
             let mut hashes = Vec::new();
             for (index, entry) in (first..).zip(group) {
-                let before = state.entries.last().map_or(0, |entry| entry.hash);
+                let before = state.entries.last().map_or(0, |(entry, _)| entry.hash);
                 let hash = xxh3_128_with_seed(&entry.command, before as u64);
                 hashes.push(hash);
-                state.entries.push(Replayed { index, hash, command: entry.command.into(), body: entry.body });
+                state.entries.push((Replayed { index, hash, command: entry.command.into() }, entry.body));
             }
             Ok(Appended { first, hashes })
         }
@@ -154,12 +161,20 @@ pub(crate) mod memory {
         }
 
         fn hash_at(&self, index: Index) -> Option<u128> {
-            self.0.lock().entries.iter().find(|entry| entry.index == index).map(|entry| entry.hash)
+            self.0.lock().entries.iter().find(|(entry, _)| entry.index == index).map(|(entry, _)| entry.hash)
         }
 
         fn replay(&self, from: Index) -> Replay<'_> {
             let entries = self.0.lock().entries.clone();
-            Box::new(entries.into_iter().filter(move |entry| entry.index >= from).map(Ok))
+            Box::new(entries.into_iter().map(|(entry, _)| Ok(entry)).skip_while(
+                move |entry: &Result<Replayed, LogError>| entry.as_ref().is_ok_and(|entry| entry.index < from),
+            ))
+        }
+
+        fn body(&self, index: Index, _: u32, _: u32) -> Result<Bytes, LogError> {
+            let state = self.0.lock();
+            let found = state.entries.iter().find(|(entry, _)| entry.index == index);
+            found.map(|(_, body)| body.clone()).ok_or(LogError::Unavailable("gone".into()))
         }
 
         fn usage(&self) -> Usage {
@@ -169,10 +184,11 @@ pub(crate) mod memory {
         fn closed_segments(&self) -> Vec<ClosedSegment> {
             let state = self.0.lock();
             let entries = state.entries.chunks(64).filter(|chunk| chunk.len() == 64);
-            let bytes = |chunk: &[Replayed]| chunk.iter().map(|entry| entry.body.len() as u64).sum();
+            let bytes =
+                |chunk: &[(Replayed, Bytes)]| chunk.iter().map(|(_, body)| body.len() as u64).sum();
             entries
                 .filter_map(|chunk| {
-                    let (first, last) = (chunk.first()?.index, chunk.last()?.index);
+                    let (first, last) = (chunk.first()?.0.index, chunk.last()?.0.index);
                     Some(ClosedSegment { first, last, bytes: bytes(chunk) })
                 })
                 .collect()
@@ -185,6 +201,14 @@ pub(crate) mod memory {
                 state.entries.drain(..64);
                 state.released += 64;
             }
+        }
+
+        fn set_cap(&self, bytes: u64) {
+            self.0.lock().usage.cap = bytes;
+        }
+
+        fn heal(&self) -> Result<usize, LogError> {
+            Ok(0)
         }
     }
 }

@@ -95,12 +95,17 @@ impl Machine {
         self.failed.load(Ordering::Acquire)
     }
 
+    /// The index is not what it should be: nothing is served from it any more.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
     /// Applies a group, all of it or nothing.
     pub(crate) fn apply(&self, group: Vec<Entry>) -> Result<AppliedGroup, ApplyError> {
         let outcome = self.try_apply(group);
         if let Err(error) = &outcome {
             tracing::error!(%error, "the index can't be changed any more; restart the server to rebuild it");
-            self.failed.store(true, Ordering::Release);
+            self.fail();
         }
         outcome
     }

@@ -6,6 +6,7 @@
 mod reads;
 mod start;
 
+use crate::checkpoint::CheckpointError;
 use crate::command::{Command, Outcome};
 use crate::committer::{CommitError, Committer};
 use crate::keys;
@@ -15,6 +16,7 @@ use crate::record::{BucketId, DecodeError, HighestIds, decode};
 use crate::space::Space;
 use crate::state::ApplyError;
 use crate::tree::{Base, TreeError};
+use crate::upkeep::Upkeep;
 use bytes::Bytes;
 use std::fmt;
 use std::future::Future;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::{Index, VolumeId};
+use stratum_storage::drive::Drive;
 use stratum_storage::volume::{VolumeEvent, VolumeLog, VolumeLogError, Volumes};
 
 /// Why a read has no answer. Both are our failure, never the caller's.
@@ -64,11 +67,15 @@ pub enum OpenError {
     Threads(std::io::Error),
 }
 
-/// Where the index is.
+/// Where the index and the checkpoints are.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A directory of its own; lost or damaged, it is rebuilt.
+    /// A directory of the index's own; lost or damaged, it is rebuilt.
     pub index: PathBuf,
+    /// The drives that hold checkpoints: the journal's.
+    pub drives: Vec<Arc<Drive>>,
+    /// On how many of them each checkpoint is: one more than may be lost.
+    pub copies: usize,
 }
 
 /// What the store knows. A cheap handle.
@@ -81,6 +88,8 @@ struct Inner {
     machine: Arc<Machine>,
     committer: Committer,
     space: Arc<Space>,
+    log: Arc<dyn Log>,
+    upkeep: Upkeep,
     bucket_ids: AtomicU64,
     volume_ids: AtomicU64,
 }
@@ -94,22 +103,21 @@ impl fmt::Debug for Metadata {
 impl Metadata {
     /// Brings the index up to the journal's end and starts the committer. Blocks, for as long as a rebuild takes
     /// if one is needed.
-    pub fn open(
-        options: &Options,
-        log: Arc<dyn Log>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Metadata, OpenError> {
-        let machine = Arc::new(start::recover(&options.index, log.as_ref(), clock)?);
+    pub fn open(options: &Options, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Metadata, OpenError> {
+        let upkeep = Upkeep::new(options.drives.clone(), options.copies);
+        let machine = Arc::new(start::recover(&options.index, log.as_ref(), upkeep.files(), clock)?);
         let highest = match machine.tree().get(&keys::highest_ids())? {
             Some(value) => decode(&value).map_err(ApplyError::from)?,
             None => HighestIds::default(),
         };
         let space = Arc::new(Space::default());
-        let committer = Committer::start(machine.clone(), log, space.clone()).map_err(OpenError::Threads)?;
+        let committer = Committer::start(machine.clone(), log.clone(), space.clone()).map_err(OpenError::Threads)?;
         let inner = Inner {
             machine,
             committer,
             space,
+            log,
+            upkeep,
             bucket_ids: highest.bucket.into(),
             volume_ids: highest.volume.into(),
         };
@@ -149,6 +157,41 @@ impl Metadata {
     /// Whether reads and commits are served; false after the index failed.
     pub fn is_available(&self) -> bool {
         !self.inner.machine.has_failed()
+    }
+
+    /// One round of the journal's housekeeping: makes it whole after drives were lost, and takes a checkpoint when
+    /// one is due. For a thread of its own, every second or so; blocks, for as long as that takes.
+    pub fn tend_journal(&self) {
+        let (inner, log) = (&self.inner, self.inner.log.as_ref());
+        if let Err(error) = inner.upkeep.heal(log) {
+            tracing::warn!(%error, "the journal is not whole yet; trying again");
+        }
+        if !inner.machine.has_failed() && inner.upkeep.is_due(log) {
+            self.take_checkpoint();
+        }
+    }
+
+    fn take_checkpoint(&self) {
+        match self.inner.upkeep.checkpoint(&self.inner.machine, self.inner.log.as_ref()) {
+            Ok(()) => {}
+            Err(CheckpointError::Mismatch) => {
+                tracing::error!("the index holds something else than was applied; restart the server to rebuild it");
+                self.inner.machine.fail();
+            }
+            Err(error) => tracing::warn!(%error, "no checkpoint was taken"),
+        }
+    }
+
+    pub(crate) fn state(&self) -> &Arc<Machine> {
+        &self.inner.machine
+    }
+
+    pub(crate) fn log(&self) -> &Arc<dyn Log> {
+        &self.inner.log
+    }
+
+    pub(crate) fn upkeep(&self) -> &Upkeep {
+        &self.inner.upkeep
     }
 
     /// Finishes what waits, ends the threads and writes the index out. Blocks.

@@ -113,6 +113,11 @@ impl Tree {
         })
     }
 
+    /// Removes everything.
+    pub fn clear(&self) -> Result<(), TreeError> {
+        guarded(|| Ok(self.db.clear()?))
+    }
+
     /// Makes everything applied so far durable. Slow: for shutdown.
     pub fn flush(&self) -> Result<(), TreeError> {
         guarded(|| self.db.flush().map(drop).map_err(TreeError::from))

@@ -1,11 +1,13 @@
 //! From whatever is on the disks to the state at the journal's end.
 
 use super::OpenError;
+use crate::checkpoint::{self, Files};
 use crate::command::Command;
+use crate::keys;
 use crate::log::{Log, Replayed};
 use crate::machine::{Entry, Machine};
-use crate::record::Applied;
-use crate::tree::Tree;
+use crate::record::{Applied, encode};
+use crate::tree::{Tree, TreeError, Value};
 use std::path::Path;
 use std::sync::Arc;
 use stratum_storage::ambient::Clock;
@@ -13,15 +15,23 @@ use stratum_storage::ambient::Clock;
 /// Entries that are applied as one batch.
 const REPLAY_GROUP: usize = 512;
 
+/// What an index says of itself while a checkpoint is being loaded into it: no journal confirms it.
+const UNFINISHED: Applied = Applied { index: u64::MAX, hash: 0, fingerprint: 0 };
+
 /// The state at the journal's end: the index as it is if the journal confirms it, else rebuilt.
-pub(super) fn recover(dir: &Path, log: &dyn Log, clock: Arc<dyn Clock>) -> Result<Machine, OpenError> {
+pub(super) fn recover(
+    dir: &Path,
+    log: &dyn Log,
+    checkpoints: &Files,
+    clock: Arc<dyn Clock>,
+) -> Result<Machine, OpenError> {
     match continue_from(dir, log, clock.clone()) {
         Ok(Some(machine)) => return Ok(machine),
         Ok(None) => tracing::info!("the journal doesn't confirm the index: rebuilding it"),
         Err(error) => tracing::warn!(%error, "the index can't be used: rebuilding it"),
     }
     discard(dir)?;
-    rebuild(dir, log, clock)
+    rebuild(dir, log, checkpoints, clock)
 }
 
 /// Goes on from the index that is there; `None` if it is not one that this journal led to.
@@ -34,13 +44,51 @@ fn continue_from(dir: &Path, log: &dyn Log, clock: Arc<dyn Clock>) -> Result<Opt
     Ok(Some(machine))
 }
 
-fn rebuild(dir: &Path, log: &dyn Log, clock: Arc<dyn Clock>) -> Result<Machine, OpenError> {
-    let machine = Machine::open(Tree::open(dir)?, clock)?;
-    if log.first() > machine.applied_index() + 1 {
+/// Starts anew from the newest whole checkpoint, or from nothing if the journal still has all of it.
+fn rebuild(
+    dir: &Path,
+    log: &dyn Log,
+    checkpoints: &Files,
+    clock: Arc<dyn Clock>,
+) -> Result<Machine, OpenError> {
+    let tree = Tree::open(dir)?;
+    load(&tree, checkpoints)?;
+    let machine = Machine::open(tree, clock)?;
+    let applied = machine.applied();
+    let beside = log.hash_at(applied.index).is_some_and(|hash| hash != applied.hash);
+    if log.first() > applied.index + 1 || beside {
         return Err(OpenError::NoCheckpoint { first: log.first() });
     }
     replay(&machine, log)?;
     Ok(machine)
+}
+
+/// Fills an index from the newest whole checkpoint, and leaves it empty if there is none.
+fn load(tree: &Tree, checkpoints: &Files) -> Result<(), TreeError> {
+    let anew = || {
+        tree.clear()?;
+        mark(tree, &UNFINISHED)
+    };
+    let insert = |pairs: &[(&[u8], &[u8])]| {
+        let values: Vec<Value> = pairs.iter().map(|(_, value)| Value::from(*value)).collect();
+        tree.apply(pairs.iter().zip(&values).map(|((key, _), value)| (*key, Some(value))))
+    };
+    match checkpoint::load(checkpoints, anew, insert) {
+        Ok(Some(applied)) => {
+            tracing::info!(index = applied.index, "loaded the checkpoint");
+            mark(tree, &applied)
+        }
+        Ok(None) => Ok(()),
+        Err(error) => {
+            tracing::error!(%error, "no checkpoint can be read");
+            tree.clear()
+        }
+    }
+}
+
+fn mark(tree: &Tree, applied: &Applied) -> Result<(), TreeError> {
+    let value = Value::from(encode(applied).as_slice());
+    tree.apply(std::iter::once((keys::applied().as_slice(), Some(&value))))
 }
 
 /// Whether the journal holds the very entry that the index saw last, and all that follow it.
@@ -67,7 +115,7 @@ fn replay(machine: &Machine, log: &dyn Log) -> Result<(), OpenError> {
 }
 
 fn entry(replayed: Replayed) -> Result<Entry, OpenError> {
-    let Replayed { index, hash, command, .. } = replayed;
+    let Replayed { index, hash, command } = replayed;
     let command = Command::decode(&command).map_err(|error| OpenError::Command { index, error })?;
     Ok(Entry { index, hash, command })
 }

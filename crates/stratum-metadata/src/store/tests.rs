@@ -16,7 +16,7 @@ struct Store {
 }
 
 fn open(dir: &std::path::Path, log: &MemoryLog) -> Metadata {
-    let options = Options { index: dir.join("sled") };
+    let options = Options { index: dir.join("sled"), drives: Vec::new(), copies: 0 };
     Metadata::open(&options, Arc::new(log.clone()), Arc::new(Simulated::new(1_000, 1))).unwrap()
 }
 
@@ -147,7 +147,8 @@ async fn a_full_journal_refuses_writes_but_not_deletes() {
     metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     metadata.commit(put("a", 1, WriteCondition::default()), Bytes::from_static(b"x")).await.unwrap();
     log.set_usage(Usage { bytes: 96, cap: 100 });
-    let delete = Command::DeleteObject { bucket: BucketId(1), key: b"a".to_vec(), condition: Default::default() };
+    let delete =
+        Command::DeleteObject { bucket: BucketId(1), key: b"a".to_vec(), condition: Default::default() };
     let deleted = metadata.commit(delete, Bytes::new()).await;
     assert_eq!(deleted, Ok(Outcome::Deleted { existed: true }));
     let refused = metadata.commit(put("b", 1, WriteCondition::default()), Bytes::from_static(b"x")).await;

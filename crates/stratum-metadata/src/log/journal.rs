@@ -1,0 +1,76 @@
+//! The drives' journal as this crate's log.
+
+use super::{Appended, ClosedSegment, Log, LogEntry, LogError, Replay, Replayed, Urgency, Usage};
+use bytes::Bytes;
+use stratum_storage::blob::Index;
+use stratum_storage::journal::{AppendError, Class, Journal, NewEntry, Verify};
+
+impl Log for Journal {
+    fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, LogError> {
+        let entry = |LogEntry { command, body }| NewEntry { command, body };
+        let class = match urgency {
+            Urgency::Ordinary => Class::Ordinary,
+            Urgency::MakesRoom => Class::MakesRoom,
+        };
+        let appended = Journal::append(self, group.into_iter().map(entry).collect(), class)?;
+        let hashes = appended.hashes.into_iter().map(|hash| hash.0).collect();
+        Ok(Appended { first: appended.first, hashes })
+    }
+
+    fn first(&self) -> Index {
+        Journal::first(self)
+    }
+
+    fn last(&self) -> Index {
+        Journal::last(self).0
+    }
+
+    fn hash_at(&self, index: Index) -> Option<u128> {
+        Journal::hash_at(self, index).map(|hash| hash.0)
+    }
+
+    fn replay(&self, from: Index) -> Replay<'_> {
+        let entries = Journal::replay(self, from, Verify::Commands);
+        Box::new(entries.map(|entry| match entry {
+            Ok(entry) => Ok(Replayed { index: entry.index, hash: entry.hash.0, command: entry.command }),
+            Err(error) => Err(LogError::Unavailable(error.to_string())),
+        }))
+    }
+
+    fn body(&self, index: Index, length: u32, crc32c: u32) -> Result<Bytes, LogError> {
+        self.read_body(index, length, crc32c).map_err(|error| LogError::Unavailable(error.to_string()))
+    }
+
+    fn usage(&self) -> Usage {
+        // What goes with the next segment is as good as gone.
+        let usage = Journal::usage(self);
+        Usage { bytes: usage.bytes.saturating_sub(usage.releasable), cap: usage.cap }
+    }
+
+    fn closed_segments(&self) -> Vec<ClosedSegment> {
+        let closed = self.spans().into_iter().filter(|span| !span.active);
+        closed.map(|span| ClosedSegment { first: span.first, last: span.last, bytes: span.bytes }).collect()
+    }
+
+    fn release(&self, packed: Index, checkpointed: Index) {
+        Journal::release(self, packed, checkpointed);
+    }
+
+    fn set_cap(&self, bytes: u64) {
+        Journal::set_cap(self, bytes);
+    }
+
+    fn heal(&self) -> Result<usize, LogError> {
+        Ok(Journal::heal(self)?.short)
+    }
+}
+
+impl From<AppendError> for LogError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Full => LogError::Full,
+            AppendError::NoSpace => LogError::NoSpace,
+            other => LogError::Unavailable(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What keeps the journal short and whole: checkpoints, letting go of segments, and healing.
+//!
+//! None of this waits for a request, and none runs at a pace: the journal's room depends on it, and an
+//! acknowledgement is only as durable as the entries before it.
+
+use crate::checkpoint::{self, CheckpointError, Files};
+use crate::log::{Log, LogError};
+use crate::machine::Machine;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use stratum_storage::blob::Index;
+use stratum_storage::drive::Drive;
+
+/// The least that a member of the journal may hold.
+const LEAST_CAP: u64 = 512 << 20;
+/// The part of the cap after which a checkpoint is due. The journal since the older of two is kept, so two of these
+/// parts, and what is not packed yet, are the journal's usual length.
+const DUE_PART: u64 = 4;
+/// From this share of the cap on, a checkpoint is taken for every segment that is closed.
+const PRESSED_FROM: f32 = 0.5;
+
+/// The journal's housekeeping.
+pub(crate) struct Upkeep {
+    drives: Vec<Arc<Drive>>,
+    files: Files,
+    /// The indexes of the last checkpoints, at most [`checkpoint::KEPT`], oldest first.
+    taken: Mutex<VecDeque<Index>>,
+    /// Every entry up to this has no live body left in the journal.
+    packed: AtomicU64,
+    /// How many drives were lost when the journal and the checkpoints were last made whole.
+    healed_for: AtomicUsize,
+}
+
+impl Upkeep {
+    /// `copies` is one more than the drives that may be lost.
+    pub(crate) fn new(drives: Vec<Arc<Drive>>, copies: usize) -> Upkeep {
+        let files = Files::new(drives.clone(), copies);
+        let whole = files.list().into_iter().filter(|(_, holders)| holders.len() >= copies);
+        let taken = whole.map(|(index, _)| index).collect();
+        Upkeep {
+            drives,
+            files,
+            taken: Mutex::new(taken),
+            packed: AtomicU64::new(0),
+            healed_for: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Whether enough has been appended since the last checkpoint.
+    pub(crate) fn is_due(&self, log: &dyn Log) -> bool {
+        let last = self.taken.lock().back().copied().unwrap_or(0);
+        let segments = log.closed_segments();
+        let since: u64 = segments.iter().filter(|part| part.last > last).map(|part| part.bytes).sum();
+        let usage = log.usage();
+        since >= usage.cap / DUE_PART || since > 0 && usage.share() >= PRESSED_FROM
+    }
+
+    /// Takes a checkpoint, and lets go of what it makes superfluous. Blocks, for as long as writing the state takes.
+    pub(crate) fn checkpoint(&self, machine: &Machine, log: &dyn Log) -> Result<(), CheckpointError> {
+        let taken = checkpoint::take(machine, &self.files)?;
+        metrics::gauge!("stratum_checkpoint_bytes").set(taken.bytes as f64);
+        metrics::counter!("stratum_checkpoints_total").increment(1);
+        tracing::info!(index = taken.applied.index, bytes = taken.bytes, "took a checkpoint");
+        log.set_cap(LEAST_CAP.max(taken.bytes));
+        let mut kept = self.taken.lock();
+        kept.push_back(taken.applied.index);
+        while kept.len() > checkpoint::KEPT {
+            kept.pop_front();
+        }
+        drop(kept);
+        self.release(log);
+        Ok(())
+    }
+
+    /// The packer has moved every live body up to this entry.
+    pub(crate) fn packed_through(&self, index: Index, log: &dyn Log) {
+        self.packed.fetch_max(index, Ordering::AcqRel);
+        self.release(log);
+    }
+
+    pub(crate) fn packed(&self) -> Index {
+        self.packed.load(Ordering::Acquire)
+    }
+
+    /// Lets go of what is packed and lies below the older of the kept checkpoints.
+    fn release(&self, log: &dyn Log) {
+        let taken = self.taken.lock();
+        if let Some(older) = taken.front().filter(|_| taken.len() >= checkpoint::KEPT) {
+            log.release(self.packed(), *older);
+        }
+    }
+
+    /// After drives were lost: brings journal and checkpoints back to full number on the others, if that is not
+    /// done yet. Blocks.
+    pub(crate) fn heal(&self, log: &dyn Log) -> Result<(), HealError> {
+        let lost = self.drives.iter().filter(|drive| !drive.is_healthy()).count();
+        if lost <= self.healed_for.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let short = log.heal()?;
+        let copied = checkpoint::heal(&self.files)?;
+        if short > 0 {
+            return Err(HealError::Short(short));
+        }
+        tracing::info!(lost, copied, "the journal and its checkpoints are whole again without the lost drives");
+        self.healed_for.store(lost, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// Why the journal is not whole yet; tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HealError {
+    #[error("{0} segments of the journal are on too few drives")]
+    Short(usize),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("a checkpoint could not be copied: {0}")]
+    Checkpoint(#[from] std::io::Error),
+}
