@@ -38,11 +38,11 @@ enum Due {
     Removal(Arc<Volume>),
 }
 
-/// It has passed the grace and waits for the holds of an age to go.
+/// It has passed the grace and waits for the holds of the ages before to go.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     due: Due,
-    holds: Weak<()>,
+    holds: Vec<Weak<()>>,
 }
 
 /// What [`Volumes::tend`] did.
@@ -70,6 +70,11 @@ impl Volumes {
             let end = packed_end(volume.geometry, at);
             self.free(Freed { volume: at.volume, start: at.stripe, end });
         }
+    }
+
+    /// A range of a volume's shard files that no record names, durably: found by looking, after a crash.
+    pub fn free_range(&self, volume: VolumeId, range: std::ops::Range<u64>) {
+        self.free(Freed { volume, start: range.start, end: range.end });
     }
 
     pub(crate) fn free(&self, freed: Freed) {
@@ -116,8 +121,8 @@ impl Volumes {
     /// What no reader wants any more.
     fn unheld(&self) -> Vec<Due> {
         let mut waiting = self.shared.waiting.lock();
-        let (held, unheld) =
-            std::mem::take(&mut *waiting).into_iter().partition(|waiting| waiting.holds.strong_count() > 0);
+        let is_held = |waiting: &Waiting| waiting.holds.iter().any(|age| age.strong_count() > 0);
+        let (held, unheld) = std::mem::take(&mut *waiting).into_iter().partition(is_held);
         *waiting = held;
         unheld.into_iter().map(|waiting: Waiting| waiting.due).collect()
     }
@@ -212,11 +217,11 @@ impl Volumes {
             let (done, answer) = promise();
             let (io, path) = (drive.io().clone(), slot.path.clone());
             drive.volume_lane().submit(Work::Run(Box::new(move || {
-                let outcome = match io.remove(&path) {
+                done(match io.remove(&path) {
+                    Ok(()) => io.sync_dir(DIRECTORY),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-                    outcome => outcome,
-                };
-                done(outcome.and_then(|()| io.sync_dir(DIRECTORY)));
+                    Err(error) => Err(error),
+                });
             })));
             answers.push(answer);
         }

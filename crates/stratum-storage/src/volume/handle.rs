@@ -33,7 +33,7 @@ pub(crate) struct Volume {
     /// Taken by whoever records a lost shard or lets the files grow, so that it is done once.
     pub changing: tokio::sync::Mutex<()>,
     state: Mutex<State>,
-    holds: Mutex<Arc<()>>,
+    holds: Mutex<Ages>,
 }
 
 /// A shard's place.
@@ -56,6 +56,13 @@ struct State {
     live: u64,
     /// See `VolumeRecord::high_water`.
     high_water: u64,
+}
+
+/// Holds are counted by age, so that those who come later don't delay what waits for those who came before.
+#[derive(Debug, Default)]
+struct Ages {
+    current: Arc<()>,
+    past: Vec<Weak<()>>,
 }
 
 /// A volume's life in this run.
@@ -201,12 +208,17 @@ impl Volume {
 
     /// Keeps the volume's bytes from being freed while it lives. To be taken under a pin.
     pub fn hold(&self) -> Hold {
-        Hold { _age: self.holds.lock().clone() }
+        Hold { _age: self.holds.lock().current.clone() }
     }
 
-    /// Ends an age of holds: the answer tells when all that were taken before are gone.
-    pub fn turn_holds(&self) -> Weak<()> {
-        Arc::downgrade(&std::mem::take(&mut *self.holds.lock()))
+    /// Ends an age of holds: those that were taken until now are gone when none of these can be upgraded.
+    pub fn turn_holds(&self) -> Vec<Weak<()>> {
+        let mut ages = self.holds.lock();
+        let ended = std::mem::take(&mut ages.current);
+        ages.past.push(Arc::downgrade(&ended));
+        drop(ended);
+        ages.past.retain(|age| age.strong_count() > 0);
+        ages.past.clone()
     }
 }
 

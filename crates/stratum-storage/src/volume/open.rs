@@ -189,13 +189,13 @@ impl Shared {
         if enough(volume) {
             return Ok(());
         }
-        let mut target = allocated;
-        while target < reservation.end {
-            target += (target - FILE_HEADER).clamp(FIRST_STEP, LAST_STEP);
-        }
-        let target = target.min(volume_end(volume.geometry));
         let drives: Vec<&Arc<Drive>> = volume.slots.iter().filter_map(|slot| slot.drive.as_ref()).collect();
-        self.check_space(&drives, target - allocated, volume.tier, purpose)?;
+        let room = |target: u64| self.check_space(&drives, target - allocated, volume.tier, purpose);
+        let mut target = ahead(volume, allocated, reservation.end);
+        if room(target).is_err() {
+            target = reservation.end;
+            room(target)?;
+        }
         let outcomes = each_shard(volume, |_, shard, _| {
             let file = volume.slots.get(usize::from(shard)).and_then(|slot| slot.opened());
             move || match file {
@@ -235,6 +235,15 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// How far shard files are best allocated, so that they reach `end`.
+fn ahead(volume: &Volume, allocated: u64, end: u64) -> u64 {
+    let mut target = allocated;
+    while target < end {
+        target += (target - FILE_HEADER).clamp(FIRST_STEP, LAST_STEP);
+    }
+    target.min(volume_end(volume.geometry))
 }
 
 /// Runs a task for every shard that isn't lost on its drive's volume lane, and waits for all of them.

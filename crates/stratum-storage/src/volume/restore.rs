@@ -67,10 +67,10 @@ impl Volumes {
             let volume = volume.map_err(|error| RestoreError::Record { volume: record.id, error })?;
             volumes.shared.table.write().insert(record.id, Arc::new(volume));
         }
+        restored.unknown = volumes.unknown(&found);
         for volume in volumes.volumes() {
             volumes.restore_volume(&volume, &found, &mut restored).await?;
         }
-        restored.unknown = volumes.unknown(&found);
         Ok((volumes, restored))
     }
 

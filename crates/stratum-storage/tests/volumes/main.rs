@@ -1,0 +1,9 @@
+//! Volumes on simulated and real drives: what was acknowledged comes back, whatever happens to the drives.
+
+mod crash;
+mod damage;
+mod real;
+mod reclaim;
+mod roundtrip;
+mod world;
+mod writing;

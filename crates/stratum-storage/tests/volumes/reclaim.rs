@@ -1,0 +1,210 @@
+//! Space comes back, and never under a reader.
+
+use crate::world::{Server, World, body, run};
+use bytes::Bytes;
+use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
+use stratum_storage::readpath::ReadError;
+use stratum_storage::volume::{VolumeEvent, VolumeState};
+
+const G: Geometry = Geometry { k: 4, m: 2 };
+
+fn used(world: &World) -> u64 {
+    world.disks.iter().map(|disk| disk.used()).sum()
+}
+
+async fn put_some(server: &Server, count: u64, length: usize) -> Vec<(BlobRef, Bytes)> {
+    let mut blobs = Vec::new();
+    for seed in 0..count {
+        let bytes = body(seed, length);
+        blobs.push((server.put(&bytes).await.unwrap(), bytes));
+    }
+    blobs
+}
+
+#[test]
+fn deleted_stripes_are_punched_on_all_shards() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let blobs = put_some(&server, 4, 1 << 20).await;
+        let before = used(&world);
+        server.delete(&blobs[1].0);
+        server.delete(&blobs[2].0);
+        let tended = server.volumes.tend().await.unwrap();
+        assert_eq!(tended.punched, 2 * 6 * 266_240);
+        assert!(used(&world) <= before - 2 * 6 * 262_144, "{} of {before}", used(&world));
+        for kept in [0, 3] {
+            assert!(server.get(&blobs[kept].0).await.unwrap() == blobs[kept].1);
+        }
+        assert!(matches!(server.get(&blobs[1].0).await, Err(ReadError::Damaged { .. })), "it is gone");
+        assert_eq!(server.volumes.tend().await.unwrap(), Default::default());
+    });
+}
+
+#[test]
+fn a_reader_finishes_and_only_then_its_bytes_go() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let blobs = put_some(&server, 2, 2 << 20).await;
+        let (blob, bytes) = &blobs[0];
+        let mut reader = server.volumes.read(&server.volumes.pin(), blob, 0..blob.len()).unwrap();
+        let mut got = reader.next().await.unwrap().unwrap().to_vec();
+        server.delete(blob);
+        assert_eq!(server.volumes.tend().await.unwrap().punched, 0, "somebody reads it");
+        // A reader who came later doesn't delay it.
+        let late = server.volumes.read(&server.volumes.pin(), &blobs[1].0, 0..10).unwrap();
+        assert_eq!(server.volumes.tend().await.unwrap().punched, 0);
+        while let Some(piece) = reader.next().await {
+            got.extend_from_slice(&piece.unwrap());
+        }
+        assert!(got == *bytes);
+        drop(reader);
+        assert!(server.volumes.tend().await.unwrap().punched > 0);
+        drop(late);
+    });
+}
+
+#[test]
+fn holds_protect_what_is_read_later() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let blobs = put_some(&server, 2, 200_000).await;
+        let holds = server.volumes.hold(&server.volumes.pin(), blobs.iter().map(|(blob, _)| blob));
+        blobs.iter().for_each(|(blob, _)| server.delete(blob));
+        server.volumes.tend().await.unwrap();
+        for (blob, bytes) in &blobs {
+            assert!(server.get(blob).await.unwrap() == bytes);
+        }
+        drop(holds);
+        assert!(server.volumes.tend().await.unwrap().punched > 0);
+    });
+}
+
+#[test]
+fn what_a_dropped_writer_left_is_freed() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        server.put(&body(1, 100_000)).await.unwrap();
+        let mut writer = server.volumes.write(Tier::Hot, 5 << 20).await.unwrap();
+        writer.push(body(2, 3 << 20)).await.unwrap();
+        drop(writer);
+        let written = server.write(&body(3, 100_000)).await.unwrap();
+        written.hold.discard();
+        assert_eq!(server.volumes.tend().await.unwrap().punched, 6 * (5 * 266_240 + 28_672));
+    });
+}
+
+#[test]
+fn a_full_volume_seals_when_its_writers_are_done_and_goes_when_it_is_empty() {
+    run(async {
+        // 1+0: a gibibyte is written once.
+        let world = World::new(Geometry { k: 1, m: 0 });
+        let server = world.start().await;
+        let part = body(1, 60 << 20);
+        let open = server.write(&body(2, 1 << 20)).await.unwrap();
+        let mut blobs = Vec::new();
+        while world.state.records.lock().unwrap().len() < 2 {
+            blobs.push(server.put(&part).await.unwrap());
+        }
+        let last = blobs.pop().unwrap();
+        assert_eq!(server.volumes.tend().await.unwrap().sealed, 0, "a body isn't committed yet");
+        server.commit(&open.blob).unwrap();
+        drop(open.hold);
+        assert_eq!(server.volumes.tend().await.unwrap().sealed, 1);
+        let first = VolumeId(1);
+        let VolumeState::Sealed { length } = world.state.records.lock().unwrap()[&first].state else {
+            panic!()
+        };
+        assert_eq!(length, world.state.records.lock().unwrap()[&first].high_water);
+        assert!(server.get(&open.blob).await.unwrap() == body(2, 1 << 20));
+
+        blobs.iter().chain([&open.blob]).for_each(|blob| server.delete(blob));
+        let reader = server.volumes.read(&server.volumes.pin(), &open.blob, 0..1).unwrap();
+        assert_eq!(server.volumes.tend().await.unwrap().removed, 0, "a reader still has it");
+        assert!(matches!(server.volumes.read(&server.volumes.pin(), &last, 0..1), Ok(_)));
+        drop(reader);
+        assert_eq!(server.volumes.tend().await.unwrap().removed, 1);
+        assert_eq!(world.disks[0].files(), ["volumes/v0000000000000002.s00.g0"]);
+        assert!(!world.state.records.lock().unwrap().contains_key(&first));
+        assert!(server.drives[0].check(), "we removed the file, nobody took it from us");
+        assert_eq!(server.get(&open.blob).await, Err(ReadError::Gone(first)));
+    });
+}
+
+#[test]
+fn a_start_seals_what_the_last_run_left_open() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let blobs = put_some(&server, 2, 500_000).await;
+        let uncommitted = server.write(&body(9, 3 << 20)).await.unwrap();
+        let high_water = world.state.records.lock().unwrap()[&VolumeId(1)].high_water;
+        drop((uncommitted, server));
+        let server = world.start().await;
+        assert_eq!((server.restored.sealed, server.restored.shards_lost), (1, 0));
+        assert_eq!(
+            world.state.records.lock().unwrap()[&VolumeId(1)].state,
+            VolumeState::Sealed { length: high_water }
+        );
+        assert!(world.disks.iter().all(|disk| disk.used() <= high_water), "it is truncated");
+        for (blob, bytes) in &blobs {
+            assert!(server.get(blob).await.unwrap() == bytes);
+        }
+        server.put(&body(4, 10)).await.unwrap();
+        assert!(world.state.records.lock().unwrap().contains_key(&VolumeId(2)), "numbers aren't used twice");
+    });
+}
+
+#[test]
+fn an_empty_volume_is_removed_at_a_start() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let blob = server.put(&body(1, 10_000)).await.unwrap();
+        server.delete(&blob);
+        drop(server);
+        let server = world.start().await;
+        assert_eq!(server.restored.removed, 1);
+        assert!(world.disks.iter().all(|disk| disk.files().is_empty()));
+        assert!(matches!(
+            world.state.events.lock().unwrap().last(),
+            Some(VolumeEvent::Forgotten { volume: VolumeId(1) })
+        ));
+    });
+}
+
+#[test]
+fn a_removal_waits_for_a_missing_drive() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let blob = server.put(&body(1, 10_000)).await.unwrap();
+        server.delete(&blob);
+        drop(server);
+        let server = world.start_without(&[2]).await;
+        assert_eq!(server.restored.removed, 0);
+        assert_eq!(world.state.records.lock().unwrap()[&VolumeId(1)].state, VolumeState::Dropped);
+        let server = world.start().await;
+        assert_eq!((server.restored.removed, server.restored.unknown.len()), (1, 0));
+        assert!(world.disks[2].files().is_empty());
+    });
+}
+
+#[test]
+fn unknown_files_are_listed_and_left() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        server.put(&body(1, 10_000)).await.unwrap();
+        drop(server);
+        world.state.records.lock().unwrap().clear();
+        let server = world.start().await;
+        assert_eq!(server.restored.unknown.len(), 6);
+        assert!(world.disks.iter().all(|disk| disk.files().len() == 1));
+        let blob = server.put(&body(2, 10_000)).await.unwrap();
+        assert!(server.get(&blob).await.is_ok(), "the new volume has a number of its own");
+    });
+}
