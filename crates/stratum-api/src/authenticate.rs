@@ -34,13 +34,18 @@ fn anonymous(store: &Store) -> Result<Arc<User>, S3Error> {
     }
 }
 
-/// An owner may do everything with their own buckets, and nobody else anything. A request may name the owner that
-/// it expects, which then has to be right.
+/// The header that names the owner whom a request expects its bucket to have.
+pub const EXPECTED_OWNER: &str = "x-amz-expected-bucket-owner";
+/// The same of the bucket that is copied from.
+pub const EXPECTED_SOURCE_OWNER: &str = "x-amz-source-expected-bucket-owner";
+
+/// A bucket that the caller may touch: owners may do everything with their own, and nobody else anything. The header
+/// `expected` may name the owner, and then has to be right.
 ///
 /// # Errors
-/// `AccessDenied`.
-pub fn authorise(ctx: &Context, bucket: &BucketRecord) -> Result<(), S3Error> {
-    let expected = ctx.headers.get("x-amz-expected-bucket-owner");
-    let as_expected = expected.is_none_or(|owner| owner.as_bytes() == bucket.owner.as_bytes());
-    if bucket.owner == ctx.caller.user().id && as_expected { Ok(()) } else { Err(Code::AccessDenied.into()) }
+/// `NoSuchBucket`, `AccessDenied`.
+pub fn authorised_bucket(ctx: &Context, name: &str, expected: &str) -> Result<BucketRecord, S3Error> {
+    let bucket = ctx.bucket(name)?;
+    let as_expected = ctx.headers.get(expected).is_none_or(|owner| owner.as_bytes() == bucket.owner.as_bytes());
+    if bucket.owner == ctx.caller.user().id && as_expected { Ok(bucket) } else { Err(Code::AccessDenied.into()) }
 }

@@ -1,11 +1,104 @@
-//! UploadPartCopy.
+//! UploadPartCopy: bytes of an object become a part, streamed from one to the other.
 
+use crate::body::MAX_PAYLOAD;
+use crate::checksum;
+use crate::conditions;
 use crate::context::Context;
-use crate::error::{S3Error, S3Result};
+use crate::copy_source::CopySource;
+use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
-use stratum_metadata::record::BucketRecord;
+use crate::multipart;
+use crate::ops::upload_part;
+use crate::selection::{self, Selection};
+use crate::xml;
+use crate::xml::Namespace;
+use crate::xml::multipart::{ChecksumElement, CopyPartResult};
+use crate::xml::text::{Quoted, Timestamp};
+use std::ops::Range;
+use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectRecord};
+
+const RANGE: &str = "x-amz-copy-source-range";
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
-    let _ = (ctx, bucket, key);
-    Err(S3Error::not_implemented("UploadPartCopy"))
+    let number = multipart::part_number(&ctx.query)?;
+    let upload = multipart::upload_id(&ctx.query)?;
+    let record = multipart::existing(ctx, bucket, key, upload)?;
+    let source = CopySource::of(ctx)?;
+
+    let admitted = ctx.store.bodies.admit_copy()?;
+    let choose = |object: &ObjectRecord| {
+        conditions::check_copy_source(&ctx.headers, object)?;
+        let bytes = range(ctx, object.size)?;
+        if bytes.end - bytes.start > MAX_PAYLOAD {
+            return Err(S3Error::new(Code::InvalidRequest).message(
+                "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120",
+            ));
+        }
+        Ok(Selection::range(bytes))
+    };
+    let opened = ctx.store.bodies.open(source.bucket.id, &source.key, Some(admitted), choose).await?;
+    selection::count(ctx, &opened, source.bucket.id.0, source.key.as_bytes());
+
+    let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
+    let length = opened.selection.bytes.end - opened.selection.bytes.start;
+    let stored = ctx.store.bodies.copy(opened.content, length, algorithm).await?;
+    let (etag, checksum) = upload_part::commit(ctx, bucket, upload, number, stored).await?;
+    // Only a checksum that the upload was created with is told.
+    let told = record.checksum.is_some().then_some(checksum);
+    xml::answer(&CopyPartResult {
+        xmlns: Namespace,
+        last_modified: Timestamp(ctx.now),
+        etag: Quoted(etag),
+        checksum: told.map(|told| ChecksumElement::new(told.algorithm, checksum::encode(&told.value))),
+    })
+}
+
+/// The bytes that `x-amz-copy-source-range` asks for of a source of `size` bytes; all without it. Stricter than
+/// `Range`: first and last byte must both be there, and inside the source.
+///
+/// # Errors
+/// `InvalidArgument` for anything but `bytes=first-last`, `InvalidRange` when the source is shorter.
+fn range(ctx: &Context, size: u64) -> Result<Range<u64>, S3Error> {
+    match ctx.header(RANGE) {
+        None => Ok(0..size),
+        Some(text) => parse_range(text, size),
+    }
+}
+
+fn parse_range(text: &str, size: u64) -> Result<Range<u64>, S3Error> {
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
+    };
+    let bounds = text.strip_prefix("bytes=").and_then(|bounds| bounds.split_once('-'));
+    let bounds = bounds.and_then(|(first, last)| Some((number(first)?, number(last)?)));
+    match bounds {
+        Some((first, last)) if first <= last && last < size => Ok(first..last + 1),
+        Some((first, last)) if first <= last => {
+            let message = format!("Range specified is not valid for source object of size: {size}");
+            Err(S3Error::new(Code::InvalidRange).message(message))
+        }
+        _ => {
+            let message = "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last \
+                 are the zero-based offsets of the first and last bytes to copy";
+            Err(S3Error::invalid_argument(RANGE, text, message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_has_both_ends_inside_the_source() {
+        let of = |text| parse_range(text, 5).map_err(|error| error.code());
+        assert_eq!(of("bytes=0-4"), Ok(0..5));
+        assert_eq!(of("bytes=2-2"), Ok(2..3));
+        assert_eq!(of("bytes=0-21"), Err(Code::InvalidRange));
+        assert_eq!(of("bytes=5-5"), Err(Code::InvalidRange));
+        for wrong in ["0-2", "bytes=0", "bytes=hello-world", "bytes=0-bar", "bytes=hello-", "bytes=0-2,3-5", "bytes=3-2", ""] {
+            assert_eq!(of(wrong), Err(Code::InvalidArgument), "{wrong}");
+        }
+    }
 }
