@@ -3,7 +3,7 @@
 //! Source: API Reference, CopyObject and UploadPartCopy: `bucket/key` or `/bucket/key`, percent-encoded, with
 //! `?versionId=` behind it.
 
-use crate::authenticate::authorise_source;
+use crate::authenticate::{EXPECTED_SOURCE_OWNER, authorised_bucket};
 use crate::context::Context;
 use crate::error::{Code, S3Error};
 use crate::key::{self, ObjectKey};
@@ -33,8 +33,7 @@ impl CopySource {
     /// `NoSuchBucket`, `AccessDenied`.
     pub fn of(ctx: &Context) -> Result<Self, S3Error> {
         let Named { bucket, key } = Named::parse(ctx.header(HEADER).unwrap_or_default())?;
-        let bucket = ctx.bucket(&bucket)?;
-        authorise_source(ctx, &bucket)?;
+        let bucket = authorised_bucket(ctx, &bucket, EXPECTED_SOURCE_OWNER)?;
         Ok(Self { bucket, key })
     }
 }

@@ -48,8 +48,9 @@ pub fn token(position: &Position) -> String {
 /// # Errors
 /// `InvalidArgument` for anything that [`token`] didn't write.
 pub fn from_token(token: &str) -> Result<Position, S3Error> {
-    let refused =
-        || S3Error::invalid_argument("continuation-token", token, "The continuation token provided is incorrect");
+    let refused = || {
+        S3Error::invalid_argument("continuation-token", token, "The continuation token provided is incorrect")
+    };
     let bytes = BASE64.decode(token).map_err(|_| refused())?;
     let (checksum, place) = bytes.split_first_chunk::<4>().ok_or_else(refused)?;
     if crc32c(place) != u32::from_be_bytes(*checksum) {
@@ -131,7 +132,9 @@ pub fn lines<'a>(
     let mut prefixes = Vec::new();
     for line in &page.entries {
         match line {
-            Listed::CommonPrefix(prefix) => prefixes.push(CommonPrefix { prefix: Name::new(prefix, encoding) }),
+            Listed::CommonPrefix(prefix) => {
+                prefixes.push(CommonPrefix { prefix: Name::new(prefix, encoding) })
+            }
             Listed::Entry(ListedObject { key, object }) => {
                 let checksum = object.checksum.as_ref();
                 contents.push(Contents {
@@ -163,9 +166,11 @@ pub fn encoding(query: &Query) -> Result<Option<EncodingType>, S3Error> {
     match query.get("encoding-type") {
         None | Some("") => Ok(None),
         Some("url") => Ok(Some(EncodingType::Url)),
-        Some(other) => {
-            Err(S3Error::invalid_argument("encoding-type", other, "Invalid Encoding Method specified in Request"))
-        }
+        Some(other) => Err(S3Error::invalid_argument(
+            "encoding-type",
+            other,
+            "Invalid Encoding Method specified in Request",
+        )),
     }
 }
 

@@ -21,9 +21,6 @@ use stratum_metadata::record::{
 /// The smallest part but the last, in bytes.
 pub const MIN_PART: u64 = 5 * 1024 * 1024;
 
-/// The largest part, in bytes.
-pub const MAX_PART: u64 = 5 * 1024 * 1024 * 1024;
-
 /// The highest part number.
 const MAX_NUMBER: u16 = 10_000;
 
@@ -59,7 +56,12 @@ pub fn parse_upload_id(text: &str) -> Option<UploadId> {
 }
 
 /// An upload in progress, if it is that key's in that bucket.
-pub fn find(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRecord>, S3Error> {
+pub fn find(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    upload: UploadId,
+) -> Result<Option<UploadRecord>, S3Error> {
     let record = ctx.store.metadata.upload(upload)?;
     Ok(record.filter(|record| record.bucket == bucket.id && record.key == key.as_bytes()))
 }
@@ -68,7 +70,12 @@ pub fn find(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, upload: Uploa
 ///
 /// # Errors
 /// `NoSuchUpload`.
-pub fn existing(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, upload: UploadId) -> Result<UploadRecord, S3Error> {
+pub fn existing(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    upload: UploadId,
+) -> Result<UploadRecord, S3Error> {
     let missing = || S3Error::new(Code::NoSuchUpload).with("UploadId", upload.to_string());
     find(ctx, bucket, key, upload)?.ok_or_else(missing)
 }
@@ -83,7 +90,11 @@ pub fn etag(md5s: impl ExactSizeIterator<Item = [u8; 16]>) -> ETag {
 
 /// The checksum of an object of parts, from the sizes and checksums of the parts: over the bytes by combining CRCs,
 /// or over the parts' checksums. None where a part has none of that algorithm, or the combination doesn't exist.
-pub fn checksum_of_parts(algorithm: ChecksumAlgorithm, kind: ChecksumType, parts: &[(u64, Option<&Checksum>)]) -> Option<Checksum> {
+pub fn checksum_of_parts(
+    algorithm: ChecksumAlgorithm,
+    kind: ChecksumType,
+    parts: &[(u64, Option<&Checksum>)],
+) -> Option<Checksum> {
     let mut values = Vec::with_capacity(parts.len());
     for (size, checksum) in parts {
         values.push((*size, checksum.filter(|checksum| checksum.algorithm == algorithm)?.value.as_slice()));
@@ -162,16 +173,19 @@ mod tests {
         ];
         let all = of_abc(ChecksumAlgorithm::Sha256, ChecksumType::Composite, sha256);
         assert_eq!(all, "uWBwpe1dxI4Vw8Gf0X9ynOdw/SS6VBzfWm9giiv1sf4=-3");
-        let sha1 = ["iIaTCGbm+vdVjNqIMF2S0T7ibMk=", "LS/TJ32bAVKEwRu+sE3X7awh/lk=", "6DDwovUaHwrKNXDMzOGbuvj9kxI="];
+        let sha1 =
+            ["iIaTCGbm+vdVjNqIMF2S0T7ibMk=", "LS/TJ32bAVKEwRu+sE3X7awh/lk=", "6DDwovUaHwrKNXDMzOGbuvj9kxI="];
         let all = of_abc(ChecksumAlgorithm::Sha1, ChecksumType::Composite, sha1);
         assert_eq!(all, "sizjvY4eud3MrcHdZM3cQ/ol39o=-3");
     }
 
     #[test]
     fn full_object_checksums() {
-        let crc32 = of_abc(ChecksumAlgorithm::Crc32, ChecksumType::FullObject, ["JRTCyQ==", "QoZTGg==", "YAgjqw=="]);
+        let crc32 =
+            of_abc(ChecksumAlgorithm::Crc32, ChecksumType::FullObject, ["JRTCyQ==", "QoZTGg==", "YAgjqw=="]);
         assert_eq!(crc32, "WgDhBQ==");
-        let crc32c = of_abc(ChecksumAlgorithm::Crc32c, ChecksumType::FullObject, ["MDaLrw==", "TH4EZg==", "Z7mBIQ=="]);
+        let crc32c =
+            of_abc(ChecksumAlgorithm::Crc32c, ChecksumType::FullObject, ["MDaLrw==", "TH4EZg==", "Z7mBIQ=="]);
         assert_eq!(crc32c, "xU+Krw==");
         let nvme = ["L/E4WYn8v98=", "xW1l19VobYM=", "cK5MnNaWrW4="];
         assert_eq!(of_abc(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject, nvme), "i+6LR0y3eFo=");
@@ -181,10 +195,26 @@ mod tests {
     fn combinations_that_do_not_exist_give_nothing() {
         let sha = value(ChecksumAlgorithm::Sha256, "275VF5loJr1YYawit0XSHREhkFXYkkPKGuoK0x9VKxI=");
         let crc = value(ChecksumAlgorithm::Crc64Nvme, "L/E4WYn8v98=");
-        assert_eq!(checksum_of_parts(ChecksumAlgorithm::Sha256, ChecksumType::FullObject, &[(1, Some(&sha))]), None);
-        assert_eq!(checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::Composite, &[(1, Some(&crc))]), None);
-        assert_eq!(checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject, &[(1, Some(&crc)), (1, None)]), None);
-        assert_eq!(checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject, &[(1, Some(&sha))]), None);
+        assert_eq!(
+            checksum_of_parts(ChecksumAlgorithm::Sha256, ChecksumType::FullObject, &[(1, Some(&sha))]),
+            None
+        );
+        assert_eq!(
+            checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::Composite, &[(1, Some(&crc))]),
+            None
+        );
+        assert_eq!(
+            checksum_of_parts(
+                ChecksumAlgorithm::Crc64Nvme,
+                ChecksumType::FullObject,
+                &[(1, Some(&crc)), (1, None)]
+            ),
+            None
+        );
+        assert_eq!(
+            checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject, &[(1, Some(&sha))]),
+            None
+        );
         assert_eq!(checksum_of_parts(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject, &[]), None);
     }
 
@@ -199,7 +229,9 @@ mod tests {
         let number = |text: &str| part_number(&Query::parse(text).unwrap());
         assert_eq!(number("partNumber=1").unwrap(), 1);
         assert_eq!(number("partNumber=10000").unwrap(), 10_000);
-        for wrong in ["", "partNumber=0", "partNumber=10001", "partNumber=70000", "partNumber=-1", "partNumber=x"] {
+        for wrong in
+            ["", "partNumber=0", "partNumber=10001", "partNumber=70000", "partNumber=-1", "partNumber=x"]
+        {
             assert_eq!(number(wrong).unwrap_err().code(), Code::InvalidArgument, "{wrong}");
         }
     }
@@ -208,7 +240,14 @@ mod tests {
     fn upload_ids_are_32_hex_digits() {
         let id = UploadId(0xab << 100);
         assert_eq!(parse_upload_id(&id.to_string()), Some(id));
-        for wrong in ["", "abc1234def", &"G".repeat(32), &"A".repeat(32), &"0".repeat(33), "+0000000000000000000000000000001"] {
+        for wrong in [
+            "",
+            "abc1234def",
+            &"G".repeat(32),
+            &"A".repeat(32),
+            &"0".repeat(33),
+            "+0000000000000000000000000000001",
+        ] {
             assert_eq!(parse_upload_id(wrong), None, "{wrong}");
         }
     }

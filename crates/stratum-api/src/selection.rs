@@ -36,6 +36,11 @@ impl Selection {
         Self { bytes: 0..object.size, of: Of::Whole }
     }
 
+    /// These bytes of an object.
+    pub fn range(bytes: Range<u64>) -> Self {
+        Self { bytes, of: Of::Range }
+    }
+
     /// What a GET or HEAD asks for, if its conditions hold.
     ///
     /// # Errors
@@ -50,7 +55,7 @@ impl Selection {
             (Some(number), None) => Self::part(object, number),
             (None, Some(range)) if conditions::range_counts(&ctx.headers, object) => {
                 Ok(match range::requested(range, object.size)? {
-                    Some(bytes) => Self { bytes, of: Of::Range },
+                    Some(bytes) => Self::range(bytes),
                     None => Self::whole(object),
                 })
             }

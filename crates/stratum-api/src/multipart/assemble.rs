@@ -39,11 +39,15 @@ pub fn assemble(upload: &UploadRecord, named: &[Named], stored: &[PartRecord]) -
     }
     let sized: Vec<_> = parts.iter().map(|part| (part.size, part.checksum.as_ref())).collect();
     Ok(Assembled {
-        named: parts.iter().map(|part| CompletedPart { number: part.number, size: part.size, md5: part.md5 }).collect(),
+        named: parts
+            .iter()
+            .map(|part| CompletedPart { number: part.number, size: part.size, md5: part.md5 })
+            .collect(),
         parts: parts.iter().map(|part| summary(part)).collect(),
         size: parts.iter().map(|part| part.size).sum(),
         etag: etag(parts.iter().map(|part| part.md5)),
-        checksum: kind_of(upload, &parts).and_then(|(algorithm, kind)| checksum_of_parts(algorithm, kind, &sized)),
+        checksum: kind_of(upload, &parts)
+            .and_then(|(algorithm, kind)| checksum_of_parts(algorithm, kind, &sized)),
     })
 }
 
@@ -63,11 +67,18 @@ fn kind_of(upload: &UploadRecord, parts: &[&PartRecord]) -> Option<(ChecksumAlgo
     algorithms.all(|other| other == Some(first)).then_some((first, kind))
 }
 
-fn find<'a>(upload: &UploadRecord, named: &Named, stored: &'a [PartRecord]) -> Result<&'a PartRecord, S3Error> {
+fn find<'a>(
+    upload: &UploadRecord,
+    named: &Named,
+    stored: &'a [PartRecord],
+) -> Result<&'a PartRecord, S3Error> {
     let refused = || {
-        S3Error::new(Code::InvalidPart).with("PartNumber", named.number.to_string()).with("ETag", named.etag.clone())
+        S3Error::new(Code::InvalidPart)
+            .with("PartNumber", named.number.to_string())
+            .with("ETag", named.etag.clone())
     };
-    let at = stored.binary_search_by_key(&named.number, |part| u32::from(part.number)).map_err(|_| refused())?;
+    let at =
+        stored.binary_search_by_key(&named.number, |part| u32::from(part.number)).map_err(|_| refused())?;
     let part = stored.get(at).ok_or_else(refused)?;
     if !ETag::Md5(part.md5).to_string().eq_ignore_ascii_case(&named.etag) {
         return Err(refused());

@@ -12,14 +12,17 @@ use crate::key::ObjectKey;
 use crate::multipart::{self, Assembled};
 use crate::xml;
 use crate::xml::Namespace;
-use crate::xml::multipart::{ChecksumElement, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_BODY};
+use crate::xml::multipart::{
+    ChecksumElement, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_BODY,
+};
 use crate::xml::text::{Name, Quoted};
 use bytes::Bytes;
 use http::header::HOST;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use stratum_metadata::command::{Command, Outcome, Refusal};
 use stratum_metadata::record::{
-    Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, ObjectRecord, UploadId, UploadRecord, VersionId,
+    Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, ObjectRecord, UploadId, UploadRecord,
+    VersionId,
 };
 
 /// How often the parts are read anew before the client is told to try again.
@@ -62,7 +65,13 @@ fn completed(
     Ok(first.filter(|first| first.bucket == bucket.id && first.key == key.as_bytes()))
 }
 
-fn complete(ctx: &Context, bucket: &BucketRecord, upload: UploadId, record: UploadRecord, made: Assembled) -> Command {
+fn complete(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    upload: UploadId,
+    record: UploadRecord,
+    made: Assembled,
+) -> Command {
     let object = ObjectRecord {
         version: VersionId::NULL,
         modified: ctx.now,
@@ -104,7 +113,9 @@ fn check_object(ctx: &Context, upload: &UploadRecord, made: &Assembled) -> Resul
         let declared = declared.to_str().unwrap_or_default();
         let computed = made.checksum.as_ref().filter(|computed| computed.algorithm == algorithm);
         let Some(computed) = computed else {
-            return invalid("The complete request must use the checksum algorithm that the upload was created with.");
+            return invalid(
+                "The complete request must use the checksum algorithm that the upload was created with.",
+            );
         };
         if declared != checksum::encode(&computed.value) && declared != text(computed, &made.etag) {
             let message = format!("The {name} you specified did not match the calculated checksum.");

@@ -83,7 +83,10 @@ fn looks_like_a_region(name: &str) -> bool {
     let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
     match parts.split_last() {
         Some((number, rest)) => {
-            rest.len() >= 2 && rest.iter().all(letters) && number.len() == 1 && number.bytes().all(|b| b.is_ascii_digit())
+            rest.len() >= 2
+                && rest.iter().all(letters)
+                && number.len() == 1
+                && number.bytes().all(|b| b.is_ascii_digit())
         }
         None => false,
     }
@@ -111,7 +114,10 @@ mod tests {
     #[test]
     fn another_region_is_illegal_and_no_region_invalid() {
         assert_eq!(location(Some("eu-west-1"), "us-east-1"), Err(Code::IllegalLocationConstraintException));
-        assert_eq!(location(Some("us-gov-east-1"), "eu-west-1"), Err(Code::IllegalLocationConstraintException));
+        assert_eq!(
+            location(Some("us-gov-east-1"), "eu-west-1"),
+            Err(Code::IllegalLocationConstraintException)
+        );
         for none in ["us-east-1", "default", "moon", "a-b", "eu-west-12x", "-1"] {
             assert_eq!(location(Some(none), "us-east-1"), Err(Code::InvalidLocationConstraint), "{none}");
         }

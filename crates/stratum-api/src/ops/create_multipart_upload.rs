@@ -84,7 +84,9 @@ fn checksum(
         (Crc32 | Crc32c | Sha1 | Sha256, None | Some(Composite)) => Ok(Some((algorithm, Composite))),
         (Crc64Nvme, Some(kind @ Composite)) | (Sha1 | Sha256, Some(kind @ FullObject)) => {
             let (kind, name) = (checksum::type_name(kind), checksum::name(algorithm).to_ascii_lowercase());
-            Err(invalid(format!("The {kind} checksum type cannot be used with the {name} checksum algorithm.")))
+            Err(invalid(format!(
+                "The {kind} checksum type cannot be used with the {name} checksum algorithm."
+            )))
         }
     }
 }

@@ -26,7 +26,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> 
     let delete = Delete::read(&body.document(MAX_BODY).await?)?;
     let conditions = delete.objects.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
     let deletions = delete.objects.iter().zip(conditions);
-    let outcomes = join_all(deletions.map(|(object, condition)| delete_one(ctx, bucket, object, condition))).await;
+    let outcomes =
+        join_all(deletions.map(|(object, condition)| delete_one(ctx, bucket, object, condition))).await;
     xml::answer(&result(delete, outcomes))
 }
 

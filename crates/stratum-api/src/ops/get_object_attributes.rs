@@ -13,7 +13,9 @@ use crate::xml::Namespace;
 use crate::xml::attributes::{Checksum, GetObjectAttributesResponse, ObjectPart, ObjectParts};
 use crate::xml::multipart::ChecksumElement;
 use http::header::LAST_MODIFIED;
-use stratum_metadata::record::{Body, BucketRecord, ChecksumAlgorithm, ChecksumType, ObjectRecord, PartSummary};
+use stratum_metadata::record::{
+    Body, BucketRecord, ChecksumAlgorithm, ChecksumType, ObjectRecord, PartSummary,
+};
 
 const ATTRIBUTES: &str = "x-amz-object-attributes";
 const MAX_PARTS: &str = "x-amz-max-parts";
@@ -53,7 +55,11 @@ impl Wanted {
         let number = |name: &'static str| match ctx.header(name) {
             None | Some("") => Ok(None),
             Some(text) => text.parse::<u16>().map(Some).map_err(|_| {
-                S3Error::invalid_argument(name, text, format!("Argument {name} must be an integer, and no less than 0"))
+                S3Error::invalid_argument(
+                    name,
+                    text,
+                    format!("Argument {name} must be an integer, and no less than 0"),
+                )
             }),
         };
         let wanted = Self::named(&names)?;
@@ -71,7 +77,11 @@ impl Wanted {
                 "StorageClass" => &mut wanted.storage_class,
                 "ObjectSize" => &mut wanted.object_size,
                 other => {
-                    return Err(S3Error::invalid_argument(ATTRIBUTES, other, "Invalid attribute name specified."));
+                    return Err(S3Error::invalid_argument(
+                        ATTRIBUTES,
+                        other,
+                        "Invalid attribute name specified.",
+                    ));
                 }
             };
             *flag = true;
@@ -141,9 +151,9 @@ mod tests {
     use stratum_metadata::record::{self, ETag, ObjectHeaders, StorageClass, UploadId, VersionId};
 
     fn object(parts: u16) -> ObjectRecord {
-        let sha256 = |kind| record::Checksum { algorithm: ChecksumAlgorithm::Sha256, kind, value: vec![0; 32] };
-        let part =
-            |number| PartSummary { number, size: 5, checksum: Some(sha256(ChecksumType::FullObject)) };
+        let sha256 =
+            |kind| record::Checksum { algorithm: ChecksumAlgorithm::Sha256, kind, value: vec![0; 32] };
+        let part = |number| PartSummary { number, size: 5, checksum: Some(sha256(ChecksumType::FullObject)) };
         ObjectRecord {
             version: VersionId::NULL,
             modified: 0,

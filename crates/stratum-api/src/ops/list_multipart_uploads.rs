@@ -47,8 +47,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 fn position(key: &str, id: &str, parameters: &Parameters<'_>) -> Result<UploadPosition, S3Error> {
     if !id.is_empty() {
         let upload = multipart::parse_upload_id(id);
-        let upload =
-            upload.ok_or_else(|| S3Error::invalid_argument("upload-id-marker", id, "Invalid uploadId marker"))?;
+        let upload = upload
+            .ok_or_else(|| S3Error::invalid_argument("upload-id-marker", id, "Invalid uploadId marker"))?;
         return Ok(UploadPosition::AfterUpload(key.as_bytes().to_vec(), upload));
     }
     Ok(match listing::from_marker(key, parameters.prefix, parameters.delimiter) {
@@ -96,7 +96,9 @@ fn lines<'a>(
     let mut prefixes = Vec::new();
     for line in &page.entries {
         match line {
-            Listed::CommonPrefix(prefix) => prefixes.push(CommonPrefix { prefix: Name::new(prefix, encoding) }),
+            Listed::CommonPrefix(prefix) => {
+                prefixes.push(CommonPrefix { prefix: Name::new(prefix, encoding) })
+            }
             Listed::Entry(ListedUpload { key, upload, record }) => uploads.push(Upload {
                 key: Name::new(key, encoding),
                 upload_id: upload.to_string(),

@@ -63,7 +63,9 @@ fn lines<'a>(
     let mut prefixes = Vec::new();
     for line in &page.entries {
         match line {
-            Listed::CommonPrefix(prefix) => prefixes.push(CommonPrefix { prefix: Name::new(prefix, encoding) }),
+            Listed::CommonPrefix(prefix) => {
+                prefixes.push(CommonPrefix { prefix: Name::new(prefix, encoding) })
+            }
             Listed::Entry(ListedObject { key, object }) => {
                 let checksum = object.checksum.as_ref();
                 versions.push(Version {

@@ -15,12 +15,15 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let token = ctx.query.get("continuation-token");
     let from = match token.filter(|token| !token.is_empty()) {
         Some(token) => listing::from_token(token)?,
-        None => listing::from_marker(start_after.unwrap_or_default(), parameters.prefix, parameters.delimiter),
+        None => {
+            listing::from_marker(start_after.unwrap_or_default(), parameters.prefix, parameters.delimiter)
+        }
     };
     let page = listing::objects(ctx, bucket, &parameters, from).await?;
     let owner = Owner::by_id(&ctx.store.identities, &bucket.owner);
     let fetch_owner = ctx.query.get("fetch-owner") == Some("true");
-    let (contents, common_prefixes) = listing::lines(&page, parameters.encoding, fetch_owner.then_some(&owner));
+    let (contents, common_prefixes) =
+        listing::lines(&page, parameters.encoding, fetch_owner.then_some(&owner));
     xml::answer(&ListObjectsV2Result {
         xmlns: Namespace,
         name: &bucket.name,

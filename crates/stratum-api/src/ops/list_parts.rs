@@ -54,7 +54,8 @@ fn line(part: PartRecord) -> Part {
         last_modified: Timestamp(part.modified),
         etag: Quoted(ETag::Md5(part.md5)),
         size: part.size,
-        checksum: checksum.map(|checksum| ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))),
+        checksum: checksum
+            .map(|checksum| ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! UploadPart: a part's bytes, the same way as an object's.
 
-use crate::body::RequestBody;
 use crate::bodies::Stored;
+use crate::body::RequestBody;
 use crate::checksum;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
@@ -12,7 +12,9 @@ use axum::body::Body;
 use http::header::ETAG;
 use http::{HeaderName, Response};
 use stratum_metadata::command::{Command, Outcome};
-use stratum_metadata::record::{BucketRecord, Checksum, ChecksumAlgorithm, ETag, PartRecord, UploadId, UploadRecord};
+use stratum_metadata::record::{
+    BucketRecord, Checksum, ChecksumAlgorithm, ETag, PartRecord, UploadId, UploadRecord,
+};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
     let number = multipart::part_number(&ctx.query)?;

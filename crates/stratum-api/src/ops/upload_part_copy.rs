@@ -97,7 +97,16 @@ mod tests {
         assert_eq!(of("bytes=2-2"), Ok(2..3));
         assert_eq!(of("bytes=0-21"), Err(Code::InvalidRange));
         assert_eq!(of("bytes=5-5"), Err(Code::InvalidRange));
-        for wrong in ["0-2", "bytes=0", "bytes=hello-world", "bytes=0-bar", "bytes=hello-", "bytes=0-2,3-5", "bytes=3-2", ""] {
+        for wrong in [
+            "0-2",
+            "bytes=0",
+            "bytes=hello-world",
+            "bytes=0-bar",
+            "bytes=hello-",
+            "bytes=0-2,3-5",
+            "bytes=3-2",
+            "",
+        ] {
             assert_eq!(of(wrong), Err(Code::InvalidArgument), "{wrong}");
         }
     }

@@ -94,7 +94,8 @@ impl CreateBucketConfiguration {
         let tags = root.at_most_one("Tags")?.is_some_and(|tags| !tags.children.is_empty());
         Ok(Self {
             location_constraint: location_constraint.map(str::to_owned),
-            asks_for_more: tags || root.children.iter().any(|child| matches!(&*child.name, "Location" | "Bucket")),
+            asks_for_more: tags
+                || root.children.iter().any(|child| matches!(&*child.name, "Location" | "Bucket")),
         })
     }
 }
@@ -110,7 +111,8 @@ mod tests {
     #[test]
     fn list_buckets() {
         let owner = Owner { id: "o1".into(), display_name: "Olga & co".into() };
-        let bucket = Bucket { name: "b".into(), creation_date: Timestamp(0), bucket_region: "us-east-1".into() };
+        let bucket =
+            Bucket { name: "b".into(), creation_date: Timestamp(0), bucket_region: "us-east-1".into() };
         let answer = ListAllMyBucketsResult {
             xmlns: Namespace,
             owner,
@@ -141,7 +143,8 @@ mod tests {
 
     #[test]
     fn location_is_text_or_nothing() {
-        let of = |region: Option<&str>| LocationConstraint { xmlns: Namespace, region: region.map(str::to_owned) };
+        let of =
+            |region: Option<&str>| LocationConstraint { xmlns: Namespace, region: region.map(str::to_owned) };
         let root = "<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
         assert!(text(&of(Some("eu-west-1"))).ends_with(&format!("{root}>eu-west-1</LocationConstraint>")));
         assert!(text(&of(None)).ends_with(&format!("{root}/>")));
@@ -151,9 +154,13 @@ mod tests {
     fn create_bucket_configuration() {
         let read = |xml: &str| CreateBucketConfiguration::read(xml.as_bytes());
         assert_eq!(read(""), Ok(CreateBucketConfiguration::default()));
-        let with = read("<CreateBucketConfiguration xmlns=\"u\"><LocationConstraint> eu-west-1 </LocationConstraint></CreateBucketConfiguration>");
+        let with = read(
+            "<CreateBucketConfiguration xmlns=\"u\"><LocationConstraint> eu-west-1 </LocationConstraint></CreateBucketConfiguration>",
+        );
         assert_eq!(with.expect("parses").location_constraint.as_deref(), Some("eu-west-1"));
-        let directory = read("<CreateBucketConfiguration><Bucket><Type>Directory</Type></Bucket></CreateBucketConfiguration>");
+        let directory = read(
+            "<CreateBucketConfiguration><Bucket><Type>Directory</Type></Bucket></CreateBucketConfiguration>",
+        );
         assert!(directory.expect("parses").asks_for_more);
         assert_eq!(read("<Other/>"), Err(Malformed::WrongDocument));
     }

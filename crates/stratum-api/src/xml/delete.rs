@@ -52,7 +52,8 @@ impl ObjectIdentifier {
         let optional = |name: &str| -> Result<Option<String>, Malformed> {
             Ok(object.trimmed(name)?.filter(|text| !text.is_empty()).map(str::to_owned))
         };
-        let size = optional("Size")?.map(|size| size.parse()).transpose().map_err(|_| Malformed::WrongText)?;
+        let size =
+            optional("Size")?.map(|size| size.parse()).transpose().map_err(|_| Malformed::WrongText)?;
         Ok(Self {
             key: key.text.clone(),
             version_id: optional("VersionId")?,
@@ -101,7 +102,13 @@ mod tests {
     use super::*;
 
     fn object(key: &str) -> ObjectIdentifier {
-        ObjectIdentifier { key: key.into(), version_id: None, etag: None, last_modified_time: None, size: None }
+        ObjectIdentifier {
+            key: key.into(),
+            version_id: None,
+            etag: None,
+            last_modified_time: None,
+            size: None,
+        }
     }
 
     #[test]
@@ -147,7 +154,8 @@ mod tests {
                 message: "no".into(),
             }],
         };
-        let text = String::from_utf8(crate::xml::write(&answer).expect("serialises").to_vec()).expect("UTF-8");
+        let text =
+            String::from_utf8(crate::xml::write(&answer).expect("serialises").to_vec()).expect("UTF-8");
         let expected = "<Deleted><Key>a&#1;</Key></Deleted><Error><Key>b</Key><VersionId>null</VersionId>\
             <Code>PreconditionFailed</Code><Message>no</Message></Error></DeleteResult>";
         assert!(text.ends_with(expected), "{text}");

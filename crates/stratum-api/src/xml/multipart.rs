@@ -261,7 +261,8 @@ mod tests {
             checksum_type: Some("COMPOSITE"),
             checksum: Some(ChecksumElement::Sha256("c2hh-2".into())),
         };
-        let text = String::from_utf8(crate::xml::write(&answer).expect("serialises").to_vec()).expect("UTF-8");
+        let text =
+            String::from_utf8(crate::xml::write(&answer).expect("serialises").to_vec()).expect("UTF-8");
         let expected = "<Location>http://h/b/k</Location><Bucket>b</Bucket><Key>k</Key>\
             <ETag>\"00000000000000000000000000000000-2\"</ETag><ChecksumType>COMPOSITE</ChecksumType>\
             <ChecksumSHA256>c2hh-2</ChecksumSHA256></CompleteMultipartUploadResult>";

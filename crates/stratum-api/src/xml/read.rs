@@ -139,7 +139,8 @@ impl Tree {
         if self.open.len() >= MAX_DEPTH || self.elements > MAX_ELEMENTS {
             return Err(Malformed::TooLarge);
         }
-        let name = std::str::from_utf8(start.local_name().into_inner()).map_err(|_| Malformed::NotUtf8)?.to_owned();
+        let name =
+            std::str::from_utf8(start.local_name().into_inner()).map_err(|_| Malformed::NotUtf8)?.to_owned();
         self.open.push(Element { name, text: String::new(), children: Vec::new() });
         Ok(())
     }
@@ -198,7 +199,9 @@ mod tests {
 
     #[test]
     fn broken_documents_are_refused() {
-        for xml in ["", " ", "<a>", "<a></b>", "</a>", "<a/><b/>", "x<a/>", "<a/>x", "<a", "<a>&</a>", "<a>&#0;</a>"] {
+        for xml in
+            ["", " ", "<a>", "<a></b>", "</a>", "<a/><b/>", "x<a/>", "<a/>x", "<a", "<a>&</a>", "<a>&#0;</a>"]
+        {
             assert!(parse(xml.as_bytes()).is_err(), "{xml}");
         }
         assert_eq!(document(b"<a/>", "b"), Err(Malformed::WrongDocument));
