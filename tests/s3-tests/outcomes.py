@@ -1,4 +1,4 @@
-"""A pytest plugin: gives each worker users of its own, and writes down the outcome of every case.
+"""A pytest plugin: gives each worker users of its own, picks cases, and writes down the outcome of each.
 
 The suite's teardown deletes every bucket of its users, and one case counts them: workers that shared users would trip
 over each other. So each worker has a configuration of its own, chosen here before the suite reads it.
@@ -13,12 +13,30 @@ FOLDER = os.environ["S3_TESTS_FOLDER"]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 os.environ["S3TEST_CONF"] = os.path.join(FOLDER, f"{WORKER}.conf")
 
+#: A file that names the cases to run, one a line; all where it is not given.
+CHOSEN = os.environ.get("S3_TESTS_CHOSEN")
+
 passed = {}
+
+
+def short(nodeid):
+    """`test_s3.py::test_bucket_list_empty`, wherever the suite lies."""
+    return nodeid.rsplit("/", 1)[-1]
+
+
+def pytest_collection_modifyitems(config, items):
+    """Picks by name here: given as arguments, one case that is gone from the suite would stop all others."""
+    if not CHOSEN:
+        return
+    with open(CHOSEN) as lines:
+        names = {line.strip() for line in lines}
+    config.hook.pytest_deselected(items=[item for item in items if short(item.nodeid) not in names])
+    items[:] = [item for item in items if short(item.nodeid) in names]
 
 
 def pytest_runtest_logreport(report):
     """Called for each of the three phases; the controller hears of every worker's."""
-    name = report.nodeid.rsplit("/", 1)[-1]
+    name = short(report.nodeid)
     passed[name] = passed.get(name, True) and report.outcome == "passed"
 
 
