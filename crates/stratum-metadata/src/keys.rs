@@ -178,11 +178,6 @@ pub(crate) fn part(upload: UploadId, number: u16) -> Vec<u8> {
     Builder(parts_of(upload)).bytes(&number.to_be_bytes()).0
 }
 
-/// The number of a [`part`].
-pub(crate) fn parse_part(bytes: &[u8]) -> Option<u16> {
-    Some(u16::from_be_bytes(bytes.get(17..)?.try_into().ok()?))
-}
-
 pub(crate) fn completion(upload: UploadId) -> Vec<u8> {
     Builder::new(Tag::Completion, 16).bytes(&upload.0.to_be_bytes()).0
 }
@@ -271,4 +266,83 @@ pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 /// [`after_prefix`] for keys made here: they begin with a tag, so there is always a next one.
 pub(crate) fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     after_prefix(prefix).unwrap_or_else(|| vec![0xff; prefix.len() + 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn uploads_sort_by_bucket_key_and_id(
+            one in (0u64..3, proptest::collection::vec(prop_oneof![Just(0), Just(1), Just(0xff), Just(b'a')], 0..5), 0u128..3),
+            other in (0u64..3, proptest::collection::vec(prop_oneof![Just(0), Just(1), Just(0xff), Just(b'a')], 0..5), 0u128..3),
+        ) {
+            let stored = |(bucket, key, upload): &(u64, Vec<u8>, u128)| {
+                upload_by_key(BucketId(*bucket), key, UploadId(*upload))
+            };
+            prop_assert_eq!(stored(&one).cmp(&stored(&other)), one.cmp(&other));
+            prop_assert_eq!(parse_upload_by_key(&stored(&one)), Some((one.1.clone(), UploadId(one.2))));
+            let prefix = upload_key_prefix(BucketId(one.0), &one.1);
+            let begins = other.0 == one.0 && other.1.starts_with(&one.1);
+            prop_assert_eq!(stored(&other).starts_with(&prefix), begins);
+        }
+
+        #[test]
+        fn objects_sort_by_bucket_and_key(one: (u64, Vec<u8>), other: (u64, Vec<u8>)) {
+            let stored = |(bucket, key): &(u64, Vec<u8>)| object(BucketId(*bucket), key);
+            prop_assert_eq!(stored(&one).cmp(&stored(&other)), one.cmp(&other));
+        }
+
+        #[test]
+        fn due_things_sort_by_time(one: (u64, u128), other: (u64, u128)) {
+            let stored = |(time, upload): &(u64, u128)| due(*time, DueKind::Upload, UploadId(*upload));
+            prop_assert_eq!(stored(&one).cmp(&stored(&other)), one.cmp(&other));
+            prop_assert_eq!(stored(&one) < due_until(other.0), one.0 < other.0);
+            prop_assert_eq!(parse_due(&stored(&one)), Some((DueKind::Upload, UploadId(one.1))));
+        }
+
+        #[test]
+        fn nothing_with_a_prefix_comes_after_its_end(prefix: Vec<u8>, rest: Vec<u8>) {
+            if let Some(end) = after_prefix(&prefix) {
+                prop_assert!([prefix.as_slice(), &rest].concat() < end);
+                prop_assert!(!end.starts_with(&prefix));
+            } else {
+                prop_assert!(prefix.iter().all(|byte| *byte == 0xff));
+            }
+        }
+
+        #[test]
+        fn parsing_is_total(bytes: Vec<u8>) {
+            let _ = (parse_upload_by_key(&bytes), parse_dropped(&bytes), parse_deleted_bucket(&bytes));
+            let _ = (parse_offset(&bytes), parse_due(&bytes));
+        }
+    }
+
+    #[test]
+    fn kinds_don_t_overlap() {
+        let keys = [
+            applied(),
+            highest_ids(),
+            bucket_by_id(BucketId(u64::MAX)),
+            bucket_by_name(b"\xff"),
+            bucket_by_owner("\u{10ffff}", "x"),
+            deleted_bucket(BucketId(u64::MAX)),
+            object(BucketId(u64::MAX), b"\xff"),
+            upload(UploadId(u128::MAX)),
+            upload_by_key(BucketId(u64::MAX), b"\xff", UploadId(u128::MAX)),
+            part(UploadId(u128::MAX), u16::MAX),
+            completion(UploadId(u128::MAX)),
+            dropped(UploadId(u128::MAX)),
+            volume(VolumeId(u64::MAX)),
+            extent(VolumeId(u64::MAX), u64::MAX),
+            stripe(VolumeId(u64::MAX), u64::MAX),
+            due(u64::MAX, DueKind::Completion, UploadId(u128::MAX)),
+        ];
+        let mut sorted = keys.to_vec();
+        sorted.sort();
+        assert_eq!(sorted, keys);
+        assert!(keys.windows(2).all(|pair| pair[0][0] < pair[1][0]));
+    }
 }

@@ -167,7 +167,9 @@ pub(crate) mod memory {
         fn replay(&self, from: Index) -> Replay<'_> {
             let entries = self.0.lock().entries.clone();
             Box::new(entries.into_iter().map(|(entry, _)| Ok(entry)).skip_while(
-                move |entry: &Result<Replayed, LogError>| entry.as_ref().is_ok_and(|entry| entry.index < from),
+                move |entry: &Result<Replayed, LogError>| {
+                    entry.as_ref().is_ok_and(|entry| entry.index < from)
+                },
             ))
         }
 
@@ -184,8 +186,7 @@ pub(crate) mod memory {
         fn closed_segments(&self) -> Vec<ClosedSegment> {
             let state = self.0.lock();
             let entries = state.entries.chunks(64).filter(|chunk| chunk.len() == 64);
-            let bytes =
-                |chunk: &[(Replayed, Bytes)]| chunk.iter().map(|(_, body)| body.len() as u64).sum();
+            let bytes = |chunk: &[(Replayed, Bytes)]| chunk.iter().map(|(_, body)| body.len() as u64).sum();
             entries
                 .filter_map(|chunk| {
                     let (first, last) = (chunk.first()?.0.index, chunk.last()?.0.index);

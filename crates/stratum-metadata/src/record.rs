@@ -42,3 +42,52 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
         None => Err(DecodeError::Empty),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_storage::blob::{BlobRef, Place};
+
+    fn object() -> ObjectRecord {
+        let headers = ObjectHeaders {
+            content_type: Some("text/plain".into()),
+            user: [("a".into(), "b".into())].into(),
+            ..ObjectHeaders::default()
+        };
+        ObjectRecord {
+            version: VersionId::NULL,
+            modified: 1_700_000_000_000,
+            size: 4096,
+            etag: ETag::Multipart { md5: [7; 16], parts: 3 },
+            storage_class: StorageClass::GlacierIr,
+            checksum: Some(Checksum {
+                algorithm: ChecksumAlgorithm::Sha1,
+                kind: ChecksumType::Composite,
+                value: vec![9; 20],
+            }),
+            headers,
+            body: Body::Blob(BlobRef::plain(Place::Journal { index: 9, length: 4096, crc32c: 5 })),
+        }
+    }
+
+    #[test]
+    fn a_summary_is_the_front_of_a_record() {
+        let record = object();
+        let summary: ObjectSummary = decode(&encode(&record)).unwrap();
+        assert_eq!(summary.modified, record.modified);
+        assert_eq!(summary.etag, record.etag);
+        assert_eq!(summary.checksum, record.checksum);
+        assert_eq!(summary.storage_class, record.storage_class);
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        let bytes = encode(&object());
+        assert_eq!(decode::<ObjectRecord>(&bytes), Ok(object()));
+        assert_eq!(decode::<ObjectRecord>(&[&[2], &bytes[1..]].concat()), Err(DecodeError::Version(2)));
+        assert_eq!(decode::<ObjectRecord>(&[]), Err(DecodeError::Empty));
+        for len in 1..bytes.len() {
+            assert!(matches!(decode::<ObjectRecord>(&bytes[..len]), Err(DecodeError::Damaged(_))), "{len}");
+        }
+    }
+}

@@ -76,3 +76,6 @@ pub(crate) fn apply(view: &mut View<'_>, index: Index, command: Command) -> Resu
         Err(Stop::Failed(error)) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

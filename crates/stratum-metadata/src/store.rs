@@ -111,7 +111,8 @@ impl Metadata {
             None => HighestIds::default(),
         };
         let space = Arc::new(Space::default());
-        let committer = Committer::start(machine.clone(), log.clone(), space.clone()).map_err(OpenError::Threads)?;
+        let committer =
+            Committer::start(machine.clone(), log.clone(), space.clone()).map_err(OpenError::Threads)?;
         let inner = Inner {
             machine,
             committer,
@@ -171,11 +172,18 @@ impl Metadata {
         }
     }
 
+    /// The size of the last checkpoint that this run took, in bytes, a copy.
+    pub fn checkpoint_bytes(&self) -> u64 {
+        self.inner.upkeep.checkpoint_bytes()
+    }
+
     fn take_checkpoint(&self) {
         match self.inner.upkeep.checkpoint(&self.inner.machine, self.inner.log.as_ref()) {
             Ok(()) => {}
             Err(CheckpointError::Mismatch) => {
-                tracing::error!("the index holds something else than was applied; restart the server to rebuild it");
+                tracing::error!(
+                    "the index holds something else than was applied; restart the server to rebuild it"
+                );
                 self.inner.machine.fail();
             }
             Err(error) => tracing::warn!(%error, "no checkpoint was taken"),

@@ -27,6 +27,8 @@ pub(crate) struct Upkeep {
     files: Files,
     /// The indexes of the last checkpoints, at most [`checkpoint::KEPT`], oldest first.
     taken: Mutex<VecDeque<Index>>,
+    /// The size of the last checkpoint, in bytes, a copy.
+    bytes: AtomicU64,
     /// Every entry up to this has no live body left in the journal.
     packed: AtomicU64,
     /// How many drives were lost when the journal and the checkpoints were last made whole.
@@ -43,6 +45,7 @@ impl Upkeep {
             drives,
             files,
             taken: Mutex::new(taken),
+            bytes: AtomicU64::new(0),
             packed: AtomicU64::new(0),
             healed_for: AtomicUsize::new(0),
         }
@@ -50,6 +53,11 @@ impl Upkeep {
 
     pub(crate) fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// The size of the last checkpoint that this run took, in bytes, a copy.
+    pub(crate) fn checkpoint_bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Whether enough has been appended since the last checkpoint.
@@ -64,6 +72,7 @@ impl Upkeep {
     /// Takes a checkpoint, and lets go of what it makes superfluous. Blocks, for as long as writing the state takes.
     pub(crate) fn checkpoint(&self, machine: &Machine, log: &dyn Log) -> Result<(), CheckpointError> {
         let taken = checkpoint::take(machine, &self.files)?;
+        self.bytes.store(taken.bytes, Ordering::Relaxed);
         metrics::gauge!("stratum_checkpoint_bytes").set(taken.bytes as f64);
         metrics::counter!("stratum_checkpoints_total").increment(1);
         tracing::info!(index = taken.applied.index, bytes = taken.bytes, "took a checkpoint");
@@ -108,7 +117,11 @@ impl Upkeep {
         if short > 0 {
             return Err(HealError::Short(short));
         }
-        tracing::info!(lost, copied, "the journal and its checkpoints are whole again without the lost drives");
+        tracing::info!(
+            lost,
+            copied,
+            "the journal and its checkpoints are whole again without the lost drives"
+        );
         self.healed_for.store(lost, Ordering::Release);
         Ok(())
     }

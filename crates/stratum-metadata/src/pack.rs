@@ -1,0 +1,254 @@
+//! The packer: small bodies leave the journal, many at a time, for erasure-coded stripes.
+//!
+//! It goes over the journal's closed segments, oldest first. A body is live if its owner's record still names the
+//! entry that brought it; the live ones of a segment are sorted by owner, so that neighbours in a listing become
+//! neighbours on the drives and in the index, and written as full stripes. Each stripe is then one `Relocate`,
+//! whose moves are conditional: whatever was overwritten meanwhile stays as it is.
+
+use crate::command::{Command, Move, Outcome};
+use crate::committer::CommitError;
+use crate::log::{ClosedSegment, Log, LogError};
+use crate::machine::Machine;
+use crate::record::{Body, DecodeError, ObjectRecord, Owner, PartRecord, decode};
+use crate::store::Metadata;
+use crate::tree::{Base, TreeError};
+use crate::{keys, record};
+use bytes::Bytes;
+use std::time::Duration;
+use stratum_storage::blob::{BlobRef, Index, Place, Tier};
+use stratum_storage::pack::{PackBody, PackedStripe};
+use stratum_storage::volume::Volumes;
+use stratum_storage::writepath::WriteError;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Segments stay as they are below this share of the journal's cap: what is short-lived dies there unpacked.
+const PACK_FROM: f32 = 0.25;
+/// Bytes of bodies that are packed together: several stripes.
+const BATCH_BYTES: usize = 8 << 20;
+/// Bytes of owners in a batch. A `Relocate` names each owner of a stripe, and a command has at most 1 MiB.
+const BATCH_OWNERS: usize = 640 << 10;
+/// How often it looks for a segment to pack, and how long it waits after a failure.
+const POLL: Duration = Duration::from_millis(200);
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// Why a segment was not packed. It is tried again.
+#[derive(Debug, thiserror::Error)]
+enum PackError {
+    #[error("the journal: {0}")]
+    Log(#[from] LogError),
+    #[error("the index: {0}")]
+    Tree(#[from] TreeError),
+    #[error("a record: {0}")]
+    Record(#[from] DecodeError),
+    #[error("writing stripes: {0}")]
+    Write(#[from] WriteError),
+    #[error("moving bodies to their stripes: {0}")]
+    Commit(#[from] CommitError),
+    #[error("its task ended early: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// A body in the journal that its owner still names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Live {
+    owner: Owner,
+    index: Index,
+    length: u32,
+    crc32c: u32,
+}
+
+impl Live {
+    fn place(&self) -> Place {
+        Place::Journal { index: self.index, length: self.length, crc32c: self.crc32c }
+    }
+}
+
+/// Packs closed segments as the journal fills, until `stop` is true or its sender is gone.
+pub async fn run_packer(metadata: Metadata, volumes: Volumes, mut stop: watch::Receiver<bool>) {
+    loop {
+        let pause = match metadata.next_to_pack() {
+            Some(segment) => match pack_segment(&metadata, &volumes, segment, &stop).await {
+                Ok(Packed::All) => Duration::ZERO,
+                Ok(Packed::Stopped) => return,
+                Err(error) => {
+                    tracing::warn!(%error, first = segment.first, last = segment.last, "a segment was not packed");
+                    AFTER_FAILURE
+                }
+            },
+            None => POLL,
+        };
+        tokio::select! {
+            changed = stop.changed() => if changed.is_err() || *stop.borrow() { return },
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+impl Metadata {
+    /// The oldest segment that is not packed, once the journal is full enough. All of its entries are applied: of
+    /// one that isn't yet, the owner would seem not to want its body.
+    fn next_to_pack(&self) -> Option<ClosedSegment> {
+        let log = self.log();
+        if log.usage().share() < PACK_FROM {
+            return None;
+        }
+        let (packed, applied) = (self.upkeep().packed(), self.applied_index());
+        let next = log.closed_segments().into_iter().find(|segment| segment.last > packed);
+        next.filter(|segment| segment.last <= applied)
+    }
+}
+
+/// How the packing of a segment ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Packed {
+    All,
+    Stopped,
+}
+
+async fn pack_segment(
+    metadata: &Metadata,
+    volumes: &Volumes,
+    segment: ClosedSegment,
+    stop: &watch::Receiver<bool>,
+) -> Result<Packed, PackError> {
+    let (machine, log) = (metadata.state().clone(), metadata.log().clone());
+    let bodies = tokio::task::spawn_blocking(move || live_bodies(&machine, log.as_ref(), segment)).await??;
+    let mut rest = bodies.as_slice();
+    while !rest.is_empty() {
+        if *stop.borrow() {
+            return Ok(Packed::Stopped);
+        }
+        let (batch, later) = rest.split_at(batch_len(rest));
+        pack_batch(metadata, volumes, batch.to_vec()).await?;
+        rest = later;
+    }
+    metadata.upkeep().packed_through(segment.last, metadata.log().as_ref());
+    Ok(Packed::All)
+}
+
+/// The segment's bodies that are still named, sorted by owner.
+fn live_bodies(machine: &Machine, log: &dyn Log, segment: ClosedSegment) -> Result<Vec<Live>, PackError> {
+    let mut bodies = Vec::new();
+    for entry in log.replay(segment.first) {
+        let entry = entry?;
+        if entry.index > segment.last {
+            break;
+        }
+        let Some((owner, blob)) = body_of(Command::decode(&entry.command)?) else { continue };
+        if let Place::ThisEntry { length, crc32c } = blob.place {
+            let body = Live { owner, index: entry.index, length, crc32c };
+            if is_live(machine, &body)? {
+                bodies.push(body);
+            }
+        }
+    }
+    bodies.sort_unstable();
+    Ok(bodies)
+}
+
+/// Whose body a command brought.
+fn body_of(command: Command) -> Option<(Owner, BlobRef)> {
+    match command {
+        Command::PutObject { bucket, key, record, .. } => match record.body {
+            Body::Blob(blob) => Some((Owner::Object { bucket, key, version: record.version }, blob)),
+            Body::Parts { .. } => None,
+        },
+        Command::PutPart { upload, part, .. } => {
+            Some((Owner::Part { upload, number: part.number }, part.blob))
+        }
+        _ => None,
+    }
+}
+
+fn is_live(machine: &Machine, body: &Live) -> Result<bool, PackError> {
+    let tree = machine.tree();
+    Ok(match &body.owner {
+        Owner::Object { bucket, key, version } => match tree.get(&keys::object(*bucket, key))? {
+            Some(value) => {
+                let record: ObjectRecord = decode(&value)?;
+                record.version == *version
+                    && matches!(record.body, Body::Blob(blob) if blob.place == body.place())
+            }
+            None => false,
+        },
+        Owner::Part { upload, number } => match tree.get(&keys::part(*upload, *number))? {
+            Some(value) => decode::<PartRecord>(&value)?.blob.place == body.place(),
+            None => false,
+        },
+    })
+}
+
+/// How many bodies from the front make a batch: at least one.
+fn batch_len(bodies: &[Live]) -> usize {
+    let (mut bytes, mut owners) = (0, 0);
+    let fits = |body: &&Live| {
+        bytes += body.length as usize;
+        owners += 32 + if let Owner::Object { key, .. } = &body.owner { key.len() } else { 0 };
+        bytes <= BATCH_BYTES && owners <= BATCH_OWNERS
+    };
+    bodies.iter().take_while(fits).count().max(1)
+}
+
+async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) -> Result<(), PackError> {
+    let log = metadata.log().clone();
+    let (batch, bodies) = tokio::task::spawn_blocking(move || read(log.as_ref(), batch)).await??;
+    let bytes: usize = bodies.iter().map(|body| body.bytes.len()).sum();
+    let packed = volumes.pack(Tier::Hot, &bodies).await?;
+    drop(bodies);
+    let mut batch = batch.into_iter();
+    let mut relocations = JoinSet::new();
+    for stripe in packed.stripes {
+        let moves = moves(&stripe, &mut batch);
+        let (metadata, volumes) = (metadata.clone(), volumes.clone());
+        relocations.spawn(async move { relocate(&metadata, &volumes, &stripe, moves).await });
+    }
+    let mut moved = 0;
+    let mut failed = None;
+    while let Some(relocated) = relocations.join_next().await {
+        match relocated? {
+            Ok(count) => moved += count,
+            Err(error) => failed = Some(error),
+        }
+    }
+    drop(packed.hold);
+    metrics::counter!("stratum_packed_bodies_total").increment(moved);
+    metrics::counter!("stratum_packed_bytes_total").increment(bytes as u64);
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn read(log: &dyn Log, batch: Vec<Live>) -> Result<(Vec<Live>, Vec<PackBody>), LogError> {
+    let body = |live: &Live| -> Result<PackBody, LogError> {
+        let bytes: Bytes = log.body(live.index, live.length, live.crc32c)?;
+        Ok(PackBody { owner: record::encode(&live.owner), bytes, crc32c: live.crc32c })
+    };
+    let bodies = batch.iter().map(body).collect::<Result<_, _>>()?;
+    Ok((batch, bodies))
+}
+
+/// The moves to one stripe: its bodies are the next ones of the batch.
+fn moves(stripe: &PackedStripe, batch: &mut impl Iterator<Item = Live>) -> Vec<Move> {
+    let places = stripe.bodies.iter().map(|at| BlobRef::plain(Place::Packed(*at)));
+    let moved = batch.by_ref().zip(places).map(|(live, to)| {
+        let from = BlobRef::plain(live.place());
+        Move { owner: live.owner, from, to }
+    });
+    moved.collect()
+}
+
+async fn relocate(
+    metadata: &Metadata,
+    volumes: &Volumes,
+    stripe: &PackedStripe,
+    moves: Vec<Move>,
+) -> Result<u64, CommitError> {
+    let command = Command::Relocate { stripe: Some(stripe.stripe), moves };
+    match metadata.commit(command, Bytes::new()).await? {
+        Outcome::Count(moved) if moved > 0 => Ok(moved),
+        // Nobody wanted any of it any more, or the volume is going.
+        _ => {
+            volumes.free_stripe(&stripe.stripe);
+            Ok(0)
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The sweeper: asks, in small steps, for what fell due or was dropped to be removed.
+//!
+//! It proposes a `Sweep` only where there is something to sweep. The commands carry the time, and that time is only
+//! believed while the wall clock goes as fast as the monotonic one: a clock that jumped must not expire anything.
+
+use crate::command::{Command, Outcome};
+use crate::keys::{self, Tag};
+use crate::machine::Machine;
+use crate::store::Metadata;
+use crate::tree::TreeError;
+use bytes::Bytes;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_storage::ambient::{Clock, UnixMillis};
+use tokio::sync::watch;
+
+/// How often it looks.
+const POLL: Duration = Duration::from_secs(1);
+/// How far the clocks may drift apart before nothing expires any more.
+const DRIFT: Duration = Duration::from_secs(3_600);
+
+/// Sweeps until `stop` is true or its sender is gone.
+pub async fn run_sweeper(metadata: Metadata, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
+    let mut time = Time::new(clock);
+    loop {
+        let more = sweep_once(&metadata, time.now()).await;
+        let pause = if more { Duration::ZERO } else { POLL };
+        tokio::select! {
+            changed = stop.changed() => if changed.is_err() || *stop.borrow() { return },
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// One step; whether there may be more to do at once. `now` of 0 lets nothing expire.
+async fn sweep_once(metadata: &Metadata, now: UnixMillis) -> bool {
+    match has_work(metadata.state(), now) {
+        Ok(false) => return false,
+        Ok(true) => {}
+        Err(error) => {
+            tracing::warn!(%error, "what is due can't be looked up");
+            return false;
+        }
+    }
+    match metadata.commit(Command::Sweep { now }, Bytes::new()).await {
+        Ok(Outcome::Count(removed)) => removed > 0,
+        Ok(_) => false,
+        Err(error) => {
+            tracing::warn!(%error, "a sweep was not committed; it is tried again");
+            false
+        }
+    }
+}
+
+fn has_work(machine: &Machine, now: UnixMillis) -> Result<bool, TreeError> {
+    let ranges = [
+        (keys::start_of(Tag::Due), keys::due_until(now)),
+        (keys::start_of(Tag::Dropped), keys::end_of(Tag::Dropped)),
+        (keys::start_of(Tag::DeletedBucket), keys::end_of(Tag::DeletedBucket)),
+    ];
+    let mut found = false;
+    for (from, to) in ranges {
+        machine.scan(&from, &to, |_, _| {
+            found = true;
+            ControlFlow::Break(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// The wall clock, while it can be believed.
+struct Time {
+    clock: Arc<dyn Clock>,
+    /// Both clocks when they were last in step.
+    wall: UnixMillis,
+    monotonic: Duration,
+    warned: bool,
+}
+
+impl Time {
+    fn new(clock: Arc<dyn Clock>) -> Time {
+        let (wall, monotonic) = (clock.now(), clock.monotonic());
+        Time { clock, wall, monotonic, warned: false }
+    }
+
+    /// The time, or 0 once the wall clock has jumped: a restart confirms it.
+    fn now(&mut self) -> UnixMillis {
+        let elapsed = self.clock.monotonic().saturating_sub(self.monotonic);
+        let expected = self.wall.saturating_add(elapsed.as_millis() as u64);
+        let now = self.clock.now();
+        if now.abs_diff(expected) <= DRIFT.as_millis() as u64 {
+            return now;
+        }
+        if !self.warned {
+            self.warned = true;
+            tracing::warn!(
+                now,
+                expected,
+                "the wall clock jumped: nothing expires until it is back or the server restarts"
+            );
+        }
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[derive(Debug, Default)]
+    struct Clocks {
+        wall: AtomicU64,
+        monotonic: AtomicU64,
+    }
+
+    impl Clock for Clocks {
+        fn now(&self) -> UnixMillis {
+            self.wall.load(Ordering::Relaxed)
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.monotonic.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_not_believed() {
+        let hour = 3_600_000;
+        let clocks = Arc::new(Clocks::default());
+        clocks.wall.store(100 * hour, Ordering::Relaxed);
+        let mut time = Time::new(clocks.clone());
+        assert_eq!(time.now(), 100 * hour);
+        clocks.wall.store(103 * hour, Ordering::Relaxed);
+        clocks.monotonic.store(3 * hour, Ordering::Relaxed);
+        assert_eq!(time.now(), 103 * hour);
+        clocks.wall.store(200 * hour, Ordering::Relaxed);
+        assert_eq!(time.now(), 0);
+        clocks.wall.store(104 * hour, Ordering::Relaxed);
+        assert_eq!(time.now(), 104 * hour);
+    }
+}
