@@ -4,6 +4,7 @@
 //! fewer than `2m+1` drives can't do without `m` of them: `m+1` must be there.
 
 use crate::volume::DriveId;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A set of drives, and the set of the epoch before, by id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +73,8 @@ pub(super) fn choose(sets: &Sets, m: usize, drives: &[Candidate], number: u64) -
     if pool.len() <= m {
         return Err(TooFew::Members { healthy: pool.len(), drives: sets.set.len(), needed: m + 1 });
     }
-    let turn = (number % pool.len() as u64) as usize;
-    pool.rotate_left(turn);
+    // A shuffle that differs from number to number: a mere rotation would favour the first drive of each device.
+    pool.sort_by_key(|&place| xxh3_64_with_seed(&drives[place].id.0.to_le_bytes(), number));
     let mut chosen: Vec<usize> = Vec::with_capacity(m + 1);
     for distinct in [true, false] {
         for &place in &pool {

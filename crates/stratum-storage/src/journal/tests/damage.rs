@@ -1,1 +1,89 @@
-//! soon
+//! Bits that rot, and files that are not what they were.
+
+use super::*;
+
+fn filled(disks: usize, m: usize, groups: usize) -> (World, Journal) {
+    let mut world = World::new(disks, m, 11);
+    let journal = world.open(&[]);
+    for _ in 0..groups {
+        world.append(&journal).expect("all is well");
+    }
+    (world, journal)
+}
+
+#[test]
+fn one_sound_copy_of_each_group_is_enough() {
+    for seed in 0..60 {
+        let (mut world, journal) = filled(3, 2, 40);
+        drop(journal);
+        world.crash();
+        // Every disk loses bits, but no place is hit on all three.
+        for _ in 0..10 {
+            let bit = world.roll(SEGMENT * 8);
+            for place in [seed % 3, (seed + 1) % 3] {
+                let disk = &world.disks[place];
+                let files = disk.files();
+                disk.flip_bit(&files[0], bit).expect("the file is there");
+            }
+        }
+        world.open(&[]);
+    }
+}
+
+#[test]
+fn a_scrambled_drive_is_one_that_has_nothing() {
+    let (mut world, journal) = filled(4, 1, 40);
+    drop(journal);
+    world.crash();
+    for place in 0..4 {
+        world.disks[place].scramble(place as u64);
+        let journal = world.open(&[]);
+        journal.heal().expect("enough drives are there");
+        world.append(&journal).expect("all is well");
+        drop(journal);
+        world.crash();
+    }
+}
+
+#[test]
+fn a_body_damaged_in_all_copies_is_refused_and_only_it() {
+    let mut world = World::new(1, 0, 4);
+    let journal = world.open(&[]);
+    let body = Bytes::from_static(b"a body that can be found");
+    let entry = NewEntry { command: b"put".to_vec(), body: body.clone() };
+    journal.append(vec![entry.clone(), entry], Class::Ordinary).expect("all is well");
+    let rows: Vec<_> = journal.replay(1, Verify::Bodies).collect::<Result<_, _>>().expect("all is readable");
+    let read = |row: &Replayed| journal.read_body(row.index, row.body_len, row.body_crc32c);
+    assert_eq!(read(&rows[0]), Ok(body.clone()));
+    assert_eq!(journal.read_body_cached(2, rows[1].body_len, rows[1].body_crc32c), Ok(body.clone()));
+    world.disks[0].set_cold_cache(true);
+    assert_eq!(journal.read_body_cached(2, rows[1].body_len, rows[1].body_crc32c), Err(BodyError::NotCached));
+    let at = {
+        let table = journal.core.table.read();
+        table.find(1).expect("it is there").1
+    };
+    let files = world.disks[0].files();
+    let active = files.iter().find(|path| path.contains("segment")).expect("a segment");
+    world.disks[0].flip_bit(active, at * 8 + 3).expect("the file is there");
+    assert_eq!(read(&rows[0]), Err(BodyError::Damaged { index: 1 }));
+    assert_eq!(read(&rows[1]), Ok(body));
+    assert!(journal.replay(1, Verify::Bodies).next().is_some_and(|row| row.is_err()));
+    assert_eq!(journal.replay(1, Verify::Commands).count(), 2, "the commands are sound");
+    world.in_flight.clear();
+}
+
+#[test]
+fn a_newer_version_is_refused_by_name() {
+    let (world, journal) = filled(1, 0, 1);
+    drop(journal);
+    let disk = &world.disks[0];
+    let drive = &world.drives(&[])[0];
+    let path = disk.files().into_iter().find(|path| path.contains("segment")).expect("a segment");
+    let file = drive.io().open(&path, crate::drive::OpenHow::Write).expect("it opens");
+    let mut page = b"STRATJNL".to_vec();
+    page.extend_from_slice(&7u32.to_le_bytes());
+    page.extend_from_slice(&crc32c::crc32c(&page).to_le_bytes());
+    file.write_at(&[&page], 0).expect("it is written");
+    let error = world.try_open(&[]).expect_err("a newer version").to_string();
+    assert!(error.contains("version 7") && error.contains("version 1"), "{error}");
+}

@@ -1,1 +1,128 @@
-//! soon
+//! Members that fail, stall and die while the journal runs.
+
+use super::*;
+use crate::drive::simulated::Op;
+
+#[test]
+fn a_member_that_fails_at_any_moment_loses_nothing() {
+    for op in [Op::Write, Op::Sync] {
+        for n in 1..40 {
+            let mut world = World::new(4, 1, n);
+            let journal = world.open(&[]);
+            let victim = world.roll(4) as usize;
+            world.disks[victim].fail_nth(op, n);
+            for _ in 0..20 {
+                world.append(&journal).expect("one drive may fail");
+            }
+            world.check(&journal);
+            drop(journal);
+            world.crash();
+            world.disks[victim].fail_nth(op, u64::MAX);
+            // It comes back, stale; another one is away.
+            world.open(&[(victim + 1) % 4]);
+        }
+    }
+}
+
+#[test]
+fn a_group_that_a_member_missed_is_durable_without_it() {
+    let mut world = World::new(3, 1, 5);
+    let journal = world.open(&[]);
+    world.append(&journal).expect("all is well");
+    let members = members(&journal);
+    world.disks[members[0]].freeze(true);
+    world.append(&journal).expect("the group goes on in the next epoch");
+    drop(journal);
+    world.disks[members[0]].freeze(false);
+    world.crash();
+    for absent in 0..3 {
+        world.open(&[absent]);
+        world.crash();
+    }
+}
+
+#[test]
+fn with_more_than_m_lost_nothing_is_written() {
+    let mut world = World::new(5, 2, 6);
+    let journal = world.open(&[]);
+    world.append(&journal).expect("all is well");
+    let drives: Vec<_> = journal.core.places.iter().map(|place| place.drive.clone()).collect();
+    let outsiders: Vec<usize> = (0..5).filter(|place| !members(&journal).contains(place)).collect();
+    outsiders.iter().for_each(|&place| drives[place].fail("for this test"));
+    world.append(&journal).expect("two may be lost");
+    drives[members(&journal)[0]].fail("for this test");
+    assert!(matches!(world.append(&journal), Err(AppendError::Unavailable { .. })));
+    world.in_flight.clear();
+    world.check(&journal);
+}
+
+#[test]
+fn a_group_that_could_not_be_saved_stops_the_journal() {
+    let mut world = World::new(2, 1, 9);
+    let journal = world.open(&[]);
+    world.append(&journal).expect("all is well");
+    world.disks[1].fail_nth(Op::Sync, 1);
+    assert!(matches!(world.append(&journal), Err(AppendError::Unknown { .. })));
+    let group = world.in_flight.clone();
+    assert!(matches!(world.append(&journal), Err(AppendError::Unavailable { .. })));
+    world.in_flight = group;
+    drop(journal);
+    world.crash();
+    world.open(&[]);
+}
+
+#[test]
+fn after_healing_another_drive_may_go() {
+    for seed in 0..12 {
+        let mut world = World::new(5, 1, seed);
+        let journal = world.open(&[]);
+        for _ in 0..20 {
+            world.append(&journal).expect("all is well");
+        }
+        let mut dead = Vec::new();
+        for _ in 0..2 {
+            let next = members(&journal).into_iter().find(|place| !dead.contains(place)).expect("a member");
+            world.disks[next].erase();
+            dead.push(next);
+            assert!(!journal.core.places[next].drive.check());
+            let healed = journal.heal().expect("enough drives are left");
+            assert_eq!(healed.short, 0, "everything is on two healthy drives");
+            assert_eq!(journal.forget_lost().expect("enough drives are left"), 1);
+            assert_eq!(journal.forget_lost().expect("nothing is left to do"), 0);
+            world.append(&journal).expect("one drive fewer");
+        }
+        drop(journal);
+        world.crash();
+        let other = (0..5).find(|place| !dead.contains(place)).expect("three are left");
+        let mut absent = dead.clone();
+        absent.push(other);
+        world.open(&absent);
+    }
+}
+
+#[test]
+fn without_healing_a_second_loss_is_a_hole_and_not_a_shorter_history() {
+    let mut world = World::new(4, 1, 3);
+    let journal = world.open(&[]);
+    for _ in 0..30 {
+        world.append(&journal).expect("all is well");
+    }
+    let first = members(&journal);
+    journal.core.places[first[0]].drive.fail("for this test");
+    world.append(&journal).expect("one drive may fail");
+    drop(journal);
+    world.crash();
+    world.disks[first[0]].erase();
+    assert!(world.try_open(&[first[0]]).is_ok());
+    world.crash();
+    world.disks[first[1]].erase();
+    match world.try_open(&[first[0]]) {
+        Err(JournalError::Hole { .. }) => {}
+        other => panic!("{other:?} instead of a hole"),
+    }
+}
+
+/// The places of the members of the epoch that is open.
+fn members(journal: &Journal) -> Vec<usize> {
+    journal.writer.lock().active.members.iter().map(|member| member.place).collect()
+}
