@@ -31,6 +31,9 @@ impl Freed {
     }
 }
 
+/// Shard files that are kept open for readers, at most, when upkeep has been.
+const FILES: usize = 512;
+
 /// Something to be freed.
 #[derive(Debug)]
 enum Due {
@@ -93,8 +96,10 @@ impl Volumes {
         for volume in self.volumes() {
             tended.sealed += u64::from(self.seal_if_full(&volume).await?);
         }
+        self.close_idle();
+        let emptied = self.drop_empty().await?;
         let mut due = by_volume(std::mem::take(&mut *self.shared.freed.lock()));
-        due.extend(self.drop_empty().await?.into_iter().map(Due::Removal));
+        due.extend(emptied.into_iter().map(Due::Removal));
         if !due.is_empty() {
             grace().await;
             let waiting = due.into_iter().filter_map(|due| self.wait_for_readers(due));
@@ -107,6 +112,19 @@ impl Volumes {
             }
         }
         Ok(tended)
+    }
+
+    /// Closes the files of sealed volumes that nobody reads now, when there are too many.
+    fn close_idle(&self) {
+        let volumes = self.volumes();
+        let open = |volume: &Arc<Volume>| volume.slots.iter().filter(|slot| slot.opened().is_some()).count();
+        let mut files: usize = volumes.iter().map(open).sum();
+        for volume in volumes.iter().filter(|volume| matches!(volume.phase(), Phase::Sealed { .. })) {
+            if files <= FILES {
+                return;
+            }
+            files -= volume.slots.iter().filter(|slot| slot.close_if_idle()).count();
+        }
     }
 
     /// Whoever took a hold until now may still want these bytes.
@@ -254,11 +272,12 @@ fn by_volume(mut freed: Vec<Freed>) -> Vec<Due> {
 /// Waits until every pin that exists now is gone.
 async fn grace() {
     let over = Arc::new(AtomicBool::new(false));
-    let tell = over.clone();
-    let guard = crossbeam_epoch::pin();
-    guard.defer(move || tell.store(true, Ordering::Release));
-    guard.flush();
-    drop(guard);
+    // In a scope of its own: a pin must not live across an await, and its task may change threads.
+    {
+        let (tell, guard) = (over.clone(), crossbeam_epoch::pin());
+        guard.defer(move || tell.store(true, Ordering::Release));
+        guard.flush();
+    }
     while !over.load(Ordering::Acquire) {
         // Each flush may advance the epoch and run what is due.
         crossbeam_epoch::pin().flush();

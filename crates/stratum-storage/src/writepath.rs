@@ -15,10 +15,11 @@ use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_disk, full_payload, longest_extent, stripe_at};
 use crate::format::v1::Kind;
 use crate::reclaim::Freed;
-use crate::volume::{Purpose, Reservation, StripeAddress, StripeBuffer, Volumes, is_full};
+use crate::volume::{Purpose, Reservation, StripeAddress, StripeBuffer, Volume, Volumes, is_full};
 use bytes::Bytes;
 use flight::{Flight, Landing};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 pub use crate::volume::WriteError;
 
@@ -156,9 +157,8 @@ impl BlobWriter {
         for at in 0..self.extents.len() {
             self.sync(at).await?;
         }
-        for extent in &self.extents {
-            let failed = extent.failed.as_slice();
-            self.volumes.shared.settle(&extent.reservation.volume, failed).await?;
+        for (volume, failed) in self.failures() {
+            self.volumes.shared.settle(&volume, &failed).await?;
         }
         let extents = std::mem::take(&mut self.extents);
         let place = match extents.is_empty() {
@@ -280,8 +280,24 @@ impl BlobWriter {
                 Err(_) => extent.add_failed(vec![shard]),
             }
         }
-        extent.synced = true;
+        // One sync covers everything that was written to a volume before it.
+        for extent in self.extents.iter_mut().filter(|extent| extent.reservation.volume.id == volume.id) {
+            extent.synced = true;
+        }
         Ok(())
+    }
+
+    /// The volumes that were written to, each with the shards that missed something.
+    fn failures(&self) -> Vec<(Arc<Volume>, Vec<u8>)> {
+        let mut failures: Vec<(Arc<Volume>, Vec<u8>)> = Vec::new();
+        for extent in &self.extents {
+            let volume = &extent.reservation.volume;
+            match failures.iter_mut().find(|(known, _)| known.id == volume.id) {
+                Some((_, failed)) => failed.extend(&extent.failed),
+                None => failures.push((volume.clone(), extent.failed.clone())),
+            }
+        }
+        failures
     }
 }
 

@@ -69,10 +69,10 @@ pub(super) fn fetch(target: Target, volumes: Volumes) -> JoinHandle<Result<Vec<B
             let buffers = &volumes.shared.fragments;
             match slot.open().and_then(|file| read_blocks(&target, slot, file.as_ref(), buffers, read)) {
                 Ok(bytes) => return Ok(bytes),
-                Err(error) => report(&target, slot, &error, &volumes),
+                Err(error) => report(&target, target.piece.shard, slot, &error, &volumes),
             }
         }
-        rebuild(&target)
+        rebuild(&target, &volumes)
     })
 }
 
@@ -134,24 +134,29 @@ fn within_block(wanted: &Range<u32>, block: u32) -> Range<usize> {
 }
 
 /// Computes a piece block by block from whatever shards are good; needs little memory for it.
-fn rebuild(target: &Target) -> Result<Vec<Bytes>, ReadError> {
+fn rebuild(target: &Target, volumes: &Volumes) -> Result<Vec<Bytes>, ReadError> {
     let blocks = Blocks::covering(&target.piece.bytes);
     let mut pieces = Vec::new();
     for block in blocks.first..blocks.end {
-        let whole = Bytes::from(rebuild_block(target, block)?);
+        let whole = Bytes::from(rebuild_block(target, block, volumes)?);
         let within = within_block(&target.piece.bytes, block);
         pieces.push(whole.slice(within.start..within.end.min(whole.len())));
     }
     Ok(pieces)
 }
 
-fn rebuild_block(target: &Target, block: u32) -> Result<Vec<u8>, ReadError> {
+fn rebuild_block(target: &Target, block: u32, volumes: &Volumes) -> Result<Vec<u8>, ReadError> {
     let (volume, own) = (&target.volume, usize::from(target.piece.shard));
     let needed = usize::from(volume.geometry.k);
     let mut shards: Vec<Option<Vec<u8>>> = vec![None; volume.slots.len()];
     let mut present = 0;
     for shard in by_trust(target) {
-        let good = read_block(target, shard, block);
+        let good = match target.volume.slots.get(usize::from(shard)) {
+            Some(slot) => read_block(target, shard, slot, block)
+                .inspect_err(|error| report(target, shard, slot, error, volumes))
+                .ok(),
+            None => None,
+        };
         present += usize::from(good.is_some());
         if let Some(slot) = shards.get_mut(usize::from(shard)) {
             *slot = good;
@@ -179,24 +184,28 @@ fn by_trust(target: &Target) -> Vec<u8> {
     shards
 }
 
-fn read_block(target: &Target, shard: u8, block: u32) -> Option<Vec<u8>> {
-    let slot = target.volume.slots.get(usize::from(shard))?;
+fn read_block(target: &Target, shard: u8, slot: &Slot, block: u32) -> io::Result<Vec<u8>> {
     let blocks = Blocks { first: block, end: block + 1 };
     let len = blocks.disk(target.address.stripe);
     let mut bytes = vec![0; len];
-    let read = slot.open().ok()?.read_at(&mut bytes, target.piece.offset + blocks.offset()).ok()?;
-    if read < len {
-        return None;
+    if slot.open()?.read_at(&mut bytes, target.piece.offset + blocks.offset())? < len {
+        return Err(ErrorKind::UnexpectedEof.into());
     }
     let seed = target.address.fragment(shard, slot.generation).seed();
     let (stored, data) = bytes.split_at(CRC);
-    seed.verifies(block, stored, data).then(|| data.to_vec())
+    match seed.verifies(block, stored, data) {
+        true => Ok(data.to_vec()),
+        false => Err(ErrorKind::InvalidData.into()),
+    }
 }
 
-/// Queues the repair of a fragment that can't be read, and sees to it that a shard file that isn't there counts as
-/// lost.
-fn report(target: &Target, slot: &Slot, error: &io::Error, volumes: &Volumes) {
-    let (volume, shard, offset) = (target.volume.clone(), target.piece.shard, target.piece.offset);
+/// Queues the repair of a fragment that should be there and can't be read, and sees to it that a shard file that is
+/// gone counts as lost.
+fn report(target: &Target, shard: u8, slot: &Slot, error: &io::Error, volumes: &Volumes) {
+    let (volume, offset) = (target.volume.clone(), target.piece.offset);
+    if slot.is_lost() || !slot.is_healthy() {
+        return;
+    }
     if volumes.shared.repairs.add(BadFragment { volume: volume.id, shard, offset }) {
         metrics::counter!("stratum_bad_fragments_total").increment(1);
         tracing::warn!(volume = %volume.id, shard, offset, %error, "a fragment is bad; it is computed from others");

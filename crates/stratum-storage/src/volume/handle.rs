@@ -262,6 +262,16 @@ impl Slot {
         *self.file.write() = Some(file);
     }
 
+    /// Forgets the descriptor if nobody else uses it; says whether it did.
+    pub fn close_if_idle(&self) -> bool {
+        let mut slot = self.file.write();
+        let idle = slot.as_ref().is_some_and(|file| Arc::strong_count(file) == 1);
+        if idle {
+            *slot = None;
+        }
+        idle
+    }
+
     /// Forgets the descriptor.
     pub fn close(&self) {
         *self.file.write() = None;

@@ -2,6 +2,7 @@
 
 use crate::world::{Server, World, body, run, shard_file};
 use bytes::Bytes;
+use std::collections::HashSet;
 use stratum_storage::blob::{BlobRef, Geometry, Place, VolumeId};
 use stratum_storage::drive::{DriveIo, OpenHow};
 use stratum_storage::format::layout::Stripe;
@@ -58,8 +59,9 @@ fn any_two_drives_may_be_erased_or_scrambled_under_the_server() {
                 world.disks[disk].scramble(seed as u64);
             }
             assert!(server.get(&blob).await.unwrap() == bytes, "{hurt:?} scrambled");
-            let shards = server.volumes.bad_fragments();
-            assert!(shards.len() <= 6 && shards.iter().all(|bad| bad.shard < 4), "{shards:?}");
+            let shards: HashSet<u8> = server.volumes.bad_fragments().iter().map(|bad| bad.shard).collect();
+            // Disks 5 and 0 hold this volume's parity, which a good read doesn't look at.
+            assert!(shards.len() <= 2 && (!shards.is_empty() || hurt == [0, 5]), "{shards:?}");
             for disk in hurt {
                 world.disks[disk].erase();
             }

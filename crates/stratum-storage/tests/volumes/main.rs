@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod fixture;
 mod real;
 mod reclaim;
 mod roundtrip;
