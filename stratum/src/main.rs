@@ -2,7 +2,13 @@
 
 mod bench;
 mod config;
+mod credentials;
 mod layout;
+mod logging;
+mod probe;
+mod serve;
+mod telemetry;
+mod upkeep;
 
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -21,6 +27,8 @@ struct Cli {
 enum Command {
     /// Serve S3.
     Server(ServerArgs),
+    /// Ask a server whether it is ready.
+    Health(probe::HealthArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
 }
@@ -44,7 +52,8 @@ pub struct ServerArgs {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Server(_) => ExitCode::SUCCESS,
+        Command::Server(args) => serve::run(args),
+        Command::Health(args) => probe::run(&args),
         Command::Bench(args) => bench::run(args),
     }
 }

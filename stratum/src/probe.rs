@@ -42,7 +42,8 @@ fn is_ready(args: &HealthArgs) -> std::io::Result<bool> {
         return Ok(true);
     }
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /_stratum/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    stream
+        .write_all(b"GET /_stratum/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut head = [0; 12];
     stream.read_exact(&mut head)?;
     Ok(&head == b"HTTP/1.1 200")

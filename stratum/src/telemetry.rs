@@ -16,8 +16,8 @@ pub struct Telemetry {
 impl Telemetry {
     /// Makes this process's metrics go to the page.
     pub fn install() -> Result<Telemetry, Box<dyn std::error::Error>> {
-        let builder =
-            PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("seconds".into()), &LATENCY_SECONDS)?;
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("seconds".into()), &LATENCY_SECONDS)?;
         Ok(Telemetry { page: builder.install_recorder()? })
     }
 

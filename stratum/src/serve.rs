@@ -1,0 +1,286 @@
+//! `stratum server`: from the command line to a served store, and back to nothing in flight.
+//!
+//! The order matters: drives and their set, then the journal (nothing may be read before its new epoch is open),
+//! then the state, then the volumes that the state names, then the upkeep, and only then the listener.
+
+use crate::config::{Config, ConfigError};
+use crate::credentials::{self, Credentials, CredentialsError};
+use crate::layout::Layout;
+use crate::telemetry::Telemetry;
+use crate::upkeep::{self, Upkeep};
+use crate::{ServerArgs, logging};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_api::admission::Admission;
+use stratum_api::bodies::Bodies;
+use stratum_api::context::{Settings, Store};
+use stratum_api::server::admin::Admin;
+use stratum_api::server::{Limits, Server, tls};
+use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
+use stratum_metadata::{Metadata, Options};
+use stratum_storage::ambient::System;
+use stratum_storage::blob::Tier;
+use stratum_storage::drive::Threads;
+use stratum_storage::journal::{self, Journal, JournalError, JournalSet};
+use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
+use stratum_storage::volume::{Restore, TierDrives, Volumes};
+use stratum_tiering::access::Recorder;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A mistake in the configuration or on the command line.
+const EXIT_CONFIG: u8 = 2;
+/// Memory that all requests together may hold, in bytes.
+const REQUEST_MEMORY: u64 = 512 << 20;
+/// Objects whose reads are remembered.
+const REMEMBERED_OBJECTS: usize = 100_000;
+/// How long a start that lacks drives waits between two tries.
+const DRIVES_RETRY: Duration = Duration::from_secs(5);
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves until a signal; 0 after a graceful stop, 2 for a configuration that can't be used, 1 for anything else.
+pub fn run(args: ServerArgs) -> ExitCode {
+    let config = match configure(&args) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("stratum: {error}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    logging::start(&config.log);
+    match serve(&args, &config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stratum: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The file, with what the command line says over it.
+fn configure(args: &ServerArgs) -> Result<Config, ConfigError> {
+    let mut config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+    config.server.anonymous |= args.anonymous;
+    if let Some(address) = args.address {
+        config.server.address = address;
+    }
+    if !args.data.is_empty() {
+        config.server.data.clone_from(&args.data);
+    }
+    if config.server.data.is_empty() {
+        config.server.data.push(PathBuf::from("data"));
+    }
+    Ok(config)
+}
+
+fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
+    refuse_old_processors()?;
+    let telemetry = Telemetry::install().map_err(|error| error.to_string())?;
+    let layout = Layout::new(&config.server.data, config);
+    let set = Arc::new(Set::open(&set_config(&layout), Arc::new(System), &System)?);
+    std::fs::create_dir_all(&layout.meta)
+        .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
+    let (root, generated) = root_credentials(&set, &layout)?;
+    let identities = identities(config, &root)?;
+    let tls = config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let journal = Arc::new(open_journal(&set)?);
+    let metadata = open_metadata(&set, &layout, &journal)?;
+    let volumes = runtime.block_on(restore_volumes(&set, &metadata))?;
+    metadata.attach(volumes.clone())?;
+    let parts =
+        upkeep::Parts { set, journal: journal.clone(), metadata: metadata.clone(), volumes: volumes.clone() };
+    let upkeep = Upkeep::start(parts, telemetry.clone(), runtime.handle())?;
+
+    let admission = Admission::new(REQUEST_MEMORY);
+    let store = Arc::new(Store {
+        metadata: metadata.clone(),
+        bodies: Bodies::new(metadata.clone(), volumes, journal, admission.clone()),
+        identities,
+        verifier: Verifier::new(&config.server.region),
+        settings: settings(config),
+        admission,
+        accesses: Recorder::new(REMEMBERED_OBJECTS),
+        clock: Arc::new(System),
+        entropy: Arc::new(System),
+    });
+    let ready = {
+        let metadata = metadata.clone();
+        move || match metadata.is_available() {
+            true => Ok(()),
+            false => Err("the index failed; restart the server to rebuild it".to_owned()),
+        }
+    };
+    let token = config.metrics.token.as_ref().map(|token| token.0.clone());
+    let admin = Admin::new(Arc::new(ready), Arc::new(move || telemetry.render()), token);
+    let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
+    let server = Server::new(store, admin, limits);
+    let outcome = runtime.block_on(async {
+        let listener = TcpListener::bind(config.server.address)
+            .await
+            .map_err(|error| format!("{}: can't listen: {error}", config.server.address))?;
+        let address = listener.local_addr()?;
+        announce(address, config, &root, generated, args);
+        server.serve(listener, tls, stop_signal()?).await;
+        Ok(())
+    });
+    tracing::info!("stopping");
+    upkeep.stop(runtime.handle());
+    metadata.shutdown();
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// The erasure code and the checksums are compiled for processors of 2013 and later; an older one would end in a
+/// fault in the middle of a write.
+fn refuse_old_processors() -> Result<(), Failure> {
+    #[cfg(target_arch = "x86_64")]
+    if !std::arch::is_x86_feature_detected!("avx2") || !std::arch::is_x86_feature_detected!("sse4.2") {
+        return Err("this processor has no AVX2 or SSE4.2, which the erasure code needs".into());
+    }
+    Ok(())
+}
+
+fn set_config(layout: &Layout) -> SetConfig {
+    let tiers = layout.tiers.iter().map(|tier| TierConfig {
+        tier: tier.tier,
+        geometry: tier.geometry,
+        drives: tier.drives.iter().cloned().map(Root::Path).collect(),
+    });
+    SetConfig { tiers: tiers.collect(), threads: Threads::Own }
+}
+
+/// Root's credentials, and whether they were made just now.
+fn root_credentials(set: &Set, layout: &Layout) -> Result<(Credentials, bool), Failure> {
+    if let Some(said) =
+        Credentials::from_environment().map_err(|error: CredentialsError| error.to_string())?
+    {
+        return Ok((said, false));
+    }
+    if let Some(kept) = set.read_replicated(credentials::FILE)? {
+        let text = String::from_utf8(kept)?;
+        let kept = Credentials::from_file(&text)
+            .ok_or("the root credentials on the drives can't be read: set them in the environment")?;
+        kept.keep(&layout.meta)?;
+        return Ok((kept, false));
+    }
+    let made = Credentials::generate(&System);
+    set.write_replicated(credentials::FILE, made.to_file().as_bytes())?;
+    made.keep(&layout.meta)?;
+    Ok((made, true))
+}
+
+fn identities(config: &Config, root: &Credentials) -> Result<Identities, Failure> {
+    let user = |access_key: &str, id: &str, display_name: &str, email: &str, root| -> Result<User, Failure> {
+        Ok(User {
+            id: id.to_owned(),
+            display_name: display_name.to_owned(),
+            email: email.to_owned(),
+            access_key: AccessKey::new(access_key)?,
+            root,
+        })
+    };
+    let mut users =
+        vec![(user(&root.access_key, "root", "root", "", true)?, SecretKey::new(&root.secret_key)?)];
+    for entry in &config.users {
+        let name = if entry.display_name.is_empty() { entry.id.get_ref() } else { &entry.display_name };
+        let user = user(entry.access_key.get_ref(), entry.id.get_ref(), name, &entry.email, false)?;
+        users.push((user, SecretKey::new(&entry.secret_key.0)?));
+    }
+    Ok(Identities::new(users)?)
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        region: config.server.region.clone(),
+        domains: config.server.domains.clone(),
+        anonymous: config.server.anonymous,
+        ..Settings::default()
+    }
+}
+
+/// Opens the journal, and waits, saying so, while too few of its drives are there to start safely.
+fn open_journal(set: &Set) -> Result<Journal, Failure> {
+    let drives = JournalSet {
+        drives: set.drives(Tier::Hot).to_vec(),
+        m: set.geometry(Tier::Hot).map_or(0, |geometry| usize::from(geometry.m)),
+    };
+    match Journal::open(drives, journal::Options::default(), Arc::new(System), Arc::new(System)) {
+        Ok(journal) => Ok(journal),
+        Err(error @ JournalError::TooFew(_)) => {
+            tracing::error!(%error, "not serving; start again when the drives are back");
+            std::thread::sleep(DRIVES_RETRY);
+            Err(error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn open_metadata(set: &Set, layout: &Layout, journal: &Arc<Journal>) -> Result<Metadata, Failure> {
+    let geometry = set.geometry(Tier::Hot).ok_or("there is no hot tier")?;
+    let options = Options {
+        index: layout.meta.join("sled"),
+        drives: set.drives(Tier::Hot).to_vec(),
+        copies: usize::from(geometry.m) + 1,
+    };
+    Ok(Metadata::open(&options, journal.clone(), Arc::new(System))?)
+}
+
+async fn restore_volumes(set: &Set, metadata: &Metadata) -> Result<Volumes, Failure> {
+    let tiers = Tier::ALL.into_iter().filter_map(|tier| {
+        let (geometry, drives) = (set.geometry(tier)?, set.drives(tier).to_vec());
+        Some(TierDrives { tier, geometry, drives })
+    });
+    let restore = Restore {
+        tiers: tiers.collect(),
+        records: metadata.volumes()?,
+        next_id: metadata.next_volume_id(),
+        reserve: upkeep::LEAST_RESERVE,
+        log: Arc::new(metadata.clone()),
+    };
+    let (volumes, restored) = Volumes::restore(restore).await?;
+    tracing::info!(
+        volumes = restored.volumes,
+        sealed = restored.sealed,
+        removed = restored.removed,
+        "restored"
+    );
+    for (drive, file) in &restored.unknown {
+        tracing::warn!(drive, file, "a file that belongs to no record; left alone");
+    }
+    Ok(volumes)
+}
+
+/// Ends at SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Says where the store is, and the credentials once.
+fn announce(address: SocketAddr, config: &Config, root: &Credentials, generated: bool, args: &ServerArgs) {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let endpoint = format!("{scheme}://{address}");
+    tracing::info!(endpoint, data = ?config.server.data, config = ?args.config, "serving S3");
+    if config.server.anonymous {
+        tracing::warn!(
+            "requests without a signature are served: whoever reaches {address} may do everything"
+        );
+    }
+    if generated {
+        println!(
+            "New root credentials, shown this once and kept in the data folder's meta/root-credentials:\n"
+        );
+        println!("{}", root.paste(&endpoint, &config.server.region));
+    }
+}

@@ -1,0 +1,141 @@
+//! What runs beside the requests: the watch over the drives, the journal's housekeeping, packing, and freeing space.
+//!
+//! Packing and checkpoints keep pace with what is appended, since the journal's room depends on them; the rest is a
+//! look every second. All of it is idle when nothing happens.
+
+use crate::telemetry::Telemetry;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use stratum_metadata::{Metadata, run_packer, run_sweeper};
+use stratum_storage::ambient::System;
+use stratum_storage::blob::Tier;
+use stratum_storage::journal::Journal;
+use stratum_storage::set::Set;
+use stratum_storage::volume::Volumes;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// What is kept free on a device, for upkeep alone, when the journal is empty: two spare segments a member.
+pub const LEAST_RESERVE: u64 = 192 << 20;
+const EVERY: Duration = Duration::from_secs(1);
+/// How many rounds lie between two looks at what metrics have gathered.
+const SELDOM: u64 = 5;
+
+/// The layers that are looked after.
+#[derive(Clone)]
+pub struct Parts {
+    pub set: Arc<Set>,
+    pub journal: Arc<Journal>,
+    pub metadata: Metadata,
+    pub volumes: Volumes,
+}
+
+/// The running upkeep.
+pub struct Upkeep {
+    stop: watch::Sender<bool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Upkeep {
+    /// Starts its tasks, and threads for what blocks: a drive that hangs must not hold up anything else.
+    pub fn start(parts: Parts, telemetry: Telemetry, runtime: &Handle) -> std::io::Result<Upkeep> {
+        let (stop, stopped) = watch::channel(false);
+        let (set, metadata) = (parts.set.clone(), parts.metadata.clone());
+        let threads = vec![
+            every_round("watch", stopped.clone(), runtime, move || set.check())?,
+            every_round("journal", stopped.clone(), runtime, move || metadata.tend_journal())?,
+        ];
+        let tasks = vec![
+            runtime.spawn(run_packer(parts.metadata.clone(), parts.volumes.clone(), stopped.clone())),
+            runtime.spawn(run_sweeper(parts.metadata.clone(), Arc::new(System), stopped.clone())),
+            runtime.spawn(parts.tend(telemetry, stopped)),
+        ];
+        Ok(Upkeep { stop, tasks, threads })
+    }
+
+    /// Ends it all, each when it is done with what it is at.
+    pub fn stop(self, runtime: &Handle) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            report(runtime.block_on(task).is_err());
+        }
+        for thread in self.threads {
+            report(thread.join().is_err());
+        }
+    }
+}
+
+fn report(panicked: bool) {
+    if panicked {
+        tracing::error!("a part of the upkeep had panicked");
+    }
+}
+
+/// A thread that works every second until it is told to stop.
+fn every_round(
+    name: &str,
+    mut stopped: watch::Receiver<bool>,
+    runtime: &Handle,
+    mut work: impl FnMut() + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let runtime = runtime.clone();
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        while runtime.block_on(next_round(&mut stopped)) {
+            work();
+        }
+    })
+}
+
+/// Waits for the next round; false when it is time to end.
+async fn next_round(stopped: &mut watch::Receiver<bool>) -> bool {
+    tokio::time::timeout(EVERY, stopped.wait_for(|stopped| *stopped)).await.is_err()
+}
+
+impl Parts {
+    async fn tend(self, telemetry: Telemetry, mut stopped: watch::Receiver<bool>) {
+        let mut round = 0u64;
+        while next_round(&mut stopped).await {
+            self.volumes.set_reserve(self.reserve());
+            if let Err(error) = self.volumes.tend().await {
+                tracing::warn!(%error, "the volumes could not be tended; trying again");
+            }
+            if round % SELDOM == 0 {
+                self.measure();
+                telemetry.fold();
+            }
+            round += 1;
+        }
+    }
+
+    /// What packing the whole journal, a checkpoint and the spare segments would take of one device, if all drives
+    /// were on it.
+    fn reserve(&self) -> u64 {
+        let drives = self.set.drives(Tier::Hot).len() as u64;
+        let stretch = self.set.geometry(Tier::Hot).map_or(1, |geometry| u64::from(geometry.m) + 1);
+        let journal = self.journal.usage().bytes;
+        LEAST_RESERVE / 6 * drives.max(1) + journal * 2 + self.metadata.checkpoint_bytes() * stretch
+    }
+
+    /// What only the layers together know, for the metrics page.
+    fn measure(&self) {
+        let (stats, usage) = (self.volumes.stats(), self.journal.usage());
+        let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
+        gauge("stratum_volumes_open", stats.open);
+        gauge("stratum_volumes_sealed", stats.sealed);
+        gauge("stratum_volumes_dropped", stats.dropped);
+        gauge("stratum_volumes_live_bytes", stats.live);
+        gauge("stratum_volumes_sealed_disk_bytes", stats.sealed_disk);
+        gauge("stratum_volumes_lost_shards", stats.lost_shards);
+        gauge("stratum_volumes_repairs_waiting", stats.repairs);
+        gauge("stratum_buffers_idle_bytes", stats.idle_buffers);
+        gauge("stratum_journal_bytes", usage.bytes);
+        gauge("stratum_journal_cap_bytes", usage.cap);
+        gauge("stratum_drives", self.set.all_drives().count() as u64);
+        gauge(
+            "stratum_drives_healthy",
+            self.set.all_drives().filter(|drive| drive.is_healthy()).count() as u64,
+        );
+    }
+}
