@@ -1,0 +1,162 @@
+"""Starts and stops what `bench/compare` and `bench/memory` measure, and reads what it costs from /proc."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ACCESS_KEY, SECRET_KEY = "benchaccesskey", "bench-secret-key-of-nobody"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Contestant:
+    """One server at a time, over one folder."""
+
+    name = ""
+    ready_path = None
+
+    def __init__(self, binary):
+        self.binary = os.path.abspath(binary)
+        if not os.access(self.binary, os.X_OK):
+            raise SystemExit(f"{binary} is absent; bench/README.md says how to build it")
+        self.process, self.port, self.folder = None, None, None
+
+    def command(self, scene):
+        raise NotImplementedError
+
+    def environment(self):
+        return {}
+
+    def start(self, folder, scene="", patience=300.0):
+        """Starts the server on a free loopback port; returns the seconds until it was ready."""
+        self.folder, self.port = os.path.abspath(folder), free_port()
+        os.makedirs(self.folder, exist_ok=True)
+        with open(f"{self.folder}.log", "ab") as log:
+            began = time.monotonic()
+            environment = dict(os.environ, **self.environment())
+            self.process = subprocess.Popen(self.command(scene), stdout=log, stderr=log, env=environment)
+        while time.monotonic() - began < patience:
+            if self.process.poll() is not None:
+                raise SystemExit(f"{self.name} ended with {self.process.returncode}; see {self.folder}.log")
+            if self.is_ready():
+                return time.monotonic() - began
+            time.sleep(0.01)
+        self.kill()
+        raise SystemExit(f"{self.name} was not ready within {patience:.0f} s; see {self.folder}.log")
+
+    def is_ready(self):
+        try:
+            if self.ready_path is None:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return True
+            with urllib.request.urlopen(self.endpoint + self.ready_path, timeout=1) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def cpu_seconds(self):
+        """User and system time of all the server's threads, those that have ended included."""
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory(self, field):
+        """A field of /proc/PID/status in bytes: VmRSS now, VmHWM at its highest."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            for line in status:
+                if line.startswith(f"{field}:"):
+                    return int(line.split()[1]) * 1024
+        raise SystemExit(f"the kernel reports no {field}")
+
+    def forget_peak(self):
+        """Lowers VmHWM to what is resident now."""
+        with open(f"/proc/{self.process.pid}/clear_refs", "w") as file:
+            file.write("5")
+
+    def stop(self):
+        """A graceful stop, by the process's own id."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def clear(self):
+        """Drops the folder, and has the disk finish before anybody else is measured."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.sync()
+
+
+class Peer(Contestant):
+    """MinIO over six folders with parity 2; its other settings are its own."""
+
+    name = "MinIO"
+
+    def command(self, scene):
+        return [self.binary, "server", "--address", f"127.0.0.1:{self.port}", self.folder + "/{0...5}"]
+
+    def is_ready(self):
+        # Its health checks say yes while it still refuses every request with 503; then a nameless one gets 403.
+        try:
+            urllib.request.urlopen(self.endpoint, timeout=1).close()
+        except urllib.error.HTTPError as answer:
+            return answer.code == 403
+        except (urllib.error.URLError, OSError):
+            pass
+        return False
+
+    def environment(self):
+        # MINIO_CI_CD permits folders on the root disk.
+        settings = {"MINIO_CI_CD": "1", "MINIO_STORAGE_CLASS_STANDARD": "EC:2"}
+        return dict(settings, MINIO_ROOT_USER=ACCESS_KEY, MINIO_ROOT_PASSWORD=SECRET_KEY)
+
+
+class Limit(Contestant):
+    """The bare responder of stratum/examples/limit; the scene chooses its mode."""
+
+    name = "limit"
+
+    def command(self, scene):
+        address = f"127.0.0.1:{self.port}"
+        return [self.binary, "--mode", scene, "--address", address, "--data", self.folder]
+
+
+class Stratum(Contestant):
+    name = "Stratum"
+    ready_path = "/_stratum/health/ready"
+
+    def command(self, scene):
+        return [self.binary, "server", "--data", self.folder, "--address", f"127.0.0.1:{self.port}"]
+
+    def environment(self):
+        return {"STRATUM_ROOT_ACCESS_KEY": ACCESS_KEY, "STRATUM_ROOT_SECRET_KEY": SECRET_KEY}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def load(tool, endpoint, op, **options):
+    """Runs `stratum bench` and returns its report; options are its flags, `keep=True` for one without a value."""
+    command = [tool, "bench", "--json", "--endpoint", endpoint, "--op", op]
+    for name, value in options.items():
+        command.append(f"--{name}")
+        if value is not True:
+            command.append(str(value))
+    environment = dict(os.environ, AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY)
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False).stdout
