@@ -1,0 +1,103 @@
+//! Buckets: creating, finding, listing, deleting.
+
+use crate::client::Client;
+use crate::rig::Choices;
+use bytes::Bytes;
+use stratum_metadata::command::Command;
+use stratum_metadata::record::BucketRecord;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_created_found_and_deleted() {
+    let client = Client::new().await;
+    client.send("HEAD", "/bucket", &[], "").await.expect(404);
+    client.put("/bucket", "").await.expect(200);
+    let head = client.send("HEAD", "/bucket", &[], "").await.expect(200);
+    assert_eq!(head.header("x-amz-bucket-region"), Some("us-east-1"));
+    let location = client.get("/bucket?location").await.expect(200);
+    assert!(
+        location.text().contains("<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"/>")
+    );
+    let versioning = client.get("/bucket?versioning").await.expect(200);
+    assert!(versioning.text().contains("<VersioningConfiguration") && !versioning.text().contains("Status"));
+    client.put("/bucket/key", "x").await.expect(200);
+    client.delete("/bucket").await.refused(409, "BucketNotEmpty");
+    client.delete("/bucket/key").await.expect(204);
+    client.delete("/bucket").await.expect(204);
+    client.delete("/bucket").await.refused(404, "NoSuchBucket");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_in_progress_do_not_keep_a_bucket() {
+    let client = Client::with_bucket().await;
+    client.post("/bucket/key?uploads", "").await.expect(200);
+    client.delete("/bucket").await.expect(204);
+    client.put("/bucket", "").await.expect(200);
+    assert!(client.get("/bucket?uploads").await.elements("Upload").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creating_again_depends_on_owner_and_region() {
+    let client = Client::with_bucket().await;
+    client.put("/bucket/key", "kept").await.expect(200);
+    client.put("/bucket", "").await.expect(200);
+    assert_eq!(client.get("/bucket/key").await.text(), "kept");
+
+    let other = BucketRecord {
+        id: client.rig.store.metadata.next_bucket_id(),
+        name: "taken".into(),
+        owner: "somebody".into(),
+        created: 0,
+        region: "us-east-1".into(),
+    };
+    client.rig.store.metadata.commit(Command::CreateBucket(other), Bytes::new()).await.unwrap();
+    client.put("/taken", "").await.refused(409, "BucketAlreadyExists");
+    client.get("/taken").await.refused(403, "AccessDenied");
+
+    let elsewhere = Client::with(Choices { region: "eu-west-1".into(), ..Choices::default() }).await;
+    elsewhere.put("/bucket", "").await.expect(200);
+    elsewhere.put("/bucket", "").await.refused(409, "BucketAlreadyOwnedByYou");
+    assert!(elsewhere.get("/bucket?location").await.text().contains(">eu-west-1</LocationConstraint>"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bucket_cannot_be_is_refused() {
+    let client = Client::new().await;
+    for name in ["_x", "aa", "192.168.5.123", "foo..bar", "foo-", "UPPER"] {
+        client.put(&format!("/{name}"), "").await.refused(400, "InvalidBucketName");
+    }
+    let configured = |location: &str| {
+        let constraint = format!("<LocationConstraint>{location}</LocationConstraint>");
+        format!("<CreateBucketConfiguration>{constraint}</CreateBucketConfiguration>")
+    };
+    client.put("/bucket", configured("eu-west-1")).await.refused(400, "IllegalLocationConstraintException");
+    client.put("/bucket", configured("moon")).await.refused(400, "InvalidLocationConstraint");
+    client.put("/bucket", "<CreateBucketConfiguration>").await.refused(400, "MalformedXML");
+    let locked = [("x-amz-bucket-object-lock-enabled", "true")];
+    client.send("PUT", "/bucket", &locked, "").await.refused(501, "NotImplemented");
+    let public = [("x-amz-acl", "public-read")];
+    client.send("PUT", "/bucket", &public, "").await.refused(501, "NotImplemented");
+    client.get("/bucket").await.refused(404, "NoSuchBucket");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buckets_come_in_pages_by_name() {
+    let client = Client::new().await;
+    for name in ["pear", "apple", "plum", "peach"] {
+        client.put(&format!("/{name}"), "").await.expect(200);
+    }
+    let all = client.get("/").await.expect(200);
+    assert_eq!(all.elements("Name"), ["apple", "peach", "pear", "plum"]);
+    assert_eq!(all.element("ContinuationToken"), None);
+    assert_eq!(all.element("DisplayName").as_deref(), Some("root"));
+    assert!(all.element("CreationDate").unwrap().ends_with(".000Z"));
+
+    let first = client.get("/?prefix=p&max-buckets=2").await;
+    assert_eq!(first.elements("Name"), ["peach", "pear"]);
+    let token = first.element("ContinuationToken").unwrap();
+    let second = client.get(&format!("/?prefix=p&max-buckets=2&continuation-token={token}")).await;
+    assert_eq!(second.elements("Name"), ["plum"]);
+    assert_eq!(second.element("ContinuationToken"), None);
+    assert!(client.get("/?bucket-region=eu-west-1").await.elements("Name").is_empty());
+    client.get("/?max-buckets=0").await.refused(400, "InvalidArgument");
+    client.get("/?continuation-token=made-up").await.refused(400, "InvalidArgument");
+}
