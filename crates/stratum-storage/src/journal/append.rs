@@ -6,7 +6,7 @@
 
 use super::core::Core;
 use super::epoch::{
-    Active, Member, Numbers, OpenError, Tail, ZERO_PAGE, is_no_space, open_epoch, segment, split,
+    Active, Failures, Member, Numbers, OpenError, Tail, ZERO_PAGE, is_no_space, open_epoch, segment, split,
 };
 use super::format::{
     EncodedGroup, FOOTER, GROUPS_AT, Head, Header, Kind, MAX_COMMAND, SegmentKey, encode_footer,
@@ -238,7 +238,7 @@ fn write_all(
     members: &[Member],
     offset: u64,
     bufs: &[Bytes],
-) -> Result<(), Vec<(usize, io::Error)>> {
+) -> Result<(), Failures> {
     let answers = ask(&active.asked, core.options.member_timeout, core.clock.as_ref(), |place, reply| {
         active.asked[place].drive.journal_lane().submit(Work::Write(Write {
             file: members[place].slot.file.clone(),

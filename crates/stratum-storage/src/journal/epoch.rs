@@ -233,11 +233,11 @@ pub(super) fn segment(key: SegmentKey, before: Head, members: &[Member]) -> Segm
     Segment { key, before, end: GROUPS_AT, closed: false, bodies: Vec::new(), copies }
 }
 
+/// Which places failed, and how.
+pub(super) type Failures = Vec<(usize, io::Error)>;
+
 /// What each place answered, and what failed.
-pub(super) fn split<T>(
-    places: &[usize],
-    answers: Vec<io::Result<T>>,
-) -> (Vec<(usize, T)>, Vec<(usize, io::Error)>) {
+pub(super) fn split<T>(places: &[usize], answers: Vec<io::Result<T>>) -> (Vec<(usize, T)>, Failures) {
     let (mut answered, mut failures) = (Vec::new(), Vec::new());
     for (&place, answer) in places.iter().zip(answers) {
         match answer {

@@ -122,7 +122,7 @@ impl Survey {
             let walked = walk(segment, verify, Index::MAX);
             chain.head = walked.head;
             if let Some(last) = walked.mark {
-                chain.last_group = Some((header.key(), segment.files(), last));
+                chain.last_group = Some(LastGroup { key: header.key(), files: segment.files(), group: last });
             }
             chain.segments.push(walked.segment);
         }
@@ -190,7 +190,15 @@ pub(super) struct Chain {
     pub(super) segments: Vec<Segment>,
     pub(super) head: Head,
     pub(super) floor: Index,
-    last_group: Option<(SegmentKey, Vec<Arc<dyn FileIo>>, Group)>,
+    last_group: Option<LastGroup>,
+}
+
+/// The chain's last group, and where to read its bodies.
+#[derive(Debug)]
+struct LastGroup {
+    key: SegmentKey,
+    files: Vec<Arc<dyn FileIo>>,
+    group: Group,
 }
 
 impl Chain {
@@ -199,7 +207,9 @@ impl Chain {
     /// # Errors
     /// [`JournalError::Hole`] if a body of it is sound in no copy.
     pub(super) fn last_group(&self) -> Result<(Head, Vec<NewEntry>), JournalError> {
-        let Some((key, files, group)) = &self.last_group else { return Ok((self.head, Vec::new())) };
+        let Some(LastGroup { key, files, group }) = &self.last_group else {
+            return Ok((self.head, Vec::new()));
+        };
         let cursor = Cursor::new(*key, files.clone(), group.head.before);
         let entry = |row: &super::format::Row| {
             let body = if row.body.is_empty() { Some(Bytes::new()) } else { cursor.body(group.offset, row) };
