@@ -163,8 +163,13 @@ def keys_are_opaque(workspace):
     listed = [entry["Key"] for page in pages for entry in page["Contents"]]
     equal(listed, sorted(keys, key=str.encode))
     equal(refusal(client.put_object, Bucket=workspace.bucket, Key="x" * 1025, Body=b"")[1], "KeyTooLongError")
-    done = client.delete_objects(Bucket=workspace.bucket, Delete={"Objects": [{"Key": key} for key in keys]})
-    equal(sorted(entry["Key"] for entry in done["Deleted"]), sorted(keys))
+    # XML cannot say most control characters, and this operation has no url encoding: such a key goes by itself.
+    sayable = [key for key in keys if key.isprintable()]
+    done = client.delete_objects(Bucket=workspace.bucket, Delete={"Objects": [{"Key": key} for key in sayable]})
+    equal(sorted(entry["Key"] for entry in done["Deleted"]), sorted(sayable))
+    for key in set(keys) - set(sayable):
+        client.delete_object(Bucket=workspace.bucket, Key=key)
+    equal(client.list_objects_v2(Bucket=workspace.bucket)["KeyCount"], 0)
 
 
 @check
