@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -84,6 +85,11 @@ class StratumServer:
 
     def __exit__(self, *_):
         self.stop()
+
+
+def end_on_sigterm():
+    """Makes SIGTERM unwind the stack, so that a run that is cut short leaves no server behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def free_port():
