@@ -22,8 +22,15 @@ pub(super) struct Plan {
 enum Source {
     Nothing,
     Packed(Arc<Volume>, PackedAt),
-    /// The extents that the range touches, and where in the body the first of them begins.
-    Extents(u64, Vec<(Arc<Volume>, Extent)>),
+    Extents(Touched),
+}
+
+/// The extents that a range touches.
+#[derive(Clone, Debug, Default)]
+struct Touched {
+    /// Where in the body the first of them begins.
+    begin: u64,
+    extents: Vec<(Arc<Volume>, Extent)>,
 }
 
 /// A piece, and where its fragment lies.
@@ -44,10 +51,7 @@ impl Plan {
         let source = match &blob.place {
             Place::Empty => Source::Nothing,
             Place::Packed(at) => Source::Packed(find(at.volume)?, *at),
-            Place::Extents(extents) => {
-                let (begin, touched) = touched(extents, &range, find)?;
-                Source::Extents(begin, touched)
-            }
+            Place::Extents(extents) => Source::Extents(Touched::of(extents, &range, find)?),
             Place::ThisEntry { .. } | Place::Journal { .. } => return Err(ReadError::InJournal),
         };
         Ok(Plan { key: blob.key, source, rest: range })
@@ -58,7 +62,7 @@ impl Plan {
         let (packed, extents) = match &self.source {
             Source::Nothing => (None, [].as_slice()),
             Source::Packed(volume, _) => (Some(volume), [].as_slice()),
-            Source::Extents(_, extents) => (None, extents.as_slice()),
+            Source::Extents(touched) => (None, touched.extents.as_slice()),
         };
         packed.into_iter().chain(extents.iter().map(|(volume, _)| volume))
     }
@@ -95,9 +99,9 @@ impl Plan {
                 let within = at.offset.checked_add(u32::try_from(position).ok()?)?;
                 (volume, at.stripe, stripe, within, Kind::Packed)
             }
-            Source::Extents(begin, extents) => {
-                let mut before = *begin;
-                let (volume, extent) = extents.iter().find(|(_, extent)| {
+            Source::Extents(touched) => {
+                let mut before = touched.begin;
+                let (volume, extent) = touched.extents.iter().find(|(_, extent)| {
                     let found = position < before + extent.length;
                     before += if found { 0 } else { extent.length };
                     found
@@ -116,23 +120,25 @@ impl Plan {
     }
 }
 
-/// The extents that a range touches, with their volumes, and where in the body the first of them begins.
-fn touched(
-    extents: &[Extent],
-    range: &Range<u64>,
-    find: impl Fn(VolumeId) -> Result<Arc<Volume>, ReadError>,
-) -> Result<(u64, Vec<(Arc<Volume>, Extent)>), ReadError> {
-    let mut found = Vec::new();
-    let (mut begin, mut first) = (0u64, 0);
-    for extent in extents {
-        let end = begin.checked_add(extent.length).ok_or(ReadError::Nonsense)?;
-        if begin < range.end && range.start < end {
-            if found.is_empty() {
-                first = begin;
+impl Touched {
+    /// Looks the volumes up of those extents that the range touches, and only of those.
+    fn of(
+        extents: &[Extent],
+        range: &Range<u64>,
+        find: impl Fn(VolumeId) -> Result<Arc<Volume>, ReadError>,
+    ) -> Result<Touched, ReadError> {
+        let mut touched = Touched::default();
+        let mut begin = 0u64;
+        for extent in extents {
+            let end = begin.checked_add(extent.length).ok_or(ReadError::Nonsense)?;
+            if begin < range.end && range.start < end {
+                if touched.extents.is_empty() {
+                    touched.begin = begin;
+                }
+                touched.extents.push((find(extent.volume)?, *extent));
             }
-            found.push((find(extent.volume)?, *extent));
+            begin = end;
         }
-        begin = end;
+        Ok(touched)
     }
-    Ok((first, found))
 }
