@@ -9,8 +9,8 @@ use crate::machine::{AppliedGroup, Machine};
 use crate::record::{ExtentRecord, StripeRecord, decode};
 use crate::state::Freed;
 use crate::store::ReadError;
+use parking_lot::RwLock;
 use std::ops::{ControlFlow, Range};
-use std::sync::OnceLock;
 use stratum_storage::blob::{Extent, PackedAt};
 use stratum_storage::format::layout::{FILE_HEADER, extent_end, packed_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState, Volumes};
@@ -18,13 +18,14 @@ use stratum_storage::volume::{VolumeRecord, VolumeState, Volumes};
 /// The table of volumes, once there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Space {
-    volumes: OnceLock<Volumes>,
+    volumes: RwLock<Option<Volumes>>,
 }
 
 impl Space {
     /// Hands over what a group changed. Called for one group after the other.
     pub(crate) fn tell(&self, applied: &AppliedGroup) {
-        let Some(volumes) = self.volumes.get() else { return };
+        let volumes = self.volumes.read();
+        let Some(volumes) = volumes.as_ref() else { return };
         for record in &applied.volumes {
             volumes.applied(record.id, record.live, record.high_water);
         }
@@ -37,8 +38,7 @@ impl Space {
     }
 
     pub(crate) fn attach(&self, machine: &Machine, volumes: Volumes) -> Result<(), ReadError> {
-        let _ = self.volumes.set(volumes);
-        let Some(volumes) = self.volumes.get() else { return Ok(()) };
+        *self.volumes.write() = Some(volumes.clone());
         for record in records(machine)? {
             volumes.applied(record.id, record.live, record.high_water);
             if let VolumeState::Sealed { length } = record.state {
@@ -48,6 +48,11 @@ impl Space {
             }
         }
         Ok(())
+    }
+
+    /// Tells nobody any more. The volumes hold on to the metadata, their log: one of the two must let go.
+    pub(crate) fn detach(&self) {
+        *self.volumes.write() = None;
     }
 }
 

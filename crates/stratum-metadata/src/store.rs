@@ -104,7 +104,7 @@ impl Metadata {
     /// Brings the index up to the journal's end and starts the committer. Blocks, for as long as a rebuild takes
     /// if one is needed.
     pub fn open(options: &Options, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Metadata, OpenError> {
-        let upkeep = Upkeep::new(options.drives.clone(), options.copies);
+        let upkeep = Upkeep::new(options.drives.clone(), options.copies, log.usage().cap);
         let machine = Arc::new(start::recover(&options.index, log.as_ref(), upkeep.files(), clock)?);
         let highest = match machine.tree().get(&keys::highest_ids())? {
             Some(value) => decode(&value).map_err(ApplyError::from)?,
@@ -202,9 +202,10 @@ impl Metadata {
         &self.inner.upkeep
     }
 
-    /// Finishes what waits, ends the threads and writes the index out. Blocks.
+    /// Finishes what waits, ends the threads, writes the index out and lets go of the volumes. Blocks.
     pub fn shutdown(&self) {
         self.inner.committer.stop();
+        self.inner.space.detach();
         if let Err(error) = self.inner.machine.tree().flush() {
             tracing::warn!(%error, "the index was not written out; the next start replays more of the journal");
         }

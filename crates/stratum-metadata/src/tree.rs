@@ -122,11 +122,6 @@ impl Tree {
     pub fn flush(&self) -> Result<(), TreeError> {
         guarded(|| self.db.flush().map(drop).map_err(TreeError::from))
     }
-
-    /// Bytes that sled holds on disk.
-    pub fn size_on_disk(&self) -> Result<u64, TreeError> {
-        guarded(|| Ok(self.db.size_on_disk()?))
-    }
 }
 
 impl Base for Tree {

@@ -13,8 +13,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Drive;
 
-/// The least that a member of the journal may hold.
-const LEAST_CAP: u64 = 512 << 20;
 /// The part of the cap after which a checkpoint is due. The journal since the older of two is kept, so two of these
 /// parts, and what is not packed yet, are the journal's usual length.
 const DUE_PART: u64 = 4;
@@ -25,6 +23,8 @@ const PRESSED_FROM: f32 = 0.5;
 pub(crate) struct Upkeep {
     drives: Vec<Arc<Drive>>,
     files: Files,
+    /// The least that a member of the journal may hold, in bytes: the cap that the journal was opened with.
+    least_cap: u64,
     /// The indexes of the last checkpoints, at most [`checkpoint::KEPT`], oldest first.
     taken: Mutex<VecDeque<Index>>,
     /// The size of the last checkpoint, in bytes, a copy.
@@ -37,13 +37,14 @@ pub(crate) struct Upkeep {
 
 impl Upkeep {
     /// `copies` is one more than the drives that may be lost.
-    pub(crate) fn new(drives: Vec<Arc<Drive>>, copies: usize) -> Upkeep {
+    pub(crate) fn new(drives: Vec<Arc<Drive>>, copies: usize, least_cap: u64) -> Upkeep {
         let files = Files::new(drives.clone(), copies);
         let whole = files.list().into_iter().filter(|(_, holders)| holders.len() >= copies);
         let taken = whole.map(|(index, _)| index).collect();
         Upkeep {
             drives,
             files,
+            least_cap,
             taken: Mutex::new(taken),
             bytes: AtomicU64::new(0),
             packed: AtomicU64::new(0),
@@ -76,7 +77,7 @@ impl Upkeep {
         metrics::gauge!("stratum_checkpoint_bytes").set(taken.bytes as f64);
         metrics::counter!("stratum_checkpoints_total").increment(1);
         tracing::info!(index = taken.applied.index, bytes = taken.bytes, "took a checkpoint");
-        log.set_cap(LEAST_CAP.max(taken.bytes));
+        log.set_cap(self.least_cap.max(taken.bytes));
         let mut kept = self.taken.lock();
         kept.push_back(taken.applied.index);
         while kept.len() > checkpoint::KEPT {

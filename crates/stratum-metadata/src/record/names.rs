@@ -28,7 +28,7 @@ impl BucketName {
             && bytes.iter().all(|byte| plain(*byte) || matches!(byte, b'-' | b'.'))
             && ends_well(bytes.first())
             && ends_well(bytes.last())
-            && !name.contains("..")
+            && !["..", ".-", "-."].iter().any(|pair| name.contains(pair))
             && name.parse::<std::net::Ipv4Addr>().is_err()
             && !looks_like_an_address(name)
             && !RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))

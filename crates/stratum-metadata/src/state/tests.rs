@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use stratum_storage::blob::{BlobRef, Extent, Geometry, PackedAt, Place, Tier, VolumeId};
 use stratum_storage::format::layout::{extent_end, packed_end};
-use stratum_storage::volume::{VolumeEvent, VolumeRecord, VolumeState};
+use stratum_storage::volume::{VolumeEvent, VolumeRecord};
 
 const GEOMETRY: Geometry = Geometry { k: 4, m: 2 };
 const BUCKET: BucketId = BucketId(1);
