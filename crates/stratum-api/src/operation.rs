@@ -36,6 +36,8 @@ pub enum BucketOperation {
     Delete,
     GetLocation,
     GetVersioning,
+    GetAcl,
+    PutAcl,
     ListObjects,
     ListObjectsV2,
     ListObjectVersions,
@@ -53,6 +55,8 @@ pub enum ObjectOperation {
     Get,
     Head,
     GetAttributes,
+    GetAcl,
+    PutAcl,
     Delete,
     CreateMultipartUpload,
     UploadPart,
@@ -66,16 +70,43 @@ pub enum ObjectOperation {
 
 /// Bucket subresources that aren't built, by their query parameter.
 const UNBUILT_OF_BUCKETS: &[&str] = &[
-    "acl", "tagging", "versioning", "policy", "policyStatus", "lifecycle", "cors", "encryption", "object-lock",
-    "website", "logging", "notification", "replication", "requestPayment", "accelerate", "analytics", "inventory",
-    "metrics", "intelligent-tiering", "ownershipControls", "publicAccessBlock", "metadataTable",
-    "metadataConfiguration", "session", "abac",
+    "tagging",
+    "versioning",
+    "policy",
+    "policyStatus",
+    "lifecycle",
+    "cors",
+    "encryption",
+    "object-lock",
+    "website",
+    "logging",
+    "notification",
+    "replication",
+    "requestPayment",
+    "accelerate",
+    "analytics",
+    "inventory",
+    "metrics",
+    "intelligent-tiering",
+    "ownershipControls",
+    "publicAccessBlock",
+    "metadataTable",
+    "metadataConfiguration",
+    "session",
+    "abac",
 ];
 
 /// Object subresources that aren't built.
 const UNBUILT_OF_OBJECTS: &[&str] = &[
-    "acl", "tagging", "legal-hold", "retention", "torrent", "restore", "select", "renameObject",
-    "encryption", "append",
+    "tagging",
+    "legal-hold",
+    "retention",
+    "torrent",
+    "restore",
+    "select",
+    "renameObject",
+    "encryption",
+    "append",
 ];
 
 impl Address {
@@ -151,6 +182,8 @@ impl Operation {
                 BucketOperation::Delete => "DeleteBucket",
                 BucketOperation::GetLocation => "GetBucketLocation",
                 BucketOperation::GetVersioning => "GetBucketVersioning",
+                BucketOperation::GetAcl => "GetBucketAcl",
+                BucketOperation::PutAcl => "PutBucketAcl",
                 BucketOperation::ListObjects => "ListObjects",
                 BucketOperation::ListObjectsV2 => "ListObjectsV2",
                 BucketOperation::ListObjectVersions => "ListObjectVersions",
@@ -164,6 +197,8 @@ impl Operation {
                 ObjectOperation::Get => "GetObject",
                 ObjectOperation::Head => "HeadObject",
                 ObjectOperation::GetAttributes => "GetObjectAttributes",
+                ObjectOperation::GetAcl => "GetObjectAcl",
+                ObjectOperation::PutAcl => "PutObjectAcl",
                 ObjectOperation::Delete => "DeleteObject",
                 ObjectOperation::CreateMultipartUpload => "CreateMultipartUpload",
                 ObjectOperation::UploadPart => "UploadPart",
@@ -185,6 +220,9 @@ fn bucket_operation(method: &Method, name: String, query: &Query) -> Result<Oper
         Unbuilt(what)
     } else {
         match *method {
+            Method::GET if query.has("acl") => GetAcl,
+            Method::PUT if query.has("acl") => PutAcl,
+            _ if query.has("acl") => Unbuilt("acl"),
             Method::GET if query.has("location") => GetLocation,
             Method::GET if query.has("uploads") => ListMultipartUploads,
             Method::GET if query.has("versions") => ListObjectVersions,
@@ -211,6 +249,11 @@ fn object_operation(method: &Method, query: &Query, headers: &HeaderMap) -> Resu
     let copy = headers.contains_key("x-amz-copy-source");
     Ok(match *method {
         Method::GET if query.has("attributes") => GetAttributes,
+        Method::GET if query.has("acl") => GetAcl,
+        Method::PUT if query.has("acl") => PutAcl,
+        // Never taken for something else: a DELETE of these would be one of the object.
+        _ if query.has("acl") => Unbuilt("acl"),
+        _ if query.has("attributes") => Unbuilt("attributes"),
         Method::GET if upload => ListParts,
         Method::GET => Get,
         Method::HEAD => Head,
@@ -294,7 +337,11 @@ mod tests {
             (Method::PUT, "/b/k", "uploadId=1&partNumber=1", true, "UploadPartCopy"),
             (Method::PUT, "/b/k", "uploadId=1&partNumber=1", false, "UploadPart"),
             (Method::POST, "/b/k", "uploads", false, "CreateMultipartUpload"),
-            (Method::GET, "/b/k", "acl", false, "Unbuilt"),
+            (Method::GET, "/b/k", "acl", false, "GetObjectAcl"),
+            (Method::PUT, "/b", "acl", false, "PutBucketAcl"),
+            (Method::DELETE, "/b", "acl", false, "Unbuilt"),
+            (Method::DELETE, "/b/k", "acl", false, "Unbuilt"),
+            (Method::DELETE, "/b/k", "attributes", false, "Unbuilt"),
             (Method::GET, "/b/k", "attributes", false, "GetObjectAttributes"),
             (Method::GET, "/b/k", "partNumber=1", false, "GetObject"),
         ];

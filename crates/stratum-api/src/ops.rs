@@ -4,6 +4,7 @@
 //! that exists and belongs to the caller, a key) and, where it has one, the request's body, not yet polled.
 
 pub mod abort_multipart_upload;
+pub mod acl;
 pub mod complete_multipart_upload;
 pub mod copy_object;
 pub mod create_bucket;

@@ -3,7 +3,7 @@
 //! The order is what keeps strangers cheap: parse, authenticate, authorise, check headers, and only then hand over
 //! to the operation, which admits its bytes before it polls the body.
 
-use crate::authenticate::{authenticate, authorise};
+use crate::authenticate::{EXPECTED_OWNER, authenticate, authorised_bucket};
 use crate::body::{Leftover, RequestBody};
 use crate::context::{Context, RequestId, Store};
 use crate::error::{Code, S3Error, S3Result};
@@ -16,6 +16,7 @@ use axum::body::Body;
 use http::header::{EXPECT, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::Payload;
@@ -33,11 +34,12 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let began = store.clock.monotonic();
     let (head, wire) = request.into_parts();
     let (method, uri) = (head.method.clone(), head.uri.clone());
-    let leftover = Leftover::default();
+    // An operation that takes a body takes it from here, and leaves here what it didn't read.
+    let leftover = Leftover::new(Mutex::new(Some(wire)));
     let expects_continue = head.headers.contains_key(EXPECT);
 
     let mut operation_name = "Unknown";
-    let result = answer(store, id, head, wire, &leftover, &mut operation_name).await;
+    let result = answer(store, id, head, &leftover, &mut operation_name).await;
     if result.is_err() && !expects_continue {
         drain(&leftover).await;
     }
@@ -68,8 +70,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
 async fn answer(
     store: &Arc<Store>,
     id: RequestId,
-    head: http::request::Parts,
-    wire: Body,
+    mut head: http::request::Parts,
     leftover: &Leftover,
     operation_name: &mut &'static str,
 ) -> S3Result {
@@ -80,13 +81,12 @@ async fn answer(
     let (caller, payload) = authenticate(store, &head, (now / 1000) as i64)?;
 
     let query = query?;
-    let mut head = head;
     hoist(&query, &mut head.headers)?;
     let operation = Operation::recognise(&head.method, address?, &query, &head.headers)?;
     *operation_name = operation.name();
     headers::refuse_unbuilt(&head.headers)?;
     let ctx = Context { store: store.clone(), caller, request_id: id, query, headers: head.headers, now };
-    let incoming = Incoming { payload, wire, leftover };
+    let incoming = Incoming { payload, leftover };
     dispatch(&ctx, operation, incoming).await
 }
 
@@ -97,7 +97,8 @@ fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Error> {
     }
     for (name, value) in query.iter().filter(|(name, _)| name.starts_with("x-amz-")) {
         let name = HeaderName::try_from(name).map_err(|_| S3Error::new(Code::InvalidRequest))?;
-        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| S3Error::new(Code::InvalidRequest))?;
+        let value =
+            HeaderValue::from_bytes(value.as_bytes()).map_err(|_| S3Error::new(Code::InvalidRequest))?;
         headers.entry(name).or_insert(value);
     }
     Ok(())
@@ -106,39 +107,29 @@ fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Error> {
 /// A body on its way to the operation that takes one.
 struct Incoming<'a> {
     payload: Payload,
-    wire: Body,
     leftover: &'a Leftover,
 }
 
 impl Incoming<'_> {
     fn body(self, ctx: &Context) -> Result<RequestBody, S3Error> {
         let clock = ctx.store.clock.clone();
-        RequestBody::new(&ctx.headers, self.payload, self.wire, self.leftover.clone(), clock)
+        RequestBody::new(&ctx.headers, self.payload, self.leftover.clone(), clock)
     }
 }
 
 async fn dispatch(ctx: &Context, operation: Operation, incoming: Incoming<'_>) -> S3Result {
     match operation {
         Operation::ListBuckets => ops::list_buckets::handle(ctx).await,
-        Operation::CreateBucket(name) => {
-            ops::create_bucket::handle(ctx, &name, incoming.body(ctx)?).await
-        }
+        Operation::CreateBucket(name) => ops::create_bucket::handle(ctx, &name, incoming.body(ctx)?).await,
         Operation::Bucket(name, operation) => {
-            let bucket = bucket(ctx, &name)?;
+            let bucket = authorised_bucket(ctx, &name, EXPECTED_OWNER)?;
             on_bucket(ctx, &bucket, operation, incoming).await
         }
         Operation::Object(name, key, operation) => {
-            let bucket = bucket(ctx, &name)?;
+            let bucket = authorised_bucket(ctx, &name, EXPECTED_OWNER)?;
             on_object(ctx, &bucket, &key, operation, incoming).await
         }
     }
-}
-
-/// The bucket that a request names, if the caller may touch it.
-fn bucket(ctx: &Context, name: &str) -> Result<BucketRecord, S3Error> {
-    let bucket = ctx.bucket(name)?;
-    authorise(ctx, &bucket)?;
-    Ok(bucket)
 }
 
 async fn on_bucket(
@@ -152,13 +143,13 @@ async fn on_bucket(
         BucketOperation::Delete => ops::delete_bucket::handle(ctx, bucket).await,
         BucketOperation::GetLocation => ops::get_bucket_location::handle(ctx, bucket).await,
         BucketOperation::GetVersioning => ops::get_bucket_versioning::handle(ctx, bucket).await,
+        BucketOperation::GetAcl => ops::acl::get(ctx, bucket, None),
+        BucketOperation::PutAcl => ops::acl::put(ctx, bucket, None, incoming.body(ctx)?).await,
         BucketOperation::ListObjects => ops::list_objects::handle(ctx, bucket).await,
         BucketOperation::ListObjectsV2 => ops::list_objects_v2::handle(ctx, bucket).await,
         BucketOperation::ListObjectVersions => ops::list_object_versions::handle(ctx, bucket).await,
         BucketOperation::ListMultipartUploads => ops::list_multipart_uploads::handle(ctx, bucket).await,
-        BucketOperation::DeleteObjects => {
-            ops::delete_objects::handle(ctx, bucket, incoming.body(ctx)?).await
-        }
+        BucketOperation::DeleteObjects => ops::delete_objects::handle(ctx, bucket, incoming.body(ctx)?).await,
         BucketOperation::Unbuilt(what) => Err(S3Error::not_implemented(what)),
     }
 }
@@ -175,21 +166,19 @@ async fn on_object(
         ObjectOperation::Copy => ops::copy_object::handle(ctx, bucket, key).await,
         ObjectOperation::Get => ops::get_object::handle(ctx, bucket, key).await,
         ObjectOperation::Head => ops::head_object::handle(ctx, bucket, key).await,
+        ObjectOperation::GetAcl => ops::acl::get(ctx, bucket, Some(key)),
+        ObjectOperation::PutAcl => ops::acl::put(ctx, bucket, Some(key), incoming.body(ctx)?).await,
         ObjectOperation::GetAttributes => ops::get_object_attributes::handle(ctx, bucket, key).await,
         ObjectOperation::Delete => ops::delete_object::handle(ctx, bucket, key).await,
         ObjectOperation::CreateMultipartUpload => {
             ops::create_multipart_upload::handle(ctx, bucket, key).await
         }
-        ObjectOperation::UploadPart => {
-            ops::upload_part::handle(ctx, bucket, key, incoming.body(ctx)?).await
-        }
+        ObjectOperation::UploadPart => ops::upload_part::handle(ctx, bucket, key, incoming.body(ctx)?).await,
         ObjectOperation::UploadPartCopy => ops::upload_part_copy::handle(ctx, bucket, key).await,
         ObjectOperation::CompleteMultipartUpload => {
             ops::complete_multipart_upload::handle(ctx, bucket, key, incoming.body(ctx)?).await
         }
-        ObjectOperation::AbortMultipartUpload => {
-            ops::abort_multipart_upload::handle(ctx, bucket, key).await
-        }
+        ObjectOperation::AbortMultipartUpload => ops::abort_multipart_upload::handle(ctx, bucket, key).await,
         ObjectOperation::ListParts => ops::list_parts::handle(ctx, bucket, key).await,
         ObjectOperation::Unbuilt(what) => Err(S3Error::not_implemented(what)),
     }

@@ -7,6 +7,7 @@
 //!
 //! The shapes follow the responses and requests of the Amazon S3 API Reference (2006-03-01).
 
+pub mod acl;
 pub mod attributes;
 pub mod buckets;
 pub mod delete;

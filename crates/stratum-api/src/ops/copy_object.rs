@@ -52,9 +52,10 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         last_modified: Timestamp(object.modified),
         etag: Quoted(object.etag),
         checksum_type: object.checksum.as_ref().map(|checksum| checksum::type_name(checksum.kind)),
-        checksum: object.checksum.as_ref().map(|checksum| {
-            ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))
-        }),
+        checksum: object
+            .checksum
+            .as_ref()
+            .map(|checksum| ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))),
     })
 }
 
@@ -77,9 +78,10 @@ fn replacement(ctx: &Context) -> Result<Option<ObjectHeaders>, S3Error> {
 fn wanted_algorithm(ctx: &Context) -> Result<Option<ChecksumAlgorithm>, S3Error> {
     let Some(name) = ctx.header("x-amz-checksum-algorithm") else { return Ok(None) };
     checksum::by_name(name).map(Some).ok_or_else(|| {
-        S3Error::new(Code::InvalidRequest)
-            .message("Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
-                      [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+        S3Error::new(Code::InvalidRequest).message(
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
+                      [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
+        )
     })
 }
 

@@ -32,7 +32,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
 }
 
 /// The rest of a body as it is read. A failure cuts the connection: the length was announced already.
-fn streamed(first: Option<Bytes>, reader: BodyReader) -> Body {
+fn streamed(first: Option<Bytes>, reader: Box<BodyReader>) -> Body {
     Body::from_stream(stream::unfold((first, reader), |(first, mut reader)| async move {
         if let Some(first) = first {
             return Some((Ok(first), (None, reader)));

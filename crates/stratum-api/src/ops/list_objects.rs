@@ -22,7 +22,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     xml::answer(&ListObjectsResult {
         xmlns: Namespace,
         name: &bucket.name,
-        prefix: parameters.name(parameters.prefix),
+        prefix: prefix(&parameters),
         marker: parameters.name(marker),
         next_marker: next.map(|name| Name::new(name, parameters.encoding)),
         max_keys: parameters.max,
@@ -32,4 +32,11 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
         contents,
         common_prefixes,
     })
+}
+
+/// The prefix stays as it was sent, as far as XML can hold it: clients of this version decode everything but it.
+fn prefix<'a>(parameters: &Parameters<'a>) -> Name<'a> {
+    let unheld = |char: char| char.is_control() && !matches!(char, '\t' | '\n' | '\r');
+    let encoding = parameters.encoding.filter(|_| parameters.prefix.contains(unheld));
+    Name::new(parameters.prefix.as_bytes(), encoding)
 }

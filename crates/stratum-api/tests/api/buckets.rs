@@ -101,3 +101,20 @@ async fn buckets_come_in_pages_by_name() {
     client.get("/?max-buckets=0").await.refused(400, "InvalidArgument");
     client.get("/?continuation-token=made-up").await.refused(400, "InvalidArgument");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_has_full_control_and_that_cannot_be_changed() {
+    let client = Client::with_bucket().await;
+    client.put("/bucket/key", "x").await.expect(200);
+    for target in ["/bucket?acl", "/bucket/key?acl"] {
+        let acl = client.get(target).await.expect(200);
+        assert_eq!(acl.elements("ID"), ["root", "root"]);
+        assert_eq!(acl.element("Permission").as_deref(), Some("FULL_CONTROL"));
+        client.send("PUT", target, &[("x-amz-acl", "private")], "").await.expect(200);
+        client.send("PUT", target, &[("x-amz-acl", "public-read")], "").await.refused(501, "NotImplemented");
+        client.put(target, "<AccessControlPolicy/>").await.refused(501, "NotImplemented");
+        client.delete(target).await.refused(501, "NotImplemented");
+    }
+    client.get("/bucket/none?acl").await.refused(404, "NoSuchKey");
+    client.get("/bucket/key").await.expect(200);
+}

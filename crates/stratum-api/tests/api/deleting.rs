@@ -69,6 +69,8 @@ async fn the_document_must_be_whole_and_verified() {
     client.send("POST", "/bucket?delete", &checksum, "<Delete/>").await.refused(400, "BadDigest");
     let many = format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(1001));
     delete(&client, &many).await.refused(400, "MalformedXML");
-    delete(&client, "<!DOCTYPE a [<!ENTITY b \"c\">]><Delete>&b;</Delete>").await.refused(400, "MalformedXML");
+    delete(&client, "<!DOCTYPE a [<!ENTITY b \"c\">]><Delete>&b;</Delete>")
+        .await
+        .refused(400, "MalformedXML");
     delete(&client, "").await.refused(400, "MalformedXML");
 }

@@ -103,7 +103,8 @@ async fn every_object_is_its_one_version() {
     assert_eq!(first.element("IsLatest").as_deref(), Some("true"));
     assert_eq!(first.element("NextKeyMarker").as_deref(), Some("a"));
     assert_eq!(first.element("NextVersionIdMarker").as_deref(), Some("null"));
-    let rest = client.get("/bucket?versions&key-marker=a&version-id-marker=null&delimiter=/&max-keys=1").await;
+    let rest =
+        client.get("/bucket?versions&key-marker=a&version-id-marker=null&delimiter=/&max-keys=1").await;
     assert_eq!(rest.element("NextKeyMarker").as_deref(), Some("b/"));
     assert_eq!(rest.element("NextVersionIdMarker"), None);
     let last = client.get("/bucket?versions&key-marker=b/&delimiter=/").await;

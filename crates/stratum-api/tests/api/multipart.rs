@@ -23,7 +23,12 @@ fn complete_document(parts: &[(u16, &str)]) -> String {
     format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>")
 }
 
-async fn complete(client: &Client, upload: &str, parts: &[(u16, &str)], headers: &[(&str, &str)]) -> Answered {
+async fn complete(
+    client: &Client,
+    upload: &str,
+    parts: &[(u16, &str)],
+    headers: &[(&str, &str)],
+) -> Answered {
     let target = format!("/bucket/key?uploadId={upload}");
     client.send("POST", &target, headers, complete_document(parts)).await
 }
@@ -53,8 +58,7 @@ async fn parts_become_an_object() {
     );
 
     let named = [(1, etag1.as_str()), (3, etag3.trim_matches('"'))];
-    let done =
-        complete(&client, &id, &named, &[("x-amz-mp-object-size", "5242980")]).await.expect(200);
+    let done = complete(&client, &id, &named, &[("x-amz-mp-object-size", "5242980")]).await.expect(200);
     let etag = done.element("ETag").unwrap();
     assert!(etag.ends_with("-2\""), "{etag}");
     assert_eq!(done.element("ChecksumType").as_deref(), Some("FULL_OBJECT"));
@@ -233,7 +237,7 @@ async fn uploads_are_listed_by_key_and_age() {
         let id = page.element("NextUploadIdMarker").unwrap_or_default();
         query = format!("uploads&delimiter=/&max-uploads=1&key-marker={key}&upload-id-marker={id}");
     }
-    let mut of_a = vec![ids[0].clone(), again];
+    let mut of_a = [ids[0].clone(), again];
     of_a.sort();
     assert_eq!(found, [&of_a[..], &["<Prefix>b/</Prefix>".into(), ids[3].clone()]].concat());
     assert_eq!(client.get("/bucket?uploads&prefix=b/").await.elements("UploadId"), ids[1..3]);
