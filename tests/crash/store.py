@@ -16,6 +16,7 @@ import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
 BUCKET = "crash"
+RETRIES = 3
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
@@ -93,13 +94,21 @@ class Refused(Exception):
     """The server answered, but not with success: nothing may have changed."""
 
 
+class TryAgain(Refused):
+    """A 503, which every S3 client retries."""
+
+
+def refused(what, status, text):
+    return (TryAgain if status == 503 else Refused)(f"{what}: {status} {text[:200]}")
+
+
 def put(server, ledger, key, body):
     """Puts and keeps the ledger. A connection that breaks leaves both states possible."""
     state = fingerprint(body)
     ledger.may_become(key, state)
     status, text, headers = server.request("PUT", path(key), body)
     if status != 200:
-        raise Refused(f"PUT {key}: {status} {text[:200]}")
+        raise refused(f"PUT {key}", status, text)
     assert headers["ETag"].strip('"') == hashlib.md5(body).hexdigest(), f"PUT {key}: a wrong ETag"
     ledger.now_is(key, state)
 
@@ -109,18 +118,18 @@ def put_in_parts(server, ledger, key, parts):
     ledger.may_become(key, state)
     status, text, _ = server.request("POST", path(key) + "?uploads")
     if status != 200:
-        raise Refused(f"create upload {key}: {status} {text[:200]}")
+        raise refused(f"create upload {key}", status, text)
     upload = ElementTree.fromstring(text).findtext(NAMESPACE + "UploadId")
     done = ""
     for number, part in enumerate(parts, 1):
         status, text, headers = server.request("PUT", path(key, partNumber=number, uploadId=upload), part)
         if status != 200:
-            raise Refused(f"part {number} of {key}: {status} {text[:200]}")
+            raise refused(f"part {number} of {key}", status, text)
         done += f"<Part><PartNumber>{number}</PartNumber><ETag>{headers['ETag']}</ETag></Part>"
     document = f"<CompleteMultipartUpload>{done}</CompleteMultipartUpload>"
     status, text, _ = server.request("POST", path(key, uploadId=upload), document.encode())
     if status != 200 or b"<Error>" in text:
-        raise Refused(f"complete {key}: {status} {text[:200]}")
+        raise refused(f"complete {key}", status, text)
     ledger.now_is(key, state)
 
 
@@ -128,7 +137,7 @@ def delete(server, ledger, key):
     ledger.may_become(key, None)
     status, text, _ = server.request("DELETE", path(key))
     if status != 204:
-        raise Refused(f"DELETE {key}: {status} {text[:200]}")
+        raise refused(f"DELETE {key}", status, text)
     ledger.now_is(key, None)
 
 
@@ -139,8 +148,12 @@ def random_body(chance):
 
 
 def work(server, ledger, name, seed, until, problems):
-    """One client: random operations on its own keys until told to stop or the server is gone."""
-    chance = random.Random(seed)
+    """One client: random operations on its own keys until told to stop or the server is gone.
+
+    A 503 is tried again a few times in a row, as every S3 client does: it is what a body gets that was on its way to
+    a drive when the drive was lost.
+    """
+    chance, patience = random.Random(seed), RETRIES
     while not until.is_set():
         key, dice = f"{name}/{chance.randrange(40)}", chance.random()
         try:
@@ -150,6 +163,13 @@ def work(server, ledger, name, seed, until, problems):
                 put_in_parts(server, ledger, key, [chance.randbytes(5 << 20), random_body(chance)])
             else:
                 put(server, ledger, key, random_body(chance))
+            patience = RETRIES
+        except TryAgain as problem:
+            patience -= 1
+            if patience == 0:
+                problems.append(str(problem))
+                return
+            time.sleep(0.2)
         except (OSError, http.client.HTTPException):
             return
         except (Refused, AssertionError) as problem:
