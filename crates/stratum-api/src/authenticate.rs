@@ -46,6 +46,11 @@ pub const EXPECTED_SOURCE_OWNER: &str = "x-amz-source-expected-bucket-owner";
 /// `NoSuchBucket`, `AccessDenied`.
 pub fn authorised_bucket(ctx: &Context, name: &str, expected: &str) -> Result<BucketRecord, S3Error> {
     let bucket = ctx.bucket(name)?;
-    let as_expected = ctx.headers.get(expected).is_none_or(|owner| owner.as_bytes() == bucket.owner.as_bytes());
-    if bucket.owner == ctx.caller.user().id && as_expected { Ok(bucket) } else { Err(Code::AccessDenied.into()) }
+    let as_expected =
+        ctx.headers.get(expected).is_none_or(|owner| owner.as_bytes() == bucket.owner.as_bytes());
+    if bucket.owner == ctx.caller.user().id && as_expected {
+        Ok(bucket)
+    } else {
+        Err(Code::AccessDenied.into())
+    }
 }

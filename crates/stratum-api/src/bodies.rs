@@ -14,11 +14,10 @@ pub use receive::Stored;
 
 use crate::admission::{Admission, Admitted};
 use crate::error::S3Error;
-use bytes::Bytes;
-use std::fmt::Debug;
 use std::sync::Arc;
 use stratum_metadata::Metadata;
-use stratum_storage::blob::{Index, Tier};
+use stratum_storage::blob::Tier;
+use stratum_storage::journal::Journal;
 use stratum_storage::volume::Volumes;
 
 /// The largest body that rides in the journal entry, in bytes.
@@ -27,35 +26,17 @@ pub const SMALL_MAX: u64 = 32 << 10;
 /// Where new bodies go.
 const TIER: Tier = Tier::Hot;
 
-/// The bodies that the journal holds, as this crate reads them. The caller is pinned, so that an entry whose place
-/// it looked up is still there.
-pub trait JournalBodies: Send + Sync + Debug + 'static {
-    /// The body of an entry, if the page cache holds it undamaged. Doesn't block.
-    fn read_cached(&self, index: Index) -> Option<Bytes>;
-
-    /// The body of an entry from any copy that is undamaged. Blocks.
-    ///
-    /// # Errors
-    /// In words, why no copy gave it.
-    fn read(&self, index: Index) -> Result<Bytes, String>;
-}
-
 /// The bodies of objects and parts. A cheap handle.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Bodies {
     metadata: Metadata,
     volumes: Volumes,
-    journal: Arc<dyn JournalBodies>,
+    journal: Arc<Journal>,
     admission: Admission,
 }
 
 impl Bodies {
-    pub fn new(
-        metadata: Metadata,
-        volumes: Volumes,
-        journal: Arc<dyn JournalBodies>,
-        admission: Admission,
-    ) -> Self {
+    pub fn new(metadata: Metadata, volumes: Volumes, journal: Arc<Journal>, admission: Admission) -> Self {
         Self { metadata, volumes, journal, admission }
     }
 
@@ -69,5 +50,11 @@ impl Bodies {
 
     fn writer_memory(&self) -> u64 {
         self.volumes.writer_memory(TIER) + digesting::MEMORY
+    }
+}
+
+impl std::fmt::Debug for Bodies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bodies").field("volumes", &self.volumes).finish_non_exhaustive()
     }
 }

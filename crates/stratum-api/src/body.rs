@@ -40,7 +40,8 @@ enum Coding {
     Chunked(Option<Box<ChunkedDecoder>>),
 }
 
-/// Where the wire goes when an operation is done with it, so that the connection can be left clean.
+/// Where the wire is before an operation takes it and after it is done with it, so that the connection can be left
+/// clean.
 pub type Leftover = Arc<Mutex<Option<Body>>>;
 
 /// A request's payload, not yet read.
@@ -77,7 +78,6 @@ impl RequestBody {
     pub fn new(
         headers: &HeaderMap,
         payload: Payload,
-        wire: Body,
         leftover: Leftover,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, S3Error> {
@@ -90,8 +90,9 @@ impl RequestBody {
                 (Coding::Chunked(Some(Box::new(chunking.decoder(length)))), Length::Declared(length))
             }
         };
+        let wire = leftover.lock().take();
         Ok(Self {
-            wire: Some(wire),
+            wire,
             leftover,
             coding,
             undecoded: Bytes::new(),
@@ -276,4 +277,3 @@ fn too_large(size: u64, limit: u64) -> S3Error {
         .with("ProposedSize", size.to_string())
         .with("MaxSizeAllowed", limit.to_string())
 }
-

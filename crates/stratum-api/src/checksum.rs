@@ -215,7 +215,10 @@ mod tests {
         split.update(b"56789");
         let digests = split.finish();
         assert_eq!(hex::encode(digests.md5), "25f9e794323b453885f5181f1b624d0b");
-        assert_eq!(digests.sha256.map(|value| value.to_vec()), Some(of(ChecksumAlgorithm::Sha256, b"123456789")));
+        assert_eq!(
+            digests.sha256.map(|value| value.to_vec()),
+            Some(of(ChecksumAlgorithm::Sha256, b"123456789"))
+        );
         assert_eq!(digests.checksum.value, of(ChecksumAlgorithm::Crc64Nvme, b"123456789"));
     }
 

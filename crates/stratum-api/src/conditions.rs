@@ -174,8 +174,9 @@ mod tests {
     }
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pair =
-            |(name, value): &(&'static str, &'static str)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
         pairs.iter().map(pair).collect()
     }
 
@@ -227,7 +228,8 @@ mod tests {
         let condition = on_write(&map(&[("if-none-match", "*"), ("if-match", "\"a\"")]));
         assert_eq!(condition.if_none_match, Some(Match::Any));
         assert_eq!(condition.if_match, Some(Match::ETags(vec!["a".into()])));
-        let condition = on_delete(&map(&[("x-amz-if-match-last-modified-time", AT), ("x-amz-if-match-size", "7")]));
+        let condition =
+            on_delete(&map(&[("x-amz-if-match-last-modified-time", AT), ("x-amz-if-match-size", "7")]));
         let condition = condition.unwrap();
         assert_eq!((condition.if_modified_at, condition.if_size), (Some(784_111_777), Some(7)));
         assert!(on_delete(&map(&[("x-amz-if-match-size", "-1")])).is_err());

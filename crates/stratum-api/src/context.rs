@@ -43,7 +43,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Store {
     pub metadata: Metadata,
-    pub(crate) bodies: Bodies,
+    pub bodies: Bodies,
     pub identities: Identities,
     pub verifier: Verifier,
     pub settings: Settings,

@@ -174,7 +174,10 @@ mod tests {
         let text = error.document(&id, "/bucket/a");
         assert!(text.contains("<Code>NoSuchKey</Code>"), "{text}");
         assert!(text.contains("<Key>a&lt;b&gt;&amp;&#x1;</Key>"), "{text}");
-        assert!(text.contains("<Resource>/bucket/a</Resource><RequestId>0000000000001234</RequestId>"), "{text}");
+        assert!(
+            text.contains("<Resource>/bucket/a</Resource><RequestId>0000000000001234</RequestId>"),
+            "{text}"
+        );
     }
 
     #[test]

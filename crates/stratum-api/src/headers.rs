@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn metadata_comes_back_byte_for_byte() {
-        let kept = object_headers(&map(&[("x-amz-meta-name", b"caf\xe9 \xc3\xa9"), ("x-amz-meta-none", b"")]));
+        let kept =
+            object_headers(&map(&[("x-amz-meta-name", b"caf\xe9 \xc3\xa9"), ("x-amz-meta-none", b"")]));
         let kept = kept.unwrap().user;
         assert_eq!(value(&kept["name"]).as_bytes(), b"caf\xe9 \xc3\xa9");
         assert_eq!(kept["none"], "");

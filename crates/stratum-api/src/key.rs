@@ -19,7 +19,8 @@ mod tests {
 
     #[test]
     fn a_path_is_decoded_once_and_never_normalised() {
-        for (raw, key) in [("a+b", "a+b"), ("a%2Fb", "a/b"), ("%2541", "%41"), ("..", ".."), ("/a//", "/a//")] {
+        for (raw, key) in [("a+b", "a+b"), ("a%2Fb", "a/b"), ("%2541", "%41"), ("..", ".."), ("/a//", "/a//")]
+        {
             assert_eq!(from_path(raw).unwrap().as_str(), key);
         }
     }

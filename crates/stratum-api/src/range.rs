@@ -73,14 +73,18 @@ mod tests {
 
     #[test]
     fn what_is_not_one_range_is_ignored() {
-        for header in ["bytes=0-1,3-4", "bytes=", "bytes=-", "bytes=a-b", "items=0-1", "bytes=4-2", "bytes=+1-2"] {
+        for header in
+            ["bytes=0-1,3-4", "bytes=", "bytes=-", "bytes=a-b", "items=0-1", "bytes=4-2", "bytes=+1-2"]
+        {
             assert_eq!(of(header, 10), Ok(None), "{header}");
         }
     }
 
     #[test]
     fn a_range_outside_the_object_is_refused() {
-        for (header, size) in [("bytes=10-", 10), ("bytes=40-50", 10), ("bytes=-0", 10), ("bytes=0-", 0), ("bytes=-1", 0)] {
+        for (header, size) in
+            [("bytes=10-", 10), ("bytes=40-50", 10), ("bytes=-0", 10), ("bytes=0-", 0), ("bytes=-1", 0)]
+        {
             assert_eq!(of(header, size), Err(Code::InvalidRange), "{header} of {size}");
         }
     }

@@ -64,10 +64,11 @@ impl Selection {
     }
 
     fn part(object: &ObjectRecord, number: &str) -> Result<Self, S3Error> {
-        let wanted: u16 = number.parse().ok().filter(|number| (1..=10_000).contains(number)).ok_or_else(|| {
-            let message = "Part number must be an integer between 1 and 10000, inclusive";
-            S3Error::invalid_argument("partNumber", number, message)
-        })?;
+        let wanted: u16 =
+            number.parse().ok().filter(|number| (1..=10_000).contains(number)).ok_or_else(|| {
+                let message = "Part number must be an integer between 1 and 10000, inclusive";
+                S3Error::invalid_argument("partNumber", number, message)
+            })?;
         match &object.body {
             Body::Blob(_) if wanted == 1 => Ok(Self { bytes: 0..object.size, of: Of::Part(None) }),
             Body::Blob(_) => Err(Code::InvalidPart.into()),
@@ -114,7 +115,9 @@ impl Selection {
             (Of::Range, _) => {}
             (Of::Part(Some(at)), Body::Parts { parts, .. }) => {
                 let kind = object.checksum.as_ref().map(|checksum| checksum.kind);
-                if let (Some(part), Some(kind)) = (parts.get(at).and_then(|part| part.checksum.as_ref()), kind) {
+                if let (Some(part), Some(kind)) =
+                    (parts.get(at).and_then(|part| part.checksum.as_ref()), kind)
+                {
                     // A part's own checksum covers its bytes; the type is the object's.
                     headers::write_checksum(&Checksum { kind, ..part.clone() }, None, out);
                 }
@@ -122,7 +125,9 @@ impl Selection {
             (Of::Whole | Of::Part(_), body) => {
                 let Some(checksum) = &object.checksum else { return };
                 let parts = match body {
-                    Body::Parts { parts, .. } if checksum.kind == ChecksumType::Composite => Some(parts.len()),
+                    Body::Parts { parts, .. } if checksum.kind == ChecksumType::Composite => {
+                        Some(parts.len())
+                    }
                     _ => None,
                 };
                 headers::write_checksum(checksum, parts, out);
@@ -138,9 +143,7 @@ impl Selection {
 pub fn check_version(query: &Query) -> Result<(), S3Error> {
     match query.get("versionId") {
         None | Some("null") => Ok(()),
-        Some("") => {
-            Err(S3Error::invalid_argument("versionId", "", "Version id cannot be the empty string"))
-        }
+        Some("") => Err(S3Error::invalid_argument("versionId", "", "Version id cannot be the empty string")),
         Some(other) => Err(S3Error::invalid_argument("versionId", other, "Invalid version id specified")),
     }
 }

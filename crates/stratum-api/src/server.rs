@@ -175,7 +175,10 @@ impl Server {
 
     async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
         if self.is_administrative(&request) {
-            return self.admin.respond(peer, request.map(|body| Body::new(body.map_err(axum::Error::new)))).await;
+            return self
+                .admin
+                .respond(peer, request.map(|body| Body::new(body.map_err(axum::Error::new))))
+                .await;
         }
         let id = self.ids.next();
         service::respond(&self.store, id, request.map(Body::new)).await

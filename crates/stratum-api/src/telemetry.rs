@@ -41,7 +41,9 @@ pub fn answered(request: &Answered<'_>) {
         Some((code, cause)) if request.status.is_server_error() => {
             tracing::warn!(id, operation, %method, path, status, millis, code, cause, "request");
         }
-        Some((code, cause)) => tracing::info!(id, operation, %method, path, status, millis, code, cause, "request"),
+        Some((code, cause)) => {
+            tracing::info!(id, operation, %method, path, status, millis, code, cause, "request")
+        }
         None => tracing::info!(id, operation, %method, path, status, millis, "request"),
     }
 }

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use stratum_metadata::record::{Body, BucketId, ObjectKey, ObjectRecord, PartRecord, PartSummary, UploadId};
 use stratum_storage::blob::{BlobRef, Index, Place};
+use stratum_storage::journal::BodyError;
 use stratum_storage::readpath::{self, BlobReader, ReadError};
 use stratum_storage::volume::{Holds, Pin};
 
@@ -31,7 +32,7 @@ pub struct Opened {
 #[derive(Debug)]
 pub enum Content {
     Whole(Bytes, Option<Admitted>),
-    Stream(BodyReader),
+    Stream(Box<BodyReader>),
 }
 
 /// Reads the bytes of an object in order.
@@ -89,6 +90,35 @@ impl From<ReadError> for Unread {
     }
 }
 
+impl From<BodyError> for Unread {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Gone { .. } => Unread::Moved,
+            BodyError::NotCached => Unread::NotCached,
+            BodyError::Damaged { .. } => {
+                Unread::Failed(S3Error::new(Code::ServiceUnavailable).because(error))
+            }
+        }
+    }
+}
+
+/// A body in a journal entry.
+#[derive(Clone, Copy, Debug)]
+struct Journaled {
+    index: Index,
+    length: u32,
+    crc32c: u32,
+}
+
+impl Journaled {
+    fn of(blob: &BlobRef) -> Option<Self> {
+        match blob.place {
+            Place::Journal { index, length, crc32c } => Some(Self { index, length, crc32c }),
+            _ => None,
+        }
+    }
+}
+
 impl Bodies {
     /// Looks an object up, lets `choose` say which of its bytes are wanted (or refuse), and opens them. `admitted`
     /// is the memory that a request already holds for this; without it, a stream takes its own.
@@ -105,13 +135,14 @@ impl Bodies {
         let mut admitted = admitted;
         for _ in 0..ATTEMPTS {
             let (object, selection) = match self.attempt(bucket, key, &mut admitted, &choose)? {
-                Attempt::Opened(opened) => return Ok(*opened),
+                Attempt::Opened(opened) => return Ok(opened),
                 Attempt::NotCached { object, selection } => (object, selection),
                 Attempt::Moved => continue,
             };
             let (bodies, wanted, kept) = (self.clone(), key.clone(), admitted.take());
-            let patient =
-                tokio::task::spawn_blocking(move || bodies.attempt_again(bucket, wanted, object, selection, kept));
+            let patient = tokio::task::spawn_blocking(move || {
+                bodies.attempt_again(bucket, wanted, object, selection, kept)
+            });
             match patient.await.map_err(|error| S3Error::new(Code::InternalError).because(error))?? {
                 Again::Opened(opened) => return Ok(*opened),
                 Again::Moved(kept) => admitted = kept,
@@ -132,7 +163,7 @@ impl Bodies {
         let object = self.lookup(bucket, key)?;
         let selection = choose(&object)?;
         match self.content(&pin, &object, &selection.bytes, admitted, Patience::Async) {
-            Ok(content) => Ok(Attempt::Opened(Box::new(Opened { object, selection, content }))),
+            Ok(content) => Ok(Attempt::Opened(Opened { object, selection, content })),
             Err(Unread::NotCached) => Ok(Attempt::NotCached { object, selection }),
             Err(Unread::Moved) => Ok(Attempt::Moved),
             Err(Unread::Failed(error)) => Err(error),
@@ -197,8 +228,8 @@ impl Bodies {
         admitted: &mut Option<Admitted>,
         patience: Patience,
     ) -> Result<Content, Unread> {
-        if let Place::Journal { index, .. } = blob.place {
-            return Ok(Content::Whole(self.journaled(index, range, patience)?, admitted.take()));
+        if let Some(body) = Journaled::of(blob) {
+            return Ok(Content::Whole(self.journaled(body, range, patience)?, admitted.take()));
         }
         let small = range.end - range.start <= readpath::SMALL;
         if !small {
@@ -211,13 +242,13 @@ impl Bodies {
             }
             self.admit_reader(admitted)?;
         }
-        Ok(Content::Stream(BodyReader {
+        Ok(Content::Stream(Box::new(BodyReader {
             bodies: self.clone(),
             pieces: VecDeque::new(),
             current: Some(reader),
             _holds: None,
             admitted: admitted.take(),
-        }))
+        })))
     }
 
     /// The parts that hold the range, each with the bytes of it that are wanted. Beside the object's parts there may
@@ -234,7 +265,8 @@ impl Bodies {
             start = here.end;
             let (from, to) = (range.start.max(here.start), range.end.min(here.end));
             if from < to {
-                let missing = || S3Error::new(Code::InternalError).because("the object's parts are not all there");
+                let missing =
+                    || S3Error::new(Code::InternalError).because("the object's parts are not all there");
                 let part = self.metadata.part(upload, *number)?.ok_or_else(missing)?;
                 wanted.push((part, from - here.start..to - here.start));
             }
@@ -253,35 +285,35 @@ impl Bodies {
         let holds = self.volumes.hold(pin, parts.iter().map(|(part, _)| &part.blob));
         let mut pieces = VecDeque::with_capacity(parts.len());
         for (part, range) in parts {
-            pieces.push_back(match part.blob.place {
-                Place::Journal { index, .. } => Piece::Bytes(self.journaled(index, &range, patience)?),
-                _ => Piece::Blob(part.blob, range),
+            pieces.push_back(match Journaled::of(&part.blob) {
+                Some(body) => Piece::Bytes(self.journaled(body, &range, patience)?),
+                None => Piece::Blob(part.blob, range),
             });
         }
-        Ok(Content::Stream(BodyReader {
+        Ok(Content::Stream(Box::new(BodyReader {
             bodies: self.clone(),
             pieces,
             current: None,
             _holds: Some(holds),
             admitted: admitted.take(),
-        }))
+        })))
     }
 
-    fn journaled(&self, index: Index, range: &Range<u64>, patience: Patience) -> Result<Bytes, Unread> {
-        let body = match self.journal.read_cached(index) {
-            Some(body) => body,
-            None if patience == Patience::Async => return Err(Unread::NotCached),
-            None => {
-                let damaged = |why| S3Error::new(Code::ServiceUnavailable).because(why);
-                self.journal.read(index).map_err(damaged)?
+    fn journaled(&self, body: Journaled, range: &Range<u64>, patience: Patience) -> Result<Bytes, Unread> {
+        let Journaled { index, length, crc32c } = body;
+        let cached = self.journal.read_body_cached(index, length, crc32c);
+        let bytes = match (cached, patience) {
+            (Err(BodyError::NotCached), Patience::Blocking) => {
+                self.journal.read_body(index, length, crc32c)?
             }
+            (read, _) => read?,
         };
         let (start, end) = (range.start as usize, range.end as usize);
-        if end > body.len() {
-            let why = format!("entry {index} holds {} bytes and {end} are asked for", body.len());
+        if end > bytes.len() {
+            let why = format!("entry {index} holds {} bytes and {end} are asked for", bytes.len());
             return Err(S3Error::new(Code::InternalError).because(why).into());
         }
-        Ok(body.slice(start..end))
+        Ok(bytes.slice(start..end))
     }
 
     fn admit_reader(&self, admitted: &mut Option<Admitted>) -> Result<(), S3Error> {
@@ -294,7 +326,7 @@ impl Bodies {
 
 /// What the fast way came to.
 enum Attempt {
-    Opened(Box<Opened>),
+    Opened(Opened),
     NotCached { object: ObjectRecord, selection: Selection },
     Moved,
 }
@@ -328,7 +360,8 @@ impl BodyReader {
                 Some(Piece::Bytes(bytes)) => return Ok(Some(bytes)),
                 // The holds were taken when the record was read, and still live.
                 Some(Piece::Blob(blob, range)) => {
-                    self.current = Some(self.bodies.volumes.read(&self.bodies.volumes.pin(), &blob, range)?);
+                    self.current =
+                        Some(self.bodies.volumes.read(&self.bodies.volumes.pin(), &blob, range)?);
                 }
             }
         }

@@ -116,7 +116,7 @@ impl Bodies {
         let digester = Digester::new(algorithm, false);
         match content {
             Content::Stream(mut reader) if length > SMALL_MAX => {
-                let (written, digests) = self.write(&mut reader, length, digester).await?;
+                let (written, digests) = self.write(&mut *reader, length, digester).await?;
                 Ok(stored(written, digests, length, reader.into_admitted()))
             }
             Content::Stream(mut reader) => {

@@ -157,8 +157,7 @@ mod tests {
     }
 
     fn check(pairs: &[(&str, &str)]) -> Result<(), Code> {
-        let expected =
-            Expected::of(&headers(pairs), &Payload::Unsigned).map_err(|error| error.code())?;
+        let expected = Expected::of(&headers(pairs), &Payload::Unsigned).map_err(|error| error.code())?;
         let mut digester =
             Digester::new(expected.algorithm().unwrap_or(ChecksumAlgorithm::Crc64Nvme), expected.is_signed());
         digester.update(b"123456789");

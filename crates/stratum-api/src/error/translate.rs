@@ -95,7 +95,9 @@ impl From<ChunkError> for S3Error {
             ChunkError::Truncated | ChunkError::TooShort | ChunkError::TooLong => Code::IncompleteBody,
             ChunkError::ChunkSignature | ChunkError::TrailerSignature => Code::SignatureDoesNotMatch,
             ChunkError::MalformedTrailer => Code::MalformedTrailerError,
-            ChunkError::MalformedHeader | ChunkError::MalformedData | ChunkError::AfterEnd => Code::InvalidRequest,
+            ChunkError::MalformedHeader | ChunkError::MalformedData | ChunkError::AfterEnd => {
+                Code::InvalidRequest
+            }
         };
         S3Error::new(code).message(error.to_string())
     }
@@ -115,7 +117,9 @@ impl From<AuthError> for S3Error {
             AuthError::SignatureV4a => of(Code::NotImplemented),
             AuthError::Malformed { carrier, fault } => malformed(carrier, fault, message),
             AuthError::MissingDate => of(Code::AccessDenied),
-            AuthError::HeadersNotSigned { headers } => of(Code::AccessDenied).with("HeadersNotSigned", headers),
+            AuthError::HeadersNotSigned { headers } => {
+                of(Code::AccessDenied).with("HeadersNotSigned", headers)
+            }
             AuthError::Expired { expired_at, now } => {
                 of(Code::AccessDenied).with("Expires", iso(expired_at)).with("ServerTime", iso(now))
             }

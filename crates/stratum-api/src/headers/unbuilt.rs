@@ -37,7 +37,11 @@ fn refuse(name: &str, value: &HeaderValue) -> Result<(), S3Error> {
 fn acl(value: &HeaderValue) -> Result<(), S3Error> {
     match value.as_bytes() {
         b"private" | b"bucket-owner-full-control" => Ok(()),
-        b"public-read" | b"public-read-write" | b"authenticated-read" | b"aws-exec-read" | b"bucket-owner-read"
+        b"public-read"
+        | b"public-read-write"
+        | b"authenticated-read"
+        | b"aws-exec-read"
+        | b"bucket-owner-read"
         | b"log-delivery-write" => {
             Err(S3Error::not_implemented("An ACL other than private and bucket-owner-full-control"))
         }

@@ -26,11 +26,7 @@ impl<S> Unstalled<S> {
         Self { stream, blocked: None }
     }
 
-    fn watch(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => {
                 if let Some((_, moved)) = &mut self.blocked {

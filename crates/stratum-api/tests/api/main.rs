@@ -1,0 +1,10 @@
+//! The whole API over real sockets and real (temporary) drives.
+
+mod buckets;
+mod client;
+mod deleting;
+mod hostile;
+mod listing;
+mod multipart;
+mod objects;
+mod rig;

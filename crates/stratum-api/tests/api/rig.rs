@@ -1,0 +1,273 @@
+//! A server on loopback over six temporary drives, and a client that shows every byte.
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
+use std::sync::Arc;
+use std::time::SystemTime;
+use stratum_api::admission::Admission;
+use stratum_api::bodies::Bodies;
+use stratum_api::context::{Settings, Store};
+use stratum_api::server::admin::Admin;
+use stratum_api::server::{Limits, Server};
+use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
+use stratum_metadata::Metadata;
+use stratum_storage::ambient::{Clock, Simulated, System};
+use stratum_storage::blob::{Geometry, Tier};
+use stratum_storage::drive::Threads;
+use stratum_storage::journal::{self, Journal, JournalSet};
+use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
+use stratum_storage::volume::{Restore, TierDrives, Volumes};
+use stratum_tiering::access::Recorder;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+pub const ROOT: (&str, &str) = ("AKIAROOT", "root-secret");
+pub const OTHER: (&str, &str) = ("AKIAOTHER", "other-secret");
+
+/// A running server. It stops, and its drives go, when this is dropped.
+pub struct Rig {
+    pub address: std::net::SocketAddr,
+    pub store: Arc<Store>,
+    _stop: oneshot::Sender<()>,
+    _folder: tempfile::TempDir,
+}
+
+/// What a test may choose.
+pub struct Choices {
+    pub anonymous: bool,
+    pub admission: u64,
+    pub domains: Vec<String>,
+    pub region: String,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self { anonymous: true, admission: 256 << 20, domains: Vec::new(), region: "us-east-1".into() }
+    }
+}
+
+/// An answer, as it came over the wire.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (known, value) = line.split_once(':')?;
+            known.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// What stands in the first element of that name.
+    pub fn element(&self, name: &str) -> Option<String> {
+        let text = self.text();
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(inside, _)| inside.to_owned())
+    }
+
+    pub fn code(&self) -> String {
+        self.element("Code").unwrap_or_default()
+    }
+}
+
+impl Rig {
+    pub async fn start() -> Rig {
+        Rig::with(Choices::default()).await
+    }
+
+    pub async fn with(choices: Choices) -> Rig {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = Arc::new(store(folder.path(), &choices).await);
+        let admin = Admin::new(Arc::new(|| Ok(())), Arc::new(|| "up 1\n".into()), None);
+        let server = Server::new(store.clone(), admin, Limits::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(server.serve(listener, None, async move {
+            let _ = stopped.await;
+        }));
+        Rig { address, store, _stop: stop, _folder: folder }
+    }
+
+    /// A server with a bucket `bucket` of the root user's.
+    pub async fn with_bucket() -> Rig {
+        let rig = Rig::start().await;
+        assert_eq!(rig.send("PUT", "/bucket", &[], b"").await.status, 200);
+        rig
+    }
+
+    /// An unsigned request on a connection of its own.
+    pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.raw(&request(method, target, headers, body), method == "HEAD").await
+    }
+
+    /// A request signed by a user.
+    pub async fn signed(
+        &self,
+        user: (&str, &str),
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let host = self.address.to_string();
+        let mut all = vec![("host".to_owned(), host.clone())];
+        all.extend(headers.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+        let mut settings = SigningSettings::default();
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let identity = Credentials::new(user.0, user.1, None, None, "test").into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("us-east-1")
+            .name("s3")
+            .time(now())
+            .settings(settings)
+            .build()
+            .expect("complete parameters")
+            .into();
+        let sent = all.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let url = format!("http://{host}{target}");
+        let signable = SignableRequest::new(method, url, sent, SignableBody::Bytes(body)).expect("a request");
+        let (instructions, _) = sign(signable, &params).expect("a signature").into_parts();
+        let (added, _) = instructions.into_parts();
+        all.extend(added.iter().map(|header| (header.name().to_owned(), header.value().to_owned())));
+        let all: Vec<(&str, &str)> =
+            all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.raw(&request(method, target, &all, body), method == "HEAD").await
+    }
+
+    /// These very bytes, and the first answer to them.
+    pub async fn raw(&self, bytes: &[u8], head_only: bool) -> Answer {
+        let mut connection = TcpStream::connect(self.address).await.expect("a connection");
+        connection.write_all(bytes).await.expect("the request goes out");
+        answer(&mut connection, head_only).await.expect("an answer")
+    }
+}
+
+/// A request's bytes; `content-length` is added unless the headers frame the body themselves.
+pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let has = |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let mut out = format!("{method} {target} HTTP/1.1\r\n");
+    if !has("host") {
+        out.push_str("host: localhost\r\n");
+    }
+    if !has("content-length") && !has("transfer-encoding") {
+        out.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    for (name, value) in headers {
+        out.push_str(&format!("{name}: {value}\r\n"));
+    }
+    out.push_str("\r\n");
+    [out.as_bytes(), body].concat()
+}
+
+/// Reads one answer; `None` when the connection closed before one.
+pub async fn answer(connection: &mut TcpStream, head_only: bool) -> Option<Answer> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if connection.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let mut answer = Answer { status, head, body: bytes[end..].to_vec() };
+    let length = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let length = if head_only || status == 304 || status == 204 { 0 } else { length };
+    while answer.body.len() < length {
+        if connection.read_buf(&mut answer.body).await.ok()? == 0 {
+            break;
+        }
+    }
+    Some(answer)
+}
+
+/// Bytes that don't compress and differ from seed to seed.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    use stratum_storage::ambient::Entropy;
+    let mut bytes = vec![0; length];
+    Simulated::new(0, seed).fill(&mut bytes);
+    bytes
+}
+
+#[allow(clippy::disallowed_methods)] // the signer wants the machine's time, which the server compares with its own
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
+    let clock: Arc<dyn Clock> = Arc::new(System);
+    let geometry = Geometry { k: 4, m: 2 };
+    let roots = (0..6).map(|drive| folder.join("hot").join(drive.to_string()));
+    for root in roots.clone() {
+        std::fs::create_dir_all(root).expect("a drive's folder");
+    }
+    let drives = roots.map(Root::Path).collect();
+    let config =
+        SetConfig { tiers: vec![TierConfig { tier: Tier::Hot, geometry, drives }], threads: Threads::Own };
+    let set = Set::open(&config, clock.clone(), &System).expect("a set of drives");
+    let hot = set.drives(Tier::Hot).to_vec();
+    let journal_set = JournalSet { drives: hot.clone(), m: 2 };
+    // Small segments: six drives' journals are written over with zeros for every test.
+    let options = journal::Options { segment_bytes: 4 << 20, ..journal::Options::default() };
+    let journal = Journal::open(journal_set, options, clock.clone(), Arc::new(System)).expect("a journal");
+    let journal = Arc::new(journal);
+    let options =
+        stratum_metadata::Options { index: folder.join("meta").join("sled"), drives: hot.clone(), copies: 3 };
+    let metadata = Metadata::open(&options, journal.clone(), clock.clone()).expect("the metadata");
+    let restore = Restore {
+        tiers: vec![TierDrives { tier: Tier::Hot, geometry, drives: hot }],
+        records: metadata.volumes().expect("the volumes' records"),
+        next_id: metadata.next_volume_id(),
+        reserve: 0,
+        log: Arc::new(metadata.clone()),
+    };
+    let (volumes, _) = Volumes::restore(restore).await.expect("the volumes");
+    metadata.attach(volumes.clone()).expect("the volumes are told of changes");
+    let admission = Admission::new(choices.admission);
+    Store {
+        metadata: metadata.clone(),
+        bodies: Bodies::new(metadata, volumes, journal, admission.clone()),
+        identities: Identities::new([user("root", ROOT, true), user("other", OTHER, false)]).expect("users"),
+        verifier: Verifier::new(&*choices.region),
+        settings: Settings {
+            anonymous: choices.anonymous,
+            domains: choices.domains.clone(),
+            region: choices.region.clone(),
+            ..Settings::default()
+        },
+        admission,
+        accesses: Recorder::new(1000),
+        clock,
+        entropy: Arc::new(System),
+    }
+}
+
+fn user(id: &str, (access_key, secret): (&str, &str), root: bool) -> (User, SecretKey) {
+    let user = User {
+        id: id.into(),
+        display_name: id.into(),
+        email: String::new(),
+        access_key: AccessKey::new(access_key).expect("an access key"),
+        root,
+    };
+    (user, SecretKey::new(secret).expect("a secret key"))
+}
