@@ -10,9 +10,9 @@ mod format;
 
 pub(crate) use files::Files;
 
-use crate::machine::{Machine, ScanError, fingerprint};
+use crate::machine::{Machine, Pairs, ScanError, fingerprint};
 use crate::record::Applied;
-use crate::tree::{TreeError, Value};
+use crate::tree::TreeError;
 use files::{Reader, Writer};
 use std::io;
 use stratum_storage::blob::Index;
@@ -40,7 +40,7 @@ pub(crate) trait Source {
     /// Begins a scan between two groups, and says what has been applied by then.
     fn begin(&self) -> Applied;
     /// The next pairs, in order; `None` at the end.
-    fn next(&self) -> Result<Option<Vec<(Vec<u8>, Value)>>, ScanError>;
+    fn next(&self) -> Result<Option<Pairs>, ScanError>;
     fn end(&self);
 }
 
@@ -49,7 +49,7 @@ impl Source for Machine {
         self.start_scan(IMAGES)
     }
 
-    fn next(&self) -> Result<Option<Vec<(Vec<u8>, Value)>>, ScanError> {
+    fn next(&self) -> Result<Option<Pairs>, ScanError> {
         if self.scan_is_done() { Ok(None) } else { self.next_of_scan(format::BLOCK_BYTES).map(Some) }
     }
 
@@ -170,7 +170,7 @@ pub(crate) fn heal(files: &Files) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::Base;
+    use crate::tree::{Base, Value};
     use crate::tree::memory::Memory;
     use parking_lot::Mutex;
     use std::sync::Arc;
@@ -209,7 +209,7 @@ mod tests {
             self.applied
         }
 
-        fn next(&self) -> Result<Option<Vec<(Vec<u8>, Value)>>, ScanError> {
+        fn next(&self) -> Result<Option<Pairs>, ScanError> {
             let mut scanned = self.scanned.lock();
             let pairs: Vec<_> = self.memory.0.clone().into_iter().skip(*scanned).take(900).collect();
             *scanned += pairs.len();

@@ -156,14 +156,14 @@ impl Machine {
             resume = false;
             let _gate = self.gate.read();
             let began = self.clock.monotonic();
-            let mut visited = 0;
+            let mut visited = 0usize;
             let start = std::mem::take(&mut from);
             self.tree.scan(&start, to, &mut |key, value| {
                 if visit(key, value).is_break() {
                     return ControlFlow::Break(());
                 }
                 visited += 1;
-                if visited % STRIDE == 0 && self.clock.monotonic().saturating_sub(began) >= SLICE {
+                if visited.is_multiple_of(STRIDE) && self.clock.monotonic().saturating_sub(began) >= SLICE {
                     resume = true;
                     from = [key, &[0]].concat();
                     return ControlFlow::Break(());
@@ -183,7 +183,7 @@ impl Machine {
     }
 
     /// The next pairs of the scan, in order, about `bytes` of them; empty at the end.
-    pub(crate) fn next_of_scan(&self, bytes: usize) -> Result<Vec<(Vec<u8>, Value)>, ScanError> {
+    pub(crate) fn next_of_scan(&self, bytes: usize) -> Result<Pairs, ScanError> {
         let _gate = self.gate.read();
         let began = self.clock.monotonic();
         let mut guard = self.scan.lock();
@@ -197,7 +197,8 @@ impl Machine {
         self.tree.scan(&scan.cursor, &[0xff], &mut |key, value| {
             taken += key.len() + value.len() + 64;
             found.insert(key.to_vec(), value.clone());
-            let slow = found.len() % STRIDE == 0 && self.clock.monotonic().saturating_sub(began) >= SLICE;
+            let slow =
+                found.len().is_multiple_of(STRIDE) && self.clock.monotonic().saturating_sub(began) >= SLICE;
             if taken >= bytes || slow {
                 last = Some(key.to_vec());
                 return ControlFlow::Break(());
@@ -226,6 +227,9 @@ impl Machine {
         *self.scan.lock() = None;
     }
 }
+
+/// Keys and their values, in order.
+pub(crate) type Pairs = Vec<(Vec<u8>, Value)>;
 
 /// Why a scan ended early.
 #[derive(Debug, Clone, thiserror::Error)]
