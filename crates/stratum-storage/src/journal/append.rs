@@ -168,6 +168,11 @@ impl Writer {
     /// A slot on every member for the next segment, mostly prepared ones. `None` if a member failed and a new
     /// epoch was opened instead.
     fn take_slots(&mut self, core: &Core) -> Result<Option<Vec<Member>>, AppendError> {
+        // Open files outlive a deleted folder: a segment must not begin in one.
+        if !self.active.asked.iter().all(|asked| asked.drive.check()) {
+            self.reopen(core, self.sets.clone()).map_err(AppendError::not_opened)?;
+            return Ok(None);
+        }
         let places: Vec<usize> = self.active.members.iter().map(|member| member.place).collect();
         let answers =
             ask(&self.active.asked, core.options.member_timeout, core.clock.as_ref(), |place, reply| {

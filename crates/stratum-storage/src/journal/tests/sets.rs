@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::journal::quorum::{Candidate, Sets, choose};
+use crate::journal::round::{Asked, ask};
 
 fn candidates(devices: &[u64]) -> Vec<Candidate> {
     let candidate = |(place, &device): (usize, &u64)| Candidate {
@@ -89,4 +90,40 @@ fn a_drive_that_left_the_set_comes_back_into_it() {
     let journal = world.open(&[]);
     let sets = journal.writer.lock().sets.clone();
     assert!(sets.is_settled() && sets.set.len() == 4 && sets.set.contains(&DriveId(100)));
+}
+
+/// Two drives on those devices, of which the second never answers.
+fn ask_with_one_silent(devices: [u64; 2], answers_at_last: bool) -> (Vec<io::Result<()>>, Vec<Arc<Drive>>) {
+    let world = World::new(2, 1, 1);
+    let drives = world.drives(&[]);
+    let asked: Vec<Asked> =
+        drives.iter().zip(devices).map(|(drive, device)| Asked { drive: drive.clone(), device }).collect();
+    let mut silent = None;
+    let timeout = Duration::from_millis(20);
+    let answers = ask(&asked, timeout, world.ambient.as_ref(), |place, reply| match place {
+        0 => reply.send(Ok(())),
+        _ if answers_at_last => {
+            std::thread::spawn(move || {
+                std::thread::sleep(timeout * 3);
+                reply.send(Ok(()));
+            });
+        }
+        _ => silent = Some(reply),
+    });
+    (answers, drives)
+}
+
+#[test]
+fn a_silent_member_is_given_up_on_when_another_device_answered() {
+    let (answers, drives) = ask_with_one_silent([1, 2], false);
+    assert!(answers[0].is_ok());
+    assert_eq!(answers[1].as_ref().map_err(io::Error::kind), Err(io::ErrorKind::TimedOut));
+    assert!(drives[0].is_healthy() && !drives[1].is_healthy());
+}
+
+#[test]
+fn where_all_share_a_device_the_group_waits() {
+    let (answers, drives) = ask_with_one_silent([1, 1], true);
+    assert!(answers.iter().all(Result::is_ok));
+    assert!(drives.iter().all(|drive| drive.is_healthy()));
 }
