@@ -37,6 +37,9 @@ const EXIT_CONFIG: u8 = 2;
 const REQUEST_MEMORY: u64 = 512 << 20;
 /// Objects whose reads are remembered.
 const REMEMBERED_OBJECTS: usize = 100_000;
+/// Threads for hashing, coding and uncached reads. They are bounded so that a burst of requests queues for the
+/// processors and not in them.
+const BLOCKING_THREADS: usize = 32;
 /// How long a start that lacks drives waits between two tries.
 const DRIVES_RETRY: Duration = Duration::from_secs(5);
 
@@ -88,7 +91,9 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let identities = identities(config, &root)?;
     let tls = config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?;
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    raise_descriptor_limit();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let journal = Arc::new(open_journal(&set)?);
     let metadata = open_metadata(&set, &layout, &journal)?;
     let volumes = runtime.block_on(restore_volumes(&set, &metadata))?;
@@ -144,6 +149,16 @@ fn refuse_old_processors() -> Result<(), Failure> {
         return Err("this processor has no AVX2 or SSE4.2, which the erasure code needs".into());
     }
     Ok(())
+}
+
+/// Connections and shard files are descriptors: takes what the system gives. Fewer are served if that is little.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files could not be raised");
+    }
 }
 
 fn set_config(layout: &Layout) -> SetConfig {

@@ -138,7 +138,9 @@ impl BlobRef {
             Place::Empty => 0,
             Place::ThisEntry { length, .. } | Place::Journal { length, .. } => u64::from(*length),
             Place::Packed(at) => u64::from(at.length),
-            Place::Extents(extents) => extents.iter().map(|extent| extent.length).sum(),
+            Place::Extents(extents) => {
+                extents.iter().fold(0, |length, extent| length.saturating_add(extent.length))
+            }
         }
     }
 
