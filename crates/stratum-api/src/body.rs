@@ -14,6 +14,7 @@ pub use expected::Expected;
 
 use crate::checksum::{Digester, Digests};
 use crate::error::{Code, S3Error};
+use crate::telemetry;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -249,6 +250,7 @@ impl RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
+        telemetry::received(self.received);
         if let Some(wire) = self.wire.take() {
             *self.leftover.lock() = Some(wire);
         }

@@ -40,8 +40,9 @@ pub struct Limits {
     pub head: Duration,
     /// TLS handshakes.
     pub handshake: Duration,
-    /// A request's head, in bytes; also the most that is read from a socket at once.
-    pub head_bytes: usize,
+    /// What a connection buffers in each direction, in bytes: the longest head of a request, and the most that is
+    /// read or written at once.
+    pub buffer: usize,
     /// Headers of one request.
     pub headers: usize,
     /// How long requests in flight may go on after the signal to stop.
@@ -51,10 +52,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4096,
+            connections: 2048,
             head: Duration::from_secs(60),
             handshake: Duration::from_secs(10),
-            head_bytes: 64 << 10,
+            buffer: 128 << 10,
             headers: 128,
             grace: Duration::from_secs(30),
         }
@@ -157,7 +158,7 @@ impl Server {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
-            .max_buf_size(self.limits.head_bytes)
+            .max_buf_size(self.limits.buffer)
             .max_headers(self.limits.headers)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);

@@ -13,8 +13,9 @@ use crate::query::Query;
 use crate::telemetry::{self, Answered};
 use crate::{headers, ops};
 use axum::body::Body;
-use http::header::{EXPECT, HOST};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -60,10 +61,16 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         method: &method,
         path: uri.path(),
         status: response.status(),
+        sent: response.body().size_hint().exact().or_else(|| announced(&response)).unwrap_or(0),
         took: store.clock.monotonic().saturating_sub(began),
         error: error.as_ref().map(|(code, cause)| (*code, cause.as_deref())),
     });
     response
+}
+
+/// The length of a body that streams, as the head says it.
+fn announced(response: &Response<Body>) -> Option<u64> {
+    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Everything up to the operation.

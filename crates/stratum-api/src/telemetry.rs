@@ -14,6 +14,8 @@ pub struct Answered<'a> {
     pub method: &'a Method,
     pub path: &'a str,
     pub status: StatusCode,
+    /// Bytes of the body that the response announces.
+    pub sent: u64,
     /// From the request's head to the response's head.
     pub took: Duration,
     /// The S3 code, and what really happened.
@@ -29,11 +31,31 @@ struct Handles {
 /// Registered once for each pair that occurs; looking one up costs a shared lock and a hash.
 static HANDLES: LazyLock<RwLock<HashMap<(&'static str, u16), Handles>>> = LazyLock::new(Default::default);
 
+struct Bytes {
+    received: Counter,
+    sent: Counter,
+}
+
+static BYTES: LazyLock<Bytes> = LazyLock::new(|| Bytes {
+    received: metrics::counter!("stratum_received_bytes_total"),
+    sent: metrics::counter!("stratum_sent_bytes_total"),
+});
+
+/// Counts payload that came in.
+pub fn received(bytes: u64) {
+    if bytes > 0 {
+        BYTES.received.increment(bytes);
+    }
+}
+
 /// Logs and counts a request.
 pub fn answered(request: &Answered<'_>) {
     let handles = handles(request.operation, request.status.as_u16());
     handles.requests.increment(1);
     handles.seconds.record(request.took.as_secs_f64());
+    if request.sent > 0 {
+        BYTES.sent.increment(request.sent);
+    }
     let status = request.status.as_u16();
     let millis = request.took.as_micros() as f64 / 1000.0;
     let (id, operation, method, path) = (request.id, request.operation, request.method, request.path);
