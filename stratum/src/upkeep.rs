@@ -101,7 +101,7 @@ impl Parts {
             if let Err(error) = self.volumes.tend().await {
                 tracing::warn!(%error, "the volumes could not be tended; trying again");
             }
-            if round % SELDOM == 0 {
+            if round.is_multiple_of(SELDOM) {
                 self.measure();
                 telemetry.fold();
             }

@@ -170,8 +170,8 @@ pub(crate) fn heal(files: &Files) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::{Base, Value};
     use crate::tree::memory::Memory;
+    use crate::tree::{Base, Value};
     use parking_lot::Mutex;
     use std::sync::Arc;
     use stratum_storage::ambient::Simulated;

@@ -1,15 +1,13 @@
 //! An in-memory S3 that is obviously right beside the real one: generated sequences of operations run on both, and
 //! every answer is compared.
 
-mod server;
-
+use crate::client::client;
+use crate::server::Server;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use server::Server;
-use server::client::client;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a client may do. Keys and bodies are few and small, so that operations meet.

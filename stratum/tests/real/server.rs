@@ -1,7 +1,5 @@
 //! The real binary on a loopback port and a temporary data folder, for tests; ended when it is dropped.
 
-pub mod client;
-
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

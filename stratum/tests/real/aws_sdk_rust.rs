@@ -1,15 +1,13 @@
 //! The AWS SDK for Rust against the real binary, over HTTP and over TLS (where it sends checksums as trailers).
 
-mod server;
-
+use crate::client::client;
+use crate::server::Server;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier,
 };
-use server::Server;
-use server::client::client;
 use std::time::Duration;
 
 /// Bytes that no compressor and no misplaced block would give by chance.

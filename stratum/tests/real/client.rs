@@ -1,6 +1,6 @@
-//! The AWS SDK's client, set up for a [`Server`](super::Server).
+//! The AWS SDK's client, set up for a [`Server`].
 
-use super::{ACCESS_KEY, SECRET_KEY, Server};
+use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, Credentials, Region};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};

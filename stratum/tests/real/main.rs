@@ -1,0 +1,6 @@
+//! The real binary on a loopback port, driven by the AWS SDK for Rust.
+
+mod aws_sdk_rust;
+mod client;
+mod model;
+mod server;
