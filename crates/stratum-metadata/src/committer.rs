@@ -2,7 +2,7 @@
 //!
 //! One thread appends groups to the journal, one group in flight; another applies the durable ones, so that a
 //! group is applied while the next is being synced. When nobody else waits, the first thread applies the group
-//! itself: a lone client doesn't pay for the hand-over.
+//! itself: a lone client doesn't pay for the hand-over. A third drains what was applied into the index.
 
 use crate::command::{Command, Outcome};
 use crate::log::{Log, LogEntry, LogError, Urgency, Usage};
@@ -28,6 +28,8 @@ const UNAPPLIED_GROUPS: usize = 4;
 /// From this share of the journal's cap on, ordinary commands are slowed; at the second they are refused.
 const SLOW_FROM: f32 = 0.75;
 const REFUSE_FROM: f32 = 0.95;
+/// How much of what groups change goes into the index at once.
+const DRAIN_EVERY: Duration = Duration::from_millis(5);
 /// The longest delay, just before the refusals.
 const LONGEST_DELAY: Duration = Duration::from_millis(200);
 
@@ -116,14 +118,13 @@ impl Committer {
             stopped: AtomicBool::new(false),
         });
         let (durable, to_apply) = bounded(UNAPPLIED_GROUPS);
-        let (appending, applying) = (shared.clone(), shared.clone());
+        let (wake, applied) = bounded(1);
+        let (appending, applying, machine) = (shared.clone(), shared.clone(), shared.machine.clone());
+        let wake_too = wake.clone();
         let threads = vec![
-            std::thread::Builder::new()
-                .name("committer".into())
-                .spawn(move || appending.append_groups(&durable))?,
-            std::thread::Builder::new()
-                .name("applier".into())
-                .spawn(move || applying.apply_groups(&to_apply))?,
+            spawn("committer", move || appending.append_groups(&durable, &wake))?,
+            spawn("applier", move || applying.apply_groups(&to_apply, &wake_too))?,
+            spawn("drain", move || drain(&machine, &applied))?,
         ];
         Ok(Committer { shared, threads: Mutex::new(threads) })
     }
@@ -232,7 +233,7 @@ impl Shared {
         Some(group)
     }
 
-    fn append_groups(&self, durable: &Sender<Durable>) {
+    fn append_groups(&self, durable: &Sender<Durable>, wake: &Sender<()>) {
         while let Some(mut group) = self.next_group() {
             self.note_usage();
             let mut urgency = Urgency::Ordinary;
@@ -241,7 +242,7 @@ impl Shared {
                 urgency = Urgency::MakesRoom;
             }
             if let Some(group) = self.append(group, urgency) {
-                self.hand_over(group, durable);
+                self.hand_over(group, durable, wake);
             }
         }
     }
@@ -279,26 +280,26 @@ impl Shared {
     }
 
     /// Applies the group here if nobody waits for this thread, else leaves it to the applying one.
-    fn hand_over(&self, group: Durable, durable: &Sender<Durable>) {
+    fn hand_over(&self, group: Durable, durable: &Sender<Durable>, wake: &Sender<()>) {
         let alone = self.unapplied.load(Ordering::Acquire) == 0 && self.queue.lock().proposals.is_empty();
         if alone {
-            return self.apply(group);
+            return self.apply(group, wake);
         }
         self.unapplied.fetch_add(1, Ordering::AcqRel);
         if let Err(refused) = durable.send(group) {
             self.unapplied.fetch_sub(1, Ordering::AcqRel);
-            self.apply(refused.into_inner());
+            self.apply(refused.into_inner(), wake);
         }
     }
 
-    fn apply_groups(&self, durable: &Receiver<Durable>) {
+    fn apply_groups(&self, durable: &Receiver<Durable>, wake: &Sender<()>) {
         for group in durable {
-            self.apply(group);
+            self.apply(group, wake);
             self.unapplied.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    fn apply(&self, group: Durable) {
+    fn apply(&self, group: Durable, wake: &Sender<()>) {
         if self.machine.has_failed() {
             return answer_all(group.replies, &CommitError::Unavailable("the index failed".into()));
         }
@@ -309,11 +310,27 @@ impl Shared {
                     // Whoever asked may have gone; the command stands all the same.
                     let _ = reply.send(Ok(outcome));
                 }
+                // Full, it has been told already.
+                let _ = wake.try_send(());
             }
             Err(error) => {
                 self.stopped.store(true, Ordering::Release);
                 answer_all(group.replies, &CommitError::Unavailable(error.to_string()));
             }
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+/// Drains what is applied into the index until nobody applies any more.
+fn drain(machine: &Machine, applied: &Receiver<()>) {
+    for () in applied {
+        std::thread::sleep(DRAIN_EVERY);
+        if machine.drain().is_err() {
+            return;
         }
     }
 }

@@ -4,13 +4,15 @@
 //! state and can be thrown away: a checkpoint and the journal rebuild it.
 //!
 //! The way of a write: [`Metadata::commit`] queues a proposal; the committer's thread appends all that wait as one
-//! group to the journal ([`log`]); the group is applied (`state`) as one batch to the index (`tree`); everybody is
-//! answered. The way of a read: [`Metadata::object`] is one lookup in the index, [`listing`] a seek and a scan.
+//! group to the journal ([`log`]); the group is applied (`state`), which every read sees at once (`layers`) and the
+//! index a little later (`tree`); everybody is answered. The way of a read: [`Metadata::object`] is one lookup,
+//! [`listing`] a seek and a scan.
 
 mod checkpoint;
 pub mod command;
 mod committer;
 mod keys;
+mod layers;
 pub mod listing;
 pub mod log;
 mod machine;

@@ -212,7 +212,7 @@ pub(crate) fn uploads(
             Listed::CommonPrefix(common) => page.entries.push(Listed::CommonPrefix(common)),
             Listed::Entry((key, upload)) => {
                 // One that ended since the scan is left out.
-                if let Some(value) = machine.tree().get(&keys::upload(upload))? {
+                if let Some(value) = machine.get(&keys::upload(upload))? {
                     let record = decode::<StoredUpload>(&value)?.record;
                     page.entries.push(Listed::Entry(ListedUpload { key, upload, record }));
                 }

@@ -1,11 +1,13 @@
 //! The applied state: the index, what it has seen, and the one way to change it.
 //!
-//! Groups are applied one after the other, each as one batch under the write lock, together with the index and
-//! hash of its last entry and the state's fingerprint: the sum, mod 2^128, of a hash of every key and value. A
-//! checkpoint that scans meanwhile gets the old values of the keys that it has yet to reach ([`Scan`]).
+//! Groups are applied one after the other, each at once under the write lock, together with the index and hash of
+//! its last entry and the state's fingerprint: the sum, mod 2^128, of a hash of every key and value. What they
+//! change is seen from then on and drained into the index a little later ([`layers`](crate::layers)). A checkpoint
+//! that scans meanwhile gets the old values of the keys that it has yet to reach ([`Scan`]).
 
 use crate::command::{Command, Outcome};
 use crate::keys::{self, Tag};
+use crate::layers::Layers;
 use crate::record::{Applied, decode, encode};
 use crate::state::{ApplyError, Change, Freed, View, apply};
 use crate::tree::{Base, Tree, TreeError, Value};
@@ -24,6 +26,8 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 const SLICE: Duration = Duration::from_millis(1);
 /// How many keys a scan visits between two looks at the clock.
 const STRIDE: usize = 32;
+/// Bytes of changes that may wait; whoever applies more drains them first.
+const UNDRAINED: usize = 4 << 20;
 /// The key of the fingerprint's hash: "stratum" in ASCII.
 const FINGERPRINT_SEED: u64 = 0x0073_7472_6174_756d;
 
@@ -49,8 +53,10 @@ pub(crate) struct AppliedGroup {
 #[derive(Debug)]
 pub(crate) struct Machine {
     tree: Tree,
-    /// Held for writing while a batch goes in, for reading by scans of more than one key.
-    gate: RwLock<()>,
+    /// Locked for writing while a group goes in, for reading by scans of more than one key.
+    layers: RwLock<Layers>,
+    /// Held by whoever writes changes into the index.
+    draining: Mutex<()>,
     applied: Mutex<Applied>,
     /// The index of the last applied entry, for those who only look.
     index: AtomicU64,
@@ -69,17 +75,14 @@ impl Machine {
         };
         Ok(Machine {
             tree,
-            gate: RwLock::new(()),
+            layers: RwLock::default(),
+            draining: Mutex::new(()),
             applied: Mutex::new(applied),
             index: AtomicU64::new(applied.index),
             scan: Mutex::new(None),
             failed: AtomicBool::new(false),
             clock,
         })
-    }
-
-    pub(crate) fn tree(&self) -> &Tree {
-        &self.tree
     }
 
     pub(crate) fn applied(&self) -> Applied {
@@ -112,7 +115,7 @@ impl Machine {
 
     fn try_apply(&self, group: Vec<Entry>) -> Result<AppliedGroup, ApplyError> {
         let mut applied = self.applied.lock();
-        let mut view = View::new(&self.tree);
+        let mut view = View::new(self);
         let mut outcomes = Vec::with_capacity(group.len());
         let mut next = *applied;
         for entry in group {
@@ -126,21 +129,45 @@ impl Machine {
                 volumes.push(decode(value)?);
             }
         }
-        let record = Value::from(encode(&next).as_slice());
-        self.write(&view, &record)?;
+        self.write(&view, &next)?;
         *applied = next;
         self.index.store(next.index, Ordering::Release);
         Ok(AppliedGroup { outcomes, volumes, freed: view.into_freed() })
     }
 
-    fn write(&self, view: &View<'_>, applied: &Value) -> Result<(), TreeError> {
-        let applied_key = keys::applied();
+    fn write(&self, view: &View<'_>, applied: &Applied) -> Result<(), TreeError> {
+        let (key, value) = (keys::applied(), Value::from(encode(applied).as_slice()));
         let changes = view.changes().map(|change| (change.key, change.after));
-        let _gate = self.gate.write();
+        let mut layers = self.layers.write();
         if let Some(scan) = self.scan.lock().as_mut() {
             view.changes().for_each(|change| scan.keep(&change));
         }
-        self.tree.apply(changes.chain([(applied_key.as_slice(), Some(applied))]))
+        let undrained = layers.put(changes.chain([(key.as_slice(), Some(&value))]));
+        drop(layers);
+        if undrained > UNDRAINED { self.drain() } else { Ok(()) }
+    }
+
+    /// Writes all changes that wait into the index, as one batch.
+    pub(crate) fn drain(&self) -> Result<(), TreeError> {
+        let _alone = self.draining.lock();
+        let changes = self.layers.write().drain();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let pairs = changes.iter().map(|(key, value)| (key.as_slice(), value.as_ref()));
+        if let Err(error) = self.tree.apply(pairs) {
+            tracing::error!(%error, "the index can't be changed any more; restart the server to rebuild it");
+            self.fail();
+            return Err(error);
+        }
+        self.layers.write().drained();
+        Ok(())
+    }
+
+    /// Drains what waits, and makes the index durable. Slow: for shutdown.
+    pub(crate) fn flush(&self) -> Result<(), TreeError> {
+        self.drain()?;
+        self.tree.flush()
     }
 
     /// Visits the pairs with `from <= key < to`. Every [`SLICE`] the lock is let go, so writers pass.
@@ -148,17 +175,17 @@ impl Machine {
         &self,
         from: &[u8],
         to: &[u8],
-        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        mut visit: impl FnMut(&[u8], &Value) -> ControlFlow<()>,
     ) -> Result<(), TreeError> {
         let mut from = from.to_vec();
         let mut resume = true;
         while resume {
             resume = false;
-            let _gate = self.gate.read();
+            let layers = self.layers.read();
             let began = self.clock.monotonic();
             let mut visited = 0usize;
             let start = std::mem::take(&mut from);
-            self.tree.scan(&start, to, &mut |key, value| {
+            layers.scan(&self.tree, &start, to, &mut |key, value| {
                 if visit(key, value).is_break() {
                     return ControlFlow::Break(());
                 }
@@ -177,14 +204,14 @@ impl Machine {
     /// Starts a scan of the whole state as it now is. One at a time: an earlier one is given up.
     pub(crate) fn start_scan(&self, bound: usize) -> Applied {
         let applied = self.applied.lock();
-        let _gate = self.gate.write();
+        let _still = self.layers.write();
         *self.scan.lock() = Some(Scan { bound, ..Scan::default() });
         *applied
     }
 
     /// The next pairs of the scan, in order, about `bytes` of them; empty at the end.
     pub(crate) fn next_of_scan(&self, bytes: usize) -> Result<Pairs, ScanError> {
-        let _gate = self.gate.read();
+        let layers = self.layers.read();
         let began = self.clock.monotonic();
         let mut guard = self.scan.lock();
         let scan = guard.as_mut().ok_or(ScanError::GivenUp)?;
@@ -194,7 +221,7 @@ impl Machine {
         }
         let mut found: BTreeMap<Vec<u8>, Value> = BTreeMap::new();
         let (mut taken, mut last) = (0, None);
-        self.tree.scan(&scan.cursor, &[0xff], &mut |key, value| {
+        layers.scan(&self.tree, &scan.cursor, &[0xff], &mut |key, value| {
             taken += key.len() + value.len() + 64;
             found.insert(key.to_vec(), value.clone());
             let slow =
@@ -225,6 +252,23 @@ impl Machine {
 
     pub(crate) fn end_scan(&self) {
         *self.scan.lock() = None;
+    }
+}
+
+impl Base for Machine {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
+        // The index is asked without the lock: what is in no layer by now is in the index, or something newer is.
+        let recent = self.layers.read().get(key);
+        recent.map_or_else(|| self.tree.get(key), Ok)
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
+    ) -> Result<(), TreeError> {
+        Machine::scan(self, from, to, visit)
     }
 }
 

@@ -162,9 +162,8 @@ fn body_of(command: Command) -> Option<(Owner, BlobRef)> {
 }
 
 fn is_live(machine: &Machine, body: &Live) -> Result<bool, PackError> {
-    let tree = machine.tree();
     Ok(match &body.owner {
-        Owner::Object { bucket, key, version } => match tree.get(&keys::object(*bucket, key))? {
+        Owner::Object { bucket, key, version } => match machine.get(&keys::object(*bucket, key))? {
             Some(value) => {
                 let record: ObjectRecord = decode(&value)?;
                 record.version == *version
@@ -172,7 +171,7 @@ fn is_live(machine: &Machine, body: &Live) -> Result<bool, PackError> {
             }
             None => false,
         },
-        Owner::Part { upload, number } => match tree.get(&keys::part(*upload, *number))? {
+        Owner::Part { upload, number } => match machine.get(&keys::part(*upload, *number))? {
             Some(value) => decode::<PartRecord>(&value)?.blob.place == body.place(),
             None => false,
         },

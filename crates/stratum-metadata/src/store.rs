@@ -106,7 +106,7 @@ impl Metadata {
     pub fn open(options: &Options, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Metadata, OpenError> {
         let upkeep = Upkeep::new(options.drives.clone(), options.copies, log.usage().cap);
         let machine = Arc::new(start::recover(&options.index, log.as_ref(), upkeep.files(), clock)?);
-        let highest = match machine.tree().get(&keys::highest_ids())? {
+        let highest = match machine.get(&keys::highest_ids())? {
             Some(value) => decode(&value).map_err(ApplyError::from)?,
             None => HighestIds::default(),
         };
@@ -206,7 +206,7 @@ impl Metadata {
     pub fn shutdown(&self) {
         self.inner.committer.stop();
         self.inner.space.detach();
-        if let Err(error) = self.inner.machine.tree().flush() {
+        if let Err(error) = self.inner.machine.flush() {
             tracing::warn!(%error, "the index was not written out; the next start replays more of the journal");
         }
     }

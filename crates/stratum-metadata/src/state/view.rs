@@ -1,12 +1,13 @@
 //! The state as a group sees it: the base, and over it what the group has written so far.
 
 use super::bodies::Freed;
+use crate::layers::merge;
 use crate::record::{DecodeError, decode, encode};
 use crate::tree::{Base, TreeError, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 
 use super::ApplyError;
 
@@ -98,35 +99,17 @@ impl<'a> View<'a> {
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, DecodeError>,
     ) -> Result<(), ApplyError> {
         let mut failed = None;
-        let mut stopped = false;
-        let mut show = |key: &[u8], value: &[u8]| match visit(key, value) {
+        let mut show = |key: &[u8], value: &Value| match visit(key, value) {
             Ok(flow) => flow,
             Err(error) => {
                 failed = Some(error);
                 ControlFlow::Break(())
             }
         };
-        let range =
-            self.slots.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Excluded(to)));
-        let mut pending = range.filter(|(_, slot)| slot.written).peekable();
-        self.base.scan(from, to, &mut |key, value| {
-            while let Some((other, slot)) = pending.next_if(|(other, _)| other.as_slice() < key) {
-                if slot.now.as_ref().is_some_and(|value| show(other, value).is_break()) {
-                    stopped = true;
-                    return ControlFlow::Break(());
-                }
-            }
-            let flow = match pending.next_if(|(other, _)| other.as_slice() == key) {
-                Some((_, Slot { now: None, .. })) => ControlFlow::Continue(()),
-                Some((_, Slot { now: Some(value), .. })) => show(key, value),
-                None => show(key, value),
-            };
-            stopped = flow.is_break();
-            flow
-        })?;
-        while let Some((key, slot)) = pending.next().filter(|_| !stopped) {
-            stopped = slot.now.as_ref().is_some_and(|value| show(key, value).is_break());
-        }
+        let range = self.slots.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        let pending = range.filter(|(_, slot)| slot.written);
+        let pending = pending.map(|(key, slot)| (key.as_slice(), slot.now.as_ref()));
+        merge(pending, self.base, from, to, &mut show)?;
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 }

@@ -24,7 +24,7 @@ impl Metadata {
     }
 
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
-        match self.machine()?.tree().get(key)? {
+        match self.machine()?.get(key)? {
             Some(value) => Ok(Some(decode(&value)?)),
             None => Ok(None),
         }

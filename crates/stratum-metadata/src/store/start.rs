@@ -106,11 +106,13 @@ fn replay(machine: &Machine, log: &dyn Log) -> Result<(), OpenError> {
         group.push(entry(replayed?)?);
         if group.len() == REPLAY_GROUP {
             machine.apply(std::mem::take(&mut group))?;
+            machine.drain()?;
         }
     }
     if !group.is_empty() {
         machine.apply(group)?;
     }
+    machine.drain()?;
     Ok(())
 }
 
