@@ -340,3 +340,6 @@ pub(crate) fn fingerprint(key: &[u8], value: &[u8]) -> u128 {
     bytes.extend_from_slice(value);
     xxh3_128_with_seed(&bytes, FINGERPRINT_SEED)
 }
+
+#[cfg(test)]
+mod tests;
