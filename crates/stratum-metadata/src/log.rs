@@ -6,6 +6,7 @@ mod journal;
 
 use bytes::Bytes;
 use stratum_storage::blob::Index;
+use stratum_storage::journal::Verify;
 
 /// One entry of a group: a command's bytes, and the body that rides with it.
 #[derive(Clone, Debug)]
@@ -87,8 +88,8 @@ pub trait Log: Send + Sync + 'static {
     fn last(&self) -> Index;
     /// The hash of an entry that is still there.
     fn hash_at(&self, index: Index) -> Option<u128>;
-    /// All entries from `from` on.
-    fn replay(&self, from: Index) -> Replay<'_>;
+    /// All entries from `from` on, with as much of each verified.
+    fn replay(&self, from: Index, verify: Verify) -> Replay<'_>;
     /// The body of an entry that is still there, verified; its record has its length and check.
     fn body(&self, index: Index, length: u32, crc32c: u32) -> Result<Bytes, LogError>;
     fn usage(&self) -> Usage;
@@ -164,7 +165,7 @@ pub(crate) mod memory {
             self.0.lock().entries.iter().find(|(entry, _)| entry.index == index).map(|(entry, _)| entry.hash)
         }
 
-        fn replay(&self, from: Index) -> Replay<'_> {
+        fn replay(&self, from: Index, _: Verify) -> Replay<'_> {
             let entries = self.0.lock().entries.clone();
             Box::new(entries.into_iter().map(|(entry, _)| Ok(entry)).skip_while(
                 move |entry: &Result<Replayed, LogError>| {

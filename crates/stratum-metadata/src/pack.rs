@@ -16,6 +16,7 @@ use crate::{keys, record};
 use bytes::Bytes;
 use std::time::Duration;
 use stratum_storage::blob::{BlobRef, Index, Place, Tier};
+use stratum_storage::journal::Verify;
 use stratum_storage::pack::{PackBody, PackedStripe};
 use stratum_storage::volume::Volumes;
 use stratum_storage::writepath::WriteError;
@@ -130,7 +131,7 @@ async fn pack_segment(
 /// The segment's bodies that are still named, sorted by owner.
 fn live_bodies(machine: &Machine, log: &dyn Log, segment: ClosedSegment) -> Result<Vec<Live>, PackError> {
     let mut bodies = Vec::new();
-    for entry in log.replay(segment.first) {
+    for entry in log.replay(segment.first, Verify::Commands) {
         let entry = entry?;
         if entry.index > segment.last {
             break;

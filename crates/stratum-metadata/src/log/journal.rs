@@ -29,8 +29,8 @@ impl Log for Journal {
         Journal::hash_at(self, index).map(|hash| hash.0)
     }
 
-    fn replay(&self, from: Index) -> Replay<'_> {
-        let entries = Journal::replay(self, from, Verify::Commands);
+    fn replay(&self, from: Index, verify: Verify) -> Replay<'_> {
+        let entries = Journal::replay(self, from, verify);
         Box::new(entries.map(|entry| match entry {
             Ok(entry) => Ok(Replayed { index: entry.index, hash: entry.hash.0, command: entry.command }),
             Err(error) => Err(LogError::Unavailable(error.to_string())),

@@ -11,6 +11,7 @@ use crate::tree::{Tree, TreeError, Value};
 use std::path::Path;
 use std::sync::Arc;
 use stratum_storage::ambient::Clock;
+use stratum_storage::journal::Verify;
 
 /// Entries that are applied as one batch.
 const REPLAY_GROUP: usize = 512;
@@ -99,10 +100,11 @@ fn confirms(log: &dyn Log, applied: &Applied) -> bool {
     }
 }
 
-/// Applies everything that the journal has beyond the state.
+/// Applies everything that the journal has beyond the state. Bodies are verified with it: what the index lacks may be
+/// the end of the journal, which a crash could have torn.
 fn replay(machine: &Machine, log: &dyn Log) -> Result<(), OpenError> {
     let mut group = Vec::with_capacity(REPLAY_GROUP);
-    for replayed in log.replay(machine.applied_index() + 1) {
+    for replayed in log.replay(machine.applied_index() + 1, Verify::Bodies) {
         group.push(entry(replayed?)?);
         if group.len() == REPLAY_GROUP {
             machine.apply(std::mem::take(&mut group))?;

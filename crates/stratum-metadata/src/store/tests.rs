@@ -101,6 +101,46 @@ async fn what_was_committed_is_read_and_survives_a_restart_and_the_loss_of_the_i
 }
 
 #[tokio::test]
+async fn an_index_that_fell_behind_is_brought_up_by_the_journal() {
+    let Store { metadata, log, dir } = store();
+    let sled = dir.path().join("sled");
+    metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
+    metadata.commit(put("a", 1, WriteCondition::default()), Bytes::from_static(b"x")).await.unwrap();
+    metadata.shutdown();
+    drop(metadata);
+    copy(&sled, &dir.path().join("behind"));
+
+    let metadata = open(dir.path(), &log);
+    let only_new = WriteCondition { if_none_match: Some(Match::Any), ..Default::default() };
+    for (key, tag) in [("a", 2), ("b", 3), ("b", 4)] {
+        metadata.commit(put(key, tag, only_new.clone()), Bytes::from_static(b"x")).await.unwrap();
+    }
+    let applied = metadata.inner.machine.applied();
+    metadata.shutdown();
+    drop(metadata);
+    std::fs::remove_dir_all(&sled).unwrap();
+    std::fs::rename(dir.path().join("behind"), &sled).unwrap();
+
+    let metadata = open(dir.path(), &log);
+    assert_eq!(metadata.inner.machine.applied(), applied);
+    let etag = |key: &str| metadata.object(BucketId(1), key.as_bytes()).unwrap().unwrap().etag;
+    assert_eq!((etag("a"), etag("b")), (ETag::Md5([1; 16]), ETag::Md5([3; 16])));
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_index_of_another_history_is_thrown_away() {
     let Store { metadata, dir, .. } = store();
     metadata.commit(bucket(1, "theirs"), Bytes::new()).await.unwrap();
