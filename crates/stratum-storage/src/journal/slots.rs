@@ -2,8 +2,9 @@
 //!
 //! A slot is a file of a segment's full length. A prepared slot was written over with zeros in the background, and a
 //! slot that comes back was written over by its former use, so that a sync of it changes no file size and no block
-//! map. When none is ready a fresh one is only allocated: an epoch may start before the zeros are written. A file
-//! gets its final name, `journal/segment-NNNN`, when all of that is synced.
+//! map. When none is ready a fresh one is written over on the spot: that holds an epoch's opening up for some tens of
+//! milliseconds, where a file that is only allocated makes every sync of the whole segment ten times as long (measured
+//! on ext4: 3.3 ms against 0.3). A file gets its final name, `journal/segment-NNNN`, when all of that is synced.
 
 use crate::drive::lane::Work;
 use crate::drive::{Drive, FileIo, OpenHow};
@@ -84,12 +85,28 @@ impl Slots {
         self.state.lock().free.pop()
     }
 
-    /// A free slot, or a fresh one that is allocated but not written over.
+    /// A free slot, or a fresh one, written over here and now.
     pub(super) fn take(&self) -> io::Result<Slot> {
         match self.take_free() {
             Some(slot) => Ok(slot),
-            None => self.make(|file| file.allocate(0, self.segment_bytes)),
+            None => self.make(|file| {
+                file.allocate(0, self.segment_bytes)?;
+                let mut written = 0;
+                while written < self.segment_bytes {
+                    written += self.write_step(file, written)?;
+                }
+                Ok(())
+            }),
         }
+    }
+
+    /// Writes zeros for a step; says how many.
+    fn write_step(&self, file: &dyn FileIo, from: u64) -> io::Result<u64> {
+        const ZEROS: &[u8] = &[0; STEP];
+        let len = (self.segment_bytes - from).min(STEP as u64);
+        file.write_at(&[&ZEROS[..len as usize]], from)?;
+        file.start_writeback(from, len);
+        Ok(len)
     }
 
     /// Makes a slot with that content; it is durable, name and all, when this returns.
@@ -155,16 +172,14 @@ impl Slots {
     }
 
     fn write_zeros(self: Arc<Self>, slot: Slot, from: u64) {
-        const ZEROS: &[u8] = &[0; STEP];
-        let len = (self.segment_bytes - from).min(STEP as u64);
         let first = if from == 0 { slot.file.allocate(0, self.segment_bytes) } else { Ok(()) };
-        let outcome = first.and_then(|()| slot.file.write_at(&[&ZEROS[..len as usize]], from));
-        slot.file.start_writeback(from, len);
-        let written = from + len;
-        if outcome.is_ok() && written < self.segment_bytes {
-            let slots = self.clone();
-            return self.run(move || slots.write_zeros(slot, written));
-        }
+        let outcome = match first.and_then(|()| self.write_step(slot.file.as_ref(), from)) {
+            Ok(len) if from + len < self.segment_bytes => {
+                let slots = self.clone();
+                return self.run(move || slots.write_zeros(slot, from + len));
+            }
+            outcome => outcome.map(drop),
+        };
         let completed = self.complete(slot, |_| outcome);
         self.prepared(completed);
     }
