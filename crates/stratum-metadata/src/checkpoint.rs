@@ -169,6 +169,8 @@ pub(crate) fn heal(files: &Files) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    mod fixture;
+
     use super::*;
     use crate::tree::memory::Memory;
     use crate::tree::{Base, Value};
@@ -189,11 +191,15 @@ mod tests {
 
     impl Still {
         fn new(index: Index, pairs: u16) -> Still {
+            let pair =
+                |number: u16| ([&[2], number.to_be_bytes().as_slice()].concat(), vec![number as u8; 300]);
+            Still::of(index, (0..pairs).map(pair).collect())
+        }
+
+        fn of(index: Index, pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Still {
             let mut memory = Memory::default();
             let mut sum = 0u128;
-            for number in 0..pairs {
-                let (key, value) =
-                    ([&[2], number.to_be_bytes().as_slice()].concat(), vec![number as u8; 300]);
+            for (key, value) in pairs {
                 sum = sum.wrapping_add(fingerprint(&key, &value));
                 let value = Value::from(value.as_slice());
                 memory.apply(std::iter::once((key.as_slice(), Some(&value))));

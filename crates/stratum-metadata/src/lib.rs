@@ -11,6 +11,8 @@
 mod checkpoint;
 pub mod command;
 mod committer;
+#[cfg(test)]
+mod fixtures;
 mod keys;
 mod layers;
 pub mod listing;

@@ -4,6 +4,7 @@
 mod crashes;
 mod damage;
 mod failures;
+mod fixture;
 mod format;
 mod segments;
 mod sets;

@@ -1,6 +1,6 @@
 //! The bytes of version 1 stay what they are: a volume that was written once is read for ever, and written the same.
 //!
-//! `tests/fixtures/volumes-v1` holds the three shard files of a 2+1 volume with a body of its own and a packed stripe.
+//! `fixtures/v1/volumes` holds the three shard files of a 2+1 volume with a body of its own and a packed stripe.
 //! To write it anew, for a format that isn't released yet: run this file's ignored test.
 
 use crate::world::{Server, World, run};
@@ -15,7 +15,7 @@ const G: Geometry = Geometry { k: 2, m: 1 };
 const LENGTH: u64 = 4096 + 36_864 + 4096;
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/volumes-v1")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1/volumes")
 }
 
 /// Bytes that anybody can compute.
