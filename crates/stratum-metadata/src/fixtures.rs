@@ -19,11 +19,14 @@ const VOLUME: VolumeId = VolumeId(0x2a);
 const TIME: u64 = 1_700_000_000_000;
 const KEY: &[u8] = b"a/\0\xc3\xa9";
 
-/// Something stored: what it is called, its bytes, and whether other bytes are read as the same.
+/// Whether bytes are read as a certain value.
+type Reads = Box<dyn Fn(&[u8]) -> Result<bool, DecodeError>>;
+
+/// Something stored: what it is called, its bytes, and how they are read.
 struct Sample {
     name: &'static str,
     bytes: Vec<u8>,
-    reads: Box<dyn Fn(&[u8]) -> Result<bool, DecodeError>>,
+    reads: Reads,
 }
 
 fn sample<T>(name: &'static str, value: T) -> Sample
