@@ -84,7 +84,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     refuse_old_processors()?;
     let telemetry = Telemetry::install().map_err(|error| error.to_string())?;
     let layout = Layout::new(&config.server.data, config);
-    let set = Arc::new(Set::open(&set_config(&layout), Arc::new(System), &System)?);
+    let (set, journal) = open_drives(&layout)?;
     std::fs::create_dir_all(&layout.meta)
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
     let (root, generated) = root_credentials(&set, &layout)?;
@@ -94,7 +94,6 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     raise_descriptor_limit();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
-    let journal = Arc::new(open_journal(&set)?);
     let metadata = open_metadata(&set, &layout, &journal)?;
     let volumes = runtime.block_on(restore_volumes(&set, &metadata))?;
     metadata.attach(volumes.clone())?;
@@ -219,21 +218,29 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-/// Opens the journal, and waits, saying so, while too few of its drives are there to start safely.
-fn open_journal(set: &Set) -> Result<Journal, Failure> {
+/// The drives and their journal. Waits, saying so, while too few of them are there to start safely: one that comes
+/// back late must not make a history of its own.
+fn open_drives(layout: &Layout) -> Result<(Arc<Set>, Arc<Journal>), Failure> {
+    loop {
+        let set = Set::open(&set_config(layout), Arc::new(System), &System)?;
+        match open_journal(&set) {
+            Ok(journal) => return Ok((Arc::new(set), Arc::new(journal))),
+            Err(error @ JournalError::TooFew(_)) => {
+                tracing::error!(%error, "not serving; waiting for the drives to come back");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        drop(set);
+        std::thread::sleep(DRIVES_RETRY);
+    }
+}
+
+fn open_journal(set: &Set) -> Result<Journal, JournalError> {
     let drives = JournalSet {
         drives: set.drives(Tier::Hot).to_vec(),
         m: set.geometry(Tier::Hot).map_or(0, |geometry| usize::from(geometry.m)),
     };
-    match Journal::open(drives, journal::Options::default(), Arc::new(System), Arc::new(System)) {
-        Ok(journal) => Ok(journal),
-        Err(error @ JournalError::TooFew(_)) => {
-            tracing::error!(%error, "not serving; start again when the drives are back");
-            std::thread::sleep(DRIVES_RETRY);
-            Err(error.into())
-        }
-        Err(error) => Err(error.into()),
-    }
+    Journal::open(drives, journal::Options::default(), Arc::new(System), Arc::new(System))
 }
 
 fn open_metadata(set: &Set, layout: &Layout, journal: &Arc<Journal>) -> Result<Metadata, Failure> {

@@ -14,6 +14,7 @@ use crate::machine::{Machine, Pairs, ScanError, fingerprint};
 use crate::record::Applied;
 use crate::tree::TreeError;
 use files::{Reader, Writer};
+use format::FormatError;
 use std::io;
 use stratum_storage::blob::Index;
 
@@ -33,6 +34,18 @@ pub(crate) enum CheckpointError {
     Tree(#[from] TreeError),
     #[error("the drives did not take it: {0}")]
     Drives(#[from] io::Error),
+}
+
+/// Why no checkpoint was loaded, though there is one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// Never passed over for an older one: the newer build may have let go of the journal between them.
+    #[error(transparent)]
+    Newer(FormatError),
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("no checkpoint is whole; of the oldest: {0}")]
+    Damaged(CheckpointError),
 }
 
 /// What a checkpoint is taken of.
@@ -120,7 +133,7 @@ pub(crate) fn load(
     files: &Files,
     mut anew: impl FnMut() -> Result<(), TreeError>,
     mut insert: impl FnMut(&[(&[u8], &[u8])]) -> Result<(), TreeError>,
-) -> Result<Option<Applied>, CheckpointError> {
+) -> Result<Option<Applied>, LoadError> {
     let mut problem = None;
     for (index, holders) in files.list().into_iter().rev() {
         let read = Reader::open(index, &holders).map_err(CheckpointError::from).and_then(|reader| {
@@ -131,12 +144,22 @@ pub(crate) fn load(
             Ok(applied) => return Ok(Some(applied)),
             Err(CheckpointError::Tree(error)) => return Err(error.into()),
             Err(error) => {
+                if let Some(newer) = newer(&error) {
+                    return Err(LoadError::Newer(newer));
+                }
                 tracing::error!(index, %error, "a checkpoint can't be read; trying the one before");
                 problem = Some(error);
             }
         }
     }
-    problem.map_or(Ok(None), Err)
+    problem.map_or(Ok(None), |problem| Err(LoadError::Damaged(problem)))
+}
+
+/// The version that a newer build wrote, if that is what the error says.
+fn newer(error: &CheckpointError) -> Option<FormatError> {
+    let CheckpointError::Drives(error) = error else { return None };
+    let format = error.get_ref()?.downcast_ref::<FormatError>()?;
+    matches!(format, FormatError::Newer(_)).then(|| format.clone())
 }
 
 fn read(
@@ -242,7 +265,7 @@ mod tests {
         Drives { simulated, files }
     }
 
-    fn loaded(files: &Files) -> Result<Option<(Applied, Memory)>, CheckpointError> {
+    fn loaded(files: &Files) -> Result<Option<(Applied, Memory)>, LoadError> {
         let memory = Mutex::new(Memory::default());
         let insert = |pairs: &[(&[u8], &[u8])]| {
             for (key, value) in pairs {
@@ -320,6 +343,18 @@ mod tests {
             drives.simulated[usize::from(holder.position())].flip_bit(&path(9), 8 * 100_000).unwrap();
         }
         assert_eq!(loaded(&drives.files).unwrap().unwrap().0.index, 8);
+    }
+
+    #[test]
+    fn one_of_a_newer_format_is_not_passed_over_for_an_older() {
+        const VERSION_BIT: u64 = 8 * 8 + 1;
+        let drives = drives();
+        take(&Still::new(8, 100), &drives.files).unwrap();
+        take(&Still::new(9, 100), &drives.files).unwrap();
+        for holder in drives.files.list().remove(&9).unwrap() {
+            drives.simulated[usize::from(holder.position())].flip_bit(&path(9), VERSION_BIT).unwrap();
+        }
+        assert!(matches!(loaded(&drives.files), Err(LoadError::Newer(FormatError::Newer(3)))));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub enum OpenError {
          bring back the drives that hold a newer checkpoint"
     )]
     NoCheckpoint { first: Index },
+    #[error("{0}")]
+    Newer(String),
     #[error("the index's directory {path} can't be used: {error}")]
     Directory { path: PathBuf, error: std::io::Error },
     #[error("the committer's threads can't be started: {0}")]

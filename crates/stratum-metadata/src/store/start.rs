@@ -1,7 +1,7 @@
 //! From whatever is on the disks to the state at the journal's end.
 
 use super::OpenError;
-use crate::checkpoint::{self, Files};
+use crate::checkpoint::{self, Files, LoadError};
 use crate::command::Command;
 use crate::keys;
 use crate::log::{Log, Replayed};
@@ -65,7 +65,7 @@ fn rebuild(
 }
 
 /// Fills an index from the newest whole checkpoint, and leaves it empty if there is none.
-fn load(tree: &Tree, checkpoints: &Files) -> Result<(), TreeError> {
+fn load(tree: &Tree, checkpoints: &Files) -> Result<(), OpenError> {
     let anew = || {
         tree.clear()?;
         mark(tree, &UNFINISHED)
@@ -77,12 +77,13 @@ fn load(tree: &Tree, checkpoints: &Files) -> Result<(), TreeError> {
     match checkpoint::load(checkpoints, anew, insert) {
         Ok(Some(applied)) => {
             tracing::info!(index = applied.index, "loaded the checkpoint");
-            mark(tree, &applied)
+            Ok(mark(tree, &applied)?)
         }
         Ok(None) => Ok(()),
+        Err(error @ LoadError::Newer(_)) => Err(OpenError::Newer(error.to_string())),
         Err(error) => {
             tracing::error!(%error, "no checkpoint can be read");
-            tree.clear()
+            Ok(tree.clear()?)
         }
     }
 }
