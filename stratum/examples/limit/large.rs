@@ -39,7 +39,7 @@ impl Large {
             (_, &Method::PUT) if !is_object => Ok(plain(StatusCode::OK)),
             (Large::Shards(shards), &Method::PUT) => shards.put(request).await,
             (Large::Memory(memory), &Method::PUT) => memory.put(request).await,
-            (Large::Memory(memory), &Method::GET) => memory.get(request.uri().path()),
+            (Large::Memory(memory), &Method::GET | &Method::HEAD) => memory.get(request.uri().path()),
             _ => Ok(plain(StatusCode::NOT_IMPLEMENTED)),
         }
     }
