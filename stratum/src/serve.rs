@@ -82,6 +82,9 @@ fn configure(args: &ServerArgs) -> Result<Config, ConfigError> {
 
 fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     refuse_old_processors()?;
+    raise_descriptor_limit();
+    // Before any drive is touched: a mistake here must not leave a set formed behind.
+    let tls = config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?;
     let telemetry = Telemetry::install().map_err(|error| error.to_string())?;
     let layout = Layout::new(&config.server.data, config);
     let (set, journal) = open_drives(&layout)?;
@@ -89,9 +92,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
     let (root, generated) = root_credentials(&set, &layout)?;
     let identities = identities(config, &root)?;
-    let tls = config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?;
 
-    raise_descriptor_limit();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let metadata = open_metadata(&set, &layout, &journal)?;
