@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+import time
 import uuid
 
 CHECKS = {}
@@ -85,11 +86,17 @@ class Workspace:
         return os.path.join(self.folder, name)
 
     def file(self, name, size):
-        """A file of random bytes; returns its path."""
+        """A file of random bytes, a minute old; returns its path.
+
+        `aws s3 sync` copies again what changed after the object's LastModified, which S3 gives in whole seconds: a
+        file of this very second would look newer than its copy.
+        """
         path = self.path(name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(self.chance.randbytes(size))
+        a_minute_ago = time.time() - 60
+        os.utime(path, (a_minute_ago, a_minute_ago))
         return path
 
     def tree(self, name, large=0):

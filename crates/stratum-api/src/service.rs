@@ -13,7 +13,7 @@ use crate::query::Query;
 use crate::telemetry::{self, Answered};
 use crate::{headers, ops};
 use axum::body::Body;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -35,12 +35,16 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let began = store.clock.monotonic();
     let (head, wire) = request.into_parts();
     let (method, uri) = (head.method.clone(), head.uri.clone());
+    let has_body = !wire.is_end_stream();
     // An operation that takes a body takes it from here, and leaves here what it didn't read.
     let leftover = Leftover::new(Mutex::new(Some(wire)));
     let expects_continue = head.headers.contains_key(EXPECT);
 
     let mut operation_name = "Unknown";
     let result = answer(store, id, head, &leftover, &mut operation_name).await;
+    // Who asked for a `100 Continue` and got its answer without one can't tell whether a body is still awaited on
+    // this connection (awscli takes the next answer on it for a body without end): RFC 9110, 10.1.1 says to close.
+    let unasked = expects_continue && (result.is_err() || !has_body);
     if result.is_err() && !expects_continue {
         drain(&leftover).await;
     }
@@ -55,6 +59,9 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let id_value = id.header_value();
     response.headers_mut().insert(REQUEST_ID, id_value.clone());
     response.headers_mut().insert(HOST_ID, id_value);
+    if unasked {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     telemetry::answered(&Answered {
         id: id.as_str(),
         operation: operation_name,

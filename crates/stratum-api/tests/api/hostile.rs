@@ -2,7 +2,7 @@
 
 use crate::rig::{Choices, ROOT, Rig, answer, noise, request};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,6 +87,22 @@ async fn continue_comes_only_to_those_who_may() {
     assert_eq!(answer(&mut allowed, true).await.unwrap().status, 100);
     allowed.write_all(b"abc").await.unwrap();
     assert_eq!(answer(&mut allowed, false).await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_instead_of_continue_closes_the_connection() {
+    let rig = Rig::with_bucket().await;
+    let expect = ("expect", "100-continue");
+    for (path, length, status) in [("/bucket/empty", "0", 200), ("/nowhere/k", "3", 404)] {
+        let mut connection = TcpStream::connect(rig.address).await.unwrap();
+        connection
+            .write_all(&request("PUT", path, &[expect, ("content-length", length)], b""))
+            .await
+            .unwrap();
+        let answered = answer(&mut connection, false).await.unwrap();
+        assert_eq!((answered.status, answered.header("connection")), (status, Some("close")), "{path}");
+        assert_eq!(connection.read(&mut [0]).await.unwrap(), 0, "{path}: the connection ends");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
