@@ -11,6 +11,7 @@
 //! * [`journal`]: the durable, replicated sequence of entries over successive epochs;
 //! * [`blob`]: where a body lies;
 //! * [`volume`]: open and sealed volumes, their writers, readers and garbage.
+//! * [`pace`]: what background work may take.
 
 pub mod ambient;
 pub mod blob;
@@ -18,6 +19,7 @@ pub mod codec;
 pub mod drive;
 pub mod format;
 pub mod journal;
+pub mod pace;
 pub mod pack;
 pub mod placement;
 pub mod readpath;
