@@ -7,12 +7,14 @@
 //! doesn't know who keeps the state.
 
 mod buffers;
+mod claim;
 mod handle;
 mod open;
 mod restore;
 mod stripe;
 mod table;
 
+pub use claim::Claim;
 pub use open::WriteError;
 pub use restore::{Restore, RestoreError, Restored};
 pub use table::{Holds, Pin, TierDrives, VolumeStats, Volumes};

@@ -1,6 +1,7 @@
 //! The volumes of all tiers: found by number, opened when somebody writes, restored at start.
 
 use super::buffers::Buffers;
+use super::claim::Claims;
 use super::handle::{Hold, Phase, Volume};
 use super::stripe;
 use super::{VolumeEvent, VolumeLog, VolumeLogError};
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     /// What has passed its grace and waits for readers.
     pub waiting: Mutex<Vec<Waiting>>,
     pub repairs: Repairs,
+    pub claims: Arc<Claims>,
 }
 
 /// A tier, and the volume that it writes to.
@@ -120,6 +122,7 @@ impl Volumes {
             freed: Mutex::default(),
             waiting: Mutex::default(),
             repairs: Repairs::default(),
+            claims: Arc::default(),
         };
         Volumes { shared: Arc::new(shared) }
     }
