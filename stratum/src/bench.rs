@@ -9,19 +9,17 @@
 //! Every GET is compared byte for byte, every HEAD by its length, every list by its first key and its count.
 
 mod body;
-mod connection;
 mod quantity;
 mod report;
-mod sign;
 mod tally;
 mod worker;
 
+use crate::client::connection::Endpoint;
+use crate::client::sign::Credentials;
 use body::Bodies;
 use clap::{Args, ValueEnum};
-use connection::Endpoint;
 use indicatif::{ProgressBar, ProgressStyle};
 use report::Report;
-use sign::Credentials;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -102,7 +100,7 @@ impl Op {
 /// Why a load could not be run at all.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
-    #[error("--endpoint {0}: only http://host:port is driven")]
+    #[error("--endpoint {0}: it must be http://host:port or https://host:port")]
     Endpoint(String),
     #[error("cannot make the bucket {bucket}: {problem}")]
     Bucket { bucket: String, problem: String },

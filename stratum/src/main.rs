@@ -1,12 +1,16 @@
 //! Stratum: a durable, erasure-coded, S3-compatible object store in one binary.
 
 mod bench;
+mod client;
 mod config;
+mod control;
 mod credentials;
 mod layout;
 mod logging;
+mod operator;
 mod probe;
 mod serve;
+mod status;
 mod telemetry;
 mod upkeep;
 
@@ -29,6 +33,10 @@ enum Command {
     Server(ServerArgs),
     /// Ask a server whether it is ready.
     Health(probe::HealthArgs),
+    /// Show how a running server is: drives, redundancy, background work, space.
+    Status(control::StatusArgs),
+    /// Change the pace of a running server's background work.
+    Pace(control::PaceArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
 }
@@ -54,6 +62,8 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Server(args) => serve::run(args),
         Command::Health(args) => probe::run(&args),
+        Command::Status(args) => control::status(&args),
+        Command::Pace(args) => control::pace(&args),
         Command::Bench(args) => bench::run(args),
     }
 }

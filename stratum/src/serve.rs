@@ -6,6 +6,7 @@
 use crate::config::{Config, ConfigError};
 use crate::credentials::{self, Credentials, CredentialsError};
 use crate::layout::Layout;
+use crate::operator::Operator;
 use crate::telemetry::Telemetry;
 use crate::upkeep::{self, Upkeep};
 use crate::{ServerArgs, logging};
@@ -25,6 +26,7 @@ use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Threads;
 use stratum_storage::journal::{self, Journal, JournalError, JournalSet};
+use stratum_storage::pace::{Budget, Pace};
 use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
 use stratum_storage::volume::{Restore, TierDrives, Volumes};
 use stratum_tiering::access::Recorder;
@@ -100,6 +102,8 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     metadata.attach(volumes.clone())?;
     let parts =
         upkeep::Parts { set, journal: journal.clone(), metadata: metadata.clone(), volumes: volumes.clone() };
+    let pace = Pace::new(Budget::default(), Arc::new(System));
+    let operator = Operator::new(parts.clone(), pace.clone(), layout.meta.join("sled"));
     let upkeep = Upkeep::start(parts, telemetry.clone(), runtime.handle())?;
 
     let admission = Admission::new(REQUEST_MEMORY);
@@ -111,6 +115,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         settings: settings(config),
         admission,
         accesses: Recorder::new(REMEMBERED_OBJECTS),
+        pace,
         clock: Arc::new(System),
         entropy: Arc::new(System),
     });
@@ -122,7 +127,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         }
     };
     let token = config.metrics.token.as_ref().map(|token| token.0.clone());
-    let admin = Admin::new(Arc::new(ready), Arc::new(move || telemetry.render()), token);
+    let admin = Admin::new(Arc::new(ready), Arc::new(move || telemetry.render()), token, operator.routes());
     let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
     let server = Server::new(store, admin, limits);
     let outcome = runtime.block_on(async {

@@ -11,6 +11,7 @@ use stratum_auth::{Identities, User, Verifier};
 use stratum_metadata::Metadata;
 use stratum_metadata::record::BucketRecord;
 use stratum_storage::ambient::{Clock, Entropy, UnixMillis};
+use stratum_storage::pace::Pace;
 use stratum_tiering::access::Recorder;
 
 /// What the operator chose.
@@ -49,6 +50,8 @@ pub struct Store {
     pub settings: Settings,
     pub admission: Admission,
     pub accesses: Recorder,
+    /// Is told of every request, so that background work gives way.
+    pub pace: Arc<Pace>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }

@@ -56,6 +56,11 @@ impl S3Error {
         self
     }
 
+    /// What is wrong, in words.
+    pub fn words(&self) -> &str {
+        &self.0.message
+    }
+
     /// An element that the code carries, such as `Key` or `ArgumentName`.
     pub fn with(mut self, element: &'static str, value: impl Into<String>) -> Self {
         self.0.extra.push((element, value.into()));

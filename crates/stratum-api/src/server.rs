@@ -176,11 +176,14 @@ impl Server {
 
     async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
         if self.is_administrative(&request) {
-            return self
-                .admin
-                .respond(peer, request.map(|body| Body::new(body.map_err(axum::Error::new))))
-                .await;
+            let (head, body) = request.into_parts();
+            if let Some(refusal) = admin::refused(&self.store, &head) {
+                return refusal;
+            }
+            let body = Body::new(body.map_err(axum::Error::new));
+            return self.admin.respond(peer, Request::from_parts(head, body)).await;
         }
+        self.store.pace.request_began();
         let id = self.ids.next();
         service::respond(&self.store, id, request.map(Body::new)).await
     }

@@ -8,6 +8,7 @@
 //! index a little later (`tree`); everybody is answered. The way of a read: [`Metadata::object`] is one lookup,
 //! [`listing`] a seek and a scan.
 
+pub mod census;
 mod checkpoint;
 pub mod command;
 mod committer;

@@ -4,7 +4,7 @@
 //! memory than one, an object read back is checked against the window that its key stands for, and the SHA-256 that
 //! signs a body is computed once a window.
 
-use sha2::{Digest, Sha256};
+use crate::client::sign::{PayloadHash, hash};
 use std::sync::OnceLock;
 
 /// How far apart two windows start, in bytes.
@@ -13,9 +13,6 @@ const STEP: usize = 64;
 const WINDOWS: (u64, u64) = (8, 1024);
 /// Windows times size stay under this, where the least number allows.
 const HASHED: u64 = 64 << 20;
-
-/// The SHA-256 of a body, in lower-case hex.
-pub(super) type PayloadHash = [u8; 64];
 
 /// Every body of a load.
 pub(crate) struct Bodies {
@@ -54,14 +51,6 @@ impl Bodies {
     fn window(&self, name: u32) -> usize {
         SplitMix(u64::from(name)).next() as usize % self.hashes.len()
     }
-}
-
-/// The SHA-256 of any bytes, as a signature wants it.
-pub(super) fn hash(bytes: &[u8]) -> PayloadHash {
-    let mut text = [0; 64];
-    // Thirty-two bytes are sixty-four digits, so that this cannot fail.
-    let _ = hex::encode_to_slice(Sha256::digest(bytes), &mut text);
-    text
 }
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators"): seeded, so that a run repeats.

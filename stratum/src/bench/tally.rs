@@ -1,6 +1,6 @@
 //! What a load saw: a histogram of each kind of request, and the errors by what they said.
 
-use super::connection::{Answer, Failure};
+use crate::client::connection::{Answer, Failure};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -3,11 +3,11 @@
 //! A worker owns the keys it wrote: only it overwrites or deletes them, so that what it reads is known without asking
 //! anybody. Keys are numbers scrambled into hexadecimal names, so that they arrive in no order.
 
-use super::body::{PayloadHash, SplitMix, hash};
-use super::connection::{Connection, Expected};
-use super::sign::{Request, Signer};
+use super::body::SplitMix;
 use super::tally::{Kind, Tally};
 use super::{Op, Plan};
+use crate::client::connection::{Connection, Expected};
+use crate::client::sign::{PayloadHash, Request, Signer, hash};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

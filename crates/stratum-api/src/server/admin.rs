@@ -1,11 +1,16 @@
-//! `/_stratum/`: health for probes and metrics for a scraper.
+//! `/_stratum/`: health for probes, metrics for a scraper, and under `v1/` what an operator asks and has done.
+//!
+//! The operator's routes are the binary's; that only root reaches them is seen to here. They carry everything they
+//! say in their query, which the signature covers, and answer with JSON.
 
+use crate::authenticate::authenticate;
+use crate::context::Store;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::routing::get;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +21,9 @@ use tower_service::Service;
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 /// The metrics, as Prometheus reads them.
 pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Where the operator's routes begin.
+const OPERATORS: &str = "/_stratum/v1/";
 
 /// The administrative endpoints.
 #[derive(Clone)]
@@ -33,16 +41,20 @@ struct Sources {
 impl Admin {
     /// `token` is what a scraper that isn't on loopback must send as `Authorization: Bearer`; without one such a
     /// scraper is refused.
-    pub fn new(ready: Ready, metrics: Metrics, token: Option<String>) -> Self {
+    ///
+    /// `operator`'s paths begin after `/_stratum/v1`.
+    pub fn new(ready: Ready, metrics: Metrics, token: Option<String>, operator: Router) -> Self {
         let sources = Sources { ready, metrics, token: token.map(Arc::from) };
         let router = Router::new()
             .route("/_stratum/health/live", get(|| async { "live\n" }))
             .route("/_stratum/health/ready", get(ready_now))
             .route("/_stratum/metrics", get(metrics_now))
-            .with_state(sources);
+            .with_state(sources)
+            .nest(OPERATORS.trim_end_matches('/'), operator);
         Self { router }
     }
 
+    /// Answers a request that is not [`refused`].
     pub(crate) async fn respond(&self, peer: SocketAddr, mut request: Request<Body>) -> Response<Body> {
         request.extensions_mut().insert(peer);
         match self.router.clone().call(request).await {
@@ -56,6 +68,31 @@ impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admin").finish_non_exhaustive()
     }
+}
+
+/// The refusal of what only an operator may ask, unless root sent it.
+pub(crate) fn refused(store: &Store, head: &http::request::Parts) -> Option<Response<Body>> {
+    let is_operators = head.uri.path().starts_with(OPERATORS);
+    let problem = is_operators.then(|| is_roots(store, head).err()).flatten()?;
+    Some(refusal(StatusCode::FORBIDDEN, &problem))
+}
+
+fn is_roots(store: &Store, head: &http::request::Parts) -> Result<(), String> {
+    let now = (store.clock.now() / 1000) as i64;
+    let (caller, _) = authenticate(store, head, now).map_err(|error| error.words().to_owned())?;
+    match caller.user().root {
+        true => Ok(()),
+        false => Err("only the root user may operate the store".into()),
+    }
+}
+
+/// An operator's failure: `{"error": "..."}`.
+pub fn refusal(status: StatusCode, problem: &str) -> Response<Body> {
+    let document = serde_json::json!({ "error": problem }).to_string();
+    let mut response = Response::new(Body::from(document));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 async fn ready_now(State(sources): State<Sources>) -> (StatusCode, String) {
@@ -91,7 +128,7 @@ mod tests {
 
     async fn ask(path: &str, peer: &str, authorization: Option<&str>) -> (StatusCode, String) {
         let ready: Ready = Arc::new(|| Err("too few drives".into()));
-        let admin = Admin::new(ready, Arc::new(|| "up 1\n".into()), Some("secret".into()));
+        let admin = Admin::new(ready, Arc::new(|| "up 1\n".into()), Some("secret".into()), Router::new());
         let mut request = Request::builder().uri(path);
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);

@@ -1,6 +1,6 @@
 //! Requests that are wrong, cut off, too large or never end.
 
-use crate::rig::{Choices, ROOT, Rig, answer, noise, request};
+use crate::rig::{Choices, OTHER, ROOT, Rig, answer, noise, request};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -138,4 +138,17 @@ async fn chunked_bodies_are_decoded_and_their_trailers_checked() {
     assert_eq!(put("y/Q5Jg==", "10", body).await.code(), "IncompleteBody");
     assert_eq!(put("y/Q5Jg==", "8", body).await.code(), "IncompleteBody");
     assert_eq!(put("y/Q5Jg==", "9", "zz\r\n").await.code(), "InvalidRequest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_root_operates() {
+    let rig = Rig::with(Choices { anonymous: false, ..Choices::default() }).await;
+    let asked = "/_stratum/v1/status";
+    let stranger = rig.send("GET", asked, &[], b"").await;
+    assert_eq!((stranger.status, stranger.text().contains("\"error\"")), (403, true), "{}", stranger.text());
+    assert_eq!(rig.signed(OTHER, "GET", asked, &[], b"").await.status, 403);
+    assert_eq!(rig.signed((ROOT.0, "wrong"), "GET", asked, &[], b"").await.status, 403);
+    let root = rig.signed(ROOT, "GET", asked, &[], b"").await;
+    assert_eq!((root.status, root.text().as_str()), (200, "{}"));
+    assert_eq!(rig.signed(ROOT, "GET", "/_stratum/v1/nothing", &[], b"").await.status, 404);
 }

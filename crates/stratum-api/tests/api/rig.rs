@@ -6,6 +6,8 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
+use axum::Router;
+use axum::routing::get;
 use std::sync::Arc;
 use std::time::SystemTime;
 use stratum_api::admission::Admission;
@@ -19,6 +21,7 @@ use stratum_storage::ambient::{Clock, Simulated, System};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal::{self, Journal, JournalSet};
+use stratum_storage::pace::Pace;
 use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
 use stratum_storage::volume::{Restore, TierDrives, Volumes};
 use stratum_tiering::access::Recorder;
@@ -91,7 +94,8 @@ impl Rig {
     pub async fn with(choices: Choices) -> Rig {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = Arc::new(store(folder.path(), &choices).await);
-        let admin = Admin::new(Arc::new(|| Ok(())), Arc::new(|| "up 1\n".into()), None);
+        let operator = Router::new().route("/status", get(async || "{}"));
+        let admin = Admin::new(Arc::new(|| Ok(())), Arc::new(|| "up 1\n".into()), None, operator);
         let server = Server::new(store.clone(), admin, Limits::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -256,6 +260,7 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
         },
         admission,
         accesses: Recorder::new(1000),
+        pace: Pace::unbounded(Arc::new(System)),
         clock,
         entropy: Arc::new(System),
     }

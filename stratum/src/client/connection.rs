@@ -3,9 +3,9 @@
 //! A general client allocates, hops between tasks and copies bodies; this one writes a head and a borrowed body in
 //! one vectored write, and compares the answer's bytes with what they should be as they arrive.
 
+use super::stream::Stream;
 use std::io::{self, IoSlice};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// How much is read at a time: an answer to a small GET fits, a large one takes few calls.
 const INBOX: usize = 128 << 10;
@@ -20,23 +20,29 @@ pub(crate) struct Endpoint {
     /// `host:port`, as the `Host` header has it.
     pub host: String,
     address: String,
+    /// The name that the certificate must be for, if it is `https`.
+    tls: Option<String>,
 }
 
 impl Endpoint {
-    /// Reads `http://host:port`; the port may be absent, a path may not follow.
+    /// Reads `http://host:port` or `https://host:port`; the port may be absent, a path may not follow.
     pub fn parse(url: &str) -> Option<Endpoint> {
-        let host = url.strip_prefix("http://")?.trim_end_matches('/');
+        let plain = url.strip_prefix("http://");
+        let host = plain.or_else(|| url.strip_prefix("https://"))?.trim_end_matches('/');
         if host.is_empty() || host.contains(['/', '?', '@']) {
             return None;
         }
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let address = if has_port { host.to_owned() } else { format!("{host}:80") };
-        Some(Endpoint { host: host.to_owned(), address })
+        let port = if plain.is_some() { 80 } else { 443 };
+        let address = if has_port { host.to_owned() } else { format!("{host}:{port}") };
+        let name = address.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+        let tls = plain.is_none().then(|| name.to_owned());
+        Some(Endpoint { host: host.to_owned(), address, tls })
     }
 }
 
 /// What is done with an answer's body.
-pub(super) enum Expected<'a> {
+pub(crate) enum Expected<'a> {
     /// None follows, whatever the length says: a HEAD.
     Nothing,
     /// It must be just these bytes.
@@ -47,7 +53,7 @@ pub(super) enum Expected<'a> {
 
 /// An answer that was wholly read.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub length: Option<u64>,
     /// The body of an answer that isn't a success, as far as it is kept.
@@ -56,7 +62,7 @@ pub(super) struct Answer {
 
 /// A request that has no usable answer. The connection is gone, the next request opens another.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     #[error("connection: {0}")]
     Io(#[from] io::Error),
     #[error("the answer is not HTTP/1.1")]
@@ -67,15 +73,15 @@ pub(super) enum Failure {
 
 /// A connection, opened when it is first used.
 #[derive(Debug)]
-pub(super) struct Connection {
-    address: String,
-    stream: Option<TcpStream>,
+pub(crate) struct Connection {
+    endpoint: Endpoint,
+    stream: Option<Stream>,
     inbox: Inbox,
 }
 
 impl Connection {
     pub fn new(endpoint: &Endpoint) -> Connection {
-        Connection { address: endpoint.address.clone(), stream: None, inbox: Inbox::default() }
+        Connection { endpoint: endpoint.clone(), stream: None, inbox: Inbox::default() }
     }
 
     /// Sends a request and reads its whole answer.
@@ -89,10 +95,8 @@ impl Connection {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => {
-                let stream = TcpStream::connect(&self.address).await?;
-                stream.set_nodelay(true)?;
                 self.inbox.clear();
-                stream
+                Stream::connect(&self.endpoint.address, self.endpoint.tls.as_deref()).await?
             }
         };
         send(&mut stream, head, body).await?;
@@ -114,7 +118,7 @@ impl Connection {
     }
 }
 
-async fn send(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> io::Result<()> {
+async fn send(stream: &mut Stream, head: &[u8], body: &[u8]) -> io::Result<()> {
     let mut sent = 0;
     while sent < head.len() {
         let slices = [IoSlice::new(&head[sent..]), IoSlice::new(body)];
@@ -123,7 +127,8 @@ async fn send(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> io::Result<()
             more => sent += more,
         }
     }
-    stream.write_all(&body[sent - head.len()..]).await
+    stream.write_all(&body[sent - head.len()..]).await?;
+    stream.flush().await
 }
 
 /// An answer's head.
@@ -174,7 +179,7 @@ impl Inbox {
     }
 
     /// Reads more; an end of the stream is an error, since an answer is being waited for.
-    async fn fill(&mut self, stream: &mut TcpStream) -> Result<(), Failure> {
+    async fn fill(&mut self, stream: &mut Stream) -> Result<(), Failure> {
         if self.buffer.is_empty() {
             self.buffer.resize(INBOX, 0);
         }
@@ -191,7 +196,7 @@ impl Inbox {
         }
     }
 
-    async fn read_head(&mut self, stream: &mut TcpStream) -> Result<Head, Failure> {
+    async fn read_head(&mut self, stream: &mut Stream) -> Result<Head, Failure> {
         loop {
             if let Some((head, bytes)) = parse_head(self.unread())? {
                 self.consume(bytes);
@@ -209,7 +214,7 @@ impl Inbox {
 
     async fn read_body(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         framing: Framing,
         expected: Expected<'_>,
     ) -> Result<(), Failure> {
@@ -228,7 +233,7 @@ impl Inbox {
         }
     }
 
-    async fn compare(&mut self, stream: &mut TcpStream, length: u64, wanted: &[u8]) -> Result<(), Failure> {
+    async fn compare(&mut self, stream: &mut Stream, length: u64, wanted: &[u8]) -> Result<(), Failure> {
         if length != wanted.len() as u64 {
             return Err(Failure::WrongBody);
         }
@@ -248,12 +253,7 @@ impl Inbox {
         Ok(())
     }
 
-    async fn collect(
-        &mut self,
-        stream: &mut TcpStream,
-        length: u64,
-        body: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    async fn collect(&mut self, stream: &mut Stream, length: u64, body: &mut Vec<u8>) -> Result<(), Failure> {
         let mut rest = length;
         while rest > 0 {
             if self.unread().is_empty() {
@@ -268,7 +268,7 @@ impl Inbox {
     }
 
     /// Chunks without trailers, which no answer to our requests has.
-    async fn collect_chunks(&mut self, stream: &mut TcpStream, body: &mut Vec<u8>) -> Result<(), Failure> {
+    async fn collect_chunks(&mut self, stream: &mut Stream, body: &mut Vec<u8>) -> Result<(), Failure> {
         loop {
             match httparse::parse_chunk_size(self.unread()) {
                 Ok(httparse::Status::Complete((bytes, size))) => {
@@ -362,10 +362,13 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_http_is_driven() {
+    fn endpoints_are_urls_without_a_path() {
         assert_eq!(Endpoint::parse("http://h:9000/").expect("valid").address, "h:9000");
         assert_eq!(Endpoint::parse("http://h").expect("valid").address, "h:80");
-        for url in ["https://h", "h:9000", "http://", "http://h/path", "http://a@h"] {
+        let encrypted = Endpoint::parse("https://[::1]:9443").expect("valid");
+        assert_eq!((encrypted.address.as_str(), encrypted.tls.as_deref()), ("[::1]:9443", Some("::1")));
+        assert_eq!(Endpoint::parse("https://h").expect("valid").address, "h:443");
+        for url in ["ftp://h", "h:9000", "http://", "http://h/path", "http://a@h"] {
             assert!(Endpoint::parse(url).is_none(), "{url}");
         }
     }

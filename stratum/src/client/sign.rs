@@ -1,13 +1,15 @@
-//! SigV4 for a load: the same signature that an SDK makes, in about two microseconds.
+//! SigV4, the sending side: the same signature that an SDK makes, in about two microseconds.
 //!
 //! The signing key lives for a day and the date text for a second, so both are kept; what remains is one hash over
 //! the canonical request and one HMAC. See "Authenticating Requests (AWS Signature Version 4)" in the S3 API guide.
 
-use super::body::{PayloadHash, hash};
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use stratum_storage::ambient::UnixMillis;
 use time::OffsetDateTime;
+
+/// The SHA-256 of a body, in lower-case hex.
+pub(crate) type PayloadHash = [u8; 64];
 
 /// Who signs, and for which region.
 #[derive(Clone)]
@@ -25,7 +27,7 @@ impl std::fmt::Debug for Credentials {
 
 /// A request as far as its signature goes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Request<'a> {
+pub(crate) struct Request<'a> {
     pub method: &'static str,
     pub host: &'a str,
     /// The path, with nothing in it that would need escaping.
@@ -39,7 +41,7 @@ pub(super) struct Request<'a> {
 
 /// Writes signed request heads.
 #[derive(Debug)]
-pub(super) struct Signer {
+pub(crate) struct Signer {
     credentials: Credentials,
     second: u64,
     date: String,
@@ -101,6 +103,14 @@ impl Signer {
         }
         head.extend_from_slice(b"\r\n\r\n");
     }
+}
+
+/// The SHA-256 of any bytes, as a signature wants it.
+pub(crate) fn hash(bytes: &[u8]) -> PayloadHash {
+    let mut text = [0; 64];
+    // Thirty-two bytes are sixty-four digits, so that this cannot fail.
+    let _ = hex::encode_to_slice(Sha256::digest(bytes), &mut text);
+    text
 }
 
 /// The headers that are signed, sorted as they must be.

@@ -1,0 +1,160 @@
+//! The sending side of HTTP: what `stratum bench` loads an endpoint with, and what the operator's commands ask a
+//! running server by.
+//!
+//! An operator's call is `GET` or `POST` on `/_stratum/v1/...` with everything it says in the query, which the
+//! signature covers, and a JSON document as its answer.
+
+pub(crate) mod connection;
+pub(crate) mod sign;
+mod stream;
+
+use crate::credentials;
+use clap::Args;
+use connection::{Connection, Endpoint, Expected, Failure};
+use serde::de::DeserializeOwned;
+use sign::{Credentials, Request, Signer, hash};
+use std::time::Duration;
+use stratum_storage::ambient::{Clock, System};
+
+/// How long a server may take to answer an operator. What takes longer runs in the background.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Which server an operator's command speaks to.
+#[derive(Args, Clone, Debug)]
+pub struct ServerArg {
+    /// The server's address; the root credentials come from STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY.
+    #[arg(long, default_value = "http://127.0.0.1:9000")]
+    pub endpoint: String,
+    /// The region that the server was configured with.
+    #[arg(long, env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
+    pub region: String,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("--endpoint {0}: it must be http://host:port or https://host:port")]
+    Endpoint(String),
+    #[error("{0}")]
+    Credentials(#[from] credentials::CredentialsError),
+    #[error("set STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY to the root credentials of the server")]
+    NoCredentials,
+    #[error("{endpoint}: {failure}")]
+    Failed { endpoint: String, failure: Failure },
+    #[error("{endpoint}: no answer within {} s", PATIENCE.as_secs())]
+    Late { endpoint: String },
+    /// The server says why, in words.
+    #[error("{problem}")]
+    Refused { status: u16, problem: String },
+    #[error("{endpoint}: the answer makes no sense: {problem}")]
+    Nonsense { endpoint: String, problem: String },
+}
+
+/// A caller of a server's operator endpoints.
+pub struct Operator {
+    url: String,
+    endpoint: Endpoint,
+    credentials: Credentials,
+}
+
+impl Operator {
+    /// A caller with the root credentials of the environment.
+    pub fn new(server: &ServerArg) -> Result<Operator, CallError> {
+        let endpoint =
+            Endpoint::parse(&server.endpoint).ok_or_else(|| CallError::Endpoint(server.endpoint.clone()))?;
+        let root = credentials::Credentials::from_environment()?.ok_or(CallError::NoCredentials)?;
+        let credentials = Credentials {
+            access_key: root.access_key,
+            secret_key: root.secret_key,
+            region: server.region.clone(),
+        };
+        Ok(Operator { url: server.endpoint.clone(), endpoint, credentials })
+    }
+
+    /// Asks for something; `path` is what follows `/_stratum/v1/`.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        self.call("GET", path, &[])
+    }
+
+    /// Has something done.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
+        self.call("POST", path, query)
+    }
+
+    fn call<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, CallError> {
+        let endpoint = || self.url.clone();
+        let nonsense = |problem: String| CallError::Nonsense { endpoint: endpoint(), problem };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| nonsense(error.to_string()))?;
+        let (path, query, payload) = (format!("/_stratum/v1/{path}"), encode(query), hash(b""));
+        let length = (method == "POST").then_some(0);
+        let host = &self.endpoint.host;
+        let request = Request { method, host, path: &path, query: &query, payload: &payload, length };
+        let (mut head, mut body) = (Vec::new(), Vec::new());
+        let now = System.now();
+        Signer::new(&self.credentials, now).write_head(request, now, &mut head);
+        let exchange = runtime.block_on(async {
+            let mut connection = Connection::new(&self.endpoint);
+            let asked = connection.exchange(&head, b"", Expected::Collected(&mut body));
+            tokio::time::timeout(PATIENCE, asked).await
+        });
+        let answer = exchange
+            .map_err(|_| CallError::Late { endpoint: endpoint() })?
+            .map_err(|failure| CallError::Failed { endpoint: endpoint(), failure })?;
+        match answer.status {
+            200..=299 => serde_json::from_slice(&body).map_err(|error| nonsense(error.to_string())),
+            status => Err(CallError::Refused { status, problem: problem(&answer.error, status) }),
+        }
+    }
+}
+
+/// What a refusal says: our `{"error": "..."}`, or whatever else came.
+fn problem(body: &[u8], status: u16) -> String {
+    let said: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let error = said.as_ref().and_then(|said| said.get("error")?.as_str());
+    match error {
+        Some(error) => error.to_owned(),
+        None => format!("the server answered {status}: {}", String::from_utf8_lossy(body).trim()),
+    }
+}
+
+/// A query, sorted and escaped as a signature wants it.
+fn encode(query: &[(&str, &str)]) -> String {
+    let mut pairs: Vec<String> =
+        query.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+    pairs.sort();
+    pairs.join("&")
+}
+
+/// RFC 3986, with only the unreserved characters left as they are.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => escaped.push(byte.into()),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_sorted_and_escaped() {
+        assert_eq!(encode(&[("path", "/mnt/d 1+ü"), ("force", "")]), "force=&path=%2Fmnt%2Fd%201%2B%C3%BC");
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        assert_eq!(problem(b"{\"error\":\"the drive is healthy\"}", 409), "the drive is healthy");
+        assert_eq!(problem(b"<html>", 502), "the server answered 502: <html>");
+    }
+}

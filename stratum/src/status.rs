@@ -1,0 +1,286 @@
+//! What `stratum status` shows: one value, made by the server, told as JSON or in words.
+//!
+//! The JSON is a contract: fields are added, and never renamed or taken away.
+
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// The whole store at a moment.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    pub version: String,
+    /// Since the server started.
+    pub uptime_seconds: u64,
+    pub state: State,
+    /// What somebody should know or do, in words; empty when all is well.
+    pub notes: Vec<String>,
+    pub drives: Vec<DriveStatus>,
+    pub redundancy: Redundancy,
+    pub heal: serde_json::Value,
+    pub scrub: serde_json::Value,
+    pub compaction: serde_json::Value,
+    pub space: Space,
+    pub journal: JournalStatus,
+    pub index: IndexStatus,
+    pub background: Background,
+}
+
+/// The whole in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing is missing.
+    #[default]
+    Well,
+    /// Everything is there, with less redundancy than it should have.
+    Degraded,
+    /// Something can't be read or written.
+    Damaged,
+}
+
+/// A place where a tier has a drive.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DriveStatus {
+    pub path: String,
+    pub tier: String,
+    pub position: u64,
+    pub id: String,
+    /// `healthy`, `failed`, `missing`, `blank`, `stale`, `draining`, ...
+    pub state: String,
+    /// Why it isn't healthy, and what to do.
+    pub reason: Option<String>,
+    /// What our files on it take, in bytes.
+    pub bytes_used: u64,
+    /// What is free on the device that it lies on.
+    pub bytes_free: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Redundancy {
+    /// Fragments of live stripes that no healthy drive holds; 0 when the store is whole.
+    pub missing_fragments: u64,
+    /// Objects that have stripes with fewer good fragments than it takes to read them, as far as is known.
+    pub unreadable_objects: u64,
+    /// Volumes by how many of their shards are missing: the first has none missing.
+    pub volumes_by_missing_shards: Vec<u64>,
+}
+
+/// Bytes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Space {
+    /// Of all objects, as clients see them, at most a minute ago.
+    pub logical: u64,
+    pub objects: u64,
+    /// Payload in volumes that something names.
+    pub live: u64,
+    /// Payload in sealed volumes that nothing names.
+    pub garbage: u64,
+    /// What all our files take of the drives.
+    pub used: u64,
+    pub free: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JournalStatus {
+    /// A member.
+    pub bytes: u64,
+    pub cap: u64,
+    pub checkpoint_bytes: u64,
+    pub applied: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IndexStatus {
+    pub available: bool,
+    /// What sled takes of the disk.
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Background {
+    pub hurried: bool,
+    pub bytes_per_second: u64,
+    pub operations_per_second: u64,
+    pub tasks: Vec<TaskStatus>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskStatus {
+    pub task: String,
+    pub paused: bool,
+    /// Read and written since the start.
+    pub bytes: u64,
+    pub turns: u64,
+}
+
+impl Status {
+    /// The page for people.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        let state = match self.state {
+            State::Well => "all is well",
+            State::Degraded => "redundancy is reduced; everything can be read",
+            State::Damaged => "something can't be read or written",
+        };
+        let _ = writeln!(text, "stratum {}, up {}: {state}", self.version, duration(self.uptime_seconds));
+        for note in &self.notes {
+            let _ = writeln!(text, "  ! {note}");
+        }
+        let _ = writeln!(text, "\ndrives");
+        text.push_str(&drives_to_text(&self.drives));
+        let redundancy = &self.redundancy;
+        let _ = writeln!(
+            text,
+            "\nredundancy  {} fragments missing, {} objects unreadable; volumes by missing shards: {}",
+            redundancy.missing_fragments,
+            redundancy.unreadable_objects,
+            by_missing(&redundancy.volumes_by_missing_shards),
+        );
+        for (name, value) in [("heal", &self.heal), ("scrub", &self.scrub), ("compaction", &self.compaction)]
+        {
+            let _ = writeln!(text, "{name:<11} {}", one_line(value));
+        }
+        let Space { logical, objects, live, garbage, used, free } = self.space;
+        let _ = writeln!(
+            text,
+            "space       {objects} objects of {} in all; in volumes {} live, {} garbage; {} used, {} free",
+            bytes(logical),
+            bytes(live),
+            bytes(garbage),
+            bytes(used),
+            bytes(free)
+        );
+        let JournalStatus { bytes: length, cap, checkpoint_bytes, applied } = self.journal;
+        let _ = writeln!(
+            text,
+            "journal     {} of {} a member, entry {applied}; checkpoint {}",
+            bytes(length),
+            bytes(cap),
+            bytes(checkpoint_bytes)
+        );
+        let index = if self.index.available { "available" } else { "failed: restart to rebuild it" };
+        let _ = writeln!(text, "index       {index}, {}", bytes(self.index.bytes));
+        let _ = writeln!(text, "background  {}", self.background.to_text());
+        text
+    }
+}
+
+impl Background {
+    pub fn to_text(&self) -> String {
+        let pace = match self.hurried {
+            true => "as fast as it can".to_owned(),
+            false => {
+                format!(
+                    "at most {}/s and {} operations/s",
+                    bytes(self.bytes_per_second),
+                    self.operations_per_second
+                )
+            }
+        };
+        let task = |task: &TaskStatus| {
+            let paused = if task.paused { " (paused)" } else { "" };
+            format!("{}{paused} {}", task.task, bytes(task.bytes))
+        };
+        let tasks: Vec<String> = self.tasks.iter().map(task).collect();
+        format!("{pace}; done: {}", tasks.join(", "))
+    }
+}
+
+/// The table of drives.
+pub fn drives_to_text(drives: &[DriveStatus]) -> String {
+    let mut text = String::new();
+    let width = drives.iter().map(|drive| drive.path.len()).max().unwrap_or_default();
+    for drive in drives {
+        let (used, free) = (bytes(drive.bytes_used), bytes(drive.bytes_free));
+        let place = format!("{}/{}", drive.tier, drive.position);
+        let reason = drive.reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {place:<7} {:<width$}  {:<9} {used:>9} used {free:>9} free{reason}",
+            drive.path, drive.state
+        );
+    }
+    text
+}
+
+fn by_missing(counts: &[u64]) -> String {
+    let parts: Vec<String> =
+        counts.iter().enumerate().map(|(missing, count)| format!("{missing}: {count}")).collect();
+    if parts.is_empty() { "none".into() } else { parts.join(", ") }
+}
+
+/// A flat object as `name value, name value`.
+fn one_line(value: &serde_json::Value) -> String {
+    let Some(fields) = value.as_object() else { return "idle".into() };
+    let show = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let told = fields.iter().filter(|(_, value)| !value.is_null());
+    let parts: Vec<String> =
+        told.map(|(name, value)| format!("{} {}", name.replace('_', " "), show(value))).collect();
+    parts.join(", ")
+}
+
+/// A number of bytes for people.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{count} B"),
+        _ => format!("{value:.1} {}", UNITS[unit]),
+    }
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_for_people() {
+        assert_eq!(
+            [bytes(0), bytes(1023), bytes(1536), bytes(5 << 40)],
+            ["0 B", "1023 B", "1.5 KiB", "5.0 TiB"]
+        );
+        assert_eq!([duration(59), duration(7200), duration(90_000)], ["59 s", "2 h 0 min", "1 d 1 h"]);
+    }
+
+    #[test]
+    fn the_page_names_what_is_wrong() {
+        let drive = DriveStatus {
+            path: "/mnt/d1/hot".into(),
+            tier: "hot".into(),
+            state: "failed".into(),
+            reason: Some("a sync failed".into()),
+            ..DriveStatus::default()
+        };
+        let status = Status {
+            state: State::Degraded,
+            drives: vec![drive],
+            heal: serde_json::json!({"bytes_left": 5, "waiting_for": null}),
+            ..Status::default()
+        };
+        let text = status.to_text();
+        assert!(text.contains("redundancy is reduced") && text.contains("/mnt/d1/hot  failed"), "{text}");
+        assert!(text.contains("a sync failed") && text.contains("heal        bytes left 5\n"), "{text}");
+    }
+}
