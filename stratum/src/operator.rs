@@ -95,7 +95,8 @@ async fn set_pace(
 impl Operator {
     /// The whole page. Blocks: it asks every drive for its free space.
     fn status(&self) -> Status {
-        let drives: Vec<DriveStatus> = self.parts.set.all_drives().map(|drive| drive_status(drive)).collect();
+        let drives: Vec<DriveStatus> =
+            self.parts.set.all_drives().iter().map(|drive| drive_status(drive)).collect();
         let redundancy = self.redundancy();
         let index =
             IndexStatus { available: self.parts.metadata.is_available(), bytes: bytes_under(&self.index) };
@@ -149,7 +150,7 @@ impl Operator {
 
     /// What is free on all devices, each counted once.
     fn free(&self) -> u64 {
-        let drives = self.parts.set.all_drives().filter(|drive| drive.is_healthy());
+        let drives = self.parts.set.all_drives().into_iter().filter(|drive| drive.is_healthy());
         let devices: std::collections::HashMap<u64, u64> =
             drives.filter_map(|drive| Some((drive.io().device(), drive.io().space().ok()?.free))).collect();
         devices.values().sum()

@@ -253,7 +253,7 @@ fn open_metadata(set: &Set, layout: &Layout, journal: &Arc<Journal>) -> Result<M
     let geometry = set.geometry(Tier::Hot).ok_or("there is no hot tier")?;
     let options = Options {
         index: layout.meta.join("sled"),
-        drives: set.drives(Tier::Hot).to_vec(),
+        drives: set.roster(Tier::Hot).ok_or("there is no hot tier")?,
         copies: usize::from(geometry.m) + 1,
     };
     Ok(Metadata::open(&options, journal.clone(), Arc::new(System))?)
@@ -261,7 +261,7 @@ fn open_metadata(set: &Set, layout: &Layout, journal: &Arc<Journal>) -> Result<M
 
 async fn restore_volumes(set: &Set, metadata: &Metadata) -> Result<Volumes, Failure> {
     let tiers = Tier::ALL.into_iter().filter_map(|tier| {
-        let (geometry, drives) = (set.geometry(tier)?, set.drives(tier).to_vec());
+        let (geometry, drives) = (set.geometry(tier)?, set.roster(tier)?);
         Some(TierDrives { tier, geometry, drives })
     });
     let restore = Restore {

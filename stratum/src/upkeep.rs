@@ -132,10 +132,10 @@ impl Parts {
         gauge("stratum_buffers_idle_bytes", stats.idle_buffers);
         gauge("stratum_journal_bytes", usage.bytes);
         gauge("stratum_journal_cap_bytes", usage.cap);
-        gauge("stratum_drives", self.set.all_drives().count() as u64);
+        gauge("stratum_drives", self.set.all_drives().len() as u64);
         gauge(
             "stratum_drives_healthy",
-            self.set.all_drives().filter(|drive| drive.is_healthy()).count() as u64,
+            self.set.all_drives().iter().filter(|drive| drive.is_healthy()).count() as u64,
         );
     }
 }

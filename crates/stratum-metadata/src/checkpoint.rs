@@ -261,7 +261,7 @@ mod tests {
             let (id, clock) = (DriveId(u128::from(position)), Arc::new(Simulated::new(0, 0)));
             Arc::new(Drive::new(id, Tier::Hot, position, drive.attach(), Threads::Caller, clock))
         });
-        let files = Files::new(attached.collect(), 3);
+        let files = Files::new(attached.collect::<Vec<_>>().into(), 3);
         Drives { simulated, files }
     }
 

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::{Index, VolumeId};
-use stratum_storage::drive::Drive;
+use stratum_storage::drive::Roster;
 use stratum_storage::volume::{VolumeEvent, VolumeLog, VolumeLogError, Volumes};
 
 /// Why a read has no answer. Both are our failure, never the caller's.
@@ -75,7 +75,7 @@ pub struct Options {
     /// A directory of the index's own; lost or damaged, it is rebuilt.
     pub index: PathBuf,
     /// The drives that hold checkpoints: the journal's.
-    pub drives: Vec<Arc<Drive>>,
+    pub drives: Roster,
     /// On how many of them each checkpoint is: one more than may be lost.
     pub copies: usize,
 }

@@ -8,10 +8,10 @@ use crate::log::{Log, LogError};
 use crate::machine::Machine;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use stratum_storage::blob::Index;
-use stratum_storage::drive::Drive;
+use stratum_storage::drive::Roster;
+use stratum_storage::volume::DriveId;
 
 /// The part of the cap after which a checkpoint is due. The journal since the older of two is kept, so two of these
 /// parts, and what is not packed yet, are the journal's usual length.
@@ -21,7 +21,7 @@ const PRESSED_FROM: f32 = 0.5;
 
 /// The journal's housekeeping.
 pub(crate) struct Upkeep {
-    drives: Vec<Arc<Drive>>,
+    drives: Roster,
     files: Files,
     /// The least that a member of the journal may hold, in bytes: the cap that the journal was opened with.
     least_cap: u64,
@@ -31,13 +31,13 @@ pub(crate) struct Upkeep {
     bytes: AtomicU64,
     /// Every entry up to this has no live body left in the journal.
     packed: AtomicU64,
-    /// How many drives were lost when the journal and the checkpoints were last made whole.
-    healed_for: AtomicUsize,
+    /// The drives that the journal and the checkpoints were last made whole on.
+    whole_on: Mutex<Vec<DriveId>>,
 }
 
 impl Upkeep {
     /// `copies` is one more than the drives that may be lost.
-    pub(crate) fn new(drives: Vec<Arc<Drive>>, copies: usize, least_cap: u64) -> Upkeep {
+    pub(crate) fn new(drives: Roster, copies: usize, least_cap: u64) -> Upkeep {
         let files = Files::new(drives.clone(), copies);
         let whole = files.list().into_iter().filter(|(_, holders)| holders.len() >= copies);
         let taken = whole.map(|(index, _)| index).collect();
@@ -48,7 +48,7 @@ impl Upkeep {
             taken: Mutex::new(taken),
             bytes: AtomicU64::new(0),
             packed: AtomicU64::new(0),
-            healed_for: AtomicUsize::new(0),
+            whole_on: Mutex::default(),
         }
     }
 
@@ -106,11 +106,11 @@ impl Upkeep {
         }
     }
 
-    /// After drives were lost: brings journal and checkpoints back to full number on the others, if that is not
-    /// done yet. Blocks.
+    /// After drives were lost, or are on their way out: brings journal and checkpoints back to full number on the
+    /// others, if that is not done yet. Blocks.
     pub(crate) fn heal(&self, log: &dyn Log) -> Result<(), HealError> {
-        let lost = self.drives.iter().filter(|drive| !drive.is_healthy()).count();
-        if lost <= self.healed_for.load(Ordering::Acquire) {
+        let staying: Vec<DriveId> = self.drives.open_to_new().iter().map(|drive| drive.id()).collect();
+        if *self.whole_on.lock() == staying {
             return Ok(());
         }
         let short = log.heal()?;
@@ -118,12 +118,13 @@ impl Upkeep {
         if short > 0 {
             return Err(HealError::Short(short));
         }
+        let drives = staying.len();
         tracing::info!(
-            lost,
+            drives,
             copied,
-            "the journal and its checkpoints are whole again without the lost drives"
+            "the journal and its checkpoints are whole on the drives that are there"
         );
-        self.healed_for.store(lost, Ordering::Release);
+        *self.whole_on.lock() = staying;
         Ok(())
     }
 }

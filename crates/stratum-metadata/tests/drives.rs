@@ -39,9 +39,9 @@ impl Store {
             threads: Threads::Own,
         };
         let set = open_set(&config).await;
-        let drives = set.drives(Tier::Hot).to_vec();
+        let drives = set.roster(Tier::Hot).unwrap();
         let options = journal::Options { segment_bytes: SEGMENT, cap: CAP, ..Default::default() };
-        let on = JournalSet { drives: drives.clone(), m: 2 };
+        let on = JournalSet { drives: drives.now().to_vec(), m: 2 };
         let journal = Arc::new(Journal::open(on, options, Arc::new(System), Arc::new(System)).unwrap());
         let index = Options { index: dir.join("sled"), drives: drives.clone(), copies: 3 };
         let metadata = Metadata::open(&index, journal.clone(), Arc::new(System)).unwrap();

@@ -36,7 +36,7 @@ async fn volumes(root: &Path) -> Result<Volumes, Box<dyn std::error::Error>> {
         drives.push(Arc::new(Drive::new(id, Tier::Hot, number, io, Threads::Own, Arc::new(System))));
     }
     let restore = Restore {
-        tiers: vec![TierDrives { tier: Tier::Hot, geometry: Geometry { k: 4, m: 2 }, drives }],
+        tiers: vec![TierDrives { tier: Tier::Hot, geometry: Geometry { k: 4, m: 2 }, drives: drives.into() }],
         records: Vec::new(),
         next_id: VolumeId(1),
         reserve: 0,

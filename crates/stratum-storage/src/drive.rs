@@ -14,9 +14,11 @@ mod health;
 pub mod lane;
 mod readers;
 pub mod real;
+mod roster;
 pub mod simulated;
 
 pub use health::Health;
+pub use roster::Roster;
 
 use crate::ambient::Clock;
 use crate::blob::Tier;
@@ -29,6 +31,7 @@ use readers::Readers;
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +133,8 @@ pub struct Drive {
     io: Arc<dyn DriveIo>,
     guard: Option<Arc<Guard>>,
     health: Arc<Latch>,
+    /// On its way out: nothing new goes there.
+    draining: AtomicBool,
     journal: Lane,
     volume: Lane,
     readers: Readers,
@@ -154,7 +159,18 @@ impl Drive {
         };
         let (journal, volume) = (lane("journal"), lane("volume"));
         let readers = Readers::new(&label, threads);
-        Drive { id, tier, position, io: guard.clone(), guard: Some(guard), health, journal, volume, readers }
+        Drive {
+            id,
+            tier,
+            position,
+            io: guard.clone(),
+            guard: Some(guard),
+            health,
+            draining: AtomicBool::new(false),
+            journal,
+            volume,
+            readers,
+        }
     }
 
     /// A place in the set whose drive is not there.
@@ -168,6 +184,7 @@ impl Drive {
             io: Arc::new(absent::Absent { label: label.clone() }),
             guard: None,
             health,
+            draining: AtomicBool::new(false),
             journal: Lane::inline(),
             volume: Lane::inline(),
             readers: Readers::new(&label, Threads::Caller),
@@ -214,6 +231,21 @@ impl Drive {
     /// Cheap enough to ask before every write.
     pub fn is_healthy(&self) -> bool {
         self.health.is_healthy()
+    }
+
+    /// Whether it is on its way out of the set: still read, still counted, but nothing new goes there.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Healthy, and not on its way out.
+    pub fn takes_new(&self) -> bool {
+        self.is_healthy() && !self.is_draining()
+    }
+
+    /// Only the set says so, once it is durable.
+    pub fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Release);
     }
 
     /// Latches the drive: nothing is written to it any more until an operator brings it back. Only the first

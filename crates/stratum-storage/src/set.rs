@@ -15,7 +15,7 @@ pub use replicated::MAX_REPLICATED;
 
 use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
-use crate::drive::{Drive, DriveIo, Threads};
+use crate::drive::{Drive, DriveIo, Roster, Threads};
 use crate::volume::DriveId;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ pub struct Set {
 struct TierDrives {
     tier: Tier,
     geometry: Geometry,
-    drives: Vec<Arc<Drive>>,
+    drives: Roster,
 }
 
 impl Set {
@@ -108,9 +108,15 @@ impl Set {
         self.is_new
     }
 
-    /// The tier's drives by position, the missing ones too; none for a tier that the set doesn't have.
-    pub fn drives(&self, tier: Tier) -> &[Arc<Drive>] {
-        self.tier(tier).map_or(&[], |found| &found.drives)
+    /// The tier's drives as they are now, by position, the missing ones too; none for a tier that the set doesn't
+    /// have.
+    pub fn drives(&self, tier: Tier) -> Arc<[Arc<Drive>]> {
+        self.tier(tier).map_or_else(|| [].into(), |found| found.drives.now())
+    }
+
+    /// The tier's drives, for who must see them join and leave.
+    pub fn roster(&self, tier: Tier) -> Option<Roster> {
+        self.tier(tier).map(|found| found.drives.clone())
     }
 
     /// The tier's geometry when all its drives are there.
@@ -118,13 +124,13 @@ impl Set {
         self.tier(tier).map(|found| found.geometry)
     }
 
-    /// All drives of all tiers.
-    pub fn all_drives(&self) -> impl Iterator<Item = &Arc<Drive>> {
-        self.tiers.iter().flat_map(|tier| &tier.drives)
+    /// All drives of all tiers, as they are now.
+    pub fn all_drives(&self) -> Vec<Arc<Drive>> {
+        self.tiers.iter().flat_map(|tier| tier.drives.now().to_vec()).collect()
     }
 
-    pub fn drive(&self, id: DriveId) -> Option<&Arc<Drive>> {
-        self.all_drives().find(|drive| drive.id() == id)
+    pub fn drive(&self, id: DriveId) -> Option<Arc<Drive>> {
+        self.tiers.iter().find_map(|tier| tier.drives.find(id))
     }
 
     /// [`Drive::check`]s every drive: for every second. A drive that hangs delays the rest, so give it a thread.

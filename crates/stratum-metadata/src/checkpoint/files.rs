@@ -9,26 +9,26 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
-use stratum_storage::drive::{Drive, FileIo, OpenHow};
+use stratum_storage::drive::{Drive, FileIo, OpenHow, Roster};
 
 const DIR: &str = "checkpoint";
 
 /// The drives that hold checkpoints, and how many copies there are of each.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
-    drives: Vec<Arc<Drive>>,
+    drives: Roster,
     copies: usize,
 }
 
 impl Files {
-    pub(crate) fn new(drives: Vec<Arc<Drive>>, copies: usize) -> Files {
+    pub(crate) fn new(drives: Roster, copies: usize) -> Files {
         Files { drives, copies }
     }
 
     /// The checkpoints that are there by name, oldest first, with the drives that hold a copy.
     pub(crate) fn list(&self) -> BTreeMap<Index, Vec<Arc<Drive>>> {
         let mut found: BTreeMap<Index, Vec<Arc<Drive>>> = BTreeMap::new();
-        for drive in self.drives.iter().filter(|drive| drive.is_healthy()) {
+        for drive in self.drives.healthy() {
             let names = match drive.io().list(DIR) {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -46,7 +46,7 @@ impl Files {
 
     /// Begins a file on as many healthy drives as there must be copies; which ones turns with the index.
     pub(crate) fn create(&self, index: Index) -> io::Result<Writer> {
-        let healthy: Vec<_> = self.drives.iter().filter(|drive| drive.is_healthy()).cloned().collect();
+        let healthy = self.drives.open_to_new();
         if healthy.len() < self.copies {
             let text =
                 format!("a checkpoint needs {} healthy drives, there are {}", self.copies, healthy.len());
@@ -57,13 +57,14 @@ impl Files {
         Writer::create(index, chosen.cloned().collect())
     }
 
-    /// Brings a checkpoint to as many healthy drives as there must be copies. Says how many were made.
+    /// Brings a checkpoint to as many healthy drives as there must be copies; one on its way out doesn't count. Says how many were made.
     pub(crate) fn heal(&self, index: Index) -> io::Result<usize> {
         let holders = self.list().remove(&index).unwrap_or_default();
-        let lacking = self.copies.saturating_sub(holders.len());
+        let staying = holders.iter().filter(|holder| holder.takes_new()).count();
+        let lacking = self.copies.saturating_sub(staying);
         let holds = |drive: &Arc<Drive>| holders.iter().any(|holder| holder.id() == drive.id());
-        let free = self.drives.iter().filter(|drive| drive.is_healthy() && !holds(drive));
-        let targets: Vec<_> = free.take(lacking).cloned().collect();
+        let free = self.drives.open_to_new().into_iter().filter(|drive| !holds(drive));
+        let targets: Vec<_> = free.take(lacking).collect();
         if targets.is_empty() || holders.is_empty() {
             return Ok(0);
         }
@@ -82,11 +83,11 @@ impl Files {
     pub(crate) fn retain(&self, keep: usize) {
         let found = self.list();
         let old: Vec<Index> = found.keys().rev().skip(keep).copied().collect();
-        for drive in self.drives.iter().filter(|drive| drive.is_healthy()) {
+        for drive in self.drives.healthy() {
             for entry in drive.io().list(DIR).unwrap_or_default() {
                 let unfinished = entry.name.ends_with(".new");
                 if unfinished || parse_name(&entry.name).is_some_and(|index| old.contains(&index)) {
-                    remove(drive, &entry.name);
+                    remove(&drive, &entry.name);
                 }
             }
         }

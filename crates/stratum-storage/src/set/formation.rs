@@ -279,7 +279,7 @@ fn assemble(
             };
             drives.push(Arc::new(drive));
         }
-        tiers.push(TierDrives { tier: shape.tier, geometry: shape.geometry, drives });
+        tiers.push(TierDrives { tier: shape.tier, geometry: shape.geometry, drives: drives.into() });
     }
     Ok(Set { id: reference.set, is_new, tiers })
 }

@@ -37,7 +37,7 @@ impl Set {
         let sequence = newest.map_or(0, |copy| copy.sequence).saturating_add(1);
         let bytes = encode(&Copy { sequence, content: content.to_owned() });
         let (mut written, mut problem) = (0, String::from("too few drives are healthy"));
-        for drive in self.drives(Tier::Hot) {
+        for drive in self.drives(Tier::Hot).iter() {
             match files::replace(drive.io().as_ref(), name, &bytes) {
                 Ok(()) => written += 1,
                 Err(error) => problem = format!("{}: {error}", drive.label()),
@@ -68,7 +68,7 @@ impl Set {
     /// The valid copy with the highest sequence, and on how many drives there is no telling.
     fn newest(&self, name: &str) -> Result<(Option<Copy>, usize), SetError> {
         let (mut newest, mut unknown) = (None::<Copy>, 0);
-        for drive in self.drives(Tier::Hot) {
+        for drive in self.drives(Tier::Hot).iter() {
             let bytes = match files::read(drive.io().as_ref(), name, HEAD + MAX_REPLICATED) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,

@@ -40,12 +40,13 @@ impl Rack {
 
     fn ids(&self) -> Vec<DriveId> {
         let set = self.open().unwrap();
-        set.all_drives().map(|drive| drive.id()).collect()
+        set.all_drives().iter().map(|drive| drive.id()).collect()
     }
 }
 
 fn missing(set: &Set) -> Vec<String> {
-    let missing = set.all_drives().filter(|drive| matches!(drive.health(), Health::Missing { .. }));
+    let drives = set.all_drives();
+    let missing = drives.iter().filter(|drive| matches!(drive.health(), Health::Missing { .. }));
     missing.map(|drive| drive.label()).collect()
 }
 
@@ -58,11 +59,11 @@ fn a_set_is_formed_once_and_recognised_after() {
     let rack = Rack::new();
     let set = rack.open().unwrap();
     assert!(set.is_new() && missing(&set).is_empty());
-    let (id, drives) = (set.id(), set.all_drives().map(|drive| drive.id()).collect::<Vec<_>>());
+    let (id, drives) = (set.id(), set.all_drives().iter().map(|drive| drive.id()).collect::<Vec<_>>());
     drop(set);
     let set = rack.open().unwrap();
     assert!(!set.is_new());
-    assert_eq!((set.id(), set.all_drives().map(|drive| drive.id()).collect()), (id, drives));
+    assert_eq!((set.id(), set.all_drives().iter().map(|drive| drive.id()).collect()), (id, drives));
     assert_eq!(set.drives(Tier::Cold)[2].position(), 2);
     assert!(set.drives(Tier::Warm).is_empty());
 }
@@ -140,7 +141,7 @@ fn drives_that_swapped_slots_are_used_where_they_belong() {
     rack.drives.swap(0, 5);
     let set = rack.open().unwrap();
     assert!(missing(&set).is_empty());
-    assert_eq!(set.all_drives().map(|drive| drive.id()).collect::<Vec<_>>(), ids);
+    assert_eq!(set.all_drives().iter().map(|drive| drive.id()).collect::<Vec<_>>(), ids);
     assert_eq!(set.drives(Tier::Hot)[0].io().describe(), "bay 0");
 }
 

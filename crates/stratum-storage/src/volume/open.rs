@@ -95,6 +95,7 @@ impl Shared {
             drive.check();
         }
         let healthy = state.healthy();
+        let healthy: Vec<&Arc<Drive>> = healthy.iter().collect();
         let id = VolumeId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let too_few = WriteError::TooFewDrives { tier, healthy: healthy.len() };
         let (geometry, drives) = place(state.drives.geometry, id, &healthy).ok_or(too_few)?;

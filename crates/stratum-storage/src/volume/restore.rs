@@ -119,7 +119,7 @@ impl Volumes {
     }
 
     fn unknown(&self, found: &Found) -> Vec<(String, String)> {
-        let drives = || self.shared.tiers.iter().flat_map(|tier| &tier.drives.drives);
+        let drives = self.shared.tiers.iter().flat_map(|tier| tier.drives.drives.now().to_vec());
         let known: HashSet<(DriveId, String)> = self
             .volumes()
             .iter()
@@ -127,7 +127,7 @@ impl Volumes {
             .filter_map(|slot| Some((slot.drive.as_ref()?.id(), slot.path.clone())))
             .collect();
         let mut unknown = Vec::new();
-        for drive in drives() {
+        for drive in drives {
             let files = found.get(&drive.id()).into_iter().flat_map(HashMap::keys);
             let strange = files.filter(|path| !known.contains(&(drive.id(), (*path).clone())));
             unknown.extend(strange.map(|path| (drive.label(), path.clone())));
@@ -141,8 +141,8 @@ impl Volumes {
 /// be listed is left out: it says nothing about its shards.
 fn list(tiers: &[TierDrives]) -> Found {
     let mut found = Found::new();
-    for drive in tiers.iter().flat_map(|tier| &tier.drives).filter(|drive| drive.is_healthy()) {
-        match list_drive(drive) {
+    for drive in tiers.iter().flat_map(|tier| tier.drives.healthy()) {
+        match list_drive(&drive) {
             Ok(files) => {
                 let paths = files.into_iter().map(|entry| (format!("{DIRECTORY}/{}", entry.name), entry.len));
                 found.insert(drive.id(), paths.collect());

@@ -4,10 +4,10 @@ use super::buffers::Buffers;
 use super::claim::Claims;
 use super::handle::{Hold, Phase, Volume};
 use super::stripe;
-use super::{VolumeEvent, VolumeLog, VolumeLogError};
+use super::{DriveId, VolumeEvent, VolumeLog, VolumeLogError};
 use crate::blob::{BlobRef, Geometry, Place, Tier, VolumeId};
 use crate::codec::CodecError;
-use crate::drive::Drive;
+use crate::drive::{Drive, Roster};
 use crate::format::layout::{BLOCK, Blocks, Stripe};
 use crate::readpath::repair::Repairs;
 use crate::reclaim::{Freed, Waiting};
@@ -22,7 +22,7 @@ pub struct TierDrives {
     pub tier: Tier,
     pub geometry: Geometry,
     /// All drives of the tier's set in the order of their positions, the missing ones too.
-    pub drives: Vec<Arc<Drive>>,
+    pub drives: Roster,
 }
 
 /// The volumes of all tiers. A cheap handle.
@@ -212,10 +212,13 @@ impl Shared {
         self.tiers.iter().find(|state| state.drives.tier == tier)
     }
 
+    pub fn drive(&self, id: DriveId) -> Option<Arc<Drive>> {
+        self.tiers.iter().find_map(|tier| tier.drives.drives.find(id))
+    }
+
     /// A volume of that record over this table's drives.
     pub fn volume_of(&self, record: &super::VolumeRecord) -> Result<Volume, CodecError> {
-        let drives = || self.tiers.iter().flat_map(|tier| &tier.drives.drives);
-        Volume::new(record, |id| drives().find(|drive| drive.id() == id).cloned())
+        Volume::new(record, |id| self.drive(id))
     }
 
     /// Records that a shard can't be counted on, once, and remembers it.
@@ -238,7 +241,8 @@ impl TierState {
         self.current.lock().as_ref().map_or(self.drives.geometry, |volume| volume.geometry)
     }
 
-    pub fn healthy(&self) -> Vec<&Arc<Drive>> {
-        self.drives.drives.iter().filter(|drive| drive.is_healthy()).collect()
+    /// The drives where new shards may go.
+    pub fn healthy(&self) -> Vec<Arc<Drive>> {
+        self.drives.drives.open_to_new()
     }
 }

@@ -20,7 +20,7 @@ async fn start(root: &Path, state: &Arc<State>) -> (Volumes, Vec<Arc<Drive>>) {
     };
     let drives: Vec<Arc<Drive>> = (0..6).map(drive).collect();
     let restore = Restore {
-        tiers: vec![TierDrives { tier: Tier::Hot, geometry: G, drives: drives.clone() }],
+        tiers: vec![TierDrives { tier: Tier::Hot, geometry: G, drives: drives.clone().into() }],
         records: state.records.lock().unwrap().values().cloned().collect(),
         next_id: VolumeId(1),
         reserve: 0,

@@ -128,7 +128,11 @@ impl World {
         };
         let drives: Vec<Arc<Drive>> = self.disks.iter().enumerate().map(drive).collect();
         let restore = Restore {
-            tiers: vec![TierDrives { tier: Tier::Hot, geometry: self.geometry, drives: drives.clone() }],
+            tiers: vec![TierDrives {
+                tier: Tier::Hot,
+                geometry: self.geometry,
+                drives: drives.clone().into(),
+            }],
             records: self.state.records.lock().unwrap().values().cloned().collect(),
             next_id: VolumeId(1),
             reserve: self.reserve,
