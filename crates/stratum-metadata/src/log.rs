@@ -5,7 +5,9 @@
 mod journal;
 
 use bytes::Bytes;
+use std::sync::Arc;
 use stratum_storage::blob::Index;
+use stratum_storage::drive::Drive;
 use stratum_storage::journal::Verify;
 
 /// One entry of a group: a command's bytes, and the body that rides with it.
@@ -102,6 +104,10 @@ pub trait Log: Send + Sync + 'static {
     fn set_cap(&self, bytes: u64);
     /// Brings every segment that lost a copy back to full number; says how many are still short of it.
     fn heal(&self) -> Result<usize, LogError>;
+    /// Takes the healthy ones of these drives into its set, if they aren't in it.
+    fn join(&self, drives: &[Arc<Drive>]) -> Result<(), LogError>;
+    /// Lets drives that are lost or on their way out leave its set: only when everything is on enough others.
+    fn forget_lost(&self) -> Result<usize, LogError>;
 }
 
 #[cfg(test)]
@@ -110,7 +116,6 @@ pub(crate) mod memory {
 
     use super::*;
     use parking_lot::Mutex;
-    use std::sync::Arc;
     use xxhash_rust::xxh3::xxh3_128_with_seed;
 
     #[derive(Clone, Debug, Default)]
@@ -210,6 +215,14 @@ pub(crate) mod memory {
         }
 
         fn heal(&self) -> Result<usize, LogError> {
+            Ok(0)
+        }
+
+        fn join(&self, _: &[Arc<Drive>]) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn forget_lost(&self) -> Result<usize, LogError> {
             Ok(0)
         }
     }

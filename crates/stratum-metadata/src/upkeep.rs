@@ -106,24 +106,23 @@ impl Upkeep {
         }
     }
 
-    /// After drives were lost, or are on their way out: brings journal and checkpoints back to full number on the
-    /// others, if that is not done yet. Blocks.
+    /// After drives were lost, joined, or are on their way out: brings journal and checkpoints back to full number on
+    /// those that stay, if that is not done yet, and lets the others leave the journal's set. Blocks.
     pub(crate) fn heal(&self, log: &dyn Log) -> Result<(), HealError> {
         let staying: Vec<DriveId> = self.drives.open_to_new().iter().map(|drive| drive.id()).collect();
         if *self.whole_on.lock() == staying {
             return Ok(());
         }
+        log.join(&self.drives.now())?;
         let short = log.heal()?;
         let copied = checkpoint::heal(&self.files)?;
         if short > 0 {
             return Err(HealError::Short(short));
         }
+        // Only now: an acknowledgement is as durable as the entries and the checkpoint before it.
+        let left = log.forget_lost()?;
         let drives = staying.len();
-        tracing::info!(
-            drives,
-            copied,
-            "the journal and its checkpoints are whole on the drives that are there"
-        );
+        tracing::info!(drives, copied, left, "the journal and its checkpoints are whole on these drives");
         *self.whole_on.lock() = staying;
         Ok(())
     }

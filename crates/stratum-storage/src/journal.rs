@@ -7,7 +7,7 @@
 //!
 //! From the bottom up: `format` (the bytes), `slots` (segment files of a drive), `cursor` (a segment read from all
 //! its copies), `recovery` (what the drives hold), `quorum` and `round` (who is asked, and for how long), `epoch`
-//! (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`.
+//! (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`, `members` (joining and leaving).
 
 mod append;
 mod core;
@@ -15,6 +15,7 @@ mod cursor;
 mod epoch;
 mod format;
 mod heal;
+mod members;
 mod open;
 mod quorum;
 mod recovery;
@@ -349,12 +350,22 @@ impl Journal {
         Ok(heal::heal(&self.core))
     }
 
-    /// Lets lost drives leave the set, so that as many may be lost again: how many left. Only when the checkpoint,
-    /// too, is on `m+1` other drives; does nothing unless the journal is.
+    /// Takes drives into the set: those that joined the tier, or came back, while the journal was open. Says how
+    /// many were new to it. Drives that are known, lost or on their way out are passed over.
+    ///
+    /// # Errors
+    /// [`JournalError::TooFew`] or [`JournalError::NoSpace`] when the epochs that this takes can't be opened. It can
+    /// be tried again.
+    pub fn join(&self, drives: &[Arc<Drive>]) -> Result<usize, JournalError> {
+        members::join(&self.core, &mut self.writer.lock(), drives)
+    }
+
+    /// Lets drives that are lost or on their way out leave the set, so that as many may be lost again: how many left.
+    /// Only when the checkpoint, too, is on `m+1` other drives; does nothing unless the journal is.
     ///
     /// # Errors
     /// [`JournalError::TooFew`] or [`JournalError::NoSpace`] when the epochs that this takes can't be opened.
     pub fn forget_lost(&self) -> Result<usize, JournalError> {
-        heal::forget_lost(&self.core, &mut self.writer.lock())
+        members::forget_lost(&self.core, &mut self.writer.lock())
     }
 }

@@ -65,10 +65,14 @@ impl Files {
         let holds = |drive: &Arc<Drive>| holders.iter().any(|holder| holder.id() == drive.id());
         let free = self.drives.open_to_new().into_iter().filter(|drive| !holds(drive));
         let targets: Vec<_> = free.take(lacking).collect();
-        if targets.is_empty() || holders.is_empty() {
+        if targets.len() < lacking {
+            let there = staying + targets.len();
+            let text = format!("only {there} drives can hold it, and {} must", self.copies);
+            return Err(io::Error::other(text));
+        }
+        if lacking == 0 {
             return Ok(0);
         }
-        let made = targets.len();
         let mut reader = Reader::open(index, &holders)?;
         let mut writer = Writer::create(index, targets)?;
         writer.append(&[&format::header(&reader.applied)])?;
@@ -76,7 +80,7 @@ impl Files {
             writer.block(&block)?;
         }
         writer.finish(reader.pairs)?;
-        Ok(made)
+        Ok(lacking)
     }
 
     /// Removes every checkpoint but the last `keep`, and what an earlier run left unfinished.

@@ -2,7 +2,9 @@
 
 use super::{Appended, ClosedSegment, Log, LogEntry, LogError, Replay, Replayed, Urgency, Usage};
 use bytes::Bytes;
+use std::sync::Arc;
 use stratum_storage::blob::Index;
+use stratum_storage::drive::Drive;
 use stratum_storage::journal::{AppendError, Class, Journal, NewEntry, Verify};
 
 impl Log for Journal {
@@ -62,6 +64,15 @@ impl Log for Journal {
 
     fn heal(&self) -> Result<usize, LogError> {
         Ok(Journal::heal(self)?.short)
+    }
+
+    fn join(&self, drives: &[Arc<Drive>]) -> Result<(), LogError> {
+        let joined = Journal::join(self, drives);
+        joined.map(drop).map_err(|error| LogError::Unavailable(error.to_string()))
+    }
+
+    fn forget_lost(&self) -> Result<usize, LogError> {
+        Journal::forget_lost(self).map_err(|error| LogError::Unavailable(error.to_string()))
     }
 }
 

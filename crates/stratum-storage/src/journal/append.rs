@@ -16,6 +16,7 @@ use super::quorum::{Sets, check_present};
 use super::round::ask;
 use super::slots::Slot;
 use super::{AppendError, Appended, Class, EntryHash, NewEntry};
+use crate::drive::Drive;
 use crate::drive::lane::{Work, Write};
 use bytes::Bytes;
 use std::io;
@@ -28,8 +29,8 @@ pub(super) struct Writer {
     pub(super) sets: Sets,
     tail: Tail,
     head: Head,
-    /// Drives that were present when that was last looked at.
-    present: usize,
+    /// Drives that were present, and those of them that stayed, when that was last looked at.
+    present: (usize, usize),
     /// Why nothing can be appended any more: the outcome of a group is unknown until the next start.
     stopped: Option<String>,
 }
@@ -37,7 +38,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(core: &Core, active: Active, numbers: Numbers, sets: Sets, tail: Tail) -> Writer {
         let head = core.table.read().head();
-        Writer { active, numbers, sets, tail, head, present: usize::MAX, stopped: None }
+        Writer { active, numbers, sets, tail, head, present: (usize::MAX, usize::MAX), stopped: None }
     }
 
     pub(super) fn append(
@@ -69,17 +70,21 @@ impl Writer {
         }
     }
 
-    /// Looks whether enough drives are there, and goes on with other members if one of ours has failed.
+    /// Looks whether enough drives are there, and goes on with other members if one of ours has failed or is on its
+    /// way out.
     pub(super) fn check_drives(&mut self, core: &Core) -> Result<(), AppendError> {
-        let present = core.places.iter().filter(|place| place.is_present()).count();
-        if present == self.present {
+        let places = core.places();
+        let present = places.iter().filter(|place| place.is_present()).count();
+        let staying = places.iter().filter(|place| place.stays()).count();
+        if (present, staying) == self.present {
             return Ok(());
         }
         check_present(&self.sets, core.m, &core.candidates(&[])).map_err(AppendError::unavailable)?;
-        if !self.active.asked.iter().all(|asked| asked.drive.is_healthy()) {
+        let must_go = |drive: &Drive| !drive.is_healthy() || drive.is_draining() && staying > core.m;
+        if self.active.asked.iter().any(|asked| must_go(&asked.drive)) {
             self.reopen(core, self.sets.clone()).map_err(AppendError::not_opened)?;
         }
-        self.present = present;
+        self.present = (present, staying);
         Ok(())
     }
 
@@ -174,9 +179,10 @@ impl Writer {
             return Ok(None);
         }
         let places: Vec<usize> = self.active.members.iter().map(|member| member.place).collect();
+        let known = core.places();
         let answers =
             ask(&self.active.asked, core.options.member_timeout, core.clock.as_ref(), |place, reply| {
-                let known = &core.places[places[place]];
+                let known = &known[places[place]];
                 let Some(slots) = known.slots.clone() else {
                     return reply.send(Err(io::ErrorKind::NotConnected.into()));
                 };
@@ -263,8 +269,9 @@ fn write_all(
 /// Latches the drives that failed. One that only lacks space has none for a segment that it already holds, which
 /// no file system that we know does: it is latched, too.
 fn blame(core: &Core, failures: &[(usize, io::Error)]) {
+    let places = core.places();
     for (place, error) in failures {
-        core.places[*place].drive.fail(&format!("a write of the journal failed: {error}"));
+        places[*place].drive.fail(&format!("a write of the journal failed: {error}"));
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One of the journal's drives.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) drive: Arc<Drive>,
     /// None where the drive was missing or unreadable when the journal was opened.
@@ -31,18 +31,24 @@ impl Place {
 
     pub(super) fn candidate(&self) -> Candidate {
         let (id, device) = (self.drive.id(), self.device);
-        Candidate { id, device, present: self.is_present(), usable: true }
+        Candidate { id, device, present: self.is_present(), usable: self.stays() }
     }
 
     /// It can hold a segment, as far as is known.
     pub(super) fn is_present(&self) -> bool {
         self.slots.is_some() && self.drive.is_healthy()
     }
+
+    /// It is not on its way out, either: what must stay whole is counted on such drives alone.
+    pub(super) fn stays(&self) -> bool {
+        self.is_present() && !self.drive.is_draining()
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) places: Vec<Place>,
+    /// Only ever grows: copies name their drives by place.
+    places: RwLock<Arc<[Place]>>,
     pub(super) m: usize,
     pub(super) options: Options,
     pub(super) clock: Arc<dyn Clock>,
@@ -65,7 +71,20 @@ impl Core {
     ) -> Core {
         let cap = options.cap.into();
         let (table, floor, others) = (RwLock::new(table), floor.into(), Mutex::default());
+        let places = RwLock::new(places.into());
         Core { places, m, options, clock, entropy, table, floor, cap, others }
+    }
+
+    /// The drives as they are now. A place that somebody got from here stays the same for good.
+    pub(super) fn places(&self) -> Arc<[Place]> {
+        self.places.read().clone()
+    }
+
+    /// A drive more; says where it is.
+    pub(super) fn add_place(&self, place: Place) -> usize {
+        let mut places = self.places.write();
+        *places = places.iter().cloned().chain([place]).collect();
+        places.len() - 1
     }
 
     pub(super) fn floor(&self) -> Index {
@@ -97,9 +116,13 @@ impl Core {
         third.min(MAX_GROUP)
     }
 
-    /// All drives, as candidates for members; those in `full` have no space.
+    /// All drives, as candidates for members; those in `full` have no space. Drives on their way out are members
+    /// only while there are too few others.
     pub(super) fn candidates(&self, full: &[usize]) -> Vec<Candidate> {
-        let mut candidates: Vec<Candidate> = self.places.iter().map(Place::candidate).collect();
+        let mut candidates: Vec<Candidate> = self.places().iter().map(Place::candidate).collect();
+        if candidates.iter().filter(|candidate| candidate.usable).count() <= self.m {
+            candidates.iter_mut().for_each(|candidate| candidate.usable = candidate.present);
+        }
         full.iter().for_each(|&place| candidates[place].usable = false);
         candidates
     }
@@ -116,8 +139,9 @@ impl Core {
 
     /// Gives back slots that nothing was written to.
     pub(super) fn give_back(&self, members: Vec<Member>) {
+        let places = self.places();
         for member in members {
-            if let Some(slots) = &self.places[member.place].slots {
+            if let Some(slots) = &places[member.place].slots {
                 slots.give_back(member.slot);
             }
         }
@@ -137,7 +161,8 @@ impl Core {
 
     /// Frees slots once no reader that may have looked them up is still reading.
     fn free(&self, copies: Vec<(usize, Slot)>) {
-        let slots = |place: usize| self.places.get(place).and_then(|place| place.slots.clone());
+        let places = self.places();
+        let slots = |place: usize| places.get(place).and_then(|place| place.slots.clone());
         let known: Vec<(Arc<Slots>, Slot)> =
             copies.into_iter().filter_map(|(place, slot)| Some((slots(place)?, slot))).collect();
         let guard = crossbeam_epoch::pin();
@@ -147,7 +172,7 @@ impl Core {
 
     /// Has the next segment made ready on these drives, and on no others.
     pub(super) fn prepare(&self, members: &[Member]) {
-        for (place, known) in self.places.iter().enumerate() {
+        for (place, known) in self.places().iter().enumerate() {
             let Some(slots) = &known.slots else { continue };
             match members.iter().any(|member| member.place == place) {
                 true => slots.prepare(),
@@ -180,8 +205,9 @@ impl Core {
         if segment.closed && end + self.max_group() as u64 >= self.options.segment_bytes {
             return;
         }
+        let places = self.places();
         for copy in segment.copies.iter() {
-            if let Some(known) = self.places.get(copy.drive)
+            if let Some(known) = places.get(copy.drive)
                 && known.is_present()
                 && let Some(slots) = &known.slots
             {

@@ -81,7 +81,7 @@ pub(super) fn open_epoch(
                 0 => OpenError::TooFew(too_few),
                 _ => OpenError::NoSpace,
             })?;
-        if !places.iter().all(|&place| core.places[place].drive.check()) {
+        if !places.iter().all(|&place| core.places()[place].drive.check()) {
             continue;
         }
         numbers.epoch += 1;
@@ -120,7 +120,7 @@ impl Opening {
             number: numbers.epoch,
             run,
             m: core.m as u8,
-            members: places.iter().map(|&place| core.places[place].drive.id()).collect(),
+            members: places.iter().map(|&place| core.places()[place].drive.id()).collect(),
             set: sets.set.clone(),
             previous: sets.previous.clone(),
             head,
@@ -128,7 +128,7 @@ impl Opening {
         let (sequence, floor) = (numbers.sequence, core.floor());
         let header = Header { epoch, sequence, kind: Kind::First, before: tail.before, floor };
         let page = header.encode().ok_or(OpenError::TooManyDrives)?;
-        let asked = places.iter().map(|&place| core.places[place].asked()).collect();
+        let asked = places.iter().map(|&place| core.places()[place].asked()).collect();
         Ok(Opening { header, page, group, places, asked })
     }
 
@@ -151,7 +151,7 @@ impl Opening {
         let mut bufs = vec![self.page.clone(), ZERO_PAGE];
         bufs.extend(self.group.iter().flat_map(|group| group.bufs.iter().cloned()));
         ask(&self.asked, core.options.member_timeout, core.clock.as_ref(), |place, reply| {
-            let (slots, bufs) = (core.places[self.places[place]].slots.clone(), bufs.clone());
+            let (slots, bufs) = (core.places()[self.places[place]].slots.clone(), bufs.clone());
             let write = move || -> io::Result<Slot> {
                 let slot = slots.ok_or(io::ErrorKind::NotConnected)?.take()?;
                 let slices: Vec<&[u8]> = bufs.iter().map(Bytes::as_ref).collect();
@@ -207,7 +207,7 @@ impl Opening {
     fn abandon(&self, core: &Core, members: Vec<Member>, failures: &[(usize, io::Error)]) -> Vec<usize> {
         tracing::warn!(epoch = self.header.epoch.number, "an epoch of the journal could not be opened");
         core.set_aside(members, self.header.epoch.head.index);
-        failures.iter().filter_map(|(place, error)| core.places[*place].blame(*place, error)).collect()
+        failures.iter().filter_map(|(place, error)| core.places()[*place].blame(*place, error)).collect()
     }
 }
 

@@ -1,16 +1,13 @@
 //! Making the journal whole again after a drive was lost.
 //!
 //! An acknowledgement is only as durable as its prefix: after a member is lost, the entries before the copied group
-//! have `m` copies. So every segment of the chain is brought to `m+1` healthy drives, at once and with no pace; only
-//! then may a lost drive leave the set.
+//! have `m` copies. So every segment of the chain is brought to `m+1` drives that are healthy and not on their way out,
+//! at once and with no pace; only then may a lost drive leave the set.
 
-use super::JournalError;
-use super::append::Writer;
 use super::core::Core;
 use super::cursor::{Cursor, Verify};
 use super::epoch::Member;
 use super::format::{GROUPS_AT, Header, Page, SegmentKey, encode_footer};
-use super::quorum::Sets;
 use super::slots::read_some;
 use super::table::{Copy, Segment};
 use crate::drive::FileIo;
@@ -48,30 +45,32 @@ pub(super) fn heal(core: &Core) -> Healed {
 }
 
 impl Core {
-    /// Segments that are on fewer than `m+1` healthy drives. The active one never stays so: it gets a new epoch.
-    fn short_segments(&self) -> Vec<Segment> {
+    /// Segments that are on fewer than `m+1` drives that stay. The active one never remains so: it gets a new epoch.
+    pub(super) fn short_segments(&self) -> Vec<Segment> {
         let table = self.table.read();
         table.segments().filter(|segment| self.healthy_copies(segment) <= self.m).cloned().collect()
     }
 
     fn healthy_copies(&self, segment: &Segment) -> usize {
         let holds = |place: usize| segment.copies.iter().any(|copy| copy.complete && copy.drive == place);
-        (0..self.places.len()).filter(|&place| self.places[place].is_present() && holds(place)).count()
+        let places = self.places();
+        places.iter().enumerate().filter(|(place, known)| known.stays() && holds(*place)).count()
     }
 
     /// One more copy, on a drive that has none; false if there is no such drive or it failed.
     fn heal_one(&self, segment: &mut Segment) -> bool {
         let holds = |place: usize| segment.copies.iter().any(|copy| copy.complete && copy.drive == place);
-        let mut targets = self.places.iter().enumerate();
+        let places = self.places();
+        let mut targets = places.iter().enumerate();
         let target = targets.find_map(|(place, known)| {
             let slots = known.slots.as_ref()?;
-            (known.is_present() && !holds(place)).then_some((place, slots))
+            (known.stays() && !holds(place)).then_some((place, slots))
         });
         let Some((place, slots)) = target else { return false };
         let slot = match slots.make(|file| copy_segment(segment, file)) {
             Ok(slot) => slot,
             Err(error) => {
-                tracing::error!(drive = self.places[place].drive.label(), %error, "a segment was not healed");
+                tracing::error!(drive = places[place].drive.label(), %error, "a segment was not healed");
                 return false;
             }
         };
@@ -118,44 +117,4 @@ fn front_of(key: SegmentKey, file: &dyn FileIo) -> Option<Bytes> {
         Page::Header(header) if header.key() == key && front.len() == GROUPS_AT as usize => Some(front),
         _ => None,
     }
-}
-
-/// Lets the drives that are lost leave the set, if everything is on `m+1` others.
-pub(super) fn forget_lost(core: &Core, writer: &mut Writer) -> Result<usize, JournalError> {
-    let is_present = |id| core.places.iter().any(|place| place.drive.id() == id && place.is_present());
-    let (kept, lost): (Vec<_>, Vec<_>) = writer.sets.set.iter().partition(|id| is_present(**id));
-    if lost.is_empty() || kept.len() <= core.m || !core.short_segments().is_empty() {
-        return Ok(0);
-    }
-    let before = writer.sets.set.clone();
-    change_set(core, writer, Sets { set: kept, previous: before })?;
-    Ok(lost.len())
-}
-
-/// Takes drives that are there, but not in the set, into it.
-pub(super) fn welcome(core: &Core, writer: &mut Writer) -> Result<usize, JournalError> {
-    let known = &writer.sets.set;
-    let present = core.places.iter().filter(|place| place.is_present()).map(|place| place.drive.id());
-    let new: Vec<_> = present.filter(|id| !known.contains(id)).collect();
-    if new.is_empty() {
-        return Ok(0);
-    }
-    let set = known.iter().chain(&new).copied().collect();
-    let previous = known.clone();
-    change_set(core, writer, Sets { set, previous })?;
-    Ok(new.len())
-}
-
-/// One step: an epoch that names both sets, and, when that is open on all its members, one that names the new set
-/// twice.
-pub(super) fn change_set(core: &Core, writer: &mut Writer, sets: Sets) -> Result<(), JournalError> {
-    let settled = Sets::settled(sets.set.clone());
-    if !writer.sets.is_settled() {
-        writer.reopen(core, Sets::settled(writer.sets.set.clone()))?;
-    }
-    if !sets.is_settled() {
-        writer.reopen(core, sets)?;
-    }
-    writer.reopen(core, settled)?;
-    Ok(())
 }

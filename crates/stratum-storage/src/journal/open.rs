@@ -3,7 +3,7 @@
 use super::append::Writer;
 use super::core::{Core, Place};
 use super::epoch::{Numbers, Tail, open_epoch};
-use super::heal::{change_set, welcome};
+use super::members::{change_set, welcome};
 use super::quorum::{Candidate, Sets, check_present};
 use super::recovery::{Chain, Survey};
 use super::slots::{Slot, Slots};
@@ -57,7 +57,7 @@ pub(super) fn open(
 }
 
 /// A drive and its segment files. One that can't be read now counts as missing.
-fn look_at(drive: Arc<Drive>, segment_bytes: u64) -> (Place, Vec<Slot>) {
+pub(super) fn look_at(drive: Arc<Drive>, segment_bytes: u64) -> (Place, Vec<Slot>) {
     let device = drive.io().device();
     let opened = match drive.is_healthy() {
         true => Slots::open(drive.clone(), segment_bytes),

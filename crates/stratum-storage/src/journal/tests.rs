@@ -6,6 +6,7 @@ mod damage;
 mod failures;
 mod fixture;
 mod format;
+mod joining;
 mod segments;
 mod sets;
 mod threads;

@@ -46,7 +46,7 @@ fn with_more_than_m_lost_nothing_is_written() {
     let mut world = World::new(5, 2, 6);
     let journal = world.open(&[]);
     world.append(&journal).expect("all is well");
-    let drives: Vec<_> = journal.core.places.iter().map(|place| place.drive.clone()).collect();
+    let drives: Vec<_> = journal.core.places().iter().map(|place| place.drive.clone()).collect();
     let outsiders: Vec<usize> = (0..5).filter(|place| !members(&journal).contains(place)).collect();
     outsiders.iter().for_each(|&place| drives[place].fail("for this test"));
     world.append(&journal).expect("two may be lost");
@@ -84,7 +84,7 @@ fn after_healing_another_drive_may_go() {
             let next = members(&journal).into_iter().find(|place| !dead.contains(place)).expect("a member");
             world.disks[next].erase();
             dead.push(next);
-            assert!(!journal.core.places[next].drive.check());
+            assert!(!journal.core.places()[next].drive.check());
             let healed = journal.heal().expect("enough drives are left");
             assert_eq!(healed.short, 0, "everything is on two healthy drives");
             assert_eq!(journal.forget_lost().expect("enough drives are left"), 1);
@@ -108,7 +108,7 @@ fn without_healing_a_second_loss_is_a_hole_and_not_a_shorter_history() {
         world.append(&journal).expect("all is well");
     }
     let first = members(&journal);
-    journal.core.places[first[0]].drive.fail("for this test");
+    journal.core.places()[first[0]].drive.fail("for this test");
     world.append(&journal).expect("one drive may fail");
     drop(journal);
     world.crash();

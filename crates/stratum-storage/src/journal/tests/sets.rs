@@ -75,7 +75,7 @@ fn a_drive_that_left_the_set_comes_back_into_it() {
     for _ in 0..10 {
         world.append(&journal).expect("all is well");
     }
-    journal.core.places[0].drive.fail("for this test");
+    journal.core.places()[0].drive.fail("for this test");
     journal.heal().expect("three are left");
     assert_eq!(journal.forget_lost().expect("three are left"), 1);
     assert_eq!(journal.writer.lock().sets, Sets::settled(ids([101, 102, 103])));

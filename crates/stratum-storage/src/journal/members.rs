@@ -1,0 +1,76 @@
+//! Which drives are in the journal's set: those that join, and those that may leave.
+//!
+//! The set changes one step at a time: an epoch that names the old and the new set, and, when that is open on all its
+//! members, one that names the new set twice. A drive that dies, or a server that does, between any two of these
+//! leaves an epoch that the next start settles. A drive may leave, lost or on its way out, once everything is on `m+1`
+//! of those that stay; until then it counts as missing.
+
+use super::JournalError;
+use super::append::Writer;
+use super::core::Core;
+use super::open::look_at;
+use super::quorum::Sets;
+use super::recovery::Other;
+use crate::drive::Drive;
+use std::sync::Arc;
+
+/// Makes drives known that were not there when the journal was opened, and takes them into the set.
+pub(super) fn join(core: &Core, writer: &mut Writer, drives: &[Arc<Drive>]) -> Result<usize, JournalError> {
+    for drive in drives.iter().filter(|drive| drive.takes_new()) {
+        let is_known = |drive: &Arc<Drive>| {
+            core.places().iter().any(|place| Arc::ptr_eq(&place.drive, drive) && place.slots.is_some())
+        };
+        if is_known(drive) {
+            continue;
+        }
+        let (place, found) = look_at(drive.clone(), core.options.segment_bytes);
+        let at = core.add_place(place);
+        // What lies in its slots already is not looked at before the next start: it goes when nobody can need it.
+        let last = core.table.read().head().index;
+        let copies = found.into_iter().map(|slot| (at, slot)).collect();
+        core.keep(vec![Other { last, copies }]);
+    }
+    welcome(core, writer)
+}
+
+/// Takes drives that stay, but are not in the set, into it.
+pub(super) fn welcome(core: &Core, writer: &mut Writer) -> Result<usize, JournalError> {
+    let known = &writer.sets.set;
+    let places = core.places();
+    let staying = places.iter().filter(|place| place.stays()).map(|place| place.drive.id());
+    let new: Vec<_> = staying.filter(|id| !known.contains(id)).collect();
+    if new.is_empty() {
+        return Ok(0);
+    }
+    let set = known.iter().chain(&new).copied().collect();
+    let previous = known.clone();
+    change_set(core, writer, Sets { set, previous })?;
+    Ok(new.len())
+}
+
+/// Lets the drives that are lost or on their way out leave the set, if everything is on `m+1` others.
+pub(super) fn forget_lost(core: &Core, writer: &mut Writer) -> Result<usize, JournalError> {
+    let places = core.places();
+    let stays = |id| places.iter().any(|place| place.drive.id() == id && place.stays());
+    let (kept, lost): (Vec<_>, Vec<_>) = writer.sets.set.iter().partition(|id| stays(**id));
+    if lost.is_empty() || kept.len() <= core.m || !core.short_segments().is_empty() {
+        return Ok(0);
+    }
+    let before = writer.sets.set.clone();
+    change_set(core, writer, Sets { set: kept, previous: before })?;
+    Ok(lost.len())
+}
+
+/// One step: an epoch that names both sets, and, when that is open on all its members, one that names the new set
+/// twice.
+pub(super) fn change_set(core: &Core, writer: &mut Writer, sets: Sets) -> Result<(), JournalError> {
+    let settled = Sets::settled(sets.set.clone());
+    if !writer.sets.is_settled() {
+        writer.reopen(core, Sets::settled(writer.sets.set.clone()))?;
+    }
+    if !sets.is_settled() {
+        writer.reopen(core, sets)?;
+    }
+    writer.reopen(core, settled)?;
+    Ok(())
+}
