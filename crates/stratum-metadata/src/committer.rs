@@ -3,6 +3,9 @@
 //! One thread appends groups to the journal, one group in flight; another applies the durable ones, so that a
 //! group is applied while the next is being synced. When nobody else waits, the first thread applies the group
 //! itself: a lone client doesn't pay for the hand-over. A third drains what was applied into the index.
+//!
+//! A committer without threads of its own does all of that where it is asked, for simulations that must be
+//! deterministic: whoever proposes at the same moment still shares a group.
 
 use crate::command::{Command, Outcome};
 use crate::log::{Log, LogEntry, LogError, Urgency, Usage};
@@ -16,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use stratum_storage::drive::Threads;
 use tokio::sync::oneshot;
 
 /// Bytes of commands and bodies in a group, and how many of them.
@@ -74,6 +78,7 @@ struct Durable {
 /// The proposals that wait, and the threads that take them.
 pub(crate) struct Committer {
     shared: Arc<Shared>,
+    kind: Threads,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -99,11 +104,29 @@ struct Queue {
     closed: bool,
 }
 
+impl Queue {
+    /// The next group, in the order of arrival; empty if nobody waits.
+    fn take_group(&mut self) -> Vec<Proposal> {
+        let mut group = Vec::with_capacity(self.proposals.len().min(GROUP_ENTRIES));
+        let mut bytes = 0;
+        while let Some(proposal) = self.proposals.front() {
+            if group.len() >= GROUP_ENTRIES || (!group.is_empty() && bytes + proposal.bytes() > GROUP_BYTES) {
+                break;
+            }
+            bytes += proposal.bytes();
+            group.extend(self.proposals.pop_front());
+        }
+        self.bytes -= bytes;
+        group
+    }
+}
+
 impl Committer {
     pub(crate) fn start(
         machine: Arc<Machine>,
         log: Arc<dyn Log>,
         space: Arc<Space>,
+        kind: Threads,
     ) -> std::io::Result<Committer> {
         let usage = log.usage();
         let shared = Arc::new(Shared {
@@ -117,16 +140,11 @@ impl Committer {
             unapplied: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         });
-        let (durable, to_apply) = bounded(UNAPPLIED_GROUPS);
-        let (wake, applied) = bounded(1);
-        let (appending, applying, machine) = (shared.clone(), shared.clone(), shared.machine.clone());
-        let wake_too = wake.clone();
-        let threads = vec![
-            spawn("committer", move || appending.append_groups(&durable, &wake))?,
-            spawn("applier", move || applying.apply_groups(&to_apply, &wake_too))?,
-            spawn("drain", move || drain(&machine, &applied))?,
-        ];
-        Ok(Committer { shared, threads: Mutex::new(threads) })
+        let threads = match kind {
+            Threads::Own => shared.spawn_all()?,
+            Threads::Caller => Vec::new(),
+        };
+        Ok(Committer { shared, kind, threads: Mutex::new(threads) })
     }
 
     /// Journals the command, applies it and gives its outcome. Ordinary commands wait a little when the journal is
@@ -143,6 +161,11 @@ impl Committer {
         let entry = LogEntry { command: command.encode(), body };
         let (reply, outcome) = oneshot::channel();
         self.shared.enqueue(Proposal { command, entry, reply }, urgency)?;
+        if self.kind == Threads::Caller {
+            // Those who propose at this moment, too, join the queue before its first group is taken.
+            tokio::task::yield_now().await;
+            self.shared.commit_waiting();
+        }
         outcome.await.unwrap_or(Err(CommitError::Stopped))
     }
 
@@ -150,6 +173,9 @@ impl Committer {
     pub(crate) fn stop(&self) {
         self.shared.queue.lock().closed = true;
         self.shared.arrived.notify_all();
+        if self.kind == Threads::Caller {
+            self.shared.commit_waiting();
+        }
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a committer thread panicked");
@@ -172,6 +198,18 @@ enum Pace {
 }
 
 impl Shared {
+    fn spawn_all(self: &Arc<Self>) -> std::io::Result<Vec<JoinHandle<()>>> {
+        let (durable, to_apply) = bounded(UNAPPLIED_GROUPS);
+        let (wake, applied) = bounded(1);
+        let (appending, applying, machine) = (self.clone(), self.clone(), self.machine.clone());
+        let wake_too = wake.clone();
+        Ok(vec![
+            spawn("committer", move || appending.append_groups(&durable, &wake))?,
+            spawn("applier", move || applying.apply_groups(&to_apply, &wake_too))?,
+            spawn("drain", move || drain(&machine, &applied))?,
+        ])
+    }
+
     fn pace(&self) -> Pace {
         let usage = Usage { bytes: self.used.load(Ordering::Relaxed), cap: self.cap.load(Ordering::Relaxed) };
         match usage.share() {
@@ -220,31 +258,40 @@ impl Shared {
             }
             self.arrived.wait(&mut queue);
         }
-        let mut group = Vec::with_capacity(queue.proposals.len().min(GROUP_ENTRIES));
-        let mut bytes = 0;
-        while let Some(proposal) = queue.proposals.front() {
-            if group.len() >= GROUP_ENTRIES || (!group.is_empty() && bytes + proposal.bytes() > GROUP_BYTES) {
-                break;
-            }
-            bytes += proposal.bytes();
-            group.extend(queue.proposals.pop_front());
-        }
-        queue.bytes -= bytes;
-        Some(group)
+        Some(queue.take_group())
     }
 
-    fn append_groups(&self, durable: &Sender<Durable>, wake: &Sender<()>) {
-        while let Some(mut group) = self.next_group() {
-            self.note_usage();
-            let mut urgency = Urgency::Ordinary;
-            if let Pace::Refuse = self.pace() {
-                group = refuse_ordinary(group);
-                urgency = Urgency::MakesRoom;
+    /// Commits all that waits, on this thread.
+    fn commit_waiting(&self) {
+        loop {
+            let group = self.queue.lock().take_group();
+            if group.is_empty() {
+                return;
             }
-            if let Some(group) = self.append(group, urgency) {
+            if let Some(group) = self.append_group(group) {
+                self.apply(group);
+            }
+            // A failed drain has failed the index, and whoever asks next is told.
+            let _ = self.machine.drain();
+        }
+    }
+    fn append_groups(&self, durable: &Sender<Durable>, wake: &Sender<()>) {
+        while let Some(group) = self.next_group() {
+            if let Some(group) = self.append_group(group) {
                 self.hand_over(group, durable, wake);
             }
         }
+    }
+
+    /// Makes durable what of the group the journal has room for.
+    fn append_group(&self, mut group: Vec<Proposal>) -> Option<Durable> {
+        self.note_usage();
+        let mut urgency = Urgency::Ordinary;
+        if let Pace::Refuse = self.pace() {
+            group = refuse_ordinary(group);
+            urgency = Urgency::MakesRoom;
+        }
+        self.append(group, urgency)
     }
 
     /// Makes the group durable, or tells everybody why it isn't.
@@ -283,23 +330,29 @@ impl Shared {
     fn hand_over(&self, group: Durable, durable: &Sender<Durable>, wake: &Sender<()>) {
         let alone = self.unapplied.load(Ordering::Acquire) == 0 && self.queue.lock().proposals.is_empty();
         if alone {
-            return self.apply(group, wake);
+            return self.apply_and_wake(group, wake);
         }
         self.unapplied.fetch_add(1, Ordering::AcqRel);
         if let Err(refused) = durable.send(group) {
             self.unapplied.fetch_sub(1, Ordering::AcqRel);
-            self.apply(refused.into_inner(), wake);
+            self.apply_and_wake(refused.into_inner(), wake);
         }
     }
 
     fn apply_groups(&self, durable: &Receiver<Durable>, wake: &Sender<()>) {
         for group in durable {
-            self.apply(group, wake);
+            self.apply_and_wake(group, wake);
             self.unapplied.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    fn apply(&self, group: Durable, wake: &Sender<()>) {
+    fn apply_and_wake(&self, group: Durable, wake: &Sender<()>) {
+        self.apply(group);
+        // Full, it has been told already.
+        let _ = wake.try_send(());
+    }
+
+    fn apply(&self, group: Durable) {
         if self.machine.has_failed() {
             return answer_all(group.replies, &CommitError::Unavailable("the index failed".into()));
         }
@@ -310,8 +363,6 @@ impl Shared {
                     // Whoever asked may have gone; the command stands all the same.
                     let _ = reply.send(Ok(outcome));
                 }
-                // Full, it has been told already.
-                let _ = wake.try_send(());
             }
             Err(error) => {
                 self.stopped.store(true, Ordering::Release);

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::{Index, VolumeId};
-use stratum_storage::drive::Roster;
+use stratum_storage::drive::{Roster, Threads};
 use stratum_storage::volume::{VolumeEvent, VolumeLog, VolumeLogError, Volumes};
 
 /// Why a read has no answer. Both are our failure, never the caller's.
@@ -106,6 +106,17 @@ impl Metadata {
     /// Brings the index up to the journal's end and starts the committer. Blocks, for as long as a rebuild takes
     /// if one is needed.
     pub fn open(options: &Options, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Metadata, OpenError> {
+        Metadata::open_on(options, log, clock, Threads::Own)
+    }
+
+    /// [`Metadata::open`], where commits are the work of threads of its own or of whoever asks, as for the drives'
+    /// lanes.
+    pub fn open_on(
+        options: &Options,
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+        threads: Threads,
+    ) -> Result<Metadata, OpenError> {
         let upkeep = Upkeep::new(options.drives.clone(), options.copies, log.usage().cap);
         let machine = Arc::new(start::recover(&options.index, log.as_ref(), upkeep.files(), clock)?);
         let highest = match machine.get(&keys::highest_ids())? {
@@ -113,8 +124,8 @@ impl Metadata {
             None => HighestIds::default(),
         };
         let space = Arc::new(Space::default());
-        let committer =
-            Committer::start(machine.clone(), log.clone(), space.clone()).map_err(OpenError::Threads)?;
+        let committer = Committer::start(machine.clone(), log.clone(), space.clone(), threads)
+            .map_err(OpenError::Threads)?;
         let inner = Inner {
             machine,
             committer,

@@ -1,0 +1,133 @@
+//! Whether the books are right: what volumes count as live is what records name, no two records name the same bytes,
+//! and nothing lies on the drives that no record knows.
+
+use crate::hardware::Hardware;
+use crate::model::Model;
+use crate::run::{BUCKET, Run};
+use std::collections::{BTreeMap, BTreeSet};
+use stratum_metadata::listing::{ListRequest, Listed, Position};
+use stratum_metadata::record::{Body, UploadId};
+use stratum_storage::blob::{BlobRef, Place, VolumeId};
+use stratum_storage::format::layout::{extent_end, packed_end};
+use stratum_storage::volume::{VolumeRecord, VolumeState};
+
+/// What records name of a volume.
+#[derive(Default)]
+struct Named {
+    live: u64,
+    /// Extents and packed stripes: where each begins and ends.
+    ranges: BTreeSet<(u64, u64)>,
+    /// Extents, of which each has one owner.
+    extents: usize,
+    stripes: BTreeSet<u64>,
+}
+
+/// To be called when what was deleted is swept.
+pub async fn audit(run: &Run, model: &Model) -> Result<(), String> {
+    let volumes = run.metadata.volumes().map_err(|error| error.to_string())?;
+    let geometry = |id: VolumeId| volumes.iter().find(|volume| volume.id == id).map(|volume| volume.geometry);
+    let mut named: BTreeMap<VolumeId, Named> = BTreeMap::new();
+    for blob in blobs(run, model).await? {
+        match &blob.place {
+            Place::Packed(at) => {
+                let geometry = geometry(at.volume).ok_or("a record names a volume that is not there")?;
+                let named = named.entry(at.volume).or_default();
+                named.live += u64::from(at.length);
+                named.stripes.insert(at.stripe);
+                named.ranges.insert((at.stripe, packed_end(geometry, at)));
+            }
+            Place::Extents(extents) => {
+                for extent in extents {
+                    let geometry =
+                        geometry(extent.volume).ok_or("a record names a volume that is not there")?;
+                    let named = named.entry(extent.volume).or_default();
+                    named.live += extent.length;
+                    named.extents += 1;
+                    named.ranges.insert((extent.start, extent_end(geometry, extent)));
+                }
+            }
+            Place::Empty | Place::Journal { .. } => {}
+            Place::ThisEntry { .. } => return Err("a record names 'this entry'".into()),
+        }
+    }
+    for volume in &volumes {
+        check(volume, named.get(&volume.id).unwrap_or(&Named::default()))?;
+    }
+    Ok(())
+}
+
+fn check(volume: &VolumeRecord, named: &Named) -> Result<(), String> {
+    let VolumeRecord { id, live, high_water, .. } = volume;
+    if *live != named.live {
+        return Err(format!("{id} counts {live} bytes as live, and records name {}", named.live));
+    }
+    if named.ranges.len() != named.extents + named.stripes.len() {
+        return Err(format!("{id}: two records name one extent, or one stripe has two lengths"));
+    }
+    let mut end = 0;
+    for (start, to) in &named.ranges {
+        if *start < end {
+            return Err(format!("{id}: ranges overlap at {start}"));
+        }
+        end = *to;
+    }
+    if end > *high_water {
+        return Err(format!("{id}: records name bytes up to {end}, over the high water of {high_water}"));
+    }
+    if matches!(volume.state, VolumeState::Sealed { length } if length < end) {
+        return Err(format!("{id} is cut below {end}"));
+    }
+    let drives: BTreeSet<_> = volume.shards.iter().map(|shard| shard.drive).collect();
+    match drives.len() == volume.geometry.shards() {
+        true => Ok(()),
+        false => Err(format!("{id} has two shards on one drive")),
+    }
+}
+
+/// All bodies that objects and uploads name.
+async fn blobs(run: &Run, model: &Model) -> Result<Vec<BlobRef>, String> {
+    let (prefix, from) = (Vec::new(), Position::Start);
+    let request = ListRequest { bucket: BUCKET, prefix, delimiter: None, from, max: 1_000_000 };
+    let page = run.metadata.list(request).await.map_err(|error| error.to_string())?;
+    let (mut blobs, mut uploads) = (Vec::new(), BTreeSet::new());
+    uploads.extend(model.uploads.keys().copied());
+    for entry in page.entries {
+        let Listed::Entry(entry) = entry else { continue };
+        match run.record(&entry.key)?.map(|record| record.body) {
+            Some(Body::Blob(blob)) => blobs.push(blob),
+            Some(Body::Parts { upload, .. }) => drop(uploads.insert(upload)),
+            None => {}
+        }
+    }
+    for upload in uploads {
+        blobs.extend(parts(run, upload)?);
+    }
+    Ok(blobs)
+}
+
+fn parts(run: &Run, upload: UploadId) -> Result<impl Iterator<Item = BlobRef>, String> {
+    let parts = run.metadata.parts(upload, 0, 10_000).map_err(|error| error.to_string())?;
+    Ok(parts.into_iter().map(|part| part.blob))
+}
+
+/// Files among the volumes that no record knows, on drives that nothing happened to. A file that was being made when
+/// the store died has a temporary name.
+pub fn strangers(run: &Run, hardware: &Hardware) -> Vec<String> {
+    let unhurt: BTreeSet<String> = run
+        .set
+        .all_drives()
+        .iter()
+        .zip(&hardware.disks)
+        .filter(|(_, disk)| !disk.hurt)
+        .map(|(drive, _)| drive.label())
+        .collect();
+    let strange = run.restored.unknown.iter();
+    let strange = strange.filter(|(drive, path)| unhurt.contains(drive) && !path.ends_with(".tmp"));
+    strange.map(|(drive, path)| format!("{drive}: {path}")).collect()
+}
+
+/// Files of volumes on a drive.
+pub fn volume_files(hardware: &Hardware, disk: usize) -> Vec<String> {
+    let files = hardware.disks[disk].drive.files().into_iter();
+    files.filter(|path| path.starts_with("volumes/") && !path.ends_with(".tmp")).collect()
+}

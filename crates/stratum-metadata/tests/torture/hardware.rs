@@ -1,0 +1,269 @@
+//! The machine: drives that can be hurt, power that can fail, and the folder of the index.
+//!
+//! Misfortune is kept within what the store promises to survive: at any time at most `m` drives are *hurt* (they may
+//! lack bytes or hold wrong ones, and nothing has made that good yet) or *away*. The index may always be lost: it is
+//! none of the things that must last.
+
+use crate::dice::Dice;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use stratum_storage::ambient::Simulated;
+use stratum_storage::blob::Geometry;
+use stratum_storage::drive::OpenHow;
+use stratum_storage::drive::simulated::{Op, Power, SimulatedDrive, Snapshot};
+use stratum_storage::set::Root;
+
+pub struct Disk {
+    pub drive: Arc<SimulatedDrive>,
+    pub hurt: bool,
+    pub away: bool,
+    snapshot: Option<Snapshot>,
+}
+
+pub struct Hardware {
+    pub geometry: Geometry,
+    pub disks: Vec<Disk>,
+    pub power: Arc<Power>,
+    pub entropy: Arc<Simulated>,
+    /// The set was formed: from now on drives may be missing.
+    pub formed: bool,
+    /// The wall clock, in milliseconds.
+    pub now: u64,
+    folder: tempfile::TempDir,
+}
+
+/// How many drives, and how bodies are spread over them. Some sets are so small that they can't start without `m` of
+/// their drives.
+const SHAPES: [(u64, (usize, Geometry)); 7] = [
+    (1, (1, Geometry { k: 1, m: 0 })),
+    (1, (2, Geometry { k: 1, m: 1 })),
+    (4, (3, Geometry { k: 2, m: 1 })),
+    (1, (4, Geometry { k: 2, m: 2 })),
+    (4, (5, Geometry { k: 3, m: 2 })),
+    (5, (6, Geometry { k: 4, m: 2 })),
+    (1, (8, Geometry { k: 4, m: 3 })),
+];
+
+impl Hardware {
+    pub fn new(dice: &Dice) -> Hardware {
+        let (count, geometry) = dice.weighted(&SHAPES);
+        let power = Arc::new(Power::default());
+        // Mostly a device each; sometimes all of them on one.
+        let shared = dice.percent(20);
+        let disk = |number: usize| {
+            let device = if shared { 1 } else { number as u64 };
+            let drive = SimulatedDrive::new(&format!("hot/{number}"), device, &power);
+            Disk { drive, hurt: false, away: false, snapshot: None }
+        };
+        Hardware {
+            geometry,
+            disks: (0..count).map(disk).collect(),
+            power: power.clone(),
+            entropy: Arc::new(Simulated::new(0, dice.number())),
+            formed: false,
+            now: 1_700_000_000_000,
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    /// The index's folder.
+    pub fn index(&self) -> PathBuf {
+        self.folder.path().join("index")
+    }
+
+    /// The drives as a configuration names them.
+    pub fn roots(&self) -> Vec<Root> {
+        let root = |(number, disk): (usize, &Disk)| match disk.away {
+            true => Root::Path(self.folder.path().join(format!("away/{number}"))),
+            false => Root::Open(disk.drive.attach()),
+        };
+        self.disks.iter().enumerate().map(root).collect()
+    }
+
+    /// How many more drives may be lost.
+    pub fn spare(&self) -> usize {
+        let bad = self.disks.iter().filter(|disk| disk.hurt || disk.away).count();
+        usize::from(self.geometry.m).saturating_sub(bad)
+    }
+
+    /// Whether the store can do without `m` of its drives: smaller sets wait until they are back.
+    pub fn is_small(&self) -> bool {
+        self.disks.len() <= 2 * usize::from(self.geometry.m)
+    }
+
+    /// A drive that something may happen to: one that is hurt already, or one more.
+    pub fn victim(&self, dice: &Dice) -> Option<usize> {
+        let spare = self.formed && self.spare() > 0;
+        let may = |disk: &Disk| !disk.away && (disk.hurt || spare);
+        let victims: Vec<usize> = (0..self.disks.len()).filter(|at| may(&self.disks[*at])).collect();
+        dice.pick(&victims).copied()
+    }
+
+    /// The power comes back: each drive decides what became of what it had not synced.
+    pub fn power_cycle(&self, dice: &Dice) {
+        let seed = dice.number();
+        self.disks.iter().for_each(|disk| disk.drive.crash(seed));
+        self.power.restore();
+    }
+
+    /// The process ends, and with it all its open files.
+    pub fn kill(&self) {
+        self.disks.iter().for_each(|disk| disk.drive.kill());
+    }
+
+    /// A kind of operation fails on a drive, once, soon.
+    pub fn fail_soon(&mut self, dice: &Dice) -> Option<String> {
+        let at = self.victim(dice)?;
+        let op = dice.weighted(&[(3, Op::Write), (3, Op::Sync), (1, Op::Name), (2, Op::Read)]);
+        let n = dice.magnitude(1..60);
+        self.disks[at].hurt = true;
+        self.disks[at].drive.fail_nth(op, n);
+        Some(format!("drive {at} fails its {n}th {op:?}"))
+    }
+
+    /// Wrong bytes, fewer bytes or no bytes in some file of some drive.
+    pub fn rot(&mut self, dice: &Dice) -> Option<String> {
+        let at = self.victim(dice)?;
+        let small = self.is_small();
+        let disk = &mut self.disks[at];
+        // A small set that loses an identity has lost the drive, and waits for it for ever.
+        let keep = |path: &String| !(small && path == "identity");
+        let files: Vec<String> = disk.drive.files().into_iter().filter(keep).collect();
+        let path = dice.pick(&files)?;
+        disk.hurt = true;
+        let io = disk.drive.attach();
+        let file = io.open(path, OpenHow::Write).ok()?;
+        let len = file.len().ok()?;
+        let how = dice.within(0..10);
+        if how == 0 {
+            io.remove(path).ok()?;
+            io.sync_dir(path.rsplit_once('/').map_or("", |(parent, _)| parent)).ok()?;
+            return Some(format!("drive {at} lost {path}"));
+        }
+        if len == 0 {
+            return None;
+        }
+        if how == 1 {
+            let kept = dice.within(0..len);
+            file.set_len(kept).and_then(|()| file.sync()).ok()?;
+            return Some(format!("drive {at} cut {path} from {len} to {kept} bytes"));
+        }
+        // The front of a file is what it is known by: as likely to be hit as all the rest.
+        let reach = if dice.percent(50) { len.min(16 << 10) } else { len };
+        let bit = dice.within(0..reach * 8);
+        disk.drive.flip_bit(path, bit).ok()?;
+        Some(format!("drive {at} flipped bit {bit} of {path}"))
+    }
+
+    /// Remembers what a drive holds now, to return stale later.
+    pub fn remember(&mut self, dice: &Dice) {
+        let at = dice.within(0..self.disks.len() as u64) as usize;
+        self.disks[at].snapshot = Some(self.disks[at].drive.snapshot());
+    }
+
+    /// What happens to the drives while the store is down.
+    pub fn mischief(&mut self, dice: &Dice) -> Vec<String> {
+        let mut told = Vec::new();
+        for disk in &mut self.disks {
+            disk.away = false;
+        }
+        if !self.formed {
+            return told;
+        }
+        if dice.percent(12) {
+            told.extend(self.return_stale(dice));
+        }
+        if dice.percent(5) && !self.is_small() {
+            told.extend(self.erase(dice));
+        }
+        for _ in 0..if dice.percent(25) { dice.within(1..4) } else { 0 } {
+            told.extend(self.rot(dice));
+        }
+        while dice.percent(25) && self.spare() > 0 {
+            let at = dice.within(0..self.disks.len() as u64) as usize;
+            // One that is hurt is counted already, and may be missing as well.
+            self.disks[at].away = true;
+            told.push(format!("drive {at} is away"));
+        }
+        told.extend(self.meddle_with_index(dice));
+        told
+    }
+
+    fn return_stale(&mut self, dice: &Dice) -> Option<String> {
+        let at = self.victim(dice)?;
+        let disk = &mut self.disks[at];
+        let snapshot = disk.snapshot.as_ref()?;
+        disk.drive.rollback(snapshot);
+        disk.hurt = true;
+        Some(format!("drive {at} returns stale"))
+    }
+
+    fn erase(&mut self, dice: &Dice) -> Option<String> {
+        let at = self.victim(dice)?;
+        self.disks[at].drive.erase();
+        self.disks[at].hurt = true;
+        Some(format!("drive {at} is blank"))
+    }
+
+    /// The index is kept, lost, damaged, or replaced by an older copy.
+    fn meddle_with_index(&self, dice: &Dice) -> Option<String> {
+        let (index, older) = (self.index(), self.folder.path().join("older"));
+        let fate = match dice.within(0..10) {
+            0 => {
+                let _ = std::fs::remove_dir_all(&index);
+                "the index is lost"
+            }
+            1 => {
+                damage(&index, dice);
+                "the index is damaged"
+            }
+            2 if older.is_dir() => {
+                let _ = std::fs::remove_dir_all(&index);
+                copy(&older, &index);
+                "the index is an older one"
+            }
+            3 => {
+                let _ = std::fs::remove_dir_all(&older);
+                copy(&index, &older);
+                return None;
+            }
+            _ => return None,
+        };
+        Some(fate.to_owned())
+    }
+}
+
+/// Every file below a folder, in order.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths.into_iter().flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in files_below(from) {
+        let Ok(inside) = file.strip_prefix(from) else { continue };
+        let target = to.join(inside);
+        if let Some(parent) = target.parent() {
+            let _ = std::fs::create_dir_all(parent);
+        }
+        let _ = std::fs::copy(&file, target);
+    }
+}
+
+fn damage(index: &Path, dice: &Dice) {
+    let files = files_below(index);
+    let Some(path) = dice.pick(&files) else { return };
+    let Ok(mut bytes) = std::fs::read(path) else { return };
+    if dice.percent(30) {
+        bytes.truncate(dice.within(0..bytes.len() as u64 + 1) as usize);
+    }
+    for _ in 0..dice.within(1..20) {
+        if !bytes.is_empty() {
+            let at = dice.within(0..bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << dice.within(0..8);
+        }
+    }
+    let _ = std::fs::write(path, bytes);
+}

@@ -1,0 +1,145 @@
+//! Torture: whole stores on simulated drives, each run from a seed, with power cuts, failing, stale, blank and rotting
+//! drives, full disks, and an index that is lost or damaged; after each life every acknowledged object is there.
+//!
+//! `cargo test` plays a bounded number of seeds. `./torture` at the root plays any number: a failing seed is printed,
+//! and `./torture --seed S --verbose` plays it again, step by step. The same seed always tells the same story.
+
+mod audit;
+mod dice;
+mod hardware;
+mod life;
+mod model;
+mod run;
+mod story;
+mod trace;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// What `cargo test` plays.
+const BOUNDED: u64 = 60;
+/// A seed that takes longer than this hangs.
+const LONGEST: Duration = Duration::from_secs(120);
+
+const USAGE: &str = "torture [--seeds N] [--from S] [--jobs J]   plays N seeds from S on, in J processes
+torture --seed S [--verbose]                plays one seed
+With --twice each seed is played twice, and must tell the same story.";
+
+struct Arguments {
+    seeds: u64,
+    from: u64,
+    jobs: u64,
+    verbose: bool,
+    twice: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = match parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(problem) => {
+            eprintln!("{problem}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if arguments.verbose {
+        let filter = tracing_subscriber::EnvFilter::new("info,sled=warn");
+        tracing_subscriber::fmt().with_env_filter(filter).without_time().with_writer(std::io::stdout).init();
+    }
+    let failures = match arguments.jobs {
+        0 | 1 => play_all(&arguments),
+        jobs => in_processes(&arguments, jobs),
+    };
+    let seeds = arguments.seeds;
+    match failures {
+        0 => {
+            println!("torture: {seeds} seeds, all well");
+            ExitCode::SUCCESS
+        }
+        failures => {
+            println!("torture: {failures} of {seeds} seeds failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a test runner says besides (filters, `--nocapture`) is passed over.
+fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let mut arguments = Arguments { seeds: BOUNDED, from: 0, jobs: 1, verbose: false, twice: false };
+    while let Some(name) = given.next() {
+        let mut number = || {
+            let value = given.next().and_then(|value| value.parse().ok());
+            value.ok_or(format!("{name} takes a number"))
+        };
+        match name.as_str() {
+            "--seeds" => arguments.seeds = number()?,
+            "--from" => arguments.from = number()?,
+            "--jobs" => arguments.jobs = number()?,
+            "--seed" => (arguments.from, arguments.seeds) = (number()?, 1),
+            "--twice" => arguments.twice = true,
+            "--verbose" => arguments.verbose = true,
+            "--help" => return Err("whole stores on simulated drives, from seeds".into()),
+            _ => {}
+        }
+    }
+    Ok(arguments)
+}
+
+/// Plays the seeds one after the other; says how many failed.
+fn play_all(arguments: &Arguments) -> u64 {
+    let seeds = arguments.from..arguments.from + arguments.seeds;
+    seeds.filter(|seed| !plays_well(*seed, arguments)).count() as u64
+}
+
+/// Shares the seeds among processes: the store's parts share what is one a process.
+fn in_processes(arguments: &Arguments, jobs: u64) -> u64 {
+    let program = std::env::current_exe().expect("this program has a path");
+    let share = arguments.seeds.div_ceil(jobs);
+    let children: Vec<_> = (0..jobs)
+        .map(|job| {
+            let from = arguments.from + job * share;
+            let seeds = share.min((arguments.from + arguments.seeds).saturating_sub(from));
+            let numbers = ["--from".into(), from.to_string(), "--seeds".into(), seeds.to_string()];
+            Command::new(&program)
+                .args(numbers)
+                .args(arguments.twice.then_some("--twice"))
+                .stdout(Stdio::inherit())
+                .spawn()
+                .expect("a process")
+        })
+        .collect();
+    let failed = children.into_iter().map(|mut child| child.wait().is_ok_and(|status| status.success()));
+    failed.filter(|well| !well).count() as u64
+}
+
+fn plays_well(seed: u64, arguments: &Arguments) -> bool {
+    let outcome = play(seed, arguments.verbose).and_then(|first| match arguments.twice {
+        true => play(seed, false).map(|second| (first, second)),
+        false => Ok((first, first)),
+    });
+    let problem = match outcome {
+        Ok((first, second)) if first == second => return true,
+        Ok(_) => "it tells another story each time".to_owned(),
+        Err(problem) => problem,
+    };
+    println!("seed {seed} FAILED: {problem}\n    ./torture --seed {seed} --verbose");
+    false
+}
+
+/// Plays a seed on a thread of its own, so that one that hangs is noticed; gives the sum of its story.
+fn play(seed: u64, verbose: bool) -> Result<u64, String> {
+    let (tell, told) = mpsc::channel();
+    let playing = move || {
+        let outcome = catch_unwind(AssertUnwindSafe(|| story::play(seed, verbose).digest()));
+        let _ = tell.send(outcome.map_err(|panic| reason(panic.as_ref())));
+    };
+    let spawned = std::thread::Builder::new().name(format!("seed {seed}")).spawn(playing);
+    spawned.map_err(|error| error.to_string())?;
+    told.recv_timeout(LONGEST).unwrap_or_else(|_| Err("it hangs".into()))
+}
+
+fn reason(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}

@@ -1,0 +1,136 @@
+//! What the store must hold: a map, and for each key that a failed write left open, all that it may hold.
+//!
+//! A write whose outcome is unknown leaves the key with one possibility more. The next life decides which it is, and
+//! from then on it must stay so.
+
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use stratum_metadata::record::{ETag, UploadId};
+use stratum_storage::ambient::{Entropy, Simulated};
+
+/// Bytes that are made from a number when they are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub id: u64,
+    pub len: usize,
+}
+
+impl Piece {
+    pub fn bytes(self) -> Bytes {
+        let mut bytes = vec![0; self.len];
+        Simulated::new(0, self.id.wrapping_mul(0x9E37_79B9_7F4A_7C15)).fill(&mut bytes);
+        bytes.into()
+    }
+
+    /// Sixteen bytes that stand for an MD5.
+    pub fn md5(self) -> [u8; 16] {
+        (u128::from(self.id) << 64 | self.len as u128).to_be_bytes()
+    }
+}
+
+/// An object's bytes: one piece, or the parts of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    pub pieces: Vec<Piece>,
+    pub etag: ETag,
+}
+
+impl Content {
+    pub fn plain(piece: Piece) -> Content {
+        Content { pieces: vec![piece], etag: ETag::Md5(piece.md5()) }
+    }
+
+    pub fn of_parts(pieces: Vec<Piece>) -> Content {
+        let md5 = pieces
+            .iter()
+            .fold(0u128, |sum, piece| sum.wrapping_mul(31).wrapping_add(u128::from_be_bytes(piece.md5())));
+        let etag = ETag::Multipart { md5: md5.to_be_bytes(), parts: pieces.len() as u16 };
+        Content { pieces, etag }
+    }
+
+    pub fn len(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len as u64).sum()
+    }
+
+    pub fn bytes(&self) -> Bytes {
+        match self.pieces.as_slice() {
+            [only] => only.bytes(),
+            several => several.iter().flat_map(|piece| piece.bytes()).collect(),
+        }
+    }
+}
+
+/// All that may be true of something: one possibility unless a failure left it open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open<T>(Vec<T>);
+
+impl<T: Clone + PartialEq> Open<T> {
+    pub fn known(value: T) -> Open<T> {
+        Open(vec![value])
+    }
+
+    /// It may have become this, too.
+    pub fn or(&mut self, value: T) {
+        if !self.0.contains(&value) {
+            self.0.push(value);
+        }
+    }
+
+    pub fn allows(&self, value: &T) -> bool {
+        self.0.contains(value)
+    }
+
+    /// What it is, if that is known.
+    pub fn certain(&self) -> Option<&T> {
+        match self.0.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    pub fn possibilities(&self) -> &[T] {
+        &self.0
+    }
+}
+
+/// An upload that may still be under way.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub key: Vec<u8>,
+    pub expires: u64,
+    pub parts: BTreeMap<u16, Open<Option<Piece>>>,
+    /// It may be there, or not, or both.
+    pub there: Open<bool>,
+}
+
+/// The store, as it must be.
+#[derive(Debug, Default)]
+pub struct Model {
+    pub objects: BTreeMap<Vec<u8>, Open<Option<Content>>>,
+    pub uploads: BTreeMap<UploadId, Upload>,
+    pieces: u64,
+}
+
+impl Model {
+    /// Bytes that were never written before.
+    pub fn piece(&mut self, len: usize) -> Piece {
+        self.pieces += 1;
+        Piece { id: self.pieces, len }
+    }
+
+    pub fn object(&self, key: &[u8]) -> Open<Option<Content>> {
+        self.objects.get(key).cloned().unwrap_or(Open::known(None))
+    }
+
+    /// A write was acknowledged.
+    pub fn set(&mut self, key: &[u8], content: Option<Content>) {
+        self.objects.insert(key.to_vec(), Open::known(content));
+    }
+
+    /// A write failed, and may have taken effect all the same.
+    pub fn may_be(&mut self, key: &[u8], content: Option<Content>) {
+        let mut open = self.object(key);
+        open.or(content);
+        self.objects.insert(key.to_vec(), open);
+    }
+}

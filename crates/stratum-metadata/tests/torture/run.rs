@@ -1,0 +1,392 @@
+//! One run of the store: the layers wired as the server wires them, on simulated drives and without HTTP, with all
+//! that works in the background, and the operations that a client has.
+
+use crate::hardware::Hardware;
+use crate::model::{Content, Piece};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use stratum_metadata::command::{Command, CompletedPart, Outcome, Refusal, WriteCondition};
+use stratum_metadata::record::{
+    Body, BucketId, BucketRecord, ObjectHeaders, ObjectRecord, PartRecord, PartSummary, StorageClass,
+    UploadId, UploadRecord, VersionId,
+};
+use stratum_metadata::{CommitError, Metadata, Options, run_packer, run_sweeper};
+use stratum_storage::ambient::{Clock, UnixMillis};
+use stratum_storage::blob::{BlobRef, Place, Tier};
+use stratum_storage::drive::Threads;
+use stratum_storage::journal::{self, BodyError, Journal, JournalError, JournalSet};
+use stratum_storage::readpath::{BlobReader, ReadError};
+use stratum_storage::set::{Set, SetConfig, TierConfig};
+use stratum_storage::volume::{Restore, Restored, TierDrives, Volumes};
+use stratum_storage::writepath::Written;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+pub const BUCKET: BucketId = BucketId(1);
+/// The largest body that rides in its journal entry.
+pub const SMALL: usize = 32 << 10;
+/// A segment holds a few dozen bodies, and the journal a few segments, so that packing and checkpoints are frequent.
+const SEGMENT: u64 = 256 << 10;
+const CAP: u64 = 8 * SEGMENT;
+const TICK: Duration = Duration::from_secs(1);
+/// How often a read looks a record up anew because its bytes have moved.
+const LOOKUPS: usize = 4;
+
+/// Time as the runtime has it: it stands still while anything runs, and jumps to what is waited for.
+#[derive(Debug)]
+pub struct Virtual {
+    base: UnixMillis,
+    began: Instant,
+}
+
+impl Virtual {
+    pub fn new(base: UnixMillis) -> Virtual {
+        Virtual { base, began: Instant::now() }
+    }
+}
+
+impl Clock for Virtual {
+    fn now(&self) -> UnixMillis {
+        self.base + self.began.elapsed().as_millis() as u64
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+pub struct Run {
+    pub set: Arc<Set>,
+    pub journal: Arc<Journal>,
+    pub metadata: Metadata,
+    pub volumes: Volumes,
+    pub restored: Restored,
+    pub clock: Arc<dyn Clock>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Why the store did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NoStart {
+    #[error("it waits for drives: {0}")]
+    TooFew(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+fn failed(error: impl std::fmt::Display) -> NoStart {
+    NoStart::Failed(error.to_string())
+}
+
+/// What became of a write.
+#[derive(Debug)]
+pub enum Wrote {
+    Done,
+    Refused(Refusal),
+    /// It failed, and surely had no effect.
+    Nothing(String),
+    /// It failed, and may have had its effect.
+    Unknown(String),
+}
+
+impl From<Result<Outcome, CommitError>> for Wrote {
+    fn from(outcome: Result<Outcome, CommitError>) -> Wrote {
+        match outcome {
+            Ok(Outcome::Refused(refusal)) => Wrote::Refused(refusal),
+            Ok(_) => Wrote::Done,
+            Err(CommitError::Unavailable(reason)) => Wrote::Unknown(reason),
+            Err(error) => Wrote::Nothing(error.to_string()),
+        }
+    }
+}
+
+impl Run {
+    pub async fn start(hardware: &Hardware) -> Result<Run, NoStart> {
+        let clock: Arc<dyn Clock> = Arc::new(Virtual::new(hardware.now));
+        let geometry = hardware.geometry;
+        let tier = TierConfig { tier: Tier::Hot, geometry, drives: hardware.roots() };
+        let config = SetConfig { tiers: vec![tier], threads: Threads::Caller };
+        let set = Set::open(&config, clock.clone(), hardware.entropy.as_ref()).map_err(failed)?;
+        let drives = set.roster(Tier::Hot).ok_or_else(|| failed("there is no hot tier"))?;
+        let options = journal::Options { segment_bytes: SEGMENT, cap: CAP, ..journal::Options::default() };
+        let on = JournalSet { drives: drives.now().to_vec(), m: geometry.m.into() };
+        let journal = Journal::open(on, options, clock.clone(), hardware.entropy.clone());
+        let journal = Arc::new(journal.map_err(|error| match error {
+            JournalError::TooFew(error) => NoStart::TooFew(error.to_string()),
+            error => failed(error),
+        })?);
+        let copies = usize::from(geometry.m) + 1;
+        let options = Options { index: hardware.index(), drives: drives.clone(), copies };
+        let metadata = Metadata::open_on(&options, journal.clone(), clock.clone(), Threads::Caller);
+        let metadata = metadata.map_err(failed)?;
+        let restored = restore(&metadata, TierDrives { tier: Tier::Hot, geometry, drives }).await;
+        let (volumes, restored) = restored.inspect_err(|_| metadata.shutdown())?;
+        let (stop, _) = watch::channel(false);
+        let set = Arc::new(set);
+        let mut run = Run { set, journal, metadata, volumes, restored, clock, stop, tasks: Vec::new() };
+        run.tasks = run.background();
+        settle();
+        Ok(run)
+    }
+
+    fn background(&self) -> Vec<JoinHandle<()>> {
+        let stopped = || self.stop.subscribe();
+        vec![
+            tokio::spawn(run_packer(self.metadata.clone(), self.volumes.clone(), stopped())),
+            tokio::spawn(run_sweeper(self.metadata.clone(), self.clock.clone(), stopped())),
+            tokio::spawn(tend(self.set.clone(), self.metadata.clone(), self.volumes.clone(), stopped())),
+        ]
+    }
+
+    /// The background ends when it is done with what it is at.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            task.await.expect("the background doesn't panic");
+        }
+        self.metadata.shutdown();
+    }
+
+    /// Nothing is finished. What the index had not got yet is written out: its folder is meddled with otherwise.
+    pub fn abandon(self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.metadata.shutdown();
+    }
+
+    pub fn healthy(&self) -> usize {
+        self.set.all_drives().iter().filter(|drive| drive.is_healthy()).count()
+    }
+
+    pub async fn create_bucket(&self) -> Wrote {
+        let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
+        let record = BucketRecord { id: BUCKET, name, owner, created: 0, region };
+        self.metadata.commit(Command::CreateBucket(record), Bytes::new()).await.into()
+    }
+
+    pub async fn put(&self, key: &[u8], piece: Piece, condition: WriteCondition) -> Wrote {
+        let content = Content::plain(piece);
+        let (modified, key) = (self.clock.now(), key.to_vec());
+        self.with_body(piece, |blob| {
+            let record = object(&content, modified, Body::Blob(blob));
+            Command::PutObject { bucket: BUCKET, key, record, condition }
+        })
+        .await
+    }
+
+    pub async fn put_part(&self, upload: UploadId, number: u16, piece: Piece) -> Wrote {
+        let modified = self.clock.now();
+        self.with_body(piece, |blob| {
+            let (size, md5) = (piece.len as u64, piece.md5());
+            let part = PartRecord { number, modified, size, md5, checksum: None, blob };
+            Command::PutPart { bucket: BUCKET, upload, part }
+        })
+        .await
+    }
+
+    /// Stores a body the way its size asks for, and commits the command that names it.
+    async fn with_body(&self, piece: Piece, command: impl FnOnce(BlobRef) -> Command) -> Wrote {
+        let body = piece.bytes();
+        if body.len() <= SMALL {
+            let (length, crc32c) = (body.len() as u32, crc32c::crc32c(&body));
+            let place = if body.is_empty() { Place::Empty } else { Place::ThisEntry { length, crc32c } };
+            return self.metadata.commit(command(BlobRef::plain(place)), body).await.into();
+        }
+        let Written { blob, hold } = match self.write(&body).await {
+            Ok(written) => written,
+            Err(error) => return Wrote::Nothing(error.to_string()),
+        };
+        let wrote = self.metadata.commit(command(blob), Bytes::new()).await.into();
+        match wrote {
+            Wrote::Refused(_) | Wrote::Nothing(_) => hold.discard(),
+            Wrote::Done | Wrote::Unknown(_) => drop(hold),
+        }
+        wrote
+    }
+
+    async fn write(&self, body: &Bytes) -> Result<Written, stratum_storage::writepath::WriteError> {
+        let mut writer = self.volumes.write(Tier::Hot, body.len() as u64).await?;
+        for start in (0..body.len()).step_by(100_000) {
+            writer.push(body.slice(start..body.len().min(start + 100_000))).await?;
+        }
+        writer.finish().await
+    }
+
+    pub async fn delete(&self, key: &[u8]) -> Wrote {
+        let (key, condition) = (key.to_vec(), WriteCondition::default());
+        self.metadata
+            .commit(Command::DeleteObject { bucket: BUCKET, key, condition }, Bytes::new())
+            .await
+            .into()
+    }
+
+    pub async fn create_upload(&self, upload: UploadId, key: &[u8], expires: u64) -> Wrote {
+        let record = UploadRecord {
+            bucket: BUCKET,
+            key: key.to_vec(),
+            initiated: self.clock.now(),
+            initiator: "owner".into(),
+            storage_class: StorageClass::Standard,
+            headers: ObjectHeaders::default(),
+            checksum: None,
+        };
+        self.metadata.commit(Command::CreateUpload { upload, record, expires }, Bytes::new()).await.into()
+    }
+
+    pub async fn complete(&self, upload: UploadId, key: &[u8], parts: &[(u16, Piece)]) -> Wrote {
+        let content = Content::of_parts(parts.iter().map(|(_, piece)| *piece).collect());
+        let named = |(number, piece): &(u16, Piece)| CompletedPart {
+            number: *number,
+            size: piece.len as u64,
+            md5: piece.md5(),
+        };
+        let summary = |(number, piece): &(u16, Piece)| PartSummary {
+            number: *number,
+            size: piece.len as u64,
+            checksum: None,
+        };
+        let body = Body::Parts { upload, parts: parts.iter().map(summary).collect() };
+        let command = Command::CompleteUpload {
+            bucket: BUCKET,
+            key: key.to_vec(),
+            upload,
+            parts: parts.iter().map(named).collect(),
+            record: object(&content, self.clock.now(), body),
+            condition: WriteCondition::default(),
+            remember_until: self.clock.now() + 10_000,
+        };
+        self.metadata.commit(command, Bytes::new()).await.into()
+    }
+
+    pub async fn abort(&self, upload: UploadId, key: &[u8]) -> Wrote {
+        let command = Command::AbortUpload { bucket: BUCKET, key: key.to_vec(), upload };
+        self.metadata.commit(command, Bytes::new()).await.into()
+    }
+
+    pub fn record(&self, key: &[u8]) -> Result<Option<ObjectRecord>, String> {
+        self.metadata.object(BUCKET, key).map_err(|error| error.to_string())
+    }
+
+    /// An object and all of its bytes.
+    pub async fn get(&self, key: &[u8]) -> Result<Option<(ObjectRecord, Bytes)>, String> {
+        for _ in 0..LOOKUPS {
+            let Some(record) = self.record(key)? else { return Ok(None) };
+            if let Some(bytes) = self.bytes_of(&record).await? {
+                return Ok(Some((record, bytes)));
+            }
+        }
+        Err("its bytes moved again and again".into())
+    }
+
+    /// The bytes of a record, or nothing if they have moved.
+    async fn bytes_of(&self, record: &ObjectRecord) -> Result<Option<Bytes>, String> {
+        match &record.body {
+            Body::Blob(blob) => self.read(blob).await,
+            Body::Parts { upload, parts } => {
+                let mut bytes = Vec::new();
+                for summary in parts {
+                    let part =
+                        self.metadata.part(*upload, summary.number).map_err(|error| error.to_string())?;
+                    let Some(part) = part else { return Ok(None) };
+                    match self.read(&part.blob).await? {
+                        Some(piece) => bytes.extend_from_slice(&piece),
+                        None => return Ok(None),
+                    }
+                }
+                Ok(Some(bytes.into()))
+            }
+        }
+    }
+
+    pub async fn read(&self, blob: &BlobRef) -> Result<Option<Bytes>, String> {
+        match blob.place {
+            Place::Journal { index, length, crc32c } => self.read_journaled(index, length, crc32c),
+            _ => match self.reader(blob, 0..blob.len())? {
+                Some(reader) => collect(reader).await.map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn read_journaled(&self, index: u64, length: u32, crc32c: u32) -> Result<Option<Bytes>, String> {
+        match self.journal.read_body(index, length, crc32c) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(BodyError::Gone { .. }) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// What reads a range of a body in a volume; nothing if it has moved.
+    pub fn reader(&self, blob: &BlobRef, range: std::ops::Range<u64>) -> Result<Option<BlobReader>, String> {
+        match self.volumes.read(&self.volumes.pin(), blob, range) {
+            Ok(reader) => Ok(Some(reader)),
+            Err(ReadError::Gone(_)) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+pub async fn collect(mut reader: BlobReader) -> Result<Bytes, String> {
+    if let Some(all) = reader.try_all_cached() {
+        return Ok(all);
+    }
+    let mut bytes = Vec::new();
+    while let Some(piece) = reader.next().await {
+        bytes.extend_from_slice(&piece.map_err(|error| error.to_string())?);
+    }
+    Ok(bytes.into())
+}
+
+fn object(content: &Content, modified: u64, body: Body) -> ObjectRecord {
+    ObjectRecord {
+        version: VersionId::NULL,
+        modified,
+        size: content.len(),
+        etag: content.etag,
+        storage_class: StorageClass::Standard,
+        checksum: None,
+        headers: ObjectHeaders::default(),
+        body,
+    }
+}
+
+async fn restore(metadata: &Metadata, drives: TierDrives) -> Result<(Volumes, Restored), NoStart> {
+    let restore = Restore {
+        tiers: vec![drives],
+        records: metadata.volumes().map_err(failed)?,
+        next_id: metadata.next_volume_id(),
+        reserve: 0,
+        log: Arc::new(metadata.clone()),
+    };
+    let (volumes, restored) = Volumes::restore(restore).await.map_err(failed)?;
+    metadata.attach(volumes.clone()).map_err(failed)?;
+    Ok((volumes, restored))
+}
+
+/// Waits until what was freed until now is free indeed. When that happens depends on all threads of the process, those
+/// of the index too: a story that went on earlier would not be the same each time.
+pub fn settle() {
+    let over = Arc::new(AtomicBool::new(false));
+    let (tell, pin) = (over.clone(), crossbeam_epoch::pin());
+    pin.defer(move || tell.store(true, Ordering::Release));
+    pin.flush();
+    drop(pin);
+    while !over.load(Ordering::Acquire) {
+        crossbeam_epoch::pin().flush();
+        std::thread::yield_now();
+    }
+}
+
+/// What the server does every second.
+async fn tend(set: Arc<Set>, metadata: Metadata, volumes: Volumes, mut stopped: watch::Receiver<bool>) {
+    while tokio::time::timeout(TICK, stopped.wait_for(|stopped| *stopped)).await.is_err() {
+        set.check();
+        metadata.tend_journal();
+        settle();
+        // What can't be recorded now is tried again.
+        let _ = volumes.tend().await;
+    }
+}

@@ -1,0 +1,185 @@
+//! A seed's whole story: lives, what ends each of them, what happens between them, and the end, when everything is
+//! deleted and all space must come back.
+
+use crate::audit::{audit, strangers, volume_files};
+use crate::dice::Dice;
+use crate::hardware::Hardware;
+use crate::life::Life;
+use crate::model::Model;
+use crate::run::{NoStart, Run, Wrote};
+use crate::trace::Trace;
+use std::time::Duration;
+use stratum_metadata::command::Refusal;
+use stratum_storage::volume::VolumeState;
+
+/// Longer than the packer waits after a failure, and than any upload lives.
+const LONG: Duration = Duration::from_secs(150);
+
+struct Story {
+    dice: Dice,
+    hardware: Hardware,
+    model: Model,
+    trace: Trace,
+}
+
+/// Plays a seed. Panics when the store breaks a promise.
+pub fn play(seed: u64, verbose: bool) -> Trace {
+    let dice = Dice::new(seed);
+    let hardware = Hardware::new(&dice);
+    let trace = Trace::new(verbose);
+    let mut story = Story { dice, hardware, model: Model::default(), trace };
+    let (drives, geometry) = (story.hardware.disks.len(), story.hardware.geometry);
+    story.trace.note(0, || format!("{drives} drives, {geometry}"));
+    for _ in 0..story.dice.within(2..6) {
+        story.life();
+        story.between();
+    }
+    story.end();
+    story.trace
+}
+
+/// One thread and one for what blocks, in virtual time: the same seed does the same.
+fn in_virtual_time<T>(work: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).max_blocking_threads(1).build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+impl Story {
+    fn life(&mut self) {
+        if self.dice.percent(40) {
+            let n = self.dice.magnitude(1..6_000);
+            self.hardware.power.fail_at(n);
+            self.trace.note(self.hardware.power.steps(), || format!("the power will fail after {n} steps"));
+        }
+        let cold = self.dice.percent(30);
+        self.hardware.disks.iter().for_each(|disk| disk.drive.set_cold_cache(cold));
+        let steps = self.dice.magnitude(4..120);
+        let graceful = self.dice.percent(40);
+        in_virtual_time(async {
+            let Some(run) = self.start().await else { return };
+            self.live(&run, steps).await;
+            self.hardware.now = run.clock.now() + 1_000;
+            match graceful && !self.hardware.power.is_off() {
+                true => run.stop().await,
+                false => run.abandon(),
+            }
+        });
+        let steps = self.hardware.power.steps();
+        if self.hardware.power.is_off() {
+            self.trace.note(steps, || "the power failed".into());
+            self.hardware.power_cycle(&self.dice);
+        } else {
+            self.trace.note(steps, || if graceful { "stopped".into() } else { "killed".into() });
+            self.hardware.kill();
+            self.hardware.power.restore();
+        }
+    }
+
+    fn between(&mut self) {
+        for told in self.hardware.mischief(&self.dice) {
+            self.trace.note(self.hardware.power.steps(), || told);
+        }
+    }
+
+    /// Starts the store, which must succeed where enough drives are there.
+    async fn start(&mut self) -> Option<Run> {
+        let outcome = Run::start(&self.hardware).await;
+        let error = match outcome {
+            Ok(run) => {
+                self.trace.note(self.hardware.power.steps(), || format!("started: {:?}", run.restored));
+                return Some(run);
+            }
+            Err(error) => error,
+        };
+        self.trace.note(self.hardware.power.steps(), || format!("no start: {error}"));
+        let small = self.hardware.is_small() && self.hardware.disks.iter().any(|disk| disk.away || disk.hurt);
+        match error {
+            _ if self.hardware.power.is_off() => None,
+            NoStart::TooFew(_) if small => None,
+            error => panic!("the store doesn't start: {error}"),
+        }
+    }
+
+    async fn live(&mut self, run: &Run, steps: u64) {
+        let found = strangers(run, &self.hardware);
+        assert!(found.is_empty(), "files that no record knows: {found:?}");
+        if !self.hardware.formed {
+            match run.create_bucket().await {
+                Wrote::Done | Wrote::Refused(Refusal::BucketExists { .. }) => self.hardware.formed = true,
+                _ if self.hardware.power.is_off() => return,
+                other => panic!("no bucket: {other:?}"),
+            }
+        }
+        let mut life = self.a_life(run);
+        life.settle().await;
+        life.check_drives();
+        life.live(steps).await;
+        self.audit(run).await;
+    }
+
+    fn a_life<'a>(&'a mut self, run: &'a Run) -> Life<'a> {
+        let Story { dice, hardware, model, trace } = self;
+        Life { run, hardware, model, dice, trace }
+    }
+
+    /// The books, once what is due was swept.
+    async fn audit(&mut self, run: &Run) {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let outcome = audit(run, &self.model).await;
+        if self.hardware.power.is_off() || !self.a_life(run).may_write() {
+            return;
+        }
+        outcome.expect("the books are right");
+    }
+
+    /// All drives are back; everything is there, then everything is deleted, and all space comes back.
+    fn end(&mut self) {
+        self.hardware.disks.iter_mut().for_each(|disk| disk.away = false);
+        for last in [false, true] {
+            in_virtual_time(async {
+                let Some(run) = self.start().await else { return };
+                match last {
+                    false => self.delete_all(&run).await,
+                    true => self.check_empty(&run).await,
+                }
+                self.hardware.now = run.clock.now() + 1_000;
+                run.stop().await;
+            });
+            self.hardware.kill();
+        }
+    }
+
+    async fn delete_all(&mut self, run: &Run) {
+        if !self.hardware.formed && matches!(run.create_bucket().await, Wrote::Done) {
+            self.hardware.formed = true;
+        }
+        let mut life = self.a_life(run);
+        life.settle().await;
+        for key in life.model.objects.keys().cloned().collect::<Vec<_>>() {
+            life.delete_key(&key).await;
+        }
+        for (id, upload) in life.model.uploads.clone() {
+            life.abort_upload(id, &upload).await;
+        }
+        tokio::time::sleep(LONG).await;
+        self.a_life(run).check_drives();
+        self.audit(run).await;
+    }
+
+    async fn check_empty(&mut self, run: &Run) {
+        self.a_life(run).settle().await;
+        tokio::time::sleep(LONG).await;
+        let volumes = run.metadata.volumes().expect("the index answers");
+        let all_there = run.healthy() == self.hardware.disks.len();
+        for volume in volumes {
+            let gone = volume.live == 0 && volume.state == VolumeState::Dropped;
+            assert!(gone && !all_there, "{} is still there: {volume:?}", volume.id);
+        }
+        for (disk, drive) in run.set.all_drives().iter().enumerate() {
+            let left = volume_files(&self.hardware, disk);
+            let excused = self.hardware.disks[disk].hurt || !drive.is_healthy();
+            assert!(left.is_empty() || excused, "{} still holds {left:?}", drive.label());
+        }
+    }
+}
