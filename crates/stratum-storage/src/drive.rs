@@ -93,6 +93,11 @@ pub trait FileIo: Send + Sync + Debug + 'static {
     fn read_at_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of the slices, one after the other, from `offset`.
     fn write_at(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()>;
+    /// [`FileIo::write_at`], but what is written needn't stay in the page cache: for bytes that nobody will want soon.
+    /// A file that can go past the cache does so with buffers, lengths and an offset that are whole pages.
+    fn write_past_cache(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
+        self.write_at(bufs, offset)
+    }
     /// `fdatasync`: everything written before the call is durable when it returns.
     fn sync(&self) -> io::Result<()>;
     /// Starts writing a range back without waiting for it; a hint that may do nothing.

@@ -17,7 +17,7 @@ use crate::format::v1::Kind;
 use crate::reclaim::Freed;
 use crate::volume::{Purpose, Reservation, StripeAddress, StripeBuffer, Volume, Volumes, is_full};
 use bytes::Bytes;
-use flight::{Flight, Landing};
+use flight::{Flight, Landing, Through};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -25,6 +25,9 @@ pub use crate::volume::WriteError;
 
 /// Stripes of one writer that are being encoded or written at a time.
 pub const IN_FLIGHT: u64 = 2;
+/// Bodies from this length on, in bytes, go past the page cache: copying them into fresh pages of it costs the
+/// processor more than all coding, and they would push out what is read often.
+const PAST_CACHE: u64 = 8 << 20;
 
 /// Writes one body of a known length.
 pub struct BlobWriter {
@@ -236,8 +239,12 @@ impl BlobWriter {
         };
         extent.synced = filling.only;
         let volume = extent.reservation.volume.clone();
-        let flight =
-            Flight::launch(volume, self.extents.len() - 1, filling.buffer, filling.address, filling.only);
+        let through = match filling.only {
+            true => Through::CacheAndSync,
+            false if self.length >= PAST_CACHE => Through::Drive,
+            false => Through::Cache,
+        };
+        let flight = Flight::launch(volume, self.extents.len() - 1, filling.buffer, filling.address, through);
         self.in_flight.push_back(flight);
         Ok(())
     }

@@ -222,6 +222,10 @@ impl FileIo for GuardedFile {
         self.watch.write(|| self.inner.write_at(bufs, offset))
     }
 
+    fn write_past_cache(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
+        self.watch.write(|| self.inner.write_past_cache(bufs, offset))
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.watch.sync(|| self.inner.sync())
     }

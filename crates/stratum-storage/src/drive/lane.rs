@@ -39,9 +39,20 @@ pub struct Write {
     pub done: Done,
 }
 
+/// Bytes for one place in a file, of whole pages.
+pub struct Stream {
+    pub file: Arc<dyn FileIo>,
+    pub offset: u64,
+    pub buf: Bytes,
+    pub done: Done,
+}
+
 /// What a lane can be asked for; it is done in the order it was submitted.
 pub enum Work {
     Write(Write),
+    /// A part of a long body, which a [`Work::Sync`] will follow: it goes past the page cache where that can be.
+    /// Parts that follow one another in the file, and in the queue, become one write.
+    Stream(Stream),
     /// Answers after a sync of everything submitted for that file before.
     Sync {
         file: Arc<dyn FileIo>,
@@ -267,8 +278,16 @@ type Waiting = Vec<(Arc<dyn FileIo>, Vec<Done>)>;
 /// Does a round of work in order, and gives back the emptied vector for the next round.
 fn run(mut work: Vec<Work>) -> Vec<Work> {
     let mut waiting = Waiting::new();
-    for item in work.drain(..) {
+    let mut items = work.drain(..).peekable();
+    while let Some(item) = items.next() {
         match item {
+            Work::Stream(first) => {
+                let mut parts = vec![first];
+                while let Some(Work::Stream(next)) = items.next_if(|next| continues(&parts, next)) {
+                    parts.push(next);
+                }
+                stream(parts);
+            }
             Work::Write(write) => match put(&write) {
                 Ok(()) if write.sync => wait_for(&mut waiting, write.file, write.done),
                 outcome => tell(write.done, outcome),
@@ -280,8 +299,33 @@ fn run(mut work: Vec<Work>) -> Vec<Work> {
             }
         }
     }
+    drop(items);
     sync_all(&mut waiting);
     work
+}
+
+/// Whether a piece of work goes just behind these parts of a body.
+fn continues(parts: &[Stream], next: &Work) -> bool {
+    match (parts.last(), next) {
+        (Some(last), Work::Stream(next)) => {
+            is_same(&last.file, &next.file) && last.offset + last.buf.len() as u64 == next.offset
+        }
+        _ => false,
+    }
+}
+
+/// Writes parts that follow one another.
+fn stream(parts: Vec<Stream>) {
+    let Some(first) = parts.first() else { return };
+    let slices: Vec<&[u8]> = parts.iter().map(|part| part.buf.as_ref()).collect();
+    let outcome = first.file.write_past_cache(&slices, first.offset);
+    for part in parts {
+        tell(part.done, copy(&outcome));
+    }
+}
+
+fn is_same(one: &Arc<dyn FileIo>, other: &Arc<dyn FileIo>) -> bool {
+    Arc::as_ptr(one).addr() == Arc::as_ptr(other).addr()
 }
 
 fn put(write: &Write) -> io::Result<()> {
@@ -295,7 +339,7 @@ fn put(write: &Write) -> io::Result<()> {
 }
 
 fn wait_for(waiting: &mut Waiting, file: Arc<dyn FileIo>, done: Done) {
-    match waiting.iter_mut().find(|(known, _)| Arc::as_ptr(known).addr() == Arc::as_ptr(&file).addr()) {
+    match waiting.iter_mut().find(|(known, _)| is_same(known, &file)) {
         Some((_, dones)) => dones.push(done),
         None => waiting.push((file, vec![done])),
     }

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, FlockOperation, Mode, O
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const DIR_MODE: Mode = Mode::from_raw_mode(0o700);
@@ -92,7 +92,7 @@ impl DriveIo for RealDrive {
         };
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let descriptor = rustix::fs::openat(&self.root, relative(path)?, flags, FILE_MODE)?;
-        Ok(Arc::new(RealFile { descriptor }))
+        Ok(Arc::new(RealFile { descriptor, direct: OnceLock::new() }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -175,6 +175,41 @@ fn length(stat: &Stat) -> u64 {
 #[derive(Debug)]
 struct RealFile {
     descriptor: OwnedFd,
+    /// The same file opened to go past the page cache, from when that is first wanted; none if it can't be.
+    direct: OnceLock<Option<OwnedFd>>,
+}
+
+/// What buffers, lengths and offsets must be multiples of to go past the page cache, whatever the device's sectors.
+const DIRECT: usize = 4096;
+
+impl RealFile {
+    fn direct(&self) -> Option<&OwnedFd> {
+        let open = || {
+            let same = format!("/proc/self/fd/{}", self.descriptor.as_raw_fd());
+            let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+            rustix::fs::open(same, flags, Mode::empty()).ok()
+        };
+        self.direct.get_or_init(open).as_ref()
+    }
+
+    fn write_all(&self, descriptor: &OwnedFd, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
+        let mut at = offset;
+        for group in bufs.chunks(MAX_SLICES) {
+            let mut slices: Vec<IoSlice<'_>> = group.iter().map(|buf| IoSlice::new(buf)).collect();
+            let mut left = slices.as_mut_slice();
+            IoSlice::advance_slices(&mut left, 0); // steps over empty ones
+            while !left.is_empty() {
+                match retry_on_intr(|| rustix::io::pwritev(descriptor, left, at))? {
+                    0 => return Err(ErrorKind::WriteZero.into()),
+                    count => {
+                        at += count as u64;
+                        IoSlice::advance_slices(&mut left, count);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl FileIo for RealFile {
@@ -206,22 +241,21 @@ impl FileIo for RealFile {
     }
 
     fn write_at(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
-        let mut at = offset;
-        for group in bufs.chunks(MAX_SLICES) {
-            let mut slices: Vec<IoSlice<'_>> = group.iter().map(|buf| IoSlice::new(buf)).collect();
-            let mut left = slices.as_mut_slice();
-            IoSlice::advance_slices(&mut left, 0); // steps over empty ones
-            while !left.is_empty() {
-                match retry_on_intr(|| rustix::io::pwritev(&self.descriptor, left, at))? {
-                    0 => return Err(ErrorKind::WriteZero.into()),
-                    count => {
-                        at += count as u64;
-                        IoSlice::advance_slices(&mut left, count);
-                    }
+        self.write_all(&self.descriptor, bufs, offset)
+    }
+
+    fn write_past_cache(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
+        let whole = |buf: &&[u8]| (buf.as_ptr().addr() | buf.len()).is_multiple_of(DIRECT);
+        match self.direct() {
+            Some(direct) if offset.is_multiple_of(DIRECT as u64) && bufs.iter().all(whole) => {
+                match self.write_all(direct, bufs, offset) {
+                    // A filesystem that takes the flag and not the write.
+                    Err(error) if error.kind() == ErrorKind::InvalidInput => self.write_at(bufs, offset),
+                    outcome => outcome,
                 }
             }
+            _ => self.write_at(bufs, offset),
         }
-        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -295,6 +329,21 @@ mod tests {
         drive.remove("a/b").unwrap();
         assert_eq!(drive.list("a/b").unwrap_err().kind(), ErrorKind::NotFound);
         assert!(!file.is_linked());
+    }
+
+    #[test]
+    fn what_goes_past_the_cache_is_read_back() {
+        let (_folder, drive) = drive();
+        let file = drive.open("f", OpenHow::CreateNew).unwrap();
+        let memory = vec![5; 4 * DIRECT];
+        let pages = &memory[memory.as_ptr().align_offset(DIRECT)..];
+        file.write_past_cache(&[&pages[..DIRECT], &pages[DIRECT..2 * DIRECT]], DIRECT as u64).unwrap();
+        file.write_past_cache(&[&pages[1..3]], 1).unwrap();
+        file.sync().unwrap();
+        let mut bytes = vec![9; 4 * DIRECT];
+        assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 3 * DIRECT);
+        assert_eq!(bytes[..4], [0, 5, 5, 0]);
+        assert!(bytes[DIRECT..3 * DIRECT].iter().all(|byte| *byte == 5));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Buffers that come back: stripes and fragments are large and short-lived, and asking the kernel for zeroed pages
 //! each time would cost as much as coding them.
 //!
-//! A buffer's bytes are whatever its last user left there. Idle ones are given up step by step ([`Buffers::shrink`]).
+//! They begin at page boundaries, so that a drive can take them past the page cache. A buffer's bytes are whatever its last user left there. Idle ones are given up step by step ([`Buffers::shrink`]).
 
+use crate::format::layout::PAGE;
 use parking_lot::Mutex;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Weak};
 #[derive(Debug)]
 pub struct Buffers {
     size: usize,
-    free: Mutex<Vec<Vec<u8>>>,
+    free: Mutex<Vec<Pages>>,
 }
 
 impl Buffers {
@@ -24,10 +25,10 @@ impl Buffers {
     /// occasion.
     pub fn take(self: &Arc<Self>, len: usize) -> Buffer {
         if len > self.size || len < self.size / 2 {
-            return Buffer { bytes: vec![0; len], len, home: Weak::new() };
+            return Buffer { pages: Pages::new(len), len, home: Weak::new() };
         }
-        let bytes = self.free.lock().pop().unwrap_or_else(|| vec![0; self.size]);
-        Buffer { bytes, len, home: Arc::downgrade(self) }
+        let pages = self.free.lock().pop().unwrap_or_else(|| Pages::new(self.size));
+        Buffer { pages, len, home: Arc::downgrade(self) }
     }
 
     /// Gives half of the idle buffers back to the machine.
@@ -43,10 +44,25 @@ impl Buffers {
     }
 }
 
+/// Memory that begins at a page boundary, somewhat inside of what was allocated.
+#[derive(Debug, Default)]
+struct Pages {
+    memory: Vec<u8>,
+    start: usize,
+}
+
+impl Pages {
+    fn new(len: usize) -> Pages {
+        let memory = vec![0; len + PAGE as usize];
+        let start = memory.as_ptr().align_offset(PAGE as usize).min(PAGE as usize);
+        Pages { memory, start }
+    }
+}
+
 /// A buffer on loan; dropping it gives it back.
 #[derive(Debug)]
 pub struct Buffer {
-    bytes: Vec<u8>,
+    pages: Pages,
     len: usize,
     home: Weak<Buffers>,
 }
@@ -55,13 +71,13 @@ impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.pages.memory[self.pages.start..][..self.len]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[..self.len]
+        &mut self.pages.memory[self.pages.start..][..self.len]
     }
 }
 
@@ -74,7 +90,7 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(home) = self.home.upgrade() {
-            home.free.lock().push(std::mem::take(&mut self.bytes));
+            home.free.lock().push(std::mem::take(&mut self.pages));
         }
     }
 }
@@ -90,6 +106,7 @@ mod tests {
         let mut buffer = buffers.take(900);
         buffer[0] = 7;
         assert_eq!(buffer.len(), 900);
+        assert!(buffer.as_ptr().addr().is_multiple_of(4096));
         let bytes = Bytes::from_owner(buffer);
         let slice = bytes.slice(0..1);
         drop(bytes);

@@ -2,7 +2,7 @@
 
 use super::WriteError;
 use crate::drive::FileIo;
-use crate::drive::lane::{Work, Write};
+use crate::drive::lane::{Stream, Work, Write};
 use crate::volume::{StripeAddress, StripeBuffer, Volume, is_full};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -12,6 +12,17 @@ use tokio::sync::oneshot;
 
 /// Stripes up to this payload are encoded where they were filled: handing them to a thread would cost more.
 const INLINE_PAYLOAD: u32 = 64 * 1024;
+/// What the caller of [`Flight::launch`] wants of its writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Through {
+    /// The page cache, and written back from there step by step.
+    Cache,
+    /// The page cache; the lanes answer after a sync.
+    CacheAndSync,
+    /// Past the page cache: the body is long, and copying it there would cost more than the disk does.
+    Drive,
+}
+
 /// Writeback of a shard file is started whenever this much of it was written.
 const WRITEBACK: u64 = 1 << 20;
 
@@ -44,18 +55,18 @@ struct TallyState {
 
 impl Flight {
     /// Encodes a full stripe on a blocking thread and gives its fragments to the lanes of the shards that aren't
-    /// lost; with `sync` they answer after a sync.
+    /// lost.
     pub fn launch(
         volume: Arc<Volume>,
         extent: usize,
         buffer: StripeBuffer,
         address: StripeAddress,
-        sync: bool,
+        through: Through,
     ) -> Flight {
         let (sender, landed) = oneshot::channel();
         let small = address.stripe.payload <= INLINE_PAYLOAD;
         let work = move || match buffer.seal(&volume.codec, &address, &volume.generations()) {
-            Ok(fragments) => submit(&volume, &address, fragments, sync, sender),
+            Ok(fragments) => submit(&volume, &address, fragments, through, sender),
             // The receiver learns it from the dropped sender.
             Err(error) => tracing::error!(volume = %volume.id, %error, "a stripe can't be encoded"),
         };
@@ -76,7 +87,7 @@ fn submit(
     volume: &Volume,
     address: &StripeAddress,
     fragments: Vec<Bytes>,
-    sync: bool,
+    through: Through,
     sender: oneshot::Sender<Landing>,
 ) {
     let mut targets = Vec::with_capacity(fragments.len());
@@ -99,12 +110,18 @@ fn submit(
         let (tally, offset, end) = (tally.clone(), address.offset, address.offset + fragment.len() as u64);
         let written = file.clone();
         let done = Box::new(move |outcome: io::Result<()>| {
-            if outcome.is_ok() && !sync {
+            if outcome.is_ok() && through == Through::Cache {
                 start_writeback(written.as_ref(), offset, end);
             }
             tally.count(shard, outcome);
         });
-        drive.volume_lane().submit(Work::Write(Write { file, offset, bufs: vec![fragment], sync, done }));
+        let sync = through == Through::CacheAndSync;
+        drive.volume_lane().submit(match through {
+            Through::Drive => Work::Stream(Stream { file, offset, buf: fragment, done }),
+            Through::Cache | Through::CacheAndSync => {
+                Work::Write(Write { file, offset, bufs: vec![fragment], sync, done })
+            }
+        });
     }
 }
 
