@@ -5,6 +5,7 @@ Only the standard library: the server runs with --anonymous, so a request needs 
 
 import hashlib
 import http.client
+import json
 import os
 import random
 import signal
@@ -53,6 +54,30 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout=60)
         assert code == 0, f"a graceful stop ended with {code}"
+
+    def operate(self, *words, found=False):
+        """Runs an operator's command against the server and returns what it printed; `found`: it may end with 1."""
+        with open(os.path.join(self.data, "meta", "root-credentials")) as file:
+            root = dict(line.strip().split(" = ", 1) for line in file)
+        environment = dict(os.environ, STRATUM_ROOT_ACCESS_KEY=root["access_key"],
+                           STRATUM_ROOT_SECRET_KEY=root["secret_key"])
+        command = [self.binary, *words, "--endpoint", f"http://127.0.0.1:{self.port}"]
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=150)
+        if done.returncode not in ((0, 1) if found else (0,)):
+            raise SystemExit(f"FAILED: {' '.join(words)} ended with {done.returncode}: {done.stderr.decode()}")
+        return done.stdout.decode()
+
+    def status(self):
+        return json.loads(self.operate("status", "--json", found=True))
+
+    def wait_for(self, what, is_so, patience=120):
+        """Looks at the status until it is so; returns how long that took."""
+        began = time.monotonic()
+        while not is_so(status := self.status()):
+            if time.monotonic() - began > patience:
+                raise SystemExit(f"FAILED: {what} was not seen within {patience} s: {json.dumps(status, indent=1)}")
+            time.sleep(0.3)
+        return time.monotonic() - began
 
     def request(self, method, path, body=None, headers=None):
         """One request on a connection of its own."""
