@@ -12,18 +12,19 @@ mod absent;
 mod guard;
 mod health;
 pub mod lane;
+mod pulse;
 mod readers;
 pub mod real;
 mod roster;
 pub mod simulated;
 
 pub use health::Health;
+pub use pulse::Pulse;
 pub use roster::Roster;
 
-use crate::ambient::Clock;
+use crate::ambient::{Clock, System};
 use crate::blob::Tier;
 use crate::volume::DriveId;
-use bytes::Bytes;
 use guard::Guard;
 use health::Latch;
 use lane::Lane;
@@ -157,13 +158,13 @@ impl Drive {
     ) -> Drive {
         let label = label(tier, position);
         let health = Arc::new(Latch::new(&label, Health::Healthy));
-        let guard = Guard::new(io, health.clone(), clock, &label);
+        let guard = Guard::new(io, health.clone(), clock.clone(), &label);
         let lane = |kind: &str| match threads {
             Threads::Own => Lane::spawn(&format!("{label} {kind}")),
             Threads::Caller => Lane::inline(),
         };
         let (journal, volume) = (lane("journal"), lane("volume"));
-        let readers = Readers::new(&label, threads);
+        let readers = Readers::new(&label, threads, clock);
         Drive {
             id,
             tier,
@@ -192,7 +193,7 @@ impl Drive {
             draining: AtomicBool::new(false),
             journal: Lane::inline(),
             volume: Lane::inline(),
-            readers: Readers::new(&label, Threads::Caller),
+            readers: Readers::new(&label, Threads::Caller, Arc::new(System)),
         }
     }
 
@@ -288,20 +289,20 @@ impl Drive {
         }
     }
 
-    /// Reads up to `len` bytes at `offset`; fewer only at the end of the file. What the page cache holds is read
-    /// on this thread, the rest by the drive's readers. A failed read doesn't latch the drive.
-    pub async fn read(&self, file: &Arc<dyn FileIo>, offset: u64, len: usize) -> io::Result<Bytes> {
-        match readers::read_cached(file.as_ref(), offset, len) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readers.read(file.clone(), offset, len).await
-            }
-            outcome => outcome,
-        }
+    /// Has something read on the drive's own threads: one that hangs holds up nobody else's reads. How long it took
+    /// counts for the drive's [`Pulse`]. A failed read doesn't latch the drive.
+    pub fn reading<T, R>(&self, read: R) -> impl Future<Output = io::Result<T>> + Send + use<T, R>
+    where
+        T: Send + 'static,
+        R: FnOnce() -> io::Result<T> + Send + 'static,
+    {
+        let answer = self.readers.run(read);
+        async { answer.await.unwrap_or_else(|_| Err(io::Error::other("the read was given up"))) }
     }
 
-    /// [`Drive::read`] on a thread that may block.
-    pub fn read_blocking(&self, file: &dyn FileIo, offset: u64, len: usize) -> io::Result<Bytes> {
-        readers::read_now(file, offset, len)
+    /// How fast it answers reads.
+    pub fn pulse(&self) -> &Pulse {
+        self.readers.pulse()
     }
 }
 

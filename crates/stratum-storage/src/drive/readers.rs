@@ -1,55 +1,71 @@
-//! The threads that wait for a drive's platters, so that async threads don't.
+//! The threads that wait for a drive's platters, so that nobody else does.
 //!
-//! Most reads are answered by the page cache on the thread that asks. What isn't goes to a few threads of the
-//! drive's own: a drive that hangs must not hold up reads of the others.
+//! Most reads are answered by the page cache on the thread that asks. What isn't goes to threads of the drive's own:
+//! a drive that hangs holds up its own reads and those of no other.
 
-use super::{FileIo, Threads};
-use bytes::Bytes;
+use super::Threads;
+use super::pulse::Pulse;
+use crate::ambient::Clock;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::oneshot;
 
-/// Readers a drive has at most: enough to keep a disk's queue from running empty.
-const MAX: usize = 2;
-const STACK: usize = 128 * 1024;
+/// Readers a drive has at most: enough to keep its queue from running empty. Each starts when all others are busy.
+const MAX: usize = 8;
+const STACK: usize = 256 * 1024;
 
-struct Job {
-    file: Arc<dyn FileIo>,
-    offset: u64,
-    len: usize,
-    answer: oneshot::Sender<io::Result<Bytes>>,
-}
+type Job = Box<dyn FnOnce() + Send>;
 
 pub(super) struct Readers {
     label: String,
     threads: Threads,
+    clock: Arc<dyn Clock>,
+    pulse: Arc<Pulse>,
     sender: Sender<Job>,
     receiver: Receiver<Job>,
     started: AtomicUsize,
-    /// Jobs that were sent and are not answered yet.
+    /// Jobs that were sent and are not done yet.
     busy: Arc<AtomicUsize>,
 }
 
 impl Readers {
-    pub(super) fn new(label: &str, threads: Threads) -> Readers {
+    pub(super) fn new(label: &str, threads: Threads, clock: Arc<dyn Clock>) -> Readers {
         let (sender, receiver) = unbounded();
-        let label = label.to_owned();
-        Readers { label, threads, sender, receiver, started: AtomicUsize::new(0), busy: Arc::default() }
+        let (label, pulse) = (label.to_owned(), Arc::default());
+        let (started, busy) = (AtomicUsize::new(0), Arc::default());
+        Readers { label, threads, clock, pulse, sender, receiver, started, busy }
     }
 
-    pub(super) async fn read(&self, file: Arc<dyn FileIo>, offset: u64, len: usize) -> io::Result<Bytes> {
-        if self.threads == Threads::Caller || !self.have_threads() {
-            return read_now(file.as_ref(), offset, len);
-        }
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
+    /// Runs a read on a reader, or on this thread where there are none.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> oneshot::Receiver<io::Result<T>> {
         let (answer, received) = oneshot::channel();
+        let (clock, pulse) = (self.clock.clone(), self.pulse.clone());
+        let job = move || {
+            let began = clock.monotonic();
+            let outcome = read();
+            pulse.record(clock.monotonic().saturating_sub(began));
+            // Nobody waits any more: a client that went away, or one that was served by other drives.
+            let _ = answer.send(outcome);
+        };
+        if self.threads == Threads::Caller || !self.have_threads() {
+            job();
+            return received;
+        }
         self.busy.fetch_add(1, Ordering::Relaxed);
-        let sent = self.sender.send(Job { file, offset, len, answer });
-        let ended = || io::Error::new(io::ErrorKind::BrokenPipe, "the drive's readers ended");
-        sent.map_err(|_| ended())?;
-        received.await.unwrap_or_else(|_| Err(ended()))
+        // The channel lives as long as `self`.
+        let _ = self.sender.send(Box::new(job));
+        received
     }
 
     /// Starts one more reader while all are busy; says whether there is any.
@@ -66,10 +82,12 @@ impl Readers {
         let name = format!("{} read", self.label);
         let serve = move || {
             for job in receiver {
-                let outcome = read_now(job.file.as_ref(), job.offset, job.len);
+                // A panic must not end the reader: jobs behind it would wait for ever. Who asked learns it from the
+                // sender that was dropped.
+                if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                    tracing::error!("a read panicked");
+                }
                 busy.fetch_sub(1, Ordering::Relaxed);
-                // Nobody waits any more: a client that went away.
-                let _ = job.answer.send(outcome);
             }
         };
         match std::thread::Builder::new().name(name).stack_size(STACK).spawn(serve) {
@@ -86,21 +104,4 @@ impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Readers({})", self.started.load(Ordering::Relaxed))
     }
-}
-
-/// What the page cache holds of the range; `WouldBlock` if that isn't all.
-pub(super) fn read_cached(file: &dyn FileIo, offset: u64, len: usize) -> io::Result<Bytes> {
-    read_with(len, |buf| file.read_at_cached(buf, offset))
-}
-
-/// Reads, waiting for the drive.
-pub(super) fn read_now(file: &dyn FileIo, offset: u64, len: usize) -> io::Result<Bytes> {
-    read_with(len, |buf| file.read_at(buf, offset))
-}
-
-fn read_with(len: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Bytes> {
-    let mut buf = vec![0; len];
-    let got = read(&mut buf)?;
-    buf.truncate(got);
-    Ok(buf.into())
 }

@@ -118,19 +118,27 @@ fn a_missing_drive_refuses_everything_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_read_that_the_cache_cannot_answer_goes_to_the_readers() {
-    let (disk, drive) = simulated();
+async fn reads_run_on_the_drives_threads_and_are_timed() {
+    let (_folder, drive) = real();
     let file = create(&drive, "f");
     file.write_at(&[b"0123456789"], 0).unwrap();
-    for cold in [false, true] {
-        disk.set_cold_cache(cold);
-        assert_eq!(drive.read(&file, 3, 4).await.unwrap(), "3456");
-        assert_eq!(drive.read(&file, 8, 4).await.unwrap(), "89");
+    let read = |at: u64| {
+        let file = file.clone();
+        drive.reading(move || {
+            let mut byte = [0];
+            file.read_at(&mut byte, at)?;
+            Ok((byte[0], std::thread::current().name().map(str::to_owned)))
+        })
+    };
+    let many: Vec<_> = (0..200).map(|at| read(at % 10)).collect();
+    for (at, read) in many.into_iter().enumerate() {
+        let (byte, thread) = read.await.unwrap();
+        assert_eq!((byte, thread.as_deref()), (b'0' + (at % 10) as u8, Some("hot/0 read")));
     }
-    disk.fail_nth(Op::Read, 1);
-    assert!(drive.read(&file, 0, 1).await.is_err());
-    let many = (0..20).map(|at| drive.read(&file, at % 10, 1));
-    for (at, read) in many.enumerate() {
-        assert_eq!(read.await.unwrap(), [b'0' + (at % 10) as u8].as_slice());
-    }
+    assert!(drive.pulse().p99().is_some());
+    let failed: io::Result<()> = drive.reading(|| Err(ErrorKind::Other.into())).await;
+    assert!(failed.is_err() && drive.is_healthy());
+    let gone: io::Result<()> = drive.reading(|| panic!("for this test")).await;
+    assert!(gone.is_err());
+    assert_eq!(read(3).await.unwrap().0, b'3');
 }
