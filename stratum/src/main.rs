@@ -7,8 +7,10 @@ mod control;
 mod credentials;
 mod layout;
 mod logging;
+mod offline;
 mod operator;
 mod probe;
+mod rescue;
 mod serve;
 mod status;
 mod telemetry;
@@ -39,6 +41,8 @@ enum Command {
     Pace(control::PaceArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
+    /// Copy every readable object out of a store that can't start.
+    Rescue(rescue::RescueArgs),
 }
 
 /// What `stratum server` takes; the command line goes before the config.
@@ -65,5 +69,6 @@ fn main() -> ExitCode {
         Command::Status(args) => control::status(&args),
         Command::Pace(args) => control::pace(&args),
         Command::Bench(args) => bench::run(args),
+        Command::Rescue(args) => rescue::run(&args),
     }
 }

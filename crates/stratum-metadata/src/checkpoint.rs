@@ -8,12 +8,12 @@
 mod files;
 mod format;
 
-pub(crate) use files::Files;
+pub(crate) use files::{Files, Reader};
 
 use crate::machine::{Machine, Pairs, ScanError, fingerprint};
 use crate::record::Applied;
 use crate::tree::TreeError;
-use files::{Reader, Writer};
+use files::Writer;
 use format::FormatError;
 use std::io;
 use stratum_storage::blob::Index;
@@ -155,6 +155,24 @@ pub(crate) fn load(
     problem.map_or(Ok(None), |problem| Err(LoadError::Damaged(problem)))
 }
 
+/// The checkpoints of which some copy can be read, the newest first: what each is as of, and what reads it.
+///
+/// # Errors
+/// [`LoadError::Newer`] if a newer build wrote one.
+pub(crate) fn readable(files: &Files) -> Result<Vec<Reader>, LoadError> {
+    let mut found = Vec::new();
+    for (index, holders) in files.list().into_iter().rev() {
+        match Reader::open(index, &holders).map_err(CheckpointError::from) {
+            Ok(reader) => found.push(reader),
+            Err(error) => match newer(&error) {
+                Some(newer) => return Err(LoadError::Newer(newer)),
+                None => tracing::error!(index, %error, "a checkpoint can't be read"),
+            },
+        }
+    }
+    Ok(found)
+}
+
 /// The version that a newer build wrote, if that is what the error says.
 fn newer(error: &CheckpointError) -> Option<FormatError> {
     let CheckpointError::Drives(error) = error else { return None };
@@ -162,7 +180,8 @@ fn newer(error: &CheckpointError) -> Option<FormatError> {
     matches!(format, FormatError::Newer(_)).then(|| format.clone())
 }
 
-fn read(
+/// Reads a checkpoint, giving its pairs to `insert` a block at a time; an error unless it is whole.
+pub(crate) fn read(
     mut reader: Reader,
     insert: &mut impl FnMut(&[(&[u8], &[u8])]) -> Result<(), TreeError>,
 ) -> Result<Applied, CheckpointError> {

@@ -103,6 +103,11 @@ pub(crate) fn bucket_by_id(bucket: BucketId) -> Vec<u8> {
     Builder::new(Tag::BucketById, 8).bytes(&bucket.0.to_be_bytes()).0
 }
 
+/// The bucket of a [`bucket_by_id`].
+pub(crate) fn parse_bucket_by_id(bytes: &[u8]) -> Option<BucketId> {
+    Some(BucketId(u64::from_be_bytes(bytes.get(1..)?.try_into().ok()?)))
+}
+
 pub(crate) fn bucket_by_name(name: &[u8]) -> Vec<u8> {
     Builder::new(Tag::BucketByName, name.len()).bytes(name).0
 }
@@ -127,6 +132,12 @@ pub(crate) fn objects_of(bucket: BucketId) -> Vec<u8> {
 
 pub(crate) fn object(bucket: BucketId, key: &[u8]) -> Vec<u8> {
     Builder::new(Tag::Object, 8 + key.len()).bytes(&bucket.0.to_be_bytes()).bytes(key).0
+}
+
+/// The bucket and key of an [`object`].
+pub(crate) fn parse_object(bytes: &[u8]) -> Option<(BucketId, &[u8])> {
+    let (bucket, key) = bytes.get(1..)?.split_first_chunk()?;
+    Some((BucketId(u64::from_be_bytes(*bucket)), key))
 }
 
 pub(crate) fn upload(upload: UploadId) -> Vec<u8> {
@@ -316,7 +327,7 @@ mod tests {
         #[test]
         fn parsing_is_total(bytes: Vec<u8>) {
             let _ = (parse_upload_by_key(&bytes), parse_dropped(&bytes), parse_deleted_bucket(&bytes));
-            let _ = (parse_offset(&bytes), parse_due(&bytes));
+            let _ = (parse_offset(&bytes), parse_due(&bytes), parse_object(&bytes), parse_bucket_by_id(&bytes));
         }
     }
 

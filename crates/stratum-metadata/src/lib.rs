@@ -21,6 +21,7 @@ pub mod log;
 mod machine;
 mod pack;
 pub mod record;
+pub mod salvage;
 mod space;
 mod state;
 mod store;

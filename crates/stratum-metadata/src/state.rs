@@ -6,6 +6,7 @@
 
 mod bodies;
 mod buckets;
+mod loose;
 mod objects;
 mod relocate;
 mod sweep;
@@ -14,6 +15,7 @@ mod view;
 mod volumes;
 
 pub(crate) use bodies::Freed;
+pub(crate) use loose::apply_loosely;
 pub(crate) use view::{Change, View};
 
 use crate::command::{Command, Outcome, Refusal};

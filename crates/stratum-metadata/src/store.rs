@@ -6,6 +6,8 @@
 mod reads;
 mod start;
 
+pub(crate) use start::mark;
+
 use crate::checkpoint::CheckpointError;
 use crate::command::{Command, Outcome};
 use crate::committer::{CommitError, Committer};

@@ -13,6 +13,7 @@ mod guard;
 mod health;
 pub mod lane;
 mod pulse;
+pub mod read_only;
 mod readers;
 pub mod real;
 mod roster;

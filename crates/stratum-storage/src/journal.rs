@@ -7,7 +7,8 @@
 //!
 //! From the bottom up: `format` (the bytes), `slots` (segment files of a drive), `cursor` (a segment read from all
 //! its copies), `recovery` (what the drives hold), `quorum` and `round` (who is asked, and for how long), `epoch`
-//! (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`, `members` (joining and leaving).
+//! (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`, `members` (joining and leaving),
+//! `salvage` (reading without opening).
 
 mod append;
 mod core;
@@ -21,6 +22,7 @@ mod quorum;
 mod recovery;
 mod replay;
 mod round;
+mod salvage;
 mod slots;
 mod table;
 #[cfg(test)]
@@ -43,6 +45,7 @@ pub use format::{MAX_COMMAND, MAX_GROUP};
 pub use heal::Healed;
 pub use quorum::TooFew;
 pub use replay::{Replay, Replayed};
+pub use salvage::{Doubt, History, Run};
 
 /// Names an entry and everything before it: each entry's hash covers that of the one before.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -242,7 +245,7 @@ impl Journal {
     /// The entries from `from` on, up to the last at this moment. An index that has been let go is a
     /// [`JournalError::Hole`].
     pub fn replay(&self, from: Index, verify: Verify) -> Replay {
-        Replay::new(&self.core, from, verify)
+        Replay::new(&self.core.table.read(), from, verify)
     }
 
     /// Makes a group durable on all members, or fails. Blocks; one group is in flight.

@@ -8,9 +8,11 @@
 mod files;
 mod formation;
 mod identity;
+mod remains;
 mod replicated;
 
 pub use identity::SetId;
+pub use remains::{Remains, Remark};
 pub use replicated::MAX_REPLICATED;
 
 use crate::ambient::{Clock, Entropy};

@@ -11,12 +11,14 @@ mod claim;
 mod handle;
 mod open;
 mod restore;
+mod salvage;
 mod stripe;
 mod table;
 
 pub use claim::Claim;
 pub use open::WriteError;
 pub use restore::{Restore, RestoreError, Restored};
+pub use salvage::{ShardFile, ShardFiles};
 pub use table::{Holds, Pin, TierDrives, VolumeStats, Volumes};
 
 pub(crate) use buffers::Buffers;

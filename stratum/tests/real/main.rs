@@ -3,4 +3,5 @@
 mod aws_sdk_rust;
 mod client;
 mod model;
+mod rescue;
 mod server;

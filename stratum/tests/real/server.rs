@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ pub struct Server {
     process: Child,
     address: SocketAddr,
     certificate: Option<String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
@@ -45,8 +46,7 @@ impl Server {
             command.arg("--config").arg(config);
         }
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut server =
-            Server { process, address, certificate: tls.map(|pair| pair.cert.pem()), _folder: folder };
+        let mut server = Server { process, address, certificate: tls.map(|pair| pair.cert.pem()), folder };
         server.wait_until_it_accepts();
         server
     }
@@ -64,6 +64,17 @@ impl Server {
         panic!("the server does not accept connections");
     }
 
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Ends it at once, as a crash does; its data folder stays until the server is dropped.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     /// `http://` or `https://` and the address.
     pub fn endpoint(&self) -> String {
         let scheme = if self.certificate.is_some() { "https" } else { "http" };
@@ -78,7 +89,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
     }
 }

@@ -23,7 +23,13 @@ pub(super) fn relocate(view: &mut View<'_>, moves: Vec<Move>) -> Step {
     Ok(Outcome::Count(applied))
 }
 
-fn swap(view: &mut View<'_>, owner: &Owner, from: &BlobRef, to: &BlobRef) -> Result<bool, ApplyError> {
+/// Points one owner from `from` to `to`, if it still holds `from`.
+pub(super) fn swap(
+    view: &mut View<'_>,
+    owner: &Owner,
+    from: &BlobRef,
+    to: &BlobRef,
+) -> Result<bool, ApplyError> {
     match owner {
         Owner::Object { bucket, key, version } => {
             let at = keys::object(*bucket, key);

@@ -88,7 +88,8 @@ fn load(tree: &Tree, checkpoints: &Files) -> Result<(), OpenError> {
     }
 }
 
-fn mark(tree: &Tree, applied: &Applied) -> Result<(), TreeError> {
+/// Says in an index what it holds.
+pub(crate) fn mark(tree: &Tree, applied: &Applied) -> Result<(), TreeError> {
     let value = Value::from(encode(applied).as_slice());
     tree.apply(std::iter::once((keys::applied().as_slice(), Some(&value))))
 }

@@ -154,6 +154,17 @@ impl Survey {
         Ok(())
     }
 
+    /// Every segment by itself, in the order of epochs: for those who must do without a whole chain.
+    pub(super) fn pieces(&self) -> Vec<Piece> {
+        let piece = |found: &Found| {
+            let mut walked = walk(found, Verify::Commands, Index::MAX);
+            walked.drop_torn_end(found);
+            let Header { epoch, floor, .. } = found.header.clone();
+            Piece { epoch, floor, opened: found.opened, segment: walked.segment, head: walked.head }
+        };
+        self.segments.values().map(piece).collect()
+    }
+
     /// The segments that are not in the chain, each with the last index it holds: some may be one more copy of
     /// entries that the chain needs.
     pub(super) fn others(self, chain: &[Segment]) -> Vec<Other> {
@@ -166,6 +177,17 @@ impl Survey {
             })
             .collect()
     }
+}
+
+/// A segment by itself.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) epoch: Epoch,
+    pub(super) floor: Index,
+    pub(super) opened: bool,
+    pub(super) segment: Segment,
+    /// The last entry in it.
+    pub(super) head: Head,
 }
 
 /// A segment outside the chain: of an epoch that was abandoned, or superseded by a later copy.
@@ -233,6 +255,20 @@ impl Walked {
     fn holds(&self, entry: Head) -> bool {
         let mut rows = self.mark.iter().flat_map(|group| &group.rows);
         rows.any(|row| row.index == entry.index && row.hash == entry.hash)
+    }
+
+    /// Takes the last group back if a body of it is in no sound copy: a crash tore it before it was acknowledged. One
+    /// that others follow was acknowledged, whatever became of its bodies since.
+    fn drop_torn_end(&mut self, found: &Found) {
+        let Some(last) = self.mark.take_if(|_| !self.segment.closed) else { return };
+        let cursor = found.cursor();
+        if last.rows.iter().all(|row| row.body.is_empty() || cursor.body(last.offset, row).is_some()) {
+            return;
+        }
+        let kept = self.segment.bodies.len().saturating_sub(last.rows.len());
+        self.segment.bodies.truncate(kept);
+        self.segment.end = last.offset;
+        self.head = last.head.before;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::cursor::{Cursor, Group, Verify};
 use super::format::{Head, Row};
-use super::table::Segment;
+use super::table::{Segment, Table};
 use super::{EntryHash, JournalError};
 use crate::blob::Index;
 use bytes::Bytes;
@@ -32,8 +32,8 @@ pub struct Replay {
 }
 
 impl Replay {
-    pub(super) fn new(core: &Core, from: Index, verify: Verify) -> Replay {
-        let table = core.table.read();
+    /// Of what this table holds.
+    pub(super) fn new(table: &Table, from: Index, verify: Verify) -> Replay {
         let first = table.place_of(from).unwrap_or(0);
         let counted = table.segments().enumerate().skip(first);
         let segments = match from <= table.head().index {
@@ -121,19 +121,18 @@ fn replayed(row: Row) -> Replayed {
 pub(super) fn hash_at(core: &Core, index: Index) -> Option<EntryHash> {
     let (segment, head) = {
         let table = core.table.read();
-        let place = table.place_of(index);
-        let segment = place.and_then(|place| table.segments().nth(place).cloned());
-        (segment, table.head())
+        (table.segment_of(index).cloned(), table.head())
     };
-    if index == head.index {
-        return Some(head.hash);
-    }
-    let segment = segment?;
+    if index == head.index { Some(head.hash) } else { hash_in(&segment?, index) }
+}
+
+/// The hash of an entry of a segment, or of the one before its first.
+pub(super) fn hash_in(segment: &Segment, index: Index) -> Option<EntryHash> {
     if index == segment.before.index {
         return Some(segment.before.hash);
     }
     let _pin = crossbeam_epoch::pin();
-    let mut cursor = cursor(&segment);
+    let mut cursor = cursor(segment);
     while let Some(group) = cursor.next(Verify::Commands) {
         if let Some(row) = group.rows.iter().find(|row| row.index == index) {
             return Some(Head { index, hash: row.hash }.hash);

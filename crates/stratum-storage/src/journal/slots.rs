@@ -54,23 +54,11 @@ struct State {
 impl Slots {
     /// The drive's slots, and all that lies in them now. Unfinished ones are removed.
     pub(super) fn open(drive: Arc<Drive>, segment_bytes: u64) -> io::Result<(Slots, Vec<Slot>)> {
-        let names = match drive.io().list(DIRECTORY) {
-            Ok(names) => names,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let mut numbers = Vec::new();
-        for entry in names.iter().filter(|entry| !entry.is_dir) {
-            if entry.name.ends_with(UNFINISHED) {
-                drive.io().remove(&format!("{DIRECTORY}/{}", entry.name))?;
-            } else if let Some(digits) = entry.name.strip_prefix("segment-")
-                && let Ok(number) = u32::from_str_radix(digits, 16)
-                && Slot::path(number) == format!("{DIRECTORY}/{}", entry.name)
-            {
-                numbers.push(number);
-            }
+        let names = names(&drive)?;
+        for name in names.iter().filter(|name| name.ends_with(UNFINISHED)) {
+            drive.io().remove(&format!("{DIRECTORY}/{name}"))?;
         }
-        numbers.sort_unstable();
+        let numbers = numbers(&names);
         let open = |&number: &u32| {
             drive.io().open(&Slot::path(number), OpenHow::Write).map(|file| Slot { number, file })
         };
@@ -245,6 +233,42 @@ impl Slots {
     fn run(&self, task: impl FnOnce() + Send + 'static) {
         self.drive.volume_lane().submit(Work::Run(Box::new(task)));
     }
+}
+
+/// What lies in the drive's slots, read only; those that can't be opened are left out.
+pub(super) fn found(drive: &Drive) -> Vec<Slot> {
+    let names = names(drive).unwrap_or_else(|error| {
+        tracing::warn!(drive = drive.label(), %error, "the journal can't be listed");
+        Vec::new()
+    });
+    let open = |number: u32| match drive.io().open(&Slot::path(number), OpenHow::Read) {
+        Ok(file) => Some(Slot { number, file }),
+        Err(error) => {
+            tracing::warn!(drive = drive.label(), number, %error, "a segment of the journal can't be opened");
+            None
+        }
+    };
+    numbers(&names).into_iter().filter_map(open).collect()
+}
+
+/// The files in the drive's directory of segments.
+fn names(drive: &Drive) -> io::Result<Vec<String>> {
+    let entries = match drive.io().list(DIRECTORY) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        outcome => outcome?,
+    };
+    Ok(entries.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect())
+}
+
+/// The slots among these names, in order.
+fn numbers(names: &[String]) -> Vec<u32> {
+    let number = |name: &String| {
+        let number = u32::from_str_radix(name.strip_prefix("segment-")?, 16).ok()?;
+        (Slot::path(number) == format!("{DIRECTORY}/{name}")).then_some(number)
+    };
+    let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// Reads up to `len` bytes at `offset`: fewer at the file's end, none where the drive doesn't answer.

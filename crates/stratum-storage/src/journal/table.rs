@@ -88,9 +88,14 @@ impl Table {
         (index <= self.head.index).then_some(place)
     }
 
+    /// The segment that an entry is to be read from.
+    pub(super) fn segment_of(&self, index: Index) -> Option<&Segment> {
+        self.segments.get(self.place_of(index)?)
+    }
+
     /// The copies of an entry's segment, and where in them its body begins.
     pub(super) fn find(&self, index: Index) -> Option<(&Arc<[Copy]>, u64)> {
-        let segment = self.segments.get(self.place_of(index)?)?;
+        let segment = self.segment_of(index)?;
         let body = segment.bodies.get(usize::try_from(index - segment.first()).ok()?)?;
         Some((&segment.copies, u64::from(*body)))
     }

@@ -7,6 +7,7 @@ mod failures;
 mod fixture;
 mod format;
 mod joining;
+mod salvage;
 mod segments;
 mod sets;
 mod threads;

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What a fresh filesystem may hold and still be blank.
-const LOST_AND_FOUND: &str = "lost+found";
+pub(super) const LOST_AND_FOUND: &str = "lost+found";
 
 /// One place that the configuration names, and what is there.
 struct Slot<'a> {

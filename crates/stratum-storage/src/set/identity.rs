@@ -121,11 +121,7 @@ impl Identity {
 
     /// Reads a drive's identity. What one damaged copy lost is written anew.
     pub(super) fn read(io: &dyn DriveIo) -> Result<Identity, Unreadable> {
-        let bytes = files::read(io, NAME, 2 * PAGE).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Unreadable::Absent,
-            _ => Unreadable::Io(error),
-        })?;
-        let (identity, both) = Identity::decode(&bytes)?;
+        let (identity, both) = Identity::peek(io)?;
         if !both {
             tracing::warn!(drive = io.describe(), "one of two copies of the drive's identity is damaged");
             if let Err(error) = identity.write(io) {
@@ -133,6 +129,15 @@ impl Identity {
             }
         }
         Ok(identity)
+    }
+
+    /// Reads a drive's identity and leaves it as it is; says whether both of its copies were good.
+    pub(super) fn peek(io: &dyn DriveIo) -> Result<(Identity, bool), Unreadable> {
+        let bytes = files::read(io, NAME, 2 * PAGE).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Unreadable::Absent,
+            _ => Unreadable::Io(error),
+        })?;
+        Identity::decode(&bytes)
     }
 
     /// Writes it; durable on return.

@@ -153,7 +153,7 @@ fn list(tiers: &[TierDrives]) -> Found {
     found
 }
 
-fn list_drive(drive: &Drive) -> std::io::Result<Vec<Entry>> {
+pub(super) fn list_drive(drive: &Drive) -> std::io::Result<Vec<Entry>> {
     match drive.io().list(DIRECTORY) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         outcome => outcome,

@@ -1,0 +1,244 @@
+//! The state from whatever is left of a store, without opening it.
+//!
+//! [`Metadata::open`](crate::Metadata::open) wants the journal's end and a checkpoint that it follows from; a store
+//! that can't have both doesn't start. Here the state is built beside the store, in an index of its own, from the
+//! basis that reaches furthest: a whole checkpoint, the server's own index, or nothing, and the journal as far as it
+//! follows without a hole. What the journal has beyond a hole is then kept for what it says of objects
+//! ([`apply_loosely`]). [`Salvaged::doubts`] tells what can't be known; without doubts it is the state that a start
+//! would have come to.
+
+mod former;
+mod reads;
+
+pub use reads::{SalvagedBucket, SalvagedObject};
+
+use crate::checkpoint::{self, Files, Reader};
+use crate::command::Command;
+use crate::machine::{Entry, Machine};
+use crate::record::{Applied, DecodeError};
+use crate::state::{ApplyError, View, apply_loosely};
+use crate::store::mark;
+use crate::tree::{Tree, TreeError, Value};
+use std::path::PathBuf;
+use std::sync::Arc;
+use stratum_storage::ambient::Clock;
+use stratum_storage::blob::Index;
+use stratum_storage::drive::{Drive, Roster};
+use stratum_storage::journal::{self, EntryHash, History, Replayed};
+
+/// Entries that are applied as one batch.
+const GROUP: usize = 512;
+
+/// Where the state is built, and from what.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// A directory that isn't there yet, for the index that is built.
+    pub index: PathBuf,
+    /// The drives that may hold checkpoints.
+    pub drives: Vec<Arc<Drive>>,
+    /// The index that the server kept, if it is there: it is copied, never opened where it lies.
+    pub former: Option<PathBuf>,
+}
+
+/// What the state was built on, before the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// The journal's first entry.
+    Nothing,
+    Checkpoint(Index),
+    /// The index that the server kept.
+    Index(Index),
+}
+
+/// What can't be known of the state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    #[error(transparent)]
+    Journal(#[from] journal::Doubt),
+    #[error("the checkpoint at entry {index} is not whole in its copies: {problem}")]
+    Checkpoint { index: Index, problem: String },
+    #[error(
+        "what the entries {first} to {last} of the journal said is not known; what follows them was read without it, \
+         so that objects may be missing, and deleted ones be back"
+    )]
+    Gap { first: Index, last: Index },
+    #[error(
+        "no checkpoint reaches the journal and the server's own index was taken: it is as of entry {index} and can't \
+         be proven"
+    )]
+    Unproven { index: Index },
+    #[error("the server's own index can't be used: {problem}")]
+    Index { problem: String },
+}
+
+/// Why nothing could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SalvageError {
+    #[error("{0}")]
+    Newer(String),
+    #[error("entry {index} of the journal can't be read: {error}")]
+    Command { index: Index, error: DecodeError },
+    #[error("the state can't be built in {dir}: {problem}")]
+    Build { dir: PathBuf, problem: String },
+}
+
+/// The state as far as it is known. It is only read.
+#[derive(Debug)]
+pub struct Salvaged {
+    machine: Machine,
+    basis: Basis,
+    /// The last entry that followed without a hole.
+    reached: Index,
+    doubts: Vec<Doubt>,
+}
+
+impl Salvaged {
+    /// Builds the state. Blocks, for about as long as a start that rebuilds its index.
+    pub fn build(
+        sources: &Sources,
+        history: &History,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Salvaged, SalvageError> {
+        let building = |error: &dyn std::fmt::Display| SalvageError::Build {
+            dir: sources.index.clone(),
+            problem: error.to_string(),
+        };
+        let mut doubts: Vec<Doubt> = history.doubts().iter().cloned().map(Doubt::from).collect();
+        let (tree, basis, applied) = base(sources, history, &mut doubts)?;
+        let machine = Machine::open(tree.clone(), clock.clone()).map_err(|error| building(&error))?;
+        debug_assert_eq!(machine.applied().index, applied.index);
+        let mut reached = applied.index;
+        for group in groups(history, reached + 1) {
+            let group = group?;
+            reached = group.last().map_or(reached, |entry| entry.index);
+            machine.apply(group).and_then(|_| Ok(machine.drain()?)).map_err(|error| building(&error))?;
+        }
+        let mut known = reached;
+        for run in history.runs().into_iter().filter(|run| run.last > reached) {
+            let first = run.first.max(known + 1);
+            if first > known + 1 {
+                doubts.push(Doubt::Gap { first: known + 1, last: first - 1 });
+            }
+            for group in groups(history, first) {
+                keep(&tree, group?).map_err(|error| building(&error))?;
+            }
+            known = run.last;
+        }
+        doubts.dedup();
+        let machine = Machine::open(tree, clock).map_err(|error| building(&error))?;
+        Ok(Salvaged { machine, basis, reached, doubts })
+    }
+
+    pub fn basis(&self) -> Basis {
+        self.basis
+    }
+
+    /// The last entry that is known to have followed from the basis.
+    pub fn reached(&self) -> Index {
+        self.reached
+    }
+
+    /// What can't be known; nothing if this is the state that a start would come to.
+    pub fn doubts(&self) -> &[Doubt] {
+        &self.doubts
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+/// How far the journal follows from a state without a hole.
+fn reach(history: &History, applied: &Applied) -> Index {
+    let follows = match applied.index {
+        0 => true,
+        index => history.hash_at(index) == Some(EntryHash(applied.hash)),
+    };
+    let holds_next = |run: &journal::Run| (run.first..=run.last).contains(&(applied.index + 1));
+    match history.runs().into_iter().find(holds_next) {
+        Some(run) if follows => run.last,
+        _ => applied.index,
+    }
+}
+
+/// The basis that reaches furthest, in a new index; of several, the newest.
+fn base(
+    sources: &Sources,
+    history: &History,
+    doubts: &mut Vec<Doubt>,
+) -> Result<(Tree, Basis, Applied), SalvageError> {
+    let failed =
+        |error: TreeError| SalvageError::Build { dir: sources.index.clone(), problem: error.to_string() };
+    let files = Files::new(Roster::new(sources.drives.clone()), 1);
+    let mut checkpoints =
+        checkpoint::readable(&files).map_err(|error| SalvageError::Newer(error.to_string()))?;
+    checkpoints.sort_by_key(|reader| (reach(history, &reader.applied()), reader.applied().index));
+    let end = history.runs().last().map_or(0, |run| run.last);
+    let nothing = reach(history, &Applied::default());
+    while let Some(reader) = checkpoints.pop() {
+        let applied = reader.applied();
+        if reach(history, &applied) < nothing {
+            break;
+        }
+        let tree = Tree::open(&sources.index).map_err(failed)?;
+        match load(&tree, reader) {
+            Ok(()) if reach(history, &applied) >= end => {
+                return Ok((tree, Basis::Checkpoint(applied.index), applied));
+            }
+            Ok(()) => {
+                let better = former::better(sources, reach(history, &applied), history, doubts);
+                return Ok(better.unwrap_or((tree, Basis::Checkpoint(applied.index), applied)));
+            }
+            Err(problem) => {
+                doubts.push(Doubt::Checkpoint { index: applied.index, problem });
+                tree.clear().map_err(failed)?;
+            }
+        }
+    }
+    if (nothing < end || end == 0)
+        && let Some(better) = former::better(sources, nothing, history, doubts)
+    {
+        return Ok(better);
+    }
+    let tree = Tree::open(&sources.index).map_err(failed)?;
+    Ok((tree, Basis::Nothing, Applied::default()))
+}
+
+/// Fills an empty index from a checkpoint.
+fn load(tree: &Tree, reader: Reader) -> Result<(), String> {
+    let mut insert = |pairs: &[(&[u8], &[u8])]| {
+        let values: Vec<Value> = pairs.iter().map(|(_, value)| Value::from(*value)).collect();
+        tree.apply(pairs.iter().zip(&values).map(|((key, _), value)| (*key, Some(value))))
+    };
+    let applied = checkpoint::read(reader, &mut insert).map_err(|error| error.to_string())?;
+    mark(tree, &applied).map_err(|error| error.to_string())
+}
+
+/// The entries from `from` to the end of their run, some at a time.
+fn groups(history: &History, from: Index) -> impl Iterator<Item = Result<Vec<Entry>, SalvageError>> {
+    let mut entries = history.replay(from).into_iter().flatten();
+    std::iter::from_fn(move || {
+        // A hole here means that a drive went away since the run was found: what was read stands.
+        let group = entries.by_ref().take(GROUP).map_while(Result::ok).map(entry);
+        let group: Result<Vec<Entry>, SalvageError> = group.collect();
+        match group {
+            Ok(group) if group.is_empty() => None,
+            group => Some(group),
+        }
+    })
+}
+
+fn entry(replayed: Replayed) -> Result<Entry, SalvageError> {
+    let Replayed { index, hash, command, .. } = replayed;
+    let command = Command::decode(&command).map_err(|error| SalvageError::Command { index, error })?;
+    Ok(Entry { index, hash: hash.0, command })
+}
+
+/// Keeps what these entries say, without knowing what came before them.
+fn keep(tree: &Tree, group: Vec<Entry>) -> Result<(), ApplyError> {
+    let mut view = View::new(tree);
+    for entry in group {
+        apply_loosely(&mut view, entry.index, entry.command)?;
+    }
+    Ok(tree.apply(view.changes().map(|change| (change.key, change.after)))?)
+}

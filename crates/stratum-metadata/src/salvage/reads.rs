@@ -1,0 +1,102 @@
+//! What can be asked of a salvaged state: everything that has bytes.
+
+use super::Salvaged;
+use crate::keys::{self, Tag};
+use crate::record::{BucketId, DecodeError, ObjectRecord, PartRecord, UploadId, decode};
+use crate::space;
+use crate::store::ReadError;
+use crate::tree::Base;
+use std::ops::ControlFlow;
+use stratum_storage::volume::VolumeRecord;
+
+/// A bucket that is known, or only its number, from the objects in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SalvagedBucket {
+    pub id: BucketId,
+    pub name: Option<String>,
+}
+
+/// What stands under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SalvagedObject {
+    pub key: Vec<u8>,
+    pub record: Result<ObjectRecord, DecodeError>,
+}
+
+impl Salvaged {
+    /// All buckets by number, and those that only their objects tell of.
+    pub fn buckets(&self) -> Result<Vec<SalvagedBucket>, ReadError> {
+        let mut ids = Vec::new();
+        self.machine().scan(&keys::start_of(Tag::BucketById), &keys::end_of(Tag::BucketById), |key, _| {
+            ids.extend(keys::parse_bucket_by_id(key));
+            ControlFlow::Continue(())
+        })?;
+        let mut from = Some(keys::start_of(Tag::Object));
+        while let Some(bucket) =
+            from.take().map(|from| self.first_bucket_with_objects(&from)).transpose()?.flatten()
+        {
+            ids.push(bucket);
+            from = bucket.0.checked_add(1).map(|next| keys::objects_of(BucketId(next)));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let named = |id: BucketId| -> Result<SalvagedBucket, ReadError> {
+            let value = self.machine().get(&keys::bucket_by_id(id))?;
+            Ok(SalvagedBucket { id, name: value.and_then(|value| decode(&value).ok()) })
+        };
+        ids.into_iter().map(named).collect()
+    }
+
+    fn first_bucket_with_objects(&self, from: &[u8]) -> Result<Option<BucketId>, ReadError> {
+        let mut found = None;
+        self.machine().scan(from, &keys::end_of(Tag::Object), |key, _| {
+            found = keys::parse_object(key).map(|(bucket, _)| bucket);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    /// The bucket's objects whose keys come after `after`, in order, at most `max`; one whose record can't be read
+    /// is told too.
+    pub fn objects(
+        &self,
+        bucket: BucketId,
+        after: Option<&[u8]>,
+        max: usize,
+    ) -> Result<Vec<SalvagedObject>, ReadError> {
+        let all = keys::objects_of(bucket);
+        let from =
+            after.map_or_else(|| all.clone(), |key| [&keys::object(bucket, key), [0].as_slice()].concat());
+        let mut objects = Vec::new();
+        self.machine().scan(&from, &keys::end_of_prefix(&all), |key, value| {
+            let object = |key: &[u8]| SalvagedObject { key: key.to_vec(), record: decode(value) };
+            objects.extend(keys::parse_object(key).map(|(_, key)| object(key)));
+            if objects.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(objects)
+    }
+
+    /// Whether any of the bucket's keys begins with this.
+    pub fn has_prefix(&self, bucket: BucketId, prefix: &[u8]) -> Result<bool, ReadError> {
+        let from = keys::object(bucket, prefix);
+        let mut found = false;
+        self.machine().scan(&from, &keys::end_of_prefix(&from), |_, _| {
+            found = true;
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    /// A part of a completed object.
+    pub fn part(&self, upload: UploadId, number: u16) -> Result<Option<PartRecord>, ReadError> {
+        match self.machine().get(&keys::part(upload, number))? {
+            Some(value) => Ok(Some(decode(&value)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// All volumes that the state knows, by number.
+    pub fn volumes(&self) -> Result<Vec<VolumeRecord>, ReadError> {
+        space::records(self.machine())
+    }
+}

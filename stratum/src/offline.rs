@@ -1,0 +1,97 @@
+//! The store of a stopped server, looked at without changing it: what `rescue` and `fsck` work on.
+//!
+//! Nothing here asks for enough drives, a sound identity or a journal: each layer gives what it can and says what it
+//! can't ([`Offline::doubts`]). A drive that a server has locked ends it.
+
+use crate::config::Config;
+use crate::layout::Layout;
+use clap::Args;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use stratum_metadata::salvage::{Salvaged, Sources};
+use stratum_storage::ambient::{Clock, System};
+use stratum_storage::blob::Tier;
+use stratum_storage::drive::Threads;
+use stratum_storage::journal::History;
+use stratum_storage::set::{Remains, Root, SetConfig, TierConfig};
+use stratum_storage::volume::{ShardFiles, Volumes};
+
+/// Where a stopped server's store is; as the server takes it.
+#[derive(Args)]
+pub struct StoreArgs {
+    /// The server's configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The server's data folders. [default: ./data]
+    #[arg(long)]
+    data: Vec<PathBuf>,
+}
+
+impl StoreArgs {
+    /// The drives and folders that these arguments mean.
+    ///
+    /// # Errors
+    /// A configuration that can't be used.
+    pub fn layout(&self) -> Result<Layout, String> {
+        let config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read);
+        let config = config.map_err(|error| error.to_string())?;
+        let mut data = if self.data.is_empty() { config.server.data.clone() } else { self.data.clone() };
+        if data.is_empty() {
+            data.push(PathBuf::from("data"));
+        }
+        Ok(Layout::new(&data, &config))
+    }
+}
+
+/// A stopped server's store.
+pub struct Offline {
+    pub remains: Remains,
+    pub history: History,
+    pub state: Salvaged,
+    /// The volumes that the state knows, and those that only the drives know.
+    pub volumes: Volumes,
+}
+
+impl Offline {
+    /// Looks at the store; the state is built in `scratch`, a folder that isn't there yet. Blocks. To be called within
+    /// a runtime: reading volumes needs one.
+    pub fn open(layout: &Layout, scratch: &Path) -> Result<Offline, String> {
+        let say = |error: &dyn Display| error.to_string();
+        let clock: Arc<dyn Clock> = Arc::new(System);
+        let remains = Remains::look(&set_config(layout), &clock).map_err(|error| say(&error))?;
+        if remains.all_drives().is_empty() {
+            let places = layout.tiers.iter().flat_map(|tier| &tier.drives);
+            let places: Vec<String> = places.map(|path| path.display().to_string()).collect();
+            return Err(format!("there is no drive of a store at any of {}", places.join(", ")));
+        }
+        let hot = remains.drives(Tier::Hot);
+        let history = History::read(&hot).map_err(|error| say(&error))?;
+        let former = Some(layout.meta.join("sled"));
+        let sources = Sources { index: scratch.to_owned(), drives: hot, former };
+        let state = Salvaged::build(&sources, &history, clock).map_err(|error| say(&error))?;
+        let files = ShardFiles::find(&remains.tiers);
+        let mut records = state.volumes().map_err(|error| say(&error))?;
+        for id in files.volumes().into_keys() {
+            if records.iter().all(|record| record.id != id) {
+                records.extend(files.describe(id, &remains.tiers));
+            }
+        }
+        let volumes = Volumes::salvage(remains.tiers.clone(), records, &files);
+        Ok(Offline { remains, history, state, volumes })
+    }
+
+    /// What is not known of the store, in sentences.
+    pub fn doubts(&self) -> Vec<String> {
+        self.state.doubts().iter().map(ToString::to_string).collect()
+    }
+}
+
+fn set_config(layout: &Layout) -> SetConfig {
+    let tiers = layout.tiers.iter().map(|tier| TierConfig {
+        tier: tier.tier,
+        geometry: tier.geometry,
+        drives: tier.drives.iter().cloned().map(Root::Path).collect(),
+    });
+    SetConfig { tiers: tiers.collect(), threads: Threads::Caller }
+}

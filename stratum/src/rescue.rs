@@ -1,0 +1,296 @@
+//! `stratum rescue`: every readable object out of a store that can't start, as files.
+//!
+//! It asks for nothing but drives: too few of them, damaged identities, a journal with holes, no `meta` folder, each
+//! takes away what was on it and no more. Nothing is written to the store. An object's file is written under a
+//! temporary name, made durable, renamed, and only then called whole in the manifest, so a run that was interrupted
+//! goes on where it was. What can't be read whole lies apart, under `_damaged`, which no bucket can be called.
+
+mod copy;
+mod manifest;
+mod names;
+
+use crate::offline::{Offline, StoreArgs};
+use clap::Args;
+use copy::Copied;
+use manifest::{Line, Manifest, Status};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use stratum_metadata::record::{BucketId, ObjectRecord};
+use stratum_metadata::salvage::{Basis, SalvagedObject};
+
+/// Objects that are made durable, and noted, together.
+const BATCH: usize = 256;
+/// Bytes after which a batch is not waited for.
+const BATCH_BYTES: u64 = 256 << 20;
+/// Where the state is built meanwhile; no bucket can be called this.
+const SCRATCH: &str = "_scratch";
+const DAMAGED: &str = "_damaged";
+const UNFINISHED: &str = "_unfinished";
+
+/// Something was found that isn't whole.
+const EXIT_FOUND: u8 = 1;
+/// The rescue couldn't be run.
+const EXIT_FAILED: u8 = 2;
+
+/// What `stratum rescue` takes.
+#[derive(Args)]
+pub struct RescueArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The folder that the objects are copied to, as BUCKET/KEY, with a manifest.jsonl. A run that was interrupted
+    /// goes on in it.
+    #[arg(long)]
+    to: PathBuf,
+}
+
+/// Copies what can be read; 0 if that is everything, 1 if something is missing or not known, 2 if it couldn't run.
+pub fn run(args: &RescueArgs) -> ExitCode {
+    match rescue(args) {
+        Ok(summary) => {
+            print!("{summary}");
+            if summary.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) }
+        }
+        Err(error) => {
+            eprintln!("stratum: {error}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn rescue(args: &RescueArgs) -> Result<Summary, String> {
+    let layout = args.store.layout()?;
+    let at = |error: io::Error| format!("{}: {error}", args.to.display());
+    std::fs::create_dir_all(&args.to).map_err(at)?;
+    let scratch = args.to.join(SCRATCH);
+    clear(&scratch).map_err(at)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(at)?;
+    let outcome = runtime.block_on(async {
+        let store = Offline::open(&layout, &scratch.join("index"))?;
+        let manifest = Manifest::open(&args.to)
+            .map_err(|error| format!("{}: {error}", args.to.join(manifest::NAME).display()))?;
+        let mut rescue = Rescue {
+            store: &store,
+            folder: &args.to,
+            manifest,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            summary: Summary::of(&store),
+        };
+        rescue.all().await?;
+        Ok(rescue.summary)
+    });
+    drop(runtime);
+    let cleared = clear(&scratch).and_then(|()| clear(&args.to.join(UNFINISHED))).map_err(at);
+    outcome.and_then(|summary| cleared.map(|()| summary))
+}
+
+fn clear(dir: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// A rescue at work.
+struct Rescue<'a> {
+    store: &'a Offline,
+    folder: &'a Path,
+    manifest: Manifest,
+    /// Lines, and the renames that make them true.
+    waiting: Vec<(Line, Option<Rename>)>,
+    waiting_bytes: u64,
+    summary: Summary,
+}
+
+/// A finished file's two names.
+struct Rename {
+    from: PathBuf,
+    to: PathBuf,
+}
+
+impl Rescue<'_> {
+    async fn all(&mut self) -> Result<(), String> {
+        for bucket in self.store.state.buckets().map_err(|error| error.to_string())? {
+            let folder = names::bucket(bucket.name.as_deref(), bucket.id.0);
+            let name = bucket.name.unwrap_or_else(|| folder.clone());
+            let mut after = None;
+            loop {
+                let page = self.store.state.objects(bucket.id, after.as_deref(), 1000);
+                let page = page.map_err(|error| error.to_string())?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.key.clone());
+                for object in page {
+                    self.object(bucket.id, &name, &folder, object).await?;
+                }
+            }
+            eprintln!("{name}: {}", self.summary.progress());
+        }
+        self.flush().map_err(|error| format!("{}: {error}", self.folder.display()))
+    }
+
+    async fn object(
+        &mut self,
+        bucket: BucketId,
+        name: &str,
+        folder: &str,
+        object: SalvagedObject,
+    ) -> Result<(), String> {
+        self.summary.objects += 1;
+        let SalvagedObject { key, record } = object;
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                eprintln!("{name}/{}: {error}", String::from_utf8_lossy(&key));
+                self.summary.lost += 1;
+                return Ok(());
+            }
+        };
+        let mut line = Line::new(name, &key, &record);
+        let is_folder = self.store.state.has_prefix(bucket, &[key.as_slice(), b"/"].concat());
+        let is_folder = is_folder.map_err(|error| error.to_string())?;
+        let below = Path::new(folder).join(names::object(&key, is_folder));
+        let to = self.folder.join(&below);
+        if self.manifest.has(&line) && std::fs::metadata(&to).is_ok_and(|file| file.len() == record.size) {
+            self.summary.before += 1;
+            return Ok(());
+        }
+        let from = self.folder.join(UNFINISHED).join(self.waiting.len().to_string());
+        let copied =
+            self.copy(&record, &from).await.map_err(|error| format!("{}: {error}", from.display()))?;
+        line.status = status(&record, &copied);
+        let Copied { unreadable, read, problem } = copied;
+        (line.unreadable, line.problem) = (unreadable, problem);
+        self.summary.count(&line, read);
+        let below = match line.status {
+            Status::Whole => below,
+            Status::Damaged => Path::new(DAMAGED).join(below),
+            Status::Lost => {
+                self.waiting.push((line, None));
+                return Ok(());
+            }
+        };
+        line.path = Some(below.display().to_string());
+        self.waiting.push((line, Some(Rename { from, to: self.folder.join(below) })));
+        self.waiting_bytes += read;
+        if self.waiting.len() >= BATCH || self.waiting_bytes >= BATCH_BYTES {
+            self.flush().map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        }
+        Ok(())
+    }
+
+    async fn copy(&self, record: &ObjectRecord, to: &Path) -> io::Result<Copied> {
+        std::fs::create_dir_all(self.folder.join(UNFINISHED))?;
+        let file = File::create(to)?;
+        copy::copy(self.store, record, &file).await
+    }
+
+    /// Makes the waiting files durable, gives them their names, and notes them.
+    fn flush(&mut self) -> io::Result<()> {
+        let folder = File::open(self.folder)?;
+        rustix::fs::syncfs(&folder)?;
+        for Rename { from, to } in self.waiting.iter().filter_map(|(_, rename)| rename.as_ref()) {
+            if let Some(parent) = to.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            std::fs::rename(from, to)?;
+        }
+        rustix::fs::syncfs(&folder)?;
+        let lines: Vec<Line> = self.waiting.drain(..).map(|(line, _)| line).collect();
+        self.waiting_bytes = 0;
+        self.manifest.append(&lines)
+    }
+}
+
+fn status(record: &ObjectRecord, copied: &Copied) -> Status {
+    if copied.problem.is_none() {
+        Status::Whole
+    } else if copied.read > 0 || record.size == 0 {
+        Status::Damaged
+    } else {
+        Status::Lost
+    }
+}
+
+/// How it went.
+#[derive(Debug, Default)]
+struct Summary {
+    basis: String,
+    remarks: Vec<String>,
+    doubts: Vec<String>,
+    objects: u64,
+    whole: u64,
+    /// Whole since an earlier run.
+    before: u64,
+    damaged: u64,
+    lost: u64,
+    bytes: u64,
+    examples: Vec<String>,
+}
+
+impl Summary {
+    fn of(store: &Offline) -> Summary {
+        let basis = match store.state.basis() {
+            Basis::Nothing => "the journal alone".to_owned(),
+            Basis::Checkpoint(index) => format!("the checkpoint at entry {index} and the journal after it"),
+            Basis::Index(index) => format!("the server's own index as of entry {index}"),
+        };
+        let basis = format!("{basis}, up to entry {}", store.state.reached());
+        let remarks = store.remains.remarks.iter().map(ToString::to_string).collect();
+        let summary = Summary { basis, remarks, doubts: store.doubts(), ..Summary::default() };
+        summary.remarks.iter().chain(&summary.doubts).for_each(|text| eprintln!("note: {text}"));
+        summary
+    }
+
+    fn is_whole(&self) -> bool {
+        self.doubts.is_empty() && self.damaged == 0 && self.lost == 0
+    }
+
+    fn count(&mut self, line: &Line, bytes: u64) {
+        self.bytes += bytes;
+        match line.status {
+            Status::Whole => self.whole += 1,
+            Status::Damaged => self.damaged += 1,
+            Status::Lost => self.lost += 1,
+        }
+        if line.status != Status::Whole && self.examples.len() < 10 {
+            let why = line.problem.as_deref().unwrap_or_default();
+            self.examples.push(format!("{}/{}: {why}", line.bucket, line.key));
+        }
+    }
+
+    fn progress(&self) -> String {
+        format!(
+            "{} objects so far, {} whole, {} damaged, {} lost, {} MiB",
+            self.objects,
+            self.whole + self.before,
+            self.damaged,
+            self.lost,
+            self.bytes >> 20
+        )
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "What the store holds was read from {}.", self.basis)?;
+        writeln!(f, "{} objects are known.", self.objects)?;
+        writeln!(f, "{} are whole, {} of them since an earlier run.", self.whole + self.before, self.before)?;
+        if self.damaged > 0 {
+            writeln!(
+                f,
+                "{} are damaged: what could be read is under {DAMAGED}, with zeros for the rest.",
+                self.damaged
+            )?;
+        }
+        if self.lost > 0 {
+            writeln!(f, "{} are lost: nothing of them could be read.", self.lost)?;
+        }
+        self.examples.iter().try_for_each(|example| writeln!(f, "  {example}"))?;
+        for text in self.remarks.iter().chain(&self.doubts) {
+            writeln!(f, "Note: {text}.")?;
+        }
+        writeln!(f, "The manifest ({}) has a line for every object.", manifest::NAME)
+    }
+}

@@ -1,0 +1,163 @@
+//! One object's bytes out of the store: all that can be read, each verified, and the ranges that can't.
+
+use crate::offline::Offline;
+use md5::{Digest, Md5};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use stratum_metadata::record::{Body, ETag, ObjectRecord};
+use stratum_storage::blob::{BlobRef, Place};
+
+/// After a range that couldn't be read, the next is tried in steps of this many bytes.
+const STEP: u64 = 4096;
+
+/// What was copied of an object.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// First byte, and the one after the last; in order, apart from each other.
+    pub unreadable: Vec<(u64, u64)>,
+    /// Bytes that were read and verified.
+    pub read: u64,
+    pub problem: Option<String>,
+}
+
+impl Copied {
+    fn missing(&mut self, from: u64, to: u64, why: impl Into<String>) {
+        match self.unreadable.last_mut() {
+            Some((_, end)) if *end == from => *end = to,
+            _ => self.unreadable.push((from, to)),
+        }
+        self.problem.get_or_insert(why.into());
+    }
+}
+
+/// Copies an object's bytes to the same offsets of a file. An error is one of the file's.
+pub async fn copy(store: &Offline, record: &ObjectRecord, file: &File) -> io::Result<Copied> {
+    let mut copied = Copied::default();
+    let mut at = 0;
+    match &record.body {
+        Body::Blob(blob) => {
+            let md5 = match record.etag {
+                ETag::Md5(md5) => Some(md5),
+                ETag::Multipart { .. } => None,
+            };
+            at += blob_at(store, blob, md5, at, file, &mut copied).await?;
+        }
+        Body::Parts { upload, parts } => {
+            for part in parts {
+                match store.state.part(*upload, part.number) {
+                    Ok(Some(known)) if known.size == part.size => {
+                        at += blob_at(store, &known.blob, Some(known.md5), at, file, &mut copied).await?;
+                    }
+                    Ok(_) => {
+                        let why = format!("the record of part {} is not known", part.number);
+                        copied.missing(at, at + part.size, why);
+                        at += part.size;
+                    }
+                    Err(error) => {
+                        copied.missing(at, at + part.size, error.to_string());
+                        at += part.size;
+                    }
+                }
+            }
+        }
+    }
+    if at < record.size {
+        copied.missing(at, record.size, "the record names fewer bytes than the object has");
+    }
+    file.set_len(record.size)?;
+    Ok(copied)
+}
+
+/// A blob's bytes at an offset of the file; gives the blob's length.
+async fn blob_at(
+    store: &Offline,
+    blob: &BlobRef,
+    md5: Option<[u8; 16]>,
+    at: u64,
+    file: &File,
+    copied: &mut Copied,
+) -> io::Result<u64> {
+    let missing = copied.unreadable.len();
+    let mut sink = Sink { file, at, digest: Md5::new() };
+    match &blob.place {
+        Place::Empty => {}
+        Place::Journal { index, length, crc32c } => match store.history.body(*index, *length, *crc32c) {
+            Ok(bytes) => sink.take(&bytes, copied)?,
+            Err(error) => copied.missing(at, at + u64::from(*length), error.to_string()),
+        },
+        Place::ThisEntry { .. } => copied.missing(at, at + blob.len(), "the record was never settled"),
+        Place::Packed(_) => volume_at(store, blob, &mut sink, copied).await?,
+        // Each by itself: the loss of one volume must not hide what lies in the others.
+        Place::Extents(extents) => {
+            for extent in extents {
+                let alone = BlobRef { key: blob.key, place: Place::Extents(vec![*extent]) };
+                volume_at(store, &alone, &mut sink, copied).await?;
+            }
+        }
+    }
+    if copied.unreadable.len() == missing && md5.is_some_and(|md5| sink.digest.finalize() != md5.into()) {
+        copied.problem.get_or_insert("its bytes don't have the MD5 that they were stored with".into());
+    }
+    Ok(blob.len())
+}
+
+/// What a blob holds in volumes, with small steps over what can't be read.
+async fn volume_at(
+    store: &Offline,
+    blob: &BlobRef,
+    sink: &mut Sink<'_>,
+    copied: &mut Copied,
+) -> io::Result<()> {
+    let (base, len) = (sink.at, blob.len());
+    let (mut at, mut careful) = (0, false);
+    while at < len {
+        let end = if careful { len.min(at + STEP) } else { len };
+        let reader = store.volumes.read(&store.volumes.pin(), blob, at..end);
+        let mut reader = match reader {
+            Ok(reader) => reader,
+            Err(error) => {
+                copied.missing(base + at, base + len, error.to_string());
+                break;
+            }
+        };
+        let failed = loop {
+            match reader.next().await {
+                Some(Ok(bytes)) => {
+                    sink.take(&bytes, copied)?;
+                    at += bytes.len() as u64;
+                }
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        if let Some(error) = failed
+            && careful
+        {
+            copied.missing(base + at, base + end, error.to_string());
+            at = end;
+            sink.at = base + end;
+        } else {
+            careful = !careful && at < len;
+        }
+    }
+    sink.at = base + len;
+    Ok(())
+}
+
+/// Where bytes go.
+struct Sink<'a> {
+    file: &'a File,
+    at: u64,
+    digest: Md5,
+}
+
+impl Sink<'_> {
+    fn take(&mut self, bytes: &[u8], copied: &mut Copied) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.at)?;
+        self.digest.update(bytes);
+        self.at += bytes.len() as u64;
+        copied.read += bytes.len() as u64;
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! `manifest.jsonl`: a line of JSON for every object, with what a file can't say of it. Later lines of one key count.
+//!
+//! A line is written when the object's file is durable. So a run that was interrupted goes on: what a line calls
+//! whole, and whose file is there, is not copied again.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
+use std::path::Path;
+use stratum_metadata::record::{Checksum, ObjectRecord};
+
+/// The file's name in the target folder.
+pub const NAME: &str = "manifest.jsonl";
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Every byte is there and verified.
+    Whole,
+    /// Some ranges are missing: zeros in the file.
+    Damaged,
+    /// Nothing of it could be read; there is no file.
+    Lost,
+}
+
+/// One object's line.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    pub bucket: String,
+    /// As text; what of it isn't UTF-8 is replaced, and `key_hex` has the bytes.
+    pub key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_hex: Option<String>,
+    /// Below the target folder.
+    pub path: Option<String>,
+    pub status: Status,
+    pub size: u64,
+    pub etag: String,
+    /// Milliseconds since 1970.
+    pub modified: u64,
+    pub storage_class: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+    /// Ranges of the object that could not be read: first byte, and the one after the last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<(u64, u64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Names the object's version, for a run that goes on.
+    pub id: String,
+}
+
+impl Line {
+    /// The line of an object of that record; what became of it is filled in later.
+    pub fn new(bucket: &str, key: &[u8], record: &ObjectRecord) -> Line {
+        let text = String::from_utf8_lossy(key).into_owned();
+        let key_hex = (text.as_bytes() != key).then(|| hex::encode(key));
+        let headers = &record.headers;
+        let named = [
+            ("content-type", &headers.content_type),
+            ("content-encoding", &headers.content_encoding),
+            ("content-language", &headers.content_language),
+            ("content-disposition", &headers.content_disposition),
+            ("cache-control", &headers.cache_control),
+            ("expires", &headers.expires),
+            ("x-amz-website-redirect-location", &headers.website_redirect_location),
+        ];
+        let given = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        Line {
+            bucket: bucket.to_owned(),
+            key: text,
+            key_hex,
+            path: None,
+            status: Status::Lost,
+            size: record.size,
+            etag: record.etag.to_string(),
+            modified: record.modified,
+            storage_class: format!("{:?}", record.storage_class),
+            headers: given.collect(),
+            metadata: headers.user.clone(),
+            checksum: record.checksum.as_ref().map(checksum),
+            unreadable: Vec::new(),
+            problem: None,
+            id: id(bucket, key, record),
+        }
+    }
+}
+
+fn checksum(checksum: &Checksum) -> String {
+    format!("{:?} {:?} {}", checksum.algorithm, checksum.kind, hex::encode(&checksum.value))
+}
+
+/// Differs between two versions of an object.
+fn id(bucket: &str, key: &[u8], record: &ObjectRecord) -> String {
+    let mut digest = Sha256::new();
+    digest.update((bucket.len() as u64).to_le_bytes());
+    digest.update(bucket);
+    digest.update((key.len() as u64).to_le_bytes());
+    digest.update(key);
+    digest.update(format!("{} {} {}", record.etag, record.size, record.modified));
+    hex::encode(&digest.finalize()[..16])
+}
+
+/// The manifest of a target folder.
+pub struct Manifest {
+    file: File,
+    /// The ids of whole objects.
+    done: HashSet<[u8; 16]>,
+}
+
+impl Manifest {
+    /// Goes on with what is there; a line that an interruption cut off is taken away.
+    pub fn open(folder: &Path) -> io::Result<Manifest> {
+        let path = folder.join(NAME);
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let (mut done, mut end) = (HashSet::new(), 0);
+        let mut reader = BufReader::new(&file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+            end += line.len() as u64;
+            match serde_json::from_slice::<serde_json::Value>(&line) {
+                Ok(value) => drop(whole_id(&value).map(|id| done.insert(id))),
+                Err(error) => return Err(io::Error::new(ErrorKind::InvalidData, error)),
+            }
+            line.clear();
+        }
+        file.set_len(end)?;
+        file.seek(SeekFrom::Start(end))?;
+        Ok(Manifest { file, done })
+    }
+
+    /// Whether an earlier run has copied this very object, whole.
+    pub fn has(&self, line: &Line) -> bool {
+        parse_id(&line.id).is_some_and(|id| self.done.contains(&id))
+    }
+
+    /// Adds lines whose files are durable.
+    pub fn append(&mut self, lines: &[Line]) -> io::Result<()> {
+        let mut text = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut text, line)?;
+            text.push(b'\n');
+        }
+        self.file.write_all(&text)?;
+        self.file.sync_data()
+    }
+}
+
+fn whole_id(line: &serde_json::Value) -> Option<[u8; 16]> {
+    (line.get("status")? == "whole").then(|| parse_id(line.get("id")?.as_str()?)).flatten()
+}
+
+fn parse_id(text: &str) -> Option<[u8; 16]> {
+    hex::decode(text).ok()?.try_into().ok()
+}
