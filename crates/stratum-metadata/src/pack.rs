@@ -16,6 +16,7 @@ use crate::{keys, record};
 use bytes::Bytes;
 use std::time::Duration;
 use stratum_storage::blob::{BlobRef, Index, Place, Tier};
+use stratum_storage::blocking;
 use stratum_storage::journal::Verify;
 use stratum_storage::pack::{PackBody, PackedStripe};
 use stratum_storage::volume::Volumes;
@@ -114,7 +115,7 @@ async fn pack_segment(
     stop: &watch::Receiver<bool>,
 ) -> Result<Packed, PackError> {
     let (machine, log) = (metadata.state().clone(), metadata.log().clone());
-    let bodies = tokio::task::spawn_blocking(move || live_bodies(&machine, log.as_ref(), segment)).await??;
+    let bodies = blocking::spawn(move || live_bodies(&machine, log.as_ref(), segment)).await??;
     let mut rest = bodies.as_slice();
     while !rest.is_empty() {
         if *stop.borrow() {
@@ -192,7 +193,7 @@ fn batch_len(bodies: &[Live]) -> usize {
 
 async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) -> Result<(), PackError> {
     let log = metadata.log().clone();
-    let (batch, bodies) = tokio::task::spawn_blocking(move || read(log.as_ref(), batch)).await??;
+    let (batch, bodies) = blocking::spawn(move || read(log.as_ref(), batch)).await??;
     let bytes: usize = bodies.iter().map(|body| body.bytes.len()).sum();
     let packed = volumes.pack(Tier::Hot, &bodies).await?;
     drop(bodies);

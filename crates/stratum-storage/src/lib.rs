@@ -6,6 +6,7 @@
 //!
 //! From the bottom up:
 //! * [`ambient`]: the one place that asks the machine for time and randomness;
+//! * [`blocking`]: where what blocks is done;
 //! * [`drive`]: the one seam through which bytes reach a disk, and a simulated one behind the same seam;
 //! * [`set`]: which drives belong together, and in which position;
 //! * [`journal`]: the durable, replicated sequence of entries over successive epochs;
@@ -15,6 +16,7 @@
 
 pub mod ambient;
 pub mod blob;
+pub mod blocking;
 pub mod codec;
 pub mod drive;
 pub mod format;

@@ -11,6 +11,7 @@ use crate::record::{
 use crate::tree::Base;
 use serde::de::DeserializeOwned;
 use std::ops::ControlFlow;
+use stratum_storage::blocking;
 use stratum_storage::volume::VolumeRecord;
 
 impl Metadata {
@@ -83,7 +84,7 @@ impl Metadata {
         scan: impl FnOnce(&Machine) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
         let metadata = self.clone();
-        let scan = tokio::task::spawn_blocking(move || scan(metadata.machine()?));
+        let scan = blocking::spawn(move || scan(metadata.machine()?));
         scan.await.unwrap_or_else(|error| Err(ReadError::Unavailable(error.to_string())))
     }
 

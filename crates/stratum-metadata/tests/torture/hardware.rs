@@ -121,6 +121,16 @@ impl Hardware {
         Some(format!("drive {at} fails its {n}th {op:?}"))
     }
 
+    /// Every drive is back, and does what it is told.
+    pub fn all_well(&mut self) {
+        for disk in &mut self.disks {
+            disk.away = false;
+            for op in [Op::Read, Op::Write, Op::Sync, Op::Name] {
+                disk.drive.fail_nth(op, u64::MAX);
+            }
+        }
+    }
+
     /// Wrong bytes, fewer bytes or no bytes in some file of some drive.
     pub fn rot(&mut self, dice: &Dice) -> Option<String> {
         let at = self.victim(dice)?;

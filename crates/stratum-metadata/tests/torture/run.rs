@@ -16,7 +16,7 @@ use stratum_metadata::{CommitError, Metadata, Options, run_packer, run_sweeper};
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::{BlobRef, Place, Tier};
 use stratum_storage::drive::Threads;
-use stratum_storage::journal::{self, BodyError, Journal, JournalError, JournalSet};
+use stratum_storage::journal::{self, BodyError, Journal, JournalSet};
 use stratum_storage::readpath::{BlobReader, ReadError};
 use stratum_storage::set::{Set, SetConfig, TierConfig};
 use stratum_storage::volume::{Restore, Restored, TierDrives, Volumes};
@@ -71,15 +71,11 @@ pub struct Run {
 
 /// Why the store did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum NoStart {
-    #[error("it waits for drives: {0}")]
-    TooFew(String),
-    #[error("{0}")]
-    Failed(String),
-}
+#[error("{0}")]
+pub struct NoStart(String);
 
 fn failed(error: impl std::fmt::Display) -> NoStart {
-    NoStart::Failed(error.to_string())
+    NoStart(error.to_string())
 }
 
 /// What became of a write.
@@ -115,10 +111,7 @@ impl Run {
         let options = journal::Options { segment_bytes: SEGMENT, cap: CAP, ..journal::Options::default() };
         let on = JournalSet { drives: drives.now().to_vec(), m: geometry.m.into() };
         let journal = Journal::open(on, options, clock.clone(), hardware.entropy.clone());
-        let journal = Arc::new(journal.map_err(|error| match error {
-            JournalError::TooFew(error) => NoStart::TooFew(error.to_string()),
-            error => failed(error),
-        })?);
+        let journal = Arc::new(journal.map_err(failed)?);
         let copies = usize::from(geometry.m) + 1;
         let options = Options { index: hardware.index(), drives: drives.clone(), copies };
         let metadata = Metadata::open_on(&options, journal.clone(), clock.clone(), Threads::Caller);

@@ -7,7 +7,7 @@
 
 use super::JournalError;
 use super::append::Writer;
-use super::core::Core;
+use super::core::{Core, Place};
 use super::open::look_at;
 use super::quorum::Sets;
 use super::recovery::Other;
@@ -48,17 +48,32 @@ pub(super) fn welcome(core: &Core, writer: &mut Writer) -> Result<usize, Journal
     Ok(new.len())
 }
 
-/// Lets the drives that are lost or on their way out leave the set, if everything is on `m+1` others.
+/// Lets the drives that are lost or on their way out leave the set, if everything is on `m+1` others. Lost ones stay
+/// named as long as `2m` or fewer would be left without them: they may come back, and a set that small can't start
+/// without `m` of its drives.
 pub(super) fn forget_lost(core: &Core, writer: &mut Writer) -> Result<usize, JournalError> {
     let places = core.places();
-    let stays = |id| places.iter().any(|place| place.drive.id() == id && place.stays());
-    let (kept, lost): (Vec<_>, Vec<_>) = writer.sets.set.iter().partition(|id| stays(**id));
-    if lost.is_empty() || kept.len() <= core.m || !core.short_segments().is_empty() {
+    let is = |id, what: fn(&Place) -> bool| places.iter().any(|place| place.drive.id() == id && what(place));
+    let set = &writer.sets.set;
+    let drained = |id| is(id, |place| place.drive.is_draining());
+    let drained_count = set.iter().filter(|id| drained(**id)).count();
+    let mut may_leave = (set.len() - drained_count).saturating_sub(2 * core.m + 1);
+    let staying = set.iter().filter(|id| is(**id, Place::stays)).count();
+    let mut kept = Vec::with_capacity(set.len());
+    for &id in set {
+        if is(id, Place::stays) || !drained(id) && may_leave == 0 {
+            kept.push(id);
+        } else if !drained(id) {
+            may_leave -= 1;
+        }
+    }
+    let left = set.len() - kept.len();
+    if left == 0 || staying <= core.m || !core.short_segments().is_empty() {
         return Ok(0);
     }
-    let before = writer.sets.set.clone();
+    let before = set.clone();
     change_set(core, writer, Sets { set: kept, previous: before })?;
-    Ok(lost.len())
+    Ok(left)
 }
 
 /// One step: an epoch that names both sets, and, when that is open on all its members, one that names the new set

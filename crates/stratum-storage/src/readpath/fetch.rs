@@ -63,7 +63,7 @@ pub(super) fn read_small(target: &Target, into: &mut Vec<u8>) -> bool {
 
 /// Reads a piece on a blocking thread, by all means there are.
 pub(super) fn fetch(target: Target, volumes: Volumes) -> JoinHandle<Result<Vec<Bytes>, ReadError>> {
-    tokio::task::spawn_blocking(move || {
+    crate::blocking::spawn(move || {
         if let Some(slot) = own_slot(&target) {
             let read = |file: &dyn FileIo, buf: &mut [u8], at| file.read_at(buf, at);
             let buffers = &volumes.shared.fragments;

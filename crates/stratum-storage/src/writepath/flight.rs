@@ -72,7 +72,7 @@ impl Flight {
         };
         match small {
             true => work(),
-            false => drop(tokio::task::spawn_blocking(work)),
+            false => drop(crate::blocking::spawn(work)),
         }
         Flight { extent, landed }
     }

@@ -92,6 +92,27 @@ fn a_drive_that_left_the_set_comes_back_into_it() {
     assert!(sets.is_settled() && sets.set.len() == 4 && sets.set.contains(&DriveId(100)));
 }
 
+#[test]
+fn lost_drives_stay_in_a_set_that_would_be_too_small_without_them() {
+    const M: usize = 2;
+    let mut world = World::new(6, M, 31);
+    let journal = world.open(&[]);
+    world.append(&journal).expect("all is well");
+    for place in [0, 1] {
+        journal.core.places()[place].drive.fail("for this test");
+    }
+    assert_eq!(journal.heal().expect("four are left").short, 0);
+    assert_eq!(journal.forget_lost().expect("four are left"), 1, "five are enough, four are not");
+    assert_eq!(journal.forget_lost().expect("nothing is left to do"), 0);
+    world.append(&journal).expect("all is well");
+    journal.core.places()[2].drive.fail("for this test");
+    world.append(&journal).expect("one more may go");
+    drop(journal);
+    world.crash();
+    // Those that were lost are back, and two others are away.
+    world.open(&[3, 4]);
+}
+
 /// Two drives on those devices, of which the second never answers.
 fn ask_with_one_silent(devices: [u64; 2], answers_at_last: bool) -> (Vec<io::Result<()>>, Vec<Arc<Drive>>) {
     let world = World::new(2, 1, 1);

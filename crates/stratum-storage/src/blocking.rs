@@ -1,0 +1,15 @@
+//! Work that blocks or computes for long, off the async threads.
+//!
+//! A runtime of a single thread runs it as one more of its tasks: there is nobody else to be held up, and a simulation
+//! on it does the same each time, where a thread beside it would race.
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::JoinHandle;
+
+/// Runs it where it may block. Within a runtime only.
+pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => tokio::spawn(async move { work() }),
+        _ => tokio::task::spawn_blocking(work),
+    }
+}
