@@ -205,6 +205,7 @@ fn name(command: &Command) -> &'static str {
         Command::Volume(VolumeEvent::Sealed { .. }) => "volume-sealed",
         Command::Volume(VolumeEvent::Dropped { .. }) => "volume-dropped",
         Command::Volume(VolumeEvent::Forgotten { .. }) => "volume-forgotten",
+        Command::Volume(VolumeEvent::ShardRebuilt { .. }) => "volume-shard-rebuilt",
     }
 }
 
@@ -261,6 +262,12 @@ fn commands() -> Vec<Sample> {
         Command::Volume(VolumeEvent::Sealed { volume, length: 45_056 }),
         Command::Volume(VolumeEvent::Dropped { volume }),
         Command::Volume(VolumeEvent::Forgotten { volume }),
+        Command::Volume(VolumeEvent::ShardRebuilt {
+            volume,
+            shard: 5,
+            drive: DriveId(9 << 64),
+            generation: 300,
+        }),
     ];
     commands.map(|command| sample(name(&command), command)).into()
 }

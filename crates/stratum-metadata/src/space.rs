@@ -1,5 +1,6 @@
 //! What the table of volumes is told: what is live, and what nothing names any more.
 //!
+//! Heal and scrub ask which stripes of a volume are live: an extent is a run of them, a packed stripe is one.
 //! After a group is applied, what it released is handed over, to be punched when its readers are done. A crash may
 //! come between the two; so at every start the sealed volumes are looked through for gaps between the extents and
 //! stripes that are named.
@@ -9,11 +10,14 @@ use crate::machine::{AppliedGroup, Machine};
 use crate::record::{ExtentRecord, StripeRecord, decode};
 use crate::state::Freed;
 use crate::store::ReadError;
+use crate::tree::Base;
 use parking_lot::RwLock;
+use serde::de::DeserializeOwned;
 use std::ops::{ControlFlow, Range};
-use stratum_storage::blob::{Extent, PackedAt};
-use stratum_storage::format::layout::{FILE_HEADER, extent_end, packed_end};
-use stratum_storage::volume::{VolumeRecord, VolumeState, Volumes};
+use stratum_storage::blob::{Extent, Geometry, VolumeId};
+use stratum_storage::format::layout::{FILE_HEADER, Stripe, extent_end, stripes_of};
+use stratum_storage::format::v1::Kind;
+use stratum_storage::volume::{LiveStripe, VolumeRecord, VolumeState, Volumes};
 
 /// The table of volumes, once there is one.
 #[derive(Debug, Default)]
@@ -42,7 +46,8 @@ impl Space {
         for record in records(machine)? {
             volumes.applied(record.id, record.live, record.high_water);
             if let VolumeState::Sealed { length } = record.state {
-                for gap in gaps(named(machine, &record)?, length) {
+                let named = Named::of(machine, record.id)?;
+                for gap in gaps(named.ranges(record.geometry), length) {
                     volumes.free_range(record.id, gap);
                 }
             }
@@ -53,6 +58,20 @@ impl Space {
     /// Tells nobody any more. The volumes hold on to the metadata, their log: one of the two must let go.
     pub(crate) fn detach(&self) {
         *self.volumes.write() = None;
+    }
+}
+
+/// What the state says of a volume.
+pub(crate) fn volume(machine: &Machine, volume: VolumeId) -> Result<Option<VolumeRecord>, ReadError> {
+    let value = machine.get(&keys::volume(volume))?;
+    Ok(value.map(|value| decode(&value)).transpose()?)
+}
+
+/// The stripes of a volume that records name, by offset; none if there is no such volume.
+pub(crate) fn live_stripes(machine: &Machine, volume: VolumeId) -> Result<Vec<LiveStripe>, ReadError> {
+    match self::volume(machine, volume)? {
+        Some(record) => Ok(Named::of(machine, volume)?.live(record.geometry)),
+        None => Ok(Vec::new()),
     }
 }
 
@@ -73,34 +92,66 @@ pub(crate) fn records(machine: &Machine) -> Result<Vec<VolumeRecord>, ReadError>
     failed.map_or(Ok(records), |error| Err(error.into()))
 }
 
-/// The ranges of a volume's shard files that records name, in no order.
-fn named(machine: &Machine, volume: &VolumeRecord) -> Result<Vec<Range<u64>>, ReadError> {
-    let mut named = Vec::new();
+/// What records name of a volume, in no order.
+#[derive(Debug, Default)]
+struct Named {
+    extents: Vec<Extent>,
+    /// Packed stripes: offset and payload.
+    stripes: Vec<(u64, u32)>,
+}
+
+impl Named {
+    fn of(machine: &Machine, volume: VolumeId) -> Result<Named, ReadError> {
+        let mut named = Named::default();
+        visit(machine, &keys::extents_of(volume), |start, record: ExtentRecord| {
+            named.extents.push(Extent { volume, start, length: record.length });
+        })?;
+        visit(machine, &keys::stripes_of(volume), |offset, record: StripeRecord| {
+            named.stripes.push((offset, record.payload));
+        })?;
+        Ok(named)
+    }
+
+    /// The ranges of the shard files, in no order.
+    fn ranges(&self, geometry: Geometry) -> Vec<Range<u64>> {
+        let extents = self.extents.iter().map(|extent| extent.start..extent_end(geometry, extent));
+        let stripes = self.stripes.iter().map(|(offset, payload)| {
+            let stripe = Stripe { geometry, payload: *payload };
+            *offset..offset.saturating_add(stripe.disk())
+        });
+        extents.chain(stripes).collect()
+    }
+
+    /// The stripes, by offset.
+    fn live(&self, geometry: Geometry) -> Vec<LiveStripe> {
+        let plain = |(offset, stripe)| LiveStripe { offset, stripe, kind: Kind::Plain };
+        let packed = |(offset, payload): &(u64, u32)| {
+            let stripe = Stripe { geometry, payload: *payload };
+            LiveStripe { offset: *offset, stripe, kind: Kind::Packed }
+        };
+        let mut live: Vec<LiveStripe> = self.stripes.iter().map(packed).collect();
+        live.extend(self.extents.iter().flat_map(|extent| stripes_of(geometry, extent)).map(plain));
+        live.retain(|live| live.stripe.is_valid());
+        live.sort_by_key(|live| live.offset);
+        live
+    }
+}
+
+/// Visits the records under a volume's prefix, each with its offset in the shard files.
+fn visit<T: DeserializeOwned>(
+    machine: &Machine,
+    prefix: &[u8],
+    mut visit: impl FnMut(u64, T),
+) -> Result<(), ReadError> {
     let mut failed = None;
-    let extents = keys::extents_of(volume.id);
-    machine.scan(&extents, &keys::end_of_prefix(&extents), |key, value| {
-        match (keys::parse_offset(key), decode::<ExtentRecord>(value)) {
-            (Some(start), Ok(record)) => {
-                let extent = Extent { volume: volume.id, start, length: record.length };
-                named.push(start..extent_end(volume.geometry, &extent));
-            }
+    machine.scan(prefix, &keys::end_of_prefix(prefix), |key, value| {
+        match (keys::parse_offset(key), decode::<T>(value)) {
+            (Some(offset), Ok(record)) => visit(offset, record),
             (_, outcome) => failed = outcome.err().or(failed.take()),
         }
         ControlFlow::Continue(())
     })?;
-    let stripes = keys::stripes_of(volume.id);
-    machine.scan(&stripes, &keys::end_of_prefix(&stripes), |key, value| {
-        match (keys::parse_offset(key), decode::<StripeRecord>(value)) {
-            (Some(stripe), Ok(record)) => {
-                let payload = record.payload;
-                let at = PackedAt { volume: volume.id, stripe, payload, offset: 0, length: 0, crc32c: 0 };
-                named.push(stripe..packed_end(volume.geometry, &at));
-            }
-            (_, outcome) => failed = outcome.err().or(failed.take()),
-        }
-        ControlFlow::Continue(())
-    })?;
-    failed.map_or(Ok(named), |error| Err(error.into()))
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// What lies between the ranges, from the first fragment to the end.
@@ -123,6 +174,25 @@ fn gaps(mut named: Vec<Range<u64>>, end: u64) -> Vec<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const G: Geometry = Geometry { k: 4, m: 2 };
+
+    #[test]
+    fn live_stripes_are_those_of_extents_and_the_packed_ones_by_offset() {
+        let extent = Extent { volume: VolumeId(1), start: 8192, length: (2 << 20) + 5 };
+        let named = Named { extents: vec![extent], stripes: vec![(4096, 3000), (1 << 20, 0)] };
+        let full = Stripe::full(G).disk();
+        let live: Vec<(u64, u32, Kind)> =
+            named.live(G).iter().map(|live| (live.offset, live.stripe.payload, live.kind)).collect();
+        let expected = [
+            (4096, 3000, Kind::Packed),
+            (8192, 1 << 20, Kind::Plain),
+            (8192 + full, 1 << 20, Kind::Plain),
+            (8192 + 2 * full, 5, Kind::Plain),
+        ];
+        assert_eq!(live, expected, "and none that can't exist");
+        assert_eq!(named.ranges(G)[0], 8192..8192 + 2 * full + 4096);
+    }
 
     #[test]
     fn gaps_are_what_no_range_covers() {

@@ -15,7 +15,7 @@ use crate::keys;
 use crate::log::{Log, LogError};
 use crate::machine::Machine;
 use crate::record::{BucketId, DecodeError, HighestIds, decode};
-use crate::space::Space;
+use crate::space::{self, Space};
 use crate::state::ApplyError;
 use crate::tree::{Base, TreeError};
 use crate::upkeep::Upkeep;
@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::{Index, VolumeId};
 use stratum_storage::drive::{Roster, Threads};
-use stratum_storage::volume::{VolumeEvent, VolumeLog, VolumeLogError, Volumes};
+use stratum_storage::volume::{LiveStripe, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, Volumes};
 
 /// Why a read has no answer. Both are our failure, never the caller's.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -240,6 +240,18 @@ impl VolumeLog for Metadata {
             }
         })
     }
+
+    fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError> {
+        space::volume(&self.inner.machine, volume).map_err(unavailable)
+    }
+
+    fn live_stripes(&self, volume: VolumeId) -> Result<Vec<LiveStripe>, VolumeLogError> {
+        space::live_stripes(&self.inner.machine, volume).map_err(unavailable)
+    }
+}
+
+fn unavailable(error: ReadError) -> VolumeLogError {
+    VolumeLogError::Unavailable(error.to_string())
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use stratum_storage::drive::real::RealDrive;
 use stratum_storage::drive::{Drive, Threads};
 use stratum_storage::pack::PackBody;
 use stratum_storage::volume::{
-    DriveId, Restore, TierDrives, VolumeEvent, VolumeLog, VolumeLogError, Volumes, WriteError,
+    DriveId, LiveStripe, Restore, TierDrives, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, Volumes,
+    WriteError,
 };
 
 /// Forgets everything: there is no restart here.
@@ -25,6 +26,14 @@ impl VolumeLog for Nowhere {
         _: VolumeEvent,
     ) -> Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn volume(&self, _: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError> {
+        Ok(None)
+    }
+
+    fn live_stripes(&self, _: VolumeId) -> Result<Vec<LiveStripe>, VolumeLogError> {
+        Ok(Vec::new())
     }
 }
 

@@ -78,6 +78,23 @@ impl Codec {
             None => Ok(()),
         }
     }
+
+    /// Fills in all shards, data and parity, that aren't there (`false`), from any `k` that are. The slices are of
+    /// one length.
+    pub fn restore(&self, shards: &mut [(&mut [u8], bool)]) -> Result<(), CodecError> {
+        let needed = usize::from(self.geometry.k);
+        let present = shards.iter().filter(|(_, is_there)| *is_there).count();
+        if shards.len() != self.geometry.shards() {
+            return Err(CodecError::Shape(self.geometry));
+        }
+        if present < needed {
+            return Err(CodecError::TooFew { present, needed });
+        }
+        match &self.coder {
+            Some(coder) => coder.reconstruct(shards).map_err(|_| CodecError::Shape(self.geometry)),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +122,12 @@ mod tests {
                 let at = (order.wrapping_add(lost.wrapping_mul(order | 1)) % whole.len() as u64) as usize;
                 damaged[at] = None;
             }
+            let mut restored: Vec<(Vec<u8>, bool)> =
+                damaged.iter().map(|shard| (shard.clone().unwrap_or(vec![0; 64]), shard.is_some())).collect();
+            let mut slices: Vec<(&mut [u8], bool)> =
+                restored.iter_mut().map(|(shard, is_there)| (shard.as_mut_slice(), *is_there)).collect();
+            Codec::of(geometry).unwrap().restore(&mut slices).unwrap();
+            prop_assert!(restored.iter().zip(&whole).all(|((shard, _), whole)| Some(shard) == whole.as_ref()));
             Codec::of(geometry).unwrap().rebuild(&mut damaged).unwrap();
             prop_assert_eq!(&damaged[..k.into()], &whole[..k.into()]);
         }

@@ -11,7 +11,8 @@
 //! * [`set`]: which drives belong together, and in which position;
 //! * [`journal`]: the durable, replicated sequence of entries over successive epochs;
 //! * [`blob`]: where a body lies;
-//! * [`volume`]: open and sealed volumes, their writers, readers and garbage.
+//! * [`volume`]: open and sealed volumes, their writers, readers and garbage;
+//! * [`heal`] and [`scrub`]: what is missing or damaged is found and comes back;
 //! * [`pace`]: what background work may take.
 
 pub mod ambient;
@@ -20,12 +21,14 @@ pub mod blocking;
 pub mod codec;
 pub mod drive;
 pub mod format;
+pub mod heal;
 pub mod journal;
 pub mod pace;
 pub mod pack;
 pub mod placement;
 pub mod readpath;
 pub mod reclaim;
+pub mod scrub;
 pub mod set;
 pub mod volume;
 pub mod writepath;

@@ -8,6 +8,9 @@
 mod fetch;
 mod plan;
 pub mod repair;
+pub(crate) mod whole;
+
+pub use whole::{Flaw, Parity};
 
 use crate::blob::{BlobRef, Place, VolumeId};
 use crate::volume::{Hold, Pin, Volumes};

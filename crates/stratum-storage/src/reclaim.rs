@@ -117,13 +117,13 @@ impl Volumes {
     /// Closes the files of sealed volumes that nobody reads now, when there are too many.
     fn close_idle(&self) {
         let volumes = self.volumes();
-        let open = |volume: &Arc<Volume>| volume.slots.iter().filter(|slot| slot.opened().is_some()).count();
+        let open = |volume: &Arc<Volume>| volume.shards().filter(|(_, file)| file.opened().is_some()).count();
         let mut files: usize = volumes.iter().map(open).sum();
         for volume in volumes.iter().filter(|volume| matches!(volume.phase(), Phase::Sealed { .. })) {
             if files <= FILES {
                 return;
             }
-            files -= volume.slots.iter().filter(|slot| slot.close_if_idle()).count();
+            files -= volume.shards().filter(|(_, file)| file.close_if_idle()).count();
         }
     }
 
@@ -164,8 +164,8 @@ impl Volumes {
         volume.set_phase(Phase::Sealed { length });
         let outcomes = each_shard(volume, |_, shard, _| {
             let volume = volume.clone();
-            move || match volume.slots.get(usize::from(shard)) {
-                Some(slot) => slot.open()?.set_len(length),
+            move || match volume.shard(shard) {
+                Some(file) => file.open()?.set_len(length),
                 None => Ok(()),
             }
         })
@@ -215,8 +215,8 @@ impl Volumes {
         let length = freed.end - freed.start;
         let outcomes = each_shard(&volume, |_, shard, _| {
             let volume = volume.clone();
-            move || match volume.slots.get(usize::from(shard)) {
-                Some(slot) => slot.open()?.punch(freed.start, length),
+            move || match volume.shard(shard) {
+                Some(file) => file.open()?.punch(freed.start, length),
                 None => Ok(()),
             }
         })
@@ -229,11 +229,11 @@ impl Volumes {
     /// drive that isn't there keeps the record, so that the file is known when the drive comes back.
     pub(crate) async fn remove(&self, volume: &Arc<Volume>) -> Result<bool, VolumeLogError> {
         let mut answers = Vec::new();
-        for slot in &volume.slots {
-            slot.close();
-            let Some(drive) = &slot.drive else { continue };
+        for (_, file) in volume.shards() {
+            file.close();
+            let Some(drive) = &file.drive else { continue };
             let (done, answer) = promise();
-            let (io, path) = (drive.io().clone(), slot.path.clone());
+            let (io, path) = (drive.io().clone(), file.path.clone());
             drive.volume_lane().submit(Work::Run(Box::new(move || {
                 done(match io.remove(&path) {
                     Ok(()) => io.sync_dir(DIRECTORY),

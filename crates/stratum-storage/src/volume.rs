@@ -22,12 +22,14 @@ pub use salvage::{ShardFile, ShardFiles};
 pub use table::{Holds, Pin, TierDrives, VolumeStats, Volumes};
 
 pub(crate) use buffers::Buffers;
-pub(crate) use handle::{DIRECTORY, Hold, Phase, Reservation, Slot, Volume};
+pub(crate) use handle::{DIRECTORY, Hold, Phase, PlacedShard, Reservation, Volume, shard_path};
 pub(crate) use open::{Purpose, each_shard, is_full};
 pub(crate) use stripe::{StripeAddress, StripeBuffer};
 pub(crate) use table::Shared;
 
 use crate::blob::{Geometry, Tier, VolumeId};
+use crate::format::layout::Stripe;
+use crate::format::v1::Kind;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
@@ -90,6 +92,9 @@ pub enum VolumeEvent {
     Dropped { volume: VolumeId },
     /// Its files are gone; the record may be forgotten.
     Forgotten { volume: VolumeId },
+    /// A shard of a sealed volume was written anew, whole and durably, on that drive: `generation` follows the one
+    /// that the record names, and no other shard of the volume lies there. From now on only that file counts.
+    ShardRebuilt { volume: VolumeId, shard: u8, drive: DriveId, generation: u32 },
 }
 
 /// Why an event was not recorded.
@@ -103,10 +108,32 @@ pub enum VolumeLogError {
     Unavailable(String),
 }
 
-/// Makes volume events durable and applied; implemented by the metadata.
+/// A stripe that something lies in which a record names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveStripe {
+    /// In the shard files.
+    pub offset: u64,
+    pub stripe: Stripe,
+    pub kind: Kind,
+}
+
+impl LiveStripe {
+    /// What it takes of each shard file.
+    pub fn range(&self) -> std::ops::Range<u64> {
+        self.offset..self.offset.saturating_add(self.stripe.disk())
+    }
+}
+
+/// Keeps the state of volumes, and makes events durable and applied; implemented by the metadata.
 pub trait VolumeLog: Send + Sync + 'static {
     fn record(
         &self,
         event: VolumeEvent,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>>;
+
+    /// What the state says of a volume; nothing if it knows none of that number. May block for a moment.
+    fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError>;
+
+    /// The stripes of a volume that records name, by offset. May block for some milliseconds.
+    fn live_stripes(&self, volume: VolumeId) -> Result<Vec<LiveStripe>, VolumeLogError>;
 }

@@ -267,12 +267,11 @@ impl BlobWriter {
         let Some(extent) = self.extents.get_mut(at).filter(|extent| !extent.synced) else { return Ok(()) };
         let volume = extent.reservation.volume.clone();
         let mut answers = Vec::with_capacity(volume.slots.len());
-        for (shard, slot) in volume.slots.iter().enumerate() {
-            let shard = shard as u8;
-            if slot.is_lost() || extent.failed.contains(&shard) {
+        for (shard, current) in volume.shards() {
+            if current.is_lost() || extent.failed.contains(&shard) {
                 continue;
             }
-            let (Some(file), Some(drive)) = (slot.opened(), &slot.drive) else {
+            let (Some(file), Some(drive)) = (current.opened(), &current.drive) else {
                 extent.add_failed(vec![shard]);
                 continue;
             };

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use stratum_storage::blob::{BlobRef, Extent, Geometry, PackedAt, Place, Tier, VolumeId};
 use stratum_storage::format::layout::{extent_end, packed_end};
-use stratum_storage::volume::{VolumeEvent, VolumeRecord};
+use stratum_storage::volume::{DriveId, Shard, VolumeEvent, VolumeRecord};
 
 const GEOMETRY: Geometry = Geometry { k: 4, m: 2 };
 const BUCKET: BucketId = BucketId(1);
@@ -340,6 +340,34 @@ fn a_record_that_names_a_volume_on_its_way_out_is_refused() {
     assert_eq!(store.apply(event(VolumeEvent::Forgotten { volume })), Outcome::Done);
     assert_eq!(store.apply(opened(2)), refused, "an id is used once");
     store.check();
+}
+
+#[test]
+fn a_shard_is_rebuilt_once_and_on_a_drive_of_its_own() {
+    let mut store = Store::default();
+    let shard = |drive| Shard { drive: DriveId(drive), generation: 3, lost: false };
+    let (volume, length) = (VolumeId(1), 4096);
+    let event = |event| Command::Volume(event);
+    let rebuilt = |shard, drive, generation| {
+        event(VolumeEvent::ShardRebuilt { volume, shard, drive: DriveId(drive), generation })
+    };
+    let refused = Outcome::Refused(Refusal::VolumeState);
+    let geometry = Geometry { k: 2, m: 1 };
+    let shards = vec![shard(1), shard(2), shard(3)];
+    store.apply(event(VolumeEvent::Opened { id: volume, tier: Tier::Hot, geometry, shards }));
+    store.apply(event(VolumeEvent::ShardLost { volume, shard: 1 }));
+    assert_eq!(store.apply(rebuilt(1, 9, 4)), refused, "it is open");
+    store.apply(event(VolumeEvent::Sealed { volume, length }));
+    assert_eq!(store.apply(rebuilt(1, 3, 4)), refused, "another shard lies there");
+    assert_eq!(store.apply(rebuilt(1, 9, 5)), refused, "one generation after the other");
+    assert_eq!(store.apply(rebuilt(3, 9, 4)), refused, "there are three");
+    assert_eq!(store.apply(rebuilt(1, 9, 4)), Outcome::Done);
+    let now = Shard { drive: DriveId(9), generation: 4, lost: false };
+    assert_eq!(store.volume(1).shards, [shard(1), now, shard(3)]);
+    assert_eq!(store.apply(rebuilt(1, 2, 4)), refused, "somebody was faster");
+    assert_eq!(store.apply(rebuilt(0, 1, 4)), Outcome::Done, "in its own place");
+    store.apply(event(VolumeEvent::Dropped { volume }));
+    assert_eq!(store.apply(rebuilt(1, 9, 5)), refused, "it is on its way out");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Volumes: opened, sealed, dropped, forgotten.
+//! Volumes: opened, sealed, healed, dropped, forgotten.
 
 use super::Step;
 use super::view::View;
@@ -6,7 +6,7 @@ use crate::command::{Outcome, Refusal};
 use crate::keys;
 use crate::record::HighestIds;
 use stratum_storage::blob::VolumeId;
-use stratum_storage::volume::{VolumeEvent, VolumeRecord, VolumeState};
+use stratum_storage::volume::{Shard, VolumeEvent, VolumeRecord, VolumeState};
 
 pub(super) fn event(view: &mut View<'_>, event: VolumeEvent) -> Step {
     match event {
@@ -23,6 +23,10 @@ pub(super) fn event(view: &mut View<'_>, event: VolumeEvent) -> Step {
             empty.then(|| record.state = VolumeState::Dropped)
         }),
         VolumeEvent::Forgotten { volume } => forget(view, volume),
+        VolumeEvent::ShardRebuilt { volume, shard, drive, generation } => {
+            let rebuilt = Shard { drive, generation, lost: false };
+            change(view, volume, |record| rebuild(record, shard, rebuilt))
+        }
     }
 }
 
@@ -42,6 +46,18 @@ fn seal(view: &mut View<'_>, volume: VolumeId, length: u64) -> Step {
         let fits = record.state == VolumeState::Open && length >= record.high_water;
         fits.then(|| record.state = VolumeState::Sealed { length })
     })
+}
+
+/// Open volumes aren't healed but sealed first, dropped ones not at all. Of two that rebuilt the same shard, the
+/// second comes too late.
+fn rebuild(record: &mut VolumeRecord, shard: u8, rebuilt: Shard) -> Option<()> {
+    let place = usize::from(shard);
+    let lies_elsewhere = |(other, at): (usize, &Shard)| other != place && at.drive == rebuilt.drive;
+    let is_taken = record.shards.iter().enumerate().any(lies_elsewhere);
+    let is_sealed = matches!(record.state, VolumeState::Sealed { .. });
+    let current = record.shards.get_mut(place)?;
+    let follows = current.generation.checked_add(1) == Some(rebuilt.generation);
+    (is_sealed && follows && !is_taken).then(|| *current = rebuilt)
 }
 
 fn forget(view: &mut View<'_>, volume: VolumeId) -> Step {

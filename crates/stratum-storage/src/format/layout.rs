@@ -187,6 +187,14 @@ pub fn stripe_at(geometry: Geometry, extent: &Extent, position: u64) -> Option<(
     Some((offset, Stripe { geometry, payload }, (position - begin) as u32))
 }
 
+/// The stripes of an extent, in order, each with its offset in the shard files.
+pub fn stripes_of(geometry: Geometry, extent: &Extent) -> impl Iterator<Item = (u64, Stripe)> + use<> {
+    let (extent, full) = (*extent, u64::from(full_payload(geometry)));
+    (0..extent.length.div_ceil(full)).map_while(move |number| {
+        stripe_at(geometry, &extent, number * full).map(|(offset, stripe, _)| (offset, stripe))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

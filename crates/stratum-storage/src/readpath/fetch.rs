@@ -5,7 +5,7 @@ use super::plan::Target;
 use super::repair::BadFragment;
 use crate::drive::FileIo;
 use crate::format::layout::{BLOCK, Blocks, CRC};
-use crate::volume::{Buffers, Shared, Slot, Volumes};
+use crate::volume::{Buffers, PlacedShard, Shared, Volumes};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
@@ -24,10 +24,10 @@ pub(super) enum Found {
 
 /// Reads a piece from the page cache and checks it. Some tens of microseconds for 256 KiB.
 pub(super) fn read_cached(target: &Target, shared: &Shared) -> Found {
-    let Some(slot) = own_slot(target) else { return Found::Bad };
-    let Some(file) = slot.opened() else { return Found::NotCached };
+    let Some(own) = own_file(target) else { return Found::Bad };
+    let Some(file) = own.opened() else { return Found::NotCached };
     let read = |file: &dyn FileIo, buf: &mut [u8], at| file.read_at_cached(buf, at);
-    match read_blocks(target, slot, file.as_ref(), &shared.fragments, read) {
+    match read_blocks(target, &own, file.as_ref(), &shared.fragments, read) {
         Ok(bytes) => Found::Bytes(bytes),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Found::NotCached,
         Err(_) => Found::Bad,
@@ -40,8 +40,8 @@ pub(super) fn read_small(target: &Target, into: &mut Vec<u8>) -> bool {
         /// Blocks that are read to serve a few of their bytes.
         static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
-    let Some(slot) = own_slot(target) else { return false };
-    let Some(file) = slot.opened() else { return false };
+    let Some(own) = own_file(target) else { return false };
+    let Some(file) = own.opened() else { return false };
     let blocks = Blocks::covering(&target.piece.bytes);
     let len = blocks.disk(target.address.stripe);
     SCRATCH.with_borrow_mut(|scratch| {
@@ -53,7 +53,7 @@ pub(super) fn read_small(target: &Target, into: &mut Vec<u8>) -> bool {
         if !matches!(file.read_at_cached(buffer, at), Ok(read) if read == len) {
             return false;
         }
-        match checked(target, slot, target.piece.shard, blocks, buffer) {
+        match checked(target, &own, target.piece.shard, blocks, buffer) {
             Some(ranges) => ranges.for_each(|range| into.extend_from_slice(&buffer[range])),
             None => return false,
         }
@@ -64,27 +64,26 @@ pub(super) fn read_small(target: &Target, into: &mut Vec<u8>) -> bool {
 /// Reads a piece on a blocking thread, by all means there are.
 pub(super) fn fetch(target: Target, volumes: Volumes) -> JoinHandle<Result<Vec<Bytes>, ReadError>> {
     crate::blocking::spawn(move || {
-        if let Some(slot) = own_slot(&target) {
+        if let Some(own) = own_file(&target) {
             let read = |file: &dyn FileIo, buf: &mut [u8], at| file.read_at(buf, at);
             let buffers = &volumes.shared.fragments;
-            match slot.open().and_then(|file| read_blocks(&target, slot, file.as_ref(), buffers, read)) {
+            match own.open().and_then(|file| read_blocks(&target, &own, file.as_ref(), buffers, read)) {
                 Ok(bytes) => return Ok(bytes),
-                Err(error) => report(&target, target.piece.shard, slot, &error, &volumes),
+                Err(error) => report(&target, target.piece.shard, &own, &error, &volumes),
             }
         }
         rebuild(&target, &volumes)
     })
 }
 
-/// The slot of the piece's own shard, unless it can't be counted on.
-fn own_slot(target: &Target) -> Option<&Slot> {
-    let slot = target.volume.slots.get(usize::from(target.piece.shard))?;
-    (!slot.is_lost() && slot.is_healthy()).then_some(slot)
+/// The file of the piece's own shard, unless it can't be counted on.
+fn own_file(target: &Target) -> Option<Arc<PlacedShard>> {
+    target.volume.shard(target.piece.shard).filter(|file| file.is_good())
 }
 
 fn read_blocks(
     target: &Target,
-    slot: &Slot,
+    own: &PlacedShard,
     file: &dyn FileIo,
     buffers: &Arc<Buffers>,
     read: impl Fn(&dyn FileIo, &mut [u8], u64) -> io::Result<usize>,
@@ -95,7 +94,7 @@ fn read_blocks(
     if read(file, &mut buffer, target.piece.offset + blocks.offset())? < len {
         return Err(ErrorKind::UnexpectedEof.into());
     }
-    let ranges = checked(target, slot, target.piece.shard, blocks, &buffer).ok_or(ErrorKind::InvalidData)?;
+    let ranges = checked(target, own, target.piece.shard, blocks, &buffer).ok_or(ErrorKind::InvalidData)?;
     let ranges: Vec<Range<usize>> = ranges.collect();
     let bytes = Bytes::from_owner(buffer);
     Ok(ranges.into_iter().map(|range| bytes.slice(range)).collect())
@@ -105,13 +104,13 @@ fn read_blocks(
 /// the blocks are on the disk.
 fn checked<'a>(
     target: &'a Target,
-    slot: &Slot,
+    file: &PlacedShard,
     shard: u8,
     blocks: Blocks,
     bytes: &[u8],
 ) -> Option<impl Iterator<Item = Range<usize>> + use<'a>> {
     let stripe = target.address.stripe;
-    let seed = target.address.fragment(shard, slot.generation).seed();
+    let seed = target.address.fragment(shard, file.generation).seed();
     let good = blocks.data(stripe).all(|(block, data)| {
         let stored = bytes.get(data.start - CRC..data.start);
         stored.zip(bytes.get(data)).is_some_and(|(stored, data)| seed.verifies(block, stored, data))
@@ -151,12 +150,10 @@ fn rebuild_block(target: &Target, block: u32, volumes: &Volumes) -> Result<Vec<u
     let mut shards: Vec<Option<Vec<u8>>> = vec![None; volume.slots.len()];
     let mut present = 0;
     for shard in by_trust(target) {
-        let good = match target.volume.slots.get(usize::from(shard)) {
-            Some(slot) => read_block(target, shard, slot, block)
-                .inspect_err(|error| report(target, shard, slot, error, volumes))
-                .ok(),
-            None => None,
-        };
+        let good = volume.shard(shard).and_then(|file| {
+            let read = read_block(target, shard, &file, block);
+            read.inspect_err(|error| report(target, shard, &file, error, volumes)).ok()
+        });
         present += usize::from(good.is_some());
         if let Some(slot) = shards.get_mut(usize::from(shard)) {
             *slot = good;
@@ -177,21 +174,20 @@ fn rebuild_block(target: &Target, block: u32, volumes: &Volumes) -> Result<Vec<u
 fn by_trust(target: &Target) -> Vec<u8> {
     let mut shards: Vec<u8> = (0..target.volume.slots.len() as u8).collect();
     shards.sort_by_key(|shard| {
-        let doubtful = |slot: &Slot| slot.is_lost() || !slot.is_healthy();
-        let doubtful = target.volume.slots.get(usize::from(*shard)).is_none_or(doubtful);
-        (doubtful, *shard != target.piece.shard, *shard)
+        let good = target.volume.shard(*shard).is_some_and(|file| file.is_good());
+        (!good, *shard != target.piece.shard, *shard)
     });
     shards
 }
 
-fn read_block(target: &Target, shard: u8, slot: &Slot, block: u32) -> io::Result<Vec<u8>> {
+fn read_block(target: &Target, shard: u8, file: &PlacedShard, block: u32) -> io::Result<Vec<u8>> {
     let blocks = Blocks { first: block, end: block + 1 };
     let len = blocks.disk(target.address.stripe);
     let mut bytes = vec![0; len];
-    if slot.open()?.read_at(&mut bytes, target.piece.offset + blocks.offset())? < len {
+    if file.open()?.read_at(&mut bytes, target.piece.offset + blocks.offset())? < len {
         return Err(ErrorKind::UnexpectedEof.into());
     }
-    let seed = target.address.fragment(shard, slot.generation).seed();
+    let seed = target.address.fragment(shard, file.generation).seed();
     let (stored, data) = bytes.split_at(CRC);
     match seed.verifies(block, stored, data) {
         true => Ok(data.to_vec()),
@@ -201,9 +197,10 @@ fn read_block(target: &Target, shard: u8, slot: &Slot, block: u32) -> io::Result
 
 /// Queues the repair of a fragment that should be there and can't be read, and sees to it that a shard file that is
 /// gone counts as lost.
-fn report(target: &Target, shard: u8, slot: &Slot, error: &io::Error, volumes: &Volumes) {
+fn report(target: &Target, shard: u8, file: &Arc<PlacedShard>, error: &io::Error, volumes: &Volumes) {
     let (volume, offset) = (target.volume.clone(), target.piece.offset);
-    if slot.is_lost() || !slot.is_healthy() {
+    let was_replaced = || volume.shard(shard).is_none_or(|now| !Arc::ptr_eq(&now, file));
+    if !file.is_good() || was_replaced() {
         return;
     }
     if volumes.shared.repairs.add(BadFragment { volume: volume.id, shard, offset }) {
@@ -211,10 +208,10 @@ fn report(target: &Target, shard: u8, slot: &Slot, error: &io::Error, volumes: &
         tracing::warn!(volume = %volume.id, shard, offset, %error, "a fragment is bad; it is computed from others");
     }
     let deleted = error.kind() == ErrorKind::NotFound;
-    if deleted && slot.drive.as_ref().is_some_and(|drive| drive.check()) && slot.report_deleted() {
-        let volumes = volumes.clone();
+    if deleted && file.drive.as_ref().is_some_and(|drive| drive.check()) && file.report_deleted() {
+        let (volumes, file) = (volumes.clone(), file.clone());
         tokio::spawn(async move {
-            if let Err(error) = volumes.shared.lose_shard(&volume, shard).await {
+            if let Err(error) = volumes.shared.lose_shard(&volume, shard, &file).await {
                 tracing::warn!(volume = %volume.id, shard, %error, "the loss of a shard could not be recorded");
             }
         });

@@ -51,7 +51,7 @@ impl Volumes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::volume::{VolumeEvent, VolumeLog, VolumeLogError};
+    use crate::volume::{LiveStripe, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord};
     use std::pin::Pin;
 
     struct NoLog;
@@ -62,6 +62,14 @@ mod tests {
             _: VolumeEvent,
         ) -> Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>> {
             Box::pin(async { Ok(()) })
+        }
+
+        fn volume(&self, _: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError> {
+            Ok(None)
+        }
+
+        fn live_stripes(&self, _: VolumeId) -> Result<Vec<LiveStripe>, VolumeLogError> {
+            Ok(Vec::new())
         }
     }
 

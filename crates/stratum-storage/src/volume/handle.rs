@@ -36,15 +36,23 @@ pub(crate) struct Volume {
     holds: Mutex<Ages>,
 }
 
-/// A shard's place.
+/// A shard's place in its volume. What lies there is exchanged when the shard is rebuilt, so whoever uses it takes
+/// [`Slot::now`] once: a drive, a generation and a descriptor belong together.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// None when the drive isn't among those that the store was started with.
+    current: RwLock<Arc<PlacedShard>>,
+}
+
+/// One writing of a shard: where it lies and how it is read.
+#[derive(Debug)]
+pub(crate) struct PlacedShard {
+    pub drive_id: DriveId,
+    /// None when the drive isn't among those of the store.
     pub drive: Option<Arc<Drive>>,
     pub path: String,
     pub generation: u32,
     lost: AtomicBool,
-    /// A reader has found its file deleted.
+    /// A reader has found it deleted.
     deleted: AtomicBool,
     file: RwLock<Option<Arc<dyn FileIo>>>,
 }
@@ -96,13 +104,8 @@ impl Volume {
         if record.shards.len() != record.geometry.shards() {
             return Err(CodecError::Shape(record.geometry));
         }
-        let slot = |(number, shard): (usize, &Shard)| Slot {
-            drive: drive(shard.drive),
-            path: shard_path(record.id, number as u8, shard.generation),
-            generation: shard.generation,
-            lost: shard.lost.into(),
-            deleted: false.into(),
-            file: RwLock::default(),
+        let slot = |(number, shard): (usize, &Shard)| {
+            Slot::new(PlacedShard::new(record.id, number as u8, shard, drive(shard.drive)))
         };
         let phase = match record.state {
             VolumeState::Open => Phase::Open(Filling {
@@ -194,16 +197,26 @@ impl Volume {
 
     /// Whether new bytes would be on all of its shards.
     fn is_whole(&self) -> bool {
-        self.slots.iter().all(|slot| !slot.is_lost() && slot.is_healthy())
+        self.shards().all(|(_, file)| file.is_good())
+    }
+
+    /// What lies at each shard's place now.
+    pub fn shards(&self) -> impl Iterator<Item = (u8, Arc<PlacedShard>)> {
+        self.slots.iter().enumerate().map(|(shard, slot)| (shard as u8, slot.now()))
+    }
+
+    /// What lies at a shard's place now.
+    pub fn shard(&self, shard: u8) -> Option<Arc<PlacedShard>> {
+        self.slots.get(usize::from(shard)).map(Slot::now)
     }
 
     /// Shards that aren't lost.
     pub fn shards_left(&self) -> usize {
-        self.slots.iter().filter(|slot| !slot.is_lost()).count()
+        self.shards().filter(|(_, file)| !file.is_lost()).count()
     }
 
     pub fn generations(&self) -> Vec<u32> {
-        self.slots.iter().map(|slot| slot.generation).collect()
+        self.shards().map(|(_, file)| file.generation).collect()
     }
 
     /// Keeps the volume's bytes from being freed while it lives. To be taken under a pin.
@@ -223,6 +236,35 @@ impl Volume {
 }
 
 impl Slot {
+    fn new(file: PlacedShard) -> Slot {
+        Slot { current: RwLock::new(Arc::new(file)) }
+    }
+
+    /// What lies there now.
+    pub fn now(&self) -> Arc<PlacedShard> {
+        self.current.read().clone()
+    }
+
+    /// Puts another writing of the shard there, which the volume's record already names, and gives what was there.
+    /// Who has taken that finishes with it.
+    pub fn replace(&self, file: PlacedShard) -> Arc<PlacedShard> {
+        std::mem::replace(&mut *self.current.write(), Arc::new(file))
+    }
+}
+
+impl PlacedShard {
+    pub fn new(volume: VolumeId, shard: u8, record: &Shard, drive: Option<Arc<Drive>>) -> PlacedShard {
+        PlacedShard {
+            drive_id: record.drive,
+            drive,
+            path: shard_path(volume, shard, record.generation),
+            generation: record.generation,
+            lost: record.lost.into(),
+            deleted: false.into(),
+            file: RwLock::default(),
+        }
+    }
+
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
@@ -238,6 +280,11 @@ impl Slot {
 
     pub fn is_healthy(&self) -> bool {
         self.drive.as_ref().is_some_and(|drive| drive.is_healthy())
+    }
+
+    /// It isn't lost, and its drive is healthy.
+    pub fn is_good(&self) -> bool {
+        !self.is_lost() && self.is_healthy()
     }
 
     /// The shard file, if it is open.

@@ -4,7 +4,7 @@
 //! before anybody writes to it. Files are allocated ahead in growing steps, so that a full disk says so before a
 //! body is written and not in the middle of a stripe.
 
-use super::handle::{DIRECTORY, Reservation, Volume, shard_path};
+use super::handle::{DIRECTORY, PlacedShard, Reservation, Volume, shard_path};
 use super::table::{Shared, TierState, Volumes};
 use super::{Shard, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState};
 use crate::blob::{Tier, VolumeId};
@@ -137,8 +137,8 @@ impl Shared {
             let (drive, volume, path) = (drive.clone(), volume.clone(), slot_path.to_owned());
             move || {
                 let file = create_shard_file(&drive, &path, &header)?;
-                if let Some(slot) = volume.slots.get(usize::from(shard)) {
-                    slot.set_file(file);
+                if let Some(current) = volume.shard(shard) {
+                    current.set_file(file);
                 }
                 Ok(())
             }
@@ -160,10 +160,8 @@ impl Shared {
 
     /// Records the shards that missed a write, if enough are left for what was written to count.
     pub async fn settle(&self, volume: &Volume, failed: &[u8]) -> Result<(), WriteError> {
-        let missed = |(shard, slot): &(usize, &super::handle::Slot)| {
-            slot.is_lost() || failed.iter().any(|failed| usize::from(*failed) == *shard)
-        };
-        let left = volume.slots.len() - volume.slots.iter().enumerate().filter(missed).count();
+        let took = |(shard, file): &(u8, Arc<PlacedShard>)| !file.is_lost() && !failed.contains(shard);
+        let left = volume.shards().filter(took).count();
         let needed = enough_shards(volume.geometry);
         if !failed.is_empty() {
             volume.retire();
@@ -171,8 +169,8 @@ impl Shared {
         if left < needed {
             return Err(WriteError::TooFewShards { volume: volume.id, left, needed });
         }
-        for shard in failed {
-            self.lose_shard(volume, *shard).await?;
+        for (shard, file) in volume.shards().filter(|(shard, _)| failed.contains(shard)) {
+            self.lose_shard(volume, shard, &file).await?;
         }
         Ok(())
     }
@@ -190,7 +188,8 @@ impl Shared {
         if enough(volume) {
             return Ok(());
         }
-        let drives: Vec<&Arc<Drive>> = volume.slots.iter().filter_map(|slot| slot.drive.as_ref()).collect();
+        let drives: Vec<Arc<Drive>> = volume.shards().filter_map(|(_, file)| file.drive.clone()).collect();
+        let drives: Vec<&Arc<Drive>> = drives.iter().collect();
         let room = |target: u64| self.check_space(&drives, target - allocated, volume.tier, purpose);
         let mut target = ahead(volume, allocated, reservation.end);
         if room(target).is_err() {
@@ -198,7 +197,7 @@ impl Shared {
             room(target)?;
         }
         let outcomes = each_shard(volume, |_, shard, _| {
-            let file = volume.slots.get(usize::from(shard)).and_then(|slot| slot.opened());
+            let file = volume.shard(shard).and_then(|current| current.opened());
             move || match file {
                 Some(file) => file.allocate(allocated, target - allocated),
                 None => Err(ErrorKind::NotFound.into()),
@@ -256,12 +255,12 @@ where
     T: FnOnce() -> io::Result<()> + Send + 'static,
 {
     let mut answers = Vec::new();
-    for (shard, slot) in volume.slots.iter().enumerate().filter(|(_, slot)| !slot.is_lost()) {
-        let Some(drive) = &slot.drive else { continue };
+    for (shard, file) in volume.shards().filter(|(_, file)| !file.is_lost()) {
+        let Some(drive) = &file.drive else { continue };
         let (done, answer) = promise();
-        let task = task(drive, shard as u8, &slot.path);
+        let task = task(drive, shard, &file.path);
         drive.volume_lane().submit(Work::Run(Box::new(move || done(task()))));
-        answers.push((shard as u8, answer));
+        answers.push((shard, answer));
     }
     let mut outcomes = Vec::with_capacity(answers.len());
     for (shard, answer) in answers {

@@ -99,16 +99,16 @@ impl Volumes {
     async fn check_files(&self, volume: &Arc<Volume>, found: &Found) -> Result<u64, VolumeLogError> {
         let Phase::Sealed { length } = volume.phase() else { return Ok(0) };
         let mut lost = 0;
-        for (shard, slot) in volume.slots.iter().enumerate().filter(|(_, slot)| !slot.is_lost()) {
-            let Some(files) = slot.drive.as_ref().and_then(|drive| found.get(&drive.id())) else { continue };
-            match files.get(&slot.path) {
+        for (shard, file) in volume.shards().filter(|(_, file)| !file.is_lost()) {
+            let Some(files) = file.drive.as_ref().and_then(|drive| found.get(&drive.id())) else { continue };
+            match files.get(&file.path) {
                 None => {
-                    self.shared.lose_shard(volume, shard as u8).await?;
+                    self.shared.lose_shard(volume, shard, &file).await?;
                     lost += 1;
                 }
                 // A crash came between the seal and the truncation.
                 Some(len) if *len > length => {
-                    if let Err(error) = slot.open().and_then(|file| file.set_len(length)) {
+                    if let Err(error) = file.open().and_then(|file| file.set_len(length)) {
                         tracing::warn!(volume = %volume.id, shard, %error, "a sealed shard file stays too long");
                     }
                 }
@@ -123,8 +123,8 @@ impl Volumes {
         let known: HashSet<(DriveId, String)> = self
             .volumes()
             .iter()
-            .flat_map(|volume| &volume.slots)
-            .filter_map(|slot| Some((slot.drive.as_ref()?.id(), slot.path.clone())))
+            .flat_map(|volume| volume.shards())
+            .map(|(_, file)| (file.drive_id, file.path.clone()))
             .collect();
         let mut unknown = Vec::new();
         for drive in drives {

@@ -7,7 +7,7 @@
 use super::handle::{DIRECTORY, shard_path};
 use super::restore::list_drive;
 use super::table::{TierDrives, Volumes};
-use super::{DriveId, Shard, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, VolumeState};
+use super::{DriveId, LiveStripe, Shard, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, VolumeState};
 use crate::blob::VolumeId;
 use crate::drive::{Drive, OpenHow};
 use crate::format::layout::FILE_HEADER;
@@ -132,8 +132,20 @@ impl VolumeLog for NoLog {
         &self,
         _: VolumeEvent,
     ) -> Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>> {
-        Box::pin(std::future::ready(Err(VolumeLogError::Unavailable("the drives are only looked at".into()))))
+        Box::pin(std::future::ready(Err(only_looked_at())))
     }
+
+    fn volume(&self, _: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError> {
+        Err(only_looked_at())
+    }
+
+    fn live_stripes(&self, _: VolumeId) -> Result<Vec<LiveStripe>, VolumeLogError> {
+        Err(only_looked_at())
+    }
+}
+
+fn only_looked_at() -> VolumeLogError {
+    VolumeLogError::Unavailable("the drives are only looked at".into())
 }
 
 impl Volumes {

@@ -2,7 +2,7 @@
 
 use super::buffers::Buffers;
 use super::claim::Claims;
-use super::handle::{Hold, Phase, Volume};
+use super::handle::{Hold, Phase, PlacedShard, Volume};
 use super::stripe;
 use super::{DriveId, VolumeEvent, VolumeLog, VolumeLogError};
 use crate::blob::{BlobRef, Geometry, Place, Tier, VolumeId};
@@ -212,6 +212,7 @@ impl Shared {
         self.tiers.iter().find(|state| state.drives.tier == tier)
     }
 
+    /// A drive of any tier.
     pub fn drive(&self, id: DriveId) -> Option<Arc<Drive>> {
         self.tiers.iter().find_map(|tier| tier.drives.drives.find(id))
     }
@@ -221,16 +222,22 @@ impl Shared {
         Volume::new(record, |id| self.drive(id))
     }
 
-    /// Records that a shard can't be counted on, once, and remembers it.
-    pub async fn lose_shard(&self, volume: &Volume, shard: u8) -> Result<(), VolumeLogError> {
-        let Some(slot) = volume.slots.get(usize::from(shard)) else { return Ok(()) };
+    /// Records that a shard can't be counted on, once, and remembers it. `file` is what was found wanting: it may
+    /// have been rebuilt since.
+    pub async fn lose_shard(
+        &self,
+        volume: &Volume,
+        shard: u8,
+        file: &Arc<PlacedShard>,
+    ) -> Result<(), VolumeLogError> {
         let _changing = volume.changing.lock().await;
-        if slot.is_lost() {
+        let is_current = volume.shard(shard).is_some_and(|now| Arc::ptr_eq(&now, file));
+        if file.is_lost() || !is_current {
             return Ok(());
         }
         self.log.record(VolumeEvent::ShardLost { volume: volume.id, shard }).await?;
         tracing::warn!(volume = %volume.id, shard, "a shard is lost; reads go around it");
-        slot.set_lost();
+        file.set_lost();
         Ok(())
     }
 }

@@ -92,11 +92,11 @@ fn submit(
 ) {
     let mut targets = Vec::with_capacity(fragments.len());
     let mut landing = Landing::default();
-    for (shard, (slot, fragment)) in volume.slots.iter().zip(fragments).enumerate() {
-        match (slot.is_lost(), slot.opened(), &slot.drive) {
+    for ((shard, current), fragment) in volume.shards().zip(fragments) {
+        match (current.is_lost(), current.opened(), current.drive.clone()) {
             (true, _, _) => {}
-            (false, Some(file), Some(drive)) => targets.push((shard as u8, file, drive, fragment)),
-            _ => landing.failed.push(shard as u8),
+            (false, Some(file), Some(drive)) => targets.push((shard, file, drive, fragment)),
+            _ => landing.failed.push(shard),
         }
     }
     if targets.is_empty() {

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod fixture;
+mod heal;
 mod real;
 mod reclaim;
 mod roundtrip;

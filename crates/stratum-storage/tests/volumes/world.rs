@@ -6,14 +6,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use stratum_storage::ambient::Simulated;
-use stratum_storage::blob::{BlobRef, Geometry, Place, Tier, VolumeId};
+use stratum_storage::blob::{BlobRef, Extent, Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::simulated::{Power, SimulatedDrive};
 use stratum_storage::drive::{Drive, Threads};
-use stratum_storage::format::layout::{extent_end, packed_end};
+use stratum_storage::format::layout::{Stripe, extent_end, packed_end, stripes_of};
+use stratum_storage::format::v1::Kind;
 use stratum_storage::readpath::ReadError;
 use stratum_storage::volume::{
-    DriveId, Restore, Restored, TierDrives, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord,
-    VolumeState, Volumes, WriteError,
+    DriveId, LiveStripe, Restore, Restored, Shard, TierDrives, VolumeEvent, VolumeLog, VolumeLogError,
+    VolumeRecord, VolumeState, Volumes, WriteError,
 };
 use stratum_storage::writepath::Written;
 
@@ -22,6 +23,8 @@ use stratum_storage::writepath::Written;
 pub struct State {
     pub records: Mutex<BTreeMap<VolumeId, VolumeRecord>>,
     pub events: Mutex<Vec<VolumeEvent>>,
+    /// Every live stripe of each volume, by offset.
+    pub live: Mutex<BTreeMap<VolumeId, BTreeMap<u64, LiveStripe>>>,
     power: Arc<Power>,
 }
 
@@ -60,6 +63,17 @@ impl State {
             VolumeEvent::Forgotten { volume } => {
                 assert_eq!(records.remove(&volume).map(|record| record.state), Some(VolumeState::Dropped));
             }
+            VolumeEvent::ShardRebuilt { volume, shard, drive, generation } => {
+                let record = records.get_mut(&volume).ok_or(VolumeLogError::Refused)?;
+                let others = record.shards.iter().enumerate().filter(|(at, _)| *at != usize::from(shard));
+                assert!(!others.into_iter().any(|(_, other)| other.drive == drive), "two shards on a drive");
+                let current = &mut record.shards[usize::from(shard)];
+                let is_sealed = matches!(record.state, VolumeState::Sealed { .. });
+                if !is_sealed || current.generation + 1 != generation {
+                    return Err(VolumeLogError::Refused);
+                }
+                *current = Shard { drive, generation, lost: false };
+            }
         }
         self.events.lock().unwrap().push(event);
         Ok(())
@@ -81,6 +95,15 @@ impl VolumeLog for State {
         event: VolumeEvent,
     ) -> Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>> {
         Box::pin(async move { self.apply(event) })
+    }
+
+    fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError> {
+        Ok(self.records.lock().unwrap().get(&volume).cloned())
+    }
+
+    fn live_stripes(&self, volume: VolumeId) -> Result<Vec<LiveStripe>, VolumeLogError> {
+        let live = self.live.lock().unwrap();
+        Ok(live.get(&volume).into_iter().flat_map(BTreeMap::values).copied().collect())
     }
 }
 
@@ -180,12 +203,42 @@ impl Server {
             return Err(WriteError::Unavailable("no power".into()));
         }
         self.account(blob, |live, bytes| live + bytes);
+        let mut live = self.state.live.lock().unwrap();
+        for (volume, stripe) in self.stripes(blob) {
+            live.entry(volume).or_default().insert(stripe.offset, stripe);
+        }
         Ok(())
+    }
+
+    /// The stripes that a blob lies in.
+    fn stripes(&self, blob: &BlobRef) -> Vec<(VolumeId, LiveStripe)> {
+        let records = self.state.records.lock().unwrap();
+        let geometry = |volume: VolumeId| records[&volume].geometry;
+        match &blob.place {
+            Place::Packed(at) => {
+                let stripe = Stripe { geometry: geometry(at.volume), payload: at.payload };
+                vec![(at.volume, LiveStripe { offset: at.stripe, stripe, kind: Kind::Packed })]
+            }
+            Place::Extents(extents) => {
+                let live = |(offset, stripe)| LiveStripe { offset, stripe, kind: Kind::Plain };
+                let of = |extent: &Extent| {
+                    let volume = extent.volume;
+                    stripes_of(geometry(volume), extent).map(move |at| (volume, live(at)))
+                };
+                extents.iter().flat_map(of).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// What it does when the blob's owner is deleted: the state forgets it and its extents are freed.
     pub fn delete(&self, blob: &BlobRef) {
         self.account(blob, |live, bytes| live - bytes);
+        for (volume, stripe) in self.stripes(blob) {
+            if stripe.kind == Kind::Plain {
+                self.state.live.lock().unwrap().entry(volume).or_default().remove(&stripe.offset);
+            }
+        }
         if let Place::Extents(extents) = &blob.place {
             extents.iter().for_each(|extent| self.volumes.free_extent(extent));
         }

@@ -1,0 +1,291 @@
+//! A stripe as it lies on the drives: whole fragments, with their headers and padding.
+//!
+//! Readers of bodies never come here; this is for those who look after stripes: heal, scrub and fsck. A fragment is
+//! without a flaw only if its header says what its place says, every block verifies and the padding is zeros. The
+//! key and the codec aren't in the state: a header that verifies says them.
+
+use crate::blob::KeyId;
+use crate::codec::CodecError;
+use crate::format::layout::{Blocks, CRC, FRAGMENT_HEADER, Stripe};
+use crate::format::v1::{Compression, Fragment, Seed};
+use crate::volume::{LiveStripe, PlacedShard, Volume};
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What is wrong with a fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// The state says that its shard is lost.
+    Lost,
+    /// Its drive is missing or has failed.
+    Away,
+    /// Its shard file isn't there.
+    NoFile,
+    /// Its shard file ends before it does.
+    Short,
+    /// The drive answers with an error.
+    Unreadable(String),
+    /// It isn't what was written.
+    Damaged,
+}
+
+/// How much of a stripe is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// `k` fragments that can be trusted, from those that are most likely good.
+    Enough,
+    /// All of them.
+    All,
+}
+
+/// Whether parity says what the data says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parity {
+    Agrees,
+    /// Every checksum is right, and the others agree without this one shard.
+    Disagrees {
+        shard: u8,
+    },
+    /// Every checksum is right, and no single shard explains the difference: nobody can say which bytes are right.
+    Ambiguous,
+    /// Not all fragments are there to compare.
+    Unknown,
+}
+
+/// A stripe in memory: at most [`crate::volume::memory`] bytes.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    volume: Arc<Volume>,
+    pub live: LiveStripe,
+    pub pieces: Vec<Piece>,
+    key: KeyId,
+    compression: Compression,
+}
+
+/// A shard's part of it.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// Where it was read.
+    pub file: Arc<PlacedShard>,
+    /// What is wrong with it; also nothing if nobody looked.
+    pub flaw: Option<Flaw>,
+    /// The whole fragment, if its data verifies. With a flaw nevertheless if only header or padding are damaged.
+    bytes: Option<Vec<u8>>,
+}
+
+impl Whole {
+    /// Reads a stripe. Blocks.
+    pub fn read(volume: &Arc<Volume>, live: LiveStripe, wanted: Wanted) -> Whole {
+        let pieces = volume.shards().map(|(_, file)| Piece { file, flaw: None, bytes: None }).collect();
+        let (key, compression) = (KeyId::default(), Compression::None);
+        let mut whole = Whole { volume: volume.clone(), live, pieces, key, compression };
+        let mut order: Vec<usize> = (0..whole.pieces.len()).collect();
+        order.sort_by_key(|shard| whole.pieces.get(*shard).is_some_and(|piece| !piece.file.is_good()));
+        for shard in order {
+            if wanted == Wanted::Enough && whole.present() >= whole.needed() {
+                break;
+            }
+            whole.read_piece(shard);
+        }
+        whole
+    }
+
+    /// How many fragments there must be to compute the others.
+    pub fn needed(&self) -> usize {
+        self.volume.geometry.k.into()
+    }
+
+    /// How many fragments have data that verifies.
+    pub fn present(&self) -> usize {
+        self.pieces.iter().filter(|piece| piece.bytes.is_some()).count()
+    }
+
+    fn read_piece(&mut self, shard: usize) {
+        let Some(piece) = self.pieces.get(shard) else { return };
+        let outcome = piece.file.read(self.live.offset, self.live.stripe.disk() as usize);
+        let checked =
+            outcome.and_then(|bytes| match self.check(shard as u8, piece.file.generation, &bytes) {
+                Some(checked) => Ok((bytes, checked)),
+                None => Err(Flaw::Damaged),
+            });
+        let (bytes, flaw) = match checked {
+            Ok((bytes, Checked { header, padding })) => {
+                if let Some(header) = header {
+                    (self.key, self.compression) = (header.key, header.compression);
+                }
+                let is_right = header.is_some() && padding;
+                (Some(bytes), (!is_right).then_some(Flaw::Damaged))
+            }
+            Err(flaw) => (None, Some(flaw)),
+        };
+        if let Some(piece) = self.pieces.get_mut(shard) {
+            // What verifies is right wherever it comes from, but it doesn't count where it lies.
+            piece.flaw = piece.file.absence().or(flaw);
+            piece.bytes = bytes;
+        }
+    }
+
+    /// Checks the data of a fragment: by its header, or if that is damaged as one in the clear.
+    fn check(&self, shard: u8, generation: u32, bytes: &[u8]) -> Option<Checked> {
+        let expected = self.address(shard, generation);
+        let is_right = |header: &Fragment| {
+            *header == Fragment { key: header.key, compression: header.compression, ..expected }
+        };
+        let header = Fragment::decode(bytes).ok().filter(is_right);
+        let seed = header.unwrap_or(expected).seed();
+        blocks(self.live.stripe).all(|(block, data)| verifies(seed, block, data, bytes)).then(|| Checked {
+            header,
+            padding: bytes
+                .get(used(self.live.stripe)..)
+                .is_some_and(|rest| rest.iter().all(|byte| *byte == 0)),
+        })
+    }
+
+    fn address(&self, shard: u8, generation: u32) -> Fragment {
+        Fragment {
+            volume: self.volume.id,
+            generation,
+            shard,
+            offset: self.live.offset,
+            stripe: self.live.stripe,
+            kind: self.live.kind,
+            compression: self.compression,
+            key: self.key,
+        }
+    }
+
+    /// Computes the data of every fragment that isn't there.
+    pub fn complete(&mut self) -> Result<(), CodecError> {
+        let stripe = self.live.stripe;
+        let was_there: Vec<bool> = self.pieces.iter().map(|piece| piece.bytes.is_some()).collect();
+        let (present, needed) = (self.present(), self.needed());
+        if present < needed {
+            return Err(CodecError::TooFew { present, needed });
+        }
+        let empty = || vec![0; stripe.disk() as usize];
+        let mut fragments: Vec<&mut Vec<u8>> =
+            self.pieces.iter_mut().map(|piece| piece.bytes.get_or_insert_with(empty)).collect();
+        for (_, data) in blocks(stripe) {
+            let rows = fragments.iter_mut().map(|bytes| bytes.get_mut(data.clone()).unwrap_or_default());
+            let mut rows: Vec<(&mut [u8], bool)> = rows.zip(was_there.iter().copied()).collect();
+            self.volume.codec.restore(&mut rows)?;
+        }
+        Ok(())
+    }
+
+    /// A shard's fragment, of a complete stripe, as it belongs into a shard file of that generation.
+    pub fn fragment(&self, shard: u8, generation: u32) -> Option<Vec<u8>> {
+        let mut bytes = self.pieces.get(usize::from(shard))?.bytes.clone()?;
+        let address = self.address(shard, generation);
+        bytes.get_mut(..FRAGMENT_HEADER)?.copy_from_slice(&address.encode());
+        for (block, data) in blocks(self.live.stripe) {
+            let crc = address.seed().checksum(block, bytes.get(data.clone())?);
+            bytes.get_mut(data.start - CRC..data.start)?.copy_from_slice(&crc.to_le_bytes());
+        }
+        bytes.get_mut(used(self.live.stripe)..)?.fill(0);
+        let checked = self.check(shard, generation, &bytes)?;
+        checked.header.is_some().then_some(bytes)
+    }
+
+    /// Whether parity says what the data says. To be asked before the stripe is completed.
+    pub fn parity(&self) -> Parity {
+        let fragments: Option<Vec<&[u8]>> = self.pieces.iter().map(|piece| piece.bytes.as_deref()).collect();
+        let Some(fragments) = fragments else { return Parity::Unknown };
+        if self.agrees(&fragments) {
+            return Parity::Agrees;
+        }
+        // With a single parity any shard would explain it.
+        if self.volume.geometry.m < 2 {
+            return Parity::Ambiguous;
+        }
+        let suspects: Vec<u8> =
+            (0..fragments.len() as u8).filter(|shard| self.explains(&fragments, *shard)).collect();
+        match suspects.as_slice() {
+            [shard] => Parity::Disagrees { shard: *shard },
+            _ => Parity::Ambiguous,
+        }
+    }
+
+    fn agrees<'a>(&self, fragments: &[&'a [u8]]) -> bool {
+        let (sources, parities) = fragments.split_at(self.needed().min(fragments.len()));
+        blocks(self.live.stripe).all(|(_, data)| {
+            let row = |fragments: &[&'a [u8]]| -> Option<Vec<&'a [u8]>> {
+                fragments.iter().map(|fragment| fragment.get(data.clone())).collect()
+            };
+            let (Some(sources), Some(parities)) = (row(sources), row(parities)) else { return false };
+            let mut computed = vec![vec![0; data.len()]; parities.len()];
+            let mut into: Vec<&mut [u8]> = computed.iter_mut().map(Vec::as_mut_slice).collect();
+            self.volume.codec.encode(&sources, &mut into).is_ok() && computed == parities
+        })
+    }
+
+    /// Whether all fragments agree once this shard's is computed from the others.
+    fn explains(&self, fragments: &[&[u8]], shard: u8) -> bool {
+        let mut bytes: Vec<Vec<u8>> = fragments.iter().map(|fragment| fragment.to_vec()).collect();
+        for (_, data) in blocks(self.live.stripe) {
+            let rows = bytes.iter_mut().map(|bytes| bytes.get_mut(data.clone()).unwrap_or_default());
+            let mut rows: Vec<(&mut [u8], bool)> =
+                rows.enumerate().map(|(at, row)| (row, at != usize::from(shard))).collect();
+            if self.volume.codec.restore(&mut rows).is_err() {
+                return false;
+            }
+        }
+        let fragments: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
+        self.agrees(&fragments)
+    }
+
+    /// The shards of fragments with a flaw, which is said.
+    pub fn flaws(&self) -> impl Iterator<Item = (u8, &Flaw)> {
+        self.pieces.iter().enumerate().filter_map(|(shard, piece)| Some((shard as u8, piece.flaw.as_ref()?)))
+    }
+}
+
+/// What a fragment whose blocks verify has besides.
+struct Checked {
+    /// Its header, if that is right.
+    header: Option<Fragment>,
+    /// Whether the padding is zeros.
+    padding: bool,
+}
+
+/// Where the data of each block lies in a fragment.
+fn blocks(stripe: Stripe) -> impl Iterator<Item = (u32, Range<usize>)> {
+    Blocks::all(stripe)
+        .data(stripe)
+        .map(|(block, data)| (block, FRAGMENT_HEADER + data.start..FRAGMENT_HEADER + data.end))
+}
+
+/// Bytes of a fragment before its padding.
+fn used(stripe: Stripe) -> usize {
+    FRAGMENT_HEADER + Blocks::all(stripe).disk(stripe)
+}
+
+fn verifies(seed: Seed, block: u32, data: Range<usize>, bytes: &[u8]) -> bool {
+    let stored = bytes.get(data.start - CRC..data.start);
+    stored.zip(bytes.get(data)).is_some_and(|(stored, data)| seed.verifies(block, stored, data))
+}
+
+impl PlacedShard {
+    /// Why it doesn't count, whatever is in it.
+    pub(crate) fn absence(&self) -> Option<Flaw> {
+        match (self.is_lost(), self.is_healthy()) {
+            (true, _) => Some(Flaw::Lost),
+            (false, false) => Some(Flaw::Away),
+            (false, true) => None,
+        }
+    }
+
+    /// Reads exactly that range. Blocks.
+    pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Flaw> {
+        let mut bytes = vec![0; length];
+        let read = self.open().and_then(|file| file.read_at(&mut bytes, offset));
+        match read {
+            Ok(read) if read == length => Ok(bytes),
+            Ok(_) => Err(Flaw::Short),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Err(Flaw::Away),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Flaw::NoFile),
+            Err(error) => Err(Flaw::Unreadable(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Looking at a volume: its shard files, then every live stripe with all of its fragments.
+
+use crate::blob::VolumeId;
+use crate::format::layout::FILE_HEADER;
+use crate::format::v1::ShardHeader;
+use crate::heal::HealError;
+use crate::readpath::whole::{Wanted, Whole};
+use crate::readpath::{Flaw, Parity};
+use crate::volume::{LiveStripe, Phase, PlacedShard, Volume, Volumes};
+use std::sync::Arc;
+
+/// What is wrong with a shard file as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileFlaw {
+    /// The state says that the shard is lost.
+    Lost,
+    /// Its drive is missing or has failed.
+    Away,
+    NoFile,
+    /// It is shorter than its volume is long.
+    Short {
+        length: u64,
+    },
+    /// Its header page is damaged, or says that it is another file.
+    Header,
+    Unreadable(String),
+}
+
+/// A live stripe that isn't whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StripeFinding {
+    /// In the shard files.
+    pub offset: u64,
+    /// Payload bytes.
+    pub payload: u32,
+    /// The fragments that have a flaw, by shard.
+    pub flaws: Vec<(u8, Flaw)>,
+    pub parity: Parity,
+    /// Fragments whose data is good.
+    pub present: usize,
+    /// How many there must be.
+    pub needed: usize,
+}
+
+impl StripeFinding {
+    /// Whether its payload can be read.
+    pub fn is_readable(&self) -> bool {
+        self.present >= self.needed
+    }
+
+    /// What is wrong with a stripe of which all was read, if anything is.
+    pub(super) fn of(whole: &Whole) -> Option<StripeFinding> {
+        let flaws: Vec<(u8, Flaw)> = whole.flaws().map(|(shard, flaw)| (shard, flaw.clone())).collect();
+        let parity = whole.parity();
+        let is_well = flaws.is_empty() && parity == Parity::Agrees;
+        (!is_well).then(|| StripeFinding {
+            offset: whole.live.offset,
+            payload: whole.live.stripe.payload,
+            flaws,
+            parity,
+            present: whole.present(),
+            needed: whole.needed(),
+        })
+    }
+}
+
+/// What there is of a volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Live stripes that were looked at.
+    pub stripes: u64,
+    /// Bytes that were read of all shard files.
+    pub bytes: u64,
+    /// Shard files with a flaw, by shard.
+    pub files: Vec<(u8, FileFlaw)>,
+    /// Stripes with a flaw, by offset.
+    pub stripes_found: Vec<StripeFinding>,
+}
+
+impl Verified {
+    /// Whether every fragment of every live stripe is where and what it should be.
+    pub fn is_whole(&self) -> bool {
+        self.files.is_empty() && self.stripes_found.is_empty()
+    }
+}
+
+impl Volumes {
+    /// Reads everything live of a volume, all shards, and says what is wrong; changes nothing.
+    pub async fn verify(&self, volume: VolumeId) -> Result<Verified, HealError> {
+        let volume = self.shared.find(volume).ok_or(HealError::Gone)?;
+        let live = self.live_stripes(volume.id).await?;
+        crate::heal::blocking(move || verify(&volume, &live)).await
+    }
+
+    /// The same for whoever knows which stripes are live: a stopped server's volumes don't. Blocks.
+    pub fn verify_stripes(&self, volume: VolumeId, live: &[LiveStripe]) -> Option<Verified> {
+        Some(verify(&self.shared.find(volume)?, live))
+    }
+}
+
+fn verify(volume: &Arc<Volume>, live: &[LiveStripe]) -> Verified {
+    let mut verified = Verified { files: file_flaws(volume), ..Verified::default() };
+    for live in live {
+        let whole = Whole::read(volume, *live, Wanted::All);
+        verified.stripes += 1;
+        verified.bytes += live.stripe.disk() * volume.slots.len() as u64;
+        verified.stripes_found.extend(StripeFinding::of(&whole));
+    }
+    verified
+}
+
+/// What is wrong with a volume's files. Blocks.
+pub(super) fn file_flaws(volume: &Volume) -> Vec<(u8, FileFlaw)> {
+    let flaw = |(shard, file): (u8, Arc<PlacedShard>)| Some((shard, file_flaw(volume, shard, &file)?));
+    volume.shards().filter_map(flaw).collect()
+}
+
+fn file_flaw(volume: &Volume, shard: u8, file: &PlacedShard) -> Option<FileFlaw> {
+    if let Some(absence) = file.absence() {
+        return Some(absence.into());
+    }
+    let page = match file.read(0, FILE_HEADER as usize) {
+        Ok(page) => page,
+        Err(Flaw::Short) => return Some(FileFlaw::Short { length: 0 }),
+        Err(flaw) => return Some(flaw.into()),
+    };
+    if ShardHeader::decode(&page) != Ok(header(volume, shard, file)) {
+        return Some(FileFlaw::Header);
+    }
+    // An open descriptor outlives a deleted file.
+    if file.open().is_ok_and(|file| !file.is_linked()) {
+        return Some(FileFlaw::NoFile);
+    }
+    let Phase::Sealed { length: expected } = volume.phase() else { return None };
+    match file.open().and_then(|file| file.len()) {
+        Ok(length) if length >= expected => None,
+        Ok(length) => Some(FileFlaw::Short { length }),
+        Err(error) => Some(FileFlaw::Unreadable(error.to_string())),
+    }
+}
+
+/// What a shard file's header page must say.
+pub(super) fn header(volume: &Volume, shard: u8, file: &PlacedShard) -> ShardHeader {
+    ShardHeader {
+        volume: volume.id,
+        tier: volume.tier,
+        geometry: volume.geometry,
+        shard,
+        generation: file.generation,
+        drive: file.drive_id,
+    }
+}
+
+impl From<Flaw> for FileFlaw {
+    fn from(flaw: Flaw) -> FileFlaw {
+        match flaw {
+            Flaw::Lost => FileFlaw::Lost,
+            Flaw::Away => FileFlaw::Away,
+            Flaw::NoFile => FileFlaw::NoFile,
+            Flaw::Short => FileFlaw::Short { length: 0 },
+            Flaw::Damaged => FileFlaw::Header,
+            Flaw::Unreadable(error) => FileFlaw::Unreadable(error),
+        }
+    }
+}

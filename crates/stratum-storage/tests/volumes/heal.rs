@@ -1,0 +1,276 @@
+//! What is missing comes back: shards are rebuilt, whatever happens in the middle of it.
+
+use crate::world::{Server, World, body, run, shard_file};
+use bytes::Bytes;
+use std::sync::Arc;
+use stratum_storage::ambient::Simulated;
+use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
+use stratum_storage::drive::OpenHow;
+use stratum_storage::drive::simulated::Op;
+use stratum_storage::heal::{HealError, Rebuilt};
+use stratum_storage::pace::{Pace, Task};
+use stratum_storage::scrub::FileFlaw;
+use stratum_storage::volume::{DriveId, VolumeEvent};
+
+const G: Geometry = Geometry { k: 4, m: 2 };
+const FIRST: VolumeId = VolumeId(1);
+
+fn hurry() -> Arc<Pace> {
+    Pace::unbounded(Arc::new(Simulated::new(1, 1)))
+}
+
+async fn rebuild(server: &Server, shard: u8) -> Result<Rebuilt, HealError> {
+    server.volumes.rebuild_shard(FIRST, shard, &hurry(), Task::Heal).await
+}
+
+/// A sealed volume with some bodies, one of which was deleted.
+async fn sealed(world: &World, sizes: &[usize]) -> (Server, Vec<(BlobRef, Bytes)>) {
+    let server = world.start().await;
+    let mut bodies = Vec::new();
+    for (seed, size) in sizes.iter().enumerate() {
+        let bytes = body(seed as u64, *size);
+        bodies.push((server.put(&bytes).await.unwrap(), bytes));
+    }
+    let (deleted, _) = bodies.remove(0);
+    server.delete(&deleted);
+    drop(server);
+    world.disks.iter().for_each(|disk| disk.kill());
+    (world.start().await, bodies)
+}
+
+async fn assert_whole(server: &Server, bodies: &[(BlobRef, Bytes)]) {
+    for (blob, bytes) in bodies {
+        assert!(server.get(blob).await.as_ref() == Ok(bytes));
+    }
+    let verified = server.volumes.verify(FIRST).await.unwrap();
+    assert!(verified.is_whole() && verified.stripes > 0, "{verified:?}");
+}
+
+fn drive_of(world: &World, shard: u8) -> usize {
+    let DriveId(id) = world.state.records.lock().unwrap()[&FIRST].shards[usize::from(shard)].drive;
+    id as usize - 1
+}
+
+#[test]
+fn every_shard_can_be_rebuilt_where_it_was() {
+    run(async {
+        let world = World::new(G);
+        let (server, bodies) = sealed(&world, &[300_000, 2_300_000, 1, 70_000]).await;
+        for shard in 0..6 {
+            let disk = drive_of(&world, shard);
+            let old = shard_file(&world, disk, FIRST).unwrap();
+            let rebuilt = rebuild(&server, shard).await.unwrap();
+            assert_eq!(rebuilt.drive, DriveId(disk as u128 + 1));
+            assert_eq!((rebuilt.stripes, rebuilt.unreadable), (5, 0));
+            assert_eq!(world.disks[disk].files(), [old.replace(".g0", ".g1")], "the old one is gone");
+        }
+        assert_whole(&server, &bodies).await;
+        drop(server);
+        let server = world.start().await;
+        assert_eq!((server.restored.shards_lost, server.restored.unknown.len()), (0, 0));
+        assert_whole(&server, &bodies).await;
+        server.volumes.tend().await.unwrap();
+    });
+}
+
+#[test]
+fn two_lost_shards_come_back_on_spare_drives() {
+    run(async {
+        let world = World::on(G, 8, |disk| disk as u64);
+        let (server, bodies) = sealed(&world, &[100, 1_300_000, 40_000]).await;
+        for shard in [1, 4] {
+            world.disks[drive_of(&world, shard)].erase();
+        }
+        let missing = [drive_of(&world, 1), drive_of(&world, 4)];
+        drop(server);
+        let server = world.start_without(&missing).await;
+        for shard in [1, 4] {
+            let rebuilt = rebuild(&server, shard).await.unwrap();
+            assert!([DriveId(1), DriveId(8)].contains(&rebuilt.drive), "{rebuilt:?}");
+        }
+        assert_whole(&server, &bodies).await;
+        assert_eq!(rebuild(&server, 0).await.unwrap().drive, DriveId(2), "a good one stays on its drive");
+    });
+}
+
+#[test]
+fn without_a_drive_or_room_nothing_is_done() {
+    run(async {
+        let world = World::new(G);
+        let (server, bodies) = sealed(&world, &[100, 1_300_000]).await;
+        let away = drive_of(&world, 2);
+        drop(server);
+        let server = world.start_without(&[away]).await;
+        assert_eq!(rebuild(&server, 2).await, Err(HealError::NoDrive));
+        drop(server);
+        let server = world.start().await;
+        world.disks[away].set_capacity(Some(world.disks[away].used() + 100_000));
+        assert_eq!(rebuild(&server, 2).await, Err(HealError::NoSpace));
+        assert_eq!(world.disks[away].files().len(), 1);
+        assert_whole(&server, &bodies).await;
+    });
+}
+
+#[test]
+fn what_a_missing_drive_may_still_hold_is_not_given_up() {
+    run(async {
+        let world = World::on(G, 7, |disk| disk as u64);
+        let (server, bodies) = sealed(&world, &[100, 3_000_000]).await;
+        let away = drive_of(&world, 0);
+        drop(server);
+        // A stripe that has rotten on two drives is readable only with the one that is away.
+        for shard in [1, 2] {
+            let disk = drive_of(&world, shard);
+            let path = shard_file(&world, disk, FIRST).unwrap();
+            world.disks[disk].flip_bit(&path, (8192 + 1000) * 8).unwrap();
+        }
+        let server = world.start_without(&[away]).await;
+        assert_eq!(rebuild(&server, 0).await, Err(HealError::Unreadable(1)));
+        assert_eq!(world.disks[0].files().len() + world.disks[6].files().len(), 1, "nothing is left behind");
+        drop(server);
+        let server = world.start().await;
+        for shard in [1, 2] {
+            assert_eq!(rebuild(&server, shard).await.unwrap().unreadable, 0);
+        }
+        assert_whole(&server, &bodies).await;
+    });
+}
+
+#[test]
+fn a_failing_target_is_given_up() {
+    run(async {
+        for op in [Op::Write, Op::Sync, Op::Name] {
+            for nth in 1..4 {
+                let world = World::on(G, 7, |disk| disk as u64);
+                let (server, bodies) = sealed(&world, &[100, 1_300_000]).await;
+                let (away, spare) = (drive_of(&world, 3), 0);
+                drop(server);
+                let server = world.start_without(&[away]).await;
+                world.disks[spare].fail_nth(op, nth);
+                let outcome = rebuild(&server, 3).await;
+                assert!(matches!(outcome, Err(HealError::Drive { .. }) | Ok(_)), "{outcome:?}");
+                for (blob, bytes) in &bodies {
+                    assert!(server.get(blob).await.as_ref() == Ok(bytes));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn readers_read_on_while_a_shard_is_exchanged() {
+    run(async {
+        let world = World::new(G);
+        let (server, bodies) = sealed(&world, &[100, 3_000_000]).await;
+        let (blob, bytes) = &bodies[0];
+        let mut reader = server.volumes.read(&server.volumes.pin(), blob, 0..blob.len()).unwrap();
+        let mut got = reader.next().await.unwrap().unwrap().to_vec();
+        for shard in 0..6 {
+            rebuild(&server, shard).await.unwrap();
+        }
+        while let Some(piece) = reader.next().await {
+            got.extend_from_slice(&piece.unwrap());
+        }
+        assert!(got == *bytes);
+        assert!(server.volumes.bad_fragments().is_empty(), "and find nothing wrong");
+        assert!(
+            server.drives.iter().all(|drive| drive.check()),
+            "we removed the old files, nobody took them"
+        );
+    });
+}
+
+#[test]
+fn what_is_freed_meanwhile_is_punched_on_the_new_file_too() {
+    run(async {
+        let world = World::new(G);
+        let (server, mut bodies) = sealed(&world, &[100, 1 << 20, 1 << 20]).await;
+        rebuild(&server, 0).await.unwrap();
+        let (deleted, _) = bodies.remove(0);
+        server.delete(&deleted);
+        server.volumes.tend().await.unwrap();
+        let used: Vec<u64> = world.disks.iter().map(|disk| disk.used()).collect();
+        assert!(used[1] < used[0] && used.iter().all(|each| *each < 300_000), "{used:?}");
+        assert_whole(&server, &bodies).await;
+    });
+}
+
+#[test]
+fn verify_says_what_is_wrong_and_where() {
+    run(async {
+        let world = World::new(G);
+        let (server, _) = sealed(&world, &[100, 3_000_000]).await;
+        let (damaged, short, gone) = (drive_of(&world, 0), drive_of(&world, 3), drive_of(&world, 5));
+        let path = shard_file(&world, damaged, FIRST).unwrap();
+        world.disks[damaged].flip_bit(&path, 100).unwrap();
+        world.disks[damaged].flip_bit(&path, (8192 + 40_000) * 8).unwrap();
+        let io = world.disks[short].attach();
+        let path = shard_file(&world, short, FIRST).unwrap();
+        io.open(&path, OpenHow::Write).unwrap().set_len(300_000).unwrap();
+        world.disks[gone].erase();
+        let verified = server.volumes.verify(FIRST).await.unwrap();
+        let short = FileFlaw::Short { length: 300_000 };
+        assert_eq!(verified.files, [(0, FileFlaw::Header), (3, short), (5, FileFlaw::NoFile)]);
+        let found: Vec<(u64, Vec<u8>)> = verified
+            .stripes_found
+            .iter()
+            .map(|stripe| (stripe.offset, stripe.flaws.iter().map(|(shard, _)| *shard).collect()))
+            .collect();
+        assert_eq!(
+            found,
+            [(8192, vec![0]), (274_432, vec![3]), (540_672, vec![3])],
+            "an open file is still read"
+        );
+        assert!(verified.stripes_found.iter().all(|stripe| stripe.is_readable()));
+    });
+}
+
+/// Power fails at operation `n` of a rebuild; true if it ended before.
+async fn crash_at(n: u64, shard: u8) -> bool {
+    let world = World::on(G, 7, |disk| disk as u64);
+    let (server, bodies) = sealed(&world, &[100, 1_300_000, 40_000]).await;
+    let disk = drive_of(&world, shard);
+    let path = shard_file(&world, disk, FIRST).unwrap();
+    world.disks[disk].attach().remove(&path).unwrap();
+    drop(server);
+    let server = world.start().await;
+    world.power.fail_at(n);
+    let ended = rebuild(&server, shard).await.is_ok() && !world.power.is_off();
+    world.disks.iter().for_each(|disk| disk.crash(n));
+    world.power.restore();
+    let server = world.start().await;
+    for (blob, bytes) in &bodies {
+        assert!(server.get(blob).await.as_ref() == Ok(bytes), "power fails at {n}");
+    }
+    let rebuilt = world
+        .state
+        .events
+        .lock()
+        .unwrap()
+        .iter()
+        .any(|event| matches!(event, VolumeEvent::ShardRebuilt { .. }));
+    if !rebuilt {
+        rebuild(&server, shard).await.unwrap();
+    }
+    assert_whole(&server, &bodies).await;
+    // Whatever else it left behind, it is no part of the volume.
+    assert!(server.restored.unknown.iter().all(|(_, path)| path.ends_with(".tmp") || path.contains(".g")));
+    assert!(server.volumes.write(Tier::Hot, 10).await.is_ok());
+    ended
+}
+
+#[test]
+fn power_may_fail_anywhere_in_a_rebuild() {
+    run(async {
+        for shard in [0, 5] {
+            let mut points = 0;
+            for n in 1.. {
+                points = n;
+                if crash_at(n, shard).await {
+                    break;
+                }
+            }
+            assert!(points > 8, "only {points} points: a rebuild shrank");
+        }
+    });
+}
