@@ -3,8 +3,9 @@
 //! They end with 0 when all is well, with 1 when something was found, and with 2 when they couldn't run.
 
 use crate::client::{CallError, Operator, ServerArg};
-use crate::status::{Background, State, Status};
+use crate::status::{Background, DriveStatus, State, Status, drives_to_text};
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 const FOUND: u8 = 1;
@@ -45,6 +46,76 @@ struct TaskArgs {
     task: Option<String>,
     #[command(flatten)]
     server: ServerArg,
+}
+
+/// What `stratum drive` takes.
+#[derive(Args)]
+pub struct DriveArgs {
+    #[command(subcommand)]
+    action: DriveAction,
+}
+
+#[derive(Subcommand)]
+enum DriveAction {
+    /// Show every drive, where it is and how it is.
+    List(ServerArg),
+    /// Take a blank folder into the set in the place of the drive that was there.
+    Replace(NewDriveArgs),
+    /// Take one more drive into the set.
+    Add(NewDriveArgs),
+    /// Move everything off a drive, to take it out.
+    Drain(OldDriveArgs),
+    /// Let a drive stay that was being drained.
+    Keep(OldDriveArgs),
+    /// Take a drained drive out of the set.
+    Remove(OldDriveArgs),
+}
+
+#[derive(Args)]
+struct NewDriveArgs {
+    /// The data folder, as the server sees it.
+    path: PathBuf,
+    /// Delete what a drive of this store that was replaced before holds, to use its disk as a new one.
+    #[arg(long)]
+    wipe: bool,
+    #[command(flatten)]
+    server: ServerArg,
+}
+
+#[derive(Args)]
+struct OldDriveArgs {
+    /// The drive's data folder, as the server sees it.
+    path: PathBuf,
+    #[command(flatten)]
+    server: ServerArg,
+}
+
+/// Lists or changes drives: 1 if a listed one isn't healthy, 2 if a change was refused.
+pub fn drive(args: &DriveArgs) -> ExitCode {
+    let (action, path, wipe, server) = match &args.action {
+        DriveAction::List(server) => return list_drives(server),
+        DriveAction::Replace(args) => ("replace", &args.path, args.wipe, &args.server),
+        DriveAction::Add(args) => ("add", &args.path, args.wipe, &args.server),
+        DriveAction::Drain(args) => ("drain", &args.path, false, &args.server),
+        DriveAction::Keep(args) => ("keep", &args.path, false, &args.server),
+        DriveAction::Remove(args) => ("remove", &args.path, false, &args.server),
+    };
+    ended(|| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let (path, wipe) = (path.to_string_lossy(), wipe.to_string());
+        let query = [("path", path.as_ref()), ("wipe", &wipe)];
+        let said: Vec<String> = Operator::new(server)?.post(&format!("drives/{action}"), &query)?;
+        said.iter().for_each(|line| println!("{line}"));
+        Ok(true)
+    })
+}
+
+fn list_drives(server: &ServerArg) -> ExitCode {
+    ended(|| {
+        let drives: Vec<DriveStatus> = Operator::new(server)?.get("drives")?;
+        print!("{}", drives_to_text(&drives));
+        Ok(drives.iter().all(|drive| drive.state == "healthy"))
+    })
 }
 
 /// Shows the status: 0 when all is well, 1 when anything isn't.

@@ -25,6 +25,8 @@ pub struct Layout {
     /// sled and the shown-once credentials; all of it can be rebuilt from the hot drives.
     pub meta: PathBuf,
     pub tiers: Vec<TierLayout>,
+    /// The one data folder with numbered drives, where there is only one.
+    pub embedded: Option<PathBuf>,
 }
 
 impl Layout {
@@ -41,12 +43,22 @@ impl Layout {
             TierLayout { tier, geometry: said.unwrap_or(Geometry::for_drives(drives.len())), drives }
         });
         let home = data.first().map_or(Path::new("data"), PathBuf::as_path);
-        Layout { meta: home.join("meta"), tiers: tiers.into() }
+        let embedded = if let [single] = data { Some(single.clone()) } else { None };
+        Layout { meta: home.join("meta"), tiers: tiers.into(), embedded }
     }
 }
 
+/// The usual six, and those above that were added: they have an identity.
 fn embedded(folder: &Path, tier: Tier) -> Vec<PathBuf> {
-    (0..EMBEDDED_DRIVES).map(|position| folder.join(tier.name()).join(position.to_string())).collect()
+    let home = folder.join(tier.name());
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<usize>().ok();
+    let found = std::fs::read_dir(&home).into_iter().flatten().flatten().filter_map(number);
+    let is_added = |number: &usize| {
+        *number >= EMBEDDED_DRIVES && home.join(number.to_string()).join("identity").exists()
+    };
+    let mut added: Vec<usize> = found.filter(is_added).collect();
+    added.sort_unstable();
+    (0..EMBEDDED_DRIVES).chain(added).map(|position| home.join(position.to_string())).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod control;
 mod credentials;
+mod drives;
 mod layout;
 mod logging;
 mod offline;
@@ -39,6 +40,8 @@ enum Command {
     Status(control::StatusArgs),
     /// Change the pace of a running server's background work.
     Pace(control::PaceArgs),
+    /// List, replace, add, drain or remove a running server's drives.
+    Drive(control::DriveArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
     /// Copy every readable object out of a store that can't start.
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Server(args) => serve::run(args),
         Command::Health(args) => probe::run(&args),
         Command::Status(args) => control::status(&args),
+        Command::Drive(args) => control::drive(&args),
         Command::Pace(args) => control::pace(&args),
         Command::Bench(args) => bench::run(args),
         Command::Rescue(args) => rescue::run(&args),

@@ -3,6 +3,7 @@
 //! Every route answers at once; what takes long goes on in the background and is seen in the status. A refusal says
 //! why in words, as `{"error": "..."}`.
 
+use crate::drives::{Drives, bytes_under};
 use crate::status::{
     Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
 };
@@ -14,13 +15,12 @@ use axum::{Json, Router};
 use http::StatusCode;
 use parking_lot::Mutex;
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_api::server::admin::refusal;
 use stratum_metadata::census::Census;
 use stratum_storage::ambient::{Clock, System};
-use stratum_storage::drive::{Drive, Health};
 use stratum_storage::pace::{Pace, Task};
 
 /// How old a count of all objects may be.
@@ -29,6 +29,7 @@ const CENSUS_AGE: Duration = Duration::from_secs(60);
 /// What the routes share.
 pub struct Operator {
     parts: Parts,
+    drives: Drives,
     pace: Arc<Pace>,
     /// Where sled lies.
     index: PathBuf,
@@ -46,19 +47,63 @@ impl IntoResponse for Refused {
 }
 
 impl Operator {
-    pub fn new(parts: Parts, pace: Arc<Pace>, index: PathBuf) -> Arc<Operator> {
-        Arc::new(Operator { parts, pace, index, began: System.monotonic(), census: Mutex::default() })
+    pub fn new(parts: Parts, drives: Drives, pace: Arc<Pace>, index: PathBuf) -> Arc<Operator> {
+        Arc::new(Operator { parts, drives, pace, index, began: System.monotonic(), census: Mutex::default() })
     }
 
     /// The routes, as they follow `/_stratum/v1`.
     pub fn routes(self: Arc<Self>) -> Router {
-        Router::new().route("/status", get(status)).route("/pace", post(set_pace)).with_state(self)
+        Router::new()
+            .route("/status", get(status))
+            .route("/pace", post(set_pace))
+            .route("/drives", get(list_drives))
+            .route("/drives/{action}", post(change_drives))
+            .with_state(self)
     }
 }
 
 async fn status(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Status>, Refused> {
     let made = tokio::task::spawn_blocking(move || operator.status()).await;
     made.map(Json).map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+async fn list_drives(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Vec<DriveStatus>>, Refused> {
+    let listed = tokio::task::spawn_blocking(move || operator.drives.list()).await;
+    listed.map(Json).map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+/// What a change of drives is told.
+#[derive(Deserialize)]
+struct DriveRequest {
+    /// As the server sees it.
+    path: PathBuf,
+    #[serde(default)]
+    wipe: bool,
+}
+
+/// `POST /drives/add|replace|drain|keep|remove?path=...`: what was done, a line a drive.
+async fn change_drives(
+    Shared(operator): Shared<Arc<Operator>>,
+    axum::extract::Path(action): axum::extract::Path<String>,
+    Query(DriveRequest { path, wipe }): Query<DriveRequest>,
+) -> Result<Json<Vec<String>>, Refused> {
+    let change = move || {
+        let drives = &operator.drives;
+        let done = match action.as_str() {
+            "add" => drives.add(&path, wipe),
+            "replace" => drives.replace(&path, wipe),
+            "drain" => drives.drain(&path),
+            "keep" => drives.keep(&path),
+            "remove" => drives.remove(&path),
+            other => {
+                let problem = format!("{other:?} is not one of add, replace, drain, keep, remove");
+                return Err(Refused(StatusCode::NOT_FOUND, problem));
+            }
+        };
+        done.map_err(|error| Refused(StatusCode::CONFLICT, error.to_string()))
+    };
+    let changed = tokio::task::spawn_blocking(change).await;
+    changed.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?.map(Json)
 }
 
 /// `?action=hurry|steady`, or `?action=pause|resume` of one `task` or of all.
@@ -95,8 +140,7 @@ async fn set_pace(
 impl Operator {
     /// The whole page. Blocks: it asks every drive for its free space.
     fn status(&self) -> Status {
-        let drives: Vec<DriveStatus> =
-            self.parts.set.all_drives().iter().map(|drive| drive_status(drive)).collect();
+        let drives = self.drives.list();
         let redundancy = self.redundancy();
         let index =
             IndexStatus { available: self.parts.metadata.is_available(), bytes: bytes_under(&self.index) };
@@ -186,25 +230,6 @@ impl Operator {
     }
 }
 
-fn drive_status(drive: &Drive) -> DriveStatus {
-    let (state, reason) = match drive.health() {
-        Health::Healthy => ("healthy", None),
-        Health::Failed { reason } => ("failed", Some(reason)),
-        Health::Missing { reason } => ("missing", Some(reason)),
-    };
-    let io = drive.io();
-    DriveStatus {
-        path: io.describe(),
-        tier: drive.tier().name().into(),
-        position: drive.position().into(),
-        id: drive.id().to_string(),
-        state: state.into(),
-        reason,
-        bytes_used: bytes_under(Path::new(&io.describe())),
-        bytes_free: io.space().map_or(0, |space| space.free),
-    }
-}
-
 /// What an operator should do.
 fn notes(drives: &[DriveStatus], is_available: bool) -> Vec<String> {
     let mut notes = Vec::new();
@@ -216,16 +241,4 @@ fn notes(drives: &[DriveStatus], is_available: bool) -> Vec<String> {
         notes.push(format!("{}/{} is {}: {reason}", drive.tier, drive.position, drive.state));
     }
     notes
-}
-
-/// The disk space that a folder's files take.
-fn bytes_under(folder: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() => bytes_under(&entry.path()),
-        Ok(meta) => meta.blocks() * 512,
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).sum()
 }

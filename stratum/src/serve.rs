@@ -5,6 +5,7 @@
 
 use crate::config::{Config, ConfigError};
 use crate::credentials::{self, Credentials, CredentialsError};
+use crate::drives::Drives;
 use crate::layout::Layout;
 use crate::operator::Operator;
 use crate::telemetry::Telemetry;
@@ -103,7 +104,8 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let parts =
         upkeep::Parts { set, journal: journal.clone(), metadata: metadata.clone(), volumes: volumes.clone() };
     let pace = Pace::new(Budget::default(), Arc::new(System));
-    let operator = Operator::new(parts.clone(), pace.clone(), layout.meta.join("sled"));
+    let drives = Drives::new(parts.clone(), layout.embedded.clone());
+    let operator = Operator::new(parts.clone(), drives, pace.clone(), layout.meta.join("sled"));
     let upkeep = Upkeep::start(parts, telemetry.clone(), runtime.handle())?;
 
     let admission = Admission::new(REQUEST_MEMORY);
@@ -230,7 +232,13 @@ fn open_drives(layout: &Layout) -> Result<(Arc<Set>, Arc<Journal>), Failure> {
     loop {
         let set = Set::open(&set_config(layout), Arc::new(System), &System)?;
         match open_journal(&set) {
-            Ok(journal) => return Ok((Arc::new(set), Arc::new(journal))),
+            Ok(journal) => {
+                // Not fatal: the drives can't be changed then, and every change says why.
+                if let Err(error) = set.serve(journal.epoch()) {
+                    tracing::warn!(%error, "the drives were not all told which of them are missing");
+                }
+                return Ok((Arc::new(set), Arc::new(journal)));
+            }
             Err(error @ JournalError::TooFew(_)) => {
                 tracing::error!(%error, "not serving; waiting for the drives to come back");
             }

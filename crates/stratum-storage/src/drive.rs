@@ -261,6 +261,22 @@ impl Drive {
         self.health.fail(reason);
     }
 
+    /// Takes a failed drive back into service if it is still the directory with the files that were opened, and can be
+    /// written to again; the reason if not. For an operator who has seen to what was wrong: whatever it missed was
+    /// recorded as missed.
+    pub(crate) fn revive(&self) -> Result<(), String> {
+        let guard = self.guard.as_ref().ok_or("it was not there when the server started")?;
+        guard.check()?;
+        guard.probe().map_err(|error| format!("it can't be written to: {error}"))?;
+        self.health.clear();
+        Ok(())
+    }
+
+    /// Its files without the watch over them: for who makes a new drive of the folder.
+    pub(crate) fn unwatched(&self) -> Option<Arc<dyn DriveIo>> {
+        self.guard.as_ref().map(|guard| guard.unwatched())
+    }
+
     /// Calls back once with the reason when the drive latches; at once if it has already, or is missing. It is
     /// called on the thread that saw the failure, often a lane's: it must not wait for anything.
     pub fn on_fail(&self, listener: impl FnOnce(&str) + Send + 'static) {

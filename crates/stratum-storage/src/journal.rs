@@ -32,6 +32,7 @@ use self::core::Core;
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
 use crate::drive::{Drive, FileIo};
+use crate::volume::DriveId;
 use append::Writer;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -235,6 +236,17 @@ impl Journal {
     pub fn last(&self) -> (Index, EntryHash) {
         let head = self.core.table.read().head();
         (head.index, head.hash)
+    }
+
+    /// The number of the epoch that is open: higher than in any earlier run.
+    pub fn epoch(&self) -> u64 {
+        self.writer.lock().active.key.epoch
+    }
+
+    /// Whether a drive is in the journal's set: what was acknowledged may count on it.
+    pub fn counts_on(&self, drive: DriveId) -> bool {
+        let sets = &self.writer.lock().sets;
+        sets.set.contains(&drive) || sets.previous.contains(&drive)
     }
 
     /// An entry's hash, if the journal still has it: reads its segment.

@@ -1,24 +1,33 @@
 //! A set: the drives that belong together, each at its position in its tier.
 //!
-//! Which drives those are is written on every one of them when the set is formed, and never guessed later: a blank
-//! directory where a drive was is a drive that is missing (an unmounted disk leaves just that behind), a drive in
-//! another slot is used where it belongs, a foreign one is refused. [`formation`] decides all that at start;
-//! [`Set::check`] looks every second whether the drives are still what was opened then.
+//! Which drives those are is written on every one of them, the [`roll`], and never guessed: a blank directory where a
+//! drive was is a drive that is missing (an unmounted disk leaves just that behind), a drive in another slot is used
+//! where it belongs, a foreign one is refused, and one that was replaced is left alone. [`formation`] decides all that
+//! at start; [`change`] is how drives come and go while the store serves; [`Set::check`] looks every second whether
+//! the drives are still what was opened.
 
+mod change;
 mod files;
 mod formation;
 mod identity;
+mod look;
 mod remains;
 mod replicated;
+mod roll;
+mod slots;
 
+pub use change::{ChangeError, Changed};
 pub use identity::SetId;
 pub use remains::{Remains, Remark};
 pub use replicated::MAX_REPLICATED;
+pub use slots::{DriveState, Slot};
 
 use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
 use crate::drive::{Drive, DriveIo, Roster, Threads};
 use crate::volume::DriveId;
+use parking_lot::Mutex;
+use roll::Roll;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -58,13 +67,18 @@ pub enum SetError {
         "{place} belongs to the set {found}, but {reference} to the set {expected}: start with the drives of one set"
     )]
     Foreign { place: String, found: SetId, reference: String, expected: SetId },
+    #[error(
+        "{place} and {reference} name different drives under one revision of the set, which no crash can cause: take \
+         away the one that doesn't belong"
+    )]
+    Contradiction { place: String, reference: String },
     #[error("{first} and {second} are copies of one drive ({id}): take one of them away")]
     Twins { first: String, second: String, id: DriveId },
     #[error("a new set is made of blank drives only, and {place} {problem}: empty it or name other drives")]
     NotBlank { place: String, problem: String },
     #[error(
         "the set has {formed} in its {} tier, the configuration says {configured}: a set's drives and geometry \
-         don't change by configuration",
+         don't change by configuration (`stratum drive add` adds a drive, and then the configuration must name it)",
         .tier.name()
     )]
     Changed { tier: Tier, formed: String, configured: String },
@@ -82,6 +96,14 @@ pub struct Set {
     id: SetId,
     is_new: bool,
     tiers: Vec<TierDrives>,
+    /// What the drives say.
+    roll: Mutex<Roll>,
+    /// Below the revision of the next change, 0 until the journal is open; held by who makes a change.
+    next_revision: Mutex<u64>,
+    /// Where the configuration says that each tier's slots are, and what was added since.
+    roots: Mutex<Vec<(Tier, usize, Root)>>,
+    threads: Threads,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]

@@ -14,6 +14,8 @@ use std::sync::{Arc, OnceLock, Weak};
 
 /// How much of the expected file is read.
 const EXPECTED_MAX: u64 = 64 * 1024;
+/// What is written to see whether a drive takes writes again. A name that means nothing at any start.
+const PROBE: &str = "probe.new";
 
 /// A [`DriveIo`] that watches another.
 #[derive(Debug)]
@@ -89,6 +91,23 @@ impl Guard {
         }
         self.check_expected()?;
         self.check_open_files()
+    }
+
+    pub(super) fn unwatched(&self) -> Arc<dyn DriveIo> {
+        self.io.clone()
+    }
+
+    /// Writes and removes a file, past the latch.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        match self.io.remove(PROBE) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = self.io.open(PROBE, OpenHow::CreateNew)?;
+        file.write_at(&[&[0; 4096]], 0)?;
+        file.sync()?;
+        self.io.remove(PROBE)?;
+        self.io.sync_dir("")
     }
 
     fn check_expected(&self) -> Result<(), String> {

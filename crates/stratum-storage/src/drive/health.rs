@@ -1,4 +1,4 @@
-//! A drive's health: a latch that only goes one way while the server runs.
+//! A drive's health: a latch that goes one way by itself; only an operator's word takes a failed drive back.
 
 use metrics::Gauge;
 use parking_lot::Mutex;
@@ -66,6 +66,17 @@ impl Latch {
         // Outside the lock: a listener may ask for the health.
         for listener in listeners {
             listener(reason);
+        }
+    }
+
+    /// A failed drive is fine again.
+    pub(super) fn clear(&self) {
+        let mut state = self.state.lock();
+        if let Health::Failed { reason } = &state.health {
+            tracing::info!(drive = self.label, reason, "the drive is back in service");
+            state.health = Health::Healthy;
+            self.healthy.store(true, Ordering::Release);
+            self.gauge.set(1.0);
         }
     }
 

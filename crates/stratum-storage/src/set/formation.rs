@@ -2,21 +2,21 @@
 //!
 //! A set is formed in two rounds. Every drive gets its identity as *forming*, synced; only then is each flipped to
 //! *formed*. So a start that finds no formed drive knows that nothing was ever stored and may begin anew, and one
-//! that finds any formed drive knows that all have an identity and finishes the flip.
+//! that finds any formed drive knows that all have an identity and finishes the flip. Of formed drives the one with the
+//! highest revision of the roll counts: what it says is written to all others that it names.
 
-use super::identity::{self, Formation, Identity, SetId, Shape, Unreadable};
-use super::{Root, Set, SetConfig, SetError, TierConfig, TierDrives, files};
+use super::identity::{self, Formation, Identity, SetId};
+use super::look::{Found, inspect, inspect_open, other_than};
+use super::roll::{Member, Roll, Shape, Standing};
+use super::{Root, Set, SetConfig, SetError, TierConfig, TierDrives};
 use crate::ambient::{Clock, Entropy};
-use crate::blob::Tier;
+use crate::blob::{Geometry, Tier};
 use crate::drive::real::RealDrive;
-use crate::drive::{Drive, DriveIo};
+use crate::drive::{Drive, DriveIo, Threads};
 use crate::volume::DriveId;
-use std::io::{self, ErrorKind};
+use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
-
-/// What a fresh filesystem may hold and still be blank.
-pub(super) const LOST_AND_FOUND: &str = "lost+found";
 
 /// One place that the configuration names, and what is there.
 struct Slot<'a> {
@@ -26,15 +26,6 @@ struct Slot<'a> {
     found: Found,
 }
 
-enum Found {
-    /// No directory at all.
-    Absent,
-    Blank(Arc<dyn DriveIo>),
-    Known(Arc<dyn DriveIo>, Identity),
-    /// Something that is neither blank nor one of ours; the text says what, as "it ...".
-    Unusable(String),
-}
-
 pub(super) fn open(
     config: &SetConfig,
     clock: Arc<dyn Clock>,
@@ -42,16 +33,10 @@ pub(super) fn open(
 ) -> Result<Set, SetError> {
     check(config)?;
     let mut slots = look(config)?;
-    let formed = slots.iter().find_map(|slot| match &slot.found {
-        Found::Known(_, identity) if identity.formation == Formation::Formed => {
-            Some((slot.place(), identity.clone()))
-        }
-        _ => None,
-    });
-    match formed {
+    match newest(&slots) {
         Some((place, reference)) => {
             check_against(config, &slots, &place, &reference)?;
-            finish_flip(&mut slots);
+            bring_up(&mut slots, &reference);
             assemble(config, slots, &reference, clock, false)
         }
         None => {
@@ -59,6 +44,20 @@ pub(super) fn open(
             assemble(config, slots, &reference, clock, true)
         }
     }
+}
+
+/// The identity of a formed drive with the highest revision of the roll, and where it is. The first of several.
+fn newest(slots: &[Slot<'_>]) -> Option<(String, Identity)> {
+    let mut newest: Option<(String, &Identity)> = None;
+    for slot in slots {
+        if let Found::Known(_, identity) = &slot.found
+            && identity.formation == Formation::Formed
+            && newest.as_ref().is_none_or(|(_, other)| other.roll.revision < identity.roll.revision)
+        {
+            newest = Some((slot.place(), identity));
+        }
+    }
+    newest.map(|(place, identity)| (place, identity.clone()))
 }
 
 fn check(config: &SetConfig) -> Result<(), SetError> {
@@ -90,53 +89,9 @@ fn look(config: &SetConfig) -> Result<Vec<Slot<'_>>, SetError> {
     Ok(slots)
 }
 
-fn inspect(root: &Root) -> Result<Found, SetError> {
-    let io: Arc<dyn DriveIo> = match root {
-        Root::Open(io) => io.clone(),
-        Root::Path(path) => match RealDrive::open(path) {
-            Ok(drive) => Arc::new(drive),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Absent),
-            Err(error) => return Ok(Found::Unusable(format!("cannot be opened: {error}"))),
-        },
-    };
-    inspect_open(io)
-}
-
-fn inspect_open(io: Arc<dyn DriveIo>) -> Result<Found, SetError> {
-    let place = io.describe();
-    match io.lock() {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(SetError::InUse { place }),
-        Err(error) => return Ok(Found::Unusable(format!("cannot be locked: {error}"))),
-    }
-    match Identity::read(io.as_ref()) {
-        Ok(identity) => Ok(Found::Known(io, identity)),
-        Err(Unreadable::Version(found)) => {
-            Err(SetError::NewerFormat { place, found, known: identity::VERSION })
-        }
-        Err(Unreadable::Damaged) => Ok(Found::Unusable("has a damaged identity".into())),
-        Err(Unreadable::Io(error)) => Ok(Found::Unusable(format!("cannot be read: {error}"))),
-        Err(Unreadable::Absent) => Ok(match other_than(io.as_ref(), &[]) {
-            Ok(None) => Found::Blank(io),
-            Ok(Some(name)) => Found::Unusable(format!("holds {name:?} but no identity of a drive")),
-            Err(error) => Found::Unusable(format!("cannot be listed: {error}")),
-        }),
-    }
-}
-
-/// A name in the root other than what a blank drive may hold, and other than these.
-fn other_than(io: &dyn DriveIo, known: &[&str]) -> io::Result<Option<String>> {
-    let unfinished = files::unfinished(identity::NAME);
-    let is_known = |name: &str| name == LOST_AND_FOUND || name == unfinished || known.contains(&name);
-    Ok(io.list("")?.into_iter().map(|entry| entry.name).find(|name| !is_known(name)))
-}
-
 impl Slot<'_> {
     fn place(&self) -> String {
-        match self.root {
-            Root::Path(path) => path.display().to_string(),
-            Root::Open(io) => io.describe(),
-        }
+        self.root.place()
     }
 }
 
@@ -146,6 +101,7 @@ fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Re
         let problem = match &slot.found {
             Found::Absent | Found::Blank(_) => continue,
             Found::Unusable(problem) => problem.clone(),
+            Found::Stale => "holds a drive of another set".to_owned(),
             Found::Known(io, _) => match other_than(io.as_ref(), &[identity::NAME]) {
                 Ok(None) => continue,
                 Ok(Some(name)) => format!("holds {name:?}"),
@@ -164,15 +120,17 @@ fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Re
         .tiers
         .iter()
         .map(|TierConfig { tier, geometry, drives }| {
-            let drives = drives.iter().map(|_| DriveId(entropy.next_u128())).collect();
-            Shape { tier: *tier, geometry: *geometry, drives }
+            let members = drives.iter().map(|_| Member::serving(DriveId(entropy.next_u128()))).collect();
+            Shape { tier: *tier, geometry: *geometry, members }
         })
         .collect();
-    let ids: Vec<DriveId> = tiers.iter().flat_map(|shape| shape.drives.clone()).collect();
+    let roll = Roll { revision: 0, tiers };
+    let members = roll.tiers.iter().flat_map(|shape| &shape.members);
+    let ids: Vec<DriveId> = members.map(|member| member.drive).collect();
     for formation in [Formation::Forming, Formation::Formed] {
         for (slot, drive) in slots.iter_mut().zip(&ids) {
             let (Found::Blank(io) | Found::Known(io, _)) = &slot.found else { continue };
-            let identity = Identity { drive: *drive, set, formation, tiers: tiers.clone() };
+            let identity = Identity { drive: *drive, set, formation, roll: roll.clone() };
             let place = slot.place();
             let action = "writing the drive's identity";
             identity.write(io.as_ref()).map_err(|source| SetError::Io { place, action, source })?;
@@ -181,7 +139,7 @@ fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Re
     }
     tracing::info!(%set, drives = ids.len(), "formed a new set");
     let drive = ids.first().copied().unwrap_or(DriveId(0));
-    Ok(Identity { drive, set, formation: Formation::Formed, tiers })
+    Ok(Identity { drive, set, formation: Formation::Formed, roll })
 }
 
 fn create(path: &Path) -> Result<Found, SetError> {
@@ -212,40 +170,67 @@ fn check_against(
     for slot in slots {
         let Found::Known(_, identity) = &slot.found else { continue };
         let place = slot.place();
-        if identity.set != reference.set || identity.tiers != reference.tiers {
+        if identity.set != reference.set {
             let (found, expected) = (identity.set, reference.set);
             return Err(SetError::Foreign { place, found, reference: reference_place.to_owned(), expected });
+        }
+        let same_revision = identity.roll.revision == reference.roll.revision;
+        if same_revision && identity.formation == Formation::Formed && identity.roll != reference.roll {
+            return Err(SetError::Contradiction { place, reference: reference_place.to_owned() });
         }
         if let Some((id, first)) = seen.iter().find(|(id, _)| *id == identity.drive) {
             return Err(SetError::Twins { first: first.clone(), second: place, id: *id });
         }
         seen.push((identity.drive, place));
     }
-    for tier in Tier::ALL {
-        let formed = reference.tiers.iter().find(|shape| shape.tier == tier);
-        let formed = formed.map_or("no drives".into(), |shape| summary(shape.drives.len(), shape.geometry));
-        let configured = config.tiers.iter().find(|named| named.tier == tier);
-        let configured =
-            configured.map_or("no drives".into(), |named| summary(named.drives.len(), named.geometry));
-        if formed != configured {
-            return Err(SetError::Changed { tier, formed, configured });
-        }
-    }
-    Ok(())
+    Tier::ALL.into_iter().try_for_each(|tier| check_tier(config, tier, &reference.roll))
 }
 
-fn summary(drives: usize, geometry: crate::blob::Geometry) -> String {
+/// Whether the configuration of a tier is one of the set's. Drives that were added must be named, one that was removed
+/// needn't be; a geometry that merely follows from the number of drives is no wish to change the set's.
+fn check_tier(config: &SetConfig, tier: Tier, roll: &Roll) -> Result<(), SetError> {
+    let formed = roll.tier(tier);
+    let configured = config.tiers.iter().find(|named| named.tier == tier);
+    let fits = match (formed, configured) {
+        (Some(formed), Some(named)) => {
+            let count = named.drives.len();
+            let follows = roll.revision > 0 && named.geometry == Geometry::for_drives(count);
+            (formed.drives()..=formed.members.len()).contains(&count)
+                && (named.geometry == formed.geometry || follows)
+        }
+        (formed, configured) => formed.is_none() && configured.is_none(),
+    };
+    if fits {
+        return Ok(());
+    }
+    let none = || "no drives".to_owned();
+    let formed = formed.map_or_else(none, |shape| summary(shape.drives(), shape.geometry));
+    let configured = configured.map_or_else(none, |named| summary(named.drives.len(), named.geometry));
+    Err(SetError::Changed { tier, formed, configured })
+}
+
+fn summary(drives: usize, geometry: Geometry) -> String {
     format!("{drives} drives with {geometry}")
 }
 
-/// Every drive has an identity once any is formed: what an interrupted start left is finished.
-fn finish_flip(slots: &mut [Slot<'_>]) {
+/// Every drive that the roll names gets it, and is formed: what an interrupted start or change left is finished. One
+/// that it doesn't name is let go of.
+fn bring_up(slots: &mut [Slot<'_>], reference: &Identity) {
     for slot in slots {
         let Found::Known(io, identity) = &mut slot.found else { continue };
-        if identity.formation == Formation::Forming {
-            identity.formation = Formation::Formed;
-            if let Err(error) = identity.write(io.as_ref()) {
-                slot.found = Found::Unusable(format!("could not be given its identity: {error}"));
+        if !reference.roll.names(identity.drive) {
+            let (place, id) = (slot.root.place(), identity.drive);
+            tracing::warn!(place, %id, "a drive that was replaced or removed is back; it is not used");
+            slot.found = Found::Stale;
+            continue;
+        }
+        let wanted = Identity { drive: identity.drive, ..reference.clone() };
+        if *identity != wanted {
+            match wanted.write(io.as_ref()) {
+                Ok(()) => *identity = wanted,
+                Err(error) => {
+                    slot.found = Found::Unusable(format!("could not be given its identity: {error}"));
+                }
             }
         }
     }
@@ -260,28 +245,51 @@ fn assemble(
     is_new: bool,
 ) -> Result<Set, SetError> {
     let mut tiers = Vec::new();
-    for shape in &reference.tiers {
+    for shape in &reference.roll.tiers {
         let mut drives = Vec::new();
-        for (position, id) in shape.drives.iter().enumerate() {
-            let number = u16::try_from(position).unwrap_or(u16::MAX);
-            let drive = match claim(&slots, *id, shape.tier, position) {
-                Some(io) => {
-                    let drive = Drive::new(*id, shape.tier, number, io, config.threads, clock.clone());
-                    let id = *id;
-                    drive.expect_file(identity::NAME, move |bytes| Identity::is_of(id, bytes));
-                    drive
-                }
+        for (position, member) in shape.members.iter().enumerate() {
+            if member.standing == Standing::Removed {
+                continue;
+            }
+            let (id, number) = (member.drive, u16::try_from(position).unwrap_or(u16::MAX));
+            let drive = match claim(&slots, id, shape.tier, position) {
+                Some(io) => known_drive(id, shape.tier, number, io, config.threads, clock.clone()),
                 None => {
                     let reason = why_missing(&slots, shape.tier, position);
                     tracing::warn!(tier = shape.tier.name(), position, reason, "a drive is missing");
-                    Drive::missing(*id, shape.tier, number, reason)
+                    Drive::missing(id, shape.tier, number, reason)
                 }
             };
+            drive.set_draining(member.standing == Standing::Draining);
             drives.push(Arc::new(drive));
         }
         tiers.push(TierDrives { tier: shape.tier, geometry: shape.geometry, drives: drives.into() });
     }
-    Ok(Set { id: reference.set, is_new, tiers })
+    let roots = slots.iter().map(|slot| (slot.tier, slot.position, slot.root.clone())).collect();
+    Ok(Set {
+        id: reference.set,
+        is_new,
+        tiers,
+        roll: Mutex::new(reference.roll.clone()),
+        next_revision: Mutex::default(),
+        roots: Mutex::new(roots),
+        threads: config.threads,
+        clock,
+    })
+}
+
+/// A drive that is there and has its identity.
+pub(super) fn known_drive(
+    id: DriveId,
+    tier: Tier,
+    position: u16,
+    io: Arc<dyn DriveIo>,
+    threads: Threads,
+    clock: Arc<dyn Clock>,
+) -> Drive {
+    let drive = Drive::new(id, tier, position, io, threads, clock);
+    drive.expect_file(identity::NAME, move |bytes| Identity::is_of(id, bytes));
+    drive
 }
 
 /// The drive of that id, from wherever it was found.
@@ -305,8 +313,25 @@ fn why_missing(slots: &[Slot<'_>], tier: Tier, position: usize) -> String {
     let place = slot.place();
     match &slot.found {
         Found::Absent => format!("{place} does not exist"),
-        Found::Blank(_) => format!("{place} is blank: its disk is not mounted, or was replaced"),
+        Found::Blank(_) => blank(&place),
         Found::Known(..) => format!("{place} holds another drive of the set"),
+        Found::Stale => stale(&place),
         Found::Unusable(problem) => format!("{place} {problem}"),
     }
+}
+
+/// What is to be done about a blank folder.
+pub(super) fn blank(place: &str) -> String {
+    format!(
+        "{place} is blank: its disk is not mounted, or was replaced; `stratum drive replace {place}` takes a new disk \
+         into the set"
+    )
+}
+
+/// What is to be done about a drive that is not in the set any more.
+pub(super) fn stale(place: &str) -> String {
+    format!(
+        "{place} holds a drive that was replaced or removed before: it is not used; `stratum drive replace --wipe \
+         {place}` empties it and takes it as a new one"
+    )
 }

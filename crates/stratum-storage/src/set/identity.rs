@@ -4,21 +4,23 @@
 //! tier and position: any one of them tells which are missing. A drive finds its own place by its id.
 
 use super::files::{self, fields};
+use super::roll::{Member, Roll, Shape, Standing};
 use crate::blob::{Geometry, Tier};
 use crate::drive::DriveIo;
 use crate::volume::DriveId;
 use std::io::{self, ErrorKind};
 
 pub(super) const NAME: &str = "identity";
-pub(super) const VERSION: u16 = 1;
+/// The newest version of the bytes. A set whose drives never changed is still written as version 1.
+pub(super) const VERSION: u16 = 2;
 
 const MAGIC: &[u8; 8] = b"STRMdrv\n";
 const PAGE: usize = 4096;
 const CRC_AT: usize = PAGE - 4;
 // Bytes before the list of tiers, of a tier before its drives, and of a drive.
-const HEAD: usize = 52;
+const HEAD: usize = 60;
 const TIER: usize = 8;
-const DRIVE: usize = 16;
+const DRIVE: usize = 17;
 
 /// The name of a set, random and given once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,22 +41,13 @@ pub(super) enum Formation {
     Formed,
 }
 
-/// One tier of the set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub tier: Tier,
-    pub geometry: Geometry,
-    /// By position.
-    pub drives: Vec<DriveId>,
-}
-
 /// What a drive knows of itself and of its set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub drive: DriveId,
     pub set: SetId,
     pub formation: Formation,
-    pub tiers: Vec<Shape>,
+    pub roll: Roll,
 }
 
 /// Why there is no identity to be had from a drive.
@@ -73,28 +66,27 @@ pub(super) fn fits(tiers: usize, drives: usize) -> bool {
 }
 
 impl Identity {
-    /// The drive's own place in the set.
-    pub(super) fn place(&self) -> Option<(Tier, usize)> {
-        self.tiers.iter().find_map(|shape| {
-            let position = shape.drives.iter().position(|drive| *drive == self.drive)?;
-            Some((shape.tier, position))
-        })
-    }
-
     /// The whole file. The caller made sure that it [`fits`].
     fn encode(&self) -> Vec<u8> {
+        let version: u16 = if self.roll.revision == 0 { 1 } else { VERSION };
         let mut page = Vec::with_capacity(2 * PAGE);
         page.extend(MAGIC);
-        page.extend(VERSION.to_le_bytes());
+        page.extend(version.to_le_bytes());
         page.extend([0; 2]);
         page.extend(crc32c::crc32c(&page).to_le_bytes());
         page.extend(self.drive.0.to_le_bytes());
         page.extend(self.set.0.to_le_bytes());
-        page.extend([formation_byte(self.formation), self.tiers.len() as u8, 0, 0]);
-        for shape in &self.tiers {
+        page.extend([formation_byte(self.formation), self.roll.tiers.len() as u8, 0, 0]);
+        if version > 1 {
+            page.extend(self.roll.revision.to_le_bytes());
+        }
+        for shape in &self.roll.tiers {
             page.extend([tier_byte(shape.tier), shape.geometry.k, shape.geometry.m, 0]);
-            page.extend((shape.drives.len() as u32).to_le_bytes());
-            page.extend(shape.drives.iter().flat_map(|drive| drive.0.to_le_bytes()));
+            page.extend((shape.members.len() as u32).to_le_bytes());
+            for member in &shape.members {
+                page.extend(member.drive.0.to_le_bytes());
+                page.extend((version > 1).then_some(standing_byte(member.standing)));
+            }
         }
         page.resize(CRC_AT, 0);
         page.extend(crc32c::crc32c(&page).to_le_bytes());
@@ -162,13 +154,14 @@ fn decode_page(page: &[u8]) -> Result<Identity, Unreadable> {
     if &magic != MAGIC || checked != Some(u32::from_le_bytes(crc)) {
         return Err(Unreadable::Damaged);
     }
-    if version != VERSION {
+    if !(1..=VERSION).contains(&version) {
         return Err(Unreadable::Version(version));
     }
-    decode_version_1(page).ok_or(Unreadable::Damaged)
+    decode_body(page, version).ok_or(Unreadable::Damaged)
 }
 
-fn decode_version_1(page: &[u8]) -> Option<Identity> {
+/// Version 1 has neither a revision nor standings: all drives serve, as the set was formed.
+fn decode_body(page: &[u8], version: u16) -> Option<Identity> {
     let (covered, crc) = page.split_at_checked(CRC_AT)?;
     if crc != crc32c::crc32c(covered).to_le_bytes() {
         return None;
@@ -177,19 +170,25 @@ fn decode_version_1(page: &[u8]) -> Option<Identity> {
     let drive = DriveId(u128::from_le_bytes(fields.take()?));
     let set = SetId(u128::from_le_bytes(fields.take()?));
     let [formation, tiers, ..] = fields.take::<4>()?;
+    let revision = if version == 1 { 0 } else { u64::from_le_bytes(fields.take()?) };
     let mut shapes = Vec::new();
     for _ in 0..tiers {
         let [tier, k, m, _] = fields.take()?;
         let tier = Tier::ALL.into_iter().find(|known| tier_byte(*known) == tier)?;
         let count = u32::from_le_bytes(fields.take()?);
-        let ids = (0..count).map(|_| Some(DriveId(u128::from_le_bytes(fields.take()?))));
-        shapes.push(Shape { tier, geometry: Geometry { k, m }, drives: ids.collect::<Option<_>>()? });
+        let members = (0..count).map(|_| {
+            let drive = DriveId(u128::from_le_bytes(fields.take()?));
+            let standing = if version == 1 { Standing::Serving } else { standing_of(fields.take()?)? };
+            Some(Member { drive, standing })
+        });
+        shapes.push(Shape { tier, geometry: Geometry { k, m }, members: members.collect::<Option<_>>()? });
     }
     let formation = [Formation::Forming, Formation::Formed]
         .into_iter()
         .find(|known| formation_byte(*known) == formation)?;
-    let identity = Identity { drive, set, formation, tiers: shapes };
-    identity.place().is_some().then_some(identity)
+    let roll = Roll { revision, tiers: shapes };
+    roll.place(drive)?;
+    Some(Identity { drive, set, formation, roll })
 }
 
 fn formation_byte(formation: Formation) -> u8 {
@@ -197,6 +196,20 @@ fn formation_byte(formation: Formation) -> u8 {
         Formation::Forming => 1,
         Formation::Formed => 2,
     }
+}
+
+fn standing_byte(standing: Standing) -> u8 {
+    match standing {
+        Standing::Serving => 0,
+        Standing::Draining => 1,
+        Standing::Removed => 2,
+    }
+}
+
+fn standing_of([byte]: [u8; 1]) -> Option<Standing> {
+    [Standing::Serving, Standing::Draining, Standing::Removed]
+        .into_iter()
+        .find(|known| standing_byte(*known) == byte)
 }
 
 fn tier_byte(tier: Tier) -> u8 {
@@ -212,16 +225,20 @@ mod tests {
     use super::*;
 
     pub(super) fn example() -> Identity {
-        let drives = |from: u128, count| (from..from + count).map(DriveId).collect();
+        let drives =
+            |from: u128, count| (from..from + count).map(|id| Member::serving(DriveId(id))).collect();
         let shape = |tier, k, m, from| {
             let geometry = Geometry { k, m };
-            Shape { tier, geometry, drives: drives(from, geometry.shards() as u128) }
+            Shape { tier, geometry, members: drives(from, geometry.shards() as u128) }
         };
         Identity {
             drive: DriveId(0x102),
             set: SetId(0xfeed_0000_0000_0000_0000_0000_0000_0001),
             formation: Formation::Formed,
-            tiers: vec![shape(Tier::Hot, 4, 2, 0x100), shape(Tier::Cold, 8, 3, 0x200)],
+            roll: Roll {
+                revision: 0,
+                tiers: vec![shape(Tier::Hot, 4, 2, 0x100), shape(Tier::Cold, 8, 3, 0x200)],
+            },
         }
     }
 
@@ -230,6 +247,18 @@ mod tests {
         let fixture = include_bytes!("../../fixtures/v1/identity");
         assert_eq!(Identity::decode(fixture).unwrap(), (example(), true));
         assert!(example().encode() == fixture, "the bytes that version 1 writes must not change");
+    }
+
+    #[test]
+    fn version_2_is_read() {
+        let mut identity = example();
+        identity.roll.revision = Roll::revision_of(7) + 3;
+        *identity.roll.member_mut(Tier::Hot, 1).unwrap() = Member::serving(DriveId(0x300));
+        identity.roll.member_mut(Tier::Hot, 5).unwrap().standing = Standing::Draining;
+        identity.roll.member_mut(Tier::Cold, 0).unwrap().standing = Standing::Removed;
+        let fixture = include_bytes!("../../fixtures/v2/identity");
+        assert_eq!(Identity::decode(fixture).unwrap(), (identity.clone(), true));
+        assert!(identity.encode() == fixture, "the bytes that version 2 writes must not change");
     }
 
     #[test]
@@ -270,11 +299,12 @@ mod tests {
     fn counts_that_lead_out_of_the_page_are_damage() {
         let mut bytes = example().encode();
         for page in bytes.chunks_mut(PAGE) {
-            page[HEAD + 4..HEAD + 8].fill(0xff);
+            // The count of the first tier's drives, in version 1.
+            page[56..60].fill(0xff);
             let crc = crc32c::crc32c(&page[..CRC_AT]).to_le_bytes();
             page[CRC_AT..].copy_from_slice(&crc);
         }
         assert!(matches!(Identity::decode(&bytes), Err(Unreadable::Damaged)));
-        assert!(fits(3, 250) && !fits(3, 256));
+        assert!(fits(3, 235) && !fits(3, 236));
     }
 }

@@ -97,17 +97,20 @@ impl Remains {
             }
             _ => true,
         });
-        let reference = found.iter().find_map(|found| match &found.who {
-            Who::Known(identity) => Some(identity.as_ref().clone()),
+        // The first of those that know of the latest change.
+        let known = found.iter().rev().filter_map(|found| match &found.who {
+            Who::Known(identity) => Some(identity),
             Who::Unknown(_) => None,
         });
+        let newest = known.max_by_key(|identity| identity.roll.revision);
+        let reference = newest.map(|identity| identity.as_ref().clone());
         let drives = name(found, config, clock, &mut remarks);
         remarks.extend(reference.iter().flat_map(|reference| away(reference, &drives)));
         let tiers = config.tiers.iter().map(|named| TierDrives {
             tier: named.tier,
             geometry: reference
                 .iter()
-                .flat_map(|reference| &reference.tiers)
+                .flat_map(|reference| &reference.roll.tiers)
                 .find(|shape| shape.tier == named.tier)
                 .map_or(named.geometry, |shape| shape.geometry),
             drives: drives
@@ -173,7 +176,7 @@ fn who_is(io: &dyn DriveIo, place: String, remarks: &mut Vec<Remark>) -> Result<
         Err(Unreadable::Damaged) => Who::Unknown("has a damaged identity".into()),
         Err(Unreadable::Io(error)) => Who::Unknown(format!("has an identity that can't be read: {error}")),
         Err(Unreadable::Absent) => match io.list("") {
-            Ok(names) if names.iter().all(|entry| entry.name == super::formation::LOST_AND_FOUND) => {
+            Ok(names) if names.iter().all(|entry| entry.name == super::look::LOST_AND_FOUND) => {
                 remarks.push(Remark::Blank { place });
                 return Ok(None);
             }
@@ -220,7 +223,9 @@ fn name(
                 (None, tier, position)
             }
             Who::Known(identity) => {
-                let (tier, position) = identity.place().unwrap_or((tier, position));
+                let stands = identity.roll.place(identity.drive);
+                let (tier, position) =
+                    stands.map_or((tier, position), |(tier, position, _)| (tier, position));
                 (Some(identity.drive), tier, position)
             }
             Who::Unknown(problem) => match made_on(io.as_ref()).filter(|id| !is_taken(*id)) {
@@ -264,8 +269,10 @@ fn made_on(io: &dyn DriveIo) -> Option<DriveId> {
 
 /// The set's drives that are at none of the places.
 fn away(reference: &Identity, drives: &[Arc<Drive>]) -> Vec<Remark> {
-    let members = reference.tiers.iter().flat_map(|shape| {
-        shape.drives.iter().enumerate().map(|(position, drive)| (*drive, shape.tier, position))
+    let members = reference.roll.tiers.iter().flat_map(|shape| {
+        let members = shape.members.iter().enumerate();
+        let named = members.filter(|(_, member)| reference.roll.names(member.drive));
+        named.map(|(position, member)| (member.drive, shape.tier, position))
     });
     let absent = members.filter(|(id, ..)| !drives.iter().any(|drive| drive.id() == *id));
     absent.map(|(drive, tier, position)| Remark::Away { drive, tier, position }).collect()

@@ -93,7 +93,7 @@ impl Set {
         Ok((newest, unknown))
     }
 
-    fn hot_parity(&self) -> usize {
+    pub(super) fn hot_parity(&self) -> usize {
         self.geometry(Tier::Hot).map_or(0, |geometry| usize::from(geometry.m))
     }
 }

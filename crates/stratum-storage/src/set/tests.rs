@@ -1,34 +1,40 @@
+mod changes;
+
 use super::*;
 use crate::ambient::Simulated;
 use crate::drive::simulated::{Op, Power, SimulatedDrive};
 use crate::drive::{Health, OpenHow};
 use std::path::Path;
 
-/// A hot and a cold tier of three drives each, 2+1.
+/// A hot and a cold tier; of three drives each, 2+1, unless said otherwise.
 struct Rack {
+    geometry: Geometry,
     power: Arc<Power>,
     drives: Vec<Arc<SimulatedDrive>>,
     ambient: Arc<Simulated>,
 }
 
 const TIERS: [Tier; 2] = [Tier::Hot, Tier::Cold];
-const EACH: usize = 3;
 
 impl Rack {
     fn new() -> Rack {
+        Rack::of(Geometry { k: 2, m: 1 })
+    }
+
+    fn of(geometry: Geometry) -> Rack {
         let power = Arc::new(Power::default());
-        let drives = (0..TIERS.len() * EACH)
+        let drives = (0..TIERS.len() * geometry.shards())
             .map(|number| SimulatedDrive::new(&format!("bay {number}"), number as u64, &power))
             .collect();
-        Rack { power, drives, ambient: Arc::new(Simulated::new(0, 42)) }
+        Rack { geometry, power, drives, ambient: Arc::new(Simulated::new(0, 42)) }
     }
 
     fn open(&self) -> Result<Set, SetError> {
-        let geometry = Geometry { k: 2, m: 1 };
+        let geometry = self.geometry;
         let root = |drive: &Arc<SimulatedDrive>| Root::Open(drive.attach());
-        let tiers = TIERS.iter().zip(<[_; 2]>::from(self.drives.split_at(EACH))).map(|(tier, drives)| {
-            TierConfig { tier: *tier, geometry, drives: drives.iter().map(root).collect() }
-        });
+        let tiers = TIERS.iter().zip(<[_; 2]>::from(self.drives.split_at(geometry.shards()))).map(
+            |(tier, drives)| TierConfig { tier: *tier, geometry, drives: drives.iter().map(root).collect() },
+        );
         let config = SetConfig { tiers: tiers.collect(), threads: Threads::Caller };
         Set::open(&config, self.ambient.clone(), self.ambient.as_ref())
     }
@@ -262,7 +268,7 @@ fn a_newer_format_is_refused_naming_both_versions() {
     let folder = tempfile::tempdir().unwrap();
     let mut bytes = include_bytes!("../../fixtures/v1/identity").to_vec();
     for page in bytes.chunks_mut(4096) {
-        page[8] = 2;
+        page[8] = 3;
         let crc = crc32c::crc32c(&page[..12]).to_le_bytes();
         page[12..16].copy_from_slice(&crc);
     }
@@ -272,7 +278,7 @@ fn a_newer_format_is_refused_naming_both_versions() {
     let config = SetConfig { tiers: vec![tier], threads: Threads::Caller };
     let ambient = Arc::new(Simulated::new(0, 1));
     let text = Set::open(&config, ambient.clone(), ambient.as_ref()).unwrap_err().to_string();
-    assert!(text.contains("is of format version 2, this binary knows 1"), "{text}");
+    assert!(text.contains("is of format version 3, this binary knows 2"), "{text}");
 }
 
 #[test]

@@ -179,6 +179,14 @@ impl Volumes {
         (rebuilding.unwrap_or_default() as u64 + 2) * u64::from(crate::format::layout::FULL_FRAGMENT)
     }
 
+    /// How many shards count on a drive: lie there, or did and are not written anew elsewhere yet.
+    pub fn shards_on(&self, drive: DriveId) -> u64 {
+        let table = self.shared.table.read();
+        let volumes = table.values().filter(|volume| volume.phase() != Phase::Dropped);
+        let there = volumes.flat_map(|volume| &volume.slots).filter(|slot| slot.now().drive_id == drive);
+        there.count() as u64
+    }
+
     pub fn stats(&self) -> VolumeStats {
         let idle = self.shared.stripes.idle() + self.shared.fragments.idle();
         let mut stats = VolumeStats {

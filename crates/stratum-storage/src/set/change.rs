@@ -1,0 +1,389 @@
+//! Changes of the set while it serves: a drive replaced, added, drained, removed.
+//!
+//! A change is a new revision of the roll, written to every healthy drive; it counts when it is durable on `m+1` hot
+//! ones, so that every start that may serve finds it. A drive that joins gets its identity first, *forming*: nobody
+//! believes a forming drive. Then the roll that names it goes to the others, and only then is it *formed*. So a crash
+//! leaves either a forming drive that no roll names, which is as good as blank, or a roll that is written to all at the
+//! next start, which also finishes the drive. Commands are given again after either, and find what is left to do.
+
+use super::formation::known_drive;
+use super::identity::{Formation, Identity, fits};
+use super::look::{Found, inspect_open, wipe};
+use super::roll::{Member, Roll, Shape, Standing};
+use super::{Root, Set, SetError, SetId, TierDrives};
+use crate::ambient::Entropy;
+use crate::blob::Tier;
+use crate::drive::lane::Work;
+use crate::drive::real::RealDrive;
+use crate::drive::{Drive, DriveIo};
+use crate::volume::DriveId;
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a drive may take to write its identity before the change goes on without it.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What a change came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is done: what is to be filled or emptied now is.
+    Done,
+    /// There was nothing left to do.
+    Already,
+    /// The drive that had failed is used again, with what it holds.
+    Revived,
+}
+
+/// Why a change was refused, or not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    #[error("{place} is no folder of a drive of this store")]
+    Unknown { place: String },
+    #[error("the drive at {place} is healthy: drain it before it is replaced")]
+    Healthy { place: String },
+    #[error("{place} is the place of a drive that is lost: `stratum drive replace {place}`")]
+    Slot { place: String },
+    #[error("{place} is not there: mount the new disk, or make the folder that is to hold it")]
+    Absent { place: String },
+    #[error(
+        "{place} holds a drive of this store that was replaced or removed before; with --wipe all that lies on it is \
+         deleted and it is taken as a new one"
+    )]
+    Stale { place: String },
+    #[error(
+        "{place} holds the very drive that failed ({reason}), with its data: restart the server to use it again as it \
+         is, or give --wipe to delete all that lies on it and take it as a new one"
+    )]
+    Own { place: String, reason: String },
+    #[error("{place} holds the drive of another position of this store")]
+    OtherPosition { place: String },
+    #[error("{place} belongs to another store, {found}: empty it, or take another disk")]
+    Foreign { place: String, found: SetId },
+    #[error("{place} {problem}: empty it, or take another disk")]
+    Occupied { place: String, problem: String },
+    #[error("the drive of {place} is not drained: {problem}")]
+    NotDrained { place: String, problem: String },
+    #[error("{0}")]
+    TooFew(String),
+    #[error("a set can't have so many drives")]
+    TooMany,
+    #[error("the drives can't be changed before the store serves")]
+    NotServing,
+    #[error("{place}: {action} failed: {source}")]
+    Io { place: String, action: &'static str, source: io::Error },
+    #[error(
+        "the change is on {written} hot drives and must be on {needed}; give the command again: {problem}"
+    )]
+    NotDurable { written: usize, needed: usize, problem: String },
+    #[error(transparent)]
+    Set(#[from] SetError),
+}
+
+/// A position that a drive stands at or is to stand at.
+#[derive(Clone, Copy)]
+struct Post {
+    tier: Tier,
+    position: usize,
+}
+
+impl Set {
+    /// The journal has opened an epoch of that number: from now on the set may be changed. When drives are missing,
+    /// what the others say is written to them anew, so that it beats what an unfinished change left on those.
+    pub fn serve(&self, epoch: u64) -> Result<(), ChangeError> {
+        let mut next = self.next_revision.lock();
+        *next = (*next).max(Roll::revision_of(epoch));
+        if self.all_drives().iter().all(|drive| drive.is_healthy()) {
+            return Ok(());
+        }
+        let roll = self.roll.lock().clone();
+        self.commit(&mut next, roll)
+    }
+
+    /// Takes the blank folder of a configured slot into the set, in the place of the drive that was there and is lost.
+    /// With `wipe` a folder that holds a stale drive of the set, or the lost one itself, is emptied first.
+    pub fn replace(
+        &self,
+        tier: Tier,
+        slot: usize,
+        wipe: bool,
+        entropy: &dyn Entropy,
+    ) -> Result<Changed, ChangeError> {
+        let mut next = self.next_revision.lock();
+        let root = self.root(tier, slot)?;
+        let drives = self.drives(tier);
+        if drives.iter().any(|drive| drive.io().describe() == root.place() && drive.check()) {
+            return Ok(Changed::Already);
+        }
+        let lost = vacancy(&drives, slot).ok_or_else(|| ChangeError::Healthy { place: root.place() })?;
+        let io = match self.prepare(&root, Some(lost), wipe)? {
+            Prepared::Blank(io) => io,
+            Prepared::Revived => return Ok(Changed::Revived),
+        };
+        let post = Post { tier, position: lost.position().into() };
+        self.enlist(&mut next, post, &root, io, entropy)?;
+        Ok(Changed::Done)
+    }
+
+    /// Takes a folder into a tier, at a new position. The configuration must name it from the next start on.
+    pub fn add(
+        &self,
+        tier: Tier,
+        root: Root,
+        wipe: bool,
+        entropy: &dyn Entropy,
+    ) -> Result<Changed, ChangeError> {
+        let mut next = self.next_revision.lock();
+        if self.drives(tier).iter().any(|drive| drive.io().describe() == root.place()) {
+            return Ok(Changed::Already);
+        }
+        let position = {
+            let roll = self.roll.lock();
+            if self.is_of_a_lost_drive(&roll, &root) {
+                return Err(ChangeError::Slot { place: root.place() });
+            }
+            let shape = roll.tier(tier).ok_or_else(|| ChangeError::Unknown { place: root.place() })?;
+            let removed = |member: &Member| member.standing == Standing::Removed;
+            shape.members.iter().position(removed).unwrap_or(shape.members.len())
+        };
+        match self.prepare(&root, None, wipe)? {
+            Prepared::Blank(io) => self.enlist(&mut next, Post { tier, position }, &root, io, entropy)?,
+            Prepared::Revived => return Ok(Changed::Revived),
+        }
+        let mut roots = self.roots.lock();
+        roots.retain(|(known, slot, _)| (*known, *slot) != (tier, position));
+        roots.push((tier, position, root));
+        Ok(Changed::Done)
+    }
+
+    /// Marks drives as on their way out, or takes that back: durable when this returns. What must stay on enough drives
+    /// is the caller's to have counted.
+    pub fn drain(&self, drives: &[Arc<Drive>], draining: bool) -> Result<Changed, ChangeError> {
+        let mut next = self.next_revision.lock();
+        if drives.iter().all(|drive| drive.is_draining() == draining) {
+            return Ok(Changed::Already);
+        }
+        let standing = if draining { Standing::Draining } else { Standing::Serving };
+        self.restand(&mut next, drives, standing)?;
+        drives.iter().for_each(|drive| drive.set_draining(draining));
+        Ok(Changed::Done)
+    }
+
+    /// Takes drives out of the set for good. That nothing is left on them is the caller's to have seen to.
+    pub fn remove(&self, drives: &[Arc<Drive>]) -> Result<Changed, ChangeError> {
+        let mut next = self.next_revision.lock();
+        self.restand(&mut next, drives, Standing::Removed)?;
+        for drive in drives {
+            // Nothing new may go there even where an old list is still held.
+            drive.set_draining(true);
+            self.change_roster(drive.tier(), |others| others.retain(|other| other.id() != drive.id()));
+        }
+        Ok(Changed::Done)
+    }
+
+    fn restand(&self, next: &mut u64, drives: &[Arc<Drive>], standing: Standing) -> Result<(), ChangeError> {
+        let mut roll = self.roll.lock().clone();
+        for drive in drives {
+            match roll.member_mut(drive.tier(), drive.position().into()) {
+                Some(member) if member.drive == drive.id() => member.standing = standing,
+                _ => return Err(ChangeError::Unknown { place: drive.io().describe() }),
+            }
+        }
+        self.commit(next, roll)
+    }
+
+    /// The folder as a disk that may be written to, or the lost drive back in service.
+    fn prepare(
+        &self,
+        root: &Root,
+        lost: Option<&Arc<Drive>>,
+        may_wipe: bool,
+    ) -> Result<Prepared, ChangeError> {
+        let place = root.place();
+        let io = self.folder(root, lost)?;
+        let identity = match inspect_open(io.clone())? {
+            Found::Blank(io) => return Ok(Prepared::Blank(io)),
+            Found::Known(_, identity) => identity,
+            Found::Absent | Found::Stale => return Err(ChangeError::Absent { place }),
+            Found::Unusable(problem) => return Err(ChangeError::Occupied { place, problem }),
+        };
+        if identity.set != self.id {
+            return Err(ChangeError::Foreign { place, found: identity.set });
+        }
+        let is_lost = lost.is_some_and(|lost| lost.id() == identity.drive);
+        if is_lost && !may_wipe {
+            let outcome = lost.map_or(Ok(()), |lost| lost.revive());
+            return outcome.map(|()| Prepared::Revived).map_err(|reason| ChangeError::Own { place, reason });
+        }
+        let is_named = self.roll.lock().names(identity.drive);
+        match (is_named && !is_lost, identity.formation) {
+            (true, _) => Err(ChangeError::OtherPosition { place }),
+            // A change that was cut short left it: it holds nothing else.
+            (false, Formation::Forming) => Ok(Prepared::Blank(io)),
+            (false, Formation::Formed) if may_wipe => {
+                let failed = |source| ChangeError::Io { place, action: "deleting what lies on it", source };
+                wipe(io.as_ref()).map_err(failed)?;
+                Ok(Prepared::Blank(io))
+            }
+            (false, Formation::Formed) => Err(ChangeError::Stale { place }),
+        }
+    }
+
+    /// Opens the folder; makes it if only its name is missing. One that the lost drive still has open and locked is
+    /// taken over from it.
+    fn folder(&self, root: &Root, lost: Option<&Arc<Drive>>) -> Result<Arc<dyn DriveIo>, ChangeError> {
+        let place = root.place();
+        let held = lost.and_then(|lost| lost.unwatched());
+        if let Some(io) = held.filter(|io| io.is_same_root() && io.describe() == place) {
+            return Ok(io);
+        }
+        match (root.open(), root) {
+            (Ok(io), _) => Ok(io),
+            (Err(error), Root::Path(path)) if error.kind() == ErrorKind::NotFound => {
+                if !path.parent().is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir()) {
+                    return Err(ChangeError::Absent { place });
+                }
+                let made = RealDrive::create(path);
+                let failed = |source| ChangeError::Io { place, action: "making the folder", source };
+                Ok(Arc::new(made.map_err(failed)?))
+            }
+            (Err(source), _) => Err(ChangeError::Io { place, action: "opening the folder", source }),
+        }
+    }
+
+    /// Makes a blank disk the drive of a position: see the module's words on the order.
+    fn enlist(
+        &self,
+        next: &mut u64,
+        Post { tier, position }: Post,
+        root: &Root,
+        io: Arc<dyn DriveIo>,
+        entropy: &dyn Entropy,
+    ) -> Result<(), ChangeError> {
+        let id = DriveId(entropy.next_u128());
+        let mut roll = self.roll.lock().clone();
+        let shape = roll.tiers.iter_mut().find(|shape| shape.tier == tier);
+        let shape = shape.ok_or_else(|| ChangeError::Unknown { place: root.place() })?;
+        take_position(shape, position, id);
+        if !fits(roll.tiers.len(), roll.tiers.iter().map(|shape| shape.members.len()).sum()) {
+            return Err(ChangeError::TooMany);
+        }
+        roll.revision = self.revision(next)?;
+        let forming = Identity { drive: id, set: self.id, formation: Formation::Forming, roll: roll.clone() };
+        let action = "writing the drive's identity";
+        let failed = |source| ChangeError::Io { place: root.place(), action, source };
+        forming.write(io.as_ref()).map_err(failed)?;
+        self.commit(next, roll)?;
+        // From here on it is a drive of the set, whatever happens to it: its identity says so through the watch.
+        let number = u16::try_from(position).unwrap_or(u16::MAX);
+        let drive = Arc::new(known_drive(id, tier, number, io, self.threads, self.clock.clone()));
+        let formed = Identity { formation: Formation::Formed, roll: self.roll.lock().clone(), ..forming };
+        if let Err(error) = formed.write(drive.io().as_ref()) {
+            drive.fail(&format!("its identity can't be written: {error}"));
+        }
+        self.change_roster(tier, |drives| {
+            drives.retain(|other| usize::from(other.position()) != position);
+            drives.push(drive.clone());
+            drives.sort_by_key(|drive| drive.position());
+        });
+        tracing::info!(drive = drive.label(), %id, place = root.place(), "a drive joined the set");
+        Ok(())
+    }
+
+    /// Writes a roll to all healthy drives that it names, and makes it the set's once it is on enough of them.
+    fn commit(&self, next: &mut u64, mut roll: Roll) -> Result<(), ChangeError> {
+        roll.revision = self.revision(next)?;
+        let drives: Vec<Arc<Drive>> =
+            self.all_drives().into_iter().filter(|drive| drive.is_healthy()).collect();
+        let (sender, answers) = bounded(drives.len());
+        for (place, drive) in drives.iter().enumerate() {
+            let identity = Identity {
+                drive: drive.id(),
+                set: self.id,
+                formation: Formation::Formed,
+                roll: roll.clone(),
+            };
+            let (io, sender) = (drive.io().clone(), sender.clone());
+            drive.volume_lane().submit(Work::Run(Box::new(move || {
+                // Nobody listens any more to one that took too long.
+                let _ = sender.try_send((place, identity.write(io.as_ref())));
+            })));
+        }
+        drop(sender);
+        let (mut written, mut problem) = (0, String::from("too few hot drives are healthy"));
+        for _ in 0..drives.len() {
+            match answers.recv_timeout(PATIENCE) {
+                Ok((place, outcome)) => match (outcome, drives.get(place)) {
+                    (Ok(()), Some(drive)) => written += usize::from(drive.tier() == Tier::Hot),
+                    (Err(error), Some(drive)) => problem = format!("{}: {error}", drive.label()),
+                    _ => {}
+                },
+                Err(RecvTimeoutError::Timeout) => problem = "a drive doesn't answer".into(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let needed = self.hot_parity() + 1;
+        if written < needed {
+            return Err(ChangeError::NotDurable { written, needed, problem });
+        }
+        *self.roll.lock() = roll;
+        Ok(())
+    }
+
+    /// A revision that was never given out.
+    fn revision(&self, next: &mut u64) -> Result<u64, ChangeError> {
+        if *next == 0 {
+            return Err(ChangeError::NotServing);
+        }
+        *next = (*next).max(self.roll.lock().revision) + 1;
+        Ok(*next)
+    }
+
+    fn root(&self, tier: Tier, slot: usize) -> Result<Root, ChangeError> {
+        let roots = self.roots.lock();
+        let found = roots.iter().find(|(known, number, _)| (*known, *number) == (tier, slot));
+        let unknown = || ChangeError::Unknown { place: format!("{}/{slot}", tier.name()) };
+        found.map(|(_, _, root)| root.clone()).ok_or_else(unknown)
+    }
+
+    /// Whether a folder that holds no drive of the set is nevertheless the place of one.
+    fn is_of_a_lost_drive(&self, roll: &Roll, root: &Root) -> bool {
+        let place = root.place();
+        self.roots.lock().iter().any(|(tier, slot, known)| {
+            let member = roll.tier(*tier).and_then(|shape| shape.members.get(*slot));
+            known.place() == place && member.is_some_and(|member| member.standing != Standing::Removed)
+        })
+    }
+
+    fn change_roster(&self, tier: Tier, change: impl FnOnce(&mut Vec<Arc<Drive>>)) {
+        let Some(TierDrives { drives: roster, .. }) = self.tier(tier) else { return };
+        let mut drives = roster.now().to_vec();
+        change(&mut drives);
+        roster.change(drives);
+    }
+}
+
+enum Prepared {
+    Blank(Arc<dyn DriveIo>),
+    Revived,
+}
+
+/// Whose place a folder in that slot takes: the drive of the same position, or, where that one lives elsewhere, the
+/// only other that is lost.
+fn vacancy(drives: &[Arc<Drive>], slot: usize) -> Option<&Arc<Drive>> {
+    let own = drives.iter().find(|drive| usize::from(drive.position()) == slot);
+    if let Some(own) = own.filter(|own| !own.is_healthy()) {
+        return Some(own);
+    }
+    let mut lost = drives.iter().filter(|drive| !drive.is_healthy());
+    let first = lost.next()?;
+    lost.next().is_none().then_some(first)
+}
+
+fn take_position(shape: &mut Shape, position: usize, id: DriveId) {
+    match shape.members.get_mut(position) {
+        Some(member) => *member = Member::serving(id),
+        None => shape.members.push(Member::serving(id)),
+    }
+}

@@ -1,0 +1,102 @@
+//! What lies in a folder where a drive may be: nothing, a blank disk, a drive of ours, or something else.
+
+use super::identity::{self, Identity, Unreadable};
+use super::{Root, SetError, files};
+use crate::drive::DriveIo;
+use crate::drive::real::RealDrive;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+/// What a fresh filesystem may hold and still be blank.
+pub(super) const LOST_AND_FOUND: &str = "lost+found";
+
+pub(super) enum Found {
+    /// No directory at all.
+    Absent,
+    Blank(Arc<dyn DriveIo>),
+    Known(Arc<dyn DriveIo>, Identity),
+    /// A drive of the set that another has replaced, or that was taken out of the set. It isn't held on to.
+    Stale,
+    /// Something that is neither blank nor one of ours; the text says what, as "it ...".
+    Unusable(String),
+}
+
+impl Root {
+    /// Where it is, for people: the same words as the drive's own.
+    pub fn place(&self) -> String {
+        match self {
+            Root::Path(path) => std::path::absolute(path).unwrap_or(path.clone()).display().to_string(),
+            Root::Open(io) => io.describe(),
+        }
+    }
+
+    /// The folder, if it is there.
+    pub(super) fn open(&self) -> io::Result<Arc<dyn DriveIo>> {
+        match self {
+            Root::Open(io) => Ok(io.clone()),
+            Root::Path(path) => Ok(Arc::new(RealDrive::open(path)?)),
+        }
+    }
+}
+
+/// Opens, locks and reads a place; changes nothing but a damaged copy of an identity.
+pub(super) fn inspect(root: &Root) -> Result<Found, SetError> {
+    match root.open() {
+        Ok(io) => inspect_open(io),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Absent),
+        Err(error) => Ok(Found::Unusable(format!("cannot be opened: {error}"))),
+    }
+}
+
+pub(super) fn inspect_open(io: Arc<dyn DriveIo>) -> Result<Found, SetError> {
+    let place = io.describe();
+    match io.lock() {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(SetError::InUse { place }),
+        Err(error) => return Ok(Found::Unusable(format!("cannot be locked: {error}"))),
+    }
+    match Identity::read(io.as_ref()) {
+        Ok(identity) => Ok(Found::Known(io, identity)),
+        Err(Unreadable::Version(found)) => {
+            Err(SetError::NewerFormat { place, found, known: identity::VERSION })
+        }
+        Err(Unreadable::Damaged) => Ok(Found::Unusable("has a damaged identity".into())),
+        Err(Unreadable::Io(error)) => Ok(Found::Unusable(format!("cannot be read: {error}"))),
+        Err(Unreadable::Absent) => Ok(match other_than(io.as_ref(), &[]) {
+            Ok(None) => Found::Blank(io),
+            Ok(Some(name)) => Found::Unusable(format!("holds {name:?} but no identity of a drive")),
+            Err(error) => Found::Unusable(format!("cannot be listed: {error}")),
+        }),
+    }
+}
+
+/// A name in the root other than what a blank drive may hold, and other than these.
+pub(super) fn other_than(io: &dyn DriveIo, known: &[&str]) -> io::Result<Option<String>> {
+    let unfinished = files::unfinished(identity::NAME);
+    let is_known = |name: &str| name == LOST_AND_FOUND || name == unfinished || known.contains(&name);
+    Ok(io.list("")?.into_iter().map(|entry| entry.name).find(|name| !is_known(name)))
+}
+
+/// Removes all that lies on a drive but its identity, which is to be written over: until then it says whose leftovers
+/// these are, should this end halfway.
+pub(super) fn wipe(io: &dyn DriveIo) -> io::Result<()> {
+    for entry in io.list("")? {
+        match entry.name.as_str() {
+            identity::NAME | LOST_AND_FOUND => {}
+            name if entry.is_dir => remove_dir(io, name)?,
+            name => io.remove(name)?,
+        }
+    }
+    io.sync_dir("")
+}
+
+fn remove_dir(io: &dyn DriveIo, dir: &str) -> io::Result<()> {
+    for entry in io.list(dir)? {
+        let path = format!("{dir}/{}", entry.name);
+        match entry.is_dir {
+            true => remove_dir(io, &path)?,
+            false => io.remove(&path)?,
+        }
+    }
+    io.remove(dir)
+}

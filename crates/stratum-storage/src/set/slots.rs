@@ -1,0 +1,118 @@
+//! What an operator sees of the set: every position, where its drive is or should be, and how it is.
+
+use super::formation::{blank, stale};
+use super::identity::Unreadable;
+use super::look::other_than;
+use super::roll::Standing;
+use super::{Set, identity::Identity};
+use crate::blob::Tier;
+use crate::drive::{Drive, Health, Space};
+use crate::volume::DriveId;
+use std::sync::Arc;
+
+/// How a position's drive is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DriveState {
+    Healthy,
+    /// On its way out: read, but given nothing new.
+    Draining,
+    Failed {
+        reason: String,
+    },
+    Missing {
+        reason: String,
+    },
+    /// Lost, and there is a blank folder in its place; the text says what to do.
+    Blank {
+        advice: String,
+    },
+    /// Lost, and in its place there is a drive that was replaced or removed before; the text says what to do.
+    Stale {
+        advice: String,
+    },
+    /// Taken out of the set.
+    Removed,
+}
+
+/// A position of a tier.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    pub tier: Tier,
+    pub position: usize,
+    /// Where its drive is, or should be.
+    pub place: String,
+    pub id: DriveId,
+    pub state: DriveState,
+    /// Of the device that it lies on.
+    pub space: Option<Space>,
+    /// None where it was removed.
+    pub drive: Option<Arc<Drive>>,
+}
+
+impl Set {
+    /// Every position of every tier. Looks at the folders of drives that are lost; blocks.
+    pub fn slots(&self) -> Vec<Slot> {
+        let roll = self.roll.lock().clone();
+        let mut slots = Vec::new();
+        for shape in &roll.tiers {
+            for (position, member) in shape.members.iter().enumerate() {
+                let drive = self.drive(member.drive);
+                let place = self.place(shape.tier, position, drive.as_deref());
+                let state = match &drive {
+                    Some(drive) => self.state_of(drive, position),
+                    None if member.standing == Standing::Removed => DriveState::Removed,
+                    // Between a change of the roll and that of the roster.
+                    None => DriveState::Missing { reason: "it is being taken into the set".into() },
+                };
+                let space = drive.as_ref().and_then(|drive| drive.io().space().ok());
+                slots.push(Slot { tier: shape.tier, position, place, id: member.drive, state, space, drive });
+            }
+        }
+        slots
+    }
+
+    /// The places that the configuration gives to a tier's slots, and what was added since.
+    pub fn places(&self) -> Vec<(Tier, usize, String)> {
+        let roots = self.roots.lock();
+        roots.iter().map(|(tier, slot, root)| (*tier, *slot, root.place())).collect()
+    }
+
+    fn place(&self, tier: Tier, position: usize, drive: Option<&Drive>) -> String {
+        let there = drive.filter(|drive| !matches!(drive.health(), Health::Missing { .. }));
+        let configured = || {
+            let places = self.places();
+            let found = places.into_iter().find(|(known, slot, _)| (*known, *slot) == (tier, position));
+            found.map_or_else(|| format!("{}/{position}", tier.name()), |(_, _, place)| place)
+        };
+        there.map_or_else(configured, |drive| drive.io().describe())
+    }
+
+    fn state_of(&self, drive: &Drive, position: usize) -> DriveState {
+        let lost = match drive.health() {
+            Health::Healthy if drive.is_draining() => return DriveState::Draining,
+            Health::Healthy => return DriveState::Healthy,
+            Health::Failed { reason } => DriveState::Failed { reason },
+            Health::Missing { reason } => DriveState::Missing { reason },
+        };
+        self.look_again(drive.tier(), position).unwrap_or(lost)
+    }
+
+    /// Whether the folder of a lost drive holds something that an operator should be told of. Locks nothing.
+    fn look_again(&self, tier: Tier, position: usize) -> Option<DriveState> {
+        let root = {
+            let roots = self.roots.lock();
+            let found = roots.iter().find(|(known, slot, _)| (*known, *slot) == (tier, position));
+            found.map(|(_, _, root)| root.clone())?
+        };
+        let io = root.open().ok()?;
+        match Identity::peek(io.as_ref()) {
+            Err(Unreadable::Absent) if other_than(io.as_ref(), &[]).is_ok_and(|name| name.is_none()) => {
+                Some(DriveState::Blank { advice: blank(&root.place()) })
+            }
+            Ok((identity, _)) if identity.set == self.id && !self.roll.lock().names(identity.drive) => {
+                Some(DriveState::Stale { advice: stale(&root.place()) })
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Drives that are replaced, added, drained and removed while the set serves, with the power cut anywhere.
+
+use super::*;
+use crate::set::{ChangeError, Changed, DriveState};
+
+/// A hot and a cold tier whose second hot drive is erased under the feet of the server, which serves epoch 7.
+fn with_a_lost_drive() -> (Rack, Set) {
+    lose_a_drive(Rack::new())
+}
+
+fn lose_a_drive(rack: Rack) -> (Rack, Set) {
+    let set = rack.open().unwrap();
+    set.serve(7).unwrap();
+    rack.drives[1].erase();
+    set.check();
+    assert!(!set.drives(Tier::Hot)[1].is_healthy());
+    (rack, set)
+}
+
+fn replace(rack: &Rack, set: &Set, slot: usize, wipe: bool) -> Result<Changed, ChangeError> {
+    set.replace(Tier::Hot, slot, wipe, rack.ambient.as_ref())
+}
+
+fn states(set: &Set) -> Vec<DriveState> {
+    set.slots().into_iter().map(|slot| slot.state).collect()
+}
+
+fn ids_of(set: &Set) -> Vec<DriveId> {
+    set.all_drives().iter().map(|drive| drive.id()).collect()
+}
+
+#[test]
+fn a_blank_disk_takes_the_place_of_a_lost_one() {
+    let (rack, set) = with_a_lost_drive();
+    assert!(
+        matches!(&states(&set)[1], DriveState::Blank { advice } if advice.contains("drive replace bay 1"))
+    );
+    let (before, roster) = (ids_of(&set), set.roster(Tier::Hot).unwrap());
+    assert_eq!(replace(&rack, &set, 1, false).unwrap(), Changed::Done);
+    assert!(roster.now()[1].is_healthy(), "whoever holds the roster sees it");
+    assert_eq!(replace(&rack, &set, 1, false).unwrap(), Changed::Already);
+    assert!(states(&set).iter().all(|state| *state == DriveState::Healthy));
+    let after = ids_of(&set);
+    let changed: Vec<usize> = (0..6).filter(|place| before[*place] != after[*place]).collect();
+    assert_eq!(changed, [1], "one drive, with an id of its own");
+    set.check();
+    assert!(set.all_drives().iter().all(|drive| drive.is_healthy()));
+    drop((set, roster));
+    rack.crash(1);
+    let set = rack.open().unwrap();
+    assert_eq!((ids_of(&set), missing(&set)), (after, vec![]));
+}
+
+/// The power fails at every step of a replacement; whatever is left, the command given again finishes it.
+#[test]
+fn a_replacement_that_is_cut_anywhere_is_finished_by_the_same_command() {
+    let two_may_be_lost = || lose_a_drive(Rack::of(Geometry { k: 3, m: 2 }));
+    let steps = {
+        let (rack, set) = two_may_be_lost();
+        let before = rack.power.steps();
+        replace(&rack, &set, 1, false).unwrap();
+        rack.power.steps() - before
+    };
+    assert!(steps > 30, "{steps}");
+    let (mut undone, mut finished) = (0, 0);
+    for step in 1..=steps {
+        for absent in [0, 2, 6] {
+            let (rack, set) = two_may_be_lost();
+            let lost = set.drives(Tier::Hot)[1].id();
+            rack.power.fail_at(step);
+            let _ = replace(&rack, &set, 1, false);
+            drop(set);
+            rack.crash(step);
+            // A start without one of the drives that the change may have reached, or not.
+            let away = rack.drives[absent].snapshot();
+            rack.drives[absent].erase();
+            let set = rack.open().unwrap();
+            set.serve(8).unwrap();
+            let now = set.drives(Tier::Hot)[1].clone();
+            match now.id() == lost {
+                true => undone += 1,
+                false => finished += 1,
+            }
+            assert_eq!(now.is_healthy(), now.id() != lost, "step {step}");
+            assert_eq!(
+                replace(&rack, &set, 1, false).unwrap(),
+                if now.is_healthy() { Changed::Already } else { Changed::Done }
+            );
+            let ids = ids_of(&set);
+            drop(set);
+            rack.crash(step);
+            // It comes back as it was then, and is told what came of it.
+            rack.drives[absent].rollback(&away);
+            let set = rack.open().unwrap();
+            assert_eq!((ids_of(&set), missing(&set)), (ids, vec![]), "step {step}, absent {absent}");
+        }
+    }
+    assert!(undone > 10 && finished > 10, "{undone} {finished}");
+}
+
+#[test]
+fn a_drive_that_was_replaced_is_recognised_when_it_comes_back() {
+    let mut rack = Rack::new();
+    let set = rack.open().unwrap();
+    let old = rack.drives[1].clone();
+    drop(set);
+    rack.drives[1] = SimulatedDrive::new("new disk", 9, &rack.power);
+    let set = rack.open().unwrap();
+    set.serve(3).unwrap();
+    replace(&rack, &set, 1, false).unwrap();
+    let ids = ids_of(&set);
+    drop(set);
+    rack.crash(2);
+    // The old one is put back where the new one was: neither is used, and both can be told.
+    let new = std::mem::replace(&mut rack.drives[1], old);
+    let set = rack.open().unwrap();
+    assert_eq!((ids_of(&set), missing(&set)), (ids.clone(), vec!["hot/1".to_owned()]));
+    assert!(matches!(&states(&set)[1], DriveState::Stale { advice } if advice.contains("--wipe bay 1")));
+    set.serve(4).unwrap();
+    assert!(matches!(replace(&rack, &set, 1, false), Err(ChangeError::Stale { .. })));
+    put(
+        &Drive::new(DriveId(1), Tier::Hot, 1, rack.drives[1].attach(), Threads::Caller, rack.ambient.clone()),
+        "f",
+    );
+    assert_eq!(replace(&rack, &set, 1, true).unwrap(), Changed::Done);
+    assert_eq!(rack.drives[1].files(), ["identity"], "what lay on it is gone");
+    assert_ne!(ids_of(&set), ids);
+    drop(set);
+    rack.crash(3);
+    assert!(missing(&rack.open().unwrap()).is_empty());
+    // And now the other one is stale.
+    rack.crash(4);
+    rack.drives[1] = new;
+    assert_eq!(missing(&rack.open().unwrap()), ["hot/1"]);
+}
+
+#[test]
+fn a_later_change_beats_one_that_was_cut_on_a_drive_that_was_away() {
+    let steps_of_an_identity = 6;
+    let (mut rack, set) = with_a_lost_drive();
+    // The new drive is forming and the first other one knows of it when the power goes.
+    rack.power.fail_at(2 * steps_of_an_identity + 1);
+    replace(&rack, &set, 1, false).unwrap_err();
+    drop(set);
+    rack.crash(5);
+    let (knows, forming) = (rack.drives[0].snapshot(), rack.drives[1].snapshot());
+    rack.drives[0].erase();
+    rack.drives[1].erase();
+    rack.drives[1] = SimulatedDrive::new("another disk", 9, &rack.power);
+    // Both that know of it are away; another disk takes the place.
+    let set = rack.open().unwrap();
+    set.serve(8).unwrap_err();
+    drop(set);
+    rack.crash(6);
+    rack.drives[0].rollback(&knows);
+    let set = rack.open().unwrap();
+    set.serve(9).unwrap();
+    replace(&rack, &set, 1, false).unwrap();
+    let ids = ids_of(&set);
+    drop(set);
+    rack.crash(7);
+    let other = SimulatedDrive::new("the first disk", 10, &rack.power);
+    other.rollback(&forming);
+    rack.drives[1] = other;
+    let set = rack.open().unwrap();
+    assert_eq!((ids_of(&set), missing(&set)), (ids, vec!["hot/1".to_owned()]));
+}
+
+#[test]
+fn what_must_not_be_taken_is_refused() {
+    let (mut rack, other) = (Rack::new(), Rack::new());
+    other.ambient.next_u64();
+    drop(other.open().unwrap());
+    let set = rack.open().unwrap();
+    assert!(matches!(replace(&rack, &set, 0, false), Ok(Changed::Already)));
+    drop(set);
+    let own = rack.drives[1].clone();
+    rack.drives[1] = SimulatedDrive::new("blank", 9, &rack.power);
+    let set = rack.open().unwrap();
+    assert!(matches!(replace(&rack, &set, 1, false), Err(ChangeError::NotServing)));
+    drop(set);
+    rack.drives[1] = SimulatedDrive::new("in use", 9, &rack.power);
+    rack.drives[1].attach().open("holiday.jpg", OpenHow::CreateNew).unwrap();
+    let set = rack.open().unwrap();
+    set.serve(1).unwrap();
+    assert!(matches!(replace(&rack, &set, 1, true), Err(ChangeError::Occupied { .. })));
+    assert_eq!(rack.drives[1].files(), ["holiday.jpg"]);
+    drop(set);
+    rack.drives[1] = own;
+    let set = rack.open().unwrap();
+    set.serve(2).unwrap();
+    set.drives(Tier::Hot)[1].fail("for this test");
+    assert_eq!(replace(&rack, &set, 1, false).unwrap(), Changed::Revived);
+    assert!(set.drives(Tier::Hot)[1].is_healthy());
+    rack.drives[1].fail_nth(Op::Sync, 1);
+    set.drives(Tier::Hot)[1].fail("for this test");
+    assert!(matches!(replace(&rack, &set, 1, false), Err(ChangeError::Own { .. })), "not while it is broken");
+    // A foreign one is refused at the start already, so it can only come while the set serves.
+    rack.drives[1].rollback(&other.drives[1].snapshot());
+    let text = replace(&rack, &set, 1, false).unwrap_err().to_string();
+    assert!(text.contains("bay 1"), "{text}");
+}
+
+#[test]
+fn a_drive_that_was_added_is_one_of_the_set() {
+    let mut rack = Rack::new();
+    let set = rack.open().unwrap();
+    set.serve(1).unwrap();
+    let new = SimulatedDrive::new("new", 9, &rack.power);
+    let root = Root::Open(new.attach());
+    assert_eq!(set.add(Tier::Cold, root.clone(), false, rack.ambient.as_ref()).unwrap(), Changed::Done);
+    assert_eq!(set.add(Tier::Cold, root.clone(), false, rack.ambient.as_ref()).unwrap(), Changed::Already);
+    assert_eq!(set.drives(Tier::Cold)[3].position(), 3);
+    let lost = Root::Open(rack.drives[0].attach());
+    assert!(
+        set.add(Tier::Hot, lost, false, rack.ambient.as_ref()).is_ok_and(|done| done == Changed::Already)
+    );
+    drop((set, root));
+    rack.crash(1);
+    let text = rack.open().unwrap_err().to_string();
+    assert!(text.starts_with("the set has 4 drives with 2+1 in its cold tier"), "{text}");
+    rack.drives.push(new);
+    let set = rack.open().unwrap();
+    assert!(missing(&set).is_empty() && set.drives(Tier::Cold).len() == 4);
+    // It is taken out again: then it may be named or not, and its position can be taken by another.
+    set.serve(2).unwrap();
+    set.remove(&[set.drives(Tier::Cold)[3].clone()]).unwrap();
+    assert_eq!((set.drives(Tier::Cold).len(), states(&set)[6].clone()), (3, DriveState::Removed));
+    drop(set);
+    rack.crash(2);
+    assert_eq!(rack.open().unwrap().drives(Tier::Cold).len(), 3);
+    rack.crash(3);
+    rack.drives.pop();
+    let set = rack.open().unwrap();
+    set.serve(3).unwrap();
+    let another = Root::Open(SimulatedDrive::new("another", 10, &rack.power).attach());
+    set.add(Tier::Cold, another, false, rack.ambient.as_ref()).unwrap();
+    assert_eq!(set.drives(Tier::Cold)[3].position(), 3);
+}
+
+#[test]
+fn who_is_on_its_way_out_is_known_after_a_restart() {
+    let rack = Rack::new();
+    let set = rack.open().unwrap();
+    set.serve(1).unwrap();
+    let leaving = vec![set.drives(Tier::Hot)[2].clone()];
+    assert_eq!(set.drain(&leaving, true).unwrap(), Changed::Done);
+    assert_eq!(set.drain(&leaving, true).unwrap(), Changed::Already);
+    assert_eq!(set.roster(Tier::Hot).unwrap().open_to_new().len(), 2);
+    drop((set, leaving));
+    rack.crash(1);
+    let set = rack.open().unwrap();
+    assert_eq!(states(&set)[2], DriveState::Draining);
+    set.serve(2).unwrap();
+    set.drain(&[set.drives(Tier::Hot)[2].clone()], false).unwrap();
+    drop(set);
+    rack.crash(2);
+    assert_eq!(states(&rack.open().unwrap())[2], DriveState::Healthy);
+}

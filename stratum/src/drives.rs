@@ -1,0 +1,285 @@
+//! What an operator does with drives while the store serves.
+//!
+//! A physical drive is a data folder, and may hold a drive of every tier: a command names the folder, or one tier's
+//! part of it, and acts on all drives in it. Every command may be given twice, or again after it was interrupted; it
+//! then does what is left to do. What takes long goes on by itself: heal fills a drive that joined, and one that is
+//! drained empties.
+
+use crate::status::DriveStatus;
+use crate::upkeep::Parts;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use stratum_storage::ambient::System;
+use stratum_storage::blob::Tier;
+use stratum_storage::drive::Drive;
+use stratum_storage::journal::JournalError;
+use stratum_storage::set::{ChangeError, Changed, DriveState, Root, Slot};
+
+/// Why a command was refused, in words and with the arithmetic.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    #[error("{path} is no folder of a drive of this store; its drives are at {known}")]
+    Unknown { path: String, known: String },
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    #[error(
+        "the {tier} tier would have {left} healthy drives left to write to and needs {needed} (any {m} of them may be \
+         lost, and it takes one more to hold data): add or replace a drive first"
+    )]
+    TooFew { tier: &'static str, left: usize, needed: usize, m: u8 },
+    #[error(
+        "{needed} bytes lie on the drive, and the other drives of the {tier} tier have {free} free beside the reserve: \
+         delete something or add a drive first"
+    )]
+    NoSpace { tier: &'static str, needed: u64, free: u64 },
+    #[error("{place} is not drained: {problem}")]
+    NotEmpty { place: String, problem: String },
+    #[error("the drive is in the set, and the journal takes it in later: {0}")]
+    Journal(#[from] JournalError),
+}
+
+/// The operations. A cheap handle; each blocks, and is to be run where that is fine.
+#[derive(Clone)]
+pub struct Drives {
+    parts: Parts,
+    /// The one data folder that holds numbered drives, where there is only one.
+    embedded: Option<PathBuf>,
+}
+
+impl Drives {
+    pub fn new(parts: Parts, embedded: Option<PathBuf>) -> Drives {
+        Drives { parts, embedded }
+    }
+
+    /// Every position that has a drive, there or not.
+    pub fn list(&self) -> Vec<DriveStatus> {
+        let slots = self.parts.set.slots().into_iter();
+        slots.filter(|slot| slot.state != DriveState::Removed).map(|slot| self.status(slot)).collect()
+    }
+
+    fn status(&self, slot: Slot) -> DriveStatus {
+        let (state, reason) = match &slot.state {
+            DriveState::Healthy => ("healthy", None),
+            DriveState::Draining => self.progress(&slot),
+            DriveState::Failed { reason } => ("failed", Some(reason.clone())),
+            DriveState::Missing { reason } => ("missing", Some(reason.clone())),
+            DriveState::Blank { advice } => ("blank", Some(advice.clone())),
+            DriveState::Stale { advice } => ("stale", Some(advice.clone())),
+            DriveState::Removed => ("removed", None),
+        };
+        DriveStatus {
+            tier: slot.tier.name().into(),
+            position: slot.position as u64,
+            id: slot.id.to_string(),
+            state: state.into(),
+            reason,
+            bytes_used: slot.drive.as_ref().map_or(0, |_| bytes_under(Path::new(&slot.place))),
+            bytes_free: slot.space.map_or(0, |space| space.free),
+            path: slot.place,
+        }
+    }
+
+    /// Takes the blank folders at this path into the set, in the place of the drives that were there and are lost. With
+    /// `wipe` a folder that holds a stale drive of this store is emptied first.
+    pub fn replace(&self, path: &Path, wipe: bool) -> Result<Vec<String>, DriveError> {
+        let places = self.parts.set.places();
+        let wanted: Vec<_> = places.iter().filter(|(_, _, place)| is_at(place, path)).collect();
+        if wanted.is_empty() {
+            return Err(self.unknown(path));
+        }
+        let replaced = wanted.into_iter().map(|(tier, slot, place)| {
+            let changed = self.parts.set.replace(*tier, *slot, wipe, &System)?;
+            Ok(match changed {
+                Changed::Done => format!("{place} is in the set; its data is being rebuilt on it"),
+                Changed::Already => format!("{place} is a healthy drive of the set already"),
+                Changed::Revived => format!("{place} is used again, with the data that it holds"),
+            })
+        });
+        // One folder that is refused doesn't keep the others of a drive from being taken.
+        let said = first_error(replaced.collect());
+        self.take_into_use()?;
+        said
+    }
+
+    /// Takes the folder into every tier at a new position, or, where a single data folder holds numbered drives, into
+    /// the tier whose folder it lies in.
+    pub fn add(&self, path: &Path, wipe: bool) -> Result<Vec<String>, DriveError> {
+        let added = self.new_folders(path).into_iter().map(|(tier, folder)| {
+            let place = folder.display().to_string();
+            let changed = self.parts.set.add(tier, Root::Path(folder), wipe, &System)?;
+            Ok(match changed {
+                Changed::Done | Changed::Revived => {
+                    format!("{place} is in the {} tier; name it in the configuration", tier.name())
+                }
+                Changed::Already => format!("{place} is a drive of the set already"),
+            })
+        });
+        let said = first_error(added.collect());
+        self.take_into_use()?;
+        said
+    }
+
+    /// Which folders become drives of which tiers.
+    fn new_folders(&self, path: &Path) -> Vec<(Tier, PathBuf)> {
+        let tiers = Tier::ALL.into_iter().filter(|tier| self.parts.set.geometry(*tier).is_some());
+        match &self.embedded {
+            Some(home) => tiers
+                .filter(|tier| {
+                    path.parent().is_some_and(|parent| absolute(parent) == absolute(&home.join(tier.name())))
+                })
+                .map(|tier| (tier, path.to_owned()))
+                .collect(),
+            None => tiers.map(|tier| (tier, path.join(tier.name()))).collect(),
+        }
+    }
+
+    /// Marks the drives at this path as on their way out. What lies on them is moved to others from then on.
+    pub fn drain(&self, path: &Path) -> Result<Vec<String>, DriveError> {
+        let drives = self.drives_at(path)?;
+        for tier in Tier::ALL {
+            self.check_drain(tier, &drives)?;
+        }
+        let changed = self.parts.set.drain(&drives, true)?;
+        Ok(said(
+            &drives,
+            match changed {
+                Changed::Already => "is being drained already",
+                Changed::Done | Changed::Revived => "is being drained",
+            },
+        ))
+    }
+
+    /// Lets drives that were being drained stay.
+    pub fn keep(&self, path: &Path) -> Result<Vec<String>, DriveError> {
+        let drives = self.drives_at(path)?;
+        self.parts.set.drain(&drives, false)?;
+        self.take_into_use()?;
+        Ok(said(&drives, "stays in the set"))
+    }
+
+    /// Takes drained drives, or lost ones that everything was healed from, out of the set: they can be taken away.
+    pub fn remove(&self, path: &Path) -> Result<Vec<String>, DriveError> {
+        let drives = self.drives_at(path)?;
+        // From here on nobody waits for a lost drive to come back: the journal lets go of it when it can.
+        let lost: Vec<Arc<Drive>> = drives.iter().filter(|drive| !drive.is_healthy()).cloned().collect();
+        self.parts.set.drain(&lost, true)?;
+        for drive in &drives {
+            self.check_empty(drive)?;
+        }
+        for tier in Tier::ALL {
+            self.check_count(tier, &drives)?;
+        }
+        self.parts.set.remove(&drives)?;
+        Ok(said(&drives, "is not in the set any more: take it away, and out of the configuration"))
+    }
+
+    /// The journal, and the files that every hot drive holds, go onto a drive that joined.
+    fn take_into_use(&self) -> Result<(), DriveError> {
+        self.parts.journal.join(&self.parts.set.drives(Tier::Hot))?;
+        Ok(())
+    }
+
+    fn drives_at(&self, path: &Path) -> Result<Vec<Arc<Drive>>, DriveError> {
+        let at = self.parts.set.slots().into_iter().filter(|slot| is_at(&slot.place, path));
+        let drives: Vec<Arc<Drive>> = at.filter_map(|slot| slot.drive).collect();
+        if drives.is_empty() { Err(self.unknown(path)) } else { Ok(drives) }
+    }
+
+    fn unknown(&self, path: &Path) -> DriveError {
+        let mut known: Vec<String> = self.parts.set.places().into_iter().map(|(_, _, place)| place).collect();
+        known.sort();
+        DriveError::Unknown { path: path.display().to_string(), known: known.join(", ") }
+    }
+
+    /// Whether a tier could do without these drives: enough others to write to, and room there.
+    fn check_drain(&self, tier: Tier, leaving: &[Arc<Drive>]) -> Result<(), DriveError> {
+        let left = self.check_count(tier, leaving)?;
+        let leaving = leaving.iter().filter(|drive| drive.tier() == tier && !drive.is_draining());
+        let needed: u64 = leaving.map(|drive| bytes_under(Path::new(&drive.io().describe()))).sum();
+        let mut devices: Vec<(u64, u64)> = left
+            .iter()
+            .filter_map(|drive| Some((drive.io().device(), drive.io().space().ok()?.free)))
+            .collect();
+        devices.sort_unstable();
+        devices.dedup_by_key(|(device, _)| *device);
+        let reserve = crate::upkeep::LEAST_RESERVE;
+        let free = devices.iter().map(|(_, free)| free.saturating_sub(reserve)).sum();
+        match needed <= free {
+            true => Ok(()),
+            false => Err(DriveError::NoSpace { tier: tier.name(), needed, free }),
+        }
+    }
+
+    /// The drives of a tier that new data goes to when these are gone; none is needed where none of these is of it.
+    fn check_count(&self, tier: Tier, leaving: &[Arc<Drive>]) -> Result<Vec<Arc<Drive>>, DriveError> {
+        let (Some(roster), Some(geometry)) = (self.parts.set.roster(tier), self.parts.set.geometry(tier))
+        else {
+            return Ok(Vec::new());
+        };
+        if !leaving.iter().any(|drive| drive.tier() == tier) {
+            return Ok(Vec::new());
+        }
+        let stays = |drive: &Arc<Drive>| !leaving.iter().any(|other| other.id() == drive.id());
+        let left: Vec<Arc<Drive>> = roster.open_to_new().into_iter().filter(stays).collect();
+        let needed = usize::from(geometry.m) + 1;
+        match left.len() >= needed {
+            true => Ok(left),
+            false => Err(DriveError::TooFew { tier: tier.name(), left: left.len(), needed, m: geometry.m }),
+        }
+    }
+
+    /// Whether a drive holds nothing that is not elsewhere too.
+    fn check_empty(&self, drive: &Arc<Drive>) -> Result<(), DriveError> {
+        let place = drive.io().describe();
+        let problem = if drive.takes_new() {
+            "`stratum drive drain` it first".to_owned()
+        } else if let shards @ 1.. = self.parts.volumes.shards_on(drive.id()) {
+            format!("{shards} shards of volumes still count on it; wait, or see `stratum status`")
+        } else if self.parts.journal.counts_on(drive.id()) {
+            "the journal still counts on it; wait, or see `stratum status`".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(DriveError::NotEmpty { place, problem })
+    }
+
+    /// How far a drain has come.
+    fn progress(&self, slot: &Slot) -> (&'static str, Option<String>) {
+        let shards = self.parts.volumes.shards_on(slot.id);
+        match (shards, self.parts.journal.counts_on(slot.id)) {
+            (0, false) => ("drained", Some(format!("`stratum drive remove {}` takes it out", slot.place))),
+            (0, true) => ("draining", Some("the journal is still on it".into())),
+            (shards, _) => ("draining", Some(format!("{shards} shards are still on it"))),
+        }
+    }
+}
+
+/// All of it, or what went wrong first.
+fn first_error(said: Vec<Result<String, ChangeError>>) -> Result<Vec<String>, DriveError> {
+    Ok(said.into_iter().collect::<Result<Vec<_>, _>>()?)
+}
+
+fn said(drives: &[Arc<Drive>], what: &str) -> Vec<String> {
+    drives.iter().map(|drive| format!("{} ({}) {what}", drive.label(), drive.io().describe())).collect()
+}
+
+/// Whether a drive's place is this path, or in it.
+fn is_at(place: &str, path: &Path) -> bool {
+    Path::new(place).starts_with(absolute(path))
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The disk space that a folder's files take.
+pub fn bytes_under(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => bytes_under(&entry.path()),
+        Ok(meta) => meta.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
