@@ -12,6 +12,8 @@ pub mod census;
 mod checkpoint;
 pub mod command;
 mod committer;
+mod compact;
+mod evacuate;
 #[cfg(test)]
 mod fixtures;
 mod keys;
@@ -21,6 +23,7 @@ pub mod log;
 mod machine;
 mod pack;
 pub mod record;
+mod relocate;
 pub mod salvage;
 mod space;
 mod state;
@@ -30,6 +33,8 @@ mod tree;
 mod upkeep;
 
 pub use committer::CommitError;
+pub use compact::{CompactionStatus, Compactor, Narrowed, Why, run_compactor};
+pub use evacuate::{EvacuateError, Evacuated, Mover};
 pub use pack::run_packer;
 pub use state::ApplyError;
 pub use store::{Metadata, OpenError, Options, ReadError};

@@ -5,24 +5,20 @@
 //! neighbours on the drives and in the index, and written as full stripes. Each stripe is then one `Relocate`,
 //! whose moves are conditional: whatever was overwritten meanwhile stays as it is.
 
-use crate::command::{Command, Move, Outcome};
-use crate::committer::CommitError;
+use crate::command::Command;
 use crate::log::{ClosedSegment, Log, LogError};
 use crate::machine::Machine;
-use crate::record::{Body, DecodeError, ObjectRecord, Owner, PartRecord, decode};
-use crate::store::Metadata;
-use crate::tree::{Base, TreeError};
-use crate::{keys, record};
+use crate::record::{self, Body, DecodeError, Owner};
+use crate::relocate::{self, MoveError, Small, blob_of};
+use crate::store::{Metadata, ReadError};
 use bytes::Bytes;
 use std::time::Duration;
 use stratum_storage::blob::{BlobRef, Index, Place, Tier};
 use stratum_storage::blocking;
 use stratum_storage::journal::Verify;
-use stratum_storage::pack::{PackBody, PackedStripe};
+use stratum_storage::pack::PackBody;
 use stratum_storage::volume::Volumes;
-use stratum_storage::writepath::WriteError;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 /// Segments stay as they are below this share of the journal's cap: what is short-lived dies there unpacked.
 const PACK_FROM: f32 = 0.25;
@@ -40,13 +36,11 @@ enum PackError {
     #[error("the journal: {0}")]
     Log(#[from] LogError),
     #[error("the index: {0}")]
-    Tree(#[from] TreeError),
+    Read(#[from] ReadError),
     #[error("a record: {0}")]
     Record(#[from] DecodeError),
-    #[error("writing stripes: {0}")]
-    Write(#[from] WriteError),
-    #[error("moving bodies to their stripes: {0}")]
-    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Move(#[from] MoveError),
     #[error("its task ended early: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -164,20 +158,7 @@ fn body_of(command: Command) -> Option<(Owner, BlobRef)> {
 }
 
 fn is_live(machine: &Machine, body: &Live) -> Result<bool, PackError> {
-    Ok(match &body.owner {
-        Owner::Object { bucket, key, version } => match machine.get(&keys::object(*bucket, key))? {
-            Some(value) => {
-                let record: ObjectRecord = decode(&value)?;
-                record.version == *version
-                    && matches!(record.body, Body::Blob(blob) if blob.place == body.place())
-            }
-            None => false,
-        },
-        Owner::Part { upload, number } => match machine.get(&keys::part(*upload, *number))? {
-            Some(value) => decode::<PartRecord>(&value)?.blob.place == body.place(),
-            None => false,
-        },
-    })
+    Ok(blob_of(machine, &body.owner)?.is_some_and(|blob| blob.place == body.place()))
 }
 
 /// How many bodies from the front make a batch: at least one.
@@ -193,63 +174,19 @@ fn batch_len(bodies: &[Live]) -> usize {
 
 async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) -> Result<(), PackError> {
     let log = metadata.log().clone();
-    let (batch, bodies) = blocking::spawn(move || read(log.as_ref(), batch)).await??;
-    let bytes: usize = bodies.iter().map(|body| body.bytes.len()).sum();
-    let packed = volumes.pack(Tier::Hot, &bodies).await?;
-    drop(bodies);
-    let mut batch = batch.into_iter();
-    let mut relocations = JoinSet::new();
-    for stripe in packed.stripes {
-        let moves = moves(&stripe, &mut batch);
-        let (metadata, volumes) = (metadata.clone(), volumes.clone());
-        relocations.spawn(async move { relocate(&metadata, &volumes, &stripe, moves).await });
-    }
-    let mut moved = 0;
-    let mut failed = None;
-    while let Some(relocated) = relocations.join_next().await {
-        match relocated? {
-            Ok(count) => moved += count,
-            Err(error) => failed = Some(error),
-        }
-    }
-    drop(packed.hold);
-    metrics::counter!("stratum_packed_bodies_total").increment(moved);
+    let bodies = blocking::spawn(move || read(log.as_ref(), batch)).await??;
+    let bytes: usize = bodies.iter().map(|small| small.body.bytes.len()).sum();
+    let moved = relocate::pack(metadata, volumes, Tier::Hot, bodies).await?;
+    metrics::counter!("stratum_packed_bodies_total").increment(moved.bodies);
     metrics::counter!("stratum_packed_bytes_total").increment(bytes as u64);
-    failed.map_or(Ok(()), |error| Err(error.into()))
+    Ok(())
 }
 
-fn read(log: &dyn Log, batch: Vec<Live>) -> Result<(Vec<Live>, Vec<PackBody>), LogError> {
-    let body = |live: &Live| -> Result<PackBody, LogError> {
+fn read(log: &dyn Log, batch: Vec<Live>) -> Result<Vec<Small>, LogError> {
+    let small = |live: Live| -> Result<Small, LogError> {
         let bytes: Bytes = log.body(live.index, live.length, live.crc32c)?;
-        Ok(PackBody { owner: record::encode(&live.owner), bytes, crc32c: live.crc32c })
+        let body = PackBody { owner: record::encode(&live.owner), bytes, crc32c: live.crc32c };
+        Ok(Small { from: live.place(), owner: live.owner, body })
     };
-    let bodies = batch.iter().map(body).collect::<Result<_, _>>()?;
-    Ok((batch, bodies))
-}
-
-/// The moves to one stripe: its bodies are the next ones of the batch.
-fn moves(stripe: &PackedStripe, batch: &mut impl Iterator<Item = Live>) -> Vec<Move> {
-    let places = stripe.bodies.iter().map(|at| BlobRef::plain(Place::Packed(*at)));
-    let moved = batch.by_ref().zip(places).map(|(live, to)| {
-        let from = BlobRef::plain(live.place());
-        Move { owner: live.owner, from, to }
-    });
-    moved.collect()
-}
-
-async fn relocate(
-    metadata: &Metadata,
-    volumes: &Volumes,
-    stripe: &PackedStripe,
-    moves: Vec<Move>,
-) -> Result<u64, CommitError> {
-    let command = Command::Relocate { stripe: Some(stripe.stripe), moves };
-    match metadata.commit(command, Bytes::new()).await? {
-        Outcome::Count(moved) if moved > 0 => Ok(moved),
-        // Nobody wanted any of it any more, or the volume is going.
-        _ => {
-            volumes.free_stripe(&stripe.stripe);
-            Ok(0)
-        }
-    }
+    batch.into_iter().map(small).collect()
 }

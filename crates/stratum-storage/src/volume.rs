@@ -16,10 +16,10 @@ mod stripe;
 mod table;
 
 pub use claim::Claim;
-pub use open::WriteError;
+pub use open::{Leave, WriteError};
 pub use restore::{Restore, RestoreError, Restored};
 pub use salvage::{ShardFile, ShardFiles};
-pub use table::{Holds, Pin, TierDrives, VolumeStats, Volumes};
+pub use table::{Holds, Pin, TierDrives, TierHealth, VolumeStats, Volumes};
 
 pub(crate) use buffers::Buffers;
 pub(crate) use handle::{DIRECTORY, Hold, Phase, PlacedShard, Reservation, Volume, shard_path};

@@ -105,6 +105,12 @@ impl Volumes {
         self.writer(tier, length, Kind::Plain, Purpose::Body).await
     }
 
+    /// A writer of a copy of a body that is stored already. It may use the space that is reserved for upkeep: what
+    /// it copies from is freed in the end.
+    pub async fn write_copy(&self, tier: Tier, length: u64) -> Result<BlobWriter, WriteError> {
+        self.writer(tier, length, Kind::Plain, Purpose::Upkeep).await
+    }
+
     pub(crate) async fn writer(
         &self,
         tier: Tier,

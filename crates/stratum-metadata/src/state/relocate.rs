@@ -5,22 +5,35 @@ use super::{ApplyError, Step, bodies};
 use crate::command::{Move, Outcome};
 use crate::keys;
 use crate::record::{Body, ObjectRecord, Owner, PartRecord};
-use stratum_storage::blob::BlobRef;
+use stratum_storage::blob::{BlobRef, Place};
 
-/// Each move by itself: one whose owner no longer holds `from` is passed over.
+/// Each move by itself: one whose owner no longer holds `from` is passed over. Extents that stand on both sides stay
+/// where they are: a long body moves extent by extent.
 pub(super) fn relocate(view: &mut View<'_>, moves: Vec<Move>) -> Step {
-    for to in moves.iter().map(|moved| &moved.to) {
-        bodies::check(view, to)?;
+    for moved in &moves {
+        bodies::check(view, &without(&moved.to, &moved.from))?;
     }
     let mut applied = 0;
     for Move { owner, from, to } in moves {
         if swap(view, &owner, &from, &to)? {
-            bodies::release(view, &from)?;
-            bodies::claim(view, &owner, &to)?;
+            bodies::release(view, &without(&from, &to))?;
+            bodies::claim(view, &owner, &without(&to, &from))?;
             applied += 1;
         }
     }
     Ok(Outcome::Count(applied))
+}
+
+/// What of a body isn't in the other.
+fn without(blob: &BlobRef, other: &BlobRef) -> BlobRef {
+    let place = match (&blob.place, &other.place) {
+        (place, same) if place == same => Place::Empty,
+        (Place::Extents(extents), Place::Extents(others)) => {
+            Place::Extents(extents.iter().filter(|extent| !others.contains(extent)).copied().collect())
+        }
+        (place, _) => place.clone(),
+    };
+    BlobRef { key: blob.key, place }
 }
 
 /// Points one owner from `from` to `to`, if it still holds `from`.

@@ -12,7 +12,7 @@ use crate::drive::lane::{Work, promise};
 use crate::drive::{Drive, FileIo, OpenHow};
 use crate::format::layout::{FILE_HEADER, volume_end};
 use crate::format::v1::ShardHeader;
-use crate::placement::{enough_shards, place};
+use crate::placement::{enough_shards, geometry_over, place};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -47,6 +47,16 @@ impl From<VolumeLogError> for WriteError {
     }
 }
 
+/// What a move of bodies must leave free on every device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// The whole reserve: what is moved takes its space for good.
+    Reserve,
+    /// Half of the rest of the reserve: more space comes back in the end than was taken, and one such move is what
+    /// the reserve is for.
+    HalfOfReserve,
+}
+
 /// Who asks for space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -57,6 +67,22 @@ pub(crate) enum Purpose {
 }
 
 impl Volumes {
+    /// Whether `payload` bytes, with whatever headers and padding go with them, fit on the tier's drives as they now
+    /// are, and leave that much.
+    pub fn check_room(&self, tier: Tier, payload: u64, leave: Leave) -> Result<(), WriteError> {
+        let none = WriteError::TooFewDrives { tier, healthy: 0 };
+        let state = self.shared.tier(tier).ok_or(none)?;
+        let healthy = state.healthy();
+        let geometry = geometry_over(state.drives.geometry, healthy.len());
+        let geometry = geometry.ok_or(WriteError::TooFewDrives { tier, healthy: healthy.len() })?;
+        let reserve = self.shared.reserve.load(Ordering::Relaxed);
+        let left = |taken: u64| match leave {
+            Leave::Reserve => reserve,
+            Leave::HalfOfReserve => reserve.saturating_sub(taken) / 2,
+        };
+        check_devices(&healthy.iter().collect::<Vec<_>>(), payload.div_ceil(geometry.k.into()), tier, left)
+    }
+
     /// Takes `disk` bytes of every shard file of a volume of the tier, allocated on the drives.
     pub(crate) async fn reserve(
         &self,
@@ -220,21 +246,32 @@ impl Shared {
         tier: Tier,
         purpose: Purpose,
     ) -> Result<(), WriteError> {
-        let mut wanted: HashMap<u64, (u64, &Arc<Drive>)> = HashMap::new();
-        for drive in drives.iter().filter(|drive| drive.is_healthy()) {
-            wanted.entry(drive.io().device()).or_insert((0, drive)).0 += each;
-        }
         let reserve = match purpose {
             Purpose::Body => self.reserve.load(Ordering::Relaxed),
             Purpose::Upkeep => 0,
         };
-        for (wanted, drive) in wanted.into_values() {
-            if drive.io().space().is_ok_and(|space| space.free < wanted.saturating_add(reserve)) {
-                return Err(WriteError::NoSpace(tier));
-            }
-        }
-        Ok(())
+        check_devices(drives, each, tier, |_| reserve)
     }
+}
+
+/// Whether every device has room for `each` more bytes on each of these drives, and beyond that what is to be left
+/// of a device from which so much was taken.
+fn check_devices(
+    drives: &[&Arc<Drive>],
+    each: u64,
+    tier: Tier,
+    left: impl Fn(u64) -> u64,
+) -> Result<(), WriteError> {
+    let mut wanted: HashMap<u64, (u64, &Arc<Drive>)> = HashMap::new();
+    for drive in drives.iter().filter(|drive| drive.is_healthy()) {
+        wanted.entry(drive.io().device()).or_insert((0, drive)).0 += each;
+    }
+    for (wanted, drive) in wanted.into_values() {
+        if drive.io().space().is_ok_and(|space| space.free < wanted.saturating_add(left(wanted))) {
+            return Err(WriteError::NoSpace(tier));
+        }
+    }
+    Ok(())
 }
 
 /// How far shard files are best allocated, so that they reach `end`.

@@ -5,10 +5,10 @@ use super::claim::Claims;
 use super::handle::{Hold, Phase, PlacedShard, Volume};
 use super::stripe;
 use super::{DriveId, VolumeEvent, VolumeLog, VolumeLogError};
-use crate::blob::{BlobRef, Geometry, Place, Tier, VolumeId};
+use crate::blob::{BlobRef, Extent, Geometry, Place, Tier, VolumeId};
 use crate::codec::CodecError;
 use crate::drive::{Drive, Roster};
-use crate::format::layout::{BLOCK, Blocks, Stripe};
+use crate::format::layout::{BLOCK, Blocks, Stripe, extent_disk, packed_end};
 use crate::readpath::repair::Repairs;
 use crate::reclaim::{Freed, Waiting};
 use parking_lot::{Mutex, RwLock};
@@ -23,6 +23,16 @@ pub struct TierDrives {
     pub geometry: Geometry,
     /// All drives of the tier's set in the order of their positions, the missing ones too.
     pub drives: Roster,
+}
+
+/// How many of a tier's drives are there and take something new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierHealth {
+    pub tier: Tier,
+    /// Of its volumes while all drives are healthy.
+    pub geometry: Geometry,
+    pub drives: usize,
+    pub healthy: usize,
 }
 
 /// The volumes of all tiers. A cheap handle.
@@ -153,12 +163,39 @@ impl Volumes {
         Holds { _holds: holds }
     }
 
+    /// What a blob takes of the drives: headers, parity and padding included, all shards counted. Of a packed body it
+    /// is what its whole stripe takes.
+    pub fn disk_of(&self, blob: &BlobRef) -> u64 {
+        let of = |id: VolumeId, disk: &dyn Fn(Geometry) -> u64| {
+            self.shared.find(id).map_or(0, |volume| disk(volume.geometry) * volume.slots.len() as u64)
+        };
+        match &blob.place {
+            Place::Packed(at) => of(at.volume, &|geometry| packed_end(geometry, at) - at.stripe),
+            Place::Extents(extents) => {
+                let disk =
+                    |extent: &Extent| of(extent.volume, &|geometry| extent_disk(geometry, extent.length));
+                extents.iter().map(disk).sum()
+            }
+            Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => 0,
+        }
+    }
+
     /// What the state now says of a volume, after a command that changed it was applied. Volumes that are not in the
     /// table are ignored: the table puts them in when their files exist.
     pub fn applied(&self, volume: VolumeId, live: u64, high_water: u64) {
         if let Some(volume) = self.shared.find(volume) {
             volume.set_usage(live, high_water);
         }
+    }
+
+    pub fn tiers(&self) -> Vec<TierHealth> {
+        let health = |state: &TierState| TierHealth {
+            tier: state.drives.tier,
+            geometry: state.drives.geometry,
+            drives: state.drives.drives.now().len(),
+            healthy: state.healthy().len(),
+        };
+        self.shared.tiers.iter().map(health).collect()
     }
 
     /// How many bytes of every device only packing and other upkeep may use.

@@ -1,0 +1,234 @@
+//! Compaction: space comes back from volumes that hold more garbage than bodies, and small volumes become few.
+//!
+//! Every so often all sealed volumes are looked at. Their records alone say which can be worth it; those are measured
+//! ([`footprint`]), and what is worth it is evacuated ([`crate::evacuate`]), one volume at a time, if there is room
+//! for its live bodies. A volume that somebody else works on is passed over. Volumes that were written while drives
+//! were missing are written anew, wider, when the drives have been back for as long as it took to narrow them.
+//!
+//! Nothing of this is remembered over a restart: a volume is what its records say.
+
+mod footprint;
+mod plan;
+
+use crate::evacuate::{EvacuateError, Evacuated, Mover};
+use crate::store::ReadError;
+use footprint::{Footprint, least_needed, measure, sealed_length};
+use parking_lot::Mutex;
+use plan::{Job, Seen, Wholeness, plan};
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_storage::ambient::Clock;
+use stratum_storage::blob::VolumeId;
+use stratum_storage::pace::Task;
+use stratum_storage::volume::{Claim, Leave, VolumeRecord};
+use tokio::sync::watch;
+
+pub use plan::Why;
+
+/// How often the volumes are looked at.
+const EVERY: Duration = Duration::from_secs(15);
+/// How long a volume is left alone that could not be emptied.
+const STUCK_FOR: Duration = Duration::from_secs(3600);
+/// A volume is measured anew when so small a part of its length has become garbage since.
+const CHANGED_PART: u64 = 32;
+
+/// What compaction is at, and what it did in this run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CompactionStatus {
+    /// Volumes whose bodies are to be moved.
+    pub waiting: u64,
+    /// The one that is being moved, and why.
+    pub moving: Option<(u64, Why)>,
+    pub volumes: u64,
+    pub bodies: u64,
+    /// What copies took of the drives.
+    pub written: u64,
+    /// Bytes of garbage that went, all shards counted.
+    pub reclaimed: u64,
+    /// Bodies that could not be read when they were to be moved.
+    pub unreadable: u64,
+    /// What it waits for, if it can't go on.
+    pub waits_for: Option<String>,
+    pub last_error: Option<String>,
+    /// What the copies of the cheapest volume with garbage will take of the drives: a part of the reserve.
+    pub next_needs: u64,
+}
+
+/// Whether a volume was written anew over fewer drives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Narrowed {
+    Moved(Evacuated),
+    /// It would not fit beside the reserve, or too few drives are left.
+    WaitsForDrive,
+}
+
+/// The compactor: one of a store.
+pub struct Compactor {
+    mover: Mover,
+    clock: Arc<dyn Clock>,
+    /// How long all drives of a tier must have been healthy before its narrow volumes are widened.
+    widen_after: Duration,
+    status: Mutex<CompactionStatus>,
+    memory: Mutex<Memory>,
+}
+
+/// What is remembered from look to look.
+#[derive(Debug, Default)]
+struct Memory {
+    wholeness: Wholeness,
+    /// With what was live then.
+    measured: HashMap<VolumeId, (u64, Footprint)>,
+    /// Until when a volume is left alone.
+    stuck: HashMap<VolumeId, Duration>,
+}
+
+/// Compacts until `stop` is true or its sender is gone.
+pub async fn run_compactor(compactor: Arc<Compactor>, mut stop: watch::Receiver<bool>) {
+    while tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
+        if let Err(error) = compactor.look(&stop).await {
+            compactor.failed(&error);
+        }
+    }
+}
+
+impl Compactor {
+    pub fn new(mover: Mover, clock: Arc<dyn Clock>, widen_after: Duration) -> Arc<Compactor> {
+        let (status, memory) = (Mutex::default(), Mutex::default());
+        Arc::new(Compactor { mover, clock, widen_after, status, memory })
+    }
+
+    pub fn status(&self) -> CompactionStatus {
+        self.status.lock().clone()
+    }
+
+    /// Looks at all volumes once, and moves what is worth it and fits.
+    pub async fn look(&self, stop: &watch::Receiver<bool>) -> Result<(), EvacuateError> {
+        let jobs = self.jobs().await?;
+        let mut waits_for = None;
+        self.begin(&jobs);
+        for (at, job) in jobs.iter().enumerate() {
+            if *stop.borrow() {
+                break;
+            }
+            let Some(claim) = self.mover.volumes.try_claim(job.volume) else { continue };
+            if let Err(error) = self.mover.volumes.check_room(job.tier, job.payload, leave(job.why)) {
+                waits_for = Some(error.to_string());
+                continue;
+            }
+            self.status.lock().moving = Some((job.volume.0, job.why));
+            let moved = self.mover.evacuate(&claim, Task::Compact, stop).await;
+            self.status.lock().moving = None;
+            match moved {
+                Ok(done) => self.account(job, &done),
+                Err(error) if error.is_waiting() => waits_for = Some(error.to_string()),
+                Err(error) => return Err(error),
+            }
+            self.status.lock().waiting = (jobs.len() - at - 1) as u64;
+        }
+        self.status.lock().waits_for = waits_for;
+        Ok(())
+    }
+
+    /// What is worth moving now.
+    async fn jobs(&self) -> Result<Vec<Job>, EvacuateError> {
+        let metadata = self.mover.metadata.clone();
+        let records = tokio::task::spawn_blocking(move || metadata.volumes()).await??;
+        let now = self.clock.monotonic();
+        let tiers = self.mover.volumes.tiers();
+        let tiers = self.memory.lock().wholeness.look(&tiers, now);
+        let mut seen = Vec::new();
+        for record in records.into_iter().filter(|record| record.live > 0) {
+            let Some(length) = sealed_length(&record) else { continue };
+            if self.is_stuck(record.id, now) {
+                continue;
+            }
+            let footprint = self.footprint(&record, length).await?;
+            seen.push(Seen { record, footprint });
+        }
+        let known: HashSet<VolumeId> = seen.iter().map(|volume| volume.record.id).collect();
+        self.memory.lock().measured.retain(|id, _| known.contains(id));
+        Ok(plan(&seen, &tiers, self.widen_after))
+    }
+
+    /// Measured only where the record says that it may be worth it.
+    async fn footprint(&self, record: &VolumeRecord, length: u64) -> Result<Footprint, EvacuateError> {
+        let needed = least_needed(record);
+        if needed >= length.saturating_sub(needed) {
+            return Ok(Footprint { held: length, needed: needed.max(length / 2) });
+        }
+        let known = self.memory.lock().measured.get(&record.id).copied();
+        if let Some((live, footprint)) = known
+            && live.abs_diff(record.live) < length / CHANGED_PART
+        {
+            return Ok(footprint);
+        }
+        let footprint = measure(&self.mover, record).await?;
+        self.memory.lock().measured.insert(record.id, (record.live, footprint));
+        Ok(footprint)
+    }
+
+    fn is_stuck(&self, volume: VolumeId, now: Duration) -> bool {
+        let mut memory = self.memory.lock();
+        memory.stuck.retain(|_, until| *until > now);
+        memory.stuck.contains_key(&volume)
+    }
+
+    fn begin(&self, jobs: &[Job]) {
+        let needs = jobs.iter().filter(|job| job.why == Why::Garbage).map(|job| job.disk).min();
+        let mut status = self.status.lock();
+        status.waiting = jobs.len() as u64;
+        status.next_needs = needs.unwrap_or_default();
+        status.last_error = None;
+    }
+
+    fn account(&self, job: &Job, done: &Evacuated) {
+        tracing::info!(volume = %job.volume, why = ?job.why, bodies = done.bodies, written = done.written,
+            unreadable = done.unreadable, empty = done.empty, "moved a volume's bodies");
+        let mut status = self.status.lock();
+        status.bodies += done.bodies;
+        status.written += done.written;
+        status.unreadable += done.unreadable;
+        if done.empty {
+            status.volumes += 1;
+            status.reclaimed += job.gain;
+            metrics::counter!("stratum_compacted_volumes_total").increment(1);
+            metrics::counter!("stratum_compacted_bytes_total").increment(job.gain);
+        } else {
+            self.memory.lock().stuck.insert(job.volume, self.clock.monotonic() + STUCK_FOR);
+        }
+    }
+
+    fn failed(&self, error: &EvacuateError) {
+        tracing::warn!(%error, "compaction ended early; trying again");
+        let mut status = self.status.lock();
+        (status.moving, status.last_error) = (None, Some(error.to_string()));
+    }
+}
+
+/// Compaction gives back more than it takes; merging and widening are no reason to touch the reserve.
+fn leave(why: Why) -> Leave {
+    match why {
+        Why::Garbage => Leave::HalfOfReserve,
+        Why::Narrow | Why::Small => Leave::Reserve,
+    }
+}
+
+impl Mover {
+    /// Writes a volume's bodies anew over the drives that are left, if they fit beside the reserve: for a volume that
+    /// lost shards, when no drive can take them.
+    pub async fn narrow(&self, claim: &Claim, stop: &watch::Receiver<bool>) -> Result<Narrowed, EvacuateError> {
+        let missing = || EvacuateError::Read(ReadError::Unavailable(format!("{} is gone", claim.volume())));
+        let record = self.record(claim.volume())?.ok_or_else(missing)?;
+        let payload = measure(self, &record).await?.needed * u64::from(record.geometry.k);
+        if self.volumes.check_room(record.tier, payload, Leave::Reserve).is_err() {
+            return Ok(Narrowed::WaitsForDrive);
+        }
+        match self.evacuate(claim, Task::Heal, stop).await {
+            Ok(done) => Ok(Narrowed::Moved(done)),
+            Err(error) if error.is_waiting() => Ok(Narrowed::WaitsForDrive),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Evacuation: every live body of a sealed volume moves into the tier's current volumes, and the volume is empty.
+//!
+//! The volume's own keys say what lives in it: an extent names its owner, a packed stripe ends with a directory of
+//! its bodies. Extents are copied as extents, several short ones at a time; of packed stripes only the bodies that
+//! their owners still name are packed anew. Each piece is a copy, a sync and one conditional `Relocate`, so whatever
+//! is overwritten, deleted or completed meanwhile is passed over. A crash at any point leaves copies that no record
+//! names, and bodies that are still where they were: the next evacuation goes on from there.
+//!
+//! Copies are read as any reader reads, checked and reconstructed where need be. A body that can't be read stays, is
+//! counted, and keeps its volume alive.
+
+mod extents;
+mod stripes;
+
+use crate::keys;
+use crate::record::{DecodeError, Owner, decode};
+use crate::relocate::{MoveError, Moved};
+use crate::store::{Metadata, ReadError};
+use crate::tree::Base;
+use serde::Serialize;
+use std::sync::Arc;
+use stratum_storage::blob::{Tier, VolumeId};
+use stratum_storage::pace::{Pace, Task};
+use stratum_storage::volume::{Claim, VolumeRecord, VolumeState, Volumes};
+use stratum_storage::writepath::WriteError;
+use tokio::sync::watch;
+
+/// How often what is still live is looked for. A second time finds what another move of the same body had put off.
+const PASSES: usize = 3;
+
+/// What an evacuation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Evacuated {
+    /// Bodies, or extents of long ones.
+    pub bodies: u64,
+    /// What their copies took of the drives, all shards counted.
+    pub written: u64,
+    /// Bodies that can't be read and stay where they are.
+    pub unreadable: u64,
+    /// Nothing is live in the volume any more; it is dropped with the next look at the volumes.
+    pub empty: bool,
+}
+
+/// Why an evacuation ended early. Nothing is lost, and it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum EvacuateError {
+    #[error("{0} isn't sealed")]
+    NotSealed(VolumeId),
+    #[error("writing copies: {0}")]
+    Write(WriteError),
+    #[error("{0}")]
+    Read(#[from] ReadError),
+    #[error("the moves could not be made durable: {0}")]
+    Commit(String),
+}
+
+impl EvacuateError {
+    /// Whether it only lacked space or drives: no failure, but something to wait for.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::Write(WriteError::NoSpace(_) | WriteError::TooFewDrives { .. }))
+    }
+}
+
+impl From<MoveError> for EvacuateError {
+    fn from(error: MoveError) -> Self {
+        match error {
+            MoveError::Write(error) => EvacuateError::Write(error),
+            MoveError::Read(error) => EvacuateError::Read(error),
+            error @ (MoveError::Commit(_) | MoveError::Task(_)) => EvacuateError::Commit(error.to_string()),
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for EvacuateError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        EvacuateError::Commit(error.to_string())
+    }
+}
+
+/// Who moves bodies, and at what pace.
+#[derive(Clone)]
+pub struct Mover {
+    pub metadata: Metadata,
+    pub volumes: Volumes,
+    pub pace: Arc<Pace>,
+}
+
+/// One evacuation under way.
+struct Evacuation<'a> {
+    mover: &'a Mover,
+    stop: &'a watch::Receiver<bool>,
+    volume: VolumeId,
+    tier: Tier,
+    task: Task,
+    done: Evacuated,
+}
+
+impl Mover {
+    /// Moves every live body out of the claimed volume, which must be sealed. Ends early, without an error, when it
+    /// is told to stop.
+    pub async fn evacuate(&self, claim: &Claim, task: Task, stop: &watch::Receiver<bool>) -> Result<Evacuated, EvacuateError> {
+        let volume = claim.volume();
+        let record = self.record(volume)?;
+        let record = record.filter(|record| matches!(record.state, VolumeState::Sealed { .. }));
+        let tier = record.ok_or(EvacuateError::NotSealed(volume))?.tier;
+        let mut evacuation = Evacuation { mover: self, stop, volume, tier, task, done: Evacuated::default() };
+        for _ in 0..PASSES {
+            let before = evacuation.done.bodies;
+            evacuation.done.unreadable = 0;
+            evacuation.move_extents().await?;
+            evacuation.move_stripes().await?;
+            let live = self.record(volume)?.map_or(0, |record| record.live);
+            evacuation.done.empty = live == 0;
+            if live == 0 || evacuation.done.bodies == before || evacuation.is_stopped() {
+                break;
+            }
+        }
+        Ok(evacuation.done)
+    }
+
+    pub(crate) fn record(&self, volume: VolumeId) -> Result<Option<VolumeRecord>, ReadError> {
+        match self.metadata.state().get(&keys::volume(volume))? {
+            Some(value) => Ok(Some(decode(&value)?)),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Evacuation<'_> {
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    fn add(&mut self, moved: Moved) {
+        self.done.bodies += moved.bodies;
+        self.done.written += moved.written;
+        let task = self.task.name();
+        metrics::counter!("stratum_moved_bodies_total", "task" => task).increment(moved.bodies);
+        metrics::counter!("stratum_moved_written_bytes_total", "task" => task).increment(moved.written);
+    }
+
+    /// A body that can't be read.
+    fn leave(&mut self, owner: Option<&Owner>, reason: &dyn std::fmt::Display) {
+        self.done.unreadable += 1;
+        tracing::error!(volume = %self.volume, ?owner, %reason, "a body can't be read and stays where it is");
+    }
+}
+
+/// Up to so many keys of a volume's are looked at together.
+const PAGE: usize = 256;
+
+/// A page of the records under a prefix, from a key on, and where the next page begins.
+pub(crate) fn page<T: serde::de::DeserializeOwned>(
+    metadata: &Metadata,
+    prefix: &[u8],
+    from: &[u8],
+) -> Result<(Vec<(u64, T)>, Option<Vec<u8>>), ReadError> {
+    use std::ops::ControlFlow::{Break, Continue};
+    let mut found = Vec::new();
+    let (mut next, mut failed) = (None, None);
+    metadata.state().scan(from, &keys::end_of_prefix(prefix), |key, value| {
+        match (keys::parse_offset(key), decode(value)) {
+            (Some(offset), Ok(record)) => found.push((offset, record)),
+            (_, outcome) => {
+                failed = Some(outcome.err().unwrap_or(DecodeError::Empty));
+                return Break(());
+            }
+        }
+        if found.len() == PAGE {
+            next = Some([key, &[0]].concat());
+            return Break(());
+        }
+        Continue(())
+    })?;
+    failed.map_or(Ok((found, next)), |error| Err(error.into()))
+}

@@ -1,0 +1,173 @@
+//! Copies that were written become their owners' bodies: what packing and evacuation share.
+//!
+//! A copy is durable before its move is proposed, and a move is conditional: whose record has changed meanwhile keeps
+//! what it has, and the copy is garbage. A crash between the two leaves garbage too. The old bytes go last, by the
+//! command itself.
+
+use crate::command::{Command, Move, Outcome};
+use crate::committer::CommitError;
+use crate::keys;
+use crate::machine::Machine;
+use crate::record::{Body, ObjectRecord, Owner, PartRecord, decode};
+use crate::store::{Metadata, ReadError};
+use crate::tree::Base;
+use bytes::Bytes;
+use stratum_storage::blob::{BlobRef, Extent, Place, Tier};
+use stratum_storage::pack::{PackBody, PackedStripe};
+use stratum_storage::volume::Volumes;
+use stratum_storage::writepath::{WriteError, WriteHold};
+use tokio::task::JoinSet;
+
+/// Why bodies were not moved. Nothing is lost, and it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MoveError {
+    #[error("writing copies: {0}")]
+    Write(#[from] WriteError),
+    #[error("pointing the owners to the copies: {0}")]
+    Commit(#[from] CommitError),
+    #[error("the index: {0}")]
+    Read(#[from] ReadError),
+    #[error("its task ended early: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// What was moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub bodies: u64,
+    /// What the copies took of the drives, all shards counted.
+    pub written: u64,
+}
+
+/// A small body that is to be packed, and where it is now.
+#[derive(Clone, Debug)]
+pub(crate) struct Small {
+    pub owner: Owner,
+    pub from: Place,
+    pub body: PackBody,
+}
+
+/// A copy of an extent, durable. `hold` keeps its volume from sealing until the move is committed.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    pub moved: Move,
+    pub extents: Vec<Extent>,
+    pub hold: WriteHold,
+}
+
+/// What an owner's record holds; nothing if the owner is gone or its bytes are elsewhere.
+pub(crate) fn blob_of(machine: &Machine, owner: &Owner) -> Result<Option<BlobRef>, ReadError> {
+    match owner {
+        Owner::Object { bucket, key, version } => {
+            let Some(value) = machine.get(&keys::object(*bucket, key))? else { return Ok(None) };
+            let record: ObjectRecord = decode(&value)?;
+            Ok(match record.body {
+                Body::Blob(blob) if record.version == *version => Some(blob),
+                _ => None,
+            })
+        }
+        Owner::Part { upload, number } => match machine.get(&keys::part(*upload, *number))? {
+            Some(value) => Ok(Some(decode::<PartRecord>(&value)?.blob)),
+            None => Ok(None),
+        },
+    }
+}
+
+/// Writes small bodies into packed stripes, in this order, and points their owners to them: one `Relocate` a stripe.
+pub(crate) async fn pack(
+    metadata: &Metadata,
+    volumes: &Volumes,
+    tier: Tier,
+    bodies: Vec<Small>,
+) -> Result<Moved, MoveError> {
+    let (places, bodies): (Vec<_>, Vec<_>) =
+        bodies.into_iter().map(|small| ((small.owner, small.from), small.body)).unzip();
+    let packed = volumes.pack(tier, &bodies).await?;
+    drop(bodies);
+    let mut places = places.into_iter();
+    let mut relocations = JoinSet::new();
+    let mut moved = Moved::default();
+    for stripe in packed.stripes {
+        moved.written += volumes.disk_of(&BlobRef::plain(Place::Packed(stripe.stripe)));
+        let moves = moves(&stripe, &mut places);
+        let (metadata, volumes) = (metadata.clone(), volumes.clone());
+        relocations.spawn(async move { relocate_stripe(&metadata, &volumes, &stripe, moves).await });
+    }
+    let mut failed = None;
+    while let Some(relocated) = relocations.join_next().await {
+        match relocated? {
+            Ok(count) => moved.bodies += count,
+            Err(error) => failed = Some(error),
+        }
+    }
+    drop(packed.hold);
+    failed.map_or(Ok(moved), |error| Err(error.into()))
+}
+
+/// The moves to one stripe: its bodies are the next ones.
+fn moves(stripe: &PackedStripe, places: &mut impl Iterator<Item = (Owner, Place)>) -> Vec<Move> {
+    let to = stripe.bodies.iter().map(|at| BlobRef::plain(Place::Packed(*at)));
+    let moves = places.by_ref().zip(to);
+    moves.map(|((owner, from), to)| Move { owner, from: BlobRef::plain(from), to }).collect()
+}
+
+async fn relocate_stripe(
+    metadata: &Metadata,
+    volumes: &Volumes,
+    stripe: &PackedStripe,
+    moves: Vec<Move>,
+) -> Result<u64, CommitError> {
+    let command = Command::Relocate { stripe: Some(stripe.stripe), moves };
+    match metadata.commit(command, Bytes::new()).await? {
+        Outcome::Count(moved) if moved > 0 => Ok(moved),
+        // Nobody wanted any of it any more, or the volume is going.
+        _ => {
+            volumes.free_stripe(&stripe.stripe);
+            Ok(0)
+        }
+    }
+}
+
+/// Points owners to copies of their extents, all with one `Relocate`. Copies that nobody wants any more are freed.
+pub(crate) async fn relocate_extents(
+    metadata: &Metadata,
+    volumes: &Volumes,
+    copies: Vec<Copied>,
+) -> Result<Moved, MoveError> {
+    let written = |copied: &Copied| volumes.disk_of(&BlobRef::plain(Place::Extents(copied.extents.clone())));
+    let written = copies.iter().map(written).sum();
+    let moves: Vec<Move> = copies.iter().map(|copied| copied.moved.clone()).collect();
+    if moves.is_empty() {
+        return Ok(Moved::default());
+    }
+    let all = moves.len() as u64;
+    match metadata.commit(Command::Relocate { stripe: None, moves }, Bytes::new()).await {
+        Ok(Outcome::Count(moved)) => {
+            if moved < all {
+                free_unnamed(metadata.state(), volumes, &copies)?;
+            }
+            Ok(Moved { bodies: moved, written })
+        }
+        Ok(_) => {
+            copies.into_iter().for_each(|copied| copied.hold.discard());
+            Ok(Moved { bodies: 0, written })
+        }
+        // It may still become a commit: the copies stay until a start finds that nothing names them.
+        Err(error @ CommitError::Unavailable(_)) => Err(error.into()),
+        Err(error) => {
+            copies.into_iter().for_each(|copied| copied.hold.discard());
+            Err(error.into())
+        }
+    }
+}
+
+/// Frees the extents that no record took. One that was taken and released since is freed twice, which does nothing:
+/// a place in a volume is never used again.
+fn free_unnamed(machine: &Machine, volumes: &Volumes, copies: &[Copied]) -> Result<(), ReadError> {
+    for extent in copies.iter().flat_map(|copied| &copied.extents) {
+        if machine.get(&keys::extent(extent.volume, extent.start))?.is_none() {
+            volumes.free_extent(extent);
+        }
+    }
+    Ok(())
+}
