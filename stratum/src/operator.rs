@@ -162,7 +162,7 @@ impl Operator {
             redundancy,
             heal: serde_json::Value::Null,
             scrub: serde_json::Value::Null,
-            compaction: serde_json::Value::Null,
+            compaction: serde_json::to_value(self.parts.compactor.status()).unwrap_or_default(),
             journal: JournalStatus {
                 bytes: usage.bytes,
                 cap: usage.cap,

@@ -22,7 +22,7 @@ use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Limits, Server, tls};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
-use stratum_metadata::{Metadata, Options};
+use stratum_metadata::{Compactor, Metadata, Mover, Options};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Threads;
@@ -43,6 +43,8 @@ const REMEMBERED_OBJECTS: usize = 100_000;
 /// Threads for hashing, coding and uncached reads. They are bounded so that a burst of requests queues for the
 /// processors and not in them.
 const BLOCKING_THREADS: usize = 32;
+/// How long all drives must have been back before what was written without them is written anew over all of them.
+const WIDEN_AFTER: Duration = Duration::from_secs(30 * 60);
 /// How long a start that lacks drives waits between two tries.
 const DRIVES_RETRY: Duration = Duration::from_secs(5);
 
@@ -101,9 +103,15 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let metadata = open_metadata(&set, &layout, &journal)?;
     let volumes = runtime.block_on(restore_volumes(&set, &metadata))?;
     metadata.attach(volumes.clone())?;
-    let parts =
-        upkeep::Parts { set, journal: journal.clone(), metadata: metadata.clone(), volumes: volumes.clone() };
     let pace = Pace::new(Budget::default(), Arc::new(System));
+    let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace: pace.clone() };
+    let parts = upkeep::Parts {
+        set,
+        journal: journal.clone(),
+        metadata: metadata.clone(),
+        volumes: volumes.clone(),
+        compactor: Compactor::new(mover, Arc::new(System), WIDEN_AFTER),
+    };
     let drives = Drives::new(parts.clone(), layout.embedded.clone());
     let operator = Operator::new(parts.clone(), drives, pace.clone(), layout.meta.join("sled"));
     let upkeep = Upkeep::start(parts, telemetry.clone(), runtime.handle())?;

@@ -7,7 +7,7 @@ use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use stratum_metadata::{Metadata, run_packer, run_sweeper};
+use stratum_metadata::{Compactor, Metadata, run_compactor, run_packer, run_sweeper};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::journal::Journal;
@@ -29,6 +29,7 @@ pub struct Parts {
     pub journal: Arc<Journal>,
     pub metadata: Metadata,
     pub volumes: Volumes,
+    pub compactor: Arc<Compactor>,
 }
 
 /// The running upkeep.
@@ -50,6 +51,7 @@ impl Upkeep {
         let tasks = vec![
             runtime.spawn(run_packer(parts.metadata.clone(), parts.volumes.clone(), stopped.clone())),
             runtime.spawn(run_sweeper(parts.metadata.clone(), Arc::new(System), stopped.clone())),
+            runtime.spawn(run_compactor(parts.compactor.clone(), stopped.clone())),
             runtime.spawn(parts.tend(telemetry, stopped)),
         ];
         Ok(Upkeep { stop, tasks, threads })
@@ -109,13 +111,16 @@ impl Parts {
         }
     }
 
-    /// What packing the whole journal, a checkpoint and the spare segments would take of one device, if all drives
-    /// were on it.
+    /// What packing the whole journal, a checkpoint, a compaction and the spare segments would take of one device, if
+    /// all drives were on it.
     fn reserve(&self) -> u64 {
         let drives = self.set.drives(Tier::Hot).len() as u64;
         let stretch = self.set.geometry(Tier::Hot).map_or(1, |geometry| u64::from(geometry.m) + 1);
         let journal = self.journal.usage().bytes;
-        LEAST_RESERVE / 6 * drives.max(1) + journal * 2 + self.metadata.checkpoint_bytes() * stretch
+        LEAST_RESERVE / 6 * drives.max(1)
+            + journal * 2
+            + self.metadata.checkpoint_bytes() * stretch
+            + self.compactor.status().next_needs
     }
 
     /// What only the layers together know, for the metrics page.

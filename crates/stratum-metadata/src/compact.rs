@@ -20,6 +20,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::Clock;
+use stratum_storage::blocking;
 use stratum_storage::blob::VolumeId;
 use stratum_storage::pace::Task;
 use stratum_storage::volume::{Claim, Leave, VolumeRecord};
@@ -134,7 +135,7 @@ impl Compactor {
     /// What is worth moving now.
     async fn jobs(&self) -> Result<Vec<Job>, EvacuateError> {
         let metadata = self.mover.metadata.clone();
-        let records = tokio::task::spawn_blocking(move || metadata.volumes()).await??;
+        let records = blocking::spawn(move || metadata.volumes()).await??;
         let now = self.clock.monotonic();
         let tiers = self.mover.volumes.tiers();
         let tiers = self.memory.lock().wholeness.look(&tiers, now);
@@ -218,7 +219,11 @@ fn leave(why: Why) -> Leave {
 impl Mover {
     /// Writes a volume's bodies anew over the drives that are left, if they fit beside the reserve: for a volume that
     /// lost shards, when no drive can take them.
-    pub async fn narrow(&self, claim: &Claim, stop: &watch::Receiver<bool>) -> Result<Narrowed, EvacuateError> {
+    pub async fn narrow(
+        &self,
+        claim: &Claim,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Narrowed, EvacuateError> {
         let missing = || EvacuateError::Read(ReadError::Unavailable(format!("{} is gone", claim.volume())));
         let record = self.record(claim.volume())?.ok_or_else(missing)?;
         let payload = measure(self, &record).await?.needed * u64::from(record.geometry.k);

@@ -98,7 +98,12 @@ struct Evacuation<'a> {
 impl Mover {
     /// Moves every live body out of the claimed volume, which must be sealed. Ends early, without an error, when it
     /// is told to stop.
-    pub async fn evacuate(&self, claim: &Claim, task: Task, stop: &watch::Receiver<bool>) -> Result<Evacuated, EvacuateError> {
+    pub async fn evacuate(
+        &self,
+        claim: &Claim,
+        task: Task,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Evacuated, EvacuateError> {
         let volume = claim.volume();
         let record = self.record(volume)?;
         let record = record.filter(|record| matches!(record.state, VolumeState::Sealed { .. }));

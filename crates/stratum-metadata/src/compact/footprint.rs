@@ -8,6 +8,7 @@
 use crate::evacuate::{EvacuateError, Mover, page};
 use crate::keys;
 use crate::record::{ExtentRecord, StripeRecord};
+use stratum_storage::blocking;
 use stratum_storage::blob::PackedAt;
 use stratum_storage::format::directory;
 use stratum_storage::format::layout::{FILE_HEADER, FULL_FRAGMENT, Stripe, extent_disk, packed_end};
@@ -53,7 +54,7 @@ pub(super) async fn measure(mover: &Mover, record: &VolumeRecord) -> Result<Foot
     while let Some(from) = next {
         let (metadata, prefix) = (mover.metadata.clone(), keys::extents_of(record.id));
         let look = move || page::<ExtentRecord>(&metadata, &prefix, &from);
-        let (extents, after) = tokio::task::spawn_blocking(look).await??;
+        let (extents, after) = blocking::spawn(look).await??;
         let disk = |(_, extent): &(u64, ExtentRecord)| extent_disk(record.geometry, extent.length);
         let disk: u64 = extents.iter().map(disk).sum();
         footprint.held += disk;
@@ -65,7 +66,7 @@ pub(super) async fn measure(mover: &Mover, record: &VolumeRecord) -> Result<Foot
     while let Some(from) = next {
         let (metadata, prefix) = (mover.metadata.clone(), keys::stripes_of(record.id));
         let look = move || page::<StripeRecord>(&metadata, &prefix, &from);
-        let (stripes, after) = tokio::task::spawn_blocking(look).await??;
+        let (stripes, after) = blocking::spawn(look).await??;
         for (start, stripe) in stripes {
             let volume = record.id;
             let payload = stripe.payload;

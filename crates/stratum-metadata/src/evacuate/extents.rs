@@ -7,6 +7,7 @@ use crate::record::{ExtentRecord, Owner};
 use crate::relocate::{self, Copied, blob_of};
 use crate::store::ReadError;
 use std::collections::HashSet;
+use stratum_storage::blocking;
 use stratum_storage::blob::{BlobRef, Extent, Place, Tier};
 use stratum_storage::pace::{Task, Turn};
 use stratum_storage::readpath::{self, BlobReader};
@@ -40,7 +41,7 @@ impl Evacuation<'_> {
         while let Some(from) = next {
             let (metadata, prefix) = (self.mover.metadata.clone(), prefix.clone());
             let look = move || page::<ExtentRecord>(&metadata, &prefix, &from);
-            let (found, after) = tokio::task::spawn_blocking(look).await??;
+            let (found, after) = blocking::spawn(look).await??;
             next = after;
             let owned = found.into_iter().map(|(start, record)| {
                 let extent = Extent { volume: self.volume, start, length: record.length };
@@ -186,8 +187,9 @@ mod tests {
             owned(4, 4, TURN_BYTES),
             owned(5, 5, 1),
         ];
-        let starts = groups(all).iter().map(|group| group.iter().map(|one| one.extent.start).collect());
-        let starts: Vec<Vec<u64>> = starts.collect();
+        let groups_of_all = groups(all);
+        let starts = |group: &Vec<Owned>| group.iter().map(|one| one.extent.start).collect();
+        let starts: Vec<Vec<u64>> = groups_of_all.iter().map(starts).collect();
         assert_eq!(starts, [vec![0, 1], vec![2], vec![3], vec![4], vec![5]]);
         let many = groups((0..100).map(|number| owned(number, number.into(), 5)).collect());
         assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [32, 32, 32, 4]);

@@ -11,6 +11,7 @@ use crate::relocate::{self, Small, blob_of};
 use crate::store::ReadError;
 use crate::tree::Base;
 use bytes::Bytes;
+use stratum_storage::blocking;
 use stratum_storage::blob::{BlobRef, PackedAt, Place};
 use stratum_storage::format::directory::{self, Entry};
 use stratum_storage::format::layout::BLOCK;
@@ -44,7 +45,7 @@ impl Evacuation<'_> {
         while let Some(from) = next {
             let (metadata, prefix) = (self.mover.metadata.clone(), prefix.clone());
             let look = move || page::<StripeRecord>(&metadata, &prefix, &from);
-            let (found, after) = tokio::task::spawn_blocking(look).await??;
+            let (found, after) = blocking::spawn(look).await??;
             next = after;
             for (stripe, record) in found {
                 if self.is_stopped() {
@@ -70,7 +71,7 @@ impl Evacuation<'_> {
         drop(turn);
         let metadata = self.mover.metadata.clone();
         let look = move || live_bodies(metadata.state(), &at, &bytes);
-        match tokio::task::spawn_blocking(look).await?? {
+        match blocking::spawn(look).await?? {
             Some(contents) => {
                 contents.bad.iter().for_each(|owner| self.leave(Some(owner), &"its checksum is wrong"));
                 Ok(contents.live)

@@ -111,13 +111,17 @@ impl Survey {
         let own = |sequence| SegmentKey { epoch: epoch.number, run: epoch.run, sequence };
         let found: Vec<&Found> =
             self.segments.range(own(0)..=own(u64::MAX)).map(|(_, found)| found).collect();
-        let mut chain = Chain::default();
+        let floor = found.iter().map(|segment| segment.header.floor).max().unwrap_or_default();
+        let mut chain = Chain { floor, ..Chain::default() };
         for (place, segment) in found.iter().enumerate() {
             let header = &segment.header;
             if place > 0 && header.before != chain.head {
-                return Err(JournalError::Hole { index: chain.head.index + 1 });
+                // Of the segments below the floor one may have been used again, and an older one not yet.
+                if header.before.index >= floor.max(1) {
+                    return Err(JournalError::Hole { index: chain.head.index + 1 });
+                }
+                chain.segments.clear();
             }
-            chain.floor = chain.floor.max(header.floor);
             let verify = if place + 1 == found.len() { Verify::Bodies } else { Verify::Commands };
             let walked = walk(segment, verify, Index::MAX);
             chain.head = walked.head;

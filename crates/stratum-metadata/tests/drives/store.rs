@@ -1,0 +1,217 @@
+//! A store of six drives in a folder, that can be stopped, hurt and started again.
+
+use bytes::Bytes;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_metadata::command::{Command, Outcome, WriteCondition};
+use stratum_metadata::record::{
+    Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass, VersionId,
+};
+use stratum_metadata::{Metadata, Options, run_packer};
+use stratum_storage::ambient::System;
+use stratum_storage::blob::{BlobRef, Geometry, Place, Tier};
+use stratum_storage::drive::Threads;
+use stratum_storage::journal::{self, Journal, JournalSet};
+use stratum_storage::pack::PackBody;
+use stratum_storage::readpath::ReadError;
+use stratum_storage::set::{Root, Set, SetConfig, SetError, TierConfig};
+use stratum_storage::volume::{Restore, TierDrives, Volumes};
+use stratum_storage::writepath::Written;
+use tokio::sync::watch;
+
+pub const BUCKET: BucketId = BucketId(1);
+const SEGMENT: u64 = 4 << 20;
+/// Packing starts at a quarter of it, checkpoints at another: a few segments.
+const CAP: u64 = 8 * SEGMENT;
+
+pub struct Store {
+    pub metadata: Metadata,
+    pub journal: Arc<Journal>,
+    pub volumes: Volumes,
+    dir: PathBuf,
+}
+
+impl Store {
+    pub async fn open(dir: &Path) -> Store {
+        let geometry = Geometry { k: 4, m: 2 };
+        let drives = (0..6).map(|number| Root::Path(dir.join(format!("hot/{number}")))).collect();
+        let config = SetConfig {
+            tiers: vec![TierConfig { tier: Tier::Hot, geometry, drives }],
+            threads: Threads::Own,
+        };
+        let set = open_set(&config).await;
+        let drives = set.roster(Tier::Hot).unwrap();
+        let options = journal::Options { segment_bytes: SEGMENT, cap: CAP, ..Default::default() };
+        let on = JournalSet { drives: drives.now().to_vec(), m: 2 };
+        let journal = Arc::new(Journal::open(on, options, Arc::new(System), Arc::new(System)).unwrap());
+        let index = Options { index: dir.join("sled"), drives: drives.clone(), copies: 3 };
+        let metadata = Metadata::open(&index, journal.clone(), Arc::new(System)).unwrap();
+        let restore = Restore {
+            tiers: vec![TierDrives { tier: Tier::Hot, geometry, drives }],
+            records: metadata.volumes().unwrap(),
+            next_id: metadata.next_volume_id(),
+            reserve: 0,
+            log: Arc::new(metadata.clone()),
+        };
+        let (volumes, _) = Volumes::restore(restore).await.unwrap();
+        metadata.attach(volumes.clone()).unwrap();
+        Store { metadata, journal, volumes, dir: dir.to_owned() }
+    }
+
+    /// Ends this run and starts the next. What `between` does happens to the folder of a stopped server.
+    pub async fn restart(self, between: impl FnOnce(&Path)) -> Store {
+        let Store { metadata, journal, volumes, dir } = self;
+        metadata.shutdown();
+        drop((metadata, journal, volumes));
+        between(&dir);
+        Store::open(&dir).await
+    }
+
+    /// A small object, whose body rides in the journal.
+    pub async fn put(&self, number: u64, body: &Bytes) {
+        let place = Place::ThisEntry { length: body.len() as u32, crc32c: crc32c(body) };
+        self.commit(number, body.len(), BlobRef::plain(place), body.clone()).await;
+    }
+
+    /// An object with extents of its own.
+    pub async fn put_large(&self, number: u64, body: &Bytes) {
+        let written = self.write(body).await;
+        self.commit(number, body.len(), written.blob, Bytes::new()).await;
+    }
+
+    pub async fn write(&self, body: &Bytes) -> Written {
+        let mut writer = self.volumes.write(Tier::Hot, body.len() as u64).await.unwrap();
+        writer.push(body.clone()).await.unwrap();
+        writer.finish().await.unwrap()
+    }
+
+    async fn commit(&self, number: u64, size: usize, blob: BlobRef, body: Bytes) {
+        let (bucket, condition) = (BUCKET, WriteCondition::default());
+        let record = record(number, size as u64, Body::Blob(blob));
+        let command = Command::PutObject { bucket, key: key(number), record, condition };
+        let outcome = self.metadata.commit(command, body).await;
+        assert!(matches!(outcome, Ok(Outcome::Object(_))), "{outcome:?}");
+    }
+
+    /// Small objects that lie in packed stripes at once, as if the packer had been there.
+    pub async fn put_packed(&self, bodies: &[(u64, Bytes)]) {
+        let packing: Vec<PackBody> = bodies.iter().map(|(number, body)| packed_body(*number, body)).collect();
+        let packed = self.volumes.pack(Tier::Hot, &packing).await.unwrap();
+        let places = packed.stripes.iter().flat_map(|stripe| &stripe.bodies);
+        for ((number, body), at) in bodies.iter().zip(places) {
+            let blob = BlobRef::plain(Place::Packed(*at));
+            self.commit(*number, body.len(), blob, Bytes::new()).await;
+        }
+    }
+
+    pub async fn delete(&self, number: u64) {
+        let command =
+            Command::DeleteObject { bucket: BUCKET, key: key(number), condition: WriteCondition::default() };
+        assert_eq!(self.metadata.commit(command, Bytes::new()).await, Ok(Outcome::Deleted { existed: true }));
+    }
+
+    pub fn place(&self, number: u64) -> Option<Place> {
+        let record = self.metadata.object(BUCKET, &key(number)).unwrap()?;
+        match record.body {
+            Body::Blob(blob) => Some(blob.place),
+            Body::Parts { .. } => panic!("no parts here"),
+        }
+    }
+
+    /// The object's bytes, from wherever they are.
+    pub async fn read(&self, number: u64) -> Option<Bytes> {
+        match self.place(number)? {
+            Place::Journal { index, length, crc32c } => {
+                Some(self.journal.read_body(index, length, crc32c).unwrap())
+            }
+            place => Some(self.read_blob(&BlobRef::plain(place)).await.unwrap()),
+        }
+    }
+
+    pub async fn read_blob(&self, blob: &BlobRef) -> Result<Bytes, ReadError> {
+        let mut reader = self.volumes.read(&self.volumes.pin(), blob, 0..blob.len())?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = reader.next().await {
+            bytes.extend_from_slice(&piece?);
+        }
+        Ok(bytes.into())
+    }
+
+    /// Packs and takes checkpoints until that is so.
+    pub async fn tend_until(&self, settled: impl Fn(&Store) -> bool) {
+        let (stop, stopped) = watch::channel(false);
+        let packer = tokio::spawn(run_packer(self.metadata.clone(), self.volumes.clone(), stopped));
+        for _ in 0..200 {
+            if settled(self) {
+                break;
+            }
+            let metadata = self.metadata.clone();
+            tokio::task::spawn_blocking(move || metadata.tend_journal()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stop.send(true).unwrap();
+        packer.await.unwrap();
+        assert!(settled(self), "{:?}, {:?}", self.journal.usage(), self.journal.spans());
+    }
+
+    pub fn is_packed(&self, number: u64) -> bool {
+        matches!(self.place(number), Some(Place::Packed(_)))
+    }
+}
+
+/// The threads of a run that has just ended may hold its drives a moment longer.
+async fn open_set(config: &SetConfig) -> Set {
+    for _ in 0..100 {
+        match Set::open(config, Arc::new(System), &System) {
+            Err(SetError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+            outcome => return outcome.unwrap(),
+        }
+    }
+    panic!("the drives are still held by the run before");
+}
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+}
+
+/// A body with its owner as it stands in a stripe's directory: a version byte, then postcard.
+fn packed_body(number: u64, body: &Bytes) -> PackBody {
+    let owner = Owner::Object { bucket: BUCKET, key: key(number), version: VersionId::NULL };
+    let owner = postcard::to_extend(&owner, vec![1]).unwrap();
+    PackBody { owner, bytes: body.clone(), crc32c: crc32c(body) }
+}
+
+pub fn record(number: u64, size: u64, body: Body) -> ObjectRecord {
+    ObjectRecord {
+        version: VersionId::NULL,
+        modified: number,
+        size,
+        etag: ETag::Md5([number as u8; 16]),
+        storage_class: StorageClass::Standard,
+        checksum: None,
+        headers: ObjectHeaders::default(),
+        body,
+    }
+}
+
+pub fn key(number: u64) -> Vec<u8> {
+    format!("key-{number:06}").into_bytes()
+}
+
+pub fn body(number: u64) -> Bytes {
+    (0..9_000u64).map(|at| (number.wrapping_mul(31).wrapping_add(at * 7)) as u8).collect()
+}
+
+pub async fn with_bucket(dir: &Path) -> Store {
+    let store = Store::open(dir).await;
+    let record = BucketRecord {
+        id: BUCKET,
+        name: "bucket".into(),
+        owner: "owner".into(),
+        created: 0,
+        region: "us-east-1".into(),
+    };
+    store.metadata.commit(Command::CreateBucket(record), Bytes::new()).await.unwrap();
+    store
+}
