@@ -154,12 +154,15 @@ impl Evacuation<'_> {
 /// Up to so many keys of a volume's are looked at together.
 const PAGE: usize = 256;
 
-/// A page of the records under a prefix, from a key on, and where the next page begins.
+/// Records by their offsets in the volume, and where the next page begins.
+type Page<T> = (Vec<(u64, T)>, Option<Vec<u8>>);
+
+/// A page of the records under a prefix, from a key on.
 pub(crate) fn page<T: serde::de::DeserializeOwned>(
     metadata: &Metadata,
     prefix: &[u8],
     from: &[u8],
-) -> Result<(Vec<(u64, T)>, Option<Vec<u8>>), ReadError> {
+) -> Result<Page<T>, ReadError> {
     use std::ops::ControlFlow::{Break, Continue};
     let mut found = Vec::new();
     let (mut next, mut failed) = (None, None);

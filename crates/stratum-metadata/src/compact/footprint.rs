@@ -8,8 +8,8 @@
 use crate::evacuate::{EvacuateError, Mover, page};
 use crate::keys;
 use crate::record::{ExtentRecord, StripeRecord};
-use stratum_storage::blocking;
 use stratum_storage::blob::PackedAt;
+use stratum_storage::blocking;
 use stratum_storage::format::directory;
 use stratum_storage::format::layout::{FILE_HEADER, FULL_FRAGMENT, Stripe, extent_disk, packed_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
