@@ -73,6 +73,7 @@ impl Drives {
             id: slot.id.to_string(),
             state: state.into(),
             reason,
+            slow: slot.drive.as_ref().is_some_and(|drive| drive.is_slow()),
             bytes_used: slot.drive.as_ref().map_or(0, |_| bytes_under(Path::new(&slot.place))),
             bytes_free: slot.space.map_or(0, |space| space.free),
             path: slot.place,

@@ -240,5 +240,11 @@ fn notes(drives: &[DriveStatus], is_available: bool) -> Vec<String> {
         let reason = drive.reason.as_deref().unwrap_or("no reason is known");
         notes.push(format!("{}/{} is {}: {reason}", drive.tier, drive.position, drive.state));
     }
+    for drive in drives.iter().filter(|drive| drive.slow) {
+        let place = format!("{}/{}", drive.tier, drive.position);
+        notes.push(format!(
+            "{place} answers far later than its peers: look at its disk, and replace it if it stays so"
+        ));
+    }
     notes
 }

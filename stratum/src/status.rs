@@ -51,6 +51,8 @@ pub struct DriveStatus {
     pub state: String,
     /// Why it isn't healthy, and what to do.
     pub reason: Option<String>,
+    /// It answers far later than its peers.
+    pub slow: bool,
     /// What our files on it take, in bytes.
     pub bytes_used: u64,
     /// What is free on the device that it lies on.
@@ -201,11 +203,14 @@ pub fn drives_to_text(drives: &[DriveStatus]) -> String {
     for drive in drives {
         let (used, free) = (bytes(drive.bytes_used), bytes(drive.bytes_free));
         let place = format!("{}/{}", drive.tier, drive.position);
-        let reason = drive.reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
+        let slow = drive.slow.then_some("slow");
+        let remarks: Vec<&str> = slow.into_iter().chain(drive.reason.as_deref()).collect();
         let _ = writeln!(
             text,
-            "  {place:<7} {:<width$}  {:<9} {used:>9} used {free:>9} free{reason}",
-            drive.path, drive.state
+            "  {place:<7} {:<width$}  {:<9} {used:>9} used {free:>9} free  {}",
+            drive.path,
+            drive.state,
+            remarks.join(": ")
         );
     }
     text

@@ -10,6 +10,7 @@ use std::time::Duration;
 use stratum_metadata::{Compactor, Metadata, run_compactor, run_packer, run_sweeper};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
+use stratum_storage::drive::Pulse;
 use stratum_storage::journal::Journal;
 use stratum_storage::set::Set;
 use stratum_storage::volume::Volumes;
@@ -21,6 +22,8 @@ pub const LEAST_RESERVE: u64 = 192 << 20;
 const EVERY: Duration = Duration::from_secs(1);
 /// How many rounds lie between two looks at what metrics have gathered.
 const SELDOM: u64 = 5;
+/// How many rounds lie between two judgements of the drives' pulses.
+const WINDOW: u64 = 10;
 
 /// The layers that are looked after.
 #[derive(Clone)]
@@ -107,7 +110,30 @@ impl Parts {
                 self.measure();
                 telemetry.fold();
             }
+            if round.is_multiple_of(WINDOW) {
+                self.judge_drives();
+            }
             round += 1;
+        }
+    }
+
+    /// Tells which drives have become slow beside their peers, or are no longer.
+    fn judge_drives(&self) {
+        for tier in Tier::ALL {
+            let drives = self.set.drives(tier);
+            let pulses: Vec<&Pulse> = drives.iter().map(|drive| drive.pulse()).collect();
+            for drive in Pulse::judge(&pulses).into_iter().filter_map(|place| drives.get(place)) {
+                let (slow, drive) = (drive.pulse().is_slow(), drive.label());
+                metrics::gauge!("stratum_drive_slow", "drive" => drive.clone())
+                    .set(f64::from(u8::from(slow)));
+                match slow {
+                    true => tracing::warn!(
+                        drive,
+                        "answers far later than its peers; what it holds is read elsewhere"
+                    ),
+                    false => tracing::info!(drive, "answers as fast as its peers again"),
+                }
+            }
         }
     }
 

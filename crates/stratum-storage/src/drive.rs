@@ -317,6 +317,12 @@ impl Drive {
         async { answer.await.unwrap_or_else(|_| Err(io::Error::other("the read was given up"))) }
     }
 
+    /// Whether it answers far later than its peers, or so many wait for it that another would only wait, too: what can
+    /// be had elsewhere is better read there.
+    pub fn is_slow(&self) -> bool {
+        self.pulse().is_slow() || self.pulse().is_backed_up()
+    }
+
     /// How fast it answers reads.
     pub fn pulse(&self) -> &Pulse {
         self.readers.pulse()

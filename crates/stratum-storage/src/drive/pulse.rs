@@ -3,7 +3,7 @@
 //! Latencies are counted in buckets that grow by a quarter, and all counts are halved now and then, so that what is
 //! told is about the last few thousand reads. Counting costs two atomic additions.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Four buckets for every doubling, from a microsecond to over an hour.
@@ -12,6 +12,15 @@ const BUCKETS: usize = 128;
 const HALVE_AT: u32 = 4096;
 /// Below this many reads nothing is known.
 const KNOWN_FROM: u32 = 64;
+/// Reads that wait for a drive before no more are sent to it if there is another way.
+const BACKLOG: u32 = 64;
+/// A drive is slow when its mean is this many times that of its peers, and at least [`SLOW_FROM`]...
+const TIMES: u32 = 4;
+const SLOW_FROM: Duration = Duration::from_millis(20);
+/// ... in so many windows in a row; and it isn't any more when it wasn't in as many.
+const WINDOWS: i32 = 3;
+/// What a drive's mean counts as that was asked in a window and answered nothing.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// The latencies of a drive's reads.
 #[derive(Debug)]
@@ -20,6 +29,9 @@ pub struct Pulse {
     total: AtomicU32,
     /// Of the window that [`Pulse::turn_window`] ends: reads, and their time in microseconds.
     window: (AtomicU32, AtomicU64),
+    waiting: AtomicU32,
+    /// Windows in a row in which it was slow; negative: in which it wasn't.
+    streak: AtomicI32,
     slow: AtomicBool,
 }
 
@@ -29,14 +41,31 @@ impl Default for Pulse {
             buckets: std::array::from_fn(|_| AtomicU32::new(0)),
             total: AtomicU32::new(0),
             window: Default::default(),
+            waiting: AtomicU32::new(0),
+            streak: AtomicI32::new(0),
             slow: AtomicBool::new(false),
         }
     }
 }
 
 impl Pulse {
-    /// A read that waited for the drive took this long.
-    pub fn record(&self, took: Duration) {
+    /// A read was sent to the drive; [`Pulse::answered`] follows.
+    pub(super) fn asked(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A read that was sent to the drive took this long.
+    pub(super) fn answered(&self, took: Duration) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.record(took);
+    }
+
+    /// Whether so many reads wait that another would only wait, too.
+    pub fn is_backed_up(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= BACKLOG
+    }
+
+    fn record(&self, took: Duration) {
         let micros = took.as_micros().min(u128::from(u64::MAX)) as u64;
         if let Some(bucket) = self.buckets.get(bucket_of(micros)) {
             bucket.fetch_add(1, Ordering::Relaxed);
@@ -76,20 +105,57 @@ impl Pulse {
         Some(Duration::from_micros(end_of(top.unwrap_or_default())))
     }
 
-    /// Ends a window; the mean of its reads, if there were any.
-    pub fn turn_window(&self) -> Option<Duration> {
+    /// Ends a window; the mean of its reads, if it was asked for any.
+    fn turn_window(&self) -> Option<Duration> {
         let reads = self.window.0.swap(0, Ordering::Relaxed);
         let micros = self.window.1.swap(0, Ordering::Relaxed);
-        (reads > 0).then(|| Duration::from_micros(micros / u64::from(reads)))
+        match micros.checked_div(u64::from(reads)) {
+            Some(mean) => Some(Duration::from_micros(mean)),
+            None => (self.waiting.load(Ordering::Relaxed) > 0).then_some(STUCK),
+        }
+    }
+
+    /// Judges drives of a kind beside each other by the window that this ends; gives the places of those whose
+    /// judgement changed. To be called every ten seconds or so.
+    pub fn judge(pulses: &[&Pulse]) -> Vec<usize> {
+        let means: Vec<Option<Duration>> = pulses.iter().map(|pulse| pulse.turn_window()).collect();
+        let mut changed = Vec::new();
+        for (place, (pulse, mean)) in pulses.iter().zip(&means).enumerate() {
+            let mut peers: Vec<Duration> = means
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != place)
+                .filter_map(|(_, mean)| *mean)
+                .collect();
+            peers.sort_unstable();
+            // Nobody to compare it with, or nothing to compare: it stays what it was.
+            let (Some(mean), Some(median)) = (*mean, peers.get(peers.len() / 2)) else { continue };
+            if pulse.count(mean >= SLOW_FROM && mean > *median * TIMES) {
+                changed.push(place);
+            }
+        }
+        changed
+    }
+
+    /// Counts a window; says whether that changed the judgement.
+    fn count(&self, was_slow: bool) -> bool {
+        let streak = self.streak.load(Ordering::Relaxed);
+        let streak = match was_slow {
+            true => streak.max(0) + 1,
+            false => streak.min(0) - 1,
+        };
+        self.streak.store(streak.clamp(-WINDOWS, WINDOWS), Ordering::Relaxed);
+        match self.is_slow() {
+            false if streak >= WINDOWS => self.slow.store(true, Ordering::Relaxed),
+            true if streak <= -WINDOWS => self.slow.store(false, Ordering::Relaxed),
+            _ => return false,
+        }
+        true
     }
 
     /// Whether the drive is slow beside its peers, as was last judged.
     pub fn is_slow(&self) -> bool {
         self.slow.load(Ordering::Relaxed)
-    }
-
-    pub fn set_slow(&self, slow: bool) {
-        self.slow.store(slow, Ordering::Relaxed);
     }
 }
 
@@ -141,12 +207,44 @@ mod tests {
         );
     }
 
+    /// A window in which each drive answers one read, in so many milliseconds; none: it is asked and silent.
+    fn window(pulses: &[Pulse; 4], millis: [Option<u64>; 4]) -> Vec<usize> {
+        for (pulse, millis) in pulses.iter().zip(millis) {
+            pulse.asked();
+            if let Some(millis) = millis {
+                pulse.answered(Duration::from_millis(millis));
+            }
+        }
+        Pulse::judge(&pulses.each_ref())
+    }
+
     #[test]
-    fn a_window_has_its_own_mean() {
-        let pulse = Pulse::default();
-        pulse.record(Duration::from_micros(100));
-        pulse.record(Duration::from_micros(300));
-        assert_eq!(pulse.turn_window(), Some(Duration::from_micros(200)));
-        assert_eq!(pulse.turn_window(), None);
+    fn a_drive_that_stays_slow_beside_its_peers_is_told_and_forgiven() {
+        let pulses: [Pulse; 4] = Default::default();
+        let (even, slow) = ([Some(5); 4], [Some(5), Some(100), Some(6), Some(4)]);
+        assert_eq!(
+            [window(&pulses, slow), window(&pulses, even)],
+            [[]; 2].map(|none: [usize; 0]| none.to_vec())
+        );
+        assert!(window(&pulses, slow).is_empty() && window(&pulses, slow).is_empty());
+        assert_eq!(window(&pulses, slow), [1]);
+        assert!(pulses[1].is_slow() && !pulses[0].is_slow());
+        assert!(window(&pulses, even).is_empty() && window(&pulses, even).is_empty());
+        assert_eq!(window(&pulses, even), [1]);
+        assert!(!pulses[1].is_slow());
+    }
+
+    #[test]
+    fn all_of_them_slow_is_nobody_slow_and_silence_is_slow() {
+        let pulses: [Pulse; 4] = Default::default();
+        for _ in 0..5 {
+            assert!(window(&pulses, [Some(200); 4]).is_empty());
+        }
+        let changed: Vec<usize> =
+            (0..3).flat_map(|_| window(&pulses, [None, Some(5), Some(5), Some(5)])).collect();
+        assert_eq!(changed, [0]);
+        assert!(!pulses[0].is_backed_up());
+        (0..BACKLOG).for_each(|_| pulses[0].asked());
+        assert!(pulses[0].is_backed_up());
     }
 }

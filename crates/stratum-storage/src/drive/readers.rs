@@ -12,6 +12,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Readers a drive has at most: enough to keep its queue from running empty. Each starts when all others are busy.
@@ -50,11 +51,11 @@ impl Readers {
         read: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> oneshot::Receiver<io::Result<T>> {
         let (answer, received) = oneshot::channel();
-        let (clock, pulse) = (self.clock.clone(), self.pulse.clone());
+        let timed = Timed::of(self);
         let job = move || {
-            let began = clock.monotonic();
+            let timed = timed.begin();
             let outcome = read();
-            pulse.record(clock.monotonic().saturating_sub(began));
+            drop(timed);
             // Nobody waits any more: a client that went away, or one that was served by other drives.
             let _ = answer.send(outcome);
         };
@@ -97,6 +98,33 @@ impl Readers {
                 self.started.fetch_sub(1, Ordering::AcqRel) > 1
             }
         }
+    }
+}
+
+/// A read as its drive's pulse counts it, from when it was asked for until this is dropped, whatever happens.
+struct Timed {
+    clock: Arc<dyn Clock>,
+    pulse: Arc<Pulse>,
+    began: Duration,
+}
+
+impl Timed {
+    fn of(readers: &Readers) -> Timed {
+        readers.pulse.asked();
+        let (clock, pulse) = (readers.clock.clone(), readers.pulse.clone());
+        Timed { began: clock.monotonic(), clock, pulse }
+    }
+
+    /// It is read from now on: what it waited for others doesn't count.
+    fn begin(mut self) -> Timed {
+        self.began = self.clock.monotonic();
+        self
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        self.pulse.answered(self.clock.monotonic().saturating_sub(self.began));
     }
 }
 
