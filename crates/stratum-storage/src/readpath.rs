@@ -2,17 +2,19 @@
 //!
 //! Data fragments are contiguous pieces of the payload, so a small read is one read of one drive. What the page cache
 //! holds is read and checked where it was asked for. Once something has to come from a disk, the rest of the body is
-//! read [`AHEAD`] on blocking threads, so that disks, checksums and socket overlap. A missing or bad block is computed
+//! read [`AHEAD`] by the drives' own threads, so that disks, checksums and socket overlap. A missing or bad block is computed
 //! from the same block of `k` other shards, and the fragment is queued for repair.
 
 mod fetch;
 mod plan;
+mod rebuild;
 pub mod repair;
 pub(crate) mod whole;
 
 pub use whole::{Flaw, Parity};
 
 use crate::blob::{BlobRef, Place, VolumeId};
+use crate::format::layout::{BLOCK, FULL_FRAGMENT};
 use crate::volume::{Hold, Pin, Volumes};
 use bytes::Bytes;
 use fetch::{Found, fetch, read_cached, read_small};
@@ -25,6 +27,12 @@ use tokio::task::JoinHandle;
 pub const AHEAD: usize = 3;
 /// Up to this many bytes [`BlobReader::try_all_cached`] answers.
 pub const SMALL: u64 = 64 * 1024;
+
+/// Memory that a reader of a volume with so many shards takes at most, in bytes: pieces ahead, all being rebuilt.
+pub(crate) fn memory(shards: usize) -> u64 {
+    let rebuilding = (shards as u64 + 1) * u64::from(rebuild::AT_ONCE * BLOCK);
+    (AHEAD as u64 + 1) * (u64::from(FULL_FRAGMENT) + rebuilding)
+}
 
 /// Why a body can't be read.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]

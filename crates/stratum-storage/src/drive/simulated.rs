@@ -20,7 +20,7 @@ use crate::ambient::{Entropy, Simulated};
 use content::{Change, PAGE};
 use faults::{Current, Faults, eio, enospc};
 use names::{Inode, Names};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct SimulatedDrive {
     device: u64,
     power: Arc<Power>,
     state: Mutex<State>,
+    /// Whether reads wait, and who waits for that to end.
+    stalled: (Mutex<bool>, Condvar),
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +67,7 @@ impl SimulatedDrive {
     /// A blank drive on a device of its own. The name is for messages.
     pub fn new(name: &str, device: u64, power: &Arc<Power>) -> Arc<SimulatedDrive> {
         let (name, power) = (name.to_owned(), power.clone());
-        Arc::new(SimulatedDrive { name, device, power, state: Mutex::default() })
+        Arc::new(SimulatedDrive { name, device, power, state: Mutex::default(), stalled: Default::default() })
     }
 
     /// What a server opens. It is good until the next crash or kill.
@@ -133,6 +135,12 @@ impl SimulatedDrive {
     /// While frozen every operation answers `TimedOut`, which stands for no answer.
     pub fn freeze(&self, frozen: bool) {
         self.state.lock().faults.frozen = frozen;
+    }
+
+    /// While stalled, reads wait: for drives with threads of their own.
+    pub fn stall_reads(&self, stalled: bool) {
+        *self.stalled.0.lock() = stalled;
+        self.stalled.1.notify_all();
     }
 
     /// While cold, `read_at_cached` finds nothing in the page cache.
@@ -364,6 +372,8 @@ impl fmt::Debug for SimulatedFile {
 
 impl FileIo for SimulatedFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let (stalled, released) = &self.drive.stalled;
+        released.wait_while(&mut stalled.lock(), |stalled| *stalled);
         let _state = self.begin(Op::Read)?.look()?;
         Ok(self.inode.content.lock().read(buf, offset))
     }

@@ -1,17 +1,26 @@
 //! One piece of a body: read and checked, or computed from other shards.
+//!
+//! What the page cache doesn't hold is read by the drive's own threads. Reads are hedged (Dean, Barroso: "The Tail at
+//! Scale"): a drive that is late is not waited for where others, on other devices, can give the piece.
 
 use super::ReadError;
 use super::plan::Target;
+use super::rebuild::rebuild;
 use super::repair::BadFragment;
-use crate::drive::FileIo;
+use crate::drive::{Drive, FileIo};
 use crate::format::layout::{BLOCK, Blocks, CRC};
 use crate::volume::{Buffers, PlacedShard, Shared, Volumes};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
+
+/// The least and the most that a drive is waited for before others are asked, too.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
 /// What a read on the caller's thread gave.
 pub(super) enum Found {
@@ -61,19 +70,83 @@ pub(super) fn read_small(target: &Target, into: &mut Vec<u8>) -> bool {
     })
 }
 
-/// Reads a piece on a blocking thread, by all means there are.
+/// Reads a piece by all means there are, in a task of its own.
 pub(super) fn fetch(target: Target, volumes: Volumes) -> JoinHandle<Result<Vec<Bytes>, ReadError>> {
-    crate::blocking::spawn(move || {
-        if let Some(own) = own_file(&target) {
-            let read = |file: &dyn FileIo, buf: &mut [u8], at| file.read_at(buf, at);
-            let buffers = &volumes.shared.fragments;
-            match own.open().and_then(|file| read_blocks(&target, &own, file.as_ref(), buffers, read)) {
-                Ok(bytes) => return Ok(bytes),
-                Err(error) => report(&target, target.piece.shard, &own, &error, &volumes),
+    tokio::spawn(fetch_or_compute(Arc::new(target), volumes))
+}
+
+/// The own shard first. When its drive takes longer than it does in 99 of 100 reads, the piece is computed from others
+/// at the same time, and whoever is first is taken.
+async fn fetch_or_compute(target: Arc<Target>, volumes: Volumes) -> Result<Vec<Bytes>, ReadError> {
+    let Some((own, drive)) = own_file(&target).and_then(|own| Some((own.clone(), own.drive.clone()?))) else {
+        return rebuild(&target, &volumes).await;
+    };
+    let elsewhere = is_elsewhere(&target, &drive);
+    if elsewhere && drive.pulse().is_backed_up() {
+        return rebuild(&target, &volumes).await;
+    }
+    let mut reading = pin!(drive.reading(reading(target.clone(), own.clone(), volumes.clone())));
+    let report = |error: &io::Error| report(&target, target.piece.shard, &own, error, &volumes);
+    if elsewhere {
+        match tokio::time::timeout(patience(&drive), &mut reading).await {
+            Ok(Ok(bytes)) => return Ok(bytes),
+            Ok(Err(error)) => report(&error),
+            Err(_) => {
+                metrics::counter!("stratum_hedged_reads_total").increment(1);
+                let mut computing = pin!(rebuild(&target, &volumes));
+                tokio::select! {
+                    biased;
+                    read = &mut reading => match read {
+                        Ok(bytes) => return Ok(bytes),
+                        Err(error) => report(&error),
+                    },
+                    computed = &mut computing => match computed {
+                        Ok(bytes) => return Ok(bytes),
+                        // The slow one is the only hope.
+                        Err(damaged) => return reading.await.map_err(|_| damaged),
+                    },
+                }
+                return computing.await;
             }
         }
-        rebuild(&target, &volumes)
-    })
+    } else {
+        match reading.await {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => report(&error),
+        }
+    }
+    rebuild(&target, &volumes).await
+}
+
+/// What a drive's thread does to read a piece.
+fn reading(
+    target: Arc<Target>,
+    own: Arc<PlacedShard>,
+    volumes: Volumes,
+) -> impl FnOnce() -> io::Result<Vec<Bytes>> + Send + 'static {
+    move || {
+        let read = |file: &dyn FileIo, buf: &mut [u8], at| file.read_at(buf, at);
+        let file = own.open()?;
+        read_blocks(&target, &own, file.as_ref(), &volumes.shared.fragments, read)
+    }
+}
+
+/// Whether the piece could be computed without the device that its own drive is on.
+fn is_elsewhere(target: &Target, drive: &Drive) -> bool {
+    let device = drive.io().device();
+    let others = target.volume.shards().filter(|(_, file)| {
+        file.is_good()
+            && file.drive.as_ref().is_some_and(|drive| drive.io().device() != device && !drive.is_slow())
+    });
+    others.count() >= target.volume.geometry.k.into()
+}
+
+/// How long a drive may take before others are asked, too.
+fn patience(drive: &Drive) -> Duration {
+    if drive.is_slow() {
+        return Duration::ZERO;
+    }
+    drive.pulse().p99().unwrap_or(PATIENCE.1).clamp(PATIENCE.0, PATIENCE.1)
 }
 
 /// The file of the piece's own shard, unless it can't be counted on.
@@ -125,79 +198,22 @@ fn checked<'a>(
 }
 
 /// Which bytes of a block belong to a range of its fragment.
-fn within_block(wanted: &Range<u32>, block: u32) -> Range<usize> {
+pub(super) fn within_block(wanted: &Range<u32>, block: u32) -> Range<usize> {
     let begin = block * BLOCK;
     let start = wanted.start.saturating_sub(begin).min(BLOCK);
     let end = wanted.end.saturating_sub(begin).min(BLOCK);
     start as usize..end as usize
 }
 
-/// Computes a piece block by block from whatever shards are good; needs little memory for it.
-fn rebuild(target: &Target, volumes: &Volumes) -> Result<Vec<Bytes>, ReadError> {
-    let blocks = Blocks::covering(&target.piece.bytes);
-    let mut pieces = Vec::new();
-    for block in blocks.first..blocks.end {
-        let whole = Bytes::from(rebuild_block(target, block, volumes)?);
-        let within = within_block(&target.piece.bytes, block);
-        pieces.push(whole.slice(within.start..within.end.min(whole.len())));
-    }
-    Ok(pieces)
-}
-
-fn rebuild_block(target: &Target, block: u32, volumes: &Volumes) -> Result<Vec<u8>, ReadError> {
-    let (volume, own) = (&target.volume, usize::from(target.piece.shard));
-    let needed = usize::from(volume.geometry.k);
-    let mut shards: Vec<Option<Vec<u8>>> = vec![None; volume.slots.len()];
-    let mut present = 0;
-    for shard in by_trust(target) {
-        let good = volume.shard(shard).and_then(|file| {
-            let read = read_block(target, shard, &file, block);
-            read.inspect_err(|error| report(target, shard, &file, error, volumes)).ok()
-        });
-        present += usize::from(good.is_some());
-        if let Some(slot) = shards.get_mut(usize::from(shard)) {
-            *slot = good;
-        }
-        if present == needed || shards.get(own).is_some_and(Option::is_some) {
-            break;
-        }
-    }
-    let damaged = ReadError::Damaged { volume: volume.id, offset: target.piece.offset, present, needed };
-    if shards.get(own).is_none_or(Option::is_none) {
-        volume.codec.rebuild(&mut shards).map_err(|_| damaged.clone())?;
-    }
-    shards.get_mut(own).and_then(Option::take).ok_or(damaged)
-}
-
-/// All shards: the wanted one, then those on healthy drives, then those that are hardly there; what verifies is right
-/// wherever it comes from.
-fn by_trust(target: &Target) -> Vec<u8> {
-    let mut shards: Vec<u8> = (0..target.volume.slots.len() as u8).collect();
-    shards.sort_by_key(|shard| {
-        let good = target.volume.shard(*shard).is_some_and(|file| file.is_good());
-        (!good, *shard != target.piece.shard, *shard)
-    });
-    shards
-}
-
-fn read_block(target: &Target, shard: u8, file: &PlacedShard, block: u32) -> io::Result<Vec<u8>> {
-    let blocks = Blocks { first: block, end: block + 1 };
-    let len = blocks.disk(target.address.stripe);
-    let mut bytes = vec![0; len];
-    if file.open()?.read_at(&mut bytes, target.piece.offset + blocks.offset())? < len {
-        return Err(ErrorKind::UnexpectedEof.into());
-    }
-    let seed = target.address.fragment(shard, file.generation).seed();
-    let (stored, data) = bytes.split_at(CRC);
-    match seed.verifies(block, stored, data) {
-        true => Ok(data.to_vec()),
-        false => Err(ErrorKind::InvalidData.into()),
-    }
-}
-
 /// Queues the repair of a fragment that should be there and can't be read, and sees to it that a shard file that is
 /// gone counts as lost.
-fn report(target: &Target, shard: u8, file: &Arc<PlacedShard>, error: &io::Error, volumes: &Volumes) {
+pub(super) fn report(
+    target: &Target,
+    shard: u8,
+    file: &Arc<PlacedShard>,
+    error: &io::Error,
+    volumes: &Volumes,
+) {
     let (volume, offset) = (target.volume.clone(), target.piece.offset);
     let was_replaced = || volume.shard(shard).is_none_or(|now| !Arc::ptr_eq(&now, file));
     if !file.is_good() || was_replaced() {

@@ -212,8 +212,8 @@ impl Volumes {
     /// Memory that a [`crate::readpath::BlobReader`] takes at most: what it reads ahead, and the fragments that one
     /// is rebuilt from.
     pub fn reader_memory(&self) -> u64 {
-        let rebuilding = self.shared.tiers.iter().map(|tier| tier.drives.geometry.shards() + 1).max();
-        (rebuilding.unwrap_or_default() as u64 + 2) * u64::from(crate::format::layout::FULL_FRAGMENT)
+        let widest = self.shared.tiers.iter().map(|tier| tier.drives.geometry.shards()).max();
+        crate::readpath::memory(widest.unwrap_or_default())
     }
 
     /// How many shards count on a drive: lie there, or did and are not written anew elsewhere yet.

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod fixture;
 mod heal;
+mod hedged;
 mod real;
 mod reclaim;
 mod roundtrip;

@@ -1,0 +1,99 @@
+//! A drive that hangs, and who notices.
+
+use crate::world::{State, body};
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_storage::ambient::System;
+use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
+use stratum_storage::drive::simulated::SimulatedDrive;
+use stratum_storage::drive::{Drive, Pulse, Threads};
+use stratum_storage::volume::{DriveId, Restore, TierDrives, Volumes};
+
+const G: Geometry = Geometry { k: 2, m: 1 };
+const LENGTH: usize = 3 << 20;
+
+struct Rack {
+    disks: Vec<Arc<SimulatedDrive>>,
+    drives: Vec<Arc<Drive>>,
+    volumes: Volumes,
+    state: Arc<State>,
+}
+
+impl Rack {
+    /// The place of the drive that has the first data shard.
+    fn first(&self) -> usize {
+        let records = self.state.records.lock().unwrap();
+        records.values().next().unwrap().shards[0].drive.0 as usize - 1
+    }
+}
+
+/// Three drives with threads of their own, each on the device that is given.
+async fn rack(devices: [u64; 3]) -> Rack {
+    let disks: Vec<_> = devices.map(|device| SimulatedDrive::new("bay", device, &Arc::default())).into();
+    let drive = |(number, disk): (usize, &Arc<SimulatedDrive>)| {
+        let id = DriveId(number as u128 + 1);
+        Arc::new(Drive::new(id, Tier::Hot, number as u16, disk.attach(), Threads::Own, Arc::new(System)))
+    };
+    let drives: Vec<Arc<Drive>> = disks.iter().enumerate().map(drive).collect();
+    let state = Arc::new(State::default());
+    let restore = Restore {
+        tiers: vec![TierDrives { tier: Tier::Hot, geometry: G, drives: drives.clone().into() }],
+        records: Vec::new(),
+        next_id: VolumeId(1),
+        reserve: 0,
+        log: state.clone(),
+    };
+    let volumes = Volumes::restore(restore).await.unwrap().0;
+    Rack { disks, drives, volumes, state }
+}
+
+async fn written(volumes: &Volumes) -> BlobRef {
+    let mut writer = volumes.write(Tier::Hot, LENGTH as u64).await.unwrap();
+    writer.push(body(1, LENGTH)).await.unwrap();
+    writer.finish().await.unwrap().blob
+}
+
+async fn read(volumes: &Volumes, blob: &BlobRef) -> Vec<u8> {
+    let mut reader = volumes.read(&volumes.pin(), blob, 0..blob.len()).unwrap();
+    let mut bytes = Vec::new();
+    while let Some(piece) = reader.next().await {
+        bytes.extend_from_slice(&piece.unwrap());
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drive_that_hangs_is_read_around_and_then_known() {
+    let rack = rack([1, 2, 3]).await;
+    let blob = written(&rack.volumes).await;
+    let first = rack.first();
+    rack.disks.iter().for_each(|disk| disk.set_cold_cache(true));
+    rack.disks[first].stall_reads(true);
+    let reading = tokio::time::timeout(Duration::from_secs(20), read(&rack.volumes, &blob));
+    assert!(reading.await.expect("the read goes on without the drive") == body(1, LENGTH));
+
+    for _ in 0..3 {
+        // Somebody else is asked in each window, too.
+        assert!(read(&rack.volumes, &blob).await == body(1, LENGTH));
+        Pulse::judge(&rack.drives.iter().map(|drive| drive.pulse()).collect::<Vec<_>>());
+    }
+    let slow: Vec<usize> = (0..3).filter(|place| rack.drives[*place].is_slow()).collect();
+    assert_eq!(slow, [first]);
+    assert!(rack.drives[first].is_healthy(), "slow is not failed");
+    rack.disks[first].stall_reads(false);
+    assert!(read(&rack.volumes, &blob).await == body(1, LENGTH));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_one_device_nobody_is_asked_instead() {
+    let rack = rack([7, 7, 7]).await;
+    let blob = written(&rack.volumes).await;
+    let first = rack.first();
+    rack.disks.iter().for_each(|disk| disk.set_cold_cache(true));
+    rack.disks[first].stall_reads(true);
+    let mut reading = std::pin::pin!(read(&rack.volumes, &blob));
+    let early = tokio::time::timeout(Duration::from_secs(2), &mut reading).await;
+    assert!(early.is_err(), "the others would be as slow");
+    rack.disks[first].stall_reads(false);
+    assert!(reading.await == body(1, LENGTH));
+}
