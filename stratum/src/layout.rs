@@ -46,6 +46,11 @@ impl Layout {
         let embedded = if let [single] = data { Some(single.clone()) } else { None };
         Layout { meta: home.join("meta"), tiers: tiers.into(), embedded }
     }
+
+    /// The index's directory.
+    pub fn index(&self) -> PathBuf {
+        self.meta.join("sled")
+    }
 }
 
 /// The usual six, and those above that were added: they have an identity.

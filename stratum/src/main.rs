@@ -6,6 +6,7 @@ mod config;
 mod control;
 mod credentials;
 mod drives;
+mod fsck;
 mod layout;
 mod logging;
 mod offline;
@@ -44,6 +45,8 @@ enum Command {
     Drive(control::DriveArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
+    /// Check a stopped server's store, and mend what can be mended.
+    Fsck(fsck::FsckArgs),
     /// Copy every readable object out of a store that can't start.
     Rescue(rescue::RescueArgs),
 }
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Drive(args) => control::drive(&args),
         Command::Pace(args) => control::pace(&args),
         Command::Bench(args) => bench::run(args),
+        Command::Fsck(args) => fsck::run(&args),
         Command::Rescue(args) => rescue::run(&args),
     }
 }

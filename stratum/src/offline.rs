@@ -6,16 +6,17 @@
 use crate::config::Config;
 use crate::layout::Layout;
 use clap::Args;
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stratum_metadata::salvage::{Salvaged, Sources};
 use stratum_storage::ambient::{Clock, System};
-use stratum_storage::blob::Tier;
+use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal::History;
 use stratum_storage::set::{Remains, Root, SetConfig, TierConfig};
-use stratum_storage::volume::{ShardFiles, Volumes};
+use stratum_storage::volume::{ShardFiles, VolumeRecord, Volumes};
 
 /// Where a stopped server's store is; as the server takes it.
 #[derive(Args)]
@@ -49,8 +50,9 @@ pub struct Offline {
     pub remains: Remains,
     pub history: History,
     pub state: Salvaged,
-    /// The volumes that the state knows, and those that only the drives know.
-    pub volumes: Volumes,
+    pub files: ShardFiles,
+    /// Of the volumes that the state knows.
+    pub records: Vec<VolumeRecord>,
 }
 
 impl Offline {
@@ -67,18 +69,32 @@ impl Offline {
         }
         let hot = remains.drives(Tier::Hot);
         let history = History::read(&hot).map_err(|error| say(&error))?;
-        let former = Some(layout.meta.join("sled"));
+        let former = Some(layout.index());
         let sources = Sources { index: scratch.to_owned(), drives: hot, former };
         let state = Salvaged::build(&sources, &history, clock).map_err(|error| say(&error))?;
         let files = ShardFiles::find(&remains.tiers);
-        let mut records = state.volumes().map_err(|error| say(&error))?;
-        for id in files.volumes().into_keys() {
-            if records.iter().all(|record| record.id != id) {
-                records.extend(files.describe(id, &remains.tiers));
-            }
-        }
-        let volumes = Volumes::salvage(remains.tiers.clone(), records, &files);
-        Ok(Offline { remains, history, state, volumes })
+        let records = state.volumes().map_err(|error| say(&error))?;
+        Ok(Offline { remains, history, state, files, records })
+    }
+
+    /// The volumes as the state has them.
+    pub fn volumes(&self) -> Volumes {
+        Volumes::salvage(self.remains.tiers.clone(), self.records.clone(), self.state.log())
+    }
+
+    /// The volumes with their shards wherever they are, and those that only the drives know.
+    pub fn all_volumes(&self) -> Volumes {
+        let known: HashSet<VolumeId> = self.records.iter().map(|record| record.id).collect();
+        let strange = self.files.volumes().into_iter().filter(|id| !known.contains(id));
+        let strange = strange.filter_map(|id| self.files.describe(id, &self.remains.tiers));
+        let records = self.records.iter().cloned().chain(strange).map(|record| self.files.place(record));
+        Volumes::salvage(self.remains.tiers.clone(), records.collect(), self.state.log())
+    }
+
+    /// On how many hot drives the journal and the checkpoints should be.
+    pub fn hot_copies(&self) -> usize {
+        let hot = self.remains.tiers.iter().find(|tier| tier.tier == Tier::Hot);
+        hot.map_or(1, |tier| usize::from(tier.geometry.m) + 1)
     }
 
     /// What is not known of the store, in sentences.
@@ -87,6 +103,7 @@ impl Offline {
     }
 }
 
+/// The set that a layout means; its drives do their work on whatever thread asks.
 fn set_config(layout: &Layout) -> SetConfig {
     let tiers = layout.tiers.iter().map(|tier| TierConfig {
         tier: tier.tier,

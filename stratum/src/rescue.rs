@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use stratum_metadata::record::{BucketId, ObjectRecord};
 use stratum_metadata::salvage::{Basis, SalvagedObject};
+use stratum_storage::volume::Volumes;
 
 /// Objects that are made durable, and noted, together.
 const BATCH: usize = 256;
@@ -71,6 +72,7 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
         let manifest = Manifest::open(&args.to)
             .map_err(|error| format!("{}: {error}", args.to.join(manifest::NAME).display()))?;
         let mut rescue = Rescue {
+            volumes: store.all_volumes(),
             store: &store,
             folder: &args.to,
             manifest,
@@ -96,6 +98,7 @@ fn clear(dir: &Path) -> io::Result<()> {
 /// A rescue at work.
 struct Rescue<'a> {
     store: &'a Offline,
+    volumes: Volumes,
     folder: &'a Path,
     manifest: Manifest,
     /// Lines, and the renames that make them true.
@@ -183,7 +186,7 @@ impl Rescue<'_> {
     async fn copy(&self, record: &ObjectRecord, to: &Path) -> io::Result<Copied> {
         std::fs::create_dir_all(self.folder.join(UNFINISHED))?;
         let file = File::create(to)?;
-        copy::copy(self.store, record, &file).await
+        copy::copy(self.store, &self.volumes, record, &file).await
     }
 
     /// Makes the waiting files durable, gives them their names, and notes them.

@@ -48,7 +48,7 @@ const WIDEN_AFTER: Duration = Duration::from_secs(30 * 60);
 /// How long a start that lacks drives waits between two tries.
 const DRIVES_RETRY: Duration = Duration::from_secs(5);
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves until a signal; 0 after a graceful stop, 2 for a configuration that can't be used, 1 for anything else.
 pub fn run(args: ServerArgs) -> ExitCode {
@@ -113,7 +113,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         compactor: Compactor::new(mover, Arc::new(System), WIDEN_AFTER),
     };
     let drives = Drives::new(parts.clone(), layout.embedded.clone());
-    let operator = Operator::new(parts.clone(), drives, pace.clone(), layout.meta.join("sled"));
+    let operator = Operator::new(parts.clone(), drives, pace.clone(), layout.index());
     let upkeep = Upkeep::start(parts, telemetry.clone(), runtime.handle())?;
 
     let admission = Admission::new(REQUEST_MEMORY);
@@ -176,7 +176,7 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn set_config(layout: &Layout) -> SetConfig {
+pub(crate) fn set_config(layout: &Layout) -> SetConfig {
     let tiers = layout.tiers.iter().map(|tier| TierConfig {
         tier: tier.tier,
         geometry: tier.geometry,
@@ -257,7 +257,7 @@ fn open_drives(layout: &Layout) -> Result<(Arc<Set>, Arc<Journal>), Failure> {
     }
 }
 
-fn open_journal(set: &Set) -> Result<Journal, JournalError> {
+pub(crate) fn open_journal(set: &Set) -> Result<Journal, JournalError> {
     let drives = JournalSet {
         drives: set.drives(Tier::Hot).to_vec(),
         m: set.geometry(Tier::Hot).map_or(0, |geometry| usize::from(geometry.m)),
@@ -265,17 +265,17 @@ fn open_journal(set: &Set) -> Result<Journal, JournalError> {
     Journal::open(drives, journal::Options::default(), Arc::new(System), Arc::new(System))
 }
 
-fn open_metadata(set: &Set, layout: &Layout, journal: &Arc<Journal>) -> Result<Metadata, Failure> {
+pub(crate) fn open_metadata(set: &Set, layout: &Layout, journal: &Arc<Journal>) -> Result<Metadata, Failure> {
     let geometry = set.geometry(Tier::Hot).ok_or("there is no hot tier")?;
     let options = Options {
-        index: layout.meta.join("sled"),
+        index: layout.index(),
         drives: set.roster(Tier::Hot).ok_or("there is no hot tier")?,
         copies: usize::from(geometry.m) + 1,
     };
     Ok(Metadata::open(&options, journal.clone(), Arc::new(System))?)
 }
 
-async fn restore_volumes(set: &Set, metadata: &Metadata) -> Result<Volumes, Failure> {
+pub(crate) async fn restore_volumes(set: &Set, metadata: &Metadata) -> Result<Volumes, Failure> {
     let tiers = Tier::ALL.into_iter().filter_map(|tier| {
         let (geometry, drives) = (set.geometry(tier)?, set.roster(tier)?);
         Some(TierDrives { tier, geometry, drives })

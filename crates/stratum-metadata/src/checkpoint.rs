@@ -5,8 +5,11 @@
 //! fingerprint of what was scanned must be the state's, so a key that sled lost never becomes truth), and on `m+1`
 //! drives ([`files`]).
 
+mod audit;
 mod files;
 mod format;
+
+pub use audit::{AuditedCopy, audit, remove_bad_copies};
 
 pub(crate) use files::{Files, Reader};
 

@@ -9,6 +9,7 @@
 //! [`listing`] a seek and a scan.
 
 pub mod census;
+pub mod check;
 mod checkpoint;
 pub mod command;
 mod committer;

@@ -8,16 +8,20 @@
 //! would have come to.
 
 mod former;
+mod looks;
 mod reads;
 
+pub use crate::checkpoint::{AuditedCopy, audit, remove_bad_copies};
+pub use former::check_index;
 pub use reads::{SalvagedBucket, SalvagedObject};
 
+use crate::check::{self, Bodies, Checked, Finding};
 use crate::checkpoint::{self, Files, Reader};
 use crate::command::Command;
 use crate::machine::{Entry, Machine};
 use crate::record::{Applied, DecodeError};
 use crate::state::{ApplyError, View, apply_loosely};
-use crate::store::mark;
+use crate::store::{ReadError, mark};
 use crate::tree::{Tree, TreeError, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,7 +89,7 @@ pub enum SalvageError {
 /// The state as far as it is known. It is only read.
 #[derive(Debug)]
 pub struct Salvaged {
-    machine: Machine,
+    machine: Arc<Machine>,
     basis: Basis,
     /// The last entry that followed without a hole.
     reached: Index,
@@ -126,7 +130,7 @@ impl Salvaged {
         }
         doubts.dedup();
         let machine = Machine::open(tree, clock).map_err(|error| building(&error))?;
-        Ok(Salvaged { machine, basis, reached, doubts })
+        Ok(Salvaged { machine: Arc::new(machine), basis, reached, doubts })
     }
 
     pub fn basis(&self) -> Basis {
@@ -143,8 +147,19 @@ impl Salvaged {
         &self.doubts
     }
 
+    /// Whether the state agrees with itself, and its bodies in the journal are sound.
+    pub fn check(&self, history: &History, report: &mut dyn FnMut(Finding)) -> Result<Checked, ReadError> {
+        check::check(self.machine.as_ref(), self.machine.applied().fingerprint, history, report)
+    }
+
     pub(crate) fn machine(&self) -> &Machine {
         &self.machine
+    }
+}
+
+impl Bodies for History {
+    fn check(&self, index: Index, length: u32, crc32c: u32) -> Result<(), String> {
+        self.body(index, length, crc32c).map(drop).map_err(|error| error.to_string())
     }
 }
 

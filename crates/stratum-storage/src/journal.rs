@@ -46,7 +46,7 @@ pub use format::{MAX_COMMAND, MAX_GROUP};
 pub use heal::Healed;
 pub use quorum::TooFew;
 pub use replay::{Replay, Replayed};
-pub use salvage::{Doubt, History, Run};
+pub use salvage::{Doubt, History, Run, Thin};
 
 /// Names an entry and everything before it: each entry's hash covers that of the one before.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]

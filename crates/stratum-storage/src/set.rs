@@ -19,7 +19,7 @@ mod slots;
 pub use change::{ChangeError, Changed};
 pub use identity::SetId;
 pub use remains::{Remains, Remark};
-pub use replicated::MAX_REPLICATED;
+pub use replicated::{MAX_REPLICATED, ReplicatedCopy, replicated_copy};
 pub use slots::{DriveState, Slot};
 
 use crate::ambient::{Clock, Entropy};

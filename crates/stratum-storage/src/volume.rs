@@ -18,7 +18,7 @@ mod table;
 pub use claim::Claim;
 pub use open::{Leave, WriteError};
 pub use restore::{Restore, RestoreError, Restored};
-pub use salvage::{ShardFile, ShardFiles};
+pub use salvage::{FoundShard, ShardFiles};
 pub use table::{Holds, Pin, TierDrives, TierHealth, VolumeStats, Volumes};
 
 pub(crate) use buffers::Buffers;

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use stratum_metadata::record::{Body, ETag, ObjectRecord};
 use stratum_storage::blob::{BlobRef, Place};
+use stratum_storage::volume::Volumes;
 
 /// After a range that couldn't be read, the next is tried in steps of this many bytes.
 const STEP: u64 = 4096;
@@ -32,7 +33,12 @@ impl Copied {
 }
 
 /// Copies an object's bytes to the same offsets of a file. An error is one of the file's.
-pub async fn copy(store: &Offline, record: &ObjectRecord, file: &File) -> io::Result<Copied> {
+pub async fn copy(
+    store: &Offline,
+    volumes: &Volumes,
+    record: &ObjectRecord,
+    file: &File,
+) -> io::Result<Copied> {
     let mut copied = Copied::default();
     let mut at = 0;
     match &record.body {
@@ -41,13 +47,14 @@ pub async fn copy(store: &Offline, record: &ObjectRecord, file: &File) -> io::Re
                 ETag::Md5(md5) => Some(md5),
                 ETag::Multipart { .. } => None,
             };
-            at += blob_at(store, blob, md5, at, file, &mut copied).await?;
+            at += blob_at((store, volumes), blob, md5, at, file, &mut copied).await?;
         }
         Body::Parts { upload, parts } => {
             for part in parts {
                 match store.state.part(*upload, part.number) {
                     Ok(Some(known)) if known.size == part.size => {
-                        at += blob_at(store, &known.blob, Some(known.md5), at, file, &mut copied).await?;
+                        at += blob_at((store, volumes), &known.blob, Some(known.md5), at, file, &mut copied)
+                            .await?;
                     }
                     Ok(_) => {
                         let why = format!("the record of part {} is not known", part.number);
@@ -71,7 +78,7 @@ pub async fn copy(store: &Offline, record: &ObjectRecord, file: &File) -> io::Re
 
 /// A blob's bytes at an offset of the file; gives the blob's length.
 async fn blob_at(
-    store: &Offline,
+    (store, volumes): (&Offline, &Volumes),
     blob: &BlobRef,
     md5: Option<[u8; 16]>,
     at: u64,
@@ -87,12 +94,12 @@ async fn blob_at(
             Err(error) => copied.missing(at, at + u64::from(*length), error.to_string()),
         },
         Place::ThisEntry { .. } => copied.missing(at, at + blob.len(), "the record was never settled"),
-        Place::Packed(_) => volume_at(store, blob, &mut sink, copied).await?,
+        Place::Packed(_) => volume_at(volumes, blob, &mut sink, copied).await?,
         // Each by itself: the loss of one volume must not hide what lies in the others.
         Place::Extents(extents) => {
             for extent in extents {
                 let alone = BlobRef { key: blob.key, place: Place::Extents(vec![*extent]) };
-                volume_at(store, &alone, &mut sink, copied).await?;
+                volume_at(volumes, &alone, &mut sink, copied).await?;
             }
         }
     }
@@ -104,7 +111,7 @@ async fn blob_at(
 
 /// What a blob holds in volumes, with small steps over what can't be read.
 async fn volume_at(
-    store: &Offline,
+    volumes: &Volumes,
     blob: &BlobRef,
     sink: &mut Sink<'_>,
     copied: &mut Copied,
@@ -113,7 +120,7 @@ async fn volume_at(
     let (mut at, mut careful) = (0, false);
     while at < len {
         let end = if careful { len.min(at + STEP) } else { len };
-        let reader = store.volumes.read(&store.volumes.pin(), blob, at..end);
+        let reader = volumes.read(&volumes.pin(), blob, at..end);
         let mut reader = match reader {
             Ok(reader) => reader,
             Err(error) => {

@@ -2,6 +2,7 @@
 
 mod aws_sdk_rust;
 mod client;
+mod fsck;
 mod model;
 mod rescue;
 mod server;

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 const BUCKET: &str = "photos";
 
 /// Keys that no path can hold as they are, and bodies of every place: the journal, and extents.
-fn objects() -> BTreeMap<String, Vec<u8>> {
+pub fn objects() -> BTreeMap<String, Vec<u8>> {
     let keys = ["a", "a/b", "a//c", "../../etc/passwd", "dir/", "100%", "ä/ö", "empty"];
     let lengths = [10, 40_000, 5_000, 300_000, 1, 32_769, 1_500_000, 0];
     let body = |length: usize, seed: usize| (0..length).map(|at| (at * 31 + at / 251 + seed) as u8).collect();
@@ -20,7 +20,7 @@ fn objects() -> BTreeMap<String, Vec<u8>> {
 }
 
 /// A server that was killed after it had stored all objects.
-fn killed(objects: &BTreeMap<String, Vec<u8>>) -> Server {
+pub fn killed(objects: &BTreeMap<String, Vec<u8>>) -> Server {
     let mut server = Server::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -70,12 +70,12 @@ fn whole(to: &Path, objects: &BTreeMap<String, Vec<u8>>) -> usize {
         .count()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
     assert!(status.success());
 }
 
-fn each_drive(data: &Path, damage: impl Fn(&Path)) {
+pub fn each_drive(data: &Path, damage: impl Fn(&Path)) {
     (0..6).for_each(|drive| damage(&data.join(format!("hot/{drive}"))));
 }
 

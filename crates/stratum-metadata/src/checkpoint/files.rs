@@ -98,14 +98,16 @@ impl Files {
     }
 }
 
-fn remove(drive: &Drive, name: &str) {
+/// Removes a file among the checkpoints; says whether it did.
+pub(super) fn remove(drive: &Drive, name: &str) -> bool {
     let removed = drive.io().remove(&format!("{DIR}/{name}")).and_then(|()| drive.io().sync_dir(DIR));
-    if let Err(error) = removed {
+    if let Err(error) = &removed {
         tracing::warn!(drive = drive.label(), name, %error, "an old checkpoint could not be removed");
     }
+    removed.is_ok()
 }
 
-fn name(index: Index) -> String {
+pub(super) fn name(index: Index) -> String {
     format!("{index:016x}")
 }
 

@@ -12,7 +12,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use stratum_storage::blob::Index;
-use stratum_storage::journal::History;
+use stratum_storage::journal::{EntryHash, History};
 
 /// The former index, if it is sound and reaches further than `than`.
 pub(super) fn better(
@@ -37,6 +37,19 @@ pub(super) fn better(
             doubts.push(Doubt::Index { problem });
             None
         }
+    }
+}
+
+/// Whether the index that the server kept is one that the next start may go on from: its content is what was applied,
+/// and the journal confirms where it stands. It is copied to `copy`; the text says what is wrong.
+pub fn check_index(former: &Path, copy: &Path, history: &History) -> Result<(), String> {
+    if !former.is_dir() {
+        return Ok(());
+    }
+    let (_, applied) = open_copy(former, copy)?;
+    match applied.index == 0 || history.hash_at(applied.index) == Some(EntryHash(applied.hash)) {
+        true => Ok(()),
+        false => Err(format!("the journal doesn't confirm entry {}, where it stands", applied.index)),
     }
 }
 

@@ -6,6 +6,7 @@
 //! entry's hash covers the one before, with the holes between them named. Where nothing is missing there is one run,
 //! and it is the one that a start would recover.
 
+use super::cursor::Cursor;
 use super::format::Head;
 use super::recovery::{Piece, Survey};
 use super::replay::hash_in;
@@ -26,6 +27,9 @@ pub struct History {
     /// Segments outside the runs: other copies of some of their entries.
     others: Vec<Segment>,
     doubts: Vec<Doubt>,
+    /// Entries below it are not needed.
+    floor: Index,
+    m: usize,
 }
 
 /// What a history can't say.
@@ -48,6 +52,18 @@ pub enum Doubt {
         "the entries {first} to {last} of the journal are in no sound copy: what they changed is not known"
     )]
     Hole { first: Index, last: Index },
+}
+
+/// A part of the journal that is on fewer drives than it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thin {
+    pub first: Index,
+    pub last: Index,
+    /// Drives that hold it, sound.
+    pub sound: usize,
+    pub wanted: usize,
+    /// Drives whose copies are damaged or end early.
+    pub damaged: Vec<String>,
 }
 
 /// The entries of a run.
@@ -73,7 +89,8 @@ impl History {
         let pieces = survey.pieces();
         let present: Vec<DriveId> = drives.iter().map(|drive| drive.id()).collect();
         let Some((newest, mut doubts)) = newest(&pieces) else {
-            return Ok(History { runs: Vec::new(), others: Vec::new(), doubts: vec![Doubt::NoJournal] });
+            let doubts = vec![Doubt::NoJournal];
+            return Ok(History { runs: Vec::new(), others: Vec::new(), doubts, floor: 0, m: 0 });
         };
         doubts.extend(away(newest, &present));
         let (runs, others) = chain(newest, &pieces);
@@ -84,7 +101,7 @@ impl History {
         // Below the floor nothing is needed: what lies there is left in slots that wait to be used again.
         let needed = holes.filter(|(_, last)| *last >= newest.floor);
         doubts.extend(needed.map(|(first, last)| Doubt::Hole { first, last }));
-        Ok(History { runs, others, doubts })
+        Ok(History { runs, others, doubts, floor: newest.floor, m: newest.epoch.m.into() })
     }
 
     /// What can't be known.
@@ -114,6 +131,32 @@ impl History {
     pub fn replay(&self, from: Index) -> Option<Replay> {
         let run = self.runs.iter().find(|run| (run.first()..=run.head().index).contains(&from))?;
         Some(Replay::new(run, from, Verify::Commands))
+    }
+
+    /// Reads every copy of every segment that is still needed, and tells of those that aren't sound from end to end.
+    /// `drives` are those that it was read from.
+    pub fn audit(&self, drives: &[Arc<Drive>]) -> Vec<Thin> {
+        let Some(run) = self.runs.last() else { return Vec::new() };
+        let needed = run.segments().enumerate().map(|(place, segment)| (segment, run.last_of(place)));
+        let needed = needed.filter(|(segment, last)| *last >= self.floor && segment.first() <= *last);
+        needed.filter_map(|(segment, last)| self.audit_segment(segment, last, drives)).collect()
+    }
+
+    fn audit_segment(&self, segment: &Segment, last: Index, drives: &[Arc<Drive>]) -> Option<Thin> {
+        let mut damaged: Vec<String> = Vec::new();
+        let mut sound: Vec<usize> = Vec::new();
+        for copy in segment.copies.iter() {
+            let mut cursor = Cursor::new(segment.key, vec![copy.slot.file.clone()], segment.before);
+            while cursor.head().index < last && cursor.next(Verify::Bodies).is_some() {}
+            match cursor.head().index >= last {
+                true => sound.push(copy.drive),
+                false => damaged.extend(drives.get(copy.drive).map(|drive| drive.label())),
+            }
+        }
+        sound.sort_unstable();
+        sound.dedup();
+        let thin = Thin { first: segment.first(), last, sound: sound.len(), wanted: self.m + 1, damaged };
+        (thin.sound < thin.wanted).then_some(thin)
     }
 
     /// The body of an entry, from any copy in which it is sound. Length and check are from its record.

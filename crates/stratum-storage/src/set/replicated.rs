@@ -6,6 +6,7 @@
 use super::files::{self, fields};
 use super::{Set, SetError};
 use crate::blob::Tier;
+use crate::drive::Drive;
 use std::io::ErrorKind;
 
 const MAGIC: &[u8; 8] = b"STRMrep\n";
@@ -19,6 +20,29 @@ pub const MAX_REPLICATED: usize = 1 << 20;
 struct Copy {
     sequence: u64,
     content: Vec<u8>,
+}
+
+/// A drive's copy of a replicated file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicatedCopy {
+    /// Whole, and of that writing: the highest one counts.
+    Sound {
+        sequence: u64,
+    },
+    Absent,
+    Damaged,
+}
+
+/// Looks at a drive's copy of a replicated file.
+pub fn replicated_copy(drive: &Drive, name: &str) -> ReplicatedCopy {
+    match files::read(drive.io().as_ref(), name, HEAD + MAX_REPLICATED) {
+        Err(error) if error.kind() == ErrorKind::NotFound => ReplicatedCopy::Absent,
+        Err(_) => ReplicatedCopy::Damaged,
+        Ok(bytes) => match decode(&bytes) {
+            Ok(Some(copy)) => ReplicatedCopy::Sound { sequence: copy.sequence },
+            Ok(None) | Err(_) => ReplicatedCopy::Damaged,
+        },
+    }
 }
 
 impl Set {

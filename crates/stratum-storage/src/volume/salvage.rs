@@ -1,32 +1,31 @@
 //! Volumes that are read where they lie and never written to: for the tools on a stopped server's drives.
 //!
-//! [`Volumes::restore`] seals, truncates and removes; none of that happens here. A record's shards are looked for on
-//! every drive, and under other generations where the named one is gone: after a part of the history was lost, the
-//! drives may be ahead of the records. That is safe, since a fragment verifies only at its own address.
+//! [`Volumes::restore`] seals, truncates and removes; none of that happens here. For a rescue, a record's shards are
+//! looked for on every drive, and under other generations where the named one is gone ([`ShardFiles::place`]): after a
+//! part of the history was lost, the drives may be ahead of the records. That is safe, since a fragment verifies only
+//! at its own address.
 
 use super::handle::{DIRECTORY, shard_path};
 use super::restore::list_drive;
 use super::table::{TierDrives, Volumes};
-use super::{DriveId, LiveStripe, Shard, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, VolumeState};
+use super::{DriveId, Shard, VolumeLog, VolumeRecord, VolumeState};
 use crate::blob::VolumeId;
 use crate::drive::{Drive, OpenHow};
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// The shard files of the drives, by what their names say.
 #[derive(Debug, Default)]
 pub struct ShardFiles {
     /// The last generation comes last.
-    files: BTreeMap<(VolumeId, u8), Vec<ShardFile>>,
+    files: BTreeMap<(VolumeId, u8), Vec<FoundShard>>,
 }
 
 /// A shard file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShardFile {
+pub struct FoundShard {
     pub drive: DriveId,
     pub generation: u32,
     /// In bytes.
@@ -44,7 +43,7 @@ impl ShardFiles {
             });
             for entry in entries {
                 if let Some((volume, shard, generation)) = parse(&entry.name) {
-                    let file = ShardFile { drive: drive.id(), generation, len: entry.len };
+                    let file = FoundShard { drive: drive.id(), generation, len: entry.len };
                     found.files.entry((volume, shard)).or_default().push(file);
                 }
             }
@@ -53,22 +52,36 @@ impl ShardFiles {
         found
     }
 
-    /// The volumes that have any file, each with its numbers of shards that do.
-    pub fn volumes(&self) -> BTreeMap<VolumeId, Vec<u8>> {
-        let mut volumes: BTreeMap<VolumeId, Vec<u8>> = BTreeMap::new();
-        for (volume, shard) in self.files.keys() {
-            volumes.entry(*volume).or_default().push(*shard);
-        }
-        volumes
+    /// The volumes that have any file.
+    pub fn volumes(&self) -> BTreeSet<VolumeId> {
+        self.files.keys().map(|(volume, _)| *volume).collect()
+    }
+
+    /// The files that none of these records names, each with its path.
+    pub fn unknown(&self, records: &[VolumeRecord]) -> Vec<(DriveId, String)> {
+        let names = |record: &VolumeRecord| {
+            let shards = record.shards.iter().enumerate();
+            let file =
+                |(number, shard): (usize, &Shard)| (shard.drive, record.id, number as u8, shard.generation);
+            shards.map(file).collect::<Vec<_>>()
+        };
+        let known: HashSet<(DriveId, VolumeId, u8, u32)> = records.iter().flat_map(names).collect();
+        let all = self.files.iter().flat_map(|(at, files)| files.iter().map(move |file| (*at, file)));
+        let strange = all.filter(|((volume, shard), file)| {
+            !known.contains(&(file.drive, *volume, *shard, file.generation))
+        });
+        strange
+            .map(|((volume, shard), file)| (file.drive, shard_path(volume, shard, file.generation)))
+            .collect()
     }
 
     /// The files of a shard, the last generation last.
-    pub fn of(&self, volume: VolumeId, shard: u8) -> &[ShardFile] {
+    pub fn of(&self, volume: VolumeId, shard: u8) -> &[FoundShard] {
         self.files.get(&(volume, shard)).map_or(&[], Vec::as_slice)
     }
 
     /// The record with its shards where their files are.
-    fn place(&self, mut record: VolumeRecord) -> VolumeRecord {
+    pub fn place(&self, mut record: VolumeRecord) -> VolumeRecord {
         for (number, shard) in record.shards.iter_mut().enumerate() {
             let files = self.of(record.id, number as u8);
             let named = files.iter().filter(|file| file.generation == shard.generation);
@@ -124,40 +137,17 @@ fn parse(name: &str) -> Option<(VolumeId, u8, u32)> {
         .then_some((volume, shard, generation))
 }
 
-/// Nothing of these volumes is ever changed.
-struct NoLog;
-
-impl VolumeLog for NoLog {
-    fn record(
-        &self,
-        _: VolumeEvent,
-    ) -> Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>> {
-        Box::pin(std::future::ready(Err(only_looked_at())))
-    }
-
-    fn volume(&self, _: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError> {
-        Err(only_looked_at())
-    }
-
-    fn live_stripes(&self, _: VolumeId) -> Result<Vec<LiveStripe>, VolumeLogError> {
-        Err(only_looked_at())
-    }
-}
-
-fn only_looked_at() -> VolumeLogError {
-    VolumeLogError::Unavailable("the drives are only looked at".into())
-}
-
 impl Volumes {
-    /// The volumes of these records, to be read from the drives that are there. A record that makes no sense is
-    /// left out.
-    pub fn salvage(tiers: Vec<TierDrives>, records: Vec<VolumeRecord>, files: &ShardFiles) -> Volumes {
-        let volumes = Volumes::empty(tiers, Arc::new(NoLog), u64::MAX, 0);
+    /// The volumes of these records, to be read from the drives that are there; `log` says what is live in them and
+    /// records nothing. A record that makes no sense is left out.
+    pub fn salvage(tiers: Vec<TierDrives>, records: Vec<VolumeRecord>, log: Arc<dyn VolumeLog>) -> Volumes {
+        let volumes = Volumes::empty(tiers, log, u64::MAX, 0);
         for record in records {
-            let id = record.id;
-            match volumes.shared.volume_of(&files.place(record)) {
-                Ok(volume) => drop(volumes.shared.table.write().insert(id, Arc::new(volume))),
-                Err(error) => tracing::warn!(volume = %id, %error, "the volume's record makes no sense"),
+            match volumes.shared.volume_of(&record) {
+                Ok(volume) => drop(volumes.shared.table.write().insert(record.id, Arc::new(volume))),
+                Err(error) => {
+                    tracing::warn!(volume = %record.id, %error, "the volume's record makes no sense")
+                }
             }
         }
         volumes

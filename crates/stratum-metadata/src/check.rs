@@ -1,0 +1,204 @@
+//! Whether the state agrees with itself: every record has its bytes in the volumes' keys, every such key its record,
+//! what is counted adds up, and each index holds what the others do.
+//!
+//! One pass over all keys in their order, a page at a time. Objects and parts come before volumes, extents and
+//! stripes, so what records name is added up by then and compared as the keys are met. Memory is taken for each
+//! packed stripe, volume and multipart object, never for each object. Bytes are not read here but through
+//! [`Bodies`], and those in volumes not at all: `Volumes::verify` looks at them stripe by stripe.
+
+mod finding;
+mod keyed;
+
+pub use finding::{Finding, Severity};
+
+use crate::keys;
+use crate::machine::fingerprint;
+use crate::record::{BucketId, Owner, UploadId, decode};
+use crate::store::ReadError;
+use crate::tree::{Base, Value};
+use serde::de::DeserializeOwned;
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use stratum_storage::blob::{BlobRef, Index, Place, VolumeId};
+
+/// Pairs that are read at a time.
+const PAGE: usize = 1024;
+
+/// Reads bodies that are in the journal.
+pub trait Bodies {
+    /// Whether the body of that entry is there and sound; the text says what is wrong.
+    fn check(&self, index: Index, length: u32, crc32c: u32) -> Result<(), String>;
+}
+
+/// How much there was to check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    pub keys: u64,
+    pub objects: u64,
+    pub parts: u64,
+    /// Bodies in the journal.
+    pub journaled: u64,
+}
+
+/// Checks a state that stands still, and whose fingerprint should be `applied`, and calls `report` with whatever is found.
+pub(crate) fn check(
+    state: &dyn Base,
+    applied: u128,
+    bodies: &dyn Bodies,
+    report: &mut dyn FnMut(Finding),
+) -> Result<Checked, ReadError> {
+    let mut check = Check::new(state, bodies, report);
+    let mut from = Vec::new();
+    loop {
+        let mut page: Vec<(Vec<u8>, Value)> = Vec::new();
+        state.scan(&from, &[0xff], &mut |key, value| {
+            page.push((key.to_vec(), value.clone()));
+            if page.len() < PAGE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        let Some((last, _)) = page.last() else { break };
+        from = [last.as_slice(), &[0]].concat();
+        for (key, value) in &page {
+            check.pair(key, value)?;
+        }
+    }
+    Ok(check.finish(applied))
+}
+
+/// What records name of a packed stripe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Packed {
+    live: u64,
+    bodies: u32,
+}
+
+/// A check under way.
+struct Check<'a> {
+    state: &'a dyn Base,
+    bodies: &'a dyn Bodies,
+    report: &'a mut dyn FnMut(Finding),
+    checked: Checked,
+    fingerprint: u128,
+    buckets_by_name: u64,
+    buckets_by_owner: u64,
+    uploads: u64,
+    uploads_by_key: u64,
+    /// Uploads whose parts an object is made of.
+    multipart: HashSet<UploadId>,
+    /// What records name, taken out as the keys are met.
+    packed: HashMap<(VolumeId, u64), Packed>,
+    live: HashMap<VolumeId, u64>,
+    highest_bucket: u64,
+    highest_volume: u64,
+}
+
+impl<'a> Check<'a> {
+    fn new(state: &'a dyn Base, bodies: &'a dyn Bodies, report: &'a mut dyn FnMut(Finding)) -> Check<'a> {
+        Check {
+            state,
+            bodies,
+            report,
+            checked: Checked::default(),
+            fingerprint: 0,
+            buckets_by_name: 0,
+            buckets_by_owner: 0,
+            uploads: 0,
+            uploads_by_key: 0,
+            multipart: HashSet::new(),
+            packed: HashMap::new(),
+            live: HashMap::new(),
+            highest_bucket: 0,
+            highest_volume: 0,
+        }
+    }
+
+    fn found(&mut self, finding: Finding) {
+        (self.report)(finding);
+    }
+
+    /// Another record, if it is there and can be read; whoever meets its key says if it can't.
+    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
+        Ok(self.state.get(key)?.and_then(|value| decode(&value).ok()))
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, ReadError> {
+        Ok(self.state.get(key)?.is_some())
+    }
+
+    fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), ReadError> {
+        self.checked.keys += 1;
+        if key == keys::applied() {
+            return Ok(());
+        }
+        self.fingerprint = self.fingerprint.wrapping_add(fingerprint(key, value));
+        match self.keyed(key, value)? {
+            Ok(()) => {}
+            Err(problem) => {
+                let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+                self.found(Finding::Unreadable { key, problem });
+            }
+        }
+        Ok(())
+    }
+
+    /// What a record names of the volumes must be theirs by the volumes' keys.
+    fn blob(&mut self, owner: &Owner, blob: &BlobRef) -> Result<(), ReadError> {
+        match &blob.place {
+            Place::Empty => {}
+            Place::ThisEntry { .. } => self.found(Finding::Unsettled { owner: name(owner) }),
+            Place::Journal { index, length, crc32c } => {
+                self.checked.journaled += 1;
+                if let Err(problem) = self.bodies.check(*index, *length, *crc32c) {
+                    self.found(Finding::BodyLost { owner: name(owner), index: *index, problem });
+                }
+            }
+            Place::Packed(at) => {
+                self.volume(owner, at.volume)?;
+                *self.live.entry(at.volume).or_default() += u64::from(at.length);
+                let packed = self.packed.entry((at.volume, at.stripe)).or_default();
+                packed.live += u64::from(at.length);
+                packed.bodies += 1;
+            }
+            Place::Extents(extents) => {
+                for extent in extents {
+                    self.volume(owner, extent.volume)?;
+                    *self.live.entry(extent.volume).or_default() += extent.length;
+                    self.extent(owner, extent)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What only the whole tells.
+    fn finish(mut self, applied: u128) -> Checked {
+        if self.fingerprint != applied {
+            self.found(Finding::Fingerprint);
+        }
+        if self.buckets_by_owner != self.buckets_by_name {
+            let (owners, names) = (self.buckets_by_owner, self.buckets_by_name);
+            self.found(Finding::BucketOwners { owners, names });
+        }
+        if self.uploads_by_key != self.uploads {
+            let (keys, uploads) = (self.uploads_by_key, self.uploads);
+            self.found(Finding::UploadKeys { keys, uploads });
+        }
+        let unclaimed: Vec<((VolumeId, u64), Packed)> = self.packed.drain().collect();
+        for ((volume, offset), Packed { live, bodies }) in unclaimed {
+            self.found(Finding::StripeCount { volume, offset, counted: (live, bodies), kept: None });
+        }
+        self.checked
+    }
+}
+
+/// An owner, for people.
+pub(crate) fn name(owner: &Owner) -> String {
+    match owner {
+        Owner::Object { bucket: BucketId(bucket), key, .. } => {
+            format!("the object {:?} of bucket {bucket}", String::from_utf8_lossy(key))
+        }
+        Owner::Part { upload, number } => format!("part {number} of upload {upload}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

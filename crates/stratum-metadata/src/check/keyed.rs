@@ -1,0 +1,302 @@
+//! What each kind of key must agree with.
+
+use super::{Check, Finding, name};
+use crate::keys::{self, DueKind, Tag};
+use crate::record::{
+    Body, BucketId, BucketRecord, Completion, DecodeError, ExtentRecord, HighestIds, ObjectRecord, Owner,
+    PartRecord, StoredUpload, StripeRecord, UploadId, decode,
+};
+use crate::store::ReadError;
+use stratum_storage::blob::{BlobRef, Extent, Geometry, Place, VolumeId};
+use stratum_storage::format::layout::{Stripe, extent_end};
+use stratum_storage::volume::{VolumeRecord, VolumeState};
+
+/// Whether the key and its record could be read; the text says what of them couldn't.
+type Read = Result<(), String>;
+
+const NOT_A_KEY: &str = "the key makes no sense";
+
+impl Check<'_> {
+    /// Checks one pair. The outer error is one of the index.
+    pub(super) fn keyed(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let is = |tag| keys::is(tag, key);
+        if is(Tag::HighestIds) {
+            Ok(read::<HighestIds>(value).map(|highest| {
+                (self.highest_bucket, self.highest_volume) = (highest.bucket, highest.volume);
+            }))
+        } else if is(Tag::BucketById) {
+            self.bucket_by_id(key, value)
+        } else if is(Tag::BucketByName) {
+            self.bucket_by_name(key, value)
+        } else if is(Tag::BucketByOwner) {
+            self.buckets_by_owner += 1;
+            Ok(Ok(()))
+        } else if is(Tag::Object) {
+            self.object(key, value)
+        } else if is(Tag::Upload) {
+            self.upload(key, value)
+        } else if is(Tag::UploadByKey) {
+            self.uploads_by_key += 1;
+            Ok(keys::parse_upload_by_key(key).map(drop).ok_or(NOT_A_KEY.into()))
+        } else if is(Tag::Part) {
+            self.part(key, value)
+        } else if is(Tag::Completion) {
+            self.completion(key, value)
+        } else if is(Tag::Volume) {
+            self.volume_record(value)
+        } else if is(Tag::Extent) {
+            self.extent_record(key, value)
+        } else if is(Tag::Stripe) {
+            self.stripe_record(key, value)
+        } else if is(Tag::Due) {
+            self.due(key)
+        } else {
+            Ok(Ok(()))
+        }
+    }
+
+    fn bucket_by_id(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let (Some(id), Ok(name)) = (keys::parse_bucket_by_id(key), read::<String>(value)) else {
+            return Ok(Err(NOT_A_KEY.into()));
+        };
+        if id.0 > self.highest_bucket {
+            let highest = self.highest_bucket;
+            self.found(Finding::AboveHighest { kind: "bucket", id: id.0, highest });
+        }
+        let named: Option<BucketRecord> = self.get(&keys::bucket_by_name(name.as_bytes()))?;
+        if named.is_none_or(|record| record.id != id) {
+            self.found(Finding::Bucket { id: id.0, name, index: "by name" });
+        }
+        Ok(Ok(()))
+    }
+
+    fn bucket_by_name(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let record: BucketRecord = match read(value) {
+            Ok(record) => record,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        self.buckets_by_name += 1;
+        let BucketRecord { id: BucketId(id), name, owner, .. } = record;
+        let by_id: Option<String> = self.get(&keys::bucket_by_id(BucketId(id)))?;
+        if by_id.as_ref() != Some(&name) || keys::bucket_by_name(name.as_bytes()) != key {
+            self.found(Finding::Bucket { id, name: name.clone(), index: "by number" });
+        }
+        if !self.has(&keys::bucket_by_owner(&owner, &name))? {
+            self.found(Finding::Bucket { id, name, index: "by owner" });
+        }
+        Ok(Ok(()))
+    }
+
+    fn object(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some((bucket, object)) = keys::parse_object(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        let record: ObjectRecord = match read(value) {
+            Ok(record) => record,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        self.checked.objects += 1;
+        let owner = Owner::Object { bucket, key: object.to_vec(), version: record.version };
+        if !self.has(&keys::bucket_by_id(bucket))? {
+            self.found(Finding::NoBucket { owner: name(&owner) });
+        }
+        let named = match &record.body {
+            Body::Blob(blob) => {
+                self.blob(&owner, blob)?;
+                blob.len()
+            }
+            Body::Parts { upload, parts } => {
+                self.multipart.insert(*upload);
+                for part in parts {
+                    let known: Option<PartRecord> = self.get(&keys::part(*upload, part.number))?;
+                    if known.is_none_or(|known| known.size != part.size) {
+                        self.found(Finding::NoPart { owner: name(&owner), number: part.number });
+                    }
+                }
+                parts.iter().map(|part| part.size).sum()
+            }
+        };
+        if named != record.size {
+            self.found(Finding::Size { owner: name(&owner), size: record.size, named });
+        }
+        Ok(Ok(()))
+    }
+
+    fn upload(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some(upload) = upload_of(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        let StoredUpload { record, expires } = match read(value) {
+            Ok(stored) => stored,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        self.uploads += 1;
+        let lacks = [
+            (keys::upload_by_key(record.bucket, &record.key, upload), "its entry among its key's uploads"),
+            (keys::due(expires, DueKind::Upload, upload), "the time at which it expires"),
+        ];
+        for (key, what) in lacks {
+            if !self.has(&key)? {
+                self.found(Finding::Upload { upload: upload.to_string(), what });
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn part(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some(upload) = key.get(..17).and_then(upload_of) else { return Ok(Err(NOT_A_KEY.into())) };
+        let part: PartRecord = match read(value) {
+            Ok(part) => part,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        self.checked.parts += 1;
+        let owner = Owner::Part { upload, number: part.number };
+        self.blob(&owner, &part.blob)?;
+        if part.blob.len() != part.size {
+            let (size, named) = (part.size, part.blob.len());
+            self.found(Finding::Size { owner: name(&owner), size, named });
+        }
+        let is_owned = self.multipart.contains(&upload)
+            || self.has(&keys::upload(upload))?
+            || self.has(&keys::dropped(upload))?;
+        if !is_owned {
+            self.found(Finding::PartWithoutOwner { upload: upload.to_string(), number: part.number });
+        }
+        Ok(Ok(()))
+    }
+
+    fn completion(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some(upload) = upload_of(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        let completion: Completion = match read(value) {
+            Ok(completion) => completion,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        if !self.has(&keys::due(completion.remember_until, DueKind::Completion, upload))? {
+            let what = "the time at which its completion is forgotten";
+            self.found(Finding::Upload { upload: upload.to_string(), what });
+        }
+        Ok(Ok(()))
+    }
+
+    fn volume_record(&mut self, value: &[u8]) -> Result<Read, ReadError> {
+        let record: VolumeRecord = match read(value) {
+            Ok(record) => record,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        if record.id.0 > self.highest_volume {
+            let highest = self.highest_volume;
+            self.found(Finding::AboveHighest { kind: "volume", id: record.id.0, highest });
+        }
+        let counted = self.live.remove(&record.id).unwrap_or_default();
+        if counted != record.live {
+            self.found(Finding::VolumeLive { volume: record.id, kept: record.live, counted });
+        }
+        Ok(Ok(()))
+    }
+
+    fn extent_record(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some((volume, start)) = place(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        let ExtentRecord { owner, length } = match read(value) {
+            Ok(record) => record,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let extent = Extent { volume, start, length };
+        let blob = match &owner {
+            Owner::Object { bucket, key, .. } => {
+                match self.get::<ObjectRecord>(&keys::object(*bucket, key))?.map(|record| record.body) {
+                    Some(Body::Blob(blob)) => Some(blob),
+                    _ => None,
+                }
+            }
+            Owner::Part { upload, number } => {
+                self.get::<PartRecord>(&keys::part(*upload, *number))?.map(|part| part.blob)
+            }
+        };
+        if !blob.is_some_and(|blob| names(&blob, &extent)) {
+            self.found(Finding::ExtentWithoutOwner { owner: name(&owner), volume, offset: start });
+        }
+        self.high_water(volume, "an extent", start, |geometry| extent_end(geometry, &extent))?;
+        Ok(Ok(()))
+    }
+
+    fn stripe_record(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some((volume, offset)) = place(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        let record: StripeRecord = match read(value) {
+            Ok(record) => record,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let counted = self.packed.remove(&(volume, offset)).unwrap_or_default();
+        let (counted, kept) = ((counted.live, counted.bodies), (record.live, record.bodies));
+        if counted != kept {
+            self.found(Finding::StripeCount { volume, offset, counted, kept: Some(kept) });
+        }
+        let end = |geometry| offset.saturating_add(Stripe { geometry, payload: record.payload }.disk());
+        self.high_water(volume, "a packed stripe", offset, end)?;
+        Ok(Ok(()))
+    }
+
+    fn high_water(
+        &mut self,
+        volume: VolumeId,
+        what: &'static str,
+        offset: u64,
+        end: impl FnOnce(Geometry) -> u64,
+    ) -> Result<(), ReadError> {
+        let Some(record) = self.get::<VolumeRecord>(&keys::volume(volume))? else { return Ok(()) };
+        let (end, high_water) = (end(record.geometry), record.high_water);
+        if end > high_water {
+            self.found(Finding::HighWater { volume, what, offset, end, high_water });
+        }
+        Ok(())
+    }
+
+    fn due(&mut self, key: &[u8]) -> Result<Read, ReadError> {
+        let Some((kind, upload)) = keys::parse_due(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        let is_there = match kind {
+            DueKind::Upload => self.has(&keys::upload(upload))?,
+            DueKind::Completion => self.has(&keys::completion(upload))?,
+        };
+        if !is_there {
+            self.found(Finding::Due { upload: upload.to_string() });
+        }
+        Ok(Ok(()))
+    }
+
+    /// The volume must be there.
+    pub(super) fn volume(&mut self, owner: &Owner, volume: VolumeId) -> Result<(), ReadError> {
+        let record: Option<VolumeRecord> = self.get(&keys::volume(volume))?;
+        if record.is_none_or(|record| record.state == VolumeState::Dropped) {
+            self.found(Finding::NoVolume { owner: name(owner), volume });
+        }
+        Ok(())
+    }
+
+    /// The volume's key must name that owner.
+    pub(super) fn extent(&mut self, owner: &Owner, extent: &Extent) -> Result<(), ReadError> {
+        let kept: Option<ExtentRecord> = self.get(&keys::extent(extent.volume, extent.start))?;
+        let problem = match kept {
+            None => "there is none".to_owned(),
+            Some(kept) if kept.owner != *owner => format!("it belongs to {}", name(&kept.owner)),
+            Some(kept) if kept.length != extent.length => format!("it has {} bytes", kept.length),
+            Some(_) => return Ok(()),
+        };
+        let (volume, offset) = (extent.volume, extent.start);
+        self.found(Finding::Extent { owner: name(owner), volume, offset, problem });
+        Ok(())
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: &[u8]) -> Result<T, String> {
+    decode(value).map_err(|error: DecodeError| error.to_string())
+}
+
+/// The upload of a key that is a tag and an upload.
+fn upload_of(key: &[u8]) -> Option<UploadId> {
+    keys::parse_dropped(key)
+}
+
+/// The volume and offset of an extent's or a stripe's key.
+fn place(key: &[u8]) -> Option<(VolumeId, u64)> {
+    let volume = key.get(1..9)?.try_into().ok()?;
+    Some((VolumeId(u64::from_be_bytes(volume)), keys::parse_offset(key)?))
+}
+
+fn names(blob: &BlobRef, extent: &Extent) -> bool {
+    matches!(&blob.place, Place::Extents(extents) if extents.contains(extent))
+}

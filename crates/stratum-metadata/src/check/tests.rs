@@ -1,0 +1,221 @@
+//! Every key that is taken away, and every record that is changed, is found.
+
+use super::*;
+use crate::command::{Command, CompletedPart, Move, WriteCondition};
+use crate::record::*;
+use crate::state::{View, apply};
+use crate::tree::memory::Memory;
+use stratum_storage::blob::{Extent, Geometry, PackedAt, Tier};
+use stratum_storage::volume::VolumeEvent;
+
+const BUCKET: BucketId = BucketId(1);
+const GEOMETRY: Geometry = Geometry { k: 4, m: 2 };
+const OPEN: UploadId = UploadId(7 << 80);
+const DONE: UploadId = UploadId(8 << 80);
+
+/// A state with something of every kind.
+struct State {
+    memory: Memory,
+    fingerprint: u128,
+    index: Index,
+}
+
+/// Bodies of which one is bad.
+struct Journal {
+    bad: Option<Index>,
+}
+
+impl Bodies for Journal {
+    fn check(&self, index: Index, _: u32, _: u32) -> Result<(), String> {
+        if self.bad == Some(index) { Err("damaged in all its copies".into()) } else { Ok(()) }
+    }
+}
+
+impl State {
+    fn new() -> State {
+        let mut state = State { memory: Memory::default(), fingerprint: 0, index: 0 };
+        let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
+        state.apply(Command::CreateBucket(BucketRecord { id: BUCKET, name, owner, created: 0, region }));
+        let event =
+            VolumeEvent::Opened { id: VolumeId(1), tier: Tier::Hot, geometry: GEOMETRY, shards: vec![] };
+        state.apply(Command::Volume(event));
+        state.put("small", journaled());
+        state.put("large", extents(4096, 3 << 20));
+        ["one", "two"].into_iter().for_each(|key| state.put(key, journaled()));
+        let moved = |key: &str, index, offset| Move {
+            owner: object_owner(key),
+            from: BlobRef::plain(Place::Journal { index, length: 10, crc32c: 5 }),
+            to: packed(offset),
+        };
+        let moves = vec![moved("one", 5, 0), moved("two", 6, 10)];
+        state.apply(Command::Relocate { stripe: None, moves });
+        for upload in [OPEN, DONE] {
+            state.upload(upload);
+            let blob = extents((upload.0 >> 80) as u64 * (64 << 20), 5 << 20);
+            state.apply(Command::PutPart { bucket: BUCKET, upload, part: part(blob) });
+        }
+        state.apply(Command::CompleteUpload {
+            bucket: BUCKET,
+            key: b"multi".to_vec(),
+            upload: DONE,
+            parts: vec![CompletedPart { number: 1, size: 5 << 20, md5: [3; 16] }],
+            record: object(
+                5 << 20,
+                Body::Parts {
+                    upload: DONE,
+                    parts: vec![PartSummary { number: 1, size: 5 << 20, checksum: None }],
+                },
+            ),
+            condition: WriteCondition::default(),
+            remember_until: 99,
+        });
+        state
+    }
+
+    fn apply(&mut self, command: Command) {
+        self.index += 1;
+        let mut view = View::new(&self.memory);
+        let outcome = apply(&mut view, self.index, command).unwrap();
+        assert!(!matches!(outcome, crate::command::Outcome::Refused(_)), "{outcome:?}");
+        let changes: Vec<_> =
+            view.changes().map(|change| (change.key.to_vec(), change.after.cloned())).collect();
+        drop(view);
+        self.memory.apply(changes.iter().map(|(key, value)| (key.as_slice(), value.as_ref())));
+        self.fingerprint = self.sum();
+    }
+
+    fn sum(&self) -> u128 {
+        let shares = self.memory.0.iter().map(|(key, value)| fingerprint(key, value));
+        shares.fold(0, u128::wrapping_add)
+    }
+
+    fn put(&mut self, key: &str, blob: BlobRef) {
+        let (record, condition) = (object(blob.len(), Body::Blob(blob)), WriteCondition::default());
+        self.apply(Command::PutObject { bucket: BUCKET, key: key.into(), record, condition });
+    }
+
+    fn upload(&mut self, upload: UploadId) {
+        let record = UploadRecord {
+            bucket: BUCKET,
+            key: b"multi".to_vec(),
+            initiated: 0,
+            initiator: "owner".into(),
+            storage_class: StorageClass::Standard,
+            headers: ObjectHeaders::default(),
+            checksum: None,
+        };
+        self.apply(Command::CreateUpload { upload, record, expires: 50 });
+    }
+
+    fn findings(&self, journal: &Journal) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        check(&self.memory, self.fingerprint, journal, &mut |finding| findings.push(finding)).unwrap();
+        findings
+    }
+
+    /// What is found besides the fingerprint.
+    fn particulars(&self) -> Vec<Finding> {
+        let mut findings = self.findings(&Journal { bad: None });
+        findings.retain(|finding| *finding != Finding::Fingerprint);
+        findings
+    }
+}
+
+fn object(size: u64, body: Body) -> ObjectRecord {
+    ObjectRecord {
+        version: VersionId::NULL,
+        modified: 0,
+        size,
+        etag: ETag::Md5([1; 16]),
+        storage_class: StorageClass::Standard,
+        checksum: None,
+        headers: ObjectHeaders::default(),
+        body,
+    }
+}
+
+fn part(blob: BlobRef) -> PartRecord {
+    PartRecord { number: 1, modified: 0, size: blob.len(), md5: [3; 16], checksum: None, blob }
+}
+
+fn object_owner(key: &str) -> Owner {
+    Owner::Object { bucket: BUCKET, key: key.into(), version: VersionId::NULL }
+}
+
+fn journaled() -> BlobRef {
+    BlobRef::plain(Place::ThisEntry { length: 10, crc32c: 5 })
+}
+
+fn extents(start: u64, length: u64) -> BlobRef {
+    BlobRef::plain(Place::Extents(vec![Extent { volume: VolumeId(1), start, length }]))
+}
+
+fn packed(offset: u32) -> BlobRef {
+    let (volume, stripe) = (VolumeId(1), 32 << 20);
+    BlobRef::plain(Place::Packed(PackedAt { volume, stripe, payload: 100, offset, length: 10, crc32c: 5 }))
+}
+
+#[test]
+fn a_sound_state_gives_nothing_to_find() {
+    let state = State::new();
+    assert_eq!(state.findings(&Journal { bad: None }), []);
+    let mut nothing = |_| ();
+    let checked = check(&state.memory, state.fingerprint, &Journal { bad: None }, &mut nothing).unwrap();
+    assert_eq!((checked.objects, checked.parts, checked.journaled), (5, 2, 1));
+    assert_eq!(checked.keys, state.memory.0.len() as u64);
+}
+
+#[test]
+fn every_key_that_is_taken_away_is_missed() {
+    let whole = State::new();
+    for key in whole.memory.0.keys() {
+        let mut state = State::new();
+        state.memory.apply(std::iter::once((key.as_slice(), None)));
+        let fingerprint = state.findings(&Journal { bad: None }).contains(&Finding::Fingerprint);
+        assert!(fingerprint, "{key:?}");
+        // An object in the journal, and one in parts that are remembered, leave no trace elsewhere.
+        let traceless =
+            key.ends_with(b"small") || key.ends_with(b"multi") && keys::is(keys::Tag::Object, key);
+        if !traceless || key.ends_with(b"multi") {
+            assert_ne!(state.particulars(), [], "{key:?}");
+        }
+    }
+}
+
+#[test]
+fn every_record_that_is_damaged_is_found() {
+    let whole = State::new();
+    for (key, value) in whole.memory.0.iter().filter(|(_, value)| value.len() > 1) {
+        let mut state = State::new();
+        let cut = Value::from(&value[..1]);
+        state.memory.apply(std::iter::once((key.as_slice(), Some(&cut))));
+        let unreadable = |finding: &Finding| matches!(finding, Finding::Unreadable { .. });
+        assert!(state.particulars().iter().any(unreadable), "{key:?}");
+    }
+}
+
+#[test]
+fn counts_that_are_wrong_are_found() {
+    let mut state = State::new();
+    let key = keys::volume(VolumeId(1));
+    let mut record: stratum_storage::volume::VolumeRecord = decode(&state.memory.0[&key]).unwrap();
+    let kept = record.live + 1;
+    (record.live, record.high_water) = (kept, 8192);
+    let value = Value::from(encode(&record).as_slice());
+    state.memory.apply(std::iter::once((key.as_slice(), Some(&value))));
+    let found = state.particulars();
+    assert!(
+        found.contains(&Finding::VolumeLive { volume: VolumeId(1), kept, counted: kept - 1 }),
+        "{found:?}"
+    );
+    assert_eq!(found.iter().filter(|finding| matches!(finding, Finding::HighWater { .. })).count(), 4);
+    assert!(found.iter().all(|finding| finding.severity() == Severity::Wrong));
+}
+
+#[test]
+fn a_lost_body_names_its_object() {
+    let found = State::new().findings(&Journal { bad: Some(3) });
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].severity(), Severity::Loss);
+    assert!(found[0].to_string().contains("\"small\" of bucket 1"), "{}", found[0]);
+}

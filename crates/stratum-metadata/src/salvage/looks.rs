@@ -1,0 +1,96 @@
+//! What a salvaged state says of the volumes, for those who look at their bytes.
+
+use super::Salvaged;
+use crate::check::name;
+use crate::keys::{self, Tag};
+use crate::machine::Machine;
+use crate::record::{Body, ObjectRecord, Owner, PartRecord, UploadId, decode};
+use crate::space;
+use crate::store::ReadError;
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use stratum_storage::blob::{BlobRef, Extent, Geometry, Place, VolumeId};
+use stratum_storage::format::layout::stripes_of;
+use stratum_storage::volume::{LiveStripe, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord};
+
+/// Says what is live, and records nothing.
+struct Still(Arc<Machine>);
+
+impl VolumeLog for Still {
+    fn record(
+        &self,
+        _: VolumeEvent,
+    ) -> Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>> {
+        let refused = VolumeLogError::Unavailable("the drives are only looked at".into());
+        Box::pin(std::future::ready(Err(refused)))
+    }
+
+    fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError> {
+        space::volume(&self.0, volume).map_err(unavailable)
+    }
+
+    fn live_stripes(&self, volume: VolumeId) -> Result<Vec<LiveStripe>, VolumeLogError> {
+        space::live_stripes(&self.0, volume).map_err(unavailable)
+    }
+}
+
+fn unavailable(error: ReadError) -> VolumeLogError {
+    VolumeLogError::Unavailable(error.to_string())
+}
+
+impl Salvaged {
+    /// What the volumes are told of the state.
+    pub fn log(&self) -> Arc<dyn VolumeLog> {
+        Arc::new(Still(self.machine.clone()))
+    }
+
+    /// Who names bytes of these stripes (volume and offset), for people. Goes over all objects and parts.
+    pub fn owners_in(&self, stripes: &HashSet<(VolumeId, u64)>) -> Result<Vec<String>, ReadError> {
+        let mut geometries = HashMap::new();
+        for (id, _) in stripes {
+            geometries.extend(space::volume(self.machine(), *id)?.map(|record| (*id, record.geometry)));
+        }
+        let mut owners = Vec::new();
+        self.machine().scan(&keys::start_of(Tag::Object), &keys::end_of(Tag::Part), |key, value| {
+            let owned = owned(key, value).filter(|(_, blob)| touches(blob, stripes, &geometries));
+            owners.extend(owned.map(|(owner, _)| name(&owner)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(owners)
+    }
+}
+
+/// The blob of an object's or a part's record, and whose it is.
+fn owned(key: &[u8], value: &[u8]) -> Option<(Owner, BlobRef)> {
+    if keys::is(Tag::Object, key) {
+        let (bucket, object) = keys::parse_object(key)?;
+        let ObjectRecord { version, body: Body::Blob(blob), .. } = decode(value).ok()? else { return None };
+        Some((Owner::Object { bucket, key: object.to_vec(), version }, blob))
+    } else if keys::is(Tag::Part, key) {
+        let upload = UploadId(u128::from_be_bytes(key.get(1..17)?.try_into().ok()?));
+        let part: PartRecord = decode(value).ok()?;
+        Some((Owner::Part { upload, number: part.number }, part.blob))
+    } else {
+        None
+    }
+}
+
+fn touches(
+    blob: &BlobRef,
+    stripes: &HashSet<(VolumeId, u64)>,
+    geometries: &HashMap<VolumeId, Geometry>,
+) -> bool {
+    let extent = |extent: &Extent| {
+        geometries.get(&extent.volume).is_some_and(|geometry| {
+            stripes_of(*geometry, extent).any(|(offset, _)| stripes.contains(&(extent.volume, offset)))
+        })
+    };
+    match &blob.place {
+        Place::Packed(at) => stripes.contains(&(at.volume, at.stripe)),
+        Place::Extents(extents) => extents.iter().any(extent),
+        Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => false,
+    }
+}

@@ -1,0 +1,133 @@
+//! The check itself: over drives, journal, checkpoints, state and volumes, each with what it should agree with.
+
+use super::finding::Finding;
+use crate::credentials;
+use crate::offline::Offline;
+use std::collections::{BTreeMap, HashSet};
+use stratum_metadata::check::Checked;
+use stratum_metadata::salvage;
+use stratum_storage::blob::{Index, Tier, VolumeId};
+use stratum_storage::scrub::FileFlaw;
+use stratum_storage::set::{ReplicatedCopy, replicated_copy};
+use stratum_storage::volume::VolumeState;
+
+/// What came of a check.
+#[derive(Debug, Default)]
+pub struct Examined {
+    pub findings: Vec<Finding>,
+    pub checked: Checked,
+    /// Live stripes of which every fragment was read.
+    pub stripes: u64,
+    /// Bytes of volumes that were read.
+    pub bytes: u64,
+}
+
+/// Looks at everything; `quick` leaves out what takes reading it all.
+pub async fn examine(store: &Offline, quick: bool) -> Result<Examined, String> {
+    let mut examined = Examined::default();
+    let findings = &mut examined.findings;
+    findings.extend(store.remains.remarks.iter().cloned().map(Finding::from));
+    findings.extend(store.state.doubts().iter().cloned().map(Finding::from));
+    replicated(store, findings);
+    if !quick {
+        let hot = store.remains.drives(Tier::Hot);
+        findings.extend(store.history.audit(&hot).into_iter().map(Finding::Journal));
+        checkpoints(store, findings);
+    }
+    let checked = store.state.check(&store.history, &mut |finding| findings.push(finding.into()));
+    examined.checked = checked.map_err(|error| error.to_string())?;
+    unknown_files(store, findings);
+    volumes(store, quick, &mut examined).await?;
+    Ok(examined)
+}
+
+/// The small files that every hot drive holds.
+fn replicated(store: &Offline, findings: &mut Vec<Finding>) {
+    let file = credentials::FILE;
+    let drives = store.remains.drives(Tier::Hot);
+    let copies: Vec<ReplicatedCopy> = drives.iter().map(|drive| replicated_copy(drive, file)).collect();
+    let sequence = |copy: &ReplicatedCopy| match copy {
+        ReplicatedCopy::Sound { sequence } => Some(*sequence),
+        ReplicatedCopy::Absent | ReplicatedCopy::Damaged => None,
+    };
+    let Some(newest) = copies.iter().filter_map(sequence).max() else { return };
+    for (drive, copy) in drives.iter().zip(copies) {
+        let problem = match copy {
+            ReplicatedCopy::Sound { sequence } if sequence == newest => continue,
+            ReplicatedCopy::Sound { .. } => "older than on other drives",
+            ReplicatedCopy::Absent => "not there",
+            ReplicatedCopy::Damaged => "damaged",
+        };
+        findings.push(Finding::Replicated { file: file.to_owned(), drive: drive.label(), problem });
+    }
+}
+
+fn checkpoints(store: &Offline, findings: &mut Vec<Finding>) {
+    let mut sound: BTreeMap<Index, usize> = BTreeMap::new();
+    for copy in salvage::audit(&store.remains.drives(Tier::Hot)) {
+        let count = sound.entry(copy.index).or_default();
+        match copy.problem {
+            None => *count += 1,
+            Some(problem) => {
+                findings.push(Finding::Checkpoint { index: copy.index, drive: copy.drive, problem });
+            }
+        }
+    }
+    let wanted = store.hot_copies();
+    let few = sound.into_iter().filter(|(_, sound)| *sound < wanted);
+    findings.extend(few.map(|(index, sound)| Finding::Checkpoints { index, sound, wanted }));
+}
+
+fn unknown_files(store: &Offline, findings: &mut Vec<Finding>) {
+    let drives = store.remains.all_drives();
+    for (id, path) in store.files.unknown(&store.records) {
+        let drive = drives.iter().find(|drive| drive.id() == id);
+        let drive = drive.map_or_else(|| id.to_string(), |drive| drive.label());
+        findings.push(Finding::UnknownFile { drive, path });
+    }
+}
+
+/// Every volume's files, and all fragments of its live stripes.
+async fn volumes(store: &Offline, quick: bool, examined: &mut Examined) -> Result<(), String> {
+    let volumes = store.volumes();
+    let mut unreadable: HashSet<(VolumeId, u64)> = HashSet::new();
+    let live = store.records.iter().filter(|record| record.state != VolumeState::Dropped);
+    for record in live {
+        let volume = record.id;
+        if quick {
+            for (shard, lost) in record.shards.iter().enumerate() {
+                if lost.lost {
+                    let (shard, flaw) = (shard as u8, FileFlaw::Lost);
+                    examined.findings.push(Finding::Shard { volume, shard, flaw });
+                }
+            }
+            continue;
+        }
+        let verified = match volumes.verify(volume).await {
+            Ok(verified) => verified,
+            Err(error) => {
+                examined.findings.push(Finding::Volume { volume, problem: error.to_string() });
+                continue;
+            }
+        };
+        examined.stripes += verified.stripes;
+        examined.bytes += verified.bytes;
+        let away: HashSet<u8> = verified.files.iter().map(|(shard, _)| *shard).collect();
+        let shards = verified.files.into_iter();
+        examined.findings.extend(shards.map(|(shard, flaw)| Finding::Shard { volume, shard, flaw }));
+        for found in verified.stripes_found {
+            if !found.is_readable() {
+                unreadable.insert((volume, found.offset));
+            } else if found.flaws.iter().all(|(shard, _)| away.contains(shard)) && !found.flaws.is_empty() {
+                // The shard was told already: not once more for each of its stripes.
+                continue;
+            }
+            examined.findings.push(Finding::Stripe { volume, found });
+        }
+    }
+    if !unreadable.is_empty() {
+        let owners = store.state.owners_in(&unreadable).map_err(|error| error.to_string())?;
+        examined.findings.extend(owners.into_iter().map(|owner| Finding::Lost { owner }));
+    }
+    Ok(())
+}

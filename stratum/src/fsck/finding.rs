@@ -1,0 +1,113 @@
+//! Whatever a check of a store can find, in words that say what it means and what to do.
+
+use stratum_metadata::check::{self, Severity};
+use stratum_metadata::salvage::Doubt;
+use stratum_storage::blob::{Index, VolumeId};
+use stratum_storage::journal::Thin;
+use stratum_storage::readpath::Parity;
+use stratum_storage::scrub::{FileFlaw, StripeFinding};
+use stratum_storage::set::Remark;
+
+/// Something that isn't as it should be.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Finding {
+    #[error(transparent)]
+    State(#[from] check::Finding),
+    #[error(transparent)]
+    Drives(#[from] Remark),
+    #[error("{0}; `stratum rescue` copies out what can be read")]
+    History(#[from] Doubt),
+    #[error(
+        "entries {} to {} of the journal are whole on {} drives and should be on {}{}: a start heals that",
+        .0.first, .0.last, .0.sound, .0.wanted, damaged_on(&.0.damaged)
+    )]
+    Journal(Thin),
+    #[error(
+        "the checkpoint at entry {index} on {drive} is bad ({problem}): the other copies will do; the next checkpoint replaces it"
+    )]
+    Checkpoint { index: Index, drive: String, problem: String },
+    #[error(
+        "the checkpoint at entry {index} is whole on {sound} drives and should be on {wanted}: a start heals that"
+    )]
+    Checkpoints { index: Index, sound: usize, wanted: usize },
+    #[error(
+        "the server's index can't be used ({problem}): `--repair` removes it, and the next start builds it anew"
+    )]
+    Index { problem: String },
+    #[error("{file} on {drive} is {problem}: `--repair` writes it again from another drive")]
+    Replicated { file: String, drive: String, problem: &'static str },
+    #[error("shard {shard} of {volume} {}: heal or `--repair` writes it anew", shard_flaw(.flaw))]
+    Shard { volume: VolumeId, shard: u8, flaw: FileFlaw },
+    #[error("{}", stripe_flaw(.volume, .found))]
+    Stripe { volume: VolumeId, found: StripeFinding },
+    #[error("{volume} could not be looked at: {problem}")]
+    Volume { volume: VolumeId, problem: String },
+    #[error("bytes of {owner} can't be read: bring missing drives back, or upload it again")]
+    Lost { owner: String },
+    #[error("{path} on {drive} belongs to no record: its space stays taken until the server removes it")]
+    UnknownFile { drive: String, path: String },
+}
+
+impl Finding {
+    pub fn severity(&self) -> Severity {
+        match self {
+            Finding::State(finding) => finding.severity(),
+            Finding::Drives(Remark::Blank { .. } | Remark::Unusable { .. } | Remark::Foreign { .. }) => {
+                Severity::Note
+            }
+            Finding::Drives(_) => Severity::Weak,
+            Finding::History(_) | Finding::Lost { .. } => Severity::Loss,
+            Finding::Stripe { found, .. } if !found.is_readable() => Severity::Loss,
+            Finding::Stripe { found, .. } if found.parity == Parity::Ambiguous => Severity::Wrong,
+            Finding::Journal(thin) if thin.sound == 0 => Severity::Wrong,
+            Finding::Journal(_)
+            | Finding::Checkpoint { .. }
+            | Finding::Checkpoints { .. }
+            | Finding::Index { .. }
+            | Finding::Replicated { .. }
+            | Finding::Shard { .. }
+            | Finding::Stripe { .. }
+            | Finding::Volume { .. } => Severity::Weak,
+            Finding::UnknownFile { .. } => Severity::Wrong,
+        }
+    }
+}
+
+fn damaged_on(drives: &[String]) -> String {
+    match drives {
+        [] => String::new(),
+        drives => format!(" (damaged on {})", drives.join(", ")),
+    }
+}
+
+fn shard_flaw(flaw: &FileFlaw) -> String {
+    match flaw {
+        FileFlaw::Lost => "is lost by the state's word".into(),
+        FileFlaw::Away => "is on a drive that isn't there".into(),
+        FileFlaw::NoFile => "has no file".into(),
+        FileFlaw::Short { length } => format!("is cut off at {length} bytes"),
+        FileFlaw::Header => "has a damaged header, or another file's".into(),
+        FileFlaw::Unreadable(error) => format!("can't be read ({error})"),
+    }
+}
+
+fn stripe_flaw(volume: &VolumeId, found: &StripeFinding) -> String {
+    let StripeFinding { offset, present, needed, flaws, parity, .. } = found;
+    let shards: Vec<String> = flaws.iter().map(|(shard, _)| shard.to_string()).collect();
+    let at = format!("the stripe at {offset} of {volume}");
+    match parity {
+        _ if !found.is_readable() => {
+            format!("{at} has only {present} of the {needed} fragments that it takes: bring drives back")
+        }
+        Parity::Disagrees { shard } => {
+            format!(
+                "{at} has a wrong fragment on shard {shard} by its parity: heal or `--repair` writes it anew"
+            )
+        }
+        Parity::Ambiguous => format!("{at} disagrees with its parity, and no single fragment explains it"),
+        Parity::Agrees | Parity::Unknown => {
+            let shards = shards.join(", ");
+            format!("{at} lacks its fragments on shards {shards}: heal or `--repair` writes them anew")
+        }
+    }
+}

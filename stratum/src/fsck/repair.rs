@@ -1,0 +1,122 @@
+//! Mending: the store is opened as a server opens it, and its own healing is run to the end.
+//!
+//! Nothing here knows a way of its own to change the store. Opening seals and truncates what a crash left, writes a
+//! half-damaged identity again, heals the journal and, where the index was found bad, builds it anew; then checkpoints
+//! and replicated files are brought back to all their drives, and every shard with a flaw is written anew. Each of
+//! these is what the server does and can be interrupted; what is left is found by the check that follows.
+
+use crate::credentials;
+use crate::layout::Layout;
+use crate::serve;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_metadata::{Metadata, salvage};
+use stratum_storage::ambient::{Clock, System};
+use stratum_storage::blob::{Tier, VolumeId};
+use stratum_storage::heal::HealError;
+use stratum_storage::pace::{Pace, Task};
+use stratum_storage::readpath::Parity;
+use stratum_storage::set::{Remains, ReplicatedCopy, Set, SetError, replicated_copy};
+use stratum_storage::volume::{VolumeState, Volumes};
+use tokio::runtime::Runtime;
+
+/// Mends what can be mended; says what was done.
+pub fn repair(layout: &Layout, runtime: &Runtime, index_is_bad: bool) -> Result<Vec<String>, String> {
+    let mut mended = Vec::new();
+    if index_is_bad {
+        std::fs::remove_dir_all(layout.index())
+            .map_err(|error| format!("{}: {error}", layout.index().display()))?;
+        mended.push("the server's index was built anew from the checkpoint and the journal".into());
+    }
+    let opened = || -> Result<_, serve::Failure> {
+        let set = Set::open(&serve::set_config(layout), Arc::new(System), &System)?;
+        let journal = Arc::new(serve::open_journal(&set)?);
+        std::fs::create_dir_all(&layout.meta)?;
+        let metadata = serve::open_metadata(&set, layout, &journal)?;
+        let volumes = runtime.block_on(serve::restore_volumes(&set, &metadata))?;
+        metadata.attach(volumes.clone())?;
+        Ok((set, metadata, volumes))
+    };
+    let (set, metadata, volumes) = opened().map_err(|error| format!("the store can't be opened: {error}"))?;
+    checkpoints(&set, &metadata, &mut mended);
+    replicated(&set, &mut mended);
+    let healed = runtime.block_on(heal(&metadata, &volumes, &mut mended));
+    metadata.shutdown();
+    drop((set, metadata, volumes));
+    await_release(layout);
+    healed.map(|()| mended)
+}
+
+/// The threads of the store that was just closed may hold its drives a moment longer.
+fn await_release(layout: &Layout) {
+    const TRIES: usize = 100;
+    let clock: Arc<dyn Clock> = Arc::new(System);
+    for _ in 0..TRIES {
+        match Remains::look(&serve::set_config(layout), &clock) {
+            Err(SetError::InUse { .. }) => std::thread::sleep(Duration::from_millis(100)),
+            _ => return,
+        }
+    }
+}
+
+/// Bad copies of checkpoints go; then journal and checkpoints are made whole.
+fn checkpoints(set: &Set, metadata: &Metadata, mended: &mut Vec<String>) {
+    for copy in salvage::remove_bad_copies(&set.drives(Tier::Hot)) {
+        mended.push(format!("the checkpoint at entry {} on {} was copied anew", copy.index, copy.drive));
+    }
+    metadata.tend_journal();
+}
+
+fn replicated(set: &Set, mended: &mut Vec<String>) {
+    let name = credentials::FILE;
+    let copies: Vec<_> = set.drives(Tier::Hot).iter().map(|drive| replicated_copy(drive, name)).collect();
+    let first = copies.first();
+    if matches!(first, Some(ReplicatedCopy::Sound { .. })) && copies.iter().all(|copy| Some(copy) == first) {
+        return;
+    }
+    let written = set.read_replicated(name).and_then(|content| match content {
+        Some(content) => set.write_replicated(name, &content).map(|()| true),
+        None => Ok(false),
+    });
+    match written {
+        Ok(true) => mended.push(format!("{name} was written to all hot drives")),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "a replicated file stays as it is"),
+    }
+}
+
+/// Every shard with a flaw is written anew, where that is possible.
+async fn heal(metadata: &Metadata, volumes: &Volumes, mended: &mut Vec<String>) -> Result<(), String> {
+    let records = metadata.volumes().map_err(|error| error.to_string())?;
+    let pace = Pace::unbounded(Arc::new(System));
+    for record in records.into_iter().filter(|record| record.state != VolumeState::Dropped) {
+        for shard in flawed(volumes, record.id).await? {
+            let Some(_claim) = volumes.try_claim(record.id) else { continue };
+            match volumes.rebuild_shard(record.id, shard, &pace, Task::Heal).await {
+                Ok(rebuilt) => mended.push(format!(
+                    "shard {shard} of {} was written anew ({} stripes)",
+                    record.id, rebuilt.stripes
+                )),
+                Err(HealError::Gone) => {}
+                Err(error) => mended.push(format!("shard {shard} of {} stays as it is: {error}", record.id)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The shards of a volume that have a flaw, or a fragment with one.
+async fn flawed(volumes: &Volumes, volume: VolumeId) -> Result<Vec<u8>, String> {
+    let verified = volumes.verify(volume).await.map_err(|error| error.to_string())?;
+    let fragments = verified.stripes_found.iter().flat_map(|found| {
+        let disagreeing = match found.parity {
+            Parity::Disagrees { shard } => Some(shard),
+            _ => None,
+        };
+        found.flaws.iter().map(|(shard, _)| *shard).chain(disagreeing)
+    });
+    let mut shards: Vec<u8> = verified.files.iter().map(|(shard, _)| *shard).chain(fragments).collect();
+    shards.sort_unstable();
+    shards.dedup();
+    Ok(shards)
+}
