@@ -6,6 +6,7 @@
 //! through the journal before anything relies on it. This crate asks for that through [`VolumeLog`], since it
 //! doesn't know who keeps the state.
 
+mod answers;
 mod buffers;
 mod claim;
 mod handle;
@@ -21,6 +22,7 @@ pub use restore::{Restore, RestoreError, Restored};
 pub use salvage::{FoundShard, ShardFiles};
 pub use table::{Holds, Pin, TierDrives, TierHealth, VolumeStats, Volumes};
 
+pub(crate) use answers::{Asked, outcomes};
 pub(crate) use buffers::Buffers;
 pub(crate) use handle::{DIRECTORY, Hold, Phase, PlacedShard, Reservation, Volume, shard_path};
 pub(crate) use open::{Purpose, each_shard, is_full};

@@ -15,7 +15,9 @@ use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_disk, full_payload, longest_extent, stripe_at};
 use crate::format::v1::Kind;
 use crate::reclaim::Freed;
-use crate::volume::{Purpose, Reservation, StripeAddress, StripeBuffer, Volume, Volumes, is_full};
+use crate::volume::{
+    Asked, Purpose, Reservation, StripeAddress, StripeBuffer, Volume, Volumes, is_full, outcomes,
+};
 use bytes::Bytes;
 use flight::{Flight, Landing, Through};
 use std::collections::VecDeque;
@@ -272,7 +274,7 @@ impl BlobWriter {
     async fn sync(&mut self, at: usize) -> Result<(), WriteError> {
         let Some(extent) = self.extents.get_mut(at).filter(|extent| !extent.synced) else { return Ok(()) };
         let volume = extent.reservation.volume.clone();
-        let mut answers = Vec::with_capacity(volume.slots.len());
+        let mut asked = Vec::with_capacity(volume.slots.len());
         for (shard, current) in volume.shards() {
             if current.is_lost() || extent.failed.contains(&shard) {
                 continue;
@@ -283,10 +285,10 @@ impl BlobWriter {
             };
             let (done, answer) = promise();
             drive.volume_lane().submit(Work::Sync { file, done });
-            answers.push((shard, answer));
+            asked.push(Asked { shard, drive: drive.clone(), answer });
         }
-        for (shard, answer) in answers {
-            match answer.await {
+        for (shard, outcome) in outcomes(asked).await {
+            match outcome {
                 Ok(()) => {}
                 Err(error) if is_full(&error) => return Err(WriteError::NoSpace(self.tier)),
                 Err(_) => extent.add_failed(vec![shard]),

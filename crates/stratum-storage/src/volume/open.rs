@@ -4,6 +4,7 @@
 //! before anybody writes to it. Files are allocated ahead in growing steps, so that a full disk says so before a
 //! body is written and not in the middle of a stripe.
 
+use super::answers::{Asked, outcomes};
 use super::handle::{DIRECTORY, PlacedShard, Reservation, Volume, shard_path};
 use super::table::{Shared, TierState, Volumes};
 use super::{Shard, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState};
@@ -291,19 +292,15 @@ pub(crate) async fn each_shard<T>(
 where
     T: FnOnce() -> io::Result<()> + Send + 'static,
 {
-    let mut answers = Vec::new();
+    let mut asked = Vec::new();
     for (shard, file) in volume.shards().filter(|(_, file)| !file.is_lost()) {
         let Some(drive) = &file.drive else { continue };
         let (done, answer) = promise();
         let task = task(drive, shard, &file.path);
         drive.volume_lane().submit(Work::Run(Box::new(move || done(task()))));
-        answers.push((shard, answer));
+        asked.push(Asked { shard, drive: drive.clone(), answer });
     }
-    let mut outcomes = Vec::with_capacity(answers.len());
-    for (shard, answer) in answers {
-        outcomes.push((shard, answer.await));
-    }
-    outcomes
+    outcomes(asked).await
 }
 
 /// A new shard file with its header page, durable under its name.

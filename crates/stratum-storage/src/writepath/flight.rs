@@ -2,10 +2,9 @@
 
 use super::WriteError;
 use crate::drive::FileIo;
-use crate::drive::lane::{Stream, Work, Write};
-use crate::volume::{StripeAddress, StripeBuffer, Volume, is_full};
+use crate::drive::lane::{Stream, Work, Write, promise};
+use crate::volume::{Asked, StripeAddress, StripeBuffer, Volume, is_full, outcomes};
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -30,7 +29,7 @@ const WRITEBACK: u64 = 1 << 20;
 pub(super) struct Flight {
     /// Which of the writer's extents it belongs to.
     pub extent: usize,
-    landed: oneshot::Receiver<Landing>,
+    launched: oneshot::Receiver<Launched>,
 }
 
 /// What became of a stripe.
@@ -42,15 +41,11 @@ pub(super) struct Landing {
     pub full: bool,
 }
 
-/// Counts the answers of the lanes; the last one tells the writer.
-struct Tally {
-    state: Mutex<TallyState>,
-}
-
-struct TallyState {
-    waiting: usize,
-    landing: Landing,
-    sender: Option<oneshot::Sender<Landing>>,
+/// Whose answers are awaited.
+struct Launched {
+    /// Shards that couldn't even be asked.
+    failed: Vec<u8>,
+    asked: Vec<Asked>,
 }
 
 impl Flight {
@@ -63,10 +58,11 @@ impl Flight {
         address: StripeAddress,
         through: Through,
     ) -> Flight {
-        let (sender, landed) = oneshot::channel();
+        let (sender, launched) = oneshot::channel();
         let small = address.stripe.payload <= INLINE_PAYLOAD;
         let work = move || match buffer.seal(&volume.codec, &address, &volume.generations()) {
-            Ok(fragments) => submit(&volume, &address, fragments, through, sender),
+            // The writer was dropped if nobody takes it.
+            Ok(fragments) => drop(sender.send(submit(&volume, &address, fragments, through))),
             // The receiver learns it from the dropped sender.
             Err(error) => tracing::error!(volume = %volume.id, %error, "a stripe can't be encoded"),
         };
@@ -74,46 +70,42 @@ impl Flight {
             true => work(),
             false => drop(crate::blocking::spawn(work)),
         }
-        Flight { extent, landed }
+        Flight { extent, launched }
     }
 
     /// Waits until every lane has answered.
     pub async fn land(self) -> Result<Landing, WriteError> {
-        self.landed.await.map_err(|_| WriteError::Unavailable("a stripe could not be encoded".into()))
+        let not_encoded = |_| WriteError::Unavailable("a stripe could not be encoded".into());
+        let Launched { failed, asked } = self.launched.await.map_err(not_encoded)?;
+        let mut landing = Landing { failed, full: false };
+        for (shard, outcome) in outcomes(asked).await {
+            if let Err(error) = outcome {
+                landing.full |= is_full(&error);
+                landing.failed.push(shard);
+            }
+        }
+        Ok(landing)
     }
 }
 
-fn submit(
-    volume: &Volume,
-    address: &StripeAddress,
-    fragments: Vec<Bytes>,
-    through: Through,
-    sender: oneshot::Sender<Landing>,
-) {
-    let mut targets = Vec::with_capacity(fragments.len());
-    let mut landing = Landing::default();
+fn submit(volume: &Volume, address: &StripeAddress, fragments: Vec<Bytes>, through: Through) -> Launched {
+    let mut launched = Launched { failed: Vec::new(), asked: Vec::with_capacity(fragments.len()) };
     for ((shard, current), fragment) in volume.shards().zip(fragments) {
-        match (current.is_lost(), current.opened(), current.drive.clone()) {
-            (true, _, _) => {}
-            (false, Some(file), Some(drive)) => targets.push((shard, file, drive, fragment)),
-            _ => landing.failed.push(shard),
-        }
-    }
-    if targets.is_empty() {
-        // Nobody waits any more when this fails: the writer was dropped.
-        let _ = sender.send(landing);
-        return;
-    }
-    let state = TallyState { waiting: targets.len(), landing, sender: Some(sender) };
-    let tally = Arc::new(Tally { state: Mutex::new(state) });
-    for (shard, file, drive, fragment) in targets {
-        let (tally, offset, end) = (tally.clone(), address.offset, address.offset + fragment.len() as u64);
-        let written = file.clone();
+        let (file, drive) = match (current.is_lost(), current.opened(), current.drive.clone()) {
+            (true, _, _) => continue,
+            (false, Some(file), Some(drive)) => (file, drive),
+            _ => {
+                launched.failed.push(shard);
+                continue;
+            }
+        };
+        let (answered, answer) = promise();
+        let (written, offset, end) = (file.clone(), address.offset, address.offset + fragment.len() as u64);
         let done = Box::new(move |outcome: io::Result<()>| {
             if outcome.is_ok() && through == Through::Cache {
                 start_writeback(written.as_ref(), offset, end);
             }
-            tally.count(shard, outcome);
+            answered(outcome);
         });
         let sync = through == Through::CacheAndSync;
         drive.volume_lane().submit(match through {
@@ -122,23 +114,9 @@ fn submit(
                 Work::Write(Write { file, offset, bufs: vec![fragment], sync, done })
             }
         });
+        launched.asked.push(Asked { shard, drive, answer });
     }
-}
-
-impl Tally {
-    fn count(&self, shard: u8, outcome: io::Result<()>) {
-        let mut state = self.state.lock();
-        if let Err(error) = outcome {
-            state.landing.full |= is_full(&error);
-            state.landing.failed.push(shard);
-        }
-        state.waiting -= 1;
-        if state.waiting == 0
-            && let Some(sender) = state.sender.take()
-        {
-            let _ = sender.send(std::mem::take(&mut state.landing));
-        }
-    }
+    launched
 }
 
 /// Lets the kernel begin with what was written, a piece at a time, so that the sync at the end finds little to do.

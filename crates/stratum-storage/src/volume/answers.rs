@@ -1,0 +1,143 @@
+//! Waiting for the drives of a volume, and not for ever.
+//!
+//! A drive that hangs in the kernel answers nothing, not even an error. Where others have answered, one that stays
+//! silent is latched failed and its shard counts as lost, as if the write had failed: what it was to hold is made
+//! again elsewhere. Where all share a device, all are as slow, and whoever waits goes on waiting.
+
+use crate::drive::Drive;
+use crate::drive::lane::Answer;
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How long a drive may be silent after one on another device has answered.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// What a shard's drive was asked.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub shard: u8,
+    pub drive: Arc<Drive>,
+    pub answer: Answer,
+}
+
+/// What all of them said, in no order.
+pub(crate) async fn outcomes(asked: Vec<Asked>) -> Vec<(u8, io::Result<()>)> {
+    let mut waiting = Waiting { asked, devices: Vec::new(), outcomes: Vec::new() };
+    poll_fn(|cx| waiting.poll(cx)).await;
+    while !waiting.asked.is_empty() {
+        // From here on somebody is late.
+        let silence = tokio::time::timeout(SILENCE, poll_fn(|cx| waiting.poll_all(cx)));
+        if silence.await.is_err() && !waiting.give_up() {
+            poll_fn(|cx| waiting.poll_all(cx)).await;
+        }
+    }
+    waiting.outcomes
+}
+
+struct Waiting {
+    asked: Vec<Asked>,
+    /// Of the drives that have answered.
+    devices: Vec<u64>,
+    outcomes: Vec<(u8, io::Result<()>)>,
+}
+
+impl Waiting {
+    /// Ready as soon as one has answered, or when there is nobody to wait for.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let before = self.outcomes.len();
+        match self.poll_all(cx) {
+            Poll::Pending if self.outcomes.len() == before => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Ready when all have answered.
+    fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut at = 0;
+        while let Some(asked) = self.asked.get_mut(at) {
+            match Pin::new(&mut asked.answer).poll(cx) {
+                Poll::Pending => at += 1,
+                Poll::Ready(outcome) => {
+                    let Asked { shard, drive, .. } = self.asked.swap_remove(at);
+                    self.devices.push(drive.io().device());
+                    self.outcomes.push((shard, outcome));
+                }
+            }
+        }
+        if self.asked.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Latches those that are silent although another device answered; says whether there were any.
+    fn give_up(&mut self) -> bool {
+        let answered = |device: u64| self.devices.iter().any(|other| *other != device);
+        let (silent, patient) = std::mem::take(&mut self.asked)
+            .into_iter()
+            .partition(|asked| answered(asked.drive.io().device()));
+        self.asked = patient;
+        let silent: Vec<Asked> = silent;
+        for asked in &silent {
+            asked.drive.fail(&format!("it did not answer within {} s, and others did", SILENCE.as_secs()));
+            self.outcomes.push((asked.shard, Err(ErrorKind::TimedOut.into())));
+        }
+        !silent.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::Simulated;
+    use crate::blob::Tier;
+    use crate::drive::Threads;
+    use crate::drive::lane::{Done, promise};
+    use crate::drive::simulated::SimulatedDrive;
+    use crate::volume::DriveId;
+
+    fn asked(devices: &[u64]) -> (Vec<Asked>, Vec<Done>) {
+        let ask = |(shard, device): (usize, &u64)| {
+            let io = SimulatedDrive::new("bay", *device, &Arc::default()).attach();
+            let clock = Arc::new(Simulated::new(0, 0));
+            let drive = Drive::new(DriveId(shard as u128), Tier::Hot, 0, io, Threads::Caller, clock);
+            let (done, answer) = promise();
+            (Asked { shard: shard as u8, drive: Arc::new(drive), answer }, done)
+        };
+        devices.iter().enumerate().map(ask).unzip()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_silent_while_another_device_answers_is_given_up() {
+        let (asked, dones) = asked(&[1, 1, 2]);
+        let drives: Vec<Arc<Drive>> = asked.iter().map(|asked| asked.drive.clone()).collect();
+        let mut dones = dones.into_iter();
+        let (silent, other) = (dones.next().unwrap(), dones.next().unwrap());
+        other(Ok(()));
+        dones.next().unwrap()(Err(ErrorKind::StorageFull.into()));
+        let mut outcomes = outcomes(asked).await;
+        outcomes.sort_by_key(|(shard, _)| *shard);
+        let kinds: Vec<Option<ErrorKind>> =
+            outcomes.iter().map(|(_, outcome)| outcome.as_ref().err().map(io::Error::kind)).collect();
+        assert_eq!(kinds, [Some(ErrorKind::TimedOut), None, Some(ErrorKind::StorageFull)]);
+        assert_eq!(drives.iter().map(|drive| drive.is_healthy()).collect::<Vec<_>>(), [false, true, true]);
+        silent(Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_one_device_all_are_waited_for() {
+        let (asked, dones) = asked(&[5, 5]);
+        let drives: Vec<Arc<Drive>> = asked.iter().map(|asked| asked.drive.clone()).collect();
+        let mut dones = dones.into_iter();
+        dones.next().unwrap()(Ok(()));
+        let late = dones.next().unwrap();
+        tokio::spawn(async move {
+            tokio::time::sleep(SILENCE * 3).await;
+            late(Ok(()));
+        });
+        assert!(outcomes(asked).await.iter().all(|(_, outcome)| outcome.is_ok()));
+        assert!(drives.iter().all(|drive| drive.is_healthy()));
+        assert!(outcomes(Vec::new()).await.is_empty());
+    }
+}
