@@ -1,12 +1,47 @@
-//! Redundancy that comes back.
+//! Redundancy that comes back by itself.
+//!
+//! What is missing is seen in three places: shards that the state counts as lost, shards whose drive is missing, has
+//! failed or has left the set, and fragments that readers or scrub found bad. Heal looks at them every second and
+//! works while there is anything it can do: the volumes that may lose the fewest more drives first, a whole shard at
+//! a time ([`rebuild`]), then bad fragments in place ([`mend`]). An open volume that misses a shard takes no more,
+//! is sealed when its writers are done, and is then healed like any other.
+//!
+//! Nothing here is kept: what is missing follows from the records and the drives, so a restart goes on where it was,
+//! but for the shard that was under way. What can't be done now (no drive or no room to spare, too few fragments
+//! left) waits for the drives to change, and is tried again now and then.
+//!
+//! At most [`VOLUMES_AT_ONCE`] shards are rebuilt at a time, and that only in a hurry: that bounds the memory, at 4+2
+//! to 30 MB.
 
+mod mend;
 mod rebuild;
 
 pub use rebuild::Rebuilt;
 
+pub(crate) use mend::Mended;
 pub(crate) use rebuild::blocking;
 
-use crate::volume::VolumeLogError;
+use crate::ambient::Clock;
+use crate::blob::VolumeId;
+use crate::format::layout::Stripe;
+use crate::pace::{Pace, Task};
+use crate::readpath::repair::BadFragment;
+use crate::volume::{DriveId, Phase, PlacedShard, Volume, VolumeLogError, Volumes};
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Shards that are rebuilt at a time when there is hurry, else one.
+const VOLUMES_AT_ONCE: usize = 3;
+/// How long what could not be done waits, unless the drives change.
+const AGAIN: Duration = Duration::from_secs(30);
+/// The least time over which a rate is measured.
+const MEASURED: Duration = Duration::from_secs(5);
 
 /// Why something was not healed. It is tried again.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -21,10 +56,355 @@ pub enum HealError {
     /// A drive that may come back may hold the missing fragments.
     #[error("{0} stripes can't be read without drives that are missing; bring them back or replace them")]
     Unreadable(u64),
-    #[error("drive {drive} did not take the shard: {error}")]
+    #[error("drive {drive} did not take it: {error}")]
     Drive { drive: String, error: String },
     #[error(transparent)]
     Log(#[from] VolumeLogError),
     #[error("it was given up: {0}")]
     Interrupted(String),
+}
+
+/// Moves what is in a volume into narrower ones, when no drive is there to heal it onto.
+pub trait Narrow: Send + Sync + 'static {
+    /// The volume has waited long enough. Told again every half minute while it waits.
+    fn narrow(&self, volume: VolumeId);
+}
+
+/// Heals a table of volumes. See [`run_healer`].
+pub struct Healer {
+    volumes: Volumes,
+    pace: Arc<Pace>,
+    clock: Arc<dyn Clock>,
+    narrow: Option<(Duration, Arc<dyn Narrow>)>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The drives as they were when it was last tried what waits.
+    drives: Vec<(DriveId, bool)>,
+    waiting: HashMap<VolumeId, Waiting>,
+    /// Stripes of which too few fragments are left.
+    unreadable: BTreeMap<(VolumeId, u64), BadFragment>,
+    rebuilt: u64,
+    mended: u64,
+    /// What heal had done at two moments, the older first.
+    samples: [(Duration, u64); 2],
+}
+
+/// A volume that can't be healed now.
+#[derive(Clone, Debug)]
+struct Waiting {
+    since: Duration,
+    again: Duration,
+    error: HealError,
+}
+
+/// A volume that misses shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Endangered {
+    volume: VolumeId,
+    missing: Vec<u8>,
+    /// How many more shards it may lose.
+    margin: usize,
+    is_sealed: bool,
+    /// About how many stripes are live, and what is read and written to rebuild one shard of them.
+    stripes: u64,
+    bytes: u64,
+}
+
+/// How far from full redundancy the volumes are, and what is done about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HealStatus {
+    /// About how many fragments of live stripes are missing or bad; 0 exactly when the volumes are whole.
+    pub missing_fragments: u64,
+    /// Live stripes by how many of their shards are missing: `[1]` one, `[2]` two... (about; `[0]` is not counted).
+    pub stripes_missing: Vec<u64>,
+    /// Fragments that were found bad and are still to be looked at again.
+    pub bad_fragments: u64,
+    /// Stripes of which too few fragments are left.
+    pub unreadable_stripes: u64,
+    /// Bytes to read and write until the missing shards are rebuilt, and those since the start.
+    pub bytes_to_do: u64,
+    pub bytes_done: u64,
+    pub bytes_per_second: u64,
+    pub seconds_left: Option<u64>,
+    pub shards_rebuilt: u64,
+    pub fragments_mended: u64,
+    /// Volumes that can't be healed for want of a healthy drive, of space, or of drives that hold what is missing.
+    pub waiting_for_drive: u64,
+    pub waiting_for_space: u64,
+    pub waiting_for_lost: u64,
+    /// Why the first of them waits, in words.
+    pub waiting_because: Option<String>,
+}
+
+/// Heals until it is told to stop. What it is at then is begun anew at the next start.
+pub async fn run_healer(healer: Arc<Healer>, mut stop: watch::Receiver<bool>) {
+    loop {
+        if tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_ok() {
+            return;
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            _ = healer.round() => {}
+        }
+    }
+}
+
+impl Healer {
+    pub fn new(volumes: Volumes, pace: Arc<Pace>, clock: Arc<dyn Clock>) -> Healer {
+        Healer { volumes, pace, clock, narrow: None, state: Mutex::default() }
+    }
+
+    /// Hands volumes that wait for a drive for `after` to somebody who can do without.
+    pub fn narrowing(self, after: Duration, narrow: Arc<dyn Narrow>) -> Healer {
+        Healer { narrow: Some((after, narrow)), ..self }
+    }
+
+    /// Does all that can be done now; says how many shards and fragments came back.
+    pub async fn round(self: &Arc<Self>) -> u64 {
+        let before = self.done();
+        self.volumes.follow_drives();
+        self.look_at_drives();
+        self.volumes.retire_endangered();
+        self.rebuild_shards().await;
+        self.mend_fragments().await;
+        self.done() - before
+    }
+
+    fn done(&self) -> u64 {
+        let state = self.state.lock();
+        state.rebuilt + state.mended
+    }
+
+    /// When drives came or went, what waits is tried at once.
+    fn look_at_drives(&self) {
+        let now = self.volumes.drives_now();
+        let mut state = self.state.lock();
+        if state.drives != now {
+            state.drives = now;
+            state.waiting.values_mut().for_each(|waiting| waiting.again = Duration::ZERO);
+            for bad in std::mem::take(&mut state.unreadable).into_values() {
+                self.volumes.shared.repairs.add(bad);
+            }
+        }
+        let is_endangered = |volume: &VolumeId| {
+            self.volumes.shared.find(*volume).is_some_and(|volume| endangered(&volume).is_some())
+        };
+        state.waiting.retain(|volume, _| is_endangered(volume));
+    }
+
+    /// Rebuilds one shard after the other, always of the most endangered volume, until there is none that can be.
+    async fn rebuild_shards(self: &Arc<Self>) {
+        let mut under_way: JoinSet<()> = JoinSet::new();
+        loop {
+            let at_once = if self.pace.is_hurried() { VOLUMES_AT_ONCE } else { 1 };
+            let next = if under_way.len() < at_once { self.next() } else { None };
+            match next {
+                Some((volume, shard, claim)) => {
+                    let healer = self.clone();
+                    under_way.spawn(async move {
+                        healer.rebuild(volume, shard).await;
+                        drop(claim);
+                    });
+                }
+                None if under_way.is_empty() => return,
+                None => drop(under_way.join_next().await),
+            }
+        }
+    }
+
+    /// The most urgent shard that can be tried, claimed.
+    fn next(&self) -> Option<(VolumeId, u8, crate::volume::Claim)> {
+        let now = self.clock.monotonic();
+        let mut endangered = self.volumes.endangered();
+        endangered.retain(|each| each.is_sealed);
+        endangered.sort_by_key(|each| (each.margin, each.volume));
+        endangered.into_iter().find_map(|each| {
+            let waits =
+                self.state.lock().waiting.get(&each.volume).is_some_and(|waiting| waiting.again > now);
+            let shard = each.missing.first().filter(|_| !waits)?;
+            Some((each.volume, *shard, self.volumes.try_claim(each.volume)?))
+        })
+    }
+
+    async fn rebuild(&self, volume: VolumeId, shard: u8) {
+        let outcome = self.volumes.rebuild_shard(volume, shard, &self.pace, Task::Heal).await;
+        let mut state = self.state.lock();
+        match outcome {
+            Ok(rebuilt) => {
+                state.rebuilt += 1;
+                state.waiting.remove(&volume);
+                if rebuilt.unreadable > 0 {
+                    tracing::error!(%volume, stripes = rebuilt.unreadable, "too few fragments of stripes are left");
+                }
+            }
+            Err(error) => {
+                drop(state);
+                self.wait(volume, error);
+            }
+        }
+    }
+
+    fn wait(&self, volume: VolumeId, error: HealError) {
+        let now = self.clock.monotonic();
+        let mut state = self.state.lock();
+        let former = state.waiting.get(&volume);
+        let since = former.map_or(now, |former| former.since);
+        if former.is_none_or(|former| former.error != error) {
+            tracing::warn!(%volume, %error, "a shard can't be rebuilt now");
+        }
+        let is_for_drive = matches!(error, HealError::NoDrive);
+        state.waiting.insert(volume, Waiting { since, again: now + AGAIN, error });
+        drop(state);
+        if let Some((after, narrow)) = &self.narrow
+            && is_for_drive
+            && now.saturating_sub(since) >= *after
+        {
+            narrow.narrow(volume);
+        }
+    }
+
+    /// Writes bad fragments anew, volume by volume.
+    async fn mend_fragments(&self) {
+        for (id, offsets) in mend::by_volume(&self.volumes.bad_fragments()) {
+            let repairs = &self.volumes.shared.repairs;
+            let Some(volume) = self.volumes.shared.find(id) else {
+                repairs.forget(id, &offsets);
+                continue;
+            };
+            let Some(claim) = self.volumes.try_claim(id) else { continue };
+            match self.volumes.mend(&volume, &offsets, &self.pace, Task::Heal).await {
+                Ok(mended) => {
+                    repairs.forget(id, &offsets);
+                    self.note(id, &mended);
+                }
+                // Full or failing drives: the fragments stay in the queue.
+                Err(error) => tracing::warn!(volume = %id, %error, "bad fragments can't be mended now"),
+            }
+            drop(claim);
+        }
+    }
+
+    /// Takes note of what was mended, by whom ever.
+    pub(crate) fn note(&self, volume: VolumeId, mended: &Mended) {
+        let mut state = self.state.lock();
+        state.mended += mended.written;
+        for offset in &mended.unreadable {
+            tracing::error!(%volume, offset, "too few fragments of a stripe are good");
+            let bad = BadFragment { volume, shard: 0, offset: *offset };
+            state.unreadable.insert((volume, *offset), bad);
+        }
+    }
+
+    /// How things stand. Looks through the table of volumes: some microseconds for each hundred of them.
+    pub fn status(&self) -> HealStatus {
+        let endangered = self.volumes.endangered();
+        let bad_fragments = self.volumes.shared.repairs.len() as u64;
+        let mut status =
+            HealStatus { bad_fragments, missing_fragments: bad_fragments, ..HealStatus::default() };
+        for each in &endangered {
+            let missing = each.missing.len();
+            status.missing_fragments += each.stripes * missing as u64;
+            status.bytes_to_do += each.bytes * missing as u64;
+            status.stripes_missing.resize(status.stripes_missing.len().max(missing + 1), 0);
+            if let Some(stripes) = status.stripes_missing.get_mut(missing) {
+                *stripes += each.stripes;
+            }
+        }
+        let mut state = self.state.lock();
+        let is_there = |volume: &VolumeId| self.volumes.shared.find(*volume).is_some();
+        state.unreadable.retain(|(volume, _), _| is_there(volume));
+        status.unreadable_stripes = state.unreadable.len() as u64;
+        status.missing_fragments += status.unreadable_stripes;
+        (status.shards_rebuilt, status.fragments_mended) = (state.rebuilt, state.mended);
+        state.measure(self.clock.monotonic(), self.pace.done(Task::Heal).bytes, &mut status);
+        state.tell_waiting(&mut status);
+        status
+    }
+}
+
+impl State {
+    fn measure(&mut self, now: Duration, done: u64, status: &mut HealStatus) {
+        let [older, newer] = self.samples;
+        if now.saturating_sub(newer.0) >= MEASURED {
+            self.samples = [newer, (now, done)];
+        }
+        let rate = done.saturating_sub(older.1) as f64 / now.saturating_sub(older.0).as_secs_f64().max(0.001);
+        status.bytes_done = done;
+        status.bytes_per_second = rate as u64;
+        status.seconds_left =
+            (status.bytes_per_second > 0).then(|| status.bytes_to_do / status.bytes_per_second);
+    }
+
+    fn tell_waiting(&self, status: &mut HealStatus) {
+        for waiting in self.waiting.values() {
+            match waiting.error {
+                HealError::NoDrive => status.waiting_for_drive += 1,
+                HealError::NoSpace => status.waiting_for_space += 1,
+                HealError::Unreadable(_) => status.waiting_for_lost += 1,
+                _ => {}
+            }
+        }
+        let first = self.waiting.iter().min_by_key(|(volume, _)| **volume);
+        status.waiting_because = first.map(|(_, waiting)| waiting.error.to_string());
+    }
+}
+
+impl Volumes {
+    /// The drives of all tiers, and which of them take something new.
+    fn drives_now(&self) -> Vec<(DriveId, bool)> {
+        let tiers = self.shared.tiers.iter();
+        let drives = tiers.flat_map(|tier| tier.drives.drives.now().to_vec());
+        drives.map(|drive| (drive.id(), drive.takes_new())).collect()
+    }
+
+    /// Gives shards whose drive came back, or left the set, the drive as it is now.
+    fn follow_drives(&self) {
+        for volume in self.volumes() {
+            // Who records a loss or exchanges a file looks at the drives, too: next time then.
+            let Ok(_changing) = volume.changing.try_lock() else { continue };
+            for (slot, (shard, file)) in volume.slots.iter().zip(volume.shards()) {
+                let now = self.shared.drive(file.drive_id);
+                if now.as_ref().map(Arc::as_ptr) != file.drive.as_ref().map(Arc::as_ptr) {
+                    slot.replace(PlacedShard::on(&file, volume.id, shard, now));
+                }
+            }
+        }
+    }
+
+    /// Volumes that new bytes would not be whole on take no more.
+    fn retire_endangered(&self) {
+        for volume in self.volumes() {
+            if matches!(volume.phase(), Phase::Open(_)) && endangered(&volume).is_some() {
+                volume.retire();
+            }
+        }
+    }
+
+    /// The volumes that miss shards and hold anything.
+    fn endangered(&self) -> Vec<Endangered> {
+        self.shared.table.read().values().filter_map(|volume| endangered(volume)).collect()
+    }
+}
+
+fn endangered(volume: &Volume) -> Option<Endangered> {
+    let missing: Vec<u8> =
+        volume.shards().filter(|(_, file)| !file.is_good()).map(|(shard, _)| shard).collect();
+    let (live, _) = volume.usage();
+    let phase = volume.phase();
+    if missing.is_empty() || live == 0 || phase == Phase::Dropped {
+        return None;
+    }
+    let full = Stripe::full(volume.geometry);
+    let stripes = live.div_ceil(u64::from(full.payload));
+    Some(Endangered {
+        volume: volume.id,
+        margin: usize::from(volume.geometry.m).saturating_sub(missing.len()),
+        missing,
+        is_sealed: matches!(phase, Phase::Sealed { .. }),
+        stripes,
+        bytes: live + live / u64::from(volume.geometry.k.max(1)),
+    })
 }

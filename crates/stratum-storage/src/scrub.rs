@@ -3,3 +3,5 @@
 mod check;
 
 pub use check::{FileFlaw, StripeFinding, Verified};
+
+pub(crate) use check::{file_flaws, header};

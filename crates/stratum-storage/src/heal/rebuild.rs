@@ -284,12 +284,12 @@ impl Rebuild {
         Err(HealError::Gone)
     }
 
-    /// Frees again what was written and isn't live any more, and queues what became live too late to be written.
+    /// Frees again what was written and isn't live any more, and queues what is live and couldn't be written.
     async fn look_again(&self, written: &Written) -> Result<(), HealError> {
         let live = self.volumes.live_stripes(self.volume.id).await?;
         let is_live: BTreeSet<u64> = live.iter().map(|live| live.offset).collect();
-        for live in live.iter().filter(|live| !written.knows(live.offset)) {
-            let bad = BadFragment { volume: self.volume.id, shard: self.shard, offset: live.offset };
+        for offset in is_live.iter().filter(|offset| !written.done.contains(offset)) {
+            let bad = BadFragment { volume: self.volume.id, shard: self.shard, offset: *offset };
             self.volumes.shared.repairs.add(bad);
         }
         if written.done.iter().any(|offset| !is_live.contains(offset)) {
@@ -390,7 +390,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 impl HealError {
-    fn of_drive(drive: &Drive, error: &io::Error) -> HealError {
+    pub(super) fn of_drive(drive: &Drive, error: &io::Error) -> HealError {
         match is_full(error) {
             true => HealError::NoSpace,
             false => HealError::Drive { drive: drive.label(), error: error.to_string() },

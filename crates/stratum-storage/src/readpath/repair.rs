@@ -34,6 +34,11 @@ impl Repairs {
         self.waiting.lock().iter().copied().collect()
     }
 
+    /// Forgets all of these stripes.
+    pub(crate) fn forget(&self, volume: VolumeId, offsets: &BTreeSet<u64>) {
+        self.waiting.lock().retain(|bad| bad.volume != volume || !offsets.contains(&bad.offset));
+    }
+
     pub fn len(&self) -> usize {
         self.waiting.lock().len()
     }

@@ -235,6 +235,14 @@ impl Whole {
         self.agrees(&fragments)
     }
 
+    /// Forgets a fragment, so that it is computed from the others.
+    pub fn distrust(&mut self, shard: u8) {
+        if let Some(piece) = self.pieces.get_mut(usize::from(shard)) {
+            piece.bytes = None;
+            piece.flaw = Some(Flaw::Damaged);
+        }
+    }
+
     /// The shards of fragments with a flaw, which is said.
     pub fn flaws(&self) -> impl Iterator<Item = (u8, &Flaw)> {
         self.pieces.iter().enumerate().filter_map(|(shard, piece)| Some((shard as u8, piece.flaw.as_ref()?)))

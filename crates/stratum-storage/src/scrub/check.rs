@@ -110,7 +110,7 @@ fn verify(volume: &Arc<Volume>, live: &[LiveStripe]) -> Verified {
 }
 
 /// What is wrong with a volume's files. Blocks.
-pub(super) fn file_flaws(volume: &Volume) -> Vec<(u8, FileFlaw)> {
+pub(crate) fn file_flaws(volume: &Volume) -> Vec<(u8, FileFlaw)> {
     let flaw = |(shard, file): (u8, Arc<PlacedShard>)| Some((shard, file_flaw(volume, shard, &file)?));
     volume.shards().filter_map(flaw).collect()
 }
@@ -140,7 +140,7 @@ fn file_flaw(volume: &Volume, shard: u8, file: &PlacedShard) -> Option<FileFlaw>
 }
 
 /// What a shard file's header page must say.
-pub(super) fn header(volume: &Volume, shard: u8, file: &PlacedShard) -> ShardHeader {
+pub(crate) fn header(volume: &Volume, shard: u8, file: &PlacedShard) -> ShardHeader {
     ShardHeader {
         volume: volume.id,
         tier: volume.tier,

@@ -265,6 +265,13 @@ impl PlacedShard {
         }
     }
 
+    /// The same writing, on that drive as it now is.
+    pub fn on(former: &PlacedShard, volume: VolumeId, shard: u8, drive: Option<Arc<Drive>>) -> PlacedShard {
+        let (drive_id, generation) = (former.drive_id, former.generation);
+        let record = Shard { drive: drive_id, generation, lost: former.is_lost() };
+        PlacedShard::new(volume, shard, &record, drive)
+    }
+
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }

@@ -3,11 +3,12 @@
 use crate::world::{Server, World, body, run, shard_file};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
 use stratum_storage::drive::OpenHow;
 use stratum_storage::drive::simulated::Op;
-use stratum_storage::heal::{HealError, Rebuilt};
+use stratum_storage::heal::{HealError, Healer, Narrow, Rebuilt};
 use stratum_storage::pace::{Pace, Task};
 use stratum_storage::scrub::FileFlaw;
 use stratum_storage::volume::{DriveId, VolumeEvent};
@@ -272,5 +273,169 @@ fn power_may_fail_anywhere_in_a_rebuild() {
             }
             assert!(points > 8, "only {points} points: a rebuild shrank");
         }
+    });
+}
+
+/// A healer in a hurry.
+fn healer(server: &Server) -> Arc<Healer> {
+    let clock = Arc::new(Simulated::new(1, 1));
+    Arc::new(Healer::new(server.volumes.clone(), Pace::unbounded(clock.clone()), clock))
+}
+
+#[test]
+fn the_healer_brings_back_what_two_drives_lost() {
+    run(async {
+        let world = World::on(G, 8, |disk| disk as u64);
+        let (server, bodies) = sealed(&world, &[100, 1_300_000, 40_000]).await;
+        let (away, emptied) = (drive_of(&world, 1), drive_of(&world, 4));
+        drop(server);
+        world.disks[emptied].erase();
+        let server = world.start_without(&[away]).await;
+        let healer = healer(&server);
+        let before = healer.status();
+        assert_eq!((before.missing_fragments, &before.stripes_missing[..]), (2 * 2, &[0, 0, 2][..]));
+        assert_eq!(healer.round().await, 2);
+        let after = healer.status();
+        assert_eq!((after.missing_fragments, after.shards_rebuilt, after.bytes_to_do), (0, 2, 0));
+        assert_whole(&server, &bodies).await;
+        assert_eq!(healer.round().await, 0);
+    });
+}
+
+#[test]
+fn the_most_endangered_volume_is_healed_first() {
+    run(async {
+        let world = World::on(G, 8, |disk| disk as u64);
+        let mut bodies = Vec::new();
+        for seed in 0..2 {
+            let server = world.start().await;
+            bodies.push(server.put(&body(seed, 300_000)).await.unwrap());
+        }
+        let lose = |volume, shard: usize| {
+            world.state.records.lock().unwrap().get_mut(&VolumeId(volume)).unwrap().shards[shard].lost = true;
+        };
+        [(1, 0), (2, 2), (2, 4)].into_iter().for_each(|(volume, shard)| lose(volume, shard));
+        let server = world.start().await;
+        assert_eq!(healer(&server).round().await, 3);
+        let events = world.state.events.lock().unwrap();
+        let order: Vec<u64> = events
+            .iter()
+            .filter_map(|event| match event {
+                VolumeEvent::ShardRebuilt { volume, .. } => Some(volume.0),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(order[0], 2, "{order:?}");
+    });
+}
+
+#[test]
+fn without_a_spare_drive_a_volume_waits_and_is_handed_over_in_time() {
+    #[derive(Default)]
+    struct Told(std::sync::Mutex<Vec<VolumeId>>);
+    impl Narrow for Told {
+        fn narrow(&self, volume: VolumeId) {
+            self.0.lock().unwrap().push(volume);
+        }
+    }
+    run(async {
+        let world = World::new(G);
+        let (server, bodies) = sealed(&world, &[100, 1_300_000]).await;
+        let away = drive_of(&world, 2);
+        drop(server);
+        let server = world.start_without(&[away]).await;
+        let (clock, told) = (Arc::new(Simulated::new(1, 1)), Arc::new(Told::default()));
+        let healer = Healer::new(server.volumes.clone(), Pace::unbounded(clock.clone()), clock.clone());
+        let healer = Arc::new(healer.narrowing(Duration::from_secs(1800), told.clone()));
+        for minutes in [0, 10, 10, 9] {
+            clock.advance(Duration::from_secs(60 * minutes));
+            assert_eq!(healer.round().await, 0);
+        }
+        let status = healer.status();
+        assert_eq!((status.waiting_for_drive, status.missing_fragments), (1, 2), "{status:?}");
+        assert!(told.0.lock().unwrap().is_empty());
+        clock.advance(Duration::from_secs(61));
+        healer.round().await;
+        assert_eq!(*told.0.lock().unwrap(), [FIRST]);
+        for (blob, bytes) in &bodies {
+            assert!(server.get(blob).await.as_ref() == Ok(bytes));
+        }
+    });
+}
+
+#[test]
+fn an_open_volume_that_lost_a_shard_is_sealed_and_healed() {
+    run(async {
+        let world = World::on(G, 7, |disk| disk as u64);
+        let server = world.start().await;
+        let bytes = body(1, 700_000);
+        let blob = server.put(&bytes).await.unwrap();
+        server.drives[drive_of(&world, 3)].fail("a test said so");
+        let healer = healer(&server);
+        assert!(healer.status().missing_fragments > 0);
+        assert_eq!(healer.round().await, 0, "it is open");
+        assert_eq!(server.volumes.tend().await.unwrap().sealed, 1);
+        assert_eq!(healer.round().await, 1);
+        assert_eq!(healer.status().missing_fragments, 0);
+        assert_whole(&server, &[(blob, bytes)]).await;
+    });
+}
+
+#[test]
+fn what_readers_find_bad_is_mended_where_it_lies() {
+    run(async {
+        let world = World::new(G);
+        let (server, bodies) = sealed(&world, &[100, 3_000_000]).await;
+        for (shard, at) in [(0, 8192 + 500), (2, 274_432 + 70_000)] {
+            let disk = drive_of(&world, shard);
+            world.disks[disk].flip_bit(&shard_file(&world, disk, FIRST).unwrap(), at * 8).unwrap();
+        }
+        assert!(server.get(&bodies[0].0).await.as_ref() == Ok(&bodies[0].1));
+        let healer = healer(&server);
+        assert_eq!(healer.status().bad_fragments, 2);
+        assert_eq!(healer.round().await, 2);
+        assert_eq!((healer.status().missing_fragments, healer.status().fragments_mended), (0, 2));
+        assert_whole(&server, &bodies).await;
+        assert_eq!(world.state.lost(), []);
+    });
+}
+
+#[test]
+fn what_is_beyond_repair_is_told_and_not_tried_for_ever() {
+    run(async {
+        let world = World::new(G);
+        let (server, bodies) = sealed(&world, &[100, 1_000_000]).await;
+        for shard in [0, 1, 5] {
+            let disk = drive_of(&world, shard);
+            world.disks[disk].flip_bit(&shard_file(&world, disk, FIRST).unwrap(), (8192 + 500) * 8).unwrap();
+        }
+        assert!(server.get(&bodies[0].0).await.is_err());
+        let healer = healer(&server);
+        assert_eq!(healer.round().await, 0);
+        let status = healer.status();
+        assert_eq!((status.unreadable_stripes, status.bad_fragments), (1, 0));
+    });
+}
+
+#[test]
+fn a_full_disk_pauses_heal_and_doesnt_wedge_it() {
+    run(async {
+        let world = World::on(G, 7, |disk| disk as u64);
+        let (server, bodies) = sealed(&world, &[100, 3_000_000]).await;
+        let away = drive_of(&world, 1);
+        drop(server);
+        let server = world.start_without(&[away]).await;
+        let clock = Arc::new(Simulated::new(1, 1));
+        let healer =
+            Arc::new(Healer::new(server.volumes.clone(), Pace::unbounded(clock.clone()), clock.clone()));
+        world.disks[0].set_capacity(Some(300_000));
+        assert_eq!(healer.round().await, 0);
+        assert_eq!(healer.status().waiting_for_space, 1);
+        assert!(world.disks[0].files().is_empty() && server.drives[0].is_healthy());
+        world.disks[0].set_capacity(None);
+        assert_eq!(healer.round().await, 0, "not before its time");
+        clock.advance(Duration::from_secs(31));
+        assert_eq!(healer.round().await, 1);
+        assert_whole(&server, &bodies).await;
     });
 }
