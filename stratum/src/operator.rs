@@ -21,6 +21,7 @@ use std::time::Duration;
 use stratum_api::server::admin::refusal;
 use stratum_metadata::census::Census;
 use stratum_storage::ambient::{Clock, System};
+use stratum_storage::heal::HealStatus;
 use stratum_storage::pace::{Pace, Task};
 
 /// How old a count of all objects may be.
@@ -141,7 +142,8 @@ impl Operator {
     /// The whole page. Blocks: it asks every drive for its free space.
     fn status(&self) -> Status {
         let drives = self.drives.list();
-        let redundancy = self.redundancy();
+        let heal = self.parts.healer.status();
+        let redundancy = redundancy(&heal);
         let index =
             IndexStatus { available: self.parts.metadata.is_available(), bytes: bytes_under(&self.index) };
         let state = if !index.available || redundancy.unreadable_objects > 0 {
@@ -160,7 +162,7 @@ impl Operator {
             space: self.space(&drives),
             drives,
             redundancy,
-            heal: serde_json::Value::Null,
+            heal: serde_json::to_value(&heal).unwrap_or_default(),
             scrub: serde_json::Value::Null,
             compaction: serde_json::to_value(self.parts.compactor.status()).unwrap_or_default(),
             journal: JournalStatus {
@@ -172,11 +174,6 @@ impl Operator {
             index,
             background: self.background(),
         }
-    }
-
-    fn redundancy(&self) -> Redundancy {
-        let stats = self.parts.volumes.stats();
-        Redundancy { missing_fragments: stats.lost_shards, ..Redundancy::default() }
     }
 
     fn space(&self, drives: &[DriveStatus]) -> Space {
@@ -227,6 +224,15 @@ impl Operator {
             operations_per_second: budget.operations_per_second,
             tasks: Task::ALL.into_iter().map(task).collect(),
         }
+    }
+}
+
+fn redundancy(heal: &HealStatus) -> Redundancy {
+    Redundancy {
+        missing_fragments: heal.missing_fragments,
+        // Which objects lie in them is for fsck to say.
+        unreadable_objects: heal.unreadable_stripes,
+        volumes_by_missing_shards: heal.volumes_by_missing_shards.clone(),
     }
 }
 

@@ -26,6 +26,7 @@ use stratum_metadata::{Compactor, Metadata, Mover, Options};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Threads;
+use stratum_storage::heal::Healer;
 use stratum_storage::journal::{self, Journal, JournalError, JournalSet};
 use stratum_storage::pace::{Budget, Pace};
 use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
@@ -111,6 +112,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         metadata: metadata.clone(),
         volumes: volumes.clone(),
         compactor: Compactor::new(mover, Arc::new(System), WIDEN_AFTER),
+        healer: Arc::new(Healer::new(volumes.clone(), pace.clone(), Arc::new(System))),
     };
     let drives = Drives::new(parts.clone(), layout.embedded.clone());
     let operator = Operator::new(parts.clone(), drives, pace.clone(), layout.index());

@@ -1,4 +1,5 @@
-//! What runs beside the requests: the watch over the drives, the journal's housekeeping, packing, and freeing space.
+//! What runs beside the requests: the watch over the drives, the journal's housekeeping, packing, freeing space, and
+//! healing.
 //!
 //! Packing and checkpoints keep pace with what is appended, since the journal's room depends on them; the rest is a
 //! look every second. All of it is idle when nothing happens.
@@ -11,6 +12,7 @@ use stratum_metadata::{Compactor, Metadata, run_compactor, run_packer, run_sweep
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Pulse;
+use stratum_storage::heal::{Healer, run_healer};
 use stratum_storage::journal::Journal;
 use stratum_storage::set::Set;
 use stratum_storage::volume::Volumes;
@@ -33,6 +35,7 @@ pub struct Parts {
     pub metadata: Metadata,
     pub volumes: Volumes,
     pub compactor: Arc<Compactor>,
+    pub healer: Arc<Healer>,
 }
 
 /// The running upkeep.
@@ -53,6 +56,7 @@ impl Upkeep {
         ];
         let tasks = vec![
             runtime.spawn(run_packer(parts.metadata.clone(), parts.volumes.clone(), stopped.clone())),
+            runtime.spawn(run_healer(parts.healer.clone(), stopped.clone())),
             runtime.spawn(run_sweeper(parts.metadata.clone(), Arc::new(System), stopped.clone())),
             runtime.spawn(run_compactor(parts.compactor.clone(), stopped.clone())),
             runtime.spawn(parts.tend(telemetry, stopped)),

@@ -118,8 +118,8 @@ struct Endangered {
 pub struct HealStatus {
     /// About how many fragments of live stripes are missing or bad; 0 exactly when the volumes are whole.
     pub missing_fragments: u64,
-    /// Live stripes by how many of their shards are missing: `[1]` one, `[2]` two... (about; `[0]` is not counted).
-    pub stripes_missing: Vec<u64>,
+    /// Volumes by how many of their shards are missing: the first has none missing.
+    pub volumes_by_missing_shards: Vec<u64>,
     /// Fragments that were found bad and are still to be looked at again.
     pub bad_fragments: u64,
     /// Stripes of which too few fragments are left.
@@ -302,16 +302,20 @@ impl Healer {
     pub fn status(&self) -> HealStatus {
         let endangered = self.volumes.endangered();
         let bad_fragments = self.volumes.shared.repairs.len() as u64;
-        let mut status =
-            HealStatus { bad_fragments, missing_fragments: bad_fragments, ..HealStatus::default() };
+        let whole = self.volumes.shared.table.read().len().saturating_sub(endangered.len());
+        let mut status = HealStatus {
+            bad_fragments,
+            missing_fragments: bad_fragments,
+            volumes_by_missing_shards: vec![whole as u64],
+            ..HealStatus::default()
+        };
         for each in &endangered {
             let missing = each.missing.len();
             status.missing_fragments += each.stripes * missing as u64;
             status.bytes_to_do += each.bytes * missing as u64;
-            status.stripes_missing.resize(status.stripes_missing.len().max(missing + 1), 0);
-            if let Some(stripes) = status.stripes_missing.get_mut(missing) {
-                *stripes += each.stripes;
-            }
+            let by_missing = &mut status.volumes_by_missing_shards;
+            by_missing.resize(by_missing.len().max(missing + 1), 0);
+            by_missing.iter_mut().skip(missing).take(1).for_each(|volumes| *volumes += 1);
         }
         let mut state = self.state.lock();
         let is_there = |volume: &VolumeId| self.volumes.shared.find(*volume).is_some();
