@@ -5,6 +5,10 @@
 //! then does what is left to do. What takes long goes on by itself: heal fills a drive that joined, and one that is
 //! drained empties.
 
+mod emptying;
+
+pub use emptying::run_emptying;
+
 use crate::status::DriveStatus;
 use crate::upkeep::Parts;
 use std::path::{Path, PathBuf};
@@ -176,6 +180,7 @@ impl Drives {
 
     /// The journal, and the files that every hot drive holds, go onto a drive that joined.
     fn take_into_use(&self) -> Result<(), DriveError> {
+        self.parts.set.repair();
         self.parts.journal.join(&self.parts.set.drives(Tier::Hot))?;
         Ok(())
     }

@@ -111,12 +111,12 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         journal: journal.clone(),
         metadata: metadata.clone(),
         volumes: volumes.clone(),
-        compactor: Compactor::new(mover, Arc::new(System), WIDEN_AFTER),
+        compactor: Compactor::new(mover.clone(), Arc::new(System), WIDEN_AFTER),
         healer: Arc::new(Healer::new(volumes.clone(), pace.clone(), Arc::new(System))),
     };
     let drives = Drives::new(parts.clone(), layout.embedded.clone());
     let operator = Operator::new(parts.clone(), drives, pace.clone(), layout.index());
-    let upkeep = Upkeep::start(parts, telemetry.clone(), runtime.handle())?;
+    let upkeep = Upkeep::start(parts, mover, telemetry.clone(), runtime.handle())?;
 
     let admission = Admission::new(REQUEST_MEMORY);
     let store = Arc::new(Store {

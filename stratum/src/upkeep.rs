@@ -4,11 +4,12 @@
 //! Packing and checkpoints keep pace with what is appended, since the journal's room depends on them; the rest is a
 //! look every second. All of it is idle when nothing happens.
 
+use crate::drives::run_emptying;
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use stratum_metadata::{Compactor, Metadata, run_compactor, run_packer, run_sweeper};
+use stratum_metadata::{Compactor, Metadata, Mover, run_compactor, run_packer, run_sweeper};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Pulse;
@@ -26,6 +27,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const SELDOM: u64 = 5;
 /// How many rounds lie between two judgements of the drives' pulses.
 const WINDOW: u64 = 10;
+/// How many rounds lie between two looks at the small files that every drive holds.
+const SMALL_FILES: u64 = 600;
 
 /// The layers that are looked after.
 #[derive(Clone)]
@@ -47,11 +50,22 @@ pub struct Upkeep {
 
 impl Upkeep {
     /// Starts its tasks, and threads for what blocks: a drive that hangs must not hold up anything else.
-    pub fn start(parts: Parts, telemetry: Telemetry, runtime: &Handle) -> std::io::Result<Upkeep> {
+    pub fn start(
+        parts: Parts,
+        mover: Mover,
+        telemetry: Telemetry,
+        runtime: &Handle,
+    ) -> std::io::Result<Upkeep> {
         let (stop, stopped) = watch::channel(false);
-        let (set, metadata) = (parts.set.clone(), parts.metadata.clone());
+        let (set, files, metadata) = (parts.set.clone(), parts.set.clone(), parts.metadata.clone());
         let threads = vec![
             every_round("watch", stopped.clone(), runtime, move || set.check())?,
+            every_round(
+                "small files",
+                stopped.clone(),
+                runtime,
+                now_and_then(SMALL_FILES, move || drop(files.repair())),
+            )?,
             every_round("journal", stopped.clone(), runtime, move || metadata.tend_journal())?,
         ];
         let tasks = vec![
@@ -59,6 +73,7 @@ impl Upkeep {
             runtime.spawn(run_healer(parts.healer.clone(), stopped.clone())),
             runtime.spawn(run_sweeper(parts.metadata.clone(), Arc::new(System), stopped.clone())),
             runtime.spawn(run_compactor(parts.compactor.clone(), stopped.clone())),
+            runtime.spawn(run_emptying(parts.clone(), mover, stopped.clone())),
             runtime.spawn(parts.tend(telemetry, stopped)),
         ];
         Ok(Upkeep { stop, tasks, threads })
@@ -95,6 +110,17 @@ fn every_round(
             work();
         }
     })
+}
+
+/// Work for the first of so many rounds.
+fn now_and_then(rounds: u64, mut work: impl FnMut()) -> impl FnMut() {
+    let mut round = 0u64;
+    move || {
+        if round.is_multiple_of(rounds) {
+            work();
+        }
+        round += 1;
+    }
 }
 
 /// Waits for the next round; false when it is time to end.

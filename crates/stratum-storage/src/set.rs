@@ -12,13 +12,16 @@ mod formation;
 mod identity;
 mod look;
 mod remains;
+mod repair;
 mod replicated;
 mod roll;
 mod slots;
+mod watch;
 
 pub use change::{ChangeError, Changed};
 pub use identity::SetId;
 pub use remains::{Remains, Remark};
+pub use repair::Finding;
 pub use replicated::{MAX_REPLICATED, ReplicatedCopy, replicated_copy};
 pub use slots::{DriveState, Slot};
 
@@ -104,6 +107,7 @@ pub struct Set {
     roots: Mutex<Vec<(Tier, usize, Root)>>,
     threads: Threads,
     clock: Arc<dyn Clock>,
+    watch: watch::Watch,
 }
 
 #[derive(Debug)]
@@ -157,10 +161,16 @@ impl Set {
         self.tiers.iter().find_map(|tier| tier.drives.find(id))
     }
 
-    /// [`Drive::check`]s every drive: for every second. A drive that hangs delays the rest, so give it a thread.
+    /// [`Drive::check`]s every drive: for every second. A drive that hangs delays neither the others nor the caller:
+    /// it is looked at on a thread of its own, and latched when it hasn't answered for long while others did.
     pub fn check(&self) {
-        for drive in self.all_drives() {
-            drive.check();
+        match self.threads {
+            Threads::Caller => {
+                for drive in self.all_drives() {
+                    drive.check();
+                }
+            }
+            Threads::Own => self.watch.look(&self.all_drives(), self.clock.as_ref()),
         }
     }
 

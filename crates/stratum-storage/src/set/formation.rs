@@ -8,6 +8,7 @@
 use super::identity::{self, Formation, Identity, SetId};
 use super::look::{Found, inspect, inspect_open, other_than};
 use super::roll::{Member, Roll, Shape, Standing};
+use super::watch::Watch;
 use super::{Root, Set, SetConfig, SetError, TierConfig, TierDrives};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
@@ -275,6 +276,7 @@ fn assemble(
         roots: Mutex::new(roots),
         threads: config.threads,
         clock,
+        watch: Watch::default(),
     })
 }
 

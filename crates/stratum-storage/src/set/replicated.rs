@@ -7,7 +7,9 @@ use super::files::{self, fields};
 use super::{Set, SetError};
 use crate::blob::Tier;
 use crate::drive::Drive;
+use crate::volume::DriveId;
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"STRMrep\n";
 const VERSION: u16 = 1;
@@ -119,6 +121,59 @@ impl Set {
 
     pub(super) fn hot_parity(&self) -> usize {
         self.geometry(Tier::Hot).map_or(0, |geometry| usize::from(geometry.m))
+    }
+}
+
+/// A replicated file as all drives hold it.
+pub(super) struct Copies {
+    newest: Copy,
+    /// Of every drive that answered, what it holds: nothing, or something damaged, is `None`.
+    held: Vec<(DriveId, Option<u64>)>,
+}
+
+impl Copies {
+    /// Whether a file is a replicated one, by its head.
+    pub(super) fn is_one(drive: &Drive, name: &str) -> bool {
+        files::read(drive.io().as_ref(), name, HEAD).is_ok_and(|bytes| decode_version(&bytes).is_some())
+    }
+
+    pub(super) fn read(drives: &[Arc<Drive>], name: &str) -> Result<Copies, SetError> {
+        let (mut newest, mut held) = (None::<Copy>, Vec::new());
+        for drive in drives.iter().filter(|drive| drive.is_healthy()) {
+            let bytes = match files::read(drive.io().as_ref(), name, HEAD + MAX_REPLICATED) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+                Err(_) => continue,
+            };
+            let copy = decode(&bytes).map_err(|found| SetError::NewerFormat {
+                place: format!("{name} on {}", drive.io().describe()),
+                found,
+                known: VERSION,
+            })?;
+            held.push((drive.id(), copy.as_ref().map(|copy| copy.sequence)));
+            newest = newest.into_iter().chain(copy).max_by_key(|copy| copy.sequence);
+        }
+        let problem = "every copy is damaged".to_owned();
+        let newest = newest.ok_or(SetError::Replicated { name: name.to_owned(), problem })?;
+        Ok(Copies { newest, held })
+    }
+
+    /// The drives that don't hold the newest content, and what they hold instead.
+    pub(super) fn lacking<'a>(&self, drives: &'a [Arc<Drive>]) -> Vec<(&'a Arc<Drive>, String)> {
+        let lacking = drives.iter().filter_map(|drive| {
+            let (_, held) = self.held.iter().find(|(id, _)| *id == drive.id())?;
+            let problem = match held {
+                Some(sequence) if *sequence == self.newest.sequence => return None,
+                Some(_) => "it is an older copy",
+                None => "it is damaged, or not there",
+            };
+            Some((drive, problem.to_owned()))
+        });
+        lacking.collect()
+    }
+
+    pub(super) fn write_to(&self, drive: &Drive, name: &str) -> std::io::Result<()> {
+        files::replace(drive.io().as_ref(), name, &encode(&self.newest))
     }
 }
 

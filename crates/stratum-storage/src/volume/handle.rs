@@ -195,9 +195,10 @@ impl Volume {
         }
     }
 
-    /// Whether new bytes would be on all of its shards.
+    /// Whether new bytes would be on all of its shards, and stay there.
     fn is_whole(&self) -> bool {
-        self.shards().all(|(_, file)| file.is_good())
+        let stays = |file: &PlacedShard| file.drive.as_ref().is_some_and(|drive| drive.takes_new());
+        self.shards().all(|(_, file)| !file.is_lost() && stays(&file))
     }
 
     /// What lies at each shard's place now.

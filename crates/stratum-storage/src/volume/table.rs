@@ -9,6 +9,7 @@ use crate::blob::{BlobRef, Extent, Geometry, Place, Tier, VolumeId};
 use crate::codec::CodecError;
 use crate::drive::{Drive, Roster};
 use crate::format::layout::{BLOCK, Blocks, Stripe, extent_disk, packed_end};
+use crate::placement::geometry_over;
 use crate::readpath::repair::Repairs;
 use crate::reclaim::{Freed, Waiting};
 use parking_lot::{Mutex, RwLock};
@@ -191,7 +192,7 @@ impl Volumes {
     pub fn tiers(&self) -> Vec<TierHealth> {
         let health = |state: &TierState| TierHealth {
             tier: state.drives.tier,
-            geometry: state.drives.geometry,
+            geometry: widest(state.drives.geometry, state.drives.drives.now().len()),
             drives: state.drives.drives.now().len(),
             healthy: state.healthy().len(),
         };
@@ -222,6 +223,25 @@ impl Volumes {
         let volumes = table.values().filter(|volume| volume.phase() != Phase::Dropped);
         let there = volumes.flat_map(|volume| &volume.slots).filter(|slot| slot.now().drive_id == drive);
         there.count() as u64
+    }
+
+    /// Shards of sealed volumes that lie on drives which are on their way out. Open ones with such a shard take no
+    /// more, so that they are sealed soon.
+    pub fn leaving_shards(&self) -> Vec<(VolumeId, u8)> {
+        let table = self.shared.table.read();
+        let leaves = |file: &PlacedShard| file.drive.as_ref().is_some_and(|drive| drive.is_draining());
+        let mut leaving = Vec::new();
+        for volume in table.values() {
+            let shards =
+                volume.shards().filter(|(_, file)| leaves(file)).map(|(shard, _)| (volume.id, shard));
+            match volume.phase() {
+                Phase::Sealed { .. } => leaving.extend(shards),
+                Phase::Open(_) if shards.count() > 0 => volume.retire(),
+                Phase::Open(_) | Phase::Dropped => {}
+            }
+        }
+        leaving.sort_unstable();
+        leaving
     }
 
     pub fn stats(&self) -> VolumeStats {
@@ -285,6 +305,12 @@ impl Shared {
         file.set_lost();
         Ok(())
     }
+}
+
+/// The geometry of volumes over all of so many drives: a tier that drives were taken out of may be narrower than it was
+/// formed.
+fn widest(full: Geometry, drives: usize) -> Geometry {
+    geometry_over(full, drives).unwrap_or(full)
 }
 
 impl TierState {

@@ -257,3 +257,31 @@ fn who_is_on_its_way_out_is_known_after_a_restart() {
     rack.crash(2);
     assert_eq!(states(&rack.open().unwrap())[2], DriveState::Healthy);
 }
+
+#[test]
+fn small_files_are_made_whole_from_one_another() {
+    let (rack, set) = with_a_lost_drive();
+    set.write_replicated("keys", b"old").unwrap();
+    let old = rack.drives[0].snapshot();
+    set.write_replicated("keys", b"new").unwrap();
+    replace(&rack, &set, 1, false).unwrap();
+    let repaired: Vec<(String, String)> =
+        set.repair().into_iter().map(|finding| (finding.drive, finding.file)).collect();
+    assert_eq!(repaired, [("hot/1".to_owned(), "keys".to_owned())], "the new drive gets its copy");
+    rack.drives[2].flip_bit("keys", 270).unwrap();
+    rack.drives[2].flip_bit("identity", 300).unwrap();
+    rack.drives[4].flip_bit("identity", 4096 * 8 + 300).unwrap();
+    let findings = set.repair();
+    assert_eq!(findings.len(), 3, "{findings:?}");
+    assert!(findings.iter().all(|finding| finding.repaired));
+    assert_eq!(set.repair(), []);
+    drop(set);
+    rack.crash(1);
+    // One that was away brings back neither the old file nor the old roll.
+    rack.drives[0].rollback(&old);
+    let set = rack.open().unwrap();
+    assert_eq!(missing(&set), [""; 0]);
+    set.serve(9).unwrap();
+    assert_eq!(set.repair().len(), 1);
+    assert_eq!(set.read_replicated("keys").unwrap().unwrap(), b"new");
+}

@@ -1,0 +1,65 @@
+//! Moving volumes off the drives that are on their way out.
+//!
+//! A shard goes to a drive that has none of its volume; where there is none, the volume's bodies are written anew over
+//! the drives that stay. Nothing of this is remembered: which drives are on their way out is in the set's roll, and what
+//! is left on them in the volumes' records, so it goes on after a restart. The journal and the checkpoints see to
+//! themselves.
+
+use crate::upkeep::Parts;
+use std::time::Duration;
+use stratum_metadata::{Mover, Narrowed};
+use stratum_storage::blob::VolumeId;
+use stratum_storage::heal::HealError;
+use stratum_storage::pace::Task;
+use tokio::sync::watch;
+
+/// How often it is looked whether a drive is on its way out.
+const EVERY: Duration = Duration::from_secs(2);
+/// How long a volume that could not be moved is left alone.
+const AGAIN: Duration = Duration::from_secs(15);
+
+/// Empties drives until `stop` is true or its sender is gone.
+pub async fn run_emptying(parts: Parts, mover: Mover, mut stop: watch::Receiver<bool>) {
+    let mut every = EVERY;
+    while tokio::time::timeout(every, stop.wait_for(|stop| *stop)).await.is_err() {
+        let is_leaving = parts.set.all_drives().iter().any(|drive| drive.is_draining());
+        every = match is_leaving && !empty(&mover, &stop).await {
+            true => AGAIN,
+            false => EVERY,
+        };
+    }
+}
+
+/// Moves every shard that can be moved now; false if some could not.
+async fn empty(mover: &Mover, stop: &watch::Receiver<bool>) -> bool {
+    let mut moved_all = true;
+    for (volume, shard) in mover.volumes.leaving_shards() {
+        if *stop.borrow() {
+            return true;
+        }
+        moved_all &= move_off(mover, volume, shard, stop).await;
+    }
+    moved_all
+}
+
+async fn move_off(mover: &Mover, volume: VolumeId, shard: u8, stop: &watch::Receiver<bool>) -> bool {
+    let Some(claim) = mover.volumes.try_claim(volume) else { return false };
+    match mover.volumes.rebuild_shard(volume, shard, &mover.pace, Task::Evacuate).await {
+        Ok(_) | Err(HealError::Gone) => true,
+        Err(HealError::NoDrive) => match mover.narrow(&claim, stop).await {
+            Ok(Narrowed::Moved(_)) => true,
+            Ok(Narrowed::WaitsForDrive) => {
+                tracing::warn!(%volume, "a drive can't be emptied: the others have no room beside the reserve");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%volume, %error, "a volume could not be moved off a drive; trying again");
+                false
+            }
+        },
+        Err(error) => {
+            tracing::warn!(%volume, shard, %error, "a shard could not be moved off a drive; trying again");
+            false
+        }
+    }
+}
