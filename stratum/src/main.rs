@@ -66,6 +66,10 @@ pub struct ServerArgs {
     /// Serve requests without a signature.
     #[arg(long)]
     anonymous: bool,
+    /// A plan by which drives go wrong, for tests.
+    #[cfg(feature = "faults")]
+    #[arg(long)]
+    faults: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {

@@ -93,6 +93,8 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let tls = config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?;
     let telemetry = Telemetry::install().map_err(|error| error.to_string())?;
     let layout = Layout::new(&config.server.data, config);
+    #[cfg(feature = "faults")]
+    plan_faults(args)?;
     let (set, journal) = open_drives(&layout)?;
     std::fs::create_dir_all(&layout.meta)
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
@@ -156,6 +158,18 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     metadata.shutdown();
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// Has the drives go wrong as the plan of the command line says.
+#[cfg(feature = "faults")]
+fn plan_faults(args: &ServerArgs) -> Result<(), Failure> {
+    use stratum_storage::drive::faulty;
+    let Some(path) = &args.faults else { return Ok(()) };
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let plan: faulty::Plan = toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    tracing::warn!(faults = plan.faults.len(), "drives will go wrong by plan");
+    faulty::install(plan);
+    Ok(())
 }
 
 /// The erasure code and the checksums are compiled for processors of 2013 and later; an older one would end in a

@@ -9,6 +9,8 @@
 //! directory entry up to the root is synced; a failed write or sync is never tried again, it latches the drive.
 
 mod absent;
+#[cfg(any(test, feature = "faults"))]
+pub mod faulty;
 mod guard;
 mod health;
 pub mod lane;
@@ -158,6 +160,8 @@ impl Drive {
         clock: Arc<dyn Clock>,
     ) -> Drive {
         let label = label(tier, position);
+        #[cfg(feature = "faults")]
+        let io = faulty::wrap(&label, io);
         let health = Arc::new(Latch::new(&label, Health::Healthy));
         let guard = Guard::new(io, health.clone(), clock.clone(), &label);
         let lane = |kind: &str| match threads {

@@ -24,10 +24,12 @@ struct Named {
 
 /// To be called when what was deleted is swept.
 pub async fn audit(run: &Run, model: &Model) -> Result<(), String> {
+    // Nothing may run in between: bodies move.
+    let blobs = blobs(run, model).await?;
     let volumes = run.metadata.volumes().map_err(|error| error.to_string())?;
     let geometry = |id: VolumeId| volumes.iter().find(|volume| volume.id == id).map(|volume| volume.geometry);
     let mut named: BTreeMap<VolumeId, Named> = BTreeMap::new();
-    for blob in blobs(run, model).await? {
+    for blob in blobs {
         match &blob.place {
             Place::Packed(at) => {
                 let geometry = geometry(at.volume).ok_or("a record names a volume that is not there")?;
@@ -111,8 +113,11 @@ fn parts(run: &Run, upload: UploadId) -> Result<impl Iterator<Item = BlobRef>, S
 }
 
 /// Files among the volumes that no record knows, on drives that nothing happened to. A file that was being made when
-/// the store died has a temporary name.
+/// the store died has a temporary name, and a rebuild may have ended before or after its record.
 pub fn strangers(run: &Run, hardware: &Hardware) -> Vec<String> {
+    if hardware.healed {
+        return Vec::new();
+    }
     let unhurt: BTreeSet<String> = run
         .set
         .all_drives()

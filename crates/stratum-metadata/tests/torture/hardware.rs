@@ -27,6 +27,8 @@ pub struct Hardware {
     pub entropy: Arc<Simulated>,
     /// The set was formed: from now on drives may be missing.
     pub formed: bool,
+    /// Shards were written anew: a crash may have left files behind that no record knows.
+    pub healed: bool,
     /// The wall clock, in milliseconds.
     pub now: u64,
     folder: tempfile::TempDir,
@@ -61,6 +63,7 @@ impl Hardware {
             power: power.clone(),
             entropy: Arc::new(Simulated::new(0, dice.number())),
             formed: false,
+            healed: false,
             now: 1_700_000_000_000,
             folder: tempfile::tempdir().expect("a temporary folder"),
         }
@@ -189,7 +192,7 @@ impl Hardware {
         for _ in 0..if dice.percent(25) { dice.within(1..4) } else { 0 } {
             told.extend(self.rot(dice));
         }
-        while dice.percent(25) && self.spare() > 0 {
+        while dice.percent(35) && self.spare() > 0 {
             let at = dice.within(0..self.disks.len() as u64) as usize;
             // One that is hurt is counted already, and may be missing as well.
             self.disks[at].away = true;

@@ -5,6 +5,7 @@
 
 use crate::dice::Dice;
 use crate::hardware::Hardware;
+use crate::mending::{evacuate, heal};
 use crate::model::{Content, Model, Open, Piece, Upload};
 use crate::run::{BUCKET, Run, SMALL, Wrote, collect, settle};
 use crate::trace::Trace;
@@ -56,13 +57,15 @@ enum Step {
     Complete,
     Abort,
     Sleep,
+    Heal,
+    Evacuate,
     FullDrive,
     FailSoon,
     Rot,
     Remember,
 }
 
-const STEPS: [(u64, Step); 18] = [
+const STEPS: [(u64, Step); 20] = [
     (30, Step::Put),
     (5, Step::PutIf),
     (8, Step::Batch),
@@ -77,6 +80,8 @@ const STEPS: [(u64, Step); 18] = [
     (4, Step::Complete),
     (1, Step::Abort),
     (10, Step::Sleep),
+    (2, Step::Heal),
+    (2, Step::Evacuate),
     (1, Step::FullDrive),
     (1, Step::FailSoon),
     (1, Step::Rot),
@@ -106,7 +111,7 @@ impl Life<'_> {
         }
     }
 
-    fn is_down(&self) -> bool {
+    pub fn is_down(&self) -> bool {
         self.hardware.power.is_off() || !self.may_write()
     }
 
@@ -132,6 +137,8 @@ impl Life<'_> {
             Step::Complete => self.complete().await,
             Step::Abort => self.abort().await,
             Step::Sleep => self.sleep().await,
+            Step::Heal => heal(self).await,
+            Step::Evacuate => evacuate(self).await,
             Step::FullDrive => self.full_drive().await,
             Step::FailSoon => self.hardware.fail_soon(self.dice).unwrap_or_default(),
             Step::Rot => self.hardware.rot(self.dice).unwrap_or_default(),
@@ -315,7 +322,7 @@ impl Life<'_> {
         let end = start + self.dice.magnitude(0..content.len() - start + 1);
         let read = match self.run.reader(blob, start..end) {
             Ok(Some(reader)) => collect(reader).await,
-            Ok(None) => panic!("a body moved while nothing else ran"),
+            Ok(None) => panic!("a body is gone that its record has just named"),
             Err(error) => Err(error),
         };
         match read {

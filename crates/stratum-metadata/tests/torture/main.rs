@@ -8,6 +8,7 @@ mod audit;
 mod dice;
 mod hardware;
 mod life;
+mod mending;
 mod model;
 mod run;
 mod story;

@@ -12,11 +12,14 @@ use stratum_metadata::record::{
     Body, BucketId, BucketRecord, ObjectHeaders, ObjectRecord, PartRecord, PartSummary, StorageClass,
     UploadId, UploadRecord, VersionId,
 };
-use stratum_metadata::{CommitError, Metadata, Options, run_packer, run_sweeper};
+use stratum_metadata::{
+    CommitError, Compactor, Metadata, Mover, Options, run_compactor, run_packer, run_sweeper,
+};
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::{BlobRef, Place, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal::{self, BodyError, Journal, JournalSet};
+use stratum_storage::pace::{Budget, Pace};
 use stratum_storage::readpath::{BlobReader, ReadError};
 use stratum_storage::set::{Set, SetConfig, TierConfig};
 use stratum_storage::volume::{Restore, Restored, TierDrives, Volumes};
@@ -31,6 +34,8 @@ pub const SMALL: usize = 32 << 10;
 /// A segment holds a few dozen bodies, and the journal a few segments, so that packing and checkpoints are frequent.
 const SEGMENT: u64 = 256 << 10;
 const CAP: u64 = 8 * SEGMENT;
+/// Drives that have been back for so long get their share of volumes that were written without them.
+const WIDEN_AFTER: Duration = Duration::from_secs(40);
 const TICK: Duration = Duration::from_secs(1);
 /// How often a read looks a record up anew because its bytes have moved.
 const LOOKUPS: usize = 4;
@@ -65,6 +70,7 @@ pub struct Run {
     pub volumes: Volumes,
     pub restored: Restored,
     pub clock: Arc<dyn Clock>,
+    pub mover: Mover,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -120,7 +126,10 @@ impl Run {
         let (volumes, restored) = restored.inspect_err(|_| metadata.shutdown())?;
         let (stop, _) = watch::channel(false);
         let set = Arc::new(set);
-        let mut run = Run { set, journal, metadata, volumes, restored, clock, stop, tasks: Vec::new() };
+        let pace = Pace::new(Budget::default(), clock.clone());
+        let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace };
+        let mut run =
+            Run { set, journal, metadata, volumes, restored, clock, mover, stop, tasks: Vec::new() };
         run.tasks = run.background();
         settle();
         Ok(run)
@@ -128,11 +137,18 @@ impl Run {
 
     fn background(&self) -> Vec<JoinHandle<()>> {
         let stopped = || self.stop.subscribe();
+        let compactor = Compactor::new(self.mover.clone(), self.clock.clone(), WIDEN_AFTER);
         vec![
             tokio::spawn(run_packer(self.metadata.clone(), self.volumes.clone(), stopped())),
             tokio::spawn(run_sweeper(self.metadata.clone(), self.clock.clone(), stopped())),
+            tokio::spawn(run_compactor(compactor, stopped())),
             tokio::spawn(tend(self.set.clone(), self.metadata.clone(), self.volumes.clone(), stopped())),
         ]
+    }
+
+    /// What tells background work to end.
+    pub fn stopped(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
     }
 
     /// The background ends when it is done with what it is at.
