@@ -164,6 +164,7 @@ impl Operator {
             redundancy,
             heal: serde_json::to_value(&heal).unwrap_or_default(),
             scrub: serde_json::Value::Null,
+            quarantine: serde_json::to_value(self.parts.quarantine.status()).unwrap_or_default(),
             compaction: serde_json::to_value(self.parts.compactor.status()).unwrap_or_default(),
             journal: JournalStatus {
                 bytes: usage.bytes,

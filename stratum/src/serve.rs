@@ -22,7 +22,7 @@ use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Limits, Server, tls};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
-use stratum_metadata::{Compactor, Metadata, Mover, Options};
+use stratum_metadata::{Compactor, Metadata, Mover, Options, Quarantine};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Threads;
@@ -114,6 +114,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         metadata: metadata.clone(),
         volumes: volumes.clone(),
         compactor: Compactor::new(mover.clone(), Arc::new(System), WIDEN_AFTER),
+        quarantine: Quarantine::new(metadata.clone(), volumes.clone(), Arc::new(System)),
         healer: Arc::new(Healer::new(volumes.clone(), pace.clone(), Arc::new(System))),
     };
     let drives = Drives::new(parts.clone(), layout.embedded.clone());

@@ -20,6 +20,7 @@ pub struct Status {
     pub heal: serde_json::Value,
     pub scrub: serde_json::Value,
     pub compaction: serde_json::Value,
+    pub quarantine: serde_json::Value,
     pub space: Space,
     pub journal: JournalStatus,
     pub index: IndexStatus,
@@ -146,8 +147,12 @@ impl Status {
             redundancy.unreadable_objects,
             by_missing(&redundancy.volumes_by_missing_shards),
         );
-        for (name, value) in [("heal", &self.heal), ("scrub", &self.scrub), ("compaction", &self.compaction)]
-        {
+        for (name, value) in [
+            ("heal", &self.heal),
+            ("scrub", &self.scrub),
+            ("compaction", &self.compaction),
+            ("quarantine", &self.quarantine),
+        ] {
             let _ = writeln!(text, "{name:<11} {}", one_line(value));
         }
         let Space { logical, objects, live, garbage, used, free } = self.space;

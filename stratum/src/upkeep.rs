@@ -9,7 +9,9 @@ use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use stratum_metadata::{Compactor, Metadata, Mover, run_compactor, run_packer, run_sweeper};
+use stratum_metadata::{
+    Compactor, Metadata, Mover, Quarantine, run_compactor, run_packer, run_quarantine, run_sweeper,
+};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Pulse;
@@ -39,6 +41,7 @@ pub struct Parts {
     pub volumes: Volumes,
     pub compactor: Arc<Compactor>,
     pub healer: Arc<Healer>,
+    pub quarantine: Arc<Quarantine>,
 }
 
 /// The running upkeep.
@@ -74,6 +77,7 @@ impl Upkeep {
             runtime.spawn(run_sweeper(parts.metadata.clone(), Arc::new(System), stopped.clone())),
             runtime.spawn(run_compactor(parts.compactor.clone(), stopped.clone())),
             runtime.spawn(run_emptying(parts.clone(), mover, stopped.clone())),
+            runtime.spawn(run_quarantine(parts.quarantine.clone(), stopped.clone())),
             runtime.spawn(parts.tend(telemetry, stopped)),
         ];
         Ok(Upkeep { stop, tasks, threads })

@@ -106,6 +106,10 @@ impl Compactor {
 
     /// Looks at all volumes once, and moves what is worth it and fits.
     pub async fn look(&self, stop: &watch::Receiver<bool>) -> Result<(), EvacuateError> {
+        if self.mover.volumes.is_held_back() {
+            self.status.lock().waits_for = Some("the restored state to be accepted".into());
+            return Ok(());
+        }
         let jobs = self.jobs().await?;
         let mut waits_for = None;
         self.begin(&jobs);

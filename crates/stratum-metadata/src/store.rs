@@ -120,6 +120,7 @@ impl Metadata {
         threads: Threads,
     ) -> Result<Metadata, OpenError> {
         let upkeep = Upkeep::new(options.drives.clone(), options.copies, log.usage().cap);
+        log.set_cap(log.usage().cap.max(upkeep.checkpoint_bytes()));
         let machine = Arc::new(start::recover(&options.index, log.as_ref(), upkeep.files(), clock)?);
         let highest = match machine.get(&keys::highest_ids())? {
             Some(value) => decode(&value).map_err(ApplyError::from)?,
@@ -187,7 +188,12 @@ impl Metadata {
         }
     }
 
-    /// The size of the last checkpoint that this run took, in bytes, a copy.
+    /// The index of the last checkpoint; 0 if there is none.
+    pub fn newest_checkpoint(&self) -> Index {
+        self.inner.upkeep.newest_checkpoint()
+    }
+
+    /// The size of the last checkpoint, in bytes, a copy.
     pub fn checkpoint_bytes(&self) -> u64 {
         self.inner.upkeep.checkpoint_bytes()
     }

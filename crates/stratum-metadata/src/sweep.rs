@@ -70,7 +70,7 @@ fn has_work(machine: &Machine, now: UnixMillis) -> Result<bool, TreeError> {
 }
 
 /// The wall clock, while it can be believed.
-struct Time {
+pub(crate) struct Time {
     clock: Arc<dyn Clock>,
     /// Both clocks when they were last in step.
     wall: UnixMillis,
@@ -79,13 +79,13 @@ struct Time {
 }
 
 impl Time {
-    fn new(clock: Arc<dyn Clock>) -> Time {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Time {
         let (wall, monotonic) = (clock.now(), clock.monotonic());
         Time { clock, wall, monotonic, warned: false }
     }
 
     /// The time, or 0 once the wall clock has jumped: a restart confirms it.
-    fn now(&mut self) -> UnixMillis {
+    pub(crate) fn now(&mut self) -> UnixMillis {
         let elapsed = self.clock.monotonic().saturating_sub(self.monotonic);
         let expected = self.wall.saturating_add(elapsed.as_millis() as u64);
         let now = self.clock.now();

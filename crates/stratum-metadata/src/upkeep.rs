@@ -40,13 +40,14 @@ impl Upkeep {
     pub(crate) fn new(drives: Roster, copies: usize, least_cap: u64) -> Upkeep {
         let files = Files::new(drives.clone(), copies);
         let whole = files.list().into_iter().filter(|(_, holders)| holders.len() >= copies);
-        let taken = whole.map(|(index, _)| index).collect();
+        let taken: VecDeque<Index> = whole.map(|(index, _)| index).collect();
+        let bytes = taken.back().and_then(|newest| files.bytes(*newest)).unwrap_or_default();
         Upkeep {
             drives,
             files,
             least_cap,
             taken: Mutex::new(taken),
-            bytes: AtomicU64::new(0),
+            bytes: bytes.into(),
             packed: AtomicU64::new(0),
             whole_on: Mutex::default(),
         }
@@ -56,7 +57,12 @@ impl Upkeep {
         &self.files
     }
 
-    /// The size of the last checkpoint that this run took, in bytes, a copy.
+    /// The last checkpoint.
+    pub(crate) fn newest_checkpoint(&self) -> Index {
+        self.taken.lock().back().copied().unwrap_or_default()
+    }
+
+    /// The size of the last checkpoint, in bytes, a copy.
     pub(crate) fn checkpoint_bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }

@@ -26,6 +26,7 @@ pub mod journal;
 pub mod pace;
 pub mod pack;
 pub mod placement;
+pub mod quarantine;
 pub mod readpath;
 pub mod reclaim;
 pub mod scrub;

@@ -9,7 +9,7 @@ use crate::blob::{Extent, PackedAt, VolumeId};
 use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_end, packed_end};
 use crate::volume::{
-    DIRECTORY, Phase, Reservation, Volume, VolumeEvent, VolumeLogError, Volumes, each_shard,
+    DIRECTORY, DriveId, Phase, Reservation, Volume, VolumeEvent, VolumeLogError, Volumes, each_shard,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -97,6 +97,10 @@ impl Volumes {
             tended.sealed += u64::from(self.seal_if_full(&volume).await?);
         }
         self.close_idle();
+        if self.is_held_back() {
+            return Ok(tended);
+        }
+        tended.removed += self.remove_lingering().await?;
         let emptied = self.drop_empty().await?;
         let mut due = by_volume(std::mem::take(&mut *self.shared.freed.lock()));
         due.extend(emptied.into_iter().map(Due::Removal));
@@ -162,6 +166,9 @@ impl Volumes {
     pub(crate) async fn seal(&self, volume: &Arc<Volume>, length: u64) -> Result<(), VolumeLogError> {
         self.shared.log.record(VolumeEvent::Sealed { volume: volume.id, length }).await?;
         volume.set_phase(Phase::Sealed { length });
+        if self.is_held_back() {
+            return Ok(());
+        }
         let outcomes = each_shard(volume, |_, shard, _| {
             let volume = volume.clone();
             move || match volume.shard(shard) {
@@ -225,13 +232,27 @@ impl Volumes {
         length * punched as u64
     }
 
-    /// Removes a dropped volume's files, and forgets it when none is left on any drive that is there. A shard on a
-    /// drive that isn't there keeps the record, so that the file is known when the drive comes back.
+    /// Removes what is left of dropped volumes whose drives have all come back.
+    async fn remove_lingering(&self) -> Result<u64, VolumeLogError> {
+        let lingering: Vec<VolumeId> = self.shared.lingering.lock().iter().copied().collect();
+        let mut removed = 0;
+        for volume in lingering.into_iter().filter_map(|volume| self.shared.find(volume)) {
+            let is_there = |drive: DriveId| self.shared.drive(drive).is_none_or(|drive| drive.is_healthy());
+            if volume.shards().all(|(_, file)| is_there(file.drive_id)) {
+                removed += u64::from(self.remove(&volume).await?);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes a dropped volume's files, and forgets it when none is left on any drive of the store. A shard on a
+    /// drive that isn't there keeps the record, so that the file is known when the drive comes back; one on a drive
+    /// that left the store for good doesn't count.
     pub(crate) async fn remove(&self, volume: &Arc<Volume>) -> Result<bool, VolumeLogError> {
         let mut answers = Vec::new();
         for (_, file) in volume.shards() {
             file.close();
-            let Some(drive) = &file.drive else { continue };
+            let Some(drive) = self.shared.drive(file.drive_id) else { continue };
             let (done, answer) = promise();
             let (io, path) = (drive.io().clone(), file.path.clone());
             drive.volume_lane().submit(Work::Run(Box::new(move || {
@@ -243,14 +264,17 @@ impl Volumes {
             })));
             answers.push(answer);
         }
-        let mut gone = answers.len() == volume.slots.len();
+        let mut gone = true;
         for answer in answers {
             gone &= answer.await.is_ok();
         }
         if gone {
             self.shared.log.record(VolumeEvent::Forgotten { volume: volume.id }).await?;
             self.shared.table.write().remove(&volume.id);
+            self.shared.lingering.lock().remove(&volume.id);
             tracing::info!(volume = %volume.id, "removed an empty volume");
+        } else {
+            self.shared.lingering.lock().insert(volume.id);
         }
         Ok(gone)
     }

@@ -26,6 +26,7 @@ pub(crate) use answers::{Asked, outcomes};
 pub(crate) use buffers::Buffers;
 pub(crate) use handle::{DIRECTORY, Hold, Phase, PlacedShard, Reservation, Volume, shard_path};
 pub(crate) use open::{Purpose, each_shard, is_full};
+pub(crate) use restore::{list_drive, volume_of_path};
 pub(crate) use stripe::{StripeAddress, StripeBuffer};
 pub(crate) use table::Shared;
 
@@ -132,6 +133,12 @@ pub trait VolumeLog: Send + Sync + 'static {
         &self,
         event: VolumeEvent,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), VolumeLogError>> + Send + '_>>;
+
+    /// Whether the state may be an older one than the bytes on the drives (it was restored, and nobody has said yet
+    /// that this is how it is to be): nothing is punched, truncated, put aside or removed meanwhile.
+    fn is_provisional(&self) -> bool {
+        false
+    }
 
     /// What the state says of a volume; nothing if it knows none of that number. May block for a moment.
     fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError>;

@@ -44,6 +44,14 @@ impl Files {
         found
     }
 
+    /// The size of a checkpoint, a copy; nothing if it can't be told.
+    pub(crate) fn bytes(&self, index: Index) -> Option<u64> {
+        let name = name(index);
+        let entries =
+            self.drives.healthy().into_iter().flat_map(|drive| drive.io().list(DIR).unwrap_or_default());
+        entries.filter(|entry| entry.name == name).map(|entry| entry.len).max()
+    }
+
     /// Begins a file on as many healthy drives as there must be copies; which ones turns with the index.
     pub(crate) fn create(&self, index: Index) -> io::Result<Writer> {
         let healthy = self.drives.open_to_new();

@@ -3,7 +3,7 @@
 //! Open volumes belong to one run: those of the run before are sealed where the state's high water is, durably, and
 //! only then truncated to it; what a crash left beyond is garbage by definition. Volumes that nothing names are
 //! removed. Every drive's directory is compared with the records once: files that are gone make lost shards, files
-//! that no record knows are listed and left alone.
+//! that no record knows are listed and left to the [quarantine](crate::quarantine).
 
 use super::handle::{DIRECTORY, Phase, Volume};
 use super::table::{TierDrives, Volumes};
@@ -85,8 +85,11 @@ impl Volumes {
             self.seal(volume, length).await?;
             restored.sealed += 1;
         }
-        self.drop_if_empty(volume).await?;
+        if !self.is_held_back() {
+            self.drop_if_empty(volume).await?;
+        }
         match volume.phase() {
+            Phase::Dropped if self.is_held_back() => {}
             Phase::Dropped => restored.removed += u64::from(self.remove(volume).await?),
             Phase::Open(_) | Phase::Sealed { .. } => {
                 restored.shards_lost += self.check_files(volume, found).await?;
@@ -107,7 +110,7 @@ impl Volumes {
                     lost += 1;
                 }
                 // A crash came between the seal and the truncation.
-                Some(len) if *len > length => {
+                Some(len) if *len > length && !self.is_held_back() => {
                     if let Err(error) = file.open().and_then(|file| file.set_len(length)) {
                         tracing::warn!(volume = %volume.id, shard, %error, "a sealed shard file stays too long");
                     }
@@ -153,7 +156,7 @@ fn list(tiers: &[TierDrives]) -> Found {
     found
 }
 
-pub(super) fn list_drive(drive: &Drive) -> std::io::Result<Vec<Entry>> {
+pub(crate) fn list_drive(drive: &Drive) -> std::io::Result<Vec<Entry>> {
     match drive.io().list(DIRECTORY) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         outcome => outcome,
@@ -161,7 +164,7 @@ pub(super) fn list_drive(drive: &Drive) -> std::io::Result<Vec<Entry>> {
 }
 
 /// The number in a shard file's name, whatever follows it.
-fn volume_of_path(path: &str) -> Option<u64> {
+pub(crate) fn volume_of_path(path: &str) -> Option<u64> {
     let digits = path.strip_prefix(DIRECTORY)?.strip_prefix("/v")?.get(..16)?;
     u64::from_str_radix(digits, 16).ok()
 }

@@ -60,6 +60,12 @@ pub(crate) struct Shared {
     pub waiting: Mutex<Vec<Waiting>>,
     pub repairs: Repairs,
     pub claims: Arc<Claims>,
+    /// Volumes from this number on were opened by this run.
+    pub first_own: u64,
+    /// Files that no record knew at the last look, by drive and name.
+    pub suspects: Mutex<HashSet<(DriveId, String)>>,
+    /// Dropped volumes that still have files on drives that weren't there.
+    pub lingering: Mutex<HashSet<VolumeId>>,
 }
 
 /// A tier, and the volume that it writes to.
@@ -134,6 +140,9 @@ impl Volumes {
             waiting: Mutex::default(),
             repairs: Repairs::default(),
             claims: Arc::default(),
+            first_own: next_id,
+            suspects: Mutex::default(),
+            lingering: Mutex::default(),
         };
         Volumes { shared: Arc::new(shared) }
     }

@@ -5,6 +5,7 @@ mod damage;
 mod fixture;
 mod heal;
 mod hedged;
+mod quarantine;
 mod real;
 mod reclaim;
 mod roundtrip;

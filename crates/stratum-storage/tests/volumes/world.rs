@@ -4,11 +4,12 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{BlobRef, Extent, Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::simulated::{Power, SimulatedDrive};
-use stratum_storage::drive::{Drive, Threads};
+use stratum_storage::drive::{Drive, Roster, Threads};
 use stratum_storage::format::layout::{Stripe, extent_end, packed_end, stripes_of};
 use stratum_storage::format::v1::Kind;
 use stratum_storage::readpath::ReadError;
@@ -26,9 +27,14 @@ pub struct State {
     /// Every live stripe of each volume, by offset.
     pub live: Mutex<BTreeMap<VolumeId, BTreeMap<u64, LiveStripe>>>,
     power: Arc<Power>,
+    provisional: AtomicBool,
 }
 
 impl State {
+    pub fn set_provisional(&self, provisional: bool) {
+        self.provisional.store(provisional, Ordering::Relaxed);
+    }
+
     fn apply(&self, event: VolumeEvent) -> Result<(), VolumeLogError> {
         if self.power.is_off() {
             return Err(VolumeLogError::Unavailable("no power".into()));
@@ -97,6 +103,10 @@ impl VolumeLog for State {
         Box::pin(async move { self.apply(event) })
     }
 
+    fn is_provisional(&self) -> bool {
+        self.provisional.load(Ordering::Relaxed)
+    }
+
     fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError> {
         Ok(self.records.lock().unwrap().get(&volume).cloned())
     }
@@ -150,19 +160,27 @@ impl World {
             })
         };
         let drives: Vec<Arc<Drive>> = self.disks.iter().enumerate().map(drive).collect();
+        let roster = Roster::new(drives.clone());
         let restore = Restore {
-            tiers: vec![TierDrives {
-                tier: Tier::Hot,
-                geometry: self.geometry,
-                drives: drives.clone().into(),
-            }],
+            tiers: vec![TierDrives { tier: Tier::Hot, geometry: self.geometry, drives: roster.clone() }],
             records: self.state.records.lock().unwrap().values().cloned().collect(),
             next_id: VolumeId(1),
             reserve: self.reserve,
             log: self.state.clone(),
         };
         let (volumes, restored) = Volumes::restore(restore).await.ok()?;
-        Some(Server { volumes, restored, drives, state: self.state.clone() })
+        Some(Server { volumes, restored, roster, drives, state: self.state.clone() })
+    }
+}
+
+impl World {
+    /// A drive that was missing is there again.
+    pub fn bring_back(&self, server: &Server, disk: usize) {
+        let (mut drives, clock) = (server.drives.clone(), Arc::new(Simulated::new(1, 1)));
+        let (id, position) = (DriveId(disk as u128 + 1), disk as u16);
+        let io = self.disks[disk].attach();
+        drives[disk] = Arc::new(Drive::new(id, Tier::Hot, position, io, Threads::Caller, clock));
+        server.roster.change(drives);
     }
 }
 
@@ -170,6 +188,7 @@ impl World {
 pub struct Server {
     pub volumes: Volumes,
     pub restored: Restored,
+    pub roster: Roster,
     pub drives: Vec<Arc<Drive>>,
     pub state: Arc<State>,
 }

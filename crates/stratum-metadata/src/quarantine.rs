@@ -1,0 +1,119 @@
+//! The quarantine's keeper: looks for files that no record knows, and says when they may be removed.
+//!
+//! A file stays in quarantine for a day by a clock that can be believed, and until a checkpoint was taken after this
+//! run saw it there: then a record that could still have named it has had every chance to turn up. While the state is
+//! provisional nothing is looked for and nothing removed.
+
+use crate::store::Metadata;
+use crate::sweep::Time;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_storage::ambient::{Clock, UnixMillis};
+use stratum_storage::blob::Index;
+use stratum_storage::blocking;
+use stratum_storage::quarantine::Quarantined;
+use stratum_storage::volume::Volumes;
+use tokio::sync::watch;
+
+/// How often the drives are looked at. What two looks in a row find unknown is put aside.
+const EVERY: Duration = Duration::from_secs(2 * 3600);
+/// When the first look of a run is.
+const FIRST: Duration = Duration::from_secs(60);
+/// How long a file stays.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// What lies in quarantine.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct QuarantineStatus {
+    pub files: Vec<Quarantined>,
+    /// Files that were removed for good in this run.
+    pub removed: u64,
+    /// Nothing is put aside or removed until the restored state is accepted.
+    pub held_back: bool,
+}
+
+/// The keeper: one of a store.
+pub struct Quarantine {
+    metadata: Metadata,
+    volumes: Volumes,
+    clock: Arc<dyn Clock>,
+    time: Mutex<Time>,
+    /// The newest checkpoint when this run first saw a file.
+    seen_at: Mutex<HashMap<Quarantined, Index>>,
+    status: Mutex<QuarantineStatus>,
+}
+
+/// Keeps the quarantine until `stop` is true or its sender is gone.
+pub async fn run_quarantine(quarantine: Arc<Quarantine>, mut stop: watch::Receiver<bool>) {
+    let mut pause = FIRST;
+    while tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await.is_err() {
+        let keeper = quarantine.clone();
+        if blocking::spawn(move || keeper.look()).await.is_err() {
+            return;
+        }
+        pause = EVERY;
+    }
+}
+
+impl Quarantine {
+    pub fn new(metadata: Metadata, volumes: Volumes, clock: Arc<dyn Clock>) -> Arc<Quarantine> {
+        let time = Mutex::new(Time::new(clock.clone()));
+        let (seen_at, status) = (Mutex::default(), Mutex::default());
+        Arc::new(Quarantine { metadata, volumes, clock, time, seen_at, status })
+    }
+
+    pub fn status(&self) -> QuarantineStatus {
+        self.status.lock().clone()
+    }
+
+    /// One look at all drives: puts aside what no record knows, and removes what has been aside for long. Blocks.
+    pub fn look(&self) {
+        self.volumes.quarantine_unknown(self.clock.now());
+        let mut files = self.volumes.quarantined();
+        let (now, checkpoint) = (self.time.lock().now(), self.metadata.newest_checkpoint());
+        let before = files.len();
+        let mut seen_at = self.seen_at.lock();
+        seen_at.retain(|file, _| files.contains(file));
+        files.retain(|file| {
+            let seen = *seen_at.entry(file.clone()).or_insert(checkpoint);
+            !(is_over(file.since, now) && checkpoint > seen && self.remove(file))
+        });
+        drop(seen_at);
+        let mut status = self.status.lock();
+        status.removed += (before - files.len()) as u64;
+        (status.files, status.held_back) = (files, self.volumes.is_held_back());
+    }
+
+    fn remove(&self, file: &Quarantined) -> bool {
+        match self.volumes.remove_quarantined(file) {
+            Ok(()) => {
+                tracing::info!(drive = file.drive, name = file.name, "removed a file from quarantine");
+                true
+            }
+            Err(error) => {
+                tracing::debug!(drive = file.drive, name = file.name, %error, "a file stays in quarantine");
+                false
+            }
+        }
+    }
+}
+
+/// Whether a file has been there for long enough. A clock that isn't believed says 0.
+fn is_over(since: UnixMillis, now: UnixMillis) -> bool {
+    now.saturating_sub(since) >= KEPT.as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_by_a_clock_that_is_believed() {
+        let day = 24 * 3_600_000;
+        assert!(is_over(5 * day, 6 * day) && !is_over(5 * day, 6 * day - 1));
+        assert!(!is_over(5 * day, 0) && !is_over(9 * day, 5 * day));
+    }
+}

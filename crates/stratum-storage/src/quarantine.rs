@@ -1,0 +1,174 @@
+//! Files in the drives' directories of volumes that no record knows: put aside first, removed much later.
+//!
+//! What is left over by a crash, by a drive that was away or by a mistake of ours looks the same, so nothing is removed
+//! at once. A file is unknown if no record names its volume, or the record names another generation or drive. It is
+//! put aside, into `quarantine/` on the same drive, when it was unknown at two looks in a row. Whoever keeps the state
+//! says when it may be removed.
+//!
+//! A look can't take what is just being made: the directory is listed before the state is read, volumes that this run
+//! opened are never judged, nor those that somebody else has claimed, and a volume is claimed while its files are.
+
+use crate::ambient::UnixMillis;
+use crate::blob::VolumeId;
+use crate::drive::Drive;
+use crate::volume::{DIRECTORY, DriveId, Volumes, list_drive, shard_path, volume_of_path};
+use serde::Serialize;
+use std::collections::HashSet;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+const QUARANTINE: &str = "quarantine";
+
+/// A file that was put aside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Quarantined {
+    /// The drive, for people.
+    pub drive: String,
+    #[serde(skip)]
+    drive_id: DriveId,
+    /// What it was called among the volumes.
+    pub name: String,
+    pub bytes: u64,
+    /// When it was put aside.
+    pub since: UnixMillis,
+}
+
+impl Quarantined {
+    fn path(&self) -> String {
+        format!("{QUARANTINE}/{}-{}", self.since, self.name)
+    }
+}
+
+impl Volumes {
+    /// Whether nothing may be punched, truncated, put aside or removed: the state may be an older one than the bytes.
+    /// The one place that says so.
+    pub fn is_held_back(&self) -> bool {
+        self.shared.log.is_provisional()
+    }
+
+    /// Looks at all drives for files that no record knows, and puts those aside that a look before found unknown too.
+    /// Gives what it put aside. Blocks.
+    pub fn quarantine_unknown(&self, now: UnixMillis) -> Vec<Quarantined> {
+        let mut unknown = HashSet::new();
+        let mut put_aside = Vec::new();
+        if self.is_held_back() {
+            return put_aside;
+        }
+        let before = std::mem::take(&mut *self.shared.suspects.lock());
+        for drive in self.healthy_drives() {
+            // Before the state is read.
+            let Ok(entries) = list_drive(&drive) else { continue };
+            for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
+                let suspect = (drive.id(), entry.name);
+                if !before.contains(&suspect) {
+                    if self.is_unknown(&drive, &suspect.1) {
+                        unknown.insert(suspect);
+                    }
+                } else if let Some(file) = self.put_aside(&drive, &suspect.1, entry.len, now) {
+                    put_aside.push(file);
+                }
+            }
+        }
+        *self.shared.suspects.lock() = unknown;
+        put_aside
+    }
+
+    /// All files that lie in quarantine, on the drives that answer. Blocks.
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        let mut files = Vec::new();
+        for drive in self.healthy_drives() {
+            for entry in drive.io().list(QUARANTINE).unwrap_or_default() {
+                let Some((since, name)) = entry.name.split_once('-') else { continue };
+                let Ok(since) = since.parse() else { continue };
+                let (label, drive_id) = (drive.label(), drive.id());
+                files.push(Quarantined {
+                    drive: label,
+                    drive_id,
+                    name: name.to_owned(),
+                    bytes: entry.len,
+                    since,
+                });
+            }
+        }
+        files.sort_by(|one, other| {
+            (one.since, &one.drive, &one.name).cmp(&(other.since, &other.drive, &other.name))
+        });
+        files
+    }
+
+    /// Removes a file from quarantine for good. Blocks.
+    pub fn remove_quarantined(&self, file: &Quarantined) -> io::Result<()> {
+        if self.is_held_back() {
+            return Err(io::Error::other("nothing is removed before the restored state is accepted"));
+        }
+        let drive = self.shared.drive(file.drive_id).ok_or(ErrorKind::NotFound)?;
+        drive.io().remove(&file.path())?;
+        drive.io().sync_dir(QUARANTINE)
+    }
+
+    fn healthy_drives(&self) -> Vec<Arc<Drive>> {
+        self.shared.tiers.iter().flat_map(|tier| tier.drives.drives.healthy()).collect()
+    }
+
+    /// Whether neither the table nor the state knows the file.
+    fn is_unknown(&self, drive: &Drive, name: &str) -> bool {
+        let path = format!("{DIRECTORY}/{name}");
+        let Some(volume) = volume_of_path(&path).map(VolumeId) else { return true };
+        if volume.0 >= self.shared.first_own {
+            return false;
+        }
+        let here = |on: DriveId, at: &str| on == drive.id() && at == path;
+        let in_table = self.shared.find(volume);
+        if in_table.is_some_and(|volume| volume.shards().any(|(_, file)| here(file.drive_id, &file.path))) {
+            return false;
+        }
+        match self.shared.log.volume(volume) {
+            Ok(Some(record)) => !record
+                .shards
+                .iter()
+                .enumerate()
+                .any(|(shard, at)| here(at.drive, &shard_path(volume, shard as u8, at.generation))),
+            Ok(None) => true,
+            // A state that doesn't answer condemns nothing.
+            Err(_) => false,
+        }
+    }
+
+    /// Moves a file into quarantine if it is still unknown and nobody works on its volume.
+    fn put_aside(&self, drive: &Drive, name: &str, bytes: u64, now: UnixMillis) -> Option<Quarantined> {
+        let path = format!("{DIRECTORY}/{name}");
+        let volume = volume_of_path(&path).map(VolumeId);
+        let claim = volume.map(|volume| self.try_claim(volume));
+        if matches!(claim, Some(None)) || !self.is_unknown(drive, name) {
+            return None;
+        }
+        let (label, drive_id) = (drive.label(), drive.id());
+        let file = Quarantined { drive: label, drive_id, name: name.to_owned(), bytes, since: now };
+        let moved = move_file(drive, &path, &file.path());
+        drop(claim);
+        match moved {
+            Ok(()) => {
+                tracing::warn!(
+                    drive = file.drive,
+                    name,
+                    "a file that no record knows was put into quarantine"
+                );
+                Some(file)
+            }
+            Err(error) => {
+                tracing::warn!(drive = file.drive, name, %error, "a file that no record knows stays where it is");
+                None
+            }
+        }
+    }
+}
+
+/// Durable when it returns.
+fn move_file(drive: &Drive, from: &str, to: &str) -> io::Result<()> {
+    let io = drive.io();
+    io.create_dir(QUARANTINE)?;
+    io.sync_dir("")?;
+    io.rename(from, to)?;
+    io.sync_dir(QUARANTINE)?;
+    io.sync_dir(DIRECTORY)
+}
