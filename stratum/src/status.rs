@@ -227,14 +227,22 @@ fn by_missing(counts: &[u64]) -> String {
     if parts.is_empty() { "none".into() } else { parts.join(", ") }
 }
 
-/// A flat object as `name value, name value`.
+/// A flat object as `name value, name value`, without what is nothing.
 fn one_line(value: &serde_json::Value) -> String {
-    let Some(fields) = value.as_object() else { return "idle".into() };
-    let show = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let told = fields.iter().filter(|(_, value)| !value.is_null());
-    let parts: Vec<String> =
-        told.map(|(name, value)| format!("{} {}", name.replace('_', " "), show(value))).collect();
-    parts.join(", ")
+    let told = value.as_object().into_iter().flatten().filter_map(|(name, value)| {
+        let text = match value {
+            serde_json::Value::Number(number) => {
+                let number = number.as_u64().filter(|number| *number > 0)?;
+                if name.starts_with("bytes") { bytes(number) } else { number.to_string() }
+            }
+            serde_json::Value::String(text) if !text.is_empty() => text.clone(),
+            serde_json::Value::Bool(true) => "yes".into(),
+            _ => return None,
+        };
+        Some(format!("{} {text}", name.replace('_', " ")))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { "nothing to do".into() } else { told.join(", ") }
 }
 
 /// A number of bytes for people.
@@ -286,11 +294,14 @@ mod tests {
         let status = Status {
             state: State::Degraded,
             drives: vec![drive],
-            heal: serde_json::json!({"bytes_left": 5, "waiting_for": null}),
+            heal: serde_json::json!({"bytes_left": 5000, "waiting_for": null, "unreadable": 0}),
             ..Status::default()
         };
         let text = status.to_text();
         assert!(text.contains("redundancy is reduced") && text.contains("/mnt/d1/hot  failed"), "{text}");
-        assert!(text.contains("a sync failed") && text.contains("heal        bytes left 5\n"), "{text}");
+        assert!(
+            text.contains("a sync failed") && text.contains("heal        bytes left 4.9 KiB\n"),
+            "{text}"
+        );
     }
 }
