@@ -164,7 +164,8 @@ pub enum AppendError {
     /// Nothing was written, and nothing will be until the server starts with enough drives.
     #[error("the journal can't be written: {reason}")]
     Unavailable { reason: String },
-    /// The group may or may not have survived; the next start tells. Nothing can be appended after it.
+    /// The group may or may not have survived; the next start tells. Nothing can be appended after it, until
+    /// [`Journal::heal`] finds the drives to go on without it.
     #[error("the outcome of the write is unknown until the next start: {reason}")]
     Unknown { reason: String },
     /// Packing and a checkpoint must make room first.

@@ -31,7 +31,8 @@ pub(super) struct Writer {
     head: Head,
     /// Drives that were present, and those of them that stayed, when that was last looked at.
     present: (usize, usize),
-    /// Why nothing can be appended any more: the outcome of a group is unknown until the next start.
+    /// Why nothing can be appended: the outcome of a group is unknown until the next start, or until an epoch is open
+    /// without it.
     stopped: Option<String>,
 }
 
@@ -92,6 +93,9 @@ impl Writer {
     pub(super) fn reopen(&mut self, core: &Core, sets: Sets) -> Result<(), OpenError> {
         self.active = open_epoch(core, &mut self.numbers, &sets, &self.tail)?;
         self.sets = sets;
+        // A group whose outcome was unknown has none now: every start finds this epoch, which begins without it. It was
+        // not acknowledged, and nobody has seen it.
+        self.stopped = None;
         Ok(())
     }
 
@@ -209,7 +213,8 @@ impl Writer {
     }
 
     /// A member failed while the group was being written: the next epoch begins with the group, which makes it
-    /// durable. If none can be opened, only the next start will tell what became of it.
+    /// durable. If none can be opened, the next start will tell what became of it, or the next epoch
+    /// that can be opened after all.
     fn rescue(
         &mut self,
         core: &Core,

@@ -56,6 +56,44 @@ fn with_more_than_m_lost_nothing_is_written() {
     world.check(&journal);
 }
 
+/// A member fails while no drive has space for another segment: the group can't be saved. When there is space again the
+/// journal goes on without it, whatever becomes of the power meanwhile.
+#[test]
+fn a_journal_that_stopped_for_want_of_space_goes_on_when_there_is_some() {
+    for seed in 0..20 {
+        let mut world = World::new(4, 1, seed);
+        let journal = world.open(&[]);
+        for _ in 0..3 {
+            world.append(&journal).expect("all is well");
+        }
+        let victim = members(&journal)[0];
+        world.disks.iter().for_each(|disk| disk.set_capacity(Some(disk.used())));
+        world.disks[victim].fail_nth(Op::Sync, 1);
+        assert!(matches!(world.append(&journal), Err(AppendError::Unknown { .. })));
+        let unknown = world.in_flight.clone();
+        assert!(journal.heal().is_err() && world.append(&journal).is_err(), "nothing has changed yet");
+        world.disks.iter().for_each(|disk| disk.set_capacity(None));
+        if seed % 2 == 0 {
+            // Or the next start decides.
+            world.power.fail_at(seed / 2 + 1);
+            let _ = journal.heal();
+            world.in_flight = unknown;
+            drop(journal);
+            world.crash();
+            world.open(&[]);
+            continue;
+        }
+        journal.heal().expect("three drives are left");
+        for _ in 0..3 {
+            world.append(&journal).expect("it goes on");
+        }
+        world.check(&journal);
+        drop(journal);
+        world.crash();
+        world.open(&[(victim + 1) % 4]);
+    }
+}
+
 #[test]
 fn a_group_that_could_not_be_saved_stops_the_journal() {
     let mut world = World::new(2, 1, 9);
