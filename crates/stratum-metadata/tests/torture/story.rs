@@ -59,6 +59,10 @@ impl Story {
         in_virtual_time(async {
             let Some(run) = self.start().await else { return };
             self.live(&run, steps).await;
+            // Often it dies before the background has made anything good.
+            if graceful || self.dice.percent(30) {
+                self.audit(&run).await;
+            }
             self.hardware.now = run.clock.now() + 1_000;
             match graceful && !self.hardware.power.is_off() {
                 true => run.stop().await,
@@ -116,7 +120,6 @@ impl Story {
         life.settle().await;
         life.check_drives();
         life.live(steps).await;
-        self.audit(run).await;
     }
 
     fn a_life<'a>(&'a mut self, run: &'a Run) -> Life<'a> {
