@@ -9,13 +9,13 @@
 //! Every GET is compared byte for byte, every HEAD by its length, every list by its first key and its count.
 
 mod body;
-mod quantity;
 mod report;
 mod tally;
 mod worker;
 
 use crate::client::connection::Endpoint;
 use crate::client::sign::Credentials;
+use crate::quantity;
 use body::Bodies;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};

@@ -3,12 +3,15 @@
 //! A mistake is told with the file, the line and the field, and the process ends with 2: a store that guessed what
 //! was meant would be worse than one that does not start. Every value has a default, so that the file may be empty.
 
+use crate::quantity;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use stratum_storage::blob::{Geometry, Tier};
+use stratum_storage::pace::Budget;
 use toml::Spanned;
 
 /// A configuration that cannot be used; the text says where and why.
@@ -33,6 +36,10 @@ pub struct Config {
     pub users: Vec<UserEntry>,
     #[serde(default)]
     pub metrics: Metrics,
+    #[serde(default)]
+    pub background: Background,
+    #[serde(default)]
+    pub heal: Heal,
     #[serde(default)]
     pub log: Log,
 }
@@ -153,6 +160,46 @@ impl std::fmt::Debug for Secret {
 pub struct Metrics {
     /// What a scraper that isn't on loopback sends as `Authorization: Bearer <token>`; without one it is refused.
     pub token: Option<Secret>,
+}
+
+/// `[background]`: what heal, compaction, scrub and drains together may take, read and written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Background {
+    #[serde(deserialize_with = "size")]
+    pub bytes_per_second: u64,
+    pub operations_per_second: u64,
+}
+
+impl Default for Background {
+    fn default() -> Self {
+        let Budget { bytes_per_second, operations_per_second } = Budget::default();
+        Self { bytes_per_second, operations_per_second }
+    }
+}
+
+/// `[heal]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Heal {
+    /// How long what lost redundancy waits for a drive before it is written anew over those that are left, and how
+    /// long all drives must be healthy before it is spread over all of them again.
+    #[serde(deserialize_with = "duration")]
+    pub narrow_after: Duration,
+}
+
+impl Default for Heal {
+    fn default() -> Self {
+        Self { narrow_after: Duration::from_secs(30 * 60) }
+    }
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    quantity::size(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    quantity::duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// `[log]`
@@ -282,6 +329,17 @@ mod tests {
         let user = "[[user]]\naccess_key = \"A\"\nsecret_key = \"s\"\nid = \"1\"\n";
         let text = refusal(&format!("{user}{}", user.replace("\"1\"", "\"2\"")));
         assert!(text.contains("line 6, user.access_key: \"A\" is taken by another user"), "{text}");
+    }
+
+    #[test]
+    fn quantities_are_written_as_people_write_them() {
+        let text = "[background]\nbytes_per_second = \"64MiB\"\n[heal]\nnarrow_after = \"2m\"\n";
+        let config = Config::parse(Path::new("x"), text).unwrap();
+        assert_eq!(config.background.bytes_per_second, 64 << 20);
+        assert_eq!(config.background.operations_per_second, Budget::default().operations_per_second);
+        assert_eq!(config.heal.narrow_after, Duration::from_secs(120));
+        let text = refusal("[heal]\nnarrow_after = \"soon\"\n");
+        assert!(text.contains("line 2, heal.narrow_after: \"soon\" is not a duration"), "{text}");
     }
 
     #[test]

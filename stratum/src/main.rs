@@ -12,6 +12,7 @@ mod logging;
 mod offline;
 mod operator;
 mod probe;
+mod quantity;
 mod rescue;
 mod serve;
 mod status;

@@ -44,8 +44,6 @@ const REMEMBERED_OBJECTS: usize = 100_000;
 /// Threads for hashing, coding and uncached reads. They are bounded so that a burst of requests queues for the
 /// processors and not in them.
 const BLOCKING_THREADS: usize = 32;
-/// How long all drives must have been back before what was written without them is written anew over all of them.
-const WIDEN_AFTER: Duration = Duration::from_secs(30 * 60);
 /// How long a start that lacks drives waits between two tries.
 const DRIVES_RETRY: Duration = Duration::from_secs(5);
 
@@ -106,14 +104,18 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let metadata = open_metadata(&set, &layout, &journal)?;
     let volumes = runtime.block_on(restore_volumes(&set, &metadata))?;
     metadata.attach(volumes.clone())?;
-    let pace = Pace::new(Budget::default(), Arc::new(System));
+    let budget = Budget {
+        bytes_per_second: config.background.bytes_per_second,
+        operations_per_second: config.background.operations_per_second,
+    };
+    let pace = Pace::new(budget, Arc::new(System));
     let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace: pace.clone() };
     let parts = upkeep::Parts {
         set,
         journal: journal.clone(),
         metadata: metadata.clone(),
         volumes: volumes.clone(),
-        compactor: Compactor::new(mover.clone(), Arc::new(System), WIDEN_AFTER),
+        compactor: Compactor::new(mover.clone(), Arc::new(System), config.heal.narrow_after),
         quarantine: Quarantine::new(metadata.clone(), volumes.clone(), Arc::new(System)),
         healer: Arc::new(Healer::new(volumes.clone(), pace.clone(), Arc::new(System))),
     };

@@ -1,8 +1,8 @@
 //! What a load prints: one table for people, one JSON document for programs.
 
 use super::BenchArgs;
-use super::quantity::show_size;
 use super::tally::{Kind, Tally};
+use crate::quantity::show_size;
 use clap::ValueEnum;
 use hdrhistogram::Histogram;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Sizes and durations as people write them on a command line.
+//! Sizes and durations as people write them, on a command line and in the configuration.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const SIZE_UNITS: [(&str, u64); 8] = [
 const LARGEST: u64 = 5 << 30;
 
 /// Bytes: `4096`, `4KiB`, `1MiB`, `2 MB`.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, String> {
     let units = SIZE_UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
     let (number, unit) = units.unwrap_or((text, 1));
     let count: u64 = number.trim().parse().map_err(|_| format!("\"{text}\" is not a size such as 4KiB"))?;
@@ -28,7 +28,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 }
 
 /// A span of time: `20s`, `500ms`, `2m`; a bare number is seconds.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0)];
     let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
     let (number, unit) = found.unwrap_or((text, 1.0));
@@ -41,7 +41,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Bytes in the largest binary unit that divides them, as [`size`] reads them.
-pub(super) fn show_size(bytes: u64) -> String {
+pub fn show_size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let whole = units.iter().find(|(_, shift)| bytes != 0 && bytes.trailing_zeros() >= *shift);
     whole.map_or(format!("{bytes} B"), |(unit, shift)| format!("{} {unit}", bytes >> shift))
