@@ -5,8 +5,10 @@
 //! then does what is left to do. What takes long goes on by itself: heal fills a drive that joined, and one that is
 //! drained empties.
 
+mod copies;
 mod emptying;
 
+pub use copies::run_copies;
 pub use emptying::run_emptying;
 
 use crate::status::DriveStatus;

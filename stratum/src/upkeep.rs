@@ -4,7 +4,7 @@
 //! Packing and checkpoints keep pace with what is appended, since the journal's room depends on them; the rest is a
 //! look every second. All of it is idle when nothing happens.
 
-use crate::drives::run_emptying;
+use crate::drives::{run_copies, run_emptying};
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -76,6 +76,7 @@ impl Upkeep {
             runtime.spawn(run_healer(parts.healer.clone(), stopped.clone())),
             runtime.spawn(run_sweeper(parts.metadata.clone(), Arc::new(System), stopped.clone())),
             runtime.spawn(run_compactor(parts.compactor.clone(), stopped.clone())),
+            runtime.spawn(run_copies(parts.clone(), mover.pace.clone(), stopped.clone())),
             runtime.spawn(run_emptying(parts.clone(), mover, stopped.clone())),
             runtime.spawn(run_quarantine(parts.quarantine.clone(), stopped.clone())),
             runtime.spawn(parts.tend(telemetry, stopped)),

@@ -20,6 +20,7 @@ use files::Writer;
 use format::FormatError;
 use std::io;
 use stratum_storage::blob::Index;
+use stratum_storage::set::Finding;
 
 /// How many checkpoints are kept, and the journal since the oldest of them.
 pub(crate) const KEPT: usize = 2;
@@ -212,6 +213,12 @@ pub(crate) fn heal(files: &Files) -> io::Result<usize> {
     kept.into_iter().map(|index| files.heal(index)).sum()
 }
 
+/// Reads all copies of the kept checkpoints, and writes anew those that are damaged.
+pub(crate) fn check(files: &Files) -> Vec<Finding> {
+    let kept: Vec<Index> = files.list().into_keys().rev().take(KEPT).collect();
+    kept.into_iter().flat_map(|index| files.check(index)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     mod fixture;
@@ -377,6 +384,38 @@ mod tests {
             drives.simulated[usize::from(holder.position())].flip_bit(&path(9), VERSION_BIT).unwrap();
         }
         assert!(matches!(loaded(&drives.files), Err(LoadError::Newer(FormatError::Newer(3)))));
+    }
+
+    #[test]
+    fn rot_is_found_in_every_copy_and_written_anew() {
+        let drives = drives();
+        let still = Still::new(9, 5_000);
+        take(&still, &drives.files).unwrap();
+        assert_eq!(check(&drives.files), []);
+        let holders = drives.files.list().remove(&9).unwrap();
+        for (number, holder) in holders.iter().enumerate() {
+            let simulated = &drives.simulated[usize::from(holder.position())];
+            simulated.flip_bit(&path(9), 8 * (100_000 + 400_000 * number as u64)).unwrap();
+        }
+        let findings = check(&drives.files);
+        assert_eq!(findings.len(), 3);
+        assert!(findings.iter().all(|finding| finding.repaired), "{findings:?}");
+        assert_eq!(check(&drives.files), []);
+        holders[0].fail("pulled");
+        holders[1].fail("pulled");
+        let (_, memory) = loaded(&drives.files).unwrap().unwrap();
+        assert!(memory == still.memory, "any one copy will do again");
+    }
+
+    #[test]
+    fn what_is_bad_in_every_copy_is_told() {
+        let drives = drives();
+        take(&Still::new(9, 5_000), &drives.files).unwrap();
+        for holder in drives.files.list().remove(&9).unwrap() {
+            drives.simulated[usize::from(holder.position())].flip_bit(&path(9), 8 * 100_000).unwrap();
+        }
+        let findings = check(&drives.files);
+        assert!(findings.len() == 3 && findings.iter().all(|finding| !finding.repaired));
     }
 
     #[test]

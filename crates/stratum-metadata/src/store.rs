@@ -8,7 +8,7 @@ mod start;
 
 pub(crate) use start::mark;
 
-use crate::checkpoint::CheckpointError;
+use crate::checkpoint::{self, CheckpointError};
 use crate::command::{Command, Outcome};
 use crate::committer::{CommitError, Committer};
 use crate::keys;
@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::{Index, VolumeId};
 use stratum_storage::drive::{Roster, Threads};
+use stratum_storage::set::Finding;
 use stratum_storage::volume::{LiveStripe, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, Volumes};
 
 /// Why a read has no answer. Both are our failure, never the caller's.
@@ -191,6 +192,16 @@ impl Metadata {
     /// The index of the last checkpoint; 0 if there is none.
     pub fn newest_checkpoint(&self) -> Index {
         self.inner.upkeep.newest_checkpoint()
+    }
+
+    /// Reads all copies of the kept checkpoints, and writes anew those that are damaged. One that is damaged in every
+    /// copy is superseded by a new one. Blocks, for as long as reading them takes.
+    pub fn check_checkpoints(&self) -> Vec<Finding> {
+        let findings = checkpoint::check(self.inner.upkeep.files());
+        if findings.iter().any(|finding| !finding.repaired) && !self.inner.machine.has_failed() {
+            self.take_checkpoint();
+        }
+        findings
     }
 
     /// The size of the last checkpoint, in bytes, a copy.

@@ -7,8 +7,8 @@
 //!
 //! From the bottom up: `format` (the bytes), `slots` (segment files of a drive), `cursor` (a segment read from all
 //! its copies), `recovery` (what the drives hold), `quorum` and `round` (who is asked, and for how long), `epoch`
-//! (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`, `members` (joining and leaving),
-//! `salvage` (reading without opening).
+//! (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`, `verify`, `members` (joining
+//! and leaving).
 
 mod append;
 mod core;
@@ -27,6 +27,7 @@ mod slots;
 mod table;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use self::core::Core;
 use crate::ambient::{Clock, Entropy};
@@ -47,6 +48,7 @@ pub use heal::Healed;
 pub use quorum::TooFew;
 pub use replay::{Replay, Replayed};
 pub use salvage::{Doubt, History, Run, Thin};
+pub use verify::Checked;
 
 /// Names an entry and everything before it: each entry's hash covers that of the one before.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -364,6 +366,13 @@ impl Journal {
     pub fn heal(&self) -> Result<Healed, AppendError> {
         self.writer.lock().check_drives(&self.core)?;
         Ok(heal::heal(&self.core))
+    }
+
+    /// Reads all copies of the first closed segment after the one of that sequence (0: the oldest), and writes anew
+    /// those that are damaged. Nothing when there is none. Blocks, for as long as reading a segment from all its
+    /// drives takes.
+    pub fn check_after(&self, sequence: u64) -> Option<Checked> {
+        verify::check_after(&self.core, sequence)
     }
 
     /// Takes drives into the set: those that joined the tier, or came back, while the journal was open. Says how

@@ -10,6 +10,7 @@ use std::io;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::{Drive, FileIo, OpenHow, Roster};
+use stratum_storage::set::Finding;
 
 const DIR: &str = "checkpoint";
 
@@ -81,14 +82,27 @@ impl Files {
         if lacking == 0 {
             return Ok(0);
         }
-        let mut reader = Reader::open(index, &holders)?;
-        let mut writer = Writer::create(index, targets)?;
-        writer.append(&[&format::header(&reader.applied)])?;
-        while let Some(block) = reader.next_block()? {
-            writer.block(&block)?;
-        }
-        writer.finish(reader.pairs)?;
+        copy(index, &holders, targets)?;
         Ok(lacking)
+    }
+
+    /// Reads every copy of a checkpoint by itself, and writes anew those that are damaged.
+    pub(crate) fn check(&self, index: Index) -> Vec<Finding> {
+        let holders = self.list().remove(&index).unwrap_or_default();
+        let damaged = holders.iter().filter_map(|holder| Some((holder, read_through(index, holder).err()?)));
+        let finding = |(holder, error): (&Arc<Drive>, io::Error)| {
+            let written = copy(index, &holders, vec![holder.clone()]);
+            if let Err(error) = &written {
+                tracing::error!(index, %error, "a copy of a checkpoint could not be written anew");
+            }
+            Finding {
+                drive: holder.label(),
+                file: format!("{DIR}/{}", name(index)),
+                problem: format!("a copy of a checkpoint is damaged: {error}"),
+                repaired: written.is_ok(),
+            }
+        };
+        damaged.map(finding).collect()
     }
 
     /// Removes every checkpoint but the last `keep`, and what an earlier run left unfinished.
@@ -107,6 +121,26 @@ impl Files {
 }
 
 /// Removes a file among the checkpoints; says whether it did.
+/// Writes a checkpoint to more drives, each block from whichever copy has it whole. What was there under its name is
+/// replaced when the new one is durable.
+fn copy(index: Index, holders: &[Arc<Drive>], targets: Vec<Arc<Drive>>) -> io::Result<()> {
+    let mut reader = Reader::open(index, holders)?;
+    let mut writer = Writer::create(index, targets)?;
+    writer.append(&[&format::header(&reader.applied)])?;
+    while let Some(block) = reader.next_block()? {
+        writer.block(&block)?;
+    }
+    writer.finish(reader.pairs)?;
+    Ok(())
+}
+
+/// Reads a drive's copy from its beginning to its end.
+fn read_through(index: Index, holder: &Arc<Drive>) -> io::Result<()> {
+    let mut reader = Reader::open(index, std::slice::from_ref(holder))?;
+    while reader.next_block()?.is_some() {}
+    Ok(())
+}
+
 pub(super) fn remove(drive: &Drive, name: &str) -> bool {
     let removed = drive.io().remove(&format!("{DIR}/{name}")).and_then(|()| drive.io().sync_dir(DIR));
     if let Err(error) = &removed {

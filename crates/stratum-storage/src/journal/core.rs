@@ -160,7 +160,7 @@ impl Core {
     }
 
     /// Frees slots once no reader that may have looked them up is still reading.
-    fn free(&self, copies: Vec<(usize, Slot)>) {
+    pub(super) fn free(&self, copies: Vec<(usize, Slot)>) {
         let places = self.places();
         let slots = |place: usize| places.get(place).and_then(|place| place.slots.clone());
         let known: Vec<(Arc<Slots>, Slot)> =

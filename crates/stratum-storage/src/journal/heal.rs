@@ -10,6 +10,7 @@ use super::epoch::Member;
 use super::format::{GROUPS_AT, Header, Page, SegmentKey, encode_footer};
 use super::slots::read_some;
 use super::table::{Copy, Segment};
+use super::verify::is_sound_front;
 use crate::drive::FileIo;
 use bytes::Bytes;
 use std::io;
@@ -84,9 +85,11 @@ impl Core {
 }
 
 /// Writes a segment's bytes, each part from whichever copy has it sound.
-fn copy_segment(segment: &Segment, to: &dyn FileIo) -> io::Result<()> {
+pub(super) fn copy_segment(segment: &Segment, to: &dyn FileIo) -> io::Result<()> {
     let files: Vec<_> = segment.copies.iter().map(|copy| copy.slot.file.clone()).collect();
-    let front = files.iter().find_map(|file| front_of(segment.key, file.as_ref()));
+    // One that says that the epoch was opened, if any does.
+    let opened = files.iter().find(|file| is_sound_front(segment.key, file.as_ref(), true));
+    let front = opened.into_iter().chain(&files).find_map(|file| front_of(segment.key, file.as_ref()));
     let front = front.ok_or_else(|| io::Error::other("no copy has a sound header"))?;
     to.write_at(&[&front], 0)?;
     let mut cursor = Cursor::new(segment.key, files, segment.before);

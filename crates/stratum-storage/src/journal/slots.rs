@@ -30,7 +30,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn path(number: u32) -> String {
+    pub(super) fn path_of(number: u32) -> String {
         format!("{DIRECTORY}/segment-{number:04x}")
     }
 }
@@ -60,7 +60,7 @@ impl Slots {
         }
         let numbers = numbers(&names);
         let open = |&number: &u32| {
-            drive.io().open(&Slot::path(number), OpenHow::Write).map(|file| Slot { number, file })
+            drive.io().open(&Slot::path_of(number), OpenHow::Write).map(|file| Slot { number, file })
         };
         let found = numbers.iter().map(open).collect::<io::Result<Vec<_>>>()?;
         let next = numbers.last().map_or(0, |last| last.saturating_add(1));
@@ -120,13 +120,13 @@ impl Slots {
             state.next = number.checked_add(1).ok_or_else(|| io::Error::other("no slot number is left"))?;
             number
         };
-        let file = io.open(&(Slot::path(number) + UNFINISHED), OpenHow::CreateNew)?;
+        let file = io.open(&(Slot::path_of(number) + UNFINISHED), OpenHow::CreateNew)?;
         Ok(Slot { number, file })
     }
 
     /// Fills a file, syncs it and gives it its name; removes it if that fails.
     fn complete(&self, slot: Slot, fill: impl FnOnce(&dyn FileIo) -> io::Result<()>) -> io::Result<Slot> {
-        let (path, io) = (Slot::path(slot.number), self.drive.io());
+        let (path, io) = (Slot::path_of(slot.number), self.drive.io());
         let unfinished = path.clone() + UNFINISHED;
         let outcome = fill(slot.file.as_ref())
             .and_then(|()| slot.file.sync())
@@ -212,7 +212,7 @@ impl Slots {
 
     fn remove(&self, slot: &Slot) {
         // Not synced: should the name come back after a crash, what it holds is below the floor.
-        if let Err(error) = self.drive.io().remove(&Slot::path(slot.number)) {
+        if let Err(error) = self.drive.io().remove(&Slot::path_of(slot.number)) {
             tracing::warn!(drive = self.drive.label(), %error, "a journal segment could not be removed");
         }
     }
@@ -241,7 +241,7 @@ pub(super) fn found(drive: &Drive) -> Vec<Slot> {
         tracing::warn!(drive = drive.label(), %error, "the journal can't be listed");
         Vec::new()
     });
-    let open = |number: u32| match drive.io().open(&Slot::path(number), OpenHow::Read) {
+    let open = |number: u32| match drive.io().open(&Slot::path_of(number), OpenHow::Read) {
         Ok(file) => Some(Slot { number, file }),
         Err(error) => {
             tracing::warn!(drive = drive.label(), number, %error, "a segment of the journal can't be opened");
@@ -264,7 +264,7 @@ fn names(drive: &Drive) -> io::Result<Vec<String>> {
 fn numbers(names: &[String]) -> Vec<u32> {
     let number = |name: &String| {
         let number = u32::from_str_radix(name.strip_prefix("segment-")?, 16).ok()?;
-        (Slot::path(number) == format!("{DIRECTORY}/{name}")).then_some(number)
+        (Slot::path_of(number) == format!("{DIRECTORY}/{name}")).then_some(number)
     };
     let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
     numbers.sort_unstable();

@@ -140,6 +140,19 @@ impl Table {
         }
     }
 
+    /// Another copy counts instead of one on the same drive. The new one comes back if the old one is gone by now.
+    pub(super) fn replace_copy(&mut self, key: SegmentKey, old: &Copy, new: Copy) -> Result<(), Copy> {
+        let is_old = |copy: &Copy| copy.drive == old.drive && copy.slot.number == old.slot.number;
+        match self.segments.iter_mut().find(|segment| segment.key == key) {
+            Some(segment) if segment.copies.iter().any(is_old) => {
+                let others = segment.copies.iter().filter(|copy| !is_old(copy)).cloned();
+                segment.copies = others.chain([new]).collect();
+                Ok(())
+            }
+            _ => Err(new),
+        }
+    }
+
     /// Takes out the segments whose every entry is below the floor, or also in a later segment. The last one stays.
     pub(super) fn retire(&mut self, floor: Index) -> Vec<Segment> {
         let mut retired = Vec::new();

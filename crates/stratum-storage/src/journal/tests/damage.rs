@@ -87,3 +87,52 @@ fn a_newer_version_is_refused_by_name() {
     let error = world.try_open(&[]).expect_err("a newer version").to_string();
     assert!(error.contains("version 7") && error.contains("version 1"), "{error}");
 }
+
+/// One pass over all closed segments: what was found.
+fn check_all(journal: &Journal) -> Vec<crate::set::Finding> {
+    let (mut findings, mut after) = (Vec::new(), 0);
+    while let Some(checked) = journal.check_after(after) {
+        assert!(checked.sequence > after);
+        after = checked.sequence;
+        findings.extend(checked.findings);
+    }
+    findings
+}
+
+#[test]
+fn rot_that_nobody_reads_is_found_and_written_anew() {
+    let (mut world, journal) = filled(3, 2, 60);
+    assert!(journal.spans().len() > 3, "some segments are closed");
+    assert_eq!(check_all(&journal), []);
+    let segments: Vec<(usize, String, u64)> = {
+        let table = journal.core.table.read();
+        let closed = table.segments().take(table.segments().len() - 1);
+        let place =
+            |copy: &table::Copy, end| (copy.drive, format!("journal/segment-{:04x}", copy.slot.number), end);
+        closed
+            .flat_map(|segment| {
+                segment.copies.iter().map(|copy| place(copy, segment.end)).collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    // In every copy of every segment, each time in another part: the header, the opened page, groups.
+    for (number, (drive, path, end)) in segments.iter().enumerate() {
+        let at = [20, 4100, 8200, end / 2, end - 9][(number + drive) % 5];
+        world.disks[*drive].flip_bit(path, at * 8).expect("the file is there");
+    }
+    let findings = check_all(&journal);
+    assert!(findings.len() > segments.len() / 2, "{} of {}", findings.len(), segments.len());
+    assert!(findings.iter().all(|finding| finding.repaired), "{findings:?}");
+    assert_eq!(check_all(&journal), []);
+    world.check(&journal);
+    drop(journal);
+    world.crash();
+    for away in [[0, 1], [0, 2], [1, 2]] {
+        let Err(error) = world.try_open(&away).map(drop) else { panic!("two of three are away") };
+        assert!(matches!(error, JournalError::TooFew(_)));
+    }
+    // A single sound copy of everything is left on any one drive.
+    world.disks[0].scramble(1);
+    world.disks[1].scramble(2);
+    world.open(&[]);
+}

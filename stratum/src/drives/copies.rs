@@ -1,0 +1,60 @@
+//! Looking at everything on the drives that is not a volume: identities, replicated files, checkpoints and the journal's
+//! closed segments. What is damaged is written anew from the other copies.
+
+use crate::upkeep::Parts;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_storage::blocking;
+use stratum_storage::pace::{Pace, Task};
+use stratum_storage::set::Finding;
+use tokio::sync::watch;
+
+/// How often all copies are read.
+const EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Looks at the copies once a day until `stop` is true or its sender is gone.
+pub async fn run_copies(parts: Parts, pace: Arc<Pace>, mut stop: watch::Receiver<bool>) {
+    while tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
+        let findings = check_copies(&parts, &pace, &stop).await;
+        tracing::info!(findings = findings.len(), "looked at all copies of what is not in volumes");
+    }
+}
+
+/// Looks at all copies now, a segment or a kind of file at a time; says what was found.
+pub async fn check_copies(parts: &Parts, pace: &Arc<Pace>, stop: &watch::Receiver<bool>) -> Vec<Finding> {
+    let (set, metadata) = (parts.set.clone(), parts.metadata.clone());
+    let mut findings = in_a_turn(pace, 0, move || set.repair()).await.unwrap_or_default();
+    let bytes = metadata.checkpoint_bytes();
+    findings.extend(in_a_turn(pace, bytes, move || metadata.check_checkpoints()).await.unwrap_or_default());
+    let mut sequence = 0;
+    while !*stop.borrow() {
+        let (journal, bytes) = (parts.journal.clone(), segment_bytes(parts));
+        let checked = in_a_turn(pace, bytes, move || journal.check_after(sequence)).await;
+        let Some(checked) = checked.flatten() else { break };
+        sequence = checked.sequence;
+        findings.extend(checked.findings);
+    }
+    metrics::counter!("stratum_copies_repaired_total").increment(repaired(&findings));
+    findings
+}
+
+fn repaired(findings: &[Finding]) -> u64 {
+    findings.iter().filter(|finding| finding.repaired).count() as u64
+}
+
+/// What the copies of a segment are at most.
+fn segment_bytes(parts: &Parts) -> u64 {
+    parts.journal.spans().iter().map(|span| span.bytes).max().unwrap_or_default()
+}
+
+/// One blocking piece of work; nothing if it could not be done.
+async fn in_a_turn<T: Send + 'static>(
+    pace: &Arc<Pace>,
+    bytes: u64,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let turn = pace.turn(Task::Scrub, bytes).await;
+    let done = blocking::spawn(work).await;
+    drop(turn);
+    done.ok()
+}
