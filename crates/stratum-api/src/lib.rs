@@ -18,6 +18,8 @@ mod conditions;
 pub mod context;
 mod copy_source;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod key;
 mod listing;

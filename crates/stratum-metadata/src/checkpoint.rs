@@ -206,6 +206,19 @@ pub(crate) fn read(
     }
 }
 
+/// Reads bytes as each part of a checkpoint's file.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Some(header) = bytes.first_chunk() {
+        let _ = format::parse_header(header);
+    }
+    if let Some(frame) = bytes.first_chunk() {
+        let _ = format::parse_frame(*frame, 0);
+    }
+    let _ = format::verify(0, 0, bytes, 0);
+    let read: usize = format::pairs(bytes).flatten().map(|(key, value)| key.len() + value.len()).sum();
+    assert!(read <= bytes.len());
+}
+
 /// Brings the kept checkpoints back to full number after a drive was lost. Says how many copies were made; while
 /// it fails, the lost drive still counts as missing.
 pub(crate) fn heal(files: &Files) -> io::Result<usize> {

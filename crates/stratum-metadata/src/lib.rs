@@ -17,6 +17,8 @@ mod compact;
 mod evacuate;
 #[cfg(test)]
 mod fixtures;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod layers;
 pub mod listing;

@@ -112,25 +112,6 @@ fn parts(run: &Run, upload: UploadId) -> Result<impl Iterator<Item = BlobRef>, S
     Ok(parts.into_iter().map(|part| part.blob))
 }
 
-/// Files among the volumes that no record knows, on drives that nothing happened to. A file that was being made when
-/// the store died has a temporary name, and a rebuild may have ended before or after its record.
-pub fn strangers(run: &Run, hardware: &Hardware) -> Vec<String> {
-    if hardware.healed {
-        return Vec::new();
-    }
-    let unhurt: BTreeSet<String> = run
-        .set
-        .all_drives()
-        .iter()
-        .zip(&hardware.disks)
-        .filter(|(_, disk)| !disk.hurt)
-        .map(|(drive, _)| drive.label())
-        .collect();
-    let strange = run.restored.unknown.iter();
-    let strange = strange.filter(|(drive, path)| unhurt.contains(drive) && !path.ends_with(".tmp"));
-    strange.map(|(drive, path)| format!("{drive}: {path}")).collect()
-}
-
 /// Files of volumes on a drive.
 pub fn volume_files(hardware: &Hardware, disk: usize) -> Vec<String> {
     let files = hardware.disks[disk].drive.files().into_iter();

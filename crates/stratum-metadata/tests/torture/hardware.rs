@@ -16,8 +16,19 @@ use stratum_storage::set::Root;
 pub struct Disk {
     pub drive: Arc<SimulatedDrive>,
     pub hurt: bool,
+    /// Drives that were here before this one, and of which not everything has come back yet.
+    pub lost_before: usize,
     pub away: bool,
     snapshot: Option<Snapshot>,
+}
+
+impl Disk {
+    /// What was to go wrong soon doesn't.
+    fn calm(&self) {
+        for op in [Op::Read, Op::Write, Op::Sync, Op::Name] {
+            self.drive.fail_nth(op, u64::MAX);
+        }
+    }
 }
 
 pub struct Hardware {
@@ -27,8 +38,6 @@ pub struct Hardware {
     pub entropy: Arc<Simulated>,
     /// The set was formed: from now on drives may be missing.
     pub formed: bool,
-    /// Shards were written anew: a crash may have left files behind that no record knows.
-    pub healed: bool,
     /// The wall clock, in milliseconds.
     pub now: u64,
     folder: tempfile::TempDir,
@@ -55,7 +64,7 @@ impl Hardware {
         let disk = |number: usize| {
             let device = if shared { 1 } else { number as u64 };
             let drive = SimulatedDrive::new(&format!("hot/{number}"), device, &power);
-            Disk { drive, hurt: false, away: false, snapshot: None }
+            Disk { drive, hurt: false, lost_before: 0, away: false, snapshot: None }
         };
         Hardware {
             geometry,
@@ -63,7 +72,6 @@ impl Hardware {
             power: power.clone(),
             entropy: Arc::new(Simulated::new(0, dice.number())),
             formed: false,
-            healed: false,
             now: 1_700_000_000_000,
             folder: tempfile::tempdir().expect("a temporary folder"),
         }
@@ -85,7 +93,8 @@ impl Hardware {
 
     /// How many more drives may be lost.
     pub fn spare(&self) -> usize {
-        let bad = self.disks.iter().filter(|disk| disk.hurt || disk.away).count();
+        let bad = |disk: &Disk| usize::from(disk.hurt || disk.away) + disk.lost_before;
+        let bad: usize = self.disks.iter().map(bad).sum();
         usize::from(self.geometry.m).saturating_sub(bad)
     }
 
@@ -97,7 +106,7 @@ impl Hardware {
     /// A drive that something may happen to: one that is hurt already, or one more.
     pub fn victim(&self, dice: &Dice) -> Option<usize> {
         let spare = self.formed && self.spare() > 0;
-        let may = |disk: &Disk| !disk.away && (disk.hurt || spare);
+        let may = |disk: &Disk| !disk.away && (disk.hurt && disk.lost_before == 0 || spare);
         let victims: Vec<usize> = (0..self.disks.len()).filter(|at| may(&self.disks[*at])).collect();
         dice.pick(&victims).copied()
     }
@@ -128,10 +137,22 @@ impl Hardware {
     pub fn all_well(&mut self) {
         for disk in &mut self.disks {
             disk.away = false;
-            for op in [Op::Read, Op::Write, Op::Sync, Op::Name] {
-                disk.drive.fail_nth(op, u64::MAX);
-            }
+            disk.calm();
         }
+    }
+
+    /// A drive is taken out, and a blank one put in its place, which is none of the set yet.
+    pub fn swap(&mut self, at: usize) {
+        let disk = &mut self.disks[at];
+        disk.lost_before += 1;
+        disk.hurt = true;
+        disk.drive.erase();
+        disk.calm();
+    }
+
+    /// Everything that was ever acknowledged is again on all the drives that it should be on.
+    pub fn is_whole_again(&mut self) {
+        self.disks.iter_mut().for_each(|disk| disk.lost_before = 0);
     }
 
     /// Wrong bytes, fewer bytes or no bytes in some file of some drive.

@@ -5,7 +5,7 @@
 
 use crate::dice::Dice;
 use crate::hardware::Hardware;
-use crate::mending::{evacuate, heal};
+use crate::mending::{evacuate, heal, replace};
 use crate::model::{Content, Model, Open, Piece, Upload};
 use crate::run::{BUCKET, Run, SMALL, Wrote, collect, settle};
 use crate::trace::Trace;
@@ -59,13 +59,14 @@ enum Step {
     Sleep,
     Heal,
     Evacuate,
+    Replace,
     FullDrive,
     FailSoon,
     Rot,
     Remember,
 }
 
-const STEPS: [(u64, Step); 20] = [
+const STEPS: [(u64, Step); 21] = [
     (30, Step::Put),
     (5, Step::PutIf),
     (8, Step::Batch),
@@ -82,6 +83,7 @@ const STEPS: [(u64, Step); 20] = [
     (10, Step::Sleep),
     (2, Step::Heal),
     (2, Step::Evacuate),
+    (2, Step::Replace),
     (1, Step::FullDrive),
     (1, Step::FailSoon),
     (1, Step::Rot),
@@ -115,6 +117,11 @@ impl Life<'_> {
         self.hardware.power.is_off() || !self.may_write()
     }
 
+    /// Whether something is or may still go wrong with a drive.
+    pub fn is_faulty(&self) -> bool {
+        self.hardware.disks.iter().any(|disk| disk.hurt)
+    }
+
     /// Whether enough drives are there for every write to succeed.
     pub fn may_write(&self) -> bool {
         let (healthy, m) = (self.run.healthy(), usize::from(self.hardware.geometry.m));
@@ -139,6 +146,7 @@ impl Life<'_> {
             Step::Sleep => self.sleep().await,
             Step::Heal => heal(self).await,
             Step::Evacuate => evacuate(self).await,
+            Step::Replace => replace(self).await,
             Step::FullDrive => self.full_drive().await,
             Step::FailSoon => self.hardware.fail_soon(self.dice).unwrap_or_default(),
             Step::Rot => self.hardware.rot(self.dice).unwrap_or_default(),

@@ -2,16 +2,19 @@
 //! written anew while everything else goes on.
 
 use crate::life::Life;
-use std::collections::BTreeSet;
-use stratum_storage::blob::VolumeId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::heal::HealError;
 use stratum_storage::pace::Task;
 use stratum_storage::scrub::Verified;
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
+/// How often it is looked whether all is whole again, five seconds apart.
+const WAIT: usize = 24;
+
 /// Looks through every sealed volume, and rebuilds.
 pub async fn heal(life: &mut Life<'_>) -> String {
-    life.hardware.healed = true;
     life.run.mover.pace.hurry(life.dice.percent(50));
     let (mut rebuilt, mut passed_over) = (0, 0);
     let Ok(volumes) = life.run.metadata.volumes() else { return String::new() };
@@ -43,6 +46,85 @@ pub async fn evacuate(life: &Life<'_>) -> String {
         }
         Err(error) => format!("{volume}: {error}"),
     }
+}
+
+/// A drive is taken out, a blank one is put in its place, and all that it held comes back.
+pub async fn replace(life: &mut Life<'_>) -> String {
+    if life.hardware.is_small() {
+        return String::new();
+    }
+    let Some(at) = life.hardware.victim(life.dice) else { return String::new() };
+    life.hardware.swap(at);
+    // It takes a look at the drives to see that this one is gone.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let replaced = life.run.set.replace(Tier::Hot, at, true, life.hardware.entropy.as_ref());
+    if let Err(error) = replaced {
+        assert!(life.is_down() || life.is_faulty(), "drive {at} can't be replaced: {error}");
+        return format!("drive {at}: {error}");
+    }
+    life.run.set.repair();
+    if let Err(error) = life.run.journal.join(&life.run.set.drives(Tier::Hot)) {
+        assert!(life.is_down() || life.is_faulty(), "the journal doesn't take drive {at}: {error}");
+    }
+    life.hardware.disks[at].hurt = false;
+    let mut lacks = String::new();
+    for _ in 0..WAIT {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        if life.is_down() {
+            return format!("drive {at}, then the store went down");
+        }
+        match lacking(life).await {
+            None => {
+                life.hardware.is_whole_again();
+                return format!("drive {at}, and all is whole");
+            }
+            Some(what) => lacks = what,
+        }
+    }
+    let all_there = life.run.healthy() == life.hardware.disks.len();
+    assert!(!all_there || life.is_faulty(), "not whole again: {lacks}");
+    format!("drive {at}; {lacks}")
+}
+
+/// Why not everything that was ever acknowledged is on all the drives that it should be on, if that is so.
+async fn lacking(life: &Life<'_>) -> Option<String> {
+    let status = life.run.healer.status();
+    if status.missing_fragments > 0 || status.bad_fragments > 0 {
+        return Some(format!("{status:?}"));
+    }
+    if life.run.healthy() < life.hardware.disks.len() {
+        return Some("drives are missing".into());
+    }
+    let volumes = life.run.metadata.volumes().ok()?;
+    for record in volumes.iter().filter(|record| record.state != VolumeState::Dropped) {
+        match life.run.volumes.verify(record.id).await {
+            // Where nothing is live there is nothing to lose.
+            Ok(verified) if verified.is_whole() || verified.stripes == 0 => {}
+            Ok(verified) => return Some(format!("{}: {verified:?}", record.id)),
+            // It went meanwhile.
+            Err(_) => {}
+        }
+    }
+    life.run.metadata.tend_journal();
+    match life.run.journal.heal() {
+        Ok(healed) if healed.short == 0 => {}
+        other => return Some(format!("the journal: {other:?}")),
+    }
+    checkpoints_lack(life)
+}
+
+/// What the last two checkpoints lack of being on as many drives as they should be.
+fn checkpoints_lack(life: &Life<'_>) -> Option<String> {
+    let mut copies: BTreeMap<String, usize> = BTreeMap::new();
+    for disk in &life.hardware.disks {
+        let files = disk.drive.files().into_iter();
+        for path in files.filter(|path| path.starts_with("checkpoint/") && !path.ends_with(".new")) {
+            *copies.entry(path).or_default() += 1;
+        }
+    }
+    let enough = usize::from(life.hardware.geometry.m) + 1;
+    let short = copies.iter().rev().take(2).find(|(_, count)| **count < enough);
+    short.map(|(path, count)| format!("{path} is on {count} drives"))
 }
 
 /// The flawed shards of a volume; sometimes a good one, to move it.
@@ -77,7 +159,7 @@ async fn rebuild(life: &Life<'_>, volume: VolumeId, shard: u8) -> bool {
         }
         Err(HealError::Gone | HealError::NoDrive) => false,
         Err(error) => {
-            let excused = life.is_down() || life.hardware.disks.iter().any(|disk| disk.hurt);
+            let excused = life.is_down() || life.is_faulty();
             assert!(excused, "a shard of {volume} can't be rebuilt: {error}");
             false
         }

@@ -13,11 +13,13 @@ use stratum_metadata::record::{
     UploadId, UploadRecord, VersionId,
 };
 use stratum_metadata::{
-    CommitError, Compactor, Metadata, Mover, Options, run_compactor, run_packer, run_sweeper,
+    CommitError, Compactor, Metadata, Mover, Options, Quarantine, run_compactor, run_packer, run_quarantine,
+    run_sweeper,
 };
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::{BlobRef, Place, Tier};
 use stratum_storage::drive::Threads;
+use stratum_storage::heal::{Healer, run_healer};
 use stratum_storage::journal::{self, BodyError, Journal, JournalSet};
 use stratum_storage::pace::{Budget, Pace};
 use stratum_storage::readpath::{BlobReader, ReadError};
@@ -36,6 +38,8 @@ const SEGMENT: u64 = 256 << 10;
 const CAP: u64 = 8 * SEGMENT;
 /// Drives that have been back for so long get their share of volumes that were written without them.
 const WIDEN_AFTER: Duration = Duration::from_secs(40);
+/// How many ticks lie between two looks at the small files.
+const REPAIR: u64 = 10;
 const TICK: Duration = Duration::from_secs(1);
 /// How often a read looks a record up anew because its bytes have moved.
 const LOOKUPS: usize = 4;
@@ -71,6 +75,7 @@ pub struct Run {
     pub restored: Restored,
     pub clock: Arc<dyn Clock>,
     pub mover: Mover,
+    pub healer: Arc<Healer>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -118,6 +123,8 @@ impl Run {
         let on = JournalSet { drives: drives.now().to_vec(), m: geometry.m.into() };
         let journal = Journal::open(on, options, clock.clone(), hardware.entropy.clone());
         let journal = Arc::new(journal.map_err(failed)?);
+        // Not fatal: the drives can't be changed then.
+        let _ = set.serve(journal.epoch());
         let copies = usize::from(geometry.m) + 1;
         let options = Options { index: hardware.index(), drives: drives.clone(), copies };
         let metadata = Metadata::open_on(&options, journal.clone(), clock.clone(), Threads::Caller);
@@ -128,8 +135,9 @@ impl Run {
         let set = Arc::new(set);
         let pace = Pace::new(Budget::default(), clock.clone());
         let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace };
-        let mut run =
-            Run { set, journal, metadata, volumes, restored, clock, mover, stop, tasks: Vec::new() };
+        let healer = Arc::new(Healer::new(volumes.clone(), mover.pace.clone(), clock.clone()));
+        let tasks = Vec::new();
+        let mut run = Run { set, journal, metadata, volumes, restored, clock, mover, healer, stop, tasks };
         run.tasks = run.background();
         settle();
         Ok(run)
@@ -137,11 +145,14 @@ impl Run {
 
     fn background(&self) -> Vec<JoinHandle<()>> {
         let stopped = || self.stop.subscribe();
+        let quarantine = Quarantine::new(self.metadata.clone(), self.volumes.clone(), self.clock.clone());
         let compactor = Compactor::new(self.mover.clone(), self.clock.clone(), WIDEN_AFTER);
         vec![
             tokio::spawn(run_packer(self.metadata.clone(), self.volumes.clone(), stopped())),
             tokio::spawn(run_sweeper(self.metadata.clone(), self.clock.clone(), stopped())),
             tokio::spawn(run_compactor(compactor, stopped())),
+            tokio::spawn(run_healer(self.healer.clone(), stopped())),
+            tokio::spawn(run_quarantine(quarantine, stopped())),
             tokio::spawn(tend(self.set.clone(), self.metadata.clone(), self.volumes.clone(), stopped())),
         ]
     }
@@ -391,8 +402,13 @@ pub fn settle() {
 
 /// What the server does every second.
 async fn tend(set: Arc<Set>, metadata: Metadata, volumes: Volumes, mut stopped: watch::Receiver<bool>) {
+    let mut round = 0u64;
     while tokio::time::timeout(TICK, stopped.wait_for(|stopped| *stopped)).await.is_err() {
         set.check();
+        if round.is_multiple_of(REPAIR) {
+            set.repair();
+        }
+        round += 1;
         metadata.tend_journal();
         settle();
         // What can't be recorded now is tried again.

@@ -1,0 +1,44 @@
+//! Doors for the fuzz targets to what reads stored bytes. Not an interface.
+
+use crate::checkpoint;
+use crate::command::Command;
+use crate::keys;
+use crate::record::{
+    Applied, BucketRecord, Completion, Dropped, ExtentRecord, ObjectRecord, ObjectSummary, PartRecord,
+    StoredUpload, StripeRecord, UploadId, decode,
+};
+use stratum_storage::volume::VolumeRecord;
+
+/// Every record that a key may hold.
+pub fn records(bytes: &[u8]) {
+    let _ = (decode::<ObjectRecord>(bytes), decode::<ObjectSummary>(bytes), decode::<BucketRecord>(bytes));
+    let _ = (decode::<PartRecord>(bytes), decode::<StoredUpload>(bytes), decode::<Completion>(bytes));
+    let _ = (decode::<Dropped>(bytes), decode::<ExtentRecord>(bytes), decode::<StripeRecord>(bytes));
+    let _ = (decode::<VolumeRecord>(bytes), decode::<Applied>(bytes));
+}
+
+/// A command of the journal. One that is read says the same again.
+pub fn command(bytes: &[u8]) {
+    if let Ok(command) = Command::decode(bytes) {
+        let again = Command::decode(&command.encode());
+        assert!(again.as_ref() == Ok(&command), "{command:?} is read back as {again:?}");
+    }
+}
+
+/// Keys, from bytes and back.
+pub fn keys(bytes: &[u8]) {
+    let _ = (keys::parse_dropped(bytes), keys::parse_deleted_bucket(bytes));
+    let _ = (keys::parse_offset(bytes), keys::parse_due(bytes));
+    if let Some((key, upload)) = keys::parse_upload_by_key(bytes) {
+        let bucket = crate::record::BucketId(7);
+        let again = keys::upload_by_key(bucket, &key, upload);
+        assert!(keys::parse_upload_by_key(&again) == Some((key, upload)));
+    }
+    let made = keys::upload_by_key(crate::record::BucketId(1), bytes, UploadId(2));
+    assert!(keys::parse_upload_by_key(&made) == Some((bytes.to_vec(), UploadId(2))));
+}
+
+/// The header, a frame and the pairs of a checkpoint.
+pub fn checkpoint(bytes: &[u8]) {
+    checkpoint::fuzz(bytes);
+}
