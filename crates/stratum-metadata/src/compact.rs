@@ -17,11 +17,14 @@ use parking_lot::Mutex;
 use plan::{Job, Seen, Wholeness, plan};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::VolumeId;
 use stratum_storage::blocking;
+use stratum_storage::heal::Narrow;
 use stratum_storage::pace::Task;
 use stratum_storage::volume::{Claim, Leave, VolumeRecord};
 use tokio::sync::watch;
@@ -217,6 +220,21 @@ fn leave(why: Why) -> Leave {
     match why {
         Why::Garbage => Leave::HalfOfReserve,
         Why::Narrow | Why::Small => Leave::Reserve,
+    }
+}
+
+impl Narrow for Mover {
+    fn narrow<'a>(&'a self, volume: &'a Claim) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            // Who heals drops the future when it is to stop.
+            let (_never, stop) = watch::channel(false);
+            match Mover::narrow(self, volume, &stop).await {
+                Ok(outcome) => tracing::info!(volume = %volume.volume(), ?outcome, "narrowed a volume"),
+                Err(error) => {
+                    tracing::warn!(volume = %volume.volume(), %error, "a volume can't be narrowed now")
+                }
+            }
+        })
     }
 }
 

@@ -26,10 +26,12 @@ use crate::blob::VolumeId;
 use crate::format::layout::Stripe;
 use crate::pace::{Pace, Task};
 use crate::readpath::repair::BadFragment;
-use crate::volume::{DriveId, Phase, PlacedShard, Volume, VolumeLogError, Volumes};
+use crate::volume::{Claim, DriveId, Phase, PlacedShard, Volume, VolumeLogError, Volumes};
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -66,8 +68,8 @@ pub enum HealError {
 
 /// Moves what is in a volume into narrower ones, when no drive is there to heal it onto.
 pub trait Narrow: Send + Sync + 'static {
-    /// The volume has waited long enough. Told again every half minute while it waits.
-    fn narrow(&self, volume: VolumeId);
+    /// The volume has waited long enough. Asked again every half minute while it waits.
+    fn narrow<'a>(&'a self, volume: &'a Claim) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }
 
 /// Heals a table of volumes. See [`run_healer`].
@@ -202,12 +204,9 @@ impl Healer {
             let at_once = if self.pace.is_hurried() { VOLUMES_AT_ONCE } else { 1 };
             let next = if under_way.len() < at_once { self.next() } else { None };
             match next {
-                Some((volume, shard, claim)) => {
+                Some((shard, claim)) => {
                     let healer = self.clone();
-                    under_way.spawn(async move {
-                        healer.rebuild(volume, shard).await;
-                        drop(claim);
-                    });
+                    under_way.spawn(async move { healer.rebuild(shard, &claim).await });
                 }
                 None if under_way.is_empty() => return,
                 None => drop(under_way.join_next().await),
@@ -216,7 +215,7 @@ impl Healer {
     }
 
     /// The most urgent shard that can be tried, claimed.
-    fn next(&self) -> Option<(VolumeId, u8, crate::volume::Claim)> {
+    fn next(&self) -> Option<(u8, Claim)> {
         let now = self.clock.monotonic();
         let mut endangered = self.volumes.endangered();
         endangered.retain(|each| each.is_sealed);
@@ -225,29 +224,31 @@ impl Healer {
             let waits =
                 self.state.lock().waiting.get(&each.volume).is_some_and(|waiting| waiting.again > now);
             let shard = each.missing.first().filter(|_| !waits)?;
-            Some((each.volume, *shard, self.volumes.try_claim(each.volume)?))
+            Some((*shard, self.volumes.try_claim(each.volume)?))
         })
     }
 
-    async fn rebuild(&self, volume: VolumeId, shard: u8) {
-        let outcome = self.volumes.rebuild_shard(volume, shard, &self.pace, Task::Heal).await;
-        let mut state = self.state.lock();
-        match outcome {
-            Ok(rebuilt) => {
+    async fn rebuild(&self, shard: u8, claim: &Claim) {
+        let volume = claim.volume();
+        match self.volumes.rebuild_shard(volume, shard, &self.pace, Task::Heal).await {
+            Ok(_) => {
+                let mut state = self.state.lock();
                 state.rebuilt += 1;
                 state.waiting.remove(&volume);
-                if rebuilt.unreadable > 0 {
-                    tracing::error!(%volume, stripes = rebuilt.unreadable, "too few fragments of stripes are left");
-                }
             }
             Err(error) => {
-                drop(state);
-                self.wait(volume, error);
+                let is_for_drive = error == HealError::NoDrive;
+                let waited = self.wait(volume, error);
+                match &self.narrow {
+                    Some((after, narrow)) if is_for_drive && waited >= *after => narrow.narrow(claim).await,
+                    _ => {}
+                }
             }
         }
     }
 
-    fn wait(&self, volume: VolumeId, error: HealError) {
+    /// Notes that a volume can't be healed now; says for how long that has been so.
+    fn wait(&self, volume: VolumeId, error: HealError) -> Duration {
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
         let former = state.waiting.get(&volume);
@@ -255,15 +256,8 @@ impl Healer {
         if former.is_none_or(|former| former.error != error) {
             tracing::warn!(%volume, %error, "a shard can't be rebuilt now");
         }
-        let is_for_drive = matches!(error, HealError::NoDrive);
         state.waiting.insert(volume, Waiting { since, again: now + AGAIN, error });
-        drop(state);
-        if let Some((after, narrow)) = &self.narrow
-            && is_for_drive
-            && now.saturating_sub(since) >= *after
-        {
-            narrow.narrow(volume);
-        }
+        now.saturating_sub(since)
     }
 
     /// Writes bad fragments anew, volume by volume.
@@ -296,6 +290,13 @@ impl Healer {
             let bad = BadFragment { volume, shard: 0, offset: *offset };
             state.unreadable.insert((volume, *offset), bad);
         }
+    }
+
+    /// Whether there is anything that isn't waiting for something else.
+    pub fn is_at_work(&self) -> bool {
+        let state = self.state.lock();
+        let waits = |each: &Endangered| state.waiting.contains_key(&each.volume) || !each.is_sealed;
+        !self.volumes.shared.repairs.is_empty() || !self.volumes.endangered().iter().all(waits)
     }
 
     /// How things stand. Looks through the table of volumes: some microseconds for each hundred of them.

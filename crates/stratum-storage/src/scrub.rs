@@ -1,7 +1,192 @@
 //! What is on the drives is what was written.
+//!
+//! A pass goes through the sealed volumes in the order of their numbers and reads every fragment of every live stripe
+//! once: checksums must be right *and* parity must say what the data says. It is spread so that it ends within
+//! [`PERIOD`], at a rate that follows from what is left of both; one that was asked for goes as fast as the pace of
+//! background work lets it. What is found is mended at once ([`crate::heal`]) or counts as lost and is rebuilt, and
+//! the pass ends when heal has done what it can: after it everything that was found is repaired, or is told.
+//!
+//! Where it is, the [`ScrubCursor`] says; it is saved now and then, so that a restart goes on from there. A volume
+//! that is dropped meanwhile is left out, one that is opened meanwhile comes last.
 
 mod check;
+mod pass;
 
 pub use check::{FileFlaw, StripeFinding, Verified};
 
 pub(crate) use check::{file_flaws, header};
+
+use crate::ambient::{Clock, UnixMillis};
+use crate::heal::Healer;
+use crate::pace::Pace;
+use crate::volume::Volumes;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::sync::{Notify, watch};
+
+/// How long a pass takes when nobody asked for it, in milliseconds: 14 days.
+pub const PERIOD: UnixMillis = 14 * 24 * 3600 * 1000;
+
+/// How far scrub is. What a restart goes on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScrubCursor {
+    /// Volumes below this number are done.
+    pub volume: u64,
+    /// In that volume, fragments before this offset are done.
+    pub offset: u64,
+    /// When the pass that is under way, or else the last one, began. 0: there was none.
+    pub started_at: UnixMillis,
+    /// When the last whole pass ended. 0: none has.
+    pub finished_at: UnixMillis,
+    /// Whole passes.
+    pub passes: u64,
+    pub phase: ScrubPhase,
+    /// Of the pass that is under way, or else of the last one.
+    pub found: ScrubFindings,
+}
+
+/// What scrub does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScrubPhase {
+    /// The last pass is done and the next isn't due.
+    #[default]
+    Idle,
+    /// A pass is spread over its time.
+    Spread,
+    /// A pass that was asked for.
+    Asked,
+    /// An operator holds the pass.
+    Paused,
+}
+
+/// What a pass found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScrubFindings {
+    pub stripes: u64,
+    /// Read of all drives together.
+    pub bytes: u64,
+    /// Fragments that could not be read or didn't verify.
+    pub bad_fragments: u64,
+    /// Shard files that were gone, cut off, or those of others; damaged header pages too.
+    pub bad_files: u64,
+    /// Stripes whose checksums were right and whose parity wasn't.
+    pub parity_disagrees: u64,
+    /// Of these, the ones of which nobody can say which bytes are right.
+    pub ambiguous: u64,
+    /// Stripes of which too few fragments are good.
+    pub unreadable: u64,
+    /// Fragments and header pages that were written anew.
+    pub mended: u64,
+    /// Shards that were given up, to be rebuilt as a whole.
+    pub shards_lost: u64,
+}
+
+/// How far scrub is, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ScrubStatus {
+    #[serde(flatten)]
+    pub cursor: ScrubCursor,
+    pub volumes_to_do: u64,
+    /// About what is still to be read in this pass.
+    pub bytes_to_do: u64,
+    pub seconds_left: Option<u64>,
+}
+
+/// Scrubs a table of volumes. See [`run_scrubber`].
+pub struct Scrubber {
+    volumes: Volumes,
+    healer: Arc<Healer>,
+    pace: Arc<Pace>,
+    clock: Arc<dyn Clock>,
+    cursor: Mutex<ScrubCursor>,
+    save: Box<Save>,
+    changed: Notify,
+}
+
+/// Keeps a cursor durably.
+pub type Save = dyn Fn(&ScrubCursor) + Send + Sync;
+
+/// Scrubs until it is told to stop; at the next start it goes on there.
+pub async fn run_scrubber(scrubber: Arc<Scrubber>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = scrubber.work() => {}
+    }
+    scrubber.save();
+}
+
+impl Scrubber {
+    /// Goes on from `cursor`, the last that was saved. `save` is called every half minute at most, and may block.
+    pub fn new(
+        volumes: Volumes,
+        healer: Arc<Healer>,
+        pace: Arc<Pace>,
+        clock: Arc<dyn Clock>,
+        cursor: ScrubCursor,
+        save: impl Fn(&ScrubCursor) + Send + Sync + 'static,
+    ) -> Scrubber {
+        let (cursor, save) = (Mutex::new(cursor), Box::new(save));
+        Scrubber { volumes, healer, pace, clock, cursor, save, changed: Notify::new() }
+    }
+
+    /// Begins a pass now, as fast as the pace lets it; one that is paused goes on.
+    pub fn start(&self) {
+        let mut cursor = self.cursor.lock();
+        if cursor.phase != ScrubPhase::Paused {
+            self.begin(&mut cursor);
+        }
+        cursor.phase = ScrubPhase::Asked;
+        drop(cursor);
+        self.changed.notify_waiters();
+    }
+
+    /// Holds the pass that is under way; says whether there is one.
+    pub fn pause(&self) -> bool {
+        let mut cursor = self.cursor.lock();
+        let is_under_way = cursor.phase != ScrubPhase::Idle;
+        if is_under_way {
+            cursor.phase = ScrubPhase::Paused;
+        }
+        drop(cursor);
+        self.changed.notify_waiters();
+        self.save();
+        is_under_way
+    }
+
+    pub fn status(&self) -> ScrubStatus {
+        let cursor = self.cursor.lock().clone();
+        let (volumes_to_do, bytes_to_do) = match cursor.phase {
+            ScrubPhase::Idle => (0, 0),
+            _ => self.left(&cursor),
+        };
+        let ends_at = cursor.started_at.saturating_add(PERIOD);
+        let seconds_left = match cursor.phase {
+            ScrubPhase::Spread => Some(ends_at.saturating_sub(self.clock.now()) / 1000),
+            ScrubPhase::Asked => self.seconds_left(&cursor, bytes_to_do),
+            ScrubPhase::Idle | ScrubPhase::Paused => None,
+        };
+        ScrubStatus { cursor, volumes_to_do, bytes_to_do, seconds_left }
+    }
+
+    /// By the rate of this pass so far.
+    fn seconds_left(&self, cursor: &ScrubCursor, bytes_to_do: u64) -> Option<u64> {
+        let took = self.clock.now().saturating_sub(cursor.started_at);
+        bytes_to_do.saturating_mul(took).checked_div(cursor.found.bytes).map(|millis| millis / 1000)
+    }
+
+    fn begin(&self, cursor: &mut ScrubCursor) {
+        let (finished_at, passes) = (cursor.finished_at, cursor.passes);
+        // No two passes begin at the same time: that tells them apart.
+        let started_at = self.clock.now().max(cursor.started_at + 1);
+        *cursor = ScrubCursor { started_at, finished_at, passes, ..ScrubCursor::default() };
+    }
+
+    fn save(&self) {
+        let cursor = self.cursor.lock().clone();
+        (self.save)(&cursor);
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::world::{Server, World, body, run, shard_file};
 use bytes::Bytes;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::Simulated;
@@ -11,12 +12,12 @@ use stratum_storage::drive::simulated::Op;
 use stratum_storage::heal::{HealError, Healer, Narrow, Rebuilt};
 use stratum_storage::pace::{Pace, Task};
 use stratum_storage::scrub::FileFlaw;
-use stratum_storage::volume::{DriveId, VolumeEvent};
+use stratum_storage::volume::{Claim, DriveId, VolumeEvent};
 
-const G: Geometry = Geometry { k: 4, m: 2 };
-const FIRST: VolumeId = VolumeId(1);
+pub const G: Geometry = Geometry { k: 4, m: 2 };
+pub const FIRST: VolumeId = VolumeId(1);
 
-fn hurry() -> Arc<Pace> {
+pub fn hurry() -> Arc<Pace> {
     Pace::unbounded(Arc::new(Simulated::new(1, 1)))
 }
 
@@ -25,7 +26,7 @@ async fn rebuild(server: &Server, shard: u8) -> Result<Rebuilt, HealError> {
 }
 
 /// A sealed volume with some bodies, one of which was deleted.
-async fn sealed(world: &World, sizes: &[usize]) -> (Server, Vec<(BlobRef, Bytes)>) {
+pub async fn sealed(world: &World, sizes: &[usize]) -> (Server, Vec<(BlobRef, Bytes)>) {
     let server = world.start().await;
     let mut bodies = Vec::new();
     for (seed, size) in sizes.iter().enumerate() {
@@ -39,7 +40,7 @@ async fn sealed(world: &World, sizes: &[usize]) -> (Server, Vec<(BlobRef, Bytes)
     (world.start().await, bodies)
 }
 
-async fn assert_whole(server: &Server, bodies: &[(BlobRef, Bytes)]) {
+pub async fn assert_whole(server: &Server, bodies: &[(BlobRef, Bytes)]) {
     for (blob, bytes) in bodies {
         assert!(server.get(blob).await.as_ref() == Ok(bytes));
     }
@@ -47,7 +48,7 @@ async fn assert_whole(server: &Server, bodies: &[(BlobRef, Bytes)]) {
     assert!(verified.is_whole() && verified.stripes > 0, "{verified:?}");
 }
 
-fn drive_of(world: &World, shard: u8) -> usize {
+pub fn drive_of(world: &World, shard: u8) -> usize {
     let DriveId(id) = world.state.records.lock().unwrap()[&FIRST].shards[usize::from(shard)].drive;
     id as usize - 1
 }
@@ -277,7 +278,7 @@ fn power_may_fail_anywhere_in_a_rebuild() {
 }
 
 /// A healer in a hurry.
-fn healer(server: &Server) -> Arc<Healer> {
+pub fn healer(server: &Server) -> Arc<Healer> {
     let clock = Arc::new(Simulated::new(1, 1));
     Arc::new(Healer::new(server.volumes.clone(), Pace::unbounded(clock.clone()), clock))
 }
@@ -335,8 +336,9 @@ fn without_a_spare_drive_a_volume_waits_and_is_handed_over_in_time() {
     #[derive(Default)]
     struct Told(std::sync::Mutex<Vec<VolumeId>>);
     impl Narrow for Told {
-        fn narrow(&self, volume: VolumeId) {
-            self.0.lock().unwrap().push(volume);
+        fn narrow<'a>(&'a self, volume: &'a Claim) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+            self.0.lock().unwrap().push(volume.volume());
+            Box::pin(std::future::ready(()))
         }
     }
     run(async {

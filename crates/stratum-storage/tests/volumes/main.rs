@@ -9,5 +9,6 @@ mod quarantine;
 mod real;
 mod reclaim;
 mod roundtrip;
+mod scrub;
 mod world;
 mod writing;
