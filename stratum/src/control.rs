@@ -3,10 +3,12 @@
 //! They end with 0 when all is well, with 1 when something was found, and with 2 when they couldn't run.
 
 use crate::client::{CallError, Operator, ServerArg};
+use crate::scrubbing;
 use crate::status::{Background, DriveStatus, State, Status, drives_to_text};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use stratum_storage::scrub::ScrubStatus;
 
 const FOUND: u8 = 1;
 const COULD_NOT_RUN: u8 = 2;
@@ -46,6 +48,23 @@ struct TaskArgs {
     task: Option<String>,
     #[command(flatten)]
     server: ServerArg,
+}
+
+/// What `stratum scrub` takes.
+#[derive(Args)]
+pub struct ScrubArgs {
+    #[command(subcommand)]
+    action: ScrubAction,
+}
+
+#[derive(Subcommand)]
+enum ScrubAction {
+    /// Begin a pass now, or go on with the one that is paused.
+    Start(ServerArg),
+    /// Show how far it is and what it found.
+    Status(ServerArg),
+    /// Hold the pass that is under way.
+    Pause(ServerArg),
 }
 
 /// What `stratum drive` takes.
@@ -144,6 +163,19 @@ pub fn pace(args: &PaceArgs) -> ExitCode {
         let background: Background = Operator::new(server)?.post("pace", &query)?;
         println!("background work goes {}", background.to_text());
         Ok(true)
+    })
+}
+
+/// Starts, shows or pauses scrub: 1 if it found anything.
+pub fn scrub(args: &ScrubArgs) -> ExitCode {
+    ended(|| {
+        let status: ScrubStatus = match &args.action {
+            ScrubAction::Start(server) => Operator::new(server)?.post("scrub/start", &[])?,
+            ScrubAction::Pause(server) => Operator::new(server)?.post("scrub/pause", &[])?,
+            ScrubAction::Status(server) => Operator::new(server)?.get("scrub")?,
+        };
+        print!("{}", scrubbing::to_text(&status));
+        Ok(scrubbing::is_clean(&status.cursor.found))
     })
 }
 

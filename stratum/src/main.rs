@@ -14,6 +14,7 @@ mod operator;
 mod probe;
 mod quantity;
 mod rescue;
+mod scrubbing;
 mod serve;
 mod status;
 mod telemetry;
@@ -44,6 +45,8 @@ enum Command {
     Pace(control::PaceArgs),
     /// List, replace, add, drain or remove a running server's drives.
     Drive(control::DriveArgs),
+    /// Have a running server read and repair everything, or hold that.
+    Scrub(control::ScrubArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
     /// Check a stopped server's store, and mend what can be mended.
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Status(args) => control::status(&args),
         Command::Drive(args) => control::drive(&args),
         Command::Pace(args) => control::pace(&args),
+        Command::Scrub(args) => control::scrub(&args),
         Command::Bench(args) => bench::run(args),
         Command::Fsck(args) => fsck::run(&args),
         Command::Rescue(args) => rescue::run(&args),

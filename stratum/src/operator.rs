@@ -23,6 +23,7 @@ use stratum_metadata::census::Census;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::heal::HealStatus;
 use stratum_storage::pace::{Pace, Task};
+use stratum_storage::scrub::ScrubStatus;
 
 /// How old a count of all objects may be.
 const CENSUS_AGE: Duration = Duration::from_secs(60);
@@ -57,6 +58,8 @@ impl Operator {
         Router::new()
             .route("/status", get(status))
             .route("/pace", post(set_pace))
+            .route("/scrub", get(scrub_status))
+            .route("/scrub/{action}", post(scrub))
             .route("/drives", get(list_drives))
             .route("/drives/{action}", post(change_drives))
             .with_state(self)
@@ -105,6 +108,25 @@ async fn change_drives(
     };
     let changed = tokio::task::spawn_blocking(change).await;
     changed.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?.map(Json)
+}
+
+async fn scrub_status(Shared(operator): Shared<Arc<Operator>>) -> Json<ScrubStatus> {
+    Json(operator.parts.scrubber.status())
+}
+
+/// `POST /scrub/start|pause`.
+async fn scrub(
+    Shared(operator): Shared<Arc<Operator>>,
+    axum::extract::Path(action): axum::extract::Path<String>,
+) -> Result<Json<ScrubStatus>, Refused> {
+    let scrubber = &operator.parts.scrubber;
+    match action.as_str() {
+        "start" => scrubber.start(),
+        "pause" if scrubber.pause() => {}
+        "pause" => return Err(Refused(StatusCode::CONFLICT, "no scrub is under way".into())),
+        other => return Err(Refused(StatusCode::NOT_FOUND, format!("{other:?} is neither start nor pause"))),
+    }
+    Ok(Json(scrubber.status()))
 }
 
 /// `?action=hurry|steady`, or `?action=pause|resume` of one `task` or of all.
@@ -163,7 +185,7 @@ impl Operator {
             drives,
             redundancy,
             heal: serde_json::to_value(&heal).unwrap_or_default(),
-            scrub: serde_json::Value::Null,
+            scrub: serde_json::to_value(self.parts.scrubber.status()).unwrap_or_default(),
             quarantine: serde_json::to_value(self.parts.quarantine.status()).unwrap_or_default(),
             compaction: serde_json::to_value(self.parts.compactor.status()).unwrap_or_default(),
             journal: JournalStatus {

@@ -8,6 +8,7 @@ use crate::credentials::{self, Credentials, CredentialsError};
 use crate::drives::Drives;
 use crate::layout::Layout;
 use crate::operator::Operator;
+use crate::scrubbing;
 use crate::telemetry::Telemetry;
 use crate::upkeep::{self, Upkeep};
 use crate::{ServerArgs, logging};
@@ -110,6 +111,9 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     };
     let pace = Pace::new(budget, Arc::new(System));
     let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace: pace.clone() };
+    let healer = Healer::new(volumes.clone(), pace.clone(), Arc::new(System));
+    let healer = Arc::new(healer.narrowing(config.heal.narrow_after, Arc::new(mover.clone())));
+    let scrubber = scrubbing::scrubber(volumes.clone(), healer.clone(), pace.clone(), &layout.meta);
     let parts = upkeep::Parts {
         set,
         journal: journal.clone(),
@@ -117,7 +121,8 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         volumes: volumes.clone(),
         compactor: Compactor::new(mover.clone(), Arc::new(System), config.heal.narrow_after),
         quarantine: Quarantine::new(metadata.clone(), volumes.clone(), Arc::new(System)),
-        healer: Arc::new(Healer::new(volumes.clone(), pace.clone(), Arc::new(System))),
+        healer,
+        scrubber,
     };
     let drives = Drives::new(parts.clone(), layout.embedded.clone());
     let operator = Operator::new(parts.clone(), drives, pace.clone(), layout.index());

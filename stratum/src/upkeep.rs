@@ -17,6 +17,7 @@ use stratum_storage::blob::Tier;
 use stratum_storage::drive::Pulse;
 use stratum_storage::heal::{Healer, run_healer};
 use stratum_storage::journal::Journal;
+use stratum_storage::scrub::{Scrubber, run_scrubber};
 use stratum_storage::set::Set;
 use stratum_storage::volume::Volumes;
 use tokio::runtime::Handle;
@@ -41,6 +42,7 @@ pub struct Parts {
     pub volumes: Volumes,
     pub compactor: Arc<Compactor>,
     pub healer: Arc<Healer>,
+    pub scrubber: Arc<Scrubber>,
     pub quarantine: Arc<Quarantine>,
 }
 
@@ -74,6 +76,7 @@ impl Upkeep {
         let tasks = vec![
             runtime.spawn(run_packer(parts.metadata.clone(), parts.volumes.clone(), stopped.clone())),
             runtime.spawn(run_healer(parts.healer.clone(), stopped.clone())),
+            runtime.spawn(run_scrubber(parts.scrubber.clone(), stopped.clone())),
             runtime.spawn(run_sweeper(parts.metadata.clone(), Arc::new(System), stopped.clone())),
             runtime.spawn(run_compactor(parts.compactor.clone(), stopped.clone())),
             runtime.spawn(run_copies(parts.clone(), mover.pace.clone(), stopped.clone())),

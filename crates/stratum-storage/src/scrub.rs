@@ -86,7 +86,7 @@ pub struct ScrubFindings {
 }
 
 /// How far scrub is, for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrubStatus {
     #[serde(flatten)]
     pub cursor: ScrubCursor,

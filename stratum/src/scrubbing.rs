@@ -1,0 +1,105 @@
+//! Scrub in the server: its cursor is a file beside the index, and what it says for people.
+//!
+//! The cursor is no truth of its own. Without the file, or with one that can't be read, a pass begins anew.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use stratum_storage::ambient::System;
+use stratum_storage::heal::Healer;
+use stratum_storage::pace::Pace;
+use stratum_storage::scrub::{ScrubCursor, ScrubFindings, ScrubPhase, ScrubStatus, Scrubber};
+use stratum_storage::volume::Volumes;
+
+const FILE: &str = "scrub.json";
+
+/// A scrubber that goes on where the last run was.
+pub fn scrubber(volumes: Volumes, healer: Arc<Healer>, pace: Arc<Pace>, meta: &Path) -> Arc<Scrubber> {
+    let path = meta.join(FILE);
+    let cursor = read(&path);
+    let save = move |cursor: &ScrubCursor| {
+        if let Err(error) = write(&path, cursor) {
+            tracing::warn!(%error, file = %path.display(), "how far scrub is could not be saved");
+        }
+    };
+    Arc::new(Scrubber::new(volumes, healer, pace, Arc::new(System), cursor, save))
+}
+
+fn read(path: &Path) -> ScrubCursor {
+    let read = fs::read(path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+    read.unwrap_or_else(|error: io::Error| {
+        if error.kind() != io::ErrorKind::NotFound {
+            tracing::warn!(%error, file = %path.display(), "scrub begins anew");
+        }
+        ScrubCursor::default()
+    })
+}
+
+/// Under another name first: a crash leaves the old cursor.
+fn write(path: &PathBuf, cursor: &ScrubCursor) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, serde_json::to_vec(cursor)?)?;
+    fs::rename(&temporary, path)
+}
+
+/// Whether a pass found anything.
+pub fn is_clean(found: &ScrubFindings) -> bool {
+    *found == ScrubFindings { stripes: found.stripes, bytes: found.bytes, ..ScrubFindings::default() }
+}
+
+/// The status in words.
+pub fn to_text(status: &ScrubStatus) -> String {
+    let ScrubStatus { cursor, volumes_to_do, bytes_to_do, seconds_left } = status;
+    let mut text = match cursor.phase {
+        ScrubPhase::Idle if cursor.passes == 0 => "no pass has ended yet\n".to_owned(),
+        ScrubPhase::Idle => format!("idle after {} passes\n", cursor.passes),
+        ScrubPhase::Paused => format!("paused; {volumes_to_do} volumes, about {bytes_to_do} bytes to read\n"),
+        ScrubPhase::Spread | ScrubPhase::Asked => {
+            let left = seconds_left.map_or(String::new(), |seconds| format!(", {seconds} s left"));
+            format!("under way; {volumes_to_do} volumes, about {bytes_to_do} bytes to read{left}\n")
+        }
+    };
+    let found = &cursor.found;
+    text += &format!("read        {} stripes, {} bytes\n", found.stripes, found.bytes);
+    let counts = [
+        ("bad fragments", found.bad_fragments),
+        ("bad shard files", found.bad_files),
+        ("stripes whose parity disagrees", found.parity_disagrees),
+        ("of these, nobody can say which bytes are right", found.ambiguous),
+        ("stripes with too few good fragments", found.unreadable),
+        ("fragments and headers written anew", found.mended),
+        ("shards rebuilt as a whole", found.shards_lost),
+    ];
+    for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        text += &format!("found       {count} {what}\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cursor_comes_back_and_damage_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        assert_eq!(read(&path), ScrubCursor::default());
+        let cursor = ScrubCursor { volume: 7, phase: ScrubPhase::Paused, ..ScrubCursor::default() };
+        write(&path, &cursor).unwrap();
+        assert_eq!(read(&path), cursor);
+        fs::write(&path, b"{\"volume\": 8,").unwrap();
+        assert_eq!(read(&path), ScrubCursor::default());
+    }
+
+    #[test]
+    fn what_was_found_is_said() {
+        let found =
+            ScrubFindings { stripes: 3, bytes: 9, bad_fragments: 2, mended: 2, ..ScrubFindings::default() };
+        let cursor = ScrubCursor { passes: 1, found, ..ScrubCursor::default() };
+        let text = to_text(&ScrubStatus { cursor, ..ScrubStatus::default() });
+        assert!(text.contains("found       2 bad fragments\n") && !text.contains("unreadable"), "{text}");
+        assert!(!is_clean(&found) && is_clean(&ScrubFindings { stripes: 3, ..ScrubFindings::default() }));
+    }
+}
