@@ -32,6 +32,8 @@ const SELDOM: u64 = 5;
 const WINDOW: u64 = 10;
 /// How many rounds lie between two looks at the small files that every drive holds.
 const SMALL_FILES: u64 = 600;
+/// How many rounds lie between two looks at what the index takes.
+const INDEX: u64 = 60;
 
 /// The layers that are looked after.
 #[derive(Clone)]
@@ -63,6 +65,7 @@ impl Upkeep {
     ) -> std::io::Result<Upkeep> {
         let (stop, stopped) = watch::channel(false);
         let (set, files, metadata) = (parts.set.clone(), parts.set.clone(), parts.metadata.clone());
+        let index = parts.metadata.clone();
         let threads = vec![
             every_round("watch", stopped.clone(), runtime, move || set.check())?,
             every_round(
@@ -72,6 +75,7 @@ impl Upkeep {
                 now_and_then(SMALL_FILES, move || drop(files.repair())),
             )?,
             every_round("journal", stopped.clone(), runtime, move || metadata.tend_journal())?,
+            every_round("index", stopped.clone(), runtime, now_and_then(INDEX, move || index.tend_index()))?,
         ];
         let tasks = vec![
             runtime.spawn(run_packer(parts.metadata.clone(), parts.volumes.clone(), stopped.clone())),

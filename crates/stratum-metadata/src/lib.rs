@@ -19,6 +19,7 @@ mod evacuate;
 mod fixtures;
 #[doc(hidden)]
 pub mod fuzzing;
+mod index_dir;
 mod keys;
 mod layers;
 pub mod listing;

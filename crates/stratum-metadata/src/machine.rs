@@ -5,6 +5,10 @@
 //! change is seen from then on and drained into the index a little later ([`layers`](crate::layers)). A checkpoint
 //! that scans meanwhile gets the old values of the keys that it has yet to reach ([`Scan`]).
 
+mod rebuild;
+
+pub(crate) use rebuild::RebuildError;
+
 use crate::command::{Command, Outcome};
 use crate::keys::{self, Tag};
 use crate::layers::Layers;
@@ -12,6 +16,7 @@ use crate::record::{Applied, decode, encode};
 use crate::state::{ApplyError, Change, Freed, View, apply};
 use crate::tree::{Base, Tree, TreeError, Value};
 use parking_lot::{Mutex, RwLock};
+use rebuild::Successor;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -52,7 +57,9 @@ pub(crate) struct AppliedGroup {
 /// The index and everything that guards it.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    tree: Tree,
+    tree: RwLock<Tree>,
+    /// An index that this one is being copied into.
+    successor: Mutex<Option<Successor>>,
     /// Locked for writing while a group goes in, for reading by scans of more than one key.
     layers: RwLock<Layers>,
     /// Held by whoever writes changes into the index.
@@ -74,7 +81,8 @@ impl Machine {
             None => Applied::default(),
         };
         Ok(Machine {
-            tree,
+            tree: RwLock::new(tree),
+            successor: Mutex::new(None),
             layers: RwLock::default(),
             draining: Mutex::new(()),
             applied: Mutex::new(applied),
@@ -83,6 +91,11 @@ impl Machine {
             failed: AtomicBool::new(false),
             clock,
         })
+    }
+
+    /// The index as it is now: it may be exchanged for a copy.
+    fn tree(&self) -> Tree {
+        self.tree.read().clone()
     }
 
     pub(crate) fn applied(&self) -> Applied {
@@ -155,11 +168,12 @@ impl Machine {
             return Ok(());
         }
         let pairs = changes.iter().map(|(key, value)| (key.as_slice(), value.as_ref()));
-        if let Err(error) = self.tree.apply(pairs) {
+        if let Err(error) = self.tree().apply(pairs) {
             tracing::error!(%error, "the index can't be changed any more; restart the server to rebuild it");
             self.fail();
             return Err(error);
         }
+        self.follow(changes.iter().map(|(key, value)| (key.as_slice(), value.as_ref())));
         self.layers.write().drained();
         Ok(())
     }
@@ -167,7 +181,7 @@ impl Machine {
     /// Drains what waits, and makes the index durable. Slow: for shutdown.
     pub(crate) fn flush(&self) -> Result<(), TreeError> {
         self.drain()?;
-        self.tree.flush()
+        self.tree().flush()
     }
 
     /// Visits the pairs with `from <= key < to`. Every [`SLICE`] the lock is let go, so writers pass.
@@ -185,7 +199,7 @@ impl Machine {
             let began = self.clock.monotonic();
             let mut visited = 0usize;
             let start = std::mem::take(&mut from);
-            layers.scan(&self.tree, &start, to, &mut |key, value| {
+            layers.scan(&self.tree(), &start, to, &mut |key, value| {
                 if visit(key, value).is_break() {
                     return ControlFlow::Break(());
                 }
@@ -221,7 +235,7 @@ impl Machine {
         }
         let mut found: BTreeMap<Vec<u8>, Value> = BTreeMap::new();
         let (mut taken, mut last) = (0, None);
-        layers.scan(&self.tree, &scan.cursor, &[0xff], &mut |key, value| {
+        layers.scan(&self.tree(), &scan.cursor, &[0xff], &mut |key, value| {
             taken += key.len() + value.len() + 64;
             found.insert(key.to_vec(), value.clone());
             let slow =
@@ -259,7 +273,7 @@ impl Base for Machine {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
         // The index is asked without the lock: what is in no layer by now is in the index, or something newer is.
         let recent = self.layers.read().get(key);
-        recent.map_or_else(|| self.tree.get(key), Ok)
+        recent.map_or_else(|| self.tree().get(key), Ok)
     }
 
     fn scan(

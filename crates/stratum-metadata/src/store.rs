@@ -3,10 +3,11 @@
 //! Opening it brings the index up to the journal's end. An index that the journal does not confirm is thrown away
 //! and rebuilt, so nothing here ever decides what is true: the journal and its checkpoints do.
 
+mod bloat;
 mod reads;
 mod start;
 
-pub(crate) use start::mark;
+pub(crate) use start::{UNFINISHED, mark};
 
 use crate::checkpoint::{self, CheckpointError};
 use crate::command::{Command, Outcome};
@@ -19,6 +20,7 @@ use crate::space::{self, Space};
 use crate::state::ApplyError;
 use crate::tree::{Base, TreeError};
 use crate::upkeep::Upkeep;
+use bloat::Bloat;
 use bytes::Bytes;
 use std::fmt;
 use std::future::Future;
@@ -95,6 +97,7 @@ struct Inner {
     space: Arc<Space>,
     log: Arc<dyn Log>,
     upkeep: Upkeep,
+    bloat: Bloat,
     bucket_ids: AtomicU64,
     volume_ids: AtomicU64,
 }
@@ -136,6 +139,7 @@ impl Metadata {
             space,
             log,
             upkeep,
+            bloat: Bloat::new(&options.index),
             bucket_ids: highest.bucket.into(),
             volume_ids: highest.volume.into(),
         };

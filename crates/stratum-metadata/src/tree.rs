@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::{ControlFlow, Deref};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 /// What sled may keep of its pages in memory. It starts empty and fills as keys are used; a hit costs a
 /// microsecond, a miss twenty.
@@ -74,7 +75,7 @@ pub trait Base {
 /// The index. A cheap handle.
 #[derive(Clone)]
 pub struct Tree {
-    db: sled::Db,
+    db: Arc<sled::Db>,
 }
 
 impl fmt::Debug for Tree {
@@ -92,7 +93,7 @@ impl Tree {
                 .cache_capacity(CACHE_BYTES)
                 .mode(sled::Mode::HighThroughput)
                 .flush_every_ms(Some(FLUSH_EVERY_MS));
-            Ok(Tree { db: config.open()? })
+            Ok(Tree { db: Arc::new(config.open()?) })
         })
     }
 
@@ -111,6 +112,16 @@ impl Tree {
             }
             Ok(self.db.apply_batch(batch)?)
         })
+    }
+
+    /// What it takes of its disk.
+    pub fn bytes(&self) -> Result<u64, TreeError> {
+        guarded(|| Ok(self.db.size_on_disk()?))
+    }
+
+    /// Lets go of the files if nobody else uses them; gives itself back otherwise.
+    pub fn close(self) -> Result<(), Tree> {
+        Arc::try_unwrap(self.db).map(drop).map_err(|db| Tree { db })
     }
 
     /// Removes everything.

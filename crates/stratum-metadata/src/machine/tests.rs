@@ -12,7 +12,7 @@ use stratum_storage::blob::{BlobRef, Place};
 const BUCKET: BucketId = BucketId(1);
 
 struct Running {
-    machine: Machine,
+    machine: Arc<Machine>,
     index: Index,
     _dir: tempfile::TempDir,
 }
@@ -21,7 +21,7 @@ impl Running {
     fn new() -> Running {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::open(dir.path()).unwrap();
-        let machine = Machine::open(tree, Arc::new(Simulated::new(0, 0))).unwrap();
+        let machine = Arc::new(Machine::open(tree, Arc::new(Simulated::new(0, 0))).unwrap());
         let mut running = Running { machine, index: 0, _dir: dir };
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
         running.apply(Command::CreateBucket(BucketRecord { id: BUCKET, name, owner, created: 0, region }));
@@ -123,4 +123,85 @@ fn a_scan_that_can_t_keep_up_is_given_up() {
     }
     assert!(matches!(running.machine.next_of_scan(100), Err(ScanError::GivenUp)));
     assert!(matches!(running.machine.next_of_scan(100), Err(ScanError::GivenUp)));
+}
+
+/// Everything in the index and over it.
+fn content(machine: &Machine) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    machine
+        .scan(&[], &[0xff], |key, value| {
+            all.insert(key.to_vec(), value.to_vec());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    all
+}
+
+#[test]
+fn an_index_is_rebuilt_while_it_changes() {
+    let mut running = Running::new();
+    for round in 0..40u8 {
+        for key in 0..=255 {
+            running.change(key, (key % 3 != round % 3).then_some(round));
+        }
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let other = tempfile::tempdir().unwrap();
+    let switched = AtomicBool::new(false);
+    // Someone drains while the copy goes on; keys below and above its cursor change and go.
+    let running = Mutex::new(running);
+    let machine = running.lock().machine.clone();
+    std::thread::scope(|threads| {
+        let draining = stop.clone();
+        threads.spawn({
+            let (running, machine) = (&running, machine.clone());
+            move || {
+                let mut round = 0u8;
+                while !draining.load(Ordering::Acquire) {
+                    round = round.wrapping_add(1);
+                    for key in (round % 7..250).step_by(7) {
+                        running.lock().change(key, (!round.is_multiple_of(4)).then_some(round));
+                    }
+                    machine.drain().unwrap();
+                }
+            }
+        });
+        let into = Tree::open(other.path()).unwrap();
+        let old = machine
+            .rebuild_index(into, || {
+                switched.store(true, Ordering::Release);
+                Ok(())
+            })
+            .unwrap();
+        stop.store(true, Ordering::Release);
+        assert!(old.get(&keys::applied()).unwrap().is_some());
+    });
+    assert!(switched.load(Ordering::Acquire));
+    machine.drain().unwrap();
+    let expected = content(&machine);
+    let sum = expected.iter().filter(|(key, _)| **key != keys::applied());
+    let sum = sum.fold(0u128, |sum, (key, value)| sum.wrapping_add(fingerprint(key, value)));
+    assert_eq!(sum, machine.applied().fingerprint, "no key was lost and none came back");
+    // What the next start finds is the copy, and it is whole.
+    machine.flush().unwrap();
+    drop((running, machine));
+    let again = Machine::open(Tree::open(other.path()).unwrap(), Arc::new(Simulated::new(0, 0))).unwrap();
+    assert_eq!(content(&again), expected);
+}
+
+#[test]
+fn a_rebuild_that_ends_early_leaves_the_index_as_it_is() {
+    let mut running = Running::new();
+    running.change(1, Some(1));
+    running.machine.drain().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let into = Tree::open(other.path()).unwrap();
+    let refused = running.machine.rebuild_index(into, || Err(std::io::Error::other("no")));
+    assert!(refused.is_err());
+    running.change(2, Some(2));
+    running.machine.drain().unwrap();
+    let here = content(&running.machine);
+    assert!(here.contains_key(&keys::object(BUCKET, &[2])));
+    let copy = Machine::open(Tree::open(other.path()).unwrap(), Arc::new(Simulated::new(0, 0))).unwrap();
+    assert!(!content(&copy).contains_key(&keys::object(BUCKET, &[2])), "the copy is not written to any more");
 }

@@ -4,6 +4,7 @@
 //! the fingerprint that it says: an index that lost keys is no state.
 
 use super::{Basis, Doubt, Sources, reach};
+use crate::index_dir::IndexDir;
 use crate::keys;
 use crate::machine::fingerprint;
 use crate::record::{Applied, decode};
@@ -57,7 +58,7 @@ fn open_copy(former: &Path, beside: &Path) -> Result<(Tree, Applied), String> {
     let mut name = beside.as_os_str().to_owned();
     name.push("-former");
     let copy = PathBuf::from(name);
-    copy_dir(former, &copy).map_err(|error| error.to_string())?;
+    copy_dir(&IndexDir::new(former).current(), &copy).map_err(|error| error.to_string())?;
     let tree = Tree::open(&copy).map_err(|error| error.to_string())?;
     let mark = keys::applied();
     let stored = tree.get(&mark).map_err(|error| error.to_string())?.ok_or("it is empty")?;

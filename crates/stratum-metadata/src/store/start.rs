@@ -3,6 +3,7 @@
 use super::OpenError;
 use crate::checkpoint::{self, Files, LoadError};
 use crate::command::Command;
+use crate::index_dir::IndexDir;
 use crate::keys;
 use crate::log::{Log, Replayed};
 use crate::machine::{Entry, Machine};
@@ -16,8 +17,8 @@ use stratum_storage::journal::Verify;
 /// Entries that are applied as one batch.
 const REPLAY_GROUP: usize = 512;
 
-/// What an index says of itself while a checkpoint is being loaded into it: no journal confirms it.
-const UNFINISHED: Applied = Applied { index: u64::MAX, hash: 0, fingerprint: 0 };
+/// What an index says of itself while it is being filled: no journal confirms it.
+pub(crate) const UNFINISHED: Applied = Applied { index: u64::MAX, hash: 0, fingerprint: 0 };
 
 /// The state at the journal's end: the index as it is if the journal confirms it, else rebuilt.
 pub(super) fn recover(
@@ -26,7 +27,10 @@ pub(super) fn recover(
     checkpoints: &Files,
     clock: Arc<dyn Clock>,
 ) -> Result<Machine, OpenError> {
-    match continue_from(dir, log, clock.clone()) {
+    let directory = |error| OpenError::Directory { path: dir.to_owned(), error };
+    let index = IndexDir::new(dir);
+    index.clean().map_err(directory)?;
+    match continue_from(&index.current(), log, clock.clone()) {
         Ok(Some(machine)) => return Ok(machine),
         Ok(None) => tracing::info!("the journal doesn't confirm the index: rebuilding it"),
         Err(error) => tracing::warn!(%error, "the index can't be used: rebuilding it"),
