@@ -1,0 +1,134 @@
+//! What the targets do with their bytes: read them as strangers' bytes are read, and hold what comes of it to what
+//! must be true. Each target in `fuzz_targets` is one of these functions; the test runs all of them over the corpus.
+
+#[path = "../../stratum/src/config.rs"]
+#[allow(dead_code, clippy::disallowed_methods)]
+mod config;
+mod drives;
+#[path = "../../stratum/src/quantity.rs"]
+#[allow(dead_code)]
+mod quantity;
+
+pub use drives::{identity, journal, replicated};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use stratum_auth::{AccessKey, Identities, Payload, Request, SecretKey, User, Verifier};
+use stratum_storage::format::{directory, v1};
+
+/// A target: its name, which is that of its corpus, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 14] = [
+    ("chunked", chunked),
+    ("checkpoint", stratum_metadata::fuzzing::checkpoint),
+    ("command", stratum_metadata::fuzzing::command),
+    ("config", config_file),
+    ("headers", headers),
+    ("identity", identity),
+    ("journal", journal),
+    ("keys", stratum_metadata::fuzzing::keys),
+    ("operation", operation),
+    ("records", stratum_metadata::fuzzing::records),
+    ("replicated", replicated),
+    ("shard", shard),
+    ("signature", signature),
+    ("xml", stratum_api::fuzzing::documents),
+];
+
+/// When the requests of the corpus were signed: 2013-05-24, as in the published examples.
+const NOW: i64 = 1_369_353_600;
+
+fn identities() -> Identities {
+    let user = User {
+        id: "root".into(),
+        display_name: "root".into(),
+        email: String::new(),
+        access_key: AccessKey::new("AKIAIOSFODNN7EXAMPLE").expect("an access key"),
+        root: true,
+    };
+    let secret = SecretKey::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY").expect("a secret key");
+    Identities::new([(user, secret)]).expect("one user")
+}
+
+/// A request's head in lines: method, path, query, then headers. Whatever it claims, it is answered.
+pub fn signature(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.lines();
+    let (method, path, query) = (lines.next(), lines.next(), lines.next());
+    let (Some(method), Some(path), Some(query)) = (method, path, query) else { return };
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        let name = HeaderName::from_bytes(name.trim().as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value.trim())) {
+            headers.append(name, value);
+        }
+    }
+    let request = Request { method, path, query, headers: &headers };
+    let _ = Verifier::new("us-east-1").authenticate(&request, NOW, &identities());
+}
+
+/// A chunked body, in pieces of a length that its first byte says.
+pub fn chunked(bytes: &[u8]) {
+    let Some((first, body)) = bytes.split_first() else { return };
+    let mut headers = HeaderMap::new();
+    let declared = HeaderValue::from_static("STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+    headers.insert("x-amz-content-sha256", declared);
+    let request = Request { method: "PUT", path: "/b/k", query: "", headers: &headers };
+    let Ok(answer) = Verifier::new("us-east-1").authenticate(&request, NOW, &identities()) else { return };
+    let Payload::Chunked(chunking) = answer.payload else { return };
+    let length = body.len() as u64 / 2;
+    let mut decoder = chunking.decoder(length);
+    let mut decoded = 0;
+    for piece in body.chunks(usize::from(*first).max(1)) {
+        let mut input = Bytes::copy_from_slice(piece);
+        loop {
+            match decoder.decode(&mut input) {
+                Ok(Some(out)) => decoded += out.len() as u64,
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+    }
+    assert!(decoded <= length, "{decoded} bytes of a body of {length}");
+    if decoder.finish().is_ok() {
+        assert!(decoded == length, "a body of {length} bytes ended after {decoded}");
+    }
+}
+
+/// Method, path, query and host, in lines.
+pub fn operation(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.split('\n');
+    let mut next = || lines.next().unwrap_or_default();
+    stratum_api::fuzzing::operation(next(), next(), next(), next());
+}
+
+/// A size, then a header's text.
+pub fn headers(bytes: &[u8]) {
+    if let Some((size, text)) = bytes.split_first_chunk() {
+        stratum_api::fuzzing::headers(&String::from_utf8_lossy(text), u64::from_le_bytes(*size));
+    }
+}
+
+/// A shard file's header page, a fragment's header, a stripe's directory. What is read says the same again.
+pub fn shard(bytes: &[u8]) {
+    if let Ok(header) = v1::ShardHeader::decode(bytes) {
+        assert!(v1::ShardHeader::decode(&header.encode()) == Ok(header));
+    }
+    if let Ok(fragment) = v1::Fragment::decode(bytes) {
+        let _ = fragment.encode();
+    }
+    if let Ok(entries) = directory::decode(bytes) {
+        let again = directory::decode(&directory::encode(&entries));
+        assert!(again.as_ref() == Ok(&entries));
+    }
+}
+
+/// A configuration file.
+pub fn config_file(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = config::Config::parse(std::path::Path::new("stratum.toml"), text);
+    }
+}
