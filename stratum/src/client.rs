@@ -13,6 +13,7 @@ use clap::Args;
 use connection::{Connection, Endpoint, Expected, Failure};
 use serde::de::DeserializeOwned;
 use sign::{Credentials, Request, Signer, hash};
+use std::io::Write;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, System};
 
@@ -81,12 +82,38 @@ impl Operator {
         self.call("POST", path, query)
     }
 
+    /// Asks for something long and writes it out as it comes, however long that takes. What was written counts only
+    /// if this succeeds.
+    pub fn save(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        to: &mut (dyn Write + Send),
+    ) -> Result<(), CallError> {
+        self.exchange("GET", path, query, None, to)
+    }
+
     fn call<T: DeserializeOwned>(
         &self,
         method: &'static str,
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, CallError> {
+        let mut body = Vec::new();
+        self.exchange(method, path, query, Some(PATIENCE), &mut body)?;
+        let nonsense = |problem: String| CallError::Nonsense { endpoint: self.url.clone(), problem };
+        serde_json::from_slice(&body).map_err(|error| nonsense(error.to_string()))
+    }
+
+    /// Sends a request and gives the answer's body to `body`.
+    fn exchange(
+        &self,
+        method: &'static str,
+        path: &str,
+        query: &[(&str, &str)],
+        patience: Option<Duration>,
+        body: &mut (dyn Write + Send),
+    ) -> Result<(), CallError> {
         let endpoint = || self.url.clone();
         let nonsense = |problem: String| CallError::Nonsense { endpoint: endpoint(), problem };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -95,19 +122,22 @@ impl Operator {
         let length = (method == "POST").then_some(0);
         let host = &self.endpoint.host;
         let request = Request { method, host, path: &path, query: &query, payload: &payload, length };
-        let (mut head, mut body) = (Vec::new(), Vec::new());
+        let mut head = Vec::new();
         let now = System.now();
         Signer::new(&self.credentials, now).write_head(request, now, &mut head);
         let exchange = runtime.block_on(async {
             let mut connection = Connection::new(&self.endpoint);
-            let asked = connection.exchange(&head, b"", Expected::Collected(&mut body));
-            tokio::time::timeout(PATIENCE, asked).await
+            let asked = connection.exchange(&head, b"", Expected::Collected(body));
+            match patience {
+                Some(patience) => tokio::time::timeout(patience, asked).await,
+                None => Ok(asked.await),
+            }
         });
         let answer = exchange
             .map_err(|_| CallError::Late { endpoint: endpoint() })?
             .map_err(|failure| CallError::Failed { endpoint: endpoint(), failure })?;
         match answer.status {
-            200..=299 => serde_json::from_slice(&body).map_err(|error| nonsense(error.to_string())),
+            200..=299 => Ok(()),
             status => Err(CallError::Refused { status, problem: problem(&answer.error, status) }),
         }
     }

@@ -71,7 +71,7 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
         };
         let scratch = scratch.map_err(|error| format!("no folder for a copy of the index: {error}"))?;
         runtime.block_on(async {
-            let store = Offline::open(&layout, &scratch.path().join("index"))?;
+            let store = Offline::open(&layout, &scratch.path().join("index"), None)?;
             let mut examined = examine::examine(&store, args.quick).await?;
             if !args.quick {
                 let copy = scratch.path().join("copy");
@@ -87,6 +87,11 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
     }
     let mended = repair::repair(&layout, &runtime, report.index_is_bad)?;
     Ok(Report { mended, ..examine()? })
+}
+
+/// What is found in a store, the worst first.
+pub async fn findings(store: &Offline) -> Result<Vec<Told>, String> {
+    Ok(Report::new(examine::examine(store, false).await?).findings)
 }
 
 /// What is told.
@@ -106,9 +111,9 @@ struct Report {
 
 /// A finding, with its severity and in words.
 #[derive(Debug, Serialize)]
-struct Told {
-    severity: Severity,
-    text: String,
+pub struct Told {
+    pub severity: Severity,
+    pub text: String,
 }
 
 impl Report {

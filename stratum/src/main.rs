@@ -1,5 +1,6 @@
 //! Stratum: a durable, erasure-coded, S3-compatible object store in one binary.
 
+mod backup;
 mod bench;
 mod client;
 mod config;
@@ -14,6 +15,7 @@ mod operator;
 mod probe;
 mod quantity;
 mod rescue;
+mod restore;
 mod scrubbing;
 mod serve;
 mod status;
@@ -49,8 +51,12 @@ enum Command {
     Scrub(control::ScrubArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
+    /// Write what a running server knows to a file.
+    Backup(backup::BackupArgs),
     /// Check a stopped server's store, and mend what can be mended.
     Fsck(fsck::FsckArgs),
+    /// Make what can be proven of a stopped server's store its history again, so that it starts.
+    Restore(restore::RestoreArgs),
     /// Copy every readable object out of a store that can't start.
     Rescue(rescue::RescueArgs),
 }
@@ -85,7 +91,9 @@ fn main() -> ExitCode {
         Command::Pace(args) => control::pace(&args),
         Command::Scrub(args) => control::scrub(&args),
         Command::Bench(args) => bench::run(args),
+        Command::Backup(args) => backup::run(&args),
         Command::Fsck(args) => fsck::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Rescue(args) => rescue::run(&args),
     }
 }

@@ -13,10 +13,12 @@ use std::sync::Arc;
 use stratum_metadata::salvage::{Salvaged, Sources};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{Tier, VolumeId};
-use stratum_storage::drive::Threads;
+use stratum_storage::drive::read_only::ReadOnly;
+use stratum_storage::drive::real::RealDrive;
+use stratum_storage::drive::{Drive, Threads};
 use stratum_storage::journal::History;
 use stratum_storage::set::{Remains, Root, SetConfig, TierConfig};
-use stratum_storage::volume::{ShardFiles, VolumeRecord, Volumes};
+use stratum_storage::volume::{DriveId, ShardFiles, VolumeRecord, Volumes};
 
 /// Where a stopped server's store is; as the server takes it.
 #[derive(Args)]
@@ -58,7 +60,9 @@ pub struct Offline {
 impl Offline {
     /// Looks at the store; the state is built in `scratch`, a folder that isn't there yet. Blocks. To be called within
     /// a runtime: reading volumes needs one.
-    pub fn open(layout: &Layout, scratch: &Path) -> Result<Offline, String> {
+    ///
+    /// `backup` is an unpacked backup: it is read as one more drive.
+    pub fn open(layout: &Layout, scratch: &Path, backup: Option<&Path>) -> Result<Offline, String> {
         let say = |error: &dyn Display| error.to_string();
         let clock: Arc<dyn Clock> = Arc::new(System);
         let remains = Remains::look(&set_config(layout), &clock).map_err(|error| say(&error))?;
@@ -67,7 +71,10 @@ impl Offline {
             let places: Vec<String> = places.map(|path| path.display().to_string()).collect();
             return Err(format!("there is no drive of a store at any of {}", places.join(", ")));
         }
-        let hot = remains.drives(Tier::Hot);
+        let mut hot = remains.drives(Tier::Hot);
+        if let Some(backup) = backup {
+            hot.push(backup_drive(backup)?);
+        }
         let history = History::read(&hot).map_err(|error| say(&error))?;
         let former = Some(layout.index());
         let sources = Sources { index: scratch.to_owned(), drives: hot, former };
@@ -101,6 +108,13 @@ impl Offline {
     pub fn doubts(&self) -> Vec<String> {
         self.state.doubts().iter().map(ToString::to_string).collect()
     }
+}
+
+/// An unpacked backup, as the drive that it reads like. No drive of a set has its id: ids are random.
+pub fn backup_drive(folder: &Path) -> Result<Arc<Drive>, String> {
+    let io = RealDrive::open(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let (io, id) = (ReadOnly::new(Arc::new(io)), DriveId(u128::MAX));
+    Ok(Arc::new(Drive::new(id, Tier::Hot, u16::MAX, io, Threads::Caller, Arc::new(System))))
 }
 
 /// The set that a layout means; its drives do their work on whatever thread asks.

@@ -3,11 +3,13 @@
 //! Every route answers at once; what takes long goes on in the background and is seen in the status. A refusal says
 //! why in words, as `{"error": "..."}`.
 
+use crate::backup::produce::Backup;
 use crate::drives::{Drives, bytes_under};
 use crate::status::{
     Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
 };
 use crate::upkeep::Parts;
+use axum::body::Body;
 use axum::extract::{Query, State as Shared};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -60,6 +62,7 @@ impl Operator {
             .route("/pace", post(set_pace))
             .route("/scrub", get(scrub_status))
             .route("/scrub/{action}", post(scrub))
+            .route("/backup", get(backup))
             .route("/drives", get(list_drives))
             .route("/drives/{action}", post(change_drives))
             .with_state(self)
@@ -69,6 +72,40 @@ impl Operator {
 async fn status(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Status>, Refused> {
     let made = tokio::task::spawn_blocking(move || operator.status()).await;
     made.map(Json).map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+/// What a backup is to hold.
+#[derive(Deserialize)]
+struct BackupRequest {
+    /// Root's credentials, too.
+    #[serde(default)]
+    credentials: bool,
+}
+
+/// `GET /backup`: a backup file, written as it is read.
+async fn backup(
+    Shared(operator): Shared<Arc<Operator>>,
+    Query(BackupRequest { credentials }): Query<BackupRequest>,
+) -> Result<Body, Refused> {
+    let parts = operator.parts.clone();
+    let begin = move || Backup::begin(&parts.set, &parts.journal, &parts.metadata, credentials);
+    let begun = tokio::task::spawn_blocking(begin).await;
+    let begun = begun.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let begun = begun.map_err(|problem| Refused(StatusCode::CONFLICT, problem))?;
+    // Two pieces of at most a MiB wait for the receiver.
+    let (sender, receiver) = tokio::sync::mpsc::channel(2);
+    tokio::task::spawn_blocking(move || {
+        let gone = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        if let Err(error) = begun.write(|piece| sender.blocking_send(Ok(piece)).map_err(gone)) {
+            tracing::warn!(%error, "a backup was not finished");
+            // The answer is cut off, so that nobody takes it for a whole one.
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    let pieces = |mut receiver: tokio::sync::mpsc::Receiver<_>| async move {
+        Some((receiver.recv().await?, receiver))
+    };
+    Ok(Body::from_stream(futures_util::stream::unfold(receiver, pieces)))
 }
 
 async fn list_drives(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Vec<DriveStatus>>, Refused> {

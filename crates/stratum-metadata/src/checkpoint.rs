@@ -6,10 +6,12 @@
 //! drives ([`files`]).
 
 mod audit;
+mod export;
 mod files;
 mod format;
 
-pub use audit::{AuditedCopy, audit, remove_bad_copies};
+pub use audit::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
+pub use export::Export;
 
 pub(crate) use files::{Files, Reader};
 

@@ -37,6 +37,7 @@ mod sweep;
 mod tree;
 mod upkeep;
 
+pub use checkpoint::Export as CheckpointExport;
 pub use committer::CommitError;
 pub use compact::{CompactionStatus, Compactor, Narrowed, Why, run_compactor};
 pub use evacuate::{EvacuateError, Evacuated, Mover};

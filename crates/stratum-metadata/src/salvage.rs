@@ -11,7 +11,7 @@ mod former;
 mod looks;
 mod reads;
 
-pub use crate::checkpoint::{AuditedCopy, audit, remove_bad_copies};
+pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
 pub use former::check_index;
 pub use reads::{SalvagedBucket, SalvagedObject};
 
@@ -140,6 +140,11 @@ impl Salvaged {
     /// The last entry that is known to have followed from the basis.
     pub fn reached(&self) -> Index {
         self.reached
+    }
+
+    /// That entry's hash.
+    pub fn reached_hash(&self) -> EntryHash {
+        EntryHash(self.machine.applied().hash)
     }
 
     /// What can't be known; nothing if this is the state that a start would come to.

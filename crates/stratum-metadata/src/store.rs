@@ -193,6 +193,13 @@ impl Metadata {
         }
     }
 
+    /// The newest checkpoint that can be read, to be copied out; none if there is none yet. Blocks.
+    pub fn export_checkpoint(&self) -> Result<Option<checkpoint::Export>, ReadError> {
+        let readable = checkpoint::readable(self.inner.upkeep.files());
+        let readable = readable.map_err(|error| ReadError::Unavailable(error.to_string()))?;
+        Ok(readable.into_iter().next().map(checkpoint::Export::new))
+    }
+
     /// The index of the last checkpoint; 0 if there is none.
     pub fn newest_checkpoint(&self) -> Index {
         self.inner.upkeep.newest_checkpoint()

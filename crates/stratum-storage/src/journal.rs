@@ -14,12 +14,14 @@ mod append;
 mod core;
 mod cursor;
 mod epoch;
+mod export;
 mod format;
 mod heal;
 mod members;
 mod open;
 mod quorum;
 mod recovery;
+mod refound;
 mod replay;
 mod round;
 mod salvage;
@@ -43,9 +45,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use cursor::Verify;
+pub use export::{Export, Exported};
 pub use format::{MAX_COMMAND, MAX_GROUP};
 pub use heal::Healed;
 pub use quorum::TooFew;
+pub use refound::{RefoundError, Refounding, refound};
 pub use replay::{Replay, Replayed};
 pub use salvage::{Doubt, History, Run, Thin};
 pub use verify::Checked;
@@ -261,6 +265,11 @@ impl Journal {
     /// [`JournalError::Hole`].
     pub fn replay(&self, from: Index, verify: Verify) -> Replay {
         Replay::new(&self.core.table.read(), from, verify)
+    }
+
+    /// All of it up to the last entry at this moment, as the segment files of one drive.
+    pub fn export(&self) -> Export {
+        Export::new(&self.core.table.read(), 0)
     }
 
     /// Makes a group durable on all members, or fails. Blocks; one group is in flight.

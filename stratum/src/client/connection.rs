@@ -4,7 +4,7 @@
 //! one vectored write, and compares the answer's bytes with what they should be as they arrive.
 
 use super::stream::Stream;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How much is read at a time: an answer to a small GET fits, a large one takes few calls.
@@ -47,8 +47,8 @@ pub(crate) enum Expected<'a> {
     Nothing,
     /// It must be just these bytes.
     Exactly(&'a [u8]),
-    /// It is kept.
-    Collected(&'a mut Vec<u8>),
+    /// It is kept, or goes where it is written to.
+    Collected(&'a mut (dyn Write + Send)),
 }
 
 /// An answer that was wholly read.
@@ -102,14 +102,14 @@ impl Connection {
         send(&mut stream, head, body).await?;
         let Head { status, body, close } = self.inbox.read_head(&mut stream).await?;
         let mut error = Vec::new();
-        let (length, wanted) = match (status, expected) {
-            (_, Expected::Nothing) | (204 | 304, _) => (body.length(), None),
-            (200..=299, expected) => (body.length(), Some(expected)),
-            _ => (body.length(), Some(Expected::Collected(&mut error))),
-        };
-        if let Some(wanted) = wanted {
-            self.inbox.read_body(&mut stream, body, wanted).await?;
-            error.truncate(ERROR_LIMIT);
+        let length = body.length();
+        match (status, expected) {
+            (_, Expected::Nothing) | (204 | 304, _) => {}
+            (200..=299, expected) => self.inbox.read_body(&mut stream, body, expected).await?,
+            _ => {
+                self.inbox.read_body(&mut stream, body, Expected::Collected(&mut error)).await?;
+                error.truncate(ERROR_LIMIT);
+            }
         }
         if !close {
             self.stream = Some(stream);
@@ -253,14 +253,19 @@ impl Inbox {
         Ok(())
     }
 
-    async fn collect(&mut self, stream: &mut Stream, length: u64, body: &mut Vec<u8>) -> Result<(), Failure> {
+    async fn collect(
+        &mut self,
+        stream: &mut Stream,
+        length: u64,
+        body: &mut (dyn Write + Send),
+    ) -> Result<(), Failure> {
         let mut rest = length;
         while rest > 0 {
             if self.unread().is_empty() {
                 self.fill(stream).await?;
             }
             let piece = (self.unread().len() as u64).min(rest) as usize;
-            body.extend_from_slice(&self.unread()[..piece]);
+            body.write_all(&self.unread()[..piece])?;
             self.consume(piece);
             rest -= piece as u64;
         }
@@ -268,7 +273,11 @@ impl Inbox {
     }
 
     /// Chunks without trailers, which no answer to our requests has.
-    async fn collect_chunks(&mut self, stream: &mut Stream, body: &mut Vec<u8>) -> Result<(), Failure> {
+    async fn collect_chunks(
+        &mut self,
+        stream: &mut Stream,
+        body: &mut (dyn Write + Send),
+    ) -> Result<(), Failure> {
         loop {
             match httparse::parse_chunk_size(self.unread()) {
                 Ok(httparse::Status::Complete((bytes, size))) => {

@@ -60,7 +60,7 @@ fn damage_is_found_named_and_mended() {
             flip(&file_in(&data.join("hot/1/volumes")), 20);
         }),
         ("a bit of the journal", "damaged on hot/", |data| {
-            flip(&file_in(&member(data).join("journal")), 20_000);
+            flip(&file_in(&member(data).join("journal")), 8_300);
         }),
         ("half of an identity", "one of the two copies of the identity", |data| {
             flip(&data.join("hot/5/identity"), 100);

@@ -1,8 +1,10 @@
 //! The real binary on a loopback port, driven by the AWS SDK for Rust.
 
 mod aws_sdk_rust;
+mod backup;
 mod client;
 mod fsck;
 mod model;
 mod rescue;
+mod restore;
 mod server;

@@ -22,25 +22,48 @@ pub fn objects() -> BTreeMap<String, Vec<u8>> {
 /// A server that was killed after it had stored all objects.
 pub fn killed(objects: &BTreeMap<String, Vec<u8>>) -> Server {
     let mut server = Server::start();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let client = client(&server);
-        client.create_bucket().bucket(BUCKET).send().await.unwrap();
-        for (key, body) in objects {
-            let body = ByteStream::from(body.clone());
-            let put = client.put_object().bucket(BUCKET).key(key).body(body);
-            put.content_type("text/x").metadata("n", "1").send().await.unwrap();
-        }
-    });
+    store(&server, objects);
     // The index is on the disk a second after the journal.
     std::thread::sleep(std::time::Duration::from_secs(3));
     server.kill();
     server
 }
 
+/// Stores objects; the bucket may be there.
+pub fn store(server: &Server, objects: &BTreeMap<String, Vec<u8>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = client(server);
+        // It may be there from an earlier call.
+        let _ = client.create_bucket().bucket(BUCKET).send().await;
+        for (key, body) in objects {
+            let body = ByteStream::from(body.clone());
+            let put = client.put_object().bucket(BUCKET).key(key).body(body);
+            put.content_type("text/x").metadata("n", "1").send().await.unwrap();
+        }
+    });
+}
+
+/// What stands under a key now.
+pub fn fetch(server: &Server, key: &str) -> Option<Vec<u8>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let got = client(server).get_object().bucket(BUCKET).key(key).send().await.ok()?;
+        Some(got.body.collect().await.ok()?.to_vec())
+    })
+}
+
 fn rescue(data: &Path, to: &Path) -> Output {
+    rescue_with(data, to, None)
+}
+
+pub fn rescue_with(data: &Path, to: &Path, backup: Option<&Path>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
-    command.args(["rescue", "--data"]).arg(data).arg("--to").arg(to).output().unwrap()
+    command.args(["rescue", "--data"]).arg(data).arg("--to").arg(to);
+    if let Some(file) = backup {
+        command.arg("--backup").arg(file);
+    }
+    command.output().unwrap()
 }
 
 /// The manifest's lines by key.
@@ -54,7 +77,7 @@ fn manifest(to: &Path) -> BTreeMap<String, Value> {
 }
 
 /// How many objects are whole; every byte of them is compared.
-fn whole(to: &Path, objects: &BTreeMap<String, Vec<u8>>) -> usize {
+pub fn whole(to: &Path, objects: &BTreeMap<String, Vec<u8>>) -> usize {
     let lines = manifest(to);
     assert!(lines.keys().all(|key| objects.contains_key(key)), "only what was stored is there");
     let whole = lines.iter().filter(|(_, line)| line["status"] == "whole");

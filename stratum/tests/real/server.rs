@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -32,10 +32,7 @@ impl Server {
     fn launch(tls: Option<rcgen::CertifiedKey<rcgen::KeyPair>>) -> Server {
         let folder = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
-        command.arg("server").arg("--data").arg(folder.path().join("data"));
-        command.arg("--address").arg(address.to_string());
-        command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+        let mut command = command(&folder.path().join("data"), address);
         if let Some(pair) = &tls {
             let (certificate, key) = (folder.path().join("tls.pem"), folder.path().join("tls.key"));
             std::fs::write(&certificate, pair.cert.pem()).unwrap();
@@ -69,6 +66,14 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    /// Starts it again on its data folder, over plain HTTP.
+    pub fn restart(&mut self) {
+        self.kill();
+        let mut command = command(&self.data(), self.address);
+        self.process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        self.wait_until_it_accepts();
+    }
+
     /// Ends it at once, as a crash does; its data folder stays until the server is dropped.
     pub fn kill(&mut self) {
         let _ = self.process.kill();
@@ -85,6 +90,13 @@ impl Server {
     pub fn certificate(&self) -> Option<&str> {
         self.certificate.as_deref()
     }
+}
+
+fn command(data: &Path, address: SocketAddr) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.arg("server").arg("--data").arg(data).arg("--address").arg(address.to_string());
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    command
 }
 
 impl Drop for Server {

@@ -2,6 +2,7 @@
 
 use super::files::{self, Files, Reader};
 use super::read;
+use std::io;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::{Drive, Roster};
@@ -30,6 +31,25 @@ pub fn audit(drives: &[Arc<Drive>]) -> Vec<AuditedCopy> {
         })
     });
     copies.collect()
+}
+
+/// Brings a checkpoint from wherever it is to `copies` of the drives in `to`. Says how many copies were made.
+pub fn copy_checkpoint(
+    index: Index,
+    from: &[Arc<Drive>],
+    to: &[Arc<Drive>],
+    copies: usize,
+) -> io::Result<usize> {
+    let holders = Files::new(Roster::new(from.to_vec()), 1).list().remove(&index).unwrap_or_default();
+    let holds = |drive: &Arc<Drive>| holders.iter().any(|holder| holder.id() == drive.id());
+    let lacking = copies.saturating_sub(to.iter().filter(|drive| holds(drive)).count());
+    let free = to.iter().filter(|drive| drive.is_healthy() && !holds(drive));
+    let targets: Vec<Arc<Drive>> = free.take(lacking).cloned().collect();
+    let made = targets.len();
+    if made > 0 {
+        files::copy(index, &holders, targets)?;
+    }
+    Ok(made)
 }
 
 /// Removes the copies that are bad, where another copy of the same checkpoint is sound: healing then makes new ones.

@@ -120,10 +120,9 @@ impl Files {
     }
 }
 
-/// Removes a file among the checkpoints; says whether it did.
 /// Writes a checkpoint to more drives, each block from whichever copy has it whole. What was there under its name is
 /// replaced when the new one is durable.
-fn copy(index: Index, holders: &[Arc<Drive>], targets: Vec<Arc<Drive>>) -> io::Result<()> {
+pub(super) fn copy(index: Index, holders: &[Arc<Drive>], targets: Vec<Arc<Drive>>) -> io::Result<()> {
     let mut reader = Reader::open(index, holders)?;
     let mut writer = Writer::create(index, targets)?;
     writer.append(&[&format::header(&reader.applied)])?;
@@ -141,6 +140,7 @@ fn read_through(index: Index, holder: &Arc<Drive>) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes a file among the checkpoints; says whether it did.
 pub(super) fn remove(drive: &Drive, name: &str) -> bool {
     let removed = drive.io().remove(&format!("{DIR}/{name}")).and_then(|()| drive.io().sync_dir(DIR));
     if let Err(error) = &removed {
@@ -261,7 +261,7 @@ impl Reader {
     }
 
     /// The next block's pairs, `None` at the end. An error when no copy has it whole.
-    pub(super) fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut problem = damaged(FormatError::Damaged(self.offset));
         for (label, file) in &self.copies {
             match read_block(&**file, self.applied.index, self.offset) {

@@ -7,6 +7,7 @@
 //! and it is the one that a start would recover.
 
 use super::cursor::Cursor;
+use super::export::Export;
 use super::format::Head;
 use super::recovery::{Piece, Survey};
 use super::replay::hash_in;
@@ -30,6 +31,8 @@ pub struct History {
     /// Entries below it are not needed.
     floor: Index,
     m: usize,
+    /// The highest numbers of an epoch and of a segment that were seen.
+    highest: (u64, u64),
 }
 
 /// What a history can't say.
@@ -86,11 +89,12 @@ impl History {
                 survey.add(place, &drive.label(), slot)?;
             }
         }
+        let highest = (survey.number, survey.sequence);
         let pieces = survey.pieces();
         let present: Vec<DriveId> = drives.iter().map(|drive| drive.id()).collect();
         let Some((newest, mut doubts)) = newest(&pieces) else {
             let doubts = vec![Doubt::NoJournal];
-            return Ok(History { runs: Vec::new(), others: Vec::new(), doubts, floor: 0, m: 0 });
+            return Ok(History { runs: Vec::new(), others: Vec::new(), doubts, floor: 0, m: 0, highest });
         };
         doubts.extend(away(newest, &present));
         let (runs, others) = chain(newest, &pieces);
@@ -101,7 +105,7 @@ impl History {
         // Below the floor nothing is needed: what lies there is left in slots that wait to be used again.
         let needed = holes.filter(|(_, last)| *last >= newest.floor);
         doubts.extend(needed.map(|(first, last)| Doubt::Hole { first, last }));
-        Ok(History { runs, others, doubts, floor: newest.floor, m: newest.epoch.m.into() })
+        Ok(History { runs, others, doubts, floor: newest.floor, m: newest.epoch.m.into(), highest })
     }
 
     /// What can't be known.
@@ -131,6 +135,17 @@ impl History {
     pub fn replay(&self, from: Index) -> Option<Replay> {
         let run = self.runs.iter().find(|run| (run.first()..=run.head().index).contains(&from))?;
         Some(Replay::new(run, from, Verify::Commands))
+    }
+
+    /// The segments of the run that holds `index`, from `floor` on; none if no run does.
+    pub(super) fn export(&self, index: Index, floor: Index) -> Option<Export> {
+        let run = self.runs.iter().find(|run| (run.first()..=run.head().index).contains(&index))?;
+        Some(Export::new(run, floor))
+    }
+
+    /// The highest numbers of an epoch and of a segment that were seen.
+    pub(super) fn highest(&self) -> (u64, u64) {
+        self.highest
     }
 
     /// Reads every copy of every segment that is still needed, and tells of those that aren't sound from end to end.

@@ -7,6 +7,7 @@ mod failures;
 mod fixture;
 mod format;
 mod joining;
+mod refound;
 mod salvage;
 mod segments;
 mod sets;

@@ -6,7 +6,7 @@ use crate::journal::format::{GROUPS_AT, Header, PAGE, Page};
 
 impl World {
     /// The journal as a tool finds it that may change nothing.
-    fn history(&self, absent: &[usize]) -> History {
+    pub(super) fn history(&self, absent: &[usize]) -> History {
         let present = self.disks.iter().enumerate().filter(|(place, _)| !absent.contains(place));
         let drive = |(place, disk): (usize, &Arc<SimulatedDrive>)| {
             let io = ReadOnly::new(disk.attach());

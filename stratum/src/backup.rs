@@ -1,0 +1,86 @@
+//! `stratum backup`: what the store knows, in one file, while it serves.
+//!
+//! A backup holds the metadata and the small bodies that aren't in volumes yet; the volumes' bytes stay on the drives.
+//! Its files are what a hot drive holds, so it is read as one more drive: `stratum rescue --backup` takes whatever is
+//! newer from the drives, and from the backup what they have lost.
+
+pub mod archive;
+pub mod produce;
+
+use crate::client::{CallError, Operator, ServerArg};
+use clap::Args;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const EXIT_FAILED: u8 = 2;
+
+/// What `stratum backup` takes.
+#[derive(Args)]
+pub struct BackupArgs {
+    #[command(flatten)]
+    server: ServerArg,
+    /// The file to write. One that is there is replaced when the new one is whole.
+    #[arg(long)]
+    to: PathBuf,
+    /// Put root's credentials into it: keep it as safe as them.
+    #[arg(long)]
+    with_credentials: bool,
+}
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+enum BackupError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("{path}: {error}")]
+    File { path: PathBuf, error: io::Error },
+    #[error("the backup that came can't be used: {0}; run it again")]
+    Archive(#[from] archive::ArchiveError),
+}
+
+/// Takes a backup; 0 when it is whole and durable, 2 if it isn't.
+pub fn run(args: &BackupArgs) -> ExitCode {
+    match backup(args) {
+        Ok((files, bytes)) => {
+            println!("{}: {files} files, {bytes} bytes, verified", args.to.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("stratum: {error}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn backup(args: &BackupArgs) -> Result<(u64, u64), BackupError> {
+    let mut name = args.to.clone().into_os_string();
+    name.push(".new");
+    let path = PathBuf::from(name);
+    let taken = take(args, &path);
+    if taken.is_err() {
+        let _ = std::fs::remove_file(&path);
+    }
+    taken
+}
+
+/// Under a temporary name until it was read back whole.
+fn take(args: &BackupArgs, path: &Path) -> Result<(u64, u64), BackupError> {
+    let at = |error| BackupError::File { path: path.to_owned(), error };
+    let operator = Operator::new(&args.server)?;
+    let options = || File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let mut file = BufWriter::new(options().map_err(at)?);
+    let credentials = if args.with_credentials { "true" } else { "false" };
+    operator.save("backup", &[("credentials", credentials)], &mut file)?;
+    file.flush().map_err(at)?;
+    file.get_ref().sync_all().map_err(at)?;
+    let read = io::BufReader::new(File::open(path).map_err(at)?);
+    let files = archive::read(read, |_| Ok(io::sink()))?;
+    let bytes = file.get_ref().metadata().map_err(at)?.len();
+    std::fs::rename(path, &args.to).map_err(at)?;
+    let parent = args.to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|folder| folder.sync_all()).map_err(at)?;
+    Ok((files, bytes))
+}

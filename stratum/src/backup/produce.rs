@@ -1,0 +1,64 @@
+//! A backup out of a running store: the journal and the newest checkpoint, read from the drives' files.
+//!
+//! Nothing waits for the receiver: the store goes on appending, packing and taking checkpoints. The checkpoint is
+//! opened first, so that it stays readable when its file goes; then the journal's segments are noted, which reach from
+//! before the checkpoint to the last entry. A segment that is let go before it was sent ends the backup with an error.
+
+use super::archive::Writer;
+use crate::credentials;
+use bytes::Bytes;
+use std::io;
+use stratum_metadata::{CheckpointExport, Metadata};
+use stratum_storage::journal::{Export, Exported, Journal};
+use stratum_storage::set::Set;
+
+/// A backup that is about to be written.
+pub struct Backup {
+    checkpoint: Option<CheckpointExport>,
+    journal: Export,
+    credentials: Option<Vec<u8>>,
+}
+
+impl Backup {
+    /// Of the store as it is now. Blocks. The error is in words.
+    pub fn begin(
+        set: &Set,
+        journal: &Journal,
+        metadata: &Metadata,
+        with_credentials: bool,
+    ) -> Result<Backup, String> {
+        let checkpoint = metadata.export_checkpoint().map_err(|error| error.to_string())?;
+        let journal = journal.export();
+        let reached = checkpoint.as_ref().map_or(0, CheckpointExport::index);
+        if journal.first() > reached + 1 {
+            return Err("no checkpoint that can be read reaches the journal: try again in a minute".into());
+        }
+        let credentials = match with_credentials {
+            true => set.read_replicated(credentials::FILE).map_err(|error| error.to_string())?,
+            false => None,
+        };
+        Ok(Backup { checkpoint, journal, credentials })
+    }
+
+    /// Writes it, piece by piece. Blocks for as long as `sink` does.
+    pub fn write(self, sink: impl FnMut(Bytes) -> io::Result<()>) -> io::Result<()> {
+        let mut writer = Writer::new(sink)?;
+        for piece in self.journal {
+            match piece.map_err(io::Error::other)? {
+                Exported::Segment(name) => writer.file(&format!("journal/{name}"))?,
+                Exported::Bytes(bytes) => writer.bytes(&bytes)?,
+            }
+        }
+        if let Some(checkpoint) = self.checkpoint {
+            writer.file(&format!("checkpoint/{}", checkpoint.name()))?;
+            for block in checkpoint {
+                writer.bytes(&block?)?;
+            }
+        }
+        if let Some(content) = self.credentials {
+            writer.file(credentials::FILE)?;
+            writer.bytes(&content)?;
+        }
+        writer.end()
+    }
+}
