@@ -8,7 +8,7 @@
 mod copies;
 mod emptying;
 
-pub use copies::run_copies;
+pub use copies::{Copies, CopiesStatus, run_copies};
 pub use emptying::run_emptying;
 
 use crate::status::DriveStatus;

@@ -4,7 +4,7 @@
 //! why in words, as `{"error": "..."}`.
 
 use crate::backup::produce::Backup;
-use crate::drives::{Drives, bytes_under};
+use crate::drives::{CopiesStatus, Drives, bytes_under};
 use crate::status::{
     Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
 };
@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,7 +158,10 @@ async fn scrub(
 ) -> Result<Json<ScrubStatus>, Refused> {
     let scrubber = &operator.parts.scrubber;
     match action.as_str() {
-        "start" => scrubber.start(),
+        "start" => {
+            scrubber.start();
+            operator.parts.copies.ask();
+        }
         "pause" if scrubber.pause() => {}
         "pause" => return Err(Refused(StatusCode::CONFLICT, "no scrub is under way".into())),
         other => return Err(Refused(StatusCode::NOT_FOUND, format!("{other:?} is neither start nor pause"))),
@@ -222,7 +225,7 @@ impl Operator {
             drives,
             redundancy,
             heal: serde_json::to_value(&heal).unwrap_or_default(),
-            scrub: serde_json::to_value(self.parts.scrubber.status()).unwrap_or_default(),
+            scrub: self.scrub(),
             quarantine: serde_json::to_value(self.parts.quarantine.status()).unwrap_or_default(),
             compaction: serde_json::to_value(self.parts.compactor.status()).unwrap_or_default(),
             journal: JournalStatus {
@@ -234,6 +237,19 @@ impl Operator {
             index,
             background: self.background(),
         }
+    }
+
+    /// The scrub of volumes, and of the copies of everything else.
+    fn scrub(&self) -> serde_json::Value {
+        #[derive(Serialize)]
+        struct Whole {
+            #[serde(flatten)]
+            volumes: ScrubStatus,
+            #[serde(flatten)]
+            copies: CopiesStatus,
+        }
+        let whole = Whole { volumes: self.parts.scrubber.status(), copies: self.parts.copies.status() };
+        serde_json::to_value(whole).unwrap_or_default()
     }
 
     fn space(&self, drives: &[DriveStatus]) -> Space {

@@ -123,6 +123,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         quarantine: Quarantine::new(metadata.clone(), volumes.clone(), Arc::new(System)),
         healer,
         scrubber,
+        copies: Arc::default(),
     };
     let drives = Drives::new(parts.clone(), layout.embedded.clone());
     let operator = Operator::new(parts.clone(), drives, pace.clone(), layout.index());

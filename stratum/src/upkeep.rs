@@ -4,7 +4,7 @@
 //! Packing and checkpoints keep pace with what is appended, since the journal's room depends on them; the rest is a
 //! look every second. All of it is idle when nothing happens.
 
-use crate::drives::{run_copies, run_emptying};
+use crate::drives::{Copies, run_copies, run_emptying};
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -45,6 +45,7 @@ pub struct Parts {
     pub compactor: Arc<Compactor>,
     pub healer: Arc<Healer>,
     pub scrubber: Arc<Scrubber>,
+    pub copies: Arc<Copies>,
     pub quarantine: Arc<Quarantine>,
 }
 

@@ -79,6 +79,13 @@ class Server:
             time.sleep(0.3)
         return time.monotonic() - began
 
+    def scrub(self):
+        """Has everything on the drives read, and waits for the end of that."""
+        before = self.status()["scrub"]
+        self.operate("scrub", "start", found=True)
+        passes = ("passes", "copies_passes")
+        self.wait_for("a whole scrub", lambda status: all(status["scrub"][name] > before[name] for name in passes))
+
     def request(self, method, path, body=None, headers=None):
         """One request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)

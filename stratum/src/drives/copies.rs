@@ -2,26 +2,65 @@
 //! closed segments. What is damaged is written anew from the other copies.
 
 use crate::upkeep::Parts;
+use parking_lot::Mutex;
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::blocking;
 use stratum_storage::pace::{Pace, Task};
 use stratum_storage::set::Finding;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-/// How often all copies are read.
+/// How often all copies are read, unless somebody asks for it.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// Looks at the copies once a day until `stop` is true or its sender is gone.
+/// When the copies are looked at, and what came of it.
+#[derive(Debug, Default)]
+pub struct Copies {
+    asked: Notify,
+    status: Mutex<CopiesStatus>,
+}
+
+/// What came of looking at the copies since the start.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct CopiesStatus {
+    /// How often all of them were read.
+    pub copies_passes: u64,
+    /// Of the last time.
+    pub copies_bad: u64,
+    pub copies_mended: u64,
+}
+
+impl Copies {
+    /// Has them looked at now, as a part of a scrub that was asked for.
+    pub fn ask(&self) {
+        self.asked.notify_one();
+    }
+
+    pub fn status(&self) -> CopiesStatus {
+        *self.status.lock()
+    }
+}
+
+/// Looks at the copies once a day, and when asked, until `stop` is true or its sender is gone.
 pub async fn run_copies(parts: Parts, pace: Arc<Pace>, mut stop: watch::Receiver<bool>) {
-    while tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = parts.copies.asked.notified() => {}
+            () = tokio::time::sleep(EVERY) => {}
+        }
         let findings = check_copies(&parts, &pace, &stop).await;
         tracing::info!(findings = findings.len(), "looked at all copies of what is not in volumes");
+        let mut status = parts.copies.status.lock();
+        let copies_passes = status.copies_passes + 1;
+        let (copies_bad, copies_mended) = (findings.len() as u64, repaired(&findings));
+        *status = CopiesStatus { copies_passes, copies_bad, copies_mended };
     }
 }
 
 /// Looks at all copies now, a segment or a kind of file at a time; says what was found.
-pub async fn check_copies(parts: &Parts, pace: &Arc<Pace>, stop: &watch::Receiver<bool>) -> Vec<Finding> {
+async fn check_copies(parts: &Parts, pace: &Arc<Pace>, stop: &watch::Receiver<bool>) -> Vec<Finding> {
     let (set, metadata) = (parts.set.clone(), parts.metadata.clone());
     let mut findings = in_a_turn(pace, 0, move || set.repair()).await.unwrap_or_default();
     let bytes = metadata.checkpoint_bytes();
