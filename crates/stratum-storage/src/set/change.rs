@@ -101,7 +101,7 @@ impl Set {
         self.commit(&mut next, roll)
     }
 
-    /// Takes the blank folder of a configured slot into the set, in the place of the drive that was there and is lost.
+    /// Takes the blank folder of a position into the set, in the place of the drive that was there and is lost.
     /// With `wipe` a folder that holds a stale drive of the set, or the lost one itself, is emptied first.
     pub fn replace(
         &self,
@@ -116,7 +116,10 @@ impl Set {
         if drives.iter().any(|drive| drive.io().describe() == root.place() && drive.check()) {
             return Ok(Changed::Already);
         }
-        let lost = vacancy(&drives, slot).ok_or_else(|| ChangeError::Healthy { place: root.place() })?;
+        let own = drives.iter().find(|drive| usize::from(drive.position()) == slot);
+        let own = own.ok_or_else(|| ChangeError::Unknown { place: root.place() })?;
+        let lost = Some(own).filter(|own| !own.is_healthy());
+        let lost = lost.ok_or_else(|| ChangeError::Healthy { place: own.io().describe() })?;
         let io = match self.prepare(&root, Some(lost), wipe)? {
             Prepared::Blank(io) => io,
             Prepared::Revived => return Ok(Changed::Revived),
@@ -144,8 +147,10 @@ impl Set {
                 return Err(ChangeError::Slot { place: root.place() });
             }
             let shape = roll.tier(tier).ok_or_else(|| ChangeError::Unknown { place: root.place() })?;
-            let removed = |member: &Member| member.standing == Standing::Removed;
-            shape.members.iter().position(removed).unwrap_or(shape.members.len())
+            // Its own position, if it is the place of one that was removed.
+            let roots = self.roots.lock();
+            let own = roots.iter().find(|(known, _, other)| *known == tier && other.place() == root.place());
+            own.map_or(shape.members.len(), |(_, position, _)| *position)
         };
         match self.prepare(&root, None, wipe)? {
             Prepared::Blank(io) => self.enlist(&mut next, Post { tier, position }, &root, io, entropy)?,
@@ -367,18 +372,6 @@ impl Set {
 enum Prepared {
     Blank(Arc<dyn DriveIo>),
     Revived,
-}
-
-/// Whose place a folder in that slot takes: the drive of the same position, or, where that one lives elsewhere, the
-/// only other that is lost.
-fn vacancy(drives: &[Arc<Drive>], slot: usize) -> Option<&Arc<Drive>> {
-    let own = drives.iter().find(|drive| usize::from(drive.position()) == slot);
-    if let Some(own) = own.filter(|own| !own.is_healthy()) {
-        return Some(own);
-    }
-    let mut lost = drives.iter().filter(|drive| !drive.is_healthy());
-    let first = lost.next()?;
-    lost.next().is_none().then_some(first)
 }
 
 fn take_position(shape: &mut Shape, position: usize, id: DriveId) {

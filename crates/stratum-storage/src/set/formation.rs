@@ -16,6 +16,7 @@ use crate::drive::real::RealDrive;
 use crate::drive::{Drive, DriveIo, Threads};
 use crate::volume::DriveId;
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ struct Slot<'a> {
     position: usize,
     root: &'a Root,
     found: Found,
+    /// The position whose drive is in it, or belongs there: the same, unless drives were swapped, added or removed.
+    seat: Option<usize>,
 }
 
 pub(super) fn open(
@@ -84,7 +87,7 @@ fn look(config: &SetConfig) -> Result<Vec<Slot<'_>>, SetError> {
     for TierConfig { tier, drives, .. } in &config.tiers {
         for (position, root) in drives.iter().enumerate() {
             let found = inspect(root)?;
-            slots.push(Slot { tier: *tier, position, root, found });
+            slots.push(Slot { tier: *tier, position, root, found, seat: None });
         }
     }
     Ok(slots)
@@ -240,13 +243,14 @@ fn bring_up(slots: &mut [Slot<'_>], reference: &Identity) {
 /// Puts each drive where it belongs, whatever slot it was found in.
 fn assemble(
     config: &SetConfig,
-    slots: Vec<Slot<'_>>,
+    mut slots: Vec<Slot<'_>>,
     reference: &Identity,
     clock: Arc<dyn Clock>,
     is_new: bool,
 ) -> Result<Set, SetError> {
     let mut tiers = Vec::new();
     for shape in &reference.roll.tiers {
+        take_seats(&mut slots, shape);
         let mut drives = Vec::new();
         for (position, member) in shape.members.iter().enumerate() {
             if member.standing == Standing::Removed {
@@ -266,7 +270,8 @@ fn assemble(
         }
         tiers.push(TierDrives { tier: shape.tier, geometry: shape.geometry, drives: drives.into() });
     }
-    let roots = slots.iter().map(|slot| (slot.tier, slot.position, slot.root.clone())).collect();
+    let seated = slots.iter().filter_map(|slot| Some((slot.tier, slot.seat?, slot.root.clone())));
+    let roots = seated.collect();
     Ok(Set {
         id: reference.set,
         is_new,
@@ -294,6 +299,42 @@ pub(super) fn known_drive(
     drive
 }
 
+/// Which of the free positions a slot takes.
+type Choice<'a> = dyn Fn(&Slot<'_>, &BTreeSet<usize>) -> Option<usize> + 'a;
+
+/// Says for every slot of a tier whose place it is: of the drive that is in it, else of one that is in none, that of its
+/// own number where all positions are configured, in order where removed ones are left out. What is left over is the
+/// place of drives that were removed.
+fn take_seats(slots: &mut [Slot<'_>], shape: &Shape) {
+    let is_removed = |position: &usize| {
+        shape.members.get(*position).is_none_or(|member| member.standing == Standing::Removed)
+    };
+    let mut slots: Vec<&mut Slot<'_>> = slots.iter_mut().filter(|slot| slot.tier == shape.tier).collect();
+    let mut free: BTreeSet<usize> = (0..shape.members.len()).collect();
+    for slot in &mut slots {
+        if let Found::Known(_, identity) = &slot.found {
+            slot.seat = shape.members.iter().position(|member| member.drive == identity.drive);
+            if let Some(seat) = slot.seat {
+                free.remove(&seat);
+            }
+        }
+    }
+    let by_number = slots.len() == shape.members.len();
+    let own =
+        |slot: &Slot<'_>, free: &BTreeSet<usize>| free.get(&slot.position).copied().filter(|_| by_number);
+    let others = |free: &BTreeSet<usize>| free.iter().copied().find(|position| !is_removed(position));
+    let choices: [&Choice<'_>; 3] =
+        [&|slot, free| own(slot, free).filter(|own| !is_removed(own)), &|_, free| others(free), &own];
+    for choose in choices {
+        for slot in slots.iter_mut().filter(|slot| slot.seat.is_none()) {
+            slot.seat = choose(slot, &free);
+            if let Some(seat) = slot.seat {
+                free.remove(&seat);
+            }
+        }
+    }
+}
+
 /// The drive of that id, from wherever it was found.
 fn claim(slots: &[Slot<'_>], id: DriveId, tier: Tier, position: usize) -> Option<Arc<dyn DriveIo>> {
     slots.iter().find_map(|slot| match &slot.found {
@@ -310,8 +351,8 @@ fn claim(slots: &[Slot<'_>], id: DriveId, tier: Tier, position: usize) -> Option
 
 /// What is in the slot where the drive should be.
 fn why_missing(slots: &[Slot<'_>], tier: Tier, position: usize) -> String {
-    let slot = slots.iter().find(|slot| (slot.tier, slot.position) == (tier, position));
-    let Some(slot) = slot else { return "no slot is configured for it".into() };
+    let slot = slots.iter().find(|slot| (slot.tier, slot.seat) == (tier, Some(position)));
+    let Some(slot) = slot else { return "no folder is configured for it".into() };
     let place = slot.place();
     match &slot.found {
         Found::Absent => format!("{place} does not exist"),

@@ -235,7 +235,41 @@ fn a_drive_that_was_added_is_one_of_the_set() {
     set.serve(3).unwrap();
     let another = Root::Open(SimulatedDrive::new("another", 10, &rack.power).attach());
     set.add(Tier::Cold, another, false, rack.ambient.as_ref()).unwrap();
-    assert_eq!(set.drives(Tier::Cold)[3].position(), 3);
+    assert_eq!(
+        set.drives(Tier::Cold)[3].position(),
+        4,
+        "the place of the one that was removed stays its own"
+    );
+}
+
+#[test]
+fn folders_are_the_places_of_their_drives_though_the_configuration_has_moved_on() {
+    let mut rack = Rack::of(Geometry { k: 2, m: 2 });
+    let set = rack.open().unwrap();
+    set.serve(1).unwrap();
+    let new = SimulatedDrive::new("new", 90, &rack.power);
+    set.add(Tier::Cold, Root::Open(new.attach()), false, rack.ambient.as_ref()).unwrap();
+    set.remove(&[set.drives(Tier::Cold)[1].clone()]).unwrap();
+    drop(set);
+    rack.crash(1);
+    // Named as the drives are now: bays 4, 6, 7 and the new one. Two of them are lost.
+    rack.drives.remove(5);
+    rack.drives.push(new);
+    rack.drives[5].erase();
+    rack.drives[6].erase();
+    let set = rack.open().unwrap();
+    set.serve(2).unwrap();
+    let lost: Vec<(usize, String)> = set
+        .slots()
+        .into_iter()
+        .filter(|slot| matches!(slot.state, DriveState::Blank { .. }))
+        .map(|slot| (slot.position, slot.place))
+        .collect();
+    assert_eq!(lost, [(2, "bay 6".to_owned()), (3, "bay 7".to_owned())]);
+    for (position, _) in lost {
+        assert_eq!(set.replace(Tier::Cold, position, false, rack.ambient.as_ref()).unwrap(), Changed::Done);
+    }
+    assert_eq!(missing(&set), [""; 0]);
 }
 
 #[test]
