@@ -1,6 +1,7 @@
 //! What the targets do with their bytes: read them as strangers' bytes are read, and hold what comes of it to what
 //! must be true. Each target in `fuzz_targets` is one of these functions; the test runs all of them over the corpus.
 
+// The binary has no library to take these two from; what only its other parts call is dead here.
 #[path = "../../stratum/src/config.rs"]
 #[allow(dead_code, clippy::disallowed_methods)]
 mod config;

@@ -2,6 +2,7 @@
 //!
 //! The cursor is no truth of its own. Without the file, or with one that can't be read, a pass begins anew.
 
+use crate::status::bytes;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,17 +52,18 @@ pub fn is_clean(found: &ScrubFindings) -> bool {
 /// The status in words.
 pub fn to_text(status: &ScrubStatus) -> String {
     let ScrubStatus { cursor, volumes_to_do, bytes_to_do, seconds_left } = status;
+    let to_read = format!("{volumes_to_do} volumes, about {} to read", bytes(*bytes_to_do));
     let mut text = match cursor.phase {
         ScrubPhase::Idle if cursor.passes == 0 => "no pass has ended yet\n".to_owned(),
         ScrubPhase::Idle => format!("idle after {} passes\n", cursor.passes),
-        ScrubPhase::Paused => format!("paused; {volumes_to_do} volumes, about {bytes_to_do} bytes to read\n"),
+        ScrubPhase::Paused => format!("paused; {to_read}\n"),
         ScrubPhase::Spread | ScrubPhase::Asked => {
             let left = seconds_left.map_or(String::new(), |seconds| format!(", {seconds} s left"));
-            format!("under way; {volumes_to_do} volumes, about {bytes_to_do} bytes to read{left}\n")
+            format!("under way; {to_read}{left}\n")
         }
     };
     let found = &cursor.found;
-    text += &format!("read        {} stripes, {} bytes\n", found.stripes, found.bytes);
+    text += &format!("read        {} stripes, {}\n", found.stripes, bytes(found.bytes));
     let counts = [
         ("bad fragments", found.bad_fragments),
         ("bad shard files", found.bad_files),

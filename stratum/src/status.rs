@@ -210,13 +210,12 @@ pub fn drives_to_text(drives: &[DriveStatus]) -> String {
         let place = format!("{}/{}", drive.tier, drive.position);
         let slow = drive.slow.then_some("slow");
         let remarks: Vec<&str> = slow.into_iter().chain(drive.reason.as_deref()).collect();
-        let _ = writeln!(
-            text,
-            "  {place:<7} {:<width$}  {:<9} {used:>9} used {free:>9} free  {}",
-            drive.path,
-            drive.state,
-            remarks.join(": ")
+        let remarks = remarks.join(": ");
+        let line = format!(
+            "  {place:<7} {:<width$}  {:<9} {used:>9} used {free:>9} free  {remarks}",
+            drive.path, drive.state
         );
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     text
 }

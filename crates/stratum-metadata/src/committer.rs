@@ -275,6 +275,7 @@ impl Shared {
             let _ = self.machine.drain();
         }
     }
+
     fn append_groups(&self, durable: &Sender<Durable>, wake: &Sender<()>) {
         while let Some(group) = self.next_group() {
             if let Some(group) = self.append_group(group) {
