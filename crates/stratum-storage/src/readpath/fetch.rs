@@ -87,35 +87,29 @@ async fn fetch_or_compute(target: Arc<Target>, volumes: Volumes) -> Result<Vec<B
     }
     let mut reading = pin!(drive.reading(reading(target.clone(), own.clone(), volumes.clone())));
     let report = |error: &io::Error| report(&target, target.piece.shard, &own, error, &volumes);
-    if elsewhere {
-        match tokio::time::timeout(patience(&drive), &mut reading).await {
-            Ok(Ok(bytes)) => return Ok(bytes),
-            Ok(Err(error)) => report(&error),
-            Err(_) => {
-                metrics::counter!("stratum_hedged_reads_total").increment(1);
-                let mut computing = pin!(rebuild(&target, &volumes));
-                tokio::select! {
-                    biased;
-                    read = &mut reading => match read {
-                        Ok(bytes) => return Ok(bytes),
-                        Err(error) => report(&error),
-                    },
-                    computed = &mut computing => match computed {
-                        Ok(bytes) => return Ok(bytes),
-                        // The slow one is the only hope.
-                        Err(damaged) => return reading.await.map_err(|_| damaged),
-                    },
-                }
-                return computing.await;
-            }
+    let patience = if elsewhere { patience(&drive) } else { Duration::MAX };
+    match tokio::time::timeout(patience, &mut reading).await {
+        Ok(Ok(bytes)) => return Ok(bytes),
+        Ok(Err(error)) => {
+            report(&error);
+            return rebuild(&target, &volumes).await;
         }
-    } else {
-        match reading.await {
+        Err(_) => metrics::counter!("stratum_hedged_reads_total").increment(1),
+    }
+    let mut computing = pin!(rebuild(&target, &volumes));
+    tokio::select! {
+        biased;
+        read = &mut reading => match read {
             Ok(bytes) => return Ok(bytes),
             Err(error) => report(&error),
-        }
+        },
+        computed = &mut computing => return match computed {
+            Ok(bytes) => Ok(bytes),
+            // The slow one is the only hope.
+            Err(damaged) => reading.await.map_err(|_| damaged),
+        },
     }
-    rebuild(&target, &volumes).await
+    computing.await
 }
 
 /// What a drive's thread does to read a piece.
