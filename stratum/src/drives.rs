@@ -6,10 +6,8 @@
 //! drained empties.
 
 mod copies;
-mod emptying;
 
 pub use copies::{Copies, CopiesStatus, run_copies};
-pub use emptying::run_emptying;
 
 use crate::status::DriveStatus;
 use crate::upkeep::Parts;

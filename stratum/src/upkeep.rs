@@ -4,13 +4,14 @@
 //! Packing and checkpoints keep pace with what is appended, since the journal's room depends on them; the rest is a
 //! look every second. All of it is idle when nothing happens.
 
-use crate::drives::{Copies, run_copies, run_emptying};
+use crate::drives::{Copies, run_copies};
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use stratum_metadata::{
-    Compactor, Metadata, Mover, Quarantine, run_compactor, run_packer, run_quarantine, run_sweeper,
+    Compactor, Metadata, Mover, Quarantine, run_compactor, run_emptying, run_packer, run_quarantine,
+    run_sweeper,
 };
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
@@ -85,7 +86,7 @@ impl Upkeep {
             runtime.spawn(run_sweeper(parts.metadata.clone(), Arc::new(System), stopped.clone())),
             runtime.spawn(run_compactor(parts.compactor.clone(), stopped.clone())),
             runtime.spawn(run_copies(parts.clone(), mover.pace.clone(), stopped.clone())),
-            runtime.spawn(run_emptying(parts.clone(), mover, stopped.clone())),
+            runtime.spawn(run_emptying(mover, stopped.clone())),
             runtime.spawn(run_quarantine(parts.quarantine.clone(), stopped.clone())),
             runtime.spawn(parts.tend(telemetry, stopped)),
         ];

@@ -14,6 +14,7 @@ mod checkpoint;
 pub mod command;
 mod committer;
 mod compact;
+mod emptying;
 mod evacuate;
 #[cfg(test)]
 mod fixtures;
@@ -40,6 +41,7 @@ mod upkeep;
 pub use checkpoint::Export as CheckpointExport;
 pub use committer::CommitError;
 pub use compact::{CompactionStatus, Compactor, Narrowed, Why, run_compactor};
+pub use emptying::run_emptying;
 pub use evacuate::{EvacuateError, Evacuated, Mover};
 pub use pack::run_packer;
 pub use quarantine::{Quarantine, QuarantineStatus, run_quarantine};

@@ -102,6 +102,8 @@ pub trait Log: Send + Sync + 'static {
     fn release(&self, packed: Index, checkpointed: Index);
     /// The bytes that a member may hold.
     fn set_cap(&self, bytes: u64);
+    /// The number of its epoch: another one whenever its drives, or what they are to it, change.
+    fn epoch(&self) -> u64;
     /// Brings every segment that lost a copy back to full number; says how many are still short of it.
     fn heal(&self) -> Result<usize, LogError>;
     /// Takes the healthy ones of these drives into its set, if they aren't in it.
@@ -212,6 +214,10 @@ pub(crate) mod memory {
 
         fn set_cap(&self, bytes: u64) {
             self.0.lock().usage.cap = bytes;
+        }
+
+        fn epoch(&self) -> u64 {
+            0
         }
 
         fn heal(&self) -> Result<usize, LogError> {

@@ -31,8 +31,9 @@ pub(crate) struct Upkeep {
     bytes: AtomicU64,
     /// Every entry up to this has no live body left in the journal.
     packed: AtomicU64,
-    /// The drives that the journal and the checkpoints were last made whole on.
-    whole_on: Mutex<Vec<DriveId>>,
+    /// The drives that the journal and the checkpoints were last made whole on, and the journal's epoch since then: a
+    /// drive that joined and left between two looks left no other trace.
+    whole_on: Mutex<(Vec<DriveId>, u64)>,
 }
 
 impl Upkeep {
@@ -116,7 +117,7 @@ impl Upkeep {
     /// those that stay, if that is not done yet, and lets the others leave the journal's set. Blocks.
     pub(crate) fn heal(&self, log: &dyn Log) -> Result<(), HealError> {
         let staying: Vec<DriveId> = self.drives.open_to_new().iter().map(|drive| drive.id()).collect();
-        if *self.whole_on.lock() == staying {
+        if *self.whole_on.lock() == (staying.clone(), log.epoch()) {
             return Ok(());
         }
         log.join(&self.drives.now())?;
@@ -129,7 +130,7 @@ impl Upkeep {
         let left = log.forget_lost()?;
         let drives = staying.len();
         tracing::info!(drives, copied, left, "the journal and its checkpoints are whole on these drives");
-        *self.whole_on.lock() = staying;
+        *self.whole_on.lock() = (staying, log.epoch());
         Ok(())
     }
 }

@@ -62,6 +62,10 @@ impl Log for Journal {
         Journal::set_cap(self, bytes);
     }
 
+    fn epoch(&self) -> u64 {
+        Journal::epoch(self)
+    }
+
     fn heal(&self) -> Result<usize, LogError> {
         Ok(Journal::heal(self)?.short)
     }

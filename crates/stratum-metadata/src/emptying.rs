@@ -5,28 +5,24 @@
 //! is left on them in the volumes' records, so it goes on after a restart. The journal and the checkpoints see to
 //! themselves.
 
-use crate::upkeep::Parts;
+use crate::compact::Narrowed;
+use crate::evacuate::Mover;
 use std::time::Duration;
-use stratum_metadata::{Mover, Narrowed};
 use stratum_storage::blob::VolumeId;
 use stratum_storage::heal::HealError;
 use stratum_storage::pace::Task;
 use tokio::sync::watch;
 
-/// How often it is looked whether a drive is on its way out.
+/// How often it is looked whether something lies on a drive that is on its way out.
 const EVERY: Duration = Duration::from_secs(2);
 /// How long a volume that could not be moved is left alone.
 const AGAIN: Duration = Duration::from_secs(15);
 
 /// Empties drives until `stop` is true or its sender is gone.
-pub async fn run_emptying(parts: Parts, mover: Mover, mut stop: watch::Receiver<bool>) {
+pub async fn run_emptying(mover: Mover, mut stop: watch::Receiver<bool>) {
     let mut every = EVERY;
     while tokio::time::timeout(every, stop.wait_for(|stop| *stop)).await.is_err() {
-        let is_leaving = parts.set.all_drives().iter().any(|drive| drive.is_draining());
-        every = match is_leaving && !empty(&mover, &stop).await {
-            true => AGAIN,
-            false => EVERY,
-        };
+        every = if empty(&mover, &stop).await { EVERY } else { AGAIN };
     }
 }
 
