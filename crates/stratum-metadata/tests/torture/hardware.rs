@@ -5,26 +5,63 @@
 //! none of the things that must last.
 
 use crate::dice::Dice;
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stratum_storage::ambient::Simulated;
-use stratum_storage::blob::Geometry;
-use stratum_storage::drive::OpenHow;
+use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::simulated::{Op, Power, SimulatedDrive, Snapshot};
-use stratum_storage::set::Root;
+use stratum_storage::drive::{OpenHow, Threads};
+use stratum_storage::scrub::ScrubCursor;
+use stratum_storage::set::{DriveState, Root, Set, SetConfig, TierConfig};
 
+/// What a disk is to the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    Serving,
+    /// On its way out.
+    Leaving,
+    /// It was to be added, and nobody knows yet whether it was.
+    Doubtful,
+    /// Taken out for good: neither plugged in nor in the configuration.
+    Out,
+}
+
+/// A disk, at the position of its number.
 pub struct Disk {
     pub drive: Arc<SimulatedDrive>,
+    pub seat: Seat,
     pub hurt: bool,
     /// Drives that were here before this one, and of which not everything has come back yet.
     pub lost_before: usize,
     pub away: bool,
+    /// Something is still to go wrong.
+    armed: bool,
     snapshot: Option<Snapshot>,
 }
 
 impl Disk {
+    fn new(number: usize, device: u64, power: &Arc<Power>, seat: Seat) -> Disk {
+        let drive = SimulatedDrive::new(&format!("hot/{number}"), device, power);
+        Disk { drive, seat, hurt: false, lost_before: 0, away: false, armed: false, snapshot: None }
+    }
+
+    /// Whether it is one of the set's, as far as is known.
+    pub fn is_in(&self) -> bool {
+        matches!(self.seat, Seat::Serving | Seat::Leaving)
+    }
+
+    /// It is taken away, with whatever it holds.
+    pub fn take_out(&mut self) {
+        self.seat = Seat::Out;
+        (self.hurt, self.away) = (false, false);
+        self.drive.erase();
+        self.calm();
+    }
+
     /// What was to go wrong soon doesn't.
-    fn calm(&self) {
+    fn calm(&mut self) {
+        self.armed = false;
         for op in [Op::Read, Op::Write, Op::Sync, Op::Name] {
             self.drive.fail_nth(op, u64::MAX);
         }
@@ -40,6 +77,9 @@ pub struct Hardware {
     pub formed: bool,
     /// The wall clock, in milliseconds.
     pub now: u64,
+    /// How far scrub is, as it is kept beside the index.
+    pub scrub: Arc<Mutex<ScrubCursor>>,
+    shared: bool,
     folder: tempfile::TempDir,
 }
 
@@ -61,11 +101,8 @@ impl Hardware {
         let power = Arc::new(Power::default());
         // Mostly a device each; sometimes all of them on one.
         let shared = dice.percent(20);
-        let disk = |number: usize| {
-            let device = if shared { 1 } else { number as u64 };
-            let drive = SimulatedDrive::new(&format!("hot/{number}"), device, &power);
-            Disk { drive, hurt: false, lost_before: 0, away: false, snapshot: None }
-        };
+        let device = |number: usize| if shared { 1 } else { number as u64 };
+        let disk = |number: usize| Disk::new(number, device(number), &power, Seat::Serving);
         Hardware {
             geometry,
             disks: (0..count).map(disk).collect(),
@@ -73,6 +110,8 @@ impl Hardware {
             entropy: Arc::new(Simulated::new(0, dice.number())),
             formed: false,
             now: 1_700_000_000_000,
+            scrub: Arc::default(),
+            shared,
             folder: tempfile::tempdir().expect("a temporary folder"),
         }
     }
@@ -82,13 +121,64 @@ impl Hardware {
         self.folder.path().join("index")
     }
 
-    /// The drives as a configuration names them.
-    pub fn roots(&self) -> Vec<Root> {
+    /// The set as a configuration names it. Drives do their work on whatever thread asks.
+    pub fn config(&self) -> SetConfig {
+        let named = self.disks.iter().enumerate().filter(|(_, disk)| disk.seat != Seat::Out);
         let root = |(number, disk): (usize, &Disk)| match disk.away {
             true => Root::Path(self.folder.path().join(format!("away/{number}"))),
             false => Root::Open(disk.drive.attach()),
         };
-        self.disks.iter().enumerate().map(root).collect()
+        let drives: Vec<Root> = named.map(root).collect();
+        // Where drives left, a configuration that gives none has the geometry that follows from their number.
+        let fits = self.geometry.shards() <= drives.len();
+        let geometry = if fits { self.geometry } else { Geometry::for_drives(drives.len()) };
+        let tier = TierConfig { tier: Tier::Hot, geometry, drives };
+        SetConfig { tiers: vec![tier], threads: Threads::Caller }
+    }
+
+    /// One disk more, which the configuration names from now on; the one that was to be added before, if that is still
+    /// in doubt. Says where it is.
+    pub fn plug_in(&mut self) -> usize {
+        let number = self.disks.len();
+        match self.doubtful() {
+            Some(at) => at,
+            None => {
+                let device = if self.shared { 1 } else { number as u64 };
+                self.disks.push(Disk::new(number, device, &self.power, Seat::Doubtful));
+                number
+            }
+        }
+    }
+
+    fn doubtful(&self) -> Option<usize> {
+        self.disks.iter().position(|disk| disk.seat == Seat::Doubtful)
+    }
+
+    /// The set doesn't know the disk that was to be added: it isn't named any more. Says whether there was one.
+    pub fn unplug(&mut self) -> bool {
+        let found = self.doubtful();
+        self.disks.truncate(found.unwrap_or(self.disks.len()));
+        found.is_some()
+    }
+
+    /// What a set that serves says of its drives settles what was in doubt.
+    pub fn learn(&mut self, set: &Set) {
+        let mut known = 0;
+        for slot in set.slots() {
+            known = known.max(slot.position + 1);
+            let Some(disk) = self.disks.get_mut(slot.position) else { continue };
+            match slot.state {
+                DriveState::Removed => disk.take_out(),
+                _ if slot.drive.is_some_and(|drive| drive.is_draining()) => disk.seat = Seat::Leaving,
+                _ => disk.seat = Seat::Serving,
+            }
+        }
+        self.disks.truncate(known);
+    }
+
+    /// How many disks are the set's.
+    pub fn count(&self) -> usize {
+        self.disks.iter().filter(|disk| disk.is_in()).count()
     }
 
     /// How many more drives may be lost.
@@ -100,13 +190,19 @@ impl Hardware {
 
     /// Whether the store can do without `m` of its drives: smaller sets wait until they are back.
     pub fn is_small(&self) -> bool {
-        self.disks.len() <= 2 * usize::from(self.geometry.m)
+        let staying = self.disks.iter().filter(|disk| disk.seat == Seat::Serving).count();
+        staying <= 2 * usize::from(self.geometry.m)
+    }
+
+    /// Whether a drive is away, or may lack something.
+    pub fn is_lacking(&self) -> bool {
+        self.disks.iter().any(|disk| disk.away || disk.hurt)
     }
 
     /// A drive that something may happen to: one that is hurt already, or one more.
     pub fn victim(&self, dice: &Dice) -> Option<usize> {
         let spare = self.formed && self.spare() > 0;
-        let may = |disk: &Disk| !disk.away && (disk.hurt && disk.lost_before == 0 || spare);
+        let may = |disk: &Disk| disk.is_in() && !disk.away && (disk.hurt && disk.lost_before == 0 || spare);
         let victims: Vec<usize> = (0..self.disks.len()).filter(|at| may(&self.disks[*at])).collect();
         dice.pick(&victims).copied()
     }
@@ -128,17 +224,20 @@ impl Hardware {
         let at = self.victim(dice)?;
         let op = dice.weighted(&[(3, Op::Write), (3, Op::Sync), (1, Op::Name), (2, Op::Read)]);
         let n = dice.magnitude(1..60);
-        self.disks[at].hurt = true;
+        (self.disks[at].hurt, self.disks[at].armed) = (true, true);
         self.disks[at].drive.fail_nth(op, n);
         Some(format!("drive {at} fails its {n}th {op:?}"))
     }
 
     /// Every drive is back, and does what it is told.
     pub fn all_well(&mut self) {
-        for disk in &mut self.disks {
-            disk.away = false;
-            disk.calm();
-        }
+        self.disks.iter_mut().for_each(|disk| disk.away = false);
+        self.calm();
+    }
+
+    /// Nothing more goes wrong than has.
+    pub fn calm(&mut self) {
+        self.disks.iter_mut().for_each(Disk::calm);
     }
 
     /// A drive is taken out, and a blank one put in its place, which is none of the set yet.
@@ -153,6 +252,18 @@ impl Hardware {
     /// Everything that was ever acknowledged is again on all the drives that it should be on.
     pub fn is_whole_again(&mut self) {
         self.disks.iter_mut().for_each(|disk| disk.lost_before = 0);
+    }
+
+    /// And none of them holds anything that is wrong, or will.
+    pub fn is_sound_again(&mut self) {
+        self.is_whole_again();
+        let sound = |disk: &&mut Disk| !disk.armed && !disk.away;
+        self.disks.iter_mut().filter(sound).for_each(|disk| disk.hurt = false);
+    }
+
+    /// Whether an operation is still to fail.
+    pub fn is_armed(&self) -> bool {
+        self.disks.iter().any(|disk| disk.armed)
     }
 
     /// Wrong bytes, fewer bytes or no bytes in some file of some drive.
@@ -216,8 +327,10 @@ impl Hardware {
         while dice.percent(35) && self.spare() > 0 {
             let at = dice.within(0..self.disks.len() as u64) as usize;
             // One that is hurt is counted already, and may be missing as well.
-            self.disks[at].away = true;
-            told.push(format!("drive {at} is away"));
+            if self.disks[at].is_in() {
+                self.disks[at].away = true;
+                told.push(format!("drive {at} is away"));
+            }
         }
         told.extend(self.meddle_with_index(dice));
         told

@@ -4,19 +4,23 @@
 //! through within a bounded time. Reads never fail at all.
 
 use crate::dice::Dice;
+use crate::drives::{add, drain, keep, remove};
 use crate::hardware::Hardware;
 use crate::mending::{evacuate, heal, replace};
 use crate::model::{Content, Model, Open, Piece, Upload};
 use crate::run::{BUCKET, Run, SMALL, Wrote, collect, settle};
+use crate::scrubbing::scrub;
 use crate::trace::Trace;
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::command::{Match, Refusal, WriteCondition};
 use stratum_metadata::listing::{ListRequest, Listed, Position, UploadPosition, UploadsRequest};
 use stratum_metadata::record::{Body, ETag, UploadId};
 use stratum_storage::ambient::Entropy;
 use stratum_storage::blob::Place;
+use stratum_storage::drive::Drive;
 
 /// Tries of a write that should succeed, a second apart: the packer waits five after a failure.
 const TRIES: usize = 40;
@@ -60,13 +64,18 @@ enum Step {
     Heal,
     Evacuate,
     Replace,
+    Scrub,
+    Drain,
+    Keep,
+    Remove,
+    Add,
     FullDrive,
     FailSoon,
     Rot,
     Remember,
 }
 
-const STEPS: [(u64, Step); 21] = [
+const STEPS: [(u64, Step); 26] = [
     (30, Step::Put),
     (5, Step::PutIf),
     (8, Step::Batch),
@@ -84,6 +93,11 @@ const STEPS: [(u64, Step); 21] = [
     (2, Step::Heal),
     (2, Step::Evacuate),
     (2, Step::Replace),
+    (2, Step::Scrub),
+    (2, Step::Drain),
+    (1, Step::Keep),
+    (1, Step::Remove),
+    (2, Step::Add),
     (1, Step::FullDrive),
     (1, Step::FailSoon),
     (1, Step::Rot),
@@ -107,7 +121,8 @@ impl Life<'_> {
 
     /// A drive that nothing happened to must not be given up.
     pub fn check_drives(&self) {
-        for (drive, disk) in self.run.set.all_drives().iter().zip(&self.hardware.disks) {
+        for drive in self.run.set.all_drives() {
+            let disk = &self.hardware.disks[usize::from(drive.position())];
             let excused = disk.hurt || disk.away || self.hardware.power.is_off();
             assert!(drive.is_healthy() || excused, "drive {} is {:?}", drive.label(), drive.health());
         }
@@ -124,8 +139,12 @@ impl Life<'_> {
 
     /// Whether enough drives are there for every write to succeed.
     pub fn may_write(&self) -> bool {
-        let (healthy, m) = (self.run.healthy(), usize::from(self.hardware.geometry.m));
-        healthy > m && self.hardware.disks.len() - healthy <= m
+        let (drives, m) = (self.run.set.all_drives(), usize::from(self.hardware.geometry.m));
+        let open = drives.iter().filter(|drive| drive.takes_new()).count();
+        // One that was added when too few others were left is none of the journal's yet.
+        let is_journals = |drive: &&Arc<Drive>| drive.is_healthy() && self.run.journal.counts_on(drive.id());
+        let members = drives.iter().filter(is_journals).count();
+        open > m && members > m && drives.len() - self.run.healthy() <= m
     }
 
     async fn step(&mut self, step: Step) -> String {
@@ -147,6 +166,11 @@ impl Life<'_> {
             Step::Heal => heal(self).await,
             Step::Evacuate => evacuate(self).await,
             Step::Replace => replace(self).await,
+            Step::Scrub => scrub(self).await,
+            Step::Drain => drain(self).await,
+            Step::Keep => keep(self).await,
+            Step::Remove => remove(self).await,
+            Step::Add => add(self).await,
             Step::FullDrive => self.full_drive().await,
             Step::FailSoon => self.hardware.fail_soon(self.dice).unwrap_or_default(),
             Step::Rot => self.hardware.rot(self.dice).unwrap_or_default(),

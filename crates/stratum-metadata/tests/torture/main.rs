@@ -1,16 +1,20 @@
 //! Torture: whole stores on simulated drives, each run from a seed, with power cuts, failing, stale, blank and rotting
-//! drives, full disks, and an index that is lost or damaged; after each life every acknowledged object is there.
+//! drives, full disks, drives that are replaced, added and taken out, and an index that is lost or damaged. After each
+//! life every acknowledged object is there, and what lies on the drives agrees with itself.
 //!
 //! `cargo test` plays a bounded number of seeds. `./torture` at the root plays any number: a failing seed is printed,
 //! and `./torture --seed S --verbose` plays it again, step by step. The same seed always tells the same story.
 
 mod audit;
 mod dice;
+mod drives;
+mod fsck;
 mod hardware;
 mod life;
 mod mending;
 mod model;
 mod run;
+mod scrubbing;
 mod story;
 mod trace;
 

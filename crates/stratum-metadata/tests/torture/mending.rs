@@ -4,7 +4,8 @@
 use crate::life::Life;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use stratum_storage::blob::{Tier, VolumeId};
+use stratum_metadata::salvage::audit;
+use stratum_storage::blob::{Index, Tier, VolumeId};
 use stratum_storage::heal::HealError;
 use stratum_storage::pace::Task;
 use stratum_storage::scrub::Verified;
@@ -78,29 +79,51 @@ pub async fn replace(life: &mut Life<'_>) -> String {
                 life.hardware.is_whole_again();
                 return format!("drive {at}, and all is whole");
             }
-            Some(what) => lacks = what,
+            Some(lack) => lacks = lack.to_string(),
         }
     }
-    let all_there = life.run.healthy() == life.hardware.disks.len();
+    let all_there = life.run.healthy() == life.hardware.count();
     assert!(!all_there || life.is_faulty(), "not whole again: {lacks}");
     format!("drive {at}; {lacks}")
 }
 
+/// What is not on all the drives that it should be on.
+pub struct Lack {
+    pub what: String,
+    /// It is still being written, and is looked at when it is closed.
+    pub is_open: bool,
+}
+
+impl Lack {
+    pub fn of(what: impl Into<String>) -> Lack {
+        Lack { what: what.into(), is_open: false }
+    }
+}
+
+impl std::fmt::Display for Lack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
 /// Why not everything that was ever acknowledged is on all the drives that it should be on, if that is so.
-async fn lacking(life: &Life<'_>) -> Option<String> {
+pub async fn lacking(life: &Life<'_>) -> Option<Lack> {
     let status = life.run.healer.status();
     if status.missing_fragments > 0 || status.bad_fragments > 0 {
-        return Some(format!("{status:?}"));
+        return Some(Lack::of(format!("{status:?}")));
     }
-    if life.run.healthy() < life.hardware.disks.len() {
-        return Some("drives are missing".into());
+    if life.run.healthy() < life.hardware.count() {
+        return Some(Lack::of("drives are missing"));
     }
     let volumes = life.run.metadata.volumes().ok()?;
     for record in volumes.iter().filter(|record| record.state != VolumeState::Dropped) {
         match life.run.volumes.verify(record.id).await {
             // Where nothing is live there is nothing to lose.
             Ok(verified) if verified.is_whole() || verified.stripes == 0 => {}
-            Ok(verified) => return Some(format!("{}: {verified:?}", record.id)),
+            Ok(verified) => {
+                let is_open = record.state == VolumeState::Open;
+                return Some(Lack { what: format!("{}: {verified:?}", record.id), is_open });
+            }
             // It went meanwhile.
             Err(_) => {}
         }
@@ -108,23 +131,20 @@ async fn lacking(life: &Life<'_>) -> Option<String> {
     life.run.metadata.tend_journal();
     match life.run.journal.heal() {
         Ok(healed) if healed.short == 0 => {}
-        other => return Some(format!("the journal: {other:?}")),
+        other => return Some(Lack::of(format!("the journal: {other:?}"))),
     }
-    checkpoints_lack(life)
+    checkpoints_lack(life).map(Lack::of)
 }
 
 /// What the last two checkpoints lack of being on as many drives as they should be.
 fn checkpoints_lack(life: &Life<'_>) -> Option<String> {
-    let mut copies: BTreeMap<String, usize> = BTreeMap::new();
-    for disk in &life.hardware.disks {
-        let files = disk.drive.files().into_iter();
-        for path in files.filter(|path| path.starts_with("checkpoint/") && !path.ends_with(".new")) {
-            *copies.entry(path).or_default() += 1;
-        }
+    let mut sound: BTreeMap<Index, usize> = BTreeMap::new();
+    for copy in audit(&life.run.set.drives(Tier::Hot)) {
+        *sound.entry(copy.index).or_default() += usize::from(copy.problem.is_none());
     }
     let enough = usize::from(life.hardware.geometry.m) + 1;
-    let short = copies.iter().rev().take(2).find(|(_, count)| **count < enough);
-    short.map(|(path, count)| format!("{path} is on {count} drives"))
+    let short = sound.iter().rev().take(2).find(|(_, count)| **count < enough);
+    short.map(|(index, count)| format!("the checkpoint at {index} is sound on {count} drives"))
 }
 
 /// The flawed shards of a volume; sometimes a good one, to move it.

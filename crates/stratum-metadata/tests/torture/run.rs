@@ -13,8 +13,8 @@ use stratum_metadata::record::{
     UploadId, UploadRecord, VersionId,
 };
 use stratum_metadata::{
-    CommitError, Compactor, Metadata, Mover, Options, Quarantine, run_compactor, run_packer, run_quarantine,
-    run_sweeper,
+    CommitError, Compactor, Metadata, Mover, Options, Quarantine, run_compactor, run_emptying, run_packer,
+    run_quarantine, run_sweeper,
 };
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::{BlobRef, Place, Tier};
@@ -23,7 +23,8 @@ use stratum_storage::heal::{Healer, run_healer};
 use stratum_storage::journal::{self, BodyError, Journal, JournalSet};
 use stratum_storage::pace::{Budget, Pace};
 use stratum_storage::readpath::{BlobReader, ReadError};
-use stratum_storage::set::{Set, SetConfig, TierConfig};
+use stratum_storage::scrub::{ScrubCursor, Scrubber, run_scrubber};
+use stratum_storage::set::{Set, SetError};
 use stratum_storage::volume::{Restore, Restored, TierDrives, Volumes};
 use stratum_storage::writepath::Written;
 use tokio::sync::watch;
@@ -76,17 +77,23 @@ pub struct Run {
     pub clock: Arc<dyn Clock>,
     pub mover: Mover,
     pub healer: Arc<Healer>,
+    pub scrubber: Arc<Scrubber>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 /// Why the store did not start.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NoStart(String);
+pub enum NoStart {
+    /// The configuration names a drive that the set doesn't have, or lacks one.
+    #[error("{0}")]
+    Changed(String),
+    #[error("{0}")]
+    Failed(String),
+}
 
 fn failed(error: impl std::fmt::Display) -> NoStart {
-    NoStart(error.to_string())
+    NoStart::Failed(error.to_string())
 }
 
 /// What became of a write.
@@ -115,9 +122,11 @@ impl Run {
     pub async fn start(hardware: &Hardware) -> Result<Run, NoStart> {
         let clock: Arc<dyn Clock> = Arc::new(Virtual::new(hardware.now));
         let geometry = hardware.geometry;
-        let tier = TierConfig { tier: Tier::Hot, geometry, drives: hardware.roots() };
-        let config = SetConfig { tiers: vec![tier], threads: Threads::Caller };
-        let set = Set::open(&config, clock.clone(), hardware.entropy.as_ref()).map_err(failed)?;
+        let set = Set::open(&hardware.config(), clock.clone(), hardware.entropy.as_ref());
+        let set = set.map_err(|error| match error {
+            SetError::Changed { .. } => NoStart::Changed(error.to_string()),
+            error => failed(error),
+        })?;
         let drives = set.roster(Tier::Hot).ok_or_else(|| failed("there is no hot tier"))?;
         let options = journal::Options { segment_bytes: SEGMENT, cap: CAP, ..journal::Options::default() };
         let on = JournalSet { drives: drives.now().to_vec(), m: geometry.m.into() };
@@ -136,8 +145,13 @@ impl Run {
         let pace = Pace::new(Budget::default(), clock.clone());
         let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace };
         let healer = Arc::new(Healer::new(volumes.clone(), mover.pace.clone(), clock.clone()));
-        let tasks = Vec::new();
-        let mut run = Run { set, journal, metadata, volumes, restored, clock, mover, healer, stop, tasks };
+        let (kept, cursor) = (hardware.scrub.clone(), hardware.scrub.lock().clone());
+        let save = move |cursor: &ScrubCursor| *kept.lock() = cursor.clone();
+        let (pace, scrubbed) = (mover.pace.clone(), volumes.clone());
+        let scrubber = Scrubber::new(scrubbed, healer.clone(), pace, clock.clone(), cursor, save);
+        let (scrubber, tasks) = (Arc::new(scrubber), Vec::new());
+        let mut run =
+            Run { set, journal, metadata, volumes, restored, clock, mover, healer, scrubber, stop, tasks };
         run.tasks = run.background();
         settle();
         Ok(run)
@@ -152,6 +166,8 @@ impl Run {
             tokio::spawn(run_sweeper(self.metadata.clone(), self.clock.clone(), stopped())),
             tokio::spawn(run_compactor(compactor, stopped())),
             tokio::spawn(run_healer(self.healer.clone(), stopped())),
+            tokio::spawn(run_scrubber(self.scrubber.clone(), stopped())),
+            tokio::spawn(run_emptying(self.mover.clone(), stopped())),
             tokio::spawn(run_quarantine(quarantine, stopped())),
             tokio::spawn(tend(self.set.clone(), self.metadata.clone(), self.volumes.clone(), stopped())),
         ]

@@ -3,10 +3,11 @@
 
 use crate::audit::{audit, volume_files};
 use crate::dice::Dice;
+use crate::fsck::fsck;
 use crate::hardware::Hardware;
 use crate::life::Life;
 use crate::model::Model;
-use crate::run::{Run, Wrote};
+use crate::run::{NoStart, Run, Wrote};
 use crate::trace::Trace;
 use std::time::Duration;
 use stratum_metadata::command::Refusal;
@@ -78,6 +79,21 @@ impl Story {
             self.hardware.kill();
             self.hardware.power.restore();
         }
+        if self.dice.percent(40) {
+            self.fsck();
+        }
+    }
+
+    /// What a start would find adds up.
+    fn fsck(&mut self) {
+        let is_excused = self.hardware.is_small() && self.hardware.is_lacking();
+        if !self.hardware.formed || is_excused {
+            return;
+        }
+        let outcome = in_virtual_time(fsck(&self.hardware));
+        self.hardware.kill();
+        let told = outcome.expect("the store adds up");
+        self.trace.note(self.hardware.power.steps(), || told);
     }
 
     fn between(&mut self) {
@@ -88,16 +104,20 @@ impl Story {
 
     /// Starts the store, which must succeed where enough drives are there.
     async fn start(&mut self) -> Option<Run> {
-        let outcome = Run::start(&self.hardware).await;
+        let mut outcome = Run::start(&self.hardware).await;
+        if matches!(outcome, Err(NoStart::Changed(_))) && self.hardware.unplug() {
+            outcome = Run::start(&self.hardware).await;
+        }
         let error = match outcome {
             Ok(run) => {
+                self.hardware.learn(&run.set);
                 self.trace.note(self.hardware.power.steps(), || format!("started: {:?}", run.restored));
                 return Some(run);
             }
             Err(error) => error,
         };
         self.trace.note(self.hardware.power.steps(), || format!("no start: {error}"));
-        let small = self.hardware.is_small() && self.hardware.disks.iter().any(|disk| disk.away || disk.hurt);
+        let small = self.hardware.is_small() && self.hardware.is_lacking();
         match error {
             _ if self.hardware.power.is_off() => None,
             // A fault that was waiting may take the one drive too many in the middle of a start.
@@ -149,6 +169,7 @@ impl Story {
                 run.stop().await;
             });
             self.hardware.kill();
+            self.fsck();
         }
     }
 
@@ -173,7 +194,7 @@ impl Story {
         self.a_life(run).settle().await;
         tokio::time::sleep(LONG).await;
         let volumes = run.metadata.volumes().expect("the index answers");
-        let all_there = run.healthy() == self.hardware.disks.len();
+        let all_there = run.healthy() == self.hardware.count();
         for volume in volumes {
             let gone = volume.live == 0 && volume.state == VolumeState::Dropped;
             assert!(gone && !all_there, "{} is still there: {volume:?}", volume.id);
@@ -182,7 +203,8 @@ impl Story {
         for _ in 0..2 {
             run.volumes.quarantine_unknown(run.clock.now());
         }
-        for (disk, drive) in run.set.all_drives().iter().enumerate() {
+        for drive in run.set.all_drives() {
+            let disk = usize::from(drive.position());
             let left = volume_files(&self.hardware, disk);
             let excused = self.hardware.disks[disk].hurt || !drive.is_healthy();
             assert!(left.is_empty() || excused, "{} still holds {left:?}", drive.label());

@@ -1,0 +1,141 @@
+//! Drives that are drained, kept after all, taken out and added while the store serves, each as an operator would.
+//!
+//! The power may fail at any step of it. What the set then is, the next start tells ([`Hardware::learn`]).
+//!
+//! [`Hardware::learn`]: crate::hardware::Hardware::learn
+
+use crate::hardware::Seat;
+use crate::life::Life;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_storage::blob::Tier;
+use stratum_storage::drive::Drive;
+use stratum_storage::set::{Changed, Root};
+
+/// Positions that a set gets at most: each makes everything slower.
+const MOST: usize = 9;
+/// How often it is looked whether a drive is empty, five seconds apart.
+const WAIT: usize = 48;
+
+/// Some drive is to leave. Mostly it is waited until it is empty, and then it is taken out.
+pub async fn drain(life: &mut Life<'_>) -> String {
+    let Some(drive) = pick(life, Seat::Serving) else { return String::new() };
+    if !drive.takes_new() || !can_do_without(life, &drive) {
+        return String::new();
+    }
+    let at = usize::from(drive.position());
+    let drained = life.run.set.drain(std::slice::from_ref(&drive), true);
+    life.hardware.disks[at].seat = Seat::Leaving;
+    if let Err(error) = drained {
+        assert!(life.is_down() || life.is_faulty(), "drive {at} can't be drained: {error}");
+        return format!("drive {at}: {error}");
+    }
+    if life.dice.percent(70) { wait(life, &drive).await } else { format!("drive {at}") }
+}
+
+/// A drive that was to leave is emptied, and taken out.
+pub async fn remove(life: &mut Life<'_>) -> String {
+    match pick(life, Seat::Leaving) {
+        Some(drive) => wait(life, &drive).await,
+        None => String::new(),
+    }
+}
+
+/// A drive that was to leave stays.
+pub async fn keep(life: &mut Life<'_>) -> String {
+    let Some(drive) = pick(life, Seat::Leaving) else { return String::new() };
+    let at = usize::from(drive.position());
+    let kept = life.run.set.drain(&[drive], false);
+    match kept {
+        Ok(_) => life.hardware.disks[at].seat = Seat::Serving,
+        Err(error) => {
+            assert!(life.is_down() || life.is_faulty(), "drive {at} can't be kept: {error}");
+            return format!("drive {at}: {error}");
+        }
+    }
+    take_into_use(life);
+    format!("drive {at}")
+}
+
+/// A blank disk becomes one more drive.
+pub async fn add(life: &mut Life<'_>) -> String {
+    if life.hardware.disks.len() >= MOST {
+        return String::new();
+    }
+    let at = life.hardware.plug_in();
+    let root = Root::Open(life.hardware.disks[at].drive.attach());
+    match life.run.set.add(Tier::Hot, root, false, life.hardware.entropy.as_ref()) {
+        Ok(Changed::Done) => life.hardware.disks[at].seat = Seat::Serving,
+        Ok(other) => panic!("a blank drive that is added is {other:?}"),
+        Err(error) => {
+            assert!(life.is_down() || life.is_faulty(), "drive {at} can't be added: {error}");
+            return format!("drive {at}: {error}");
+        }
+    }
+    take_into_use(life);
+    format!("drive {at}")
+}
+
+fn take_into_use(life: &Life<'_>) {
+    life.run.set.repair();
+    if let Err(error) = life.run.journal.join(&life.run.set.drives(Tier::Hot)) {
+        assert!(life.is_down() || life.is_faulty(), "the journal doesn't take a drive: {error}");
+    }
+}
+
+/// Some drive of that seat.
+fn pick(life: &Life<'_>, seat: Seat) -> Option<Arc<Drive>> {
+    let drives: Vec<Arc<Drive>> = life.run.set.all_drives();
+    let has = |drive: &&Arc<Drive>| life.hardware.disks[usize::from(drive.position())].seat == seat;
+    let drives: Vec<&Arc<Drive>> = drives.iter().filter(has).collect();
+    life.dice.pick(&drives).map(|drive| Arc::clone(drive))
+}
+
+/// Whether enough drives would be left to write to, as the server counts.
+fn can_do_without(life: &Life<'_>, leaving: &Drive) -> bool {
+    let drives = life.run.set.all_drives();
+    let left = drives.iter().filter(|drive| drive.takes_new() && drive.id() != leaving.id()).count();
+    left > usize::from(life.hardware.geometry.m)
+}
+
+/// Waits until nothing is left on a drive that leaves; then mostly takes it out.
+async fn wait(life: &mut Life<'_>, drive: &Arc<Drive>) -> String {
+    let at = usize::from(drive.position());
+    for _ in 0..WAIT {
+        if is_empty(life, drive) {
+            return if life.dice.percent(80) {
+                take_out(life, drive)
+            } else {
+                format!("drive {at} is empty")
+            };
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        if life.is_down() {
+            return format!("drive {at}, then the store went down");
+        }
+    }
+    let (shards, journal) = (life.run.volumes.shards_on(drive.id()), life.run.journal.counts_on(drive.id()));
+    let is_excused = life.is_faulty() || life.run.healthy() < life.hardware.count();
+    assert!(is_excused, "drive {at} doesn't get empty: {shards} shards, the journal: {journal}");
+    format!("drive {at} doesn't get empty")
+}
+
+fn is_empty(life: &Life<'_>, drive: &Drive) -> bool {
+    let is_used = life.run.volumes.shards_on(drive.id()) > 0 || life.run.journal.counts_on(drive.id());
+    !is_used && can_do_without(life, drive)
+}
+
+/// A change that failed may have been made all the same: until the next start the disk stays where it is.
+fn take_out(life: &mut Life<'_>, drive: &Arc<Drive>) -> String {
+    let at = usize::from(drive.position());
+    match life.run.set.remove(std::slice::from_ref(drive)) {
+        Ok(_) => {
+            life.hardware.disks[at].take_out();
+            format!("drive {at} is out")
+        }
+        Err(error) => {
+            assert!(life.is_down() || life.is_faulty(), "drive {at} can't be taken out: {error}");
+            format!("drive {at}: {error}")
+        }
+    }
+}

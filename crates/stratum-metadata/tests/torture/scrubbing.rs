@@ -1,0 +1,78 @@
+//! A scrub that was asked for: everything on the drives is read, what is found is repaired, and then as many drives may
+//! be lost again as if nothing had ever happened.
+
+use crate::life::Life;
+use crate::mending::{Lack, lacking};
+use crate::run::Run;
+use std::time::Duration;
+use stratum_storage::blob::Tier;
+use stratum_storage::journal::History;
+
+/// How often it is looked whether the pass has ended and all is sound, five seconds apart.
+const WAIT: usize = 60;
+
+pub async fn scrub(life: &mut Life<'_>) -> String {
+    if life.dice.percent(60) {
+        life.hardware.calm();
+    }
+    let run = life.run;
+    if life.dice.percent(10) {
+        return format!("paused: {}", run.scrubber.pause());
+    }
+    run.mover.pace.hurry(life.dice.percent(50));
+    let before = run.scrubber.status().cursor.passes;
+    run.scrubber.start();
+    look_at_copies(run);
+    let mut unsound = None;
+    for _ in 0..WAIT {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        if life.is_down() {
+            return "then the store went down".into();
+        }
+        if run.scrubber.status().cursor.passes == before {
+            continue;
+        }
+        let found = run.scrubber.status().cursor.found;
+        assert!(found.unreadable == 0 && found.ambiguous == 0, "a scrub finds losses: {found:?}");
+        unsound = unsound_part(life).await;
+        if unsound.is_none() {
+            life.hardware.is_sound_again();
+            return format!("and all is sound: {found:?}");
+        }
+    }
+    let is_faulty = life.hardware.is_armed() || run.healthy() < life.hardware.count();
+    match unsound {
+        None => assert!(is_faulty, "a scrub doesn't end: {:?}", run.scrubber.status()),
+        Some(lack) => {
+            assert!(lack.is_open || is_faulty, "a scrub left something wrong: {lack}");
+            return lack.to_string();
+        }
+    }
+    "did not end".into()
+}
+
+/// As the server looks at what is not in volumes.
+fn look_at_copies(run: &Run) {
+    run.set.repair();
+    run.metadata.check_checkpoints();
+    let mut sequence = 0;
+    while let Some(checked) = run.journal.check_after(sequence) {
+        sequence = checked.sequence;
+    }
+}
+
+/// What is wrong on the drives, in whatever copy.
+async fn unsound_part(life: &Life<'_>) -> Option<Lack> {
+    if let Some(lack) = lacking(life).await {
+        return Some(lack);
+    }
+    let drives = life.run.set.drives(Tier::Hot);
+    let healthy: Vec<_> = drives.iter().filter(|drive| drive.is_healthy()).cloned().collect();
+    let history = match History::read(&healthy) {
+        Ok(history) => history,
+        Err(error) => return Some(Lack::of(error.to_string())),
+    };
+    let thin = history.audit(&healthy).into_iter().next()?;
+    let is_open = thin.last == life.run.journal.last().0;
+    Some(Lack { is_open, ..Lack::of(format!("{thin:?}")) })
+}
