@@ -151,12 +151,22 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def load(tool, endpoint, op, **options):
-    """Runs `stratum bench` and returns its report; options are its flags, `keep=True` for one without a value."""
+def begin_load(tool, endpoint, op, **options):
+    """Starts `stratum bench`; options are its flags, `keep=True` for one without a value."""
     command = [tool, "bench", "--json", "--endpoint", endpoint, "--op", op]
     for name, value in options.items():
         command.append(f"--{name}")
         if value is not True:
             command.append(str(value))
     environment = dict(os.environ, AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY)
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False).stdout
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def finish_load(load):
+    """Waits for a load that was started; returns its report."""
+    return load.communicate()[0]
+
+
+def load(tool, endpoint, op, **options):
+    """Runs `stratum bench` and returns its report."""
+    return finish_load(begin_load(tool, endpoint, op, **options))

@@ -35,7 +35,7 @@ pub struct BenchArgs {
     /// The store, such as http://127.0.0.1:9000. Plain HTTP only: over TLS, TLS would be measured.
     #[arg(long)]
     endpoint: String,
-    /// What to do. `mixed` is 45 % GET, 30 % HEAD, 15 % PUT and 10 % DELETE.
+    /// What to do. `overwrite` is PUTs of keys that are there; `mixed` is 45 % GET, 30 % HEAD, 15 % PUT and 10 % DELETE.
     #[arg(long, value_enum)]
     op: Op,
     /// The size of an object.
@@ -83,6 +83,7 @@ pub struct BenchArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Op {
     Put,
+    Overwrite,
     Get,
     Head,
     List,

@@ -111,7 +111,8 @@ impl Worker {
         match phase {
             Phase::Preload => {
                 while self.next < self.plan.keys {
-                    self.step(Kind::Put).await;
+                    self.put_next().await;
+                    self.plan.done.fetch_add(1, Ordering::Relaxed);
                 }
             }
             Phase::Load { until } => {
@@ -132,6 +133,7 @@ impl Worker {
     fn choose(&mut self) -> Option<Kind> {
         let kind = match self.plan.op {
             Op::Put => return Some(Kind::Put),
+            Op::Overwrite => Kind::Put,
             Op::List => return Some(Kind::List),
             Op::Get => Kind::Get,
             Op::Head => Kind::Head,
@@ -149,7 +151,11 @@ impl Worker {
 
     async fn step(&mut self, kind: Kind) {
         match kind {
-            Kind::Put => self.put().await,
+            Kind::Put if self.plan.op == Op::Overwrite => {
+                let index = self.random.below(self.own.len());
+                self.put_over(index).await;
+            }
+            Kind::Put => self.put_next().await,
             Kind::List => self.list().await,
             Kind::Delete => {
                 if let Some(key) = self.own.pop() {
@@ -164,25 +170,41 @@ impl Worker {
         self.plan.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    async fn put(&mut self) {
+    async fn put_next(&mut self) {
         let key = name(self.plan.seed, self.next);
         // A key whose PUT failed is not written again: what it holds would be a guess.
         self.next += self.plan.concurrency;
+        if self.put(key).await {
+            self.own.push(key);
+        }
+    }
+
+    /// Writes one of its own objects again; one for which that failed is its own no more.
+    async fn put_over(&mut self, index: usize) {
+        if !self.put(self.own[index]).await {
+            self.own.swap_remove(index);
+        }
+    }
+
+    /// Whether the object was written.
+    async fn put(&mut self, key: u32) -> bool {
         self.set_path(key);
         let plan = self.plan.clone();
         let body = plan.bodies.of(key);
         let head = request("PUT", &plan, &self.path, "", plan.bodies.hash_of(key), Some(body.len()));
         let start = System.monotonic();
         self.signer.write_head(head, System.now(), &mut self.head);
-        match self.connection.exchange(&self.head, body, Expected::Collected(&mut self.page)).await {
+        let answer = self.connection.exchange(&self.head, body, Expected::Collected(&mut self.page)).await;
+        self.page.clear();
+        match answer {
             Ok(answer) if answer.status == 200 => {
                 self.tally.success(Kind::Put, System.monotonic() - start, body.len());
-                self.own.push(key);
+                return true;
             }
             Ok(answer) => self.tally.refused(&answer),
             Err(failure) => self.tally.failed(&failure),
         }
-        self.page.clear();
+        false
     }
 
     /// A GET, a HEAD or a DELETE of a key that is there.
