@@ -223,25 +223,52 @@ pub fn drives_to_text(drives: &[DriveStatus]) -> String {
 fn by_missing(counts: &[u64]) -> String {
     let parts: Vec<String> =
         counts.iter().enumerate().map(|(missing, count)| format!("{missing}: {count}")).collect();
-    if parts.is_empty() { "none".into() } else { parts.join(", ") }
+    if counts.iter().all(|count| *count == 0) { "none".into() } else { parts.join(", ") }
 }
 
-/// A flat object as `name value, name value`, without what is nothing.
+/// An object as `name value, name value`, what is in others in it too, without what is nothing.
 fn one_line(value: &serde_json::Value) -> String {
-    let told = value.as_object().into_iter().flatten().filter_map(|(name, value)| {
+    let told = told(value);
+    if told.is_empty() { "nothing to do".into() } else { told.join(", ") }
+}
+
+fn told(value: &serde_json::Value) -> Vec<String> {
+    let mut all = Vec::new();
+    for (name, value) in value.as_object().into_iter().flatten() {
         let text = match value {
-            serde_json::Value::Number(number) => {
-                let number = number.as_u64().filter(|number| *number > 0)?;
-                if name.starts_with("bytes") { bytes(number) } else { number.to_string() }
+            serde_json::Value::Object(_) => {
+                all.extend(told(value));
+                continue;
             }
+            serde_json::Value::Number(number) => match number.as_u64() {
+                Some(number @ 1..) => figure(name, number),
+                _ => continue,
+            },
             serde_json::Value::String(text) if !text.is_empty() => text.clone(),
             serde_json::Value::Bool(true) => "yes".into(),
-            _ => return None,
+            _ => continue,
         };
-        Some(format!("{} {text}", name.replace('_', " ")))
-    });
-    let told: Vec<String> = told.collect();
-    if told.is_empty() { "nothing to do".into() } else { told.join(", ") }
+        all.push(format!("{} {text}", name.replace('_', " ")));
+    }
+    all
+}
+
+/// A number in the unit that its name says.
+fn figure(name: &str, number: u64) -> String {
+    match name {
+        _ if name.starts_with("bytes") => bytes(number),
+        _ if name.starts_with("seconds") => duration(number),
+        _ if name.ends_with("_at") => moment(number),
+        _ => number.to_string(),
+    }
+}
+
+/// Milliseconds since 1970 as a time of day, UTC.
+fn moment(millis: u64) -> String {
+    use time::macros::format_description;
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    let time = time::OffsetDateTime::from_unix_timestamp((millis / 1000) as i64);
+    time.ok().and_then(|time| time.format(format).ok()).unwrap_or_else(|| millis.to_string())
 }
 
 /// A number of bytes for people.
@@ -279,6 +306,23 @@ mod tests {
             ["0 B", "1023 B", "1.5 KiB", "5.0 TiB"]
         );
         assert_eq!([duration(59), duration(7200), duration(90_000)], ["59 s", "2 h 0 min", "1 d 1 h"]);
+    }
+
+    #[test]
+    fn figures_are_in_the_unit_that_their_name_says() {
+        let scrub = serde_json::json!({"phase": "idle", "finished_at": 1_795_577_833_591_u64, "passes": 0,
+            "seconds_left": 7200, "found": {"bytes": 2048, "bad_files": 1}});
+        let text = one_line(&scrub);
+        for part in [
+            "phase idle",
+            "finished at 2026-11-25 03:37 UTC",
+            "seconds left 2 h 0 min",
+            "bytes 2.0 KiB",
+            "bad files 1",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("passes"), "{text}");
     }
 
     #[test]
