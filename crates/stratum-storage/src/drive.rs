@@ -9,6 +9,7 @@
 //! directory entry up to the root is synced; a failed write or sync is never tried again, it latches the drive.
 
 mod absent;
+mod devices;
 #[cfg(any(test, feature = "faults"))]
 pub mod faulty;
 mod guard;
@@ -21,6 +22,7 @@ pub mod real;
 mod roster;
 pub mod simulated;
 
+pub use devices::Devices;
 pub use health::Health;
 pub use pulse::Pulse;
 pub use roster::Roster;

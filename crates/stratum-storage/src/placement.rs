@@ -1,9 +1,34 @@
 //! Which drives a new volume lies on, and with what geometry.
 //!
 //! New volumes open at full parity over the drives that are healthy: with fewer of them `k` shrinks and `m` stays.
-//! The volume's number turns the order of the drives, so that parity, and the work of narrower volumes, spreads.
+//! Where there are more drives than shards, a drive is chosen as often as its part of the free space says, so that all
+//! are full at the same time; but at most twice as often as the mean, so that one which just joined doesn't get all
+//! that is new and busy. A few percent count for nothing, and what has no room is left out.
+//!
+//! It is systematic sampling, without chance: the drives stand in a line, each as long as its weight, and are chosen
+//! at even steps along it. Each volume starts a golden section further, so that of any few volumes in a row every
+//! drive gets its share, and its number turns the shards, so that parity and the work of narrower volumes spread. The
+//! drives of a device stand side by side, so that no device holds more of a volume than need be. The line is shuffled
+//! now and then: a drive shares its volumes with many others, and when it is lost all of those help to rebuild it.
 
 use crate::blob::{Geometry, VolumeId};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// The weight of a drive that has as much room as the mean.
+const MEAN: u64 = 16;
+/// The step from a volume's start to that of the next, as a fraction of 2^64: the golden section.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+/// Volumes in a row over which the line stays as it is.
+const SHUFFLE: u64 = 64;
+
+/// A drive that a new volume may lie on.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<D> {
+    pub drive: D,
+    pub device: u64,
+    /// Bytes that it may take: its part of what is free on its device.
+    pub room: u64,
+}
 
 /// The geometry over `healthy` drives, at most `full`: `k' = min(k, healthy - m)`. Nothing if that leaves no data.
 pub fn geometry_over(full: Geometry, healthy: usize) -> Option<Geometry> {
@@ -13,11 +38,17 @@ pub fn geometry_over(full: Geometry, healthy: usize) -> Option<Geometry> {
 
 /// The geometry of a volume and the drive of each of its shards, chosen from the healthy ones (in the order of
 /// their positions).
-pub fn place<D: Copy>(full: Geometry, volume: VolumeId, healthy: &[D]) -> Option<(Geometry, Vec<D>)> {
+pub fn place<D: Copy>(
+    full: Geometry,
+    volume: VolumeId,
+    healthy: &[Candidate<D>],
+) -> Option<(Geometry, Vec<D>)> {
     let geometry = geometry_over(full, healthy.len())?;
-    let turn = (volume.0 % healthy.len() as u64) as usize;
-    let drives = healthy.iter().cycle().skip(turn).take(geometry.shards()).copied().collect();
-    Some((geometry, drives))
+    let chosen = choose(volume, geometry.shards(), healthy);
+    let turn = (volume.0 % geometry.shards() as u64) as usize;
+    let drives = chosen.into_iter().filter_map(|place| healthy.get(place)).map(|candidate| candidate.drive);
+    let drives: Vec<D> = drives.collect();
+    Some((geometry, drives.iter().cycle().skip(turn).take(drives.len()).copied().collect()))
 }
 
 /// How many shards must hold a body before it is acknowledged: `k + ceil(m/2)`.
@@ -25,11 +56,98 @@ pub fn enough_shards(geometry: Geometry) -> usize {
     usize::from(geometry.k) + usize::from(geometry.m.div_ceil(2))
 }
 
+/// The places of as many different candidates as there are shards, in order.
+fn choose<D>(volume: VolumeId, shards: usize, candidates: &[Candidate<D>]) -> Vec<usize> {
+    let mut line: Vec<(usize, u64)> = weights(shards, candidates).into_iter().enumerate().collect();
+    line.sort_by_cached_key(|(place, _)| stand(volume, *place, candidates));
+    let mut chosen = Vec::with_capacity(shards);
+    let mut left = shards as u64;
+    let mut total: u64 = line.iter().map(|(_, weight)| weight).sum();
+    // Who is as long as a step is chosen anyway. The others are met once at most.
+    while left > 0
+        && let Some(certain) = line.iter().position(|(_, weight)| weight * left >= total)
+    {
+        let (place, weight) = line.remove(certain);
+        chosen.push(place);
+        left -= 1;
+        total -= weight;
+    }
+    // In units of which each step has `total` and each drive `left` times its weight.
+    let start = (u128::from(volume.0.wrapping_mul(GOLDEN)) * u128::from(total)) >> 64;
+    let (mut next, mut end) = (start as u64, 0);
+    for (place, weight) in line {
+        end += weight * left;
+        if next < end {
+            chosen.push(place);
+            next += total;
+        }
+    }
+    chosen.sort_unstable();
+    chosen
+}
+
+/// How often each is to be chosen, beside the others. At least as many as there are shards can be.
+fn weights<D>(shards: usize, candidates: &[Candidate<D>]) -> Vec<u64> {
+    let rooms: Vec<u128> = candidates.iter().map(|candidate| candidate.room.into()).collect();
+    let mean = mean_up_to_twice(&rooms);
+    let weight = |room: &u128| (((*room).min(2 * mean) * u128::from(MEAN) + mean / 2) / mean) as u64;
+    let mut weights: Vec<u64> = rooms.iter().map(weight).collect();
+    if weights.iter().filter(|weight| **weight > 0).count() < shards {
+        weights.iter_mut().for_each(|weight| *weight = (*weight).max(1));
+    }
+    weights
+}
+
+/// The mean of those that aren't 0, where none counts for more than twice the mean.
+fn mean_up_to_twice(rooms: &[u128]) -> u128 {
+    let count = rooms.iter().filter(|room| **room > 0).count().max(1) as u128;
+    let mut mean = u128::MAX / 2;
+    loop {
+        let next = (rooms.iter().map(|room| (*room).min(2 * mean)).sum::<u128>() / count).max(1);
+        if next >= mean {
+            return mean;
+        }
+        mean = next;
+    }
+}
+
+/// Where a candidate stands in the line.
+fn stand<D>(volume: VolumeId, place: usize, candidates: &[Candidate<D>]) -> (u64, u64) {
+    let shuffled = |number: u64| xxh3_64_with_seed(&number.to_le_bytes(), volume.0 / SHUFFLE);
+    let device = candidates.get(place).map_or(0, |candidate| candidate.device);
+    (shuffled(device), shuffled(place as u64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     const G: Geometry = Geometry { k: 4, m: 2 };
+    const VOLUMES: u64 = 6400;
+
+    /// A drive a device, with that much room; each is called by its place.
+    fn with_room(room: &[u64]) -> Vec<Candidate<usize>> {
+        let candidate = |(drive, room): (usize, &u64)| Candidate { drive, device: drive as u64, room: *room };
+        room.iter().enumerate().map(candidate).collect()
+    }
+
+    /// How many volumes each drive got, and how many first parity shards.
+    fn counts(candidates: &[Candidate<usize>]) -> (Vec<u64>, Vec<u64>) {
+        let (mut shards, mut parity) = (vec![0; candidates.len()], vec![0; candidates.len()]);
+        for volume in 0..VOLUMES {
+            let (_, drives) = place(G, VolumeId(volume), candidates).unwrap();
+            assert_eq!(drives.len(), 6);
+            assert_eq!(drives.iter().collect::<BTreeSet<_>>().len(), 6, "no drive twice");
+            drives.iter().for_each(|drive| shards[*drive] += 1);
+            parity[drives[4]] += 1;
+        }
+        (shards, parity)
+    }
+
+    fn assert_about(count: u64, expected: u64) {
+        assert!(count.abs_diff(expected) <= expected / 20, "{count}, not about {expected}");
+    }
 
     #[test]
     fn fewer_drives_mean_a_narrower_stripe_at_full_parity() {
@@ -41,16 +159,77 @@ mod tests {
         assert_eq!(k(2), None);
         assert_eq!(k(0), None);
         assert_eq!(geometry_over(Geometry { k: 1, m: 0 }, 1), Some(Geometry { k: 1, m: 0 }));
+        let (narrow, drives) = place(G, VolumeId(1), &with_room(&[0, 9, 0, 5])).unwrap();
+        assert_eq!((narrow.k, drives), (2, vec![1, 2, 3, 0]));
     }
 
     #[test]
     fn parity_turns_with_the_volume() {
-        let (_, first) = place(G, VolumeId(6), &[10, 11, 12, 13, 14, 15]).unwrap();
-        let (_, second) = place(G, VolumeId(7), &[10, 11, 12, 13, 14, 15]).unwrap();
-        assert_eq!(first, [10, 11, 12, 13, 14, 15]);
-        assert_eq!(second, [11, 12, 13, 14, 15, 10]);
-        let (geometry, some) = place(G, VolumeId(9), &[1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
-        assert_eq!((geometry, some), (G, vec![2, 3, 4, 5, 6, 7]));
+        let six = with_room(&[10, 900, 0, 30, 10, 10]);
+        let drives = |volume| place(G, VolumeId(volume), &six).unwrap().1;
+        assert_eq!(drives(6), [0, 1, 2, 3, 4, 5], "all are needed, whatever room they have");
+        assert_eq!(drives(7), [1, 2, 3, 4, 5, 0]);
+    }
+
+    #[test]
+    fn drives_with_about_as_much_room_take_turns() {
+        for room in [vec![1 << 40; 9], (0..9).map(|drive| (1 << 40) + drive * 5_000_000_000).collect()] {
+            let candidates = with_room(&room);
+            let (shards, parity) = counts(&candidates);
+            shards.iter().for_each(|count| assert_about(*count, VOLUMES * 6 / 9));
+            parity.iter().for_each(|count| assert_about(*count, VOLUMES / 9));
+            // Not only in the long run.
+            let mut few = [0; 9];
+            for volume in 640..652 {
+                place(G, VolumeId(volume), &candidates).unwrap().1.iter().for_each(|drive| few[*drive] += 1);
+            }
+            assert!(few.iter().all(|count| (7..=9).contains(count)), "{few:?}");
+        }
+    }
+
+    #[test]
+    fn the_emptier_get_more_and_one_that_joined_not_all() {
+        let mut room = vec![100; 17];
+        room.push(2000);
+        let (shards, _) = counts(&with_room(&room));
+        let mean = VOLUMES * 6 / 18;
+        assert!(shards[17] > mean * 17 / 10 && shards[17] <= mean * 45 / 20, "{shards:?}");
+        // Where it has less than twice the mean, by what it has.
+        let (shards, _) = counts(&with_room(&[300, 300, 300, 300, 300, 300, 300, 300, 150, 150, 450, 450]));
+        assert_about(shards[11], 3 * shards[8]);
+    }
+
+    #[test]
+    fn what_has_no_room_is_left_out_while_others_will_do() {
+        let (shards, _) = counts(&with_room(&[0, 500, 500, 1, 500, 500, 500, 500]));
+        assert_eq!((shards[0], shards[3], shards[1]), (0, 0, VOLUMES));
+        let (shards, _) = counts(&with_room(&[0, 500, 0, 500, 500, 500, 500]));
+        assert!(shards[1] == VOLUMES && shards[0] > 0 && shards[2] > 0, "{shards:?}");
+        counts(&with_room(&[0; 8])).0.iter().for_each(|count| assert_about(*count, VOLUMES * 6 / 8));
+    }
+
+    #[test]
+    fn no_device_holds_more_of_a_volume_than_need_be() {
+        let three_a_device = |(place, candidate)| Candidate { device: place as u64 % 4, ..candidate };
+        let candidates: Vec<_> = with_room(&[100; 12]).into_iter().enumerate().map(three_a_device).collect();
+        for volume in 0..VOLUMES {
+            let (_, drives) = place(G, VolumeId(volume), &candidates).unwrap();
+            let most = (0..4).map(|device| drives.iter().filter(|drive| *drive % 4 == device).count()).max();
+            assert_eq!(most, Some(2), "{drives:?}");
+        }
+    }
+
+    #[test]
+    fn a_drive_shares_its_volumes_with_many() {
+        let candidates = with_room(&[100; 12]);
+        let mut met = BTreeSet::new();
+        for volume in 0..VOLUMES {
+            let (_, drives) = place(G, VolumeId(volume), &candidates).unwrap();
+            if drives.contains(&0) {
+                met.extend(drives);
+            }
+        }
+        assert_eq!(met.len(), 12);
     }
 
     #[test]

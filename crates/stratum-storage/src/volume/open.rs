@@ -7,13 +7,13 @@
 use super::answers::{Asked, outcomes};
 use super::handle::{DIRECTORY, PlacedShard, Reservation, Volume, shard_path};
 use super::table::{Shared, TierState, Volumes};
-use super::{Shard, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState};
-use crate::blob::{Tier, VolumeId};
+use super::{DriveId, Shard, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState};
+use crate::blob::{Geometry, Tier, VolumeId};
 use crate::drive::lane::{Work, promise};
-use crate::drive::{Drive, FileIo, OpenHow};
+use crate::drive::{Devices, Drive, FileIo, OpenHow};
 use crate::format::layout::{FILE_HEADER, volume_end};
 use crate::format::v1::ShardHeader;
-use crate::placement::{enough_shards, geometry_over, place};
+use crate::placement::{Candidate, enough_shards, geometry_over, place};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -96,13 +96,15 @@ impl Volumes {
         for _ in 0..ATTEMPTS {
             let current = state.current.lock().clone();
             if let Some(reservation) = current.as_ref().and_then(|volume| volume.try_reserve(disk)) {
-                return match self.shared.grow(&reservation, purpose).await {
-                    Ok(()) => Ok(reservation),
-                    Err(error) => {
-                        reservation.give_back();
-                        Err(error)
-                    }
+                let Err(error) = self.shared.grow(&reservation, purpose).await else {
+                    return Ok(reservation);
                 };
+                let volume = reservation.volume.clone();
+                reservation.give_back();
+                if !self.shared.has_room_elsewhere(state, &volume, disk, purpose) {
+                    return Err(error);
+                }
+                volume.retire();
             }
             let _opening = state.opening.lock().await;
             let now = state.current.lock().clone();
@@ -122,10 +124,10 @@ impl Shared {
             drive.check();
         }
         let healthy = state.healthy();
-        let healthy: Vec<&Arc<Drive>> = healthy.iter().collect();
+        let candidates = candidates(&healthy, self.left_by(purpose));
         let id = VolumeId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let too_few = WriteError::TooFewDrives { tier, healthy: healthy.len() };
-        let (geometry, drives) = place(state.drives.geometry, id, &healthy).ok_or(too_few)?;
+        let (geometry, drives) = place(state.drives.geometry, id, &candidates).ok_or(too_few)?;
         self.check_space(&drives, FIRST_STEP, tier, purpose)?;
 
         let shards: Vec<Shard> =
@@ -247,12 +249,36 @@ impl Shared {
         tier: Tier,
         purpose: Purpose,
     ) -> Result<(), WriteError> {
-        let reserve = match purpose {
+        check_devices(drives, each, tier, |_| self.left_by(purpose))
+    }
+
+    /// Whether the drives that have `each` bytes are enough for another volume, where not all of this one's have.
+    fn has_room_elsewhere(&self, state: &TierState, volume: &Volume, each: u64, purpose: Purpose) -> bool {
+        let healthy = state.healthy();
+        let roomy = candidates(&healthy, self.left_by(purpose)).into_iter();
+        let roomy = roomy.filter(|candidate| candidate.room >= each).map(|candidate| candidate.drive.id());
+        let roomy: Vec<DriveId> = roomy.collect();
+        let shards = geometry_over(state.drives.geometry, healthy.len()).map_or(0, Geometry::shards);
+        roomy.len() >= shards && volume.shards().any(|(_, file)| !roomy.contains(&file.drive_id))
+    }
+
+    /// What must stay free on every device.
+    fn left_by(&self, purpose: Purpose) -> u64 {
+        match purpose {
             Purpose::Body => self.reserve.load(Ordering::Relaxed),
             Purpose::Upkeep => 0,
-        };
-        check_devices(drives, each, tier, |_| reserve)
+        }
     }
+}
+
+/// The drives, with the room that each has.
+fn candidates(drives: &[Arc<Drive>], left: u64) -> Vec<Candidate<&Arc<Drive>>> {
+    let devices = Devices::of(drives);
+    let candidates = drives.iter().map(|drive| {
+        let room = devices.part(drive, left);
+        Candidate { drive, device: drive.io().device(), room }
+    });
+    candidates.collect()
 }
 
 /// Whether every device has room for `each` more bytes on each of these drives, and beyond that what is to be left

@@ -159,6 +159,33 @@ fn a_full_disk_refuses_and_recovers() {
 }
 
 #[test]
+fn a_full_drive_is_left_out_while_others_have_room() {
+    run(async {
+        let mut world = World::on(G, 8, |disk| disk as u64);
+        world.reserve = 1 << 20;
+        world.disks[2].set_capacity(Some(2 << 20));
+        let server = world.start().await;
+        let bytes = body(1, 2_000_000);
+        let first = server.put(&bytes).await.unwrap();
+        assert_eq!(world.disks[2].files(), [""; 0]);
+        // One of those that the volume lies on has no more: the next goes elsewhere.
+        let victim = world.disks.iter().position(|disk| !disk.files().is_empty()).unwrap();
+        world.disks[victim].set_capacity(Some(world.disks[victim].used() + (1 << 20)));
+        let next = server.put(&body(2, 9_000_000)).await.unwrap();
+        let Place::Extents(extents) = &next.place else { panic!() };
+        assert_eq!(extents[0].volume, VolumeId(2));
+        assert_eq!(world.disks[victim].files().len(), 1);
+        assert!(server.get(&first).await.unwrap() == bytes && server.get(&next).await.is_ok());
+        // And when too few have room nothing is used up.
+        world.disks.iter().for_each(|disk| disk.set_capacity(Some(disk.used() + (1 << 20))));
+        for _ in 0..20 {
+            assert_eq!(server.put(&body(1, 9_000_000)).await, Err(WriteError::NoSpace(Tier::Hot)));
+        }
+        assert_eq!(world.state.records.lock().unwrap().len(), 2);
+    });
+}
+
+#[test]
 fn drives_on_one_device_share_its_space() {
     run(async {
         let world = World::on(G, 6, |_| 7);

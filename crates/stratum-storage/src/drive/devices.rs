@@ -1,0 +1,41 @@
+//! What is free, counted once for each device: drives that share one share what is free on it.
+
+use super::Drive;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The devices of some drives, each asked once.
+#[derive(Debug, Default)]
+pub struct Devices {
+    by_number: HashMap<u64, Device>,
+}
+
+#[derive(Debug)]
+struct Device {
+    free: u64,
+    drives: u64,
+}
+
+impl Devices {
+    /// Asks all of them; who doesn't answer has nothing free. Some microseconds for each.
+    pub fn of<'a>(drives: impl IntoIterator<Item = &'a Arc<Drive>>) -> Devices {
+        let mut devices = Devices::default();
+        for drive in drives {
+            let free = || drive.io().space().map_or(0, |space| space.free);
+            let device = devices.by_number.entry(drive.io().device());
+            device.or_insert_with(|| Device { free: free(), drives: 0 }).drives += 1;
+        }
+        devices
+    }
+
+    /// Bytes that are free on all of them together, beyond what is to be left on each.
+    pub fn free(&self, left: u64) -> u64 {
+        self.by_number.values().map(|device| device.free.saturating_sub(left)).sum()
+    }
+
+    /// A drive's part of what is free on its device, beyond what is to be left there, in bytes.
+    pub fn part(&self, drive: &Drive, left: u64) -> u64 {
+        let device = self.by_number.get(&drive.io().device());
+        device.map_or(0, |device| device.free.saturating_sub(left) / device.drives.max(1))
+    }
+}
