@@ -81,7 +81,9 @@ pub fn identity(bytes: &[u8]) {
     let disks = disks(3);
     let id = set(&disks).expect("blank drives").id();
     disks.iter().for_each(|disk| disk.kill());
-    put(&disks[1], "identity", 0, bytes);
+    for file in ["identity", "identity.copy"] {
+        put(&disks[1], file, 0, bytes);
+    }
     disks.iter().for_each(|disk| disk.kill());
     if let Some(opened) = set(&disks) {
         assert!(opened.id() == id, "a damaged identity changed the set");

@@ -53,13 +53,14 @@ impl Layout {
     }
 }
 
-/// The usual six, and those above that were added: they have an identity.
+/// The usual six, and those above that were added: they have an identity, or what is left of one.
 fn embedded(folder: &Path, tier: Tier) -> Vec<PathBuf> {
     let home = folder.join(tier.name());
     let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<usize>().ok();
     let found = std::fs::read_dir(&home).into_iter().flatten().flatten().filter_map(number);
     let is_added = |number: &usize| {
-        *number >= EMBEDDED_DRIVES && home.join(number.to_string()).join("identity").exists()
+        let has = |file| home.join(number.to_string()).join(file).exists();
+        *number >= EMBEDDED_DRIVES && ["identity", "identity.copy"].into_iter().any(has)
     };
     let mut added: Vec<usize> = found.filter(is_added).collect();
     added.sort_unstable();

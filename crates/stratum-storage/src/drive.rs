@@ -289,11 +289,15 @@ impl Drive {
         self.health.on_fail(Box::new(listener));
     }
 
-    /// Names the file that tells which drive this is: [`Drive::check`] reads it by its path (up to 64 KiB) and asks
-    /// whether it is right.
-    pub fn expect_file(&self, path: &str, is_right: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
+    /// Names the files any of which tells which drive this is: [`Drive::check`] reads them by their paths (up to
+    /// 64 KiB), one after the other, until one is right.
+    pub fn expect_file(
+        &self,
+        paths: &'static [&'static str],
+        is_right: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+    ) {
         if let Some(guard) = &self.guard {
-            guard.expect_file(path, is_right);
+            guard.expect_file(paths, is_right);
         }
     }
 

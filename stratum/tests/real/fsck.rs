@@ -45,7 +45,7 @@ fn member(data: &Path) -> PathBuf {
 fn damage_is_found_named_and_mended() {
     let server = killed(&objects());
     type Damage = fn(&Path);
-    let damages: [(&str, &str, Damage); 7] = [
+    let damages: [(&str, &str, Damage); 8] = [
         ("a bit of a shard", "weak: the stripe at", |data| {
             flip(&file_in(&data.join("hot/2/volumes")), 6_000);
         }),
@@ -62,7 +62,10 @@ fn damage_is_found_named_and_mended() {
         ("a bit of the journal", "damaged on hot/", |data| {
             flip(&file_in(&member(data).join("journal")), 8_300);
         }),
-        ("half of an identity", "one of the two copies of the identity", |data| {
+        ("an identity that is gone", "some of the copies of the identity", |data| {
+            std::fs::remove_file(data.join("hot/4/identity")).unwrap();
+        }),
+        ("half of an identity", "some of the copies of the identity", |data| {
             flip(&data.join("hot/5/identity"), 100);
         }),
         ("the server's index", "the server's index can't be used", |data| {

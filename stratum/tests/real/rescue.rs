@@ -126,7 +126,9 @@ fn every_object_comes_out_of_what_can_not_start() {
             objects.len(),
             0,
             Box::new(|data| {
-                each_drive(data, |drive| std::fs::write(drive.join("identity"), b"rot").unwrap());
+                for file in ["identity", "identity.copy"] {
+                    each_drive(data, |drive| std::fs::write(drive.join(file), b"rot").unwrap());
+                }
             }),
         ),
         (

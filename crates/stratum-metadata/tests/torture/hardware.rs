@@ -271,7 +271,7 @@ impl Hardware {
         let at = self.victim(dice)?;
         let small = self.is_small();
         let disk = &mut self.disks[at];
-        // A small set that loses an identity has lost the drive, and waits for it for ever.
+        // A small set that loses both files of an identity has lost the drive, and waits for it for ever.
         let keep = |path: &String| !(small && path == "identity");
         let files: Vec<String> = disk.drive.files().into_iter().filter(keep).collect();
         let path = dice.pick(&files)?;

@@ -26,9 +26,9 @@ pub(super) struct Guard {
     expected: OnceLock<Expected>,
 }
 
-/// A file that proves which drive this is.
+/// Files any of which proves which drive this is.
 struct Expected {
-    path: String,
+    paths: &'static [&'static str],
     is_right: Box<IsRight>,
 }
 
@@ -36,7 +36,7 @@ type IsRight = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 impl std::fmt::Debug for Expected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.path)
+        self.paths.fmt(f)
     }
 }
 
@@ -78,10 +78,14 @@ impl Guard {
         Arc::new(Guard { io, watch, open: Mutex::default(), expected: OnceLock::new() })
     }
 
-    /// From now on [`Guard::check`] reads that file (up to 64 KiB of it) by its path. Only the first call counts.
-    pub(super) fn expect_file(&self, path: &str, is_right: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
-        // A second expectation would mean that the drive has two identities.
-        let _ = self.expected.set(Expected { path: path.to_owned(), is_right: Box::new(is_right) });
+    /// From now on [`Guard::check`] wants one of these files to be right. Only the first call counts.
+    pub(super) fn expect_file(
+        &self,
+        paths: &'static [&'static str],
+        is_right: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+    ) {
+        // A second expectation would mean that the drive is two drives.
+        let _ = self.expected.set(Expected { paths, is_right: Box::new(is_right) });
     }
 
     /// Says what is wrong when the drive isn't any more what was opened.
@@ -110,20 +114,26 @@ impl Guard {
         self.io.sync_dir("")
     }
 
+    /// The first file that is right will do: what is wrong with another is for a repair to find.
     fn check_expected(&self) -> Result<(), String> {
-        let Some(Expected { path, is_right }) = self.expected.get() else { return Ok(()) };
-        let read = || -> io::Result<bool> {
+        let Some(Expected { paths, is_right }) = self.expected.get() else { return Ok(()) };
+        let read = |path: &str| -> io::Result<bool> {
             let file = self.io.open(path, OpenHow::Read)?;
             let mut bytes = vec![0; file.len()?.min(EXPECTED_MAX) as usize];
             let got = file.read_at(&mut bytes, 0)?;
             Ok(is_right(&bytes[..got]))
         };
-        match read() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(format!("{path} on {} is not what it was", self.io.describe())),
-            Err(error) if is_not_the_drives_fault(&error) => Ok(()),
-            Err(error) => Err(format!("{path} on {} cannot be read: {error}", self.io.describe())),
+        let mut outcome = Ok(());
+        for path in *paths {
+            let problem = match read(path) {
+                Ok(true) => return Ok(()),
+                Ok(false) => format!("{path} on {} is not what it was", self.io.describe()),
+                Err(error) if is_not_the_drives_fault(&error) => return Ok(()),
+                Err(error) => format!("{path} on {} cannot be read: {error}", self.io.describe()),
+            };
+            outcome = outcome.and(Err(problem));
         }
+        outcome
     }
 
     fn check_open_files(&self) -> Result<(), String> {

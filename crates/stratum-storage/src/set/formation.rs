@@ -81,7 +81,7 @@ fn check(config: &SetConfig) -> Result<(), SetError> {
     Ok(())
 }
 
-/// Opens, locks and reads every place; changes nothing but a damaged copy of an identity.
+/// Opens, locks and reads every place; changes nothing.
 fn look(config: &SetConfig) -> Result<Vec<Slot<'_>>, SetError> {
     let mut slots = Vec::new();
     for TierConfig { tier, drives, .. } in &config.tiers {
@@ -106,7 +106,7 @@ fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Re
             Found::Absent | Found::Blank(_) => continue,
             Found::Unusable(problem) => problem.clone(),
             Found::Stale => "holds a drive of another set".to_owned(),
-            Found::Known(io, _) => match other_than(io.as_ref(), &[identity::NAME]) {
+            Found::Known(io, _) => match other_than(io.as_ref(), &identity::FILES) {
                 Ok(None) => continue,
                 Ok(Some(name)) => format!("holds {name:?}"),
                 Err(error) => format!("cannot be listed: {error}"),
@@ -217,8 +217,8 @@ fn summary(drives: usize, geometry: Geometry) -> String {
     format!("{drives} drives with {geometry}")
 }
 
-/// Every drive that the roll names gets it, and is formed: what an interrupted start or change left is finished. One
-/// that it doesn't name is let go of.
+/// Every drive that the roll names gets it, and is formed: what an interrupted start or change left is finished, and
+/// what was lost of an identity is written anew. A drive that the roll doesn't name is let go of.
 fn bring_up(slots: &mut [Slot<'_>], reference: &Identity) {
     for slot in slots {
         let Found::Known(io, identity) = &mut slot.found else { continue };
@@ -229,12 +229,14 @@ fn bring_up(slots: &mut [Slot<'_>], reference: &Identity) {
             continue;
         }
         let wanted = Identity { drive: identity.drive, ..reference.clone() };
-        if *identity != wanted {
-            match wanted.write(io.as_ref()) {
-                Ok(()) => *identity = wanted,
-                Err(error) => {
-                    slot.found = Found::Unusable(format!("could not be given its identity: {error}"));
-                }
+        let written = wanted.lacking(io.as_ref()).into_iter().try_for_each(|(file, problem)| {
+            tracing::warn!(place = io.describe(), file, problem, "an identity is written anew");
+            wanted.write_file(io.as_ref(), file)
+        });
+        match written {
+            Ok(()) => *identity = wanted,
+            Err(error) => {
+                slot.found = Found::Unusable(format!("could not be given its identity: {error}"));
             }
         }
     }
@@ -295,7 +297,7 @@ pub(super) fn known_drive(
     clock: Arc<dyn Clock>,
 ) -> Drive {
     let drive = Drive::new(id, tier, position, io, threads, clock);
-    drive.expect_file(identity::NAME, move |bytes| Identity::is_of(id, bytes));
+    drive.expect_file(&identity::FILES, move |bytes| Identity::is_of(id, bytes));
     drive
 }
 

@@ -1,16 +1,19 @@
 //! The bytes of a drive's `identity`, as `docs/format/drives.md` says them, and how they get onto a drive.
 //!
-//! The file holds the same page twice, so that a damaged sector loses nothing. It names all drives of the set by
-//! tier and position: any one of them tells which are missing. A drive finds its own place by its id.
+//! Two files hold it, each the same page twice, so that neither a damaged sector nor a lost file loses the drive. It
+//! names all drives of the set by tier and position: any one of them tells which are missing. A drive finds its own
+//! place by its id.
 
 use super::files::{self, fields};
 use super::roll::{Member, Roll, Shape, Standing};
 use crate::blob::{Geometry, Tier};
 use crate::drive::DriveIo;
 use crate::volume::DriveId;
+use std::cmp::Ordering;
 use std::io::{self, ErrorKind};
 
-pub(super) const NAME: &str = "identity";
+/// Where it lies on a drive, in the order of writing.
+pub(super) const FILES: [&str; 2] = ["identity", "identity.copy"];
 /// The newest version of the bytes. A set whose drives never changed is still written as version 1.
 pub(super) const VERSION: u16 = 2;
 
@@ -33,7 +36,7 @@ impl std::fmt::Display for SetId {
 }
 
 /// How far the set's making has come, as this drive knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Formation {
     /// Some drive may not have its identity yet; nothing was ever stored.
     Forming,
@@ -55,6 +58,8 @@ pub(super) struct Identity {
 pub(super) enum Unreadable {
     Absent,
     Damaged,
+    /// Its two files say what no crash can make of them.
+    Contradictory,
     /// Written by a binary that knows more.
     Version(u16),
     Io(io::Error),
@@ -111,35 +116,69 @@ impl Identity {
         }
     }
 
-    /// Reads a drive's identity. What one damaged copy lost is written anew.
-    pub(super) fn read(io: &dyn DriveIo) -> Result<Identity, Unreadable> {
-        let (identity, both) = Identity::peek(io)?;
-        if !both {
-            tracing::warn!(drive = io.describe(), "one of two copies of the drive's identity is damaged");
-            if let Err(error) = identity.write(io) {
-                tracing::warn!(drive = io.describe(), %error, "the drive's identity could not be repaired");
+    /// Reads a drive's identity, and says whether all of both its files is good.
+    pub(super) fn read(io: &dyn DriveIo) -> Result<(Identity, bool), Unreadable> {
+        let [first, second] = FILES.map(|file| read_file(io, file));
+        match (first, second) {
+            (Err(Unreadable::Version(found)), _) | (_, Err(Unreadable::Version(found))) => {
+                Err(Unreadable::Version(found))
             }
+            (Ok((first, both)), Ok((second, too))) if first == second => Ok((first, both && too)),
+            (Ok((first, _)), Ok((second, _))) => Ok((newer(first, second)?, false)),
+            (Ok((identity, _)), Err(_)) | (Err(_), Ok((identity, _))) => Ok((identity, false)),
+            (Err(Unreadable::Absent), Err(problem)) | (Err(problem), Err(_)) => Err(problem),
         }
-        Ok(identity)
-    }
-
-    /// Reads a drive's identity and leaves it as it is; says whether both of its copies were good.
-    pub(super) fn peek(io: &dyn DriveIo) -> Result<(Identity, bool), Unreadable> {
-        let bytes = files::read(io, NAME, 2 * PAGE).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Unreadable::Absent,
-            _ => Unreadable::Io(error),
-        })?;
-        Identity::decode(&bytes)
     }
 
     /// Writes it; durable on return.
     pub(super) fn write(&self, io: &dyn DriveIo) -> io::Result<()> {
-        files::replace(io, NAME, &self.encode())
+        FILES.iter().try_for_each(|file| self.write_file(io, file))
+    }
+
+    /// Writes one of its files; durable on return.
+    pub(super) fn write_file(&self, io: &dyn DriveIo, file: &str) -> io::Result<()> {
+        files::replace(io, file, &self.encode())
+    }
+
+    /// The files of a drive that are not as this identity has them, each with what is wrong with it.
+    pub(super) fn lacking(&self, io: &dyn DriveIo) -> Vec<(&'static str, String)> {
+        let lacking = FILES.into_iter().filter_map(|file| {
+            let problem = match read_file(io, file) {
+                Ok((found, both)) if found == *self && both => return None,
+                Ok((found, _)) if found == *self => "one of its two pages is damaged".to_owned(),
+                Ok(_) => "it is not what the set's drives agreed on".to_owned(),
+                Err(Unreadable::Absent) => "it is not there".to_owned(),
+                Err(error) => format!("it can't be read: {error:?}"),
+            };
+            Some((file, problem))
+        });
+        lacking.collect()
     }
 
     /// Whether a file's bytes are the identity of that drive.
     pub(super) fn is_of(drive: DriveId, bytes: &[u8]) -> bool {
         Identity::decode(bytes).is_ok_and(|(identity, _)| identity.drive == drive)
+    }
+}
+
+fn read_file(io: &dyn DriveIo, file: &str) -> Result<(Identity, bool), Unreadable> {
+    let bytes = files::read(io, file, 2 * PAGE).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Unreadable::Absent,
+        _ => Unreadable::Io(error),
+    })?;
+    Identity::decode(&bytes)
+}
+
+/// What counts where a drive's two files differ: a writing that was cut short, or an older copy put back, leaves
+/// something older in one of them.
+fn newer(first: Identity, second: Identity) -> Result<Identity, Unreadable> {
+    let rank = |identity: &Identity| (identity.roll.revision, identity.formation);
+    let is_any_formed = first.formation.max(second.formation) == Formation::Formed;
+    match rank(&first).cmp(&rank(&second)) {
+        _ if is_any_formed && first.set != second.set => Err(Unreadable::Contradictory),
+        Ordering::Equal if is_any_formed => Err(Unreadable::Contradictory),
+        Ordering::Less => Ok(second),
+        Ordering::Equal | Ordering::Greater => Ok(first),
     }
 }
 

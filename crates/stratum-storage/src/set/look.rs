@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// What a fresh filesystem may hold and still be blank.
 pub(super) const LOST_AND_FOUND: &str = "lost+found";
 
+/// What is said of a drive whose two files of identity contradict each other.
+pub(super) const CONTRADICTORY: &str = "has two files of identity that no crash can explain";
+
 pub(super) enum Found {
     /// No directory at all.
     Absent,
@@ -39,7 +42,7 @@ impl Root {
     }
 }
 
-/// Opens, locks and reads a place; changes nothing but a damaged copy of an identity.
+/// Opens, locks and reads a place; changes nothing.
 pub(super) fn inspect(root: &Root) -> Result<Found, SetError> {
     match root.open() {
         Ok(io) => inspect_open(io),
@@ -56,11 +59,12 @@ pub(super) fn inspect_open(io: Arc<dyn DriveIo>) -> Result<Found, SetError> {
         Err(error) => return Ok(Found::Unusable(format!("cannot be locked: {error}"))),
     }
     match Identity::read(io.as_ref()) {
-        Ok(identity) => Ok(Found::Known(io, identity)),
+        Ok((identity, _)) => Ok(Found::Known(io, identity)),
         Err(Unreadable::Version(found)) => {
             Err(SetError::NewerFormat { place, found, known: identity::VERSION })
         }
         Err(Unreadable::Damaged) => Ok(Found::Unusable("has a damaged identity".into())),
+        Err(Unreadable::Contradictory) => Ok(Found::Unusable(CONTRADICTORY.into())),
         Err(Unreadable::Io(error)) => Ok(Found::Unusable(format!("cannot be read: {error}"))),
         Err(Unreadable::Absent) => Ok(match other_than(io.as_ref(), &[]) {
             Ok(None) => Found::Blank(io),
@@ -72,8 +76,10 @@ pub(super) fn inspect_open(io: Arc<dyn DriveIo>) -> Result<Found, SetError> {
 
 /// A name in the root other than what a blank drive may hold, and other than these.
 pub(super) fn other_than(io: &dyn DriveIo, known: &[&str]) -> io::Result<Option<String>> {
-    let unfinished = files::unfinished(identity::NAME);
-    let is_known = |name: &str| name == LOST_AND_FOUND || name == unfinished || known.contains(&name);
+    let unfinished = identity::FILES.map(files::unfinished);
+    let is_known = |name: &str| {
+        name == LOST_AND_FOUND || known.contains(&name) || unfinished.iter().any(|file| file == name)
+    };
     Ok(io.list("")?.into_iter().map(|entry| entry.name).find(|name| !is_known(name)))
 }
 
@@ -82,7 +88,7 @@ pub(super) fn other_than(io: &dyn DriveIo, known: &[&str]) -> io::Result<Option<
 pub(super) fn wipe(io: &dyn DriveIo) -> io::Result<()> {
     for entry in io.list("")? {
         match entry.name.as_str() {
-            identity::NAME | LOST_AND_FOUND => {}
+            name if name == LOST_AND_FOUND || identity::FILES.contains(&name) => {}
             name if entry.is_dir => remove_dir(io, name)?,
             name => io.remove(name)?,
         }

@@ -6,6 +6,7 @@
 //! were made on. Nothing is written: the drives are [`ReadOnly`].
 
 use super::identity::{self, Identity, Unreadable};
+use super::look::{CONTRADICTORY, LOST_AND_FOUND};
 use super::{Root, SetConfig, SetError, SetId};
 use crate::ambient::Clock;
 use crate::blob::Tier;
@@ -46,7 +47,9 @@ pub enum Remark {
         "{place} {problem}, and nothing on it says which drive it is; what it holds is used all the same"
     )]
     Nameless { place: String, problem: String },
-    #[error("one of the two copies of the identity on {place} is damaged; the other one will do")]
+    #[error(
+        "some of the copies of the identity on {place} are damaged, old or not there; the others will do"
+    )]
     HalfIdentity { place: String },
     #[error("{place} belongs to another set ({found}): it is left out")]
     Foreign { place: String, found: SetId },
@@ -163,9 +166,9 @@ fn inspect(root: &Root, remarks: &mut Vec<Remark>) -> Result<Option<Inspected>, 
 
 /// Who a drive is by its own word; nothing if it holds nothing.
 fn who_is(io: &dyn DriveIo, place: String, remarks: &mut Vec<Remark>) -> Result<Option<Who>, SetError> {
-    let who = match Identity::peek(io) {
-        Ok((identity, both)) => {
-            if !both {
+    let who = match Identity::read(io) {
+        Ok((identity, whole)) => {
+            if !whole {
                 remarks.push(Remark::HalfIdentity { place });
             }
             Who::Known(Box::new(identity))
@@ -174,9 +177,10 @@ fn who_is(io: &dyn DriveIo, place: String, remarks: &mut Vec<Remark>) -> Result<
             return Err(SetError::NewerFormat { place, found, known: identity::VERSION });
         }
         Err(Unreadable::Damaged) => Who::Unknown("has a damaged identity".into()),
+        Err(Unreadable::Contradictory) => Who::Unknown(CONTRADICTORY.into()),
         Err(Unreadable::Io(error)) => Who::Unknown(format!("has an identity that can't be read: {error}")),
         Err(Unreadable::Absent) => match io.list("") {
-            Ok(names) if names.iter().all(|entry| entry.name == super::look::LOST_AND_FOUND) => {
+            Ok(names) if names.iter().all(|entry| entry.name == LOST_AND_FOUND) => {
                 remarks.push(Remark::Blank { place });
                 return Ok(None);
             }

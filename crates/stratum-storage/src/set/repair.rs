@@ -43,17 +43,17 @@ impl Set {
         findings
     }
 
-    fn repair_identity(&self, drive: &Drive) -> Option<Finding> {
+    fn repair_identity(&self, drive: &Drive) -> Vec<Finding> {
         let roll = self.roll.lock().clone();
         let wanted = Identity { drive: drive.id(), set: self.id, formation: Formation::Formed, roll };
-        let problem = match Identity::peek(drive.io().as_ref()) {
-            Ok((found, true)) if found == wanted => return None,
-            Ok((found, false)) if found == wanted => "one of its two copies is damaged".to_owned(),
-            Ok(_) => "it is not what the set's drives agreed on".to_owned(),
-            Err(error) => format!("it can't be read: {error:?}"),
-        };
-        let repaired = wanted.write(drive.io().as_ref()).is_ok();
-        Some(Finding { drive: drive.label(), file: identity::NAME.to_owned(), problem, repaired })
+        let io = drive.io().as_ref();
+        let found = wanted.lacking(io).into_iter().map(|(file, problem)| Finding {
+            drive: drive.label(),
+            file: file.to_owned(),
+            problem,
+            repaired: wanted.write_file(io, file).is_ok(),
+        });
+        found.collect()
     }
 
     /// The names of files that any hot drive holds as a replicated one.
@@ -61,7 +61,8 @@ impl Set {
         let mut names = BTreeSet::new();
         for drive in self.drives(Tier::Hot).iter().filter(|drive| drive.is_healthy()) {
             let entries = drive.io().list("").unwrap_or_default().into_iter();
-            let files = entries.filter(|entry| !entry.is_dir && entry.name != identity::NAME);
+            let files =
+                entries.filter(|entry| !entry.is_dir && !identity::FILES.contains(&entry.name.as_str()));
             let wanted = files.filter(|entry| !entry.name.ends_with(".new") && !names.contains(&entry.name));
             let found: Vec<String> = wanted.map(|entry| entry.name).collect();
             names.extend(found.into_iter().filter(|name| Copies::is_one(drive, name)));

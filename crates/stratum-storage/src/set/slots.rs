@@ -105,7 +105,7 @@ impl Set {
             found.map(|(_, _, root)| root.clone())?
         };
         let io = root.open().ok()?;
-        match Identity::peek(io.as_ref()) {
+        match Identity::read(io.as_ref()) {
             Err(Unreadable::Absent) if other_than(io.as_ref(), &[]).is_ok_and(|name| name.is_none()) => {
                 Some(DriveState::Blank { advice: blank(&root.place()) })
             }

@@ -137,7 +137,80 @@ fn one_flipped_bit_is_repaired() {
     rack.drives[0].flip_bit("identity", 300).unwrap();
     assert!(missing(&rack.open().unwrap()).is_empty());
     rack.drives[0].flip_bit("identity", 4096 * 8 + 300).unwrap();
-    assert!(missing(&rack.open().unwrap()).is_empty(), "the first copy was written anew");
+    rack.drives[0].attach().remove("identity.copy").unwrap();
+    assert!(missing(&rack.open().unwrap()).is_empty(), "the first page was written anew");
+}
+
+/// What one file of an identity may meet.
+fn harm(drive: &Arc<SimulatedDrive>, file: &str, how: &str) {
+    let io = drive.attach();
+    if how == "deleted" {
+        return io.remove(file).unwrap();
+    }
+    let open = io.open(file, OpenHow::Write).unwrap();
+    match how {
+        "cut" => open.set_len(100).unwrap(),
+        "scrambled" => open.write_at(&[&[0xaa; 8192]], 0).unwrap(),
+        _ => open.write_at(&[include_bytes!("../../fixtures/v1/identity")], 0).unwrap(),
+    }
+}
+
+#[test]
+fn an_identity_whose_one_file_is_lost_is_known_by_the_other() {
+    for (lost, kept) in [("identity", "identity.copy"), ("identity.copy", "identity")] {
+        for how in ["deleted", "cut", "scrambled"] {
+            let rack = Rack::new();
+            let ids = rack.ids();
+            [0, 1, 4].into_iter().for_each(|bay| harm(&rack.drives[bay], lost, how));
+            assert_eq!(rack.ids(), ids, "{lost} {how}");
+            assert_eq!(missing(&rack.open().unwrap()), [""; 0], "{lost} {how}");
+            [0, 1, 4].into_iter().for_each(|bay| harm(&rack.drives[bay], kept, how));
+            assert_eq!(missing(&rack.open().unwrap()), [""; 0], "{lost} {how}: the start wrote it anew");
+            for file in [lost, kept] {
+                harm(&rack.drives[4], file, how);
+            }
+            assert_eq!(missing(&rack.open().unwrap()), ["cold/1"], "both {how}");
+        }
+    }
+}
+
+#[test]
+fn the_file_of_another_drive_beside_an_identity_is_believed_in_no_way() {
+    let rack = Rack::new();
+    rack.open().unwrap();
+    harm(&rack.drives[4], "identity", "of another set");
+    let set = rack.open().unwrap();
+    assert_eq!(missing(&set), ["cold/1"]);
+    let Health::Missing { reason } = set.drives(Tier::Cold)[1].health() else { panic!() };
+    assert_eq!(reason, "bay 4 has two files of identity that no crash can explain");
+}
+
+#[test]
+fn one_file_of_an_identity_may_go_while_the_set_serves() {
+    let rack = Rack::new();
+    let set = rack.open().unwrap();
+    for (lost, kept) in [("identity", "identity.copy"), ("identity.copy", "identity")] {
+        harm(&rack.drives[1], lost, "deleted");
+        harm(&rack.drives[4], lost, "scrambled");
+        set.check();
+        assert!(set.all_drives().iter().all(|drive| drive.is_healthy()), "{lost}");
+        let found: Vec<_> =
+            set.repair().into_iter().map(|found| (found.drive, found.file, found.repaired)).collect();
+        let expected = ["hot/1", "cold/1"].map(|drive| (drive.to_owned(), lost.to_owned(), true));
+        assert_eq!(found, expected);
+        assert_eq!(set.repair(), []);
+        assert!(rack.drives[1].files().contains(&kept.to_owned()));
+    }
+    for file in ["identity", "identity.copy"] {
+        harm(&rack.drives[1], file, "deleted");
+    }
+    set.check();
+    let reason = match set.drives(Tier::Hot)[1].health() {
+        Health::Failed { reason } => reason,
+        healthy => panic!("{healthy:?}"),
+    };
+    assert!(reason.contains("identity on bay 1 cannot be read"), "{reason}");
+    assert_eq!(rack.drives[1].files(), [""; 0], "and nothing is written to it");
 }
 
 #[test]
@@ -223,8 +296,8 @@ fn a_set_with_other_drives_than_configured_is_refused() {
 #[test]
 fn a_drive_that_fails_the_flip_is_missing() {
     let rack = Rack::new();
-    // An identity takes six steps. Forming on six drives, then the first is flipped, and the power goes.
-    rack.power.fail_at(6 * 6 + 6 + 2);
+    // Each of its two files takes six steps. Forming on six drives, then the first is flipped, and the power goes.
+    rack.power.fail_at(2 * (6 * 6 + 6) + 2);
     rack.open().unwrap_err();
     rack.crash(0);
     rack.drives[5].fail_nth(Op::Write, 1);

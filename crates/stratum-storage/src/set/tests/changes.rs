@@ -123,7 +123,7 @@ fn a_drive_that_was_replaced_is_recognised_when_it_comes_back() {
         "f",
     );
     assert_eq!(replace(&rack, &set, 1, true).unwrap(), Changed::Done);
-    assert_eq!(rack.drives[1].files(), ["identity"], "what lay on it is gone");
+    assert_eq!(rack.drives[1].files(), ["identity", "identity.copy"], "what lay on it is gone");
     assert_ne!(ids_of(&set), ids);
     drop(set);
     rack.crash(3);
@@ -136,7 +136,7 @@ fn a_drive_that_was_replaced_is_recognised_when_it_comes_back() {
 
 #[test]
 fn a_later_change_beats_one_that_was_cut_on_a_drive_that_was_away() {
-    let steps_of_an_identity = 6;
+    let steps_of_an_identity = 2 * 6;
     let (mut rack, set) = with_a_lost_drive();
     // The new drive is forming and the first other one knows of it when the power goes.
     rack.power.fail_at(2 * steps_of_an_identity + 1);
@@ -318,4 +318,38 @@ fn small_files_are_made_whole_from_one_another() {
     set.serve(9).unwrap();
     assert_eq!(set.repair().len(), 1);
     assert_eq!(set.read_replicated("keys").unwrap().unwrap(), b"new");
+}
+
+/// One file of an identity is put back as it was before a change; the other one, and the other drives, know better.
+#[test]
+fn an_older_file_of_an_identity_takes_nothing_back() {
+    let (rack, set) = with_a_lost_drive();
+    let before = |bay: usize, file: &str| {
+        let open = rack.drives[bay].attach().open(file, OpenHow::Read).unwrap();
+        let mut bytes = vec![0; 8192];
+        open.read_at(&mut bytes, 0).unwrap();
+        bytes
+    };
+    let files = ["identity", "identity.copy"];
+    let old: Vec<Vec<u8>> = (0..6).filter(|bay| *bay != 1).map(|bay| before(bay, files[0])).collect();
+    replace(&rack, &set, 1, false).unwrap();
+    let ids = ids_of(&set);
+    drop(set);
+    for older in [&files[..1], &files[1..]] {
+        for (bay, bytes) in (0..6).filter(|bay| *bay != 1).zip(&old) {
+            for file in older {
+                let open = rack.drives[bay].attach().open(file, OpenHow::Write).unwrap();
+                open.write_at(&[bytes], 0).unwrap();
+            }
+        }
+        // The drive that joined tells nothing here.
+        let joined = rack.drives[1].snapshot();
+        rack.drives[1].erase();
+        let set = rack.open().unwrap();
+        assert_eq!((ids_of(&set), missing(&set)), (ids.clone(), vec!["hot/1".to_owned()]), "{older:?}");
+        assert_eq!(set.repair(), [], "the start wrote them anew");
+        drop(set);
+        rack.drives[1].rollback(&joined);
+    }
+    assert_eq!(missing(&rack.open().unwrap()), [""; 0]);
 }
