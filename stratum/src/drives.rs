@@ -19,6 +19,9 @@ use stratum_storage::drive::Drive;
 use stratum_storage::journal::JournalError;
 use stratum_storage::set::{ChangeError, Changed, DriveState, Root, Slot};
 
+/// What is said of drives that were taken out.
+const REMOVED: &str = "is not in the set any more: take it away, and out of the configuration";
+
 /// Why a command was refused, in words and with the arithmetic.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
@@ -164,6 +167,9 @@ impl Drives {
 
     /// Takes drained drives, or lost ones that everything was healed from, out of the set: they can be taken away.
     pub fn remove(&self, path: &Path) -> Result<Vec<String>, DriveError> {
+        if let removed @ [_, ..] = self.removed_at(path).as_slice() {
+            return Ok(removed.iter().map(|place| format!("{place} {REMOVED}")).collect());
+        }
         let drives = self.drives_at(path)?;
         // From here on nobody waits for a lost drive to come back: the journal lets go of it when it can.
         let lost: Vec<Arc<Drive>> = drives.iter().filter(|drive| !drive.is_healthy()).cloned().collect();
@@ -175,7 +181,14 @@ impl Drives {
             self.check_count(tier, &drives)?;
         }
         self.parts.set.remove(&drives)?;
-        Ok(said(&drives, "is not in the set any more: take it away, and out of the configuration"))
+        Ok(said(&drives, REMOVED))
+    }
+
+    /// The places at this path whose drives were taken out of the set, if no other is there.
+    fn removed_at(&self, path: &Path) -> Vec<String> {
+        let at = self.parts.set.slots().into_iter().filter(|slot| is_at(&slot.place, path));
+        let (removed, others): (Vec<_>, Vec<_>) = at.partition(|slot| slot.state == DriveState::Removed);
+        if others.is_empty() { removed.into_iter().map(|slot| slot.place).collect() } else { Vec::new() }
     }
 
     /// The journal, and the files that every hot drive holds, go onto a drive that joined.

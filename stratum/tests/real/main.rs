@@ -3,6 +3,7 @@
 mod aws_sdk_rust;
 mod backup;
 mod client;
+mod drives;
 mod fsck;
 mod model;
 mod rescue;

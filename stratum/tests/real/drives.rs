@@ -1,0 +1,141 @@
+//! `stratum drive` on a running server, and drives that aren't what they should be at a start: each is refused or left
+//! alone in words, and a command that is given again does no harm.
+
+use crate::rescue::{fetch, objects, store};
+use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+fn stratum(words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(words).env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    command.output().unwrap()
+}
+
+/// `stratum drive`: its exit code, and all that it said.
+fn drive(server: &Server, words: &[&str], folder: &Path) -> (i32, String) {
+    let endpoint = server.endpoint();
+    let words = [&["drive"], words, &[folder.to_str().unwrap(), "--endpoint", &endpoint]].concat();
+    let output = stratum(&words);
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+fn status(server: &Server) -> Value {
+    let output = stratum(&["status", "--json", "--endpoint", &server.endpoint()]);
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// What the server says of the drive in a folder.
+fn state(server: &Server, folder: &Path) -> String {
+    let status = status(server);
+    let drives = status["drives"].as_array().unwrap();
+    let found = drives.iter().find(|drive| drive["path"] == folder.to_str().unwrap());
+    found.map_or("none".to_owned(), |drive| drive["state"].as_str().unwrap().to_owned())
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..1200 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{what}: not within two minutes");
+}
+
+fn is_whole(server: &Server) -> bool {
+    let status = status(server);
+    let is_healthy = |drive: &Value| drive["state"] == "healthy";
+    status["redundancy"]["missing_fragments"] == 0
+        && status["drives"].as_array().unwrap().iter().all(is_healthy)
+}
+
+fn all_is_there(server: &Server) {
+    for (key, body) in objects() {
+        assert!(fetch(server, &key) == Some(body), "{key}");
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn a_blank_folder_is_left_blank_and_a_drive_that_was_replaced_is_not_used_again() {
+    let mut server = Server::start();
+    store(&server, &objects());
+    let place = server.data().join("hot/1");
+    let [old, new] = ["old", "new"].map(|name| server.data().with_file_name(name));
+    server.kill();
+    std::fs::rename(&place, &old).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    server.restart();
+    assert_eq!((state(&server, &place).as_str(), files(&place).len()), ("blank", 0));
+    all_is_there(&server);
+    let (code, said) = drive(&server, &["replace"], &place);
+    assert!(code == 0 && said.contains("is in the set"), "{code}: {said}");
+    let (code, said) = drive(&server, &["replace"], &place);
+    assert!(code == 0 && said.contains("already"), "{code}: {said}");
+    wait_until("heal", || is_whole(&server));
+
+    // The old one is put back where the new one is.
+    server.kill();
+    std::fs::rename(&place, &new).unwrap();
+    std::fs::rename(&old, &place).unwrap();
+    let before = std::fs::read(place.join("identity")).unwrap();
+    server.restart();
+    assert_eq!(state(&server, &place), "stale");
+    all_is_there(&server);
+    let (code, said) = drive(&server, &["replace"], &place);
+    assert!(code == 2 && said.contains("--wipe"), "{code}: {said}");
+    assert!(std::fs::read(place.join("identity")).unwrap() == before, "it is not written to");
+    let (code, said) = drive(&server, &["replace", "--wipe"], &place);
+    assert!(code == 0 && said.contains("is in the set"), "{code}: {said}");
+    wait_until("heal", || is_whole(&server));
+    all_is_there(&server);
+}
+
+#[test]
+fn a_drive_of_another_store_ends_the_start() {
+    let (mut server, mut other) = (Server::start(), Server::start());
+    server.kill();
+    other.kill();
+    let place = server.data().join("hot/3");
+    std::fs::rename(&place, server.data().with_file_name("own")).unwrap();
+    std::fs::rename(other.data().join("hot/3"), &place).unwrap();
+    let output = stratum(&["server", "--address", "127.0.0.1:0", "--data", server.data().to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("hot/3 belongs to the set") && said.contains("start with the drives of one set"),
+        "{said}"
+    );
+}
+
+#[test]
+fn commands_that_are_given_again_do_no_harm() {
+    let server = Server::start();
+    store(&server, &objects());
+    let (one, more) = (server.data().join("hot/2"), server.data().join("hot/6"));
+    let twice = |words: &[&str], folder: &Path, expected: [&str; 2]| {
+        for text in expected {
+            let (code, said) = drive(&server, words, folder);
+            assert!(code == 0 && said.contains(text), "{words:?} {folder:?}: {code}: {said}");
+        }
+    };
+    twice(&["drain"], &one, ["is being drained", "already"]);
+    twice(&["keep"], &one, ["stays in the set", "stays in the set"]);
+    twice(&["add"], &more, ["is in the hot tier", "is a drive of the set already"]);
+    twice(&["drain"], &more, ["is being drained", "already"]);
+    wait_until("a drain", || state(&server, &more) == "drained");
+    twice(&["remove"], &more, ["is not in the set any more", "is not in the set any more"]);
+    assert_eq!(state(&server, &more), "none");
+    let (code, said) = drive(&server, &["remove"], &server.data().join("hot/9"));
+    assert_eq!(code, 2, "one that never was: {said}");
+    wait_until("heal", || is_whole(&server));
+    all_is_there(&server);
+}
