@@ -1,7 +1,10 @@
 //! What the targets do with their bytes: read them as strangers' bytes are read, and hold what comes of it to what
 //! must be true. Each target in `fuzz_targets` is one of these functions; the test runs all of them over the corpus.
 
-// The binary has no library to take these two from; what only its other parts call is dead here.
+// The binary has no library to take these from; what only its other parts call is dead here.
+#[path = "../../stratum/src/backup/archive.rs"]
+#[allow(dead_code)]
+mod archive;
 #[path = "../../stratum/src/config.rs"]
 #[allow(dead_code, clippy::disallowed_methods)]
 mod config;
@@ -9,8 +12,10 @@ mod drives;
 #[path = "../../stratum/src/quantity.rs"]
 #[allow(dead_code)]
 mod quantity;
+mod signed;
 
 pub use drives::{identity, journal, replicated};
+pub use signed::signed;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -21,7 +26,8 @@ use stratum_storage::format::{directory, v1};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
+    ("backup", backup),
     ("chunked", chunked),
     ("checkpoint", stratum_metadata::fuzzing::checkpoint),
     ("command", stratum_metadata::fuzzing::command),
@@ -35,6 +41,7 @@ pub const TARGETS: [Target; 14] = [
     ("replicated", replicated),
     ("shard", shard),
     ("signature", signature),
+    ("signed", signed),
     ("xml", stratum_api::fuzzing::documents),
 ];
 
@@ -124,6 +131,42 @@ pub fn shard(bytes: &[u8]) {
     if let Ok(entries) = directory::decode(bytes) {
         let again = directory::decode(&directory::encode(&entries));
         assert!(again.as_ref() == Ok(&entries));
+    }
+}
+
+/// A backup file. What is read from a whole one is written as the same file again, and no name leads out of a folder.
+pub fn backup(bytes: &[u8]) {
+    let files = std::cell::RefCell::new(Vec::<(String, Vec<u8>)>::new());
+    let read = archive::read(bytes, |name| {
+        assert!(!name.starts_with('/') && name.split('/').all(|part| part != ".."), "{name:?}");
+        files.borrow_mut().push((name.to_owned(), Vec::new()));
+        Ok(Last(&files))
+    });
+    let Ok(count) = read else { return };
+    let (files, mut again) = (files.into_inner(), Vec::new());
+    assert!(files.len() as u64 == count);
+    let mut writer = archive::Writer::new(|piece: Bytes| Ok(again.extend_from_slice(&piece))).expect("memory");
+    for (name, content) in &files {
+        writer.file(name).expect("memory");
+        writer.bytes(content).expect("memory");
+    }
+    writer.end().expect("memory");
+    let reread = archive::read(again.as_slice(), |_| Ok(std::io::sink()));
+    assert!(reread.is_ok_and(|again| again == count));
+}
+
+/// Takes the bytes of the last of some files.
+struct Last<'a>(&'a std::cell::RefCell<Vec<(String, Vec<u8>)>>);
+
+impl std::io::Write for Last<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Some((_, content)) = self.0.borrow_mut().last_mut() {
+            content.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
