@@ -7,7 +7,7 @@
 
 mod copies;
 
-pub use copies::{Copies, CopiesStatus, run_copies};
+pub use copies::{Copies, CopiesStatus, check_copies, run_copies};
 
 use crate::status::DriveStatus;
 use crate::upkeep::Parts;

@@ -1,21 +1,28 @@
-//! `stratum fsck`: whether a stopped server's store is whole, and what to do where it isn't.
+//! `stratum fsck`: whether a store is whole, and what to do where it isn't.
 //!
-//! The check changes nothing: it reads drives as `rescue` does, builds the state beside the store, and compares
+//! With `--endpoint` a running server checks itself, in the background ([`online`]). Otherwise the server is stopped, and
+//! the check changes nothing: it reads drives as `rescue` does, builds the state beside the store, and compares
 //! everything with everything else. Only `--repair` opens the store as a server would, and lets the store's own healing
 //! do what it can ([`repair`]); then the check is run once more, so that what is told at the end is true.
 
 mod examine;
 mod finding;
+mod online;
 mod repair;
+mod report;
 
+pub use online::{CheckStatus, Checks, Wanted};
+pub use report::Told;
+
+use crate::client::{self, Operator, ServerArg};
 use crate::offline::{Offline, StoreArgs};
 use clap::Args;
 use examine::Examined;
 use finding::Finding;
-use serde::Serialize;
+use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use stratum_metadata::check::Severity;
+use std::time::Duration;
 use stratum_metadata::salvage;
 
 /// Something was found.
@@ -23,11 +30,20 @@ const EXIT_FOUND: u8 = 1;
 /// The check couldn't be run.
 const EXIT_FAILED: u8 = 2;
 
+/// How often a running check is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
 /// What `stratum fsck` takes.
 #[derive(Args)]
 pub struct FsckArgs {
     #[command(flatten)]
     store: StoreArgs,
+    /// Have the running server at this address check itself, with the root credentials from the environment.
+    #[arg(long, conflicts_with_all = ["data", "config", "scratch"])]
+    endpoint: Option<String>,
+    /// The region that the running server was configured with.
+    #[arg(long, env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
+    region: String,
     /// Mend what can be mended, then check again.
     #[arg(long)]
     repair: bool,
@@ -44,7 +60,11 @@ pub struct FsckArgs {
 
 /// Checks; 0 if nothing is wrong, 1 if something was found, 2 if it couldn't run.
 pub fn run(args: &FsckArgs) -> ExitCode {
-    match fsck(args) {
+    let checked = match &args.endpoint {
+        Some(endpoint) => ask(args, endpoint),
+        None => fsck(args),
+    };
+    match checked {
         Ok(report) => {
             let is_well = report.is_well();
             match args.json {
@@ -60,11 +80,36 @@ pub fn run(args: &FsckArgs) -> ExitCode {
     }
 }
 
+/// Has a running server check itself, and waits for what it finds. Whoever is interrupted may ask again, and waits for
+/// the same check.
+fn ask(args: &FsckArgs, endpoint: &str) -> Result<Report, String> {
+    let server = ServerArg { endpoint: endpoint.to_owned(), region: args.region.clone() };
+    let say = |error: client::CallError| error.to_string();
+    let operator = Operator::new(&server).map_err(say)?;
+    let (quick, repair) = (args.quick.to_string(), args.repair.to_string());
+    let query = [("quick", quick.as_str()), ("repair", &repair)];
+    let mut status: CheckStatus = operator.post("fsck", &query).map_err(say)?;
+    let number = status.number;
+    let progress = indicatif::ProgressBar::new_spinner();
+    while status.is_under_way && status.number == number {
+        progress.set_message(status.to_text());
+        progress.tick();
+        std::thread::sleep(LOOK_EVERY);
+        status = operator.get("fsck").map_err(say)?;
+    }
+    progress.finish_and_clear();
+    match status {
+        CheckStatus { failed: Some(problem), .. } => Err(problem),
+        CheckStatus { report: Some(report), .. } if status.number == number => Ok(report),
+        _ => Err("the server was restarted, or told to check again: run it again".into()),
+    }
+}
+
 fn fsck(args: &FsckArgs) -> Result<Report, String> {
     let layout = args.store.layout()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let examine = || -> Result<Report, String> {
+    let examine = || -> Result<Examined, String> {
         let scratch = match &args.scratch {
             Some(folder) => tempfile::tempdir_in(folder),
             None => tempfile::tempdir(),
@@ -78,94 +123,20 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
                 let checked = salvage::check_index(&layout.index(), &copy, &store.history);
                 examined.findings.extend(checked.err().map(|problem| Finding::Index { problem }));
             }
-            Ok(Report::new(examined))
+            Ok(examined)
         })
     };
-    let report = examine()?;
+    let examined = examine()?;
+    let index_is_bad = examined.findings.iter().any(|finding| matches!(finding, Finding::Index { .. }));
+    let report = Report::from(examined);
     if !args.repair || report.is_well() {
         return Ok(report);
     }
-    let mended = repair::repair(&layout, &runtime, report.index_is_bad)?;
-    Ok(Report { mended, ..examine()? })
+    let mended = repair::repair(&layout, &runtime, index_is_bad)?;
+    Ok(Report { mended, ..examine()?.into() })
 }
 
 /// What is found in a store, the worst first.
 pub async fn findings(store: &Offline) -> Result<Vec<Told>, String> {
-    Ok(Report::new(examine::examine(store, false).await?).findings)
-}
-
-/// What is told.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    findings: Vec<Told>,
-    /// What `--repair` did.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    mended: Vec<String>,
-    objects: u64,
-    parts: u64,
-    stripes: u64,
-    bytes: u64,
-    #[serde(skip)]
-    index_is_bad: bool,
-}
-
-/// A finding, with its severity and in words.
-#[derive(Debug, Serialize)]
-pub struct Told {
-    pub severity: Severity,
-    pub text: String,
-}
-
-impl Report {
-    fn new(examined: Examined) -> Report {
-        let told = |finding: &Finding| Told { severity: finding.severity(), text: finding.to_string() };
-        let mut findings: Vec<Told> = examined.findings.iter().map(told).collect();
-        findings.sort_by_key(|told| std::cmp::Reverse(told.severity));
-        let index_is_bad = examined.findings.iter().any(|finding| matches!(finding, Finding::Index { .. }));
-        Report {
-            index_is_bad,
-            findings,
-            mended: Vec::new(),
-            objects: examined.checked.objects,
-            parts: examined.checked.parts,
-            stripes: examined.stripes,
-            bytes: examined.bytes,
-        }
-    }
-
-    fn is_well(&self) -> bool {
-        self.findings.iter().all(|told| told.severity == Severity::Note)
-    }
-}
-
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for text in &self.mended {
-            writeln!(f, "mended: {text}")?;
-        }
-        for Told { severity, text } in &self.findings {
-            let word = match severity {
-                Severity::Note => "note",
-                Severity::Weak => "weak",
-                Severity::Wrong => "wrong",
-                Severity::Loss => "LOST",
-            };
-            writeln!(f, "{word}: {text}")?;
-        }
-        let count = |severity| self.findings.iter().filter(|told| told.severity == severity).count();
-        let (objects, parts, stripes) = (self.objects, self.parts, self.stripes);
-        writeln!(
-            f,
-            "{objects} objects, {parts} parts, {stripes} stripes ({} MiB) were checked.",
-            self.bytes >> 20
-        )?;
-        let [lost, wrong, weak] = [Severity::Loss, Severity::Wrong, Severity::Weak].map(count);
-        match self.is_well() {
-            true => writeln!(f, "All is well."),
-            false => writeln!(
-                f,
-                "{lost} losses, {wrong} things that are wrong, {weak} that are weaker than they should be."
-            ),
-        }
-    }
+    Ok(Report::from(examine::examine(store, false).await?).findings)
 }

@@ -53,7 +53,7 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Write what a running server knows to a file.
     Backup(backup::BackupArgs),
-    /// Check a stopped server's store, and mend what can be mended.
+    /// Check a store, of a stopped server or of a running one, and mend what can be mended.
     Fsck(fsck::FsckArgs),
     /// Make what can be proven of a stopped server's store its history again, so that it starts.
     Restore(restore::RestoreArgs),

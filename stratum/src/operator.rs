@@ -5,6 +5,7 @@
 
 use crate::backup::produce::Backup;
 use crate::drives::{CopiesStatus, Drives, bytes_under};
+use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::status::{
     Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
 };
@@ -34,6 +35,7 @@ const CENSUS_AGE: Duration = Duration::from_secs(60);
 pub struct Operator {
     parts: Parts,
     drives: Drives,
+    checks: Arc<Checks>,
     pace: Arc<Pace>,
     /// Where sled lies.
     index: PathBuf,
@@ -51,8 +53,15 @@ impl IntoResponse for Refused {
 }
 
 impl Operator {
-    pub fn new(parts: Parts, drives: Drives, pace: Arc<Pace>, index: PathBuf) -> Arc<Operator> {
-        Arc::new(Operator { parts, drives, pace, index, began: System.monotonic(), census: Mutex::default() })
+    pub fn new(
+        parts: Parts,
+        drives: Drives,
+        checks: Arc<Checks>,
+        pace: Arc<Pace>,
+        index: PathBuf,
+    ) -> Arc<Operator> {
+        let (began, census) = (System.monotonic(), Mutex::default());
+        Arc::new(Operator { parts, drives, checks, pace, index, began, census })
     }
 
     /// The routes, as they follow `/_stratum/v1`.
@@ -62,6 +71,7 @@ impl Operator {
             .route("/pace", post(set_pace))
             .route("/scrub", get(scrub_status))
             .route("/scrub/{action}", post(scrub))
+            .route("/fsck", get(check_status).post(check))
             .route("/backup", get(backup))
             .route("/drives", get(list_drives))
             .route("/drives/{action}", post(change_drives))
@@ -72,6 +82,15 @@ impl Operator {
 async fn status(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Status>, Refused> {
     let made = tokio::task::spawn_blocking(move || operator.status()).await;
     made.map(Json).map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+async fn check_status(Shared(operator): Shared<Arc<Operator>>) -> Json<CheckStatus> {
+    Json(operator.checks.status())
+}
+
+/// `POST /fsck?quick=...&repair=...`: begins a check, unless one is under way.
+async fn check(Shared(operator): Shared<Arc<Operator>>, Query(wanted): Query<Wanted>) -> Json<CheckStatus> {
+    Json(operator.checks.start(wanted))
 }
 
 /// What a backup is to hold.

@@ -6,6 +6,7 @@
 use crate::config::{Config, ConfigError};
 use crate::credentials::{self, Credentials, CredentialsError};
 use crate::drives::Drives;
+use crate::fsck::Checks;
 use crate::layout::Layout;
 use crate::operator::Operator;
 use crate::scrubbing;
@@ -126,7 +127,8 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         copies: Arc::default(),
     };
     let drives = Drives::new(parts.clone(), layout.embedded.clone());
-    let operator = Operator::new(parts.clone(), drives, pace.clone(), layout.index());
+    let checks = Checks::new(parts.clone(), drives.clone(), pace.clone());
+    let operator = Operator::new(parts.clone(), drives, checks.clone(), pace.clone(), layout.index());
     let upkeep = Upkeep::start(parts, mover, telemetry.clone(), runtime.handle())?;
 
     let admission = Admission::new(REQUEST_MEMORY);
@@ -163,6 +165,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         Ok(())
     });
     tracing::info!("stopping");
+    checks.stop();
     upkeep.stop(runtime.handle());
     metadata.shutdown();
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -8,8 +8,10 @@
 
 mod finding;
 mod keyed;
+mod live;
 
 pub use finding::{Finding, Severity};
+pub use live::{CheckError, Turns};
 
 use crate::keys;
 use crate::machine::fingerprint;
@@ -26,8 +28,8 @@ const PAGE: usize = 1024;
 
 /// Reads bodies that are in the journal.
 pub trait Bodies {
-    /// Whether the body of that entry is there and sound; the text says what is wrong.
-    fn check(&self, index: Index, length: u32, crc32c: u32) -> Result<(), String>;
+    /// Whether the owner's body, which is in that entry, is there and sound; the text says what is wrong.
+    fn check(&self, owner: &Owner, index: Index, length: u32, crc32c: u32) -> Result<(), String>;
 }
 
 /// How much there was to check.
@@ -147,7 +149,7 @@ impl<'a> Check<'a> {
             Place::ThisEntry { .. } => self.found(Finding::Unsettled { owner: name(owner) }),
             Place::Journal { index, length, crc32c } => {
                 self.checked.journaled += 1;
-                if let Err(problem) = self.bodies.check(*index, *length, *crc32c) {
+                if let Err(problem) = self.bodies.check(owner, *index, *length, *crc32c) {
                     self.found(Finding::BodyLost { owner: name(owner), index: *index, problem });
                 }
             }

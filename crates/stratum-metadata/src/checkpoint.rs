@@ -9,11 +9,13 @@ mod audit;
 mod export;
 mod files;
 mod format;
+mod image;
 
 pub use audit::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
 pub use export::Export;
 
 pub(crate) use files::{Files, Reader};
+pub(crate) use image::Image;
 
 use crate::machine::{Machine, Pairs, ScanError, fingerprint};
 use crate::record::Applied;
@@ -242,6 +244,7 @@ mod tests {
     use crate::tree::memory::Memory;
     use crate::tree::{Base, Value};
     use parking_lot::Mutex;
+    use std::ops::ControlFlow;
     use std::sync::Arc;
     use stratum_storage::ambient::Simulated;
     use stratum_storage::blob::Tier;
@@ -447,5 +450,39 @@ mod tests {
         let (_, memory) = loaded(&drives.files).unwrap().unwrap();
         assert!(memory == still.memory);
         assert_eq!(heal(&drives.files).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_checkpoint_is_read_key_by_key() {
+        let drives = drives();
+        let still = Still::new(9, 5_000);
+        take(&still, &drives.files).unwrap();
+        let holders = drives.files.list().remove(&9).unwrap();
+        let open = || Image::open(Reader::open(9, &holders).unwrap(), &mut |_| Ok(()));
+        let image = open().unwrap();
+        let pairs = |base: &dyn Base, from: &[u8], to: &[u8], max: usize| {
+            let mut pairs = Vec::new();
+            base.scan(from, to, &mut |key, value| {
+                pairs.push((key.to_vec(), value.clone()));
+                if pairs.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })
+            .unwrap();
+            pairs
+        };
+        assert!(pairs(&image, &[], &[0xff], usize::MAX) == pairs(&still.memory, &[], &[0xff], usize::MAX));
+        for number in (0..5_100u16).step_by(7) {
+            let key = [&[2], number.to_be_bytes().as_slice()].concat();
+            assert_eq!(image.get(&key).unwrap(), still.memory.get(&key).unwrap(), "{number}");
+            let between = [key.as_slice(), &[0]].concat();
+            assert_eq!(image.get(&between).unwrap(), None);
+            let end = [2, 0x0a, 0];
+            assert!(pairs(&image, &between, &end, 3) == pairs(&still.memory, &between, &end, 3), "{number}");
+        }
+        assert_eq!(image.get(&[1]).unwrap(), None);
+        assert_eq!(image.get(&[3]).unwrap(), None);
+        for holder in &holders {
+            drives.simulated[usize::from(holder.position())].flip_bit(&path(9), 8 * 400_000).unwrap();
+        }
+        assert!(open().is_err(), "no copy has that block");
     }
 }

@@ -12,6 +12,8 @@ mod looks;
 mod reads;
 
 pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
+pub(crate) use looks::owners_in;
+
 pub use former::check_index;
 pub use reads::{SalvagedBucket, SalvagedObject};
 
@@ -19,7 +21,7 @@ use crate::check::{self, Bodies, Checked, Finding};
 use crate::checkpoint::{self, Files, Reader};
 use crate::command::Command;
 use crate::machine::{Entry, Machine};
-use crate::record::{Applied, DecodeError};
+use crate::record::{Applied, DecodeError, Owner};
 use crate::state::{ApplyError, View, apply_loosely};
 use crate::store::{ReadError, mark};
 use crate::tree::{Tree, TreeError, Value};
@@ -163,7 +165,7 @@ impl Salvaged {
 }
 
 impl Bodies for History {
-    fn check(&self, index: Index, length: u32, crc32c: u32) -> Result<(), String> {
+    fn check(&self, _: &Owner, index: Index, length: u32, crc32c: u32) -> Result<(), String> {
         self.body(index, length, crc32c).map(drop).map_err(|error| error.to_string())
     }
 }

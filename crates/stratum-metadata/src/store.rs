@@ -9,7 +9,7 @@ mod start;
 
 pub(crate) use start::{UNFINISHED, mark};
 
-use crate::checkpoint::{self, CheckpointError};
+use crate::checkpoint::{self, CheckpointError, Reader};
 use crate::command::{Command, Outcome};
 use crate::committer::{CommitError, Committer};
 use crate::keys;
@@ -208,7 +208,7 @@ impl Metadata {
     /// Reads all copies of the kept checkpoints, and writes anew those that are damaged. One that is damaged in every
     /// copy is superseded by a new one. Blocks, for as long as reading them takes.
     pub fn check_checkpoints(&self) -> Vec<Finding> {
-        let findings = checkpoint::check(self.inner.upkeep.files());
+        let findings = self.inner.upkeep.check();
         if findings.iter().any(|finding| !finding.repaired) && !self.inner.machine.has_failed() {
             self.take_checkpoint();
         }
@@ -221,16 +221,27 @@ impl Metadata {
     }
 
     fn take_checkpoint(&self) {
-        match self.inner.upkeep.checkpoint(&self.inner.machine, self.inner.log.as_ref()) {
-            Ok(()) => {}
-            Err(CheckpointError::Mismatch) => {
-                tracing::error!(
-                    "the index holds something else than was applied; restart the server to rebuild it"
-                );
-                self.inner.machine.fail();
-            }
-            Err(error) => tracing::warn!(%error, "no checkpoint was taken"),
+        let taken = self.inner.upkeep.checkpoint(&self.inner.machine, self.inner.log.as_ref());
+        if let Err(error) = self.believe(taken) {
+            tracing::warn!(%error, "no checkpoint was taken");
         }
+    }
+
+    /// The state as it is now, as a checkpoint. Blocks, for as long as writing the state takes.
+    pub(crate) fn current_state(&self) -> Result<Reader, CheckpointError> {
+        let current = self.inner.upkeep.current(&self.inner.machine, self.inner.log.as_ref());
+        self.believe(current)
+    }
+
+    /// An index that lost something is served from no longer.
+    fn believe<T>(&self, taken: Result<T, CheckpointError>) -> Result<T, CheckpointError> {
+        if let Err(CheckpointError::Mismatch) = &taken {
+            tracing::error!(
+                "the index holds something else than was applied; restart the server to rebuild it"
+            );
+            self.inner.machine.fail();
+        }
+        taken
     }
 
     pub(crate) fn state(&self) -> &Arc<Machine> {

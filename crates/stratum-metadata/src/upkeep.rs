@@ -3,7 +3,7 @@
 //! None of this waits for a request, and none runs at a pace: the journal's room depends on it, and an
 //! acknowledgement is only as durable as the entries before it.
 
-use crate::checkpoint::{self, CheckpointError, Files};
+use crate::checkpoint::{self, CheckpointError, Files, Reader};
 use crate::log::{Log, LogError};
 use crate::machine::Machine;
 use parking_lot::Mutex;
@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Roster;
+use stratum_storage::set::Finding;
 use stratum_storage::volume::DriveId;
 
 /// The part of the cap after which a checkpoint is due. The journal since the older of two is kept, so two of these
@@ -34,6 +35,9 @@ pub(crate) struct Upkeep {
     /// The drives that the journal and the checkpoints were last made whole on, and the journal's epoch since then: a
     /// drive that joined and left between two looks left no other trace.
     whole_on: Mutex<(Vec<DriveId>, u64)>,
+    /// Held by whoever takes a checkpoint, or reads the copies of those that are kept: there is one scan of the state
+    /// at a time, and a new checkpoint takes an old one away.
+    checkpoints: Mutex<()>,
 }
 
 impl Upkeep {
@@ -51,6 +55,7 @@ impl Upkeep {
             bytes: bytes.into(),
             packed: AtomicU64::new(0),
             whole_on: Mutex::default(),
+            checkpoints: Mutex::default(),
         }
     }
 
@@ -79,6 +84,29 @@ impl Upkeep {
 
     /// Takes a checkpoint, and lets go of what it makes superfluous. Blocks, for as long as writing the state takes.
     pub(crate) fn checkpoint(&self, machine: &Machine, log: &dyn Log) -> Result<(), CheckpointError> {
+        let _alone = self.checkpoints.lock();
+        self.take(machine, log)
+    }
+
+    /// The state as it is at some moment of this call, as a checkpoint that can be read: the last one if nothing was
+    /// applied since, else a new one.
+    pub(crate) fn current(&self, machine: &Machine, log: &dyn Log) -> Result<Reader, CheckpointError> {
+        let _alone = self.checkpoints.lock();
+        if self.newest_checkpoint() != machine.applied_index() {
+            self.take(machine, log)?;
+        }
+        let index = self.newest_checkpoint();
+        let holders = self.files.list().remove(&index).unwrap_or_default();
+        Ok(Reader::open(index, &holders)?)
+    }
+
+    /// Reads all copies of the kept checkpoints, and writes anew those that are damaged.
+    pub(crate) fn check(&self) -> Vec<Finding> {
+        let _alone = self.checkpoints.lock();
+        checkpoint::check(&self.files)
+    }
+
+    fn take(&self, machine: &Machine, log: &dyn Log) -> Result<(), CheckpointError> {
         let taken = checkpoint::take(machine, &self.files)?;
         self.bytes.store(taken.bytes, Ordering::Relaxed);
         metrics::gauge!("stratum_checkpoint_bytes").set(taken.bytes as f64);

@@ -29,7 +29,7 @@ use crate::readpath::repair::BadFragment;
 use crate::volume::{Claim, DriveId, Phase, PlacedShard, Volume, VolumeLogError, Volumes};
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -258,6 +258,21 @@ impl Healer {
         }
         state.waiting.insert(volume, Waiting { since, again: now + AGAIN, error });
         now.saturating_sub(since)
+    }
+
+    /// Looks at a volume's files and at some of its stripes again and mends what is wrong now; a shard that must be
+    /// rebuilt as a whole counts as lost, and comes back by itself. Says how many fragments were written anew, and how
+    /// many shards are to be rebuilt; nothing while somebody else works on the volume.
+    pub async fn look_again(
+        &self,
+        volume: VolumeId,
+        offsets: &BTreeSet<u64>,
+    ) -> Result<Option<(u64, usize)>, HealError> {
+        let Some(_claim) = self.volumes.try_claim(volume) else { return Ok(None) };
+        let found = self.volumes.shared.find(volume).ok_or(HealError::Gone)?;
+        let mended = self.volumes.mend(&found, offsets, &self.pace, Task::Heal).await?;
+        self.note(volume, &mended);
+        Ok(Some((mended.written, mended.lost.len())))
     }
 
     /// Writes bad fragments anew, volume by volume.

@@ -73,6 +73,25 @@ impl Volumes {
         put_aside
     }
 
+    /// The files that no record knows at this look, each with its drive's label; changes nothing. What two looks in a
+    /// row give is unknown. Blocks.
+    pub fn unknown_files(&self) -> HashSet<(String, String)> {
+        let mut unknown = HashSet::new();
+        for drive in self.healthy_drives() {
+            // Before the state is read.
+            let Ok(entries) = list_drive(&drive) else { continue };
+            for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
+                let path = format!("{DIRECTORY}/{}", entry.name);
+                let is_worked_on =
+                    volume_of_path(&path).is_some_and(|volume| self.is_claimed(VolumeId(volume)));
+                if !is_worked_on && self.is_unknown(&drive, &entry.name) {
+                    unknown.insert((drive.label(), path));
+                }
+            }
+        }
+        unknown
+    }
+
     /// All files that lie in quarantine, on the drives that answer. Blocks.
     pub fn quarantined(&self) -> Vec<Quarantined> {
         let mut files = Vec::new();

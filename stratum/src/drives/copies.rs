@@ -50,17 +50,12 @@ pub async fn run_copies(parts: Parts, pace: Arc<Pace>, mut stop: watch::Receiver
             () = parts.copies.asked.notified() => {}
             () = tokio::time::sleep(EVERY) => {}
         }
-        let findings = check_copies(&parts, &pace, &stop).await;
-        tracing::info!(findings = findings.len(), "looked at all copies of what is not in volumes");
-        let mut status = parts.copies.status.lock();
-        let copies_passes = status.copies_passes + 1;
-        let (copies_bad, copies_mended) = (findings.len() as u64, repaired(&findings));
-        *status = CopiesStatus { copies_passes, copies_bad, copies_mended };
+        check_copies(&parts, &pace, &stop).await;
     }
 }
 
 /// Looks at all copies now, a segment or a kind of file at a time; says what was found.
-async fn check_copies(parts: &Parts, pace: &Arc<Pace>, stop: &watch::Receiver<bool>) -> Vec<Finding> {
+pub async fn check_copies(parts: &Parts, pace: &Arc<Pace>, stop: &watch::Receiver<bool>) -> Vec<Finding> {
     let (set, metadata) = (parts.set.clone(), parts.metadata.clone());
     let mut findings = in_a_turn(pace, 0, move || set.repair()).await.unwrap_or_default();
     let bytes = metadata.checkpoint_bytes();
@@ -74,6 +69,11 @@ async fn check_copies(parts: &Parts, pace: &Arc<Pace>, stop: &watch::Receiver<bo
         findings.extend(checked.findings);
     }
     metrics::counter!("stratum_copies_repaired_total").increment(repaired(&findings));
+    tracing::info!(findings = findings.len(), "looked at all copies of what is not in volumes");
+    let mut status = parts.copies.status.lock();
+    let copies_passes = status.copies_passes + 1;
+    let (copies_bad, copies_mended) = (findings.len() as u64, repaired(&findings));
+    *status = CopiesStatus { copies_passes, copies_bad, copies_mended };
     findings
 }
 

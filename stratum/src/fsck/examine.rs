@@ -112,18 +112,9 @@ async fn volumes(store: &Offline, quick: bool, examined: &mut Examined) -> Resul
         };
         examined.stripes += verified.stripes;
         examined.bytes += verified.bytes;
-        let away: HashSet<u8> = verified.files.iter().map(|(shard, _)| *shard).collect();
-        let shards = verified.files.into_iter();
-        examined.findings.extend(shards.map(|(shard, flaw)| Finding::Shard { volume, shard, flaw }));
-        for found in verified.stripes_found {
-            if !found.is_readable() {
-                unreadable.insert((volume, found.offset));
-            } else if found.flaws.iter().all(|(shard, _)| away.contains(shard)) && !found.flaws.is_empty() {
-                // The shard was told already: not once more for each of its stripes.
-                continue;
-            }
-            examined.findings.push(Finding::Stripe { volume, found });
-        }
+        let lost = verified.stripes_found.iter().filter(|found| !found.is_readable());
+        unreadable.extend(lost.map(|found| (volume, found.offset)));
+        examined.findings.extend(Finding::of_volume(volume, verified));
     }
     if !unreadable.is_empty() {
         let owners = store.state.owners_in(&unreadable).map_err(|error| error.to_string())?;

@@ -1,12 +1,13 @@
 //! Whatever a check of a store can find, in words that say what it means and what to do.
 
+use std::collections::HashSet;
 use stratum_metadata::check::{self, Severity};
 use stratum_metadata::salvage::Doubt;
 use stratum_storage::blob::{Index, VolumeId};
 use stratum_storage::journal::Thin;
 use stratum_storage::readpath::Parity;
-use stratum_storage::scrub::{FileFlaw, StripeFinding};
-use stratum_storage::set::Remark;
+use stratum_storage::scrub::{FileFlaw, StripeFinding, Verified};
+use stratum_storage::set::{self, Remark};
 
 /// Something that isn't as it should be.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -46,9 +47,26 @@ pub enum Finding {
     Lost { owner: String },
     #[error("{path} on {drive} belongs to no record: its space stays taken until the server removes it")]
     UnknownFile { drive: String, path: String },
+    #[error("the drive {place} is {state}: {reason}")]
+    Drive { place: String, state: String, reason: String },
+    #[error("{} on {}: {}; {}", .0.file, .0.drive, .0.problem, written_anew(.0.repaired))]
+    Copy(set::Finding),
 }
 
 impl Finding {
+    /// What a look at a volume found. A shard that is away is told once, and not once more for each of its stripes.
+    pub fn of_volume(volume: VolumeId, verified: Verified) -> Vec<Finding> {
+        let away: HashSet<u8> = verified.files.iter().map(|(shard, _)| *shard).collect();
+        let shards = verified.files.into_iter().map(|(shard, flaw)| Finding::Shard { volume, shard, flaw });
+        let is_told = |found: &StripeFinding| {
+            found.is_readable()
+                && !found.flaws.is_empty()
+                && found.flaws.iter().all(|(shard, _)| away.contains(shard))
+        };
+        let stripes = verified.stripes_found.into_iter().filter(|found| !is_told(found));
+        shards.chain(stripes.map(|found| Finding::Stripe { volume, found })).collect()
+    }
+
     pub fn severity(&self) -> Severity {
         match self {
             Finding::State(finding) => finding.severity(),
@@ -67,7 +85,9 @@ impl Finding {
             | Finding::Replicated { .. }
             | Finding::Shard { .. }
             | Finding::Stripe { .. }
-            | Finding::Volume { .. } => Severity::Weak,
+            | Finding::Volume { .. }
+            | Finding::Drive { .. }
+            | Finding::Copy(_) => Severity::Weak,
             Finding::UnknownFile { .. } => Severity::Wrong,
         }
     }
@@ -78,6 +98,10 @@ fn damaged_on(drives: &[String]) -> String {
         [] => String::new(),
         drives => format!(" (damaged on {})", drives.join(", ")),
     }
+}
+
+fn written_anew(repaired: bool) -> &'static str {
+    if repaired { "it was written anew" } else { "it could not be written anew" }
 }
 
 fn shard_flaw(flaw: &FileFlaw) -> String {

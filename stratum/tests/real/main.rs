@@ -5,6 +5,7 @@ mod backup;
 mod client;
 mod drives;
 mod fsck;
+mod fsck_online;
 mod model;
 mod rescue;
 mod restore;

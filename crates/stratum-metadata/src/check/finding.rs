@@ -1,10 +1,10 @@
 //! What a check of the state can find, in words that say what it means and what to do.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stratum_storage::blob::{Index, VolumeId};
 
 /// How bad it is. The worst comes last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Harmless, and told for the sake of order.

@@ -26,7 +26,7 @@ struct Journal {
 }
 
 impl Bodies for Journal {
-    fn check(&self, index: Index, _: u32, _: u32) -> Result<(), String> {
+    fn check(&self, _: &Owner, index: Index, _: u32, _: u32) -> Result<(), String> {
         if self.bad == Some(index) { Err("damaged in all its copies".into()) } else { Ok(()) }
     }
 }

@@ -262,17 +262,29 @@ impl Reader {
 
     /// The next block's pairs, `None` at the end. An error when no copy has it whole.
     pub(crate) fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut problem = damaged(FormatError::Damaged(self.offset));
+        Ok(match self.block_at(self.offset)? {
+            Block::Pairs(payload) => {
+                self.offset += (FRAME_LEN + payload.len()) as u64;
+                Some(payload)
+            }
+            Block::End { pairs } => {
+                self.pairs = pairs;
+                None
+            }
+        })
+    }
+
+    /// Where the next block begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The block that begins there, from the first copy in which it verifies.
+    pub(super) fn block_at(&self, offset: u64) -> io::Result<Block> {
+        let mut problem = damaged(FormatError::Damaged(offset));
         for (label, file) in &self.copies {
-            match read_block(&**file, self.applied.index, self.offset) {
-                Ok(Block::Pairs(payload)) => {
-                    self.offset += (FRAME_LEN + payload.len()) as u64;
-                    return Ok(Some(payload));
-                }
-                Ok(Block::End { pairs }) => {
-                    self.pairs = pairs;
-                    return Ok(None);
-                }
+            match read_block(&**file, self.applied.index, offset) {
+                Ok(block) => return Ok(block),
                 Err(error) => {
                     let index = self.applied.index;
                     tracing::warn!(drive = label, index, %error, "a block of a checkpoint is bad in this copy");
@@ -284,7 +296,8 @@ impl Reader {
     }
 }
 
-enum Block {
+/// A verified block.
+pub(super) enum Block {
     Pairs(Vec<u8>),
     End { pairs: u64 },
 }

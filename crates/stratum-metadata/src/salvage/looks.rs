@@ -49,18 +49,26 @@ impl Salvaged {
 
     /// Who names bytes of these stripes (volume and offset), for people. Goes over all objects and parts.
     pub fn owners_in(&self, stripes: &HashSet<(VolumeId, u64)>) -> Result<Vec<String>, ReadError> {
-        let mut geometries = HashMap::new();
-        for (id, _) in stripes {
-            geometries.extend(space::volume(self.machine(), *id)?.map(|record| (*id, record.geometry)));
-        }
-        let mut owners = Vec::new();
-        self.machine().scan(&keys::start_of(Tag::Object), &keys::end_of(Tag::Part), |key, value| {
-            let owned = owned(key, value).filter(|(_, blob)| touches(blob, stripes, &geometries));
-            owners.extend(owned.map(|(owner, _)| name(&owner)));
-            ControlFlow::Continue(())
-        })?;
-        Ok(owners)
+        owners_in(self.machine(), stripes)
     }
+}
+
+/// Who names bytes of these stripes, for people. Goes over all objects and parts.
+pub(crate) fn owners_in(
+    machine: &Machine,
+    stripes: &HashSet<(VolumeId, u64)>,
+) -> Result<Vec<String>, ReadError> {
+    let mut geometries = HashMap::new();
+    for (id, _) in stripes {
+        geometries.extend(space::volume(machine, *id)?.map(|record| (*id, record.geometry)));
+    }
+    let mut owners = Vec::new();
+    machine.scan(&keys::start_of(Tag::Object), &keys::end_of(Tag::Part), |key, value| {
+        let owned = owned(key, value).filter(|(_, blob)| touches(blob, stripes, &geometries));
+        owners.extend(owned.map(|(owner, _)| name(&owner)));
+        ControlFlow::Continue(())
+    })?;
+    Ok(owners)
 }
 
 /// The blob of an object's or a part's record, and whose it is.

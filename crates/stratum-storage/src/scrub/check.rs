@@ -1,13 +1,24 @@
 //! Looking at a volume: its shard files, then every live stripe with all of its fragments.
+//!
+//! While a store serves, stripes are freed, shards exchanged and fragments mended under whoever looks. So a look takes a
+//! hold on the volume before it asks what is live, which keeps that from being freed, and what it finds is looked at
+//! once more, and counts only if it is still live and still wrong.
 
 use crate::blob::VolumeId;
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
 use crate::heal::HealError;
+use crate::pace::{Pace, Task};
 use crate::readpath::whole::{Wanted, Whole};
 use crate::readpath::{Flaw, Parity};
 use crate::volume::{LiveStripe, Phase, PlacedShard, Volume, Volumes};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Stripes that are looked at under one hold.
+const TOGETHER: usize = 32;
+/// What is being changed at the first look has been by the second.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// What is wrong with a shard file as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +101,60 @@ impl Volumes {
         let volume = self.shared.find(volume).ok_or(HealError::Gone)?;
         let live = self.live_stripes(volume.id).await?;
         crate::heal::blocking(move || verify(&volume, &live)).await
+    }
+
+    /// The same of a volume that is in use, at the pace of scrub. A hold on the volume delays the freeing of its space
+    /// for some stripes at a time.
+    pub async fn verify_in_use(&self, volume: VolumeId, pace: &Arc<Pace>) -> Result<Verified, HealError> {
+        let volume = self.shared.find(volume).ok_or(HealError::Gone)?;
+        let mut verified = Verified { files: self.flaws_that_stay(&volume).await?, ..Verified::default() };
+        let mut from = 0;
+        loop {
+            let _hold = volume.hold();
+            let live = self.live_stripes(volume.id).await?;
+            let some: Vec<LiveStripe> =
+                live.into_iter().filter(|live| live.offset >= from).take(TOGETHER).collect();
+            let Some(last) = some.last() else { return Ok(verified) };
+            from = last.range().end;
+            for live in some {
+                let bytes = live.stripe.disk() * volume.slots.len() as u64;
+                let _turn = pace.turn(Task::Scrub, bytes).await;
+                verified.stripes += 1;
+                verified.bytes += bytes;
+                if self.look_at(&volume, live).await?.is_some() && self.is_live(&volume, live).await? {
+                    verified.stripes_found.extend(self.look_at(&volume, live).await?);
+                }
+            }
+        }
+    }
+
+    async fn look_at(
+        &self,
+        volume: &Arc<Volume>,
+        live: LiveStripe,
+    ) -> Result<Option<StripeFinding>, HealError> {
+        let volume = volume.clone();
+        crate::heal::blocking(move || StripeFinding::of(&Whole::read(&volume, live, Wanted::All))).await
+    }
+
+    async fn is_live(&self, volume: &Volume, stripe: LiveStripe) -> Result<bool, HealError> {
+        Ok(self.live_stripes(volume.id).await?.contains(&stripe))
+    }
+
+    /// What is wrong with a volume's files at two looks: between a rebuild and the removal of the old file, one that is
+    /// being read may go.
+    async fn flaws_that_stay(&self, volume: &Arc<Volume>) -> Result<Vec<(u8, FileFlaw)>, HealError> {
+        let look = || {
+            let volume = volume.clone();
+            crate::heal::blocking(move || file_flaws(&volume))
+        };
+        let mut flaws = look().await?;
+        if !flaws.is_empty() {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            let again = look().await?;
+            flaws.retain(|flaw| again.contains(flaw));
+        }
+        Ok(if volume.usage().0 == 0 { Vec::new() } else { flaws })
     }
 
     /// The same for whoever knows which stripes are live: a stopped server's volumes don't. Blocks.

@@ -276,3 +276,33 @@ fn a_pass_that_nobody_asked_for_is_spread_over_its_time() {
         running.await.unwrap();
     });
 }
+
+#[test]
+fn what_is_freed_under_a_look_is_no_finding() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let kept = server.put(&body(1, 3 << 20)).await.unwrap();
+        let freed = server.put(&body(2, 3 << 20)).await.unwrap();
+        let pace = Pace::unbounded(Arc::new(Simulated::new(1, 1)));
+        pace.pause(Task::Scrub, true);
+        let (volumes, turns) = (server.volumes.clone(), pace.clone());
+        let look = tokio::spawn(async move { volumes.verify_in_use(FIRST, &turns).await });
+        // It has asked what is live, and waits for its turn.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.delete(&freed);
+        assert_eq!(server.volumes.tend().await.unwrap().punched, 0, "the look holds the volume");
+        pace.pause(Task::Scrub, false);
+        let verified = look.await.unwrap().unwrap();
+        assert!(verified.is_whole() && verified.stripes == 6, "{verified:?}");
+        assert!(server.volumes.tend().await.unwrap().punched > 0);
+
+        // What is wrong is found; what has no owner any more isn't.
+        let path = shard_file(&world, 2, FIRST).unwrap();
+        world.disks[2].flip_bit(&path, 8 * 6_000).unwrap();
+        let verified = server.volumes.verify_in_use(FIRST, &pace).await.unwrap();
+        assert!(verified.stripes == 3 && verified.stripes_found.len() == 1, "{verified:?}");
+        server.delete(&kept);
+        assert!(server.volumes.verify_in_use(FIRST, &pace).await.unwrap().is_whole());
+    });
+}

@@ -1,0 +1,122 @@
+//! The check of a store that serves: of its state as it was at one moment.
+//!
+//! That moment's state is a checkpoint, taken for it: consistent, proven to be what was applied, and read key by key for
+//! as long as the check takes while the store goes on. Only bodies in the journal are looked at where they are now:
+//! one that can't be read is a finding only if its owner still names it then, since packing and deletes go on.
+
+use super::{Bodies, Checked, Finding, check};
+use crate::checkpoint::{CheckpointError, Image};
+use crate::record::Owner;
+use crate::relocate::blob_of;
+use crate::salvage::owners_in;
+use crate::store::{Metadata, ReadError};
+use crate::tree::{Base, TreeError, Value};
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use stratum_storage::blob::{Index, Place, VolumeId};
+use stratum_storage::pace::Turn;
+
+/// How often a checkpoint is tried for: much that changes meanwhile may have it given up.
+const TRIES: usize = 5;
+const BETWEEN: Duration = Duration::from_secs(1);
+/// What a page of keys, and what is looked up for them, counts for at the pace, in bytes.
+const PAGE_BYTES: u64 = 256 << 10;
+
+/// Leave to do one piece of work of so many bytes; none when the check is called off. Blocks until it is given.
+pub type Turns = dyn Fn(u64) -> Option<Turn> + Send + Sync;
+
+/// Why the state was not checked.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    #[error("no checkpoint could be taken to check it by: {0}")]
+    Checkpoint(String),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl From<CheckpointError> for CheckError {
+    fn from(error: CheckpointError) -> CheckError {
+        CheckError::Checkpoint(error.to_string())
+    }
+}
+
+impl Metadata {
+    /// Whether the state agrees with itself, as it is at some moment of this call, and its bodies in the journal are
+    /// sound. Blocks, for as long as it takes at the pace of `turns`.
+    pub fn check(&self, turns: &Turns, report: &mut dyn FnMut(Finding)) -> Result<Checked, CheckError> {
+        if self.applied_index() == 0 {
+            return Ok(Checked::default());
+        }
+        let mut tries = 1;
+        let reader = loop {
+            match self.current_state() {
+                Err(CheckpointError::Scan(_)) if tries < TRIES => std::thread::sleep(BETWEEN),
+                outcome => break outcome?,
+            }
+            tries += 1;
+        };
+        let mut turn = None;
+        let image = Image::open(reader, &mut |bytes| {
+            drop(turn.take());
+            turn = Some(turns(bytes).ok_or_else(called_off)?);
+            Ok(())
+        })?;
+        drop(turn);
+        let state = Paced { image, turns, turn: Mutex::default() };
+        Ok(check(&state, state.image.applied().fingerprint, &Live(self), report)?)
+    }
+
+    /// Who names bytes of these stripes (volume and offset) now, for people. Goes over all objects and parts.
+    pub fn owners_in(&self, stripes: &HashSet<(VolumeId, u64)>) -> Result<Vec<String>, ReadError> {
+        owners_in(self.state(), stripes)
+    }
+}
+
+fn called_off() -> TreeError {
+    TreeError::Failed("the check was called off".into())
+}
+
+/// A state that is read at the pace: a turn lasts from one page to the next.
+struct Paced<'a> {
+    image: Image,
+    turns: &'a Turns,
+    turn: Mutex<Option<Turn>>,
+}
+
+impl Base for Paced<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
+        self.image.get(key)
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
+    ) -> Result<(), TreeError> {
+        drop(self.turn.lock().take());
+        *self.turn.lock() = Some((self.turns)(PAGE_BYTES).ok_or_else(called_off)?);
+        self.image.scan(from, to, visit)
+    }
+}
+
+/// The journal of a store that serves.
+struct Live<'a>(&'a Metadata);
+
+impl Bodies for Live<'_> {
+    fn check(&self, owner: &Owner, index: Index, length: u32, crc32c: u32) -> Result<(), String> {
+        let place = Place::Journal { index, length, crc32c };
+        let read = || self.0.log().body(index, length, crc32c).map(drop).map_err(|error| error.to_string());
+        let is_named = || match blob_of(self.0.state(), owner) {
+            Ok(blob) => blob.is_some_and(|blob| blob.place == place),
+            Err(_) => true,
+        };
+        // A segment goes after its bodies were moved: what is still named after it could not be read was there.
+        match read() {
+            Err(_) if is_named() => read().or_else(|problem| if is_named() { Err(problem) } else { Ok(()) }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A checkpoint as a state that is read key by key: one moment of a store that goes on changing.
+//!
+//! Its pairs are in the order of their keys, so the first key of every block is all that must be kept in memory: about
+//! a four-thousandth of the checkpoint. Blocks are read, verified, when a key in them is asked for, and the last few
+//! stay. The file stays readable when newer checkpoints take its place.
+
+use super::files::{Block, Reader};
+use super::{CheckpointError, format};
+use crate::machine::fingerprint;
+use crate::record::Applied;
+use crate::tree::{Base, TreeError, Value};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Blocks that stay in memory: 16 MiB.
+const CACHED: usize = 64;
+
+/// A whole checkpoint.
+pub(crate) struct Image {
+    reader: Reader,
+    /// The first key of each block, and where that begins.
+    blocks: Vec<(Vec<u8>, u64)>,
+    /// By their place in `blocks`, the last used one first.
+    cache: Mutex<VecDeque<(usize, Arc<Pairs>)>>,
+}
+
+/// A block's pairs.
+struct Pairs {
+    bytes: Vec<u8>,
+    /// Where each begins.
+    starts: Vec<u32>,
+}
+
+impl Image {
+    /// Reads the checkpoint through once, calling `turn` with the size of each block before; an error unless it is whole.
+    pub(crate) fn open(
+        mut reader: Reader,
+        turn: &mut dyn FnMut(u64) -> Result<(), TreeError>,
+    ) -> Result<Image, CheckpointError> {
+        let (mut blocks, mut count, mut sum) = (Vec::new(), 0, 0u128);
+        loop {
+            turn(format::BLOCK_BYTES as u64)?;
+            let offset = reader.offset();
+            let Some(block) = reader.next_block()? else { break };
+            let mut first = None;
+            for pair in format::pairs(&block) {
+                let (key, value) = pair.map_err(bad)?;
+                first.get_or_insert_with(|| key.to_vec());
+                count += 1;
+                sum = sum.wrapping_add(fingerprint(key, value));
+            }
+            blocks.extend(first.map(|key| (key, offset)));
+        }
+        match count == reader.pairs() && sum == reader.applied().fingerprint {
+            true => Ok(Image { reader, blocks, cache: Mutex::default() }),
+            false => Err(CheckpointError::Mismatch),
+        }
+    }
+
+    pub(crate) fn applied(&self) -> Applied {
+        self.reader.applied()
+    }
+
+    /// The block in which a key would be.
+    fn block_of(&self, key: &[u8]) -> usize {
+        self.blocks.partition_point(|(first, _)| first.as_slice() <= key).saturating_sub(1)
+    }
+
+    fn block(&self, number: usize) -> Result<Option<Arc<Pairs>>, TreeError> {
+        let Some((_, offset)) = self.blocks.get(number) else { return Ok(None) };
+        let mut cache = self.cache.lock();
+        if let Some(at) = cache.iter().position(|(cached, _)| *cached == number)
+            && let Some(found) = cache.remove(at)
+        {
+            let pairs = found.1.clone();
+            cache.push_front(found);
+            return Ok(Some(pairs));
+        }
+        let failed = |error: io::Error| TreeError::Failed(format!("a checkpoint can't be read: {error}"));
+        let pairs = match self.reader.block_at(*offset).map_err(failed)? {
+            Block::Pairs(bytes) => Arc::new(Pairs::new(bytes).map_err(failed)?),
+            Block::End { .. } => return Ok(None),
+        };
+        cache.push_front((number, pairs.clone()));
+        cache.truncate(CACHED);
+        Ok(Some(pairs))
+    }
+}
+
+impl Pairs {
+    fn new(bytes: Vec<u8>) -> io::Result<Pairs> {
+        let (mut starts, mut at) = (Vec::new(), 0);
+        for pair in format::pairs(&bytes) {
+            let (key, value) = pair.map_err(bad)?;
+            starts.push(at as u32);
+            at += 8 + key.len() + value.len();
+        }
+        Ok(Pairs { bytes, starts })
+    }
+
+    fn pair(&self, start: u32) -> Option<(&[u8], &[u8])> {
+        format::pairs(self.bytes.get(start as usize..)?).next()?.ok()
+    }
+
+    /// The pairs from `key` on.
+    fn from(&self, key: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let is_before = |start: &u32| self.pair(*start).is_some_and(|(other, _)| other < key);
+        let first = self.starts.partition_point(is_before);
+        self.starts.iter().skip(first).filter_map(|start| self.pair(*start))
+    }
+}
+
+impl Base for Image {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
+        let Some(block) = self.block(self.block_of(key))? else { return Ok(None) };
+        Ok(block.from(key).next().filter(|(found, _)| *found == key).map(|(_, value)| value.into()))
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
+    ) -> Result<(), TreeError> {
+        let mut number = self.block_of(from);
+        while let Some(block) = self.block(number)? {
+            for (key, value) in block.from(from) {
+                if key >= to || visit(key, &value.into()).is_break() {
+                    return Ok(());
+                }
+            }
+            number += 1;
+        }
+        Ok(())
+    }
+}
+
+fn bad(error: format::FormatError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

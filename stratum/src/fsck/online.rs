@@ -1,0 +1,282 @@
+//! The check of a store that serves: a job of the server, of which there is one at a time.
+//!
+//! The state is checked as it was at one moment, bytes are read where they are now, and everything takes its turns from
+//! the pace. What clients, packing, heal and compaction change meanwhile is never a finding: each layer sees to that in
+//! its own way. Copies of the journal, of checkpoints and of identities are written anew when they are found bad, as the
+//! daily look at them does; of volumes nothing is changed but with `--repair`, which hands what was found to heal.
+
+use super::finding::Finding;
+use super::report::Report;
+use crate::drives::{Drives, check_copies};
+use crate::upkeep::Parts;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_storage::blob::VolumeId;
+use stratum_storage::blocking;
+use stratum_storage::heal::HealError;
+use stratum_storage::pace::{Pace, Task, Turn};
+use stratum_storage::volume::VolumeState;
+use tokio::sync::watch;
+
+/// How long a repair waits for heal at most; what is left then is found by the check that follows.
+const HEALING: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How many stripes of a volume are handed to heal by their place; a scrub finds the others.
+const STRIPES: usize = 4096;
+
+/// How a check is to be.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    /// Read no bytes of volumes, and no copies.
+    quick: bool,
+    repair: bool,
+}
+
+/// How far the check is that is under way, or what came of the last one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// Which one it is since the start; 0: there was none.
+    pub number: u64,
+    pub is_under_way: bool,
+    /// What is being looked at.
+    pub step: String,
+    pub done: u64,
+    /// Nothing while it isn't known.
+    pub of: u64,
+    /// Scrub's turns are held back, and so is the check.
+    pub is_paused: bool,
+    /// Once it is over, unless it failed.
+    pub report: Option<Report>,
+    /// Why it could not be run.
+    pub failed: Option<String>,
+}
+
+impl CheckStatus {
+    /// How far it is, in a line.
+    pub fn to_text(&self) -> String {
+        let of = if self.of > 0 { format!(" {} of {}", self.done, self.of) } else { String::new() };
+        let paused = if self.is_paused { " (held: `stratum pace resume scrub`)" } else { "" };
+        format!("checking {}{of}{paused}", self.step)
+    }
+}
+
+/// The checks of a store.
+pub struct Checks {
+    parts: Parts,
+    drives: Drives,
+    pace: Arc<Pace>,
+    status: Mutex<CheckStatus>,
+    stop: watch::Sender<bool>,
+}
+
+/// What a check has found so far.
+#[derive(Default)]
+struct Found {
+    report: Report,
+    /// Volumes with flaws, and the stripes that have them.
+    flawed: BTreeMap<VolumeId, BTreeSet<u64>>,
+}
+
+impl Checks {
+    pub fn new(parts: Parts, drives: Drives, pace: Arc<Pace>) -> Arc<Checks> {
+        let (stop, status) = (watch::Sender::new(false), Mutex::default());
+        Arc::new(Checks { parts, drives, pace, status, stop })
+    }
+
+    pub fn status(&self) -> CheckStatus {
+        CheckStatus { is_paused: self.pace.is_paused(Task::Scrub), ..self.status.lock().clone() }
+    }
+
+    /// Begins a check, unless one is under way. Within a runtime.
+    pub fn start(self: &Arc<Self>, wanted: Wanted) -> CheckStatus {
+        let mut status = self.status.lock();
+        if !status.is_under_way {
+            *status = CheckStatus { number: status.number + 1, is_under_way: true, ..CheckStatus::default() };
+            tokio::spawn(self.clone().run(wanted));
+        }
+        status.clone()
+    }
+
+    /// Calls off the check that is under way.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    async fn run(self: Arc<Self>, wanted: Wanted) {
+        let outcome = self.check_and_repair(wanted).await;
+        let mut status = self.status.lock();
+        status.is_under_way = false;
+        match outcome {
+            Ok(report) => status.report = Some(report),
+            Err(problem) => status.failed = Some(problem),
+        }
+    }
+
+    async fn check_and_repair(self: &Arc<Self>, wanted: Wanted) -> Result<Report, String> {
+        let found = self.check(wanted.quick).await?;
+        if !wanted.repair || found.report.is_well() {
+            return Ok(found.report);
+        }
+        let mended = self.repair(&found).await;
+        let again = self.check(wanted.quick).await?;
+        Ok(Report { mended, ..again.report })
+    }
+
+    fn step(&self, step: &str, done: u64, of: u64) {
+        let mut status = self.status.lock();
+        (status.step, status.done, status.of) = (step.to_owned(), done, of);
+    }
+
+    async fn check(self: &Arc<Self>, quick: bool) -> Result<Found, String> {
+        let mut found = Found::default();
+        let files_before = self.unknown_files().await?;
+        self.drives(&mut found).await?;
+        self.state(&mut found).await?;
+        if !quick {
+            self.step("copies", 0, 0);
+            let copies = check_copies(&self.parts, &self.pace, &self.stop.subscribe()).await;
+            copies.into_iter().for_each(|copy| found.report.tell(&Finding::Copy(copy)));
+        }
+        self.volumes(quick, &mut found).await?;
+        for (drive, path) in self.unknown_files().await?.intersection(&files_before).cloned() {
+            found.report.tell(&Finding::UnknownFile { drive, path });
+        }
+        found.report.sort();
+        Ok(found)
+    }
+
+    async fn unknown_files(&self) -> Result<HashSet<(String, String)>, String> {
+        let volumes = self.parts.volumes.clone();
+        off_thread(move || volumes.unknown_files()).await
+    }
+
+    async fn drives(&self, found: &mut Found) -> Result<(), String> {
+        self.step("drives", 0, 0);
+        let drives = self.drives.clone();
+        for drive in off_thread(move || drives.list()).await? {
+            if !matches!(drive.state.as_str(), "healthy" | "draining" | "drained") {
+                let place = format!("{}/{}", drive.tier, drive.position);
+                let reason = drive.reason.unwrap_or_else(|| "no reason is known".into());
+                found.report.tell(&Finding::Drive { place, state: drive.state, reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// The state with itself, and the bodies in the journal.
+    async fn state(self: &Arc<Self>, found: &mut Found) -> Result<(), String> {
+        self.step("records", 0, 0);
+        let (checks, runtime) = (self.clone(), tokio::runtime::Handle::current());
+        let mut report = std::mem::take(&mut found.report);
+        let checked = off_thread(move || {
+            let metadata = checks.parts.metadata.clone();
+            let turns = move |bytes| runtime.block_on(checks.turn(bytes));
+            let checked = metadata.check(&turns, &mut |finding| report.tell(&finding.into()));
+            (report, checked)
+        });
+        let (report, checked) = checked.await?;
+        found.report = report;
+        found.report.count(&checked.map_err(|error| error.to_string())?);
+        Ok(())
+    }
+
+    /// Leave to read; none when the check is called off.
+    async fn turn(&self, bytes: u64) -> Option<Turn> {
+        let mut stop = self.stop.subscribe();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => None,
+            turn = self.pace.turn(Task::Scrub, bytes) => Some(turn),
+        }
+    }
+
+    /// Every volume's files, and all fragments of its live stripes.
+    async fn volumes(&self, quick: bool, found: &mut Found) -> Result<(), String> {
+        let metadata = self.parts.metadata.clone();
+        let records = off_thread(move || metadata.volumes()).await?.map_err(|error| error.to_string())?;
+        let mut unreadable = HashSet::new();
+        for (done, record) in records.iter().enumerate().filter(|_| !quick) {
+            self.step("volumes", done as u64, records.len() as u64);
+            if record.state != VolumeState::Dropped {
+                self.volume(record.id, found, &mut unreadable).await?;
+            }
+        }
+        if !unreadable.is_empty() {
+            let metadata = self.parts.metadata.clone();
+            let owners = off_thread(move || metadata.owners_in(&unreadable)).await?;
+            let owners = owners.map_err(|error| error.to_string())?;
+            owners.into_iter().for_each(|owner| found.report.tell(&Finding::Lost { owner }));
+        }
+        Ok(())
+    }
+
+    async fn volume(
+        &self,
+        volume: VolumeId,
+        found: &mut Found,
+        unreadable: &mut HashSet<(VolumeId, u64)>,
+    ) -> Result<(), String> {
+        let mut stop = self.stop.subscribe();
+        let verified = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return Err("the check was called off".into()),
+            verified = self.parts.volumes.verify_in_use(volume, &self.pace) => verified,
+        };
+        let verified = match verified {
+            Ok(verified) => verified,
+            Err(HealError::Gone) => return Ok(()),
+            Err(error) => {
+                found.report.tell(&Finding::Volume { volume, problem: error.to_string() });
+                return Ok(());
+            }
+        };
+        found.report.stripes += verified.stripes;
+        found.report.bytes += verified.bytes;
+        if !verified.is_whole() {
+            let stripes = verified.stripes_found.iter().map(|found| found.offset).take(STRIPES);
+            found.flawed.insert(volume, stripes.collect());
+        }
+        let lost = verified.stripes_found.iter().filter(|found| !found.is_readable());
+        unreadable.extend(lost.map(|found| (volume, found.offset)));
+        for finding in Finding::of_volume(volume, verified) {
+            found.report.tell(&finding);
+        }
+        Ok(())
+    }
+
+    /// Has heal look at what was found, and waits until it has done what it can. Says what was done.
+    async fn repair(&self, found: &Found) -> Vec<String> {
+        let mut mended = Vec::new();
+        for (done, (volume, offsets)) in found.flawed.iter().enumerate() {
+            self.step("and mending volumes", done as u64, found.flawed.len() as u64);
+            mended.push(match self.parts.healer.look_again(*volume, offsets).await {
+                Ok(Some((written, lost))) => {
+                    format!("{volume}: {written} fragments were written anew, {lost} shards given to heal to rebuild")
+                }
+                Ok(None) => format!("{volume}: heal or compaction is at it already"),
+                Err(HealError::Gone) => continue,
+                Err(error) => format!("{volume}: it stays as it is: {error}"),
+            });
+        }
+        self.step("and waiting for heal", 0, 0);
+        let healed = async {
+            while self.parts.healer.is_at_work() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let mut stop = self.stop.subscribe();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => {}
+            done = tokio::time::timeout(HEALING, healed) => if done.is_err() {
+                mended.push("heal is still at it: see `stratum status`".into());
+            },
+        }
+        mended
+    }
+}
+
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    blocking::spawn(work).await.map_err(|error| format!("the check ended early: {error}"))
+}

@@ -1,0 +1,124 @@
+//! What a check tells, in words or as JSON.
+//!
+//! A badly damaged store has more to tell than anybody reads, and what is told is held in memory: of each severity the
+//! first [`TOLD`] findings are told, and the others counted.
+
+use super::examine::Examined;
+use super::finding::Finding;
+use serde::{Deserialize, Serialize};
+use stratum_metadata::check::{Checked, Severity};
+
+/// How many findings of a severity are told.
+const TOLD: usize = 2_000;
+
+/// What is told.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    pub findings: Vec<Told>,
+    /// What more there is of the same.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub untold: u64,
+    /// What `--repair` did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mended: Vec<String>,
+    pub objects: u64,
+    pub parts: u64,
+    pub stripes: u64,
+    pub bytes: u64,
+}
+
+/// A finding, with its severity and in words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    pub severity: Severity,
+    pub text: String,
+}
+
+impl From<Examined> for Report {
+    fn from(examined: Examined) -> Report {
+        let mut report = Report::default();
+        examined.findings.iter().for_each(|finding| report.tell(finding));
+        report.count(&examined.checked);
+        (report.stripes, report.bytes) = (examined.stripes, examined.bytes);
+        report.sort();
+        report
+    }
+}
+
+impl Report {
+    pub fn tell(&mut self, finding: &Finding) {
+        let severity = finding.severity();
+        if self.findings.iter().filter(|told| told.severity == severity).count() < TOLD {
+            self.findings.push(Told { severity, text: finding.to_string() });
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    pub fn count(&mut self, checked: &Checked) {
+        (self.objects, self.parts) = (checked.objects, checked.parts);
+    }
+
+    /// The worst first.
+    pub fn sort(&mut self) {
+        self.findings.sort_by_key(|told| std::cmp::Reverse(told.severity));
+    }
+
+    pub fn is_well(&self) -> bool {
+        self.findings.iter().all(|told| told.severity == Severity::Note)
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for text in &self.mended {
+            writeln!(f, "mended: {text}")?;
+        }
+        for Told { severity, text } in &self.findings {
+            let word = match severity {
+                Severity::Note => "note",
+                Severity::Weak => "weak",
+                Severity::Wrong => "wrong",
+                Severity::Loss => "LOST",
+            };
+            writeln!(f, "{word}: {text}")?;
+        }
+        if self.untold > 0 {
+            writeln!(f, "and {} more of the same", self.untold)?;
+        }
+        let count = |severity| self.findings.iter().filter(|told| told.severity == severity).count();
+        let (objects, parts, stripes) = (self.objects, self.parts, self.stripes);
+        writeln!(
+            f,
+            "{objects} objects, {parts} parts, {stripes} stripes ({} MiB) were checked.",
+            self.bytes >> 20
+        )?;
+        let [lost, wrong, weak] = [Severity::Loss, Severity::Wrong, Severity::Weak].map(count);
+        match self.is_well() {
+            true => writeln!(f, "All is well."),
+            false => writeln!(
+                f,
+                "{lost} losses, {wrong} things that are wrong, {weak} that are weaker than they should be."
+            ),
+        }
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_severity_the_first_are_told_and_the_others_counted() {
+        let lost = |number: usize| Finding::Lost { owner: format!("object {number}") };
+        let mut report = Report::default();
+        (0..TOLD + 7).for_each(|number| report.tell(&lost(number)));
+        report.tell(&Finding::UnknownFile { drive: "hot/0".into(), path: "volumes/x".into() });
+        assert_eq!((report.findings.len(), report.untold), (TOLD + 1, 7));
+        assert!(!report.is_well() && report.to_string().contains("and 7 more of the same\n"));
+    }
+}
