@@ -145,7 +145,7 @@ pub fn status(args: &StatusArgs) -> ExitCode {
             true => println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default()),
             false => print!("{}", status.to_text()),
         }
-        Ok(status.state == State::Well)
+        Ok(status.state == State::Well && !status.is_provisional)
     })
 }
 

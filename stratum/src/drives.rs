@@ -41,6 +41,10 @@ pub enum DriveError {
     NoSpace { tier: &'static str, needed: u64, free: u64 },
     #[error("{place} is not drained: {problem}")]
     NotEmpty { place: String, problem: String },
+    #[error(
+        "the restored state is not accepted yet, and the drive may hold what it doesn't know: `stratum restore --accept` first"
+    )]
+    Provisional,
     #[error("the drive is in the set, and the journal takes it in later: {0}")]
     Journal(#[from] JournalError),
 }
@@ -90,6 +94,7 @@ impl Drives {
     /// Takes the blank folders at this path into the set, in the place of the drives that were there and are lost. With
     /// `wipe` a folder that holds a stale drive of this store is emptied first.
     pub fn replace(&self, path: &Path, wipe: bool) -> Result<Vec<String>, DriveError> {
+        self.check_final(wipe)?;
         let places = self.parts.set.places();
         let wanted: Vec<_> = places.iter().filter(|(_, _, place)| is_at(place, path)).collect();
         if wanted.is_empty() {
@@ -112,6 +117,7 @@ impl Drives {
     /// Takes the folder into every tier at a new position, or, where a single data folder holds numbered drives, into
     /// the tier whose folder it lies in.
     pub fn add(&self, path: &Path, wipe: bool) -> Result<Vec<String>, DriveError> {
+        self.check_final(wipe)?;
         let added = self.new_folders(path).into_iter().map(|(tier, folder)| {
             let place = folder.display().to_string();
             let changed = self.parts.set.add(tier, Root::Path(folder), wipe, &System)?;
@@ -143,6 +149,7 @@ impl Drives {
 
     /// Marks the drives at this path as on their way out. What lies on them is moved to others from then on.
     pub fn drain(&self, path: &Path) -> Result<Vec<String>, DriveError> {
+        self.check_final(true)?;
         let drives = self.drives_at(path)?;
         for tier in Tier::ALL {
             self.check_drain(tier, &drives)?;
@@ -170,6 +177,7 @@ impl Drives {
         if let removed @ [_, ..] = self.removed_at(path).as_slice() {
             return Ok(removed.iter().map(|place| format!("{place} {REMOVED}")).collect());
         }
+        self.check_final(true)?;
         let drives = self.drives_at(path)?;
         // From here on nobody waits for a lost drive to come back: the journal lets go of it when it can.
         let lost: Vec<Arc<Drive>> = drives.iter().filter(|drive| !drive.is_healthy()).cloned().collect();
@@ -189,6 +197,14 @@ impl Drives {
         let at = self.parts.set.slots().into_iter().filter(|slot| is_at(&slot.place, path));
         let (removed, others): (Vec<_>, Vec<_>) = at.partition(|slot| slot.state == DriveState::Removed);
         if others.is_empty() { removed.into_iter().map(|slot| slot.place).collect() } else { Vec::new() }
+    }
+
+    /// Nothing is given up of any drive before a restored state is accepted.
+    fn check_final(&self, gives_up: bool) -> Result<(), DriveError> {
+        match gives_up && self.parts.volumes.is_held_back() {
+            true => Err(DriveError::Provisional),
+            false => Ok(()),
+        }
     }
 
     /// The journal, and the files that every hot drive holds, go onto a drive that joined.

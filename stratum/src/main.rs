@@ -13,6 +13,7 @@ mod logging;
 mod offline;
 mod operator;
 mod probe;
+mod provisional;
 mod quantity;
 mod rescue;
 mod restore;
@@ -55,7 +56,7 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Check a store, of a stopped server or of a running one, and mend what can be mended.
     Fsck(fsck::FsckArgs),
-    /// Make what can be proven of a stopped server's store its history again, so that it starts.
+    /// Make what can be proven of a stopped server's store its history again, so that it starts; accept that.
     Restore(restore::RestoreArgs),
     /// Copy every readable object out of a store that can't start.
     Rescue(rescue::RescueArgs),

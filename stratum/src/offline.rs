@@ -5,6 +5,7 @@
 
 use crate::config::Config;
 use crate::layout::Layout;
+use crate::provisional::{self, Restored};
 use clap::Args;
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -17,7 +18,7 @@ use stratum_storage::drive::read_only::ReadOnly;
 use stratum_storage::drive::real::RealDrive;
 use stratum_storage::drive::{Drive, Threads};
 use stratum_storage::journal::History;
-use stratum_storage::set::{Remains, Root, SetConfig, TierConfig};
+use stratum_storage::set::{Remains, Root, SetConfig, TierConfig, replicated_content};
 use stratum_storage::volume::{DriveId, ShardFiles, VolumeRecord, Volumes};
 
 /// Where a stopped server's store is; as the server takes it.
@@ -102,6 +103,12 @@ impl Offline {
     pub fn hot_copies(&self) -> usize {
         let hot = self.remains.tiers.iter().find(|tier| tier.tier == Tier::Hot);
         hot.map_or(1, |tier| usize::from(tier.geometry.m) + 1)
+    }
+
+    /// Whether the state was restored and not accepted yet.
+    pub fn is_provisional(&self) -> bool {
+        let mark = replicated_content(&self.remains.drives(Tier::Hot), provisional::FILE);
+        mark.is_some_and(|content| !Restored::parse(&content).accepted)
     }
 
     /// What is not known of the store, in sentences.

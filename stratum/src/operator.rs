@@ -6,6 +6,7 @@
 use crate::backup::produce::Backup;
 use crate::drives::{CopiesStatus, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
+use crate::provisional::{self, Restored};
 use crate::status::{
     Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
 };
@@ -27,6 +28,7 @@ use stratum_storage::ambient::{Clock, System};
 use stratum_storage::heal::HealStatus;
 use stratum_storage::pace::{Pace, Task};
 use stratum_storage::scrub::ScrubStatus;
+use stratum_storage::volume::VolumeLog;
 
 /// How old a count of all objects may be.
 const CENSUS_AGE: Duration = Duration::from_secs(60);
@@ -72,6 +74,7 @@ impl Operator {
             .route("/scrub", get(scrub_status))
             .route("/scrub/{action}", post(scrub))
             .route("/fsck", get(check_status).post(check))
+            .route("/restore/accept", post(accept_restored))
             .route("/backup", get(backup))
             .route("/drives", get(list_drives))
             .route("/drives/{action}", post(change_drives))
@@ -91,6 +94,17 @@ async fn check_status(Shared(operator): Shared<Arc<Operator>>) -> Json<CheckStat
 /// `POST /fsck?quick=...&repair=...`: begins a check, unless one is under way.
 async fn check(Shared(operator): Shared<Arc<Operator>>, Query(wanted): Query<Wanted>) -> Json<CheckStatus> {
     Json(operator.checks.start(wanted))
+}
+
+/// `POST /restore/accept`: the restored state is to stay; says what came of it.
+async fn accept_restored(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<String>, Refused> {
+    let internal =
+        |error: &dyn std::fmt::Display| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+    let accepted = tokio::task::spawn_blocking(move || operator.accept_restored()).await;
+    accepted
+        .map_err(|error| internal(&error))?
+        .map(|said| Json(said.to_owned()))
+        .map_err(|error| internal(&error))
 }
 
 /// What a backup is to hold.
@@ -234,12 +248,13 @@ impl Operator {
         } else {
             State::Well
         };
-        let usage = self.parts.journal.usage();
+        let (usage, is_provisional) = (self.parts.journal.usage(), self.parts.metadata.is_provisional());
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_seconds: System.monotonic().saturating_sub(self.began).as_secs(),
             state,
-            notes: notes(&drives, index.available),
+            is_provisional,
+            notes: notes(&drives, index.available, is_provisional),
             space: self.space(&drives),
             drives,
             redundancy,
@@ -256,6 +271,20 @@ impl Operator {
             index,
             background: self.background(),
         }
+    }
+
+    /// The mark first: what is freed now may not be held back by the next start.
+    fn accept_restored(&self) -> Result<&'static str, Box<dyn std::error::Error + Send + Sync>> {
+        let Parts { set, metadata, .. } = &self.parts;
+        if !metadata.is_provisional() {
+            return Ok("No restored state waits to be accepted.");
+        }
+        let restored =
+            Restored::read(set)?.unwrap_or(Restored { entry: 0, at: System.now(), accepted: false });
+        Restored { accepted: true, ..restored }.write(set)?;
+        metadata.accept()?;
+        tracing::info!(entry = restored.entry, "the restored state was accepted");
+        Ok("The restored state is accepted: what it doesn't name is freed from now on.")
     }
 
     /// The scrub of volumes, and of the copies of everything else.
@@ -332,8 +361,11 @@ fn redundancy(heal: &HealStatus) -> Redundancy {
 }
 
 /// What an operator should do.
-fn notes(drives: &[DriveStatus], is_available: bool) -> Vec<String> {
+fn notes(drives: &[DriveStatus], is_available: bool, is_provisional: bool) -> Vec<String> {
     let mut notes = Vec::new();
+    if is_provisional {
+        notes.push(provisional::NOTE.to_owned());
+    }
     if !is_available {
         notes.push("the index failed: restart the server to rebuild it".to_owned());
     }

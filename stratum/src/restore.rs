@@ -1,16 +1,19 @@
 //! `stratum restore`: makes what can be proven of a store its history again, so that it starts.
 //!
 //! For a store whose journal or checkpoints lost more drives than they outlive. What the drives still know comes first,
-//! newer than any backup; a backup fills in what they lost. Without `--accept` nothing is changed: it tells how far the
-//! history would reach, what can't be known, and which objects' bytes have moved or gone since. With `--accept` the
-//! checkpoint and the journal are written to `m+1` drives and an epoch is opened above all that were ever seen, so that
-//! drives that come back later don't win over it. Bytes that the history doesn't name are the server's to free from its
-//! next start on; until then all of them are there, and an interrupted restore is run again.
+//! newer than any backup; a backup fills in what they lost. The checkpoint and the journal are written to `m+1` drives
+//! and an epoch is opened above all that were ever seen, so that drives that come back later don't win over it.
+//!
+//! That is not the end of it: the restored state may be older than the bytes on the drives, and they may be wanted after
+//! all. So it counts *provisionally* at first ([`crate::provisional`]): the server starts and serves it, and gives nothing
+//! up of what the drives hold until `--accept` says that this is how it is to be. An interrupted restore is run again.
 
 use crate::backup::archive;
+use crate::client::{Operator, ServerArg};
 use crate::fsck::{self, Told};
 use crate::layout::Layout;
 use crate::offline::{self, Offline, StoreArgs};
+use crate::provisional::Restored;
 use crate::serve;
 use clap::Args;
 use std::fmt::Display;
@@ -19,10 +22,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use stratum_metadata::check::Severity;
 use stratum_metadata::salvage::{self, Basis};
-use stratum_storage::ambient::System;
+use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Tier;
 use stratum_storage::journal::{History, Refounding, refound};
-use stratum_storage::set::Set;
+use stratum_storage::set::{Set, SetError};
 
 /// Something is missing, or is only told and not done.
 const EXIT_FOUND: u8 = 1;
@@ -36,28 +39,34 @@ pub struct RestoreArgs {
     /// A file that `stratum backup` wrote. Without one, what the drives know is all there is.
     #[arg(long)]
     from: Option<PathBuf>,
-    /// Do it. Without this it is only told what would be restored, and what is lost.
+    /// Only tell what would be restored, and what is lost.
+    #[arg(long, conflicts_with = "accept")]
+    dry_run: bool,
+    /// The restored state is to stay: what it doesn't name is freed. Of a store that was restored before, or at once.
     #[arg(long)]
     accept: bool,
+    /// Accept the state that this running server serves, with the root credentials from the environment.
+    #[arg(long, requires = "accept", conflicts_with_all = ["data", "config", "from", "scratch"])]
+    endpoint: Option<String>,
+    /// The region that the running server was configured with.
+    #[arg(long, env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
+    region: String,
     /// A folder with room for the backup and the index. [default: the system's temporary folder]
     #[arg(long)]
     scratch: Option<PathBuf>,
 }
 
-/// Restores; 0 when it is done or there is nothing to do, 1 when it was only told, 2 if it couldn't run.
+/// Restores; 0 when nothing is to be restored, or all is accepted; 1 when something was restored provisionally, or only
+/// told; 2 if it couldn't run.
 pub fn run(args: &RestoreArgs) -> ExitCode {
-    match restore(args) {
-        Ok(Outcome::Nothing) => {
-            println!("The drives know everything, and nothing is to be restored: start the server.");
-            ExitCode::SUCCESS
-        }
-        Ok(Outcome::Told) => {
-            println!("Nothing was changed. To go on with this state, run it again with --accept.");
-            ExitCode::from(EXIT_FOUND)
-        }
-        Ok(Outcome::Done) => {
-            println!("Restored: start the server.");
-            ExitCode::SUCCESS
+    let outcome = match &args.endpoint {
+        Some(endpoint) => accept_running(args, endpoint).map(|said| (said, true)),
+        None => restore(args).map(|outcome| (outcome.to_text().to_owned(), outcome.is_final())),
+    };
+    match outcome {
+        Ok((said, is_final)) => {
+            println!("{said}");
+            if is_final { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) }
         }
         Err(error) => {
             eprintln!("stratum: {error}");
@@ -66,10 +75,44 @@ pub fn run(args: &RestoreArgs) -> ExitCode {
     }
 }
 
+/// What came of it.
 enum Outcome {
     Nothing,
+    /// It was restored before, and still is to be accepted.
+    Waiting,
     Told,
-    Done,
+    Provisional,
+    Accepted,
+}
+
+impl Outcome {
+    fn to_text(&self) -> &'static str {
+        match self {
+            Outcome::Nothing => {
+                "The drives know everything, and nothing is to be restored: start the server."
+            }
+            Outcome::Waiting => {
+                "The state was restored, and the drives know all of it. Start the server and look whether it is what you \
+                 want; until `--accept` nothing on the drives is freed."
+            }
+            Outcome::Told => "Nothing was changed. To go on with this state, run it again without --dry-run.",
+            Outcome::Provisional => {
+                "Restored. Start the server and look whether it is what you want; nothing on the drives is freed until \
+                 `stratum restore --accept`."
+            }
+            Outcome::Accepted => "The restored state is accepted: start the server.",
+        }
+    }
+
+    fn is_final(&self) -> bool {
+        matches!(self, Outcome::Nothing | Outcome::Accepted)
+    }
+}
+
+fn accept_running(args: &RestoreArgs, endpoint: &str) -> Result<String, String> {
+    let server = ServerArg { endpoint: endpoint.to_owned(), region: args.region.clone() };
+    let operator = Operator::new(&server).map_err(|error| error.to_string())?;
+    operator.post("restore/accept", &[]).map_err(|error| error.to_string())
 }
 
 fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
@@ -84,10 +127,14 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
     let runtime = runtime.map_err(|error| say(&error))?;
     let by_itself =
         runtime.block_on(async { Offline::open(&layout, &scratch.path().join("drives"), None) })?;
-    if by_itself.doubts().is_empty() {
-        return Ok(Outcome::Nothing);
-    }
+    let (is_whole, is_provisional) = (by_itself.doubts().is_empty(), by_itself.is_provisional());
     drop(by_itself);
+    match (is_whole, is_provisional) {
+        (true, false) => return Ok(Outcome::Nothing),
+        (true, true) if args.accept => return accept_stopped(&layout),
+        (true, true) => return Ok(Outcome::Waiting),
+        (false, _) => {}
+    }
     let backup = args.from.as_ref().map(|file| -> Result<PathBuf, String> {
         let folder = scratch.path().join("backup");
         archive::unpack(file, &folder).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -99,11 +146,21 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
     let found = runtime.block_on(fsck::findings(&store))?;
     tell(&store, &found);
     let what = history_of(&store)?;
-    if !args.accept {
+    if args.dry_run {
         return Ok(Outcome::Told);
     }
-    accept(store, what, &layout, backup.as_deref())?;
-    Ok(Outcome::Done)
+    write(store, what, &layout, backup.as_deref(), args.accept)?;
+    Ok(if args.accept { Outcome::Accepted } else { Outcome::Provisional })
+}
+
+/// The state that was restored before is to stay.
+fn accept_stopped(layout: &Layout) -> Result<Outcome, String> {
+    let say = |error: SetError| error.to_string();
+    let set = Set::open(&serve::set_config(layout), Arc::new(System), &System).map_err(say)?;
+    if let Some(restored) = Restored::read(&set).map_err(say)? {
+        Restored { accepted: true, ..restored }.write(&set).map_err(say)?;
+    }
+    Ok(Outcome::Accepted)
 }
 
 /// Says what would be restored.
@@ -132,9 +189,15 @@ fn history_of(store: &Offline) -> Result<Refounding, String> {
     Ok(Refounding { last: (index, hash), floor, m })
 }
 
-/// Writes the checkpoint and the journal to the drives, which are opened for it. The epoch comes last: until it is
-/// open, a start finds what it found before.
-fn accept(store: Offline, what: Refounding, layout: &Layout, backup: Option<&Path>) -> Result<(), String> {
+/// Writes the mark, the checkpoint and the journal to the drives, which are opened for it. The epoch comes last: until it
+/// is open, a start finds what it found before.
+fn write(
+    store: Offline,
+    what: Refounding,
+    layout: &Layout,
+    backup: Option<&Path>,
+    accepted: bool,
+) -> Result<(), String> {
     let say = |error: &dyn Display| error.to_string();
     let (basis, expected) = (store.state.basis(), store.remains.set);
     drop(store);
@@ -157,5 +220,6 @@ fn accept(store: Offline, what: Refounding, layout: &Layout, backup: Option<&Pat
         salvage::remove_bad_copies(&sources);
         salvage::copy_checkpoint(index, &sources, &drives, what.m + 1).map_err(|error| say(&error))?;
     }
+    Restored { entry: index, at: System.now(), accepted }.write(&set).map_err(|error| say(&error))?;
     refound(&history, what, &drives, &System).map_err(|error| say(&error))
 }

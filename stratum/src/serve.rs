@@ -9,6 +9,7 @@ use crate::drives::Drives;
 use crate::fsck::Checks;
 use crate::layout::Layout;
 use crate::operator::Operator;
+use crate::provisional::{self, Restored};
 use crate::scrubbing;
 use crate::telemetry::Telemetry;
 use crate::upkeep::{self, Upkeep};
@@ -300,7 +301,12 @@ pub(crate) fn open_metadata(set: &Set, layout: &Layout, journal: &Arc<Journal>) 
         drives: set.roster(Tier::Hot).ok_or("there is no hot tier")?,
         copies: usize::from(geometry.m) + 1,
     };
-    Ok(Metadata::open(&options, journal.clone(), Arc::new(System))?)
+    let metadata = Metadata::open(&options, journal.clone(), Arc::new(System))?;
+    if Restored::read(set)?.is_some_and(|restored| !restored.accepted) {
+        tracing::warn!("{}", provisional::NOTE);
+        metadata.hold_back();
+    }
+    Ok(metadata)
 }
 
 pub(crate) async fn restore_volumes(set: &Set, metadata: &Metadata) -> Result<Volumes, Failure> {

@@ -13,6 +13,8 @@ pub struct Status {
     /// Since the server started.
     pub uptime_seconds: u64,
     pub state: State,
+    /// The state was restored and not accepted yet: nothing is freed.
+    pub is_provisional: bool,
     /// What somebody should know or do, in words; empty when all is well.
     pub notes: Vec<String>,
     pub drives: Vec<DriveStatus>,
@@ -129,6 +131,7 @@ impl Status {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         let state = match self.state {
+            State::Well if self.is_provisional => "the restored state waits to be accepted",
             State::Well => "all is well",
             State::Degraded => "redundancy is reduced; everything can be read",
             State::Damaged => "something can't be read or written",

@@ -45,6 +45,15 @@ impl Space {
         *self.volumes.write() = Some(volumes.clone());
         for record in records(machine)? {
             volumes.applied(record.id, record.live, record.high_water);
+        }
+        self.look_for_gaps(machine)
+    }
+
+    /// Frees what nothing names of the sealed volumes. Nothing new comes into one of these, so that what isn't named
+    /// once isn't later.
+    pub(crate) fn look_for_gaps(&self, machine: &Machine) -> Result<(), ReadError> {
+        let Some(volumes) = self.volumes() else { return Ok(()) };
+        for record in records(machine)? {
             if let VolumeState::Sealed { length } = record.state {
                 let named = Named::of(machine, record.id)?;
                 for gap in gaps(named.ranges(record.geometry), length) {
@@ -53,6 +62,10 @@ impl Space {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn volumes(&self) -> Option<Volumes> {
+        self.volumes.read().clone()
     }
 
     /// Tells nobody any more. The volumes hold on to the metadata, their log: one of the two must let go.

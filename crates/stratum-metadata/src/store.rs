@@ -27,7 +27,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::{Index, VolumeId};
 use stratum_storage::drive::{Roster, Threads};
@@ -100,6 +100,7 @@ struct Inner {
     bloat: Bloat,
     bucket_ids: AtomicU64,
     volume_ids: AtomicU64,
+    provisional: AtomicBool,
 }
 
 impl fmt::Debug for Metadata {
@@ -142,6 +143,7 @@ impl Metadata {
             bloat: Bloat::new(&options.index),
             bucket_ids: highest.bucket.into(),
             volume_ids: highest.volume.into(),
+            provisional: AtomicBool::new(false),
         };
         Ok(Metadata { inner: Arc::new(inner) })
     }
@@ -169,6 +171,22 @@ impl Metadata {
     /// To be called when the volumes are restored, before anything is served.
     pub fn attach(&self, volumes: Volumes) -> Result<(), ReadError> {
         self.inner.space.attach(&self.inner.machine, volumes)
+    }
+
+    /// The state was restored and may be an older one than the bytes on the drives: from now on nothing of them is given
+    /// up. To be called before the volumes are restored.
+    pub fn hold_back(&self) {
+        self.inner.provisional.store(true, Ordering::Release);
+    }
+
+    /// The restored state is how it is to be: what it doesn't name is freed from now on. Blocks, for as long as it takes
+    /// to go over the volumes.
+    pub fn accept(&self) -> Result<(), ReadError> {
+        self.inner.provisional.store(false, Ordering::Release);
+        if let Some(volumes) = self.inner.space.volumes() {
+            volumes.catch_up();
+        }
+        self.inner.space.look_for_gaps(&self.inner.machine)
     }
 
     /// The last applied entry.
@@ -278,6 +296,10 @@ impl VolumeLog for Metadata {
                 Err(error) => Err(VolumeLogError::Unavailable(error.to_string())),
             }
         })
+    }
+
+    fn is_provisional(&self) -> bool {
+        self.inner.provisional.load(Ordering::Acquire)
     }
 
     fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError> {

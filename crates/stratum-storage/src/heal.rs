@@ -58,6 +58,9 @@ pub enum HealError {
     /// A drive that may come back may hold the missing fragments.
     #[error("{0} stripes can't be read without drives that are missing; bring them back or replace them")]
     Unreadable(u64),
+    /// A file of the next generation may be there already, and hold what only a newer state names.
+    #[error("no shard is rebuilt before the restored state is accepted (`stratum restore --accept`)")]
+    HeldBack,
     #[error("drive {drive} did not take it: {error}")]
     Drive { drive: String, error: String },
     #[error(transparent)]

@@ -6,6 +6,7 @@
 //! the holds that were taken until then must go. A hold delays only its own volume.
 
 use crate::blob::{Extent, PackedAt, VolumeId};
+use crate::drive::FileIo;
 use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_end, packed_end};
 use crate::volume::{
@@ -80,8 +81,9 @@ impl Volumes {
         self.free(Freed { volume, start: range.start, end: range.end });
     }
 
+    /// What is freed while everything is held back is found again by whoever ends that: it must not pile up here.
     pub(crate) fn free(&self, freed: Freed) {
-        if freed.start < freed.end {
+        if freed.start < freed.end && !self.is_held_back() {
             self.shared.freed.lock().push(freed);
         }
     }
@@ -116,6 +118,25 @@ impl Volumes {
             }
         }
         Ok(tended)
+    }
+
+    /// Nothing is held back any more: what that kept is cut off and removed as a start would do it. Blocks.
+    pub fn catch_up(&self) {
+        for volume in self.volumes() {
+            match volume.phase() {
+                Phase::Open(_) => {}
+                Phase::Sealed { length } => volume.shards().for_each(|(shard, file)| {
+                    let cut_off = |file: Arc<dyn FileIo>| match file.len()? > length {
+                        true => file.set_len(length),
+                        false => Ok(()),
+                    };
+                    if let Err(error) = file.open().and_then(cut_off) {
+                        tracing::debug!(volume = %volume.id, shard, %error, "a sealed shard file stays longer than it need be");
+                    }
+                }),
+                Phase::Dropped => drop(self.shared.lingering.lock().insert(volume.id)),
+            }
+        }
     }
 
     /// Closes the files of sealed volumes that nobody reads now, when there are too many.

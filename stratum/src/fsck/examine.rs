@@ -3,6 +3,7 @@
 use super::finding::Finding;
 use crate::credentials;
 use crate::offline::Offline;
+use crate::provisional;
 use std::collections::{BTreeMap, HashSet};
 use stratum_metadata::check::Checked;
 use stratum_metadata::salvage;
@@ -10,6 +11,9 @@ use stratum_storage::blob::{Index, Tier, VolumeId};
 use stratum_storage::scrub::FileFlaw;
 use stratum_storage::set::{ReplicatedCopy, replicated_copy};
 use stratum_storage::volume::VolumeState;
+
+/// The small files that every hot drive holds.
+pub const REPLICATED: [&str; 2] = [credentials::FILE, provisional::FILE];
 
 /// What came of a check.
 #[derive(Debug, Default)]
@@ -28,7 +32,7 @@ pub async fn examine(store: &Offline, quick: bool) -> Result<Examined, String> {
     let findings = &mut examined.findings;
     findings.extend(store.remains.remarks.iter().cloned().map(Finding::from));
     findings.extend(store.state.doubts().iter().cloned().map(Finding::from));
-    replicated(store, findings);
+    REPLICATED.iter().for_each(|file| replicated(store, file, findings));
     if !quick {
         let hot = store.remains.drives(Tier::Hot);
         findings.extend(store.history.audit(&hot).into_iter().map(Finding::Journal));
@@ -41,9 +45,8 @@ pub async fn examine(store: &Offline, quick: bool) -> Result<Examined, String> {
     Ok(examined)
 }
 
-/// The small files that every hot drive holds.
-fn replicated(store: &Offline, findings: &mut Vec<Finding>) {
-    let file = credentials::FILE;
+/// What must agree on every hot drive.
+fn replicated(store: &Offline, file: &str, findings: &mut Vec<Finding>) {
     let drives = store.remains.drives(Tier::Hot);
     let copies: Vec<ReplicatedCopy> = drives.iter().map(|drive| replicated_copy(drive, file)).collect();
     let sequence = |copy: &ReplicatedCopy| match copy {
@@ -83,7 +86,10 @@ fn unknown_files(store: &Offline, findings: &mut Vec<Finding>) {
     for (id, path) in store.files.unknown(&store.records) {
         let drive = drives.iter().find(|drive| drive.id() == id);
         let drive = drive.map_or_else(|| id.to_string(), |drive| drive.label());
-        findings.push(Finding::UnknownFile { drive, path });
+        findings.push(match store.is_provisional() {
+            true => Finding::KeptFile { drive, path },
+            false => Finding::UnknownFile { drive, path },
+        });
     }
 }
 

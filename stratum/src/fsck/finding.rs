@@ -47,6 +47,8 @@ pub enum Finding {
     Lost { owner: String },
     #[error("{path} on {drive} belongs to no record: its space stays taken until the server removes it")]
     UnknownFile { drive: String, path: String },
+    #[error("{path} on {drive} belongs to no record, and stays until the restored state is accepted")]
+    KeptFile { drive: String, path: String },
     #[error("the drive {place} is {state}: {reason}")]
     Drive { place: String, state: String, reason: String },
     #[error("{} on {}: {}; {}", .0.file, .0.drive, .0.problem, written_anew(.0.repaired))]
@@ -73,6 +75,7 @@ impl Finding {
             Finding::Drives(Remark::Blank { .. } | Remark::Unusable { .. } | Remark::Foreign { .. }) => {
                 Severity::Note
             }
+            Finding::KeptFile { .. } => Severity::Note,
             Finding::Drives(_) => Severity::Weak,
             Finding::History(_) | Finding::Lost { .. } => Severity::Loss,
             Finding::Stripe { found, .. } if !found.is_readable() => Severity::Loss,

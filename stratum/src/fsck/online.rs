@@ -143,7 +143,10 @@ impl Checks {
         }
         self.volumes(quick, &mut found).await?;
         for (drive, path) in self.unknown_files().await?.intersection(&files_before).cloned() {
-            found.report.tell(&Finding::UnknownFile { drive, path });
+            found.report.tell(&match self.parts.volumes.is_held_back() {
+                true => Finding::KeptFile { drive, path },
+                false => Finding::UnknownFile { drive, path },
+            });
         }
         found.report.sort();
         Ok(found)

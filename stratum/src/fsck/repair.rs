@@ -5,7 +5,7 @@
 //! and replicated files are brought back to all their drives, and every shard with a flaw is written anew. Each of
 //! these is what the server does and can be interrupted; what is left is found by the check that follows.
 
-use crate::credentials;
+use super::examine::REPLICATED;
 use crate::layout::Layout;
 use crate::serve;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub fn repair(layout: &Layout, runtime: &Runtime, index_is_bad: bool) -> Result<
     };
     let (set, metadata, volumes) = opened().map_err(|error| format!("the store can't be opened: {error}"))?;
     checkpoints(&set, &metadata, &mut mended);
-    replicated(&set, &mut mended);
+    REPLICATED.iter().for_each(|name| replicated(&set, name, &mut mended));
     let healed = runtime.block_on(heal(&metadata, &volumes, &mut mended));
     metadata.shutdown();
     drop((set, metadata, volumes));
@@ -67,8 +67,7 @@ fn checkpoints(set: &Set, metadata: &Metadata, mended: &mut Vec<String>) {
     metadata.tend_journal();
 }
 
-fn replicated(set: &Set, mended: &mut Vec<String>) {
-    let name = credentials::FILE;
+fn replicated(set: &Set, name: &str, mended: &mut Vec<String>) {
     let copies: Vec<_> = set.drives(Tier::Hot).iter().map(|drive| replicated_copy(drive, name)).collect();
     let first = copies.first();
     if matches!(first, Some(ReplicatedCopy::Sound { .. })) && copies.iter().all(|copy| Some(copy) == first) {

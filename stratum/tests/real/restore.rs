@@ -1,11 +1,15 @@
-//! `stratum restore` of a store whose journal is gone: told first, done when accepted, and never undone by drives that
-//! come back.
+//! `stratum restore` of a store whose journal is gone: nothing on the drives goes until it is accepted, and drives that
+//! come back never undo it.
 
 use crate::backup::{backup, later};
+use crate::client::client;
 use crate::rescue::{each_drive, fetch, objects, store};
-use crate::server::{SECRET_KEY, Server};
-use std::path::Path;
+use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 fn restore(data: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
@@ -39,7 +43,7 @@ fn a_store_whose_journal_is_gone_starts_again_from_a_backup() {
             .or_else(|_| std::fs::remove_dir_all(drive.join("journal")));
     });
     std::fs::remove_dir_all(data.join("meta")).unwrap();
-    let output = restore(&data, &from);
+    let output = restore(&data, &[from.as_slice(), &["--dry-run"]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("Nothing was changed"), "{}", said(&output));
     each_drive(&data, |drive| assert!(!drive.join("journal").exists()));
@@ -66,4 +70,123 @@ fn a_store_whose_journal_is_gone_starts_again_from_a_backup() {
     for (key, body) in &objects {
         assert!(fetch(&server, key).as_ref() == Some(body), "{key}");
     }
+}
+
+/// A command that asks the running server.
+fn ask(server: &Server, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(args).args(["--endpoint", &server.endpoint()]);
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    command.output().unwrap()
+}
+
+/// Every shard file with its bytes.
+fn shard_files(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for drive in 0..6 {
+        for entry in std::fs::read_dir(data.join(format!("hot/{drive}/volumes"))).unwrap() {
+            let path = entry.unwrap().path();
+            files.insert(path.clone(), std::fs::read(path).unwrap());
+        }
+    }
+    files
+}
+
+/// What these files take of the disk.
+fn disk<'a>(files: impl Iterator<Item = &'a PathBuf>) -> u64 {
+    files.filter_map(|path| Some(std::fs::metadata(path).ok()?.blocks() * 512)).sum()
+}
+
+fn delete(server: &Server, key: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        client(server).delete_object().bucket("photos").key(key).send().await.unwrap();
+    });
+}
+
+/// A server whose objects were stored, backed up, changed and added to, and whose journal is gone; the backup.
+fn with_an_older_backup(folder: &Path) -> (Server, PathBuf) {
+    let (mut server, file) = (Server::start(), folder.join("backup"));
+    store(&server, &objects());
+    assert!(backup(&server, &file, SECRET_KEY).status.success());
+    store(&server, &[("newer".to_owned(), vec![5; 3_000_000])].into());
+    server.restart();
+    store(&server, &[("newest".to_owned(), vec![6; 3_000_000])].into());
+    server.kill();
+    each_drive(&server.data(), |drive| {
+        ["journal", "checkpoint"].iter().for_each(|name| drop(std::fs::remove_dir_all(drive.join(name))));
+    });
+    std::fs::remove_dir_all(server.data().join("meta")).unwrap();
+    (server, file)
+}
+
+#[test]
+fn until_a_restored_state_is_accepted_every_byte_of_the_drives_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, file) = with_an_older_backup(folder.path());
+    let data = server.data();
+    let before = shard_files(&data);
+    let output = restore(&data, &["--from", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("Restored. Start the server"), "{}", said(&output));
+    let output = restore(&data, &[]);
+    assert_eq!(output.status.code(), Some(1), "it waits: {}", said(&output));
+
+    // It serves, and takes writes and deletes, over a restart as well; all that was there stays as it was.
+    server.restart();
+    let status = ask(&server, &["status"]);
+    assert_eq!(status.status.code(), Some(1), "{}", said(&status));
+    assert!(said(&status).contains("waits to be accepted"), "{}", said(&status));
+    let refused = ask(&server, &["drive", "drain", data.join("hot/1").to_str().unwrap()]);
+    assert!(said(&refused).contains("not accepted yet"), "{}", said(&refused));
+    for (key, body) in &objects() {
+        assert!(fetch(&server, key).as_ref() == Some(body), "{key}");
+    }
+    assert_eq!(fetch(&server, "newer"), None);
+    delete(&server, "dir/");
+    delete(&server, "ä/ö");
+    store(&server, &[("new".to_owned(), vec![3; 700_000])].into());
+    ask(&server, &["scrub", "start"]);
+    std::thread::sleep(Duration::from_secs(4));
+    server.restart();
+    std::thread::sleep(Duration::from_secs(3));
+    let fsck = ask(&server, &["fsck"]);
+    assert_eq!(fsck.status.code(), Some(0), "{}", said(&fsck));
+    let now = shard_files(&data);
+    for (path, bytes) in &before {
+        assert!(now.get(path) == Some(bytes), "{}", path.display());
+    }
+
+    // Accepted: space comes back while it serves, and a start finds nothing to hold back.
+    let held = disk(before.keys());
+    let output = ask(&server, &["restore", "--accept"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    for _ in 0..100 {
+        if disk(before.keys()) < held {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(disk(before.keys()) < held, "nothing was freed");
+    server.restart();
+    let status = ask(&server, &["status"]);
+    assert_eq!(status.status.code(), Some(0), "{}", said(&status));
+    for (key, body) in objects().iter().filter(|(key, _)| *key != "dir/" && *key != "ä/ö") {
+        assert!(fetch(&server, key).as_ref() == Some(body), "{key}");
+    }
+    assert_eq!(fetch(&server, "new"), Some(vec![3; 700_000]));
+}
+
+#[test]
+fn a_restored_state_is_accepted_on_a_stopped_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, file) = with_an_older_backup(folder.path());
+    let data = server.data();
+    assert_eq!(restore(&data, &["--from", file.to_str().unwrap()]).status.code(), Some(1));
+    let output = restore(&data, &["--accept"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let output = restore(&data, &[]);
+    assert!(said(&output).contains("nothing is to be restored"), "{}", said(&output));
+    server.restart();
+    assert_eq!(ask(&server, &["status"]).status.code(), Some(0));
 }

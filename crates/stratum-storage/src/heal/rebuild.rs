@@ -73,6 +73,9 @@ impl Volumes {
         pace: &Arc<Pace>,
         task: Task,
     ) -> Result<Rebuilt, HealError> {
+        if self.is_held_back() {
+            return Err(HealError::HeldBack);
+        }
         let volume = self.shared.find(volume).ok_or(HealError::Gone)?;
         self.follow_record(&volume, shard).await?;
         let old = volume.shard(shard).ok_or(HealError::Gone)?;

@@ -15,6 +15,9 @@ const MAGIC: &[u8; 8] = b"STRMrep\n";
 const VERSION: u16 = 1;
 const HEAD: usize = 32;
 
+/// How far a writing that is declared is above all that were seen.
+const ABOVE: u64 = 1 << 32;
+
 /// The longest content: these are files for credentials and the like.
 pub const MAX_REPLICATED: usize = 1 << 20;
 
@@ -47,6 +50,11 @@ pub fn replicated_copy(drive: &Drive, name: &str) -> ReplicatedCopy {
     }
 }
 
+/// The newest content of a replicated file on these drives, if any of them has a sound copy.
+pub fn replicated_content(drives: &[Arc<Drive>], name: &str) -> Option<Vec<u8>> {
+    Copies::read(drives, name).ok().map(|copies| copies.newest.content)
+}
+
 impl Set {
     /// Replaces a file of that name on every healthy hot drive; an error unless it is durable on `m+1` of them, and
     /// the last writing of it could be seen. The files are readable by the server's user alone.
@@ -61,6 +69,18 @@ impl Set {
             return Err(refused(format!("{away} hot drives are away, and may hold a newer one")));
         }
         let sequence = newest.map_or(0, |copy| copy.sequence).saturating_add(1);
+        self.write_copies(name, content, sequence)
+    }
+
+    /// Replaces a file of that name whatever the drives that are away hold: this writing is far above any of theirs. For
+    /// what is decided about the whole store by hand.
+    pub fn declare_replicated(&self, name: &str, content: &[u8]) -> Result<(), SetError> {
+        let newest = self.newest(name)?.0.map_or(0, |copy| copy.sequence);
+        self.write_copies(name, content, newest.saturating_add(ABOVE))
+    }
+
+    fn write_copies(&self, name: &str, content: &[u8], sequence: u64) -> Result<(), SetError> {
+        let m = self.hot_parity();
         let bytes = encode(&Copy { sequence, content: content.to_owned() });
         let (mut written, mut problem) = (0, String::from("too few drives are healthy"));
         for drive in self.drives(Tier::Hot).iter() {
@@ -71,7 +91,10 @@ impl Set {
         }
         match written > m {
             true => Ok(()),
-            false => Err(refused(format!("it is on {written} drives and must be on {}: {problem}", m + 1))),
+            false => Err(SetError::Replicated {
+                name: name.to_owned(),
+                problem: format!("it is on {written} drives and must be on {}: {problem}", m + 1),
+            }),
         }
     }
 
