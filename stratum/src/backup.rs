@@ -5,9 +5,15 @@
 //! newer from the drives, and from the backup what they have lost.
 
 pub mod archive;
+pub mod configuration;
+mod place;
 pub mod produce;
 
+pub use place::Place;
+
+use crate::client::s3::{Remote, S3Args, S3Error};
 use crate::client::{CallError, Operator, ServerArg};
+use crate::output;
 use clap::Args;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -22,10 +28,12 @@ const EXIT_FAILED: u8 = 2;
 pub struct BackupArgs {
     #[command(flatten)]
     server: ServerArg,
-    /// The file to write. One that is there is replaced when the new one is whole.
+    /// The file to write, or s3://BUCKET/KEY. What is there is replaced when the new one is whole.
     #[arg(long)]
-    to: PathBuf,
-    /// Put root's credentials into it: keep it as safe as them.
+    to: Place,
+    #[command(flatten)]
+    s3: S3Args,
+    /// Put root's credentials and the secrets of the configuration into it: keep it as safe as them.
     #[arg(long)]
     with_credentials: bool,
 }
@@ -37,6 +45,8 @@ enum BackupError {
     Call(#[from] CallError),
     #[error("{path}: {error}")]
     File { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Remote(#[from] S3Error),
     #[error("the backup that came can't be used: {0}; run it again")]
     Archive(#[from] archive::ArchiveError),
 }
@@ -45,7 +55,7 @@ enum BackupError {
 pub fn run(args: &BackupArgs) -> ExitCode {
     match backup(args) {
         Ok((files, bytes)) => {
-            println!("{}: {files} files, {bytes} bytes, verified", args.to.display());
+            output::line(format_args!("{}: {files} files, {bytes} bytes, verified", args.to));
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -55,32 +65,59 @@ pub fn run(args: &BackupArgs) -> ExitCode {
     }
 }
 
+/// Takes a backup to where it is wanted; gives the number of its files and its length.
 fn backup(args: &BackupArgs) -> Result<(u64, u64), BackupError> {
-    let mut name = args.to.clone().into_os_string();
-    name.push(".new");
-    let path = PathBuf::from(name);
-    let taken = take(args, &path);
-    if taken.is_err() {
-        let _ = std::fs::remove_file(&path);
+    let operator = Operator::new(&args.server)?;
+    let save = |to: &mut (dyn Write + Send)| {
+        let credentials = if args.with_credentials { "true" } else { "false" };
+        operator.save("backup", &[("credentials", credentials)], to)
+    };
+    match &args.to {
+        Place::Object { bucket, key } => upload(save, &Remote::new(&args.s3, bucket, key)?),
+        Place::File(to) => {
+            let mut name = to.clone().into_os_string();
+            name.push(".new");
+            let path = PathBuf::from(name);
+            let taken = write(save, &path, to);
+            if taken.is_err() {
+                let _ = std::fs::remove_file(&path);
+            }
+            taken
+        }
     }
-    taken
+}
+
+/// The object is made when all of it has come, and read back.
+fn upload(
+    save: impl Fn(&mut (dyn Write + Send)) -> Result<(), CallError>,
+    to: &Remote,
+) -> Result<(u64, u64), BackupError> {
+    let mut upload = to.upload();
+    if let Err(error) = save(&mut upload) {
+        return Err(upload.give_up().map_or(BackupError::Call(error), BackupError::Remote));
+    }
+    let bytes = upload.finish()?;
+    let files = archive::read(io::BufReader::new(to.download().map_err(S3Error::Io)?), |_| Ok(io::sink()))?;
+    Ok((files, bytes))
 }
 
 /// Under a temporary name until it was read back whole.
-fn take(args: &BackupArgs, path: &Path) -> Result<(u64, u64), BackupError> {
+fn write(
+    save: impl Fn(&mut (dyn Write + Send)) -> Result<(), CallError>,
+    path: &Path,
+    to: &Path,
+) -> Result<(u64, u64), BackupError> {
     let at = |error| BackupError::File { path: path.to_owned(), error };
-    let operator = Operator::new(&args.server)?;
     let options = || File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
     let mut file = BufWriter::new(options().map_err(at)?);
-    let credentials = if args.with_credentials { "true" } else { "false" };
-    operator.save("backup", &[("credentials", credentials)], &mut file)?;
+    save(&mut file)?;
     file.flush().map_err(at)?;
     file.get_ref().sync_all().map_err(at)?;
     let read = io::BufReader::new(File::open(path).map_err(at)?);
     let files = archive::read(read, |_| Ok(io::sink()))?;
     let bytes = file.get_ref().metadata().map_err(at)?.len();
-    std::fs::rename(path, &args.to).map_err(at)?;
-    let parent = args.to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::rename(path, to).map_err(at)?;
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent).and_then(|folder| folder.sync_all()).map_err(at)?;
     Ok((files, bytes))
 }

@@ -15,6 +15,7 @@ mod worker;
 
 use crate::client::connection::Endpoint;
 use crate::client::sign::Credentials;
+use crate::output;
 use crate::quantity;
 use body::Bodies;
 use clap::{Args, ValueEnum};
@@ -163,9 +164,9 @@ pub fn run(args: BenchArgs) -> ExitCode {
     match measure(&args) {
         Ok(report) => {
             if args.json {
-                println!("{}", report.json());
+                output::line(report.json());
             } else {
-                println!("{report}");
+                output::line(&report);
             }
             if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }

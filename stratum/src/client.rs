@@ -5,6 +5,7 @@
 //! signature covers, and a JSON document as its answer.
 
 pub(crate) mod connection;
+pub(crate) mod s3;
 pub(crate) mod sign;
 mod stream;
 
@@ -23,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Which server an operator's command speaks to.
 #[derive(Args, Clone, Debug)]
 pub struct ServerArg {
-    /// The server's address; the root credentials come from STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY.
+    /// The server's address; the root credentials come from STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY, or else
+    /// from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
     #[arg(long, default_value = "http://127.0.0.1:9000")]
     pub endpoint: String,
     /// The region that the server was configured with.
@@ -38,7 +40,10 @@ pub enum CallError {
     Endpoint(String),
     #[error("{0}")]
     Credentials(#[from] credentials::CredentialsError),
-    #[error("set STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY to the root credentials of the server")]
+    #[error(
+        "no credentials: set STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY (or AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY) to the root credentials, which the server keeps in <data>/meta/root-credentials"
+    )]
     NoCredentials,
     #[error("{endpoint}: {failure}")]
     Failed { endpoint: String, failure: Failure },
@@ -63,7 +68,7 @@ impl Operator {
     pub fn new(server: &ServerArg) -> Result<Operator, CallError> {
         let endpoint =
             Endpoint::parse(&server.endpoint).ok_or_else(|| CallError::Endpoint(server.endpoint.clone()))?;
-        let root = credentials::Credentials::from_environment()?.ok_or(CallError::NoCredentials)?;
+        let root = credentials::Credentials::of_an_operator()?.ok_or(CallError::NoCredentials)?;
         let credentials = Credentials {
             access_key: root.access_key,
             secret_key: root.secret_key,

@@ -3,6 +3,7 @@
 //! They end with 0 when all is well, with 1 when something was found, and with 2 when they couldn't run.
 
 use crate::client::{CallError, Operator, ServerArg};
+use crate::output;
 use crate::scrubbing;
 use crate::status::{Background, DriveStatus, State, Status, drives_to_text};
 use clap::{Args, Subcommand};
@@ -124,7 +125,7 @@ pub fn drive(args: &DriveArgs) -> ExitCode {
         let (path, wipe) = (path.to_string_lossy(), wipe.to_string());
         let query = [("path", path.as_ref()), ("wipe", &wipe)];
         let said: Vec<String> = Operator::new(server)?.post(&format!("drives/{action}"), &query)?;
-        said.iter().for_each(|line| println!("{line}"));
+        said.iter().for_each(output::line);
         Ok(true)
     })
 }
@@ -132,7 +133,7 @@ pub fn drive(args: &DriveArgs) -> ExitCode {
 fn list_drives(server: &ServerArg) -> ExitCode {
     ended(|| {
         let drives: Vec<DriveStatus> = Operator::new(server)?.get("drives")?;
-        print!("{}", drives_to_text(&drives));
+        output::print(drives_to_text(&drives));
         Ok(drives.iter().all(|drive| drive.state == "healthy"))
     })
 }
@@ -142,8 +143,8 @@ pub fn status(args: &StatusArgs) -> ExitCode {
     ended(|| {
         let status: Status = Operator::new(&args.server)?.get("status")?;
         match args.json {
-            true => println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default()),
-            false => print!("{}", status.to_text()),
+            true => output::line(serde_json::to_string_pretty(&status).unwrap_or_default()),
+            false => output::print(status.to_text()),
         }
         Ok(status.state == State::Well && !status.is_provisional)
     })
@@ -161,7 +162,7 @@ pub fn pace(args: &PaceArgs) -> ExitCode {
         let mut query = vec![("action", action)];
         query.extend(task.map(|task| ("task", task)));
         let background: Background = Operator::new(server)?.post("pace", &query)?;
-        println!("background work goes {}", background.to_text());
+        output::line(format_args!("background work goes {}", background.to_text()));
         Ok(true)
     })
 }
@@ -174,7 +175,7 @@ pub fn scrub(args: &ScrubArgs) -> ExitCode {
             ScrubAction::Pause(server) => Operator::new(server)?.post("scrub/pause", &[])?,
             ScrubAction::Status(server) => Operator::new(server)?.get("scrub")?,
         };
-        print!("{}", scrubbing::to_text(&status));
+        output::print(scrubbing::to_text(&status));
         Ok(scrubbing::is_clean(&status.cursor.found))
     })
 }

@@ -13,6 +13,8 @@ pub const FILE: &str = "root-credentials";
 
 const ACCESS_VARIABLE: &str = "STRATUM_ROOT_ACCESS_KEY";
 const SECRET_VARIABLE: &str = "STRATUM_ROOT_SECRET_KEY";
+/// What clients of S3 read, and the server's first words have people export.
+const CLIENT_VARIABLES: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
 /// An access key and its secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,9 +33,16 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
+    /// What an operator's commands sign with: root's credentials, or else those of any client of S3.
+    pub fn of_an_operator() -> Result<Option<Credentials>, CredentialsError> {
+        Ok(Credentials::from_environment()?.or_else(|| {
+            let [access_key, secret_key] = CLIENT_VARIABLES.map(variable);
+            Some(Credentials { access_key: access_key?, secret_key: secret_key? })
+        }))
+    }
+
     /// What the environment says, if it says anything.
     pub fn from_environment() -> Result<Option<Credentials>, CredentialsError> {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         match (variable(ACCESS_VARIABLE), variable(SECRET_VARIABLE)) {
             (None, None) => Ok(None),
             (Some(access_key), Some(secret_key)) if access_key.len() >= 3 && secret_key.len() >= 8 => {
@@ -93,6 +102,10 @@ impl Credentials {
             self.access_key, self.secret_key
         )
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub use report::Told;
 
 use crate::client::{self, Operator, ServerArg};
 use crate::offline::{Offline, StoreArgs};
+use crate::output;
 use clap::Args;
 use examine::Examined;
 use finding::Finding;
@@ -68,8 +69,8 @@ pub fn run(args: &FsckArgs) -> ExitCode {
         Ok(report) => {
             let is_well = report.is_well();
             match args.json {
-                true => println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default()),
-                false => print!("{report}"),
+                true => output::line(serde_json::to_string_pretty(&report).unwrap_or_default()),
+                false => output::print(report),
             }
             if is_well { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) }
         }

@@ -12,6 +12,7 @@ mod layout;
 mod logging;
 mod offline;
 mod operator;
+mod output;
 mod probe;
 mod provisional;
 mod quantity;
@@ -52,7 +53,7 @@ enum Command {
     Scrub(control::ScrubArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
-    /// Write what a running server knows to a file.
+    /// Write what a running server knows to a file, or to an object in S3.
     Backup(backup::BackupArgs),
     /// Check a store, of a stopped server or of a running one, and mend what can be mended.
     Fsck(fsck::FsckArgs),

@@ -3,6 +3,7 @@
 //! Every route answers at once; what takes long goes on in the background and is seen in the status. A refusal says
 //! why in words, as `{"error": "..."}`.
 
+use crate::backup::configuration::Configuration;
 use crate::backup::produce::Backup;
 use crate::drives::{CopiesStatus, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
@@ -41,6 +42,7 @@ pub struct Operator {
     pace: Arc<Pace>,
     /// Where sled lies.
     index: PathBuf,
+    configuration: Configuration,
     began: Duration,
     census: Mutex<Option<(Duration, Census)>>,
 }
@@ -61,9 +63,10 @@ impl Operator {
         checks: Arc<Checks>,
         pace: Arc<Pace>,
         index: PathBuf,
+        configuration: Configuration,
     ) -> Arc<Operator> {
         let (began, census) = (System.monotonic(), Mutex::default());
-        Arc::new(Operator { parts, drives, checks, pace, index, began, census })
+        Arc::new(Operator { parts, drives, checks, pace, index, configuration, began, census })
     }
 
     /// The routes, as they follow `/_stratum/v1`.
@@ -120,8 +123,10 @@ async fn backup(
     Shared(operator): Shared<Arc<Operator>>,
     Query(BackupRequest { credentials }): Query<BackupRequest>,
 ) -> Result<Body, Refused> {
-    let parts = operator.parts.clone();
-    let begin = move || Backup::begin(&parts.set, &parts.journal, &parts.metadata, credentials);
+    let begin = move || {
+        let Parts { set, journal, metadata, .. } = &operator.parts;
+        Backup::begin(set, journal, metadata, &operator.configuration, credentials)
+    };
     let begun = tokio::task::spawn_blocking(begin).await;
     let begun = begun.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let begun = begun.map_err(|problem| Refused(StatusCode::CONFLICT, problem))?;

@@ -9,8 +9,10 @@ mod copy;
 mod manifest;
 mod names;
 
-use crate::backup::archive;
+use crate::backup::Place;
+use crate::client::s3::S3Args;
 use crate::offline::{Offline, StoreArgs};
+use crate::output;
 use clap::Args;
 use copy::Copied;
 use manifest::{Line, Manifest, Status};
@@ -45,16 +47,18 @@ pub struct RescueArgs {
     /// goes on in it.
     #[arg(long)]
     to: PathBuf,
-    /// A file that `stratum backup` wrote: what the drives have lost is taken from it.
+    /// What `stratum backup` wrote, a file or s3://BUCKET/KEY: what the drives have lost is taken from it.
     #[arg(long)]
-    backup: Option<PathBuf>,
+    backup: Option<Place>,
+    #[command(flatten)]
+    s3: S3Args,
 }
 
 /// Copies what can be read; 0 if that is everything, 1 if something is missing or not known, 2 if it couldn't run.
 pub fn run(args: &RescueArgs) -> ExitCode {
     match rescue(args) {
         Ok(summary) => {
-            print!("{summary}");
+            output::print(&summary);
             if summary.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) }
         }
         Err(error) => {
@@ -72,7 +76,8 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
     clear(&scratch).map_err(at)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(at)?;
     let outcome = runtime.block_on(async {
-        let backup = args.backup.as_ref().map(|file| unpack(file, &scratch.join("backup"))).transpose()?;
+        let backup =
+            args.backup.as_ref().map(|place| place.unpack(&args.s3, &scratch.join("backup"))).transpose()?;
         let store = Offline::open(&layout, &scratch.join("index"), backup.as_deref())?;
         let manifest = Manifest::open(&args.to)
             .map_err(|error| format!("{}: {error}", args.to.join(manifest::NAME).display()))?;
@@ -91,12 +96,6 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
     drop(runtime);
     let cleared = clear(&scratch).and_then(|()| clear(&args.to.join(UNFINISHED))).map_err(at);
     outcome.and_then(|summary| cleared.map(|()| summary))
-}
-
-/// Unpacks a backup; gives the folder back.
-fn unpack(backup: &Path, folder: &Path) -> Result<PathBuf, String> {
-    let unpacked = archive::unpack(backup, folder);
-    unpacked.map(|_| folder.to_owned()).map_err(|error| format!("{}: {error}", backup.display()))
 }
 
 fn clear(dir: &Path) -> io::Result<()> {

@@ -8,11 +8,13 @@
 //! all. So it counts *provisionally* at first ([`crate::provisional`]): the server starts and serves it, and gives nothing
 //! up of what the drives hold until `--accept` says that this is how it is to be. An interrupted restore is run again.
 
-use crate::backup::archive;
+use crate::backup::{Place, configuration};
+use crate::client::s3::S3Args;
 use crate::client::{Operator, ServerArg};
 use crate::fsck::{self, Told};
 use crate::layout::Layout;
 use crate::offline::{self, Offline, StoreArgs};
+use crate::output;
 use crate::provisional::Restored;
 use crate::serve;
 use clap::Args;
@@ -36,9 +38,11 @@ const EXIT_FAILED: u8 = 2;
 pub struct RestoreArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// A file that `stratum backup` wrote. Without one, what the drives know is all there is.
+    /// What `stratum backup` wrote, a file or s3://BUCKET/KEY. Without it, what the drives know is all there is.
     #[arg(long)]
-    from: Option<PathBuf>,
+    from: Option<Place>,
+    #[command(flatten)]
+    s3: S3Args,
     /// Only tell what would be restored, and what is lost.
     #[arg(long, conflicts_with = "accept")]
     dry_run: bool,
@@ -65,7 +69,7 @@ pub fn run(args: &RestoreArgs) -> ExitCode {
     };
     match outcome {
         Ok((said, is_final)) => {
-            println!("{said}");
+            output::line(said);
             if is_final { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) }
         }
         Err(error) => {
@@ -135,11 +139,7 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
         (true, true) => return Ok(Outcome::Waiting),
         (false, _) => {}
     }
-    let backup = args.from.as_ref().map(|file| -> Result<PathBuf, String> {
-        let folder = scratch.path().join("backup");
-        archive::unpack(file, &folder).map_err(|error| format!("{}: {error}", file.display()))?;
-        Ok(folder)
-    });
+    let backup = args.from.as_ref().map(|place| place.unpack(&args.s3, &scratch.path().join("backup")));
     let backup = backup.transpose()?;
     let open = || Offline::open(&layout, &scratch.path().join("index"), backup.as_deref());
     let store = runtime.block_on(async { open() })?;
@@ -150,6 +150,9 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
         return Ok(Outcome::Told);
     }
     write(store, what, &layout, backup.as_deref(), args.accept)?;
+    if let Some(folder) = &backup {
+        keep_configuration(folder, &layout)?;
+    }
     Ok(if args.accept { Outcome::Accepted } else { Outcome::Provisional })
 }
 
@@ -163,14 +166,27 @@ fn accept_stopped(layout: &Layout) -> Result<Outcome, String> {
     Ok(Outcome::Accepted)
 }
 
+/// The configuration of the backup goes beside the index, for whoever has to write it anew.
+fn keep_configuration(backup: &Path, layout: &Layout) -> Result<(), String> {
+    for name in [configuration::FILE, configuration::DRIVES] {
+        let (from, to) = (backup.join(name), layout.meta.join(format!("restored-{name}")));
+        if from.is_file() {
+            let copied = std::fs::create_dir_all(&layout.meta).and_then(|()| std::fs::copy(from, &to));
+            copied.map_err(|error| format!("{}: {error}", to.display()))?;
+            output::line(format_args!("The backup's {name} is now {}.", to.display()));
+        }
+    }
+    Ok(())
+}
+
 /// Says what would be restored.
 fn tell(store: &Offline, found: &[Told]) {
-    println!("The state reaches entry {} of the journal.", store.state.reached());
+    output::line(format_args!("The state reaches entry {} of the journal.", store.state.reached()));
     for doubt in store.doubts() {
-        println!("Not known: {doubt}.");
+        output::line(format_args!("Not known: {doubt}."));
     }
     for told in found.iter().filter(|told| told.severity >= Severity::Wrong) {
-        println!("{}", told.text);
+        output::line(&told.text);
     }
 }
 

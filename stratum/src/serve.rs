@@ -3,12 +3,14 @@
 //! The order matters: drives and their set, then the journal (nothing may be read before its new epoch is open),
 //! then the state, then the volumes that the state names, then the upkeep, and only then the listener.
 
+use crate::backup::configuration::Configuration;
 use crate::config::{Config, ConfigError};
 use crate::credentials::{self, Credentials, CredentialsError};
 use crate::drives::Drives;
 use crate::fsck::Checks;
 use crate::layout::Layout;
 use crate::operator::Operator;
+use crate::output;
 use crate::provisional::{self, Restored};
 use crate::scrubbing;
 use crate::telemetry::Telemetry;
@@ -129,7 +131,9 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     };
     let drives = Drives::new(parts.clone(), layout.embedded.clone());
     let checks = Checks::new(parts.clone(), drives.clone(), pace.clone());
-    let operator = Operator::new(parts.clone(), drives, checks.clone(), pace.clone(), layout.index());
+    let configuration = Configuration::new(args.config.as_deref(), config);
+    let operator =
+        Operator::new(parts.clone(), drives, checks.clone(), pace.clone(), layout.index(), configuration);
     let upkeep = Upkeep::start(parts, mover, telemetry.clone(), runtime.handle())?;
 
     let admission = Admission::new(REQUEST_MEMORY);
@@ -356,9 +360,9 @@ fn announce(address: SocketAddr, config: &Config, root: &Credentials, generated:
         );
     }
     if generated {
-        println!(
-            "New root credentials, shown this once and kept in the data folder's meta/root-credentials:\n"
+        output::line(
+            "New root credentials, shown this once and kept in the data folder's meta/root-credentials:\n",
         );
-        println!("{}", root.paste(&endpoint, &config.server.region));
+        output::line(root.paste(&endpoint, &config.server.region));
     }
 }

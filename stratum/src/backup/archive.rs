@@ -162,9 +162,8 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Writes the files of a backup below a folder that isn't there yet.
-pub fn unpack(backup: &Path, folder: &Path) -> Result<u64, ArchiveError> {
+pub fn unpack(from: impl Read, folder: &Path) -> Result<u64, ArchiveError> {
     std::fs::create_dir_all(folder)?;
-    let from = io::BufReader::with_capacity(PAYLOAD, File::open(backup)?);
     read(from, |name| {
         let path = folder.join(name);
         if let Some(parent) = path.parent() {
@@ -205,9 +204,8 @@ mod tests {
     #[test]
     fn what_is_packed_is_unpacked() {
         let folder = tempfile::tempdir().unwrap();
-        let (backup, out) = (folder.path().join("backup"), folder.path().join("out"));
-        std::fs::write(&backup, packed(&files())).unwrap();
-        assert_eq!(unpack(&backup, &out).unwrap(), 3);
+        let out = folder.path().join("out");
+        assert_eq!(unpack(packed(&files()).as_slice(), &out).unwrap(), 3);
         for (name, content) in files() {
             assert!(std::fs::read(out.join(name)).unwrap() == content, "{name}");
         }

@@ -5,6 +5,7 @@
 //! before the checkpoint to the last entry. A segment that is let go before it was sent ends the backup with an error.
 
 use super::archive::Writer;
+use super::configuration::{self, Configuration};
 use crate::credentials;
 use bytes::Bytes;
 use std::io;
@@ -16,7 +17,8 @@ use stratum_storage::set::Set;
 pub struct Backup {
     checkpoint: Option<CheckpointExport>,
     journal: Export,
-    credentials: Option<Vec<u8>>,
+    /// Small files, each with its name.
+    others: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Backup {
@@ -25,6 +27,7 @@ impl Backup {
         set: &Set,
         journal: &Journal,
         metadata: &Metadata,
+        configured: &Configuration,
         with_credentials: bool,
     ) -> Result<Backup, String> {
         let checkpoint = metadata.export_checkpoint().map_err(|error| error.to_string())?;
@@ -37,7 +40,11 @@ impl Backup {
             true => set.read_replicated(credentials::FILE).map_err(|error| error.to_string())?,
             false => None,
         };
-        Ok(Backup { checkpoint, journal, credentials })
+        let file = configured.text(with_credentials).map(|text| (configuration::FILE, text.into_bytes()));
+        let credentials = credentials.map(|content| (credentials::FILE, content));
+        let drives = (configuration::DRIVES, configuration::drives(set));
+        let others = file.into_iter().chain(credentials).chain([drives]).collect();
+        Ok(Backup { checkpoint, journal, others })
     }
 
     /// Writes it, piece by piece. Blocks for as long as `sink` does.
@@ -55,8 +62,8 @@ impl Backup {
                 writer.bytes(&block?)?;
             }
         }
-        if let Some(content) = self.credentials {
-            writer.file(credentials::FILE)?;
+        for (name, content) in self.others {
+            writer.file(name)?;
             writer.bytes(&content)?;
         }
         writer.end()

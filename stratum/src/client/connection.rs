@@ -56,6 +56,7 @@ pub(crate) enum Expected<'a> {
 pub(crate) struct Answer {
     pub status: u16,
     pub length: Option<u64>,
+    pub etag: Option<String>,
     /// The body of an answer that isn't a success, as far as it is kept.
     pub error: Vec<u8>,
 }
@@ -100,7 +101,7 @@ impl Connection {
             }
         };
         send(&mut stream, head, body).await?;
-        let Head { status, body, close } = self.inbox.read_head(&mut stream).await?;
+        let Head { status, body, etag, close } = self.inbox.read_head(&mut stream).await?;
         let mut error = Vec::new();
         let length = body.length();
         match (status, expected) {
@@ -114,7 +115,7 @@ impl Connection {
         if !close {
             self.stream = Some(stream);
         }
-        Ok(Answer { status, length, error })
+        Ok(Answer { status, length, etag, error })
     }
 }
 
@@ -135,6 +136,7 @@ async fn send(stream: &mut Stream, head: &[u8], body: &[u8]) -> io::Result<()> {
 struct Head {
     status: u16,
     body: Framing,
+    etag: Option<String>,
     close: bool,
 }
 
@@ -303,13 +305,16 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Failure> {
         httparse::Status::Complete(taken) => taken,
         httparse::Status::Partial => return Ok(None),
     };
-    let mut head = Head { status: response.code.unwrap_or(0), body: Framing::Length(0), close: false };
+    let status = response.code.unwrap_or(0);
+    let mut head = Head { status, body: Framing::Length(0), etag: None, close: false };
     for header in response.headers.iter() {
         if header.name.eq_ignore_ascii_case("content-length") {
             let text = std::str::from_utf8(header.value).unwrap_or_default();
             head.body = Framing::Length(text.trim().parse().map_err(|_| Failure::NotHttp)?);
         } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
             head.body = Framing::Chunked;
+        } else if header.name.eq_ignore_ascii_case("etag") {
+            head.etag = std::str::from_utf8(header.value).ok().map(str::to_owned);
         } else if header.name.eq_ignore_ascii_case("connection") {
             head.close = header.value.eq_ignore_ascii_case(b"close");
         }

@@ -1,5 +1,6 @@
 //! `stratum backup` of a server that serves, and what is had back with it.
 
+use crate::client::client;
 use crate::rescue::{copy, each_drive, objects, rescue_with, store, whole};
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use std::collections::BTreeMap;
@@ -63,4 +64,93 @@ fn only_root_gets_a_backup() {
     let output = backup(&server, &folder.path().join("backup"), "not-the-secret");
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+/// Runs a command with the credentials of both servers in the environment.
+fn with_s3(args: &[&str], target: &Server) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(args).args(["--s3-endpoint", &target.endpoint()]);
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    command.output().unwrap()
+}
+
+/// The objects and the unfinished uploads of a bucket.
+fn held(server: &Server, bucket: &str) -> (usize, usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = client(server);
+        let objects = client.list_objects_v2().bucket(bucket).send().await.unwrap();
+        let uploads = client.list_multipart_uploads().bucket(bucket).send().await.unwrap();
+        (objects.contents().len(), uploads.uploads().len())
+    })
+}
+
+#[test]
+fn a_backup_goes_to_s3_in_parts_and_comes_back() {
+    const BUCKET: &str = "photos";
+    let (mut server, target) = (Server::start(), Server::start());
+    let folder = tempfile::tempdir().unwrap();
+    // More than a part.
+    let many = (0..700).map(|number| (format!("small/{number}"), vec![number as u8; 30_000]));
+    let objects: BTreeMap<String, Vec<u8>> = objects().into_iter().chain(many).collect();
+    store(&server, &objects);
+    let source = server.endpoint();
+    let backup = |to: &str| with_s3(&["backup", "--endpoint", &source, "--to", to], &target);
+    let output = backup("s3://photos/backups/of today");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("NoSuchBucket"), "{output:?}");
+    store(&target, &BTreeMap::new());
+    let output = backup("s3://photos/backups/of today");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(held(&target, BUCKET), (1, 0));
+
+    // A source that refuses leaves nothing behind.
+    let refused = with_s3(
+        &["backup", "--endpoint", &source, "--region", "elsewhere", "--to", "s3://photos/x"],
+        &target,
+    );
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert_eq!(held(&target, BUCKET), (1, 0));
+
+    server.kill();
+    each_drive(&server.data(), |drive| {
+        ["journal", "checkpoint"].iter().for_each(|name| drop(std::fs::remove_dir_all(drive.join(name))));
+    });
+    std::fs::remove_dir_all(server.data().join("meta")).unwrap();
+    let (data, to) = (server.data(), folder.path().join("out"));
+    let (data, to_text) = (data.to_str().unwrap(), to.to_str().unwrap());
+    let from = "s3://photos/backups/of today";
+    with_s3(&["rescue", "--data", data, "--to", to_text, "--backup", from], &target);
+    assert_eq!(whole(&to, &objects), objects.len());
+    let gone = with_s3(&["restore", "--data", data, "--from", "s3://photos/none"], &target);
+    assert_eq!(gone.status.code(), Some(2), "{gone:?}");
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("NoSuchKey"), "{gone:?}");
+    let restored = with_s3(&["restore", "--data", data, "--from", from, "--accept"], &target);
+    assert!(restored.status.success(), "{restored:?}");
+    server.restart();
+    let key = "small/699";
+    assert!(crate::rescue::fetch(&server, key).as_ref() == objects.get(key));
+    // Where the drives were is told, too.
+    let drives = std::fs::read_to_string(server.data().join("meta/restored-drives.json")).unwrap();
+    assert!(drives.contains("\"4+2\"") && drives.contains("hot/5"), "{drives}");
+}
+
+#[test]
+fn the_configuration_is_in_a_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, trust) = (folder.path().join("backup"), folder.path().join("trust.pem"));
+    let server = Server::start_with_tls();
+    std::fs::write(&trust, server.certificate().unwrap()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command
+        .args(["backup", "--endpoint", &server.endpoint(), "--to"])
+        .arg(&file)
+        .env("SSL_CERT_FILE", &trust);
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let bytes = std::fs::read(&file).unwrap();
+    let holds = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    assert!(holds(b"stratum.toml") && holds(b"[tls]\ncertificate") && holds(b"drives.json"));
 }

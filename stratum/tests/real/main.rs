@@ -7,6 +7,7 @@ mod drives;
 mod fsck;
 mod fsck_online;
 mod model;
+mod operator;
 mod rescue;
 mod restore;
 mod server;

@@ -1,0 +1,84 @@
+//! Where a backup is: a file, or an object in S3.
+
+use super::archive;
+use crate::client::s3::{Remote, S3Args};
+use std::fmt;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+const BUFFER: usize = 1 << 20;
+
+/// A backup's place, as it is named on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    File(PathBuf),
+    /// `s3://bucket/key`
+    Object {
+        bucket: String,
+        key: String,
+    },
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Place, String> {
+        let Some(rest) = text.strip_prefix("s3://") else { return Ok(Place::File(text.into())) };
+        match rest.split_once('/') {
+            Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
+                Ok(Place::Object { bucket: bucket.to_owned(), key: key.to_owned() })
+            }
+            _ => Err("it must be s3://BUCKET/KEY".into()),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File(path) => path.display().fmt(f),
+            Place::Object { bucket, key } => write!(f, "s3://{bucket}/{key}"),
+        }
+    }
+}
+
+impl Place {
+    /// Writes the files of the backup that is there below a folder that isn't there yet; gives the folder.
+    pub fn unpack(&self, s3: &S3Args, folder: &Path) -> Result<PathBuf, String> {
+        archive::unpack(self.open(s3)?, folder).map_err(|error| format!("{self}: {error}"))?;
+        Ok(folder.to_owned())
+    }
+
+    /// Reads what is there, from the beginning.
+    fn open(&self, s3: &S3Args) -> Result<Box<dyn Read>, String> {
+        match self {
+            Place::File(path) => match File::open(path) {
+                Ok(file) => Ok(Box::new(BufReader::with_capacity(BUFFER, file))),
+                Err(error) => Err(format!("{self}: {error}")),
+            },
+            Place::Object { bucket, key } => {
+                let remote = Remote::new(s3, bucket, key).map_err(|error| error.to_string())?;
+                let download = remote.download().map_err(|error| format!("{self}: {error}"))?;
+                Ok(Box::new(BufReader::with_capacity(BUFFER, download)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_an_object_and_anything_else_a_file() {
+        let object = Place::Object { bucket: "b".into(), key: "a/c".into() };
+        assert_eq!("s3://b/a/c".parse(), Ok(object.clone()));
+        assert_eq!(object.to_string(), "s3://b/a/c");
+        assert_eq!("a/s3".parse(), Ok(Place::File("a/s3".into())));
+        for wrong in ["s3://", "s3://b", "s3://b/", "s3:///k"] {
+            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! A remote S3 endpoint, as far as backups need one: an object written as a stream whose length nobody knows yet, and
+//! read back as one.
+//!
+//! Both run on a thread of their own, so that whoever writes or reads does so as with a file. Of an upload at most three
+//! parts are in memory. It counts only when it is finished; one that isn't is aborted, and leaves nothing behind.
+
+use super::connection::{Answer, Connection, Endpoint, Expected, Failure};
+use super::escape;
+use super::sign::{Credentials, Request, Signer, hash};
+use clap::Args;
+use std::io::{self, ErrorKind, PipeReader, Read, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use stratum_storage::ambient::{Clock, System};
+
+/// Bytes of a part. S3 takes 10,000 of them, which is more than a backup can be.
+const PART: usize = 16 << 20;
+const PARTS: usize = 10_000;
+/// How often a part is sent before the upload is given up.
+const TRIES: usize = 3;
+
+const ACCESS_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
+const SECRET_VARIABLE: &str = "AWS_SECRET_ACCESS_KEY";
+
+/// Which endpoint an `s3://` URL means.
+#[derive(Args, Clone, Debug)]
+pub struct S3Args {
+    /// Where s3://BUCKET/KEY is; the credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. [default: AWS]
+    #[arg(long, env = "AWS_ENDPOINT_URL")]
+    s3_endpoint: Option<String>,
+    /// The region of that endpoint.
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
+    s3_region: String,
+}
+
+/// Why an object was not written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum S3Error {
+    #[error("--s3-endpoint {0}: it must be http://host:port or https://host:port")]
+    Endpoint(String),
+    #[error("set {ACCESS_VARIABLE} and {SECRET_VARIABLE} to the credentials of the S3 endpoint")]
+    NoCredentials,
+    #[error("{url}: {failure}")]
+    Failed { url: String, failure: Failure },
+    #[error("{url}: the endpoint answered {status}: {problem}")]
+    Refused { url: String, status: u16, problem: String },
+    #[error("{0}: the answer makes no sense")]
+    Nonsense(String),
+    #[error("it is longer than {PARTS} parts can hold")]
+    TooLong,
+    #[error("it was given up")]
+    GivenUp,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// An object's place.
+#[derive(Clone)]
+pub struct Remote {
+    endpoint: Endpoint,
+    /// For people.
+    url: String,
+    /// Escaped.
+    path: String,
+    credentials: Credentials,
+}
+
+impl Remote {
+    /// The object, with the credentials of the environment.
+    pub fn new(args: &S3Args, bucket: &str, key: &str) -> Result<Remote, S3Error> {
+        let region = args.s3_region.clone();
+        let url = args.s3_endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+        let endpoint = Endpoint::parse(&url).ok_or_else(|| S3Error::Endpoint(url.clone()))?;
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let (access_key, secret_key) =
+            variable(ACCESS_VARIABLE).zip(variable(SECRET_VARIABLE)).ok_or(S3Error::NoCredentials)?;
+        let key: Vec<String> = key.split('/').map(escape).collect();
+        Ok(Remote {
+            endpoint,
+            url: format!("s3://{bucket}/{} at {url}", key.join("/")),
+            path: format!("/{bucket}/{}", key.join("/")),
+            credentials: Credentials { access_key, secret_key, region },
+        })
+    }
+
+    /// Begins to write it.
+    pub fn upload(&self) -> Upload {
+        let (parts, received) = sync_channel(1);
+        let remote = self.clone();
+        let worker = std::thread::spawn(move || remote.connect()?.receive(received));
+        Upload { parts, worker, buffer: Vec::with_capacity(PART), bytes: 0 }
+    }
+
+    /// Begins to read it.
+    pub fn download(&self) -> io::Result<Download> {
+        let (reader, mut writer) = io::pipe()?;
+        let remote = self.clone();
+        let worker = std::thread::spawn(move || {
+            let mut session = remote.connect()?;
+            session.send("GET", "", b"", &mut writer).map(drop)
+        });
+        Ok(Download { reader, worker: Some(worker) })
+    }
+
+    fn connect(&self) -> Result<Session, S3Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let signer = Signer::new(&self.credentials, System.now());
+        Ok(Session { remote: self.clone(), runtime, connection: Connection::new(&self.endpoint), signer })
+    }
+}
+
+/// An object that is being written.
+pub struct Upload {
+    parts: SyncSender<Piece>,
+    worker: JoinHandle<Result<(), S3Error>>,
+    buffer: Vec<u8>,
+    bytes: u64,
+}
+
+enum Piece {
+    Part(Vec<u8>),
+    /// The object is whole.
+    End,
+}
+
+impl Write for Upload {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(PART - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..taken]);
+        self.bytes += taken as u64;
+        if self.buffer.len() == PART {
+            let part = std::mem::replace(&mut self.buffer, Vec::with_capacity(PART));
+            self.parts.send(Piece::Part(part)).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Upload {
+    /// The object is there when this returns; gives its length.
+    pub fn finish(self) -> Result<u64, S3Error> {
+        // If nobody receives any more, the worker says why.
+        let _ = self.parts.send(Piece::Part(self.buffer)).and_then(|()| self.parts.send(Piece::End));
+        joined(self.worker).map(|()| self.bytes)
+    }
+
+    /// The object is not to be; says what went wrong with it before.
+    pub fn give_up(self) -> Option<S3Error> {
+        drop(self.parts);
+        joined(self.worker).err().filter(|error| !matches!(error, S3Error::GivenUp))
+    }
+}
+
+/// An object that is being read.
+pub struct Download {
+    reader: PipeReader,
+    worker: Option<JoinHandle<Result<(), S3Error>>>,
+}
+
+impl Read for Download {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buf)?;
+        if read == 0
+            && !buf.is_empty()
+            && let Some(worker) = self.worker.take()
+        {
+            joined(worker).map_err(io::Error::other)?;
+        }
+        Ok(read)
+    }
+}
+
+fn joined(worker: JoinHandle<Result<(), S3Error>>) -> Result<(), S3Error> {
+    worker.join().unwrap_or(Err(S3Error::GivenUp))
+}
+
+/// A connection to the endpoint.
+struct Session {
+    remote: Remote,
+    runtime: tokio::runtime::Runtime,
+    connection: Connection,
+    signer: Signer,
+}
+
+impl Session {
+    /// Uploads the parts that are received, and makes an object of them; or takes all of it back.
+    fn receive(mut self, parts: Receiver<Piece>) -> Result<(), S3Error> {
+        let mut answer = Vec::new();
+        self.send("POST", "uploads=", b"", &mut answer)?;
+        let answer = String::from_utf8_lossy(&answer);
+        let id = between(&answer, "UploadId").ok_or_else(|| S3Error::Nonsense(self.remote.url.clone()))?;
+        let id = escape(id);
+        let outcome = self.receive_parts(&id, parts);
+        if outcome.is_err() {
+            let _ = self.send("DELETE", &format!("uploadId={id}"), b"", &mut Vec::new());
+        }
+        outcome
+    }
+
+    fn receive_parts(&mut self, id: &str, parts: Receiver<Piece>) -> Result<(), S3Error> {
+        let mut list = String::new();
+        for number in 1.. {
+            match parts.recv() {
+                Ok(Piece::Part(_)) if number > PARTS => return Err(S3Error::TooLong),
+                Ok(Piece::Part(bytes)) => {
+                    let etag = self.send_part(id, number, &bytes)?;
+                    list += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+                }
+                Ok(Piece::End) => break,
+                Err(_) => return Err(S3Error::GivenUp),
+            }
+        }
+        let list = format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>");
+        let mut answer = Vec::new();
+        self.send("POST", &format!("uploadId={id}"), list.as_bytes(), &mut answer)?;
+        // S3 answers 200 before it knows whether it will succeed.
+        let answer = String::from_utf8_lossy(&answer);
+        match answer.contains("<Error>") {
+            true => Err(self.refused(200, answer.as_bytes())),
+            false => Ok(()),
+        }
+    }
+
+    fn send_part(&mut self, id: &str, number: usize, bytes: &[u8]) -> Result<String, S3Error> {
+        let query = format!("partNumber={number}&uploadId={id}");
+        let mut tries = 1;
+        loop {
+            match self.send("PUT", &query, bytes, &mut io::sink()) {
+                Ok(answer) => return answer.etag.ok_or_else(|| S3Error::Nonsense(self.remote.url.clone())),
+                Err(error) if tries == TRIES || !error.may_pass() => return Err(error),
+                Err(error) => tracing::debug!(%error, number, "a part is sent again"),
+            }
+            tries += 1;
+        }
+    }
+
+    fn send(
+        &mut self,
+        method: &'static str,
+        query: &str,
+        body: &[u8],
+        into: &mut (dyn Write + Send),
+    ) -> Result<Answer, S3Error> {
+        let Remote { endpoint, path, url, .. } = &self.remote;
+        let (payload, length) = (hash(body), matches!(method, "PUT" | "POST").then_some(body.len()));
+        let request = Request { method, host: &endpoint.host, path, query, payload: &payload, length };
+        let mut head = Vec::new();
+        self.signer.write_head(request, System.now(), &mut head);
+        let answer = self.runtime.block_on(self.connection.exchange(&head, body, Expected::Collected(into)));
+        let answer = answer.map_err(|failure| S3Error::Failed { url: url.clone(), failure })?;
+        match answer.status {
+            200..=299 => Ok(answer),
+            status => Err(self.refused(status, &answer.error)),
+        }
+    }
+
+    fn refused(&self, status: u16, body: &[u8]) -> S3Error {
+        let text = String::from_utf8_lossy(body);
+        let said: Vec<&str> = ["Code", "Message"].iter().filter_map(|name| between(&text, name)).collect();
+        let problem = if said.is_empty() { text.trim().to_owned() } else { said.join(": ") };
+        S3Error::Refused { url: self.remote.url.clone(), status, problem }
+    }
+}
+
+impl S3Error {
+    /// Whether the same request may succeed.
+    fn may_pass(&self) -> bool {
+        matches!(self, S3Error::Failed { .. } | S3Error::Refused { status: 500.., .. })
+    }
+}
+
+/// The text of the first element of that name.
+fn between<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_is_found_by_its_name() {
+        let document = "<R><Bucket>b</Bucket><UploadId>a-1</UploadId></R>";
+        assert_eq!(between(document, "UploadId"), Some("a-1"));
+        assert_eq!(between(document, "Code"), None);
+    }
+}

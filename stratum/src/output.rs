@@ -1,0 +1,28 @@
+//! What commands print, for as long as somebody reads it.
+//!
+//! A reader that has had enough (`stratum status | head -1`) is no failure: what is printed after it left goes nowhere,
+//! and the command goes on to its end and keeps its exit code, since it may be doing more than printing. Anything else
+//! that keeps the output from being written ends the command.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
+const EXIT_FAILED: i32 = 2;
+
+/// Prints text as it is.
+pub fn print(text: impl Display) {
+    let mut out = std::io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => {
+            eprintln!("stratum: the output can't be written: {error}");
+            std::process::exit(EXIT_FAILED);
+        }
+    }
+}
+
+/// Prints a line.
+pub fn line(text: impl Display) {
+    print(format_args!("{text}\n"));
+}

@@ -1,0 +1,45 @@
+//! What every operator's command does alike: whose credentials it takes, and how it prints.
+
+use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
+use std::process::{Command, Stdio};
+
+/// A command without any credentials in its environment.
+fn command(server: &Server, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(args).args(["--endpoint", &server.endpoint()]);
+    for name in
+        ["STRATUM_ROOT_ACCESS_KEY", "STRATUM_ROOT_SECRET_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+#[test]
+fn the_credentials_of_any_client_will_do_and_none_are_asked_for() {
+    let server = Server::start();
+    let mut status = command(&server, &["status"]);
+    let output = status.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("no credentials") && said.contains("meta/root-credentials"), "{said}");
+    status.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    assert_eq!(status.output().unwrap().status.code(), Some(0));
+    // Root's own come first.
+    status.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", "not-the-secret");
+    assert_eq!(status.output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let server = Server::start();
+    for args in [["status", "--json"].as_slice(), &["fsck", "--quick"], &["drive", "list"]] {
+        let mut command = command(&server, args);
+        command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+        let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(running.stdout.take());
+        let output = running.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{args:?}");
+    }
+}
