@@ -120,3 +120,49 @@ impl Bodies for Live<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Command, WriteCondition};
+    use crate::log::memory::MemoryLog;
+    use crate::record::{Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, VersionId};
+    use crate::store::Options;
+    use bytes::Bytes;
+    use std::sync::Arc;
+    use stratum_storage::ambient::Simulated;
+    use stratum_storage::blob::BlobRef;
+
+    const BUCKET: BucketId = BucketId(1);
+
+    #[tokio::test]
+    async fn a_body_that_is_gone_is_a_finding_only_while_its_owner_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { index: dir.path().join("sled"), drives: Vec::new().into(), copies: 0 };
+        let (log, clock) = (Arc::new(MemoryLog::default()), Arc::new(Simulated::new(1_000, 1)));
+        let metadata = Metadata::open(&options, log, clock).unwrap();
+        let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
+        let bucket = BucketRecord { id: BUCKET, name, owner, created: 1, region };
+        metadata.commit(Command::CreateBucket(bucket), Bytes::new()).await.unwrap();
+        let record = ObjectRecord {
+            version: VersionId::NULL,
+            modified: 5_000,
+            size: 1,
+            etag: ETag::Md5([1; 16]),
+            storage_class: Default::default(),
+            checksum: None,
+            headers: ObjectHeaders::default(),
+            body: Body::Blob(BlobRef::plain(Place::Journal { index: 999, length: 1, crc32c: 0 })),
+        };
+        let (key, condition) = (b"a".to_vec(), WriteCondition::default());
+        let put = Command::PutObject { bucket: BUCKET, key: key.clone(), record, condition };
+        metadata.commit(put, Bytes::new()).await.unwrap();
+        let check = |index| {
+            let owner = Owner::Object { bucket: BUCKET, key: key.clone(), version: VersionId::NULL };
+            Live(&metadata).check(&owner, index, 1, 0)
+        };
+        assert!(check(999).is_err(), "it is named, and the journal doesn't have it");
+        assert_eq!(check(998), Ok(()), "it was packed or overwritten since the checkpoint");
+        metadata.shutdown();
+    }
+}
