@@ -31,7 +31,8 @@ impl Place {
 
     pub(super) fn candidate(&self) -> Candidate {
         let (id, device) = (self.drive.id(), self.device);
-        Candidate { id, device, present: self.is_present(), usable: self.stays() }
+        let (present, leaving) = (self.is_present(), self.drive.is_draining());
+        Candidate { id, device, present, usable: present, leaving }
     }
 
     /// It can hold a segment, as far as is known.
@@ -116,13 +117,9 @@ impl Core {
         third.min(MAX_GROUP)
     }
 
-    /// All drives, as candidates for members; those in `full` have no space. Drives on their way out are members
-    /// only while there are too few others.
+    /// All drives, as candidates for members; those in `full` have no space.
     pub(super) fn candidates(&self, full: &[usize]) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = self.places().iter().map(Place::candidate).collect();
-        if candidates.iter().filter(|candidate| candidate.usable).count() <= self.m {
-            candidates.iter_mut().for_each(|candidate| candidate.usable = candidate.present);
-        }
         full.iter().for_each(|&place| candidates[place].usable = false);
         candidates
     }

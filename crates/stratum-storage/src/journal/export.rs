@@ -61,6 +61,12 @@ impl Export {
         self.last
     }
 
+    /// The same, the newest segment first.
+    pub(super) fn newest_first(mut self) -> Export {
+        self.segments = self.segments.into_iter().rev().collect();
+        self
+    }
+
     /// Puts the next pieces into `ready`; false at the end.
     fn advance(&mut self) -> Result<bool, JournalError> {
         let Some((segment, cursor, last)) = &mut self.at_hand else {

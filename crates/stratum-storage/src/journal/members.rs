@@ -52,6 +52,10 @@ pub(super) fn welcome(core: &Core, writer: &mut Writer) -> Result<usize, Journal
 /// named as long as `2m` or fewer would be left without them: they may come back, and a set that small can't start
 /// without `m` of its drives.
 pub(super) fn forget_lost(core: &Core, writer: &mut Writer) -> Result<usize, JournalError> {
+    // The second half of a change that there was no space for.
+    if !writer.sets.is_settled() {
+        writer.reopen(core, Sets::settled(writer.sets.set.clone()))?;
+    }
     let places = core.places();
     let is = |id, what: fn(&Place) -> bool| places.iter().any(|place| place.drive.id() == id && what(place));
     let set = &writer.sets.set;

@@ -48,6 +48,8 @@ pub(super) struct Candidate {
     pub(super) present: bool,
     /// It could hold a segment; one without space for it can't.
     pub(super) usable: bool,
+    /// On its way out: a member only while there are too few others in the sets.
+    pub(super) leaving: bool,
 }
 
 /// Whether enough of both sets is there to know what was acknowledged.
@@ -70,6 +72,9 @@ pub(super) fn choose(sets: &Sets, m: usize, drives: &[Candidate], number: u64) -
         drive.present && drive.usable && sets.set.contains(&drive.id) && sets.previous.contains(&drive.id)
     };
     let mut pool: Vec<usize> = (0..drives.len()).filter(|&place| eligible(&drives[place])).collect();
+    if pool.iter().filter(|&&place| !drives[place].leaving).count() > m {
+        pool.retain(|&place| !drives[place].leaving);
+    }
     if pool.len() <= m {
         return Err(TooFew::Members { healthy: pool.len(), drives: sets.set.len(), needed: m + 1 });
     }

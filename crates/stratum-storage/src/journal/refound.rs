@@ -6,7 +6,8 @@
 //! epoch, walks back through the history, and nothing that an absent drive brings back later can win over it.
 //!
 //! It is made in the order that opening an epoch keeps: the history, synced; the epoch's header, synced on all; only
-//! then the opened page. Until that page is on some drive everything is as it was, but for a number that is used up.
+//! then the opened page. The history is written from its end: segments of a backup say that their epochs were opened,
+//! so a start in the middle of it finds a hole and refuses, where the older ones alone would be a shorter history.
 
 use super::export::{Export, Exported};
 use super::format::{Epoch, Head, Header, Kind, OPENED_AT, PAGE, encode_opened};
@@ -23,7 +24,7 @@ use std::sync::Arc;
 /// How far the new epoch is above all that were seen: those that weren't are on drives that are away.
 const ABOVE: u64 = 1 << 32;
 
-/// Why a history was not made the one that counts. Nothing has changed for the next start.
+/// Why a history was not made the one that counts. No start goes on from a part of it; it can be done again.
 #[derive(Debug, thiserror::Error)]
 pub enum RefoundError {
     #[error("{there} drives can be written to and {needed} are needed: bring drives back")]
@@ -65,7 +66,7 @@ pub fn refound(
         targets.push((*drive, opened.map_err(|error| failed(drive, error))?.0));
     }
     if let Some(export) = history.export(what.last.0, what.floor) {
-        copy(export, &targets)?;
+        copy(export.newest_first(), &targets)?;
     }
     let (number, sequence) = history.highest();
     let set: Vec<_> = healthy.iter().map(|drive| drive.id()).collect();

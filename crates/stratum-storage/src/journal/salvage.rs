@@ -47,8 +47,8 @@ pub enum Doubt {
     #[error("two histories of the journal have the epoch {number}; the longer one was taken")]
     Tie { number: u64 },
     #[error(
-        "{away} of the {drives} drives of the journal are away, and it was written to outlive {m}: newer writes may \
-         be on them alone"
+        "{away} of the {drives} drives of the journal are away, and no start can do without so many (it outlives the \
+         loss of {m}, and needs one more to go on): newer writes may be on them alone"
     )]
     Away { away: usize, drives: usize, m: usize },
     #[error(
@@ -103,6 +103,9 @@ impl History {
             _ => None,
         });
         // Below the floor nothing is needed: what lies there is left in slots that wait to be used again.
+        let floor = newest.floor.max(1);
+        let before = runs.first().map(Table::first).filter(|first| *first > floor);
+        let holes = before.map(|first| (floor, first - 1)).into_iter().chain(holes);
         let needed = holes.filter(|(_, last)| *last >= newest.floor);
         doubts.extend(needed.map(|(first, last)| Doubt::Hole { first, last }));
         Ok(History { runs, others, doubts, floor: newest.floor, m: newest.epoch.m.into(), highest })
@@ -214,12 +217,12 @@ fn newest(pieces: &[Piece]) -> Option<(&Piece, Vec<Doubt>)> {
     Some((last, doubts))
 }
 
-/// Whether so many of the epoch's drives are away that a newer epoch may be on them.
+/// Whether so many of the epoch's drives are away that a newer epoch may be on them, or that no start could open one.
 fn away(newest: &Piece, present: &[DriveId]) -> Option<Doubt> {
     let m = usize::from(newest.epoch.m);
     [&newest.epoch.set, &newest.epoch.previous].into_iter().find_map(|set| {
         let away = set.iter().filter(|id| !present.contains(id)).count();
-        (away > m).then_some(Doubt::Away { away, drives: set.len(), m })
+        (away > m || set.len() - away <= m).then_some(Doubt::Away { away, drives: set.len(), m })
     })
 }
 

@@ -189,19 +189,19 @@ fn file_flaw(volume: &Volume, shard: u8, file: &PlacedShard) -> Option<FileFlaw>
         Err(Flaw::Short) => return Some(FileFlaw::Short { length: 0 }),
         Err(flaw) => return Some(flaw.into()),
     };
-    if ShardHeader::decode(&page) != Ok(header(volume, shard, file)) {
-        return Some(FileFlaw::Header);
-    }
     // An open descriptor outlives a deleted file.
     if file.open().is_ok_and(|file| !file.is_linked()) {
         return Some(FileFlaw::NoFile);
     }
-    let Phase::Sealed { length: expected } = volume.phase() else { return None };
-    match file.open().and_then(|file| file.len()) {
-        Ok(length) if length >= expected => None,
-        Ok(length) => Some(FileFlaw::Short { length }),
-        Err(error) => Some(FileFlaw::Unreadable(error.to_string())),
+    // What takes writing the whole file anew comes before what takes a page.
+    if let Phase::Sealed { length: expected } = volume.phase() {
+        match file.open().and_then(|file| file.len()) {
+            Ok(length) if length >= expected => {}
+            Ok(length) => return Some(FileFlaw::Short { length }),
+            Err(error) => return Some(FileFlaw::Unreadable(error.to_string())),
+        }
     }
+    (ShardHeader::decode(&page) != Ok(header(volume, shard, file))).then_some(FileFlaw::Header)
 }
 
 /// What a shard file's header page must say.

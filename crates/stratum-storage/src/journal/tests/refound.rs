@@ -2,6 +2,8 @@
 //! the other drives come back.
 
 use super::*;
+use crate::drive::OpenHow;
+use crate::drive::read_only::ReadOnly;
 
 /// A world of six disks of which three are away, two of the journal's members among them.
 fn bereft(seed: u64) -> (World, Vec<usize>) {
@@ -63,6 +65,64 @@ fn a_power_failure_on_the_way_leaves_what_was_or_what_was_meant() {
         drop(journal);
         world.crash();
         world.open(&[]);
+    }
+}
+
+/// The journal as a backup has it, on a disk of its own.
+fn backup(journal: &Journal) -> Arc<SimulatedDrive> {
+    let disk = SimulatedDrive::new("backup", 99, &Arc::new(Power::default()));
+    let io = disk.attach();
+    io.create_dir("journal").expect("a blank disk");
+    let (mut file, mut at) = (None, 0);
+    for piece in journal.export() {
+        match piece.expect("the journal is sound") {
+            Exported::Segment(name) => {
+                file = Some(io.open(&format!("journal/{name}"), OpenHow::CreateNew).expect("a new file"));
+                at = 0;
+            }
+            Exported::Bytes(bytes) => {
+                file.as_ref().expect("a file").write_at(&[&bytes], at).expect("there is room");
+                at += bytes.len() as u64;
+            }
+        }
+    }
+    disk
+}
+
+#[test]
+fn a_part_of_a_backup_is_never_taken_for_the_whole() {
+    let mut world = World::new(5, 2, 11);
+    for _ in 0..3 {
+        let journal = world.open(&[]);
+        (0..20).for_each(|_| world.append(&journal).expect("all is well"));
+        drop(journal);
+        world.crash();
+    }
+    let disk = backup(&world.open(&[]));
+    let read = |world: &World| {
+        let io = ReadOnly::new(disk.attach());
+        let drive = Drive::new(DriveId(1), Tier::Hot, 9, io, Threads::Caller, world.ambient.clone());
+        let drives: Vec<Arc<Drive>> = world.drives(&[]).into_iter().chain([Arc::new(drive)]).collect();
+        (History::read(&drives).expect("no newer version is there"), drives[..5].to_vec())
+    };
+    for step in 1.. {
+        // The disks are blank, and the backup is all there is.
+        let bare = World::new(5, 2, step);
+        let (history, drives) = read(&bare);
+        let last = history.runs().last().expect("a history").last;
+        let hash = history.hash_at(last).expect("the last entry is known");
+        bare.power.fail_at(step);
+        let what = Refounding { last: (last, hash), floor: 1, m: 2 };
+        let outcome = refound(&history, what, &drives, bare.ambient.as_ref());
+        bare.crash();
+        match bare.try_open(&[]) {
+            Ok(journal) => assert!([0, last].contains(&journal.last().0), "cut at {:?}", journal.last()),
+            Err(JournalError::Hole { .. }) => assert!(!bare.history(&[]).doubts().is_empty()),
+            Err(error) => panic!("{error}"),
+        }
+        if outcome.is_ok() {
+            return;
+        }
     }
 }
 
