@@ -65,21 +65,29 @@ pub async fn add(life: &mut Life<'_>) -> String {
     let at = life.hardware.plug_in();
     let root = Root::Open(life.hardware.disks[at].drive.attach());
     match life.run.set.add(Tier::Hot, root, false, life.hardware.entropy.as_ref()) {
-        Ok(Changed::Done) => life.hardware.disks[at].seat = Seat::Serving,
-        Ok(other) => panic!("a blank drive that is added is {other:?}"),
+        Ok(Changed::Done | Changed::Already) => {}
+        Ok(Changed::Revived) => panic!("a blank drive that is added is one that was lost"),
         Err(error) => {
             assert!(life.is_down() || life.is_faulty(), "drive {at} can't be added: {error}");
             return format!("drive {at}: {error}");
         }
     }
-    take_into_use(life);
+    // Until the journal has it, too, it is none that the set could do without others for.
+    if take_into_use(life) {
+        life.hardware.disks[at].seat = Seat::Serving;
+    }
     format!("drive {at}")
 }
 
-fn take_into_use(life: &Life<'_>) {
+/// Whether the journal took all drives into its set.
+fn take_into_use(life: &Life<'_>) -> bool {
     life.run.set.repair();
-    if let Err(error) = life.run.journal.join(&life.run.set.drives(Tier::Hot)) {
-        assert!(life.is_down() || life.is_faulty(), "the journal doesn't take a drive: {error}");
+    match life.run.journal.join(&life.run.set.drives(Tier::Hot)) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(life.is_down() || life.is_faulty(), "the journal doesn't take a drive: {error}");
+            false
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! none of the things that must last.
 
 use crate::dice::Dice;
+use crate::disaster::Backup;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,6 +80,10 @@ pub struct Hardware {
     pub now: u64,
     /// How far scrub is, as it is kept beside the index.
     pub scrub: Arc<Mutex<ScrubCursor>>,
+    /// What it holds was restored: nothing may be lost before all of it has been looked through.
+    pub worn: bool,
+    /// The last backup that was taken.
+    pub backup: Option<Backup>,
     shared: bool,
     folder: tempfile::TempDir,
 }
@@ -111,6 +116,8 @@ impl Hardware {
             formed: false,
             now: 1_700_000_000_000,
             scrub: Arc::default(),
+            worn: false,
+            backup: None,
             shared,
             folder: tempfile::tempdir().expect("a temporary folder"),
         }
@@ -150,15 +157,19 @@ impl Hardware {
         }
     }
 
+    /// Whether it is not known which disks the set has.
+    pub fn is_changing(&self) -> bool {
+        self.doubtful().is_some()
+    }
+
     fn doubtful(&self) -> Option<usize> {
         self.disks.iter().position(|disk| disk.seat == Seat::Doubtful)
     }
 
-    /// The set doesn't know the disk that was to be added: it isn't named any more. Says whether there was one.
-    pub fn unplug(&mut self) -> bool {
-        let found = self.doubtful();
-        self.disks.truncate(found.unwrap_or(self.disks.len()));
-        found.is_some()
+    /// The set doesn't know the disk that was to be added: it isn't named any more. Gives it, if there was one.
+    pub fn unplug(&mut self) -> Option<Disk> {
+        self.doubtful()?;
+        self.disks.pop()
     }
 
     /// What a set that serves says of its drives settles what was in doubt.
@@ -185,13 +196,16 @@ impl Hardware {
     pub fn spare(&self) -> usize {
         let bad = |disk: &Disk| usize::from(disk.hurt || disk.away) + disk.lost_before;
         let bad: usize = self.disks.iter().map(bad).sum();
-        usize::from(self.geometry.m).saturating_sub(bad)
+        let m = if self.worn { 0 } else { usize::from(self.geometry.m) };
+        m.saturating_sub(bad)
     }
 
     /// Whether the store can do without `m` of its drives: smaller sets wait until they are back.
     pub fn is_small(&self) -> bool {
-        let staying = self.disks.iter().filter(|disk| disk.seat == Seat::Serving).count();
-        staying <= 2 * usize::from(self.geometry.m)
+        // Where drives leave, the journal may have let go of one that is lost before.
+        let leave = self.disks.iter().any(|disk| matches!(disk.seat, Seat::Leaving | Seat::Out));
+        let stays = |disk: &&Disk| disk.seat == Seat::Serving && !(leave && (disk.hurt || disk.away));
+        self.disks.iter().filter(stays).count() <= 2 * usize::from(self.geometry.m)
     }
 
     /// Whether a drive is away, or may lack something.
@@ -202,7 +216,8 @@ impl Hardware {
     /// A drive that something may happen to: one that is hurt already, or one more.
     pub fn victim(&self, dice: &Dice) -> Option<usize> {
         let spare = self.formed && self.spare() > 0;
-        let may = |disk: &Disk| disk.is_in() && !disk.away && (disk.hurt && disk.lost_before == 0 || spare);
+        let again = |disk: &Disk| disk.hurt && disk.lost_before == 0 && !self.worn;
+        let may = |disk: &Disk| disk.is_in() && !disk.away && (again(disk) || spare);
         let victims: Vec<usize> = (0..self.disks.len()).filter(|at| may(&self.disks[*at])).collect();
         dice.pick(&victims).copied()
     }
@@ -251,6 +266,7 @@ impl Hardware {
 
     /// Everything that was ever acknowledged is again on all the drives that it should be on.
     pub fn is_whole_again(&mut self) {
+        self.worn = false;
         self.disks.iter_mut().for_each(|disk| disk.lost_before = 0);
     }
 
@@ -298,6 +314,22 @@ impl Hardware {
         let bit = dice.within(0..reach * 8);
         disk.drive.flip_bit(path, bit).ok()?;
         Some(format!("drive {at} flipped bit {bit} of {path}"))
+    }
+
+    /// The journal and the checkpoints are gone from all drives, and so is the index.
+    pub fn lose_all_but_volumes(&self) {
+        for disk in &self.disks {
+            let io = disk.drive.attach();
+            for folder in ["journal", "checkpoint"] {
+                for entry in io.list(folder).unwrap_or_default() {
+                    io.remove(&format!("{folder}/{}", entry.name))
+                        .expect("a drive that does what it is told");
+                }
+                // What was removed before, too: some drives have no such folder.
+                let _ = io.sync_dir(folder);
+            }
+        }
+        let _ = std::fs::remove_dir_all(self.index());
     }
 
     /// Remembers what a drive holds now, to return stale later.

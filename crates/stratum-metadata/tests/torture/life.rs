@@ -4,6 +4,7 @@
 //! through within a bounded time. Reads never fail at all.
 
 use crate::dice::Dice;
+use crate::disaster::back_up;
 use crate::drives::{add, drain, keep, remove};
 use crate::hardware::Hardware;
 use crate::mending::{evacuate, heal, replace};
@@ -69,13 +70,14 @@ enum Step {
     Keep,
     Remove,
     Add,
+    BackUp,
     FullDrive,
     FailSoon,
     Rot,
     Remember,
 }
 
-const STEPS: [(u64, Step); 26] = [
+const STEPS: [(u64, Step); 27] = [
     (30, Step::Put),
     (5, Step::PutIf),
     (8, Step::Batch),
@@ -98,6 +100,7 @@ const STEPS: [(u64, Step); 26] = [
     (1, Step::Keep),
     (1, Step::Remove),
     (2, Step::Add),
+    (1, Step::BackUp),
     (1, Step::FullDrive),
     (1, Step::FailSoon),
     (1, Step::Rot),
@@ -134,7 +137,7 @@ impl Life<'_> {
 
     /// Whether something is or may still go wrong with a drive.
     pub fn is_faulty(&self) -> bool {
-        self.hardware.disks.iter().any(|disk| disk.hurt)
+        self.hardware.worn || self.hardware.disks.iter().any(|disk| disk.hurt)
     }
 
     /// Whether enough drives are there for every write to succeed.
@@ -171,6 +174,7 @@ impl Life<'_> {
             Step::Keep => keep(self).await,
             Step::Remove => remove(self).await,
             Step::Add => add(self).await,
+            Step::BackUp => back_up(self).await,
             Step::FullDrive => self.full_drive().await,
             Step::FailSoon => self.hardware.fail_soon(self.dice).unwrap_or_default(),
             Step::Rot => self.hardware.rot(self.dice).unwrap_or_default(),
@@ -626,6 +630,12 @@ impl Life<'_> {
 
     /// After a start: everything is there, and what was open is decided.
     pub async fn settle(&mut self) {
+        if let Some(lost) = self.model.restored.clone() {
+            self.settle_restored(lost).await;
+            if self.model.restored.is_some() {
+                return;
+            }
+        }
         for key in self.model.objects.keys().cloned().collect::<Vec<_>>() {
             match self.check_key(&key).await {
                 Some(found) => self.model.set(&key, found),
@@ -637,6 +647,29 @@ impl Life<'_> {
         }
         self.list().await;
         self.list_uploads().await;
+    }
+
+    /// After a restore: what is lost is known, and never read wrong. It is deleted, and so are all uploads.
+    async fn settle_restored(&mut self, lost: BTreeSet<Vec<u8>>) {
+        for key in lost {
+            if let (Ok(Some((_, bytes))), Some(Some(content))) =
+                (self.run.get(&key).await, self.model.object(&key).certain())
+            {
+                assert!(bytes == content.bytes(), "{} has wrong bytes", String::from_utf8_lossy(&key));
+            }
+            self.delete_key(&key).await;
+        }
+        for (id, upload) in self.model.uploads.clone() {
+            self.settle_upload(id, upload);
+        }
+        for (id, upload) in self.model.uploads.clone() {
+            self.abort_upload(id, &upload).await;
+        }
+        // What was deleted is swept.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        if !self.is_down() {
+            self.model.restored = None;
+        }
     }
 
     fn settle_upload(&mut self, id: UploadId, upload: Upload) {

@@ -1,5 +1,6 @@
 //! Torture: whole stores on simulated drives, each run from a seed, with power cuts, failing, stale, blank and rotting
-//! drives, full disks, drives that are replaced, added and taken out, and an index that is lost or damaged. After each
+//! drives, full disks, drives that are replaced, added and taken out, an index that is lost or damaged, and
+//! a backup that is all there is beside the volumes. After each
 //! life every acknowledged object is there, and what lies on the drives agrees with itself.
 //!
 //! `cargo test` plays a bounded number of seeds. `./torture` at the root plays any number: a failing seed is printed,
@@ -7,19 +8,20 @@
 
 mod audit;
 mod dice;
+mod disaster;
 mod drives;
-mod fsck;
 mod hardware;
 mod life;
 mod mending;
 mod model;
+mod outside;
 mod run;
 mod scrubbing;
 mod story;
 mod trace;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -38,6 +40,8 @@ struct Arguments {
     jobs: u64,
     verbose: bool,
     twice: bool,
+    /// The exit code is the number of seeds that failed, at most 255: for the process that shares them out.
+    count: bool,
 }
 
 fn main() -> ExitCode {
@@ -56,6 +60,9 @@ fn main() -> ExitCode {
         0 | 1 => play_all(&arguments),
         jobs => in_processes(&arguments, jobs),
     };
+    if arguments.count {
+        return ExitCode::from(u8::try_from(failures).unwrap_or(u8::MAX));
+    }
     let seeds = arguments.seeds;
     match failures {
         0 => {
@@ -71,7 +78,8 @@ fn main() -> ExitCode {
 
 /// What a test runner says besides (filters, `--nocapture`) is passed over.
 fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut arguments = Arguments { seeds: BOUNDED, from: 0, jobs: 1, verbose: false, twice: false };
+    let mut arguments =
+        Arguments { seeds: BOUNDED, from: 0, jobs: 1, verbose: false, twice: false, count: false };
     while let Some(name) = given.next() {
         let mut number = || {
             let value = given.next().and_then(|value| value.parse().ok());
@@ -83,6 +91,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--jobs" => arguments.jobs = number()?,
             "--seed" => (arguments.from, arguments.seeds) = (number()?, 1),
             "--twice" => arguments.twice = true,
+            "--count" => arguments.count = true,
             "--verbose" => arguments.verbose = true,
             "--help" => return Err("whole stores on simulated drives, from seeds".into()),
             _ => {}
@@ -97,7 +106,7 @@ fn play_all(arguments: &Arguments) -> u64 {
     seeds.filter(|seed| !plays_well(*seed, arguments)).count() as u64
 }
 
-/// Shares the seeds among processes: the store's parts share what is one a process.
+/// Shares the seeds among processes: the store's parts share what is one a process. Says how many seeds failed.
 fn in_processes(arguments: &Arguments, jobs: u64) -> u64 {
     let program = std::env::current_exe().expect("this program has a path");
     let share = arguments.seeds.div_ceil(jobs);
@@ -109,13 +118,15 @@ fn in_processes(arguments: &Arguments, jobs: u64) -> u64 {
             Command::new(&program)
                 .args(numbers)
                 .args(arguments.twice.then_some("--twice"))
+                .arg("--count")
                 .stdout(Stdio::inherit())
                 .spawn()
                 .expect("a process")
         })
         .collect();
-    let failed = children.into_iter().map(|mut child| child.wait().is_ok_and(|status| status.success()));
-    failed.filter(|well| !well).count() as u64
+    // One that was killed has failed, too.
+    let failed = |mut child: Child| child.wait().ok().and_then(|status| status.code()).unwrap_or(1);
+    children.into_iter().map(|child| u64::from(failed(child).unsigned_abs())).sum()
 }
 
 fn plays_well(seed: u64, arguments: &Arguments) -> bool {

@@ -1,6 +1,7 @@
 //! What makes damage good: volumes are looked through, and shards that are flawed, or none too well placed, are
 //! written anew while everything else goes on.
 
+use crate::hardware::Seat;
 use crate::life::Life;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -67,7 +68,7 @@ pub async fn replace(life: &mut Life<'_>) -> String {
     if let Err(error) = life.run.journal.join(&life.run.set.drives(Tier::Hot)) {
         assert!(life.is_down() || life.is_faulty(), "the journal doesn't take drive {at}: {error}");
     }
-    life.hardware.disks[at].hurt = false;
+    (life.hardware.disks[at].hurt, life.hardware.disks[at].seat) = (false, Seat::Serving);
     let mut lacks = String::new();
     for _ in 0..WAIT {
         tokio::time::sleep(Duration::from_secs(5)).await;

@@ -4,7 +4,7 @@
 //! from then on it must stay so.
 
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use stratum_metadata::record::{ETag, UploadId};
 use stratum_storage::ambient::{Entropy, Simulated};
 
@@ -104,14 +104,21 @@ pub struct Upload {
 }
 
 /// The store, as it must be.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Model {
     pub objects: BTreeMap<Vec<u8>, Open<Option<Content>>>,
     pub uploads: BTreeMap<UploadId, Upload>,
+    /// It was restored from a backup since the last life, and of these objects the bytes are gone.
+    pub restored: Option<BTreeSet<Vec<u8>>>,
     pieces: u64,
 }
 
 impl Model {
+    /// As the store was then; what was written since is not written a second time.
+    pub fn back_to(&self, then: &Model) -> Model {
+        Model { pieces: self.pieces, restored: None, ..then.clone() }
+    }
+
     /// Bytes that were never written before.
     pub fn piece(&mut self, len: usize) -> Piece {
         self.pieces += 1;

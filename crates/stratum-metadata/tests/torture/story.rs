@@ -3,12 +3,14 @@
 
 use crate::audit::{audit, volume_files};
 use crate::dice::Dice;
-use crate::fsck::fsck;
+use crate::disaster::{back_up, strike};
 use crate::hardware::Hardware;
 use crate::life::Life;
 use crate::model::Model;
+use crate::outside::Outside;
 use crate::run::{NoStart, Run, Wrote};
 use crate::trace::Trace;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use stratum_metadata::command::Refusal;
 use stratum_storage::volume::VolumeState;
@@ -64,6 +66,10 @@ impl Story {
             if graceful || self.dice.percent(30) {
                 self.audit(&run).await;
             }
+            if self.dice.percent(8) && !self.a_life(&run).is_down() {
+                let told = back_up(&mut self.a_life(&run)).await;
+                self.trace.note(self.hardware.power.steps(), || format!("BackUp {told}"));
+            }
             self.hardware.now = run.clock.now() + 1_000;
             match graceful && !self.hardware.power.is_off() {
                 true => run.stop().await,
@@ -86,17 +92,39 @@ impl Story {
 
     /// What a start would find adds up.
     fn fsck(&mut self) {
-        let is_excused = self.hardware.is_small() && self.hardware.is_lacking();
-        if !self.hardware.formed || is_excused {
+        if !self.must_be_whole() {
             return;
         }
-        let outcome = in_virtual_time(fsck(&self.hardware));
+        let outcome = in_virtual_time(async { Outside::look(&self.hardware, None)?.check().await });
         self.hardware.kill();
         let told = outcome.expect("the store adds up");
         self.trace.note(self.hardware.power.steps(), || told);
     }
 
+    /// Whether enough drives are there to say what the store holds, and none of that is known to be lost.
+    fn must_be_whole(&self) -> bool {
+        let is_excused = self.hardware.is_small() && self.hardware.is_lacking();
+        self.hardware.formed && !is_excused && self.model.restored.is_none()
+    }
+
+    /// All but the volumes is lost, and a backup restored.
+    fn strike(&mut self) {
+        let Some(backup) =
+            self.hardware.backup.take().filter(|_| self.must_be_whole() && !self.hardware.is_changing())
+        else {
+            return;
+        };
+        let Story { dice, hardware, model, .. } = self;
+        *model = in_virtual_time(strike(hardware, dice, model, &backup));
+        let lost = model.restored.as_ref().map_or(0, BTreeSet::len);
+        self.trace
+            .note(self.hardware.power.steps(), || format!("a backup was restored, without {lost} objects"));
+    }
+
     fn between(&mut self) {
+        if self.hardware.backup.is_some() && self.dice.percent(25) {
+            self.strike();
+        }
         for told in self.hardware.mischief(&self.dice) {
             self.trace.note(self.hardware.power.steps(), || told);
         }
@@ -105,8 +133,12 @@ impl Story {
     /// Starts the store, which must succeed where enough drives are there.
     async fn start(&mut self) -> Option<Run> {
         let mut outcome = Run::start(&self.hardware).await;
-        if matches!(outcome, Err(NoStart::Changed(_))) && self.hardware.unplug() {
+        if matches!(outcome, Err(NoStart::Changed(_)))
+            && let Some(disk) = self.hardware.unplug()
+        {
             outcome = Run::start(&self.hardware).await;
+            // A drive that was away may still know it, until the others have decided without it.
+            self.hardware.disks.extend(outcome.is_err().then_some(disk));
         }
         let error = match outcome {
             Ok(run) => {

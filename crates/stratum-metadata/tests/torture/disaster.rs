@@ -1,0 +1,205 @@
+//! A backup, and the day when it is needed: the journal and all checkpoints are gone from every drive, and so is the
+//! index. The volumes are still there.
+//!
+//! The store goes back to where the backup was taken. What it then holds is what it held at that moment; of each body
+//! that lies where it lay then, every byte must read back. Bodies that were moved or freed since are lost, and it is
+//! known which: the client writes them anew.
+
+use crate::dice::Dice;
+use crate::hardware::Hardware;
+use crate::life::Life;
+use crate::model::{Content, Model, Open};
+use crate::outside::{Outside, as_drive};
+use crate::run::{Run, Virtual};
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use stratum_metadata::record::ObjectRecord;
+use stratum_metadata::salvage::{self, Basis};
+use stratum_storage::ambient::Clock;
+use stratum_storage::blob::{BlobRef, Place, Tier, VolumeId};
+use stratum_storage::drive::simulated::{Power, SimulatedDrive};
+use stratum_storage::drive::{DriveIo, OpenHow};
+use stratum_storage::journal::{Export, Exported, History, Refounding, refound};
+use stratum_storage::set::Set;
+
+/// A backup as it is when it is unpacked, and what the store held then.
+pub struct Backup {
+    disk: Arc<SimulatedDrive>,
+    model: Model,
+}
+
+/// Takes one, as the server does for who asks for it.
+pub async fn back_up(life: &mut Life<'_>) -> String {
+    let disk = SimulatedDrive::new("backup", u64::MAX, &Arc::new(Power::default()));
+    match copy_out(life.run, disk.attach().as_ref()) {
+        Ok(index) => {
+            life.hardware.backup = Some(Backup { disk, model: life.model.clone() });
+            format!("up to entry {index}")
+        }
+        Err(error) => {
+            assert!(life.is_down() || life.is_faulty(), "no backup can be taken: {error}");
+            error
+        }
+    }
+}
+
+fn copy_out(run: &Run, to: &dyn DriveIo) -> Result<u64, String> {
+    let say = |error: io::Error| error.to_string();
+    let checkpoint = run.metadata.export_checkpoint().map_err(|error| error.to_string())?;
+    let export = run.journal.export();
+    if export.first() > checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.index()) + 1 {
+        return Err("no checkpoint reaches the journal".into());
+    }
+    let last = Export::last(&export).0;
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    for piece in export {
+        match (piece.map_err(|error| error.to_string())?, files.last_mut()) {
+            (Exported::Segment(name), _) => files.push((format!("journal/{name}"), Vec::new())),
+            (Exported::Bytes(bytes), Some((_, file))) => file.extend_from_slice(&bytes),
+            (Exported::Bytes(_), None) => return Err("bytes of no file".into()),
+        }
+    }
+    if let Some(checkpoint) = checkpoint {
+        let name = format!("checkpoint/{}", checkpoint.name());
+        let blocks: io::Result<Vec<Vec<u8>>> = checkpoint.collect();
+        files.push((name, blocks.map_err(say)?.concat()));
+    }
+    for folder in ["journal", "checkpoint"] {
+        to.create_dir(folder).map_err(say)?;
+    }
+    for (path, bytes) in files {
+        let file = to.open(&path, OpenHow::CreateNew).map_err(say)?;
+        file.write_at(&[&bytes], 0).map_err(say)?;
+    }
+    Ok(last)
+}
+
+/// Everything but the volumes goes, and comes back from the backup. Gives what the store must hold then.
+pub async fn strike(hardware: &mut Hardware, dice: &Dice, model: &Model, backup: &Backup) -> Model {
+    hardware.all_well();
+    let before = Outside::look(hardware, None).expect("the store can be looked at");
+    hardware.kill();
+    hardware.lose_all_but_volumes();
+    let restored = Outside::look(hardware, Some(&backup.disk)).expect("the backup can be looked at");
+    let then = Then { before, restored };
+    let mut model = model.back_to(&backup.model);
+    let objects = then.restored.objects().expect("the backup has objects");
+    assert!(objects.keys().all(|key| model.objects.contains_key(key)), "a backup has a key of nobody's");
+    let mut lost = BTreeSet::new();
+    for (key, open) in &mut model.objects {
+        let content = then.find(key, objects.get(key), open);
+        if let (Some(record), Some(content)) = (objects.get(key), &content)
+            && !then.is_readable(key, record, content).await
+        {
+            lost.insert(key.clone());
+        }
+        *open = Open::known(content);
+    }
+    model.restored = Some(lost);
+    drop(then);
+    hardware.kill();
+    restore(hardware, dice, &backup.disk);
+    hardware.worn = true;
+    model
+}
+
+/// The state that was lost, and the one of the backup.
+struct Then {
+    before: Outside,
+    restored: Outside,
+}
+
+impl Then {
+    /// What a key holds again.
+    fn find(
+        &self,
+        key: &[u8],
+        record: Option<&ObjectRecord>,
+        open: &Open<Option<Content>>,
+    ) -> Option<Content> {
+        let is = |content: &&Option<Content>| {
+            content.as_ref().map(|content| (content.etag, content.len()))
+                == record.map(|record| (record.etag, record.size))
+        };
+        let found = open.possibilities().iter().find(is);
+        let name = String::from_utf8_lossy(key);
+        found.unwrap_or_else(|| panic!("{name} was {open:?} and is restored as {record:?}")).clone()
+    }
+
+    /// Whether its bytes are still there. Where they were not touched since they must be.
+    async fn is_readable(&self, key: &[u8], record: &ObjectRecord, content: &Content) -> bool {
+        let name = String::from_utf8_lossy(key);
+        if let Some(bytes) = self.restored.bytes(record).await {
+            assert!(bytes == content.bytes(), "{name} is restored with wrong bytes");
+            return true;
+        }
+        let blobs = self.restored.blobs(record);
+        let now = self.before.objects().expect("the state has objects");
+        let is_same = now.get(key).is_some_and(|now| self.before.blobs(now) == blobs);
+        let is_there = |blob: &BlobRef| match &blob.place {
+            Place::Journal { .. } | Place::Empty | Place::ThisEntry { .. } => true,
+            Place::Packed(at) => is_same && self.is_untouched(at.volume),
+            Place::Extents(extents) => is_same && extents.iter().all(|at| self.is_untouched(at.volume)),
+        };
+        let must = blobs.is_some_and(|blobs| blobs.iter().all(is_there));
+        assert!(!must, "{name} is where it was, and can't be read: {record:?}");
+        false
+    }
+
+    /// Whether the volume is on the files that the backup knows.
+    fn is_untouched(&self, volume: VolumeId) -> bool {
+        let shards = |outside: &Outside| {
+            let record = outside.records.iter().find(|record| record.id == volume);
+            record.map(|record| record.shards.clone())
+        };
+        shards(&self.before) == shards(&self.restored)
+    }
+}
+
+/// Makes the backup the store's history; when the power fails meanwhile it is done again.
+fn restore(hardware: &Hardware, dice: &Dice, backup: &Arc<SimulatedDrive>) {
+    loop {
+        if dice.percent(40) {
+            hardware.power.fail_at(dice.magnitude(1..200));
+        }
+        let outcome = accept(hardware, backup);
+        let is_off = hardware.power.is_off();
+        if is_off {
+            hardware.power_cycle(dice);
+        }
+        hardware.power.restore();
+        hardware.kill();
+        match outcome {
+            Ok(()) => return,
+            Err(error) => assert!(is_off, "the backup can't be restored: {error}"),
+        }
+    }
+}
+
+fn accept(hardware: &Hardware, backup: &Arc<SimulatedDrive>) -> Result<(), String> {
+    if Outside::look(hardware, None)?.state.doubts().is_empty() {
+        return Ok(());
+    }
+    hardware.kill();
+    let store = Outside::look(hardware, Some(backup))?;
+    let (index, basis) = (store.state.reached(), store.state.basis());
+    let run = store.history.runs().into_iter().find(|run| (run.first..=run.last).contains(&index));
+    let floor = run.map_or(index + 1, |run| run.first);
+    let m = usize::from(hardware.geometry.m);
+    let what = Refounding { last: (index, store.state.reached_hash()), floor, m };
+    drop(store);
+    hardware.kill();
+    let clock: Arc<dyn Clock> = Arc::new(Virtual::new(hardware.now));
+    let entropy = hardware.entropy.as_ref();
+    let set = Set::open(&hardware.config(), clock.clone(), entropy).map_err(|error| error.to_string())?;
+    let drives = set.drives(Tier::Hot);
+    let mut sources = drives.to_vec();
+    sources.push(as_drive(backup, clock));
+    let history = History::read(&sources).map_err(|error| error.to_string())?;
+    if let Basis::Checkpoint(index) = basis {
+        salvage::remove_bad_copies(&sources);
+        salvage::copy_checkpoint(index, &sources, &drives, m + 1).map_err(|error| error.to_string())?;
+    }
+    refound(&history, what, &drives, entropy).map_err(|error| error.to_string())
+}

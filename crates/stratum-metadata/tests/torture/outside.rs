@@ -1,0 +1,113 @@
+//! The store of a server that has ended, looked at from outside and left as it is, as `stratum fsck`, `rescue` and
+//! `restore` do.
+
+use crate::hardware::Hardware;
+use crate::run::{BUCKET, Virtual, collect};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use stratum_metadata::check::Severity;
+use stratum_metadata::record::{Body, ObjectRecord};
+use stratum_metadata::salvage::{Salvaged, Sources};
+use stratum_storage::ambient::Clock;
+use stratum_storage::blob::{BlobRef, Place, Tier};
+use stratum_storage::drive::read_only::ReadOnly;
+use stratum_storage::drive::simulated::SimulatedDrive;
+use stratum_storage::drive::{Drive, Threads};
+use stratum_storage::journal::History;
+use stratum_storage::set::Remains;
+use stratum_storage::volume::{DriveId, VolumeRecord, VolumeState, Volumes};
+
+pub struct Outside {
+    pub history: History,
+    pub state: Salvaged,
+    pub records: Vec<VolumeRecord>,
+    volumes: Volumes,
+    _scratch: tempfile::TempDir,
+}
+
+impl Outside {
+    /// With an unpacked backup as one more drive, if there is one.
+    pub fn look(hardware: &Hardware, backup: Option<&Arc<SimulatedDrive>>) -> Result<Outside, String> {
+        let clock: Arc<dyn Clock> = Arc::new(Virtual::new(hardware.now));
+        let remains = Remains::look(&hardware.config(), &clock).map_err(|error| error.to_string())?;
+        let mut drives = remains.drives(Tier::Hot);
+        drives.extend(backup.map(|disk| as_drive(disk, clock.clone())));
+        let history = History::read(&drives).map_err(|error| error.to_string())?;
+        let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let (index, former) = (scratch.path().join("index"), Some(hardware.index()));
+        let state = Salvaged::build(&Sources { index, drives, former }, &history, clock);
+        let state = state.map_err(|error| error.to_string())?;
+        let records = state.volumes().map_err(|error| error.to_string())?;
+        let volumes = Volumes::salvage(remains.tiers.clone(), records.clone(), state.log());
+        Ok(Outside { history, state, records, volumes, _scratch: scratch })
+    }
+
+    /// Checks everything; the text says what is wrong first.
+    pub async fn check(&self) -> Result<String, String> {
+        if let Some(doubt) = self.state.doubts().first() {
+            return Err(doubt.to_string());
+        }
+        let mut wrong = Vec::new();
+        let mut report = |finding: stratum_metadata::check::Finding| {
+            if finding.severity() >= Severity::Wrong {
+                wrong.push(finding.to_string());
+            }
+        };
+        let checked = self.state.check(&self.history, &mut report).map_err(|error| error.to_string())?;
+        let mut stripes = 0;
+        for record in self.records.iter().filter(|record| record.state != VolumeState::Dropped) {
+            let verified = self.volumes.verify(record.id).await;
+            let verified = verified.map_err(|error| format!("{}: {error}", record.id))?;
+            let lost = verified.stripes_found.iter().filter(|found| !found.is_readable());
+            wrong.extend(lost.map(|found| format!("{} has lost bytes: {found:?}", record.id)));
+            stripes += verified.stripes;
+        }
+        match wrong.into_iter().next() {
+            Some(wrong) => Err(wrong),
+            None => Ok(format!("{checked:?}, {stripes} stripes")),
+        }
+    }
+
+    /// All objects.
+    pub fn objects(&self) -> Result<BTreeMap<Vec<u8>, ObjectRecord>, String> {
+        let found = self.state.objects(BUCKET, None, usize::MAX).map_err(|error| error.to_string())?;
+        let read = found.into_iter().map(|object| match object.record {
+            Ok(record) => Ok((object.key, record)),
+            Err(error) => Err(error.to_string()),
+        });
+        read.collect()
+    }
+
+    /// The bodies that an object is made of; nothing if one of its parts is gone.
+    pub fn blobs(&self, record: &ObjectRecord) -> Option<Vec<BlobRef>> {
+        match &record.body {
+            Body::Blob(blob) => Some(vec![blob.clone()]),
+            Body::Parts { upload, parts } => {
+                parts.iter().map(|part| Some(self.state.part(*upload, part.number).ok()??.blob)).collect()
+            }
+        }
+    }
+
+    /// An object's bytes, if they can be read.
+    pub async fn bytes(&self, record: &ObjectRecord) -> Option<Bytes> {
+        let mut bytes = Vec::new();
+        for blob in self.blobs(record)? {
+            bytes.extend_from_slice(&self.read(&blob).await?);
+        }
+        Some(bytes.into())
+    }
+
+    async fn read(&self, blob: &BlobRef) -> Option<Bytes> {
+        match blob.place {
+            Place::Journal { index, length, crc32c } => self.history.body(index, length, crc32c).ok(),
+            _ => collect(self.volumes.read(&self.volumes.pin(), blob, 0..blob.len()).ok()?).await.ok(),
+        }
+    }
+}
+
+/// An unpacked backup. No drive of a set has its id: ids are random.
+pub fn as_drive(disk: &Arc<SimulatedDrive>, clock: Arc<dyn Clock>) -> Arc<Drive> {
+    let (io, id) = (ReadOnly::new(disk.attach()), DriveId(u128::MAX));
+    Arc::new(Drive::new(id, Tier::Hot, u16::MAX, io, Threads::Caller, clock))
+}
