@@ -162,7 +162,7 @@ pub struct Metrics {
     pub token: Option<Secret>,
 }
 
-/// `[background]`: what heal, compaction, scrub and drains together may take, read and written.
+/// `[background]`: what heal, compaction, scrub, drains and balancing together may take, read and written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Background {

@@ -45,7 +45,7 @@ enum PaceAction {
 
 #[derive(Args)]
 struct TaskArgs {
-    /// heal, evacuate, compact or scrub; all of them if none is named.
+    /// heal, evacuate, compact, scrub or balance; all of them if none is named.
     task: Option<String>,
     #[command(flatten)]
     server: ServerArg,

@@ -267,6 +267,7 @@ impl Operator {
             scrub: self.scrub(),
             quarantine: serde_json::to_value(self.parts.quarantine.status()).unwrap_or_default(),
             compaction: serde_json::to_value(self.parts.compactor.status()).unwrap_or_default(),
+            balance: serde_json::to_value(self.parts.balancer.status()).unwrap_or_default(),
             journal: JournalStatus {
                 bytes: usage.bytes,
                 cap: usage.cap,

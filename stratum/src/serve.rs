@@ -29,6 +29,7 @@ use stratum_api::server::{Limits, Server, tls};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
 use stratum_metadata::{Compactor, Metadata, Mover, Options, Quarantine};
 use stratum_storage::ambient::System;
+use stratum_storage::balance::Balancer;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Threads;
 use stratum_storage::heal::Healer;
@@ -118,6 +119,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let healer = Healer::new(volumes.clone(), pace.clone(), Arc::new(System));
     let healer = Arc::new(healer.narrowing(config.heal.narrow_after, Arc::new(mover.clone())));
     let scrubber = scrubbing::scrubber(volumes.clone(), healer.clone(), pace.clone(), &layout.meta);
+    let balancer = Balancer::new(volumes.clone(), healer.clone(), pace.clone(), Arc::new(System));
     let parts = upkeep::Parts {
         set,
         journal: journal.clone(),
@@ -127,6 +129,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         quarantine: Quarantine::new(metadata.clone(), volumes.clone(), Arc::new(System)),
         healer,
         scrubber,
+        balancer: Arc::new(balancer),
         copies: Arc::default(),
     };
     let drives = Drives::new(parts.clone(), layout.embedded.clone());

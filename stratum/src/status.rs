@@ -22,6 +22,7 @@ pub struct Status {
     pub heal: serde_json::Value,
     pub scrub: serde_json::Value,
     pub compaction: serde_json::Value,
+    pub balance: serde_json::Value,
     pub quarantine: serde_json::Value,
     pub space: Space,
     pub journal: JournalStatus,
@@ -154,6 +155,7 @@ impl Status {
             ("heal", &self.heal),
             ("scrub", &self.scrub),
             ("compaction", &self.compaction),
+            ("balance", &self.balance),
             ("quarantine", &self.quarantine),
         ] {
             let _ = writeln!(text, "{name:<11} {}", one_line(value));

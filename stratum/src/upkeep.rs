@@ -14,6 +14,7 @@ use stratum_metadata::{
     run_sweeper,
 };
 use stratum_storage::ambient::System;
+use stratum_storage::balance::{Balancer, run_balancer};
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Pulse;
 use stratum_storage::heal::{Healer, run_healer};
@@ -46,6 +47,7 @@ pub struct Parts {
     pub compactor: Arc<Compactor>,
     pub healer: Arc<Healer>,
     pub scrubber: Arc<Scrubber>,
+    pub balancer: Arc<Balancer>,
     pub copies: Arc<Copies>,
     pub quarantine: Arc<Quarantine>,
 }
@@ -83,6 +85,7 @@ impl Upkeep {
             runtime.spawn(run_packer(parts.metadata.clone(), parts.volumes.clone(), stopped.clone())),
             runtime.spawn(run_healer(parts.healer.clone(), stopped.clone())),
             runtime.spawn(run_scrubber(parts.scrubber.clone(), stopped.clone())),
+            runtime.spawn(run_balancer(parts.balancer.clone(), stopped.clone())),
             runtime.spawn(run_sweeper(parts.metadata.clone(), Arc::new(System), stopped.clone())),
             runtime.spawn(run_compactor(parts.compactor.clone(), stopped.clone())),
             runtime.spawn(run_copies(parts.clone(), mover.pace.clone(), stopped.clone())),

@@ -186,10 +186,19 @@ impl Drive {
         }
     }
 
-    /// A place in the set whose drive is not there.
+    /// A place in the set whose drive is not there, and may come back.
     pub fn missing(id: DriveId, tier: Tier, position: u16, reason: impl Into<String>) -> Drive {
+        Drive::absent(id, tier, position, Health::Missing { reason: reason.into(), gone: false })
+    }
+
+    /// A place in the set whose drive is not there, but something else is: a blank disk, or another drive.
+    pub fn gone(id: DriveId, tier: Tier, position: u16, reason: impl Into<String>) -> Drive {
+        Drive::absent(id, tier, position, Health::Missing { reason: reason.into(), gone: true })
+    }
+
+    fn absent(id: DriveId, tier: Tier, position: u16, health: Health) -> Drive {
         let label = label(tier, position);
-        let health = Arc::new(Latch::new(&label, Health::Missing { reason: reason.into() }));
+        let health = Arc::new(Latch::new(&label, health));
         Drive {
             id,
             tier,
@@ -249,6 +258,16 @@ impl Drive {
     /// Whether it is on its way out of the set: still read, still counted, but nothing new goes there.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Whether it may still come back by itself with all that it holds, if it isn't here: it is only absent, and nobody
+    /// has said that it is lost.
+    pub fn may_return(&self) -> bool {
+        match self.health() {
+            Health::Healthy => true,
+            Health::Missing { gone, .. } => !gone && !self.is_draining(),
+            Health::Failed { .. } => false,
+        }
     }
 
     /// Healthy, and not on its way out.

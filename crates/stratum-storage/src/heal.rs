@@ -2,7 +2,7 @@
 //!
 //! What is missing is seen in three places: shards that the state counts as lost, shards whose drive is missing, has
 //! failed or has left the set, and fragments that readers or scrub found bad. Heal looks at them every second and
-//! works while there is anything it can do: the volumes that may lose the fewest more drives first, a whole shard at
+//! works while there is anything it can do: the most endangered volumes first ([`order`]), a whole shard at
 //! a time ([`rebuild`]), then bad fragments in place ([`mend`]). An open volume that misses a shard takes no more,
 //! is sealed when its writers are done, and is then healed like any other.
 //!
@@ -13,20 +13,23 @@
 //! At most [`VOLUMES_AT_ONCE`] shards are rebuilt at a time, and that only in a hurry: that bounds the memory, at 4+2
 //! to 30 MB.
 
+mod files;
 mod mend;
+mod order;
 mod rebuild;
+mod target;
 
 pub use rebuild::Rebuilt;
 
+pub(crate) use files::blocking;
 pub(crate) use mend::Mended;
-pub(crate) use rebuild::blocking;
 
 use crate::ambient::Clock;
 use crate::blob::VolumeId;
-use crate::format::layout::Stripe;
 use crate::pace::{Pace, Task};
 use crate::readpath::repair::BadFragment;
-use crate::volume::{Claim, DriveId, Phase, PlacedShard, Volume, VolumeLogError, Volumes};
+use crate::volume::{Claim, DriveId, Phase, PlacedShard, VolumeLogError, Volumes};
+use order::Endangered;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -103,19 +106,6 @@ struct Waiting {
     since: Duration,
     again: Duration,
     error: HealError,
-}
-
-/// A volume that misses shards.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Endangered {
-    volume: VolumeId,
-    missing: Vec<u8>,
-    /// How many more shards it may lose.
-    margin: usize,
-    is_sealed: bool,
-    /// About how many stripes are live, and what is read and written to rebuild one shard of them.
-    stripes: u64,
-    bytes: u64,
 }
 
 /// How far from full redundancy the volumes are, and what is done about it.
@@ -195,7 +185,7 @@ impl Healer {
             }
         }
         let is_endangered = |volume: &VolumeId| {
-            self.volumes.shared.find(*volume).is_some_and(|volume| endangered(&volume).is_some())
+            self.volumes.shared.find(*volume).is_some_and(|volume| Endangered::of(&volume).is_some())
         };
         state.waiting.retain(|volume, _| is_endangered(volume));
     }
@@ -222,7 +212,7 @@ impl Healer {
         let now = self.clock.monotonic();
         let mut endangered = self.volumes.endangered();
         endangered.retain(|each| each.is_sealed);
-        endangered.sort_by_key(|each| (each.margin, each.volume));
+        endangered.sort_by_key(Endangered::urgency);
         endangered.into_iter().find_map(|each| {
             let waits =
                 self.state.lock().waiting.get(&each.volume).is_some_and(|waiting| waiting.again > now);
@@ -400,34 +390,9 @@ impl Volumes {
     /// Volumes that new bytes would not be whole on take no more.
     fn retire_endangered(&self) {
         for volume in self.volumes() {
-            if matches!(volume.phase(), Phase::Open(_)) && endangered(&volume).is_some() {
+            if matches!(volume.phase(), Phase::Open(_)) && Endangered::of(&volume).is_some() {
                 volume.retire();
             }
         }
     }
-
-    /// The volumes that miss shards and hold anything.
-    fn endangered(&self) -> Vec<Endangered> {
-        self.shared.table.read().values().filter_map(|volume| endangered(volume)).collect()
-    }
-}
-
-fn endangered(volume: &Volume) -> Option<Endangered> {
-    let missing: Vec<u8> =
-        volume.shards().filter(|(_, file)| !file.is_good()).map(|(shard, _)| shard).collect();
-    let (live, _) = volume.usage();
-    let phase = volume.phase();
-    if missing.is_empty() || live == 0 || phase == Phase::Dropped {
-        return None;
-    }
-    let full = Stripe::full(volume.geometry);
-    let stripes = live.div_ceil(u64::from(full.payload));
-    Some(Endangered {
-        volume: volume.id,
-        margin: usize::from(volume.geometry.m).saturating_sub(missing.len()),
-        missing,
-        is_sealed: matches!(phase, Phase::Sealed { .. }),
-        stripes,
-        bytes: live + live / u64::from(volume.geometry.k.max(1)),
-    })
 }

@@ -13,9 +13,11 @@
 //! * [`blob`]: where a body lies;
 //! * [`volume`]: open and sealed volumes, their writers, readers and garbage;
 //! * [`heal`] and [`scrub`]: what is missing or damaged is found and comes back;
+//! * [`placement`] and [`balance`]: drives fill evenly;
 //! * [`pace`]: what background work may take.
 
 pub mod ambient;
+pub mod balance;
 pub mod blob;
 pub mod blocking;
 pub mod codec;

@@ -1,4 +1,4 @@
-//! The one pace of all background work: heal, scrub, compaction, drains.
+//! The one pace of all background work: heal, scrub, compaction, drains, moves between drives.
 //!
 //! Work is cut into small pieces (a stripe, a megabyte), and each piece takes a [`Turn`]. Two things hold turns back.
 //! The *budget*, in bytes and operations a second, bounds what background work takes of an idle machine. *Courtesy*
@@ -28,10 +28,12 @@ pub enum Task {
     /// Space that garbage takes.
     Compact,
     Scrub,
+    /// Shards on their way from fuller drives to emptier ones: nothing is the worse for it if they wait.
+    Balance,
 }
 
 impl Task {
-    pub const ALL: [Task; 4] = [Task::Heal, Task::Evacuate, Task::Compact, Task::Scrub];
+    pub const ALL: [Task; 5] = [Task::Heal, Task::Evacuate, Task::Compact, Task::Scrub, Task::Balance];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -39,6 +41,7 @@ impl Task {
             Task::Evacuate => "evacuate",
             Task::Compact => "compact",
             Task::Scrub => "scrub",
+            Task::Balance => "balance",
         }
     }
 }

@@ -10,6 +10,7 @@ mod answers;
 mod buffers;
 mod claim;
 mod handle;
+mod leaving;
 mod open;
 mod restore;
 mod salvage;
@@ -17,6 +18,7 @@ mod stripe;
 mod table;
 
 pub use claim::Claim;
+pub use leaving::Without;
 pub use open::{Leave, WriteError};
 pub use restore::{Restore, RestoreError, Restored};
 pub use salvage::{FoundShard, ShardFiles};
@@ -28,7 +30,7 @@ pub(crate) use handle::{DIRECTORY, Hold, Phase, PlacedShard, Reservation, Volume
 pub(crate) use open::{Purpose, each_shard, is_full};
 pub(crate) use restore::{list_drive, volume_of_path};
 pub(crate) use stripe::{StripeAddress, StripeBuffer};
-pub(crate) use table::Shared;
+pub(crate) use table::{Shared, TierState};
 
 use crate::blob::{Geometry, Tier, VolumeId};
 use crate::format::layout::Stripe;

@@ -17,6 +17,7 @@ use stratum_metadata::{
     run_quarantine, run_sweeper,
 };
 use stratum_storage::ambient::{Clock, UnixMillis};
+use stratum_storage::balance::{Balancer, run_balancer};
 use stratum_storage::blob::{BlobRef, Place, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::heal::{Healer, run_healer};
@@ -161,6 +162,8 @@ impl Run {
         let stopped = || self.stop.subscribe();
         let quarantine = Quarantine::new(self.metadata.clone(), self.volumes.clone(), self.clock.clone());
         let compactor = Compactor::new(self.mover.clone(), self.clock.clone(), WIDEN_AFTER);
+        let (volumes, pace) = (self.volumes.clone(), self.mover.pace.clone());
+        let balancer = Balancer::new(volumes, self.healer.clone(), pace, self.clock.clone());
         vec![
             tokio::spawn(run_packer(self.metadata.clone(), self.volumes.clone(), stopped())),
             tokio::spawn(run_sweeper(self.metadata.clone(), self.clock.clone(), stopped())),
@@ -168,6 +171,7 @@ impl Run {
             tokio::spawn(run_healer(self.healer.clone(), stopped())),
             tokio::spawn(run_scrubber(self.scrubber.clone(), stopped())),
             tokio::spawn(run_emptying(self.mover.clone(), stopped())),
+            tokio::spawn(run_balancer(Arc::new(balancer.moving_from(1)), stopped())),
             tokio::spawn(run_quarantine(quarantine, stopped())),
             tokio::spawn(tend(self.set.clone(), self.metadata.clone(), self.volumes.clone(), stopped())),
         ]

@@ -33,6 +33,12 @@ impl Devices {
         self.by_number.values().map(|device| device.free.saturating_sub(left)).sum()
     }
 
+    /// Bytes that are free on a drive's device, beyond what is to be left there.
+    pub fn free_at(&self, drive: &Drive, left: u64) -> u64 {
+        let device = self.by_number.get(&drive.io().device());
+        device.map_or(0, |device| device.free.saturating_sub(left))
+    }
+
     /// A drive's part of what is free on its device, beyond what is to be left there, in bytes.
     pub fn part(&self, drive: &Drive, left: u64) -> u64 {
         let device = self.by_number.get(&drive.io().device());

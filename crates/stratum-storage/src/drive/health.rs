@@ -16,6 +16,8 @@ pub enum Health {
     /// Not there when the set was opened.
     Missing {
         reason: String,
+        /// There is something else in its place: it will hardly come back.
+        gone: bool,
     },
 }
 
@@ -84,7 +86,7 @@ impl Latch {
         let mut state = self.state.lock();
         let reason = match &state.health {
             Health::Healthy => return state.listeners.push(listener),
-            Health::Failed { reason } | Health::Missing { reason } => reason.clone(),
+            Health::Failed { reason } | Health::Missing { reason, .. } => reason.clone(),
         };
         drop(state);
         listener(&reason);

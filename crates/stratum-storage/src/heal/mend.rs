@@ -5,7 +5,7 @@
 //! is gone, cut off, somebody else's or bad in many places isn't mended but counted as lost, and rebuilt as a whole.
 
 use super::HealError;
-use super::rebuild::blocking;
+use super::files::blocking;
 use crate::blob::VolumeId;
 use crate::drive::FileIo;
 use crate::format::layout::FILE_HEADER;

@@ -4,6 +4,10 @@
 //! under a temporary name, live stripe by live stripe (dead ranges stay holes), synced, renamed, its directory
 //! synced. Only then is `ShardRebuilt` recorded, then the slot exchanged, then the old file removed.
 //!
+//! Where the old file is good, its fragments are copied; else they are computed from the others. A shard that only
+//! *moves* must lose nothing by it: what was written is read again before the old file ceases to count, and the move is
+//! given up if a stripe can't be read.
+//!
 //! It may end between any two of these steps:
 //! * before the rename there is a temporary file, which the next try removes;
 //! * before the record there is a file that no record names: the next try on that drive *replaces* it, never removes
@@ -14,20 +18,20 @@
 //! it is freed again. One that a late commit names is looked for before the record and once more after it.
 
 use super::HealError;
+use super::files::{blocking, create, give_name, remove, temporary};
+use super::target::To;
 use crate::blob::VolumeId;
-use crate::drive::{Drive, FileIo, OpenHow};
+use crate::drive::{Drive, FileIo};
 use crate::format::v1::ShardHeader;
 use crate::pace::{Pace, Task};
 use crate::readpath::repair::BadFragment;
 use crate::readpath::whole::{Wanted, Whole};
 use crate::volume::{
-    DIRECTORY, DriveId, LiveStripe, Phase, PlacedShard, Shard, Volume, VolumeEvent, VolumeLogError, Volumes,
-    is_full, shard_path,
+    Claim, DriveId, LiveStripe, Phase, PlacedShard, Shard, Volume, VolumeEvent, VolumeLogError, Volumes,
+    shard_path,
 };
-use std::collections::{BTreeSet, VecDeque};
-use std::io::{self, ErrorKind};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::task::{JoinError, JoinHandle};
 
 /// Stripes that are read, computed and written at a time when there is hurry, else one. Each takes as much memory as
@@ -54,12 +58,17 @@ struct Rebuild {
     target: Arc<Drive>,
     record: Shard,
     file: Arc<dyn FileIo>,
+    /// Its fragments are copied from the old file, where that has them.
+    copies: bool,
+    /// The old file is good where it is.
+    is_move: bool,
 }
 
 /// What became of the stripes.
 #[derive(Debug, Default)]
 struct Written {
-    done: BTreeSet<u64>,
+    /// By offset.
+    done: BTreeMap<u64, LiveStripe>,
     unreadable: BTreeSet<u64>,
 }
 
@@ -73,6 +82,44 @@ impl Volumes {
         pace: &Arc<Pace>,
         task: Task,
     ) -> Result<Rebuilt, HealError> {
+        let rebuilt = self.write_anew(volume, shard, To::Best, pace, task).await?;
+        metrics::counter!("stratum_shards_rebuilt_total").increment(1);
+        Ok(rebuilt)
+    }
+
+    /// Moves a good shard of a sealed volume to another drive that has none of the volume. Dropping the future ends it
+    /// at any point; then [`Volumes::clear_up`] what it left.
+    pub(crate) async fn move_shard(
+        &self,
+        claim: &Claim,
+        shard: u8,
+        to: DriveId,
+        pace: &Arc<Pace>,
+    ) -> Result<Rebuilt, HealError> {
+        let moved = self.write_anew(claim.volume(), shard, To::Drive(to), pace, Task::Balance).await?;
+        metrics::counter!("stratum_shards_moved_total").increment(1);
+        Ok(moved)
+    }
+
+    /// After a move that was broken off: removes what it had written, and follows it if it had come through.
+    pub(crate) async fn clear_up(&self, claim: &Claim, shard: u8, to: DriveId) {
+        let Some(volume) = self.shared.find(claim.volume()) else { return };
+        // Without an answer of the state the file stays, and is found as an unknown one.
+        if self.follow_record(&volume, shard).await.is_ok()
+            && let (Some(now), Some(drive)) = (volume.shard(shard), self.shared.drive(to))
+        {
+            remove(&drive, temporary(volume.id, shard, now.generation.saturating_add(1))).await;
+        }
+    }
+
+    async fn write_anew(
+        &self,
+        volume: VolumeId,
+        shard: u8,
+        to: To,
+        pace: &Arc<Pace>,
+        task: Task,
+    ) -> Result<Rebuilt, HealError> {
         if self.is_held_back() {
             return Err(HealError::HeldBack);
         }
@@ -80,8 +127,15 @@ impl Volumes {
         self.follow_record(&volume, shard).await?;
         let old = volume.shard(shard).ok_or(HealError::Gone)?;
         let live = self.live_stripes(volume.id).await?;
-        let rebuild = Arc::new(self.begin(&volume, shard, &old, &live).await?);
-        let written = match rebuild.write_all(live, &old, pace, task).await {
+        let rebuild = Arc::new(self.begin(&volume, shard, &old, &live, to).await?);
+        let mut written = rebuild.write_all(live, &old, pace, task).await;
+        if rebuild.is_move
+            && let Ok(so_far) = &written
+            && let Err(error) = rebuild.verify(so_far, pace, task).await
+        {
+            written = Err(error);
+        }
+        let written = match written {
             Ok(written) => written,
             Err(error) => {
                 rebuild.give_up().await;
@@ -90,8 +144,8 @@ impl Volumes {
         };
         rebuild.commit(&old, &written).await?;
         let (stripes, unreadable) = (written.done.len() as u64, written.unreadable.len() as u64);
-        tracing::info!(volume = %volume.id, shard, drive = rebuild.target.label(), stripes, unreadable, "rebuilt a shard");
-        metrics::counter!("stratum_shards_rebuilt_total").increment(1);
+        let (drive, task) = (rebuild.target.label(), task.name());
+        tracing::info!(volume = %volume.id, shard, drive, stripes, unreadable, task, "wrote a shard anew");
         Ok(Rebuilt { drive: rebuild.target.id(), stripes, unreadable })
     }
 
@@ -126,10 +180,11 @@ impl Volumes {
         shard: u8,
         old: &PlacedShard,
         live: &[LiveStripe],
+        to: To,
     ) -> Result<Rebuild, HealError> {
         let Phase::Sealed { length } = volume.phase() else { return Err(HealError::Gone) };
         let bytes = live.iter().map(|live| live.stripe.disk()).sum();
-        let target = self.target(volume, shard, bytes)?;
+        let target = self.target(volume, shard, bytes, to)?;
         let generation = old.generation.checked_add(1).ok_or(HealError::Gone)?;
         let record = Shard { drive: target.id(), generation, lost: false };
         let header = ShardHeader {
@@ -143,26 +198,9 @@ impl Volumes {
         let (drive, temporary) = (target.clone(), temporary(volume.id, shard, generation));
         let created = blocking(move || create(&drive, &temporary, &header, length)).await?;
         let file = created.map_err(|error| HealError::of_drive(&target, &error))?;
-        Ok(Rebuild { volumes: self.clone(), volume: volume.clone(), shard, target, record, file })
-    }
-
-    /// Where a shard is best rebuilt: on the drive that holds it, if that is healthy, else on the emptiest.
-    fn target(&self, volume: &Volume, shard: u8, bytes: u64) -> Result<Arc<Drive>, HealError> {
-        let tier = self.shared.tier(volume.tier).ok_or(HealError::NoDrive)?;
-        let (own, others): (Vec<_>, Vec<_>) = volume.shards().partition(|(each, _)| *each == shard);
-        let holds = |shards: &[(u8, Arc<PlacedShard>)], drive: &Arc<Drive>| {
-            shards.iter().any(|(_, file)| file.drive_id == drive.id())
-        };
-        let mut candidates = tier.drives.drives.open_to_new();
-        candidates.retain(|drive| !holds(&others, drive));
-        if candidates.is_empty() {
-            return Err(HealError::NoDrive);
-        }
-        let needed = bytes.saturating_add(self.shared.reserve.load(Ordering::Relaxed));
-        let free = |drive: &Arc<Drive>| drive.io().space().map_or(0, |space| space.free);
-        let roomy = candidates.into_iter().map(|drive| (holds(&own, &drive), free(&drive), drive));
-        let best = roomy.filter(|(_, free, _)| *free >= needed).max_by_key(|(own, free, _)| (*own, *free));
-        best.map(|(_, _, drive)| drive).ok_or(HealError::NoSpace)
+        let (volumes, volume) = (self.clone(), volume.clone());
+        let (copies, is_move) = (old.is_good(), to != To::Best);
+        Ok(Rebuild { volumes, volume, shard, target, record, file, copies, is_move })
     }
 }
 
@@ -184,9 +222,9 @@ impl Rebuild {
             written.unreadable.retain(|offset| is_live.contains(offset));
             todo.retain(|live| !written.knows(live.offset));
         }
-        // The old file may hold what is missing: it must not be given up while it can still come back.
+        // The old file may hold what is missing: it must not be given up while it can still come back, nor for a move.
         let may_return = !old.is_healthy() && self.volumes.shared.drive(old.drive_id).is_some();
-        if may_return && !written.unreadable.is_empty() {
+        if (may_return || self.is_move) && !written.unreadable.is_empty() {
             return Err(HealError::Unreadable(written.unreadable.len() as u64));
         }
         Ok(written)
@@ -207,12 +245,12 @@ impl Rebuild {
             {
                 written.note(first.await)?;
             }
-            let turn = pace.turn(task, cost(&live)).await;
+            let turn = pace.turn(task, self.cost(&live)).await;
             let rebuild = self.clone();
             under_way.push_back(crate::blocking::spawn(move || {
                 let outcome = rebuild.write_stripe(live);
                 drop(turn);
-                outcome.map(|is_readable| (live.offset, is_readable))
+                outcome.map(|is_readable| (live, is_readable))
             }));
         }
         for attempt in under_way {
@@ -221,13 +259,14 @@ impl Rebuild {
         Ok(())
     }
 
-    /// Computes and writes one fragment; says whether enough of the stripe is left for that. Blocks.
+    /// Copies or computes one fragment and writes it; says whether enough of the stripe is left for that. Blocks.
     fn write_stripe(&self, live: LiveStripe) -> Result<bool, HealError> {
         if self.volume.phase() == Phase::Dropped {
             return Err(HealError::Gone);
         }
-        let mut whole = Whole::read(&self.volume, live, Wanted::Enough);
-        if whole.complete().is_err() {
+        let wanted = if self.copies { Wanted::One(self.shard) } else { Wanted::Enough };
+        let mut whole = Whole::read(&self.volume, live, wanted);
+        if !whole.has(self.shard) && whole.complete().is_err() {
             return Ok(false);
         }
         let Some(fragment) = whole.fragment(self.shard, self.record.generation) else { return Ok(false) };
@@ -240,18 +279,51 @@ impl Rebuild {
         Ok(true)
     }
 
+    /// Bytes that are read and written for a stripe.
+    fn cost(&self, live: &LiveStripe) -> u64 {
+        let read = if self.copies { 1 } else { u64::from(live.stripe.geometry.k) };
+        (read + 1) * live.stripe.disk()
+    }
+
+    /// Reads again what was written, once it is on the drive.
+    async fn verify(&self, written: &Written, pace: &Arc<Pace>, task: Task) -> Result<(), HealError> {
+        let file = self.file.clone();
+        let synced = blocking(move || file.sync()).await?;
+        synced.map_err(|error| HealError::of_drive(&self.target, &error))?;
+        let new = Arc::new(self.placed());
+        for live in written.done.values().copied() {
+            let turn = pace.turn(task, live.stripe.disk()).await;
+            let (volume, shard, new) = (self.volume.clone(), self.shard, new.clone());
+            let is_right = blocking(move || Whole::is_right_in(&volume, live, shard, &new)).await?;
+            drop(turn);
+            if !is_right {
+                let error = format!("what was written at {} is not what is read", live.offset);
+                return Err(HealError::Drive { drive: self.target.label(), error });
+            }
+        }
+        Ok(())
+    }
+
+    /// The new file, as it will stand in the volume.
+    fn placed(&self) -> PlacedShard {
+        let new = PlacedShard::new(self.volume.id, self.shard, &self.record, Some(self.target.clone()));
+        new.set_file(self.file.clone());
+        new
+    }
+
     /// Makes the file durable under its name, and then the one that counts.
     async fn commit(&self, old: &Arc<PlacedShard>, written: &Written) -> Result<(), HealError> {
         let (drive, file) = (self.target.clone(), self.file.clone());
         let (temporary, path) = (self.temporary(), self.path());
-        let named = blocking(move || -> io::Result<()> {
-            file.sync()?;
-            drive.io().rename(&temporary, &path)?;
-            drive.io().sync_dir(DIRECTORY)?;
-            drive.io().sync_dir("")
-        });
+        let named = blocking(move || give_name(&drive, file.as_ref(), &temporary, &path));
         named.await?.map_err(|error| HealError::of_drive(&self.target, &error))?;
         let changing = self.volume.changing.lock().await;
+        if !self.target.takes_new() {
+            drop(changing);
+            // Nobody has been told of it.
+            remove(&self.target, self.path()).await;
+            return Err(HealError::NoDrive);
+        }
         let Shard { drive, generation, .. } = self.record;
         let event =
             VolumeEvent::ShardRebuilt { volume: self.volume.id, shard: self.shard, drive, generation };
@@ -264,14 +336,15 @@ impl Rebuild {
             // It may have been recorded: the file stays.
             Err(error) => return Err(error.into()),
         }
-        let new = PlacedShard::new(self.volume.id, self.shard, &self.record, Some(self.target.clone()));
-        new.set_file(self.file.clone());
         if let Some(slot) = self.volume.slots.get(usize::from(self.shard)) {
-            slot.replace(new);
+            slot.replace(self.placed());
         }
         drop(changing);
         self.look_again(written).await?;
-        remove_old(old).await;
+        // Whoever reads the old file has it open.
+        if let Some(drive) = old.drive.as_ref().filter(|drive| drive.is_healthy()) {
+            remove(drive, old.path.clone()).await;
+        }
         Ok(())
     }
 
@@ -291,11 +364,11 @@ impl Rebuild {
     async fn look_again(&self, written: &Written) -> Result<(), HealError> {
         let live = self.volumes.live_stripes(self.volume.id).await?;
         let is_live: BTreeSet<u64> = live.iter().map(|live| live.offset).collect();
-        for offset in is_live.iter().filter(|offset| !written.done.contains(offset)) {
+        for offset in is_live.iter().filter(|offset| !written.done.contains_key(offset)) {
             let bad = BadFragment { volume: self.volume.id, shard: self.shard, offset: *offset };
             self.volumes.shared.repairs.add(bad);
         }
-        if written.done.iter().any(|offset| !is_live.contains(offset)) {
+        if written.done.keys().any(|offset| !is_live.contains(offset)) {
             let mut end = crate::format::layout::FILE_HEADER;
             for live in &live {
                 self.volumes.free_range(self.volume.id, end..live.offset);
@@ -323,80 +396,19 @@ impl Rebuild {
 
 impl Written {
     fn knows(&self, offset: u64) -> bool {
-        self.done.contains(&offset) || self.unreadable.contains(&offset)
+        self.done.contains_key(&offset) || self.unreadable.contains(&offset)
     }
 
     /// Takes note of what became of one stripe.
     fn note(&mut self, outcome: Result<Attempt, JoinError>) -> Result<(), HealError> {
-        let (offset, is_readable) = outcome.map_err(|error| HealError::Interrupted(error.to_string()))??;
+        let (live, is_readable) = outcome.map_err(|error| HealError::Interrupted(error.to_string()))??;
         match is_readable {
-            true => self.done.insert(offset),
-            false => self.unreadable.insert(offset),
-        };
+            true => drop(self.done.insert(live.offset, live)),
+            false => drop(self.unreadable.insert(live.offset)),
+        }
         Ok(())
     }
 }
 
-/// A stripe's offset, and whether enough of it was left.
-type Attempt = Result<(u64, bool), HealError>;
-
-/// Bytes that are read and written for one fragment of a stripe.
-pub(super) fn cost(live: &LiveStripe) -> u64 {
-    (u64::from(live.stripe.geometry.k) + 1) * live.stripe.disk()
-}
-
-fn temporary(volume: VolumeId, shard: u8, generation: u32) -> String {
-    format!("{}.tmp", shard_path(volume, shard, generation))
-}
-
-fn create(drive: &Drive, temporary: &str, header: &ShardHeader, length: u64) -> io::Result<Arc<dyn FileIo>> {
-    if !drive.check() {
-        return Err(ErrorKind::NotConnected.into());
-    }
-    let io = drive.io();
-    io.create_dir(DIRECTORY)?;
-    match io.remove(temporary) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = io.open(temporary, OpenHow::CreateNew)?;
-    file.set_len(length)?;
-    file.write_at(&[&header.encode()], 0)?;
-    Ok(file)
-}
-
-/// Removes the file that doesn't count any more. Whoever reads it has it open.
-async fn remove_old(old: &Arc<PlacedShard>) {
-    if let Some(drive) = old.drive.as_ref().filter(|drive| drive.is_healthy()) {
-        remove(drive, old.path.clone()).await;
-    }
-}
-
-/// Removes a file that nothing names. If it stays, it is found as an unknown file.
-async fn remove(drive: &Arc<Drive>, path: String) {
-    let (drive, name) = (drive.clone(), path.clone());
-    let outcome = blocking(move || match drive.io().remove(&path) {
-        Ok(()) => drive.io().sync_dir(DIRECTORY),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    });
-    if let Ok(Err(error)) = outcome.await {
-        tracing::warn!(file = name, %error, "a superseded shard file stays");
-    }
-}
-
-/// Does what may block where that is allowed.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, HealError> {
-    crate::blocking::spawn(work).await.map_err(|error| HealError::Interrupted(error.to_string()))
-}
-
-impl HealError {
-    pub(super) fn of_drive(drive: &Drive, error: &io::Error) -> HealError {
-        match is_full(error) {
-            true => HealError::NoSpace,
-            false => HealError::Drive { drive: drive.label(), error: error.to_string() },
-        }
-    }
-}
+/// A stripe, and whether enough of it was left.
+type Attempt = Result<(LiveStripe, bool), HealError>;

@@ -35,6 +35,8 @@ pub enum Flaw {
 pub(crate) enum Wanted {
     /// `k` fragments that can be trusted, from those that are most likely good.
     Enough,
+    /// This shard's, and if that isn't without a flaw, enough to compute it.
+    One(u8),
     /// All of them.
     All,
 }
@@ -77,18 +79,49 @@ pub(crate) struct Piece {
 impl Whole {
     /// Reads a stripe. Blocks.
     pub fn read(volume: &Arc<Volume>, live: LiveStripe, wanted: Wanted) -> Whole {
-        let pieces = volume.shards().map(|(_, file)| Piece { file, flaw: None, bytes: None }).collect();
-        let (key, compression) = (KeyId::default(), Compression::None);
-        let mut whole = Whole { volume: volume.clone(), live, pieces, key, compression };
+        let mut whole = Whole::unread(volume, live);
         let mut order: Vec<usize> = (0..whole.pieces.len()).collect();
-        order.sort_by_key(|shard| whole.pieces.get(*shard).is_some_and(|piece| !piece.file.is_good()));
+        order.sort_by_key(|shard| {
+            let is_bad = whole.pieces.get(*shard).is_some_and(|piece| !piece.file.is_good());
+            (wanted != Wanted::One(*shard as u8), is_bad)
+        });
         for shard in order {
-            if wanted == Wanted::Enough && whole.present() >= whole.needed() {
+            if whole.suffices(wanted) {
                 break;
             }
             whole.read_piece(shard);
         }
         whole
+    }
+
+    /// Whether a file that is to become a volume's shard holds its fragment of a stripe, without a flaw. Blocks.
+    pub fn is_right_in(volume: &Arc<Volume>, live: LiveStripe, shard: u8, file: &Arc<PlacedShard>) -> bool {
+        let mut whole = Whole::unread(volume, live);
+        if let Some(piece) = whole.pieces.get_mut(usize::from(shard)) {
+            piece.file = file.clone();
+        }
+        whole.read_piece(shard.into());
+        whole.has(shard) && whole.flaws().next().is_none()
+    }
+
+    fn unread(volume: &Arc<Volume>, live: LiveStripe) -> Whole {
+        let pieces = volume.shards().map(|(_, file)| Piece { file, flaw: None, bytes: None }).collect();
+        let (key, compression) = (KeyId::default(), Compression::None);
+        Whole { volume: volume.clone(), live, pieces, key, compression }
+    }
+
+    fn suffices(&self, wanted: Wanted) -> bool {
+        let is_enough = self.present() >= self.needed();
+        match wanted {
+            Wanted::Enough => is_enough,
+            Wanted::One(shard) => is_enough || self.has(shard) && self.flaws().next().is_none(),
+            Wanted::All => false,
+        }
+    }
+
+    /// Whether a shard's data is there, read or computed.
+    pub fn has(&self, shard: u8) -> bool {
+        self.pieces.get(usize::from(shard)).is_some_and(|piece| piece.bytes.is_some())
     }
 
     /// How many fragments there must be to compute the others.

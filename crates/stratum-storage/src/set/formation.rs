@@ -262,9 +262,12 @@ fn assemble(
             let drive = match claim(&slots, id, shape.tier, position) {
                 Some(io) => known_drive(id, shape.tier, number, io, config.threads, clock.clone()),
                 None => {
-                    let reason = why_missing(&slots, shape.tier, position);
+                    let (reason, is_gone) = why_missing(&slots, shape.tier, position);
                     tracing::warn!(tier = shape.tier.name(), position, reason, "a drive is missing");
-                    Drive::missing(id, shape.tier, number, reason)
+                    match is_gone {
+                        true => Drive::gone(id, shape.tier, number, reason),
+                        false => Drive::missing(id, shape.tier, number, reason),
+                    }
                 }
             };
             drive.set_draining(member.standing == Standing::Draining);
@@ -351,18 +354,19 @@ fn claim(slots: &[Slot<'_>], id: DriveId, tier: Tier, position: usize) -> Option
     })
 }
 
-/// What is in the slot where the drive should be.
-fn why_missing(slots: &[Slot<'_>], tier: Tier, position: usize) -> String {
+/// What is in the slot where the drive should be, and whether that means that the drive has been taken away.
+fn why_missing(slots: &[Slot<'_>], tier: Tier, position: usize) -> (String, bool) {
     let slot = slots.iter().find(|slot| (slot.tier, slot.seat) == (tier, Some(position)));
-    let Some(slot) = slot else { return "no folder is configured for it".into() };
+    let Some(slot) = slot else { return ("no folder is configured for it".into(), false) };
     let place = slot.place();
-    match &slot.found {
+    let reason = match &slot.found {
         Found::Absent => format!("{place} does not exist"),
         Found::Blank(_) => blank(&place),
         Found::Known(..) => format!("{place} holds another drive of the set"),
         Found::Stale => stale(&place),
         Found::Unusable(problem) => format!("{place} {problem}"),
-    }
+    };
+    (reason, matches!(slot.found, Found::Blank(_) | Found::Stale))
 }
 
 /// What is to be done about a blank folder.

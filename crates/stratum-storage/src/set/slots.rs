@@ -92,7 +92,7 @@ impl Set {
             Health::Healthy if drive.is_draining() => return DriveState::Draining,
             Health::Healthy => return DriveState::Healthy,
             Health::Failed { reason } => DriveState::Failed { reason },
-            Health::Missing { reason } => DriveState::Missing { reason },
+            Health::Missing { reason, .. } => DriveState::Missing { reason },
         };
         self.look_again(drive.tier(), position).unwrap_or(lost)
     }

@@ -115,6 +115,7 @@ fn a_blank_drive_in_a_known_set_is_missing_and_stays_blank() {
     let set = rack.open().unwrap();
     assert_eq!(missing(&set), ["hot/1"]);
     assert_eq!(set.drives(Tier::Hot)[1].id(), ids[1], "the others know who is missing");
+    assert!(!set.drives(Tier::Hot)[1].may_return(), "a blank disk is in its place");
     assert!(set.drives(Tier::Hot)[1].io().open("f", OpenHow::CreateNew).is_err());
     assert!(rack.drives[1].files().is_empty());
 }
@@ -126,8 +127,8 @@ fn a_drive_filled_with_random_bytes_is_missing_and_left_alone() {
     rack.drives[4].scramble(1);
     let set = rack.open().unwrap();
     assert_eq!(missing(&set), ["cold/1"]);
-    let Health::Missing { reason } = set.drives(Tier::Cold)[1].health() else { panic!() };
-    assert_eq!(reason, "bay 4 has a damaged identity");
+    let Health::Missing { reason, gone } = set.drives(Tier::Cold)[1].health() else { panic!() };
+    assert_eq!((reason.as_str(), gone), ("bay 4 has a damaged identity", false));
 }
 
 #[test]
@@ -181,7 +182,7 @@ fn the_file_of_another_drive_beside_an_identity_is_believed_in_no_way() {
     harm(&rack.drives[4], "identity", "of another set");
     let set = rack.open().unwrap();
     assert_eq!(missing(&set), ["cold/1"]);
-    let Health::Missing { reason } = set.drives(Tier::Cold)[1].health() else { panic!() };
+    let Health::Missing { reason, .. } = set.drives(Tier::Cold)[1].health() else { panic!() };
     assert_eq!(reason, "bay 4 has two files of identity that no crash can explain");
 }
 

@@ -7,7 +7,7 @@ use super::{DriveId, Shard, VolumeRecord, VolumeState};
 use crate::blob::{Geometry, Tier, VolumeId};
 use crate::codec::{Codec, CodecError};
 use crate::drive::{Drive, FileIo, OpenHow};
-use crate::format::layout::{FILE_HEADER, volume_end};
+use crate::format::layout::{FILE_HEADER, Stripe, volume_end};
 use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -141,6 +141,16 @@ impl Volume {
     pub fn usage(&self) -> (u64, u64) {
         let state = self.state.lock();
         (state.live, state.high_water)
+    }
+
+    /// About what each shard takes of its drive, were the volume of that geometry; nothing if nothing is live.
+    pub fn shard_bytes(&self, geometry: Geometry) -> u64 {
+        let (live, _) = self.usage();
+        if live == 0 || self.phase() == Phase::Dropped {
+            return 0;
+        }
+        let full = Stripe::full(geometry);
+        FILE_HEADER + (u128::from(live) * u128::from(full.disk()) / u128::from(full.payload.max(1))) as u64
     }
 
     pub fn set_usage(&self, live: u64, high_water: u64) {

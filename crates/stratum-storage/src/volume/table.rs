@@ -213,6 +213,11 @@ impl Volumes {
         self.shared.reserve.store(bytes, Ordering::Relaxed);
     }
 
+    /// What [`Volumes::set_reserve`] said last.
+    pub fn kept_free(&self) -> u64 {
+        self.shared.reserve.load(Ordering::Relaxed)
+    }
+
     /// Memory that a [`crate::writepath::BlobWriter`] of the tier takes at most.
     pub fn writer_memory(&self, tier: Tier) -> u64 {
         let full = self.shared.tier(tier).map(|tier| Stripe::full(tier.drives.geometry));
@@ -232,25 +237,6 @@ impl Volumes {
         let volumes = table.values().filter(|volume| volume.phase() != Phase::Dropped);
         let there = volumes.flat_map(|volume| &volume.slots).filter(|slot| slot.now().drive_id == drive);
         there.count() as u64
-    }
-
-    /// Shards of sealed volumes that lie on drives which are on their way out. Open ones with such a shard take no
-    /// more, so that they are sealed soon.
-    pub fn leaving_shards(&self) -> Vec<(VolumeId, u8)> {
-        let table = self.shared.table.read();
-        let leaves = |file: &PlacedShard| file.drive.as_ref().is_some_and(|drive| drive.is_draining());
-        let mut leaving = Vec::new();
-        for volume in table.values() {
-            let shards =
-                volume.shards().filter(|(_, file)| leaves(file)).map(|(shard, _)| (volume.id, shard));
-            match volume.phase() {
-                Phase::Sealed { .. } => leaving.extend(shards),
-                Phase::Open(_) if shards.count() > 0 => volume.retire(),
-                Phase::Open(_) | Phase::Dropped => {}
-            }
-        }
-        leaving.sort_unstable();
-        leaving
     }
 
     pub fn stats(&self) -> VolumeStats {

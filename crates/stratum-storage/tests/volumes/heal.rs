@@ -326,15 +326,60 @@ fn the_most_endangered_volume_is_healed_first() {
         [(1, 0), (2, 2), (2, 4)].into_iter().for_each(|(volume, shard)| lose(volume, shard));
         let server = world.start().await;
         assert_eq!(healer(&server).round().await, 3);
-        let events = world.state.events.lock().unwrap();
-        let order: Vec<u64> = events
-            .iter()
-            .filter_map(|event| match event {
-                VolumeEvent::ShardRebuilt { volume, .. } => Some(volume.0),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(order[0], 2, "{order:?}");
+        assert_eq!(rebuilt(&world)[0].0, 2, "{:?}", rebuilt(&world));
+    });
+}
+
+/// The volumes and shards that were rebuilt, in order.
+fn rebuilt(world: &World) -> Vec<(u64, u8)> {
+    let events = world.state.events.lock().unwrap();
+    let rebuilt = events.iter().filter_map(|event| match event {
+        VolumeEvent::ShardRebuilt { volume, shard, .. } => Some((volume.0, *shard)),
+        _ => None,
+    });
+    rebuilt.collect()
+}
+
+#[test]
+fn of_those_as_endangered_what_is_gone_for_good_is_healed_first() {
+    run(async {
+        for gone in ["failed", "given up"] {
+            let world = World::on(G, 9, |disk| disk as u64);
+            for seed in 0..2 {
+                let server = world.start().await;
+                server.put(&body(seed, 300_000)).await.unwrap();
+            }
+            let holds = |volume, disk| shard_file(&world, disk, VolumeId(volume)).is_some();
+            let only =
+                |volume, other| (0..9).find(|disk| holds(volume, *disk) && !holds(other, *disk)).unwrap();
+            let (absent, lost) = (only(1, 2), only(2, 1));
+            let server = match gone {
+                "failed" => world.start_without(&[absent]).await,
+                _ => world.start_without(&[absent, lost]).await,
+            };
+            match gone {
+                "failed" => server.drives[lost].fail("a test said so"),
+                _ => server.drives[lost].set_draining(true),
+            }
+            assert_eq!(healer(&server).round().await, 2);
+            let order: Vec<u64> = rebuilt(&world).into_iter().map(|(volume, _)| volume).collect();
+            assert_eq!(order, [2, 1], "{gone}");
+        }
+    });
+}
+
+#[test]
+fn of_a_volumes_shards_what_is_gone_for_good_is_healed_first() {
+    run(async {
+        let world = World::on(G, 8, |disk| disk as u64);
+        let (server, bodies) = sealed(&world, &[100, 1_300_000]).await;
+        let absent = drive_of(&world, 0);
+        drop(server);
+        world.state.records.lock().unwrap().get_mut(&FIRST).unwrap().shards[3].lost = true;
+        let server = world.start_without(&[absent]).await;
+        assert_eq!(healer(&server).round().await, 2);
+        assert_eq!(rebuilt(&world), [(1, 3), (1, 0)]);
+        assert_whole(&server, &bodies).await;
     });
 }
 

@@ -1,10 +1,12 @@
 //! Volumes on simulated and real drives: what was acknowledged comes back, whatever happens to the drives.
 
+mod balance;
 mod crash;
 mod damage;
 mod fixture;
 mod heal;
 mod hedged;
+mod leaving;
 mod quarantine;
 mod real;
 mod reclaim;

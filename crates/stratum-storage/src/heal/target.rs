@@ -1,0 +1,48 @@
+//! The drive that a shard is written to.
+
+use super::HealError;
+use crate::drive::{Devices, Drive};
+use crate::volume::{DriveId, PlacedShard, Volume, Volumes};
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+/// Where a shard is to lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    /// Where it is, if that drive is well, else where it is best.
+    Best,
+    /// Elsewhere, though it is good where it is.
+    Drive(DriveId),
+}
+
+impl Volumes {
+    /// The drive that a shard is to be written to. Where it is best is on the drive that holds it, if that is healthy,
+    /// else on the emptiest; of those that are as empty, on that with the fewest shards.
+    pub(super) fn target(
+        &self,
+        volume: &Volume,
+        shard: u8,
+        bytes: u64,
+        to: To,
+    ) -> Result<Arc<Drive>, HealError> {
+        let tier = self.shared.tier(volume.tier).ok_or(HealError::NoDrive)?;
+        let (own, others): (Vec<_>, Vec<_>) = volume.shards().partition(|(each, _)| *each == shard);
+        let holds = |shards: &[(u8, Arc<PlacedShard>)], drive: &Arc<Drive>| {
+            shards.iter().any(|(_, file)| file.drive_id == drive.id())
+        };
+        let mut candidates = tier.drives.drives.open_to_new();
+        candidates.retain(|drive| !holds(&others, drive));
+        if let To::Drive(wanted) = to {
+            candidates.retain(|drive| drive.id() == wanted);
+        }
+        if candidates.is_empty() {
+            return Err(HealError::NoDrive);
+        }
+        let (devices, reserve) = (Devices::of(&candidates), self.kept_free());
+        candidates.retain(|drive| devices.free_at(drive, reserve) >= bytes);
+        let worth = |drive: &Arc<Drive>| {
+            (holds(&own, drive), devices.part(drive, reserve), Reverse(self.shards_on(drive.id())))
+        };
+        candidates.into_iter().max_by_key(worth).ok_or(HealError::NoSpace)
+    }
+}

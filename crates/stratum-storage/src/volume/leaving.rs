@@ -1,0 +1,60 @@
+//! Drives that are to go: what still lies on them, and what it takes to do without them.
+
+use super::handle::{Phase, PlacedShard};
+use super::{DriveId, Volumes};
+use crate::blob::{Geometry, Tier, VolumeId};
+use crate::placement::geometry_over;
+
+/// What becomes of a tier's volumes when some drives are to hold nothing of them any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Without {
+    /// About how many bytes come to lie on the drives that stay, beside what lies there now.
+    pub bytes: u64,
+    /// Payload of the volumes whose bodies are written anew, since there aren't as many drives as they have shards.
+    pub narrowed: u64,
+    /// Of volumes over the drives that stay.
+    pub geometry: Geometry,
+}
+
+impl Volumes {
+    /// Shards of sealed volumes that lie on drives which are on their way out. Open ones with such a shard take no
+    /// more, so that they are sealed soon.
+    pub fn leaving_shards(&self) -> Vec<(VolumeId, u8)> {
+        let table = self.shared.table.read();
+        let leaves = |file: &PlacedShard| file.drive.as_ref().is_some_and(|drive| drive.is_draining());
+        let mut leaving = Vec::new();
+        for volume in table.values() {
+            let shards =
+                volume.shards().filter(|(_, file)| leaves(file)).map(|(shard, _)| (volume.id, shard));
+            match volume.phase() {
+                Phase::Sealed { .. } => leaving.extend(shards),
+                Phase::Open(_) if shards.count() > 0 => volume.retire(),
+                Phase::Open(_) | Phase::Dropped => {}
+            }
+        }
+        leaving.sort_unstable();
+        leaving
+    }
+
+    /// What it takes to do without these drives. Whatever lies on a drive that isn't there, or is on its way out
+    /// already, must find a place, too. Nothing if so few stay that they can't hold data.
+    pub fn without(&self, tier: Tier, leaving: &[DriveId]) -> Option<Without> {
+        let state = self.shared.tier(tier)?;
+        let mut stay: Vec<DriveId> = state.healthy().iter().map(|drive| drive.id()).collect();
+        stay.retain(|drive| !leaving.contains(drive));
+        let geometry = geometry_over(state.drives.geometry, stay.len())?;
+        let mut without = Without { bytes: 0, narrowed: 0, geometry };
+        for volume in self.shared.table.read().values().filter(|volume| volume.tier == tier) {
+            let stays = |file: &PlacedShard| file.is_good() && stay.contains(&file.drive_id);
+            let shards = volume.geometry.shards();
+            let there = volume.shards().filter(|(_, file)| stays(file)).count();
+            let (then, is_narrowed) = match shards <= stay.len() {
+                true => (shards as u64 * volume.shard_bytes(volume.geometry), false),
+                false => (geometry.shards() as u64 * volume.shard_bytes(geometry), true),
+            };
+            without.bytes += then.saturating_sub(there as u64 * volume.shard_bytes(volume.geometry));
+            without.narrowed += if is_narrowed { volume.usage().0 } else { 0 };
+        }
+        Some(without)
+    }
+}
