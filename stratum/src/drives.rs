@@ -6,11 +6,13 @@
 //! drained empties.
 
 mod copies;
+mod room;
 
 pub use copies::{Copies, CopiesStatus, check_copies, run_copies};
 
 use crate::status::DriveStatus;
 use crate::upkeep::Parts;
+use room::Drain;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stratum_storage::ambient::System;
@@ -35,10 +37,10 @@ pub enum DriveError {
     )]
     TooFew { tier: &'static str, left: usize, needed: usize, m: u8 },
     #[error(
-        "{needed} bytes lie on the drive, and the other drives of the {tier} tier have {free} free beside the reserve: \
-         delete something or add a drive first"
+        "{needed} would come to lie on the {stay} drives of the {tier} tier that stay{why}; they have {free} free \
+         beside the reserve: delete something or add a drive first"
     )]
-    NoSpace { tier: &'static str, needed: u64, free: u64 },
+    NoSpace { tier: &'static str, needed: String, stay: u64, why: String, free: String },
     #[error("{place} is not drained: {problem}")]
     NotEmpty { place: String, problem: String },
     #[error(
@@ -228,21 +230,12 @@ impl Drives {
 
     /// Whether a tier could do without these drives: enough others to write to, and room there.
     fn check_drain(&self, tier: Tier, leaving: &[Arc<Drive>]) -> Result<(), DriveError> {
-        let left = self.check_count(tier, leaving)?;
-        let leaving = leaving.iter().filter(|drive| drive.tier() == tier && !drive.is_draining());
-        let needed: u64 = leaving.map(|drive| bytes_under(Path::new(&drive.io().describe()))).sum();
-        let mut devices: Vec<(u64, u64)> = left
-            .iter()
-            .filter_map(|drive| Some((drive.io().device(), drive.io().space().ok()?.free)))
-            .collect();
-        devices.sort_unstable();
-        devices.dedup_by_key(|(device, _)| *device);
-        let reserve = crate::upkeep::LEAST_RESERVE;
-        let free = devices.iter().map(|(_, free)| free.saturating_sub(reserve)).sum();
-        match needed <= free {
-            true => Ok(()),
-            false => Err(DriveError::NoSpace { tier: tier.name(), needed, free }),
+        let stay = self.check_count(tier, leaving)?;
+        let leaving: Vec<&Arc<Drive>> = leaving.iter().filter(|drive| drive.tier() == tier).collect();
+        if leaving.iter().all(|drive| drive.is_draining()) {
+            return Ok(());
         }
+        Drain::of(&self.parts.volumes, tier, &leaving, &stay).map_or(Ok(()), |drain| drain.check())
     }
 
     /// The drives of a tier that new data goes to when these are gone; none is needed where none of these is of it.
