@@ -85,6 +85,7 @@ pub struct Hardware {
     /// The last backup that was taken.
     pub backup: Option<Backup>,
     shared: bool,
+    plugged: usize,
     folder: tempfile::TempDir,
 }
 
@@ -119,6 +120,7 @@ impl Hardware {
             worn: false,
             backup: None,
             shared,
+            plugged: 0,
             folder: tempfile::tempdir().expect("a temporary folder"),
         }
     }
@@ -150,8 +152,11 @@ impl Hardware {
         match self.doubtful() {
             Some(at) => at,
             None => {
-                let device = if self.shared { 1 } else { number as u64 };
-                self.disks.push(Disk::new(number, device, &self.power, Seat::Doubtful));
+                // Its folder is nobody's: one that was named before may be the place of a drive that was taken out.
+                self.plugged += 1;
+                let name = number + 100 * self.plugged;
+                let device = if self.shared { 1 } else { name as u64 };
+                self.disks.push(Disk::new(name, device, &self.power, Seat::Doubtful));
                 number
             }
         }
