@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_api::server::admin::refusal;
@@ -40,8 +40,6 @@ pub struct Operator {
     drives: Drives,
     checks: Arc<Checks>,
     pace: Arc<Pace>,
-    /// Where sled lies.
-    index: PathBuf,
     configuration: Configuration,
     began: Duration,
     census: Mutex<Option<(Duration, Census)>>,
@@ -62,11 +60,10 @@ impl Operator {
         drives: Drives,
         checks: Arc<Checks>,
         pace: Arc<Pace>,
-        index: PathBuf,
         configuration: Configuration,
     ) -> Arc<Operator> {
         let (began, census) = (System.monotonic(), Mutex::default());
-        Arc::new(Operator { parts, drives, checks, pace, index, configuration, began, census })
+        Arc::new(Operator { parts, drives, checks, pace, configuration, began, census })
     }
 
     /// The routes, as they follow `/_stratum/v1`.
@@ -244,8 +241,7 @@ impl Operator {
         let drives = self.drives.list();
         let heal = self.parts.healer.status();
         let redundancy = redundancy(&heal);
-        let index =
-            IndexStatus { available: self.parts.metadata.is_available(), bytes: bytes_under(&self.index) };
+        let index = self.index();
         let state = if !index.available || redundancy.unreadable_objects > 0 {
             State::Damaged
         } else if redundancy.missing_fragments > 0 || drives.iter().any(|drive| drive.state != "healthy") {
@@ -259,7 +255,7 @@ impl Operator {
             uptime_seconds: System.monotonic().saturating_sub(self.began).as_secs(),
             state,
             is_provisional,
-            notes: notes(&drives, index.available, is_provisional),
+            notes: notes(&drives, &index, is_provisional),
             space: self.space(&drives),
             drives,
             redundancy,
@@ -291,6 +287,19 @@ impl Operator {
         metadata.accept()?;
         tracing::info!(entry = restored.entry, "the restored state was accepted");
         Ok("The restored state is accepted: what it doesn't name is freed from now on.")
+    }
+
+    fn index(&self) -> IndexStatus {
+        let now = self.parts.metadata.index_status();
+        IndexStatus {
+            available: now.state == stratum_metadata::IndexState::Available,
+            bytes: bytes_under(Path::new(&now.place)),
+            place: now.place,
+            rebuilds: now.rebuilds,
+            last_pause_seconds: now.last_pause_seconds,
+            // The same value over there: the page is read by older and newer builds.
+            state: serde_json::to_value(now.state).and_then(serde_json::from_value).unwrap_or_default(),
+        }
     }
 
     /// The scrub of volumes, and of the copies of everything else.
@@ -367,14 +376,12 @@ fn redundancy(heal: &HealStatus) -> Redundancy {
 }
 
 /// What an operator should do.
-fn notes(drives: &[DriveStatus], is_available: bool, is_provisional: bool) -> Vec<String> {
+fn notes(drives: &[DriveStatus], index: &IndexStatus, is_provisional: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if is_provisional {
         notes.push(provisional::NOTE.to_owned());
     }
-    if !is_available {
-        notes.push("the index failed: restart the server to rebuild it".to_owned());
-    }
+    notes.extend(index.state.note());
     for drive in drives.iter().filter(|drive| drive.state != "healthy") {
         let reason = drive.reason.as_deref().unwrap_or("no reason is known");
         notes.push(format!("{}/{} is {}: {reason}", drive.tier, drive.position, drive.state));

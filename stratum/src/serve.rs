@@ -135,8 +135,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let drives = Drives::new(parts.clone(), layout.embedded.clone());
     let checks = Checks::new(parts.clone(), drives.clone(), pace.clone());
     let configuration = Configuration::new(args.config.as_deref(), config);
-    let operator =
-        Operator::new(parts.clone(), drives, checks.clone(), pace.clone(), layout.index(), configuration);
+    let operator = Operator::new(parts.clone(), drives, checks.clone(), pace.clone(), configuration);
     let upkeep = Upkeep::start(parts, mover, telemetry.clone(), runtime.handle())?;
 
     let admission = Admission::new(REQUEST_MEMORY);
@@ -156,7 +155,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         let metadata = metadata.clone();
         move || match metadata.is_available() {
             true => Ok(()),
-            false => Err("the index failed; restart the server to rebuild it".to_owned()),
+            false => Err("the index failed and is being rebuilt".to_owned()),
         }
     };
     let token = config.metrics.token.as_ref().map(|token| token.0.clone());

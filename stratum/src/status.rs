@@ -106,6 +106,79 @@ pub struct IndexStatus {
     pub available: bool,
     /// What sled takes of the disk.
     pub bytes: u64,
+    /// The folder that it lies in.
+    pub place: String,
+    #[serde(flatten, deserialize_with = "known")]
+    pub state: IndexState,
+    /// How often it failed and was rebuilt since the server started.
+    pub rebuilds: u64,
+    /// How long nothing was served the last time.
+    pub last_pause_seconds: Option<f64>,
+}
+
+/// A server of another version may say nothing of it, or something new.
+fn known<'de, D: serde::Deserializer<'de>>(fields: D) -> Result<IndexState, D::Error> {
+    Ok(Option::deserialize(fields)?.unwrap_or_default())
+}
+
+/// `"state"`, and what goes with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum IndexState {
+    #[default]
+    Available,
+    /// It failed, and is being built anew from a checkpoint and the journal: nothing is served.
+    Rebuilding {
+        why: String,
+        for_seconds: u64,
+        #[serde(flatten)]
+        step: RebuildStep,
+    },
+    /// It failed, and could not be built anew so far: nothing is served, and it is tried again.
+    Failed { why: String, for_seconds: u64, problem: String, next_try_in_seconds: u64 },
+}
+
+/// `"step"`: how far a rebuild has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum RebuildStep {
+    Begins,
+    /// Bytes of the checkpoint's keys and values.
+    Loads {
+        bytes: u64,
+    },
+    /// The entry of the journal that was applied last, and the journal's last.
+    Replays {
+        entry: u64,
+        of: u64,
+    },
+}
+
+impl IndexState {
+    /// What somebody should know of it.
+    pub fn note(&self) -> Option<String> {
+        match self {
+            IndexState::Available => None,
+            IndexState::Rebuilding { why, for_seconds, step } => {
+                let step = match step {
+                    RebuildStep::Begins => "it begins".to_owned(),
+                    RebuildStep::Loads { bytes: loaded } => {
+                        format!("{} of the checkpoint loaded", bytes(*loaded))
+                    }
+                    RebuildStep::Replays { entry, of } => format!("entry {entry} of {of} of the journal"),
+                };
+                let since = duration(*for_seconds);
+                Some(format!(
+                    "the index failed {since} ago and is being rebuilt ({step}); nothing is served until then: {why}"
+                ))
+            }
+            IndexState::Failed { why, for_seconds, problem, next_try_in_seconds } => Some(format!(
+                "the index failed {} ago ({why}) and could not be rebuilt: {problem}; nothing is served, and it is tried \
+                 again in {next_try_in_seconds} s",
+                duration(*for_seconds)
+            )),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -178,10 +251,23 @@ impl Status {
             bytes(cap),
             bytes(checkpoint_bytes)
         );
-        let index = if self.index.available { "available" } else { "failed: restart to rebuild it" };
-        let _ = writeln!(text, "index       {index}, {}", bytes(self.index.bytes));
+        let _ = writeln!(text, "index       {}", self.index.to_text());
         let _ = writeln!(text, "background  {}", self.background.to_text());
         text
+    }
+}
+
+impl IndexStatus {
+    fn to_text(&self) -> String {
+        let state = match &self.state {
+            IndexState::Available => "available",
+            IndexState::Rebuilding { .. } => "being rebuilt",
+            IndexState::Failed { .. } => "failed",
+        };
+        let pause = self.last_pause_seconds.map(|pause| {
+            format!("; rebuilt {} times after a failure, the last pause took {pause:.1} s", self.rebuilds)
+        });
+        format!("{state}, {} in {}{}", bytes(self.bytes), self.place, pause.unwrap_or_default())
     }
 }
 
@@ -328,6 +414,26 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("passes"), "{text}");
+    }
+
+    #[test]
+    fn an_index_that_is_away_says_how_far_it_is() {
+        let step = RebuildStep::Replays { entry: 5, of: 9 };
+        let state = IndexState::Rebuilding { why: "it broke".into(), for_seconds: 3, step };
+        let status = IndexStatus { state, bytes: 7, ..IndexStatus::default() };
+        let json = serde_json::to_value(&status).unwrap();
+        let expected = serde_json::json!({
+            "available": false, "bytes": 7, "place": "", "rebuilds": 0, "last_pause_seconds": null,
+            "state": "rebuilding", "why": "it broke", "for_seconds": 3, "step": "replays", "entry": 5, "of": 9,
+        });
+        assert_eq!(json, expected);
+        let again: IndexStatus = serde_json::from_value(json).unwrap();
+        assert_eq!(again.state, status.state);
+        assert!(again.state.note().unwrap().contains("entry 5 of 9"));
+        // What an older server says.
+        let older: IndexStatus =
+            serde_json::from_value(serde_json::json!({"available": true, "bytes": 1})).unwrap();
+        assert_eq!(older.state, IndexState::Available);
     }
 
     #[test]

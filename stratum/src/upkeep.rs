@@ -34,8 +34,6 @@ const SELDOM: u64 = 5;
 const WINDOW: u64 = 10;
 /// How many rounds lie between two looks at the small files that every drive holds.
 const SMALL_FILES: u64 = 600;
-/// How many rounds lie between two looks at what the index takes.
-const INDEX: u64 = 60;
 
 /// The layers that are looked after.
 #[derive(Clone)]
@@ -79,7 +77,7 @@ impl Upkeep {
                 now_and_then(SMALL_FILES, move || drop(files.repair())),
             )?,
             every_round("journal", stopped.clone(), runtime, move || metadata.tend_journal())?,
-            every_round("index", stopped.clone(), runtime, now_and_then(INDEX, move || index.tend_index()))?,
+            every_round("index", stopped.clone(), runtime, move || index.tend_index())?,
         ];
         let tasks = vec![
             runtime.spawn(run_packer(parts.metadata.clone(), parts.volumes.clone(), stopped.clone())),
@@ -210,6 +208,7 @@ impl Parts {
         gauge("stratum_buffers_idle_bytes", stats.idle_buffers);
         gauge("stratum_journal_bytes", usage.bytes);
         gauge("stratum_journal_cap_bytes", usage.cap);
+        gauge("stratum_index_available", u64::from(self.metadata.is_available()));
         gauge("stratum_drives", self.set.all_drives().len() as u64);
         gauge(
             "stratum_drives_healthy",

@@ -6,6 +6,10 @@
 //!
 //! A committer without threads of its own does all of that where it is asked, for simulations that must be
 //! deterministic: whoever proposes at the same moment still shares a group.
+//!
+//! When the index fails, nothing more is taken, and what is on its way is told that its outcome is unknown. Whoever
+//! builds the next index does the last of it while nothing is appended or applied ([`Committer::at_rest`]); what was
+//! durable and not applied by then is in it, and is not applied again.
 
 use crate::command::{Command, Outcome};
 use crate::log::{Log, LogEntry, LogError, Urgency, Usage};
@@ -16,7 +20,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use stratum_storage::drive::Threads;
@@ -93,8 +97,9 @@ struct Shared {
     cap: AtomicU64,
     /// Groups handed to the applying thread and not yet applied.
     unapplied: AtomicUsize,
-    /// After a failed append the order of things is unknown: nothing more is taken.
-    stopped: AtomicBool,
+    /// Held while a group is appended, and while one is applied and told of.
+    appending: Mutex<()>,
+    applying: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -138,7 +143,8 @@ impl Committer {
             used: usage.bytes.into(),
             cap: usage.cap.into(),
             unapplied: AtomicUsize::new(0),
-            stopped: AtomicBool::new(false),
+            appending: Mutex::default(),
+            applying: Mutex::default(),
         });
         let threads = match kind {
             Threads::Own => shared.spawn_all()?,
@@ -167,6 +173,13 @@ impl Committer {
             self.shared.commit_waiting();
         }
         outcome.await.unwrap_or(Err(CommitError::Stopped))
+    }
+
+    /// Does something while nothing is being appended or applied.
+    pub(crate) fn at_rest<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _appending = self.shared.appending.lock();
+        let _applying = self.shared.applying.lock();
+        work()
     }
 
     /// Takes no more proposals, finishes those that wait, and ends the threads.
@@ -232,8 +245,8 @@ impl Shared {
     }
 
     fn enqueue(&self, proposal: Proposal, urgency: Urgency) -> Result<(), CommitError> {
-        if self.stopped.load(Ordering::Acquire) || self.machine.has_failed() {
-            return Err(CommitError::Unavailable("the server needs a restart".into()));
+        if self.machine.has_failed() {
+            return Err(away());
         }
         let mut queue = self.queue.lock();
         if queue.closed {
@@ -300,6 +313,11 @@ impl Shared {
         if group.is_empty() {
             return None;
         }
+        let _appending = self.appending.lock();
+        if self.machine.has_failed() {
+            answer_all(group.into_iter().map(|proposal| proposal.reply).collect(), &away());
+            return None;
+        }
         let mut commands = Vec::with_capacity(group.len());
         let mut replies = Vec::with_capacity(group.len());
         let mut entries = Vec::with_capacity(group.len());
@@ -354,8 +372,10 @@ impl Shared {
     }
 
     fn apply(&self, group: Durable) {
-        if self.machine.has_failed() {
-            return answer_all(group.replies, &CommitError::Unavailable("the index failed".into()));
+        let _applying = self.applying.lock();
+        let applied = self.machine.applied_index();
+        if group.entries.first().is_none_or(|entry| entry.index <= applied) {
+            return answer_all(group.replies, &CommitError::Unavailable("the index failed meanwhile".into()));
         }
         match self.machine.apply(group.entries) {
             Ok(applied) => {
@@ -365,10 +385,7 @@ impl Shared {
                     let _ = reply.send(Ok(outcome));
                 }
             }
-            Err(error) => {
-                self.stopped.store(true, Ordering::Release);
-                answer_all(group.replies, &CommitError::Unavailable(error.to_string()));
-            }
+            Err(error) => answer_all(group.replies, &CommitError::Unavailable(error.to_string())),
         }
     }
 }
@@ -381,10 +398,13 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
 fn drain(machine: &Machine, applied: &Receiver<()>) {
     for () in applied {
         std::thread::sleep(DRAIN_EVERY);
-        if machine.drain().is_err() {
-            return;
-        }
+        // A failed drain has failed the index, and whoever asks next is told.
+        let _ = machine.drain();
     }
+}
+
+fn away() -> CommitError {
+    CommitError::Unavailable("the index failed and is being rebuilt; try again".into())
 }
 
 fn answer_all(replies: Vec<Reply>, error: &CommitError) {

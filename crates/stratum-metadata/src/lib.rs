@@ -46,6 +46,6 @@ pub use evacuate::{EvacuateError, Evacuated, Mover};
 pub use pack::run_packer;
 pub use quarantine::{Quarantine, QuarantineStatus, run_quarantine};
 pub use state::ApplyError;
-pub use store::{Metadata, OpenError, Options, ReadError};
+pub use store::{IndexState, IndexStatus, Metadata, OpenError, Options, ReadError, RebuildStep};
 pub use sweep::run_sweeper;
 pub use tree::TreeError;

@@ -5,8 +5,10 @@
 //! change is seen from then on and drained into the index a little later ([`layers`](crate::layers)). A checkpoint
 //! that scans meanwhile gets the old values of the keys that it has yet to reach ([`Scan`]).
 
+mod health;
 mod rebuild;
 
+pub(crate) use health::Failure;
 pub(crate) use rebuild::RebuildError;
 
 use crate::command::{Command, Outcome};
@@ -15,12 +17,13 @@ use crate::layers::Layers;
 use crate::record::{Applied, decode, encode};
 use crate::state::{ApplyError, Change, Freed, View, apply};
 use crate::tree::{Base, Tree, TreeError, Value};
+use health::Health;
 use parking_lot::{Mutex, RwLock};
 use rebuild::Successor;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::Index;
@@ -69,7 +72,7 @@ pub(crate) struct Machine {
     index: AtomicU64,
     /// A checkpoint that is being taken.
     scan: Mutex<Option<Scan>>,
-    failed: AtomicBool,
+    health: Health,
     clock: Arc<dyn Clock>,
 }
 
@@ -88,7 +91,7 @@ impl Machine {
             applied: Mutex::new(applied),
             index: AtomicU64::new(applied.index),
             scan: Mutex::new(None),
-            failed: AtomicBool::new(false),
+            health: Health::default(),
             clock,
         })
     }
@@ -106,28 +109,14 @@ impl Machine {
         self.index.load(Ordering::Acquire)
     }
 
-    /// Whether applying has failed: what the index then holds is not known, and nothing is served from it.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
-    }
-
-    /// The index is not what it should be: nothing is served from it any more.
-    pub(crate) fn fail(&self) {
-        self.failed.store(true, Ordering::Release);
-    }
-
-    /// Applies a group, all of it or nothing.
+    /// Applies a group, all of it or nothing. After an error nothing more is applied.
     pub(crate) fn apply(&self, group: Vec<Entry>) -> Result<AppliedGroup, ApplyError> {
-        let outcome = self.try_apply(group);
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "the index can't be changed any more; restart the server to rebuild it");
-            self.fail();
-        }
-        outcome
+        let mut applied = self.applied.lock();
+        self.check()?;
+        self.try_apply(group, &mut applied).inspect_err(|error| self.fail(error))
     }
 
-    fn try_apply(&self, group: Vec<Entry>) -> Result<AppliedGroup, ApplyError> {
-        let mut applied = self.applied.lock();
+    fn try_apply(&self, group: Vec<Entry>, applied: &mut Applied) -> Result<AppliedGroup, ApplyError> {
         let mut view = View::new(self);
         let mut outcomes = Vec::with_capacity(group.len());
         let mut next = *applied;
@@ -163,16 +152,13 @@ impl Machine {
     /// Writes all changes that wait into the index, as one batch.
     pub(crate) fn drain(&self) -> Result<(), TreeError> {
         let _alone = self.draining.lock();
+        self.check()?;
         let changes = self.layers.write().drain();
         if changes.is_empty() {
             return Ok(());
         }
         let pairs = changes.iter().map(|(key, value)| (key.as_slice(), value.as_ref()));
-        if let Err(error) = self.tree().apply(pairs) {
-            tracing::error!(%error, "the index can't be changed any more; restart the server to rebuild it");
-            self.fail();
-            return Err(error);
-        }
+        self.ask(|tree| tree.apply(pairs))?;
         self.follow(changes.iter().map(|(key, value)| (key.as_slice(), value.as_ref())));
         self.layers.write().drained();
         Ok(())
@@ -181,7 +167,7 @@ impl Machine {
     /// Drains what waits, and makes the index durable. Slow: for shutdown.
     pub(crate) fn flush(&self) -> Result<(), TreeError> {
         self.drain()?;
-        self.tree().flush()
+        self.ask(Tree::flush)
     }
 
     /// Visits the pairs with `from <= key < to`. Every [`SLICE`] the lock is let go, so writers pass.
@@ -195,11 +181,12 @@ impl Machine {
         let mut resume = true;
         while resume {
             resume = false;
+            self.check()?;
             let layers = self.layers.read();
             let began = self.clock.monotonic();
             let mut visited = 0usize;
             let start = std::mem::take(&mut from);
-            layers.scan(&self.tree(), &start, to, &mut |key, value| {
+            let visit = &mut |key: &[u8], value: &Value| {
                 if visit(key, value).is_break() {
                     return ControlFlow::Break(());
                 }
@@ -210,7 +197,8 @@ impl Machine {
                     return ControlFlow::Break(());
                 }
                 ControlFlow::Continue(())
-            })?;
+            };
+            self.ask(|tree| layers.scan(tree, &start, to, visit))?;
         }
         Ok(())
     }
@@ -235,7 +223,7 @@ impl Machine {
         }
         let mut found: BTreeMap<Vec<u8>, Value> = BTreeMap::new();
         let (mut taken, mut last) = (0, None);
-        layers.scan(&self.tree(), &scan.cursor, &[0xff], &mut |key, value| {
+        let visit = &mut |key: &[u8], value: &Value| {
             taken += key.len() + value.len() + 64;
             found.insert(key.to_vec(), value.clone());
             let slow =
@@ -245,7 +233,8 @@ impl Machine {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
-        })?;
+        };
+        self.ask(|tree| layers.scan(tree, &scan.cursor, &[0xff], visit))?;
         let next = last.map_or_else(|| vec![0xff], |last| [last.as_slice(), &[0]].concat());
         for (key, image) in scan.take_before(&next) {
             match image {
@@ -272,8 +261,9 @@ impl Machine {
 impl Base for Machine {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
         // The index is asked without the lock: what is in no layer by now is in the index, or something newer is.
+        self.check()?;
         let recent = self.layers.read().get(key);
-        recent.map_or_else(|| self.tree().get(key), Ok)
+        recent.map_or_else(|| self.ask(|tree| tree.get(key)), Ok)
     }
 
     fn scan(

@@ -4,14 +4,18 @@
 //! and rebuilt, so nothing here ever decides what is true: the journal and its checkpoints do.
 
 mod bloat;
+mod outage;
 mod reads;
 mod start;
 
+pub use outage::{IndexState, IndexStatus};
+pub use start::RebuildStep;
 pub(crate) use start::{UNFINISHED, mark};
 
 use crate::checkpoint::{self, CheckpointError, Reader};
 use crate::command::{Command, Outcome};
 use crate::committer::{CommitError, Committer};
+use crate::index_dir::IndexDir;
 use crate::keys;
 use crate::log::{Log, LogError};
 use crate::machine::Machine;
@@ -22,6 +26,8 @@ use crate::tree::{Base, TreeError};
 use crate::upkeep::Upkeep;
 use bloat::Bloat;
 use bytes::Bytes;
+use outage::Outage;
+use start::Sources;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
@@ -37,7 +43,7 @@ use stratum_storage::volume::{LiveStripe, VolumeEvent, VolumeLog, VolumeLogError
 /// Why a read has no answer. Both are our failure, never the caller's.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
-    /// The index failed: nothing is served until it is rebuilt at the next start.
+    /// The index failed: nothing is served until it is rebuilt.
     #[error("the index is not available: {0}")]
     Unavailable(String),
     #[error("a stored record can't be read: {0}")]
@@ -70,8 +76,23 @@ pub enum OpenError {
     Newer(String),
     #[error("the index's directory {path} can't be used: {error}")]
     Directory { path: PathBuf, error: std::io::Error },
+    #[error(
+        "the checkpoint and the journal reach to entry {reached} only, and entry {served} was served already: bring back \
+         the drives that hold the rest"
+    )]
+    Behind { reached: Index, served: Index },
     #[error("the committer's threads can't be started: {0}")]
     Threads(std::io::Error),
+}
+
+impl OpenError {
+    /// Whether it is about the place of the index, and another may do.
+    fn is_of_the_place(&self) -> bool {
+        matches!(
+            self,
+            OpenError::Tree(_) | OpenError::Directory { .. } | OpenError::Apply(ApplyError::Tree(_))
+        )
+    }
 }
 
 /// Where the index and the checkpoints are.
@@ -97,7 +118,10 @@ struct Inner {
     space: Arc<Space>,
     log: Arc<dyn Log>,
     upkeep: Upkeep,
+    index: IndexDir,
     bloat: Bloat,
+    outage: Outage,
+    clock: Arc<dyn Clock>,
     bucket_ids: AtomicU64,
     volume_ids: AtomicU64,
     provisional: AtomicBool,
@@ -126,7 +150,15 @@ impl Metadata {
     ) -> Result<Metadata, OpenError> {
         let upkeep = Upkeep::new(options.drives.clone(), options.copies, log.usage().cap);
         log.set_cap(log.usage().cap.max(upkeep.checkpoint_bytes()));
-        let machine = Arc::new(start::recover(&options.index, log.as_ref(), upkeep.files(), clock)?);
+        let index = IndexDir::new(&options.index, options.drives.clone());
+        let sources = Sources {
+            log: log.as_ref(),
+            checkpoints: upkeep.files(),
+            clock: clock.clone(),
+            until: Index::MAX,
+            note: &|_| {},
+        };
+        let machine = Arc::new(start::recover(&index, &sources)?);
         let highest = match machine.get(&keys::highest_ids())? {
             Some(value) => decode(&value).map_err(ApplyError::from)?,
             None => HighestIds::default(),
@@ -140,7 +172,10 @@ impl Metadata {
             space,
             log,
             upkeep,
-            bloat: Bloat::new(&options.index),
+            index,
+            bloat: Bloat::default(),
+            outage: Outage::default(),
+            clock,
             bucket_ids: highest.bucket.into(),
             volume_ids: highest.volume.into(),
             provisional: AtomicBool::new(false),
@@ -194,7 +229,7 @@ impl Metadata {
         self.inner.machine.applied_index()
     }
 
-    /// Whether reads and commits are served; false after the index failed.
+    /// Whether reads and commits are served; false from a failure of the index until it is rebuilt.
     pub fn is_available(&self) -> bool {
         !self.inner.machine.has_failed()
     }
@@ -254,10 +289,7 @@ impl Metadata {
     /// An index that lost something is served from no longer.
     fn believe<T>(&self, taken: Result<T, CheckpointError>) -> Result<T, CheckpointError> {
         if let Err(CheckpointError::Mismatch) = &taken {
-            tracing::error!(
-                "the index holds something else than was applied; restart the server to rebuild it"
-            );
-            self.inner.machine.fail();
+            self.inner.machine.fail("it holds something else than was applied");
         }
         taken
     }

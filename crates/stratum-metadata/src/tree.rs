@@ -3,11 +3,15 @@
 //! One tree holds the whole applied state; a group of commands is one atomic batch. sled 0.34 can panic on damaged
 //! files, so every call is guarded: a panic becomes [`TreeError::Panicked`] and the tree is not used again. Its
 //! flushing is its own affair: what it loses in a crash, the journal has.
+//!
+//! sled reads and writes one file through a descriptor, so it goes on when that file is deleted, and nobody would find
+//! it at the next start: [`Tree::is_in_place`] is for who looks after it.
 
 use std::fmt;
 use std::ops::{ControlFlow, Deref};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What sled may keep of its pages in memory. It starts empty and fills as keys are used; a hit costs a
@@ -15,18 +19,19 @@ use std::sync::Arc;
 const CACHE_BYTES: u64 = 256 << 20;
 /// How often sled writes its buffers out by itself.
 const FLUSH_EVERY_MS: u64 = 1_000;
+/// sled's name for its file.
+const FILE: &str = "db";
 
 /// Why the index did not answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TreeError {
-    #[error(
-        "the index failed: {0}; it will be rebuilt from the checkpoint and the journal at the next start"
-    )]
+    #[error("the index failed: {0}")]
     Failed(String),
-    #[error(
-        "the index is damaged: {0}; it will be rebuilt from the checkpoint and the journal at the next start"
-    )]
+    #[error("the index is damaged: {0}")]
     Panicked(String),
+    /// It failed, and there is no other yet.
+    #[error("the index failed and is being rebuilt; try again")]
+    Away,
 }
 
 impl From<sled::Error> for TreeError {
@@ -75,7 +80,29 @@ pub trait Base {
 /// The index. A cheap handle.
 #[derive(Clone)]
 pub struct Tree {
-    db: Arc<sled::Db>,
+    open: Option<Arc<Open>>,
+}
+
+struct Open {
+    /// There until it is dropped.
+    db: Option<sled::Db>,
+    dir: PathBuf,
+    /// Device and number of its file.
+    file: Option<(u64, u64)>,
+}
+
+impl Drop for Open {
+    /// sled writes out what it has when it goes, and may panic at that, too.
+    fn drop(&mut self) {
+        let db = self.db.take();
+        let close = || {
+            drop(db);
+            Ok(())
+        };
+        if let Err(error) = guarded(&self.dir, close) {
+            tracing::debug!(%error, "an index went badly");
+        }
+    }
 }
 
 impl fmt::Debug for Tree {
@@ -87,14 +114,40 @@ impl fmt::Debug for Tree {
 impl Tree {
     /// Opens the index in a directory, or makes an empty one there.
     pub fn open(dir: &Path) -> Result<Tree, TreeError> {
-        guarded(|| {
+        guarded(dir, || {
             let config = sled::Config::default()
                 .path(dir)
                 .cache_capacity(CACHE_BYTES)
                 .mode(sled::Mode::HighThroughput)
                 .flush_every_ms(Some(FLUSH_EVERY_MS));
-            Ok(Tree { db: Arc::new(config.open()?) })
+            let db = Some(config.open()?);
+            Ok(Tree { open: Some(Arc::new(Open { db, dir: dir.to_owned(), file: file_in(dir) })) })
         })
+    }
+
+    /// No index: every call says so.
+    pub fn away() -> Tree {
+        Tree { open: None }
+    }
+
+    /// Whether it is the very same, opened once.
+    pub fn is(&self, other: &Tree) -> bool {
+        match (&self.open, &other.open) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a start would find the file that this is.
+    pub fn is_in_place(&self) -> bool {
+        self.open.as_ref().is_none_or(|open| open.file == file_in(&open.dir))
+    }
+
+    fn call<T>(&self, call: impl FnOnce(&sled::Db) -> Result<T, TreeError>) -> Result<T, TreeError> {
+        let open = self.open.as_ref().ok_or(TreeError::Away)?;
+        let db = open.db.as_ref().ok_or(TreeError::Away)?;
+        guarded(&open.dir, || call(db))
     }
 
     /// Writes all of the changes, or none of them if the machine stops meanwhile.
@@ -102,7 +155,7 @@ impl Tree {
         &self,
         changes: impl Iterator<Item = (&'a [u8], Option<&'a Value>)>,
     ) -> Result<(), TreeError> {
-        guarded(|| {
+        self.call(|db| {
             let mut batch = sled::Batch::default();
             for (key, value) in changes {
                 match value {
@@ -110,34 +163,37 @@ impl Tree {
                     None => batch.remove(key),
                 }
             }
-            Ok(self.db.apply_batch(batch)?)
+            Ok(db.apply_batch(batch)?)
         })
     }
 
     /// What it takes of its disk.
     pub fn bytes(&self) -> Result<u64, TreeError> {
-        guarded(|| Ok(self.db.size_on_disk()?))
+        self.call(|db| Ok(db.size_on_disk()?))
     }
 
     /// Lets go of the files if nobody else uses them; gives itself back otherwise.
     pub fn close(self) -> Result<(), Tree> {
-        Arc::try_unwrap(self.db).map(drop).map_err(|db| Tree { db })
+        match self.open.map(Arc::try_unwrap) {
+            Some(Err(open)) => Err(Tree { open: Some(open) }),
+            Some(Ok(_)) | None => Ok(()),
+        }
     }
 
     /// Removes everything.
     pub fn clear(&self) -> Result<(), TreeError> {
-        guarded(|| Ok(self.db.clear()?))
+        self.call(|db| Ok(db.clear()?))
     }
 
     /// Makes everything applied so far durable. Slow: for shutdown.
     pub fn flush(&self) -> Result<(), TreeError> {
-        guarded(|| self.db.flush().map(drop).map_err(TreeError::from))
+        self.call(|db| db.flush().map(drop).map_err(TreeError::from))
     }
 }
 
 impl Base for Tree {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
-        guarded(|| Ok(self.db.get(key)?.map(Value)))
+        self.call(|db| Ok(db.get(key)?.map(Value)))
     }
 
     fn scan(
@@ -146,11 +202,11 @@ impl Base for Tree {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
     ) -> Result<(), TreeError> {
-        guarded(|| {
+        self.call(|db| {
             if from >= to {
                 return Ok(());
             }
-            for pair in self.db.range(from..to) {
+            for pair in db.range(from..to) {
                 let (key, value) = pair?;
                 if visit(&key, &Value(value)).is_break() {
                     break;
@@ -161,14 +217,81 @@ impl Base for Tree {
     }
 }
 
+fn file_in(dir: &Path) -> Option<(u64, u64)> {
+    let file = std::fs::metadata(dir.join(FILE)).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
 /// Runs a call of sled; what it panics with becomes an error.
-fn guarded<T>(call: impl FnOnce() -> Result<T, TreeError>) -> Result<T, TreeError> {
+fn guarded<T>(_dir: &Path, call: impl FnOnce() -> Result<T, TreeError>) -> Result<T, TreeError> {
+    let call = || {
+        #[cfg(test)]
+        faults::check(_dir)?;
+        call()
+    };
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(outcome) => outcome,
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
             Err(TreeError::Panicked(text.unwrap_or_else(|| "no reason given".into())))
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod faults {
+    //! Has the indexes under a folder fail, for tests.
+
+    use super::*;
+    use parking_lot::Mutex;
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub(crate) enum Fault {
+        Error,
+        Panic,
+    }
+
+    struct Plan {
+        folder: PathBuf,
+        /// Calls that go well before.
+        after: u32,
+        /// Calls that fail.
+        times: u32,
+        fault: Fault,
+    }
+
+    static PLANS: Mutex<Vec<Plan>> = Mutex::new(Vec::new());
+
+    /// From the next call but `after` on, so many calls of the indexes under the folder fail.
+    pub(crate) fn plan(folder: &Path, after: u32, times: u32, fault: Fault) {
+        PLANS.lock().push(Plan { folder: folder.to_owned(), after, times, fault });
+    }
+
+    pub(crate) fn forget(folder: &Path) {
+        PLANS.lock().retain(|plan| plan.folder != folder);
+    }
+
+    pub(super) fn check(dir: &Path) -> Result<(), TreeError> {
+        let fault = {
+            let mut plans = PLANS.lock();
+            plans.iter_mut().filter(|plan| dir.starts_with(&plan.folder)).find_map(Plan::take)
+        };
+        match fault {
+            None => Ok(()),
+            Some(Fault::Error) => Err(TreeError::Failed("by plan".into())),
+            Some(Fault::Panic) => panic!("by plan"),
+        }
+    }
+
+    impl Plan {
+        fn take(&mut self) -> Option<Fault> {
+            if self.after > 0 {
+                self.after -= 1;
+                return None;
+            }
+            self.times = self.times.checked_sub(1)?;
+            Some(self.fault)
         }
     }
 }

@@ -36,6 +36,7 @@ use lane::Lane;
 use readers::Readers;
 use std::fmt::Debug;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -89,6 +90,10 @@ pub trait DriveIo: Send + Sync + Debug + 'static {
     fn is_same_root(&self) -> bool;
     /// Where it is, for people.
     fn describe(&self) -> String;
+    /// The directory that it is; nothing where there is none.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// An open file. Reads and writes carry their offset, so that a file can be shared between threads.

@@ -10,7 +10,8 @@ use crate::drive::FileIo;
 use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_end, packed_end};
 use crate::volume::{
-    DIRECTORY, DriveId, Phase, Reservation, Volume, VolumeEvent, VolumeLogError, Volumes, each_shard,
+    DIRECTORY, DriveId, Phase, Reservation, Volume, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState,
+    Volumes, each_shard,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -103,7 +104,7 @@ impl Volumes {
             return Ok(tended);
         }
         tended.removed += self.remove_lingering().await?;
-        let emptied = self.drop_empty().await?;
+        let (emptied, mut outcome) = self.drop_empty().await;
         let mut due = by_volume(std::mem::take(&mut *self.shared.freed.lock()));
         due.extend(emptied.into_iter().map(Due::Removal));
         if !due.is_empty() {
@@ -114,10 +115,14 @@ impl Volumes {
         for due in self.unheld() {
             match due {
                 Due::Punch(freed) => tended.punched += self.punch(freed).await,
-                Due::Removal(volume) => tended.removed += u64::from(self.remove(&volume).await?),
+                // One that can't be recorded now doesn't keep the others waiting.
+                Due::Removal(volume) => match self.remove(&volume).await {
+                    Ok(gone) => tended.removed += u64::from(gone),
+                    Err(error) => outcome = Err(error),
+                },
             }
         }
-        Ok(tended)
+        outcome.map(|()| tended)
     }
 
     /// Nothing is held back any more: what that kept is cut off and removed as a start would do it. Blocks.
@@ -185,7 +190,10 @@ impl Volumes {
 
     /// Seals a volume: the length is durable before the truncation.
     pub(crate) async fn seal(&self, volume: &Arc<Volume>, length: u64) -> Result<(), VolumeLogError> {
-        self.shared.log.record(VolumeEvent::Sealed { volume: volume.id, length }).await?;
+        let is_sealed = |record: Option<VolumeRecord>| {
+            record.is_some_and(|record| record.state == VolumeState::Sealed { length })
+        };
+        self.record_once(VolumeEvent::Sealed { volume: volume.id, length }, volume.id, is_sealed).await?;
         volume.set_phase(Phase::Sealed { length });
         if self.is_held_back() {
             return Ok(());
@@ -207,15 +215,31 @@ impl Volumes {
         Ok(())
     }
 
-    /// Records the drop of sealed volumes that nothing names, and gives them.
-    async fn drop_empty(&self) -> Result<Vec<Arc<Volume>>, VolumeLogError> {
+    /// Records an event that an earlier try may have brought through without hearing of it: then it is refused now, and
+    /// the record tells.
+    async fn record_once(
+        &self,
+        event: VolumeEvent,
+        volume: VolumeId,
+        is_done: impl Fn(Option<VolumeRecord>) -> bool,
+    ) -> Result<(), VolumeLogError> {
+        match self.shared.log.record(event).await {
+            Err(VolumeLogError::Refused) if is_done(self.shared.log.volume(volume)?) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Records the drop of sealed volumes that nothing names, and gives those that were recorded.
+    async fn drop_empty(&self) -> (Vec<Arc<Volume>>, Result<(), VolumeLogError>) {
         let mut dropped = Vec::new();
         for volume in self.volumes() {
-            if self.drop_if_empty(&volume).await? {
-                dropped.push(volume);
+            match self.drop_if_empty(&volume).await {
+                Ok(true) => dropped.push(volume),
+                Ok(false) => {}
+                Err(error) => return (dropped, Err(error)),
             }
         }
-        Ok(dropped)
+        (dropped, Ok(()))
     }
 
     /// Records the drop of a volume if it is sealed and nothing names it; says whether that is so.
@@ -290,7 +314,12 @@ impl Volumes {
             gone &= answer.await.is_ok();
         }
         if gone {
-            self.shared.log.record(VolumeEvent::Forgotten { volume: volume.id }).await?;
+            let event = VolumeEvent::Forgotten { volume: volume.id };
+            let forgotten = self.record_once(event, volume.id, |record| record.is_none()).await;
+            if forgotten.is_err() {
+                self.shared.lingering.lock().insert(volume.id);
+            }
+            forgotten?;
             self.shared.table.write().remove(&volume.id);
             self.shared.lingering.lock().remove(&volume.id);
             tracing::info!(volume = %volume.id, "removed an empty volume");

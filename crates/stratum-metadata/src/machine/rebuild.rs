@@ -45,6 +45,11 @@ impl Machine {
         self.tree().bytes()
     }
 
+    /// Whether the next start would find the index that is used.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.tree().is_in_place()
+    }
+
     /// Copies the index into an empty one and goes on with that. `switch` makes it the one that the next start finds.
     /// Gives the old one back. Blocks for long; one at a time.
     pub(crate) fn rebuild_index(
@@ -73,12 +78,13 @@ impl Machine {
         let mut guard = self.successor.lock();
         let Some(successor) = guard.as_mut() else { return Ok(false) };
         let (mut pairs, mut bytes, mut last): (Vec<(Vec<u8>, Value)>, usize, bool) = (Vec::new(), 0, true);
-        self.tree().scan(&successor.cursor, &[0xff], &mut |key, value| {
+        let step = &mut |key: &[u8], value: &Value| {
             bytes += key.len() + value.len();
             pairs.push((key.to_vec(), value.clone()));
             last = bytes < STEP;
             if last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
+        };
+        self.ask(|tree| tree.scan(&successor.cursor, &[0xff], step))?;
         successor.tree.apply(pairs.iter().map(|(key, value)| (key.as_slice(), Some(value))))?;
         successor.cursor = match pairs.pop() {
             Some((key, _)) if !last => [key.as_slice(), &[0]].concat(),
@@ -93,7 +99,8 @@ impl Machine {
         if let Some(error) = self.successor.lock().take().and_then(|successor| successor.failed) {
             return Err(error.into());
         }
-        let applied = self.tree().get(&keys::applied())?;
+        self.check()?;
+        let applied = self.ask(|tree| tree.get(&keys::applied()))?;
         into.apply(std::iter::once((keys::applied().as_slice(), applied.as_ref())))?;
         into.flush()?;
         switch()?;

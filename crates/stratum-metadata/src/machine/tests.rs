@@ -6,10 +6,18 @@ use crate::record::{
     Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
 };
 use proptest::prelude::*;
+use std::sync::atomic::AtomicBool;
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{BlobRef, Place};
 
 const BUCKET: BucketId = BucketId(1);
+
+impl Machine {
+    /// Has the index lose a key behind everybody's back.
+    pub(crate) fn lose(&self, key: &[u8]) {
+        self.tree().apply(std::iter::once((key, None))).unwrap();
+    }
+}
 
 struct Running {
     machine: Arc<Machine>,

@@ -58,7 +58,7 @@ fn open_copy(former: &Path, beside: &Path) -> Result<(Tree, Applied), String> {
     let mut name = beside.as_os_str().to_owned();
     name.push("-former");
     let copy = PathBuf::from(name);
-    copy_dir(&IndexDir::new(former).current(), &copy).map_err(|error| error.to_string())?;
+    copy_dir(&IndexDir::only(former).current(), &copy).map_err(|error| error.to_string())?;
     let tree = Tree::open(&copy).map_err(|error| error.to_string())?;
     let mark = keys::applied();
     let stored = tree.get(&mark).map_err(|error| error.to_string())?.ok_or("it is empty")?;

@@ -395,7 +395,7 @@ fn a_completed_upload_keeps_its_parts_and_sheds_the_others() {
     store.apply(put("a", 5, small(), WriteCondition::default()));
     assert_eq!(numbers(&store), [1, 2]);
     store.apply(Command::Sweep { now: 0 });
-    assert_eq!(numbers(&store), []);
+    assert!(numbers(&store).is_empty());
     assert_eq!(store.volume(1).live, 0);
     store.check();
 }

@@ -1,10 +1,10 @@
 //! An index that takes several times what it holds is rebuilt beside itself, while the store serves.
 
 use super::Metadata;
+use super::outage::let_go;
 use crate::index_dir::IndexDir;
 use crate::machine::{Machine, RebuildError};
 use crate::tree::{Tree, TreeError};
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,18 +15,13 @@ const TIMES: u64 = 3;
 /// How long the old index may stay in somebody's hands.
 const LETTING_GO: Duration = Duration::from_secs(10);
 
-/// Where the index lies, and what it took when it was last rebuilt.
-#[derive(Debug)]
+/// What the index took when it was last rebuilt.
+#[derive(Debug, Default)]
 pub(super) struct Bloat {
-    dir: IndexDir,
     rebuilt: AtomicU64,
 }
 
 impl Bloat {
-    pub(super) fn new(root: &Path) -> Bloat {
-        Bloat { dir: IndexDir::new(root), rebuilt: AtomicU64::new(0) }
-    }
-
     /// Whether a rebuild is worth it: it must also have grown by half since the last one.
     fn is_due(&self, bytes: u64, live: u64) -> bool {
         let rebuilt = self.rebuilt.load(Ordering::Relaxed);
@@ -34,11 +29,12 @@ impl Bloat {
     }
 
     /// Blocks for about a second for every four mebibytes of keys and values.
-    fn rebuild(&self, machine: &Machine) -> Result<u64, RebuildError> {
-        let next = self.dir.begin()?;
-        let old = machine.rebuild_index(Tree::open(next.path())?, || self.dir.switch(&next))?;
-        if let_go(old) {
-            self.dir.clean()?;
+    fn rebuild(&self, machine: &Machine, dir: &IndexDir) -> Result<u64, RebuildError> {
+        let next = dir.begin(dir.home())?;
+        let old = machine.rebuild_index(Tree::open(&next.path())?, || next.switch())?;
+        // Whoever still reads the old one needs its files; then the next start removes them.
+        if let_go(old, LETTING_GO) {
+            dir.clean();
         }
         let bytes = machine.index_bytes()?;
         self.rebuilt.store(bytes, Ordering::Relaxed);
@@ -46,27 +42,10 @@ impl Bloat {
     }
 }
 
-/// Waits until the last read of the old index is over. If that takes too long, the next start removes its files.
-fn let_go(mut tree: Tree) -> bool {
-    let step = Duration::from_millis(20);
-    for _ in 0..LETTING_GO.as_millis() / step.as_millis() {
-        match tree.close() {
-            Ok(()) => return true,
-            Err(still) => tree = still,
-        }
-        std::thread::sleep(step);
-    }
-    false
-}
-
 impl Metadata {
-    /// Looks whether the index has bloated, and rebuilds it beside itself if so. For a thread of its own, every minute
-    /// or so; blocks, for as long as that takes.
-    pub fn tend_index(&self) {
+    /// Rebuilds the index beside itself if it has bloated. Blocks, for as long as that takes.
+    pub(super) fn look_for_bloat(&self) {
         let (machine, live) = (&self.inner.machine, self.checkpoint_bytes());
-        if machine.has_failed() {
-            return;
-        }
         let is_due = |bytes: &u64| self.inner.bloat.is_due(*bytes, live);
         let Some(before) = machine.index_bytes().ok().filter(is_due) else { return };
         match self.rebuild_index() {
@@ -75,9 +54,9 @@ impl Metadata {
         }
     }
 
-    /// Rebuilds the index beside itself, and says what it takes now. Blocks.
+    /// Rebuilds the index beside itself, in its home, and says what it takes now. Blocks.
     pub fn rebuild_index(&self) -> Result<u64, TreeError> {
-        self.inner.bloat.rebuild(&self.inner.machine).map_err(|error| match error {
+        self.inner.bloat.rebuild(&self.inner.machine, &self.inner.index).map_err(|error| match error {
             RebuildError::Tree(error) => error,
             RebuildError::Directory(error) => TreeError::Failed(error.to_string()),
         })
@@ -90,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_rebuild_must_be_worth_it() {
-        let bloat = Bloat::new(Path::new("nowhere"));
+        let bloat = Bloat::default();
         let mib = |count: u64| count << 20;
         assert!(bloat.is_due(mib(400), mib(100)));
         assert!(!bloat.is_due(mib(300), mib(100)) && !bloat.is_due(mib(200), mib(1)));

@@ -8,7 +8,7 @@ use crate::record::{
     BucketId, BucketRecord, Completion, ObjectRecord, PartRecord, StoredUpload, UploadId, UploadRecord,
     decode,
 };
-use crate::tree::Base;
+use crate::tree::{Base, TreeError};
 use serde::de::DeserializeOwned;
 use std::ops::ControlFlow;
 use stratum_storage::blocking;
@@ -19,7 +19,7 @@ impl Metadata {
     fn machine(&self) -> Result<&Machine, ReadError> {
         let machine = &self.inner.machine;
         if machine.has_failed() {
-            return Err(ReadError::Unavailable("it failed and is rebuilt at the next start".into()));
+            return Err(TreeError::Away.into());
         }
         Ok(machine)
     }

@@ -6,12 +6,14 @@ use crate::command::Command;
 use crate::index_dir::IndexDir;
 use crate::keys;
 use crate::log::{Log, Replayed};
-use crate::machine::{Entry, Machine};
+use crate::machine::{AppliedGroup, Entry, Machine};
 use crate::record::{Applied, encode};
 use crate::tree::{Tree, TreeError, Value};
+use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 use stratum_storage::ambient::Clock;
+use stratum_storage::blob::Index;
 use stratum_storage::journal::Verify;
 
 /// Entries that are applied as one batch.
@@ -20,71 +22,110 @@ const REPLAY_GROUP: usize = 512;
 /// What an index says of itself while it is being filled: no journal confirms it.
 pub(crate) const UNFINISHED: Applied = Applied { index: u64::MAX, hash: 0, fingerprint: 0 };
 
+/// How far a rebuild has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum RebuildStep {
+    /// What failed is let go of.
+    #[default]
+    Begins,
+    /// Keys and values of the checkpoint, in bytes.
+    Loads { bytes: u64 },
+    /// The entry of the journal that was applied last, and the journal's last.
+    Replays { entry: Index, of: Index },
+}
+
+/// What the state is built from.
+pub(super) struct Sources<'a> {
+    pub(super) log: &'a dyn Log,
+    pub(super) checkpoints: &'a Files,
+    pub(super) clock: Arc<dyn Clock>,
+    /// The last entry that is replayed.
+    pub(super) until: Index,
+    /// Is told how far it has come.
+    pub(super) note: &'a dyn Fn(RebuildStep),
+}
+
 /// The state at the journal's end: the index as it is if the journal confirms it, else rebuilt.
-pub(super) fn recover(
-    dir: &Path,
-    log: &dyn Log,
-    checkpoints: &Files,
-    clock: Arc<dyn Clock>,
-) -> Result<Machine, OpenError> {
-    let directory = |error| OpenError::Directory { path: dir.to_owned(), error };
-    let index = IndexDir::new(dir);
-    index.clean().map_err(directory)?;
-    match continue_from(&index.current(), log, clock.clone()) {
+pub(super) fn recover(index: &IndexDir, sources: &Sources<'_>) -> Result<Machine, OpenError> {
+    index.clean();
+    match continue_from(&index.current(), sources) {
         Ok(Some(machine)) => return Ok(machine),
         Ok(None) => tracing::info!("the journal doesn't confirm the index: rebuilding it"),
         Err(error) => tracing::warn!(%error, "the index can't be used: rebuilding it"),
     }
-    discard(dir)?;
-    rebuild(dir, log, checkpoints, clock)
+    anew(index, 0, sources)
 }
 
 /// Goes on from the index that is there; `None` if it is not one that this journal led to.
-fn continue_from(dir: &Path, log: &dyn Log, clock: Arc<dyn Clock>) -> Result<Option<Machine>, OpenError> {
-    let machine = Machine::open(Tree::open(dir)?, clock)?;
-    if !confirms(log, &machine.applied()) {
+fn continue_from(dir: &Path, sources: &Sources<'_>) -> Result<Option<Machine>, OpenError> {
+    let machine = Machine::open(Tree::open(dir)?, sources.clock.clone())?;
+    if !confirms(sources.log, &machine.applied()) {
         return Ok(None);
     }
-    replay(&machine, log)?;
+    replay(&machine, sources, |_| {})?;
     Ok(Some(machine))
 }
 
-/// Starts anew from the newest whole checkpoint, or from nothing if the journal still has all of it.
-fn rebuild(
-    dir: &Path,
-    log: &dyn Log,
-    checkpoints: &Files,
-    clock: Arc<dyn Clock>,
-) -> Result<Machine, OpenError> {
-    let tree = Tree::open(dir)?;
-    load(&tree, checkpoints)?;
-    let machine = Machine::open(tree, clock)?;
-    let applied = machine.applied();
+/// Builds the state in a new index, in the first place that takes it. `first` says which of them is asked first: one
+/// that has just failed needn't be.
+pub(super) fn anew(index: &IndexDir, first: usize, sources: &Sources<'_>) -> Result<Machine, OpenError> {
+    let mut places = index.places();
+    let count = places.len();
+    places.rotate_left(first % count);
+    let mut problem = TreeError::Away.into();
+    for place in places {
+        match build_in(index, &place, sources) {
+            Err(error) if error.is_of_the_place() => {
+                tracing::warn!(place = %place.display(), %error, "the index can't be built here");
+                problem = error;
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(problem)
+}
+
+/// Starts anew from the newest whole checkpoint, or from nothing if the journal still has all of it. The place is
+/// switched to first: from then on no start goes on from what was there before.
+fn build_in(index: &IndexDir, place: &Path, sources: &Sources<'_>) -> Result<Machine, OpenError> {
+    let directory = |error| OpenError::Directory { path: place.to_owned(), error };
+    let next = index.begin(place).map_err(directory)?;
+    next.switch().map_err(directory)?;
+    index.clean();
+    let tree = Tree::open(&next.path())?;
+    load(&tree, sources)?;
+    let machine = Machine::open(tree, sources.clock.clone())?;
+    let (applied, log) = (machine.applied(), sources.log);
     let beside = log.hash_at(applied.index).is_some_and(|hash| hash != applied.hash);
     if log.first() > applied.index + 1 || beside {
         return Err(OpenError::NoCheckpoint { first: log.first() });
     }
-    replay(&machine, log)?;
+    replay(&machine, sources, |_| {})?;
     Ok(machine)
 }
 
 /// Fills an index from the newest whole checkpoint, and leaves it empty if there is none.
-fn load(tree: &Tree, checkpoints: &Files) -> Result<(), OpenError> {
+fn load(tree: &Tree, sources: &Sources<'_>) -> Result<(), OpenError> {
+    let mut loaded = 0u64;
     let anew = || {
         tree.clear()?;
         mark(tree, &UNFINISHED)
     };
     let insert = |pairs: &[(&[u8], &[u8])]| {
+        loaded += pairs.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
+        (sources.note)(RebuildStep::Loads { bytes: loaded });
         let values: Vec<Value> = pairs.iter().map(|(_, value)| Value::from(*value)).collect();
         tree.apply(pairs.iter().zip(&values).map(|((key, _), value)| (*key, Some(value))))
     };
-    match checkpoint::load(checkpoints, anew, insert) {
+    match checkpoint::load(sources.checkpoints, anew, insert) {
         Ok(Some(applied)) => {
             tracing::info!(index = applied.index, "loaded the checkpoint");
             Ok(mark(tree, &applied)?)
         }
         Ok(None) => Ok(()),
         Err(error @ LoadError::Newer(_)) => Err(OpenError::Newer(error.to_string())),
+        Err(LoadError::Tree(error)) => Err(error.into()),
         Err(error) => {
             tracing::error!(%error, "no checkpoint can be read");
             Ok(tree.clear()?)
@@ -106,35 +147,36 @@ fn confirms(log: &dyn Log, applied: &Applied) -> bool {
     }
 }
 
-/// Applies everything that the journal has beyond the state. Bodies are verified with it: what the index lacks may be
-/// the end of the journal, which a crash could have torn.
-fn replay(machine: &Machine, log: &dyn Log) -> Result<(), OpenError> {
+/// Applies what the journal has beyond the state, and hands out what came of it. Bodies are verified with
+/// it: what the index lacks may be the end of the journal, which a crash could have torn.
+pub(super) fn replay(
+    machine: &Machine,
+    sources: &Sources<'_>,
+    mut applied: impl FnMut(AppliedGroup),
+) -> Result<(), OpenError> {
+    let mut apply = |group: Vec<Entry>| -> Result<(), OpenError> {
+        applied(machine.apply(group)?);
+        machine.drain()?;
+        let (entry, of) = (machine.applied_index(), sources.log.last().min(sources.until));
+        (sources.note)(RebuildStep::Replays { entry, of });
+        Ok(())
+    };
     let mut group = Vec::with_capacity(REPLAY_GROUP);
-    for replayed in log.replay(machine.applied_index() + 1, Verify::Bodies) {
-        group.push(entry(replayed?)?);
+    for replayed in sources.log.replay(machine.applied_index() + 1, Verify::Bodies) {
+        let entry = entry(replayed?)?;
+        if entry.index > sources.until {
+            break;
+        }
+        group.push(entry);
         if group.len() == REPLAY_GROUP {
-            machine.apply(std::mem::take(&mut group))?;
-            machine.drain()?;
+            apply(std::mem::take(&mut group))?;
         }
     }
-    if !group.is_empty() {
-        machine.apply(group)?;
-    }
-    machine.drain()?;
-    Ok(())
+    if group.is_empty() { Ok(()) } else { apply(group) }
 }
 
 fn entry(replayed: Replayed) -> Result<Entry, OpenError> {
     let Replayed { index, hash, command } = replayed;
     let command = Command::decode(&command).map_err(|error| OpenError::Command { index, error })?;
     Ok(Entry { index, hash, command })
-}
-
-/// Takes a useless index out of the way.
-fn discard(dir: &Path) -> Result<(), OpenError> {
-    let outcome = match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
-    };
-    outcome.map_err(|error| OpenError::Directory { path: dir.to_owned(), error })
 }

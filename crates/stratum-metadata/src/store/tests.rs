@@ -1,5 +1,7 @@
 //! The whole of it over a journal of plain memory.
 
+mod outage;
+
 use super::*;
 use crate::command::{Match, Refusal, WriteCondition};
 use crate::listing::{ListRequest, Listed, Position};

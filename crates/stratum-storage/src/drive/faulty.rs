@@ -6,6 +6,7 @@
 use super::{DriveIo, Entry, FileIo, OpenHow, Space};
 use serde::Deserialize;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -217,6 +218,10 @@ impl DriveIo for FaultyDrive {
 
     fn describe(&self) -> String {
         self.io.describe()
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.io.folder()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ambient::Clock;
 use metrics::{Counter, Histogram};
 use parking_lot::Mutex;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 
 /// How much of the expected file is read.
@@ -227,6 +228,10 @@ impl DriveIo for Guard {
 
     fn describe(&self) -> String {
         self.io.describe()
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.io.folder()
     }
 }
 

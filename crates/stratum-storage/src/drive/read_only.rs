@@ -5,6 +5,7 @@
 
 use super::{DriveIo, Entry, FileIo, OpenHow, Space};
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A [`DriveIo`] of which nothing can be changed.
@@ -72,6 +73,10 @@ impl DriveIo for ReadOnly {
 
     fn describe(&self) -> String {
         self.io.describe()
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.io.folder()
     }
 }
 

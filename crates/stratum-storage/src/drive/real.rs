@@ -165,6 +165,10 @@ impl DriveIo for RealDrive {
     fn describe(&self) -> String {
         self.path.display().to_string()
     }
+
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
 }
 
 fn length(stat: &Stat) -> u64 {

@@ -136,6 +136,34 @@ fn a_full_volume_seals_when_its_writers_are_done_and_goes_when_it_is_empty() {
 }
 
 #[test]
+fn what_came_through_unnoticed_is_not_tried_for_ever() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let kept = server.put(&body(1, 1 << 20)).await.unwrap();
+        let mut abandoned = Vec::new();
+        while world.state.records.lock().unwrap().len() < 2 {
+            abandoned.push(server.volumes.write(Tier::Hot, 60 << 20).await.unwrap());
+        }
+        drop(abandoned);
+        let unheard = async || {
+            world.state.set_mute(true);
+            assert!(server.volumes.tend().await.is_err());
+            world.state.set_mute(false);
+            server.volumes.tend().await.unwrap()
+        };
+        assert_eq!(unheard().await.sealed, 1, "the record says that it is sealed");
+        let reader = server.volumes.read(&server.volumes.pin(), &kept, 0..1).unwrap();
+        server.delete(&kept);
+        assert_eq!(unheard().await.removed, 0, "dropped, and still read");
+        drop(reader);
+        assert_eq!(unheard().await.removed, 1);
+        assert_eq!(world.state.records.lock().unwrap().len(), 1);
+        assert_eq!(world.disks[2].files(), ["volumes/v0000000000000002.s00.g0"]);
+    });
+}
+
+#[test]
 fn a_start_seals_what_the_last_run_left_open() {
     run(async {
         let world = World::new(G);

@@ -28,11 +28,17 @@ pub struct State {
     pub live: Mutex<BTreeMap<VolumeId, BTreeMap<u64, LiveStripe>>>,
     power: Arc<Power>,
     provisional: AtomicBool,
+    /// Whether events come through and nobody hears of it.
+    mute: AtomicBool,
 }
 
 impl State {
     pub fn set_provisional(&self, provisional: bool) {
         self.provisional.store(provisional, Ordering::Relaxed);
+    }
+
+    pub fn set_mute(&self, mute: bool) {
+        self.mute.store(mute, Ordering::Relaxed);
     }
 
     fn apply(&self, event: VolumeEvent) -> Result<(), VolumeLogError> {
@@ -60,6 +66,9 @@ impl State {
             VolumeEvent::Sealed { volume, length } => {
                 let record = records.get_mut(&volume).ok_or(VolumeLogError::Refused)?;
                 assert!(length >= record.high_water, "a seal cuts live bytes off");
+                if record.state != VolumeState::Open {
+                    return Err(VolumeLogError::Refused);
+                }
                 record.state = VolumeState::Sealed { length };
             }
             VolumeEvent::Dropped { volume } => match records.get_mut(&volume) {
@@ -67,7 +76,8 @@ impl State {
                 _ => return Err(VolumeLogError::Refused),
             },
             VolumeEvent::Forgotten { volume } => {
-                assert_eq!(records.remove(&volume).map(|record| record.state), Some(VolumeState::Dropped));
+                let record = records.remove(&volume).ok_or(VolumeLogError::Refused)?;
+                assert_eq!(record.state, VolumeState::Dropped);
             }
             VolumeEvent::ShardRebuilt { volume, shard, drive, generation } => {
                 let record = records.get_mut(&volume).ok_or(VolumeLogError::Refused)?;
@@ -82,7 +92,10 @@ impl State {
             }
         }
         self.events.lock().unwrap().push(event);
-        Ok(())
+        match self.mute.load(Ordering::Relaxed) {
+            true => Err(VolumeLogError::Unavailable("nobody heard of it".into())),
+            false => Ok(()),
+        }
     }
 
     pub fn lost(&self) -> Vec<(VolumeId, u8)> {

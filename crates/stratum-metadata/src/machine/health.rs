@@ -1,0 +1,90 @@
+//! What happens to an index that fails: it is left behind, and another state takes its place.
+//!
+//! The first error of the index is its last: whatever it says afterwards can't be believed, so every read and every
+//! change is refused from then on. [`Machine::discard`] lets go of it, and [`Machine::take_over`] goes on with a state
+//! that the checkpoint and the journal have led to meanwhile. Who asks in between is told that it is away.
+
+use super::Machine;
+use crate::record::Applied;
+use crate::tree::{Tree, TreeError};
+use parking_lot::Mutex;
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Why the index doesn't count any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) why: String,
+    /// By the monotonic clock.
+    pub(crate) at: Duration,
+}
+
+/// Whether the index can be believed.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    failed: AtomicBool,
+    failure: Mutex<Option<Failure>>,
+}
+
+impl Machine {
+    /// Whether the index has failed: what it holds is not known, and nothing is served from it.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.health.failed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.health.failure.lock().clone()
+    }
+
+    /// The index is not what it should be: nothing is served from it any more.
+    pub(crate) fn fail(&self, why: impl Display) {
+        self.fail_of(&self.tree(), &why);
+    }
+
+    /// An error when the index has failed.
+    pub(super) fn check(&self) -> Result<(), TreeError> {
+        if self.has_failed() { Err(TreeError::Away) } else { Ok(()) }
+    }
+
+    /// Asks the index. An error is its last.
+    pub(super) fn ask<T>(&self, call: impl FnOnce(&Tree) -> Result<T, TreeError>) -> Result<T, TreeError> {
+        let tree = self.tree();
+        call(&tree).inspect_err(|error| self.fail_of(&tree, error))
+    }
+
+    /// Notes a failure, unless it is of an index that is not used any more.
+    fn fail_of(&self, tree: &Tree, why: &dyn Display) {
+        let current = self.tree.read();
+        let mut failure = self.health.failure.lock();
+        if !current.is(tree) || failure.is_some() {
+            return;
+        }
+        tracing::error!(%why, "the index can't be used any more; nothing is served until it is rebuilt");
+        *failure = Some(Failure { why: why.to_string(), at: self.clock.monotonic() });
+        self.health.failed.store(true, Ordering::Release);
+    }
+
+    /// Lets go of an index that has failed, and gives it.
+    pub(crate) fn discard(&self) -> Tree {
+        let _alone = self.draining.lock();
+        std::mem::replace(&mut *self.tree.write(), Tree::away())
+    }
+
+    /// Goes on from another's state, which holds everything that this one ever held. Nothing may be applied meanwhile.
+    pub(crate) fn take_over(&self, other: Machine) -> Applied {
+        let mut applied = self.applied.lock();
+        let _alone = self.draining.lock();
+        let mut layers = self.layers.write();
+        (*self.scan.lock(), *self.successor.lock()) = (None, None);
+        let mut tree = self.tree.write();
+        let mut failure = self.health.failure.lock();
+        *layers = other.layers.into_inner();
+        *tree = other.tree.into_inner();
+        *applied = other.applied.into_inner();
+        self.index.store(applied.index, Ordering::Release);
+        *failure = None;
+        self.health.failed.store(false, Ordering::Release);
+        *applied
+    }
+}

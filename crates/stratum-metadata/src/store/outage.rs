@@ -1,0 +1,255 @@
+//! An index that failed is built anew while the server runs.
+//!
+//! From the failure on nothing is served: reads and commits are told to try again. The failed index is let go of, and
+//! the newest checkpoint and the journal fill another, in its home or, if that can't take it, on a healthy drive. What
+//! was on its way when it failed is either in the journal, and then in the new index, or nowhere.
+//!
+//! The first try comes at once; each one that follows within [`CALM`] of the one before waits longer, so that a disk
+//! that ruins what is written to it doesn't keep the server busy, and begins in another place.
+
+use super::start::{self, RebuildStep, Sources};
+use super::{Metadata, OpenError};
+use crate::machine::Failure;
+use crate::tree::Tree;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::sync::mpsc;
+use std::time::Duration;
+use stratum_storage::blob::Index;
+
+/// How long an index must have served for its failure to be the first again.
+const CALM: Duration = Duration::from_secs(600);
+/// The longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How often it is looked whether the index has bloated, or can go home.
+const SELDOM: Duration = Duration::from_secs(60);
+/// How long a failed index may stay in somebody's hands before the next one is begun.
+const LETTING_GO: Duration = Duration::from_secs(2);
+
+/// Whether the index answers, and if not, what is done about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum IndexState {
+    #[default]
+    Available,
+    /// It failed, and is being built anew.
+    Rebuilding {
+        why: String,
+        for_seconds: u64,
+        #[serde(flatten)]
+        step: RebuildStep,
+    },
+    /// It failed, and could not be built anew so far.
+    Failed { why: String, for_seconds: u64, problem: String, next_try_in_seconds: u64 },
+}
+
+/// The index, for who looks after the server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct IndexStatus {
+    #[serde(flatten)]
+    pub state: IndexState,
+    /// The folder that it lies in.
+    pub place: String,
+    /// How often it failed and came back in this run.
+    pub rebuilds: u64,
+    /// How long nothing was served the last time.
+    pub last_pause_seconds: Option<f64>,
+}
+
+/// The tries of this run.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    tries: Mutex<Tries>,
+    /// Of the try that is under way.
+    step: Mutex<Option<RebuildStep>>,
+    looked: Mutex<Option<Duration>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tries {
+    /// Without a calm stretch between them.
+    in_a_row: u32,
+    /// When the last one ended, by the monotonic clock.
+    ended: Duration,
+    /// Why it came to nothing.
+    problem: Option<String>,
+    rebuilds: u64,
+    pause: Option<Duration>,
+}
+
+impl Tries {
+    /// When the next one may begin.
+    fn next(&self) -> Duration {
+        match self.in_a_row {
+            0 => self.ended,
+            tries => self.ended + LONGEST_WAIT.min(Duration::from_secs(1) * 2u32.saturating_pow(tries - 1)),
+        }
+    }
+
+    /// Begins one if it is time, and says how many there were before.
+    fn begin(&mut self, failure: &Failure, now: Duration) -> Option<u32> {
+        if failure.at > self.ended + CALM {
+            self.in_a_row = 0;
+        }
+        let before = self.in_a_row;
+        (now >= self.next()).then(|| {
+            self.in_a_row += 1;
+            before
+        })
+    }
+}
+
+impl Metadata {
+    /// Looks after the index: builds it anew when it has failed, and beside itself when its files were taken away, when
+    /// it has bloated, and when it lies on a drive that is not its home. For a thread of its own, every second or so;
+    /// blocks, for as long as that takes.
+    pub fn tend_index(&self) {
+        let (inner, now) = (&self.inner, self.inner.clock.monotonic());
+        if let Some(failure) = inner.machine.failure() {
+            let begun = inner.outage.tries.lock().begin(&failure, now);
+            return begun.map_or((), |before| self.end_outage(&failure, before as usize));
+        }
+        if !inner.machine.is_in_place() {
+            return self.replace_lost_files();
+        }
+        let mut looked = inner.outage.looked.lock();
+        if looked.is_none_or(|at| now.saturating_sub(at) >= SELDOM) {
+            *looked = Some(now);
+            if inner.index.is_home() { self.look_for_bloat() } else { self.go_home() }
+        }
+    }
+
+    /// Whether the index answers, and what became of it in this run.
+    pub fn index_status(&self) -> IndexStatus {
+        let inner = &self.inner;
+        let (tries, step) = (inner.outage.tries.lock().clone(), *inner.outage.step.lock());
+        let now = inner.clock.monotonic();
+        let state = match (inner.machine.failure(), step, tries.problem.clone()) {
+            (None, ..) => IndexState::Available,
+            (Some(Failure { why, at }), None, Some(problem)) => IndexState::Failed {
+                why,
+                for_seconds: now.saturating_sub(at).as_secs(),
+                problem,
+                next_try_in_seconds: tries.next().saturating_sub(now).as_secs(),
+            },
+            (Some(Failure { why, at }), step, _) => IndexState::Rebuilding {
+                why,
+                for_seconds: now.saturating_sub(at).as_secs(),
+                step: step.unwrap_or_default(),
+            },
+        };
+        IndexStatus {
+            state,
+            place: inner.index.current().display().to_string(),
+            rebuilds: tries.rebuilds,
+            last_pause_seconds: tries.pause.map(|pause| pause.as_secs_f64()),
+        }
+    }
+
+    fn end_outage(&self, failure: &Failure, tries_before: usize) {
+        let (outage, clock) = (&self.inner.outage, &self.inner.clock);
+        *outage.step.lock() = Some(RebuildStep::Begins);
+        let rebuilt = self.rebuild_failed(tries_before);
+        let mut tries = outage.tries.lock();
+        tries.ended = clock.monotonic();
+        match rebuilt {
+            Ok(entry) => {
+                let pause = tries.ended.saturating_sub(failure.at);
+                tracing::info!(
+                    entry,
+                    pause_seconds = pause.as_secs_f64(),
+                    why = failure.why,
+                    "the index was rebuilt; serving again"
+                );
+                metrics::counter!("stratum_index_rebuilds_total").increment(1);
+                metrics::gauge!("stratum_index_last_pause_seconds").set(pause.as_secs_f64());
+                (tries.problem, tries.pause) = (None, Some(pause));
+                tries.rebuilds += 1;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the index could not be rebuilt; trying again later");
+                tries.problem = Some(error.to_string());
+            }
+        }
+        *outage.step.lock() = None;
+    }
+
+    fn rebuild_failed(&self, tries_before: usize) -> Result<Index, OpenError> {
+        let inner = &self.inner;
+        // Who is applying a group finishes with it; from then on nothing is applied.
+        let served = inner.committer.at_rest(|| inner.machine.applied_index());
+        let_go(inner.machine.discard(), LETTING_GO);
+        let note = |step| *inner.outage.step.lock() = Some(step);
+        let mut sources = Sources {
+            log: inner.log.as_ref(),
+            checkpoints: inner.upkeep.files(),
+            clock: inner.clock.clone(),
+            until: served,
+            note: &note,
+        };
+        let fresh = start::anew(&inner.index, tries_before, &sources)?;
+        let reached = fresh.applied_index();
+        if reached < served {
+            return Err(OpenError::Behind { reached, served });
+        }
+        inner.committer.at_rest(|| {
+            // What was durable and not applied any more when the index failed. Nobody has been told of it yet.
+            sources.until = Index::MAX;
+            start::replay(&fresh, &sources, |applied| inner.space.tell(&applied))?;
+            Ok(inner.machine.take_over(fresh).index)
+        })
+    }
+
+    /// The files were taken away, and sled goes on without them until the server stops. All of it is still there.
+    fn replace_lost_files(&self) {
+        tracing::error!("the index's files are gone or were replaced under the server: writing it anew");
+        if let Err(error) = self.rebuild_index() {
+            self.inner.machine.fail(format!("its files are gone, and it could not be copied: {error}"));
+        }
+    }
+
+    fn go_home(&self) {
+        match self.rebuild_index() {
+            Ok(bytes) => tracing::info!(bytes, "the index is in its home again"),
+            Err(error) => tracing::debug!(%error, "the index stays on a drive: its home can't take it yet"),
+        }
+    }
+}
+
+/// Waits until nobody uses an index any more, and it is closed; false if that takes too long. It goes on by itself: an
+/// index on a disk that hangs may never be done with closing.
+pub(super) fn let_go(tree: Tree, patience: Duration) -> bool {
+    const STEP: Duration = Duration::from_millis(10);
+    let (closed, is_closed) = mpsc::channel();
+    let close = move || {
+        let mut tree = tree;
+        while let Err(still) = tree.close() {
+            tree = still;
+            std::thread::sleep(STEP);
+        }
+        let _ = closed.send(());
+    };
+    let begun = std::thread::Builder::new().name("index closing".into()).spawn(close);
+    begun.is_ok() && is_closed.recv_timeout(patience).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_become_rare_and_a_calm_stretch_ends_that() {
+        let seconds = Duration::from_secs;
+        let failed_at = |at| Failure { why: String::new(), at: seconds(at) };
+        let mut tries = Tries::default();
+        assert_eq!(tries.begin(&failed_at(5), seconds(5)), Some(0), "the first comes at once");
+        for (before, wait) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 60), (8, 60)] {
+            tries.ended = seconds(100);
+            assert_eq!(tries.begin(&failed_at(5), seconds(99 + wait)), None);
+            assert_eq!(tries.begin(&failed_at(5), seconds(100 + wait)), Some(before));
+        }
+        tries.ended = seconds(200);
+        assert_eq!(tries.begin(&failed_at(700), seconds(205)), None, "too soon after it came back");
+        assert_eq!(tries.begin(&failed_at(801), seconds(801)), Some(0));
+    }
+}
