@@ -322,7 +322,7 @@ impl Operator {
             logical: census.bytes,
             objects: census.objects,
             live: stats.live,
-            garbage: 0,
+            garbage: census.garbage,
             used: drives.iter().map(|drive| drive.bytes_used).sum(),
             free: self.free(),
         }

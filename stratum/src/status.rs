@@ -68,7 +68,8 @@ pub struct DriveStatus {
 pub struct Redundancy {
     /// Fragments of live stripes that no healthy drive holds; 0 when the store is whole.
     pub missing_fragments: u64,
-    /// Objects that have stripes with fewer good fragments than it takes to read them, as far as is known.
+    /// Stripes with fewer good fragments than it takes to read them, as far as is known: each holds at least a part of an
+    /// object. Which objects those are, `stratum fsck` says.
     pub unreadable_objects: u64,
     /// Volumes by how many of their shards are missing: the first has none missing.
     pub volumes_by_missing_shards: Vec<u64>,
@@ -83,7 +84,7 @@ pub struct Space {
     pub objects: u64,
     /// Payload in volumes that something names.
     pub live: u64,
-    /// Payload in sealed volumes that nothing names.
+    /// Payload in volumes that nothing names and that isn't punched, at most a minute ago.
     pub garbage: u64,
     /// What all our files take of the drives.
     pub used: u64,

@@ -4,8 +4,9 @@
 //! million objects, for whoever asks now and then.
 
 use crate::keys::{self, Tag};
-use crate::record::{ObjectSummary, decode};
+use crate::record::{ObjectSummary, StripeRecord, decode};
 use crate::store::{Metadata, ReadError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
@@ -15,18 +16,31 @@ pub struct Census {
     pub objects: u64,
     /// The sizes of all objects, as clients see them, in bytes.
     pub bytes: u64,
+    /// Payload of packed stripes that nothing names: bodies that are gone, and the directories. What else is freed is
+    /// punched at once and is no garbage.
+    pub garbage: u64,
 }
 
 impl Metadata {
-    /// Counts all objects. Blocks for as long as that takes; holds nobody else up.
+    /// Counts all objects and all packed stripes. Blocks for as long as that takes; holds nobody else up.
     pub fn census(&self) -> Result<Census, ReadError> {
         let mut census = Census::default();
+        self.count(Tag::Object, |object: ObjectSummary| {
+            census.objects += 1;
+            census.bytes += object.size;
+        })?;
+        self.count(Tag::Stripe, |stripe: StripeRecord| {
+            census.garbage += u64::from(stripe.payload).saturating_sub(stripe.live);
+        })?;
+        Ok(census)
+    }
+
+    /// Shows every record of a kind.
+    fn count<T: DeserializeOwned>(&self, tag: Tag, mut see: impl FnMut(T)) -> Result<(), ReadError> {
         let mut failed = None;
-        let (from, to) = (keys::start_of(Tag::Object), keys::end_of(Tag::Object));
-        self.state().scan(&from, &to, |_, value| match decode::<ObjectSummary>(value) {
-            Ok(object) => {
-                census.objects += 1;
-                census.bytes += object.size;
+        self.state().scan(&keys::start_of(tag), &keys::end_of(tag), |_, value| match decode(value) {
+            Ok(record) => {
+                see(record);
                 ControlFlow::Continue(())
             }
             Err(error) => {
@@ -34,6 +48,6 @@ impl Metadata {
                 ControlFlow::Break(())
             }
         })?;
-        failed.map_or(Ok(census), |error| Err(error.into()))
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 }

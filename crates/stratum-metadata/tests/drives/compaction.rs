@@ -48,6 +48,11 @@ async fn garbage_comes_back_and_little_is_written_for_it() {
     let (_going, stop) = watch::channel(false);
     let compactor = store.compactor();
     let before = used(dir.path());
+    let garbage = store.metadata.census().unwrap().garbage;
+    assert!(
+        garbage > packed / 2 * LENGTH as u64,
+        "{garbage} of {packed} bodies, three quarters of them dead"
+    );
     // Without room nothing happens, and nothing is lost by waiting.
     store.volumes.set_reserve(u64::MAX / 2);
     compactor.look(&stop).await.unwrap();
@@ -57,6 +62,8 @@ async fn garbage_comes_back_and_little_is_written_for_it() {
     compactor.look(&stop).await.unwrap();
     store.volumes.tend().await.unwrap();
     let status = compactor.status();
+    let left = store.metadata.census().unwrap().garbage;
+    assert!(left < garbage / 10, "{left} of {garbage}");
     drop(compactor);
     let after = store.restart(|_| ()).await;
     assert_eq!((status.volumes, status.waiting, status.waits_for.clone()), (1, 0, None));
