@@ -296,6 +296,7 @@ pub(crate) fn open_journal(set: &Set) -> Result<Journal, JournalError> {
     let drives = JournalSet {
         drives: set.drives(Tier::Hot).to_vec(),
         m: set.geometry(Tier::Hot).map_or(0, |geometry| usize::from(geometry.m)),
+        begun: set.has_begun(),
     };
     Journal::open(drives, journal::Options::default(), Arc::new(System), Arc::new(System))
 }

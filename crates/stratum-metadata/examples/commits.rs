@@ -86,7 +86,7 @@ async fn open(dir: &Path) -> (Metadata, Arc<Journal>, Volumes) {
     let set =
         Set::open(&SetConfig { tiers, threads: Threads::Own }, Arc::new(System), &System).expect("a set");
     let drives = set.roster(Tier::Hot).expect("a hot tier");
-    let on = JournalSet { drives: drives.now().to_vec(), m: 2 };
+    let on = JournalSet { drives: drives.now().to_vec(), m: 2, begun: false };
     let journal = Journal::open(on, journal::Options::default(), Arc::new(System), Arc::new(System));
     let journal = Arc::new(journal.expect("a journal"));
     let index = Options { index: dir.join("sled"), drives: drives.clone(), copies: 3 };

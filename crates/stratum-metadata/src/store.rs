@@ -77,8 +77,8 @@ pub enum OpenError {
     #[error("the index's directory {path} can't be used: {error}")]
     Directory { path: PathBuf, error: std::io::Error },
     #[error(
-        "the checkpoint and the journal reach to entry {reached} only, and entry {served} was served already: bring back \
-         the drives that hold the rest"
+        "the journal reaches to entry {reached} only, and entry {served} was served already: bring back the drives that \
+         hold the rest; `stratum restore` goes on from what can be proven"
     )]
     Behind { reached: Index, served: Index },
     #[error("the committer's threads can't be started: {0}")]

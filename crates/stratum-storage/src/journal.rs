@@ -95,6 +95,8 @@ pub struct JournalSet {
     pub drives: Vec<Arc<Drive>>,
     /// How many may be lost: a group is synced on one more than that.
     pub m: usize,
+    /// It was opened on these drives before: it is not to begin anew where there is none.
+    pub begun: bool,
 }
 
 /// The journal's bounds.
@@ -138,6 +140,11 @@ pub struct Span {
 pub enum JournalError {
     #[error(transparent)]
     TooFew(#[from] TooFew),
+    #[error(
+        "the journal of this store is on none of its drives: bring back those that held it; `stratum restore` goes on \
+         from what a checkpoint or a backup knows, and `stratum rescue` copies that out"
+    )]
+    Gone,
     #[error("entry {index} of the journal is in no sound copy: bring back the drives that are missing")]
     Hole { index: Index },
     #[error(

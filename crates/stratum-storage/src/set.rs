@@ -29,6 +29,7 @@ use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
 use crate::drive::{Drive, DriveIo, Roster, Threads};
 use crate::volume::DriveId;
+use identity::Formation;
 use parking_lot::Mutex;
 use roll::Roll;
 use std::path::PathBuf;
@@ -99,6 +100,7 @@ pub struct Set {
     id: SetId,
     is_new: bool,
     tiers: Vec<TierDrives>,
+    formation: Mutex<Formation>,
     /// What the drives say.
     roll: Mutex<Roll>,
     /// Below the revision of the next change, 0 until the journal is open; held by who makes a change.
@@ -134,6 +136,11 @@ impl Set {
     /// Whether the set was formed by this very start.
     pub fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// Whether the journal was ever opened on these drives.
+    pub fn has_begun(&self) -> bool {
+        *self.formation.lock() == Formation::Begun
     }
 
     /// The tier's drives as they are now, by position, the missing ones too; none for a tier that the set doesn't

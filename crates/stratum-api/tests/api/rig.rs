@@ -229,7 +229,7 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
         SetConfig { tiers: vec![TierConfig { tier: Tier::Hot, geometry, drives }], threads: Threads::Own };
     let set = Set::open(&config, clock.clone(), &System).expect("a set of drives");
     let hot = set.roster(Tier::Hot).expect("a hot tier");
-    let journal_set = JournalSet { drives: hot.now().to_vec(), m: 2 };
+    let journal_set = JournalSet { drives: hot.now().to_vec(), m: 2, begun: false };
     // Small segments: six drives' journals are written over with zeros for every test.
     let options = journal::Options { segment_bytes: 4 << 20, ..journal::Options::default() };
     let journal = Journal::open(journal_set, options, clock.clone(), Arc::new(System)).expect("a journal");

@@ -9,7 +9,7 @@ use crate::log::{Log, Replayed};
 use crate::machine::{AppliedGroup, Entry, Machine};
 use crate::record::{Applied, encode};
 use crate::tree::{Tree, TreeError, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 use stratum_storage::ambient::Clock;
@@ -23,7 +23,7 @@ const REPLAY_GROUP: usize = 512;
 pub(crate) const UNFINISHED: Applied = Applied { index: u64::MAX, hash: 0, fingerprint: 0 };
 
 /// How far a rebuild has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum RebuildStep {
     /// What failed is let go of.
@@ -48,6 +48,7 @@ pub(super) struct Sources<'a> {
 
 /// The state at the journal's end: the index as it is if the journal confirms it, else rebuilt.
 pub(super) fn recover(index: &IndexDir, sources: &Sources<'_>) -> Result<Machine, OpenError> {
+    check_end(sources)?;
     index.clean();
     match continue_from(&index.current(), sources) {
         Ok(Some(machine)) => return Ok(machine),
@@ -55,6 +56,24 @@ pub(super) fn recover(index: &IndexDir, sources: &Sources<'_>) -> Result<Machine
         Err(error) => tracing::warn!(%error, "the index can't be used: rebuilding it"),
     }
     anew(index, 0, sources)
+}
+
+/// A checkpoint holds what the journal held when it was taken. One that reaches beyond the journal's end shows that the
+/// end was lost, and with it perhaps more than the checkpoint knows.
+fn check_end(sources: &Sources<'_>) -> Result<(), OpenError> {
+    let (checkpoints, reached) = (sources.checkpoints, sources.log.last());
+    // Most of the time the names say that there is nothing to read.
+    if checkpoints.list().keys().next_back().is_none_or(|newest| *newest <= reached) {
+        return Ok(());
+    }
+    match checkpoint::readable(checkpoints) {
+        Ok(readable) => {
+            let newest = readable.iter().map(|reader| reader.applied().index).max().unwrap_or_default();
+            if newest <= reached { Ok(()) } else { Err(OpenError::Behind { reached, served: newest }) }
+        }
+        Err(error @ LoadError::Newer(_)) => Err(OpenError::Newer(error.to_string())),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Goes on from the index that is there; `None` if it is not one that this journal led to.

@@ -1,5 +1,6 @@
 //! The metadata over real drives, the real journal and real volumes.
 
+mod behind;
 mod compaction;
 mod evacuation;
 mod packing;

@@ -8,7 +8,7 @@ use stratum_metadata::command::{Command, Outcome, WriteCondition};
 use stratum_metadata::record::{
     Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass, VersionId,
 };
-use stratum_metadata::{Metadata, Options, run_packer};
+use stratum_metadata::{Metadata, OpenError, Options, run_packer};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier};
 use stratum_storage::drive::Threads;
@@ -34,6 +34,10 @@ pub struct Store {
 
 impl Store {
     pub async fn open(dir: &Path) -> Store {
+        Store::try_open(dir).await.unwrap()
+    }
+
+    pub async fn try_open(dir: &Path) -> Result<Store, OpenError> {
         let geometry = Geometry { k: 4, m: 2 };
         let drives = (0..6).map(|number| Root::Path(dir.join(format!("hot/{number}")))).collect();
         let config = SetConfig {
@@ -43,10 +47,10 @@ impl Store {
         let set = open_set(&config).await;
         let drives = set.roster(Tier::Hot).unwrap();
         let options = journal::Options { segment_bytes: SEGMENT, cap: CAP, ..Default::default() };
-        let on = JournalSet { drives: drives.now().to_vec(), m: 2 };
+        let on = JournalSet { drives: drives.now().to_vec(), m: 2, begun: false };
         let journal = Arc::new(Journal::open(on, options, Arc::new(System), Arc::new(System)).unwrap());
         let index = Options { index: dir.join("sled"), drives: drives.clone(), copies: 3 };
-        let metadata = Metadata::open(&index, journal.clone(), Arc::new(System)).unwrap();
+        let metadata = Metadata::open(&index, journal.clone(), Arc::new(System))?;
         let restore = Restore {
             tiers: vec![TierDrives { tier: Tier::Hot, geometry, drives }],
             records: metadata.volumes().unwrap(),
@@ -56,16 +60,20 @@ impl Store {
         };
         let (volumes, _) = Volumes::restore(restore).await.unwrap();
         metadata.attach(volumes.clone()).unwrap();
-        Store { metadata, journal, volumes, dir: dir.to_owned() }
+        Ok(Store { metadata, journal, volumes, dir: dir.to_owned() })
     }
 
     /// Ends this run and starts the next. What `between` does happens to the folder of a stopped server.
     pub async fn restart(self, between: impl FnOnce(&Path)) -> Store {
+        self.try_restart(between).await.unwrap()
+    }
+
+    pub async fn try_restart(self, between: impl FnOnce(&Path)) -> Result<Store, OpenError> {
         let Store { metadata, journal, volumes, dir } = self;
         metadata.shutdown();
         drop((metadata, journal, volumes));
         between(&dir);
-        Store::open(&dir).await
+        Store::try_open(&dir).await
     }
 
     /// A small object, whose body rides in the journal.

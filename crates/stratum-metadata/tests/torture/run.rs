@@ -130,7 +130,7 @@ impl Run {
         })?;
         let drives = set.roster(Tier::Hot).ok_or_else(|| failed("there is no hot tier"))?;
         let options = journal::Options { segment_bytes: SEGMENT, cap: CAP, ..journal::Options::default() };
-        let on = JournalSet { drives: drives.now().to_vec(), m: geometry.m.into() };
+        let on = JournalSet { drives: drives.now().to_vec(), m: geometry.m.into(), begun: set.has_begun() };
         let journal = Journal::open(on, options, clock.clone(), hardware.entropy.clone());
         let journal = Arc::new(journal.map_err(failed)?);
         // Not fatal: the drives can't be changed then.

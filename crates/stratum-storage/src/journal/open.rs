@@ -20,6 +20,7 @@ pub(super) fn open(
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Core, Writer), JournalError> {
     let mut survey = Survey::default();
+    let (m, begun) = (set.m, set.begun);
     let mut places = Vec::with_capacity(set.drives.len());
     for (place, drive) in set.drives.into_iter().enumerate() {
         let (known, found) = look_at(drive, options.segment_bytes);
@@ -28,9 +29,10 @@ pub(super) fn open(
         }
         places.push(known);
     }
-    let sets = sets_of(&survey, set.m, &places)?;
+    let sets = sets_of(&survey, m, &places)?;
     let chain = match survey.adopted()? {
         Some(epoch) => survey.chain(epoch)?,
+        None if begun => return Err(JournalError::Gone),
         None => Chain::default(),
     };
     let (before, entries) = chain.last_group()?;
@@ -43,8 +45,7 @@ pub(super) fn open(
     }
     let others = survey.others(&chain.segments);
     let Chain { segments, head, floor, .. } = chain;
-    let core =
-        Core::new(places, set.m, options, (clock, entropy), (Table::new(segments, head), floor.max(1)));
+    let core = Core::new(places, m, options, (clock, entropy), (Table::new(segments, head), floor.max(1)));
     core.keep(others);
     let active = open_epoch(&core, &mut numbers, &sets, &tail)?;
     core.trim_former();

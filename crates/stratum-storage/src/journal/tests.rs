@@ -78,7 +78,7 @@ impl World {
     }
 
     fn try_open(&self, absent: &[usize]) -> Result<Journal, JournalError> {
-        let set = JournalSet { drives: self.drives(absent), m: self.m };
+        let set = JournalSet { drives: self.drives(absent), m: self.m, begun: !self.known.is_empty() };
         Journal::open(set, self.options(), self.ambient.clone(), self.ambient.clone())
     }
 

@@ -2,9 +2,9 @@
 //!
 //! A change is a new revision of the roll, written to every healthy drive; it counts when it is durable on `m+1` hot
 //! ones, so that every start that may serve finds it. A drive that joins gets its identity first, *forming*: nobody
-//! believes a forming drive. Then the roll that names it goes to the others, and only then is it *formed*. So a crash
-//! leaves either a forming drive that no roll names, which is as good as blank, or a roll that is written to all at the
-//! next start, which also finishes the drive. Commands are given again after either, and find what is left to do.
+//! believes a forming drive. Whatever else lay on it is deleted then. Then the roll that names it goes to the others, and
+//! only then is it *formed*. So a crash leaves either a forming drive that no roll names, which is as good as blank, or
+//! a roll that is written to all at the next start, which also finishes the drive. Commands are given again after either, and find what is left to do.
 
 use super::formation::known_drive;
 use super::identity::{Formation, Identity, fits};
@@ -89,16 +89,20 @@ struct Post {
 }
 
 impl Set {
-    /// The journal has opened an epoch of that number: from now on the set may be changed. When drives are missing,
-    /// what the others say is written to them anew, so that it beats what an unfinished change left on those.
+    /// The journal has opened an epoch of that number: from now on the set may be changed, and its drives say that it
+    /// has begun. When drives are missing, what the others say is written to them anew, so that it beats what an
+    /// unfinished change left on those.
     pub fn serve(&self, epoch: u64) -> Result<(), ChangeError> {
         let mut next = self.next_revision.lock();
         *next = (*next).max(Roll::revision_of(epoch));
-        if self.all_drives().iter().all(|drive| drive.is_healthy()) {
-            return Ok(());
-        }
+        let had_begun = self.has_begun();
+        *self.formation.lock() = Formation::Begun;
         let roll = self.roll.lock().clone();
-        self.commit(&mut next, roll)
+        match self.all_drives().iter().all(|drive| drive.is_healthy()) {
+            true if had_begun => Ok(()),
+            true => self.write(&roll),
+            false => self.commit(&mut next, roll),
+        }
     }
 
     /// Takes the blank folder of a position into the set, in the place of the drive that was there and is lost.
@@ -224,14 +228,10 @@ impl Set {
         let is_named = self.roll.lock().names(identity.drive);
         match (is_named && !is_lost, identity.formation) {
             (true, _) => Err(ChangeError::OtherPosition { place }),
-            // A change that was cut short left it: it holds nothing else.
+            // A change that was cut short left it: it holds nothing of worth.
             (false, Formation::Forming) => Ok(Prepared::Blank(io)),
-            (false, Formation::Formed) if may_wipe => {
-                let failed = |source| ChangeError::Io { place, action: "deleting what lies on it", source };
-                wipe(io.as_ref()).map_err(failed)?;
-                Ok(Prepared::Blank(io))
-            }
-            (false, Formation::Formed) => Err(ChangeError::Stale { place }),
+            (false, Formation::Formed | Formation::Begun) if may_wipe => Ok(Prepared::Blank(io)),
+            (false, Formation::Formed | Formation::Begun) => Err(ChangeError::Stale { place }),
         }
     }
 
@@ -257,7 +257,7 @@ impl Set {
         }
     }
 
-    /// Makes a blank disk the drive of a position: see the module's words on the order.
+    /// Makes a disk the drive of a position, and deletes what it holds: see the module's words on the order.
     fn enlist(
         &self,
         next: &mut u64,
@@ -276,14 +276,14 @@ impl Set {
         }
         roll.revision = self.revision(next)?;
         let forming = Identity { drive: id, set: self.id, formation: Formation::Forming, roll: roll.clone() };
-        let action = "writing the drive's identity";
-        let failed = |source| ChangeError::Io { place: root.place(), action, source };
-        forming.write(io.as_ref()).map_err(failed)?;
+        let failed = |action| move |source| ChangeError::Io { place: root.place(), action, source };
+        forming.write(io.as_ref()).map_err(failed("writing the drive's identity"))?;
+        wipe(io.as_ref()).map_err(failed("deleting what lies on it"))?;
         self.commit(next, roll)?;
         // From here on it is a drive of the set, whatever happens to it: its identity says so through the watch.
         let number = u16::try_from(position).unwrap_or(u16::MAX);
         let drive = Arc::new(known_drive(id, tier, number, io, self.threads, self.clock.clone()));
-        let formed = Identity { formation: Formation::Formed, roll: self.roll.lock().clone(), ..forming };
+        let formed = self.identity_of(&drive, self.roll.lock().clone());
         if let Err(error) = formed.write(drive.io().as_ref()) {
             drive.fail(&format!("its identity can't be written: {error}"));
         }
@@ -296,19 +296,21 @@ impl Set {
         Ok(())
     }
 
-    /// Writes a roll to all healthy drives that it names, and makes it the set's once it is on enough of them.
+    /// Gives a roll a revision, and makes it the set's once it is on enough drives.
     fn commit(&self, next: &mut u64, mut roll: Roll) -> Result<(), ChangeError> {
         roll.revision = self.revision(next)?;
+        self.write(&roll)?;
+        *self.roll.lock() = roll;
+        Ok(())
+    }
+
+    /// Writes a roll to all healthy drives that it names; an error unless it is on enough of them.
+    fn write(&self, roll: &Roll) -> Result<(), ChangeError> {
         let drives: Vec<Arc<Drive>> =
             self.all_drives().into_iter().filter(|drive| drive.is_healthy()).collect();
         let (sender, answers) = bounded(drives.len());
         for (place, drive) in drives.iter().enumerate() {
-            let identity = Identity {
-                drive: drive.id(),
-                set: self.id,
-                formation: Formation::Formed,
-                roll: roll.clone(),
-            };
+            let identity = self.identity_of(drive, roll.clone());
             let (io, sender) = (drive.io().clone(), sender.clone());
             drive.volume_lane().submit(Work::Run(Box::new(move || {
                 // Nobody listens any more to one that took too long.
@@ -332,8 +334,12 @@ impl Set {
         if written < needed {
             return Err(ChangeError::NotDurable { written, needed, problem });
         }
-        *self.roll.lock() = roll;
         Ok(())
+    }
+
+    /// What a drive of the set says of itself.
+    pub(super) fn identity_of(&self, drive: &Drive, roll: Roll) -> Identity {
+        Identity { drive: drive.id(), set: self.id, formation: *self.formation.lock(), roll }
     }
 
     /// A revision that was never given out.

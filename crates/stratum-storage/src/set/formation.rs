@@ -3,7 +3,8 @@
 //! A set is formed in two rounds. Every drive gets its identity as *forming*, synced; only then is each flipped to
 //! *formed*. So a start that finds no formed drive knows that nothing was ever stored and may begin anew, and one
 //! that finds any formed drive knows that all have an identity and finishes the flip. Of formed drives the one with the
-//! highest revision of the roll counts: what it says is written to all others that it names.
+//! highest revision of the roll counts: what it says is written to all others that it names. Once the journal was opened
+//! each says so too, as *begun*: a journal that is then on none of the drives was lost, and is not a new one.
 
 use super::identity::{self, Formation, Identity, SetId};
 use super::look::{Found, inspect, inspect_open, other_than};
@@ -50,13 +51,15 @@ pub(super) fn open(
     }
 }
 
-/// The identity of a formed drive with the highest revision of the roll, and where it is. The first of several.
+/// The identity of a formed drive with the highest revision of the roll, of one revision the one that has come furthest,
+/// and where it is. The first of several.
 fn newest(slots: &[Slot<'_>]) -> Option<(String, Identity)> {
+    let rank = |identity: &Identity| (identity.roll.revision, identity.formation);
     let mut newest: Option<(String, &Identity)> = None;
     for slot in slots {
         if let Found::Known(_, identity) = &slot.found
-            && identity.formation == Formation::Formed
-            && newest.as_ref().is_none_or(|(_, other)| other.roll.revision < identity.roll.revision)
+            && identity.formation.is_formed()
+            && newest.as_ref().is_none_or(|(_, other)| rank(other) < rank(identity))
         {
             newest = Some((slot.place(), identity));
         }
@@ -179,7 +182,7 @@ fn check_against(
             return Err(SetError::Foreign { place, found, reference: reference_place.to_owned(), expected });
         }
         let same_revision = identity.roll.revision == reference.roll.revision;
-        if same_revision && identity.formation == Formation::Formed && identity.roll != reference.roll {
+        if same_revision && identity.formation.is_formed() && identity.roll != reference.roll {
             return Err(SetError::Contradiction { place, reference: reference_place.to_owned() });
         }
         if let Some((id, first)) = seen.iter().find(|(id, _)| *id == identity.drive) {
@@ -281,6 +284,7 @@ fn assemble(
         id: reference.set,
         is_new,
         tiers,
+        formation: Mutex::new(reference.formation),
         roll: Mutex::new(reference.roll.clone()),
         next_revision: Mutex::default(),
         roots: Mutex::new(roots),

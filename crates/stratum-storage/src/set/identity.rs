@@ -14,8 +14,8 @@ use std::io::{self, ErrorKind};
 
 /// Where it lies on a drive, in the order of writing.
 pub(super) const FILES: [&str; 2] = ["identity", "identity.copy"];
-/// The newest version of the bytes. A set whose drives never changed is still written as version 1.
-pub(super) const VERSION: u16 = 2;
+/// The newest version of the bytes. What an older one can say is still written as that one.
+pub(super) const VERSION: u16 = 3;
 
 const MAGIC: &[u8; 8] = b"STRMdrv\n";
 const PAGE: usize = 4096;
@@ -42,6 +42,18 @@ pub(super) enum Formation {
     Forming,
     /// Every drive has its identity.
     Formed,
+    /// The journal was opened on the set: from now on there is something to be lost, and a journal that isn't there
+    /// is a lost one.
+    Begun,
+}
+
+impl Formation {
+    const ALL: [Formation; 3] = [Formation::Forming, Formation::Formed, Formation::Begun];
+
+    /// Whether it says of the set what counts.
+    pub(super) fn is_formed(self) -> bool {
+        self >= Formation::Formed
+    }
 }
 
 /// What a drive knows of itself and of its set.
@@ -73,7 +85,11 @@ pub(super) fn fits(tiers: usize, drives: usize) -> bool {
 impl Identity {
     /// The whole file. The caller made sure that it [`fits`].
     fn encode(&self) -> Vec<u8> {
-        let version: u16 = if self.roll.revision == 0 { 1 } else { VERSION };
+        let version: u16 = match (self.formation, self.roll.revision) {
+            (Formation::Begun, _) => 3,
+            (_, 0) => 1,
+            (_, _) => 2,
+        };
         let mut page = Vec::with_capacity(2 * PAGE);
         page.extend(MAGIC);
         page.extend(version.to_le_bytes());
@@ -173,7 +189,7 @@ fn read_file(io: &dyn DriveIo, file: &str) -> Result<(Identity, bool), Unreadabl
 /// something older in one of them.
 fn newer(first: Identity, second: Identity) -> Result<Identity, Unreadable> {
     let rank = |identity: &Identity| (identity.roll.revision, identity.formation);
-    let is_any_formed = first.formation.max(second.formation) == Formation::Formed;
+    let is_any_formed = first.formation.max(second.formation).is_formed();
     match rank(&first).cmp(&rank(&second)) {
         _ if is_any_formed && first.set != second.set => Err(Unreadable::Contradictory),
         Ordering::Equal if is_any_formed => Err(Unreadable::Contradictory),
@@ -222,9 +238,7 @@ fn decode_body(page: &[u8], version: u16) -> Option<Identity> {
         });
         shapes.push(Shape { tier, geometry: Geometry { k, m }, members: members.collect::<Option<_>>()? });
     }
-    let formation = [Formation::Forming, Formation::Formed]
-        .into_iter()
-        .find(|known| formation_byte(*known) == formation)?;
+    let formation = Formation::ALL.into_iter().find(|known| formation_byte(*known) == formation)?;
     let roll = Roll { revision, tiers: shapes };
     roll.place(drive)?;
     Some(Identity { drive, set, formation, roll })
@@ -234,6 +248,7 @@ fn formation_byte(formation: Formation) -> u8 {
     match formation {
         Formation::Forming => 1,
         Formation::Formed => 2,
+        Formation::Begun => 3,
     }
 }
 
@@ -298,6 +313,14 @@ mod tests {
         let fixture = include_bytes!("../../fixtures/v2/identity");
         assert_eq!(Identity::decode(fixture).unwrap(), (identity.clone(), true));
         assert!(identity.encode() == fixture, "the bytes that version 2 writes must not change");
+    }
+
+    #[test]
+    fn version_3_is_read() {
+        let identity = Identity { formation: Formation::Begun, ..example() };
+        let fixture = include_bytes!("../../fixtures/v3/identity");
+        assert_eq!(Identity::decode(fixture).unwrap(), (identity.clone(), true));
+        assert!(identity.encode() == fixture, "the bytes that version 3 writes must not change");
     }
 
     #[test]

@@ -83,8 +83,7 @@ pub(super) fn other_than(io: &dyn DriveIo, known: &[&str]) -> io::Result<Option<
     Ok(io.list("")?.into_iter().map(|entry| entry.name).find(|name| !is_known(name)))
 }
 
-/// Removes all that lies on a drive but its identity, which is to be written over: until then it says whose leftovers
-/// these are, should this end halfway.
+/// Removes all that lies on a drive but its identity, which says whose leftovers these are, should this end halfway.
 pub(super) fn wipe(io: &dyn DriveIo) -> io::Result<()> {
     for entry in io.list("")? {
         match entry.name.as_str() {

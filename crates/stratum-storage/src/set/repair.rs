@@ -1,7 +1,7 @@
 //! The small files that every drive of the set holds, looked at and made whole from one another: identities and
 //! replicated files. Volumes, the journal and checkpoints are looked at by those who write them.
 
-use super::identity::{self, Formation, Identity};
+use super::identity;
 use super::replicated::Copies;
 use super::{Set, SetError};
 use crate::blob::Tier;
@@ -44,8 +44,7 @@ impl Set {
     }
 
     fn repair_identity(&self, drive: &Drive) -> Vec<Finding> {
-        let roll = self.roll.lock().clone();
-        let wanted = Identity { drive: drive.id(), set: self.id, formation: Formation::Formed, roll };
+        let wanted = self.identity_of(drive, self.roll.lock().clone());
         let io = drive.io().as_ref();
         let found = wanted.lacking(io).into_iter().map(|(file, problem)| Finding {
             drive: drive.label(),

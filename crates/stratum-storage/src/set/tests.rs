@@ -107,6 +107,45 @@ fn a_formation_that_is_cut_anywhere_begins_anew_or_is_finished() {
     assert!(anew > 50 && finished > 50, "{anew} {finished}");
 }
 
+/// Nothing can have been stored while no drive says that the set has begun; afterwards any one of them does.
+#[test]
+fn a_set_that_has_begun_says_so_from_its_first_epoch_on() {
+    let steps = {
+        let rack = Rack::new();
+        let set = rack.open().unwrap();
+        assert!(!set.has_begun());
+        let before = rack.power.steps();
+        set.serve(1).unwrap();
+        assert!(set.has_begun());
+        rack.power.steps() - before
+    };
+    for step in 1..=steps {
+        let rack = Rack::new();
+        let set = rack.open().unwrap();
+        rack.power.fail_at(step);
+        // The last steps are those of drives that needn't have it.
+        let _ = set.serve(1);
+        drop(set);
+        rack.crash(step);
+        let set = rack.open().unwrap();
+        assert_eq!(missing(&set), [""; 0], "step {step}");
+        set.serve(2).unwrap();
+        let ids = set.all_drives().iter().map(|drive| drive.id()).collect::<Vec<_>>();
+        drop(set);
+        rack.crash(step);
+        for only in 0..6 {
+            let away: Vec<_> = (0..6).filter(|bay| *bay != only).collect();
+            let before: Vec<_> = away.iter().map(|bay| rack.drives[*bay].snapshot()).collect();
+            away.iter().for_each(|bay| rack.drives[*bay].erase());
+            let set = rack.open().unwrap();
+            assert!(set.has_begun(), "drive {only}");
+            assert_eq!(set.all_drives().iter().map(|drive| drive.id()).collect::<Vec<_>>(), ids);
+            drop(set);
+            away.iter().zip(&before).for_each(|(bay, before)| rack.drives[*bay].rollback(before));
+        }
+    }
+}
+
 #[test]
 fn a_blank_drive_in_a_known_set_is_missing_and_stays_blank() {
     let rack = Rack::new();
@@ -342,7 +381,7 @@ fn a_newer_format_is_refused_naming_both_versions() {
     let folder = tempfile::tempdir().unwrap();
     let mut bytes = include_bytes!("../../fixtures/v1/identity").to_vec();
     for page in bytes.chunks_mut(4096) {
-        page[8] = 3;
+        page[8] = 4;
         let crc = crc32c::crc32c(&page[..12]).to_le_bytes();
         page[12..16].copy_from_slice(&crc);
     }
@@ -352,7 +391,7 @@ fn a_newer_format_is_refused_naming_both_versions() {
     let config = SetConfig { tiers: vec![tier], threads: Threads::Caller };
     let ambient = Arc::new(Simulated::new(0, 1));
     let text = Set::open(&config, ambient.clone(), ambient.as_ref()).unwrap_err().to_string();
-    assert!(text.contains("is of format version 3, this binary knows 2"), "{text}");
+    assert!(text.contains("is of format version 4, this binary knows 3"), "{text}");
 }
 
 #[test]

@@ -41,6 +41,24 @@ fn a_group_that_a_member_missed_is_durable_without_it() {
     }
 }
 
+/// Drives that are there and hold nothing of it, say because somebody deleted `journal/` on each.
+#[test]
+fn a_journal_that_is_on_none_of_its_drives_is_not_begun_anew() {
+    let mut world = World::new(4, 1, 5);
+    let journal = world.open(&[]);
+    world.append(&journal).expect("all is well");
+    let member = members(&journal)[0];
+    drop(journal);
+    let kept = world.disks[member].snapshot();
+    world.disks.iter().for_each(|disk| disk.erase());
+    assert!(matches!(world.try_open(&[]), Err(JournalError::Gone)));
+    assert!(matches!(world.try_open(&[2]), Err(JournalError::Gone)));
+    assert!(world.disks.iter().all(|disk| disk.files().is_empty()), "and nothing was written");
+    world.disks[member].rollback(&kept);
+    let journal = world.try_open(&[]).expect("what is left of it counts");
+    assert_eq!(journal.last().0, world.known.len() as u64);
+}
+
 #[test]
 fn with_more_than_m_lost_nothing_is_written() {
     let mut world = World::new(5, 2, 6);

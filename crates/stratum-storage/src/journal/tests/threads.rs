@@ -16,7 +16,7 @@ fn open(root: &std::path::Path, absent: Option<usize>) -> Journal {
             }
         })
     };
-    let set = JournalSet { drives: (0..4).map(drive).collect(), m: 1 };
+    let set = JournalSet { drives: (0..4).map(drive).collect(), m: 1, begun: false };
     let options = Options { segment_bytes: 1 << 20, ..Options::default() };
     Journal::open(set, options, Arc::new(System), Arc::new(System)).expect("the journal opens")
 }

@@ -134,6 +134,49 @@ fn a_drive_that_was_replaced_is_recognised_when_it_comes_back() {
     assert_eq!(missing(&rack.open().unwrap()), ["hot/1"]);
 }
 
+/// The power fails at every step of a wipe. The drive with its old name must have what it held: one that was emptied and
+/// still counted as present would be taken for a witness of what was acknowledged.
+#[test]
+fn a_wipe_that_is_cut_anywhere_leaves_no_emptied_drive_under_its_old_name() {
+    let failed_with_a_file = || {
+        let rack = Rack::of(Geometry { k: 3, m: 2 });
+        let set = rack.open().unwrap();
+        set.serve(7).unwrap();
+        put(&set.drives(Tier::Hot)[1], "f");
+        rack.drives[1].attach().sync_dir("").unwrap();
+        set.drives(Tier::Hot)[1].fail("for this test");
+        (rack, set)
+    };
+    let steps = {
+        let (rack, set) = failed_with_a_file();
+        let before = rack.power.steps();
+        assert_eq!(replace(&rack, &set, 1, true).unwrap(), Changed::Done);
+        rack.power.steps() - before
+    };
+    let (mut kept, mut emptied) = (0, 0);
+    for step in 1..=steps {
+        let (rack, set) = failed_with_a_file();
+        let old = set.drives(Tier::Hot)[1].id();
+        rack.power.fail_at(step);
+        let _ = replace(&rack, &set, 1, true);
+        drop(set);
+        rack.crash(step);
+        let set = rack.open().unwrap();
+        let now = set.drives(Tier::Hot)[1].clone();
+        match now.id() == old && now.is_healthy() {
+            true => kept += 1,
+            false => emptied += 1,
+        }
+        let is_whole = rack.drives[1].files().contains(&"f".to_owned());
+        assert!(is_whole || now.id() != old || !now.is_healthy(), "step {step}");
+        set.serve(8).unwrap();
+        set.drives(Tier::Hot)[1].fail("for this test");
+        replace(&rack, &set, 1, true).unwrap();
+        assert_eq!(rack.drives[1].files(), ["identity", "identity.copy"], "step {step}");
+    }
+    assert!(kept > 5 && emptied > 5, "{kept} {emptied}");
+}
+
 #[test]
 fn a_later_change_beats_one_that_was_cut_on_a_drive_that_was_away() {
     let steps_of_an_identity = 2 * 6;
