@@ -3,13 +3,15 @@
 //! Every route answers at once; what takes long goes on in the background and is seen in the status. A refusal says
 //! why in words, as `{"error": "..."}`.
 
+mod counts;
+
 use crate::backup::configuration::Configuration;
 use crate::backup::produce::Backup;
 use crate::drives::{CopiesStatus, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::provisional::{self, Restored};
 use crate::status::{
-    Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
+    self, Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
 };
 use crate::upkeep::Parts;
 use axum::body::Body;
@@ -17,22 +19,19 @@ use axum::extract::{Query, State as Shared};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use counts::Counts;
 use http::StatusCode;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_api::server::admin::refusal;
-use stratum_metadata::census::Census;
 use stratum_storage::ambient::{Clock, System};
+use stratum_storage::drive::Devices;
 use stratum_storage::heal::HealStatus;
 use stratum_storage::pace::{Pace, Task};
 use stratum_storage::scrub::ScrubStatus;
 use stratum_storage::volume::VolumeLog;
-
-/// How old a count of all objects may be.
-const CENSUS_AGE: Duration = Duration::from_secs(60);
 
 /// What the routes share.
 pub struct Operator {
@@ -42,7 +41,7 @@ pub struct Operator {
     pace: Arc<Pace>,
     configuration: Configuration,
     began: Duration,
-    census: Mutex<Option<(Duration, Census)>>,
+    counts: Counts,
 }
 
 /// A refusal: its status, and in words why.
@@ -62,8 +61,8 @@ impl Operator {
         pace: Arc<Pace>,
         configuration: Configuration,
     ) -> Arc<Operator> {
-        let (began, census) = (System.monotonic(), Mutex::default());
-        Arc::new(Operator { parts, drives, checks, pace, configuration, began, census })
+        let (began, counts) = (System.monotonic(), Counts::default());
+        Arc::new(Operator { parts, drives, checks, pace, configuration, began, counts })
     }
 
     /// The routes, as they follow `/_stratum/v1`.
@@ -240,7 +239,7 @@ impl Operator {
     fn status(&self) -> Status {
         let drives = self.drives.list();
         let heal = self.parts.healer.status();
-        let redundancy = redundancy(&heal);
+        let redundancy = self.redundancy(&heal);
         let index = self.index();
         let state = if !index.available || redundancy.unreadable_objects > 0 {
             State::Damaged
@@ -297,8 +296,7 @@ impl Operator {
             place: now.place,
             rebuilds: now.rebuilds,
             last_pause_seconds: now.last_pause_seconds,
-            // The same value over there: the page is read by older and newer builds.
-            state: serde_json::to_value(now.state).and_then(serde_json::from_value).unwrap_or_default(),
+            state: now.state,
         }
     }
 
@@ -316,7 +314,7 @@ impl Operator {
     }
 
     fn space(&self, drives: &[DriveStatus]) -> Space {
-        let census = self.census();
+        let census = self.counts.census(&self.parts.metadata);
         let stats = self.parts.volumes.stats();
         Space {
             logical: census.bytes,
@@ -324,29 +322,15 @@ impl Operator {
             live: stats.live,
             garbage: census.garbage,
             used: drives.iter().map(|drive| drive.bytes_used).sum(),
-            free: self.free(),
+            free: Devices::of(self.parts.set.all_drives().iter().filter(|drive| drive.is_healthy())).free(0),
         }
     }
 
-    /// What is free on all devices, each counted once.
-    fn free(&self) -> u64 {
-        let drives = self.parts.set.all_drives().into_iter().filter(|drive| drive.is_healthy());
-        let devices: std::collections::HashMap<u64, u64> =
-            drives.filter_map(|drive| Some((drive.io().device(), drive.io().space().ok()?.free))).collect();
-        devices.values().sum()
-    }
-
-    /// How much there is, counted anew when the last count is old. One at a time.
-    fn census(&self) -> Census {
-        let mut last = self.census.lock();
-        let now = System.monotonic();
-        match *last {
-            Some((at, census)) if now.saturating_sub(at) < CENSUS_AGE => census,
-            _ => {
-                let counted = self.parts.metadata.census().unwrap_or_default();
-                *last = Some((now, counted));
-                counted
-            }
+    fn redundancy(&self, heal: &HealStatus) -> Redundancy {
+        Redundancy {
+            missing_fragments: heal.missing_fragments,
+            unreadable_objects: self.counts.unreadable(&self.parts.metadata, self.parts.healer.lost()),
+            volumes_by_missing_shards: heal.volumes_by_missing_shards.clone(),
         }
     }
 
@@ -366,22 +350,13 @@ impl Operator {
     }
 }
 
-fn redundancy(heal: &HealStatus) -> Redundancy {
-    Redundancy {
-        missing_fragments: heal.missing_fragments,
-        // Which objects lie in them is for fsck to say.
-        unreadable_objects: heal.unreadable_stripes,
-        volumes_by_missing_shards: heal.volumes_by_missing_shards.clone(),
-    }
-}
-
 /// What an operator should do.
 fn notes(drives: &[DriveStatus], index: &IndexStatus, is_provisional: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if is_provisional {
         notes.push(provisional::NOTE.to_owned());
     }
-    notes.extend(index.state.note());
+    notes.extend(status::note_of(&index.state));
     for drive in drives.iter().filter(|drive| drive.state != "healthy") {
         let reason = drive.reason.as_deref().unwrap_or("no reason is known");
         notes.push(format!("{}/{} is {}: {reason}", drive.tier, drive.position, drive.state));

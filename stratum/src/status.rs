@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
+use stratum_metadata::{IndexState, RebuildStep};
 
 /// The whole store at a moment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -68,8 +69,8 @@ pub struct DriveStatus {
 pub struct Redundancy {
     /// Fragments of live stripes that no healthy drive holds; 0 when the store is whole.
     pub missing_fragments: u64,
-    /// Stripes with fewer good fragments than it takes to read them, as far as is known: each holds at least a part of an
-    /// object. Which objects those are, `stratum fsck` says.
+    /// Objects, and uploads under way, of which a part can't be read now, as far as is known; counted at most a minute
+    /// ago, or when more came to be lost. Which they are, `stratum fsck` says.
     pub unreadable_objects: u64,
     /// Volumes by how many of their shards are missing: the first has none missing.
     pub volumes_by_missing_shards: Vec<u64>,
@@ -122,63 +123,28 @@ fn known<'de, D: serde::Deserializer<'de>>(fields: D) -> Result<IndexState, D::E
     Ok(Option::deserialize(fields)?.unwrap_or_default())
 }
 
-/// `"state"`, and what goes with it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum IndexState {
-    #[default]
-    Available,
-    /// It failed, and is being built anew from a checkpoint and the journal: nothing is served.
-    Rebuilding {
-        why: String,
-        for_seconds: u64,
-        #[serde(flatten)]
-        step: RebuildStep,
-    },
-    /// It failed, and could not be built anew so far: nothing is served, and it is tried again.
-    Failed { why: String, for_seconds: u64, problem: String, next_try_in_seconds: u64 },
-}
-
-/// `"step"`: how far a rebuild has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "snake_case")]
-pub enum RebuildStep {
-    Begins,
-    /// Bytes of the checkpoint's keys and values.
-    Loads {
-        bytes: u64,
-    },
-    /// The entry of the journal that was applied last, and the journal's last.
-    Replays {
-        entry: u64,
-        of: u64,
-    },
-}
-
-impl IndexState {
-    /// What somebody should know of it.
-    pub fn note(&self) -> Option<String> {
-        match self {
-            IndexState::Available => None,
-            IndexState::Rebuilding { why, for_seconds, step } => {
-                let step = match step {
-                    RebuildStep::Begins => "it begins".to_owned(),
-                    RebuildStep::Loads { bytes: loaded } => {
-                        format!("{} of the checkpoint loaded", bytes(*loaded))
-                    }
-                    RebuildStep::Replays { entry, of } => format!("entry {entry} of {of} of the journal"),
-                };
-                let since = duration(*for_seconds);
-                Some(format!(
-                    "the index failed {since} ago and is being rebuilt ({step}); nothing is served until then: {why}"
-                ))
-            }
-            IndexState::Failed { why, for_seconds, problem, next_try_in_seconds } => Some(format!(
-                "the index failed {} ago ({why}) and could not be rebuilt: {problem}; nothing is served, and it is tried \
-                 again in {next_try_in_seconds} s",
-                duration(*for_seconds)
-            )),
+/// What somebody should know of the index.
+pub fn note_of(index: &IndexState) -> Option<String> {
+    match index {
+        IndexState::Available => None,
+        IndexState::Rebuilding { why, for_seconds, step } => {
+            let step = match step {
+                RebuildStep::Begins => "it begins".to_owned(),
+                RebuildStep::Loads { bytes: loaded } => {
+                    format!("{} of the checkpoint loaded", bytes(*loaded))
+                }
+                RebuildStep::Replays { entry, of } => format!("entry {entry} of {of} of the journal"),
+            };
+            let since = duration(*for_seconds);
+            Some(format!(
+                "the index failed {since} ago and is being rebuilt ({step}); nothing is served until then: {why}"
+            ))
         }
+        IndexState::Failed { why, for_seconds, problem, next_try_in_seconds } => Some(format!(
+            "the index failed {} ago ({why}) and could not be rebuilt: {problem}; nothing is served, and it is tried \
+             again in {next_try_in_seconds} s",
+            duration(*for_seconds)
+        )),
     }
 }
 
@@ -430,7 +396,7 @@ mod tests {
         assert_eq!(json, expected);
         let again: IndexStatus = serde_json::from_value(json).unwrap();
         assert_eq!(again.state, status.state);
-        assert!(again.state.note().unwrap().contains("entry 5 of 9"));
+        assert!(note_of(&again.state).unwrap().contains("entry 5 of 9"));
         // What an older server says.
         let older: IndexStatus =
             serde_json::from_value(serde_json::json!({"available": true, "bytes": 1})).unwrap();

@@ -4,11 +4,14 @@
 //! million objects, for whoever asks now and then.
 
 use crate::keys::{self, Tag};
-use crate::record::{ObjectSummary, StripeRecord, decode};
+use crate::record::{ObjectSummary, Owner, StripeRecord, decode};
+use crate::salvage::each_owner_in;
 use crate::store::{Metadata, ReadError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
+use stratum_storage::blob::VolumeId;
 
 /// What the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,17 @@ impl Metadata {
             census.garbage += u64::from(stripe.payload).saturating_sub(stripe.live);
         })?;
         Ok(census)
+    }
+
+    /// How many objects name bytes of stripes (volume and offset) that are among these; an upload counts as one, whether
+    /// it is under way or became an object. Blocks as long as [`Metadata::census`].
+    pub fn objects_in(&self, is_among: &dyn Fn(VolumeId, u64) -> bool) -> Result<u64, ReadError> {
+        let (mut objects, mut uploads) = (0, HashSet::new());
+        each_owner_in(self.state(), is_among, |owner| match owner {
+            Owner::Object { .. } => objects += 1,
+            Owner::Part { upload, .. } => drop(uploads.insert(upload)),
+        })?;
+        Ok(objects + uploads.len() as u64)
     }
 
     /// Shows every record of a kind.

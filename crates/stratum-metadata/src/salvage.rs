@@ -12,7 +12,7 @@ mod looks;
 mod reads;
 
 pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
-pub(crate) use looks::owners_in;
+pub(crate) use looks::{each_owner_in, owners_in};
 
 pub use former::check_index;
 pub use reads::{SalvagedBucket, SalvagedObject};

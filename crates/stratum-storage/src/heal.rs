@@ -14,11 +14,13 @@
 //! to 30 MB.
 
 mod files;
+mod lost;
 mod mend;
 mod order;
 mod rebuild;
 mod target;
 
+pub use lost::Lost;
 pub use rebuild::Rebuilt;
 
 pub(crate) use files::blocking;

@@ -116,6 +116,47 @@ fn a_drive_of_another_store_ends_the_start() {
     );
 }
 
+/// Identities are left, and nothing that the journal wrote: an empty store here would have the quarantine take every
+/// shard file for a stranger's.
+#[test]
+fn a_store_whose_journal_is_on_none_of_its_drives_does_not_start_as_an_empty_one() {
+    let mut server = Server::start();
+    store(&server, &objects());
+    server.kill();
+    let places = (0..6).map(|drive| server.data().join(format!("hot/{drive}")));
+    let members: Vec<PathBuf> = places.filter(|place| place.join("journal").exists()).collect();
+    assert!(members.len() >= 3);
+    for place in &members {
+        std::fs::rename(place.join("journal"), place.with_extension("journal")).unwrap();
+    }
+    let output = stratum(&["server", "--address", "127.0.0.1:0", "--data", server.data().to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("is on none of its drives"), "{said}");
+    for place in &members {
+        std::fs::rename(place.with_extension("journal"), place.join("journal")).unwrap();
+    }
+    server.restart();
+    all_is_there(&server);
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_in_objects() {
+    let mut server = Server::start();
+    store(&server, &objects());
+    assert_eq!(status(&server)["redundancy"]["unreadable_objects"], 0);
+    let in_volumes = objects().iter().filter(|(_, body)| body.len() > 32 << 10).count();
+    assert!(in_volumes > 0);
+    server.kill();
+    for drive in 0..3 {
+        let volumes = server.data().join(format!("hot/{drive}/volumes"));
+        std::fs::rename(&volumes, volumes.with_extension("aside")).unwrap();
+    }
+    server.restart();
+    let now = status(&server);
+    let told = (&now["state"], &now["redundancy"]["unreadable_objects"]);
+    assert_eq!(told, (&"damaged".into(), &in_volumes.into()), "{now:#}");
+}
+
 #[test]
 fn commands_that_are_given_again_do_no_harm() {
     let server = Server::start();

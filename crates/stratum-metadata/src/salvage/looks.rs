@@ -58,17 +58,31 @@ pub(crate) fn owners_in(
     machine: &Machine,
     stripes: &HashSet<(VolumeId, u64)>,
 ) -> Result<Vec<String>, ReadError> {
-    let mut geometries = HashMap::new();
-    for (id, _) in stripes {
-        geometries.extend(space::volume(machine, *id)?.map(|record| (*id, record.geometry)));
-    }
     let mut owners = Vec::new();
-    machine.scan(&keys::start_of(Tag::Object), &keys::end_of(Tag::Part), |key, value| {
-        let owned = owned(key, value).filter(|(_, blob)| touches(blob, stripes, &geometries));
-        owners.extend(owned.map(|(owner, _)| name(&owner)));
-        ControlFlow::Continue(())
+    each_owner_in(machine, &|volume, offset| stripes.contains(&(volume, offset)), |owner| {
+        owners.push(name(&owner));
     })?;
     Ok(owners)
+}
+
+/// Shows who names bytes of stripes (volume and offset) that are among these. Goes over all objects and parts.
+pub(crate) fn each_owner_in(
+    machine: &Machine,
+    is_among: &dyn Fn(VolumeId, u64) -> bool,
+    mut see: impl FnMut(Owner),
+) -> Result<(), ReadError> {
+    let volumes = space::records(machine)?.into_iter();
+    let geometries: HashMap<VolumeId, Geometry> =
+        volumes.map(|record| (record.id, record.geometry)).collect();
+    machine.scan(&keys::start_of(Tag::Object), &keys::end_of(Tag::Part), |key, value| {
+        if let Some((owner, blob)) = owned(key, value)
+            && touches(&blob, is_among, &geometries)
+        {
+            see(owner);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(())
 }
 
 /// The blob of an object's or a part's record, and whose it is.
@@ -88,16 +102,16 @@ fn owned(key: &[u8], value: &[u8]) -> Option<(Owner, BlobRef)> {
 
 fn touches(
     blob: &BlobRef,
-    stripes: &HashSet<(VolumeId, u64)>,
+    is_among: &dyn Fn(VolumeId, u64) -> bool,
     geometries: &HashMap<VolumeId, Geometry>,
 ) -> bool {
     let extent = |extent: &Extent| {
         geometries.get(&extent.volume).is_some_and(|geometry| {
-            stripes_of(*geometry, extent).any(|(offset, _)| stripes.contains(&(extent.volume, offset)))
+            stripes_of(*geometry, extent).any(|(offset, _)| is_among(extent.volume, offset))
         })
     };
     match &blob.place {
-        Place::Packed(at) => stripes.contains(&(at.volume, at.stripe)),
+        Place::Packed(at) => is_among(at.volume, at.stripe),
         Place::Extents(extents) => extents.iter().any(extent),
         Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => false,
     }

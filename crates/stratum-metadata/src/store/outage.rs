@@ -12,7 +12,7 @@ use super::{Metadata, OpenError};
 use crate::machine::Failure;
 use crate::tree::Tree;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::mpsc;
 use std::time::Duration;
 use stratum_storage::blob::Index;
@@ -27,19 +27,19 @@ const SELDOM: Duration = Duration::from_secs(60);
 const LETTING_GO: Duration = Duration::from_secs(2);
 
 /// Whether the index answers, and if not, what is done about it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum IndexState {
     #[default]
     Available,
-    /// It failed, and is being built anew.
+    /// It failed, and is being built anew from a checkpoint and the journal: nothing is served.
     Rebuilding {
         why: String,
         for_seconds: u64,
         #[serde(flatten)]
         step: RebuildStep,
     },
-    /// It failed, and could not be built anew so far.
+    /// It failed, and could not be built anew so far: nothing is served, and it is tried again.
     Failed { why: String, for_seconds: u64, problem: String, next_try_in_seconds: u64 },
 }
 

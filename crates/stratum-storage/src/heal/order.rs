@@ -19,6 +19,8 @@ pub(super) struct Endangered {
     pub gone: usize,
     /// How many more shards it may lose.
     pub margin: usize,
+    /// Whether enough shards are there to read it.
+    pub is_readable: bool,
     pub is_sealed: bool,
     /// About how many stripes are live, and what is read and written to rebuild one shard of them.
     pub stripes: u64,
@@ -49,6 +51,7 @@ impl Endangered {
             volume: volume.id,
             gone: missing.iter().filter(|(may_return, _)| !may_return).count(),
             margin: usize::from(volume.geometry.m).saturating_sub(missing.len()),
+            is_readable: missing.len() <= usize::from(volume.geometry.m),
             missing: missing.into_iter().map(|(_, shard)| shard).collect(),
             is_sealed: matches!(phase, Phase::Sealed { .. }),
             stripes: live.div_ceil(u64::from(full.payload)),

@@ -1,0 +1,38 @@
+//! What can't be read at present: for who counts whose bytes these are.
+
+use super::Healer;
+use crate::blob::VolumeId;
+use std::collections::BTreeSet;
+
+/// Where too few fragments are left, as far as is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Volumes with more shards missing than the redundancy covers: nothing in them can be read.
+    volumes: BTreeSet<VolumeId>,
+    /// Stripes of other volumes, by offset.
+    stripes: BTreeSet<(VolumeId, u64)>,
+}
+
+impl Lost {
+    pub fn is_empty(&self) -> bool {
+        self.volumes.is_empty() && self.stripes.is_empty()
+    }
+
+    /// Whether the stripe at that offset is one of them.
+    pub fn has(&self, volume: VolumeId, offset: u64) -> bool {
+        self.volumes.contains(&volume) || self.stripes.contains(&(volume, offset))
+    }
+}
+
+impl Healer {
+    /// What can't be read now. Some of it may come back with a drive.
+    pub fn lost(&self) -> Lost {
+        let endangered = self.volumes.endangered().into_iter().filter(|each| !each.is_readable);
+        let is_there = |volume: VolumeId| self.volumes.shared.find(volume).is_some();
+        let stripes = self.state.lock().unreadable.keys().copied().collect::<Vec<_>>();
+        Lost {
+            volumes: endangered.map(|each| each.volume).collect(),
+            stripes: stripes.into_iter().filter(|(volume, _)| is_there(*volume)).collect(),
+        }
+    }
+}
