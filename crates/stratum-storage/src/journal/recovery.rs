@@ -147,10 +147,8 @@ impl Survey {
             let holding = candidates
                 .map(|found| walk(found, Verify::Commands, wanted.index))
                 .filter(|walked| walked.holds(wanted))
-                .map(|walked| walked.segment)
-                // The copy that an epoch was abandoned over may be on one drive only: the best kept one counts.
-                .max_by_key(|segment| (segment.complete_copies(), segment.key));
-            match holding {
+                .map(|walked| walked.segment);
+            match best_kept(holding.collect(), wanted.index) {
                 Some(segment) => chain.segments.insert(0, segment),
                 None => return Err(JournalError::Hole { index: wanted.index }),
             }
@@ -180,6 +178,18 @@ impl Survey {
                 copies: found.copies,
             })
             .collect()
+    }
+}
+
+/// Of segments that hold the same entry, the one that most drives hold up to there. The copy that an epoch was abandoned
+/// over may be on one drive only, and what is left of it is looked at by no scrub: so where there is a choice, which is
+/// seldom, bodies count.
+pub(super) fn best_kept(mut holding: Vec<Segment>, last: Index) -> Option<Segment> {
+    match holding.len() {
+        0 | 1 => holding.pop(),
+        _ => holding
+            .into_iter()
+            .max_by_key(|segment| (segment.sound_copies(last), segment.complete_copies(), segment.key)),
     }
 }
 

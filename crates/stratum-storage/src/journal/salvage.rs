@@ -6,10 +6,9 @@
 //! entry's hash covers the one before, with the holes between them named. Where nothing is missing there is one run,
 //! and it is the one that a start would recover.
 
-use super::cursor::Cursor;
 use super::export::Export;
 use super::format::Head;
-use super::recovery::{Piece, Survey};
+use super::recovery::{Piece, Survey, best_kept};
 use super::replay::hash_in;
 use super::slots;
 use super::table::{Segment, Table};
@@ -164,9 +163,7 @@ impl History {
         let mut damaged: Vec<String> = Vec::new();
         let mut sound: Vec<usize> = Vec::new();
         for copy in segment.copies.iter() {
-            let mut cursor = Cursor::new(segment.key, vec![copy.slot.file.clone()], segment.before);
-            while cursor.head().index < last && cursor.next(Verify::Bodies).is_some() {}
-            match cursor.head().index >= last {
+            match segment.is_sound_in(copy, last) {
                 true => sound.push(copy.drive),
                 false => damaged.extend(drives.get(copy.drive).map(|drive| drive.label())),
             }
@@ -238,9 +235,9 @@ fn chain(newest: &Piece, pieces: &[Piece]) -> (Vec<Table>, Vec<Segment>) {
         let holding = earlier()
             .filter(|piece| piece.head.index >= wanted.index)
             .filter(|piece| hash_in(&piece.segment, wanted.index) == Some(wanted.hash))
-            .max_by_key(|piece| (piece.segment.complete_copies(), piece.segment.key));
-        if let Some(piece) = holding {
-            segments.insert(0, piece.segment.clone());
+            .map(|piece| piece.segment.clone());
+        if let Some(segment) = best_kept(holding.collect(), wanted.index) {
+            segments.insert(0, segment);
             continue;
         }
         let short = earlier().filter(|piece| piece.head.index < wanted.index);

@@ -4,6 +4,7 @@
 //! check from its record, so a read is a lookup and one `pread`. Segments overlap where an epoch began with a copy
 //! of the last group; the later one counts.
 
+use super::cursor::{Cursor, Verify};
 use super::format::{Head, SegmentKey};
 use super::slots::Slot;
 use crate::blob::Index;
@@ -41,6 +42,18 @@ impl Segment {
     /// Drives that hold all of it.
     pub(super) fn complete_copies(&self) -> usize {
         self.copies.iter().filter(|copy| copy.complete).count()
+    }
+
+    /// How many copies are sound up to that entry. Reads them.
+    pub(super) fn sound_copies(&self, last: Index) -> usize {
+        self.copies.iter().filter(|copy| self.is_sound_in(copy, last)).count()
+    }
+
+    /// Whether a copy by itself holds everything up to that entry, bodies and all. Reads it.
+    pub(super) fn is_sound_in(&self, copy: &Copy, last: Index) -> bool {
+        let mut alone = Cursor::new(self.key, vec![copy.slot.file.clone()], self.before);
+        while alone.head().index < last && alone.next(Verify::Bodies).is_some() {}
+        alone.head().index >= last
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bits that rot, and files that are not what they were.
 
 use super::*;
+use crate::journal::slots::Slot;
 
 fn filled(disks: usize, m: usize, groups: usize) -> (World, Journal) {
     let mut world = World::new(disks, m, 11);
@@ -70,6 +71,48 @@ fn a_body_damaged_in_all_copies_is_refused_and_only_it() {
     assert!(journal.replay(1, Verify::Bodies).next().is_some_and(|row| row.is_err()));
     assert_eq!(journal.replay(1, Verify::Commands).count(), 2, "the commands are sound");
     world.in_flight.clear();
+}
+
+/// Two segments hold the last group of an epoch: its own, and the first of the next one, which counts. The bodies in the
+/// one rot; commands and hashes stay as they are.
+#[test]
+fn of_segments_that_hold_the_same_entry_the_sound_one_counts() {
+    for rotten in [0, 1] {
+        let mut world = World::new(4, 1, 12);
+        let mut places = Vec::new();
+        for _ in 0..2 {
+            let journal = world.open(&[]);
+            while places.is_empty() && world.known.last().is_none_or(|known| known.body.is_empty()) {
+                world.append(&journal).expect("all is well");
+            }
+            let index = world.known.iter().rposition(|known| !known.body.is_empty()).expect("there is one");
+            let (copies, at) = {
+                let table = journal.core.table.read();
+                let (copies, at) = table.find(index as u64 + 1).expect("it is there");
+                (copies.clone(), at)
+            };
+            places.push((copies, at));
+            if places.len() == 2 {
+                journal.append(vec![NewEntry::default()], Class::Ordinary).expect("all is well");
+                let known = Known { hash: journal.last().1, command: Vec::new(), body: Bytes::new() };
+                world.known.push(known);
+            }
+        }
+        // The epoch that a start finds is a later one.
+        let journal = world.open(&[]);
+        world.append(&journal).expect("all is well");
+        drop(journal);
+        let (copies, at) = &places[rotten];
+        for copy in copies.iter() {
+            let path = Slot::path_of(copy.slot.number);
+            world.disks[copy.drive].flip_bit(&path, at * 8 + 3).expect("the file is there");
+        }
+        world.crash();
+        world.open(&[]);
+        let drives = world.drives(&[]);
+        let history = History::read(&drives).expect("it can be read");
+        assert_eq!(history.audit(&drives), [], "{rotten}");
+    }
 }
 
 #[test]
