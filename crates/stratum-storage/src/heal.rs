@@ -34,7 +34,7 @@ use crate::volume::{Claim, DriveId, Phase, PlacedShard, VolumeLogError, Volumes}
 use order::Endangered;
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -94,8 +94,9 @@ struct State {
     /// The drives as they were when it was last tried what waits.
     drives: Vec<(DriveId, bool)>,
     waiting: HashMap<VolumeId, Waiting>,
-    /// Stripes of which too few fragments are left.
-    unreadable: BTreeMap<(VolumeId, u64), BadFragment>,
+    /// Stripes of which too few fragments are left, by offset, and when they are looked at again.
+    unreadable: BTreeSet<(VolumeId, u64)>,
+    again: Duration,
     rebuilt: u64,
     mended: u64,
     /// What heal had done at two moments, the older first.
@@ -175,15 +176,20 @@ impl Healer {
         state.rebuilt + state.mended
     }
 
-    /// When drives came or went, what waits is tried at once.
+    /// When drives came or went, what waits is tried at once. What can't be read is looked at now and then besides: its
+    /// objects may have been deleted.
     fn look_at_drives(&self) {
-        let now = self.volumes.drives_now();
+        let (drives, now) = (self.volumes.drives_now(), self.clock.monotonic());
         let mut state = self.state.lock();
-        if state.drives != now {
-            state.drives = now;
+        if state.drives != drives {
+            state.drives = drives;
             state.waiting.values_mut().for_each(|waiting| waiting.again = Duration::ZERO);
-            for bad in std::mem::take(&mut state.unreadable).into_values() {
-                self.volumes.shared.repairs.add(bad);
+            state.again = now;
+        }
+        if state.again <= now {
+            state.again = now + AGAIN;
+            for (volume, offset) in state.unreadable.iter().copied() {
+                self.volumes.shared.repairs.add(BadFragment { volume, shard: 0, offset });
             }
         }
         let is_endangered = |volume: &VolumeId| {
@@ -266,7 +272,7 @@ impl Healer {
         let Some(_claim) = self.volumes.try_claim(volume) else { return Ok(None) };
         let found = self.volumes.shared.find(volume).ok_or(HealError::Gone)?;
         let mended = self.volumes.mend(&found, offsets, &self.pace, Task::Heal).await?;
-        self.note(volume, &mended);
+        self.note(volume, offsets, &mended);
         Ok(Some((mended.written, mended.lost.len())))
     }
 
@@ -282,7 +288,7 @@ impl Healer {
             match self.volumes.mend(&volume, &offsets, &self.pace, Task::Heal).await {
                 Ok(mended) => {
                     repairs.forget(id, &offsets);
-                    self.note(id, &mended);
+                    self.note(id, &offsets, &mended);
                 }
                 // Full or failing drives: the fragments stay in the queue.
                 Err(error) => tracing::warn!(volume = %id, %error, "bad fragments can't be mended now"),
@@ -291,14 +297,17 @@ impl Healer {
         }
     }
 
-    /// Takes note of what was mended, by whom ever.
-    pub(crate) fn note(&self, volume: VolumeId, mended: &Mended) {
+    /// Takes note of what became of the stripes that were looked at, by whom ever.
+    pub(crate) fn note(&self, volume: VolumeId, looked_at: &BTreeSet<u64>, mended: &Mended) {
         let mut state = self.state.lock();
         state.mended += mended.written;
+        for offset in looked_at.difference(&mended.unreadable) {
+            state.unreadable.remove(&(volume, *offset));
+        }
         for offset in &mended.unreadable {
-            tracing::error!(%volume, offset, "too few fragments of a stripe are good");
-            let bad = BadFragment { volume, shard: 0, offset: *offset };
-            state.unreadable.insert((volume, *offset), bad);
+            if state.unreadable.insert((volume, *offset)) {
+                tracing::error!(%volume, offset, "too few fragments of a stripe are good");
+            }
         }
     }
 
@@ -330,7 +339,7 @@ impl Healer {
         }
         let mut state = self.state.lock();
         let is_there = |volume: &VolumeId| self.volumes.shared.find(*volume).is_some();
-        state.unreadable.retain(|(volume, _), _| is_there(volume));
+        state.unreadable.retain(|(volume, _)| is_there(volume));
         status.unreadable_stripes = state.unreadable.len() as u64;
         status.missing_fragments += status.unreadable_stripes;
         (status.shards_rebuilt, status.fragments_mended) = (state.rebuilt, state.mended);

@@ -45,15 +45,14 @@ pub async fn remove(life: &mut Life<'_>) -> String {
 pub async fn keep(life: &mut Life<'_>) -> String {
     let Some(drive) = pick(life, Seat::Leaving) else { return String::new() };
     let at = usize::from(drive.position());
-    let kept = life.run.set.drain(&[drive], false);
-    match kept {
-        Ok(_) => life.hardware.disks[at].seat = Seat::Serving,
-        Err(error) => {
-            assert!(life.is_down() || life.is_faulty(), "drive {at} can't be kept: {error}");
-            return format!("drive {at}: {error}");
-        }
+    if let Err(error) = life.run.set.drain(&[drive], false) {
+        assert!(life.is_down() || life.is_faulty(), "drive {at} can't be kept: {error}");
+        return format!("drive {at}: {error}");
     }
-    take_into_use(life);
+    // The journal may have left it already; see `add`.
+    if take_into_use(life) {
+        life.hardware.disks[at].seat = Seat::Serving;
+    }
     format!("drive {at}")
 }
 

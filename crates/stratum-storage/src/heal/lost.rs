@@ -29,7 +29,7 @@ impl Healer {
     pub fn lost(&self) -> Lost {
         let endangered = self.volumes.endangered().into_iter().filter(|each| !each.is_readable);
         let is_there = |volume: VolumeId| self.volumes.shared.find(volume).is_some();
-        let stripes = self.state.lock().unreadable.keys().copied().collect::<Vec<_>>();
+        let stripes = self.state.lock().unreadable.clone();
         Lost {
             volumes: endangered.map(|each| each.volume).collect(),
             stripes: stripes.into_iter().filter(|(volume, _)| is_there(*volume)).collect(),

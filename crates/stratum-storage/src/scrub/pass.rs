@@ -214,7 +214,7 @@ impl Scrubber {
     async fn look_at_files(&self, volume: &Arc<Volume>, pass: &ScrubCursor) -> Result<(), HealError> {
         let Some(_claim) = self.claim(volume.id, pass).await else { return Ok(()) };
         let mended = self.volumes.mend_files(volume).await?;
-        self.tell(volume.id, &mended, pass);
+        self.tell(volume.id, &BTreeSet::new(), &mended, pass);
         self.update(pass, |cursor| cursor.found.bad_files += mended.written + mended.lost.len() as u64);
         Ok(())
     }
@@ -227,12 +227,12 @@ impl Scrubber {
     ) -> Result<(), HealError> {
         let Some(_claim) = self.claim(volume.id, pass).await else { return Ok(()) };
         let mended = self.volumes.mend(volume, offsets, &self.pace, Task::Heal).await?;
-        self.tell(volume.id, &mended, pass);
+        self.tell(volume.id, offsets, &mended, pass);
         Ok(())
     }
 
-    fn tell(&self, volume: VolumeId, mended: &Mended, pass: &ScrubCursor) {
-        self.healer.note(volume, mended);
+    fn tell(&self, volume: VolumeId, looked_at: &BTreeSet<u64>, mended: &Mended, pass: &ScrubCursor) {
+        self.healer.note(volume, looked_at, mended);
         for offset in &mended.ambiguous {
             tracing::error!(%volume, offset, "parity disagrees, and no single shard explains it: nothing is changed");
         }

@@ -456,7 +456,7 @@ fn what_readers_find_bad_is_mended_where_it_lies() {
 }
 
 #[test]
-fn what_is_beyond_repair_is_told_and_not_tried_for_ever() {
+fn what_is_beyond_repair_is_told_until_its_object_goes() {
     run(async {
         let world = World::new(G);
         let (server, bodies) = sealed(&world, &[100, 1_000_000]).await;
@@ -465,10 +465,19 @@ fn what_is_beyond_repair_is_told_and_not_tried_for_ever() {
             world.disks[disk].flip_bit(&shard_file(&world, disk, FIRST).unwrap(), (8192 + 500) * 8).unwrap();
         }
         assert!(server.get(&bodies[0].0).await.is_err());
-        let healer = healer(&server);
-        assert_eq!(healer.round().await, 0);
-        let status = healer.status();
-        assert_eq!((status.unreadable_stripes, status.bad_fragments), (1, 0));
+        let clock = Arc::new(Simulated::new(1, 1));
+        let healer =
+            Arc::new(Healer::new(server.volumes.clone(), Pace::unbounded(clock.clone()), clock.clone()));
+        let unreadable = || (healer.status().unreadable_stripes, healer.status().bad_fragments);
+        assert_eq!((healer.round().await, unreadable()), (0, (1, 0)));
+        assert_eq!((healer.round().await, unreadable()), (0, (1, 0)));
+        let lost = healer.lost();
+        assert!(lost.has(FIRST, 8192) != lost.has(FIRST, 4096));
+        // Its object goes, and with it the loss.
+        server.delete(&bodies[0].0);
+        clock.advance(Duration::from_secs(31));
+        assert_eq!((healer.round().await, unreadable()), (0, (0, 0)));
+        assert!(healer.lost().is_empty());
     });
 }
 
