@@ -28,6 +28,10 @@ use tokio::sync::watch;
 /// What is kept free on a device, for upkeep alone, when the journal is empty: two spare segments a member.
 pub const LEAST_RESERVE: u64 = 192 << 20;
 const EVERY: Duration = Duration::from_secs(1);
+/// Checkpoints are due at any time, and clients may wait for one: how often it is looked, and how many of these looks
+/// are a whole round of the journal's.
+const OFTEN: Duration = Duration::from_millis(100);
+const WHOLE: u64 = 10;
 /// How many rounds lie between two looks at what metrics have gathered.
 const SELDOM: u64 = 5;
 /// How many rounds lie between two judgements of the drives' pulses.
@@ -67,17 +71,22 @@ impl Upkeep {
     ) -> std::io::Result<Upkeep> {
         let (stop, stopped) = watch::channel(false);
         let (set, files, metadata) = (parts.set.clone(), parts.set.clone(), parts.metadata.clone());
-        let index = parts.metadata.clone();
+        let (index, journal) = (parts.metadata.clone(), parts.metadata.clone());
+        let mut whole_round = now_and_then(WHOLE, move || journal.heal_journal());
         let threads = vec![
-            every_round("watch", stopped.clone(), runtime, move || set.check())?,
+            every_round("watch", EVERY, stopped.clone(), runtime, move || set.check())?,
             every_round(
                 "small files",
+                EVERY,
                 stopped.clone(),
                 runtime,
                 now_and_then(SMALL_FILES, move || drop(files.repair())),
             )?,
-            every_round("journal", stopped.clone(), runtime, move || metadata.tend_journal())?,
-            every_round("index", stopped.clone(), runtime, move || index.tend_index())?,
+            every_round("journal", OFTEN, stopped.clone(), runtime, move || {
+                whole_round();
+                metadata.take_due_checkpoint();
+            })?,
+            every_round("index", EVERY, stopped.clone(), runtime, move || index.tend_index())?,
         ];
         let tasks = vec![
             runtime.spawn(run_packer(parts.metadata.clone(), parts.volumes.clone(), stopped.clone())),
@@ -112,16 +121,17 @@ fn report(panicked: bool) {
     }
 }
 
-/// A thread that works every second until it is told to stop.
+/// A thread that works every so often until it is told to stop.
 fn every_round(
     name: &str,
+    every: Duration,
     mut stopped: watch::Receiver<bool>,
     runtime: &Handle,
     mut work: impl FnMut() + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     let runtime = runtime.clone();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        while runtime.block_on(next_round(&mut stopped)) {
+        while runtime.block_on(next_round(every, &mut stopped)) {
             work();
         }
     })
@@ -139,14 +149,14 @@ fn now_and_then(rounds: u64, mut work: impl FnMut()) -> impl FnMut() {
 }
 
 /// Waits for the next round; false when it is time to end.
-async fn next_round(stopped: &mut watch::Receiver<bool>) -> bool {
-    tokio::time::timeout(EVERY, stopped.wait_for(|stopped| *stopped)).await.is_err()
+async fn next_round(every: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
+    tokio::time::timeout(every, stopped.wait_for(|stopped| *stopped)).await.is_err()
 }
 
 impl Parts {
     async fn tend(self, telemetry: Telemetry, mut stopped: watch::Receiver<bool>) {
         let mut round = 0u64;
-        while next_round(&mut stopped).await {
+        while next_round(EVERY, &mut stopped).await {
             self.volumes.set_reserve(self.reserve());
             if let Err(error) = self.volumes.tend().await {
                 tracing::warn!(%error, "the volumes could not be tended; trying again");

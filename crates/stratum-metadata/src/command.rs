@@ -11,7 +11,7 @@ use crate::record::{
 };
 use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
-use stratum_storage::blob::{BlobRef, PackedAt};
+use stratum_storage::blob::{BlobRef, PackedAt, Place};
 use stratum_storage::volume::VolumeEvent;
 
 /// What must hold of the current object for a write to go on, evaluated atomically with it.
@@ -47,6 +47,12 @@ pub struct Move {
     /// Applied only if the owner still holds exactly this.
     pub from: BlobRef,
     pub to: BlobRef,
+}
+
+impl Move {
+    fn leaves_the_journal(&self) -> bool {
+        matches!(self.from.place, Place::Journal { .. })
+    }
 }
 
 /// A mutation.
@@ -126,12 +132,13 @@ impl Command {
             | Command::CreateUpload { .. }
             | Command::PutPart { .. }
             | Command::CompleteUpload { .. } => Urgency::Ordinary,
+            Command::Relocate { moves, .. } if moves.iter().any(Move::leaves_the_journal) => Urgency::Packing,
             Command::DeleteBucket { .. }
             | Command::DeleteObject { .. }
             | Command::AbortUpload { .. }
-            | Command::Sweep { .. }
-            | Command::Relocate { .. }
-            | Command::Volume(_) => Urgency::MakesRoom,
+            | Command::Relocate { .. } => Urgency::MakesRoom,
+            // Few and short: packing may need a volume, and a checkpoint an entry after the last one.
+            Command::Volume(_) | Command::Sweep { .. } => Urgency::Packing,
         }
     }
 }

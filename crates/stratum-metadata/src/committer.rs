@@ -26,10 +26,10 @@ use std::time::Duration;
 use stratum_storage::drive::Threads;
 use tokio::sync::oneshot;
 
-/// Bytes of commands and bodies in a group, and how many of them.
+/// Bytes of entries in a group, and how many of them. Fewer where the journal's segments are short.
 const GROUP_BYTES: usize = 1 << 20;
 const GROUP_ENTRIES: usize = 512;
-/// Bytes of commands and bodies that may wait; more are told to slow down.
+/// Bytes of entries that may wait; more are told to slow down.
 const QUEUE_BYTES: usize = 64 << 20;
 /// Groups that are durable and wait to be applied.
 const UNAPPLIED_GROUPS: usize = 4;
@@ -69,7 +69,7 @@ struct Proposal {
 
 impl Proposal {
     fn bytes(&self) -> usize {
-        self.entry.command.len() + self.entry.body.len()
+        self.entry.bytes()
     }
 }
 
@@ -110,12 +110,12 @@ struct Queue {
 }
 
 impl Queue {
-    /// The next group, in the order of arrival; empty if nobody waits.
-    fn take_group(&mut self) -> Vec<Proposal> {
+    /// The next group, in the order of arrival, of at most so many bytes; empty if nobody waits.
+    fn take_group(&mut self, most: usize) -> Vec<Proposal> {
         let mut group = Vec::with_capacity(self.proposals.len().min(GROUP_ENTRIES));
         let mut bytes = 0;
         while let Some(proposal) = self.proposals.front() {
-            if group.len() >= GROUP_ENTRIES || (!group.is_empty() && bytes + proposal.bytes() > GROUP_BYTES) {
+            if group.len() >= GROUP_ENTRIES || (!group.is_empty() && bytes + proposal.bytes() > most) {
                 break;
             }
             bytes += proposal.bytes();
@@ -173,6 +173,21 @@ impl Committer {
             self.shared.commit_waiting();
         }
         outcome.await.unwrap_or(Err(CommitError::Stopped))
+    }
+
+    /// [`Committer::commit`] for a thread of its own, of a command without a body that is never refused. Blocks.
+    pub(crate) fn commit_blocking(&self, command: Command) -> Result<Outcome, CommitError> {
+        let entry = LogEntry { command: command.encode(), body: Bytes::new() };
+        let (urgency, (reply, mut outcome)) = (command.urgency(), oneshot::channel());
+        self.shared.enqueue(Proposal { command, entry, reply }, urgency)?;
+        let outcome = match self.kind {
+            Threads::Caller => {
+                self.shared.commit_waiting();
+                outcome.try_recv().ok()
+            }
+            Threads::Own => outcome.blocking_recv().ok(),
+        };
+        outcome.unwrap_or(Err(CommitError::Stopped))
     }
 
     /// Does something while nothing is being appended or applied.
@@ -271,13 +286,17 @@ impl Shared {
             }
             self.arrived.wait(&mut queue);
         }
-        Some(queue.take_group())
+        Some(queue.take_group(self.longest_group()))
+    }
+
+    fn longest_group(&self) -> usize {
+        self.log.max_group().min(GROUP_BYTES)
     }
 
     /// Commits all that waits, on this thread.
     fn commit_waiting(&self) {
         loop {
-            let group = self.queue.lock().take_group();
+            let group = self.queue.lock().take_group(self.longest_group());
             if group.is_empty() {
                 return;
             }
@@ -297,15 +316,16 @@ impl Shared {
         }
     }
 
-    /// Makes durable what of the group the journal has room for.
+    /// Makes durable what of the group the journal has room for; the most patient are refused first.
     fn append_group(&self, mut group: Vec<Proposal>) -> Option<Durable> {
         self.note_usage();
-        let mut urgency = Urgency::Ordinary;
-        if let Pace::Refuse = self.pace() {
-            group = refuse_ordinary(group);
-            urgency = Urgency::MakesRoom;
+        for urgency in Urgency::ALL {
+            if self.log.has_room(group.iter().map(Proposal::bytes).sum(), urgency) {
+                return self.append(group, urgency);
+            }
+            group = refuse(group, urgency);
         }
-        self.append(group, urgency)
+        None
     }
 
     /// Makes the group durable, or tells everybody why it isn't.
@@ -413,12 +433,12 @@ fn answer_all(replies: Vec<Reply>, error: &CommitError) {
     }
 }
 
-/// Near the cap only what makes room goes on.
-fn refuse_ordinary(group: Vec<Proposal>) -> Vec<Proposal> {
-    let (ordinary, urgent): (Vec<_>, Vec<_>) =
-        group.into_iter().partition(|proposal| proposal.command.urgency() == Urgency::Ordinary);
-    answer_all(ordinary.into_iter().map(|proposal| proposal.reply).collect(), &CommitError::Busy);
-    urgent
+/// Near the cap only what makes room goes on: tells those of that urgency, and gives the others.
+fn refuse(group: Vec<Proposal>, urgency: Urgency) -> Vec<Proposal> {
+    let (refused, others): (Vec<_>, Vec<_>) =
+        group.into_iter().partition(|proposal| proposal.command.urgency() == urgency);
+    answer_all(refused.into_iter().map(|proposal| proposal.reply).collect(), &CommitError::Busy);
+    others
 }
 
 impl From<LogError> for CommitError {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Drive;
-use stratum_storage::journal::Verify;
+use stratum_storage::journal::{Verify, entry_len};
 
 /// One entry of a group: a command's bytes, and the body that rides with it.
 #[derive(Clone, Debug)]
@@ -17,13 +17,27 @@ pub struct LogEntry {
     pub body: Bytes,
 }
 
-/// What may be appended near the journal's cap.
+impl LogEntry {
+    /// What it takes of a group, in bytes.
+    pub fn bytes(&self) -> usize {
+        entry_len(self.command.len(), self.body.len())
+    }
+}
+
+/// What may be appended near the journal's cap, the most patient first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
     /// New bytes: refused when only the last 5 % are left.
     Ordinary,
-    /// What makes room again: deletes, relocation, volume events.
+    /// What makes room on the drives: deletes, relocation out of volumes. Refused at the cap.
     MakesRoom,
+    /// What makes room in the journal: packing, and what it may need. Never refused. It passes the cap by less than the
+    /// packed bodies had taken of it.
+    Packing,
+}
+
+impl Urgency {
+    pub const ALL: [Urgency; 3] = [Urgency::Ordinary, Urgency::MakesRoom, Urgency::Packing];
 }
 
 /// A group that is durable on every member.
@@ -84,6 +98,10 @@ pub type Replay<'a> = Box<dyn Iterator<Item = Result<Replayed, LogError>> + Send
 pub trait Log: Send + Sync + 'static {
     /// Returns once the whole group is durable on every member of the journal's epoch.
     fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, LogError>;
+    /// The most bytes of entries that a group may have.
+    fn max_group(&self) -> usize;
+    /// Whether entries of so many bytes can be appended, as full as it is now.
+    fn has_room(&self, bytes: usize, urgency: Urgency) -> bool;
     /// The index that the oldest entry still has, or that the first one will get.
     fn first(&self) -> Index;
     /// The last entry's index; 0 if there never was one.
@@ -157,6 +175,14 @@ pub(crate) mod memory {
                 state.entries.push((Replayed { index, hash, command: entry.command.into() }, entry.body));
             }
             Ok(Appended { first, hashes })
+        }
+
+        fn max_group(&self) -> usize {
+            usize::MAX
+        }
+
+        fn has_room(&self, _: usize, urgency: Urgency) -> bool {
+            urgency != Urgency::Ordinary || self.usage().share() < 0.95
         }
 
         fn first(&self) -> Index {

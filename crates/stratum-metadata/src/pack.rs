@@ -24,7 +24,8 @@ use tokio::sync::watch;
 const PACK_FROM: f32 = 0.25;
 /// Bytes of bodies that are packed together: several stripes.
 const BATCH_BYTES: usize = 8 << 20;
-/// Bytes of owners in a batch. A `Relocate` names each owner of a stripe, and a command has at most 1 MiB.
+/// Bytes of owners in a batch. A `Relocate` names each owner of a stripe, and a command has at most 1 MiB, or what the
+/// journal takes as a group: of that, owners are a half.
 const BATCH_OWNERS: usize = 640 << 10;
 /// How often it looks for a segment to pack, and how long it waits after a failure.
 const POLL: Duration = Duration::from_millis(200);
@@ -110,12 +111,13 @@ async fn pack_segment(
 ) -> Result<Packed, PackError> {
     let (machine, log) = (metadata.state().clone(), metadata.log().clone());
     let bodies = blocking::spawn(move || live_bodies(&machine, log.as_ref(), segment)).await??;
+    let most_owners = BATCH_OWNERS.min(metadata.log().max_group() / 2);
     let mut rest = bodies.as_slice();
     while !rest.is_empty() {
         if *stop.borrow() {
             return Ok(Packed::Stopped);
         }
-        let (batch, later) = rest.split_at(batch_len(rest));
+        let (batch, later) = rest.split_at(batch_len(rest, most_owners));
         pack_batch(metadata, volumes, batch.to_vec()).await?;
         rest = later;
     }
@@ -162,12 +164,12 @@ fn is_live(machine: &Machine, body: &Live) -> Result<bool, PackError> {
 }
 
 /// How many bodies from the front make a batch: at least one.
-fn batch_len(bodies: &[Live]) -> usize {
+fn batch_len(bodies: &[Live], most_owners: usize) -> usize {
     let (mut bytes, mut owners) = (0, 0);
     let fits = |body: &&Live| {
         bytes += body.length as usize;
         owners += 32 + if let Owner::Object { key, .. } = &body.owner { key.len() } else { 0 };
-        bytes <= BATCH_BYTES && owners <= BATCH_OWNERS
+        bytes <= BATCH_BYTES && owners <= most_owners
     };
     bodies.iter().take_while(fits).count().max(1)
 }

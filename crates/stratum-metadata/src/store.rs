@@ -237,13 +237,32 @@ impl Metadata {
     /// One round of the journal's housekeeping: makes it whole after drives were lost, and takes a checkpoint when
     /// one is due. For a thread of its own, every second or so; blocks, for as long as that takes.
     pub fn tend_journal(&self) {
-        let (inner, log) = (&self.inner, self.inner.log.as_ref());
-        if let Err(error) = inner.upkeep.heal(log) {
+        self.heal_journal();
+        self.take_due_checkpoint();
+    }
+
+    /// The first half of [`Metadata::tend_journal`].
+    pub fn heal_journal(&self) {
+        if let Err(error) = self.inner.upkeep.heal(self.inner.log.as_ref()) {
             tracing::warn!(%error, "the journal is not whole yet; trying again");
         }
-        if !inner.machine.has_failed() && inner.upkeep.is_due(log) {
-            self.take_checkpoint();
+    }
+
+    /// The other half, to be called more often: clients may fill a small journal within a second.
+    pub fn take_due_checkpoint(&self) {
+        let inner = &self.inner;
+        if inner.machine.has_failed() || !inner.upkeep.is_due(inner.log.as_ref()) {
+            return;
         }
+        if inner.machine.applied_index() == inner.upkeep.newest_checkpoint() {
+            // A full journal takes nothing from clients, and may have nothing to pack: without an entry after the last
+            // checkpoint there would never be another. This one changes nothing.
+            if let Err(error) = inner.committer.commit_blocking(Command::Sweep { now: 0 }) {
+                tracing::warn!(%error, "the journal waits for an entry; trying again");
+                return;
+            }
+        }
+        self.take_checkpoint();
     }
 
     /// The newest checkpoint that can be read, to be copied out; none if there is none yet. Blocks.

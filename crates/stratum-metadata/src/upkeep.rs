@@ -4,7 +4,7 @@
 //! acknowledgement is only as durable as the entries before it.
 
 use crate::checkpoint::{self, CheckpointError, Files, Reader};
-use crate::log::{Log, LogError};
+use crate::log::{ClosedSegment, Log, LogError};
 use crate::machine::Machine;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use stratum_storage::volume::DriveId;
 /// The part of the cap after which a checkpoint is due. The journal since the older of two is kept, so two of these
 /// parts, and what is not packed yet, are the journal's usual length.
 const DUE_PART: u64 = 4;
-/// From this share of the cap on, a checkpoint is taken for every segment that is closed.
+/// From this share of the cap on, a checkpoint is taken whenever a packed segment waits for it.
 const PRESSED_FROM: f32 = 0.5;
 
 /// The journal's housekeeping.
@@ -73,13 +73,20 @@ impl Upkeep {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether enough has been appended since the last checkpoint.
+    /// The older of the checkpoints that are kept: the journal since it is kept, too.
+    fn older_checkpoint(&self) -> Option<Index> {
+        let taken = self.taken.lock();
+        taken.front().filter(|_| taken.len() >= checkpoint::KEPT).copied()
+    }
+
+    /// Whether enough has been appended since the last checkpoint, or the journal is pressed for room that only a
+    /// further one gives: a packed segment goes when the older one, too, lies behind it.
     pub(crate) fn is_due(&self, log: &dyn Log) -> bool {
-        let last = self.taken.lock().back().copied().unwrap_or(0);
-        let segments = log.closed_segments();
-        let since: u64 = segments.iter().filter(|part| part.last > last).map(|part| part.bytes).sum();
-        let usage = log.usage();
-        since >= usage.cap / DUE_PART || since > 0 && usage.share() >= PRESSED_FROM
+        let (older, newest) = (self.older_checkpoint().unwrap_or_default(), self.newest_checkpoint());
+        let (segments, usage) = (log.closed_segments(), log.usage());
+        let since: u64 = segments.iter().filter(|part| part.last > newest).map(|part| part.bytes).sum();
+        let waits = |part: &ClosedSegment| older < part.last && part.last <= self.packed();
+        since >= usage.cap / DUE_PART || usage.share() >= PRESSED_FROM && segments.iter().any(waits)
     }
 
     /// Takes a checkpoint, and lets go of what it makes superfluous. Blocks, for as long as writing the state takes.
@@ -114,7 +121,10 @@ impl Upkeep {
         tracing::info!(index = taken.applied.index, bytes = taken.bytes, "took a checkpoint");
         log.set_cap(self.least_cap.max(taken.bytes));
         let mut kept = self.taken.lock();
-        kept.push_back(taken.applied.index);
+        // Taken again at the same entry, it takes the place of the one that was there.
+        if kept.back() != Some(&taken.applied.index) {
+            kept.push_back(taken.applied.index);
+        }
         while kept.len() > checkpoint::KEPT {
             kept.pop_front();
         }
@@ -135,9 +145,8 @@ impl Upkeep {
 
     /// Lets go of what is packed and lies below the older of the kept checkpoints.
     fn release(&self, log: &dyn Log) {
-        let taken = self.taken.lock();
-        if let Some(older) = taken.front().filter(|_| taken.len() >= checkpoint::KEPT) {
-            log.release(self.packed(), *older);
+        if let Some(older) = self.older_checkpoint() {
+            log.release(self.packed(), older);
         }
     }
 

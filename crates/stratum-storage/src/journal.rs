@@ -46,7 +46,7 @@ use std::time::Duration;
 
 pub use cursor::Verify;
 pub use export::{Export, Exported};
-pub use format::{MAX_COMMAND, MAX_GROUP};
+pub use format::{MAX_COMMAND, MAX_GROUP, entry_len};
 pub use heal::Healed;
 pub use quorum::TooFew;
 pub use refound::{RefoundError, Refounding, refound};
@@ -78,6 +78,8 @@ pub enum Class {
     Ordinary,
     /// Deletes and relocation: they may use the last twentieth of the cap.
     MakesRoom,
+    /// What segments wait for before they go. It may pass the cap: refused, it would keep the journal full for good.
+    Packing,
 }
 
 /// A group that is durable on all members.
@@ -99,15 +101,37 @@ pub struct JournalSet {
     pub begun: bool,
 }
 
+/// The least cap, in bytes a member. A group has at most a third of a segment, so it takes a cap of 32 MiB for every
+/// command to fit.
+pub const LEAST_CAP: u64 = 256 << 10;
+/// Only whole segments are packed and let go: so many of them make the cap, at least.
+const SEGMENTS_IN_CAP: u64 = 8;
+
 /// The journal's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// A segment's length in bytes.
+    /// A segment's length in bytes. Shorter if the cap is less than eight of them.
     pub segment_bytes: u64,
     /// How long a member may take once one on another device has answered.
     pub member_timeout: Duration,
-    /// The most that a member holds, in bytes, until [`Journal::set_cap`] says otherwise.
+    /// The most that a member holds, in bytes, until [`Journal::set_cap`] raises it. At least [`LEAST_CAP`].
     pub cap: u64,
+}
+
+impl Options {
+    /// Bounds that a journal can live in: one that is full always holds closed segments, which packing and a
+    /// checkpoint let go.
+    fn bounded(self) -> Options {
+        let cap = self.cap.max(LEAST_CAP);
+        if cap > self.cap {
+            tracing::warn!(
+                asked = self.cap,
+                cap,
+                "the journal's cap was raised to the least that it can work with"
+            );
+        }
+        Options { segment_bytes: self.segment_bytes.min(cap / SEGMENTS_IN_CAP), cap, ..self }
+    }
 }
 
 impl Default for Options {
@@ -237,7 +261,7 @@ impl Journal {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Journal, JournalError> {
-        let (core, writer) = open::open(set, options, clock, entropy)?;
+        let (core, writer) = open::open(set, options.bounded(), clock, entropy)?;
         Ok(Journal { core, writer: Mutex::new(writer) })
     }
 
@@ -287,14 +311,14 @@ impl Journal {
         self.writer.lock().append(&self.core, group, class)
     }
 
-    /// The longest group, in bytes, as [`Journal::group_len`] counts them.
-    pub fn max_group(&self) -> usize {
-        self.core.max_group()
+    /// The most that the entries of a group may take, in bytes, as [`entry_len`] counts them.
+    pub fn max_entries(&self) -> usize {
+        self.core.max_group().saturating_sub(format::GROUP_HEAD)
     }
 
-    /// How long a group of these entries is.
-    pub fn group_len(entries: &[NewEntry]) -> usize {
-        format::group_len(entries)
+    /// Whether a group whose entries take so many bytes may be appended, as full as the journal is now.
+    pub fn has_room(&self, entries: usize, class: Class) -> bool {
+        self.core.has_room(entries + format::GROUP_HEAD, class)
     }
 
     /// The body of an entry, if the page cache holds it: doesn't block. Length and check are from its record. The
@@ -369,9 +393,9 @@ impl Journal {
         self.core.usage()
     }
 
-    /// The journal's cap, a member, in bytes: at least 512 MiB, or the last checkpoint's size.
+    /// The journal's cap, a member, in bytes; at least the one that it was opened with, for which its segments are cut.
     pub fn set_cap(&self, cap: u64) {
-        self.core.set_cap(cap);
+        self.core.set_cap(cap.max(self.core.options.cap));
     }
 
     /// After a drive was lost: goes on with other members, and brings every segment to `m+1` healthy drives. Blocks;

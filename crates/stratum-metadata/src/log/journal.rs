@@ -10,13 +10,17 @@ use stratum_storage::journal::{AppendError, Class, Journal, NewEntry, Verify};
 impl Log for Journal {
     fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, LogError> {
         let entry = |LogEntry { command, body }| NewEntry { command, body };
-        let class = match urgency {
-            Urgency::Ordinary => Class::Ordinary,
-            Urgency::MakesRoom => Class::MakesRoom,
-        };
-        let appended = Journal::append(self, group.into_iter().map(entry).collect(), class)?;
+        let appended = Journal::append(self, group.into_iter().map(entry).collect(), urgency.into())?;
         let hashes = appended.hashes.into_iter().map(|hash| hash.0).collect();
         Ok(Appended { first: appended.first, hashes })
+    }
+
+    fn max_group(&self) -> usize {
+        self.max_entries()
+    }
+
+    fn has_room(&self, bytes: usize, urgency: Urgency) -> bool {
+        Journal::has_room(self, bytes, urgency.into())
     }
 
     fn first(&self) -> Index {
@@ -77,6 +81,16 @@ impl Log for Journal {
 
     fn forget_lost(&self) -> Result<usize, LogError> {
         Journal::forget_lost(self).map_err(|error| LogError::Unavailable(error.to_string()))
+    }
+}
+
+impl From<Urgency> for Class {
+    fn from(urgency: Urgency) -> Self {
+        match urgency {
+            Urgency::Ordinary => Class::Ordinary,
+            Urgency::MakesRoom => Class::MakesRoom,
+            Urgency::Packing => Class::Packing,
+        }
     }
 }
 

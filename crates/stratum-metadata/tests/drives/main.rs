@@ -4,4 +4,5 @@ mod behind;
 mod compaction;
 mod evacuation;
 mod packing;
+mod pressed;
 mod store;

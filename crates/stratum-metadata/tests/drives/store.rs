@@ -8,7 +8,7 @@ use stratum_metadata::command::{Command, Outcome, WriteCondition};
 use stratum_metadata::record::{
     Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass, VersionId,
 };
-use stratum_metadata::{Metadata, OpenError, Options, run_packer};
+use stratum_metadata::{CommitError, Metadata, OpenError, Options, run_packer};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier};
 use stratum_storage::drive::Threads;
@@ -38,6 +38,11 @@ impl Store {
     }
 
     pub async fn try_open(dir: &Path) -> Result<Store, OpenError> {
+        Store::open_with(dir, SEGMENT, CAP).await
+    }
+
+    /// A store whose journal has that cap, and segments as long as that or shorter.
+    pub async fn open_with(dir: &Path, segment_bytes: u64, cap: u64) -> Result<Store, OpenError> {
         let geometry = Geometry { k: 4, m: 2 };
         let drives = (0..6).map(|number| Root::Path(dir.join(format!("hot/{number}")))).collect();
         let config = SetConfig {
@@ -46,7 +51,7 @@ impl Store {
         };
         let set = open_set(&config).await;
         let drives = set.roster(Tier::Hot).unwrap();
-        let options = journal::Options { segment_bytes: SEGMENT, cap: CAP, ..Default::default() };
+        let options = journal::Options { segment_bytes, cap, ..Default::default() };
         let on = JournalSet { drives: drives.now().to_vec(), m: 2, begun: false };
         let journal = Arc::new(Journal::open(on, options, Arc::new(System), Arc::new(System)).unwrap());
         let index = Options { index: dir.join("sled"), drives: drives.clone(), copies: 3 };
@@ -80,6 +85,17 @@ impl Store {
     pub async fn put(&self, number: u64, body: &Bytes) {
         let place = Place::ThisEntry { length: body.len() as u32, crc32c: crc32c(body) };
         self.commit(number, body.len(), BlobRef::plain(place), body.clone()).await;
+    }
+
+    /// [`Store::put`] under any key; it may be refused.
+    pub async fn try_put(&self, key: Vec<u8>, body: &Bytes) -> Result<(), CommitError> {
+        let place = Place::ThisEntry { length: body.len() as u32, crc32c: crc32c(body) };
+        let record = record(0, body.len() as u64, Body::Blob(BlobRef::plain(place)));
+        let condition = WriteCondition::default();
+        let command = Command::PutObject { bucket: BUCKET, key, record, condition };
+        let outcome = self.metadata.commit(command, body.clone()).await?;
+        assert!(matches!(outcome, Outcome::Object(_)), "{outcome:?}");
+        Ok(())
     }
 
     /// An object with extents of its own.
@@ -212,7 +228,10 @@ pub fn body(number: u64) -> Bytes {
 }
 
 pub async fn with_bucket(dir: &Path) -> Store {
-    let store = Store::open(dir).await;
+    add_bucket(Store::open(dir).await).await
+}
+
+pub async fn add_bucket(store: Store) -> Store {
     let record = BucketRecord {
         id: BUCKET,
         name: "bucket".into(),

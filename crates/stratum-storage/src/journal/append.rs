@@ -55,7 +55,9 @@ impl Writer {
         let len = check_lengths(&group, core.max_group())?;
         self.check_running()?;
         self.check_drives(core)?;
-        admit(core, class, len)?;
+        if !core.has_room(len, class) {
+            return Err(AppendError::Full);
+        }
         let fits = self.active.at + (len + FOOTER) as u64 <= core.options.segment_bytes;
         let hashes = match fits && !wants_room(core) {
             true => self.extend(core, group)?,
@@ -287,20 +289,6 @@ fn check_lengths(group: &[NewEntry], max: usize) -> Result<usize, AppendError> {
         return Err(AppendError::TooLarge { len, max });
     }
     Ok(len)
-}
-
-/// The last twentieth of the cap is for what makes room.
-fn admit(core: &Core, class: Class, len: usize) -> Result<(), AppendError> {
-    let usage = core.usage();
-    let bound = match class {
-        Class::Ordinary => usage.cap - usage.cap / 20,
-        Class::MakesRoom => usage.cap,
-    };
-    // What a new segment lets go of needn't be waited for.
-    match usage.bytes - usage.releasable + len as u64 > bound {
-        true => Err(AppendError::Full),
-        false => Ok(()),
-    }
 }
 
 /// Near the cap, a new segment is begun early: its header's floor lets older ones go.

@@ -7,7 +7,7 @@ use super::recovery::Other;
 use super::round::Asked;
 use super::slots::{Slot, Slots};
 use super::table::{Segment, Table};
-use super::{Options, Usage};
+use super::{Class, Options, Usage};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
 use crate::drive::Drive;
@@ -108,6 +108,18 @@ impl Core {
             bytes: table.bytes(),
             releasable: table.retirable(self.floor()),
             cap: self.cap.load(Ordering::Acquire),
+        }
+    }
+
+    /// Whether a group of that length may be appended. The last twentieth of the cap is for what makes room.
+    pub(super) fn has_room(&self, len: usize, class: Class) -> bool {
+        let usage = self.usage();
+        // What a new segment lets go of needn't be waited for.
+        let bytes = usage.bytes - usage.releasable + len as u64;
+        match class {
+            Class::Ordinary => bytes <= usage.cap - usage.cap / 20,
+            Class::MakesRoom => bytes <= usage.cap,
+            Class::Packing => true,
         }
     }
 

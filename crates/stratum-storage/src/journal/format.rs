@@ -239,8 +239,13 @@ fn padded(len: usize) -> usize {
 
 /// How long a group of these entries is, in bytes.
 pub(super) fn group_len(entries: &[NewEntry]) -> usize {
-    let each = |entry: &NewEntry| ROW + padded(entry.command.len()) + padded(entry.body.len());
+    let each = |entry: &NewEntry| entry_len(entry.command.len(), entry.body.len());
     GROUP_HEAD + entries.iter().map(each).sum::<usize>()
+}
+
+/// What an entry with a command and a body of these lengths takes of a group, in bytes.
+pub fn entry_len(command: usize, body: usize) -> usize {
+    ROW + padded(command) + padded(body)
 }
 
 /// Encodes a group for its place. The bodies are not copied. The caller has checked the lengths: at least one

@@ -48,15 +48,8 @@ fn restarts_alone_cost_little() {
 #[test]
 fn the_last_of_the_cap_is_for_what_makes_room() {
     let mut world = World::new(1, 0, 8);
-    let journal = world.open(&[]);
-    journal.set_cap(4 * SEGMENT);
-    let outcome = loop {
-        if let Err(error) = world.append(&journal) {
-            break error;
-        }
-    };
-    assert_eq!(outcome, AppendError::Full);
-    world.in_flight.clear();
+    let journal = open_with(&world, Options { cap: 8 * SEGMENT, ..world.options() });
+    fill(&mut world, &journal);
     let usage = journal.usage();
     assert!(usage.bytes <= usage.cap / 20 * 19 && usage.bytes > usage.cap / 2);
     let delete = NewEntry { command: b"delete".to_vec(), body: Bytes::new() };
@@ -68,6 +61,65 @@ fn the_last_of_the_cap_is_for_what_makes_room() {
     }
     assert!(journal.usage().bytes < 3 * SEGMENT);
     world.check(&journal);
+}
+
+#[test]
+fn what_makes_room_in_the_journal_passes_the_cap() {
+    let mut world = World::new(1, 0, 9);
+    let journal = open_with(&world, Options { cap: 8 * SEGMENT, ..world.options() });
+    fill(&mut world, &journal);
+    while append_entry(&mut world, &journal, Class::MakesRoom).is_ok() {}
+    assert!(!journal.has_room(4000, Class::MakesRoom) && journal.has_room(4000, Class::Packing));
+    assert_eq!(append_entry(&mut world, &journal, Class::MakesRoom), Err(AppendError::Full));
+    for _ in 0..10 {
+        append_entry(&mut world, &journal, Class::Packing).expect("nothing else will make room");
+    }
+    let usage = journal.usage();
+    assert!(usage.bytes > usage.cap);
+    world.release(&journal, 0);
+    world.append(&journal).expect("there is room again");
+    world.check(&journal);
+}
+
+#[test]
+fn segments_are_a_small_part_of_any_cap() {
+    for (seed, cap) in [1, LEAST_CAP, 2 * LEAST_CAP].into_iter().enumerate() {
+        let mut world = World::new(2, 1, seed as u64);
+        let journal = open_with(&world, Options { segment_bytes: 32 << 20, cap, ..world.options() });
+        for round in 0..30 {
+            fill(&mut world, &journal);
+            let usage = journal.usage();
+            assert!(usage.cap == cap.max(LEAST_CAP) && usage.bytes <= usage.cap, "{usage:?}");
+            let closed: u64 = journal.spans().iter().filter(|span| !span.active).map(|span| span.bytes).sum();
+            assert!(closed > usage.cap / 2, "round {round}: most of it can be packed and let go");
+            world.release(&journal, 0);
+        }
+        world.check(&journal);
+    }
+}
+
+fn open_with(world: &World, options: Options) -> Journal {
+    let set = JournalSet { drives: world.drives(&[]), m: world.m, begun: !world.known.is_empty() };
+    Journal::open(set, options, world.ambient.clone(), world.ambient.clone()).expect("the journal opens")
+}
+
+/// Appends until the journal is full.
+fn fill(world: &mut World, journal: &Journal) {
+    let outcome = loop {
+        if let Err(error) = append_entry(world, journal, Class::Ordinary) {
+            break error;
+        }
+    };
+    assert_eq!(outcome, AppendError::Full);
+}
+
+/// An entry of 4,000 bytes, which is remembered.
+fn append_entry(world: &mut World, journal: &Journal, class: Class) -> Result<(), AppendError> {
+    let body = vec![world.known.len() as u8; 3000].into();
+    let entry = NewEntry { command: vec![1; 1000], body };
+    let hash = journal.append(vec![entry.clone()], class)?.hashes[0];
+    world.known.push(Known { hash, command: entry.command, body: entry.body });
+    Ok(())
 }
 
 #[test]
@@ -98,10 +150,10 @@ fn groups_have_bounds() {
     let mut world = World::new(1, 0, 14);
     let journal = world.open(&[]);
     let entry = |len: usize| NewEntry { command: Vec::new(), body: vec![1; len].into() };
-    let too_large = vec![entry(journal.max_group())];
+    let too_large = vec![entry(journal.core.max_group())];
     assert!(matches!(
         journal.append(too_large, Class::Ordinary),
-        Err(AppendError::TooLarge { max, .. }) if max == journal.max_group()
+        Err(AppendError::TooLarge { max, .. }) if max == journal.core.max_group()
     ));
     assert_eq!(journal.append(Vec::new(), Class::Ordinary).map(|appended| appended.first), Ok(1));
     world.append(&journal).expect("all is well");
