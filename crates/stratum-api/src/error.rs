@@ -121,6 +121,10 @@ impl S3Error {
         for (name, value) in self.0.headers {
             headers.append(name, value);
         }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            // Most of what is answered so is over by then: clients that aren't told try again at once, or much later.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if !bare {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         }
@@ -183,6 +187,17 @@ mod tests {
             text.contains("<Resource>/bucket/a</Resource><RequestId>0000000000001234</RequestId>"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_passes_says_when_to_try_again() {
+        let after = |code: Code| {
+            let response = S3Error::new(code).respond(&RequestId::from_u64(1), "/", true);
+            response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(after(Code::SlowDown).as_deref(), Some("1"));
+        assert_eq!(after(Code::ServiceUnavailable).as_deref(), Some("1"));
+        assert_eq!((after(Code::InsufficientStorage), after(Code::NoSuchKey)), (None, None));
     }
 
     #[test]

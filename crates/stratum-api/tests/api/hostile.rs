@@ -69,6 +69,7 @@ async fn over_the_bound_of_memory_clients_slow_down() {
     assert_eq!(rig.send("PUT", "/bucket", &[], b"").await.status, 200);
     let refused = rig.send("PUT", "/bucket/k", &[], &noise(1, 1 << 20)).await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "SlowDown"));
+    assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(rig.send("PUT", "/bucket/k", &[], b"small").await.status, 200);
 }
 
