@@ -41,8 +41,8 @@ use stratum_tiering::access::Recorder;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A mistake in the configuration or on the command line.
-const EXIT_CONFIG: u8 = 2;
+/// It couldn't start. As every command ends that couldn't run; 1 is for a server that fails while it serves.
+const EXIT_REFUSED: u8 = 2;
 /// Memory that all requests together may hold, in bytes.
 const REQUEST_MEMORY: u64 = 512 << 20;
 /// Objects whose reads are remembered.
@@ -55,21 +55,13 @@ const DRIVES_RETRY: Duration = Duration::from_secs(5);
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Serves until a signal; 0 after a graceful stop, 2 for a configuration that can't be used, 1 for anything else.
+/// Serves until a signal; 0 after a graceful stop, 2 when the start was refused.
 pub fn run(args: ServerArgs) -> ExitCode {
-    let config = match configure(&args) {
-        Ok(config) => config,
-        Err(error) => {
-            eprintln!("stratum: {error}");
-            return ExitCode::from(EXIT_CONFIG);
-        }
-    };
-    logging::start(&config.log);
-    match serve(&args, &config) {
+    match configure(&args).map_err(Failure::from).and_then(|config| serve(&args, &config)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("stratum: {error}");
-            ExitCode::FAILURE
+        Err(refused) => {
+            eprintln!("stratum: {refused}");
+            ExitCode::from(EXIT_REFUSED)
         }
     }
 }
@@ -90,7 +82,9 @@ fn configure(args: &ServerArgs) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+/// Starts and serves. Every error is of the start: what fails later is told to clients and in the status, and ends nothing.
 fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
+    logging::start(&config.log);
     refuse_old_processors()?;
     raise_descriptor_limit();
     // Before any drive is touched: a mistake here must not leave a set formed behind.

@@ -11,3 +11,4 @@ mod operator;
 mod rescue;
 mod restore;
 mod server;
+mod start;

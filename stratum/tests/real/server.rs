@@ -80,6 +80,13 @@ impl Server {
         let _ = self.process.wait();
     }
 
+    /// Tells it to stop, as an operator does; its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        let told = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(told.success());
+        self.process.wait().unwrap().code()
+    }
+
     /// `http://` or `https://` and the address.
     pub fn endpoint(&self) -> String {
         let scheme = if self.certificate.is_some() { "https" } else { "http" };
@@ -92,7 +99,8 @@ impl Server {
     }
 }
 
-fn command(data: &Path, address: SocketAddr) -> Command {
+/// How a server is started on a data folder.
+pub fn command(data: &Path, address: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.arg("server").arg("--data").arg(data).arg("--address").arg(address.to_string());
     command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);

@@ -1,0 +1,77 @@
+//! What a start is refused for, and how the server ends then.
+
+use crate::rescue::copy;
+use crate::server::{Server, command};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// The check of a journal's first 12 bytes.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let bit = |crc: u32, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg());
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), bit))
+}
+
+/// How a start ends that is refused, and what it says.
+fn refused(mut command: Command) -> (Option<i32>, String) {
+    let output = command.stdout(Stdio::null()).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_refused_start_ends_with_2_and_says_why() {
+    let mut server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let fresh = |name: &str| folder.path().join(name);
+    let taken: SocketAddr = server.endpoint().trim_start_matches("http://").parse().unwrap();
+    let on = |data: &Path| command(data, free_address());
+    let check = |what: &str, said: &str, start: Command| {
+        let (code, stderr) = refused(start);
+        assert!(code == Some(2) && stderr.contains(said), "{what}: {code:?}, {stderr}");
+    };
+    check("drives in use", "in use by another server", on(&server.data()));
+    check("the address is taken", "can't listen", command(&fresh("one"), taken));
+    server.kill();
+
+    // Of another store, which the start above has formed.
+    let mixed = fresh("mixed");
+    copy(&server.data(), &mixed);
+    std::fs::remove_dir_all(mixed.join("hot/3")).unwrap();
+    copy(&fresh("one").join("hot/3"), &mixed.join("hot"));
+    check("a foreign drive", "start with the drives of one set", on(&mixed));
+
+    let config = fresh("config.toml");
+    let mut start = on(&server.data());
+    start.arg("--config").arg(&config);
+    std::fs::write(&config, "[tiers.hot]\ngeometry = \"3+1\"\n").unwrap();
+    check("another geometry", "3+1", start);
+    let mut start = on(&server.data());
+    start.arg("--config").arg(&config);
+    std::fs::write(&config, "[server]\nport = 1\n").unwrap();
+    check("a mistake in the configuration", "port", start);
+
+    // A journal of a version to come.
+    for drive in 0..6 {
+        let Ok(segments) = std::fs::read_dir(server.data().join(format!("hot/{drive}/journal"))) else {
+            continue;
+        };
+        for segment in segments {
+            use std::os::unix::fs::FileExt;
+            let file = std::fs::File::options().write(true).open(segment.unwrap().path()).unwrap();
+            let front = [b"STRATJNL".as_slice(), &99u32.to_le_bytes()].concat();
+            file.write_all_at(&front, 0).unwrap();
+            file.write_all_at(&crc32c(&front).to_le_bytes(), 12).unwrap();
+        }
+    }
+    check("a newer journal", "version 99", on(&server.data()));
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_ends_with_0() {
+    let mut server = Server::start();
+    assert_eq!(server.stop(), Some(0));
+}
