@@ -2,8 +2,9 @@
 //!
 //! What is left over by a crash, by a drive that was away or by a mistake of ours looks the same, so nothing is removed
 //! at once. A file is unknown if no record names its volume, or the record names another generation or drive. It is
-//! put aside, into `quarantine/` on the same drive, when it was unknown at two looks in a row. Whoever keeps the state
-//! says when it may be removed.
+//! put aside, into `quarantine/` on the same drive, when it was unknown at two looks in a row; at the first already if
+//! it is explained: its shard was written anew, and the later file is there ([`Stray::is_superseded`]). Whoever keeps
+//! the state says when it may be removed.
 //!
 //! A look can't take what is just being made: the directory is listed before the state is read, volumes that this run
 //! opened are never judged, nor those that somebody else has claimed, and a volume is claimed while its files are.
@@ -11,7 +12,7 @@
 use crate::ambient::UnixMillis;
 use crate::blob::VolumeId;
 use crate::drive::Drive;
-use crate::volume::{DIRECTORY, DriveId, Volumes, list_drive, shard_path, volume_of_path};
+use crate::volume::{DIRECTORY, DriveId, Stray, Volumes, list_drive, parse_name, shard_path, volume_of_path};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
@@ -46,8 +47,8 @@ impl Volumes {
         self.shared.log.is_provisional()
     }
 
-    /// Looks at all drives for files that no record knows, and puts those aside that a look before found unknown too.
-    /// Gives what it put aside. Blocks.
+    /// Looks at all drives for files that no record knows, and puts those aside that are superseded, or that a look
+    /// before found unknown too. Gives what it put aside. Blocks.
     pub fn quarantine_unknown(&self, now: UnixMillis) -> Vec<Quarantined> {
         let mut unknown = HashSet::new();
         let mut put_aside = Vec::new();
@@ -60,12 +61,10 @@ impl Volumes {
             let Ok(entries) = list_drive(&drive) else { continue };
             for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
                 let suspect = (drive.id(), entry.name);
-                if !before.contains(&suspect) {
-                    if self.is_unknown(&drive, &suspect.1) {
-                        unknown.insert(suspect);
-                    }
-                } else if let Some(file) = self.put_aside(&drive, &suspect.1, entry.len, now) {
-                    put_aside.push(file);
+                if before.contains(&suspect) || self.is_superseded(&suspect.1) {
+                    put_aside.extend(self.put_aside(&drive, &suspect.1, entry.len, now));
+                } else if self.is_unknown(&drive, &suspect.1) {
+                    unknown.insert(suspect);
                 }
             }
         }
@@ -73,9 +72,8 @@ impl Volumes {
         put_aside
     }
 
-    /// The files that no record knows at this look, each with its drive's label; changes nothing. What two looks in a
-    /// row give is unknown. Blocks.
-    pub fn unknown_files(&self) -> HashSet<(String, String)> {
+    /// The files that no record knows at this look; changes nothing. What two looks in a row give is unknown. Blocks.
+    pub fn strays(&self) -> HashSet<Stray> {
         let mut unknown = HashSet::new();
         for drive in self.healthy_drives() {
             // Before the state is read.
@@ -85,7 +83,8 @@ impl Volumes {
                 let is_worked_on =
                     volume_of_path(&path).is_some_and(|volume| self.is_claimed(VolumeId(volume)));
                 if !is_worked_on && self.is_unknown(&drive, &entry.name) {
-                    unknown.insert((drive.label(), path));
+                    let is_superseded = self.is_superseded(&entry.name);
+                    unknown.insert(Stray { drive: drive.id(), path, is_superseded });
                 }
             }
         }
@@ -151,6 +150,13 @@ impl Volumes {
             // A state that doesn't answer condemns nothing.
             Err(_) => false,
         }
+    }
+
+    /// Whether the file's shard was written anew as another, which is good.
+    fn is_superseded(&self, name: &str) -> bool {
+        let Some((volume, shard, generation)) = parse_name(name) else { return false };
+        let now = self.shared.find(volume).and_then(|volume| volume.shard(shard));
+        now.is_some_and(|now| now.generation > generation && now.is_good())
     }
 
     /// Moves a file into quarantine if it is still unknown and nobody works on its volume.

@@ -21,7 +21,7 @@ pub use claim::Claim;
 pub use leaving::Without;
 pub use open::{Leave, WriteError};
 pub use restore::{Restore, RestoreError, Restored};
-pub use salvage::{FoundShard, ShardFiles};
+pub use salvage::{FoundShard, ShardFiles, Stray};
 pub use table::{Holds, Pin, TierDrives, TierHealth, VolumeStats, Volumes};
 
 pub(crate) use answers::{Asked, outcomes};
@@ -29,6 +29,7 @@ pub(crate) use buffers::Buffers;
 pub(crate) use handle::{DIRECTORY, Hold, Phase, PlacedShard, Reservation, Volume, shard_path};
 pub(crate) use open::{Purpose, each_shard, is_full};
 pub(crate) use restore::{list_drive, volume_of_path};
+pub(crate) use salvage::parse as parse_name;
 pub(crate) use stripe::{StripeAddress, StripeBuffer};
 pub(crate) use table::{Shared, TierState};
 

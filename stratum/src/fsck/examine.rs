@@ -82,15 +82,9 @@ fn checkpoints(store: &Offline, findings: &mut Vec<Finding>) {
 }
 
 fn unknown_files(store: &Offline, findings: &mut Vec<Finding>) {
-    let drives = store.remains.all_drives();
-    for (id, path) in store.files.unknown(&store.records) {
-        let drive = drives.iter().find(|drive| drive.id() == id);
-        let drive = drive.map_or_else(|| id.to_string(), |drive| drive.label());
-        findings.push(match store.is_provisional() {
-            true => Finding::KeptFile { drive, path },
-            false => Finding::UnknownFile { drive, path },
-        });
-    }
+    let (drives, is_provisional) = (store.remains.all_drives(), store.is_provisional());
+    let strays = store.files.strays(&store.records).into_iter();
+    findings.extend(strays.map(|stray| Finding::of_stray(stray, &drives, is_provisional)));
 }
 
 /// Every volume's files, and all fragments of its live stripes.

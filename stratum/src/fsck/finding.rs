@@ -1,13 +1,16 @@
 //! Whatever a check of a store can find, in words that say what it means and what to do.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use stratum_metadata::check::{self, Severity};
 use stratum_metadata::salvage::Doubt;
 use stratum_storage::blob::{Index, VolumeId};
+use stratum_storage::drive::Drive;
 use stratum_storage::journal::Thin;
 use stratum_storage::readpath::Parity;
 use stratum_storage::scrub::{FileFlaw, StripeFinding, Verified};
 use stratum_storage::set::{self, Remark};
+use stratum_storage::volume::Stray;
 
 /// Something that isn't as it should be.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -47,6 +50,11 @@ pub enum Finding {
     Lost { owner: String },
     #[error("{path} on {drive} belongs to no record: its space stays taken until the server removes it")]
     UnknownFile { drive: String, path: String },
+    #[error(
+        "{path} on {drive} is a shard as it was before it was written anew: the server puts it aside, and removes it after \
+         a day"
+    )]
+    SupersededFile { drive: String, path: String },
     #[error("{path} on {drive} belongs to no record, and stays until the restored state is accepted")]
     KeptFile { drive: String, path: String },
     #[error("the drive {place} is {state}: {reason}")]
@@ -69,13 +77,25 @@ impl Finding {
         shards.chain(stripes.map(|found| Finding::Stripe { volume, found })).collect()
     }
 
+    /// A file that no record names.
+    pub fn of_stray(stray: Stray, drives: &[Arc<Drive>], is_provisional: bool) -> Finding {
+        let Stray { drive: id, path, is_superseded } = stray;
+        let drive = drives.iter().find(|drive| drive.id() == id);
+        let drive = drive.map_or_else(|| id.to_string(), |drive| drive.label());
+        match is_superseded {
+            _ if is_provisional => Finding::KeptFile { drive, path },
+            true => Finding::SupersededFile { drive, path },
+            false => Finding::UnknownFile { drive, path },
+        }
+    }
+
     pub fn severity(&self) -> Severity {
         match self {
             Finding::State(finding) => finding.severity(),
             Finding::Drives(Remark::Blank { .. } | Remark::Unusable { .. } | Remark::Foreign { .. }) => {
                 Severity::Note
             }
-            Finding::KeptFile { .. } => Severity::Note,
+            Finding::KeptFile { .. } | Finding::SupersededFile { .. } => Severity::Note,
             Finding::Drives(_) => Severity::Weak,
             Finding::History(_) | Finding::Lost { .. } => Severity::Loss,
             Finding::Stripe { found, .. } if !found.is_readable() => Severity::Loss,

@@ -18,7 +18,7 @@ use stratum_storage::blob::VolumeId;
 use stratum_storage::blocking;
 use stratum_storage::heal::HealError;
 use stratum_storage::pace::{Pace, Task, Turn};
-use stratum_storage::volume::VolumeState;
+use stratum_storage::volume::{Stray, VolumeState};
 use tokio::sync::watch;
 
 /// How long a repair waits for heal at most; what is left then is found by the check that follows.
@@ -133,7 +133,7 @@ impl Checks {
 
     async fn check(self: &Arc<Self>, quick: bool) -> Result<Found, String> {
         let mut found = Found::default();
-        let files_before = self.unknown_files().await?;
+        let files_before = self.strays().await?;
         self.drives(&mut found).await?;
         self.state(&mut found).await?;
         if !quick {
@@ -142,19 +142,17 @@ impl Checks {
             copies.into_iter().for_each(|copy| found.report.tell(&Finding::Copy(copy)));
         }
         self.volumes(quick, &mut found).await?;
-        for (drive, path) in self.unknown_files().await?.intersection(&files_before).cloned() {
-            found.report.tell(&match self.parts.volumes.is_held_back() {
-                true => Finding::KeptFile { drive, path },
-                false => Finding::UnknownFile { drive, path },
-            });
+        let (drives, is_provisional) = (self.parts.set.all_drives(), self.parts.volumes.is_held_back());
+        for stray in self.strays().await?.intersection(&files_before).cloned() {
+            found.report.tell(&Finding::of_stray(stray, &drives, is_provisional));
         }
         found.report.sort();
         Ok(found)
     }
 
-    async fn unknown_files(&self) -> Result<HashSet<(String, String)>, String> {
+    async fn strays(&self) -> Result<HashSet<Stray>, String> {
         let volumes = self.parts.volumes.clone();
-        off_thread(move || volumes.unknown_files()).await
+        off_thread(move || volumes.strays()).await
     }
 
     async fn drives(&self, found: &mut Found) -> Result<(), String> {

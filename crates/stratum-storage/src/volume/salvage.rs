@@ -13,7 +13,7 @@ use crate::blob::VolumeId;
 use crate::drive::{Drive, OpenHow};
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The shard files of the drives, by what their names say.
@@ -30,6 +30,17 @@ pub struct FoundShard {
     pub generation: u32,
     /// In bytes.
     pub len: u64,
+}
+
+/// A shard file that no record names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stray {
+    pub drive: DriveId,
+    pub path: String,
+    /// The record names a later generation of the shard, and that file is there: whoever wrote it anew, or moved it,
+    /// was stopped before this one was removed. Generations only grow, so a state that is older than the drives says
+    /// that of no file that a newer one names.
+    pub is_superseded: bool,
 }
 
 impl ShardFiles {
@@ -57,8 +68,8 @@ impl ShardFiles {
         self.files.keys().map(|(volume, _)| *volume).collect()
     }
 
-    /// The files that none of these records names, each with its path.
-    pub fn unknown(&self, records: &[VolumeRecord]) -> Vec<(DriveId, String)> {
+    /// The files that none of these records names.
+    pub fn strays(&self, records: &[VolumeRecord]) -> Vec<Stray> {
         let names = |record: &VolumeRecord| {
             let shards = record.shards.iter().enumerate();
             let file =
@@ -70,9 +81,23 @@ impl ShardFiles {
         let strange = all.filter(|((volume, shard), file)| {
             !known.contains(&(file.drive, *volume, *shard, file.generation))
         });
+        let by_id: HashMap<VolumeId, &VolumeRecord> =
+            records.iter().map(|record| (record.id, record)).collect();
         strange
-            .map(|((volume, shard), file)| (file.drive, shard_path(volume, shard, file.generation)))
+            .map(|((volume, shard), file)| Stray {
+                drive: file.drive,
+                path: shard_path(volume, shard, file.generation),
+                is_superseded: by_id.get(&volume).is_some_and(|record| {
+                    let named = record.shards.get(usize::from(shard));
+                    named.is_some_and(|named| self.is_superseded(volume, shard, file, named))
+                }),
+            })
             .collect()
+    }
+
+    fn is_superseded(&self, volume: VolumeId, shard: u8, file: &FoundShard, named: &Shard) -> bool {
+        let is_named = |file: &FoundShard| (file.drive, file.generation) == (named.drive, named.generation);
+        !named.lost && named.generation > file.generation && self.of(volume, shard).iter().any(is_named)
     }
 
     /// The files of a shard, the last generation last.
@@ -128,7 +153,7 @@ fn read_header(drive: &Drive, path: &str) -> Option<ShardHeader> {
 }
 
 /// What a shard file's name says.
-fn parse(name: &str) -> Option<(VolumeId, u8, u32)> {
+pub(crate) fn parse(name: &str) -> Option<(VolumeId, u8, u32)> {
     let mut parts = name.strip_prefix('v')?.splitn(3, '.');
     let volume = VolumeId(u64::from_str_radix(parts.next()?, 16).ok()?);
     let shard = parts.next()?.strip_prefix('s')?.parse().ok()?;

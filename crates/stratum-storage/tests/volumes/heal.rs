@@ -12,7 +12,7 @@ use stratum_storage::drive::simulated::Op;
 use stratum_storage::heal::{HealError, Healer, Narrow, Rebuilt};
 use stratum_storage::pace::{Pace, Task};
 use stratum_storage::scrub::FileFlaw;
-use stratum_storage::volume::{Claim, DriveId, VolumeEvent};
+use stratum_storage::volume::{Claim, DriveId, ShardFiles, Stray, TierDrives, VolumeEvent};
 
 pub const G: Geometry = Geometry { k: 4, m: 2 };
 pub const FIRST: VolumeId = VolumeId(1);
@@ -281,6 +281,48 @@ fn power_may_fail_anywhere_in_a_rebuild() {
             }
             assert!(points > 8, "only {points} points: a rebuild shrank");
         }
+    });
+}
+
+/// Power fails at operation `n` of a rebuild where the old file is good. What it leaves of that file is put aside at the
+/// first look, once the new one counts: how many files. `None` if the rebuild ended before.
+async fn left_over(n: u64) -> Option<usize> {
+    let world = World::on(G, 7, |disk| disk as u64);
+    let (server, bodies) = sealed(&world, &[100, 1_300_000, 40_000]).await;
+    world.power.fail_at(n);
+    let ended = rebuild(&server, 0).await.is_ok() && !world.power.is_off();
+    world.disks.iter().for_each(|disk| disk.crash(n));
+    world.power.restore();
+    let server = world.start().await;
+    let tiers = [TierDrives { tier: Tier::Hot, geometry: G, drives: server.roster.clone() }];
+    let records: Vec<_> = world.state.records.lock().unwrap().values().cloned().collect();
+    let superseded = |strays: Vec<Stray>| {
+        let files = strays.into_iter().filter(|stray| stray.is_superseded);
+        files.map(|stray| stray.path.replace("volumes/", "")).collect::<Vec<_>>()
+    };
+    let left = superseded(ShardFiles::find(&tiers).strays(&records));
+    assert_eq!(left, superseded(server.volumes.strays().into_iter().collect()), "power fails at {n}");
+    assert!(left.iter().all(|name| name.ends_with(".g0") && records[0].shards[0].generation == 1));
+    world.state.set_provisional(true);
+    assert_eq!(server.volumes.quarantine_unknown(1), [], "the state may be older than the bytes");
+    world.state.set_provisional(false);
+    let aside = server.volumes.quarantine_unknown(2).into_iter().map(|file| file.name);
+    assert_eq!(aside.collect::<Vec<_>>(), left, "power fails at {n}");
+    assert_whole(&server, &bodies).await;
+    (!ended).then_some(left.len())
+}
+
+#[test]
+fn what_a_crash_leaves_of_a_superseded_shard_is_put_aside_at_once() {
+    run(async {
+        let mut left = 0;
+        for n in 1.. {
+            match left_over(n).await {
+                Some(files) => left += files,
+                None => break,
+            }
+        }
+        assert!(left > 0, "there is a moment when both files are there");
     });
 }
 
