@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use stratum_metadata::salvage;
+use stratum_storage::blob::Tier;
 
 /// Something was found.
 const EXIT_FOUND: u8 = 1;
@@ -121,7 +122,8 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
             let mut examined = examine::examine(&store, args.quick).await?;
             if !args.quick {
                 let copy = scratch.path().join("copy");
-                let checked = salvage::check_index(&layout.index(), &copy, &store.history);
+                let drives = store.remains.drives(Tier::Hot);
+                let checked = salvage::check_index(&layout.index(), &drives, &copy, &store.history);
                 examined.findings.extend(checked.err().map(|problem| Finding::Index { problem }));
             }
             Ok(examined)

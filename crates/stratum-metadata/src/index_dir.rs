@@ -28,11 +28,6 @@ impl IndexDir {
         IndexDir { home: home.to_owned(), drives }
     }
 
-    /// An index that lies nowhere but there.
-    pub(crate) fn only(home: &Path) -> IndexDir {
-        IndexDir::new(home, Roster::new(Vec::new()))
-    }
-
     pub(crate) fn home(&self) -> &Path {
         &self.home
     }
@@ -73,6 +68,11 @@ impl IndexDir {
         let next = Next { place: place.to_owned(), number };
         remove(&next.path())?;
         Ok(next)
+    }
+
+    /// Removes the index, and all others, in every place.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        self.places().iter().try_for_each(|place| remove(place))
     }
 
     /// Removes all that isn't the current index, as far as that can be. Only while no other is needed.
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn one_counts_and_the_others_go() {
         let dir = tempfile::tempdir().unwrap();
-        let (root, index) = (dir.path(), IndexDir::only(dir.path()));
+        let (root, index) = (dir.path(), IndexDir::new(dir.path(), Vec::new().into()));
         fs::write(root.join("db"), "pages").unwrap();
         assert_eq!(index.current(), root);
         // A build that was cut off.

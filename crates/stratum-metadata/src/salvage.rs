@@ -14,7 +14,7 @@ mod reads;
 pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
 pub(crate) use looks::{each_owner_in, owners_in};
 
-pub use former::check_index;
+pub use former::{check_index, remove_index};
 pub use reads::{SalvagedBucket, SalvagedObject};
 
 use crate::check::{self, Bodies, Checked, Finding};
@@ -40,9 +40,9 @@ const GROUP: usize = 512;
 pub struct Sources {
     /// A directory that isn't there yet, for the index that is built.
     pub index: PathBuf,
-    /// The drives that may hold checkpoints.
+    /// The drives that may hold checkpoints, and the index that the server kept.
     pub drives: Vec<Arc<Drive>>,
-    /// The index that the server kept, if it is there: it is copied, never opened where it lies.
+    /// The home of that index. It is copied, never opened where it lies.
     pub former: Option<PathBuf>,
 }
 

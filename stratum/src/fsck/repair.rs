@@ -23,13 +23,13 @@ use tokio::runtime::Runtime;
 /// Mends what can be mended; says what was done.
 pub fn repair(layout: &Layout, runtime: &Runtime, index_is_bad: bool) -> Result<Vec<String>, String> {
     let mut mended = Vec::new();
-    if index_is_bad {
-        std::fs::remove_dir_all(layout.index())
-            .map_err(|error| format!("{}: {error}", layout.index().display()))?;
-        mended.push("the server's index was built anew from the checkpoint and the journal".into());
-    }
-    let opened = || -> Result<_, serve::Failure> {
+    let mut opened = || -> Result<_, serve::Failure> {
         let set = Set::open(&serve::set_config(layout), Arc::new(System), &System)?;
+        if index_is_bad {
+            salvage::remove_index(&layout.index(), &set.drives(Tier::Hot))
+                .map_err(|error| format!("its index can't be removed: {error}"))?;
+            mended.push("the server's index was built anew from the checkpoint and the journal".into());
+        }
         let journal = Arc::new(serve::open_journal(&set)?);
         std::fs::create_dir_all(&layout.meta)?;
         let metadata = serve::open_metadata(&set, layout, &journal)?;

@@ -41,11 +41,19 @@ fn member(data: &Path) -> PathBuf {
     (0..6).map(|drive| data.join(format!("hot/{drive}"))).find(holds).unwrap()
 }
 
+/// The index lies on a drive, as after a failure of its home.
+pub fn index_moves(data: &Path, drive: &str) {
+    let place = data.join(drive).join("index");
+    std::fs::create_dir(&place).unwrap();
+    std::fs::rename(data.join("meta/sled"), place.join("7")).unwrap();
+    std::fs::write(place.join("current"), "7").unwrap();
+}
+
 #[test]
 fn damage_is_found_named_and_mended() {
     let server = killed(&objects());
     type Damage = fn(&Path);
-    let damages: [(&str, &str, Damage); 8] = [
+    let damages: [(&str, &str, Damage); 9] = [
         ("a bit of a shard", "weak: the stripe at", |data| {
             flip(&file_in(&data.join("hot/2/volumes")), 6_000);
         }),
@@ -70,6 +78,10 @@ fn damage_is_found_named_and_mended() {
         }),
         ("the server's index", "the server's index can't be used", |data| {
             flip(&data.join("meta/sled/conf"), 10);
+        }),
+        ("the server's index, on a drive", "the server's index can't be used", |data| {
+            index_moves(data, "hot/2");
+            flip(&data.join("hot/2/index/7/conf"), 10);
         }),
     ];
     for (what, expected, damage) in damages {

@@ -1,6 +1,7 @@
 //! `stratum rescue` on the data of a server that was killed, and damaged in every way that keeps it from starting.
 
 use crate::client::client;
+use crate::fsck::index_moves;
 use crate::server::Server;
 use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
@@ -111,7 +112,7 @@ fn every_object_comes_out_of_what_can_not_start() {
         let _ = std::fs::remove_dir_all(path);
     };
     type Damage<'a> = Box<dyn Fn(&Path) + 'a>;
-    let damages: [(&str, usize, i32, Damage); 6] = [
+    let damages: [(&str, usize, i32, Damage); 7] = [
         ("nothing", objects.len(), 0, Box::new(|_| ())),
         (
             "no meta and two drives less",
@@ -148,6 +149,15 @@ fn every_object_comes_out_of_what_can_not_start() {
             1,
             Box::new(|data| {
                 each_drive(data, |drive| remove(&drive.join("journal")));
+            }),
+        ),
+        (
+            "no journal, and the index on a drive",
+            objects.len() - small + 1,
+            1,
+            Box::new(|data| {
+                each_drive(data, |drive| remove(&drive.join("journal")));
+                index_moves(data, "hot/3");
             }),
         ),
         (

@@ -12,7 +12,9 @@ use crate::tree::{Base, Tree};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use stratum_storage::blob::Index;
+use stratum_storage::drive::{Drive, Roster};
 use stratum_storage::journal::{EntryHash, History};
 
 /// The former index, if it is sound and reaches further than `than`.
@@ -22,8 +24,8 @@ pub(super) fn better(
     history: &History,
     doubts: &mut Vec<Doubt>,
 ) -> Option<(Tree, Basis, Applied)> {
-    let former = sources.former.as_ref().filter(|former| former.is_dir())?;
-    match open_copy(former, &sources.index) {
+    let former = current(sources.former.as_ref()?, &sources.drives)?;
+    match open_copy(&former, &sources.index) {
         Ok((tree, applied)) => {
             let reached = reach(history, &applied);
             if reached <= than {
@@ -42,23 +44,34 @@ pub(super) fn better(
 }
 
 /// Whether the index that the server kept is one that the next start may go on from: its content is what was applied,
-/// and the journal confirms where it stands. It is copied to `copy`; the text says what is wrong.
-pub fn check_index(former: &Path, copy: &Path, history: &History) -> Result<(), String> {
-    if !former.is_dir() {
-        return Ok(());
-    }
-    let (_, applied) = open_copy(former, copy)?;
+/// and the journal confirms where it stands. `home` is where it lies unless it was built on one of the drives. It is
+/// copied to `copy`; the text says what is wrong.
+pub fn check_index(home: &Path, drives: &[Arc<Drive>], copy: &Path, history: &History) -> Result<(), String> {
+    let Some(former) = current(home, drives) else { return Ok(()) };
+    let (_, applied) = open_copy(&former, copy)?;
     match applied.index == 0 || history.hash_at(applied.index) == Some(EntryHash(applied.hash)) {
         true => Ok(()),
         false => Err(format!("the journal doesn't confirm entry {}, where it stands", applied.index)),
     }
 }
 
+/// Removes the index wherever it lies, and what is left of those before it: the next start builds it anew, and goes on
+/// from none of them.
+pub fn remove_index(home: &Path, drives: &[Arc<Drive>]) -> io::Result<()> {
+    IndexDir::new(home, Roster::new(drives.to_vec())).remove()
+}
+
+/// Where the next start would look for the index; nothing if there is none.
+fn current(home: &Path, drives: &[Arc<Drive>]) -> Option<PathBuf> {
+    let current = IndexDir::new(home, Roster::new(drives.to_vec())).current();
+    current.is_dir().then_some(current)
+}
+
 fn open_copy(former: &Path, beside: &Path) -> Result<(Tree, Applied), String> {
     let mut name = beside.as_os_str().to_owned();
     name.push("-former");
     let copy = PathBuf::from(name);
-    copy_dir(&IndexDir::only(former).current(), &copy).map_err(|error| error.to_string())?;
+    copy_dir(former, &copy).map_err(|error| error.to_string())?;
     let tree = Tree::open(&copy).map_err(|error| error.to_string())?;
     let mark = keys::applied();
     let stored = tree.get(&mark).map_err(|error| error.to_string())?.ok_or("it is empty")?;
