@@ -11,7 +11,7 @@ use crate::life::Life;
 use crate::model::{Content, Model, Open};
 use crate::outside::{Outside, as_drive};
 use crate::run::{Run, Virtual};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
 use stratum_metadata::record::ObjectRecord;
@@ -86,11 +86,11 @@ pub async fn strike(hardware: &mut Hardware, dice: &Dice, model: &Model, backup:
     let mut model = model.back_to(&backup.model);
     let objects = then.restored.objects().expect("the backup has objects");
     assert!(objects.keys().all(|key| model.objects.contains_key(key)), "a backup has a key of nobody's");
-    let mut lost = BTreeSet::new();
+    let (mut lost, unreadable) = (BTreeSet::new(), then.restored.unreadable().await);
     for (key, open) in &mut model.objects {
         let content = then.find(key, objects.get(key), open);
         if let (Some(record), Some(content)) = (objects.get(key), &content)
-            && !then.is_readable(key, record, content).await
+            && (!then.is_readable(key, record, content).await || then.is_in(record, &unreadable))
         {
             lost.insert(key.clone());
         }
@@ -145,6 +145,16 @@ impl Then {
         let must = blobs.is_some_and(|blobs| blobs.iter().all(is_there));
         assert!(!must, "{name} is where it was, and can't be read: {record:?}");
         false
+    }
+
+    /// Whether it is packed in one of these stripes: of one that is lost as a whole a piece may still be there, and with
+    /// it some of the bodies. They are given up with the others, since nothing heals such a stripe.
+    fn is_in(&self, record: &ObjectRecord, stripes: &HashSet<(VolumeId, u64)>) -> bool {
+        let is_in = |blob: &BlobRef| match &blob.place {
+            Place::Packed(at) => stripes.contains(&(at.volume, at.stripe)),
+            _ => false,
+        };
+        self.restored.blobs(record).is_some_and(|blobs| blobs.iter().any(is_in))
     }
 
     /// Whether the volume is on the files that the backup knows.

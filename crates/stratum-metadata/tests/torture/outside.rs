@@ -4,13 +4,13 @@
 use crate::hardware::Hardware;
 use crate::run::{BUCKET, Virtual, collect};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use stratum_metadata::check::Severity;
 use stratum_metadata::record::{Body, ObjectRecord};
 use stratum_metadata::salvage::{Salvaged, Sources};
 use stratum_storage::ambient::Clock;
-use stratum_storage::blob::{BlobRef, Place, Tier};
+use stratum_storage::blob::{BlobRef, Place, Tier, VolumeId};
 use stratum_storage::drive::read_only::ReadOnly;
 use stratum_storage::drive::simulated::SimulatedDrive;
 use stratum_storage::drive::{Drive, Threads};
@@ -43,6 +43,17 @@ impl Outside {
         Ok(Outside { history, state, records, volumes, _scratch: scratch })
     }
 
+    /// Stripes of which too few fragments are left.
+    pub async fn unreadable(&self) -> HashSet<(VolumeId, u64)> {
+        let mut unreadable = HashSet::new();
+        for record in self.records.iter().filter(|record| record.state != VolumeState::Dropped) {
+            let verified = self.volumes.verify(record.id).await.expect("it can be looked at");
+            let lost = verified.stripes_found.iter().filter(|found| !found.is_readable());
+            unreadable.extend(lost.map(|found| (record.id, found.offset)));
+        }
+        unreadable
+    }
+
     /// Checks everything; the text says what is wrong first.
     pub async fn check(&self) -> Result<String, String> {
         if let Some(doubt) = self.state.doubts().first() {
@@ -59,8 +70,11 @@ impl Outside {
         for record in self.records.iter().filter(|record| record.state != VolumeState::Dropped) {
             let verified = self.volumes.verify(record.id).await;
             let verified = verified.map_err(|error| format!("{}: {error}", record.id))?;
-            let lost = verified.stripes_found.iter().filter(|found| !found.is_readable());
-            wrong.extend(lost.map(|found| format!("{} has lost bytes: {found:?}", record.id)));
+            for found in verified.stripes_found.iter().filter(|found| !found.is_readable()) {
+                let owners = self.state.owners_in(&HashSet::from([(record.id, found.offset)]));
+                let owners = owners.map_err(|error| error.to_string())?;
+                wrong.push(format!("{} has lost bytes of {owners:?}: {found:?}", record.id));
+            }
             stripes += verified.stripes;
         }
         match wrong.into_iter().next() {
