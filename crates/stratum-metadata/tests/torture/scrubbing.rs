@@ -39,6 +39,8 @@ pub async fn scrub(life: &mut Life<'_>) -> String {
             life.hardware.is_sound_again();
             return format!("and all is sound: {found:?}");
         }
+        // What was being written when it was looked at has its turn now.
+        look_at_copies(run);
     }
     let is_faulty = life.hardware.is_armed() || run.healthy() < life.hardware.count();
     match unsound {

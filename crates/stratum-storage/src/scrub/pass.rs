@@ -69,9 +69,19 @@ impl Scrubber {
     async fn step(&self, cursor: &ScrubCursor) -> Result<(), HealError> {
         let volumes = self.volumes.volumes();
         let is_next = |volume: &&Arc<Volume>| {
-            volume.id.0 >= cursor.volume && matches!(volume.phase(), Phase::Sealed { .. })
+            let is_wanted = match volume.phase() {
+                Phase::Sealed { .. } => true,
+                // It took no more when the pass began.
+                Phase::Open(filling) => filling.full,
+                Phase::Dropped => false,
+            };
+            is_wanted && volume.id.0 >= cursor.volume
         };
         match volumes.iter().find(is_next) {
+            Some(volume) if matches!(volume.phase(), Phase::Open(_)) => {
+                tokio::time::sleep(SETTLING).await;
+                Ok(())
+            }
             Some(volume) => {
                 let from = if volume.id.0 == cursor.volume { cursor.offset } else { 0 };
                 self.scrub(volume, from, cursor).await

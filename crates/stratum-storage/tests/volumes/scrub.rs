@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use stratum_storage::ambient::Simulated;
-use stratum_storage::blob::BlobRef;
+use stratum_storage::blob::{BlobRef, VolumeId};
 use stratum_storage::drive::OpenHow;
 use stratum_storage::format::layout::{Blocks, FRAGMENT_HEADER, Stripe};
 use stratum_storage::format::v1::Fragment;
@@ -25,11 +25,35 @@ async fn pass(server: &Server, healer: &Arc<Healer>) -> ScrubFindings {
     let running = tokio::spawn(run_scrubber(scrubber.clone(), stopped));
     while scrubber.status().cursor.passes == passes {
         healer.round().await;
+        server.volumes.tend().await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     stop.send_replace(true);
     running.await.unwrap();
     scrubber.status().cursor.found
+}
+
+/// A store with little to write has its only volume open for as long as it runs.
+#[test]
+fn what_lies_in_an_open_volume_is_looked_at_too() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let body = body(1, 3_000_000);
+        let blob = server.put(&body).await.unwrap();
+        let disk = drive_of(&world, 2);
+        world.disks[disk].flip_bit(&shard_file(&world, disk, FIRST).unwrap(), (4096 + 90_000) * 8).unwrap();
+        let found = pass(&server, &healer(&server)).await;
+        assert_eq!((found.stripes, found.bad_fragments, found.mended), (3, 1, 1));
+        // What is written now goes elsewhere, and the next pass has no more to do than that.
+        let another = server.put(&body).await.unwrap();
+        assert!((0..6).any(|disk| shard_file(&world, disk, VolumeId(FIRST.0 + 1)).is_some()));
+        let found = pass(&server, &healer(&server)).await;
+        assert_eq!((found.stripes, found.bad_fragments), (6, 0));
+        for blob in [blob, another] {
+            assert!(server.get(&blob).await.as_ref() == Ok(&body));
+        }
+    });
 }
 
 fn scrubber(server: &Server, healer: &Arc<Healer>, cursor: ScrubCursor) -> Scrubber {
