@@ -1,7 +1,7 @@
 //! `stratum fsck` on the data of a server that was killed: what is whole is called well, every kind of damage is found
 //! and named, and what can be mended is.
 
-use crate::rescue::{copy, each_drive, killed, objects};
+use crate::rescue::{BUCKET, copy, each_drive, killed, objects};
 use serde_json::Value;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -117,7 +117,7 @@ fn what_is_lost_is_named_by_its_object() {
     let (code, told) = fsck(&data, &[]);
     assert_eq!(code, 1);
     for (key, body) in &objects {
-        let text = format!("loss: bytes of the object {key:?} of bucket 1");
+        let text = format!("loss: bytes of the object {key:?} in {BUCKET} ");
         let is_told = told.iter().any(|told| told.starts_with(&text));
         assert_eq!(is_told, body.len() > 32_768, "{key}: {told:?}");
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
-const BUCKET: &str = "photos";
+pub const BUCKET: &str = "photos";
 
 /// Keys that no path can hold as they are, and bodies of every place: the journal, and extents.
 pub fn objects() -> BTreeMap<String, Vec<u8>> {

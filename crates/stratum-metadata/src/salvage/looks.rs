@@ -4,7 +4,7 @@ use super::Salvaged;
 use crate::check::name;
 use crate::keys::{self, Tag};
 use crate::machine::Machine;
-use crate::record::{Body, ObjectRecord, Owner, PartRecord, UploadId, decode};
+use crate::record::{Body, BucketId, BucketRecord, ObjectRecord, Owner, PartRecord, UploadId, decode};
 use crate::space;
 use crate::store::ReadError;
 use std::collections::{HashMap, HashSet};
@@ -60,9 +60,58 @@ pub(crate) fn owners_in(
 ) -> Result<Vec<String>, ReadError> {
     let mut owners = Vec::new();
     each_owner_in(machine, &|volume, offset| stripes.contains(&(volume, offset)), |owner| {
-        owners.push(name(&owner));
+        owners.push(owner)
     })?;
-    Ok(owners)
+    let uploads = owners.iter().filter_map(|owner| match owner {
+        Owner::Part { upload, .. } => Some(*upload),
+        Owner::Object { .. } => None,
+    });
+    let (buckets, objects) = (bucket_names(machine)?, made_of(machine, &uploads.collect())?);
+    let words = |bucket: &BucketId, key: &[u8]| {
+        let (key, bucket) = (String::from_utf8_lossy(key), buckets.get(bucket).ok_or(bucket.0));
+        match bucket {
+            Ok(bucket) => format!("the object {key:?} in {bucket}"),
+            Err(number) => format!("the object {key:?} of bucket {number}"),
+        }
+    };
+    let named = |owner: &Owner| match owner {
+        Owner::Object { bucket, key, .. } => words(bucket, key),
+        Owner::Part { upload, number } => match objects.get(upload) {
+            Some((bucket, key)) => format!("{} (part {number})", words(bucket, key)),
+            None => name(owner),
+        },
+    };
+    Ok(owners.iter().map(named).collect())
+}
+
+fn bucket_names(machine: &Machine) -> Result<HashMap<BucketId, String>, ReadError> {
+    let mut names = HashMap::new();
+    machine.scan(&keys::start_of(Tag::BucketByName), &keys::end_of(Tag::BucketByName), |_, value| {
+        names.extend(decode::<BucketRecord>(value).ok().map(|bucket| (bucket.id, bucket.name)));
+        ControlFlow::Continue(())
+    })?;
+    Ok(names)
+}
+
+/// The objects that were made of these uploads. Goes over all objects unless there are none.
+fn made_of(
+    machine: &Machine,
+    uploads: &HashSet<UploadId>,
+) -> Result<HashMap<UploadId, (BucketId, Vec<u8>)>, ReadError> {
+    let mut made = HashMap::new();
+    if uploads.is_empty() {
+        return Ok(made);
+    }
+    machine.scan(&keys::start_of(Tag::Object), &keys::end_of(Tag::Object), |key, value| {
+        if let (Some((bucket, key)), Ok(ObjectRecord { body: Body::Parts { upload, .. }, .. })) =
+            (keys::parse_object(key), decode(value))
+            && uploads.contains(&upload)
+        {
+            made.insert(upload, (bucket, key.to_vec()));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(made)
 }
 
 /// Shows who names bytes of stripes (volume and offset) that are among these. Goes over all objects and parts.
