@@ -331,6 +331,7 @@ impl Operator {
             missing_fragments: heal.missing_fragments,
             unreadable_objects: self.counts.unreadable(&self.parts.metadata, self.parts.healer.lost()),
             volumes_by_missing_shards: heal.volumes_by_missing_shards.clone(),
+            stripes_by_missing_shards: heal.stripes_by_missing_shards.clone(),
         }
     }
 

@@ -72,8 +72,10 @@ pub struct Redundancy {
     /// Objects, and uploads under way, of which a part can't be read now, as far as is known; counted at most a minute
     /// ago, or when more came to be lost. Which they are, `stratum fsck` says.
     pub unreadable_objects: u64,
-    /// Volumes by how many of their shards are missing: the first has none missing.
+    /// Volumes, and about how many live stripes are in them, by how many of their shards are missing: the first has none
+    /// missing.
     pub volumes_by_missing_shards: Vec<u64>,
+    pub stripes_by_missing_shards: Vec<u64>,
 }
 
 /// Bytes.
@@ -186,10 +188,10 @@ impl Status {
         let redundancy = &self.redundancy;
         let _ = writeln!(
             text,
-            "\nredundancy  {} fragments missing, {} objects unreadable; volumes by missing shards: {}",
+            "\nredundancy  {} fragments missing, {} objects unreadable; stripes by missing fragments: {}",
             redundancy.missing_fragments,
             redundancy.unreadable_objects,
-            by_missing(&redundancy.volumes_by_missing_shards),
+            by_missing(&redundancy.stripes_by_missing_shards),
         );
         for (name, value) in [
             ("heal", &self.heal),

@@ -46,7 +46,6 @@ impl Endangered {
             return None;
         }
         missing.sort_unstable();
-        let full = Stripe::full(volume.geometry);
         Some(Endangered {
             volume: volume.id,
             gone: missing.iter().filter(|(may_return, _)| !may_return).count(),
@@ -54,13 +53,24 @@ impl Endangered {
             is_readable: missing.len() <= usize::from(volume.geometry.m),
             missing: missing.into_iter().map(|(_, shard)| shard).collect(),
             is_sealed: matches!(phase, Phase::Sealed { .. }),
-            stripes: live.div_ceil(u64::from(full.payload)),
+            stripes: stripes_of(volume),
             bytes: live + live / u64::from(volume.geometry.k.max(1)),
         })
     }
 }
 
+/// About how many of a volume's stripes are live.
+fn stripes_of(volume: &Volume) -> u64 {
+    volume.usage().0.div_ceil(u64::from(Stripe::full(volume.geometry).payload))
+}
+
 impl Volumes {
+    /// How many volumes there are, and about how many live stripes in them.
+    pub(super) fn volumes_and_stripes(&self) -> (u64, u64) {
+        let table = self.shared.table.read();
+        (table.len() as u64, table.values().map(|volume| stripes_of(volume)).sum())
+    }
+
     /// The volumes that miss shards and hold anything.
     pub(super) fn endangered(&self) -> Vec<Endangered> {
         self.shared.table.read().values().filter_map(|volume| Endangered::of(volume)).collect()

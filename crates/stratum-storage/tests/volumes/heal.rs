@@ -344,10 +344,11 @@ fn the_healer_brings_back_what_two_drives_lost() {
         let healer = healer(&server);
         let before = healer.status();
         assert_eq!((before.missing_fragments, before.volumes_by_missing_shards), (2 * 2, vec![0, 0, 1]));
+        assert_eq!(before.stripes_by_missing_shards, [0, 0, 2]);
         assert_eq!(healer.round().await, 2);
         let after = healer.status();
         assert_eq!((after.missing_fragments, after.shards_rebuilt, after.bytes_to_do), (0, 2, 0));
-        assert_eq!(after.volumes_by_missing_shards, [1]);
+        assert_eq!((after.volumes_by_missing_shards, after.stripes_by_missing_shards), (vec![1], vec![2]));
         assert_whole(&server, &bodies).await;
         assert_eq!(healer.round().await, 0);
     });
