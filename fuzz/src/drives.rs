@@ -36,7 +36,7 @@ fn open_journal(disk: &Arc<SimulatedDrive>) -> Result<Journal, stratum_storage::
     let io: Arc<dyn DriveIo> = disk.attach();
     let drive = Drive::new(DriveId(1), Tier::Hot, 0, io, Threads::Caller, clock.clone());
     let options = Options { segment_bytes: SEGMENT, ..Options::default() };
-    Journal::open(JournalSet { drives: vec![Arc::new(drive)], m: 0 }, options, clock, ambient())
+    Journal::open(JournalSet { drives: vec![Arc::new(drive)], m: 0, begun: false }, options, clock, ambient())
 }
 
 /// A segment of three entries with bytes laid over it from where the first two say; or, with nothing there, those

@@ -5,12 +5,13 @@
 //! with a copy of the last group. The protocol was model-checked; each of its steps is there because leaving it out
 //! loses an acknowledged write, so change none without a model in hand.
 //!
-//! From the bottom up: `format` (the bytes), `slots` (segment files of a drive), `cursor` (a segment read from all
-//! its copies), `recovery` (what the drives hold), `quorum` and `round` (who is asked, and for how long), `epoch`
-//! (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`, `verify`, `members` (joining
-//! and leaving).
+//! From the bottom up: `bounds` (how long it may be), `format` (the bytes), `slots` (segment files of a drive),
+//! `cursor` (a segment read from all its copies), `recovery` (what the drives hold), `quorum` and `round` (who is asked,
+//! and for how long), `epoch` (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`, `verify`,
+//! `members` (joining and leaving).
 
 mod append;
+mod bounds;
 mod core;
 mod cursor;
 mod epoch;
@@ -42,8 +43,8 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use bounds::{LEAST_CAP, Options, Usage};
 pub use cursor::Verify;
 pub use export::{Export, Exported};
 pub use format::{MAX_COMMAND, MAX_GROUP, entry_len};
@@ -99,54 +100,6 @@ pub struct JournalSet {
     pub m: usize,
     /// It was opened on these drives before: it is not to begin anew where there is none.
     pub begun: bool,
-}
-
-/// The least cap, in bytes a member. A group has at most a third of a segment, so it takes a cap of 32 MiB for every
-/// command to fit.
-pub const LEAST_CAP: u64 = 256 << 10;
-/// Only whole segments are packed and let go: so many of them make the cap, at least.
-const SEGMENTS_IN_CAP: u64 = 8;
-
-/// The journal's bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// A segment's length in bytes. Shorter if the cap is less than eight of them.
-    pub segment_bytes: u64,
-    /// How long a member may take once one on another device has answered.
-    pub member_timeout: Duration,
-    /// The most that a member holds, in bytes, until [`Journal::set_cap`] raises it. At least [`LEAST_CAP`].
-    pub cap: u64,
-}
-
-impl Options {
-    /// Bounds that a journal can live in: one that is full always holds closed segments, which packing and a
-    /// checkpoint let go.
-    fn bounded(self) -> Options {
-        let cap = self.cap.max(LEAST_CAP);
-        if cap > self.cap {
-            tracing::warn!(
-                asked = self.cap,
-                cap,
-                "the journal's cap was raised to the least that it can work with"
-            );
-        }
-        Options { segment_bytes: self.segment_bytes.min(cap / SEGMENTS_IN_CAP), cap, ..self }
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { segment_bytes: 32 << 20, member_timeout: Duration::from_secs(5), cap: 512 << 20 }
-    }
-}
-
-/// How full the journal is, a member, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    pub bytes: u64,
-    /// The part of `bytes` that goes as soon as a new segment begins.
-    pub releasable: u64,
-    pub cap: u64,
 }
 
 /// A part of the journal that is packed and let go as a whole.

@@ -158,3 +158,19 @@ fn stripe_flaw(volume: &VolumeId, found: &StripeFinding) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_storage::volume::DriveId;
+
+    #[test]
+    fn a_stray_file_is_wrong_unless_it_is_explained() {
+        let severity = |is_superseded: bool, is_provisional: bool| {
+            let stray = Stray { drive: DriveId(1), path: "volumes/x".into(), is_superseded };
+            Finding::of_stray(stray, &[], is_provisional).severity()
+        };
+        assert_eq!(severity(false, false), Severity::Wrong);
+        assert_eq!([severity(true, false), severity(true, true), severity(false, true)], [Severity::Note; 3]);
+    }
+}

@@ -12,10 +12,10 @@ use stratum_storage::ambient::{Clock, System};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-const SEGMENT: u64 = 1 << 20;
-/// The longest that a write may be refused for: many times what packing and two checkpoints take here.
-const PATIENCE: Duration = Duration::from_secs(5);
-const WRITERS: u64 = 16;
+const SEGMENT: u64 = 512 << 10;
+/// The longest that a write may be refused for: many times what packing and two checkpoints take, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(20);
+const WRITERS: u64 = 8;
 
 async fn open(dir: &Path, cap: u64) -> Arc<Store> {
     Arc::new(add_bucket(Store::open_with(dir, SEGMENT, cap).await.unwrap()).await)

@@ -19,6 +19,7 @@ use crate::blob::Tier;
 use crate::drive::Threads;
 use crate::drive::simulated::{Power, SimulatedDrive};
 use crate::volume::DriveId;
+use std::time::Duration;
 
 const SEGMENT: u64 = 48 << 10;
 
