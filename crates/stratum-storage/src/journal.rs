@@ -275,7 +275,7 @@ impl Journal {
     }
 
     /// The body of an entry, if the page cache holds it: doesn't block. Length and check are from its record. The
-    /// caller holds a `crossbeam_epoch` pin since before it looked the record up, or tries again when it is gone.
+    /// caller holds a [`pin`](crate::pin::pin) since before it looked the record up, or tries again when it is gone.
     ///
     /// # Errors
     /// See [`BodyError`].
@@ -304,7 +304,7 @@ impl Journal {
         crc32c: u32,
         read: impl Fn(&dyn FileIo, &mut [u8], u64) -> Result<bool, BodyError>,
     ) -> Result<Bytes, BodyError> {
-        let _pin = crossbeam_epoch::pin();
+        let _pin = crate::pin::pin();
         let (copies, at) = {
             let table = self.core.table.read();
             let (copies, at) = table.find(index).ok_or(BodyError::Gone { index })?;

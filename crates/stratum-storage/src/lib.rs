@@ -14,7 +14,8 @@
 //! * [`volume`]: open and sealed volumes, their writers, readers and garbage;
 //! * [`heal`] and [`scrub`]: what is missing or damaged is found and comes back;
 //! * [`placement`] and [`balance`]: drives fill evenly;
-//! * [`pace`]: what background work may take.
+//! * [`pace`]: what background work may take;
+//! * [`mod@pin`]: what keeps freed bytes there for who reads them.
 
 pub mod ambient;
 pub mod balance;
@@ -27,6 +28,7 @@ pub mod heal;
 pub mod journal;
 pub mod pace;
 pub mod pack;
+pub mod pin;
 pub mod placement;
 pub mod quarantine;
 pub mod readpath;

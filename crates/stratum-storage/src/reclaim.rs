@@ -348,13 +348,13 @@ async fn grace() {
     let over = Arc::new(AtomicBool::new(false));
     // In a scope of its own: a pin must not live across an await, and its task may change threads.
     {
-        let (tell, guard) = (over.clone(), crossbeam_epoch::pin());
+        let (tell, guard) = (over.clone(), crate::pin::pin());
         guard.defer(move || tell.store(true, Ordering::Release));
         guard.flush();
     }
     while !over.load(Ordering::Acquire) {
         // Each flush may advance the epoch and run what is due.
-        crossbeam_epoch::pin().flush();
+        crate::pin::pin().flush();
         if over.load(Ordering::Acquire) {
             return;
         }

@@ -406,16 +406,15 @@ async fn restore(metadata: &Metadata, drives: TierDrives) -> Result<(Volumes, Re
     Ok((volumes, restored))
 }
 
-/// Waits until what was freed until now is free indeed. When that happens depends on all threads of the process, those
-/// of the index too: a story that went on earlier would not be the same each time.
+/// Waits until what was freed until now is free indeed: when that happens may depend on what the process played before.
 pub fn settle() {
     let over = Arc::new(AtomicBool::new(false));
-    let (tell, pin) = (over.clone(), crossbeam_epoch::pin());
+    let (tell, pin) = (over.clone(), stratum_storage::pin::pin());
     pin.defer(move || tell.store(true, Ordering::Release));
     pin.flush();
     drop(pin);
     while !over.load(Ordering::Acquire) {
-        crossbeam_epoch::pin().flush();
+        stratum_storage::pin::pin().flush();
         std::thread::yield_now();
     }
 }

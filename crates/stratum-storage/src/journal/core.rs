@@ -174,7 +174,7 @@ impl Core {
         let slots = |place: usize| places.get(place).and_then(|place| place.slots.clone());
         let known: Vec<(Arc<Slots>, Slot)> =
             copies.into_iter().filter_map(|(place, slot)| Some((slots(place)?, slot))).collect();
-        let guard = crossbeam_epoch::pin();
+        let guard = crate::pin::pin();
         guard.defer(move || known.into_iter().for_each(|(slots, slot)| slots.give_back(slot)));
         guard.flush();
     }

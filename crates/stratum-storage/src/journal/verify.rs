@@ -26,7 +26,7 @@ pub struct Checked {
 
 /// Looks at the first closed segment after that sequence.
 pub(super) fn check_after(core: &Core, sequence: u64) -> Option<Checked> {
-    let _pin = crossbeam_epoch::pin();
+    let _pin = crate::pin::pin();
     let segment = {
         let table = core.table.read();
         let but_the_last = table.segments().len().saturating_sub(1);

@@ -13,7 +13,7 @@ use crate::placement::geometry_over;
 use crate::readpath::repair::Repairs;
 use crate::reclaim::{Freed, Waiting};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -65,7 +65,7 @@ pub(crate) struct Shared {
     /// Files that no record knew at the last look, by drive and name.
     pub suspects: Mutex<HashSet<(DriveId, String)>>,
     /// Dropped volumes that still have files on drives that weren't there.
-    pub lingering: Mutex<HashSet<VolumeId>>,
+    pub lingering: Mutex<BTreeSet<VolumeId>>,
 }
 
 /// A tier, and the volume that it writes to.
@@ -149,7 +149,7 @@ impl Volumes {
 
     /// A pin. It costs some tens of nanoseconds.
     pub fn pin(&self) -> Pin {
-        Pin { _guard: crossbeam_epoch::pin() }
+        Pin { _guard: crate::pin::pin() }
     }
 
     /// Holds on all volumes that these blobs lie in: each of them can be read, without a pin of its own, for as

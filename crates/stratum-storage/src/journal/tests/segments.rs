@@ -128,7 +128,7 @@ fn a_reader_under_a_pin_still_reads_what_is_let_go() {
     let journal = world.open(&[]);
     world.append(&journal).expect("all is well");
     let row = journal.replay(1, Verify::Commands).next().expect("an entry").expect("it is sound");
-    let pin = crossbeam_epoch::pin();
+    let pin = crate::pin::pin();
     let (copies, at) = {
         let table = journal.core.table.read();
         let (copies, at) = table.find(row.index).expect("it is there");
