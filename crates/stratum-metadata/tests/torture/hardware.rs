@@ -28,11 +28,21 @@ pub enum Seat {
     Out,
 }
 
+/// What a disk may lack since something befell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Harm {
+    None,
+    /// What it was asked failed: the store knows what it lacks, and makes it good by itself.
+    Missed,
+    /// It may lack anything and hold anything: only who reads all of it finds out.
+    Unknown,
+}
+
 /// A disk, at the position of its number.
 pub struct Disk {
     pub drive: Arc<SimulatedDrive>,
     pub seat: Seat,
-    pub hurt: bool,
+    pub harm: Harm,
     /// Drives that were here before this one, and of which not everything has come back yet.
     pub lost_before: usize,
     pub away: bool,
@@ -44,7 +54,7 @@ pub struct Disk {
 impl Disk {
     fn new(number: usize, device: u64, power: &Arc<Power>, seat: Seat) -> Disk {
         let drive = SimulatedDrive::new(&format!("hot/{number}"), device, power);
-        Disk { drive, seat, hurt: false, lost_before: 0, away: false, armed: false, snapshot: None }
+        Disk { drive, seat, harm: Harm::None, lost_before: 0, away: false, armed: false, snapshot: None }
     }
 
     /// Whether it is one of the set's, as far as is known.
@@ -52,10 +62,15 @@ impl Disk {
         matches!(self.seat, Seat::Serving | Seat::Leaving)
     }
 
+    /// Whether it may lack something.
+    pub fn is_hurt(&self) -> bool {
+        self.harm > Harm::None
+    }
+
     /// It is taken away, with whatever it holds.
     pub fn take_out(&mut self) {
         self.seat = Seat::Out;
-        (self.hurt, self.away) = (false, false);
+        (self.harm, self.away) = (Harm::None, false);
         self.drive.erase();
         self.calm();
     }
@@ -199,7 +214,7 @@ impl Hardware {
 
     /// How many more drives may be lost.
     pub fn spare(&self) -> usize {
-        let bad = |disk: &Disk| usize::from(disk.hurt || disk.away) + disk.lost_before;
+        let bad = |disk: &Disk| usize::from(disk.is_hurt() || disk.away) + disk.lost_before;
         let bad: usize = self.disks.iter().map(bad).sum();
         let m = if self.worn { 0 } else { usize::from(self.geometry.m) };
         m.saturating_sub(bad)
@@ -209,19 +224,19 @@ impl Hardware {
     pub fn is_small(&self) -> bool {
         // Where drives leave, the journal may have let go of one that is lost before.
         let leave = self.disks.iter().any(|disk| matches!(disk.seat, Seat::Leaving | Seat::Out));
-        let stays = |disk: &&Disk| disk.seat == Seat::Serving && !(leave && (disk.hurt || disk.away));
+        let stays = |disk: &&Disk| disk.seat == Seat::Serving && !(leave && (disk.is_hurt() || disk.away));
         self.disks.iter().filter(stays).count() <= 2 * usize::from(self.geometry.m)
     }
 
     /// Whether a drive is away, or may lack something.
     pub fn is_lacking(&self) -> bool {
-        self.disks.iter().any(|disk| disk.away || disk.hurt)
+        self.disks.iter().any(|disk| disk.away || disk.is_hurt())
     }
 
     /// A drive that something may happen to: one that is hurt already, or one more.
     pub fn victim(&self, dice: &Dice) -> Option<usize> {
         let spare = self.formed && self.spare() > 0;
-        let again = |disk: &Disk| disk.hurt && disk.lost_before == 0 && !self.worn;
+        let again = |disk: &Disk| disk.is_hurt() && disk.lost_before == 0 && !self.worn;
         let may = |disk: &Disk| disk.is_in() && !disk.away && (again(disk) || spare);
         let victims: Vec<usize> = (0..self.disks.len()).filter(|at| may(&self.disks[*at])).collect();
         dice.pick(&victims).copied()
@@ -243,15 +258,31 @@ impl Hardware {
     pub fn fail_soon(&mut self, dice: &Dice) -> Option<String> {
         let at = self.victim(dice)?;
         let op = dice.weighted(&[(3, Op::Write), (3, Op::Sync), (1, Op::Name), (2, Op::Read)]);
-        let n = dice.magnitude(1..60);
-        (self.disks[at].hurt, self.disks[at].armed) = (true, true);
-        self.disks[at].drive.fail_nth(op, n);
-        Some(format!("drive {at} fails its {n}th {op:?}"))
+        Some(self.fail_nth(at, op, dice.magnitude(1..60)))
+    }
+
+    /// A write or sync fails on a drive, very soon.
+    pub fn miss_soon(&mut self, dice: &Dice) -> Option<String> {
+        let at = self.victim(dice)?;
+        let op = dice.weighted(&[(1, Op::Write), (1, Op::Sync)]);
+        Some(self.fail_nth(at, op, dice.within(1..8)))
+    }
+
+    fn fail_nth(&mut self, at: usize, op: Op, n: u64) -> String {
+        let disk = &mut self.disks[at];
+        (disk.harm, disk.armed) = (disk.harm.max(Harm::Missed), true);
+        disk.drive.fail_nth(op, n);
+        format!("drive {at} fails its {n}th {op:?}")
+    }
+
+    /// Every drive is back, with whatever it holds.
+    pub fn all_return(&mut self) {
+        self.disks.iter_mut().for_each(|disk| disk.away = false);
     }
 
     /// Every drive is back, and does what it is told.
     pub fn all_well(&mut self) {
-        self.disks.iter_mut().for_each(|disk| disk.away = false);
+        self.all_return();
         self.calm();
     }
 
@@ -264,7 +295,7 @@ impl Hardware {
     pub fn swap(&mut self, at: usize) {
         let disk = &mut self.disks[at];
         disk.lost_before += 1;
-        disk.hurt = true;
+        disk.harm = Harm::Unknown;
         disk.drive.erase();
         disk.calm();
     }
@@ -279,7 +310,13 @@ impl Hardware {
     pub fn is_sound_again(&mut self) {
         self.is_whole_again();
         let sound = |disk: &&mut Disk| !disk.armed && !disk.away;
-        self.disks.iter_mut().filter(sound).for_each(|disk| disk.hurt = false);
+        self.disks.iter_mut().filter(sound).for_each(|disk| disk.harm = Harm::None);
+    }
+
+    /// Whether the store knows by itself what its drives lack.
+    pub fn is_known_to_lack(&self) -> bool {
+        let is_known = |disk: &Disk| disk.harm <= Harm::Missed && !disk.away && disk.lost_before == 0;
+        !self.worn && self.disks.iter().any(Disk::is_hurt) && self.disks.iter().all(is_known)
     }
 
     /// Whether an operation is still to fail.
@@ -296,7 +333,7 @@ impl Hardware {
         let keep = |path: &String| !(small && path == "identity");
         let files: Vec<String> = disk.drive.files().into_iter().filter(keep).collect();
         let path = dice.pick(&files)?;
-        disk.hurt = true;
+        disk.harm = Harm::Unknown;
         let io = disk.drive.attach();
         let file = io.open(path, OpenHow::Write).ok()?;
         let len = file.len().ok()?;
@@ -346,9 +383,7 @@ impl Hardware {
     /// What happens to the drives while the store is down.
     pub fn mischief(&mut self, dice: &Dice) -> Vec<String> {
         let mut told = Vec::new();
-        for disk in &mut self.disks {
-            disk.away = false;
-        }
+        self.all_return();
         if !self.formed {
             return told;
         }
@@ -378,14 +413,14 @@ impl Hardware {
         let disk = &mut self.disks[at];
         let snapshot = disk.snapshot.as_ref()?;
         disk.drive.rollback(snapshot);
-        disk.hurt = true;
+        disk.harm = Harm::Unknown;
         Some(format!("drive {at} returns stale"))
     }
 
     fn erase(&mut self, dice: &Dice) -> Option<String> {
         let at = self.victim(dice)?;
         self.disks[at].drive.erase();
-        self.disks[at].hurt = true;
+        self.disks[at].harm = Harm::Unknown;
         Some(format!("drive {at} is blank"))
     }
 
@@ -398,7 +433,8 @@ impl Hardware {
                 "the index is lost"
             }
             1 => {
-                damage(&index, dice);
+                // How long its files are, its own threads decide: what is rolled for them must not be the story's.
+                damage(&index, &Dice::new(dice.number()));
                 "the index is damaged"
             }
             2 if older.is_dir() => {

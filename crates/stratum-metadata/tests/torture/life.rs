@@ -6,7 +6,7 @@
 use crate::dice::Dice;
 use crate::disaster::back_up;
 use crate::drives::{add, drain, keep, remove};
-use crate::hardware::Hardware;
+use crate::hardware::{Disk, Hardware};
 use crate::mending::{evacuate, heal, replace};
 use crate::model::{Content, Model, Open, Piece, Upload};
 use crate::run::{BUCKET, Run, SMALL, Wrote, collect, settle};
@@ -102,7 +102,7 @@ const STEPS: [(u64, Step); 27] = [
     (2, Step::Add),
     (1, Step::BackUp),
     (1, Step::FullDrive),
-    (1, Step::FailSoon),
+    (2, Step::FailSoon),
     (1, Step::Rot),
     (2, Step::Remember),
 ];
@@ -126,7 +126,7 @@ impl Life<'_> {
     pub fn check_drives(&self) {
         for drive in self.run.set.all_drives() {
             let disk = &self.hardware.disks[usize::from(drive.position())];
-            let excused = disk.hurt || disk.away || self.hardware.power.is_off();
+            let excused = disk.is_hurt() || disk.away || self.hardware.power.is_off();
             assert!(drive.is_healthy() || excused, "drive {} is {:?}", drive.label(), drive.health());
         }
     }
@@ -137,7 +137,7 @@ impl Life<'_> {
 
     /// Whether something is or may still go wrong with a drive.
     pub fn is_faulty(&self) -> bool {
-        self.hardware.worn || self.hardware.disks.iter().any(|disk| disk.hurt)
+        self.hardware.worn || self.hardware.disks.iter().any(Disk::is_hurt)
     }
 
     /// Whether enough drives are there for every write to succeed.
@@ -230,6 +230,11 @@ impl Life<'_> {
     async fn put(&mut self) -> String {
         let (key, piece) = (self.key(), self.new_piece());
         let told = format!("{} of {} bytes", String::from_utf8_lossy(&key), piece.len);
+        self.put_piece(key, piece).await;
+        told
+    }
+
+    async fn put_piece(&mut self, key: Vec<u8>, piece: Piece) {
         let put = async |run: &Run| run.put(&key, piece, WriteCondition::default()).await;
         let content = Some(Content::plain(piece));
         match self.persist("a put", put).await {
@@ -238,7 +243,31 @@ impl Life<'_> {
             Ended::Down { maybe: true } => self.model.may_be(&key, content),
             Ended::Down { maybe: false } => {}
         }
-        told
+    }
+
+    /// The power fails when some of the journal's members have a group, and others don't.
+    pub async fn fail_within_a_group(&mut self) {
+        let (key, piece) = (self.key(), self.model.piece(100));
+        // Each of `m+1` members writes and syncs.
+        let steps = 2 * (u64::from(self.hardware.geometry.m) + 1);
+        self.hardware.power.fail_at(self.dice.within(1..steps + 1));
+        match self.run.put(&key, piece, WriteCondition::default()).await {
+            Wrote::Done => self.model.set(&key, Some(Content::plain(piece))),
+            Wrote::Unknown(_) => self.model.may_be(&key, Some(Content::plain(piece))),
+            Wrote::Nothing(_) => {}
+            Wrote::Refused(refusal) => panic!("a put is refused: {refusal:?}"),
+        }
+    }
+
+    /// A drive fails under some longer bodies.
+    pub async fn miss_writes(&mut self) {
+        let Some(told) = self.hardware.miss_soon(self.dice) else { return };
+        self.trace.note(self.hardware.power.steps(), || told);
+        for _ in 0..3 {
+            let (key, len) = (self.key(), self.dice.within(80_000..1_500_000));
+            let piece = self.model.piece(len as usize);
+            self.put_piece(key, piece).await;
+        }
     }
 
     /// A conditional put is tried once: trying again may meet its own effect.

@@ -1,7 +1,7 @@
 //! What makes damage good: volumes are looked through, and shards that are flawed, or none too well placed, are
 //! written anew while everything else goes on.
 
-use crate::hardware::Seat;
+use crate::hardware::{Harm, Seat};
 use crate::life::Life;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub async fn replace(life: &mut Life<'_>) -> String {
     if let Err(error) = life.run.journal.join(&life.run.set.drives(Tier::Hot)) {
         assert!(life.is_down() || life.is_faulty(), "the journal doesn't take drive {at}: {error}");
     }
-    (life.hardware.disks[at].hurt, life.hardware.disks[at].seat) = (false, Seat::Serving);
+    (life.hardware.disks[at].harm, life.hardware.disks[at].seat) = (Harm::None, Seat::Serving);
     let mut lacks = String::new();
     for _ in 0..WAIT {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -86,6 +86,31 @@ pub async fn replace(life: &mut Life<'_>) -> String {
     let all_there = life.run.healthy() == life.hardware.count();
     assert!(!all_there || life.is_faulty(), "not whole again: {lacks}");
     format!("drive {at}; {lacks}")
+}
+
+/// Drives failed, and are back: what they missed comes back without anybody looking for it, and then as many drives may
+/// be lost again as ever. For a start: before anything was read.
+pub async fn recover(life: &mut Life<'_>) {
+    life.hardware.calm();
+    if !life.hardware.is_known_to_lack() || life.run.healthy() < life.hardware.count() {
+        return;
+    }
+    let mut lacks = String::new();
+    for _ in 0..WAIT {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        if life.is_down() {
+            return;
+        }
+        match lacking(life).await {
+            None => {
+                life.hardware.is_sound_again();
+                return life.trace.note(life.hardware.power.steps(), || "all is whole by itself".into());
+            }
+            Some(lack) if lack.is_open => return,
+            Some(lack) => lacks = lack.to_string(),
+        }
+    }
+    panic!("what drives missed doesn't come back: {lacks}");
 }
 
 /// What is not on all the drives that it should be on.

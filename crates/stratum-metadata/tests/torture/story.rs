@@ -5,7 +5,9 @@ use crate::audit::{audit, volume_files};
 use crate::dice::Dice;
 use crate::disaster::{back_up, strike};
 use crate::hardware::Hardware;
+use crate::leaders::take_leaders;
 use crate::life::Life;
+use crate::mending::recover;
 use crate::model::Model;
 use crate::outside::Outside;
 use crate::run::{NoStart, Run, Wrote};
@@ -35,6 +37,11 @@ pub fn play(seed: u64, verbose: bool) -> Trace {
     story.trace.note(0, || format!("{drives} drives, {geometry}"));
     for _ in 0..story.dice.within(2..9) {
         story.life();
+        match story.dice.within(0..100) {
+            0..25 => story.relapse(),
+            25..40 => story.falter(),
+            _ => {}
+        }
         story.between();
     }
     story.end();
@@ -76,6 +83,13 @@ impl Story {
                 false => run.abandon(),
             }
         });
+        self.pass_away(graceful);
+        if self.dice.percent(40) {
+            self.fsck();
+        }
+    }
+
+    fn pass_away(&mut self, graceful: bool) {
         let steps = self.hardware.power.steps();
         if self.hardware.power.is_off() {
             self.trace.note(steps, || "the power failed".into());
@@ -85,9 +99,53 @@ impl Story {
             self.hardware.kill();
             self.hardware.power.restore();
         }
-        if self.dice.percent(40) {
-            self.fsck();
+    }
+
+    /// The power fails in the middle of a group. Then the store starts and dies at once, again and again, and what one
+    /// start takes for true the next one finds, whoever is missing then.
+    fn relapse(&mut self) {
+        if !self.hardware.formed {
+            return;
         }
+        self.brief_life(async |life: &mut Life<'_>| {
+            life.settle().await;
+            life.fail_within_a_group().await;
+        });
+        for _ in 0..2 {
+            self.hardware.all_return();
+            if self.dice.percent(50) {
+                let told = take_leaders(&mut self.hardware);
+                told.into_iter().for_each(|told| self.trace.note(self.hardware.power.steps(), || told));
+            }
+            self.brief_life(async |life: &mut Life<'_>| life.settle().await);
+        }
+    }
+
+    /// A drive fails under what is written, and is back at the next start: what it missed comes back by itself.
+    fn falter(&mut self) {
+        self.hardware.all_return();
+        if !self.hardware.formed || self.hardware.spare() < usize::from(self.hardware.geometry.m) {
+            return;
+        }
+        self.brief_life(async |life: &mut Life<'_>| {
+            life.settle().await;
+            life.miss_writes().await;
+        });
+        self.brief_life(async |life: &mut Life<'_>| {
+            recover(life).await;
+            life.settle().await;
+        });
+    }
+
+    /// Nothing else is done in it, or made good.
+    fn brief_life(&mut self, act: impl AsyncFnOnce(&mut Life<'_>)) {
+        in_virtual_time(async {
+            let Some(run) = self.start().await else { return };
+            act(&mut self.a_life(&run)).await;
+            self.hardware.now = run.clock.now() + 1_000;
+            run.abandon();
+        });
+        self.pass_away(false);
     }
 
     /// What a start would find adds up.
@@ -166,7 +224,11 @@ impl Story {
                 other => panic!("no bucket: {other:?}"),
             }
         }
+        let recovers = self.dice.percent(40);
         let mut life = self.a_life(run);
+        if recovers {
+            recover(&mut life).await;
+        }
         life.settle().await;
         life.check_drives();
         life.live(steps).await;
@@ -210,6 +272,7 @@ impl Story {
             self.hardware.formed = true;
         }
         let mut life = self.a_life(run);
+        recover(&mut life).await;
         life.settle().await;
         for key in life.model.objects.keys().cloned().collect::<Vec<_>>() {
             life.delete_key(&key).await;
@@ -238,7 +301,7 @@ impl Story {
         for drive in run.set.all_drives() {
             let disk = usize::from(drive.position());
             let left = volume_files(&self.hardware, disk);
-            let excused = self.hardware.disks[disk].hurt || !drive.is_healthy();
+            let excused = self.hardware.disks[disk].is_hurt() || !drive.is_healthy();
             assert!(left.is_empty() || excused, "{} still holds {left:?}", drive.label());
         }
     }
