@@ -450,3 +450,18 @@ impl From<LogError> for CommitError {
         }
     }
 }
+
+#[cfg(test)]
+impl Committer {
+    /// Journals a command, and gives what applies it and where its outcome is told: for what comes in between.
+    pub(crate) fn journal_only(
+        &self,
+        command: Command,
+    ) -> (impl FnOnce() + use<'_>, oneshot::Receiver<Result<Outcome, CommitError>>) {
+        let entry = LogEntry { command: command.encode(), body: Bytes::from_static(b"x") };
+        let (reply, outcome) = oneshot::channel();
+        let group = self.shared.append(vec![Proposal { command, entry, reply }], Urgency::Ordinary);
+        let group = group.expect("it is journaled");
+        (move || self.shared.apply(group), outcome)
+    }
+}

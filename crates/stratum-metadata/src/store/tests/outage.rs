@@ -210,6 +210,44 @@ async fn while_it_is_away_nothing_is_served_and_it_is_tried_again() {
 }
 
 #[tokio::test]
+async fn what_was_journaled_when_the_index_failed_is_applied_by_the_rebuild() {
+    let world = World::new(0);
+    world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
+    let inner = &world.metadata.inner;
+    let (apply, outcome) = inner.committer.journal_only(put("a", 1, WriteCondition::default()));
+    inner.machine.fail("by plan");
+    apply();
+    assert!(
+        matches!(outcome.await, Ok(Err(CommitError::Unavailable(_)))),
+        "it is durable, and not known to be"
+    );
+    world.metadata.tend_index();
+    assert_eq!(tag_of(&world.metadata, "a"), Some(ETag::Md5([1; 16])));
+    assert_eq!(world.metadata.applied_index(), world.log.last());
+    is_whole(&world.metadata);
+}
+
+#[tokio::test]
+async fn what_the_rebuild_has_applied_is_not_applied_again() {
+    let world = World::new(0);
+    world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
+    let inner = &world.metadata.inner;
+    let (apply, outcome) = inner.committer.journal_only(put("a", 1, WriteCondition::default()));
+    inner.machine.fail("by plan");
+    world.metadata.tend_index();
+    assert_eq!(tag_of(&world.metadata, "a"), Some(ETag::Md5([1; 16])));
+    world.put("a", 2).await;
+    apply();
+    assert!(
+        matches!(outcome.await, Ok(Err(CommitError::Unavailable(_)))),
+        "who waits is answered all the same"
+    );
+    assert_eq!(tag_of(&world.metadata, "a"), Some(ETag::Md5([2; 16])), "the later write stands");
+    assert_eq!(world.metadata.applied_index(), world.log.last());
+    is_whole(&world.metadata);
+}
+
+#[tokio::test]
 async fn a_home_that_can_t_take_it_is_left_for_a_drive_and_gone_back_to() {
     let world = World::new(2);
     world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
