@@ -7,8 +7,10 @@
 use crate::dice::Dice;
 use crate::disaster::Backup;
 use parking_lot::Mutex;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::simulated::{Op, Power, SimulatedDrive, Snapshot};
@@ -27,6 +29,9 @@ pub enum Seat {
     /// Taken out for good: neither plugged in nor in the configuration.
     Out,
 }
+
+/// How many milliseconds an index may take to close.
+const PATIENCE: u32 = 2_000;
 
 /// What a disk may lack since something befell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,9 +145,19 @@ impl Hardware {
         }
     }
 
-    /// The index's folder.
+    /// The index's folder, when nobody has it open any more. Its own threads may let go of it later than the store did,
+    /// and who finds it locked builds it anew: that would be another story.
     pub fn index(&self) -> PathBuf {
-        self.folder.path().join("index")
+        let index = self.folder.path().join("index");
+        for file in files_below(&index).into_iter().filter(|path| path.ends_with("db")) {
+            let Ok(file) = File::open(file) else { continue };
+            let mut looks = 0;
+            while file.try_lock().is_err() && looks < PATIENCE {
+                looks += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        index
     }
 
     /// The set as a configuration names it. Drives do their work on whatever thread asks.
