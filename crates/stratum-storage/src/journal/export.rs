@@ -124,12 +124,12 @@ impl Iterator for Export {
     }
 }
 
-/// The header page and the opened page, from a copy where they are sound.
+/// The header page and the opened page, from a copy where they are sound, and whole: what follows must not be shifted.
 fn pages(segment: &Segment) -> Option<Bytes> {
     segment.copies.iter().find_map(|copy| {
         let pages = read_some(copy.slot.file.as_ref(), 0, 2 * PAGE);
         let Page::Header(header) = Header::decode(pages.get(..PAGE)?) else { return None };
-        let opened = pages.get(OPENED_AT as usize..)?;
+        let opened = pages.get(OPENED_AT as usize..2 * PAGE)?;
         let is_sound = header.key() == segment.key
             && (header.kind == super::format::Kind::Later || is_opened(segment.key, opened));
         is_sound.then_some(pages)

@@ -127,6 +127,26 @@ fn a_part_of_a_backup_is_never_taken_for_the_whole() {
 }
 
 #[test]
+fn a_copy_that_is_cut_short_spoils_no_backup() {
+    for cut in 0..3 {
+        let mut world = World::new(3, 1, 12);
+        let journal = world.open(&[]);
+        (0..20).for_each(|_| world.append(&journal).expect("all is well"));
+        let io = world.disks[cut].attach();
+        for path in world.disks[cut].files().iter().filter(|path| path.contains("segment")) {
+            // Within the second page: the header and what counts of the opened page are still there.
+            let file = io.open(path, OpenHow::Write).expect("it is there");
+            file.set_len(6_000).expect("it is cut");
+        }
+        let io = ReadOnly::new(backup(&journal).attach());
+        let drive = Drive::new(DriveId(1), Tier::Hot, 9, io, Threads::Caller, world.ambient.clone());
+        let history = History::read(&[Arc::new(drive)]).expect("no newer version is there");
+        let runs: Vec<_> = history.runs().iter().map(|run| (run.first, run.last)).collect();
+        assert_eq!(runs, [(1, journal.last().0)], "drive {cut}");
+    }
+}
+
+#[test]
 fn too_few_drives_are_refused() {
     let (world, _) = bereft(10);
     let absent = [0, 1, 2, 3];
