@@ -50,7 +50,7 @@ pub async fn keep(life: &mut Life<'_>) -> String {
         return format!("drive {at}: {error}");
     }
     // The journal may have left it already; see `add`.
-    if take_into_use(life) {
+    if take_into_use(life, at) {
         life.hardware.disks[at].seat = Seat::Serving;
     }
     format!("drive {at}")
@@ -72,22 +72,22 @@ pub async fn add(life: &mut Life<'_>) -> String {
         }
     }
     // Until the journal has it, too, it is none that the set could do without others for.
-    if take_into_use(life) {
+    if take_into_use(life, at) {
         life.hardware.disks[at].seat = Seat::Serving;
     }
     format!("drive {at}")
 }
 
-/// Whether the journal took all drives into its set.
-fn take_into_use(life: &Life<'_>) -> bool {
+/// Whether the journal counts on that drive now. It takes those that are well: a drive that fails meanwhile is no error.
+fn take_into_use(life: &Life<'_>, at: usize) -> bool {
     life.run.set.repair();
-    match life.run.journal.join(&life.run.set.drives(Tier::Hot)) {
-        Ok(_) => true,
-        Err(error) => {
-            assert!(life.is_down() || life.is_faulty(), "the journal doesn't take a drive: {error}");
-            false
-        }
+    if let Err(error) = life.run.journal.join(&life.run.set.drives(Tier::Hot)) {
+        assert!(life.is_down() || life.is_faulty(), "the journal doesn't take a drive: {error}");
+        return false;
     }
+    let drives = life.run.set.all_drives();
+    let there = drives.iter().find(|drive| usize::from(drive.position()) == at);
+    there.is_some_and(|drive| life.run.journal.counts_on(drive.id()))
 }
 
 /// Some drive of that seat.
