@@ -5,7 +5,8 @@
 //! began; a segment that is let go meanwhile ends it with an error, since segments wait for nobody.
 
 use super::cursor::{Cursor, Verify};
-use super::format::{FOOTER, Header, OPENED_AT, PAGE, Page, decode_footer, is_opened};
+use super::format::{FOOTER, decode_footer};
+use super::heal::front;
 use super::slots::read_some;
 use super::table::{Segment, Table};
 use super::{EntryHash, JournalError};
@@ -71,11 +72,11 @@ impl Export {
     fn advance(&mut self) -> Result<bool, JournalError> {
         let Some((segment, cursor, last)) = &mut self.at_hand else {
             let Some((segment, last)) = self.segments.pop_front() else { return Ok(false) };
-            let pages = pages(&segment).ok_or(JournalError::Hole { index: segment.first() })?;
+            let files: Vec<_> = segment.copies.iter().map(|copy| copy.slot.file.clone()).collect();
+            let front = front(segment.key, &files).ok_or(JournalError::Hole { index: segment.first() })?;
             self.ready.push_back(Exported::Segment(format!("segment-{:04x}", self.number)));
-            self.ready.push_back(Exported::Bytes(pages));
+            self.ready.push_back(Exported::Bytes(front));
             self.number += 1;
-            let files = segment.copies.iter().map(|copy| copy.slot.file.clone()).collect();
             let cursor = Cursor::new(segment.key, files, segment.before);
             self.at_hand = Some((segment, cursor, last));
             return Ok(true);
@@ -122,18 +123,6 @@ impl Iterator for Export {
             }
         }
     }
-}
-
-/// The header page and the opened page, from a copy where they are sound, and whole: what follows must not be shifted.
-fn pages(segment: &Segment) -> Option<Bytes> {
-    segment.copies.iter().find_map(|copy| {
-        let pages = read_some(copy.slot.file.as_ref(), 0, 2 * PAGE);
-        let Page::Header(header) = Header::decode(pages.get(..PAGE)?) else { return None };
-        let opened = pages.get(OPENED_AT as usize..2 * PAGE)?;
-        let is_sound = header.key() == segment.key
-            && (header.kind == super::format::Kind::Later || is_opened(segment.key, opened));
-        is_sound.then_some(pages)
-    })
 }
 
 /// The footer behind the groups that were read, if there is one.

@@ -14,6 +14,7 @@ use super::verify::is_sound_front;
 use crate::drive::FileIo;
 use bytes::Bytes;
 use std::io;
+use std::sync::Arc;
 
 /// What healing did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,10 +88,7 @@ impl Core {
 /// Writes a segment's bytes, each part from whichever copy has it sound.
 pub(super) fn copy_segment(segment: &Segment, to: &dyn FileIo) -> io::Result<()> {
     let files: Vec<_> = segment.copies.iter().map(|copy| copy.slot.file.clone()).collect();
-    // One that says that the epoch was opened, if any does.
-    let opened = files.iter().find(|file| is_sound_front(segment.key, file.as_ref(), true));
-    let front = opened.into_iter().chain(&files).find_map(|file| front_of(segment.key, file.as_ref()));
-    let front = front.ok_or_else(|| io::Error::other("no copy has a sound header"))?;
+    let front = front(segment.key, &files).ok_or_else(|| io::Error::other("no copy has a sound header"))?;
     to.write_at(&[&front], 0)?;
     let mut cursor = Cursor::new(segment.key, files, segment.before);
     while cursor.at() < segment.end {
@@ -111,6 +109,13 @@ pub(super) fn copy_segment(segment: &Segment, to: &dyn FileIo) -> io::Result<()>
         to.write_at(&[&encode_footer(segment.key, segment.end, cursor.head())], segment.end)?;
     }
     Ok(())
+}
+
+/// The header and the opened page, from a copy that says that the epoch was opened, if any does. An epoch that never was
+/// may hold entries that are needed all the same.
+pub(super) fn front(key: SegmentKey, files: &[Arc<dyn FileIo>]) -> Option<Bytes> {
+    let opened = files.iter().find(|file| is_sound_front(key, file.as_ref(), true));
+    opened.into_iter().chain(files).find_map(|file| front_of(key, file.as_ref()))
 }
 
 /// The header and opened pages of a copy, if they are that segment's.

@@ -4,6 +4,8 @@
 use super::*;
 use crate::drive::OpenHow;
 use crate::drive::read_only::ReadOnly;
+use crate::journal::table::Segment;
+use crate::journal::verify::is_sound_front;
 
 /// A world of six disks of which three are away, two of the journal's members among them.
 fn bereft(seed: u64) -> (World, Vec<usize>) {
@@ -144,6 +146,41 @@ fn a_copy_that_is_cut_short_spoils_no_backup() {
         let runs: Vec<_> = history.runs().iter().map(|run| (run.first, run.last)).collect();
         assert_eq!(runs, [(1, journal.last().0)], "drive {cut}");
     }
+}
+
+/// The power fails anywhere in a start, and later a drive is away: then the last group of that time may be kept best in
+/// the epoch that was about to be opened.
+#[test]
+fn a_backup_holds_what_is_in_an_epoch_that_never_began() {
+    let mut unopened = 0;
+    for (step, absent) in (1..60).flat_map(|step| (0..4).map(move |absent| (step, absent))) {
+        let mut world = World::new(4, 1, step);
+        let journal = world.open(&[]);
+        (0..3).for_each(|_| world.append(&journal).expect("all is well"));
+        drop(journal);
+        world.power.fail_at(step);
+        drop(world.try_open(&[]));
+        world.crash();
+        let journal = world.open(&[]);
+        world.append(&journal).expect("all is well");
+        drop(journal);
+        world.crash();
+        // Begins with a copy of the last group only; the next start looks for what comes before it.
+        drop(world.open(&[absent]));
+        world.crash();
+        let journal = world.open(&[absent]);
+        let is_opened = |segment: &Segment| {
+            let mut copies = segment.copies.iter();
+            copies.any(|copy| is_sound_front(segment.key, copy.slot.file.as_ref(), true))
+        };
+        unopened += journal.core.table.read().segments().filter(|segment| !is_opened(segment)).count();
+        let io = ReadOnly::new(backup(&journal).attach());
+        let drive = Drive::new(DriveId(1), Tier::Hot, 9, io, Threads::Caller, world.ambient.clone());
+        let history = History::read(&[Arc::new(drive)]).expect("no newer version is there");
+        let runs: Vec<_> = history.runs().iter().map(|run| (run.first, run.last)).collect();
+        assert_eq!(runs, [(1, journal.last().0)], "step {step}, absent {absent}");
+    }
+    assert!(unopened > 0, "such an epoch was needed");
 }
 
 #[test]
