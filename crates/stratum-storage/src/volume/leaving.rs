@@ -17,23 +17,25 @@ pub struct Without {
 }
 
 impl Volumes {
-    /// Shards of sealed volumes that lie on drives which are on their way out. Open ones with such a shard take no
-    /// more, so that they are sealed soon.
+    /// Shards of sealed volumes that lie on drives which are on their way out, in the order in which they are to be
+    /// moved. What such a volume misses comes before what it still has: else the only free drive would go to a shard
+    /// that has one. Open volumes with such a shard take no more, so that they are sealed soon.
     pub fn leaving_shards(&self) -> Vec<(VolumeId, u8)> {
         let table = self.shared.table.read();
         let leaves = |file: &PlacedShard| file.drive.as_ref().is_some_and(|drive| drive.is_draining());
         let mut leaving = Vec::new();
-        for volume in table.values() {
-            let shards =
-                volume.shards().filter(|(_, file)| leaves(file)).map(|(shard, _)| (volume.id, shard));
+        for volume in table.values().filter(|volume| volume.shards().any(|(_, file)| leaves(&file))) {
+            let homeless = volume.shards().filter(|(_, file)| leaves(file) || !file.is_good());
             match volume.phase() {
-                Phase::Sealed { .. } => leaving.extend(shards),
-                Phase::Open(_) if shards.count() > 0 => volume.retire(),
-                Phase::Open(_) | Phase::Dropped => {}
+                Phase::Sealed { .. } => {
+                    leaving.extend(homeless.map(|(shard, file)| (volume.id, file.is_good(), shard)));
+                }
+                Phase::Open(_) => volume.retire(),
+                Phase::Dropped => {}
             }
         }
         leaving.sort_unstable();
-        leaving
+        leaving.into_iter().map(|(volume, _, shard)| (volume, shard)).collect()
     }
 
     /// What it takes to do without these drives. Whatever lies on a drive that isn't there, or is on its way out

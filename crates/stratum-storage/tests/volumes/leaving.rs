@@ -1,6 +1,6 @@
 //! What it would take to do without a drive.
 
-use crate::heal::{G, drive_of, spares};
+use crate::heal::{FIRST, G, drive_of, spares};
 use crate::world::{Server, World, body, run};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::volume::DriveId;
@@ -35,6 +35,19 @@ fn a_shard_moves_where_there_is_a_drive_for_it() {
         let server = world.start_without(&holds[1..]).await;
         assert_eq!(without(&server, &holds[..1]), Some((5, 0, 4)), "what is missing must find a place, too");
         assert_eq!(without(&server, &[]), Some((3, 0, 4)));
+    });
+}
+
+#[test]
+fn what_a_volume_misses_is_moved_before_what_leaves() {
+    run(async {
+        let world = loaded(6).await;
+        let server = world.start().await;
+        assert_eq!(server.volumes.leaving_shards(), []);
+        server.drives[drive_of(&world, 4)].fail("a test said so");
+        assert_eq!(server.volumes.leaving_shards(), [], "that is for heal");
+        server.drives[drive_of(&world, 1)].set_draining(true);
+        assert_eq!(server.volumes.leaving_shards(), [(FIRST, 4), (FIRST, 1)]);
     });
 }
 
