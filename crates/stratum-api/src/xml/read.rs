@@ -97,8 +97,9 @@ fn parse(bytes: &[u8]) -> Result<Element, Malformed> {
                 tree.close()?;
             }
             Event::End(_) => tree.close()?,
-            Event::Text(text) => tree.text(&text.xml_content().map_err(|_| Malformed::NotUtf8)?)?,
-            Event::CData(text) => tree.text(&text.xml_content().map_err(|_| Malformed::NotUtf8)?)?,
+            // XML 1.0: in 1.1 a U+2028 or U+0085 of a key would become a line end.
+            Event::Text(text) => tree.text(&text.xml10_content().map_err(|_| Malformed::NotUtf8)?)?,
+            Event::CData(text) => tree.text(&text.xml10_content().map_err(|_| Malformed::NotUtf8)?)?,
             Event::GeneralRef(reference) => tree.text(resolve(&reference)?.encode_utf8(&mut [0; 4]))?,
             Event::DocType(_) => return Err(Malformed::Entities),
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
@@ -184,6 +185,17 @@ mod tests {
         assert_eq!(root.children[0].text, " <b A & ");
         assert_eq!(root.trimmed("Quiet"), Ok(Some("")));
         assert_eq!(root.trimmed("Absent"), Ok(None));
+    }
+
+    #[test]
+    fn only_the_line_ends_of_xml_1_0_are_line_ends() {
+        for (xml, text) in [
+            ("<a>b\u{2028}c\u{85}d</a>", "b\u{2028}c\u{85}d"),
+            ("<a><![CDATA[b\u{2028}c\u{85}d]]></a>", "b\u{2028}c\u{85}d"),
+            ("<a>b\r\nc\rd&#13;e</a>", "b\nc\nd\re"),
+        ] {
+            assert_eq!(parse(xml.as_bytes()).expect("parses").text, text);
+        }
     }
 
     #[test]
