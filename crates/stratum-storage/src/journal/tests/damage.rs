@@ -97,18 +97,21 @@ fn of_segments_that_hold_the_same_entry_the_sound_one_counts() {
                 let known = Known { hash: journal.last().1, command: Vec::new(), body: Bytes::new() };
                 world.known.push(known);
             }
+            drop(journal);
+            world.crash();
         }
         // The epoch that a start finds is a later one.
         let journal = world.open(&[]);
         world.append(&journal).expect("all is well");
         drop(journal);
+        world.crash();
         let (copies, at) = &places[rotten];
         for copy in copies.iter() {
             let path = Slot::path_of(copy.slot.number);
             world.disks[copy.drive].flip_bit(&path, at * 8 + 3).expect("the file is there");
         }
+        drop(world.open(&[]));
         world.crash();
-        world.open(&[]);
         let drives = world.drives(&[]);
         let history = History::read(&drives).expect("it can be read");
         assert_eq!(history.audit(&drives), [], "{rotten}");
