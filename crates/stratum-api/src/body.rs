@@ -240,6 +240,7 @@ impl RequestBody {
             && let Some(decoder) = decoder.take()
         {
             self.trailers = decoder.finish()?;
+            self.expected.check_announced(&self.trailers)?;
         }
         match self.length {
             Length::Declared(length) if length != self.received => Err(Code::IncompleteBody.into()),

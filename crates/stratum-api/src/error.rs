@@ -19,6 +19,9 @@ use std::fmt::Write;
 /// The region that a bucket, or this server, is in.
 pub const BUCKET_REGION: header::HeaderName = header::HeaderName::from_static("x-amz-bucket-region");
 
+/// As much of a value as a document quotes, in bytes: what a client sends must not come back to it many times over.
+const QUOTED_BYTES: usize = 4 << 10;
+
 /// What an operation answers.
 pub type S3Result = Result<Response<Body>, S3Error>;
 
@@ -147,10 +150,11 @@ impl S3Error {
     }
 }
 
-/// Writes an element, escaping what XML 1.0 can't hold as it is.
+/// Writes an element, escaping what XML 1.0 can't hold as it is, and no more than [`QUOTED_BYTES`] of its value.
 fn element(out: &mut String, name: &str, value: &str) {
     let _ = write!(out, "<{name}>");
-    for char in value.chars() {
+    let quoted = value.get(..value.floor_char_boundary(QUOTED_BYTES)).unwrap_or_default();
+    for char in quoted.chars() {
         match char {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
@@ -187,6 +191,15 @@ mod tests {
             text.contains("<Resource>/bucket/a</Resource><RequestId>0000000000001234</RequestId>"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_document_quotes_a_few_kib_at_most() {
+        let id = RequestId::from_u64(1);
+        let long = "\u{e9}".repeat(100_000);
+        let text = S3Error::new(Code::NoSuchKey).with("Key", long.as_str()).document(&id, &long);
+        assert!(text.len() < 3 * QUOTED_BYTES, "{}", text.len());
+        assert!(text.ends_with("</HostId></Error>"), "{text}");
     }
 
     #[test]

@@ -2,10 +2,14 @@
 //!
 //! S3 differs from other services: the path is *not* normalised and is encoded once. So the raw path is decoded
 //! and encoded again by S3's rules, which leaves `//`, `..` and a doubly encoded `%252F` what they are.
+//!
+//! It is written before the signature is judged, so for strangers, too: [`Request::MAX_HEAD_BYTES`] and the names of
+//! [`SignedHeaders`], each of which stands once, bound what it takes.
 
 use std::ops::Range;
 
-use crate::request::{Request, Signed};
+use crate::request::{Request, Signed, is_signature};
+use crate::signed_headers::SignedHeaders;
 
 /// Appends the canonical request of `request`, as `signed` covers it, to `out`.
 ///
@@ -17,19 +21,20 @@ pub fn write(out: &mut Vec<u8>, request: &Request<'_>, signed: &Signed<'_>) {
     out.push(b'\n');
     write_query(out, request.query);
     out.push(b'\n');
-    for name in signed.signed_headers.split(';') {
+    for name in signed.signed_headers.names() {
         write_header(out, request, name);
     }
     out.push(b'\n');
-    out.extend_from_slice(signed.signed_headers.as_bytes());
+    out.extend_from_slice(signed.signed_headers.as_str().as_bytes());
     out.push(b'\n');
     out.extend_from_slice(signed.payload_line.as_bytes());
 }
 
 /// The names of headers that must be signed and aren't, comma-separated; `None` if all are.
 /// `host` must be, and whatever starts with `x-amz-`, but for two that SDKs leave out when they presign.
-pub fn unsigned_headers(request: &Request<'_>, signed_headers: &str) -> Option<String> {
-    let signed = |name: &str| signed_headers.split(';').any(|signed| signed.eq_ignore_ascii_case(name));
+pub fn unsigned_headers(request: &Request<'_>, signed_headers: &SignedHeaders<'_>) -> Option<String> {
+    let names: Vec<&str> = signed_headers.names().collect();
+    let signed = |name: &str| names.binary_search(&name).is_ok();
     let optional = |name: &str| matches!(name, "x-amz-user-agent" | "x-amz-checksum-mode");
     let names = request.headers.keys().map(|name| name.as_str());
     let must = names.filter(|name| name.starts_with("x-amz-") && !optional(name));
@@ -73,7 +78,7 @@ fn write_query(out: &mut Vec<u8>, query: &str) {
     };
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if name != "X-Amz-Signature" {
+        if !is_signature(name) {
             parameters.push((append(name), append(value)));
         }
     }
@@ -139,6 +144,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     use super::*;
+    use crate::error::Carrier;
 
     fn encoded(raw: &str, part: Part) -> String {
         let mut out = Vec::new();
@@ -194,6 +200,7 @@ mod tests {
             // A shorter name sorts first, though `=` comes after `-`.
             ("a-b=1&a=2", "a=2&a-b=1"),
             ("X-Amz-Signature=00&X-Amz-Date=x", "X-Amz-Date=x"),
+            ("X%2DAmz%2DSignature=00&x-amz-signature=1&x=2", "x=2"),
         ] {
             assert_eq!(query(raw), canonical);
         }
@@ -215,8 +222,12 @@ mod tests {
         headers.insert("user-agent", HeaderValue::from_static("test"));
         headers.insert("x-amz-user-agent", HeaderValue::from_static("test"));
         let request = Request { method: "GET", path: "/", query: "", headers: &headers };
-        assert_eq!(unsigned_headers(&request, "host;x-amz-acl"), None);
-        assert_eq!(unsigned_headers(&request, "host;x-amz-acl-").as_deref(), Some("x-amz-acl"));
-        assert_eq!(unsigned_headers(&request, "").as_deref(), Some("host, x-amz-acl"));
+        let unsigned = |signed: &'static str| {
+            let signed = SignedHeaders::parse(signed.into(), Carrier::Header).expect("a list");
+            unsigned_headers(&request, &signed)
+        };
+        assert_eq!(unsigned("host;x-amz-acl"), None);
+        assert_eq!(unsigned("host;x-amz-acl-").as_deref(), Some("x-amz-acl"));
+        assert_eq!(unsigned("range").as_deref(), Some("host, x-amz-acl"));
     }
 }

@@ -31,6 +31,8 @@ use chain::ChunkHash;
 
 /// A chunk's header is its size, a signature and their names: about 100 bytes. Unknown extensions get the rest.
 const MAX_CHUNK_HEADER: usize = 1024;
+/// The least that any chunk but the last may hold, as S3 has it: what a chunk costs is spread over that many bytes.
+pub const MIN_CHUNK_BYTES: u64 = 8 << 10;
 /// Bytes of `\r` and `\n` that some clients send after the end.
 const MAX_PADDING: usize = 4;
 
@@ -53,7 +55,15 @@ impl Chunking {
             Self::SignedTrailer(chain) => (Signing::of(chain), Some(TrailerReader::default())),
             Self::UnsignedTrailer => (Signing::Unsigned, Some(TrailerReader::default())),
         };
-        ChunkedDecoder { state: State::Header, signing, trailers, line: Vec::new(), left: decoded_length }
+        ChunkedDecoder {
+            state: State::Header,
+            signing,
+            trailers,
+            line: Vec::new(),
+            left: decoded_length,
+            chunks: 0,
+            last_size: MIN_CHUNK_BYTES,
+        }
     }
 }
 
@@ -68,6 +78,10 @@ pub struct ChunkedDecoder {
     line: Vec<u8>,
     /// Payload bytes still to come.
     left: u64,
+    /// Chunks with payload so far.
+    chunks: u64,
+    /// The payload of the last of them. Only the body's last may hold less than [`MIN_CHUNK_BYTES`].
+    last_size: u64,
 }
 
 #[derive(Debug)]
@@ -123,16 +137,19 @@ pub enum ChunkError {
     /// `SignatureDoesNotMatch` (403).
     #[error("The signature of the trailers does not match the one we calculated.")]
     TrailerSignature,
-    /// `InvalidRequest` (400).
+    /// `InvalidChunkSizeError` (403), with the number of the chunk where it showed and the size of the one before it.
+    #[error("Only the last chunk is allowed to have a size less than 8192 bytes")]
+    TooSmall { chunk: u64, size: u64 },
+    /// `IncompleteBody` (400).
     #[error("The body is not aws-chunked: a chunk begins with its size in hex and a line break.")]
     MalformedHeader,
-    /// `InvalidRequest` (400).
+    /// `IncompleteBody` (400).
     #[error("The body is not aws-chunked: a chunk ends with a line break.")]
     MalformedData,
     /// `MalformedTrailerError` (400).
     #[error("The trailers are not name:value lines of ASCII, at most 4096 bytes in all.")]
     MalformedTrailer,
-    /// `InvalidRequest` (400).
+    /// `IncompleteBody` (400).
     #[error("There are bytes after the end of the chunked body.")]
     AfterEnd,
 }
@@ -199,6 +216,11 @@ impl ChunkedDecoder {
             return Err(ChunkError::TooLong);
         }
         if size > 0 {
+            self.chunks += 1;
+            if self.last_size < MIN_CHUNK_BYTES {
+                return Err(ChunkError::TooSmall { chunk: self.chunks, size: self.last_size });
+            }
+            self.last_size = size;
             self.left -= size;
             self.state = State::Data { left: size, signature };
             return Ok(());

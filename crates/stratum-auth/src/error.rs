@@ -28,6 +28,9 @@ pub enum AuthError {
     /// For [`Fault::Region`] the document carries `<Region>`, the expected one.
     #[error("{fault}")]
     Malformed { carrier: Carrier, fault: Fault },
+    /// `RequestHeaderSectionTooLarge` (400).
+    #[error("Your request header and query parameters exceed the maximum allowed size.")]
+    HeadTooLarge,
     /// `AccessDenied` (403).
     #[error("AWS authentication requires a valid Date or x-amz-date header")]
     MissingDate,
@@ -81,11 +84,16 @@ pub enum Carrier {
 /// What is wrong with how a claim is written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    #[error("The authorization header requires Credential, SignedHeaders and Signature.")]
+    #[error("The authorization header requires Credential, SignedHeaders and Signature, each of them once.")]
     HeaderParts,
+    /// A repeated, unsorted or misspelt name.
+    #[error(
+        "SignedHeaders must be names of headers in lower case, separated by ';', in ascending order, each once."
+    )]
+    SignedHeaders,
     #[error(
         "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, \
-         X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
+         X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters, each of them once."
     )]
     QueryParts,
     #[error("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"")]
@@ -121,6 +129,12 @@ pub struct Mismatch {
     pub string_to_sign: String,
     /// As the client sent it.
     pub signature_provided: String,
-    /// Bytes that are not UTF-8 are replaced. Empty for a POST form, which has none.
+    /// Bytes that are not UTF-8 are replaced, and only the first [`Mismatch::SHOWN_BYTES`] are there. Empty for a POST
+    /// form, which has none.
     pub canonical_request: String,
+}
+
+impl Mismatch {
+    /// As much of a canonical request as is sent back, in bytes: what is larger was made to be.
+    pub const SHOWN_BYTES: usize = 4 << 10;
 }

@@ -42,6 +42,7 @@ pub mod error;
 pub mod identity;
 pub mod request;
 pub mod signature;
+mod signed_headers;
 mod timestamp;
 
 pub use chunked::{ChunkError, ChunkedDecoder, Chunking, Trailers};
@@ -50,4 +51,5 @@ pub use error::{AuthError, Carrier, Fault, Mismatch};
 pub use identity::{AccessKey, Identities, IdentityError, SecretKey, User};
 pub use request::{Carried, Claim, PayloadMode, Request, Scope, Signed};
 pub use signature::{Authenticated, Payload, PostForm, Verifier};
+pub use signed_headers::SignedHeaders;
 pub use timestamp::Timestamp;

@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 use http::HeaderMap;
-use percent_encoding::percent_decode;
+use percent_encoding::{percent_decode, percent_decode_str};
 
 use crate::digest::Sha256Digest;
 use crate::error::{AuthError, Carrier, Fault};
+use crate::signed_headers::SignedHeaders;
 use crate::timestamp::Timestamp;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -41,9 +42,21 @@ impl<'a> From<&'a http::request::Parts> for Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The first header of that name, if it is visible ASCII.
+    /// The most that path, query and headers may hold together, in bytes. S3 takes 8 KiB of headers, and a key is
+    /// 3 KiB when all of it is percent-encoded.
+    pub const MAX_HEAD_BYTES: usize = 64 << 10;
+
+    /// The header of that name, if it is visible ASCII and stands there once: of two, one could be signed for and the
+    /// other be used.
     fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers.get(name)?.to_str().ok().map(str::trim)
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next().filter(|_| values.next().is_none())?;
+        value.to_str().ok().map(str::trim)
+    }
+
+    fn head_bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        self.path.len() + self.query.len() + headers.sum::<usize>()
     }
 }
 
@@ -61,8 +74,7 @@ pub struct Signed<'a> {
     pub scope: Scope<'a>,
     /// When it was signed.
     pub at: Timestamp,
-    /// Names separated by `;`, as sent.
-    pub signed_headers: Cow<'a, str>,
+    pub signed_headers: SignedHeaders<'a>,
     /// Hex, as sent.
     pub signature: Cow<'a, str>,
     pub payload: PayloadMode,
@@ -191,9 +203,16 @@ impl<'a> Claim<'a> {
     /// Whatever of [`AuthError`] can be told from the text alone: other mechanisms, parts that are missing or
     /// malformed, a bad `x-amz-content-sha256`, an unreadable date.
     pub fn of(request: &Request<'a>) -> Result<Self, AuthError> {
+        if request.head_bytes() > Request::MAX_HEAD_BYTES {
+            return Err(AuthError::HeadTooLarge);
+        }
         // An empty Authorization header claims nothing.
-        let authorization = request.headers.get("authorization").filter(|value| !value.as_bytes().is_empty());
-        let presigned = Presigning::find(request.query);
+        let mut authorizations = request.headers.get_all("authorization").iter();
+        let authorization = authorizations.next().filter(|value| !value.as_bytes().is_empty());
+        if authorizations.next().is_some() {
+            return Err(AuthError::SeveralMechanisms);
+        }
+        let presigned = Presigning::find(request.query)?;
         match (authorization, presigned) {
             (Some(_), Some(_)) => Err(AuthError::SeveralMechanisms),
             (Some(value), None) => {
@@ -224,11 +243,15 @@ impl<'a> Signed<'a> {
         }
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
         for part in rest.split(',') {
-            match part.trim().split_once('=') {
-                Some(("Credential", value)) => credential = Some(value),
-                Some(("SignedHeaders", value)) => signed_headers = Some(value),
-                Some(("Signature", value)) => signature = Some(value),
-                _ => {}
+            let Some((name, value)) = part.trim().split_once('=') else { continue };
+            let part = match name {
+                "Credential" => &mut credential,
+                "SignedHeaders" => &mut signed_headers,
+                "Signature" => &mut signature,
+                _ => continue,
+            };
+            if part.replace(value).is_some() {
+                return Err(Fault::HeaderParts.at(Carrier::Header));
             }
         }
         let (Some(credential), Some(signed_headers), Some(signature)) =
@@ -247,7 +270,7 @@ impl<'a> Signed<'a> {
             carried: Carried::Header,
             scope: Scope::parse(Cow::Borrowed(credential), Carrier::Header)?,
             at: at.ok_or(AuthError::MissingDate)?,
-            signed_headers: Cow::Borrowed(signed_headers),
+            signed_headers: SignedHeaders::parse(Cow::Borrowed(signed_headers), Carrier::Header)?,
             signature: Cow::Borrowed(signature),
             payload: PayloadMode::parse(payload_line)?,
             payload_line: Cow::Borrowed(payload_line),
@@ -266,7 +289,9 @@ impl<'a> Signed<'a> {
         let scope = Scope::parse(fields.credential.ok_or_else(missing)?, Carrier::Query)?;
         let at = Timestamp::parse(&fields.date.ok_or_else(missing)?).ok_or_else(|| fault(Fault::Date))?;
         let expires = fields.expires.ok_or_else(missing)?;
-        let expires = expires.parse().ok().filter(|seconds| EXPIRES.contains(seconds));
+        // Digits only: Rust's own reading would take a sign.
+        let expires = Some(expires).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let expires = expires.and_then(|text| text.parse().ok()).filter(|seconds| EXPIRES.contains(seconds));
         let header = || request.header("x-amz-content-sha256").map(Cow::Borrowed);
         let payload_line = fields.content_sha256.or_else(header);
         let payload = match &payload_line {
@@ -280,7 +305,7 @@ impl<'a> Signed<'a> {
             carried: Carried::Presigned { expires: expires.ok_or_else(|| fault(Fault::Expires))? },
             scope,
             at,
-            signed_headers: fields.signed_headers.ok_or_else(missing)?,
+            signed_headers: SignedHeaders::parse(fields.signed_headers.ok_or_else(missing)?, Carrier::Query)?,
             signature: fields.signature.ok_or_else(missing)?,
             payload,
             payload_line: payload_line.unwrap_or(Cow::Borrowed(UNSIGNED_PAYLOAD)),
@@ -306,32 +331,86 @@ struct PresignedFields<'a> {
 }
 
 impl<'a> Presigning<'a> {
-    fn find(query: &'a str) -> Option<Self> {
-        // Most queries carry no authentication, and need no second look. A name that hides behind
-        // percent-encoding is no claim: such a request is anonymous.
-        if !query.contains("X-Amz-") {
-            let v2 = query.contains("AWSAccessKeyId=") && query.contains("Signature=");
-            return v2.then_some(Self::V2);
-        }
+    /// What the query claims. A name is what it decodes to, in capitals or not: a parameter that only looks different
+    /// is signed all the same, and would otherwise lose its meaning (`X%2DAmz%2DExpires`) and keep its signature.
+    ///
+    /// # Errors
+    /// [`Fault::QueryParts`] where a part stands twice.
+    fn find(query: &'a str) -> Result<Option<Self>, AuthError> {
+        let (mut key, mut signature, mut claims) = (false, false, false);
         let mut fields = PresignedFields::default();
-        for parameter in query.split('&') {
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let field = match name {
-                "X-Amz-Algorithm" => &mut fields.algorithm,
-                "X-Amz-Credential" => &mut fields.credential,
-                "X-Amz-Date" => &mut fields.date,
-                "X-Amz-Expires" => &mut fields.expires,
-                "X-Amz-SignedHeaders" => &mut fields.signed_headers,
-                "X-Amz-Signature" => &mut fields.signature,
-                "X-Amz-Content-Sha256" => &mut fields.content_sha256,
-                _ => continue,
+            let name = decoded_name(name);
+            let Some(part) = Part::named(&name) else {
+                key |= name == "AWSAccessKeyId";
+                signature |= name == "Signature";
+                continue;
             };
-            // Of a repeated parameter the first counts; all but the signature itself are signed anyway.
-            field.get_or_insert_with(|| percent_decode(value.as_bytes()).decode_utf8_lossy());
+            claims |= part != Part::ContentSha256;
+            let value = percent_decode(value.as_bytes()).decode_utf8_lossy();
+            if fields.part(part).replace(value).is_some() {
+                return Err(Fault::QueryParts.at(Carrier::Query));
+            }
         }
-        let claims = [&fields.algorithm, &fields.credential, &fields.signature];
-        claims.iter().any(|field| field.is_some()).then(|| Self::V4(Box::new(fields)))
+        Ok(match (claims, key && signature) {
+            (true, _) => Some(Self::V4(Box::new(fields))),
+            (false, true) => Some(Self::V2),
+            (false, false) => None,
+        })
     }
+}
+
+/// A parameter of a presigned query. All but the last claim that the request is signed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Algorithm,
+    Credential,
+    Date,
+    Expires,
+    SignedHeaders,
+    Signature,
+    ContentSha256,
+}
+
+impl Part {
+    const NAMES: [(&'static str, Self); 7] = [
+        ("x-amz-algorithm", Self::Algorithm),
+        ("x-amz-credential", Self::Credential),
+        ("x-amz-date", Self::Date),
+        ("x-amz-expires", Self::Expires),
+        ("x-amz-signedheaders", Self::SignedHeaders),
+        ("x-amz-signature", Self::Signature),
+        ("x-amz-content-sha256", Self::ContentSha256),
+    ];
+
+    fn named(name: &str) -> Option<Self> {
+        let named = |(known, _): &&(&str, Self)| known.eq_ignore_ascii_case(name);
+        Self::NAMES.iter().find(named).map(|(_, part)| *part)
+    }
+}
+
+impl<'a> PresignedFields<'a> {
+    fn part(&mut self, part: Part) -> &mut Option<Cow<'a, str>> {
+        match part {
+            Part::Algorithm => &mut self.algorithm,
+            Part::Credential => &mut self.credential,
+            Part::Date => &mut self.date,
+            Part::Expires => &mut self.expires,
+            Part::SignedHeaders => &mut self.signed_headers,
+            Part::Signature => &mut self.signature,
+            Part::ContentSha256 => &mut self.content_sha256,
+        }
+    }
+}
+
+/// Whether a parameter, its name as sent, is the signature itself, which signs all others.
+pub(crate) fn is_signature(name: &str) -> bool {
+    Part::named(&decoded_name(name)) == Some(Part::Signature)
+}
+
+fn decoded_name(name: &str) -> Cow<'_, str> {
+    percent_decode_str(name).decode_utf8_lossy()
 }
 
 #[cfg(test)]
@@ -391,7 +470,43 @@ mod tests {
     fn nothing_claimed_is_anonymous() {
         assert_eq!(claim("list-type=2", &[]), Ok(None));
         assert_eq!(claim("", &[("authorization", "")]), Ok(None));
-        assert_eq!(claim("X-Amz-Expires=5&X-Amz-Date=x", &[]), Ok(None));
+        assert_eq!(claim("X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&X-Amz-Acl=private", &[]), Ok(None));
+    }
+
+    #[test]
+    fn a_claim_is_one_however_its_name_is_spelt() {
+        let signed = format!("AWS4-HMAC-SHA256 {CREDENTIAL}, SignedHeaders=host, Signature=00");
+        for name in
+            ["X-Amz-Expires", "X%2DAmz%2DExpires", "x-amz-expires", "%58-Amz-Date", "X-AMZ-SIGNEDHEADERS"]
+        {
+            let alone = claim(&format!("{name}=60"), &[]);
+            assert_eq!(alone, Err(Fault::QueryParts.at(Carrier::Query)), "{name}");
+            let beside = claim(&format!("{name}=60"), &[("authorization", signed.as_str())]);
+            assert_eq!(beside, Err(AuthError::SeveralMechanisms), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_stands_twice_claims_nothing() {
+        let header = format!("AWS4-HMAC-SHA256 {CREDENTIAL}, SignedHeaders=host, Signature=00, Signature=01");
+        assert_eq!(authorised(&header), Err(Fault::HeaderParts.at(Carrier::Header)));
+        let twice = claim("X-Amz-Expires=60&X-Amz-Expires=600", &[]);
+        assert_eq!(twice, Err(Fault::QueryParts.at(Carrier::Query)));
+        let values = [("authorization", "AWS a:b"), ("authorization", "AWS a:b")];
+        assert_eq!(claim("", &values), Err(AuthError::SeveralMechanisms));
+        let value = format!("AWS4-HMAC-SHA256 {CREDENTIAL},SignedHeaders=host,Signature=00");
+        let signed = [("authorization", value.as_str()), ("x-amz-date", "20130524T000000Z")];
+        let hash = ("x-amz-content-sha256", UNSIGNED_PAYLOAD);
+        let refused = claim("", &[signed[0], signed[1], hash, hash]);
+        assert_eq!(refused, Err(AuthError::MissingContentSha256));
+    }
+
+    #[test]
+    fn a_head_is_bounded_before_it_is_read() {
+        let fits = "x".repeat(Request::MAX_HEAD_BYTES - 1);
+        assert_eq!(claim(&fits, &[]), Ok(None));
+        assert_eq!(claim(&format!("{fits}x"), &[]), Err(AuthError::HeadTooLarge));
+        assert_eq!(claim(&fits, &[("a", "b")]), Err(AuthError::HeadTooLarge));
     }
 
     #[test]
@@ -468,7 +583,10 @@ mod tests {
             (3, "0", Fault::Expires),
             (3, "-7", Fault::Expires),
             (3, "604801", Fault::Expires),
+            (3, "+7", Fault::Expires),
             (3, "soon", Fault::Expires),
+            (4, "host;host", Fault::SignedHeaders),
+            (4, "host%0Arange", Fault::SignedHeaders),
         ] {
             let mut pairs = whole;
             pairs[index].1 = value;

@@ -195,11 +195,12 @@ fn string_to_sign(at: Timestamp, scope: &Scope<'_>, canonical: Sha256Digest) -> 
 }
 
 fn mismatch(signed: &Signed<'_>, string_to_sign: String, canonical: &[u8]) -> AuthError {
+    let shown = canonical.get(..Mismatch::SHOWN_BYTES).unwrap_or(canonical);
     AuthError::SignatureDoesNotMatch(Box::new(Mismatch {
         access_key: signed.scope.access_key().to_owned(),
         string_to_sign,
         signature_provided: signed.signature.clone().into_owned(),
-        canonical_request: String::from_utf8_lossy(canonical).into_owned(),
+        canonical_request: String::from_utf8_lossy(shown).into_owned(),
     }))
 }
 

@@ -22,6 +22,8 @@ pub struct Expected {
     md5: Option<[u8; 16]>,
     sha256: Option<Sha256Digest>,
     checksum: Option<(ChecksumAlgorithm, Declared)>,
+    /// The one trailer that `x-amz-trailer` announced.
+    trailer: Option<ChecksumAlgorithm>,
 }
 
 impl Expected {
@@ -44,12 +46,14 @@ impl Expected {
         };
         let declared = declared(headers)?;
         check_sdk_algorithm(headers, declared.as_ref().map(|(algorithm, _)| *algorithm))?;
-        Ok(Self { md5, sha256, checksum: declared })
+        let trailer = declared.as_ref().filter(|(_, declared)| *declared == Declared::Trailer);
+        let trailer = trailer.map(|(algorithm, _)| *algorithm);
+        Ok(Self { md5, sha256, checksum: declared, trailer })
     }
 
     /// What the signature declared, and nothing else.
     pub fn signature_only(&self) -> Self {
-        Self { md5: None, sha256: self.sha256, checksum: None }
+        Self { md5: None, sha256: self.sha256, checksum: None, trailer: self.trailer }
     }
 
     /// The algorithm that the client chose, if it did.
@@ -65,6 +69,18 @@ impl Expected {
     /// Whether the signature declared the payload's SHA-256.
     pub fn is_signed(&self) -> bool {
         self.sha256.is_some()
+    }
+
+    /// A trailer that nobody announced would be a promise that nobody keeps: its checksum would not be compared.
+    ///
+    /// # Errors
+    /// `MalformedTrailerError`.
+    pub fn check_announced(&self, trailers: &Trailers) -> Result<(), S3Error> {
+        let announced = self.trailer.map(checksum::header);
+        match trailers.iter().all(|(name, _)| Some(name) == announced) {
+            true => Ok(()),
+            false => Err(Code::MalformedTrailerError.into()),
+        }
     }
 
     /// # Errors

@@ -53,7 +53,7 @@ codes! {
     InvalidAccessKeyId FORBIDDEN "The AWS access key ID that you provided does not exist in our records.";
     InvalidArgument BAD_REQUEST "Invalid Argument";
     InvalidBucketName BAD_REQUEST "The specified bucket is not valid.";
-    InvalidChunkSizeError BAD_REQUEST "The chunk size that you provided is not valid.";
+    InvalidChunkSizeError FORBIDDEN "Only the last chunk is allowed to have a size less than 8192 bytes";
     InvalidDigest BAD_REQUEST "The Content-MD5 that you specified is not valid.";
     InvalidLocationConstraint BAD_REQUEST "The specified location constraint is not valid.";
     InvalidPart BAD_REQUEST "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag.";
@@ -79,6 +79,7 @@ codes! {
     NotModified NOT_MODIFIED "Not Modified";
     OperationAborted CONFLICT "A conflicting conditional operation is currently in progress against this resource. Try again.";
     PreconditionFailed PRECONDITION_FAILED "At least one of the preconditions that you specified did not hold.";
+    RequestHeaderSectionTooLarge BAD_REQUEST "Your request header and query parameters exceed the maximum allowed size.";
     RequestTimeout BAD_REQUEST "Your socket connection to the server was not read from or written to within the timeout period.";
     RequestTimeTooSkewed FORBIDDEN "The difference between the request time and the server's time is too large.";
     ServiceUnavailable SERVICE_UNAVAILABLE "Service is unable to handle request.";

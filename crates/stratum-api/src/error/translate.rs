@@ -92,12 +92,20 @@ impl From<ReadError> for S3Error {
 impl From<ChunkError> for S3Error {
     fn from(error: ChunkError) -> Self {
         let code = match error {
-            ChunkError::Truncated | ChunkError::TooShort | ChunkError::TooLong => Code::IncompleteBody,
+            ChunkError::TooSmall { chunk, size } => {
+                return S3Error::new(Code::InvalidChunkSizeError)
+                    .message(error.to_string())
+                    .with("Chunk", chunk.to_string())
+                    .with("BadChunkSize", size.to_string());
+            }
+            ChunkError::Truncated
+            | ChunkError::TooShort
+            | ChunkError::TooLong
+            | ChunkError::MalformedHeader
+            | ChunkError::MalformedData
+            | ChunkError::AfterEnd => Code::IncompleteBody,
             ChunkError::ChunkSignature | ChunkError::TrailerSignature => Code::SignatureDoesNotMatch,
             ChunkError::MalformedTrailer => Code::MalformedTrailerError,
-            ChunkError::MalformedHeader | ChunkError::MalformedData | ChunkError::AfterEnd => {
-                Code::InvalidRequest
-            }
         };
         S3Error::new(code).message(error.to_string())
     }
@@ -116,6 +124,8 @@ impl From<AuthError> for S3Error {
             }
             AuthError::SignatureV4a => of(Code::NotImplemented),
             AuthError::Malformed { carrier, fault } => malformed(carrier, fault, message),
+            AuthError::HeadTooLarge => of(Code::RequestHeaderSectionTooLarge)
+                .with("MaxSizeAllowed", stratum_auth::Request::MAX_HEAD_BYTES.to_string()),
             AuthError::MissingDate => of(Code::AccessDenied),
             AuthError::HeadersNotSigned { headers } => {
                 of(Code::AccessDenied).with("HeadersNotSigned", headers)

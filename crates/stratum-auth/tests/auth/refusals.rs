@@ -81,6 +81,30 @@ fn a_mismatch_shows_what_was_signed() {
     assert_eq!(mismatch.signature_provided.len(), 64);
 }
 
+/// Whatever somebody without a secret sends, judging it takes and gives back no more than a few times what was sent.
+#[test]
+fn a_refusal_is_bounded_whatever_was_sent() {
+    let repeated = format!("SignedHeaders={}host", "host;".repeat(6000));
+    let malformed = AuthError::Malformed { carrier: Carrier::Header, fault: Fault::SignedHeaders };
+    assert_eq!(spoil_authorization("SignedHeaders=host", &repeated), malformed);
+
+    let long = Draft { headers: vec![("x-amz-meta-a".into(), "v".repeat(30_000))], ..Draft::get("/b/k", "") };
+    for (path, query) in [
+        ("/b/k".to_owned(), "%".repeat(20_000)),
+        (format!("/b/{}", "\u{1}".repeat(20_000)), String::new()),
+        ("/b/k".to_owned(), "a&".repeat(15_000)),
+    ] {
+        let mut wire = long.sign();
+        (wire.path, wire.query) = (path, query);
+        #[allow(clippy::disallowed_methods)] // a bound on what this very call takes
+        let began = std::time::Instant::now();
+        let AuthError::SignatureDoesNotMatch(mismatch) = error(&wire) else { panic!("no mismatch") };
+        assert!(began.elapsed() < std::time::Duration::from_millis(200), "{:?}", began.elapsed());
+        assert_eq!(mismatch.canonical_request.len(), stratum_auth::Mismatch::SHOWN_BYTES);
+        assert!(mismatch.string_to_sign.len() < 1024);
+    }
+}
+
 #[test]
 fn a_spoiled_credential_says_how() {
     let malformed = |fault| AuthError::Malformed { carrier: Carrier::Header, fault };
