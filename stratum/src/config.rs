@@ -58,6 +58,8 @@ pub struct ServerSection {
     pub anonymous: bool,
     /// How long requests in flight may take after a signal to stop, in seconds.
     pub grace_seconds: u64,
+    /// Connections at once; what the descriptors allow if nothing is said.
+    pub connections: Option<usize>,
 }
 
 impl Default for ServerSection {
@@ -69,6 +71,7 @@ impl Default for ServerSection {
             data: Vec::new(),
             anonymous: false,
             grace_seconds: 30,
+            connections: None,
         }
     }
 }

@@ -86,7 +86,7 @@ fn configure(args: &ServerArgs) -> Result<Config, ConfigError> {
 fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     logging::start(&config.log);
     refuse_old_processors()?;
-    raise_descriptor_limit();
+    let connections = connection_limit(descriptor_limit(), config.server.connections)?;
     // Before any drive is touched: a mistake here must not leave a set formed behind.
     let tls = config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?;
     let telemetry = Telemetry::install().map_err(|error| error.to_string())?;
@@ -135,7 +135,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let admission = Admission::new(REQUEST_MEMORY);
     let store = Arc::new(Store {
         metadata: metadata.clone(),
-        bodies: Bodies::new(metadata.clone(), volumes, journal, admission.clone()),
+        bodies: Bodies::new(metadata.clone(), volumes, journal),
         identities,
         verifier: Verifier::new(&config.server.region),
         settings: settings(config),
@@ -154,7 +154,8 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     };
     let token = config.metrics.token.as_ref().map(|token| token.0.clone());
     let admin = Admin::new(Arc::new(ready), Arc::new(move || telemetry.render()), token, operator.routes());
-    let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
+    let grace = Duration::from_secs(config.server.grace_seconds);
+    let limits = Limits { connections, grace, ..Limits::default() };
     let server = Server::new(store, admin, limits);
     let outcome = runtime.block_on(async {
         let listener = TcpListener::bind(config.server.address)
@@ -195,13 +196,33 @@ fn refuse_old_processors() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Connections and shard files are descriptors: takes what the system gives. Fewer are served if that is little.
-fn raise_descriptor_limit() {
+/// Connections and shard files are descriptors: takes what the system gives, and says how many that are.
+fn descriptor_limit() -> u64 {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "the limit of open files could not be raised");
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// How many connections are served at once: as many as the configuration says, or as usual, and at most half of the
+/// descriptors, since drives and volumes need the others.
+fn connection_limit(descriptors: u64, asked: Option<usize>) -> Result<usize, Failure> {
+    const FEWEST: usize = 16;
+    let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+    match asked {
+        None => Ok(Limits::default().connections.min(most).max(FEWEST)),
+        Some(asked) if asked < FEWEST => {
+            Err(format!("server.connections = {asked}: a server has at least {FEWEST}").into())
+        }
+        Some(asked) if asked > most => Err(format!(
+            "server.connections = {asked}: the limit of {descriptors} open files allows {most}, half of it; raise \
+             that limit (`ulimit -n`, or LimitNOFILE= of a systemd unit) or ask for fewer"
+        )
+        .into()),
+        Some(asked) => Ok(asked),
     }
 }
 
@@ -361,5 +382,22 @@ fn announce(address: SocketAddr, config: &Config, root: &Credentials, generated:
             "New root credentials, shown this once and kept in the data folder's meta/root-credentials:\n",
         );
         output::line(root.paste(&endpoint, &config.server.region));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_follow_from_the_descriptors() {
+        let limit =
+            |descriptors, asked| connection_limit(descriptors, asked).map_err(|error| error.to_string());
+        assert_eq!(limit(1 << 20, None), Ok(4096));
+        assert_eq!(limit(1024, None), Ok(512));
+        assert_eq!(limit(1 << 20, Some(20_000)), Ok(20_000));
+        let told = limit(4096, Some(3000)).unwrap_err();
+        assert!(told.contains("server.connections = 3000") && told.contains("allows 2048"), "{told}");
+        assert!(limit(1 << 20, Some(1)).is_err());
     }
 }

@@ -1,66 +1,293 @@
-//! The bound on what all requests together may hold in memory.
+//! The bound on what all requests together may hold in memory, and how it is shared.
 //!
-//! A request takes its worst case in one acquisition before its body is polled and gives it back when it is done,
-//! however it ends. Nobody waits: over the bound the answer is `503 SlowDown`, which clients retry.
+//! Whoever a request counts for is its [`Party`]: the user who signed it, or the address that an unsigned one came
+//! from. **A party may hold up to four times what is left free then.** So one that is alone gets four fifths of the
+//! pool, and whoever comes next always finds some of it free.
+//!
+//! A request is counted with [`REQUEST_MEMORY`] from its signature until its answer is sent. What it needs beyond
+//! that it takes through its [`Memory`]: its worst case in one step where that is known, before it reserves or holds
+//! anything else, and piece by piece where it gathers what a client sends. Nobody ever waits for memory, so nobody
+//! can wait for each other: over the bound the answer is `503 SlowDown`, which clients retry.
+
+mod memory;
+mod party;
+
+pub use memory::{Admitted, Memory, Turn};
+pub use party::{Origin, Party};
 
 use crate::error::{Code, S3Error};
+use metrics::{Counter, Gauge, Unit};
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-/// Bytes are counted in units of this size, since a semaphore counts in 32 bits.
-const UNIT: u64 = 4096;
+/// What a request in flight is counted with, in bytes: what its connection buffers, and an answer that fits there.
+pub const REQUEST_MEMORY: u64 = 128 << 10;
 
-/// A pool of bytes.
-#[derive(Clone, Debug)]
-pub struct Admission {
-    units: Arc<Semaphore>,
-    total: u64,
+/// A party may hold so many times what it leaves free.
+const SHARE: u64 = 4;
+
+/// How many long scans and documents of one party are worked on at once at least; more of them wait for each other.
+const MIN_TURNS: usize = 2;
+
+/// Whether somebody who has `held` of a pool may take `more` of it while `free` of it is free.
+pub fn is_fair(held: u64, more: u64, free: u64) -> bool {
+    free.checked_sub(more).is_some_and(|left| held.saturating_add(more) <= left.saturating_mul(SHARE))
 }
 
-/// Bytes that a request holds, given back on drop.
+/// A pool of bytes. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    pool: Arc<Pool>,
+}
+
 #[derive(Debug)]
-#[must_use = "the bytes are given back on drop"]
-pub struct Admitted {
-    _units: OwnedSemaphorePermit,
+struct Pool {
+    total: u64,
+    /// Long scans and documents that a party has worked on at once: half of the processors.
+    turns: usize,
+    holdings: Mutex<Holdings>,
+    telemetry: Telemetry,
+}
+
+#[derive(Debug, Default)]
+struct Holdings {
+    used: u64,
+    parties: HashMap<Party, Holding>,
+    refused: u64,
+}
+
+/// What one party has.
+#[derive(Debug)]
+struct Holding {
+    bytes: u64,
+    turns: Arc<Semaphore>,
+}
+
+/// What the pool came to, for whoever asks how the server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolStatus {
+    pub total_bytes: u64,
+    pub used_bytes: u64,
+    /// Parties that hold something.
+    pub parties: usize,
+    /// Who holds the most, and how many bytes.
+    pub largest: Option<(String, u64)>,
+    /// Requests that were refused memory since the start.
+    pub refused: u64,
 }
 
 impl Admission {
-    /// A pool of about `bytes` bytes.
+    /// A pool of that many bytes.
     pub fn new(bytes: u64) -> Self {
-        let units = (bytes / UNIT).clamp(1, Semaphore::MAX_PERMITS as u64 >> 1) as usize;
-        Self { units: Arc::new(Semaphore::new(units)), total: units as u64 * UNIT }
+        let telemetry = Telemetry::register();
+        telemetry.total.set(bytes as f64);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let turns = (processors / 2).max(MIN_TURNS);
+        Self { pool: Arc::new(Pool { total: bytes, turns, holdings: Mutex::default(), telemetry }) }
     }
 
-    /// Takes `bytes` in one step.
+    /// Counts a request whose sender is known, until its [`Memory`] is dropped.
     ///
     /// # Errors
-    /// `SlowDown` when the pool doesn't hold as much now.
-    pub fn admit(&self, bytes: u64) -> Result<Admitted, S3Error> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| S3Error::new(Code::SlowDown))?;
-        match self.units.clone().try_acquire_many_owned(units) {
-            Ok(permit) => Ok(Admitted { _units: permit }),
-            Err(_) => Err(S3Error::new(Code::SlowDown).because("the pool of request memory is used up")),
-        }
+    /// `SlowDown` when the party's share, or the pool, is used up.
+    pub fn enter(&self, party: Party) -> Result<Memory, S3Error> {
+        Memory::open(self.pool.clone(), party)
     }
 
     /// Bytes in use now.
     pub fn used(&self) -> u64 {
-        self.total - self.units.available_permits() as u64 * UNIT
+        self.pool.holdings.lock().used
+    }
+
+    pub fn status(&self) -> PoolStatus {
+        let holdings = self.pool.holdings.lock();
+        let largest = holdings.parties.iter().max_by_key(|(_, holding)| holding.bytes);
+        PoolStatus {
+            total_bytes: self.pool.total,
+            used_bytes: holdings.used,
+            parties: holdings.parties.len(),
+            largest: largest.map(|(party, holding)| (party.to_string(), holding.bytes)),
+            refused: holdings.refused,
+        }
+    }
+}
+
+impl Pool {
+    fn take(&self, party: &Party, bytes: u64) -> Result<(), S3Error> {
+        let mut holdings = self.holdings.lock();
+        let free = self.total.saturating_sub(holdings.used);
+        let held = holdings.parties.get(party).map_or(0, |holding| holding.bytes);
+        if !is_fair(held, bytes, free) {
+            holdings.refused += 1;
+            drop(holdings);
+            return Err(self.refusal(bytes > free, party));
+        }
+        holdings.used += bytes;
+        match holdings.parties.get_mut(party) {
+            Some(holding) => holding.bytes += bytes,
+            None => {
+                let holding = Holding { bytes, turns: Arc::new(Semaphore::new(self.turns)) };
+                holdings.parties.insert(party.clone(), holding);
+            }
+        }
+        self.telemetry.used.set(holdings.used as f64);
+        Ok(())
+    }
+
+    fn give_back(&self, party: &Party, bytes: u64) {
+        let mut holdings = self.holdings.lock();
+        holdings.used = holdings.used.saturating_sub(bytes);
+        if let Some(holding) = holdings.parties.get_mut(party) {
+            holding.bytes = holding.bytes.saturating_sub(bytes);
+            if holding.bytes == 0 {
+                holdings.parties.remove(party);
+            }
+        }
+        self.telemetry.used.set(holdings.used as f64);
+    }
+
+    /// Whether the party holds more than it leaves to all the others.
+    fn is_pressed_by(&self, party: &Party) -> bool {
+        let holdings = self.holdings.lock();
+        let held = holdings.parties.get(party).map_or(0, |holding| holding.bytes);
+        held > self.total.saturating_sub(holdings.used)
+    }
+
+    fn turns(&self, party: &Party) -> Option<Arc<Semaphore>> {
+        self.holdings.lock().parties.get(party).map(|holding| holding.turns.clone())
+    }
+
+    fn refusal(&self, is_used_up: bool, party: &Party) -> S3Error {
+        if is_used_up {
+            self.telemetry.refused_pool.increment(1);
+            return S3Error::new(Code::SlowDown).because("the pool of request memory is used up");
+        }
+        self.telemetry.refused_share.increment(1);
+        S3Error::new(Code::SlowDown)
+            .because(format_args!("the share of request memory that {party} may hold is used up"))
+    }
+}
+
+#[derive(Debug)]
+struct Telemetry {
+    total: Gauge,
+    used: Gauge,
+    refused_pool: Counter,
+    refused_share: Counter,
+}
+
+impl Telemetry {
+    fn register() -> Self {
+        const TOTAL: &str = "stratum_request_memory_limit_bytes";
+        const USED: &str = "stratum_request_memory_used_bytes";
+        const REFUSED: &str = "stratum_request_memory_refused_total";
+        metrics::describe_gauge!(TOTAL, Unit::Bytes, "Memory that all requests together may hold.");
+        metrics::describe_gauge!(USED, Unit::Bytes, "Memory that requests in flight hold.");
+        metrics::describe_counter!(
+            REFUSED,
+            Unit::Count,
+            "Requests refused with 503: the whole pool was used up (pool), or what one user or address may hold (share)."
+        );
+        Self {
+            total: metrics::gauge!(TOTAL),
+            used: metrics::gauge!(USED),
+            refused_pool: metrics::counter!(REFUSED, "reason" => "pool"),
+            refused_share: metrics::counter!(REFUSED, "reason" => "share"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const POOL: u64 = 512 << 20;
+
+    fn user(number: usize) -> Party {
+        Party::User(number.to_string())
+    }
 
     #[test]
     fn bytes_are_given_back_on_drop() {
-        let pool = Admission::new(100 * UNIT);
-        let held = pool.admit(60 * UNIT).unwrap();
-        assert_eq!(pool.used(), 60 * UNIT);
-        assert_eq!(pool.admit(41 * UNIT).unwrap_err().code(), Code::SlowDown);
+        let pool = Admission::new(POOL);
+        let memory = pool.enter(user(1)).unwrap();
+        let held = memory.admit(60 << 20).unwrap();
+        assert_eq!(pool.used(), (60 << 20) + REQUEST_MEMORY);
+        assert_eq!(memory.admit(POOL).unwrap_err().code(), Code::SlowDown);
+        drop(held);
+        assert_eq!(pool.used(), REQUEST_MEMORY);
+        drop(memory);
+        assert_eq!(pool.used(), 0);
+        assert_eq!(pool.status().parties, 0);
+    }
+
+    #[test]
+    fn what_is_admitted_outlives_the_request() {
+        let pool = Admission::new(POOL);
+        let held = pool.enter(user(1)).unwrap().admit(1 << 20).unwrap();
+        assert_eq!(pool.used(), (1 << 20) + REQUEST_MEMORY);
         drop(held);
         assert_eq!(pool.used(), 0);
-        let _all = pool.admit(100 * UNIT).unwrap();
+    }
+
+    #[test]
+    fn one_alone_gets_four_fifths_and_the_next_one_still_finds_room() {
+        let pool = Admission::new(POOL);
+        let memory = pool.enter(user(1)).unwrap();
+        let mut held = Vec::new();
+        while let Ok(more) = memory.admit(1 << 20) {
+            held.push(more);
+        }
+        assert_eq!(held.len(), 409);
+        let next = pool.enter(user(2)).expect("room for another user");
+        let _write = next.admit(64 << 20).expect("and for what it writes");
+        assert_eq!(pool.status().largest.unwrap().0, "user 1");
+        assert_eq!(pool.status().refused, 1);
+    }
+
+    #[test]
+    fn only_who_holds_most_of_the_pool_has_to_hurry() {
+        let pool = Admission::new(POOL);
+        let (hog, other) = (pool.enter(user(1)).unwrap(), pool.enter(user(2)).unwrap());
+        let _small = other.admit(1 << 20).unwrap();
+        let held = hog.admit(6 << 20).unwrap();
+        assert_eq!(hog.minimum_rate(), other.minimum_rate());
+        let (_many, more) = (pool.enter(user(1)).unwrap().admit(300 << 20).unwrap(), hog.minimum_rate());
+        assert!(more > (6 << 20) / 100, "{more}");
+        assert_eq!(other.minimum_rate(), 1024);
+        drop(held);
+    }
+
+    /// What somebody asks for: who, and how many KiB, or to give the oldest back.
+    fn asking() -> impl Strategy<Value = (usize, Option<u64>)> {
+        (0..3_usize, proptest::option::weighted(0.8, 0..200_000_u64))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_few_do_another_gets_its_small_request(asked in proptest::collection::vec(asking(), 0..200)) {
+            let pool = Admission::new(POOL);
+            let memories: Vec<_> = (0..3).map(|number| pool.enter(user(number)).unwrap()).collect();
+            let mut held = Vec::new();
+            for (who, kib) in asked {
+                match kib {
+                    Some(kib) => held.extend(memories[who].admit(kib << 10)),
+                    None if held.is_empty() => {}
+                    None => drop(held.remove(0)),
+                }
+                prop_assert!(pool.used() <= POOL);
+                // Each of n parties leaves a fifth of what it found, whatever the order.
+                let free = POOL - pool.used();
+                prop_assert!(free >= POOL / 5_u64.pow(3) - 4, "{free} free");
+                let newcomer = pool.enter(user(9)).unwrap();
+                prop_assert!(newcomer.admit(1 << 20).is_ok());
+            }
+            drop(held);
+            drop(memories);
+            prop_assert_eq!(pool.used(), 0);
+        }
     }
 }

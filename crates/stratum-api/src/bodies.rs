@@ -12,7 +12,7 @@ mod receive;
 pub use read::{BodyReader, Content, Opened};
 pub use receive::Stored;
 
-use crate::admission::{Admission, Admitted};
+use crate::admission::{Admitted, Memory};
 use crate::error::S3Error;
 use std::sync::Arc;
 use stratum_metadata::Metadata;
@@ -32,20 +32,19 @@ pub struct Bodies {
     metadata: Metadata,
     volumes: Volumes,
     journal: Arc<Journal>,
-    admission: Admission,
 }
 
 impl Bodies {
-    pub fn new(metadata: Metadata, volumes: Volumes, journal: Arc<Journal>, admission: Admission) -> Self {
-        Self { metadata, volumes, journal, admission }
+    pub fn new(metadata: Metadata, volumes: Volumes, journal: Arc<Journal>) -> Self {
+        Self { metadata, volumes, journal }
     }
 
     /// Admits a request that reads one body and writes another: its worst case, in one step.
     ///
     /// # Errors
     /// `SlowDown`.
-    pub fn admit_copy(&self) -> Result<Admitted, S3Error> {
-        self.admission.admit(self.volumes.reader_memory() + self.writer_memory())
+    pub fn admit_copy(&self, memory: &Memory) -> Result<Admitted, S3Error> {
+        memory.admit(self.volumes.reader_memory() + self.writer_memory())
     }
 
     fn writer_memory(&self) -> u64 {

@@ -4,19 +4,25 @@
 //! trailers) and cuts off a peer that stalls or trickles. What the client said the payload should hash to is kept
 //! in [`Expected`] and compared at the end, by whoever hashed the bytes.
 //!
+//! However finely a peer cuts its bytes, what comes out are pieces of some size ([`Gathered`]): whoever works on
+//! them pays for each piece, in time and in bookkeeping.
+//!
 //! Nothing is read before the first [`RequestBody::next`]: hyper sends `100 Continue` at that moment, so it comes
 //! only after the operation has accepted the request.
 
 mod expected;
+mod gathered;
 mod pace;
 
 pub use expected::Expected;
 
+use crate::admission::{Admitted, Memory};
 use crate::checksum::{Digester, Digests};
 use crate::error::{Code, S3Error};
 use crate::telemetry;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use gathered::Gathered;
 use http::HeaderMap;
 use http::header::TRANSFER_ENCODING;
 use http_body_util::BodyExt;
@@ -32,6 +38,9 @@ pub const MAX_PAYLOAD: u64 = 5 << 30;
 
 /// The largest body without a declared length that is accepted: it has to be held in memory to learn its length.
 const MAX_UNDECLARED: u64 = 1 << 20;
+
+/// Bytes of memory for each byte of a document: what reading it makes of it is a few times its length.
+const DOCUMENT_COST: u64 = 4;
 
 /// How the payload travels.
 #[derive(Debug)]
@@ -53,11 +62,35 @@ pub struct RequestBody {
     coding: Coding,
     /// Came off the wire and isn't decoded yet.
     undecoded: Bytes,
+    gathered: Gathered,
+    memory: Memory,
     length: Length,
     received: u64,
     pace: Pace,
     expected: Expected,
     trailers: Trailers,
+}
+
+/// A document that was read whole. Keep it as long as what is made of it: it holds the memory of both.
+#[derive(Debug)]
+pub struct Document {
+    bytes: Bytes,
+    _admitted: Admitted,
+}
+
+impl Document {
+    /// The document's bytes, for a thread of its own; the memory stays with the document.
+    pub fn bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
+}
+
+impl std::ops::Deref for Document {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// What the client said of the payload's length.
@@ -80,6 +113,7 @@ impl RequestBody {
         headers: &HeaderMap,
         payload: Payload,
         leftover: Leftover,
+        memory: Memory,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, S3Error> {
         let expected = Expected::of(headers, &payload)?;
@@ -97,6 +131,8 @@ impl RequestBody {
             leftover,
             coding,
             undecoded: Bytes::new(),
+            gathered: Gathered::default(),
+            memory,
             length,
             received: 0,
             pace: Pace::new(clock),
@@ -123,25 +159,32 @@ impl RequestBody {
         &self.expected
     }
 
-    /// The next piece of payload, never empty; `None` at its end.
+    /// The next piece of payload, never empty, and never small but at the end; `None` at its end.
     ///
     /// # Errors
     /// `IncompleteBody`, `RequestTimeout`, and what the chunk decoder refuses.
     pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        while !self.gathered.is_ready() {
+            let Some(piece) = self.next_as_sent().await? else { break };
+            self.received += piece.len() as u64;
+            let is_last = self.length == Length::Declared(self.received);
+            self.gathered.push(piece, is_last);
+        }
+        Ok(self.gathered.take())
+    }
+
+    /// The next piece of payload as it was sent, never empty.
+    async fn next_as_sent(&mut self) -> Result<Option<Bytes>, S3Error> {
         loop {
             if let Coding::Chunked(Some(decoder)) = &mut self.coding
                 && let Some(payload) = decoder.decode(&mut self.undecoded)?
             {
-                self.received += payload.len() as u64;
                 return Ok(Some(payload));
             }
             let Some(piece) = self.read().await? else { return self.end().map(|()| None) };
             match &self.coding {
                 Coding::Plain if piece.is_empty() => {}
-                Coding::Plain => {
-                    self.received += piece.len() as u64;
-                    return Ok(Some(piece));
-                }
+                Coding::Plain => return Ok(Some(piece)),
                 Coding::Chunked(_) => self.undecoded = piece,
             }
         }
@@ -152,6 +195,15 @@ impl RequestBody {
     /// # Errors
     /// As [`RequestBody::next`]; `EntityTooLarge` when there is more than `limit`.
     pub async fn collect(&mut self, limit: u64) -> Result<Bytes, S3Error> {
+        self.gather(limit, |_| Ok(())).await
+    }
+
+    /// As [`RequestBody::collect`]; `arrived` is told of the bytes of each piece before they are kept, and may refuse.
+    async fn gather(
+        &mut self,
+        limit: u64,
+        mut arrived: impl FnMut(u64) -> Result<(), S3Error>,
+    ) -> Result<Bytes, S3Error> {
         let limit = if self.length == Length::Undeclared { limit.min(MAX_UNDECLARED) } else { limit };
         if let Length::Declared(length) = self.length
             && length > limit
@@ -159,36 +211,37 @@ impl RequestBody {
             return Err(too_large(length, limit));
         }
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        arrived(first.len() as u64)?;
         if self.length == Length::Declared(first.len() as u64) {
             return self.expect_end().await.map(|()| first);
         }
-        let mut whole = match self.length {
-            Length::Declared(length) => BytesMut::with_capacity(length as usize),
-            Length::Undeclared | Length::Absent => BytesMut::new(),
-        };
-        whole.extend_from_slice(&first);
+        let mut whole = BytesMut::from(first);
         while let Some(piece) = self.next().await? {
             if self.received > limit {
                 return Err(too_large(self.received, limit));
             }
+            arrived(piece.len() as u64)?;
             whole.extend_from_slice(&piece);
         }
         Ok(whole.freeze())
     }
 
-    /// A small document, of which a length need not be declared, checked against what the client declared.
+    /// A small document, of which a length need not be declared, checked against what the client declared. Memory
+    /// for it is admitted as it arrives, so that nobody holds what isn't there yet.
     ///
     /// # Errors
-    /// As [`RequestBody::collect`] and [`Expected::check`].
-    pub async fn document(mut self, limit: u64) -> Result<Bytes, S3Error> {
-        let whole = self.collect(limit).await?;
+    /// As [`RequestBody::collect`] and [`Expected::check`]; `SlowDown`.
+    pub async fn document(mut self, limit: u64) -> Result<Document, S3Error> {
+        let mut admitted = self.memory.admit(0)?;
+        let bytes =
+            self.gather(limit, |arrived| admitted.grow(arrived.saturating_mul(DOCUMENT_COST))).await?;
         if self.expected.is_declared() || self.expected.is_signed() {
             let algorithm = self.expected.algorithm().unwrap_or(ChecksumAlgorithm::Crc32c);
             let mut digester = Digester::new(algorithm, self.expected.is_signed());
-            digester.update(&whole);
+            digester.update(&bytes);
             self.check(&digester.finish())?;
         }
-        Ok(whole)
+        Ok(Document { bytes, _admitted: admitted })
     }
 
     /// As [`RequestBody::document`], where the checksum headers speak of an object and not of the document itself
@@ -196,7 +249,7 @@ impl RequestBody {
     ///
     /// # Errors
     /// As [`RequestBody::document`].
-    pub async fn signed_document(mut self, limit: u64) -> Result<Bytes, S3Error> {
+    pub async fn signed_document(mut self, limit: u64) -> Result<Document, S3Error> {
         self.expected = self.expected.signature_only();
         self.document(limit).await
     }
@@ -228,7 +281,7 @@ impl RequestBody {
         // The peer went away, or broke the framing: nobody will read the answer, but the log shows it.
         let frame = frame.map_err(|error| S3Error::new(Code::IncompleteBody).because(error))?;
         let piece = frame.into_data().unwrap_or_default();
-        if !self.pace.keep(piece.len() as u64) {
+        if !self.pace.keep(piece.len() as u64, || self.memory.minimum_rate()) {
             return Err(S3Error::new(Code::RequestTimeout).because("the body came too slowly"));
         }
         Ok(Some(piece))

@@ -1,6 +1,6 @@
 //! What an operation gets: the store's layers, who asks, and the request's head.
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Memory};
 use crate::bodies::Bodies;
 use crate::error::{Code, S3Error};
 use crate::query::Query;
@@ -125,8 +125,10 @@ impl RequestIds {
 pub struct Context {
     pub store: Arc<Store>,
     pub caller: Caller,
+    /// What the request may hold, on its caller's account.
+    pub memory: Memory,
     pub request_id: RequestId,
-    pub query: Query,
+    pub query: Arc<Query>,
     pub headers: HeaderMap,
     /// When the request arrived; what an operation stores as "now".
     pub now: UnixMillis,

@@ -134,7 +134,7 @@ impl S3Error {
         response
     }
 
-    fn document(&self, id: &RequestId, resource: &str) -> String {
+    pub(crate) fn document(&self, id: &RequestId, resource: &str) -> String {
         let mut out = String::with_capacity(384);
         out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
         element(&mut out, "Code", self.0.code.name());

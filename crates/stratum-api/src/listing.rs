@@ -4,6 +4,7 @@
 //! the last key or common prefix of the page before; ListObjectsV2 with a token, which is opaque to clients and
 //! carries a checksum, so that a made-up one is refused and never read as a place.
 
+use crate::admission::{Admitted, Turn};
 use crate::checksum::{self, crc32c};
 use crate::context::Context;
 use crate::error::S3Error;
@@ -11,6 +12,7 @@ use crate::headers;
 use crate::query::Query;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::{CommonPrefix, Contents};
+use crate::xml::long::FEW_ENTRIES;
 use crate::xml::text::{EncodingType, Name, Quoted, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -19,6 +21,20 @@ use stratum_metadata::record::BucketRecord;
 
 /// The most entries on a page, and how many there are unless the client says otherwise.
 pub const MAX_ENTRIES: usize = 1000;
+
+/// Bytes of memory that an entry of a page takes while the page is read and written: usually, since how long keys
+/// are shows only then. A party makes few long pages at once, and what was written is counted as it is.
+const ENTRY_MEMORY: u64 = 1 << 10;
+
+/// What a page of up to `max` entries takes while it is made: memory, and a turn if it may be long.
+///
+/// # Errors
+/// `SlowDown`.
+pub async fn effort(ctx: &Context, max: usize) -> Result<(Admitted, Option<Turn>), S3Error> {
+    let admitted = ctx.memory.admit(max as u64 * ENTRY_MEMORY)?;
+    let turn = if max > FEW_ENTRIES { Some(ctx.memory.turn().await) } else { None };
+    Ok((admitted, turn))
+}
 
 /// A marker or start-after: past a common prefix where it ends with the first delimiter after the prefix, since
 /// ListObjects then gave it as `NextMarker`; after a key otherwise.

@@ -1,20 +1,30 @@
 //! Connections: accepting them, bounding what a peer may do with one, and stopping without cutting anybody off.
 //!
-//! A connection is HTTP/1.1 over TCP or TLS. Requests for `/_stratum/` go to [`admin`], unless the host is a
+//! A connection is HTTP/1.1 over TCP or TLS. It has a place ([`connections`]), and gives way while it waits and others
+//! need one; who is served and reads or sends too slowly is cut by what serves it ([`stall`], [`crate::body`]). Requests for `/_stratum/` go to [`admin`], unless the host is a
 //! bucket's; everything else is S3's. Head and first bytes of an answer leave in one write, and Nagle's algorithm
 //! is off: with it a lone small GET waits for the peer's delayed acknowledgement.
 
 pub mod admin;
+mod answer;
+mod connections;
 mod stall;
 pub mod tls;
+mod wire;
 
+pub use connections::{Connection, ConnectionsStatus};
+
+use crate::admission::Admitted;
 use crate::context::{RequestIds, Store};
+use crate::error::{Code, S3Error};
 use crate::operation::bucket_of_host;
 use crate::service;
 use admin::Admin;
+use answer::Answer;
 use axum::body::Body;
-use http::header::HOST;
-use http::{Request, Response};
+use connections::{Connections, Phase, Place};
+use http::header::{CONNECTION, HOST};
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -28,23 +38,28 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use wire::Wire;
 
 /// What a peer may do.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at once; more wait in the listener's backlog.
+    /// Connections at once.
     pub connections: usize,
-    /// From the first byte to the last of a request's head, and the longest a connection may idle.
+    /// From the connection to the first byte of its first request; with TLS, the handshake included.
+    pub silence: Duration,
+    /// From the first byte to the last of a request's head.
     pub head: Duration,
-    /// TLS handshakes.
-    pub handshake: Duration,
-    /// What a connection buffers in each direction, in bytes: the longest head of a request, and the most that is
-    /// read or written at once.
-    pub buffer: usize,
+    /// Between two requests.
+    pub idle: Duration,
+    /// The longest head of a request, in bytes.
+    pub head_bytes: usize,
     /// Headers of one request.
     pub headers: usize,
+    /// The most that is read or written at once, in bytes.
+    pub buffer: usize,
     /// How long requests in flight may go on after the signal to stop.
     pub grace: Duration,
 }
@@ -52,11 +67,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 2048,
-            head: Duration::from_secs(60),
-            handshake: Duration::from_secs(10),
+            connections: 4096,
+            silence: Duration::from_secs(10),
+            head: Duration::from_secs(20),
+            idle: Duration::from_secs(60),
+            head_bytes: stratum_auth::Request::MAX_HEAD_BYTES,
+            headers: 1024,
             buffer: 128 << 10,
-            headers: 128,
             grace: Duration::from_secs(30),
         }
     }
@@ -67,14 +84,21 @@ impl Default for Limits {
 pub struct Server {
     store: Arc<Store>,
     admin: Admin,
-    ids: RequestIds,
+    ids: Arc<RequestIds>,
     limits: Limits,
+    connections: Arc<Connections>,
 }
 
 impl Server {
     pub fn new(store: Arc<Store>, admin: Admin, limits: Limits) -> Arc<Self> {
-        let ids = RequestIds::new(store.entropy.as_ref());
-        Arc::new(Self { store, admin, ids, limits })
+        let ids = Arc::new(RequestIds::new(store.entropy.as_ref()));
+        let connections = Connections::new(limits.connections);
+        Arc::new(Self { store, admin, ids, limits, connections })
+    }
+
+    /// How its connections are.
+    pub fn connections(&self) -> ConnectionsStatus {
+        self.connections.status()
     }
 
     /// Accepts connections until `stop` ends; then lets requests in flight finish within the grace time.
@@ -85,10 +109,9 @@ impl Server {
         stop: impl Future<Output = ()>,
     ) {
         let (stopping, stopped) = watch::channel(false);
-        let slots = Arc::new(Semaphore::new(self.limits.connections));
         let acceptor = tls.map(TlsAcceptor::from);
         tokio::select! {
-            () = self.accept(&listener, acceptor, &slots, &stopped) => {}
+            () = self.accept(&listener, acceptor, &stopped) => {}
             () = stop => {}
         }
         drop(listener);
@@ -104,23 +127,23 @@ impl Server {
         self: &Arc<Self>,
         listener: &TcpListener,
         tls: Option<TlsAcceptor>,
-        slots: &Arc<Semaphore>,
         stopped: &watch::Receiver<bool>,
     ) {
-        // Closed never, so an error can't happen; it would end the loop.
-        while let Ok(slot) = slots.clone().acquire_owned().await {
+        loop {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, or the peer has gone: the next one may do better.
                     tracing::warn!(%error, "a connection could not be accepted");
+                    self.connections.make_room();
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     continue;
                 }
             };
+            let Some(slot) = self.connections.admit(peer.ip()) else { continue };
             let (server, tls, stopped) = (self.clone(), tls.clone(), stopped.clone());
             tokio::spawn(async move {
-                server.connection(stream, peer, tls, stopped).await;
+                server.connection(stream, peer, slot.connection.clone(), tls, stopped).await;
                 drop(slot);
             });
         }
@@ -130,6 +153,7 @@ impl Server {
         self: Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
+        connection: Arc<Connection>,
         tls: Option<TlsAcceptor>,
         stopped: watch::Receiver<bool>,
     ) {
@@ -137,9 +161,14 @@ impl Server {
             tracing::debug!(%peer, %error, "the connection is gone already");
             return;
         }
-        let Some(tls) = tls else { return self.http(Unstalled::new(stream), peer, stopped).await };
-        match tokio::time::timeout(self.limits.handshake, tls.accept(Unstalled::new(stream))).await {
-            Ok(Ok(stream)) => self.http(stream, peer, stopped).await,
+        let stream = Unstalled::new(stream, connection.clone());
+        let Some(tls) = tls else { return self.http(stream, peer, connection, stopped).await };
+        let handshake = tokio::select! {
+            handshake = tokio::time::timeout(self.limits.silence, tls.accept(stream)) => handshake,
+            () = connection.displaced() => return,
+        };
+        match handshake {
+            Ok(Ok(stream)) => self.http(stream, peer, connection, stopped).await,
             Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
             Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
         }
@@ -149,43 +178,110 @@ impl Server {
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin,
         peer: SocketAddr,
+        connection: Arc<Connection>,
         mut stopped: watch::Receiver<bool>,
     ) {
         let service = service_fn(|request| {
-            let server = self.clone();
-            async move { Ok::<_, Infallible>(server.respond(peer, request).await) }
+            let (server, connection) = (self.clone(), connection.clone());
+            async move { Ok::<_, Infallible>(server.respond(peer, connection, request).await) }
         });
-        let connection = http1::Builder::new()
+        let stream = Wire::new(stream, connection.clone(), self.ids.clone());
+        let serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.head)
+            // It has one time for waiting and reading: `overdue` tells them apart.
+            .header_read_timeout(None)
             .max_buf_size(self.limits.buffer)
+            .max_header_size(self.limits.head_bytes)
             .max_headers(self.limits.headers)
             .serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = signalled(&mut stopped) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let mut serving = std::pin::pin!(serving);
+        let mut is_ending = false;
+        let ended = loop {
+            tokio::select! {
+                ended = serving.as_mut() => break ended,
+                () = signalled(&mut stopped), if !is_ending => {}
+                () = connection.displaced(), if !is_ending => {
+                    // A request may have begun meanwhile, and is finished then; what has only begun to arrive is not.
+                    if connection.phase() != Phase::Busy {
+                        return;
+                    }
+                }
+                () = self.overdue(&connection) => {
+                    tracing::debug!(%peer, phase = ?connection.phase(), "a connection waited too long");
+                    return;
+                }
             }
+            is_ending = true;
+            serving.as_mut().graceful_shutdown();
         };
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "a connection ended early");
         }
     }
 
-    async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
-        if self.is_administrative(&request) {
-            let (head, body) = request.into_parts();
-            if let Some(refusal) = admin::refused(&self.store, &head) {
-                return refusal;
+    /// Ends when the peer has let the server wait for longer than it may.
+    async fn overdue(&self, connection: &Connection) {
+        loop {
+            let now = Instant::now();
+            let patience = match connection.phase() {
+                Phase::Silent => self.limits.silence,
+                Phase::Head => self.limits.head,
+                Phase::Idle => self.limits.idle,
+                // Who serves the request, or sends its answer, has an eye on that. Later it may wait again.
+                Phase::Busy | Phase::Refusing | Phase::Sending => {
+                    tokio::time::sleep_until(now + self.limits.silence).await;
+                    continue;
+                }
+            };
+            let due = connection.since() + patience;
+            if due <= now {
+                return;
             }
-            let body = Body::new(body.map_err(axum::Error::new));
-            return self.admin.respond(peer, Request::from_parts(head, body)).await;
+            // What is being waited for may change meanwhile, and have a shorter time.
+            tokio::time::sleep_until(due.min(now + self.limits.silence)).await;
         }
-        self.store.pace.request_began();
+    }
+
+    async fn respond(
+        &self,
+        peer: SocketAddr,
+        connection: Arc<Connection>,
+        mut request: Request<Incoming>,
+    ) -> Response<Answer> {
+        connection.serves();
+        let is_reserve = connection.place() == Place::Reserve;
+        let mut response = if self.is_administrative(&request) {
+            self.administer(peer, request).await
+        } else if is_reserve {
+            self.refuse(&request)
+        } else {
+            self.store.pace.request_began();
+            request.extensions_mut().insert(connection.clone());
+            service::respond(&self.store, self.ids.next(), request.map(Body::new)).await
+        };
+        if is_reserve {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        connection.answers(response.extensions_mut().remove::<Arc<Admitted>>());
+        response.map(|body| Answer::new(body, connection))
+    }
+
+    async fn administer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        if let Some(refusal) = admin::refused(&self.store, &head) {
+            return refusal;
+        }
+        let body = Body::new(body.map_err(axum::Error::new));
+        self.admin.respond(peer, Request::from_parts(head, body)).await
+    }
+
+    /// There are more connections than places, and this one has none.
+    fn refuse(&self, request: &Request<Incoming>) -> Response<Body> {
         let id = self.ids.next();
-        service::respond(&self.store, id, request.map(Body::new)).await
+        let error = S3Error::new(Code::SlowDown);
+        let mut response = error.respond(&id, request.uri().path(), request.method() == Method::HEAD);
+        service::identify(&mut response, &id);
+        response
     }
 
     /// `/_stratum/` is ours, except on a bucket's virtual host, where it is a key like any other.

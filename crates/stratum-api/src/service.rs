@@ -3,13 +3,15 @@
 //! The order is what keeps strangers cheap: parse, authenticate, authorise, check headers, and only then hand over
 //! to the operation, which admits its bytes before it polls the body.
 
+use crate::admission::{Memory, Origin, Party, REQUEST_MEMORY};
 use crate::authenticate::{EXPECTED_OWNER, authenticate, authorised_bucket};
 use crate::body::{Leftover, RequestBody};
-use crate::context::{Context, RequestId, Store};
+use crate::context::{Caller, Context, RequestId, Store};
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
 use crate::operation::{Address, BucketOperation, ObjectOperation, Operation};
 use crate::query::Query;
+use crate::server::Connection;
 use crate::telemetry::{self, Answered};
 use crate::{headers, ops};
 use axum::body::Body;
@@ -18,6 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::Payload;
@@ -35,6 +38,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let began = store.clock.monotonic();
     let (head, wire) = request.into_parts();
     let (method, uri) = (head.method.clone(), head.uri.clone());
+    let connection = head.extensions.get::<Arc<Connection>>().cloned();
     let has_body = !wire.is_end_stream();
     // An operation that takes a body takes it from here, and leaves here what it didn't read.
     let leftover = Leftover::new(Mutex::new(Some(wire)));
@@ -46,6 +50,9 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     // this connection (awscli takes the next answer on it for a body without end): RFC 9110, 10.1.1 says to close.
     let unasked = expects_continue && (result.is_err() || !has_body);
     if result.is_err() && !expects_continue {
+        if let Some(connection) = &connection {
+            connection.refuses();
+        }
         drain(&leftover).await;
     }
 
@@ -56,9 +63,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
             (error.respond(&id, uri.path(), method == Method::HEAD), Some(told))
         }
     };
-    let id_value = id.header_value();
-    response.headers_mut().insert(REQUEST_ID, id_value.clone());
-    response.headers_mut().insert(HOST_ID, id_value);
+    identify(&mut response, &id);
     if unasked {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -73,6 +78,13 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         error: error.as_ref().map(|(code, cause)| (*code, cause.as_deref())),
     });
     response
+}
+
+/// Gives an answer its request's id.
+pub(crate) fn identify(response: &mut Response<Body>, id: &RequestId) {
+    let id = id.header_value();
+    response.headers_mut().insert(REQUEST_ID, id.clone());
+    response.headers_mut().insert(HOST_ID, id);
 }
 
 /// The length of a body that streams, as the head says it.
@@ -93,15 +105,37 @@ async fn answer(
     let query = Query::parse(head.uri.query().unwrap_or_default());
     let now = store.clock.now();
     let (caller, payload) = authenticate(store, &head, (now / 1000) as i64)?;
+    let memory = store.admission.enter(party(&caller, &head))?;
 
     let query = query?;
     hoist(&query, &mut head.headers)?;
     let operation = Operation::recognise(&head.method, address?, &query, &head.headers)?;
     *operation_name = operation.name();
     headers::refuse_unbuilt(&head.headers)?;
-    let ctx = Context { store: store.clone(), caller, request_id: id, query, headers: head.headers, now };
+    let query = Arc::new(query);
+    let ctx =
+        Context { store: store.clone(), caller, memory, request_id: id, query, headers: head.headers, now };
     let incoming = Incoming { payload, leftover };
-    dispatch(&ctx, operation, incoming).await
+    let answer = dispatch(&ctx, operation, incoming).await?;
+    counted(answer, ctx.memory)
+}
+
+/// Whom a request counts for.
+fn party(caller: &Caller, head: &http::request::Parts) -> Party {
+    let connection = head.extensions.get::<Arc<Connection>>();
+    match (caller, connection) {
+        (Caller::User(user), _) => Party::User(user.id.clone()),
+        (Caller::Anonymous(_), Some(connection)) => Party::Address(connection.origin()),
+        (Caller::Anonymous(_), None) => Party::Address(Origin::of(Ipv4Addr::UNSPECIFIED.into())),
+    }
+}
+
+/// An answer that lies in memory is counted until it is sent, and so is the request.
+fn counted(mut answer: Response<Body>, memory: Memory) -> S3Result {
+    let size = answer.body().size_hint().exact().unwrap_or(0);
+    let admitted = memory.admit(size.saturating_sub(REQUEST_MEMORY))?;
+    answer.extensions_mut().insert(Arc::new(admitted));
+    Ok(answer)
 }
 
 /// A presigned URL may carry in its query what would else be a header (`x-amz-acl`, `x-amz-checksum-crc32`, ...).
@@ -127,7 +161,7 @@ struct Incoming<'a> {
 impl Incoming<'_> {
     fn body(self, ctx: &Context) -> Result<RequestBody, S3Error> {
         let clock = ctx.store.clock.clone();
-        RequestBody::new(&ctx.headers, self.payload, self.leftover.clone(), clock)
+        RequestBody::new(&ctx.headers, self.payload, self.leftover.clone(), ctx.memory.clone(), clock)
     }
 }
 

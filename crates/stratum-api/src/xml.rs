@@ -12,6 +12,7 @@ pub mod attributes;
 pub mod buckets;
 pub mod delete;
 pub mod listing;
+pub mod long;
 pub mod multipart;
 pub mod object;
 pub mod read;
@@ -37,12 +38,23 @@ impl Serialize for Namespace {
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// A `200` with that document.
+/// A `200` with that document, which is short. For lists of unknown length there is [`long::answer`].
 pub fn answer<T: Serialize>(document: &T) -> S3Result {
-    let bytes = write(document).map_err(|error| S3Error::new(Code::InternalError).because(error))?;
-    let mut response = Response::new(Body::from(bytes));
+    Ok(respond(text(document)?))
+}
+
+/// The document's bytes.
+///
+/// # Errors
+/// `InternalError`, for a document that XML can't hold.
+pub fn text<T: Serialize>(document: &T) -> Result<Bytes, S3Error> {
+    write(document).map_err(|error| S3Error::new(Code::InternalError).because(error))
+}
+
+fn respond(document: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    Ok(response)
+    response
 }
 
 /// Writes a document; the struct's (serde) name is the root element.

@@ -5,7 +5,7 @@
 //! body that only a drive holds is looked up again on a thread that may block, since a pin can't wait.
 
 use super::Bodies;
-use crate::admission::Admitted;
+use crate::admission::{Admitted, Memory};
 use crate::error::{Code, S3Error};
 use crate::selection::Selection;
 use bytes::{Bytes, BytesMut};
@@ -55,6 +55,24 @@ enum Piece {
 impl std::fmt::Debug for BodyReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BodyReader").field("pieces", &self.pieces).finish_non_exhaustive()
+    }
+}
+
+/// What a read may hold.
+#[derive(Debug)]
+struct Budget {
+    memory: Memory,
+    /// Taken for it already.
+    admitted: Option<Admitted>,
+}
+
+impl Budget {
+    /// Sees to it that `bytes` are admitted.
+    fn admit(&mut self, bytes: u64) -> Result<(), S3Error> {
+        if self.admitted.is_none() {
+            self.admitted = Some(self.memory.admit(bytes)?);
+        }
+        Ok(())
     }
 }
 
@@ -121,7 +139,7 @@ impl Journaled {
 
 impl Bodies {
     /// Looks an object up, lets `choose` say which of its bytes are wanted (or refuse), and opens them. `admitted`
-    /// is the memory that a request already holds for this; without it, a stream takes its own.
+    /// is what the request already holds for this; without it, a stream takes its own of the request's `memory`.
     ///
     /// # Errors
     /// `NoSuchKey`, what `choose` refuses, `SlowDown`, and failures of the store.
@@ -129,23 +147,24 @@ impl Bodies {
         &self,
         bucket: BucketId,
         key: &ObjectKey,
+        memory: &Memory,
         admitted: Option<Admitted>,
         choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Opened, S3Error> {
-        let mut admitted = admitted;
+        let mut budget = Budget { memory: memory.clone(), admitted };
         for _ in 0..ATTEMPTS {
-            let (object, selection) = match self.attempt(bucket, key, &mut admitted, &choose)? {
+            let (object, selection) = match self.attempt(bucket, key, &mut budget, &choose)? {
                 Attempt::Opened(opened) => return Ok(opened),
                 Attempt::NotCached { object, selection } => (object, selection),
                 Attempt::Moved => continue,
             };
-            let (bodies, wanted, kept) = (self.clone(), key.clone(), admitted.take());
+            let (bodies, wanted) = (self.clone(), key.clone());
             let patient = tokio::task::spawn_blocking(move || {
-                bodies.attempt_again(bucket, wanted, object, selection, kept)
+                bodies.attempt_again(bucket, wanted, object, selection, budget)
             });
             match patient.await.map_err(|error| S3Error::new(Code::InternalError).because(error))?? {
                 Again::Opened(opened) => return Ok(*opened),
-                Again::Moved(kept) => admitted = kept,
+                Again::Moved(kept) => budget = kept,
             }
         }
         Err(S3Error::new(Code::ServiceUnavailable).because("the object's bytes moved again and again"))
@@ -156,13 +175,13 @@ impl Bodies {
         &self,
         bucket: BucketId,
         key: &ObjectKey,
-        admitted: &mut Option<Admitted>,
+        budget: &mut Budget,
         choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Attempt, S3Error> {
         let pin = self.volumes.pin();
         let object = self.lookup(bucket, key)?;
         let selection = choose(&object)?;
-        match self.content(&pin, &object, &selection.bytes, admitted, Patience::Async) {
+        match self.content(&pin, &object, &selection.bytes, budget, Patience::Async) {
             Ok(content) => Ok(Attempt::Opened(Opened { object, selection, content })),
             Err(Unread::NotCached) => Ok(Attempt::NotCached { object, selection }),
             Err(Unread::Moved) => Ok(Attempt::Moved),
@@ -177,7 +196,7 @@ impl Bodies {
         key: ObjectKey,
         before: ObjectRecord,
         selection: Selection,
-        mut admitted: Option<Admitted>,
+        mut budget: Budget,
     ) -> Result<Again, S3Error> {
         let pin = self.volumes.pin();
         let object = self.lookup(bucket, &key)?;
@@ -186,11 +205,11 @@ impl Bodies {
             && object.size == before.size
             && object.version == before.version;
         if !same {
-            return Ok(Again::Moved(admitted));
+            return Ok(Again::Moved(budget));
         }
-        match self.content(&pin, &object, &selection.bytes, &mut admitted, Patience::Blocking) {
+        match self.content(&pin, &object, &selection.bytes, &mut budget, Patience::Blocking) {
             Ok(content) => Ok(Again::Opened(Box::new(Opened { object, selection, content }))),
-            Err(Unread::NotCached | Unread::Moved) => Ok(Again::Moved(admitted)),
+            Err(Unread::NotCached | Unread::Moved) => Ok(Again::Moved(budget)),
             Err(Unread::Failed(error)) => Err(error),
         }
     }
@@ -205,17 +224,17 @@ impl Bodies {
         pin: &Pin,
         object: &ObjectRecord,
         range: &Range<u64>,
-        admitted: &mut Option<Admitted>,
+        budget: &mut Budget,
         patience: Patience,
     ) -> Result<Content, Unread> {
         if range.is_empty() {
-            return Ok(Content::Whole(Bytes::new(), admitted.take()));
+            return Ok(Content::Whole(Bytes::new(), budget.admitted.take()));
         }
         match &object.body {
-            Body::Blob(blob) => self.blob(pin, blob, range, admitted, patience),
+            Body::Blob(blob) => self.blob(pin, blob, range, budget, patience),
             Body::Parts { upload, parts } => {
                 let parts = self.parts(*upload, parts, range)?;
-                self.joined(pin, parts, admitted, patience)
+                self.joined(pin, parts, budget, patience)
             }
         }
     }
@@ -225,29 +244,29 @@ impl Bodies {
         pin: &Pin,
         blob: &BlobRef,
         range: &Range<u64>,
-        admitted: &mut Option<Admitted>,
+        budget: &mut Budget,
         patience: Patience,
     ) -> Result<Content, Unread> {
         if let Some(body) = Journaled::of(blob) {
-            return Ok(Content::Whole(self.journaled(body, range, patience)?, admitted.take()));
+            return Ok(Content::Whole(self.journaled(body, range, patience)?, budget.admitted.take()));
         }
         let small = range.end - range.start <= readpath::SMALL;
         if !small {
-            self.admit_reader(admitted)?;
+            budget.admit(self.volumes.reader_memory())?;
         }
         let mut reader = self.volumes.read(pin, blob, range.clone())?;
         if small {
             if let Some(bytes) = reader.try_all_cached() {
-                return Ok(Content::Whole(bytes, admitted.take()));
+                return Ok(Content::Whole(bytes, budget.admitted.take()));
             }
-            self.admit_reader(admitted)?;
+            budget.admit(self.volumes.reader_memory())?;
         }
         Ok(Content::Stream(Box::new(BodyReader {
             bodies: self.clone(),
             pieces: VecDeque::new(),
             current: Some(reader),
             _holds: None,
-            admitted: admitted.take(),
+            admitted: budget.admitted.take(),
         })))
     }
 
@@ -278,10 +297,10 @@ impl Bodies {
         &self,
         pin: &Pin,
         parts: Vec<(PartRecord, Range<u64>)>,
-        admitted: &mut Option<Admitted>,
+        budget: &mut Budget,
         patience: Patience,
     ) -> Result<Content, Unread> {
-        self.admit_reader(admitted)?;
+        budget.admit(self.volumes.reader_memory())?;
         let holds = self.volumes.hold(pin, parts.iter().map(|(part, _)| &part.blob));
         let mut pieces = VecDeque::with_capacity(parts.len());
         for (part, range) in parts {
@@ -295,7 +314,7 @@ impl Bodies {
             pieces,
             current: None,
             _holds: Some(holds),
-            admitted: admitted.take(),
+            admitted: budget.admitted.take(),
         })))
     }
 
@@ -315,13 +334,6 @@ impl Bodies {
         }
         Ok(bytes.slice(start..end))
     }
-
-    fn admit_reader(&self, admitted: &mut Option<Admitted>) -> Result<(), S3Error> {
-        if admitted.is_none() {
-            *admitted = Some(self.admission.admit(self.volumes.reader_memory())?);
-        }
-        Ok(())
-    }
 }
 
 /// What the fast way came to.
@@ -334,7 +346,7 @@ enum Attempt {
 /// What the patient way came to.
 enum Again {
     Opened(Box<Opened>),
-    Moved(Option<Admitted>),
+    Moved(Budget),
 }
 
 impl BodyReader {

@@ -2,7 +2,7 @@
 
 use super::digesting::Digesting;
 use super::{Bodies, BodyReader, Content, SMALL_MAX, TIER};
-use crate::admission::Admitted;
+use crate::admission::{Admitted, Memory};
 use crate::body::RequestBody;
 use crate::checksum::{self, Digester, Digests};
 use crate::error::S3Error;
@@ -68,29 +68,39 @@ impl Bodies {
     ///
     /// # Errors
     /// `SlowDown` before anything is read; what reading, checking and writing the body refuse.
-    pub async fn receive(&self, mut body: RequestBody, usual: ChecksumAlgorithm) -> Result<Stored, S3Error> {
+    pub async fn receive(
+        &self,
+        memory: &Memory,
+        mut body: RequestBody,
+        usual: ChecksumAlgorithm,
+    ) -> Result<Stored, S3Error> {
         let algorithm = body.expected().algorithm().unwrap_or(usual);
         let digester = Digester::new(algorithm, body.expected().is_signed());
         match body.length()? {
             Some(length) if length > SMALL_MAX => {
-                let admitted = self.admission.admit(self.writer_memory())?;
+                let admitted = memory.admit(self.writer_memory())?;
                 let (written, digests) = self.write(&mut body, length, digester).await?;
                 checked(&body, &digests, length, written, admitted)
             }
             Some(length) => {
-                let admitted = self.admission.admit(length)?;
+                let admitted = memory.admit(length)?;
                 let whole = body.collect(length).await?;
                 let digests = digest(digester, &whole);
                 body.check(&digests)?;
                 Ok(inline(whole, digests, Some(admitted)))
             }
-            None => self.receive_undeclared(body, digester).await,
+            None => self.receive_undeclared(memory, body, digester).await,
         }
     }
 
     /// A body whose length shows at its end is gathered first.
-    async fn receive_undeclared(&self, mut body: RequestBody, digester: Digester) -> Result<Stored, S3Error> {
-        let admitted = self.admission.admit(UNDECLARED_MAX + self.writer_memory())?;
+    async fn receive_undeclared(
+        &self,
+        memory: &Memory,
+        mut body: RequestBody,
+        digester: Digester,
+    ) -> Result<Stored, S3Error> {
+        let admitted = memory.admit(UNDECLARED_MAX + self.writer_memory())?;
         let whole = body.collect(UNDECLARED_MAX).await?;
         let length = whole.len() as u64;
         if length > SMALL_MAX {

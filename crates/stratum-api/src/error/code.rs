@@ -41,6 +41,7 @@ codes! {
     AccessDenied FORBIDDEN "Access Denied";
     AuthorizationHeaderMalformed BAD_REQUEST "The authorization header that you provided is not valid.";
     AuthorizationQueryParametersError BAD_REQUEST "The authorization query parameters that you provided are not valid.";
+    BadRequest BAD_REQUEST "An error occurred when parsing the HTTP request.";
     BadDigest BAD_REQUEST "The Content-MD5 or checksum value that you specified did not match what the server received.";
     BucketAlreadyExists CONFLICT "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.";
     BucketAlreadyOwnedByYou CONFLICT "The bucket that you tried to create already exists, and you own it.";

@@ -30,14 +30,20 @@ const ATTEMPTS: usize = 5;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
     let upload = multipart::upload_id(&ctx.query)?;
-    let _admitted = ctx.store.admission.admit(xml::read::cost(&body, MAX_BODY))?;
+    let unknown = || S3Error::new(Code::NoSuchUpload).with("UploadId", upload.to_string());
+    // What there is nothing of needn't be read.
+    if multipart::find(ctx, bucket, key, upload)?.is_none() && completed(ctx, bucket, key, upload)?.is_none()
+    {
+        return Err(unknown());
+    }
     // Checksum headers speak of the object, not of this document.
-    let request = CompleteMultipartUpload::read(&body.signed_document(MAX_BODY).await?)?;
+    let document = body.signed_document(MAX_BODY).await?;
+    let request = xml::long::read(&ctx.memory, &document, CompleteMultipartUpload::read).await?;
     for _ in 0..ATTEMPTS {
         let Some(record) = multipart::find(ctx, bucket, key, upload)? else {
             return match completed(ctx, bucket, key, upload)? {
                 Some(first) => answer(ctx, bucket, key, first.etag, first.checksum.as_ref()),
-                None => Err(S3Error::new(Code::NoSuchUpload).with("UploadId", upload.to_string())),
+                None => Err(unknown()),
             };
         };
         let parts = ctx.store.metadata.parts(upload, 0, xml::multipart::MAX_PARTS)?;

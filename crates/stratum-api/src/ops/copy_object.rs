@@ -27,7 +27,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let algorithm = wanted_algorithm(ctx)?;
     let to_itself = source.bucket.id == bucket.id && source.key == *key;
 
-    let admitted = ctx.store.bodies.admit_copy()?;
+    let admitted = ctx.store.bodies.admit_copy(&ctx.memory)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
         check_size(object)?;
@@ -36,7 +36,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         }
         Ok(Selection::whole(object))
     };
-    let opened = ctx.store.bodies.open(source.bucket.id, &source.key, Some(admitted), choose).await?;
+    let opened =
+        ctx.store.bodies.open(source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose).await?;
     selection::count(ctx, &opened, source.bucket.id.0, source.key.as_bytes());
 
     let algorithm = algorithm.or(opened.object.checksum.as_ref().map(|checksum| checksum.algorithm));

@@ -22,13 +22,13 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> 
         let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
         return Err(S3Error::new(Code::InvalidRequest).message(message));
     }
-    let _admitted = ctx.store.admission.admit(xml::read::cost(&body, MAX_BODY))?;
-    let delete = Delete::read(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let delete = xml::long::read(&ctx.memory, &document, Delete::read).await?;
     let conditions = delete.objects.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
     let deletions = delete.objects.iter().zip(conditions);
     let outcomes =
         join_all(deletions.map(|(object, condition)| delete_one(ctx, bucket, object, condition))).await;
-    xml::answer(&result(delete, outcomes))
+    xml::long::answer(outcomes.len(), move || xml::text(&result(delete, outcomes))).await
 }
 
 /// What must hold of the object for it to be deleted.

@@ -20,14 +20,16 @@ pub async fn handle(ctx: &Context) -> S3Result {
         Some(token) => listing::from_token(token)?,
         None => Position::Start,
     };
+    let _effort = listing::effort(ctx, max).await?;
     let (page, next) = if in_this_region(ctx) { page(ctx, prefix, &after, max)? } else { (Vec::new(), None) };
-    xml::answer(&ListAllMyBucketsResult {
+    let answer = ListAllMyBucketsResult {
         xmlns: Namespace,
         owner: Owner::of(ctx.caller.user()),
         buckets: Buckets { buckets: page.into_iter().map(entry).collect() },
         continuation_token: next.map(|next| listing::token(&next)),
         prefix: prefix.map(str::to_owned),
-    })
+    };
+    xml::long::answer(answer.buckets.buckets.len(), move || xml::text(&answer)).await
 }
 
 /// All buckets of this server are in its region, so another `bucket-region` has none.

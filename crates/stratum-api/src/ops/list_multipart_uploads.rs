@@ -6,12 +6,15 @@ use crate::error::{S3Error, S3Result};
 use crate::headers;
 use crate::listing::{self, Parameters};
 use crate::multipart;
+use crate::query::Query;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::CommonPrefix;
 use crate::xml::multipart::{ListMultipartUploadsResult, Upload};
 use crate::xml::text::{EncodingType, Name, Timestamp};
+use bytes::Bytes;
+use stratum_auth::Identities;
 use stratum_metadata::listing::{Listed, ListedUpload, Page, Position, UploadPosition, UploadsRequest};
 use stratum_metadata::record::BucketRecord;
 
@@ -19,15 +22,33 @@ type Uploads = Page<ListedUpload, UploadPosition>;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let parameters = Parameters::read(&ctx.query, "max-uploads")?;
-    let key_marker = ctx.query.get("key-marker").unwrap_or_default();
-    // S3 ignores it where no key goes with it.
-    let id_marker = ctx.query.get("upload-id-marker").filter(|_| !key_marker.is_empty()).unwrap_or_default();
+    let (key_marker, id_marker) = asked_markers(&ctx.query);
     let from = position(key_marker, id_marker, &parameters)?;
+    let _effort = listing::effort(ctx, parameters.max).await?;
     let page = page(ctx, bucket, &parameters, from).await?;
-    let owner = Owner::by_id(&ctx.store.identities, &bucket.owner);
-    let (uploads, common_prefixes) = lines(ctx, &page, parameters.encoding, &owner);
+    let (store, query, bucket) = (ctx.store.clone(), ctx.query.clone(), bucket.clone());
+    xml::long::answer(page.entries.len(), move || document(&store.identities, &query, &bucket, &page)).await
+}
+
+/// `key-marker`, and `upload-id-marker`, which S3 ignores where no key goes with it.
+fn asked_markers(query: &Query) -> (&str, &str) {
+    let key_marker = query.get("key-marker").unwrap_or_default();
+    let id_marker = query.get("upload-id-marker").filter(|_| !key_marker.is_empty());
+    (key_marker, id_marker.unwrap_or_default())
+}
+
+fn document(
+    identities: &Identities,
+    query: &Query,
+    bucket: &BucketRecord,
+    page: &Uploads,
+) -> Result<Bytes, S3Error> {
+    let parameters = Parameters::read(query, "max-uploads")?;
+    let (key_marker, id_marker) = asked_markers(query);
+    let owner = Owner::by_id(identities, &bucket.owner);
+    let (uploads, common_prefixes) = lines(identities, page, parameters.encoding, &owner);
     let (next_key, next_id) = page.next.as_ref().map(markers).unwrap_or_default();
-    xml::answer(&ListMultipartUploadsResult {
+    xml::text(&ListMultipartUploadsResult {
         xmlns: Namespace,
         bucket: &bucket.name,
         key_marker: parameters.name(key_marker),
@@ -87,7 +108,7 @@ fn markers(next: &UploadPosition) -> (Option<&[u8]>, Option<String>) {
 }
 
 fn lines<'a>(
-    ctx: &Context,
+    identities: &Identities,
     page: &'a Uploads,
     encoding: Option<EncodingType>,
     owner: &'a Owner,
@@ -102,7 +123,7 @@ fn lines<'a>(
             Listed::Entry(ListedUpload { key, upload, record }) => uploads.push(Upload {
                 key: Name::new(key, encoding),
                 upload_id: upload.to_string(),
-                initiator: Owner::by_id(&ctx.store.identities, &record.initiator),
+                initiator: Owner::by_id(identities, &record.initiator),
                 owner,
                 storage_class: headers::storage_class_name(record.storage_class),
                 initiated: Timestamp(record.initiated),

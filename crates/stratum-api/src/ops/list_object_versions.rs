@@ -5,11 +5,13 @@ use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::headers;
 use crate::listing::{self, Parameters};
+use crate::query::Query;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::{CommonPrefix, ListVersionsResult, Version};
 use crate::xml::text::{EncodingType, Name, Quoted, Timestamp};
+use bytes::Bytes;
 use stratum_metadata::listing::{Listed, ListedObject, Page, Position};
 use stratum_metadata::record::BucketRecord;
 
@@ -22,11 +24,25 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let version_id_marker = ctx.query.get("version-id-marker").unwrap_or_default();
     check_version_marker(key_marker, version_id_marker)?;
     let from = listing::from_marker(key_marker, parameters.prefix, parameters.delimiter);
+    let _effort = listing::effort(ctx, parameters.max).await?;
     let page = listing::objects(ctx, bucket, &parameters, from).await?;
     let owner = Owner::by_id(&ctx.store.identities, &bucket.owner);
-    let (versions, common_prefixes) = lines(&page, parameters.encoding, &owner);
+    let (query, bucket) = (ctx.query.clone(), bucket.clone());
+    xml::long::answer(page.entries.len(), move || document(&query, &bucket, &owner, &page)).await
+}
+
+fn document(
+    query: &Query,
+    bucket: &BucketRecord,
+    owner: &Owner,
+    page: &Page<ListedObject>,
+) -> Result<Bytes, S3Error> {
+    let parameters = Parameters::read(query, "max-keys")?;
+    let key_marker = query.get("key-marker").unwrap_or_default();
+    let version_id_marker = query.get("version-id-marker").unwrap_or_default();
+    let (versions, common_prefixes) = lines(page, parameters.encoding, owner);
     let next = page.next.as_ref();
-    xml::answer(&ListVersionsResult {
+    xml::text(&ListVersionsResult {
         xmlns: Namespace,
         name: &bucket.name,
         prefix: parameters.name(parameters.prefix),

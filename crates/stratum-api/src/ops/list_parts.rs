@@ -21,6 +21,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let marker = marker(&ctx.query)?;
     let encoding = listing::encoding(&ctx.query)?;
     let record = multipart::existing(ctx, bucket, key, upload)?;
+    let _effort = listing::effort(ctx, max).await?;
     // One more than the page tells whether there is another page.
     let mut parts = match max {
         0 => Vec::new(),
@@ -28,23 +29,30 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     };
     let is_truncated = parts.len() > max;
     parts.truncate(max);
-    xml::answer(&ListPartsResult {
-        xmlns: Namespace,
-        bucket: &bucket.name,
-        key: Name::new(key.as_bytes(), encoding),
-        upload_id: upload.to_string(),
-        initiator: Owner::by_id(&ctx.store.identities, &record.initiator),
-        owner: Owner::by_id(&ctx.store.identities, &bucket.owner),
-        storage_class: headers::storage_class_name(record.storage_class),
-        checksum_algorithm: record.checksum.map(|(algorithm, _)| checksum::name(algorithm)),
-        checksum_type: record.checksum.map(|(_, kind)| checksum::type_name(kind)),
-        part_number_marker: marker,
-        next_part_number_marker: parts.last().map(|last| last.number),
-        max_parts: max,
-        encoding_type: encoding,
-        is_truncated,
-        parts: parts.into_iter().map(line).collect(),
-    })
+    let identities = &ctx.store.identities;
+    let (initiator, owner) =
+        (Owner::by_id(identities, &record.initiator), Owner::by_id(identities, &bucket.owner));
+    let (bucket, key) = (bucket.name.clone(), key.as_bytes().to_vec());
+    let write = move || {
+        xml::text(&ListPartsResult {
+            xmlns: Namespace,
+            bucket: &bucket,
+            key: Name::new(&key, encoding),
+            upload_id: upload.to_string(),
+            initiator,
+            owner,
+            storage_class: headers::storage_class_name(record.storage_class),
+            checksum_algorithm: record.checksum.map(|(algorithm, _)| checksum::name(algorithm)),
+            checksum_type: record.checksum.map(|(_, kind)| checksum::type_name(kind)),
+            part_number_marker: marker,
+            next_part_number_marker: parts.last().map(|last| last.number),
+            max_parts: max,
+            encoding_type: encoding,
+            is_truncated,
+            parts: parts.into_iter().map(line).collect(),
+        })
+    };
+    xml::long::answer(max, write).await
 }
 
 fn line(part: PartRecord) -> Part {

@@ -18,7 +18,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let kept = headers::object_headers(&ctx.headers)?;
     let class = headers::storage_class(&ctx.headers)?;
     let condition = conditions::on_write(&ctx.headers);
-    let stored = ctx.store.bodies.receive(body, ChecksumAlgorithm::Crc64Nvme).await?;
+    let stored = ctx.store.bodies.receive(&ctx.memory, body, ChecksumAlgorithm::Crc64Nvme).await?;
     let object = commit(ctx, bucket, key, stored, kept, class, condition).await?;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();

@@ -21,7 +21,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let upload = multipart::upload_id(&ctx.query)?;
     let record = multipart::existing(ctx, bucket, key, upload)?;
     let algorithm = algorithm(&record, body.expected().algorithm())?;
-    let stored = ctx.store.bodies.receive(body, algorithm).await?;
+    let stored = ctx.store.bodies.receive(&ctx.memory, body, algorithm).await?;
     let (etag, checksum) = commit(ctx, bucket, upload, number, stored).await?;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();

@@ -25,7 +25,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let record = multipart::existing(ctx, bucket, key, upload)?;
     let source = CopySource::of(ctx)?;
 
-    let admitted = ctx.store.bodies.admit_copy()?;
+    let admitted = ctx.store.bodies.admit_copy(&ctx.memory)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
         let bytes = range(ctx, object.size)?;
@@ -36,7 +36,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         }
         Ok(Selection::range(bytes))
     };
-    let opened = ctx.store.bodies.open(source.bucket.id, &source.key, Some(admitted), choose).await?;
+    let opened =
+        ctx.store.bodies.open(source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose).await?;
     selection::count(ctx, &opened, source.bucket.id.0, source.key.as_bytes());
 
     let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);

@@ -1,37 +1,48 @@
 //! A stream whose peer must keep reading.
 //!
 //! A response holds memory and, through its body, volumes. So once the socket takes no more, the peer has
-//! [`WINDOW`] to take [`ENOUGH`] bytes, or the connection fails. A stream that never blocks costs nothing.
+//! [`WINDOW`] to take [`ENOUGH`] bytes, or more where the server holds much for it, or the connection fails. A stream
+//! that never blocks costs nothing.
 
+use super::connections::Connection;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 const WINDOW: Duration = Duration::from_secs(30);
-const ENOUGH: usize = 64 << 10;
+const ENOUGH: u64 = 64 << 10;
 
 /// A stream that fails when its peer stops reading.
 #[derive(Debug)]
 pub struct Unstalled<S> {
     stream: S,
-    /// Set while the socket is blocked, with what has gone out since it was.
-    blocked: Option<(Pin<Box<Sleep>>, usize)>,
+    connection: Arc<Connection>,
+    blocked: Option<Blocked>,
+}
+
+/// The socket takes no more.
+#[derive(Debug)]
+struct Blocked {
+    window: Pin<Box<Sleep>>,
+    /// Bytes that must still go out before the window ends.
+    missing: u64,
 }
 
 impl<S> Unstalled<S> {
-    pub fn new(stream: S) -> Self {
-        Self { stream, blocked: None }
+    pub fn new(stream: S, connection: Arc<Connection>) -> Self {
+        Self { stream, connection, blocked: None }
     }
 
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => {
-                if let Some((_, moved)) = &mut self.blocked {
-                    *moved += bytes;
-                    if *moved >= ENOUGH {
+                if let Some(blocked) = &mut self.blocked {
+                    blocked.missing = blocked.missing.saturating_sub(bytes as u64);
+                    if blocked.missing == 0 {
                         self.blocked = None;
                     }
                 }
@@ -39,8 +50,9 @@ impl<S> Unstalled<S> {
             }
             Poll::Ready(Err(_)) => written,
             Poll::Pending => {
-                let (window, _) = self.blocked.get_or_insert_with(|| (Box::pin(sleep(WINDOW)), 0));
-                match window.as_mut().poll(cx) {
+                let least = || ENOUGH.max(self.connection.minimum_rate() * WINDOW.as_secs());
+                let begin = || Blocked { window: Box::pin(sleep(WINDOW)), missing: least() };
+                match self.blocked.get_or_insert_with(begin).window.as_mut().poll(cx) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
                 }
@@ -95,12 +107,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::Origin;
+    use crate::server::connections::Place;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    fn connection() -> Arc<Connection> {
+        Connection::new(1, Origin::of([192, 0, 2, 1].into()), Place::Regular)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_does_not_read_is_cut() {
         let (near, _far) = duplex(1024);
-        let failed = Unstalled::new(near).write_all(&[0; 4096]).await.unwrap_err();
+        let failed = Unstalled::new(near, connection()).write_all(&[0; 4096]).await.unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
     }
 
@@ -115,7 +133,7 @@ mod tests {
                 total += far.read(&mut buffer).await.unwrap();
             }
         });
-        Unstalled::new(near).write_all(&[0; 1 << 20]).await.unwrap();
+        Unstalled::new(near, connection()).write_all(&[0; 1 << 20]).await.unwrap();
         reader.await.unwrap();
     }
 }

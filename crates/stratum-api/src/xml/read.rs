@@ -4,7 +4,6 @@
 //! bytes. Namespaces and prefixes are tolerated and ignored, as S3 does. Text is kept to the last space, since a
 //! key may be nothing but spaces.
 
-use crate::body::RequestBody;
 use crate::error::{Code, S3Error};
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
@@ -42,12 +41,6 @@ impl From<Malformed> for S3Error {
     fn from(malformed: Malformed) -> Self {
         S3Error::new(Code::MalformedXML).because(malformed)
     }
-}
-
-/// Bytes of memory to admit for a document: what reading it makes of it is a few times its length.
-pub fn cost(body: &RequestBody, limit: u64) -> u64 {
-    let length = body.length().ok().flatten().unwrap_or(limit).min(limit);
-    4 * length
 }
 
 /// An element: its name without prefix, its own text (CDATA included), its children in order.

@@ -6,6 +6,7 @@ mod deleting;
 mod hostile;
 mod listing;
 mod multipart;
+mod neighbours;
 mod objects;
 mod rig;
 mod strangers;

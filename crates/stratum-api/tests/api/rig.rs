@@ -36,6 +36,7 @@ pub const OTHER: (&str, &str) = ("AKIAOTHER", "other-secret");
 pub struct Rig {
     pub address: std::net::SocketAddr,
     pub store: Arc<Store>,
+    pub server: Arc<Server>,
     _stop: oneshot::Sender<()>,
     _folder: tempfile::TempDir,
 }
@@ -46,11 +47,18 @@ pub struct Choices {
     pub admission: u64,
     pub domains: Vec<String>,
     pub region: String,
+    pub limits: Limits,
 }
 
 impl Default for Choices {
     fn default() -> Self {
-        Self { anonymous: true, admission: 256 << 20, domains: Vec::new(), region: "us-east-1".into() }
+        Self {
+            anonymous: true,
+            admission: 256 << 20,
+            domains: Vec::new(),
+            region: "us-east-1".into(),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -96,14 +104,14 @@ impl Rig {
         let store = Arc::new(store(folder.path(), &choices).await);
         let operator = Router::new().route("/status", get(async || "{}"));
         let admin = Admin::new(Arc::new(|| Ok(())), Arc::new(|| "up 1\n".into()), None, operator);
-        let server = Server::new(store.clone(), admin, Limits::default());
+        let server = Server::new(store.clone(), admin, choices.limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(server.serve(listener, None, async move {
+        tokio::spawn(server.clone().serve(listener, None, async move {
             let _ = stopped.await;
         }));
-        Rig { address, store, _stop: stop, _folder: folder }
+        Rig { address, store, server, _stop: stop, _folder: folder }
     }
 
     /// A server with a bucket `bucket` of the root user's.
@@ -127,8 +135,27 @@ impl Rig {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
+        let bytes =
+            [self.sign(user, method, target, headers, SignableBody::Bytes(body)).as_slice(), body].concat();
+        self.raw(&bytes, method == "HEAD").await
+    }
+
+    /// The head of a request signed by a user.
+    pub fn sign(
+        &self,
+        user: (&str, &str),
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        payload: SignableBody<'_>,
+    ) -> Vec<u8> {
         let host = self.address.to_string();
         let mut all = vec![("host".to_owned(), host.clone())];
+        if let SignableBody::Bytes(body) = &payload
+            && !body.is_empty()
+        {
+            all.push(("content-length".to_owned(), body.len().to_string()));
+        }
         all.extend(headers.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
@@ -146,13 +173,13 @@ impl Rig {
             .into();
         let sent = all.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let url = format!("http://{host}{target}");
-        let signable = SignableRequest::new(method, url, sent, SignableBody::Bytes(body)).expect("a request");
+        let signable = SignableRequest::new(method, url, sent, payload).expect("a request");
         let (instructions, _) = sign(signable, &params).expect("a signature").into_parts();
         let (added, _) = instructions.into_parts();
         all.extend(added.iter().map(|header| (header.name().to_owned(), header.value().to_owned())));
         let all: Vec<(&str, &str)> =
             all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        self.raw(&request(method, target, &all, body), method == "HEAD").await
+        request(method, target, &all, b"")
     }
 
     /// These very bytes, and the first answer to them.
@@ -249,7 +276,7 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
     let admission = Admission::new(choices.admission);
     Store {
         metadata: metadata.clone(),
-        bodies: Bodies::new(metadata, volumes, journal, admission.clone()),
+        bodies: Bodies::new(metadata, volumes, journal),
         identities: Identities::new([user("root", ROOT, true), user("other", OTHER, false)]).expect("users"),
         verifier: Verifier::new(&*choices.region),
         settings: Settings {

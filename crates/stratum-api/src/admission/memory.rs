@@ -1,0 +1,110 @@
+//! What one request holds of the pool.
+
+use super::{Party, Pool, REQUEST_MEMORY};
+use crate::error::S3Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Bytes a second at which a peer must send or read at least.
+const MINIMUM_RATE: u64 = 1024;
+
+/// In so many seconds a peer must move as much as the server holds for it, once its party holds most of the pool.
+const TURNOVER_SECONDS: u64 = 64;
+
+/// A request's account with the pool: counts it as long as a handle, or anything admitted through one, lives.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    account: Arc<Account>,
+}
+
+#[derive(Debug)]
+struct Account {
+    pool: Arc<Pool>,
+    party: Party,
+    held: AtomicU64,
+}
+
+/// Bytes that a request holds, given back on drop.
+#[derive(Debug)]
+#[must_use = "the bytes are given back on drop"]
+pub struct Admitted {
+    memory: Memory,
+    bytes: u64,
+}
+
+/// Leave to work on something long.
+#[derive(Debug)]
+#[must_use = "the turn ends on drop"]
+pub struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Memory {
+    pub(super) fn open(pool: Arc<Pool>, party: Party) -> Result<Self, S3Error> {
+        pool.take(&party, REQUEST_MEMORY)?;
+        Ok(Self { account: Arc::new(Account { pool, party, held: AtomicU64::new(REQUEST_MEMORY) }) })
+    }
+
+    /// Takes `bytes` in one step.
+    ///
+    /// # Errors
+    /// `SlowDown` when the party's share, or the pool, is used up.
+    pub fn admit(&self, bytes: u64) -> Result<Admitted, S3Error> {
+        let mut admitted = Admitted { memory: self.clone(), bytes: 0 };
+        admitted.grow(bytes)?;
+        Ok(admitted)
+    }
+
+    /// The least rate, in bytes a second, at which the peer must send or read: it grows with what the server holds
+    /// for it, once its party holds more than it leaves to all others.
+    pub fn minimum_rate(&self) -> u64 {
+        let Account { pool, party, held } = &*self.account;
+        match pool.is_pressed_by(party) {
+            true => MINIMUM_RATE.max(held.load(Ordering::Relaxed) / TURNOVER_SECONDS),
+            false => MINIMUM_RATE,
+        }
+    }
+
+    /// Waits until the party works on few enough long scans and documents. Take it right before such work, and
+    /// nothing that others wait for while it is held.
+    pub async fn turn(&self) -> Turn {
+        let Account { pool, party, .. } = &*self.account;
+        // The semaphore is never closed.
+        let Some(turns) = pool.turns(party) else { return Turn { _permit: None } };
+        Turn { _permit: turns.acquire_owned().await.ok() }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.pool.give_back(&self.party, REQUEST_MEMORY);
+    }
+}
+
+impl Admitted {
+    /// The account that the bytes are on.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Takes `bytes` more.
+    ///
+    /// # Errors
+    /// `SlowDown`; what was held before still is.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), S3Error> {
+        let account = &self.memory.account;
+        account.pool.take(&account.party, bytes)?;
+        account.held.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let account = &self.memory.account;
+        account.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        account.pool.give_back(&account.party, self.bytes);
+    }
+}

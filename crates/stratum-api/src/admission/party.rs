@@ -1,0 +1,60 @@
+//! Whom a request counts for.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// A user, or where an unsigned request came from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// By its id.
+    User(String),
+    Address(Origin),
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Party::User(id) => write!(f, "user {id}"),
+            Party::Address(origin) => write!(f, "address {origin}"),
+        }
+    }
+}
+
+/// Where a connection comes from, as far as one peer can't choose it: an IPv4 address, or the first 64 bits of an
+/// IPv6 one, since the rest is anybody's own to vary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(IpAddr);
+
+impl Origin {
+    pub fn of(address: IpAddr) -> Self {
+        const NETWORK: u128 = !0 << 64;
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
+            address => address,
+        })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V6(network) => write!(f, "{network}/64"),
+            address => address.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_has_one_origin() {
+        let origin = |text: &str| Origin::of(text.parse().unwrap());
+        assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
+        assert_ne!(origin("192.0.2.2"), origin("192.0.2.1"));
+        assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:1"));
+        assert_ne!(origin("2001:db8:0:1::1"), origin("2001:db8::1"));
+        assert_eq!(origin("2001:db8::1").to_string(), "2001:db8::/64");
+    }
+}

@@ -1,0 +1,458 @@
+//! Which connections are open, and which gives way when there is no room for another.
+//!
+//! There are [`Limits::connections`](super::Limits) places, shared as memory is ([`is_fair`]): an address may have up
+//! to four times as many as it leaves free. A connection that finds no place takes that of the longest waiting one of
+//! the address that has the most. A connection *waits* as long as nothing is being done for it: while its peer has
+//! sent no whole head of a request, between two requests, and while the rest of a refused request is read. Nobody is
+//! displaced by an address that has more connections than its own.
+//!
+//! Beyond the places there is a small reserve, for those that couldn't take one. It serves `/_stratum/`, so that
+//! whoever watches or operates the server reaches it at all times; everything else gets `503` there.
+
+use crate::admission::{Admitted, Origin, is_fair};
+use metrics::{Counter, Gauge, Unit};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Places of the reserve. Each is held for one request, or for as long as its peer may send nothing.
+const RESERVE: usize = 32;
+
+/// The log tells at most so often that connections give way or are refused.
+const WARNING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Where a connection is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Regular,
+    /// For one request to `/_stratum/`.
+    Reserve,
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Nothing has come of a request yet.
+    Silent,
+    /// A request's head is arriving.
+    Head,
+    /// A request is being served.
+    Busy,
+    /// What a refused request still sends is read, so that its answer reaches the peer.
+    Refusing,
+    /// The last byte of an answer was handed over and is being sent.
+    Sending,
+    /// Between two requests.
+    Idle,
+}
+
+impl Phase {
+    fn of(number: u8) -> Self {
+        const ALL: [Phase; 6] =
+            [Phase::Silent, Phase::Head, Phase::Busy, Phase::Refusing, Phase::Sending, Phase::Idle];
+        ALL.get(usize::from(number)).copied().unwrap_or(Phase::Busy)
+    }
+
+    /// Whether nothing is being done for the peer.
+    pub fn is_waiting(self) -> bool {
+        matches!(self, Phase::Silent | Phase::Head | Phase::Refusing | Phase::Idle)
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Connection {
+    number: u64,
+    origin: Origin,
+    place: Place,
+    began: Instant,
+    phase: AtomicU8,
+    /// When the phase began, in milliseconds since the connection did.
+    since: AtomicU64,
+    displaced: AtomicBool,
+    displacing: Notify,
+    /// The memory of the answer that is being sent.
+    answer: Mutex<Option<Arc<Admitted>>>,
+}
+
+impl Connection {
+    pub(super) fn new(number: u64, origin: Origin, place: Place) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            origin,
+            place,
+            began: Instant::now(),
+            phase: AtomicU8::new(Phase::Silent as u8),
+            since: AtomicU64::new(0),
+            displaced: AtomicBool::new(false),
+            displacing: Notify::new(),
+            answer: Mutex::new(None),
+        })
+    }
+
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    pub fn phase(&self) -> Phase {
+        Phase::of(self.phase.load(Ordering::Acquire))
+    }
+
+    /// When the phase began.
+    pub fn since(&self) -> Instant {
+        self.began + Duration::from_millis(self.since.load(Ordering::Acquire))
+    }
+
+    /// Bytes came in.
+    pub fn hears(&self) {
+        if matches!(self.phase(), Phase::Silent | Phase::Idle) {
+            self.enter(Phase::Head);
+        }
+    }
+
+    /// A request is being served.
+    pub fn serves(&self) {
+        self.enter(Phase::Busy);
+    }
+
+    /// The rest of a refused request is being read.
+    pub fn refuses(&self) {
+        self.enter(Phase::Refusing);
+    }
+
+    /// There is an answer, and memory that is held until it is sent.
+    pub fn answers(&self, memory: Option<Arc<Admitted>>) {
+        *self.answer.lock() = memory;
+        self.enter(Phase::Busy);
+    }
+
+    /// The whole answer was handed over.
+    pub fn sends(&self) {
+        self.enter(Phase::Sending);
+    }
+
+    /// All that was handed over is sent.
+    pub fn flushed(&self) {
+        if self.phase() == Phase::Sending {
+            drop(self.answer.lock().take());
+            self.enter(Phase::Idle);
+        }
+    }
+
+    /// The least rate, in bytes a second, at which the peer must take its answer.
+    pub fn minimum_rate(&self) -> u64 {
+        self.answer.lock().as_ref().map_or(0, |admitted| admitted.memory().minimum_rate())
+    }
+
+    /// Ends when the connection has to give way.
+    pub async fn displaced(&self) {
+        while !self.displaced.load(Ordering::Acquire) {
+            self.displacing.notified().await;
+        }
+    }
+
+    fn displace(&self) {
+        self.displaced.store(true, Ordering::Release);
+        self.displacing.notify_one();
+    }
+
+    fn enter(&self, phase: Phase) {
+        let since = self.began.elapsed().as_millis() as u64;
+        self.since.store(since, Ordering::Release);
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+}
+
+/// All open connections.
+#[derive(Debug)]
+pub struct Connections {
+    limit: usize,
+    table: Mutex<Table>,
+    telemetry: Telemetry,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    regular: HashMap<u64, Arc<Connection>>,
+    reserve: HashMap<u64, Arc<Connection>>,
+    origins: HashMap<Origin, usize>,
+    displaced: u64,
+    refused: u64,
+    warned: Option<Instant>,
+}
+
+/// How connections are, for whoever asks how the server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionsStatus {
+    pub limit: usize,
+    pub open: usize,
+    /// Open beyond the limit, for `/_stratum/` only.
+    pub reserve: usize,
+    /// Gave way to others since the start.
+    pub displaced: u64,
+    /// Found no place since the start, and were served from the reserve or closed.
+    pub refused: u64,
+}
+
+/// A connection's place, free again on drop.
+#[derive(Debug)]
+pub struct Slot {
+    connections: Arc<Connections>,
+    pub connection: Arc<Connection>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.connections.table.lock().remove(&self.connection);
+        self.connections.show();
+    }
+}
+
+impl Connections {
+    pub fn new(limit: usize) -> Arc<Self> {
+        let telemetry = Telemetry::register();
+        telemetry.limit.set(limit as f64);
+        Arc::new(Self { limit, table: Mutex::default(), telemetry })
+    }
+
+    /// A place for a connection from there, in the reserve if there is no other; `None` where there is none at all.
+    pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
+        let origin = Origin::of(peer);
+        let connection = {
+            let mut table = self.table.lock();
+            let place = table.place(origin, self.limit, &self.telemetry);
+            self.warn(&mut table);
+            table.insert(origin, place?)
+        };
+        self.show();
+        Some(Slot { connections: self.clone(), connection })
+    }
+
+    /// Has the longest waiting connection give way: there are no descriptors left.
+    pub fn make_room(&self) {
+        let mut table = self.table.lock();
+        table.displace(0, &self.telemetry);
+    }
+
+    pub fn status(&self) -> ConnectionsStatus {
+        let table = self.table.lock();
+        ConnectionsStatus {
+            limit: self.limit,
+            open: table.regular.len(),
+            reserve: table.reserve.len(),
+            displaced: table.displaced,
+            refused: table.refused,
+        }
+    }
+
+    fn show(&self) {
+        let table = self.table.lock();
+        self.telemetry.open.set((table.regular.len() + table.reserve.len()) as f64);
+    }
+
+    /// Tells whoever is on call, now and then, that connections had to give way.
+    fn warn(&self, table: &mut Table) {
+        let told = table.displaced + table.refused;
+        let is_due = table.warned.is_none_or(|warned| warned.elapsed() >= WARNING_INTERVAL);
+        if told == 0 || !is_due || table.warned.is_some() && !table.is_crowded(self.limit) {
+            return;
+        }
+        table.warned = Some(Instant::now());
+        tracing::warn!(
+            limit = self.limit,
+            open = table.regular.len(),
+            displaced = table.displaced,
+            refused = table.refused,
+            "there are more connections than places: those that wait longest are closed, or new ones refused"
+        );
+    }
+}
+
+impl Table {
+    /// Where a connection from there is to be served; whoever has to give way for it did.
+    fn place(&mut self, origin: Origin, limit: usize, telemetry: &Telemetry) -> Option<Place> {
+        let held = self.origins.get(&origin).copied().unwrap_or(0);
+        let free = limit.saturating_sub(self.regular.len());
+        if is_fair(held as u64, 1, free as u64) || self.displace(held, telemetry) {
+            return Some(Place::Regular);
+        }
+        self.refused += 1;
+        telemetry.refused.increment(1);
+        if self.reserve.len() < RESERVE {
+            return Some(Place::Reserve);
+        }
+        let longest = self.reserve.values().filter(|connection| connection.phase().is_waiting());
+        let longest = longest.min_by_key(|connection| connection.since()).cloned();
+        longest.map(|connection| {
+            self.remove(&connection);
+            connection.displace();
+            Place::Reserve
+        })
+    }
+
+    /// Has a connection give way to one from an address that has `held`; says whether one did.
+    fn displace(&mut self, held: usize, telemetry: &Telemetry) -> bool {
+        let of = |connection: &Arc<Connection>| self.origins.get(&connection.origin).copied().unwrap_or(0);
+        let waiting = self.regular.values().filter(|connection| connection.phase().is_waiting());
+        let waiting = waiting.filter(|connection| of(connection) >= held);
+        let longest =
+            waiting.min_by_key(|connection| (std::cmp::Reverse(of(connection)), connection.since()));
+        let Some(longest) = longest.cloned() else { return false };
+        self.remove(&longest);
+        longest.displace();
+        self.displaced += 1;
+        telemetry.displaced.increment(1);
+        true
+    }
+
+    fn insert(&mut self, origin: Origin, place: Place) -> Arc<Connection> {
+        self.next += 1;
+        let connection = Connection::new(self.next, origin, place);
+        match place {
+            Place::Regular => {
+                *self.origins.entry(origin).or_default() += 1;
+                self.regular.insert(self.next, connection.clone());
+            }
+            Place::Reserve => {
+                self.reserve.insert(self.next, connection.clone());
+            }
+        }
+        connection
+    }
+
+    fn remove(&mut self, connection: &Connection) {
+        self.reserve.remove(&connection.number);
+        if self.regular.remove(&connection.number).is_none() {
+            return;
+        }
+        if let Some(count) = self.origins.get_mut(&connection.origin) {
+            *count -= 1;
+            if *count == 0 {
+                self.origins.remove(&connection.origin);
+            }
+        }
+    }
+
+    fn is_crowded(&self, limit: usize) -> bool {
+        !self.reserve.is_empty() || self.regular.len() * 2 > limit
+    }
+}
+
+#[derive(Debug)]
+struct Telemetry {
+    limit: Gauge,
+    open: Gauge,
+    displaced: Counter,
+    refused: Counter,
+}
+
+impl Telemetry {
+    fn register() -> Self {
+        const LIMIT: &str = "stratum_connections_limit";
+        const OPEN: &str = "stratum_connections";
+        const DISPLACED: &str = "stratum_connections_displaced_total";
+        const REFUSED: &str = "stratum_connections_refused_total";
+        metrics::describe_gauge!(LIMIT, Unit::Count, "Connections that may be open at once.");
+        metrics::describe_gauge!(OPEN, Unit::Count, "Open connections, those in the reserve included.");
+        metrics::describe_counter!(
+            DISPLACED,
+            Unit::Count,
+            "Connections closed while they waited for a request, to make room for others."
+        );
+        metrics::describe_counter!(
+            REFUSED,
+            Unit::Count,
+            "Connections that found no place: they could only reach /_stratum/, or were closed at once."
+        );
+        Self {
+            limit: metrics::gauge!(LIMIT),
+            open: metrics::gauge!(OPEN),
+            displaced: metrics::counter!(DISPLACED),
+            refused: metrics::counter!(REFUSED),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    fn idle(connections: &Arc<Connections>, last: u8) -> Slot {
+        let slot = connections.admit(address(last)).expect("a place");
+        slot.connection.serves();
+        slot.connection.sends();
+        slot.connection.flushed();
+        slot
+    }
+
+    fn is_displaced(slot: &Slot) -> bool {
+        slot.connection.displaced.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_idle_one_gives_way() {
+        let connections = Connections::new(10);
+        let mut slots = Vec::new();
+        for _ in 0..8 {
+            slots.push(idle(&connections, 1));
+            tokio::time::advance(Duration::from_millis(5)).await;
+        }
+        // It was used again, so another has waited longer.
+        slots[0].connection.serves();
+        let next = connections.admit(address(1)).unwrap();
+        assert_eq!(next.connection.place(), Place::Regular);
+        let gave_way: Vec<_> = slots.iter().map(is_displaced).collect();
+        assert_eq!(gave_way, [false, true, false, false, false, false, false, false]);
+        assert_eq!(connections.status().open, 8);
+        drop(slots);
+        drop(next);
+        assert_eq!(connections.status().open, 0);
+        assert!(connections.table.lock().origins.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_address_leaves_room_for_others_and_displaces_only_its_own() {
+        let connections = Connections::new(10);
+        let neighbour = idle(&connections, 2);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let busy: Vec<_> = std::iter::repeat_with(|| {
+            let slot = connections.admit(address(1)).unwrap();
+            slot.connection.serves();
+            slot
+        })
+        .take(20)
+        .collect();
+        let regular = busy.iter().filter(|slot| slot.connection.place() == Place::Regular).count();
+        assert_eq!(regular, 7);
+        assert!(!is_displaced(&neighbour), "the idle one of another is left alone");
+        assert_eq!(connections.admit(address(3)).unwrap().connection.place(), Place::Regular);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_always_a_place_in_the_reserve() {
+        let connections = Connections::new(2);
+        let busy = connections.admit(address(1));
+        busy.as_ref().unwrap().connection.serves();
+        let silent: Vec<_> = (0..100).map(|_| connections.admit(address(2)).unwrap()).collect();
+        assert!(silent.iter().all(|slot| slot.connection.place() == Place::Reserve));
+        assert!(is_displaced(&silent[60]) && !is_displaced(&silent[99]));
+        assert_eq!(connections.status().reserve, RESERVE);
+        silent.iter().for_each(|slot| slot.connection.serves());
+        assert!(connections.admit(address(2)).is_none(), "where all are being served there is none");
+    }
+}

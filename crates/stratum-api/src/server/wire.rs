@@ -1,0 +1,212 @@
+//! A connection's bytes, as HTTP reads and writes them.
+//!
+//! It notices what the connection is doing, and gives hyper's own refusals their words. Where a request can't be read
+//! at all (its head is too long, has too many headers, isn't HTTP) hyper answers by itself, with a bare status; what is
+//! sent instead is S3's document with a request's id. Its answers are told from ours by the time: nobody but hyper
+//! writes while no request is being served.
+
+use super::connections::{Connection, Phase};
+use crate::context::RequestIds;
+use crate::error::{Code, S3Error};
+use bytes::{Buf, Bytes};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// What is read and thrown away of a request that couldn't be read, so that the answer reaches a peer that is still
+/// sending: bytes, and time.
+const LINGER_BYTES: usize = 256 << 10;
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// A stream of a connection.
+#[derive(Debug)]
+pub struct Wire<S> {
+    stream: S,
+    connection: Arc<Connection>,
+    ids: Arc<RequestIds>,
+    refusal: Option<Refusal>,
+}
+
+/// What is sent in place of hyper's own answer, and then until the end.
+#[derive(Debug)]
+struct Refusal {
+    unsent: Bytes,
+    linger: Option<Pin<Box<Sleep>>>,
+    /// Bytes that may still be read and thrown away.
+    left: usize,
+}
+
+impl<S> Wire<S> {
+    pub fn new(stream: S, connection: Arc<Connection>, ids: Arc<RequestIds>) -> Self {
+        Self { stream, connection, ids, refusal: None }
+    }
+
+    /// Whether bytes that are to be written are hyper's own. They are then thrown away.
+    fn is_refused(&mut self, first: &[u8]) -> bool {
+        if self.refusal.is_none()
+            && matches!(self.connection.phase(), Phase::Silent | Phase::Head | Phase::Idle)
+        {
+            let unsent = self.refuse(first);
+            self.refusal = Some(Refusal { unsent, linger: None, left: LINGER_BYTES });
+        }
+        self.refusal.is_some()
+    }
+
+    /// What is sent instead of an answer that begins so.
+    fn refuse(&self, bare: &[u8]) -> Bytes {
+        let bare = String::from_utf8_lossy(bare);
+        let code = match bare.split(' ').nth(1) {
+            Some("431" | "414") => Code::RequestHeaderSectionTooLarge,
+            _ => Code::BadRequest,
+        };
+        let date = bare.lines().find(|line| line.starts_with("date:")).unwrap_or_default();
+        let date = if date.is_empty() { String::new() } else { format!("{date}\r\n") };
+        let id = self.ids.next();
+        let document = S3Error::new(code).document(&id, "/");
+        let (id, status, length) = (id.as_str(), code.status(), document.len());
+        let origin = self.connection.origin();
+        tracing::info!(id, %origin, status = status.as_u16(), code = code.name(), "a request could not be read");
+        metrics::counter!("stratum_requests_unreadable_total").increment(1);
+        Bytes::from(format!(
+            "HTTP/1.1 {status}\r\n{date}connection: close\r\ncontent-type: application/xml\r\n\
+             content-length: {length}\r\nx-amz-request-id: {id}\r\nx-amz-id-2: {id}\r\n\r\n{document}"
+        ))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(refusal) = &mut self.refusal else { return Poll::Ready(Ok(())) };
+        while refusal.unsent.has_remaining() {
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &refusal.unsent))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            refusal.unsent.advance(sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what a refused peer still sends, for a while: closed with bytes unread, the connection would be reset, and
+    /// the answer lost.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(refusal) = &mut self.refusal else { return Poll::Ready(()) };
+        let linger = refusal.linger.get_or_insert_with(|| Box::pin(sleep(LINGER_TIME)));
+        if linger.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut scratch = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            let size = buffer.filled().len();
+            if read.is_err() || size == 0 || size > refusal.left {
+                return Poll::Ready(());
+            }
+            refusal.left -= size;
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.connection.hears();
+        }
+        read
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_refused(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_refused(slices.first().map_or(&[], |first| &**first)) {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        // Nothing is flushed before all that was written is: so an answer that was handed over whole is sent.
+        self.connection.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        ready!(self.poll_linger(cx));
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::Origin;
+    use crate::server::connections::Place;
+    use stratum_storage::ambient::Simulated;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    fn wire() -> (Wire<DuplexStream>, DuplexStream) {
+        let (near, far) = duplex(64 << 10);
+        let connection = Connection::new(1, Origin::of([192, 0, 2, 1].into()), Place::Regular);
+        (Wire::new(near, connection, Arc::new(RequestIds::new(&Simulated::new(0, 1)))), far)
+    }
+
+    #[tokio::test]
+    async fn what_is_written_while_nothing_is_served_becomes_a_document() {
+        let (mut wire, mut far) = wire();
+        let bare =
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\
+            date: Thu, 01 Jan 2015 00:00:00 GMT\r\n\r\n";
+        wire.write_all(bare).await.unwrap();
+        drop(tokio::spawn(async move { wire.shutdown().await }));
+        let mut text = String::new();
+        far.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\ndate: Thu"), "{text}");
+        assert!(text.contains("<Code>RequestHeaderSectionTooLarge</Code>"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_an_operation_answers_passes_whatever_it_looks_like() {
+        let (mut wire, mut far) = wire();
+        wire.connection.serves();
+        let answer = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n";
+        wire.write_all(answer).await.unwrap();
+        wire.connection.sends();
+        wire.write_all(answer).await.unwrap();
+        wire.flush().await.unwrap();
+        assert_eq!(wire.connection.phase(), Phase::Idle);
+        drop(wire);
+        let mut sent = Vec::new();
+        far.read_to_end(&mut sent).await.unwrap();
+        assert_eq!(sent, [answer.as_slice(), answer].concat());
+    }
+}

@@ -1,0 +1,248 @@
+//! What one peer or user does must not take the server from the others.
+
+use crate::rig::{Answer, Choices, OTHER, ROOT, Rig, answer, noise, request};
+use aws_sigv4::http_request::SignableBody;
+use std::time::Duration;
+use stratum_api::server::Limits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const MIB: u64 = 1 << 20;
+
+/// A server with a bucket of root's and one of the other user's.
+async fn two_users(choices: Choices) -> Rig {
+    let rig = Rig::with(choices).await;
+    assert_eq!(rig.signed(ROOT, "PUT", "/roots", &[], b"").await.status, 200);
+    assert_eq!(rig.signed(OTHER, "PUT", "/others", &[], b"").await.status, 200);
+    rig
+}
+
+fn of_memory(admission: u64) -> Choices {
+    Choices { anonymous: false, admission, ..Choices::default() }
+}
+
+fn of_connections(limits: Limits) -> Choices {
+    Choices { limits, ..Choices::default() }
+}
+
+async fn connect(rig: &Rig) -> TcpStream {
+    TcpStream::connect(rig.address).await.unwrap()
+}
+
+/// A request by the other user whose body was announced and doesn't come.
+async fn begun(rig: &Rig, method: &str, target: &str, length: u64) -> TcpStream {
+    let length = length.to_string();
+    let headers = [("content-length", length.as_str()), ("expect", "100-continue")];
+    let mut connection = connect(rig).await;
+    connection
+        .write_all(&rig.sign(OTHER, method, target, &headers, SignableBody::UnsignedPayload))
+        .await
+        .unwrap();
+    connection
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waited = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+async fn is_closed(connection: &mut TcpStream) -> bool {
+    let read = tokio::time::timeout(Duration::from_secs(20), connection.read(&mut [0])).await;
+    matches!(read.expect("it is closed"), Ok(0) | Err(_))
+}
+
+/// A whole answer whose body comes in chunks or with a length, on a connection of its own.
+async fn answered(rig: &Rig, bytes: &[u8]) -> Answer {
+    let mut connection = connect(rig).await;
+    connection.write_all(bytes).await.unwrap();
+    answer(&mut connection, false).await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_that_do_not_come_hold_nothing() {
+    let rig = two_users(of_memory(32 * MIB)).await;
+    let created = rig.signed(OTHER, "POST", "/others/k?uploads=", &[], b"").await;
+    let upload = created.element("UploadId").unwrap();
+    let target = format!("/others/k?uploadId={upload}");
+    let mut slow = Vec::new();
+    for _ in 0..32 {
+        let mut connection = begun(&rig, "POST", &target, 4 * MIB).await;
+        assert_eq!(answer(&mut connection, true).await.unwrap().status, 100);
+        connection.write_all(b"<CompleteMultipartUpload>").await.unwrap();
+        slow.push(connection);
+    }
+    assert!(rig.store.admission.used() < 8 * MIB, "{}", rig.store.admission.used());
+    assert_eq!(rig.signed(ROOT, "PUT", "/roots/k", &[], &noise(1, 1 << 20)).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_said_before_a_document_is_read() {
+    let rig = two_users(of_memory(32 * MIB)).await;
+    let unknown = format!("/others/k?uploadId={}", "0".repeat(32));
+    let mut connection = begun(&rig, "POST", &unknown, MIB).await;
+    assert_eq!(answer(&mut connection, false).await.unwrap().code(), "NoSuchUpload");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_user_cannot_hold_all_the_memory() {
+    let rig = two_users(of_memory(64 * MIB)).await;
+    let mut slow = Vec::new();
+    let refused = loop {
+        let mut connection = begun(&rig, "PUT", "/others/k", 5 << 30).await;
+        match answer(&mut connection, true).await.unwrap().status {
+            100 => slow.push(connection),
+            status => break status,
+        }
+    };
+    assert_eq!((refused, slow.len() > 4), (503, true), "{} slow writes", slow.len());
+    assert_eq!(rig.signed(ROOT, "PUT", "/roots/k", &[], &noise(1, 1 << 20)).await.status, 200);
+    assert_eq!(rig.store.admission.status().largest.unwrap().0, "user other");
+    drop(slow);
+    until("all is given back", || rig.store.admission.used() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unread_answers_are_counted() {
+    let rig = two_users(of_memory(12 * MIB)).await;
+    for number in 0..300 {
+        let target = format!("/others/{}{number:04}", "k".repeat(1000));
+        assert_eq!(rig.signed(OTHER, "PUT", &target, &[], b"").await.status, 200);
+    }
+    let list =
+        rig.sign(OTHER, "GET", "/others?encoding-type=url&max-keys=300", &[], SignableBody::Bytes(b""));
+    let mut unread = Vec::new();
+    for _ in 0..100 {
+        let mut connection = connect(&rig).await;
+        connection.write_all(&list).await.unwrap();
+        unread.push(connection);
+    }
+    // What the sockets take is beyond the pool; the rest is in it, up to the one user's share.
+    until("a list is refused", || rig.store.admission.status().refused > 0).await;
+    assert_eq!(rig.signed(ROOT, "GET", "/roots", &[], b"").await.status, 200);
+    assert_eq!(rig.signed(ROOT, "PUT", "/roots/k", &[], b"small").await.status, 200);
+    drop(unread);
+    until("all is given back", || rig.store.admission.used() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_give_way_to_new_ones_oldest_first() {
+    let limits = Limits { connections: 10, ..Limits::default() };
+    let rig = Rig::with(of_connections(limits)).await;
+    let mut open = Vec::new();
+    for _ in 0..30 {
+        let mut connection = connect(&rig).await;
+        connection.write_all(&request("GET", "/", &[], b"")).await.unwrap();
+        assert_eq!(answer(&mut connection, false).await.unwrap().status, 200);
+        open.push(connection);
+    }
+    assert!(is_closed(&mut open[0]).await);
+    let newest = open.last_mut().unwrap();
+    newest.write_all(&request("GET", "/", &[], b"")).await.unwrap();
+    assert_eq!(answer(newest, false).await.unwrap().status, 200);
+    let status = rig.server.connections();
+    assert!(status.open <= 10 && status.displaced >= 20, "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_shut_nobody_out_and_are_cut_early() {
+    let limits = Limits { connections: 10, silence: Duration::from_millis(300), ..Limits::default() };
+    let rig = Rig::with(of_connections(limits)).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(connect(&rig).await);
+    }
+    assert_eq!(rig.send("GET", "/", &[], b"").await.status, 200);
+    assert_eq!(rig.send("GET", "/_stratum/health/ready", &[], b"").await.status, 200);
+    assert!(is_closed(&mut silent[99]).await);
+    until("none is left", || rig.server.connections().open == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_has_its_time() {
+    let limits = Limits { head: Duration::from_millis(300), ..Limits::default() };
+    let rig = Rig::with(of_connections(limits)).await;
+    let mut trickling = connect(&rig).await;
+    trickling.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let trickled = async {
+        while trickling.write_all(b"a: b\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), trickled).await.expect("it is cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_places_are_taken_the_operator_still_gets_through() {
+    let limits = Limits { connections: 10, ..Limits::default() };
+    let rig = two_users(Choices { limits, ..Choices::default() }).await;
+    let mut busy = Vec::new();
+    for _ in 0..8 {
+        let mut connection = begun(&rig, "PUT", "/others/k", 1000).await;
+        assert_eq!(answer(&mut connection, true).await.unwrap().status, 100);
+        busy.push(connection);
+    }
+    let shed = rig.send("GET", "/bucket/k", &[], b"").await;
+    assert_eq!((shed.status, shed.code().as_str()), (503, "SlowDown"));
+    assert_eq!((shed.header("connection"), shed.header("x-amz-request-id").is_some()), (Some("close"), true));
+    for path in ["/_stratum/health/live", "/_stratum/health/ready", "/_stratum/metrics"] {
+        assert_eq!(rig.send("GET", path, &[], b"").await.status, 200, "{path}");
+    }
+    assert_eq!(rig.signed(ROOT, "GET", "/_stratum/v1/status", &[], b"").await.status, 200);
+    assert!(rig.server.connections().refused >= 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_headers_are_legal() {
+    let rig = Rig::with_bucket().await;
+    let names: Vec<_> = (0..300).map(|at| format!("x-amz-meta-{at}")).collect();
+    let headers: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
+    let put = rig.send("PUT", "/bucket/k", &headers, b"").await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    let head = rig.send("HEAD", "/bucket/k", &[], b"").await;
+    assert_eq!((head.header("x-amz-meta-0"), head.header("x-amz-meta-299")), (Some("v"), Some("v")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bound_of_a_head_is_told_in_xml() {
+    let rig = Rig::start().await;
+    let long = "v".repeat(70_000);
+    let many: String = (0..2000).map(|at| format!("h{at}: v\r\n")).collect();
+    let wrong = [
+        (format!("GET / HTTP/1.1\r\nx-long: {long}\r\n\r\n"), "RequestHeaderSectionTooLarge"),
+        (format!("GET /{long}{long} HTTP/1.1\r\n\r\n"), "RequestHeaderSectionTooLarge"),
+        (format!("GET / HTTP/1.1\r\n{many}\r\n"), "RequestHeaderSectionTooLarge"),
+        ("nonsense\r\n\r\n".into(), "BadRequest"),
+        ("GET / HTTP/1.1\r\nbad header\r\n\r\n".into(), "BadRequest"),
+        ("PUT /b/k HTTP/1.1\r\ncontent-length: x\r\n\r\n".into(), "BadRequest"),
+    ];
+    for (bytes, code) in wrong {
+        let refused = answered(&rig, bytes.as_bytes()).await;
+        let begin: String = bytes.chars().take(30).collect();
+        assert_eq!((refused.status, refused.code().as_str()), (400, code), "{begin}");
+        assert_eq!(refused.header("x-amz-request-id"), refused.element("RequestId").as_deref(), "{begin}");
+        assert_eq!(refused.header("content-type"), Some("application/xml"), "{begin}");
+    }
+    // Also when the connection has served before.
+    let mut connection = connect(&rig).await;
+    connection.write_all(&request("GET", "/", &[], b"")).await.unwrap();
+    assert_eq!(answer(&mut connection, false).await.unwrap().status, 200);
+    connection.write_all(b"nonsense\r\n\r\n").await.unwrap();
+    assert_eq!(answer(&mut connection, false).await.unwrap().code(), "BadRequest");
+    assert!(is_closed(&mut connection).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_single_bytes_is_stored_as_it_is() {
+    let rig = Rig::with_bucket().await;
+    let body = noise(1, 40_000);
+    let chunks: Vec<u8> =
+        body.iter().flat_map(|byte| [b"1\r\n".as_slice(), &[*byte], b"\r\n"].concat()).collect();
+    let chunked = [chunks.as_slice(), b"0\r\n\r\n"].concat();
+    let put = rig.send("PUT", "/bucket/k", &[("transfer-encoding", "chunked")], &chunked).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    assert_eq!(rig.send("GET", "/bucket/k", &[], b"").await.body, body);
+}
