@@ -14,6 +14,7 @@ mod devices;
 pub mod faulty;
 mod guard;
 mod health;
+mod hold;
 pub mod lane;
 mod pulse;
 pub mod read_only;
@@ -94,6 +95,16 @@ pub trait DriveIo: Send + Sync + Debug + 'static {
     fn folder(&self) -> Option<&Path> {
         None
     }
+    /// How to come back to this directory once it is closed; nothing where it can't be closed and opened again.
+    fn way(&self) -> Option<Arc<dyn Way>> {
+        None
+    }
+}
+
+/// The way back to a directory of which nothing is open.
+pub trait Way: Send + Sync + Debug {
+    /// Opens it again, without its lock: to read. An error if another directory is in its place.
+    fn open(&self) -> io::Result<Arc<dyn DriveIo>>;
 }
 
 /// An open file. Reads and writes carry their offset, so that a file can be shared between threads.
@@ -171,6 +182,7 @@ impl Drive {
         let io = faulty::wrap(&label, io);
         let health = Arc::new(Latch::new(&label, Health::Healthy));
         let guard = Guard::new(io, health.clone(), clock.clone(), &label);
+        let_go_when_it_fails(&guard, &health, &label, threads);
         let lane = |kind: &str| match threads {
             Threads::Own => Lane::spawn(&format!("{label} {kind}")),
             Threads::Caller => Lane::inline(),
@@ -291,20 +303,18 @@ impl Drive {
         self.health.fail(reason);
     }
 
-    /// Takes a failed drive back into service if it is still the directory with the files that were opened, and can be
-    /// written to again; the reason if not. For an operator who has seen to what was wrong: whatever it missed was
-    /// recorded as missed.
-    pub(crate) fn revive(&self) -> Result<(), String> {
-        let guard = self.guard.as_ref().ok_or("it was not there when the server started")?;
-        guard.check()?;
-        guard.probe().map_err(|error| format!("it can't be written to: {error}"))?;
-        self.health.clear();
-        Ok(())
+    /// It is none of the set's any more: everything of it is closed, for good.
+    pub(crate) fn leave(&self) {
+        self.health.leave();
+        if let Some(guard) = &self.guard {
+            guard.leave();
+        }
     }
 
-    /// Its files without the watch over them: for who makes a new drive of the folder.
-    pub(crate) fn unwatched(&self) -> Option<Arc<dyn DriveIo>> {
-        self.guard.as_ref().map(|guard| guard.unwatched())
+    /// How much of a drive that failed or left is still open, since a thread that uses it has not returned from the
+    /// kernel: its root, which holds the lock, and its files.
+    pub fn still_open(&self) -> usize {
+        self.guard.as_ref().map_or(0, |guard| guard.still_open())
     }
 
     /// Calls back once with the reason when the drive latches; at once if it has already, or is missing. It is
@@ -361,6 +371,23 @@ impl Drive {
     pub fn pulse(&self) -> &Pulse {
         self.readers.pulse()
     }
+}
+
+/// Nothing of a failed drive stays open. To close what a disk that hangs was given to write may take as long as the disk
+/// likes, and it may be the drive's lane that sees it fail: so it is done on a thread of its own.
+fn let_go_when_it_fails(guard: &Arc<Guard>, health: &Latch, label: &str, threads: Threads) {
+    let (guard, name) = (Arc::downgrade(guard), format!("close {label}"));
+    health.on_fail(Box::new(move |_| {
+        let close = move || guard.upgrade().map_or((), |guard| guard.let_go());
+        match threads {
+            Threads::Caller => close(),
+            Threads::Own => {
+                if let Err(error) = std::thread::Builder::new().name(name).spawn(close) {
+                    tracing::error!(%error, "a failed drive stays open");
+                }
+            }
+        }
+    }));
 }
 
 fn label(tier: Tier, position: u16) -> String {

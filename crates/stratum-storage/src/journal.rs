@@ -313,11 +313,18 @@ impl Journal {
         let mut bytes = vec![0; len as usize];
         // Always the same copy first for the same entry, so that one page cache holds it, and not for all.
         let turn = (index / 1024) as usize % copies.len().max(1);
-        for copy in copies.iter().cycle().skip(turn).take(copies.len()) {
-            if read(copy.slot.file.as_ref(), &mut bytes, at)? && crc32c::crc32c(&bytes) == crc32c {
-                return Ok(bytes.into());
+        let places = self.core.places();
+        let is_out =
+            |copy: &&table::Copy| !places.get(copy.drive).is_some_and(|place| place.drive.is_healthy());
+        // Of a drive that is out nothing is open: it is asked when no other knows.
+        for out in [false, true] {
+            let in_turn = copies.iter().cycle().skip(turn).take(copies.len());
+            for copy in in_turn.filter(|copy| is_out(copy) == out) {
+                if read(copy.slot.file.as_ref(), &mut bytes, at)? && crc32c::crc32c(&bytes) == crc32c {
+                    return Ok(bytes.into());
+                }
+                metrics::counter!("stratum_journal_bad_reads_total").increment(1);
             }
-            metrics::counter!("stratum_journal_bad_reads_total").increment(1);
         }
         Err(BodyError::Damaged { index })
     }

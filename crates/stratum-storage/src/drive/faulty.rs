@@ -3,7 +3,7 @@
 //! Only in builds with the feature `faults`, which no release has. The plan is installed once, before the drives are
 //! opened; each drive that it names is wrapped from then on, below everything that watches it.
 
-use super::{DriveIo, Entry, FileIo, OpenHow, Space};
+use super::{DriveIo, Entry, FileIo, OpenHow, Space, Way};
 use serde::Deserialize;
 use std::io;
 use std::path::Path;
@@ -93,7 +93,7 @@ pub(super) fn wrap(label: &str, io: Arc<dyn DriveIo>) -> Arc<dyn DriveIo> {
 }
 
 /// The drive as that plan wants it.
-fn under(plan: &Plan, label: &str, io: Arc<dyn DriveIo>) -> Arc<dyn DriveIo> {
+pub(super) fn under(plan: &Plan, label: &str, io: Arc<dyn DriveIo>) -> Arc<dyn DriveIo> {
     let named = |fault: &&Fault| fault.drive == "*" || fault.drive == label || fault.drive == io.describe();
     let faults: Vec<Planned> = plan.faults.iter().filter(named).cloned().map(Planned::new).collect();
     match faults.is_empty() {
@@ -222,6 +222,22 @@ impl DriveIo for FaultyDrive {
 
     fn folder(&self) -> Option<&Path> {
         self.io.folder()
+    }
+
+    fn way(&self) -> Option<Arc<dyn Way>> {
+        Some(Arc::new(FaultyWay { way: self.io.way()?, fate: self.fate.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct FaultyWay {
+    way: Arc<dyn Way>,
+    fate: Arc<Fate>,
+}
+
+impl Way for FaultyWay {
+    fn open(&self) -> io::Result<Arc<dyn DriveIo>> {
+        Ok(Arc::new(FaultyDrive { io: self.way.open()?, fate: self.fate.clone() }))
     }
 }
 

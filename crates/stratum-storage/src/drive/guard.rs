@@ -2,26 +2,29 @@
 //!
 //! Every write, sync and change of a name goes through here, so that no caller can forget that a failed one ends
 //! the drive. A drive that runs out of space has not failed. Reads are let through even on a failed drive: whoever
-//! reads checks what they get.
+//! reads checks what they get. Nothing of a failed drive stays open for them: see [`super::hold`].
 
 use super::health::Latch;
+use super::hold::Hold;
 use super::{DriveIo, Entry, FileIo, OpenHow, Space};
 use crate::ambient::Clock;
 use metrics::{Counter, Histogram};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 
 /// How much of the expected file is read.
 const EXPECTED_MAX: u64 = 64 * 1024;
-/// What is written to see whether a drive takes writes again. A name that means nothing at any start.
-const PROBE: &str = "probe.new";
 
 /// A [`DriveIo`] that watches another.
 #[derive(Debug)]
 pub(super) struct Guard {
-    io: Arc<dyn DriveIo>,
+    myself: Weak<Guard>,
+    hold: Hold,
+    device: u64,
+    place: String,
+    folder: Option<PathBuf>,
     watch: Arc<Watch>,
     open: Mutex<OpenFiles>,
     expected: OnceLock<Expected>,
@@ -41,8 +44,8 @@ impl std::fmt::Debug for Expected {
     }
 }
 
-/// What [`Guard::check`] looks at. A file whose name we take away ourselves leaves before the name goes, and can't
-/// come in until it is gone: so one that is in here without a name was taken from us.
+/// The files that are open, and what [`Guard::check`] looks at. A file whose name we take away ourselves loses its path
+/// here before the name goes, and gets none until it is gone: so one that has a path here and no name was taken from us.
 #[derive(Debug, Default)]
 struct OpenFiles {
     files: Vec<Opened>,
@@ -52,20 +55,30 @@ struct OpenFiles {
 
 impl OpenFiles {
     fn enter(&mut self, path: &str, file: &Arc<GuardedFile>) {
-        if self.going.iter().any(|going| going == path) || !file.inner.is_linked() {
-            return;
-        }
+        let has_name = !self.going.iter().any(|going| going == path) && file.has_name();
         if self.files.len() == self.files.capacity() {
             self.files.retain(|entry| entry.file.strong_count() > 0);
         }
-        self.files.push(Opened { path: path.to_owned(), file: Arc::downgrade(file) });
+        self.files.push(Opened { path: has_name.then(|| path.to_owned()), file: Arc::downgrade(file) });
+    }
+
+    fn path_of(&self, file: &GuardedFile) -> Option<String> {
+        let found = self.files.iter().find(|entry| std::ptr::eq(entry.file.as_ptr(), file));
+        found.and_then(|entry| entry.path.clone())
     }
 }
 
 #[derive(Debug)]
 struct Opened {
-    path: String,
+    /// None once we took its name away.
+    path: Option<String>,
     file: Weak<GuardedFile>,
+}
+
+impl Opened {
+    fn is_at(&self, path: &str) -> bool {
+        self.path.as_deref() == Some(path)
+    }
 }
 
 impl Guard {
@@ -76,7 +89,49 @@ impl Guard {
         label: &str,
     ) -> Arc<Guard> {
         let watch = Arc::new(Watch::new(health, clock, label));
-        Arc::new(Guard { io, watch, open: Mutex::default(), expected: OnceLock::new() })
+        let (device, place, folder) = (io.device(), io.describe(), io.folder().map(Path::to_owned));
+        let (hold, open, expected) = (Hold::new(io), Mutex::default(), OnceLock::new());
+        Arc::new_cyclic(|myself| Guard {
+            myself: myself.clone(),
+            hold,
+            device,
+            place,
+            folder,
+            watch,
+            open,
+            expected,
+        })
+    }
+
+    /// Closes all that is open. What is read from now on is opened for that one read.
+    pub(super) fn let_go(&self) {
+        let root = self.hold.let_go();
+        if root.is_some() {
+            self.close_files();
+        }
+    }
+
+    /// Closes all that is open, for good.
+    pub(super) fn leave(&self) {
+        let _root = self.hold.leave();
+        self.close_files();
+    }
+
+    /// How much that was to be closed a thread still uses.
+    pub(super) fn still_open(&self) -> usize {
+        self.hold.still_open()
+    }
+
+    fn close_files(&self) {
+        let files: Vec<Arc<dyn FileIo>> =
+            self.open_files().iter().filter_map(|file| file.inner.write().take()).collect();
+        self.hold.giving_up(&files);
+    }
+
+    /// A closed file, for one read.
+    fn open_once(&self, file: &GuardedFile) -> io::Result<Arc<dyn FileIo>> {
+        let path = self.open.lock().path_of(file).ok_or(ErrorKind::NotFound)?;
+        self.hold.io()?.open(&path, OpenHow::Read)
     }
 
     /// From now on [`Guard::check`] wants one of these files to be right. Only the first call counts.
@@ -91,35 +146,18 @@ impl Guard {
 
     /// Says what is wrong when the drive isn't any more what was opened.
     pub(super) fn check(&self) -> Result<(), String> {
-        if !self.io.is_same_root() {
-            return Err(format!("{} is not the directory any more that was opened", self.io.describe()));
+        if !self.is_same_root() {
+            return Err(format!("{} is not the directory any more that was opened", self.place));
         }
         self.check_expected()?;
         self.check_open_files()
-    }
-
-    pub(super) fn unwatched(&self) -> Arc<dyn DriveIo> {
-        self.io.clone()
-    }
-
-    /// Writes and removes a file, past the latch.
-    pub(super) fn probe(&self) -> io::Result<()> {
-        match self.io.remove(PROBE) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = self.io.open(PROBE, OpenHow::CreateNew)?;
-        file.write_at(&[&[0; 4096]], 0)?;
-        file.sync()?;
-        self.io.remove(PROBE)?;
-        self.io.sync_dir("")
     }
 
     /// The first file that is right will do: what is wrong with another is for a repair to find.
     fn check_expected(&self) -> Result<(), String> {
         let Some(Expected { paths, is_right }) = self.expected.get() else { return Ok(()) };
         let read = |path: &str| -> io::Result<bool> {
-            let file = self.io.open(path, OpenHow::Read)?;
+            let file = self.hold.io()?.open(path, OpenHow::Read)?;
             let mut bytes = vec![0; file.len()?.min(EXPECTED_MAX) as usize];
             let got = file.read_at(&mut bytes, 0)?;
             Ok(is_right(&bytes[..got]))
@@ -128,9 +166,9 @@ impl Guard {
         for path in *paths {
             let problem = match read(path) {
                 Ok(true) => return Ok(()),
-                Ok(false) => format!("{path} on {} is not what it was", self.io.describe()),
+                Ok(false) => format!("{path} on {} is not what it was", self.place),
                 Err(error) if is_not_the_drives_fault(&error) => return Ok(()),
-                Err(error) => format!("{path} on {} cannot be read: {error}", self.io.describe()),
+                Err(error) => format!("{path} on {} cannot be read: {error}", self.place),
             };
             outcome = outcome.and(Err(problem));
         }
@@ -139,14 +177,11 @@ impl Guard {
 
     fn check_open_files(&self) -> Result<(), String> {
         for file in self.open_files() {
-            if file.inner.is_linked() {
+            if file.has_name() {
                 continue;
             }
-            let known = self.open.lock().files.iter().find_map(|entry| {
-                std::ptr::eq(entry.file.as_ptr(), Arc::as_ptr(&file)).then(|| entry.path.clone())
-            });
-            if let Some(path) = known {
-                return Err(format!("{path} on {} was deleted", self.io.describe()));
+            if let Some(path) = self.open.lock().path_of(&file) {
+                return Err(format!("{path} on {} was deleted", self.place));
             }
         }
         Ok(())
@@ -160,7 +195,7 @@ impl Guard {
     fn taking<T>(&self, path: &str, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         {
             let mut open = self.open.lock();
-            open.files.retain(|entry| entry.path != path);
+            open.files.iter_mut().filter(|entry| entry.is_at(path)).for_each(|entry| entry.path = None);
             open.going.push(path.to_owned());
         }
         let outcome = take();
@@ -177,115 +212,145 @@ impl DriveIo for Guard {
         if how == OpenHow::CreateNew {
             self.watch.admit()?;
         }
-        let inner = self.watch.name(self.io.open(path, how))?;
-        let file = Arc::new(GuardedFile { inner, watch: self.watch.clone() });
+        let io = self.hold.io()?;
+        let how = if self.hold.is_open() || how == OpenHow::CreateNew { how } else { OpenHow::Read };
+        let inner = self.watch.name(io.open(path, how))?;
+        let inner = RwLock::new(Some(inner));
+        let file = Arc::new(GuardedFile { inner, guard: self.myself.clone(), watch: self.watch.clone() });
         self.open.lock().enter(path, &file);
+        // The drive was let go of, perhaps just now: that the file could be opened is all that is wanted.
+        if !self.hold.is_open() {
+            drop(file.inner.write().take());
+        }
         Ok(file)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.watch.admit()?;
-        self.watch.name(self.taking(to, || self.io.rename(from, to)))?;
-        for entry in self.open.lock().files.iter_mut().filter(|entry| entry.path == from) {
-            entry.path = to.to_owned();
+        let io = self.hold.io()?;
+        self.watch.name(self.taking(to, || io.rename(from, to)))?;
+        for entry in self.open.lock().files.iter_mut().filter(|entry| entry.is_at(from)) {
+            entry.path = Some(to.to_owned());
         }
         Ok(())
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
         self.watch.admit()?;
-        self.watch.name(self.taking(path, || self.io.remove(path)))
+        let io = self.hold.io()?;
+        self.watch.name(self.taking(path, || io.remove(path)))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
-        self.io.list(dir)
+        self.hold.io()?.list(dir)
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {
         self.watch.admit()?;
-        self.watch.name(self.io.create_dir(dir))
+        let io = self.hold.io()?;
+        self.watch.name(io.create_dir(dir))
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        self.watch.sync(|| self.io.sync_dir(dir))
+        self.watch.sync(|| self.hold.io()?.sync_dir(dir))
     }
 
     fn space(&self) -> io::Result<Space> {
-        self.io.space()
+        self.hold.io()?.space()
     }
 
     fn device(&self) -> u64 {
-        self.io.device()
+        self.device
     }
 
     fn lock(&self) -> io::Result<()> {
-        self.io.lock()
+        self.hold.io()?.lock()
     }
 
     fn is_same_root(&self) -> bool {
-        self.io.is_same_root()
+        self.hold.io().is_ok_and(|io| io.is_same_root())
     }
 
     fn describe(&self) -> String {
-        self.io.describe()
+        self.place.clone()
     }
 
     fn folder(&self) -> Option<&Path> {
-        self.io.folder()
+        self.folder.as_deref()
     }
 }
 
 /// A [`FileIo`] that watches another.
 #[derive(Debug)]
 struct GuardedFile {
-    inner: Arc<dyn FileIo>,
+    /// None since its drive was let go of. Taken out for each use: who hangs in one must not hold up the closing.
+    inner: RwLock<Option<Arc<dyn FileIo>>>,
+    guard: Weak<Guard>,
     watch: Arc<Watch>,
+}
+
+impl GuardedFile {
+    fn opened(&self) -> io::Result<Arc<dyn FileIo>> {
+        let closed = || io::Error::new(ErrorKind::NotConnected, "the drive is out, and its files are closed");
+        self.inner.read().clone().ok_or_else(closed)
+    }
+
+    /// The file, to be read; opened for that if it is closed.
+    fn to_read(&self) -> io::Result<Arc<dyn FileIo>> {
+        self.opened().or_else(|closed| self.guard.upgrade().ok_or(closed)?.open_once(self))
+    }
+
+    fn has_name(&self) -> bool {
+        self.opened().is_ok_and(|file| file.is_linked())
+    }
 }
 
 impl FileIo for GuardedFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.watch.read(|| self.inner.read_at(buf, offset))
+        self.watch.read(|| self.to_read()?.read_at(buf, offset))
     }
 
     fn read_at_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         // Not timed: it would measure memory, and this is the hottest path there is.
-        self.inner.read_at_cached(buf, offset)
+        self.opened()?.read_at_cached(buf, offset)
     }
 
     fn write_at(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
-        self.watch.write(|| self.inner.write_at(bufs, offset))
+        self.watch.write(|| self.opened()?.write_at(bufs, offset))
     }
 
     fn write_past_cache(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
-        self.watch.write(|| self.inner.write_past_cache(bufs, offset))
+        self.watch.write(|| self.opened()?.write_past_cache(bufs, offset))
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.watch.sync(|| self.inner.sync())
+        self.watch.sync(|| self.opened()?.sync())
     }
 
     fn start_writeback(&self, offset: u64, len: u64) {
-        self.inner.start_writeback(offset, len);
+        if let Ok(file) = self.opened() {
+            file.start_writeback(offset, len);
+        }
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.inner.len()
+        self.to_read()?.len()
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.watch.write(|| self.inner.set_len(len))
+        self.watch.write(|| self.opened()?.set_len(len))
     }
 
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.watch.write(|| self.inner.allocate(offset, len))
+        self.watch.write(|| self.opened()?.allocate(offset, len))
     }
 
     fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.watch.write(|| self.inner.punch(offset, len))
+        self.watch.write(|| self.opened()?.punch(offset, len))
     }
 
     fn is_linked(&self) -> bool {
-        self.inner.is_linked()
+        self.has_name()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A drive's health: a latch that goes one way by itself; only an operator's word takes a failed drive back.
+//! A drive's health: a latch that goes one way. A drive that comes back is opened anew, and gets another one.
 
 use metrics::Gauge;
 use parking_lot::Mutex;
@@ -71,15 +71,11 @@ impl Latch {
         }
     }
 
-    /// A failed drive is fine again.
-    pub(super) fn clear(&self) {
+    /// It is none of the set's any more: nobody is to count on it, and nothing is wrong.
+    pub(super) fn leave(&self) {
         let mut state = self.state.lock();
-        if let Health::Failed { reason } = &state.health {
-            tracing::info!(drive = self.label, reason, "the drive is back in service");
-            state.health = Health::Healthy;
-            self.healthy.store(true, Ordering::Release);
-            self.gauge.set(1.0);
-        }
+        state.health = Health::Missing { reason: "it was taken out of the set".into(), gone: true };
+        self.healthy.store(false, Ordering::Release);
     }
 
     pub(super) fn on_fail(&self, listener: Listener) {

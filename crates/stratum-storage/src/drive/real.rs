@@ -5,7 +5,7 @@
 //! [`DriveIo::is_same_root`] tells when the path leads elsewhere. The lock is an `flock` on the root directory
 //! itself, so that it needs no file that could be deleted. Files are for the server alone: modes 0600 and 0700.
 
-use super::{DriveIo, Entry, FileIo, OpenHow, Space};
+use super::{DriveIo, Entry, FileIo, OpenHow, Space, Way};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
@@ -168,6 +168,28 @@ impl DriveIo for RealDrive {
 
     fn folder(&self) -> Option<&Path> {
         Some(&self.path)
+    }
+
+    fn way(&self) -> Option<Arc<dyn Way>> {
+        Some(Arc::new(RealWay { path: self.path.clone(), device: self.device, inode: self.inode }))
+    }
+}
+
+/// Where a directory was, and which one it was.
+#[derive(Debug)]
+struct RealWay {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Way for RealWay {
+    fn open(&self) -> io::Result<Arc<dyn DriveIo>> {
+        let drive = RealDrive::open(&self.path)?;
+        match (drive.device, drive.inode) == (self.device, self.inode) {
+            true => Ok(Arc::new(drive)),
+            false => Err(io::Error::new(ErrorKind::NotConnected, "another directory is in its place")),
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+mod closing;
+
 use super::real::RealDrive;
 use super::simulated::{Op, SimulatedDrive};
 use super::*;

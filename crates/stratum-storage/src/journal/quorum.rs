@@ -28,13 +28,13 @@ impl Sets {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooFew {
     #[error(
-        "{missing} of the {drives} drives of the journal are missing and at most {m} may be: bring drives back, or \
-         declare them lost for good"
+        "{missing} of the {drives} drives of the journal are missing and at most {m} may be: bring drives back, \
+         or copy out what can be read with `stratum rescue`"
     )]
     Missing { missing: usize, drives: usize, m: usize },
     #[error(
         "{healthy} of the {drives} drives of the journal can be written to and {needed} are needed: bring drives \
-         back, or declare them lost for good"
+         back, or copy out what can be read with `stratum rescue`"
     )]
     Members { healthy: usize, drives: usize, needed: usize },
 }

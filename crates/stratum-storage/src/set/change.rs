@@ -6,6 +6,7 @@
 //! only then is it *formed*. So a crash leaves either a forming drive that no roll names, which is as good as blank, or
 //! a roll that is written to all at the next start, which also finishes the drive. Commands are given again after either, and find what is left to do.
 
+use super::files::probe;
 use super::formation::known_drive;
 use super::identity::{Formation, Identity, fits};
 use super::look::{Found, inspect_open, wipe};
@@ -32,7 +33,7 @@ pub enum Changed {
     Done,
     /// There was nothing left to do.
     Already,
-    /// The drive that had failed is used again, with what it holds.
+    /// The drive that had failed or was missing is used again, with what it holds.
     Revived,
 }
 
@@ -53,10 +54,15 @@ pub enum ChangeError {
     )]
     Stale { place: String },
     #[error(
-        "{place} holds the very drive that failed ({reason}), with its data: restart the server to use it again as it \
-         is, or give --wipe to delete all that lies on it and take it as a new one"
+        "{place} holds the very drive that is out, with its data, and it can't be used as it is ({reason}): see to its \
+         disk and give the command again, or give --wipe to delete all that lies on it and take it as a new one"
     )]
     Own { place: String, reason: String },
+    #[error(
+        "{place} is still open: a read or a write of the drive that is out hangs in the system, and all of it is closed \
+         when that returns. Give the command again then, or mount another disk there"
+    )]
+    StillOpen { place: String },
     #[error("{place} holds the drive of another position of this store")]
     OtherPosition { place: String },
     #[error("{place} belongs to another store, {found}: empty it, or take another disk")]
@@ -124,13 +130,11 @@ impl Set {
         let own = own.ok_or_else(|| ChangeError::Unknown { place: root.place() })?;
         let lost = Some(own).filter(|own| !own.is_healthy());
         let lost = lost.ok_or_else(|| ChangeError::Healthy { place: own.io().describe() })?;
-        let io = match self.prepare(&root, Some(lost), wipe)? {
-            Prepared::Blank(io) => io,
-            Prepared::Revived => return Ok(Changed::Revived),
-        };
         let post = Post { tier, position: lost.position().into() };
-        self.enlist(&mut next, post, &root, io, entropy)?;
-        Ok(Changed::Done)
+        match self.prepare(&root, Some(lost), wipe)? {
+            Prepared::Blank(io) => self.enlist(&mut next, post, &root, io, entropy).map(|()| Changed::Done),
+            Prepared::Own(io) => self.take_back(lost, post, &root, io).map(|()| Changed::Revived),
+        }
     }
 
     /// Takes a folder into a tier, at a new position. The configuration must name it from the next start on.
@@ -158,7 +162,8 @@ impl Set {
         };
         match self.prepare(&root, None, wipe)? {
             Prepared::Blank(io) => self.enlist(&mut next, Post { tier, position }, &root, io, entropy)?,
-            Prepared::Revived => return Ok(Changed::Revived),
+            // Only of a lost drive that was named.
+            Prepared::Own(_) => return Err(ChangeError::Slot { place: root.place() }),
         }
         let mut roots = self.roots.lock();
         roots.retain(|(known, slot, _)| (*known, *slot) != (tier, position));
@@ -187,6 +192,7 @@ impl Set {
             // Nothing new may go there even where an old list is still held.
             drive.set_draining(true);
             self.change_roster(drive.tier(), |others| others.retain(|other| other.id() != drive.id()));
+            drive.leave();
         }
         Ok(Changed::Done)
     }
@@ -202,7 +208,7 @@ impl Set {
         self.commit(next, roll)
     }
 
-    /// The folder as a disk that may be written to, or the lost drive back in service.
+    /// The folder as a disk that may be written to, or as the lost drive itself.
     fn prepare(
         &self,
         root: &Root,
@@ -210,8 +216,14 @@ impl Set {
         may_wipe: bool,
     ) -> Result<Prepared, ChangeError> {
         let place = root.place();
-        let io = self.folder(root, lost)?;
-        let identity = match inspect_open(io.clone())? {
+        let io = self.folder(root)?;
+        let found = inspect_open(io.clone()).map_err(|error| match (error, lost) {
+            (SetError::InUse { place }, Some(lost)) if lost.still_open() > 0 => {
+                ChangeError::StillOpen { place }
+            }
+            (error, _) => error.into(),
+        });
+        let identity = match found? {
             Found::Blank(io) => return Ok(Prepared::Blank(io)),
             Found::Known(_, identity) => identity,
             Found::Absent | Found::Stale => return Err(ChangeError::Absent { place }),
@@ -222,8 +234,7 @@ impl Set {
         }
         let is_lost = lost.is_some_and(|lost| lost.id() == identity.drive);
         if is_lost && !may_wipe {
-            let outcome = lost.map_or(Ok(()), |lost| lost.revive());
-            return outcome.map(|()| Prepared::Revived).map_err(|reason| ChangeError::Own { place, reason });
+            return Ok(Prepared::Own(io));
         }
         let is_named = self.roll.lock().names(identity.drive);
         match (is_named && !is_lost, identity.formation) {
@@ -235,14 +246,9 @@ impl Set {
         }
     }
 
-    /// Opens the folder; makes it if only its name is missing. One that the lost drive still has open and locked is
-    /// taken over from it.
-    fn folder(&self, root: &Root, lost: Option<&Arc<Drive>>) -> Result<Arc<dyn DriveIo>, ChangeError> {
+    /// Opens the folder; makes it if only its name is missing.
+    fn folder(&self, root: &Root) -> Result<Arc<dyn DriveIo>, ChangeError> {
         let place = root.place();
-        let held = lost.and_then(|lost| lost.unwatched());
-        if let Some(io) = held.filter(|io| io.is_same_root() && io.describe() == place) {
-            return Ok(io);
-        }
         match (root.open(), root) {
             (Ok(io), _) => Ok(io),
             (Err(error), Root::Path(path)) if error.kind() == ErrorKind::NotFound => {
@@ -281,19 +287,46 @@ impl Set {
         wipe(io.as_ref()).map_err(failed("deleting what lies on it"))?;
         self.commit(next, roll)?;
         // From here on it is a drive of the set, whatever happens to it: its identity says so through the watch.
-        let number = u16::try_from(position).unwrap_or(u16::MAX);
-        let drive = Arc::new(known_drive(id, tier, number, io, self.threads, self.clock.clone()));
+        let drive = self.seat(id, Post { tier, position }, io, false);
+        tracing::info!(drive = drive.label(), %id, place = root.place(), "a drive joined the set");
+        Ok(())
+    }
+
+    /// Uses the drive again that had failed or was missing, as it was opened anew: whatever it missed was recorded as
+    /// missed.
+    fn take_back(
+        &self,
+        lost: &Drive,
+        post: Post,
+        root: &Root,
+        io: Arc<dyn DriveIo>,
+    ) -> Result<(), ChangeError> {
+        if let Err(error) = probe(io.as_ref()) {
+            let reason = format!("it can't be written to: {error}");
+            return Err(ChangeError::Own { place: root.place(), reason });
+        }
+        let drive = self.seat(lost.id(), post, io, lost.is_draining());
+        tracing::info!(drive = drive.label(), place = root.place(), "the drive is back in service");
+        Ok(())
+    }
+
+    /// Makes a disk the drive of a position, in the place of whichever was there; its identity says so from now on.
+    fn seat(&self, id: DriveId, post: Post, io: Arc<dyn DriveIo>, draining: bool) -> Arc<Drive> {
+        let number = u16::try_from(post.position).unwrap_or(u16::MAX);
+        let drive = Arc::new(known_drive(id, post.tier, number, io, self.threads, self.clock.clone()));
+        drive.set_draining(draining);
         let formed = self.identity_of(&drive, self.roll.lock().clone());
         if let Err(error) = formed.write(drive.io().as_ref()) {
             drive.fail(&format!("its identity can't be written: {error}"));
         }
-        self.change_roster(tier, |drives| {
-            drives.retain(|other| usize::from(other.position()) != position);
+        let mut former = Vec::new();
+        self.change_roster(post.tier, |drives| {
+            former.extend(drives.extract_if(.., |other| usize::from(other.position()) == post.position));
             drives.push(drive.clone());
             drives.sort_by_key(|drive| drive.position());
         });
-        tracing::info!(drive = drive.label(), %id, place = root.place(), "a drive joined the set");
-        Ok(())
+        former.iter().for_each(|former| former.leave());
+        drive
     }
 
     /// Gives a roll a revision, and makes it the set's once it is on enough drives.
@@ -377,7 +410,8 @@ impl Set {
 
 enum Prepared {
     Blank(Arc<dyn DriveIo>),
-    Revived,
+    /// The lost drive itself.
+    Own(Arc<dyn DriveIo>),
 }
 
 fn take_position(shape: &mut Shape, position: usize, id: DriveId) {

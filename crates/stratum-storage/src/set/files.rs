@@ -25,15 +25,33 @@ pub(super) fn read(io: &dyn DriveIo, name: &str, limit: usize) -> io::Result<Vec
 /// and at every moment before either the old or the new one.
 pub(super) fn replace(io: &dyn DriveIo, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = unfinished(name);
-    match io.remove(&temporary) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_if_there(io, &temporary)?;
     let file = io.open(&temporary, OpenHow::CreateNew)?;
     file.write_at(&[bytes], 0)?;
     file.sync()?;
     io.rename(&temporary, name)?;
     io.sync_dir("")
+}
+
+/// What is written to see whether a drive takes writes. A name that means nothing at any start.
+const PROBE: &str = "probe";
+
+/// Writes, syncs and removes a small file: whether a drive that had failed can be written to again.
+pub(super) fn probe(io: &dyn DriveIo) -> io::Result<()> {
+    let name = unfinished(PROBE);
+    remove_if_there(io, &name)?;
+    let file = io.open(&name, OpenHow::CreateNew)?;
+    file.write_at(&[&[0; 4096]], 0)?;
+    file.sync()?;
+    io.remove(&name)?;
+    io.sync_dir("")
+}
+
+fn remove_if_there(io: &dyn DriveIo, name: &str) -> io::Result<()> {
+    match io.remove(name) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Takes fixed-size fields off the front of bytes, for as long as there are any.

@@ -10,6 +10,9 @@ use crate::drive::{Drive, Health, Space};
 use crate::volume::DriveId;
 use std::sync::Arc;
 
+/// What is said of a failed drive that can't be unmounted yet.
+const STILL_OPEN: &str = "a read or write of it hangs, and it can be unmounted when that returns";
+
 /// How a position's drive is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DriveState {
@@ -64,7 +67,8 @@ impl Set {
                     // Between a change of the roll and that of the roster.
                     None => DriveState::Missing { reason: "it is being taken into the set".into() },
                 };
-                let space = drive.as_ref().and_then(|drive| drive.io().space().ok());
+                let asked = drive.as_ref().filter(|drive| drive.still_open() == 0);
+                let space = asked.and_then(|drive| drive.io().space().ok());
                 slots.push(Slot { tier: shape.tier, position, place, id: member.drive, state, space, drive });
             }
         }
@@ -91,6 +95,10 @@ impl Set {
         let lost = match drive.health() {
             Health::Healthy if drive.is_draining() => return DriveState::Draining,
             Health::Healthy => return DriveState::Healthy,
+            // Whoever looked would only hang, too.
+            Health::Failed { reason } if drive.still_open() > 0 => {
+                return DriveState::Failed { reason: format!("{reason}; {STILL_OPEN}") };
+            }
             Health::Failed { reason } => DriveState::Failed { reason },
             Health::Missing { reason, .. } => DriveState::Missing { reason },
         };

@@ -1,4 +1,5 @@
 mod changes;
+mod closing;
 
 use super::*;
 use crate::ambient::Simulated;

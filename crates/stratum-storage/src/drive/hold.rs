@@ -1,0 +1,87 @@
+//! What keeps a drive's directory open: its root, which also holds the lock, and the way back to it.
+//!
+//! A drive that failed, was replaced or was taken out must be free to be unmounted, repaired and mounted again, so
+//! nothing of it stays open. One that failed may still answer reads, and what it holds may be the last copy: whoever
+//! reads it opens what it needs for that one read. What a thread uses that hangs in the kernel is closed when it returns.
+
+use super::{DriveIo, FileIo, Way};
+use parking_lot::{Mutex, RwLock};
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Weak};
+
+/// A drive's directory.
+#[derive(Debug)]
+pub(super) struct Hold {
+    state: RwLock<State>,
+    /// What was open when it was let go of.
+    former: Mutex<Former>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Arc<dyn DriveIo>),
+    /// Nothing stays open; what is read is opened anew.
+    LetGo(Arc<dyn Way>),
+    /// Nothing is read any more, either.
+    Left,
+}
+
+#[derive(Debug, Default)]
+struct Former {
+    root: Option<Weak<dyn DriveIo>>,
+    files: Vec<Weak<dyn FileIo>>,
+}
+
+impl Hold {
+    pub(super) fn new(io: Arc<dyn DriveIo>) -> Hold {
+        Hold { state: RwLock::new(State::Open(io)), former: Mutex::default() }
+    }
+
+    /// The directory: for as long as the answer lives, if it was let go of. May block then.
+    pub(super) fn io(&self) -> io::Result<Arc<dyn DriveIo>> {
+        let way = match &*self.state.read() {
+            State::Open(io) => return Ok(io.clone()),
+            State::LetGo(way) => way.clone(),
+            State::Left => return Err(io::Error::new(ErrorKind::NotConnected, "the drive has left the set")),
+        };
+        way.open()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(&*self.state.read(), State::Open(_))
+    }
+
+    /// Gives the root up, so that it is closed when whoever uses it is done. One to which there is no way back is kept.
+    pub(super) fn let_go(&self) -> Option<Arc<dyn DriveIo>> {
+        let mut state = self.state.write();
+        let way = match &*state {
+            State::Open(io) => io.way()?,
+            State::LetGo(_) | State::Left => return None,
+        };
+        self.opened(std::mem::replace(&mut *state, State::LetGo(way)))
+    }
+
+    /// Gives the root up for good.
+    pub(super) fn leave(&self) -> Option<Arc<dyn DriveIo>> {
+        let former = std::mem::replace(&mut *self.state.write(), State::Left);
+        self.opened(former)
+    }
+
+    fn opened(&self, former: State) -> Option<Arc<dyn DriveIo>> {
+        let State::Open(root) = former else { return None };
+        self.former.lock().root = Some(Arc::downgrade(&root));
+        Some(root)
+    }
+
+    /// These files are given up, too.
+    pub(super) fn giving_up(&self, files: &[Arc<dyn FileIo>]) {
+        self.former.lock().files.extend(files.iter().map(Arc::downgrade));
+    }
+
+    /// How much of what was given up somebody still uses.
+    pub(super) fn still_open(&self) -> usize {
+        let mut former = self.former.lock();
+        former.files.retain(|file| file.strong_count() > 0);
+        former.files.len() + usize::from(former.root.as_ref().is_some_and(|root| root.strong_count() > 0))
+    }
+}
