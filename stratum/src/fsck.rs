@@ -131,12 +131,15 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
     };
     let examined = examine()?;
     let index_is_bad = examined.findings.iter().any(|finding| matches!(finding, Finding::Index { .. }));
+    let leftovers = examined.leftovers();
     let report = Report::from(examined);
-    if !args.repair || report.is_well() {
+    if !args.repair || (report.is_well() && leftovers == 0) {
         return Ok(report);
     }
-    let mended = repair::repair(&layout, &runtime, index_is_bad)?;
-    Ok(Report { mended, ..examine()?.into() })
+    let mut mended = repair::repair(&layout, &runtime, index_is_bad)?;
+    let examined = examine()?;
+    mended.extend(report::removed(leftovers.saturating_sub(examined.leftovers())));
+    Ok(Report { mended, ..examined.into() })
 }
 
 /// What is found in a store, the worst first.

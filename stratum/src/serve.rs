@@ -348,6 +348,7 @@ pub(crate) async fn restore_volumes(set: &Set, metadata: &Metadata) -> Result<Vo
         volumes = restored.volumes,
         sealed = restored.sealed,
         removed = restored.removed,
+        unfinished = restored.unfinished,
         "restored"
     );
     for (drive, file) in &restored.unknown {

@@ -77,14 +77,16 @@ struct Picture {
     least: u64,
 }
 
-/// Balances until it is told to stop. A move that is under way then is begun anew at the next start.
+/// Balances until it is told to stop. A move that is under way then is begun anew at the next start, and leaves no file
+/// behind.
 pub async fn run_balancer(balancer: Arc<Balancer>, mut stop: watch::Receiver<bool>) {
     while tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
             _ = balancer.round() => {}
         }
     }
+    balancer.volumes.clear_up_unfinished().await;
 }
 
 impl Balancer {

@@ -110,17 +110,15 @@ struct Waiting {
     error: HealError,
 }
 
-/// Heals until it is told to stop. What it is at then is begun anew at the next start.
+/// Heals until it is told to stop. What it is at then is begun anew at the next start, and leaves no file behind.
 pub async fn run_healer(healer: Arc<Healer>, mut stop: watch::Receiver<bool>) {
-    loop {
-        if tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_ok() {
-            return;
-        }
+    while tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
             _ = healer.round() => {}
         }
     }
+    healer.volumes.clear_up_unfinished().await;
 }
 
 impl Healer {

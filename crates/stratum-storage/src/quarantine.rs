@@ -3,8 +3,11 @@
 //! What is left over by a crash, by a drive that was away or by a mistake of ours looks the same, so nothing is removed
 //! at once. A file is unknown if no record names its volume, or the record names another generation or drive. It is
 //! put aside, into `quarantine/` on the same drive, when it was unknown at two looks in a row; at the first already if
-//! it is explained: its shard was written anew, and the later file is there ([`Stray::is_superseded`]). Whoever keeps
+//! it is explained: its shard was written anew, and the later file is there ([`StrayKind::Superseded`]). Whoever keeps
 //! the state says when it may be removed.
+//!
+//! A file under a temporary name is another thing: no record can name it, and what it was to be is written anew from the
+//! beginning. It is removed at once, at a start, when heal stops, and at a look.
 //!
 //! A look can't take what is just being made: the directory is listed before the state is read, volumes that this run
 //! opened are never judged, nor those that somebody else has claimed, and a volume is claimed while its files are.
@@ -12,7 +15,10 @@
 use crate::ambient::UnixMillis;
 use crate::blob::VolumeId;
 use crate::drive::Drive;
-use crate::volume::{DIRECTORY, DriveId, Stray, Volumes, list_drive, parse_name, shard_path, volume_of_path};
+use crate::volume::{
+    DIRECTORY, DriveId, Stray, StrayKind, Volumes, finished, list_drive, parse_name, shard_path,
+    volume_of_path,
+};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
@@ -32,6 +38,15 @@ pub struct Quarantined {
     pub bytes: u64,
     /// When it was put aside.
     pub since: UnixMillis,
+}
+
+/// What was done about files that were never finished.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    /// By drive and path.
+    pub removed: Vec<(DriveId, String)>,
+    /// Those that somebody is at, or that could not be removed.
+    pub left: usize,
 }
 
 impl Quarantined {
@@ -60,6 +75,10 @@ impl Volumes {
             // Before the state is read.
             let Ok(entries) = list_drive(&drive) else { continue };
             for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
+                if unfinished(&entry.name).is_some() {
+                    self.remove_unfinished_file(&drive, &entry.name);
+                    continue;
+                }
                 let suspect = (drive.id(), entry.name);
                 if before.contains(&suspect) || self.is_superseded(&suspect.1) {
                     put_aside.extend(self.put_aside(&drive, &suspect.1, entry.len, now));
@@ -82,13 +101,65 @@ impl Volumes {
                 let path = format!("{DIRECTORY}/{}", entry.name);
                 let is_worked_on =
                     volume_of_path(&path).is_some_and(|volume| self.is_claimed(VolumeId(volume)));
-                if !is_worked_on && self.is_unknown(&drive, &entry.name) {
-                    let is_superseded = self.is_superseded(&entry.name);
-                    unknown.insert(Stray { drive: drive.id(), path, is_superseded });
+                let kind = match unfinished(&entry.name) {
+                    Some(_) => StrayKind::Unfinished,
+                    None if self.is_superseded(&entry.name) => StrayKind::Superseded,
+                    None => StrayKind::Unknown,
+                };
+                let name = unfinished(&entry.name).unwrap_or(&entry.name);
+                if !is_worked_on && self.is_unknown(&drive, name) {
+                    unknown.insert(Stray { drive: drive.id(), path, kind });
                 }
             }
         }
         unknown
+    }
+
+    /// Removes the files that whoever wrote them could not finish. Blocks.
+    pub fn remove_unfinished(&self) -> Unfinished {
+        let mut outcome = Unfinished::default();
+        if self.is_held_back() {
+            return outcome;
+        }
+        for drive in self.healthy_drives() {
+            // Before the state is read.
+            let Ok(entries) = list_drive(&drive) else { continue };
+            for name in entries.into_iter().map(|entry| entry.name).filter(|name| unfinished(name).is_some())
+            {
+                match self.remove_unfinished_file(&drive, &name) {
+                    true => outcome.removed.push((drive.id(), format!("{DIRECTORY}/{name}"))),
+                    false => outcome.left += 1,
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Removes a file under a temporary name, unless somebody works on its volume, or a record names the very file that
+    /// it was to be: should that have lost its name since, this is all there is of it.
+    fn remove_unfinished_file(&self, drive: &Drive, name: &str) -> bool {
+        let Some((to_be, (volume, _, generation))) =
+            unfinished(name).and_then(|to_be| Some((to_be, parse_name(to_be)?)))
+        else {
+            return false;
+        };
+        let Some(_claim) = self.try_claim(volume) else { return false };
+        // Who opens a volume makes its first files, and claims nothing.
+        let may_be_opening = generation == 0 && volume.0 >= self.shared.first_own;
+        if may_be_opening || self.is_named(drive, volume, &format!("{DIRECTORY}/{to_be}")) {
+            return false;
+        }
+        let removed = drive.io().remove(&format!("{DIRECTORY}/{name}"));
+        match removed.and_then(|()| drive.io().sync_dir(DIRECTORY)) {
+            Ok(()) => {
+                tracing::info!(drive = drive.label(), name, "removed a file that was never finished");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(drive = drive.label(), name, %error, "a file that was never finished stays");
+                false
+            }
+        }
     }
 
     /// All files that lie in quarantine, on the drives that answer. Blocks.
@@ -132,23 +203,25 @@ impl Volumes {
     fn is_unknown(&self, drive: &Drive, name: &str) -> bool {
         let path = format!("{DIRECTORY}/{name}");
         let Some(volume) = volume_of_path(&path).map(VolumeId) else { return true };
-        if volume.0 >= self.shared.first_own {
-            return false;
-        }
+        volume.0 < self.shared.first_own && !self.is_named(drive, volume, &path)
+    }
+
+    /// Whether the table or the state names a file of a drive.
+    fn is_named(&self, drive: &Drive, volume: VolumeId, path: &str) -> bool {
         let here = |on: DriveId, at: &str| on == drive.id() && at == path;
         let in_table = self.shared.find(volume);
         if in_table.is_some_and(|volume| volume.shards().any(|(_, file)| here(file.drive_id, &file.path))) {
-            return false;
+            return true;
         }
         match self.shared.log.volume(volume) {
-            Ok(Some(record)) => !record
+            Ok(Some(record)) => record
                 .shards
                 .iter()
                 .enumerate()
                 .any(|(shard, at)| here(at.drive, &shard_path(volume, shard as u8, at.generation))),
-            Ok(None) => true,
+            Ok(None) => false,
             // A state that doesn't answer condemns nothing.
-            Err(_) => false,
+            Err(_) => true,
         }
     }
 
@@ -186,6 +259,11 @@ impl Volumes {
             }
         }
     }
+}
+
+/// What a file under a temporary name was to be called; nothing if it has no such name.
+fn unfinished(name: &str) -> Option<&str> {
+    finished(name).filter(|to_be| parse_name(to_be).is_some())
 }
 
 /// Durable when it returns.

@@ -21,12 +21,14 @@ pub use claim::Claim;
 pub use leaving::Without;
 pub use open::{Leave, WriteError};
 pub use restore::{Restore, RestoreError, Restored};
-pub use salvage::{FoundShard, ShardFiles, Stray};
+pub use salvage::{FoundShard, ShardFiles, Stray, StrayKind};
 pub use table::{Holds, Pin, TierDrives, TierHealth, VolumeStats, Volumes};
 
 pub(crate) use answers::{Asked, outcomes};
 pub(crate) use buffers::Buffers;
-pub(crate) use handle::{DIRECTORY, Hold, Phase, PlacedShard, Reservation, Volume, shard_path};
+pub(crate) use handle::{
+    DIRECTORY, Hold, Phase, PlacedShard, Reservation, Volume, finished, shard_path, unfinished,
+};
 pub(crate) use open::{Purpose, each_shard, is_full};
 pub(crate) use restore::{list_drive, volume_of_path};
 pub(crate) use salvage::parse as parse_name;

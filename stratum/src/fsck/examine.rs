@@ -26,6 +26,13 @@ pub struct Examined {
     pub bytes: u64,
 }
 
+impl Examined {
+    /// Files that a repair removes though nothing is wrong.
+    pub fn leftovers(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.is_leftover()).count()
+    }
+}
+
 /// Looks at everything; `quick` leaves out what takes reading it all.
 pub async fn examine(store: &Offline, quick: bool) -> Result<Examined, String> {
     let mut examined = Examined::default();

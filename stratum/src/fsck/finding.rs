@@ -10,7 +10,7 @@ use stratum_storage::journal::Thin;
 use stratum_storage::readpath::Parity;
 use stratum_storage::scrub::{FileFlaw, StripeFinding, Verified};
 use stratum_storage::set::{self, Remark};
-use stratum_storage::volume::Stray;
+use stratum_storage::volume::{Stray, StrayKind};
 
 /// Something that isn't as it should be.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -55,6 +55,11 @@ pub enum Finding {
          a day"
     )]
     SupersededFile { drive: String, path: String },
+    #[error(
+        "{path} on {drive} is what an interrupted rebuild or move had written so far, and counts for nothing: `--repair` \
+         or the next start removes it"
+    )]
+    UnfinishedFile { drive: String, path: String },
     #[error("{path} on {drive} belongs to no record, and stays until the restored state is accepted")]
     KeptFile { drive: String, path: String },
     #[error("the drive {place} is {state}: {reason}")]
@@ -79,14 +84,20 @@ impl Finding {
 
     /// A file that no record names.
     pub fn of_stray(stray: Stray, drives: &[Arc<Drive>], is_provisional: bool) -> Finding {
-        let Stray { drive: id, path, is_superseded } = stray;
+        let Stray { drive: id, path, kind } = stray;
         let drive = drives.iter().find(|drive| drive.id() == id);
         let drive = drive.map_or_else(|| id.to_string(), |drive| drive.label());
-        match is_superseded {
+        match kind {
             _ if is_provisional => Finding::KeptFile { drive, path },
-            true => Finding::SupersededFile { drive, path },
-            false => Finding::UnknownFile { drive, path },
+            StrayKind::Superseded => Finding::SupersededFile { drive, path },
+            StrayKind::Unfinished => Finding::UnfinishedFile { drive, path },
+            StrayKind::Unknown => Finding::UnknownFile { drive, path },
         }
+    }
+
+    /// Whether a repair has something to do about it, though nothing is wrong.
+    pub fn is_leftover(&self) -> bool {
+        matches!(self, Finding::UnfinishedFile { .. })
     }
 
     pub fn severity(&self) -> Severity {
@@ -95,7 +106,9 @@ impl Finding {
             Finding::Drives(Remark::Blank { .. } | Remark::Unusable { .. } | Remark::Foreign { .. }) => {
                 Severity::Note
             }
-            Finding::KeptFile { .. } | Finding::SupersededFile { .. } => Severity::Note,
+            Finding::KeptFile { .. } | Finding::SupersededFile { .. } | Finding::UnfinishedFile { .. } => {
+                Severity::Note
+            }
             Finding::Drives(_) => Severity::Weak,
             Finding::History(_) | Finding::Lost { .. } => Severity::Loss,
             Finding::Stripe { found, .. } if !found.is_readable() => Severity::Loss,
@@ -166,11 +179,14 @@ mod tests {
 
     #[test]
     fn a_stray_file_is_wrong_unless_it_is_explained() {
-        let severity = |is_superseded: bool, is_provisional: bool| {
-            let stray = Stray { drive: DriveId(1), path: "volumes/x".into(), is_superseded };
+        let severity = |kind: StrayKind, is_provisional: bool| {
+            let stray = Stray { drive: DriveId(1), path: "volumes/x".into(), kind };
             Finding::of_stray(stray, &[], is_provisional).severity()
         };
-        assert_eq!(severity(false, false), Severity::Wrong);
-        assert_eq!([severity(true, false), severity(true, true), severity(false, true)], [Severity::Note; 3]);
+        assert_eq!(severity(StrayKind::Unknown, false), Severity::Wrong);
+        assert_eq!(severity(StrayKind::Unknown, true), Severity::Note);
+        for explained in [StrayKind::Superseded, StrayKind::Unfinished] {
+            assert_eq!([severity(explained, false), severity(explained, true)], [Severity::Note; 2]);
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! daily look at them does; of volumes nothing is changed but with `--repair`, which hands what was found to heal.
 
 use super::finding::Finding;
-use super::report::Report;
+use super::report::{self, Report};
 use crate::drives::{Drives, check_copies};
 use crate::upkeep::Parts;
 use parking_lot::Mutex;
@@ -79,6 +79,8 @@ struct Found {
     report: Report,
     /// Volumes with flaws, and the stripes that have them.
     flawed: BTreeMap<VolumeId, BTreeSet<u64>>,
+    /// Files that a repair removes though nothing is wrong.
+    leftovers: usize,
 }
 
 impl Checks {
@@ -118,7 +120,7 @@ impl Checks {
 
     async fn check_and_repair(self: &Arc<Self>, wanted: Wanted) -> Result<Report, String> {
         let found = self.check(wanted.quick).await?;
-        if !wanted.repair || found.report.is_well() {
+        if !wanted.repair || (found.report.is_well() && found.leftovers == 0) {
             return Ok(found.report);
         }
         let mended = self.repair(&found).await;
@@ -144,7 +146,9 @@ impl Checks {
         self.volumes(quick, &mut found).await?;
         let (drives, is_provisional) = (self.parts.set.all_drives(), self.parts.volumes.is_held_back());
         for stray in self.strays().await?.intersection(&files_before).cloned() {
-            found.report.tell(&Finding::of_stray(stray, &drives, is_provisional));
+            let finding = Finding::of_stray(stray, &drives, is_provisional);
+            found.leftovers += usize::from(finding.is_leftover());
+            found.report.tell(&finding);
         }
         found.report.sort();
         Ok(found)
@@ -261,6 +265,9 @@ impl Checks {
                 Err(error) => format!("{volume}: it stays as it is: {error}"),
             });
         }
+        let volumes = self.parts.volumes.clone();
+        let removed = off_thread(move || volumes.remove_unfinished().removed.len()).await;
+        mended.extend(report::removed(removed.unwrap_or_default()));
         self.step("and waiting for heal", 0, 0);
         let healed = async {
             while self.parts.healer.is_at_work() {

@@ -104,6 +104,11 @@ impl std::fmt::Display for Report {
     }
 }
 
+/// What is told of leftovers that a repair removed.
+pub fn removed(leftovers: usize) -> Option<String> {
+    (leftovers > 0).then(|| format!("{leftovers} files that were never finished were removed"))
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }

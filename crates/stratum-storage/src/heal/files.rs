@@ -4,12 +4,14 @@ use super::HealError;
 use crate::blob::VolumeId;
 use crate::drive::{Drive, FileIo, OpenHow};
 use crate::format::v1::ShardHeader;
-use crate::volume::{DIRECTORY, is_full, shard_path};
+use crate::quarantine::Unfinished;
+use crate::volume::{DIRECTORY, Volumes, is_full, shard_path, unfinished};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) fn temporary(volume: VolumeId, shard: u8, generation: u32) -> String {
-    format!("{}.tmp", shard_path(volume, shard, generation))
+    unfinished(&shard_path(volume, shard, generation))
 }
 
 /// A file with its header page and its length, in the place of what an earlier try may have left.
@@ -52,6 +54,21 @@ pub(super) async fn remove(drive: &Arc<Drive>, path: String) {
     });
     if let Ok(Err(error)) = outcome.await {
         tracing::warn!(file = name, %error, "a superseded shard file stays");
+    }
+}
+
+impl Volumes {
+    /// Removes what a worker that was just stopped had written so far; waits a moment for it to let go of its volume.
+    pub(crate) async fn clear_up_unfinished(&self) {
+        const TRIES: usize = 50;
+        const STEP: Duration = Duration::from_millis(20);
+        for _ in 0..TRIES {
+            let volumes = self.clone();
+            match blocking(move || volumes.remove_unfinished()).await {
+                Ok(Unfinished { left: 1.., .. }) => tokio::time::sleep(STEP).await,
+                Ok(_) | Err(_) => return,
+            }
+        }
     }
 }
 

@@ -21,6 +21,19 @@ pub(crate) fn shard_path(volume: VolumeId, shard: u8, generation: u32) -> String
     format!("{DIRECTORY}/{volume}.s{shard:02}.g{generation}")
 }
 
+/// What is added to a name while its file is written; no record ever names such a file.
+const UNFINISHED: &str = ".tmp";
+
+/// The name of a shard file while it is written.
+pub(crate) fn unfinished(path: &str) -> String {
+    format!("{path}{UNFINISHED}")
+}
+
+/// The name that an unfinished file was to get; nothing if it isn't one.
+pub(crate) fn finished(name: &str) -> Option<&str> {
+    name.strip_suffix(UNFINISHED)
+}
+
 /// A volume.
 #[derive(Debug)]
 pub(crate) struct Volume {

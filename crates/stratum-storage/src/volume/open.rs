@@ -5,7 +5,7 @@
 //! body is written and not in the middle of a stripe.
 
 use super::answers::{Asked, outcomes};
-use super::handle::{DIRECTORY, PlacedShard, Reservation, Volume, shard_path};
+use super::handle::{DIRECTORY, PlacedShard, Reservation, Volume, shard_path, unfinished};
 use super::table::{Shared, TierState, Volumes};
 use super::{DriveId, Shard, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState};
 use crate::blob::{Geometry, Tier, VolumeId};
@@ -333,7 +333,7 @@ where
 fn create_shard_file(drive: &Drive, path: &str, header: &ShardHeader) -> io::Result<Arc<dyn FileIo>> {
     let io = drive.io();
     io.create_dir(DIRECTORY)?;
-    let temporary = format!("{path}.tmp");
+    let temporary = unfinished(path);
     let file = io.open(&temporary, OpenHow::CreateNew)?;
     file.write_at(&[&header.encode()], 0)?;
     file.sync()?;

@@ -3,7 +3,8 @@
 //! Open volumes belong to one run: those of the run before are sealed where the state's high water is, durably, and
 //! only then truncated to it; what a crash left beyond is garbage by definition. Volumes that nothing names are
 //! removed. Every drive's directory is compared with the records once: files that are gone make lost shards, files
-//! that no record knows are listed and left to the [quarantine](crate::quarantine).
+//! that were never finished are removed, and others that no record knows are listed and left to the
+//! [quarantine](crate::quarantine).
 
 use super::handle::{DIRECTORY, Phase, Volume};
 use super::table::{TierDrives, Volumes};
@@ -36,6 +37,8 @@ pub struct Restored {
     pub sealed: u64,
     pub removed: u64,
     pub shards_lost: u64,
+    /// Files that a rebuild, a move or a new volume of the former run had not finished: removed.
+    pub unfinished: u64,
     /// Files in the drives' directories that belong to no record, with the drive's label: left alone.
     pub unknown: Vec<(String, String)>,
 }
@@ -56,7 +59,7 @@ impl Volumes {
     /// The table at the start of a run. Nothing may be written or read before it returns.
     pub async fn restore(restore: Restore) -> Result<(Volumes, Restored), RestoreError> {
         let Restore { tiers, records, next_id, reserve, log } = restore;
-        let found = list(&tiers);
+        let mut found = list(&tiers);
         let on_drives = found.values().flat_map(HashMap::keys).filter_map(|path| volume_of_path(path)).max();
         let known = records.iter().map(|record| record.id.0).max();
         let next_id = next_id.0.max(known.max(on_drives).map_or(1, |last| last.saturating_add(1)));
@@ -66,6 +69,10 @@ impl Volumes {
             let volume = volumes.shared.volume_of(record);
             let volume = volume.map_err(|error| RestoreError::Record { volume: record.id, error })?;
             volumes.shared.table.write().insert(record.id, Arc::new(volume));
+        }
+        for (drive, path) in volumes.remove_unfinished().removed {
+            restored.unfinished += 1;
+            found.get_mut(&drive).and_then(|files| files.remove(&path));
         }
         restored.unknown = volumes.unknown(&found);
         for volume in volumes.volumes() {

@@ -5,7 +5,7 @@
 //! part of the history was lost, the drives may be ahead of the records. That is safe, since a fragment verifies only
 //! at its own address.
 
-use super::handle::{DIRECTORY, shard_path};
+use super::handle::{DIRECTORY, finished, shard_path, unfinished};
 use super::restore::list_drive;
 use super::table::{TierDrives, Volumes};
 use super::{DriveId, Shard, VolumeLog, VolumeRecord, VolumeState};
@@ -21,6 +21,8 @@ use std::sync::Arc;
 pub struct ShardFiles {
     /// The last generation comes last.
     files: BTreeMap<(VolumeId, u8), Vec<FoundShard>>,
+    /// Files that were never finished, by what they were to be.
+    unfinished: Vec<(VolumeId, u8, FoundShard)>,
 }
 
 /// A shard file.
@@ -37,10 +39,19 @@ pub struct FoundShard {
 pub struct Stray {
     pub drive: DriveId,
     pub path: String,
+    pub kind: StrayKind,
+}
+
+/// What is known of a file that no record names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StrayKind {
+    Unknown,
     /// The record names a later generation of the shard, and that file is there: whoever wrote it anew, or moved it,
     /// was stopped before this one was removed. Generations only grow, so a state that is older than the drives says
     /// that of no file that a newer one names.
-    pub is_superseded: bool,
+    Superseded,
+    /// It has a temporary name: whoever wrote it was stopped before it was whole. No state names such a file.
+    Unfinished,
 }
 
 impl ShardFiles {
@@ -53,9 +64,11 @@ impl ShardFiles {
                 Vec::new()
             });
             for entry in entries {
+                let file = |generation| FoundShard { drive: drive.id(), generation, len: entry.len };
                 if let Some((volume, shard, generation)) = parse(&entry.name) {
-                    let file = FoundShard { drive: drive.id(), generation, len: entry.len };
-                    found.files.entry((volume, shard)).or_default().push(file);
+                    found.files.entry((volume, shard)).or_default().push(file(generation));
+                } else if let Some((volume, shard, generation)) = finished(&entry.name).and_then(parse) {
+                    found.unfinished.push((volume, shard, file(generation)));
                 }
             }
         }
@@ -83,16 +96,24 @@ impl ShardFiles {
         });
         let by_id: HashMap<VolumeId, &VolumeRecord> =
             records.iter().map(|record| (record.id, record)).collect();
-        strange
-            .map(|((volume, shard), file)| Stray {
-                drive: file.drive,
-                path: shard_path(volume, shard, file.generation),
-                is_superseded: by_id.get(&volume).is_some_and(|record| {
-                    let named = record.shards.get(usize::from(shard));
-                    named.is_some_and(|named| self.is_superseded(volume, shard, file, named))
-                }),
-            })
-            .collect()
+        let is_superseded = |volume, shard: u8, file| {
+            let named = by_id.get(&volume).and_then(|record| record.shards.get(usize::from(shard)));
+            named.is_some_and(|named| self.is_superseded(volume, shard, file, named))
+        };
+        let strange = strange.map(|((volume, shard), file)| Stray {
+            drive: file.drive,
+            path: shard_path(volume, shard, file.generation),
+            kind: match is_superseded(volume, shard, file) {
+                true => StrayKind::Superseded,
+                false => StrayKind::Unknown,
+            },
+        });
+        let unfinished = self.unfinished.iter().map(|(volume, shard, file)| Stray {
+            drive: file.drive,
+            path: unfinished(&shard_path(*volume, *shard, file.generation)),
+            kind: StrayKind::Unfinished,
+        });
+        strange.chain(unfinished).collect()
     }
 
     fn is_superseded(&self, volume: VolumeId, shard: u8, file: &FoundShard, named: &Shard) -> bool {

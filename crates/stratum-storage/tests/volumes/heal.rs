@@ -12,7 +12,7 @@ use stratum_storage::drive::simulated::Op;
 use stratum_storage::heal::{HealError, Healer, Narrow, Rebuilt};
 use stratum_storage::pace::{Pace, Task};
 use stratum_storage::scrub::FileFlaw;
-use stratum_storage::volume::{Claim, DriveId, ShardFiles, Stray, TierDrives, VolumeEvent};
+use stratum_storage::volume::{Claim, DriveId, ShardFiles, Stray, StrayKind, TierDrives, VolumeEvent};
 
 pub const G: Geometry = Geometry { k: 4, m: 2 };
 pub const FIRST: VolumeId = VolumeId(1);
@@ -263,7 +263,7 @@ async fn crash_at(n: u64, shard: u8) -> bool {
     }
     assert_whole(&server, &bodies).await;
     // Whatever else it left behind, it is no part of the volume.
-    assert!(server.restored.unknown.iter().all(|(_, path)| path.ends_with(".tmp") || path.contains(".g")));
+    assert!(server.restored.unknown.iter().all(|(_, path)| path.contains(".g") && !path.ends_with(".tmp")));
     assert!(server.volumes.write(Tier::Hot, 10).await.is_ok());
     ended
 }
@@ -297,7 +297,7 @@ async fn left_over(n: u64) -> Option<usize> {
     let tiers = [TierDrives { tier: Tier::Hot, geometry: G, drives: server.roster.clone() }];
     let records: Vec<_> = world.state.records.lock().unwrap().values().cloned().collect();
     let superseded = |strays: Vec<Stray>| {
-        let files = strays.into_iter().filter(|stray| stray.is_superseded);
+        let files = strays.into_iter().filter(|stray| stray.kind == StrayKind::Superseded);
         files.map(|stray| stray.path.replace("volumes/", "")).collect::<Vec<_>>()
     };
     let left = superseded(ShardFiles::find(&tiers).strays(&records));

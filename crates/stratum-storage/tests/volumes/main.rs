@@ -12,5 +12,6 @@ mod real;
 mod reclaim;
 mod roundtrip;
 mod scrub;
+mod unfinished;
 mod world;
 mod writing;
