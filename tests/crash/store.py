@@ -27,12 +27,15 @@ class Server:
     def __init__(self, binary, data, log):
         self.binary, self.data, self.log = binary, data, log
         self.process, self.port = None, None
+        # A plan of faults (`--faults`), for a build that has them.
+        self.faults = None
 
     def start(self, patience=60.0):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         command = [self.binary, "server", "--anonymous", "--data", self.data, "--address", f"127.0.0.1:{self.port}"]
+        command += ["--faults", self.faults] if self.faults else []
         began = time.monotonic()
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         while time.monotonic() - began < patience:
@@ -179,13 +182,13 @@ def random_body(chance):
     return chance.randbytes(chance.randrange(low, high))
 
 
-def work(server, ledger, name, seed, until, problems):
+def work(server, ledger, name, seed, until, problems, retries):
     """One client: random operations on its own keys until told to stop or the server is gone.
 
     A 503 is tried again a few times in a row, as every S3 client does: it is what a body gets that was on its way to
     a drive when the drive was lost.
     """
-    chance, patience = random.Random(seed), RETRIES
+    chance, patience = random.Random(seed), retries
     while not until.is_set():
         key, dice = f"{name}/{chance.randrange(40)}", chance.random()
         try:
@@ -195,7 +198,7 @@ def work(server, ledger, name, seed, until, problems):
                 put_in_parts(server, ledger, key, [chance.randbytes(5 << 20), random_body(chance)])
             else:
                 put(server, ledger, key, random_body(chance))
-            patience = RETRIES
+            patience = retries
         except TryAgain as problem:
             patience -= 1
             if patience == 0:
@@ -209,11 +212,13 @@ def work(server, ledger, name, seed, until, problems):
             return
 
 
-def load(server, ledger, seconds, clients, seed, meanwhile=None):
+def load(server, ledger, seconds, clients, seed, meanwhile=None, retries=RETRIES):
     """Mixed load for a while; `meanwhile` is called in its middle. Returns what went wrong."""
     until, problems = threading.Event(), []
     threads = [
-        threading.Thread(target=work, args=(server, ledger, f"client-{number}", f"{seed}-{number}", until, problems))
+        threading.Thread(
+            target=work, args=(server, ledger, f"client-{number}", f"{seed}-{number}", until, problems, retries)
+        )
         for number in range(clients)
     ]
     for thread in threads:
