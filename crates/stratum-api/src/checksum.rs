@@ -1,23 +1,33 @@
 //! The checksums of S3: their names, their wire form, and one digester that computes all that a body needs in one
 //! pass.
 //!
-//! Source: Amazon S3 User Guide, "Checking object integrity". The CRCs travel big-endian, all of them in base64.
+//! Source: Amazon S3 User Guide, "Checking object integrity". All values travel in base64, the CRCs and XXHashes
+//! big-endian.
 
+use crate::error::{Code, S3Error};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::CrcAlgorithm;
 use md5::{Digest as _, Md5};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 use stratum_metadata::record::{Checksum, ChecksumAlgorithm, ChecksumType};
+use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh64::Xxh64;
 
-/// All algorithms, with what S3 calls them.
-pub const ALGORITHMS: [(ChecksumAlgorithm, &str, &str); 5] = [
+/// All algorithms, each with its name and the header that carries its values. A header `x-amz-checksum-*` that stands
+/// for a value and isn't one of these is none of S3's.
+pub const ALGORITHMS: [(ChecksumAlgorithm, &str, &str); 10] = [
     (ChecksumAlgorithm::Crc32, "CRC32", "x-amz-checksum-crc32"),
     (ChecksumAlgorithm::Crc32c, "CRC32C", "x-amz-checksum-crc32c"),
     (ChecksumAlgorithm::Crc64Nvme, "CRC64NVME", "x-amz-checksum-crc64nvme"),
     (ChecksumAlgorithm::Sha1, "SHA1", "x-amz-checksum-sha1"),
     (ChecksumAlgorithm::Sha256, "SHA256", "x-amz-checksum-sha256"),
+    (ChecksumAlgorithm::Sha512, "SHA512", "x-amz-checksum-sha512"),
+    (ChecksumAlgorithm::Md5, "MD5", "x-amz-checksum-md5"),
+    (ChecksumAlgorithm::XxHash64, "XXHASH64", "x-amz-checksum-xxhash64"),
+    (ChecksumAlgorithm::XxHash3, "XXHASH3", "x-amz-checksum-xxhash3"),
+    (ChecksumAlgorithm::XxHash128, "XXHASH128", "x-amz-checksum-xxhash128"),
 ];
 
 /// The algorithm's name in headers and documents, such as `CRC32C`.
@@ -37,12 +47,31 @@ fn entry(algorithm: ChecksumAlgorithm) -> &'static (ChecksumAlgorithm, &'static 
         ChecksumAlgorithm::Crc64Nvme => &ALGORITHMS[2],
         ChecksumAlgorithm::Sha1 => &ALGORITHMS[3],
         ChecksumAlgorithm::Sha256 => &ALGORITHMS[4],
+        ChecksumAlgorithm::Sha512 => &ALGORITHMS[5],
+        ChecksumAlgorithm::Md5 => &ALGORITHMS[6],
+        ChecksumAlgorithm::XxHash64 => &ALGORITHMS[7],
+        ChecksumAlgorithm::XxHash3 => &ALGORITHMS[8],
+        ChecksumAlgorithm::XxHash128 => &ALGORITHMS[9],
     }
 }
 
 /// The algorithm of that name, in either case.
 pub fn by_name(name: &str) -> Option<ChecksumAlgorithm> {
     ALGORITHMS.iter().find(|entry| entry.1.eq_ignore_ascii_case(name)).map(|entry| entry.0)
+}
+
+/// The algorithm that a header asks for by its name.
+///
+/// # Errors
+/// `InvalidRequest` with the names that there are.
+pub fn asked_for(name: &str) -> Result<ChecksumAlgorithm, S3Error> {
+    by_name(name).ok_or_else(|| {
+        let names: Vec<_> = ALGORITHMS.iter().map(|entry| entry.1).collect();
+        S3Error::new(Code::InvalidRequest).message(format!(
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [{}]",
+            names.join(", ")
+        ))
+    })
 }
 
 /// The algorithm whose values that header carries.
@@ -54,9 +83,29 @@ pub fn by_header(header: &str) -> Option<ChecksumAlgorithm> {
 pub fn length(algorithm: ChecksumAlgorithm) -> usize {
     match algorithm {
         ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c => 4,
-        ChecksumAlgorithm::Crc64Nvme => 8,
+        ChecksumAlgorithm::Crc64Nvme | ChecksumAlgorithm::XxHash64 | ChecksumAlgorithm::XxHash3 => 8,
+        ChecksumAlgorithm::Md5 | ChecksumAlgorithm::XxHash128 => 16,
         ChecksumAlgorithm::Sha1 => 20,
         ChecksumAlgorithm::Sha256 => 32,
+        ChecksumAlgorithm::Sha512 => 64,
+    }
+}
+
+/// How an object of parts may be checksummed: the type that is meant where none is named, and the other one if S3 has
+/// it. Only the CRC of a whole follows from those of its parts, and a composite CRC64NVME is not S3's.
+pub fn types(algorithm: ChecksumAlgorithm) -> (ChecksumType, Option<ChecksumType>) {
+    match algorithm {
+        ChecksumAlgorithm::Crc64Nvme => (ChecksumType::FullObject, None),
+        ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c => {
+            (ChecksumType::Composite, Some(ChecksumType::FullObject))
+        }
+        ChecksumAlgorithm::Sha1
+        | ChecksumAlgorithm::Sha256
+        | ChecksumAlgorithm::Sha512
+        | ChecksumAlgorithm::Md5
+        | ChecksumAlgorithm::XxHash64
+        | ChecksumAlgorithm::XxHash3
+        | ChecksumAlgorithm::XxHash128 => (ChecksumType::Composite, None),
     }
 }
 
@@ -91,6 +140,11 @@ pub enum Hasher {
     Crc(crc_fast::Digest, usize),
     Sha1(Sha1),
     Sha256(Sha256),
+    Sha512(Sha512),
+    Md5(Md5),
+    XxHash64(Xxh64),
+    /// The length in bytes is what tells XXHash3 from XXHash128. Boxed: its state is half a kilobyte.
+    XxHash3(Box<Xxh3>, usize),
 }
 
 impl Hasher {
@@ -102,6 +156,12 @@ impl Hasher {
             ChecksumAlgorithm::Crc64Nvme => crc(CrcAlgorithm::Crc64Nvme),
             ChecksumAlgorithm::Sha1 => Hasher::Sha1(Sha1::new()),
             ChecksumAlgorithm::Sha256 => Hasher::Sha256(Sha256::new()),
+            ChecksumAlgorithm::Sha512 => Hasher::Sha512(Sha512::new()),
+            ChecksumAlgorithm::Md5 => Hasher::Md5(Md5::new()),
+            ChecksumAlgorithm::XxHash64 => Hasher::XxHash64(Xxh64::new(0)),
+            ChecksumAlgorithm::XxHash3 | ChecksumAlgorithm::XxHash128 => {
+                Hasher::XxHash3(Box::new(Xxh3::new()), length(algorithm))
+            }
         }
     }
 
@@ -110,6 +170,10 @@ impl Hasher {
             Hasher::Crc(digest, _) => digest.update(bytes),
             Hasher::Sha1(digest) => digest.update(bytes),
             Hasher::Sha256(digest) => digest.update(bytes),
+            Hasher::Sha512(digest) => digest.update(bytes),
+            Hasher::Md5(digest) => digest.update(bytes),
+            Hasher::XxHash64(digest) => digest.update(bytes),
+            Hasher::XxHash3(digest, _) => digest.update(bytes),
         }
     }
 
@@ -122,11 +186,17 @@ impl Hasher {
             }
             Hasher::Sha1(digest) => digest.finalize().to_vec(),
             Hasher::Sha256(digest) => digest.finalize().to_vec(),
+            Hasher::Sha512(digest) => digest.finalize().to_vec(),
+            Hasher::Md5(digest) => digest.finalize().to_vec(),
+            Hasher::XxHash64(digest) => digest.digest().to_be_bytes().to_vec(),
+            Hasher::XxHash3(digest, 8) => digest.digest().to_be_bytes().to_vec(),
+            Hasher::XxHash3(digest, _) => digest.digest128().to_be_bytes().to_vec(),
         }
     }
 }
 
 /// One algorithm over bytes that are all there.
+#[cfg(test)]
 pub fn of(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Vec<u8> {
     let mut hasher = Hasher::new(algorithm);
     hasher.update(bytes);
@@ -204,7 +274,39 @@ mod tests {
             of(ChecksumAlgorithm::Sha256),
             "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
         );
+        assert_eq!(
+            of(ChecksumAlgorithm::Sha512),
+            "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274ad27fcd5811b313d681f7e55ec02d73d499c95455\
+             b6b5bb503acf574fba8ffe85"
+        );
+        assert_eq!(of(ChecksumAlgorithm::Md5), "25f9e794323b453885f5181f1b624d0b");
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+    }
+
+    /// Values of xxHash's reference implementation (XXH64, XXH3 and XXH128 with the seed 0), big-endian as its
+    /// canonical form is. The first is what an SDK's own documentation sends to S3.
+    #[test]
+    fn xxhash_is_big_endian() {
+        let sent = |algorithm, text: &str| encode(&of(algorithm, text.as_bytes()));
+        assert_eq!(sent(ChecksumAlgorithm::XxHash64, "hello world"), "RatnNLIeaWg=");
+        let of = |algorithm, text: &str| hex::encode(of(algorithm, text.as_bytes()));
+        assert_eq!(of(ChecksumAlgorithm::XxHash64, ""), "ef46db3751d8e999");
+        assert_eq!(of(ChecksumAlgorithm::XxHash3, ""), "2d06800538d394c2");
+        assert_eq!(of(ChecksumAlgorithm::XxHash128, ""), "99aa06d3014798d86001c324468d497f");
+    }
+
+    #[test]
+    fn every_value_has_its_algorithms_length_however_the_bytes_are_split() {
+        let bytes: Vec<u8> = (0..5000_u32).map(|at| (at * 7) as u8).collect();
+        for (algorithm, name, header) in ALGORITHMS {
+            let whole = of(algorithm, &bytes);
+            assert_eq!(whole.len(), length(algorithm), "{name}");
+            let mut split = Hasher::new(algorithm);
+            bytes.chunks(77).for_each(|piece| split.update(piece));
+            assert_eq!(split.finish(), whole, "{name}");
+            assert_eq!((by_name(name), by_header(header)), (Some(algorithm), Some(algorithm)));
+            assert_eq!((super::name(algorithm), super::header(algorithm)), (name, header));
+        }
     }
 
     #[test]

@@ -82,28 +82,42 @@ fn without_aws_chunked(encodings: &str) -> Option<String> {
     (!kept.is_empty()).then(|| kept.join(", "))
 }
 
+/// The storage classes with their names. S3's others (OUTPOSTS, SNOW, EXPRESS_ONEZONE, FSX_*, AWS_BACKUP_*) are those
+/// of other products: nobody can put an object into them by S3 itself.
+const STORAGE_CLASSES: [(StorageClass, &str); 8] = [
+    (StorageClass::Standard, "STANDARD"),
+    (StorageClass::StandardIa, "STANDARD_IA"),
+    (StorageClass::IntelligentTiering, "INTELLIGENT_TIERING"),
+    (StorageClass::GlacierIr, "GLACIER_IR"),
+    (StorageClass::ReducedRedundancy, "REDUCED_REDUNDANCY"),
+    (StorageClass::OnezoneIa, "ONEZONE_IA"),
+    (StorageClass::Glacier, "GLACIER"),
+    (StorageClass::DeepArchive, "DEEP_ARCHIVE"),
+];
+
 /// The storage class that a PUT declares.
 ///
 /// # Errors
 /// `InvalidStorageClass` for one that this server doesn't have.
 pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
-    match headers.get(&STORAGE_CLASS).map(HeaderValue::as_bytes) {
-        None | Some(b"STANDARD") => Ok(StorageClass::Standard),
-        Some(b"STANDARD_IA") => Ok(StorageClass::StandardIa),
-        Some(b"INTELLIGENT_TIERING") => Ok(StorageClass::IntelligentTiering),
-        Some(b"GLACIER_IR") => Ok(StorageClass::GlacierIr),
-        Some(_) => Err(Code::InvalidStorageClass.into()),
-    }
+    let Some(named) = headers.get(&STORAGE_CLASS) else { return Ok(StorageClass::Standard) };
+    let known = STORAGE_CLASSES.iter().find(|(_, name)| name.as_bytes() == named.as_bytes());
+    known.map(|(class, _)| *class).ok_or(Code::InvalidStorageClass.into())
 }
 
 /// A storage class as the wire has it.
 pub fn storage_class_name(class: StorageClass) -> &'static str {
-    match class {
-        StorageClass::Standard => "STANDARD",
-        StorageClass::StandardIa => "STANDARD_IA",
-        StorageClass::IntelligentTiering => "INTELLIGENT_TIERING",
-        StorageClass::GlacierIr => "GLACIER_IR",
-    }
+    let entry = match class {
+        StorageClass::Standard => STORAGE_CLASSES[0],
+        StorageClass::StandardIa => STORAGE_CLASSES[1],
+        StorageClass::IntelligentTiering => STORAGE_CLASSES[2],
+        StorageClass::GlacierIr => STORAGE_CLASSES[3],
+        StorageClass::ReducedRedundancy => STORAGE_CLASSES[4],
+        StorageClass::OnezoneIa => STORAGE_CLASSES[5],
+        StorageClass::Glacier => STORAGE_CLASSES[6],
+        StorageClass::DeepArchive => STORAGE_CLASSES[7],
+    };
+    entry.1
 }
 
 /// Writes what GET and HEAD say of an object, whatever part of it they return. STANDARD is not said, as S3 does.
@@ -254,10 +268,14 @@ mod tests {
     #[test]
     fn storage_classes() {
         assert_eq!(storage_class(&HeaderMap::new()).unwrap(), StorageClass::Standard);
-        let class = storage_class(&map(&[("x-amz-storage-class", b"GLACIER_IR")]));
-        assert_eq!(class.unwrap(), StorageClass::GlacierIr);
-        let class = storage_class(&map(&[("x-amz-storage-class", b"GLACIER")]));
-        assert_eq!(class.unwrap_err().code(), Code::InvalidStorageClass);
+        for (class, name) in STORAGE_CLASSES {
+            let declared = storage_class(&map(&[("x-amz-storage-class", name.as_bytes())]));
+            assert_eq!((declared.unwrap(), storage_class_name(class)), (class, name));
+        }
+        for wrong in [&b"EXPRESS_ONEZONE"[..], b"OUTPOSTS", b"SNOW", b"standard", b""] {
+            let class = storage_class(&map(&[("x-amz-storage-class", wrong)]));
+            assert_eq!(class.unwrap_err().code(), Code::InvalidStorageClass);
+        }
     }
 
     #[test]

@@ -107,10 +107,13 @@ pub fn checksum_of_parts(
 }
 
 fn composite(algorithm: ChecksumAlgorithm, parts: &[(u64, &[u8])]) -> Option<Vec<u8>> {
-    let mut all = Vec::with_capacity(parts.len() * 32);
-    parts.iter().for_each(|(_, value)| all.extend_from_slice(value));
-    // S3 has no composite CRC64NVME.
-    (algorithm != ChecksumAlgorithm::Crc64Nvme).then(|| checksum::of(algorithm, &all))
+    let (usual, other) = checksum::types(algorithm);
+    if usual != ChecksumType::Composite && other != Some(ChecksumType::Composite) {
+        return None;
+    }
+    let mut all = checksum::Hasher::new(algorithm);
+    parts.iter().for_each(|(_, value)| all.update(value));
+    Some(all.finish())
 }
 
 fn combined(algorithm: ChecksumAlgorithm, parts: &[(u64, &[u8])]) -> Option<Vec<u8>> {
@@ -119,7 +122,13 @@ fn combined(algorithm: ChecksumAlgorithm, parts: &[(u64, &[u8])]) -> Option<Vec<
         ChecksumAlgorithm::Crc32 => (Crc32IsoHdlc, 4),
         ChecksumAlgorithm::Crc32c => (Crc32Iscsi, 4),
         ChecksumAlgorithm::Crc64Nvme => (Crc64Nvme, 8),
-        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => return None,
+        ChecksumAlgorithm::Sha1
+        | ChecksumAlgorithm::Sha256
+        | ChecksumAlgorithm::Sha512
+        | ChecksumAlgorithm::Md5
+        | ChecksumAlgorithm::XxHash64
+        | ChecksumAlgorithm::XxHash3
+        | ChecksumAlgorithm::XxHash128 => return None,
     };
     let number = |value: &[u8]| value.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     let (first, rest) = parts.split_first()?;
@@ -177,6 +186,19 @@ mod tests {
             ["iIaTCGbm+vdVjNqIMF2S0T7ibMk=", "LS/TJ32bAVKEwRu+sE3X7awh/lk=", "6DDwovUaHwrKNXDMzOGbuvj9kxI="];
         let all = of_abc(ChecksumAlgorithm::Sha1, ChecksumType::Composite, sha1);
         assert_eq!(all, "sizjvY4eud3MrcHdZM3cQ/ol39o=-3");
+        // The checksum of the parts' checksums, of every algorithm that has one.
+        for (algorithm, name, _) in checksum::ALGORITHMS {
+            let parts = [b"one", b"two"].map(|part| Checksum {
+                algorithm,
+                kind: ChecksumType::FullObject,
+                value: checksum::of(algorithm, part),
+            });
+            let sized: Vec<_> = parts.iter().map(|part| (3, Some(part))).collect();
+            let made = checksum_of_parts(algorithm, ChecksumType::Composite, &sized).map(|made| made.value);
+            let joined = parts.map(|part| part.value).concat();
+            let expected = (algorithm != ChecksumAlgorithm::Crc64Nvme).then(|| checksum::of(algorithm, &joined));
+            assert_eq!(made, expected, "{name}");
+        }
     }
 
     #[test]

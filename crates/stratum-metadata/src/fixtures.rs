@@ -143,9 +143,12 @@ fn owners() -> [Owner; 2] {
 
 /// Every kind of record, and every variant of what they hold.
 fn records() -> Vec<Sample> {
-    use ChecksumAlgorithm::{Crc32, Crc32c};
-    use StorageClass::{GlacierIr, IntelligentTiering, Standard, StandardIa};
+    use ChecksumAlgorithm::{Crc32, Crc32c, Md5, Sha512, XxHash3, XxHash64, XxHash128};
+    use StorageClass::{DeepArchive, Glacier, GlacierIr, IntelligentTiering, OnezoneIa};
+    use StorageClass::{ReducedRedundancy, Standard, StandardIa};
     let crc = |algorithm| Some(checksum(algorithm, ChecksumType::Composite, 4));
+    let full = |algorithm, length| Some(checksum(algorithm, ChecksumType::FullObject, length));
+    let empty = |class, checksum| object(class, checksum, blob(Place::Empty));
     let in_entry = Place::ThisEntry { length: 1000, crc32c: 5 };
     let in_journal = Place::Journal { index: 300, length: 1000, crc32c: u32::MAX };
     let [of_object, of_part] = owners();
@@ -183,6 +186,11 @@ fn records() -> Vec<Sample> {
         sample("extent-of-part", ExtentRecord { owner: of_part, length: 5 }),
         sample("stripe", StripeRecord { payload: 300_000, live: 299_000, bodies: 40 }),
         sample("owner-in-a-packed-stripe", of_object),
+        sample("object-sha512", empty(ReducedRedundancy, full(Sha512, 64))),
+        sample("object-md5", empty(OnezoneIa, full(Md5, 16))),
+        sample("object-xxhash64", empty(Glacier, full(XxHash64, 8))),
+        sample("object-xxhash3", empty(DeepArchive, full(XxHash3, 8))),
+        sample("object-xxhash128", empty(Standard, full(XxHash128, 16))),
     ]
 }
 

@@ -62,11 +62,10 @@ fn kind_of(upload: &UploadRecord, parts: &[&PartRecord]) -> Option<(ChecksumAlgo
     }
     let mut algorithms = parts.iter().map(|part| part.checksum.as_ref().map(|checksum| checksum.algorithm));
     let first = algorithms.next()??;
-    let kind = match first {
-        ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c | ChecksumAlgorithm::Crc64Nvme => {
-            ChecksumType::FullObject
-        }
-        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => ChecksumType::Composite,
+    // Over the bytes where that can be had.
+    let kind = match checksum::types(first) {
+        (ChecksumType::FullObject, _) | (_, Some(ChecksumType::FullObject)) => ChecksumType::FullObject,
+        (kind @ ChecksumType::Composite, _) => kind,
     };
     algorithms.all(|other| other == Some(first)).then_some((first, kind))
 }

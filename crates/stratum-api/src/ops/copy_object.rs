@@ -77,13 +77,7 @@ fn replacement(ctx: &Context) -> Result<Option<ObjectHeaders>, S3Error> {
 
 /// `x-amz-checksum-algorithm`: what the copy is to be hashed with.
 fn wanted_algorithm(ctx: &Context) -> Result<Option<ChecksumAlgorithm>, S3Error> {
-    let Some(name) = ctx.header("x-amz-checksum-algorithm") else { return Ok(None) };
-    checksum::by_name(name).map(Some).ok_or_else(|| {
-        S3Error::new(Code::InvalidRequest).message(
-            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
-                      [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
-        )
-    })
+    ctx.header("x-amz-checksum-algorithm").map(checksum::asked_for).transpose()
 }
 
 fn check_size(source: &ObjectRecord) -> Result<(), S3Error> {

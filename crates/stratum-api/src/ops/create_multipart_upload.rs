@@ -48,19 +48,16 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     Ok(response)
 }
 
-/// The checksum that the object shall have. Which algorithms go with which type is S3's table in "Checking object
-/// integrity": SHAs can't be combined, and CRC64NVME always is.
+/// The checksum that the object shall have. Which types go with an algorithm is in [`checksum::types`].
 fn checksum(
     algorithm: Option<&str>,
     kind: Option<&str>,
 ) -> Result<Option<(ChecksumAlgorithm, ChecksumType)>, S3Error> {
-    use ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
-    use ChecksumType::{Composite, FullObject};
     let invalid = |message: String| S3Error::new(Code::InvalidRequest).message(message);
     let kind = match kind {
         None => None,
-        Some(name) if name.eq_ignore_ascii_case("COMPOSITE") => Some(Composite),
-        Some(name) if name.eq_ignore_ascii_case("FULL_OBJECT") => Some(FullObject),
+        Some(name) if name.eq_ignore_ascii_case("COMPOSITE") => Some(ChecksumType::Composite),
+        Some(name) if name.eq_ignore_ascii_case("FULL_OBJECT") => Some(ChecksumType::FullObject),
         Some(_) => return Err(invalid(format!("Value for {TYPE} header is invalid."))),
     };
     let Some(name) = algorithm else {
@@ -71,30 +68,22 @@ fn checksum(
             }
         };
     };
-    let algorithm = checksum::by_name(name).ok_or_else(|| {
-        invalid(
-            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, \
-             CRC32C, CRC64NVME, SHA1, SHA256]"
-                .into(),
-        )
-    })?;
-    match (algorithm, kind) {
-        (Crc64Nvme, None | Some(FullObject)) => Ok(Some((algorithm, FullObject))),
-        (Crc32 | Crc32c, Some(FullObject)) => Ok(Some((algorithm, FullObject))),
-        (Crc32 | Crc32c | Sha1 | Sha256, None | Some(Composite)) => Ok(Some((algorithm, Composite))),
-        (Crc64Nvme, Some(kind @ Composite)) | (Sha1 | Sha256, Some(kind @ FullObject)) => {
-            let (kind, name) = (checksum::type_name(kind), checksum::name(algorithm).to_ascii_lowercase());
-            Err(invalid(format!(
-                "The {kind} checksum type cannot be used with the {name} checksum algorithm."
-            )))
-        }
+    let algorithm = checksum::asked_for(name)?;
+    let (usual, other) = checksum::types(algorithm);
+    match kind.unwrap_or(usual) {
+        kind if kind == usual || Some(kind) == other => Ok(Some((algorithm, kind))),
+        kind => Err(invalid(format!(
+            "The {} checksum type cannot be used with the {} checksum algorithm.",
+            checksum::type_name(kind),
+            checksum::name(algorithm).to_ascii_lowercase()
+        ))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ChecksumAlgorithm::{Crc32, Crc64Nvme, Sha256};
+    use ChecksumAlgorithm::{Crc32, Crc64Nvme, Md5, Sha256, XxHash128};
     use ChecksumType::{Composite, FullObject};
 
     #[test]
@@ -105,11 +94,15 @@ mod tests {
         assert_eq!(of(Some("crc32"), Some("FULL_OBJECT")), Ok(Some((Crc32, FullObject))));
         assert_eq!(of(Some("SHA256"), None), Ok(Some((Sha256, Composite))));
         assert_eq!(of(Some("CRC64NVME"), None), Ok(Some((Crc64Nvme, FullObject))));
+        assert_eq!(of(Some("MD5"), None), Ok(Some((Md5, Composite))));
+        assert_eq!(of(Some("XXHASH128"), Some("COMPOSITE")), Ok(Some((XxHash128, Composite))));
         for (algorithm, kind) in [
             (None, Some("COMPOSITE")),
             (Some("SHA256"), Some("FULL_OBJECT")),
+            (Some("SHA512"), Some("FULL_OBJECT")),
+            (Some("XXHASH64"), Some("FULL_OBJECT")),
             (Some("CRC64NVME"), Some("COMPOSITE")),
-            (Some("MD5"), None),
+            (Some("MD4"), None),
             (Some("CRC32"), Some("SOME")),
         ] {
             assert_eq!(of(algorithm, kind), Err(Code::InvalidRequest), "{algorithm:?} {kind:?}");

@@ -1,11 +1,12 @@
 //! Documents of multipart uploads.
 
+use crate::checksum;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::CommonPrefix;
 use crate::xml::read::{self, Element, Malformed};
 use crate::xml::text::{EncodingType, Name, Quoted, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use stratum_metadata::record::ChecksumAlgorithm;
 
 /// The most parts that an upload may have, and so that a Complete may name.
@@ -15,40 +16,40 @@ pub const MAX_PARTS: usize = 10_000;
 pub const MAX_BODY: u64 = 4 * 1024 * 1024;
 
 /// A checksum as an element named after its algorithm; base64, with `-parts` where it is composite.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum ChecksumElement {
-    #[serde(rename = "ChecksumCRC32")]
-    Crc32(String),
-    #[serde(rename = "ChecksumCRC32C")]
-    Crc32c(String),
-    #[serde(rename = "ChecksumCRC64NVME")]
-    Crc64Nvme(String),
-    #[serde(rename = "ChecksumSHA1")]
-    Sha1(String),
-    #[serde(rename = "ChecksumSHA256")]
-    Sha256(String),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChecksumElement {
+    algorithm: ChecksumAlgorithm,
+    text: String,
 }
 
 impl ChecksumElement {
-    pub fn new(algorithm: ChecksumAlgorithm, value: String) -> Self {
-        match algorithm {
-            ChecksumAlgorithm::Crc32 => Self::Crc32(value),
-            ChecksumAlgorithm::Crc32c => Self::Crc32c(value),
-            ChecksumAlgorithm::Crc64Nvme => Self::Crc64Nvme(value),
-            ChecksumAlgorithm::Sha1 => Self::Sha1(value),
-            ChecksumAlgorithm::Sha256 => Self::Sha256(value),
-        }
+    pub fn new(algorithm: ChecksumAlgorithm, text: String) -> Self {
+        Self { algorithm, text }
     }
 }
 
-/// The elements of [`ChecksumElement`] with their algorithms, for reading.
-const CHECKSUM_ELEMENTS: [(&str, ChecksumAlgorithm); 5] = [
-    ("ChecksumCRC32", ChecksumAlgorithm::Crc32),
-    ("ChecksumCRC32C", ChecksumAlgorithm::Crc32c),
-    ("ChecksumCRC64NVME", ChecksumAlgorithm::Crc64Nvme),
-    ("ChecksumSHA1", ChecksumAlgorithm::Sha1),
-    ("ChecksumSHA256", ChecksumAlgorithm::Sha256),
-];
+impl Serialize for ChecksumElement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // An element that one field can be any of: serde knows that as an enum's variant.
+        serializer.serialize_newtype_variant("Checksum", 0, element_name(self.algorithm), &self.text)
+    }
+}
+
+/// What the element of an algorithm's value is called.
+fn element_name(algorithm: ChecksumAlgorithm) -> &'static str {
+    match algorithm {
+        ChecksumAlgorithm::Crc32 => "ChecksumCRC32",
+        ChecksumAlgorithm::Crc32c => "ChecksumCRC32C",
+        ChecksumAlgorithm::Crc64Nvme => "ChecksumCRC64NVME",
+        ChecksumAlgorithm::Sha1 => "ChecksumSHA1",
+        ChecksumAlgorithm::Sha256 => "ChecksumSHA256",
+        ChecksumAlgorithm::Sha512 => "ChecksumSHA512",
+        ChecksumAlgorithm::Md5 => "ChecksumMD5",
+        ChecksumAlgorithm::XxHash64 => "ChecksumXXHASH64",
+        ChecksumAlgorithm::XxHash3 => "ChecksumXXHASH3",
+        ChecksumAlgorithm::XxHash128 => "ChecksumXXHASH128",
+    }
+}
 
 /// The answer to CreateMultipartUpload.
 #[derive(Debug, Serialize)]
@@ -94,8 +95,8 @@ impl CompletedPart {
         let number = part.trimmed("PartNumber")?.ok_or(Malformed::WrongElements)?;
         let etag = part.trimmed("ETag")?.ok_or(Malformed::WrongElements)?;
         let mut checksums = Vec::new();
-        for (name, algorithm) in CHECKSUM_ELEMENTS {
-            if let Some(value) = part.trimmed(name)?.filter(|value| !value.is_empty()) {
+        for (algorithm, ..) in checksum::ALGORITHMS {
+            if let Some(value) = part.trimmed(element_name(algorithm))?.filter(|value| !value.is_empty()) {
                 checksums.push((algorithm, value.to_owned()));
             }
         }
@@ -259,7 +260,7 @@ mod tests {
             key: Name::new(b"k", None),
             etag: Quoted(ETag::Multipart { md5: [0; 16], parts: 2 }),
             checksum_type: Some("COMPOSITE"),
-            checksum: Some(ChecksumElement::Sha256("c2hh-2".into())),
+            checksum: Some(ChecksumElement::new(ChecksumAlgorithm::Sha256, "c2hh-2".into())),
         };
         let text =
             String::from_utf8(crate::xml::write(&answer).expect("serialises").to_vec()).expect("UTF-8");

@@ -59,7 +59,7 @@ impl std::fmt::Display for ETag {
     }
 }
 
-/// The storage class as the client declared it.
+/// The storage class as the client declared it. New ones stand at the end: the number of a variant is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StorageClass {
     #[default]
@@ -67,9 +67,13 @@ pub enum StorageClass {
     StandardIa,
     IntelligentTiering,
     GlacierIr,
+    ReducedRedundancy,
+    OnezoneIa,
+    Glacier,
+    DeepArchive,
 }
 
-/// The checksum algorithms of S3.
+/// The checksum algorithms of S3. New ones stand at the end: the number of a variant is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ChecksumAlgorithm {
     Crc32,
@@ -77,6 +81,11 @@ pub enum ChecksumAlgorithm {
     Crc64Nvme,
     Sha1,
     Sha256,
+    Sha512,
+    Md5,
+    XxHash64,
+    XxHash3,
+    XxHash128,
 }
 
 /// Whether a multipart object's checksum covers its bytes or its parts' checksums.
@@ -91,7 +100,7 @@ pub enum ChecksumType {
 pub struct Checksum {
     pub algorithm: ChecksumAlgorithm,
     pub kind: ChecksumType,
-    /// The raw digest, big-endian as on the wire (base64 there): 4, 8, 20 or 32 bytes.
+    /// The raw digest, big-endian as on the wire (base64 there): 4, 8, 16, 20, 32 or 64 bytes.
     pub value: Vec<u8>,
 }
 
