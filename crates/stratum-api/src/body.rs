@@ -19,6 +19,7 @@ pub use expected::Expected;
 use crate::admission::{Admitted, Memory};
 use crate::checksum::{Digester, Digests};
 use crate::error::{Code, S3Error};
+use crate::number;
 use crate::telemetry;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -35,9 +36,6 @@ use stratum_storage::ambient::Clock;
 
 /// The largest payload of one request: 5 GiB.
 pub const MAX_PAYLOAD: u64 = 5 << 30;
-
-/// The largest body without a declared length that is accepted: it has to be held in memory to learn its length.
-const MAX_UNDECLARED: u64 = 1 << 20;
 
 /// Bytes of memory for each byte of a document: what reading it makes of it is a few times its length.
 const DOCUMENT_COST: u64 = 4;
@@ -141,7 +139,7 @@ impl RequestBody {
         })
     }
 
-    /// The payload's length in bytes; `None` when only its end will tell, which it does within 1 MiB.
+    /// The payload's length in bytes; `None` when only its end will tell.
     ///
     /// # Errors
     /// `MissingContentLength` when nothing was declared, `EntityTooLarge` over 5 GiB.
@@ -204,7 +202,6 @@ impl RequestBody {
         limit: u64,
         mut arrived: impl FnMut(u64) -> Result<(), S3Error>,
     ) -> Result<Bytes, S3Error> {
-        let limit = if self.length == Length::Undeclared { limit.min(MAX_UNDECLARED) } else { limit };
         if let Length::Declared(length) = self.length
             && length > limit
         {
@@ -224,6 +221,24 @@ impl RequestBody {
             whole.extend_from_slice(&piece);
         }
         Ok(whole.freeze())
+    }
+
+    /// The next bytes of the payload: `length` of them or a little more, fewer only at its end.
+    ///
+    /// # Errors
+    /// As [`RequestBody::next`]; `EntityTooLarge` when the payload turns out to be over 5 GiB.
+    pub async fn segment(&mut self, length: usize) -> Result<Bytes, S3Error> {
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        let mut segment = BytesMut::with_capacity(length + first.len());
+        segment.extend_from_slice(&first);
+        while segment.len() < length {
+            let Some(piece) = self.next().await? else { break };
+            segment.extend_from_slice(&piece);
+        }
+        match self.received > MAX_PAYLOAD {
+            true => Err(too_large(self.received, MAX_PAYLOAD)),
+            false => Ok(segment.freeze()),
+        }
     }
 
     /// A small document, of which a length need not be declared, checked against what the client declared. Memory
@@ -322,7 +337,7 @@ fn plain_length(headers: &HeaderMap) -> Result<Length, S3Error> {
 fn number(headers: &HeaderMap, name: &'static str) -> Result<Option<u64>, S3Error> {
     let Some(text) = headers.get(name) else { return Ok(None) };
     let text = text.to_str().unwrap_or_default();
-    let number = text.parse().map_err(|_| {
+    let number = number::parse(text).ok_or_else(|| {
         S3Error::invalid_argument(name, text, format!("The value of {name} is not a number of bytes."))
     })?;
     Ok(Some(number))

@@ -5,11 +5,13 @@
 
 use crate::error::{Code, S3Error};
 use crate::headers;
+use crate::number;
 use http::HeaderMap;
-use stratum_metadata::command::{Match, WriteCondition};
+use stratum_metadata::command::{Match, Refusal, WriteCondition};
 use stratum_metadata::record::ObjectRecord;
 
-/// The four headers of a condition on what is read, by their names.
+/// The four headers of a condition on what is read, as S3 spells them in its errors; that in capitals, too, is how
+/// clients know which one failed.
 struct Names {
     if_match: &'static str,
     if_none_match: &'static str,
@@ -17,18 +19,23 @@ struct Names {
     if_unmodified_since: &'static str,
 }
 
+/// The header of a condition on a DELETE alone.
+const MODIFIED_AT: &str = "x-amz-if-match-last-modified-time";
+/// The same.
+const SIZE: &str = "x-amz-if-match-size";
+
 const OF_READS: Names = Names {
-    if_match: "if-match",
-    if_none_match: "if-none-match",
-    if_modified_since: "if-modified-since",
-    if_unmodified_since: "if-unmodified-since",
+    if_match: "If-Match",
+    if_none_match: "If-None-Match",
+    if_modified_since: "If-Modified-Since",
+    if_unmodified_since: "If-Unmodified-Since",
 };
 
 const OF_COPIES: Names = Names {
-    if_match: "x-amz-copy-source-if-match",
-    if_none_match: "x-amz-copy-source-if-none-match",
-    if_modified_since: "x-amz-copy-source-if-modified-since",
-    if_unmodified_since: "x-amz-copy-source-if-unmodified-since",
+    if_match: "x-amz-copy-source-If-Match",
+    if_none_match: "x-amz-copy-source-If-None-Match",
+    if_modified_since: "x-amz-copy-source-If-Modified-Since",
+    if_unmodified_since: "x-amz-copy-source-If-Unmodified-Since",
 };
 
 /// Whether GET or HEAD goes on.
@@ -55,6 +62,26 @@ pub fn check_read(headers: &HeaderMap, object: &ObjectRecord) -> Result<(), S3Er
 /// `PreconditionFailed`.
 pub fn check_copy_source(headers: &HeaderMap, source: &ObjectRecord) -> Result<(), S3Error> {
     violated(headers, &OF_COPIES, source).map_or(Ok(()), |name| Err(failed(name)))
+}
+
+/// What the state machine refused of a write, in S3's words. A condition that didn't hold is named: the first one where
+/// there are several.
+pub fn refused(refusal: Refusal, condition: Option<&'static str>) -> S3Error {
+    match (refusal, condition) {
+        (Refusal::PreconditionFailed, Some(condition)) => failed(condition),
+        (refusal, _) => refusal.into(),
+    }
+}
+
+/// The first condition on a write, by the name of its header.
+pub fn first(condition: &WriteCondition) -> Option<&'static str> {
+    let names = [
+        (condition.if_match.is_some(), OF_READS.if_match),
+        (condition.if_none_match.is_some(), OF_READS.if_none_match),
+        (condition.if_modified_at.is_some(), MODIFIED_AT),
+        (condition.if_size.is_some(), SIZE),
+    ];
+    names.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
 }
 
 fn failed(condition: &'static str) -> S3Error {
@@ -117,8 +144,6 @@ pub fn on_write(headers: &HeaderMap) -> WriteCondition {
 /// # Errors
 /// `InvalidArgument` when the time or the size can't be read.
 pub fn on_delete(headers: &HeaderMap) -> Result<WriteCondition, S3Error> {
-    const TIME: &str = "x-amz-if-match-last-modified-time";
-    const SIZE: &str = "x-amz-if-match-size";
     let parse = |name, parse: fn(&str) -> Option<u64>| {
         let Some(value) = headers.get(name) else { return Ok(None) };
         let text = value.to_str().unwrap_or_default();
@@ -126,8 +151,8 @@ pub fn on_delete(headers: &HeaderMap) -> Result<WriteCondition, S3Error> {
         parse(text).ok_or_else(wrong).map(Some)
     };
     Ok(WriteCondition {
-        if_modified_at: parse(TIME, headers::parse_http_date)?,
-        if_size: parse(SIZE, |text| text.trim().parse().ok())?,
+        if_modified_at: parse(MODIFIED_AT, headers::parse_http_date)?,
+        if_size: parse(SIZE, |text| number::parse(text.trim()))?,
         ..on_write(headers)
     })
 }
@@ -215,6 +240,18 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_is_named_as_s3_spells_it() {
+        let named = |error: S3Error| error.respond(&crate::context::RequestId::from_u64(1), "/", true);
+        assert_eq!(violated(&map(&[("if-match", "\"other\"")]), &OF_READS, &object()), Some("If-Match"));
+        let copy = map(&[("x-amz-copy-source-if-match", "\"other\"")]);
+        assert_eq!(violated(&copy, &OF_COPIES, &object()), Some("x-amz-copy-source-If-Match"));
+        assert_eq!(first(&on_write(&map(&[("if-none-match", "*")]))), Some("If-None-Match"));
+        assert_eq!(first(&on_write(&map(&[]))), None);
+        assert_eq!(named(refused(Refusal::PreconditionFailed, Some("If-Match"))).status(), 412);
+        assert_eq!(named(refused(Refusal::NoSuchKey, Some("If-Match"))).status(), 404);
+    }
+
+    #[test]
     fn a_range_counts_only_for_the_object_it_was_asked_of() {
         assert!(range_counts(&map(&[]), &object()));
         assert!(range_counts(&map(&[("if-range", ETAG)]), &object()));
@@ -232,6 +269,8 @@ mod tests {
             on_delete(&map(&[("x-amz-if-match-last-modified-time", AT), ("x-amz-if-match-size", "7")]));
         let condition = condition.unwrap();
         assert_eq!((condition.if_modified_at, condition.if_size), (Some(784_111_777), Some(7)));
-        assert!(on_delete(&map(&[("x-amz-if-match-size", "-1")])).is_err());
+        for wrong in ["-1", "+1", ""] {
+            assert!(on_delete(&map(&[("x-amz-if-match-size", wrong)])).is_err(), "{wrong}");
+        }
     }
 }

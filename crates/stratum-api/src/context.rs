@@ -4,6 +4,7 @@ use crate::admission::{Admission, Memory};
 use crate::bodies::Bodies;
 use crate::error::{Code, S3Error};
 use crate::query::Query;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -130,6 +131,8 @@ pub struct Context {
     pub request_id: RequestId,
     pub query: Arc<Query>,
     pub headers: HeaderMap,
+    /// How the client reached the server.
+    pub scheme: Scheme,
     /// When the request arrived; what an operation stores as "now".
     pub now: UnixMillis,
 }

@@ -7,7 +7,7 @@ use crate::authenticate::{EXPECTED_SOURCE_OWNER, authorised_bucket};
 use crate::context::Context;
 use crate::error::{Code, S3Error};
 use crate::key::{self, ObjectKey};
-use stratum_metadata::record::BucketRecord;
+use stratum_metadata::record::{BucketName, BucketRecord};
 
 const HEADER: &str = "x-amz-copy-source";
 
@@ -26,13 +26,18 @@ struct Named {
 }
 
 impl CopySource {
-    /// Reads the header and looks its bucket up.
+    /// Reads the header, whole (a comma is a character of a key like any other), and looks its bucket up.
     ///
     /// # Errors
     /// `InvalidArgument` when it names no bucket and key, `NoSuchVersion` for a version other than `null`,
-    /// `NoSuchBucket`, `AccessDenied`.
+    /// `KeyTooLongError`, `NoSuchBucket`, `AccessDenied`.
     pub fn of(ctx: &Context) -> Result<Self, S3Error> {
-        let Named { bucket, key } = Named::parse(ctx.header(HEADER).unwrap_or_default())?;
+        let mut lines = ctx.headers.get_all(HEADER).iter();
+        let text = lines.next().and_then(|line| line.to_str().ok()).unwrap_or_default();
+        if lines.next().is_some() {
+            return Err(S3Error::invalid_argument(HEADER, text, "Only one copy source may be named"));
+        }
+        let Named { bucket, key } = Named::parse(text)?;
         let bucket = authorised_bucket(ctx, &bucket, EXPECTED_SOURCE_OWNER)?;
         Ok(Self { bucket, key })
     }
@@ -45,26 +50,42 @@ impl Named {
             Some((path, version)) => (path, Some(version)),
             None => (text, None),
         };
-        let wrong = || {
-            let message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
-            S3Error::invalid_argument(HEADER, text, message)
-        };
+        let wrong = |message: &'static str| S3Error::invalid_argument(HEADER, text, message);
+        let incomplete =
+            || wrong("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
         let path = path.strip_prefix('/').unwrap_or(path);
         let separator = path.find('/').map(|at| (at, 1));
         // Some clients encode the slash between bucket and key too.
         let encoded = || path.to_ascii_lowercase().find("%2f").map(|at| (at, 3));
-        let (at, length) = separator.or_else(encoded).ok_or_else(wrong)?;
+        let (at, length) = separator.or_else(encoded).ok_or_else(incomplete)?;
         let (bucket, rest) = path.split_at(at);
         let raw_key = rest.get(length..).unwrap_or_default();
         if bucket.is_empty() || raw_key.is_empty() {
-            return Err(wrong());
+            return Err(incomplete());
         }
+        if !is_encoded(path) {
+            return Err(wrong("Invalid copy source encoding"));
+        }
+        let bucket = percent_encoding::percent_decode_str(bucket).decode_utf8();
+        let bucket = bucket.ok().and_then(|name| BucketName::parse(&name).ok());
+        let bucket = bucket.ok_or_else(|| wrong("Invalid copy source bucket name"))?;
         if version.is_some_and(|version| version != "null") {
             return Err(Code::NoSuchVersion.into());
         }
-        let bucket = percent_encoding::percent_decode_str(bucket).decode_utf8().map_err(|_| wrong())?;
-        Ok(Self { bucket: bucket.into_owned(), key: key::from_path(raw_key)? })
+        let key = key::from_path(raw_key).map_err(|error| match error.code() {
+            Code::KeyTooLongError => error,
+            _ => wrong("Invalid copy source object key"),
+        })?;
+        Ok(Self { bucket: bucket.as_str().to_owned(), key })
     }
+}
+
+/// Whether every percent sign begins an encoded byte.
+fn is_encoded(path: &str) -> bool {
+    path.split('%').skip(1).all(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
 }
 
 #[cfg(test)]
@@ -82,17 +103,21 @@ mod tests {
 
     #[test]
     fn a_source_is_a_bucket_and_an_encoded_key() {
-        assert_eq!(parse("b/k"), names("b", "k"));
-        assert_eq!(parse("/b/a/k"), names("b", "a/k"));
-        assert_eq!(parse("b//k"), names("b", "/k"));
-        assert_eq!(parse("b/a%20b%25+c"), names("b", "a b%+c"));
-        assert_eq!(parse("b%2Fk%2Fl"), names("b", "k/l"));
-        assert_eq!(parse("b/%3FversionId"), names("b", "?versionId"));
-        assert_eq!(parse("b/k?versionId=null"), names("b", "k"));
-        assert_eq!(parse("b/k?versionId=3L4kqtJl"), Err(Code::NoSuchVersion));
-        for wrong in ["", "/", "b", "b/", "/b", "//k"] {
+        assert_eq!(parse("bkt/k"), names("bkt", "k"));
+        assert_eq!(parse("/bkt/a/k"), names("bkt", "a/k"));
+        assert_eq!(parse("bkt//k"), names("bkt", "/k"));
+        assert_eq!(parse("bkt/a%20b%25+c"), names("bkt", "a b%+c"));
+        assert_eq!(parse("bkt%2Fk%2Fl"), names("bkt", "k/l"));
+        assert_eq!(parse("bkt/%3FversionId"), names("bkt", "?versionId"));
+        assert_eq!(parse("bkt/k?versionId=null"), names("bkt", "k"));
+        assert_eq!(parse("bkt/k?versionId=3L4kqtJl"), Err(Code::NoSuchVersion));
+        assert_eq!(parse("bkt/a,b"), names("bkt", "a,b"));
+        let wrong =
+            ["", "/", "bkt", "bkt/", "/bkt", "//k", "bkt/%ZZ", "bkt/a%2", "bkt/%", "b/k", "B_K/k", "a..b/k"];
+        for wrong in wrong {
             assert_eq!(parse(wrong), Err(Code::InvalidArgument), "{wrong}");
         }
-        assert_eq!(parse("b/%ff"), Err(Code::InvalidURI));
+        assert_eq!(parse("bkt/%ff"), Err(Code::InvalidArgument));
+        assert_eq!(parse(&format!("bkt/{}", "k".repeat(1025))), Err(Code::KeyTooLongError));
     }
 }

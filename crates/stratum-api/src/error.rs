@@ -10,6 +10,7 @@ mod translate;
 pub use code::Code;
 
 use crate::context::RequestId;
+use crate::xml;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -160,11 +161,10 @@ fn element(out: &mut String, name: &str, value: &str) {
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
             '"' => out.push_str("&quot;"),
-            '\t' | '\n' => out.push(char),
-            char if char.is_control() || matches!(char, '\u{fffe}' | '\u{ffff}') => {
-                let _ = write!(out, "&#x{:x};", u32::from(char));
-            }
-            char => out.push(char),
+            char => match xml::replacement(char) {
+                Some(text) => out.push_str(text),
+                None => out.push(char),
+            },
         }
     }
     let _ = write!(out, "</{name}>");
@@ -186,7 +186,7 @@ mod tests {
         let error = S3Error::new(Code::NoSuchKey).with("Key", "a<b>&\u{1}");
         let text = error.document(&id, "/bucket/a");
         assert!(text.contains("<Code>NoSuchKey</Code>"), "{text}");
-        assert!(text.contains("<Key>a&lt;b&gt;&amp;&#x1;</Key>"), "{text}");
+        assert!(text.contains("<Key>a&lt;b&gt;&amp;\u{fffd}</Key>"), "{text}");
         assert!(
             text.contains("<Resource>/bucket/a</Resource><RequestId>0000000000001234</RequestId>"),
             "{text}"

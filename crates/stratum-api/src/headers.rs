@@ -23,6 +23,9 @@ use stratum_storage::ambient::UnixMillis;
 /// What user metadata may hold in all, names and values, in bytes.
 pub const MAX_USER_METADATA: usize = 2048;
 
+/// What an object may keep of headers in all, names and values, in bytes: S3's bound on the headers of a PUT.
+pub const MAX_KEPT: usize = 8192;
+
 const USER: &str = "x-amz-meta-";
 const WEBSITE_REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
 const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
@@ -32,24 +35,69 @@ const DEFAULT_TYPE: HeaderValue = HeaderValue::from_static("binary/octet-stream"
 /// What an object keeps of the headers it was put with.
 ///
 /// # Errors
-/// `MetadataTooLarge` when the user's metadata is over 2 KiB.
+/// `MetadataTooLarge` when the user's metadata is over 2 KiB, or all of it over 8; `InvalidRedirectLocation`.
 pub fn object_headers(headers: &HeaderMap) -> Result<ObjectHeaders, S3Error> {
     let get = |name: HeaderName| headers.get(name).map(text).filter(|text| !text.is_empty());
-    Ok(ObjectHeaders {
+    bounded(ObjectHeaders {
         content_type: get(CONTENT_TYPE),
         content_encoding: get(CONTENT_ENCODING).and_then(|text| without_aws_chunked(&text)),
         content_language: get(CONTENT_LANGUAGE),
         content_disposition: get(CONTENT_DISPOSITION),
         cache_control: get(CACHE_CONTROL),
         expires: get(EXPIRES),
-        website_redirect_location: website_redirect(headers),
+        website_redirect_location: website_redirect(headers)?,
         user: user_metadata(headers)?,
     })
 }
 
 /// Where a website would send who asks for the object.
-pub fn website_redirect(headers: &HeaderMap) -> Option<String> {
-    headers.get(WEBSITE_REDIRECT).map(text).filter(|text| !text.is_empty())
+///
+/// # Errors
+/// `InvalidRedirectLocation` for what is neither a path nor an address.
+pub fn website_redirect(headers: &HeaderMap) -> Result<Option<String>, S3Error> {
+    match headers.get(WEBSITE_REDIRECT).map(text).filter(|text| !text.is_empty()) {
+        Some(to) if !["/", "http://", "https://"].iter().any(|start| to.starts_with(start)) => {
+            Err(Code::InvalidRedirectLocation.into())
+        }
+        redirect => Ok(redirect),
+    }
+}
+
+/// What an object may keep, if it isn't too much.
+///
+/// # Errors
+/// `MetadataTooLarge` over [`MAX_KEPT`].
+pub fn bounded(kept: ObjectHeaders) -> Result<ObjectHeaders, S3Error> {
+    // A character is a byte of the header.
+    let length = |text: &String| text.chars().count();
+    let standard: usize = described(&kept)
+        .iter()
+        .filter_map(|(name, text)| text.map(|text| name.as_str().len() + length(text)))
+        .sum();
+    let user: usize = kept.user.iter().map(|(name, text)| USER.len() + name.len() + length(text)).sum();
+    check_size(standard + user, MAX_KEPT).map(|()| kept)
+}
+
+fn check_size(size: usize, most: usize) -> Result<(), S3Error> {
+    if size <= most {
+        return Ok(());
+    }
+    Err(S3Error::new(Code::MetadataTooLarge)
+        .with("Size", size.to_string())
+        .with("MaxSizeAllowed", most.to_string()))
+}
+
+/// The headers that an object keeps, but for the user's own.
+fn described(kept: &ObjectHeaders) -> [(HeaderName, Option<&String>); 7] {
+    [
+        (CONTENT_TYPE, kept.content_type.as_ref()),
+        (CONTENT_ENCODING, kept.content_encoding.as_ref()),
+        (CONTENT_LANGUAGE, kept.content_language.as_ref()),
+        (CONTENT_DISPOSITION, kept.content_disposition.as_ref()),
+        (CACHE_CONTROL, kept.cache_control.as_ref()),
+        (EXPIRES, kept.expires.as_ref()),
+        (WEBSITE_REDIRECT, kept.website_redirect_location.as_ref()),
+    ]
 }
 
 fn user_metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>, S3Error> {
@@ -64,12 +112,7 @@ fn user_metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>, S3Erro
         }
         known.push_str(&text(value));
     }
-    if size > MAX_USER_METADATA {
-        return Err(S3Error::new(Code::MetadataTooLarge)
-            .with("Size", size.to_string())
-            .with("MaxSizeAllowed", MAX_USER_METADATA.to_string()));
-    }
-    Ok(user)
+    check_size(size, MAX_USER_METADATA).map(|()| user)
 }
 
 /// The encodings that are the object's own: `aws-chunked` is how the request travelled.
@@ -124,16 +167,8 @@ pub fn storage_class_name(class: StorageClass) -> &'static str {
 pub fn describe(object: &ObjectRecord, out: &mut HeaderMap) {
     let kept = &object.headers;
     validators(object, out);
-    out.insert(CONTENT_TYPE, kept.content_type.as_deref().map_or(DEFAULT_TYPE, value));
-    let optional = [
-        (CONTENT_ENCODING, &kept.content_encoding),
-        (CONTENT_LANGUAGE, &kept.content_language),
-        (CONTENT_DISPOSITION, &kept.content_disposition),
-        (CACHE_CONTROL, &kept.cache_control),
-        (EXPIRES, &kept.expires),
-        (WEBSITE_REDIRECT, &kept.website_redirect_location),
-    ];
-    for (name, text) in optional {
+    out.insert(CONTENT_TYPE, DEFAULT_TYPE);
+    for (name, text) in described(kept) {
         if let Some(text) = text {
             out.insert(name, value(text));
         }
@@ -249,6 +284,35 @@ mod tests {
         let over = [b'v'; 2045];
         let refused = object_headers(&map(&[("x-amz-meta-name", &over)])).unwrap_err();
         assert_eq!(refused.code(), Code::MetadataTooLarge);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_all() {
+        let language = |length: usize| {
+            let value = vec![b'v'; length];
+            let kept = object_headers(&map(&[("content-language", &value), ("x-amz-meta-a", b"\xe9")]));
+            kept.map(drop).map_err(|error| error.code())
+        };
+        // Two names, and a byte of another value.
+        let others = "content-language".len() + "x-amz-meta-a".len() + 1;
+        assert_eq!(language(MAX_KEPT - others), Ok(()));
+        assert_eq!(language(MAX_KEPT - others + 1), Err(Code::MetadataTooLarge));
+        assert_eq!(language(120 << 10), Err(Code::MetadataTooLarge));
+    }
+
+    #[test]
+    fn a_redirect_is_a_path_or_an_address() {
+        let of = |to: &'static str| {
+            let headers = map(&[("x-amz-website-redirect-location", to.as_bytes())]);
+            website_redirect(&headers).map_err(|error| error.code())
+        };
+        for to in ["/other", "http://example.com/", "https://example.com/a?b"] {
+            assert_eq!(of(to), Ok(Some(to.to_owned())));
+        }
+        assert_eq!(of(""), Ok(None));
+        for wrong in ["foo", "ftp://example.com/", "HTTP", " /a"] {
+            assert_eq!(of(wrong), Err(Code::InvalidRedirectLocation), "{wrong}");
+        }
     }
 
     #[test]

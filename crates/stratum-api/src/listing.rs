@@ -9,6 +9,7 @@ use crate::checksum::{self, crc32c};
 use crate::context::Context;
 use crate::error::S3Error;
 use crate::headers;
+use crate::number;
 use crate::query::Query;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::{CommonPrefix, Contents};
@@ -87,7 +88,7 @@ fn is_common_prefix(marker: &str, prefix: &str, delimiter: Option<&str>) -> bool
 }
 
 /// What every listing of keys takes. Empty values are as good as none, but `prefix` is always echoed.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a> {
     pub prefix: &'a str,
     pub delimiter: Option<&'a str>,
@@ -97,6 +98,11 @@ pub struct Parameters<'a> {
 }
 
 impl Parameters<'_> {
+    /// The same, with names seen in that encoding.
+    pub fn encoded(self, encoding: Option<EncodingType>) -> Self {
+        Self { encoding, ..self }
+    }
+
     /// Text as the client asked to see it.
     pub fn name<'b>(&self, text: &'b str) -> Name<'b> {
         Name::new(text.as_bytes(), self.encoding)
@@ -194,7 +200,7 @@ pub fn encoding(query: &Query) -> Result<Option<EncodingType>, S3Error> {
 pub fn max_entries(query: &Query, name: &'static str) -> Result<usize, S3Error> {
     match query.get(name) {
         None | Some("") => Ok(MAX_ENTRIES),
-        Some(text) => match text.parse::<i32>().ok().and_then(|max| usize::try_from(max).ok()) {
+        Some(text) => match number::parse::<i32>(text).and_then(|max| usize::try_from(max).ok()) {
             Some(max) => Ok(max.min(MAX_ENTRIES)),
             None => {
                 let message = format!("Argument {name} must be an integer between 0 and 2147483647");
@@ -233,7 +239,8 @@ mod tests {
         assert_eq!(max("max-keys=").unwrap(), 1000);
         assert_eq!(max("max-keys=0").unwrap(), 0);
         assert_eq!(max("max-keys=2147483647").unwrap(), 1000);
-        for wrong in ["max-keys=-1", "max-keys=blah", "max-keys=2147483648", "max-keys=1.5"] {
+        for wrong in ["max-keys=-1", "max-keys=blah", "max-keys=2147483648", "max-keys=1.5", "max-keys=%2B5"]
+        {
             assert_eq!(max(wrong).unwrap_err().code(), Code::InvalidArgument, "{wrong}");
         }
     }

@@ -12,6 +12,7 @@ use crate::checksum;
 use crate::context::Context;
 use crate::error::{Code, S3Error};
 use crate::key::ObjectKey;
+use crate::number;
 use crate::query::Query;
 use md5::{Digest as _, Md5};
 use stratum_metadata::record::{
@@ -29,9 +30,16 @@ const MAX_NUMBER: u16 = 10_000;
 /// # Errors
 /// `InvalidArgument`.
 pub fn part_number(query: &Query) -> Result<u16, S3Error> {
-    let text = query.get("partNumber").unwrap_or_default();
-    match text.parse::<u16>() {
-        Ok(number @ 1..=MAX_NUMBER) => Ok(number),
+    parse_part_number(query.get("partNumber").unwrap_or_default())
+}
+
+/// As [`part_number`], of the parameter's text.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn parse_part_number(text: &str) -> Result<u16, S3Error> {
+    match number::parse(text) {
+        Some(number @ 1..=MAX_NUMBER) => Ok(number),
         _ => Err(S3Error::invalid_argument(
             "partNumber",
             text,
@@ -196,7 +204,8 @@ mod tests {
             let sized: Vec<_> = parts.iter().map(|part| (3, Some(part))).collect();
             let made = checksum_of_parts(algorithm, ChecksumType::Composite, &sized).map(|made| made.value);
             let joined = parts.map(|part| part.value).concat();
-            let expected = (algorithm != ChecksumAlgorithm::Crc64Nvme).then(|| checksum::of(algorithm, &joined));
+            let expected =
+                (algorithm != ChecksumAlgorithm::Crc64Nvme).then(|| checksum::of(algorithm, &joined));
             assert_eq!(made, expected, "{name}");
         }
     }
@@ -251,9 +260,15 @@ mod tests {
         let number = |text: &str| part_number(&Query::parse(text).unwrap());
         assert_eq!(number("partNumber=1").unwrap(), 1);
         assert_eq!(number("partNumber=10000").unwrap(), 10_000);
-        for wrong in
-            ["", "partNumber=0", "partNumber=10001", "partNumber=70000", "partNumber=-1", "partNumber=x"]
-        {
+        for wrong in [
+            "",
+            "partNumber=0",
+            "partNumber=10001",
+            "partNumber=70000",
+            "partNumber=-1",
+            "partNumber=%2B1",
+            "partNumber=x",
+        ] {
             assert_eq!(number(wrong).unwrap_err().code(), Code::InvalidArgument, "{wrong}");
         }
     }

@@ -142,12 +142,18 @@ pub fn bucket_of_host<'a>(host: &'a str, domains: &[String]) -> Option<&'a str> 
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    domains.iter().find_map(|domain| {
+    // The root of all names, which whoever spells a name out to its end adds.
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let within = |domain: &&String| {
         let at = name.len().checked_sub(domain.len())?;
         let (bucket, suffix) = (name.get(..at)?, name.get(at..)?);
-        let bucket = bucket.strip_suffix('.')?;
-        (suffix.eq_ignore_ascii_case(domain) && !bucket.is_empty()).then_some(bucket)
-    })
+        (suffix.eq_ignore_ascii_case(domain) && (bucket.is_empty() || bucket.ends_with('.')))
+            .then_some(bucket)
+    };
+    // Of two domains of which one is the other's suffix the longer one is meant, by its own name too.
+    let longest =
+        domains.iter().filter(|domain| within(domain).is_some()).max_by_key(|domain| domain.len())?;
+    within(&longest)?.strip_suffix('.').filter(|bucket| !bucket.is_empty())
 }
 
 impl Operation {
@@ -310,6 +316,19 @@ mod tests {
         assert_eq!(address("/b/k", "s3.example.com"), object("b", "k"));
         assert_eq!(address("/b/k", "evils3.example.com"), object("b", "k"));
         assert_eq!(address("/_stratum/metrics", "b.s3.example.com"), object("b", "_stratum/metrics"));
+    }
+
+    #[test]
+    fn the_longest_domain_is_the_hosts() {
+        let domains = ["example.com".to_owned(), "s3.example.com".to_owned(), "example.com".to_owned()];
+        let bucket = |host| bucket_of_host(host, &domains);
+        assert_eq!(bucket("b.s3.example.com"), Some("b"));
+        assert_eq!(bucket("b.example.com:9000"), Some("b"));
+        assert_eq!(bucket("s3.example.com"), None);
+        assert_eq!(bucket("b.s3.example.com.:9000"), Some("b"));
+        assert_eq!(bucket("s3.example.com."), None);
+        assert_eq!(bucket("b.s3.example.com.."), None);
+        assert_eq!(bucket(""), None);
     }
 
     fn recognise(method: Method, path: &str, query: &str, copy: bool) -> Operation {

@@ -5,6 +5,7 @@ use crate::conditions;
 use crate::context::Context;
 use crate::error::{Code, S3Error};
 use crate::headers;
+use crate::multipart;
 use crate::query::Query;
 use crate::range;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
@@ -64,11 +65,7 @@ impl Selection {
     }
 
     fn part(object: &ObjectRecord, number: &str) -> Result<Self, S3Error> {
-        let wanted: u16 =
-            number.parse().ok().filter(|number| (1..=10_000).contains(number)).ok_or_else(|| {
-                let message = "Part number must be an integer between 1 and 10000, inclusive";
-                S3Error::invalid_argument("partNumber", number, message)
-            })?;
+        let wanted = multipart::parse_part_number(number)?;
         match &object.body {
             Body::Blob(_) if wanted == 1 => Ok(Self { bytes: 0..object.size, of: Of::Part(None) }),
             Body::Blob(_) => Err(Code::InvalidPart.into()),
@@ -146,6 +143,15 @@ pub fn check_version(query: &Query) -> Result<(), S3Error> {
         Some("") => Err(S3Error::invalid_argument("versionId", "", "Version id cannot be the empty string")),
         Some(other) => Err(S3Error::invalid_argument("versionId", other, "Invalid version id specified")),
     }
+}
+
+/// What a read names wrongly shows before it is looked up: it is wrong of an absent object too.
+///
+/// # Errors
+/// As [`check_version`]; `InvalidArgument` for a `partNumber` that is none.
+pub fn check_query(query: &Query) -> Result<(), S3Error> {
+    check_version(query)?;
+    query.get("partNumber").map_or(Ok(()), |number| multipart::parse_part_number(number).map(drop))
 }
 
 /// Overrides of response headers are for who signed them.

@@ -24,6 +24,7 @@ use answer::Answer;
 use axum::body::Body;
 use connections::{Connections, Phase, Place};
 use http::header::{CONNECTION, HOST};
+use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -162,13 +163,13 @@ impl Server {
             return;
         }
         let stream = Unstalled::new(stream, connection.clone());
-        let Some(tls) = tls else { return self.http(stream, peer, connection, stopped).await };
+        let Some(tls) = tls else { return self.http(stream, peer, connection, Scheme::HTTP, stopped).await };
         let handshake = tokio::select! {
             handshake = tokio::time::timeout(self.limits.silence, tls.accept(stream)) => handshake,
             () = connection.displaced() => return,
         };
         match handshake {
-            Ok(Ok(stream)) => self.http(stream, peer, connection, stopped).await,
+            Ok(Ok(stream)) => self.http(stream, peer, connection, Scheme::HTTPS, stopped).await,
             Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
             Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
         }
@@ -179,10 +180,12 @@ impl Server {
         stream: impl AsyncRead + AsyncWrite + Unpin,
         peer: SocketAddr,
         connection: Arc<Connection>,
+        scheme: Scheme,
         mut stopped: watch::Receiver<bool>,
     ) {
-        let service = service_fn(|request| {
+        let service = service_fn(|mut request: Request<Incoming>| {
             let (server, connection) = (self.clone(), connection.clone());
+            request.extensions_mut().insert(scheme.clone());
             async move { Ok::<_, Infallible>(server.respond(peer, connection, request).await) }
         });
         let stream = Wire::new(stream, connection.clone(), self.ids.clone());

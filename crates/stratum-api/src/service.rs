@@ -13,9 +13,10 @@ use crate::operation::{Address, BucketOperation, ObjectOperation, Operation};
 use crate::query::Query;
 use crate::server::Connection;
 use crate::telemetry::{self, Answered};
-use crate::{headers, ops};
+use crate::{headers, ops, preflight};
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -104,17 +105,19 @@ async fn answer(
     let address = Address::parse(head.uri.path(), host, &store.settings.domains);
     let query = Query::parse(head.uri.query().unwrap_or_default());
     let now = store.clock.now();
+    preflight::check(&head, address.as_ref().ok())?;
     let (caller, payload) = authenticate(store, &head, (now / 1000) as i64)?;
     let memory = store.admission.enter(party(&caller, &head))?;
 
+    let scheme = head.extensions.remove::<Scheme>().unwrap_or(Scheme::HTTP);
     let query = query?;
     hoist(&query, &mut head.headers)?;
     let operation = Operation::recognise(&head.method, address?, &query, &head.headers)?;
     *operation_name = operation.name();
     headers::refuse_unbuilt(&head.headers)?;
     let query = Arc::new(query);
-    let ctx =
-        Context { store: store.clone(), caller, memory, request_id: id, query, headers: head.headers, now };
+    let headers = head.headers;
+    let ctx = Context { store: store.clone(), caller, memory, request_id: id, query, headers, scheme, now };
     let incoming = Incoming { payload, leftover };
     let answer = dispatch(&ctx, operation, incoming).await?;
     counted(answer, ctx.memory)

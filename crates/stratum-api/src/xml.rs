@@ -19,12 +19,12 @@ pub mod read;
 pub mod text;
 
 use crate::error::{Code, S3Error, S3Result};
+use crate::xml::text::EncodingType;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use quick_xml::se::{SeError, Serializer};
 use serde::Serialize;
-use std::fmt::Write as _;
 
 /// The namespace of every document of S3 but errors, as the value of the root's `xmlns` attribute.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,7 +48,7 @@ pub fn answer<T: Serialize>(document: &T) -> S3Result {
 /// # Errors
 /// `InternalError`, for a document that XML can't hold.
 pub fn text<T: Serialize>(document: &T) -> Result<Bytes, S3Error> {
-    write(document).map_err(|error| S3Error::new(Code::InternalError).because(error))
+    write(document).map_err(unwritable)
 }
 
 fn respond(document: Bytes) -> Response<Body> {
@@ -57,37 +57,74 @@ fn respond(document: Bytes) -> Response<Body> {
     response
 }
 
-/// Writes a document; the struct's (serde) name is the root element.
-///
-/// Control characters, which keys may hold, become character references: a parser would drop some of them and turn
-/// a carriage return into a line feed.
+/// Whether XML 1.0 can carry a character (its production `Char`).
+pub fn is_char(char: char) -> bool {
+    matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// What a character of text is written as where it isn't written as it is: tabs and line ends as references, since a
+/// parser would change them, and what XML can't carry, even as a reference, as U+FFFD. A list whose names would lose
+/// something by that is written with all its names url-encoded ([`list`]).
+pub fn replacement(char: char) -> Option<&'static str> {
+    match char {
+        '\t' => Some("&#9;"),
+        '\n' => Some("&#10;"),
+        '\r' => Some("&#13;"),
+        char if is_char(char) => None,
+        _ => Some("\u{fffd}"),
+    }
+}
+
+/// Writes a document; the struct's (serde) name is the root element. Any parser of XML 1.0 reads it.
 pub fn write<T: Serialize>(document: &T) -> Result<Bytes, SeError> {
+    Ok(finished(&serialised(document)?))
+}
+
+/// Writes a list of names as the client asked to see them; `document` makes it in an encoding. Where XML can't carry
+/// one of the names as it is, all of them come as `encoding-type=url` has them, and the document says so: nothing that
+/// a client would ask for by such a name, or go on from, is lost.
+///
+/// # Errors
+/// As [`text()`].
+pub fn list<T: Serialize>(
+    asked: Option<EncodingType>,
+    document: impl Fn(Option<EncodingType>) -> T,
+) -> Result<Bytes, S3Error> {
+    let body = serialised(&document(asked)).map_err(unwritable)?;
+    if asked.is_none() && !body.chars().all(is_char) {
+        return text(&document(Some(EncodingType::Url)));
+    }
+    Ok(finished(&body))
+}
+
+fn unwritable(error: SeError) -> S3Error {
+    S3Error::new(Code::InternalError).because(error)
+}
+
+fn serialised<T: Serialize>(document: &T) -> Result<String, SeError> {
     let mut body = String::with_capacity(512);
     let mut serializer = Serializer::with_root(&mut body, None)?;
     serializer.expand_empty_elements(false);
     document.serialize(serializer)?;
+    Ok(body)
+}
+
+/// The markup itself has none of the characters that are replaced, so whatever is found came from text.
+fn finished(body: &str) -> Bytes {
     let mut out = String::with_capacity(DECLARATION.len() + body.len());
     out.push_str(DECLARATION);
-    push_without_control_characters(&mut out, &body);
-    Ok(Bytes::from(out))
-}
-
-/// The markup itself has no control characters, so whatever is found came from text.
-fn push_without_control_characters(out: &mut String, body: &str) {
-    let is_control = |byte: u8| byte < 0x20;
-    if !body.bytes().any(is_control) {
+    if body.chars().all(|char| replacement(char).is_none()) {
         out.push_str(body);
-        return;
+        return Bytes::from(out);
     }
-    for character in body.chars() {
-        match u8::try_from(character).ok().filter(|byte| is_control(*byte)) {
-            // Writing to a String cannot fail.
-            Some(byte) => drop(write!(out, "&#{byte};")),
-            None => out.push(character),
+    for char in body.chars() {
+        match replacement(char) {
+            Some(text) => out.push_str(text),
+            None => out.push(char),
         }
     }
+    Bytes::from(out)
 }
-
 /// serde's `skip_serializing_if` for elements that are present only when true.
 pub(crate) fn is_false(value: &bool) -> bool {
     !value
@@ -96,6 +133,7 @@ pub(crate) fn is_false(value: &bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[derive(Serialize)]
     #[serde(rename = "Root", rename_all = "PascalCase")]
@@ -122,9 +160,70 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_become_references_and_come_back() {
-        let text = written("a\r\n\t\u{1} é\u{1f}");
-        assert!(text.contains("<SomeKey>a&#13;&#10;&#9;&#1; é&#31;</SomeKey>"), "{text}");
+    fn line_ends_come_back_and_what_xml_forbids_is_never_written() {
+        let text = written("a\r\n\t\u{1} é\u{1f}\u{fffe}\u{85}");
+        assert!(
+            text.contains("<SomeKey>a&#13;&#10;&#9;\u{fffd} é\u{fffd}\u{fffd}\u{85}</SomeKey>"),
+            "{text}"
+        );
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename = "Names", rename_all = "PascalCase")]
+    struct Names<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        encoding_type: Option<EncodingType>,
+        key: Vec<text::Name<'a>>,
+    }
+
+    /// A list of these names, as it is written and as a parser reads it.
+    fn listed(names: &[&str], asked: Option<EncodingType>) -> read::Element {
+        let names: Vec<_> = names.iter().map(|name| name.as_bytes()).collect();
+        let document = |encoding| Names {
+            encoding_type: encoding,
+            key: names.iter().map(|name| text::Name::new(name, encoding)).collect(),
+        };
+        read::document(&list(asked, document).expect("serialises"), "Names").expect("is XML 1.0")
+    }
+
+    #[test]
+    fn a_list_with_a_name_that_xml_cannot_carry_is_encoded_and_says_so() {
+        let plain = listed(&["a b", "c\n"], None);
+        assert_eq!(plain.at_most_one("EncodingType"), Ok(None));
+        assert_eq!(plain.all("Key").map(|key| key.text.as_str()).collect::<Vec<_>>(), ["a b", "c\n"]);
+        let encoded = listed(&["a b", "c\u{1}"], None);
+        assert_eq!(encoded.trimmed("EncodingType"), Ok(Some("url")));
+        assert_eq!(encoded.all("Key").map(|key| key.text.as_str()).collect::<Vec<_>>(), ["a%20b", "c%01"]);
+    }
+
+    proptest! {
+        /// Whatever is in a name, the document is XML 1.0 by a parser that is strict about it, and the name comes back.
+        #[test]
+        fn every_list_is_read_back(names in proptest::collection::vec(proptest::collection::vec(any::<char>(), 0..20), 1..5), rare in any::<u8>()) {
+            let mut names: Vec<String> = names.into_iter().map(String::from_iter).collect();
+            names[0].push(char::from(rare));
+            let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
+            let read = listed(&borrowed, None);
+            let is_encoded = read.trimmed("EncodingType") == Ok(Some("url"));
+            prop_assert_eq!(is_encoded, !names.concat().chars().all(is_char));
+            for (name, element) in names.iter().zip(read.all("Key")) {
+                let came = match is_encoded {
+                    true => percent_encoding::percent_decode_str(&element.text).decode_utf8().unwrap().into_owned(),
+                    false => element.text.clone(),
+                };
+                prop_assert_eq!(name, &came);
+            }
+        }
+
+        /// Everywhere else, too, what is written is XML 1.0.
+        #[test]
+        fn every_document_is_read_back(text in any::<String>(), rare in any::<u8>()) {
+            let name = format!("{text}{}", char::from(rare));
+            let document = Names { encoding_type: None, key: vec![text::Name::new(name.as_bytes(), None)] };
+            let read = read::document(&write(&document).unwrap(), "Names").expect("is XML 1.0");
+            let expected: String = name.chars().map(|char| if is_char(char) { char } else { '\u{fffd}' }).collect();
+            prop_assert_eq!(&read.all("Key").next().unwrap().text, &expected);
+        }
     }
 
     #[test]

@@ -54,6 +54,19 @@ pub struct Written {
     pub hold: WriteHold,
 }
 
+impl Written {
+    /// Makes the other body the end of this one.
+    pub fn append(&mut self, other: Written) {
+        match (&mut self.blob.place, other.blob.place) {
+            (Place::Extents(extents), Place::Extents(more)) => extents.extend(more),
+            (place @ Place::Empty, more) => *place = more,
+            // What a writer gives is empty or extents, and nothing else.
+            _ => {}
+        }
+        self.hold.join(other.hold);
+    }
+}
+
 /// Keeps the volumes of a written body from sealing before the body is committed. Dropping it is right in every
 /// case; where it is *known* that the body was not committed, [`WriteHold::discard`] frees its bytes at once.
 #[derive(Debug)]

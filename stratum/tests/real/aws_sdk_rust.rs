@@ -47,7 +47,7 @@ async fn objects_of_every_size(client: &Client) {
     }
 }
 
-async fn a_multipart_upload(client: &Client) {
+async fn a_multipart_upload(client: &Client, server: &Server) {
     let parts = [body(5 << 20, 1), body(5 << 20, 2), body(77, 3)];
     let create = client
         .create_multipart_upload()
@@ -67,7 +67,8 @@ async fn a_multipart_upload(client: &Client) {
         completed = completed.parts(part.build());
     }
     let complete = client.complete_multipart_upload().bucket("sdk").key("multi").upload_id(&upload);
-    complete.multipart_upload(completed.build()).send().await.unwrap();
+    let done = complete.multipart_upload(completed.build()).send().await.unwrap();
+    assert_eq!(done.location(), Some(format!("{}/sdk/multi", server.endpoint()).as_str()));
     let whole = client.get_object().bucket("sdk").key("multi").send().await.unwrap();
     assert!(whole.e_tag().unwrap().ends_with("-3\""), "{:?}", whole.e_tag());
     assert!(whole.body.collect().await.unwrap().to_vec() == parts.concat());
@@ -111,7 +112,7 @@ async fn everything(server: Server) {
     client.create_bucket().bucket("sdk").send().await.unwrap();
     conditions(&client).await;
     objects_of_every_size(&client).await;
-    a_multipart_upload(&client).await;
+    a_multipart_upload(&client, &server).await;
     presigned_requests(&client, &server).await;
     listing_and_deletion(&client).await;
 }

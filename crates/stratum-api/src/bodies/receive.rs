@@ -11,8 +11,12 @@ use stratum_metadata::record::{Checksum, ChecksumAlgorithm};
 use stratum_storage::blob::{BlobRef, Place};
 use stratum_storage::writepath::{WriteHold, Written};
 
-/// The largest body without a declared length: it is gathered before it is written.
-const UNDECLARED_MAX: u64 = 1 << 20;
+/// A body without a declared length is written in segments of at least so many bytes, each gathered before: a writer
+/// must know how much comes.
+const SEGMENT_BYTES: usize = 8 << 20;
+/// What segments take at most: one is gathered while another is still being hashed, and the last piece of each may be as
+/// large as a socket read.
+const SEGMENT_MEMORY: u64 = 2 * (9 << 20);
 
 /// A body that storage holds, or that its command will carry, and all that was computed over it.
 ///
@@ -74,6 +78,7 @@ impl Bodies {
         mut body: RequestBody,
         usual: ChecksumAlgorithm,
     ) -> Result<Stored, S3Error> {
+        body.expected().check_value()?;
         let algorithm = body.expected().algorithm().unwrap_or(usual);
         let digester = Digester::new(algorithm, body.expected().is_signed());
         match body.length()? {
@@ -93,23 +98,53 @@ impl Bodies {
         }
     }
 
-    /// A body whose length shows at its end is gathered first.
+    /// A body whose length shows at its end is written segment by segment.
     async fn receive_undeclared(
         &self,
         memory: &Memory,
         mut body: RequestBody,
         digester: Digester,
     ) -> Result<Stored, S3Error> {
-        let admitted = memory.admit(UNDECLARED_MAX + self.writer_memory())?;
-        let whole = body.collect(UNDECLARED_MAX).await?;
-        let length = whole.len() as u64;
-        if length > SMALL_MAX {
-            let (written, digests) = self.write(&mut Some(whole), length, digester).await?;
-            return checked(&body, &digests, length, written, admitted);
+        let admitted = memory.admit(SEGMENT_MEMORY + self.writer_memory())?;
+        let first = body.segment(SEGMENT_BYTES).await?;
+        if first.len() as u64 <= SMALL_MAX {
+            let digests = digest(digester, &first);
+            body.check(&digests)?;
+            return Ok(inline(first, digests, Some(admitted)));
         }
-        let digests = digest(digester, &whole);
-        body.check(&digests)?;
-        Ok(inline(whole, digests, Some(admitted)))
+        let mut digesting = Digesting::new(digester);
+        let mut length = first.len() as u64;
+        let mut whole = self.write_segment(first, &mut digesting).await?;
+        if let Err(error) = self.write_rest(&mut body, &mut digesting, &mut length, &mut whole).await {
+            whole.hold.discard();
+            return Err(error);
+        }
+        let digests = digesting.finish().await?;
+        checked(&body, &digests, length, whole, admitted)
+    }
+
+    async fn write_rest(
+        &self,
+        body: &mut RequestBody,
+        digesting: &mut Digesting,
+        length: &mut u64,
+        whole: &mut Written,
+    ) -> Result<(), S3Error> {
+        loop {
+            let segment = body.segment(SEGMENT_BYTES).await?;
+            if segment.is_empty() {
+                return Ok(());
+            }
+            *length += segment.len() as u64;
+            whole.append(self.write_segment(segment, digesting).await?);
+        }
+    }
+
+    async fn write_segment(&self, segment: Bytes, digesting: &mut Digesting) -> Result<Written, S3Error> {
+        let mut writer = self.volumes.write(TIER, segment.len() as u64).await?;
+        digesting.push(segment.clone()).await?;
+        writer.push(segment).await?;
+        Ok(writer.finish().await?)
     }
 
     /// Stores another object's content, which is `length` bytes. What opened it holds the memory that

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 /// A checksum that the client declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Declared {
-    /// In a header; `None` when the text can't be a value of the algorithm, and so matches nothing.
+    /// In a header; `None` when the text can't be a value of the algorithm.
     Value(Option<Vec<u8>>),
     /// It follows in a trailer.
     Trailer,
@@ -24,6 +24,8 @@ pub struct Expected {
     checksum: Option<(ChecksumAlgorithm, Declared)>,
     /// The one trailer that `x-amz-trailer` announced.
     trailer: Option<ChecksumAlgorithm>,
+    /// `x-amz-sdk-checksum-algorithm` was there, and right.
+    named: bool,
 }
 
 impl Expected {
@@ -45,15 +47,15 @@ impl Expected {
             Payload::Unsigned | Payload::Chunked(_) => None,
         };
         let declared = declared(headers)?;
-        check_sdk_algorithm(headers, declared.as_ref().map(|(algorithm, _)| *algorithm))?;
+        let named = check_sdk_algorithm(headers, declared.as_ref().map(|(algorithm, _)| *algorithm))?;
         let trailer = declared.as_ref().filter(|(_, declared)| *declared == Declared::Trailer);
         let trailer = trailer.map(|(algorithm, _)| *algorithm);
-        Ok(Self { md5, sha256, checksum: declared, trailer })
+        Ok(Self { md5, sha256, checksum: declared, trailer, named })
     }
 
     /// What the signature declared, and nothing else.
     pub fn signature_only(&self) -> Self {
-        Self { md5: None, sha256: self.sha256, checksum: None, trailer: self.trailer }
+        Self { md5: None, checksum: None, ..self.clone() }
     }
 
     /// The algorithm that the client chose, if it did.
@@ -71,6 +73,19 @@ impl Expected {
         self.sha256.is_some()
     }
 
+    /// A header whose text can't be a value of its algorithm shows before the body is read.
+    ///
+    /// # Errors
+    /// `InvalidRequest`; `BadDigest` where the SDK's header names the algorithm too, which is what S3 documents for a
+    /// value that doesn't match the algorithm named.
+    pub fn check_value(&self) -> Result<(), S3Error> {
+        match &self.checksum {
+            Some((algorithm, Declared::Value(None))) if self.named => Err(mismatch(*algorithm)),
+            Some((algorithm, Declared::Value(None))) => Err(invalid_value(*algorithm, "header")),
+            _ => Ok(()),
+        }
+    }
+
     /// A trailer that nobody announced would be a promise that nobody keeps: its checksum would not be compared.
     ///
     /// # Errors
@@ -84,7 +99,8 @@ impl Expected {
     }
 
     /// # Errors
-    /// `XAmzContentSHA256Mismatch`, `BadDigest`, or `MalformedTrailerError` when the promised trailer is missing.
+    /// `XAmzContentSHA256Mismatch`, `BadDigest`, what [`Expected::check_value`] says, the same of a trailer, or
+    /// `MalformedTrailerError` when the promised one is missing.
     pub fn check(&self, digests: &Digests, trailers: &Trailers) -> Result<(), S3Error> {
         if let (Some(declared), Some(computed)) = (self.sha256, digests.sha256) {
             declared.check(Sha256Digest(computed))?;
@@ -94,19 +110,26 @@ impl Expected {
                 .message("The Content-MD5 that you specified did not match what was received."));
         }
         let Some((algorithm, declared)) = &self.checksum else { return Ok(()) };
+        self.check_value()?;
         let value = match declared {
-            Declared::Value(value) => value.clone(),
+            Declared::Value(value) => value.clone().unwrap_or_default(),
             Declared::Trailer => {
                 let text = trailers.get(checksum::header(*algorithm));
                 let text = text.ok_or(S3Error::new(Code::MalformedTrailerError))?;
-                checksum::decode(*algorithm, text.trim())
+                let value = checksum::decode(*algorithm, text.trim());
+                value.ok_or_else(|| invalid_value(*algorithm, "trailing header"))?
             }
         };
         let computed = &digests.checksum;
-        let matches = *algorithm == computed.algorithm
-            && value.is_some_and(|value| bool::from(value.as_slice().ct_eq(computed.value.as_slice())));
+        let matches =
+            *algorithm == computed.algorithm && bool::from(value.as_slice().ct_eq(computed.value.as_slice()));
         if matches { Ok(()) } else { Err(mismatch(*algorithm)) }
     }
+}
+
+fn invalid_value(algorithm: ChecksumAlgorithm, place: &str) -> S3Error {
+    let header = checksum::header(algorithm);
+    S3Error::new(Code::InvalidRequest).message(format!("Value for {header} {place} is invalid."))
 }
 
 fn mismatch(algorithm: ChecksumAlgorithm) -> S3Error {
@@ -144,12 +167,12 @@ fn several() -> S3Error {
         .message("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 }
 
-/// An SDK names its algorithm besides sending the value; the two must agree.
-fn check_sdk_algorithm(headers: &HeaderMap, declared: Option<ChecksumAlgorithm>) -> Result<(), S3Error> {
-    let Some(named) = headers.get("x-amz-sdk-checksum-algorithm") else { return Ok(()) };
+/// An SDK names its algorithm besides sending the value; the two must agree. Whether it does.
+fn check_sdk_algorithm(headers: &HeaderMap, declared: Option<ChecksumAlgorithm>) -> Result<bool, S3Error> {
+    let Some(named) = headers.get("x-amz-sdk-checksum-algorithm") else { return Ok(false) };
     let named = named.to_str().ok().and_then(checksum::by_name);
     match (named, declared) {
-        (Some(named), Some(declared)) if named == declared => Ok(()),
+        (Some(named), Some(declared)) if named == declared => Ok(true),
         (Some(_), None) => Err(S3Error::new(Code::InvalidRequest).message(
             "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer \
              headers were found.",
@@ -189,7 +212,11 @@ mod tests {
         assert_eq!(check(&[("content-md5", "")]), Err(Code::InvalidDigest));
         assert_eq!(check(&[("x-amz-checksum-crc32", "y/Q5Jg==")]), Ok(()));
         assert_eq!(check(&[("x-amz-checksum-crc32", "y/Q5Jw==")]), Err(Code::BadDigest));
-        assert_eq!(check(&[("x-amz-checksum-sha256", "bad")]), Err(Code::BadDigest));
+        for wrong in ["bad", "", "####", "y/Q5JgA="] {
+            assert_eq!(check(&[("x-amz-checksum-crc32", wrong)]), Err(Code::InvalidRequest), "{wrong}");
+            let named = [("x-amz-checksum-crc32", wrong), ("x-amz-sdk-checksum-algorithm", "CRC32")];
+            assert_eq!(check(&named), Err(Code::BadDigest), "{wrong}");
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ macro_rules! codes {
 
 codes! {
     AccessDenied FORBIDDEN "Access Denied";
+    AccessForbidden FORBIDDEN "Access forbidden";
     AuthorizationHeaderMalformed BAD_REQUEST "The authorization header that you provided is not valid.";
     AuthorizationQueryParametersError BAD_REQUEST "The authorization query parameters that you provided are not valid.";
     BadRequest BAD_REQUEST "An error occurred when parsing the HTTP request.";
@@ -48,6 +49,7 @@ codes! {
     BucketNotEmpty CONFLICT "The bucket that you tried to delete is not empty.";
     EntityTooLarge BAD_REQUEST "Your proposed upload exceeds the maximum allowed object size.";
     EntityTooSmall BAD_REQUEST "Your proposed upload is smaller than the minimum allowed object size.";
+    ExpectationFailed EXPECTATION_FAILED "The expectation given in the Expect header could not be met.";
     IllegalLocationConstraintException BAD_REQUEST "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IncompleteBody BAD_REQUEST "You did not provide the number of bytes specified by the Content-Length HTTP header.";
     InternalError INTERNAL_SERVER_ERROR "We encountered an internal error. Please try again.";
@@ -61,6 +63,7 @@ codes! {
     InvalidPartNumber RANGE_NOT_SATISFIABLE "The requested partnumber is not satisfiable.";
     InvalidPartOrder BAD_REQUEST "The list of parts was not in ascending order. The parts list must be specified in order by part number.";
     InvalidRange RANGE_NOT_SATISFIABLE "The requested range is not satisfiable.";
+    InvalidRedirectLocation BAD_REQUEST "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
     InvalidRequest BAD_REQUEST "The request is not valid.";
     InvalidStorageClass BAD_REQUEST "The storage class that you specified is not valid.";
     InvalidURI BAD_REQUEST "The specified URI couldn't be parsed.";

@@ -25,13 +25,17 @@ pub struct Assembled {
 /// together. A part's checksum that the client leaves out is taken as stored: it was verified when the part came.
 ///
 /// # Errors
-/// `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`, `InvalidRequest`.
+/// `InvalidArgument`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`, `InvalidRequest`.
 pub fn assemble(upload: &UploadRecord, named: &[Named], stored: &[PartRecord]) -> Result<Assembled, S3Error> {
     if !named.is_sorted_by_key(|part| part.number) {
         return Err(Code::InvalidPartOrder.into());
     }
     let mut parts = Vec::with_capacity(named.len());
     for (at, name) in named.iter().enumerate() {
+        if name.number < 1 {
+            let number = name.number.to_string();
+            return Err(S3Error::invalid_argument("PartNumber", number, "PartNumber must be >= 1"));
+        }
         // A part that was sent again may be named again: as it was sent last.
         let again = named.get(at + 1).is_some_and(|next| next.number == name.number);
         if !again {
@@ -81,7 +85,7 @@ fn find<'a>(
             .with("ETag", named.etag.clone())
     };
     let at =
-        stored.binary_search_by_key(&named.number, |part| u32::from(part.number)).map_err(|_| refused())?;
+        stored.binary_search_by_key(&named.number, |part| i32::from(part.number)).map_err(|_| refused())?;
     let part = stored.get(at).ok_or_else(refused)?;
     if !ETag::Md5(part.md5).to_string().eq_ignore_ascii_case(&named.etag) {
         return Err(refused());
@@ -150,7 +154,7 @@ mod tests {
         }
     }
 
-    fn named(number: u32) -> Named {
+    fn named(number: i32) -> Named {
         Named { number, etag: hex::encode([number as u8; 16]), checksums: Vec::new() }
     }
 
@@ -194,7 +198,8 @@ mod tests {
         let stale = Named { etag: "stale".into(), ..named(3) };
         assert_eq!(assemble(&upload(None), &[stale, named(3)], &stored).unwrap().parts.len(), 1);
         assert_eq!(refusal(&[named(4)], &stored), Code::InvalidPart);
-        assert_eq!(refusal(&[named(0)], &stored), Code::InvalidPart);
+        assert_eq!(refusal(&[named(0)], &stored), Code::InvalidArgument);
+        assert_eq!(refusal(&[named(-1)], &stored), Code::InvalidArgument);
         assert_eq!(refusal(&[named(70_000)], &stored), Code::InvalidPart);
         assert_eq!(refusal(&[named(1), named(3)], &stored), Code::EntityTooSmall);
         assert!(assemble(&upload(None), &[named(2), named(3)], &stored).is_ok());

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
 use crate::multipart::{self, Assembled};
+use crate::number;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::multipart::{
@@ -17,9 +18,9 @@ use crate::xml::multipart::{
 };
 use crate::xml::text::{Name, Quoted};
 use bytes::Bytes;
-use http::header::HOST;
+use http::uri::Scheme;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use stratum_metadata::command::{Command, Outcome, Refusal};
+use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
     Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, ObjectRecord, UploadId, UploadRecord,
     VersionId,
@@ -49,11 +50,14 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
         let parts = ctx.store.metadata.parts(upload, 0, xml::multipart::MAX_PARTS)?;
         let assembled = multipart::assemble(&record, &request.parts, &parts)?;
         check_object(ctx, &record, &assembled)?;
+        check_parts(&record, &request)?;
         let (etag, checksum) = (assembled.etag, assembled.checksum.clone());
-        let command = complete(ctx, bucket, upload, record, assembled);
+        let condition = conditions::on_write(&ctx.headers);
+        let named = conditions::first(&condition);
+        let command = complete(ctx, bucket, upload, record, assembled, condition);
         match ctx.store.metadata.commit(command, Bytes::new()).await? {
             Outcome::Refused(Refusal::UploadChanged | Refusal::NoSuchUpload) => continue,
-            Outcome::Refused(refusal) => return Err(refusal.into()),
+            Outcome::Refused(refusal) => return Err(conditions::refused(refusal, named)),
             _ => return answer(ctx, bucket, key, etag, checksum.as_ref()),
         }
     }
@@ -77,6 +81,7 @@ fn complete(
     upload: UploadId,
     record: UploadRecord,
     made: Assembled,
+    condition: WriteCondition,
 ) -> Command {
     let object = ObjectRecord {
         version: VersionId::NULL,
@@ -94,7 +99,7 @@ fn complete(
         upload,
         parts: made.named,
         record: object,
-        condition: conditions::on_write(&ctx.headers),
+        condition,
         remember_until: ctx.now.saturating_add(ctx.store.settings.completion_memory),
     }
 }
@@ -103,7 +108,7 @@ fn complete(
 fn check_object(ctx: &Context, upload: &UploadRecord, made: &Assembled) -> Result<(), S3Error> {
     let invalid = |message: &'static str| Err(S3Error::new(Code::InvalidRequest).message(message));
     if let Some(size) = ctx.header("x-amz-mp-object-size")
-        && size.parse() != Ok(made.size)
+        && number::parse(size) != Some(made.size)
     {
         return invalid("The provided 'x-amz-mp-object-size' header value does not match what was computed.");
     }
@@ -131,6 +136,20 @@ fn check_object(ctx: &Context, upload: &UploadRecord, made: &Assembled) -> Resul
     Ok(())
 }
 
+/// A composite checksum is made of those of the parts, and the client must know them.
+fn check_parts(upload: &UploadRecord, request: &CompleteMultipartUpload) -> Result<(), S3Error> {
+    let Some((algorithm, ChecksumType::Composite)) = upload.checksum else { return Ok(()) };
+    match request.parts.iter().find(|part| part.checksums.is_empty()) {
+        None => Ok(()),
+        Some(part) => Err(S3Error::new(Code::InvalidRequest).message(format!(
+            "The upload was created using a {} checksum. The complete request must include the checksum for each \
+             part. It was missing for part {} in the request.",
+            checksum::name(algorithm).to_ascii_lowercase(),
+            part.number
+        ))),
+    }
+}
+
 fn text(checksum: &Checksum, etag: &ETag) -> String {
     multipart::checksum_text(checksum, multipart::parts_of(etag))
 }
@@ -144,7 +163,7 @@ fn answer(
 ) -> S3Result {
     xml::answer(&CompleteMultipartUploadResult {
         xmlns: Namespace,
-        location: location(ctx, bucket, key),
+        location: location(&ctx.scheme, ctx.header("host").unwrap_or_default(), &bucket.name, key),
         bucket: &bucket.name,
         key: Name::new(key.as_bytes(), None),
         etag: Quoted(etag),
@@ -154,9 +173,20 @@ fn answer(
 }
 
 /// The object's address, path-style.
-fn location(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> String {
+fn location(scheme: &Scheme, host: &str, bucket: &str, key: &ObjectKey) -> String {
     const KEPT: &percent_encoding::AsciiSet =
         &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
-    let host = ctx.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    format!("http://{host}/{}/{}", bucket.name, utf8_percent_encode(key.as_str(), KEPT))
+    format!("{scheme}://{host}/{bucket}/{}", utf8_percent_encode(key.as_str(), KEPT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_location_is_where_the_client_sent_its_request() {
+        let key = ObjectKey::parse(b"a b/c".to_vec()).unwrap();
+        assert_eq!(location(&Scheme::HTTP, "h:9000", "b", &key), "http://h:9000/b/a%20b/c");
+        assert_eq!(location(&Scheme::HTTPS, "h", "b", &key), "https://h/b/a%20b/c");
+    }
 }

@@ -22,6 +22,7 @@ use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectHeaders, O
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let source = CopySource::of(ctx)?;
     let replacement = replacement(ctx)?;
+    let redirect = headers::website_redirect(&ctx.headers)?;
     let class = headers::storage_class(&ctx.headers)?;
     let condition = conditions::on_write(&ctx.headers);
     let algorithm = wanted_algorithm(ctx)?;
@@ -32,7 +33,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         conditions::check_copy_source(&ctx.headers, object)?;
         check_size(object)?;
         if to_itself && replacement.is_none() {
-            check_change(ctx, object, class)?;
+            check_change(object, class, redirect.as_deref())?;
         }
         Ok(Selection::whole(object))
     };
@@ -42,10 +43,13 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
 
     let algorithm = algorithm.or(opened.object.checksum.as_ref().map(|checksum| checksum.algorithm));
     let algorithm = algorithm.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
-    let kept = replacement.unwrap_or_else(|| ObjectHeaders {
-        website_redirect_location: headers::website_redirect(&ctx.headers),
-        ..opened.object.headers.clone()
-    });
+    let kept = match replacement {
+        Some(kept) => kept,
+        None => headers::bounded(ObjectHeaders {
+            website_redirect_location: redirect,
+            ..opened.object.headers.clone()
+        })?,
+    };
     let stored = ctx.store.bodies.copy(opened.content, opened.object.size, algorithm).await?;
     let object = put_object::commit(ctx, bucket, key, stored, kept, class, condition).await?;
     xml::answer(&CopyObjectResult {
@@ -90,9 +94,8 @@ fn check_size(source: &ObjectRecord) -> Result<(), S3Error> {
 }
 
 /// A copy onto itself must change something.
-fn check_change(ctx: &Context, object: &ObjectRecord, class: StorageClass) -> Result<(), S3Error> {
-    let redirect = headers::website_redirect(&ctx.headers);
-    if class != object.storage_class || redirect != object.headers.website_redirect_location {
+fn check_change(object: &ObjectRecord, class: StorageClass, redirect: Option<&str>) -> Result<(), S3Error> {
+    if class != object.storage_class || redirect != object.headers.website_redirect_location.as_deref() {
         return Ok(());
     }
     Err(S3Error::new(Code::InvalidRequest).message(

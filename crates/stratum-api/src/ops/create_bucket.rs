@@ -62,10 +62,11 @@ fn check_location(configuration: &CreateBucketConfiguration, region: &str) -> Re
     let Some(constraint) = &configuration.location_constraint else { return Ok(()) };
     // `EU` is what eu-west-1 was called first.
     let wanted = if constraint == "EU" { "eu-west-1" } else { constraint };
-    if wanted == region && region != CLASSIC_REGION {
+    // S3 spells us-east-1 by leaving it out, but widely used clients name it.
+    if wanted == region {
         return Ok(());
     }
-    let refused = if looks_like_a_region(wanted) && wanted != CLASSIC_REGION {
+    let refused = if looks_like_a_region(wanted) {
         let message = format!(
             "The {constraint} location constraint is incompatible for the region specific endpoint this request was \
              sent to."
@@ -109,6 +110,7 @@ mod tests {
         assert_eq!(location(Some("eu-west-1"), "eu-west-1"), Ok(()));
         assert_eq!(location(Some("EU"), "eu-west-1"), Ok(()));
         assert_eq!(location(Some("home"), "home"), Ok(()));
+        assert_eq!(location(Some("us-east-1"), "us-east-1"), Ok(()));
     }
 
     #[test]
@@ -118,7 +120,8 @@ mod tests {
             location(Some("us-gov-east-1"), "eu-west-1"),
             Err(Code::IllegalLocationConstraintException)
         );
-        for none in ["us-east-1", "default", "moon", "a-b", "eu-west-12x", "-1"] {
+        assert_eq!(location(Some("us-east-1"), "eu-west-1"), Err(Code::IllegalLocationConstraintException));
+        for none in ["default", "moon", "a-b", "eu-west-12x", "-1"] {
             assert_eq!(location(Some(none), "us-east-1"), Err(Code::InvalidLocationConstraint), "{none}");
         }
     }

@@ -14,6 +14,7 @@ use stratum_metadata::record::BucketRecord;
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     selection::check_version(&ctx.query)?;
     let condition = conditions::on_delete(&ctx.headers)?;
+    let named = conditions::first(&condition);
     let command = Command::DeleteObject { bucket: bucket.id, key: key.as_bytes().to_vec(), condition };
     match ctx.store.metadata.commit(command, Bytes::new()).await? {
         // A condition on what isn't there guards nothing: it is as deleted as it can be.
@@ -22,7 +23,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)
         }
-        Outcome::Refused(refusal) => Err(refusal.into()),
+        Outcome::Refused(refusal) => Err(conditions::refused(refusal, named)),
         other => Err(S3Error::new(Code::InternalError).because(format!("DeleteObject came to {other:?}"))),
     }
 }

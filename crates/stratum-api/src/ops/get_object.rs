@@ -12,7 +12,7 @@ use http::Response;
 use stratum_metadata::record::BucketRecord;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
-    selection::check_version(&ctx.query)?;
+    selection::check_query(&ctx.query)?;
     selection::check_overrides(ctx)?;
     let choose = |object: &_| Selection::of_read(ctx, object);
     let opened = ctx.store.bodies.open(bucket.id, key, &ctx.memory, None, choose).await?;

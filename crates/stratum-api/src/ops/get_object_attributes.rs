@@ -8,14 +8,13 @@ use crate::headers;
 use crate::key::ObjectKey;
 use crate::listing::MAX_ENTRIES;
 use crate::multipart;
+use crate::number;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::attributes::{Checksum, GetObjectAttributesResponse, ObjectPart, ObjectParts};
 use crate::xml::multipart::ChecksumElement;
 use http::header::LAST_MODIFIED;
-use stratum_metadata::record::{
-    Body, BucketRecord, ChecksumAlgorithm, ChecksumType, ObjectRecord, PartSummary,
-};
+use stratum_metadata::record::{Body, BucketRecord, ObjectRecord, PartSummary};
 
 const ATTRIBUTES: &str = "x-amz-object-attributes";
 const MAX_PARTS: &str = "x-amz-max-parts";
@@ -54,7 +53,7 @@ impl Wanted {
         }
         let number = |name: &'static str| match ctx.header(name) {
             None | Some("") => Ok(None),
-            Some(text) => text.parse::<u16>().map(Some).map_err(|_| {
+            Some(text) => number::parse::<u16>(text).map(Some).ok_or_else(|| {
                 S3Error::invalid_argument(
                     name,
                     text,
@@ -106,7 +105,7 @@ impl Wanted {
                 checksum_type: checksum::type_name(checksum.kind),
             }),
             object_parts: match &object.body {
-                Body::Parts { parts, .. } if self.object_parts => Some(self.page(object, parts)),
+                Body::Parts { parts, .. } if self.object_parts => Some(self.page(parts)),
                 _ => None,
             },
             storage_class: self.storage_class.then(|| headers::storage_class_name(object.storage_class)),
@@ -115,9 +114,9 @@ impl Wanted {
     }
 
     /// The parts after the marker.
-    fn page(&self, object: &ObjectRecord, all: &[PartSummary]) -> ObjectParts {
+    fn page(&self, all: &[PartSummary]) -> ObjectParts {
         let after = all.iter().filter(|part| part.number > self.marker);
-        let parts: Vec<_> = after.clone().take(self.max_parts).map(|part| line(object, part)).collect();
+        let parts: Vec<_> = after.clone().take(self.max_parts).map(line).collect();
         ObjectParts {
             parts_count: all.len(),
             part_number_marker: self.marker,
@@ -129,18 +128,14 @@ impl Wanted {
     }
 }
 
-/// S3 tells a part's checksum only where the upload was created with an algorithm; the CRC64NVME that is kept
-/// otherwise is the object's alone.
-fn line(object: &ObjectRecord, part: &PartSummary) -> ObjectPart {
-    let chosen = |checksum: &&stratum_metadata::record::Checksum| {
-        checksum.algorithm != ChecksumAlgorithm::Crc64Nvme
-            || object.checksum.as_ref().is_some_and(|whole| whole.kind == ChecksumType::Composite)
-    };
-    let checksum = part.checksum.as_ref().filter(chosen);
+/// A part with its checksum: that of the upload's algorithm, or CRC64NVME.
+fn line(part: &PartSummary) -> ObjectPart {
     ObjectPart {
         part_number: part.number,
         size: part.size,
-        checksum: checksum
+        checksum: part
+            .checksum
+            .as_ref()
             .map(|checksum| ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))),
     }
 }
@@ -148,7 +143,9 @@ fn line(object: &ObjectRecord, part: &PartSummary) -> ObjectPart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratum_metadata::record::{self, ETag, ObjectHeaders, StorageClass, UploadId, VersionId};
+    use stratum_metadata::record::{
+        self, ChecksumAlgorithm, ChecksumType, ETag, ObjectHeaders, StorageClass, UploadId, VersionId,
+    };
 
     fn object(parts: u16) -> ObjectRecord {
         let sha256 =

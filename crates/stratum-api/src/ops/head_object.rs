@@ -11,7 +11,7 @@ use stratum_metadata::record::BucketRecord;
 const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
-    selection::check_version(&ctx.query)?;
+    selection::check_query(&ctx.query)?;
     selection::check_overrides(ctx)?;
     let object = ctx.store.metadata.object(bucket.id, key.as_bytes())?;
     let object = object.ok_or_else(|| {

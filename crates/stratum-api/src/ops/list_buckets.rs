@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::listing;
+use crate::number;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::{Bucket, Buckets, ListAllMyBucketsResult, Owner};
@@ -78,8 +79,8 @@ fn entry(bucket: BucketRecord) -> Bucket {
 fn max_buckets(ctx: &Context) -> Result<usize, S3Error> {
     match ctx.query.get("max-buckets") {
         None | Some("") => Ok(MAX_BUCKETS),
-        Some(text) => match text.parse() {
-            Ok(max @ 1..=MAX_BUCKETS) => Ok(max),
+        Some(text) => match number::parse(text) {
+            Some(max @ 1..=MAX_BUCKETS) => Ok(max),
             _ => {
                 let message = "Argument max-buckets must be an integer between 1 and 10000";
                 Err(S3Error::invalid_argument("max-buckets", text, message))

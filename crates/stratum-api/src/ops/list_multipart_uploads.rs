@@ -46,22 +46,25 @@ fn document(
     let parameters = Parameters::read(query, "max-uploads")?;
     let (key_marker, id_marker) = asked_markers(query);
     let owner = Owner::by_id(identities, &bucket.owner);
-    let (uploads, common_prefixes) = lines(identities, page, parameters.encoding, &owner);
-    let (next_key, next_id) = page.next.as_ref().map(markers).unwrap_or_default();
-    xml::text(&ListMultipartUploadsResult {
-        xmlns: Namespace,
-        bucket: &bucket.name,
-        key_marker: parameters.name(key_marker),
-        upload_id_marker: id_marker,
-        next_key_marker: next_key.map(|key| Name::new(key, parameters.encoding)),
-        next_upload_id_marker: next_id,
-        prefix: parameters.name(parameters.prefix),
-        delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
-        encoding_type: parameters.encoding,
-        max_uploads: parameters.max,
-        is_truncated: page.next.is_some(),
-        uploads,
-        common_prefixes,
+    xml::list(parameters.encoding, |encoding| {
+        let parameters = parameters.encoded(encoding);
+        let (uploads, common_prefixes) = lines(identities, page, parameters.encoding, &owner);
+        let (next_key, next_id) = page.next.as_ref().map(markers).unwrap_or_default();
+        ListMultipartUploadsResult {
+            xmlns: Namespace,
+            bucket: &bucket.name,
+            key_marker: parameters.name(key_marker),
+            upload_id_marker: id_marker,
+            next_key_marker: next_key.map(|key| Name::new(key, parameters.encoding)),
+            next_upload_id_marker: next_id,
+            prefix: parameters.name(parameters.prefix),
+            delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
+            encoding_type: parameters.encoding,
+            max_uploads: parameters.max,
+            is_truncated: page.next.is_some(),
+            uploads,
+            common_prefixes,
+        }
     })
 }
 

@@ -40,22 +40,25 @@ fn document(
     let parameters = Parameters::read(query, "max-keys")?;
     let key_marker = query.get("key-marker").unwrap_or_default();
     let version_id_marker = query.get("version-id-marker").unwrap_or_default();
-    let (versions, common_prefixes) = lines(page, parameters.encoding, owner);
-    let next = page.next.as_ref();
-    xml::text(&ListVersionsResult {
-        xmlns: Namespace,
-        name: &bucket.name,
-        prefix: parameters.name(parameters.prefix),
-        key_marker: parameters.name(key_marker),
-        version_id_marker,
-        next_key_marker: next.and_then(listing::name).map(|name| Name::new(name, parameters.encoding)),
-        next_version_id_marker: next.filter(|next| matches!(next, Position::After(_))).map(|_| NULL),
-        max_keys: parameters.max,
-        delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
-        encoding_type: parameters.encoding,
-        is_truncated: next.is_some(),
-        versions,
-        common_prefixes,
+    xml::list(parameters.encoding, |encoding| {
+        let parameters = parameters.encoded(encoding);
+        let (versions, common_prefixes) = lines(page, parameters.encoding, owner);
+        let next = page.next.as_ref();
+        ListVersionsResult {
+            xmlns: Namespace,
+            name: &bucket.name,
+            prefix: parameters.name(parameters.prefix),
+            key_marker: parameters.name(key_marker),
+            version_id_marker,
+            next_key_marker: next.and_then(listing::name).map(|name| Name::new(name, parameters.encoding)),
+            next_version_id_marker: next.filter(|next| matches!(next, Position::After(_))).map(|_| NULL),
+            max_keys: parameters.max,
+            delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
+            encoding_type: parameters.encoding,
+            is_truncated: next.is_some(),
+            versions,
+            common_prefixes,
+        }
     })
 }
 

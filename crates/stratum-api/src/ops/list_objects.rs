@@ -32,27 +32,30 @@ fn document(
 ) -> Result<Bytes, S3Error> {
     let parameters = Parameters::read(query, "max-keys")?;
     let marker = query.get("marker").unwrap_or_default();
-    let (contents, common_prefixes) = listing::lines(page, parameters.encoding, Some(owner));
-    // Without a delimiter the last key is the next marker, and S3 leaves it to the client to see that.
-    let next = page.next.as_ref().filter(|_| parameters.delimiter.is_some()).and_then(listing::name);
-    xml::text(&ListObjectsResult {
-        xmlns: Namespace,
-        name: &bucket.name,
-        prefix: prefix(&parameters),
-        marker: parameters.name(marker),
-        next_marker: next.map(|name| Name::new(name, parameters.encoding)),
-        max_keys: parameters.max,
-        delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
-        encoding_type: parameters.encoding,
-        is_truncated: page.next.is_some(),
-        contents,
-        common_prefixes,
+    xml::list(parameters.encoding, |encoding| {
+        let parameters = parameters.encoded(encoding);
+        let (contents, common_prefixes) = listing::lines(page, parameters.encoding, Some(owner));
+        // Without a delimiter the last key is the next marker, and S3 leaves it to the client to see that.
+        let next = page.next.as_ref().filter(|_| parameters.delimiter.is_some()).and_then(listing::name);
+        ListObjectsResult {
+            xmlns: Namespace,
+            name: &bucket.name,
+            prefix: prefix(&parameters),
+            marker: parameters.name(marker),
+            next_marker: next.map(|name| Name::new(name, parameters.encoding)),
+            max_keys: parameters.max,
+            delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
+            encoding_type: parameters.encoding,
+            is_truncated: page.next.is_some(),
+            contents,
+            common_prefixes,
+        }
     })
 }
 
 /// The prefix stays as it was sent, as far as XML can hold it: clients of this version decode everything but it.
 fn prefix<'a>(parameters: &Parameters<'a>) -> Name<'a> {
-    let unheld = |char: char| char.is_control() && !matches!(char, '\t' | '\n' | '\r');
+    let unheld = |char: char| !xml::is_char(char);
     let encoding = parameters.encoding.filter(|_| parameters.prefix.contains(unheld));
     Name::new(parameters.prefix.as_bytes(), encoding)
 }

@@ -37,20 +37,24 @@ fn document(
 ) -> Result<Bytes, S3Error> {
     let parameters = Parameters::read(query, "max-keys")?;
     let fetch_owner = query.get("fetch-owner") == Some("true");
-    let (contents, common_prefixes) = listing::lines(page, parameters.encoding, fetch_owner.then_some(owner));
-    xml::text(&ListObjectsV2Result {
-        xmlns: Namespace,
-        name: &bucket.name,
-        prefix: parameters.name(parameters.prefix),
-        start_after: query.get("start-after").map(|start_after| parameters.name(start_after)),
-        continuation_token: query.get("continuation-token"),
-        next_continuation_token: page.next.as_ref().map(listing::token),
-        key_count: contents.len() + common_prefixes.len(),
-        max_keys: parameters.max,
-        delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
-        encoding_type: parameters.encoding,
-        is_truncated: page.next.is_some(),
-        contents,
-        common_prefixes,
+    xml::list(parameters.encoding, |encoding| {
+        let parameters = parameters.encoded(encoding);
+        let (contents, common_prefixes) =
+            listing::lines(page, parameters.encoding, fetch_owner.then_some(owner));
+        ListObjectsV2Result {
+            xmlns: Namespace,
+            name: &bucket.name,
+            prefix: parameters.name(parameters.prefix),
+            start_after: query.get("start-after").map(|start_after| parameters.name(start_after)),
+            continuation_token: query.get("continuation-token"),
+            next_continuation_token: page.next.as_ref().map(listing::token),
+            key_count: contents.len() + common_prefixes.len(),
+            max_keys: parameters.max,
+            delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
+            encoding_type: parameters.encoding,
+            is_truncated: page.next.is_some(),
+            contents,
+            common_prefixes,
+        }
     })
 }

@@ -7,6 +7,7 @@ use crate::headers;
 use crate::key::ObjectKey;
 use crate::listing;
 use crate::multipart;
+use crate::number;
 use crate::query::Query;
 use crate::xml;
 use crate::xml::Namespace;
@@ -34,22 +35,23 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         (Owner::by_id(identities, &record.initiator), Owner::by_id(identities, &bucket.owner));
     let (bucket, key) = (bucket.name.clone(), key.as_bytes().to_vec());
     let write = move || {
-        xml::text(&ListPartsResult {
+        let parts: Vec<_> = parts.into_iter().map(line).collect();
+        xml::list(encoding, |encoding| ListPartsResult {
             xmlns: Namespace,
             bucket: &bucket,
             key: Name::new(&key, encoding),
             upload_id: upload.to_string(),
-            initiator,
-            owner,
+            initiator: initiator.clone(),
+            owner: owner.clone(),
             storage_class: headers::storage_class_name(record.storage_class),
             checksum_algorithm: record.checksum.map(|(algorithm, _)| checksum::name(algorithm)),
             checksum_type: record.checksum.map(|(_, kind)| checksum::type_name(kind)),
             part_number_marker: marker,
-            next_part_number_marker: parts.last().map(|last| last.number),
+            next_part_number_marker: parts.last().map(|last| last.part_number),
             max_parts: max,
             encoding_type: encoding,
             is_truncated,
-            parts: parts.into_iter().map(line).collect(),
+            parts: &parts,
         })
     };
     xml::long::answer(max, write).await
@@ -71,7 +73,7 @@ fn line(part: PartRecord) -> Part {
 fn marker(query: &Query) -> Result<u16, S3Error> {
     match query.get("part-number-marker") {
         None | Some("") => Ok(0),
-        Some(text) => match text.parse::<i32>().ok().filter(|marker| *marker >= 0) {
+        Some(text) => match number::parse::<i32>(text) {
             Some(marker) => Ok(u16::try_from(marker).unwrap_or(u16::MAX)),
             None => {
                 let message = "Argument part-number-marker must be an integer between 0 and 2147483647";

@@ -52,12 +52,13 @@ pub async fn commit(
         headers,
         body: record::Body::Blob(stored.blob.clone()),
     };
+    let named = conditions::first(&condition);
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };
     match ctx.store.metadata.commit(command, stored.inline.clone()).await? {
         Outcome::Object(object) => Ok(*object),
         Outcome::Refused(refusal) => {
             stored.discard();
-            Err(refusal.into())
+            Err(conditions::refused(refusal, named))
         }
         other => Err(S3Error::new(Code::InternalError).because(format!("PutObject came to {other:?}"))),
     }

@@ -13,7 +13,7 @@ use http::header::ETAG;
 use http::{HeaderName, Response};
 use stratum_metadata::command::{Command, Outcome};
 use stratum_metadata::record::{
-    BucketRecord, Checksum, ChecksumAlgorithm, ETag, PartRecord, UploadId, UploadRecord,
+    BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, ETag, PartRecord, UploadId, UploadRecord,
 };
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
@@ -32,22 +32,27 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
 }
 
 /// The checksum that is kept of a part: the upload's, or the client's choice, or CRC64NVME.
+///
+/// # Errors
+/// `InvalidRequest` for another than the upload was created with, and for none where it is to be a composite one.
 fn algorithm(
     upload: &UploadRecord,
     declared: Option<ChecksumAlgorithm>,
 ) -> Result<ChecksumAlgorithm, S3Error> {
-    let created = upload.checksum.map(|(algorithm, _)| algorithm);
-    match (created, declared) {
-        (Some(created), Some(declared)) if created != declared => {
-            let name = |algorithm| checksum::name(algorithm).to_ascii_lowercase();
-            Err(S3Error::new(Code::InvalidRequest).message(format!(
-                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
-                name(created),
-                name(declared)
-            )))
-        }
-        (created, declared) => Ok(created.or(declared).unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
+    let Some((created, kind)) = upload.checksum else {
+        return Ok(declared.unwrap_or(ChecksumAlgorithm::Crc64Nvme));
+    };
+    // What a composite checksum is made of is the client's own word; for one of the whole ours will do.
+    let left_out = declared.is_none() && kind == ChecksumType::FullObject;
+    if left_out || declared == Some(created) {
+        return Ok(created);
     }
+    let name = |algorithm| checksum::name(algorithm).to_ascii_lowercase();
+    Err(S3Error::new(Code::InvalidRequest).message(format!(
+        "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+        name(created),
+        declared.map_or("null".into(), name)
+    )))
 }
 
 /// Makes a stored body the part of that number, in place of one that was there before.
@@ -80,12 +85,12 @@ pub async fn commit(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratum_metadata::record::{BucketId, ChecksumType, ObjectHeaders, StorageClass};
+    use stratum_metadata::record::{BucketId, ObjectHeaders, StorageClass};
 
     #[test]
     fn a_part_keeps_the_uploads_checksum() {
         use ChecksumAlgorithm::{Crc32, Crc64Nvme, Sha256};
-        let of = |created: Option<ChecksumAlgorithm>, declared| {
+        let of = |created: Option<(ChecksumAlgorithm, ChecksumType)>, declared| {
             let upload = UploadRecord {
                 bucket: BucketId(1),
                 key: b"k".to_vec(),
@@ -93,14 +98,18 @@ mod tests {
                 initiator: "o".into(),
                 storage_class: StorageClass::Standard,
                 headers: ObjectHeaders::default(),
-                checksum: created.map(|algorithm| (algorithm, ChecksumType::Composite)),
+                checksum: created,
             };
             algorithm(&upload, declared).map_err(|error| error.code())
         };
         assert_eq!(of(None, None), Ok(Crc64Nvme));
         assert_eq!(of(None, Some(Crc32)), Ok(Crc32));
-        assert_eq!(of(Some(Sha256), None), Ok(Sha256));
-        assert_eq!(of(Some(Sha256), Some(Sha256)), Ok(Sha256));
-        assert_eq!(of(Some(Sha256), Some(Crc32)), Err(Code::InvalidRequest));
+        let composite = Some((Sha256, ChecksumType::Composite));
+        assert_eq!(of(composite, Some(Sha256)), Ok(Sha256));
+        assert_eq!(of(composite, Some(Crc32)), Err(Code::InvalidRequest));
+        assert_eq!(of(composite, None), Err(Code::InvalidRequest));
+        let full = Some((Crc32, ChecksumType::FullObject));
+        assert_eq!(of(full, None), Ok(Crc32));
+        assert_eq!(of(full, Some(Sha256)), Err(Code::InvalidRequest));
     }
 }

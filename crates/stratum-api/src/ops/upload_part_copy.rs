@@ -8,6 +8,7 @@ use crate::copy_source::CopySource;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
 use crate::multipart;
+use crate::number;
 use crate::ops::upload_part;
 use crate::selection::{self, Selection};
 use crate::xml;
@@ -67,12 +68,9 @@ fn range(ctx: &Context, size: u64) -> Result<Range<u64>, S3Error> {
 }
 
 fn parse_range(text: &str, size: u64) -> Result<Range<u64>, S3Error> {
-    let number = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
-    };
     let bounds = text.strip_prefix("bytes=").and_then(|bounds| bounds.split_once('-'));
-    let bounds = bounds.and_then(|(first, last)| Some((number(first)?, number(last)?)));
+    let bounds =
+        bounds.and_then(|(first, last)| Some((number::saturating(first)?, number::saturating(last)?)));
     match bounds {
         Some((first, last)) if first <= last && last < size => Ok(first..last + 1),
         Some((first, last)) if first <= last => {

@@ -1,5 +1,6 @@
 //! DeleteObjects: the list that comes, the answer that goes.
 
+use crate::number;
 use crate::xml::read::{self, Element, Malformed};
 use crate::xml::{Namespace, is_false};
 use serde::Serialize;
@@ -53,7 +54,7 @@ impl ObjectIdentifier {
             Ok(object.trimmed(name)?.filter(|text| !text.is_empty()).map(str::to_owned))
         };
         let size =
-            optional("Size")?.map(|size| size.parse()).transpose().map_err(|_| Malformed::WrongText)?;
+            optional("Size")?.map(|size| number::parse(&size).ok_or(Malformed::WrongText)).transpose()?;
         Ok(Self {
             key: key.text.clone(),
             version_id: optional("VersionId")?,
@@ -133,7 +134,7 @@ mod tests {
         for xml in [
             "<Delete><Object></Object></Delete>",
             "<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>",
-            "<Delete><Object><Key>a</Key><Size>many</Size></Object></Delete>",
+            "<Delete><Object><Key>a</Key><Size>+5</Size></Object></Delete>",
             "<Delete><Quiet>maybe</Quiet><Object><Key>a</Key></Object></Delete>",
             "<Remove><Object><Key>a</Key></Object></Remove>",
             "{}",
@@ -156,7 +157,7 @@ mod tests {
         };
         let text =
             String::from_utf8(crate::xml::write(&answer).expect("serialises").to_vec()).expect("UTF-8");
-        let expected = "<Deleted><Key>a&#1;</Key></Deleted><Error><Key>b</Key><VersionId>null</VersionId>\
+        let expected = "<Deleted><Key>a\u{fffd}</Key></Deleted><Error><Key>b</Key><VersionId>null</VersionId>\
             <Code>PreconditionFailed</Code><Message>no</Message></Error></DeleteResult>";
         assert!(text.ends_with(expected), "{text}");
     }

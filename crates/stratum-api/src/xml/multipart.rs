@@ -1,6 +1,7 @@
 //! Documents of multipart uploads.
 
 use crate::checksum;
+use crate::number;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::CommonPrefix;
@@ -71,7 +72,8 @@ pub struct CompleteMultipartUpload {
 /// A part as the client names it in Complete.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CompletedPart {
-    pub number: u32,
+    /// As it was sent: what no part can have is refused with the parts that are there.
+    pub number: i32,
     /// Without quotes.
     pub etag: String,
     /// The checksums that the client gave, in base64.
@@ -101,10 +103,18 @@ impl CompletedPart {
             }
         }
         Ok(Self {
-            number: number.parse().map_err(|_| Malformed::WrongText)?,
+            number: signed(number).ok_or(Malformed::WrongText)?,
             etag: etag.trim_matches('"').to_owned(),
             checksums,
         })
+    }
+}
+
+/// A number that may be negative; that is nonsense, but no malformed document.
+fn signed(text: &str) -> Option<i32> {
+    match text.strip_prefix('-') {
+        Some(digits) => number::parse(digits).map(|number: i32| -number),
+        None => number::parse(text),
     }
 }
 
@@ -175,7 +185,7 @@ pub struct ListPartsResult<'a> {
     pub encoding_type: Option<EncodingType>,
     pub is_truncated: bool,
     #[serde(rename = "Part")]
-    pub parts: Vec<Part>,
+    pub parts: &'a [Part],
 }
 
 /// An upload in ListMultipartUploads.
@@ -247,7 +257,11 @@ mod tests {
         assert_eq!(with(&part.repeat(10_000)), Ok(10_000));
         assert_eq!(with(&part.repeat(10_001)), Err(Malformed::WrongCount));
         assert_eq!(with("<Part><PartNumber>1</PartNumber></Part>"), Err(Malformed::WrongElements));
-        assert_eq!(with("<Part><PartNumber>-1</PartNumber><ETag>a</ETag></Part>"), Err(Malformed::WrongText));
+        assert_eq!(with("<Part><PartNumber>-1</PartNumber><ETag>a</ETag></Part>"), Ok(1));
+        for wrong in ["+1", "--1", "-", "1.0", "one", "9999999999"] {
+            let part = format!("<Part><PartNumber>{wrong}</PartNumber><ETag>a</ETag></Part>");
+            assert_eq!(with(&part), Err(Malformed::WrongText), "{wrong}");
+        }
         assert_eq!(CompleteMultipartUpload::read(b""), Err(Malformed::NotOneRoot));
     }
 

@@ -5,6 +5,7 @@
 //! key may be nothing but spaces.
 
 use crate::error::{Code, S3Error};
+use crate::xml::is_char;
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
@@ -80,6 +81,9 @@ pub fn document(bytes: &[u8], root: &str) -> Result<Element, Malformed> {
 
 fn parse(bytes: &[u8]) -> Result<Element, Malformed> {
     let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
+    if !text.chars().all(is_char) {
+        return Err(Malformed::NotWellFormed);
+    }
     let mut reader = Reader::from_str(text);
     let mut tree = Tree::default();
     loop {
@@ -104,7 +108,7 @@ fn parse(bytes: &[u8]) -> Result<Element, Malformed> {
 /// A character reference or one of XML's own five entities.
 fn resolve(reference: &BytesRef<'_>) -> Result<char, Malformed> {
     if let Some(character) = reference.resolve_char_ref().map_err(|_| Malformed::WrongText)? {
-        return Ok(character);
+        return if is_char(character) { Ok(character) } else { Err(Malformed::WrongText) };
     }
     match reference.as_ref() {
         b"lt" => Ok('<'),
@@ -114,6 +118,19 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, Malformed> {
         b"quot" => Ok('"'),
         _ => Err(Malformed::Entities),
     }
+}
+
+/// Attributes mean nothing in a request, but what XML forbids in them makes the document none. Whether two have one name
+/// isn't looked at: that takes a time that grows with the square of their number.
+fn check_attributes(start: &BytesStart<'_>) -> Result<(), Malformed> {
+    for attribute in start.attributes().with_checks(false) {
+        let value = attribute.map_err(|_| Malformed::NotWellFormed)?;
+        let value = value.unescape_value().map_err(|_| Malformed::Entities)?;
+        if !value.chars().all(is_char) {
+            return Err(Malformed::WrongText);
+        }
+    }
+    Ok(())
 }
 
 /// The tree while it is being built: the elements that are still open, outermost first.
@@ -130,6 +147,7 @@ impl Tree {
             return Err(Malformed::NotOneRoot);
         }
         self.elements += 1;
+        check_attributes(start)?;
         if self.open.len() >= MAX_DEPTH || self.elements > MAX_ELEMENTS {
             return Err(Malformed::TooLarge);
         }
@@ -200,6 +218,36 @@ mod tests {
         let wide = format!("<a>{}</a>", "<b/>".repeat(MAX_ELEMENTS));
         assert_eq!(parse(wide.as_bytes()), Err(Malformed::TooLarge));
         assert_eq!(parse(b"<a>\xff</a>"), Err(Malformed::NotUtf8));
+    }
+
+    #[test]
+    fn what_xml_1_0_forbids_is_refused_raw_and_as_a_reference() {
+        let forbidden =
+            ['\u{0}', '\u{1}', '\u{8}', '\u{b}', '\u{c}', '\u{10}', '\u{1f}', '\u{fffe}', '\u{ffff}'];
+        for char in forbidden {
+            let code = u32::from(char);
+            let raw = [
+                format!("<a>{char}</a>"),
+                format!("<a b=\"{char}\"/>"),
+                format!("<!--{char}--><a/>"),
+                format!("<a><![CDATA[{char}]]></a>"),
+            ];
+            let references = [
+                format!("<a>&#{code};</a>"),
+                format!("<a>&#x{code:x};</a>"),
+                format!("<a>&#x{code:X};</a>"),
+                format!("<a b=\"&#{code};\"/>"),
+            ];
+            for xml in raw.iter().chain(&references) {
+                assert!(parse(xml.as_bytes()).is_err(), "{xml:?}");
+            }
+        }
+        for surrogate in ["<a>&#xD800;</a>", "<a>&#xDFFF;</a>", "<a>&#x110000;</a>"] {
+            assert!(parse(surrogate.as_bytes()).is_err(), "{surrogate}");
+        }
+        for allowed in ["\t", "\u{7f}", "\u{85}", "\u{d7ff}", "\u{e000}", "\u{fffd}", "\u{10ffff}"] {
+            assert_eq!(parse(format!("<a>{allowed}</a>").as_bytes()).expect("parses").text, allowed);
+        }
     }
 
     #[test]

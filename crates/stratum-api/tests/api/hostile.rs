@@ -32,7 +32,7 @@ async fn a_key_and_its_metadata_have_limits() {
     let large = "v".repeat(2048);
     let put = rig.send("PUT", "/bucket/k", &[("x-amz-meta-a", &large)], b"").await;
     assert_eq!(put.code(), "MetadataTooLarge");
-    let class = rig.send("PUT", "/bucket/k", &[("x-amz-storage-class", "GLACIER")], b"").await;
+    let class = rig.send("PUT", "/bucket/k", &[("x-amz-storage-class", "OUTPOSTS")], b"").await;
     assert_eq!(class.code(), "InvalidStorageClass");
 }
 

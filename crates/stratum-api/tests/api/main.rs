@@ -1,8 +1,10 @@
 //! The whole API over real sockets and real (temporary) drives.
 
 mod buckets;
+mod checksums;
 mod client;
 mod deleting;
+mod detail;
 mod hostile;
 mod listing;
 mod multipart;

@@ -2,6 +2,9 @@
 
 use crate::client::{Answered, Client};
 use crate::rig::noise;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest as _, Sha256};
 
 const MIB: usize = 1024 * 1024;
 
@@ -84,8 +87,14 @@ async fn parts_become_an_object() {
 async fn attributes_tell_the_parts() {
     let client = Client::with_bucket().await;
     let id = create(&client, "key", &[("x-amz-checksum-algorithm", "SHA256")]).await;
-    let etag = upload(&client, &id, 7, noise(1, 10)).await;
-    complete(&client, &id, &[(7, &etag)], &[]).await.expect(200);
+    let body = noise(1, 10);
+    let sha256 = BASE64.encode(Sha256::digest(&body));
+    let target = format!("/bucket/key?uploadId={id}&partNumber=7");
+    let put = client.send("PUT", &target, &[("x-amz-checksum-sha256", &sha256)], body).await.expect(200);
+    let etag = put.header("etag").unwrap().to_owned();
+    let named = complete_document(&[(7, &etag)])
+        .replace("</Part>", &format!("<ChecksumSHA256>{sha256}</ChecksumSHA256></Part>"));
+    client.post(&format!("/bucket/key?uploadId={id}"), named).await.expect(200);
     let wanted = [("x-amz-object-attributes", "ETag,Checksum,ObjectParts,StorageClass,ObjectSize")];
     let told = client.send("GET", "/bucket/key?attributes", &wanted, "").await.expect(200);
     assert!(told.element("ETag").unwrap().ends_with("-1"));
@@ -141,7 +150,9 @@ async fn checksums_of_the_whole() {
     let client = Client::with_bucket().await;
     let sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
     let id = create(&client, "key", &[("x-amz-checksum-algorithm", "SHA256")]).await;
-    let etag = upload(&client, &id, 1, Vec::new()).await;
+    let part = format!("/bucket/key?uploadId={id}&partNumber=1");
+    let put = client.send("PUT", &part, &[("x-amz-checksum-sha256", sha256)], "").await.expect(200);
+    let etag = put.header("etag").unwrap().to_owned();
     let bad = [("x-amz-checksum-sha256", "bad")];
     complete(&client, &id, &[(1, &etag)], &bad).await.refused(400, "BadDigest");
     let kind = [("x-amz-checksum-type", "FULL_OBJECT")];
