@@ -20,6 +20,7 @@ use stratum_storage::blob::Tier;
 use stratum_storage::drive::Drive;
 use stratum_storage::journal::JournalError;
 use stratum_storage::set::{ChangeError, Changed, DriveState, Root, Slot};
+use stratum_storage::volume::Fullness;
 
 /// What is said of drives that were taken out.
 const REMOVED: &str = "is not in the set any more: take it away, and out of the configuration";
@@ -67,10 +68,12 @@ impl Drives {
     /// Every position that has a drive, there or not.
     pub fn list(&self) -> Vec<DriveStatus> {
         let slots = self.parts.set.slots().into_iter();
-        slots.filter(|slot| slot.state != DriveState::Removed).map(|slot| self.status(slot)).collect()
+        let fullness = self.parts.volumes.fullness();
+        let there = slots.filter(|slot| slot.state != DriveState::Removed);
+        there.map(|slot| self.status(slot, &fullness)).collect()
     }
 
-    fn status(&self, slot: Slot) -> DriveStatus {
+    fn status(&self, slot: Slot, fullness: &[Fullness]) -> DriveStatus {
         let (state, reason) = match &slot.state {
             DriveState::Healthy => ("healthy", None),
             DriveState::Draining => self.progress(&slot),
@@ -87,6 +90,10 @@ impl Drives {
             state: state.into(),
             reason,
             slow: slot.drive.as_ref().is_some_and(|drive| drive.is_slow()),
+            writes_slowly: slot.drive.as_ref().is_some_and(|drive| drive.writes_slowly()),
+            bad_pieces: slot.drive.as_ref().map_or(0, |drive| drive.bad_pieces()),
+            rotting: slot.drive.as_ref().is_some_and(|drive| drive.is_rotting()),
+            fill: crate::fullness::of_drive(fullness, slot.tier, slot.id).map(str::to_owned),
             bytes_used: slot.drive.as_ref().map_or(0, |_| bytes_under(Path::new(&slot.place))),
             bytes_free: slot.space.map_or(0, |space| space.free),
             path: slot.place,

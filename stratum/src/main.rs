@@ -8,6 +8,7 @@ mod control;
 mod credentials;
 mod drives;
 mod fsck;
+mod fullness;
 mod layout;
 mod logging;
 mod offline;

@@ -9,6 +9,7 @@ use crate::backup::configuration::Configuration;
 use crate::backup::produce::Backup;
 use crate::drives::{CopiesStatus, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
+use crate::fullness::{self, Pressure, Want};
 use crate::provisional::{self, Restored};
 use crate::status::{
     self, Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
@@ -241,20 +242,30 @@ impl Operator {
         let heal = self.parts.healer.status();
         let redundancy = self.redundancy(&heal);
         let index = self.index();
+        let (usage, is_provisional) = (self.parts.journal.usage(), self.parts.metadata.is_provisional());
+        let (fullness, pressure) = (self.parts.volumes.fullness(), Pressure::of(usage));
+        let want = fullness::want(&fullness, pressure);
         let state = if !index.available || redundancy.unreadable_objects > 0 {
             State::Damaged
+        } else if want == Want::Space {
+            State::Full
         } else if redundancy.missing_fragments > 0 || drives.iter().any(|drive| drive.state != "healthy") {
             State::Degraded
+        } else if want == Want::Attention || drives.iter().any(wants_attention) {
+            State::Attention
         } else {
             State::Well
         };
-        let (usage, is_provisional) = (self.parts.journal.usage(), self.parts.metadata.is_provisional());
+        let label =
+            |id| self.parts.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label());
+        let mut notes = notes(&drives, &index, is_provisional);
+        notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_seconds: System.monotonic().saturating_sub(self.began).as_secs(),
             state,
             is_provisional,
-            notes: notes(&drives, &index, is_provisional),
+            notes,
             space: self.space(&drives),
             drives,
             redundancy,
@@ -368,5 +379,24 @@ fn notes(drives: &[DriveStatus], index: &IndexStatus, is_provisional: bool) -> V
             "{place} answers far later than its peers: look at its disk, and replace it if it stays so"
         ));
     }
+    for drive in drives.iter().filter(|drive| drive.state == "healthy" && drive.writes_slowly) {
+        let place = format!("{}/{}", drive.tier, drive.position);
+        notes.push(format!(
+            "{place} writes far later than its peers, and every write to it waits: look at its disk, and replace it if it stays so"
+        ));
+    }
+    for drive in drives.iter().filter(|drive| drive.bad_pieces > 0) {
+        let (place, pieces) = (format!("{}/{}", drive.tier, drive.position), drive.bad_pieces);
+        let advice = match drive.rotting {
+            true => "it is rotting: replace it",
+            false => "they were computed from the others; look at its disk if there are more",
+        };
+        notes.push(format!("{place} gave {pieces} bad pieces since the server started: {advice}"));
+    }
     notes
+}
+
+/// Whether somebody should look at a drive though all that it holds is there.
+fn wants_attention(drive: &DriveStatus) -> bool {
+    drive.slow || drive.writes_slowly || drive.rotting
 }

@@ -38,8 +38,12 @@ pub enum State {
     /// Nothing is missing.
     #[default]
     Well,
+    /// Everything is there, and something wants attention before it goes wrong.
+    Attention,
     /// Everything is there, with less redundancy than it should have.
     Degraded,
+    /// New data is refused for want of space; everything can be read.
+    Full,
     /// Something can't be read or written.
     Damaged,
 }
@@ -58,6 +62,14 @@ pub struct DriveStatus {
     pub reason: Option<String>,
     /// It answers far later than its peers.
     pub slow: bool,
+    /// It writes far later than its peers.
+    pub writes_slowly: bool,
+    /// Bad pieces that were read from it since the server started: all were computed from others.
+    pub bad_pieces: u64,
+    /// It gave so many of them that it is to be replaced.
+    pub rotting: bool,
+    /// `full` or `almost full`, beside the reserve.
+    pub fill: Option<String>,
     /// What our files on it take, in bytes.
     pub bytes_used: u64,
     /// What is free on the device that it lies on.
@@ -176,7 +188,9 @@ impl Status {
         let state = match self.state {
             State::Well if self.is_provisional => "the restored state waits to be accepted",
             State::Well => "all is well",
+            State::Attention => "everything is there; see what wants attention",
             State::Degraded => "redundancy is reduced; everything can be read",
+            State::Full => "new data is refused for want of space; everything can be read",
             State::Damaged => "something can't be read or written",
         };
         let _ = writeln!(text, "stratum {}, up {}: {state}", self.version, duration(self.uptime_seconds));
@@ -268,8 +282,10 @@ pub fn drives_to_text(drives: &[DriveStatus]) -> String {
     for drive in drives {
         let (used, free) = (bytes(drive.bytes_used), bytes(drive.bytes_free));
         let place = format!("{}/{}", drive.tier, drive.position);
-        let slow = drive.slow.then_some("slow");
-        let remarks: Vec<&str> = slow.into_iter().chain(drive.reason.as_deref()).collect();
+        let flags =
+            [(drive.slow, "slow"), (drive.writes_slowly, "slow at writing"), (drive.rotting, "rotting")];
+        let flags = flags.into_iter().filter_map(|(is_so, what)| is_so.then_some(what));
+        let remarks: Vec<&str> = flags.chain(drive.fill.as_deref()).chain(drive.reason.as_deref()).collect();
         let remarks = remarks.join(": ");
         let line = format!(
             "  {place:<7} {:<width$}  {:<9} {used:>9} used {free:>9} free  {remarks}",
@@ -403,6 +419,22 @@ mod tests {
         let older: IndexStatus =
             serde_json::from_value(serde_json::json!({"available": true, "bytes": 1})).unwrap();
         assert_eq!(older.state, IndexState::Available);
+    }
+
+    #[test]
+    fn a_drive_s_line_says_what_is_the_matter_with_it() {
+        let drive = DriveStatus {
+            path: "/mnt/d1/hot".into(),
+            writes_slowly: true,
+            rotting: true,
+            fill: Some("almost full".into()),
+            ..DriveStatus::default()
+        };
+        let line = drives_to_text(&[drive]);
+        assert!(line.contains("slow at writing: rotting: almost full"), "{line}");
+        let page = |state| Status { state, ..Status::default() }.to_text();
+        assert!(page(State::Full).contains("refused for want of space"));
+        assert!(!page(State::Attention).contains("all is well"));
     }
 
     #[test]

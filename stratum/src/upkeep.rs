@@ -5,6 +5,7 @@
 //! look every second. All of it is idle when nothing happens.
 
 use crate::drives::{Copies, run_copies};
+use crate::fullness;
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,7 +17,7 @@ use stratum_metadata::{
 use stratum_storage::ambient::System;
 use stratum_storage::balance::{Balancer, run_balancer};
 use stratum_storage::blob::Tier;
-use stratum_storage::drive::Pulse;
+use stratum_storage::drive::{Doing, judge};
 use stratum_storage::heal::{Healer, run_healer};
 use stratum_storage::journal::Journal;
 use stratum_storage::scrub::{Scrubber, run_scrubber};
@@ -174,20 +175,23 @@ impl Parts {
 
     /// Tells which drives have become slow beside their peers, or are no longer.
     fn judge_drives(&self) {
-        for tier in Tier::ALL {
-            let drives = self.set.drives(tier);
-            let pulses: Vec<&Pulse> = drives.iter().map(|drive| drive.pulse()).collect();
-            for drive in Pulse::judge(&pulses).into_iter().filter_map(|place| drives.get(place)) {
-                let (slow, drive) = (drive.pulse().is_slow(), drive.label());
-                metrics::gauge!("stratum_drive_slow", "drive" => drive.clone())
-                    .set(f64::from(u8::from(slow)));
-                match slow {
-                    true => tracing::warn!(
-                        drive,
-                        "answers far later than its peers; what it holds is read elsewhere"
-                    ),
-                    false => tracing::info!(drive, "answers as fast as its peers again"),
+        for (drive, doing) in Tier::ALL.into_iter().flat_map(|tier| judge(&self.set.drives(tier))) {
+            let (slow, name) = match doing {
+                Doing::Reads => (drive.pulse().is_slow(), "stratum_drive_slow"),
+                Doing::JournalWrites | Doing::VolumeWrites => {
+                    (drive.writes_slowly(), "stratum_drive_writes_slowly")
                 }
+            };
+            let drive = drive.label();
+            metrics::gauge!(name, "drive" => drive.clone()).set(f64::from(u8::from(slow)));
+            match (slow, doing) {
+                (true, Doing::Reads) => {
+                    tracing::warn!(drive, "answers far later than its peers; what it holds is read elsewhere")
+                }
+                (true, _) => {
+                    tracing::warn!(drive, "writes far later than its peers; journal and new volumes avoid it")
+                }
+                (false, _) => tracing::info!(drive, "is as fast as its peers again, or gets another try"),
             }
         }
     }
@@ -218,6 +222,7 @@ impl Parts {
         gauge("stratum_buffers_idle_bytes", stats.idle_buffers);
         gauge("stratum_journal_bytes", usage.bytes);
         gauge("stratum_journal_cap_bytes", usage.cap);
+        fullness::measure(&self.volumes.fullness(), fullness::Pressure::of(usage), &self.set);
         gauge("stratum_index_available", u64::from(self.metadata.is_available()));
         gauge("stratum_drives", self.set.all_drives().len() as u64);
         gauge(

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const DRIVES: usize = 6;
 const KEYS: [&str; 2] = ["FAULTSROOT", "faults-root-secret"];
@@ -53,15 +53,36 @@ impl Server {
         (code, answer[end + 4..].to_vec())
     }
 
+    /// What a command says to this server, and how it ends.
+    fn ask(&self, arguments: &[&str]) -> (Option<i32>, Vec<u8>) {
+        let endpoint = format!("http://{}", self.address);
+        let output = command().args(arguments).args(["--endpoint", &endpoint]).output().expect("an answer");
+        (output.status.code(), output.stdout)
+    }
+
+    /// The status, and how the command ends.
+    fn status(&self) -> (Option<i32>, serde_json::Value) {
+        let (code, answer) = self.ask(&["status", "--json"]);
+        (code, serde_json::from_slice(&answer).expect("a status in JSON"))
+    }
+
+    /// The hot drives, as the status has them.
+    fn hot(&self) -> Vec<serde_json::Value> {
+        let (_, status) = self.status();
+        let drives = status["drives"].as_array().expect("drives").iter();
+        drives.filter(|drive| drive["tier"] == "hot").cloned().collect()
+    }
+
     /// The state of each hot drive, as the status has it.
     fn drives(&self) -> Vec<String> {
-        let endpoint = format!("http://{}", self.address);
-        let output =
-            command().args(["status", "--json", "--endpoint", &endpoint]).output().expect("a status");
-        let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a status in JSON");
-        let drives = status["drives"].as_array().expect("drives");
-        let hot = drives.iter().filter(|drive| drive["tier"] == "hot");
-        hot.map(|drive| drive["state"].as_str().unwrap_or_default().to_owned()).collect()
+        self.hot().iter().map(|drive| drive["state"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Whether a note of the status has all of these words.
+    fn notes(&self, words: &[&str]) -> bool {
+        let (_, status) = self.status();
+        let notes = status["notes"].as_array().expect("notes").iter().filter_map(|note| note.as_str());
+        notes.into_iter().any(|note| words.iter().all(|word| note.contains(word)))
     }
 }
 
@@ -157,4 +178,154 @@ fn a_full_drive_says_so_and_a_slow_one_is_waited_for() {
     }
     check(&server, 0..30);
     assert!(server.drives().iter().all(|state| state == "healthy"), "lack of space is no failure");
+}
+
+/// Asks until it is so, for two minutes.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(120);
+    while !is_so() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn one_full_drive_is_named_and_the_others_take_what_is_new() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = r#"
+        [[fault]]
+        drive = "hot/2"
+        operation = "grow"
+        bytes = 100_000_000
+        device = 2
+    "#;
+    let server = Server::start(folder.path(), plan);
+    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    let bytes = vec![7; 6_000_000];
+    for number in 0..10 {
+        assert_eq!(server.send("PUT", &format!("/bucket/{number}"), &bytes).0, 200, "{number}");
+        assert!(server.send("GET", &format!("/bucket/{number}"), &[]).1 == bytes);
+    }
+    let (code, status) = server.status();
+    assert_eq!((code, status["state"].as_str()), (Some(1), Some("attention")), "{status}");
+    assert_eq!(server.hot()[2]["fill"], "full");
+    assert!(server.notes(&["hot/2 is full", "3+2"]), "{status}");
+    assert!(server.drives().iter().all(|state| state == "healthy"), "lack of space is no failure");
+}
+
+#[test]
+fn when_new_data_is_refused_the_status_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = r#"
+        [[fault]]
+        drive = "*"
+        operation = "grow"
+        bytes = 150_000_000
+        device = 1
+    "#;
+    let server = Server::start(folder.path(), plan);
+    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    assert_eq!(server.send("PUT", "/bucket/large", &vec![7; 6_000_000]).0, 507);
+    let (code, status) = server.status();
+    assert_eq!((code, status["state"].as_str()), (Some(1), Some("full")), "{status}");
+    assert!(server.notes(&["full", "507"]), "{status}");
+}
+
+#[test]
+fn a_drive_that_is_slow_at_writing_is_named_and_holds_up_small_writes_no_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = r#"
+        [[fault]]
+        drive = "hot/1"
+        operation = "write"
+        after = 100
+        delay_ms = 200
+
+        [[fault]]
+        drive = "hot/1"
+        operation = "sync"
+        after = 30
+        delay_ms = 200
+    "#;
+    let server = Server::start(folder.path(), plan);
+    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    let mut number = 0;
+    wait_until("hot/1 is never called slow", || {
+        fill(&server, number..number + 4);
+        number += 4;
+        server.hot()[1]["writes_slowly"] == true
+    });
+    assert!(server.notes(&["hot/1", "writes far later"]));
+    let (code, status) = server.status();
+    assert_eq!((code, status["state"].as_str()), (Some(1), Some("attention")), "{status}");
+    let slow: Vec<bool> = server.hot().iter().map(|drive| drive["writes_slowly"] == true).collect();
+    assert_eq!(slow, [false, true, false, false, false, false]);
+    // The journal looks for slow members every second.
+    std::thread::sleep(Duration::from_secs(3));
+    let began = Instant::now();
+    for small in 0..20 {
+        assert_eq!(server.send("PUT", &format!("/bucket/small-{small}"), b"a small body").0, 200);
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "small writes took {:?}", began.elapsed());
+    check(&server, 0..number);
+}
+
+#[test]
+fn a_rotting_drive_is_named_and_nobody_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = r#"
+        [[fault]]
+        drive = "hot/4"
+        operation = "read"
+        after = 200
+        error = "flip"
+    "#;
+    let server = Server::start(folder.path(), plan);
+    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    for number in 0..40 {
+        assert_eq!(server.send("PUT", &format!("/bucket/{number}"), &vec![number; 1_000_000]).0, 200);
+    }
+    wait_until("hot/4 is never called rotting", || {
+        for number in 0..40 {
+            assert!(server.send("GET", &format!("/bucket/{number}"), &[]).1 == vec![number; 1_000_000]);
+        }
+        server.hot()[4]["rotting"] == true
+    });
+    assert!(server.notes(&["hot/4", "bad pieces", "replace"]));
+    assert_eq!(server.status().0, Some(1));
+    let passes = |server: &Server| server.status().1["scrub"]["copies_passes"].as_u64().unwrap_or_default();
+    assert_eq!(server.ask(&["scrub", "start"]).0, Some(0));
+    wait_until("the copies are never looked at", || passes(&server) > 0);
+    let bad: Vec<bool> = server.hot().iter().map(|drive| drive["bad_pieces"] != 0).collect();
+    assert_eq!(bad, [false, false, false, false, true, false], "{}", server.status().1);
+}
+
+#[test]
+fn a_drive_that_failed_once_is_taken_back_with_its_data_by_one_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = r#"
+        [[fault]]
+        drive = "hot/3"
+        operation = "sync"
+        after = 20
+        times = 1
+        error = "EIO"
+    "#;
+    let server = Server::start(folder.path(), plan);
+    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    let mut number = 0;
+    wait_until("hot/3 never fails", || {
+        fill(&server, number..number + 10);
+        number += 10;
+        server.drives()[3] == "failed"
+    });
+    let path = folder.path().join("3");
+    assert_eq!(server.ask(&["drive", "replace", &path.to_string_lossy()]).0, Some(0));
+    assert_eq!(server.drives()[3], "healthy");
+    wait_until("what it missed is never healed", || {
+        let (_, status) = server.status();
+        status["redundancy"]["missing_fragments"] == 0
+    });
+    fill(&server, number..number + 20);
+    check(&server, 0..number + 20);
 }

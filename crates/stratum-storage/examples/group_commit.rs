@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use stratum_storage::ambient::{Clock, System};
-use stratum_storage::drive::lane::{Lane, Work, Write, promise};
+use stratum_storage::drive::lane::{Lane, Stopwatch, Work, Write, promise};
 use stratum_storage::drive::real::RealDrive;
 use stratum_storage::drive::{DriveIo, FileIo, OpenHow};
 
@@ -63,7 +63,9 @@ fn measure_alone(file: &dyn FileIo) -> io::Result<Vec<u128>> {
 }
 
 fn measure(files: &[Arc<dyn FileIo>]) -> io::Result<Vec<u128>> {
-    let lanes: Vec<Lane> = (0..files.len()).map(|lane| Lane::spawn(&format!("lane {lane}"))).collect();
+    let stopwatch = Stopwatch::new(Arc::new(System));
+    let lanes: Vec<Lane> =
+        (0..files.len()).map(|lane| Lane::spawn(&format!("lane {lane}"), stopwatch.clone())).collect();
     let bytes = Bytes::from(vec![7; GROUP]);
     (0..ROUNDS)
         .map(|round| {

@@ -21,20 +21,24 @@ pub mod read_only;
 mod readers;
 pub mod real;
 mod roster;
+mod rot;
 pub mod simulated;
+mod slowness;
 
 pub use devices::Devices;
 pub use health::Health;
 pub use pulse::Pulse;
 pub use roster::Roster;
+pub use slowness::{Doing, judge};
 
 use crate::ambient::{Clock, System};
 use crate::blob::Tier;
 use crate::volume::DriveId;
 use guard::Guard;
 use health::Latch;
-use lane::Lane;
+use lane::{Lane, Stopwatch};
 use readers::Readers;
+use rot::Rot;
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;
@@ -165,6 +169,7 @@ pub struct Drive {
     journal: Lane,
     volume: Lane,
     readers: Readers,
+    rot: Rot,
 }
 
 impl Drive {
@@ -184,8 +189,8 @@ impl Drive {
         let guard = Guard::new(io, health.clone(), clock.clone(), &label);
         let_go_when_it_fails(&guard, &health, &label, threads);
         let lane = |kind: &str| match threads {
-            Threads::Own => Lane::spawn(&format!("{label} {kind}")),
-            Threads::Caller => Lane::inline(),
+            Threads::Own => Lane::spawn(&format!("{label} {kind}"), Stopwatch::new(clock.clone())),
+            Threads::Caller => Lane::inline(Stopwatch::new(clock.clone())),
         };
         let (journal, volume) = (lane("journal"), lane("volume"));
         let readers = Readers::new(&label, threads, clock);
@@ -200,6 +205,7 @@ impl Drive {
             journal,
             volume,
             readers,
+            rot: Rot::new(&label),
         }
     }
 
@@ -224,9 +230,10 @@ impl Drive {
             guard: None,
             health,
             draining: AtomicBool::new(false),
-            journal: Lane::inline(),
-            volume: Lane::inline(),
+            journal: Lane::inline(Stopwatch::new(Arc::new(System))),
+            volume: Lane::inline(Stopwatch::new(Arc::new(System))),
             readers: Readers::new(&label, Threads::Caller, Arc::new(System)),
+            rot: Rot::new(&label),
         }
     }
 
@@ -365,6 +372,32 @@ impl Drive {
     /// be had elsewhere is better read there.
     pub fn is_slow(&self) -> bool {
         self.pulse().is_slow() || self.pulse().is_backed_up()
+    }
+
+    /// Whether it writes far later than its peers: the journal and new volumes go elsewhere, where they can.
+    pub fn writes_slowly(&self) -> bool {
+        self.journal.pulse().is_slow() || self.volume.pulse().is_slow()
+    }
+
+    /// Whether a write was refused for want of space a moment ago. Its device may say that there is some: a quota, or a
+    /// file system that reserves blocks.
+    pub fn is_full(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.is_full())
+    }
+
+    /// It gave other bytes than were written, or couldn't give what it must hold.
+    pub fn found_rot(&self) {
+        self.rot.found();
+    }
+
+    /// How many bad pieces were read from it in this run: fragments, header pages, copies of segments and checkpoints.
+    pub fn bad_pieces(&self) -> u64 {
+        self.rot.pieces()
+    }
+
+    /// Whether it gave so many bad pieces that it is to be replaced.
+    pub fn is_rotting(&self) -> bool {
+        self.rot.is_too_much()
     }
 
     /// How fast it answers reads.

@@ -324,6 +324,9 @@ impl Journal {
                     return Ok(bytes.into());
                 }
                 metrics::counter!("stratum_journal_bad_reads_total").increment(1);
+                if let Some(place) = places.get(copy.drive).filter(|place| place.is_present()) {
+                    place.drive.found_rot();
+                }
             }
         }
         Err(BodyError::Damaged { index })
@@ -358,13 +361,17 @@ impl Journal {
         self.core.set_cap(cap.max(self.core.options.cap));
     }
 
-    /// After a drive was lost: goes on with other members, and brings every segment to `m+1` healthy drives. Blocks;
-    /// appends go on meanwhile.
+    /// After a drive was lost, or has become slow: goes on with other members, and brings every segment to `m+1` healthy
+    /// drives. Blocks; appends go on meanwhile.
     ///
     /// # Errors
     /// [`AppendError::Unavailable`] when too few drives are left.
     pub fn heal(&self) -> Result<Healed, AppendError> {
-        self.writer.lock().check_drives(&self.core)?;
+        {
+            let mut writer = self.writer.lock();
+            writer.check_drives(&self.core)?;
+            writer.leave_slow(&self.core)?;
+        }
         Ok(heal::heal(&self.core))
     }
 

@@ -36,6 +36,21 @@ pub fn geometry_over(full: Geometry, healthy: usize) -> Option<Geometry> {
     (data > 0).then_some(Geometry { k: data as u8, m: full.m })
 }
 
+/// The widest geometry, at most `full`, of which each shard finds a drive with as much room as `each` says that it takes.
+/// Parity stays whole: it is the data that lies on fewer drives.
+pub fn geometry_with_room<D>(
+    full: Geometry,
+    candidates: &[Candidate<D>],
+    each: impl Fn(Geometry) -> u64,
+) -> Option<Geometry> {
+    let narrower = (1..=full.k).rev().map(|k| Geometry { k, m: full.m });
+    let fits = |geometry: &Geometry| {
+        let each = each(*geometry);
+        candidates.iter().filter(|candidate| candidate.room >= each).count() >= geometry.shards()
+    };
+    narrower.into_iter().find(fits)
+}
+
 /// The geometry of a volume and the drive of each of its shards, chosen from the healthy ones (in the order of
 /// their positions).
 pub fn place<D: Copy>(
@@ -161,6 +176,20 @@ mod tests {
         assert_eq!(geometry_over(Geometry { k: 1, m: 0 }, 1), Some(Geometry { k: 1, m: 0 }));
         let (narrow, drives) = place(G, VolumeId(1), &with_room(&[0, 9, 0, 5])).unwrap();
         assert_eq!((narrow.k, drives), (2, vec![1, 2, 3, 0]));
+    }
+
+    #[test]
+    fn what_has_no_room_makes_a_volume_narrower() {
+        let k = |rooms: &[u64], each: fn(Geometry) -> u64| {
+            geometry_with_room(G, &with_room(rooms), each).map(|geometry| (geometry.k, geometry.m))
+        };
+        assert_eq!(k(&[9, 9, 9, 9, 9, 9], |_| 9), Some((4, 2)));
+        assert_eq!(k(&[9, 9, 0, 9, 9, 9], |_| 9), Some((3, 2)));
+        assert_eq!(k(&[9, 9, 0, 0, 9, 0], |_| 9), Some((1, 2)));
+        assert_eq!(k(&[9, 9, 0, 0, 0, 0], |_| 9), None);
+        // What is narrower takes more of each drive.
+        assert_eq!(k(&[9, 9, 0, 9, 9, 9], |geometry| 36 / u64::from(geometry.k)), None);
+        assert_eq!(k(&[9, 9, 0, 9, 9, 9, 9], |geometry| 36 / u64::from(geometry.k)), Some((4, 2)));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod answers;
 mod buffers;
 mod claim;
+mod fullness;
 mod handle;
 mod leaving;
 mod open;
@@ -18,6 +19,7 @@ mod stripe;
 mod table;
 
 pub use claim::Claim;
+pub use fullness::{Fill, Fullness};
 pub use leaving::Without;
 pub use open::{Leave, WriteError};
 pub use restore::{Restore, RestoreError, Restored};

@@ -14,6 +14,7 @@ use crate::blob::{BlobRef, Extent, KeyId, Place, Tier};
 use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_disk, full_payload, longest_extent, stripe_at};
 use crate::format::v1::Kind;
+use crate::placement::enough_shards;
 use crate::reclaim::Freed;
 use crate::volume::{
     Asked, Purpose, Reservation, StripeAddress, StripeBuffer, Volume, Volumes, is_full, outcomes,
@@ -45,6 +46,8 @@ pub struct BlobWriter {
     extents: Vec<WrittenExtent>,
     filling: Option<Filling>,
     in_flight: VecDeque<Flight>,
+    /// A drive had no space for a shard: that shard is missing like any other that missed a write.
+    met_full: bool,
 }
 
 /// A written body. Commit its `blob` while `hold` lives.
@@ -144,6 +147,7 @@ impl Volumes {
             extents: Vec::new(),
             filling: None,
             in_flight: VecDeque::new(),
+            met_full: false,
         };
         writer.next_stripe().await?;
         Ok(writer)
@@ -182,7 +186,8 @@ impl BlobWriter {
             self.sync(at).await?;
         }
         for (volume, failed) in self.failures() {
-            self.volumes.shared.settle(&volume, &failed).await?;
+            let settled = self.volumes.shared.settle(&volume, &failed).await;
+            settled.map_err(|error| error.or_no_space(self.met_full, self.tier))?;
         }
         let extents = std::mem::take(&mut self.extents);
         let place = match extents.is_empty() {
@@ -274,13 +279,13 @@ impl BlobWriter {
     async fn land(&mut self, flight: Flight) -> Result<(), WriteError> {
         let at = flight.extent;
         let Landing { failed, full } = flight.land().await?;
-        if full {
-            return Err(WriteError::NoSpace(self.tier));
+        self.met_full |= full;
+        let Some(extent) = self.extents.get_mut(at) else { return Ok(()) };
+        extent.add_failed(failed);
+        match self.met_full && !extent.is_enough() {
+            true => Err(WriteError::NoSpace(self.tier)),
+            false => Ok(()),
         }
-        if let Some(extent) = self.extents.get_mut(at) {
-            extent.add_failed(failed);
-        }
-        Ok(())
     }
 
     /// Syncs the shard files of an extent that took everything so far.
@@ -303,8 +308,10 @@ impl BlobWriter {
         for (shard, outcome) in outcomes(asked).await {
             match outcome {
                 Ok(()) => {}
-                Err(error) if is_full(&error) => return Err(WriteError::NoSpace(self.tier)),
-                Err(_) => extent.add_failed(vec![shard]),
+                Err(error) => {
+                    self.met_full |= is_full(&error);
+                    extent.add_failed(vec![shard]);
+                }
             }
         }
         // One sync covers everything that was written to a volume before it.
@@ -338,6 +345,12 @@ impl Drop for BlobWriter {
 }
 
 impl WrittenExtent {
+    /// Whether it is on as many shards as an acknowledgement takes.
+    fn is_enough(&self) -> bool {
+        let volume = &self.reservation.volume;
+        volume.shards_left().saturating_sub(self.failed.len()) >= enough_shards(volume.geometry)
+    }
+
     fn extent(&self) -> Extent {
         Extent { volume: self.reservation.volume.id, start: self.reservation.start, length: self.length }
     }

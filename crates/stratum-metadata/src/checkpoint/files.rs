@@ -91,6 +91,7 @@ impl Files {
         let holders = self.list().remove(&index).unwrap_or_default();
         let damaged = holders.iter().filter_map(|holder| Some((holder, read_through(index, holder).err()?)));
         let finding = |(holder, error): (&Arc<Drive>, io::Error)| {
+            holder.found_rot();
             let written = copy(index, &holders, vec![holder.clone()]);
             if let Err(error) = &written {
                 tracing::error!(index, %error, "a copy of a checkpoint could not be written anew");

@@ -18,7 +18,7 @@ const MERGE_FROM: usize = 8;
 pub enum Why {
     /// More than half of what it takes of its drives is garbage.
     Garbage,
-    /// It was written while drives were missing, and they are back.
+    /// It was written while drives were missing or full, and they aren't any more.
     Narrow,
     /// It is one of many small ones.
     Small,
@@ -49,7 +49,7 @@ pub(super) struct Seen {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TierNow {
     pub geometry: Geometry,
-    /// How long all of its drives have been healthy; nothing if one isn't.
+    /// How long all of its drives have been healthy, with room for more; nothing if one isn't.
     pub whole_for: Option<Duration>,
 }
 
@@ -63,7 +63,7 @@ impl Wholeness {
     pub fn look(&mut self, tiers: &[TierHealth], now: Duration) -> HashMap<Tier, TierNow> {
         let mut seen = HashMap::new();
         for health in tiers {
-            let whole_for = if health.healthy == health.drives {
+            let whole_for = if health.healthy == health.drives && health.with_room == health.drives {
                 Some(now.saturating_sub(*self.since.entry(health.tier).or_insert(now)))
             } else {
                 self.since.remove(&health.tier);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn health(healthy: usize) -> [TierHealth; 1] {
-        [TierHealth { tier: Tier::Hot, geometry: G, drives: 6, healthy }]
+        [TierHealth { tier: Tier::Hot, geometry: G, drives: 6, healthy, with_room: healthy }]
     }
 
     fn whole(seconds: u64) -> HashMap<Tier, TierNow> {

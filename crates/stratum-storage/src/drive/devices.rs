@@ -33,14 +33,21 @@ impl Devices {
         self.by_number.values().map(|device| device.free.saturating_sub(left)).sum()
     }
 
-    /// Bytes that are free on a drive's device, beyond what is to be left there.
+    /// Bytes that are free on a drive's device, beyond what is to be left there; none on a drive that just refused a
+    /// write for want of space, whatever its device says.
     pub fn free_at(&self, drive: &Drive, left: u64) -> u64 {
+        if drive.is_full() {
+            return 0;
+        }
         let device = self.by_number.get(&drive.io().device());
         device.map_or(0, |device| device.free.saturating_sub(left))
     }
 
     /// A drive's part of what is free on its device, beyond what is to be left there, in bytes.
     pub fn part(&self, drive: &Drive, left: u64) -> u64 {
+        if drive.is_full() {
+            return 0;
+        }
         let device = self.by_number.get(&drive.io().device());
         device.map_or(0, |device| device.free.saturating_sub(left) / device.drives.max(1))
     }

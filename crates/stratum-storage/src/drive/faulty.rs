@@ -38,6 +38,10 @@ pub struct Fault {
     /// How long a call takes before it does or fails what was asked, in milliseconds.
     #[serde(default)]
     pub delay_ms: u64,
+    /// The number of the device that the drive is said to lie on: folders of one disk that are to be as several.
+    pub device: Option<u64>,
+    /// Of [`Operation::Grow`]: how many bytes more than now the drive holds. It says so, and refuses what is beyond.
+    pub bytes: Option<u64>,
 }
 
 fn one() -> u64 {
@@ -60,6 +64,8 @@ pub enum Operation {
     Truncate,
     Allocate,
     Punch,
+    /// Whatever makes a file longer, which takes space: see [`Fault::bytes`]. Not a call of its own, so it isn't counted.
+    Grow,
 }
 
 /// How a call fails.
@@ -98,7 +104,7 @@ pub(super) fn under(plan: &Plan, label: &str, io: Arc<dyn DriveIo>) -> Arc<dyn D
     let faults: Vec<Planned> = plan.faults.iter().filter(named).cloned().map(Planned::new).collect();
     match faults.is_empty() {
         true => io,
-        false => Arc::new(FaultyDrive { io, fate: Arc::new(Fate { faults }) }),
+        false => Arc::new(FaultyDrive { io, fate: Arc::new(Fate::new(faults)) }),
     }
 }
 
@@ -127,6 +133,29 @@ impl Planned {
 #[derive(Debug)]
 struct Fate {
     faults: Vec<Planned>,
+    hold: Option<Hold>,
+}
+
+/// What a drive can hold, and holds, in bytes. Files count as far as they reach.
+#[derive(Debug)]
+struct Hold {
+    limit: u64,
+    held: AtomicU64,
+}
+
+impl Hold {
+    fn take(&self, bytes: u64) -> io::Result<()> {
+        let taken = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+            held.checked_add(bytes).filter(|held| *held <= self.limit || bytes == 0)
+        });
+        taken.map(drop).map_err(|_| rustix::io::Errno::NOSPC.into())
+    }
+
+    fn give_back(&self, bytes: u64) {
+        let less = |held: u64| Some(held.saturating_sub(bytes));
+        // The closure never refuses.
+        let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
 }
 
 /// A call that goes on, perhaps with a bit turned over.
@@ -137,6 +166,16 @@ enum Goes {
 }
 
 impl Fate {
+    fn new(faults: Vec<Planned>) -> Fate {
+        let limit = faults.iter().filter(|planned| planned.fault.operation == Operation::Grow);
+        let limit = limit.filter_map(|planned| planned.fault.bytes).min();
+        Fate { faults, hold: limit.map(|limit| Hold { limit, held: AtomicU64::new(0) }) }
+    }
+
+    fn device(&self) -> Option<u64> {
+        self.faults.iter().find_map(|planned| planned.fault.device)
+    }
+
     fn meet(&self, operation: Operation) -> io::Result<Goes> {
         let mut goes = Goes::Well;
         for planned in self.faults.iter().filter(|planned| planned.fault.operation == operation) {
@@ -172,7 +211,8 @@ impl DriveIo for FaultyDrive {
     fn open(&self, path: &str, how: OpenHow) -> io::Result<Arc<dyn FileIo>> {
         self.fate.meet(Operation::Open)?;
         let file = self.io.open(path, how)?;
-        Ok(Arc::new(FaultyFile { file, fate: self.fate.clone() }))
+        let reaches = AtomicU64::new(file.len()?);
+        Ok(Arc::new(FaultyFile { file, fate: self.fate.clone(), reaches }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -182,7 +222,12 @@ impl DriveIo for FaultyDrive {
 
     fn remove(&self, path: &str) -> io::Result<()> {
         self.fate.meet(Operation::Remove)?;
-        self.io.remove(path)
+        let held = self.fate.hold.as_ref().and_then(|_| self.io.open(path, OpenHow::Read).ok()?.len().ok());
+        self.io.remove(path)?;
+        if let (Some(hold), Some(held)) = (&self.fate.hold, held) {
+            hold.give_back(held);
+        }
+        Ok(())
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
@@ -201,11 +246,18 @@ impl DriveIo for FaultyDrive {
     }
 
     fn space(&self) -> io::Result<Space> {
-        self.io.space()
+        let space = self.io.space()?;
+        Ok(match &self.fate.hold {
+            Some(hold) => {
+                let free = hold.limit.saturating_sub(hold.held.load(Ordering::Relaxed)).min(space.free);
+                Space { total: hold.limit, free }
+            }
+            None => space,
+        })
     }
 
     fn device(&self) -> u64 {
-        self.io.device()
+        self.fate.device().unwrap_or_else(|| self.io.device())
     }
 
     fn lock(&self) -> io::Result<()> {
@@ -245,9 +297,25 @@ impl Way for FaultyWay {
 struct FaultyFile {
     file: Arc<dyn FileIo>,
     fate: Arc<Fate>,
+    /// Its length, as far as this handle knows.
+    reaches: AtomicU64,
 }
 
 impl FaultyFile {
+    /// Takes the space for a file that is to reach so far, where the drive holds only so much.
+    fn grow(&self, end: u64) -> io::Result<()> {
+        let Some(hold) = &self.fate.hold else { return Ok(()) };
+        let reached = self.reaches.fetch_max(end, Ordering::Relaxed);
+        hold.take(end.saturating_sub(reached)).inspect_err(|_| self.reaches.store(reached, Ordering::Relaxed))
+    }
+
+    fn shrink(&self, end: u64) {
+        let reached = self.reaches.fetch_min(end, Ordering::Relaxed);
+        if let Some(hold) = &self.fate.hold {
+            hold.give_back(reached.saturating_sub(end));
+        }
+    }
+
     /// Writes the slices with the first bit of them turned over.
     fn write_flipped(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
         let mut bytes = bufs.concat();
@@ -277,6 +345,7 @@ impl FileIo for FaultyFile {
     }
 
     fn write_at(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
+        self.grow(offset + bufs.iter().map(|buf| buf.len() as u64).sum::<u64>())?;
         match self.fate.meet(Operation::Write)? {
             Goes::Well => self.file.write_at(bufs, offset),
             Goes::Flipped => self.write_flipped(bufs, offset),
@@ -284,6 +353,7 @@ impl FileIo for FaultyFile {
     }
 
     fn write_past_cache(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
+        self.grow(offset + bufs.iter().map(|buf| buf.len() as u64).sum::<u64>())?;
         match self.fate.meet(Operation::Write)? {
             Goes::Well => self.file.write_past_cache(bufs, offset),
             Goes::Flipped => self.write_flipped(bufs, offset),
@@ -305,11 +375,14 @@ impl FileIo for FaultyFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.fate.meet(Operation::Truncate)?;
-        self.file.set_len(len)
+        self.file.set_len(len)?;
+        self.shrink(len);
+        Ok(())
     }
 
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
         self.fate.meet(Operation::Allocate)?;
+        self.grow(offset + len)?;
         self.file.allocate(offset, len)
     }
 
@@ -330,7 +403,17 @@ mod tests {
 
     fn fault(operation: Operation, error: Option<Failure>) -> Fault {
         let drive = "hot/0".to_owned();
-        Fault { drive, operation, after: 0, every: 1, times: None, error, delay_ms: 0 }
+        Fault {
+            drive,
+            operation,
+            after: 0,
+            every: 1,
+            times: None,
+            error,
+            delay_ms: 0,
+            device: None,
+            bytes: None,
+        }
     }
 
     fn drive(faults: Vec<Fault>) -> Arc<dyn DriveIo> {
@@ -362,6 +445,24 @@ mod tests {
         file.read_at(&mut bytes, 0).unwrap();
         assert_eq!(bytes.iter().filter(|byte| **byte == 6).count(), 1);
         assert_eq!(bytes.iter().filter(|byte| **byte == 7).count(), 99);
+    }
+
+    #[test]
+    fn a_drive_holds_so_many_bytes_and_says_so() {
+        let plan = Fault { bytes: Some(1000), device: Some(77), ..fault(Operation::Grow, None) };
+        let io = drive(vec![plan]);
+        assert_eq!((io.device(), io.space().unwrap().free), (77, 1000));
+        let file = io.open("f", OpenHow::CreateNew).unwrap();
+        file.write_at(&[&[1; 600]], 0).unwrap();
+        file.write_at(&[&[2; 600]], 0).unwrap();
+        assert_eq!(io.space().unwrap().free, 400);
+        assert_eq!(file.allocate(600, 500).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        file.allocate(600, 400).unwrap();
+        assert_eq!(file.write_at(&[&[1]], 1000).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        file.set_len(100).unwrap();
+        assert_eq!(io.space().unwrap().free, 900);
+        io.remove("f").unwrap();
+        assert_eq!(io.space().unwrap().free, 1000);
     }
 
     #[test]

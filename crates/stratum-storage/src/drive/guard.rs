@@ -12,10 +12,15 @@ use metrics::{Counter, Histogram};
 use parking_lot::{Mutex, RwLock};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 /// How much of the expected file is read.
 const EXPECTED_MAX: u64 = 64 * 1024;
+
+/// How long a drive counts as full after it refused a write for want of space.
+const FULL_FOR: Duration = Duration::from_secs(10);
 
 /// A [`DriveIo`] that watches another.
 #[derive(Debug)]
@@ -151,6 +156,11 @@ impl Guard {
         }
         self.check_expected()?;
         self.check_open_files()
+    }
+
+    /// Whether it refused a write for want of space a moment ago.
+    pub(super) fn is_full(&self) -> bool {
+        self.watch.is_full()
     }
 
     /// The first file that is right will do: what is wrong with another is for a repair to find.
@@ -363,6 +373,8 @@ struct Watch {
     write: Meter,
     sync: Meter,
     name_errors: Counter,
+    /// Until when it counts as full, in milliseconds of the clock.
+    full_until: AtomicU64,
 }
 
 struct Meter {
@@ -398,6 +410,19 @@ impl Watch {
             write: Meter::new(label, "write"),
             sync: Meter::new(label, "sync"),
             name_errors: error_counter(label, "name"),
+            full_until: AtomicU64::new(0),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let until = self.full_until.load(Ordering::Relaxed);
+        until > 0 && until > self.clock.monotonic().as_millis() as u64
+    }
+
+    fn note_space(&self, error: &io::Error) {
+        if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            let until = self.clock.monotonic() + FULL_FOR;
+            self.full_until.store(until.as_millis() as u64, Ordering::Relaxed);
         }
     }
 
@@ -426,6 +451,7 @@ impl Watch {
     fn latching<T>(&self, meter: &Meter, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.admit()?;
         let outcome = self.timed(meter, operation);
+        outcome.as_ref().err().into_iter().for_each(|error| self.note_space(error));
         if let Err(error) = &outcome
             && !is_not_the_drives_fault(error)
         {
@@ -449,6 +475,7 @@ impl Watch {
         if let Err(error) = &outcome {
             let about_names = [ErrorKind::NotFound, ErrorKind::AlreadyExists, ErrorKind::DirectoryNotEmpty];
             if !about_names.contains(&error.kind()) {
+                self.note_space(error);
                 self.name_errors.increment(1);
                 if !is_not_the_drives_fault(error) {
                     self.health.fail(&format!("a change of names failed: {error}"));

@@ -7,7 +7,8 @@
 //!
 //! An inline lane does the work on the thread that submits it: a simulation on it is deterministic.
 
-use super::FileIo;
+use super::{FileIo, Pulse};
+use crate::ambient::Clock;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -63,10 +64,33 @@ pub enum Work {
     Run(Box<dyn FnOnce() + Send>),
 }
 
+/// Times a lane's writes and syncs: what the drive is judged by, beside its peers.
+#[derive(Clone)]
+pub struct Stopwatch {
+    clock: Arc<dyn Clock>,
+    pulse: Arc<Pulse>,
+}
+
+impl Stopwatch {
+    pub fn new(clock: Arc<dyn Clock>) -> Stopwatch {
+        Stopwatch { clock, pulse: Arc::default() }
+    }
+
+    /// Costs two looks at the clock.
+    fn time<T>(&self, operation: impl FnOnce() -> T) -> T {
+        self.pulse.asked();
+        let began = self.clock.monotonic();
+        let outcome = operation();
+        self.pulse.answered(self.clock.monotonic().saturating_sub(began));
+        outcome
+    }
+}
+
 /// A handle on a lane. The lane finishes what is queued and ends when its last handle is dropped.
 #[derive(Clone)]
 pub struct Lane {
     kind: Kind,
+    stopwatch: Stopwatch,
 }
 
 #[derive(Clone)]
@@ -77,23 +101,29 @@ enum Kind {
 
 impl Lane {
     /// A lane with a thread of that name (the kernel shows its first 15 bytes).
-    pub fn spawn(name: &str) -> Lane {
-        let shared = Arc::new(Shared::default());
+    pub fn spawn(name: &str, stopwatch: Stopwatch) -> Lane {
+        let shared =
+            Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), stopwatch: stopwatch.clone() });
         let owner = Owner { name: name.to_owned(), shared, thread: Mutex::new(None) };
-        Lane { kind: Kind::Thread(Arc::new(owner)) }
+        Lane { kind: Kind::Thread(Arc::new(owner)), stopwatch }
     }
 
     /// A lane that works on the submitting thread, before `submit` returns. Work submitted by a [`Done`] or a
     /// [`Work::Run`] of the same lane waits until that returned.
-    pub fn inline() -> Lane {
-        Lane { kind: Kind::Inline(Arc::default()) }
+    pub fn inline(stopwatch: Stopwatch) -> Lane {
+        Lane { kind: Kind::Inline(Arc::default()), stopwatch }
+    }
+
+    /// How fast the drive writes and syncs for this lane.
+    pub fn pulse(&self) -> &Pulse {
+        &self.stopwatch.pulse
     }
 
     /// Queues work and returns at once.
     pub fn submit(&self, work: Work) {
         match &self.kind {
             Kind::Thread(owner) => owner.submit(work),
-            Kind::Inline(inline) => run_inline(inline, work),
+            Kind::Inline(inline) => run_inline(inline, work, &self.stopwatch),
         }
     }
 }
@@ -149,10 +179,10 @@ struct Owner {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
+    stopwatch: Stopwatch,
 }
 
 #[derive(Default)]
@@ -206,7 +236,7 @@ impl Owner {
                     queue.phase = Phase::Unstarted;
                     std::mem::take(&mut queue.work)
                 };
-                run(work);
+                run(work, &self.shared.stopwatch);
             }
         }
     }
@@ -241,7 +271,7 @@ fn serve(shared: &Shared) {
         }
         std::mem::swap(&mut work, &mut queue.work);
         drop(queue);
-        work = run(work);
+        work = run(work, &shared.stopwatch);
     }
 }
 
@@ -252,7 +282,7 @@ struct Inline {
 }
 
 /// Runs it now, or after what is running: a chain of answers that submit more must not become a deep recursion.
-fn run_inline(inline: &Mutex<Inline>, work: Work) {
+fn run_inline(inline: &Mutex<Inline>, work: Work, stopwatch: &Stopwatch) {
     {
         let mut state = inline.lock();
         state.work.push_back(work);
@@ -268,7 +298,7 @@ fn run_inline(inline: &Mutex<Inline>, work: Work) {
             next
         };
         let Some(next) = next else { return };
-        run(vec![next]);
+        run(vec![next], stopwatch);
     }
 }
 
@@ -276,7 +306,7 @@ fn run_inline(inline: &Mutex<Inline>, work: Work) {
 type Waiting = Vec<(Arc<dyn FileIo>, Vec<Done>)>;
 
 /// Does a round of work in order, and gives back the emptied vector for the next round.
-fn run(mut work: Vec<Work>) -> Vec<Work> {
+fn run(mut work: Vec<Work>, stopwatch: &Stopwatch) -> Vec<Work> {
     let mut waiting = Waiting::new();
     let mut items = work.drain(..).peekable();
     while let Some(item) = items.next() {
@@ -286,21 +316,21 @@ fn run(mut work: Vec<Work>) -> Vec<Work> {
                 while let Some(Work::Stream(next)) = items.next_if(|next| continues(&parts, next)) {
                     parts.push(next);
                 }
-                stream(parts);
+                stream(parts, stopwatch);
             }
-            Work::Write(write) => match put(&write) {
+            Work::Write(write) => match stopwatch.time(|| put(&write)) {
                 Ok(()) if write.sync => wait_for(&mut waiting, write.file, write.done),
                 outcome => tell(write.done, outcome),
             },
             Work::Sync { file, done } => wait_for(&mut waiting, file, done),
             Work::Run(task) => {
-                sync_all(&mut waiting);
+                sync_all(&mut waiting, stopwatch);
                 guard("a task", task);
             }
         }
     }
     drop(items);
-    sync_all(&mut waiting);
+    sync_all(&mut waiting, stopwatch);
     work
 }
 
@@ -315,10 +345,10 @@ fn continues(parts: &[Stream], next: &Work) -> bool {
 }
 
 /// Writes parts that follow one another.
-fn stream(parts: Vec<Stream>) {
+fn stream(parts: Vec<Stream>, stopwatch: &Stopwatch) {
     let Some(first) = parts.first() else { return };
     let slices: Vec<&[u8]> = parts.iter().map(|part| part.buf.as_ref()).collect();
-    let outcome = first.file.write_past_cache(&slices, first.offset);
+    let outcome = stopwatch.time(|| first.file.write_past_cache(&slices, first.offset));
     for part in parts {
         tell(part.done, copy(&outcome));
     }
@@ -345,9 +375,9 @@ fn wait_for(waiting: &mut Waiting, file: Arc<dyn FileIo>, done: Done) {
     }
 }
 
-fn sync_all(waiting: &mut Waiting) {
+fn sync_all(waiting: &mut Waiting, stopwatch: &Stopwatch) {
     for (file, dones) in waiting.drain(..) {
-        let outcome = file.sync();
+        let outcome = stopwatch.time(|| file.sync());
         for done in dones {
             tell(done, copy(&outcome));
         }
@@ -379,6 +409,10 @@ mod tests {
     use super::*;
     use parking_lot::Mutex;
     use std::sync::mpsc;
+
+    fn stopwatch() -> Stopwatch {
+        Stopwatch::new(Arc::new(crate::ambient::System))
+    }
 
     /// A file that remembers what was done to it, and holds the lane in its first write until it is let go.
     #[derive(Debug)]
@@ -439,7 +473,7 @@ mod tests {
     #[test]
     fn all_that_is_queued_shares_one_sync() {
         let (file, open) = tape(false);
-        let lane = Lane::spawn("test");
+        let lane = Lane::spawn("test", stopwatch());
         let first = write(&file, "first", 0, false);
         lane.submit(first.0);
         // The lane is held in the first write; these pile up behind it.
@@ -461,7 +495,7 @@ mod tests {
     #[test]
     fn a_sync_that_fails_fails_everybody_who_waited_for_it() {
         let (file, open) = tape(true);
-        let lane = Lane::spawn("test");
+        let lane = Lane::spawn("test", stopwatch());
         let (held, _) = write(&file, "held", 0, false);
         let (synced, first) = write(&file, "a", 1, true);
         let (unsynced, second) = write(&file, "b", 2, false);
@@ -477,7 +511,7 @@ mod tests {
 
     #[test]
     fn a_task_runs_after_what_came_before_is_durable() {
-        for lane in [Lane::spawn("test"), Lane::inline()] {
+        for lane in [Lane::spawn("test", stopwatch()), Lane::inline(stopwatch())] {
             let (file, open) = tape(false);
             drop(open);
             let log = file.clone();
@@ -494,7 +528,7 @@ mod tests {
     #[test]
     fn what_is_queued_is_finished_when_the_last_handle_goes() {
         let (file, open) = tape(false);
-        let lane = Lane::spawn("test");
+        let lane = Lane::spawn("test", stopwatch());
         for at in 0..5 {
             lane.submit(write(&file, "x", at, true).0);
         }
@@ -505,7 +539,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_callback_does_not_end_the_lane() {
-        let lane = Lane::spawn("test");
+        let lane = Lane::spawn("test", stopwatch());
         lane.submit(Work::Run(Box::new(|| panic!("on purpose"))));
         let (done, answer) = promise();
         lane.submit(Work::Run(Box::new(move || done(Ok(())))));
@@ -515,7 +549,7 @@ mod tests {
     #[test]
     fn a_lane_may_end_on_its_own_thread() {
         let (done, answer) = promise();
-        let lane = Lane::spawn("test");
+        let lane = Lane::spawn("test", stopwatch());
         let inner = lane.clone();
         let (sent, received) = mpsc::channel();
         lane.submit(Work::Run(Box::new(move || {
@@ -530,7 +564,7 @@ mod tests {
 
     #[test]
     fn an_inline_lane_keeps_order_without_recursion() {
-        let lane = Lane::inline();
+        let lane = Lane::inline(stopwatch());
         let log = Arc::new(Mutex::new(Vec::new()));
         submit_countdown(&lane, &log, 10_000);
         let log = log.lock();

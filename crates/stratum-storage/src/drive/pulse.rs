@@ -1,7 +1,7 @@
-//! How fast a drive answers reads, as it was lately: what a hedge waits for, and how a slow drive is told.
+//! How fast a drive answers, as it was lately: what a hedge waits for, and how a slow drive is told.
 //!
 //! Latencies are counted in buckets that grow by a quarter, and all counts are halved now and then, so that what is
-//! told is about the last few thousand reads. Counting costs two atomic additions.
+//! told is about the last few thousand operations. Counting costs two atomic additions.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,10 +19,13 @@ const TIMES: u32 = 4;
 const SLOW_FROM: Duration = Duration::from_millis(20);
 /// ... in so many windows in a row; and it isn't any more when it wasn't in as many.
 const WINDOWS: i32 = 3;
+/// After so many windows without anything to judge by, a slow drive is given another try: it is asked for nothing
+/// because it is slow.
+const FORGIVEN_AFTER: u32 = 60;
 /// What a drive's mean counts as that was asked in a window and answered nothing.
 const STUCK: Duration = Duration::from_secs(10);
 
-/// The latencies of a drive's reads.
+/// The latencies of a drive's operations of a kind.
 #[derive(Debug)]
 pub struct Pulse {
     buckets: [AtomicU32; BUCKETS],
@@ -33,6 +36,8 @@ pub struct Pulse {
     /// Windows in a row in which it was slow; negative: in which it wasn't.
     streak: AtomicI32,
     slow: AtomicBool,
+    /// Windows in a row in which there was nothing to judge by.
+    idle: AtomicU32,
 }
 
 impl Default for Pulse {
@@ -44,18 +49,19 @@ impl Default for Pulse {
             waiting: AtomicU32::new(0),
             streak: AtomicI32::new(0),
             slow: AtomicBool::new(false),
+            idle: AtomicU32::new(0),
         }
     }
 }
 
 impl Pulse {
     /// A read was sent to the drive; [`Pulse::answered`] follows.
-    pub(super) fn asked(&self) {
+    pub(crate) fn asked(&self) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A read that was sent to the drive took this long.
-    pub(super) fn answered(&self, took: Duration) {
+    pub(crate) fn answered(&self, took: Duration) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.record(took);
     }
@@ -115,30 +121,41 @@ impl Pulse {
         }
     }
 
-    /// Judges drives of a kind beside each other by the window that this ends; gives the places of those whose
-    /// judgement changed. To be called every ten seconds or so.
-    pub fn judge(pulses: &[&Pulse]) -> Vec<usize> {
-        let means: Vec<Option<Duration>> = pulses.iter().map(|pulse| pulse.turn_window()).collect();
+    /// Judges drives, each with its device, beside each other by the window that this ends; gives the places of those
+    /// whose judgement changed. To be called every ten seconds or so.
+    pub fn judge(pulses: &[(u64, &Pulse)]) -> Vec<usize> {
+        let means: Vec<(u64, Option<Duration>)> =
+            pulses.iter().map(|(device, pulse)| (*device, pulse.turn_window())).collect();
         let mut changed = Vec::new();
-        for (place, (pulse, mean)) in pulses.iter().zip(&means).enumerate() {
-            let mut peers: Vec<Duration> = means
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != place)
-                .filter_map(|(_, mean)| *mean)
-                .collect();
-            peers.sort_unstable();
-            // Nobody to compare it with, or nothing to compare: it stays what it was.
-            let (Some(mean), Some(median)) = (*mean, peers.get(peers.len() / 2)) else { continue };
-            if pulse.count(mean >= SLOW_FROM && mean > *median * TIMES) {
+        for (place, (_, pulse)) in pulses.iter().enumerate() {
+            let is_news = match (means.get(place).and_then(|(_, mean)| *mean), median_of_peers(&means, place))
+            {
+                (Some(mean), Some(median)) => pulse.count(mean >= SLOW_FROM && mean > median * TIMES),
+                // Nobody to compare it with: it stays what it was.
+                (Some(_), None) => false,
+                (None, _) => pulse.pass_over(),
+            };
+            if is_news {
                 changed.push(place);
             }
         }
         changed
     }
 
+    /// A window in which nothing was asked of it; says whether that changed the judgement.
+    fn pass_over(&self) -> bool {
+        let idle = self.idle.fetch_add(1, Ordering::Relaxed) + 1;
+        if idle < FORGIVEN_AFTER || !self.is_slow() {
+            return false;
+        }
+        self.streak.store(0, Ordering::Relaxed);
+        self.slow.store(false, Ordering::Relaxed);
+        true
+    }
+
     /// Counts a window; says whether that changed the judgement.
     fn count(&self, was_slow: bool) -> bool {
+        self.idle.store(0, Ordering::Relaxed);
         let streak = self.streak.load(Ordering::Relaxed);
         let streak = match was_slow {
             true => streak.max(0) + 1,
@@ -157,6 +174,19 @@ impl Pulse {
     pub fn is_slow(&self) -> bool {
         self.slow.load(Ordering::Relaxed)
     }
+}
+
+/// The median of the others' means: of those on other devices, if there are any.
+fn median_of_peers(means: &[(u64, Option<Duration>)], place: usize) -> Option<Duration> {
+    let (own, _) = means.get(place)?;
+    let others = || means.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, mean)| mean);
+    let mut peers: Vec<Duration> =
+        others().filter(|(device, _)| device != own).filter_map(|(_, mean)| *mean).collect();
+    if peers.is_empty() {
+        peers = others().filter_map(|(_, mean)| *mean).collect();
+    }
+    peers.sort_unstable();
+    peers.get(peers.len() / 2).copied()
 }
 
 fn bucket_of(micros: u64) -> usize {
@@ -215,7 +245,13 @@ mod tests {
                 pulse.answered(Duration::from_millis(millis));
             }
         }
-        Pulse::judge(&pulses.each_ref())
+        judge(pulses)
+    }
+
+    /// Each on a device of its own.
+    fn judge(pulses: &[Pulse; 4]) -> Vec<usize> {
+        let pulses: Vec<(u64, &Pulse)> = (0..).zip(pulses).collect();
+        Pulse::judge(&pulses)
     }
 
     #[test]
@@ -246,5 +282,30 @@ mod tests {
         assert!(!pulses[0].is_backed_up());
         (0..BACKLOG).for_each(|_| pulses[0].asked());
         assert!(pulses[0].is_backed_up());
+    }
+
+    #[test]
+    fn who_is_slow_and_not_asked_any_more_is_given_another_try() {
+        let pulses: [Pulse; 4] = Default::default();
+        (0..3).for_each(|_| drop(window(&pulses, [Some(300), Some(5), Some(5), Some(5)])));
+        assert!(pulses[0].is_slow());
+        let changed: Vec<usize> = (0..FORGIVEN_AFTER).flat_map(|_| judge(&pulses)).collect();
+        assert_eq!(changed, [0]);
+        assert!(!pulses[0].is_slow());
+    }
+
+    #[test]
+    fn drives_are_compared_with_those_on_other_devices() {
+        let pulses: [Pulse; 4] = Default::default();
+        let mut changed = Vec::new();
+        for _ in 0..3 {
+            for (pulse, millis) in pulses.iter().zip([200, 200, 200, 5]) {
+                pulse.asked();
+                pulse.answered(Duration::from_millis(millis));
+            }
+            // Three drives on a slow disk, one on another.
+            changed = Pulse::judge(&[1, 1, 1, 2].into_iter().zip(&pulses).collect::<Vec<_>>());
+        }
+        assert_eq!(changed, [0, 1, 2]);
     }
 }

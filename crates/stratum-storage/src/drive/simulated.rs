@@ -132,6 +132,11 @@ impl SimulatedDrive {
         self.state.lock().faults.fail_nth(op, n);
     }
 
+    /// The `n`-th operation of that kind from now (1 is the next) finds no space, whatever [`DriveIo::space`] says.
+    pub fn refuse_nth(&self, op: Op, n: u64) {
+        self.state.lock().faults.refuse_nth(op, n);
+    }
+
     /// While frozen every operation answers `TimedOut`, which stands for no answer.
     pub fn freeze(&self, frozen: bool) {
         self.state.lock().faults.frozen = frozen;
@@ -146,6 +151,12 @@ impl SimulatedDrive {
     /// While cold, `read_at_cached` finds nothing in the page cache.
     pub fn set_cold_cache(&self, cold: bool) {
         self.state.lock().faults.cold_cache = cold;
+    }
+
+    /// Every so manieth read from now on comes back with a bit in its middle turned over; what lies on the platter
+    /// stays right. `None` ends it.
+    pub fn rot_reads(&self, every: Option<u64>) {
+        self.state.lock().faults.rot = every.map(|every| (every.max(1), 0));
     }
 
     /// Whether another directory lies where the drive was: an unmounted or swapped disk.
@@ -181,6 +192,7 @@ impl SimulatedDrive {
             Current::Off => return Err(power_failed()),
             Current::Failing => Fate::PowerFails,
             Current::On if state.faults.strikes(op) => Fate::Fails,
+            Current::On if state.faults.refuses(op) => Fate::IsFull,
             Current::On => Fate::Succeeds,
         };
         Ok(Begun { state, fate })
@@ -218,6 +230,7 @@ struct Begun<'a> {
 enum Fate {
     Succeeds,
     Fails,
+    IsFull,
     PowerFails,
 }
 
@@ -227,6 +240,7 @@ impl<'a> Begun<'a> {
         match self.fate {
             Fate::Succeeds => change(&mut self.state),
             Fate::Fails => Err(eio()),
+            Fate::IsFull => Err(enospc()),
             // It may or may not have reached the drive: the crash decides.
             Fate::PowerFails => change(&mut self.state).and(Err(power_failed())),
         }
@@ -237,6 +251,7 @@ impl<'a> Begun<'a> {
         match self.fate {
             Fate::Succeeds => Ok(self.state),
             Fate::Fails => Err(eio()),
+            Fate::IsFull => Err(enospc()),
             Fate::PowerFails => Err(power_failed()),
         }
     }
@@ -374,8 +389,14 @@ impl FileIo for SimulatedFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let (stalled, released) = &self.drive.stalled;
         released.wait_while(&mut stalled.lock(), |stalled| *stalled);
-        let _state = self.begin(Op::Read)?.look()?;
-        Ok(self.inode.content.lock().read(buf, offset))
+        let mut state = self.begin(Op::Read)?.look()?;
+        let read = self.inode.content.lock().read(buf, offset);
+        if state.faults.rots()
+            && let Some(middle) = buf.get_mut(read / 2)
+        {
+            *middle ^= 1;
+        }
+        Ok(read)
     }
 
     fn read_at_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -394,7 +415,7 @@ impl FileIo for SimulatedFile {
         let mut content = self.inode.content.lock();
         match begun.fate {
             Fate::Succeeds => content.sync(),
-            Fate::Fails => content.fail_sync(),
+            Fate::Fails | Fate::IsFull => content.fail_sync(),
             Fate::PowerFails => {}
         }
         begun.look().map(drop)

@@ -95,6 +95,9 @@ impl Volumes {
                 FileFlaw::Unreadable(_) => {}
                 FileFlaw::NoFile | FileFlaw::Short { .. } => drop(mended.lost.insert(shard)),
                 FileFlaw::Header => {
+                    if let Some(drive) = volume.shard(shard).and_then(|file| file.drive.clone()) {
+                        drive.found_rot();
+                    }
                     let within = volume.clone();
                     match blocking(move || mend_header(&within, shard)).await? {
                         Ok(true) => mended.written += 1,

@@ -12,7 +12,7 @@ use super::format::{
     EncodedGroup, FOOTER, GROUPS_AT, Head, Header, Kind, MAX_COMMAND, SegmentKey, encode_footer,
     encode_group, group_len,
 };
-use super::quorum::{Sets, check_present};
+use super::quorum::{Sets, can_do_without_avoided, check_present, choose};
 use super::round::ask;
 use super::slots::Slot;
 use super::{AppendError, Appended, Class, EntryHash, NewEntry};
@@ -20,6 +20,10 @@ use crate::drive::Drive;
 use crate::drive::lane::{Work, Write};
 use bytes::Bytes;
 use std::io;
+use std::time::Duration;
+
+/// The least time between two moves off slow members: whatever drives do, the journal doesn't wander.
+const BETWEEN_MOVES: Duration = Duration::from_secs(300);
 
 /// The one writer of the journal.
 #[derive(Debug)]
@@ -34,12 +38,23 @@ pub(super) struct Writer {
     /// Why nothing can be appended: the outcome of a group is unknown until the next start, or until an epoch is open
     /// without it.
     stopped: Option<String>,
+    /// When it last went on without a slow member, by the clock.
+    moved: Option<Duration>,
 }
 
 impl Writer {
     pub(super) fn new(core: &Core, active: Active, numbers: Numbers, sets: Sets, tail: Tail) -> Writer {
         let head = core.table.read().head();
-        Writer { active, numbers, sets, tail, head, present: (usize::MAX, usize::MAX), stopped: None }
+        Writer {
+            active,
+            numbers,
+            sets,
+            tail,
+            head,
+            present: (usize::MAX, usize::MAX),
+            stopped: None,
+            moved: None,
+        }
     }
 
     pub(super) fn append(
@@ -89,6 +104,27 @@ impl Writer {
         }
         self.present = (present, staying);
         Ok(())
+    }
+
+    /// Goes on without a member that writes far later than its peers, if there are `m+1` others: every group waits for
+    /// every member. It is the next epoch that moves it, as after a member's failure, but nobody is lost by it.
+    pub(super) fn leave_slow(&mut self, core: &Core) -> Result<(), AppendError> {
+        let slow = self.active.asked.iter().find(|asked| asked.drive.writes_slowly());
+        let Some(slow) = slow.map(|asked| asked.drive.label()) else { return Ok(()) };
+        let now = core.clock.monotonic();
+        let is_too_soon = self.moved.is_some_and(|moved| now.saturating_sub(moved) < BETWEEN_MOVES);
+        if is_too_soon
+            || self.stopped.is_some()
+            || !can_do_without_avoided(&self.sets, core.m, &core.candidates(&[]))
+        {
+            return Ok(());
+        }
+        self.moved = Some(now);
+        tracing::warn!(
+            drive = slow,
+            "a member of the journal writes far later than the others; it goes on without it"
+        );
+        self.reopen(core, self.sets.clone()).map_err(AppendError::not_opened)
     }
 
     /// Opens the next epoch over those sets, with everything that was acknowledged.
@@ -206,10 +242,14 @@ impl Writer {
             return Ok(Some(members));
         }
         core.give_back(members);
-        if failures.iter().any(|(_, error)| is_no_space(error)) {
+        let (full, failed): (Failures, Failures) =
+            failures.into_iter().partition(|(_, error)| is_no_space(error));
+        blame(core, &failed);
+        // A member without space for a segment is as good as one that isn't there, if enough others have some.
+        let number = self.numbers.epoch + 1;
+        if !full.is_empty() && choose(&self.sets, core.m, &core.candidates_with_room(), number).is_err() {
             return Err(AppendError::NoSpace);
         }
-        blame(core, &failures);
         self.reopen(core, self.sets.clone()).map_err(AppendError::not_opened)?;
         Ok(None)
     }

@@ -31,13 +31,21 @@ impl Place {
 
     pub(super) fn candidate(&self) -> Candidate {
         let (id, device) = (self.drive.id(), self.device);
-        let (present, leaving) = (self.is_present(), self.drive.is_draining());
-        Candidate { id, device, present, usable: present, leaving }
+        let (present, drive) = (self.is_present(), &self.drive);
+        let avoided = drive.is_draining() || drive.writes_slowly() || drive.is_full();
+        Candidate { id, device, present, usable: present, avoided }
     }
 
     /// It can hold a segment, as far as is known.
     pub(super) fn is_present(&self) -> bool {
         self.slots.is_some() && self.drive.is_healthy()
+    }
+
+    /// It has a segment to spare, or space for one.
+    fn has_room(&self, segment_bytes: u64) -> bool {
+        let has_spare = self.slots.as_ref().is_some_and(|slots| slots.has_free());
+        has_spare
+            || !self.drive.is_full() && self.drive.io().space().is_ok_and(|space| space.free >= segment_bytes)
     }
 
     /// It is not on its way out, either: what must stay whole is counted on such drives alone.
@@ -134,6 +142,15 @@ impl Core {
         let mut candidates: Vec<Candidate> = self.places().iter().map(Place::candidate).collect();
         full.iter().for_each(|&place| candidates[place].usable = false);
         candidates
+    }
+
+    /// All drives, as candidates for members; those without space for a segment can't be. Asks them for their space.
+    pub(super) fn candidates_with_room(&self) -> Vec<Candidate> {
+        let candidate = |place: &Place| {
+            let candidate = place.candidate();
+            Candidate { usable: candidate.usable && place.has_room(self.options.segment_bytes), ..candidate }
+        };
+        self.places().iter().map(candidate).collect()
     }
 
     /// Keeps segments that are not in the chain until the floor passes `last`.

@@ -7,10 +7,10 @@
 use super::core::Core;
 use super::cursor::{Cursor, Verify};
 use super::epoch::Member;
-use super::format::{GROUPS_AT, Header, Page, SegmentKey, encode_footer};
-use super::slots::read_some;
+use super::format::{SegmentKey, encode_footer};
 use super::table::{Copy, Segment};
-use super::verify::is_sound_front;
+use super::verify::Front;
+use crate::blob::Index;
 use crate::drive::FileIo;
 use bytes::Bytes;
 use std::io;
@@ -53,6 +53,13 @@ impl Core {
         table.segments().filter(|segment| self.healthy_copies(segment) <= self.m).cloned().collect()
     }
 
+    /// The last entry that counts in a segment; nothing if the segment has gone.
+    fn last_of(&self, segment: &Segment) -> Option<Index> {
+        let table = self.table.read();
+        let place = table.segments().position(|known| known.key == segment.key)?;
+        Some(table.last_of(place))
+    }
+
     fn healthy_copies(&self, segment: &Segment) -> usize {
         let holds = |place: usize| segment.copies.iter().any(|copy| copy.complete && copy.drive == place);
         let places = self.places();
@@ -69,7 +76,8 @@ impl Core {
             (known.stays() && !holds(place)).then_some((place, slots))
         });
         let Some((place, slots)) = target else { return false };
-        let slot = match slots.make(|file| copy_segment(segment, file)) {
+        let Some(last) = self.last_of(segment) else { return false };
+        let slot = match slots.make(|file| copy_segment(segment, last, file).map(drop)) {
             Ok(slot) => slot,
             Err(error) => {
                 tracing::error!(drive = places[place].drive.label(), %error, "a segment was not healed");
@@ -85,20 +93,27 @@ impl Core {
     }
 }
 
-/// Writes a segment's bytes, each part from whichever copy has it sound.
-pub(super) fn copy_segment(segment: &Segment, to: &dyn FileIo) -> io::Result<()> {
+/// Writes a segment's bytes, each part from whichever copy has it sound, and reads what it wrote again. False if a body
+/// that counts, of an entry up to `last`, is sound in no copy.
+///
+/// # Errors
+/// Also when what was written isn't what is read back: nobody is to count on it.
+pub(super) fn copy_segment(segment: &Segment, last: Index, to: &Arc<dyn FileIo>) -> io::Result<bool> {
     let files: Vec<_> = segment.copies.iter().map(|copy| copy.slot.file.clone()).collect();
     let front = front(segment.key, &files).ok_or_else(|| io::Error::other("no copy has a sound header"))?;
     to.write_at(&[&front], 0)?;
-    let mut cursor = Cursor::new(segment.key, files, segment.before);
+    let (mut cursor, mut is_whole) = (Cursor::new(segment.key, files, segment.before), true);
     while cursor.at() < segment.end {
         let group = cursor.next(Verify::Commands).ok_or_else(|| io::Error::other("a group is damaged"))?;
         to.write_at(&[&group.heads], group.offset)?;
         for row in &group.rows {
             match cursor.body(group.offset, row) {
                 Some(body) => to.write_at(&[&body], group.offset + row.body.start as u64)?,
+                // A group that a crash tore: the next segment begins with it, or nobody was told that it is there.
+                None if row.index > last => {}
                 // Not worth keeping the others from being healed: whoever reads it is told.
                 None => {
+                    is_whole = false;
                     tracing::error!(index = row.index, "a body in the journal is damaged in all its copies")
                 }
             }
@@ -108,21 +123,32 @@ pub(super) fn copy_segment(segment: &Segment, to: &dyn FileIo) -> io::Result<()>
     if segment.closed {
         to.write_at(&[&encode_footer(segment.key, segment.end, cursor.head())], segment.end)?;
     }
-    Ok(())
+    let verify = if is_whole { Verify::Bodies } else { Verify::Commands };
+    let is_right = Front::read(to.as_ref()).into_bytes() == front && reads_back(segment, last, to, verify);
+    is_right.then_some(is_whole).ok_or_else(|| io::Error::other("what was written is not what is read"))
+}
+
+/// Whether a new copy gives everything that counts.
+fn reads_back(segment: &Segment, last: Index, file: &Arc<dyn FileIo>, verify: Verify) -> bool {
+    let mut alone = Cursor::new(segment.key, vec![file.clone()], segment.before);
+    while alone.head().index < last && alone.next(verify).is_some() {}
+    let counts = alone.head().index >= last;
+    while alone.at() < segment.end && alone.next(Verify::Commands).is_some() {}
+    counts && alone.at() == segment.end && (!segment.closed || alone.is_closed())
 }
 
 /// The header and the opened page, from a copy that says that the epoch was opened, if any does. An epoch that never was
-/// may hold entries that are needed all the same.
+/// may hold entries that are needed all the same. What is given is what was looked at.
 pub(super) fn front(key: SegmentKey, files: &[Arc<dyn FileIo>]) -> Option<Bytes> {
-    let opened = files.iter().find(|file| is_sound_front(key, file.as_ref(), true));
-    opened.into_iter().chain(files).find_map(|file| front_of(key, file.as_ref()))
-}
-
-/// The header and opened pages of a copy, if they are that segment's.
-fn front_of(key: SegmentKey, file: &dyn FileIo) -> Option<Bytes> {
-    let front = read_some(file, 0, GROUPS_AT as usize);
-    match Header::decode(&front) {
-        Page::Header(header) if header.key() == key && front.len() == GROUPS_AT as usize => Some(front),
-        _ => None,
+    let mut found = None;
+    for file in files {
+        let front = Front::read(file.as_ref());
+        if front.is_opened_of(key) {
+            return Some(front.into_bytes());
+        }
+        if front.is_of(key) {
+            found = found.or_else(|| Some(front.into_bytes()));
+        }
     }
+    found
 }

@@ -19,9 +19,18 @@ impl Sets {
         Sets { previous: set.clone(), set }
     }
 
+    fn may_be_member(&self, drive: &Candidate) -> bool {
+        drive.present && drive.usable && self.set.contains(&drive.id) && self.previous.contains(&drive.id)
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.set == self.previous
     }
+}
+
+/// Whether there are `m+1` members without a drive that is better avoided.
+pub(super) fn can_do_without_avoided(sets: &Sets, m: usize, drives: &[Candidate]) -> bool {
+    drives.iter().filter(|drive| sets.may_be_member(drive) && !drive.avoided).count() > m
 }
 
 /// Too few drives to be sure of what was acknowledged, or to make anything durable.
@@ -48,8 +57,9 @@ pub(super) struct Candidate {
     pub(super) present: bool,
     /// It could hold a segment; one without space for it can't.
     pub(super) usable: bool,
-    /// On its way out: a member only while there are too few others in the sets.
-    pub(super) leaving: bool,
+    /// On its way out, far slower than its peers, or without space a moment ago: a member only while there are too few
+    /// others in the sets.
+    pub(super) avoided: bool,
 }
 
 /// Whether enough of both sets is there to know what was acknowledged.
@@ -68,18 +78,18 @@ pub(super) fn check_present(sets: &Sets, m: usize, drives: &[Candidate]) -> Resu
 /// numbers. Places in `drives`.
 pub(super) fn choose(sets: &Sets, m: usize, drives: &[Candidate], number: u64) -> Result<Vec<usize>, TooFew> {
     check_present(sets, m, drives)?;
-    let eligible = |drive: &Candidate| {
-        drive.present && drive.usable && sets.set.contains(&drive.id) && sets.previous.contains(&drive.id)
-    };
-    let mut pool: Vec<usize> = (0..drives.len()).filter(|&place| eligible(&drives[place])).collect();
-    if pool.iter().filter(|&&place| !drives[place].leaving).count() > m {
-        pool.retain(|&place| !drives[place].leaving);
+    let eligible = |&place: &usize| sets.may_be_member(&drives[place]);
+    let mut pool: Vec<usize> = (0..drives.len()).filter(eligible).collect();
+    if can_do_without_avoided(sets, m, drives) {
+        pool.retain(|&place| !drives[place].avoided);
     }
     if pool.len() <= m {
         return Err(TooFew::Members { healthy: pool.len(), drives: sets.set.len(), needed: m + 1 });
     }
     // A shuffle that differs from number to number: a mere rotation would favour the first drive of each device.
-    pool.sort_by_key(|&place| xxh3_64_with_seed(&drives[place].id.0.to_le_bytes(), number));
+    // Where some that are avoided must be taken, the others come first.
+    let turn = |place: usize| xxh3_64_with_seed(&drives[place].id.0.to_le_bytes(), number);
+    pool.sort_by_key(|&place| (drives[place].avoided, turn(place)));
     let mut chosen: Vec<usize> = Vec::with_capacity(m + 1);
     for distinct in [true, false] {
         for &place in &pool {

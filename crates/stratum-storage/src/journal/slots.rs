@@ -73,6 +73,10 @@ impl Slots {
         self.state.lock().free.pop()
     }
 
+    pub(super) fn has_free(&self) -> bool {
+        !self.state.lock().free.is_empty()
+    }
+
     /// A free slot, or a fresh one, written over here and now.
     pub(super) fn take(&self) -> io::Result<Slot> {
         match self.take_free() {
@@ -81,7 +85,7 @@ impl Slots {
                 file.allocate(0, self.segment_bytes)?;
                 let mut written = 0;
                 while written < self.segment_bytes {
-                    written += self.write_step(file, written)?;
+                    written += self.write_step(file.as_ref(), written)?;
                 }
                 Ok(())
             }),
@@ -98,7 +102,7 @@ impl Slots {
     }
 
     /// Makes a slot with that content; it is durable, name and all, when this returns.
-    pub(super) fn make(&self, fill: impl FnOnce(&dyn FileIo) -> io::Result<()>) -> io::Result<Slot> {
+    pub(super) fn make(&self, fill: impl FnOnce(&Arc<dyn FileIo>) -> io::Result<()>) -> io::Result<Slot> {
         let unfinished = self.begin()?;
         self.complete(unfinished, fill)
     }
@@ -125,10 +129,14 @@ impl Slots {
     }
 
     /// Fills a file, syncs it and gives it its name; removes it if that fails.
-    fn complete(&self, slot: Slot, fill: impl FnOnce(&dyn FileIo) -> io::Result<()>) -> io::Result<Slot> {
+    fn complete(
+        &self,
+        slot: Slot,
+        fill: impl FnOnce(&Arc<dyn FileIo>) -> io::Result<()>,
+    ) -> io::Result<Slot> {
         let (path, io) = (Slot::path_of(slot.number), self.drive.io());
         let unfinished = path.clone() + UNFINISHED;
-        let outcome = fill(slot.file.as_ref())
+        let outcome = fill(&slot.file)
             .and_then(|()| slot.file.sync())
             .and_then(|()| io.rename(&unfinished, &path))
             .and_then(|()| io.sync_dir(DIRECTORY));

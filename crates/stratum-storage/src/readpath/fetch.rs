@@ -215,6 +215,7 @@ pub(super) fn report(
     }
     if volumes.shared.repairs.add(BadFragment { volume: volume.id, shard, offset }) {
         metrics::counter!("stratum_bad_fragments_total").increment(1);
+        file.found_rot(error);
         tracing::warn!(volume = %volume.id, shard, offset, %error, "a fragment is bad; it is computed from others");
     }
     let deleted = error.kind() == ErrorKind::NotFound;

@@ -160,7 +160,7 @@ impl Scrubber {
             while under_way.len() >= at_once
                 && let Some(first) = under_way.pop_front()
             {
-                self.note(first.await.map_err(interrupted)?, pass, bad);
+                self.note(volume, first.await.map_err(interrupted)?, pass, bad);
             }
             let bytes = live.stripe.disk() * volume.slots.len() as u64;
             let turn = self.pace.turn(Task::Scrub, bytes).await;
@@ -172,7 +172,7 @@ impl Scrubber {
             }));
         }
         for looked in under_way {
-            self.note(looked.await.map_err(interrupted)?, pass, bad);
+            self.note(volume, looked.await.map_err(interrupted)?, pass, bad);
         }
         Ok(self.is_current(pass))
     }
@@ -194,8 +194,23 @@ impl Scrubber {
         self.is_current(pass)
     }
 
-    fn note(&self, (offset, bytes, finding): Looked, pass: &ScrubCursor, bad: &mut BTreeSet<u64>) {
+    fn note(
+        &self,
+        volume: &Volume,
+        (offset, bytes, finding): Looked,
+        pass: &ScrubCursor,
+        bad: &mut BTreeSet<u64>,
+    ) {
         let counts = |flaw: &Flaw| !matches!(flaw, Flaw::Lost | Flaw::Away);
+        let rotten = finding.iter().flat_map(|finding| &finding.flaws);
+        for (shard, flaw) in rotten {
+            if let (Flaw::Damaged | Flaw::Short | Flaw::Unreadable(_), Some(file)) =
+                (flaw, volume.shard(*shard))
+                && let Some(drive) = &file.drive
+            {
+                drive.found_rot();
+            }
+        }
         self.update(pass, |cursor| {
             cursor.found.stripes += 1;
             cursor.found.bytes += bytes;

@@ -304,6 +304,15 @@ impl PlacedShard {
         self.lost.store(true, Ordering::Release);
     }
 
+    /// Counts a bad piece of it against its drive. A file that isn't there, or a drive that doesn't answer, is another
+    /// thing.
+    pub fn found_rot(&self, error: &io::Error) {
+        let is_rot = !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotConnected);
+        if let Some(drive) = self.drive.as_ref().filter(|_| is_rot) {
+            drive.found_rot();
+        }
+    }
+
     /// Notes that its file was deleted; true the first time.
     pub fn report_deleted(&self) -> bool {
         !self.deleted.swap(true, Ordering::AcqRel)

@@ -13,14 +13,14 @@ use crate::drive::lane::{Work, promise};
 use crate::drive::{Devices, Drive, FileIo, OpenHow};
 use crate::format::layout::{FILE_HEADER, volume_end};
 use crate::format::v1::ShardHeader;
-use crate::placement::{Candidate, enough_shards, geometry_over, place};
+use crate::placement::{Candidate, enough_shards, geometry_over, geometry_with_room, place};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The first step by which shard files grow; each later one doubles what there is, up to [`LAST_STEP`].
-const FIRST_STEP: u64 = 2 << 20;
+pub(super) const FIRST_STEP: u64 = 2 << 20;
 const LAST_STEP: u64 = 32 << 20;
 /// How often a reservation tries another volume before it gives up.
 const ATTEMPTS: usize = 8;
@@ -40,6 +40,16 @@ pub enum WriteError {
     TooLarge(usize),
     #[error("volumes can't be changed now: {0}")]
     Unavailable(String),
+}
+
+impl WriteError {
+    /// The same, or, where shards are missing because drives are full, that there is no space.
+    pub(crate) fn or_no_space(self, full: bool, tier: Tier) -> WriteError {
+        match self {
+            WriteError::TooFewShards { .. } if full => WriteError::NoSpace(tier),
+            other => other,
+        }
+    }
 }
 
 impl From<VolumeLogError> for WriteError {
@@ -69,7 +79,7 @@ pub(crate) enum Purpose {
 
 impl Volumes {
     /// Whether `payload` bytes, with whatever headers and padding go with them, fit on the tier's drives as they now
-    /// are, and leave that much.
+    /// are, and leave that much: over as many of them as have room for it.
     pub fn check_room(&self, tier: Tier, payload: u64, leave: Leave) -> Result<(), WriteError> {
         let none = WriteError::TooFewDrives { tier, healthy: 0 };
         let state = self.shared.tier(tier).ok_or(none)?;
@@ -81,7 +91,14 @@ impl Volumes {
             Leave::Reserve => reserve,
             Leave::HalfOfReserve => reserve.saturating_sub(taken) / 2,
         };
-        check_devices(&healthy.iter().collect::<Vec<_>>(), payload.div_ceil(geometry.k.into()), tier, left)
+        let mut roomiest = candidates(&healthy, 0);
+        roomiest.sort_by_key(|candidate| std::cmp::Reverse(candidate.room));
+        let fits = |k: u8| {
+            let shards = Geometry { k, ..geometry }.shards();
+            let drives: Vec<_> = roomiest.iter().take(shards).map(|candidate| candidate.drive).collect();
+            check_devices(&drives, payload.div_ceil(k.into()), tier, left).is_ok()
+        };
+        (1..=geometry.k).rev().any(fits).then_some(()).ok_or(WriteError::NoSpace(tier))
     }
 
     /// Takes `disk` bytes of every shard file of a volume of the tier, allocated on the drives.
@@ -93,6 +110,7 @@ impl Volumes {
     ) -> Result<Reservation, WriteError> {
         let none = WriteError::TooFewDrives { tier, healthy: 0 };
         let state = self.shared.tier(tier).ok_or(none)?;
+        let wanted = Wanted { disk, geometry: state.geometry_now() };
         for _ in 0..ATTEMPTS {
             let current = state.current.lock().clone();
             if let Some(reservation) = current.as_ref().and_then(|volume| volume.try_reserve(disk)) {
@@ -101,7 +119,7 @@ impl Volumes {
                 };
                 let volume = reservation.volume.clone();
                 reservation.give_back();
-                if !self.shared.has_room_elsewhere(state, &volume, disk, purpose) {
+                if !self.shared.has_room_elsewhere(state, &volume, wanted, purpose) {
                     return Err(error);
                 }
                 volume.retire();
@@ -109,25 +127,54 @@ impl Volumes {
             let _opening = state.opening.lock().await;
             let now = state.current.lock().clone();
             if now.as_ref().map(|volume| volume.id) == current.map(|volume| volume.id) {
-                self.shared.open_volume(state, purpose).await?;
+                self.shared.open_volume(state, wanted, purpose).await?;
             }
         }
         Err(WriteError::Unavailable("new volumes keep losing drives".into()))
     }
 }
 
+/// What a writer wants of every shard file of a volume of that geometry.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    disk: u64,
+    geometry: Geometry,
+}
+
+impl Wanted {
+    /// About the same of a shard file of a volume of another geometry; at least what a new one takes.
+    fn each(self, geometry: Geometry) -> u64 {
+        let whole = self.disk.saturating_mul(self.geometry.k.into());
+        whole.div_ceil(geometry.k.max(1).into()).max(FIRST_STEP)
+    }
+}
+
 impl Shared {
-    /// Opens the tier's next volume over its healthy drives and makes it the current one.
-    async fn open_volume(&self, state: &TierState, purpose: Purpose) -> Result<(), WriteError> {
+    /// Opens the tier's next volume over its healthy drives that have room, and makes it the current one. Where some of
+    /// them write far later than the others it does without those, if there are as many as it takes.
+    async fn open_volume(
+        &self,
+        state: &TierState,
+        wanted: Wanted,
+        purpose: Purpose,
+    ) -> Result<(), WriteError> {
         let tier = state.drives.tier;
         for drive in state.healthy() {
             drive.check();
         }
         let healthy = state.healthy();
-        let candidates = candidates(&healthy, self.left_by(purpose));
-        let id = VolumeId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let too_few = WriteError::TooFewDrives { tier, healthy: healthy.len() };
-        let (geometry, drives) = place(state.drives.geometry, id, &candidates).ok_or(too_few)?;
+        let geometry = geometry_over(state.drives.geometry, healthy.len()).ok_or(too_few.clone())?;
+        let mut candidates = candidates(&healthy, self.left_by(purpose));
+        let geometry = geometry_with_room(geometry, &candidates, |geometry| wanted.each(geometry));
+        let geometry = geometry.ok_or(WriteError::NoSpace(tier))?;
+        candidates.retain(|candidate| candidate.room >= wanted.each(geometry));
+        let is_quick = |candidate: &Candidate<&Arc<Drive>>| !candidate.drive.writes_slowly();
+        if candidates.iter().filter(|candidate| is_quick(candidate)).count() >= geometry.shards() {
+            candidates.retain(is_quick);
+        }
+        let id = VolumeId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let (geometry, drives) = place(geometry, id, &candidates).ok_or(too_few)?;
         self.check_space(&drives, FIRST_STEP, tier, purpose)?;
 
         let shards: Vec<Shard> =
@@ -173,18 +220,15 @@ impl Shared {
             }
         })
         .await;
-        let mut failed = Vec::new();
+        let (mut failed, mut full) = (Vec::new(), false);
         for (shard, outcome) in outcomes {
-            match outcome {
-                Ok(()) => {}
-                Err(error) if is_full(&error) => return Err(WriteError::NoSpace(volume.tier)),
-                Err(error) => {
-                    tracing::warn!(volume = %volume.id, shard, %error, "a shard file can't be made");
-                    failed.push(shard);
-                }
+            if let Err(error) = outcome {
+                tracing::warn!(volume = %volume.id, shard, %error, "a shard file can't be made");
+                full |= is_full(&error);
+                failed.push(shard);
             }
         }
-        self.settle(volume, &failed).await
+        self.settle(volume, &failed).await.map_err(|error| error.or_no_space(full, volume.tier))
     }
 
     /// Records the shards that missed a write, if enough are left for what was written to count.
@@ -252,14 +296,25 @@ impl Shared {
         check_devices(drives, each, tier, |_| self.left_by(purpose))
     }
 
-    /// Whether the drives that have `each` bytes are enough for another volume, where not all of this one's have.
-    fn has_room_elsewhere(&self, state: &TierState, volume: &Volume, each: u64, purpose: Purpose) -> bool {
+    /// Whether the drives that have room are enough for another volume, if a narrower one, where not all of this one's
+    /// have.
+    fn has_room_elsewhere(
+        &self,
+        state: &TierState,
+        volume: &Volume,
+        wanted: Wanted,
+        purpose: Purpose,
+    ) -> bool {
         let healthy = state.healthy();
-        let roomy = candidates(&healthy, self.left_by(purpose)).into_iter();
-        let roomy = roomy.filter(|candidate| candidate.room >= each).map(|candidate| candidate.drive.id());
-        let roomy: Vec<DriveId> = roomy.collect();
-        let shards = geometry_over(state.drives.geometry, healthy.len()).map_or(0, Geometry::shards);
-        roomy.len() >= shards && volume.shards().any(|(_, file)| !roomy.contains(&file.drive_id))
+        let candidates = candidates(&healthy, self.left_by(purpose));
+        let lacks = |drive: DriveId| {
+            let own = candidates.iter().find(|candidate| candidate.drive.id() == drive);
+            own.is_none_or(|candidate| candidate.room < wanted.each(volume.geometry))
+        };
+        let full = geometry_over(state.drives.geometry, healthy.len());
+        full.and_then(|full| geometry_with_room(full, &candidates, |geometry| wanted.each(geometry)))
+            .is_some()
+            && volume.shards().any(|(_, file)| lacks(file.drive_id))
     }
 
     /// What must stay free on every device.
@@ -272,7 +327,7 @@ impl Shared {
 }
 
 /// The drives, with the room that each has.
-fn candidates(drives: &[Arc<Drive>], left: u64) -> Vec<Candidate<&Arc<Drive>>> {
+pub(super) fn candidates(drives: &[Arc<Drive>], left: u64) -> Vec<Candidate<&Arc<Drive>>> {
     let devices = Devices::of(drives);
     let candidates = drives.iter().map(|drive| {
         let room = devices.part(drive, left);

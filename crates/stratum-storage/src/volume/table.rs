@@ -7,8 +7,8 @@ use super::stripe;
 use super::{DriveId, VolumeEvent, VolumeLog, VolumeLogError};
 use crate::blob::{BlobRef, Extent, Geometry, Place, Tier, VolumeId};
 use crate::codec::CodecError;
-use crate::drive::{Drive, Roster};
-use crate::format::layout::{BLOCK, Blocks, Stripe, extent_disk, packed_end};
+use crate::drive::{Devices, Drive, Roster};
+use crate::format::layout::{BLOCK, Blocks, Stripe, extent_disk, packed_end, volume_end};
 use crate::placement::geometry_over;
 use crate::readpath::repair::Repairs;
 use crate::reclaim::{Freed, Waiting};
@@ -34,6 +34,8 @@ pub struct TierHealth {
     pub geometry: Geometry,
     pub drives: usize,
     pub healthy: usize,
+    /// Of the healthy ones, those that have space for a part of a whole volume beyond the reserve.
+    pub with_room: usize,
 }
 
 /// The volumes of all tiers. A cheap handle.
@@ -204,6 +206,7 @@ impl Volumes {
             geometry: widest(state.drives.geometry, state.drives.drives.now().len()),
             drives: state.drives.drives.now().len(),
             healthy: state.healthy().len(),
+            with_room: self.shared.with_room(state),
         };
         self.shared.tiers.iter().map(health).collect()
     }
@@ -275,6 +278,14 @@ impl Shared {
     /// A drive of any tier.
     pub fn drive(&self, id: DriveId) -> Option<Arc<Drive>> {
         self.tiers.iter().find_map(|tier| tier.drives.drives.find(id))
+    }
+
+    /// How many drives have space for a part of a whole volume beyond the reserve.
+    fn with_room(&self, state: &TierState) -> usize {
+        let (healthy, reserve) = (state.healthy(), self.reserve.load(Ordering::Relaxed));
+        let devices = Devices::of(&healthy);
+        let part = volume_end(state.drives.geometry);
+        healthy.iter().filter(|drive| devices.part(drive, reserve) >= part).count()
     }
 
     /// A volume of that record over this table's drives.

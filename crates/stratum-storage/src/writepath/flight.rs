@@ -37,7 +37,7 @@ pub(super) struct Flight {
 pub(super) struct Landing {
     /// Shards that it isn't on.
     pub failed: Vec<u8>,
-    /// A device was full.
+    /// One of these for want of space.
     pub full: bool,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use stratum_storage::ambient::System;
 use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
 use stratum_storage::drive::simulated::SimulatedDrive;
-use stratum_storage::drive::{Drive, Pulse, Threads};
+use stratum_storage::drive::{Drive, Threads, judge};
 use stratum_storage::volume::{DriveId, Restore, TierDrives, Volumes};
 
 const G: Geometry = Geometry { k: 2, m: 1 };
@@ -75,7 +75,7 @@ async fn a_drive_that_hangs_is_read_around_and_then_known() {
     for _ in 0..3 {
         // Somebody else is asked in each window, too.
         assert!(read(&rack.volumes, &blob).await == body(1, LENGTH));
-        Pulse::judge(&rack.drives.iter().map(|drive| drive.pulse()).collect::<Vec<_>>());
+        judge(&rack.drives);
     }
     let slow: Vec<usize> = (0..3).filter(|place| rack.drives[*place].is_slow()).collect();
     assert_eq!(slow, [first]);

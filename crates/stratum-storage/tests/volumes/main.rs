@@ -4,6 +4,7 @@ mod balance;
 mod crash;
 mod damage;
 mod fixture;
+mod full;
 mod heal;
 mod hedged;
 mod leaving;

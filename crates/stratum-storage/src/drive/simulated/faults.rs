@@ -80,9 +80,13 @@ impl Power {
 pub(super) struct Faults {
     /// How many operations of the kind still succeed before one fails.
     countdown: HashMap<Op, u64>,
+    /// How many operations of the kind still succeed before one finds no space.
+    until_full: HashMap<Op, u64>,
     pub(super) frozen: bool,
     pub(super) root_replaced: bool,
     pub(super) cold_cache: bool,
+    /// Of the reads, every which comes back with a bit turned over, and how many there were.
+    pub(super) rot: Option<(u64, u64)>,
     /// Bytes that the drive can hold.
     pub(super) capacity: Option<u64>,
 }
@@ -92,16 +96,36 @@ impl Faults {
         self.countdown.insert(op, n.max(1));
     }
 
+    /// Whether this read comes back wrong.
+    pub(super) fn rots(&mut self) -> bool {
+        let Some((every, reads)) = &mut self.rot else { return false };
+        *reads += 1;
+        reads.is_multiple_of(*every)
+    }
+
+    pub(super) fn refuse_nth(&mut self, op: Op, n: u64) {
+        self.until_full.insert(op, n.max(1));
+    }
+
     /// Whether this operation is the one that was to fail.
     pub(super) fn strikes(&mut self, op: Op) -> bool {
-        let Some(left) = self.countdown.get_mut(&op) else { return false };
-        *left -= 1;
-        let now = *left == 0;
-        if now {
-            self.countdown.remove(&op);
-        }
-        now
+        has_come(&mut self.countdown, op)
     }
+
+    /// Whether this operation is the one that was to find no space.
+    pub(super) fn refuses(&mut self, op: Op) -> bool {
+        has_come(&mut self.until_full, op)
+    }
+}
+
+fn has_come(countdown: &mut HashMap<Op, u64>, op: Op) -> bool {
+    let Some(left) = countdown.get_mut(&op) else { return false };
+    *left -= 1;
+    let now = *left == 0;
+    if now {
+        countdown.remove(&op);
+    }
+    now
 }
 
 pub(super) fn eio() -> io::Error {

@@ -179,6 +179,6 @@ fn without_healing_a_second_loss_is_a_hole_and_not_a_shorter_history() {
 }
 
 /// The places of the members of the epoch that is open.
-fn members(journal: &Journal) -> Vec<usize> {
+pub(super) fn members(journal: &Journal) -> Vec<usize> {
     journal.writer.lock().active.members.iter().map(|member| member.place).collect()
 }

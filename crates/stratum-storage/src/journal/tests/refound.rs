@@ -5,7 +5,7 @@ use super::*;
 use crate::drive::OpenHow;
 use crate::drive::read_only::ReadOnly;
 use crate::journal::table::Segment;
-use crate::journal::verify::is_sound_front;
+use crate::journal::verify::Front;
 
 /// A world of six disks of which three are away, two of the journal's members among them.
 fn bereft(seed: u64) -> (World, Vec<usize>) {
@@ -171,7 +171,7 @@ fn a_backup_holds_what_is_in_an_epoch_that_never_began() {
         let journal = world.open(&[absent]);
         let is_opened = |segment: &Segment| {
             let mut copies = segment.copies.iter();
-            copies.any(|copy| is_sound_front(segment.key, copy.slot.file.as_ref(), true))
+            copies.any(|copy| Front::read(copy.slot.file.as_ref()).is_opened_of(segment.key))
         };
         unopened += journal.core.table.read().segments().filter(|segment| !is_opened(segment)).count();
         let io = ReadOnly::new(backup(&journal).attach());

@@ -10,7 +10,7 @@ fn candidates(devices: &[u64]) -> Vec<Candidate> {
         device,
         present: true,
         usable: true,
-        leaving: false,
+        avoided: false,
     };
     devices.iter().enumerate().map(candidate).collect()
 }
@@ -46,7 +46,7 @@ fn members_lie_in_both_sets() {
 #[test]
 fn drives_that_leave_are_members_only_where_the_sets_have_too_few_others() {
     let mut drives = candidates(&[1, 2, 3, 4]);
-    drives[0].leaving = true;
+    drives[0].avoided = true;
     // Two that stay are there, but one of them is in neither set yet.
     let sets = Sets::settled(ids(0..2));
     assert!(choose(&sets, 1, &drives, 1).expect("all are there").contains(&0));

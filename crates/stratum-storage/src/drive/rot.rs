@@ -1,0 +1,52 @@
+//! How often a drive gave other bytes than it was given to keep.
+//!
+//! Whatever is read is checked, so wrong bytes are computed from others and written anew, and nobody is served them. But
+//! a drive that gives them again and again is on its way out, and somebody must be told before more of them go at once.
+//! Reads, scrub, and looks at the copies of journal and checkpoints all count here. It is memory of this run: what
+//! rots shows itself again.
+
+use metrics::Counter;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bad pieces from which on a drive is to be replaced. A healthy disk gives a few in its whole life.
+const REPLACE_FROM: u64 = 16;
+
+/// The bad pieces that were read from a drive: fragments, header pages, copies of segments and of checkpoints.
+pub(super) struct Rot {
+    label: String,
+    pieces: AtomicU64,
+    counter: Counter,
+}
+
+impl Rot {
+    pub(super) fn new(label: &str) -> Rot {
+        let counter = metrics::counter!("stratum_drive_bad_pieces_total", "drive" => label.to_owned());
+        Rot { label: label.to_owned(), pieces: AtomicU64::new(0), counter }
+    }
+
+    pub(super) fn found(&self) {
+        self.counter.increment(1);
+        let pieces = self.pieces.fetch_add(1, Ordering::Relaxed) + 1;
+        if pieces == REPLACE_FROM {
+            tracing::error!(
+                drive = self.label,
+                pieces,
+                "the drive gives wrong bytes again and again: replace it"
+            );
+        }
+    }
+
+    pub(super) fn pieces(&self) -> u64 {
+        self.pieces.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_too_much(&self) -> bool {
+        self.pieces() >= REPLACE_FROM
+    }
+}
+
+impl std::fmt::Debug for Rot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Rot({})", self.pieces())
+    }
+}

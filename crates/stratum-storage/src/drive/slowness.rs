@@ -1,0 +1,41 @@
+//! Which drives are slow beside their peers, at what.
+//!
+//! A drive's reads, its writes of the journal and its writes of volumes are judged apart, each beside the same of the
+//! other drives: the members of the journal sync every group, and others sync now and then, so that one mean of all
+//! would tell who is a member. Where there are peers on other devices those alone are compared with: a device that is
+//! slow is slow for all of its drives.
+
+use super::{Drive, Pulse};
+use std::sync::Arc;
+
+/// What a drive may be slow at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Reads,
+    JournalWrites,
+    VolumeWrites,
+}
+
+impl Doing {
+    const ALL: [Doing; 3] = [Doing::Reads, Doing::JournalWrites, Doing::VolumeWrites];
+
+    fn pulse(self, drive: &Drive) -> &Pulse {
+        match self {
+            Doing::Reads => drive.pulse(),
+            Doing::JournalWrites => drive.journal_lane().pulse(),
+            Doing::VolumeWrites => drive.volume_lane().pulse(),
+        }
+    }
+}
+
+/// Judges the drives of a tier beside each other by what they did since the last time; gives those whose judgement
+/// changed. To be called every ten seconds or so.
+pub fn judge(drives: &[Arc<Drive>]) -> Vec<(Arc<Drive>, Doing)> {
+    let judged = Doing::ALL.into_iter().flat_map(|doing| {
+        let pulses: Vec<(u64, &Pulse)> =
+            drives.iter().map(|drive| (drive.io().device(), doing.pulse(drive))).collect();
+        let changed = Pulse::judge(&pulses).into_iter().filter_map(|place| drives.get(place));
+        changed.map(move |drive| (drive.clone(), doing)).collect::<Vec<_>>()
+    });
+    judged.collect()
+}

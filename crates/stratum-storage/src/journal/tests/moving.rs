@@ -1,0 +1,125 @@
+//! Members that are slow or have no space for a segment: the journal goes on without them, and doesn't wander.
+
+use super::failures::members;
+use super::*;
+use crate::drive::judge;
+
+/// A member is slow for as long as it takes to be told.
+fn make_slow(journal: &Journal, slow: usize) {
+    let drives: Vec<Arc<Drive>> = journal.core.places().iter().map(|place| place.drive.clone()).collect();
+    // What was written before is another window's.
+    judge(&drives);
+    for _ in 0..3 {
+        for (place, drive) in drives.iter().enumerate() {
+            let pulse = drive.journal_lane().pulse();
+            pulse.asked();
+            pulse.answered(Duration::from_millis(if place == slow { 200 } else { 2 }));
+        }
+        judge(&drives);
+    }
+    assert!(drives[slow].writes_slowly());
+}
+
+#[test]
+fn the_journal_goes_on_without_a_slow_member_and_does_not_wander() {
+    for seed in 0..20 {
+        let mut world = World::new(5, 1, seed);
+        let journal = world.open(&[]);
+        for _ in 0..20 {
+            world.append(&journal).expect("all is well");
+        }
+        let (slow, epoch) = (members(&journal)[0], journal.epoch());
+        journal.heal().expect("all are there");
+        assert_eq!(journal.epoch(), epoch, "nobody is slow");
+        make_slow(&journal, slow);
+        let healed = journal.heal().expect("there are others");
+        assert_eq!((healed.short, journal.epoch()), (0, epoch + 1));
+        assert!(!members(&journal).contains(&slow));
+        world.append(&journal).expect("all is well");
+        // Another is slow at once: not before some minutes have passed.
+        let next = members(&journal)[0];
+        make_slow(&journal, next);
+        journal.heal().expect("all are there");
+        assert!(members(&journal).contains(&next));
+        world.ambient.advance(Duration::from_secs(301));
+        journal.heal().expect("there are others");
+        assert!(!members(&journal).contains(&next) && !members(&journal).contains(&slow));
+        world.append(&journal).expect("all is well");
+        world.check(&journal);
+        drop(journal);
+        world.crash();
+        world.open(&[members_of(seed)]);
+    }
+}
+
+fn members_of(seed: u64) -> usize {
+    (seed % 5) as usize
+}
+
+#[test]
+fn where_nobody_can_take_its_place_a_slow_member_stays() {
+    let mut world = World::new(2, 1, 3);
+    let journal = world.open(&[]);
+    world.append(&journal).expect("all is well");
+    let epoch = journal.epoch();
+    make_slow(&journal, 0);
+    for _ in 0..3 {
+        world.ambient.advance(Duration::from_secs(1000));
+        journal.heal().expect("all are there");
+    }
+    assert_eq!(journal.epoch(), epoch);
+    world.append(&journal).expect("all is well");
+}
+
+#[test]
+fn a_member_without_space_for_a_segment_is_left_for_one_that_has_some() {
+    for seed in 0..20 {
+        let mut world = World::new(4, 1, seed);
+        let journal = world.open(&[]);
+        world.append(&journal).expect("all is well");
+        let full = members(&journal)[0];
+        world.disks[full].set_capacity(Some(world.disks[full].used()));
+        for _ in 0..80 {
+            world.append(&journal).expect("three have space");
+        }
+        assert!(!members(&journal).contains(&full), "{seed}");
+        assert!(journal.core.places()[full].drive.is_healthy(), "lack of space is no failure");
+        world.check(&journal);
+        drop(journal);
+        world.disks[full].set_capacity(None);
+        world.crash();
+        world.open(&[]);
+    }
+}
+
+#[test]
+fn where_too_few_have_space_nothing_is_used_up_by_trying() {
+    let mut world = World::new(4, 1, 9);
+    let journal = world.open(&[]);
+    world.append(&journal).expect("all is well");
+    let roomy = members(&journal)[0];
+    for (place, disk) in world.disks.iter().enumerate().filter(|(place, _)| *place != roomy) {
+        disk.set_capacity(Some(world.disks[place].used()));
+    }
+    // A short group may still fit where a longer one didn't.
+    let mut refused = 0;
+    let mut used = 0;
+    for _ in 0..500 {
+        match world.append(&journal) {
+            Ok(()) => {}
+            Err(error) => {
+                assert_eq!(error, AppendError::NoSpace);
+                refused += 1;
+            }
+        }
+        if refused == 1 {
+            used = world.disks[roomy].used();
+        }
+    }
+    assert!(refused > 100, "{refused}");
+    assert!(world.disks[roomy].used() <= used + SEGMENT, "{} of {used}", world.disks[roomy].used());
+    world.in_flight.clear();
+    world.disks.iter().for_each(|disk| disk.set_capacity(None));
+    world.append(&journal).expect("there is space again");
+    world.check(&journal);
+}

@@ -1,0 +1,68 @@
+//! How full the drives of a tier are, for those who must be told before and when writes are refused.
+
+use super::open::{FIRST_STEP, candidates};
+use super::table::TierState;
+use super::{DriveId, Volumes};
+use crate::blob::{Geometry, Tier};
+use crate::drive::{Devices, Drive};
+use crate::placement::{Candidate, geometry_over, geometry_with_room};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A drive is almost full when less than this part of its device, one in so many, is left beside the reserve.
+const ALMOST: u64 = 20;
+
+/// How full a drive is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fill {
+    HasRoom,
+    /// Less than a twentieth of its device is left beside the reserve for upkeep.
+    AlmostFull,
+    /// Only the reserve is left, or not even that: no new body goes there.
+    Full,
+}
+
+/// How full the drives of a tier are that take something new, and what that means for new bodies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fullness {
+    pub tier: Tier,
+    pub drives: Vec<(DriveId, Fill)>,
+    /// Of new volumes; nothing if too few drives have room for any.
+    pub geometry: Option<Geometry>,
+    /// What it would be if all of these drives had room.
+    pub with_room: Option<Geometry>,
+}
+
+impl Fullness {
+    /// Whether new bodies are refused for want of space, and not for want of drives.
+    pub fn refuses(&self) -> bool {
+        self.geometry.is_none() && self.with_room.is_some()
+    }
+}
+
+impl Volumes {
+    /// How full each tier is. Asks every device for its space.
+    pub fn fullness(&self) -> Vec<Fullness> {
+        self.shared.tiers.iter().map(|state| self.fullness_of(state)).collect()
+    }
+
+    fn fullness_of(&self, state: &TierState) -> Fullness {
+        let (drives, reserve) = (state.healthy(), self.shared.reserve.load(Ordering::Relaxed));
+        let (devices, candidates) = (Devices::of(&drives), candidates(&drives, reserve));
+        let fill = |candidate: &Candidate<&Arc<Drive>>| {
+            let total = candidate.drive.io().space().map_or(0, |space| space.total);
+            match candidate.room {
+                room if room < FIRST_STEP => Fill::Full,
+                _ if devices.free_at(candidate.drive, reserve) < total / ALMOST => Fill::AlmostFull,
+                _ => Fill::HasRoom,
+            }
+        };
+        let with_room = geometry_over(state.drives.geometry, drives.len());
+        Fullness {
+            tier: state.drives.tier,
+            drives: candidates.iter().map(|candidate| (candidate.drive.id(), fill(candidate))).collect(),
+            geometry: with_room.and_then(|full| geometry_with_room(full, &candidates, |_| FIRST_STEP)),
+            with_room,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Want of space in words and figures: drives that are full or almost, and a journal near its cap.
+//!
+//! Clients are refused with `507` or `503` then, so whoever is on call is to know before it comes to that, and what to
+//! do.
+
+use std::collections::HashMap;
+use stratum_storage::blob::Tier;
+use stratum_storage::journal::Usage;
+use stratum_storage::set::Set;
+use stratum_storage::volume::{DriveId, Fill, Fullness};
+
+/// How near the journal is to its cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressure {
+    None,
+    /// Above three quarters: PUTs are slowed, so that packing and checkpoints can follow.
+    Slowing,
+    /// PUTs are refused until there is room.
+    Refusing,
+}
+
+impl Pressure {
+    pub fn of(usage: Usage) -> Pressure {
+        let taken = usage.bytes.saturating_sub(usage.releasable);
+        if taken > usage.cap - usage.cap / 20 {
+            Pressure::Refusing
+        } else if taken > usage.cap / 4 * 3 {
+            Pressure::Slowing
+        } else {
+            Pressure::None
+        }
+    }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    Nothing,
+    /// Somebody should see to it before writes are refused.
+    Attention,
+    /// Writes are refused.
+    Space,
+}
+
+/// How bad it is in all.
+pub fn want(tiers: &[Fullness], pressure: Pressure) -> Want {
+    let of_tier = |fullness: &Fullness| {
+        let worst = fullness.drives.iter().map(|(_, fill)| *fill).max().unwrap_or(Fill::HasRoom);
+        match (fullness.refuses(), worst) {
+            (true, _) => Want::Space,
+            (false, Fill::HasRoom) => Want::Nothing,
+            (false, Fill::AlmostFull | Fill::Full) => Want::Attention,
+        }
+    };
+    let of_journal = match pressure {
+        Pressure::None => Want::Nothing,
+        Pressure::Slowing => Want::Attention,
+        Pressure::Refusing => Want::Space,
+    };
+    tiers.iter().map(of_tier).max().unwrap_or(Want::Nothing).max(of_journal)
+}
+
+/// What somebody should know and do. `label` names a drive.
+pub fn notes(tiers: &[Fullness], pressure: Pressure, label: impl Fn(DriveId) -> String) -> Vec<String> {
+    const DO: &str = "delete something, or add a drive (`stratum drive add`)";
+    let mut notes = Vec::new();
+    for fullness in tiers {
+        let named = |wanted: Fill| {
+            let drives = fullness.drives.iter().filter(|(_, fill)| *fill == wanted);
+            let names: Vec<String> = drives.map(|(drive, _)| label(*drive)).collect();
+            let verb = if names.len() == 1 { "is" } else { "are" };
+            (!names.is_empty()).then(|| format!("{} {verb}", names.join(", ")))
+        };
+        if let Some(full) = named(Fill::Full) {
+            notes.push(match (fullness.geometry, fullness.with_room) {
+                (None, _) => format!("{full} full: new data is refused (507); {DO}"),
+                (Some(now), Some(whole)) if now.k < whole.k => format!(
+                    "{full} full: new data is written over the other drives, as {now}, which takes more space; {DO}"
+                ),
+                _ => format!("{full} full: new data goes to the other drives; {DO}"),
+            });
+        }
+        if let Some(almost) = named(Fill::AlmostFull) {
+            notes.push(format!("{almost} almost full: {DO} before writes are refused"));
+        }
+    }
+    notes.extend(match pressure {
+        Pressure::None => None,
+        Pressure::Slowing => Some(
+            "the journal is over three quarters of its cap: PUTs are slowed until packing and checkpoints have made room"
+                .to_owned(),
+        ),
+        Pressure::Refusing => {
+            Some("the journal is full: PUTs are refused until packing and checkpoints have made room".to_owned())
+        }
+    });
+    notes
+}
+
+/// The same for the metrics page.
+pub fn measure(tiers: &[Fullness], pressure: Pressure, set: &Set) {
+    let labels: HashMap<DriveId, String> =
+        set.all_drives().iter().map(|drive| (drive.id(), drive.label())).collect();
+    for fullness in tiers {
+        let tier = fullness.tier.name();
+        metrics::gauge!("stratum_tier_refuses_writes", "tier" => tier)
+            .set(f64::from(u8::from(fullness.refuses())));
+        for (drive, fill) in &fullness.drives {
+            let Some(label) = labels.get(drive) else { continue };
+            metrics::gauge!("stratum_drive_fill", "drive" => label.clone()).set(match fill {
+                Fill::HasRoom => 0.0,
+                Fill::AlmostFull => 1.0,
+                Fill::Full => 2.0,
+            });
+        }
+    }
+    metrics::gauge!("stratum_journal_pressure").set(match pressure {
+        Pressure::None => 0.0,
+        Pressure::Slowing => 1.0,
+        Pressure::Refusing => 2.0,
+    });
+}
+
+/// What a drive's line in the status says of its space.
+pub fn of_drive(tiers: &[Fullness], tier: Tier, drive: DriveId) -> Option<&'static str> {
+    let fullness = tiers.iter().find(|fullness| fullness.tier == tier)?;
+    let (_, fill) = fullness.drives.iter().find(|(id, _)| *id == drive)?;
+    match fill {
+        Fill::HasRoom => None,
+        Fill::AlmostFull => Some("almost full"),
+        Fill::Full => Some("full"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_storage::blob::Geometry;
+
+    fn tier(fills: [Fill; 6], k: Option<u8>) -> Fullness {
+        let drives = (0..).zip(fills).map(|(number, fill)| (DriveId(number), fill)).collect();
+        let geometry = |k| Geometry { k, m: 2 };
+        Fullness { tier: Tier::Hot, drives, geometry: k.map(geometry), with_room: Some(geometry(4)) }
+    }
+
+    fn told(fullness: Fullness) -> (Want, String) {
+        let tiers = [fullness];
+        let notes = notes(&tiers, Pressure::None, |drive| format!("hot/{}", drive.0));
+        (want(&tiers, Pressure::None), notes.join("\n"))
+    }
+
+    #[test]
+    fn who_is_full_is_named_with_what_it_means() {
+        use Fill::{AlmostFull, Full, HasRoom};
+        assert_eq!(told(tier([HasRoom; 6], Some(4))), (Want::Nothing, String::new()));
+        let (want, text) = told(tier([HasRoom, AlmostFull, HasRoom, HasRoom, HasRoom, HasRoom], Some(4)));
+        assert!(want == Want::Attention && text.starts_with("hot/1 is almost full:"), "{text}");
+        let (want, text) = told(tier([HasRoom, Full, HasRoom, HasRoom, HasRoom, HasRoom], Some(3)));
+        assert!(want == Want::Attention && text.contains("hot/1 is full") && text.contains("3+2"), "{text}");
+        let (want, text) = told(tier([Full, Full, Full, Full, HasRoom, HasRoom], None));
+        assert!(want == Want::Space && text.contains("hot/0, hot/1, hot/2, hot/3 are full"), "{text}");
+        assert!(text.contains("507"), "{text}");
+    }
+
+    #[test]
+    fn a_journal_near_its_cap_is_told() {
+        let usage = |bytes, releasable| Pressure::of(Usage { bytes, releasable, cap: 1000 });
+        assert_eq!(
+            [usage(750, 0), usage(751, 0), usage(951, 0)],
+            [Pressure::None, Pressure::Slowing, Pressure::Refusing]
+        );
+        assert_eq!(usage(951, 300), Pressure::None);
+        assert_eq!(want(&[], Pressure::Refusing), Want::Space);
+        assert_eq!(notes(&[], Pressure::Slowing, |_| String::new()).len(), 1);
+    }
+}
