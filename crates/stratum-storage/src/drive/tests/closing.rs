@@ -81,6 +81,8 @@ fn who_hangs_in_a_drive_holds_up_nobody_and_is_told() {
         times: None,
         error: None,
         delay_ms: 1500,
+        device: None,
+        bytes: None,
     };
     let io = under(&Plan { faults: vec![slow] }, "hot/0", Arc::new(RealDrive::open(folder.path()).unwrap()));
     let drive = of(io);
