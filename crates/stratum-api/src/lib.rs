@@ -10,6 +10,7 @@
 //! * [`error`] is the one place where failures become S3 codes.
 
 pub mod admission;
+mod apart;
 mod authenticate;
 pub mod bodies;
 pub mod body;

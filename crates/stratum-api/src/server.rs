@@ -205,7 +205,7 @@ impl Server {
                 () = signalled(&mut stopped), if !is_ending => {}
                 () = connection.displaced(), if !is_ending => {
                     // A request may have begun meanwhile, and is finished then; what has only begun to arrive is not.
-                    if connection.phase() != Phase::Busy {
+                    if !matches!(connection.phase(), Phase::Busy | Phase::Sending) {
                         return;
                     }
                 }

@@ -12,7 +12,8 @@
 use crate::admission::{Admitted, Origin, is_fair};
 use metrics::{Counter, Gauge, Unit};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -22,6 +23,13 @@ use tokio::time::Instant;
 
 /// Places of the reserve. Each is held for one request, or for as long as its peer may send nothing.
 const RESERVE: usize = 32;
+
+/// Of so many connections it is remembered at once that they are the next to give way: looking for them takes a while
+/// where there are thousands, and newcomers may be many.
+const NEXT_TO_LEAVE: usize = 64;
+
+/// Where nobody could give way it is looked again after this time.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The log tells at most so often that connections give way or are refused.
 const WARNING_INTERVAL: Duration = Duration::from_secs(30);
@@ -187,9 +195,14 @@ struct Table {
     regular: HashMap<u64, Arc<Connection>>,
     reserve: HashMap<u64, Arc<Connection>>,
     origins: HashMap<Origin, usize>,
+    /// The next to give way, by number, and since when they wait: who was served meanwhile isn't meant any more.
+    leaving: VecDeque<(u64, Instant)>,
+    /// When it was seen that nobody could give way.
+    looked: Option<Instant>,
     displaced: u64,
     refused: u64,
-    warned: Option<Instant>,
+    /// When the log told of displaced and refused connections, and of how many.
+    warned: Option<(Instant, u64)>,
 }
 
 /// How connections are, for whoever asks how the server is.
@@ -263,26 +276,28 @@ impl Connections {
 
     /// Tells whoever is on call, now and then, that connections had to give way.
     fn warn(&self, table: &mut Table) {
-        let told = table.displaced + table.refused;
-        let is_due = table.warned.is_none_or(|warned| warned.elapsed() >= WARNING_INTERVAL);
-        if told == 0 || !is_due || table.warned.is_some() && !table.is_crowded(self.limit) {
-            return;
+        let count = table.displaced + table.refused;
+        let is_due = match table.warned {
+            None => count > 0,
+            Some((warned, told)) => count > told && warned.elapsed() >= WARNING_INTERVAL,
+        };
+        if is_due {
+            table.warned = Some((Instant::now(), count));
+            tracing::warn!(
+                limit = self.limit,
+                open = table.regular.len(),
+                displaced = table.displaced,
+                refused = table.refused,
+                "there are more connections than places: those that wait longest are closed, or new ones refused"
+            );
         }
-        table.warned = Some(Instant::now());
-        tracing::warn!(
-            limit = self.limit,
-            open = table.regular.len(),
-            displaced = table.displaced,
-            refused = table.refused,
-            "there are more connections than places: those that wait longest are closed, or new ones refused"
-        );
     }
 }
 
 impl Table {
     /// Where a connection from there is to be served; whoever has to give way for it did.
     fn place(&mut self, origin: Origin, limit: usize, telemetry: &Telemetry) -> Option<Place> {
-        let held = self.origins.get(&origin).copied().unwrap_or(0);
+        let held = self.count(origin);
         let free = limit.saturating_sub(self.regular.len());
         if is_fair(held as u64, 1, free as u64) || self.displace(held, telemetry) {
             return Some(Place::Regular);
@@ -303,17 +318,57 @@ impl Table {
 
     /// Has a connection give way to one from an address that has `held`; says whether one did.
     fn displace(&mut self, held: usize, telemetry: &Telemetry) -> bool {
-        let of = |connection: &Arc<Connection>| self.origins.get(&connection.origin).copied().unwrap_or(0);
-        let waiting = self.regular.values().filter(|connection| connection.phase().is_waiting());
-        let waiting = waiting.filter(|connection| of(connection) >= held);
-        let longest =
-            waiting.min_by_key(|connection| (std::cmp::Reverse(of(connection)), connection.since()));
-        let Some(longest) = longest.cloned() else { return false };
+        let next = self.next_to_leave(held).or_else(|| {
+            self.look_who_waits();
+            let next = self.next_to_leave(held);
+            self.looked = next.is_none().then(Instant::now);
+            next
+        });
+        let Some(longest) = next else { return false };
         self.remove(&longest);
         longest.displace();
         self.displaced += 1;
         telemetry.displaced.increment(1);
         true
+    }
+
+    /// Who gives way next, if that isn't from an address with fewer connections than `held`.
+    fn next_to_leave(&mut self, held: usize) -> Option<Arc<Connection>> {
+        while let Some((number, since)) = self.leaving.front() {
+            let connection = self.regular.get(number);
+            let waiting = connection
+                .filter(|connection| connection.phase().is_waiting() && connection.since() == *since);
+            if waiting.is_some_and(|connection| self.count(connection.origin) < held) {
+                return None;
+            }
+            let waiting = waiting.cloned();
+            self.leaving.pop_front();
+            if waiting.is_some() {
+                return waiting;
+            }
+        }
+        None
+    }
+
+    /// Finds those who are to give way next: of the addresses that have the most, the longest waiting first.
+    fn look_who_waits(&mut self) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_INTERVAL) {
+            return;
+        }
+        let waiting = self.regular.values().filter(|connection| connection.phase().is_waiting());
+        let mut waiting: Vec<_> = waiting
+            .map(|connection| (Reverse(self.count(connection.origin)), connection.since(), connection.number))
+            .collect();
+        if waiting.len() > NEXT_TO_LEAVE {
+            waiting.select_nth_unstable(NEXT_TO_LEAVE);
+            waiting.truncate(NEXT_TO_LEAVE);
+        }
+        waiting.sort_unstable();
+        self.leaving = waiting.into_iter().map(|(_, since, number)| (number, since)).collect();
+    }
+
+    fn count(&self, origin: Origin) -> usize {
+        self.origins.get(&origin).copied().unwrap_or(0)
     }
 
     fn insert(&mut self, origin: Origin, place: Place) -> Arc<Connection> {
@@ -342,10 +397,6 @@ impl Table {
                 self.origins.remove(&connection.origin);
             }
         }
-    }
-
-    fn is_crowded(&self, limit: usize) -> bool {
-        !self.reserve.is_empty() || self.regular.len() * 2 > limit
     }
 }
 
