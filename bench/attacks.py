@@ -44,7 +44,8 @@ class Target:
         if "transfer-encoding" not in sent:
             sent["content-length"] = str(len(body) if length is None else length)
         target = quoted + (f"?{text}" if text else "")
-        return "".join([f"{method} {target} HTTP/1.1\r\n", *(f"{n}: {v}\r\n" for n, v in sent.items()), "\r\n"]).encode()
+        lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode()
 
     async def open(self, limit=1 << 16):
         return await asyncio.open_connection("127.0.0.1", self.port, limit=limit)

@@ -4,7 +4,7 @@
 //! from. **A party may hold up to four times what is left free then.** So one that is alone gets four fifths of the
 //! pool, and whoever comes next always finds some of it free.
 //!
-//! A request is counted with [`REQUEST_MEMORY`] from its signature until its answer is sent. What it needs beyond
+//! A request is counted with [`LEAST_MEMORY`] from its signature until its answer is sent. What it needs beyond
 //! that it takes through its [`Memory`]: its worst case in one step where that is known, before it reserves or holds
 //! anything else, and piece by piece where it gathers what a client sends. Nobody ever waits for memory, so nobody
 //! can wait for each other: over the bound the answer is `503 SlowDown`, which clients retry.
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// What a request in flight is counted with, in bytes: what its connection buffers, and an answer that fits there.
-pub const REQUEST_MEMORY: u64 = 128 << 10;
+pub const LEAST_MEMORY: u64 = 128 << 10;
 
 /// A party may hold so many times what it leaves free.
 const SHARE: u64 = 4;
@@ -215,10 +215,10 @@ mod tests {
         let pool = Admission::new(POOL);
         let memory = pool.enter(user(1)).unwrap();
         let held = memory.admit(60 << 20).unwrap();
-        assert_eq!(pool.used(), (60 << 20) + REQUEST_MEMORY);
+        assert_eq!(pool.used(), (60 << 20) + LEAST_MEMORY);
         assert_eq!(memory.admit(POOL).unwrap_err().code(), Code::SlowDown);
         drop(held);
-        assert_eq!(pool.used(), REQUEST_MEMORY);
+        assert_eq!(pool.used(), LEAST_MEMORY);
         drop(memory);
         assert_eq!(pool.used(), 0);
         assert_eq!(pool.status().parties, 0);
@@ -228,7 +228,7 @@ mod tests {
     fn what_is_admitted_outlives_the_request() {
         let pool = Admission::new(POOL);
         let held = pool.enter(user(1)).unwrap().admit(1 << 20).unwrap();
-        assert_eq!(pool.used(), (1 << 20) + REQUEST_MEMORY);
+        assert_eq!(pool.used(), (1 << 20) + LEAST_MEMORY);
         drop(held);
         assert_eq!(pool.used(), 0);
     }

@@ -154,7 +154,8 @@ impl S3Error {
 /// Writes an element, escaping what XML 1.0 can't hold as it is, and no more than [`QUOTED_BYTES`] of its value.
 fn element(out: &mut String, name: &str, value: &str) {
     let _ = write!(out, "<{name}>");
-    let quoted = value.get(..value.floor_char_boundary(QUOTED_BYTES)).unwrap_or_default();
+    let end = (0..=QUOTED_BYTES.min(value.len())).rev().find(|end| value.is_char_boundary(*end));
+    let quoted = value.get(..end.unwrap_or_default()).unwrap_or_default();
     for char in quoted.chars() {
         match char {
             '<' => out.push_str("&lt;"),

@@ -3,7 +3,7 @@
 //! The order is what keeps strangers cheap: parse, authenticate, authorise, check headers, and only then hand over
 //! to the operation, which admits its bytes before it polls the body.
 
-use crate::admission::{Memory, Origin, Party, REQUEST_MEMORY};
+use crate::admission::{LEAST_MEMORY, Memory, Origin, Party};
 use crate::authenticate::{EXPECTED_OWNER, authenticate, authorised_bucket};
 use crate::body::{Leftover, RequestBody};
 use crate::context::{Caller, Context, RequestId, Store};
@@ -136,7 +136,7 @@ fn party(caller: &Caller, head: &http::request::Parts) -> Party {
 /// An answer that lies in memory is counted until it is sent, and so is the request.
 fn counted(mut answer: Response<Body>, memory: Memory) -> S3Result {
     let size = answer.body().size_hint().exact().unwrap_or(0);
-    let admitted = memory.admit(size.saturating_sub(REQUEST_MEMORY))?;
+    let admitted = memory.admit(size.saturating_sub(LEAST_MEMORY))?;
     answer.extensions_mut().insert(Arc::new(admitted));
     Ok(answer)
 }

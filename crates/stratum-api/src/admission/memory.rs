@@ -1,6 +1,6 @@
 //! What one request holds of the pool.
 
-use super::{Party, Pool, REQUEST_MEMORY};
+use super::{LEAST_MEMORY, Party, Pool};
 use crate::error::S3Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,8 +42,8 @@ pub struct Turn {
 
 impl Memory {
     pub(super) fn open(pool: Arc<Pool>, party: Party) -> Result<Self, S3Error> {
-        pool.take(&party, REQUEST_MEMORY)?;
-        Ok(Self { account: Arc::new(Account { pool, party, held: AtomicU64::new(REQUEST_MEMORY) }) })
+        pool.take(&party, LEAST_MEMORY)?;
+        Ok(Self { account: Arc::new(Account { pool, party, held: AtomicU64::new(LEAST_MEMORY) }) })
     }
 
     /// Takes `bytes` in one step.
@@ -78,7 +78,7 @@ impl Memory {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.pool.give_back(&self.party, REQUEST_MEMORY);
+        self.pool.give_back(&self.party, LEAST_MEMORY);
     }
 }
 
