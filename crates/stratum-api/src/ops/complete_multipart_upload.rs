@@ -50,7 +50,6 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
         let parts = ctx.store.metadata.parts(upload, 0, xml::multipart::MAX_PARTS)?;
         let assembled = multipart::assemble(&record, &request.parts, &parts)?;
         check_object(ctx, &record, &assembled)?;
-        check_parts(&record, &request)?;
         let (etag, checksum) = (assembled.etag, assembled.checksum.clone());
         let condition = conditions::on_write(&ctx.headers);
         let named = conditions::first(&condition);
@@ -134,20 +133,6 @@ fn check_object(ctx: &Context, upload: &UploadRecord, made: &Assembled) -> Resul
         }
     }
     Ok(())
-}
-
-/// A composite checksum is made of those of the parts, and the client must know them.
-fn check_parts(upload: &UploadRecord, request: &CompleteMultipartUpload) -> Result<(), S3Error> {
-    let Some((algorithm, ChecksumType::Composite)) = upload.checksum else { return Ok(()) };
-    match request.parts.iter().find(|part| part.checksums.is_empty()) {
-        None => Ok(()),
-        Some(part) => Err(S3Error::new(Code::InvalidRequest).message(format!(
-            "The upload was created using a {} checksum. The complete request must include the checksum for each \
-             part. It was missing for part {} in the request.",
-            checksum::name(algorithm).to_ascii_lowercase(),
-            part.number
-        ))),
-    }
 }
 
 fn text(checksum: &Checksum, etag: &ETag) -> String {

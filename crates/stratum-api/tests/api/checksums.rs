@@ -135,7 +135,7 @@ async fn an_upload_has_the_checksum_that_it_was_created_with() {
         assert_eq!(listed.element("ChecksumAlgorithm").as_deref(), Some(name));
         assert_eq!(listed.elements(&element), texts);
 
-        // A composite checksum is made of what the client says of its parts, so that it must say it, each time.
+        // A composite checksum is made of what the client says of its parts as they come. Complete may leave it out.
         let unsaid = client.put(&part(1), &parts[0]).await;
         let etags = [one.header("etag").unwrap().to_owned(), two.element("ETag").unwrap()];
         let document = |checksums: bool| {
@@ -153,7 +153,6 @@ async fn an_upload_has_the_checksum_that_it_was_created_with() {
         let target = format!("/bucket/key?uploadId={upload}");
         if composite {
             unsaid.refused(400, "InvalidRequest");
-            client.post(&target, document(false)).await.refused(400, "InvalidRequest");
         } else {
             unsaid.expect(200);
         }
@@ -164,7 +163,7 @@ async fn an_upload_has_the_checksum_that_it_was_created_with() {
         let other = [(header.as_str(), "AAAA-2")];
         client.send("POST", &target, &other, document(true)).await.refused(400, "BadDigest");
         let right = [(header.as_str(), whole.as_str())];
-        let done = client.send("POST", &target, &right, document(composite)).await.expect(200);
+        let done = client.send("POST", &target, &right, document(false)).await.expect(200);
         assert_eq!(
             (done.element(&element).as_ref(), done.element("ChecksumType").as_deref()),
             (Some(&whole), Some(kind))
