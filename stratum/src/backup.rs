@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod configuration;
+pub mod made;
 mod place;
 pub mod produce;
 

@@ -98,6 +98,9 @@ struct NewDriveArgs {
     /// Delete what a drive of this store that was replaced before holds, to use its disk as a new one.
     #[arg(long)]
     wipe: bool,
+    /// Use the folder though its disk seems not to be mounted: it lies on the disk that the other drives are mounted on.
+    #[arg(long)]
+    unmounted: bool,
     #[command(flatten)]
     server: ServerArg,
 }
@@ -112,18 +115,19 @@ struct OldDriveArgs {
 
 /// Lists or changes drives: 1 if a listed one isn't healthy, 2 if a change was refused.
 pub fn drive(args: &DriveArgs) -> ExitCode {
-    let (action, path, wipe, server) = match &args.action {
+    let new = |args: &NewDriveArgs| (args.wipe, args.unmounted);
+    let (action, path, (wipe, unmounted), server) = match &args.action {
         DriveAction::List(server) => return list_drives(server),
-        DriveAction::Replace(args) => ("replace", &args.path, args.wipe, &args.server),
-        DriveAction::Add(args) => ("add", &args.path, args.wipe, &args.server),
-        DriveAction::Drain(args) => ("drain", &args.path, false, &args.server),
-        DriveAction::Keep(args) => ("keep", &args.path, false, &args.server),
-        DriveAction::Remove(args) => ("remove", &args.path, false, &args.server),
+        DriveAction::Replace(args) => ("replace", &args.path, new(args), &args.server),
+        DriveAction::Add(args) => ("add", &args.path, new(args), &args.server),
+        DriveAction::Drain(args) => ("drain", &args.path, (false, false), &args.server),
+        DriveAction::Keep(args) => ("keep", &args.path, (false, false), &args.server),
+        DriveAction::Remove(args) => ("remove", &args.path, (false, false), &args.server),
     };
     ended(|| {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let (path, wipe) = (path.to_string_lossy(), wipe.to_string());
-        let query = [("path", path.as_ref()), ("wipe", &wipe)];
+        let (path, wipe, unmounted) = (path.to_string_lossy(), wipe.to_string(), unmounted.to_string());
+        let query = [("path", path.as_ref()), ("wipe", &wipe), ("unmounted", &unmounted)];
         let said: Vec<String> = Operator::new(server)?.post(&format!("drives/{action}"), &query)?;
         said.iter().for_each(output::line);
         Ok(true)

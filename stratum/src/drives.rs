@@ -52,6 +52,15 @@ pub enum DriveError {
     Journal(#[from] JournalError),
 }
 
+/// What whoever names a folder allows to be done with it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Allowed {
+    /// To delete what a drive of this store holds that is out.
+    pub wipe: bool,
+    /// To use it though its disk seems not to be mounted.
+    pub unmounted: bool,
+}
+
 /// The operations. A cheap handle; each blocks, and is to be run where that is fine.
 #[derive(Clone)]
 pub struct Drives {
@@ -81,6 +90,7 @@ impl Drives {
             DriveState::Missing { reason } => ("missing", Some(reason.clone())),
             DriveState::Blank { advice } => ("blank", Some(advice.clone())),
             DriveState::Stale { advice } => ("stale", Some(advice.clone())),
+            DriveState::Foreign { advice } => ("foreign", Some(advice.clone())),
             DriveState::Removed => ("removed", None),
         };
         DriveStatus {
@@ -94,7 +104,7 @@ impl Drives {
             bad_pieces: slot.drive.as_ref().map_or(0, |drive| drive.bad_pieces()),
             rotting: slot.drive.as_ref().is_some_and(|drive| drive.is_rotting()),
             fill: crate::fullness::of_drive(fullness, slot.tier, slot.id).map(str::to_owned),
-            bytes_used: slot.drive.as_ref().map_or(0, |_| bytes_under(Path::new(&slot.place))),
+            bytes_used: slot.space.map_or(0, |_| bytes_under(Path::new(&slot.place))),
             bytes_free: slot.space.map_or(0, |space| space.free),
             path: slot.place,
         }
@@ -102,12 +112,16 @@ impl Drives {
 
     /// Takes the blank folders at this path into the set, in the place of the drives that were there and are lost. With
     /// `wipe` a folder that holds a stale drive of this store is emptied first.
-    pub fn replace(&self, path: &Path, wipe: bool) -> Result<Vec<String>, DriveError> {
+    pub fn replace(&self, path: &Path, allowed: Allowed) -> Result<Vec<String>, DriveError> {
+        let Allowed { wipe, unmounted } = allowed;
         self.check_final(wipe)?;
         let places = self.parts.set.places();
         let wanted: Vec<_> = places.iter().filter(|(_, _, place)| is_at(place, path)).collect();
         if wanted.is_empty() {
             return Err(self.unknown(path));
+        }
+        for (_, _, place) in wanted.iter().filter(|_| !unmounted) {
+            self.check_mounted(Path::new(place))?;
         }
         let replaced = wanted.into_iter().map(|(tier, slot, place)| {
             let changed = self.parts.set.replace(*tier, *slot, wipe, &System)?;
@@ -125,9 +139,14 @@ impl Drives {
 
     /// Takes the folder into every tier at a new position, or, where a single data folder holds numbered drives, into
     /// the tier whose folder it lies in.
-    pub fn add(&self, path: &Path, wipe: bool) -> Result<Vec<String>, DriveError> {
+    pub fn add(&self, path: &Path, allowed: Allowed) -> Result<Vec<String>, DriveError> {
+        let Allowed { wipe, unmounted } = allowed;
         self.check_final(wipe)?;
-        let added = self.new_folders(path).into_iter().map(|(tier, folder)| {
+        let folders = self.new_folders(path);
+        for (_, folder) in folders.iter().filter(|_| !unmounted) {
+            self.check_mounted(folder)?;
+        }
+        let added = folders.into_iter().map(|(tier, folder)| {
             let place = folder.display().to_string();
             let changed = self.parts.set.add(tier, Root::Path(folder), wipe, &System)?;
             Ok(match changed {
@@ -140,6 +159,20 @@ impl Drives {
         let said = first_error(added.collect());
         self.take_into_use()?;
         said
+    }
+
+    /// Whether a place may be used: not if its disk is not mounted, unless a healthy drive is there.
+    fn check_mounted(&self, place: &Path) -> Result<(), ChangeError> {
+        let set = &self.parts.set;
+        let is_there = |drive: &Arc<Drive>| drive.is_healthy() && drive.io().folder() == Some(place);
+        if set.all_drives().iter().any(is_there) {
+            return Ok(());
+        }
+        let place = absolute(place);
+        set.unmounted(&place).map_or(Ok(()), |disk| {
+            let (place, disk) = (place.display().to_string(), disk.display().to_string());
+            Err(ChangeError::Unmounted { place, disk })
+        })
     }
 
     /// Which folders become drives of which tiers.

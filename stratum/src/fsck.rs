@@ -19,7 +19,7 @@ use crate::offline::{Offline, StoreArgs};
 use crate::output;
 use clap::Args;
 use examine::Examined;
-use finding::Finding;
+use finding::{Finding, Harm};
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -123,7 +123,7 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
             if !args.quick {
                 let copy = scratch.path().join("copy");
                 let drives = store.remains.drives(Tier::Hot);
-                let checked = salvage::check_index(&layout.index(), &drives, &copy, &store.history);
+                let checked = salvage::check_index(&store.index, &drives, &copy, &store.history);
                 examined.findings.extend(checked.err().map(|problem| Finding::Index { problem }));
             }
             Ok(examined)
@@ -142,7 +142,20 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
     Ok(Report { mended, ..examined.into() })
 }
 
-/// What is found in a store, the worst first.
-pub async fn findings(store: &Offline) -> Result<Vec<Told>, String> {
-    Ok(Report::from(examine::examine(store, false).await?).findings)
+/// How a store's objects, and parts of uploads, are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub known: u64,
+    pub damaged: u64,
+    pub lost: u64,
+}
+
+/// What is found in a store, the worst first, and what that comes to.
+pub async fn findings(store: &Offline) -> Result<(Vec<Told>, Totals), String> {
+    let examined = examine::examine(store, false).await?;
+    let count =
+        |wanted| examined.findings.iter().filter(|finding| finding.harm() == Some(wanted)).count() as u64;
+    let (damaged, lost) = (count(Harm::Damaged), count(Harm::Lost));
+    let report = Report::from(examined);
+    Ok((report.findings, Totals { known: report.objects + report.parts, damaged, lost }))
 }

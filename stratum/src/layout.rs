@@ -6,7 +6,9 @@
 
 use crate::config::Config;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use stratum_storage::blob::{Geometry, Tier};
+use stratum_storage::drive::Drive;
 
 /// How many directories a tier has when there is one data folder.
 const EMBEDDED_DRIVES: usize = 6;
@@ -24,6 +26,8 @@ pub struct TierLayout {
 pub struct Layout {
     /// sled and the shown-once credentials; all of it can be rebuilt from the hot drives.
     pub meta: PathBuf,
+    /// The data folders.
+    homes: Vec<PathBuf>,
     pub tiers: Vec<TierLayout>,
     /// The one data folder with numbered drives, where there is only one.
     pub embedded: Option<PathBuf>,
@@ -44,7 +48,29 @@ impl Layout {
         });
         let home = data.first().map_or(Path::new("data"), PathBuf::as_path);
         let embedded = if let [single] = data { Some(single.clone()) } else { None };
-        Layout { meta: home.join("meta"), tiers: tiers.into(), embedded }
+        Layout { meta: home.join("meta"), homes: data.to_owned(), tiers: tiers.into(), embedded }
+    }
+
+    /// Now that these drives are there: what isn't on drives lies in the first data folder that has one. A disk that is
+    /// not mounted leaves its folder behind, and an index must not be begun anew on the disk beneath.
+    pub fn settle(&mut self, there: &[Arc<Drive>]) {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let places: Vec<PathBuf> =
+            self.tiers.iter().flat_map(|tier| &tier.drives).map(|path| absolute(path)).collect();
+        let is_away = |home: &&PathBuf| {
+            let home = absolute(home);
+            let is_in =
+                |drive: &&Arc<Drive>| drive.io().folder().is_some_and(|folder| folder.starts_with(&home));
+            let has_any = places.iter().any(|place| place.starts_with(&home));
+            has_any && !there.iter().filter(is_in).any(|drive| drive.is_healthy())
+        };
+        let Some(home) = self.homes.iter().find(|home| !is_away(home)) else { return };
+        let meta = home.join("meta");
+        if meta != self.meta {
+            let (absent, meta) = (self.meta.display(), meta.display());
+            tracing::warn!(%absent, %meta, "the drives of the first data folder aren't there: the index lies in another");
+        }
+        self.meta = meta;
     }
 
     /// The index's directory.
@@ -82,6 +108,33 @@ mod tests {
         let warm = &layout.tiers[1];
         assert_eq!((warm.tier, warm.geometry), (Tier::Warm, Geometry { k: 4, m: 2 }));
         assert_eq!(warm.drives[5], Path::new("d/warm/5"));
+    }
+
+    #[test]
+    fn the_index_lies_in_the_first_folder_whose_drives_are_there() {
+        use stratum_storage::ambient::System;
+        use stratum_storage::drive::Threads;
+        use stratum_storage::drive::real::RealDrive;
+        use stratum_storage::volume::DriveId;
+        let root = tempfile::tempdir().unwrap();
+        let data = ["a", "b", "c"].map(|name| root.path().join(name));
+        let drive = |tier: Tier, home: usize, is_there: bool| {
+            let io = RealDrive::create(&data[home].join(tier.name())).unwrap();
+            match is_there {
+                true => {
+                    Drive::new(DriveId(1), tier, home as u16, Arc::new(io), Threads::Caller, Arc::new(System))
+                }
+                false => Drive::missing(DriveId(1), tier, home as u16, "for this test"),
+            }
+        };
+        for (there, expected) in
+            [([true; 3], 0), ([false, true, true], 1), ([false, false, true], 2), ([false; 3], 0)]
+        {
+            let mut layout = Layout::new(&data, &Config::default());
+            let drives = (0..3).map(|home| Arc::new(drive(Tier::Hot, home, there[home])));
+            layout.settle(&drives.collect::<Vec<_>>());
+            assert_eq!(layout.index(), data[expected].join("meta/sled"));
+        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ impl StoreArgs {
 /// A stopped server's store.
 pub struct Offline {
     pub remains: Remains,
+    /// Where the server's index is, given the drives that are there.
+    pub index: PathBuf,
     pub history: History,
     pub state: Salvaged,
     pub files: ShardFiles,
@@ -77,12 +79,14 @@ impl Offline {
             hot.push(backup_drive(backup)?);
         }
         let history = History::read(&hot).map_err(|error| say(&error))?;
-        let former = Some(layout.index());
-        let sources = Sources { index: scratch.to_owned(), drives: hot, former };
+        let mut layout = layout.clone();
+        layout.settle(&remains.all_drives());
+        let index = layout.index();
+        let sources = Sources { index: scratch.to_owned(), drives: hot, former: Some(index.clone()) };
         let state = Salvaged::build(&sources, &history, clock).map_err(|error| say(&error))?;
         let files = ShardFiles::find(&remains.tiers);
         let records = state.volumes().map_err(|error| say(&error))?;
-        Ok(Offline { remains, history, state, files, records })
+        Ok(Offline { remains, index, history, state, files, records })
     }
 
     /// The volumes as the state has them.

@@ -7,7 +7,7 @@ mod counts;
 
 use crate::backup::configuration::Configuration;
 use crate::backup::produce::Backup;
-use crate::drives::{CopiesStatus, Drives, bytes_under};
+use crate::drives::{Allowed, CopiesStatus, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::fullness::{self, Pressure, Want};
 use crate::provisional::{self, Restored};
@@ -155,19 +155,21 @@ struct DriveRequest {
     path: PathBuf,
     #[serde(default)]
     wipe: bool,
+    #[serde(default)]
+    unmounted: bool,
 }
 
 /// `POST /drives/add|replace|drain|keep|remove?path=...`: what was done, a line a drive.
 async fn change_drives(
     Shared(operator): Shared<Arc<Operator>>,
     axum::extract::Path(action): axum::extract::Path<String>,
-    Query(DriveRequest { path, wipe }): Query<DriveRequest>,
+    Query(DriveRequest { path, wipe, unmounted }): Query<DriveRequest>,
 ) -> Result<Json<Vec<String>>, Refused> {
     let change = move || {
         let drives = &operator.drives;
         let done = match action.as_str() {
-            "add" => drives.add(&path, wipe),
-            "replace" => drives.replace(&path, wipe),
+            "add" => drives.add(&path, Allowed { wipe, unmounted }),
+            "replace" => drives.replace(&path, Allowed { wipe, unmounted }),
             "drain" => drives.drain(&path),
             "keep" => drives.keep(&path),
             "remove" => drives.remove(&path),

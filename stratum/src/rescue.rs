@@ -10,6 +10,7 @@ mod manifest;
 mod names;
 
 use crate::backup::Place;
+use crate::backup::made::Made;
 use crate::client::s3::S3Args;
 use crate::offline::{Offline, StoreArgs};
 use crate::output;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use stratum_metadata::record::{BucketId, ObjectRecord};
 use stratum_metadata::salvage::{Basis, SalvagedObject};
+use stratum_storage::ambient::{Clock, System};
 use stratum_storage::volume::Volumes;
 
 /// Objects that are made durable, and noted, together.
@@ -90,6 +92,7 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
             waiting_bytes: 0,
             summary: Summary::of(&store),
         };
+        rescue.summary.backup = backup.map(|folder| Made::age(&folder, System.now()));
         rescue.all().await?;
         Ok(rescue.summary)
     });
@@ -230,6 +233,8 @@ fn status(record: &ObjectRecord, copied: &Copied) -> Status {
 #[derive(Debug, Default)]
 struct Summary {
     basis: String,
+    /// How old it is.
+    backup: Option<String>,
     remarks: Vec<String>,
     doubts: Vec<String>,
     objects: u64,
@@ -304,6 +309,12 @@ impl std::fmt::Display for Summary {
         for text in self.remarks.iter().chain(&self.doubts) {
             writeln!(f, "Note: {text}.")?;
         }
-        writeln!(f, "The manifest ({}) has a line for every object.", manifest::NAME)
+        writeln!(f, "The manifest ({}) has a line for every object.", manifest::NAME)?;
+        if let Some(age) = &self.backup {
+            writeln!(f, "{age}")?;
+        }
+        let Summary { objects, damaged, lost, .. } = self;
+        let whole = self.whole + self.before;
+        writeln!(f, "In all: {objects} objects, {whole} whole, {damaged} damaged, {lost} lost.")
     }
 }

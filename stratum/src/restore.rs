@@ -8,10 +8,11 @@
 //! all. So it counts *provisionally* at first ([`crate::provisional`]): the server starts and serves it, and gives nothing
 //! up of what the drives hold until `--accept` says that this is how it is to be. An interrupted restore is run again.
 
+use crate::backup::made::Made;
 use crate::backup::{Place, configuration};
 use crate::client::s3::S3Args;
 use crate::client::{Operator, ServerArg};
-use crate::fsck::{self, Told};
+use crate::fsck::{self, Told, Totals};
 use crate::layout::Layout;
 use crate::offline::{self, Offline, StoreArgs};
 use crate::output;
@@ -143,8 +144,12 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
     let backup = backup.transpose()?;
     let open = || Offline::open(&layout, &scratch.path().join("index"), backup.as_deref());
     let store = runtime.block_on(async { open() })?;
-    let found = runtime.block_on(fsck::findings(&store))?;
+    let (found, totals) = runtime.block_on(fsck::findings(&store))?;
     tell(&store, &found);
+    if let Some(folder) = &backup {
+        output::line(Made::age(folder, System.now()));
+    }
+    tell_totals(totals);
     let what = history_of(&store)?;
     if args.dry_run {
         return Ok(Outcome::Told);
@@ -188,6 +193,14 @@ fn tell(store: &Offline, found: &[Told]) {
     for told in found.iter().filter(|told| told.severity >= Severity::Wrong) {
         output::line(&told.text);
     }
+}
+
+/// What the state comes to.
+fn tell_totals(Totals { known, damaged, lost }: Totals) {
+    let whole = known.saturating_sub(damaged + lost);
+    output::line(format_args!(
+        "In all: {known} objects and parts are known, {whole} whole, {damaged} damaged, {lost} lost."
+    ));
 }
 
 /// The history that is to count.

@@ -90,10 +90,11 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     // Before any drive is touched: a mistake here must not leave a set formed behind.
     let tls = config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?;
     let telemetry = Telemetry::install().map_err(|error| error.to_string())?;
-    let layout = Layout::new(&config.server.data, config);
+    let mut layout = Layout::new(&config.server.data, config);
     #[cfg(feature = "faults")]
     plan_faults(args)?;
     let (set, journal) = open_drives(&layout)?;
+    layout.settle(&set.all_drives());
     std::fs::create_dir_all(&layout.meta)
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
     let (root, generated) = root_credentials(&set, &layout)?;

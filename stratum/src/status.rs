@@ -362,7 +362,8 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
-fn duration(seconds: u64) -> String {
+/// A span in its two largest units.
+pub fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),

@@ -6,10 +6,12 @@
 
 use super::archive::Writer;
 use super::configuration::{self, Configuration};
+use super::made::{self, Made};
 use crate::credentials;
 use bytes::Bytes;
 use std::io;
 use stratum_metadata::{CheckpointExport, Metadata};
+use stratum_storage::ambient::{Clock, System};
 use stratum_storage::journal::{Export, Exported, Journal};
 use stratum_storage::set::Set;
 
@@ -31,6 +33,7 @@ impl Backup {
         with_credentials: bool,
     ) -> Result<Backup, String> {
         let checkpoint = metadata.export_checkpoint().map_err(|error| error.to_string())?;
+        let made = Made { at: System.now(), entry: journal.last().0 };
         let journal = journal.export();
         let reached = checkpoint.as_ref().map_or(0, CheckpointExport::index);
         if journal.first() > reached + 1 {
@@ -43,7 +46,8 @@ impl Backup {
         let file = configured.text(with_credentials).map(|text| (configuration::FILE, text.into_bytes()));
         let credentials = credentials.map(|content| (credentials::FILE, content));
         let drives = (configuration::DRIVES, configuration::drives(set));
-        let others = file.into_iter().chain(credentials).chain([drives]).collect();
+        let made = (made::FILE, made.to_json());
+        let others = file.into_iter().chain(credentials).chain([drives, made]).collect();
         Ok(Backup { checkpoint, journal, others })
     }
 

@@ -12,6 +12,15 @@ use stratum_storage::scrub::{FileFlaw, StripeFinding, Verified};
 use stratum_storage::set::{self, Remark};
 use stratum_storage::volume::{Stray, StrayKind};
 
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// Bytes of it can't be read.
+    Damaged,
+    /// Nothing of it can.
+    Lost,
+}
+
 /// Something that isn't as it should be.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Finding {
@@ -92,6 +101,17 @@ impl Finding {
             StrayKind::Superseded => Finding::SupersededFile { drive, path },
             StrayKind::Unfinished => Finding::UnfinishedFile { drive, path },
             StrayKind::Unknown => Finding::UnknownFile { drive, path },
+        }
+    }
+
+    /// Whether it tells of an object that is gone, or can't be read whole.
+    pub fn harm(&self) -> Option<Harm> {
+        match self {
+            Finding::Lost { .. } => Some(Harm::Damaged),
+            Finding::State(check::Finding::BodyLost { .. } | check::Finding::NoVolume { .. }) => {
+                Some(Harm::Lost)
+            }
+            _ => None,
         }
     }
 

@@ -23,8 +23,11 @@ use tokio::runtime::Runtime;
 /// Mends what can be mended; says what was done.
 pub fn repair(layout: &Layout, runtime: &Runtime, index_is_bad: bool) -> Result<Vec<String>, String> {
     let mut mended = Vec::new();
+    let mut settled = layout.clone();
     let mut opened = || -> Result<_, serve::Failure> {
         let set = Set::open(&serve::set_config(layout), Arc::new(System), &System)?;
+        settled.settle(&set.all_drives());
+        let layout = &settled;
         if index_is_bad {
             salvage::remove_index(&layout.index(), &set.drives(Tier::Hot))
                 .map_err(|error| format!("its index can't be removed: {error}"))?;

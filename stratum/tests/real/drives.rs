@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-fn stratum(words: &[&str]) -> Output {
+pub fn stratum(words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(words).env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
     command.output().unwrap()
@@ -100,20 +100,65 @@ fn a_blank_folder_is_left_blank_and_a_drive_that_was_replaced_is_not_used_again(
 }
 
 #[test]
-fn a_drive_of_another_store_ends_the_start() {
+fn a_drive_of_another_store_counts_as_missing_and_is_not_written_to() {
     let (mut server, mut other) = (Server::start(), Server::start());
     server.kill();
     other.kill();
     let place = server.data().join("hot/3");
     std::fs::rename(&place, server.data().with_file_name("own")).unwrap();
     std::fs::rename(other.data().join("hot/3"), &place).unwrap();
-    let output = stratum(&["server", "--address", "127.0.0.1:0", "--data", server.data().to_str().unwrap()]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{said}");
-    assert!(
-        said.contains("hot/3 belongs to the set") && said.contains("start with the drives of one set"),
-        "{said}"
-    );
+    let listed =
+        || Command::new("find").arg(&place).args(["-printf", "%p %s %T@\n"]).output().unwrap().stdout;
+    let before = listed();
+    server.restart();
+    assert_eq!(state(&server, &place), "foreign");
+    let notes = status(&server)["notes"].to_string();
+    assert!(notes.contains("hot/3 is foreign") && notes.contains("another store"), "{notes}");
+    let (code, said) = drive(&server, &["replace", "--wipe"], &place);
+    assert!(code == 2 && said.contains("belongs to another store"), "{code}: {said}");
+    store(&server, &objects());
+    all_is_there(&server);
+    server.kill();
+    assert!(listed() == before, "it is not written to");
+}
+
+/// Its folder is moved away for a moment, as when a disk is unplugged.
+fn fail_once(server: &Server, place: &Path) {
+    let away = server.data().with_file_name("away");
+    std::fs::rename(place, &away).unwrap();
+    wait_until("the drive fails", || state(server, place) == "failed");
+    wait_until("all of it is closed", || server.open_under(&away) == 0);
+    std::fs::rename(&away, place).unwrap();
+}
+
+#[test]
+fn all_of_a_drive_that_is_out_is_closed_and_its_path_comes_back_in_the_same_life() {
+    let server = Server::start();
+    store(&server, &objects());
+    let place = server.data().join("hot/1");
+    assert!(server.open_under(&place) > 0);
+    fail_once(&server, &place);
+    all_is_there(&server);
+    assert_eq!(server.open_under(&place), 0, "reads leave nothing open");
+    let (code, said) = drive(&server, &["replace"], &place);
+    assert!(code == 0 && said.contains("is used again, with the data that it holds"), "{code}: {said}");
+    wait_until("heal", || is_whole(&server));
+
+    fail_once(&server, &place);
+    let (code, said) = drive(&server, &["replace", "--wipe"], &place);
+    assert!(code == 0 && said.contains("is in the set"), "{code}: {said}");
+    wait_until("heal", || is_whole(&server));
+    all_is_there(&server);
+
+    let (code, said) = drive(&server, &["add"], &server.data().join("hot/6"));
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = drive(&server, &["drain"], &place);
+    assert_eq!(code, 0, "{said}");
+    wait_until("a drain", || state(&server, &place) == "drained");
+    let (code, said) = drive(&server, &["remove"], &place);
+    assert_eq!(code, 0, "{said}");
+    wait_until("all of it is closed", || server.open_under(&place) == 0);
+    all_is_there(&server);
 }
 
 /// Identities are left, and nothing that the journal wrote: an empty store here would have the quarantine take every

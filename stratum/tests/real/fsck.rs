@@ -103,6 +103,35 @@ fn damage_is_found_named_and_mended() {
 }
 
 #[test]
+fn what_was_never_finished_is_a_note_and_a_repair_removes_it() {
+    let server = killed(&objects());
+    let data = server.data();
+    let volumes = data.join("hot/3/volumes");
+    let name = file_in(&volumes).file_name().unwrap().to_str().unwrap().replace(".g0", ".g1.tmp");
+    std::fs::write(volumes.join(&name), "begun").unwrap();
+    let run = |more: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_stratum"))
+            .args(["fsck", "--data"])
+            .arg(&data)
+            .args(more)
+            .output();
+        let output = output.unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, said) = run(&["--quick"]);
+    assert!(
+        code == Some(0) && said.contains(&format!("note: volumes/{name} on hot/3 is what an interrupted")),
+        "{said}"
+    );
+    let (code, said) = run(&["--quick", "--repair"]);
+    assert!(
+        code == Some(0) && said.contains("mended: 1 files that were never finished were removed"),
+        "{said}"
+    );
+    assert!(!said.contains("note: volumes/") && !volumes.join(&name).exists(), "{said}");
+}
+
+#[test]
 fn what_is_lost_is_named_by_its_object() {
     let objects = objects();
     let server = killed(&objects);

@@ -12,3 +12,4 @@ mod rescue;
 mod restore;
 mod server;
 mod start;
+mod unmounted;

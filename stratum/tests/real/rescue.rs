@@ -183,6 +183,12 @@ fn every_object_comes_out_of_what_can_not_start() {
             String::from_utf8_lossy(&output.stderr)
         );
         assert_eq!(whole(&to, &objects), expected, "{what}: {said}");
+        let totals = said.lines().last().unwrap_or_default();
+        let told = format!("In all: {} objects, {expected} whole, ", objects.len());
+        assert!(
+            totals.starts_with(&told) || what == "no volumes" && totals.starts_with("In all: "),
+            "{what}: {said}"
+        );
     }
 }
 

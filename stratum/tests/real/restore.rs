@@ -46,6 +46,11 @@ fn a_store_whose_journal_is_gone_starts_again_from_a_backup() {
     let output = restore(&data, &[from.as_slice(), &["--dry-run"]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("Nothing was changed"), "{}", said(&output));
+    assert!(
+        said(&output).contains("In all: ") && said(&output).contains("The backup is "),
+        "{}",
+        said(&output)
+    );
     each_drive(&data, |drive| assert!(!drive.join("journal").exists()));
     let output = restore(&data, &[from.as_slice(), &["--accept"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));

@@ -61,6 +61,12 @@ impl Server {
         panic!("the server does not accept connections");
     }
 
+    /// How many descriptors it has in a folder.
+    pub fn open_under(&self, folder: &Path) -> usize {
+        let links = std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().flatten();
+        links.filter(|link| std::fs::read_link(link.path()).is_ok_and(|to| to.starts_with(folder))).count()
+    }
+
     /// Its data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

@@ -40,9 +40,12 @@ fn a_refused_start_ends_with_2_and_says_why() {
     // Of another store, which the start above has formed.
     let mixed = fresh("mixed");
     copy(&server.data(), &mixed);
-    std::fs::remove_dir_all(mixed.join("hot/3")).unwrap();
-    copy(&fresh("one").join("hot/3"), &mixed.join("hot"));
-    check("a foreign drive", "start with the drives of one set", on(&mixed));
+    let half = (0..6).map(|drive| format!("hot/{drive}")).chain((0..3).map(|drive| format!("warm/{drive}")));
+    for drive in half {
+        std::fs::remove_dir_all(mixed.join(&drive)).unwrap();
+        copy(&fresh("one").join(&drive), mixed.join(&drive).parent().unwrap());
+    }
+    check("as many drives of another store", "start with the drives of one set", on(&mixed));
 
     let config = fresh("config.toml");
     let mut start = on(&server.data());

@@ -67,6 +67,11 @@ pub enum ChangeError {
     OtherPosition { place: String },
     #[error("{place} belongs to another store, {found}: empty it, or take another disk")]
     Foreign { place: String, found: SetId },
+    #[error(
+        "{place} lies on the disk of {disk}, on which the set's drives are mounted, and none of them lies on it: mount \
+         the disk of {place}, or give --unmounted to use the folder as it is"
+    )]
+    Unmounted { place: String, disk: String },
     #[error("{place} {problem}: empty it, or take another disk")]
     Occupied { place: String, problem: String },
     #[error("the drive of {place} is not drained: {problem}")]
@@ -226,7 +231,7 @@ impl Set {
         let identity = match found? {
             Found::Blank(io) => return Ok(Prepared::Blank(io)),
             Found::Known(_, identity) => identity,
-            Found::Absent | Found::Stale => return Err(ChangeError::Absent { place }),
+            Found::Absent | Found::Stale | Found::Foreign(_) => return Err(ChangeError::Absent { place }),
             Found::Unusable(problem) => return Err(ChangeError::Occupied { place, problem }),
         };
         if identity.set != self.id {

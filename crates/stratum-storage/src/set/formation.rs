@@ -38,6 +38,7 @@ pub(super) fn open(
 ) -> Result<Set, SetError> {
     check(config)?;
     let mut slots = look(config)?;
+    put_foreign_aside(&mut slots)?;
     match newest(&slots) {
         Some((place, reference)) => {
             check_against(config, &slots, &place, &reference)?;
@@ -46,9 +47,43 @@ pub(super) fn open(
         }
         None => {
             let reference = form(config, &mut slots, entropy)?;
-            assemble(config, slots, &reference, clock, true)
+            let set = assemble(config, slots, &reference, clock, true)?;
+            set.warn_of_unmounted();
+            Ok(set)
         }
     }
+}
+
+/// The set is the one of which most drives are there. One of another set is not used, and its place counts as missing;
+/// where there are as many of another, nobody can say which of the two is meant.
+fn put_foreign_aside(slots: &mut [Slot<'_>]) -> Result<(), SetError> {
+    let mut sets: Vec<(SetId, usize, String)> = Vec::new();
+    for slot in slots.iter() {
+        let Found::Known(_, identity) = &slot.found else { continue };
+        match sets.iter_mut().find(|(set, ..)| *set == identity.set) {
+            _ if !identity.formation.is_formed() => {}
+            Some((_, count, _)) => *count += 1,
+            None => sets.push((identity.set, 1, slot.place())),
+        }
+    }
+    sets.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
+    let expected = match sets.as_slice() {
+        [] => return Ok(()),
+        [(expected, most, reference), (found, as_many, place), ..] if most == as_many => {
+            let (place, reference) = (place.clone(), reference.clone());
+            return Err(SetError::Foreign { place, found: *found, reference, expected: *expected });
+        }
+        [(expected, ..), ..] => *expected,
+    };
+    for slot in slots {
+        if let Found::Known(_, identity) = &slot.found
+            && identity.set != expected
+        {
+            tracing::error!(place = slot.root.place(), found = %identity.set, %expected, "a drive of another store is not used");
+            slot.found = Found::Foreign(identity.set);
+        }
+    }
+    Ok(())
 }
 
 /// The identity of a formed drive with the highest revision of the roll, of one revision the one that has come furthest,
@@ -108,7 +143,7 @@ fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Re
         let problem = match &slot.found {
             Found::Absent | Found::Blank(_) => continue,
             Found::Unusable(problem) => problem.clone(),
-            Found::Stale => "holds a drive of another set".to_owned(),
+            Found::Stale | Found::Foreign(_) => "holds a drive of another set".to_owned(),
             Found::Known(io, _) => match other_than(io.as_ref(), &identity::FILES) {
                 Ok(None) => continue,
                 Ok(Some(name)) => format!("holds {name:?}"),
@@ -177,10 +212,6 @@ fn check_against(
     for slot in slots {
         let Found::Known(_, identity) = &slot.found else { continue };
         let place = slot.place();
-        if identity.set != reference.set {
-            let (found, expected) = (identity.set, reference.set);
-            return Err(SetError::Foreign { place, found, reference: reference_place.to_owned(), expected });
-        }
         let same_revision = identity.roll.revision == reference.roll.revision;
         if same_revision && identity.formation.is_formed() && identity.roll != reference.roll {
             return Err(SetError::Contradiction { place, reference: reference_place.to_owned() });
@@ -368,9 +399,10 @@ fn why_missing(slots: &[Slot<'_>], tier: Tier, position: usize) -> (String, bool
         Found::Blank(_) => blank(&place),
         Found::Known(..) => format!("{place} holds another drive of the set"),
         Found::Stale => stale(&place),
+        Found::Foreign(found) => foreign(&place, *found),
         Found::Unusable(problem) => format!("{place} {problem}"),
     };
-    (reason, matches!(slot.found, Found::Blank(_) | Found::Stale))
+    (reason, matches!(slot.found, Found::Blank(_) | Found::Stale | Found::Foreign(_)))
 }
 
 /// What is to be done about a blank folder.
@@ -378,6 +410,22 @@ pub(super) fn blank(place: &str) -> String {
     format!(
         "{place} is blank: its disk is not mounted, or was replaced; `stratum drive replace {place}` takes a new disk \
          into the set"
+    )
+}
+
+/// What is to be done about a blank folder on a disk that others are mounted on.
+pub(super) fn unmounted(place: &str, disk: &std::path::Path) -> String {
+    format!(
+        "{place} is blank, and lies on the disk of {}, as no drive does: its own disk is not mounted",
+        disk.display()
+    )
+}
+
+/// What is to be done about a drive of another store.
+pub(super) fn foreign(place: &str, found: SetId) -> String {
+    format!(
+        "{place} holds a drive of another store ({found}): it is not used, and nothing is written to it; put the right \
+         disk there, or an empty one and `stratum drive replace {place}`"
     )
 }
 

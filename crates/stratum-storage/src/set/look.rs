@@ -1,7 +1,7 @@
 //! What lies in a folder where a drive may be: nothing, a blank disk, a drive of ours, or something else.
 
 use super::identity::{self, Identity, Unreadable};
-use super::{Root, SetError, files};
+use super::{Root, SetError, SetId, files};
 use crate::drive::DriveIo;
 use crate::drive::real::RealDrive;
 use std::io::{self, ErrorKind};
@@ -20,6 +20,8 @@ pub(super) enum Found {
     Known(Arc<dyn DriveIo>, Identity),
     /// A drive of the set that another has replaced, or that was taken out of the set. It isn't held on to.
     Stale,
+    /// A drive of another store. It isn't held on to.
+    Foreign(SetId),
     /// Something that is neither blank nor one of ours; the text says what, as "it ...".
     Unusable(String),
 }

@@ -1,6 +1,6 @@
 //! What an operator sees of the set: every position, where its drive is or should be, and how it is.
 
-use super::formation::{blank, stale};
+use super::formation::{blank, foreign, stale, unmounted};
 use super::identity::Unreadable;
 use super::look::other_than;
 use super::roll::Standing;
@@ -8,6 +8,7 @@ use super::{Set, identity::Identity};
 use crate::blob::Tier;
 use crate::drive::{Drive, Health, Space};
 use crate::volume::DriveId;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What is said of a failed drive that can't be unmounted yet.
@@ -31,6 +32,10 @@ pub enum DriveState {
     },
     /// Lost, and in its place there is a drive that was replaced or removed before; the text says what to do.
     Stale {
+        advice: String,
+    },
+    /// Lost, and in its place there is a drive of another store; the text says what to do.
+    Foreign {
         advice: String,
     },
     /// Taken out of the set.
@@ -115,7 +120,13 @@ impl Set {
         let io = root.open().ok()?;
         match Identity::read(io.as_ref()) {
             Err(Unreadable::Absent) if other_than(io.as_ref(), &[]).is_ok_and(|name| name.is_none()) => {
-                Some(DriveState::Blank { advice: blank(&root.place()) })
+                let place = root.place();
+                let disk = self.unmounted(Path::new(&place));
+                let advice = disk.map_or_else(|| blank(&place), |disk| unmounted(&place, &disk));
+                Some(DriveState::Blank { advice })
+            }
+            Ok((identity, _)) if identity.set != self.id => {
+                Some(DriveState::Foreign { advice: foreign(&root.place(), identity.set) })
             }
             Ok((identity, _)) if identity.set == self.id && !self.roll.lock().names(identity.drive) => {
                 Some(DriveState::Stale { advice: stale(&root.place()) })

@@ -266,12 +266,38 @@ fn drives_that_swapped_slots_are_used_where_they_belong() {
 }
 
 #[test]
-fn a_foreign_drive_is_refused() {
+fn a_foreign_drive_counts_as_missing_and_is_not_written_to() {
+    let (mut rack, other) = (Rack::new(), Rack::new());
+    other.ambient.next_u64();
+    let ids = rack.ids();
+    // It knows of later changes than ours do.
+    let theirs = other.open().unwrap();
+    theirs.serve(900).unwrap();
+    drop(theirs);
+    rack.drives[3] = other.drives[3].clone();
+    let before = other.power.steps();
+    let set = rack.open().unwrap();
+    set.serve(1).unwrap();
+    assert_eq!(set.all_drives().iter().map(|drive| drive.id()).collect::<Vec<_>>(), ids);
+    assert_eq!(missing(&set), ["cold/0"]);
+    assert!(
+        matches!(&set.slots()[3].state, DriveState::Foreign { advice } if advice.contains("another store"))
+    );
+    assert!(!set.all_drives()[3].may_return(), "nothing waits for it");
+    let wiped = set.replace(Tier::Cold, 0, true, rack.ambient.as_ref());
+    assert!(matches!(wiped, Err(ChangeError::Foreign { .. })), "{wiped:?}");
+    assert_eq!(other.power.steps(), before, "it is not written to");
+    drop(set);
+    other.open().unwrap();
+}
+
+#[test]
+fn of_two_sets_with_as_many_drives_none_is_taken() {
     let (mut rack, other) = (Rack::new(), Rack::new());
     other.ambient.next_u64();
     rack.open().unwrap();
     other.open().unwrap();
-    rack.drives[3] = other.drives[3].clone();
+    rack.drives[3..].clone_from_slice(&other.drives[3..]);
     let error = rack.open().unwrap_err();
     assert!(
         matches!(&error, SetError::Foreign { place, reference, .. } if place == "bay 3" && reference == "bay 0")

@@ -1,0 +1,55 @@
+//! When a backup was made, as it says itself.
+
+use crate::status::duration;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob::Index;
+
+/// In the archive.
+pub const FILE: &str = "made.json";
+
+/// The moment of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// By the clock of the server that made it.
+    pub at: UnixMillis,
+    /// The last entry of the journal that is in it.
+    pub entry: Index,
+}
+
+impl Made {
+    pub fn to_json(self) -> Vec<u8> {
+        serde_json::to_vec(&self).unwrap_or_default()
+    }
+
+    /// How old an unpacked backup is, in a sentence.
+    pub fn age(folder: &Path, now: UnixMillis) -> String {
+        let text = std::fs::read(folder.join(FILE)).unwrap_or_default();
+        match serde_json::from_slice::<Made>(&text) {
+            Ok(Made { at, entry }) => {
+                let seconds = now.saturating_sub(at) / 1000;
+                format!(
+                    "The backup is {} old: it was made at entry {entry} of the journal.",
+                    duration(seconds)
+                )
+            }
+            Err(_) => "The backup doesn't say when it was made.".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_says_how_old_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |now| Made::age(folder.path(), now);
+        assert_eq!(told(9), "The backup doesn't say when it was made.");
+        std::fs::write(folder.path().join(FILE), Made { at: 1_000, entry: 7 }.to_json()).unwrap();
+        assert_eq!(told(3_601_000), "The backup is 1 h 0 min old: it was made at entry 7 of the journal.");
+        assert!(told(0).starts_with("The backup is 0 s old"), "a clock that went back");
+    }
+}

@@ -1,0 +1,94 @@
+//! Disks that are not mounted: the folder that each leaves behind is not taken for it, and nothing is begun there anew.
+//!
+//! Links to folders on another filesystem stand for mounted disks.
+
+use crate::drives::stratum;
+use crate::server::command;
+use serde_json::Value;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+const DRIVES: usize = 4;
+
+struct Running {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Running {
+    fn start(home: &Path) -> Running {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = command(&home.join("d0"), address);
+        (1..DRIVES).for_each(|drive| drop(command.arg("--data").arg(home.join(format!("d{drive}")))));
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let running = Running { process, address };
+        for _ in 0..600 {
+            if TcpStream::connect(address).is_ok() {
+                return running;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("the server does not accept connections");
+    }
+
+    fn ask(&self, words: &[&str]) -> (Option<i32>, String) {
+        let output = stratum(&[words, &["--endpoint", &format!("http://{}", self.address)]].concat());
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.ask(&["status", "--json"]).1).unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A folder on a filesystem of its own, where the system has one.
+fn elsewhere(home: &Path) -> Option<tempfile::TempDir> {
+    let folder = tempfile::tempdir_in("/dev/shm").ok()?;
+    (folder.path().metadata().ok()?.dev() != home.metadata().ok()?.dev()).then_some(folder)
+}
+
+#[test]
+fn an_unmounted_disk_gets_no_index_and_no_drive_unless_somebody_insists() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(disks) = elsewhere(home.path()) else { return };
+    let mounts: Vec<PathBuf> = (0..DRIVES).map(|drive| home.path().join(format!("d{drive}"))).collect();
+    for (drive, mount) in mounts.iter().enumerate() {
+        let disk = disks.path().join(drive.to_string());
+        std::fs::create_dir(&disk).unwrap();
+        std::os::unix::fs::symlink(&disk, mount).unwrap();
+    }
+    drop(Running::start(home.path()));
+    assert!(mounts[0].join("meta/sled").is_dir());
+    std::fs::remove_file(&mounts[0]).unwrap();
+    std::fs::create_dir(&mounts[0]).unwrap();
+
+    let server = Running::start(home.path());
+    let status = server.status();
+    let index = Path::new(status["index"]["place"].as_str().unwrap());
+    assert!(index.starts_with(&mounts[1]), "{}", index.display());
+    assert_eq!(std::fs::read_dir(&mounts[0]).unwrap().count(), 0, "nothing was begun there");
+    let place = mounts[0].to_str().unwrap();
+    let (code, said) = server.ask(&["drive", "replace", place]);
+    assert!(code == Some(2) && said.contains("--unmounted"), "{code:?}: {said}");
+    assert_eq!(std::fs::read_dir(&mounts[0]).unwrap().count(), 0);
+    let (code, said) = server.ask(&["drive", "replace", place, "--unmounted"]);
+    assert!(code == Some(0) && said.contains("is in the set"), "{code:?}: {said}");
+    drop(server);
+
+    // The disk is mounted again: its index is found there, and its drives are known for replaced ones.
+    std::fs::rename(&mounts[0], home.path().join("aside")).unwrap();
+    std::os::unix::fs::symlink(disks.path().join("0"), &mounts[0]).unwrap();
+    let server = Running::start(home.path());
+    assert!(server.status()["notes"].to_string().contains("is stale"), "{}", server.status()["notes"]);
+}
