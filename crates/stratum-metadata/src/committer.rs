@@ -7,12 +7,17 @@
 //! A committer without threads of its own does all of that where it is asked, for simulations that must be
 //! deterministic: whoever proposes at the same moment still shares a group.
 //!
+//! A proposal carries the hold on what its command names in volumes, so that its fate is settled here ([`fate`](crate::fate))
+//! whether or not somebody still waits for the answer: a client that goes away leaves nothing behind and frees nothing
+//! that a record may name.
+//!
 //! When the index fails, nothing more is taken, and what is on its way is told that its outcome is unknown. Whoever
 //! builds the next index does the last of it while nothing is appended or applied ([`Committer::at_rest`]); what was
 //! durable and not applied by then is in it, and is not applied again.
 
 use crate::command::{Command, Outcome};
-use crate::log::{Log, LogEntry, LogError, Urgency, Usage};
+use crate::fate::{CommitError, NewBytes, NotWritten, UnknownOutcome, settle};
+use crate::log::{Log, LogEntry, Urgency, Usage};
 use crate::machine::{Entry, Machine};
 use crate::space::Space;
 use bytes::Bytes;
@@ -24,6 +29,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use stratum_storage::drive::Threads;
+use stratum_storage::writepath::ProposedHold;
 use tokio::sync::oneshot;
 
 /// Bytes of entries in a group, and how many of them. Fewer where the journal's segments are short.
@@ -41,24 +47,29 @@ const DRAIN_EVERY: Duration = Duration::from_millis(5);
 /// The longest delay, just before the refusals.
 const LONGEST_DELAY: Duration = Duration::from_millis(200);
 
-/// Why a command has no outcome.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommitError {
-    /// Nothing was written. `503 SlowDown`.
-    #[error("too much is being written; try again shortly")]
-    Busy,
-    /// Nothing was written. `507`.
-    #[error("the drives are full; deleting objects makes room")]
-    NoSpace,
-    /// Whether it was written is not known. `503`.
-    #[error("the write could not be confirmed: {0}")]
-    Unavailable(String),
-    /// Nothing was written.
-    #[error("the server is stopping")]
-    Stopped,
+type Fate = Result<Outcome, CommitError>;
+
+/// Whom to tell of a command's fate, and what depends on it.
+struct Reply {
+    asker: oneshot::Sender<Fate>,
+    hold: Option<ProposedHold>,
 }
 
-type Reply = oneshot::Sender<Result<Outcome, CommitError>>;
+impl Reply {
+    /// Whoever asked may have gone; the command stands all the same.
+    fn tell(self, fate: Fate, state: &Machine) {
+        if let Some(hold) = self.hold {
+            settle(hold, &fate, state);
+        }
+        let _ = self.asker.send(fate);
+    }
+}
+
+/// The journal had room for one more ordinary write when it was asked: asked for before a body is read or written, so
+/// that what would be refused at the end is refused at the beginning.
+#[derive(Debug)]
+#[must_use = "it is asked for so that a write need not be slowed again"]
+pub struct Headroom(());
 
 /// A command on its way.
 struct Proposal {
@@ -68,6 +79,13 @@ struct Proposal {
 }
 
 impl Proposal {
+    fn new(command: Command, bytes: NewBytes) -> (Proposal, oneshot::Receiver<Fate>) {
+        let (body, hold) = bytes.proposed();
+        let entry = LogEntry { command: command.encode(), body };
+        let (asker, fate) = oneshot::channel();
+        (Proposal { command, entry, reply: Reply { asker, hold } }, fate)
+    }
+
     fn bytes(&self) -> usize {
         self.entry.bytes()
     }
@@ -153,41 +171,49 @@ impl Committer {
         Ok(Committer { shared, kind, threads: Mutex::new(threads) })
     }
 
-    /// Journals the command, applies it and gives its outcome. Ordinary commands wait a little when the journal is
-    /// over three quarters full, and are refused near its cap.
-    pub(crate) async fn commit(&self, command: Command, body: Bytes) -> Result<Outcome, CommitError> {
-        let urgency = command.urgency();
-        if urgency == Urgency::Ordinary {
-            match self.shared.pace() {
-                Pace::Go => {}
-                Pace::Slow(delay) => tokio::time::sleep(delay).await,
-                Pace::Refuse => return Err(CommitError::Busy),
-            }
+    /// Waits a little when the journal is over three quarters full; refuses when an entry of so many bytes has no room
+    /// below its cap, and when nothing can be written at all.
+    pub(crate) async fn headroom(&self, bytes: usize) -> Result<Headroom, NotWritten> {
+        self.shared.check_open()?;
+        match self.shared.pace(bytes) {
+            Pace::Go => {}
+            Pace::Slow(delay) => tokio::time::sleep(delay).await,
+            Pace::Refuse => return Err(NotWritten::Busy),
         }
-        let entry = LogEntry { command: command.encode(), body };
-        let (reply, outcome) = oneshot::channel();
-        self.shared.enqueue(Proposal { command, entry, reply }, urgency)?;
+        Ok(Headroom(()))
+    }
+
+    /// Journals the command, applies it and gives its outcome. Ordinary commands ask for [`Committer::headroom`] first,
+    /// if that wasn't done before.
+    pub(crate) async fn commit(&self, command: Command, bytes: NewBytes, asked: Option<Headroom>) -> Fate {
+        if !bytes.hold_all_of(&command) {
+            return Err(NotWritten::NotHeld.into());
+        }
+        if command.urgency() == Urgency::Ordinary && asked.is_none() {
+            let Headroom(()) = self.headroom(bytes.in_entry()).await?;
+        }
+        let (proposal, fate) = Proposal::new(command, bytes);
+        self.shared.enqueue(proposal);
         if self.kind == Threads::Caller {
             // Those who propose at this moment, too, join the queue before its first group is taken.
             tokio::task::yield_now().await;
             self.shared.commit_waiting();
         }
-        outcome.await.unwrap_or(Err(CommitError::Stopped))
+        fate.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
     /// [`Committer::commit`] for a thread of its own, of a command without a body that is never refused. Blocks.
-    pub(crate) fn commit_blocking(&self, command: Command) -> Result<Outcome, CommitError> {
-        let entry = LogEntry { command: command.encode(), body: Bytes::new() };
-        let (urgency, (reply, mut outcome)) = (command.urgency(), oneshot::channel());
-        self.shared.enqueue(Proposal { command, entry, reply }, urgency)?;
-        let outcome = match self.kind {
+    pub(crate) fn commit_blocking(&self, command: Command) -> Fate {
+        let (proposal, mut fate) = Proposal::new(command, Bytes::new().into());
+        self.shared.enqueue(proposal);
+        let fate = match self.kind {
             Threads::Caller => {
                 self.shared.commit_waiting();
-                outcome.try_recv().ok()
+                fate.try_recv().ok()
             }
-            Threads::Own => outcome.blocking_recv().ok(),
+            Threads::Own => fate.blocking_recv().ok(),
         };
-        outcome.unwrap_or(Err(CommitError::Stopped))
+        fate.unwrap_or_else(|| Err(unanswered()))
     }
 
     /// Does something while nothing is being appended or applied.
@@ -238,11 +264,11 @@ impl Shared {
         ])
     }
 
-    fn pace(&self) -> Pace {
+    fn pace(&self, bytes: usize) -> Pace {
         let usage = Usage { bytes: self.used.load(Ordering::Relaxed), cap: self.cap.load(Ordering::Relaxed) };
         match usage.share() {
             share if share < SLOW_FROM => Pace::Go,
-            share if share < REFUSE_FROM => {
+            share if share < REFUSE_FROM && self.log.has_room(bytes, Urgency::Ordinary) => {
                 let part = (share - SLOW_FROM) / (REFUSE_FROM - SLOW_FROM);
                 Pace::Slow(LONGEST_DELAY.mul_f32(part * part))
             }
@@ -259,22 +285,52 @@ impl Shared {
         self.cap.store(usage.cap, Ordering::Relaxed);
     }
 
-    fn enqueue(&self, proposal: Proposal, urgency: Urgency) -> Result<(), CommitError> {
+    /// Whether anything can be proposed now.
+    fn check_open(&self) -> Result<(), NotWritten> {
         if self.machine.has_failed() {
             return Err(away());
         }
-        let mut queue = self.queue.lock();
-        if queue.closed {
-            return Err(CommitError::Stopped);
+        if self.queue.lock().closed { Err(NotWritten::Stopped) } else { Ok(()) }
+    }
+
+    /// Puts the proposal into the queue, or tells it at once why not.
+    fn enqueue(&self, proposal: Proposal) {
+        if self.machine.has_failed() {
+            return self.tell(proposal.reply, Err(away().into()));
         }
-        if urgency == Urgency::Ordinary && queue.bytes + proposal.bytes() > QUEUE_BYTES {
-            return Err(CommitError::Busy);
+        let is_ordinary = proposal.command.urgency() == Urgency::Ordinary;
+        let mut queue = self.queue.lock();
+        let refused = match queue.closed {
+            true => Some(NotWritten::Stopped),
+            false if is_ordinary && queue.bytes + proposal.bytes() > QUEUE_BYTES => Some(NotWritten::Busy),
+            false => None,
+        };
+        if let Some(refused) = refused {
+            drop(queue);
+            return self.tell(proposal.reply, Err(refused.into()));
         }
         queue.bytes += proposal.bytes();
         queue.proposals.push_back(proposal);
         drop(queue);
         self.arrived.notify_one();
-        Ok(())
+    }
+
+    fn tell(&self, reply: Reply, fate: Fate) {
+        reply.tell(fate, &self.machine);
+    }
+
+    fn tell_all(&self, replies: impl IntoIterator<Item = Reply>, error: &CommitError) {
+        for reply in replies {
+            self.tell(reply, Err(error.clone()));
+        }
+    }
+
+    /// Near the cap only what makes room goes on: tells those of that urgency, and gives the others.
+    fn refuse(&self, group: Vec<Proposal>, urgency: Urgency) -> Vec<Proposal> {
+        let (refused, others): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|proposal| proposal.command.urgency() == urgency);
+        self.tell_all(refused.into_iter().map(|proposal| proposal.reply), &NotWritten::Busy.into());
+        others
     }
 
     /// The next group, in the order of arrival; waits for one. `None` once closed and empty.
@@ -323,7 +379,7 @@ impl Shared {
             if self.log.has_room(group.iter().map(Proposal::bytes).sum(), urgency) {
                 return self.append(group, urgency);
             }
-            group = refuse(group, urgency);
+            group = self.refuse(group, urgency);
         }
         None
     }
@@ -335,7 +391,7 @@ impl Shared {
         }
         let _appending = self.appending.lock();
         if self.machine.has_failed() {
-            answer_all(group.into_iter().map(|proposal| proposal.reply).collect(), &away());
+            self.tell_all(group.into_iter().map(|proposal| proposal.reply), &away().into());
             return None;
         }
         let mut commands = Vec::with_capacity(group.len());
@@ -356,10 +412,7 @@ impl Shared {
             }
             Err(error) => {
                 tracing::warn!(%error, "a group was not journaled");
-                let error = CommitError::from(error);
-                for reply in replies {
-                    let _ = reply.send(Err(error.clone()));
-                }
+                self.tell_all(replies, &error);
                 None
             }
         }
@@ -395,17 +448,16 @@ impl Shared {
         let _applying = self.applying.lock();
         let applied = self.machine.applied_index();
         if group.entries.first().is_none_or(|entry| entry.index <= applied) {
-            return answer_all(group.replies, &CommitError::Unavailable("the index failed meanwhile".into()));
+            return self.tell_all(group.replies, &UnknownOutcome("the index failed meanwhile".into()).into());
         }
         match self.machine.apply(group.entries) {
             Ok(applied) => {
                 self.space.tell(&applied);
                 for (reply, outcome) in group.replies.into_iter().zip(applied.outcomes) {
-                    // Whoever asked may have gone; the command stands all the same.
-                    let _ = reply.send(Ok(outcome));
+                    self.tell(reply, Ok(outcome));
                 }
             }
-            Err(error) => answer_all(group.replies, &CommitError::Unavailable(error.to_string())),
+            Err(error) => self.tell_all(group.replies, &UnknownOutcome(error.to_string()).into()),
         }
     }
 }
@@ -423,32 +475,13 @@ fn drain(machine: &Machine, applied: &Receiver<()>) {
     }
 }
 
-fn away() -> CommitError {
-    CommitError::Unavailable("the index failed and is being rebuilt; try again".into())
+fn away() -> NotWritten {
+    NotWritten::Unavailable("the index failed and is being rebuilt; try again".into())
 }
 
-fn answer_all(replies: Vec<Reply>, error: &CommitError) {
-    for reply in replies {
-        let _ = reply.send(Err(error.clone()));
-    }
-}
-
-/// Near the cap only what makes room goes on: tells those of that urgency, and gives the others.
-fn refuse(group: Vec<Proposal>, urgency: Urgency) -> Vec<Proposal> {
-    let (refused, others): (Vec<_>, Vec<_>) =
-        group.into_iter().partition(|proposal| proposal.command.urgency() == urgency);
-    answer_all(refused.into_iter().map(|proposal| proposal.reply).collect(), &CommitError::Busy);
-    others
-}
-
-impl From<LogError> for CommitError {
-    fn from(error: LogError) -> Self {
-        match error {
-            LogError::Full => CommitError::Busy,
-            LogError::NoSpace => CommitError::NoSpace,
-            LogError::Unavailable(reason) => CommitError::Unavailable(reason),
-        }
-    }
+/// The thread that had the proposal is gone.
+fn unanswered() -> CommitError {
+    UnknownOutcome("it was never answered".into()).into()
 }
 
 #[cfg(test)]
@@ -457,11 +490,9 @@ impl Committer {
     pub(crate) fn journal_only(
         &self,
         command: Command,
-    ) -> (impl FnOnce() + use<'_>, oneshot::Receiver<Result<Outcome, CommitError>>) {
-        let entry = LogEntry { command: command.encode(), body: Bytes::from_static(b"x") };
-        let (reply, outcome) = oneshot::channel();
-        let group = self.shared.append(vec![Proposal { command, entry, reply }], Urgency::Ordinary);
-        let group = group.expect("it is journaled");
-        (move || self.shared.apply(group), outcome)
+    ) -> (impl FnOnce() + use<'_>, oneshot::Receiver<Fate>) {
+        let (proposal, fate) = Proposal::new(command, Bytes::from_static(b"x").into());
+        let group = self.shared.append(vec![proposal], Urgency::Ordinary).expect("it is journaled");
+        (move || self.shared.apply(group), fate)
     }
 }

@@ -16,6 +16,7 @@ mod committer;
 mod compact;
 mod emptying;
 mod evacuate;
+mod fate;
 #[cfg(test)]
 mod fixtures;
 #[doc(hidden)]
@@ -39,10 +40,11 @@ mod tree;
 mod upkeep;
 
 pub use checkpoint::Export as CheckpointExport;
-pub use committer::CommitError;
+pub use committer::Headroom;
 pub use compact::{CompactionStatus, Compactor, Narrowed, Why, run_compactor};
 pub use emptying::run_emptying;
 pub use evacuate::{EvacuateError, Evacuated, Mover};
+pub use fate::{CommitError, NewBytes, NotWritten, UnknownOutcome};
 pub use pack::run_packer;
 pub use quarantine::{Quarantine, QuarantineStatus, run_quarantine};
 pub use state::ApplyError;

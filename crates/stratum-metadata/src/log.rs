@@ -4,6 +4,7 @@
 
 mod journal;
 
+use crate::fate::CommitError;
 use bytes::Bytes;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
@@ -48,18 +49,10 @@ pub struct Appended {
     pub hashes: Vec<u128>,
 }
 
-/// Why a group was not appended. Whether it survives a restart is not known unless the variant says so.
+/// Why the journal could not be read or looked after. Of appending, [`CommitError`] tells.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LogError {
-    /// Nothing was written.
-    #[error("the journal is full until its bodies are packed")]
-    Full,
-    /// Nothing was written.
-    #[error("the drives have no space left for the journal")]
-    NoSpace,
-    #[error("the journal is not available: {0}")]
-    Unavailable(String),
-}
+#[error("the journal is not available: {0}")]
+pub struct LogError(pub String);
 
 /// An entry as it is read back, verified. Its body is read for itself ([`Log::body`]): a restart needs none.
 #[derive(Clone, Debug)]
@@ -97,7 +90,7 @@ pub type Replay<'a> = Box<dyn Iterator<Item = Result<Replayed, LogError>> + Send
 /// The journal. All calls block; one group is in flight at a time.
 pub trait Log: Send + Sync + 'static {
     /// Returns once the whole group is durable on every member of the journal's epoch.
-    fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, LogError>;
+    fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, CommitError>;
     /// The most bytes of entries that a group may have.
     fn max_group(&self) -> usize;
     /// Whether entries of so many bytes can be appended, as full as it is now.
@@ -147,11 +140,11 @@ pub(crate) mod memory {
         entries: Vec<(Replayed, Bytes)>,
         released: Index,
         usage: Usage,
-        fail: Option<LogError>,
+        fail: Option<CommitError>,
     }
 
     impl MemoryLog {
-        pub(crate) fn fail_with(&self, error: Option<LogError>) {
+        pub(crate) fn fail_with(&self, error: Option<CommitError>) {
             self.0.lock().fail = error;
         }
 
@@ -161,7 +154,7 @@ pub(crate) mod memory {
     }
 
     impl Log for MemoryLog {
-        fn append(&self, group: Vec<LogEntry>, _: Urgency) -> Result<Appended, LogError> {
+        fn append(&self, group: Vec<LogEntry>, _: Urgency) -> Result<Appended, CommitError> {
             let mut state = self.0.lock();
             if let Some(error) = &state.fail {
                 return Err(error.clone());
@@ -210,7 +203,7 @@ pub(crate) mod memory {
         fn body(&self, index: Index, _: u32, _: u32) -> Result<Bytes, LogError> {
             let state = self.0.lock();
             let found = state.entries.iter().find(|(entry, _)| entry.index == index);
-            found.map(|(_, body)| body.clone()).ok_or(LogError::Unavailable("gone".into()))
+            found.map(|(_, body)| body.clone()).ok_or(LogError("gone".into()))
         }
 
         fn usage(&self) -> Usage {

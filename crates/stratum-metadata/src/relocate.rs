@@ -1,17 +1,16 @@
 //! Copies that were written become their owners' bodies: what packing and evacuation share.
 //!
 //! A copy is durable before its move is proposed, and a move is conditional: whose record has changed meanwhile keeps
-//! what it has, and the copy is garbage. A crash between the two leaves garbage too. The old bytes go last, by the
+//! what it has, and the copy is freed when the command is settled. A crash between the two leaves garbage. The old bytes go last, by the
 //! command itself.
 
 use crate::command::{Command, Move, Outcome};
-use crate::committer::CommitError;
+use crate::fate::CommitError;
 use crate::keys;
 use crate::machine::Machine;
 use crate::record::{Body, ObjectRecord, Owner, PartRecord, decode};
 use crate::store::{Metadata, ReadError};
 use crate::tree::Base;
-use bytes::Bytes;
 use stratum_storage::blob::{BlobRef, Extent, Place, Tier};
 use stratum_storage::pack::{PackBody, PackedStripe};
 use stratum_storage::volume::Volumes;
@@ -87,11 +86,14 @@ pub(crate) async fn pack(
     let mut places = places.into_iter();
     let mut relocations = JoinSet::new();
     let mut moved = Moved::default();
-    for stripe in packed.stripes {
+    for stripe in packed {
         moved.written += volumes.disk_of(&BlobRef::plain(Place::Packed(stripe.stripe)));
         let moves = moves(&stripe, &mut places);
-        let (metadata, volumes) = (metadata.clone(), volumes.clone());
-        relocations.spawn(async move { relocate_stripe(&metadata, &volumes, &stripe, moves).await });
+        let metadata = metadata.clone();
+        relocations.spawn(async move {
+            let command = Command::Relocate { stripe: Some(stripe.stripe), moves };
+            relocate(&metadata, command, stripe.hold).await
+        });
     }
     let mut failed = None;
     while let Some(relocated) = relocations.join_next().await {
@@ -100,7 +102,6 @@ pub(crate) async fn pack(
             Err(error) => failed = Some(error),
         }
     }
-    drop(packed.hold);
     failed.map_or(Ok(moved), |error| Err(error.into()))
 }
 
@@ -111,24 +112,16 @@ fn moves(stripe: &PackedStripe, places: &mut impl Iterator<Item = (Owner, Place)
     moves.map(|((owner, from), to)| Move { owner, from: BlobRef::plain(from), to }).collect()
 }
 
-async fn relocate_stripe(
-    metadata: &Metadata,
-    volumes: &Volumes,
-    stripe: &PackedStripe,
-    moves: Vec<Move>,
-) -> Result<u64, CommitError> {
-    let command = Command::Relocate { stripe: Some(stripe.stripe), moves };
-    match metadata.commit(command, Bytes::new()).await? {
-        Outcome::Count(moved) if moved > 0 => Ok(moved),
-        // Nobody wanted any of it any more, or the volume is going.
-        _ => {
-            volumes.free_stripe(&stripe.stripe);
-            Ok(0)
-        }
+/// Says how many owners took their copies. Copies that nobody wants any more are freed with that.
+async fn relocate(metadata: &Metadata, command: Command, hold: WriteHold) -> Result<u64, CommitError> {
+    match metadata.commit(command, hold).await? {
+        Outcome::Count(moved) => Ok(moved),
+        // The volume is going.
+        _ => Ok(0),
     }
 }
 
-/// Points owners to copies of their extents, all with one `Relocate`. Copies that nobody wants any more are freed.
+/// Points owners to copies of their extents, all with one `Relocate`.
 pub(crate) async fn relocate_extents(
     metadata: &Metadata,
     volumes: &Volumes,
@@ -136,38 +129,9 @@ pub(crate) async fn relocate_extents(
 ) -> Result<Moved, MoveError> {
     let written = |copied: &Copied| volumes.disk_of(&BlobRef::plain(Place::Extents(copied.extents.clone())));
     let written = copies.iter().map(written).sum();
-    let moves: Vec<Move> = copies.iter().map(|copied| copied.moved.clone()).collect();
-    if moves.is_empty() {
-        return Ok(Moved::default());
-    }
-    let all = moves.len() as u64;
-    match metadata.commit(Command::Relocate { stripe: None, moves }, Bytes::new()).await {
-        Ok(Outcome::Count(moved)) => {
-            if moved < all {
-                free_unnamed(metadata.state(), volumes, &copies)?;
-            }
-            Ok(Moved { bodies: moved, written })
-        }
-        Ok(_) => {
-            copies.into_iter().for_each(|copied| copied.hold.discard());
-            Ok(Moved { bodies: 0, written })
-        }
-        // It may still become a commit: the copies stay until a start finds that nothing names them.
-        Err(error @ CommitError::Unavailable(_)) => Err(error.into()),
-        Err(error) => {
-            copies.into_iter().for_each(|copied| copied.hold.discard());
-            Err(error.into())
-        }
-    }
-}
-
-/// Frees the extents that no record took. One that was taken and released since is freed twice, which does nothing:
-/// a place in a volume is never used again.
-fn free_unnamed(machine: &Machine, volumes: &Volumes, copies: &[Copied]) -> Result<(), ReadError> {
-    for extent in copies.iter().flat_map(|copied| &copied.extents) {
-        if machine.get(&keys::extent(extent.volume, extent.start))?.is_none() {
-            volumes.free_extent(extent);
-        }
-    }
-    Ok(())
+    let (moves, holds): (Vec<Move>, Vec<WriteHold>) =
+        copies.into_iter().map(|copied| (copied.moved, copied.hold)).unzip();
+    let Some(hold) = holds.into_iter().reduce(WriteHold::joined) else { return Ok(Moved::default()) };
+    let bodies = relocate(metadata, Command::Relocate { stripe: None, moves }, hold).await?;
+    Ok(Moved { bodies, written })
 }

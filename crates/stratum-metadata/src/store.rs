@@ -14,7 +14,8 @@ pub(crate) use start::{UNFINISHED, mark};
 
 use crate::checkpoint::{self, CheckpointError, Reader};
 use crate::command::{Command, Outcome};
-use crate::committer::{CommitError, Committer};
+use crate::committer::{Committer, Headroom};
+use crate::fate::{CommitError, NewBytes, NotWritten};
 use crate::index_dir::IndexDir;
 use crate::keys;
 use crate::log::{Log, LogError};
@@ -183,13 +184,33 @@ impl Metadata {
         Ok(Metadata { inner: Arc::new(inner) })
     }
 
-    /// Makes a command durable, applies it and gives its outcome. `body` rides in the same journal entry: the
-    /// bytes of a record whose place is `ThisEntry`, else empty.
+    /// Makes a command durable, applies it and gives its outcome. `bytes` are those that the command is the first to
+    /// name: in the same journal entry, or in volumes. They are given back when the command surely has no effect, and
+    /// that doesn't depend on anybody waiting for the answer.
     ///
     /// # Errors
-    /// [`CommitError::Unavailable`] leaves open whether the command took effect; the others say that it did not.
-    pub async fn commit(&self, command: Command, body: Bytes) -> Result<Outcome, CommitError> {
-        self.inner.committer.commit(command, body).await
+    /// [`CommitError::Unknown`] leaves open whether the command takes effect.
+    pub async fn commit(&self, command: Command, bytes: impl Into<NewBytes>) -> Result<Outcome, CommitError> {
+        self.inner.committer.commit(command, bytes.into(), None).await
+    }
+
+    /// [`Metadata::commit`] of what was received after there was [`Metadata::headroom`].
+    pub async fn commit_received(
+        &self,
+        headroom: Headroom,
+        command: Command,
+        bytes: NewBytes,
+    ) -> Result<Outcome, CommitError> {
+        self.inner.committer.commit(command, bytes, Some(headroom)).await
+    }
+
+    /// Whether one more body may be written, of which so many bytes will ride in its journal entry. Asked before it is
+    /// read: waits a little when the journal is over three quarters full.
+    ///
+    /// # Errors
+    /// What the command would be refused for: the journal is near its cap, the index failed, the server is stopping.
+    pub async fn headroom(&self, in_entry: usize) -> Result<Headroom, NotWritten> {
+        self.inner.committer.headroom(in_entry).await
     }
 
     /// An id for a bucket that is to be created; never given out twice.
@@ -344,7 +365,8 @@ impl VolumeLog for Metadata {
             match self.commit(Command::Volume(event), Bytes::new()).await {
                 Ok(Outcome::Refused(_)) => Err(VolumeLogError::Refused),
                 Ok(_) => Ok(()),
-                Err(error) => Err(VolumeLogError::Unavailable(error.to_string())),
+                Err(CommitError::NotWritten(nothing)) => Err(VolumeLogError::NotWritten(nothing.to_string())),
+                Err(CommitError::Unknown(unknown)) => Err(VolumeLogError::Unavailable(unknown.to_string())),
             }
         })
     }

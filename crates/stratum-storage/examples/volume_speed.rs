@@ -60,7 +60,9 @@ async fn put(volumes: &Volumes, body: &Bytes) -> Result<BlobRef, WriteError> {
     for at in (0..body.len()).step_by(65_536) {
         writer.push(body.slice(at..(at + 65_536).min(body.len()))).await?;
     }
-    Ok(writer.finish().await?.blob)
+    let written = writer.finish().await?;
+    drop(written.hold.proposed());
+    Ok(written.blob)
 }
 
 async fn get(volumes: &Volumes, blob: &BlobRef) -> Result<u64, Box<dyn std::error::Error>> {
@@ -120,7 +122,6 @@ async fn small(
     let packed = volumes.pack(Tier::Hot, &bodies).await?;
     report("pack 4 KiB", 4096 * 10_000, 10_000, seconds(began));
     let blobs: Vec<BlobRef> = packed
-        .stripes
         .iter()
         .flat_map(|stripe| &stripe.bodies)
         .map(|at| BlobRef::plain(Place::Packed(*at)))

@@ -148,36 +148,49 @@ impl From<epoch::OpenError> for JournalError {
     }
 }
 
-/// Why a group was not appended.
+/// Why a group was not acknowledged. What may be done about it depends on which of the two it is, so each is a type.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AppendError {
-    /// Nothing was written, and nothing will be until the server starts with enough drives.
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
+    #[error(transparent)]
+    Unknown(#[from] UnknownOutcome),
+}
+
+/// Nothing of the group was written, and no start will ever find any of it: whatever only the group would have named
+/// may be given up.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NotWritten {
+    /// Nothing will be until the server starts with enough drives.
     #[error("the journal can't be written: {reason}")]
     Unavailable { reason: String },
-    /// The group may or may not have survived; the next start tells. Nothing can be appended after it, until
-    /// [`Journal::heal`] finds the drives to go on without it.
-    #[error("the outcome of the write is unknown until the next start: {reason}")]
-    Unknown { reason: String },
     /// Packing and a checkpoint must make room first.
     #[error("the journal is full")]
     Full,
     /// No new segment could be allocated.
     #[error("there is no space for a new segment of the journal")]
     NoSpace,
-    /// Nothing was written.
     #[error("a group of {len} bytes, or with a command over 1 MiB, is too large (at most {max} bytes)")]
     TooLarge { len: usize, max: usize },
 }
 
-impl AppendError {
+/// The group may or may not have survived; the next start tells. Nothing can be appended after it, until
+/// [`Journal::heal`] finds the drives to go on without it.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the outcome of the write is unknown until the next start: {reason}")]
+pub struct UnknownOutcome {
+    pub reason: String,
+}
+
+impl NotWritten {
     fn unavailable(error: TooFew) -> Self {
-        AppendError::Unavailable { reason: error.to_string() }
+        NotWritten::Unavailable { reason: error.to_string() }
     }
 
     fn not_opened(error: epoch::OpenError) -> Self {
         match error {
-            epoch::OpenError::NoSpace => AppendError::NoSpace,
-            other => AppendError::Unavailable { reason: other.to_string() },
+            epoch::OpenError::NoSpace => NotWritten::NoSpace,
+            other => NotWritten::Unavailable { reason: other.to_string() },
         }
     }
 }
@@ -365,8 +378,8 @@ impl Journal {
     /// drives. Blocks; appends go on meanwhile.
     ///
     /// # Errors
-    /// [`AppendError::Unavailable`] when too few drives are left.
-    pub fn heal(&self) -> Result<Healed, AppendError> {
+    /// [`NotWritten::Unavailable`] when too few drives are left.
+    pub fn heal(&self) -> Result<Healed, NotWritten> {
         {
             let mut writer = self.writer.lock();
             writer.check_drives(&self.core)?;

@@ -28,20 +28,13 @@ pub struct PackBody {
     pub crc32c: u32,
 }
 
-/// A stripe that was written and synced.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A stripe that was written and synced. Propose a command that names its bodies with its `hold`.
+#[derive(Debug)]
 pub struct PackedStripe {
     /// The stripe as a whole: `offset` 0, `length` that of all its bodies, `crc32c` 0.
     pub stripe: PackedAt,
     /// The place of each of its bodies, in the order in which they were given.
     pub bodies: Vec<PackedAt>,
-}
-
-/// What [`Volumes::pack`] wrote. Commit it while `hold` lives.
-#[derive(Debug)]
-pub struct Packed {
-    /// Together they hold all bodies, in order.
-    pub stripes: Vec<PackedStripe>,
     pub hold: WriteHold,
 }
 
@@ -53,10 +46,10 @@ struct Started {
 }
 
 impl Volumes {
-    /// Writes bodies into packed stripes of a tier, durably. It may use the space that is reserved for upkeep. Full
+    /// Writes bodies into packed stripes of a tier, durably; together these hold all bodies, in order. It may use the space that is reserved for upkeep. Full
     /// stripes are cheapest: give bodies of several MiB together, or of [`Volumes::packed_payload`] at least.
-    pub async fn pack(&self, tier: Tier, bodies: &[PackBody]) -> Result<Packed, WriteError> {
-        let mut packed = Packed { stripes: Vec::new(), hold: WriteHold::none(self) };
+    pub async fn pack(&self, tier: Tier, bodies: &[PackBody]) -> Result<Vec<PackedStripe>, WriteError> {
+        let mut packed = Vec::new();
         let mut started = VecDeque::new();
         let mut rest = bodies;
         while !rest.is_empty() {
@@ -66,11 +59,11 @@ impl Volumes {
             if started.len() == IN_FLIGHT
                 && let Some(first) = started.pop_front()
             {
-                packed.add(first.finish().await?);
+                packed.push(first.finish().await?);
             }
         }
         for stripe in started {
-            packed.add(stripe.finish().await?);
+            packed.push(stripe.finish().await?);
         }
         Ok(packed)
     }
@@ -125,7 +118,7 @@ fn plan(bodies: &[PackBody], capacity: usize) -> Result<(&[PackBody], Vec<Entry>
 
 impl Started {
     /// Waits until the stripe is durable.
-    async fn finish(self) -> Result<(PackedStripe, WriteHold), WriteError> {
+    async fn finish(self) -> Result<PackedStripe, WriteError> {
         let written = self.writer.finish().await?;
         let Place::Extents(extents) = &written.blob.place else {
             return Err(WriteError::Unavailable("a stripe has no place".into()));
@@ -143,13 +136,6 @@ impl Started {
         };
         let bodies = self.entries.iter().map(|entry| at(entry.offset, entry.length, entry.crc32c)).collect();
         let length = self.entries.iter().map(|entry| entry.length).sum();
-        Ok((PackedStripe { stripe: at(0, length, 0), bodies }, written.hold))
-    }
-}
-
-impl Packed {
-    fn add(&mut self, (stripe, hold): (PackedStripe, WriteHold)) {
-        self.stripes.push(stripe);
-        self.hold.join(hold);
+        Ok(PackedStripe { stripe: at(0, length, 0), bodies, hold: written.hold })
     }
 }

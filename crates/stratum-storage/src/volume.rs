@@ -113,7 +113,10 @@ pub enum VolumeLogError {
     /// The state refused it (a drop of a volume that is live again, an unknown volume).
     #[error("the volume's state does not allow it")]
     Refused,
-    /// The journal could not make it durable, or the outcome is unknown.
+    /// Nothing was written, and nothing of it ever takes effect.
+    #[error("it was not recorded: {0}")]
+    NotWritten(String),
+    /// It may have been recorded, or take effect with the next start. Of a question: it can't be answered now.
     #[error("the journal is not available: {0}")]
     Unavailable(String),
 }

@@ -10,7 +10,7 @@
 
 mod flight;
 
-use crate::blob::{BlobRef, Extent, KeyId, Place, Tier};
+use crate::blob::{BlobRef, Extent, KeyId, Place, Tier, VolumeId};
 use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_disk, full_payload, longest_extent, stripe_at};
 use crate::format::v1::Kind;
@@ -50,7 +50,7 @@ pub struct BlobWriter {
     met_full: bool,
 }
 
-/// A written body. Commit its `blob` while `hold` lives.
+/// A written body. Propose a command that names its `blob` with its `hold`.
 #[derive(Debug)]
 pub struct Written {
     pub blob: BlobRef,
@@ -70,30 +70,74 @@ impl Written {
     }
 }
 
-/// Keeps the volumes of a written body from sealing before the body is committed. Dropping it is right in every
-/// case; where it is *known* that the body was not committed, [`WriteHold::discard`] frees its bytes at once.
+/// Keeps the volumes of a written body from sealing before the body is committed.
+///
+/// Dropped, it frees the body's bytes, as an unfinished writer does: nothing can name what nobody has proposed. Whoever
+/// proposes the body makes it a [`ProposedHold`] first.
 #[derive(Debug)]
+#[must_use = "dropped, it frees what was written"]
 pub struct WriteHold {
     volumes: Volumes,
     reservations: Vec<Reservation>,
 }
 
 impl WriteHold {
-    /// A hold on nothing.
-    pub(crate) fn none(volumes: &Volumes) -> WriteHold {
-        WriteHold { volumes: volumes.clone(), reservations: Vec::new() }
-    }
-
-    /// Holds what the other holds, too.
-    pub(crate) fn join(&mut self, mut other: WriteHold) {
+    fn join(&mut self, mut other: WriteHold) {
         self.reservations.append(&mut other.reservations);
     }
 
-    /// Frees the body's bytes. Only for a body whose command was refused or never proposed: an unknown outcome may
-    /// still become a commit.
-    pub fn discard(self) {
+    /// Both holds in one.
+    pub fn joined(mut self, other: WriteHold) -> WriteHold {
+        self.join(other);
+        self
+    }
+
+    /// Whether an extent or a packed stripe that begins there was written under it.
+    pub fn covers(&self, volume: VolumeId, start: u64) -> bool {
+        let is = |reservation: &Reservation| (reservation.volume.id, reservation.start) == (volume, start);
+        self.reservations.iter().any(is)
+    }
+
+    /// A command that names the body is on its way: from now on a record may.
+    pub fn proposed(mut self) -> ProposedHold {
+        let reservations = std::mem::take(&mut self.reservations);
+        ProposedHold { volumes: self.volumes.clone(), reservations }
+    }
+}
+
+impl Drop for WriteHold {
+    fn drop(&mut self) {
         for reservation in &self.reservations {
             self.volumes.free(Freed::of(reservation));
+        }
+    }
+}
+
+/// The hold of a body for which a command was proposed. Dropping it is right in every case, since it frees nothing: a
+/// record may name the body. Where it is proven that none does, the bytes are given back.
+#[derive(Debug)]
+pub struct ProposedHold {
+    volumes: Volumes,
+    reservations: Vec<Reservation>,
+}
+
+/// Says of a command that it had no effect and never will: no record names what only the command would have named. An
+/// unknown outcome is no such proof.
+pub trait ProvesNoEffect {}
+
+impl ProposedHold {
+    /// Frees the body's bytes.
+    pub fn discard(self, _proof: &impl ProvesNoEffect) {
+        self.discard_unnamed(|_, _| false);
+    }
+
+    /// Frees what no record names, by volume and place in it, now that the command is applied. What was named and
+    /// released since may be freed again, which does nothing: a place in a volume is never used twice.
+    pub fn discard_unnamed(self, is_named: impl Fn(VolumeId, u64) -> bool) {
+        for reservation in &self.reservations {
+            if !is_named(reservation.volume.id, reservation.start) {
+                self.volumes.free(Freed::of(reservation));
+            }
         }
     }
 }

@@ -7,9 +7,11 @@ use crate::body::RequestBody;
 use crate::checksum::{self, Digester, Digests};
 use crate::error::S3Error;
 use bytes::Bytes;
+use stratum_metadata::command::{Command, Outcome};
 use stratum_metadata::record::{Checksum, ChecksumAlgorithm};
+use stratum_metadata::{CommitError, Headroom, NewBytes, NotWritten};
 use stratum_storage::blob::{BlobRef, Place};
-use stratum_storage::writepath::{WriteHold, Written};
+use stratum_storage::writepath::Written;
 
 /// A body without a declared length is written in segments of at least so many bytes, each gathered before: a writer
 /// must know how much comes.
@@ -18,9 +20,8 @@ const SEGMENT_BYTES: usize = 8 << 20;
 /// large as a socket read.
 const SEGMENT_MEMORY: u64 = 2 * (9 << 20);
 
-/// A body that storage holds, or that its command will carry, and all that was computed over it.
-///
-/// Keep it until the command is committed: it holds the reservation of its extents, and the request's memory.
+/// A body that storage holds, or that its command will carry, and all that was computed over it. Name its `blob` in a
+/// command, and [`Bodies::commit`] both: a body that is dropped before is given back.
 #[derive(Debug)]
 pub struct Stored {
     pub size: u64,
@@ -28,19 +29,9 @@ pub struct Stored {
     /// Over the whole body.
     pub checksum: Checksum,
     pub blob: BlobRef,
-    /// What rides in the journal entry: empty unless the body is small.
-    pub inline: Bytes,
-    hold: Option<WriteHold>,
-    _admitted: Option<Admitted>,
-}
-
-impl Stored {
-    /// Frees the body's bytes. Only where it is *known* that no record names it: its command was refused.
-    pub fn discard(self) {
-        if let Some(hold) = self.hold {
-            hold.discard();
-        }
-    }
+    bytes: NewBytes,
+    headroom: Headroom,
+    admitted: Option<Admitted>,
 }
 
 /// What gives payload, piece by piece.
@@ -71,7 +62,8 @@ impl Bodies {
     /// choice, or else of the `usual` algorithm.
     ///
     /// # Errors
-    /// `SlowDown` before anything is read; what reading, checking and writing the body refuse.
+    /// Before anything is read: `SlowDown` and whatever else a command would be refused for at the end. What reading,
+    /// checking and writing the body refuse.
     pub async fn receive(
         &self,
         memory: &Memory,
@@ -81,21 +73,30 @@ impl Bodies {
         body.expected().check_value()?;
         let algorithm = body.expected().algorithm().unwrap_or(usual);
         let digester = Digester::new(algorithm, body.expected().is_signed());
-        match body.length()? {
+        let length = body.length()?;
+        let headroom = self.headroom(length.unwrap_or(u64::MAX)).await?;
+        match length {
             Some(length) if length > SMALL_MAX => {
                 let admitted = memory.admit(self.writer_memory())?;
                 let (written, digests) = self.write(&mut body, length, digester).await?;
-                checked(&body, &digests, length, written, admitted)
+                body.check(&digests)?;
+                Ok(stored(written, digests, length, headroom, Some(admitted)))
             }
             Some(length) => {
                 let admitted = memory.admit(length)?;
                 let whole = body.collect(length).await?;
                 let digests = digest(digester, &whole);
                 body.check(&digests)?;
-                Ok(inline(whole, digests, Some(admitted)))
+                Ok(inline(whole, digests, headroom, Some(admitted)))
             }
-            None => self.receive_undeclared(memory, body, digester).await,
+            None => self.receive_undeclared(memory, body, digester, headroom).await,
         }
+    }
+
+    /// Whether a body of that length may be written now.
+    async fn headroom(&self, length: u64) -> Result<Headroom, NotWritten> {
+        let in_entry = if length <= SMALL_MAX { length as usize } else { 0 };
+        self.metadata.headroom(in_entry).await
     }
 
     /// A body whose length shows at its end is written segment by segment.
@@ -104,40 +105,29 @@ impl Bodies {
         memory: &Memory,
         mut body: RequestBody,
         digester: Digester,
+        headroom: Headroom,
     ) -> Result<Stored, S3Error> {
         let admitted = memory.admit(SEGMENT_MEMORY + self.writer_memory())?;
         let first = body.segment(SEGMENT_BYTES).await?;
         if first.len() as u64 <= SMALL_MAX {
             let digests = digest(digester, &first);
             body.check(&digests)?;
-            return Ok(inline(first, digests, Some(admitted)));
+            return Ok(inline(first, digests, headroom, Some(admitted)));
         }
         let mut digesting = Digesting::new(digester);
         let mut length = first.len() as u64;
         let mut whole = self.write_segment(first, &mut digesting).await?;
-        if let Err(error) = self.write_rest(&mut body, &mut digesting, &mut length, &mut whole).await {
-            whole.hold.discard();
-            return Err(error);
-        }
-        let digests = digesting.finish().await?;
-        checked(&body, &digests, length, whole, admitted)
-    }
-
-    async fn write_rest(
-        &self,
-        body: &mut RequestBody,
-        digesting: &mut Digesting,
-        length: &mut u64,
-        whole: &mut Written,
-    ) -> Result<(), S3Error> {
         loop {
             let segment = body.segment(SEGMENT_BYTES).await?;
             if segment.is_empty() {
-                return Ok(());
+                break;
             }
-            *length += segment.len() as u64;
-            whole.append(self.write_segment(segment, digesting).await?);
+            length += segment.len() as u64;
+            whole.append(self.write_segment(segment, &mut digesting).await?);
         }
+        let digests = digesting.finish().await?;
+        body.check(&digests)?;
+        Ok(stored(whole, digests, length, headroom, Some(admitted)))
     }
 
     async fn write_segment(&self, segment: Bytes, digesting: &mut Digesting) -> Result<Written, S3Error> {
@@ -145,6 +135,16 @@ impl Bodies {
         digesting.push(segment.clone()).await?;
         writer.push(segment).await?;
         Ok(writer.finish().await?)
+    }
+
+    /// Proposes the command that names a stored body. The body goes back if the command surely has no effect, and
+    /// stays where that isn't known.
+    ///
+    /// # Errors
+    /// See [`CommitError`].
+    pub async fn commit(&self, command: Command, stored: Stored) -> Result<Outcome, CommitError> {
+        let Stored { bytes, headroom, admitted: _admitted, .. } = stored;
+        self.metadata.commit_received(headroom, command, bytes).await
     }
 
     /// Stores another object's content, which is `length` bytes. What opened it holds the memory that
@@ -159,23 +159,24 @@ impl Bodies {
         algorithm: ChecksumAlgorithm,
     ) -> Result<Stored, S3Error> {
         let digester = Digester::new(algorithm, false);
+        let headroom = self.headroom(length).await?;
         match content {
             Content::Stream(mut reader) if length > SMALL_MAX => {
                 let (written, digests) = self.write(&mut *reader, length, digester).await?;
-                Ok(stored(written, digests, length, reader.into_admitted()))
+                Ok(stored(written, digests, length, headroom, reader.into_admitted()))
             }
             Content::Stream(mut reader) => {
                 let whole = reader.collect(length as usize).await?;
                 let digests = digest(digester, &whole);
-                Ok(inline(whole, digests, reader.into_admitted()))
+                Ok(inline(whole, digests, headroom, reader.into_admitted()))
             }
             Content::Whole(whole, admitted) if length > SMALL_MAX => {
                 let (written, digests) = self.write(&mut Some(whole), length, digester).await?;
-                Ok(stored(written, digests, length, admitted))
+                Ok(stored(written, digests, length, headroom, admitted))
             }
             Content::Whole(whole, admitted) => {
                 let digests = digest(digester, &whole);
-                Ok(inline(whole, digests, admitted))
+                Ok(inline(whole, digests, headroom, admitted))
             }
         }
     }
@@ -198,37 +199,25 @@ impl Bodies {
     }
 }
 
-/// A written body whose digests are what the client declared; one whose aren't is freed again.
-fn checked(
-    body: &RequestBody,
-    digests: &Digests,
-    size: u64,
+fn stored(
     written: Written,
-    admitted: Admitted,
-) -> Result<Stored, S3Error> {
-    let stored = stored(written, digests.clone(), size, Some(admitted));
-    match body.check(digests) {
-        Ok(()) => Ok(stored),
-        Err(error) => {
-            stored.discard();
-            Err(error)
-        }
-    }
-}
-
-fn stored(written: Written, digests: Digests, size: u64, admitted: Option<Admitted>) -> Stored {
+    digests: Digests,
+    size: u64,
+    headroom: Headroom,
+    admitted: Option<Admitted>,
+) -> Stored {
     Stored {
         size,
         md5: digests.md5,
         checksum: digests.checksum,
         blob: written.blob,
-        inline: Bytes::new(),
-        hold: Some(written.hold),
-        _admitted: admitted,
+        bytes: written.hold.into(),
+        headroom,
+        admitted,
     }
 }
 
-fn inline(whole: Bytes, digests: Digests, admitted: Option<Admitted>) -> Stored {
+fn inline(whole: Bytes, digests: Digests, headroom: Headroom, admitted: Option<Admitted>) -> Stored {
     let place = match whole.len() {
         0 => Place::Empty,
         // At most SMALL_MAX.
@@ -239,9 +228,9 @@ fn inline(whole: Bytes, digests: Digests, admitted: Option<Admitted>) -> Stored 
         md5: digests.md5,
         checksum: digests.checksum,
         blob: BlobRef::plain(place),
-        inline: whole,
-        hold: None,
-        _admitted: admitted,
+        bytes: whole.into(),
+        headroom,
+        admitted,
     }
 }
 

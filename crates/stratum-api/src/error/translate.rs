@@ -5,7 +5,7 @@ use http::HeaderValue;
 use stratum_auth::{AuthError, Carrier, ChunkError, Fault, Mismatch};
 use stratum_metadata::command::Refusal;
 use stratum_metadata::record::{InvalidBucketName, InvalidObjectKey, ObjectKey};
-use stratum_metadata::{CommitError, ReadError};
+use stratum_metadata::{CommitError, NotWritten, ReadError};
 use stratum_storage::readpath;
 use stratum_storage::writepath::WriteError;
 
@@ -44,14 +44,31 @@ impl From<InvalidObjectKey> for S3Error {
     }
 }
 
+/// What a client is told when nobody knows whether its write took effect.
+const UNKNOWN: &str =
+    "The write could not be confirmed: it may have taken effect, or may still. Look before you repeat it.";
+
 impl From<CommitError> for S3Error {
     fn from(error: CommitError) -> Self {
-        let code = match error {
-            CommitError::Busy => Code::SlowDown,
-            CommitError::NoSpace => Code::InsufficientStorage,
-            CommitError::Unavailable(_) | CommitError::Stopped => Code::ServiceUnavailable,
+        match error {
+            CommitError::NotWritten(nothing) => nothing.into(),
+            CommitError::Unknown(unknown) => {
+                S3Error::new(Code::ServiceUnavailable).message(UNKNOWN).because(unknown)
+            }
+        }
+    }
+}
+
+impl From<NotWritten> for S3Error {
+    fn from(nothing: NotWritten) -> Self {
+        let code = match nothing {
+            NotWritten::Busy => Code::SlowDown,
+            NotWritten::NoSpace => Code::InsufficientStorage,
+            NotWritten::Unavailable(_) | NotWritten::Stopped => Code::ServiceUnavailable,
+            NotWritten::NotHeld => Code::InternalError,
         };
-        S3Error::new(code).because(error)
+        let message = format!("{} Nothing was written.", code.message());
+        S3Error::new(code).message(message).because(nothing)
     }
 }
 

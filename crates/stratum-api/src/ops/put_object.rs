@@ -54,12 +54,9 @@ pub async fn commit(
     };
     let named = conditions::first(&condition);
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };
-    match ctx.store.metadata.commit(command, stored.inline.clone()).await? {
+    match ctx.store.bodies.commit(command, stored).await? {
         Outcome::Object(object) => Ok(*object),
-        Outcome::Refused(refusal) => {
-            stored.discard();
-            Err(conditions::refused(refusal, named))
-        }
+        Outcome::Refused(refusal) => Err(conditions::refused(refusal, named)),
         other => Err(S3Error::new(Code::InternalError).because(format!("PutObject came to {other:?}"))),
     }
 }

@@ -73,11 +73,8 @@ pub async fn commit(
         blob: stored.blob.clone(),
     };
     let command = Command::PutPart { bucket: bucket.id, upload, part };
-    match ctx.store.metadata.commit(command, stored.inline.clone()).await? {
-        Outcome::Refused(refusal) => {
-            stored.discard();
-            Err(refusal.into())
-        }
+    match ctx.store.bodies.commit(command, stored).await? {
+        Outcome::Refused(refusal) => Err(refusal.into()),
         _ => Ok((ETag::Md5(md5), checksum)),
     }
 }

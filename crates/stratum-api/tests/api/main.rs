@@ -10,5 +10,6 @@ mod listing;
 mod multipart;
 mod neighbours;
 mod objects;
+mod pressed;
 mod rig;
 mod strangers;

@@ -48,6 +48,8 @@ pub struct Choices {
     pub domains: Vec<String>,
     pub region: String,
     pub limits: Limits,
+    /// Bytes of journal that a drive may hold.
+    pub journal_cap: u64,
 }
 
 impl Default for Choices {
@@ -58,6 +60,7 @@ impl Default for Choices {
             domains: Vec::new(),
             region: "us-east-1".into(),
             limits: Limits::default(),
+            journal_cap: journal::Options::default().cap,
         }
     }
 }
@@ -258,7 +261,11 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
     let hot = set.roster(Tier::Hot).expect("a hot tier");
     let journal_set = JournalSet { drives: hot.now().to_vec(), m: 2, begun: false };
     // Small segments: six drives' journals are written over with zeros for every test.
-    let options = journal::Options { segment_bytes: 4 << 20, ..journal::Options::default() };
+    let options = journal::Options {
+        segment_bytes: choices.journal_cap.min(4 << 20),
+        cap: choices.journal_cap,
+        ..journal::Options::default()
+    };
     let journal = Journal::open(journal_set, options, clock.clone(), Arc::new(System)).expect("a journal");
     let journal = Arc::new(journal);
     let options =

@@ -1,14 +1,15 @@
 //! The drives' journal as this crate's log.
 
 use super::{Appended, ClosedSegment, Log, LogEntry, LogError, Replay, Replayed, Urgency, Usage};
+use crate::fate::{CommitError, NotWritten, UnknownOutcome};
 use bytes::Bytes;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Drive;
-use stratum_storage::journal::{AppendError, Class, Journal, NewEntry, Verify};
+use stratum_storage::journal::{self, AppendError, Class, Journal, NewEntry, Verify};
 
 impl Log for Journal {
-    fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, LogError> {
+    fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, CommitError> {
         let entry = |LogEntry { command, body }| NewEntry { command, body };
         let appended = Journal::append(self, group.into_iter().map(entry).collect(), urgency.into())?;
         let hashes = appended.hashes.into_iter().map(|hash| hash.0).collect();
@@ -39,12 +40,12 @@ impl Log for Journal {
         let entries = Journal::replay(self, from, verify);
         Box::new(entries.map(|entry| match entry {
             Ok(entry) => Ok(Replayed { index: entry.index, hash: entry.hash.0, command: entry.command }),
-            Err(error) => Err(LogError::Unavailable(error.to_string())),
+            Err(error) => Err(LogError(error.to_string())),
         }))
     }
 
     fn body(&self, index: Index, length: u32, crc32c: u32) -> Result<Bytes, LogError> {
-        self.read_body(index, length, crc32c).map_err(|error| LogError::Unavailable(error.to_string()))
+        self.read_body(index, length, crc32c).map_err(|error| LogError(error.to_string()))
     }
 
     fn usage(&self) -> Usage {
@@ -71,16 +72,17 @@ impl Log for Journal {
     }
 
     fn heal(&self) -> Result<usize, LogError> {
-        Ok(Journal::heal(self)?.short)
+        let healed = Journal::heal(self).map_err(|error| LogError(error.to_string()))?;
+        Ok(healed.short)
     }
 
     fn join(&self, drives: &[Arc<Drive>]) -> Result<(), LogError> {
         let joined = Journal::join(self, drives);
-        joined.map(drop).map_err(|error| LogError::Unavailable(error.to_string()))
+        joined.map(drop).map_err(|error| LogError(error.to_string()))
     }
 
     fn forget_lost(&self) -> Result<usize, LogError> {
-        Journal::forget_lost(self).map_err(|error| LogError::Unavailable(error.to_string()))
+        Journal::forget_lost(self).map_err(|error| LogError(error.to_string()))
     }
 }
 
@@ -94,12 +96,15 @@ impl From<Urgency> for Class {
     }
 }
 
-impl From<AppendError> for LogError {
+impl From<AppendError> for CommitError {
     fn from(error: AppendError) -> Self {
         match error {
-            AppendError::Full => LogError::Full,
-            AppendError::NoSpace => LogError::NoSpace,
-            other => LogError::Unavailable(other.to_string()),
+            AppendError::NotWritten(journal::NotWritten::Full) => NotWritten::Busy.into(),
+            AppendError::NotWritten(journal::NotWritten::NoSpace) => NotWritten::NoSpace.into(),
+            AppendError::NotWritten(
+                other @ (journal::NotWritten::Unavailable { .. } | journal::NotWritten::TooLarge { .. }),
+            ) => NotWritten::Unavailable(other.to_string()).into(),
+            AppendError::Unknown(unknown) => UnknownOutcome(unknown.to_string()).into(),
         }
     }
 }

@@ -153,6 +153,7 @@ fn an_index_is_rebuilt_while_it_changes() {
             running.change(key, (key % 3 != round % 3).then_some(round));
         }
     }
+    running.machine.drain().unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let other = tempfile::tempdir().unwrap();
     let switched = AtomicBool::new(false);

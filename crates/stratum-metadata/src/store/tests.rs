@@ -194,7 +194,7 @@ async fn a_full_journal_refuses_writes_but_not_deletes() {
     let deleted = metadata.commit(delete, Bytes::new()).await;
     assert_eq!(deleted, Ok(Outcome::Deleted { existed: true }));
     let refused = metadata.commit(put("b", 1, WriteCondition::default()), Bytes::from_static(b"x")).await;
-    assert_eq!(refused, Err(CommitError::Busy));
+    assert_eq!(refused, Err(NotWritten::Busy.into()));
     log.set_usage(Usage { bytes: 10, cap: 100 });
     // The refusal has looked again, or the next one does.
     let _ = metadata.commit(put("b", 1, WriteCondition::default()), Bytes::from_static(b"x")).await;
@@ -205,12 +205,12 @@ async fn a_full_journal_refuses_writes_but_not_deletes() {
 #[tokio::test]
 async fn a_journal_that_fails_is_told_to_the_caller() {
     let Store { metadata, log, .. } = store();
-    log.fail_with(Some(LogError::NoSpace));
-    assert_eq!(metadata.commit(bucket(1, "bucket"), Bytes::new()).await, Err(CommitError::NoSpace));
+    log.fail_with(Some(NotWritten::NoSpace.into()));
+    assert_eq!(metadata.commit(bucket(1, "bucket"), Bytes::new()).await, Err(NotWritten::NoSpace.into()));
     log.fail_with(None);
     assert!(metadata.commit(bucket(1, "bucket"), Bytes::new()).await.is_ok());
     metadata.shutdown();
-    assert_eq!(metadata.commit(bucket(2, "other"), Bytes::new()).await, Err(CommitError::Stopped));
+    assert_eq!(metadata.commit(bucket(2, "other"), Bytes::new()).await, Err(NotWritten::Stopped.into()));
 }
 
 #[tokio::test]

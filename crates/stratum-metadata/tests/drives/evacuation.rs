@@ -15,6 +15,7 @@ use stratum_storage::ambient::{Entropy, Simulated, System};
 use stratum_storage::blob::{Place, VolumeId};
 use stratum_storage::pace::{Pace, Task};
 use stratum_storage::volume::VolumeState;
+use stratum_storage::writepath::Written;
 use tokio::sync::watch;
 
 const UPLOAD: UploadId = UploadId(77);
@@ -51,17 +52,17 @@ impl Store {
     }
 
     async fn put_part(&self, number: u16, body: &Bytes) {
-        let written = self.write(body).await;
+        let Written { blob, hold } = self.write(body).await;
         let part = PartRecord {
             number,
             modified: 0,
             size: body.len() as u64,
             md5: [number as u8; 16],
             checksum: None,
-            blob: written.blob,
+            blob,
         };
         let command = Command::PutPart { bucket: BUCKET, upload: UPLOAD, part };
-        let outcome = self.metadata.commit(command, Bytes::new()).await;
+        let outcome = self.metadata.commit(command, hold).await;
         assert!(matches!(outcome, Ok(Outcome::Part { .. })), "{outcome:?}");
     }
 

@@ -3,6 +3,7 @@
 mod behind;
 mod compaction;
 mod evacuation;
+mod fate;
 mod packing;
 mod pressed;
 mod store;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::command::{Command, WriteCondition};
-use stratum_metadata::{CommitError, run_packer};
+use stratum_metadata::{NotWritten, run_packer};
 use stratum_storage::ambient::{Clock, System};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -55,7 +55,7 @@ async fn put(store: &Store, key: Vec<u8>, body: &Bytes) -> Duration {
     let begun = System.monotonic();
     let mut refused = Duration::ZERO;
     while let Err(error) = store.try_put(key.clone(), body).await {
-        assert_eq!(error, CommitError::Busy);
+        assert_eq!(error, NotWritten::Busy.into());
         refused = System.monotonic() - begun;
         assert!(refused < PATIENCE, "{:?}, {:?}", store.journal.usage(), store.journal.spans());
         tokio::time::sleep(Duration::from_millis(5)).await;

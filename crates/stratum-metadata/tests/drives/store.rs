@@ -4,13 +4,13 @@ use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_metadata::command::{Command, Outcome, WriteCondition};
+use stratum_metadata::command::{Command, Move, Outcome, WriteCondition};
 use stratum_metadata::record::{
     Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass, VersionId,
 };
-use stratum_metadata::{CommitError, Metadata, OpenError, Options, run_packer};
+use stratum_metadata::{CommitError, Metadata, NewBytes, OpenError, Options, run_packer};
 use stratum_storage::ambient::System;
-use stratum_storage::blob::{BlobRef, Geometry, Place, Tier};
+use stratum_storage::blob::{BlobRef, Geometry, PackedAt, Place, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal::{self, Journal, JournalSet};
 use stratum_storage::pack::PackBody;
@@ -100,8 +100,8 @@ impl Store {
 
     /// An object with extents of its own.
     pub async fn put_large(&self, number: u64, body: &Bytes) {
-        let written = self.write(body).await;
-        self.commit(number, body.len(), written.blob, Bytes::new()).await;
+        let Written { blob, hold } = self.write(body).await;
+        self.commit(number, body.len(), blob, hold).await;
     }
 
     pub async fn write(&self, body: &Bytes) -> Written {
@@ -110,22 +110,32 @@ impl Store {
         writer.finish().await.unwrap()
     }
 
-    async fn commit(&self, number: u64, size: usize, blob: BlobRef, body: Bytes) {
+    async fn commit(&self, number: u64, size: usize, blob: BlobRef, bytes: impl Into<NewBytes>) {
         let (bucket, condition) = (BUCKET, WriteCondition::default());
         let record = record(number, size as u64, Body::Blob(blob));
         let command = Command::PutObject { bucket, key: key(number), record, condition };
-        let outcome = self.metadata.commit(command, body).await;
+        let outcome = self.metadata.commit(command, bytes).await;
         assert!(matches!(outcome, Ok(Outcome::Object(_))), "{outcome:?}");
     }
 
     /// Small objects that lie in packed stripes at once, as if the packer had been there.
     pub async fn put_packed(&self, bodies: &[(u64, Bytes)]) {
         let packing: Vec<PackBody> = bodies.iter().map(|(number, body)| packed_body(*number, body)).collect();
-        let packed = self.volumes.pack(Tier::Hot, &packing).await.unwrap();
-        let places = packed.stripes.iter().flat_map(|stripe| &stripe.bodies);
-        for ((number, body), at) in bodies.iter().zip(places) {
-            let blob = BlobRef::plain(Place::Packed(*at));
-            self.commit(*number, body.len(), blob, Bytes::new()).await;
+        let nothing = BlobRef::plain(Place::Empty);
+        for (number, body) in bodies {
+            self.commit(*number, body.len(), nothing.clone(), Bytes::new()).await;
+        }
+        let mut numbers = bodies.iter().map(|(number, _)| *number);
+        for stripe in self.volumes.pack(Tier::Hot, &packing).await.unwrap() {
+            let moved = |(number, at): (u64, &PackedAt)| Move {
+                owner: Owner::Object { bucket: BUCKET, key: key(number), version: VersionId::NULL },
+                from: nothing.clone(),
+                to: BlobRef::plain(Place::Packed(*at)),
+            };
+            let moves: Vec<Move> = numbers.by_ref().zip(&stripe.bodies).map(moved).collect();
+            let all = moves.len() as u64;
+            let command = Command::Relocate { stripe: Some(stripe.stripe), moves };
+            assert_eq!(self.metadata.commit(command, stripe.hold).await, Ok(Outcome::Count(all)));
         }
     }
 

@@ -113,8 +113,8 @@ impl From<Result<Outcome, CommitError>> for Wrote {
         match outcome {
             Ok(Outcome::Refused(refusal)) => Wrote::Refused(refusal),
             Ok(_) => Wrote::Done,
-            Err(CommitError::Unavailable(reason)) => Wrote::Unknown(reason),
-            Err(error) => Wrote::Nothing(error.to_string()),
+            Err(CommitError::Unknown(unknown)) => Wrote::Unknown(unknown.to_string()),
+            Err(CommitError::NotWritten(nothing)) => Wrote::Nothing(nothing.to_string()),
         }
     }
 }
@@ -227,24 +227,25 @@ impl Run {
         .await
     }
 
-    /// Stores a body the way its size asks for, and commits the command that names it.
+    /// Stores a body the way its size asks for, and commits the command that names it: by the door that requests take.
     async fn with_body(&self, piece: Piece, command: impl FnOnce(BlobRef) -> Command) -> Wrote {
+        let in_entry = if piece.len <= SMALL { piece.len } else { 0 };
+        let headroom = match self.metadata.headroom(in_entry).await {
+            Ok(headroom) => headroom,
+            Err(nothing) => return Wrote::Nothing(nothing.to_string()),
+        };
         let body = piece.bytes();
         if body.len() <= SMALL {
             let (length, crc32c) = (body.len() as u32, crc32c::crc32c(&body));
             let place = if body.is_empty() { Place::Empty } else { Place::ThisEntry { length, crc32c } };
-            return self.metadata.commit(command(BlobRef::plain(place)), body).await.into();
+            let command = command(BlobRef::plain(place));
+            return self.metadata.commit_received(headroom, command, body.into()).await.into();
         }
         let Written { blob, hold } = match self.write(&body).await {
             Ok(written) => written,
             Err(error) => return Wrote::Nothing(error.to_string()),
         };
-        let wrote = self.metadata.commit(command(blob), Bytes::new()).await.into();
-        match wrote {
-            Wrote::Refused(_) | Wrote::Nothing(_) => hold.discard(),
-            Wrote::Done | Wrote::Unknown(_) => drop(hold),
-        }
-        wrote
+        self.metadata.commit_received(headroom, command(blob), hold.into()).await.into()
     }
 
     async fn write(&self, body: &Bytes) -> Result<Written, stratum_storage::writepath::WriteError> {

@@ -333,6 +333,12 @@ impl Rebuild {
                 drop(changing);
                 return self.refused().await;
             }
+            Err(error @ VolumeLogError::NotWritten(_)) => {
+                drop(changing);
+                // Nothing names it, and nothing will.
+                remove(&self.target, self.path()).await;
+                return Err(error.into());
+            }
             // It may have been recorded: the file stays.
             Err(error) => return Err(error.into()),
         }

@@ -15,7 +15,7 @@ use super::format::{
 use super::quorum::{Sets, can_do_without_avoided, check_present, choose};
 use super::round::ask;
 use super::slots::Slot;
-use super::{AppendError, Appended, Class, EntryHash, NewEntry};
+use super::{AppendError, Appended, Class, EntryHash, NewEntry, NotWritten, UnknownOutcome};
 use crate::drive::Drive;
 use crate::drive::lane::{Work, Write};
 use bytes::Bytes;
@@ -71,7 +71,7 @@ impl Writer {
         self.check_running()?;
         self.check_drives(core)?;
         if !core.has_room(len, class) {
-            return Err(AppendError::Full);
+            return Err(NotWritten::Full.into());
         }
         let fits = self.active.at + (len + FOOTER) as u64 <= core.options.segment_bytes;
         let hashes = match fits && !wants_room(core) {
@@ -81,26 +81,26 @@ impl Writer {
         Ok(Appended { first, hashes })
     }
 
-    fn check_running(&self) -> Result<(), AppendError> {
+    fn check_running(&self) -> Result<(), NotWritten> {
         match &self.stopped {
-            Some(reason) => Err(AppendError::Unavailable { reason: reason.clone() }),
+            Some(reason) => Err(NotWritten::Unavailable { reason: reason.clone() }),
             None => Ok(()),
         }
     }
 
     /// Looks whether enough drives are there, and goes on with other members if one of ours has failed or is on its
     /// way out.
-    pub(super) fn check_drives(&mut self, core: &Core) -> Result<(), AppendError> {
+    pub(super) fn check_drives(&mut self, core: &Core) -> Result<(), NotWritten> {
         let places = core.places();
         let present = places.iter().filter(|place| place.is_present()).count();
         let staying = places.iter().filter(|place| place.stays()).count();
         if (present, staying) == self.present {
             return Ok(());
         }
-        check_present(&self.sets, core.m, &core.candidates(&[])).map_err(AppendError::unavailable)?;
+        check_present(&self.sets, core.m, &core.candidates(&[])).map_err(NotWritten::unavailable)?;
         let must_go = |drive: &Drive| !drive.is_healthy() || drive.is_draining() && staying > core.m;
         if self.active.asked.iter().any(|asked| must_go(&asked.drive)) {
-            self.reopen(core, self.sets.clone()).map_err(AppendError::not_opened)?;
+            self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)?;
         }
         self.present = (present, staying);
         Ok(())
@@ -108,7 +108,7 @@ impl Writer {
 
     /// Goes on without a member that writes far later than its peers, if there are `m+1` others: every group waits for
     /// every member. It is the next epoch that moves it, as after a member's failure, but nobody is lost by it.
-    pub(super) fn leave_slow(&mut self, core: &Core) -> Result<(), AppendError> {
+    pub(super) fn leave_slow(&mut self, core: &Core) -> Result<(), NotWritten> {
         let slow = self.active.asked.iter().find(|asked| asked.drive.writes_slowly());
         let Some(slow) = slow.map(|asked| asked.drive.label()) else { return Ok(()) };
         let now = core.clock.monotonic();
@@ -124,7 +124,7 @@ impl Writer {
             drive = slow,
             "a member of the journal writes far later than the others; it goes on without it"
         );
-        self.reopen(core, self.sets.clone()).map_err(AppendError::not_opened)
+        self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)
     }
 
     /// Opens the next epoch over those sets, with everything that was acknowledged.
@@ -162,7 +162,7 @@ impl Writer {
         let epoch = self.active.epoch.clone();
         let (sequence, floor) = (key.sequence, core.floor());
         let header = Header { epoch, sequence, kind: Kind::Later, before: self.head, floor };
-        let page = header.encode().ok_or_else(|| AppendError::not_opened(OpenError::TooManyDrives))?;
+        let page = header.encode().ok_or_else(|| NotWritten::not_opened(OpenError::TooManyDrives))?;
         let encoded = encode_group(key, GROUPS_AT, self.head, &group);
         let mut bufs = vec![page, ZERO_PAGE];
         bufs.extend(encoded.bufs.iter().cloned());
@@ -214,10 +214,10 @@ impl Writer {
 
     /// A slot on every member for the next segment, mostly prepared ones. `None` if a member failed and a new
     /// epoch was opened instead.
-    fn take_slots(&mut self, core: &Core) -> Result<Option<Vec<Member>>, AppendError> {
+    fn take_slots(&mut self, core: &Core) -> Result<Option<Vec<Member>>, NotWritten> {
         // Open files outlive a deleted folder: a segment must not begin in one.
         if !self.active.asked.iter().all(|asked| asked.drive.check()) {
-            self.reopen(core, self.sets.clone()).map_err(AppendError::not_opened)?;
+            self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)?;
             return Ok(None);
         }
         let places: Vec<usize> = self.active.members.iter().map(|member| member.place).collect();
@@ -248,9 +248,9 @@ impl Writer {
         // A member without space for a segment is as good as one that isn't there, if enough others have some.
         let number = self.numbers.epoch + 1;
         if !full.is_empty() && choose(&self.sets, core.m, &core.candidates_with_room(), number).is_err() {
-            return Err(AppendError::NoSpace);
+            return Err(NotWritten::NoSpace);
         }
-        self.reopen(core, self.sets.clone()).map_err(AppendError::not_opened)?;
+        self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)?;
         Ok(None)
     }
 
@@ -277,7 +277,7 @@ impl Writer {
                 let reason = error.to_string();
                 tracing::error!(reason, "the journal stops: the outcome of its last group is unknown");
                 self.stopped = Some(reason.clone());
-                Err(AppendError::Unknown { reason })
+                Err(UnknownOutcome { reason }.into())
             }
         }
     }
@@ -323,10 +323,10 @@ fn blame(core: &Core, failures: &[(usize, io::Error)]) {
 }
 
 /// The group's length, if it and its entries are within the bounds.
-fn check_lengths(group: &[NewEntry], max: usize) -> Result<usize, AppendError> {
+fn check_lengths(group: &[NewEntry], max: usize) -> Result<usize, NotWritten> {
     let len = group_len(group);
     if len > max || group.iter().any(|entry| entry.command.len() > MAX_COMMAND) {
-        return Err(AppendError::TooLarge { len, max });
+        return Err(NotWritten::TooLarge { len, max });
     }
     Ok(len)
 }

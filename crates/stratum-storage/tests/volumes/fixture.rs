@@ -34,8 +34,12 @@ fn packed() -> Vec<PackBody> {
 async fn write(server: &Server) -> (BlobRef, Vec<BlobRef>) {
     let plain = server.put(&pattern(70_000, 7)).await.unwrap();
     let packed = server.volumes.pack(Tier::Hot, &packed()).await.unwrap();
-    let places = packed.stripes[0].bodies.iter().map(|at| BlobRef::plain(Place::Packed(*at)));
-    (plain, places.collect())
+    let mut places = Vec::new();
+    for stripe in packed {
+        places.extend(stripe.bodies.iter().map(|at| BlobRef::plain(Place::Packed(*at))));
+        drop(stripe.hold.proposed());
+    }
+    (plain, places)
 }
 
 /// The shard files after a seal at the next start, by name.

@@ -8,6 +8,7 @@ use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
 use stratum_storage::drive::simulated::SimulatedDrive;
 use stratum_storage::drive::{Drive, Threads, judge};
 use stratum_storage::volume::{DriveId, Restore, TierDrives, Volumes};
+use stratum_storage::writepath::Written;
 
 const G: Geometry = Geometry { k: 2, m: 1 };
 const LENGTH: usize = 3 << 20;
@@ -50,7 +51,9 @@ async fn rack(devices: [u64; 3]) -> Rack {
 async fn written(volumes: &Volumes) -> BlobRef {
     let mut writer = volumes.write(Tier::Hot, LENGTH as u64).await.unwrap();
     writer.push(body(1, LENGTH)).await.unwrap();
-    writer.finish().await.unwrap().blob
+    let Written { blob, hold } = writer.finish().await.unwrap();
+    drop(hold.proposed());
+    blob
 }
 
 async fn read(volumes: &Volumes, blob: &BlobRef) -> Vec<u8> {

@@ -59,7 +59,7 @@ async fn many_bodies_at_a_time_on_directories() {
         .map(|bytes| PackBody { owner: b"owner".to_vec(), crc32c: crc32c::crc32c(&bytes), bytes })
         .collect();
     let packed = volumes.pack(Tier::Hot, &bodies).await.unwrap();
-    let at = packed.stripes[0].bodies[7];
+    let at = packed[0].bodies[7];
     let blob = stratum_storage::blob::BlobRef::plain(Place::Packed(at));
     let mut reader = volumes.read(&volumes.pin(), &blob, 0..4096).unwrap();
     assert!(

@@ -92,7 +92,7 @@ fn what_a_dropped_writer_left_is_freed() {
         writer.push(body(2, 3 << 20)).await.unwrap();
         drop(writer);
         let written = server.write(&body(3, 100_000)).await.unwrap();
-        written.hold.discard();
+        drop(written.hold);
         assert_eq!(server.volumes.tend().await.unwrap().punched, 6 * (5 * 266_240 + 28_672));
     });
 }
@@ -113,7 +113,7 @@ fn a_full_volume_seals_when_its_writers_are_done_and_goes_when_it_is_empty() {
         drop(abandoned);
         assert_eq!(server.volumes.tend().await.unwrap().sealed, 0, "a body isn't committed yet");
         server.commit(&open.blob).unwrap();
-        drop(open.hold);
+        drop(open.hold.proposed());
         assert_eq!(server.volumes.tend().await.unwrap().sealed, 1);
         let first = VolumeId(1);
         let VolumeState::Sealed { length } = world.state.records.lock().unwrap()[&first].state else {

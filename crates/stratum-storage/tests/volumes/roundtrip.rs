@@ -99,9 +99,9 @@ fn packed_bodies_come_back_and_the_directory_names_them() {
             })
             .collect();
         let packed = server.volumes.pack(Tier::Hot, &bodies).await.unwrap();
-        assert!(packed.stripes.len() > 3, "more than are in flight at a time");
+        assert!(packed.len() > 3, "more than are in flight at a time");
         let mut all = bodies.iter();
-        for stripe in &packed.stripes {
+        for stripe in &packed {
             for (at, body) in stripe.bodies.iter().zip(all.by_ref()) {
                 let blob = stratum_storage::blob::BlobRef::plain(Place::Packed(*at));
                 server.commit(&blob).unwrap();
@@ -117,7 +117,7 @@ fn packed_bodies_come_back_and_the_directory_names_them() {
             assert_eq!(offsets, stripe.bodies.iter().map(|at| at.offset).collect::<Vec<_>>());
         }
         assert!(all.next().is_none(), "all bodies were placed");
-        let wrong = stratum_storage::blob::PackedAt { crc32c: 1, ..packed.stripes[0].bodies[0] };
+        let wrong = stratum_storage::blob::PackedAt { crc32c: 1, ..packed[0].bodies[0] };
         let wrong = stratum_storage::blob::BlobRef::plain(Place::Packed(wrong));
         let mut reader = server.volumes.read(&server.volumes.pin(), &wrong, 0..wrong.len()).unwrap();
         assert!(reader.try_all_cached().is_none(), "a body that isn't the record's");

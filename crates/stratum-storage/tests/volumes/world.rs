@@ -210,6 +210,7 @@ impl Server {
     /// Writes a body and commits it, in uneven pushes.
     pub async fn put(&self, body: &Bytes) -> Result<BlobRef, WriteError> {
         let Written { blob, hold } = self.write(body).await?;
+        let hold = hold.proposed();
         self.commit(&blob)?;
         drop(hold);
         Ok(blob)

@@ -98,11 +98,14 @@ async fn write(metadata: Metadata, writer: u64) -> Told {
         match metadata.commit(put(&key, tag, absent), Bytes::from_static(b"x")).await {
             Ok(Outcome::Object(_)) => drop(acknowledged.insert(key, tag)),
             Ok(outcome) => panic!("{outcome:?}"),
-            Err(CommitError::Unavailable(_)) => {
-                unknown.insert(key, tag);
+            Err(error) => {
+                match error {
+                    CommitError::Unknown(_) => drop(unknown.insert(key, tag)),
+                    CommitError::NotWritten(NotWritten::Unavailable(_)) => {}
+                    error => panic!("{error}"),
+                }
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
-            Err(error) => panic!("{error}"),
         }
         // What was acknowledged is there, or nothing is said at all.
         if let Some((key, tag)) = acknowledged.last_key_value()
@@ -192,7 +195,7 @@ async fn while_it_is_away_nothing_is_served_and_it_is_tried_again() {
     faults::plan(&world.home(), 0, u32::MAX, Fault::Panic);
     assert!(metadata.bucket("nobody's").is_err(), "the first to ask runs into it");
     let refused = metadata.commit(put("b", 2, WriteCondition::default()), Bytes::new()).await;
-    assert!(matches!(refused, Err(CommitError::Unavailable(_))));
+    assert!(matches!(refused, Err(CommitError::NotWritten(NotWritten::Unavailable(_)))));
     assert!(metadata.list(list("", "")).await.is_err() && !metadata.is_available());
     assert!(matches!(metadata.index_status().state, IndexState::Rebuilding { .. }));
 
@@ -217,10 +220,7 @@ async fn what_was_journaled_when_the_index_failed_is_applied_by_the_rebuild() {
     let (apply, outcome) = inner.committer.journal_only(put("a", 1, WriteCondition::default()));
     inner.machine.fail("by plan");
     apply();
-    assert!(
-        matches!(outcome.await, Ok(Err(CommitError::Unavailable(_)))),
-        "it is durable, and not known to be"
-    );
+    assert!(matches!(outcome.await, Ok(Err(CommitError::Unknown(_)))), "it is durable, and not known to be");
     world.metadata.tend_index();
     assert_eq!(tag_of(&world.metadata, "a"), Some(ETag::Md5([1; 16])));
     assert_eq!(world.metadata.applied_index(), world.log.last());
@@ -238,10 +238,7 @@ async fn what_the_rebuild_has_applied_is_not_applied_again() {
     assert_eq!(tag_of(&world.metadata, "a"), Some(ETag::Md5([1; 16])));
     world.put("a", 2).await;
     apply();
-    assert!(
-        matches!(outcome.await, Ok(Err(CommitError::Unavailable(_)))),
-        "who waits is answered all the same"
-    );
+    assert!(matches!(outcome.await, Ok(Err(CommitError::Unknown(_)))), "who waits is answered all the same");
     assert_eq!(tag_of(&world.metadata, "a"), Some(ETag::Md5([2; 16])), "the later write stands");
     assert_eq!(world.metadata.applied_index(), world.log.last());
     is_whole(&world.metadata);

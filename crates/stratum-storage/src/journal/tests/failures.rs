@@ -69,7 +69,7 @@ fn with_more_than_m_lost_nothing_is_written() {
     outsiders.iter().for_each(|&place| drives[place].fail("for this test"));
     world.append(&journal).expect("two may be lost");
     drives[members(&journal)[0]].fail("for this test");
-    assert!(matches!(world.append(&journal), Err(AppendError::Unavailable { .. })));
+    assert!(matches!(world.append(&journal), Err(AppendError::NotWritten(NotWritten::Unavailable { .. }))));
     world.in_flight.clear();
     world.check(&journal);
 }
@@ -87,7 +87,7 @@ fn a_journal_that_stopped_for_want_of_space_goes_on_when_there_is_some() {
         let victim = members(&journal)[0];
         world.disks.iter().for_each(|disk| disk.set_capacity(Some(disk.used())));
         world.disks[victim].fail_nth(Op::Sync, 1);
-        assert!(matches!(world.append(&journal), Err(AppendError::Unknown { .. })));
+        assert!(matches!(world.append(&journal), Err(AppendError::Unknown(_))));
         let unknown = world.in_flight.clone();
         assert!(journal.heal().is_err() && world.append(&journal).is_err(), "nothing has changed yet");
         world.disks.iter().for_each(|disk| disk.set_capacity(None));
@@ -118,9 +118,9 @@ fn a_group_that_could_not_be_saved_stops_the_journal() {
     let journal = world.open(&[]);
     world.append(&journal).expect("all is well");
     world.disks[1].fail_nth(Op::Sync, 1);
-    assert!(matches!(world.append(&journal), Err(AppendError::Unknown { .. })));
+    assert!(matches!(world.append(&journal), Err(AppendError::Unknown(_))));
     let group = world.in_flight.clone();
-    assert!(matches!(world.append(&journal), Err(AppendError::Unavailable { .. })));
+    assert!(matches!(world.append(&journal), Err(AppendError::NotWritten(NotWritten::Unavailable { .. }))));
     world.in_flight = group;
     drop(journal);
     world.crash();

@@ -70,7 +70,7 @@ fn what_makes_room_in_the_journal_passes_the_cap() {
     fill(&mut world, &journal);
     while append_entry(&mut world, &journal, Class::MakesRoom).is_ok() {}
     assert!(!journal.has_room(4000, Class::MakesRoom) && journal.has_room(4000, Class::Packing));
-    assert_eq!(append_entry(&mut world, &journal, Class::MakesRoom), Err(AppendError::Full));
+    assert_eq!(append_entry(&mut world, &journal, Class::MakesRoom), Err(NotWritten::Full.into()));
     for _ in 0..10 {
         append_entry(&mut world, &journal, Class::Packing).expect("nothing else will make room");
     }
@@ -110,7 +110,7 @@ fn fill(world: &mut World, journal: &Journal) {
             break error;
         }
     };
-    assert_eq!(outcome, AppendError::Full);
+    assert_eq!(outcome, NotWritten::Full.into());
 }
 
 /// An entry of 4,000 bytes, which is remembered.
@@ -153,7 +153,7 @@ fn groups_have_bounds() {
     let too_large = vec![entry(journal.core.max_group())];
     assert!(matches!(
         journal.append(too_large, Class::Ordinary),
-        Err(AppendError::TooLarge { max, .. }) if max == journal.core.max_group()
+        Err(AppendError::NotWritten(NotWritten::TooLarge { max, .. })) if max == journal.core.max_group()
     ));
     assert_eq!(journal.append(Vec::new(), Class::Ordinary).map(|appended| appended.first), Ok(1));
     world.append(&journal).expect("all is well");

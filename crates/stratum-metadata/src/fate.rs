@@ -1,0 +1,136 @@
+//! What becomes of a command that was proposed, and with it of the body that only it names.
+//!
+//! A command has an outcome, or it was certainly not written, or nobody knows. The last two are types of their own, from
+//! the journal up to the client's answer: bytes are given back on the word of a refusal or of [`NotWritten`], and never
+//! on that of [`UnknownOutcome`], since what is unknown may still become a record that names them.
+
+use crate::command::{Command, Move, Outcome, Refusal};
+use crate::keys;
+use crate::machine::Machine;
+use crate::record::Body;
+use crate::tree::{Base, TreeError};
+use bytes::Bytes;
+use stratum_storage::blob::{Place, VolumeId};
+use stratum_storage::writepath::{ProposedHold, ProvesNoEffect, WriteHold};
+
+/// Why a command has no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    #[error("nothing was written: {0}")]
+    NotWritten(#[from] NotWritten),
+    #[error(transparent)]
+    Unknown(#[from] UnknownOutcome),
+}
+
+/// Nothing was written, and nothing of the command ever takes effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotWritten {
+    /// `503 SlowDown`.
+    #[error("too much is being written; try again shortly")]
+    Busy,
+    /// `507`.
+    #[error("the drives are full; deleting objects makes room")]
+    NoSpace,
+    /// `503`.
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("the server is stopping")]
+    Stopped,
+    /// A command names bytes in volumes, and who proposed it doesn't hold them: they might be freed under its record.
+    /// Our own mistake.
+    #[error("the command names bytes that it doesn't hold")]
+    NotHeld,
+}
+
+/// The command may have been written. If it was, it takes effect, with the next start at the latest. `503`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the write could not be confirmed; it may have taken effect: {0}")]
+pub struct UnknownOutcome(pub String);
+
+impl ProvesNoEffect for NotWritten {}
+impl ProvesNoEffect for Refusal {}
+
+/// The bytes that a command is the first to name.
+#[derive(Debug)]
+pub enum NewBytes {
+    /// They ride in the command's own journal entry, and its record says `ThisEntry`. Empty where there are none.
+    InEntry(Bytes),
+    /// They lie in volumes, durably.
+    InVolumes(WriteHold),
+}
+
+impl From<Bytes> for NewBytes {
+    fn from(bytes: Bytes) -> Self {
+        NewBytes::InEntry(bytes)
+    }
+}
+
+impl From<WriteHold> for NewBytes {
+    fn from(hold: WriteHold) -> Self {
+        NewBytes::InVolumes(hold)
+    }
+}
+
+impl NewBytes {
+    /// Whether everything in volumes that the command is the first to name was written under the hold that is here.
+    pub(crate) fn hold_all_of(&self, command: &Command) -> bool {
+        let is_held = |place: &Place, known: &Place| match (place, self) {
+            (Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. }, _) => true,
+            (place, _) if place == known => true,
+            (Place::Packed(at), NewBytes::InVolumes(hold)) => hold.covers(at.volume, at.stripe),
+            (Place::Extents(extents), NewBytes::InVolumes(hold)) => extents.iter().all(|extent| {
+                let is_known = matches!(known, Place::Extents(known) if known.contains(extent));
+                is_known || hold.covers(extent.volume, extent.start)
+            }),
+            (Place::Packed(_) | Place::Extents(_), NewBytes::InEntry(_)) => false,
+        };
+        match command {
+            Command::PutObject { record, .. } => match &record.body {
+                Body::Blob(blob) => is_held(&blob.place, &Place::Empty),
+                Body::Parts { .. } => true,
+            },
+            Command::PutPart { part, .. } => is_held(&part.blob.place, &Place::Empty),
+            Command::Relocate { moves, .. } => {
+                moves.iter().all(|Move { from, to, .. }| is_held(&to.place, &from.place))
+            }
+            _ => true,
+        }
+    }
+
+    /// How many of them go into the journal.
+    pub(crate) fn in_entry(&self) -> usize {
+        match self {
+            NewBytes::InEntry(bytes) => bytes.len(),
+            NewBytes::InVolumes(_) => 0,
+        }
+    }
+
+    /// What goes into the journal, and what is kept until the command's fate is known.
+    pub(crate) fn proposed(self) -> (Bytes, Option<ProposedHold>) {
+        match self {
+            NewBytes::InEntry(bytes) => (bytes, None),
+            NewBytes::InVolumes(hold) => (Bytes::new(), Some(hold.proposed())),
+        }
+    }
+}
+
+/// Lets go of what a command named in volumes, now that its fate is known: the bytes are given back if it is proven that
+/// no record names them. The one place that does that.
+pub(crate) fn settle(hold: ProposedHold, fate: &Result<Outcome, CommitError>, state: &Machine) {
+    match fate {
+        Err(CommitError::NotWritten(nothing)) => hold.discard(nothing),
+        Ok(Outcome::Refused(refusal)) => hold.discard(refusal),
+        // Moves are conditional, each by itself.
+        Ok(Outcome::Count(_)) => hold.discard_unnamed(|volume, start| is_named(state, volume, start)),
+        Ok(_) | Err(CommitError::Unknown(_)) => drop(hold),
+    }
+}
+
+/// Whether a record may name what begins there.
+fn is_named(state: &Machine, volume: VolumeId, start: u64) -> bool {
+    let looked = |key: &[u8]| -> Result<bool, TreeError> { Ok(state.get(key)?.is_some()) };
+    let extent = looked(&keys::extent(volume, start));
+    let stripe = looked(&keys::stripe(volume, start));
+    // Who can't look doesn't know.
+    extent.unwrap_or(true) || stripe.unwrap_or(true)
+}
