@@ -6,8 +6,8 @@
 
 use crate::log::Urgency;
 use crate::record::{
-    BucketId, BucketRecord, DecodeError, ETag, ObjectRecord, Owner, PartRecord, UploadId, UploadRecord,
-    decode, encode,
+    BucketId, BucketRecord, DecodeError, ETag, LastPart, ObjectRecord, Owner, PartRecord, UploadId,
+    UploadRecord, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
@@ -32,7 +32,7 @@ pub enum Match {
     ETags(Vec<String>),
 }
 
-/// A part that CompleteMultipartUpload names, as the proposer read it: `apply` refuses if it has changed since.
+/// A part that a CompleteUpload names, as the proposer read it: `apply` refuses if it has changed since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompletedPart {
     pub number: u16,
@@ -111,6 +111,28 @@ pub enum Command {
         moves: Vec<Move>,
     },
     Volume(VolumeEvent),
+    /// A part, as by [`Command::PutPart`], which journals of earlier servers have. This one also keeps with the upload
+    /// that its last part came with this entry.
+    UploadPart {
+        bucket: BucketId,
+        upload: UploadId,
+        part: PartRecord,
+    },
+    /// As [`Command::CompleteUpload`], which journals of earlier servers have. The parts are not carried and compared one
+    /// by one: what the proposer read of them holds as long as no part has come since.
+    CompleteMultipartUpload {
+        bucket: BucketId,
+        key: Vec<u8>,
+        upload: UploadId,
+        /// The upload's last part when its parts were read; `apply` refuses with `UploadChanged` if it is another now.
+        last_part: Option<LastPart>,
+        /// Whether the upload has parts that the object doesn't name: they become garbage.
+        has_spare: bool,
+        /// Its body names the upload and the parts.
+        record: ObjectRecord,
+        condition: WriteCondition,
+        remember_until: UnixMillis,
+    },
 }
 
 impl Command {
@@ -131,7 +153,9 @@ impl Command {
             | Command::PutObject { .. }
             | Command::CreateUpload { .. }
             | Command::PutPart { .. }
-            | Command::CompleteUpload { .. } => Urgency::Ordinary,
+            | Command::CompleteUpload { .. }
+            | Command::UploadPart { .. }
+            | Command::CompleteMultipartUpload { .. } => Urgency::Ordinary,
             Command::Relocate { moves, .. } if moves.iter().any(Move::leaves_the_journal) => Urgency::Packing,
             Command::DeleteBucket { .. }
             | Command::DeleteObject { .. }
@@ -149,9 +173,9 @@ pub enum Outcome {
     Done,
     /// CreateBucket: the bucket as it now is.
     Bucket(BucketRecord),
-    /// PutObject and CompleteUpload: what now stands under the key.
+    /// PutObject and the completion of an upload: what now stands under the key.
     Object(Box<ObjectRecord>),
-    /// PutPart.
+    /// A part was stored.
     Part {
         etag: ETag,
     },
@@ -177,7 +201,7 @@ pub enum Refusal {
     NoSuchKey,
     PreconditionFailed,
     NoSuchUpload,
-    /// A part is no longer what the proposer of CompleteUpload read: read again and propose again.
+    /// The parts are no longer what the proposer of a completion read: read again and propose again.
     UploadChanged,
     /// The record names a volume that is absent or being dropped: the client retries.
     VolumeGone,

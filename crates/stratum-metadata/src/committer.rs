@@ -42,6 +42,8 @@ const UNAPPLIED_GROUPS: usize = 4;
 /// From this share of the journal's cap on, ordinary commands are slowed; at the second they are refused.
 const SLOW_FROM: f32 = 0.75;
 const REFUSE_FROM: f32 = 0.95;
+/// What an ordinary command takes of the journal beside its body, in bytes: most take less, and a group is whole pages.
+const COMMAND_BYTES: usize = 4 << 10;
 /// How much of what groups change goes into the index at once.
 const DRAIN_EVERY: Duration = Duration::from_millis(5);
 /// The longest delay, just before the refusals.
@@ -268,7 +270,7 @@ impl Shared {
         let usage = Usage { bytes: self.used.load(Ordering::Relaxed), cap: self.cap.load(Ordering::Relaxed) };
         match usage.share() {
             share if share < SLOW_FROM => Pace::Go,
-            share if share < REFUSE_FROM && self.log.has_room(bytes, Urgency::Ordinary) => {
+            share if share < REFUSE_FROM && self.log.has_room(COMMAND_BYTES + bytes, Urgency::Ordinary) => {
                 let part = (share - SLOW_FROM) / (REFUSE_FROM - SLOW_FROM);
                 Pace::Slow(LONGEST_DELAY.mul_f32(part * part))
             }

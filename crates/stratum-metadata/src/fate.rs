@@ -89,7 +89,9 @@ impl NewBytes {
                 Body::Blob(blob) => is_held(&blob.place, &Place::Empty),
                 Body::Parts { .. } => true,
             },
-            Command::PutPart { part, .. } => is_held(&part.blob.place, &Place::Empty),
+            Command::PutPart { part, .. } | Command::UploadPart { part, .. } => {
+                is_held(&part.blob.place, &Place::Empty)
+            }
             Command::Relocate { moves, .. } => {
                 moves.iter().all(|Move { from, to, .. }| is_held(&to.place, &from.place))
             }

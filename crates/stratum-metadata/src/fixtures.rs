@@ -179,6 +179,7 @@ fn records() -> Vec<Sample> {
             },
         ),
         sample("dropped", Dropped { keep: vec![1, 300], next: 2 }),
+        sample("last-part", LastPart(300)),
         sample("volume-open", volume(Tier::Hot, VolumeState::Open)),
         sample("volume-sealed", volume(Tier::Warm, VolumeState::Sealed { length: 45_056 })),
         sample("volume-dropped", volume(Tier::Cold, VolumeState::Dropped)),
@@ -214,6 +215,8 @@ fn name(command: &Command) -> &'static str {
         Command::Volume(VolumeEvent::Dropped { .. }) => "volume-dropped",
         Command::Volume(VolumeEvent::Forgotten { .. }) => "volume-forgotten",
         Command::Volume(VolumeEvent::ShardRebuilt { .. }) => "volume-shard-rebuilt",
+        Command::UploadPart { .. } => "upload-part",
+        Command::CompleteMultipartUpload { .. } => "complete-multipart-upload",
     }
 }
 
@@ -276,12 +279,23 @@ fn commands() -> Vec<Sample> {
             drive: DriveId(9 << 64),
             generation: 300,
         }),
+        Command::UploadPart { bucket, upload, part: part(Place::ThisEntry { length: 1000, crc32c: 5 }) },
+        Command::CompleteMultipartUpload {
+            bucket,
+            key: key(),
+            upload,
+            last_part: Some(LastPart(300)),
+            has_spare: true,
+            record: multipart(),
+            condition: WriteCondition::default(),
+            remember_until: TIME,
+        },
     ];
     commands.map(|command| sample(name(&command), command)).into()
 }
 
 /// Every kind of key, and the record that lies under it.
-fn keyed() -> [(&'static str, Vec<u8>, &'static str); 17] {
+fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
     [
         ("applied", keys::applied(), "applied"),
         ("highest-ids", keys::highest_ids(), "highest-ids"),
@@ -295,6 +309,7 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 17] {
         ("part", keys::part(UPLOAD, 10_000), "part"),
         ("completion", keys::completion(UPLOAD), "completion"),
         ("dropped", keys::dropped(UPLOAD), "dropped"),
+        ("last-part", keys::last_part(UPLOAD), "last-part"),
         ("volume", keys::volume(VOLUME), "volume-open"),
         ("extent", keys::extent(VOLUME, 4096), "extent-of-part"),
         ("stripe", keys::stripe(VOLUME, 8192), "stripe"),
@@ -303,11 +318,13 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 17] {
     ]
 }
 
-/// A state with every kind of key, for a checkpoint: all but what has been applied, which a checkpoint's header has.
+/// A state for a checkpoint: all but what has been applied, which a checkpoint's header has, and the kinds of keys that
+/// came after the fixture was written.
 pub(crate) fn state() -> Vec<(Vec<u8>, Vec<u8>)> {
     let records = records();
     let value = |name| records.iter().find(|record| record.name == name).unwrap().bytes.clone();
-    keyed().into_iter().skip(1).map(|(_, key, record)| (key, value(record))).collect()
+    let keyed = keyed().into_iter().skip(1).filter(|(name, ..)| *name != "last-part");
+    keyed.map(|(_, key, record)| (key, value(record))).collect()
 }
 
 pub(crate) fn path(file: &str) -> PathBuf {

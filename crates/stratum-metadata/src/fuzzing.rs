@@ -4,8 +4,8 @@ use crate::checkpoint;
 use crate::command::Command;
 use crate::keys;
 use crate::record::{
-    Applied, BucketRecord, Completion, Dropped, ExtentRecord, ObjectRecord, ObjectSummary, PartRecord,
-    StoredUpload, StripeRecord, UploadId, decode,
+    Applied, BucketRecord, Completion, Dropped, ExtentRecord, LastPart, ObjectRecord, ObjectSummary,
+    PartRecord, StoredUpload, StripeRecord, UploadId, decode,
 };
 use stratum_storage::volume::VolumeRecord;
 
@@ -14,7 +14,7 @@ pub fn records(bytes: &[u8]) {
     let _ = (decode::<ObjectRecord>(bytes), decode::<ObjectSummary>(bytes), decode::<BucketRecord>(bytes));
     let _ = (decode::<PartRecord>(bytes), decode::<StoredUpload>(bytes), decode::<Completion>(bytes));
     let _ = (decode::<Dropped>(bytes), decode::<ExtentRecord>(bytes), decode::<StripeRecord>(bytes));
-    let _ = (decode::<VolumeRecord>(bytes), decode::<Applied>(bytes));
+    let _ = (decode::<VolumeRecord>(bytes), decode::<Applied>(bytes), decode::<LastPart>(bytes));
 }
 
 /// A command of the journal. One that is read says the same again.

@@ -37,6 +37,8 @@ pub(crate) enum Tag {
     Completion = 0x33,
     /// Upload -> which of its parts are to be swept.
     Dropped = 0x34,
+    /// Upload -> the entry that stored its last part.
+    LastPart = 0x35,
     /// Volume -> record.
     Volume = 0x40,
     /// Volume, start -> owner and length of an extent.
@@ -197,6 +199,10 @@ pub(crate) fn dropped(upload: UploadId) -> Vec<u8> {
     Builder::new(Tag::Dropped, 16).bytes(&upload.0.to_be_bytes()).0
 }
 
+pub(crate) fn last_part(upload: UploadId) -> Vec<u8> {
+    Builder::new(Tag::LastPart, 16).bytes(&upload.0.to_be_bytes()).0
+}
+
 /// The upload of a [`dropped`].
 pub(crate) fn parse_dropped(bytes: &[u8]) -> Option<UploadId> {
     Some(UploadId(u128::from_be_bytes(bytes.get(1..)?.try_into().ok()?)))
@@ -346,6 +352,7 @@ mod tests {
             part(UploadId(u128::MAX), u16::MAX),
             completion(UploadId(u128::MAX)),
             dropped(UploadId(u128::MAX)),
+            last_part(UploadId(u128::MAX)),
             volume(VolumeId(u64::MAX)),
             extent(VolumeId(u64::MAX), u64::MAX),
             stripe(VolumeId(u64::MAX), u64::MAX),

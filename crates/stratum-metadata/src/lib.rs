@@ -48,6 +48,8 @@ pub use fate::{CommitError, NewBytes, NotWritten, UnknownOutcome};
 pub use pack::run_packer;
 pub use quarantine::{Quarantine, QuarantineStatus, run_quarantine};
 pub use state::ApplyError;
-pub use store::{IndexState, IndexStatus, Metadata, OpenError, Options, ReadError, RebuildStep};
+pub use store::{
+    IndexState, IndexStatus, Metadata, OpenError, Options, PartsToComplete, ReadError, RebuildStep,
+};
 pub use sweep::run_sweeper;
 pub use tree::TreeError;

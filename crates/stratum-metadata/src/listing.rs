@@ -6,10 +6,14 @@
 
 use crate::keys;
 use crate::machine::Machine;
-use crate::record::{BucketId, ObjectSummary, StoredUpload, UploadId, UploadRecord, decode};
+use crate::record::{
+    BucketId, ChecksumAlgorithm, ChecksumType, ObjectSummary, StorageClass, StoredUpload, UploadId,
+    UploadRecord, decode,
+};
 use crate::store::ReadError;
 use crate::tree::{Base, TreeError};
 use std::ops::ControlFlow;
+use stratum_storage::ambient::UnixMillis;
 
 /// Where a page begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +38,10 @@ impl Position {
         Some(after.max(prefix.to_vec()))
     }
 }
+
+/// Bytes of records that a page of uploads reads, about: a thousand with headers of the usual bounds are far below it. A
+/// page that comes to it ends early, and says where the next one begins.
+const PAGE_BYTES: usize = 16 << 20;
 
 /// What to list.
 #[derive(Clone, Debug)]
@@ -68,7 +76,26 @@ pub struct ListedObject {
 pub struct ListedUpload {
     pub key: Vec<u8>,
     pub upload: UploadId,
-    pub record: UploadRecord,
+    pub record: UploadSummary,
+}
+
+/// What a listing shows of an upload. The headers that its object will have, which are the most of its record, are not
+/// kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadSummary {
+    pub initiated: UnixMillis,
+    /// The initiator's canonical user id.
+    pub initiator: String,
+    pub storage_class: StorageClass,
+    /// The checksum that Create asked for.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+}
+
+impl From<UploadRecord> for UploadSummary {
+    fn from(record: UploadRecord) -> Self {
+        let UploadRecord { initiated, initiator, storage_class, checksum, .. } = record;
+        UploadSummary { initiated, initiator, storage_class, checksum }
+    }
 }
 
 /// A page. `next` is where the following one begins: `Some` exactly when there is more.
@@ -207,13 +234,19 @@ pub(crate) fn uploads(
         found.push(Listed::Entry((key, upload)));
         Next::Key
     })?;
+    let (mut read, mut after_last) = (0, None);
     for listed in found {
+        if read >= PAGE_BYTES {
+            return Ok(Page { next: after_last, ..page });
+        }
+        after_last = Some(position_after_upload(&listed));
         match listed {
             Listed::CommonPrefix(common) => page.entries.push(Listed::CommonPrefix(common)),
             Listed::Entry((key, upload)) => {
                 // One that ended since the scan is left out.
                 if let Some(value) = machine.get(&keys::upload(upload))? {
-                    let record = decode::<StoredUpload>(&value)?.record;
+                    read += value.len();
+                    let record = decode::<StoredUpload>(&value)?.record.into();
                     page.entries.push(Listed::Entry(ListedUpload { key, upload, record }));
                 }
             }

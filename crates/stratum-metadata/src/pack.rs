@@ -152,7 +152,7 @@ fn body_of(command: Command) -> Option<(Owner, BlobRef)> {
             Body::Blob(blob) => Some((Owner::Object { bucket, key, version: record.version }, blob)),
             Body::Parts { .. } => None,
         },
-        Command::PutPart { upload, part, .. } => {
+        Command::PutPart { upload, part, .. } | Command::UploadPart { upload, part, .. } => {
             Some((Owner::Part { upload, number: part.number }, part.blob))
         }
         _ => None,

@@ -64,13 +64,29 @@ pub(crate) fn apply(view: &mut View<'_>, index: Index, command: Command) -> Resu
         Command::CreateUpload { upload, record, expires } => uploads::create(view, upload, record, expires),
         Command::PutPart { bucket, upload, part } => uploads::put_part(view, index, bucket, upload, part),
         Command::CompleteUpload { bucket, key, upload, parts, record, condition, remember_until } => {
-            let completion = uploads::Complete { bucket, key, upload, parts, record, remember_until };
-            uploads::complete(view, completion, &condition)
+            let object = uploads::Completed { bucket, key, upload, record, remember_until };
+            uploads::complete_comparing(view, object, &condition, &parts)
         }
         Command::AbortUpload { bucket, key, upload } => uploads::abort(view, bucket, &key, upload),
         Command::Sweep { now } => sweep::sweep(view, now),
         Command::Relocate { stripe: _, moves } => relocate::relocate(view, moves),
         Command::Volume(event) => volumes::event(view, event),
+        Command::UploadPart { bucket, upload, part } => {
+            uploads::upload_part(view, index, bucket, upload, part)
+        }
+        Command::CompleteMultipartUpload {
+            bucket,
+            key,
+            upload,
+            last_part,
+            has_spare,
+            record,
+            condition,
+            remember_until,
+        } => {
+            let object = uploads::Completed { bucket, key, upload, record, remember_until };
+            uploads::complete(view, object, &condition, last_part, has_spare)
+        }
     };
     match step {
         Ok(outcome) => Ok(outcome),

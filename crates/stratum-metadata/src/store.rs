@@ -9,6 +9,7 @@ mod reads;
 mod start;
 
 pub use outage::{IndexState, IndexStatus};
+pub use reads::PartsToComplete;
 pub use start::RebuildStep;
 pub(crate) use start::{UNFINISHED, mark};
 

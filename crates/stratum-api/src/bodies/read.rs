@@ -20,6 +20,9 @@ use stratum_storage::volume::{Holds, Pin};
 /// How often a record is read again because its bytes moved between the lookup and the read.
 const ATTEMPTS: usize = 4;
 
+/// Parts that are looked up on an async thread, some hundred microseconds of work. More are another thread's.
+const PARTS_AT_ONCE: usize = 64;
+
 /// An object, and the bytes of it that were asked for.
 #[derive(Debug)]
 pub struct Opened {
@@ -86,7 +89,7 @@ enum Patience {
 /// Why nothing could be read this time.
 #[derive(Debug)]
 enum Unread {
-    /// Only a drive has it, and this thread may not wait.
+    /// Only a drive has it, or it is too much to look for, and this thread may not wait.
     NotCached,
     /// It was moved meanwhile: look again.
     Moved,
@@ -233,7 +236,7 @@ impl Bodies {
         match &object.body {
             Body::Blob(blob) => self.blob(pin, blob, range, budget, patience),
             Body::Parts { upload, parts } => {
-                let parts = self.parts(*upload, parts, range)?;
+                let parts = self.parts(*upload, parts, range, patience)?;
                 self.joined(pin, parts, budget, patience)
             }
         }
@@ -270,27 +273,47 @@ impl Bodies {
         })))
     }
 
-    /// The parts that hold the range, each with the bytes of it that are wanted. Beside the object's parts there may
-    /// be others of its upload that aren't swept yet, so they are looked up by number.
+    /// The parts that hold the range, each with the bytes of it that are wanted. All of them are looked up before the
+    /// first byte goes out: what is held from then on can be read to its end, whatever is deleted meanwhile.
     fn parts(
         &self,
         upload: UploadId,
         all: &[PartSummary],
         range: &Range<u64>,
-    ) -> Result<Vec<(PartRecord, Range<u64>)>, S3Error> {
+        patience: Patience,
+    ) -> Result<Vec<(PartRecord, Range<u64>)>, Unread> {
         let (mut wanted, mut start) = (Vec::new(), 0);
         for PartSummary { number, size, .. } in all {
             let here = start..start + size;
             start = here.end;
             let (from, to) = (range.start.max(here.start), range.end.min(here.end));
             if from < to {
-                let missing =
-                    || S3Error::new(Code::InternalError).because("the object's parts are not all there");
-                let part = self.metadata.part(upload, *number)?.ok_or_else(missing)?;
-                wanted.push((part, from - here.start..to - here.start));
+                wanted.push((*number, from - here.start..to - here.start));
             }
         }
-        Ok(wanted)
+        let (Some((first, _)), Some((last, _))) = (wanted.first(), wanted.last()) else {
+            return Ok(Vec::new());
+        };
+        let found: Vec<PartRecord> = match patience {
+            Patience::Async if wanted.len() > PARTS_AT_ONCE => return Err(Unread::NotCached),
+            Patience::Blocking if wanted.len() > PARTS_AT_ONCE => {
+                let numbers = *first..=*last;
+                self.metadata.scan_parts(upload, numbers, usize::MAX).map_err(S3Error::from)?
+            }
+            _ => {
+                let part = |(number, _): &(u16, _)| self.metadata.part(upload, *number).transpose();
+                wanted.iter().filter_map(part).collect::<Result<_, _>>().map_err(S3Error::from)?
+            }
+        };
+        // Beside the object's parts there may be others of its upload that aren't swept yet.
+        let mut found = found.into_iter();
+        let part = |(number, range)| {
+            let missing =
+                || S3Error::new(Code::InternalError).because("the object's parts are not all there");
+            let part = found.by_ref().find(|part| part.number == number).ok_or_else(missing)?;
+            Ok((part, range))
+        };
+        wanted.into_iter().map(part).collect()
     }
 
     fn joined(

@@ -4,7 +4,6 @@ use crate::checksum;
 use crate::error::{Code, S3Error};
 use crate::multipart::{MIN_PART, checksum_of_parts, etag};
 use crate::xml::multipart::CompletedPart as Named;
-use stratum_metadata::command::CompletedPart;
 use stratum_metadata::record::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, PartRecord, PartSummary, UploadRecord,
 };
@@ -12,9 +11,9 @@ use stratum_metadata::record::{
 /// The object that the named parts make.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Assembled {
-    /// The parts as they were read, for the command: it is refused if they have changed since.
-    pub named: Vec<CompletedPart>,
     pub parts: Vec<PartSummary>,
+    /// The upload has others beside them.
+    pub has_spare: bool,
     /// Bytes in all.
     pub size: u64,
     pub etag: ETag,
@@ -47,10 +46,7 @@ pub fn assemble(upload: &UploadRecord, named: &[Named], stored: &[PartRecord]) -
     }
     let sized: Vec<_> = parts.iter().map(|part| (part.size, part.checksum.as_ref())).collect();
     Ok(Assembled {
-        named: parts
-            .iter()
-            .map(|part| CompletedPart { number: part.number, size: part.size, md5: part.md5 })
-            .collect(),
+        has_spare: stored.len() > parts.len(),
         parts: parts.iter().map(|part| summary(part)).collect(),
         size: parts.iter().map(|part| part.size).sum(),
         etag: etag(parts.iter().map(|part| part.md5)),
@@ -168,7 +164,8 @@ mod tests {
         let made = assemble(&upload(None), &[named(1), named(7)], &stored).unwrap();
         assert_eq!(made.size, MIN_PART + 3);
         assert_eq!(made.parts.iter().map(|part| part.number).collect::<Vec<_>>(), [1, 7]);
-        assert_eq!(made.named.iter().map(|part| part.size).collect::<Vec<_>>(), [MIN_PART, 3]);
+        assert_eq!(made.parts.iter().map(|part| part.size).collect::<Vec<_>>(), [MIN_PART, 3]);
+        assert!(made.has_spare);
         assert!(made.etag.to_string().ends_with("-2"));
         assert_eq!(made.checksum.unwrap().algorithm, ChecksumAlgorithm::Crc64Nvme);
     }

@@ -1,6 +1,6 @@
 //! CompleteMultipartUpload: the named parts become the object, in one command and without moving a byte.
 //!
-//! The parts are read and checked here and the command carries what was read; it is refused if a part has changed
+//! The parts are read and checked here, and the command says as of which part that was; it is refused if one has come
 //! since, and then all is read again. A Complete that is repeated is answered as the first one was.
 
 use crate::body::RequestBody;
@@ -20,11 +20,14 @@ use crate::xml::text::{Name, Quoted};
 use bytes::Bytes;
 use http::uri::Scheme;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::sync::Arc;
+use stratum_metadata::PartsToComplete;
 use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
-    Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, ObjectRecord, UploadId, UploadRecord,
-    VersionId,
+    Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, LastPart, ObjectRecord, UploadId,
+    UploadRecord, VersionId,
 };
+use stratum_storage::blocking;
 
 /// How often the parts are read anew before the client is told to try again.
 const ATTEMPTS: usize = 5;
@@ -40,6 +43,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     // Checksum headers speak of the object, not of this document.
     let document = body.signed_document(MAX_BODY).await?;
     let request = xml::long::read(&ctx.memory, &document, CompleteMultipartUpload::read).await?;
+    let request = Arc::new(request);
     for _ in 0..ATTEMPTS {
         let Some(record) = multipart::find(ctx, bucket, key, upload)? else {
             return match completed(ctx, bucket, key, upload)? {
@@ -47,13 +51,15 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
                 None => Err(unknown()),
             };
         };
-        let parts = ctx.store.metadata.parts(upload, 0, xml::multipart::MAX_PARTS)?;
-        let assembled = multipart::assemble(&record, &request.parts, &parts)?;
+        let PartsToComplete { last_part, parts } = ctx.store.metadata.parts_to_complete(upload).await?;
+        let (named_parts, upload_record) = (request.clone(), record.clone());
+        let assemble = move || multipart::assemble(&upload_record, &named_parts.parts, &parts);
+        let assembled = off_thread(assemble).await?;
         check_object(ctx, &record, &assembled)?;
         let (etag, checksum) = (assembled.etag, assembled.checksum.clone());
         let condition = conditions::on_write(&ctx.headers);
         let named = conditions::first(&condition);
-        let command = complete(ctx, bucket, upload, record, assembled, condition);
+        let command = complete(ctx, bucket, upload, record, assembled, condition, last_part);
         match ctx.store.metadata.commit(command, Bytes::new()).await? {
             Outcome::Refused(Refusal::UploadChanged | Refusal::NoSuchUpload) => continue,
             Outcome::Refused(refusal) => return Err(conditions::refused(refusal, named)),
@@ -61,6 +67,16 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
         }
     }
     Err(S3Error::new(Code::OperationAborted).because("the upload's parts kept changing"))
+}
+
+/// Ten thousand parts take some milliseconds, during which others may use the thread.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, S3Error> + Send + 'static,
+) -> Result<T, S3Error> {
+    match blocking::spawn(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(S3Error::new(Code::InternalError).because(error)),
+    }
 }
 
 /// How the upload was completed before, if it was.
@@ -81,6 +97,7 @@ fn complete(
     record: UploadRecord,
     made: Assembled,
     condition: WriteCondition,
+    last_part: Option<LastPart>,
 ) -> Command {
     let object = ObjectRecord {
         version: VersionId::NULL,
@@ -92,11 +109,12 @@ fn complete(
         headers: record.headers,
         body: Body::Parts { upload, parts: made.parts },
     };
-    Command::CompleteUpload {
+    Command::CompleteMultipartUpload {
         bucket: bucket.id,
         key: record.key,
         upload,
-        parts: made.named,
+        last_part,
+        has_spare: made.has_spare,
         record: object,
         condition,
         remember_until: ctx.now.saturating_add(ctx.store.settings.completion_memory),

@@ -1,6 +1,7 @@
 //! DeleteObjects: up to a thousand keys, each deleted or refused by itself.
 //!
-//! All the commands are proposed at once, so that they share group commits instead of waiting for a sync each.
+//! Many commands are proposed at once, so that they share group commits instead of waiting for a sync each; not all, so
+//! that what others propose comes in between.
 
 use crate::body::RequestBody;
 use crate::conditions;
@@ -13,9 +14,12 @@ use crate::xml::Namespace;
 use crate::xml::delete::{Delete, DeleteError, DeleteResult, Deleted, MAX_BODY, ObjectIdentifier};
 use crate::xml::read::Malformed;
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::BucketRecord;
+
+/// Deletions of one request that are on their way at a time.
+const AT_ONCE: usize = 256;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
     if !body.expected().is_declared() {
@@ -26,8 +30,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> 
     let delete = xml::long::read(&ctx.memory, &document, Delete::read).await?;
     let conditions = delete.objects.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
     let deletions = delete.objects.iter().zip(conditions);
-    let outcomes =
-        join_all(deletions.map(|(object, condition)| delete_one(ctx, bucket, object, condition))).await;
+    let deletions: Vec<_> =
+        deletions.map(|(object, condition)| delete_one(ctx, bucket, object, condition)).collect();
+    let outcomes: Vec<_> = stream::iter(deletions).buffered(AT_ONCE).collect().await;
     xml::long::answer(outcomes.len(), move || xml::text(&result(delete, outcomes))).await
 }
 

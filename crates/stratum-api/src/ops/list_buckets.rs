@@ -22,7 +22,8 @@ pub async fn handle(ctx: &Context) -> S3Result {
         None => Position::Start,
     };
     let _effort = listing::effort(ctx, max).await?;
-    let (page, next) = if in_this_region(ctx) { page(ctx, prefix, &after, max)? } else { (Vec::new(), None) };
+    let (page, next) =
+        if in_this_region(ctx) { page(ctx, prefix, &after, max).await? } else { (Vec::new(), None) };
     let answer = ListAllMyBucketsResult {
         xmlns: Namespace,
         owner: Owner::of(ctx.caller.user()),
@@ -40,7 +41,7 @@ fn in_this_region(ctx: &Context) -> bool {
 }
 
 /// The buckets of a page, and where the next one begins if there is one.
-fn page(
+async fn page(
     ctx: &Context,
     prefix: Option<&str>,
     after: &Position,
@@ -56,7 +57,7 @@ fn page(
     let mut found: Vec<BucketRecord> = Vec::new();
     // One more than the page tells whether there is another page.
     while found.len() <= max {
-        let buckets = ctx.store.metadata.buckets_of(owner, &start, max + 1)?;
+        let buckets = ctx.store.metadata.buckets_of(owner, &start, max + 1).await?;
         let Some(last) = buckets.last() else { break };
         start = last.name.clone();
         let all = buckets.len() <= max;

@@ -26,7 +26,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     // One more than the page tells whether there is another page.
     let mut parts = match max {
         0 => Vec::new(),
-        _ => ctx.store.metadata.parts(upload, marker, max + 1)?,
+        _ => ctx.store.metadata.parts(upload, marker, max + 1).await?,
     };
     let is_truncated = parts.len() > max;
     parts.truncate(max);

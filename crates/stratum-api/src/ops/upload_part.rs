@@ -72,7 +72,7 @@ pub async fn commit(
         checksum: Some(checksum.clone()),
         blob: stored.blob.clone(),
     };
-    let command = Command::PutPart { bucket: bucket.id, upload, part };
+    let command = Command::UploadPart { bucket: bucket.id, upload, part };
     match ctx.store.bodies.commit(command, stored).await? {
         Outcome::Refused(refusal) => Err(refusal.into()),
         _ => Ok((ETag::Md5(md5), checksum)),

@@ -10,6 +10,7 @@ mod listing;
 mod multipart;
 mod neighbours;
 mod objects;
+mod pauses;
 mod pressed;
 mod rig;
 mod strangers;

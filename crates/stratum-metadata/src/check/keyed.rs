@@ -40,6 +40,8 @@ impl Check<'_> {
             Ok(keys::parse_upload_by_key(key).map(drop).ok_or(NOT_A_KEY.into()))
         } else if is(Tag::Part) {
             self.part(key, value)
+        } else if is(Tag::LastPart) {
+            self.last_part(key)
         } else if is(Tag::Completion) {
             self.completion(key, value)
         } else if is(Tag::Volume) {
@@ -157,6 +159,15 @@ impl Check<'_> {
             || self.has(&keys::dropped(upload))?;
         if !is_owned {
             self.found(Finding::PartWithoutOwner { upload: upload.to_string(), number: part.number });
+        }
+        Ok(Ok(()))
+    }
+
+    fn last_part(&mut self, key: &[u8]) -> Result<Read, ReadError> {
+        let Some(upload) = upload_of(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        if !self.has(&keys::upload(upload))? {
+            let what = "its record, and its last part is still kept";
+            self.found(Finding::Upload { upload: upload.to_string(), what });
         }
         Ok(Ok(()))
     }

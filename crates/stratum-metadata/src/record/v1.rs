@@ -223,6 +223,10 @@ pub struct Dropped {
     pub next: u16,
 }
 
+/// The entry that stored an upload's last part: as long as it is the same, so are the parts' numbers, sizes and MD5s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastPart(pub u64);
+
 /// An extent of a volume that a record names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtentRecord {

@@ -37,11 +37,13 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
                 view.remove(keys::object(bucket, &key))?;
             }
         }
-        Command::PutPart { bucket: _, upload, mut part } => {
+        Command::PutPart { bucket: _, upload, mut part }
+        | Command::UploadPart { bucket: _, upload, mut part } => {
             bodies::settle(&mut part.blob, index);
             view.put(keys::part(upload, part.number), &part)?;
         }
-        Command::CompleteUpload { bucket, key, record, condition, .. } => {
+        Command::CompleteUpload { bucket, key, record, condition, .. }
+        | Command::CompleteMultipartUpload { bucket, key, record, condition, .. } => {
             objects::check(&condition, objects::current(view, bucket, &key)?.as_ref())?;
             view.put(keys::object(bucket, &key), &record)?;
         }

@@ -370,6 +370,106 @@ fn a_shard_is_rebuilt_once_and_on_a_drive_of_its_own() {
     assert_eq!(store.apply(rebuilt(1, 9, 5)), refused, "it is on its way out");
 }
 
+fn upload_part(upload: u128, number: u16, tag: u8, blob: BlobRef) -> Command {
+    let Command::PutPart { bucket, upload, part } = put_part(upload, number, tag, blob) else { panic!() };
+    Command::UploadPart { bucket, upload, part }
+}
+
+/// Completes an upload of these parts, as it was when its last part came with that entry.
+fn complete_as_of(upload: u128, last_part: Option<Index>, numbers: &[u16], has_spare: bool) -> Command {
+    let part = |number: &u16| PartSummary { number: *number, size: 10, checksum: None };
+    let body = Body::Parts { upload: UploadId(upload), parts: numbers.iter().map(part).collect() };
+    Command::CompleteMultipartUpload {
+        bucket: BUCKET,
+        key: "a".into(),
+        upload: UploadId(upload),
+        last_part: last_part.map(LastPart),
+        has_spare,
+        record: record(99, body),
+        condition: WriteCondition::default(),
+        remember_until: 2_000,
+    }
+}
+
+#[test]
+fn an_upload_is_completed_as_its_proposer_read_it_or_not_at_all() {
+    let mut store = Store::new();
+    let changed = Outcome::Refused(Refusal::UploadChanged);
+    store.apply(create_upload(1, "a"));
+    for number in 1..=3 {
+        store.apply(upload_part(1, number, number as u8, extents(1, u64::from(number) << 20, &[10])));
+    }
+    let read = store.index;
+    assert_eq!(store.apply(complete_as_of(1, None, &[1, 2], true)), changed);
+    assert_eq!(store.apply(complete_as_of(1, Some(read - 1), &[1, 2], true)), changed);
+    store.apply(upload_part(1, 2, 22, extents(1, 9 << 20, &[10])));
+    assert_eq!(store.apply(complete_as_of(1, Some(read), &[1, 2], true)), changed, "a part came again");
+    let read = store.index - 1;
+    let from = extents(1, 9 << 20, &[10]);
+    let owner = Owner::Part { upload: UploadId(1), number: 2 };
+    let moved = Move { owner, from, to: extents(2, 1 << 20, &[10]) };
+    assert_eq!(store.apply(Command::Relocate { stripe: None, moves: vec![moved] }), Outcome::Count(1));
+    let missing = Outcome::Refused(Refusal::NoSuchUpload);
+    let mut other = complete_as_of(1, Some(read), &[1, 2], true);
+    if let Command::CompleteMultipartUpload { record, .. } = &mut other {
+        record.body = Body::Parts { upload: UploadId(2), parts: Vec::new() };
+    }
+    assert_eq!(store.apply(other), missing, "the object must be the upload's");
+    let done = store.apply(complete_as_of(1, Some(read), &[1, 2], true));
+    assert!(matches!(done, Outcome::Object(_)), "a part that moved is the same: {done:?}");
+    assert!(store.all::<LastPart>(Tag::LastPart).is_empty());
+    assert_eq!(store.apply(Command::Sweep { now: 0 }), Outcome::Count(2), "the spare part, and the drop");
+    store.check();
+    // An upload that is given up, and one that expires, leave nothing of this, either.
+    for upload in [2, 3] {
+        store.apply(create_upload(upload, "b"));
+        store.apply(upload_part(upload, 1, 1, small()));
+    }
+    store.apply(Command::AbortUpload { bucket: BUCKET, key: "b".into(), upload: UploadId(2) });
+    store.apply(Command::Sweep { now: 5_000 });
+    assert!(store.all::<LastPart>(Tag::LastPart).is_empty());
+}
+
+/// A state that counts what is looked at.
+struct Counting<'a> {
+    base: &'a Memory,
+    looks: std::cell::Cell<usize>,
+}
+
+impl Base for Counting<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, crate::tree::TreeError> {
+        self.looks.set(self.looks.get() + 1);
+        self.base.get(key)
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
+    ) -> Result<(), crate::tree::TreeError> {
+        self.base.scan(from, to, &mut |key, value| {
+            self.looks.set(self.looks.get() + 1);
+            visit(key, value)
+        })
+    }
+}
+
+#[test]
+fn completing_ten_thousand_parts_looks_at_a_few_keys() {
+    let mut store = Store::new();
+    store.apply(create_upload(1, "a"));
+    for number in 1..=10_000 {
+        store.apply(upload_part(1, number, 1, BlobRef::plain(Place::Empty)));
+    }
+    let numbers: Vec<u16> = (1..=10_000).collect();
+    let counting = Counting { base: &store.memory, looks: 0.into() };
+    let mut view = View::new(&counting);
+    let command = complete_as_of(1, Some(store.index), &numbers, false);
+    assert!(matches!(apply(&mut view, store.index + 1, command), Ok(Outcome::Object(_))));
+    assert!(counting.looks.get() < 20, "{} keys were looked at", counting.looks.get());
+}
+
 #[test]
 fn a_completed_upload_keeps_its_parts_and_sheds_the_others() {
     let mut store = Store::new();

@@ -5,8 +5,8 @@ use super::{ApplyError, Step, bodies, buckets, objects};
 use crate::command::{CompletedPart, Outcome, Refusal, WriteCondition};
 use crate::keys::{self, DueKind};
 use crate::record::{
-    BucketId, Completion, Dropped, ETag, ObjectRecord, Owner, PartRecord, StoredUpload, UploadId,
-    UploadRecord, decode,
+    Body, BucketId, Completion, Dropped, ETag, LastPart, ObjectRecord, Owner, PartRecord, StoredUpload,
+    UploadId, UploadRecord, decode,
 };
 use std::ops::ControlFlow;
 use stratum_storage::ambient::UnixMillis;
@@ -46,28 +46,88 @@ pub(super) fn put_part(
     Ok(Outcome::Part { etag: ETag::Md5(part.md5) })
 }
 
-/// A `CompleteUpload`, its condition apart.
-pub(super) struct Complete {
+/// [`put_part`], which the upload remembers.
+pub(super) fn upload_part(
+    view: &mut View<'_>,
+    index: Index,
+    bucket: BucketId,
+    upload: UploadId,
+    part: PartRecord,
+) -> Step {
+    let outcome = put_part(view, index, bucket, upload, part)?;
+    view.put(keys::last_part(upload), &LastPart(index))?;
+    Ok(outcome)
+}
+
+/// The object that an upload becomes.
+pub(super) struct Completed {
     pub(super) bucket: BucketId,
     pub(super) key: Vec<u8>,
     pub(super) upload: UploadId,
-    pub(super) parts: Vec<CompletedPart>,
     pub(super) record: ObjectRecord,
     pub(super) remember_until: UnixMillis,
 }
 
-/// The object takes the upload's place; parts that it doesn't name become garbage.
-pub(super) fn complete(view: &mut View<'_>, complete: Complete, condition: &WriteCondition) -> Step {
-    let Complete { bucket, key, upload, parts, record, remember_until } = complete;
-    buckets::require(view, bucket)?;
-    let stored = require(view, bucket, Some(&key), upload)?;
-    let current = objects::current(view, bucket, &key)?;
-    objects::check(condition, current.as_ref())?;
-    let spare = compare_parts(view, upload, &parts)?;
+/// The object takes the upload's place if no part came since the proposer read them. What this costs doesn't depend on
+/// how many there are, beyond the record's own length.
+pub(super) fn complete(
+    view: &mut View<'_>,
+    object: Completed,
+    condition: &WriteCondition,
+    last_part: Option<LastPart>,
+    has_spare: bool,
+) -> Step {
+    let upload = object.upload;
+    let (stored, current) = completable(view, &object, condition)?;
+    if view.get::<LastPart>(keys::last_part(upload))? != last_part {
+        return Err(Refusal::UploadChanged.into());
+    }
+    let numbers = match &object.record.body {
+        Body::Parts { upload: of, parts } if *of == upload => parts.iter().map(|part| part.number).collect(),
+        // An object that isn't made of the upload's parts is no completion of it.
+        _ => return Err(Refusal::NoSuchUpload.into()),
+    };
+    finish(view, object, &stored, current, numbers, has_spare)
+}
 
-    let numbers: Vec<u16> = parts.iter().map(|part| part.number).collect();
-    forget(view, upload, &stored)?;
-    if spare {
+/// [`complete`] as earlier servers proposed it: each part is compared with what the proposer read of it.
+pub(super) fn complete_comparing(
+    view: &mut View<'_>,
+    object: Completed,
+    condition: &WriteCondition,
+    parts: &[CompletedPart],
+) -> Step {
+    let (stored, current) = completable(view, &object, condition)?;
+    let has_spare = compare_parts(view, object.upload, parts)?;
+    let numbers = parts.iter().map(|part| part.number).collect();
+    finish(view, object, &stored, current, numbers, has_spare)
+}
+
+/// The upload that is to become the object, and what stands under its key.
+fn completable(
+    view: &mut View<'_>,
+    object: &Completed,
+    condition: &WriteCondition,
+) -> Step<(StoredUpload, Option<ObjectRecord>)> {
+    buckets::require(view, object.bucket)?;
+    let stored = require(view, object.bucket, Some(&object.key), object.upload)?;
+    let current = objects::current(view, object.bucket, &object.key)?;
+    objects::check(condition, current.as_ref())?;
+    Ok((stored, current))
+}
+
+/// The object takes the upload's place; parts that it doesn't name become garbage.
+fn finish(
+    view: &mut View<'_>,
+    object: Completed,
+    stored: &StoredUpload,
+    current: Option<ObjectRecord>,
+    numbers: Vec<u16>,
+    has_spare: bool,
+) -> Step {
+    let Completed { bucket, key, upload, record, remember_until } = object;
+    forget(view, upload, stored)?;
+    if has_spare {
         drop_parts(view, upload, numbers.clone())?;
     }
     let completion = Completion {
@@ -127,6 +187,7 @@ fn require(
 /// The upload is no longer under way. What becomes of its parts is another matter.
 pub(super) fn forget(view: &mut View<'_>, upload: UploadId, stored: &StoredUpload) -> Result<(), ApplyError> {
     view.remove(keys::upload(upload))?;
+    view.remove(keys::last_part(upload))?;
     view.remove(keys::upload_by_key(stored.record.bucket, &stored.record.key, upload))?;
     view.remove(keys::due(stored.expires, DueKind::Upload, upload))
 }

@@ -5,14 +5,22 @@ use crate::keys::{self, Tag};
 use crate::listing::{self, ListRequest, ListedObject, ListedUpload, Page, UploadPosition, UploadsRequest};
 use crate::machine::Machine;
 use crate::record::{
-    BucketId, BucketRecord, Completion, ObjectRecord, PartRecord, StoredUpload, UploadId, UploadRecord,
-    decode,
+    BucketId, BucketRecord, Completion, LastPart, ObjectRecord, PartRecord, StoredUpload, UploadId,
+    UploadRecord, decode,
 };
 use crate::tree::{Base, TreeError};
 use serde::de::DeserializeOwned;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use stratum_storage::blocking;
 use stratum_storage::volume::VolumeRecord;
+
+/// An upload's parts, and what a [`Command::CompleteMultipartUpload`](crate::command::Command) says of when they were
+/// read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartsToComplete {
+    pub last_part: Option<LastPart>,
+    pub parts: Vec<PartRecord>,
+}
 
 impl Metadata {
     /// The machine, while it can be believed.
@@ -54,18 +62,26 @@ impl Metadata {
     }
 
     /// An owner's buckets whose names come after `after`, by name, at most `max`.
-    pub fn buckets_of(&self, owner: &str, after: &str, max: usize) -> Result<Vec<BucketRecord>, ReadError> {
-        let all = keys::buckets_of(owner);
-        let from = [keys::bucket_by_owner(owner, after).as_slice(), &[0]].concat();
-        let mut names = Vec::new();
-        if max > 0 {
-            self.machine()?.scan(&from, &keys::end_of_prefix(&all), |key, _| {
-                names.extend(key.get(all.len()..).map(keys::bucket_by_name));
-                if names.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            })?;
-        }
-        // One that was deleted since the scan is left out.
-        names.iter().filter_map(|name| self.get(name).transpose()).collect()
+    pub async fn buckets_of(
+        &self,
+        owner: &str,
+        after: &str,
+        max: usize,
+    ) -> Result<Vec<BucketRecord>, ReadError> {
+        let (all, from) = (keys::buckets_of(owner), keys::bucket_by_owner(owner, after));
+        let from = [from.as_slice(), &[0]].concat();
+        self.scanning(move |metadata| {
+            let mut names = Vec::new();
+            if max > 0 {
+                metadata.machine()?.scan(&from, &keys::end_of_prefix(&all), |key, _| {
+                    names.extend(key.get(all.len()..).map(keys::bucket_by_name));
+                    if names.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                })?;
+            }
+            // One that was deleted since the scan is left out.
+            names.iter().filter_map(|name| metadata.get(name).transpose()).collect()
+        })
+        .await
     }
 
     /// What stands under a key: one lookup.
@@ -75,16 +91,16 @@ impl Metadata {
 
     /// A page of a bucket's objects, by key.
     pub async fn list(&self, request: ListRequest) -> Result<Page<ListedObject>, ReadError> {
-        self.blocking(move |machine| listing::objects(machine, &request)).await
+        self.scanning(move |metadata| listing::objects(metadata.machine()?, &request)).await
     }
 
-    /// A scan may wait for writers and for the disk: it runs where that holds up nobody else.
-    async fn blocking<T: Send + 'static>(
+    /// A scan may wait for writers and for the disk, and be long: it runs where that holds up nobody else.
+    async fn scanning<T: Send + 'static>(
         &self,
-        scan: impl FnOnce(&Machine) -> Result<T, ReadError> + Send + 'static,
+        scan: impl FnOnce(&Metadata) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
         let metadata = self.clone();
-        let scan = blocking::spawn(move || scan(metadata.machine()?));
+        let scan = blocking::spawn(move || scan(&metadata));
         scan.await.unwrap_or_else(|error| Err(ReadError::Unavailable(error.to_string())))
     }
 
@@ -99,13 +115,37 @@ impl Metadata {
     }
 
     /// Parts with numbers above `after`, in order, at most `max`.
-    pub fn parts(&self, upload: UploadId, after: u16, max: usize) -> Result<Vec<PartRecord>, ReadError> {
-        match after.checked_add(1) {
-            Some(first) => {
-                self.records(&keys::part(upload, first), &keys::end_of_prefix(&keys::parts_of(upload)), max)
-            }
-            None => Ok(Vec::new()),
-        }
+    pub async fn parts(
+        &self,
+        upload: UploadId,
+        after: u16,
+        max: usize,
+    ) -> Result<Vec<PartRecord>, ReadError> {
+        let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+        self.scanning(move |metadata| metadata.scan_parts(upload, first..=u16::MAX, max)).await
+    }
+
+    /// All parts of an upload, to complete it.
+    pub async fn parts_to_complete(&self, upload: UploadId) -> Result<PartsToComplete, ReadError> {
+        self.scanning(move |metadata| {
+            // In this order: a part that comes meanwhile is not the last one that is known here.
+            let last_part = metadata.get(&keys::last_part(upload))?;
+            let parts = metadata.scan_parts(upload, 0..=u16::MAX, usize::MAX)?;
+            Ok(PartsToComplete { last_part, parts })
+        })
+        .await
+    }
+
+    /// Parts with these numbers, in order, at most `max`. Blocks, for as long as a scan takes: not for async threads.
+    pub fn scan_parts(
+        &self,
+        upload: UploadId,
+        numbers: RangeInclusive<u16>,
+        max: usize,
+    ) -> Result<Vec<PartRecord>, ReadError> {
+        let from = keys::part(upload, *numbers.start());
+        let to = [keys::part(upload, *numbers.end()).as_slice(), &[0]].concat();
+        self.records(&from, &to, max)
     }
 
     /// A page of a bucket's uploads, by key and then by the time of their creation.
@@ -113,7 +153,7 @@ impl Metadata {
         &self,
         request: UploadsRequest,
     ) -> Result<Page<ListedUpload, UploadPosition>, ReadError> {
-        self.blocking(move |machine| listing::uploads(machine, &request)).await
+        self.scanning(move |metadata| listing::uploads(metadata.machine()?, &request)).await
     }
 
     /// How an upload was completed, for as long as that is remembered.

@@ -219,13 +219,13 @@ async fn buckets_are_listed_by_owner_and_name() {
     for (id, name) in [(1, "bbb"), (2, "aaa"), (3, "ccc")] {
         metadata.commit(bucket(id, name), Bytes::new()).await.unwrap();
     }
-    let names = |after: &str, max| {
-        let buckets = metadata.buckets_of("owner", after, max).unwrap();
+    let names = async |after: &str, max| {
+        let buckets = metadata.buckets_of("owner", after, max).await.unwrap();
         buckets.into_iter().map(|bucket| bucket.name).collect::<Vec<_>>()
     };
-    assert_eq!(names("", 10), ["aaa", "bbb", "ccc"]);
-    assert_eq!(names("aaa", 1), ["bbb"]);
-    assert!(metadata.buckets_of("own", "", 10).unwrap().is_empty());
+    assert_eq!(names("", 10).await, ["aaa", "bbb", "ccc"]);
+    assert_eq!(names("aaa", 1).await, ["bbb"]);
+    assert!(metadata.buckets_of("own", "", 10).await.unwrap().is_empty());
     let taken = metadata.commit(bucket(9, "aaa"), Bytes::new()).await;
     assert_eq!(taken, Ok(Outcome::Refused(Refusal::BucketExists { owner: "owner".into() })));
 }

@@ -108,7 +108,7 @@ async fn blobs(run: &Run, model: &Model) -> Result<Vec<BlobRef>, String> {
 }
 
 fn parts(run: &Run, upload: UploadId) -> Result<impl Iterator<Item = BlobRef>, String> {
-    let parts = run.metadata.parts(upload, 0, 10_000).map_err(|error| error.to_string())?;
+    let parts = run.metadata.scan_parts(upload, 1..=10_000, 10_000).map_err(|error| error.to_string())?;
     Ok(parts.into_iter().map(|part| part.blob))
 }
 

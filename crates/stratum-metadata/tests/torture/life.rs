@@ -710,7 +710,7 @@ impl Life<'_> {
             self.model.uploads.remove(&id);
             return;
         }
-        let parts = self.run.metadata.parts(id, 0, 100).expect("the index answers");
+        let parts = self.run.metadata.scan_parts(id, 1..=u16::MAX, 100).expect("the index answers");
         let mut settled = BTreeMap::new();
         for (number, open) in &upload.parts {
             let part = parts.iter().find(|part| part.number == *number);

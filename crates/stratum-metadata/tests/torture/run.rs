@@ -7,7 +7,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use stratum_metadata::command::{Command, CompletedPart, Outcome, Refusal, WriteCondition};
+use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
     Body, BucketId, BucketRecord, ObjectHeaders, ObjectRecord, PartRecord, PartSummary, StorageClass,
     UploadId, UploadRecord, VersionId,
@@ -222,7 +222,7 @@ impl Run {
         self.with_body(piece, |blob| {
             let (size, md5) = (piece.len as u64, piece.md5());
             let part = PartRecord { number, modified, size, md5, checksum: None, blob };
-            Command::PutPart { bucket: BUCKET, upload, part }
+            Command::UploadPart { bucket: BUCKET, upload, part }
         })
         .await
     }
@@ -279,22 +279,29 @@ impl Run {
 
     pub async fn complete(&self, upload: UploadId, key: &[u8], parts: &[(u16, Piece)]) -> Wrote {
         let content = Content::of_parts(parts.iter().map(|(_, piece)| *piece).collect());
-        let named = |(number, piece): &(u16, Piece)| CompletedPart {
-            number: *number,
-            size: piece.len as u64,
-            md5: piece.md5(),
+        let known = match self.metadata.parts_to_complete(upload).await {
+            Ok(known) => known,
+            Err(error) => return Wrote::Nothing(error.to_string()),
         };
+        let is_known = |(number, piece): &&(u16, Piece)| {
+            known.parts.iter().any(|part| part.number == *number && part.md5 == piece.md5())
+        };
+        // As for a request that names a part which isn't there.
+        if let Some(missing) = parts.iter().find(|part| !is_known(part)) {
+            return Wrote::Nothing(format!("part {} is not what was sent", missing.0));
+        }
         let summary = |(number, piece): &(u16, Piece)| PartSummary {
             number: *number,
             size: piece.len as u64,
             checksum: None,
         };
         let body = Body::Parts { upload, parts: parts.iter().map(summary).collect() };
-        let command = Command::CompleteUpload {
+        let command = Command::CompleteMultipartUpload {
             bucket: BUCKET,
             key: key.to_vec(),
             upload,
-            parts: parts.iter().map(named).collect(),
+            last_part: known.last_part,
+            has_spare: known.parts.len() > parts.len(),
             record: object(&content, self.clock.now(), body),
             condition: WriteCondition::default(),
             remember_until: self.clock.now() + 10_000,

@@ -108,7 +108,7 @@ fn where_too_few_have_space_nothing_is_used_up_by_trying() {
         match world.append(&journal) {
             Ok(()) => {}
             Err(error) => {
-                assert_eq!(error, AppendError::NoSpace);
+                assert_eq!(error, NotWritten::NoSpace.into());
                 refused += 1;
             }
         }

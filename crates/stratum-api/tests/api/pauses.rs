@@ -1,0 +1,135 @@
+//! How long long lists keep others waiting: uploads of ten thousand parts and pages of long keys, beside a client that
+//! asks for a small object all the time.
+
+use crate::rig::{Choices, Rig};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use stratum_metadata::command::{Command, WriteCondition};
+use stratum_metadata::record::{
+    Body, BucketId, ETag, ObjectHeaders, ObjectRecord, PartRecord, StorageClass, UploadId, UploadRecord,
+    VersionId,
+};
+use stratum_storage::ambient::{Clock, System};
+use stratum_storage::blob::{BlobRef, Place};
+
+const PARTS: u16 = 10_000;
+const PART_SIZE: u64 = 5 << 20;
+/// The most that a request may wait for another's list. What the machine itself does is in it, so the best of some tries
+/// counts.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const TRIES: usize = 5;
+
+/// Proposes as many commands at once as the queue takes.
+async fn commit_all(rig: &Rig, commands: impl Iterator<Item = Command>) {
+    let mut commands = commands.peekable();
+    while commands.peek().is_some() {
+        let some: Vec<_> = commands.by_ref().take(500).collect();
+        let proposed = some.into_iter().map(|command| rig.store.metadata.commit(command, Bytes::new()));
+        for outcome in futures_util::future::join_all(proposed).await {
+            outcome.expect("it is committed");
+        }
+    }
+}
+
+fn upload(bucket: BucketId, number: u64, key: String) -> (UploadId, Command) {
+    let upload = UploadId::new(1_700_000_000_000 + number, 7);
+    let record = UploadRecord {
+        bucket,
+        key: key.into_bytes(),
+        initiated: 1,
+        initiator: "root".into(),
+        storage_class: StorageClass::Standard,
+        headers: ObjectHeaders::default(),
+        checksum: None,
+    };
+    (upload, Command::CreateUpload { upload, record, expires: u64::MAX })
+}
+
+fn part(bucket: BucketId, upload: UploadId, number: u16) -> Command {
+    let blob = BlobRef::plain(Place::Empty);
+    let part = PartRecord { number, modified: 1, size: PART_SIZE, md5: [7; 16], checksum: None, blob };
+    Command::UploadPart { bucket, upload, part }
+}
+
+fn object(bucket: BucketId, number: u64) -> Command {
+    let record = ObjectRecord {
+        version: VersionId::NULL,
+        modified: 1,
+        size: 0,
+        etag: ETag::Md5([7; 16]),
+        storage_class: StorageClass::Standard,
+        checksum: None,
+        headers: ObjectHeaders::default(),
+        body: Body::Blob(BlobRef::plain(Place::Empty)),
+    };
+    let key = format!("long/{number:0>1000}").into_bytes();
+    Command::PutObject { bucket, key, record, condition: WriteCondition::default() }
+}
+
+/// The longest that a small GET and a small PUT took while the request was answered.
+async fn longest_pause(rig: &Arc<Rig>, method: &str, target: &str, body: &[u8]) -> Duration {
+    let over = Arc::new(AtomicBool::new(false));
+    let other = tokio::spawn({
+        let (rig, over) = (rig.clone(), over.clone());
+        async move {
+            let mut longest = Duration::ZERO;
+            while !over.load(Ordering::Acquire) {
+                for (method, body) in [("GET", b"".as_slice()), ("PUT", b"x")] {
+                    let began = System.monotonic();
+                    assert_eq!(rig.send(method, "/bucket/small", &[], body).await.status, 200);
+                    longest = longest.max(System.monotonic() - began);
+                }
+            }
+            longest
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let answer = rig.send(method, target, &[], body).await;
+    over.store(true, Ordering::Release);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    other.await.expect("the other client goes on")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: it wants a machine of its own"]
+async fn nobody_waits_long_for_another_s_list() {
+    let rig = Arc::new(Rig::with(Choices { anonymous: true, ..Choices::default() }).await);
+    assert_eq!(rig.send("PUT", "/bucket", &[], b"").await.status, 200);
+    assert_eq!(rig.send("PUT", "/bucket/small", &[], b"x").await.status, 200);
+    let bucket = rig.store.metadata.bucket("bucket").unwrap().unwrap().id;
+    commit_all(&rig, (0..1_000).map(|number| object(bucket, number))).await;
+    commit_all(&rig, (0..1_000).map(|number| upload(bucket, number, format!("up/{number:0>1000}")).1)).await;
+    let mut named = String::from("<CompleteMultipartUpload>");
+    for number in 1..=PARTS {
+        let etag = ETag::Md5([7; 16]);
+        named.push_str(&format!("<Part><PartNumber>{number}</PartNumber><ETag>\"{etag}\"</ETag></Part>"));
+    }
+    named.push_str("</CompleteMultipartUpload>");
+    let mut uploads = Vec::new();
+    for number in 0..TRIES as u64 {
+        let (id, create) = upload(bucket, 10_000 + number, format!("big-{number}"));
+        commit_all(&rig, std::iter::once(create)).await;
+        commit_all(&rig, (1..=PARTS).map(|number| part(bucket, id, number))).await;
+        uploads.push(format!("/bucket/big-{number}?uploadId={id}"));
+    }
+    let lists = "/bucket?list-type=2&prefix=long/&encoding-type=url";
+    let mut best: [Duration; 4] = [Duration::MAX; 4];
+    for target in &uploads {
+        let pauses = [
+            ("GET", target.as_str(), b"".as_slice()),
+            ("GET", "/bucket?uploads&prefix=up/", b""),
+            ("GET", lists, b""),
+            ("POST", target.as_str(), named.as_bytes()),
+        ];
+        for (best, (method, target, body)) in best.iter_mut().zip(pauses) {
+            *best = (*best).min(longest_pause(&rig, method, target, body).await);
+        }
+    }
+    let names = ["ListParts", "ListMultipartUploads", "ListObjectsV2", "CompleteMultipartUpload"];
+    for (name, best) in names.iter().zip(best) {
+        println!("{name}: another request waits {best:?} at most");
+        assert!(best <= LONGEST_PAUSE, "{name}: {best:?}");
+    }
+}
