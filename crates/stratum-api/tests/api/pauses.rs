@@ -93,7 +93,6 @@ async fn longest_pause(rig: &Arc<Rig>, method: &str, target: &str, body: &[u8]) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement: it wants a machine of its own"]
 async fn nobody_waits_long_for_another_s_list() {
     let rig = Arc::new(Rig::with(Choices { anonymous: true, ..Choices::default() }).await);
     assert_eq!(rig.send("PUT", "/bucket", &[], b"").await.status, 200);
