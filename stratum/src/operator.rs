@@ -14,6 +14,7 @@ use crate::provisional::{self, Restored};
 use crate::status::{
     self, Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
 };
+use crate::supervisor::{TaskHealth, Tasks};
 use crate::upkeep::Parts;
 use axum::body::Body;
 use axum::extract::{Query, State as Shared};
@@ -41,6 +42,7 @@ pub struct Operator {
     checks: Arc<Checks>,
     pace: Arc<Pace>,
     configuration: Configuration,
+    tasks: Tasks,
     began: Duration,
     counts: Counts,
 }
@@ -61,9 +63,10 @@ impl Operator {
         checks: Arc<Checks>,
         pace: Arc<Pace>,
         configuration: Configuration,
+        tasks: Tasks,
     ) -> Arc<Operator> {
         let (began, counts) = (System.monotonic(), Counts::default());
-        Arc::new(Operator { parts, drives, checks, pace, configuration, began, counts })
+        Arc::new(Operator { parts, drives, checks, pace, configuration, tasks, began, counts })
     }
 
     /// The routes, as they follow `/_stratum/v1`.
@@ -246,6 +249,8 @@ impl Operator {
         let index = self.index();
         let (usage, is_provisional) = (self.parts.journal.usage(), self.parts.metadata.is_provisional());
         let (fullness, pressure) = (self.parts.volumes.fullness(), Pressure::of(usage));
+        let tasks = self.tasks.health(&System);
+        let failing: Vec<String> = tasks.iter().filter_map(TaskHealth::note).collect();
         let want = fullness::want(&fullness, pressure);
         let state = if !index.available || redundancy.unreadable_objects > 0 {
             State::Damaged
@@ -253,7 +258,7 @@ impl Operator {
             State::Full
         } else if redundancy.missing_fragments > 0 || drives.iter().any(|drive| drive.state != "healthy") {
             State::Degraded
-        } else if want == Want::Attention || drives.iter().any(wants_attention) {
+        } else if want == Want::Attention || drives.iter().any(wants_attention) || !failing.is_empty() {
             State::Attention
         } else {
             State::Well
@@ -261,6 +266,7 @@ impl Operator {
         let label =
             |id| self.parts.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label());
         let mut notes = notes(&drives, &index, is_provisional);
+        notes.extend(failing);
         notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -271,6 +277,7 @@ impl Operator {
             space: self.space(&drives),
             drives,
             redundancy,
+            tasks,
             heal: serde_json::to_value(&heal).unwrap_or_default(),
             scrub: self.scrub(),
             quarantine: serde_json::to_value(self.parts.quarantine.status()).unwrap_or_default(),

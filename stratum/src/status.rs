@@ -2,6 +2,7 @@
 //!
 //! The JSON is a contract: fields are added, and never renamed or taken away.
 
+use crate::supervisor::TaskHealth;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use stratum_metadata::{IndexState, RebuildStep};
@@ -29,6 +30,8 @@ pub struct Status {
     pub journal: JournalStatus,
     pub index: IndexStatus,
     pub background: Background,
+    /// What works in the background, each kept running.
+    pub tasks: Vec<TaskHealth>,
 }
 
 /// The whole in one word.

@@ -1,14 +1,16 @@
 //! What runs beside the requests: the watch over the drives, the journal's housekeeping, packing, freeing space, and
 //! healing.
 //!
+//! Each is a row of [`start`], kept running by the [`Supervisor`].
+//!
 //! Packing and checkpoints keep pace with what is appended, since the journal's room depends on them; the rest is a
 //! look every second. All of it is idle when nothing happens.
 
 use crate::drives::{Copies, run_copies};
 use crate::fullness;
+use crate::supervisor::Supervisor;
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use stratum_metadata::{
     Compactor, Metadata, Mover, Quarantine, run_compactor, run_emptying, run_packer, run_quarantine,
@@ -23,7 +25,6 @@ use stratum_storage::journal::Journal;
 use stratum_storage::scrub::{Scrubber, run_scrubber};
 use stratum_storage::set::Set;
 use stratum_storage::volume::Volumes;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// What is kept free on a device, for upkeep alone, when the journal is empty: two spare segments a member.
@@ -55,87 +56,38 @@ pub struct Parts {
     pub quarantine: Arc<Quarantine>,
 }
 
-/// The running upkeep.
-pub struct Upkeep {
-    stop: watch::Sender<bool>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-    threads: Vec<JoinHandle<()>>,
-}
+/// Begins all of it. The names are those of the status.
+pub fn start(
+    supervisor: &mut Supervisor,
+    parts: Parts,
+    mover: Mover,
+    telemetry: Telemetry,
+) -> std::io::Result<()> {
+    let (set, files, metadata) = (parts.set.clone(), parts.set.clone(), parts.metadata.clone());
+    let (index, journal) = (parts.metadata.clone(), parts.metadata.clone());
+    let mut whole_round = now_and_then(WHOLE, move || journal.heal_journal());
+    supervisor.every("drive watch", EVERY, move || set.check())?;
+    supervisor.every("replicated files", EVERY, now_and_then(SMALL_FILES, move || drop(files.repair())))?;
+    supervisor.every("journal", OFTEN, move || {
+        whole_round();
+        metadata.take_due_checkpoint();
+    })?;
+    supervisor.every("index", EVERY, move || index.tend_index())?;
 
-impl Upkeep {
-    /// Starts its tasks, and threads for what blocks: a drive that hangs must not hold up anything else.
-    pub fn start(
-        parts: Parts,
-        mover: Mover,
-        telemetry: Telemetry,
-        runtime: &Handle,
-    ) -> std::io::Result<Upkeep> {
-        let (stop, stopped) = watch::channel(false);
-        let (set, files, metadata) = (parts.set.clone(), parts.set.clone(), parts.metadata.clone());
-        let (index, journal) = (parts.metadata.clone(), parts.metadata.clone());
-        let mut whole_round = now_and_then(WHOLE, move || journal.heal_journal());
-        let threads = vec![
-            every_round("watch", EVERY, stopped.clone(), runtime, move || set.check())?,
-            every_round(
-                "small files",
-                EVERY,
-                stopped.clone(),
-                runtime,
-                now_and_then(SMALL_FILES, move || drop(files.repair())),
-            )?,
-            every_round("journal", OFTEN, stopped.clone(), runtime, move || {
-                whole_round();
-                metadata.take_due_checkpoint();
-            })?,
-            every_round("index", EVERY, stopped.clone(), runtime, move || index.tend_index())?,
-        ];
-        let tasks = vec![
-            runtime.spawn(run_packer(parts.metadata.clone(), parts.volumes.clone(), stopped.clone())),
-            runtime.spawn(run_healer(parts.healer.clone(), stopped.clone())),
-            runtime.spawn(run_scrubber(parts.scrubber.clone(), stopped.clone())),
-            runtime.spawn(run_balancer(parts.balancer.clone(), stopped.clone())),
-            runtime.spawn(run_sweeper(parts.metadata.clone(), Arc::new(System), stopped.clone())),
-            runtime.spawn(run_compactor(parts.compactor.clone(), stopped.clone())),
-            runtime.spawn(run_copies(parts.clone(), mover.pace.clone(), stopped.clone())),
-            runtime.spawn(run_emptying(mover, stopped.clone())),
-            runtime.spawn(run_quarantine(parts.quarantine.clone(), stopped.clone())),
-            runtime.spawn(parts.tend(telemetry, stopped)),
-        ];
-        Ok(Upkeep { stop, tasks, threads })
-    }
-
-    /// Ends it all, each when it is done with what it is at.
-    pub fn stop(self, runtime: &Handle) {
-        self.stop.send_replace(true);
-        for task in self.tasks {
-            report(runtime.block_on(task).is_err());
-        }
-        for thread in self.threads {
-            report(thread.join().is_err());
-        }
-    }
-}
-
-fn report(panicked: bool) {
-    if panicked {
-        tracing::error!("a part of the upkeep had panicked");
-    }
-}
-
-/// A thread that works every so often until it is told to stop.
-fn every_round(
-    name: &str,
-    every: Duration,
-    mut stopped: watch::Receiver<bool>,
-    runtime: &Handle,
-    mut work: impl FnMut() + Send + 'static,
-) -> std::io::Result<JoinHandle<()>> {
-    let runtime = runtime.clone();
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        while runtime.block_on(next_round(every, &mut stopped)) {
-            work();
-        }
-    })
+    let Parts { metadata, volumes, healer, scrubber, balancer, compactor, quarantine, .. } = parts.clone();
+    let sweeping = metadata.clone();
+    supervisor.run("pack", move |stopped| run_packer(metadata.clone(), volumes.clone(), stopped));
+    supervisor.run("heal", move |stopped| run_healer(healer.clone(), stopped));
+    supervisor.run("scrub", move |stopped| run_scrubber(scrubber.clone(), stopped));
+    supervisor.run("balance", move |stopped| run_balancer(balancer.clone(), stopped));
+    supervisor.run("sweep", move |stopped| run_sweeper(sweeping.clone(), Arc::new(System), stopped));
+    supervisor.run("compact", move |stopped| run_compactor(compactor.clone(), stopped));
+    supervisor.run("quarantine", move |stopped| run_quarantine(quarantine.clone(), stopped));
+    let (copies, pace) = (parts.clone(), mover.pace.clone());
+    supervisor.run("scrub of copies", move |stopped| run_copies(copies.clone(), pace.clone(), stopped));
+    supervisor.run("drain", move |stopped| run_emptying(mover.clone(), stopped));
+    supervisor.run("volumes and metrics", move |stopped| parts.clone().tend(telemetry.clone(), stopped));
+    Ok(())
 }
 
 /// Work for the first of so many rounds.
