@@ -1,16 +1,35 @@
 # Two stages: one that builds, one that holds the binary and nothing to build with.
 FROM rust:1-bookworm AS build
 WORKDIR /src
+
+# The dependencies first, with empty crates in the place of ours: they are compiled anew only when a manifest changes.
+COPY Cargo.toml Cargo.lock ./
+COPY crates/stratum-api/Cargo.toml crates/stratum-api/
+COPY crates/stratum-auth/Cargo.toml crates/stratum-auth/
+COPY crates/stratum-metadata/Cargo.toml crates/stratum-metadata/
+COPY crates/stratum-storage/Cargo.toml crates/stratum-storage/
+COPY crates/stratum-tiering/Cargo.toml crates/stratum-tiering/
+COPY stratum/Cargo.toml stratum/
+RUN sed -i '/^\[\[test\]\]/,$d' crates/*/Cargo.toml stratum/Cargo.toml \
+    && for crate in crates/*; do mkdir $crate/src && touch $crate/src/lib.rs; done \
+    && mkdir stratum/src && echo "fn main() {}" > stratum/src/main.rs \
+    && cargo build --release --locked -p stratum
+
 COPY . .
-RUN cargo build --release --locked -p stratum && strip target/release/stratum
+RUN find crates stratum -name "*.rs" -exec touch {} + && cargo build --release --locked -p stratum
 
 FROM debian:bookworm-slim
+# For a backup to an S3 endpoint over TLS.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin stratum \
-    && install -d -o stratum -g stratum -m 0750 /data
+    && install -d -o stratum -g stratum -m 0700 /data /etc/stratum \
+    && printf '[server]\naddress = ":9000"\ndata = ["/data"]\n# `docker stop` kills after ten seconds.\ngrace_seconds = 8\n' \
+        > /etc/stratum/stratum.toml && chmod 0644 /etc/stratum/stratum.toml && chown stratum /etc/stratum/stratum.toml
 COPY --from=build /src/target/release/stratum /usr/local/bin/stratum
 USER stratum
 VOLUME /data
 EXPOSE 9000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["stratum", "health"]
+# Whatever the configuration says of address and TLS.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["stratum", "health", "--config", "/etc/stratum/stratum.toml"]
 ENTRYPOINT ["stratum"]
-CMD ["server", "--data", "/data", "--address", "0.0.0.0:9000"]
+CMD ["server", "--config", "/etc/stratum/stratum.toml"]

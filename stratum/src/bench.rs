@@ -15,6 +15,8 @@ mod worker;
 
 use crate::client::connection::Endpoint;
 use crate::client::sign::Credentials;
+use crate::client::signing::Signing;
+use crate::credentials::CredentialsError;
 use crate::output;
 use crate::quantity;
 use body::Bodies;
@@ -51,9 +53,10 @@ pub struct BenchArgs {
     /// How long to run before measuring.
     #[arg(long, default_value = "0s", value_parser = quantity::duration)]
     warmup: Duration,
-    /// How many objects are written before a load that needs some. PUTs always write new keys.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
-    keys: u32,
+    /// How many objects are written before a load that needs some. PUTs always write new keys. [default: 10000, or fewer
+    /// where those would take more than 1 GiB]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    keys: Option<u32>,
     /// The bucket; made if it is absent.
     #[arg(long, default_value = "stratum-bench")]
     bucket: String,
@@ -69,15 +72,30 @@ pub struct BenchArgs {
     /// Threads of the load tool.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
-    #[arg(long, env = "AWS_ACCESS_KEY_ID")]
-    access_key: String,
-    #[arg(long, env = "AWS_SECRET_ACCESS_KEY", hide_env_values = true)]
-    secret_key: String,
-    #[arg(long, default_value = "us-east-1", env = "AWS_REGION")]
-    region: String,
+    /// Whose key to sign with; without it as the operator's commands: STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY,
+    /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, ./data, ~/.aws.
+    #[arg(long, requires = "secret_key")]
+    access_key: Option<String>,
+    /// The secret of --access-key.
+    #[arg(long, requires = "access_key")]
+    secret_key: Option<String>,
+    #[command(flatten)]
+    signing: Signing,
     /// Print one JSON document in place of the text.
     #[arg(long)]
     json: bool,
+}
+
+/// Objects that are written beforehand unless the command line says how many, and the bytes that they may take.
+const DEFAULT_KEYS: u64 = 10_000;
+const DEFAULT_KEYS_BYTES: u64 = 1 << 30;
+
+impl BenchArgs {
+    /// How many objects are written beforehand.
+    pub(crate) fn keys(&self) -> u32 {
+        let fitting = DEFAULT_KEYS_BYTES.checked_div(self.size).unwrap_or(DEFAULT_KEYS);
+        self.keys.unwrap_or(fitting.clamp(1, DEFAULT_KEYS) as u32)
+    }
 }
 
 /// What a load does.
@@ -104,6 +122,8 @@ impl Op {
 pub(crate) enum BenchError {
     #[error("--endpoint {0}: it must be http://host:port or https://host:port")]
     Endpoint(String),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     #[error("cannot make the bucket {bucket}: {problem}")]
     Bucket { bucket: String, problem: String },
     #[error("{0} of the objects could not be written beforehand: {1}")]
@@ -137,25 +157,31 @@ impl Plan {
             Endpoint::parse(&args.endpoint).ok_or_else(|| BenchError::Endpoint(args.endpoint.clone()))?;
         let mut listing = Vec::new();
         if args.op == Op::List {
-            listing = (0..args.keys).map(|number| worker::name(args.seed, number)).collect();
+            listing = (0..args.keys()).map(|number| worker::name(args.seed, number)).collect();
             listing.sort_unstable();
         }
         Ok(Plan {
             op: args.op,
             endpoint,
-            credentials: Credentials {
-                access_key: args.access_key.clone(),
-                secret_key: args.secret_key.clone(),
-                region: args.region.clone(),
-            },
+            credentials: credentials(args)?,
             bucket: args.bucket.clone(),
             bodies: Bodies::new(args.size, args.seed),
-            keys: args.keys,
+            keys: args.keys(),
             concurrency: args.concurrency,
             seed: args.seed,
             listing,
             done: AtomicU64::new(0),
         })
+    }
+}
+
+/// Those of the command line, or an operator's.
+fn credentials(args: &BenchArgs) -> Result<Credentials, CredentialsError> {
+    match args.access_key.clone().zip(args.secret_key.clone()) {
+        Some((access_key, secret_key)) => {
+            Ok(args.signing.with_region(crate::credentials::Credentials { access_key, secret_key }))
+        }
+        None => args.signing.of_an_operator(None),
     }
 }
 
@@ -185,6 +211,10 @@ fn measure(args: &BenchArgs) -> Result<Report, BenchError> {
         if args.reuse {
             workers.iter_mut().for_each(Worker::adopt);
         } else {
+            if !args.json {
+                let (keys, size) = (args.keys(), quantity::show_size(args.size));
+                eprintln!("writing {keys} objects of {size} to {} first", args.bucket);
+            }
             let preload = run_phase(args, &plan, &mut workers, Phase::Preload)?.0;
             if let Some((problem, count)) = preload.errors().next() {
                 return Err(BenchError::Preload(count, problem.to_owned()));
@@ -260,7 +290,7 @@ fn watch(args: &BenchArgs, plan: &Plan, phase: Phase, finished: impl Fn() -> boo
     let bar = if std::io::stderr().is_terminal() && !args.json {
         let length = match phase {
             Phase::Load { .. } => args.duration.as_millis() as u64,
-            Phase::Preload | Phase::Clean => u64::from(args.keys),
+            Phase::Preload | Phase::Clean => u64::from(args.keys()),
         };
         ProgressBar::new(length)
     } else {

@@ -7,6 +7,7 @@
 pub(crate) mod connection;
 pub(crate) mod s3;
 pub(crate) mod sign;
+pub(crate) mod signing;
 mod stream;
 
 use crate::credentials;
@@ -14,23 +15,29 @@ use clap::Args;
 use connection::{Connection, Endpoint, Expected, Failure};
 use serde::de::DeserializeOwned;
 use sign::{Credentials, Request, Signer, hash};
+use signing::Signing;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, System};
 
+/// Where a server listens unless it is told otherwise.
+pub const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:9000";
 /// How long a server may take to answer an operator. What takes longer runs in the background.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Which server an operator's command speaks to.
 #[derive(Args, Clone, Debug)]
 pub struct ServerArg {
-    /// The server's address; the root credentials come from STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY, or else
-    /// from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
-    #[arg(long, default_value = "http://127.0.0.1:9000")]
+    /// The server's address. Root's credentials come from STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY, or --data,
+    /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, ./data, ~/.aws.
+    #[arg(long, default_value = DEFAULT_ENDPOINT)]
     pub endpoint: String,
-    /// The region that the server was configured with.
-    #[arg(long, env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
-    pub region: String,
+    /// The first data folder of a server on this machine, for the root credentials that it keeps there.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub signing: Signing,
 }
 
 /// Why a call has no answer.
@@ -40,11 +47,6 @@ pub enum CallError {
     Endpoint(String),
     #[error("{0}")]
     Credentials(#[from] credentials::CredentialsError),
-    #[error(
-        "no credentials: set STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY (or AWS_ACCESS_KEY_ID and \
-         AWS_SECRET_ACCESS_KEY) to the root credentials, which the server keeps in <data>/meta/root-credentials"
-    )]
-    NoCredentials,
     #[error("{endpoint}: {failure}")]
     Failed { endpoint: String, failure: Failure },
     #[error("{endpoint}: no answer within {} s", PATIENCE.as_secs())]
@@ -64,16 +66,11 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// A caller with the root credentials of the environment.
+    /// A caller with root's credentials, wherever they are said.
     pub fn new(server: &ServerArg) -> Result<Operator, CallError> {
         let endpoint =
             Endpoint::parse(&server.endpoint).ok_or_else(|| CallError::Endpoint(server.endpoint.clone()))?;
-        let root = credentials::Credentials::of_an_operator()?.ok_or(CallError::NoCredentials)?;
-        let credentials = Credentials {
-            access_key: root.access_key,
-            secret_key: root.secret_key,
-            region: server.region.clone(),
-        };
+        let credentials = server.signing.of_an_operator(server.data.as_deref())?;
         Ok(Operator { url: server.endpoint.clone(), endpoint, credentials })
     }
 

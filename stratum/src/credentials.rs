@@ -5,7 +5,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use stratum_storage::ambient::Entropy;
 
 /// The name of the file, in `meta` and on the drives.
@@ -30,18 +30,32 @@ pub enum CredentialsError {
     Half,
     #[error("{ACCESS_VARIABLE} needs at least 3 characters and {SECRET_VARIABLE} at least 8")]
     Short,
+    #[error(
+        "no credentials: run it with --data where the server keeps its data (they are in <data>/meta/{FILE}), or set \
+         {ACCESS_VARIABLE} and {SECRET_VARIABLE}, or those of any S3 client ({}, {}, AWS_PROFILE)",
+        CLIENT_VARIABLES[0], CLIENT_VARIABLES[1]
+    )]
+    None,
+    #[error("{}: it holds no meta/{FILE}; is it the first data folder of a server?", .0.display())]
+    NotKept(PathBuf),
+    #[error("{}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: std::io::Error },
+    #[error("neither ~/.aws/credentials nor ~/.aws/config has a key and a secret for the profile {0}")]
+    NoProfile(String),
+    #[error(
+        "the profile {0} has a session token, which Stratum doesn't know: take one with a key of its own"
+    )]
+    Temporary(String),
 }
 
 impl Credentials {
-    /// What an operator's commands sign with: root's credentials, or else those of any client of S3.
-    pub fn of_an_operator() -> Result<Option<Credentials>, CredentialsError> {
-        Ok(Credentials::from_environment()?.or_else(|| {
-            let [access_key, secret_key] = CLIENT_VARIABLES.map(variable);
-            Some(Credentials { access_key: access_key?, secret_key: secret_key? })
-        }))
+    /// What the environment says to any client of S3.
+    pub fn of_a_client() -> Option<Credentials> {
+        let [access_key, secret_key] = CLIENT_VARIABLES.map(variable);
+        Some(Credentials { access_key: access_key?, secret_key: secret_key? })
     }
 
-    /// What the environment says, if it says anything.
+    /// What the environment says of root, if it says anything.
     pub fn from_environment() -> Result<Option<Credentials>, CredentialsError> {
         match (variable(ACCESS_VARIABLE), variable(SECRET_VARIABLE)) {
             (None, None) => Ok(None),
@@ -104,7 +118,8 @@ impl Credentials {
     }
 }
 
-fn variable(name: &str) -> Option<String> {
+/// A variable of the environment; an empty one is none.
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

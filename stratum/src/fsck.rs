@@ -14,6 +14,7 @@ mod report;
 pub use online::{CheckStatus, Checks, Wanted};
 pub use report::Told;
 
+use crate::client::signing::Signing;
 use crate::client::{self, Operator, ServerArg};
 use crate::offline::{Offline, StoreArgs};
 use crate::output;
@@ -40,12 +41,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub struct FsckArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// Have the running server at this address check itself, with the root credentials from the environment.
+    /// Have the running server at this address check itself, with root's credentials from the environment or a profile.
     #[arg(long, conflicts_with_all = ["data", "config", "scratch"])]
     endpoint: Option<String>,
-    /// The region that the running server was configured with.
-    #[arg(long, env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
-    region: String,
+    #[command(flatten)]
+    signing: Signing,
     /// Mend what can be mended, then check again.
     #[arg(long)]
     repair: bool,
@@ -85,7 +85,7 @@ pub fn run(args: &FsckArgs) -> ExitCode {
 /// Has a running server check itself, and waits for what it finds. Whoever is interrupted may ask again, and waits for
 /// the same check.
 fn ask(args: &FsckArgs, endpoint: &str) -> Result<Report, String> {
-    let server = ServerArg { endpoint: endpoint.to_owned(), region: args.region.clone() };
+    let server = ServerArg { endpoint: endpoint.to_owned(), data: None, signing: args.signing.clone() };
     let say = |error: client::CallError| error.to_string();
     let operator = Operator::new(&server).map_err(say)?;
     let (quick, repair) = (args.quick.to_string(), args.repair.to_string());

@@ -1,50 +1,104 @@
 //! `stratum health`: asks a server whether it is ready, for container health checks.
 //!
-//! Plain HTTP over one connection, so that an image needs no other tool.
+//! The image needs no other tool for it. Over TLS the certificate isn't verified: nothing secret is sent, and a check on
+//! the same host would seldom use the name that it was made for.
 
+use crate::client::DEFAULT_ENDPOINT;
+use crate::client::connection::{Connection, Endpoint, Expected};
+use crate::config::Config;
 use clap::Args;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(3);
+const EXIT_NOT_READY: u8 = 1;
+const EXIT_FAILED: u8 = 2;
 
 /// What `stratum health` takes.
 #[derive(Args)]
 pub struct HealthArgs {
-    /// The server's address; a server with TLS is asked no further than whether it accepts.
-    #[arg(long, default_value = "127.0.0.1:9000")]
-    address: SocketAddr,
-    /// The server speaks TLS.
+    /// The server's address, http://HOST:PORT or https://HOST:PORT. [default: http://127.0.0.1:9000]
+    #[arg(long, conflicts_with = "config")]
+    endpoint: Option<String>,
+    /// The configuration of a server on this machine, for its address and whether it speaks TLS.
     #[arg(long)]
-    tls: bool,
+    config: Option<PathBuf>,
 }
 
-/// Ends with 0 when the server is ready, with 1 when it isn't.
+/// Ends with 0 when the server is ready, with 1 when it isn't or doesn't answer, with 2 when it couldn't be asked.
 pub fn run(args: &HealthArgs) -> ExitCode {
-    match is_ready(args) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            eprintln!("{}: not ready", args.address);
-            ExitCode::FAILURE
+    let asked = endpoint(args).and_then(|url| {
+        let endpoint = Endpoint::parse(&url);
+        endpoint
+            .map(|endpoint| (url.clone(), endpoint))
+            .ok_or(format!("{url}: it must be http://host:port or https://host:port"))
+    });
+    let (url, endpoint) = match asked {
+        Ok(asked) => asked,
+        Err(problem) => {
+            eprintln!("stratum: {problem}");
+            return ExitCode::from(EXIT_FAILED);
         }
-        Err(error) => {
-            eprintln!("{}: {error}", args.address);
-            ExitCode::FAILURE
+    };
+    match ask(&endpoint.unverified()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{url}: {problem}");
+            ExitCode::from(EXIT_NOT_READY)
         }
     }
 }
 
-fn is_ready(args: &HealthArgs) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&args.address, PATIENCE)?;
-    if args.tls {
-        return Ok(true);
+fn endpoint(args: &HealthArgs) -> Result<String, String> {
+    let Some(config) = &args.config else {
+        return Ok(args.endpoint.clone().unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()));
+    };
+    let config = Config::read(config).map_err(|error| error.to_string())?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", reachable(config.server.address)))
+}
+
+/// An address that a client on the same host can connect to, of one that may mean every interface.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let host = match address.ip() {
+        IpAddr::V4(every) if every.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(every) if every.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        host => host,
+    };
+    SocketAddr::new(host, address.port())
+}
+
+fn ask(endpoint: &Endpoint) -> Result<(), String> {
+    let head = format!(
+        "GET /_stratum/health/ready HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        endpoint.host
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answer = runtime.map_err(|error| error.to_string())?.block_on(async {
+        let mut said = Vec::new();
+        let mut connection = Connection::new(endpoint);
+        let asked = connection.exchange(head.as_bytes(), b"", Expected::Collected(&mut said));
+        tokio::time::timeout(PATIENCE, asked).await
+    });
+    let answer = answer.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?;
+    let answer = answer.map_err(|failure| failure.to_string())?;
+    match answer.status {
+        200 => Ok(()),
+        _ => Err(format!("not ready: {}", String::from_utf8_lossy(&answer.error).trim())),
     }
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream
-        .write_all(b"GET /_stratum/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut head = [0; 12];
-    stream.read_exact(&mut head)?;
-    Ok(&head == b"HTTP/1.1 200")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_interface_is_asked_on_this_host() {
+        let of = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(of("0.0.0.0:9000"), "127.0.0.1:9000");
+        assert_eq!(of("[::]:9000"), "[::1]:9000");
+        assert_eq!(of("192.0.2.1:9000"), "192.0.2.1:9000");
+    }
 }

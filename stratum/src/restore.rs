@@ -11,6 +11,7 @@
 use crate::backup::made::Made;
 use crate::backup::{Place, configuration};
 use crate::client::s3::S3Args;
+use crate::client::signing::Signing;
 use crate::client::{Operator, ServerArg};
 use crate::fsck::{self, Told, Totals};
 use crate::layout::Layout;
@@ -50,12 +51,11 @@ pub struct RestoreArgs {
     /// The restored state is to stay: what it doesn't name is freed. Of a store that was restored before, or at once.
     #[arg(long)]
     accept: bool,
-    /// Accept the state that this running server serves, with the root credentials from the environment.
+    /// Accept the state that this running server serves, with root's credentials from the environment or a profile.
     #[arg(long, requires = "accept", conflicts_with_all = ["data", "config", "from", "scratch"])]
     endpoint: Option<String>,
-    /// The region that the running server was configured with.
-    #[arg(long, env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
-    region: String,
+    #[command(flatten)]
+    signing: Signing,
     /// A folder with room for the backup and the index. [default: the system's temporary folder]
     #[arg(long)]
     scratch: Option<PathBuf>,
@@ -115,7 +115,7 @@ impl Outcome {
 }
 
 fn accept_running(args: &RestoreArgs, endpoint: &str) -> Result<String, String> {
-    let server = ServerArg { endpoint: endpoint.to_owned(), region: args.region.clone() };
+    let server = ServerArg { endpoint: endpoint.to_owned(), data: None, signing: args.signing.clone() };
     let operator = Operator::new(&server).map_err(|error| error.to_string())?;
     operator.post("restore/accept", &[]).map_err(|error| error.to_string())
 }

@@ -38,9 +38,11 @@ impl Phase {
     }
 }
 
-/// The name of the `number`th key: a bijection, so that no two are the same.
+/// The name of the `number`th key: a bijection, so that no two are the same. The seed's bits are spread over the whole
+/// word first: seeds that differ in a few low bits would else choose the same names in another order.
 pub(super) fn name(seed: u64, number: u32) -> u32 {
-    (number ^ seed as u32).wrapping_mul(0x9E37_79B1)
+    let spread = (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32;
+    (number ^ spread).wrapping_mul(0x9E37_79B1)
 }
 
 /// One connection and the keys it wrote.
@@ -292,6 +294,15 @@ mod tests {
         let different: std::collections::HashSet<_> = names.iter().collect();
         assert_eq!(different.len(), names.len());
         assert!(!names.is_sorted());
+    }
+
+    #[test]
+    fn another_seed_gives_other_names() {
+        let names = |seed: u64| (0..10_000).map(move |number| name(seed, number));
+        let first: std::collections::HashSet<u32> = names(1).collect();
+        for seed in [0, 2, 3, 4, 7, 1 << 24] {
+            assert!(!names(seed).any(|name| first.contains(&name)), "{seed}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A general client allocates, hops between tasks and copies bodies; this one writes a head and a borrowed body in
 //! one vectored write, and compares the answer's bytes with what they should be as they arrive.
 
-use super::stream::Stream;
+use super::stream::{Peer, Stream};
 use std::io::{self, IoSlice, Write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -20,8 +20,8 @@ pub(crate) struct Endpoint {
     /// `host:port`, as the `Host` header has it.
     pub host: String,
     address: String,
-    /// The name that the certificate must be for, if it is `https`.
-    tls: Option<String>,
+    /// Whom to speak TLS with, if it is `https`.
+    tls: Option<Peer>,
 }
 
 impl Endpoint {
@@ -36,8 +36,16 @@ impl Endpoint {
         let port = if plain.is_some() { 80 } else { 443 };
         let address = if has_port { host.to_owned() } else { format!("{host}:{port}") };
         let name = address.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-        let tls = plain.is_none().then(|| name.to_owned());
+        let tls = plain.is_none().then(|| Peer { name: name.to_owned(), is_verified: true });
         Some(Endpoint { host: host.to_owned(), address, tls })
+    }
+
+    /// The same, whatever certificate it shows. For what is asked without secrets and believed without consequences.
+    pub fn unverified(mut self) -> Endpoint {
+        if let Some(peer) = &mut self.tls {
+            peer.is_verified = false;
+        }
+        self
     }
 }
 
@@ -97,7 +105,7 @@ impl Connection {
             Some(stream) => stream,
             None => {
                 self.inbox.clear();
-                Stream::connect(&self.endpoint.address, self.endpoint.tls.as_deref()).await?
+                Stream::connect(&self.endpoint.address, self.endpoint.tls.as_ref()).await?
             }
         };
         send(&mut stream, head, body).await?;
@@ -380,7 +388,8 @@ mod tests {
         assert_eq!(Endpoint::parse("http://h:9000/").expect("valid").address, "h:9000");
         assert_eq!(Endpoint::parse("http://h").expect("valid").address, "h:80");
         let encrypted = Endpoint::parse("https://[::1]:9443").expect("valid");
-        assert_eq!((encrypted.address.as_str(), encrypted.tls.as_deref()), ("[::1]:9443", Some("::1")));
+        let peer = encrypted.tls.as_ref().map(|peer| (peer.name.as_str(), peer.is_verified));
+        assert_eq!((encrypted.address.as_str(), peer), ("[::1]:9443", Some(("::1", true))));
         assert_eq!(Endpoint::parse("https://h").expect("valid").address, "h:443");
         for url in ["ftp://h", "h:9000", "http://", "http://h/path", "http://a@h"] {
             assert!(Endpoint::parse(url).is_none(), "{url}");

@@ -7,6 +7,8 @@
 use super::connection::{Answer, Connection, Endpoint, Expected, Failure};
 use super::escape;
 use super::sign::{Credentials, Request, Signer, hash};
+use super::signing::Signing;
+use crate::credentials::{self, CredentialsError};
 use clap::Args;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -19,18 +21,16 @@ const PARTS: usize = 10_000;
 /// How often a part is sent before the upload is given up.
 const TRIES: usize = 3;
 
-const ACCESS_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
-const SECRET_VARIABLE: &str = "AWS_SECRET_ACCESS_KEY";
-
 /// Which endpoint an `s3://` URL means.
 #[derive(Args, Clone, Debug)]
 pub struct S3Args {
-    /// Where s3://BUCKET/KEY is; the credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. [default: AWS]
+    /// Where s3://BUCKET/KEY is; the credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile of
+    /// ~/.aws that AWS_PROFILE names. [default: AWS]
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     s3_endpoint: Option<String>,
-    /// The region of that endpoint.
-    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
-    s3_region: String,
+    /// The region of that endpoint. [env: AWS_REGION, AWS_DEFAULT_REGION] [default: the profile's, or us-east-1]
+    #[arg(long)]
+    s3_region: Option<String>,
 }
 
 /// Why an object was not written or read.
@@ -38,8 +38,8 @@ pub struct S3Args {
 pub enum S3Error {
     #[error("--s3-endpoint {0}: it must be http://host:port or https://host:port")]
     Endpoint(String),
-    #[error("set {ACCESS_VARIABLE} and {SECRET_VARIABLE} to the credentials of the S3 endpoint")]
-    NoCredentials,
+    #[error("the S3 endpoint: {0}")]
+    Credentials(#[from] CredentialsError),
     #[error("{url}: {failure}")]
     Failed { url: String, failure: Failure },
     #[error("{url}: the endpoint answered {status}: {problem}")]
@@ -68,18 +68,17 @@ pub struct Remote {
 impl Remote {
     /// The object, with the credentials of the environment.
     pub fn new(args: &S3Args, bucket: &str, key: &str) -> Result<Remote, S3Error> {
-        let region = args.s3_region.clone();
+        let profile = credentials::variable("AWS_PROFILE");
+        let credentials = Signing { region: args.s3_region.clone(), profile }.of_a_client()?;
+        let region = &credentials.region;
         let url = args.s3_endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
         let endpoint = Endpoint::parse(&url).ok_or_else(|| S3Error::Endpoint(url.clone()))?;
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let (access_key, secret_key) =
-            variable(ACCESS_VARIABLE).zip(variable(SECRET_VARIABLE)).ok_or(S3Error::NoCredentials)?;
         let key: Vec<String> = key.split('/').map(escape).collect();
         Ok(Remote {
             endpoint,
             url: format!("s3://{bucket}/{} at {url}", key.join("/")),
             path: format!("/{bucket}/{}", key.join("/")),
-            credentials: Credentials { access_key, secret_key, region },
+            credentials,
         })
     }
 

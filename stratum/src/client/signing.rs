@@ -1,0 +1,187 @@
+//! Whose credentials a command signs with, and for which region.
+//!
+//! In this order: `STRATUM_ROOT_*`, the server's own data folder where `--data` names it, `AWS_*`, the profile that
+//! `--profile` or `AWS_PROFILE` names, the data folder `./data`, and the default profile of `~/.aws`. What is said first
+//! counts, so that an operator at the server's own machine needs to say nothing.
+
+use super::sign;
+use crate::credentials::{self, Credentials, CredentialsError};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+const DEFAULT_REGION: &str = "us-east-1";
+const DEFAULT_PROFILE: &str = "default";
+/// Where a server keeps its data unless it is told otherwise.
+const DEFAULT_DATA: &str = "data";
+
+/// How a command's requests are signed.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Signing {
+    /// The region that the server was configured with. [env: AWS_REGION, AWS_DEFAULT_REGION] [default: the profile's, or
+    /// us-east-1]
+    #[arg(long)]
+    pub region: Option<String>,
+    /// A profile of ~/.aws/credentials and ~/.aws/config.
+    #[arg(long, env = "AWS_PROFILE")]
+    pub profile: Option<String>,
+}
+
+impl Signing {
+    /// What an operator's commands sign with; `data` is the folder of a server on this machine.
+    ///
+    /// # Errors
+    /// Half of a pair, a folder or a profile that was named and has none, and [`CredentialsError::None`].
+    pub fn of_an_operator(&self, data: Option<&Path>) -> Result<sign::Credentials, CredentialsError> {
+        if let Some(root) = Credentials::from_environment()? {
+            return Ok(self.with_region(root));
+        }
+        if let Some(data) = data {
+            return kept_in(data)?
+                .map(|root| self.with_region(root))
+                .ok_or_else(|| CredentialsError::NotKept(data.to_owned()));
+        }
+        if let Some(found) = self.of_a_client_named()? {
+            return Ok(found);
+        }
+        if let Some(root) = kept_in(Path::new(DEFAULT_DATA))? {
+            return Ok(self.with_region(root));
+        }
+        self.of_profile(DEFAULT_PROFILE)?.ok_or(CredentialsError::None)
+    }
+
+    /// What any client of S3 signs with.
+    ///
+    /// # Errors
+    /// As [`Signing::of_an_operator`].
+    pub fn of_a_client(&self) -> Result<sign::Credentials, CredentialsError> {
+        match self.of_a_client_named()? {
+            Some(found) => Ok(found),
+            None => self.of_profile(DEFAULT_PROFILE)?.ok_or(CredentialsError::None),
+        }
+    }
+
+    /// From the environment or the profile that is named.
+    fn of_a_client_named(&self) -> Result<Option<sign::Credentials>, CredentialsError> {
+        if let Some(client) = Credentials::of_a_client() {
+            return Ok(Some(self.with_region(client)));
+        }
+        let Some(profile) = &self.profile else { return Ok(None) };
+        self.of_profile(profile)?.map(Some).ok_or_else(|| CredentialsError::NoProfile(profile.clone()))
+    }
+
+    fn of_profile(&self, name: &str) -> Result<Option<sign::Credentials>, CredentialsError> {
+        let read = |variable: &str, file: &str| {
+            let path = credentials::variable(variable).map(PathBuf::from);
+            let path =
+                path.or_else(|| Some(PathBuf::from(credentials::variable("HOME")?).join(".aws").join(file)));
+            path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
+        };
+        let secrets = read("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+        let config = read("AWS_CONFIG_FILE", "config");
+        let Some(found) = Profile::find(name, &secrets, &config) else { return Ok(None) };
+        if found.has_token {
+            return Err(CredentialsError::Temporary(name.to_owned()));
+        }
+        let region = self.said_region().or(found.region).unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        Ok(Some(sign::Credentials { access_key: found.access_key, secret_key: found.secret_key, region }))
+    }
+
+    /// These, for the region that is said.
+    pub fn with_region(&self, found: Credentials) -> sign::Credentials {
+        let region = self.said_region().unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        sign::Credentials { access_key: found.access_key, secret_key: found.secret_key, region }
+    }
+
+    /// The region that the command line or the environment says.
+    fn said_region(&self) -> Option<String> {
+        self.region
+            .clone()
+            .or_else(|| ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(credentials::variable))
+    }
+}
+
+/// Root's credentials as a server keeps them for people.
+fn kept_in(data: &Path) -> Result<Option<Credentials>, CredentialsError> {
+    let path = data.join("meta").join(credentials::FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Credentials::from_file(&text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CredentialsError::Unreadable { path, error }),
+    }
+}
+
+/// What the two files of `~/.aws` say of a profile.
+#[derive(Debug, PartialEq, Eq)]
+struct Profile {
+    access_key: String,
+    secret_key: String,
+    region: Option<String>,
+    /// Whether it needs a session token, which servers of ours don't know.
+    has_token: bool,
+}
+
+impl Profile {
+    /// `secrets` names its sections `[name]`, `config` `[profile name]`, but for the default one.
+    fn find(name: &str, secrets: &str, config: &str) -> Option<Profile> {
+        let long = format!("profile {name}");
+        let get = |key: &str| {
+            let found = || field(secrets, name, key).or_else(|| field(config, &long, key));
+            found().or_else(|| (name == DEFAULT_PROFILE).then(|| field(config, name, key)).flatten())
+        };
+        Some(Profile {
+            access_key: get("aws_access_key_id")?,
+            secret_key: get("aws_secret_access_key")?,
+            region: get("region"),
+            has_token: get("aws_session_token").is_some(),
+        })
+    }
+}
+
+/// The value of `key` in the section `[section]`.
+fn field(text: &str, section: &str, key: &str) -> Option<String> {
+    let mut is_there = false;
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            is_there = name.trim() == section;
+        } else if let (true, Some((name, value))) = (is_there, line.split_once('='))
+            && name.trim() == key
+        {
+            return Some(value.trim().to_owned());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRETS: &str = "[default]\naws_access_key_id = A\naws_secret_access_key=secret-a\n\n# more\n[ops]\n\
+        aws_access_key_id=B\naws_secret_access_key = secret=b\n";
+    const CONFIG: &str = "[default]\nregion = eu-west-1\n[profile ops]\nregion=eu-north-1\noutput = json\n\
+        [profile role]\nrole_arn = x\n[profile short]\naws_access_key_id = C\naws_secret_access_key = c\n\
+        aws_session_token = t\n";
+
+    #[test]
+    fn profiles_are_read_from_both_files() {
+        let find = |name: &str| Profile::find(name, SECRETS, CONFIG);
+        let profile = |access_key: &str, secret_key: &str, region: Option<&str>, has_token| {
+            let (access_key, secret_key) = (access_key.to_owned(), secret_key.to_owned());
+            Some(Profile { access_key, secret_key, region: region.map(str::to_owned), has_token })
+        };
+        assert_eq!(find("default"), profile("A", "secret-a", Some("eu-west-1"), false));
+        assert_eq!(find("ops"), profile("B", "secret=b", Some("eu-north-1"), false));
+        assert_eq!(find("short"), profile("C", "c", None, true));
+        assert_eq!((find("role"), find("absent")), (None, None));
+    }
+
+    #[test]
+    fn a_servers_folder_gives_roots_credentials() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(kept_in(folder.path()).unwrap().is_none());
+        std::fs::create_dir(folder.path().join("meta")).unwrap();
+        let made = Credentials { access_key: "ROOT".into(), secret_key: "root's secret".into() };
+        made.keep(&folder.path().join("meta")).unwrap();
+        assert!(kept_in(folder.path()).unwrap() == Some(made));
+    }
+}
