@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use stratum_auth::{AccessKey, SecretKey};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::pace::Budget;
 use toml::Spanned;
@@ -48,11 +49,15 @@ pub struct Config {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSection {
+    #[serde(deserialize_with = "address")]
     pub address: SocketAddr,
+    #[serde(deserialize_with = "region")]
     pub region: String,
     /// Suffixes of virtual hosts: with `s3.example.com`, `photos.s3.example.com` is the bucket `photos`.
+    #[serde(deserialize_with = "domains")]
     pub domains: Vec<String>,
-    /// Data folders, used when the command line names none.
+    /// Data folders, used when the command line names none. At least one, where it is said at all.
+    #[serde(deserialize_with = "data")]
     pub data: Vec<PathBuf>,
     /// Serve requests without a signature.
     pub anonymous: bool,
@@ -137,7 +142,7 @@ pub struct Tls {
 #[serde(deny_unknown_fields)]
 pub struct UserEntry {
     pub access_key: Spanned<String>,
-    pub secret_key: Secret,
+    pub secret_key: Spanned<Secret>,
     /// The canonical user id.
     pub id: Spanned<String>,
     #[serde(default)]
@@ -146,10 +151,20 @@ pub struct UserEntry {
     pub email: String,
 }
 
-/// A secret that no log shows.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
+/// A secret that no log and no complaint shows.
+#[derive(Clone)]
 pub struct Secret(pub String);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // What serde itself says of a value of another type has the value in it.
+        match toml::Value::deserialize(deserializer) {
+            Ok(toml::Value::String(text)) if !text.is_empty() => Ok(Secret(text)),
+            Ok(toml::Value::String(_)) => Err(D::Error::custom("is empty")),
+            _ => Err(D::Error::custom("is not text in quotes")),
+        }
+    }
+}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -161,7 +176,7 @@ impl std::fmt::Debug for Secret {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// What a scraper that isn't on loopback sends as `Authorization: Bearer <token>`; without one it is refused.
+    /// What every scraper sends as `Authorization: Bearer <token>`. Without one only those on loopback are answered.
     pub token: Option<Secret>,
 }
 
@@ -197,12 +212,70 @@ impl Default for Heal {
     }
 }
 
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    crate::address::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !text.is_empty() && text.len() <= 64 && text.bytes().all(fits) {
+        return Ok(text);
+    }
+    Err(D::Error::custom(format!(
+        "\"{text}\" is no region: lower-case letters, digits and '-', such as us-east-1"
+    )))
+}
+
+fn domains<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let all = Vec::<String>::deserialize(deserializer)?;
+    match all.iter().find(|text| !is_domain(text)) {
+        None => Ok(all),
+        Some(wrong) => Err(D::Error::custom(format!(
+            "\"{wrong}\" is no domain: a name such as s3.example.com, without scheme, port and path"
+        ))),
+    }
+}
+
+/// Labels of letters, digits and `-`, separated by dots (RFC 1123).
+fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+fn data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let all = Vec::<PathBuf>::deserialize(deserializer)?;
+    match all.is_empty() || all.iter().any(|folder| folder.as_os_str().is_empty()) {
+        true => Err(D::Error::custom("names no folder: leave it out for ./data, or name one for each drive")),
+        false => Ok(all),
+    }
+}
+
+/// A tracing filter. Parsed here, so that a mistake is told with its line.
+fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match tracing_subscriber::EnvFilter::try_new(&text) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) => Err(D::Error::custom(format!("\"{text}\" is no filter of the log: {error}"))),
+    }
+}
+
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     quantity::size(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
+/// A span with its unit: a bare number in a file leaves readers guessing.
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    quantity::duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    let text = String::deserialize(deserializer)?;
+    if text.ends_with(|last: char| last.is_ascii_digit()) {
+        return Err(D::Error::custom(format!("\"{text}\" has no unit: write {text}s or {text}m")));
+    }
+    quantity::duration(&text).map_err(D::Error::custom)
 }
 
 /// `[log]`
@@ -211,6 +284,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
 pub struct Log {
     pub format: LogFormat,
     /// A tracing filter, such as `info` or `stratum_storage=debug,info`.
+    #[serde(deserialize_with = "filter")]
     pub filter: Option<String>,
 }
 
@@ -255,6 +329,14 @@ impl Config {
         }
         let (mut keys, mut ids) = (HashSet::new(), HashSet::new());
         for user in &self.users {
+            if let Err(error) = AccessKey::new(user.access_key.get_ref()) {
+                let at = user.access_key.span().start;
+                return Err(wrong(path, text, at, ", user.access_key".into(), error.to_string()));
+            }
+            if let Err(error) = SecretKey::new(&user.secret_key.get_ref().0) {
+                let at = user.secret_key.span().start;
+                return Err(wrong(path, text, at, ", user.secret_key".into(), error.to_string()));
+            }
             let fields = [("access_key", &user.access_key, &mut keys), ("id", &user.id, &mut ids)];
             for (name, value, seen) in fields {
                 let problem = match value.get_ref().as_str() {
@@ -329,7 +411,7 @@ mod tests {
 
     #[test]
     fn two_users_cannot_share_a_key() {
-        let user = "[[user]]\naccess_key = \"A\"\nsecret_key = \"s\"\nid = \"1\"\n";
+        let user = "[[user]]\naccess_key = \"A\"\nsecret_key = \"secret key\"\nid = \"1\"\n";
         let text = refusal(&format!("{user}{}", user.replace("\"1\"", "\"2\"")));
         assert!(text.contains("line 6, user.access_key: \"A\" is taken by another user"), "{text}");
     }
@@ -347,8 +429,51 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let text = "[[user]]\naccess_key = \"A\"\nsecret_key = \"hush\"\nid = \"1\"\n";
+        let text = "[[user]]\naccess_key = \"A\"\nsecret_key = \"hush-hush\"\nid = \"1\"\n";
         let config = Config::parse(Path::new("x"), text).unwrap();
         assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn no_complaint_shows_a_secret() {
+        for secret in [
+            "12345678",
+            "\"12345\"",
+            "[\"12345678\"]",
+            "12345678.5",
+            "{ a = \"12345678\" }",
+            "12345-678",
+            "\"12345678\\q\"",
+        ] {
+            for (section, field) in
+                [("[[user]]\naccess_key = \"A\"\nid = \"1\"", "secret_key"), ("[metrics]", "token")]
+            {
+                let told = Config::parse(Path::new("x"), &format!("{section}\n{field} = {secret}\n"));
+                let told = told.map_or_else(|error| error.to_string(), |config| format!("{config:?}"));
+                assert!(!told.contains("12345"), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_refused_with_their_field() {
+        for (text, told) in [
+            ("[server]\nregion = \"US East\"", "line 2, server.region: \"US East\" is no region"),
+            ("[server]\nregion = \"\"", "line 2, server.region: "),
+            ("[server]\ndomains = [\"http://x/\"]", "line 2, server.domains: \"http://x/\" is no domain"),
+            ("[server]\ndata = []", "line 2, server.data: names no folder"),
+            ("[server]\naddress = \"9000\"", "line 2, server.address: "),
+            ("[metrics]\ntoken = \"\"", "line 2, metrics.token: is empty"),
+            ("[heal]\nnarrow_after = \"30\"", "line 2, heal.narrow_after: \"30\" has no unit"),
+            ("[log]\nfilter = \"=,=\"", "line 2, log.filter: "),
+            ("[[user]]\naccess_key = \"A\"\nsecret_key = \"short\"\nid = \"1\"", "line 3, user.secret_key: "),
+            (
+                "[[user]]\naccess_key = \"a/b\"\nsecret_key = \"long enough\"\nid = \"1\"",
+                "line 2, user.access_key: ",
+            ),
+        ] {
+            let refused = refusal(&format!("{text}\n"));
+            assert!(refused.contains(told), "{refused}");
+        }
     }
 }

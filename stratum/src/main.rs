@@ -1,5 +1,6 @@
 //! Stratum: a durable, erasure-coded, S3-compatible object store in one binary.
 
+mod address;
 mod backup;
 mod bench;
 mod client;
@@ -14,14 +15,17 @@ mod logging;
 mod offline;
 mod operator;
 mod output;
+mod private;
 mod probe;
 mod provisional;
 mod quantity;
 mod rescue;
 mod restore;
+mod root;
 mod scrubbing;
 mod serve;
 mod status;
+mod supervisor;
 mod telemetry;
 mod upkeep;
 
@@ -73,12 +77,15 @@ pub struct ServerArgs {
     /// A data folder; several are real drives that fail one by one. [default: ./data]
     #[arg(long)]
     data: Vec<PathBuf>,
-    /// Where to listen. [default: 127.0.0.1:9000]
-    #[arg(long)]
+    /// Where to listen: HOST:PORT, or :PORT for every interface. [default: 127.0.0.1:9000]
+    #[arg(long, value_parser = address::parse)]
     address: Option<SocketAddr>,
     /// Serve requests without a signature.
     #[arg(long)]
     anonymous: bool,
+    /// Print root's generated credentials even where the output isn't a terminal, such as a container's log.
+    #[arg(long)]
+    show_credentials: bool,
     /// A plan by which drives go wrong, for tests.
     #[cfg(feature = "faults")]
     #[arg(long)]
@@ -86,6 +93,7 @@ pub struct ServerArgs {
 }
 
 fn main() -> ExitCode {
+    private::create_privately();
     match Cli::parse().command {
         Command::Server(args) => serve::run(args),
         Command::Health(args) => probe::run(&args),
@@ -98,5 +106,26 @@ fn main() -> ExitCode {
         Command::Fsck(args) => fsck::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Rescue(args) => rescue::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn check(command: &clap::Command) {
+        for argument in command.get_arguments() {
+            let (command, argument) = (command.get_name(), argument.clone());
+            assert!(argument.get_help().is_some(), "{command}: {} says nothing of itself", argument.get_id());
+        }
+        command.get_subcommands().for_each(check);
+    }
+
+    #[test]
+    fn every_command_and_every_flag_says_what_it_is() {
+        let cli = Cli::command();
+        check(&cli);
+        cli.debug_assert();
     }
 }

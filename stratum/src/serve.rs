@@ -5,16 +5,18 @@
 
 use crate::backup::configuration::Configuration;
 use crate::config::{Config, ConfigError};
-use crate::credentials::{self, Credentials, CredentialsError};
+use crate::credentials::Credentials;
 use crate::drives::Drives;
 use crate::fsck::Checks;
 use crate::layout::Layout;
 use crate::operator::Operator;
-use crate::output;
+use crate::private;
 use crate::provisional::{self, Restored};
+use crate::root::RootCredentials;
 use crate::scrubbing;
+use crate::supervisor::{Supervisor, Tasks};
 use crate::telemetry::Telemetry;
-use crate::upkeep::{self, Upkeep};
+use crate::upkeep;
 use crate::{ServerArgs, logging};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,7 +40,7 @@ use stratum_storage::pace::{Budget, Pace};
 use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
 use stratum_storage::volume::{Restore, TierDrives, Volumes};
 use stratum_tiering::access::Recorder;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// It couldn't start. As every command ends that couldn't run; 1 is for a server that fails while it serves.
@@ -50,6 +52,8 @@ const REMEMBERED_OBJECTS: usize = 100_000;
 /// Threads for hashing, coding and uncached reads. They are bounded so that a burst of requests queues for the
 /// processors and not in them.
 const BLOCKING_THREADS: usize = 32;
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
 /// How long a start that lacks drives waits between two tries.
 const DRIVES_RETRY: Duration = Duration::from_secs(5);
 
@@ -86,6 +90,11 @@ fn configure(args: &ServerArgs) -> Result<Config, ConfigError> {
 fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     logging::start(&config.log);
     refuse_old_processors()?;
+    let said = Credentials::from_environment()?;
+    if let Some(said) = &said {
+        identities(config, said)?;
+    }
+    let socket = bind(config.server.address)?;
     let connections = connection_limit(descriptor_limit(), config.server.connections)?;
     // Before any drive is touched: a mistake here must not leave a set formed behind.
     let tls = config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?;
@@ -93,12 +102,13 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let mut layout = Layout::new(&config.server.data, config);
     #[cfg(feature = "faults")]
     plan_faults(args)?;
+    private::close(&layout)?;
     let (set, journal) = open_drives(&layout)?;
     layout.settle(&set.all_drives());
     std::fs::create_dir_all(&layout.meta)
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
-    let (root, generated) = root_credentials(&set, &layout)?;
-    let identities = identities(config, &root)?;
+    let root = RootCredentials::find(said, &set, &layout.meta)?;
+    let identities = identities(config, root.credentials())?;
 
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
@@ -130,8 +140,11 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let drives = Drives::new(parts.clone(), layout.embedded.clone());
     let checks = Checks::new(parts.clone(), drives.clone(), pace.clone());
     let configuration = Configuration::new(args.config.as_deref(), config);
-    let operator = Operator::new(parts.clone(), drives, checks.clone(), pace.clone(), configuration);
-    let upkeep = Upkeep::start(parts, mover, telemetry.clone(), runtime.handle())?;
+    let tasks = Tasks::default();
+    let operator =
+        Operator::new(parts.clone(), drives, checks.clone(), pace.clone(), configuration, tasks.clone());
+    let mut supervisor = Supervisor::new(tasks, Arc::new(System), runtime.handle());
+    upkeep::start(&mut supervisor, parts, mover, telemetry.clone())?;
 
     let admission = Admission::new(REQUEST_MEMORY);
     let store = Arc::new(Store {
@@ -157,22 +170,36 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let admin = Admin::new(Arc::new(ready), Arc::new(move || telemetry.render()), token, operator.routes());
     let grace = Duration::from_secs(config.server.grace_seconds);
     let limits = Limits { connections, grace, ..Limits::default() };
+    let signed_in = {
+        let store = store.clone();
+        move || store.verifier.has_root_signed()
+    };
     let server = Server::new(store, admin, limits);
     let outcome = runtime.block_on(async {
-        let listener = TcpListener::bind(config.server.address)
-            .await
+        let listener = socket
+            .listen(BACKLOG)
             .map_err(|error| format!("{}: can't listen: {error}", config.server.address))?;
         let address = listener.local_addr()?;
-        announce(address, config, &root, generated, args);
+        announce(address, config, &root, args);
+        tokio::spawn(root.watch(signed_in));
         server.serve(listener, tls, stop_signal()?).await;
         Ok(())
     });
     tracing::info!("stopping");
     checks.stop();
-    upkeep.stop(runtime.handle());
+    supervisor.stop();
     metadata.shutdown();
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// Takes the address, without listening yet: nobody is to wait for a server that may not come, and a start whose address
+/// is taken must not touch a drive.
+fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
+    let taken = |error: std::io::Error| format!("{address}: can't listen: {error}");
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(taken)?;
+    socket.set_reuseaddr(true).and_then(|()| socket.bind(address)).map_err(taken)?;
+    Ok(socket)
 }
 
 /// Has the drives go wrong as the plan of the command line says.
@@ -236,26 +263,6 @@ pub(crate) fn set_config(layout: &Layout) -> SetConfig {
     SetConfig { tiers: tiers.collect(), threads: Threads::Own }
 }
 
-/// Root's credentials, and whether they were made just now.
-fn root_credentials(set: &Set, layout: &Layout) -> Result<(Credentials, bool), Failure> {
-    if let Some(said) =
-        Credentials::from_environment().map_err(|error: CredentialsError| error.to_string())?
-    {
-        return Ok((said, false));
-    }
-    if let Some(kept) = set.read_replicated(credentials::FILE)? {
-        let text = String::from_utf8(kept)?;
-        let kept = Credentials::from_file(&text)
-            .ok_or("the root credentials on the drives can't be read: set them in the environment")?;
-        kept.keep(&layout.meta)?;
-        return Ok((kept, false));
-    }
-    let made = Credentials::generate(&System);
-    set.write_replicated(credentials::FILE, made.to_file().as_bytes())?;
-    made.keep(&layout.meta)?;
-    Ok((made, true))
-}
-
 fn identities(config: &Config, root: &Credentials) -> Result<Identities, Failure> {
     let user = |access_key: &str, id: &str, display_name: &str, email: &str, root| -> Result<User, Failure> {
         Ok(User {
@@ -271,7 +278,7 @@ fn identities(config: &Config, root: &Credentials) -> Result<Identities, Failure
     for entry in &config.users {
         let name = if entry.display_name.is_empty() { entry.id.get_ref() } else { &entry.display_name };
         let user = user(entry.access_key.get_ref(), entry.id.get_ref(), name, &entry.email, false)?;
-        users.push((user, SecretKey::new(&entry.secret_key.0)?));
+        users.push((user, SecretKey::new(&entry.secret_key.get_ref().0)?));
     }
     Ok(Identities::new(users)?)
 }
@@ -369,8 +376,8 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Says where the store is, and the credentials once.
-fn announce(address: SocketAddr, config: &Config, root: &Credentials, generated: bool, args: &ServerArgs) {
+/// Says where the store is, and who root is.
+fn announce(address: SocketAddr, config: &Config, root: &RootCredentials, args: &ServerArgs) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let endpoint = format!("{scheme}://{address}");
     tracing::info!(endpoint, data = ?config.server.data, config = ?args.config, "serving S3");
@@ -379,12 +386,7 @@ fn announce(address: SocketAddr, config: &Config, root: &Credentials, generated:
             "requests without a signature are served: whoever reaches {address} may do everything"
         );
     }
-    if generated {
-        output::line(
-            "New root credentials, shown this once and kept in the data folder's meta/root-credentials:\n",
-        );
-        output::line(root.paste(&endpoint, &config.server.region));
-    }
+    root.tell(&endpoint, &config.server.region, args.show_credentials);
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub struct Configuration {
 
 impl Configuration {
     pub fn new(file: Option<&Path>, config: &Config) -> Configuration {
-        let secrets = config.users.iter().map(|user| &user.secret_key).chain(&config.metrics.token);
+        let secrets = config.users.iter().map(|user| user.secret_key.get_ref()).chain(&config.metrics.token);
         let mut secrets: Vec<String> = secrets.map(|secret| secret.0.clone()).collect();
         // A secret that another begins with comes after it.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));

@@ -8,6 +8,7 @@ mod fsck;
 mod fsck_online;
 mod model;
 mod operator;
+mod private;
 mod rescue;
 mod restore;
 mod server;

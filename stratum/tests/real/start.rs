@@ -37,13 +37,14 @@ fn a_refused_start_ends_with_2_and_says_why() {
     check("the address is taken", "can't listen", command(&fresh("one"), taken));
     server.kill();
 
-    // Of another store, which the start above has formed.
+    let mut other = Server::start();
+    other.kill();
     let mixed = fresh("mixed");
     copy(&server.data(), &mixed);
     let half = (0..6).map(|drive| format!("hot/{drive}")).chain((0..3).map(|drive| format!("warm/{drive}")));
     for drive in half {
         std::fs::remove_dir_all(mixed.join(&drive)).unwrap();
-        copy(&fresh("one").join(&drive), mixed.join(&drive).parent().unwrap());
+        copy(&other.data().join(&drive), mixed.join(&drive).parent().unwrap());
     }
     check("as many drives of another store", "start with the drives of one set", on(&mixed));
 

@@ -22,7 +22,7 @@ impl Running {
     fn start(home: &Path) -> Running {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut command = command(&home.join("d0"), address);
-        (1..DRIVES).for_each(|drive| drop(command.arg("--data").arg(home.join(format!("d{drive}")))));
+        command.args((1..DRIVES).flat_map(|drive| [PathBuf::from("--data"), home.join(format!("d{drive}"))]));
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let running = Running { process, address };
         for _ in 0..600 {

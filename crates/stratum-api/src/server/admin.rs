@@ -39,8 +39,8 @@ struct Sources {
 }
 
 impl Admin {
-    /// `token` is what a scraper that isn't on loopback must send as `Authorization: Bearer`; without one such a
-    /// scraper is refused.
+    /// `token` is what every scraper must send as `Authorization: Bearer`. Without one those on loopback are answered, and
+    /// no others.
     ///
     /// `operator`'s paths begin after `/_stratum/v1`.
     pub fn new(ready: Ready, metrics: Metrics, token: Option<String>, operator: Router) -> Self {
@@ -107,18 +107,17 @@ async fn metrics_now(
     Extension(peer): Extension<SocketAddr>,
     headers: HeaderMap,
 ) -> Result<([(http::HeaderName, &'static str); 1], String), StatusCode> {
-    if !peer.ip().to_canonical().is_loopback() && !carries_token(&headers, sources.token.as_deref()) {
+    if !may_scrape(peer, &headers, sources.token.as_deref()) {
         return Err(StatusCode::FORBIDDEN);
     }
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], (sources.metrics)()))
 }
 
-fn carries_token(headers: &HeaderMap, token: Option<&str>) -> bool {
+/// A token counts on loopback, too: behind a proxy on the same host everybody seems to be there.
+fn may_scrape(peer: SocketAddr, headers: &HeaderMap, token: Option<&str>) -> bool {
+    let Some(token) = token else { return peer.ip().to_canonical().is_loopback() };
     let sent = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    match (sent, token) {
-        (Some(sent), Some(token)) => sent.ct_eq(token.as_bytes()).into(),
-        _ => false,
-    }
+    sent.is_some_and(|sent| sent.ct_eq(token.as_bytes()).into())
 }
 
 #[cfg(test)]
@@ -127,8 +126,18 @@ mod tests {
     use http_body_util::BodyExt;
 
     async fn ask(path: &str, peer: &str, authorization: Option<&str>) -> (StatusCode, String) {
+        asked(Some("secret"), path, peer, authorization).await
+    }
+
+    async fn asked(
+        token: Option<&str>,
+        path: &str,
+        peer: &str,
+        authorization: Option<&str>,
+    ) -> (StatusCode, String) {
         let ready: Ready = Arc::new(|| Err("too few drives".into()));
-        let admin = Admin::new(ready, Arc::new(|| "up 1\n".into()), Some("secret".into()), Router::new());
+        let token = token.map(str::to_owned);
+        let admin = Admin::new(ready, Arc::new(|| "up 1\n".into()), token, Router::new());
         let mut request = Request::builder().uri(path);
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
@@ -151,9 +160,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn metrics_need_a_token_from_afar() {
-        assert_eq!(ask("/_stratum/metrics", NEAR, None).await, (StatusCode::OK, "up 1\n".into()));
-        assert_eq!(ask("/_stratum/metrics", "[::1]:1", None).await.0, StatusCode::OK);
+    async fn metrics_need_the_token_if_there_is_one() {
+        for near in [NEAR, "[::1]:1"] {
+            assert_eq!(asked(None, "/_stratum/metrics", near, None).await, (StatusCode::OK, "up 1\n".into()));
+            assert_eq!(ask("/_stratum/metrics", near, None).await.0, StatusCode::FORBIDDEN);
+        }
+        assert_eq!(asked(None, "/_stratum/metrics", FAR, Some("Bearer x")).await.0, StatusCode::FORBIDDEN);
         assert_eq!(ask("/_stratum/metrics", FAR, None).await.0, StatusCode::FORBIDDEN);
         assert_eq!(ask("/_stratum/metrics", FAR, Some("Bearer guess!")).await.0, StatusCode::FORBIDDEN);
         assert_eq!(ask("/_stratum/metrics", FAR, Some("Bearer secret")).await.0, StatusCode::OK);

@@ -1,0 +1,68 @@
+//! What a store writes is its owner's alone: objects, keys and names are nobody else's business on the host.
+//!
+//! The process creates files and folders without rights for others, whatever the shell that started it allows. Folders
+//! that an earlier version or somebody else left open are closed at the start; what lies in them is then out of reach,
+//! so that no file need be looked at.
+
+use crate::layout::Layout;
+use rustix::fs::Mode;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// The rights of the group and of everybody.
+const OTHERS: u32 = 0o077;
+
+/// From now on what this process creates is its user's alone.
+pub fn create_privately() {
+    rustix::process::umask(Mode::from_raw_mode(OTHERS));
+}
+
+/// Takes the rights of others away from the folders of a store, as far as they are there.
+///
+/// # Errors
+/// When a folder belongs to another user.
+pub fn close(layout: &Layout) -> Result<(), String> {
+    let drives = layout.tiers.iter().flat_map(|tier| &tier.drives);
+    for folder in std::iter::once(&layout.meta).chain(drives) {
+        close_folder(folder).map_err(|error| {
+            format!("{}: its rights can't be taken from other users: {error}", folder.display())
+        })?;
+    }
+    Ok(())
+}
+
+fn close_folder(folder: &Path) -> io::Result<()> {
+    let mode = match std::fs::metadata(folder) {
+        Ok(metadata) => metadata.permissions().mode(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    tracing::warn!(folder = %folder.display(), "other users could look into this folder; it is closed to them now");
+    std::fs::set_permissions(folder, Permissions::from_mode(mode & !OTHERS & 0o7777))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn folders_that_others_could_read_are_closed() {
+        let home = tempfile::tempdir().unwrap();
+        let layout = Layout::new(&[home.path().to_owned()], &Config::default());
+        let drive = &layout.tiers[0].drives[3];
+        for folder in [&layout.meta, drive] {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        }
+        close(&layout).unwrap();
+        for folder in [&layout.meta, drive] {
+            assert_eq!(std::fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
+}
