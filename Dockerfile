@@ -10,8 +10,9 @@ COPY crates/stratum-metadata/Cargo.toml crates/stratum-metadata/
 COPY crates/stratum-storage/Cargo.toml crates/stratum-storage/
 COPY crates/stratum-tiering/Cargo.toml crates/stratum-tiering/
 COPY stratum/Cargo.toml stratum/
-RUN sed -i '/^\[\[test\]\]/,$d' crates/*/Cargo.toml stratum/Cargo.toml \
-    && for crate in crates/*; do mkdir $crate/src && touch $crate/src/lib.rs; done \
+COPY fuzz/Cargo.toml fuzz/
+RUN sed -i '/^\[\[/,$d' crates/*/Cargo.toml stratum/Cargo.toml fuzz/Cargo.toml \
+    && for crate in crates/* fuzz; do mkdir $crate/src && touch $crate/src/lib.rs; done \
     && mkdir stratum/src && echo "fn main() {}" > stratum/src/main.rs \
     && cargo build --release --locked -p stratum
 
