@@ -346,7 +346,7 @@ impl BlobWriter {
                 continue;
             };
             let (done, answer) = promise();
-            drive.volume_lane().submit(Work::Sync { file, done });
+            drive.volume_lane().submit(Work::Sync { file, done: current.note_sync(done) });
             asked.push(Asked { shard, drive: drive.clone(), answer });
         }
         for (shard, outcome) in outcomes(asked).await {
@@ -374,6 +374,10 @@ impl BlobWriter {
                 Some((_, failed)) => failed.extend(&extent.failed),
                 None => failures.push((volume.clone(), extent.failed.clone())),
             }
+        }
+        // Another's sync may have failed, and taken with it what was written here.
+        for (volume, failed) in &mut failures {
+            failed.extend(volume.shards().filter(|(_, file)| file.is_unsynced()).map(|(shard, _)| shard));
         }
         failures
     }

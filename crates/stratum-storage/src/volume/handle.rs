@@ -6,6 +6,7 @@
 use super::{DriveId, Shard, VolumeRecord, VolumeState};
 use crate::blob::{Geometry, Tier, VolumeId};
 use crate::codec::{Codec, CodecError};
+use crate::drive::lane::Done;
 use crate::drive::{Drive, FileIo, OpenHow};
 use crate::format::layout::{FILE_HEADER, Stripe, volume_end};
 use parking_lot::{Mutex, RwLock};
@@ -67,6 +68,8 @@ pub(crate) struct PlacedShard {
     lost: AtomicBool,
     /// A reader has found it deleted.
     deleted: AtomicBool,
+    /// A sync of its file failed.
+    unsynced: AtomicBool,
     file: RwLock<Option<Arc<dyn FileIo>>>,
 }
 
@@ -221,7 +224,7 @@ impl Volume {
     /// Whether new bytes would be on all of its shards, and stay there.
     fn is_whole(&self) -> bool {
         let stays = |file: &PlacedShard| file.drive.as_ref().is_some_and(|drive| drive.takes_new());
-        self.shards().all(|(_, file)| !file.is_lost() && stays(&file))
+        self.shards().all(|(_, file)| !file.is_lost() && !file.is_unsynced() && stays(&file))
     }
 
     /// What lies at each shard's place now.
@@ -285,6 +288,7 @@ impl PlacedShard {
             generation: record.generation,
             lost: record.lost.into(),
             deleted: false.into(),
+            unsynced: false.into(),
             file: RwLock::default(),
         }
     }
@@ -293,7 +297,8 @@ impl PlacedShard {
     pub fn on(former: &PlacedShard, volume: VolumeId, shard: u8, drive: Option<Arc<Drive>>) -> PlacedShard {
         let (drive_id, generation) = (former.drive_id, former.generation);
         let record = Shard { drive: drive_id, generation, lost: former.is_lost() };
-        PlacedShard::new(volume, shard, &record, drive)
+        let unsynced = former.is_unsynced().into();
+        PlacedShard { unsynced, ..PlacedShard::new(volume, shard, &record, drive) }
     }
 
     pub fn is_lost(&self) -> bool {
@@ -302,6 +307,23 @@ impl PlacedShard {
 
     pub fn set_lost(&self) {
         self.lost.store(true, Ordering::Release);
+    }
+
+    /// Notes a sync of its file that fails before anybody hears of it: the system may have let go of everything that was
+    /// written there and not synced, whoever wrote it, and says so once.
+    pub fn note_sync(self: &Arc<Self>, done: Done) -> Done {
+        let file = self.clone();
+        Box::new(move |outcome| {
+            if outcome.is_err() {
+                file.unsynced.store(true, Ordering::Release);
+            }
+            done(outcome);
+        })
+    }
+
+    /// Whether a sync of its file failed.
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced.load(Ordering::Acquire)
     }
 
     /// Counts a bad piece of it against its drive. A file that isn't there, or a drive that doesn't answer, is another

@@ -2,7 +2,7 @@
 
 use super::WriteError;
 use crate::drive::FileIo;
-use crate::drive::lane::{Stream, Work, Write, promise};
+use crate::drive::lane::{Done, Stream, Work, Write, promise};
 use crate::volume::{Asked, StripeAddress, StripeBuffer, Volume, is_full, outcomes};
 use bytes::Bytes;
 use std::io;
@@ -101,13 +101,14 @@ fn submit(volume: &Volume, address: &StripeAddress, fragments: Vec<Bytes>, throu
         };
         let (answered, answer) = promise();
         let (written, offset, end) = (file.clone(), address.offset, address.offset + fragment.len() as u64);
-        let done = Box::new(move |outcome: io::Result<()>| {
+        let done: Done = Box::new(move |outcome: io::Result<()>| {
             if outcome.is_ok() && through == Through::Cache {
                 start_writeback(written.as_ref(), offset, end);
             }
             answered(outcome);
         });
         let sync = through == Through::CacheAndSync;
+        let done = if sync { current.note_sync(done) } else { done };
         drive.volume_lane().submit(match through {
             Through::Drive => Work::Stream(Stream { file, offset, buf: fragment, done }),
             Through::Cache | Through::CacheAndSync => {

@@ -99,6 +99,26 @@ fn a_drive_that_has_no_space_in_the_middle_of_a_write_costs_its_shard_and_no_mor
     });
 }
 
+/// A sync that fails may take with it what others wrote to the same file: whoever comes next must not count on it, even
+/// where the one whose sync it was has told nobody.
+#[test]
+fn a_sync_that_finds_no_space_is_known_to_all_who_wrote_there() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        server.put(&body(1, 1_000_000)).await.unwrap();
+        // Several stripes, which are synced in the end.
+        let bytes = body(2, 2_500_000);
+        let mut other = server.volumes.write(Tier::Hot, bytes.len() as u64).await.unwrap();
+        other.push(bytes).await.unwrap();
+        world.disks[0].refuse_nth(Op::Sync, 1);
+        world.disks[4].refuse_nth(Op::Sync, 1);
+        assert_eq!(server.put(&body(3, 2_500_000)).await, Err(WriteError::NoSpace(Tier::Hot)));
+        let refused = other.finish().await.map(|_| ()).unwrap_err();
+        assert!(matches!(refused, WriteError::TooFewShards { left: 4, needed: 5, .. }), "{refused}");
+    });
+}
+
 #[test]
 fn where_too_few_have_space_in_the_middle_of_a_write_that_is_said() {
     run(async {
