@@ -383,7 +383,7 @@ fn announce(address: SocketAddr, config: &Config, root: &RootCredentials, args: 
     tracing::info!(endpoint, data = ?config.server.data, config = ?args.config, "serving S3");
     if config.server.anonymous {
         tracing::warn!(
-            "requests without a signature are served: whoever reaches {address} may do everything"
+            "requests without a signature are served: whoever reaches {address} may use all that root owns"
         );
     }
     root.tell(&endpoint, &config.server.region, args.show_credentials);

@@ -162,9 +162,10 @@ fn etags(headers: &HeaderMap, name: &str) -> Option<Match> {
     Some(parse_etags(value.to_str().unwrap_or_default()))
 }
 
-/// `*`, or ETags with or without quotes, commas between them.
+/// `*`, or ETags with or without quotes, commas between them. A `*` among ETags, which is what several lines of a header
+/// come to, is any: they say what must hold of one of them.
 pub fn parse_etags(text: &str) -> Match {
-    if text.trim() == "*" {
+    if text.split(',').any(|etag| etag.trim() == "*") {
         return Match::Any;
     }
     let bare = |etag: &str| {

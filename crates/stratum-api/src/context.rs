@@ -3,6 +3,7 @@
 use crate::admission::{Admission, Memory};
 use crate::bodies::Bodies;
 use crate::error::{Code, S3Error};
+use crate::operations::Operation;
 use crate::query::Query;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue};
@@ -21,7 +22,7 @@ pub struct Settings {
     pub region: String,
     /// Suffixes of virtual hosts.
     pub domains: Vec<String>,
-    /// Serve requests that carry no signature, as if the root user had sent them.
+    /// Serve requests that carry no signature: they may use what root owns, and nothing else.
     pub anonymous: bool,
     /// How long an abandoned upload is kept, and how long a Complete is remembered, in milliseconds.
     pub upload_lifetime: u64,
@@ -61,20 +62,14 @@ pub struct Store {
 #[derive(Clone, Debug)]
 pub enum Caller {
     User(Arc<User>),
-    /// Nobody signed it, and the server allows that: it acts as the user here, the root.
-    Anonymous(Arc<User>),
+    /// Nobody signed it.
+    Nobody,
 }
 
-impl Caller {
-    /// The user whose buckets the request may touch.
-    pub fn user(&self) -> &Arc<User> {
-        match self {
-            Caller::User(user) | Caller::Anonymous(user) => user,
-        }
-    }
-
-    pub fn is_anonymous(&self) -> bool {
-        matches!(self, Caller::Anonymous(_))
+impl Store {
+    /// The user who operates the server.
+    pub fn root(&self) -> Option<&Arc<User>> {
+        self.identities.users().find(|user| user.root)
     }
 }
 
@@ -126,10 +121,14 @@ impl RequestIds {
 pub struct Context {
     pub store: Arc<Store>,
     pub caller: Caller,
+    /// Whose account it works in: whose buckets it lists, and who owns what it creates.
+    pub account: Arc<User>,
     /// What the request may hold, on its caller's account.
     pub memory: Memory,
+    pub operation: &'static Operation,
     pub request_id: RequestId,
     pub query: Arc<Query>,
+    /// Each name once: see [`headers::hoist`](crate::headers::hoist).
     pub headers: HeaderMap,
     /// How the client reached the server.
     pub scheme: Scheme,

@@ -3,10 +3,10 @@
 //! Source: API Reference, CopyObject and UploadPartCopy: `bucket/key` or `/bucket/key`, percent-encoded, with
 //! `?versionId=` behind it.
 
-use crate::authenticate::{EXPECTED_SOURCE_OWNER, authorised_bucket};
 use crate::context::Context;
 use crate::error::{Code, S3Error};
 use crate::key::{self, ObjectKey};
+use crate::rights::{self, EXPECTED_SOURCE_OWNER, Resource};
 use stratum_metadata::record::{BucketName, BucketRecord};
 
 const HEADER: &str = "x-amz-copy-source";
@@ -32,13 +32,11 @@ impl CopySource {
     /// `InvalidArgument` when it names no bucket and key, `NoSuchVersion` for a version other than `null`,
     /// `KeyTooLongError`, `NoSuchBucket`, `AccessDenied`.
     pub fn of(ctx: &Context) -> Result<Self, S3Error> {
-        let mut lines = ctx.headers.get_all(HEADER).iter();
-        let text = lines.next().and_then(|line| line.to_str().ok()).unwrap_or_default();
-        if lines.next().is_some() {
-            return Err(S3Error::invalid_argument(HEADER, text, "Only one copy source may be named"));
+        let Named { bucket, key } = Named::parse(ctx.header(HEADER).unwrap_or_default())?;
+        let bucket = rights::expected_bucket(ctx, &bucket, EXPECTED_SOURCE_OWNER)?;
+        for action in ctx.operation.source_actions() {
+            rights::authorise(&ctx.caller, action, &Resource::Object(&bucket, &key), &ctx.store)?;
         }
-        let Named { bucket, key } = Named::parse(text)?;
-        let bucket = authorised_bucket(ctx, &bucket, EXPECTED_SOURCE_OWNER)?;
         Ok(Self { bucket, key })
     }
 }

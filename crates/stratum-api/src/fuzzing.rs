@@ -1,7 +1,8 @@
 //! Doors for the fuzz targets to what reads a stranger's bytes. Not an interface.
 
+use crate::address::Address;
 use crate::conditions::parse_etags;
-use crate::operation::{Address, Operation};
+use crate::operations;
 use crate::query::Query;
 use crate::range;
 use crate::xml::buckets::CreateBucketConfiguration;
@@ -20,7 +21,7 @@ pub fn operation(method: &str, path: &str, query: &str, host: &str) {
     let domains = ["s3.example.com".to_owned()];
     let (Ok(method), Ok(query)) = (method.parse::<Method>(), Query::parse(query)) else { return };
     if let Ok(address) = Address::parse(path, Some(host), &domains) {
-        let _ = Operation::recognise(&method, address, &query, &HeaderMap::new());
+        let _ = operations::recognise(&method, &address, &query, &HeaderMap::new());
     }
 }
 

@@ -3,12 +3,14 @@
 //! The road of one request, top to bottom:
 //! * [`server`] accepts connections and bounds what a peer may do with them;
 //! * [`service`] takes a request: parse, authenticate, authorise, check headers, and hand over to its operation;
-//! * [`operation`] says which operation a method, path and query mean;
+//! * [`address`] reads its path and host, [`operations`] is the table of all operations and says which is meant;
+//! * [`rights`] answers the one question that is asked before each: may they;
 //! * `ops` holds one file per operation, each readable from its headers to its answer;
 //! * [`body`] turns the request's bytes (plain or `aws-chunked`) into checked payload, `bodies` is the one seam to
 //!   where payload is stored;
 //! * [`error`] is the one place where failures become S3 codes.
 
+mod address;
 pub mod admission;
 mod apart;
 mod authenticate;
@@ -26,11 +28,12 @@ mod key;
 mod listing;
 mod multipart;
 mod number;
-mod operation;
+mod operations;
 mod ops;
 mod preflight;
 mod query;
 mod range;
+mod rights;
 mod selection;
 pub mod server;
 pub mod service;

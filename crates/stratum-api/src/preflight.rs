@@ -1,8 +1,8 @@
 //! Requests that carry no signature by their nature, and what HTTP itself has to say: answered before anybody is asked
 //! who they are.
 
+use crate::address::Address;
 use crate::error::{Code, S3Error};
-use crate::operation::Address;
 use http::header::{CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::{HeaderMap, Method};

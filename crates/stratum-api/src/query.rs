@@ -38,6 +38,12 @@ impl Query {
     }
 }
 
+/// Whether a parameter is none of an operation's: `x-...` is the caller's own, for logs, and `X-Amz-...` is the
+/// signature's or a header's. S3 reads both in either case.
+pub fn is_callers_own(name: &str) -> bool {
+    name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
+}
+
 fn decode(raw: &str) -> Result<String, S3Error> {
     let spaced: Cow<str> = if raw.contains('+') { raw.replace('+', " ").into() } else { raw.into() };
     let decoded = percent_encoding::percent_decode_str(&spaced);

@@ -2,7 +2,7 @@
 
 use crate::bodies::Opened;
 use crate::conditions;
-use crate::context::Context;
+use crate::context::{Caller, Context};
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::multipart;
@@ -159,7 +159,7 @@ pub fn check_query(query: &Query) -> Result<(), S3Error> {
 /// # Errors
 /// `InvalidRequest`.
 pub fn check_overrides(ctx: &Context) -> Result<(), S3Error> {
-    if ctx.caller.is_anonymous() && headers::has_overrides(&ctx.query) {
+    if matches!(ctx.caller, Caller::Nobody) && headers::has_overrides(&ctx.query) {
         return Err(S3Error::new(Code::InvalidRequest)
             .message("Request specific response headers cannot be used for anonymous GET requests."));
     }

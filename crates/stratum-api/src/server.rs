@@ -14,10 +14,10 @@ mod wire;
 
 pub use connections::{Connection, ConnectionsStatus};
 
+use crate::address::bucket_of_host;
 use crate::admission::Admitted;
 use crate::context::{RequestIds, Store};
 use crate::error::{Code, S3Error};
-use crate::operation::bucket_of_host;
 use crate::service;
 use admin::Admin;
 use answer::Answer;

@@ -3,21 +3,24 @@
 //! The order is what keeps strangers cheap: parse, authenticate, authorise, check headers, and only then hand over
 //! to the operation, which admits its bytes before it polls the body.
 
+use crate::address::Address;
 use crate::admission::{LEAST_MEMORY, Memory, Origin, Party};
-use crate::authenticate::{EXPECTED_OWNER, authenticate, authorised_bucket};
+use crate::authenticate::authenticate;
 use crate::body::{Leftover, RequestBody};
 use crate::context::{Caller, Context, RequestId, Store};
 use crate::error::{Code, S3Error, S3Result};
+use crate::headers;
 use crate::key::ObjectKey;
-use crate::operation::{Address, BucketOperation, ObjectOperation, Operation};
+use crate::operations::{self, Handler};
+use crate::preflight;
 use crate::query::Query;
+use crate::rights::{self, EXPECTED_OWNER, Resource};
 use crate::server::Connection;
 use crate::telemetry::{self, Answered};
-use crate::{headers, ops, preflight};
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
@@ -107,19 +110,20 @@ async fn answer(
     let now = store.clock.now();
     preflight::check(&head, address.as_ref().ok())?;
     let (caller, payload) = authenticate(store, &head, (now / 1000) as i64)?;
+    let account = rights::account(&caller, store)?;
     let memory = store.admission.enter(party(&caller, &head))?;
 
+    let (address, query) = (address?, query?);
     let scheme = head.extensions.remove::<Scheme>().unwrap_or(Scheme::HTTP);
-    let query = query?;
-    hoist(&query, &mut head.headers)?;
-    let operation = Operation::recognise(&head.method, address?, &query, &head.headers)?;
-    *operation_name = operation.name();
-    headers::refuse_unbuilt(&head.headers)?;
-    let query = Arc::new(query);
-    let headers = head.headers;
-    let ctx = Context { store: store.clone(), caller, memory, request_id: id, query, headers, scheme, now };
-    let incoming = Incoming { payload, leftover };
-    let answer = dispatch(&ctx, operation, incoming).await?;
+    let mut headers = head.headers;
+    headers::hoist(&query, &mut headers)?;
+    let operation = operations::recognise(&head.method, &address, &query, &headers)?;
+    *operation_name = operation.name;
+    headers::refuse_unheeded(&headers, operation)?;
+    let (store, query) = (store.clone(), Arc::new(query));
+    let ctx =
+        Context { store, caller, account, memory, operation, request_id: id, query, headers, scheme, now };
+    let answer = dispatch(&ctx, address, Incoming { payload, leftover }).await?;
     counted(answer, ctx.memory)
 }
 
@@ -128,8 +132,8 @@ fn party(caller: &Caller, head: &http::request::Parts) -> Party {
     let connection = head.extensions.get::<Arc<Connection>>();
     match (caller, connection) {
         (Caller::User(user), _) => Party::User(user.id.clone()),
-        (Caller::Anonymous(_), Some(connection)) => Party::Address(connection.origin()),
-        (Caller::Anonymous(_), None) => Party::Address(Origin::of(Ipv4Addr::UNSPECIFIED.into())),
+        (Caller::Nobody, Some(connection)) => Party::Address(connection.origin()),
+        (Caller::Nobody, None) => Party::Address(Origin::of(Ipv4Addr::UNSPECIFIED.into())),
     }
 }
 
@@ -139,20 +143,6 @@ fn counted(mut answer: Response<Body>, memory: Memory) -> S3Result {
     let admitted = memory.admit(size.saturating_sub(LEAST_MEMORY))?;
     answer.extensions_mut().insert(Arc::new(admitted));
     Ok(answer)
-}
-
-/// A presigned URL may carry in its query what would else be a header (`x-amz-acl`, `x-amz-checksum-crc32`, ...).
-fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Error> {
-    if !query.has("X-Amz-Signature") {
-        return Ok(());
-    }
-    for (name, value) in query.iter().filter(|(name, _)| name.starts_with("x-amz-")) {
-        let name = HeaderName::try_from(name).map_err(|_| S3Error::new(Code::InvalidRequest))?;
-        let value =
-            HeaderValue::from_bytes(value.as_bytes()).map_err(|_| S3Error::new(Code::InvalidRequest))?;
-        headers.entry(name).or_insert(value);
-    }
-    Ok(())
 }
 
 /// A body on its way to the operation that takes one.
@@ -168,70 +158,67 @@ impl Incoming<'_> {
     }
 }
 
-async fn dispatch(ctx: &Context, operation: Operation, incoming: Incoming<'_>) -> S3Result {
-    match operation {
-        Operation::ListBuckets => ops::list_buckets::handle(ctx).await,
-        Operation::CreateBucket(name) => ops::create_bucket::handle(ctx, &name, incoming.body(ctx)?).await,
-        Operation::Bucket(name, operation) => {
-            let bucket = authorised_bucket(ctx, &name, EXPECTED_OWNER)?;
-            on_bucket(ctx, &bucket, operation, incoming).await
-        }
-        Operation::Object(name, key, operation) => {
-            let bucket = authorised_bucket(ctx, &name, EXPECTED_OWNER)?;
-            on_object(ctx, &bucket, &key, operation, incoming).await
+/// What an operation is about, looked up.
+enum Subject {
+    /// Nothing of S3's own.
+    None,
+    Service,
+    NewBucket(String),
+    Bucket(BucketRecord),
+    Object(BucketRecord, ObjectKey),
+}
+
+impl Subject {
+    /// # Errors
+    /// `NoSuchBucket`, or `AccessDenied` when the bucket's owner isn't the expected one.
+    fn look_up(ctx: &Context, address: Address) -> Result<Self, S3Error> {
+        let bucket = |name: &str| rights::expected_bucket(ctx, name, EXPECTED_OWNER);
+        Ok(match address {
+            Address::Service => Subject::Service,
+            Address::ObjectResponse => Subject::None,
+            Address::Bucket(name) if matches!(ctx.operation.handler, Handler::NewBucket(_)) => {
+                Subject::NewBucket(name)
+            }
+            Address::Bucket(name) => Subject::Bucket(bucket(&name)?),
+            Address::Object(name, key) => Subject::Object(bucket(&name)?, key),
+        })
+    }
+
+    fn resource(&self) -> Resource<'_> {
+        match self {
+            Subject::None | Subject::Service => Resource::Service,
+            Subject::NewBucket(name) => Resource::NewBucket(name),
+            Subject::Bucket(bucket) => Resource::Bucket(bucket),
+            Subject::Object(bucket, key) => Resource::Object(bucket, key),
         }
     }
 }
 
-async fn on_bucket(
-    ctx: &Context,
-    bucket: &BucketRecord,
-    operation: BucketOperation,
-    incoming: Incoming<'_>,
-) -> S3Result {
-    match operation {
-        BucketOperation::Head => ops::head_bucket::handle(ctx, bucket).await,
-        BucketOperation::Delete => ops::delete_bucket::handle(ctx, bucket).await,
-        BucketOperation::GetLocation => ops::get_bucket_location::handle(ctx, bucket).await,
-        BucketOperation::GetVersioning => ops::get_bucket_versioning::handle(ctx, bucket).await,
-        BucketOperation::GetAcl => ops::acl::get(ctx, bucket, None),
-        BucketOperation::PutAcl => ops::acl::put(ctx, bucket, None, incoming.body(ctx)?).await,
-        BucketOperation::ListObjects => ops::list_objects::handle(ctx, bucket).await,
-        BucketOperation::ListObjectsV2 => ops::list_objects_v2::handle(ctx, bucket).await,
-        BucketOperation::ListObjectVersions => ops::list_object_versions::handle(ctx, bucket).await,
-        BucketOperation::ListMultipartUploads => ops::list_multipart_uploads::handle(ctx, bucket).await,
-        BucketOperation::DeleteObjects => ops::delete_objects::handle(ctx, bucket, incoming.body(ctx)?).await,
-        BucketOperation::Unbuilt(what) => Err(S3Error::not_implemented(what)),
+/// Looks up what the operation is about, asks whether the caller may, and has it done.
+async fn dispatch(ctx: &Context, address: Address, incoming: Incoming<'_>) -> S3Result {
+    let operation = ctx.operation;
+    let subject = Subject::look_up(ctx, address)?;
+    for action in operation.actions() {
+        rights::authorise(&ctx.caller, action, &subject.resource(), &ctx.store)?;
     }
-}
-
-async fn on_object(
-    ctx: &Context,
-    bucket: &BucketRecord,
-    key: &ObjectKey,
-    operation: ObjectOperation,
-    incoming: Incoming<'_>,
-) -> S3Result {
-    match operation {
-        ObjectOperation::Put => ops::put_object::handle(ctx, bucket, key, incoming.body(ctx)?).await,
-        ObjectOperation::Copy => ops::copy_object::handle(ctx, bucket, key).await,
-        ObjectOperation::Get => ops::get_object::handle(ctx, bucket, key).await,
-        ObjectOperation::Head => ops::head_object::handle(ctx, bucket, key).await,
-        ObjectOperation::GetAcl => ops::acl::get(ctx, bucket, Some(key)),
-        ObjectOperation::PutAcl => ops::acl::put(ctx, bucket, Some(key), incoming.body(ctx)?).await,
-        ObjectOperation::GetAttributes => ops::get_object_attributes::handle(ctx, bucket, key).await,
-        ObjectOperation::Delete => ops::delete_object::handle(ctx, bucket, key).await,
-        ObjectOperation::CreateMultipartUpload => {
-            ops::create_multipart_upload::handle(ctx, bucket, key).await
+    match (operation.handler, &subject) {
+        (Handler::Unbuilt, _) => Err(S3Error::not_implemented(operation.name)),
+        (Handler::Service(handle), Subject::Service) => handle(ctx).await,
+        (Handler::NewBucket(handle), Subject::NewBucket(name)) => {
+            handle(ctx, name, incoming.body(ctx)?).await
         }
-        ObjectOperation::UploadPart => ops::upload_part::handle(ctx, bucket, key, incoming.body(ctx)?).await,
-        ObjectOperation::UploadPartCopy => ops::upload_part_copy::handle(ctx, bucket, key).await,
-        ObjectOperation::CompleteMultipartUpload => {
-            ops::complete_multipart_upload::handle(ctx, bucket, key, incoming.body(ctx)?).await
+        (Handler::Bucket(handle), Subject::Bucket(bucket)) => handle(ctx, bucket).await,
+        (Handler::BucketBody(handle), Subject::Bucket(bucket)) => {
+            handle(ctx, bucket, incoming.body(ctx)?).await
         }
-        ObjectOperation::AbortMultipartUpload => ops::abort_multipart_upload::handle(ctx, bucket, key).await,
-        ObjectOperation::ListParts => ops::list_parts::handle(ctx, bucket, key).await,
-        ObjectOperation::Unbuilt(what) => Err(S3Error::not_implemented(what)),
+        (Handler::Object(handle), Subject::Object(bucket, key)) => handle(ctx, bucket, key).await,
+        (Handler::ObjectBody(handle), Subject::Object(bucket, key)) => {
+            handle(ctx, bucket, key, incoming.body(ctx)?).await
+        }
+        // A row whose handler isn't one of its place. A test of the table sees to it that there is none.
+        (_, _) => {
+            Err(S3Error::new(Code::InternalError).because("the operation's handler is of another place"))
+        }
     }
 }
 

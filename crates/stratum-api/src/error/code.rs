@@ -66,6 +66,7 @@ codes! {
     InvalidRedirectLocation BAD_REQUEST "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
     InvalidRequest BAD_REQUEST "The request is not valid.";
     InvalidStorageClass BAD_REQUEST "The storage class that you specified is not valid.";
+    InvalidToken BAD_REQUEST "The provided token is malformed or otherwise not valid.";
     InvalidURI BAD_REQUEST "The specified URI couldn't be parsed.";
     KeyTooLongError BAD_REQUEST "Your key is too long.";
     MalformedXML BAD_REQUEST "The XML that you provided was not well-formed or did not validate against our published schema.";

@@ -24,7 +24,7 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     let record = BucketRecord {
         id: ctx.store.metadata.next_bucket_id(),
         name: name.as_str().to_owned(),
-        owner: ctx.caller.user().id.clone(),
+        owner: ctx.account.id.clone(),
         created: ctx.now,
         region: region.clone(),
     };
@@ -45,7 +45,7 @@ fn created(name: &str) -> S3Result {
 
 /// One's own bucket may be created again in the classic region, and nothing of it changes.
 fn already_exists(ctx: &Context, name: &str, owner: &str) -> S3Result {
-    if owner != ctx.caller.user().id {
+    if owner != ctx.account.id {
         return Err(S3Error::new(Code::BucketAlreadyExists).with("BucketName", name));
     }
     if ctx.store.settings.region == CLASSIC_REGION {

@@ -24,7 +24,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         bucket: bucket.id,
         key: key.as_bytes().to_vec(),
         initiated: ctx.now,
-        initiator: ctx.caller.user().id.clone(),
+        initiator: ctx.account.id.clone(),
         storage_class: headers::storage_class(&ctx.headers)?,
         headers: headers::object_headers(&ctx.headers)?,
         checksum,

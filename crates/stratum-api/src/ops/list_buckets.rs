@@ -26,7 +26,7 @@ pub async fn handle(ctx: &Context) -> S3Result {
         if in_this_region(ctx) { page(ctx, prefix, &after, max).await? } else { (Vec::new(), None) };
     let answer = ListAllMyBucketsResult {
         xmlns: Namespace,
-        owner: Owner::of(ctx.caller.user()),
+        owner: Owner::of(&ctx.account),
         buckets: Buckets { buckets: page.into_iter().map(entry).collect() },
         continuation_token: next.map(|next| listing::token(&next)),
         prefix: prefix.map(str::to_owned),
@@ -52,7 +52,7 @@ async fn page(
         Position::Start => "",
         Position::After(name) | Position::Past(name) => std::str::from_utf8(name).unwrap_or_default(),
     };
-    let owner = &ctx.caller.user().id;
+    let owner = &ctx.account.id;
     let mut start = start.to_owned();
     let mut found: Vec<BucketRecord> = Vec::new();
     // One more than the page tells whether there is another page.

@@ -5,6 +5,7 @@
 
 use crate::authenticate::authenticate;
 use crate::context::Store;
+use crate::rights::{OPERATE, Resource, authorise};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -80,10 +81,8 @@ pub(crate) fn refused(store: &Store, head: &http::request::Parts) -> Option<Resp
 fn is_roots(store: &Store, head: &http::request::Parts) -> Result<(), String> {
     let now = (store.clock.now() / 1000) as i64;
     let (caller, _) = authenticate(store, head, now).map_err(|error| error.words().to_owned())?;
-    match caller.user().root {
-        true => Ok(()),
-        false => Err("only the root user may operate the store".into()),
-    }
+    authorise(&caller, OPERATE, &Resource::Server, store)
+        .map_err(|_| "only the root user may operate the store, and signs the request".into())
 }
 
 /// An operator's failure: `{"error": "..."}`.

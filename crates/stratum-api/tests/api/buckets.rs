@@ -113,7 +113,7 @@ async fn the_owner_has_full_control_and_that_cannot_be_changed() {
         client.send("PUT", target, &[("x-amz-acl", "private")], "").await.expect(200);
         client.send("PUT", target, &[("x-amz-acl", "public-read")], "").await.refused(501, "NotImplemented");
         client.put(target, "<AccessControlPolicy/>").await.refused(501, "NotImplemented");
-        client.delete(target).await.refused(501, "NotImplemented");
+        client.delete(target).await.refused(405, "MethodNotAllowed");
     }
     client.get("/bucket/none?acl").await.refused(404, "NoSuchKey");
     client.get("/bucket/key").await.expect(200);

@@ -12,5 +12,6 @@ mod neighbours;
 mod objects;
 mod pauses;
 mod pressed;
+mod recognition;
 mod rig;
 mod strangers;

@@ -1,0 +1,110 @@
+//! What a request's path and host name: the service, a bucket, or an object.
+
+use crate::error::{Code, S3Error};
+use crate::key::{self, ObjectKey};
+
+/// What the path and the host name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    Service,
+    /// The name as it was sent: whether it is a valid one shows when it is looked up or created.
+    Bucket(String),
+    Object(String, ObjectKey),
+    /// The path of WriteGetObjectResponse, which is no bucket's: a bucket's name has no capitals.
+    ObjectResponse,
+}
+
+impl Address {
+    /// Reads the raw path and, for virtual hosts, the `Host`.
+    ///
+    /// # Errors
+    /// `KeyTooLongError`, or `InvalidURI` when a name isn't UTF-8.
+    pub fn parse(path: &str, host: Option<&str>, domains: &[String]) -> Result<Address, S3Error> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        if let Some(bucket) = host.and_then(|host| bucket_of_host(host, domains)) {
+            return Address::of(bucket.to_ascii_lowercase(), path);
+        }
+        if path.is_empty() {
+            return Ok(Address::Service);
+        }
+        if path == "WriteGetObjectResponse" {
+            return Ok(Address::ObjectResponse);
+        }
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let bucket = percent_encoding::percent_decode_str(bucket).decode_utf8();
+        let bucket = bucket.map_err(|_| S3Error::new(Code::InvalidURI))?.into_owned();
+        Address::of(bucket, key)
+    }
+
+    fn of(bucket: String, raw_key: &str) -> Result<Address, S3Error> {
+        match raw_key {
+            "" => Ok(Address::Bucket(bucket)),
+            raw => Ok(Address::Object(bucket, key::from_path(raw)?)),
+        }
+    }
+}
+
+/// `photos` of `photos.s3.example.com:9000`, where `s3.example.com` is one of the domains.
+pub fn bucket_of_host<'a>(host: &'a str, domains: &[String]) -> Option<&'a str> {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    // The root of all names, which whoever spells a name out to its end adds.
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let within = |domain: &&String| {
+        let at = name.len().checked_sub(domain.len())?;
+        let (bucket, suffix) = (name.get(..at)?, name.get(at..)?);
+        (suffix.eq_ignore_ascii_case(domain) && (bucket.is_empty() || bucket.ends_with('.')))
+            .then_some(bucket)
+    };
+    // Of two domains of which one is the other's suffix the longer one is meant, by its own name too.
+    let longest =
+        domains.iter().filter(|domain| within(domain).is_some()).max_by_key(|domain| domain.len())?;
+    within(&longest)?.strip_suffix('.').filter(|bucket| !bucket.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(path: &str, host: &str) -> Address {
+        Address::parse(path, Some(host), &["s3.example.com".to_owned()]).unwrap()
+    }
+
+    fn object(bucket: &str, key: &str) -> Address {
+        Address::Object(bucket.to_owned(), key::from_path(key).unwrap())
+    }
+
+    #[test]
+    fn a_path_names_a_bucket_and_an_opaque_key() {
+        assert_eq!(address("/", "localhost:9000"), Address::Service);
+        assert_eq!(address("/b", "localhost"), Address::Bucket("b".into()));
+        assert_eq!(address("/b/", "localhost"), Address::Bucket("b".into()));
+        assert_eq!(address("/b//a", "localhost"), object("b", "/a"));
+        assert_eq!(address("/b/../x", "localhost"), object("b", "../x"));
+        assert_eq!(address("/b/a/", "localhost"), object("b", "a/"));
+    }
+
+    #[test]
+    fn a_virtual_host_names_the_bucket() {
+        assert_eq!(address("/", "b.s3.example.com:9000"), Address::Bucket("b".into()));
+        assert_eq!(address("/k/1", "a.b.S3.example.com"), object("a.b", "k/1"));
+        assert_eq!(address("/b/k", "s3.example.com"), object("b", "k"));
+        assert_eq!(address("/b/k", "evils3.example.com"), object("b", "k"));
+        assert_eq!(address("/_stratum/metrics", "b.s3.example.com"), object("b", "_stratum/metrics"));
+    }
+
+    #[test]
+    fn the_longest_domain_is_the_hosts() {
+        let domains = ["example.com".to_owned(), "s3.example.com".to_owned(), "example.com".to_owned()];
+        let bucket = |host| bucket_of_host(host, &domains);
+        assert_eq!(bucket("b.s3.example.com"), Some("b"));
+        assert_eq!(bucket("b.example.com:9000"), Some("b"));
+        assert_eq!(bucket("s3.example.com"), None);
+        assert_eq!(bucket("b.s3.example.com.:9000"), Some("b"));
+        assert_eq!(bucket("s3.example.com."), None);
+        assert_eq!(bucket("b.s3.example.com.."), None);
+        assert_eq!(bucket(""), None);
+    }
+}

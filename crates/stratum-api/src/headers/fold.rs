@@ -1,0 +1,203 @@
+//! Headers that come more than once, and those that come in a presigned query: one map, each name once.
+//!
+//! RFC 9110, 5.3: the lines of a list are one list, whatever became of them on the way. Two different lines of a header
+//! that holds one value leave open which one counts, and somebody else may count the other one. Everything that reads a
+//! request's headers reads them after this.
+
+use crate::checksum;
+use crate::error::{Code, S3Error};
+use crate::query::Query;
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, DATE, EXPECT,
+    EXPIRES, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// How often a header may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arity {
+    /// Its lines are joined by commas.
+    List,
+    /// Once, or with the same value.
+    One,
+    /// It isn't read.
+    Unread,
+}
+
+fn arity(name: &HeaderName) -> Arity {
+    const LISTS: [HeaderName; 6] =
+        [CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, EXPECT, IF_MATCH, IF_NONE_MATCH];
+    const ONES: [HeaderName; 9] = [
+        CONTENT_DISPOSITION,
+        CONTENT_TYPE,
+        DATE,
+        EXPIRES,
+        HOST,
+        IF_MODIFIED_SINCE,
+        IF_RANGE,
+        IF_UNMODIFIED_SINCE,
+        RANGE,
+    ];
+    match name.as_str().strip_prefix("x-amz-") {
+        Some("copy-source-if-match" | "copy-source-if-none-match" | "object-attributes" | "trailer") => {
+            Arity::List
+        }
+        Some("optional-object-attributes" | "user-agent" | "te") => Arity::List,
+        Some(name) if name.starts_with("meta-") => Arity::List,
+        Some(_) => Arity::One,
+        None if LISTS.contains(name) => Arity::List,
+        None if ONES.contains(name) || name == "content-md5" => Arity::One,
+        None => Arity::Unread,
+    }
+}
+
+/// Makes every header one line.
+///
+/// # Errors
+/// `InvalidArgument` for different values of a header that holds one.
+pub fn fold(headers: &mut HeaderMap) -> Result<(), S3Error> {
+    if headers.len() == headers.keys_len() {
+        return Ok(());
+    }
+    let repeated: Vec<HeaderName> =
+        headers.keys().filter(|name| headers.get_all(*name).iter().nth(1).is_some()).cloned().collect();
+    for name in repeated {
+        let lines: Vec<&HeaderValue> = headers.get_all(&name).iter().collect();
+        let first = lines.first().copied();
+        let folded = match arity(&name) {
+            Arity::List => joined(&lines),
+            Arity::One if lines.iter().all(|line| Some(*line) == first) => first.cloned(),
+            Arity::One => {
+                let message = format!("The header {name} may come only once.");
+                return Err(S3Error::invalid_argument(name.as_str(), "", message));
+            }
+            Arity::Unread => continue,
+        };
+        if let Some(value) = folded {
+            headers.insert(name, value);
+        }
+    }
+    Ok(())
+}
+
+fn joined(lines: &[&HeaderValue]) -> Option<HeaderValue> {
+    let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
+    HeaderValue::from_bytes(&lines.join(&b","[..])).ok()
+}
+
+/// A presigned URL may carry in its query what would else be a header, its name in capitals or not. What makes up the
+/// signature is none; nor is what says the body's checksum, which is signed before there is a body: S3 heeds it in a
+/// header only.
+///
+/// # Errors
+/// `InvalidRequest` for what can't be a header, and what [`fold`] refuses.
+pub fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Error> {
+    let is_presigned = query.iter().any(|(name, _)| name.eq_ignore_ascii_case("X-Amz-Signature"));
+    for (name, value) in query.iter().filter(|_| is_presigned) {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with("x-amz-") || is_signatures(&name) || is_of_the_body(&name) {
+            continue;
+        }
+        let name = HeaderName::try_from(name).map_err(|_| S3Error::new(Code::InvalidRequest))?;
+        let value =
+            HeaderValue::from_bytes(value.as_bytes()).map_err(|_| S3Error::new(Code::InvalidRequest))?;
+        headers.append(name, value);
+    }
+    fold(headers)
+}
+
+fn is_signatures(name: &str) -> bool {
+    matches!(
+        name,
+        "x-amz-algorithm"
+            | "x-amz-content-sha256"
+            | "x-amz-credential"
+            | "x-amz-date"
+            | "x-amz-expires"
+            | "x-amz-signature"
+            | "x-amz-signedheaders"
+    )
+}
+
+fn is_of_the_body(name: &str) -> bool {
+    name == "x-amz-sdk-checksum-algorithm" || checksum::by_header(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(lines: &[(&str, &str)]) -> Result<HeaderMap, Code> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        fold(&mut headers).map_err(|error| error.code()).map(|()| headers)
+    }
+
+    #[test]
+    fn the_lines_of_a_list_are_one_list() {
+        for name in [
+            "if-match",
+            "if-none-match",
+            "cache-control",
+            "content-encoding",
+            "content-language",
+            "x-amz-copy-source-if-none-match",
+            "x-amz-object-attributes",
+            "x-amz-trailer",
+            "x-amz-meta-a",
+        ] {
+            let headers = folded(&[(name, "a"), ("x-other", "x"), (name, "b"), (name, "*")]).unwrap();
+            let lines: Vec<_> = headers.get_all(name).iter().collect();
+            assert_eq!(lines, ["a,b,*"], "{name}");
+        }
+    }
+
+    #[test]
+    fn two_values_of_one_thing_are_refused() {
+        for name in [
+            "range",
+            "content-md5",
+            "x-amz-copy-source",
+            "x-amz-content-sha256",
+            "x-amz-acl",
+            "if-modified-since",
+        ] {
+            assert_eq!(folded(&[(name, "a"), (name, "b")]).unwrap_err(), Code::InvalidArgument, "{name}");
+            assert_eq!(
+                folded(&[(name, "a"), (name, "a")]).unwrap().get_all(name).iter().count(),
+                1,
+                "{name}"
+            );
+        }
+        assert!(folded(&[("accept", "a"), ("accept", "b")]).is_ok());
+    }
+
+    fn hoisted(query: &str, lines: &[(&str, &str)]) -> Result<HeaderMap, Code> {
+        let mut headers = folded(lines)?;
+        let query = Query::parse(query).unwrap();
+        hoist(&query, &mut headers).map_err(|error| error.code()).map(|()| headers)
+    }
+
+    #[test]
+    fn a_presigned_querys_names_are_read_in_either_case() {
+        let headers = hoisted(
+            "X-Amz-Date=1&X-Amz-Signature=1&X-Amz-Server-Side-Encryption=AES256&x-amz-acl=private&other=1",
+            &[("x-amz-acl", "private")],
+        );
+        let headers = headers.unwrap();
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers["x-amz-server-side-encryption"], "AES256");
+        let two = hoisted("X-Amz-Signature=1&X-Amz-Acl=private", &[("x-amz-acl", "public-read")]);
+        assert_eq!(two.unwrap_err(), Code::InvalidArgument);
+        assert!(hoisted("x-amz-acl=private", &[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_checksum_in_a_query_says_nothing_of_the_body() {
+        let query = "X-Amz-Signature=1&x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32";
+        assert!(hoisted(query, &[]).unwrap().is_empty());
+        assert_eq!(hoisted("X-Amz-Signature=1&x-amz-checksum-other=1", &[]).unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,236 @@
+//! What becomes of each `x-amz-*` header of a request.
+//!
+//! A header that is ignored though it asks for something makes a `200` that is a lie. So every header of S3's model
+//! and of what its SDKs add to it has a line in one table ([`meaning`]), and on a write what has none is refused.
+//!
+//! Source: the S3 model (`service-2.json`) that the SDKs are made of, whose headers are in `s3-headers.txt`.
+
+use crate::checksum;
+use crate::error::{Code, S3Error};
+use crate::operations::Operation;
+use http::{HeaderMap, HeaderValue};
+
+/// What a header is to this server.
+enum Meaning {
+    /// Read where it says something, and nothing is lost where it is not.
+    Known,
+    /// Only these operations heed it: on another write it would ask for something and get nothing.
+    Of(&'static [&'static str]),
+    /// Its value decides.
+    Judged(fn(&HeaderValue) -> Result<(), S3Error>),
+    /// Asks for something that isn't built, on a read as well.
+    Unbuilt(&'static str),
+    /// A token of temporary credentials, which no key here has.
+    Token,
+}
+
+const COPIES: &[&str] = &["CopyObject", "UploadPartCopy"];
+const ENCRYPTION: &str = "Server-side encryption";
+const LOCK: &str = "Object lock";
+
+/// The table. Names are without their `x-amz-`.
+fn meaning(name: &str) -> Option<Meaning> {
+    use Meaning::*;
+    Some(match name {
+        // Of the signature, the body's coding and checksums, and of SDKs that tell about themselves.
+        "content-sha256" | "date" | "decoded-content-length" | "trailer" | "sdk-checksum-algorithm" => Known,
+        "checksum-algorithm" | "checksum-mode" | "checksum-type" => Known,
+        _ if checksum::by_header(&format!("x-amz-{name}")).is_some() => Known,
+        "user-agent" | "te" | "api-version" | "cf-id" => Known,
+        "security-token" | "s3session-token" => Token,
+
+        // Of objects and buckets.
+        _ if name.starts_with("meta-") => Known,
+        "storage-class" | "website-redirect-location" | "expected-bucket-owner" => Known,
+        "acl" => Judged(acl),
+        "object-ownership" => Judged(ownership),
+        "bucket-object-lock-enabled" => Judged(bucket_lock),
+        "bucket-namespace" => Judged(namespace),
+        _ if name.starts_with("grant-") => Unbuilt("Granting access by header"),
+        "tagging" => Unbuilt("Object tagging"),
+        _ if name.starts_with("server-side-encryption") => Unbuilt(ENCRYPTION),
+        _ if name.starts_with("copy-source-server-side-encryption") => Unbuilt(ENCRYPTION),
+        _ if name.starts_with("object-lock-") => Unbuilt(LOCK),
+        "bucket-object-lock-token" => Unbuilt(LOCK),
+        "write-offset-bytes" => Unbuilt("Appending to an object"),
+
+        // Of some operations.
+        "copy-source" | "source-expected-bucket-owner" => Of(COPIES),
+        "copy-source-if-match" | "copy-source-if-none-match" => Of(COPIES),
+        "copy-source-if-modified-since" | "copy-source-if-unmodified-since" => Of(COPIES),
+        "copy-source-range" => Of(&["UploadPartCopy"]),
+        // Without a copy there is nothing to direct, and clients send these when they begin an upload, too. There are
+        // no tags and no annotations, so that both ways of copying them come to the same.
+        "metadata-directive" | "tagging-directive" | "object-annotation-directive" => Known,
+        "if-match-last-modified-time" | "if-match-size" => Of(&["DeleteObject"]),
+        "mp-object-size" => Of(&["CompleteMultipartUpload"]),
+        "max-parts" | "part-number-marker" | "object-attributes" => Of(&["GetObjectAttributes"]),
+
+        // What they allow is allowed anyhow, there being no payers, no retention, and no more to tell of an object.
+        "request-payer" | "bypass-governance-retention" | "optional-object-attributes" => Known,
+
+        // Of operations and conditions that aren't built.
+        "if-match-initiated-time" => Unbuilt("A condition on the time of an upload's creation"),
+        "mfa" => Unbuilt("MFA delete"),
+        "confirm-remove-self-bucket-access" => Unbuilt("A bucket policy"),
+        "skip-destination-validation" => Unbuilt("Notification"),
+        "transition-default-minimum-object-size" => Unbuilt("A lifecycle configuration"),
+        "object-if-match" => Unbuilt("An object's annotation"),
+        "create-session-mode" => Unbuilt("CreateSession"),
+        "client-token" => Unbuilt("RenameObject"),
+        _ if name.starts_with("rename-source") => Unbuilt("RenameObject"),
+        "request-route" | "request-token" | "fwd-status" | "fwd-error-code" | "fwd-error-message" => {
+            Unbuilt("WriteGetObjectResponse")
+        }
+        _ if name.starts_with("fwd-header-") => Unbuilt("WriteGetObjectResponse"),
+        _ => return None,
+    })
+}
+
+/// Refuses the headers that ask for what they wouldn't get.
+///
+/// # Errors
+/// `NotImplemented` for what isn't built, and on a write for what nobody knows; `InvalidToken`; `InvalidArgument` for
+/// a value that S3 doesn't have either, and on a write for a header of other operations.
+pub fn refuse_unheeded(headers: &HeaderMap, operation: &Operation) -> Result<(), S3Error> {
+    for (name, value) in headers {
+        if let Some(name) = name.as_str().strip_prefix("x-amz-") {
+            check(name, value, operation)?;
+        }
+    }
+    Ok(())
+}
+
+fn check(name: &str, value: &HeaderValue, operation: &Operation) -> Result<(), S3Error> {
+    match meaning(name) {
+        Some(Meaning::Known) => Ok(()),
+        Some(Meaning::Judged(judge)) => judge(value),
+        Some(Meaning::Unbuilt(what)) => Err(S3Error::not_implemented(what)),
+        // Some clients send what they have, and they have none.
+        Some(Meaning::Token) if value.is_empty() => Ok(()),
+        Some(Meaning::Token) => Err(Code::InvalidToken.into()),
+        Some(Meaning::Of(operations)) if operations.contains(&operation.name) => Ok(()),
+        _ if !operation.is_write() => Ok(()),
+        Some(Meaning::Of(_)) => {
+            let header = format!("x-amz-{name}");
+            let message = format!("{} doesn't take the header {header}.", operation.name);
+            Err(S3Error::invalid_argument(header, String::from_utf8_lossy(value.as_bytes()), message))
+        }
+        None => Err(S3Error::not_implemented(&format!("The header x-amz-{name}"))),
+    }
+}
+
+fn acl(value: &HeaderValue) -> Result<(), S3Error> {
+    match value.as_bytes() {
+        b"private" | b"bucket-owner-full-control" => Ok(()),
+        b"public-read"
+        | b"public-read-write"
+        | b"authenticated-read"
+        | b"aws-exec-read"
+        | b"bucket-owner-read"
+        | b"log-delivery-write" => {
+            Err(S3Error::not_implemented("An ACL other than private and bucket-owner-full-control"))
+        }
+        other => Err(S3Error::invalid_argument("x-amz-acl", String::from_utf8_lossy(other), "Invalid ACL")),
+    }
+}
+
+fn ownership(value: &HeaderValue) -> Result<(), S3Error> {
+    match value.as_bytes() {
+        b"BucketOwnerEnforced" => Ok(()),
+        _ => Err(S3Error::not_implemented("Object ownership other than BucketOwnerEnforced")),
+    }
+}
+
+fn bucket_lock(value: &HeaderValue) -> Result<(), S3Error> {
+    match value.as_bytes().eq_ignore_ascii_case(b"false") {
+        true => Ok(()),
+        false => Err(S3Error::not_implemented(LOCK)),
+    }
+}
+
+fn namespace(value: &HeaderValue) -> Result<(), S3Error> {
+    match value.as_bytes() {
+        b"global" => Ok(()),
+        _ => Err(S3Error::not_implemented("A bucket namespace other than global")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations;
+    use http::HeaderName;
+
+    fn refusal(operation: &str, name: &str, value: &'static str) -> Option<Code> {
+        let header = (HeaderName::try_from(name).unwrap(), HeaderValue::from_static(value));
+        let row = operations::all().find(|row| row.name == operation).unwrap();
+        refuse_unheeded(&[header].into_iter().collect(), row).err().map(|error| error.code())
+    }
+
+    #[test]
+    fn every_header_of_s3_has_its_line() {
+        for name in include_str!("s3-headers.txt").lines() {
+            let name = name.strip_prefix("x-amz-").unwrap();
+            assert!(meaning(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_operations_of_a_header_are_operations() {
+        for name in include_str!("s3-headers.txt").lines() {
+            if let Some(Meaning::Of(names)) = meaning(name.trim_start_matches("x-amz-")) {
+                for name in names {
+                    assert!(operations::all().any(|row| row.name == *name), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_is_refused_and_nothing_else() {
+        let put = |name, value| refusal("PutObject", name, value);
+        assert_eq!(put("x-amz-server-side-encryption", "AES256"), Some(Code::NotImplemented));
+        assert_eq!(put("x-amz-grant-read", "id=1"), Some(Code::NotImplemented));
+        assert_eq!(put("x-amz-object-lock-mode", "GOVERNANCE"), Some(Code::NotImplemented));
+        assert_eq!(put("x-amz-tagging", "a=b"), Some(Code::NotImplemented));
+        assert_eq!(put("x-amz-acl", "public-read"), Some(Code::NotImplemented));
+        assert_eq!(put("x-amz-acl", "mine"), Some(Code::InvalidArgument));
+        assert_eq!(put("x-amz-acl", "private"), None);
+        assert_eq!(put("x-amz-bypass-governance-retention", "true"), None);
+        assert_eq!(put("x-amz-meta-acl", "public-read"), None);
+        assert_eq!(refusal("CreateBucket", "x-amz-bucket-namespace", "global"), None);
+        let regional = refusal("CreateBucket", "x-amz-bucket-namespace", "account-regional");
+        assert_eq!(regional, Some(Code::NotImplemented));
+    }
+
+    #[test]
+    fn what_nobody_knows_is_refused_on_writes_and_ignored_on_reads() {
+        for unknown in ["x-amz-checksum-nonsense", "x-amz-tomorrow"] {
+            for write in ["PutObject", "DeleteObject", "CreateMultipartUpload", "DeleteObjects"] {
+                assert_eq!(refusal(write, unknown, "1"), Some(Code::NotImplemented), "{write} {unknown}");
+            }
+            assert_eq!(refusal("GetObject", unknown, "1"), None);
+        }
+    }
+
+    #[test]
+    fn what_is_anothers_is_refused_on_writes() {
+        assert_eq!(refusal("DeleteObject", "x-amz-if-match-size", "1"), None);
+        assert_eq!(refusal("PutObject", "x-amz-if-match-size", "1"), Some(Code::InvalidArgument));
+        assert_eq!(refusal("PutObject", "x-amz-copy-source-if-match", "a"), Some(Code::InvalidArgument));
+        assert_eq!(
+            refusal("CopyObject", "x-amz-copy-source-range", "bytes=0-1"),
+            Some(Code::InvalidArgument)
+        );
+        assert_eq!(refusal("GetObject", "x-amz-max-parts", "1"), None);
+    }
+
+    #[test]
+    fn no_key_here_has_a_token() {
+        for operation in ["PutObject", "GetObject", "ListBuckets"] {
+            assert_eq!(refusal(operation, "x-amz-security-token", "t"), Some(Code::InvalidToken));
+            assert_eq!(refusal(operation, "x-amz-security-token", ""), None);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Which row of the table a request means, and the refusal of every request that no row understands.
+//!
+//! A request must never be taken for another: `DELETE /bucket?uploads` is no DeleteBucket. So the parameters of the
+//! query are held against the row that was found. On a method that changes something each of them has to be known to
+//! it, but for the caller's own (`x-...`) and the signature's (`X-Amz-...`). On the others a subresource of any
+//! operation has to be, and what isn't one is ignored, as S3 does.
+
+use super::{Method, Operation, Place, Qualifier, all};
+use crate::address::Address;
+use crate::error::{Code, S3Error};
+use crate::query::{self, Query};
+use http::header::ALLOW;
+use http::{HeaderMap, HeaderValue};
+
+/// The operation that a request means.
+///
+/// # Errors
+/// `MethodNotAllowed` with the methods that mean something there; `InvalidArgument` for two subresources at once and
+/// for a parameter of other operations; `InvalidRequest` for a subresource that the place doesn't have;
+/// `NotImplemented` for a parameter that S3 doesn't have.
+pub fn recognise(
+    method: &http::Method,
+    address: &Address,
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<&'static Operation, S3Error> {
+    let place = Place::of(address);
+    let known = Method::of(method);
+    let meant = all()
+        .filter(|operation| Some(operation.method) == known && operation.place == place)
+        .filter(|operation| operation.is_meant(query, headers))
+        .max_by_key(|operation| operation.specificity());
+    let operation = meant.ok_or_else(|| not_allowed(method.as_str(), place, None))?;
+    operation.check_parameters(query)?;
+    Ok(operation)
+}
+
+impl Operation {
+    fn is_meant(&self, query: &Query, headers: &HeaderMap) -> bool {
+        self.subresource.is_none_or(|name| query.has(name))
+            && self.qualifiers.iter().all(|qualifier| match *qualifier {
+                Qualifier::Parameter(name) => query.has(name),
+                Qualifier::Value(name, value) => query.get(name) == Some(value),
+                Qualifier::Header(name) => headers.contains_key(name),
+            })
+    }
+
+    /// The one that asks for most is meant: its subresource counts before any qualifier.
+    fn specificity(&self) -> (bool, usize) {
+        (self.subresource.is_some(), self.qualifiers.len())
+    }
+
+    fn knows(&self, parameter: &str) -> bool {
+        self.subresource == Some(parameter)
+            || self.parameters.contains(&parameter)
+            || self.qualifiers.iter().any(|qualifier| qualifier.parameter() == Some(parameter))
+    }
+
+    fn check_parameters(&self, query: &Query) -> Result<(), S3Error> {
+        if self.method == Method::Options {
+            // A preflight has the query of the request that it asks about.
+            return Ok(());
+        }
+        let unknown = query.iter().map(|(name, _)| name).filter(|name| !self.knows(name));
+        for name in unknown.filter(|name| !query::is_callers_own(name)) {
+            if all().any(|operation| operation.subresource == Some(name)) {
+                return Err(self.foreign_subresource(name));
+            }
+            if self.is_write() {
+                return Err(self.unknown_parameter(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// A subresource that is another operation's.
+    fn foreign_subresource(&self, name: &str) -> S3Error {
+        let of_place = |operation: &&Operation| operation.place == self.place;
+        let is_here = all().filter(of_place).any(|operation| operation.subresource == Some(name));
+        match self.subresource {
+            Some(own) => {
+                let message = format!("Conflicting query string parameters: {own}, {name}");
+                S3Error::invalid_argument("ResourceType", own, message)
+            }
+            None if is_here => not_allowed(self.method.name(), self.place, Some(name)),
+            None => {
+                let place = match self.place {
+                    Place::Object => "a key",
+                    Place::Bucket => "a bucket",
+                    Place::Service | Place::ObjectResponse => "this path",
+                };
+                let message = format!("There is no such thing as the ?{name} sub-resource for {place}");
+                S3Error::new(Code::InvalidRequest).message(message)
+            }
+        }
+    }
+
+    /// A parameter that selects nothing, on a request that would change something without heeding it.
+    fn unknown_parameter(&self, name: &str) -> S3Error {
+        if all().any(|operation| operation.knows(name)) {
+            let message = format!("{} doesn't take the query parameter {name}.", self.name);
+            return S3Error::invalid_argument(name, "", message);
+        }
+        S3Error::not_implemented(&format!("The query parameter {name} of {}", self.name))
+    }
+}
+
+impl Qualifier {
+    fn parameter(self) -> Option<&'static str> {
+        match self {
+            Qualifier::Parameter(name) | Qualifier::Value(name, _) => Some(name),
+            Qualifier::Header(_) => None,
+        }
+    }
+}
+
+impl Place {
+    fn of(address: &Address) -> Self {
+        match address {
+            Address::Service => Place::Service,
+            Address::Bucket(_) => Place::Bucket,
+            Address::Object(_, _) => Place::Object,
+            Address::ObjectResponse => Place::ObjectResponse,
+        }
+    }
+}
+
+/// The method means nothing at the place, or none of what it means there has the subresource.
+fn not_allowed(method: &str, place: Place, subresource: Option<&str>) -> S3Error {
+    let mut allowed: Vec<&str> = Vec::new();
+    let rows = all().filter(|operation| operation.place == place && operation.method != Method::Options);
+    for operation in rows.filter(|operation| subresource.is_none() || operation.subresource == subresource) {
+        if !allowed.contains(&operation.method.name()) {
+            allowed.push(operation.method.name());
+        }
+    }
+    let allow = HeaderValue::try_from(allowed.join(", ")).unwrap_or(HeaderValue::from_static(""));
+    S3Error::new(Code::MethodNotAllowed)
+        .with("Method", method)
+        .with("ResourceType", subresource.map_or_else(|| place.name().to_owned(), str::to_uppercase))
+        .header(ALLOW, allow)
+}

@@ -1,0 +1,232 @@
+use super::{Body, Handler, Method, Operation, Place, Qualifier, all, recognise};
+use crate::address::Address;
+use crate::error::{Code, S3Error};
+use crate::key;
+use crate::query::Query;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::collections::BTreeSet;
+
+/// What isn't in the SDKs' model: a browser's form and its preflight.
+const BROWSERS: [&str; 2] = ["PostObject", "Preflight"];
+
+fn address(place: Place) -> Address {
+    match place {
+        Place::Service => Address::Service,
+        Place::Bucket => Address::Bucket("bucket".into()),
+        Place::Object => Address::Object("bucket".into(), key::from_path("key").unwrap()),
+        Place::ObjectResponse => Address::ObjectResponse,
+    }
+}
+
+fn asked(
+    method: &http::Method,
+    place: Place,
+    query: &str,
+    headers: &[&'static str],
+) -> Result<&'static Operation, S3Error> {
+    let header =
+        |name: &&'static str| (HeaderName::from_static(name), HeaderValue::from_static("bucket/key"));
+    let headers: HeaderMap = headers.iter().map(header).collect();
+    recognise(method, &address(place), &Query::parse(query).unwrap(), &headers)
+}
+
+fn name(method: http::Method, place: Place, query: &str) -> Result<&'static str, Code> {
+    asked(&method, place, query, &[]).map(|operation| operation.name).map_err(|error| error.code())
+}
+
+/// A request that means this row and no other.
+fn request(operation: &Operation) -> (http::Method, String, Vec<&'static str>) {
+    let mut query: Vec<String> = operation.subresource.map(str::to_owned).into_iter().collect();
+    let mut headers = Vec::new();
+    for qualifier in operation.qualifiers {
+        match *qualifier {
+            Qualifier::Parameter(name) => query.push(format!("{name}=1")),
+            Qualifier::Value(name, value) => query = vec![format!("{name}={value}")],
+            Qualifier::Header(name) => headers.push(name),
+        }
+    }
+    (operation.method.name().parse().unwrap(), query.join("&"), headers)
+}
+
+#[test]
+fn the_table_has_every_operation_of_s3_and_no_other() {
+    let listed: BTreeSet<&str> = include_str!("s3-operations.txt").lines().chain(BROWSERS).collect();
+    let table: BTreeSet<&str> =
+        all().flat_map(|operation| [Some(operation.name), operation.former_name]).flatten().collect();
+    assert_eq!(table, listed);
+}
+
+#[test]
+fn every_operation_is_recognised_by_what_its_row_says() {
+    for operation in all() {
+        let (method, query, headers) = request(operation);
+        let known = operation.parameters.iter().map(|name| format!("&{name}=1"));
+        for query in [query.clone(), known.fold(query, |all, name| all + &name)] {
+            let found = asked(&method, operation.place, &query, &headers);
+            assert_eq!(found.map(|found| found.name).ok(), Some(operation.name), "{method} ?{query}");
+        }
+    }
+}
+
+#[test]
+fn handlers_are_of_their_place_and_take_the_bodies_there_are() {
+    for operation in all() {
+        let (place, takes_body) = match operation.handler {
+            Handler::Unbuilt => continue,
+            Handler::Service(_) => (Place::Service, false),
+            Handler::NewBucket(_) | Handler::BucketBody(_) => (Place::Bucket, true),
+            Handler::Bucket(_) => (Place::Bucket, false),
+            Handler::Object(_) => (Place::Object, false),
+            Handler::ObjectBody(_) => (Place::Object, true),
+        };
+        assert_eq!(
+            (operation.place, operation.body != Body::None),
+            (place, takes_body),
+            "{}",
+            operation.name
+        );
+    }
+}
+
+#[test]
+fn every_operation_but_a_preflight_needs_a_right() {
+    for operation in all().filter(|operation| operation.method != Method::Options) {
+        assert!(operation.actions().count() > 0, "{}", operation.name);
+        let copies =
+            operation.qualifiers.iter().any(|of| matches!(of, Qualifier::Header("x-amz-copy-source")));
+        assert_eq!(operation.source_actions().count() > 0, copies, "{}", operation.name);
+    }
+}
+
+/// Every subresource with every method in every place means the operation whose row has it, or is refused.
+#[test]
+fn a_subresource_is_never_taken_for_the_place_itself() {
+    let subresources: BTreeSet<&str> = all().filter_map(|operation| operation.subresource).collect();
+    let methods =
+        ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"].map(|name| name.parse::<http::Method>().unwrap());
+    for place in [Place::Service, Place::Bucket, Place::Object, Place::ObjectResponse] {
+        for (method, name) in
+            methods.iter().flat_map(|method| subresources.iter().map(move |name| (method, name)))
+        {
+            for (query, headers) in [
+                (name.to_string(), &[][..]),
+                (format!("{name}=2"), &[][..]),
+                (format!("x-id=PutObject&{name}=1"), &["x-amz-copy-source"][..]),
+            ] {
+                match asked(method, place, &query, headers) {
+                    Ok(found) if found.subresource == Some(*name) => {}
+                    // The one parameter that means something besides selecting: other values than 2 mean the first.
+                    Ok(found) if (found.name, *name) == ("ListObjects", "list-type") => {}
+                    Ok(found) => panic!("{method} {place:?} ?{query} is taken for {}", found.name),
+                    Err(error) => {
+                        let status = error.code().status().as_u16();
+                        assert!([400, 405, 501].contains(&status), "{method} {place:?} ?{query}: {status}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn two_subresources_are_refused_together() {
+    let rows = || all().filter(|operation| operation.subresource.is_some());
+    for (one, other) in rows().flat_map(|one| rows().map(move |other| (one, other))) {
+        if one.subresource == other.subresource || (one.method, one.place) != (other.method, other.place) {
+            continue;
+        }
+        let (method, query, headers) = request(one);
+        let query = format!("{query}&{}", request(other).1);
+        let refused = asked(&method, one.place, &query, &headers).map(|found| found.name);
+        assert_eq!(refused.map_err(|error| error.code()), Err(Code::InvalidArgument), "{method} ?{query}");
+    }
+}
+
+#[test]
+fn a_write_heeds_every_parameter_or_is_refused() {
+    for operation in all().filter(|operation| operation.is_write()) {
+        let (method, query, headers) = request(operation);
+        let with =
+            |parameter: &str| asked(&method, operation.place, &format!("{query}&{parameter}"), &headers);
+        for own in ["x-id=1", "X-Amz-Date=1", "x-amz-meta-a=1", "X-Trace=1"] {
+            assert!(with(own).is_ok(), "{} {own}", operation.name);
+        }
+        for (unknown, code) in
+            [("annotation2=1", Code::NotImplemented), ("response-expires=1", Code::InvalidArgument)]
+        {
+            assert_eq!(with(unknown).unwrap_err().code(), code, "{} {unknown}", operation.name);
+        }
+    }
+}
+
+#[test]
+fn a_read_ignores_what_nobody_knows() {
+    assert_eq!(name(http::Method::GET, Place::Object, "unknown=1&prefix=a"), Ok("GetObject"));
+    assert_eq!(name(http::Method::HEAD, Place::Bucket, "unknown"), Ok("HeadBucket"));
+    assert_eq!(
+        name(http::Method::GET, Place::Bucket, "list-type=2&prefix=acl&partNumber=1"),
+        Ok("ListObjectsV2")
+    );
+    assert_eq!(name(http::Method::GET, Place::Bucket, "list-type=1"), Ok("ListObjects"));
+    assert_eq!(name(http::Method::GET, Place::Object, "partNumber=1&x-id=GetObject"), Ok("GetObject"));
+}
+
+#[test]
+fn refusals_have_s3s_codes() {
+    use Place::{Bucket, Object, Service};
+    use http::Method;
+    for (method, place, query, code) in [
+        (Method::PUT, Object, "partNumber=1", Code::InvalidArgument),
+        (Method::DELETE, Object, "partNumber=1", Code::InvalidArgument),
+        (Method::DELETE, Bucket, "uploads", Code::MethodNotAllowed),
+        (Method::DELETE, Bucket, "list-type=2", Code::MethodNotAllowed),
+        (Method::DELETE, Object, "uploads", Code::MethodNotAllowed),
+        (Method::DELETE, Object, "versions", Code::InvalidRequest),
+        (Method::GET, Object, "uploads", Code::MethodNotAllowed),
+        (Method::GET, Object, "policy", Code::InvalidRequest),
+        (Method::GET, Service, "acl", Code::InvalidRequest),
+        (Method::GET, Bucket, "acl&policy", Code::InvalidArgument),
+        (Method::PUT, Object, "nonsense", Code::NotImplemented),
+        (Method::DELETE, Service, "", Code::MethodNotAllowed),
+        (Method::PATCH, Object, "", Code::MethodNotAllowed),
+    ] {
+        assert_eq!(name(method.clone(), place, query), Err(code), "{method} {place:?} ?{query}");
+    }
+}
+
+#[test]
+fn allow_says_what_would_be() {
+    let allow = |method: http::Method, place, query: &str| {
+        let error = asked(&method, place, query, &[]).unwrap_err();
+        let response = error.respond(&crate::context::RequestId::from_u64(1), "/", false);
+        response.headers()["allow"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(allow(http::Method::DELETE, Place::Service, ""), "GET");
+    assert_eq!(allow(http::Method::DELETE, Place::Bucket, "uploads"), "GET");
+    assert_eq!(allow(http::Method::POST, Place::Bucket, "acl"), "GET, PUT");
+    assert_eq!(allow(http::Method::PATCH, Place::Object, ""), "PUT, DELETE, GET, HEAD, POST");
+}
+
+/// docs/S3.md has every operation, and says of each whether it is built.
+#[test]
+fn the_documentation_is_the_table() {
+    let text = include_str!("../../../../docs/S3.md");
+    let rows =
+        || text.lines().filter_map(|line| line.strip_prefix("| ")).map(|line| line.split('|').map(str::trim));
+    for operation in all() {
+        for name in [Some(operation.name), operation.former_name].into_iter().flatten() {
+            let works: Vec<&str> = rows()
+                .filter_map(|mut cells| {
+                    let names = cells.next()?;
+                    names
+                        .split(", ")
+                        .any(|listed| listed.split(' ').next() == Some(name))
+                        .then(|| cells.next())?
+                })
+                .collect();
+            assert_eq!(works.len(), 1, "{name} has one row in docs/S3.md");
+            let is_unbuilt = matches!(operation.handler, Handler::Unbuilt);
+            assert_eq!(works.first().is_some_and(|works| *works == "501"), is_unbuilt, "{name}");
+        }
+    }
+}
