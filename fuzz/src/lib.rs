@@ -2,6 +2,9 @@
 //! must be true. Each target in `fuzz_targets` is one of these functions; the test runs all of them over the corpus.
 
 // The binary has no library to take these from; what only its other parts call is dead here.
+#[path = "../../stratum/src/address.rs"]
+#[allow(dead_code)]
+mod address;
 #[path = "../../stratum/src/backup/archive.rs"]
 #[allow(dead_code)]
 mod archive;
