@@ -5,7 +5,7 @@
 use crate::client::{CallError, Operator, ServerArg};
 use crate::output;
 use crate::scrubbing;
-use crate::status::{Background, DriveStatus, State, Status, drives_to_text};
+use crate::status::{Background, DriveStatus, State, Status, drives};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -137,7 +137,7 @@ pub fn drive(args: &DriveArgs) -> ExitCode {
 fn list_drives(server: &ServerArg) -> ExitCode {
     ended(|| {
         let drives: Vec<DriveStatus> = Operator::new(server)?.get("drives")?;
-        output::print(drives_to_text(&drives));
+        output::print(drives::to_text(&drives));
         Ok(drives.iter().all(|drive| drive.state == "healthy"))
     })
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
-use stratum_storage::drive::Drive;
+use stratum_storage::drive::{Drive, disk_of};
 use stratum_storage::journal::JournalError;
 use stratum_storage::set::{ChangeError, Changed, DriveState, Root, Slot};
 use stratum_storage::volume::Fullness;
@@ -106,6 +106,7 @@ impl Drives {
             fill: crate::fullness::of_drive(fullness, slot.tier, slot.id).map(str::to_owned),
             bytes_used: slot.space.map_or(0, |_| bytes_under(Path::new(&slot.place))),
             bytes_free: slot.space.map_or(0, |space| space.free),
+            disk: disk_of(Path::new(&slot.place), slot.tier).display().to_string(),
             path: slot.place,
         }
     }

@@ -3,10 +3,8 @@
 //! Clients are refused with `507` or `503` then, so whoever is on call is to know before it comes to that, and what to
 //! do.
 
-use std::collections::HashMap;
 use stratum_storage::blob::Tier;
 use stratum_storage::journal::Usage;
-use stratum_storage::set::Set;
 use stratum_storage::volume::{DriveId, Fill, Fullness};
 
 /// How near the journal is to its cap.
@@ -97,22 +95,12 @@ pub fn notes(tiers: &[Fullness], pressure: Pressure, label: impl Fn(DriveId) -> 
     notes
 }
 
-/// The same for the metrics page.
-pub fn measure(tiers: &[Fullness], pressure: Pressure, set: &Set) {
-    let labels: HashMap<DriveId, String> =
-        set.all_drives().iter().map(|drive| (drive.id(), drive.label())).collect();
+/// The same for the metrics page; how full each disk is stands with what else is told of disks.
+pub fn measure(tiers: &[Fullness], pressure: Pressure) {
     for fullness in tiers {
         let tier = fullness.tier.name();
         metrics::gauge!("stratum_tier_refuses_writes", "tier" => tier)
             .set(f64::from(u8::from(fullness.refuses())));
-        for (drive, fill) in &fullness.drives {
-            let Some(label) = labels.get(drive) else { continue };
-            metrics::gauge!("stratum_drive_fill", "drive" => label.clone()).set(match fill {
-                Fill::HasRoom => 0.0,
-                Fill::AlmostFull => 1.0,
-                Fill::Full => 2.0,
-            });
-        }
     }
     metrics::gauge!("stratum_journal_pressure").set(match pressure {
         Pressure::None => 0.0,

@@ -8,6 +8,7 @@ mod config;
 mod control;
 mod credentials;
 mod drives;
+mod figures;
 mod fsck;
 mod fullness;
 mod layout;

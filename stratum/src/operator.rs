@@ -242,7 +242,7 @@ async fn set_pace(
 
 impl Operator {
     /// The whole page. Blocks: it asks every drive for its free space.
-    fn status(&self) -> Status {
+    pub fn status(&self) -> Status {
         let drives = self.drives.list();
         let heal = self.parts.healer.status();
         let redundancy = self.redundancy(&heal);
@@ -339,6 +339,7 @@ impl Operator {
         Space {
             logical: census.bytes,
             objects: census.objects,
+            buckets: census.buckets,
             live: stats.live,
             garbage: census.garbage,
             used: drives.iter().map(|drive| drive.bytes_used).sum(),

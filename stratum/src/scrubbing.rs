@@ -4,8 +4,8 @@
 
 use crate::status::bytes;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 use stratum_storage::ambient::System;
 use stratum_storage::heal::Healer;
@@ -37,11 +37,14 @@ fn read(path: &Path) -> ScrubCursor {
     })
 }
 
-/// Under another name first: a crash leaves the old cursor.
-fn write(path: &PathBuf, cursor: &ScrubCursor) -> io::Result<()> {
+/// Under another name first, and each step durable before the next: a crash leaves the old cursor or the new one.
+fn write(path: &Path, cursor: &ScrubCursor) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    fs::write(&temporary, serde_json::to_vec(cursor)?)?;
-    fs::rename(&temporary, path)
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(&serde_json::to_vec(cursor)?)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
 /// Whether a pass found anything.

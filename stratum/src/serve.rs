@@ -7,6 +7,7 @@ use crate::backup::configuration::Configuration;
 use crate::config::{Config, ConfigError};
 use crate::credentials::Credentials;
 use crate::drives::Drives;
+use crate::figures;
 use crate::fsck::Checks;
 use crate::layout::Layout;
 use crate::operator::Operator;
@@ -145,6 +146,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         Operator::new(parts.clone(), drives, checks.clone(), pace.clone(), configuration, tasks.clone());
     let mut supervisor = Supervisor::new(tasks, Arc::new(System), runtime.handle());
     upkeep::start(&mut supervisor, parts, mover, telemetry.clone())?;
+    figures::start(&mut supervisor, operator.clone())?;
 
     let admission = Admission::new(REQUEST_MEMORY);
     let store = Arc::new(Store {
@@ -380,7 +382,9 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 fn announce(address: SocketAddr, config: &Config, root: &RootCredentials, args: &ServerArgs) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let endpoint = format!("{scheme}://{address}");
-    tracing::info!(endpoint, data = ?config.server.data, config = ?args.config, "serving S3");
+    let data: Vec<String> = config.server.data.iter().map(|folder| folder.display().to_string()).collect();
+    let (data, file) = (data.join(", "), args.config.as_ref().map(|file| file.display().to_string()));
+    tracing::info!(endpoint, data, config = file, "serving S3");
     if config.server.anonymous {
         tracing::warn!(
             "requests without a signature are served: whoever reaches {address} may use all that root owns"

@@ -3,6 +3,8 @@
 //! The JSON is a contract: fields are added, and never renamed or taken away.
 
 use crate::supervisor::TaskHealth;
+pub mod drives;
+
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use stratum_metadata::{IndexState, RebuildStep};
@@ -56,6 +58,8 @@ pub enum State {
 #[serde(default)]
 pub struct DriveStatus {
     pub path: String,
+    /// The data folder that it lies in: what is mounted, and what goes when the disk does.
+    pub disk: String,
     pub tier: String,
     pub position: u64,
     pub id: String,
@@ -100,6 +104,7 @@ pub struct Space {
     /// Of all objects, as clients see them, at most a minute ago.
     pub logical: u64,
     pub objects: u64,
+    pub buckets: u64,
     /// Payload in volumes that something names.
     pub live: u64,
     /// Payload in volumes that nothing names and that isn't punched, at most a minute ago.
@@ -201,7 +206,7 @@ impl Status {
             let _ = writeln!(text, "  ! {note}");
         }
         let _ = writeln!(text, "\ndrives");
-        text.push_str(&drives_to_text(&self.drives));
+        text.push_str(&drives::to_text(&self.drives));
         let redundancy = &self.redundancy;
         let _ = writeln!(
             text,
@@ -219,10 +224,10 @@ impl Status {
         ] {
             let _ = writeln!(text, "{name:<11} {}", one_line(value));
         }
-        let Space { logical, objects, live, garbage, used, free } = self.space;
+        let Space { logical, objects, buckets, live, garbage, used, free } = self.space;
         let _ = writeln!(
             text,
-            "space       {objects} objects of {} in all; in volumes {} live, {} garbage; {} used, {} free",
+            "space       {objects} objects of {} in {buckets} buckets; in volumes {} live, {} garbage; {} used, {} free",
             bytes(logical),
             bytes(live),
             bytes(garbage),
@@ -276,27 +281,6 @@ impl Background {
         let tasks: Vec<String> = self.tasks.iter().map(task).collect();
         format!("{pace}; done: {}", tasks.join(", "))
     }
-}
-
-/// The table of drives.
-pub fn drives_to_text(drives: &[DriveStatus]) -> String {
-    let mut text = String::new();
-    let width = drives.iter().map(|drive| drive.path.len()).max().unwrap_or_default();
-    for drive in drives {
-        let (used, free) = (bytes(drive.bytes_used), bytes(drive.bytes_free));
-        let place = format!("{}/{}", drive.tier, drive.position);
-        let flags =
-            [(drive.slow, "slow"), (drive.writes_slowly, "slow at writing"), (drive.rotting, "rotting")];
-        let flags = flags.into_iter().filter_map(|(is_so, what)| is_so.then_some(what));
-        let remarks: Vec<&str> = flags.chain(drive.fill.as_deref()).chain(drive.reason.as_deref()).collect();
-        let remarks = remarks.join(": ");
-        let line = format!(
-            "  {place:<7} {:<width$}  {:<9} {used:>9} used {free:>9} free  {remarks}",
-            drive.path, drive.state
-        );
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-    text
 }
 
 fn by_missing(counts: &[u64]) -> String {
@@ -434,7 +418,7 @@ mod tests {
             fill: Some("almost full".into()),
             ..DriveStatus::default()
         };
-        let line = drives_to_text(&[drive]);
+        let line = drives::to_text(&[drive]);
         assert!(line.contains("slow at writing: rotting: almost full"), "{line}");
         let page = |state| Status { state, ..Status::default() }.to_text();
         assert!(page(State::Full).contains("refused for want of space"));

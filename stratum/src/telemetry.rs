@@ -1,11 +1,18 @@
 //! The Prometheus page, and what only the whole process knows: its memory.
 
+mod families;
+
+use families::{FAMILIES, Kind};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use stratum_storage::ambient::{Clock, System};
 
 /// Upper bounds of the latency histograms, in seconds: from a page-cache hit to a stalled drive.
 const LATENCY_SECONDS: [f64; 15] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
+
+/// Upper bounds of how many entries go together.
+const ENTRIES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 /// Renders the page.
 #[derive(Clone)]
@@ -16,9 +23,16 @@ pub struct Telemetry {
 impl Telemetry {
     /// Makes this process's metrics go to the page.
     pub fn install() -> Result<Telemetry, Box<dyn std::error::Error>> {
+        // Buckets for all of them: what has none is told as a summary, and those can't be added up.
         let builder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("seconds".into()), &LATENCY_SECONDS)?;
-        Ok(Telemetry { page: builder.install_recorder()? })
+            .set_buckets(&LATENCY_SECONDS)?
+            .set_buckets_for_metric(Matcher::Suffix("entries".into()), &ENTRIES)?;
+        let page = builder.install_recorder()?;
+        describe();
+        let version = env!("CARGO_PKG_VERSION");
+        metrics::gauge!("stratum_build_info", "version" => version).set(1.0);
+        metrics::gauge!("process_start_time_seconds").set(System.now() as f64 / 1000.0);
+        Ok(Telemetry { page })
     }
 
     /// The page as it now is.
@@ -33,6 +47,17 @@ impl Telemetry {
     /// scrapes.
     pub fn fold(&self) {
         self.page.run_upkeep();
+    }
+}
+
+/// Says what each of them means.
+fn describe() {
+    for family in FAMILIES {
+        match family.kind {
+            Kind::Counter => metrics::describe_counter!(family.name, family.unit, family.help),
+            Kind::Gauge => metrics::describe_gauge!(family.name, family.unit, family.help),
+            Kind::Histogram => metrics::describe_histogram!(family.name, family.unit, family.help),
+        }
     }
 }
 

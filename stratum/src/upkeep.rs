@@ -128,14 +128,11 @@ impl Parts {
     /// Tells which drives have become slow beside their peers, or are no longer.
     fn judge_drives(&self) {
         for (drive, doing) in Tier::ALL.into_iter().flat_map(|tier| judge(&self.set.drives(tier))) {
-            let (slow, name) = match doing {
-                Doing::Reads => (drive.pulse().is_slow(), "stratum_drive_slow"),
-                Doing::JournalWrites | Doing::VolumeWrites => {
-                    (drive.writes_slowly(), "stratum_drive_writes_slowly")
-                }
+            let slow = match doing {
+                Doing::Reads => drive.pulse().is_slow(),
+                Doing::JournalWrites | Doing::VolumeWrites => drive.writes_slowly(),
             };
             let drive = drive.label();
-            metrics::gauge!(name, "drive" => drive.clone()).set(f64::from(u8::from(slow)));
             match (slow, doing) {
                 (true, Doing::Reads) => {
                     tracing::warn!(drive, "answers far later than its peers; what it holds is read elsewhere")
@@ -174,7 +171,7 @@ impl Parts {
         gauge("stratum_buffers_idle_bytes", stats.idle_buffers);
         gauge("stratum_journal_bytes", usage.bytes);
         gauge("stratum_journal_cap_bytes", usage.cap);
-        fullness::measure(&self.volumes.fullness(), fullness::Pressure::of(usage), &self.set);
+        fullness::measure(&self.volumes.fullness(), fullness::Pressure::of(usage));
         gauge("stratum_index_available", u64::from(self.metadata.is_available()));
         gauge("stratum_drives", self.set.all_drives().len() as u64);
         gauge(

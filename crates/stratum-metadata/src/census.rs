@@ -4,7 +4,7 @@
 //! million objects, for whoever asks now and then.
 
 use crate::keys::{self, Tag};
-use crate::record::{ObjectSummary, Owner, StripeRecord, decode};
+use crate::record::{BucketRecord, ObjectSummary, Owner, StripeRecord, decode};
 use crate::salvage::each_owner_in;
 use crate::store::{Metadata, ReadError};
 use serde::de::DeserializeOwned;
@@ -16,6 +16,7 @@ use stratum_storage::blob::VolumeId;
 /// What the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
+    pub buckets: u64,
     pub objects: u64,
     /// The sizes of all objects, as clients see them, in bytes.
     pub bytes: u64,
@@ -28,6 +29,7 @@ impl Metadata {
     /// Counts all objects and all packed stripes. Blocks for as long as that takes; holds nobody else up.
     pub fn census(&self) -> Result<Census, ReadError> {
         let mut census = Census::default();
+        self.count(Tag::BucketByName, |_: BucketRecord| census.buckets += 1)?;
         self.count(Tag::Object, |object: ObjectSummary| {
             census.objects += 1;
             census.bytes += object.size;

@@ -185,8 +185,9 @@ impl Drive {
         let label = label(tier, position);
         #[cfg(feature = "faults")]
         let io = faulty::wrap(&label, io);
+        let disk = io.folder().map_or(label.clone(), |folder| disk_of(folder, tier).display().to_string());
         let health = Arc::new(Latch::new(&label, Health::Healthy));
-        let guard = Guard::new(io, health.clone(), clock.clone(), &label);
+        let guard = Guard::new(io, health.clone(), clock.clone(), &disk);
         let_go_when_it_fails(&guard, &health, &label, threads);
         let lane = |kind: &str| match threads {
             Threads::Own => Lane::spawn(&format!("{label} {kind}"), Stopwatch::new(clock.clone())),
@@ -205,7 +206,7 @@ impl Drive {
             journal,
             volume,
             readers,
-            rot: Rot::new(&label),
+            rot: Rot::new(&label, Some(&disk)),
         }
     }
 
@@ -233,7 +234,7 @@ impl Drive {
             journal: Lane::inline(Stopwatch::new(Arc::new(System))),
             volume: Lane::inline(Stopwatch::new(Arc::new(System))),
             readers: Readers::new(&label, Threads::Caller, Arc::new(System)),
-            rot: Rot::new(&label),
+            rot: Rot::new(&label, None),
         }
     }
 
@@ -250,7 +251,7 @@ impl Drive {
         self.position
     }
 
-    /// `hot/0`, for people and metrics.
+    /// `hot/0`, for people.
     pub fn label(&self) -> String {
         label(self.tier, self.position)
     }
@@ -421,6 +422,17 @@ fn let_go_when_it_fails(guard: &Arc<Guard>, health: &Latch, label: &str, threads
             }
         }
     }));
+}
+
+/// The data folder that a drive's folder is in: a folder of the tier's name, or of the position in such a one where one
+/// data folder holds them all.
+pub fn disk_of(folder: &Path, tier: Tier) -> &Path {
+    let above = |folder: &'_ Path| folder.file_name().is_some_and(|name| name == tier.name());
+    match folder.parent() {
+        Some(parent) if above(folder) => parent,
+        Some(parent) if above(parent) => parent.parent().unwrap_or(parent),
+        _ => folder,
+    }
 }
 
 fn label(tier: Tier, position: u16) -> String {

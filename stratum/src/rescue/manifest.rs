@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
-use stratum_metadata::record::{Checksum, ObjectRecord};
+use stratum_metadata::record::{Checksum, ChecksumAlgorithm, ChecksumType, ObjectRecord, StorageClass};
 
 /// The file's name in the target folder.
 pub const NAME: &str = "manifest.jsonl";
@@ -82,7 +82,7 @@ impl Line {
             size: record.size,
             etag: record.etag.to_string(),
             modified: record.modified,
-            storage_class: format!("{:?}", record.storage_class),
+            storage_class: storage_class(record.storage_class).to_owned(),
             headers: given.collect(),
             metadata: headers.user.clone(),
             checksum: record.checksum.as_ref().map(checksum),
@@ -94,7 +94,37 @@ impl Line {
 }
 
 fn checksum(checksum: &Checksum) -> String {
-    format!("{:?} {:?} {}", checksum.algorithm, checksum.kind, hex::encode(&checksum.value))
+    let algorithm = match checksum.algorithm {
+        ChecksumAlgorithm::Crc32 => "CRC32",
+        ChecksumAlgorithm::Crc32c => "CRC32C",
+        ChecksumAlgorithm::Crc64Nvme => "CRC64NVME",
+        ChecksumAlgorithm::Sha1 => "SHA1",
+        ChecksumAlgorithm::Sha256 => "SHA256",
+        ChecksumAlgorithm::Sha512 => "SHA512",
+        ChecksumAlgorithm::Md5 => "MD5",
+        ChecksumAlgorithm::XxHash64 => "XXHASH64",
+        ChecksumAlgorithm::XxHash3 => "XXHASH3",
+        ChecksumAlgorithm::XxHash128 => "XXHASH128",
+    };
+    let kind = match checksum.kind {
+        ChecksumType::FullObject => "FULL_OBJECT",
+        ChecksumType::Composite => "COMPOSITE",
+    };
+    format!("{algorithm} {kind} {}", hex::encode(&checksum.value))
+}
+
+/// S3's name of it.
+fn storage_class(class: StorageClass) -> &'static str {
+    match class {
+        StorageClass::Standard => "STANDARD",
+        StorageClass::StandardIa => "STANDARD_IA",
+        StorageClass::IntelligentTiering => "INTELLIGENT_TIERING",
+        StorageClass::GlacierIr => "GLACIER_IR",
+        StorageClass::ReducedRedundancy => "REDUCED_REDUNDANCY",
+        StorageClass::OnezoneIa => "ONEZONE_IA",
+        StorageClass::Glacier => "GLACIER",
+        StorageClass::DeepArchive => "DEEP_ARCHIVE",
+    }
 }
 
 /// Differs between two versions of an object.

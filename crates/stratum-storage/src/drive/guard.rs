@@ -91,9 +91,9 @@ impl Guard {
         io: Arc<dyn DriveIo>,
         health: Arc<Latch>,
         clock: Arc<dyn Clock>,
-        label: &str,
+        disk: &str,
     ) -> Arc<Guard> {
-        let watch = Arc::new(Watch::new(health, clock, label));
+        let watch = Arc::new(Watch::new(health, clock, disk));
         let (device, place, folder) = (io.device(), io.describe(), io.folder().map(Path::to_owned));
         let (hold, open, expected) = (Hold::new(io), Mutex::default(), OnceLock::new());
         Arc::new_cyclic(|myself| Guard {
@@ -384,10 +384,10 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(label: &str, what: &'static str) -> Meter {
+    fn new(disk: &str, what: &'static str) -> Meter {
         let seconds =
-            metrics::histogram!("stratum_drive_seconds", "drive" => label.to_owned(), "operation" => what);
-        Meter { what, seconds, errors: error_counter(label, what) }
+            metrics::histogram!("stratum_drive_seconds", "disk" => disk.to_owned(), "operation" => what);
+        Meter { what, seconds, errors: error_counter(disk, what) }
     }
 }
 
@@ -397,19 +397,19 @@ impl std::fmt::Debug for Meter {
     }
 }
 
-fn error_counter(label: &str, what: &'static str) -> Counter {
-    metrics::counter!("stratum_drive_errors_total", "drive" => label.to_owned(), "operation" => what)
+fn error_counter(disk: &str, what: &'static str) -> Counter {
+    metrics::counter!("stratum_drive_errors_total", "disk" => disk.to_owned(), "operation" => what)
 }
 
 impl Watch {
-    fn new(health: Arc<Latch>, clock: Arc<dyn Clock>, label: &str) -> Watch {
+    fn new(health: Arc<Latch>, clock: Arc<dyn Clock>, disk: &str) -> Watch {
         Watch {
             health,
             clock,
-            read: Meter::new(label, "read"),
-            write: Meter::new(label, "write"),
-            sync: Meter::new(label, "sync"),
-            name_errors: error_counter(label, "name"),
+            read: Meter::new(disk, "read"),
+            write: Meter::new(disk, "write"),
+            sync: Meter::new(disk, "sync"),
+            name_errors: error_counter(disk, "name"),
             full_until: AtomicU64::new(0),
         }
     }

@@ -1,6 +1,5 @@
 //! A drive's health: a latch that goes one way. A drive that comes back is opened anew, and gets another one.
 
-use metrics::Gauge;
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +26,6 @@ type Listener = Box<dyn FnOnce(&str) + Send>;
 pub(super) struct Latch {
     label: String,
     healthy: AtomicBool,
-    gauge: Gauge,
     state: Mutex<State>,
 }
 
@@ -39,10 +37,8 @@ struct State {
 impl Latch {
     pub(super) fn new(label: &str, health: Health) -> Latch {
         let healthy = health == Health::Healthy;
-        let gauge = metrics::gauge!("stratum_drive_healthy", "drive" => label.to_owned());
-        gauge.set(f64::from(u8::from(healthy)));
         let state = Mutex::new(State { health, listeners: Vec::new() });
-        Latch { label: label.to_owned(), healthy: healthy.into(), gauge, state }
+        Latch { label: label.to_owned(), healthy: healthy.into(), state }
     }
 
     pub(super) fn get(&self) -> Health {
@@ -63,7 +59,6 @@ impl Latch {
             self.healthy.store(false, Ordering::Release);
             std::mem::take(&mut state.listeners)
         };
-        self.gauge.set(0.0);
         tracing::error!(drive = self.label, reason, "the drive failed and is not written to any more");
         // Outside the lock: a listener may ask for the health.
         for listener in listeners {

@@ -19,8 +19,12 @@ pub(super) struct Rot {
 }
 
 impl Rot {
-    pub(super) fn new(label: &str) -> Rot {
-        let counter = metrics::counter!("stratum_drive_bad_pieces_total", "drive" => label.to_owned());
+    /// `disk` is where the drive lies, for the metrics; a drive that isn't there has none.
+    pub(super) fn new(label: &str, disk: Option<&str>) -> Rot {
+        let counter = disk.map_or_else(
+            Counter::noop,
+            |disk| metrics::counter!("stratum_drive_bad_pieces_total", "disk" => disk.to_owned()),
+        );
         Rot { label: label.to_owned(), pieces: AtomicU64::new(0), counter }
     }
 

@@ -164,7 +164,10 @@ impl Identity {
                 Ok((found, _)) if found == *self => "one of its two pages is damaged".to_owned(),
                 Ok(_) => "it is not what the set's drives agreed on".to_owned(),
                 Err(Unreadable::Absent) => "it is not there".to_owned(),
-                Err(error) => format!("it can't be read: {error:?}"),
+                Err(Unreadable::Damaged) => "both its pages are damaged".to_owned(),
+                Err(Unreadable::Contradictory) => "its pages contradict each other".to_owned(),
+                Err(Unreadable::Version(found)) => format!("a newer Stratum wrote it, as version {found}"),
+                Err(Unreadable::Io(error)) => format!("it can't be read: {error}"),
             };
             Some((file, problem))
         });

@@ -1,0 +1,142 @@
+//! The status page as figures: state, disks, space and redundancy for the metrics page.
+//!
+//! They are the values of the status itself, so that what wakes somebody and what they then read agree. A disk is told once,
+//! though it holds a drive of every tier.
+
+use crate::operator::Operator;
+use crate::status::{DriveStatus, State, Status};
+use crate::supervisor::Supervisor;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_storage::ambient::{Clock, System};
+
+const STATES: [(State, &str); 5] = [
+    (State::Well, "well"),
+    (State::Attention, "attention"),
+    (State::Degraded, "degraded"),
+    (State::Full, "full"),
+    (State::Damaged, "damaged"),
+];
+
+/// How often they are looked at, and how many times longer than a look took it is until the next.
+const EVERY: Duration = Duration::from_secs(10);
+const TIMES_ITS_COST: u32 = 20;
+/// How often it is seen whether a look is due.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Publishes them until the server stops.
+pub fn start(supervisor: &mut Supervisor, operator: Arc<Operator>) -> std::io::Result<()> {
+    let (mut figures, mut due) = (Figures::default(), Duration::ZERO);
+    supervisor.every("figures", ROUND, move || {
+        let began = System.monotonic();
+        if began < due {
+            return;
+        }
+        figures.publish(&operator.status(), System.now());
+        let ended = System.monotonic();
+        due = ended + EVERY.max(ended.saturating_sub(began) * TIMES_ITS_COST);
+    })
+}
+
+/// What is told of a disk: the metric, and its value.
+type OfDisk = [(&'static str, f64); 7];
+
+/// Publishes, and knows what it published: a metric can't be taken back, so a disk that left gets NaN, which no alert
+/// fires for.
+#[derive(Debug, Default)]
+struct Figures {
+    disks: BTreeSet<String>,
+}
+
+impl Figures {
+    /// Tells it all. `now` is in milliseconds since 1970.
+    fn publish(&mut self, status: &Status, now: u64) {
+        for (state, name) in STATES {
+            metrics::gauge!("stratum_state", "state" => name).set(f64::from(u8::from(status.state == state)));
+        }
+        let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
+        gauge("stratum_objects", status.space.objects);
+        gauge("stratum_logical_bytes", status.space.logical);
+        gauge("stratum_buckets", status.space.buckets);
+        gauge("stratum_missing_fragments", status.redundancy.missing_fragments);
+        gauge("stratum_unreadable_objects", status.redundancy.unreadable_objects);
+        let ended = status.scrub.get("finished_at").and_then(serde_json::Value::as_u64).filter(|at| *at > 0);
+        let age = ended.map_or(status.uptime_seconds, |at| now.saturating_sub(at) / 1000);
+        gauge("stratum_scrub_age_seconds", age);
+        let disks = by_disk(&status.drives);
+        for (disk, figures) in &disks {
+            tell(disk, figures);
+        }
+        let now_there: BTreeSet<String> = disks.keys().map(|disk| (*disk).to_owned()).collect();
+        for gone in self.disks.difference(&now_there) {
+            tell(gone, &of_disk(&[]).map(|(name, _)| (name, f64::NAN)));
+        }
+        self.disks = now_there;
+        gauge("stratum_figures_timestamp_seconds", now / 1000);
+    }
+}
+
+fn tell(disk: &str, figures: &OfDisk) {
+    for (name, value) in figures {
+        metrics::gauge!(*name, "disk" => disk.to_owned()).set(*value);
+    }
+}
+
+fn by_disk(drives: &[DriveStatus]) -> BTreeMap<&str, OfDisk> {
+    let mut disks: BTreeMap<&str, Vec<&DriveStatus>> = BTreeMap::new();
+    for drive in drives {
+        disks.entry(&drive.disk).or_default().push(drive);
+    }
+    disks.into_iter().map(|(disk, drives)| (disk, of_disk(&drives))).collect()
+}
+
+/// A disk is as well as the worst of its drives.
+fn of_disk(drives: &[&DriveStatus]) -> OfDisk {
+    let any = |is_so: fn(&DriveStatus) -> bool| f64::from(u8::from(drives.iter().any(|drive| is_so(drive))));
+    let fill = |drive: &&DriveStatus| match drive.fill.as_deref() {
+        None => 0u8,
+        Some("full") => 2,
+        Some(_) => 1,
+    };
+    let used: u64 = drives.iter().map(|drive| drive.bytes_used).sum();
+    let free = drives.iter().map(|drive| drive.bytes_free).max().unwrap_or_default();
+    [
+        (
+            "stratum_drive_healthy",
+            1.0 - any(|drive| !matches!(drive.state.as_str(), "healthy" | "draining" | "drained")),
+        ),
+        ("stratum_drive_slow", any(|drive| drive.slow)),
+        ("stratum_drive_writes_slowly", any(|drive| drive.writes_slowly)),
+        ("stratum_drive_rotting", any(|drive| drive.rotting)),
+        ("stratum_drive_fill", f64::from(drives.iter().map(fill).max().unwrap_or_default())),
+        ("stratum_drive_used_bytes", used as f64),
+        ("stratum_drive_free_bytes", free as f64),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_as_well_as_the_worst_of_its_drives() {
+        let drive = |disk: &str, state: &str, fill: Option<&str>| DriveStatus {
+            disk: disk.into(),
+            state: state.into(),
+            fill: fill.map(str::to_owned),
+            bytes_used: 10,
+            bytes_free: 70,
+            ..DriveStatus::default()
+        };
+        let drives = [
+            drive("/a", "healthy", None),
+            drive("/a", "failed", Some("full")),
+            drive("/a", "healthy", None),
+            drive("/b", "draining", Some("almost full")),
+        ];
+        let disks = by_disk(&drives);
+        assert_eq!(disks["/a"].map(|(_, value)| value), [0.0, 0.0, 0.0, 0.0, 2.0, 30.0, 70.0]);
+        assert_eq!(disks["/b"].map(|(_, value)| value), [1.0, 0.0, 0.0, 0.0, 1.0, 10.0, 70.0]);
+    }
+}
