@@ -260,6 +260,7 @@ impl Server {
         } else {
             self.store.pace.request_began();
             request.extensions_mut().insert(connection.clone());
+            request.extensions_mut().insert(peer);
             service::respond(&self.store, self.ids.next(), request.map(Body::new)).await
         };
         if is_reserve {

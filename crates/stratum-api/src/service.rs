@@ -11,7 +11,7 @@ use crate::context::{Caller, Context, RequestId, Store};
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
-use crate::operations::{self, Handler};
+use crate::operations::{self, Handler, Operation};
 use crate::preflight;
 use crate::query::Query;
 use crate::rights::{self, EXPECTED_OWNER, Resource};
@@ -24,10 +24,10 @@ use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_auth::Payload;
+use stratum_auth::{Payload, User};
 use stratum_metadata::record::BucketRecord;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -48,8 +48,9 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let leftover = Leftover::new(Mutex::new(Some(wire)));
     let expects_continue = head.headers.contains_key(EXPECT);
 
-    let mut operation_name = "Unknown";
-    let result = answer(store, id, head, &leftover, &mut operation_name).await;
+    let peer = head.extensions.get::<SocketAddr>().copied();
+    let mut seen = Seen::default();
+    let result = answer(store, id, head, &leftover, &mut seen).await;
     // Who asked for a `100 Continue` and got its answer without one can't tell whether a body is still awaited on
     // this connection (awscli takes the next answer on it for a body without end): RFC 9110, 10.1.1 says to close.
     let unasked = expects_continue && (result.is_err() || !has_body);
@@ -73,7 +74,9 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     }
     telemetry::answered(&Answered {
         id: id.as_str(),
-        operation: operation_name,
+        operation: seen.operation.map_or("Unknown", |operation| operation.name),
+        peer,
+        user: seen.user.as_deref().map(|user| user.id.as_str()),
         method: &method,
         path: uri.path(),
         status: response.status(),
@@ -96,13 +99,20 @@ fn announced(response: &Response<Body>) -> Option<u64> {
     response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// What was found out of a request before it was answered, for its line in the log.
+#[derive(Default)]
+struct Seen {
+    operation: Option<&'static Operation>,
+    user: Option<Arc<User>>,
+}
+
 /// Everything up to the operation.
 async fn answer(
     store: &Arc<Store>,
     id: RequestId,
     mut head: http::request::Parts,
     leftover: &Leftover,
-    operation_name: &mut &'static str,
+    seen: &mut Seen,
 ) -> S3Result {
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     let address = Address::parse(head.uri.path(), host, &store.settings.domains);
@@ -110,6 +120,9 @@ async fn answer(
     let now = store.clock.now();
     preflight::check(&head, address.as_ref().ok())?;
     let (caller, payload) = authenticate(store, &head, (now / 1000) as i64)?;
+    if let Caller::User(user) = &caller {
+        seen.user = Some(user.clone());
+    }
     let account = rights::account(&caller, store)?;
     let memory = store.admission.enter(party(&caller, &head))?;
 
@@ -118,7 +131,7 @@ async fn answer(
     let mut headers = head.headers;
     headers::hoist(&query, &mut headers)?;
     let operation = operations::recognise(&head.method, &address, &query, &headers)?;
-    *operation_name = operation.name;
+    seen.operation = Some(operation);
     headers::refuse_unheeded(&headers, operation)?;
     let (store, query) = (store.clone(), Arc::new(query));
     let ctx =

@@ -1,16 +1,28 @@
 //! What is told of each request: one log line, a counter and a latency histogram by operation and status.
+//!
+//! The lines have a target of their own, [`REQUESTS`], so that a filter of the log can leave them out.
 
 use http::{Method, StatusCode};
 use metrics::{Counter, Histogram};
 use parking_lot::RwLock;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
+
+/// What the filter of the log calls the lines of requests.
+const REQUESTS: &str = "requests";
+/// As much of a path as a line shows, in bytes: a key has up to three times 1,024 of them.
+const SHOWN_PATH_BYTES: usize = 256;
 
 /// A request that was answered.
 pub struct Answered<'a> {
     pub id: &'a str,
     pub operation: &'static str,
+    /// Where its connection comes from.
+    pub peer: Option<SocketAddr>,
+    /// Who signed it, by its id.
+    pub user: Option<&'a str>,
     pub method: &'a Method,
     pub path: &'a str,
     pub status: StatusCode,
@@ -58,15 +70,18 @@ pub fn answered(request: &Answered<'_>) {
     }
     let status = request.status.as_u16();
     let millis = request.took.as_micros() as f64 / 1000.0;
-    let (id, operation, method, path) = (request.id, request.operation, request.method, request.path);
+    let (id, operation, method, user) = (request.id, request.operation, request.method, request.user.unwrap_or("-"));
+    // A path is ASCII here: what isn't is percent-encoded, or hyper refused it.
+    let path = request.path.get(..SHOWN_PATH_BYTES).unwrap_or(request.path);
+    let peer = request.peer.map(tracing::field::display);
     match request.error {
         Some((code, cause)) if request.status.is_server_error() => {
-            tracing::warn!(id, operation, %method, path, status, millis, code, cause, "request");
+            tracing::warn!(target: REQUESTS, id, peer, user, operation, %method, path, status, millis, code, cause, "request");
         }
         Some((code, cause)) => {
-            tracing::info!(id, operation, %method, path, status, millis, code, cause, "request")
+            tracing::info!(target: REQUESTS, id, peer, user, operation, %method, path, status, millis, code, cause, "request")
         }
-        None => tracing::info!(id, operation, %method, path, status, millis, "request"),
+        None => tracing::info!(target: REQUESTS, id, peer, user, operation, %method, path, status, millis, "request"),
     }
 }
 
