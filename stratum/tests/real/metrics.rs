@@ -8,6 +8,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+// The units are for the recorder, which only the binary has.
+#[allow(dead_code)]
 #[path = "../../src/telemetry/families.rs"]
 mod families;
 
