@@ -1,34 +1,24 @@
 //! Requests that carry no signature by their nature, and what HTTP itself has to say: answered before anybody is asked
 //! who they are.
 
-use crate::address::Address;
 use crate::error::{Code, S3Error};
-use http::header::{CONTENT_TYPE, EXPECT};
+use http::Method;
+use http::header::EXPECT;
 use http::request::Parts;
-use http::{HeaderMap, Method};
 
 /// # Errors
 /// `AccessForbidden` for a browser's question whether a page may send a request: no bucket has rules that allow it.
-/// `NotImplemented` for a browser's form, which is signed in its body. `ExpectationFailed`.
-pub fn check(head: &Parts, address: Option<&Address>) -> Result<(), S3Error> {
+/// `ExpectationFailed`.
+pub fn check(head: &Parts) -> Result<(), S3Error> {
     if head.method == Method::OPTIONS {
         return Err(
             S3Error::new(Code::AccessForbidden).message("CORSResponse: CORS is not enabled for this bucket.")
         );
     }
-    if head.method == Method::POST && is_form(&head.headers) && matches!(address, Some(Address::Bucket(_))) {
-        return Err(S3Error::not_implemented("POST Object"));
-    }
     match head.headers.get_all(EXPECT).iter().all(|value| can_be_met(value.as_bytes())) {
         true => Ok(()),
         false => Err(Code::ExpectationFailed.into()),
     }
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    const FORM: &[u8] = b"multipart/form-data";
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..FORM.len()));
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(FORM))
 }
 
 /// RFC 9110, 10.1.1: `100-continue` is the one expectation that there is. A number alone asks for nothing (clients name

@@ -118,7 +118,7 @@ async fn answer(
     let address = Address::parse(head.uri.path(), host, &store.settings.domains);
     let query = Query::parse(head.uri.query().unwrap_or_default());
     let now = store.clock.now();
-    preflight::check(&head, address.as_ref().ok())?;
+    preflight::check(&head)?;
     let (caller, payload) = authenticate(store, &head, (now / 1000) as i64)?;
     if let Caller::User(user) = &caller {
         seen.user = Some(user.clone());

@@ -70,9 +70,9 @@ pub fn answered(request: &Answered<'_>) {
     }
     let status = request.status.as_u16();
     let millis = request.took.as_micros() as f64 / 1000.0;
-    let (id, operation, method, user) = (request.id, request.operation, request.method, request.user.unwrap_or("-"));
-    // A path is ASCII here: what isn't is percent-encoded, or hyper refused it.
-    let path = request.path.get(..SHOWN_PATH_BYTES).unwrap_or(request.path);
+    let (id, operation, method, user) =
+        (request.id, request.operation, request.method, request.user.unwrap_or("-"));
+    let path = shown(request.path);
     let peer = request.peer.map(tracing::field::display);
     match request.error {
         Some((code, cause)) if request.status.is_server_error() => {
@@ -81,8 +81,16 @@ pub fn answered(request: &Answered<'_>) {
         Some((code, cause)) => {
             tracing::info!(target: REQUESTS, id, peer, user, operation, %method, path, status, millis, code, cause, "request")
         }
-        None => tracing::info!(target: REQUESTS, id, peer, user, operation, %method, path, status, millis, "request"),
+        None => {
+            tracing::info!(target: REQUESTS, id, peer, user, operation, %method, path, status, millis, "request")
+        }
     }
+}
+
+/// The front of a path. It may hold characters of several bytes: not every client percent-encodes them.
+fn shown(path: &str) -> &str {
+    let end = (0..=SHOWN_PATH_BYTES.min(path.len())).rev().find(|end| path.is_char_boundary(*end));
+    path.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 fn handles(operation: &'static str, status: u16) -> Handles {
@@ -95,4 +103,17 @@ fn handles(operation: &'static str, status: u16) -> Handles {
         seconds: metrics::histogram!("stratum_request_seconds", &labels),
     };
     HANDLES.write().entry((operation, status)).or_insert(handles).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_shows_the_front_of_a_path() {
+        assert_eq!(shown("/bucket/key"), "/bucket/key");
+        assert_eq!(shown(&"k".repeat(3000)).len(), SHOWN_PATH_BYTES);
+        let cut = format!("/{}", "\u{e9}".repeat(3000));
+        assert_eq!(shown(&cut).len(), SHOWN_PATH_BYTES - 1);
+    }
 }

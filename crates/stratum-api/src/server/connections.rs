@@ -308,7 +308,7 @@ impl Table {
             return Some(Place::Reserve);
         }
         let longest = self.reserve.values().filter(|connection| connection.phase().is_waiting());
-        let longest = longest.min_by_key(|connection| connection.since()).cloned();
+        let longest = longest.min_by_key(|connection| (connection.since(), connection.number)).cloned();
         longest.map(|connection| {
             self.remove(&connection);
             connection.displace();

@@ -196,7 +196,7 @@ impl Store {
 
 /// The threads of a run that has just ended may hold its drives a moment longer.
 async fn open_set(config: &SetConfig) -> Set {
-    for _ in 0..100 {
+    for _ in 0..1000 {
         match Set::open(config, Arc::new(System), &System) {
             Err(SetError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
             outcome => return outcome.unwrap(),
