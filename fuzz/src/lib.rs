@@ -148,8 +148,11 @@ pub fn backup(bytes: &[u8]) {
     let Ok(count) = read else { return };
     let (files, mut again) = (files.into_inner(), Vec::new());
     assert!(files.len() as u64 == count);
-    let mut writer =
-        archive::Writer::new(|piece: Bytes| Ok(again.extend_from_slice(&piece))).expect("memory");
+    let mut writer = archive::Writer::new(|piece: Bytes| {
+        again.extend_from_slice(&piece);
+        Ok(())
+    })
+    .expect("memory");
     for (name, content) in &files {
         writer.file(name).expect("memory");
         writer.bytes(content).expect("memory");

@@ -181,6 +181,7 @@ fn a_full_drive_says_so_and_a_slow_one_is_waited_for() {
 }
 
 /// Asks until it is so, for two minutes.
+#[allow(clippy::disallowed_methods)] // how long this very test has waited
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(120);
     while !is_so() {
