@@ -286,8 +286,13 @@ impl Run {
         let is_known = |(number, piece): &&(u16, Piece)| {
             known.parts.iter().any(|part| part.number == *number && part.md5 == piece.md5())
         };
-        // As for a request that names a part which isn't there.
-        if let Some(missing) = parts.iter().find(|part| !is_known(part)) {
+        // As for a request: one that names a part which isn't there is refused, unless the upload itself is gone. Then the
+        // command says whether it was completed before.
+        let is_there = match self.metadata.upload(upload) {
+            Ok(found) => found.is_some(),
+            Err(error) => return Wrote::Nothing(error.to_string()),
+        };
+        if let Some(missing) = parts.iter().find(|part| is_there && !is_known(part)) {
             return Wrote::Nothing(format!("part {} is not what was sent", missing.0));
         }
         let summary = |(number, piece): &(u16, Piece)| PartSummary {
