@@ -12,6 +12,7 @@ mod figures;
 mod fsck;
 mod fullness;
 mod layout;
+mod load;
 mod logging;
 mod offline;
 mod operator;

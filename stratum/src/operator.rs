@@ -10,6 +10,7 @@ use crate::backup::produce::Backup;
 use crate::drives::{Allowed, CopiesStatus, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::fullness::{self, Pressure, Want};
+use crate::load::{self, Load};
 use crate::provisional::{self, Restored};
 use crate::status::{
     self, Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
@@ -43,6 +44,7 @@ pub struct Operator {
     pace: Arc<Pace>,
     configuration: Configuration,
     tasks: Tasks,
+    load: Load,
     began: Duration,
     counts: Counts,
 }
@@ -64,9 +66,10 @@ impl Operator {
         pace: Arc<Pace>,
         configuration: Configuration,
         tasks: Tasks,
+        load: Load,
     ) -> Arc<Operator> {
         let (began, counts) = (System.monotonic(), Counts::default());
-        Arc::new(Operator { parts, drives, checks, pace, configuration, tasks, began, counts })
+        Arc::new(Operator { parts, drives, checks, pace, configuration, tasks, load, began, counts })
     }
 
     /// The routes, as they follow `/_stratum/v1`.
@@ -177,7 +180,8 @@ async fn change_drives(
             "keep" => drives.keep(&path),
             "remove" => drives.remove(&path),
             other => {
-                let problem = format!("{other:?} is not one of add, replace, drain, keep, remove");
+                let problem =
+                    format!("\"{}\" is not one of add, replace, drain, keep, remove", other.escape_debug());
                 return Err(Refused(StatusCode::NOT_FOUND, problem));
             }
         };
@@ -204,7 +208,10 @@ async fn scrub(
         }
         "pause" if scrubber.pause() => {}
         "pause" => return Err(Refused(StatusCode::CONFLICT, "no scrub is under way".into())),
-        other => return Err(Refused(StatusCode::NOT_FOUND, format!("{other:?} is neither start nor pause"))),
+        other => {
+            let problem = format!("\"{}\" is neither start nor pause", other.escape_debug());
+            return Err(Refused(StatusCode::NOT_FOUND, problem));
+        }
     }
     Ok(Json(scrubber.status()))
 }
@@ -233,7 +240,7 @@ async fn set_pace(
         "pause" => tasks.iter().for_each(|task| operator.pace.pause(*task, true)),
         "resume" => tasks.iter().for_each(|task| operator.pace.pause(*task, false)),
         other => {
-            let problem = format!("{other:?} is not one of hurry, steady, pause, resume");
+            let problem = format!("\"{}\" is not one of hurry, steady, pause, resume", other.escape_debug());
             return Err(Refused(StatusCode::BAD_REQUEST, problem));
         }
     }
@@ -252,13 +259,19 @@ impl Operator {
         let tasks = self.tasks.health(&System);
         let failing: Vec<String> = tasks.iter().filter_map(TaskHealth::note).collect();
         let want = fullness::want(&fullness, pressure);
+        let (admission, connections) = (self.load.admission(), self.load.connections());
+        let short = load::notes(&admission, &connections);
         let state = if !index.available || redundancy.unreadable_objects > 0 {
             State::Damaged
         } else if want == Want::Space {
             State::Full
         } else if redundancy.missing_fragments > 0 || drives.iter().any(|drive| drive.state != "healthy") {
             State::Degraded
-        } else if want == Want::Attention || drives.iter().any(wants_attention) || !failing.is_empty() {
+        } else if want == Want::Attention
+            || drives.iter().any(wants_attention)
+            || !failing.is_empty()
+            || !short.is_empty()
+        {
             State::Attention
         } else {
             State::Well
@@ -267,6 +280,7 @@ impl Operator {
             |id| self.parts.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label());
         let mut notes = notes(&drives, &index, is_provisional);
         notes.extend(failing);
+        notes.extend(short);
         notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -290,6 +304,8 @@ impl Operator {
                 applied: self.parts.metadata.applied_index(),
             },
             index,
+            admission,
+            connections,
             background: self.background(),
         }
     }

@@ -67,16 +67,7 @@ pub fn to_text(status: &ScrubStatus) -> String {
     };
     let found = &cursor.found;
     text += &format!("read        {} stripes, {}\n", found.stripes, bytes(found.bytes));
-    let counts = [
-        ("bad fragments", found.bad_fragments),
-        ("bad shard files", found.bad_files),
-        ("stripes whose parity disagrees", found.parity_disagrees),
-        ("of these, nobody can say which bytes are right", found.ambiguous),
-        ("stripes with too few good fragments", found.unreadable),
-        ("fragments and headers written anew", found.mended),
-        ("shards rebuilt as a whole", found.shards_lost),
-    ];
-    for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+    for (count, what) in found.told() {
         text += &format!("found       {count} {what}\n");
     }
     text

@@ -10,6 +10,7 @@ use crate::drives::Drives;
 use crate::figures;
 use crate::fsck::Checks;
 use crate::layout::Layout;
+use crate::load::Load;
 use crate::operator::Operator;
 use crate::private;
 use crate::provisional::{self, Restored};
@@ -28,7 +29,7 @@ use stratum_api::admission::Admission;
 use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
-use stratum_api::server::{Limits, Server, tls};
+use stratum_api::server::{Connections, Limits, Server, tls};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
 use stratum_metadata::{Compactor, Metadata, Mover, Options, Quarantine};
 use stratum_storage::ambient::System;
@@ -142,13 +143,21 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let checks = Checks::new(parts.clone(), drives.clone(), pace.clone());
     let configuration = Configuration::new(args.config.as_deref(), config);
     let tasks = Tasks::default();
-    let operator =
-        Operator::new(parts.clone(), drives, checks.clone(), pace.clone(), configuration, tasks.clone());
+    let (admission, connections) = (Admission::new(REQUEST_MEMORY), Connections::new(connections));
+    let load = Load { admission: admission.clone(), connections: connections.clone() };
+    let operator = Operator::new(
+        parts.clone(),
+        drives,
+        checks.clone(),
+        pace.clone(),
+        configuration,
+        tasks.clone(),
+        load,
+    );
     let mut supervisor = Supervisor::new(tasks, Arc::new(System), runtime.handle());
     upkeep::start(&mut supervisor, parts, mover, telemetry.clone())?;
     figures::start(&mut supervisor, operator.clone())?;
 
-    let admission = Admission::new(REQUEST_MEMORY);
     let store = Arc::new(Store {
         metadata: metadata.clone(),
         bodies: Bodies::new(metadata.clone(), volumes, journal),
@@ -171,12 +180,12 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let token = config.metrics.token.as_ref().map(|token| token.0.clone());
     let admin = Admin::new(Arc::new(ready), Arc::new(move || telemetry.render()), token, operator.routes());
     let grace = Duration::from_secs(config.server.grace_seconds);
-    let limits = Limits { connections, grace, ..Limits::default() };
+    let limits = Limits { grace, ..Limits::default() };
     let signed_in = {
         let store = store.clone();
         move || store.verifier.has_root_signed()
     };
-    let server = Server::new(store, admin, limits);
+    let server = Server::new(store, admin, connections, limits);
     let outcome = runtime.block_on(async {
         let listener = socket
             .listen(BACKLOG)
@@ -243,7 +252,7 @@ fn connection_limit(descriptors: u64, asked: Option<usize>) -> Result<usize, Fai
     const FEWEST: usize = 16;
     let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
     match asked {
-        None => Ok(Limits::default().connections.min(most).max(FEWEST)),
+        None => Ok(Connections::USUAL_LIMIT.min(most).max(FEWEST)),
         Some(asked) if asked < FEWEST => {
             Err(format!("server.connections = {asked}: a server has at least {FEWEST}").into())
         }

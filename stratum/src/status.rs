@@ -2,11 +2,13 @@
 //!
 //! The JSON is a contract: fields are added, and never renamed or taken away.
 
-use crate::supervisor::TaskHealth;
 pub mod drives;
 
+use crate::load::{self, AdmissionStatus};
+use crate::supervisor::TaskHealth;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
+use stratum_api::server::ConnectionsStatus;
 use stratum_metadata::{IndexState, RebuildStep};
 
 /// The whole store at a moment.
@@ -31,6 +33,9 @@ pub struct Status {
     pub space: Space,
     pub journal: JournalStatus,
     pub index: IndexStatus,
+    /// Memory for requests.
+    pub admission: AdmissionStatus,
+    pub connections: ConnectionsStatus,
     pub background: Background,
     /// What works in the background, each kept running.
     pub tasks: Vec<TaskHealth>,
@@ -243,6 +248,8 @@ impl Status {
             bytes(checkpoint_bytes)
         );
         let _ = writeln!(text, "index       {}", self.index.to_text());
+        let _ = writeln!(text, "memory      {}", load::of_admission(&self.admission));
+        let _ = writeln!(text, "connections {}", load::of_connections(&self.connections));
         let _ = writeln!(text, "background  {}", self.background.to_text());
         text
     }

@@ -4,19 +4,19 @@
 //! the last key or common prefix of the page before; ListObjectsV2 with a token, which is opaque to clients and
 //! carries a checksum, so that a made-up one is refused and never read as a place.
 
-use crate::admission::{Admitted, Turn};
 use crate::checksum::{self, crc32c};
 use crate::context::Context;
-use crate::error::S3Error;
+use crate::error::{S3Error, S3Result};
 use crate::headers;
 use crate::number;
 use crate::query::Query;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::{CommonPrefix, Contents};
-use crate::xml::long::FEW_ENTRIES;
+use crate::xml::long::{self, FEW_ENTRIES};
 use crate::xml::text::{EncodingType, Name, Quoted, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use bytes::Bytes;
 use stratum_metadata::listing::{ListRequest, Listed, ListedObject, Page, Position};
 use stratum_metadata::record::BucketRecord;
 
@@ -27,19 +27,45 @@ pub const MAX_ENTRIES: usize = 1000;
 /// are shows only then. A party makes few long pages at once, and what was written is counted as it is.
 const ENTRY_MEMORY: u64 = 1 << 10;
 
-/// What a page of up to `max` entries takes while it is made: memory, and a turn if it may be long.
+/// What is read for a list.
+pub trait Entries: Send + 'static {
+    /// How many lines it comes to.
+    fn count(&self) -> usize;
+}
+
+impl<T: Send + 'static, P: Send + 'static> Entries for Page<T, P> {
+    fn count(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// Entries, and where the next page begins if there is one.
+impl<T: Send + 'static, P: Send + 'static> Entries for (Vec<T>, Option<P>) {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Answers with a list of up to `max` entries, which `read` gives and `write` makes a document of: with memory for it,
+/// and in a turn of the party's, if it may be long.
 ///
 /// # Errors
-/// `SlowDown`.
-pub async fn effort(ctx: &Context, max: usize) -> Result<(Admitted, Option<Turn>), S3Error> {
-    let admitted = ctx.memory.admit(max as u64 * ENTRY_MEMORY)?;
-    let turn = if max > FEW_ENTRIES { Some(ctx.memory.turn().await) } else { None };
-    Ok((admitted, turn))
+/// `SlowDown`, and what `read` and `write` say.
+pub async fn answer<E: Entries>(
+    ctx: &Context,
+    max: usize,
+    read: impl Future<Output = Result<E, S3Error>>,
+    write: impl FnOnce(&E) -> Result<Bytes, S3Error> + Send + 'static,
+) -> S3Result {
+    let _admitted = ctx.memory.admit(max as u64 * ENTRY_MEMORY)?;
+    let _turn = if max > FEW_ENTRIES { Some(ctx.memory.turn().await) } else { None };
+    let entries = read.await?;
+    long::answer(entries.count(), move || write(&entries)).await
 }
 
 /// A marker or start-after: past a common prefix where it ends with the first delimiter after the prefix, since
 /// ListObjects then gave it as `NextMarker`; after a key otherwise.
-pub fn from_marker(marker: &str, prefix: &str, delimiter: Option<&str>) -> Position {
+fn from_marker(marker: &str, prefix: &str, delimiter: Option<&str>) -> Position {
     let place = marker.as_bytes().to_vec();
     match marker {
         "" => Position::Start,
@@ -88,39 +114,39 @@ fn is_common_prefix(marker: &str, prefix: &str, delimiter: Option<&str>) -> bool
 }
 
 /// What every listing of keys takes. Empty values are as good as none, but `prefix` is always echoed.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameters<'a> {
-    pub prefix: &'a str,
-    pub delimiter: Option<&'a str>,
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    pub prefix: String,
+    pub delimiter: Option<String>,
     pub encoding: Option<EncodingType>,
     /// At most [`MAX_ENTRIES`]; 0 is an empty page.
     pub max: usize,
 }
 
-impl Parameters<'_> {
-    /// The same, with names seen in that encoding.
-    pub fn encoded(self, encoding: Option<EncodingType>) -> Self {
-        Self { encoding, ..self }
-    }
-
-    /// Text as the client asked to see it.
-    pub fn name<'b>(&self, text: &'b str) -> Name<'b> {
-        Name::new(text.as_bytes(), self.encoding)
-    }
-}
-
-impl<'a> Parameters<'a> {
+impl Parameters {
     /// Reads them; `max` is named differently by the operations.
     ///
     /// # Errors
     /// `InvalidArgument`.
-    pub fn read(query: &'a Query, max: &'static str) -> Result<Self, S3Error> {
+    pub fn read(query: &Query, max: &'static str) -> Result<Self, S3Error> {
+        let delimiter = query.get("delimiter").filter(|delimiter| !delimiter.is_empty());
         Ok(Self {
-            prefix: query.get("prefix").unwrap_or_default(),
-            delimiter: query.get("delimiter").filter(|delimiter| !delimiter.is_empty()),
+            prefix: query.get("prefix").unwrap_or_default().to_owned(),
+            delimiter: delimiter.map(str::to_owned),
             encoding: encoding(query)?,
             max: max_entries(query, max)?,
         })
+    }
+
+    /// Where the page begins that is to follow a marker or start-after.
+    pub fn after(&self, marker: &str) -> Position {
+        from_marker(marker, &self.prefix, self.delimiter.as_deref())
+    }
+
+    /// `Prefix` and `Delimiter` as a document has them.
+    pub fn names(&self, encoding: Option<EncodingType>) -> (Name<'_>, Option<Name<'_>>) {
+        let name = |text| Name::of(text, encoding);
+        (name(&self.prefix), self.delimiter.as_deref().map(name))
     }
 }
 
@@ -128,7 +154,7 @@ impl<'a> Parameters<'a> {
 pub async fn objects(
     ctx: &Context,
     bucket: &BucketRecord,
-    parameters: &Parameters<'_>,
+    parameters: &Parameters,
     from: Position,
 ) -> Result<Page<ListedObject>, S3Error> {
     if parameters.max == 0 {
@@ -136,8 +162,8 @@ pub async fn objects(
     }
     let request = ListRequest {
         bucket: bucket.id,
-        prefix: parameters.prefix.as_bytes().to_vec(),
-        delimiter: parameters.delimiter.map(|delimiter| delimiter.as_bytes().to_vec()),
+        prefix: parameters.prefix.clone().into_bytes(),
+        delimiter: parameters.delimiter.clone().map(String::into_bytes),
         from,
         max: parameters.max,
     };

@@ -65,6 +65,8 @@ pub enum Need {
     Here(&'static str),
     /// To the object that is copied.
     OfSource(&'static str),
+    /// To each object that the body names.
+    OfEach(&'static str),
 }
 
 /// What the body of a request is.
@@ -176,7 +178,7 @@ impl Operation {
     pub fn actions(&self) -> impl Iterator<Item = &'static str> {
         self.needs.iter().filter_map(|need| match need {
             Need::Here(action) => Some(*action),
-            Need::OfSource(_) => None,
+            Need::OfSource(_) | Need::OfEach(_) => None,
         })
     }
 
@@ -184,7 +186,15 @@ impl Operation {
     pub fn source_actions(&self) -> impl Iterator<Item = &'static str> {
         self.needs.iter().filter_map(|need| match need {
             Need::OfSource(action) => Some(*action),
-            Need::Here(_) => None,
+            Need::Here(_) | Need::OfEach(_) => None,
+        })
+    }
+
+    /// The rights that it needs to each object that its body names.
+    pub fn actions_on_each(&self) -> impl Iterator<Item = &'static str> {
+        self.needs.iter().filter_map(|need| match need {
+            Need::OfEach(action) => Some(*action),
+            Need::Here(_) | Need::OfSource(_) => None,
         })
     }
 }

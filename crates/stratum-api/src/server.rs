@@ -12,7 +12,7 @@ mod stall;
 pub mod tls;
 mod wire;
 
-pub use connections::{Connection, ConnectionsStatus};
+pub use connections::{Connection, Connections, ConnectionsStatus};
 
 use crate::address::bucket_of_host;
 use crate::admission::Admitted;
@@ -22,7 +22,7 @@ use crate::service;
 use admin::Admin;
 use answer::Answer;
 use axum::body::Body;
-use connections::{Connections, Phase, Place};
+use connections::{Phase, Place};
 use http::header::{CONNECTION, HOST};
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response};
@@ -35,6 +35,7 @@ use rustls::ServerConfig;
 use stall::Unstalled;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -47,8 +48,6 @@ use wire::Wire;
 /// What a peer may do.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at once.
-    pub connections: usize,
     /// From the connection to the first byte of its first request; with TLS, the handshake included.
     pub silence: Duration,
     /// From the first byte to the last of a request's head.
@@ -68,7 +67,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4096,
             silence: Duration::from_secs(10),
             head: Duration::from_secs(20),
             idle: Duration::from_secs(60),
@@ -91,15 +89,9 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(store: Arc<Store>, admin: Admin, limits: Limits) -> Arc<Self> {
+    pub fn new(store: Arc<Store>, admin: Admin, connections: Arc<Connections>, limits: Limits) -> Arc<Self> {
         let ids = Arc::new(RequestIds::new(store.entropy.as_ref()));
-        let connections = Connections::new(limits.connections);
         Arc::new(Self { store, admin, ids, limits, connections })
-    }
-
-    /// How its connections are.
-    pub fn connections(&self) -> ConnectionsStatus {
-        self.connections.status()
     }
 
     /// Accepts connections until `stop` ends; then lets requests in flight finish within the grace time.
@@ -188,8 +180,8 @@ impl Server {
             request.extensions_mut().insert(scheme.clone());
             async move { Ok::<_, Infallible>(server.respond(peer, connection, request).await) }
         });
-        let stream = Wire::new(stream, connection.clone(), self.ids.clone());
-        let serving = http1::Builder::new()
+        let stream = Wire::new(stream, connection.clone(), self.ids.clone(), self.store.clock.clone());
+        let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
             // It has one time for waiting and reading: `overdue` tells them apart.
             .header_read_timeout(None)
@@ -197,11 +189,10 @@ impl Server {
             .max_header_size(self.limits.head_bytes)
             .max_headers(self.limits.headers)
             .serve_connection(TokioIo::new(stream), service);
-        let mut serving = std::pin::pin!(serving);
         let mut is_ending = false;
         let ended = loop {
             tokio::select! {
-                ended = serving.as_mut() => break ended,
+                ended = &mut serving => break ended,
                 () = signalled(&mut stopped), if !is_ending => {}
                 () = connection.displaced(), if !is_ending => {
                     // A request may have begun meanwhile, and is finished then; what has only begun to arrive is not.
@@ -210,12 +201,19 @@ impl Server {
                     }
                 }
                 () = self.overdue(&connection) => {
-                    tracing::debug!(%peer, phase = ?connection.phase(), "a connection waited too long");
+                    tracing::debug!(%peer, phase = %connection.phase(), "a connection waited too long");
+                    if connection.phase() == Phase::Head {
+                        let wire = serving.into_parts().io.into_inner();
+                        tokio::select! {
+                            () = wire.time_out() => {}
+                            () = connection.displaced() => {}
+                        }
+                    }
                     return;
                 }
             }
             is_ending = true;
-            serving.as_mut().graceful_shutdown();
+            Pin::new(&mut serving).graceful_shutdown();
         };
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "a connection ended early");

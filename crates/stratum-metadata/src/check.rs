@@ -15,7 +15,7 @@ pub use live::{CheckError, Turns};
 
 use crate::keys;
 use crate::machine::fingerprint;
-use crate::record::{BucketId, Owner, UploadId, decode};
+use crate::record::{Owner, UploadId, decode};
 use crate::store::ReadError;
 use crate::tree::{Base, Value};
 use serde::de::DeserializeOwned;
@@ -146,11 +146,11 @@ impl<'a> Check<'a> {
     fn blob(&mut self, owner: &Owner, blob: &BlobRef) -> Result<(), ReadError> {
         match &blob.place {
             Place::Empty => {}
-            Place::ThisEntry { .. } => self.found(Finding::Unsettled { owner: name(owner) }),
+            Place::ThisEntry { .. } => self.found(Finding::Unsettled { owner: owner.to_string() }),
             Place::Journal { index, length, crc32c } => {
                 self.checked.journaled += 1;
                 if let Err(problem) = self.bodies.check(owner, *index, *length, *crc32c) {
-                    self.found(Finding::BodyLost { owner: name(owner), index: *index, problem });
+                    self.found(Finding::BodyLost { owner: owner.to_string(), index: *index, problem });
                 }
             }
             Place::Packed(at) => {
@@ -189,16 +189,6 @@ impl<'a> Check<'a> {
             self.found(Finding::StripeCount { volume, offset, counted: (live, bodies), kept: None });
         }
         self.checked
-    }
-}
-
-/// An owner, for people.
-pub(crate) fn name(owner: &Owner) -> String {
-    match owner {
-        Owner::Object { bucket: BucketId(bucket), key, .. } => {
-            format!("the object {:?} of bucket {bucket}", String::from_utf8_lossy(key))
-        }
-        Owner::Part { upload, number } => format!("part {number} of upload {upload}"),
     }
 }
 

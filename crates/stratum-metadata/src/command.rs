@@ -10,6 +10,7 @@ use crate::record::{
     UploadRecord, decode, encode,
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, PackedAt, Place};
 use stratum_storage::volume::VolumeEvent;
@@ -207,4 +208,36 @@ pub enum Refusal {
     VolumeGone,
     /// A volume event that the volume's state does not allow.
     VolumeState,
+}
+
+impl fmt::Display for Outcome {
+    /// In a few words, for the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Done => f.write_str("nothing more than that it was done"),
+            Outcome::Bucket(bucket) => write!(f, "the bucket {}", bucket.name),
+            Outcome::Object(object) => write!(f, "an object of {} bytes", object.size),
+            Outcome::Part { etag } => write!(f, "a part with the ETag {etag}"),
+            Outcome::Deleted { existed: true } => f.write_str("a deletion"),
+            Outcome::Deleted { existed: false } => f.write_str("a deletion of what wasn't there"),
+            Outcome::Count(count) => write!(f, "a count of {count}"),
+            Outcome::Refused(refusal) => write!(f, "a refusal: {refusal}"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoSuchBucket => f.write_str("there is no such bucket"),
+            Refusal::BucketExists { owner } => write!(f, "the bucket exists and is {owner}'s"),
+            Refusal::BucketNotEmpty => f.write_str("the bucket is not empty"),
+            Refusal::NoSuchKey => f.write_str("there is no such key"),
+            Refusal::PreconditionFailed => f.write_str("a condition does not hold"),
+            Refusal::NoSuchUpload => f.write_str("there is no such upload"),
+            Refusal::UploadChanged => f.write_str("the upload's parts have changed"),
+            Refusal::VolumeGone => f.write_str("the volume is being dropped"),
+            Refusal::VolumeState => f.write_str("the volume's state does not allow it"),
+        }
+    }
 }

@@ -192,7 +192,7 @@ impl Compactor {
     }
 
     fn account(&self, job: &Job, done: &Evacuated) {
-        tracing::info!(volume = %job.volume, why = ?job.why, bodies = done.bodies, written = done.written,
+        tracing::info!(volume = %job.volume, why = %job.why, bodies = done.bodies, written = done.written,
             unreadable = done.unreadable, empty = done.empty, "moved a volume's bodies");
         let mut status = self.status.lock();
         status.bodies += done.bodies;
@@ -229,7 +229,13 @@ impl Narrow for Mover {
             // Who heals drops the future when it is to stop.
             let (_never, stop) = watch::channel(false);
             match Mover::narrow(self, volume, &stop).await {
-                Ok(outcome) => tracing::info!(volume = %volume.volume(), ?outcome, "narrowed a volume"),
+                Ok(Narrowed::Moved(done)) => {
+                    let Evacuated { bodies, written, unreadable, empty } = done;
+                    tracing::info!(volume = %volume.volume(), bodies, written, unreadable, empty, "narrowed a volume");
+                }
+                Ok(Narrowed::WaitsForDrive) => {
+                    tracing::info!(volume = %volume.volume(), "a volume waits for a drive: narrowed it would not fit");
+                }
                 Err(error) => {
                     tracing::warn!(volume = %volume.volume(), %error, "a volume can't be narrowed now")
                 }

@@ -144,10 +144,11 @@ impl Evacuation<'_> {
         metrics::counter!("stratum_moved_written_bytes_total", "task" => task).increment(moved.written);
     }
 
-    /// A body that can't be read.
+    /// A body that can't be read, and whose it is if that is known.
     fn leave(&mut self, owner: Option<&Owner>, reason: &dyn std::fmt::Display) {
         self.done.unreadable += 1;
-        tracing::error!(volume = %self.volume, ?owner, %reason, "a body can't be read and stays where it is");
+        let owner = owner.map(Owner::to_string);
+        tracing::error!(volume = %self.volume, owner, %reason, "a body can't be read and stays where it is");
     }
 }
 

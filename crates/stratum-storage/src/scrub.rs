@@ -24,6 +24,7 @@ use crate::pace::Pace;
 use crate::volume::Volumes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
@@ -85,6 +86,30 @@ pub struct ScrubFindings {
     pub mended: u64,
     /// Shards that were given up, to be rebuilt as a whole.
     pub shards_lost: u64,
+}
+
+impl ScrubFindings {
+    /// What was found beside what was read: how often, and what.
+    pub fn told(&self) -> impl Iterator<Item = (u64, &'static str)> {
+        [
+            (self.bad_fragments, "bad fragments"),
+            (self.bad_files, "bad shard files"),
+            (self.parity_disagrees, "stripes whose parity disagrees"),
+            (self.ambiguous, "of these, nobody can say which bytes are right"),
+            (self.unreadable, "stripes with too few good fragments"),
+            (self.mended, "fragments and headers written anew"),
+            (self.shards_lost, "shards rebuilt as a whole"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+    }
+}
+
+impl fmt::Display for ScrubFindings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} stripes and {} bytes read", self.stripes, self.bytes)?;
+        self.told().try_for_each(|(count, what)| write!(f, ", {count} {what}"))
+    }
 }
 
 /// How far scrub is, for people.

@@ -11,12 +11,27 @@ pub enum Party {
     Address(Origin),
 }
 
+impl Party {
+    /// `user` or `address`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Party::User(_) => "user",
+            Party::Address(_) => "address",
+        }
+    }
+
+    /// The user's id, or the address.
+    pub fn name(&self) -> String {
+        match self {
+            Party::User(id) => id.clone(),
+            Party::Address(origin) => origin.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Party {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Party::User(id) => write!(f, "user {id}"),
-            Party::Address(origin) => write!(f, "address {origin}"),
-        }
+        write!(f, "{} {}", self.kind(), self.name())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Operations on buckets and what they hold.
 
 use super::Handler::{Bucket, BucketBody, NewBucket};
-use super::Need::Here;
+use super::Need::{Here, OfEach};
 use super::{Method, Need, Operation, Place, Qualifier};
 use crate::ops;
 
@@ -12,7 +12,7 @@ pub const ROWS: &[Operation] = &[
     get("CreateSession", &[Here("s3express:CreateSession")]).at("session"),
     delete("DeleteBucket", &[Here("s3:DeleteBucket")])
         .does(Bucket(|ctx, bucket| Box::pin(ops::delete_bucket::handle(ctx, bucket)))),
-    post("DeleteObjects", &[Here("s3:DeleteObject")])
+    post("DeleteObjects", &[OfEach("s3:DeleteObject")])
         .at("delete")
         .document()
         .does(BucketBody(|ctx, bucket, body| Box::pin(ops::delete_objects::handle(ctx, bucket, body)))),

@@ -91,7 +91,7 @@ fn handlers_are_of_their_place_and_take_the_bodies_there_are() {
 #[test]
 fn every_operation_but_a_preflight_needs_a_right() {
     for operation in all().filter(|operation| operation.method != Method::Options) {
-        assert!(operation.actions().count() > 0, "{}", operation.name);
+        assert!(operation.actions().chain(operation.actions_on_each()).count() > 0, "{}", operation.name);
         let copies =
             operation.qualifiers.iter().any(|of| matches!(of, Qualifier::Header("x-amz-copy-source")));
         assert_eq!(operation.source_actions().count() > 0, copies, "{}", operation.name);

@@ -24,6 +24,6 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             Ok(response)
         }
         Outcome::Refused(refusal) => Err(conditions::refused(refusal, named)),
-        other => Err(S3Error::new(Code::InternalError).because(format!("DeleteObject came to {other:?}"))),
+        other => Err(S3Error::new(Code::InternalError).because(format_args!("DeleteObject came to {other}"))),
     }
 }

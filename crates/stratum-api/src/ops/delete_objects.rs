@@ -1,4 +1,4 @@
-//! DeleteObjects: up to a thousand keys, each deleted or refused by itself.
+//! DeleteObjects: up to a thousand keys, each allowed, deleted or refused by itself.
 //!
 //! Many commands are proposed at once, so that they share group commits instead of waiting for a sync each; not all, so
 //! that what others propose comes in between.
@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::rights::{self, Resource};
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::delete::{Delete, DeleteError, DeleteResult, Deleted, MAX_BODY, ObjectIdentifier};
@@ -63,6 +64,9 @@ async fn delete_one(
     condition: WriteCondition,
 ) -> Result<(), S3Error> {
     let key = ObjectKey::parse(object.key.clone().into_bytes())?;
+    for action in ctx.operation.actions_on_each() {
+        rights::authorise(&ctx.caller, action, &Resource::Object(bucket, &key), &ctx.store)?;
+    }
     if object.version_id.as_deref().is_some_and(|version| version != "null") {
         return Err(Code::NoSuchVersion.into());
     }

@@ -21,18 +21,21 @@ pub async fn handle(ctx: &Context) -> S3Result {
         Some(token) => listing::from_token(token)?,
         None => Position::Start,
     };
-    let _effort = listing::effort(ctx, max).await?;
-    let (page, next) =
-        if in_this_region(ctx) { page(ctx, prefix, &after, max).await? } else { (Vec::new(), None) };
-    let answer = ListAllMyBucketsResult {
-        xmlns: Namespace,
-        owner: Owner::of(&ctx.account),
-        buckets: Buckets { buckets: page.into_iter().map(entry).collect() },
-        continuation_token: next.map(|next| listing::token(&next)),
-        prefix: prefix.map(str::to_owned),
+    let (owner, echoed) = (Owner::of(&ctx.account), prefix.map(str::to_owned));
+    let write = move |(buckets, next): &Owned| {
+        xml::text(&ListAllMyBucketsResult {
+            xmlns: Namespace,
+            owner,
+            buckets: Buckets { buckets: buckets.iter().map(entry).collect() },
+            continuation_token: next.as_ref().map(listing::token),
+            prefix: echoed,
+        })
     };
-    xml::long::answer(answer.buckets.buckets.len(), move || xml::text(&answer)).await
+    listing::answer(ctx, max, page(ctx, prefix, &after, max), write).await
 }
+
+/// Buckets, and where the next page begins if there is one.
+type Owned = (Vec<BucketRecord>, Option<Position>);
 
 /// All buckets of this server are in its region, so another `bucket-region` has none.
 fn in_this_region(ctx: &Context) -> bool {
@@ -40,13 +43,10 @@ fn in_this_region(ctx: &Context) -> bool {
     region.is_none_or(|region| region == ctx.store.settings.region)
 }
 
-/// The buckets of a page, and where the next one begins if there is one.
-async fn page(
-    ctx: &Context,
-    prefix: Option<&str>,
-    after: &Position,
-    max: usize,
-) -> Result<(Vec<BucketRecord>, Option<Position>), S3Error> {
+async fn page(ctx: &Context, prefix: Option<&str>, after: &Position, max: usize) -> Result<Owned, S3Error> {
+    if !in_this_region(ctx) {
+        return Ok((Vec::new(), None));
+    }
     let prefix = prefix.unwrap_or_default();
     let start = match after {
         Position::Start => "",
@@ -73,8 +73,9 @@ async fn page(
     Ok((found, next))
 }
 
-fn entry(bucket: BucketRecord) -> Bucket {
-    Bucket { name: bucket.name, creation_date: Timestamp(bucket.created), bucket_region: bucket.region }
+fn entry(bucket: &BucketRecord) -> Bucket {
+    let BucketRecord { name, region, created, .. } = bucket.clone();
+    Bucket { name, creation_date: Timestamp(created), bucket_region: region }
 }
 
 fn max_buckets(ctx: &Context) -> Result<usize, S3Error> {

@@ -1,12 +1,11 @@
 //! ListMultipartUploads: the uploads in progress by key, then in the order in which they were created.
 
 use crate::checksum;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{S3Error, S3Result};
 use crate::headers;
 use crate::listing::{self, Parameters};
 use crate::multipart;
-use crate::query::Query;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
@@ -14,68 +13,74 @@ use crate::xml::listing::CommonPrefix;
 use crate::xml::multipart::{ListMultipartUploadsResult, Upload};
 use crate::xml::text::{EncodingType, Name, Timestamp};
 use bytes::Bytes;
+use std::sync::Arc;
 use stratum_auth::Identities;
 use stratum_metadata::listing::{Listed, ListedUpload, Page, Position, UploadPosition, UploadsRequest};
 use stratum_metadata::record::BucketRecord;
 
 type Uploads = Page<ListedUpload, UploadPosition>;
 
+/// What was asked for, and of which bucket.
+struct List {
+    bucket: BucketRecord,
+    store: Arc<Store>,
+    parameters: Parameters,
+    key_marker: String,
+    id_marker: String,
+}
+
 pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let asked = |name| ctx.query.get(name).unwrap_or_default();
     let parameters = Parameters::read(&ctx.query, "max-uploads")?;
-    let (key_marker, id_marker) = asked_markers(&ctx.query);
-    let from = position(key_marker, id_marker, &parameters)?;
-    let _effort = listing::effort(ctx, parameters.max).await?;
-    let page = page(ctx, bucket, &parameters, from).await?;
-    let (store, query, bucket) = (ctx.store.clone(), ctx.query.clone(), bucket.clone());
-    xml::long::answer(page.entries.len(), move || document(&store.identities, &query, &bucket, &page)).await
+    let key_marker = asked("key-marker");
+    // S3 ignores it where no key goes with it.
+    let id_marker = if key_marker.is_empty() { "" } else { asked("upload-id-marker") };
+    let page = page(ctx, bucket, &parameters, position(key_marker, id_marker, &parameters)?);
+    let list = List {
+        bucket: bucket.clone(),
+        store: ctx.store.clone(),
+        parameters: parameters.clone(),
+        key_marker: key_marker.to_owned(),
+        id_marker: id_marker.to_owned(),
+    };
+    listing::answer(ctx, parameters.max, page, move |page| list.document(page)).await
 }
 
-/// `key-marker`, and `upload-id-marker`, which S3 ignores where no key goes with it.
-fn asked_markers(query: &Query) -> (&str, &str) {
-    let key_marker = query.get("key-marker").unwrap_or_default();
-    let id_marker = query.get("upload-id-marker").filter(|_| !key_marker.is_empty());
-    (key_marker, id_marker.unwrap_or_default())
+impl List {
+    fn document(&self, page: &Uploads) -> Result<Bytes, S3Error> {
+        let Self { bucket, store, parameters, key_marker, id_marker } = self;
+        let owner = Owner::by_id(&store.identities, &bucket.owner);
+        xml::list(parameters.encoding, |encoding| {
+            let (uploads, common_prefixes) = lines(&store.identities, page, encoding, &owner);
+            let (next_key, next_id) = page.next.as_ref().map(markers).unwrap_or_default();
+            let (prefix, delimiter) = parameters.names(encoding);
+            ListMultipartUploadsResult {
+                xmlns: Namespace,
+                bucket: &bucket.name,
+                key_marker: Name::of(key_marker, encoding),
+                upload_id_marker: id_marker,
+                next_key_marker: next_key.map(|key| Name::new(key, encoding)),
+                next_upload_id_marker: next_id,
+                prefix,
+                delimiter,
+                encoding_type: encoding,
+                max_uploads: parameters.max,
+                is_truncated: page.next.is_some(),
+                uploads,
+                common_prefixes,
+            }
+        })
+    }
 }
 
-fn document(
-    identities: &Identities,
-    query: &Query,
-    bucket: &BucketRecord,
-    page: &Uploads,
-) -> Result<Bytes, S3Error> {
-    let parameters = Parameters::read(query, "max-uploads")?;
-    let (key_marker, id_marker) = asked_markers(query);
-    let owner = Owner::by_id(identities, &bucket.owner);
-    xml::list(parameters.encoding, |encoding| {
-        let parameters = parameters.encoded(encoding);
-        let (uploads, common_prefixes) = lines(identities, page, parameters.encoding, &owner);
-        let (next_key, next_id) = page.next.as_ref().map(markers).unwrap_or_default();
-        ListMultipartUploadsResult {
-            xmlns: Namespace,
-            bucket: &bucket.name,
-            key_marker: parameters.name(key_marker),
-            upload_id_marker: id_marker,
-            next_key_marker: next_key.map(|key| Name::new(key, parameters.encoding)),
-            next_upload_id_marker: next_id,
-            prefix: parameters.name(parameters.prefix),
-            delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
-            encoding_type: parameters.encoding,
-            max_uploads: parameters.max,
-            is_truncated: page.next.is_some(),
-            uploads,
-            common_prefixes,
-        }
-    })
-}
-
-fn position(key: &str, id: &str, parameters: &Parameters<'_>) -> Result<UploadPosition, S3Error> {
+fn position(key: &str, id: &str, parameters: &Parameters) -> Result<UploadPosition, S3Error> {
     if !id.is_empty() {
         let upload = multipart::parse_upload_id(id);
         let upload = upload
             .ok_or_else(|| S3Error::invalid_argument("upload-id-marker", id, "Invalid uploadId marker"))?;
         return Ok(UploadPosition::AfterUpload(key.as_bytes().to_vec(), upload));
     }
-    Ok(match listing::from_marker(key, parameters.prefix, parameters.delimiter) {
+    Ok(match parameters.after(key) {
         Position::Start => UploadPosition::Start,
         Position::After(key) => UploadPosition::AfterKey(key),
         Position::Past(prefix) => UploadPosition::Past(prefix),
@@ -85,7 +90,7 @@ fn position(key: &str, id: &str, parameters: &Parameters<'_>) -> Result<UploadPo
 async fn page(
     ctx: &Context,
     bucket: &BucketRecord,
-    parameters: &Parameters<'_>,
+    parameters: &Parameters,
     from: UploadPosition,
 ) -> Result<Uploads, S3Error> {
     if parameters.max == 0 {
@@ -93,8 +98,8 @@ async fn page(
     }
     let request = UploadsRequest {
         bucket: bucket.id,
-        prefix: parameters.prefix.as_bytes().to_vec(),
-        delimiter: parameters.delimiter.map(|delimiter| delimiter.as_bytes().to_vec()),
+        prefix: parameters.prefix.clone().into_bytes(),
+        delimiter: parameters.delimiter.clone().map(String::into_bytes),
         from,
         max: parameters.max,
     };

@@ -5,7 +5,6 @@ use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::headers;
 use crate::listing::{self, Parameters};
-use crate::query::Query;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
@@ -18,48 +17,54 @@ use stratum_metadata::record::BucketRecord;
 /// The version of what was never versioned.
 const NULL: &str = "null";
 
-pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
-    let parameters = Parameters::read(&ctx.query, "max-keys")?;
-    let key_marker = ctx.query.get("key-marker").unwrap_or_default();
-    let version_id_marker = ctx.query.get("version-id-marker").unwrap_or_default();
-    check_version_marker(key_marker, version_id_marker)?;
-    let from = listing::from_marker(key_marker, parameters.prefix, parameters.delimiter);
-    let _effort = listing::effort(ctx, parameters.max).await?;
-    let page = listing::objects(ctx, bucket, &parameters, from).await?;
-    let owner = Owner::by_id(&ctx.store.identities, &bucket.owner);
-    let (query, bucket) = (ctx.query.clone(), bucket.clone());
-    xml::long::answer(page.entries.len(), move || document(&query, &bucket, &owner, &page)).await
+/// What was asked for, and of which bucket.
+struct List {
+    bucket: String,
+    owner: Owner,
+    parameters: Parameters,
+    key_marker: String,
+    version_id_marker: String,
 }
 
-fn document(
-    query: &Query,
-    bucket: &BucketRecord,
-    owner: &Owner,
-    page: &Page<ListedObject>,
-) -> Result<Bytes, S3Error> {
-    let parameters = Parameters::read(query, "max-keys")?;
-    let key_marker = query.get("key-marker").unwrap_or_default();
-    let version_id_marker = query.get("version-id-marker").unwrap_or_default();
-    xml::list(parameters.encoding, |encoding| {
-        let parameters = parameters.encoded(encoding);
-        let (versions, common_prefixes) = lines(page, parameters.encoding, owner);
+pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let asked = |name| ctx.query.get(name).unwrap_or_default().to_owned();
+    let parameters = Parameters::read(&ctx.query, "max-keys")?;
+    let list = List {
+        bucket: bucket.name.clone(),
+        owner: Owner::by_id(&ctx.store.identities, &bucket.owner),
+        parameters: parameters.clone(),
+        key_marker: asked("key-marker"),
+        version_id_marker: asked("version-id-marker"),
+    };
+    check_version_marker(&list.key_marker, &list.version_id_marker)?;
+    let page = listing::objects(ctx, bucket, &parameters, parameters.after(&list.key_marker));
+    listing::answer(ctx, parameters.max, page, move |page| list.document(page)).await
+}
+
+impl List {
+    fn document(&self, page: &Page<ListedObject>) -> Result<Bytes, S3Error> {
+        let Self { bucket, owner, parameters, key_marker, version_id_marker } = self;
         let next = page.next.as_ref();
-        ListVersionsResult {
-            xmlns: Namespace,
-            name: &bucket.name,
-            prefix: parameters.name(parameters.prefix),
-            key_marker: parameters.name(key_marker),
-            version_id_marker,
-            next_key_marker: next.and_then(listing::name).map(|name| Name::new(name, parameters.encoding)),
-            next_version_id_marker: next.filter(|next| matches!(next, Position::After(_))).map(|_| NULL),
-            max_keys: parameters.max,
-            delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
-            encoding_type: parameters.encoding,
-            is_truncated: next.is_some(),
-            versions,
-            common_prefixes,
-        }
-    })
+        xml::list(parameters.encoding, |encoding| {
+            let (versions, common_prefixes) = lines(page, encoding, owner);
+            let (prefix, delimiter) = parameters.names(encoding);
+            ListVersionsResult {
+                xmlns: Namespace,
+                name: bucket,
+                prefix,
+                key_marker: Name::of(key_marker, encoding),
+                version_id_marker,
+                next_key_marker: next.and_then(listing::name).map(|name| Name::new(name, encoding)),
+                next_version_id_marker: next.filter(|next| matches!(next, Position::After(_))).map(|_| NULL),
+                max_keys: parameters.max,
+                delimiter,
+                encoding_type: encoding,
+                is_truncated: next.is_some(),
+                versions,
+                common_prefixes,
+            }
+        })
+    }
 }
 
 /// A key has one version, so a marker that names it begins the page after the key, as the key alone does.

@@ -3,59 +3,61 @@
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::listing::{self, Parameters};
-use crate::query::Query;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::ListObjectsResult;
-use crate::xml::text::Name;
+use crate::xml::text::{EncodingType, Name};
 use bytes::Bytes;
 use stratum_metadata::listing::{ListedObject, Page};
 use stratum_metadata::record::BucketRecord;
 
-pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
-    let parameters = Parameters::read(&ctx.query, "max-keys")?;
-    let marker = ctx.query.get("marker").unwrap_or_default();
-    let from = listing::from_marker(marker, parameters.prefix, parameters.delimiter);
-    let _effort = listing::effort(ctx, parameters.max).await?;
-    let page = listing::objects(ctx, bucket, &parameters, from).await?;
-    let owner = Owner::by_id(&ctx.store.identities, &bucket.owner);
-    let (query, bucket) = (ctx.query.clone(), bucket.clone());
-    xml::long::answer(page.entries.len(), move || document(&query, &bucket, &owner, &page)).await
+/// What was asked for, and of which bucket.
+struct List {
+    bucket: String,
+    owner: Owner,
+    parameters: Parameters,
+    marker: String,
 }
 
-fn document(
-    query: &Query,
-    bucket: &BucketRecord,
-    owner: &Owner,
-    page: &Page<ListedObject>,
-) -> Result<Bytes, S3Error> {
-    let parameters = Parameters::read(query, "max-keys")?;
-    let marker = query.get("marker").unwrap_or_default();
-    xml::list(parameters.encoding, |encoding| {
-        let parameters = parameters.encoded(encoding);
-        let (contents, common_prefixes) = listing::lines(page, parameters.encoding, Some(owner));
-        // Without a delimiter the last key is the next marker, and S3 leaves it to the client to see that.
-        let next = page.next.as_ref().filter(|_| parameters.delimiter.is_some()).and_then(listing::name);
-        ListObjectsResult {
-            xmlns: Namespace,
-            name: &bucket.name,
-            prefix: prefix(&parameters),
-            marker: parameters.name(marker),
-            next_marker: next.map(|name| Name::new(name, parameters.encoding)),
-            max_keys: parameters.max,
-            delimiter: parameters.delimiter.map(|delimiter| parameters.name(delimiter)),
-            encoding_type: parameters.encoding,
-            is_truncated: page.next.is_some(),
-            contents,
-            common_prefixes,
-        }
-    })
+pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let parameters = Parameters::read(&ctx.query, "max-keys")?;
+    let list = List {
+        bucket: bucket.name.clone(),
+        owner: Owner::by_id(&ctx.store.identities, &bucket.owner),
+        parameters: parameters.clone(),
+        marker: ctx.query.get("marker").unwrap_or_default().to_owned(),
+    };
+    let page = listing::objects(ctx, bucket, &parameters, parameters.after(&list.marker));
+    listing::answer(ctx, parameters.max, page, move |page| list.document(page)).await
+}
+
+impl List {
+    fn document(&self, page: &Page<ListedObject>) -> Result<Bytes, S3Error> {
+        let Self { bucket, owner, parameters, marker } = self;
+        xml::list(parameters.encoding, |encoding| {
+            let (contents, common_prefixes) = listing::lines(page, encoding, Some(owner));
+            // Without a delimiter the last key is the next marker, and S3 leaves it to the client to see that.
+            let next = page.next.as_ref().filter(|_| parameters.delimiter.is_some()).and_then(listing::name);
+            ListObjectsResult {
+                xmlns: Namespace,
+                name: bucket,
+                prefix: prefix(&parameters.prefix, encoding),
+                marker: Name::of(marker, encoding),
+                next_marker: next.map(|name| Name::new(name, encoding)),
+                max_keys: parameters.max,
+                delimiter: parameters.names(encoding).1,
+                encoding_type: encoding,
+                is_truncated: page.next.is_some(),
+                contents,
+                common_prefixes,
+            }
+        })
+    }
 }
 
 /// The prefix stays as it was sent, as far as XML can hold it: clients of this version decode everything but it.
-fn prefix<'a>(parameters: &Parameters<'a>) -> Name<'a> {
+fn prefix(prefix: &str, encoding: Option<EncodingType>) -> Name<'_> {
     let unheld = |char: char| !xml::is_char(char);
-    let encoding = parameters.encoding.filter(|_| parameters.prefix.contains(unheld));
-    Name::new(parameters.prefix.as_bytes(), encoding)
+    Name::of(prefix, encoding.filter(|_| prefix.contains(unheld)))
 }

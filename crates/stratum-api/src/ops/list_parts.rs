@@ -14,7 +14,7 @@ use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::multipart::{ChecksumElement, ListPartsResult, Part};
 use crate::xml::text::{Name, Quoted, Timestamp};
-use stratum_metadata::record::{BucketRecord, ETag, PartRecord};
+use stratum_metadata::record::{BucketRecord, ETag, PartRecord, UploadId};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let upload = multipart::upload_id(&ctx.query)?;
@@ -22,20 +22,12 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let marker = marker(&ctx.query)?;
     let encoding = listing::encoding(&ctx.query)?;
     let record = multipart::existing(ctx, bucket, key, upload)?;
-    let _effort = listing::effort(ctx, max).await?;
-    // One more than the page tells whether there is another page.
-    let mut parts = match max {
-        0 => Vec::new(),
-        _ => ctx.store.metadata.parts(upload, marker, max + 1).await?,
-    };
-    let is_truncated = parts.len() > max;
-    parts.truncate(max);
     let identities = &ctx.store.identities;
     let (initiator, owner) =
         (Owner::by_id(identities, &record.initiator), Owner::by_id(identities, &bucket.owner));
     let (bucket, key) = (bucket.name.clone(), key.as_bytes().to_vec());
-    let write = move || {
-        let parts: Vec<_> = parts.into_iter().map(line).collect();
+    let write = move |(parts, next): &Parts| {
+        let parts: Vec<_> = parts.iter().map(line).collect();
         xml::list(encoding, |encoding| ListPartsResult {
             xmlns: Namespace,
             bucket: &bucket,
@@ -50,15 +42,30 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             next_part_number_marker: parts.last().map(|last| last.part_number),
             max_parts: max,
             encoding_type: encoding,
-            is_truncated,
+            is_truncated: next.is_some(),
             parts: &parts,
         })
     };
-    xml::long::answer(max, write).await
+    listing::answer(ctx, max, page(ctx, upload, marker, max), write).await
 }
 
-fn line(part: PartRecord) -> Part {
-    let checksum = part.checksum;
+/// Parts by number, and the last one's where there are more.
+type Parts = (Vec<PartRecord>, Option<u16>);
+
+async fn page(ctx: &Context, upload: UploadId, marker: u16, max: usize) -> Result<Parts, S3Error> {
+    if max == 0 {
+        return Ok((Vec::new(), None));
+    }
+    // One more than the page tells whether there is another page.
+    let mut parts = ctx.store.metadata.parts(upload, marker, max + 1).await?;
+    let is_truncated = parts.len() > max;
+    parts.truncate(max);
+    let next = parts.last().filter(|_| is_truncated).map(|last| last.number);
+    Ok((parts, next))
+}
+
+fn line(part: &PartRecord) -> Part {
+    let checksum = part.checksum.as_ref();
     Part {
         part_number: part.number,
         last_modified: Timestamp(part.modified),

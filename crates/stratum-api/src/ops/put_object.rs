@@ -57,6 +57,6 @@ pub async fn commit(
     match ctx.store.bodies.commit(command, stored).await? {
         Outcome::Object(object) => Ok(*object),
         Outcome::Refused(refusal) => Err(conditions::refused(refusal, named)),
-        other => Err(S3Error::new(Code::InternalError).because(format!("PutObject came to {other:?}"))),
+        other => Err(S3Error::new(Code::InternalError).because(format_args!("PutObject came to {other}"))),
     }
 }

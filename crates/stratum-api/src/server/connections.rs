@@ -1,7 +1,7 @@
 //! Which connections are open, and which gives way when there is no room for another.
 //!
-//! There are [`Limits::connections`](super::Limits) places, shared as memory is ([`is_fair`]): an address may have up
-//! to four times as many as it leaves free. A connection that finds no place takes that of the longest waiting one of
+//! There is a limited number of places, shared as memory is ([`is_fair`]): an address may have up
+//! to four times as many as it leaves free, and few of the last ones. A connection that finds no place takes that of the longest waiting one of
 //! the address that has the most. A connection *waits* as long as nothing is being done for it: while its peer has
 //! sent no whole head of a request, between two requests, and while the rest of a refused request is read. Nobody is
 //! displaced by an address that has more connections than its own.
@@ -12,8 +12,10 @@
 use crate::admission::{Admitted, Origin, is_fair};
 use metrics::{Counter, Gauge, Unit};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -58,6 +60,19 @@ pub enum Phase {
     Sending,
     /// Between two requests.
     Idle,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Silent => "silent",
+            Phase::Head => "sending a head",
+            Phase::Busy => "being served",
+            Phase::Refusing => "being refused",
+            Phase::Sending => "being sent an answer",
+            Phase::Idle => "idle",
+        })
+    }
 }
 
 impl Phase {
@@ -206,7 +221,8 @@ struct Table {
 }
 
 /// How connections are, for whoever asks how the server is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ConnectionsStatus {
     pub limit: usize,
     pub open: usize,
@@ -233,6 +249,9 @@ impl Drop for Slot {
 }
 
 impl Connections {
+    /// Places unless the system or the configuration says otherwise.
+    pub const USUAL_LIMIT: usize = 4096;
+
     pub fn new(limit: usize) -> Arc<Self> {
         let telemetry = Telemetry::register();
         telemetry.limit.set(limit as f64);
@@ -299,7 +318,7 @@ impl Table {
     fn place(&mut self, origin: Origin, limit: usize, telemetry: &Telemetry) -> Option<Place> {
         let held = self.count(origin);
         let free = limit.saturating_sub(self.regular.len());
-        if is_fair(held as u64, 1, free as u64) || self.displace(held, telemetry) {
+        if is_fair(held as u64, 1, free as u64, limit as u64) || self.displace(held, telemetry) {
             return Some(Place::Regular);
         }
         self.refused += 1;

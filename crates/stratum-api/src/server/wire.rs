@@ -1,20 +1,23 @@
 //! A connection's bytes, as HTTP reads and writes them.
 //!
-//! It notices what the connection is doing, and gives hyper's own refusals their words. Where a request can't be read
-//! at all (its head is too long, has too many headers, isn't HTTP) hyper answers by itself, with a bare status; what is
-//! sent instead is S3's document with a request's id. Its answers are told from ours by the time: nobody but hyper
-//! writes while no request is being served.
+//! It notices what the connection is doing, and gives the refusal of what never became a request its words. Where a
+//! request can't be read at all (its head is too long, has too many headers, isn't HTTP) hyper answers by itself, with a
+//! bare status; what is sent instead is S3's document with a request's id. Its answers are told from ours by the time:
+//! nobody but hyper writes while no request is being served. A head that doesn't come in its time is refused here, too
+//! ([`Wire::time_out`]).
 
 use super::connections::{Connection, Phase};
 use crate::context::RequestIds;
 use crate::error::{Code, S3Error};
+use crate::headers;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use stratum_storage::ambient::Clock;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// What is read and thrown away of a request that couldn't be read, so that the answer reaches a peer that is still
@@ -28,10 +31,11 @@ pub struct Wire<S> {
     stream: S,
     connection: Arc<Connection>,
     ids: Arc<RequestIds>,
+    clock: Arc<dyn Clock>,
     refusal: Option<Refusal>,
 }
 
-/// What is sent in place of hyper's own answer, and then until the end.
+/// What is sent where no request came to be, and then until the end.
 #[derive(Debug)]
 struct Refusal {
     unsent: Bytes,
@@ -41,8 +45,8 @@ struct Refusal {
 }
 
 impl<S> Wire<S> {
-    pub fn new(stream: S, connection: Arc<Connection>, ids: Arc<RequestIds>) -> Self {
-        Self { stream, connection, ids, refusal: None }
+    pub fn new(stream: S, connection: Arc<Connection>, ids: Arc<RequestIds>, clock: Arc<dyn Clock>) -> Self {
+        Self { stream, connection, ids, clock, refusal: None }
     }
 
     /// Whether bytes that are to be written are hyper's own. They are then thrown away.
@@ -50,21 +54,24 @@ impl<S> Wire<S> {
         if self.refusal.is_none()
             && matches!(self.connection.phase(), Phase::Silent | Phase::Head | Phase::Idle)
         {
-            let unsent = self.refuse(first);
-            self.refusal = Some(Refusal { unsent, linger: None, left: LINGER_BYTES });
+            self.refuse(match first.split(|byte| *byte == b' ').nth(1) {
+                Some(b"431" | b"414") => Code::RequestHeaderSectionTooLarge,
+                _ => Code::BadRequest,
+            });
         }
         self.refusal.is_some()
     }
 
-    /// What is sent instead of an answer that begins so.
-    fn refuse(&self, bare: &[u8]) -> Bytes {
-        let bare = String::from_utf8_lossy(bare);
-        let code = match bare.split(' ').nth(1) {
-            Some("431" | "414") => Code::RequestHeaderSectionTooLarge,
-            _ => Code::BadRequest,
-        };
-        let date = bare.lines().find(|line| line.starts_with("date:")).unwrap_or_default();
-        let date = if date.is_empty() { String::new() } else { format!("{date}\r\n") };
+    /// From now on this is all that is sent.
+    fn refuse(&mut self, code: Code) {
+        self.connection.refuses();
+        let unsent = self.refusal_of(code);
+        self.refusal = Some(Refusal { unsent, linger: None, left: LINGER_BYTES });
+    }
+
+    fn refusal_of(&self, code: Code) -> Bytes {
+        let date = headers::http_date(self.clock.now());
+        let date = date.to_str().unwrap_or_default();
         let id = self.ids.next();
         let document = S3Error::new(code).document(&id, "/");
         let (id, status, length) = (id.as_str(), code.status(), document.len());
@@ -72,13 +79,21 @@ impl<S> Wire<S> {
         tracing::info!(id, %origin, status = status.as_u16(), code = code.name(), "a request could not be read");
         metrics::counter!("stratum_requests_unreadable_total").increment(1);
         Bytes::from(format!(
-            "HTTP/1.1 {status}\r\n{date}connection: close\r\ncontent-type: application/xml\r\n\
+            "HTTP/1.1 {status}\r\ndate: {date}\r\nconnection: close\r\ncontent-type: application/xml\r\n\
              content-length: {length}\r\nx-amz-request-id: {id}\r\nx-amz-id-2: {id}\r\n\r\n{document}"
         ))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Tells a peer that the head of its request didn't come in its time, and ends the connection.
+    pub async fn time_out(mut self) {
+        self.refuse(Code::RequestTimeout);
+        if let Err(error) = self.shutdown().await {
+            tracing::debug!(origin = %self.connection.origin(), %error, "a peer that was late has gone");
+        }
+    }
+
     fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(refusal) = &mut self.refusal else { return Poll::Ready(Ok(())) };
         while refusal.unsent.has_remaining() {
@@ -177,21 +192,33 @@ mod tests {
     fn wire() -> (Wire<DuplexStream>, DuplexStream) {
         let (near, far) = duplex(64 << 10);
         let connection = Connection::new(1, Origin::of([192, 0, 2, 1].into()), Place::Regular);
-        (Wire::new(near, connection, Arc::new(RequestIds::new(&Simulated::new(0, 1)))), far)
+        let clock = Arc::new(Simulated::new(0, 1));
+        (Wire::new(near, connection, Arc::new(RequestIds::new(&*clock)), clock), far)
     }
 
     #[tokio::test]
     async fn what_is_written_while_nothing_is_served_becomes_a_document() {
         let (mut wire, mut far) = wire();
         let bare =
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\
-            date: Thu, 01 Jan 2015 00:00:00 GMT\r\n\r\n";
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         wire.write_all(bare).await.unwrap();
         drop(tokio::spawn(async move { wire.shutdown().await }));
         let mut text = String::new();
         far.read_to_string(&mut text).await.unwrap();
-        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\ndate: Thu"), "{text}");
+        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\ndate: Thu, 01 Jan 1970"), "{text}");
         assert!(text.contains("<Code>RequestHeaderSectionTooLarge</Code>"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_head_is_told_so_and_ended() {
+        let (wire, mut far) = wire();
+        far.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let ended = tokio::spawn(wire.time_out());
+        let mut text = String::new();
+        far.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{text}");
+        assert!(text.contains("<Code>RequestTimeout</Code>"), "{text}");
+        ended.await.unwrap();
     }
 
     #[tokio::test]

@@ -27,6 +27,10 @@ impl<'a> Name<'a> {
     pub fn new(bytes: &'a [u8], encoding: Option<EncodingType>) -> Self {
         Self { bytes, encoding }
     }
+
+    pub fn of(text: &'a str, encoding: Option<EncodingType>) -> Self {
+        Self::new(text.as_bytes(), encoding)
+    }
 }
 
 impl Serialize for Name<'_> {

@@ -1,6 +1,7 @@
 //! DeleteObjects.
 
 use crate::client::{Answered, Client};
+use crate::rig::OTHER;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
@@ -54,6 +55,20 @@ async fn what_cannot_be_deleted_is_told_by_key() {
     let answer = delete(&client, &right).await.expect(200);
     assert_eq!(answer.elements("Deleted"), ["<Key>a</Key>"]);
     client.get("/bucket/a").await.refused(404, "NoSuchKey");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_key_is_asked_for_by_itself() {
+    let client = Client::with_bucket().await;
+    client.put("/bucket/a", "x").await.expect(200);
+    let document =
+        "<Delete><Quiet>true</Quiet><Object><Key>a</Key></Object><Object><Key>b</Key></Object></Delete>";
+    let md5 = BASE64.encode(Md5::digest(document));
+    let headers = [("content-md5", md5.as_str())];
+    let answer = client.rig.signed(OTHER, "POST", "/bucket?delete=", &headers, document.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.text().matches("<Code>AccessDenied</Code>").count(), 2, "{}", answer.text());
+    client.get("/bucket/a").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use crate::rig::{Answer, Choices, OTHER, ROOT, Rig, answer, noise, request};
 use aws_sigv4::http_request::SignableBody;
 use std::time::Duration;
+use stratum_api::admission::Party;
 use stratum_api::server::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,8 +22,8 @@ fn of_memory(admission: u64) -> Choices {
     Choices { anonymous: false, admission, ..Choices::default() }
 }
 
-fn of_connections(limits: Limits) -> Choices {
-    Choices { limits, ..Choices::default() }
+fn of_connections(connections: usize) -> Choices {
+    Choices { connections, ..Choices::default() }
 }
 
 async fn connect(rig: &Rig) -> TcpStream {
@@ -100,7 +101,7 @@ async fn one_user_cannot_hold_all_the_memory() {
     };
     assert_eq!((refused, slow.len() > 4), (503, true), "{} slow writes", slow.len());
     assert_eq!(rig.signed(ROOT, "PUT", "/roots/k", &[], &noise(1, 1 << 20)).await.status, 200);
-    assert_eq!(rig.store.admission.status().largest.unwrap().0, "user other");
+    assert_eq!(rig.store.admission.status().largest.unwrap().0.to_string(), "user other");
     drop(slow);
     until("all is given back", || rig.store.admission.used() == 0).await;
 }
@@ -130,8 +131,7 @@ async fn unread_answers_are_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_give_way_to_new_ones_oldest_first() {
-    let limits = Limits { connections: 10, ..Limits::default() };
-    let rig = Rig::with(of_connections(limits)).await;
+    let rig = Rig::with(of_connections(10)).await;
     let mut open = Vec::new();
     for _ in 0..30 {
         let mut connection = connect(&rig).await;
@@ -143,14 +143,14 @@ async fn idle_connections_give_way_to_new_ones_oldest_first() {
     let newest = open.last_mut().unwrap();
     newest.write_all(&request("GET", "/", &[], b"")).await.unwrap();
     assert_eq!(answer(newest, false).await.unwrap().status, 200);
-    let status = rig.server.connections();
+    let status = rig.connections.status();
     assert!(status.open <= 10 && status.displaced >= 20, "{status:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_connections_shut_nobody_out_and_are_cut_early() {
-    let limits = Limits { connections: 10, silence: Duration::from_millis(300), ..Limits::default() };
-    let rig = Rig::with(of_connections(limits)).await;
+    let limits = Limits { silence: Duration::from_millis(300), ..Limits::default() };
+    let rig = Rig::with(Choices { limits, ..of_connections(10) }).await;
     let mut silent = Vec::new();
     for _ in 0..100 {
         silent.push(connect(&rig).await);
@@ -158,13 +158,13 @@ async fn silent_connections_shut_nobody_out_and_are_cut_early() {
     assert_eq!(rig.send("GET", "/", &[], b"").await.status, 200);
     assert_eq!(rig.send("GET", "/_stratum/health/ready", &[], b"").await.status, 200);
     assert!(is_closed(&mut silent[99]).await);
-    until("none is left", || rig.server.connections().open == 0).await;
+    until("none is left", || rig.connections.status().open == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_has_its_time() {
     let limits = Limits { head: Duration::from_millis(300), ..Limits::default() };
-    let rig = Rig::with(of_connections(limits)).await;
+    let rig = Rig::with(Choices { limits, ..Choices::default() }).await;
     let mut trickling = connect(&rig).await;
     trickling.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     let trickled = async {
@@ -173,12 +173,74 @@ async fn a_head_has_its_time() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), trickled).await.expect("it is cut");
+    // One that just stops is told why; also on a connection that has served before.
+    let mut late = connect(&rig).await;
+    late.write_all(&request("GET", "/", &[], b"")).await.unwrap();
+    assert_eq!(answer(&mut late, false).await.unwrap().status, 200);
+    late.write_all(b"GET / HTTP/1.1\r\nhost: loc").await.unwrap();
+    let told = answer(&mut late, false).await.expect("an answer");
+    assert_eq!((told.status, told.code().as_str()), (400, "RequestTimeout"));
+    assert_eq!(told.header("x-amz-request-id"), told.element("RequestId").as_deref());
+    assert_eq!(told.header("connection"), Some("close"));
+    assert!(told.header("date").is_some());
+    assert!(is_closed(&mut late).await);
+    until("none is left", || rig.connections.status().open == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_end_is_held_up_to_its_bound() {
+    let rig = Rig::start().await;
+    let bound = Limits::default().head_bytes;
+    let begin = "GET / HTTP/1.1\r\nx-long: ";
+    // Alone, and behind a request that is served.
+    for before in [Vec::new(), request("GET", "/", &[], b"")] {
+        let mut connection = connect(&rig).await;
+        connection.write_all(&before).await.unwrap();
+        if !before.is_empty() {
+            assert_eq!(answer(&mut connection, false).await.unwrap().status, 200);
+        }
+        connection
+            .write_all(format!("{begin}{}", "v".repeat(bound - begin.len() - 1)).as_bytes())
+            .await
+            .unwrap();
+        let more = tokio::time::timeout(Duration::from_millis(200), connection.read(&mut [0])).await;
+        assert!(more.is_err(), "it may still come");
+        connection.write_all(b"vvv").await.unwrap();
+        assert_eq!(answer(&mut connection, false).await.unwrap().code(), "RequestHeaderSectionTooLarge");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_hold_all_memory_that_they_may_another_is_served() {
+    let rig = two_users(of_memory(512 * MIB)).await;
+    for number in 0..300 {
+        let target = format!("/others/{}{number:04}", "k".repeat(900));
+        assert_eq!(rig.signed(OTHER, "PUT", &target, &[], b"").await.status, 200);
+    }
+    assert_eq!(rig.signed(OTHER, "PUT", "/others/large", &[], &noise(1, 1 << 20)).await.status, 200);
+    let mut held = Vec::new();
+    for hog in 0..9 {
+        let memory = rig.store.admission.enter(Party::User(format!("hog {hog}"))).unwrap();
+        let mut bytes = 512 * MIB;
+        while bytes >= 4096 {
+            match memory.admit(bytes) {
+                Ok(more) => held.push(more),
+                Err(_) => bytes /= 2,
+            }
+        }
+    }
+    let left = 512 * MIB - rig.store.admission.used();
+    assert!(left < 32 * MIB, "{left} left");
+    assert_eq!(rig.signed(OTHER, "PUT", "/others/k", &[], &noise(2, 4096)).await.status, 200);
+    let read = rig.signed(OTHER, "GET", "/others/large", &[], b"").await;
+    assert_eq!((read.status, read.body == noise(1, 1 << 20)), (200, true));
+    let list = rig.signed(OTHER, "GET", "/others?list-type=2", &[], b"").await;
+    assert_eq!((list.status, list.text().matches("<Key>").count()), (200, 302));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_all_places_are_taken_the_operator_still_gets_through() {
-    let limits = Limits { connections: 10, ..Limits::default() };
-    let rig = two_users(Choices { limits, ..Choices::default() }).await;
+    let rig = two_users(of_connections(10)).await;
     let mut busy = Vec::new();
     for _ in 0..8 {
         let mut connection = begun(&rig, "PUT", "/others/k", 1000).await;
@@ -192,7 +254,7 @@ async fn where_all_places_are_taken_the_operator_still_gets_through() {
         assert_eq!(rig.send("GET", path, &[], b"").await.status, 200, "{path}");
     }
     assert_eq!(rig.signed(ROOT, "GET", "/_stratum/v1/status", &[], b"").await.status, 200);
-    assert!(rig.server.connections().refused >= 5);
+    assert!(rig.connections.status().refused >= 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use stratum_api::admission::Admission;
 use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
-use stratum_api::server::{Limits, Server};
+use stratum_api::server::{Connections, Limits, Server};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
 use stratum_metadata::Metadata;
 use stratum_storage::ambient::{Clock, Simulated, System};
@@ -36,7 +36,7 @@ pub const OTHER: (&str, &str) = ("AKIAOTHER", "other-secret");
 pub struct Rig {
     pub address: std::net::SocketAddr,
     pub store: Arc<Store>,
-    pub server: Arc<Server>,
+    pub connections: Arc<Connections>,
     _stop: oneshot::Sender<()>,
     _folder: tempfile::TempDir,
 }
@@ -47,6 +47,8 @@ pub struct Choices {
     pub admission: u64,
     pub domains: Vec<String>,
     pub region: String,
+    /// Connections at once.
+    pub connections: usize,
     pub limits: Limits,
     /// Bytes of journal that a drive may hold.
     pub journal_cap: u64,
@@ -59,6 +61,7 @@ impl Default for Choices {
             admission: 256 << 20,
             domains: Vec::new(),
             region: "us-east-1".into(),
+            connections: Connections::USUAL_LIMIT,
             limits: Limits::default(),
             journal_cap: journal::Options::default().cap,
         }
@@ -107,14 +110,15 @@ impl Rig {
         let store = Arc::new(store(folder.path(), &choices).await);
         let operator = Router::new().route("/status", get(async || "{}"));
         let admin = Admin::new(Arc::new(|| Ok(())), Arc::new(|| "up 1\n".into()), None, operator);
-        let server = Server::new(store.clone(), admin, choices.limits);
+        let connections = Connections::new(choices.connections);
+        let server = Server::new(store.clone(), admin, connections.clone(), choices.limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(server.clone().serve(listener, None, async move {
+        tokio::spawn(server.serve(listener, None, async move {
             let _ = stopped.await;
         }));
-        Rig { address, store, server, _stop: stop, _folder: folder }
+        Rig { address, store, connections, _stop: stop, _folder: folder }
     }
 
     /// A server with a bucket `bucket` of the root user's.

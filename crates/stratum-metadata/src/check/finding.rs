@@ -30,7 +30,7 @@ pub enum Finding {
     )]
     Fingerprint,
     #[error(
-        "the bucket {name:?} (number {id}) is not the same in the index {index}: this is a mistake of the server's own, please report it"
+        "the bucket \"{name}\" (number {id}) is not the same in the index {index}: this is a mistake of the server's own, please report it"
     )]
     Bucket { id: u64, name: String, index: &'static str },
     #[error(
@@ -64,8 +64,9 @@ pub enum Finding {
     )]
     ExtentWithoutOwner { owner: String, volume: VolumeId, offset: u64 },
     #[error(
-        "the packed stripe at {offset} of {volume} is kept as (bytes, bodies) {kept:?}, and records name \
-         {counted:?}"
+        "the packed stripe at {offset} of {volume} is kept as holding {}, and records name {}",
+        packed(*.kept),
+        packed(Some(*.counted))
     )]
     StripeCount { volume: VolumeId, offset: u64, counted: (u64, u32), kept: Option<(u64, u32)> },
     #[error("{volume} is kept as having {kept} live bytes, and records name {counted}")]
@@ -84,6 +85,14 @@ pub enum Finding {
         "something is due for upload {upload} that isn't there any more: it goes by itself when its time comes"
     )]
     Due { upload: String },
+}
+
+/// Bytes and bodies of a packed stripe.
+fn packed(held: Option<(u64, u32)>) -> String {
+    match held {
+        Some((bytes, bodies)) => format!("{bytes} bytes of {bodies} bodies"),
+        None => "nothing".into(),
+    }
 }
 
 impl Finding {

@@ -1,6 +1,6 @@
 //! What each kind of key must agree with.
 
-use super::{Check, Finding, name};
+use super::{Check, Finding};
 use crate::keys::{self, DueKind, Tag};
 use crate::record::{
     Body, BucketId, BucketRecord, Completion, DecodeError, ExtentRecord, HighestIds, ObjectRecord, Owner,
@@ -98,7 +98,7 @@ impl Check<'_> {
         self.checked.objects += 1;
         let owner = Owner::Object { bucket, key: object.to_vec(), version: record.version };
         if !self.has(&keys::bucket_by_id(bucket))? {
-            self.found(Finding::NoBucket { owner: name(&owner) });
+            self.found(Finding::NoBucket { owner: owner.to_string() });
         }
         let named = match &record.body {
             Body::Blob(blob) => {
@@ -110,14 +110,14 @@ impl Check<'_> {
                 for part in parts {
                     let known: Option<PartRecord> = self.get(&keys::part(*upload, part.number))?;
                     if known.is_none_or(|known| known.size != part.size) {
-                        self.found(Finding::NoPart { owner: name(&owner), number: part.number });
+                        self.found(Finding::NoPart { owner: owner.to_string(), number: part.number });
                     }
                 }
                 parts.iter().map(|part| part.size).sum()
             }
         };
         if named != record.size {
-            self.found(Finding::Size { owner: name(&owner), size: record.size, named });
+            self.found(Finding::Size { owner: owner.to_string(), size: record.size, named });
         }
         Ok(Ok(()))
     }
@@ -152,7 +152,7 @@ impl Check<'_> {
         self.blob(&owner, &part.blob)?;
         if part.blob.len() != part.size {
             let (size, named) = (part.size, part.blob.len());
-            self.found(Finding::Size { owner: name(&owner), size, named });
+            self.found(Finding::Size { owner: owner.to_string(), size, named });
         }
         let is_owned = self.multipart.contains(&upload)
             || self.has(&keys::upload(upload))?
@@ -220,7 +220,7 @@ impl Check<'_> {
             }
         };
         if !blob.is_some_and(|blob| names(&blob, &extent)) {
-            self.found(Finding::ExtentWithoutOwner { owner: name(&owner), volume, offset: start });
+            self.found(Finding::ExtentWithoutOwner { owner: owner.to_string(), volume, offset: start });
         }
         self.high_water(volume, "an extent", start, |geometry| extent_end(geometry, &extent))?;
         Ok(Ok(()))
@@ -273,7 +273,7 @@ impl Check<'_> {
     pub(super) fn volume(&mut self, owner: &Owner, volume: VolumeId) -> Result<(), ReadError> {
         let record: Option<VolumeRecord> = self.get(&keys::volume(volume))?;
         if record.is_none_or(|record| record.state == VolumeState::Dropped) {
-            self.found(Finding::NoVolume { owner: name(owner), volume });
+            self.found(Finding::NoVolume { owner: owner.to_string(), volume });
         }
         Ok(())
     }
@@ -283,12 +283,12 @@ impl Check<'_> {
         let kept: Option<ExtentRecord> = self.get(&keys::extent(extent.volume, extent.start))?;
         let problem = match kept {
             None => "there is none".to_owned(),
-            Some(kept) if kept.owner != *owner => format!("it belongs to {}", name(&kept.owner)),
+            Some(kept) if kept.owner != *owner => format!("it belongs to {}", kept.owner),
             Some(kept) if kept.length != extent.length => format!("it has {} bytes", kept.length),
             Some(_) => return Ok(()),
         };
         let (volume, offset) = (extent.volume, extent.start);
-        self.found(Finding::Extent { owner: name(owner), volume, offset, problem });
+        self.found(Finding::Extent { owner: owner.to_string(), volume, offset, problem });
         Ok(())
     }
 }

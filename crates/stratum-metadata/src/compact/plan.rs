@@ -3,6 +3,7 @@
 use super::footprint::Footprint;
 use serde::Serialize;
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 use stratum_storage::blob::{Geometry, Tier, VolumeId};
 use stratum_storage::volume::{TierHealth, VolumeRecord};
@@ -22,6 +23,16 @@ pub enum Why {
     Narrow,
     /// It is one of many small ones.
     Small,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Garbage => "garbage",
+            Why::Narrow => "written over few drives",
+            Why::Small => "small",
+        })
+    }
 }
 
 /// A volume whose bodies are to be moved.

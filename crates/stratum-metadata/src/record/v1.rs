@@ -267,3 +267,15 @@ pub enum Owner {
     Object { bucket: BucketId, key: Vec<u8>, version: VersionId },
     Part { upload: UploadId, number: u16 },
 }
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Owner::Object { bucket: BucketId(bucket), key, .. } => {
+                let key = String::from_utf8_lossy(key);
+                write!(f, "the object \"{}\" of bucket {bucket}", key.escape_debug())
+            }
+            Owner::Part { upload, number } => write!(f, "part {number} of upload {upload}"),
+        }
+    }
+}

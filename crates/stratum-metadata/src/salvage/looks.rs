@@ -1,7 +1,6 @@
 //! What a salvaged state says of the volumes, for those who look at their bytes.
 
 use super::Salvaged;
-use crate::check::name;
 use crate::keys::{self, Tag};
 use crate::machine::Machine;
 use crate::record::{Body, BucketId, BucketRecord, ObjectRecord, Owner, PartRecord, UploadId, decode};
@@ -68,17 +67,17 @@ pub(crate) fn owners_in(
     });
     let (buckets, objects) = (bucket_names(machine)?, made_of(machine, &uploads.collect())?);
     let words = |bucket: &BucketId, key: &[u8]| {
-        let (key, bucket) = (String::from_utf8_lossy(key), buckets.get(bucket).ok_or(bucket.0));
-        match bucket {
-            Ok(bucket) => format!("the object {key:?} in {bucket}"),
-            Err(number) => format!("the object {key:?} of bucket {number}"),
+        let key = String::from_utf8_lossy(key);
+        match buckets.get(bucket) {
+            Some(name) => format!("the object \"{}\" in {name}", key.escape_debug()),
+            None => format!("the object \"{}\" of bucket {}", key.escape_debug(), bucket.0),
         }
     };
     let named = |owner: &Owner| match owner {
         Owner::Object { bucket, key, .. } => words(bucket, key),
         Owner::Part { upload, number } => match objects.get(upload) {
             Some((bucket, key)) => format!("{} (part {number})", words(bucket, key)),
-            None => name(owner),
+            None => owner.to_string(),
         },
     };
     Ok(owners.iter().map(named).collect())

@@ -76,9 +76,10 @@ fn relative(path: &str) -> io::Result<&str> {
     let strange = |part: &str| part.is_empty() || part == "." || part == "..";
     match path {
         "" => Ok("."),
-        _ if path.split('/').any(strange) => {
-            Err(io::Error::new(ErrorKind::InvalidInput, format!("{path:?} is not a path within a drive")))
-        }
+        _ if path.split('/').any(strange) => Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            format!("\"{}\" is not a path within a drive", path.escape_debug()),
+        )),
         _ => Ok(path),
     }
 }

@@ -108,7 +108,7 @@ impl Scrubber {
             cursor.passes += 1;
         });
         if is_over {
-            tracing::info!(found = ?cursor.found, "a scrub ended");
+            tracing::info!(found = %cursor.found, "a scrub ended");
             self.save();
         }
     }

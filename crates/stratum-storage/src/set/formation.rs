@@ -146,7 +146,7 @@ fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Re
             Found::Stale | Found::Foreign(_) => "holds a drive of another set".to_owned(),
             Found::Known(io, _) => match other_than(io.as_ref(), &identity::FILES) {
                 Ok(None) => continue,
-                Ok(Some(name)) => format!("holds {name:?}"),
+                Ok(Some(name)) => format!("holds \"{}\"", name.escape_debug()),
                 Err(error) => format!("cannot be listed: {error}"),
             },
         };

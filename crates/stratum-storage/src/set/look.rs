@@ -70,7 +70,9 @@ pub(super) fn inspect_open(io: Arc<dyn DriveIo>) -> Result<Found, SetError> {
         Err(Unreadable::Io(error)) => Ok(Found::Unusable(format!("cannot be read: {error}"))),
         Err(Unreadable::Absent) => Ok(match other_than(io.as_ref(), &[]) {
             Ok(None) => Found::Blank(io),
-            Ok(Some(name)) => Found::Unusable(format!("holds {name:?} but no identity of a drive")),
+            Ok(Some(name)) => {
+                Found::Unusable(format!("holds \"{}\" but no identity of a drive", name.escape_debug()))
+            }
             Err(error) => Found::Unusable(format!("cannot be listed: {error}")),
         }),
     }

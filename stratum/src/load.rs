@@ -1,0 +1,144 @@
+//! What all clients share, and how much of it is in use: memory for requests, and connections.
+//!
+//! Where either is short somebody is refused or closed already, or soon is: whoever is on call is to know, and who has
+//! the most.
+
+use crate::status::bytes;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use stratum_api::admission::Admission;
+use stratum_api::server::{Connections, ConnectionsStatus};
+
+/// Where less than one in so many is left it is short.
+const LAST_PART: u64 = 8;
+
+/// What is shared. Cheap handles.
+pub struct Load {
+    pub admission: Admission,
+    pub connections: Arc<Connections>,
+}
+
+/// Memory for requests, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AdmissionStatus {
+    pub limit: u64,
+    pub used: u64,
+    /// Users and addresses that hold some.
+    pub parties: u64,
+    /// Who holds the most.
+    pub largest: Option<PartyStatus>,
+    /// Requests that were refused memory since the server started.
+    pub refused: u64,
+}
+
+/// Who holds memory for requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PartyStatus {
+    /// `user`, or `address` of whoever signs nothing.
+    pub kind: String,
+    /// The user's id, or the address.
+    pub name: String,
+    pub bytes: u64,
+}
+
+impl Load {
+    pub fn admission(&self) -> AdmissionStatus {
+        let pool = self.admission.status();
+        AdmissionStatus {
+            limit: pool.total_bytes,
+            used: pool.used_bytes,
+            parties: pool.parties as u64,
+            largest: pool.largest.map(|(party, bytes)| PartyStatus {
+                kind: party.kind().into(),
+                name: party.name(),
+                bytes,
+            }),
+            refused: pool.refused,
+        }
+    }
+
+    pub fn connections(&self) -> ConnectionsStatus {
+        self.connections.status()
+    }
+}
+
+/// What somebody should know, if either is short.
+pub fn notes(admission: &AdmissionStatus, connections: &ConnectionsStatus) -> Vec<String> {
+    let memory = is_short(admission.used, admission.limit).then(|| {
+        let largest = admission.largest.as_ref().map(|largest| format!(", most of it {largest}"));
+        format!(
+            "memory for requests is short: {} of {} are in use{}; who holds much is refused more (503), and small \
+             requests of others are served",
+            bytes(admission.used),
+            bytes(admission.limit),
+            largest.unwrap_or_default()
+        )
+    });
+    let places = is_short(connections.open as u64, connections.limit as u64).then(|| {
+        format!(
+            "connections are short: {} of {} are open; those that wait for a request give way to new ones, of the \
+             address that has the most first. See who has them (`ss -tn`), or raise `server.connections`",
+            connections.open, connections.limit
+        )
+    });
+    memory.into_iter().chain(places).collect()
+}
+
+fn is_short(used: u64, limit: u64) -> bool {
+    limit > 0 && limit.saturating_sub(used) < limit / LAST_PART
+}
+
+impl std::fmt::Display for PartyStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the {} {}'s ({})", self.kind, self.name, bytes(self.bytes))
+    }
+}
+
+/// The line of the memory on the page for people.
+pub fn of_admission(admission: &AdmissionStatus) -> String {
+    let AdmissionStatus { limit, used, largest, refused, .. } = admission;
+    let largest = largest.as_ref().map(|largest| format!(", most of it {largest}")).unwrap_or_default();
+    format!("{} of {} in use{largest}; {refused} requests refused", bytes(*used), bytes(*limit))
+}
+
+/// The line of the connections.
+pub fn of_connections(connections: &ConnectionsStatus) -> String {
+    let ConnectionsStatus { limit, open, reserve, displaced, refused } = connections;
+    format!("{open} of {limit} open, {reserve} in the reserve; {displaced} displaced, {refused} refused")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_api::admission::Party;
+
+    #[test]
+    fn what_is_short_is_said_with_who_holds_the_most() {
+        let load = Load { admission: Admission::new(512 << 20), connections: Connections::new(16) };
+        assert!(notes(&load.admission(), &load.connections()).is_empty());
+        let (one, two) = (Party::User("one".into()), Party::User("two".into()));
+        let (one, two) = (load.admission.enter(one).unwrap(), load.admission.enter(two).unwrap());
+        let held = [one.admit(400 << 20), two.admit(40 << 20)].map(Result::unwrap);
+        assert_eq!(notes(&load.admission(), &load.connections()), Vec::<String>::new());
+        let more = two.admit(7 << 20).unwrap();
+        let third = load.admission.enter(Party::User("three".into())).unwrap();
+        let _last = third.admit(2 << 20).unwrap();
+        let status = load.admission();
+        let largest = status.largest.as_ref().unwrap();
+        assert_eq!((largest.kind.as_str(), largest.name.as_str(), status.parties), ("user", "one", 3));
+        let told = notes(&status, &load.connections());
+        assert!(told.len() == 1 && told[0].contains("most of it the user one's (400.1 MiB)"), "{told:?}");
+        drop((held, more));
+
+        let mut open = Vec::new();
+        for last in 0..20 {
+            open.extend(load.connections.admit([192, 0, 2, last].into()));
+        }
+        let status = load.connections();
+        let told = notes(&load.admission(), &status);
+        assert!(told.len() == 1 && told[0].starts_with("connections are short: "), "{told:?} {status:?}");
+        assert!(of_connections(&status).contains("of 16 open"), "{status:?}");
+    }
+}

@@ -1,0 +1,78 @@
+//! What operators and clients read is words: nothing in the product's sources tells a value in Rust's Debug form, which
+//! changes with the code and means nothing to them. A name in quotes is written with `escape_debug`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rust files of the product, without those that only tests have.
+fn sources() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders = vec![root.join("stratum/src")];
+    folders.extend(entries(&root.join("crates")).into_iter().map(|of_crate| of_crate.join("src")));
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in entries(&folder) {
+            match entry.file_stem().and_then(|name| name.to_str()) {
+                Some("tests" | "fixtures" | "fuzzing") => {}
+                _ if entry.is_dir() => folders.push(entry),
+                _ => files.push(entry),
+            }
+        }
+    }
+    files
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The lines that tell something in Debug's form: what implements Debug, tests, and comments don't count.
+fn debug_forms(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let mut is_debug = false;
+    for (at, line) in text.lines().enumerate() {
+        match line {
+            "#[cfg(test)]" if text.lines().nth(at + 1) == Some("mod tests {") => break,
+            "}" => is_debug = false,
+            _ if line.starts_with("impl") && line.contains("Debug for") => is_debug = true,
+            _ if is_debug || line.trim_start().starts_with("//") => {}
+            _ if tells_debug(line) => found.push((at + 1, line.trim())),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// `{name:?}` in a text, or `?name` as a field of the log.
+fn tells_debug(line: &str) -> bool {
+    let is_field = |at: usize| {
+        let before = line[..at].chars().next_back();
+        let after = line[at + 1..].chars().next();
+        before.is_some_and(|char| " (,=".contains(char))
+            && after.is_some_and(|char| char.is_ascii_lowercase() || char == '_')
+    };
+    line.contains(":?}") || line.contains(":#?}") || line.match_indices('?').any(|(at, _)| is_field(at))
+}
+
+#[test]
+fn nothing_is_told_in_the_form_of_debug() {
+    let files = sources();
+    assert!(files.len() > 200, "{} files", files.len());
+    let mut told = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        told.extend(debug_forms(&text).iter().map(|(at, line)| format!("{}:{at}: {line}", file.display())));
+    }
+    assert!(told.is_empty(), "{}", told.join("\n"));
+}
+
+#[test]
+fn debug_forms_are_found() {
+    for line in ["tracing::info!(?outcome, \"a\");", "why = ?job.why", "format!(\"{x:?}\")", "(\"{:#?}\", x)"]
+    {
+        assert!(tells_debug(line), "{line}");
+    }
+    for line in ["let x = y()?;", "T: ?Sized,", "x?.y()", "GET /b?acl", "matches!(x, Some(b'?'))"] {
+        assert!(!tells_debug(line), "{line}");
+    }
+}
