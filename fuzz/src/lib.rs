@@ -12,12 +12,14 @@ mod archive;
 #[allow(dead_code, clippy::disallowed_methods)]
 mod config;
 mod drives;
+mod frames;
 #[path = "../../stratum/src/quantity.rs"]
 #[allow(dead_code)]
 mod quantity;
 mod signed;
 
 pub use drives::{identity, journal, replicated};
+pub use frames::frames;
 pub use signed::signed;
 
 use bytes::Bytes;
@@ -29,12 +31,13 @@ use stratum_storage::format::{directory, v1};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     ("backup", backup),
     ("chunked", chunked),
     ("checkpoint", stratum_metadata::fuzzing::checkpoint),
     ("command", stratum_metadata::fuzzing::command),
     ("config", config_file),
+    ("frames", frames),
     ("headers", headers),
     ("identity", identity),
     ("journal", journal),

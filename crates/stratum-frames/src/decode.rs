@@ -1,0 +1,130 @@
+//! Stored bytes in, plaintext out.
+
+use crate::codec::{DECOMPRESSOR_BYTES, Decompressor};
+use crate::table::{Frame, MAX_TABLE_BYTES, Table};
+use crate::{FRAME_BYTES, FrameError, start};
+use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What a decoder holds at most, in bytes, if it is asked for plaintext until there is none before it is given more
+/// stored bytes: those of a frame as they came and in one piece, the frame's plaintext, what decodes it, and the table
+/// as it is stored and as it is used.
+pub const DECODER_BYTES: u64 = (3 * FRAME_BYTES + DECOMPRESSOR_BYTES + 3 * MAX_TABLE_BYTES) as u64;
+
+/// Reads a range of one body's plaintext, frame by frame. It waits for nothing: it says which stored bytes it needs
+/// ([`Decoder::stored`]), is given them in order and in pieces of any length, and gives plaintext. Decoding takes the
+/// processor's time, about a quarter of a millisecond a frame.
+#[derive(Debug)]
+pub struct Decoder {
+    table: Arc<Table>,
+    range: Range<u64>,
+    /// Not decoded yet.
+    frames: Range<u32>,
+    fed: VecDeque<Bytes>,
+    fed_bytes: usize,
+    decompressor: Decompressor,
+}
+
+impl Decoder {
+    /// # Errors
+    /// `Range` if the body ends before the range does.
+    pub fn new(table: Arc<Table>, range: Range<u64>) -> Result<Self, FrameError> {
+        Ok(Self {
+            frames: table.touched(&range)?,
+            table,
+            range,
+            fed: VecDeque::new(),
+            fed_bytes: 0,
+            decompressor: Decompressor::default(),
+        })
+    }
+
+    /// The stored bytes of the frames that are still to be decoded, without those that it was given already.
+    pub fn stored(&self) -> Range<u64> {
+        let Range { start, end } = self.table.stored(&self.frames);
+        (start + self.fed_bytes as u64).min(end)..end
+    }
+
+    /// Takes the next stored bytes.
+    pub fn push(&mut self, stored: Bytes) {
+        if !stored.is_empty() {
+            self.fed_bytes += stored.len();
+            self.fed.push_back(stored);
+        }
+    }
+
+    /// Whether [`Decoder::next`] has a frame to decode.
+    pub fn is_ready(&self) -> bool {
+        self.next_frame().is_some_and(|frame| self.fed_bytes >= frame.stored)
+    }
+
+    fn next_frame(&self) -> Option<Frame> {
+        self.table.frame(self.frames.start).filter(|_| !self.frames.is_empty())
+    }
+
+    /// The next plaintext of the range, checked, at most a frame and never empty; `None` when more stored bytes are
+    /// needed, or at the end.
+    ///
+    /// # Errors
+    /// `Frame` for what isn't the frame that was written; after it there is nothing more.
+    pub fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
+        let number = self.frames.start;
+        let Some(frame) = self.table.frame(number).filter(|_| !self.frames.is_empty()) else {
+            return Ok(None);
+        };
+        if self.fed_bytes < frame.stored {
+            return Ok(None);
+        }
+        self.frames.start += 1;
+        let stored = self.take(frame.stored);
+        let plaintext = self.open(&frame, stored).ok_or_else(|| {
+            self.frames.start = self.frames.end;
+            FrameError::Frame(number)
+        })?;
+        let begin = start(number);
+        let within = |position: u64| (position.saturating_sub(begin) as usize).min(plaintext.len());
+        Ok(Some(plaintext.slice(within(self.range.start)..within(self.range.end))))
+    }
+
+    /// Whether all of the range was given. Ask when there are no more stored bytes.
+    ///
+    /// # Errors
+    /// `CutOff`.
+    pub fn finish(self) -> Result<(), FrameError> {
+        if self.frames.is_empty() { Ok(()) } else { Err(FrameError::CutOff(self.frames.start)) }
+    }
+
+    fn open(&mut self, frame: &Frame, stored: Bytes) -> Option<Bytes> {
+        if crc32c::crc32c(&stored) != frame.crc32c {
+            return None;
+        }
+        self.decompressor.decompress(stored, frame.codec, frame.plaintext)
+    }
+
+    /// So many of the stored bytes, in one piece: without a copy where they came in one.
+    fn take(&mut self, length: usize) -> Bytes {
+        self.fed_bytes = self.fed_bytes.saturating_sub(length);
+        if let Some(first) = self.fed.front_mut()
+            && first.len() > length
+        {
+            return first.split_to(length);
+        }
+        let mut whole = match self.fed.pop_front() {
+            Some(first) if first.len() == length => return first,
+            first => BytesMut::from(first.unwrap_or_default()),
+        };
+        whole.reserve(length.saturating_sub(whole.len()));
+        while whole.len() < length
+            && let Some(mut piece) = self.fed.pop_front()
+        {
+            let taken = piece.split_to(piece.len().min(length - whole.len()));
+            whole.extend_from_slice(&taken);
+            if !piece.is_empty() {
+                self.fed.push_front(piece);
+            }
+        }
+        whole.freeze()
+    }
+}

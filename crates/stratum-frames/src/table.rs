@@ -1,0 +1,302 @@
+//! The table at the end of a body: how long each frame's stored bytes are, how they are coded, what they sum up to.
+//!
+//! A reader knows from the record how many bytes of plaintext and how many stored bytes a body has, so it knows where
+//! the table lies before it has read anything, and nothing in the table is believed but what agrees with both. The
+//! trailer says the same of itself for those who find a body without its record.
+
+use crate::codec::Codec;
+use crate::{FRAME_BYTES, FrameError, MAX_FRAMES, count, length};
+use std::ops::Range;
+
+/// The version that is written and read.
+pub(crate) const VERSION: u16 = 1;
+
+const MAGIC: &[u8; 8] = b"STRMtbl\n";
+/// No cipher: the only one that is written so far.
+const IN_THE_CLEAR: u8 = 0;
+const ENTRY: usize = 8;
+const TRAILER: usize = 32;
+const CRC: usize = 4;
+/// The low bits of an entry's first number are the length, the high ones the codec.
+const LENGTH_BITS: u32 = 24;
+
+/// Bytes of the longest table, with its trailer.
+pub const MAX_TABLE_BYTES: usize = MAX_FRAMES as usize * ENTRY + TRAILER;
+
+/// Where the frames of one body lie in its stored bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    plaintext: u64,
+    entries: Vec<Entry>,
+    /// Bytes of all frames together.
+    frames: u64,
+}
+
+/// One frame: 16 bytes in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    /// Where its stored bytes begin.
+    start: u64,
+    coded: Coded,
+    crc32c: u32,
+}
+
+/// A frame's codec and the length of its stored bytes, as one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Coded(u32);
+
+impl Coded {
+    fn new(codec: Codec, length: usize) -> Self {
+        Self(u32::from(codec.byte()) << LENGTH_BITS | length as u32)
+    }
+
+    fn length(self) -> usize {
+        (self.0 & ((1 << LENGTH_BITS) - 1)) as usize
+    }
+
+    fn codec(self) -> Result<Codec, FrameError> {
+        Codec::of((self.0 >> LENGTH_BITS) as u8)
+    }
+}
+
+/// A frame as the table tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub codec: Codec,
+    /// Stored bytes.
+    pub stored: usize,
+    /// Plaintext bytes.
+    pub plaintext: usize,
+    pub crc32c: u32,
+}
+
+impl Table {
+    /// Where the table lies in a body of `stored` bytes that holds `plaintext` bytes: its last bytes, at most
+    /// [`MAX_TABLE_BYTES`].
+    ///
+    /// # Errors
+    /// `TooLong`; `Table` if there can't be one.
+    pub fn place(plaintext: u64, stored: u64) -> Result<Range<u64>, FrameError> {
+        let length = bytes_for(count(plaintext)?) as u64;
+        let start = stored.checked_sub(length).ok_or(FrameError::Table)?;
+        Ok(start..stored)
+    }
+
+    /// Reads the bytes that lie at [`Table::place`].
+    ///
+    /// # Errors
+    /// Whatever is not exactly what was written for a body of these lengths.
+    pub fn decode(bytes: &[u8], plaintext: u64, stored: u64) -> Result<Table, FrameError> {
+        let count = count(plaintext)?;
+        let place = Table::place(plaintext, stored)?;
+        let damaged = FrameError::Table;
+        if bytes.len() as u64 != place.end - place.start {
+            return Err(damaged);
+        }
+        let (entries, trailer) = bytes.split_at_checked(bytes.len() - TRAILER).ok_or(damaged)?;
+        let trailer: &[u8; TRAILER] = trailer.try_into().map_err(|_| damaged)?;
+        check(bytes, trailer)?;
+        if u64_at(trailer, 16) != plaintext {
+            return Err(FrameError::OtherBody { found: u64_at(trailer, 16), expected: plaintext });
+        }
+        if u32_at(trailer, 12) != count || u32_at(trailer, 24) as usize != FRAME_BYTES {
+            return Err(damaged);
+        }
+        let mut table = Table { plaintext, entries: Vec::with_capacity(count as usize), frames: 0 };
+        for (frame, entry) in (0..count).zip(entries.chunks_exact(ENTRY)) {
+            table.add(frame, Coded(u32_at(entry, 0)), u32_at(entry, 4))?;
+        }
+        if table.frames != place.start { Err(damaged) } else { Ok(table) }
+    }
+
+    fn add(&mut self, frame: u32, coded: Coded, crc32c: u32) -> Result<(), FrameError> {
+        let plaintext = length(self.plaintext, frame);
+        let is_possible = match coded.codec()? {
+            Codec::None => coded.length() == plaintext,
+            // What doesn't shrink is stored as it is.
+            Codec::Zstd => (1..plaintext).contains(&coded.length()),
+        };
+        if !is_possible {
+            return Err(FrameError::Table);
+        }
+        self.entries.push(Entry { start: self.frames, coded, crc32c });
+        self.frames += coded.length() as u64;
+        Ok(())
+    }
+
+    /// Plaintext bytes of the body.
+    pub fn plaintext(&self) -> u64 {
+        self.plaintext
+    }
+
+    /// What it takes in memory, in bytes.
+    pub fn memory(&self) -> usize {
+        size_of::<Table>() + self.entries.len() * size_of::<Entry>()
+    }
+
+    pub(crate) fn frame(&self, frame: u32) -> Option<Frame> {
+        let entry = self.entries.get(frame as usize)?;
+        Some(Frame {
+            codec: entry.coded.codec().ok()?,
+            stored: entry.coded.length(),
+            plaintext: length(self.plaintext, frame),
+            crc32c: entry.crc32c,
+        })
+    }
+
+    /// The frames that a range of plaintext touches; none for an empty one.
+    ///
+    /// # Errors
+    /// `Range`.
+    pub(crate) fn touched(&self, range: &Range<u64>) -> Result<Range<u32>, FrameError> {
+        if range.end > self.plaintext {
+            return Err(FrameError::Range(self.plaintext));
+        }
+        if range.start >= range.end {
+            return Ok(0..0);
+        }
+        // Both are at most MAX_FRAMES: the range ends within the body.
+        let first = range.start / FRAME_BYTES as u64;
+        Ok(first as u32..range.end.div_ceil(FRAME_BYTES as u64) as u32)
+    }
+
+    /// Where the stored bytes of these frames lie.
+    pub(crate) fn stored(&self, frames: &Range<u32>) -> Range<u64> {
+        if frames.is_empty() {
+            return 0..0;
+        }
+        let at = |frame: u32| self.entries.get(frame as usize).map_or(self.frames, |entry| entry.start);
+        at(frames.start)..at(frames.end)
+    }
+}
+
+/// A table that is being written.
+#[derive(Debug, Default)]
+pub(crate) struct TableWriter {
+    bytes: Vec<u8>,
+}
+
+impl TableWriter {
+    pub fn add(&mut self, codec: Codec, stored: &[u8]) {
+        self.bytes.extend_from_slice(&Coded::new(codec, stored.len()).0.to_le_bytes());
+        self.bytes.extend_from_slice(&crc32c::crc32c(stored).to_le_bytes());
+    }
+
+    /// Frames so far.
+    fn count(&self) -> u32 {
+        (self.bytes.len() / ENTRY) as u32
+    }
+
+    /// The table of a body of `plaintext` bytes, with its trailer.
+    pub fn finish(self, plaintext: u64) -> Vec<u8> {
+        let (count, mut bytes) = (self.count(), self.bytes);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&[IN_THE_CLEAR, 0]);
+        bytes.extend_from_slice(&count.to_le_bytes());
+        bytes.extend_from_slice(&plaintext.to_le_bytes());
+        bytes.extend_from_slice(&(FRAME_BYTES as u32).to_le_bytes());
+        let crc = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+}
+
+/// Bytes of the table of so many frames, with its trailer.
+fn bytes_for(count: u32) -> usize {
+    count as usize * ENTRY + TRAILER
+}
+
+/// Whether it is a table, one that this binary knows, and undamaged.
+fn check(bytes: &[u8], trailer: &[u8; TRAILER]) -> Result<(), FrameError> {
+    let version = u16::from_le_bytes([trailer[8], trailer[9]]);
+    if !trailer.starts_with(MAGIC) {
+        return Err(FrameError::Table);
+    }
+    if version != VERSION {
+        return Err(FrameError::Version(version));
+    }
+    let summed = bytes.get(..bytes.len() - CRC).unwrap_or_default();
+    if u32_at(trailer, TRAILER - CRC) != crc32c::crc32c(summed) {
+        return Err(FrameError::Table);
+    }
+    match trailer[10] {
+        IN_THE_CLEAR => Ok(()),
+        cipher => Err(FrameError::Cipher(cipher)),
+    }
+}
+
+/// The number at `at`; 0 beyond the end, which no caller asks for.
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    found.map_or(0, |found| u32::from_le_bytes(*found))
+}
+
+/// As [`u32_at`].
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    found.map_or(0, |found| u64::from_le_bytes(*found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table of two frames that can't be told from a real one but for what `change` does to it.
+    fn table(change: impl Fn(&mut Vec<u8>)) -> Result<Table, FrameError> {
+        let mut writer = TableWriter::default();
+        writer.add(Codec::Zstd, &[1; 40]);
+        writer.add(Codec::None, &[2; 10]);
+        let plaintext = FRAME_BYTES as u64 + 10;
+        let mut bytes = writer.finish(plaintext);
+        change(&mut bytes);
+        let end = bytes.len() - CRC;
+        let crc = crc32c::crc32c(&bytes[..end]);
+        bytes[end..].copy_from_slice(&crc.to_le_bytes());
+        Table::decode(&bytes, plaintext, 50 + bytes.len() as u64)
+    }
+
+    #[test]
+    fn a_range_touches_its_frames() {
+        let table = table(|_| {}).unwrap();
+        let frame = FRAME_BYTES as u64;
+        for (range, frames, stored) in [
+            (0..1, 0..1, 0..40),
+            (0..frame, 0..1, 0..40),
+            (frame - 1..frame + 1, 0..2, 0..50),
+            (frame..frame + 10, 1..2, 40..50),
+            (5..5, 0..0, 0..0),
+        ] {
+            assert_eq!(table.touched(&range), Ok(frames.clone()), "{range:?}");
+            assert_eq!(table.stored(&frames), stored, "{range:?}");
+        }
+        assert_eq!(table.touched(&(0..frame + 11)), Err(FrameError::Range(frame + 10)));
+    }
+
+    #[test]
+    fn what_adds_up_and_is_no_table_nevertheless_is_refused() {
+        type Change = fn(&mut Vec<u8>);
+        let cases: [(Change, FrameError); 8] = [
+            (|bytes| bytes[0] = 41, FrameError::Table),
+            (|bytes| bytes[3] = 1, FrameError::Codec(1)),
+            (|bytes| bytes[3] = 0, FrameError::Table),
+            (|bytes| bytes[8] = 11, FrameError::Table),
+            (|bytes| bytes[16 + 8] = 2, FrameError::Version(2)),
+            (|bytes| bytes[16 + 10] = 1, FrameError::Cipher(1)),
+            (|bytes| bytes[16 + 12] = 3, FrameError::Table),
+            (|bytes| bytes[16 + 16] = 11, FrameError::OtherBody { found: 262_155, expected: 262_154 }),
+        ];
+        for (at, (change, expected)) in cases.into_iter().enumerate() {
+            assert_eq!(table(change), Err(expected), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_table_is_bounded_before_it_is_read() {
+        assert_eq!(Table::place(crate::MAX_BODY_BYTES + 1, u64::MAX), Err(FrameError::TooLong));
+        assert_eq!(Table::place(u64::MAX, u64::MAX), Err(FrameError::TooLong));
+        assert_eq!(Table::place(1, 39), Err(FrameError::Table));
+        let longest = Table::place(crate::MAX_BODY_BYTES, 1 << 40).unwrap();
+        assert_eq!(longest.end - longest.start, MAX_TABLE_BYTES as u64);
+    }
+}
