@@ -64,8 +64,9 @@ fn measure_alone(file: &dyn FileIo) -> io::Result<Vec<u128>> {
 
 fn measure(files: &[Arc<dyn FileIo>]) -> io::Result<Vec<u128>> {
     let stopwatch = Stopwatch::new(Arc::new(System));
-    let lanes: Vec<Lane> =
-        (0..files.len()).map(|lane| Lane::spawn(&format!("lane {lane}"), stopwatch.clone())).collect();
+    let lanes: Vec<Lane> = (0..files.len())
+        .map(|lane| Lane::spawn(&format!("lane {lane}"), stopwatch.clone(), Arc::new(|_| {})))
+        .collect();
     let bytes = Bytes::from(vec![7; GROUP]);
     (0..ROUNDS)
         .map(|round| {

@@ -36,7 +36,7 @@ use crate::blob::Tier;
 use crate::volume::DriveId;
 use guard::Guard;
 use health::Latch;
-use lane::{Lane, Stopwatch};
+use lane::{Alarm, Lane, Stopwatch};
 use readers::Readers;
 use rot::Rot;
 use std::fmt::Debug;
@@ -190,8 +190,10 @@ impl Drive {
         let guard = Guard::new(io, health.clone(), clock.clone(), &disk);
         let_go_when_it_fails(&guard, &health, &label, threads);
         let lane = |kind: &str| match threads {
-            Threads::Own => Lane::spawn(&format!("{label} {kind}"), Stopwatch::new(clock.clone())),
-            Threads::Caller => Lane::inline(Stopwatch::new(clock.clone())),
+            Threads::Own => {
+                Lane::spawn(&format!("{label} {kind}"), Stopwatch::new(clock.clone()), alarm(&health))
+            }
+            Threads::Caller => Lane::inline(Stopwatch::new(clock.clone()), alarm(&health)),
         };
         let (journal, volume) = (lane("journal"), lane("volume"));
         let readers = Readers::new(&label, threads, clock);
@@ -229,10 +231,10 @@ impl Drive {
             position,
             io: Arc::new(absent::Absent { label: label.clone() }),
             guard: None,
-            health,
             draining: AtomicBool::new(false),
-            journal: Lane::inline(Stopwatch::new(Arc::new(System))),
-            volume: Lane::inline(Stopwatch::new(Arc::new(System))),
+            journal: Lane::inline(Stopwatch::new(Arc::new(System)), alarm(&health)),
+            volume: Lane::inline(Stopwatch::new(Arc::new(System)), alarm(&health)),
+            health,
             readers: Readers::new(&label, Threads::Caller, Arc::new(System)),
             rot: Rot::new(&label, None),
         }
@@ -405,6 +407,16 @@ impl Drive {
     pub fn pulse(&self) -> &Pulse {
         self.readers.pulse()
     }
+}
+
+/// Latches the drive when a thread that works for it panics.
+fn alarm(health: &Arc<Latch>) -> Alarm {
+    let health = health.clone();
+    Arc::new(move |words| {
+        health.fail(&format!(
+            "the server itself failed while it wrote there; please report it with the log: {words}"
+        ));
+    })
 }
 
 /// Nothing of a failed drive stays open. To close what a disk that hangs was given to write may take as long as the disk

@@ -39,10 +39,12 @@ use crate::drive::{Drive, FileIo};
 use crate::volume::DriveId;
 use append::Writer;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::thread;
 
 pub use bounds::{LEAST_CAP, Options, Usage};
 pub use cursor::Verify;
@@ -136,6 +138,8 @@ pub enum JournalError {
     NoSpace,
     #[error("the journal can't name so many drives in its set: configure fewer hot drives")]
     TooManyDrives,
+    #[error("the server failed while it wrote the journal: restart it, and please report it with the log")]
+    Lost,
 }
 
 impl From<epoch::OpenError> for JournalError {
@@ -144,6 +148,7 @@ impl From<epoch::OpenError> for JournalError {
             epoch::OpenError::TooFew(too_few) => JournalError::TooFew(too_few),
             epoch::OpenError::NoSpace => JournalError::NoSpace,
             epoch::OpenError::TooManyDrives => JournalError::TooManyDrives,
+            epoch::OpenError::Lost => JournalError::Lost,
         }
     }
 }
@@ -215,7 +220,39 @@ pub struct Journal {
     writer: Mutex<Writer>,
 }
 
+/// The writer, in somebody's hands. Whoever panics with it leaves it as nobody knows: nothing is appended any more.
+struct Hands<'a> {
+    writer: MutexGuard<'a, Writer>,
+    was_panicking: bool,
+}
+
+impl Deref for Hands<'_> {
+    type Target = Writer;
+
+    fn deref(&self) -> &Writer {
+        &self.writer
+    }
+}
+
+impl DerefMut for Hands<'_> {
+    fn deref_mut(&mut self) -> &mut Writer {
+        &mut self.writer
+    }
+}
+
+impl Drop for Hands<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() && !self.was_panicking {
+            self.writer.lose();
+        }
+    }
+}
+
 impl Journal {
+    fn writer(&self) -> Hands<'_> {
+        Hands { writer: self.writer.lock(), was_panicking: thread::panicking() }
+    }
+
     /// Recovers what the drives hold and opens a new epoch; blocks until that is durable. Nothing may be served
     /// before it returns.
     ///
@@ -244,12 +281,19 @@ impl Journal {
 
     /// The number of the epoch that is open: higher than in any earlier run.
     pub fn epoch(&self) -> u64 {
-        self.writer.lock().active.key.epoch
+        self.writer().active.key.epoch
+    }
+
+    /// Why nothing can be appended, if it is so: for whoever looks after the server. Doesn't block.
+    pub fn why_stopped(&self) -> Option<String> {
+        // Whoever appends now will know.
+        let writer = self.writer.try_lock()?;
+        writer.check_running().err().map(|stopped| stopped.to_string())
     }
 
     /// Whether a drive is in the journal's set: what was acknowledged may count on it.
     pub fn counts_on(&self, drive: DriveId) -> bool {
-        let sets = &self.writer.lock().sets;
+        let sets = &self.writer().sets;
         sets.set.contains(&drive) || sets.previous.contains(&drive)
     }
 
@@ -274,7 +318,7 @@ impl Journal {
     /// # Errors
     /// See [`AppendError`].
     pub fn append(&self, group: Vec<NewEntry>, class: Class) -> Result<Appended, AppendError> {
-        self.writer.lock().append(&self.core, group, class)
+        self.writer().append(&self.core, group, class)
     }
 
     /// The most that the entries of a group may take, in bytes, as [`entry_len`] counts them.
@@ -381,7 +425,7 @@ impl Journal {
     /// [`NotWritten::Unavailable`] when too few drives are left.
     pub fn heal(&self) -> Result<Healed, NotWritten> {
         {
-            let mut writer = self.writer.lock();
+            let mut writer = self.writer();
             writer.check_drives(&self.core)?;
             writer.leave_slow(&self.core)?;
         }
@@ -402,7 +446,7 @@ impl Journal {
     /// [`JournalError::TooFew`] or [`JournalError::NoSpace`] when the epochs that this takes can't be opened. It can
     /// be tried again.
     pub fn join(&self, drives: &[Arc<Drive>]) -> Result<usize, JournalError> {
-        members::join(&self.core, &mut self.writer.lock(), drives)
+        members::join(&self.core, &mut self.writer(), drives)
     }
 
     /// Lets drives that are lost or on their way out leave the set, so that as many may be lost again: how many left.
@@ -411,6 +455,6 @@ impl Journal {
     /// # Errors
     /// [`JournalError::TooFew`] or [`JournalError::NoSpace`] when the epochs that this takes can't be opened.
     pub fn forget_lost(&self) -> Result<usize, JournalError> {
-        members::forget_lost(&self.core, &mut self.writer.lock())
+        members::forget_lost(&self.core, &mut self.writer())
     }
 }

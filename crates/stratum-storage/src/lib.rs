@@ -7,6 +7,7 @@
 //! From the bottom up:
 //! * [`ambient`]: the one place that asks the machine for time and randomness;
 //! * [`blocking`]: where what blocks is done;
+//! * [`panics`]: what becomes of a panic of a thread;
 //! * [`drive`]: the one seam through which bytes reach a disk, and a simulated one behind the same seam;
 //! * [`set`]: which drives belong together, and in which position;
 //! * [`journal`]: the durable, replicated sequence of entries over successive epochs;
@@ -28,6 +29,7 @@ pub mod heal;
 pub mod journal;
 pub mod pace;
 pub mod pack;
+pub mod panics;
 pub mod pin;
 pub mod placement;
 pub mod quarantine;

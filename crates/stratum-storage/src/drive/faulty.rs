@@ -77,6 +77,9 @@ pub enum Failure {
     NoSpace,
     #[serde(rename = "EROFS")]
     ReadOnly,
+    /// The thread that asks panics.
+    #[serde(rename = "panic")]
+    Panic,
     /// A read or a write goes well, with one bit turned over.
     #[serde(rename = "flip")]
     Flip,
@@ -188,6 +191,7 @@ impl Fate {
             match planned.fault.error {
                 None => {}
                 Some(Failure::Flip) => goes = Goes::Flipped,
+                Some(Failure::Panic) => panic!("by plan"),
                 Some(Failure::Io) => return Err(rustix::io::Errno::IO.into()),
                 Some(Failure::NoSpace) => return Err(rustix::io::Errno::NOSPC.into()),
                 Some(Failure::ReadOnly) => return Err(rustix::io::Errno::ROFS.into()),

@@ -5,10 +5,16 @@
 //! never queues behind bulk data. The thread is started by the first work, since most drives of an embedded store
 //! are never written to.
 //!
+//! A panic of the thread's is our own mistake, and nobody may wait for ever because of it. One within the drive's own
+//! operation is that operation's failure: whoever waits for it hears so. One anywhere else ends the lane: what is queued,
+//! and whatever is submitted later, is dropped, and that is an answer, too. Both latch the drive, through the lane's
+//! [`Alarm`]: whether what was asked for was done is not known.
+//!
 //! An inline lane does the work on the thread that submits it: a simulation on it is deterministic.
 
 use super::{FileIo, Pulse};
 use crate::ambient::Clock;
+use crate::panics;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -16,7 +22,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::io::ErrorKind;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -86,11 +91,32 @@ impl Stopwatch {
     }
 }
 
+/// Told what a panic said; latches the drive.
+pub type Alarm = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What a lane does its work with.
+#[derive(Clone)]
+struct Tools {
+    stopwatch: Stopwatch,
+    alarm: Alarm,
+}
+
+impl Tools {
+    /// Asks the drive for something. A panic is a failure of the drive's.
+    fn operate(&self, operation: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let outcome = self.stopwatch.time(|| panics::caught(operation));
+        outcome.unwrap_or_else(|words| {
+            (self.alarm)(&words);
+            Err(io::Error::other(format!("the drive's lane panicked: {words}")))
+        })
+    }
+}
+
 /// A handle on a lane. The lane finishes what is queued and ends when its last handle is dropped.
 #[derive(Clone)]
 pub struct Lane {
     kind: Kind,
-    stopwatch: Stopwatch,
+    tools: Tools,
 }
 
 #[derive(Clone)]
@@ -101,29 +127,30 @@ enum Kind {
 
 impl Lane {
     /// A lane with a thread of that name (the kernel shows its first 15 bytes).
-    pub fn spawn(name: &str, stopwatch: Stopwatch) -> Lane {
+    pub fn spawn(name: &str, stopwatch: Stopwatch, alarm: Alarm) -> Lane {
+        let tools = Tools { stopwatch, alarm };
         let shared =
-            Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), stopwatch: stopwatch.clone() });
+            Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), tools: tools.clone() });
         let owner = Owner { name: name.to_owned(), shared, thread: Mutex::new(None) };
-        Lane { kind: Kind::Thread(Arc::new(owner)), stopwatch }
+        Lane { kind: Kind::Thread(Arc::new(owner)), tools }
     }
 
     /// A lane that works on the submitting thread, before `submit` returns. Work submitted by a [`Done`] or a
     /// [`Work::Run`] of the same lane waits until that returned.
-    pub fn inline(stopwatch: Stopwatch) -> Lane {
-        Lane { kind: Kind::Inline(Arc::default()), stopwatch }
+    pub fn inline(stopwatch: Stopwatch, alarm: Alarm) -> Lane {
+        Lane { kind: Kind::Inline(Arc::default()), tools: Tools { stopwatch, alarm } }
     }
 
     /// How fast the drive writes and syncs for this lane.
     pub fn pulse(&self) -> &Pulse {
-        &self.stopwatch.pulse
+        &self.tools.stopwatch.pulse
     }
 
     /// Queues work and returns at once.
     pub fn submit(&self, work: Work) {
         match &self.kind {
             Kind::Thread(owner) => owner.submit(work),
-            Kind::Inline(inline) => run_inline(inline, work, &self.stopwatch),
+            Kind::Inline(inline) => run_inline(inline, work, &self.tools),
         }
     }
 }
@@ -182,13 +209,16 @@ struct Owner {
 struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
-    stopwatch: Stopwatch,
+    tools: Tools,
 }
 
 #[derive(Default)]
 struct Queue {
     work: Vec<Work>,
     phase: Phase,
+    /// Has the thread panic when it takes from here next.
+    #[cfg(test)]
+    panics: bool,
 }
 
 /// What the lane's thread is doing.
@@ -203,14 +233,21 @@ enum Phase {
     Awake,
     /// To end when the queue is empty.
     Closing,
+    /// Its thread panicked: nobody works here any more.
+    Dead,
 }
 
 impl Owner {
     fn submit(&self, work: Work) {
         let mut queue = self.shared.queue.lock();
+        if queue.phase == Phase::Dead {
+            drop(queue);
+            // Outside the lock: whoever hears of it may submit something else.
+            return drop(work);
+        }
         queue.work.push(work);
         match queue.phase {
-            Phase::Awake | Phase::Closing => {}
+            Phase::Awake | Phase::Closing | Phase::Dead => {}
             Phase::Asleep => {
                 queue.phase = Phase::Awake;
                 drop(queue);
@@ -236,7 +273,7 @@ impl Owner {
                     queue.phase = Phase::Unstarted;
                     std::mem::take(&mut queue.work)
                 };
-                run(work, &self.shared.stopwatch);
+                run(work, &self.shared.tools);
             }
         }
     }
@@ -254,8 +291,21 @@ impl Drop for Owner {
     }
 }
 
-/// The thread's life: all that is queued at once, until the last handle is gone and the queue empty.
+/// The thread's life, whatever happens.
 fn serve(shared: &Shared) {
+    let Err(words) = panics::caught(|| serve_queue(shared)) else { return };
+    (shared.tools.alarm)(&words);
+    let left = {
+        let mut queue = shared.queue.lock();
+        queue.phase = Phase::Dead;
+        std::mem::take(&mut queue.work)
+    };
+    // An answer may be somebody's code: it must not take this thread's last words.
+    guard("an answer", move || drop(left));
+}
+
+/// All that is queued at once, until the last handle is gone and the queue empty.
+fn serve_queue(shared: &Shared) {
     let mut work = Vec::new();
     loop {
         let mut queue = shared.queue.lock();
@@ -269,9 +319,11 @@ fn serve(shared: &Shared) {
         if queue.phase == Phase::Asleep {
             queue.phase = Phase::Awake;
         }
+        #[cfg(test)]
+        assert!(!queue.panics, "by plan");
         std::mem::swap(&mut work, &mut queue.work);
         drop(queue);
-        work = run(work, &shared.stopwatch);
+        work = run(work, &shared.tools);
     }
 }
 
@@ -282,7 +334,7 @@ struct Inline {
 }
 
 /// Runs it now, or after what is running: a chain of answers that submit more must not become a deep recursion.
-fn run_inline(inline: &Mutex<Inline>, work: Work, stopwatch: &Stopwatch) {
+fn run_inline(inline: &Mutex<Inline>, work: Work, tools: &Tools) {
     {
         let mut state = inline.lock();
         state.work.push_back(work);
@@ -298,7 +350,9 @@ fn run_inline(inline: &Mutex<Inline>, work: Work, stopwatch: &Stopwatch) {
             next
         };
         let Some(next) = next else { return };
-        run(vec![next], stopwatch);
+        if let Err(words) = panics::caught(|| run(vec![next], tools)) {
+            (tools.alarm)(&words);
+        }
     }
 }
 
@@ -306,7 +360,7 @@ fn run_inline(inline: &Mutex<Inline>, work: Work, stopwatch: &Stopwatch) {
 type Waiting = Vec<(Arc<dyn FileIo>, Vec<Done>)>;
 
 /// Does a round of work in order, and gives back the emptied vector for the next round.
-fn run(mut work: Vec<Work>, stopwatch: &Stopwatch) -> Vec<Work> {
+fn run(mut work: Vec<Work>, tools: &Tools) -> Vec<Work> {
     let mut waiting = Waiting::new();
     let mut items = work.drain(..).peekable();
     while let Some(item) = items.next() {
@@ -316,21 +370,21 @@ fn run(mut work: Vec<Work>, stopwatch: &Stopwatch) -> Vec<Work> {
                 while let Some(Work::Stream(next)) = items.next_if(|next| continues(&parts, next)) {
                     parts.push(next);
                 }
-                stream(parts, stopwatch);
+                stream(parts, tools);
             }
-            Work::Write(write) => match stopwatch.time(|| put(&write)) {
+            Work::Write(write) => match tools.operate(|| put(&write)) {
                 Ok(()) if write.sync => wait_for(&mut waiting, write.file, write.done),
                 outcome => tell(write.done, outcome),
             },
             Work::Sync { file, done } => wait_for(&mut waiting, file, done),
             Work::Run(task) => {
-                sync_all(&mut waiting, stopwatch);
+                sync_all(&mut waiting, tools);
                 guard("a task", task);
             }
         }
     }
     drop(items);
-    sync_all(&mut waiting, stopwatch);
+    sync_all(&mut waiting, tools);
     work
 }
 
@@ -345,10 +399,10 @@ fn continues(parts: &[Stream], next: &Work) -> bool {
 }
 
 /// Writes parts that follow one another.
-fn stream(parts: Vec<Stream>, stopwatch: &Stopwatch) {
+fn stream(parts: Vec<Stream>, tools: &Tools) {
     let Some(first) = parts.first() else { return };
     let slices: Vec<&[u8]> = parts.iter().map(|part| part.buf.as_ref()).collect();
-    let outcome = stopwatch.time(|| first.file.write_past_cache(&slices, first.offset));
+    let outcome = tools.operate(|| first.file.write_past_cache(&slices, first.offset));
     for part in parts {
         tell(part.done, copy(&outcome));
     }
@@ -375,9 +429,9 @@ fn wait_for(waiting: &mut Waiting, file: Arc<dyn FileIo>, done: Done) {
     }
 }
 
-fn sync_all(waiting: &mut Waiting, stopwatch: &Stopwatch) {
+fn sync_all(waiting: &mut Waiting, tools: &Tools) {
     for (file, dones) in waiting.drain(..) {
-        let outcome = stopwatch.time(|| file.sync());
+        let outcome = tools.operate(|| file.sync());
         for done in dones {
             tell(done, copy(&outcome));
         }
@@ -390,8 +444,8 @@ fn tell(done: Done, outcome: io::Result<()>) {
 
 /// A panic in somebody's callback must not end the lane: everybody behind it would wait for ever.
 fn guard(what: &str, callback: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-        tracing::error!("{what} panicked on a drive's lane");
+    if let Err(words) = panics::caught(callback) {
+        tracing::error!(words, "{what} panicked on a drive's lane");
     }
 }
 
@@ -414,17 +468,38 @@ mod tests {
         Stopwatch::new(Arc::new(crate::ambient::System))
     }
 
+    fn quiet() -> Alarm {
+        Arc::new(|_| {})
+    }
+
+    /// An alarm that keeps what it was told.
+    fn alarm() -> (Alarm, Arc<Mutex<Vec<String>>>) {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let keep = told.clone();
+        (Arc::new(move |words: &str| keep.lock().push(words.to_owned())), told)
+    }
+
     /// A file that remembers what was done to it, and holds the lane in its first write until it is let go.
     #[derive(Debug)]
     struct Tape {
         log: Mutex<Vec<String>>,
         gate: Mutex<Option<mpsc::Receiver<()>>>,
         sync_fails: bool,
+        panics: Option<&'static str>,
+    }
+
+    impl Tape {
+        fn panics(&self, at: &str) {
+            assert!(self.panics != Some(at), "in {at}, by plan");
+        }
     }
 
     fn tape(sync_fails: bool) -> (Arc<Tape>, mpsc::Sender<()>) {
         let (open, gate) = mpsc::channel();
-        (Arc::new(Tape { log: Mutex::default(), gate: Mutex::new(Some(gate)), sync_fails }), open)
+        (
+            Arc::new(Tape { log: Mutex::default(), gate: Mutex::new(Some(gate)), sync_fails, panics: None }),
+            open,
+        )
     }
 
     impl FileIo for Tape {
@@ -432,11 +507,13 @@ mod tests {
             if let Some(gate) = self.gate.lock().take() {
                 let _ = gate.recv();
             }
+            self.panics("write");
             let text = String::from_utf8_lossy(&bufs.concat()).into_owned();
             self.log.lock().push(format!("{text}@{offset}"));
             Ok(())
         }
         fn sync(&self) -> io::Result<()> {
+            self.panics("sync");
             self.log.lock().push("sync".into());
             if self.sync_fails { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
         }
@@ -473,7 +550,7 @@ mod tests {
     #[test]
     fn all_that_is_queued_shares_one_sync() {
         let (file, open) = tape(false);
-        let lane = Lane::spawn("test", stopwatch());
+        let lane = Lane::spawn("test", stopwatch(), quiet());
         let first = write(&file, "first", 0, false);
         lane.submit(first.0);
         // The lane is held in the first write; these pile up behind it.
@@ -495,7 +572,7 @@ mod tests {
     #[test]
     fn a_sync_that_fails_fails_everybody_who_waited_for_it() {
         let (file, open) = tape(true);
-        let lane = Lane::spawn("test", stopwatch());
+        let lane = Lane::spawn("test", stopwatch(), quiet());
         let (held, _) = write(&file, "held", 0, false);
         let (synced, first) = write(&file, "a", 1, true);
         let (unsynced, second) = write(&file, "b", 2, false);
@@ -511,7 +588,7 @@ mod tests {
 
     #[test]
     fn a_task_runs_after_what_came_before_is_durable() {
-        for lane in [Lane::spawn("test", stopwatch()), Lane::inline(stopwatch())] {
+        for lane in [Lane::spawn("test", stopwatch(), quiet()), Lane::inline(stopwatch(), quiet())] {
             let (file, open) = tape(false);
             drop(open);
             let log = file.clone();
@@ -528,7 +605,7 @@ mod tests {
     #[test]
     fn what_is_queued_is_finished_when_the_last_handle_goes() {
         let (file, open) = tape(false);
-        let lane = Lane::spawn("test", stopwatch());
+        let lane = Lane::spawn("test", stopwatch(), quiet());
         for at in 0..5 {
             lane.submit(write(&file, "x", at, true).0);
         }
@@ -539,7 +616,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_callback_does_not_end_the_lane() {
-        let lane = Lane::spawn("test", stopwatch());
+        let lane = Lane::spawn("test", stopwatch(), quiet());
         lane.submit(Work::Run(Box::new(|| panic!("on purpose"))));
         let (done, answer) = promise();
         lane.submit(Work::Run(Box::new(move || done(Ok(())))));
@@ -549,7 +626,7 @@ mod tests {
     #[test]
     fn a_lane_may_end_on_its_own_thread() {
         let (done, answer) = promise();
-        let lane = Lane::spawn("test", stopwatch());
+        let lane = Lane::spawn("test", stopwatch(), quiet());
         let inner = lane.clone();
         let (sent, received) = mpsc::channel();
         lane.submit(Work::Run(Box::new(move || {
@@ -564,7 +641,7 @@ mod tests {
 
     #[test]
     fn an_inline_lane_keeps_order_without_recursion() {
-        let lane = Lane::inline(stopwatch());
+        let lane = Lane::inline(stopwatch(), quiet());
         let log = Arc::new(Mutex::new(Vec::new()));
         submit_countdown(&lane, &log, 10_000);
         let log = log.lock();
@@ -579,5 +656,78 @@ mod tests {
                 submit_countdown(&again, &log, left - 1);
             }
         })));
+    }
+
+    /// Both kinds of lane, each with what its alarm was told.
+    fn both() -> [(Lane, Arc<Mutex<Vec<String>>>); 2] {
+        let ((one, told), (other, told_too)) = (alarm(), alarm());
+        [(Lane::spawn("test", stopwatch(), one), told), (Lane::inline(stopwatch(), other), told_too)]
+    }
+
+    #[test]
+    fn a_panic_of_the_drives_latches_it_and_everybody_is_answered() {
+        for at in ["write", "sync"] {
+            for (lane, told) in both() {
+                let file = Arc::new(Tape {
+                    log: Mutex::default(),
+                    gate: Mutex::default(),
+                    sync_fails: false,
+                    panics: Some(at),
+                });
+                let answers: Vec<Answer> = (0..5)
+                    .map(|number| {
+                        let (work, answer) = write(&file, "x", number, true);
+                        lane.submit(work);
+                        answer
+                    })
+                    .collect();
+                for answer in answers {
+                    let error = answer.wait().unwrap_err().to_string();
+                    assert!(error.contains(&format!("panicked: in {at}, by plan")), "{error}");
+                }
+                assert!(!told.lock().is_empty());
+                // What another file is asked for is still done: whether that is wanted the drive's health says.
+                let (sound, open) = tape(false);
+                drop(open);
+                let (work, answer) = write(&sound, "y", 0, true);
+                lane.submit(work);
+                answer.wait().unwrap();
+            }
+        }
+    }
+
+    /// Not of the drive's, nor of somebody's callback: a mistake in the lane itself.
+    #[test]
+    fn a_panic_of_the_lanes_own_ends_it_and_everybody_is_answered() {
+        let (alarm, told) = alarm();
+        let lane = Lane::spawn("test", stopwatch(), alarm);
+        let Kind::Thread(owner) = &lane.kind else { panic!() };
+        let (file, open) = tape(false);
+        let held = write(&file, "held", 0, false);
+        lane.submit(held.0);
+        while !owner.shared.queue.lock().work.is_empty() {
+            std::thread::yield_now();
+        }
+        let queued: Vec<Answer> = (1..=10)
+            .map(|at| {
+                let (work, answer) = write(&file, "x", at, true);
+                lane.submit(work);
+                answer
+            })
+            .collect();
+        owner.shared.queue.lock().panics = true;
+        drop(open);
+        held.1.wait().unwrap();
+        for answer in queued {
+            assert_eq!(answer.wait().unwrap_err().kind(), ErrorKind::BrokenPipe);
+        }
+        while told.lock().is_empty() {
+            std::thread::yield_now();
+        }
+        for _ in 0..3 {
+            let (work, answer) = write(&file, "later", 0, true);
+            lane.submit(work);
+            assert_eq!(answer.wait().unwrap_err().kind(), ErrorKind::BrokenPipe);
+        }
     }
 }

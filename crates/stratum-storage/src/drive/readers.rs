@@ -6,10 +6,10 @@
 use super::Threads;
 use super::pulse::Pulse;
 use crate::ambient::Clock;
+use crate::panics;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -85,8 +85,8 @@ impl Readers {
             for job in receiver {
                 // A panic must not end the reader: jobs behind it would wait for ever. Who asked learns it from the
                 // sender that was dropped.
-                if catch_unwind(AssertUnwindSafe(job)).is_err() {
-                    tracing::error!("a read panicked");
+                if let Err(words) = panics::caught(job) {
+                    tracing::error!(words, "a read panicked");
                 }
                 busy.fetch_sub(1, Ordering::Relaxed);
             }

@@ -137,6 +137,11 @@ impl SimulatedDrive {
         self.state.lock().faults.refuse_nth(op, n);
     }
 
+    /// Whoever does the `n`-th operation of the kind from now (1 is the next) panics.
+    pub fn panic_nth(&self, op: Op, n: u64) {
+        self.state.lock().faults.panic_nth(op, n);
+    }
+
     /// While frozen every operation answers `TimedOut`, which stands for no answer.
     pub fn freeze(&self, frozen: bool) {
         self.state.lock().faults.frozen = frozen;
@@ -191,6 +196,7 @@ impl SimulatedDrive {
         let fate = match current {
             Current::Off => return Err(power_failed()),
             Current::Failing => Fate::PowerFails,
+            Current::On if state.faults.panics(op) => panic!("by plan"),
             Current::On if state.faults.strikes(op) => Fate::Fails,
             Current::On if state.faults.refuses(op) => Fate::IsFull,
             Current::On => Fate::Succeeds,

@@ -19,11 +19,15 @@ use super::{AppendError, Appended, Class, EntryHash, NewEntry, NotWritten, Unkno
 use crate::drive::Drive;
 use crate::drive::lane::{Work, Write};
 use bytes::Bytes;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
 /// The least time between two moves off slow members: whatever drives do, the journal doesn't wander.
 const BETWEEN_MOVES: Duration = Duration::from_secs(300);
+/// How long it is waited before it is tried again to go on, at first and at last.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The one writer of the journal.
 #[derive(Debug)]
@@ -35,11 +39,36 @@ pub(super) struct Writer {
     head: Head,
     /// Drives that were present, and those of them that stayed, when that was last looked at.
     present: (usize, usize),
-    /// Why nothing can be appended: the outcome of a group is unknown until the next start, or until an epoch is open
-    /// without it.
-    stopped: Option<String>,
+    /// Why nothing can be appended, if so.
+    stopped: Option<Stopped>,
     /// When it last went on without a slow member, by the clock.
     moved: Option<Duration>,
+}
+
+/// Why nothing can be appended.
+#[derive(Clone, Debug)]
+enum Stopped {
+    /// No epoch could be opened when a member failed or had no space: the outcome of a group is unknown until the next
+    /// start, or until an epoch is open without it.
+    NoEpoch {
+        reason: String,
+        /// When it is tried again, by the clock, and how long is waited after that. What is abandoned takes a segment
+        /// of each member that had space, so tries become rare.
+        next_try: Duration,
+        wait: Duration,
+    },
+    /// Somebody panicked with the writer in their hands. What they had begun isn't known: an epoch may be open on the
+    /// drives that nobody here knows of, and would void whatever the one before takes. The next start finds it.
+    Lost,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stopped::NoEpoch { reason, .. } => f.write_str(reason),
+            Stopped::Lost => OpenError::Lost.fmt(f),
+        }
+    }
 }
 
 impl Writer {
@@ -81,29 +110,62 @@ impl Writer {
         Ok(Appended { first, hashes })
     }
 
-    fn check_running(&self) -> Result<(), NotWritten> {
+    /// Whether anything can be appended.
+    pub(super) fn check_running(&self) -> Result<(), NotWritten> {
         match &self.stopped {
-            Some(reason) => Err(NotWritten::Unavailable { reason: reason.clone() }),
+            Some(stopped) => Err(NotWritten::Unavailable { reason: stopped.to_string() }),
             None => Ok(()),
         }
     }
 
+    /// Nothing is appended any more before the next start.
+    pub(super) fn lose(&mut self) {
+        self.stopped = Some(Stopped::Lost);
+    }
+
     /// Looks whether enough drives are there, and goes on with other members if one of ours has failed or is on its
-    /// way out.
+    /// way out. Where nothing could be appended, it is tried whether it can be again.
     pub(super) fn check_drives(&mut self, core: &Core) -> Result<(), NotWritten> {
+        if matches!(self.stopped, Some(Stopped::Lost)) {
+            return self.check_running();
+        }
         let places = core.places();
         let present = places.iter().filter(|place| place.is_present()).count();
         let staying = places.iter().filter(|place| place.stays()).count();
-        if (present, staying) == self.present {
+        if (present, staying) != self.present {
+            check_present(&self.sets, core.m, &core.candidates(&[])).map_err(NotWritten::unavailable)?;
+            let must_go = |drive: &Drive| !drive.is_healthy() || drive.is_draining() && staying > core.m;
+            if self.stopped.is_none() && self.active.asked.iter().any(|asked| must_go(&asked.drive)) {
+                self.check_room(core)?;
+                self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)?;
+            }
+            self.present = (present, staying);
+        }
+        self.try_again(core)
+    }
+
+    /// Opens an epoch if none could be opened, for want of space say, and one perhaps can be now.
+    fn try_again(&mut self, core: &Core) -> Result<(), NotWritten> {
+        let Some(Stopped::NoEpoch { next_try: at, .. }) = &self.stopped else { return Ok(()) };
+        let now = core.clock.monotonic();
+        if now < *at {
             return Ok(());
         }
-        check_present(&self.sets, core.m, &core.candidates(&[])).map_err(NotWritten::unavailable)?;
-        let must_go = |drive: &Drive| !drive.is_healthy() || drive.is_draining() && staying > core.m;
-        if self.active.asked.iter().any(|asked| must_go(&asked.drive)) {
-            self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)?;
+        self.check_room(core)?;
+        if let Some(Stopped::NoEpoch { next_try, wait, .. }) = &mut self.stopped {
+            *next_try = now + *wait;
+            *wait = LONGEST_WAIT.min(*wait * 2);
         }
-        self.present = (present, staying);
-        Ok(())
+        self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)
+    }
+
+    /// Whether there are members for an epoch that have space for a segment, as far as can be told: an epoch that is
+    /// abandoned for want of it takes a segment of those that have some.
+    fn check_room(&self, core: &Core) -> Result<(), NotWritten> {
+        let number = self.numbers.epoch + 1;
+        choose(&self.sets, core.m, &core.candidates(&[]), number).map_err(NotWritten::unavailable)?;
+        let roomy = choose(&self.sets, core.m, &core.candidates_with_room(), number);
+        roomy.map(drop).map_err(|_| NotWritten::NoSpace)
     }
 
     /// Goes on without a member that writes far later than its peers, if there are `m+1` others: every group waits for
@@ -129,6 +191,9 @@ impl Writer {
 
     /// Opens the next epoch over those sets, with everything that was acknowledged.
     pub(super) fn reopen(&mut self, core: &Core, sets: Sets) -> Result<(), OpenError> {
+        if matches!(self.stopped, Some(Stopped::Lost)) {
+            return Err(OpenError::Lost);
+        }
         self.active = open_epoch(core, &mut self.numbers, &sets, &self.tail)?;
         self.sets = sets;
         // A group whose outcome was unknown has none now: every start finds this epoch, which begins without it. It was
@@ -206,7 +271,8 @@ impl Writer {
                 offset,
                 bufs: vec![footer.clone()],
                 sync: true,
-                // A drive that fails here is latched, and the next append hears of it.
+                // A drive that fails here is latched, and the next append hears of it. One that has no space lacks the
+                // footer and nothing that was acknowledged: its copy is one that a crash left unfinished.
                 done: Box::new(|_| {}),
             }));
         }
@@ -246,16 +312,15 @@ impl Writer {
             failures.into_iter().partition(|(_, error)| is_no_space(error));
         blame(core, &failed);
         // A member without space for a segment is as good as one that isn't there, if enough others have some.
-        let number = self.numbers.epoch + 1;
-        if !full.is_empty() && choose(&self.sets, core.m, &core.candidates_with_room(), number).is_err() {
-            return Err(NotWritten::NoSpace);
+        if !full.is_empty() {
+            self.check_room(core)?;
         }
         self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)?;
         Ok(None)
     }
 
-    /// A member failed while the group was being written: the next epoch begins with the group, which makes it
-    /// durable. If none can be opened, the next start will tell what became of it, or the next epoch
+    /// A member failed, or had no space, while the group was being written: the next epoch begins with the group, which
+    /// makes it durable. If none can be opened, the next start will tell what became of it, or the next epoch
     /// that can be opened after all.
     fn rescue(
         &mut self,
@@ -276,7 +341,9 @@ impl Writer {
             Err(error) => {
                 let reason = error.to_string();
                 tracing::error!(reason, "the journal stops: the outcome of its last group is unknown");
-                self.stopped = Some(reason.clone());
+                let next_try = core.clock.monotonic();
+                self.stopped =
+                    Some(Stopped::NoEpoch { reason: reason.clone(), next_try, wait: SHORTEST_WAIT });
                 Err(UnknownOutcome { reason }.into())
             }
         }
@@ -313,12 +380,14 @@ fn write_all(
     Err(split(&places, answers).1)
 }
 
-/// Latches the drives that failed. One that only lacks space has none for a segment that it already holds, which
-/// no file system that we know does: it is latched, too.
+/// Latches the drives that failed. One that only lacks space has not failed, not even if it is for a segment that it
+/// holds, as a file system that copies what it writes may say: it has all that was acknowledged, and the next epoch goes
+/// on without it if it can.
 fn blame(core: &Core, failures: &[(usize, io::Error)]) {
     let places = core.places();
     for (place, error) in failures {
-        places[*place].drive.fail(&format!("a write of the journal failed: {error}"));
+        // The system has noted who has no space: such a drive is avoided.
+        let _ = places[*place].blame(*place, error);
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) enum OpenError {
     NoSpace,
     #[error("the set has more drives than a journal's header can name")]
     TooManyDrives,
+    #[error("the server failed while it wrote the journal: restart it, and please report it with the log")]
+    Lost,
 }
 
 /// Opens the next epoch and makes it the end of the table. Drives that fail on the way are latched.

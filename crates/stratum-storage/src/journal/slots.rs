@@ -160,33 +160,8 @@ impl Slots {
             }
             state.preparing = true;
         }
-        let slots = self.clone();
-        self.run(move || match slots.begin() {
-            Ok(slot) => slots.write_zeros(slot, 0),
-            Err(error) => slots.prepared(Err(error)),
-        });
-    }
-
-    fn write_zeros(self: Arc<Self>, slot: Slot, from: u64) {
-        let first = if from == 0 { slot.file.allocate(0, self.segment_bytes) } else { Ok(()) };
-        let outcome = match first.and_then(|()| self.write_step(slot.file.as_ref(), from)) {
-            Ok(len) if from + len < self.segment_bytes => {
-                let slots = self.clone();
-                return self.run(move || slots.write_zeros(slot, from + len));
-            }
-            outcome => outcome.map(drop),
-        };
-        let completed = self.complete(slot, |_| outcome);
-        self.prepared(completed);
-    }
-
-    fn prepared(&self, outcome: io::Result<Slot>) {
-        let mut state = self.state.lock();
-        state.preparing = false;
-        match outcome {
-            Ok(slot) => state.free.push(slot),
-            Err(error) => tracing::warn!(drive = self.drive.label(), %error, "no journal segment prepared"),
-        }
+        let preparation = Preparation { slots: self.clone() };
+        self.run(move || preparation.begin());
     }
 
     /// Takes back a slot that nothing needs any more, and keeps it if it is whole and wanted.
@@ -240,6 +215,48 @@ impl Slots {
     /// Background work goes on the lane of bulk data, so that no append waits for it.
     fn run(&self, task: impl FnOnce() + Send + 'static) {
         self.drive.volume_lane().submit(Work::Run(Box::new(task)));
+    }
+}
+
+/// A slot that is being made ready, step by step. However it ends, another may begin.
+struct Preparation {
+    slots: Arc<Slots>,
+}
+
+impl Preparation {
+    fn begin(self) {
+        match self.slots.begin() {
+            Ok(slot) => self.write_zeros(slot, 0),
+            Err(error) => self.end(Err(error)),
+        }
+    }
+
+    fn write_zeros(self, slot: Slot, from: u64) {
+        let slots = self.slots.clone();
+        let first = if from == 0 { slot.file.allocate(0, slots.segment_bytes) } else { Ok(()) };
+        let outcome = match first.and_then(|()| slots.write_step(slot.file.as_ref(), from)) {
+            Ok(len) if from + len < slots.segment_bytes => {
+                return slots.run(move || self.write_zeros(slot, from + len));
+            }
+            outcome => outcome.map(drop),
+        };
+        let completed = slots.complete(slot, |_| outcome);
+        self.end(completed);
+    }
+
+    fn end(self, outcome: io::Result<Slot>) {
+        match outcome {
+            Ok(slot) => self.slots.state.lock().free.push(slot),
+            Err(error) => {
+                tracing::warn!(drive = self.slots.drive.label(), %error, "no journal segment prepared");
+            }
+        }
+    }
+}
+
+impl Drop for Preparation {
+    fn drop(&mut self) {
+        self.slots.state.lock().preparing = false;
     }
 }
 

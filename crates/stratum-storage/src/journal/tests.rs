@@ -8,6 +8,7 @@ mod fixture;
 mod format;
 mod joining;
 mod moving;
+mod panics;
 mod refound;
 mod salvage;
 mod scrubbing;

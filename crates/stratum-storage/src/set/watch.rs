@@ -6,6 +6,7 @@
 
 use crate::ambient::Clock;
 use crate::drive::Drive;
+use crate::panics;
 use crate::volume::DriveId;
 use crossbeam_channel::bounded;
 use parking_lot::Mutex;
@@ -36,7 +37,9 @@ impl Watch {
             self.looking.lock().insert(drive.id(), clock.monotonic());
             let (sender, looking, looked_at) = (sender.clone(), self.looking.clone(), drive.clone());
             let look = move || {
-                looked_at.check();
+                if let Err(words) = panics::caught(|| looked_at.check()) {
+                    looked_at.fail(&format!("a look at it panicked; please report it with the log: {words}"));
+                }
                 looking.lock().remove(&looked_at.id());
                 // The round may be over.
                 let _ = sender.try_send(looked_at.io().device());
@@ -85,6 +88,7 @@ mod tests {
     struct Disk {
         device: u64,
         hangs: AtomicBool,
+        panics: AtomicBool,
     }
 
     impl DriveIo for Disk {
@@ -119,6 +123,7 @@ mod tests {
             while self.hangs.load(Ordering::Acquire) {
                 std::thread::sleep(Duration::from_millis(1));
             }
+            assert!(!self.panics.load(Ordering::Acquire), "by plan");
             true
         }
         fn describe(&self) -> String {
@@ -127,7 +132,10 @@ mod tests {
     }
 
     fn disks(devices: [u64; 3]) -> (Vec<Arc<Disk>>, Vec<Arc<Drive>>) {
-        let disk = |device| Arc::new(Disk { device, hangs: AtomicBool::new(device == devices[0]) });
+        let disk = |device| {
+            let (hangs, panics) = (AtomicBool::new(device == devices[0]), AtomicBool::default());
+            Arc::new(Disk { device, hangs, panics })
+        };
         let disks: Vec<Arc<Disk>> = devices.into_iter().map(disk).collect();
         let drive = |(position, disk): (u16, &Arc<Disk>)| {
             let (id, clock) = (DriveId(position.into()), Arc::new(System));
@@ -152,6 +160,18 @@ mod tests {
         let healthy: Vec<bool> = drives.iter().map(|drive| drive.is_healthy()).collect();
         assert_eq!(healthy, [false, true, true]);
         disks[0].hangs.store(false, Ordering::Release);
+    }
+
+    #[test]
+    fn a_look_that_panics_is_a_failure_and_delays_nobody() {
+        let (disks, drives) = disks([1, 2, 3]);
+        disks[0].hangs.store(false, Ordering::Release);
+        disks[1].panics.store(true, Ordering::Release);
+        let (watch, began) = (Watch::default(), System.monotonic());
+        watch.look(&drives, &System);
+        assert!(System.monotonic() - began < ROUND && watch.looking.lock().is_empty());
+        let healthy: Vec<bool> = drives.iter().map(|drive| drive.is_healthy()).collect();
+        assert_eq!(healthy, [true, false, true]);
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub(super) struct Faults {
     countdown: HashMap<Op, u64>,
     /// How many operations of the kind still succeed before one finds no space.
     until_full: HashMap<Op, u64>,
+    /// How many operations of the kind still succeed before one panics.
+    until_panic: HashMap<Op, u64>,
     pub(super) frozen: bool,
     pub(super) root_replaced: bool,
     pub(super) cold_cache: bool,
@@ -105,6 +107,15 @@ impl Faults {
 
     pub(super) fn refuse_nth(&mut self, op: Op, n: u64) {
         self.until_full.insert(op, n.max(1));
+    }
+
+    pub(super) fn panic_nth(&mut self, op: Op, n: u64) {
+        self.until_panic.insert(op, n.max(1));
+    }
+
+    /// Whether this operation is the one that was to panic.
+    pub(super) fn panics(&mut self, op: Op) -> bool {
+        has_come(&mut self.until_panic, op)
     }
 
     /// Whether this operation is the one that was to fail.

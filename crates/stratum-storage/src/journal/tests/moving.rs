@@ -3,6 +3,7 @@
 use super::failures::members;
 use super::*;
 use crate::drive::judge;
+use crate::drive::simulated::Op;
 
 /// A member is slow for as long as it takes to be told.
 fn make_slow(journal: &Journal, slow: usize) {
@@ -122,4 +123,97 @@ fn where_too_few_have_space_nothing_is_used_up_by_trying() {
     world.disks.iter().for_each(|disk| disk.set_capacity(None));
     world.append(&journal).expect("there is space again");
     world.check(&journal);
+}
+
+#[test]
+fn a_member_that_finds_no_space_in_a_segment_that_it_holds_has_not_failed() {
+    for seed in 0..20 {
+        for op in [Op::Write, Op::Sync] {
+            let mut world = World::new(4, 1, seed);
+            let journal = world.open(&[]);
+            world.append(&journal).expect("all is well");
+            let full = members(&journal)[0];
+            world.disks[full].refuse_nth(op, 1);
+            for _ in 0..5 {
+                world.append(&journal).expect("others have space");
+            }
+            assert!(!members(&journal).contains(&full) && all_are_healthy(&journal));
+            world.check(&journal);
+            drop(journal);
+            world.crash();
+            world.open(&[(full + 1) % 4]);
+        }
+    }
+}
+
+#[test]
+fn a_lack_of_space_at_any_moment_costs_nothing_that_was_acknowledged() {
+    for n in 1..60 {
+        for op in [Op::Write, Op::Sync] {
+            let mut world = World::new(4, 1, n);
+            let journal = world.open(&[]);
+            world.append(&journal).expect("all is well");
+            world.disks[members(&journal)[0]].refuse_nth(op, n);
+            for _ in 0..60 {
+                world.append(&journal).expect("others have space");
+            }
+            assert!(all_are_healthy(&journal));
+            world.check(&journal);
+            drop(journal);
+            for absent in 0..4 {
+                world.crash();
+                world.open(&[absent]);
+            }
+        }
+    }
+}
+
+/// Where nobody can take its place the group's outcome is unknown, and the journal goes on by itself when there is space
+/// again: without a restart, without a drive that failed, and without the group.
+#[test]
+fn where_nobody_has_space_in_its_place_the_journal_goes_on_when_there_is_some() {
+    for op in [Op::Write, Op::Sync] {
+        let mut world = World::new(2, 1, 4);
+        let journal = world.open(&[]);
+        let second = Duration::from_secs(1);
+        world.append(&journal).expect("all is well");
+        world.disks.iter().for_each(|disk| disk.set_capacity(Some(disk.used())));
+        let refused = loop {
+            // Until what was made ready is used up.
+            world.disks[0].refuse_nth(op, 1);
+            if let Err(refused) = world.append(&journal) {
+                break refused;
+            }
+        };
+        assert!(matches!(refused, AppendError::Unknown(_)), "{refused}");
+        let used: Vec<u64> = world.disks.iter().map(|disk| disk.used()).collect();
+        for _ in 0..100 {
+            world.ambient.advance(second);
+            assert_eq!(journal.heal(), Err(NotWritten::NoSpace));
+            let refused = journal.append(world.group(), Class::Ordinary);
+            assert!(matches!(refused, Err(AppendError::NotWritten(NotWritten::Unavailable { .. }))));
+        }
+        assert_eq!(
+            used,
+            world.disks.iter().map(|disk| disk.used()).collect::<Vec<_>>(),
+            "trying takes nothing"
+        );
+        assert!(all_are_healthy(&journal) && journal.why_stopped().is_some_and(|why| why.contains("space")));
+        world.disks.iter().for_each(|disk| disk.set_capacity(None));
+        world.ambient.advance(11 * second);
+        journal.heal().expect("there is space");
+        assert_eq!(journal.why_stopped(), None);
+        world.in_flight.clear();
+        world.check(&journal);
+        for _ in 0..20 {
+            world.append(&journal).expect("there is space");
+        }
+        drop(journal);
+        world.crash();
+        world.open(&[]);
+    }
+}
+
+fn all_are_healthy(journal: &Journal) -> bool {
+    journal.core.places().iter().all(|place| place.drive.is_healthy())
 }
