@@ -31,6 +31,30 @@ fn the_credentials_of_any_client_will_do_and_none_are_asked_for() {
 }
 
 #[test]
+fn the_status_tells_memory_and_connections() {
+    let server = Server::start();
+    let asked = |args: &[&str]| {
+        let mut command = command(&server, args);
+        command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let status: serde_json::Value = serde_json::from_str(&asked(&["status", "--json"])).unwrap();
+    let (admission, connections) = (&status["admission"], &status["connections"]);
+    assert_eq!(admission["limit"], 512 << 20, "{admission}");
+    for (part, fields) in [
+        (admission, ["used", "parties", "largest", "refused"].as_slice()),
+        (connections, &["limit", "open", "reserve", "displaced", "refused"]),
+    ] {
+        assert!(fields.iter().all(|field| part.get(field).is_some()), "{part}");
+    }
+    assert!(connections["open"].as_u64() >= Some(1), "{connections}");
+    let text = asked(&["status"]);
+    for line in ["\nmemory      ", " of 512.0 MiB in use", "\nconnections ", " open, 0 in the reserve"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
 fn a_reader_that_has_had_enough_is_no_failure() {
     let server = Server::start();
     for args in [["status", "--json"].as_slice(), &["fsck", "--quick"], &["drive", "list"]] {

@@ -395,7 +395,7 @@ fn why_missing(slots: &[Slot<'_>], tier: Tier, position: usize) -> (String, bool
     let Some(slot) = slot else { return ("no folder is configured for it".into(), false) };
     let place = slot.place();
     let reason = match &slot.found {
-        Found::Absent => format!("{place} does not exist"),
+        Found::Absent => not_there(&place, "does not exist"),
         Found::Blank(_) => blank(&place),
         Found::Known(..) => format!("{place} holds another drive of the set"),
         Found::Stale => stale(&place),
@@ -407,9 +407,14 @@ fn why_missing(slots: &[Slot<'_>], tier: Tier, position: usize) -> (String, bool
 
 /// What is to be done about a blank folder.
 pub(super) fn blank(place: &str) -> String {
+    not_there(place, "is blank")
+}
+
+/// An unmounted disk leaves the folder that it is mounted at behind, so what lies in it is blank or isn't there at all.
+fn not_there(place: &str, what: &str) -> String {
     format!(
-        "{place} is blank: its disk is not mounted, or was replaced; `stratum drive replace {place}` takes a new disk \
-         into the set"
+        "{place} {what}: its disk is not mounted, or was replaced; `stratum drive replace {place}` takes a new disk into \
+         the set"
     )
 }
 
