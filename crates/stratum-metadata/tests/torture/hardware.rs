@@ -229,10 +229,24 @@ impl Hardware {
 
     /// How many more drives may be lost.
     pub fn spare(&self) -> usize {
-        let bad = |disk: &Disk| usize::from(disk.is_hurt() || disk.away) + disk.lost_before;
-        let bad: usize = self.disks.iter().map(bad).sum();
-        let m = if self.worn { 0 } else { usize::from(self.geometry.m) };
-        m.saturating_sub(bad)
+        self.may_be_lost().saturating_sub(self.lost_with(&[]))
+    }
+
+    /// Whether the store must do without these, too. One that is hurt is counted already; but where it came after a drive
+    /// that is not made good yet, the set may know both of them, and misses two.
+    pub fn may_lose(&self, disks: &[usize]) -> bool {
+        self.lost_with(disks) <= self.may_be_lost()
+    }
+
+    fn may_be_lost(&self) -> usize {
+        if self.worn { 0 } else { usize::from(self.geometry.m) }
+    }
+
+    /// How many drives are lost when these are.
+    fn lost_with(&self, disks: &[usize]) -> usize {
+        let is_lost = |at: usize, disk: &Disk| disk.is_hurt() || disk.away || disks.contains(&at);
+        let lost = |(at, disk): (usize, &Disk)| usize::from(is_lost(at, disk)) + disk.lost_before;
+        self.disks.iter().enumerate().map(lost).sum()
     }
 
     /// Whether the store can do without `m` of its drives: smaller sets wait until they are back.
@@ -250,10 +264,9 @@ impl Hardware {
 
     /// A drive that something may happen to: one that is hurt already, or one more.
     pub fn victim(&self, dice: &Dice) -> Option<usize> {
-        let spare = self.formed && self.spare() > 0;
-        let again = |disk: &Disk| disk.is_hurt() && disk.lost_before == 0 && !self.worn;
-        let may = |disk: &Disk| disk.is_in() && !disk.away && (again(disk) || spare);
-        let victims: Vec<usize> = (0..self.disks.len()).filter(|at| may(&self.disks[*at])).collect();
+        let is_there = |at: usize| self.disks[at].is_in() && !self.disks[at].away;
+        let may = |at: &usize| self.formed && is_there(*at) && self.may_lose(&[*at]);
+        let victims: Vec<usize> = (0..self.disks.len()).filter(may).collect();
         dice.pick(&victims).copied()
     }
 

@@ -12,8 +12,7 @@ use stratum_storage::journal::{History, Run};
 /// Takes all of them away, if the store must go on without them.
 pub fn take_leaders(hardware: &mut Hardware) -> Option<String> {
     let leaders = leaders(hardware);
-    let more = leaders.iter().filter(|at| !hardware.disks[**at].is_hurt()).count();
-    if leaders.is_empty() || more > hardware.spare() {
+    if leaders.is_empty() || !hardware.may_lose(&leaders) {
         return None;
     }
     leaders.iter().for_each(|at| hardware.disks[*at].away = true);
