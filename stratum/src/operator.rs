@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stratum_api::server::admin::refusal;
 use stratum_storage::ambient::{Clock, System};
+use stratum_storage::blob::Tier;
 use stratum_storage::drive::Devices;
 use stratum_storage::heal::HealStatus;
 use stratum_storage::pace::{Pace, Task};
@@ -278,7 +279,8 @@ impl Operator {
         };
         let label =
             |id| self.parts.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label());
-        let mut notes = notes(&drives, &index, is_provisional);
+        let members = self.parts.journal.members().into_iter().filter_map(label).collect::<Vec<_>>();
+        let mut notes = notes(&drives, &members, &index, is_provisional);
         notes.extend(failing);
         notes.extend(short);
         notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));
@@ -298,6 +300,7 @@ impl Operator {
             compaction: serde_json::to_value(self.parts.compactor.status()).unwrap_or_default(),
             balance: serde_json::to_value(self.parts.balancer.status()).unwrap_or_default(),
             journal: JournalStatus {
+                members,
                 bytes: usage.bytes,
                 cap: usage.cap,
                 checkpoint_bytes: self.parts.metadata.checkpoint_bytes(),
@@ -389,7 +392,12 @@ impl Operator {
 }
 
 /// What an operator should do.
-fn notes(drives: &[DriveStatus], index: &IndexStatus, is_provisional: bool) -> Vec<String> {
+fn notes(
+    drives: &[DriveStatus],
+    members: &[String],
+    index: &IndexStatus,
+    is_provisional: bool,
+) -> Vec<String> {
     let mut notes = Vec::new();
     if is_provisional {
         notes.push(provisional::NOTE.to_owned());
@@ -405,12 +413,8 @@ fn notes(drives: &[DriveStatus], index: &IndexStatus, is_provisional: bool) -> V
             "{place} answers far later than its peers: look at its disk, and replace it if it stays so"
         ));
     }
-    for drive in drives.iter().filter(|drive| drive.state == "healthy" && drive.writes_slowly) {
-        let place = format!("{}/{}", drive.tier, drive.position);
-        notes.push(format!(
-            "{place} writes far later than its peers, and every write to it waits: look at its disk, and replace it if it stays so"
-        ));
-    }
+    let slow = drives.iter().filter(|drive| drive.state == "healthy" && drive.writes_slowly);
+    notes.extend(slow.map(|drive| slow_writing(drive, members)));
     for drive in drives.iter().filter(|drive| drive.bad_pieces > 0) {
         let (place, pieces) = (format!("{}/{}", drive.tier, drive.position), drive.bad_pieces);
         let advice = match drive.rotting {
@@ -420,6 +424,21 @@ fn notes(drives: &[DriveStatus], index: &IndexStatus, is_provisional: bool) -> V
         notes.push(format!("{place} gave {pieces} bad pieces since the server started: {advice}"));
     }
     notes
+}
+
+/// Who waits for a drive that is slow at writing, and what to do.
+fn slow_writing(drive: &DriveStatus, members: &[String]) -> String {
+    let place = format!("{}/{}", drive.tier, drive.position);
+    let who_waits = if members.contains(&place) {
+        "every write waits for it until the journal can go on without it, which takes enough others that are quick"
+    } else if drive.tier == Tier::Hot.name() {
+        "the journal goes on without it, and only large writes that must go to it wait"
+    } else {
+        "large writes that must go to it wait"
+    };
+    format!(
+        "{place} writes far later than its peers: {who_waits}. Look at its disk, and replace it if it stays so"
+    )
 }
 
 /// Whether somebody should look at a drive though all that it holds is there.

@@ -122,6 +122,8 @@ pub struct Space {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JournalStatus {
+    /// The drives that hold what is written now, as `hot/0`: every write waits for all of them.
+    pub members: Vec<String>,
     /// A member.
     pub bytes: u64,
     pub cap: u64,
@@ -239,13 +241,14 @@ impl Status {
             bytes(used),
             bytes(free)
         );
-        let JournalStatus { bytes: length, cap, checkpoint_bytes, applied } = self.journal;
+        let JournalStatus { members, bytes: length, cap, checkpoint_bytes, applied } = &self.journal;
         let _ = writeln!(
             text,
-            "journal     {} of {} a member, entry {applied}; checkpoint {}",
-            bytes(length),
-            bytes(cap),
-            bytes(checkpoint_bytes)
+            "journal     {} of {} on each of {}; entry {applied}; checkpoint {}",
+            bytes(*length),
+            bytes(*cap),
+            members.join(", "),
+            bytes(*checkpoint_bytes)
         );
         let _ = writeln!(text, "index       {}", self.index.to_text());
         let _ = writeln!(text, "memory      {}", load::of_admission(&self.admission));

@@ -19,7 +19,7 @@ use stratum_metadata::{
 use stratum_storage::ambient::System;
 use stratum_storage::balance::{Balancer, run_balancer};
 use stratum_storage::blob::Tier;
-use stratum_storage::drive::{Doing, judge};
+use stratum_storage::drive::{Doing, JUDGED_EVERY, judge};
 use stratum_storage::heal::{Healer, run_healer};
 use stratum_storage::journal::Journal;
 use stratum_storage::scrub::{Scrubber, run_scrubber};
@@ -36,8 +36,6 @@ const OFTEN: Duration = Duration::from_millis(100);
 const WHOLE: u64 = 10;
 /// How many rounds lie between two looks at what metrics have gathered.
 const SELDOM: u64 = 5;
-/// How many rounds lie between two judgements of the drives' pulses.
-const WINDOW: u64 = 10;
 /// How many rounds lie between two looks at the small files that every drive holds.
 const SMALL_FILES: u64 = 600;
 
@@ -67,6 +65,8 @@ pub fn start(
     let (index, journal) = (parts.metadata.clone(), parts.metadata.clone());
     let mut whole_round = now_and_then(WHOLE, move || journal.heal_journal());
     supervisor.every("drive watch", EVERY, move || set.check())?;
+    let judging = parts.clone();
+    supervisor.every("slow drives", JUDGED_EVERY, move || judging.leave_slow_drives())?;
     supervisor.every("replicated files", EVERY, now_and_then(SMALL_FILES, move || drop(files.repair())))?;
     supervisor.every("journal", OFTEN, move || {
         whole_round();
@@ -118,10 +118,15 @@ impl Parts {
                 self.measure();
                 telemetry.fold();
             }
-            if round.is_multiple_of(WINDOW) {
-                self.judge_drives();
-            }
             round += 1;
+        }
+    }
+
+    /// Judges the drives beside each other, and has the journal go on without a member that is slow.
+    fn leave_slow_drives(&self) {
+        self.judge_drives();
+        if let Err(error) = self.journal.leave_slow() {
+            tracing::warn!(%error, "the journal can't go on without a slow member; trying again");
         }
     }
 
@@ -138,7 +143,7 @@ impl Parts {
                     tracing::warn!(drive, "answers far later than its peers; what it holds is read elsewhere")
                 }
                 (true, _) => {
-                    tracing::warn!(drive, "writes far later than its peers; journal and new volumes avoid it")
+                    tracing::warn!(drive, "writes far later than its peers; what is new avoids it")
                 }
                 (false, _) => tracing::info!(drive, "is as fast as its peers again, or gets another try"),
             }

@@ -29,7 +29,7 @@ pub use devices::Devices;
 pub use health::Health;
 pub use pulse::Pulse;
 pub use roster::Roster;
-pub use slowness::{Doing, judge};
+pub use slowness::{Doing, JUDGED_EVERY, judge};
 
 use crate::ambient::{Clock, System};
 use crate::blob::Tier;
@@ -386,6 +386,11 @@ impl Drive {
     /// file system that reserves blocks.
     pub fn is_full(&self) -> bool {
         self.guard.as_ref().is_some_and(|guard| guard.is_full())
+    }
+
+    /// Whether a write had better go to another drive, if there is one: this one is slow or full.
+    pub fn is_better_avoided(&self) -> bool {
+        self.writes_slowly() || self.is_full()
     }
 
     /// It gave other bytes than were written, or couldn't give what it must hold.

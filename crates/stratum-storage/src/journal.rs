@@ -8,7 +8,7 @@
 //! From the bottom up: `bounds` (how long it may be), `format` (the bytes), `slots` (segment files of a drive),
 //! `cursor` (a segment read from all its copies), `recovery` (what the drives hold), `quorum` and `round` (who is asked,
 //! and for how long), `epoch` (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`, `verify`,
-//! `members` (joining and leaving).
+//! `members` (joining and leaving), `slow` (members that every group waits for).
 
 mod append;
 mod bounds;
@@ -27,6 +27,7 @@ mod replay;
 mod round;
 mod salvage;
 mod slots;
+mod slow;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -226,6 +227,12 @@ struct Hands<'a> {
     was_panicking: bool,
 }
 
+impl<'a> Hands<'a> {
+    fn new(writer: MutexGuard<'a, Writer>) -> Hands<'a> {
+        Hands { writer, was_panicking: thread::panicking() }
+    }
+}
+
 impl Deref for Hands<'_> {
     type Target = Writer;
 
@@ -250,7 +257,7 @@ impl Drop for Hands<'_> {
 
 impl Journal {
     fn writer(&self) -> Hands<'_> {
-        Hands { writer: self.writer.lock(), was_panicking: thread::panicking() }
+        Hands::new(self.writer.lock())
     }
 
     /// Recovers what the drives hold and opens a new epoch; blocks until that is durable. Nothing may be served
@@ -418,18 +425,30 @@ impl Journal {
         self.core.set_cap(cap.max(self.core.options.cap));
     }
 
-    /// After a drive was lost, or has become slow: goes on with other members, and brings every segment to `m+1` healthy
-    /// drives. Blocks; appends go on meanwhile.
+    /// After a drive was lost: goes on with other members, and brings every segment to `m+1` healthy drives. Blocks;
+    /// appends go on meanwhile.
     ///
     /// # Errors
     /// [`NotWritten::Unavailable`] when too few drives are left.
     pub fn heal(&self) -> Result<Healed, NotWritten> {
-        {
-            let mut writer = self.writer();
-            writer.check_drives(&self.core)?;
-            writer.leave_slow(&self.core)?;
-        }
+        self.writer().check_drives(&self.core)?;
         Ok(heal::heal(&self.core))
+    }
+
+    /// Goes on without a member that writes far later than its peers, as they were [judged](crate::drive::judge) last, if
+    /// there are others to take its place. To be called after every judgement; nothing while a group is held up for so
+    /// long that its member is about to be given up.
+    ///
+    /// # Errors
+    /// [`NotWritten`] when no epoch could be opened without it. It can be tried again.
+    pub fn leave_slow(&self) -> Result<(), NotWritten> {
+        let writer = self.writer.try_lock_for(self.core.options.member_timeout);
+        writer.map_or(Ok(()), |writer| slow::leave_slow(&self.core, &mut Hands::new(writer)))
+    }
+
+    /// The drives that every group is synced on. Doesn't wait for a group that is under way.
+    pub fn members(&self) -> Vec<DriveId> {
+        self.core.members()
     }
 
     /// Reads all copies of the first closed segment after the one of that sequence (0: the oldest), and writes anew

@@ -55,15 +55,15 @@ impl Files {
 
     /// Begins a file on as many healthy drives as there must be copies; which ones turns with the index.
     pub(crate) fn create(&self, index: Index) -> io::Result<Writer> {
-        let healthy = self.drives.open_to_new();
+        let mut healthy = self.drives.open_to_new();
         if healthy.len() < self.copies {
             let text =
                 format!("a checkpoint needs {} healthy drives, there are {}", self.copies, healthy.len());
             return Err(io::Error::other(text));
         }
         let first = index as usize % healthy.len();
-        let chosen = healthy.iter().cycle().skip(first).take(self.copies);
-        Writer::create(index, chosen.cloned().collect())
+        healthy.rotate_left(first);
+        Writer::create(index, best(healthy, self.copies))
     }
 
     /// Brings a checkpoint to as many healthy drives as there must be copies; one on its way out doesn't count. Says how many were made.
@@ -73,7 +73,7 @@ impl Files {
         let lacking = self.copies.saturating_sub(staying);
         let holds = |drive: &Arc<Drive>| holders.iter().any(|holder| holder.id() == drive.id());
         let free = self.drives.open_to_new().into_iter().filter(|drive| !holds(drive));
-        let targets: Vec<_> = free.take(lacking).collect();
+        let targets = best(free.collect(), lacking);
         if targets.len() < lacking {
             let there = staying + targets.len();
             let text = format!("only {there} drives can hold it, and {} must", self.copies);
@@ -119,6 +119,14 @@ impl Files {
             }
         }
     }
+}
+
+/// The first so many of these drives, without those that are slow at writing or full where there are enough others: the
+/// journal's room waits for a checkpoint, and a checkpoint for the slowest of its drives.
+fn best(mut drives: Vec<Arc<Drive>>, count: usize) -> Vec<Arc<Drive>> {
+    drives.sort_by_key(|drive| drive.is_better_avoided());
+    drives.truncate(count);
+    drives
 }
 
 /// Writes a checkpoint to more drives, each block from whichever copy has it whole. What was there under its name is

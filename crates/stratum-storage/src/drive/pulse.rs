@@ -21,7 +21,7 @@ const SLOW_FROM: Duration = Duration::from_millis(20);
 const WINDOWS: i32 = 3;
 /// After so many windows without anything to judge by, a slow drive is given another try: it is asked for nothing
 /// because it is slow.
-const FORGIVEN_AFTER: u32 = 60;
+const FORGIVEN_AFTER: u32 = 120;
 /// What a drive's mean counts as that was asked in a window and answered nothing.
 const STUCK: Duration = Duration::from_secs(10);
 
@@ -122,7 +122,7 @@ impl Pulse {
     }
 
     /// Judges drives, each with its device, beside each other by the window that this ends; gives the places of those
-    /// whose judgement changed. To be called every ten seconds or so.
+    /// whose judgement changed. To be called every five seconds or so.
     pub fn judge(pulses: &[(u64, &Pulse)]) -> Vec<usize> {
         let means: Vec<(u64, Option<Duration>)> =
             pulses.iter().map(|(device, pulse)| (*device, pulse.turn_window())).collect();

@@ -7,6 +7,7 @@
 
 use super::{Drive, Pulse};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a drive may be slow at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +29,12 @@ impl Doing {
     }
 }
 
+/// How long a window is that drives are judged by. A drive counts as slow after three of them, and small writes wait for
+/// it until then.
+pub const JUDGED_EVERY: Duration = Duration::from_secs(5);
+
 /// Judges the drives of a tier beside each other by what they did since the last time; gives those whose judgement
-/// changed. To be called every ten seconds or so.
+/// changed. To be called every [`JUDGED_EVERY`].
 pub fn judge(drives: &[Arc<Drive>]) -> Vec<(Arc<Drive>, Doing)> {
     let judged = Doing::ALL.into_iter().flat_map(|doing| {
         let pulses: Vec<(u64, &Pulse)> =

@@ -12,9 +12,10 @@ use super::format::{
     EncodedGroup, FOOTER, GROUPS_AT, Head, Header, Kind, MAX_COMMAND, SegmentKey, encode_footer,
     encode_group, group_len,
 };
-use super::quorum::{Sets, can_do_without_avoided, check_present, choose};
+use super::quorum::{Sets, check_present, choose};
 use super::round::ask;
 use super::slots::Slot;
+use super::slow::Moves;
 use super::{AppendError, Appended, Class, EntryHash, NewEntry, NotWritten, UnknownOutcome};
 use crate::drive::Drive;
 use crate::drive::lane::{Work, Write};
@@ -23,8 +24,6 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// The least time between two moves off slow members: whatever drives do, the journal doesn't wander.
-const BETWEEN_MOVES: Duration = Duration::from_secs(300);
 /// How long it is waited before it is tried again to go on, at first and at last.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -41,8 +40,7 @@ pub(super) struct Writer {
     present: (usize, usize),
     /// Why nothing can be appended, if so.
     stopped: Option<Stopped>,
-    /// When it last went on without a slow member, by the clock.
-    moved: Option<Duration>,
+    pub(super) moves: Moves,
 }
 
 /// Why nothing can be appended.
@@ -82,7 +80,7 @@ impl Writer {
             head,
             present: (usize::MAX, usize::MAX),
             stopped: None,
-            moved: None,
+            moves: Moves::default(),
         }
     }
 
@@ -166,27 +164,6 @@ impl Writer {
         choose(&self.sets, core.m, &core.candidates(&[]), number).map_err(NotWritten::unavailable)?;
         let roomy = choose(&self.sets, core.m, &core.candidates_with_room(), number);
         roomy.map(drop).map_err(|_| NotWritten::NoSpace)
-    }
-
-    /// Goes on without a member that writes far later than its peers, if there are `m+1` others: every group waits for
-    /// every member. It is the next epoch that moves it, as after a member's failure, but nobody is lost by it.
-    pub(super) fn leave_slow(&mut self, core: &Core) -> Result<(), NotWritten> {
-        let slow = self.active.asked.iter().find(|asked| asked.drive.writes_slowly());
-        let Some(slow) = slow.map(|asked| asked.drive.label()) else { return Ok(()) };
-        let now = core.clock.monotonic();
-        let is_too_soon = self.moved.is_some_and(|moved| now.saturating_sub(moved) < BETWEEN_MOVES);
-        if is_too_soon
-            || self.stopped.is_some()
-            || !can_do_without_avoided(&self.sets, core.m, &core.candidates(&[]))
-        {
-            return Ok(());
-        }
-        self.moved = Some(now);
-        tracing::warn!(
-            drive = slow,
-            "a member of the journal writes far later than the others; it goes on without it"
-        );
-        self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)
     }
 
     /// Opens the next epoch over those sets, with everything that was acknowledged.

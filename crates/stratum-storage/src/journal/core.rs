@@ -11,6 +11,7 @@ use super::{Class, Options, Usage};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
 use crate::drive::Drive;
+use crate::volume::DriveId;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +33,7 @@ impl Place {
     pub(super) fn candidate(&self) -> Candidate {
         let (id, device) = (self.drive.id(), self.device);
         let (present, drive) = (self.is_present(), &self.drive);
-        let avoided = drive.is_draining() || drive.writes_slowly() || drive.is_full();
+        let avoided = drive.is_draining() || drive.is_better_avoided();
         Candidate { id, device, present, usable: present, avoided }
     }
 
@@ -66,6 +67,8 @@ pub(super) struct Core {
     /// Entries below it are needed by nobody; a header says so before their segments are reused.
     floor: AtomicU64,
     cap: AtomicU64,
+    /// The members of the epoch that is open.
+    members: RwLock<Vec<DriveId>>,
     /// Segments outside the chain, kept until the floor has passed what they hold.
     others: Mutex<Vec<Other>>,
 }
@@ -81,7 +84,8 @@ impl Core {
         let cap = options.cap.into();
         let (table, floor, others) = (RwLock::new(table), floor.into(), Mutex::default());
         let places = RwLock::new(places.into());
-        Core { places, m, options, clock, entropy, table, floor, cap, others }
+        let members = RwLock::default();
+        Core { places, m, options, clock, entropy, table, floor, cap, members, others }
     }
 
     /// The drives as they are now. A place that somebody got from here stays the same for good.
@@ -94,6 +98,14 @@ impl Core {
         let mut places = self.places.write();
         *places = places.iter().cloned().chain([place]).collect();
         places.len() - 1
+    }
+
+    pub(super) fn members(&self) -> Vec<DriveId> {
+        self.members.read().clone()
+    }
+
+    pub(super) fn set_members(&self, members: &[DriveId]) {
+        *self.members.write() = members.to_vec();
     }
 
     pub(super) fn floor(&self) -> Index {

@@ -200,6 +200,7 @@ impl Opening {
             head = self.header.epoch.head.index,
             "opened an epoch of the journal"
         );
+        core.set_members(&self.header.epoch.members);
         core.retire(self.header.floor);
         core.prepare(&members);
         Active { epoch: self.header.epoch, key, at, members, asked: self.asked }

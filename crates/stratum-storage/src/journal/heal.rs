@@ -70,11 +70,11 @@ impl Core {
     fn heal_one(&self, segment: &mut Segment) -> bool {
         let holds = |place: usize| segment.copies.iter().any(|copy| copy.complete && copy.drive == place);
         let places = self.places();
-        let mut targets = places.iter().enumerate();
-        let target = targets.find_map(|(place, known)| {
+        let targets = places.iter().enumerate().filter_map(|(place, known)| {
             let slots = known.slots.as_ref()?;
             (known.stays() && !holds(place)).then_some((place, slots))
         });
+        let target = targets.min_by_key(|(place, _)| places[*place].drive.is_better_avoided());
         let Some((place, slots)) = target else { return false };
         let Some(last) = self.last_of(segment) else { return false };
         let slot = match slots.make(|file| copy_segment(segment, last, file).map(drop)) {
@@ -94,7 +94,8 @@ impl Core {
 }
 
 /// Writes a segment's bytes, each part from whichever copy has it sound, and reads what it wrote again. False if a body
-/// that counts, of an entry up to `last`, is sound in no copy.
+/// that counts, of an entry up to `last`, is sound in no copy. The groups behind that entry are copied where they are
+/// sound: they may have been on a drive that is gone.
 ///
 /// # Errors
 /// Also when what was written isn't what is read back: nobody is to count on it.
@@ -104,7 +105,12 @@ pub(super) fn copy_segment(segment: &Segment, last: Index, to: &Arc<dyn FileIo>)
     to.write_at(&[&front], 0)?;
     let (mut cursor, mut is_whole) = (Cursor::new(segment.key, files, segment.before), true);
     while cursor.at() < segment.end {
-        let group = cursor.next(Verify::Commands).ok_or_else(|| io::Error::other("a group is damaged"))?;
+        let Some(group) = cursor.next(Verify::Commands) else {
+            match cursor.head().index >= last {
+                true => break,
+                false => return Err(io::Error::other("a group is damaged")),
+            }
+        };
         to.write_at(&[&group.heads], group.offset)?;
         for row in &group.rows {
             match cursor.body(group.offset, row) {
@@ -119,22 +125,31 @@ pub(super) fn copy_segment(segment: &Segment, last: Index, to: &Arc<dyn FileIo>)
             }
         }
     }
-    to.set_len(segment.end)?;
-    if segment.closed {
-        to.write_at(&[&encode_footer(segment.key, segment.end, cursor.head())], segment.end)?;
+    let end = cursor.at();
+    to.set_len(end)?;
+    let closed = segment.closed && end == segment.end;
+    if closed {
+        to.write_at(&[&encode_footer(segment.key, end, cursor.head())], end)?;
     }
     let verify = if is_whole { Verify::Bodies } else { Verify::Commands };
-    let is_right = Front::read(to.as_ref()).into_bytes() == front && reads_back(segment, last, to, verify);
+    let is_right = Front::read(to.as_ref()).into_bytes() == front
+        && reads_back(segment, last, (end, closed), to, verify);
     is_right.then_some(is_whole).ok_or_else(|| io::Error::other("what was written is not what is read"))
 }
 
-/// Whether a new copy gives everything that counts.
-fn reads_back(segment: &Segment, last: Index, file: &Arc<dyn FileIo>, verify: Verify) -> bool {
+/// Whether a new copy, which ends there, gives everything that counts.
+fn reads_back(
+    segment: &Segment,
+    last: Index,
+    (end, closed): (u64, bool),
+    file: &Arc<dyn FileIo>,
+    verify: Verify,
+) -> bool {
     let mut alone = Cursor::new(segment.key, vec![file.clone()], segment.before);
     while alone.head().index < last && alone.next(verify).is_some() {}
     let counts = alone.head().index >= last;
-    while alone.at() < segment.end && alone.next(Verify::Commands).is_some() {}
-    counts && alone.at() == segment.end && (!segment.closed || alone.is_closed())
+    while alone.at() < end && alone.next(Verify::Commands).is_some() {}
+    counts && alone.at() == end && (!closed || alone.is_closed())
 }
 
 /// The header and the opened page, from a copy that says that the epoch was opened, if any does. An epoch that never was

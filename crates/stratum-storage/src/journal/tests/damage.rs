@@ -1,6 +1,7 @@
 //! Bits that rot, and files that are not what they were.
 
 use super::*;
+use crate::journal::cursor::Cursor;
 use crate::journal::slots::Slot;
 
 fn filled(disks: usize, m: usize, groups: usize) -> (World, Journal) {
@@ -181,4 +182,35 @@ fn rot_that_nobody_reads_is_found_and_written_anew() {
     world.disks[0].scramble(1);
     world.disks[1].scramble(2);
     world.open(&[]);
+}
+
+/// The last group of an epoch is on one of its drives only, or on none any more: the next epoch begins with a copy, and what
+/// comes before the group is healed without it.
+#[test]
+fn a_group_that_the_next_segment_begins_with_keeps_nothing_from_being_healed() {
+    let (mut world, journal) = filled(4, 1, 5);
+    drop(journal);
+    world.crash();
+    let journal = world.open(&[]);
+    let (segment, last) = {
+        let table = journal.core.table.read();
+        (table.segments().next().cloned().expect("the first epoch's"), table.last_of(0))
+    };
+    let files = segment.copies.iter().map(|copy| copy.slot.file.clone()).collect();
+    let mut cursor = Cursor::new(segment.key, files, segment.before);
+    while cursor.head().index < last {
+        cursor.next(Verify::Bodies).expect("it is sound");
+    }
+    assert!(cursor.at() < segment.end, "the last group is there, and doesn't count");
+    for copy in segment.copies.iter() {
+        let path = Slot::path_of(copy.slot.number);
+        world.disks[copy.drive].flip_bit(&path, cursor.at() * 8 + 3).expect("the file is there");
+    }
+    journal.core.places()[segment.copies[0].drive].drive.fail("it is lost");
+    assert_eq!(journal.heal().expect("three drives are left").short, 0);
+    world.append(&journal).expect("it goes on");
+    world.check(&journal);
+    drop(journal);
+    world.crash();
+    world.open(&[segment.copies[0].drive]);
 }

@@ -2,8 +2,8 @@
 
 use super::failures::members;
 use super::*;
-use crate::drive::judge;
 use crate::drive::simulated::Op;
+use crate::drive::{JUDGED_EVERY, judge};
 
 /// A member is slow for as long as it takes to be told.
 fn make_slow(journal: &Journal, slow: usize) {
@@ -30,20 +30,21 @@ fn the_journal_goes_on_without_a_slow_member_and_does_not_wander() {
             world.append(&journal).expect("all is well");
         }
         let (slow, epoch) = (members(&journal)[0], journal.epoch());
-        journal.heal().expect("all are there");
+        journal.leave_slow().expect("all are there");
         assert_eq!(journal.epoch(), epoch, "nobody is slow");
         make_slow(&journal, slow);
-        let healed = journal.heal().expect("there are others");
+        journal.leave_slow().expect("there are others");
+        let healed = journal.heal().expect("all are there");
         assert_eq!((healed.short, journal.epoch()), (0, epoch + 1));
         assert!(!members(&journal).contains(&slow));
         world.append(&journal).expect("all is well");
-        // Another is slow at once: not before some minutes have passed.
+        // Another is slow at once: it takes as long as it takes to be told, if it was the first that was told wrongly.
         let next = members(&journal)[0];
         make_slow(&journal, next);
-        journal.heal().expect("all are there");
+        journal.leave_slow().expect("all are there");
         assert!(members(&journal).contains(&next));
-        world.ambient.advance(Duration::from_secs(301));
-        journal.heal().expect("there are others");
+        world.ambient.advance(JUDGED_EVERY * 3);
+        journal.leave_slow().expect("there are others");
         assert!(!members(&journal).contains(&next) && !members(&journal).contains(&slow));
         world.append(&journal).expect("all is well");
         world.check(&journal);
@@ -66,7 +67,7 @@ fn where_nobody_can_take_its_place_a_slow_member_stays() {
     make_slow(&journal, 0);
     for _ in 0..3 {
         world.ambient.advance(Duration::from_secs(1000));
-        journal.heal().expect("all are there");
+        journal.leave_slow().expect("all are there");
     }
     assert_eq!(journal.epoch(), epoch);
     world.append(&journal).expect("all is well");
@@ -216,4 +217,19 @@ fn where_nobody_has_space_in_its_place_the_journal_goes_on_when_there_is_some() 
 
 fn all_are_healthy(journal: &Journal) -> bool {
     journal.core.places().iter().all(|place| place.drive.is_healthy())
+}
+
+#[test]
+fn what_is_healed_goes_to_a_quick_drive() {
+    let mut world = World::new(4, 1, 5);
+    let journal = world.open(&[]);
+    (0..5).for_each(|_| world.append(&journal).expect("all is well"));
+    let is_member = |place: &usize| members(&journal).contains(place);
+    let (lost, slow) = (members(&journal)[0], (0..4).find(|place| !is_member(place)).expect("a spare drive"));
+    make_slow(&journal, slow);
+    journal.core.places()[lost].drive.fail("it is lost");
+    assert_eq!(journal.heal().expect("there are others"), Healed { copied: 1, short: 0 });
+    let table = journal.core.table.read();
+    let mut copies = table.segments().flat_map(|segment| segment.copies.iter());
+    assert!(copies.all(|copy| copy.drive != slow), "nothing waits for the slow one");
 }
