@@ -6,6 +6,7 @@ mod client;
 mod drives;
 mod fsck;
 mod fsck_online;
+mod levels;
 mod metrics;
 mod model;
 mod operator;

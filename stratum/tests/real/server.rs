@@ -15,6 +15,8 @@ pub struct Server {
     address: SocketAddr,
     certificate: Option<String>,
     folder: tempfile::TempDir,
+    /// Its `--data` folders.
+    data: Vec<PathBuf>,
 }
 
 impl Server {
@@ -29,10 +31,25 @@ impl Server {
         Server::launch(Some(rcgen::generate_simple_self_signed(names).unwrap()))
     }
 
+    /// Over plain HTTP, on data that is there, in these folders of `folder`.
+    pub fn start_on(folder: tempfile::TempDir, names: &[&str]) -> Server {
+        let data = names.iter().map(|name| folder.path().join(name)).collect();
+        Server::launch_on(folder, data, None)
+    }
+
     fn launch(tls: Option<rcgen::CertifiedKey<rcgen::KeyPair>>) -> Server {
         let folder = tempfile::tempdir().unwrap();
+        let data = vec![folder.path().join("data")];
+        Server::launch_on(folder, data, tls)
+    }
+
+    fn launch_on(
+        folder: tempfile::TempDir,
+        data: Vec<PathBuf>,
+        tls: Option<rcgen::CertifiedKey<rcgen::KeyPair>>,
+    ) -> Server {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = command(&folder.path().join("data"), address);
+        let mut command = command_on(&data, address);
         if let Some(pair) = &tls {
             let (certificate, key) = (folder.path().join("tls.pem"), folder.path().join("tls.key"));
             std::fs::write(&certificate, pair.cert.pem()).unwrap();
@@ -43,7 +60,8 @@ impl Server {
             command.arg("--config").arg(config);
         }
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut server = Server { process, address, certificate: tls.map(|pair| pair.cert.pem()), folder };
+        let mut server =
+            Server { process, address, certificate: tls.map(|pair| pair.cert.pem()), folder, data };
         server.wait_until_it_accepts();
         server
     }
@@ -67,15 +85,20 @@ impl Server {
         links.filter(|link| std::fs::read_link(link.path()).is_ok_and(|to| to.starts_with(folder))).count()
     }
 
-    /// Its data folder.
+    /// Its (first) data folder.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data[0].clone()
+    }
+
+    /// Where its data folders are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Starts it again on its data folder, over plain HTTP.
     pub fn restart(&mut self) {
         self.kill();
-        let mut command = command(&self.data(), self.address);
+        let mut command = command_on(&self.data, self.address);
         self.process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.wait_until_it_accepts();
     }
@@ -107,8 +130,15 @@ impl Server {
 
 /// How a server is started on a data folder.
 pub fn command(data: &Path, address: SocketAddr) -> Command {
+    command_on(&[data.to_owned()], address)
+}
+
+fn command_on(data: &[PathBuf], address: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
-    command.arg("server").arg("--data").arg(data).arg("--address").arg(address.to_string());
+    command.arg("server").arg("--address").arg(address.to_string());
+    for folder in data {
+        command.arg("--data").arg(folder);
+    }
     command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
     command
 }

@@ -1,0 +1,134 @@
+//! A store that an earlier server left is served by this one, bit for bit. `fixtures/README.md` says what is in it.
+
+use crate::client::client;
+use crate::server::Server;
+use aws_sdk_s3::Client;
+use sha2::{Digest, Sha256};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::{Command, Output};
+
+const FOLDERS: [&str; 4] = ["d0", "d1", "d2", "d3"];
+const STORE: &[u8] = include_bytes!("../fixtures/level-1.store");
+const MANIFEST: &str = include_str!("../fixtures/level-1.manifest");
+
+/// Takes bytes off the front.
+fn take<'a>(bytes: &mut &'a [u8], length: usize) -> &'a [u8] {
+    let (taken, rest) = bytes.split_at(length);
+    *bytes = rest;
+    taken
+}
+
+/// Takes a little-endian number of so many bytes.
+fn number(bytes: &mut &[u8], width: usize) -> usize {
+    take(bytes, width).iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+}
+
+/// Lays out the files of a packed store.
+fn unpack(mut store: &[u8], folder: &Path) {
+    let mut files = Vec::new();
+    for _ in 0..number(&mut store, 4) {
+        let length = number(&mut store, 2);
+        let path = folder.join(std::str::from_utf8(take(&mut store, length)).unwrap());
+        let (length, runs) = (number(&mut store, 8), number(&mut store, 4));
+        let run = |_| (number(&mut store, 8), number(&mut store, 4), number(&mut store, 2));
+        files.push((path, length, (0..runs).map(run).collect::<Vec<_>>()));
+    }
+    for (path, length, runs) in files {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = std::fs::File::create(path).unwrap();
+        file.set_len(length as u64).unwrap();
+        for (offset, place, length) in runs {
+            file.seek(SeekFrom::Start(offset as u64)).unwrap();
+            file.write_all(&store[place..place + length]).unwrap();
+        }
+    }
+}
+
+/// A server on the store of level 1.
+fn on_level_1() -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    unpack(STORE, folder.path());
+    Server::start_on(folder, &FOLDERS)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+fn unquoted(etag: Option<&str>) -> &str {
+    etag.unwrap().trim_matches('"')
+}
+
+/// Reads back all that the manifest names, and finds nothing else.
+async fn everything_reads_back(client: &Client) {
+    let mut upload = ("", "", "");
+    let mut parts = Vec::new();
+    let mut buckets = Vec::new();
+    let mut keys = Vec::new();
+    for line in MANIFEST.lines() {
+        let (kind, rest) = line.split_once(' ').unwrap();
+        let fields: Vec<&str> = rest.splitn(5, ' ').collect();
+        match (kind, fields.as_slice()) {
+            ("object", [bucket, size, etag, sha, key]) => {
+                let got = client.get_object().bucket(*bucket).key(*key).send().await.unwrap();
+                assert_eq!(unquoted(got.e_tag()), *etag, "{key}");
+                assert_eq!(got.content_length().unwrap().to_string(), *size, "{key}");
+                let body = got.body.collect().await.unwrap().to_vec();
+                assert_eq!(sha256(&body), *sha, "{key}");
+                keys.push(format!("{bucket}/{key}"));
+            }
+            ("upload", [bucket, id, key]) => upload = (bucket, id, key),
+            ("part", [number, size, etag, _]) => parts.push(format!("{number} {size} {etag}")),
+            ("bucket", [bucket]) => buckets.push(*bucket),
+            _ => panic!("{line}"),
+        }
+    }
+    let listed = client.list_buckets().send().await.unwrap();
+    assert_eq!(listed.buckets().iter().filter_map(|bucket| bucket.name()).collect::<Vec<_>>(), buckets);
+    let mut found = Vec::new();
+    for bucket in &buckets {
+        let page = client.list_objects_v2().bucket(*bucket).send().await.unwrap();
+        found.extend(page.contents().iter().filter_map(|object| Some(format!("{bucket}/{}", object.key()?))));
+    }
+    keys.sort();
+    assert_eq!(found, keys);
+    let (bucket, id, key) = upload;
+    let listed = client.list_parts().bucket(bucket).key(key).upload_id(id).send().await.unwrap();
+    let of_part = |part: &aws_sdk_s3::types::Part| {
+        format!("{} {} {}", part.part_number().unwrap(), part.size().unwrap(), unquoted(part.e_tag()))
+    };
+    assert_eq!(listed.parts().iter().map(of_part).collect::<Vec<_>>(), parts);
+}
+
+/// `stratum fsck` of the server's data, which it must not be serving.
+fn fsck(server: &Server) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.arg("fsck");
+    for name in FOLDERS {
+        command.arg("--data").arg(server.folder().join(name));
+    }
+    command.output().unwrap()
+}
+
+fn is_sound(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn a_store_of_level_1_is_served_as_it_is() {
+    let mut server = on_level_1();
+    everything_reads_back(&client(&server)).await;
+    assert_eq!(server.stop(), Some(0));
+    is_sound(&fsck(&server));
+}
+
+#[tokio::test]
+async fn a_store_of_level_1_without_its_index_is_served_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    unpack(STORE, folder.path());
+    std::fs::remove_dir_all(folder.path().join("d0/meta/sled")).unwrap();
+    let server = Server::start_on(folder, &FOLDERS);
+    everything_reads_back(&client(&server)).await;
+}
