@@ -55,7 +55,7 @@ fn read(stored: &[u8], length: u64, range: Range<u64>, piece: usize) -> Result<V
     let mut out = Vec::new();
     for piece in of(&decoder.stored()).chunks(piece.max(1)) {
         decoder.push(Bytes::copy_from_slice(piece));
-        while let Some(bytes) = decoder.next()? {
+        while let Some(bytes) = decoder.next_plaintext()? {
             out.extend_from_slice(&bytes);
         }
     }

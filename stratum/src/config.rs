@@ -100,12 +100,22 @@ impl Tiers {
     }
 }
 
-/// One tier's drives and geometry; what is absent follows from `--data`.
+/// One tier's drives, geometry and codec; what is absent of the first two follows from `--data`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TierSection {
     pub drives: Vec<PathBuf>,
     pub geometry: Option<Spanned<GeometryText>>,
+    /// What new bodies that go to the tier are coded with.
+    pub codec: Option<Spanned<CodecName>>,
+}
+
+/// How the frames of bodies are coded.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum CodecName {
+    None,
+    Zstd,
 }
 
 /// A geometry as people write it: `4+2`.
@@ -318,6 +328,11 @@ impl Config {
     fn check(&self, path: &Path, text: &str) -> Result<(), ConfigError> {
         for tier in Tier::ALL {
             let section = self.tiers.get(tier);
+            if let Some(codec) = section.codec.as_ref().filter(|_| tier != Tier::Hot) {
+                let problem = "new bodies go to the hot tier alone: say it there".to_owned();
+                let field = format!(", tiers.{}.codec", tier.name());
+                return Err(wrong(path, text, codec.span().start, field, problem));
+            }
             let Some(geometry) = &section.geometry else { continue };
             let (shards, drives) = (geometry.get_ref().0.shards(), section.drives.len());
             if drives != 0 && shards > drives {
@@ -461,6 +476,11 @@ mod tests {
             ("[server]\nregion = \"US East\"", "line 2, server.region: \"US East\" is no region"),
             ("[server]\nregion = \"\"", "line 2, server.region: "),
             ("[server]\ndomains = [\"http://x/\"]", "line 2, server.domains: \"http://x/\" is no domain"),
+            ("[tiers.hot]\ncodec = \"gzip\"", "line 2, tiers.hot.codec: "),
+            (
+                "[tiers.warm]\ncodec = \"zstd\"",
+                "line 2, tiers.warm.codec: new bodies go to the hot tier alone",
+            ),
             ("[server]\ndata = []", "line 2, server.data: names no folder"),
             ("[server]\naddress = \"9000\"", "line 2, server.address: "),
             ("[metrics]\ntoken = \"\"", "line 2, metrics.token: is empty"),

@@ -6,6 +6,7 @@
 //! goes on where it was. What can't be read whole lies apart, under `_damaged`, which no bucket can be called.
 
 mod copy;
+mod frames;
 mod manifest;
 mod names;
 

@@ -4,7 +4,7 @@
 //! then the state, then the volumes that the state names, then the upkeep, and only then the listener.
 
 use crate::backup::configuration::Configuration;
-use crate::config::{Config, ConfigError};
+use crate::config::{CodecName, Config, ConfigError};
 use crate::credentials::Credentials;
 use crate::drives::Drives;
 use crate::figures;
@@ -31,6 +31,7 @@ use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server, tls};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
+use stratum_frames::Compression;
 use stratum_metadata::{Compactor, Metadata, Mover, Options, Quarantine};
 use stratum_storage::ambient::System;
 use stratum_storage::balance::Balancer;
@@ -160,7 +161,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
 
     let store = Arc::new(Store {
         metadata: metadata.clone(),
-        bodies: Bodies::new(metadata.clone(), volumes, journal),
+        bodies: Bodies::new(metadata.clone(), volumes, journal, compression(config)),
         identities,
         verifier: Verifier::new(&config.server.region),
         settings: settings(config),
@@ -292,6 +293,14 @@ fn identities(config: &Config, root: &Credentials) -> Result<Identities, Failure
         users.push((user, SecretKey::new(&entry.secret_key.get_ref().0)?));
     }
     Ok(Identities::new(users)?)
+}
+
+/// What new bodies are coded with.
+fn compression(config: &Config) -> Option<Compression> {
+    match config.tiers.hot.codec.as_ref().map(|codec| *codec.get_ref()) {
+        None | Some(CodecName::None) => None,
+        Some(CodecName::Zstd) => Some(Compression::default()),
+    }
 }
 
 fn settings(config: &Config) -> Settings {

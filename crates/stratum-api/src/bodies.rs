@@ -1,13 +1,17 @@
 //! Where payload is kept: the one seam between operations and storage.
 //!
 //! Small bodies ride in the journal entry of the command that names them; larger ones stream into erasure-coded
-//! extents. [`Bodies::receive`] takes a request's body, [`Bodies::copy`] another object's; both compute the digests
+//! extents, as they are or in frames that are coded one by one (`stratum_frames`). What storage gets are stored bytes;
+//! sizes, ETags and checksums are of the plaintext. [`Bodies::receive`] takes a request's body, [`Bodies::copy`] another object's; both compute the digests
 //! on the way, and the result goes into a record and its command. [`Bodies::open`] looks an object up and reads it,
 //! whichever way it is kept.
 
-mod digesting;
+mod behind;
+mod frames;
 mod read;
 mod receive;
+mod segments;
+mod tables;
 
 pub use read::{BodyReader, Content, Opened};
 pub use receive::Stored;
@@ -15,10 +19,12 @@ pub use receive::Stored;
 use crate::admission::{Admitted, Memory};
 use crate::error::S3Error;
 use std::sync::Arc;
+use stratum_frames::{Compression, MAX_BODY_BYTES};
 use stratum_metadata::Metadata;
 use stratum_storage::blob::Tier;
 use stratum_storage::journal::Journal;
 use stratum_storage::volume::Volumes;
+use tables::Tables;
 
 /// The largest body that rides in the journal entry, in bytes.
 pub const SMALL_MAX: u64 = 32 << 10;
@@ -32,11 +38,20 @@ pub struct Bodies {
     metadata: Metadata,
     volumes: Volumes,
     journal: Arc<Journal>,
+    compression: Option<Compression>,
+    tables: Tables,
 }
 
 impl Bodies {
-    pub fn new(metadata: Metadata, volumes: Volumes, journal: Arc<Journal>) -> Self {
-        Self { metadata, volumes, journal }
+    /// `compression` is what new bodies over [`SMALL_MAX`] are coded with; without it they are stored as they are.
+    /// What was coded before is read in any case.
+    pub fn new(
+        metadata: Metadata,
+        volumes: Volumes,
+        journal: Arc<Journal>,
+        compression: Option<Compression>,
+    ) -> Self {
+        Self { metadata, volumes, journal, compression, tables: Tables::default() }
     }
 
     /// Admits a request that reads one body and writes another: its worst case, in one step.
@@ -44,11 +59,7 @@ impl Bodies {
     /// # Errors
     /// `SlowDown`.
     pub fn admit_copy(&self, memory: &Memory) -> Result<Admitted, S3Error> {
-        memory.admit(self.volumes.reader_memory() + self.writer_memory())
-    }
-
-    fn writer_memory(&self) -> u64 {
-        self.volumes.writer_memory(TIER) + digesting::MEMORY
+        memory.admit(self.volumes.reader_memory() + frames::memory(MAX_BODY_BYTES) + self.writer_memory(None))
     }
 }
 

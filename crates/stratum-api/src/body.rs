@@ -160,13 +160,17 @@ impl RequestBody {
     /// The next piece of payload, never empty, and never small but at the end; `None` at its end.
     ///
     /// # Errors
-    /// `IncompleteBody`, `RequestTimeout`, and what the chunk decoder refuses.
+    /// `IncompleteBody`, `RequestTimeout`, what the chunk decoder refuses, and `EntityTooLarge` when the payload turns out
+    /// to be over 5 GiB.
     pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
         while !self.gathered.is_ready() {
             let Some(piece) = self.next_as_sent().await? else { break };
             self.received += piece.len() as u64;
             let is_last = self.length == Length::Declared(self.received);
             self.gathered.push(piece, is_last);
+            if self.received > MAX_PAYLOAD {
+                return Err(too_large(self.received, MAX_PAYLOAD));
+            }
         }
         Ok(self.gathered.take())
     }
@@ -226,7 +230,7 @@ impl RequestBody {
     /// The next bytes of the payload: `length` of them or a little more, fewer only at its end.
     ///
     /// # Errors
-    /// As [`RequestBody::next`]; `EntityTooLarge` when the payload turns out to be over 5 GiB.
+    /// As [`RequestBody::next`].
     pub async fn segment(&mut self, length: usize) -> Result<Bytes, S3Error> {
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let mut segment = BytesMut::with_capacity(length + first.len());
@@ -235,10 +239,7 @@ impl RequestBody {
             let Some(piece) = self.next().await? else { break };
             segment.extend_from_slice(&piece);
         }
-        match self.received > MAX_PAYLOAD {
-            true => Err(too_large(self.received, MAX_PAYLOAD)),
-            false => Ok(segment.freeze()),
-        }
+        Ok(segment.freeze())
     }
 
     /// A small document, of which a length need not be declared, checked against what the client declared. Memory

@@ -46,11 +46,15 @@ static HANDLES: LazyLock<RwLock<HashMap<(&'static str, u16), Handles>>> = LazyLo
 struct Bytes {
     received: Counter,
     sent: Counter,
+    framed: Counter,
+    framed_stored: Counter,
 }
 
 static BYTES: LazyLock<Bytes> = LazyLock::new(|| Bytes {
     received: metrics::counter!("stratum_received_bytes_total"),
     sent: metrics::counter!("stratum_sent_bytes_total"),
+    framed: metrics::counter!("stratum_framed_bytes_total"),
+    framed_stored: metrics::counter!("stratum_framed_stored_bytes_total"),
 });
 
 /// Counts payload that came in.
@@ -58,6 +62,12 @@ pub fn received(bytes: u64) {
     if bytes > 0 {
         BYTES.received.increment(bytes);
     }
+}
+
+/// Counts a body of `plaintext` bytes that is stored in frames of `stored` bytes.
+pub fn framed(plaintext: u64, stored: u64) {
+    BYTES.framed.increment(plaintext);
+    BYTES.framed_stored.increment(stored);
 }
 
 /// Logs and counts a request.

@@ -1,17 +1,12 @@
 //! Stored bytes in, plaintext out.
 
 use crate::codec::{DECOMPRESSOR_BYTES, Decompressor};
-use crate::table::{Frame, MAX_TABLE_BYTES, Table};
+use crate::table::{Frame, Table};
 use crate::{FRAME_BYTES, FrameError, start};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// What a decoder holds at most, in bytes, if it is asked for plaintext until there is none before it is given more
-/// stored bytes: those of a frame as they came and in one piece, the frame's plaintext, what decodes it, and the table
-/// as it is stored and as it is used.
-pub const DECODER_BYTES: u64 = (3 * FRAME_BYTES + DECOMPRESSOR_BYTES + 3 * MAX_TABLE_BYTES) as u64;
 
 /// Reads a range of one body's plaintext, frame by frame. It waits for nothing: it says which stored bytes it needs
 /// ([`Decoder::stored`]), is given them in order and in pieces of any length, and gives plaintext. Decoding takes the
@@ -28,6 +23,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// What a decoder of a body of `plaintext` bytes holds at most, in bytes, if it is asked for plaintext until there is
+    /// none before it is given more stored bytes: those of a frame as they came and in one piece, the frame's plaintext,
+    /// what decodes it, and the table as it is stored and as it is used.
+    pub fn memory(plaintext: u64) -> u64 {
+        let table = Table::memory_for(plaintext);
+        (3 * FRAME_BYTES + DECOMPRESSOR_BYTES) as u64 + table
+    }
+
     /// # Errors
     /// `Range` if the body ends before the range does.
     pub fn new(table: Arc<Table>, range: Range<u64>) -> Result<Self, FrameError> {
@@ -55,7 +58,7 @@ impl Decoder {
         }
     }
 
-    /// Whether [`Decoder::next`] has a frame to decode.
+    /// Whether [`Decoder::next_plaintext`] has a frame to decode.
     pub fn is_ready(&self) -> bool {
         self.next_frame().is_some_and(|frame| self.fed_bytes >= frame.stored)
     }
@@ -69,7 +72,7 @@ impl Decoder {
     ///
     /// # Errors
     /// `Frame` for what isn't the frame that was written; after it there is nothing more.
-    pub fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
+    pub fn next_plaintext(&mut self) -> Result<Option<Bytes>, FrameError> {
         let number = self.frames.start;
         let Some(frame) = self.table.frame(number).filter(|_| !self.frames.is_empty()) else {
             return Ok(None);

@@ -19,7 +19,7 @@ mod encode;
 mod table;
 
 pub use codec::{Codec, Compression, ZstdLevel};
-pub use decode::{DECODER_BYTES, Decoder};
+pub use decode::Decoder;
 pub use encode::{Encoder, Form};
 pub use table::{MAX_TABLE_BYTES, Table};
 

@@ -134,6 +134,12 @@ impl Table {
         size_of::<Table>() + self.entries.len() * size_of::<Entry>()
     }
 
+    /// What the table of a body of `plaintext` bytes takes at most as it is stored and as it is used, in bytes.
+    pub(crate) fn memory_for(plaintext: u64) -> u64 {
+        let count = plaintext.div_ceil(FRAME_BYTES as u64).min(MAX_FRAMES.into());
+        count * (ENTRY + size_of::<Entry>()) as u64 + (TRAILER + size_of::<Table>()) as u64
+    }
+
     pub(crate) fn frame(&self, frame: u32) -> Option<Frame> {
         let entry = self.entries.get(frame as usize)?;
         Some(Frame {

@@ -45,7 +45,7 @@ pub struct CompletedPart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     pub owner: Owner,
-    /// Applied only if the owner still holds exactly this.
+    /// Applied only if the owner still holds a body at exactly this place; its form is the owner's and stays.
     pub from: BlobRef,
     pub to: BlobRef,
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::path::PathBuf;
-use stratum_storage::blob::{BlobRef, Extent, Geometry, KeyId, PackedAt, Place, Tier, VolumeId};
+use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, PackedAt, Place, Tier, VolumeId};
 use stratum_storage::volume::{DriveId, Shard, VolumeEvent, VolumeRecord, VolumeState};
 
 const BUCKET: BucketId = BucketId(0x0102_0304);
@@ -122,7 +122,7 @@ fn part(place: Place) -> PartRecord {
         size: 1000,
         md5: [9; 16],
         checksum: Some(checksum(ChecksumAlgorithm::Sha1, ChecksumType::FullObject, 20)),
-        blob: BlobRef { key: KeyId(1), place },
+        blob: BlobRef { form: Form::Frames, place },
     }
 }
 

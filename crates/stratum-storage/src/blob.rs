@@ -115,24 +115,64 @@ pub enum Place {
     Extents(Vec<Extent>),
 }
 
-/// The key that a blob's bytes are sealed with; 0 is "in the clear", the only value written so far.
+/// What a body's stored bytes are to whoever stored them. Storage keeps it beside the place and never asks.
+///
+/// It is stored as a number where binaries that know no forms have the id of a key, of 32 bits and always 0. A longer
+/// number is none to them: they refuse the record as damaged, and never take frames for plaintext.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct KeyId(pub u32);
+#[serde(into = "u64", try_from = "u64")]
+pub enum Form {
+    /// The body itself.
+    #[default]
+    Plaintext,
+    /// Frames of it, coded one by one, and their table.
+    Frames,
+}
 
-/// Where a body lies, and under which key.
+/// The number of a form that this binary doesn't know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a body's stored bytes have the form {0}, which this binary doesn't know")]
+pub struct UnknownForm(u64);
+
+impl Form {
+    const FRAMES: u64 = 1 << 32;
+}
+
+impl From<Form> for u64 {
+    fn from(form: Form) -> u64 {
+        match form {
+            Form::Plaintext => 0,
+            Form::Frames => Form::FRAMES,
+        }
+    }
+}
+
+impl TryFrom<u64> for Form {
+    type Error = UnknownForm;
+
+    fn try_from(number: u64) -> Result<Self, Self::Error> {
+        match number {
+            0 => Ok(Form::Plaintext),
+            Form::FRAMES => Ok(Form::Frames),
+            other => Err(UnknownForm(other)),
+        }
+    }
+}
+
+/// Where a body's stored bytes lie, and what they are. How many bytes of plaintext they make its record says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BlobRef {
-    pub key: KeyId,
+    pub form: Form,
     pub place: Place,
 }
 
 impl BlobRef {
-    /// A body in the clear at that place.
+    /// A body as it is, at that place.
     pub fn plain(place: Place) -> Self {
-        Self { key: KeyId::default(), place }
+        Self { form: Form::Plaintext, place }
     }
 
-    /// Payload bytes.
+    /// Stored bytes.
     pub fn len(&self) -> u64 {
         match &self.place {
             Place::Empty => 0,
@@ -147,5 +187,27 @@ impl BlobRef {
     /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_knows_no_forms_takes_frames_for_nothing() {
+        /// A blob as binaries know it that know no forms.
+        #[derive(Debug, Deserialize, Serialize)]
+        struct Formless(u32, Place);
+
+        let place = Place::Journal { index: 9, length: 4096, crc32c: 5 };
+        let plain = postcard::to_stdvec(&BlobRef::plain(place.clone())).unwrap();
+        assert_eq!(plain, postcard::to_stdvec(&Formless(0, place.clone())).unwrap());
+        let frames = BlobRef { form: Form::Frames, place: place.clone() };
+        let bytes = postcard::to_stdvec(&frames).unwrap();
+        assert_eq!(postcard::from_bytes(&bytes), Ok(frames));
+        assert!(postcard::from_bytes::<Formless>(&bytes).is_err());
+        let other = postcard::to_stdvec(&Formless(1, place)).unwrap();
+        assert!(postcard::from_bytes::<BlobRef>(&other).is_err());
     }
 }

@@ -10,7 +10,7 @@
 
 mod flight;
 
-use crate::blob::{BlobRef, Extent, KeyId, Place, Tier, VolumeId};
+use crate::blob::{BlobRef, Extent, Place, Tier, VolumeId};
 use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_disk, full_payload, longest_extent, stripe_at};
 use crate::format::v1::Kind;
@@ -268,8 +268,7 @@ impl BlobWriter {
         let within = extent.length - (self.reserved - self.pushed);
         let place = stripe_at(volume.geometry, &extent.extent(), within);
         let Some((offset, stripe, _)) = place else { return Ok(()) };
-        let address =
-            StripeAddress { volume: volume.id, offset, stripe, kind: self.kind, key: KeyId::default() };
+        let address = StripeAddress { volume: volume.id, offset, stripe, kind: self.kind };
         let only = u64::from(stripe.payload) == self.length;
         let buffer = StripeBuffer::new(stripe, &self.volumes.shared.stripes);
         self.filling = Some(Filling { buffer, address, only });

@@ -1,12 +1,13 @@
 //! One object's bytes out of the store: all that can be read, each verified, and the ranges that can't.
 
+use super::frames::Frames;
 use crate::offline::Offline;
 use md5::{Digest, Md5};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use stratum_metadata::record::{Body, ETag, ObjectRecord};
-use stratum_storage::blob::{BlobRef, Place};
+use stratum_storage::blob::{BlobRef, Form, Place};
 use stratum_storage::volume::Volumes;
 
 /// After a range that couldn't be read, the next is tried in steps of this many bytes.
@@ -47,14 +48,14 @@ pub async fn copy(
                 ETag::Md5(md5) => Some(md5),
                 ETag::Multipart { .. } => None,
             };
-            at += blob_at((store, volumes), blob, md5, at, file, &mut copied).await?;
+            at += blob_at((store, volumes), (blob, record.size), md5, at, file, &mut copied).await?;
         }
         Body::Parts { upload, parts } => {
             for part in parts {
                 match store.state.part(*upload, part.number) {
                     Ok(Some(known)) if known.size == part.size => {
-                        at += blob_at((store, volumes), &known.blob, Some(known.md5), at, file, &mut copied)
-                            .await?;
+                        let (body, md5) = ((&known.blob, part.size), Some(known.md5));
+                        at += blob_at((store, volumes), body, md5, at, file, &mut copied).await?;
                     }
                     Ok(_) => {
                         let why = format!("the record of part {} is not known", part.number);
@@ -76,10 +77,10 @@ pub async fn copy(
     Ok(copied)
 }
 
-/// A blob's bytes at an offset of the file; gives the blob's length.
+/// The bytes of a body of `size` bytes at an offset of the file; gives how many its record names.
 async fn blob_at(
     (store, volumes): (&Offline, &Volumes),
-    blob: &BlobRef,
+    (blob, size): (&BlobRef, u64),
     md5: Option<[u8; 16]>,
     at: u64,
     file: &File,
@@ -88,6 +89,7 @@ async fn blob_at(
     let missing = copied.unreadable.len();
     let mut sink = Sink { file, at, digest: Md5::new() };
     match &blob.place {
+        _ if blob.form == Form::Frames => frames_at(volumes, (blob, size), &mut sink, copied).await?,
         Place::Empty => {}
         Place::Journal { index, length, crc32c } => match store.history.body(*index, *length, *crc32c) {
             Ok(bytes) => sink.take(&bytes, copied)?,
@@ -98,7 +100,7 @@ async fn blob_at(
         // Each by itself: the loss of one volume must not hide what lies in the others.
         Place::Extents(extents) => {
             for extent in extents {
-                let alone = BlobRef { key: blob.key, place: Place::Extents(vec![*extent]) };
+                let alone = BlobRef { form: blob.form, place: Place::Extents(vec![*extent]) };
                 volume_at(volumes, &alone, &mut sink, copied).await?;
             }
         }
@@ -106,7 +108,35 @@ async fn blob_at(
     if copied.unreadable.len() == missing && md5.is_some_and(|md5| sink.digest.finalize() != md5.into()) {
         copied.problem.get_or_insert("its bytes don't have the MD5 that they were stored with".into());
     }
-    Ok(blob.len())
+    Ok(match blob.form {
+        Form::Plaintext => blob.len(),
+        Form::Frames => size,
+    })
+}
+
+/// What a body in frames holds.
+async fn frames_at(
+    volumes: &Volumes,
+    (blob, size): (&BlobRef, u64),
+    sink: &mut Sink<'_>,
+    copied: &mut Copied,
+) -> io::Result<()> {
+    let base = sink.at;
+    match Frames::of(volumes, blob, size).await {
+        Err(why) => copied.missing(base, base + size, why),
+        Ok(frames) => {
+            for range in frames.ranges() {
+                let (start, end) = (base + range.start, base + range.end);
+                sink.at = start;
+                match frames.plaintext(range).await {
+                    Ok(plaintext) => sink.take(&plaintext, copied)?,
+                    Err(why) => copied.missing(start, end, why),
+                }
+            }
+        }
+    }
+    sink.at = base + size;
+    Ok(())
 }
 
 /// What a blob holds in volumes, with small steps over what can't be read.

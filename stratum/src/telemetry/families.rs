@@ -38,6 +38,8 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_requests_unreadable_total", Unit::Count, "Requests whose head couldn't be read."),
     family(Counter, "stratum_received_bytes_total", Unit::Bytes, "Payload that came in."),
     family(Counter, "stratum_sent_bytes_total", Unit::Bytes, "Bytes of the bodies that answers announced."),
+    family(Counter, "stratum_framed_bytes_total", Unit::Bytes, "Bytes of bodies that were stored coded, as clients see them."),
+    family(Counter, "stratum_framed_stored_bytes_total", Unit::Bytes, "What was stored of them."),
     family(Gauge, "stratum_drives", Unit::Count, "Drives of the set: one for each tier of a disk."),
     family(Gauge, "stratum_drives_healthy", Unit::Count, "Drives of the set that can be counted on."),
     family(Gauge, "stratum_drive_healthy", Unit::Count, "1 when all drives on the disk can be counted on, else 0."),

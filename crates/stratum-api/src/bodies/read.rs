@@ -5,6 +5,7 @@
 //! body that only a drive holds is looked up again on a thread that may block, since a pin can't wait.
 
 use super::Bodies;
+use super::frames::{self, FrameReader};
 use crate::admission::{Admitted, Memory};
 use crate::error::{Code, S3Error};
 use crate::selection::Selection;
@@ -12,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;
 use stratum_metadata::record::{Body, BucketId, ObjectKey, ObjectRecord, PartRecord, PartSummary, UploadId};
-use stratum_storage::blob::{BlobRef, Index, Place};
+use stratum_storage::blob::{BlobRef, Form, Index, Place};
 use stratum_storage::journal::BodyError;
 use stratum_storage::readpath::{self, BlobReader, ReadError};
 use stratum_storage::volume::{Holds, Pin};
@@ -42,7 +43,7 @@ pub enum Content {
 pub struct BodyReader {
     bodies: Bodies,
     pieces: VecDeque<Piece>,
-    current: Option<BlobReader>,
+    current: Option<Current>,
     /// Keep the volumes' bytes until the last of them is read.
     _holds: Option<Holds>,
     admitted: Option<Admitted>,
@@ -53,6 +54,23 @@ pub struct BodyReader {
 enum Piece {
     Bytes(Bytes),
     Blob(BlobRef, Range<u64>),
+    /// Of a body of so many bytes that is stored in frames.
+    Frames(BlobRef, u64, Range<u64>),
+}
+
+/// What a run is read with.
+enum Current {
+    Blob(BlobReader),
+    Frames(FrameReader),
+}
+
+impl Current {
+    async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        match self {
+            Current::Blob(reader) => Ok(reader.next().await.transpose()?),
+            Current::Frames(reader) => reader.next().await,
+        }
+    }
 }
 
 impl std::fmt::Debug for BodyReader {
@@ -234,6 +252,9 @@ impl Bodies {
             return Ok(Content::Whole(Bytes::new(), budget.admitted.take()));
         }
         match &object.body {
+            Body::Blob(blob) if blob.form == Form::Frames => {
+                self.frames(pin, blob, object.size, range, budget)
+            }
             Body::Blob(blob) => self.blob(pin, blob, range, budget, patience),
             Body::Parts { upload, parts } => {
                 let parts = self.parts(*upload, parts, range, patience)?;
@@ -267,8 +288,28 @@ impl Bodies {
         Ok(Content::Stream(Box::new(BodyReader {
             bodies: self.clone(),
             pieces: VecDeque::new(),
-            current: Some(reader),
+            current: Some(Current::Blob(reader)),
             _holds: None,
+            admitted: budget.admitted.take(),
+        })))
+    }
+
+    fn frames(
+        &self,
+        pin: &Pin,
+        blob: &BlobRef,
+        size: u64,
+        range: &Range<u64>,
+        budget: &mut Budget,
+    ) -> Result<Content, Unread> {
+        budget.admit(self.volumes.reader_memory() + frames::memory(size))?;
+        // Only to see that it is all there: what is read of it is known later, and held from now on.
+        self.volumes.read(pin, blob, 0..blob.len())?;
+        Ok(Content::Stream(Box::new(BodyReader {
+            bodies: self.clone(),
+            pieces: VecDeque::new(),
+            current: Some(Current::Frames(FrameReader::new(self.clone(), blob.clone(), size, range.clone()))),
+            _holds: Some(self.volumes.hold(pin, [blob])),
             admitted: budget.admitted.take(),
         })))
     }
@@ -323,13 +364,16 @@ impl Bodies {
         budget: &mut Budget,
         patience: Patience,
     ) -> Result<Content, Unread> {
-        budget.admit(self.volumes.reader_memory())?;
+        let framed = parts.iter().filter(|(part, _)| part.blob.form == Form::Frames);
+        let largest = framed.map(|(part, _)| frames::memory(part.size)).max();
+        budget.admit(self.volumes.reader_memory() + largest.unwrap_or_default())?;
         let holds = self.volumes.hold(pin, parts.iter().map(|(part, _)| &part.blob));
         let mut pieces = VecDeque::with_capacity(parts.len());
         for (part, range) in parts {
-            pieces.push_back(match Journaled::of(&part.blob) {
-                Some(body) => Piece::Bytes(self.journaled(body, &range, patience)?),
-                None => Piece::Blob(part.blob, range),
+            pieces.push_back(match (part.blob.form, Journaled::of(&part.blob)) {
+                (Form::Frames, _) => Piece::Frames(part.blob, part.size, range),
+                (Form::Plaintext, Some(body)) => Piece::Bytes(self.journaled(body, &range, patience)?),
+                (Form::Plaintext, None) => Piece::Blob(part.blob, range),
             });
         }
         Ok(Content::Stream(Box::new(BodyReader {
@@ -384,8 +428,8 @@ impl BodyReader {
     /// Failures of the store: bytes that can't be read, or only damaged.
     pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
         loop {
-            if let Some(reader) = &mut self.current {
-                match reader.next().await.transpose()? {
+            if let Some(current) = &mut self.current {
+                match current.next().await? {
                     Some(bytes) => return Ok(Some(bytes)),
                     None => self.current = None,
                 }
@@ -395,8 +439,12 @@ impl BodyReader {
                 Some(Piece::Bytes(bytes)) => return Ok(Some(bytes)),
                 // The holds were taken when the record was read, and still live.
                 Some(Piece::Blob(blob, range)) => {
-                    self.current =
-                        Some(self.bodies.volumes.read(&self.bodies.volumes.pin(), &blob, range)?);
+                    let reader = self.bodies.volumes.read(&self.bodies.volumes.pin(), &blob, range)?;
+                    self.current = Some(Current::Blob(reader));
+                }
+                Some(Piece::Frames(blob, size, range)) => {
+                    let reader = FrameReader::new(self.bodies.clone(), blob, size, range);
+                    self.current = Some(Current::Frames(reader));
                 }
             }
         }

@@ -1,29 +1,25 @@
 //! Payload on its way in.
 
-use super::digesting::Digesting;
+use super::behind::{self, Behind, Framer};
+use super::segments::Segments;
 use super::{Bodies, BodyReader, Content, SMALL_MAX, TIER};
 use crate::admission::{Admitted, Memory};
 use crate::body::RequestBody;
 use crate::checksum::{self, Digester, Digests};
 use crate::error::S3Error;
+use crate::telemetry;
 use bytes::Bytes;
+use stratum_frames::{Compression, Form as Coded};
 use stratum_metadata::command::{Command, Outcome};
 use stratum_metadata::record::{Checksum, ChecksumAlgorithm};
 use stratum_metadata::{CommitError, Headroom, NewBytes, NotWritten};
-use stratum_storage::blob::{BlobRef, Place};
-use stratum_storage::writepath::Written;
-
-/// A body without a declared length is written in segments of at least so many bytes, each gathered before: a writer
-/// must know how much comes.
-const SEGMENT_BYTES: usize = 8 << 20;
-/// What segments take at most: one is gathered while another is still being hashed, and the last piece of each may be as
-/// large as a socket read.
-const SEGMENT_MEMORY: u64 = 2 * (9 << 20);
+use stratum_storage::blob::{BlobRef, Form, Place};
 
 /// A body that storage holds, or that its command will carry, and all that was computed over it. Name its `blob` in a
 /// command, and [`Bodies::commit`] both: a body that is dropped before is given back.
 #[derive(Debug)]
 pub struct Stored {
+    /// Bytes of plaintext.
     pub size: u64,
     pub md5: [u8; 16],
     /// Over the whole body.
@@ -32,6 +28,14 @@ pub struct Stored {
     bytes: NewBytes,
     headroom: Headroom,
     admitted: Option<Admitted>,
+}
+
+/// Stored bytes, and all that was computed over the plaintext.
+struct Kept {
+    size: u64,
+    digests: Digests,
+    blob: BlobRef,
+    bytes: NewBytes,
 }
 
 /// What gives payload, piece by piece.
@@ -57,6 +61,21 @@ impl Source for Option<Bytes> {
     }
 }
 
+/// A source that was begun.
+struct Begun<'a, S> {
+    first: Option<Bytes>,
+    rest: &'a mut S,
+}
+
+impl<S: Source> Source for Begun<'_, S> {
+    async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None => self.rest.next().await,
+        }
+    }
+}
+
 impl Bodies {
     /// Stores a request's body, checked against what the client declared of it. The checksum is the client's
     /// choice, or else of the `usual` algorithm.
@@ -74,67 +93,59 @@ impl Bodies {
         let algorithm = body.expected().algorithm().unwrap_or(usual);
         let digester = Digester::new(algorithm, body.expected().is_signed());
         let length = body.length()?;
-        let headroom = self.headroom(length.unwrap_or(u64::MAX)).await?;
+        let headroom = self.headroom(length).await?;
         match length {
             Some(length) if length > SMALL_MAX => {
-                let admitted = memory.admit(self.writer_memory())?;
-                let (written, digests) = self.write(&mut body, length, digester).await?;
-                body.check(&digests)?;
-                Ok(stored(written, digests, length, headroom, Some(admitted)))
+                let admitted = memory.admit(self.writer_memory(Some(length)))?;
+                let kept = self.write(&mut body, length, digester).await?;
+                body.check(&kept.digests)?;
+                Ok(kept.stored(headroom, admitted))
             }
             Some(length) => {
                 let admitted = memory.admit(length)?;
                 let whole = body.collect(length).await?;
-                let digests = digest(digester, &whole);
-                body.check(&digests)?;
-                Ok(inline(whole, digests, headroom, Some(admitted)))
+                let kept = inline(whole, digester);
+                body.check(&kept.digests)?;
+                Ok(kept.stored(headroom, admitted))
             }
-            None => self.receive_undeclared(memory, body, digester, headroom).await,
+            None => {
+                let admitted = memory.admit(self.gatherer_memory(None, self.compression))?;
+                let kept = self.write_undeclared(&mut body, digester).await?;
+                body.check(&kept.digests)?;
+                Ok(kept.stored(headroom, admitted))
+            }
         }
     }
 
     /// Whether a body of that length may be written now.
-    async fn headroom(&self, length: u64) -> Result<Headroom, NotWritten> {
-        let in_entry = if length <= SMALL_MAX { length as usize } else { 0 };
-        self.metadata.headroom(in_entry).await
+    async fn headroom(&self, length: Option<u64>) -> Result<Headroom, NotWritten> {
+        let in_entry = length.unwrap_or(SMALL_MAX);
+        self.metadata.headroom(if in_entry <= SMALL_MAX { in_entry as usize } else { 0 }).await
     }
 
-    /// A body whose length shows at its end is written segment by segment.
-    async fn receive_undeclared(
-        &self,
-        memory: &Memory,
-        mut body: RequestBody,
-        digester: Digester,
-        headroom: Headroom,
-    ) -> Result<Stored, S3Error> {
-        let admitted = memory.admit(SEGMENT_MEMORY + self.writer_memory())?;
-        let first = body.segment(SEGMENT_BYTES).await?;
+    /// What writing a body over [`SMALL_MAX`] holds at most; of any body if its length isn't known.
+    pub(super) fn writer_memory(&self, length: Option<u64>) -> u64 {
+        match self.compression {
+            None => self.volumes.writer_memory(TIER) + behind::MEMORY,
+            compression => self.gatherer_memory(length, compression),
+        }
+    }
+
+    /// What it holds at most where the stored length shows at the end.
+    fn gatherer_memory(&self, length: Option<u64>, compression: Option<Compression>) -> u64 {
+        self.volumes.writer_memory(TIER)
+            + behind::MEMORY
+            + compression.map_or(0, Framer::memory)
+            + Segments::memory(length)
+    }
+
+    /// A body whose length shows at its end: it may turn out to be small.
+    async fn write_undeclared(&self, body: &mut RequestBody, digester: Digester) -> Result<Kept, S3Error> {
+        let first = body.segment(SMALL_MAX as usize + 1).await?;
         if first.len() as u64 <= SMALL_MAX {
-            let digests = digest(digester, &first);
-            body.check(&digests)?;
-            return Ok(inline(first, digests, headroom, Some(admitted)));
+            return Ok(inline(first, digester));
         }
-        let mut digesting = Digesting::new(digester);
-        let mut length = first.len() as u64;
-        let mut whole = self.write_segment(first, &mut digesting).await?;
-        loop {
-            let segment = body.segment(SEGMENT_BYTES).await?;
-            if segment.is_empty() {
-                break;
-            }
-            length += segment.len() as u64;
-            whole.append(self.write_segment(segment, &mut digesting).await?);
-        }
-        let digests = digesting.finish().await?;
-        body.check(&digests)?;
-        Ok(stored(whole, digests, length, headroom, Some(admitted)))
-    }
-
-    async fn write_segment(&self, segment: Bytes, digesting: &mut Digesting) -> Result<Written, S3Error> {
-        let mut writer = self.volumes.write(TIER, segment.len() as u64).await?;
-        digesting.push(segment.clone()).await?;
-        writer.push(segment).await?;
-        Ok(writer.finish().await?)
+        self.gather(&mut Begun { first: Some(first), rest: body }, digester).await
     }
 
     /// Proposes the command that names a stored body. The body goes back if the command surely has no effect, and
@@ -159,82 +170,90 @@ impl Bodies {
         algorithm: ChecksumAlgorithm,
     ) -> Result<Stored, S3Error> {
         let digester = Digester::new(algorithm, false);
-        let headroom = self.headroom(length).await?;
-        match content {
-            Content::Stream(mut reader) if length > SMALL_MAX => {
-                let (written, digests) = self.write(&mut *reader, length, digester).await?;
-                Ok(stored(written, digests, length, headroom, reader.into_admitted()))
+        let headroom = self.headroom(Some(length)).await?;
+        let is_small = length <= SMALL_MAX;
+        let (kept, admitted) = match content {
+            Content::Stream(mut reader) if is_small => {
+                (inline(reader.collect(length as usize).await?, digester), reader.into_admitted())
             }
             Content::Stream(mut reader) => {
-                let whole = reader.collect(length as usize).await?;
-                let digests = digest(digester, &whole);
-                Ok(inline(whole, digests, headroom, reader.into_admitted()))
+                (self.write(&mut *reader, length, digester).await?, reader.into_admitted())
             }
-            Content::Whole(whole, admitted) if length > SMALL_MAX => {
-                let (written, digests) = self.write(&mut Some(whole), length, digester).await?;
-                Ok(stored(written, digests, length, headroom, admitted))
-            }
+            Content::Whole(whole, admitted) if is_small => (inline(whole, digester), admitted),
             Content::Whole(whole, admitted) => {
-                let digests = digest(digester, &whole);
-                Ok(inline(whole, digests, headroom, admitted))
+                (self.write(&mut Some(whole), length, digester).await?, admitted)
             }
-        }
+        };
+        Ok(kept.stored(headroom, admitted))
     }
 
-    /// Streams into extents, with the digests computed beside.
+    /// Streams a body of `length` bytes, more than [`SMALL_MAX`], into extents, with the digests computed beside.
     async fn write(
         &self,
         source: &mut impl Source,
         length: u64,
         digester: Digester,
-    ) -> Result<(Written, Digests), S3Error> {
+    ) -> Result<Kept, S3Error> {
+        if self.compression.is_some() {
+            return self.gather(source, digester).await;
+        }
         let mut writer = self.volumes.write(TIER, length).await?;
-        let mut digesting = Digesting::new(digester);
+        let mut digesting = Behind::new(digester);
         while let Some(piece) = source.next().await? {
             digesting.push(piece.clone()).await?;
             writer.push(piece).await?;
         }
         let (written, digests) = tokio::join!(writer.finish(), digesting.finish());
-        Ok((written?, digests?))
+        let (written, digests) = (written?, digests?);
+        Ok(Kept { size: length, digests, blob: written.blob, bytes: written.hold.into() })
+    }
+
+    /// As [`Bodies::write`], where how much is stored shows at the end.
+    async fn gather(&self, source: &mut impl Source, digester: Digester) -> Result<Kept, S3Error> {
+        let mut digesting = Behind::new(digester);
+        let mut framing = self.compression.map(Framer::new).transpose()?.map(Behind::new);
+        let mut segments = Segments::new(self.volumes.clone());
+        let mut size = 0;
+        while let Some(piece) = source.next().await? {
+            size += piece.len() as u64;
+            digesting.push(piece.clone()).await?;
+            match &mut framing {
+                Some(framing) => segments.push(&framing.push(piece).await?).await?,
+                None => segments.push(&piece).await?,
+            }
+        }
+        let mut form = Form::Plaintext;
+        if let Some(framing) = framing {
+            let (coded, last) = framing.finish().await?;
+            segments.push(&last).await?;
+            if coded == Coded::Frames {
+                form = Form::Frames;
+            }
+        }
+        let (written, digests) = tokio::join!(segments.finish(), digesting.finish());
+        let ((blob, hold), digests) = (written?, digests?);
+        let blob = BlobRef { form, ..blob };
+        if form == Form::Frames {
+            telemetry::framed(size, blob.len());
+        }
+        Ok(Kept { size, digests, blob, bytes: hold.map_or_else(|| Bytes::new().into(), Into::into) })
     }
 }
 
-fn stored(
-    written: Written,
-    digests: Digests,
-    size: u64,
-    headroom: Headroom,
-    admitted: Option<Admitted>,
-) -> Stored {
-    Stored {
-        size,
-        md5: digests.md5,
-        checksum: digests.checksum,
-        blob: written.blob,
-        bytes: written.hold.into(),
-        headroom,
-        admitted,
+impl Kept {
+    fn stored(self, headroom: Headroom, admitted: impl Into<Option<Admitted>>) -> Stored {
+        let Kept { size, digests: Digests { md5, checksum, .. }, blob, bytes } = self;
+        Stored { size, md5, checksum, blob, bytes, headroom, admitted: admitted.into() }
     }
 }
 
-fn inline(whole: Bytes, digests: Digests, headroom: Headroom, admitted: Option<Admitted>) -> Stored {
+fn inline(whole: Bytes, mut digester: Digester) -> Kept {
+    digester.update(&whole);
     let place = match whole.len() {
         0 => Place::Empty,
         // At most SMALL_MAX.
         length => Place::ThisEntry { length: length as u32, crc32c: checksum::crc32c(&whole) },
     };
-    Stored {
-        size: whole.len() as u64,
-        md5: digests.md5,
-        checksum: digests.checksum,
-        blob: BlobRef::plain(place),
-        bytes: whole.into(),
-        headroom,
-        admitted,
-    }
-}
-
-fn digest(mut digester: Digester, whole: &[u8]) -> Digests {
-    digester.update(whole);
-    digester.finish()
+    let size = whole.len() as u64;
+    Kept { size, digests: digester.finish(), blob: BlobRef::plain(place), bytes: whole.into() }
 }

@@ -3,6 +3,7 @@
 use super::{Code, S3Error};
 use http::HeaderValue;
 use stratum_auth::{AuthError, Carrier, ChunkError, Fault, Mismatch};
+use stratum_frames::FrameError;
 use stratum_metadata::command::Refusal;
 use stratum_metadata::record::{InvalidBucketName, InvalidObjectKey, ObjectKey};
 use stratum_metadata::{CommitError, NotWritten, ReadError};
@@ -95,6 +96,23 @@ impl From<readpath::ReadError> for S3Error {
             readpath::ReadError::Gone(_)
             | readpath::ReadError::Damaged { .. }
             | readpath::ReadError::Interrupted(_) => Code::ServiceUnavailable,
+        };
+        S3Error::new(code).because(error)
+    }
+}
+
+impl From<FrameError> for S3Error {
+    fn from(error: FrameError) -> Self {
+        let code = match error {
+            FrameError::TooLong | FrameError::Range(_) => Code::InternalError,
+            FrameError::Version(_)
+            | FrameError::Cipher(_)
+            | FrameError::Codec(_)
+            | FrameError::Table
+            | FrameError::OtherBody { .. }
+            | FrameError::Frame(_)
+            | FrameError::CutOff(_)
+            | FrameError::Memory => Code::ServiceUnavailable,
         };
         S3Error::new(code).because(error)
     }

@@ -15,3 +15,8 @@ mod pressed;
 mod recognition;
 mod rig;
 mod strangers;
+
+/// What new bodies are coded with.
+fn compression() -> Option<stratum_frames::Compression> {
+    None
+}

@@ -77,9 +77,9 @@ fn stored_bytes_that_end_early_are_told() {
     let mut decoder = Decoder::new(Arc::new(table), 0..plaintext).unwrap();
     let end = place.start as usize;
     decoder.push(stored[..end - 50].to_vec().into());
-    assert_eq!(decoder.next().unwrap().unwrap().len(), FRAME);
+    assert_eq!(decoder.next_plaintext().unwrap().unwrap().len(), FRAME);
     assert!(!decoder.is_ready());
-    assert_eq!(decoder.next(), Ok(None));
+    assert_eq!(decoder.next_plaintext(), Ok(None));
     assert_eq!(decoder.stored(), place.start - 50..place.start);
     assert_eq!(decoder.finish(), Err(FrameError::CutOff(1)));
 }

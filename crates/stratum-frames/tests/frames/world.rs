@@ -73,7 +73,7 @@ pub fn decode(stored: &[u8], plaintext: u64, range: Range<u64>, piece: usize) ->
     let mut out = Vec::new();
     for piece in of(&decoder.stored()).chunks(piece.max(1)) {
         decoder.push(Bytes::copy_from_slice(piece));
-        while let Some(bytes) = decoder.next()? {
+        while let Some(bytes) = decoder.next_plaintext()? {
             assert!(!bytes.is_empty() && bytes.len() <= FRAME);
             out.extend_from_slice(&bytes);
         }

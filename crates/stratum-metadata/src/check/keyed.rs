@@ -7,7 +7,7 @@ use crate::record::{
     PartRecord, StoredUpload, StripeRecord, UploadId, decode,
 };
 use crate::store::ReadError;
-use stratum_storage::blob::{BlobRef, Extent, Geometry, Place, VolumeId};
+use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
@@ -103,7 +103,8 @@ impl Check<'_> {
         let named = match &record.body {
             Body::Blob(blob) => {
                 self.blob(&owner, blob)?;
-                blob.len()
+                self.stored_bytes(&owner, blob, record.size);
+                record.size
             }
             Body::Parts { upload, parts } => {
                 self.multipart.insert(*upload);
@@ -120,6 +121,18 @@ impl Check<'_> {
             self.found(Finding::Size { owner: owner.to_string(), size: record.size, named });
         }
         Ok(Ok(()))
+    }
+
+    /// A body that is stored as it is has as many stored bytes as it has bytes. Of another, its frames tell.
+    fn stored_bytes(&mut self, owner: &Owner, blob: &BlobRef, size: u64) {
+        let named = blob.len();
+        let is_possible = match blob.form {
+            Form::Plaintext => named == size,
+            Form::Frames => (named == 0) == (size == 0),
+        };
+        if !is_possible {
+            self.found(Finding::Size { owner: owner.to_string(), size, named });
+        }
     }
 
     fn upload(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
@@ -150,10 +163,7 @@ impl Check<'_> {
         self.checked.parts += 1;
         let owner = Owner::Part { upload, number: part.number };
         self.blob(&owner, &part.blob)?;
-        if part.blob.len() != part.size {
-            let (size, named) = (part.size, part.blob.len());
-            self.found(Finding::Size { owner: owner.to_string(), size, named });
-        }
+        self.stored_bytes(&owner, &part.blob, part.size);
         let is_owned = self.multipart.contains(&upload)
             || self.has(&keys::upload(upload))?
             || self.has(&keys::dropped(upload))?;

@@ -1,4 +1,5 @@
-//! Bodies that were copied elsewhere: their owners are pointed to the copies, and nothing else changes.
+//! Bodies that were copied elsewhere: their owners are pointed to the copies, and nothing else changes. Whoever moves
+//! stored bytes needn't know what they are: only the places on both sides count, and an owner keeps its body's form.
 
 use super::view::View;
 use super::{ApplyError, Step, bodies};
@@ -33,7 +34,7 @@ fn without(blob: &BlobRef, other: &BlobRef) -> BlobRef {
         }
         (place, _) => place.clone(),
     };
-    BlobRef { key: blob.key, place }
+    BlobRef { form: blob.form, place }
 }
 
 /// Points one owner from `from` to `to`, if it still holds `from`.
@@ -47,19 +48,21 @@ pub(super) fn swap(
         Owner::Object { bucket, key, version } => {
             let at = keys::object(*bucket, key);
             let Some(mut record) = view.get::<ObjectRecord>(at.clone())? else { return Ok(false) };
-            if record.version != *version || record.body != Body::Blob(from.clone()) {
-                return Ok(false);
+            match &mut record.body {
+                Body::Blob(blob) if record.version == *version && blob.place == from.place => {
+                    blob.place = to.place.clone();
+                }
+                _ => return Ok(false),
             }
-            record.body = Body::Blob(to.clone());
             view.put(at, &record)?;
         }
         Owner::Part { upload, number } => {
             let at = keys::part(*upload, *number);
             let Some(mut record) = view.get::<PartRecord>(at.clone())? else { return Ok(false) };
-            if record.blob != *from {
+            if record.blob.place != from.place {
                 return Ok(false);
             }
-            record.blob = to.clone();
+            record.blob.place = to.place.clone();
             view.put(at, &record)?;
         }
     }

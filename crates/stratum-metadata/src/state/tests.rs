@@ -9,7 +9,7 @@ use crate::tree::{Base, Value};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use stratum_storage::blob::{BlobRef, Extent, Geometry, PackedAt, Place, Tier, VolumeId};
+use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, PackedAt, Place, Tier, VolumeId};
 use stratum_storage::format::layout::{extent_end, packed_end};
 use stratum_storage::volume::{DriveId, Shard, VolumeEvent, VolumeRecord};
 
@@ -283,6 +283,33 @@ fn a_small_put_writes_three_keys_at_most() {
     assert_eq!(store.keys_written(put_part(1, 1, 1, small())), 0, "there is no such upload");
     store.apply(create_upload(1, "b"));
     assert_eq!(store.keys_written(put_part(1, 1, 1, small())), 1);
+}
+
+/// Whoever moves stored bytes knows where they lie, and not what they are.
+#[test]
+fn a_body_keeps_its_form_wherever_it_is_moved() {
+    let mut store = Store::new();
+    store.apply(create_upload(1, "b"));
+    let framed = |start| BlobRef { form: Form::Frames, ..extents(1, start, &[100, 50]) };
+    store.apply(put("a", 1, framed(4096), WriteCondition::default()));
+    store.apply(upload_part(1, 1, 1, framed(40_960)));
+    let owners = [
+        (Owner::Object { bucket: BUCKET, key: b"a".to_vec(), version: VersionId::NULL }, 4096, 409_600),
+        (Owner::Part { upload: UploadId(1), number: 1 }, 40_960, 819_200),
+    ];
+    let moves = owners.map(|(owner, from, to)| Move {
+        owner,
+        from: extents(1, from, &[100, 50]),
+        to: extents(1, to, &[150]),
+    });
+    let command = Command::Relocate { stripe: None, moves: moves.into() };
+    assert_eq!(store.apply(command), Outcome::Count(2));
+    let expected = BlobRef { form: Form::Frames, ..extents(1, 409_600, &[150]) };
+    assert_eq!(store.object("a").unwrap().body, Body::Blob(expected));
+    let parts: Vec<(_, PartRecord)> = store.all(Tag::Part);
+    let expected = BlobRef { form: Form::Frames, ..extents(1, 819_200, &[150]) };
+    assert_eq!(parts[0].1.blob, expected);
+    store.check();
 }
 
 #[test]

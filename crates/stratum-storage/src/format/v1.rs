@@ -1,11 +1,11 @@
 //! Version 1 of the header page and of the fragment header, and the checksum of a block. Frozen once released.
 //!
 //! A block's checksum is seeded with the checksum of its fragment's header (the *address*): a block written for any
-//! other place, shape, codec or key never verifies, and a reader need not read the header to know that.
+//! other place or shape never verifies, and a reader need not read the header to know that.
 
 use super::layout::{CRC, FILE_HEADER, FRAGMENT_HEADER, Stripe};
 use super::{FormatError, u16_at, u32_at, u64_at, u128_at};
-use crate::blob::{Geometry, KeyId, Tier, VolumeId};
+use crate::blob::{Geometry, Tier, VolumeId};
 use crate::volume::DriveId;
 
 /// The version that this module reads and writes.
@@ -94,25 +94,6 @@ impl Kind {
     }
 }
 
-/// How a payload is compressed. Only `None` is written so far; the byte is there so that more need no new format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
-    #[default]
-    None,
-    Lz4,
-    Zstd,
-}
-
-impl Compression {
-    fn byte(self) -> u8 {
-        match self {
-            Compression::None => 0,
-            Compression::Lz4 => 1,
-            Compression::Zstd => 2,
-        }
-    }
-}
-
 /// Where a fragment lies and what it is: its header's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
@@ -123,8 +104,6 @@ pub struct Fragment {
     pub offset: u64,
     pub stripe: Stripe,
     pub kind: Kind,
-    pub compression: Compression,
-    pub key: KeyId,
 }
 
 impl Fragment {
@@ -134,13 +113,11 @@ impl Fragment {
         header[..8].copy_from_slice(FRAGMENT_MAGIC);
         header[8..10].copy_from_slice(&VERSION.to_le_bytes());
         header[10] = self.kind.byte();
-        header[11] = self.compression.byte();
         header[12] = self.stripe.geometry.k;
         header[13] = self.stripe.geometry.m;
         header[14] = self.shard;
         header[16..24].copy_from_slice(&self.volume.0.to_le_bytes());
         header[24..28].copy_from_slice(&self.generation.to_le_bytes());
-        header[28..32].copy_from_slice(&self.key.0.to_le_bytes());
         header[32..40].copy_from_slice(&self.offset.to_le_bytes());
         header[40..44].copy_from_slice(&self.stripe.fragment().to_le_bytes());
         header[44..48].copy_from_slice(&self.stripe.payload.to_le_bytes());
@@ -161,10 +138,10 @@ impl Fragment {
             }
             let geometry = Geometry { k: header[12], m: header[13] };
             let stripe = Stripe { geometry, payload: u32_at(header, 44)? };
-            if !stripe.is_valid() || stripe.fragment() != u32_at(header, 40)? {
+            let unused = header[11] == 0 && u32_at(header, 28)? == 0;
+            if !unused || !stripe.is_valid() || stripe.fragment() != u32_at(header, 40)? {
                 return None;
             }
-            let compressions = [Compression::None, Compression::Lz4, Compression::Zstd];
             Some(Fragment {
                 volume: VolumeId(u64_at(header, 16)?),
                 generation: u32_at(header, 24)?,
@@ -172,8 +149,6 @@ impl Fragment {
                 offset: u64_at(header, 32)?,
                 stripe,
                 kind: [Kind::Plain, Kind::Packed].into_iter().find(|kind| kind.byte() == header[10])?,
-                compression: compressions.into_iter().find(|each| each.byte() == header[11])?,
-                key: KeyId(u32_at(header, 28)?),
             })
         };
         parse().ok_or(FormatError::Damaged { what: WHAT })
@@ -234,8 +209,6 @@ mod tests {
         offset: 4096,
         stripe: Stripe { geometry: Geometry { k: 4, m: 2 }, payload: 100_000 },
         kind: Kind::Packed,
-        compression: Compression::None,
-        key: KeyId(0),
     };
 
     #[test]
@@ -269,8 +242,6 @@ mod tests {
             Fragment { offset: 8192, ..FRAGMENT },
             Fragment { stripe: Stripe { payload: 100_001, ..FRAGMENT.stripe }, ..FRAGMENT },
             Fragment { kind: Kind::Plain, ..FRAGMENT },
-            Fragment { compression: Compression::Zstd, ..FRAGMENT },
-            Fragment { key: KeyId(1), ..FRAGMENT },
         ];
         for other in others {
             assert!(!other.seed().verifies(2, &stored, &data), "{other:?}");

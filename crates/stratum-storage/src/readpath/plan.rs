@@ -1,7 +1,7 @@
 //! From a blob and a range to the pieces that a reader reads, one after the other.
 
 use super::ReadError;
-use crate::blob::{BlobRef, Extent, KeyId, PackedAt, Place, VolumeId};
+use crate::blob::{BlobRef, Extent, PackedAt, Place, VolumeId};
 use crate::format::layout::{Piece, Stripe, first_piece, stripe_at};
 use crate::format::v1::Kind;
 use crate::volume::{StripeAddress, Volume, Volumes};
@@ -11,7 +11,6 @@ use std::sync::Arc;
 /// What is still to be read of a body.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    key: KeyId,
     source: Source,
     /// Bytes of the body.
     rest: Range<u64>,
@@ -54,7 +53,7 @@ impl Plan {
             Place::Extents(extents) => Source::Extents(Touched::of(extents, &range, find)?),
             Place::ThisEntry { .. } | Place::Journal { .. } => return Err(ReadError::InJournal),
         };
-        Ok(Plan { key: blob.key, source, rest: range })
+        Ok(Plan { source, rest: range })
     }
 
     /// The volumes that the plan reads from.
@@ -115,7 +114,7 @@ impl Plan {
         }
         let end = u64::from(stripe.payload).min(u64::from(within).saturating_add(left)) as u32;
         let piece = first_piece(offset, stripe, &(within..end))?;
-        let address = StripeAddress { volume: volume.id, offset, stripe, kind, key: self.key };
+        let address = StripeAddress { volume: volume.id, offset, stripe, kind };
         Some(Target { volume: volume.clone(), address, piece })
     }
 }

@@ -1,13 +1,11 @@
 //! A stripe as it lies on the drives: whole fragments, with their headers and padding.
 //!
 //! Readers of bodies never come here; this is for those who look after stripes: heal, scrub and fsck. A fragment is
-//! without a flaw only if its header says what its place says, every block verifies and the padding is zeros. The
-//! key and the codec aren't in the state: a header that verifies says them.
+//! without a flaw only if its header says what its place says, every block verifies and the padding is zeros.
 
-use crate::blob::KeyId;
 use crate::codec::CodecError;
 use crate::format::layout::{Blocks, CRC, FRAGMENT_HEADER, Stripe};
-use crate::format::v1::{Compression, Fragment, Seed};
+use crate::format::v1::{Fragment, Seed};
 use crate::volume::{LiveStripe, PlacedShard, Volume};
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -61,8 +59,6 @@ pub(crate) struct Whole {
     volume: Arc<Volume>,
     pub live: LiveStripe,
     pub pieces: Vec<Piece>,
-    key: KeyId,
-    compression: Compression,
 }
 
 /// A shard's part of it.
@@ -106,8 +102,7 @@ impl Whole {
 
     fn unread(volume: &Arc<Volume>, live: LiveStripe) -> Whole {
         let pieces = volume.shards().map(|(_, file)| Piece { file, flaw: None, bytes: None }).collect();
-        let (key, compression) = (KeyId::default(), Compression::None);
-        Whole { volume: volume.clone(), live, pieces, key, compression }
+        Whole { volume: volume.clone(), live, pieces }
     }
 
     fn suffices(&self, wanted: Wanted) -> bool {
@@ -144,10 +139,7 @@ impl Whole {
             });
         let (bytes, flaw) = match checked {
             Ok((bytes, Checked { header, padding })) => {
-                if let Some(header) = header {
-                    (self.key, self.compression) = (header.key, header.compression);
-                }
-                let is_right = header.is_some() && padding;
+                let is_right = header && padding;
                 (Some(bytes), (!is_right).then_some(Flaw::Damaged))
             }
             Err(flaw) => (None, Some(flaw)),
@@ -159,14 +151,11 @@ impl Whole {
         }
     }
 
-    /// Checks the data of a fragment: by its header, or if that is damaged as one in the clear.
+    /// Checks the data of a fragment.
     fn check(&self, shard: u8, generation: u32, bytes: &[u8]) -> Option<Checked> {
         let expected = self.address(shard, generation);
-        let is_right = |header: &Fragment| {
-            *header == Fragment { key: header.key, compression: header.compression, ..expected }
-        };
-        let header = Fragment::decode(bytes).ok().filter(is_right);
-        let seed = header.unwrap_or(expected).seed();
+        let header = Fragment::decode(bytes) == Ok(expected);
+        let seed = expected.seed();
         blocks(self.live.stripe).all(|(block, data)| verifies(seed, block, data, bytes)).then(|| Checked {
             header,
             padding: bytes
@@ -183,8 +172,6 @@ impl Whole {
             offset: self.live.offset,
             stripe: self.live.stripe,
             kind: self.live.kind,
-            compression: self.compression,
-            key: self.key,
         }
     }
 
@@ -218,7 +205,7 @@ impl Whole {
         }
         bytes.get_mut(used(self.live.stripe)..)?.fill(0);
         let checked = self.check(shard, generation, &bytes)?;
-        checked.header.is_some().then_some(bytes)
+        checked.header.then_some(bytes)
     }
 
     /// Whether parity says what the data says. To be asked before the stripe is completed.
@@ -284,8 +271,8 @@ impl Whole {
 
 /// What a fragment whose blocks verify has besides.
 struct Checked {
-    /// Its header, if that is right.
-    header: Option<Fragment>,
+    /// Whether its header is right.
+    header: bool,
     /// Whether the padding is zeros.
     padding: bool,
 }

@@ -5,10 +5,10 @@
 //! one call.
 
 use super::buffers::{Buffer, Buffers};
-use crate::blob::{KeyId, VolumeId};
+use crate::blob::VolumeId;
 use crate::codec::{Codec, CodecError};
 use crate::format::layout::{BLOCK, Blocks, CRC, FRAGMENT_HEADER, Stripe};
-use crate::format::v1::{Compression, Fragment, Kind};
+use crate::format::v1::{Fragment, Kind};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -20,7 +20,6 @@ pub struct StripeAddress {
     pub offset: u64,
     pub stripe: Stripe,
     pub kind: Kind,
-    pub key: KeyId,
 }
 
 impl StripeAddress {
@@ -33,8 +32,6 @@ impl StripeAddress {
             offset: self.offset,
             stripe: self.stripe,
             kind: self.kind,
-            compression: Compression::None,
-            key: self.key,
         }
     }
 }
@@ -148,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn address(stripe: Stripe) -> StripeAddress {
-        StripeAddress { volume: VolumeId(3), offset: 4096, stripe, kind: Kind::Plain, key: KeyId(0) }
+        StripeAddress { volume: VolumeId(3), offset: 4096, stripe, kind: Kind::Plain }
     }
 
     /// The payload, read back from the data fragments block by block.

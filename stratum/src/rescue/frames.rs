@@ -1,0 +1,59 @@
+//! A body that is stored in frames, out of the store: every frame that can be read and decoded. Of one that can't,
+//! nothing counts, and without the table nothing of the body does.
+
+use bytes::Bytes;
+use std::ops::Range;
+use std::sync::Arc;
+use stratum_frames::{Decoder, FRAME_BYTES, Table};
+use stratum_storage::blob::BlobRef;
+use stratum_storage::volume::Volumes;
+
+/// A body, and the table of its frames.
+pub struct Frames<'a> {
+    volumes: &'a Volumes,
+    blob: &'a BlobRef,
+    /// Plaintext bytes of the body.
+    size: u64,
+    table: Arc<Table>,
+}
+
+impl<'a> Frames<'a> {
+    /// The error says why the table can't be read.
+    pub async fn of(volumes: &'a Volumes, blob: &'a BlobRef, size: u64) -> Result<Self, String> {
+        let place = Table::place(size, blob.len()).map_err(text)?;
+        let bytes = read(volumes, blob, place).await?.concat();
+        let table = Table::decode(&bytes, size, blob.len()).map_err(text)?;
+        Ok(Self { volumes, blob, size, table: Arc::new(table) })
+    }
+
+    /// Where the plaintext of each frame lies in the body, in order.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<u64>> + use<> {
+        let size = self.size;
+        (0..size).step_by(FRAME_BYTES).map(move |start| start..size.min(start + FRAME_BYTES as u64))
+    }
+
+    /// One frame's plaintext. The error says why there is none.
+    pub async fn plaintext(&self, frame: Range<u64>) -> Result<Bytes, String> {
+        let mut decoder = Decoder::new(self.table.clone(), frame).map_err(text)?;
+        for piece in read(self.volumes, self.blob, decoder.stored()).await? {
+            decoder.push(piece);
+        }
+        let plaintext = decoder.next_plaintext().map_err(text)?;
+        decoder.finish().map_err(text)?;
+        Ok(plaintext.unwrap_or_default())
+    }
+}
+
+/// Stored bytes of a body.
+async fn read(volumes: &Volumes, blob: &BlobRef, range: Range<u64>) -> Result<Vec<Bytes>, String> {
+    let mut reader = volumes.read(&volumes.pin(), blob, range).map_err(text)?;
+    let mut pieces = Vec::new();
+    while let Some(piece) = reader.next().await {
+        pieces.push(piece.map_err(text)?);
+    }
+    Ok(pieces)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
