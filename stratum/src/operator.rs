@@ -262,7 +262,8 @@ impl Operator {
         let want = fullness::want(&fullness, pressure);
         let (admission, connections) = (self.load.admission(), self.load.connections());
         let short = load::notes(&admission, &connections);
-        let state = if !index.available || redundancy.unreadable_objects > 0 {
+        let stopped = self.parts.journal.why_stopped();
+        let state = if !index.available || stopped.is_some() || redundancy.unreadable_objects > 0 {
             State::Damaged
         } else if want == Want::Space {
             State::Full
@@ -281,6 +282,7 @@ impl Operator {
             |id| self.parts.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label());
         let members = self.parts.journal.members().into_iter().filter_map(label).collect::<Vec<_>>();
         let mut notes = notes(&drives, &members, &index, is_provisional);
+        notes.extend(stopped);
         notes.extend(failing);
         notes.extend(short);
         notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));

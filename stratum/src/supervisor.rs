@@ -7,12 +7,11 @@
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use stratum_storage::ambient::Clock;
+use stratum_storage::panics;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -153,9 +152,9 @@ impl Supervisor {
                 }
                 let over = match ended {
                     Ok(()) => "it ended".to_owned(),
-                    Err(error) => {
-                        error.try_into_panic().map_or("it was cancelled".to_owned(), |panic| words(&*panic))
-                    }
+                    Err(error) => error
+                        .try_into_panic()
+                        .map_or("it was cancelled".to_owned(), |panic| panicked(&panics::words(&*panic))),
                 };
                 if !waited(task.failed(began, clock.monotonic(), over), &mut stopped).await {
                     return;
@@ -184,10 +183,10 @@ impl Supervisor {
             while runtime.block_on(waited(pause, &mut stopped)) {
                 task.begins();
                 // What a round left half done is seen again by the next: every round starts from the store's own state.
-                pause = match catch_unwind(AssertUnwindSafe(&mut round)) {
+                pause = match panics::caught(&mut round) {
                     Ok(()) => interval,
-                    Err(panic) => {
-                        let pause = task.failed(began, clock.monotonic(), words(&*panic));
+                    Err(words) => {
+                        let pause = task.failed(began, clock.monotonic(), panicked(&words));
                         began = clock.monotonic();
                         pause
                     }
@@ -215,11 +214,8 @@ async fn waited(pause: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
     tokio::time::timeout(pause, stopped.wait_for(|stopped| *stopped)).await.is_err()
 }
 
-/// What a panic said.
-fn words(panic: &(dyn Any + Send)) -> String {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("without a word"))
+fn panicked(words: &str) -> String {
+    format!("it panicked: {words}")
 }
 
 #[cfg(test)]

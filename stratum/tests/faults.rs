@@ -159,6 +159,29 @@ fn two_drives_of_six_fail_and_lie_and_nobody_notices() {
     check(&server, 0..60);
 }
 
+/// A mistake of ours on the thread that writes to a drive.
+#[test]
+fn a_panic_while_a_drive_is_written_costs_that_drive_and_nobody_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = r#"
+        [[fault]]
+        drive = "hot/1"
+        operation = "sync"
+        after = 10
+        error = "panic"
+    "#;
+    let server = Server::start(folder.path(), plan);
+    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    fill(&server, 0..60);
+    check(&server, 0..60);
+    let states = server.drives();
+    assert_eq!(states[1], "failed", "{states:?}");
+    assert!(server.notes(&["hot/1", "report it", "by plan"]), "{}", server.status().1);
+    drop(server);
+    let server = Server::start(folder.path(), "");
+    check(&server, 0..60);
+}
+
 #[test]
 fn a_full_drive_says_so_and_a_slow_one_is_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");

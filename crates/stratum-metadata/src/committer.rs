@@ -11,26 +11,32 @@
 //! whether or not somebody still waits for the answer: a client that goes away leaves nothing behind and frees nothing
 //! that a record may name.
 //!
+//! A panic of any of these threads fails the index ([`threads`]), and everybody in its hands is answered ([`reply`]).
+//!
 //! When the index fails, nothing more is taken, and what is on its way is told that its outcome is unknown. Whoever
 //! builds the next index does the last of it while nothing is appended or applied ([`Committer::at_rest`]); what was
 //! durable and not applied by then is in it, and is not applied again.
 
+mod reply;
+mod threads;
+
 use crate::command::{Command, Outcome};
-use crate::fate::{CommitError, NewBytes, NotWritten, UnknownOutcome, settle};
-use crate::log::{Log, LogEntry, Urgency, Usage};
+use crate::fate::{CommitError, NewBytes, NotWritten, UnknownOutcome};
+use crate::log::{Log, Urgency, Usage};
 use crate::machine::{Entry, Machine};
 use crate::space::Space;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
+use reply::{Proposal, Reply};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use stratum_storage::drive::Threads;
-use stratum_storage::writepath::ProposedHold;
-use tokio::sync::oneshot;
+#[cfg(test)]
+pub(crate) use threads::Step;
 
 /// Bytes of entries in a group, and how many of them. Fewer where the journal's segments are short.
 const GROUP_BYTES: usize = 1 << 20;
@@ -51,47 +57,11 @@ const LONGEST_DELAY: Duration = Duration::from_millis(200);
 
 type Fate = Result<Outcome, CommitError>;
 
-/// Whom to tell of a command's fate, and what depends on it.
-struct Reply {
-    asker: oneshot::Sender<Fate>,
-    hold: Option<ProposedHold>,
-}
-
-impl Reply {
-    /// Whoever asked may have gone; the command stands all the same.
-    fn tell(self, fate: Fate, state: &Machine) {
-        if let Some(hold) = self.hold {
-            settle(hold, &fate, state);
-        }
-        let _ = self.asker.send(fate);
-    }
-}
-
 /// The journal had room for one more ordinary write when it was asked: asked for before a body is read or written, so
 /// that what would be refused at the end is refused at the beginning.
 #[derive(Debug)]
 #[must_use = "it is asked for so that a write need not be slowed again"]
 pub struct Headroom(());
-
-/// A command on its way.
-struct Proposal {
-    command: Command,
-    entry: LogEntry,
-    reply: Reply,
-}
-
-impl Proposal {
-    fn new(command: Command, bytes: NewBytes) -> (Proposal, oneshot::Receiver<Fate>) {
-        let (body, hold) = bytes.proposed();
-        let entry = LogEntry { command: command.encode(), body };
-        let (asker, fate) = oneshot::channel();
-        (Proposal { command, entry, reply: Reply { asker, hold } }, fate)
-    }
-
-    fn bytes(&self) -> usize {
-        self.entry.bytes()
-    }
-}
 
 /// A group that is durable.
 struct Durable {
@@ -120,6 +90,9 @@ struct Shared {
     /// Held while a group is appended, and while one is applied and told of.
     appending: Mutex<()>,
     applying: Mutex<()>,
+    /// Whoever comes there next panics: a thread's name if it must be that one, and where.
+    #[cfg(test)]
+    panics: Mutex<Option<(Option<&'static str>, Step)>>,
 }
 
 #[derive(Default)]
@@ -165,6 +138,8 @@ impl Committer {
             unapplied: AtomicUsize::new(0),
             appending: Mutex::default(),
             applying: Mutex::default(),
+            #[cfg(test)]
+            panics: Mutex::default(),
         });
         let threads = match kind {
             Threads::Own => shared.spawn_all()?,
@@ -257,12 +232,17 @@ impl Shared {
     fn spawn_all(self: &Arc<Self>) -> std::io::Result<Vec<JoinHandle<()>>> {
         let (durable, to_apply) = bounded(UNAPPLIED_GROUPS);
         let (wake, applied) = bounded(1);
-        let (appending, applying, machine) = (self.clone(), self.clone(), self.machine.clone());
+        let (appending, applying, draining) = (self.clone(), self.clone(), self.clone());
+        let mut is_applying = false;
         let wake_too = wake.clone();
+        let spawn = |name, work: Box<dyn FnMut() + Send>| threads::spawn(name, self.machine.clone(), work);
         Ok(vec![
-            spawn("committer", move || appending.append_groups(&durable, &wake))?,
-            spawn("applier", move || applying.apply_groups(&to_apply, &wake_too))?,
-            spawn("drain", move || drain(&machine, &applied))?,
+            spawn("committer", Box::new(move || appending.append_groups(&durable, &wake)))?,
+            spawn(
+                "applier",
+                Box::new(move || applying.apply_groups(&to_apply, &wake_too, &mut is_applying)),
+            )?,
+            spawn("drain", Box::new(move || draining.drain(&applied)))?,
         ])
     }
 
@@ -376,6 +356,8 @@ impl Shared {
 
     /// Makes durable what of the group the journal has room for; the most patient are refused first.
     fn append_group(&self, mut group: Vec<Proposal>) -> Option<Durable> {
+        #[cfg(test)]
+        self.panic_at(Step::Takes);
         self.note_usage();
         for urgency in Urgency::ALL {
             if self.log.has_room(group.iter().map(Proposal::bytes).sum(), urgency) {
@@ -401,12 +383,14 @@ impl Shared {
         let mut entries = Vec::with_capacity(group.len());
         for proposal in group {
             commands.push(proposal.command);
-            replies.push(proposal.reply);
+            replies.push(proposal.reply.journaling());
             entries.push(proposal.entry);
         }
         metrics::histogram!("stratum_commit_group_entries").record(entries.len() as f64);
         match self.log.append(entries, urgency) {
             Ok(appended) => {
+                #[cfg(test)]
+                self.panic_at(Step::Journaled);
                 let places = (appended.first..).zip(appended.hashes);
                 let entries = commands.into_iter().zip(places);
                 let entries = entries.map(|(command, (index, hash))| Entry { index, hash, command });
@@ -433,9 +417,15 @@ impl Shared {
         }
     }
 
-    fn apply_groups(&self, durable: &Receiver<Durable>, wake: &Sender<()>) {
+    fn apply_groups(&self, durable: &Receiver<Durable>, wake: &Sender<()>, is_applying: &mut bool) {
+        // Over a panic: by now the index has failed, and nobody applies what follows.
+        if std::mem::take(is_applying) {
+            self.unapplied.fetch_sub(1, Ordering::AcqRel);
+        }
         for group in durable {
+            *is_applying = true;
             self.apply_and_wake(group, wake);
+            *is_applying = false;
             self.unapplied.fetch_sub(1, Ordering::AcqRel);
         }
     }
@@ -452,8 +442,12 @@ impl Shared {
         if group.entries.first().is_none_or(|entry| entry.index <= applied) {
             return self.tell_all(group.replies, &UnknownOutcome("the index failed meanwhile".into()).into());
         }
+        #[cfg(test)]
+        self.panic_at(Step::Applies);
         match self.machine.apply(group.entries) {
             Ok(applied) => {
+                #[cfg(test)]
+                self.panic_at(Step::Applied);
                 self.space.tell(&applied);
                 for (reply, outcome) in group.replies.into_iter().zip(applied.outcomes) {
                     self.tell(reply, Ok(outcome));
@@ -462,18 +456,26 @@ impl Shared {
             Err(error) => self.tell_all(group.replies, &UnknownOutcome(error.to_string()).into()),
         }
     }
-}
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work)
-}
+    /// Drains what is applied into the index until nobody applies any more.
+    fn drain(&self, applied: &Receiver<()>) {
+        for () in applied {
+            std::thread::sleep(DRAIN_EVERY);
+            #[cfg(test)]
+            self.panic_at(Step::Drains);
+            // A failed drain has failed the index, and whoever asks next is told.
+            let _ = self.machine.drain();
+        }
+    }
 
-/// Drains what is applied into the index until nobody applies any more.
-fn drain(machine: &Machine, applied: &Receiver<()>) {
-    for () in applied {
-        std::thread::sleep(DRAIN_EVERY);
-        // A failed drain has failed the index, and whoever asks next is told.
-        let _ = machine.drain();
+    #[cfg(test)]
+    fn panic_at(&self, step: Step) {
+        let here = std::thread::current().name().map(str::to_owned);
+        let is_planned = |plan: &mut (Option<&'static str>, Step)| {
+            plan.1 == step && plan.0.is_none_or(|name| here.as_deref() == Some(name))
+        };
+        let planned = self.panics.lock().take_if(is_planned);
+        assert!(planned.is_none(), "at {step:?}, by plan");
     }
 }
 
@@ -488,11 +490,20 @@ fn unanswered() -> CommitError {
 
 #[cfg(test)]
 impl Committer {
+    /// Whoever comes to that step next panics; or only the thread of that name.
+    pub(crate) fn plan_panic(&self, thread: Option<&'static str>, step: Step) {
+        *self.shared.panics.lock() = Some((thread, step));
+    }
+
+    pub(crate) fn is_panic_planned(&self) -> bool {
+        self.shared.panics.lock().is_some()
+    }
+
     /// Journals a command, and gives what applies it and where its outcome is told: for what comes in between.
     pub(crate) fn journal_only(
         &self,
         command: Command,
-    ) -> (impl FnOnce() + use<'_>, oneshot::Receiver<Fate>) {
+    ) -> (impl FnOnce() + use<'_>, tokio::sync::oneshot::Receiver<Fate>) {
         let (proposal, fate) = Proposal::new(command, Bytes::from_static(b"x").into());
         let group = self.shared.append(vec![proposal], Urgency::Ordinary).expect("it is journaled");
         (move || self.shared.apply(group), fate)

@@ -120,11 +120,19 @@ impl NewBytes {
 /// no record names them. The one place that does that.
 pub(crate) fn settle(hold: ProposedHold, fate: &Result<Outcome, CommitError>, state: &Machine) {
     match fate {
-        Err(CommitError::NotWritten(nothing)) => hold.discard(nothing),
+        Err(error) => give_up(hold, error),
         Ok(Outcome::Refused(refusal)) => hold.discard(refusal),
         // Moves are conditional, each by itself.
         Ok(Outcome::Count(_)) => hold.discard_unnamed(|volume, start| is_named(state, volume, start)),
-        Ok(_) | Err(CommitError::Unknown(_)) => drop(hold),
+        Ok(_) => drop(hold),
+    }
+}
+
+/// [`settle`] for a command that has no outcome.
+pub(crate) fn give_up(hold: ProposedHold, error: &CommitError) {
+    match error {
+        CommitError::NotWritten(nothing) => hold.discard(nothing),
+        CommitError::Unknown(_) => drop(hold),
     }
 }
 

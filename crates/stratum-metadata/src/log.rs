@@ -141,11 +141,17 @@ pub(crate) mod memory {
         released: Index,
         usage: Usage,
         fail: Option<CommitError>,
+        panics: bool,
     }
 
     impl MemoryLog {
         pub(crate) fn fail_with(&self, error: Option<CommitError>) {
             self.0.lock().fail = error;
+        }
+
+        /// Whether whoever replays it panics.
+        pub(crate) fn panic_at_replay(&self, panics: bool) {
+            self.0.lock().panics = panics;
         }
 
         pub(crate) fn set_usage(&self, usage: Usage) {
@@ -192,6 +198,7 @@ pub(crate) mod memory {
         }
 
         fn replay(&self, from: Index, _: Verify) -> Replay<'_> {
+            assert!(!self.0.lock().panics, "at replay, by plan");
             let entries = self.0.lock().entries.clone();
             Box::new(entries.into_iter().map(|(entry, _)| Ok(entry)).skip_while(
                 move |entry: &Result<Replayed, LogError>| {

@@ -110,6 +110,9 @@ impl Machine {
     }
 
     /// Applies a group, all of it or nothing. After an error nothing more is applied.
+    ///
+    /// # Errors
+    /// Also when its entries don't follow what was applied last, one after the other.
     pub(crate) fn apply(&self, group: Vec<Entry>) -> Result<AppliedGroup, ApplyError> {
         let mut applied = self.applied.lock();
         self.check()?;
@@ -121,6 +124,9 @@ impl Machine {
         let mut outcomes = Vec::with_capacity(group.len());
         let mut next = *applied;
         for entry in group {
+            if entry.index != next.index + 1 {
+                return Err(ApplyError::Gap { applied: next.index, index: entry.index });
+            }
             (next.index, next.hash) = (entry.index, entry.hash);
             outcomes.push(apply(&mut view, entry.index, entry.command)?);
         }

@@ -42,11 +42,18 @@ impl Space {
     }
 
     pub(crate) fn attach(&self, machine: &Machine, volumes: Volumes) -> Result<(), ReadError> {
-        *self.volumes.write() = Some(volumes.clone());
+        *self.volumes.write() = Some(volumes);
+        self.tell_all(machine)?;
+        self.look_for_gaps(machine)
+    }
+
+    /// Hands over how all volumes are. Nothing may be applied meanwhile.
+    pub(crate) fn tell_all(&self, machine: &Machine) -> Result<(), ReadError> {
+        let Some(volumes) = self.volumes() else { return Ok(()) };
         for record in records(machine)? {
             volumes.applied(record.id, record.live, record.high_water);
         }
-        self.look_for_gaps(machine)
+        Ok(())
     }
 
     /// Frees what nothing names of the sealed volumes. Nothing new comes into one of these, so that what isn't named

@@ -30,6 +30,9 @@ pub enum ApplyError {
     Tree(#[from] TreeError),
     #[error("a stored record can't be read: {0}")]
     Record(#[from] DecodeError),
+    /// Something between the two was never applied.
+    #[error("entry {index} doesn't follow entry {applied}, which was applied last")]
+    Gap { applied: Index, index: Index },
 }
 
 /// How a step of `apply` ends early.

@@ -85,6 +85,11 @@ pub enum OpenError {
     Behind { reached: Index, served: Index },
     #[error("the committer's threads can't be started: {0}")]
     Threads(std::io::Error),
+    /// Our own mistake.
+    #[error(
+        "the server panicked while it brought the state up: {0}; please report it with the log, and restart the server"
+    )]
+    Panicked(String),
 }
 
 impl OpenError {

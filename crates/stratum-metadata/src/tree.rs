@@ -10,9 +10,9 @@
 use std::fmt;
 use std::ops::{ControlFlow, Deref};
 use std::os::unix::fs::MetadataExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use stratum_storage::panics;
 
 /// What sled may keep of its pages in memory. It starts empty and fills as keys are used; a hit costs a
 /// microsecond, a miss twenty.
@@ -229,14 +229,7 @@ fn guarded<T>(_dir: &Path, call: impl FnOnce() -> Result<T, TreeError>) -> Resul
         faults::check(_dir)?;
         call()
     };
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(outcome) => outcome,
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(TreeError::Panicked(text.unwrap_or_else(|| "no reason given".into())))
-        }
-    }
+    panics::caught(call).unwrap_or_else(|words| Err(TreeError::Panicked(words)))
 }
 
 #[cfg(test)]

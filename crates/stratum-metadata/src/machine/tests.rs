@@ -214,3 +214,15 @@ fn a_rebuild_that_ends_early_leaves_the_index_as_it_is() {
     let copy = Machine::open(Tree::open(other.path()).unwrap(), Arc::new(Simulated::new(0, 0))).unwrap();
     assert!(!content(&copy).contains_key(&keys::object(BUCKET, &[2])), "the copy is not written to any more");
 }
+
+#[test]
+fn what_does_not_follow_is_not_applied() {
+    for group in [&[3][..], &[1], &[2, 4]] {
+        let running = Running::new();
+        let command = || Command::Sweep { now: 0 };
+        let entry = |&index: &Index| Entry { index, hash: 0, command: command() };
+        let refused = running.machine.apply(group.iter().map(entry).collect());
+        assert!(matches!(refused, Err(ApplyError::Gap { .. })), "{group:?}");
+        assert!(running.machine.has_failed() && running.machine.applied_index() == 1);
+    }
+}

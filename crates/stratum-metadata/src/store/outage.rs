@@ -4,6 +4,8 @@
 //! the newest checkpoint and the journal fill another, in its home or, if that can't take it, on a healthy drive. What
 //! was on its way when it failed is either in the journal, and then in the new index, or nowhere.
 //!
+//! Where a thread panicked it may have left untold what it had applied, so the table of volumes is told of all of it again.
+//!
 //! The first try comes at once; each one that follows within [`CALM`] of the one before waits longer, so that a disk
 //! that ruins what is written to it doesn't keep the server busy, and begins in another place.
 
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::mpsc;
 use std::time::Duration;
 use stratum_storage::blob::Index;
+use stratum_storage::panics;
 
 /// How long an index must have served for its failure to be the first again.
 const CALM: Duration = Duration::from_secs(600);
@@ -149,7 +152,9 @@ impl Metadata {
     fn end_outage(&self, failure: &Failure, tries_before: usize) {
         let (outage, clock) = (&self.inner.outage, &self.inner.clock);
         *outage.step.lock() = Some(RebuildStep::Begins);
-        let rebuilt = self.rebuild_failed(tries_before);
+        // What kept the index from being applied to may do the same to the next one.
+        let rebuilt = panics::caught(|| self.rebuild_failed(tries_before));
+        let rebuilt = rebuilt.unwrap_or_else(|words| Err(OpenError::Panicked(words)));
         let mut tries = outage.tries.lock();
         tries.ended = clock.monotonic();
         match rebuilt {
@@ -196,7 +201,11 @@ impl Metadata {
             // What was durable and not applied any more when the index failed. Nobody has been told of it yet.
             sources.until = Index::MAX;
             start::replay(&fresh, &sources, |applied| inner.space.tell(&applied))?;
-            Ok(inner.machine.take_over(fresh).index)
+            let index = inner.machine.take_over(fresh).index;
+            if let Err(error) = inner.space.tell_all(&inner.machine) {
+                tracing::warn!(%error, "the volumes were not told how full they are");
+            }
+            Ok(index)
         })
     }
 

@@ -1,6 +1,7 @@
 //! The whole of it over a journal of plain memory.
 
 mod outage;
+mod panics;
 
 use super::*;
 use crate::command::{Match, Refusal, WriteCondition};

@@ -5,5 +5,6 @@ mod compaction;
 mod evacuation;
 mod fate;
 mod packing;
+mod panics;
 mod pressed;
 mod store;

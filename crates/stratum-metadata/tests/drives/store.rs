@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::command::{Command, Move, Outcome, WriteCondition};
+use stratum_metadata::log::Log;
 use stratum_metadata::record::{
     Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass, VersionId,
 };
@@ -43,6 +44,16 @@ impl Store {
 
     /// A store whose journal has that cap, and segments as long as that or shorter.
     pub async fn open_with(dir: &Path, segment_bytes: u64, cap: u64) -> Result<Store, OpenError> {
+        Store::open_over(dir, segment_bytes, cap, |journal| journal).await
+    }
+
+    /// A store whose metadata has something between it and the journal.
+    pub async fn open_over(
+        dir: &Path,
+        segment_bytes: u64,
+        cap: u64,
+        over: impl FnOnce(Arc<Journal>) -> Arc<dyn Log>,
+    ) -> Result<Store, OpenError> {
         let geometry = Geometry { k: 4, m: 2 };
         let drives = (0..6).map(|number| Root::Path(dir.join(format!("hot/{number}")))).collect();
         let config = SetConfig {
@@ -55,7 +66,7 @@ impl Store {
         let on = JournalSet { drives: drives.now().to_vec(), m: 2, begun: false };
         let journal = Arc::new(Journal::open(on, options, Arc::new(System), Arc::new(System)).unwrap());
         let index = Options { index: dir.join("sled"), drives: drives.clone(), copies: 3 };
-        let metadata = Metadata::open(&index, journal.clone(), Arc::new(System))?;
+        let metadata = Metadata::open(&index, over(journal.clone()), Arc::new(System))?;
         let restore = Restore {
             tiers: vec![TierDrives { tier: Tier::Hot, geometry, drives }],
             records: metadata.volumes().unwrap(),

@@ -73,7 +73,7 @@ fn tag_of(metadata: &Metadata, key: &str) -> Option<ETag> {
 }
 
 /// The content is what was applied.
-fn is_whole(metadata: &Metadata) {
+pub(super) fn is_whole(metadata: &Metadata) {
     let machine = &metadata.inner.machine;
     let mut sum = 0u128;
     machine

@@ -1,0 +1,81 @@
+//! A command on its way, and whoever waits to hear of it.
+//!
+//! Nobody waits for ever, whatever becomes of the thread that has them in its hands: a reply that nobody told is told when
+//! it is dropped, and what it is told follows from how far its entry had come.
+
+use super::Fate;
+use crate::command::Command;
+use crate::fate::{CommitError, NewBytes, NotWritten, UnknownOutcome, give_up, settle};
+use crate::log::LogEntry;
+use crate::machine::Machine;
+use stratum_storage::writepath::ProposedHold;
+use tokio::sync::oneshot;
+
+/// Whom to tell of a command's fate, and what depends on it.
+pub(super) struct Reply {
+    /// Whom to tell; nobody once that is done.
+    asker: Option<oneshot::Sender<Fate>>,
+    hold: Option<ProposedHold>,
+    reaches: Reaches,
+}
+
+/// How far an entry has come.
+#[derive(Clone, Copy)]
+enum Reaches {
+    /// It has never been given to the journal.
+    Queue,
+    /// It may be in the journal.
+    Journal,
+}
+
+impl Reply {
+    /// From now on its entry may be in the journal.
+    pub(super) fn journaling(mut self) -> Reply {
+        self.reaches = Reaches::Journal;
+        self
+    }
+
+    /// Whoever asked may have gone; the command stands all the same.
+    pub(super) fn tell(mut self, fate: Fate, state: &Machine) {
+        let asker = self.asker.take();
+        if let Some(hold) = self.hold.take() {
+            settle(hold, &fate, state);
+        }
+        let _ = asker.map(|asker| asker.send(fate));
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let Some(asker) = self.asker.take() else { return };
+        let error: CommitError = match self.reaches {
+            Reaches::Queue => NotWritten::Unavailable("the server failed at it; try again".into()).into(),
+            Reaches::Journal => UnknownOutcome("the server failed at it".into()).into(),
+        };
+        if let Some(hold) = self.hold.take() {
+            give_up(hold, &error);
+        }
+        let _ = asker.send(Err(error));
+    }
+}
+
+/// A command on its way.
+pub(super) struct Proposal {
+    pub(super) command: Command,
+    pub(super) entry: LogEntry,
+    pub(super) reply: Reply,
+}
+
+impl Proposal {
+    pub(super) fn new(command: Command, bytes: NewBytes) -> (Proposal, oneshot::Receiver<Fate>) {
+        let (body, hold) = bytes.proposed();
+        let entry = LogEntry { command: command.encode(), body };
+        let (asker, fate) = oneshot::channel();
+        let reply = Reply { asker: Some(asker), hold, reaches: Reaches::Queue };
+        (Proposal { command, entry, reply }, fate)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.entry.bytes()
+    }
+}
