@@ -17,6 +17,17 @@ fn large() -> Bytes {
     vec![7; LENGTH].into()
 }
 
+/// Waits until that is so, for far longer than it takes.
+async fn soon(what: &str, is_so: impl AsyncFn() -> bool) {
+    for _ in 0..2_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: not within 20 s");
+}
+
 impl Store {
     /// The command that puts a body under the key of that number.
     fn put_command(&self, number: u64, written: &Written, condition: WriteCondition) -> Command {
@@ -131,14 +142,11 @@ async fn who_goes_away_while_its_command_is_on_its_way_neither_leaves_nor_frees_
     };
     for number in 0..20 {
         sent_and_gone(number).await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        soon("the first is there", async || store.place(number).is_some()).await;
         assert_eq!((store.read(number).await, store.punched().await), (Some(large()), 0));
         sent_and_gone(number).await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        assert!(
-            store.punched().await > LENGTH as u64,
-            "the second was refused, and nobody was there to hear it"
-        );
+        let given_back = async || store.punched().await > LENGTH as u64;
+        soon("the second was refused, and nobody was there to hear it", given_back).await;
         assert_eq!(store.read(number).await, Some(large()));
     }
 }
