@@ -46,6 +46,7 @@ struct State {
     /// Attachments of earlier boots are dead.
     boot: u64,
     attachments: u64,
+    reads: u64,
     locked_by: Option<u64>,
 }
 
@@ -177,6 +178,11 @@ impl SimulatedDrive {
     /// The paths of all files.
     pub fn files(&self) -> Vec<String> {
         self.state.lock().names.files().map(|(path, _)| path.to_owned()).collect()
+    }
+
+    /// Reads of files so far, whatever came of them.
+    pub fn reads(&self) -> u64 {
+        self.state.lock().reads
     }
 
     /// Bytes of all blocks in use.
@@ -396,6 +402,7 @@ impl FileIo for SimulatedFile {
         let (stalled, released) = &self.drive.stalled;
         released.wait_while(&mut stalled.lock(), |stalled| *stalled);
         let mut state = self.begin(Op::Read)?.look()?;
+        state.reads += 1;
         let read = self.inode.content.lock().read(buf, offset);
         if state.faults.rots()
             && let Some(middle) = buf.get_mut(read / 2)

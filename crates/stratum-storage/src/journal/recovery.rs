@@ -138,17 +138,28 @@ impl Survey {
     }
 
     /// What comes before the adopted epoch, down to the floor.
+    ///
+    /// Each segment is read to its end once: one that ends before an entry is not read again to look for it. So the
+    /// time that a start takes grows with the journal's length and not with its square.
     fn backward(&self, chain: &mut Chain) -> Result<(), JournalError> {
+        let mut ends: BTreeMap<SegmentKey, Index> = BTreeMap::new();
         while let Some(oldest) = chain.segments.first()
             && oldest.before.index >= chain.floor.max(1)
         {
             let wanted = oldest.before;
-            let candidates = self.segments.values().filter(|found| found.header.before.index < wanted.index);
-            let holding = candidates
-                .map(|found| walk(found, Verify::Commands, wanted.index))
-                .filter(|walked| walked.holds(wanted))
-                .map(|walked| walked.segment);
-            match best_kept(holding.collect(), wanted.index) {
+            let mut holding = Vec::new();
+            for (key, found) in &self.segments {
+                let ends_before = ends.get(key).is_some_and(|end| *end < wanted.index);
+                if found.header.before.index >= wanted.index || ends_before {
+                    continue;
+                }
+                let walked = walk(found, Verify::Commands, wanted.index);
+                ends.insert(*key, walked.head.index);
+                if walked.holds(wanted) {
+                    holding.push(walked.segment);
+                }
+            }
+            match best_kept(holding, wanted.index) {
                 Some(segment) => chain.segments.insert(0, segment),
                 None => return Err(JournalError::Hole { index: wanted.index }),
             }

@@ -46,6 +46,23 @@ fn restarts_alone_cost_little() {
 }
 
 #[test]
+fn the_reads_of_a_start_grow_with_the_journal_and_not_with_its_square() {
+    let mut world = World::new(3, 1, 5);
+    let mut read_by_start = |starts: u64| {
+        for _ in 0..starts {
+            let journal = world.try_open(&[]).unwrap();
+            world.append(&journal).unwrap();
+        }
+        let read = |world: &World| world.disks.iter().map(|disk| disk.reads()).sum::<u64>();
+        let before = read(&world);
+        drop(world.try_open(&[]).unwrap());
+        read(&world) - before
+    };
+    let (few, many) = (read_by_start(8), read_by_start(32));
+    assert!(many <= 6 * few, "{few} reads after 8 starts, {many} after 40");
+}
+
+#[test]
 fn the_last_of_the_cap_is_for_what_makes_room() {
     let mut world = World::new(1, 0, 8);
     let journal = open_with(&world, Options { cap: 8 * SEGMENT, ..world.options() });
