@@ -145,6 +145,12 @@ class Stratum(Contestant):
         return {"STRATUM_ROOT_ACCESS_KEY": ACCESS_KEY, "STRATUM_ROOT_SECRET_KEY": SECRET_KEY}
 
 
+class Before(Stratum):
+    """Another binary of Stratum's, to be compared with."""
+
+    name = "before"
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
