@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Far longer than anything here takes, far shorter than for ever.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 const WRITERS: u64 = 8;
 /// Of each writer; a panic is met long before.
 const MOST_PUTS: u64 = 2_000;

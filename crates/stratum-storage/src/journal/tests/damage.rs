@@ -109,7 +109,12 @@ fn of_segments_that_hold_the_same_entry_the_sound_one_counts() {
         let (copies, at) = &places[rotten];
         for copy in copies.iter() {
             let path = Slot::path_of(copy.slot.number);
-            world.disks[copy.drive].flip_bit(&path, at * 8 + 3).expect("the file is there");
+            // One that no later start needs may have gone by now: when, is up to the readers of tests beside this one.
+            let flipped = world.disks[copy.drive].flip_bit(&path, at * 8 + 3);
+            assert!(
+                flipped.is_ok() || world.disks[copy.drive].files().iter().all(|file| *file != path),
+                "{path}"
+            );
         }
         drop(world.open(&[]));
         world.crash();
