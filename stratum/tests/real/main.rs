@@ -3,6 +3,7 @@
 mod aws_sdk_rust;
 mod backup;
 mod client;
+mod coded;
 mod drives;
 mod fsck;
 mod fsck_online;

@@ -15,7 +15,7 @@ mod families;
 
 const DOCUMENT: &str = include_str!("../../../docs/METRICS.md");
 
-fn scrape(server: &Server) -> String {
+pub fn scrape(server: &Server) -> String {
     let address = server.endpoint();
     let mut stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
     stream.write_all(b"GET /_stratum/metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();

@@ -31,7 +31,7 @@ impl Server {
         Server::launch(Some(rcgen::generate_simple_self_signed(names).unwrap()))
     }
 
-    /// Over plain HTTP, on data that is there, in these folders of `folder`.
+    /// Over plain HTTP, on data that is there, in these folders of `folder`, with the configuration that lies there.
     pub fn start_on(folder: tempfile::TempDir, names: &[&str]) -> Server {
         let data = names.iter().map(|name| folder.path().join(name)).collect();
         Server::launch_on(folder, data, None)
@@ -58,6 +58,10 @@ impl Server {
             let mut file = std::fs::File::create(&config).unwrap();
             writeln!(file, "[tls]\ncertificate = {certificate:?}\nkey = {key:?}").unwrap();
             command.arg("--config").arg(config);
+        }
+        let configuration = folder.path().join("stratum.toml");
+        if tls.is_none() && configuration.exists() {
+            command.arg("--config").arg(configuration);
         }
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut server =
