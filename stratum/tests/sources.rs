@@ -1,5 +1,7 @@
-//! What operators and clients read is words: nothing in the product's sources tells a value in Rust's Debug form, which
-//! changes with the code and means nothing to them. A name in quotes is written with `escape_debug`.
+//! What the sources must hold that no compiler asks for.
+//!
+//! What operators and clients read is words: nothing tells a value in Rust's Debug form, which changes with the code and
+//! means nothing to them; a name in quotes is written with `escape_debug`. And the image is built from every crate.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,6 +66,18 @@ fn nothing_is_told_in_the_form_of_debug() {
         told.extend(debug_forms(&text).iter().map(|(at, line)| format!("{}:{at}: {line}", file.display())));
     }
     assert!(told.is_empty(), "{}", told.join("\n"));
+}
+
+/// The image's build compiles the dependencies from the manifests alone, and fails where one isn't there.
+#[test]
+fn the_image_is_built_from_every_crate() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let dockerfile = fs::read_to_string(root.join("Dockerfile")).unwrap();
+    for folder in entries(&root.join("crates")) {
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let line = format!("COPY crates/{name}/Cargo.toml crates/{name}/");
+        assert!(dockerfile.contains(&line), "the Dockerfile lacks: {line}");
+    }
 }
 
 #[test]

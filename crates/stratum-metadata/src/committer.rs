@@ -475,7 +475,7 @@ impl Shared {
             plan.1 == step && plan.0.is_none_or(|name| here.as_deref() == Some(name))
         };
         let planned = self.panics.lock().take_if(is_planned);
-        assert!(planned.is_none(), "at {step:?}, by plan");
+        assert!(planned.is_none(), "at this step, by plan");
     }
 }
 
