@@ -56,7 +56,8 @@ pub struct Limits {
     pub idle: Duration,
     /// The longest head of a request, in bytes.
     pub head_bytes: usize,
-    /// Headers of one request.
+    /// Headers of one request. hyper makes room for so many with every request, 64 bytes each; S3's own bound of 8 KiB
+    /// of headers has room for 480.
     pub headers: usize,
     /// The most that is read or written at once, in bytes.
     pub buffer: usize,
@@ -71,7 +72,7 @@ impl Default for Limits {
             head: Duration::from_secs(20),
             idle: Duration::from_secs(60),
             head_bytes: stratum_auth::Request::MAX_HEAD_BYTES,
-            headers: 1024,
+            headers: 512,
             buffer: 128 << 10,
             grace: Duration::from_secs(30),
         }
