@@ -30,7 +30,7 @@ class Server:
         # A plan of faults (`--faults`), for a build that has them.
         self.faults = None
 
-    def start(self, patience=60.0):
+    def start(self, patience=300.0):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
