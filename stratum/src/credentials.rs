@@ -3,8 +3,7 @@
 //! What was made is kept in `meta/root-credentials` (mode 0600), where people look for it, and on every hot drive,
 //! where losing `meta` doesn't lose it. The drives' copy is the one that counts.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use crate::private;
 use std::path::{Path, PathBuf};
 use stratum_storage::ambient::Entropy;
 
@@ -98,12 +97,7 @@ impl Credentials {
 
     /// Keeps them where people look for them.
     pub fn keep(&self, meta: &Path) -> std::io::Result<()> {
-        let (path, temporary) = (meta.join(FILE), meta.join(format!("{FILE}.new")));
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(self.to_file().as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, &path)
+        private::write(&meta.join(FILE), self.to_file().as_bytes())
     }
 
     /// Lines to paste into a shell.

@@ -6,11 +6,8 @@
 use crate::status::bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use stratum_api::admission::Admission;
+use stratum_api::admission::{Admission, LAST_PART};
 use stratum_api::server::{Connections, ConnectionsStatus};
-
-/// Where less than one in so many is left it is short.
-const LAST_PART: u64 = 8;
 
 /// What is shared. Cheap handles.
 pub struct Load {
@@ -67,13 +64,12 @@ impl Load {
 /// What somebody should know, if either is short.
 pub fn notes(admission: &AdmissionStatus, connections: &ConnectionsStatus) -> Vec<String> {
     let memory = is_short(admission.used, admission.limit).then(|| {
-        let largest = admission.largest.as_ref().map(|largest| format!(", most of it {largest}"));
         format!(
             "memory for requests is short: {} of {} are in use{}; who holds much is refused more (503), and small \
              requests of others are served",
             bytes(admission.used),
             bytes(admission.limit),
-            largest.unwrap_or_default()
+            of_largest(admission)
         )
     });
     let places = is_short(connections.open as u64, connections.limit as u64).then(|| {
@@ -86,6 +82,7 @@ pub fn notes(admission: &AdmissionStatus, connections: &ConnectionsStatus) -> Ve
     memory.into_iter().chain(places).collect()
 }
 
+/// What is left is the part that is for those who hold little.
 fn is_short(used: u64, limit: u64) -> bool {
     limit > 0 && limit.saturating_sub(used) < limit / LAST_PART
 }
@@ -98,9 +95,14 @@ impl std::fmt::Display for PartyStatus {
 
 /// The line of the memory on the page for people.
 pub fn of_admission(admission: &AdmissionStatus) -> String {
-    let AdmissionStatus { limit, used, largest, refused, .. } = admission;
-    let largest = largest.as_ref().map(|largest| format!(", most of it {largest}")).unwrap_or_default();
+    let AdmissionStatus { limit, used, refused, .. } = admission;
+    let largest = of_largest(admission);
     format!("{} of {} in use{largest}; {refused} requests refused", bytes(*used), bytes(*limit))
+}
+
+/// Who holds the most, to follow how much is in use.
+fn of_largest(admission: &AdmissionStatus) -> String {
+    admission.largest.as_ref().map(|largest| format!(", most of it {largest}")).unwrap_or_default()
 }
 
 /// The line of the connections.

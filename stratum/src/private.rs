@@ -6,9 +6,9 @@
 
 use crate::layout::Layout;
 use rustix::fs::Mode;
-use std::fs::Permissions;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// The rights of the group and of everybody.
@@ -17,6 +17,18 @@ const OTHERS: u32 = 0o077;
 /// From now on what this process creates is its user's alone.
 pub fn create_privately() {
     rustix::process::umask(Mode::from_raw_mode(OTHERS));
+}
+
+/// Writes a small file, whole and durably: under another name first, and each step durable before the next, so that a
+/// crash leaves the old one or the new one.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut options = File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// Takes the rights of others away from the folders of a store, as far as they are there.

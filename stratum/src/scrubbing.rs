@@ -2,9 +2,10 @@
 //!
 //! The cursor is no truth of its own. Without the file, or with one that can't be read, a pass begins anew.
 
+use crate::private;
 use crate::status::bytes;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use stratum_storage::ambient::System;
@@ -37,14 +38,8 @@ fn read(path: &Path) -> ScrubCursor {
     })
 }
 
-/// Under another name first, and each step durable before the next: a crash leaves the old cursor or the new one.
 fn write(path: &Path, cursor: &ScrubCursor) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = fs::File::create(&temporary)?;
-    file.write_all(&serde_json::to_vec(cursor)?)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+    private::write(path, &serde_json::to_vec(cursor)?)
 }
 
 /// Whether a pass found anything.

@@ -37,6 +37,27 @@ impl Server {
         panic!("the server doesn't accept connections");
     }
 
+    /// A server with a bucket.
+    fn with_bucket(folder: &Path, plan: &str) -> Server {
+        let server = Server::start(folder, plan);
+        assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+        server
+    }
+
+    /// A server with a bucket of sixty objects, which were written and read while drives went wrong by that plan.
+    fn used(folder: &Path, plan: &str) -> Server {
+        let server = Server::with_bucket(folder, plan);
+        fill(&server, 0..60);
+        check(&server, 0..60);
+        server
+    }
+
+    /// Those sixty are there after a start without faults.
+    fn restarted(self, folder: &Path) {
+        drop(self);
+        check(&Server::start(folder, ""), 0..60);
+    }
+
     /// A server of whose journal that drive is a member: every start chooses others.
     fn start_with_member(folder: &Path, plan: &str, member: &str) -> Server {
         let starts = (0..50).map(|_| Server::start(folder, plan));
@@ -148,15 +169,10 @@ fn two_drives_of_six_fail_and_lie_and_nobody_notices() {
         every = 2
         error = "flip"
     "#;
-    let server = Server::start(folder.path(), plan);
-    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
-    fill(&server, 0..60);
-    check(&server, 0..60);
+    let server = Server::used(folder.path(), plan);
     let states = server.drives();
     assert_eq!(states[1], "failed", "{states:?}");
-    drop(server);
-    let server = Server::start(folder.path(), "");
-    check(&server, 0..60);
+    server.restarted(folder.path());
 }
 
 /// A mistake of ours on the thread that writes to a drive.
@@ -170,16 +186,11 @@ fn a_panic_while_a_drive_is_written_costs_that_drive_and_nobody_waits() {
         after = 10
         error = "panic"
     "#;
-    let server = Server::start(folder.path(), plan);
-    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
-    fill(&server, 0..60);
-    check(&server, 0..60);
+    let server = Server::used(folder.path(), plan);
     let states = server.drives();
     assert_eq!(states[1], "failed", "{states:?}");
     assert!(server.notes(&["hot/1", "report it", "by plan"]), "{}", server.status().1);
-    drop(server);
-    let server = Server::start(folder.path(), "");
-    check(&server, 0..60);
+    server.restarted(folder.path());
 }
 
 #[test]
@@ -199,8 +210,7 @@ fn a_full_drive_says_so_and_a_slow_one_is_waited_for() {
         every = 10
         delay_ms = 20
     "#;
-    let server = Server::start(folder.path(), plan);
-    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    let server = Server::with_bucket(folder.path(), plan);
     for number in 0..30 {
         let mut code = 0;
         for _ in 0..20 {
@@ -237,8 +247,7 @@ fn one_full_drive_is_named_and_the_others_take_what_is_new() {
         bytes = 100_000_000
         device = 2
     "#;
-    let server = Server::start(folder.path(), plan);
-    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    let server = Server::with_bucket(folder.path(), plan);
     let bytes = vec![7; 6_000_000];
     for number in 0..10 {
         assert_eq!(server.send("PUT", &format!("/bucket/{number}"), &bytes).0, 200, "{number}");
@@ -261,8 +270,7 @@ fn when_new_data_is_refused_the_status_says_so() {
         bytes = 150_000_000
         device = 1
     "#;
-    let server = Server::start(folder.path(), plan);
-    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    let server = Server::with_bucket(folder.path(), plan);
     assert_eq!(server.send("PUT", "/bucket/large", &vec![7; 6_000_000]).0, 507);
     let (code, status) = server.status();
     assert_eq!((code, status["state"].as_str()), (Some(1), Some("full")), "{status}");
@@ -330,8 +338,7 @@ fn a_rotting_drive_is_named_and_nobody_else() {
         after = 200
         error = "flip"
     "#;
-    let server = Server::start(folder.path(), plan);
-    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    let server = Server::with_bucket(folder.path(), plan);
     for number in 0..40 {
         assert_eq!(server.send("PUT", &format!("/bucket/{number}"), &vec![number; 1_000_000]).0, 200);
     }
@@ -361,8 +368,7 @@ fn a_drive_that_failed_once_is_taken_back_with_its_data_by_one_command() {
         times = 1
         error = "EIO"
     "#;
-    let server = Server::start(folder.path(), plan);
-    assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
+    let server = Server::with_bucket(folder.path(), plan);
     let mut number = 0;
     wait_until("hot/3 never fails", || {
         fill(&server, number..number + 10);

@@ -30,7 +30,7 @@ pub const LEAST_MEMORY: u64 = 128 << 10;
 const SHARE: u64 = 4;
 
 /// The last part of a pool, one in so many, is for those who hold little: so small a part of what they leave free.
-const LAST_PART: u64 = 8;
+pub const LAST_PART: u64 = 8;
 
 /// How many long scans and documents of one party are worked on at once at least; more of them wait for each other.
 const MIN_TURNS: usize = 2;

@@ -5,9 +5,9 @@
 //! where nothing else is to be done they have the processors for themselves.
 
 use crate::error::{Code, S3Error};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::thread;
+use stratum_storage::panics;
 use tokio::sync::oneshot;
 
 /// What is added to the threads' nice value: they get a tenth of a processor that others want, too.
@@ -48,7 +48,7 @@ fn start() -> mpsc::Sender<Work> {
                 let next = receiver.lock().recv();
                 let Ok(work) = next else { return };
                 // Whoever waits is told by the channel that it dropped.
-                let _ = catch_unwind(AssertUnwindSafe(work));
+                let _ = panics::caught(work);
             }
         };
         if let Err(error) = thread::Builder::new().name(format!("long work {number}")).spawn(serve) {

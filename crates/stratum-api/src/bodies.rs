@@ -2,9 +2,9 @@
 //!
 //! Small bodies ride in the journal entry of the command that names them; larger ones stream into erasure-coded
 //! extents, as they are or in frames that are coded one by one (`stratum_frames`). What storage gets are stored bytes;
-//! sizes, ETags and checksums are of the plaintext. [`Bodies::receive`] takes a request's body, [`Bodies::copy`] another object's; both compute the digests
-//! on the way, and the result goes into a record and its command. [`Bodies::open`] looks an object up and reads it,
-//! whichever way it is kept.
+//! sizes, ETags and checksums are of the plaintext. [`Bodies::receive`] takes a request's body, [`Bodies::copy`] another
+//! object's; both compute the digests on the way, and the result goes into a record and its command. [`Bodies::open`]
+//! looks an object up and reads it, whichever way it is kept.
 
 mod behind;
 mod frames;

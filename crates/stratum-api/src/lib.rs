@@ -39,3 +39,7 @@ pub mod server;
 pub mod service;
 mod telemetry;
 mod xml;
+
+// S3's names of what records hold, for tools that tell of records without HTTP.
+pub use checksum::{name as checksum_algorithm_name, type_name as checksum_type_name};
+pub use headers::storage_class_name;

@@ -125,6 +125,32 @@ pub fn all() -> impl Iterator<Item = &'static Operation> {
     TABLE.into_iter().flatten()
 }
 
+impl Place {
+    const fn get(self, name: &'static str, needs: &'static [Need]) -> Operation {
+        Operation::new(Method::Get, self, name, needs)
+    }
+
+    const fn head(self, name: &'static str, needs: &'static [Need]) -> Operation {
+        Operation::new(Method::Head, self, name, needs)
+    }
+
+    const fn put(self, name: &'static str, needs: &'static [Need]) -> Operation {
+        Operation::new(Method::Put, self, name, needs)
+    }
+
+    const fn post(self, name: &'static str, needs: &'static [Need]) -> Operation {
+        Operation::new(Method::Post, self, name, needs)
+    }
+
+    const fn delete(self, name: &'static str, needs: &'static [Need]) -> Operation {
+        Operation::new(Method::Delete, self, name, needs)
+    }
+
+    const fn options(self, name: &'static str, needs: &'static [Need]) -> Operation {
+        Operation::new(Method::Options, self, name, needs)
+    }
+}
+
 impl Operation {
     const fn new(method: Method, place: Place, name: &'static str, needs: &'static [Need]) -> Self {
         Self {

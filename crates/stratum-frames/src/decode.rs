@@ -60,11 +60,13 @@ impl Decoder {
 
     /// Whether [`Decoder::next_plaintext`] has a frame to decode.
     pub fn is_ready(&self) -> bool {
-        self.next_frame().is_some_and(|frame| self.fed_bytes >= frame.stored)
+        self.ready().is_some()
     }
 
-    fn next_frame(&self) -> Option<Frame> {
-        self.table.frame(self.frames.start).filter(|_| !self.frames.is_empty())
+    /// The next frame, if all of its stored bytes are there.
+    fn ready(&self) -> Option<Frame> {
+        let next = self.table.frame(self.frames.start).filter(|_| !self.frames.is_empty());
+        next.filter(|frame| self.fed_bytes >= frame.stored)
     }
 
     /// The next plaintext of the range, checked, at most a frame and never empty; `None` when more stored bytes are
@@ -73,13 +75,8 @@ impl Decoder {
     /// # Errors
     /// `Frame` for what isn't the frame that was written; after it there is nothing more.
     pub fn next_plaintext(&mut self) -> Result<Option<Bytes>, FrameError> {
+        let Some(frame) = self.ready() else { return Ok(None) };
         let number = self.frames.start;
-        let Some(frame) = self.table.frame(number).filter(|_| !self.frames.is_empty()) else {
-            return Ok(None);
-        };
-        if self.fed_bytes < frame.stored {
-            return Ok(None);
-        }
         self.frames.start += 1;
         let stored = self.take(frame.stored);
         let plaintext = self.open(&frame, stored).ok_or_else(|| {

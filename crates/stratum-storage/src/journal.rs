@@ -139,7 +139,7 @@ pub enum JournalError {
     NoSpace,
     #[error("the journal can't name so many drives in its set: configure fewer hot drives")]
     TooManyDrives,
-    #[error("the server failed while it wrote the journal: restart it, and please report it with the log")]
+    #[error("{}", epoch::OpenError::Lost)]
     Lost,
 }
 

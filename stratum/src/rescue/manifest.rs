@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
-use stratum_metadata::record::{Checksum, ChecksumAlgorithm, ChecksumType, ObjectRecord, StorageClass};
+use stratum_api::{checksum_algorithm_name, checksum_type_name, storage_class_name};
+use stratum_metadata::record::{Checksum, ObjectRecord};
 
 /// The file's name in the target folder.
 pub const NAME: &str = "manifest.jsonl";
@@ -82,7 +83,7 @@ impl Line {
             size: record.size,
             etag: record.etag.to_string(),
             modified: record.modified,
-            storage_class: storage_class(record.storage_class).to_owned(),
+            storage_class: storage_class_name(record.storage_class).to_owned(),
             headers: given.collect(),
             metadata: headers.user.clone(),
             checksum: record.checksum.as_ref().map(checksum),
@@ -94,37 +95,8 @@ impl Line {
 }
 
 fn checksum(checksum: &Checksum) -> String {
-    let algorithm = match checksum.algorithm {
-        ChecksumAlgorithm::Crc32 => "CRC32",
-        ChecksumAlgorithm::Crc32c => "CRC32C",
-        ChecksumAlgorithm::Crc64Nvme => "CRC64NVME",
-        ChecksumAlgorithm::Sha1 => "SHA1",
-        ChecksumAlgorithm::Sha256 => "SHA256",
-        ChecksumAlgorithm::Sha512 => "SHA512",
-        ChecksumAlgorithm::Md5 => "MD5",
-        ChecksumAlgorithm::XxHash64 => "XXHASH64",
-        ChecksumAlgorithm::XxHash3 => "XXHASH3",
-        ChecksumAlgorithm::XxHash128 => "XXHASH128",
-    };
-    let kind = match checksum.kind {
-        ChecksumType::FullObject => "FULL_OBJECT",
-        ChecksumType::Composite => "COMPOSITE",
-    };
-    format!("{algorithm} {kind} {}", hex::encode(&checksum.value))
-}
-
-/// S3's name of it.
-fn storage_class(class: StorageClass) -> &'static str {
-    match class {
-        StorageClass::Standard => "STANDARD",
-        StorageClass::StandardIa => "STANDARD_IA",
-        StorageClass::IntelligentTiering => "INTELLIGENT_TIERING",
-        StorageClass::GlacierIr => "GLACIER_IR",
-        StorageClass::ReducedRedundancy => "REDUCED_REDUNDANCY",
-        StorageClass::OnezoneIa => "ONEZONE_IA",
-        StorageClass::Glacier => "GLACIER",
-        StorageClass::DeepArchive => "DEEP_ARCHIVE",
-    }
+    let algorithm = checksum_algorithm_name(checksum.algorithm);
+    format!("{algorithm} {} {}", checksum_type_name(checksum.kind), hex::encode(&checksum.value))
 }
 
 /// Differs between two versions of an object.
