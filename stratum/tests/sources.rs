@@ -1,10 +1,12 @@
 //! What the sources must hold that no compiler asks for.
 //!
 //! What operators and clients read is words: nothing tells a value in Rust's Debug form, which changes with the code and
-//! means nothing to them; a name in quotes is written with `escape_debug`. And the image is built from every crate.
+//! means nothing to them; a name in quotes is written with `escape_debug`. The image is built from every crate, and the
+//! README's `cargo run` finds the one binary that it means.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Rust files of the product, without those that only tests have.
 fn sources() -> Vec<PathBuf> {
@@ -78,6 +80,25 @@ fn the_image_is_built_from_every_crate() {
         let line = format!("COPY crates/{name}/Cargo.toml crates/{name}/");
         assert!(dockerfile.contains(&line), "the Dockerfile lacks: {line}");
     }
+}
+
+/// `cargo run` names no package: among those that it chooses from, one binary must be all there is.
+#[test]
+fn cargo_run_knows_which_binary_is_meant() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"])
+        .arg(manifest);
+    let output = cargo.output().unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let chosen = metadata["workspace_default_members"].as_array().unwrap();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let targets = packages
+        .filter(|package| chosen.contains(&package["id"]))
+        .flat_map(|package| package["targets"].as_array().unwrap());
+    let binaries = targets.filter(|target| target["kind"][0] == "bin").map(|target| &target["name"]);
+    assert_eq!(binaries.collect::<Vec<_>>(), ["stratum"]);
 }
 
 #[test]
