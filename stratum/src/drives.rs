@@ -5,16 +5,13 @@
 //! then does what is left to do. What takes long goes on by itself: heal fills a drive that joined, and one that is
 //! drained empties.
 
-mod copies;
 mod room;
 
-pub use copies::{Copies, CopiesStatus, check_copies, run_copies};
-
 use crate::status::DriveStatus;
-use crate::upkeep::Parts;
 use room::Drain;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use stratum_engine::Engine;
 use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::{Drive, disk_of};
@@ -64,20 +61,20 @@ pub struct Allowed {
 /// The operations. A cheap handle; each blocks, and is to be run where that is fine.
 #[derive(Clone)]
 pub struct Drives {
-    parts: Parts,
+    engine: Engine,
     /// The one data folder that holds numbered drives, where there is only one.
     embedded: Option<PathBuf>,
 }
 
 impl Drives {
-    pub fn new(parts: Parts, embedded: Option<PathBuf>) -> Drives {
-        Drives { parts, embedded }
+    pub fn new(engine: Engine, embedded: Option<PathBuf>) -> Drives {
+        Drives { engine, embedded }
     }
 
     /// Every position that has a drive, there or not.
     pub fn list(&self) -> Vec<DriveStatus> {
-        let slots = self.parts.set.slots().into_iter();
-        let fullness = self.parts.volumes.fullness();
+        let slots = self.engine.set.slots().into_iter();
+        let fullness = self.engine.volumes.fullness();
         let there = slots.filter(|slot| slot.state != DriveState::Removed);
         there.map(|slot| self.status(slot, &fullness)).collect()
     }
@@ -116,7 +113,7 @@ impl Drives {
     pub fn replace(&self, path: &Path, allowed: Allowed) -> Result<Vec<String>, DriveError> {
         let Allowed { wipe, unmounted } = allowed;
         self.check_final(wipe)?;
-        let places = self.parts.set.places();
+        let places = self.engine.set.places();
         let wanted: Vec<_> = places.iter().filter(|(_, _, place)| is_at(place, path)).collect();
         if wanted.is_empty() {
             return Err(self.unknown(path));
@@ -125,7 +122,7 @@ impl Drives {
             self.check_mounted(Path::new(place))?;
         }
         let replaced = wanted.into_iter().map(|(tier, slot, place)| {
-            let changed = self.parts.set.replace(*tier, *slot, wipe, &System)?;
+            let changed = self.engine.set.replace(*tier, *slot, wipe, &System)?;
             Ok(match changed {
                 Changed::Done => format!("{place} is in the set; its data is being rebuilt on it"),
                 Changed::Already => format!("{place} is a healthy drive of the set already"),
@@ -149,7 +146,7 @@ impl Drives {
         }
         let added = folders.into_iter().map(|(tier, folder)| {
             let place = folder.display().to_string();
-            let changed = self.parts.set.add(tier, Root::Path(folder), wipe, &System)?;
+            let changed = self.engine.set.add(tier, Root::Path(folder), wipe, &System)?;
             Ok(match changed {
                 Changed::Done | Changed::Revived => {
                     format!("{place} is in the {} tier; name it in the configuration", tier.name())
@@ -164,7 +161,7 @@ impl Drives {
 
     /// Whether a place may be used: not if its disk is not mounted, unless a healthy drive is there.
     fn check_mounted(&self, place: &Path) -> Result<(), ChangeError> {
-        let set = &self.parts.set;
+        let set = &self.engine.set;
         let is_there = |drive: &Arc<Drive>| drive.is_healthy() && drive.io().folder() == Some(place);
         if set.all_drives().iter().any(is_there) {
             return Ok(());
@@ -178,7 +175,7 @@ impl Drives {
 
     /// Which folders become drives of which tiers.
     fn new_folders(&self, path: &Path) -> Vec<(Tier, PathBuf)> {
-        let tiers = Tier::ALL.into_iter().filter(|tier| self.parts.set.geometry(*tier).is_some());
+        let tiers = Tier::ALL.into_iter().filter(|tier| self.engine.set.geometry(*tier).is_some());
         match &self.embedded {
             Some(home) => tiers
                 .filter(|tier| {
@@ -197,7 +194,7 @@ impl Drives {
         for tier in Tier::ALL {
             self.check_drain(tier, &drives)?;
         }
-        let changed = self.parts.set.drain(&drives, true)?;
+        let changed = self.engine.set.drain(&drives, true)?;
         Ok(said(
             &drives,
             match changed {
@@ -210,7 +207,7 @@ impl Drives {
     /// Lets drives that were being drained stay.
     pub fn keep(&self, path: &Path) -> Result<Vec<String>, DriveError> {
         let drives = self.drives_at(path)?;
-        self.parts.set.drain(&drives, false)?;
+        self.engine.set.drain(&drives, false)?;
         self.take_into_use()?;
         Ok(said(&drives, "stays in the set"))
     }
@@ -224,27 +221,27 @@ impl Drives {
         let drives = self.drives_at(path)?;
         // From here on nobody waits for a lost drive to come back: the journal lets go of it when it can.
         let lost: Vec<Arc<Drive>> = drives.iter().filter(|drive| !drive.is_healthy()).cloned().collect();
-        self.parts.set.drain(&lost, true)?;
+        self.engine.set.drain(&lost, true)?;
         for drive in &drives {
             self.check_empty(drive)?;
         }
         for tier in Tier::ALL {
             self.check_count(tier, &drives)?;
         }
-        self.parts.set.remove(&drives)?;
+        self.engine.set.remove(&drives)?;
         Ok(said(&drives, REMOVED))
     }
 
     /// The places at this path whose drives were taken out of the set, if no other is there.
     fn removed_at(&self, path: &Path) -> Vec<String> {
-        let at = self.parts.set.slots().into_iter().filter(|slot| is_at(&slot.place, path));
+        let at = self.engine.set.slots().into_iter().filter(|slot| is_at(&slot.place, path));
         let (removed, others): (Vec<_>, Vec<_>) = at.partition(|slot| slot.state == DriveState::Removed);
         if others.is_empty() { removed.into_iter().map(|slot| slot.place).collect() } else { Vec::new() }
     }
 
     /// Nothing is given up of any drive before a restored state is accepted.
     fn check_final(&self, gives_up: bool) -> Result<(), DriveError> {
-        match gives_up && self.parts.volumes.is_held_back() {
+        match gives_up && self.engine.volumes.is_held_back() {
             true => Err(DriveError::Provisional),
             false => Ok(()),
         }
@@ -252,19 +249,20 @@ impl Drives {
 
     /// The journal, and the files that every hot drive holds, go onto a drive that joined.
     fn take_into_use(&self) -> Result<(), DriveError> {
-        self.parts.set.repair();
-        self.parts.journal.join(&self.parts.set.drives(Tier::Hot))?;
+        self.engine.set.repair();
+        self.engine.journal.join(&self.engine.set.drives(Tier::Hot))?;
         Ok(())
     }
 
     fn drives_at(&self, path: &Path) -> Result<Vec<Arc<Drive>>, DriveError> {
-        let at = self.parts.set.slots().into_iter().filter(|slot| is_at(&slot.place, path));
+        let at = self.engine.set.slots().into_iter().filter(|slot| is_at(&slot.place, path));
         let drives: Vec<Arc<Drive>> = at.filter_map(|slot| slot.drive).collect();
         if drives.is_empty() { Err(self.unknown(path)) } else { Ok(drives) }
     }
 
     fn unknown(&self, path: &Path) -> DriveError {
-        let mut known: Vec<String> = self.parts.set.places().into_iter().map(|(_, _, place)| place).collect();
+        let mut known: Vec<String> =
+            self.engine.set.places().into_iter().map(|(_, _, place)| place).collect();
         known.sort();
         DriveError::Unknown { path: path.display().to_string(), known: known.join(", ") }
     }
@@ -276,12 +274,12 @@ impl Drives {
         if leaving.iter().all(|drive| drive.is_draining()) {
             return Ok(());
         }
-        Drain::of(&self.parts.volumes, tier, &leaving, &stay).map_or(Ok(()), |drain| drain.check())
+        Drain::of(&self.engine.volumes, tier, &leaving, &stay).map_or(Ok(()), |drain| drain.check())
     }
 
     /// The drives of a tier that new data goes to when these are gone; none is needed where none of these is of it.
     fn check_count(&self, tier: Tier, leaving: &[Arc<Drive>]) -> Result<Vec<Arc<Drive>>, DriveError> {
-        let (Some(roster), Some(geometry)) = (self.parts.set.roster(tier), self.parts.set.geometry(tier))
+        let (Some(roster), Some(geometry)) = (self.engine.set.roster(tier), self.engine.set.geometry(tier))
         else {
             return Ok(Vec::new());
         };
@@ -302,9 +300,9 @@ impl Drives {
         let place = drive.io().describe();
         let problem = if drive.takes_new() {
             "`stratum drive drain` it first".to_owned()
-        } else if let shards @ 1.. = self.parts.volumes.shards_on(drive.id()) {
+        } else if let shards @ 1.. = self.engine.volumes.shards_on(drive.id()) {
             format!("{shards} shards of volumes still count on it; wait, or see `stratum status`")
-        } else if self.parts.journal.counts_on(drive.id()) {
+        } else if self.engine.journal.counts_on(drive.id()) {
             "the journal still counts on it; wait, or see `stratum status`".to_owned()
         } else {
             return Ok(());
@@ -314,8 +312,8 @@ impl Drives {
 
     /// How far a drain has come.
     fn progress(&self, slot: &Slot) -> (&'static str, Option<String>) {
-        let shards = self.parts.volumes.shards_on(slot.id);
-        match (shards, self.parts.journal.counts_on(slot.id)) {
+        let shards = self.engine.volumes.shards_on(slot.id);
+        match (shards, self.engine.journal.counts_on(slot.id)) {
             (0, false) => ("drained", Some(format!("`stratum drive remove {}` takes it out", slot.place))),
             (0, true) => ("draining", Some("the journal is still on it".into())),
             (shards, _) => ("draining", Some(format!("{shards} shards are still on it"))),

@@ -8,7 +8,8 @@ use crate::config::Config;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stratum_storage::blob::{Geometry, Tier};
-use stratum_storage::drive::Drive;
+use stratum_storage::drive::{Drive, Threads};
+use stratum_storage::set::{Root, SetConfig, TierConfig};
 
 /// How many directories a tier has when there is one data folder.
 const EMBEDDED_DRIVES: usize = 6;
@@ -73,6 +74,16 @@ impl Layout {
         self.meta = meta;
     }
 
+    /// The drives as a set of them is opened; who does their work is for whoever opens it to say.
+    pub fn set_config(&self, threads: Threads) -> SetConfig {
+        let tiers = self.tiers.iter().map(|tier| TierConfig {
+            tier: tier.tier,
+            geometry: tier.geometry,
+            drives: tier.drives.iter().cloned().map(Root::Path).collect(),
+        });
+        SetConfig { tiers: tiers.collect(), threads }
+    }
+
     /// The index's directory.
     pub fn index(&self) -> PathBuf {
         self.meta.join("sled")
@@ -113,7 +124,6 @@ mod tests {
     #[test]
     fn the_index_lies_in_the_first_folder_whose_drives_are_there() {
         use stratum_storage::ambient::System;
-        use stratum_storage::drive::Threads;
         use stratum_storage::drive::real::RealDrive;
         use stratum_storage::volume::DriveId;
         let root = tempfile::tempdir().unwrap();

@@ -5,12 +5,12 @@
 
 use crate::config::Config;
 use crate::layout::Layout;
-use crate::provisional::{self, Restored};
 use clap::Args;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use stratum_engine::provisional::{self, Restored};
 use stratum_metadata::salvage::{Salvaged, Sources};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{Tier, VolumeId};
@@ -18,7 +18,7 @@ use stratum_storage::drive::read_only::ReadOnly;
 use stratum_storage::drive::real::RealDrive;
 use stratum_storage::drive::{Drive, Threads};
 use stratum_storage::journal::History;
-use stratum_storage::set::{Remains, Root, SetConfig, TierConfig, replicated_content};
+use stratum_storage::set::{Remains, replicated_content};
 use stratum_storage::volume::{DriveId, ShardFiles, VolumeRecord, Volumes};
 
 /// Where a stopped server's store is; as the server takes it.
@@ -68,7 +68,8 @@ impl Offline {
     pub fn open(layout: &Layout, scratch: &Path, backup: Option<&Path>) -> Result<Offline, String> {
         let say = |error: &dyn Display| error.to_string();
         let clock: Arc<dyn Clock> = Arc::new(System);
-        let remains = Remains::look(&set_config(layout), &clock).map_err(|error| say(&error))?;
+        let remains =
+            Remains::look(&layout.set_config(Threads::Caller), &clock).map_err(|error| say(&error))?;
         if remains.all_drives().is_empty() {
             let places = layout.tiers.iter().flat_map(|tier| &tier.drives);
             let places: Vec<String> = places.map(|path| path.display().to_string()).collect();
@@ -126,14 +127,4 @@ pub fn backup_drive(folder: &Path) -> Result<Arc<Drive>, String> {
     let io = RealDrive::open(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let (io, id) = (ReadOnly::new(Arc::new(io)), DriveId(u128::MAX));
     Ok(Arc::new(Drive::new(id, Tier::Hot, u16::MAX, io, Threads::Caller, Arc::new(System))))
-}
-
-/// The set that a layout means; its drives do their work on whatever thread asks.
-fn set_config(layout: &Layout) -> SetConfig {
-    let tiers = layout.tiers.iter().map(|tier| TierConfig {
-        tier: tier.tier,
-        geometry: tier.geometry,
-        drives: tier.drives.iter().cloned().map(Root::Path).collect(),
-    });
-    SetConfig { tiers: tiers.collect(), threads: Threads::Caller }
 }

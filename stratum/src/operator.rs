@@ -7,16 +7,14 @@ mod counts;
 
 use crate::backup::configuration::Configuration;
 use crate::backup::produce::Backup;
-use crate::drives::{Allowed, CopiesStatus, Drives, bytes_under};
+use crate::drives::{Allowed, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::fullness::{self, Pressure, Want};
 use crate::load::{self, Load};
-use crate::provisional::{self, Restored};
 use crate::status::{
     self, Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
 };
 use crate::supervisor::{TaskHealth, Tasks};
-use crate::upkeep::Parts;
 use axum::body::Body;
 use axum::extract::{Query, State as Shared};
 use axum::response::{IntoResponse, Response};
@@ -29,20 +27,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_api::server::admin::refusal;
+use stratum_engine::Engine;
+use stratum_engine::copies::CopiesStatus;
+use stratum_engine::provisional::{self, Restored};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Devices;
 use stratum_storage::heal::HealStatus;
-use stratum_storage::pace::{Pace, Task};
+use stratum_storage::pace::Task;
 use stratum_storage::scrub::ScrubStatus;
 use stratum_storage::volume::VolumeLog;
 
 /// What the routes share.
 pub struct Operator {
-    parts: Parts,
+    engine: Engine,
     drives: Drives,
     checks: Arc<Checks>,
-    pace: Arc<Pace>,
     configuration: Configuration,
     tasks: Tasks,
     load: Load,
@@ -61,16 +61,15 @@ impl IntoResponse for Refused {
 
 impl Operator {
     pub fn new(
-        parts: Parts,
+        engine: Engine,
         drives: Drives,
         checks: Arc<Checks>,
-        pace: Arc<Pace>,
         configuration: Configuration,
         tasks: Tasks,
         load: Load,
     ) -> Arc<Operator> {
         let (began, counts) = (System.monotonic(), Counts::default());
-        Arc::new(Operator { parts, drives, checks, pace, configuration, tasks, load, began, counts })
+        Arc::new(Operator { engine, drives, checks, configuration, tasks, load, began, counts })
     }
 
     /// The routes, as they follow `/_stratum/v1`.
@@ -128,7 +127,7 @@ async fn backup(
     Query(BackupRequest { credentials }): Query<BackupRequest>,
 ) -> Result<Body, Refused> {
     let begin = move || {
-        let Parts { set, journal, metadata, .. } = &operator.parts;
+        let Engine { set, journal, metadata, .. } = &operator.engine;
         Backup::begin(set, journal, metadata, &operator.configuration, credentials)
     };
     let begun = tokio::task::spawn_blocking(begin).await;
@@ -193,7 +192,7 @@ async fn change_drives(
 }
 
 async fn scrub_status(Shared(operator): Shared<Arc<Operator>>) -> Json<ScrubStatus> {
-    Json(operator.parts.scrubber.status())
+    Json(operator.engine.scrubber.status())
 }
 
 /// `POST /scrub/start|pause`.
@@ -201,11 +200,11 @@ async fn scrub(
     Shared(operator): Shared<Arc<Operator>>,
     axum::extract::Path(action): axum::extract::Path<String>,
 ) -> Result<Json<ScrubStatus>, Refused> {
-    let scrubber = &operator.parts.scrubber;
+    let scrubber = &operator.engine.scrubber;
     match action.as_str() {
         "start" => {
             scrubber.start();
-            operator.parts.copies.ask();
+            operator.engine.copies.ask();
         }
         "pause" if scrubber.pause() => {}
         "pause" => return Err(Refused(StatusCode::CONFLICT, "no scrub is under way".into())),
@@ -236,10 +235,10 @@ async fn set_pace(
         return Err(Refused(StatusCode::BAD_REQUEST, format!("there is no such task; tasks are {names}")));
     }
     match request.action.as_str() {
-        "hurry" => operator.pace.hurry(true),
-        "steady" => operator.pace.hurry(false),
-        "pause" => tasks.iter().for_each(|task| operator.pace.pause(*task, true)),
-        "resume" => tasks.iter().for_each(|task| operator.pace.pause(*task, false)),
+        "hurry" => operator.engine.pace().hurry(true),
+        "steady" => operator.engine.pace().hurry(false),
+        "pause" => tasks.iter().for_each(|task| operator.engine.pace().pause(*task, true)),
+        "resume" => tasks.iter().for_each(|task| operator.engine.pace().pause(*task, false)),
         other => {
             let problem = format!("\"{}\" is not one of hurry, steady, pause, resume", other.escape_debug());
             return Err(Refused(StatusCode::BAD_REQUEST, problem));
@@ -252,17 +251,17 @@ impl Operator {
     /// The whole page. Blocks: it asks every drive for its free space.
     pub fn status(&self) -> Status {
         let drives = self.drives.list();
-        let heal = self.parts.healer.status();
+        let heal = self.engine.healer.status();
         let redundancy = self.redundancy(&heal);
         let index = self.index();
-        let (usage, is_provisional) = (self.parts.journal.usage(), self.parts.metadata.is_provisional());
-        let (fullness, pressure) = (self.parts.volumes.fullness(), Pressure::of(usage));
+        let (usage, is_provisional) = (self.engine.journal.usage(), self.engine.metadata.is_provisional());
+        let (fullness, pressure) = (self.engine.volumes.fullness(), Pressure::of(usage));
         let tasks = self.tasks.health(&System);
         let failing: Vec<String> = tasks.iter().filter_map(TaskHealth::note).collect();
         let want = fullness::want(&fullness, pressure);
         let (admission, connections) = (self.load.admission(), self.load.connections());
         let short = load::notes(&admission, &connections);
-        let stopped = self.parts.journal.why_stopped();
+        let stopped = self.engine.journal.why_stopped();
         let state = if !index.available || stopped.is_some() || redundancy.unreadable_objects > 0 {
             State::Damaged
         } else if want == Want::Space {
@@ -278,9 +277,10 @@ impl Operator {
         } else {
             State::Well
         };
-        let label =
-            |id| self.parts.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label());
-        let members = self.parts.journal.members().into_iter().filter_map(label).collect::<Vec<_>>();
+        let label = |id| {
+            self.engine.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label())
+        };
+        let members = self.engine.journal.members().into_iter().filter_map(label).collect::<Vec<_>>();
         let mut notes = notes(&drives, &members, &index, is_provisional);
         notes.extend(stopped);
         notes.extend(failing);
@@ -298,15 +298,15 @@ impl Operator {
             tasks,
             heal: serde_json::to_value(&heal).unwrap_or_default(),
             scrub: self.scrub(),
-            quarantine: serde_json::to_value(self.parts.quarantine.status()).unwrap_or_default(),
-            compaction: serde_json::to_value(self.parts.compactor.status()).unwrap_or_default(),
-            balance: serde_json::to_value(self.parts.balancer.status()).unwrap_or_default(),
+            quarantine: serde_json::to_value(self.engine.quarantine.status()).unwrap_or_default(),
+            compaction: serde_json::to_value(self.engine.compactor.status()).unwrap_or_default(),
+            balance: serde_json::to_value(self.engine.balancer.status()).unwrap_or_default(),
             journal: JournalStatus {
                 members,
                 bytes: usage.bytes,
                 cap: usage.cap,
-                checkpoint_bytes: self.parts.metadata.checkpoint_bytes(),
-                applied: self.parts.metadata.applied_index(),
+                checkpoint_bytes: self.engine.metadata.checkpoint_bytes(),
+                applied: self.engine.metadata.applied_index(),
             },
             index,
             admission,
@@ -317,7 +317,7 @@ impl Operator {
 
     /// The mark first: what is freed now may not be held back by the next start.
     fn accept_restored(&self) -> Result<&'static str, Box<dyn std::error::Error + Send + Sync>> {
-        let Parts { set, metadata, .. } = &self.parts;
+        let Engine { set, metadata, .. } = &self.engine;
         if !metadata.is_provisional() {
             return Ok("No restored state waits to be accepted.");
         }
@@ -330,7 +330,7 @@ impl Operator {
     }
 
     fn index(&self) -> IndexStatus {
-        let now = self.parts.metadata.index_status();
+        let now = self.engine.metadata.index_status();
         IndexStatus {
             available: now.state == stratum_metadata::IndexState::Available,
             bytes: bytes_under(Path::new(&now.place)),
@@ -350,13 +350,13 @@ impl Operator {
             #[serde(flatten)]
             copies: CopiesStatus,
         }
-        let whole = Whole { volumes: self.parts.scrubber.status(), copies: self.parts.copies.status() };
+        let whole = Whole { volumes: self.engine.scrubber.status(), copies: self.engine.copies.status() };
         serde_json::to_value(whole).unwrap_or_default()
     }
 
     fn space(&self, drives: &[DriveStatus]) -> Space {
-        let census = self.counts.census(&self.parts.metadata);
-        let stats = self.parts.volumes.stats();
+        let census = self.counts.census(&self.engine.metadata);
+        let stats = self.engine.volumes.stats();
         Space {
             logical: census.bytes,
             objects: census.objects,
@@ -364,28 +364,28 @@ impl Operator {
             live: stats.live,
             garbage: census.garbage,
             used: drives.iter().map(|drive| drive.bytes_used).sum(),
-            free: Devices::of(self.parts.set.all_drives().iter().filter(|drive| drive.is_healthy())).free(0),
+            free: Devices::of(self.engine.set.all_drives().iter().filter(|drive| drive.is_healthy())).free(0),
         }
     }
 
     fn redundancy(&self, heal: &HealStatus) -> Redundancy {
         Redundancy {
             missing_fragments: heal.missing_fragments,
-            unreadable_objects: self.counts.unreadable(&self.parts.metadata, self.parts.healer.lost()),
+            unreadable_objects: self.counts.unreadable(&self.engine.metadata, self.engine.healer.lost()),
             volumes_by_missing_shards: heal.volumes_by_missing_shards.clone(),
             stripes_by_missing_shards: heal.stripes_by_missing_shards.clone(),
         }
     }
 
     fn background(&self) -> Background {
-        let budget = self.pace.budget();
+        let budget = self.engine.pace().budget();
         let task = |task: Task| {
-            let done = self.pace.done(task);
+            let done = self.engine.pace().done(task);
             let (bytes, turns) = (done.bytes, done.turns);
-            TaskStatus { task: task.name().into(), paused: self.pace.is_paused(task), bytes, turns }
+            TaskStatus { task: task.name().into(), paused: self.engine.pace().is_paused(task), bytes, turns }
         };
         Background {
-            hurried: self.pace.is_hurried(),
+            hurried: self.engine.pace().is_hurried(),
             bytes_per_second: budget.bytes_per_second,
             operations_per_second: budget.operations_per_second,
             tasks: Task::ALL.into_iter().map(task).collect(),

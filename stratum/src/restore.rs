@@ -17,17 +17,17 @@ use crate::fsck::{self, Told, Totals};
 use crate::layout::Layout;
 use crate::offline::{self, Offline, StoreArgs};
 use crate::output;
-use crate::provisional::Restored;
-use crate::serve;
 use clap::Args;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use stratum_engine::provisional::Restored;
 use stratum_metadata::check::Severity;
 use stratum_metadata::salvage::{self, Basis};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Tier;
+use stratum_storage::drive::Threads;
 use stratum_storage::journal::{History, Refounding, refound};
 use stratum_storage::set::{Set, SetError};
 
@@ -164,7 +164,7 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
 /// The state that was restored before is to stay.
 fn accept_stopped(layout: &Layout) -> Result<Outcome, String> {
     let say = |error: SetError| error.to_string();
-    let set = Set::open(&serve::set_config(layout), Arc::new(System), &System).map_err(say)?;
+    let set = Set::open(&layout.set_config(Threads::Own), Arc::new(System), &System).map_err(say)?;
     if let Some(restored) = Restored::read(&set).map_err(say)? {
         Restored { accepted: true, ..restored }.write(&set).map_err(say)?;
     }
@@ -235,8 +235,8 @@ fn write(
             "no drive says which set it belongs to, so no server would start: use `stratum rescue`".into()
         );
     }
-    let set =
-        Set::open(&serve::set_config(layout), Arc::new(System), &System).map_err(|error| say(&error))?;
+    let set = Set::open(&layout.set_config(Threads::Own), Arc::new(System), &System)
+        .map_err(|error| say(&error))?;
     let drives = set.drives(Tier::Hot);
     let mut sources = drives.to_vec();
     sources.extend(backup.map(offline::backup_drive).transpose()?);

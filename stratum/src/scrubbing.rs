@@ -7,17 +7,13 @@ use crate::status::bytes;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use stratum_storage::ambient::System;
-use stratum_storage::heal::Healer;
-use stratum_storage::pace::Pace;
-use stratum_storage::scrub::{ScrubCursor, ScrubFindings, ScrubPhase, ScrubStatus, Scrubber};
-use stratum_storage::volume::Volumes;
+use stratum_engine::ScrubProgress;
+use stratum_storage::scrub::{ScrubCursor, ScrubFindings, ScrubPhase, ScrubStatus};
 
 const FILE: &str = "scrub.json";
 
-/// A scrubber that goes on where the last run was.
-pub fn scrubber(volumes: Volumes, healer: Arc<Healer>, pace: Arc<Pace>, meta: &Path) -> Arc<Scrubber> {
+/// Where the last run's scrub was, kept there.
+pub fn progress(meta: &Path) -> ScrubProgress {
     let path = meta.join(FILE);
     let cursor = read(&path);
     let save = move |cursor: &ScrubCursor| {
@@ -25,7 +21,7 @@ pub fn scrubber(volumes: Volumes, healer: Arc<Healer>, pace: Arc<Pace>, meta: &P
             tracing::warn!(%error, file = %path.display(), "how far scrub is could not be saved");
         }
     };
-    Arc::new(Scrubber::new(volumes, healer, pace, Arc::new(System), cursor, save))
+    ScrubProgress { cursor, save: Box::new(save) }
 }
 
 fn read(path: &Path) -> ScrubCursor {

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Less than this is not worth moving, in bytes.
-const LEAST: u64 = 4 << 20;
+/// Less than this is usually not worth moving, in bytes.
+pub const LEAST_MOVE: u64 = 4 << 20;
 const EVERY: Duration = Duration::from_secs(5);
 /// How often a move that is under way looks whether it is in the way of something.
 const LOOK: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ pub async fn run_balancer(balancer: Arc<Balancer>, mut stop: watch::Receiver<boo
 
 impl Balancer {
     pub fn new(volumes: Volumes, healer: Arc<Healer>, pace: Arc<Pace>, clock: Arc<dyn Clock>) -> Balancer {
-        Balancer { volumes, healer, pace, clock, least: LEAST, state: Mutex::default() }
+        Balancer { volumes, healer, pace, clock, least: LEAST_MOVE, state: Mutex::default() }
     }
 
     /// Moves whatever is worth so many bytes.

@@ -3,8 +3,8 @@
 use super::finding::Finding;
 use crate::credentials;
 use crate::offline::Offline;
-use crate::provisional;
 use std::collections::{BTreeMap, HashSet};
+use stratum_engine::provisional;
 use stratum_metadata::check::Checked;
 use stratum_metadata::salvage;
 use stratum_storage::blob::{Index, Tier, VolumeId};

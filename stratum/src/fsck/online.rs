@@ -7,17 +7,18 @@
 
 use super::finding::Finding;
 use super::report::{self, Report};
-use crate::drives::{Drives, check_copies};
-use crate::upkeep::Parts;
+use crate::drives::Drives;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_engine::Engine;
+use stratum_engine::copies::check_copies;
 use stratum_storage::blob::VolumeId;
 use stratum_storage::blocking;
 use stratum_storage::heal::HealError;
-use stratum_storage::pace::{Pace, Task, Turn};
+use stratum_storage::pace::{Task, Turn};
 use stratum_storage::volume::{Stray, VolumeState};
 use tokio::sync::watch;
 
@@ -66,9 +67,8 @@ impl CheckStatus {
 
 /// The checks of a store.
 pub struct Checks {
-    parts: Parts,
+    engine: Engine,
     drives: Drives,
-    pace: Arc<Pace>,
     status: Mutex<CheckStatus>,
     stop: watch::Sender<bool>,
 }
@@ -84,13 +84,13 @@ struct Found {
 }
 
 impl Checks {
-    pub fn new(parts: Parts, drives: Drives, pace: Arc<Pace>) -> Arc<Checks> {
+    pub fn new(engine: Engine, drives: Drives) -> Arc<Checks> {
         let (stop, status) = (watch::Sender::new(false), Mutex::default());
-        Arc::new(Checks { parts, drives, pace, status, stop })
+        Arc::new(Checks { engine, drives, status, stop })
     }
 
     pub fn status(&self) -> CheckStatus {
-        CheckStatus { is_paused: self.pace.is_paused(Task::Scrub), ..self.status.lock().clone() }
+        CheckStatus { is_paused: self.engine.pace().is_paused(Task::Scrub), ..self.status.lock().clone() }
     }
 
     /// Begins a check, unless one is under way. Within a runtime.
@@ -140,11 +140,11 @@ impl Checks {
         self.state(&mut found).await?;
         if !quick {
             self.step("copies", 0, 0);
-            let copies = check_copies(&self.parts, &self.pace, &self.stop.subscribe()).await;
+            let copies = check_copies(&self.engine, &self.stop.subscribe()).await;
             copies.into_iter().for_each(|copy| found.report.tell(&Finding::Copy(copy)));
         }
         self.volumes(quick, &mut found).await?;
-        let (drives, is_provisional) = (self.parts.set.all_drives(), self.parts.volumes.is_held_back());
+        let (drives, is_provisional) = (self.engine.set.all_drives(), self.engine.volumes.is_held_back());
         for stray in self.strays().await?.intersection(&files_before).cloned() {
             let finding = Finding::of_stray(stray, &drives, is_provisional);
             found.leftovers += usize::from(finding.is_leftover());
@@ -155,7 +155,7 @@ impl Checks {
     }
 
     async fn strays(&self) -> Result<HashSet<Stray>, String> {
-        let volumes = self.parts.volumes.clone();
+        let volumes = self.engine.volumes.clone();
         off_thread(move || volumes.strays()).await
     }
 
@@ -178,7 +178,7 @@ impl Checks {
         let (checks, runtime) = (self.clone(), tokio::runtime::Handle::current());
         let mut report = std::mem::take(&mut found.report);
         let checked = off_thread(move || {
-            let metadata = checks.parts.metadata.clone();
+            let metadata = checks.engine.metadata.clone();
             let turns = move |bytes| runtime.block_on(checks.turn(bytes));
             let checked = metadata.check(&turns, &mut |finding| report.tell(&finding.into()));
             (report, checked)
@@ -194,13 +194,13 @@ impl Checks {
         let mut stop = self.stop.subscribe();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => None,
-            turn = self.pace.turn(Task::Scrub, bytes) => Some(turn),
+            turn = self.engine.pace().turn(Task::Scrub, bytes) => Some(turn),
         }
     }
 
     /// Every volume's files, and all fragments of its live stripes.
     async fn volumes(&self, quick: bool, found: &mut Found) -> Result<(), String> {
-        let metadata = self.parts.metadata.clone();
+        let metadata = self.engine.metadata.clone();
         let records = off_thread(move || metadata.volumes()).await?.map_err(|error| error.to_string())?;
         let mut unreadable = HashSet::new();
         for (done, record) in records.iter().enumerate().filter(|_| !quick) {
@@ -210,7 +210,7 @@ impl Checks {
             }
         }
         if !unreadable.is_empty() {
-            let metadata = self.parts.metadata.clone();
+            let metadata = self.engine.metadata.clone();
             let owners = off_thread(move || metadata.owners_in(&unreadable)).await?;
             let owners = owners.map_err(|error| error.to_string())?;
             owners.into_iter().for_each(|owner| found.report.tell(&Finding::Lost { owner }));
@@ -227,7 +227,7 @@ impl Checks {
         let mut stop = self.stop.subscribe();
         let verified = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return Err("the check was called off".into()),
-            verified = self.parts.volumes.verify_in_use(volume, &self.pace) => verified,
+            verified = self.engine.volumes.verify_in_use(volume, self.engine.pace()) => verified,
         };
         let verified = match verified {
             Ok(verified) => verified,
@@ -256,7 +256,7 @@ impl Checks {
         let mut mended = Vec::new();
         for (done, (volume, offsets)) in found.flawed.iter().enumerate() {
             self.step("and mending volumes", done as u64, found.flawed.len() as u64);
-            mended.push(match self.parts.healer.look_again(*volume, offsets).await {
+            mended.push(match self.engine.healer.look_again(*volume, offsets).await {
                 Ok(Some((written, lost))) => {
                     format!("{volume}: {written} fragments were written anew, {lost} shards given to heal to rebuild")
                 }
@@ -265,12 +265,12 @@ impl Checks {
                 Err(error) => format!("{volume}: it stays as it is: {error}"),
             });
         }
-        let volumes = self.parts.volumes.clone();
+        let volumes = self.engine.volumes.clone();
         let removed = off_thread(move || volumes.remove_unfinished().removed.len()).await;
         mended.extend(report::removed(removed.unwrap_or_default()));
         self.step("and waiting for heal", 0, 0);
         let healed = async {
-            while self.parts.healer.is_at_work() {
+            while self.engine.healer.is_at_work() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };

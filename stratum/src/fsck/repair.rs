@@ -7,12 +7,15 @@
 
 use super::examine::REPLICATED;
 use crate::layout::Layout;
-use crate::serve;
+use crate::opening;
+use crate::serve::Failure;
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_metadata::{Metadata, salvage};
+use stratum_engine::{Config, Engine};
+use stratum_metadata::salvage;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{Tier, VolumeId};
+use stratum_storage::drive::Threads;
 use stratum_storage::heal::HealError;
 use stratum_storage::pace::{Pace, Task};
 use stratum_storage::readpath::Parity;
@@ -23,31 +26,34 @@ use tokio::runtime::Runtime;
 /// Mends what can be mended; says what was done.
 pub fn repair(layout: &Layout, runtime: &Runtime, index_is_bad: bool) -> Result<Vec<String>, String> {
     let mut mended = Vec::new();
-    let mut settled = layout.clone();
-    let mut opened = || -> Result<_, serve::Failure> {
-        let set = Set::open(&serve::set_config(layout), Arc::new(System), &System)?;
-        settled.settle(&set.all_drives());
-        let layout = &settled;
-        if index_is_bad {
-            salvage::remove_index(&layout.index(), &set.drives(Tier::Hot))
-                .map_err(|error| format!("its index can't be removed: {error}"))?;
-            mended.push("the server's index was built anew from the checkpoint and the journal".into());
-        }
-        let journal = Arc::new(serve::open_journal(&set)?);
-        std::fs::create_dir_all(&layout.meta)?;
-        let metadata = serve::open_metadata(&set, layout, &journal)?;
-        let volumes = runtime.block_on(serve::restore_volumes(&set, &metadata))?;
-        metadata.attach(volumes.clone())?;
-        Ok((set, metadata, volumes))
-    };
-    let (set, metadata, volumes) = opened().map_err(|error| format!("the store can't be opened: {error}"))?;
-    checkpoints(&set, &metadata, &mut mended);
-    REPLICATED.iter().for_each(|name| replicated(&set, name, &mut mended));
-    let healed = runtime.block_on(heal(&metadata, &volumes, &mut mended));
-    metadata.shutdown();
-    drop((set, metadata, volumes));
+    let opened = open(layout, runtime, index_is_bad, &mut mended);
+    let engine = opened.map_err(|error| format!("the store can't be opened: {error}"))?;
+    checkpoints(&engine, &mut mended);
+    REPLICATED.iter().for_each(|name| replicated(&engine.set, name, &mut mended));
+    let healed = runtime.block_on(heal(&engine, &mut mended));
+    engine.shutdown();
+    drop(engine);
     await_release(layout);
     healed.map(|()| mended)
+}
+
+/// Opens it as a server does.
+fn open(
+    layout: &Layout,
+    runtime: &Runtime,
+    index_is_bad: bool,
+    mended: &mut Vec<String>,
+) -> Result<Engine, Failure> {
+    let foundation = opening::foundation(layout)?;
+    let mut layout = layout.clone();
+    layout.settle(&foundation.set.all_drives());
+    if index_is_bad {
+        salvage::remove_index(&layout.index(), &foundation.set.drives(Tier::Hot))
+            .map_err(|error| format!("its index can't be removed: {error}"))?;
+        mended.push("the server's index was built anew from the checkpoint and the journal".into());
+    }
+    std::fs::create_dir_all(&layout.meta)?;
+    Ok(runtime.block_on(Engine::open(foundation, Config::new(layout.index())))?)
 }
 
 /// The threads of the store that was just closed may hold its drives a moment longer.
@@ -55,7 +61,7 @@ fn await_release(layout: &Layout) {
     const TRIES: usize = 100;
     let clock: Arc<dyn Clock> = Arc::new(System);
     for _ in 0..TRIES {
-        match Remains::look(&serve::set_config(layout), &clock) {
+        match Remains::look(&layout.set_config(Threads::Own), &clock) {
             Err(SetError::InUse { .. }) => std::thread::sleep(Duration::from_millis(100)),
             _ => return,
         }
@@ -63,11 +69,11 @@ fn await_release(layout: &Layout) {
 }
 
 /// Bad copies of checkpoints go; then journal and checkpoints are made whole.
-fn checkpoints(set: &Set, metadata: &Metadata, mended: &mut Vec<String>) {
-    for copy in salvage::remove_bad_copies(&set.drives(Tier::Hot)) {
+fn checkpoints(engine: &Engine, mended: &mut Vec<String>) {
+    for copy in salvage::remove_bad_copies(&engine.set.drives(Tier::Hot)) {
         mended.push(format!("the checkpoint at entry {} on {} was copied anew", copy.index, copy.drive));
     }
-    metadata.tend_journal();
+    engine.metadata.tend_journal();
 }
 
 fn replicated(set: &Set, name: &str, mended: &mut Vec<String>) {
@@ -88,7 +94,8 @@ fn replicated(set: &Set, name: &str, mended: &mut Vec<String>) {
 }
 
 /// Every shard with a flaw is written anew, where that is possible.
-async fn heal(metadata: &Metadata, volumes: &Volumes, mended: &mut Vec<String>) -> Result<(), String> {
+async fn heal(engine: &Engine, mended: &mut Vec<String>) -> Result<(), String> {
+    let Engine { metadata, volumes, .. } = engine;
     let records = metadata.volumes().map_err(|error| error.to_string())?;
     let pace = Pace::unbounded(Arc::new(System));
     for record in records.into_iter().filter(|record| record.state != VolumeState::Dropped) {

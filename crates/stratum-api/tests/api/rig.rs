@@ -16,15 +16,14 @@ use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
+use stratum_engine::{Config, Engine, Foundation};
 use stratum_frames::Compression;
-use stratum_metadata::Metadata;
 use stratum_storage::ambient::{Clock, Simulated, System};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::Threads;
-use stratum_storage::journal::{self, Journal, JournalSet};
+use stratum_storage::journal;
 use stratum_storage::pace::Pace;
-use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
-use stratum_storage::volume::{Restore, TierDrives, Volumes};
+use stratum_storage::set::{Root, SetConfig, TierConfig};
 use stratum_tiering::access::Recorder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -280,29 +279,17 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
     let drives = roots.map(Root::Path).collect();
     let config =
         SetConfig { tiers: vec![TierConfig { tier: Tier::Hot, geometry, drives }], threads: Threads::Own };
-    let set = Set::open(&config, clock.clone(), &System).expect("a set of drives");
-    let hot = set.roster(Tier::Hot).expect("a hot tier");
-    let journal_set = JournalSet { drives: hot.now().to_vec(), m: 2, begun: false };
     // Small segments: six drives' journals are written over with zeros for every test.
     let options = journal::Options {
         segment_bytes: choices.journal_cap.min(4 << 20),
         cap: choices.journal_cap,
         ..journal::Options::default()
     };
-    let journal = Journal::open(journal_set, options, clock.clone(), Arc::new(System)).expect("a journal");
-    let journal = Arc::new(journal);
-    let options =
-        stratum_metadata::Options { index: folder.join("meta").join("sled"), drives: hot.clone(), copies: 3 };
-    let metadata = Metadata::open(&options, journal.clone(), clock.clone()).expect("the metadata");
-    let restore = Restore {
-        tiers: vec![TierDrives { tier: Tier::Hot, geometry, drives: hot }],
-        records: metadata.volumes().expect("the volumes' records"),
-        next_id: metadata.next_volume_id(),
-        reserve: 0,
-        log: Arc::new(metadata.clone()),
-    };
-    let (volumes, _) = Volumes::restore(restore).await.expect("the volumes");
-    metadata.attach(volumes.clone()).expect("the volumes are told of changes");
+    let foundation = Foundation::open(&config, options, clock.clone(), Arc::new(System));
+    let foundation = foundation.expect("a set of drives, and a journal");
+    let config = Config { reserve: 0, ..Config::new(folder.join("meta").join("sled")) };
+    let engine = Engine::open(foundation, config).await.expect("a store");
+    let Engine { metadata, volumes, journal, .. } = engine;
     let admission = Admission::new(choices.admission);
     Store {
         metadata: metadata.clone(),

@@ -1,32 +1,28 @@
-//! One run of the store: the layers wired as the server wires them, on simulated drives and without HTTP, with all
-//! that works in the background, and the operations that a client has.
+//! One run of the store: the server's engine on simulated drives and without HTTP, with all that works in the background,
+//! and the operations that a client has.
 
 use crate::hardware::Hardware;
 use crate::model::{Content, Piece};
 use bytes::Bytes;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use stratum_engine::{Config, Engine, Foundation, OpenError, ScrubProgress};
 use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
     Body, BucketId, BucketRecord, ObjectHeaders, ObjectRecord, PartRecord, PartSummary, StorageClass,
     UploadId, UploadRecord, VersionId,
 };
-use stratum_metadata::{
-    CommitError, Compactor, Metadata, Mover, Options, Quarantine, run_compactor, run_emptying, run_packer,
-    run_quarantine, run_sweeper,
-};
+use stratum_metadata::{CommitError, run_compactor, run_emptying, run_packer, run_quarantine, run_sweeper};
 use stratum_storage::ambient::{Clock, UnixMillis};
-use stratum_storage::balance::{Balancer, run_balancer};
+use stratum_storage::balance::run_balancer;
 use stratum_storage::blob::{BlobRef, Place, Tier};
-use stratum_storage::drive::Threads;
-use stratum_storage::heal::{Healer, run_healer};
-use stratum_storage::journal::{self, BodyError, Journal, JournalSet};
-use stratum_storage::pace::{Budget, Pace};
+use stratum_storage::heal::run_healer;
+use stratum_storage::journal::{self, BodyError};
 use stratum_storage::readpath::{BlobReader, ReadError};
-use stratum_storage::scrub::{ScrubCursor, Scrubber, run_scrubber};
-use stratum_storage::set::{Set, SetError};
-use stratum_storage::volume::{Restore, Restored, TierDrives, Volumes};
+use stratum_storage::scrub::{ScrubCursor, run_scrubber};
+use stratum_storage::set::SetError;
 use stratum_storage::writepath::Written;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,8 +34,9 @@ pub const SMALL: usize = 32 << 10;
 /// A segment holds a few dozen bodies, and the journal a few segments, so that packing and checkpoints are frequent.
 const SEGMENT: u64 = 256 << 10;
 const CAP: u64 = 8 * SEGMENT;
-/// Drives that have been back for so long get their share of volumes that were written without them.
-const WIDEN_AFTER: Duration = Duration::from_secs(40);
+/// Volumes wait so long for a drive before they are written over fewer; drives that have been back for so long get their
+/// share of those.
+const NARROW_AFTER: Duration = Duration::from_secs(40);
 /// How many ticks lie between two looks at the small files.
 const REPAIR: u64 = 10;
 const TICK: Duration = Duration::from_secs(1);
@@ -69,18 +66,19 @@ impl Clock for Virtual {
     }
 }
 
+/// An engine on this hardware, and what works in its background.
 pub struct Run {
-    pub set: Arc<Set>,
-    pub journal: Arc<Journal>,
-    pub metadata: Metadata,
-    pub volumes: Volumes,
-    pub restored: Restored,
-    pub clock: Arc<dyn Clock>,
-    pub mover: Mover,
-    pub healer: Arc<Healer>,
-    pub scrubber: Arc<Scrubber>,
+    engine: Engine,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+impl Deref for Run {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
 }
 
 /// Why the store did not start.
@@ -93,8 +91,13 @@ pub enum NoStart {
     Failed(String),
 }
 
-fn failed(error: impl std::fmt::Display) -> NoStart {
-    NoStart::Failed(error.to_string())
+impl From<OpenError> for NoStart {
+    fn from(error: OpenError) -> NoStart {
+        match error {
+            OpenError::Set(SetError::Changed { .. }) => NoStart::Changed(error.to_string()),
+            error => NoStart::Failed(error.to_string()),
+        }
+    }
 }
 
 /// What became of a write.
@@ -122,59 +125,22 @@ impl From<Result<Outcome, CommitError>> for Wrote {
 impl Run {
     pub async fn start(hardware: &Hardware) -> Result<Run, NoStart> {
         let clock: Arc<dyn Clock> = Arc::new(Virtual::new(hardware.now));
-        let geometry = hardware.geometry;
-        let set = Set::open(&hardware.config(), clock.clone(), hardware.entropy.as_ref());
-        let set = set.map_err(|error| match error {
-            SetError::Changed { .. } => NoStart::Changed(error.to_string()),
-            error => failed(error),
-        })?;
-        let drives = set.roster(Tier::Hot).ok_or_else(|| failed("there is no hot tier"))?;
-        let options = journal::Options { segment_bytes: SEGMENT, cap: CAP, ..journal::Options::default() };
-        let on = JournalSet { drives: drives.now().to_vec(), m: geometry.m.into(), begun: set.has_begun() };
-        let journal = Journal::open(on, options, clock.clone(), hardware.entropy.clone());
-        let journal = Arc::new(journal.map_err(failed)?);
-        // Not fatal: the drives can't be changed then.
-        let _ = set.serve(journal.epoch());
-        let copies = usize::from(geometry.m) + 1;
-        let options = Options { index: hardware.index(), drives: drives.clone(), copies };
-        let metadata = Metadata::open_on(&options, journal.clone(), clock.clone(), Threads::Caller);
-        let metadata = metadata.map_err(failed)?;
-        let restored = restore(&metadata, TierDrives { tier: Tier::Hot, geometry, drives }).await;
-        let (volumes, restored) = restored.inspect_err(|_| metadata.shutdown())?;
-        let (stop, _) = watch::channel(false);
-        let set = Arc::new(set);
-        let pace = Pace::new(Budget::default(), clock.clone());
-        let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace };
-        let healer = Arc::new(Healer::new(volumes.clone(), mover.pace.clone(), clock.clone()));
+        let journal = journal::Options { segment_bytes: SEGMENT, cap: CAP, ..journal::Options::default() };
+        let foundation = Foundation::open(&hardware.config(), journal, clock, hardware.entropy.clone())?;
         let (kept, cursor) = (hardware.scrub.clone(), hardware.scrub.lock().clone());
         let save = move |cursor: &ScrubCursor| *kept.lock() = cursor.clone();
-        let (pace, scrubbed) = (mover.pace.clone(), volumes.clone());
-        let scrubber = Scrubber::new(scrubbed, healer.clone(), pace, clock.clone(), cursor, save);
-        let (scrubber, tasks) = (Arc::new(scrubber), Vec::new());
-        let mut run =
-            Run { set, journal, metadata, volumes, restored, clock, mover, healer, scrubber, stop, tasks };
-        run.tasks = run.background();
+        let config = Config {
+            reserve: 0,
+            narrow_after: NARROW_AFTER,
+            least_move: 1,
+            scrub: ScrubProgress { cursor, save: Box::new(save) },
+            ..Config::new(hardware.index())
+        };
+        let engine = Engine::open(foundation, config).await?;
+        let (stop, _) = watch::channel(false);
+        let tasks = background(&engine, &stop);
         settle();
-        Ok(run)
-    }
-
-    fn background(&self) -> Vec<JoinHandle<()>> {
-        let stopped = || self.stop.subscribe();
-        let quarantine = Quarantine::new(self.metadata.clone(), self.volumes.clone(), self.clock.clone());
-        let compactor = Compactor::new(self.mover.clone(), self.clock.clone(), WIDEN_AFTER);
-        let (volumes, pace) = (self.volumes.clone(), self.mover.pace.clone());
-        let balancer = Balancer::new(volumes, self.healer.clone(), pace, self.clock.clone());
-        vec![
-            tokio::spawn(run_packer(self.metadata.clone(), self.volumes.clone(), stopped())),
-            tokio::spawn(run_sweeper(self.metadata.clone(), self.clock.clone(), stopped())),
-            tokio::spawn(run_compactor(compactor, stopped())),
-            tokio::spawn(run_healer(self.healer.clone(), stopped())),
-            tokio::spawn(run_scrubber(self.scrubber.clone(), stopped())),
-            tokio::spawn(run_emptying(self.mover.clone(), stopped())),
-            tokio::spawn(run_balancer(Arc::new(balancer.moving_from(1)), stopped())),
-            tokio::spawn(run_quarantine(quarantine, stopped())),
-            tokio::spawn(tend(self.set.clone(), self.metadata.clone(), self.volumes.clone(), stopped())),
-        ]
+        Ok(Run { engine, stop, tasks })
     }
 
     /// What tells background work to end.
@@ -188,13 +154,13 @@ impl Run {
         for task in self.tasks {
             task.await.expect("the background doesn't panic");
         }
-        self.metadata.shutdown();
+        self.engine.shutdown();
     }
 
     /// Nothing is finished. What the index had not got yet is written out: its folder is meddled with otherwise.
     pub fn abandon(self) {
         self.tasks.iter().for_each(JoinHandle::abort);
-        self.metadata.shutdown();
+        self.engine.shutdown();
     }
 
     pub fn healthy(&self) -> usize {
@@ -406,17 +372,21 @@ fn object(content: &Content, modified: u64, body: Body) -> ObjectRecord {
     }
 }
 
-async fn restore(metadata: &Metadata, drives: TierDrives) -> Result<(Volumes, Restored), NoStart> {
-    let restore = Restore {
-        tiers: vec![drives],
-        records: metadata.volumes().map_err(failed)?,
-        next_id: metadata.next_volume_id(),
-        reserve: 0,
-        log: Arc::new(metadata.clone()),
-    };
-    let (volumes, restored) = Volumes::restore(restore).await.map_err(failed)?;
-    metadata.attach(volumes.clone()).map_err(failed)?;
-    Ok((volumes, restored))
+/// All that a server has, too.
+fn background(engine: &Engine, stop: &watch::Sender<bool>) -> Vec<JoinHandle<()>> {
+    let stopped = || stop.subscribe();
+    let Engine { metadata, volumes, mover, clock, .. } = engine.clone();
+    vec![
+        tokio::spawn(run_packer(metadata.clone(), volumes, stopped())),
+        tokio::spawn(run_sweeper(metadata, clock, stopped())),
+        tokio::spawn(run_compactor(engine.compactor.clone(), stopped())),
+        tokio::spawn(run_healer(engine.healer.clone(), stopped())),
+        tokio::spawn(run_scrubber(engine.scrubber.clone(), stopped())),
+        tokio::spawn(run_emptying(mover, stopped())),
+        tokio::spawn(run_balancer(engine.balancer.clone(), stopped())),
+        tokio::spawn(run_quarantine(engine.quarantine.clone(), stopped())),
+        tokio::spawn(tend(engine.clone(), stopped())),
+    ]
 }
 
 /// Waits until what was freed until now is free indeed: when that happens may depend on what the process played before.
@@ -433,17 +403,17 @@ pub fn settle() {
 }
 
 /// What the server does every second.
-async fn tend(set: Arc<Set>, metadata: Metadata, volumes: Volumes, mut stopped: watch::Receiver<bool>) {
+async fn tend(engine: Engine, mut stopped: watch::Receiver<bool>) {
     let mut round = 0u64;
     while tokio::time::timeout(TICK, stopped.wait_for(|stopped| *stopped)).await.is_err() {
-        set.check();
+        engine.set.check();
         if round.is_multiple_of(REPAIR) {
-            set.repair();
+            engine.set.repair();
         }
         round += 1;
-        metadata.tend_journal();
+        engine.metadata.tend_journal();
         settle();
         // What can't be recorded now is tried again.
-        let _ = volumes.tend().await;
+        let _ = engine.volumes.tend().await;
     }
 }

@@ -19,7 +19,7 @@ pub async fn scrub(life: &mut Life<'_>) -> String {
     if life.dice.percent(10) {
         return format!("paused: {}", run.scrubber.pause());
     }
-    run.mover.pace.hurry(life.dice.percent(50));
+    run.pace().hurry(life.dice.percent(50));
     let before = run.scrubber.status().cursor.passes;
     run.scrubber.start();
     look_at_copies(run);

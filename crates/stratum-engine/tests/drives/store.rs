@@ -1,23 +1,24 @@
 //! A store of six drives in a folder, that can be stopped, hurt and started again.
 
 use bytes::Bytes;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_engine::{Config, Engine, Foundation};
 use stratum_metadata::command::{Command, Move, Outcome, WriteCondition};
 use stratum_metadata::log::Log;
 use stratum_metadata::record::{
     Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass, VersionId,
 };
-use stratum_metadata::{CommitError, Metadata, NewBytes, OpenError, Options, run_packer};
+use stratum_metadata::{CommitError, NewBytes, OpenError, run_packer};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::{BlobRef, Geometry, PackedAt, Place, Tier};
 use stratum_storage::drive::Threads;
-use stratum_storage::journal::{self, Journal, JournalSet};
+use stratum_storage::journal::{self, Journal};
 use stratum_storage::pack::PackBody;
 use stratum_storage::readpath::ReadError;
-use stratum_storage::set::{Root, Set, SetConfig, SetError, TierConfig};
-use stratum_storage::volume::{Restore, TierDrives, Volumes};
+use stratum_storage::set::{Root, SetConfig, SetError, TierConfig};
 use stratum_storage::writepath::Written;
 use tokio::sync::watch;
 
@@ -27,10 +28,16 @@ const SEGMENT: u64 = 4 << 20;
 const CAP: u64 = 8 * SEGMENT;
 
 pub struct Store {
-    pub metadata: Metadata,
-    pub journal: Arc<Journal>,
-    pub volumes: Volumes,
+    engine: Engine,
     dir: PathBuf,
+}
+
+impl Deref for Store {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
 }
 
 impl Store {
@@ -60,23 +67,15 @@ impl Store {
             tiers: vec![TierConfig { tier: Tier::Hot, geometry, drives }],
             threads: Threads::Own,
         };
-        let set = open_set(&config).await;
-        let drives = set.roster(Tier::Hot).unwrap();
         let options = journal::Options { segment_bytes, cap, ..Default::default() };
-        let on = JournalSet { drives: drives.now().to_vec(), m: 2, begun: false };
-        let journal = Arc::new(Journal::open(on, options, Arc::new(System), Arc::new(System)).unwrap());
-        let index = Options { index: dir.join("sled"), drives: drives.clone(), copies: 3 };
-        let metadata = Metadata::open(&index, over(journal.clone()), Arc::new(System))?;
-        let restore = Restore {
-            tiers: vec![TierDrives { tier: Tier::Hot, geometry, drives }],
-            records: metadata.volumes().unwrap(),
-            next_id: metadata.next_volume_id(),
-            reserve: 0,
-            log: Arc::new(metadata.clone()),
-        };
-        let (volumes, _) = Volumes::restore(restore).await.unwrap();
-        metadata.attach(volumes.clone()).unwrap();
-        Ok(Store { metadata, journal, volumes, dir: dir.to_owned() })
+        let mut foundation = open_foundation(&config, options).await;
+        foundation.log = over(foundation.journal.clone());
+        let config = Config { reserve: 0, ..Config::new(dir.join("sled")) };
+        match Engine::open(foundation, config).await {
+            Ok(engine) => Ok(Store { engine, dir: dir.to_owned() }),
+            Err(stratum_engine::OpenError::State(error)) => Err(error),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Ends this run and starts the next. What `between` does happens to the folder of a stopped server.
@@ -85,9 +84,9 @@ impl Store {
     }
 
     pub async fn try_restart(self, between: impl FnOnce(&Path)) -> Result<Store, OpenError> {
-        let Store { metadata, journal, volumes, dir } = self;
-        metadata.shutdown();
-        drop((metadata, journal, volumes));
+        let Store { engine, dir } = self;
+        engine.shutdown();
+        drop(engine);
         between(&dir);
         Store::try_open(&dir).await
     }
@@ -206,10 +205,12 @@ impl Store {
 }
 
 /// The threads of a run that has just ended may hold its drives a moment longer.
-async fn open_set(config: &SetConfig) -> Set {
+async fn open_foundation(config: &SetConfig, options: journal::Options) -> Foundation {
     for _ in 0..1000 {
-        match Set::open(config, Arc::new(System), &System) {
-            Err(SetError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+        match Foundation::open(config, options, Arc::new(System), Arc::new(System)) {
+            Err(stratum_engine::OpenError::Set(SetError::InUse { .. })) => {
+                tokio::time::sleep(Duration::from_millis(20)).await
+            }
             outcome => return outcome.unwrap(),
         }
     }

@@ -1,7 +1,7 @@
 //! Looking at everything on the drives that is not a volume: identities, replicated files, checkpoints and the journal's
 //! closed segments. What is damaged is written anew from the other copies.
 
-use crate::upkeep::Parts;
+use crate::Engine;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
@@ -43,26 +43,27 @@ impl Copies {
 }
 
 /// Looks at the copies once a day, and when asked, until `stop` is true or its sender is gone.
-pub async fn run_copies(parts: Parts, pace: Arc<Pace>, mut stop: watch::Receiver<bool>) {
+pub async fn run_copies(engine: Engine, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            () = parts.copies.asked.notified() => {}
+            () = engine.copies.asked.notified() => {}
             () = tokio::time::sleep(EVERY) => {}
         }
-        check_copies(&parts, &pace, &stop).await;
+        check_copies(&engine, &stop).await;
     }
 }
 
 /// Looks at all copies now, a segment or a kind of file at a time; says what was found.
-pub async fn check_copies(parts: &Parts, pace: &Arc<Pace>, stop: &watch::Receiver<bool>) -> Vec<Finding> {
-    let (set, metadata) = (parts.set.clone(), parts.metadata.clone());
+pub async fn check_copies(engine: &Engine, stop: &watch::Receiver<bool>) -> Vec<Finding> {
+    let (set, metadata) = (engine.set.clone(), engine.metadata.clone());
+    let pace = &engine.mover.pace;
     let mut findings = in_a_turn(pace, 0, move || set.repair()).await.unwrap_or_default();
     let bytes = metadata.checkpoint_bytes();
     findings.extend(in_a_turn(pace, bytes, move || metadata.check_checkpoints()).await.unwrap_or_default());
     let mut sequence = 0;
     while !*stop.borrow() {
-        let (journal, bytes) = (parts.journal.clone(), segment_bytes(parts));
+        let (journal, bytes) = (engine.journal.clone(), segment_bytes(engine));
         let checked = in_a_turn(pace, bytes, move || journal.check_after(sequence)).await;
         let Some(checked) = checked.flatten() else { break };
         sequence = checked.sequence;
@@ -70,7 +71,7 @@ pub async fn check_copies(parts: &Parts, pace: &Arc<Pace>, stop: &watch::Receive
     }
     metrics::counter!("stratum_copies_repaired_total").increment(repaired(&findings));
     tracing::info!(findings = findings.len(), "looked at all copies of what is not in volumes");
-    let mut status = parts.copies.status.lock();
+    let mut status = engine.copies.status.lock();
     let copies_passes = status.copies_passes + 1;
     let (copies_bad, copies_mended) = (findings.len() as u64, repaired(&findings));
     *status = CopiesStatus { copies_passes, copies_bad, copies_mended };
@@ -82,8 +83,8 @@ fn repaired(findings: &[Finding]) -> u64 {
 }
 
 /// What the copies of a segment are at most.
-fn segment_bytes(parts: &Parts) -> u64 {
-    parts.journal.spans().iter().map(|span| span.bytes).max().unwrap_or_default()
+fn segment_bytes(engine: &Engine) -> u64 {
+    engine.journal.spans().iter().map(|span| span.bytes).max().unwrap_or_default()
 }
 
 /// One blocking piece of work; nothing if it could not be done.

@@ -1,23 +1,23 @@
 //! What commits cost: small PUTs through the real journal into the index, with packing and checkpoints.
 //!
-//! `cargo run --release -p stratum-metadata --example commits -- DIR [COUNT] [TASKS] [BYTES]`
+//! `cargo run --release -p stratum-engine --example commits -- DIR [COUNT] [TASKS] [BYTES]`
 
 use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_engine::{Config, Engine, Foundation};
 use stratum_metadata::command::{Command, WriteCondition};
 use stratum_metadata::record::{
     Body, BucketId, BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, ETag, ObjectHeaders,
     ObjectRecord, StorageClass, VersionId,
 };
-use stratum_metadata::{Metadata, Options, run_packer};
+use stratum_metadata::{Metadata, run_packer};
 use stratum_storage::ambient::{Clock, Entropy, System};
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier};
 use stratum_storage::drive::Threads;
-use stratum_storage::journal::{self, Journal, JournalSet};
-use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
-use stratum_storage::volume::{Restore, TierDrives, Volumes};
+use stratum_storage::journal;
+use stratum_storage::set::{Root, SetConfig, TierConfig};
 use tokio::sync::watch;
 
 fn main() {
@@ -31,7 +31,7 @@ fn main() {
 
 async fn run(dir: &Path, count: u64, tasks: u64, bytes: u64) {
     let began = System.monotonic();
-    let (metadata, journal, volumes) = open(dir).await;
+    let Engine { metadata, journal, volumes, .. } = open(dir).await;
     println!("open: {:?}, at entry {}", System.monotonic() - began, metadata.applied_index());
     report("idle");
     let bucket = bucket(&metadata).await;
@@ -79,28 +79,14 @@ fn tend(metadata: Metadata, mut stop: watch::Receiver<bool>) -> tokio::task::Joi
     })
 }
 
-async fn open(dir: &Path) -> (Metadata, Arc<Journal>, Volumes) {
-    let geometry = Geometry { k: 4, m: 2 };
+async fn open(dir: &Path) -> Engine {
     let drives = (0..6).map(|number| Root::Path(dir.join(format!("hot/{number}")))).collect();
-    let tiers = vec![TierConfig { tier: Tier::Hot, geometry, drives }];
-    let set =
-        Set::open(&SetConfig { tiers, threads: Threads::Own }, Arc::new(System), &System).expect("a set");
-    let drives = set.roster(Tier::Hot).expect("a hot tier");
-    let on = JournalSet { drives: drives.now().to_vec(), m: 2, begun: false };
-    let journal = Journal::open(on, journal::Options::default(), Arc::new(System), Arc::new(System));
-    let journal = Arc::new(journal.expect("a journal"));
-    let index = Options { index: dir.join("sled"), drives: drives.clone(), copies: 3 };
-    let metadata = Metadata::open(&index, journal.clone(), Arc::new(System)).expect("the metadata");
-    let restore = Restore {
-        tiers: vec![TierDrives { tier: Tier::Hot, geometry, drives }],
-        records: metadata.volumes().expect("the volumes' records"),
-        next_id: metadata.next_volume_id(),
-        reserve: 0,
-        log: Arc::new(metadata.clone()),
-    };
-    let (volumes, _) = Volumes::restore(restore).await.expect("the volumes");
-    metadata.attach(volumes.clone()).expect("the index");
-    (metadata, journal, volumes)
+    let tiers = vec![TierConfig { tier: Tier::Hot, geometry: Geometry { k: 4, m: 2 }, drives }];
+    let drives = SetConfig { tiers, threads: Threads::Own };
+    let foundation =
+        Foundation::open(&drives, journal::Options::default(), Arc::new(System), Arc::new(System));
+    let foundation = foundation.expect("drives and a journal");
+    Engine::open(foundation, Config::new(dir.join("sled"))).await.expect("a store")
 }
 
 async fn bucket(metadata: &Metadata) -> BucketId {

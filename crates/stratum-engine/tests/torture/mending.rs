@@ -17,7 +17,7 @@ const WAIT: usize = 24;
 
 /// Looks through every sealed volume, and rebuilds.
 pub async fn heal(life: &mut Life<'_>) -> String {
-    life.run.mover.pace.hurry(life.dice.percent(50));
+    life.run.pace().hurry(life.dice.percent(50));
     let (mut rebuilt, mut passed_over) = (0, 0);
     let Ok(volumes) = life.run.metadata.volumes() else { return String::new() };
     for record in volumes.iter().filter(|record| matches!(record.state, VolumeState::Sealed { .. })) {
@@ -198,7 +198,7 @@ fn flawed(verified: &Verified) -> BTreeSet<u8> {
 /// Whether the shard was written anew. What stands in its way must be a reason.
 async fn rebuild(life: &Life<'_>, volume: VolumeId, shard: u8) -> bool {
     let Some(_claim) = life.run.volumes.try_claim(volume) else { return false };
-    match life.run.volumes.rebuild_shard(volume, shard, &life.run.mover.pace, Task::Heal).await {
+    match life.run.volumes.rebuild_shard(volume, shard, life.run.pace(), Task::Heal).await {
         Ok(rebuilt) => {
             assert!(rebuilt.unreadable == 0, "a rebuild of {volume} gave {} stripes up", rebuilt.unreadable);
             true

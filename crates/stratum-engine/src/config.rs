@@ -1,0 +1,53 @@
+//! What may differ from store to store, and what is usual.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use stratum_storage::pace::Budget;
+use stratum_storage::scrub::{Save, ScrubCursor};
+
+/// What is kept free on a device for upkeep alone when the journal is empty, in bytes: two spare segments a member.
+pub const LEAST_RESERVE: u64 = 192 << 20;
+
+/// How a store is opened over its [`crate::Foundation`].
+pub struct Config {
+    /// A directory of the index's own; what is lost of it is rebuilt.
+    pub index: PathBuf,
+    /// Kept free on a device when the journal is empty, in bytes.
+    pub reserve: u64,
+    /// What background work may take.
+    pub budget: Budget,
+    /// How long a volume waits for a drive before its bodies are written over the drives that are left, and how long
+    /// drives must have been back before what was written without them is written over all.
+    pub narrow_after: Duration,
+    /// The least that is moved to make drives even, in bytes.
+    pub least_move: u64,
+    pub scrub: ScrubProgress,
+}
+
+impl Config {
+    /// The usual, with an index there.
+    pub fn new(index: PathBuf) -> Config {
+        Config {
+            index,
+            reserve: LEAST_RESERVE,
+            budget: Budget::default(),
+            narrow_after: Duration::from_secs(30 * 60),
+            least_move: stratum_storage::balance::LEAST_MOVE,
+            scrub: ScrubProgress::default(),
+        }
+    }
+}
+
+/// How far scrub was, and who keeps that.
+pub struct ScrubProgress {
+    pub cursor: ScrubCursor,
+    /// Called every half minute at most; may block.
+    pub save: Box<Save>,
+}
+
+/// A scrub that begins anew with every start.
+impl Default for ScrubProgress {
+    fn default() -> ScrubProgress {
+        ScrubProgress { cursor: ScrubCursor::default(), save: Box::new(|_| {}) }
+    }
+}

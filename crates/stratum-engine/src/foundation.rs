@@ -1,0 +1,50 @@
+//! The drives and their journal: what there is before anything is known of the state.
+
+use crate::open::OpenError;
+use std::sync::Arc;
+use stratum_metadata::log::Log;
+use stratum_storage::ambient::{Clock, Entropy};
+use stratum_storage::blob::Tier;
+use stratum_storage::drive::Threads;
+use stratum_storage::journal::{self, Journal, JournalSet};
+use stratum_storage::set::{Set, SetConfig};
+
+/// The drives of a store, held by this process, with a journal that is in its next epoch.
+pub struct Foundation {
+    pub set: Arc<Set>,
+    pub journal: Arc<Journal>,
+    /// Where the state's commands go: the journal, unless somebody puts something before it.
+    pub log: Arc<dyn Log>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Who does the work of drives and commits.
+    pub(crate) threads: Threads,
+}
+
+impl Foundation {
+    /// Takes the drives and opens their journal. Blocks, for as long as the drives take.
+    ///
+    /// # Errors
+    /// See [`OpenError::is_for_want_of_drives`] for the one that passes when drives come back; the drives are let go of
+    /// then, and may be exchanged.
+    pub fn open(
+        drives: &SetConfig,
+        journal: journal::Options,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Foundation, OpenError> {
+        let set = Set::open(drives, clock.clone(), entropy.as_ref())?;
+        let geometry = set.geometry(Tier::Hot).ok_or(OpenError::NoHotTier)?;
+        let on = JournalSet {
+            drives: set.drives(Tier::Hot).to_vec(),
+            m: usize::from(geometry.m),
+            begun: set.has_begun(),
+        };
+        let journal = Arc::new(Journal::open(on, journal, clock.clone(), entropy)?);
+        // Not fatal: the drives can't be changed then, and every change says why.
+        if let Err(error) = set.serve(journal.epoch()) {
+            tracing::warn!(%error, "the drives were not all told which of them are missing");
+        }
+        let (set, log) = (Arc::new(set), journal.clone());
+        Ok(Foundation { set, journal, log, clock, threads: drives.threads })
+    }
+}

@@ -1,0 +1,64 @@
+//! A store's engine: its layers, opened in one place and in one order, and what works on them in the background.
+//!
+//! The server, `fsck --repair`, the tests' servers and torture all open a store here, so that what one of them is tested
+//! with is what the others run. It takes two steps, since where the index lies may depend on which drives are there:
+//! [`Foundation::open`] takes the drives and opens the next epoch of their journal, before which nothing may be read;
+//! [`Engine::open`] brings up the state that the journal tells, then the volumes that the state names, and puts together
+//! what looks after them. Nothing works by itself until somebody runs it.
+//!
+//! Clock, randomness and threads are handed in with the drives: on simulated ones the same seed does the same.
+
+mod config;
+pub mod copies;
+mod foundation;
+mod open;
+pub mod provisional;
+
+pub use config::{Config, LEAST_RESERVE, ScrubProgress};
+pub use foundation::Foundation;
+pub use open::OpenError;
+
+use copies::Copies;
+use std::sync::Arc;
+use stratum_metadata::{Compactor, Metadata, Mover, Quarantine};
+use stratum_storage::ambient::Clock;
+use stratum_storage::balance::Balancer;
+use stratum_storage::heal::Healer;
+use stratum_storage::journal::Journal;
+use stratum_storage::pace::Pace;
+use stratum_storage::scrub::Scrubber;
+use stratum_storage::set::Set;
+use stratum_storage::volume::{Restored, Volumes};
+
+/// An open store. A cheap handle to all of its layers.
+#[derive(Clone)]
+pub struct Engine {
+    pub set: Arc<Set>,
+    pub journal: Arc<Journal>,
+    pub metadata: Metadata,
+    pub volumes: Volumes,
+    pub clock: Arc<dyn Clock>,
+    /// What moves bodies between volumes, at the pace of all background work.
+    pub mover: Mover,
+    pub healer: Arc<Healer>,
+    pub scrubber: Arc<Scrubber>,
+    pub compactor: Arc<Compactor>,
+    pub balancer: Arc<Balancer>,
+    pub quarantine: Arc<Quarantine>,
+    pub copies: Arc<Copies>,
+    /// What bringing the volumes back did.
+    pub restored: Arc<Restored>,
+}
+
+impl Engine {
+    /// The pace of all background work.
+    pub fn pace(&self) -> &Arc<Pace> {
+        &self.mover.pace
+    }
+
+    /// Finishes what waits, writes the index out and lets go of the volumes. Blocks. Whoever still holds a handle holds
+    /// the drives, too.
+    pub fn shutdown(&self) {
+        self.metadata.shutdown();
+    }
+}

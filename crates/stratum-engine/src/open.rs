@@ -1,0 +1,126 @@
+//! From the foundation to an engine: the order in which the layers come up.
+
+use crate::{Config, Engine, Foundation, provisional};
+use std::sync::Arc;
+use stratum_metadata::{Compactor, Metadata, Mover, Options, Quarantine};
+use stratum_storage::balance::Balancer;
+use stratum_storage::blob::Tier;
+use stratum_storage::heal::Healer;
+use stratum_storage::journal::JournalError;
+use stratum_storage::pace::Pace;
+use stratum_storage::scrub::Scrubber;
+use stratum_storage::set::{Set, SetError};
+use stratum_storage::volume::{Restore, RestoreError, Restored, TierDrives, Volumes};
+
+/// Why a store can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("there is no hot tier")]
+    NoHotTier,
+    #[error(transparent)]
+    Set(#[from] SetError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    State(#[from] stratum_metadata::OpenError),
+    #[error(transparent)]
+    Read(#[from] stratum_metadata::ReadError),
+    #[error(transparent)]
+    Volumes(#[from] RestoreError),
+}
+
+impl OpenError {
+    /// Whether too few drives are there to start safely: what comes back late must not make a history of its own.
+    pub fn is_for_want_of_drives(&self) -> bool {
+        matches!(self, OpenError::Journal(JournalError::TooFew(_)))
+    }
+}
+
+impl Engine {
+    /// Brings up the state and the volumes. Blocks, for as long as a rebuild of the index takes if one is needed.
+    pub async fn open(foundation: Foundation, config: Config) -> Result<Engine, OpenError> {
+        let metadata = open_metadata(&foundation, &config)?;
+        let restored = restore_volumes(&foundation.set, &metadata, config.reserve).await;
+        let (volumes, restored) = restored.inspect_err(|_| metadata.shutdown())?;
+        Ok(assemble(foundation, config, metadata, volumes, restored))
+    }
+}
+
+fn open_metadata(foundation: &Foundation, config: &Config) -> Result<Metadata, OpenError> {
+    let Foundation { set, log, clock, threads, .. } = foundation;
+    let geometry = set.geometry(Tier::Hot).ok_or(OpenError::NoHotTier)?;
+    let options = Options {
+        index: config.index.clone(),
+        drives: set.roster(Tier::Hot).ok_or(OpenError::NoHotTier)?,
+        copies: usize::from(geometry.m) + 1,
+    };
+    let is_provisional = provisional::Restored::read(set)?.is_some_and(|restored| !restored.accepted);
+    let metadata = Metadata::open_on(&options, log.clone(), clock.clone(), *threads)?;
+    if is_provisional {
+        tracing::warn!("{}", provisional::NOTE);
+        metadata.hold_back();
+    }
+    Ok(metadata)
+}
+
+/// The volumes that the state names, and the state told of what becomes of them.
+async fn restore_volumes(
+    set: &Set,
+    metadata: &Metadata,
+    reserve: u64,
+) -> Result<(Volumes, Restored), OpenError> {
+    let tiers = Tier::ALL.into_iter().filter_map(|tier| {
+        let (geometry, drives) = (set.geometry(tier)?, set.roster(tier)?);
+        Some(TierDrives { tier, geometry, drives })
+    });
+    let restore = Restore {
+        tiers: tiers.collect(),
+        records: metadata.volumes()?,
+        next_id: metadata.next_volume_id(),
+        reserve,
+        log: Arc::new(metadata.clone()),
+    };
+    let (volumes, restored) = Volumes::restore(restore).await?;
+    let Restored { volumes: count, sealed, removed, unfinished, unknown, .. } = &restored;
+    tracing::info!(volumes = count, sealed, removed, unfinished, "restored");
+    for (drive, file) in unknown {
+        tracing::warn!(drive, file, "a file that belongs to no record; left alone");
+    }
+    metadata.attach(volumes.clone())?;
+    Ok((volumes, restored))
+}
+
+/// What looks after the layers.
+fn assemble(
+    foundation: Foundation,
+    config: Config,
+    metadata: Metadata,
+    volumes: Volumes,
+    restored: Restored,
+) -> Engine {
+    let Foundation { set, journal, clock, .. } = foundation;
+    let Config { budget, narrow_after, least_move, scrub, .. } = config;
+    let pace = Pace::new(budget, clock.clone());
+    let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace: pace.clone() };
+    let healer = Healer::new(volumes.clone(), pace.clone(), clock.clone());
+    let healer = Arc::new(healer.narrowing(narrow_after, Arc::new(mover.clone())));
+    let scrubber =
+        Scrubber::new(volumes.clone(), healer.clone(), pace.clone(), clock.clone(), scrub.cursor, scrub.save);
+    let balancer =
+        Balancer::new(volumes.clone(), healer.clone(), pace, clock.clone()).moving_from(least_move);
+    Engine {
+        compactor: Compactor::new(mover.clone(), clock.clone(), narrow_after),
+        quarantine: Quarantine::new(metadata.clone(), volumes.clone(), clock.clone()),
+        set,
+        journal,
+        metadata,
+        volumes,
+        clock,
+        mover,
+        healer,
+        scrubber: Arc::new(scrubber),
+        balancer: Arc::new(balancer),
+        copies: Arc::default(),
+        restored: Arc::new(restored),
+    }
+}

@@ -1,0 +1,30 @@
+//! Who may sign in: root, and the users of the configuration.
+
+use crate::config::Config;
+use crate::credentials::Credentials;
+use crate::serve::Failure;
+use stratum_auth::{AccessKey, Identities, SecretKey, User};
+
+/// All of them.
+///
+/// # Errors
+/// Keys that can't be, or that two users have.
+pub fn identities(config: &Config, root: &Credentials) -> Result<Identities, Failure> {
+    let user = |access_key: &str, id: &str, display_name: &str, email: &str, root| -> Result<User, Failure> {
+        Ok(User {
+            id: id.to_owned(),
+            display_name: display_name.to_owned(),
+            email: email.to_owned(),
+            access_key: AccessKey::new(access_key)?,
+            root,
+        })
+    };
+    let mut users =
+        vec![(user(&root.access_key, "root", "root", "", true)?, SecretKey::new(&root.secret_key)?)];
+    for entry in &config.users {
+        let name = if entry.display_name.is_empty() { entry.id.get_ref() } else { &entry.display_name };
+        let user = user(entry.access_key.get_ref(), entry.id.get_ref(), name, &entry.email, false)?;
+        users.push((user, SecretKey::new(&entry.secret_key.get_ref().0)?));
+    }
+    Ok(Identities::new(users)?)
+}

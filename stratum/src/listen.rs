@@ -1,0 +1,74 @@
+//! The address that is listened at, how many connections may come, and the signal that ends it all.
+
+use crate::serve::Failure;
+use std::net::SocketAddr;
+use stratum_api::server::Connections;
+use tokio::net::TcpSocket;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Takes the address, without listening yet: nobody is to wait for a server that may not come, and a start whose address
+/// is taken must not touch a drive.
+pub fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
+    let taken = |error: std::io::Error| format!("{address}: can't listen: {error}");
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(taken)?;
+    socket.set_reuseaddr(true).and_then(|()| socket.bind(address)).map_err(taken)?;
+    Ok(socket)
+}
+
+/// Connections and shard files are descriptors: takes what the system gives, and says how many that are.
+pub fn descriptor_limit() -> u64 {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files could not be raised");
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// How many connections are served at once: as many as the configuration says, or as usual, and at most half of the
+/// descriptors, since drives and volumes need the others.
+pub fn connection_limit(descriptors: u64, asked: Option<usize>) -> Result<usize, Failure> {
+    const FEWEST: usize = 16;
+    let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+    match asked {
+        None => Ok(Connections::USUAL_LIMIT.min(most).max(FEWEST)),
+        Some(asked) if asked < FEWEST => {
+            Err(format!("server.connections = {asked}: a server has at least {FEWEST}").into())
+        }
+        Some(asked) if asked > most => Err(format!(
+            "server.connections = {asked}: the limit of {descriptors} open files allows {most}, half of it; raise \
+             that limit (`ulimit -n`, or LimitNOFILE= of a systemd unit) or ask for fewer"
+        )
+        .into()),
+        Some(asked) => Ok(asked),
+    }
+}
+
+/// Ends at SIGTERM or SIGINT.
+pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_follow_from_the_descriptors() {
+        let limit =
+            |descriptors, asked| connection_limit(descriptors, asked).map_err(|error| error.to_string());
+        assert_eq!(limit(1 << 20, None), Ok(4096));
+        assert_eq!(limit(1024, None), Ok(512));
+        assert_eq!(limit(1 << 20, Some(20_000)), Ok(20_000));
+        let told = limit(4096, Some(3000)).unwrap_err();
+        assert!(told.contains("server.connections = 3000") && told.contains("allows 2048"), "{told}");
+        assert!(limit(1 << 20, Some(1)).is_err());
+    }
+}
