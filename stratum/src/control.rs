@@ -3,6 +3,7 @@
 //! They end with 0 when all is well, with 1 when something was found, and with 2 when they couldn't run.
 
 use crate::client::{CallError, Operator, ServerArg};
+use crate::operator::LevelStatus;
 use crate::output;
 use crate::scrubbing;
 use crate::status::{Background, DriveStatus, State, Status, drives};
@@ -49,6 +50,21 @@ struct TaskArgs {
     task: Option<String>,
     #[command(flatten)]
     server: ServerArg,
+}
+
+/// What `stratum level` takes.
+#[derive(Args)]
+pub struct LevelArgs {
+    #[command(subcommand)]
+    action: LevelAction,
+}
+
+#[derive(Subcommand)]
+enum LevelAction {
+    /// Show the level at which the store is written, and the highest that the server knows.
+    Show(ServerArg),
+    /// Write it at the highest from now on: binaries that don't know that level can't open the store any more.
+    Raise(ServerArg),
 }
 
 /// What `stratum scrub` takes.
@@ -167,6 +183,18 @@ pub fn pace(args: &PaceArgs) -> ExitCode {
         query.extend(task.map(|task| ("task", task)));
         let background: Background = Operator::new(server)?.post("pace", &query)?;
         output::line(format_args!("background work goes {}", background.to_text()));
+        Ok(true)
+    })
+}
+
+/// Shows or raises the store's level.
+pub fn level(args: &LevelArgs) -> ExitCode {
+    ended(|| {
+        let LevelStatus { level, newest } = match &args.action {
+            LevelAction::Show(server) => Operator::new(server)?.get("level")?,
+            LevelAction::Raise(server) => Operator::new(server)?.post("level/raise", &[])?,
+        };
+        output::line(format_args!("the store is of level {level}; the server knows levels up to {newest}"));
         Ok(true)
     })
 }

@@ -60,6 +60,8 @@ enum Command {
     Drive(control::DriveArgs),
     /// Have a running server read and repair everything, or hold that.
     Scrub(control::ScrubArgs),
+    /// Show or raise the level at which the store is written.
+    Level(control::LevelArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
     /// Write what a running server knows to a file, or to an object in S3.
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
         Command::Drive(args) => control::drive(&args),
         Command::Pace(args) => control::pace(&args),
         Command::Scrub(args) => control::scrub(&args),
+        Command::Level(args) => control::level(&args),
         Command::Bench(args) => bench::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Fsck(args) => fsck::run(&args),

@@ -30,6 +30,7 @@ use stratum_api::server::admin::refusal;
 use stratum_engine::Engine;
 use stratum_engine::copies::CopiesStatus;
 use stratum_engine::provisional::{self, Restored};
+use stratum_metadata::record::Level;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Devices;
@@ -81,6 +82,8 @@ impl Operator {
             .route("/scrub/{action}", post(scrub))
             .route("/fsck", get(check_status).post(check))
             .route("/restore/accept", post(accept_restored))
+            .route("/level", get(level))
+            .route("/level/raise", post(raise_level))
             .route("/backup", get(backup))
             .route("/drives", get(list_drives))
             .route("/drives/{action}", post(change_drives))
@@ -111,6 +114,32 @@ async fn accept_restored(Shared(operator): Shared<Arc<Operator>>) -> Result<Json
         .map_err(|error| internal(&error))?
         .map(|said| Json(said.to_owned()))
         .map_err(|error| internal(&error))
+}
+
+/// The level at which the state is written, and the highest that the server knows.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LevelStatus {
+    pub level: u8,
+    pub newest: u8,
+}
+
+impl LevelStatus {
+    fn of(level: Level) -> LevelStatus {
+        LevelStatus { level: level.number(), newest: Level::NEWEST.number() }
+    }
+}
+
+/// `GET /level`
+async fn level(Shared(operator): Shared<Arc<Operator>>) -> Json<LevelStatus> {
+    Json(LevelStatus::of(operator.engine.metadata.level()))
+}
+
+/// `POST /level/raise`: to the highest that this server knows.
+async fn raise_level(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<LevelStatus>, Refused> {
+    let raised = operator.engine.metadata.raise_level(Level::NEWEST).await;
+    let level = raised.map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
+    tracing::info!(%level, "the state is of this level; older binaries that don't know it can't open the store");
+    Ok(Json(LevelStatus::of(level)))
 }
 
 /// What a backup is to hold.

@@ -34,6 +34,7 @@ use stratum_api::server::{Connections, Limits, Server, tls};
 use stratum_auth::{Identities, Verifier};
 use stratum_engine::Engine;
 use stratum_frames::Compression;
+use stratum_metadata::record::Level;
 use stratum_storage::ambient::System;
 use stratum_tiering::access::Recorder;
 
@@ -105,6 +106,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let engine = runtime.block_on(Engine::open(foundation, opening::engine_config(config, &layout)))?;
+    let compression = compression(config, engine.metadata.level())?;
     let drives = Drives::new(engine.clone(), layout.embedded.clone());
     let checks = Checks::new(engine.clone(), drives.clone());
     let configuration = Configuration::new(args.config.as_deref(), config);
@@ -116,7 +118,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     upkeep::start(&mut supervisor, engine.clone(), telemetry.clone())?;
     figures::start(&mut supervisor, operator.clone())?;
 
-    let store = Arc::new(store(config, &engine, identities, admission));
+    let store = Arc::new(store(config, &engine, compression, identities, admission));
     let ready = {
         let metadata = engine.metadata.clone();
         move || match metadata.is_available() {
@@ -173,20 +175,32 @@ fn refuse_old_processors() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What new bodies are coded with.
-fn compression(config: &Config) -> Option<Compression> {
+/// What new bodies are coded with. A store that an older binary may have to go back to holds no bodies that it can't read.
+fn compression(config: &Config, level: Level) -> Result<Option<Compression>, Failure> {
     match config.tiers.hot.codec.as_ref().map(|codec| *codec.get_ref()) {
-        None | Some(CodecName::None) => None,
-        Some(CodecName::Zstd) => Some(Compression::default()),
+        None | Some(CodecName::None) => Ok(None),
+        Some(CodecName::Zstd) if level < Level::SECOND => Err(format!(
+            "tiers.hot.codec takes a store of level {}, and this one is of level {level}: start the server without it, run \
+             `stratum level raise`, and set it then",
+            Level::SECOND
+        )
+        .into()),
+        Some(CodecName::Zstd) => Ok(Some(Compression::default())),
     }
 }
 
 /// What requests are served from.
-fn store(config: &Config, engine: &Engine, identities: Identities, admission: Admission) -> Store {
+fn store(
+    config: &Config,
+    engine: &Engine,
+    compression: Option<Compression>,
+    identities: Identities,
+    admission: Admission,
+) -> Store {
     let Engine { metadata, volumes, journal, .. } = engine.clone();
     Store {
         metadata: metadata.clone(),
-        bodies: Bodies::new(metadata, volumes, journal, compression(config)),
+        bodies: Bodies::new(metadata, volumes, journal, compression),
         identities,
         verifier: Verifier::new(&config.server.region),
         settings: settings(config),

@@ -179,7 +179,7 @@ pub fn parse_etags(text: &str) -> Match {
 mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
-    use stratum_metadata::record::{Body, ETag, ObjectHeaders, StorageClass, VersionId};
+    use stratum_metadata::record::{Attributes, Body, ETag, ObjectHeaders, StorageClass, VersionId};
     use stratum_storage::blob::{BlobRef, Place};
 
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
@@ -196,6 +196,8 @@ mod tests {
             checksum: None,
             headers: ObjectHeaders::default(),
             body: Body::Blob(BlobRef::plain(Place::Empty)),
+            committed: 0,
+            attributes: Attributes::default(),
         }
     }
 

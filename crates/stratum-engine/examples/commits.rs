@@ -9,7 +9,7 @@ use std::time::Duration;
 use stratum_engine::{Config, Engine, Foundation};
 use stratum_metadata::command::{Command, WriteCondition};
 use stratum_metadata::record::{
-    Body, BucketId, BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, ETag, ObjectHeaders,
+    Attributes, Body, BucketId, BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, ETag, ObjectHeaders,
     ObjectRecord, StorageClass, VersionId,
 };
 use stratum_metadata::{Metadata, run_packer};
@@ -93,10 +93,10 @@ async fn bucket(metadata: &Metadata) -> BucketId {
     if let Some(bucket) = metadata.bucket("bucket").expect("the index") {
         return bucket.id;
     }
-    let id = metadata.next_bucket_id();
+    let id = BucketId(1);
     let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
     let record = BucketRecord { id, name, owner, created: 0, region };
-    metadata.commit(Command::CreateBucket(record), Bytes::new()).await.expect("a bucket");
+    metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.expect("a bucket");
     id
 }
 
@@ -118,6 +118,8 @@ fn put(bucket: BucketId, body: &Bytes) -> Command {
         checksum: Some(checksum),
         headers,
         body: Body::Blob(BlobRef::plain(place)),
+        committed: 0,
+        attributes: Attributes::default(),
     };
     let key = format!("objects/{:016x}", System.next_u64()).into_bytes();
     Command::PutObject { bucket, key, record, condition: WriteCondition::default() }

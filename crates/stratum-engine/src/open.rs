@@ -2,7 +2,7 @@
 
 use crate::{Config, Engine, Foundation, provisional};
 use std::sync::Arc;
-use stratum_metadata::{Compactor, Metadata, Mover, Options, Quarantine};
+use stratum_metadata::{CommitError, Compactor, Metadata, Mover, Options, Quarantine};
 use stratum_storage::balance::Balancer;
 use stratum_storage::blob::Tier;
 use stratum_storage::heal::Healer;
@@ -23,6 +23,8 @@ pub enum OpenError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     State(#[from] stratum_metadata::OpenError),
+    #[error("the store can't begin: {0}")]
+    Begin(#[from] CommitError),
     #[error(transparent)]
     Read(#[from] stratum_metadata::ReadError),
     #[error(transparent)]
@@ -40,6 +42,7 @@ impl Engine {
     /// Brings up the state and the volumes. Blocks, for as long as a rebuild of the index takes if one is needed.
     pub async fn open(foundation: Foundation, config: Config) -> Result<Engine, OpenError> {
         let metadata = open_metadata(&foundation, &config)?;
+        metadata.begin().await.inspect_err(|_| metadata.shutdown())?;
         let restored = restore_volumes(&foundation.set, &metadata, config.reserve).await;
         let (volumes, restored) = restored.inspect_err(|_| metadata.shutdown())?;
         Ok(assemble(foundation, config, metadata, volumes, restored))

@@ -4,10 +4,9 @@
 //! million objects, for whoever asks now and then.
 
 use crate::keys::{self, Tag};
-use crate::record::{BucketRecord, ObjectSummary, Owner, StripeRecord, decode};
+use crate::record::{BucketRecord, Migrate, ObjectSummary, Owner, StripeRecord, decode};
 use crate::salvage::each_owner_in;
 use crate::store::{Metadata, ReadError};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -52,7 +51,7 @@ impl Metadata {
     }
 
     /// Shows every record of a kind.
-    fn count<T: DeserializeOwned>(&self, tag: Tag, mut see: impl FnMut(T)) -> Result<(), ReadError> {
+    fn count<T: Migrate>(&self, tag: Tag, mut see: impl FnMut(T)) -> Result<(), ReadError> {
         let mut failed = None;
         self.state().scan(&keys::start_of(tag), &keys::end_of(tag), |_, value| match decode(value) {
             Ok(record) => {

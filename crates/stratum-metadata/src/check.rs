@@ -15,10 +15,9 @@ pub use live::{CheckError, Turns};
 
 use crate::keys;
 use crate::machine::fingerprint;
-use crate::record::{Owner, UploadId, decode};
+use crate::record::{Migrate, Owner, UploadId, decode};
 use crate::store::ReadError;
 use crate::tree::{Base, Value};
-use serde::de::DeserializeOwned;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use stratum_storage::blob::{BlobRef, Index, Place, VolumeId};
@@ -118,7 +117,7 @@ impl<'a> Check<'a> {
     }
 
     /// Another record, if it is there and can be read; whoever meets its key says if it can't.
-    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
+    fn get<T: Migrate>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
         Ok(self.state.get(key)?.and_then(|value| decode(&value).ok()))
     }
 

@@ -274,7 +274,7 @@ mod tests {
                 let value = Value::from(value.as_slice());
                 memory.apply(std::iter::once((key.as_slice(), Some(&value))));
             }
-            let applied = Applied { index, hash: 5, fingerprint: sum };
+            let applied = Applied { index, hash: 5, fingerprint: sum, level: crate::record::Level::FIRST };
             Still { memory, applied, scanned: Mutex::new(0) }
         }
     }

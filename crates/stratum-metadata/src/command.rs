@@ -4,16 +4,18 @@
 //! proposed) and is journaled before it is applied. The body of a small object or part rides in the same journal
 //! entry; the record then says [`stratum_storage::blob::Place::ThisEntry`].
 
+pub(crate) mod v1;
+
 use crate::log::Urgency;
 use crate::record::{
-    BucketId, BucketRecord, DecodeError, ETag, LastPart, ObjectRecord, Owner, PartRecord, UploadId,
-    UploadRecord, decode, encode,
+    BucketId, BucketRecord, DecodeError, ETag, LastPart, Level, ObjectRecord, Owner, PartRecord, TakesLevel,
+    UploadId, UploadRecord, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, PackedAt, Place};
-use stratum_storage::volume::VolumeEvent;
+use stratum_storage::volume::{VolumeEvent, Writer};
 
 /// What must hold of the current object for a write to go on, evaluated atomically with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,10 +58,68 @@ impl Move {
     }
 }
 
+/// A bucket that is to be created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewBucket {
+    /// The id that its proposer chose, which counts in a state of level 1 only. `apply` gives one otherwise, and wherever
+    /// the chosen one is taken.
+    pub chosen: Option<BucketId>,
+    pub name: String,
+    /// The owner's canonical user id.
+    pub owner: String,
+    pub created: UnixMillis,
+    pub region: String,
+}
+
+impl NewBucket {
+    /// The bucket under the id that it got.
+    pub(crate) fn with_id(self, id: BucketId) -> BucketRecord {
+        let NewBucket { chosen: _, name, owner, created, region } = self;
+        BucketRecord { id, name, owner, created, region }
+    }
+}
+
+impl From<BucketRecord> for NewBucket {
+    fn from(record: BucketRecord) -> Self {
+        let BucketRecord { id, name, owner, created, region } = record;
+        NewBucket { chosen: Some(id), name, owner, created, region }
+    }
+}
+
+/// What a journal entry holds: a command, and who proposed it where that matters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposed {
+    /// Who fills the volumes that the command is the first to name something in, or that it opens.
+    pub by: Option<Writer>,
+    pub command: Command,
+}
+
+impl From<Command> for Proposed {
+    fn from(command: Command) -> Self {
+        Proposed { by: None, command }
+    }
+}
+
+impl Proposed {
+    /// Its bytes in the journal, of what a state of that level is proposed.
+    pub(crate) fn encode(&self, level: Level) -> Result<Vec<u8>, TakesLevel> {
+        match self.command {
+            // So that a binary that doesn't know the level says so.
+            Command::SetLevel(raised) => encode(raised.max(level), self),
+            _ => encode(level, self),
+        }
+    }
+
+    /// What a journal entry holds.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Proposed, DecodeError> {
+        decode(bytes)
+    }
+}
+
 /// A mutation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    CreateBucket(BucketRecord),
+    CreateBucket(NewBucket),
     DeleteBucket {
         bucket: BucketId,
     },
@@ -134,19 +194,11 @@ pub enum Command {
         condition: WriteCondition,
         remember_until: UnixMillis,
     },
+    /// Records and commands are written at this level from now on; never a lower one than before.
+    SetLevel(Level),
 }
 
 impl Command {
-    /// The command's bytes in the journal: a version byte, then postcard.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        encode(self)
-    }
-
-    /// The command of a journal entry.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
-        decode(bytes)
-    }
-
     /// Whether it may still be journaled when only the last of the journal's room is left.
     pub(crate) fn urgency(&self) -> Urgency {
         match self {
@@ -163,7 +215,7 @@ impl Command {
             | Command::AbortUpload { .. }
             | Command::Relocate { .. } => Urgency::MakesRoom,
             // Few and short: packing may need a volume, and a checkpoint an entry after the last one.
-            Command::Volume(_) | Command::Sweep { .. } => Urgency::Packing,
+            Command::Volume(_) | Command::Sweep { .. } | Command::SetLevel(_) => Urgency::Packing,
         }
     }
 }
@@ -208,6 +260,8 @@ pub enum Refusal {
     VolumeGone,
     /// A volume event that the volume's state does not allow.
     VolumeState,
+    /// SetLevel: the state has this level, which is no lower.
+    LevelIs(Level),
 }
 
 impl fmt::Display for Outcome {
@@ -238,6 +292,7 @@ impl fmt::Display for Refusal {
             Refusal::UploadChanged => f.write_str("the upload's parts have changed"),
             Refusal::VolumeGone => f.write_str("the volume is being dropped"),
             Refusal::VolumeState => f.write_str("the volume's state does not allow it"),
+            Refusal::LevelIs(level) => write!(f, "the store is of level {level}"),
         }
     }
 }

@@ -35,6 +35,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use stratum_storage::drive::Threads;
+use stratum_storage::volume::Writer;
 #[cfg(test)]
 pub(crate) use threads::Step;
 
@@ -90,6 +91,8 @@ struct Shared {
     /// Held while a group is appended, and while one is applied and told of.
     appending: Mutex<()>,
     applying: Mutex<()>,
+    /// Who fills the volumes that are opened from here.
+    writer: Writer,
     /// Whoever comes there next panics: a thread's name if it must be that one, and where.
     #[cfg(test)]
     panics: Mutex<Option<(Option<&'static str>, Step)>>,
@@ -127,6 +130,7 @@ impl Committer {
         kind: Threads,
     ) -> std::io::Result<Committer> {
         let usage = log.usage();
+        let writer = Writer { node: 0, run: log.last() };
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             arrived: Condvar::new(),
@@ -138,6 +142,7 @@ impl Committer {
             unapplied: AtomicUsize::new(0),
             appending: Mutex::default(),
             applying: Mutex::default(),
+            writer,
             #[cfg(test)]
             panics: Mutex::default(),
         });
@@ -169,7 +174,7 @@ impl Committer {
         if command.urgency() == Urgency::Ordinary && asked.is_none() {
             let Headroom(()) = self.headroom(bytes.in_entry()).await?;
         }
-        let (proposal, fate) = Proposal::new(command, bytes);
+        let (proposal, fate) = self.shared.proposal(command, bytes)?;
         self.shared.enqueue(proposal);
         if self.kind == Threads::Caller {
             // Those who propose at this moment, too, join the queue before its first group is taken.
@@ -181,7 +186,7 @@ impl Committer {
 
     /// [`Committer::commit`] for a thread of its own, of a command without a body that is never refused. Blocks.
     pub(crate) fn commit_blocking(&self, command: Command) -> Fate {
-        let (proposal, mut fate) = Proposal::new(command, Bytes::new().into());
+        let (proposal, mut fate) = self.shared.proposal(command, Bytes::new().into())?;
         self.shared.enqueue(proposal);
         let fate = match self.kind {
             Threads::Caller => {
@@ -246,6 +251,15 @@ impl Shared {
         ])
     }
 
+    /// The command as a proposal to the state as it is now.
+    fn proposal(
+        &self,
+        command: Command,
+        bytes: NewBytes,
+    ) -> Result<(Proposal, tokio::sync::oneshot::Receiver<Fate>), NotWritten> {
+        Proposal::new(command, bytes, self.machine.level(), self.writer)
+    }
+
     fn pace(&self, bytes: usize) -> Pace {
         let usage = Usage { bytes: self.used.load(Ordering::Relaxed), cap: self.cap.load(Ordering::Relaxed) };
         match usage.share() {
@@ -280,7 +294,7 @@ impl Shared {
         if self.machine.has_failed() {
             return self.tell(proposal.reply, Err(away().into()));
         }
-        let is_ordinary = proposal.command.urgency() == Urgency::Ordinary;
+        let is_ordinary = proposal.proposed.command.urgency() == Urgency::Ordinary;
         let mut queue = self.queue.lock();
         let refused = match queue.closed {
             true => Some(NotWritten::Stopped),
@@ -310,7 +324,7 @@ impl Shared {
     /// Near the cap only what makes room goes on: tells those of that urgency, and gives the others.
     fn refuse(&self, group: Vec<Proposal>, urgency: Urgency) -> Vec<Proposal> {
         let (refused, others): (Vec<_>, Vec<_>) =
-            group.into_iter().partition(|proposal| proposal.command.urgency() == urgency);
+            group.into_iter().partition(|proposal| proposal.proposed.command.urgency() == urgency);
         self.tell_all(refused.into_iter().map(|proposal| proposal.reply), &NotWritten::Busy.into());
         others
     }
@@ -382,7 +396,7 @@ impl Shared {
         let mut replies = Vec::with_capacity(group.len());
         let mut entries = Vec::with_capacity(group.len());
         for proposal in group {
-            commands.push(proposal.command);
+            commands.push(proposal.proposed);
             replies.push(proposal.reply.journaling());
             entries.push(proposal.entry);
         }
@@ -393,7 +407,7 @@ impl Shared {
                 self.panic_at(Step::Journaled);
                 let places = (appended.first..).zip(appended.hashes);
                 let entries = commands.into_iter().zip(places);
-                let entries = entries.map(|(command, (index, hash))| Entry { index, hash, command });
+                let entries = entries.map(|(proposed, (index, hash))| Entry { index, hash, proposed });
                 Some(Durable { entries: entries.collect(), replies })
             }
             Err(error) => {
@@ -504,7 +518,8 @@ impl Committer {
         &self,
         command: Command,
     ) -> (impl FnOnce() + use<'_>, tokio::sync::oneshot::Receiver<Fate>) {
-        let (proposal, fate) = Proposal::new(command, Bytes::from_static(b"x").into());
+        let proposal = self.shared.proposal(command, Bytes::from_static(b"x").into());
+        let (proposal, fate) = proposal.expect("it is proposed");
         let group = self.shared.append(vec![proposal], Urgency::Ordinary).expect("it is journaled");
         (move || self.shared.apply(group), fate)
     }

@@ -159,7 +159,7 @@ const PAGE: usize = 256;
 type Page<T> = (Vec<(u64, T)>, Option<Vec<u8>>);
 
 /// A page of the records under a prefix, from a key on.
-pub(crate) fn page<T: serde::de::DeserializeOwned>(
+pub(crate) fn page<T: crate::record::Migrate>(
     metadata: &Metadata,
     prefix: &[u8],
     from: &[u8],

@@ -1,10 +1,10 @@
 //! Doors for the fuzz targets to what reads stored bytes. Not an interface.
 
 use crate::checkpoint;
-use crate::command::Command;
+use crate::command::Proposed;
 use crate::keys;
 use crate::record::{
-    Applied, BucketRecord, Completion, Dropped, ExtentRecord, LastPart, ObjectRecord, ObjectSummary,
+    Applied, BucketRecord, Completion, Dropped, ExtentRecord, LastPart, Level, ObjectRecord, ObjectSummary,
     PartRecord, StoredUpload, StripeRecord, UploadId, decode,
 };
 use stratum_storage::volume::VolumeRecord;
@@ -19,9 +19,13 @@ pub fn records(bytes: &[u8]) {
 
 /// A command of the journal. One that is read says the same again.
 pub fn command(bytes: &[u8]) {
-    if let Ok(command) = Command::decode(bytes) {
-        let again = Command::decode(&command.encode());
-        assert!(again.as_ref() == Ok(&command), "{command:?} is read back as {again:?}");
+    if let Ok(proposed) = Proposed::decode(bytes) {
+        for level in [Level::FIRST, Level::SECOND] {
+            let Ok(bytes) = proposed.encode(level) else { continue };
+            let again = Proposed::decode(&bytes);
+            let is_same = again.as_ref().is_ok_and(|again| again.command == proposed.command);
+            assert!(is_same, "{proposed:?} is read back as {again:?}");
+        }
     }
 }
 

@@ -4,9 +4,9 @@
 //! such a string it is escaped (`00` as `00 ff`, its end `00 00`), which keeps the order of the strings.
 //! `docs/format/metadata.md` has the table.
 
-use crate::record::{BucketId, UploadId};
+use crate::record::{BucketId, Owner, UploadId};
 use stratum_storage::ambient::UnixMillis;
-use stratum_storage::blob::VolumeId;
+use stratum_storage::blob::{Index, VolumeId};
 
 /// The kind of a key: its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,8 @@ pub(crate) enum Tag {
     Applied = 0x01,
     /// The highest bucket and volume ids ever given out.
     HighestIds = 0x02,
+    /// The state's level; absent, it is the first.
+    Level = 0x03,
     /// Bucket id -> name.
     BucketById = 0x10,
     /// Bucket name -> record.
@@ -26,7 +28,8 @@ pub(crate) enum Tag {
     DeletedBucket = 0x13,
     /// Bucket id, key -> record.
     Object = 0x20,
-    // 0x21 is kept for versions that are not current.
+    /// Bucket id, key, the entry that committed it (the newest first) -> record of a version that isn't current.
+    Version = 0x21,
     /// Upload -> record.
     Upload = 0x30,
     /// Bucket id, key, upload -> nothing.
@@ -48,6 +51,7 @@ pub(crate) enum Tag {
     // 0x43 is kept for drives.
     /// Time, kind, upload -> nothing.
     Due = 0x50,
+    // 0x60 to 0x6f are kept for users, groups, policies and keys.
 }
 
 /// What falls due.
@@ -101,6 +105,10 @@ pub(crate) fn highest_ids() -> Vec<u8> {
     Builder::new(Tag::HighestIds, 0).0
 }
 
+pub(crate) fn level() -> Vec<u8> {
+    Builder::new(Tag::Level, 0).0
+}
+
 pub(crate) fn bucket_by_id(bucket: BucketId) -> Vec<u8> {
     Builder::new(Tag::BucketById, 8).bytes(&bucket.0.to_be_bytes()).0
 }
@@ -134,6 +142,26 @@ pub(crate) fn objects_of(bucket: BucketId) -> Vec<u8> {
 
 pub(crate) fn object(bucket: BucketId, key: &[u8]) -> Vec<u8> {
     Builder::new(Tag::Object, 8 + key.len()).bytes(&bucket.0.to_be_bytes()).bytes(key).0
+}
+
+/// All versions of a key that aren't current begin with this; they follow, newest first.
+#[allow(dead_code, reason = "nothing keeps such versions yet; their order among the keys is settled")]
+pub(crate) fn versions_of(bucket: BucketId, key: &[u8]) -> Vec<u8> {
+    Builder::new(Tag::Version, 18 + key.len()).bytes(&bucket.0.to_be_bytes()).escaped(key).0
+}
+
+/// A version that isn't current: the entry that made it current once is its place among the others.
+#[allow(dead_code, reason = "nothing keeps such versions yet; their order among the keys is settled")]
+pub(crate) fn version(bucket: BucketId, key: &[u8], committed: Index) -> Vec<u8> {
+    Builder(versions_of(bucket, key)).bytes(&(!committed).to_be_bytes()).0
+}
+
+/// Where the record of a body's owner lies.
+pub(crate) fn of_owner(owner: &Owner) -> Vec<u8> {
+    match owner {
+        Owner::Object { bucket, key, version: _ } => object(*bucket, key),
+        Owner::Part { upload, number } => part(*upload, *number),
+    }
 }
 
 /// The bucket and key of an [`object`].
@@ -313,6 +341,13 @@ mod tests {
         }
 
         #[test]
+        fn versions_sort_by_bucket_and_key_the_newest_first(one: (u64, Vec<u8>, u64), other: (u64, Vec<u8>, u64)) {
+            let stored = |(bucket, key, at): &(u64, Vec<u8>, u64)| version(BucketId(*bucket), key, *at);
+            let order = |of: &(u64, Vec<u8>, u64)| (of.0, of.1.clone(), std::cmp::Reverse(of.2));
+            prop_assert_eq!(stored(&one).cmp(&stored(&other)), order(&one).cmp(&order(&other)));
+        }
+
+        #[test]
         fn due_things_sort_by_time(one: (u64, u128), other: (u64, u128)) {
             let stored = |(time, upload): &(u64, u128)| due(*time, DueKind::Upload, UploadId(*upload));
             prop_assert_eq!(stored(&one).cmp(&stored(&other)), one.cmp(&other));
@@ -342,11 +377,13 @@ mod tests {
         let keys = [
             applied(),
             highest_ids(),
+            level(),
             bucket_by_id(BucketId(u64::MAX)),
             bucket_by_name(b"\xff"),
             bucket_by_owner("\u{10ffff}", "x"),
             deleted_bucket(BucketId(u64::MAX)),
             object(BucketId(u64::MAX), b"\xff"),
+            version(BucketId(u64::MAX), b"\xff", 0),
             upload(UploadId(u128::MAX)),
             upload_by_key(BucketId(u64::MAX), b"\xff", UploadId(u128::MAX)),
             part(UploadId(u128::MAX), u16::MAX),

@@ -11,10 +11,10 @@ mod rebuild;
 pub(crate) use health::Failure;
 pub(crate) use rebuild::RebuildError;
 
-use crate::command::{Command, Outcome};
+use crate::command::{Outcome, Proposed};
 use crate::keys::{self, Tag};
 use crate::layers::Layers;
-use crate::record::{Applied, decode, encode};
+use crate::record::{Applied, Level, decode};
 use crate::state::{ApplyError, Change, Freed, View, apply};
 use crate::tree::{Base, Tree, TreeError, Value};
 use health::Health;
@@ -23,7 +23,7 @@ use rebuild::Successor;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::Index;
@@ -44,7 +44,7 @@ const FINGERPRINT_SEED: u64 = 0x0073_7472_6174_756d;
 pub(crate) struct Entry {
     pub(crate) index: Index,
     pub(crate) hash: u128,
-    pub(crate) command: Command,
+    pub(crate) proposed: Proposed,
 }
 
 /// What came of a group.
@@ -70,6 +70,8 @@ pub(crate) struct Machine {
     applied: Mutex<Applied>,
     /// The index of the last applied entry, for those who only look.
     index: AtomicU64,
+    /// Its level, likewise.
+    level: AtomicU8,
     /// A checkpoint that is being taken.
     scan: Mutex<Option<Scan>>,
     health: Health,
@@ -90,6 +92,7 @@ impl Machine {
             draining: Mutex::new(()),
             applied: Mutex::new(applied),
             index: AtomicU64::new(applied.index),
+            level: AtomicU8::new(applied.level.number()),
             scan: Mutex::new(None),
             health: Health::default(),
             clock,
@@ -109,6 +112,11 @@ impl Machine {
         self.index.load(Ordering::Acquire)
     }
 
+    /// The state's level.
+    pub(crate) fn level(&self) -> Level {
+        Level::known(self.level.load(Ordering::Acquire)).unwrap_or_default()
+    }
+
     /// Applies a group, all of it or nothing. After an error nothing more is applied.
     ///
     /// # Errors
@@ -120,7 +128,7 @@ impl Machine {
     }
 
     fn try_apply(&self, group: Vec<Entry>, applied: &mut Applied) -> Result<AppliedGroup, ApplyError> {
-        let mut view = View::new(self);
+        let mut view = View::at(self, applied.level);
         let mut outcomes = Vec::with_capacity(group.len());
         let mut next = *applied;
         for entry in group {
@@ -128,8 +136,9 @@ impl Machine {
                 return Err(ApplyError::Gap { applied: next.index, index: entry.index });
             }
             (next.index, next.hash) = (entry.index, entry.hash);
-            outcomes.push(apply(&mut view, entry.index, entry.command)?);
+            outcomes.push(apply(&mut view, entry.index, entry.proposed)?);
         }
+        next.level = view.level()?;
         let mut volumes = Vec::new();
         for change in view.changes() {
             next.fingerprint = next.fingerprint.wrapping_add(difference(&change));
@@ -139,12 +148,13 @@ impl Machine {
         }
         self.write(&view, &next)?;
         *applied = next;
+        self.level.store(next.level.number(), Ordering::Release);
         self.index.store(next.index, Ordering::Release);
         Ok(AppliedGroup { outcomes, volumes, freed: view.into_freed() })
     }
 
     fn write(&self, view: &View<'_>, applied: &Applied) -> Result<(), TreeError> {
-        let (key, value) = (keys::applied(), Value::from(encode(applied).as_slice()));
+        let (key, value) = (keys::applied(), Value::from(applied.encode().as_slice()));
         let changes = view.changes().map(|change| (change.key, change.after));
         let mut layers = self.layers.write();
         if let Some(scan) = self.scan.lock().as_mut() {

@@ -5,10 +5,10 @@
 //! neighbours on the drives and in the index, and written as full stripes. Each stripe is then one `Relocate`,
 //! whose moves are conditional: whatever was overwritten meanwhile stays as it is.
 
-use crate::command::Command;
+use crate::command::{Command, Proposed};
 use crate::log::{ClosedSegment, Log, LogError};
 use crate::machine::Machine;
-use crate::record::{self, Body, DecodeError, Owner};
+use crate::record::{Body, DecodeError, Owner};
 use crate::relocate::{self, MoveError, Small, blob_of};
 use crate::store::{Metadata, ReadError};
 use bytes::Bytes;
@@ -133,7 +133,7 @@ fn live_bodies(machine: &Machine, log: &dyn Log, segment: ClosedSegment) -> Resu
         if entry.index > segment.last {
             break;
         }
-        let Some((owner, blob)) = body_of(Command::decode(&entry.command)?) else { continue };
+        let Some((owner, blob)) = body_of(Proposed::decode(&entry.command)?.command) else { continue };
         if let Place::ThisEntry { length, crc32c } = blob.place {
             let body = Live { owner, index: entry.index, length, crc32c };
             if is_live(machine, &body)? {
@@ -187,7 +187,7 @@ async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) ->
 fn read(log: &dyn Log, batch: Vec<Live>) -> Result<Vec<Small>, LogError> {
     let small = |live: Live| -> Result<Small, LogError> {
         let bytes: Bytes = log.body(live.index, live.length, live.crc32c)?;
-        let body = PackBody { owner: record::encode(&live.owner), bytes, crc32c: live.crc32c };
+        let body = PackBody { owner: live.owner.in_stripe(), bytes, crc32c: live.crc32c };
         Ok(Small { from: live.place(), owner: live.owner, body })
     };
     batch.into_iter().map(small).collect()

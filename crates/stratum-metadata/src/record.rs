@@ -1,45 +1,59 @@
 //! What the metadata keeps of buckets, objects, uploads and parts, and the types that cannot hold nonsense.
 //!
-//! The encodings are frozen by version: [`v1`] is what is written today; a later version gets a module of its own
-//! and a migration from this one. A stored record is a version byte, then postcard.
+//! A stored value is a byte, the [level](level) of the state that wrote it, and then a postcard record in the form that
+//! the level has. [`v2`] has today's forms, [`v1`] those that have changed since level 1.
 
+mod attributes;
+pub(crate) mod level;
 mod names;
-pub mod v1;
+pub(crate) mod v1;
+pub mod v2;
 
+pub use attributes::{
+    Attributes, Grant, Grantee, Permission, ReplicationState, Retention, RetentionMode, TierDecision, TierPin,
+};
+pub use level::{Level, TakesLevel};
+pub(crate) use level::{Migrate, decode, encode};
 pub use names::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
-pub use v1::*;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-/// The version that is written.
-pub(crate) const VERSION: u8 = 1;
+pub use v2::*;
 
 /// Stored bytes that are no record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    #[error("the record has version {0}; this binary knows version {VERSION}")]
-    Version(u8),
+    #[error("the record has level {found}; this binary knows levels up to {known}")]
+    Level { found: u8, known: Level },
     #[error("the record is damaged: {0}")]
     Damaged(postcard::Error),
     #[error("the record is empty")]
     Empty,
 }
 
-/// A record's stored bytes.
-pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(192);
-    bytes.push(VERSION);
-    // Postcard fails only on sequences of unknown length, and no record has one.
-    postcard::to_extend(record, bytes).unwrap_or_default()
+level::same_since_level_1!(
+    ObjectSummary,
+    PartRecord,
+    BucketRecord,
+    StoredUpload,
+    Completion,
+    Dropped,
+    LastPart,
+    ExtentRecord,
+    StripeRecord,
+    HighestIds,
+    Owner,
+);
+
+impl Applied {
+    /// Its stored bytes.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // It has a form at every level.
+        encode(self.level, self).unwrap_or_default()
+    }
 }
 
-/// A record from its stored bytes. What follows it is left alone, so that a summary can be read off the front.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(DecodeError::Damaged),
-        Some((version, _)) => Err(DecodeError::Version(*version)),
-        None => Err(DecodeError::Empty),
+impl Owner {
+    /// Its bytes in the directory of a packed stripe, which belongs to no state and outlives many levels.
+    pub(crate) fn in_stripe(&self) -> Vec<u8> {
+        encode(Level::FIRST, self).unwrap_or_default()
     }
 }
 
@@ -67,24 +81,47 @@ mod tests {
             }),
             headers,
             body: Body::Blob(BlobRef::plain(Place::Journal { index: 9, length: 4096, crc32c: 5 })),
+            committed: 0,
+            attributes: Attributes::default(),
+        }
+    }
+
+    #[test]
+    fn level_2_costs_a_small_object_two_bytes() {
+        let [first, second] = [Level::FIRST, Level::SECOND].map(|level| encode(level, &object()).unwrap());
+        assert_eq!(second.len(), first.len() + 2);
+        assert_eq!(decode::<ObjectRecord>(&first), Ok(object()));
+    }
+
+    #[test]
+    fn what_takes_level_2_is_not_written_at_level_1() {
+        let attributes = Attributes { legal_hold: true, ..Attributes::default() };
+        for record in [ObjectRecord { committed: 1, ..object() }, ObjectRecord { attributes, ..object() }] {
+            assert_eq!(encode(Level::FIRST, &record), Err(TakesLevel(Level::SECOND)));
+            assert_eq!(decode(&encode(Level::SECOND, &record).unwrap()), Ok(record));
         }
     }
 
     #[test]
     fn a_summary_is_the_front_of_a_record() {
         let record = object();
-        let summary: ObjectSummary = decode(&encode(&record)).unwrap();
-        assert_eq!(summary.modified, record.modified);
-        assert_eq!(summary.etag, record.etag);
-        assert_eq!(summary.checksum, record.checksum);
-        assert_eq!(summary.storage_class, record.storage_class);
+        for level in [Level::FIRST, Level::SECOND] {
+            let summary: ObjectSummary = decode(&encode(level, &record).unwrap()).unwrap();
+            assert_eq!(summary.modified, record.modified);
+            assert_eq!(summary.etag, record.etag);
+            assert_eq!(summary.checksum, record.checksum);
+            assert_eq!(summary.storage_class, record.storage_class);
+        }
     }
 
     #[test]
     fn what_is_no_record_is_refused() {
-        let bytes = encode(&object());
+        let bytes = encode(Level::NEWEST, &object()).unwrap();
         assert_eq!(decode::<ObjectRecord>(&bytes), Ok(object()));
-        assert_eq!(decode::<ObjectRecord>(&[&[2], &bytes[1..]].concat()), Err(DecodeError::Version(2)));
+        for found in [0, Level::NEWEST.number() + 1] {
+            let refused = DecodeError::Level { found, known: Level::NEWEST };
+            assert_eq!(decode::<ObjectRecord>(&[&[found], &bytes[1..]].concat()), Err(refused));
+        }
         assert_eq!(decode::<ObjectRecord>(&[]), Err(DecodeError::Empty));
         for len in 1..bytes.len() {
             assert!(matches!(decode::<ObjectRecord>(&bytes[..len]), Err(DecodeError::Damaged(_))), "{len}");

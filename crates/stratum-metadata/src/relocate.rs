@@ -56,19 +56,16 @@ pub(crate) struct Copied {
 
 /// What an owner's record holds; nothing if the owner is gone or its bytes are elsewhere.
 pub(crate) fn blob_of(machine: &Machine, owner: &Owner) -> Result<Option<BlobRef>, ReadError> {
+    let Some(value) = machine.get(&keys::of_owner(owner))? else { return Ok(None) };
     match owner {
-        Owner::Object { bucket, key, version } => {
-            let Some(value) = machine.get(&keys::object(*bucket, key))? else { return Ok(None) };
+        Owner::Object { version, .. } => {
             let record: ObjectRecord = decode(&value)?;
             Ok(match record.body {
                 Body::Blob(blob) if record.version == *version => Some(blob),
                 _ => None,
             })
         }
-        Owner::Part { upload, number } => match machine.get(&keys::part(*upload, *number))? {
-            Some(value) => Ok(Some(decode::<PartRecord>(&value)?.blob)),
-            None => Ok(None),
-        },
+        Owner::Part { .. } => Ok(Some(decode::<PartRecord>(&value)?.blob)),
     }
 }
 

@@ -19,9 +19,9 @@ pub use reads::{SalvagedBucket, SalvagedObject};
 
 use crate::check::{self, Bodies, Checked, Finding};
 use crate::checkpoint::{self, Files, Reader};
-use crate::command::Command;
+use crate::command::Proposed;
 use crate::machine::{Entry, Machine};
-use crate::record::{Applied, DecodeError, Owner};
+use crate::record::{Applied, DecodeError, Level, Owner};
 use crate::state::{ApplyError, View, apply_loosely};
 use crate::store::{ReadError, mark};
 use crate::tree::{Tree, TreeError, Value};
@@ -252,15 +252,16 @@ fn groups(history: &History, from: Index) -> impl Iterator<Item = Result<Vec<Ent
 
 fn entry(replayed: Replayed) -> Result<Entry, SalvageError> {
     let Replayed { index, hash, command, .. } = replayed;
-    let command = Command::decode(&command).map_err(|error| SalvageError::Command { index, error })?;
-    Ok(Entry { index, hash: hash.0, command })
+    let proposed = Proposed::decode(&command).map_err(|error| SalvageError::Command { index, error })?;
+    Ok(Entry { index, hash: hash.0, proposed })
 }
 
 /// Keeps what these entries say, without knowing what came before them.
 fn keep(tree: &Tree, group: Vec<Entry>) -> Result<(), ApplyError> {
-    let mut view = View::new(tree);
+    // It is kept for this rescue alone, and may hold whatever comes.
+    let mut view = View::at(tree, Level::NEWEST);
     for entry in group {
-        apply_loosely(&mut view, entry.index, entry.command)?;
+        apply_loosely(&mut view, entry.index, entry.proposed.command)?;
     }
     Ok(tree.apply(view.changes().map(|change| (change.key, change.after)))?)
 }

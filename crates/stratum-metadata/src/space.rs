@@ -7,12 +7,11 @@
 
 use crate::keys;
 use crate::machine::{AppliedGroup, Machine};
-use crate::record::{ExtentRecord, StripeRecord, decode};
+use crate::record::{ExtentRecord, Migrate, StripeRecord, decode};
 use crate::state::Freed;
 use crate::store::ReadError;
 use crate::tree::Base;
 use parking_lot::RwLock;
-use serde::de::DeserializeOwned;
 use std::ops::{ControlFlow, Range};
 use stratum_storage::blob::{Extent, Geometry, VolumeId};
 use stratum_storage::format::layout::{FILE_HEADER, Stripe, extent_end, stripes_of};
@@ -158,7 +157,7 @@ impl Named {
 }
 
 /// Visits the records under a volume's prefix, each with its offset in the shard files.
-fn visit<T: DeserializeOwned>(
+fn visit<T: Migrate>(
     machine: &Machine,
     prefix: &[u8],
     mut visit: impl FnMut(u64, T),

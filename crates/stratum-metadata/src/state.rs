@@ -6,6 +6,7 @@
 
 mod bodies;
 mod buckets;
+mod level;
 mod loose;
 mod objects;
 mod relocate;
@@ -18,8 +19,8 @@ pub(crate) use bodies::Freed;
 pub(crate) use loose::apply_loosely;
 pub(crate) use view::{Change, View};
 
-use crate::command::{Command, Outcome, Refusal};
-use crate::record::DecodeError;
+use crate::command::{Command, Outcome, Proposed, Refusal};
+use crate::record::{DecodeError, TakesLevel};
 use crate::tree::TreeError;
 use stratum_storage::blob::Index;
 
@@ -33,6 +34,8 @@ pub enum ApplyError {
     /// Something between the two was never applied.
     #[error("entry {index} doesn't follow entry {applied}, which was applied last")]
     Gap { applied: Index, index: Index },
+    #[error("a record can't be written: {0}")]
+    Level(#[from] TakesLevel),
 }
 
 /// How a step of `apply` ends early.
@@ -56,9 +59,15 @@ impl<E: Into<ApplyError>> From<E> for Stop {
 type Step<T = Outcome> = Result<T, Stop>;
 
 /// Applies the command of the entry with that index.
-pub(crate) fn apply(view: &mut View<'_>, index: Index, command: Command) -> Result<Outcome, ApplyError> {
+pub(crate) fn apply(
+    view: &mut View<'_>,
+    index: Index,
+    proposed: impl Into<Proposed>,
+) -> Result<Outcome, ApplyError> {
+    let Proposed { by, command } = proposed.into();
+    view.proposed_by(by);
     let step = match command {
-        Command::CreateBucket(record) => buckets::create(view, record),
+        Command::CreateBucket(new) => buckets::create(view, new),
         Command::DeleteBucket { bucket } => buckets::delete(view, bucket),
         Command::PutObject { bucket, key, record, condition } => {
             objects::put(view, index, bucket, key, record, &condition)
@@ -90,6 +99,7 @@ pub(crate) fn apply(view: &mut View<'_>, index: Index, command: Command) -> Resu
             let object = uploads::Completed { bucket, key, upload, record, remember_until };
             uploads::complete(view, object, &condition, last_part, has_spare)
         }
+        Command::SetLevel(level) => level::set(view, level),
     };
     match step {
         Ok(outcome) => Ok(outcome),

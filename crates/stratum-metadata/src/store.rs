@@ -21,7 +21,7 @@ use crate::index_dir::IndexDir;
 use crate::keys;
 use crate::log::{Log, LogError};
 use crate::machine::Machine;
-use crate::record::{BucketId, DecodeError, HighestIds, decode};
+use crate::record::{BucketId, DecodeError, HighestIds, Level, decode};
 use crate::space::{self, Space};
 use crate::state::ApplyError;
 use crate::tree::{Base, TreeError};
@@ -197,7 +197,37 @@ impl Metadata {
     /// # Errors
     /// [`CommitError::Unknown`] leaves open whether the command takes effect.
     pub async fn commit(&self, command: Command, bytes: impl Into<NewBytes>) -> Result<Outcome, CommitError> {
-        self.inner.committer.commit(command, bytes.into(), None).await
+        self.inner.committer.commit(self.completed_for_level(command), bytes.into(), None).await
+    }
+
+    /// Fills in what only a state of level 1 wants chosen by its proposer.
+    fn completed_for_level(&self, mut command: Command) -> Command {
+        if let (Level::FIRST, Command::CreateBucket(new)) = (self.level(), &mut command) {
+            new.chosen.get_or_insert_with(|| self.next_bucket_id());
+        }
+        command
+    }
+
+    /// The level at which the state is written.
+    pub fn level(&self) -> Level {
+        self.inner.machine.level()
+    }
+
+    /// Has a store that holds nothing yet begin at the newest level. To be called before anything is committed.
+    pub async fn begin(&self) -> Result<(), CommitError> {
+        if self.applied_index() > 0 {
+            return Ok(());
+        }
+        self.raise_level(Level::NEWEST).await.map(drop)
+    }
+
+    /// Raises the state to that level, and gives the one that it then has: it is never lowered. Nothing is rewritten, and
+    /// binaries that don't know the level can't open the store any more.
+    pub async fn raise_level(&self, level: Level) -> Result<Level, CommitError> {
+        if level > self.level() {
+            self.commit(Command::SetLevel(level), Bytes::new()).await?;
+        }
+        Ok(self.level())
     }
 
     /// [`Metadata::commit`] of what was received after there was [`Metadata::headroom`].
@@ -219,8 +249,8 @@ impl Metadata {
         self.inner.committer.headroom(in_entry).await
     }
 
-    /// An id for a bucket that is to be created; never given out twice.
-    pub fn next_bucket_id(&self) -> BucketId {
+    /// An id for a bucket of a state of level 1; never given out twice.
+    fn next_bucket_id(&self) -> BucketId {
         BucketId(self.inner.bucket_ids.fetch_add(1, Ordering::Relaxed) + 1)
     }
 

@@ -172,6 +172,11 @@ impl BlobRef {
         Self { form: Form::Plaintext, place }
     }
 
+    /// The same stored bytes at another place.
+    pub fn moved_to(&self, place: Place) -> Self {
+        Self { form: self.form, place }
+    }
+
     /// Stored bytes.
     pub fn len(&self) -> u64 {
         match &self.place {

@@ -37,7 +37,7 @@ pub(crate) use salvage::parse as parse_name;
 pub(crate) use stripe::{StripeAddress, StripeBuffer};
 pub(crate) use table::{Shared, TierState};
 
-use crate::blob::{Geometry, Tier, VolumeId};
+use crate::blob::{Geometry, Index, Tier, VolumeId};
 use crate::format::layout::Stripe;
 use crate::format::v1::Kind;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,15 @@ pub enum VolumeState {
     Dropped,
 }
 
+/// Who fills a volume: one run of one server, since what an earlier run had not finished writing is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writer {
+    /// The number of the server among those of its store; 0 where there is one.
+    pub node: u16,
+    /// The last entry of the journal when the run began.
+    pub run: Index,
+}
+
 /// What the metadata keeps of a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeRecord {
@@ -87,6 +96,8 @@ pub struct VolumeRecord {
     pub high_water: u64,
     /// Payload bytes that records name.
     pub live: u64,
+    /// Who opened it, and alone fills it. Unknown of what a state of level 1 opened.
+    pub writer: Option<Writer>,
 }
 
 /// A change of a volume that must be durable before anything relies on it.

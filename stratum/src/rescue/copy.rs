@@ -100,7 +100,7 @@ async fn blob_at(
         // Each by itself: the loss of one volume must not hide what lies in the others.
         Place::Extents(extents) => {
             for extent in extents {
-                let alone = BlobRef { form: blob.form, place: Place::Extents(vec![*extent]) };
+                let alone = blob.moved_to(Place::Extents(vec![*extent]));
                 volume_at(volumes, &alone, &mut sink, copied).await?;
             }
         }

@@ -1,12 +1,13 @@
 //! A store that an earlier server left is served by this one, bit for bit. `fixtures/README.md` says what is in it.
 
 use crate::client::client;
-use crate::server::Server;
+use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use aws_sdk_s3::Client;
 use sha2::{Digest, Sha256};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 const FOLDERS: [&str; 4] = ["d0", "d1", "d2", "d3"];
 const STORE: &[u8] = include_bytes!("../fixtures/level-1.store");
@@ -131,4 +132,89 @@ async fn a_store_of_level_1_without_its_index_is_served_as_it_is() {
     std::fs::remove_dir_all(folder.path().join("d0/meta/sled")).unwrap();
     let server = Server::start_on(folder, &FOLDERS);
     everything_reads_back(&client(&server)).await;
+}
+
+/// `stratum level` of a running server; what it says.
+fn level(server: &Server, action: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(["level", action, "--endpoint", &server.endpoint()]);
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_store_of_level_1_is_raised_while_it_serves() {
+    let mut server = on_level_1();
+    assert!(level(&server, "show").starts_with("the store is of level 1;"));
+    assert!(level(&server, "raise").starts_with("the store is of level 2;"));
+    let client = client(&server);
+    everything_reads_back(&client).await;
+    // What changes is written at the new level, beside what stays as it is.
+    let put = client.put_object().bucket("logs").key("new").body(vec![7u8; 50_000].into());
+    put.send().await.unwrap();
+    client.delete_object().bucket("logs").key("new").send().await.unwrap();
+    client.create_bucket().bucket("another").send().await.unwrap();
+    client.delete_bucket().bucket("another").send().await.unwrap();
+    everything_reads_back(&client).await;
+    assert_eq!(server.stop(), Some(0));
+    is_sound(&fsck(&server));
+    server.restart();
+    assert!(level(&server, "show").starts_with("the store is of level 2;"));
+    everything_reads_back(&client).await;
+    server.kill();
+    std::fs::remove_dir_all(server.data().join("meta/sled")).unwrap();
+    server.restart();
+    everything_reads_back(&client).await;
+}
+
+/// Starts a server that ends by itself, on these folders with the configuration that lies beside them; what it says.
+fn refused(folder: &Path) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(["server", "--address", "127.0.0.1:0", "--config"]).arg(folder.join("stratum.toml"));
+    for name in FOLDERS {
+        command.arg("--data").arg(folder.join(name));
+    }
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..600 {
+        if process.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let _ = process.kill();
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "it serves");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Bodies that the older binary can't read aren't written while it may have to be gone back to.
+#[tokio::test]
+async fn bodies_are_coded_only_in_a_store_that_was_raised() {
+    let folder = tempfile::tempdir().unwrap();
+    unpack(STORE, folder.path());
+    let configuration = folder.path().join("stratum.toml");
+    let codec = "[tiers.hot]\ncodec = \"zstd\"\n";
+    std::fs::write(&configuration, codec).unwrap();
+    let said = refused(folder.path());
+    assert!(said.contains("takes a store of level 2, and this one is of level 1"), "{said}");
+    assert!(said.contains("`stratum level raise`"), "{said}");
+    std::fs::remove_file(&configuration).unwrap();
+    let mut server = Server::start_on(folder, &FOLDERS);
+    level(&server, "raise");
+    std::fs::write(&configuration, codec).unwrap();
+    server.restart();
+    everything_reads_back(&client(&server)).await;
+    let body = vec![7u8; 2_000_000];
+    let client = client(&server);
+    client.put_object().bucket("logs").key("new").body(body.clone().into()).send().await.unwrap();
+    let got = client.get_object().bucket("logs").key("new").send().await.unwrap();
+    assert!(got.body.collect().await.unwrap().to_vec() == body);
+}
+
+#[test]
+fn a_new_store_begins_at_the_newest_level() {
+    assert!(level(&Server::start(), "show").starts_with("the store is of level 2;"));
 }

@@ -59,9 +59,8 @@ impl Server {
             writeln!(file, "[tls]\ncertificate = {certificate:?}\nkey = {key:?}").unwrap();
             command.arg("--config").arg(config);
         }
-        let configuration = folder.path().join("stratum.toml");
-        if tls.is_none() && configuration.exists() {
-            command.arg("--config").arg(configuration);
+        if tls.is_none() {
+            configure(&mut command, folder.path());
         }
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut server =
@@ -99,10 +98,13 @@ impl Server {
         self.folder.path()
     }
 
-    /// Starts it again on its data folder, over plain HTTP.
+    /// Starts it again on its data folder, over plain HTTP, with the configuration that lies there now.
     pub fn restart(&mut self) {
         self.kill();
         let mut command = command_on(&self.data, self.address);
+        if self.certificate.is_none() {
+            configure(&mut command, self.folder.path());
+        }
         self.process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.wait_until_it_accepts();
     }
@@ -135,6 +137,14 @@ impl Server {
 /// How a server is started on a data folder.
 pub fn command(data: &Path, address: SocketAddr) -> Command {
     command_on(&[data.to_owned()], address)
+}
+
+/// With the configuration that lies in that folder, if there is one.
+fn configure(command: &mut Command, folder: &Path) {
+    let configuration = folder.join("stratum.toml");
+    if configuration.exists() {
+        command.arg("--config").arg(configuration);
+    }
 }
 
 fn command_on(data: &[PathBuf], address: SocketAddr) -> Command {

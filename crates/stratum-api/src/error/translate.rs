@@ -20,7 +20,7 @@ impl From<Refusal> for S3Error {
             Refusal::PreconditionFailed => Code::PreconditionFailed.into(),
             Refusal::NoSuchUpload => Code::NoSuchUpload.into(),
             Refusal::UploadChanged => Code::OperationAborted.into(),
-            Refusal::VolumeGone | Refusal::VolumeState => {
+            Refusal::VolumeGone | Refusal::VolumeState | Refusal::LevelIs(_) => {
                 S3Error::new(Code::SlowDown).because("the volume is being dropped")
             }
         }

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use stratum_metadata::PartsToComplete;
 use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
-    Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, LastPart, ObjectRecord, UploadId,
-    UploadRecord, VersionId,
+    Attributes, Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, LastPart, ObjectRecord,
+    UploadId, UploadRecord, VersionId,
 };
 use stratum_storage::blocking;
 
@@ -108,6 +108,8 @@ fn complete(
         checksum: made.checksum,
         headers: record.headers,
         body: Body::Parts { upload, parts: made.parts },
+        committed: 0,
+        attributes: Attributes::default(),
     };
     Command::CompleteMultipartUpload {
         bucket: bucket.id,

@@ -7,8 +7,8 @@ use crate::xml::buckets::CreateBucketConfiguration;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
-use stratum_metadata::command::{Command, Outcome, Refusal};
-use stratum_metadata::record::{BucketName, BucketRecord};
+use stratum_metadata::command::{Command, NewBucket, Outcome, Refusal};
+use stratum_metadata::record::BucketName;
 
 /// More than a configuration ever needs, in bytes.
 const MAX_BODY: u64 = 64 * 1024;
@@ -21,14 +21,14 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     let configuration = CreateBucketConfiguration::read(&body.document(MAX_BODY).await?)?;
     let region = &ctx.store.settings.region;
     check_location(&configuration, region)?;
-    let record = BucketRecord {
-        id: ctx.store.metadata.next_bucket_id(),
+    let new = NewBucket {
+        chosen: None,
         name: name.as_str().to_owned(),
         owner: ctx.account.id.clone(),
         created: ctx.now,
         region: region.clone(),
     };
-    match ctx.store.metadata.commit(Command::CreateBucket(record), Bytes::new()).await? {
+    match ctx.store.metadata.commit(Command::CreateBucket(new), Bytes::new()).await? {
         Outcome::Refused(Refusal::BucketExists { owner }) => already_exists(ctx, name.as_str(), &owner),
         Outcome::Refused(refusal) => Err(refusal.into()),
         _ => created(name.as_str()),

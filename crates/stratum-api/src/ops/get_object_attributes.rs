@@ -144,7 +144,8 @@ fn line(part: &PartSummary) -> ObjectPart {
 mod tests {
     use super::*;
     use stratum_metadata::record::{
-        self, ChecksumAlgorithm, ChecksumType, ETag, ObjectHeaders, StorageClass, UploadId, VersionId,
+        self, Attributes, ChecksumAlgorithm, ChecksumType, ETag, ObjectHeaders, StorageClass, UploadId,
+        VersionId,
     };
 
     fn object(parts: u16) -> ObjectRecord {
@@ -160,6 +161,8 @@ mod tests {
             checksum: Some(sha256(ChecksumType::Composite)),
             headers: ObjectHeaders::default(),
             body: Body::Parts { upload: UploadId(1), parts: (1..=parts).map(part).collect() },
+            committed: 0,
+            attributes: Attributes::default(),
         }
     }
 

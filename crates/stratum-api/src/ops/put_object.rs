@@ -11,7 +11,8 @@ use axum::body::Body;
 use http::Response;
 use stratum_metadata::command::{Command, Outcome, WriteCondition};
 use stratum_metadata::record::{
-    self, BucketRecord, ChecksumAlgorithm, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
+    self, Attributes, BucketRecord, ChecksumAlgorithm, ETag, ObjectHeaders, ObjectRecord, StorageClass,
+    VersionId,
 };
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
@@ -51,6 +52,8 @@ pub async fn commit(
         checksum: Some(stored.checksum.clone()),
         headers,
         body: record::Body::Blob(stored.blob.clone()),
+        committed: 0,
+        attributes: Attributes::default(),
     };
     let named = conditions::first(&condition);
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };

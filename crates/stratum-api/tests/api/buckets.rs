@@ -3,8 +3,7 @@
 use crate::client::Client;
 use crate::rig::Choices;
 use bytes::Bytes;
-use stratum_metadata::command::Command;
-use stratum_metadata::record::BucketRecord;
+use stratum_metadata::command::{Command, NewBucket};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_is_created_found_and_deleted() {
@@ -42,8 +41,8 @@ async fn creating_again_depends_on_owner_and_region() {
     client.put("/bucket", "").await.expect(200);
     assert_eq!(client.get("/bucket/key").await.text(), "kept");
 
-    let other = BucketRecord {
-        id: client.rig.store.metadata.next_bucket_id(),
+    let other = NewBucket {
+        chosen: None,
         name: "taken".into(),
         owner: "somebody".into(),
         created: 0,

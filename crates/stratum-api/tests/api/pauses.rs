@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use stratum_metadata::command::{Command, WriteCondition};
 use stratum_metadata::record::{
-    Body, BucketId, ETag, ObjectHeaders, ObjectRecord, PartRecord, StorageClass, UploadId, UploadRecord,
-    VersionId,
+    Attributes, Body, BucketId, ETag, ObjectHeaders, ObjectRecord, PartRecord, StorageClass, UploadId,
+    UploadRecord, VersionId,
 };
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{BlobRef, Place};
@@ -63,6 +63,8 @@ fn object(bucket: BucketId, number: u64) -> Command {
         checksum: None,
         headers: ObjectHeaders::default(),
         body: Body::Blob(BlobRef::plain(Place::Empty)),
+        committed: 0,
+        attributes: Attributes::default(),
     };
     let key = format!("long/{number:0>1000}").into_bytes();
     Command::PutObject { bucket, key, record, condition: WriteCondition::default() }

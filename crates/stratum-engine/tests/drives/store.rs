@@ -9,7 +9,8 @@ use stratum_engine::{Config, Engine, Foundation};
 use stratum_metadata::command::{Command, Move, Outcome, WriteCondition};
 use stratum_metadata::log::Log;
 use stratum_metadata::record::{
-    Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass, VersionId,
+    Attributes, Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass,
+    VersionId,
 };
 use stratum_metadata::{CommitError, NewBytes, OpenError, run_packer};
 use stratum_storage::ambient::System;
@@ -238,6 +239,8 @@ pub fn record(number: u64, size: u64, body: Body) -> ObjectRecord {
         checksum: None,
         headers: ObjectHeaders::default(),
         body,
+        committed: 0,
+        attributes: Attributes::default(),
     }
 }
 
@@ -261,6 +264,6 @@ pub async fn add_bucket(store: Store) -> Store {
         created: 0,
         region: "us-east-1".into(),
     };
-    store.metadata.commit(Command::CreateBucket(record), Bytes::new()).await.unwrap();
+    store.metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.unwrap();
     store
 }

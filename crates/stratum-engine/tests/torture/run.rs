@@ -11,8 +11,8 @@ use std::time::Duration;
 use stratum_engine::{Config, Engine, Foundation, OpenError, ScrubProgress};
 use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
-    Body, BucketId, BucketRecord, ObjectHeaders, ObjectRecord, PartRecord, PartSummary, StorageClass,
-    UploadId, UploadRecord, VersionId,
+    Attributes, Body, BucketId, BucketRecord, ObjectHeaders, ObjectRecord, PartRecord, PartSummary,
+    StorageClass, UploadId, UploadRecord, VersionId,
 };
 use stratum_metadata::{CommitError, run_compactor, run_emptying, run_packer, run_quarantine, run_sweeper};
 use stratum_storage::ambient::{Clock, UnixMillis};
@@ -170,7 +170,7 @@ impl Run {
     pub async fn create_bucket(&self) -> Wrote {
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
         let record = BucketRecord { id: BUCKET, name, owner, created: 0, region };
-        self.metadata.commit(Command::CreateBucket(record), Bytes::new()).await.into()
+        self.metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.into()
     }
 
     pub async fn put(&self, key: &[u8], piece: Piece, condition: WriteCondition) -> Wrote {
@@ -369,6 +369,8 @@ fn object(content: &Content, modified: u64, body: Body) -> ObjectRecord {
         checksum: None,
         headers: ObjectHeaders::default(),
         body,
+        committed: 0,
+        attributes: Attributes::default(),
     }
 }
 

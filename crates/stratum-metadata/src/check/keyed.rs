@@ -303,7 +303,7 @@ impl Check<'_> {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(value: &[u8]) -> Result<T, String> {
+fn read<T: crate::record::Migrate>(value: &[u8]) -> Result<T, String> {
     decode(value).map_err(|error: DecodeError| error.to_string())
 }
 

@@ -126,7 +126,9 @@ mod tests {
     use super::*;
     use crate::command::{Command, WriteCondition};
     use crate::log::memory::MemoryLog;
-    use crate::record::{Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, VersionId};
+    use crate::record::{
+        Attributes, Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, VersionId,
+    };
     use crate::store::Options;
     use bytes::Bytes;
     use std::sync::Arc;
@@ -143,7 +145,7 @@ mod tests {
         let metadata = Metadata::open(&options, log, clock).unwrap();
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
         let bucket = BucketRecord { id: BUCKET, name, owner, created: 1, region };
-        metadata.commit(Command::CreateBucket(bucket), Bytes::new()).await.unwrap();
+        metadata.commit(Command::CreateBucket(bucket.into()), Bytes::new()).await.unwrap();
         let record = ObjectRecord {
             version: VersionId::NULL,
             modified: 5_000,
@@ -153,6 +155,8 @@ mod tests {
             checksum: None,
             headers: ObjectHeaders::default(),
             body: Body::Blob(BlobRef::plain(Place::Journal { index: 999, length: 1, crc32c: 0 })),
+            committed: 0,
+            attributes: Attributes::default(),
         };
         let (key, condition) = (b"a".to_vec(), WriteCondition::default());
         let put = Command::PutObject { bucket: BUCKET, key: key.clone(), record, condition };

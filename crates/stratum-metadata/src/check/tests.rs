@@ -35,7 +35,9 @@ impl State {
     fn new() -> State {
         let mut state = State { memory: Memory::default(), fingerprint: 0, index: 0 };
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
-        state.apply(Command::CreateBucket(BucketRecord { id: BUCKET, name, owner, created: 0, region }));
+        state.apply(Command::CreateBucket(
+            BucketRecord { id: BUCKET, name, owner, created: 0, region }.into(),
+        ));
         let event =
             VolumeEvent::Opened { id: VolumeId(1), tier: Tier::Hot, geometry: GEOMETRY, shards: vec![] };
         state.apply(Command::Volume(event));
@@ -131,6 +133,8 @@ fn object(size: u64, body: Body) -> ObjectRecord {
         checksum: None,
         headers: ObjectHeaders::default(),
         body,
+        committed: 0,
+        attributes: Attributes::default(),
     }
 }
 
@@ -201,7 +205,7 @@ fn counts_that_are_wrong_are_found() {
     let mut record: stratum_storage::volume::VolumeRecord = decode(&state.memory.0[&key]).unwrap();
     let kept = record.live + 1;
     (record.live, record.high_water) = (kept, 8192);
-    let value = Value::from(encode(&record).as_slice());
+    let value = Value::from(encode(Level::FIRST, &record).unwrap().as_slice());
     state.memory.apply(std::iter::once((key.as_slice(), Some(&value))));
     let found = state.particulars();
     assert!(

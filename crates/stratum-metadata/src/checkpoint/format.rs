@@ -5,13 +5,11 @@
 //! checkpoint, or of another place, never verifies. All copies of a checkpoint are the same bytes: a block that is
 //! bad in one copy is read from another.
 
-use crate::record::Applied;
+use crate::record::{Applied, Level};
 use crate::tree::Value;
 use stratum_storage::blob::Index;
 
 const MAGIC: &[u8; 8] = b"STRATCKP";
-/// The version written, and the newest that can be read.
-pub(super) const VERSION: u32 = 1;
 pub(super) const HEADER_LEN: usize = 64;
 /// A block's length and checksum stand before it.
 pub(super) const FRAME_LEN: usize = 8;
@@ -24,7 +22,7 @@ pub(super) const END_LEN: usize = 16;
 /// Bytes that are no (whole) checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
-    #[error("a checkpoint of format version {0}; this build reads up to {VERSION}: use the newer build")]
+    #[error("a checkpoint of level {0}; this binary knows levels up to {known}: use the newer one", known = Level::NEWEST)]
     Newer(u32),
     #[error("the checkpoint is damaged at byte {0}")]
     Damaged(u64),
@@ -33,7 +31,7 @@ pub(crate) enum FormatError {
 pub(super) fn header(applied: &Applied) -> [u8; HEADER_LEN] {
     let mut bytes = [0; HEADER_LEN];
     bytes[..8].copy_from_slice(MAGIC);
-    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[8..12].copy_from_slice(&u32::from(applied.level.number()).to_le_bytes());
     bytes[16..24].copy_from_slice(&applied.index.to_le_bytes());
     bytes[24..40].copy_from_slice(&applied.hash.to_le_bytes());
     bytes[40..56].copy_from_slice(&applied.fingerprint.to_le_bytes());
@@ -45,15 +43,18 @@ pub(super) fn header(applied: &Applied) -> [u8; HEADER_LEN] {
 pub(super) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<Applied, FormatError> {
     let u64_at = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
     let u128_at = |at: usize| u128::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+    // Versions are levels: what a state of that level holds can be read by whoever knows it.
     let version = u64_at(8) as u32;
-    if &bytes[..8] == MAGIC && version > VERSION {
+    let level = u8::try_from(version).ok().and_then(|number| Level::known(number).ok());
+    if &bytes[..8] == MAGIC && level.is_none() && version > 0 {
         return Err(FormatError::Newer(version));
     }
+    let level = level.ok_or(FormatError::Damaged(0))?;
     let crc = (u64_at(HEADER_LEN - 8) >> 32) as u32;
-    if &bytes[..8] != MAGIC || version != VERSION || crc32c::crc32c(&bytes[..HEADER_LEN - 4]) != crc {
+    if &bytes[..8] != MAGIC || crc32c::crc32c(&bytes[..HEADER_LEN - 4]) != crc {
         return Err(FormatError::Damaged(0));
     }
-    Ok(Applied { index: u64_at(16), hash: u128_at(24), fingerprint: u128_at(40) })
+    Ok(Applied { index: u64_at(16), hash: u128_at(24), fingerprint: u128_at(40), level })
 }
 
 /// A block's checksum: of where it belongs, then of its bytes.
@@ -129,7 +130,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const APPLIED: Applied = Applied { index: 77, hash: 1 << 100, fingerprint: u128::MAX - 3 };
+    const APPLIED: Applied =
+        Applied { index: 77, hash: 1 << 100, fingerprint: u128::MAX - 3, level: Level::FIRST };
 
     #[test]
     fn a_header_comes_back_and_any_flipped_bit_is_seen() {

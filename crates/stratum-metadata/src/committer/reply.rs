@@ -4,10 +4,12 @@
 //! it is dropped, and what it is told follows from how far its entry had come.
 
 use super::Fate;
-use crate::command::Command;
+use crate::command::{Command, Proposed};
 use crate::fate::{CommitError, NewBytes, NotWritten, UnknownOutcome, give_up, settle};
 use crate::log::LogEntry;
 use crate::machine::Machine;
+use crate::record::Level;
+use stratum_storage::volume::{VolumeEvent, Writer};
 use stratum_storage::writepath::ProposedHold;
 use tokio::sync::oneshot;
 
@@ -61,18 +63,38 @@ impl Drop for Reply {
 
 /// A command on its way.
 pub(super) struct Proposal {
-    pub(super) command: Command,
+    pub(super) proposed: Proposed,
     pub(super) entry: LogEntry,
     pub(super) reply: Reply,
 }
 
 impl Proposal {
-    pub(super) fn new(command: Command, bytes: NewBytes) -> (Proposal, oneshot::Receiver<Fate>) {
+    /// Nothing is proposed that a state of that level can't hold.
+    pub(super) fn new(
+        command: Command,
+        bytes: NewBytes,
+        level: Level,
+        writer: Writer,
+    ) -> Result<(Proposal, oneshot::Receiver<Fate>), NotWritten> {
         let (body, hold) = bytes.proposed();
-        let entry = LogEntry { command: command.encode(), body };
+        let fills = hold.is_some() || matches!(command, Command::Volume(VolumeEvent::Opened { .. }));
+        // A command of level 1 names no writer, and none is known when it is replayed.
+        let by = (fills && level > Level::FIRST).then_some(writer);
+        let proposed = Proposed { by, command };
+        let command = match proposed.encode(level) {
+            Ok(command) => command,
+            Err(takes) => {
+                let nothing = NotWritten::Unavailable(takes.to_string());
+                if let Some(hold) = hold {
+                    hold.discard(&nothing);
+                }
+                return Err(nothing);
+            }
+        };
+        let entry = LogEntry { command, body };
         let (asker, fate) = oneshot::channel();
         let reply = Reply { asker: Some(asker), hold, reaches: Reaches::Queue };
-        (Proposal { command, entry, reply }, fate)
+        Ok((Proposal { proposed, entry, reply }, fate))
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -141,8 +141,16 @@ mod tests {
         let geometry = Geometry { k, m: 2 };
         let state = VolumeState::Sealed { length: held + 4096 };
         let id = VolumeId(id);
-        let record =
-            VolumeRecord { id, tier: Tier::Hot, geometry, shards: vec![], state, high_water: 0, live };
+        let record = VolumeRecord {
+            id,
+            tier: Tier::Hot,
+            geometry,
+            shards: vec![],
+            state,
+            high_water: 0,
+            live,
+            writer: None,
+        };
         Seen { record, footprint: Footprint { held, needed } }
     }
 

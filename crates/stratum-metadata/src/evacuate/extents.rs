@@ -127,7 +127,7 @@ impl Mover {
             Place::Extents(extents) if extents.contains(extent) => {}
             _ => return Ok(None),
         }
-        let one = BlobRef { form: from.form, place: Place::Extents(vec![*extent]) };
+        let one = from.moved_to(Place::Extents(vec![*extent]));
         // A volume that isn't there has nothing to move.
         Ok(self.volumes.read(&pin, &one, 0..extent.length).ok().map(|reader| (from, reader)))
     }
@@ -140,7 +140,7 @@ fn replaced(from: &BlobRef, extent: &Extent, copy: &[Extent]) -> BlobRef {
     for one in extents {
         if one == extent { to.extend_from_slice(copy) } else { to.push(*one) }
     }
-    BlobRef { form: from.form, place: Place::Extents(to) }
+    from.moved_to(Place::Extents(to))
 }
 
 /// Short extents together, long ones alone. No group has two extents of one owner: the second move would not find

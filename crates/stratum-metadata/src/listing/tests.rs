@@ -3,7 +3,9 @@
 use super::*;
 use crate::command::Command;
 use crate::machine::Entry;
-use crate::record::{Body, BucketRecord, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId};
+use crate::record::{
+    Attributes, Body, BucketRecord, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
+};
 use crate::tree::Tree;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -21,7 +23,7 @@ struct Filled {
 fn commands(keys: &BTreeSet<Vec<u8>>) -> Vec<Command> {
     let bucket = |id: u64| {
         let (name, owner, region) = (format!("bucket-{id}"), "owner".into(), "us-east-1".into());
-        Command::CreateBucket(BucketRecord { id: BucketId(id), name, owner, created: 0, region })
+        Command::CreateBucket(BucketRecord { id: BucketId(id), name, owner, created: 0, region }.into())
     };
     let put = |bucket, key: &Vec<u8>| Command::PutObject {
         bucket,
@@ -35,6 +37,8 @@ fn commands(keys: &BTreeSet<Vec<u8>>) -> Vec<Command> {
             checksum: None,
             headers: ObjectHeaders::default(),
             body: Body::Blob(BlobRef::plain(Place::Empty)),
+            committed: 0,
+            attributes: Attributes::default(),
         },
         condition: Default::default(),
     };
@@ -49,7 +53,11 @@ fn fill(commands: Vec<Command>) -> Filled {
     let dir = tempfile::tempdir().unwrap();
     let tree = Tree::open(dir.path()).unwrap();
     let machine = Machine::open(tree, Arc::new(Simulated::new(0, 0))).unwrap();
-    let entries = commands.into_iter().zip(1..).map(|(command, index)| Entry { index, hash: 0, command });
+    let entries = commands.into_iter().zip(1..).map(|(command, index): (Command, _)| Entry {
+        index,
+        hash: 0,
+        proposed: command.into(),
+    });
     machine.apply(entries.collect()).unwrap();
     Filled { machine, _dir: dir }
 }

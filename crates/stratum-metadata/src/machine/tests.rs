@@ -1,9 +1,10 @@
 //! A scan shows the state as it was, whatever is applied meanwhile.
 
 use super::*;
+use crate::command::Command;
 use crate::command::WriteCondition;
 use crate::record::{
-    Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
+    Attributes, Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
 };
 use proptest::prelude::*;
 use std::sync::atomic::AtomicBool;
@@ -32,13 +33,15 @@ impl Running {
         let machine = Arc::new(Machine::open(tree, Arc::new(Simulated::new(0, 0))).unwrap());
         let mut running = Running { machine, index: 0, _dir: dir };
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
-        running.apply(Command::CreateBucket(BucketRecord { id: BUCKET, name, owner, created: 0, region }));
+        running.apply(Command::CreateBucket(
+            BucketRecord { id: BUCKET, name, owner, created: 0, region }.into(),
+        ));
         running
     }
 
     fn apply(&mut self, command: Command) {
         self.index += 1;
-        let entry = Entry { index: self.index, hash: u128::from(self.index), command };
+        let entry = Entry { index: self.index, hash: u128::from(self.index), proposed: command.into() };
         self.machine.apply(vec![entry]).unwrap();
     }
 
@@ -74,6 +77,8 @@ fn object(tag: u8) -> ObjectRecord {
         checksum: None,
         headers: ObjectHeaders::default(),
         body: Body::Blob(BlobRef::plain(Place::Empty)),
+        committed: 0,
+        attributes: Attributes::default(),
     }
 }
 
@@ -220,7 +225,7 @@ fn what_does_not_follow_is_not_applied() {
     for group in [&[3][..], &[1], &[2, 4]] {
         let running = Running::new();
         let command = || Command::Sweep { now: 0 };
-        let entry = |&index: &Index| Entry { index, hash: 0, command: command() };
+        let entry = |&index: &Index| Entry { index, hash: 0, proposed: command().into() };
         let refused = running.machine.apply(group.iter().map(entry).collect());
         assert!(matches!(refused, Err(ApplyError::Gap { .. })), "{group:?}");
         assert!(running.machine.has_failed() && running.machine.applied_index() == 1);

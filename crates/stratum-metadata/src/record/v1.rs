@@ -1,281 +1,129 @@
-//! Records, version 1. Frozen once released: a change is a new module.
+//! The forms of level 1 that a later level changed. Frozen: nothing here is ever edited.
+//!
+//! They can be read and, while a state is of level 1, written. What of them is shared with today's forms, such as a
+//! checksum, has not changed since.
 
+use super::level::{Level, Migrate, TakesLevel, same_since_level_1};
+use super::v2::{self, Body, ETag, ObjectHeaders, StorageClass, VersionId};
+use super::{Attributes, Checksum, DecodeError};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use stratum_storage::ambient::UnixMillis;
-use stratum_storage::blob::BlobRef;
+use stratum_storage::blob::{Geometry, Tier, VolumeId};
+use stratum_storage::volume::{Shard, VolumeState};
 
-/// A bucket's number, unique in the store's life; keys carry it in place of the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct BucketId(pub u64);
-
-/// A multipart upload's id: random, chosen before the upload is proposed. On the wire 32 hex digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct UploadId(pub u128);
-
-/// A version's id. `NULL` is the version of a bucket that is not versioned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct VersionId(pub u128);
-
-impl UploadId {
-    /// A new id: the time in front, so that the uploads of one key list in the order of their creation, then
-    /// 80 random bits.
-    pub fn new(now: UnixMillis, random: u128) -> Self {
-        UploadId((u128::from(now) << 80) | (random >> 48))
-    }
-}
-
-impl std::fmt::Display for UploadId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl VersionId {
-    pub const NULL: VersionId = VersionId(0);
-}
-
-/// An MD5, or the MD5 of the parts' MD5s with their count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ETag {
-    Md5([u8; 16]),
-    Multipart { md5: [u8; 16], parts: u16 },
-}
-
-impl std::fmt::Display for ETag {
-    /// The ETag without its quotes.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (md5, parts) = match self {
-            ETag::Md5(md5) => (md5, None),
-            ETag::Multipart { md5, parts } => (md5, Some(parts)),
-        };
-        for byte in md5 {
-            write!(f, "{byte:02x}")?;
-        }
-        match parts {
-            Some(parts) => write!(f, "-{parts}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The storage class as the client declared it. New ones stand at the end: the number of a variant is stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum StorageClass {
-    #[default]
-    Standard,
-    StandardIa,
-    IntelligentTiering,
-    GlacierIr,
-    ReducedRedundancy,
-    OnezoneIa,
-    Glacier,
-    DeepArchive,
-}
-
-/// The checksum algorithms of S3. New ones stand at the end: the number of a variant is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ChecksumAlgorithm {
-    Crc32,
-    Crc32c,
-    Crc64Nvme,
-    Sha1,
-    Sha256,
-    Sha512,
-    Md5,
-    XxHash64,
-    XxHash3,
-    XxHash128,
-}
-
-/// Whether a multipart object's checksum covers its bytes or its parts' checksums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ChecksumType {
-    FullObject,
-    Composite,
-}
-
-/// A checksum as S3 returns it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Checksum {
-    pub algorithm: ChecksumAlgorithm,
-    pub kind: ChecksumType,
-    /// The raw digest, big-endian as on the wire (base64 there): 4, 8, 16, 20, 32 or 64 bytes.
-    pub value: Vec<u8>,
-}
-
-/// What the client said of an object: the headers that come back as they were given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectHeaders {
-    pub content_type: Option<String>,
-    pub content_encoding: Option<String>,
-    pub content_language: Option<String>,
-    pub content_disposition: Option<String>,
-    pub cache_control: Option<String>,
-    pub expires: Option<String>,
-    pub website_redirect_location: Option<String>,
-    /// `x-amz-meta-*`, names without the prefix and in lower case.
-    pub user: BTreeMap<String, String>,
-}
-
-/// A part in a completed object, in the object's order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartSummary {
-    pub number: u16,
-    pub size: u64,
-    pub checksum: Option<Checksum>,
+pub(crate) struct ObjectRecord {
+    version: VersionId,
+    modified: UnixMillis,
+    size: u64,
+    etag: ETag,
+    storage_class: StorageClass,
+    checksum: Option<Checksum>,
+    headers: ObjectHeaders,
+    body: Body,
 }
 
-/// The bytes of an object: one blob of its own, or the parts of an upload, which stay records of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Body {
-    Blob(BlobRef),
-    Parts { upload: UploadId, parts: Vec<PartSummary> },
+pub(crate) struct VolumeRecord {
+    id: VolumeId,
+    tier: Tier,
+    geometry: Geometry,
+    shards: Vec<Shard>,
+    state: VolumeState,
+    high_water: u64,
+    live: u64,
 }
 
-/// An object version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectRecord {
-    pub version: VersionId,
-    /// Chosen before the command was proposed; whole seconds count on the wire.
-    pub modified: UnixMillis,
-    pub size: u64,
-    pub etag: ETag,
-    pub storage_class: StorageClass,
-    pub checksum: Option<Checksum>,
-    pub headers: ObjectHeaders,
-    pub body: Body,
-}
-
-/// What a listing shows of an object: the first fields of its [`ObjectRecord`], so that the rest is not decoded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectSummary {
-    pub version: VersionId,
-    pub modified: UnixMillis,
-    pub size: u64,
-    pub etag: ETag,
-    pub storage_class: StorageClass,
-    pub checksum: Option<Checksum>,
-}
-
-/// A bucket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BucketRecord {
-    pub id: BucketId,
-    pub name: String,
-    /// The owner's canonical user id.
-    pub owner: String,
-    pub created: UnixMillis,
-    pub region: String,
-}
-
-/// A multipart upload that is under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UploadRecord {
-    pub bucket: BucketId,
-    pub key: Vec<u8>,
-    pub initiated: UnixMillis,
-    /// The initiator's canonical user id.
-    pub initiator: String,
-    pub storage_class: StorageClass,
-    pub headers: ObjectHeaders,
-    /// The checksum that Create asked for.
-    pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
-}
-
-/// A part of an upload, or of an object that was completed from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartRecord {
-    pub number: u16,
-    pub modified: UnixMillis,
-    pub size: u64,
-    pub md5: [u8; 16],
-    pub checksum: Option<Checksum>,
-    pub blob: BlobRef,
-}
-
-/// What is stored of an upload: the record, and when it expires.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredUpload {
-    pub record: UploadRecord,
-    pub expires: UnixMillis,
-}
-
-/// How an upload was completed, for a Complete that is repeated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Completion {
-    pub bucket: BucketId,
-    pub key: Vec<u8>,
-    pub version: VersionId,
-    pub etag: ETag,
-    pub checksum: Option<Checksum>,
-    /// The parts that the client named, in its order.
-    pub parts: Vec<u16>,
-    pub remember_until: UnixMillis,
-}
-
-/// Parts of an upload that are nobody's any more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dropped {
-    /// The parts that are still an object's, in rising order; all others are garbage.
-    pub keep: Vec<u16>,
-    /// Parts below this number have been swept.
-    pub next: u16,
-}
-
-/// The entry that stored an upload's last part: as long as it is the same, so are the parts' numbers, sizes and MD5s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastPart(pub u64);
-
-/// An extent of a volume that a record names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExtentRecord {
-    pub owner: Owner,
-    /// Payload bytes.
-    pub length: u64,
+pub(crate) struct Applied {
+    index: u64,
+    hash: u128,
+    fingerprint: u128,
 }
 
-/// What is live of a packed stripe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StripeRecord {
-    /// The whole stripe's payload length in bytes.
-    pub payload: u32,
-    /// Payload bytes that records name.
-    pub live: u64,
-    /// Bodies that records name.
-    pub bodies: u32,
-}
+same_since_level_1!(ObjectRecord, VolumeRecord, Applied);
 
-/// The highest ids ever given out: neither is used twice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HighestIds {
-    pub bucket: u64,
-    pub volume: u64,
-}
+impl Migrate for v2::ObjectRecord {
+    const SINCE: Level = Level::SECOND;
+    type Previous = ObjectRecord;
 
-/// What has been applied: the last entry's index and hash, and the fingerprint of the state it left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Applied {
-    pub index: u64,
-    pub hash: u128,
-    pub fingerprint: u128,
-}
+    fn migrate(previous: ObjectRecord) -> Result<Self, DecodeError> {
+        let ObjectRecord { version, modified, size, etag, storage_class, checksum, headers, body } = previous;
+        let (committed, attributes) = (0, Attributes::default());
+        Ok(v2::ObjectRecord {
+            version,
+            modified,
+            size,
+            etag,
+            storage_class,
+            checksum,
+            headers,
+            body,
+            committed,
+            attributes,
+        })
+    }
 
-/// Who a blob belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Owner {
-    Object { bucket: BucketId, key: Vec<u8>, version: VersionId },
-    Part { upload: UploadId, number: u16 },
-}
-
-impl std::fmt::Display for Owner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Owner::Object { bucket: BucketId(bucket), key, .. } => {
-                let key = String::from_utf8_lossy(key);
-                write!(f, "the object \"{}\" of bucket {bucket}", key.escape_debug())
-            }
-            Owner::Part { upload, number } => write!(f, "part {number} of upload {upload}"),
+    fn previous(&self) -> Result<ObjectRecord, TakesLevel> {
+        if self.committed != 0 || self.attributes != Attributes::default() {
+            return Err(TakesLevel(Self::SINCE));
         }
+        Ok(ObjectRecord {
+            version: self.version,
+            modified: self.modified,
+            size: self.size,
+            etag: self.etag,
+            storage_class: self.storage_class,
+            checksum: self.checksum.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        })
+    }
+}
+
+impl Migrate for stratum_storage::volume::VolumeRecord {
+    const SINCE: Level = Level::SECOND;
+    type Previous = VolumeRecord;
+
+    fn migrate(previous: VolumeRecord) -> Result<Self, DecodeError> {
+        let VolumeRecord { id, tier, geometry, shards, state, high_water, live } = previous;
+        let writer = None;
+        Ok(stratum_storage::volume::VolumeRecord {
+            id,
+            tier,
+            geometry,
+            shards,
+            state,
+            high_water,
+            live,
+            writer,
+        })
+    }
+
+    /// The writer is left out: only `apply` of level 2 asks for it.
+    fn previous(&self) -> Result<VolumeRecord, TakesLevel> {
+        Ok(VolumeRecord {
+            id: self.id,
+            tier: self.tier,
+            geometry: self.geometry,
+            shards: self.shards.clone(),
+            state: self.state,
+            high_water: self.high_water,
+            live: self.live,
+        })
+    }
+}
+
+impl Migrate for v2::Applied {
+    const SINCE: Level = Level::SECOND;
+    type Previous = Applied;
+
+    fn migrate(Applied { index, hash, fingerprint }: Applied) -> Result<Self, DecodeError> {
+        Ok(v2::Applied { index, hash, fingerprint, level: Level::FIRST })
+    }
+
+    fn previous(&self) -> Result<Applied, TakesLevel> {
+        let v2::Applied { index, hash, fingerprint, level: _ } = *self;
+        Ok(Applied { index, hash, fingerprint })
     }
 }

@@ -4,7 +4,7 @@ use super::view::View;
 use super::{ApplyError, Step};
 use crate::command::Refusal;
 use crate::keys;
-use crate::record::{ExtentRecord, Owner, StripeRecord};
+use crate::record::{ExtentRecord, Level, Owner, StripeRecord};
 use stratum_storage::blob::{BlobRef, Extent, Index, PackedAt, Place, VolumeId};
 use stratum_storage::format::layout::{extent_end, packed_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
@@ -41,11 +41,21 @@ pub(super) fn check(view: &mut View<'_>, blob: &BlobRef) -> Step<()> {
     }
 }
 
+/// Takes new bytes only in an open volume of whoever proposed the command: what a volume's files hold beyond its end, or
+/// where another writes, is nobody's word. A state of level 1 took them in every volume that wasn't dropped, and its
+/// journal is replayed as it was applied.
 fn check_volume(view: &mut View<'_>, volume: VolumeId) -> Step<()> {
-    match view.get::<VolumeRecord>(keys::volume(volume))? {
-        Some(record) if record.state != VolumeState::Dropped => Ok(()),
-        _ => Err(Refusal::VolumeGone.into()),
-    }
+    let Some(record) = view.get::<VolumeRecord>(keys::volume(volume))? else {
+        return Err(Refusal::VolumeGone.into());
+    };
+    let takes = match view.level()? {
+        Level::FIRST => record.state != VolumeState::Dropped,
+        _ => {
+            let is_its_writers = record.writer.is_none() || record.writer == view.proposer();
+            record.state == VolumeState::Open && is_its_writers
+        }
+    };
+    if takes { Ok(()) } else { Err(Refusal::VolumeGone.into()) }
 }
 
 /// Makes `owner` the owner of a body that was [`check`]ed.

@@ -2,22 +2,37 @@
 
 use super::Step;
 use super::view::View;
-use crate::command::{Outcome, Refusal};
+use crate::command::{NewBucket, Outcome, Refusal};
 use crate::keys;
-use crate::record::{BucketId, BucketRecord, HighestIds};
+use crate::record::{BucketId, BucketRecord, HighestIds, Level};
 use std::ops::ControlFlow;
 
-pub(super) fn create(view: &mut View<'_>, record: BucketRecord) -> Step {
-    if let Some(existing) = view.get::<BucketRecord>(keys::bucket_by_name(record.name.as_bytes()))? {
+pub(super) fn create(view: &mut View<'_>, new: NewBucket) -> Step {
+    if let Some(existing) = view.get::<BucketRecord>(keys::bucket_by_name(new.name.as_bytes()))? {
         return Err(Refusal::BucketExists { owner: existing.owner }.into());
     }
+    let highest = view.get::<HighestIds>(keys::highest_ids())?.unwrap_or_default();
+    let record = id_for(view, &new, highest)?.map(|id| new.with_id(id));
+    // 2^64 buckets have been made.
+    let record = record.ok_or(Refusal::NoSuchBucket)?;
     view.put(keys::bucket_by_name(record.name.as_bytes()), &record)?;
     view.put(keys::bucket_by_id(record.id), &record.name)?;
     view.put(keys::bucket_by_owner(&record.owner, &record.name), &())?;
-    let highest = view.get::<HighestIds>(keys::highest_ids())?.unwrap_or_default();
     let bucket = highest.bucket.max(record.id.0);
     view.put(keys::highest_ids(), &HighestIds { bucket, ..highest })?;
     Ok(Outcome::Bucket(record))
+}
+
+/// The number of a new bucket: never one that another has, whoever chose it.
+fn id_for(view: &mut View<'_>, new: &NewBucket, highest: HighestIds) -> Step<Option<BucketId>> {
+    if let (Level::FIRST, Some(chosen)) = (view.level()?, new.chosen) {
+        let is_taken =
+            view.contains(keys::bucket_by_id(chosen))? || view.contains(keys::deleted_bucket(chosen))?;
+        if !is_taken {
+            return Ok(Some(chosen));
+        }
+    }
+    Ok(highest.bucket.checked_add(1).map(BucketId))
 }
 
 /// Refused while the bucket holds objects. Uploads that are under way don't hold it up: they are swept.

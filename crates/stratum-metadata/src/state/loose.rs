@@ -22,7 +22,7 @@ pub(crate) fn apply_loosely(view: &mut View<'_>, index: Index, command: Command)
 
 fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
     match command {
-        Command::CreateBucket(record) => drop(buckets::create(view, record)?),
+        Command::CreateBucket(new) => drop(buckets::create(view, new)?),
         Command::DeleteBucket { bucket } => drop(buckets::delete(view, bucket)?),
         Command::PutObject { bucket, key, mut record, condition } => {
             objects::check(&condition, objects::current(view, bucket, &key)?.as_ref())?;
@@ -57,6 +57,7 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         Command::CreateUpload { .. }
         | Command::AbortUpload { .. }
         | Command::Sweep { .. }
+        | Command::SetLevel(_)
         | Command::Volume(_) => {}
     }
     Ok(())

@@ -34,7 +34,7 @@ fn without(blob: &BlobRef, other: &BlobRef) -> BlobRef {
         }
         (place, _) => place.clone(),
     };
-    BlobRef { form: blob.form, place }
+    blob.moved_to(place)
 }
 
 /// Points one owner from `from` to `to`, if it still holds `from`.
@@ -44,9 +44,9 @@ pub(super) fn swap(
     from: &BlobRef,
     to: &BlobRef,
 ) -> Result<bool, ApplyError> {
+    let at = keys::of_owner(owner);
     match owner {
-        Owner::Object { bucket, key, version } => {
-            let at = keys::object(*bucket, key);
+        Owner::Object { version, .. } => {
             let Some(mut record) = view.get::<ObjectRecord>(at.clone())? else { return Ok(false) };
             match &mut record.body {
                 Body::Blob(blob) if record.version == *version && blob.place == from.place => {
@@ -56,8 +56,7 @@ pub(super) fn swap(
             }
             view.put(at, &record)?;
         }
-        Owner::Part { upload, number } => {
-            let at = keys::part(*upload, *number);
+        Owner::Part { .. } => {
             let Some(mut record) = view.get::<PartRecord>(at.clone())? else { return Ok(false) };
             if record.blob.place != from.place {
                 return Ok(false);

@@ -1,5 +1,7 @@
 //! `apply` against a naive model, and against what must hold of every state.
 
+mod levels;
+
 use super::*;
 use crate::command::{CompletedPart, Match, Move, WriteCondition};
 use crate::keys::{self, Tag};
@@ -64,7 +66,7 @@ impl Store {
         view.changes().count()
     }
 
-    fn all<T: serde::de::DeserializeOwned>(&self, tag: Tag) -> Vec<(Vec<u8>, T)> {
+    fn all<T: Migrate>(&self, tag: Tag) -> Vec<(Vec<u8>, T)> {
         let mut all = Vec::new();
         let mut visit = |key: &[u8], value: &Value| {
             all.push((key.to_vec(), decode(value).unwrap()));
@@ -137,7 +139,7 @@ impl Store {
 
 fn create_bucket(id: BucketId) -> Command {
     let (name, owner, region) = (format!("bucket-{}", id.0), "owner".into(), "us-east-1".into());
-    Command::CreateBucket(BucketRecord { id, name, owner, created: 0, region })
+    Command::CreateBucket(BucketRecord { id, name, owner, created: 0, region }.into())
 }
 
 fn opened(id: u64) -> Command {
@@ -174,6 +176,8 @@ fn record(tag: u8, body: Body) -> ObjectRecord {
         checksum: None,
         headers: ObjectHeaders::default(),
         body,
+        committed: 0,
+        attributes: Attributes::default(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! The state as a group sees it: the base, and over it what the group has written so far.
 
 use super::bodies::Freed;
+use crate::keys;
 use crate::layers::merge;
-use crate::record::{DecodeError, decode, encode};
+use crate::record::{DecodeError, Level, Migrate, decode, encode};
 use crate::tree::{Base, TreeError, Value};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
+use stratum_storage::volume::Writer;
 
 use super::ApplyError;
 
@@ -32,11 +32,45 @@ pub(crate) struct View<'a> {
     base: &'a dyn Base,
     slots: BTreeMap<Vec<u8>, Slot>,
     freed: Vec<Freed>,
+    /// The state's level, once it is known.
+    level: Option<Level>,
+    /// Who proposed the command that is being applied.
+    proposer: Option<Writer>,
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(base: &'a dyn Base) -> Self {
-        View { base, slots: BTreeMap::new(), freed: Vec::new() }
+        View { base, slots: BTreeMap::new(), freed: Vec::new(), level: None, proposer: None }
+    }
+
+    /// [`View::new`], of a base whose level is known.
+    pub(crate) fn at(base: &'a dyn Base, level: Level) -> Self {
+        View { level: Some(level), ..View::new(base) }
+    }
+
+    /// The level at which records are written.
+    pub(crate) fn level(&mut self) -> Result<Level, ApplyError> {
+        if let Some(level) = self.level {
+            return Ok(level);
+        }
+        let stored = self.base.get(&keys::level())?;
+        let level = stored.map_or(Ok(Level::FIRST), |value| decode(&value))?;
+        self.level = Some(level);
+        Ok(level)
+    }
+
+    /// Records are written at that level from now on.
+    pub(super) fn raise(&mut self, level: Level) -> Result<(), ApplyError> {
+        self.level = Some(level);
+        self.put(keys::level(), &level)
+    }
+
+    pub(super) fn proposed_by(&mut self, proposer: Option<Writer>) {
+        self.proposer = proposer;
+    }
+
+    pub(super) fn proposer(&self) -> Option<Writer> {
+        self.proposer
     }
 
     /// What the group changed so far, in the order of the keys.
@@ -71,15 +105,15 @@ impl<'a> View<'a> {
         Ok(self.slot(key)?.now.is_some())
     }
 
-    pub(super) fn get<T: DeserializeOwned>(&mut self, key: Vec<u8>) -> Result<Option<T>, ApplyError> {
+    pub(super) fn get<T: Migrate>(&mut self, key: Vec<u8>) -> Result<Option<T>, ApplyError> {
         match &self.slot(key)?.now {
             Some(value) => Ok(Some(decode(value)?)),
             None => Ok(None),
         }
     }
 
-    pub(super) fn put<T: Serialize>(&mut self, key: Vec<u8>, record: &T) -> Result<(), ApplyError> {
-        let value = Value::from(encode(record).as_slice());
+    pub(super) fn put<T: Migrate>(&mut self, key: Vec<u8>, record: &T) -> Result<(), ApplyError> {
+        let value = Value::from(encode(self.level()?, record)?.as_slice());
         let slot = self.slot(key)?;
         (slot.now, slot.written) = (Some(value), true);
         Ok(())

@@ -4,7 +4,7 @@ use super::Step;
 use super::view::View;
 use crate::command::{Outcome, Refusal};
 use crate::keys;
-use crate::record::HighestIds;
+use crate::record::{HighestIds, Level};
 use stratum_storage::blob::VolumeId;
 use stratum_storage::volume::{Shard, VolumeEvent, VolumeRecord, VolumeState};
 
@@ -12,7 +12,8 @@ pub(super) fn event(view: &mut View<'_>, event: VolumeEvent) -> Step {
     match event {
         VolumeEvent::Opened { id, tier, geometry, shards } => {
             let state = VolumeState::Open;
-            open(view, VolumeRecord { id, tier, geometry, shards, state, high_water: 0, live: 0 })
+            let writer = view.proposer();
+            open(view, VolumeRecord { id, tier, geometry, shards, state, high_water: 0, live: 0, writer })
         }
         VolumeEvent::ShardLost { volume, shard } => change(view, volume, |record| {
             record.shards.get_mut(usize::from(shard)).map(|shard| shard.lost = true)
@@ -32,7 +33,12 @@ pub(super) fn event(view: &mut View<'_>, event: VolumeEvent) -> Step {
 
 fn open(view: &mut View<'_>, record: VolumeRecord) -> Step {
     let highest = view.get::<HighestIds>(keys::highest_ids())?.unwrap_or_default();
-    if record.id.0 <= highest.volume && view.contains(keys::volume(record.id))? {
+    let was_used = match view.level()? {
+        // It knew those only that it hadn't forgotten.
+        Level::FIRST => view.contains(keys::volume(record.id))?,
+        _ => record.id.0 <= highest.volume,
+    };
+    if was_used {
         return Err(Refusal::VolumeState.into());
     }
     let volume = highest.volume.max(record.id.0);

@@ -5,11 +5,10 @@ use crate::keys::{self, Tag};
 use crate::listing::{self, ListRequest, ListedObject, ListedUpload, Page, UploadPosition, UploadsRequest};
 use crate::machine::Machine;
 use crate::record::{
-    BucketId, BucketRecord, Completion, LastPart, ObjectRecord, PartRecord, StoredUpload, UploadId,
+    BucketId, BucketRecord, Completion, LastPart, Migrate, ObjectRecord, PartRecord, StoredUpload, UploadId,
     UploadRecord, decode,
 };
 use crate::tree::{Base, TreeError};
-use serde::de::DeserializeOwned;
 use std::ops::{ControlFlow, RangeInclusive};
 use stratum_storage::blocking;
 use stratum_storage::volume::VolumeRecord;
@@ -32,7 +31,7 @@ impl Metadata {
         Ok(machine)
     }
 
-    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
+    fn get<T: Migrate>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
         match self.machine()?.get(key)? {
             Some(value) => Ok(Some(decode(&value)?)),
             None => Ok(None),
@@ -40,7 +39,7 @@ impl Metadata {
     }
 
     /// The records with `from <= key < to`, in order, at most `max`.
-    fn records<T: DeserializeOwned>(&self, from: &[u8], to: &[u8], max: usize) -> Result<Vec<T>, ReadError> {
+    fn records<T: Migrate>(&self, from: &[u8], to: &[u8], max: usize) -> Result<Vec<T>, ReadError> {
         let mut records = Vec::new();
         let mut failed = None;
         if max > 0 {

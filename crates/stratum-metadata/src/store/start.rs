@@ -2,12 +2,13 @@
 
 use super::OpenError;
 use crate::checkpoint::{self, Files, LoadError};
-use crate::command::Command;
+use crate::command::Proposed;
 use crate::index_dir::IndexDir;
 use crate::keys;
 use crate::log::{Log, Replayed};
 use crate::machine::{AppliedGroup, Entry, Machine};
-use crate::record::{Applied, encode};
+use crate::record::{Applied, DecodeError, Level};
+use crate::state::ApplyError;
 use crate::tree::{Tree, TreeError, Value};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -20,7 +21,8 @@ use stratum_storage::journal::Verify;
 const REPLAY_GROUP: usize = 512;
 
 /// What an index says of itself while it is being filled: no journal confirms it.
-pub(crate) const UNFINISHED: Applied = Applied { index: u64::MAX, hash: 0, fingerprint: 0 };
+pub(crate) const UNFINISHED: Applied =
+    Applied { index: u64::MAX, hash: 0, fingerprint: 0, level: Level::FIRST };
 
 /// How far a rebuild has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +55,8 @@ pub(super) fn recover(index: &IndexDir, sources: &Sources<'_>) -> Result<Machine
     match continue_from(&index.current(), sources) {
         Ok(Some(machine)) => return Ok(machine),
         Ok(None) => tracing::info!("the journal doesn't confirm the index: rebuilding it"),
+        // Whatever it would be rebuilt from is of that level, too.
+        Err(error @ OpenError::Apply(ApplyError::Record(DecodeError::Level { .. }))) => return Err(error),
         Err(error) => tracing::warn!(%error, "the index can't be used: rebuilding it"),
     }
     anew(index, 0, sources)
@@ -154,7 +158,7 @@ fn load(tree: &Tree, sources: &Sources<'_>) -> Result<(), OpenError> {
 
 /// Says in an index what it holds.
 pub(crate) fn mark(tree: &Tree, applied: &Applied) -> Result<(), TreeError> {
-    let value = Value::from(encode(applied).as_slice());
+    let value = Value::from(applied.encode().as_slice());
     tree.apply(std::iter::once((keys::applied().as_slice(), Some(&value))))
 }
 
@@ -196,6 +200,6 @@ pub(super) fn replay(
 
 fn entry(replayed: Replayed) -> Result<Entry, OpenError> {
     let Replayed { index, hash, command } = replayed;
-    let command = Command::decode(&command).map_err(|error| OpenError::Command { index, error })?;
-    Ok(Entry { index, hash, command })
+    let proposed = Proposed::decode(&command).map_err(|error| OpenError::Command { index, error })?;
+    Ok(Entry { index, hash, proposed })
 }

@@ -1,5 +1,6 @@
 //! The whole of it over a journal of plain memory.
 
+mod levels;
 mod outage;
 mod panics;
 
@@ -8,7 +9,7 @@ use crate::command::{Match, Refusal, WriteCondition};
 use crate::listing::{ListRequest, Listed, Position};
 use crate::log::Usage;
 use crate::log::memory::MemoryLog;
-use crate::record::{Body, BucketRecord, ETag, ObjectHeaders, ObjectRecord, VersionId};
+use crate::record::{Attributes, Body, BucketRecord, ETag, ObjectHeaders, ObjectRecord, VersionId};
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{BlobRef, Place};
 
@@ -36,7 +37,7 @@ fn bucket(id: u64, name: &str) -> Command {
         created: 1,
         region: "us-east-1".into(),
     };
-    Command::CreateBucket(record)
+    Command::CreateBucket(record.into())
 }
 
 fn object(tag: u8) -> ObjectRecord {
@@ -49,6 +50,8 @@ fn object(tag: u8) -> ObjectRecord {
         checksum: None,
         headers: ObjectHeaders::default(),
         body: Body::Blob(BlobRef::plain(Place::ThisEntry { length: 1, crc32c: 0 })),
+        committed: 0,
+        attributes: Attributes::default(),
     }
 }
 

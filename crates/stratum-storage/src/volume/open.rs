@@ -173,6 +173,8 @@ impl Shared {
         if candidates.iter().filter(|candidate| is_quick(candidate)).count() >= geometry.shards() {
             candidates.retain(is_quick);
         }
+        // Numbers are recorded in their order: one that comes after a higher one was used before, for all the state knows.
+        let recording = self.opening.lock().await;
         let id = VolumeId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (geometry, drives) = place(geometry, id, &candidates).ok_or(too_few)?;
         self.check_space(&drives, FIRST_STEP, tier, purpose)?;
@@ -181,8 +183,17 @@ impl Shared {
             drives.iter().map(|drive| Shard { drive: drive.id(), generation: 0, lost: false }).collect();
         let opened = VolumeEvent::Opened { id, tier, geometry, shards: shards.clone() };
         self.log.record(opened).await?;
-        let record =
-            VolumeRecord { id, tier, geometry, shards, state: VolumeState::Open, high_water: 0, live: 0 };
+        drop(recording);
+        let record = VolumeRecord {
+            id,
+            tier,
+            geometry,
+            shards,
+            state: VolumeState::Open,
+            high_water: 0,
+            live: 0,
+            writer: None,
+        };
         let volume = self.volume_of(&record).map_err(|error| WriteError::Unavailable(error.to_string()))?;
         let volume = Arc::new(volume);
         self.table.write().insert(id, volume.clone());

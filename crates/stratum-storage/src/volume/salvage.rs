@@ -162,6 +162,7 @@ impl ShardFiles {
             state: VolumeState::Sealed { length },
             high_water: length,
             live: 0,
+            writer: None,
         })
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub tiers: Vec<TierState>,
     pub table: RwLock<HashMap<VolumeId, Arc<Volume>>>,
     pub next_id: AtomicU64,
+    /// Held from the choice of a new volume's number until it is recorded.
+    pub opening: tokio::sync::Mutex<()>,
     /// Bytes of every device that only packing and other upkeep may use.
     pub reserve: AtomicU64,
     /// Buffers of whole stripes, for writers.
@@ -135,6 +137,7 @@ impl Volumes {
             tiers: tiers.into_iter().map(state).collect(),
             table: RwLock::default(),
             next_id: next_id.into(),
+            opening: tokio::sync::Mutex::default(),
             reserve: reserve.into(),
             stripes,
             fragments,

@@ -98,6 +98,7 @@ fn the_fixture_is_read() {
             state: VolumeState::Sealed { length: LENGTH },
             high_water: LENGTH,
             live: 72_101,
+            writer: None,
         };
         world.state.records.lock().unwrap().insert(record.id, record);
         // Where everything lies follows from the lengths.

@@ -56,6 +56,7 @@ impl State {
                     state: VolumeState::Open,
                     high_water: 0,
                     live: 0,
+                    writer: None,
                 };
                 assert!(records.insert(id, record).is_none(), "a volume's number was used twice");
             }

@@ -1,0 +1,189 @@
+//! Commands in the form of level 1. Frozen: nothing here is ever edited.
+
+use super::{CompletedPart, Move, NewBucket, Proposed, WriteCondition};
+use crate::record::level::{Migrate, same_since_level_1};
+use crate::record::v1::ObjectRecord;
+use crate::record::{
+    BucketId, BucketRecord, DecodeError, LastPart, Level, PartRecord, TakesLevel, UploadId, UploadRecord,
+};
+use serde::{Deserialize, Serialize};
+use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob::PackedAt;
+use stratum_storage::volume::VolumeEvent;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Command {
+    CreateBucket(BucketRecord),
+    DeleteBucket {
+        bucket: BucketId,
+    },
+    PutObject {
+        bucket: BucketId,
+        key: Vec<u8>,
+        record: ObjectRecord,
+        condition: WriteCondition,
+    },
+    DeleteObject {
+        bucket: BucketId,
+        key: Vec<u8>,
+        condition: WriteCondition,
+    },
+    CreateUpload {
+        upload: UploadId,
+        record: UploadRecord,
+        expires: UnixMillis,
+    },
+    PutPart {
+        bucket: BucketId,
+        upload: UploadId,
+        part: PartRecord,
+    },
+    CompleteUpload {
+        bucket: BucketId,
+        key: Vec<u8>,
+        upload: UploadId,
+        parts: Vec<CompletedPart>,
+        record: ObjectRecord,
+        condition: WriteCondition,
+        remember_until: UnixMillis,
+    },
+    AbortUpload {
+        bucket: BucketId,
+        key: Vec<u8>,
+        upload: UploadId,
+    },
+    Sweep {
+        now: UnixMillis,
+    },
+    Relocate {
+        stripe: Option<PackedAt>,
+        moves: Vec<Move>,
+    },
+    Volume(VolumeEvent),
+    UploadPart {
+        bucket: BucketId,
+        upload: UploadId,
+        part: PartRecord,
+    },
+    CompleteMultipartUpload {
+        bucket: BucketId,
+        key: Vec<u8>,
+        upload: UploadId,
+        last_part: Option<LastPart>,
+        has_spare: bool,
+        record: ObjectRecord,
+        condition: WriteCondition,
+        remember_until: UnixMillis,
+    },
+}
+
+same_since_level_1!(Command);
+
+impl Migrate for Proposed {
+    const SINCE: Level = Level::SECOND;
+    type Previous = Command;
+
+    fn migrate(previous: Command) -> Result<Self, DecodeError> {
+        Ok(Proposed { by: None, command: migrate(previous)? })
+    }
+
+    fn previous(&self) -> Result<Command, TakesLevel> {
+        previous(&self.command)
+    }
+}
+
+fn migrate(previous: Command) -> Result<super::Command, DecodeError> {
+    use super::Command as Now;
+    Ok(match previous {
+        Command::CreateBucket(record) => Now::CreateBucket(record.into()),
+        Command::DeleteBucket { bucket } => Now::DeleteBucket { bucket },
+        Command::PutObject { bucket, key, record, condition } => {
+            Now::PutObject { bucket, key, record: Migrate::migrate(record)?, condition }
+        }
+        Command::DeleteObject { bucket, key, condition } => Now::DeleteObject { bucket, key, condition },
+        Command::CreateUpload { upload, record, expires } => Now::CreateUpload { upload, record, expires },
+        Command::PutPart { bucket, upload, part } => Now::PutPart { bucket, upload, part },
+        Command::CompleteUpload { bucket, key, upload, parts, record, condition, remember_until } => {
+            let record = Migrate::migrate(record)?;
+            Now::CompleteUpload { bucket, key, upload, parts, record, condition, remember_until }
+        }
+        Command::AbortUpload { bucket, key, upload } => Now::AbortUpload { bucket, key, upload },
+        Command::Sweep { now } => Now::Sweep { now },
+        Command::Relocate { stripe, moves } => Now::Relocate { stripe, moves },
+        Command::Volume(event) => Now::Volume(event),
+        Command::UploadPart { bucket, upload, part } => Now::UploadPart { bucket, upload, part },
+        Command::CompleteMultipartUpload {
+            bucket,
+            key,
+            upload,
+            last_part,
+            has_spare,
+            record,
+            condition,
+            remember_until,
+        } => {
+            let record = Migrate::migrate(record)?;
+            Now::CompleteMultipartUpload {
+                bucket,
+                key,
+                upload,
+                last_part,
+                has_spare,
+                record,
+                condition,
+                remember_until,
+            }
+        }
+    })
+}
+
+fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
+    use super::Command as Now;
+    Ok(match command.clone() {
+        Now::CreateBucket(new) => Command::CreateBucket(chosen(new)?),
+        Now::DeleteBucket { bucket } => Command::DeleteBucket { bucket },
+        Now::PutObject { bucket, key, record, condition } => {
+            Command::PutObject { bucket, key, record: record.previous()?, condition }
+        }
+        Now::DeleteObject { bucket, key, condition } => Command::DeleteObject { bucket, key, condition },
+        Now::CreateUpload { upload, record, expires } => Command::CreateUpload { upload, record, expires },
+        Now::PutPart { bucket, upload, part } => Command::PutPart { bucket, upload, part },
+        Now::CompleteUpload { bucket, key, upload, parts, record, condition, remember_until } => {
+            let record = record.previous()?;
+            Command::CompleteUpload { bucket, key, upload, parts, record, condition, remember_until }
+        }
+        Now::AbortUpload { bucket, key, upload } => Command::AbortUpload { bucket, key, upload },
+        Now::Sweep { now } => Command::Sweep { now },
+        Now::Relocate { stripe, moves } => Command::Relocate { stripe, moves },
+        Now::Volume(event) => Command::Volume(event),
+        Now::UploadPart { bucket, upload, part } => Command::UploadPart { bucket, upload, part },
+        Now::CompleteMultipartUpload {
+            bucket,
+            key,
+            upload,
+            last_part,
+            has_spare,
+            record,
+            condition,
+            remember_until,
+        } => {
+            let record = record.previous()?;
+            Command::CompleteMultipartUpload {
+                bucket,
+                key,
+                upload,
+                last_part,
+                has_spare,
+                record,
+                condition,
+                remember_until,
+            }
+        }
+        Now::SetLevel(_) => return Err(TakesLevel(Level::SECOND)),
+    })
+}
+
+fn chosen(new: NewBucket) -> Result<BucketRecord, TakesLevel> {
+    let id = new.chosen.ok_or(TakesLevel(Level::SECOND))?;
+    Ok(new.with_id(id))
+}

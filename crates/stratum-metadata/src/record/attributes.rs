@@ -1,0 +1,198 @@
+//! What few objects have: typed parts of an object's record that take room only where they are.
+//!
+//! Stored as a list of those that are there, in their order, so a record without any has one byte for all of them.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob::{Index, Tier};
+
+/// The parts. Each is there at most once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Attribute>", into = "Vec<Attribute>")]
+pub struct Attributes {
+    /// The canonical user id of the version's owner, where that isn't the bucket's.
+    pub owner: Option<String>,
+    /// Tags of the object, by key.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// Grants beyond the owner's.
+    pub acl: Option<Vec<Grant>>,
+    pub retention: Option<Retention>,
+    /// Whether a legal hold is on. Off and never set are the same.
+    pub legal_hold: bool,
+    /// What was decided of the tier that it belongs in.
+    pub tiering: Option<TierDecision>,
+    pub replication: Option<ReplicationState>,
+}
+
+/// A grant of an access control list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub grantee: Grantee,
+    pub permission: Permission,
+}
+
+/// To whom. New ones stand at the end: the number of a variant is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Grantee {
+    /// A canonical user id.
+    User(String),
+    AllUsers,
+    AuthenticatedUsers,
+    LogDelivery,
+}
+
+/// S3's permissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Permission {
+    Read,
+    Write,
+    ReadAcp,
+    WriteAcp,
+    FullControl,
+}
+
+/// Until when a version can't be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    pub mode: RetentionMode,
+    pub until: UnixMillis,
+}
+
+/// S3's retention modes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RetentionMode {
+    Governance,
+    Compliance,
+}
+
+/// The tier that an object belongs in; where its bytes lie is its body's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierDecision {
+    pub tier: Tier,
+    pub by: TierPin,
+    pub since: UnixMillis,
+}
+
+/// Who decided a tier. New ones stand at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TierPin {
+    /// The engine, which may decide anew.
+    Engine,
+    /// The object's storage class or a hint in its metadata.
+    Client,
+    /// A canonical user id, by hand.
+    User(String),
+}
+
+/// How far a copy of a version to another store is. New ones stand at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReplicationState {
+    Pending,
+    /// Copied, as of that entry.
+    Completed(Index),
+    Failed,
+    /// It is a copy itself.
+    Replica,
+}
+
+/// One part as it is stored. New ones stand at the end: the number of a variant is stored.
+#[derive(Clone, Serialize, Deserialize)]
+enum Attribute {
+    Owner(String),
+    Tags(BTreeMap<String, String>),
+    Acl(Vec<Grant>),
+    Retention(Retention),
+    LegalHold,
+    Tiering(TierDecision),
+    Replication(ReplicationState),
+}
+
+impl Attribute {
+    fn rank(&self) -> u8 {
+        match self {
+            Attribute::Owner(_) => 0,
+            Attribute::Tags(_) => 1,
+            Attribute::Acl(_) => 2,
+            Attribute::Retention(_) => 3,
+            Attribute::LegalHold => 4,
+            Attribute::Tiering(_) => 5,
+            Attribute::Replication(_) => 6,
+        }
+    }
+}
+
+impl From<Attributes> for Vec<Attribute> {
+    fn from(of: Attributes) -> Self {
+        let parts = [
+            of.owner.map(Attribute::Owner),
+            of.tags.map(Attribute::Tags),
+            of.acl.map(Attribute::Acl),
+            of.retention.map(Attribute::Retention),
+            of.legal_hold.then_some(Attribute::LegalHold),
+            of.tiering.map(Attribute::Tiering),
+            of.replication.map(Attribute::Replication),
+        ];
+        parts.into_iter().flatten().collect()
+    }
+}
+
+/// A part stands twice, or not in its place: equal records would have unequal bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("an attribute stands twice or not in its place")]
+struct OutOfOrder;
+
+impl TryFrom<Vec<Attribute>> for Attributes {
+    type Error = OutOfOrder;
+
+    fn try_from(parts: Vec<Attribute>) -> Result<Self, OutOfOrder> {
+        if !parts.is_sorted_by(|one, next| one.rank() < next.rank()) {
+            return Err(OutOfOrder);
+        }
+        let mut all = Attributes::default();
+        for part in parts {
+            match part {
+                Attribute::Owner(owner) => all.owner = Some(owner),
+                Attribute::Tags(tags) => all.tags = Some(tags),
+                Attribute::Acl(grants) => all.acl = Some(grants),
+                Attribute::Retention(retention) => all.retention = Some(retention),
+                Attribute::LegalHold => all.legal_hold = true,
+                Attribute::Tiering(decision) => all.tiering = Some(decision),
+                Attribute::Replication(state) => all.replication = Some(state),
+            }
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_attribute_takes_one_byte_and_each_comes_back() {
+        let none = Attributes::default();
+        assert_eq!(postcard::to_allocvec(&none).unwrap(), [0]);
+        let grant = Grant { grantee: Grantee::AllUsers, permission: Permission::Read };
+        let decision = TierDecision { tier: Tier::Cold, by: TierPin::User("ann".into()), since: 3 };
+        let all = Attributes {
+            owner: Some("ann".into()),
+            tags: Some([("a".into(), "b".into())].into()),
+            acl: Some(vec![grant]),
+            retention: Some(Retention { mode: RetentionMode::Compliance, until: 9 }),
+            legal_hold: true,
+            tiering: Some(decision),
+            replication: Some(ReplicationState::Completed(7)),
+        };
+        let bytes = postcard::to_allocvec(&all).unwrap();
+        assert_eq!(postcard::from_bytes::<Attributes>(&bytes).unwrap(), all);
+    }
+
+    #[test]
+    fn an_attribute_that_stands_twice_is_refused() {
+        let twice = postcard::to_allocvec(&vec![Attribute::LegalHold, Attribute::LegalHold]).unwrap();
+        assert!(postcard::from_bytes::<Attributes>(&twice).is_err());
+        let astray = vec![Attribute::LegalHold, Attribute::Owner("ann".into())];
+        assert!(postcard::from_bytes::<Attributes>(&postcard::to_allocvec(&astray).unwrap()).is_err());
+    }
+}

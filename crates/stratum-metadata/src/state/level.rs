@@ -1,0 +1,16 @@
+//! The level of the state, which only rises.
+
+use super::Step;
+use super::view::View;
+use crate::command::{Outcome, Refusal};
+use crate::record::Level;
+
+/// From here on records are written at that level. Those that are there stay as they are until they change.
+pub(super) fn set(view: &mut View<'_>, level: Level) -> Step {
+    let current = view.level()?;
+    if level <= current {
+        return Err(Refusal::LevelIs(current).into());
+    }
+    view.raise(level)?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,128 @@
+//! What a state refuses, or does otherwise, from level 2 on; and how it gets there.
+
+use super::*;
+use crate::command::{NewBucket, Proposed};
+use stratum_storage::volume::Writer;
+
+const ONE: Writer = Writer { node: 0, run: 1 };
+const OTHER: Writer = Writer { node: 0, run: 2 };
+const GONE: Outcome = Outcome::Refused(Refusal::VolumeGone);
+
+impl Store {
+    fn propose(&mut self, by: Writer, command: Command) -> Outcome {
+        self.index += 1;
+        let mut view = View::new(&self.memory);
+        let outcome = apply(&mut view, self.index, Proposed { by: Some(by), command }).unwrap();
+        let changes: Vec<_> =
+            view.changes().map(|change| (change.key.to_vec(), change.after.cloned())).collect();
+        self.memory.apply(changes.iter().map(|(key, value)| (key.as_slice(), value.as_ref())));
+        outcome
+    }
+
+    /// A store of level 2 with one bucket.
+    fn raised() -> Store {
+        let mut store = Store::default();
+        assert_eq!(store.apply(Command::SetLevel(Level::SECOND)), Outcome::Done);
+        store.apply(create_bucket(BUCKET));
+        store
+    }
+
+    fn level_of(&self, key: &[u8]) -> u8 {
+        self.memory.get(key).unwrap().unwrap()[0]
+    }
+}
+
+fn put_at(key: &str, start: u64) -> Command {
+    put(key, 1, extents(1, start, &[100]), WriteCondition::default())
+}
+
+#[test]
+fn a_level_is_raised_and_never_lowered() {
+    let mut store = Store::new();
+    store.apply(put("old", 1, small(), WriteCondition::default()));
+    let (old, new) = (keys::object(BUCKET, b"old"), keys::object(BUCKET, b"new"));
+    assert_eq!(store.apply(Command::SetLevel(Level::SECOND)), Outcome::Done);
+    store.apply(put("new", 1, small(), WriteCondition::default()));
+    assert_eq!((store.level_of(&old), store.level_of(&new)), (1, 2));
+    for level in [Level::FIRST, Level::SECOND] {
+        let refused = Outcome::Refused(Refusal::LevelIs(Level::SECOND));
+        assert_eq!(store.apply(Command::SetLevel(level)), refused);
+    }
+    // What was written before is read, and written anew as it changes.
+    let condition = WriteCondition { if_match: Some(Match::Any), ..WriteCondition::default() };
+    assert!(matches!(store.apply(put("old", 2, small(), condition)), Outcome::Object(_)));
+    assert_eq!(store.level_of(&old), 2);
+}
+
+#[test]
+fn within_a_group_the_level_holds_from_its_command_on() {
+    let mut store = Store::new();
+    let put = |key| put(key, 1, small(), WriteCondition::default());
+    store.apply_group(vec![put("before"), Command::SetLevel(Level::SECOND), put("after")]);
+    let level = |key: &str| store.level_of(&keys::object(BUCKET, key.as_bytes()));
+    assert_eq!((level("before"), level("after")), (1, 2));
+}
+
+#[test]
+fn new_bytes_are_taken_only_in_an_open_volume_of_their_writer() {
+    let mut store = Store::raised();
+    store.propose(ONE, opened(1));
+    assert!(matches!(store.propose(ONE, put_at("mine", 4096)), Outcome::Object(_)));
+    assert_eq!(store.propose(OTHER, put_at("others", 8192)), GONE);
+    assert_eq!(store.apply(put_at("nobodys", 8192)), GONE);
+    let sealed = VolumeEvent::Sealed { volume: VolumeId(1), length: 8192 };
+    assert_eq!(store.propose(ONE, Command::Volume(sealed)), Outcome::Done);
+    assert_eq!(store.propose(ONE, put_at("late", 1 << 20)), GONE);
+}
+
+#[test]
+fn a_volume_of_level_1_names_no_writer_and_is_filled_by_whoever_did() {
+    let mut store = Store::new();
+    store.apply(Command::SetLevel(Level::SECOND));
+    assert!(matches!(store.propose(ONE, put_at("a", 4096)), Outcome::Object(_)));
+}
+
+#[test]
+fn a_journal_of_level_1_is_applied_as_it_was() {
+    let mut store = Store::new();
+    let sealed = VolumeEvent::Sealed { volume: VolumeId(1), length: 8192 };
+    store.apply(Command::Volume(sealed));
+    assert!(matches!(store.apply(put_at("late", 1 << 20)), Outcome::Object(_)));
+}
+
+#[test]
+fn no_two_buckets_get_one_id() {
+    for mut store in [Store::default(), Store::raised()] {
+        let create = |name: &str, chosen: Option<u64>| {
+            Command::CreateBucket(NewBucket {
+                chosen: chosen.map(BucketId),
+                name: name.into(),
+                owner: "owner".into(),
+                created: 0,
+                region: "us-east-1".into(),
+            })
+        };
+        let mut ids = Vec::new();
+        for (name, chosen) in [("one", Some(1)), ("two", Some(1)), ("three", None), ("four", Some(1))] {
+            let Outcome::Bucket(bucket) = store.apply(create(name, chosen)) else { panic!() };
+            assert_eq!(bucket.name, name);
+            ids.push(bucket.id);
+        }
+        ids.dedup();
+        assert_eq!(ids.len(), 4, "{ids:?}");
+    }
+}
+
+#[test]
+fn a_forgotten_volume_is_never_opened_again() {
+    let (dropped, forgotten) = (
+        Command::Volume(VolumeEvent::Dropped { volume: VolumeId(1) }),
+        Command::Volume(VolumeEvent::Forgotten { volume: VolumeId(1) }),
+    );
+    let mut store = Store::raised();
+    for command in [opened(1), dropped, forgotten] {
+        assert_eq!(store.apply(command), Outcome::Done);
+    }
+    assert_eq!(store.apply(opened(1)), Outcome::Refused(Refusal::VolumeState));
+    assert_eq!(store.apply(opened(2)), Outcome::Done);
+}
