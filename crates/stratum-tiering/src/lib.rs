@@ -1,5 +1,16 @@
 //! How objects are used, and where they should lie.
 //!
-//! So far this crate only watches: [`access::Recorder`] counts reads, from which the engine will decide.
+//! Nothing here asks a clock, reads a drive or moves a byte; times are milliseconds that are handed in.
+//! * [`access::Recorder`] counts the reads of a running server;
+//! * [`signals`] holds what a decision looks at, of objects and of groups of them;
+//! * [`prices`] holds what each tier costs.
+//! * [`policy`] decides, and gives its reasons;
+//! * [`simulate`] replays a trace of reads with the same decisions, and prices them.
 
 pub mod access;
+pub mod day;
+pub mod policy;
+pub mod prices;
+pub mod signals;
+pub mod simulate;
+pub mod tier;

@@ -1,0 +1,72 @@
+//! How long a day is: every duration of tiering is said in days or hours, and a test may live a day of seconds.
+
+use std::num::NonZeroU64;
+
+/// Days in a month, as prices count it: a twelfth of 365.25.
+pub const MONTH_DAYS: f64 = 30.4375;
+
+/// The length of a day, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Day(NonZeroU64);
+
+impl Day {
+    pub const REAL: Day = Day(match NonZeroU64::new(86_400_000) {
+        Some(milliseconds) => milliseconds,
+        None => NonZeroU64::MIN,
+    });
+
+    pub fn new(milliseconds: NonZeroU64) -> Self {
+        Self(milliseconds)
+    }
+
+    pub fn milliseconds(self) -> u64 {
+        self.0.get()
+    }
+
+    /// So many days, in milliseconds; as long as time reaches if they are endless.
+    pub fn days(self, days: f64) -> u64 {
+        (days * self.0.get() as f64) as u64
+    }
+
+    pub fn hours(self, hours: f64) -> u64 {
+        self.days(hours / 24.0)
+    }
+
+    /// How many days lie between two times; none if they are the wrong way round.
+    pub fn between(self, from: u64, to: u64) -> f64 {
+        to.saturating_sub(from) as f64 / self.0.get() as f64
+    }
+
+    /// The hour of the day, 0-23, in UTC.
+    pub fn hour(self, time: u64) -> usize {
+        let day = self.0.get();
+        ((time % day) as u128 * 24 / day as u128) as usize
+    }
+
+    /// The day of the week, 0 for Monday: the Unix epoch was a Thursday.
+    pub fn weekday(self, time: u64) -> usize {
+        ((time / self.0.get() + 3) % 7) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_scale_with_the_day() {
+        let short = Day::new(NonZeroU64::new(10_000).unwrap());
+        assert_eq!((Day::REAL.hours(48.0), short.hours(48.0)), (172_800_000, 20_000));
+        assert_eq!(short.between(5_000, 25_000), 2.0);
+        assert_eq!(short.between(25_000, 5_000), 0.0);
+        assert_eq!(short.days(f64::INFINITY), u64::MAX);
+        assert_eq!((short.hour(9_999), short.hour(10_000)), (23, 0));
+    }
+
+    #[test]
+    fn hours_and_weekdays_are_those_of_utc() {
+        // 2015-02-15 05:31 UTC, a Sunday.
+        let time = 1_423_978_260_000;
+        assert_eq!((Day::REAL.hour(time), Day::REAL.weekday(time)), (5, 6));
+    }
+}

@@ -1,0 +1,339 @@
+use super::*;
+use crate::signals::Read;
+use crate::tier::PerTier;
+use proptest::prelude::*;
+use serde_json::Value;
+use std::num::NonZeroU64;
+
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
+/// A year after the bucket's first day.
+const NOW: u64 = 20_000 * DAY;
+const GIB: u64 = 1 << 30;
+
+/// Whole reads, so many hours ago.
+fn read_ago(hours: impl IntoIterator<Item = u64>) -> Signals {
+    let mut signals = Signals::NONE;
+    let whole = Read { bytes: GIB, offset: 0, size: GIB };
+    hours.into_iter().for_each(|hours| signals.record(whole, NOW - hours * HOUR, Day::REAL));
+    signals
+}
+
+/// A large object of a bucket that is long known.
+fn object(own: &Signals) -> Features<'_> {
+    Features {
+        size: GIB,
+        tier: Tier::Hot,
+        since: NOW - 300 * DAY,
+        written: NOW - 300 * DAY,
+        own: Some(own),
+        group: None,
+        watched_since: NOW - 365 * DAY,
+        wishes: Wishes::default(),
+        pressure: None,
+    }
+}
+
+fn decide(features: &Features) -> Decision {
+    Policy::COST.decide(features, &Prices::CLOUD, NOW)
+}
+
+fn told(features: &Features) -> (Rule, Tier) {
+    let decision = decide(features);
+    (decision.by, decision.tier)
+}
+
+/// For each rule an object on which all rules from that one on have something to say.
+#[test]
+fn the_first_rule_in_order_decides() {
+    // Idle for long, then read ten times within minutes: the spike and the model alike want it hot.
+    let own = read_ago([2_000].into_iter().chain([0; 10]));
+    let mut features = Features { tier: Tier::Cold, watched_since: NOW - DAY, ..object(&own) };
+    assert_eq!(told(&features), (Rule::Spike, Tier::Hot));
+    features.tier = Tier::Warm;
+    features.pressure = Some(Pressure { regret: f64::MAX });
+    assert_eq!(told(&features), (Rule::Capacity, Tier::Cold));
+    features.wishes.lifecycle = Some(Tier::Warm);
+    assert_eq!(told(&features), (Rule::Lifecycle, Tier::Warm));
+    features.wishes.class = StorageClass::Fixed(Tier::Cold);
+    assert_eq!(told(&features), (Rule::StorageClass, Tier::Cold));
+    features.wishes.hint = Some(Pin { tier: Tier::Hot, until: None });
+    assert_eq!(told(&features), (Rule::Hint, Tier::Hot));
+    features.wishes.pin = Some(Pin { tier: Tier::Cold, until: Some(NOW + 1) });
+    assert_eq!(told(&features), (Rule::Pin, Tier::Cold));
+    assert_eq!(decide(&features).next_review, Some(NOW + 1));
+    features.wishes.pin = Some(Pin { tier: Tier::Cold, until: Some(NOW) });
+    assert_eq!(told(&features), (Rule::Hint, Tier::Hot), "the pin has ended");
+}
+
+#[test]
+fn a_bucket_is_watched_for_a_week_before_the_model_moves_anything() {
+    let own = read_ago([200 * 24]);
+    let features = |days: u64| Features { watched_since: NOW - days * DAY, ..object(&own) };
+    let decision = decide(&features(6));
+    assert_eq!(
+        (decision.by, decision.tier, decision.next_review),
+        (Rule::WarmUp, Tier::Hot, Some(NOW + DAY))
+    );
+    assert_eq!(told(&features(7)), (Rule::Model, Tier::Cold));
+}
+
+#[test]
+fn the_model_demotes_nothing_that_was_in_use_within_48_hours() {
+    // Storage that costs nothing below, and free reads: the model would have it go at once.
+    let free =
+        crate::prices::TierPrices { storage_gb_month: 0.0, retrieval_gb: 0.0, get_1000: 0.0, put_1000: 0.0 };
+    let hot = *Prices::CLOUD.of(Tier::Hot);
+    let prices = Prices::new(PerTier { hot, warm: hot, cold: free }).unwrap();
+    let after = |hours| {
+        let own = read_ago([hours]);
+        let decision = Policy::COST.decide(&object(&own), &prices, NOW);
+        (decision.by, decision.tier, decision.next_review)
+    };
+    assert_eq!(after(47), (Rule::LeastIdle, Tier::Hot, Some(NOW + HOUR)));
+    assert_eq!(after(48), (Rule::Model, Tier::Cold, None));
+}
+
+/// The rule's constants, where requests hardly count: K is 48 days.
+#[test]
+fn a_large_object_goes_when_its_group_is_quiet_for_a_sixth_of_the_break_even_time() {
+    let waits = |own: &Signals, group: &Signals| {
+        let decision = decide(&Features { group: Some(group), ..object(own) });
+        assert_eq!((decision.by, decision.tier), (Rule::Model, Tier::Hot));
+        Day::REAL.between(NOW, decision.next_review.unwrap())
+    };
+    let close = |days: f64, expected: f64| assert!((days - expected).abs() < 0.1, "{days} for {expected}");
+    close(waits(&read_ago([0]), &read_ago([0])), 8.0);
+    close(waits(&read_ago([48]), &read_ago([0])), 8.0);
+    close(waits(&read_ago([25 * 24]), &read_ago([0])), 30.0 - 25.0);
+    // Left for 26 days before: 0.3 of the waits.
+    close(waits(&read_ago([26 * 24, 0]), &read_ago([0])), 8.0 * 0.3);
+    close(waits(&read_ago([24 * 24, 0]), &read_ago([0])), 8.0);
+}
+
+#[test]
+fn very_small_objects_stay_and_empty_ones_too() {
+    let own = read_ago([365 * 24]);
+    for size in [0, 1, 1_000] {
+        assert_eq!(told(&Features { size, ..object(&own) }), (Rule::Model, Tier::Hot), "{size}");
+    }
+}
+
+#[test]
+fn a_read_brings_an_object_up_where_that_repays() {
+    let own = read_ago([90 * 24, 0]);
+    let cold = Features { tier: Tier::Cold, since: NOW - 60 * DAY, ..object(&own) };
+    assert_eq!(told(&cold), (Rule::Model, Tier::Hot));
+    assert_eq!(
+        told(&Features { since: NOW + 1, ..cold }),
+        (Rule::Model, Tier::Cold),
+        "not read since it lies there"
+    );
+    let hot = crate::prices::TierPrices { put_1000: 1_000.0, ..*Prices::CLOUD.of(Tier::Hot) };
+    let dear = Prices::new(PerTier {
+        hot,
+        warm: *Prices::CLOUD.of(Tier::Warm),
+        cold: *Prices::CLOUD.of(Tier::Cold),
+    });
+    let decision = Policy::COST.decide(&cold, &dear.unwrap(), NOW);
+    assert_eq!((decision.by, decision.tier, decision.next_review), (Rule::Model, Tier::Cold, None));
+    assert!(decision.sentence().contains("more reads would repay"), "{}", decision.sentence());
+}
+
+/// The next tier is a matter of prices: where cold's reads are dear, warm; where warm isn't worth it, cold.
+#[test]
+fn other_prices_have_other_targets() {
+    let own = read_ago([250 * 24]);
+    let cold = crate::prices::TierPrices { retrieval_gb: 1.0, ..*Prices::CLOUD.of(Tier::Cold) };
+    let (hot, warm) = (*Prices::CLOUD.of(Tier::Hot), *Prices::CLOUD.of(Tier::Warm));
+    let dear = Prices::new(PerTier { hot, warm, cold }).unwrap();
+    assert_eq!(Policy::COST.decide(&object(&own), &dear, NOW).tier, Tier::Warm);
+    assert_eq!(decide(&object(&own)).tier, Tier::Cold);
+    let equal = Prices::new(PerTier { hot, warm: hot, cold: hot }).unwrap();
+    let decision = Policy::COST.decide(&object(&own), &equal, NOW);
+    assert_eq!((decision.tier, decision.terms.course), (Tier::Hot, Course::Rest));
+}
+
+#[test]
+fn latency_has_its_price() {
+    let own = read_ago([9 * 24]);
+    let small = Features { size: 16 << 20, ..object(&own) };
+    let latency = Features { wishes: Wishes { priority: Priority::Latency, ..Wishes::default() }, ..small };
+    assert_eq!(told(&small), (Rule::Model, Tier::Cold));
+    assert_eq!(told(&latency), (Rule::Model, Tier::Hot));
+}
+
+#[test]
+fn the_other_model_goes_by_idle_days_alone() {
+    let steps = Thresholds { warm_days: Some(30.0), cold_days: Some(90.0) };
+    let policy = Policy { model: Model::Idle(steps), ..Policy::COST };
+    let after = |days: u64, tier| {
+        let own = read_ago([days * 24]);
+        let features = Features { tier, since: NOW - 10 * DAY, ..object(&own) };
+        let decision = policy.decide(&features, &Prices::CLOUD, NOW);
+        (decision.tier, decision.next_review.map(|review| Day::REAL.between(NOW, review)))
+    };
+    assert_eq!(after(29, Tier::Hot), (Tier::Hot, Some(1.0)));
+    assert_eq!(after(30, Tier::Hot), (Tier::Warm, None));
+    assert_eq!(after(31, Tier::Warm), (Tier::Warm, Some(59.0)));
+    assert_eq!(after(90, Tier::Warm), (Tier::Cold, None));
+    assert_eq!(after(90, Tier::Hot), (Tier::Cold, None));
+    assert_eq!(after(0, Tier::Cold), (Tier::Hot, None));
+    assert_eq!(after(200, Tier::Cold), (Tier::Cold, None));
+}
+
+#[test]
+fn a_day_of_seconds_decides_the_same() {
+    let day = Day::new(NonZeroU64::new(10_000).unwrap());
+    let mut own = Signals::NONE;
+    own.record(Read { bytes: GIB, offset: 0, size: GIB }, NOW - 7 * 10_000, day);
+    let policy = Policy { day, ..Policy::COST };
+    let features = Features { since: NOW - 3_000_000, written: NOW - 3_000_000, ..object(&own) };
+    let decision = policy.decide(&features, &Prices::CLOUD, NOW);
+    assert_eq!(decision.tier, Tier::Hot);
+    let wait = decision.next_review.unwrap() - NOW;
+    assert!((9_900..10_400).contains(&wait), "a day of the eight is left: {wait}");
+    assert_eq!(policy.decide(&features, &Prices::CLOUD, NOW + wait).tier, Tier::Cold);
+}
+
+#[test]
+fn sentences_say_why() {
+    let (own, group) = (read_ago([7 * 24]), read_ago([12]));
+    let sentence = decide(&Features { group: Some(&group), ..object(&own) }).sentence();
+    assert_eq!(
+        sentence,
+        "It stays in hot: it was last in use 7 days ago and its group 12 hours ago; it goes to cold in 8 days unless it or its group is read."
+    );
+    let own = read_ago([9 * 24]);
+    let sentence = decide(&object(&own)).sentence();
+    assert_eq!(
+        sentence,
+        "It goes from hot to cold: it was last in use 9 days ago and its group 9 days ago; it is cheaper in cold if it stays there for 48 days."
+    );
+    let pinned = Wishes { pin: Some(Pin { tier: Tier::Warm, until: None }), ..Wishes::default() };
+    let sentence = decide(&Features { wishes: pinned, ..object(&own) }).sentence();
+    assert_eq!(sentence, "It goes from hot to warm: it is pinned there by hand.");
+}
+
+/// Works a decision out again from its JSON alone.
+struct Again<'a>(&'a Value);
+
+impl Again<'_> {
+    fn number(&self, path: &str) -> f64 {
+        self.0
+            .pointer(path)
+            .and_then(Value::as_f64)
+            .unwrap_or_else(|| panic!("{path} is not shown in {}", self.0))
+    }
+
+    fn text(&self, path: &str) -> &str {
+        self.0.pointer(path).and_then(Value::as_str).unwrap()
+    }
+
+    fn priced(&self, what: &str, tier: &str) -> f64 {
+        self.number(&format!("/terms/{what}/{tier}"))
+    }
+
+    fn read(&self, tier: &str) -> f64 {
+        let slow = if tier == "hot" { 0.0 } else { self.number("/terms/slow_read") };
+        self.priced("get", tier) + self.number("/terms/share") * self.priced("retrieval", tier) + slow
+    }
+
+    fn check(&self) {
+        let tier = self.text("/terms/tier");
+        for each in ["hot", "warm", "cold"] {
+            close(self.priced("read", each), self.read(each));
+            let month =
+                self.priced("storage_month", each) + self.number("/terms/monthly_reads") * self.read(each);
+            close(self.priced("monthly_cost", each), month);
+        }
+        if self.0.pointer("/terms/course/descend").is_some() {
+            self.check_descent(tier);
+        }
+        // The first rule that isn't silent decides.
+        let rules = self.0["rules"].as_array().unwrap();
+        let (rule, wants) = rules.iter().find_map(|rule| Some((&rule[0], rule[1].get("wants")?))).unwrap();
+        assert_eq!(
+            (rule, &wants["tier"], &wants["until"]),
+            (&self.0["by"], &self.0["tier"], &self.0["next_review"])
+        );
+    }
+
+    fn check_descent(&self, from: &str) {
+        let at = |field: &str| self.number(&format!("/terms/course/descend/{field}"));
+        let to = self.text("/terms/course/descend/to");
+        let saved = (self.priced("storage_month", from) - self.priced("storage_month", to)) / 30.4375;
+        let back = if from == "hot" { self.priced("put", "hot") } else { 0.0 };
+        let toll = self.read(to) - self.read(from) + self.priced("put", to) + self.priced("get", from) + back;
+        close(at("break_even_days"), toll.max(0.0) / saved);
+        let full = (self.priced("retrieval", to) - self.priced("retrieval", from)).max(0.0) / saved;
+        close(at("full_break_even_days"), full);
+        let gap = self.0.pointer("/terms/gap_days").unwrap().as_f64().unwrap_or(0.0);
+        let shortened = if gap > full * 25.0 / 48.0 { 0.3 } else { 1.0 };
+        let counted = at("break_even_days").max(full / 2.0);
+        close(at("group_wait_days"), counted / 6.0 * shortened);
+        close(at("own_wait_days"), counted / 48.0);
+        close(at("longest_wait_days"), counted * 5.0 / 8.0 * shortened);
+        let after = |time: &str, wait: &str| self.number(time) + at(wait) * self.number("/terms/day");
+        let due = after("/terms/group_last", "group_wait_days").max(after("/terms/last", "own_wait_days"));
+        let due = due.min(after("/terms/last", "longest_wait_days"));
+        assert!(due > 1e15 || (at("due") - due).abs() < 10.0, "{} for {due}", at("due"));
+    }
+}
+
+fn close(shown: f64, again: f64) {
+    assert!(
+        (shown - again).abs() <= 1e-9 * shown.abs().max(1e-9),
+        "{shown} is shown, and {again} worked out"
+    );
+}
+
+fn any_tier() -> impl Strategy<Value = Tier> {
+    prop::sample::select(Tier::ALL.to_vec())
+}
+
+proptest! {
+    #[test]
+    fn every_decision_can_be_worked_out_again_and_ends(
+        size in 0u64..1 << 40,
+        tier in any_tier(),
+        since in 0u64..400 * 24,
+        reads in prop::collection::vec((0u64..400 * 24, 0u64..1 << 30), 0..12),
+        group in prop::collection::vec(0u64..400 * 24, 0..3),
+        watched in 0u64..20,
+        pin in prop::option::of((any_tier(), prop::option::of(0u64..2 * NOW))),
+        latency in any::<bool>(),
+        prices in prop::collection::vec(0.0f64..0.1, 12),
+    ) {
+        let mut own = Signals::NONE;
+        for (hours, bytes) in reads {
+            own.record(Read { bytes, offset: 0, size }, NOW - hours * HOUR, Day::REAL);
+        }
+        let group = read_ago(group);
+        let mut price = prices.into_iter();
+        let mut next = || price.next().unwrap();
+        let prices = Prices::new(PerTier::of(|_| crate::prices::TierPrices {
+            storage_gb_month: next(), retrieval_gb: next(), get_1000: next(), put_1000: next(),
+        })).unwrap();
+        let priority = if latency { Priority::Latency } else { Priority::Balanced };
+        let pin = pin.map(|(tier, until)| Pin { tier, until });
+        let features = Features {
+            size, tier, since: NOW - since * HOUR, written: NOW - 300 * DAY, own: Some(&own), group: Some(&group),
+            watched_since: NOW - watched * DAY, wishes: Wishes { pin, priority, ..Wishes::default() }, pressure: None,
+        };
+        let decision = Policy::COST.decide(&features, &prices, NOW);
+        Again(&serde_json::to_value(decision).unwrap()).check();
+        prop_assert!(!decision.sentence().is_empty());
+        // Who follows a decision is not asked again at once, and isn't sent back at once.
+        prop_assert!(decision.tier != tier || decision.next_review.is_none_or(|review| review > NOW));
+        let mut place = features;
+        let mut seen = vec![tier];
+        loop {
+            let decision = Policy::COST.decide(&place, &prices, NOW);
+            if decision.tier == place.tier { break }
+            prop_assert!(!seen.contains(&decision.tier), "back to {}", decision.tier);
+            seen.push(decision.tier);
+            (place.tier, place.since) = (decision.tier, NOW);
+        }
+    }
+}

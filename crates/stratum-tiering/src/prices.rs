@@ -1,0 +1,186 @@
+//! What a tier costs: the same four prices for drives of one's own as on a public cloud's list.
+//!
+//! They count logical bytes, so that a price is what the operator wants to weigh: money, wear or power.
+
+use crate::tier::{PerTier, Tier};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Bytes in the GB that prices are given for.
+const GB: f64 = (1u64 << 30) as f64;
+
+/// The prices of one tier, in dollars (or whatever is to be minimised).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TierPrices {
+    /// Keeping a GB (2^30 bytes) for a month.
+    pub storage_gb_month: f64,
+    /// Reading a GB.
+    pub retrieval_gb: f64,
+    /// 1,000 reads.
+    pub get_1000: f64,
+    /// 1,000 objects written, or moved in.
+    pub put_1000: f64,
+}
+
+/// The prices of all tiers; none is negative.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Prices(PerTier<TierPrices>);
+
+#[derive(Debug, Error, PartialEq)]
+pub enum PricesError {
+    #[error(
+        "the prices lack [{tier}] {field}: each tier has storage_gb_month, retrieval_gb, get_1000 and put_1000"
+    )]
+    Missing { tier: Tier, field: &'static str },
+    #[error("[{tier}] {field} is {value}: a price is a number from 0 up")]
+    NoPrice { tier: Tier, field: &'static str, value: f64 },
+    #[error("the prices can't be read: {0}")]
+    Malformed(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    hot: Option<WrittenTier>,
+    warm: Option<WrittenTier>,
+    cold: Option<WrittenTier>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTier {
+    storage_gb_month: Option<f64>,
+    retrieval_gb: Option<f64>,
+    get_1000: Option<f64>,
+    put_1000: Option<f64>,
+}
+
+impl Prices {
+    /// A public cloud's list prices (us-east-1: STANDARD, STANDARD_IA, GLACIER_IR).
+    pub const CLOUD: Prices = Prices(PerTier {
+        hot: TierPrices { storage_gb_month: 0.023, retrieval_gb: 0.0, get_1000: 0.0004, put_1000: 0.005 },
+        warm: TierPrices { storage_gb_month: 0.0125, retrieval_gb: 0.01, get_1000: 0.001, put_1000: 0.01 },
+        cold: TierPrices { storage_gb_month: 0.004, retrieval_gb: 0.03, get_1000: 0.01, put_1000: 0.02 },
+    });
+
+    pub fn new(prices: PerTier<TierPrices>) -> Result<Self, PricesError> {
+        for tier in Tier::ALL {
+            for (field, value) in prices[tier].fields() {
+                if !(value.is_finite() && value >= 0.0) {
+                    return Err(PricesError::NoPrice { tier, field, value });
+                }
+            }
+        }
+        Ok(Self(prices))
+    }
+
+    /// Reads `[hot]`, `[warm]` and `[cold]`, each with all four fields of [`TierPrices`].
+    pub fn parse(text: &str) -> Result<Self, PricesError> {
+        let written: Written = toml::from_str(text)
+            .map_err(|error| PricesError::Malformed(error.to_string().trim_end().to_owned()))?;
+        Self::new(PerTier {
+            hot: whole(Tier::Hot, written.hot)?,
+            warm: whole(Tier::Warm, written.warm)?,
+            cold: whole(Tier::Cold, written.cold)?,
+        })
+    }
+
+    pub fn of(&self, tier: Tier) -> &TierPrices {
+        &self.0[tier]
+    }
+
+    /// Keeping so many bytes for a month.
+    pub fn storage_month(&self, tier: Tier, bytes: u64) -> f64 {
+        self.0[tier].storage_gb_month * bytes as f64 / GB
+    }
+
+    /// Reading so many bytes, without the request.
+    pub fn retrieval(&self, tier: Tier, bytes: f64) -> f64 {
+        self.0[tier].retrieval_gb * bytes / GB
+    }
+
+    /// One read's request.
+    pub fn get(&self, tier: Tier) -> f64 {
+        self.0[tier].get_1000 / 1_000.0
+    }
+
+    /// One write's request, or the arrival of a moved object.
+    pub fn put(&self, tier: Tier) -> f64 {
+        self.0[tier].put_1000 / 1_000.0
+    }
+}
+
+impl TierPrices {
+    fn fields(&self) -> [(&'static str, f64); 4] {
+        [
+            ("storage_gb_month", self.storage_gb_month),
+            ("retrieval_gb", self.retrieval_gb),
+            ("get_1000", self.get_1000),
+            ("put_1000", self.put_1000),
+        ]
+    }
+}
+
+fn whole(tier: Tier, written: Option<WrittenTier>) -> Result<TierPrices, PricesError> {
+    let written = written.unwrap_or_default();
+    let there = |field, value: Option<f64>| value.ok_or(PricesError::Missing { tier, field });
+    Ok(TierPrices {
+        storage_gb_month: there("storage_gb_month", written.storage_gb_month)?,
+        retrieval_gb: there("retrieval_gb", written.retrieval_gb)?,
+        get_1000: there("get_1000", written.get_1000)?,
+        put_1000: there("put_1000", written.put_1000)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "
+        [hot]
+        storage_gb_month = 0.023
+        retrieval_gb = 0
+        get_1000 = 0.0004
+        put_1000 = 0.005
+        [warm]
+        storage_gb_month = 0.0125
+        retrieval_gb = 0.01
+        get_1000 = 0.001
+        put_1000 = 0.01
+        [cold]
+        storage_gb_month = 0.004
+        retrieval_gb = 0.03
+        get_1000 = 0.01
+        put_1000 = 0.02
+    ";
+
+    #[test]
+    fn the_default_is_what_a_file_would_say() {
+        assert_eq!(Prices::parse(WHOLE), Ok(Prices::CLOUD));
+    }
+
+    #[test]
+    fn what_is_missing_or_negative_is_named() {
+        let refused = |text: &str| Prices::parse(text).unwrap_err();
+        assert_eq!(
+            refused(&WHOLE.replace("retrieval_gb = 0.03", "")),
+            PricesError::Missing { tier: Tier::Cold, field: "retrieval_gb" }
+        );
+        assert_eq!(
+            refused(WHOLE.split("[cold]").next().unwrap()),
+            PricesError::Missing { tier: Tier::Cold, field: "storage_gb_month" }
+        );
+        assert_eq!(
+            refused(&WHOLE.replace("put_1000 = 0.01\n", "put_1000 = -0.01\n")),
+            PricesError::NoPrice { tier: Tier::Warm, field: "put_1000", value: -0.01 }
+        );
+        for nonsense in ["nan", "inf"] {
+            let error = refused(&WHOLE.replace("0.0004", nonsense));
+            assert!(error.to_string().contains("[hot] get_1000"), "{error}");
+        }
+        for (wrong, named) in [("puts_1000", "puts_1000"), ("put_1000 = 'a lot' #", "put_1000")] {
+            let error = refused(&WHOLE.replace("put_1000", wrong));
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+}

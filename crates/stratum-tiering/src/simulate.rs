@@ -1,0 +1,36 @@
+//! What a policy would have cost on a trace of reads, beside simple rules and beside the best that hindsight allows.
+//!
+//! The decisions are those of [`crate::policy`], on signals gathered as a server gathers them, under the clock of the
+//! trace. The conventions of what is charged when are those of [`charges`].
+
+pub mod charges;
+pub mod contender;
+pub mod generate;
+pub mod optimum;
+pub mod plot;
+pub mod replay;
+pub mod report;
+pub mod trace;
+
+pub use contender::Contender;
+pub use report::{Outcome, Report};
+pub use trace::{Trace, TraceError};
+
+use crate::prices::Prices;
+
+/// Replays the trace with each of the contenders, and finds the optimum.
+pub fn simulate(trace: &Trace, prices: &Prices, contenders: &[Contender]) -> Report {
+    let outcomes =
+        contenders.iter().map(|contender| (contender.name.clone(), replay::replay(trace, prices, contender)));
+    Report {
+        reads: trace.reads().len(),
+        objects: trace.objects(),
+        bytes: trace.bytes(),
+        days: trace.days(),
+        optimum: optimum::optimum(trace, prices),
+        outcomes: outcomes.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

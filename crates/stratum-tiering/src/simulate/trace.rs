@@ -1,0 +1,253 @@
+//! A trace: who was read when, and how much.
+//!
+//! As CSV, gzipped or not, with the columns `time_s,object,size_bytes,read_bytes`: Unix time in seconds, any name, the
+//! object's size and the bytes that the read took. Rows are in the order of time; rows of one time keep their order.
+//! A row that makes no sense is refused: a figure made from half a trace would be believed.
+
+use crate::day::Day;
+use flate2::bufread::MultiGzDecoder;
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read};
+use thiserror::Error;
+
+/// The columns of a trace.
+pub const COLUMNS: [&str; 4] = ["time_s", "object", "size_bytes", "read_bytes"];
+
+/// First reads that lie so close together are taken for one group, as long as there is room in it.
+const GROUP_PAUSE_HOURS: f64 = 6.0;
+const GROUP_OBJECTS: usize = 1_024;
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// A read: when (milliseconds of Unix time), of which object (a number from 0 up), and how many bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceRead {
+    pub time: u64,
+    pub object: u32,
+    pub bytes: u64,
+}
+
+/// Reads in the order of time; never none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    reads: Vec<TraceRead>,
+    sizes: Vec<u64>,
+    groups: Vec<u32>,
+}
+
+#[derive(Debug, Error)]
+pub enum TraceError {
+    #[error("the trace can't be read after line {line}: {error}")]
+    Unreadable { line: u64, error: io::Error },
+    #[error("the trace's first line is to be '{}'", COLUMNS.join(","))]
+    Columns,
+    #[error("line {line} of the trace: {fault}")]
+    Line { line: u64, fault: String },
+    #[error("the trace holds no reads")]
+    Empty,
+}
+
+impl Trace {
+    /// Reads CSV, gzipped where it begins as gzip does.
+    pub fn read(mut input: impl BufRead) -> Result<Trace, TraceError> {
+        let start = input.fill_buf().map_err(|error| TraceError::Unreadable { line: 0, error })?;
+        if start.starts_with(&GZIP) {
+            Self::read_csv(BufReader::new(MultiGzDecoder::new(input)))
+        } else {
+            Self::read_csv(input)
+        }
+    }
+
+    fn read_csv(input: impl BufRead) -> Result<Trace, TraceError> {
+        let mut lines = Lines { input, line: 0, text: Vec::new() };
+        if !lines.next()?.is_some_and(|head| head.trim_end().split(',').map(str::trim).eq(COLUMNS)) {
+            return Err(TraceError::Columns);
+        }
+        let mut collected = Collected::default();
+        while let Some(text) = lines.next()? {
+            let taken = if text.trim().is_empty() { Ok(()) } else { collected.take(&fields(text)) };
+            taken.map_err(|fault| TraceError::Line { line: lines.line, fault })?;
+        }
+        Self::new(collected.reads, collected.sizes).ok_or(TraceError::Empty)
+    }
+
+    /// A trace of reads in the order of time, of objects with the given sizes; nothing without a read.
+    pub(super) fn new(reads: Vec<TraceRead>, sizes: Vec<u64>) -> Option<Trace> {
+        let groups = groups(&reads, sizes.len());
+        (!reads.is_empty()).then_some(Trace { reads, sizes, groups })
+    }
+
+    pub fn reads(&self) -> &[TraceRead] {
+        &self.reads
+    }
+
+    pub fn objects(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// The sum of the sizes of all objects.
+    pub fn bytes(&self) -> u64 {
+        self.sizes.iter().sum()
+    }
+
+    pub fn size(&self, object: u32) -> u64 {
+        self.sizes.get(object as usize).copied().unwrap_or(0)
+    }
+
+    /// The number of the object's group.
+    ///
+    /// A trace has no names to tell groups by. Objects that are first read one after the other are taken for one.
+    pub fn group(&self, object: u32) -> u32 {
+        self.groups.get(object as usize).copied().unwrap_or(0)
+    }
+
+    pub fn start(&self) -> u64 {
+        self.reads.first().map_or(0, |read| read.time)
+    }
+
+    pub fn end(&self) -> u64 {
+        self.reads.last().map_or(0, |read| read.time)
+    }
+
+    pub fn days(&self) -> f64 {
+        Day::REAL.between(self.start(), self.end())
+    }
+
+    /// The part of it between two days, counted from its start, as a trace of its own; nothing where nothing was read.
+    pub fn between(&self, from_days: f64, to_days: f64) -> Option<Trace> {
+        let at = |days| self.start().saturating_add(Day::REAL.days(days));
+        let from = self.reads.partition_point(|read| read.time < at(from_days));
+        let to = self.reads.partition_point(|read| read.time < at(to_days));
+        let mut numbers = HashMap::new();
+        let mut sizes = Vec::new();
+        let renumbered = self.reads.get(from..to)?.iter().map(|read| {
+            let number = *numbers.entry(read.object).or_insert_with(|| {
+                sizes.push(self.size(read.object));
+                sizes.len() as u32 - 1
+            });
+            TraceRead { object: number, ..*read }
+        });
+        let reads = renumbered.collect();
+        Self::new(reads, sizes)
+    }
+
+    /// The trace as CSV.
+    pub fn write(&self, mut out: impl io::Write) -> io::Result<()> {
+        writeln!(out, "{}", COLUMNS.join(","))?;
+        for read in &self.reads {
+            let (seconds, size) = (read.time as f64 / 1_000.0, self.size(read.object));
+            writeln!(out, "{seconds},{},{size},{}", read.object, read.bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// The rows so far. An object is as large as it is at any time in the trace.
+#[derive(Default)]
+struct Collected {
+    numbers: HashMap<String, u32>,
+    reads: Vec<TraceRead>,
+    sizes: Vec<u64>,
+}
+
+impl Collected {
+    fn take(&mut self, row: &csv::StringRecord) -> Result<(), String> {
+        if row.len() != COLUMNS.len() {
+            return Err(format!("it has {} fields where there are to be {}", row.len(), COLUMNS.len()));
+        }
+        let field = |index: usize| row.get(index).unwrap_or_default();
+        let time = milliseconds(field(0))?;
+        let (size, bytes) = (whole(COLUMNS[2], field(2))?, whole(COLUMNS[3], field(3))?);
+        if field(1).is_empty() {
+            return Err("object is empty".to_owned());
+        }
+        if bytes > size {
+            return Err(format!("a read of {bytes} bytes is more than the object's {size}"));
+        }
+        if self.reads.last().is_some_and(|last| time < last.time) {
+            return Err("its time is before that of the line above: sort the trace by time".to_owned());
+        }
+        let next = u32::try_from(self.sizes.len()).map_err(|_| "there are too many objects".to_owned())?;
+        let object = *self.numbers.entry(field(1).to_owned()).or_insert(next);
+        match self.sizes.get_mut(object as usize) {
+            Some(known) => *known = size.max(*known),
+            None => self.sizes.push(size),
+        }
+        self.reads.push(TraceRead { time, object, bytes });
+        Ok(())
+    }
+}
+
+fn milliseconds(text: &str) -> Result<u64, String> {
+    /// Unix time in seconds, at the end of the year 9999.
+    const LAST: f64 = 253_402_300_799.0;
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=LAST).contains(&seconds) => Ok((seconds * 1_000.0).round() as u64),
+        _ => Err(format!("time_s is '{}', and no Unix time in seconds", text.escape_debug())),
+    }
+}
+
+fn whole(column: &str, text: &str) -> Result<u64, String> {
+    let refused = || format!("{column} is '{}', and no whole number from 0 up", text.escape_debug());
+    // More is in no store, and the sum of all sizes is to fit a number.
+    const MOST: u64 = 1 << 50;
+    match text.parse::<u64>() {
+        Ok(number) if number <= MOST => Ok(number),
+        Ok(number) => Err(format!("{column} is {number}, and more than an object can hold")),
+        Err(_) => Err(refused()),
+    }
+}
+
+/// The lines of the file, counted as an editor counts them.
+struct Lines<R> {
+    input: R,
+    line: u64,
+    text: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn next(&mut self) -> Result<Option<&str>, TraceError> {
+        /// Longer is no line of a trace; an object's name has 1,024 bytes at most.
+        const LONGEST: u64 = 64 << 10;
+        self.text.clear();
+        let read = self.input.by_ref().take(LONGEST).read_until(b'\n', &mut self.text);
+        let read = read.map_err(|error| TraceError::Unreadable { line: self.line, error })?;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.line += 1;
+        let refused = |fault: String| TraceError::Line { line: self.line, fault };
+        if read as u64 == LONGEST {
+            return Err(refused("it is longer than any line of a trace".to_owned()));
+        }
+        std::str::from_utf8(&self.text).map(Some).map_err(|error| refused(format!("it is no UTF-8: {error}")))
+    }
+}
+
+fn fields(text: &str) -> csv::StringRecord {
+    if !text.contains('"') {
+        return text.trim_end().split(',').map(str::trim).collect();
+    }
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(text.as_bytes());
+    // What is no row has no fields, which is refused.
+    reader.records().next().and_then(Result::ok).unwrap_or_default()
+}
+
+fn groups(reads: &[TraceRead], objects: usize) -> Vec<u32> {
+    const NONE: u32 = u32::MAX;
+    let mut groups = vec![NONE; objects];
+    let (mut group, mut members, mut last) = (0, 0, None);
+    for read in reads {
+        let Some(place) = groups.get_mut(read.object as usize).filter(|place| **place == NONE) else {
+            continue;
+        };
+        let pause = last.map_or(0, |last| read.time - last);
+        if members >= GROUP_OBJECTS || pause > Day::REAL.hours(GROUP_PAUSE_HOURS) {
+            (group, members) = (group + 1, 0);
+        }
+        *place = group;
+        members += 1;
+        last = Some(read.time);
+    }
+    groups
+}
