@@ -8,6 +8,8 @@
 //! index a little later (`tree`); everybody is answered. The way of a read: [`Metadata::object`] is one lookup,
 //! [`listing`] a seek and a scan.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
+
 pub mod census;
 pub mod check;
 mod checkpoint;

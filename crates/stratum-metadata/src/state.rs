@@ -22,7 +22,7 @@ pub(crate) use view::{Change, View};
 use crate::command::{Command, Outcome, Proposed, Refusal};
 use crate::record::{DecodeError, TakesLevel};
 use crate::tree::TreeError;
-use stratum_storage::blob::Index;
+use stratum_storage::blob::{Index, VolumeId};
 
 /// The state could not be read, so it cannot be changed: serving must stop.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum ApplyError {
     Gap { applied: Index, index: Index },
     #[error("a record can't be written: {0}")]
     Level(#[from] TakesLevel),
+    /// More was let go of than there was.
+    #[error("what is counted as live in {0} doesn't agree with what lies there; `stratum fsck` says where")]
+    Miscounted(VolumeId),
 }
 
 /// How a step of `apply` ends early.

@@ -67,10 +67,7 @@ pub(super) fn claim(view: &mut View<'_>, owner: &Owner, blob: &BlobRef) -> Resul
             for extent in extents {
                 let record = ExtentRecord { owner: owner.clone(), length: extent.length };
                 view.put(keys::extent(extent.volume, extent.start), &record)?;
-                change_volume(view, extent.volume, |volume| {
-                    volume.live = volume.live.saturating_add(extent.length);
-                    volume.high_water = volume.high_water.max(extent_end(volume.geometry, extent));
-                })?;
+                raise_live(view, extent.volume, extent.length, |volume| extent_end(volume.geometry, extent))?;
             }
             Ok(())
         }
@@ -81,13 +78,10 @@ fn claim_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> {
     let key = keys::stripe(at.volume, at.stripe);
     let empty = StripeRecord { payload: at.payload, live: 0, bodies: 0 };
     let mut stripe = view.get(key.clone())?.unwrap_or(empty);
-    stripe.live = stripe.live.saturating_add(u64::from(at.length));
-    stripe.bodies = stripe.bodies.saturating_add(1);
+    stripe.live = counted(at.volume, stripe.live.checked_add(u64::from(at.length)))?;
+    stripe.bodies = counted(at.volume, stripe.bodies.checked_add(1))?;
     view.put(key, &stripe)?;
-    change_volume(view, at.volume, |volume| {
-        volume.live = volume.live.saturating_add(u64::from(at.length));
-        volume.high_water = volume.high_water.max(packed_end(volume.geometry, at));
-    })
+    raise_live(view, at.volume, u64::from(at.length), |volume| packed_end(volume.geometry, at))
 }
 
 /// Nobody owns this body any more.
@@ -109,8 +103,8 @@ pub(super) fn release(view: &mut View<'_>, blob: &BlobRef) -> Result<(), ApplyEr
 fn release_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> {
     let key = keys::stripe(at.volume, at.stripe);
     if let Some(mut stripe) = view.get::<StripeRecord>(key.clone())? {
-        stripe.live = stripe.live.saturating_sub(u64::from(at.length));
-        stripe.bodies = stripe.bodies.saturating_sub(1);
+        stripe.live = counted(at.volume, stripe.live.checked_sub(u64::from(at.length)))?;
+        stripe.bodies = counted(at.volume, stripe.bodies.checked_sub(1))?;
         if stripe.bodies == 0 {
             view.remove(key)?;
             view.free(Freed::Stripe(PackedAt { payload: stripe.payload, ..*at }));
@@ -121,19 +115,42 @@ fn release_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> 
     lower_live(view, at.volume, u64::from(at.length))
 }
 
+/// So many bytes more are live in a volume, up to that end of them in its files.
+fn raise_live(
+    view: &mut View<'_>,
+    volume: VolumeId,
+    length: u64,
+    end: impl FnOnce(&VolumeRecord) -> u64,
+) -> Result<(), ApplyError> {
+    change_volume(view, volume, |record| {
+        record.live = counted(volume, record.live.checked_add(length))?;
+        record.high_water = record.high_water.max(end(record));
+        Ok(())
+    })
+}
+
 fn lower_live(view: &mut View<'_>, volume: VolumeId, length: u64) -> Result<(), ApplyError> {
-    change_volume(view, volume, |volume| volume.live = volume.live.saturating_sub(length))
+    change_volume(view, volume, |record| {
+        record.live = counted(volume, record.live.checked_sub(length))?;
+        Ok(())
+    })
 }
 
 fn change_volume(
     view: &mut View<'_>,
     volume: VolumeId,
-    change: impl FnOnce(&mut VolumeRecord),
+    change: impl FnOnce(&mut VolumeRecord) -> Result<(), ApplyError>,
 ) -> Result<(), ApplyError> {
     let key = keys::volume(volume);
     if let Some(mut record) = view.get(key.clone())? {
-        change(&mut record);
+        change(&mut record)?;
         view.put(key, &record)?;
     }
     Ok(())
+}
+
+/// A count that would be below nothing, or beyond all bytes there can be, is of a state that doesn't hold together: on
+/// its word nothing more may be freed.
+fn counted<T>(volume: VolumeId, count: Option<T>) -> Result<T, ApplyError> {
+    count.ok_or(ApplyError::Miscounted(volume))
 }

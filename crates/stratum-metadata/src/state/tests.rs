@@ -1,5 +1,6 @@
 //! `apply` against a naive model, and against what must hold of every state.
 
+mod counts;
 mod levels;
 
 use super::*;
