@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -11,6 +10,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+
+import listening
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BINARY = os.path.join(ROOT, "target", "debug", "stratum")
@@ -29,10 +30,7 @@ class StratumServer:
             key = self.certificate.replace(".pem", ".key")
             config += f'\n[tls]\ncertificate = "{self.certificate}"\nkey = "{key}"\n'
         self.log = os.path.join(self.folder, "server.log")
-        port = free_port()
-        self.endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-        self.port = port
-        command = [binary, "server", "--data", os.path.join(self.folder, "data"), "--address", f"127.0.0.1:{port}"]
+        command = [binary, "server", "--data", os.path.join(self.folder, "data"), "--address", listening.ANY_PORT]
         if config:
             path = os.path.join(self.folder, "stratum.toml")
             with open(path, "w") as file:
@@ -42,12 +40,14 @@ class StratumServer:
             command.append("--anonymous")
         environment = dict(os.environ, STRATUM_ROOT_ACCESS_KEY=ACCESS_KEY, STRATUM_ROOT_SECRET_KEY=SECRET_KEY)
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        self.wait_until_ready()
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment)
+        self.wait_until_ready("https" if tls else "http")
 
-    def wait_until_ready(self, patience=60):
+    def wait_until_ready(self, scheme, patience=60):
         context = ssl.create_default_context(cafile=self.certificate) if self.certificate else None
         end = time.monotonic() + patience
+        self.port = listening.port(self.process, patience)
+        self.endpoint = f"{scheme}://127.0.0.1:{self.port}"
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 self.fail(f"the server ended with {self.process.returncode} instead of starting")
@@ -90,12 +90,6 @@ class StratumServer:
 def end_on_sigterm():
     """Makes SIGTERM unwind the stack, so that a run that is cut short leaves no server behind."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def make_certificate(folder):

@@ -1,5 +1,7 @@
 //! Stratum: a durable, erasure-coded, S3-compatible object store in one binary.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
+
 mod address;
 mod backup;
 mod bench;

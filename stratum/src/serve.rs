@@ -20,7 +20,7 @@ use crate::root::RootCredentials;
 use crate::supervisor::{Supervisor, Tasks};
 use crate::telemetry::Telemetry;
 use crate::upkeep;
-use crate::{ServerArgs, logging};
+use crate::{ServerArgs, logging, output};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -228,6 +228,8 @@ fn announce(address: SocketAddr, config: &Config, root: &RootCredentials, args: 
     let data: Vec<String> = config.server.data.iter().map(|folder| folder.display().to_string()).collect();
     let (data, file) = (data.join(", "), args.config.as_ref().map(|file| file.display().to_string()));
     tracing::info!(endpoint, data, config = file, "serving S3");
+    // For whoever started it with port 0, which has the system choose one that is free.
+    output::line(format_args!("Serving S3 at {endpoint}"));
     if config.server.anonymous {
         tracing::warn!(
             "requests without a signature are served: whoever reaches {address} may use all that root owns"

@@ -1,8 +1,12 @@
 //! The real binary under a plan of faults (`--faults`): drives that fail, lie and dawdle, and a client that notices
 //! nothing of it. Built with the feature `faults` only.
 
+#[path = "real/listening.rs"]
+mod listening;
+
+use listening::ANY_PORT;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,23 +22,17 @@ struct Server {
 
 impl Server {
     fn start(folder: &Path, plan: &str) -> Server {
-        let address = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
         let file = folder.join("plan.toml");
         std::fs::write(&file, plan).expect("the plan is written");
         let mut command = command();
-        command.arg("server").arg("--anonymous").arg("--address").arg(address.to_string());
+        command.arg("server").arg("--anonymous").arg("--address").arg(ANY_PORT);
         for drive in 0..DRIVES {
             command.arg("--data").arg(folder.join(drive.to_string()));
         }
-        let process = command.arg("--faults").arg(file).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let server = Server { process: process.expect("the server starts"), address };
-        for _ in 0..600 {
-            if TcpStream::connect(address).is_ok() {
-                return server;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("the server doesn't accept connections");
+        let process = command.arg("--faults").arg(file).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut process = process.expect("the server starts");
+        let address = listening::address(&mut process);
+        Server { process, address }
     }
 
     /// A server with a bucket.

@@ -2,7 +2,8 @@
 //!
 //! What operators and clients read is words: nothing tells a value in Rust's Debug form, which changes with the code and
 //! means nothing to them; a name in quotes is written with `escape_debug`. The image is built from every crate, and the
-//! README's `cargo run` finds the one binary that it means.
+//! README's `cargo run` finds the one binary that it means. Every crate of the product refuses to be built with a panic
+//! in it that it didn't give a reason for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,18 @@ fn the_image_is_built_from_every_crate() {
         let name = folder.file_name().unwrap().to_str().unwrap();
         let line = format!("COPY crates/{name}/Cargo.toml crates/{name}/");
         assert!(dockerfile.contains(&line), "the Dockerfile lacks: {line}");
+    }
+}
+
+/// Clippy refuses these where the root of a crate says so; tests may panic, which no setting of the workspace can tell.
+#[test]
+fn every_crate_refuses_panics_without_a_reason() {
+    const REFUSED: &str = "#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let libraries = entries(&root.join("crates")).into_iter().map(|folder| folder.join("src/lib.rs"));
+    for file in libraries.chain([root.join("stratum/src/main.rs")]) {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.lines().any(|line| line == REFUSED), "{} lacks {REFUSED}", file.display());
     }
 }
 

@@ -9,12 +9,15 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import listening  # noqa: E402
 
 BUCKET = "crash"
 RETRIES = 3
@@ -31,13 +34,11 @@ class Server:
         self.faults = None
 
     def start(self, patience=300.0):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        command = [self.binary, "server", "--anonymous", "--data", self.data, "--address", f"127.0.0.1:{self.port}"]
+        command = [self.binary, "server", "--anonymous", "--data", self.data, "--address", listening.ANY_PORT]
         command += ["--faults", self.faults] if self.faults else []
         began = time.monotonic()
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
+        self.port = listening.port(self.process, patience)
         while time.monotonic() - began < patience:
             if self.process.poll() is not None:
                 raise SystemExit(f"the server ended with {self.process.returncode} instead of starting")

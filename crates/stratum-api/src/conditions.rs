@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_fails_is_named_as_s3_spells_it() {
-        let named = |error: S3Error| error.respond(&crate::context::RequestId::from_u64(1), "/", true);
+        let named = |error: S3Error| error.respond(&crate::request_id::RequestId::from_u64(1), "/", true);
         assert_eq!(violated(&map(&[("if-match", "\"other\"")]), &OF_READS, &object()), Some("If-Match"));
         let copy = map(&[("x-amz-copy-source-if-match", "\"other\"")]);
         assert_eq!(violated(&copy, &OF_COPIES, &object()), Some("x-amz-copy-source-If-Match"));

@@ -9,8 +9,8 @@ mod translate;
 
 pub use code::Code;
 
-use crate::context::RequestId;
-use crate::xml;
+use crate::request_id::RequestId;
+use crate::xml::text;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -162,7 +162,7 @@ fn element(out: &mut String, name: &str, value: &str) {
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
             '"' => out.push_str("&quot;"),
-            char => match xml::replacement(char) {
+            char => match text::replacement(char) {
                 Some(text) => out.push_str(text),
                 None => out.push(char),
             },

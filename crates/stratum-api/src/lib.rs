@@ -10,6 +10,8 @@
 //!   where payload is stored;
 //! * [`error`] is the one place where failures become S3 codes.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
+
 mod address;
 pub mod admission;
 mod apart;
@@ -18,6 +20,7 @@ pub mod bodies;
 pub mod body;
 mod checksum;
 mod conditions;
+mod connections;
 pub mod context;
 mod copy_source;
 pub mod error;
@@ -28,11 +31,13 @@ mod key;
 mod listing;
 mod multipart;
 mod number;
+mod operation;
 mod operations;
 mod ops;
 mod preflight;
 mod query;
 mod range;
+pub mod request_id;
 mod rights;
 mod selection;
 pub mod server;

@@ -25,5 +25,6 @@ pub mod list_objects;
 pub mod list_objects_v2;
 pub mod list_parts;
 pub mod put_object;
+pub mod request_payment;
 pub mod upload_part;
 pub mod upload_part_copy;

@@ -1,28 +1,29 @@
 //! Connections: accepting them, bounding what a peer may do with one, and stopping without cutting anybody off.
 //!
-//! A connection is HTTP/1.1 over TCP or TLS. It has a place ([`connections`]), and gives way while it waits and others
-//! need one; who is served and reads or sends too slowly is cut by what serves it ([`stall`], [`crate::body`]). Requests for `/_stratum/` go to [`admin`], unless the host is a
-//! bucket's; everything else is S3's. Head and first bytes of an answer leave in one write, and Nagle's algorithm
-//! is off: with it a lone small GET waits for the peer's delayed acknowledgement.
+//! A connection is HTTP/1.1 over TCP or TLS. It has a place ([`crate::connections`]), and gives way while it waits and
+//! others need one; who is served and reads or sends too slowly is cut by what serves it ([`stall`], [`crate::body`]).
+//! Requests for `/_stratum/` go to [`admin`], unless the host is a bucket's; everything else is S3's. Head and first
+//! bytes of an answer leave in one write, and Nagle's algorithm is off: with it a lone small GET waits for the peer's
+//! delayed acknowledgement.
 
 pub mod admin;
 mod answer;
-mod connections;
 mod stall;
 pub mod tls;
 mod wire;
 
-pub use connections::{Connection, Connections, ConnectionsStatus};
+pub use crate::connections::{Connections, ConnectionsStatus};
 
 use crate::address::bucket_of_host;
 use crate::admission::Admitted;
-use crate::context::{RequestIds, Store};
+use crate::connections::{Connection, Phase, Place};
+use crate::context::Store;
 use crate::error::{Code, S3Error};
+use crate::request_id::RequestIds;
 use crate::service;
 use admin::Admin;
 use answer::Answer;
 use axum::body::Body;
-use connections::{Phase, Place};
 use http::header::{CONNECTION, HOST};
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response};

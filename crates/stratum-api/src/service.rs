@@ -7,15 +7,17 @@ use crate::address::Address;
 use crate::admission::{LEAST_MEMORY, Memory, Origin, Party};
 use crate::authenticate::authenticate;
 use crate::body::{Leftover, RequestBody};
-use crate::context::{Caller, Context, RequestId, Store};
+use crate::connections::Connection;
+use crate::context::{Caller, Context, Store};
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
-use crate::operations::{self, Handler, Operation};
+use crate::operation::Operation;
+use crate::operations::{self, Handler};
 use crate::preflight;
 use crate::query::Query;
+use crate::request_id::RequestId;
 use crate::rights::{self, EXPECTED_OWNER, Resource};
-use crate::server::Connection;
 use crate::telemetry::{self, Answered};
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
@@ -130,13 +132,14 @@ async fn answer(
     let scheme = head.extensions.remove::<Scheme>().unwrap_or(Scheme::HTTP);
     let mut headers = head.headers;
     headers::hoist(&query, &mut headers)?;
-    let operation = operations::recognise(&head.method, &address, &query, &headers)?;
+    let row = operations::recognise(&head.method, &address, &query, &headers)?;
+    let operation = &row.operation;
     seen.operation = Some(operation);
     headers::refuse_unheeded(&headers, operation)?;
     let (store, query) = (store.clone(), Arc::new(query));
     let ctx =
         Context { store, caller, account, memory, operation, request_id: id, query, headers, scheme, now };
-    let answer = dispatch(&ctx, address, Incoming { payload, leftover }).await?;
+    let answer = dispatch(&ctx, row.handler, address, Incoming { payload, leftover }).await?;
     counted(answer, ctx.memory)
 }
 
@@ -184,14 +187,12 @@ enum Subject {
 impl Subject {
     /// # Errors
     /// `NoSuchBucket`, or `AccessDenied` when the bucket's owner isn't the expected one.
-    fn look_up(ctx: &Context, address: Address) -> Result<Self, S3Error> {
+    fn look_up(ctx: &Context, handler: Handler, address: Address) -> Result<Self, S3Error> {
         let bucket = |name: &str| rights::expected_bucket(ctx, name, EXPECTED_OWNER);
         Ok(match address {
             Address::Service => Subject::Service,
             Address::ObjectResponse => Subject::None,
-            Address::Bucket(name) if matches!(ctx.operation.handler, Handler::NewBucket(_)) => {
-                Subject::NewBucket(name)
-            }
+            Address::Bucket(name) if matches!(handler, Handler::NewBucket(_)) => Subject::NewBucket(name),
             Address::Bucket(name) => Subject::Bucket(bucket(&name)?),
             Address::Object(name, key) => Subject::Object(bucket(&name)?, key),
         })
@@ -208,13 +209,13 @@ impl Subject {
 }
 
 /// Looks up what the operation is about, asks whether the caller may, and has it done.
-async fn dispatch(ctx: &Context, address: Address, incoming: Incoming<'_>) -> S3Result {
+async fn dispatch(ctx: &Context, handler: Handler, address: Address, incoming: Incoming<'_>) -> S3Result {
     let operation = ctx.operation;
-    let subject = Subject::look_up(ctx, address)?;
+    let subject = Subject::look_up(ctx, handler, address)?;
     for action in operation.actions() {
         rights::authorise(&ctx.caller, action, &subject.resource(), &ctx.store)?;
     }
-    match (operation.handler, &subject) {
+    match (handler, &subject) {
         (Handler::Unbuilt, _) => Err(S3Error::not_implemented(operation.name)),
         (Handler::Service(handle), Subject::Service) => handle(ctx).await,
         (Handler::NewBucket(handle), Subject::NewBucket(name)) => {

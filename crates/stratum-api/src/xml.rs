@@ -19,7 +19,7 @@ pub mod read;
 pub mod text;
 
 use crate::error::{Code, S3Error, S3Result};
-use crate::xml::text::EncodingType;
+use crate::xml::text::{EncodingType, is_char, replacement};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -55,24 +55,6 @@ fn respond(document: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(document));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response
-}
-
-/// Whether XML 1.0 can carry a character (its production `Char`).
-pub fn is_char(char: char) -> bool {
-    matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
-}
-
-/// What a character of text is written as where it isn't written as it is: tabs and line ends as references, since a
-/// parser would change them, and what XML can't carry, even as a reference, as U+FFFD. A list whose names would lose
-/// something by that is written with all its names url-encoded ([`list`]).
-pub fn replacement(char: char) -> Option<&'static str> {
-    match char {
-        '\t' => Some("&#9;"),
-        '\n' => Some("&#10;"),
-        '\r' => Some("&#13;"),
-        char if is_char(char) => None,
-        _ => Some("\u{fffd}"),
-    }
 }
 
 /// Writes a document; the struct's (serde) name is the root element. Any parser of XML 1.0 reads it.

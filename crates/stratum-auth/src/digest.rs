@@ -5,8 +5,6 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::error::AuthError;
-
 /// A SHA-256 digest: 32 bytes, shown as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Sha256Digest(pub [u8; 32]);
@@ -22,18 +20,6 @@ impl Sha256Digest {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).ok()?;
         Some(Self(bytes))
-    }
-
-    /// Compares the digest that a client declared (`self`) with the one `computed` over its body.
-    ///
-    /// # Errors
-    /// [`AuthError::ContentSha256Mismatch`] if they differ.
-    pub fn check(self, computed: Self) -> Result<(), AuthError> {
-        if self == computed {
-            Ok(())
-        } else {
-            Err(AuthError::ContentSha256Mismatch { declared: self, computed })
-        }
     }
 
     pub(crate) fn hex(self) -> Hex {
@@ -74,6 +60,7 @@ impl Hex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::AuthError;
 
     #[test]
     fn hex_goes_both_ways_and_refuses_the_rest() {

@@ -6,7 +6,7 @@
 //!
 //! * [`request`] says how a request claims to be authenticated (`Authorization`, presigned query, not at all).
 //! * [`canonical`] writes the canonical request, S3's way: paths are encoded once and never normalised.
-//! * [`signature`] derives and caches signing keys and checks the claim.
+//! * [`signature`] checks the claim; `signing_key` derives and caches what it is signed with.
 //! * [`chunked`] decodes `aws-chunked` bodies and checks their chain of signatures as they stream.
 //! * [`identity`] holds the users and their keys.
 //! * [`error`] holds what can be wrong with a claim, one variant for each answer that S3 gives.
@@ -35,6 +35,8 @@
 //!
 //! The rules are those of "Authenticating Requests (AWS Signature Version 4)" in the S3 API reference.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
+
 pub mod canonical;
 pub mod chunked;
 mod digest;
@@ -43,6 +45,7 @@ pub mod identity;
 pub mod request;
 pub mod signature;
 mod signed_headers;
+mod signing_key;
 mod timestamp;
 
 pub use chunked::{ChunkError, ChunkedDecoder, Chunking, Trailers};

@@ -1,15 +1,7 @@
-//! Judging a claim: signing keys, the checks in S3's order, and what a request that passed may say.
-//!
-//! A key depends on the day only, so it is derived once (four HMACs) and kept as an HMAC state that is copied
-//! for each use: a cached check costs one hash of the canonical request and one HMAC.
+//! Judging a claim: the checks in S3's order, and what a request that passed may say.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use hmac::{Hmac, Mac};
-use parking_lot::RwLock;
-use sha2::Sha256;
 
 use crate::canonical;
 use crate::chunked::{ChunkChain, Chunking};
@@ -17,11 +9,11 @@ use crate::digest::{Hex, Sha256Digest};
 use crate::error::{AuthError, Carrier, Fault, Mismatch};
 use crate::identity::{Identities, SecretKey, User};
 use crate::request::{Carried, Claim, PayloadMode, Request, Scope, Signed};
+use crate::signing_key::{SERVICE, SigningKey, SigningKeys};
 use crate::timestamp::Timestamp;
 
 /// A request may be signed this many seconds before or after now.
 const MAX_SKEW: i64 = 15 * 60;
-const SERVICE: &str = "s3";
 
 /// Checks claims for one region. One is shared by all requests, since it holds the signing keys.
 #[derive(Debug)]
@@ -49,6 +41,20 @@ pub enum Payload {
     Sha256(Sha256Digest),
     /// `aws-chunked`: what comes must go through [`Chunking::decoder`].
     Chunked(Chunking),
+}
+
+impl Sha256Digest {
+    /// Compares the digest that a client declared (`self`) with the one `computed` over its body.
+    ///
+    /// # Errors
+    /// [`AuthError::ContentSha256Mismatch`] if they differ.
+    pub fn check(self, computed: Self) -> Result<(), AuthError> {
+        if self == computed {
+            Ok(())
+        } else {
+            Err(AuthError::ContentSha256Mismatch { declared: self, computed })
+        }
+    }
 }
 
 /// The fields of a POST form (`multipart/form-data`) that authenticate it.
@@ -234,128 +240,5 @@ fn anonymous_payload(mode: PayloadMode) -> Result<Payload, AuthError> {
         PayloadMode::StreamingSigned | PayloadMode::StreamingSignedTrailer => {
             Err(AuthError::SignedChunksUnsigned)
         }
-    }
-}
-
-/// The HMAC state of one day's signing key.
-#[derive(Clone)]
-pub(crate) struct SigningKey(Hmac<Sha256>);
-
-impl SigningKey {
-    fn derive(secret: &SecretKey, day: &str, region: &str) -> Self {
-        let mut key = hmac(&["AWS4", secret.reveal()].concat().into_bytes());
-        for step in [day, region, SERVICE, "aws4_request"] {
-            key.update(step.as_bytes());
-            key = hmac(&key.finalize().into_bytes());
-        }
-        Self(key)
-    }
-
-    /// The signature of the concatenated `parts`.
-    pub(crate) fn sign<'p>(&self, parts: impl IntoIterator<Item = &'p [u8]>) -> Hex {
-        let mut mac = self.0.clone();
-        for part in parts {
-            mac.update(part);
-        }
-        Sha256Digest(mac.finalize().into_bytes().into()).hex()
-    }
-}
-
-impl std::fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SigningKey(..)")
-    }
-}
-
-fn hmac(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
-}
-
-/// Keys already derived, by access key and day.
-///
-/// Only keys of known users are kept, and only of days whose requests are still good, so that nobody can fill
-/// it: a header is good for one or two days, a presigned URL for a week.
-#[derive(Debug, Default)]
-struct SigningKeys {
-    by_access_key: RwLock<HashMap<Box<str>, Vec<CachedKey>>>,
-}
-
-#[derive(Debug)]
-struct CachedKey {
-    day: Box<str>,
-    /// The secret it was derived from: a changed secret must not find the old key.
-    secret: SecretKey,
-    key: SigningKey,
-}
-
-impl SigningKeys {
-    /// Two for headers around midnight, a week of presigned URLs, and some to spare.
-    const MAX_DAYS: usize = 12;
-    const MAX_ACCESS_KEYS: usize = 4096;
-
-    /// The key of `scope`, whose day must have been checked.
-    fn get(&self, scope: &Scope<'_>, region: &str, secret: &SecretKey) -> SigningKey {
-        let same = |cached: &CachedKey| &*cached.day == scope.day() && cached.secret == *secret;
-        if let Some(days) = self.by_access_key.read().get(scope.access_key())
-            && let Some(found) = days.iter().find(|cached| same(cached))
-        {
-            return found.key.clone();
-        }
-        let key = SigningKey::derive(secret, scope.day(), region);
-        let mut all = self.by_access_key.write();
-        if all.len() >= Self::MAX_ACCESS_KEYS && !all.contains_key(scope.access_key()) {
-            all.clear();
-        }
-        let days = all.entry(scope.access_key().into()).or_default();
-        days.retain(|cached| cached.secret == *secret && &*cached.day != scope.day());
-        if days.len() >= Self::MAX_DAYS {
-            days.remove(0);
-        }
-        days.push(CachedKey { day: scope.day().into(), secret: secret.clone(), key: key.clone() });
-        key
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scope(day: &str) -> Scope<'static> {
-        let text = format!("AKIDEXAMPLE/{day}/us-east-1/s3/aws4_request");
-        Scope::parse(text.into(), Carrier::Header).expect("a scope")
-    }
-
-    fn signs(key: &SigningKey) -> String {
-        key.sign([b"text".as_slice()]).as_str().to_owned()
-    }
-
-    #[test]
-    fn a_changed_secret_never_finds_the_old_key() {
-        let keys = SigningKeys::default();
-        let [old, new] = ["the old secret", "the new secret"].map(|s| SecretKey::new(s).expect("a secret"));
-        let first = keys.get(&scope("20130524"), "us-east-1", &old);
-        assert_eq!(signs(&first), signs(&keys.get(&scope("20130524"), "us-east-1", &old)));
-        let second = keys.get(&scope("20130524"), "us-east-1", &new);
-        assert_eq!(signs(&second), signs(&SigningKey::derive(&new, "20130524", "us-east-1")));
-        assert_ne!(signs(&first), signs(&second));
-    }
-
-    #[test]
-    fn the_cache_stays_small_and_right() {
-        let keys = SigningKeys::default();
-        let secret = SecretKey::new("the only secret").expect("a secret");
-        for day in 10..40 {
-            let day = format!("201305{day}");
-            let key = keys.get(&scope(&day), "us-east-1", &secret);
-            assert_eq!(signs(&key), signs(&SigningKey::derive(&secret, &day, "us-east-1")));
-        }
-        let kept = keys.by_access_key.read().get("AKIDEXAMPLE").map(Vec::len);
-        assert_eq!(kept, Some(SigningKeys::MAX_DAYS));
-    }
-
-    #[test]
-    fn a_key_never_shows_itself() {
-        let key = SigningKey::derive(&SecretKey::new("the only secret").expect("a secret"), "20130524", "r");
-        assert_eq!(format!("{key:?}"), "SigningKey(..)");
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! Clock, randomness and threads are handed in with the drives: on simulated ones the same seed does the same.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
+
 mod config;
 pub mod copies;
 mod foundation;

@@ -13,6 +13,8 @@
 //! plaintext. Both hold about one frame at a time. So one crate serves the object layer, whoever moves bodies between
 //! tiers, tools and fuzzing. `docs/format/frames.md` has the bytes.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
+
 mod codec;
 mod decode;
 mod encode;

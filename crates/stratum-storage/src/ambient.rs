@@ -56,7 +56,7 @@ impl Clock for System {
 }
 
 impl Entropy for System {
-    #[allow(clippy::disallowed_methods)] // the one place
+    #[allow(clippy::disallowed_methods, clippy::expect_used)] // the one place
     fn fill(&self, bytes: &mut [u8]) {
         // A kernel that cannot give randomness leaves nothing sensible to do: ids and keys would collide.
         getrandom::fill(bytes).expect("the kernel gives random bytes");

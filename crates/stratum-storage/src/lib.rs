@@ -18,6 +18,8 @@
 //! * [`pace`]: what background work may take;
 //! * [`mod@pin`]: what keeps freed bytes there for who reads them.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
+
 pub mod ambient;
 pub mod balance;
 pub mod blob;

@@ -7,6 +7,8 @@
 //! * [`policy`] decides, and gives its reasons;
 //! * [`simulate`] replays a trace of reads with the same decisions, and prices them.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
+
 pub mod access;
 pub mod day;
 pub mod policy;

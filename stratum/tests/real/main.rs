@@ -8,6 +8,7 @@ mod drives;
 mod fsck;
 mod fsck_online;
 mod levels;
+mod listening;
 mod metrics;
 mod model;
 mod operator;

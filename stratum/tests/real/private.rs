@@ -1,11 +1,12 @@
 //! What is whose: files of a store are its owner's alone, and root's credentials are lost by no start that fails.
 
+use crate::listening::{self, ANY_PORT};
 use crate::server::{Server, command};
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Every file and folder below, and the folder itself.
@@ -20,8 +21,8 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// A start without credentials in its environment, by a user whose files are everybody's.
-fn careless(data: &Path, address: SocketAddr, more: &[&str]) -> Command {
-    let server = command(data, address);
+fn careless(data: &Path, more: &[&str]) -> Command {
+    let server = command(data, ANY_PORT);
     let mut shell = Command::new("sh");
     shell
         .arg("-c")
@@ -35,15 +36,10 @@ fn careless(data: &Path, address: SocketAddr, more: &[&str]) -> Command {
     shell
 }
 
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// Runs a server until it accepts, and something while it does; then what it printed.
-fn said(mut start: Command, address: SocketAddr, meanwhile: impl FnOnce()) -> String {
+/// Runs a server until it serves, and something while it does; then what it printed after its address.
+fn said(mut start: Command, meanwhile: impl FnOnce(SocketAddr)) -> String {
     let mut process = start.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    wait_until_it_accepts(&mut process, address);
-    meanwhile();
+    meanwhile(listening::address(&mut process));
     rustix::process::kill_process(rustix::process::Pid::from_child(&process), rustix::process::Signal::TERM)
         .unwrap();
     let mut said = String::new();
@@ -52,30 +48,19 @@ fn said(mut start: Command, address: SocketAddr, meanwhile: impl FnOnce()) -> St
     said
 }
 
-fn wait_until_it_accepts(process: &mut Child, address: SocketAddr) {
-    for _ in 0..1200 {
-        if TcpStream::connect(address).is_ok() {
-            return;
-        }
-        assert!(process.try_wait().unwrap().is_none(), "the server ended");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("the server does not accept connections");
-}
-
 #[test]
 fn a_store_is_its_owners_alone_and_its_credentials_are_told_until_they_are_used() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, address) = (folder.path().join("data"), free_address());
+    let data = folder.path().join("data");
     let kept = || std::fs::read_to_string(data.join("meta/root-credentials")).unwrap();
     let secret =
         |text: &str| text.lines().find_map(|line| line.strip_prefix("secret_key = ").map(str::to_owned));
 
-    let first = said(careless(&data, address, &[]), address, || {});
+    let first = said(careless(&data, &[]), |_| {});
     let secret_key = secret(&kept()).unwrap();
     assert!(first.contains("meta/root-credentials") && !first.contains(&secret_key), "{first}");
 
-    let again = said(careless(&data, address, &["--show-credentials"]), address, || {
+    let again = said(careless(&data, &["--show-credentials"]), |address| {
         let mut status = Command::new(env!("CARGO_BIN_EXE_stratum"));
         status.args(["status", "--endpoint", &format!("http://{address}")]);
         let access_key =
@@ -93,7 +78,7 @@ fn a_store_is_its_owners_alone_and_its_credentials_are_told_until_they_are_used(
         panic!("it is not noticed that root has signed in");
     });
     assert!(again.contains(&secret_key), "{again}");
-    let later = said(careless(&data, address, &["--show-credentials"]), address, || {});
+    let later = said(careless(&data, &["--show-credentials"]), |_| {});
     assert_eq!(later, "");
 
     let mut found = Vec::new();
@@ -108,18 +93,19 @@ fn a_store_is_its_owners_alone_and_its_credentials_are_told_until_they_are_used(
 #[test]
 fn a_start_that_is_refused_has_touched_no_drive() {
     let server = Server::start();
-    let taken: SocketAddr = server.endpoint().trim_start_matches("http://").parse().unwrap();
+    let endpoint = server.endpoint();
+    let taken = endpoint.trim_start_matches("http://");
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let config = folder.path().join("stratum.toml");
     let user = "[[user]]\naccess_key = \"ALICE\"\nsecret_key = 1234567890\nid = \"alice\"\n";
     std::fs::write(&config, user).unwrap();
     type Spoil<'a> = &'a dyn Fn(&mut Command);
-    let cases: [(&str, SocketAddr, Spoil); 4] = [
+    let cases: [(&str, &str, Spoil); 4] = [
         ("can't listen", taken, &|_| {}),
-        ("set both", free_address(), &|start| _ = start.env_remove("STRATUM_ROOT_SECRET_KEY")),
-        ("at least 8", free_address(), &|start| _ = start.env("STRATUM_ROOT_SECRET_KEY", "short")),
-        ("line 3, user.secret_key", free_address(), &|start| _ = start.arg("--config").arg(&config)),
+        ("set both", ANY_PORT, &|start| _ = start.env_remove("STRATUM_ROOT_SECRET_KEY")),
+        ("at least 8", ANY_PORT, &|start| _ = start.env("STRATUM_ROOT_SECRET_KEY", "short")),
+        ("line 3, user.secret_key", ANY_PORT, &|start| _ = start.arg("--config").arg(&config)),
     ];
     for (problem, address, spoil) in cases {
         let mut start = command(&data, address);

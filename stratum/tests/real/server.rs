@@ -1,10 +1,10 @@
 //! The real binary on a loopback port and a temporary data folder, for tests; ended when it is dropped.
 
+use crate::listening::{self, ANY_PORT};
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 pub const ACCESS_KEY: &str = "TESTROOT";
 pub const SECRET_KEY: &str = "test-root-secret";
@@ -48,8 +48,7 @@ impl Server {
         data: Vec<PathBuf>,
         tls: Option<rcgen::CertifiedKey<rcgen::KeyPair>>,
     ) -> Server {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = command_on(&data, address);
+        let mut command = command_on(&data, ANY_PORT);
         if let Some(pair) = &tls {
             let (certificate, key) = (folder.path().join("tls.pem"), folder.path().join("tls.key"));
             std::fs::write(&certificate, pair.cert.pem()).unwrap();
@@ -62,24 +61,8 @@ impl Server {
         if tls.is_none() {
             configure(&mut command, folder.path());
         }
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut server =
-            Server { process, address, certificate: tls.map(|pair| pair.cert.pem()), folder, data };
-        server.wait_until_it_accepts();
-        server
-    }
-
-    fn wait_until_it_accepts(&mut self) {
-        for _ in 0..600 {
-            if TcpStream::connect(self.address).is_ok() {
-                return;
-            }
-            if let Some(status) = self.process.try_wait().unwrap() {
-                panic!("the server ended with {status}");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("the server does not accept connections");
+        let (process, address) = spawn(command);
+        Server { process, address, certificate: tls.map(|pair| pair.cert.pem()), folder, data }
     }
 
     /// How many descriptors it has in a folder.
@@ -98,15 +81,14 @@ impl Server {
         self.folder.path()
     }
 
-    /// Starts it again on its data folder, over plain HTTP, with the configuration that lies there now.
+    /// Starts it again on its data folder, over plain HTTP and on another port, with the configuration that lies there now.
     pub fn restart(&mut self) {
         self.kill();
-        let mut command = command_on(&self.data, self.address);
+        let mut command = command_on(&self.data, ANY_PORT);
         if self.certificate.is_none() {
             configure(&mut command, self.folder.path());
         }
-        self.process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        self.wait_until_it_accepts();
+        (self.process, self.address) = spawn(command);
     }
 
     /// Ends it at once, as a crash does; its data folder stays until the server is dropped.
@@ -135,7 +117,7 @@ impl Server {
 }
 
 /// How a server is started on a data folder.
-pub fn command(data: &Path, address: SocketAddr) -> Command {
+pub fn command(data: &Path, address: &str) -> Command {
     command_on(&[data.to_owned()], address)
 }
 
@@ -147,9 +129,15 @@ fn configure(command: &mut Command, folder: &Path) {
     }
 }
 
-fn command_on(data: &[PathBuf], address: SocketAddr) -> Command {
+fn spawn(mut command: Command) -> (Child, SocketAddr) {
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let address = listening::address(&mut process);
+    (process, address)
+}
+
+fn command_on(data: &[PathBuf], address: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
-    command.arg("server").arg("--address").arg(address.to_string());
+    command.arg("server").arg("--address").arg(address);
     for folder in data {
         command.arg("--data").arg(folder);
     }

@@ -1,14 +1,10 @@
 //! What a start is refused for, and how the server ends then.
 
+use crate::listening::ANY_PORT;
 use crate::rescue::copy;
 use crate::server::{Server, command};
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 /// The check of a journal's first 12 bytes.
 fn crc32c(bytes: &[u8]) -> u32 {
@@ -27,8 +23,9 @@ fn a_refused_start_ends_with_2_and_says_why() {
     let mut server = Server::start();
     let folder = tempfile::tempdir().unwrap();
     let fresh = |name: &str| folder.path().join(name);
-    let taken: SocketAddr = server.endpoint().trim_start_matches("http://").parse().unwrap();
-    let on = |data: &Path| command(data, free_address());
+    let endpoint = server.endpoint();
+    let taken = endpoint.trim_start_matches("http://");
+    let on = |data: &Path| command(data, ANY_PORT);
     let check = |what: &str, said: &str, start: Command| {
         let (code, stderr) = refused(start);
         assert!(code == Some(2) && stderr.contains(said), "{what}: {code:?}, {stderr}");

@@ -3,13 +3,13 @@
 //! Links to folders on another filesystem stand for mounted disks.
 
 use crate::drives::stratum;
+use crate::listening::{self, ANY_PORT};
 use crate::server::command;
 use serde_json::Value;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
 const DRIVES: usize = 4;
 
@@ -20,18 +20,11 @@ struct Running {
 
 impl Running {
     fn start(home: &Path) -> Running {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = command(&home.join("d0"), address);
+        let mut command = command(&home.join("d0"), ANY_PORT);
         command.args((1..DRIVES).flat_map(|drive| [PathBuf::from("--data"), home.join(format!("d{drive}"))]));
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let running = Running { process, address };
-        for _ in 0..600 {
-            if TcpStream::connect(address).is_ok() {
-                return running;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("the server does not accept connections");
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let address = listening::address(&mut process);
+        Running { process, address }
     }
 
     fn ask(&self, words: &[&str]) -> (Option<i32>, String) {

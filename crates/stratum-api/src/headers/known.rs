@@ -7,7 +7,7 @@
 
 use crate::checksum;
 use crate::error::{Code, S3Error};
-use crate::operations::Operation;
+use crate::operation::Operation;
 use http::{HeaderMap, HeaderValue};
 
 /// What a header is to this server.

@@ -2,12 +2,12 @@
 
 use super::Handler::{Bucket, BucketBody, NewBucket};
 use super::Need::{Here, OfEach};
-use super::{Operation, Place, Qualifier};
+use super::{Place, Qualifier, Row};
 use crate::ops;
 
 const BUCKET: Place = Place::Bucket;
 
-pub const ROWS: &[Operation] = &[
+pub const ROWS: &[Row] = &[
     BUCKET
         .put("CreateBucket", &[Here("s3:CreateBucket")])
         .document()

@@ -1,11 +1,13 @@
-//! The configurations of a bucket, each behind its subresource. None of them is built.
+//! The configurations of a bucket, each behind its subresource. Those without a handler aren't built.
 
+use super::Handler::{Bucket, BucketBody};
 use super::Need::Here;
-use super::{Operation, Place, Qualifier};
+use super::{Place, Qualifier, Row};
+use crate::ops;
 
 const BUCKET: Place = Place::Bucket;
 
-pub const ROWS: &[Operation] = &[
+pub const ROWS: &[Row] = &[
     BUCKET.get("GetBucketAbac", &[Here("s3:GetBucketAbac")]).at("abac"),
     BUCKET.put("PutBucketAbac", &[Here("s3:PutBucketAbac")]).at("abac").document(),
     BUCKET.get("GetBucketAccelerateConfiguration", &[Here("s3:GetAccelerateConfiguration")]).at("accelerate"),
@@ -190,11 +192,15 @@ pub const ROWS: &[Operation] = &[
         .put("PutBucketReplication", &[Here("s3:PutReplicationConfiguration")])
         .at("replication")
         .document(),
-    BUCKET.get("GetBucketRequestPayment", &[Here("s3:GetBucketRequestPayment")]).at("requestPayment"),
+    BUCKET
+        .get("GetBucketRequestPayment", &[Here("s3:GetBucketRequestPayment")])
+        .at("requestPayment")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::request_payment::get(ctx, bucket)))),
     BUCKET
         .put("PutBucketRequestPayment", &[Here("s3:PutBucketRequestPayment")])
         .at("requestPayment")
-        .document(),
+        .document()
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::request_payment::put(ctx, bucket, body)))),
     BUCKET.delete("DeleteBucketTagging", &[Here("s3:PutBucketTagging")]).at("tagging"),
     BUCKET.get("GetBucketTagging", &[Here("s3:GetBucketTagging")]).at("tagging"),
     BUCKET.put("PutBucketTagging", &[Here("s3:PutBucketTagging")]).at("tagging").document(),

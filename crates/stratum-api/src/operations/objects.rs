@@ -2,7 +2,7 @@
 
 use super::Handler::{Object, ObjectBody};
 use super::Need::{Here, OfSource};
-use super::{Operation, Place, Qualifier};
+use super::{Place, Qualifier, Row};
 use crate::ops;
 
 /// What GET and HEAD know.
@@ -19,7 +19,7 @@ const READ_PARAMETERS: &[&str] = &[
 
 const OBJECT: Place = Place::Object;
 
-pub const ROWS: &[Operation] = &[
+pub const ROWS: &[Row] = &[
     OBJECT
         .put("CopyObject", &[Here("s3:PutObject"), OfSource("s3:GetObject")])
         .when(&[Qualifier::Header("x-amz-copy-source")])

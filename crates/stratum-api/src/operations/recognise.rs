@@ -5,14 +5,15 @@
 //! it, but for the caller's own (`x-...`) and the signature's (`X-Amz-...`). On the others a subresource of any
 //! operation has to be, and what isn't one is ignored, as S3 does.
 
-use super::{Method, Operation, Place, Qualifier, all};
+use super::{Row, all};
 use crate::address::Address;
 use crate::error::{Code, S3Error};
+use crate::operation::{Method, Operation, Place, Qualifier};
 use crate::query::{self, Query};
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue};
 
-/// The operation that a request means.
+/// The row of the operation that a request means.
 ///
 /// # Errors
 /// `MethodNotAllowed` with the methods that mean something there; `InvalidArgument` for two subresources at once and
@@ -23,16 +24,16 @@ pub fn recognise(
     address: &Address,
     query: &Query,
     headers: &HeaderMap,
-) -> Result<&'static Operation, S3Error> {
+) -> Result<&'static Row, S3Error> {
     let place = Place::of(address);
     let known = Method::of(method);
     let meant = all()
         .filter(|operation| Some(operation.method) == known && operation.place == place)
         .filter(|operation| operation.is_meant(query, headers))
         .max_by_key(|operation| operation.specificity());
-    let operation = meant.ok_or_else(|| not_allowed(method.as_str(), place, None))?;
-    operation.check_parameters(query)?;
-    Ok(operation)
+    let row = meant.ok_or_else(|| not_allowed(method.as_str(), place, None))?;
+    row.check_parameters(query)?;
+    Ok(row)
 }
 
 impl Operation {
@@ -75,7 +76,7 @@ impl Operation {
 
     /// A subresource that is another operation's.
     fn foreign_subresource(&self, name: &str) -> S3Error {
-        let of_place = |operation: &&Operation| operation.place == self.place;
+        let of_place = |operation: &&Row| operation.place == self.place;
         let is_here = all().filter(of_place).any(|operation| operation.subresource == Some(name));
         match self.subresource {
             Some(own) => {

@@ -2,12 +2,12 @@
 
 use super::Handler::Service;
 use super::Need::Here;
-use super::{Operation, Place, Qualifier};
+use super::{Place, Qualifier, Row};
 use crate::ops;
 
 const SERVICE: Place = Place::Service;
 
-pub const ROWS: &[Operation] = &[
+pub const ROWS: &[Row] = &[
     SERVICE
         .get("ListBuckets", &[Here("s3:ListAllMyBuckets")])
         .takes(&["max-buckets", "continuation-token", "prefix", "bucket-region"])

@@ -1,4 +1,4 @@
-use super::{Body, Handler, Method, Operation, Place, Qualifier, all, recognise};
+use super::{Body, Handler, Method, Operation, Place, Qualifier, Row, all, recognise};
 use crate::address::Address;
 use crate::error::{Code, S3Error};
 use crate::key;
@@ -23,7 +23,7 @@ fn asked(
     place: Place,
     query: &str,
     headers: &[&'static str],
-) -> Result<&'static Operation, S3Error> {
+) -> Result<&'static Row, S3Error> {
     let header =
         |name: &&'static str| (HeaderName::from_static(name), HeaderValue::from_static("bucket/key"));
     let headers: HeaderMap = headers.iter().map(header).collect();
@@ -198,7 +198,7 @@ fn refusals_have_s3s_codes() {
 fn allow_says_what_would_be() {
     let allow = |method: http::Method, place, query: &str| {
         let error = asked(&method, place, query, &[]).unwrap_err();
-        let response = error.respond(&crate::context::RequestId::from_u64(1), "/", false);
+        let response = error.respond(&crate::request_id::RequestId::from_u64(1), "/", false);
         response.headers()["allow"].to_str().unwrap().to_owned()
     };
     assert_eq!(allow(http::Method::DELETE, Place::Service, ""), "GET");

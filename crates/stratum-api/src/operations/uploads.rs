@@ -2,12 +2,12 @@
 
 use super::Handler::{Object, ObjectBody};
 use super::Need::{Here, OfSource};
-use super::{Operation, Place, Qualifier};
+use super::{Place, Qualifier, Row};
 use crate::ops;
 
 const OBJECT: Place = Place::Object;
 
-pub const ROWS: &[Operation] = &[
+pub const ROWS: &[Row] = &[
     OBJECT
         .delete("AbortMultipartUpload", &[Here("s3:AbortMultipartUpload")])
         .at("uploadId")

@@ -58,6 +58,6 @@ impl List {
 
 /// The prefix stays as it was sent, as far as XML can hold it: clients of this version decode everything but it.
 fn prefix(prefix: &str, encoding: Option<EncodingType>) -> Name<'_> {
-    let unheld = |char: char| !xml::is_char(char);
+    let unheld = |char: char| !xml::text::is_char(char);
     Name::of(prefix, encoding.filter(|_| prefix.contains(unheld)))
 }

@@ -1,6 +1,6 @@
 //! An answer's body, which tells its connection when hyper is done with it.
 
-use super::connections::Connection;
+use crate::connections::Connection;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};

@@ -4,7 +4,7 @@
 //! [`WINDOW`] to take [`ENOUGH`] bytes, or more where the server holds much for it, or the connection fails. A stream
 //! that never blocks costs nothing.
 
-use super::connections::Connection;
+use crate::connections::Connection;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -108,7 +108,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
 mod tests {
     use super::*;
     use crate::admission::Origin;
-    use crate::server::connections::Place;
+    use crate::connections::Place;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     fn connection() -> Arc<Connection> {

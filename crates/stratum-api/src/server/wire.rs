@@ -6,10 +6,10 @@
 //! nobody but hyper writes while no request is being served. A head that doesn't come in its time is refused here, too
 //! ([`Wire::time_out`]).
 
-use super::connections::{Connection, Phase};
-use crate::context::RequestIds;
+use crate::connections::{Connection, Phase};
 use crate::error::{Code, S3Error};
 use crate::headers;
+use crate::request_id::RequestIds;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -185,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 mod tests {
     use super::*;
     use crate::admission::Origin;
-    use crate::server::connections::Place;
+    use crate::connections::Place;
     use stratum_storage::ambient::Simulated;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 

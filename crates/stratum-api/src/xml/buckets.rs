@@ -1,4 +1,4 @@
-//! Documents about buckets: ListBuckets, CreateBucket, GetBucketLocation.
+//! Documents about buckets: ListBuckets, CreateBucket, and the configurations of one.
 
 use crate::xml::Namespace;
 use crate::xml::read::{self, Malformed};
@@ -73,6 +73,38 @@ pub struct LocationConstraint {
 pub struct VersioningConfiguration {
     #[serde(rename = "@xmlns")]
     pub xmlns: Namespace,
+}
+
+/// Who pays for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Payer {
+    BucketOwner,
+    Requester,
+}
+
+/// The answer to GetBucketRequestPayment, and the body of PutBucketRequestPayment.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RequestPaymentConfiguration {
+    #[serde(rename = "@xmlns")]
+    pub xmlns: Namespace,
+    pub payer: Payer,
+}
+
+impl RequestPaymentConfiguration {
+    pub fn of(payer: Payer) -> Self {
+        Self { xmlns: Namespace, payer }
+    }
+
+    /// Reads the request's body.
+    pub fn read(body: &[u8]) -> Result<Self, Malformed> {
+        let root = read::document(body, "RequestPaymentConfiguration")?;
+        match root.trimmed("Payer")? {
+            Some("BucketOwner") => Ok(Self::of(Payer::BucketOwner)),
+            Some("Requester") => Ok(Self::of(Payer::Requester)),
+            _ => Err(Malformed::WrongDocument),
+        }
+    }
 }
 
 /// What CreateBucket may be given.

@@ -1,10 +1,28 @@
-//! The scalar texts of S3's documents: names that may be percent-encoded, times, ETags.
+//! The characters and the scalar texts of S3's documents: names that may be percent-encoded, times, ETags.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use stratum_metadata::record::ETag;
 use stratum_storage::ambient::UnixMillis;
+
+/// Whether XML 1.0 can carry a character (its production `Char`).
+pub fn is_char(char: char) -> bool {
+    matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// What a character of text is written as where it isn't written as it is: tabs and line ends as references, since a
+/// parser would change them, and what XML can't carry, even as a reference, as U+FFFD. A list whose names would lose
+/// something by that is written with all its names url-encoded (`xml::list`).
+pub fn replacement(char: char) -> Option<&'static str> {
+    match char {
+        '\t' => Some("&#9;"),
+        '\n' => Some("&#10;"),
+        '\r' => Some("&#13;"),
+        char if is_char(char) => None,
+        _ => Some("\u{fffd}"),
+    }
+}
 
 /// `encoding-type=url`: the only encoding S3 knows, for keys that XML cannot carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -26,6 +26,23 @@ async fn a_bucket_is_created_found_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_owner_pays_and_nobody_else_can_be_made_to() {
+    let client = Client::with_bucket().await;
+    let paying = |payer: &str| {
+        format!("<RequestPaymentConfiguration><Payer>{payer}</Payer></RequestPaymentConfiguration>")
+    };
+    client.put("/bucket?requestPayment", paying("BucketOwner")).await.expect(200);
+    client.put("/bucket?requestPayment", paying("Requester")).await.refused(501, "NotImplemented");
+    client.put("/bucket?requestPayment", paying("Nobody")).await.refused(400, "MalformedXML");
+    let pays = client.get("/bucket?requestPayment").await.expect(200);
+    assert!(
+        pays.text().contains("<Payer>BucketOwner</Payer></RequestPaymentConfiguration>"),
+        "{}",
+        pays.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn uploads_in_progress_do_not_keep_a_bucket() {
     let client = Client::with_bucket().await;
     client.post("/bucket/key?uploads", "").await.expect(200);

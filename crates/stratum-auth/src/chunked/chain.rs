@@ -5,7 +5,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::digest::{Hex, Sha256Digest};
-use crate::signature::SigningKey;
+use crate::signing_key::SigningKey;
 use crate::timestamp::Timestamp;
 
 /// SHA-256 of no bytes, which stands where chunks might have had headers.

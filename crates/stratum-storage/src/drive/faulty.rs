@@ -191,6 +191,7 @@ impl Fate {
             match planned.fault.error {
                 None => {}
                 Some(Failure::Flip) => goes = Goes::Flipped,
+                #[allow(clippy::panic)] // what was asked for
                 Some(Failure::Panic) => panic!("by plan"),
                 Some(Failure::Io) => return Err(rustix::io::Errno::IO.into()),
                 Some(Failure::NoSpace) => return Err(rustix::io::Errno::NOSPC.into()),

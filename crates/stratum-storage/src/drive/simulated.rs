@@ -202,6 +202,7 @@ impl SimulatedDrive {
         let fate = match current {
             Current::Off => return Err(power_failed()),
             Current::Failing => Fate::PowerFails,
+            #[allow(clippy::panic)] // what the test asked for
             Current::On if state.faults.panics(op) => panic!("by plan"),
             Current::On if state.faults.strikes(op) => Fate::Fails,
             Current::On if state.faults.refuses(op) => Fate::IsFull,

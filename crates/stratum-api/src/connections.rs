@@ -1,8 +1,8 @@
 //! Which connections are open, and which gives way when there is no room for another.
 //!
-//! There is a limited number of places, shared as memory is ([`is_fair`]): an address may have up
-//! to four times as many as it leaves free, and few of the last ones. A connection that finds no place takes that of the longest waiting one of
-//! the address that has the most. A connection *waits* as long as nothing is being done for it: while its peer has
+//! There is a limited number of places, shared as memory is ([`is_fair`]): an address may have up to four times as many
+//! as it leaves free, and few of the last ones. A connection that finds no place takes that of the longest waiting one
+//! of the address that has the most. A connection *waits* as long as nothing is being done for it: while its peer has
 //! sent no whole head of a request, between two requests, and while the rest of a refused request is read. Nobody is
 //! displaced by an address that has more connections than its own.
 //!

@@ -1,0 +1,143 @@
+//! What there is to say of an operation of S3: how a request names it, what it takes, and which rights it needs.
+//!
+//! What does it is said beside it in the table of `operations`.
+
+/// The methods that S3 gives a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Put,
+    Post,
+    Delete,
+    Options,
+}
+
+/// What an operation's path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Service,
+    Bucket,
+    Object,
+    /// The one path of S3 that names none of them.
+    ObjectResponse,
+}
+
+/// What selects an operation among those that share its method, place and subresource.
+#[derive(Clone, Copy, Debug)]
+pub enum Qualifier {
+    /// A query parameter that has to be there.
+    Parameter(&'static str),
+    /// A query parameter with this value.
+    Value(&'static str, &'static str),
+    /// A header that has to be there.
+    Header(&'static str),
+}
+
+/// A right that an operation needs, by the name of its action in a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To what the path names.
+    Here(&'static str),
+    /// To the object that is copied.
+    OfSource(&'static str),
+    /// To each object that the body names.
+    OfEach(&'static str),
+}
+
+/// What the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    None,
+    /// An XML or JSON document, read whole.
+    Document,
+    /// Bytes to be kept, or a form that holds them.
+    Payload,
+}
+
+/// An operation of S3.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// The name in S3's API reference.
+    pub name: &'static str,
+    /// A name that S3 gave the same request before, which SDKs still have.
+    pub former_name: Option<&'static str>,
+    pub method: Method,
+    pub place: Place,
+    /// The query parameter that says which side of the place is meant, such as `acl`; none for the place itself.
+    pub subresource: Option<&'static str>,
+    pub qualifiers: &'static [Qualifier],
+    /// The query parameters that it knows besides those that select it.
+    pub parameters: &'static [&'static str],
+    pub needs: &'static [Need],
+    pub body: Body,
+}
+
+impl Operation {
+    /// Whether it may change something, by its method.
+    pub fn is_write(&self) -> bool {
+        matches!(self.method, Method::Put | Method::Post | Method::Delete)
+    }
+
+    /// The rights that it needs to what its path names.
+    pub fn actions(&self) -> impl Iterator<Item = &'static str> {
+        self.needs.iter().filter_map(|need| match need {
+            Need::Here(action) => Some(*action),
+            Need::OfSource(_) | Need::OfEach(_) => None,
+        })
+    }
+
+    /// The rights that it needs to the object that is copied.
+    pub fn source_actions(&self) -> impl Iterator<Item = &'static str> {
+        self.needs.iter().filter_map(|need| match need {
+            Need::OfSource(action) => Some(*action),
+            Need::Here(_) | Need::OfEach(_) => None,
+        })
+    }
+
+    /// The rights that it needs to each object that its body names.
+    pub fn actions_on_each(&self) -> impl Iterator<Item = &'static str> {
+        self.needs.iter().filter_map(|need| match need {
+            Need::OfEach(action) => Some(*action),
+            Need::Here(_) | Need::OfSource(_) => None,
+        })
+    }
+}
+
+impl Method {
+    pub fn of(method: &http::Method) -> Option<Self> {
+        Some(match *method {
+            http::Method::GET => Method::Get,
+            http::Method::HEAD => Method::Head,
+            http::Method::PUT => Method::Put,
+            http::Method::POST => Method::Post,
+            http::Method::DELETE => Method::Delete,
+            http::Method::OPTIONS => Method::Options,
+            _ => return None,
+        })
+    }
+
+    /// As the wire has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Put => "PUT",
+            Method::Post => "POST",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+        }
+    }
+}
+
+impl Place {
+    /// As S3's errors have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Place::Service => "SERVICE",
+            Place::Bucket => "BUCKET",
+            Place::Object => "OBJECT",
+            Place::ObjectResponse => "OBJECT_RESPONSE",
+        }
+    }
+}
