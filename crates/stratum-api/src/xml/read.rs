@@ -110,7 +110,7 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, Malformed> {
     if let Some(character) = reference.resolve_char_ref().map_err(|_| Malformed::WrongText)? {
         return if is_char(character) { Ok(character) } else { Err(Malformed::WrongText) };
     }
-    match reference.as_ref() {
+    match &**reference {
         b"lt" => Ok('<'),
         b"gt" => Ok('>'),
         b"amp" => Ok('&'),
