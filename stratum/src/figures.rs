@@ -4,39 +4,72 @@
 //! though it holds a drive of every tier.
 
 use crate::operator::Operator;
-use crate::status::{DriveStatus, State, Status};
-use crate::supervisor::Supervisor;
+use crate::status::{self, DriveStatus, Status};
+use crate::telemetry::Telemetry;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, System};
+use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 
-const STATES: [(State, &str); 5] = [
-    (State::Well, "well"),
-    (State::Attention, "attention"),
-    (State::Degraded, "degraded"),
-    (State::Full, "full"),
-    (State::Damaged, "damaged"),
+const STATES: [(status::State, &str); 5] = [
+    (status::State::Well, "well"),
+    (status::State::Attention, "attention"),
+    (status::State::Degraded, "degraded"),
+    (status::State::Full, "full"),
+    (status::State::Damaged, "damaged"),
 ];
 
 /// How often they are looked at, and how many times longer than a look took it is until the next.
 const EVERY: Duration = Duration::from_secs(10);
 const TIMES_ITS_COST: u32 = 20;
 /// How often it is seen whether a look is due.
-const ROUND: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Publishes them until the server stops.
-pub fn start(supervisor: &mut Supervisor, operator: Arc<Operator>) -> std::io::Result<()> {
-    let (mut figures, mut due) = (Figures::default(), Duration::ZERO);
-    supervisor.every("figures", ROUND, move || {
-        let began = System.monotonic();
-        if began < due {
+/// Publishes them, and keeps the memory bounded that metrics gather in when nobody scrapes.
+pub struct FiguresTask {
+    operator: Arc<Operator>,
+    telemetry: Telemetry,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    figures: Figures,
+    /// On the monotonic clock.
+    due: Duration,
+}
+
+impl FiguresTask {
+    pub fn new(operator: Arc<Operator>, telemetry: Telemetry) -> FiguresTask {
+        FiguresTask { operator, telemetry, state: Mutex::default() }
+    }
+
+    /// Publishes what is due. Blocks: it asks every drive.
+    fn look(&self) {
+        let (mut state, began) = (self.state.lock(), System.monotonic());
+        if began < state.due {
             return;
         }
-        figures.publish(&operator.status(), System.now());
+        state.figures.publish(&self.operator.status(), System.now());
         let ended = System.monotonic();
-        due = ended + EVERY.max(ended.saturating_sub(began) * TIMES_ITS_COST);
-    })
+        state.due = ended + EVERY.max(ended.saturating_sub(began) * TIMES_ITS_COST);
+    }
+}
+
+impl Task for FiguresTask {
+    fn row(&self) -> Row {
+        Row { name: "figures", role: Role::Host, class: None, place: Place::Thread, delay: POLL_INTERVAL }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        task::blocking(|| {
+            self.look();
+            self.telemetry.fold();
+            Next::After(POLL_INTERVAL)
+        })
+    }
 }
 
 /// What is told of a disk: the metric, and its value.
@@ -44,7 +77,7 @@ type OfDisk = [(&'static str, f64); 7];
 
 /// Publishes, and knows what it published: a metric can't be taken back, so a disk that left gets NaN, which no alert
 /// fires for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Figures {
     disks: BTreeSet<String>,
 }

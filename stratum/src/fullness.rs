@@ -3,32 +3,9 @@
 //! Clients are refused with `507` or `503` then, so whoever is on call is to know before it comes to that, and what to
 //! do.
 
+use stratum_engine::Pressure;
 use stratum_storage::blob::Tier;
-use stratum_storage::journal::Usage;
 use stratum_storage::volume::{DriveId, Fill, Fullness};
-
-/// How near the journal is to its cap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pressure {
-    None,
-    /// Above three quarters: PUTs are slowed, so that packing and checkpoints can follow.
-    Slowing,
-    /// PUTs are refused until there is room.
-    Refusing,
-}
-
-impl Pressure {
-    pub fn of(usage: Usage) -> Pressure {
-        let taken = usage.bytes.saturating_sub(usage.releasable);
-        if taken > usage.cap - usage.cap / 20 {
-            Pressure::Refusing
-        } else if taken > usage.cap / 4 * 3 {
-            Pressure::Slowing
-        } else {
-            Pressure::None
-        }
-    }
-}
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,20 +72,6 @@ pub fn notes(tiers: &[Fullness], pressure: Pressure, label: impl Fn(DriveId) -> 
     notes
 }
 
-/// The same for the metrics page; how full each disk is stands with what else is told of disks.
-pub fn measure(tiers: &[Fullness], pressure: Pressure) {
-    for fullness in tiers {
-        let tier = fullness.tier.name();
-        metrics::gauge!("stratum_tier_refuses_writes", "tier" => tier)
-            .set(f64::from(u8::from(fullness.refuses())));
-    }
-    metrics::gauge!("stratum_journal_pressure").set(match pressure {
-        Pressure::None => 0.0,
-        Pressure::Slowing => 1.0,
-        Pressure::Refusing => 2.0,
-    });
-}
-
 /// What a drive's line in the status says of its space.
 pub fn of_drive(tiers: &[Fullness], tier: Tier, drive: DriveId) -> Option<&'static str> {
     let fullness = tiers.iter().find(|fullness| fullness.tier == tier)?;
@@ -152,12 +115,6 @@ mod tests {
 
     #[test]
     fn a_journal_near_its_cap_is_told() {
-        let usage = |bytes, releasable| Pressure::of(Usage { bytes, releasable, cap: 1000 });
-        assert_eq!(
-            [usage(750, 0), usage(751, 0), usage(951, 0)],
-            [Pressure::None, Pressure::Slowing, Pressure::Refusing]
-        );
-        assert_eq!(usage(951, 300), Pressure::None);
         assert_eq!(want(&[], Pressure::Refusing), Want::Space);
         assert_eq!(notes(&[], Pressure::Slowing, |_| String::new()).len(), 1);
     }

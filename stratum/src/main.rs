@@ -31,9 +31,7 @@ mod root;
 mod scrubbing;
 mod serve;
 mod status;
-mod supervisor;
 mod telemetry;
-mod upkeep;
 
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;

@@ -9,12 +9,11 @@ use crate::backup::configuration::Configuration;
 use crate::backup::produce::Backup;
 use crate::drives::{Allowed, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
-use crate::fullness::{self, Pressure, Want};
+use crate::fullness::{self, Want};
 use crate::load::{self, Load};
 use crate::status::{
     self, Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
 };
-use crate::supervisor::{TaskHealth, Tasks};
 use axum::body::Body;
 use axum::extract::{Query, State as Shared};
 use axum::response::{IntoResponse, Response};
@@ -27,15 +26,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_api::server::admin::refusal;
-use stratum_engine::Engine;
 use stratum_engine::copies::CopiesStatus;
 use stratum_engine::provisional::{self, Restored};
+use stratum_engine::supervisor::{TaskHealth, Tasks};
+use stratum_engine::{Engine, Pressure};
 use stratum_metadata::record::Level;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Devices;
 use stratum_storage::heal::HealStatus;
-use stratum_storage::pace::Task;
+use stratum_storage::pace::Class;
 use stratum_storage::scrub::ScrubStatus;
 use stratum_storage::volume::VolumeLog;
 
@@ -257,10 +257,10 @@ async fn set_pace(
     Query(request): Query<PaceRequest>,
 ) -> Result<Json<Background>, Refused> {
     let wanted = request.task.as_deref();
-    let tasks = Task::ALL.into_iter().filter(|task| wanted.is_none_or(|name| name == task.name()));
-    let tasks: Vec<Task> = tasks.collect();
+    let tasks = Class::ALL.into_iter().filter(|task| wanted.is_none_or(|name| name == task.name()));
+    let tasks: Vec<Class> = tasks.collect();
     if tasks.is_empty() {
-        let names = Task::ALL.map(Task::name).join(", ");
+        let names = Class::ALL.map(Class::name).join(", ");
         return Err(Refused(StatusCode::BAD_REQUEST, format!("there is no such task; tasks are {names}")));
     }
     match request.action.as_str() {
@@ -408,7 +408,7 @@ impl Operator {
 
     fn background(&self) -> Background {
         let budget = self.engine.pace().budget();
-        let task = |task: Task| {
+        let task = |task: Class| {
             let done = self.engine.pace().done(task);
             let (bytes, turns) = (done.bytes, done.turns);
             TaskStatus { task: task.name().into(), paused: self.engine.pace().is_paused(task), bytes, turns }
@@ -417,7 +417,7 @@ impl Operator {
             hurried: self.engine.pace().is_hurried(),
             bytes_per_second: budget.bytes_per_second,
             operations_per_second: budget.operations_per_second,
-            tasks: Task::ALL.into_iter().map(task).collect(),
+            tasks: Class::ALL.into_iter().map(task).collect(),
         }
     }
 }

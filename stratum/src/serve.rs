@@ -7,7 +7,7 @@ use crate::backup::configuration::Configuration;
 use crate::config::{CodecName, Config, ConfigError};
 use crate::credentials::Credentials;
 use crate::drives::Drives;
-use crate::figures;
+use crate::figures::FiguresTask;
 use crate::fsck::Checks;
 use crate::identities::identities;
 use crate::layout::Layout;
@@ -17,9 +17,7 @@ use crate::opening;
 use crate::operator::Operator;
 use crate::private;
 use crate::root::RootCredentials;
-use crate::supervisor::{Supervisor, Tasks};
 use crate::telemetry::Telemetry;
-use crate::upkeep;
 use crate::{ServerArgs, logging, output};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,9 +31,11 @@ use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server, tls};
 use stratum_auth::{Identities, Verifier};
 use stratum_engine::Engine;
+use stratum_engine::supervisor::{Supervisor, Tasks};
 use stratum_frames::Compression;
 use stratum_metadata::record::Level;
 use stratum_storage::ambient::System;
+use stratum_storage::drive::Threads;
 use stratum_tiering::access::Recorder;
 
 /// It couldn't start. As every command ends that couldn't run; 1 is for a server that fails while it serves.
@@ -114,9 +114,9 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let (admission, connections) = (Admission::new(REQUEST_MEMORY), Connections::new(connections));
     let load = Load { admission: admission.clone(), connections: connections.clone() };
     let operator = Operator::new(engine.clone(), drives, checks.clone(), configuration, tasks.clone(), load);
-    let mut supervisor = Supervisor::new(tasks, Arc::new(System), runtime.handle());
-    upkeep::start(&mut supervisor, engine.clone(), telemetry.clone())?;
-    figures::start(&mut supervisor, operator.clone())?;
+    let mut supervisor = Supervisor::new(tasks, Arc::new(System), Threads::Own, runtime.handle());
+    engine.tasks().into_iter().try_for_each(|task| supervisor.run(task))?;
+    supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone())))?;
 
     let store = Arc::new(store(config, &engine, compression, identities, admission));
     let ready = {
@@ -147,7 +147,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     });
     tracing::info!("stopping");
     checks.stop();
-    supervisor.stop();
+    runtime.block_on(supervisor.stop());
     engine.shutdown();
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome

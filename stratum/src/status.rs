@@ -5,10 +5,10 @@
 pub mod drives;
 
 use crate::load::{self, AdmissionStatus};
-use crate::supervisor::TaskHealth;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use stratum_api::server::ConnectionsStatus;
+use stratum_engine::supervisor::TaskHealth;
 use stratum_metadata::{IndexState, RebuildStep};
 
 /// The whole store at a moment.

@@ -1,4 +1,4 @@
-//! What commits cost: small PUTs through the real journal into the index, with packing and checkpoints.
+//! What commits cost: small PUTs through the real journal into the index, with all background work.
 //!
 //! `cargo run --release -p stratum-engine --example commits -- DIR [COUNT] [TASKS] [BYTES]`
 
@@ -6,19 +6,20 @@ use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_engine::supervisor::{Supervisor, Tasks};
 use stratum_engine::{Config, Engine, Foundation};
+use stratum_metadata::Metadata;
 use stratum_metadata::command::{Command, WriteCondition};
 use stratum_metadata::record::{
     Attributes, Body, BucketId, BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, ETag, ObjectHeaders,
     ObjectRecord, StorageClass, VersionId,
 };
-use stratum_metadata::{Metadata, run_packer};
 use stratum_storage::ambient::{Clock, Entropy, System};
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal;
 use stratum_storage::set::{Root, SetConfig, TierConfig};
-use tokio::sync::watch;
+use tokio::runtime::Handle;
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -31,13 +32,14 @@ fn main() {
 
 async fn run(dir: &Path, count: u64, tasks: u64, bytes: u64) {
     let began = System.monotonic();
-    let Engine { metadata, journal, volumes, .. } = open(dir).await;
+    let engine = open(dir).await;
+    let Engine { metadata, journal, .. } = engine.clone();
     println!("open: {:?}, at entry {}", System.monotonic() - began, metadata.applied_index());
     report("idle");
     let bucket = bucket(&metadata).await;
-    let (stop, stopped) = watch::channel(false);
-    let packer = tokio::spawn(run_packer(metadata.clone(), volumes.clone(), stopped.clone()));
-    let tending = tend(metadata.clone(), stopped);
+    let mut supervisor =
+        Supervisor::new(Tasks::default(), Arc::new(System), Threads::Own, &Handle::current());
+    engine.tasks().into_iter().for_each(|task| supervisor.run(task).expect("a thread"));
 
     let (began, cpu) = (System.monotonic(), cpu());
     let body = Bytes::from(vec![7; bytes as usize]);
@@ -62,21 +64,10 @@ async fn run(dir: &Path, count: u64, tasks: u64, bytes: u64) {
     println!("{done} commits: {:.0} a second, {spent:.1} µs of CPU each", done / seconds);
     println!("journal: {:?}", journal.usage());
     report("full");
-    stop.send_replace(true);
-    packer.await.expect("no panic");
-    tending.await.expect("no panic");
+    supervisor.stop().await;
     let began = System.monotonic();
     tokio::task::block_in_place(|| metadata.shutdown());
     println!("shutdown: {:?}", System.monotonic() - began);
-}
-
-fn tend(metadata: Metadata, mut stop: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
-        while tokio::time::timeout(Duration::from_secs(1), stop.wait_for(|stop| *stop)).await.is_err() {
-            let metadata = metadata.clone();
-            let _ = tokio::task::spawn_blocking(move || metadata.tend_journal()).await;
-        }
-    })
 }
 
 async fn open(dir: &Path) -> Engine {

@@ -14,6 +14,8 @@ pub struct Config {
     pub index: PathBuf,
     /// Kept free on a device when the journal is empty, in bytes.
     pub reserve: u64,
+    /// How often the small files that every drive holds are brought back to all of them.
+    pub files_interval: Duration,
     /// What background work may take.
     pub budget: Budget,
     /// How long a volume waits for a drive before its bodies are written over the drives that are left, and how long
@@ -30,6 +32,7 @@ impl Config {
         Config {
             index,
             reserve: LEAST_RESERVE,
+            files_interval: Duration::from_secs(600),
             budget: Budget::default(),
             narrow_after: Duration::from_secs(30 * 60),
             least_move: stratum_storage::balance::LEAST_MOVE,

@@ -11,17 +11,22 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
 mod config;
-pub mod copies;
 mod foundation;
 mod open;
+mod pressure;
 pub mod provisional;
+pub mod supervisor;
+mod tasks;
 
 pub use config::{Config, LEAST_RESERVE, ScrubProgress};
 pub use foundation::Foundation;
 pub use open::OpenError;
+pub use pressure::Pressure;
+pub use tasks::copies;
 
 use copies::Copies;
 use std::sync::Arc;
+use std::time::Duration;
 use stratum_metadata::{Compactor, Metadata, Mover, Quarantine};
 use stratum_storage::ambient::Clock;
 use stratum_storage::balance::Balancer;
@@ -50,6 +55,9 @@ pub struct Engine {
     pub copies: Arc<Copies>,
     /// What bringing the volumes back did.
     pub restored: Arc<Restored>,
+    /// See [`Config`].
+    reserve: u64,
+    files_interval: Duration,
 }
 
 impl Engine {

@@ -102,7 +102,7 @@ fn assemble(
     restored: Restored,
 ) -> Engine {
     let Foundation { set, journal, clock, .. } = foundation;
-    let Config { budget, narrow_after, least_move, scrub, .. } = config;
+    let Config { reserve, files_interval, budget, narrow_after, least_move, scrub, .. } = config;
     let pace = Pace::new(budget, clock.clone());
     let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace: pace.clone() };
     let healer = Healer::new(volumes.clone(), pace.clone(), clock.clone());
@@ -125,5 +125,7 @@ fn assemble(
         balancer: Arc::new(balancer),
         copies: Arc::default(),
         restored: Arc::new(restored),
+        reserve,
+        files_interval,
     }
 }

@@ -25,14 +25,15 @@ use stratum_storage::ambient::Clock;
 use stratum_storage::blob::VolumeId;
 use stratum_storage::blocking;
 use stratum_storage::heal::Narrow;
-use stratum_storage::pace::Task;
+use stratum_storage::pace::Class;
+use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
 use stratum_storage::volume::{Claim, Leave, VolumeRecord};
 use tokio::sync::watch;
 
 pub use plan::Why;
 
 /// How often the volumes are looked at.
-const EVERY: Duration = Duration::from_secs(15);
+const POLL_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a volume is left alone that could not be emptied.
 const STUCK_FOR: Duration = Duration::from_secs(3600);
 /// A volume is measured anew when so small a part of its length has become garbage since.
@@ -88,12 +89,24 @@ struct Memory {
     stuck: HashMap<VolumeId, Duration>,
 }
 
-/// Compacts until `stop` is true or its sender is gone.
-pub async fn run_compactor(compactor: Arc<Compactor>, mut stop: watch::Receiver<bool>) {
-    while tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
-        if let Err(error) = compactor.look(&stop).await {
-            compactor.failed(&error);
+impl Task for Compactor {
+    fn row(&self) -> Row {
+        Row {
+            name: "compact",
+            role: Role::Leader,
+            class: Some(Class::Compact),
+            place: Place::Runtime,
+            delay: POLL_INTERVAL,
         }
+    }
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            if let Err(error) = self.look(stop).await {
+                self.failed(&error);
+            }
+            Next::After(POLL_INTERVAL)
+        })
     }
 }
 
@@ -126,7 +139,7 @@ impl Compactor {
                 continue;
             }
             self.status.lock().moving = Some((job.volume.0, job.why));
-            let moved = self.mover.evacuate(&claim, Task::Compact, stop).await;
+            let moved = self.mover.evacuate(&claim, Class::Compact, stop).await;
             self.status.lock().moving = None;
             match moved {
                 Ok(done) => self.account(job, &done),
@@ -258,7 +271,7 @@ impl Mover {
         if self.volumes.check_room(record.tier, payload, Leave::Reserve).is_err() {
             return Ok(Narrowed::WaitsForDrive);
         }
-        match self.evacuate(claim, Task::Heal, stop).await {
+        match self.evacuate(claim, Class::Heal, stop).await {
             Ok(done) => Ok(Narrowed::Moved(done)),
             Err(error) if error.is_waiting() => Ok(Narrowed::WaitsForDrive),
             Err(error) => Err(error),

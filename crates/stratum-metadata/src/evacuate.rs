@@ -20,7 +20,7 @@ use crate::tree::Base;
 use serde::Serialize;
 use std::sync::Arc;
 use stratum_storage::blob::{Tier, VolumeId};
-use stratum_storage::pace::{Pace, Task};
+use stratum_storage::pace::{Class, Pace};
 use stratum_storage::volume::{Claim, VolumeRecord, VolumeState, Volumes};
 use stratum_storage::writepath::WriteError;
 use tokio::sync::watch;
@@ -91,7 +91,7 @@ struct Evacuation<'a> {
     stop: &'a watch::Receiver<bool>,
     volume: VolumeId,
     tier: Tier,
-    task: Task,
+    task: Class,
     done: Evacuated,
 }
 
@@ -101,7 +101,7 @@ impl Mover {
     pub async fn evacuate(
         &self,
         claim: &Claim,
-        task: Task,
+        task: Class,
         stop: &watch::Receiver<bool>,
     ) -> Result<Evacuated, EvacuateError> {
         let volume = claim.volume();

@@ -16,13 +16,15 @@ mod checkpoint;
 pub mod command;
 mod committer;
 mod compact;
-mod emptying;
+
+mod drain;
 mod evacuate;
 mod fate;
 #[cfg(test)]
 mod fixtures;
 #[doc(hidden)]
 pub mod fuzzing;
+mod housekeeping;
 mod index_dir;
 mod keys;
 mod layers;
@@ -43,15 +45,16 @@ mod upkeep;
 
 pub use checkpoint::Export as CheckpointExport;
 pub use committer::Headroom;
-pub use compact::{CompactionStatus, Compactor, Narrowed, Why, run_compactor};
-pub use emptying::run_emptying;
+pub use compact::{CompactionStatus, Compactor, Narrowed, Why};
+pub use drain::Drain;
 pub use evacuate::{EvacuateError, Evacuated, Mover};
 pub use fate::{CommitError, NewBytes, NotWritten, UnknownOutcome};
-pub use pack::run_packer;
-pub use quarantine::{Quarantine, QuarantineStatus, run_quarantine};
+pub use housekeeping::{IndexKeeper, JournalKeeper};
+pub use pack::Packer;
+pub use quarantine::{Quarantine, QuarantineStatus};
 pub use state::ApplyError;
 pub use store::{
     IndexState, IndexStatus, Metadata, OpenError, Options, PartsToComplete, ReadError, RebuildStep,
 };
-pub use sweep::run_sweeper;
+pub use sweep::Sweeper;
 pub use tree::TreeError;

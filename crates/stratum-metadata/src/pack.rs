@@ -17,8 +17,8 @@ use stratum_storage::blob::{BlobRef, Index, Place, Tier};
 use stratum_storage::blocking;
 use stratum_storage::journal::Verify;
 use stratum_storage::pack::PackBody;
+use stratum_storage::task::{self, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::volume::Volumes;
-use tokio::sync::watch;
 
 /// Segments stay as they are below this share of the journal's cap: what is short-lived dies there unpacked.
 const PACK_FROM: f32 = 0.25;
@@ -28,8 +28,8 @@ const BATCH_BYTES: usize = 8 << 20;
 /// journal takes as a group: of that, owners are a half.
 const BATCH_OWNERS: usize = 640 << 10;
 /// How often it looks for a segment to pack, and how long it waits after a failure.
-const POLL: Duration = Duration::from_millis(200);
-const AFTER_FAILURE: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Why a segment was not packed. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -61,24 +61,40 @@ impl Live {
     }
 }
 
-/// Packs closed segments as the journal fills, until `stop` is true or its sender is gone.
-pub async fn run_packer(metadata: Metadata, volumes: Volumes, mut stop: watch::Receiver<bool>) {
-    loop {
-        let pause = match metadata.next_to_pack() {
-            Some(segment) => match pack_segment(&metadata, &volumes, segment, &stop).await {
-                Ok(Packed::All) => Duration::ZERO,
-                Ok(Packed::Stopped) => return,
+/// Packs closed segments as the journal fills, a segment a step. One of a store.
+pub struct Packer {
+    metadata: Metadata,
+    volumes: Volumes,
+}
+
+impl Packer {
+    pub fn new(metadata: Metadata, volumes: Volumes) -> Packer {
+        Packer { metadata, volumes }
+    }
+}
+
+impl Task for Packer {
+    fn row(&self) -> Row {
+        Row {
+            name: "pack",
+            role: Role::Leader,
+            class: None,
+            place: task::Place::Runtime,
+            delay: Duration::ZERO,
+        }
+    }
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            let Some(segment) = self.metadata.next_to_pack() else { return Next::After(POLL_INTERVAL) };
+            match pack_segment(&self.metadata, &self.volumes, segment, stop).await {
+                Ok(()) => Next::AtOnce,
                 Err(error) => {
                     tracing::warn!(%error, first = segment.first, last = segment.last, "a segment was not packed");
-                    AFTER_FAILURE
+                    Next::After(RETRY_DELAY)
                 }
-            },
-            None => POLL,
-        };
-        tokio::select! {
-            changed = stop.changed() => if changed.is_err() || *stop.borrow() { return },
-            () = tokio::time::sleep(pause) => {}
-        }
+            }
+        })
     }
 }
 
@@ -96,33 +112,27 @@ impl Metadata {
     }
 }
 
-/// How the packing of a segment ended.
-#[derive(Debug, PartialEq, Eq)]
-enum Packed {
-    All,
-    Stopped,
-}
-
+/// Packs a segment, or a part of it if it is to stop.
 async fn pack_segment(
     metadata: &Metadata,
     volumes: &Volumes,
     segment: ClosedSegment,
-    stop: &watch::Receiver<bool>,
-) -> Result<Packed, PackError> {
+    stop: &Stop,
+) -> Result<(), PackError> {
     let (machine, log) = (metadata.state().clone(), metadata.log().clone());
     let bodies = blocking::spawn(move || live_bodies(&machine, log.as_ref(), segment)).await??;
     let most_owners = BATCH_OWNERS.min(metadata.log().max_group() / 2);
     let mut rest = bodies.as_slice();
     while !rest.is_empty() {
         if *stop.borrow() {
-            return Ok(Packed::Stopped);
+            return Ok(());
         }
         let (batch, later) = rest.split_at(batch_len(rest, most_owners));
         pack_batch(metadata, volumes, batch.to_vec()).await?;
         rest = later;
     }
     metadata.upkeep().packed_through(segment.last, metadata.log().as_ref());
-    Ok(Packed::All)
+    Ok(())
 }
 
 /// The segment's bodies that are still named, sorted by owner.

@@ -13,15 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::Index;
-use stratum_storage::blocking;
 use stratum_storage::quarantine::Quarantined;
+use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use stratum_storage::volume::Volumes;
-use tokio::sync::watch;
 
 /// How often the drives are looked at. What two looks in a row find unknown is put aside.
-const EVERY: Duration = Duration::from_secs(2 * 3600);
+const POLL_INTERVAL: Duration = Duration::from_secs(2 * 3600);
 /// When the first look of a run is.
-const FIRST: Duration = Duration::from_secs(60);
+const FIRST_DELAY: Duration = Duration::from_secs(60);
 /// How long a file stays.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -46,15 +45,16 @@ pub struct Quarantine {
     status: Mutex<QuarantineStatus>,
 }
 
-/// Keeps the quarantine until `stop` is true or its sender is gone.
-pub async fn run_quarantine(quarantine: Arc<Quarantine>, mut stop: watch::Receiver<bool>) {
-    let mut pause = FIRST;
-    while tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await.is_err() {
-        let keeper = quarantine.clone();
-        if blocking::spawn(move || keeper.look()).await.is_err() {
-            return;
-        }
-        pause = EVERY;
+impl Task for Quarantine {
+    fn row(&self) -> Row {
+        Row { name: "quarantine", role: Role::Host, class: None, place: Place::Thread, delay: FIRST_DELAY }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        task::blocking(|| {
+            self.look();
+            Next::After(POLL_INTERVAL)
+        })
     }
 }
 

@@ -9,27 +9,43 @@ use crate::machine::Machine;
 use crate::store::Metadata;
 use crate::tree::TreeError;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, UnixMillis};
-use tokio::sync::watch;
+use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
 
 /// How often it looks.
-const POLL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How far the clocks may drift apart before nothing expires any more.
 const DRIFT: Duration = Duration::from_secs(3_600);
 
-/// Sweeps until `stop` is true or its sender is gone.
-pub async fn run_sweeper(metadata: Metadata, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
-    let mut time = Time::new(clock);
-    loop {
-        let more = sweep_once(&metadata, time.now()).await;
-        let pause = if more { Duration::ZERO } else { POLL };
-        tokio::select! {
-            changed = stop.changed() => if changed.is_err() || *stop.borrow() { return },
-            () = tokio::time::sleep(pause) => {}
-        }
+/// The sweeper: one of a store.
+pub struct Sweeper {
+    metadata: Metadata,
+    time: Mutex<Time>,
+}
+
+impl Sweeper {
+    pub fn new(metadata: Metadata, clock: Arc<dyn Clock>) -> Sweeper {
+        Sweeper { metadata, time: Mutex::new(Time::new(clock)) }
+    }
+}
+
+impl Task for Sweeper {
+    fn row(&self) -> Row {
+        Row { name: "sweep", role: Role::Leader, class: None, place: Place::Runtime, delay: Duration::ZERO }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            let now = self.time.lock().now();
+            match sweep_once(&self.metadata, now).await {
+                true => Next::AtOnce,
+                false => Next::After(POLL_INTERVAL),
+            }
+        })
     }
 }
 

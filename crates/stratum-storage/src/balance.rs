@@ -15,7 +15,8 @@ use crate::ambient::Clock;
 use crate::blob::VolumeId;
 use crate::drive::Devices;
 use crate::heal::{HealError, Healer};
-use crate::pace::{Pace, Task};
+use crate::pace::{Class, Pace};
+use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use crate::volume::{Claim, DriveId, Phase, TierState, Volumes};
 use parking_lot::Mutex;
 use plan::{Load, Lying, Move, best_move, to_move};
@@ -23,11 +24,10 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Less than this is usually not worth moving, in bytes.
 pub const LEAST_MOVE: u64 = 4 << 20;
-const EVERY: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a move that is under way looks whether it is in the way of something.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a volume is left alone of which a shard could not be moved.
@@ -49,7 +49,7 @@ pub struct BalanceStatus {
     pub waits_for: Option<String>,
 }
 
-/// Balances a table of volumes. See [`run_balancer`].
+/// Balances a table of volumes. A [`Task`].
 pub struct Balancer {
     volumes: Volumes,
     healer: Arc<Healer>,
@@ -77,16 +77,28 @@ struct Picture {
     least: u64,
 }
 
-/// Balances until it is told to stop. A move that is under way then is begun anew at the next start, and leaves no file
-/// behind.
-pub async fn run_balancer(balancer: Arc<Balancer>, mut stop: watch::Receiver<bool>) {
-    while tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
-            _ = balancer.round() => {}
+/// A move that is under way when it is to stop is begun anew at the next start, and leaves no file behind.
+impl Task for Balancer {
+    fn row(&self) -> Row {
+        Row {
+            name: "balance",
+            role: Role::Leader,
+            class: Some(Class::Balance),
+            place: Place::Runtime,
+            delay: POLL_INTERVAL,
         }
     }
-    balancer.volumes.clear_up_unfinished().await;
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            task::unless_stopped(stop, self.round()).await;
+            Next::After(POLL_INTERVAL)
+        })
+    }
+
+    fn ended(&self) -> Work<'_, ()> {
+        Box::pin(self.volumes.clear_up_unfinished())
+    }
 }
 
 impl Balancer {
@@ -149,7 +161,7 @@ impl Balancer {
     fn hindrance(&self) -> Option<&'static str> {
         if self.volumes.is_held_back() {
             Some("the restored state to be accepted")
-        } else if self.pace.is_paused(Task::Balance) {
+        } else if self.pace.is_paused(Class::Balance) {
             Some("`stratum pace resume balance`")
         } else if self.healer.is_at_work() {
             Some("heal")

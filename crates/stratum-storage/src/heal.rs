@@ -30,8 +30,9 @@ pub(crate) use mend::Mended;
 
 use crate::ambient::Clock;
 use crate::blob::VolumeId;
-use crate::pace::{Pace, Task};
+use crate::pace::{Class, Pace};
 use crate::readpath::repair::BadFragment;
+use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use crate::volume::{Claim, DriveId, Phase, PlacedShard, VolumeLogError, Volumes};
 use order::Endangered;
 use parking_lot::Mutex;
@@ -40,10 +41,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-const EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Shards that are rebuilt at a time when there is hurry, else one.
 const VOLUMES_AT_ONCE: usize = 3;
 /// How long what could not be done waits, unless the drives change.
@@ -79,7 +79,7 @@ pub trait Narrow: Send + Sync + 'static {
     fn narrow<'a>(&'a self, volume: &'a Claim) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }
 
-/// Heals a table of volumes. See [`run_healer`].
+/// Heals a table of volumes. A [`Task`].
 pub struct Healer {
     volumes: Volumes,
     pace: Arc<Pace>,
@@ -110,15 +110,28 @@ struct Waiting {
     error: HealError,
 }
 
-/// Heals until it is told to stop. What it is at then is begun anew at the next start, and leaves no file behind.
-pub async fn run_healer(healer: Arc<Healer>, mut stop: watch::Receiver<bool>) {
-    while tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
-            _ = healer.round() => {}
+/// What it is at when it is to stop is begun anew at the next start, and leaves no file behind.
+impl Task for Arc<Healer> {
+    fn row(&self) -> Row {
+        Row {
+            name: "heal",
+            role: Role::Leader,
+            class: Some(Class::Heal),
+            place: Place::Runtime,
+            delay: POLL_INTERVAL,
         }
     }
-    healer.volumes.clear_up_unfinished().await;
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            task::unless_stopped(stop, self.round()).await;
+            Next::After(POLL_INTERVAL)
+        })
+    }
+
+    fn ended(&self) -> Work<'_, ()> {
+        Box::pin(self.volumes.clear_up_unfinished())
+    }
 }
 
 impl Healer {
@@ -202,7 +215,7 @@ impl Healer {
 
     async fn rebuild(&self, shard: u8, claim: &Claim) {
         let volume = claim.volume();
-        match self.volumes.rebuild_shard(volume, shard, &self.pace, Task::Heal).await {
+        match self.volumes.rebuild_shard(volume, shard, &self.pace, Class::Heal).await {
             Ok(_) => {
                 let mut state = self.state.lock();
                 state.rebuilt += 1;
@@ -242,7 +255,7 @@ impl Healer {
     ) -> Result<Option<(u64, usize)>, HealError> {
         let Some(_claim) = self.volumes.try_claim(volume) else { return Ok(None) };
         let found = self.volumes.shared.find(volume).ok_or(HealError::Gone)?;
-        let mended = self.volumes.mend(&found, offsets, &self.pace, Task::Heal).await?;
+        let mended = self.volumes.mend(&found, offsets, &self.pace, Class::Heal).await?;
         self.note(volume, offsets, &mended);
         Ok(Some((mended.written, mended.lost.len())))
     }
@@ -256,7 +269,7 @@ impl Healer {
                 continue;
             };
             let Some(claim) = self.volumes.try_claim(id) else { continue };
-            match self.volumes.mend(&volume, &offsets, &self.pace, Task::Heal).await {
+            match self.volumes.mend(&volume, &offsets, &self.pace, Class::Heal).await {
                 Ok(mended) => {
                     repairs.forget(id, &offsets);
                     self.note(id, &offsets, &mended);

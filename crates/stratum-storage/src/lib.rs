@@ -15,7 +15,7 @@
 //! * [`volume`]: open and sealed volumes, their writers, readers and garbage;
 //! * [`heal`] and [`scrub`]: what is missing or damaged is found and comes back;
 //! * [`placement`] and [`balance`]: drives fill evenly;
-//! * [`pace`]: what background work may take;
+//! * [`task`] and [`pace`]: what goes on in the background, and what it may take;
 //! * [`mod@pin`]: what keeps freed bytes there for who reads them.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
@@ -39,5 +39,6 @@ pub mod readpath;
 pub mod reclaim;
 pub mod scrub;
 pub mod set;
+pub mod task;
 pub mod volume;
 pub mod writepath;

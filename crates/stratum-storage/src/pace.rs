@@ -6,7 +6,7 @@
 //! times as long, so that three quarters of every moment are theirs, however slow the drives are. Who is told to
 //! [`Pace::hurry`] gives no courtesy and keeps to no budget.
 //!
-//! Of those that wait, the most urgent [`Task`] goes first. Packing and checkpoints take no turns: the journal's room
+//! Of those that wait, the most urgent [`Class`] goes first. Packing and checkpoints take no turns: the journal's room
 //! depends on them.
 
 use crate::ambient::Clock;
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 /// What background work is for; the more urgent come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Task {
+pub enum Class {
     /// Fragments that are missing or bad.
     Heal,
     /// Bodies on their way from a drive or a volume that is to go.
@@ -32,16 +32,16 @@ pub enum Task {
     Balance,
 }
 
-impl Task {
-    pub const ALL: [Task; 5] = [Task::Heal, Task::Evacuate, Task::Compact, Task::Scrub, Task::Balance];
+impl Class {
+    pub const ALL: [Class; 5] = [Class::Heal, Class::Evacuate, Class::Compact, Class::Scrub, Class::Balance];
 
     pub fn name(self) -> &'static str {
         match self {
-            Task::Heal => "heal",
-            Task::Evacuate => "evacuate",
-            Task::Compact => "compact",
-            Task::Scrub => "scrub",
-            Task::Balance => "balance",
+            Class::Heal => "heal",
+            Class::Evacuate => "evacuate",
+            Class::Compact => "compact",
+            Class::Scrub => "scrub",
+            Class::Balance => "balance",
         }
     }
 }
@@ -75,7 +75,7 @@ pub struct Pace {
     clock: Arc<dyn Clock>,
     budget: Budget,
     hurry: AtomicBool,
-    paused: [AtomicBool; Task::ALL.len()],
+    paused: [AtomicBool; Class::ALL.len()],
     /// When the last request began, in microseconds of the monotonic clock.
     last_request: AtomicU64,
     state: Mutex<State>,
@@ -86,11 +86,11 @@ pub struct Pace {
 struct State {
     /// Somebody has a turn, or pauses after one.
     taken: bool,
-    waiting: [usize; Task::ALL.len()],
+    waiting: [usize; Class::ALL.len()],
     /// When the budget is even again, in the monotonic clock's time.
     even_at: Duration,
     /// What each task took in all.
-    done: [Done; Task::ALL.len()],
+    done: [Done; Class::ALL.len()],
 }
 
 /// What a task took since the start.
@@ -129,7 +129,7 @@ impl Pace {
     }
 
     /// Waits for leave to read and write about `bytes`.
-    pub async fn turn(self: &Arc<Self>, task: Task, bytes: u64) -> Turn {
+    pub async fn turn(self: &Arc<Self>, task: Class, bytes: u64) -> Turn {
         let mut queued = Queued { pace: self, task, is_in: false };
         loop {
             let changed = self.changed.notified();
@@ -159,7 +159,7 @@ impl Pace {
     }
 
     /// Takes the turn, or says how long the budget lasts until then; nothing if it is others' turn.
-    fn try_take(&self, task: Task, bytes: u64) -> Result<(), Option<Duration>> {
+    fn try_take(&self, task: Class, bytes: u64) -> Result<(), Option<Duration>> {
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
         let others_first = state.waiting[..task as usize].iter().any(|waiting| *waiting > 0);
@@ -176,7 +176,7 @@ impl Pace {
     }
 
     /// Notes what was taken, and charges the budget with it unless it is to hurry.
-    fn account(&self, task: Task, bytes: u64, charged_at: Option<Duration>) {
+    fn account(&self, task: Class, bytes: u64, charged_at: Option<Duration>) {
         metrics::counter!("stratum_background_bytes_total", "task" => task.name()).increment(bytes);
         metrics::counter!("stratum_background_operations_total", "task" => task.name()).increment(1);
         let mut state = self.state.lock();
@@ -217,12 +217,12 @@ impl Pace {
     }
 
     /// Holds a task's next turns back, or lets them go on.
-    pub fn pause(&self, task: Task, pause: bool) {
+    pub fn pause(&self, task: Class, pause: bool) {
         self.paused[task as usize].store(pause, Ordering::Release);
         self.changed.notify_waiters();
     }
 
-    pub fn is_paused(&self, task: Task) -> bool {
+    pub fn is_paused(&self, task: Class) -> bool {
         self.paused[task as usize].load(Ordering::Acquire)
     }
 
@@ -230,7 +230,7 @@ impl Pace {
         self.budget
     }
 
-    pub fn done(&self, task: Task) -> Done {
+    pub fn done(&self, task: Class) -> Done {
         self.state.lock().done[task as usize]
     }
 
@@ -243,7 +243,7 @@ impl Pace {
 /// Being among those that wait for a turn, once and not longer than one does.
 struct Queued<'a> {
     pace: &'a Pace,
-    task: Task,
+    task: Class,
     is_in: bool,
 }
 
@@ -305,7 +305,7 @@ mod tests {
             if is_busy {
                 pace.request_began();
             }
-            let turn = pace.turn(Task::Heal, 1).await;
+            let turn = pace.turn(Class::Heal, 1).await;
             tokio::time::sleep(Duration::from_millis(10)).await;
             drop(turn);
         }
@@ -327,23 +327,23 @@ mod tests {
         let pace = pace(1 << 20);
         let began = System.monotonic();
         for _ in 0..8 {
-            drop(pace.turn(Task::Scrub, 128 << 10).await);
+            drop(pace.turn(Class::Scrub, 128 << 10).await);
         }
         let took = System.monotonic() - began;
         assert!(
             took >= Duration::from_millis(600),
             "a mebibyte at one a second, less what may gather: {took:?}"
         );
-        assert_eq!(pace.done(Task::Scrub), Done { bytes: 1 << 20, turns: 8 });
+        assert_eq!(pace.done(Class::Scrub), Done { bytes: 1 << 20, turns: 8 });
     }
 
     #[tokio::test]
     async fn the_most_urgent_goes_first_and_who_is_paused_waits() {
         let pace = pace(1 << 40);
         let order = Arc::new(Mutex::new(Vec::new()));
-        let first = pace.turn(Task::Scrub, 1).await;
+        let first = pace.turn(Class::Scrub, 1).await;
         let mut waiting = Vec::new();
-        for task in [Task::Scrub, Task::Compact, Task::Heal] {
+        for task in [Class::Scrub, Class::Compact, Class::Heal] {
             let (pace, order) = (pace.clone(), order.clone());
             waiting.push(tokio::spawn(async move {
                 let _turn = pace.turn(task, 1).await;
@@ -351,16 +351,16 @@ mod tests {
             }));
             tokio::task::yield_now().await;
         }
-        pace.pause(Task::Compact, true);
+        pace.pause(Class::Compact, true);
         drop(first);
         while order.lock().len() < 2 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(*order.lock(), [Task::Heal, Task::Scrub]);
-        pace.pause(Task::Compact, false);
+        assert_eq!(*order.lock(), [Class::Heal, Class::Scrub]);
+        pace.pause(Class::Compact, false);
         for task in waiting {
             task.await.unwrap();
         }
-        assert_eq!(order.lock().last(), Some(&Task::Compact));
+        assert_eq!(order.lock().last(), Some(&Class::Compact));
     }
 }

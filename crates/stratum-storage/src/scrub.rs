@@ -20,13 +20,15 @@ pub(crate) use check::{file_flaws, header};
 
 use crate::ambient::{Clock, UnixMillis};
 use crate::heal::Healer;
-use crate::pace::Pace;
+use crate::pace::{Class, Pace};
+use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use crate::volume::Volumes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
-use tokio::sync::{Notify, watch};
+use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How long a pass takes when nobody asked for it, in milliseconds: 14 days.
 pub const PERIOD: UnixMillis = 14 * 24 * 3600 * 1000;
@@ -123,7 +125,7 @@ pub struct ScrubStatus {
     pub seconds_left: Option<u64>,
 }
 
-/// Scrubs a table of volumes. See [`run_scrubber`].
+/// Scrubs a table of volumes. A [`Task`].
 pub struct Scrubber {
     volumes: Volumes,
     healer: Arc<Healer>,
@@ -131,19 +133,38 @@ pub struct Scrubber {
     clock: Arc<dyn Clock>,
     cursor: Mutex<ScrubCursor>,
     save: Box<Save>,
+    /// When the cursor was last saved, on the monotonic clock.
+    saved: Mutex<Duration>,
     changed: Notify,
 }
 
 /// Keeps a cursor durably.
 pub type Save = dyn Fn(&ScrubCursor) + Send + Sync;
 
-/// Scrubs until it is told to stop; at the next start it goes on there.
-pub async fn run_scrubber(scrubber: Arc<Scrubber>, mut stop: watch::Receiver<bool>) {
-    tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => {}
-        () = scrubber.work() => {}
+/// What it is at when it is to stop goes on at the next start.
+impl Task for Scrubber {
+    fn row(&self) -> Row {
+        Row {
+            name: "scrub",
+            role: Role::Host,
+            class: Some(Class::Scrub),
+            place: Place::Runtime,
+            delay: Duration::ZERO,
+        }
     }
-    scrubber.save();
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async { task::unless_stopped(stop, self.go_on()).await.unwrap_or(Next::WhenWoken) })
+    }
+
+    fn woken(&self) -> Work<'_, ()> {
+        Box::pin(self.changed.notified())
+    }
+
+    fn ended(&self) -> Work<'_, ()> {
+        self.save();
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl Scrubber {
@@ -156,8 +177,8 @@ impl Scrubber {
         cursor: ScrubCursor,
         save: impl Fn(&ScrubCursor) + Send + Sync + 'static,
     ) -> Scrubber {
-        let (cursor, save) = (Mutex::new(cursor), Box::new(save));
-        Scrubber { volumes, healer, pace, clock, cursor, save, changed: Notify::new() }
+        let (cursor, save, saved) = (Mutex::new(cursor), Box::new(save), Mutex::new(clock.monotonic()));
+        Scrubber { volumes, healer, pace, clock, cursor, save, saved, changed: Notify::new() }
     }
 
     /// Begins a pass now, as fast as the pace lets it; one that is paused goes on.

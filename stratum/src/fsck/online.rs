@@ -18,7 +18,7 @@ use stratum_engine::copies::check_copies;
 use stratum_storage::blob::VolumeId;
 use stratum_storage::blocking;
 use stratum_storage::heal::HealError;
-use stratum_storage::pace::{Task, Turn};
+use stratum_storage::pace::{Class, Turn};
 use stratum_storage::volume::{Stray, VolumeState};
 use tokio::sync::watch;
 
@@ -90,7 +90,7 @@ impl Checks {
     }
 
     pub fn status(&self) -> CheckStatus {
-        CheckStatus { is_paused: self.engine.pace().is_paused(Task::Scrub), ..self.status.lock().clone() }
+        CheckStatus { is_paused: self.engine.pace().is_paused(Class::Scrub), ..self.status.lock().clone() }
     }
 
     /// Begins a check, unless one is under way. Within a runtime.
@@ -194,7 +194,7 @@ impl Checks {
         let mut stop = self.stop.subscribe();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => None,
-            turn = self.engine.pace().turn(Task::Scrub, bytes) => Some(turn),
+            turn = self.engine.pace().turn(Class::Scrub, bytes) => Some(turn),
         }
     }
 

@@ -17,7 +17,7 @@ use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::drive::Threads;
 use stratum_storage::heal::HealError;
-use stratum_storage::pace::{Pace, Task};
+use stratum_storage::pace::{Class, Pace};
 use stratum_storage::readpath::Parity;
 use stratum_storage::set::{Remains, ReplicatedCopy, Set, SetError, replicated_copy};
 use stratum_storage::volume::{VolumeState, Volumes};
@@ -101,7 +101,7 @@ async fn heal(engine: &Engine, mended: &mut Vec<String>) -> Result<(), String> {
     for record in records.into_iter().filter(|record| record.state != VolumeState::Dropped) {
         for shard in flawed(volumes, record.id).await? {
             let Some(_claim) = volumes.try_claim(record.id) else { continue };
-            match volumes.rebuild_shard(record.id, shard, &pace, Task::Heal).await {
+            match volumes.rebuild_shard(record.id, shard, &pace, Class::Heal).await {
                 Ok(rebuilt) => mended.push(format!(
                     "shard {shard} of {} was written anew ({} stripes)",
                     record.id, rebuilt.stripes

@@ -13,7 +13,7 @@ use stratum_metadata::record::{
 use stratum_metadata::{Evacuated, Mover, Narrowed};
 use stratum_storage::ambient::{Entropy, Simulated, System};
 use stratum_storage::blob::{Place, VolumeId};
-use stratum_storage::pace::{Pace, Task};
+use stratum_storage::pace::{Class, Pace};
 use stratum_storage::volume::VolumeState;
 use stratum_storage::writepath::Written;
 use tokio::sync::watch;
@@ -32,7 +32,7 @@ impl Store {
         let mut done = Vec::new();
         for volume in self.sealed() {
             let claim = self.volumes.try_claim(volume).unwrap();
-            done.push(self.mover().evacuate(&claim, Task::Compact, &stop).await.unwrap());
+            done.push(self.mover().evacuate(&claim, Class::Compact, &stop).await.unwrap());
         }
         done
     }

@@ -8,3 +8,4 @@ mod packing;
 mod panics;
 mod pressed;
 mod store;
+mod tasks;

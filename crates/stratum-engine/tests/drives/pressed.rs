@@ -6,11 +6,12 @@ use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_engine::supervisor::{Supervisor, Tasks};
+use stratum_metadata::NotWritten;
 use stratum_metadata::command::{Command, WriteCondition};
-use stratum_metadata::{NotWritten, run_packer};
 use stratum_storage::ambient::{Clock, System};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use stratum_storage::drive::Threads;
+use tokio::runtime::Handle;
 
 const SEGMENT: u64 = 512 << 10;
 /// The longest that a write may be refused for: many times what packing and two checkpoints take, on a busy machine too.
@@ -21,33 +22,12 @@ async fn open(dir: &Path, cap: u64) -> Arc<Store> {
     Arc::new(add_bucket(Store::open_with(dir, SEGMENT, cap).await.unwrap()).await)
 }
 
-/// Packs and takes checkpoints as a server does, until it is stopped.
-struct Upkeep {
-    stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl Upkeep {
-    fn start(store: &Arc<Store>) -> Upkeep {
-        let (stop, stopped) = watch::channel(false);
-        let packer = run_packer(store.metadata.clone(), store.volumes.clone(), stopped.clone());
-        let metadata = store.metadata.clone();
-        let checkpoints = tokio::task::spawn_blocking(move || {
-            // A test that fails drops the sender.
-            while stopped.has_changed().is_ok() && !*stopped.borrow() {
-                metadata.tend_journal();
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        });
-        Upkeep { stop, tasks: vec![tokio::spawn(packer), checkpoints] }
-    }
-
-    async fn stop(self) {
-        self.stop.send_replace(true);
-        for task in self.tasks {
-            task.await.unwrap();
-        }
-    }
+/// All background work, as a server does it.
+fn look_after(store: &Store) -> Supervisor {
+    let (tasks, clock) = (Tasks::default(), store.clock.clone());
+    let mut supervisor = Supervisor::new(tasks, clock, Threads::Own, &Handle::current());
+    store.tasks().into_iter().for_each(|task| supervisor.run(task).unwrap());
+    supervisor
 }
 
 /// Puts until it is taken; says for how long it was refused.
@@ -85,7 +65,7 @@ async fn write(store: &Arc<Store>, each: u64, keys: u64) -> Duration {
 async fn steady_writes_go_on(cap: u64, keys: u64) {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), cap).await;
-    let upkeep = Upkeep::start(&store);
+    let upkeep = look_after(&store);
     let each = 20 * cap / WRITERS / body(0).len() as u64;
     let longest = write(&store, each, keys).await;
     println!("with a cap of {cap} bytes a write was refused for {longest:?} at most");
@@ -134,7 +114,7 @@ async fn a_journal_full_of_tiny_bodies_with_long_names_takes_writes_again() {
         store.metadata.commit(delete, Bytes::new())
     };
     while delete().await.is_ok() {}
-    let upkeep = Upkeep::start(&store);
+    let upkeep = look_after(&store);
     for number in number..3 * number {
         put(&store, long(number), &Bytes::from_static(b"x")).await;
     }

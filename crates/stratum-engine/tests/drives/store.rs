@@ -12,7 +12,7 @@ use stratum_metadata::record::{
     Attributes, Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass,
     VersionId,
 };
-use stratum_metadata::{CommitError, NewBytes, OpenError, run_packer};
+use stratum_metadata::{CommitError, NewBytes, OpenError, Packer};
 use stratum_storage::ambient::System;
 use stratum_storage::blob::{BlobRef, Geometry, PackedAt, Place, Tier};
 use stratum_storage::drive::Threads;
@@ -20,6 +20,7 @@ use stratum_storage::journal::{self, Journal};
 use stratum_storage::pack::PackBody;
 use stratum_storage::readpath::ReadError;
 use stratum_storage::set::{Root, SetConfig, SetError, TierConfig};
+use stratum_storage::task;
 use stratum_storage::writepath::Written;
 use tokio::sync::watch;
 
@@ -186,7 +187,8 @@ impl Store {
     /// Packs and takes checkpoints until that is so.
     pub async fn tend_until(&self, settled: impl Fn(&Store) -> bool) {
         let (stop, stopped) = watch::channel(false);
-        let packer = tokio::spawn(run_packer(self.metadata.clone(), self.volumes.clone(), stopped));
+        let packer = Packer::new(self.metadata.clone(), self.volumes.clone());
+        let packer = tokio::spawn(task::run(Arc::new(packer), stopped));
         for _ in 0..200 {
             if settled(self) {
                 break;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use stratum_metadata::salvage::audit;
 use stratum_storage::blob::{Index, Tier, VolumeId};
 use stratum_storage::heal::HealError;
-use stratum_storage::pace::Task;
+use stratum_storage::pace::Class;
 use stratum_storage::scrub::Verified;
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
@@ -41,7 +41,7 @@ pub async fn evacuate(life: &Life<'_>) -> String {
     let sealed: Vec<VolumeId> = volumes.iter().filter(sealed).map(|record| record.id).collect();
     let Some(volume) = life.dice.pick(&sealed).copied() else { return String::new() };
     let Some(claim) = life.run.volumes.try_claim(volume) else { return String::new() };
-    match life.run.mover.evacuate(&claim, Task::Evacuate, &life.run.stopped()).await {
+    match life.run.mover.evacuate(&claim, Class::Evacuate, &life.run.stopped()).await {
         Ok(done) => {
             assert!(done.unreadable == 0 || life.is_down(), "bodies of {volume} can't be read: {done:?}");
             format!("{volume}: {done:?}")
@@ -198,7 +198,7 @@ fn flawed(verified: &Verified) -> BTreeSet<u8> {
 /// Whether the shard was written anew. What stands in its way must be a reason.
 async fn rebuild(life: &Life<'_>, volume: VolumeId, shard: u8) -> bool {
     let Some(_claim) = life.run.volumes.try_claim(volume) else { return false };
-    match life.run.volumes.rebuild_shard(volume, shard, life.run.pace(), Task::Heal).await {
+    match life.run.volumes.rebuild_shard(volume, shard, life.run.pace(), Class::Heal).await {
         Ok(rebuilt) => {
             assert!(rebuilt.unreadable == 0, "a rebuild of {volume} gave {} stripes up", rebuilt.unreadable);
             true

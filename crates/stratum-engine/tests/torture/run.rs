@@ -8,24 +8,24 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use stratum_engine::supervisor::{Supervisor, TaskHealth, Tasks};
 use stratum_engine::{Config, Engine, Foundation, OpenError, ScrubProgress};
+use stratum_metadata::CommitError;
 use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
     Attributes, Body, BucketId, BucketRecord, ObjectHeaders, ObjectRecord, PartRecord, PartSummary,
     StorageClass, UploadId, UploadRecord, VersionId,
 };
-use stratum_metadata::{CommitError, run_compactor, run_emptying, run_packer, run_quarantine, run_sweeper};
 use stratum_storage::ambient::{Clock, UnixMillis};
-use stratum_storage::balance::run_balancer;
 use stratum_storage::blob::{BlobRef, Place, Tier};
-use stratum_storage::heal::run_healer;
+use stratum_storage::drive::Threads;
 use stratum_storage::journal::{self, BodyError};
 use stratum_storage::readpath::{BlobReader, ReadError};
-use stratum_storage::scrub::{ScrubCursor, run_scrubber};
+use stratum_storage::scrub::ScrubCursor;
 use stratum_storage::set::SetError;
+use stratum_storage::task::{Next, Row, Stop, Task, Work};
 use stratum_storage::writepath::Written;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 pub const BUCKET: BucketId = BucketId(1);
@@ -37,9 +37,8 @@ const CAP: u64 = 8 * SEGMENT;
 /// Volumes wait so long for a drive before they are written over fewer; drives that have been back for so long get their
 /// share of those.
 const NARROW_AFTER: Duration = Duration::from_secs(40);
-/// How many ticks lie between two looks at the small files.
-const REPAIR: u64 = 10;
-const TICK: Duration = Duration::from_secs(1);
+/// How often the small files are looked at.
+const FILES_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a read looks a record up anew because its bytes have moved.
 const LOOKUPS: usize = 4;
 
@@ -69,8 +68,8 @@ impl Clock for Virtual {
 /// An engine on this hardware, and what works in its background.
 pub struct Run {
     engine: Engine,
-    stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Tasks,
+    supervisor: Supervisor,
 }
 
 impl Deref for Run {
@@ -131,36 +130,36 @@ impl Run {
         let save = move |cursor: &ScrubCursor| *kept.lock() = cursor.clone();
         let config = Config {
             reserve: 0,
+            files_interval: FILES_INTERVAL,
             narrow_after: NARROW_AFTER,
             least_move: 1,
             scrub: ScrubProgress { cursor, save: Box::new(save) },
             ..Config::new(hardware.index())
         };
         let engine = Engine::open(foundation, config).await?;
-        let (stop, _) = watch::channel(false);
-        let tasks = background(&engine, &stop);
+        let tasks = Tasks::default();
+        let supervisor = background(&engine, &tasks);
         settle();
-        Ok(Run { engine, stop, tasks })
+        Ok(Run { engine, tasks, supervisor })
     }
 
     /// What tells background work to end.
-    pub fn stopped(&self) -> watch::Receiver<bool> {
-        self.stop.subscribe()
+    pub fn stopped(&self) -> Stop {
+        self.supervisor.stopped()
     }
 
     /// The background ends when it is done with what it is at.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
-        for task in self.tasks {
-            task.await.expect("the background doesn't panic");
-        }
+        self.supervisor.stop().await;
         self.engine.shutdown();
+        nothing_failed(&self.tasks, &self.engine);
     }
 
     /// Nothing is finished. What the index had not got yet is written out: its folder is meddled with otherwise.
     pub fn abandon(self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.supervisor.abandon();
         self.engine.shutdown();
+        nothing_failed(&self.tasks, &self.engine);
     }
 
     pub fn healthy(&self) -> usize {
@@ -375,20 +374,42 @@ fn object(content: &Content, modified: u64, body: Body) -> ObjectRecord {
 }
 
 /// All that a server has, too.
-fn background(engine: &Engine, stop: &watch::Sender<bool>) -> Vec<JoinHandle<()>> {
-    let stopped = || stop.subscribe();
-    let Engine { metadata, volumes, mover, clock, .. } = engine.clone();
-    vec![
-        tokio::spawn(run_packer(metadata.clone(), volumes, stopped())),
-        tokio::spawn(run_sweeper(metadata, clock, stopped())),
-        tokio::spawn(run_compactor(engine.compactor.clone(), stopped())),
-        tokio::spawn(run_healer(engine.healer.clone(), stopped())),
-        tokio::spawn(run_scrubber(engine.scrubber.clone(), stopped())),
-        tokio::spawn(run_emptying(mover, stopped())),
-        tokio::spawn(run_balancer(engine.balancer.clone(), stopped())),
-        tokio::spawn(run_quarantine(engine.quarantine.clone(), stopped())),
-        tokio::spawn(tend(engine.clone(), stopped())),
-    ]
+fn background(engine: &Engine, tasks: &Tasks) -> Supervisor {
+    let clock = engine.clock.clone();
+    let mut supervisor = Supervisor::new(tasks.clone(), clock, Threads::Caller, &Handle::current());
+    for task in engine.tasks() {
+        supervisor.run(Arc::new(Settled(task))).expect("no thread is needed");
+    }
+    supervisor
+}
+
+/// The background doesn't panic, not even once.
+fn nothing_failed(tasks: &Tasks, engine: &Engine) {
+    for TaskHealth { name, failures, last_failure, .. } in tasks.health(engine.clock.as_ref()) {
+        assert!(failures == 0, "{name} failed: {last_failure:?}");
+    }
+}
+
+/// A task before each step of which what was freed is free.
+struct Settled(Arc<dyn Task>);
+
+impl Task for Settled {
+    fn row(&self) -> Row {
+        self.0.row()
+    }
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        settle();
+        self.0.step(stop)
+    }
+
+    fn woken(&self) -> Work<'_, ()> {
+        self.0.woken()
+    }
+
+    fn ended(&self) -> Work<'_, ()> {
+        self.0.ended()
+    }
 }
 
 /// Waits until what was freed until now is free indeed: when that happens may depend on what the process played before.
@@ -398,24 +419,14 @@ pub fn settle() {
     pin.defer(move || tell.store(true, Ordering::Release));
     pin.flush();
     drop(pin);
-    while !over.load(Ordering::Acquire) {
-        stratum_storage::pin::pin().flush();
-        std::thread::yield_now();
-    }
-}
-
-/// What the server does every second.
-async fn tend(engine: Engine, mut stopped: watch::Receiver<bool>) {
-    let mut round = 0u64;
-    while tokio::time::timeout(TICK, stopped.wait_for(|stopped| *stopped)).await.is_err() {
-        engine.set.check();
-        if round.is_multiple_of(REPAIR) {
-            engine.set.repair();
+    // A few times is enough, unless a thread of another seed's is in the way.
+    for tried in 1.. {
+        if over.load(Ordering::Acquire) {
+            return;
         }
-        round += 1;
-        engine.metadata.tend_journal();
-        settle();
-        // What can't be recorded now is tried again.
-        let _ = engine.volumes.tend().await;
+        stratum_storage::pin::pin().flush();
+        if tried % 64 == 0 {
+            std::thread::yield_now();
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::store::ReadError;
 use std::collections::HashSet;
 use stratum_storage::blob::{BlobRef, Extent, Place, Tier};
 use stratum_storage::blocking;
-use stratum_storage::pace::{Task, Turn};
+use stratum_storage::pace::{Class, Turn};
 use stratum_storage::readpath::{self, BlobReader};
 use stratum_storage::writepath::WriteError;
 use tokio::task::JoinSet;
@@ -88,7 +88,7 @@ impl Evacuation<'_> {
 
 impl Mover {
     /// Copies an extent if its owner still has it. `paced` takes a turn for every piece; else the caller has one.
-    async fn copy(&self, owned: Owned, tier: Tier, paced: Option<Task>) -> Result<Outcome, EvacuateError> {
+    async fn copy(&self, owned: Owned, tier: Tier, paced: Option<Class>) -> Result<Outcome, EvacuateError> {
         let Owned { owner, extent } = owned;
         let Some((from, mut reader)) = self.read(&owner, &extent)? else { return Ok(Outcome::Passed) };
         let mut writer = self.volumes.write_copy(tier, extent.length).await.map_err(EvacuateError::Write)?;

@@ -10,7 +10,7 @@ use crate::blob::VolumeId;
 use crate::drive::FileIo;
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
-use crate::pace::{Pace, Task};
+use crate::pace::{Class, Pace};
 use crate::readpath::whole::{Wanted, Whole};
 use crate::readpath::{Flaw, Parity};
 use crate::scrub::{FileFlaw, file_flaws, header};
@@ -53,7 +53,7 @@ impl Volumes {
         volume: &Arc<Volume>,
         offsets: &BTreeSet<u64>,
         pace: &Arc<Pace>,
-        task: Task,
+        task: Class,
     ) -> Result<Mended, HealError> {
         let mut mended = self.mend_files(volume).await?;
         let live = self.live_stripes(volume.id).await?;

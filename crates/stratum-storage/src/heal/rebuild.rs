@@ -23,7 +23,7 @@ use super::target::To;
 use crate::blob::VolumeId;
 use crate::drive::{Drive, FileIo};
 use crate::format::v1::ShardHeader;
-use crate::pace::{Pace, Task};
+use crate::pace::{Class, Pace};
 use crate::readpath::repair::BadFragment;
 use crate::readpath::whole::{Wanted, Whole};
 use crate::volume::{
@@ -80,7 +80,7 @@ impl Volumes {
         volume: VolumeId,
         shard: u8,
         pace: &Arc<Pace>,
-        task: Task,
+        task: Class,
     ) -> Result<Rebuilt, HealError> {
         let rebuilt = self.write_anew(volume, shard, To::Best, pace, task).await?;
         metrics::counter!("stratum_shards_rebuilt_total").increment(1);
@@ -96,7 +96,7 @@ impl Volumes {
         to: DriveId,
         pace: &Arc<Pace>,
     ) -> Result<Rebuilt, HealError> {
-        let moved = self.write_anew(claim.volume(), shard, To::Drive(to), pace, Task::Balance).await?;
+        let moved = self.write_anew(claim.volume(), shard, To::Drive(to), pace, Class::Balance).await?;
         metrics::counter!("stratum_shards_moved_total").increment(1);
         Ok(moved)
     }
@@ -118,7 +118,7 @@ impl Volumes {
         shard: u8,
         to: To,
         pace: &Arc<Pace>,
-        task: Task,
+        task: Class,
     ) -> Result<Rebuilt, HealError> {
         if self.is_held_back() {
             return Err(HealError::HeldBack);
@@ -211,7 +211,7 @@ impl Rebuild {
         live: Vec<LiveStripe>,
         old: &PlacedShard,
         pace: &Arc<Pace>,
-        task: Task,
+        task: Class,
     ) -> Result<Written, HealError> {
         let mut written = Written::default();
         let mut todo = live;
@@ -235,7 +235,7 @@ impl Rebuild {
         live: &[LiveStripe],
         written: &mut Written,
         pace: &Arc<Pace>,
-        task: Task,
+        task: Class,
     ) -> Result<(), HealError> {
         let mut under_way: VecDeque<JoinHandle<Attempt>> = VecDeque::new();
         for live in live.iter().copied() {
@@ -286,7 +286,7 @@ impl Rebuild {
     }
 
     /// Reads again what was written, once it is on the drive.
-    async fn verify(&self, written: &Written, pace: &Arc<Pace>, task: Task) -> Result<(), HealError> {
+    async fn verify(&self, written: &Written, pace: &Arc<Pace>, task: Class) -> Result<(), HealError> {
         let file = self.file.clone();
         let synced = blocking(move || file.sync()).await?;
         synced.map_err(|error| HealError::of_drive(&self.target, &error))?;

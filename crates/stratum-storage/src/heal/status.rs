@@ -2,7 +2,7 @@
 
 use super::{HealError, Healer, State};
 use crate::blob::VolumeId;
-use crate::pace::Task;
+use crate::pace::Class;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl Healer {
         status.unreadable_stripes = state.unreadable.len() as u64;
         status.missing_fragments += status.unreadable_stripes;
         (status.shards_rebuilt, status.fragments_mended) = (state.rebuilt, state.mended);
-        state.measure(self.clock.monotonic(), self.pace.done(Task::Heal).bytes, &mut status);
+        state.measure(self.clock.monotonic(), self.pace.done(Class::Heal).bytes, &mut status);
         state.tell_waiting(&mut status);
         status
     }

@@ -8,7 +8,7 @@ use crate::blob::VolumeId;
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
 use crate::heal::HealError;
-use crate::pace::{Pace, Task};
+use crate::pace::{Class, Pace};
 use crate::readpath::whole::{Wanted, Whole};
 use crate::readpath::{Flaw, Parity};
 use crate::volume::{LiveStripe, Phase, PlacedShard, Volume, Volumes};
@@ -118,7 +118,7 @@ impl Volumes {
             from = last.range().end;
             for live in some {
                 let bytes = live.stripe.disk() * volume.slots.len() as u64;
-                let _turn = pace.turn(Task::Scrub, bytes).await;
+                let _turn = pace.turn(Class::Scrub, bytes).await;
                 verified.stripes += 1;
                 verified.bytes += bytes;
                 if self.look_at(&volume, live).await?.is_some() && self.is_live(&volume, live).await? {

@@ -5,9 +5,10 @@ use super::{PERIOD, ScrubCursor, ScrubPhase, Scrubber};
 use crate::blob::VolumeId;
 use crate::format::layout::FILE_HEADER;
 use crate::heal::{HealError, Mended};
-use crate::pace::Task;
+use crate::pace::Class;
 use crate::readpath::whole::{Wanted, Whole};
 use crate::readpath::{Flaw, Parity};
+use crate::task::Next;
 use crate::volume::{Claim, LiveStripe, Phase, Volume};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use std::time::Duration;
 use tokio::sync::futures::Notified;
 use tokio::task::JoinHandle;
 
-/// How long scrub looks away when there is nothing to do.
-const SELDOM: Duration = Duration::from_secs(30);
+/// How often it is looked whether a pass is due, or can go on.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a pass waits before it asks again whether heal, or who else has a volume, is done.
 const SETTLING: Duration = Duration::from_millis(100);
 /// The longest wait between two stripes of a pass that is spread.
@@ -26,38 +27,41 @@ const TOGETHER: usize = 64;
 /// Stripes that are read at a time when there is hurry, else one.
 const AT_ONCE: usize = 4;
 /// The least time between two saves of the cursor.
-const SAVED_EVERY: Duration = Duration::from_secs(30);
+const SAVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A stripe that was looked at: where the next begins, what was read, and what is wrong.
 type Looked = (u64, u64, Option<StripeFinding>);
 
 impl Scrubber {
-    /// Pass after pass.
-    pub(super) async fn work(&self) {
-        let mut saved = self.clock.monotonic();
-        loop {
-            // From before the look, so that nothing is missed between the two.
-            let changed = self.changed.notified();
-            let cursor = self.cursor.lock().clone();
-            match cursor.phase {
-                ScrubPhase::Paused => changed.await,
-                ScrubPhase::Idle if self.is_due(&cursor) => {
-                    let mut now = self.cursor.lock();
-                    self.begin(&mut now);
-                    now.phase = ScrubPhase::Spread;
-                }
-                ScrubPhase::Idle => wait(SELDOM, changed).await,
-                ScrubPhase::Spread | ScrubPhase::Asked => {
-                    if let Err(error) = self.step(&cursor).await {
-                        tracing::warn!(%error, "scrub can't go on now; trying again");
-                        wait(SELDOM, changed).await;
-                    }
-                    if self.clock.monotonic().saturating_sub(saved) >= SAVED_EVERY {
-                        saved = self.clock.monotonic();
-                        self.save();
-                    }
-                }
+    /// Begins a pass that is due, or goes on with the one that is under way, by a volume.
+    pub(super) async fn go_on(&self) -> Next {
+        let cursor = self.cursor.lock().clone();
+        match cursor.phase {
+            ScrubPhase::Paused => Next::WhenWoken,
+            ScrubPhase::Idle if self.is_due(&cursor) => {
+                let mut now = self.cursor.lock();
+                self.begin(&mut now);
+                now.phase = ScrubPhase::Spread;
+                Next::AtOnce
             }
+            ScrubPhase::Idle => Next::After(POLL_INTERVAL),
+            ScrubPhase::Spread | ScrubPhase::Asked => {
+                let outcome = self.next_volume(&cursor).await;
+                self.save_now_and_then();
+                outcome.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "scrub can't go on now; trying again");
+                    Next::After(POLL_INTERVAL)
+                })
+            }
+        }
+    }
+
+    fn save_now_and_then(&self) {
+        let now = self.clock.monotonic();
+        let mut saved = self.saved.lock();
+        if now.saturating_sub(*saved) >= SAVE_INTERVAL {
+            *saved = now;
+            self.save();
         }
     }
 
@@ -66,7 +70,7 @@ impl Scrubber {
     }
 
     /// The next volume, or the end of the pass.
-    async fn step(&self, cursor: &ScrubCursor) -> Result<(), HealError> {
+    async fn next_volume(&self, cursor: &ScrubCursor) -> Result<Next, HealError> {
         let volumes = self.volumes.volumes();
         let is_next = |volume: &&Arc<Volume>| {
             let is_wanted = match volume.phase() {
@@ -78,28 +82,22 @@ impl Scrubber {
             is_wanted && volume.id.0 >= cursor.volume
         };
         match volumes.iter().find(is_next) {
-            Some(volume) if matches!(volume.phase(), Phase::Open(_)) => {
-                tokio::time::sleep(SETTLING).await;
-                Ok(())
-            }
+            Some(volume) if matches!(volume.phase(), Phase::Open(_)) => Ok(Next::After(SETTLING)),
             Some(volume) => {
                 let from = if volume.id.0 == cursor.volume { cursor.offset } else { 0 };
-                self.scrub(volume, from, cursor).await
+                self.scrub(volume, from, cursor).await.map(|()| Next::AtOnce)
             }
-            None => {
-                self.settle(cursor).await;
-                Ok(())
-            }
+            None => Ok(self.settle(cursor)),
         }
     }
 
     /// Ends the pass when heal has done what it can now.
-    async fn settle(&self, cursor: &ScrubCursor) {
+    fn settle(&self, cursor: &ScrubCursor) -> Next {
         if self.healer.is_at_work() {
-            return tokio::time::sleep(SETTLING).await;
+            return Next::After(SETTLING);
         }
         if !self.is_current(cursor) {
-            return;
+            return Next::AtOnce;
         }
         let ended = self.clock.now();
         let is_over = self.update(cursor, |cursor| {
@@ -111,6 +109,7 @@ impl Scrubber {
             tracing::info!(found = %cursor.found, "a scrub ended");
             self.save();
         }
+        Next::AtOnce
     }
 
     async fn scrub(&self, volume: &Arc<Volume>, from: u64, pass: &ScrubCursor) -> Result<(), HealError> {
@@ -163,7 +162,7 @@ impl Scrubber {
                 self.note(volume, first.await.map_err(interrupted)?, pass, bad);
             }
             let bytes = live.stripe.disk() * volume.slots.len() as u64;
-            let turn = self.pace.turn(Task::Scrub, bytes).await;
+            let turn = self.pace.turn(Class::Scrub, bytes).await;
             let volume = volume.clone();
             under_way.push_back(crate::blocking::spawn(move || {
                 let finding = StripeFinding::of(&Whole::read(&volume, live, Wanted::All));
@@ -251,7 +250,7 @@ impl Scrubber {
         pass: &ScrubCursor,
     ) -> Result<(), HealError> {
         let Some(_claim) = self.claim(volume.id, pass).await else { return Ok(()) };
-        let mended = self.volumes.mend(volume, offsets, &self.pace, Task::Heal).await?;
+        let mended = self.volumes.mend(volume, offsets, &self.pace, Class::Heal).await?;
         self.tell(volume.id, offsets, &mended, pass);
         Ok(())
     }

@@ -10,7 +10,7 @@ use stratum_storage::ambient::Simulated;
 use stratum_storage::balance::Balancer;
 use stratum_storage::blob::{BlobRef, VolumeId};
 use stratum_storage::drive::simulated::Op;
-use stratum_storage::pace::{Pace, Task};
+use stratum_storage::pace::{Class, Pace};
 use stratum_storage::volume::VolumeEvent;
 
 /// About 3 MiB a shard.
@@ -95,7 +95,7 @@ fn a_move_reads_the_shard_and_not_the_whole_volume() {
         let (world, bodies) = grown(8, 7, |disk| disk as u64).await;
         let (server, pace) = (world.start().await, hurry());
         let moved = balancer(&server, &clock(), &pace).round().await;
-        let done = pace.done(Task::Balance);
+        let done = pace.done(Class::Balance);
         // Read, written, and read again.
         let shard = BODY as u64 / 4 + (64 << 10);
         assert!(moved > 0 && done.bytes <= 3 * moved * shard, "{done:?} for {moved} shards");
@@ -168,9 +168,9 @@ fn heal_a_drain_and_a_pause_go_first() {
         };
         waits("heal").await;
         while healer(&server).round().await > 0 {}
-        pace.pause(Task::Balance, true);
+        pace.pause(Class::Balance, true);
         waits("resume").await;
-        pace.pause(Task::Balance, false);
+        pace.pause(Class::Balance, false);
         server.drives[2].set_draining(true);
         waits("drained").await;
         server.drives[2].set_draining(false);
@@ -215,7 +215,7 @@ fn a_move_that_is_broken_off_leaves_nothing() {
             while world.disks[6].used() < 600_000 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            pace.pause(Task::Balance, true);
+            pace.pause(Class::Balance, true);
         };
         let (moved, ()) = tokio::join!(balancer.round(), pausing);
         assert_eq!((moved, world.disks[6].files().len()), (0, 0));

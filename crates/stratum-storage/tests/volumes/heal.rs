@@ -10,7 +10,7 @@ use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
 use stratum_storage::drive::OpenHow;
 use stratum_storage::drive::simulated::Op;
 use stratum_storage::heal::{HealError, Healer, Narrow, Rebuilt};
-use stratum_storage::pace::{Pace, Task};
+use stratum_storage::pace::{Class, Pace};
 use stratum_storage::scrub::FileFlaw;
 use stratum_storage::volume::{Claim, DriveId, ShardFiles, Stray, StrayKind, TierDrives, VolumeEvent};
 
@@ -22,7 +22,7 @@ pub fn hurry() -> Arc<Pace> {
 }
 
 async fn rebuild(server: &Server, shard: u8) -> Result<Rebuilt, HealError> {
-    server.volumes.rebuild_shard(FIRST, shard, &hurry(), Task::Heal).await
+    server.volumes.rebuild_shard(FIRST, shard, &hurry(), Class::Heal).await
 }
 
 /// A sealed volume with some bodies, one of which was deleted.

@@ -11,9 +11,10 @@ use stratum_storage::drive::OpenHow;
 use stratum_storage::format::layout::{Blocks, FRAGMENT_HEADER, Stripe};
 use stratum_storage::format::v1::Fragment;
 use stratum_storage::heal::Healer;
-use stratum_storage::pace::{Pace, Task};
+use stratum_storage::pace::{Class, Pace};
 use stratum_storage::readpath::Parity;
-use stratum_storage::scrub::{PERIOD, ScrubCursor, ScrubFindings, ScrubPhase, Scrubber, run_scrubber};
+use stratum_storage::scrub::{PERIOD, ScrubCursor, ScrubFindings, ScrubPhase, Scrubber};
+use stratum_storage::task;
 use tokio::sync::watch;
 
 /// Runs a pass that was asked for, with heal beside it, to its end.
@@ -22,7 +23,7 @@ async fn pass(server: &Server, healer: &Arc<Healer>) -> ScrubFindings {
     let passes = scrubber.status().cursor.passes;
     scrubber.start();
     let (stop, stopped) = watch::channel(false);
-    let running = tokio::spawn(run_scrubber(scrubber.clone(), stopped));
+    let running = tokio::spawn(task::run(scrubber.clone(), stopped));
     while scrubber.status().cursor.passes == passes {
         healer.round().await;
         server.volumes.tend().await.unwrap();
@@ -251,19 +252,19 @@ fn a_pass_is_paused_saved_and_goes_on_after_a_restart() {
         first.start();
         assert!(first.pause());
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(run_scrubber(first.clone(), stopped));
+        let running = tokio::spawn(task::run(first.clone(), stopped));
         tokio::time::sleep(Duration::from_millis(20)).await;
         stop.send_replace(true);
         running.await.unwrap();
         let cursor = saved.lock().unwrap().clone();
         assert_eq!((cursor.phase, cursor.found.stripes, cursor.passes), (ScrubPhase::Paused, 0, 0));
-        assert_eq!(pace.done(Task::Scrub).bytes, 0);
+        assert_eq!(pace.done(Class::Scrub).bytes, 0);
         // As if it had come so far before.
         let cursor = ScrubCursor { volume: 2, ..cursor };
         let second = Arc::new(scrubber(&server, &healer(&server), cursor.clone()));
         second.start();
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(run_scrubber(second.clone(), stopped));
+        let running = tokio::spawn(task::run(second.clone(), stopped));
         while second.status().cursor.passes == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -286,7 +287,7 @@ fn a_pass_that_nobody_asked_for_is_spread_over_its_time() {
         let (server, _) = sealed(&world, &[100, 3_000_000]).await;
         let scrubber = Arc::new(scrubber(&server, &healer(&server), ScrubCursor::default()));
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(run_scrubber(scrubber.clone(), stopped));
+        let running = tokio::spawn(task::run(scrubber.clone(), stopped));
         tokio::time::sleep(Duration::from_millis(50)).await;
         let status = scrubber.status();
         assert_eq!((status.cursor.phase, status.cursor.found.stripes), (ScrubPhase::Spread, 0), "{status:?}");
@@ -309,14 +310,14 @@ fn what_is_freed_under_a_look_is_no_finding() {
         let kept = server.put(&body(1, 3 << 20)).await.unwrap();
         let freed = server.put(&body(2, 3 << 20)).await.unwrap();
         let pace = Pace::unbounded(Arc::new(Simulated::new(1, 1)));
-        pace.pause(Task::Scrub, true);
+        pace.pause(Class::Scrub, true);
         let (volumes, turns) = (server.volumes.clone(), pace.clone());
         let look = tokio::spawn(async move { volumes.verify_in_use(FIRST, &turns).await });
         // It has asked what is live, and waits for its turn.
         tokio::time::sleep(Duration::from_millis(50)).await;
         server.delete(&freed);
         assert_eq!(server.volumes.tend().await.unwrap().punched, 0, "the look holds the volume");
-        pace.pause(Task::Scrub, false);
+        pace.pause(Class::Scrub, false);
         let verified = look.await.unwrap().unwrap();
         assert!(verified.is_whole() && verified.stripes == 6, "{verified:?}");
         assert!(server.volumes.tend().await.unwrap().punched > 0);

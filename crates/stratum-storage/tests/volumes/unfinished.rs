@@ -7,8 +7,9 @@ use std::time::Duration;
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::drive::OpenHow;
-use stratum_storage::heal::{Healer, run_healer};
-use stratum_storage::pace::{Pace, Task};
+use stratum_storage::heal::Healer;
+use stratum_storage::pace::{Class, Pace};
+use stratum_storage::task;
 use stratum_storage::volume::{ShardFiles, StrayKind, TierDrives};
 use tokio::sync::watch;
 
@@ -81,10 +82,10 @@ fn a_healer_that_is_stopped_leaves_nothing() {
         let server = world.start().await;
         let clock = Arc::new(Simulated::new(1, 1));
         let pace = Pace::unbounded(clock.clone());
-        pace.pause(Task::Heal, true);
+        pace.pause(Class::Heal, true);
         let (stop, stopped) = watch::channel(false);
         let healer = Arc::new(Healer::new(server.volumes.clone(), pace, clock));
-        let healing = tokio::spawn(run_healer(healer, stopped));
+        let healing = tokio::spawn(task::run(Arc::new(healer), stopped));
         while unfinished(&world).is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -7,12 +7,13 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::blocking;
-use stratum_storage::pace::{Pace, Task};
+use stratum_storage::pace::{Class, Pace};
 use stratum_storage::set::Finding;
-use tokio::sync::{Notify, watch};
+use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use tokio::sync::Notify;
 
 /// How often all copies are read, unless somebody asks for it.
-const EVERY: Duration = Duration::from_secs(24 * 3600);
+const INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// When the copies are looked at, and what came of it.
 #[derive(Debug, Default)]
@@ -42,20 +43,34 @@ impl Copies {
     }
 }
 
-/// Looks at the copies once a day, and when asked, until `stop` is true or its sender is gone.
-pub async fn run_copies(engine: Engine, mut stop: watch::Receiver<bool>) {
-    loop {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = engine.copies.asked.notified() => {}
-            () = tokio::time::sleep(EVERY) => {}
+/// Looks at the copies once a day, and when asked.
+pub(super) struct CopiesScrub(pub Engine);
+
+impl Task for CopiesScrub {
+    fn row(&self) -> Row {
+        Row {
+            name: "scrub of copies",
+            role: Role::Host,
+            class: Some(Class::Scrub),
+            place: Place::Runtime,
+            delay: INTERVAL,
         }
-        check_copies(&engine, &stop).await;
+    }
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            check_copies(&self.0, stop).await;
+            Next::After(INTERVAL)
+        })
+    }
+
+    fn woken(&self) -> Work<'_, ()> {
+        Box::pin(self.0.copies.asked.notified())
     }
 }
 
 /// Looks at all copies now, a segment or a kind of file at a time; says what was found.
-pub async fn check_copies(engine: &Engine, stop: &watch::Receiver<bool>) -> Vec<Finding> {
+pub async fn check_copies(engine: &Engine, stop: &Stop) -> Vec<Finding> {
     let (set, metadata) = (engine.set.clone(), engine.metadata.clone());
     let pace = &engine.mover.pace;
     let mut findings = in_a_turn(pace, 0, move || set.repair()).await.unwrap_or_default();
@@ -93,7 +108,7 @@ async fn in_a_turn<T: Send + 'static>(
     bytes: u64,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    let turn = pace.turn(Task::Scrub, bytes).await;
+    let turn = pace.turn(Class::Scrub, bytes).await;
     let done = blocking::spawn(work).await;
     drop(turn);
     done.ok()

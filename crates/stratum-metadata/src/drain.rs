@@ -10,24 +10,46 @@ use crate::evacuate::Mover;
 use std::time::Duration;
 use stratum_storage::blob::VolumeId;
 use stratum_storage::heal::HealError;
-use stratum_storage::pace::Task;
-use tokio::sync::watch;
+use stratum_storage::pace::Class;
+use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
 
 /// How often it is looked whether something lies on a drive that is on its way out.
-const EVERY: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a volume that could not be moved is left alone.
-const AGAIN: Duration = Duration::from_secs(15);
+const RETRY_DELAY: Duration = Duration::from_secs(15);
 
-/// Empties drives until `stop` is true or its sender is gone.
-pub async fn run_emptying(mover: Mover, mut stop: watch::Receiver<bool>) {
-    let mut every = EVERY;
-    while tokio::time::timeout(every, stop.wait_for(|stop| *stop)).await.is_err() {
-        every = if empty(&mover, &stop).await { EVERY } else { AGAIN };
+/// Empties drives. One of a store.
+pub struct Drain(Mover);
+
+impl Drain {
+    pub fn new(mover: Mover) -> Drain {
+        Drain(mover)
+    }
+}
+
+impl Task for Drain {
+    fn row(&self) -> Row {
+        Row {
+            name: "drain",
+            role: Role::Leader,
+            class: Some(Class::Evacuate),
+            place: Place::Runtime,
+            delay: POLL_INTERVAL,
+        }
+    }
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            match empty(&self.0, stop).await {
+                true => Next::After(POLL_INTERVAL),
+                false => Next::After(RETRY_DELAY),
+            }
+        })
     }
 }
 
 /// Moves every shard that can be moved now; false if some could not.
-async fn empty(mover: &Mover, stop: &watch::Receiver<bool>) -> bool {
+async fn empty(mover: &Mover, stop: &Stop) -> bool {
     let mut moved_all = true;
     for (volume, shard) in mover.volumes.leaving_shards() {
         if *stop.borrow() {
@@ -38,9 +60,9 @@ async fn empty(mover: &Mover, stop: &watch::Receiver<bool>) -> bool {
     moved_all
 }
 
-async fn move_off(mover: &Mover, volume: VolumeId, shard: u8, stop: &watch::Receiver<bool>) -> bool {
+async fn move_off(mover: &Mover, volume: VolumeId, shard: u8, stop: &Stop) -> bool {
     let Some(claim) = mover.volumes.try_claim(volume) else { return false };
-    match mover.volumes.rebuild_shard(volume, shard, &mover.pace, Task::Evacuate).await {
+    match mover.volumes.rebuild_shard(volume, shard, &mover.pace, Class::Evacuate).await {
         Ok(_) | Err(HealError::Gone) => true,
         Err(HealError::NoDrive) => match mover.narrow(&claim, stop).await {
             Ok(Narrowed::Moved(_)) => true,

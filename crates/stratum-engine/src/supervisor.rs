@@ -1,0 +1,278 @@
+//! Keeps background tasks running, and says so when one doesn't.
+//!
+//! A task that panics is begun again after a pause that doubles with every failure in a row, and forgotten to have failed
+//! once it has run for a while: what it is there for (redundancy, room in the journal, space) matters more than the one
+//! thing that it stumbled over. Until it runs again the status says which task failed, over what, and when it is tried
+//! again; the metrics count it.
+
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use stratum_storage::ambient::Clock;
+use stratum_storage::drive::Threads;
+use stratum_storage::panics;
+use stratum_storage::task::{self, Place, Role, Row, Stop, Task};
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+
+/// The pause after a first failure, and the longest one.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// Whoever ran for so long before a failure starts from the first pause again.
+const SOUND_AFTER: Duration = Duration::from_secs(300);
+
+/// How a task is, for the status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskHealth {
+    pub name: String,
+    /// Whether it is at work; otherwise it failed and waits to be begun again.
+    pub is_running: bool,
+    /// Failures since the server started.
+    pub failures: u64,
+    /// Over what it failed last.
+    pub last_failure: Option<String>,
+    /// Until it is begun again, if it waits.
+    pub again_in_seconds: u64,
+}
+
+impl TaskHealth {
+    /// What an operator should know, if anything.
+    pub fn note(&self) -> Option<String> {
+        let TaskHealth { name, failures, again_in_seconds, .. } = self;
+        let over = self.last_failure.as_deref().filter(|_| !self.is_running)?;
+        let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times") };
+        Some(format!(
+            "the background task {name} failed {times}, last over: {over}; it is begun again in {again_in_seconds} s. \
+             Please report it with the log"
+        ))
+    }
+}
+
+/// The tasks that are supervised, for whoever asks how they are. A cheap handle.
+#[derive(Clone, Default)]
+pub struct Tasks(Arc<Mutex<Vec<Arc<Entry>>>>);
+
+impl Tasks {
+    /// In the order in which they were begun.
+    pub fn health(&self, clock: &dyn Clock) -> Vec<TaskHealth> {
+        let now = clock.monotonic();
+        self.0.lock().iter().map(|task| task.health(now)).collect()
+    }
+
+    fn enter(&self, name: &'static str) -> Arc<Entry> {
+        let task = Arc::new(Entry { name, course: Mutex::default() });
+        self.0.lock().push(task.clone());
+        metrics::counter!("stratum_task_failures_total", "task" => name).absolute(0);
+        metrics::gauge!("stratum_task_running", "task" => name).set(1.0);
+        task
+    }
+}
+
+/// A task and how it went.
+struct Entry {
+    name: &'static str,
+    course: Mutex<Course>,
+}
+
+#[derive(Default)]
+struct Course {
+    failures: u64,
+    /// Failures without a sound run between them.
+    in_a_row: u32,
+    last_failure: Option<String>,
+    /// On the monotonic clock, while it waits.
+    again_at: Option<Duration>,
+}
+
+impl Entry {
+    fn health(&self, now: Duration) -> TaskHealth {
+        let course = self.course.lock();
+        TaskHealth {
+            name: self.name.into(),
+            is_running: course.again_at.is_none(),
+            failures: course.failures,
+            last_failure: course.last_failure.clone(),
+            again_in_seconds: course.again_at.map_or(0, |at| at.saturating_sub(now).as_secs()),
+        }
+    }
+
+    /// Notes a failure of a run that began then; gives the pause before the next.
+    fn failed(&self, began: Duration, now: Duration, over: String) -> Duration {
+        tracing::error!(task = self.name, failure = over, "a background task failed and is begun again");
+        metrics::counter!("stratum_task_failures_total", "task" => self.name).increment(1);
+        metrics::gauge!("stratum_task_running", "task" => self.name).set(0.0);
+        let mut course = self.course.lock();
+        if now.saturating_sub(began) >= SOUND_AFTER {
+            course.in_a_row = 0;
+        }
+        let pause = FIRST_BACKOFF.saturating_mul(1 << course.in_a_row.min(10)).min(LONGEST_BACKOFF);
+        course.failures += 1;
+        course.in_a_row = course.in_a_row.saturating_add(1);
+        course.last_failure = Some(over);
+        course.again_at = Some(now + pause);
+        pause
+    }
+
+    fn begins(&self) {
+        self.course.lock().again_at = None;
+        metrics::gauge!("stratum_task_running", "task" => self.name).set(1.0);
+    }
+}
+
+/// The roles that this server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles([bool; Role::ALL.len()]);
+
+impl Roles {
+    /// Those of a server that is alone.
+    pub const ALL: Roles = Roles([true; Role::ALL.len()]);
+
+    pub fn without(mut self, role: Role) -> Roles {
+        self.0[role as usize] = false;
+        self
+    }
+
+    fn include(self, role: Role) -> bool {
+        self.0[role as usize]
+    }
+}
+
+/// Begins tasks, and ends them all.
+pub struct Supervisor {
+    tasks: Tasks,
+    clock: Arc<dyn Clock>,
+    threads: Threads,
+    runtime: Handle,
+    roles: watch::Sender<Roles>,
+    stop: watch::Sender<bool>,
+    futures: Vec<tokio::task::JoinHandle<()>>,
+    /// Each with what comes when it has ended.
+    spawned: Vec<(oneshot::Receiver<()>, JoinHandle<()>)>,
+}
+
+impl Supervisor {
+    /// With [`Threads::Caller`] everything is done on the runtime, as a simulation needs it.
+    pub fn new(tasks: Tasks, clock: Arc<dyn Clock>, threads: Threads, runtime: &Handle) -> Supervisor {
+        Supervisor {
+            tasks,
+            clock,
+            threads,
+            runtime: runtime.clone(),
+            roles: watch::Sender::new(Roles::ALL),
+            stop: watch::Sender::new(false),
+            futures: Vec::new(),
+            spawned: Vec::new(),
+        }
+    }
+
+    /// Runs a task until the store stops, while this server has the task's role; begins it anew after a failure.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn run(&mut self, task: Arc<dyn Task>) -> std::io::Result<()> {
+        let Row { name, place, .. } = task.row();
+        let (clock, roles, stopped) = (self.clock.clone(), self.roles.subscribe(), self.stop.subscribe());
+        let running = keep_running(task, self.tasks.enter(name), clock, roles, stopped);
+        match (place, self.threads) {
+            (Place::Runtime, _) | (Place::Thread, Threads::Caller) => {
+                self.futures.push(self.runtime.spawn(running));
+            }
+            (Place::Thread, Threads::Own) => {
+                let (runtime, (ended, ends)) = (self.runtime.clone(), oneshot::channel());
+                let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+                    runtime.block_on(running);
+                    let _ = ended.send(());
+                })?;
+                self.spawned.push((ends, thread));
+            }
+        }
+        Ok(())
+    }
+
+    /// The server has these roles from now on. A task that isn't in them ends as at a stop.
+    pub fn set_roles(&self, roles: Roles) {
+        self.roles.send_replace(roles);
+    }
+
+    /// What tells that all is to end.
+    pub fn stopped(&self) -> Stop {
+        self.stop.subscribe()
+    }
+
+    /// Ends all tasks, each when it is done with what it is at.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for future in self.futures {
+            let _ = future.await;
+        }
+        for (ends, thread) in self.spawned {
+            let _ = ends.await;
+            let _ = thread.join();
+        }
+    }
+
+    /// Lets go of all tasks where they are, as if the power had failed.
+    pub fn abandon(self) {
+        self.futures.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+/// A task from run to run, with pauses between.
+async fn keep_running(
+    task: Arc<dyn Task>,
+    entry: Arc<Entry>,
+    clock: Arc<dyn Clock>,
+    roles: watch::Receiver<Roles>,
+    mut stopped: Stop,
+) {
+    loop {
+        let began = clock.monotonic();
+        let run = run_in_role(task.clone(), roles.clone(), stopped.clone());
+        // What a step left half done is seen again by the next: every step starts from the store's own state.
+        let Err(panic) = AssertUnwindSafe(run).catch_unwind().await else { return };
+        let pause = entry.failed(began, clock.monotonic(), panicked(&panics::words(&*panic)));
+        if !waited(pause, &mut stopped).await {
+            return;
+        }
+        entry.begins();
+    }
+}
+
+/// Runs a task whenever this server has its role, until all is to stop.
+async fn run_in_role(task: Arc<dyn Task>, mut roles: watch::Receiver<Roles>, mut stopped: Stop) {
+    let role = task.row().role;
+    loop {
+        let given = async { roles.wait_for(|roles| roles.include(role)).await.is_ok() };
+        if task::unless_stopped(&stopped, given).await != Some(true) {
+            return;
+        }
+        let (end, ends) = watch::channel(false);
+        let running = std::pin::pin!(task::run(task.clone(), ends));
+        let ending = async {
+            tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+                _ = roles.wait_for(|roles| !roles.include(role)) => {}
+            }
+            end.send_replace(true);
+        };
+        tokio::join!(ending, running);
+    }
+}
+
+/// Waits for so long; false when it is time to end.
+async fn waited(pause: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
+    tokio::time::timeout(pause, stopped.wait_for(|stopped| *stopped)).await.is_err()
+}
+
+fn panicked(words: &str) -> String {
+    format!("it panicked: {words}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+use super::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+use stratum_storage::ambient::System;
+use stratum_storage::task::{Next, Work};
+
+/// Counts its steps, and panics in one of them.
+struct Stumbles {
+    place: Place,
+    steps: Arc<AtomicU64>,
+    panics_in: u64,
+}
+
+impl Task for Stumbles {
+    fn row(&self) -> Row {
+        Row {
+            name: "stumbles",
+            role: Role::Leader,
+            class: None,
+            place: self.place,
+            delay: Duration::from_millis(5),
+        }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        let step = || {
+            let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+            assert!(step != self.panics_in, "over its feet");
+            Next::After(Duration::from_millis(5))
+        };
+        match self.place {
+            Place::Runtime => Box::pin(async move { step() }),
+            Place::Thread => task::blocking(move || {
+                // Nothing on the runtime may wait so.
+                let (tell, told) = oneshot::channel();
+                std::thread::spawn(move || tell.send(()));
+                told.blocking_recv().unwrap();
+                step()
+            }),
+        }
+    }
+}
+
+/// Runs it, and does something with what is known of it meanwhile.
+async fn watched(place: Place, panics_in: u64, watch: impl AsyncFnOnce(&Supervisor, &Tasks, &AtomicU64)) {
+    let (tasks, steps) = (Tasks::default(), Arc::<AtomicU64>::default());
+    let clock = Arc::new(System);
+    let mut supervisor = Supervisor::new(tasks.clone(), clock, Threads::Own, &Handle::current());
+    supervisor.run(Arc::new(Stumbles { place, steps: steps.clone(), panics_in })).unwrap();
+    watch(&supervisor, &tasks, &steps).await;
+    supervisor.stop().await;
+    let at_the_end = steps.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(steps.load(Ordering::Relaxed), at_the_end, "it goes on after the stop");
+}
+
+async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} was not seen within 10 s");
+}
+
+async fn what_panics_is_begun_again_and_told(place: Place) {
+    watched(place, 3, async |_: &Supervisor, tasks: &Tasks, steps: &AtomicU64| {
+        let health = || tasks.health(&System).remove(0);
+        wait_until("the failure", || health().failures == 1 && !health().is_running).await;
+        let note = health().note().unwrap();
+        assert!(note.contains("stumbles failed once, last over: it panicked: over its feet"), "{note}");
+        wait_until("ten steps", || steps.load(Ordering::Relaxed) >= 10).await;
+        assert_eq!((health().failures, health().is_running, health().note()), (1, true, None));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_panics_on_the_runtime_is_begun_again_and_told() {
+    what_panics_is_begun_again_and_told(Place::Runtime).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_panics_on_its_thread_is_begun_again_and_told() {
+    what_panics_is_begun_again_and_told(Place::Thread).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_has_not_the_role_rests() {
+    watched(Place::Runtime, 0, async |supervisor: &Supervisor, _: &Tasks, steps: &AtomicU64| {
+        let steps = || steps.load(Ordering::Relaxed);
+        wait_until("steps", || steps() > 3).await;
+        supervisor.set_roles(Roles::ALL.without(Role::Leader));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let rested = steps();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(steps(), rested);
+        supervisor.set_roles(Roles::ALL.without(Role::Host));
+        wait_until("more steps", || steps() > rested + 3).await;
+    })
+    .await;
+}
+
+#[test]
+fn pauses_double_until_a_minute_and_start_over_after_a_sound_run() {
+    let task = Entry { name: "task", course: Mutex::default() };
+    let second = Duration::from_secs;
+    let fail = |began: u64, now: u64| task.failed(second(began), second(now), "x".into()).as_secs();
+    let pauses: Vec<u64> = (0..8).map(|at| fail(at, at)).collect();
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+    assert_eq!((fail(0, 299), fail(0, 300), fail(0, 1)), (60, 1, 2));
+}

@@ -1,0 +1,41 @@
+//! All background work of a store: one list.
+//!
+//! A new kind is a file that implements [`Task`] where its meaning lies (storage, metadata, or here if it needs several
+//! layers), and a row below. The server's supervisor and torture both run what is in the list.
+
+pub mod copies;
+mod drives;
+mod volumes;
+
+use crate::Engine;
+use copies::CopiesScrub;
+use drives::{DriveWatch, ReplicatedFiles, SlowDrives};
+use std::sync::Arc;
+use stratum_metadata::{Drain, IndexKeeper, JournalKeeper, Packer, Sweeper};
+use stratum_storage::task::Task;
+use volumes::VolumeKeeper;
+
+impl Engine {
+    /// The tasks, in the order of the status. Packing and checkpoints keep up with what is appended, since the journal's
+    /// room depends on them; all of it is idle when nothing happens.
+    pub fn tasks(&self) -> Vec<Arc<dyn Task>> {
+        let Engine { set, journal, metadata, volumes, clock, mover, .. } = self.clone();
+        vec![
+            Arc::new(DriveWatch(set.clone())),
+            Arc::new(SlowDrives { set: set.clone(), journal }),
+            Arc::new(ReplicatedFiles { set, interval: self.files_interval }),
+            Arc::new(JournalKeeper::new(metadata.clone())),
+            Arc::new(IndexKeeper::new(metadata.clone())),
+            Arc::new(Packer::new(metadata.clone(), volumes)),
+            Arc::new(self.healer.clone()),
+            self.scrubber.clone(),
+            self.balancer.clone(),
+            Arc::new(Sweeper::new(metadata, clock)),
+            self.compactor.clone(),
+            self.quarantine.clone(),
+            Arc::new(CopiesScrub(self.clone())),
+            Arc::new(Drain::new(mover)),
+            Arc::new(VolumeKeeper::new(self.clone())),
+        ]
+    }
+}

@@ -1,0 +1,91 @@
+//! Volumes are sealed, emptied and punched, with what upkeep needs kept free; and what only the layers together know is
+//! told to the metrics page.
+
+use crate::{Engine, Pressure};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use stratum_storage::blob::Tier;
+use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How many of these looks there are for each that tells metrics.
+const LOOKS_A_MEASURE: u64 = 5;
+
+pub(super) struct VolumeKeeper {
+    engine: Engine,
+    looks: AtomicU64,
+}
+
+impl VolumeKeeper {
+    pub fn new(engine: Engine) -> VolumeKeeper {
+        VolumeKeeper { engine, looks: AtomicU64::new(0) }
+    }
+}
+
+impl Task for VolumeKeeper {
+    fn row(&self) -> Row {
+        Row {
+            name: "volumes and metrics",
+            role: Role::Owner,
+            class: None,
+            place: Place::Runtime,
+            delay: POLL_INTERVAL,
+        }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            self.engine.volumes.set_reserve(reserve(&self.engine));
+            if let Err(error) = self.engine.volumes.tend().await {
+                tracing::warn!(%error, "the volumes could not be tended; trying again");
+            }
+            if self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOKS_A_MEASURE) {
+                measure(&self.engine);
+            }
+            Next::After(POLL_INTERVAL)
+        })
+    }
+}
+
+/// What packing the whole journal, a checkpoint, a compaction and the spare segments would take of one device, if
+/// all drives were on it.
+fn reserve(engine: &Engine) -> u64 {
+    let drives = engine.set.drives(Tier::Hot).len() as u64;
+    let stretch = engine.set.geometry(Tier::Hot).map_or(1, |geometry| u64::from(geometry.m) + 1);
+    let journal = engine.journal.usage().bytes;
+    engine.reserve / 6 * drives.max(1)
+        + journal * 2
+        + engine.metadata.checkpoint_bytes() * stretch
+        + engine.compactor.status().next_needs
+}
+
+/// What only the layers together know, for the metrics page.
+fn measure(engine: &Engine) {
+    let (stats, usage) = (engine.volumes.stats(), engine.journal.usage());
+    let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
+    gauge("stratum_volumes_open", stats.open);
+    gauge("stratum_volumes_sealed", stats.sealed);
+    gauge("stratum_volumes_dropped", stats.dropped);
+    gauge("stratum_volumes_live_bytes", stats.live);
+    gauge("stratum_volumes_sealed_disk_bytes", stats.sealed_disk);
+    gauge("stratum_volumes_lost_shards", stats.lost_shards);
+    gauge("stratum_volumes_repairs_waiting", stats.repairs);
+    gauge("stratum_buffers_idle_bytes", stats.idle_buffers);
+    gauge("stratum_journal_bytes", usage.bytes);
+    gauge("stratum_journal_cap_bytes", usage.cap);
+    for fullness in engine.volumes.fullness() {
+        let refuses = f64::from(u8::from(fullness.refuses()));
+        metrics::gauge!("stratum_tier_refuses_writes", "tier" => fullness.tier.name()).set(refuses);
+    }
+    metrics::gauge!("stratum_journal_pressure").set(match Pressure::of(usage) {
+        Pressure::None => 0.0,
+        Pressure::Slowing => 1.0,
+        Pressure::Refusing => 2.0,
+    });
+    gauge("stratum_index_available", u64::from(engine.metadata.is_available()));
+    gauge("stratum_drives", engine.set.all_drives().len() as u64);
+    gauge(
+        "stratum_drives_healthy",
+        engine.set.all_drives().iter().filter(|drive| drive.is_healthy()).count() as u64,
+    );
+}

@@ -1,0 +1,68 @@
+//! The journal's and the index's own tasks: short looks, which take no turns of the pace.
+
+use crate::store::Metadata;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+
+/// Checkpoints are due at any time, and clients may wait for one.
+const CHECKPOINT_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How many of these looks there are for each that makes the journal whole.
+const LOOKS_A_HEAL: u64 = 10;
+const INDEX_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Makes the journal whole on the drives that are there, and takes checkpoints that are due.
+pub struct JournalKeeper {
+    metadata: Metadata,
+    looks: AtomicU64,
+}
+
+impl JournalKeeper {
+    pub fn new(metadata: Metadata) -> JournalKeeper {
+        JournalKeeper { metadata, looks: AtomicU64::new(0) }
+    }
+}
+
+impl Task for JournalKeeper {
+    fn row(&self) -> Row {
+        Row {
+            name: "journal",
+            role: Role::Host,
+            class: None,
+            place: Place::Thread,
+            delay: CHECKPOINT_POLL_INTERVAL,
+        }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        task::blocking(|| {
+            if self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOKS_A_HEAL) {
+                self.metadata.heal_journal();
+            }
+            self.metadata.take_due_checkpoint();
+            Next::After(CHECKPOINT_POLL_INTERVAL)
+        })
+    }
+}
+
+/// Sees to it that the index answers: replaces one that failed, and rebuilds one that takes too much.
+pub struct IndexKeeper(Metadata);
+
+impl IndexKeeper {
+    pub fn new(metadata: Metadata) -> IndexKeeper {
+        IndexKeeper(metadata)
+    }
+}
+
+impl Task for IndexKeeper {
+    fn row(&self) -> Row {
+        Row { name: "index", role: Role::Host, class: None, place: Place::Thread, delay: INDEX_POLL_INTERVAL }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        task::blocking(|| {
+            self.0.tend_index();
+            Next::After(INDEX_POLL_INTERVAL)
+        })
+    }
+}
