@@ -10,6 +10,7 @@ use stratum_api::admission::{Admission, LAST_PART};
 use stratum_api::server::{Connections, ConnectionsStatus};
 
 /// What is shared. Cheap handles.
+#[derive(Clone)]
 pub struct Load {
     pub admission: Admission,
     pub connections: Arc<Connections>,

@@ -1,15 +1,22 @@
-//! The engine as this configuration wants it.
+//! The store that a configuration means, opened: its drives, who root is, and the engine over them.
 
 use crate::config::Config;
+use crate::credentials::Credentials;
+use crate::identities::identities;
 use crate::layout::Layout;
+use crate::private;
+use crate::root::RootCredentials;
 use crate::scrubbing;
+use crate::serve::Failure;
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_engine::{Foundation, OpenError};
+use stratum_auth::Identities;
+use stratum_engine::{Engine, Foundation, OpenError};
 use stratum_storage::ambient::System;
 use stratum_storage::drive::Threads;
 use stratum_storage::journal;
 use stratum_storage::pace::Budget;
+use tokio::runtime::Runtime;
 
 /// How long a start that lacks drives waits between two tries.
 const DRIVES_POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -21,7 +28,7 @@ pub fn foundation(layout: &Layout) -> Result<Foundation, OpenError> {
 }
 
 /// [`foundation`], once enough drives are there to start safely. Says so while it waits.
-pub fn await_foundation(layout: &Layout) -> Result<Foundation, OpenError> {
+fn await_foundation(layout: &Layout) -> Result<Foundation, OpenError> {
     loop {
         match foundation(layout) {
             Err(error) if error.is_for_want_of_drives() => {
@@ -33,8 +40,30 @@ pub fn await_foundation(layout: &Layout) -> Result<Foundation, OpenError> {
     }
 }
 
+/// An open store, and what was decided on the way.
+pub struct Opened {
+    pub engine: Engine,
+    pub layout: Layout,
+    pub root: RootCredentials,
+    pub identities: Identities,
+}
+
+/// Opens the store of a configuration. The environment may have said root's credentials.
+pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Result<Opened, Failure> {
+    let mut layout = Layout::new(&config.server.data, config);
+    private::close(&layout)?;
+    let foundation = await_foundation(&layout)?;
+    layout.settle(&foundation.set.all_drives());
+    std::fs::create_dir_all(&layout.meta)
+        .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
+    let root = RootCredentials::find(said, &foundation.set, &layout.meta)?;
+    let identities = identities(config, root.credentials())?;
+    let engine = runtime.block_on(Engine::open(foundation, engine_config(config, &layout)))?;
+    Ok(Opened { engine, layout, root, identities })
+}
+
 /// What the configuration says of the engine, where the drives that are there have settled where the index lies.
-pub fn engine_config(config: &Config, layout: &Layout) -> stratum_engine::Config {
+fn engine_config(config: &Config, layout: &Layout) -> stratum_engine::Config {
     stratum_engine::Config {
         budget: Budget {
             bytes_per_second: config.background.bytes_per_second,

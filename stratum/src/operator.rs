@@ -61,16 +61,23 @@ impl IntoResponse for Refused {
 }
 
 impl Operator {
+    /// `embedded` is the one data folder with numbered drives, where there is only one.
     pub fn new(
         engine: Engine,
-        drives: Drives,
-        checks: Arc<Checks>,
+        embedded: Option<PathBuf>,
         configuration: Configuration,
         tasks: Tasks,
         load: Load,
     ) -> Arc<Operator> {
+        let drives = Drives::new(engine.clone(), embedded);
+        let checks = Checks::new(engine.clone(), drives.clone());
         let (began, counts) = (System.monotonic(), Counts::default());
         Arc::new(Operator { engine, drives, checks, configuration, tasks, load, began, counts })
+    }
+
+    /// Calls off what was asked for and goes on.
+    pub fn stop(&self) {
+        self.checks.stop();
     }
 
     /// The routes, as they follow `/_stratum/v1`.

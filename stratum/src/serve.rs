@@ -6,16 +6,12 @@
 use crate::backup::configuration::Configuration;
 use crate::config::{CodecName, Config, ConfigError};
 use crate::credentials::Credentials;
-use crate::drives::Drives;
 use crate::figures::FiguresTask;
-use crate::fsck::Checks;
 use crate::identities::identities;
-use crate::layout::Layout;
 use crate::listen::{self, connection_limit, descriptor_limit, stop_signal};
 use crate::load::Load;
-use crate::opening;
+use crate::opening::{self, Opened};
 use crate::operator::Operator;
-use crate::private;
 use crate::root::RootCredentials;
 use crate::telemetry::Telemetry;
 use crate::{ServerArgs, logging, output};
@@ -82,75 +78,59 @@ fn configure(args: &ServerArgs) -> Result<Config, ConfigError> {
 /// Starts and serves. Every error is of the start: what fails later is told to clients and in the status, and ends nothing.
 fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     logging::start(&config.log);
+    // Before any drive is touched: a mistake here must not leave a set formed behind.
     refuse_old_processors()?;
     let said = Credentials::from_environment()?;
-    if let Some(said) = &said {
-        identities(config, said)?;
-    }
+    said.as_ref().map(|said| identities(config, said)).transpose()?;
     let socket = listen::bind(config.server.address)?;
     let connections = connection_limit(descriptor_limit(), config.server.connections)?;
-    // Before any drive is touched: a mistake here must not leave a set formed behind.
     let tls = config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?;
     let telemetry = Telemetry::install().map_err(|error| error.to_string())?;
-    let mut layout = Layout::new(&config.server.data, config);
     #[cfg(feature = "faults")]
     plan_faults(args)?;
-    private::close(&layout)?;
-    let foundation = opening::await_foundation(&layout)?;
-    layout.settle(&foundation.set.all_drives());
-    std::fs::create_dir_all(&layout.meta)
-        .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
-    let root = RootCredentials::find(said, &foundation.set, &layout.meta)?;
-    let identities = identities(config, root.credentials())?;
 
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
-    let engine = runtime.block_on(Engine::open(foundation, opening::engine_config(config, &layout)))?;
+    let Opened { engine, layout, root, identities } = opening::open(config, said, &runtime)?;
     let compression = compression(config, engine.metadata.level())?;
-    let drives = Drives::new(engine.clone(), layout.embedded.clone());
-    let checks = Checks::new(engine.clone(), drives.clone());
+    let load = Load { admission: Admission::new(REQUEST_MEMORY), connections: Connections::new(connections) };
     let configuration = Configuration::new(args.config.as_deref(), config);
     let tasks = Tasks::default();
-    let (admission, connections) = (Admission::new(REQUEST_MEMORY), Connections::new(connections));
-    let load = Load { admission: admission.clone(), connections: connections.clone() };
-    let operator = Operator::new(engine.clone(), drives, checks.clone(), configuration, tasks.clone(), load);
+    let operator = Operator::new(engine.clone(), layout.embedded, configuration, tasks.clone(), load.clone());
     let mut supervisor = Supervisor::new(tasks, Arc::new(System), Threads::Own, runtime.handle());
     engine.tasks().into_iter().try_for_each(|task| supervisor.run(task))?;
     supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone())))?;
 
-    let store = Arc::new(store(config, &engine, compression, identities, admission));
-    let ready = {
-        let metadata = engine.metadata.clone();
-        move || match metadata.is_available() {
-            true => Ok(()),
-            false => Err("the index failed and is being rebuilt".to_owned()),
-        }
-    };
-    let token = config.metrics.token.as_ref().map(|token| token.0.clone());
-    let admin = Admin::new(Arc::new(ready), Arc::new(move || telemetry.render()), token, operator.routes());
-    let grace = Duration::from_secs(config.server.grace_seconds);
-    let limits = Limits { grace, ..Limits::default() };
-    let signed_in = {
-        let store = store.clone();
-        move || store.verifier.has_root_signed()
-    };
-    let server = Server::new(store, admin, connections, limits);
+    let store = Arc::new(store(config, &engine, compression, identities, load.admission));
+    let admin = admin(config, &engine, operator.clone(), telemetry);
+    let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
+    let server = Server::new(store.clone(), admin, load.connections, limits);
     let outcome = runtime.block_on(async {
         let listener = socket
             .listen(BACKLOG)
             .map_err(|error| format!("{}: can't listen: {error}", config.server.address))?;
-        let address = listener.local_addr()?;
-        announce(address, config, &root, args);
-        tokio::spawn(root.watch(signed_in));
+        announce(listener.local_addr()?, config, &root, args);
+        tokio::spawn(root.watch(move || store.verifier.has_root_signed()));
         server.serve(listener, tls, stop_signal()?).await;
         Ok(())
     });
     tracing::info!("stopping");
-    checks.stop();
+    operator.stop();
     runtime.block_on(supervisor.stop());
     engine.shutdown();
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// What isn't S3: health, metrics, and what an operator asks.
+fn admin(config: &Config, engine: &Engine, operator: Arc<Operator>, telemetry: Telemetry) -> Admin {
+    let metadata = engine.metadata.clone();
+    let ready = move || match metadata.is_available() {
+        true => Ok(()),
+        false => Err("the index failed and is being rebuilt".to_owned()),
+    };
+    let token = config.metrics.token.as_ref().map(|token| token.0.clone());
+    Admin::new(Arc::new(ready), Arc::new(move || telemetry.render()), token, operator.routes())
 }
 
 /// Has the drives go wrong as the plan of the command line says.
