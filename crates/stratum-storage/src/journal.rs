@@ -6,7 +6,8 @@
 //! loses an acknowledged write, so change none without a model in hand.
 //!
 //! From the bottom up: `bounds` (how long it may be), `format` (the bytes), `slots` (segment files of a drive),
-//! `cursor` (a segment read from all its copies), `recovery` (what the drives hold), `quorum` and `round` (who is asked,
+//! `reader` (a
+//! copy read in pieces), `cursor` (a segment read from all its copies), `recovery` (what the drives hold), `quorum` and `round` (who is asked,
 //! and for how long), `epoch` (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`, `verify`,
 //! `members` (joining and leaving), `slow` (members that every group waits for).
 
@@ -21,6 +22,7 @@ mod heal;
 mod members;
 mod open;
 mod quorum;
+mod reader;
 mod recovery;
 mod refound;
 mod replay;

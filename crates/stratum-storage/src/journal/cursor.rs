@@ -4,13 +4,11 @@
 //! read from the next, and the chain goes on as long as any copy holds the next link.
 
 use super::format::{FOOTER, GROUP_HEAD, GROUPS_AT, GroupHead, Head, Row, SegmentKey, decode_footer};
-use super::slots::read_some;
+use super::reader::Reader;
+use crate::blob::Index;
 use crate::drive::FileIo;
 use bytes::Bytes;
 use std::sync::Arc;
-
-/// Read ahead from the first copy, in bytes.
-const WINDOW: usize = 128 << 10;
 
 /// How much of a group must be sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,19 +42,27 @@ impl Group {
 #[derive(Debug)]
 pub(super) struct Cursor {
     key: SegmentKey,
-    copies: Vec<Arc<dyn FileIo>>,
+    copies: Vec<Reader>,
     /// Where the next group, or the footer, begins.
     at: u64,
     /// The entry before it.
     head: Head,
-    window: Bytes,
-    window_at: u64,
 }
 
 impl Cursor {
     /// At the first group of a segment whose header says that `before` comes before it.
-    pub(super) fn new(key: SegmentKey, copies: Vec<Arc<dyn FileIo>>, before: Head) -> Cursor {
-        Cursor { key, copies, at: GROUPS_AT, head: before, window: Bytes::new(), window_at: 0 }
+    pub(super) fn new(key: SegmentKey, files: Vec<Arc<dyn FileIo>>, before: Head) -> Cursor {
+        Cursor::over(key, files.into_iter().map(Reader::new).collect(), before)
+    }
+
+    /// [`Cursor::new`], with what was read of the copies already.
+    pub(super) fn over(key: SegmentKey, copies: Vec<Reader>, before: Head) -> Cursor {
+        Cursor { key, copies, at: GROUPS_AT, head: before }
+    }
+
+    /// At a later group, which `before` comes before.
+    pub(super) fn over_group(key: SegmentKey, copies: Vec<Reader>, at: u64, before: Head) -> Cursor {
+        Cursor { key, copies, at, head: before }
     }
 
     /// Where the groups that were read so far end.
@@ -71,7 +77,7 @@ impl Cursor {
 
     /// The next group, if any copy holds it.
     pub(super) fn next(&mut self, verify: Verify) -> Option<Group> {
-        let group = self.ahead().or_else(|| self.elsewhere())?;
+        let group = (0..self.copies.len()).find_map(|place| self.next_in(place, verify))?;
         if verify == Verify::Bodies && !group.rows.iter().all(|row| self.body(group.offset, row).is_some()) {
             return None;
         }
@@ -81,59 +87,33 @@ impl Cursor {
     }
 
     /// Whether a copy has a footer here that agrees with what was read.
-    pub(super) fn is_closed(&self) -> bool {
-        self.copies.iter().any(|file| {
-            let footer = read_some(file.as_ref(), self.at, FOOTER);
-            decode_footer(self.key, self.at, &footer) == Some(self.head)
+    pub(super) fn is_closed(&mut self) -> bool {
+        let (key, at, head) = (self.key, self.at, self.head);
+        self.copies.iter_mut().any(|copy| {
+            copy.read(at, FOOTER).is_some_and(|footer| decode_footer(key, at, &footer) == Some(head))
         })
     }
 
     /// A body of a group of this segment, from the first copy that has it.
     pub(super) fn body(&self, group_at: u64, row: &Row) -> Option<Bytes> {
-        let at = group_at + row.body.start as u64;
-        let sound = |bytes: &Bytes| bytes.len() == row.body.len() && crc32c::crc32c(bytes) == row.body_crc32c;
-        self.in_window(at, row.body.len()).filter(sound).or_else(|| {
-            let mut read = self.copies.iter().map(|file| read_some(file.as_ref(), at, row.body.len()));
-            read.find(sound)
-        })
+        let (at, len) = (group_at + row.body.start as u64, row.body.len());
+        let at_hand = self.copies.iter().filter_map(|copy| copy.at_hand(at, len));
+        let anew = self.copies.iter().filter_map(|copy| copy.read_anew(at, len));
+        at_hand.chain(anew).find(|bytes| crc32c::crc32c(bytes) == row.body_crc32c)
     }
 
-    /// The group here as the first copy has it.
-    fn ahead(&mut self) -> Option<Group> {
-        let first = self.copies.first()?.clone();
-        let head = self.look(&first, GROUP_HEAD)?;
-        let head = GroupHead::decode(&head)?;
-        let heads = self.look(&first, head.heads)?;
-        self.accept(head, heads)
-    }
-
-    fn look(&mut self, first: &Arc<dyn FileIo>, len: usize) -> Option<Bytes> {
-        if self.in_window(self.at, len).is_none() {
-            self.window = read_some(first.as_ref(), self.at, len.max(WINDOW));
-            self.window_at = self.at;
-        }
-        self.in_window(self.at, len)
-    }
-
-    fn in_window(&self, at: u64, len: usize) -> Option<Bytes> {
-        let start = usize::try_from(at.checked_sub(self.window_at)?).ok()?;
-        let end = start.checked_add(len)?;
-        (end <= self.window.len()).then(|| self.window.slice(start..end))
-    }
-
-    /// The group here as another copy has it.
-    fn elsewhere(&self) -> Option<Group> {
-        self.copies.iter().skip(1).find_map(|file| {
-            let head = GroupHead::decode(&read_some(file.as_ref(), self.at, GROUP_HEAD))?;
-            self.accept(head, read_some(file.as_ref(), self.at, head.heads))
-        })
-    }
-
-    /// Checks it, and that it is the next link of the chain.
-    fn accept(&self, head: GroupHead, heads: Bytes) -> Option<Group> {
+    /// The group here as that copy has it, if it is the next link of the chain.
+    fn next_in(&mut self, place: usize, verify: Verify) -> Option<Group> {
+        let copy = self.copies.get_mut(place)?;
+        let head = GroupHead::decode(&copy.read(self.at, GROUP_HEAD)?)?;
         if head.before != self.head {
             return None;
         }
+        if verify == Verify::Bodies {
+            // In one piece with the bodies, if that can be; otherwise each body is looked for by itself.
+            copy.read(self.at, head.len);
+        }
+        let heads = copy.read(self.at, head.heads)?;
         let rows = head.rows(self.key, self.at, &heads)?;
         Some(Group { offset: self.at, head, heads, rows })
     }
@@ -141,8 +121,13 @@ impl Cursor {
 
 /// Whether one copy by itself holds this very group, whole: then it holds all before it, since a group is only
 /// written when the one before it is synced.
-pub(super) fn holds(key: SegmentKey, file: &Arc<dyn FileIo>, group_at: u64, before: Head) -> bool {
-    let mut alone = Cursor::new(key, vec![file.clone()], before);
-    alone.at = group_at;
-    alone.next(Verify::Bodies).is_some()
+pub(super) fn holds(key: SegmentKey, copy: Reader, group_at: u64, before: Head) -> bool {
+    Cursor::over_group(key, vec![copy], group_at, before).next(Verify::Bodies).is_some()
+}
+
+/// Whether one copy by itself holds everything up to that entry, bodies and all. Reads it.
+pub(super) fn is_sound_to(key: SegmentKey, copy: Reader, before: Head, last: Index) -> bool {
+    let mut alone = Cursor::over(key, vec![copy], before);
+    while alone.head().index < last && alone.next(Verify::Bodies).is_some() {}
+    alone.head().index >= last
 }

@@ -7,7 +7,7 @@
 use super::cursor::{Cursor, Verify};
 use super::format::{FOOTER, decode_footer};
 use super::heal::front;
-use super::slots::read_some;
+use super::reader::read_some;
 use super::table::{Segment, Table};
 use super::{EntryHash, JournalError};
 use crate::blob::Index;

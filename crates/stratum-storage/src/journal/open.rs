@@ -5,6 +5,7 @@ use super::core::{Core, Place};
 use super::epoch::{Numbers, Tail, open_epoch};
 use super::members::{change_set, welcome};
 use super::quorum::{Candidate, Sets, check_present};
+use super::reader::side_by_side;
 use super::recovery::{Chain, Survey};
 use super::slots::{Slot, Slots};
 use super::table::Table;
@@ -19,16 +20,9 @@ pub(super) fn open(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Core, Writer), JournalError> {
-    let mut survey = Survey::default();
     let (m, begun) = (set.m, set.begun);
-    let mut places = Vec::with_capacity(set.drives.len());
-    for (place, drive) in set.drives.into_iter().enumerate() {
-        let (known, found) = look_at(drive, options.segment_bytes);
-        for slot in found {
-            survey.add(place, &known.drive.label(), slot)?;
-        }
-        places.push(known);
-    }
+    let (places, found) = look_at_all(&set.drives, options.segment_bytes);
+    let mut survey = Survey::of(&set.drives, found)?;
     let sets = sets_of(&survey, m, &places)?;
     let chain = match survey.adopted()? {
         Some(epoch) => survey.chain(epoch)?,
@@ -55,6 +49,30 @@ pub(super) fn open(
     }
     welcome(&core, &mut writer)?;
     Ok((core, writer))
+}
+
+/// All drives, side by side, and their segment files, each with the place of its drive.
+fn look_at_all(drives: &[Arc<Drive>], segment_bytes: u64) -> (Vec<Place>, Vec<(usize, Slot)>) {
+    let looked = side_by_side(drives.iter().cloned().map(|drive| {
+        let look = {
+            let drive = drive.clone();
+            move || look_at(drive, segment_bytes)
+        };
+        (drive, look)
+    }));
+    let unread = |drive: &Arc<Drive>| {
+        let device = drive.io().device();
+        Place { drive: drive.clone(), slots: None, device }
+    };
+    let mut places: Vec<Place> = drives.iter().map(unread).collect();
+    let mut found = Vec::new();
+    for (place, (looked_at, slots)) in looked {
+        places[place] = looked_at;
+        found.extend(slots.into_iter().map(|slot| (place, slot)));
+    }
+    // In the order of the drives: what is read first is not to depend on whose directory was listed first.
+    found.sort_by_key(|(place, slot)| (*place, slot.number));
+    (places, found)
 }
 
 /// A drive and its segment files. One that can't be read now counts as missing.

@@ -5,15 +5,17 @@
 //! header that was never opened voids nothing: it only raises the next number. An entry that no copy gives is an
 //! error, never a shorter history.
 
-use super::cursor::{Cursor, Group, Verify, holds};
-use super::format::{Epoch, Head, Header, Kind, OPENED_AT, PAGE, Page, SegmentKey, is_opened};
-use super::slots::{Slot, read_some};
+use super::cursor::{Cursor, Group, Verify, holds, is_sound_to};
+use super::format::{Epoch, GROUPS_AT, Head, Header, Kind, OPENED_AT, PAGE, Page, SegmentKey, is_opened};
+use super::reader::{Reader, side_by_side};
+use super::slots::Slot;
 use super::table::{Copy, Segment};
 use super::{JournalError, NewEntry};
 use crate::blob::Index;
-use crate::drive::FileIo;
+use crate::drive::Drive;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A segment that some present drive has a header of.
@@ -21,17 +23,107 @@ use std::sync::Arc;
 struct Found {
     header: Header,
     opened: bool,
-    copies: Vec<(usize, Slot)>,
+    /// In the order in which they were read: where there is a choice, the quickest drive's is read first from now on.
+    copies: Vec<FoundCopy>,
+}
+
+/// A segment's file, and what was read of it.
+#[derive(Debug)]
+struct FoundCopy {
+    place: usize,
+    drive: Arc<Drive>,
+    slot: Slot,
+    reader: Reader,
 }
 
 impl Found {
-    fn files(&self) -> Vec<Arc<dyn FileIo>> {
-        self.copies.iter().map(|(_, slot)| slot.file.clone()).collect()
+    fn readers(&self) -> Vec<Reader> {
+        self.copies.iter().map(|copy| copy.reader.clone()).collect()
     }
 
     fn cursor(&self) -> Cursor {
-        Cursor::new(self.header.key(), self.files(), self.header.before)
+        Cursor::over(self.header.key(), self.readers(), self.header.before)
     }
+
+    /// Which of the copies hold a group.
+    fn holding(&self, group: &Group) -> Vec<bool> {
+        let (key, at, before) = (self.header.key(), group.offset, group.head.before);
+        self.judged(at..at + group.head.len as u64, move |copy| holds(key, copy, at, before))
+    }
+
+    /// How many of the copies are sound from the first group to that entry, which lies before `end`.
+    fn sound_copies(&self, last: Index, end: u64) -> usize {
+        let (key, before) = (self.header.key(), self.header.before);
+        let judged = self.judged(GROUPS_AT..end, move |copy| is_sound_to(key, copy, before, last));
+        judged.into_iter().filter(|is_sound| *is_sound).count()
+    }
+
+    /// What is said of each copy by itself. Those of which these bytes aren't at hand are read side by side.
+    fn judged(
+        &self,
+        needed: Range<u64>,
+        judge: impl Fn(Reader) -> bool + Clone + Send + 'static,
+    ) -> Vec<bool> {
+        let len = (needed.end - needed.start) as usize;
+        let (mut judged, mut unread) = (vec![false; self.copies.len()], Vec::new());
+        for (place, copy) in self.copies.iter().enumerate() {
+            match copy.reader.at_hand(needed.start, len) {
+                Some(_) => judged[place] = judge(copy.reader.clone()),
+                None => unread.push(place),
+            }
+        }
+        let reads = unread.iter().map(|&place| {
+            let (copy, judge) = (&self.copies[place], judge.clone());
+            let reader = copy.reader.clone();
+            (copy.drive.clone(), move || judge(reader))
+        });
+        for (asked, answer) in side_by_side(reads) {
+            judged[unread[asked]] = answer;
+        }
+        judged
+    }
+}
+
+/// The beginning of a segment's file, as it was understood.
+pub(super) struct Beginning {
+    slot: Slot,
+    reader: Reader,
+    page: Page,
+    pub(super) opened: bool,
+}
+
+impl Beginning {
+    /// Reads it; and once more if it makes no sense, since what is taken for no segment is written over.
+    pub(super) fn read(slot: Slot) -> Beginning {
+        let mut reader = Reader::new(slot.file.clone());
+        let front = reader.front();
+        let (mut page, mut opened) = understand(&front);
+        let unclear = match &page {
+            Page::Nothing => &front[..],
+            Page::Header(_) if !opened => front.get(OPENED_AT as usize..).unwrap_or_default(),
+            Page::Header(_) | Page::Newer(_) => &[],
+        };
+        if unclear.iter().any(|byte| *byte != 0) {
+            let (again, opened_again) = understand(&reader.front_anew());
+            if page == Page::Nothing || opened_again {
+                (page, opened) = (again, opened_again);
+            }
+        }
+        Beginning { slot, reader, page, opened }
+    }
+}
+
+/// What the first two pages of a file say: whose segment it is, and whether its epoch was opened.
+fn understand(front: &[u8]) -> (Page, bool) {
+    let page = Header::decode(front.get(..PAGE).unwrap_or(front));
+    let opened = match &page {
+        Page::Header(header) if header.kind == Kind::Later => true,
+        Page::Header(header) => {
+            front.get(OPENED_AT as usize..).is_some_and(|page| is_opened(header.key(), page))
+        }
+        Page::Newer(_) | Page::Nothing => false,
+    };
+    (page, opened)
 }
 
 /// All that the present drives hold.
@@ -44,36 +136,60 @@ pub(super) struct Survey {
     pub(super) number: u64,
     /// The highest segment sequence of any header.
     pub(super) sequence: u64,
+    /// Bytes of pieces that are kept.
+    kept: usize,
 }
 
+/// So much of what was read of the files' beginnings is kept for what is looked for in them next, in bytes; it takes
+/// hundreds of restarts to have more.
+const KEPT_BYTES: usize = 64 << 20;
+
 impl Survey {
-    /// Takes in a segment file of the drive at that place.
+    /// Reads the beginnings of segment files, each with the place of its drive; all drives side by side.
     ///
     /// # Errors
-    /// [`JournalError::Newer`] if a newer version wrote it.
-    pub(super) fn add(&mut self, drive: usize, label: &str, slot: Slot) -> Result<(), JournalError> {
-        let header = match Header::decode(&read_some(slot.file.as_ref(), 0, PAGE)) {
+    /// [`JournalError::Newer`] if a newer version wrote one.
+    pub(super) fn of(
+        drives: &[Arc<Drive>],
+        files: impl IntoIterator<Item = (usize, Slot)>,
+    ) -> Result<Survey, JournalError> {
+        let (places, slots): (Vec<usize>, Vec<Slot>) = files.into_iter().unzip();
+        let reads = places.iter().zip(slots);
+        let reads = reads.map(|(&place, slot)| (drives[place].clone(), move || Beginning::read(slot)));
+        let mut survey = Survey::default();
+        for (asked, beginning) in side_by_side(reads) {
+            let place = places[asked];
+            survey.add(place, &drives[place], beginning)?;
+        }
+        Ok(survey)
+    }
+
+    fn add(&mut self, place: usize, drive: &Arc<Drive>, beginning: Beginning) -> Result<(), JournalError> {
+        let Beginning { slot, mut reader, page, opened } = beginning;
+        let header = match page {
             Page::Header(header) => *header,
             Page::Newer(found) => {
                 return Err(JournalError::Newer {
-                    drive: label.to_owned(),
+                    drive: drive.label(),
                     found,
                     known: super::format::VERSION,
                 });
             }
             Page::Nothing => {
-                self.blank.push((drive, slot));
+                self.blank.push((place, slot));
                 return Ok(());
             }
         };
+        match self.kept + reader.kept() <= KEPT_BYTES {
+            true => self.kept += reader.kept(),
+            false => reader.forget(),
+        }
         let key = header.key();
-        let opened =
-            header.kind == Kind::Later || is_opened(key, &read_some(slot.file.as_ref(), OPENED_AT, PAGE));
         self.number = self.number.max(key.epoch);
         self.sequence = self.sequence.max(key.sequence);
         let found = self.segments.entry(key).or_insert(Found { header, opened: false, copies: Vec::new() });
         found.opened |= opened;
-        found.copies.push((drive, slot));
+        found.copies.push(FoundCopy { place, drive: drive.clone(), slot, reader });
         Ok(())
     }
 
@@ -126,7 +242,8 @@ impl Survey {
             let walked = walk(segment, verify, Index::MAX);
             chain.head = walked.head;
             if let Some(last) = walked.mark {
-                chain.last_group = Some(LastGroup { key: header.key(), files: segment.files(), group: last });
+                chain.last_group =
+                    Some(LastGroup { key: header.key(), copies: segment.readers(), group: last });
             }
             chain.segments.push(walked.segment);
         }
@@ -159,7 +276,11 @@ impl Survey {
                     holding.push(walked.segment);
                 }
             }
-            match best_kept(holding, wanted.index) {
+            let sound = |segment: &Segment| {
+                let found = self.segments.get(&segment.key);
+                found.map_or(0, |found| found.sound_copies(wanted.index, segment.end))
+            };
+            match best_kept(holding, sound) {
                 Some(segment) => chain.segments.insert(0, segment),
                 None => return Err(JournalError::Hole { index: wanted.index }),
             }
@@ -186,21 +307,21 @@ impl Survey {
         others
             .map(|(_, found)| Other {
                 last: walk(&found, Verify::Commands, Index::MAX).head.index,
-                copies: found.copies,
+                copies: found.copies.into_iter().map(|copy| (copy.place, copy.slot)).collect(),
             })
             .collect()
     }
 }
 
 /// Of segments that hold the same entry, the one that most drives hold up to there. The copy that an epoch was abandoned
-/// over may be on one drive only, and what is left of it is looked at by no scrub: so where there is a choice, which is
-/// seldom, bodies count.
-pub(super) fn best_kept(mut holding: Vec<Segment>, last: Index) -> Option<Segment> {
+/// over may be on one drive only, and what is left of it is looked at by no scrub: so where there is a choice, bodies
+/// count. `sound` says how many copies are sound up to there, bodies and all.
+pub(super) fn best_kept(mut holding: Vec<Segment>, sound: impl Fn(&Segment) -> usize) -> Option<Segment> {
     match holding.len() {
         0 | 1 => holding.pop(),
-        _ => holding
-            .into_iter()
-            .max_by_key(|segment| (segment.sound_copies(last), segment.complete_copies(), segment.key)),
+        _ => {
+            holding.into_iter().max_by_key(|segment| (sound(segment), segment.complete_copies(), segment.key))
+        }
     }
 }
 
@@ -244,7 +365,7 @@ pub(super) struct Chain {
 #[derive(Debug)]
 struct LastGroup {
     key: SegmentKey,
-    files: Vec<Arc<dyn FileIo>>,
+    copies: Vec<Reader>,
     group: Group,
 }
 
@@ -254,10 +375,12 @@ impl Chain {
     /// # Errors
     /// [`JournalError::Hole`] if a body of it is sound in no copy.
     pub(super) fn last_group(&self) -> Result<(Head, Vec<NewEntry>), JournalError> {
-        let Some(LastGroup { key, files, group }) = &self.last_group else {
+        let Some(LastGroup { key, copies, group }) = &self.last_group else {
             return Ok((self.head, Vec::new()));
         };
-        let cursor = Cursor::new(*key, files.clone(), group.head.before);
+        let mut cursor = Cursor::over_group(*key, copies.clone(), group.offset, group.head.before);
+        // Reads its bodies in one piece, where that can be; what is missing then is looked for below.
+        cursor.next(Verify::Bodies);
         let entry = |row: &super::format::Row| {
             let body = if row.body.is_empty() { Some(Bytes::new()) } else { cursor.body(group.offset, row) };
             let body = body.ok_or(JournalError::Hole { index: row.index })?;
@@ -308,18 +431,14 @@ fn walk(found: &Found, verify: Verify, wanted: Index) -> Walked {
             mark = Some(group);
         }
     }
-    let key = found.header.key();
-    let complete = |slot: &Slot| {
-        let marked = |group: &Group| holds(key, &slot.file, group.offset, group.head.before);
-        mark.as_ref().is_none_or(marked)
+    let complete = match &mark {
+        Some(group) => found.holding(group),
+        None => vec![true; found.copies.len()],
     };
-    let copies = found.copies.iter().map(|(drive, slot)| Copy {
-        drive: *drive,
-        slot: slot.clone(),
-        complete: complete(slot),
-    });
+    let copies = found.copies.iter().zip(complete);
+    let copies = copies.map(|(copy, complete)| Copy { drive: copy.place, slot: copy.slot.clone(), complete });
     let segment = Segment {
-        key,
+        key: found.header.key(),
         before: found.header.before,
         end: cursor.at(),
         closed: cursor.is_closed(),

@@ -8,6 +8,7 @@
 
 use super::export::Export;
 use super::format::Head;
+use super::reader::{read_some, side_by_side};
 use super::recovery::{Piece, Survey, best_kept};
 use super::replay::hash_in;
 use super::slots;
@@ -82,12 +83,11 @@ impl History {
     /// # Errors
     /// [`JournalError::Newer`] if a newer version wrote it.
     pub fn read(drives: &[Arc<Drive>]) -> Result<History, JournalError> {
-        let mut survey = Survey::default();
-        for (place, drive) in drives.iter().enumerate() {
-            for slot in slots::found(drive) {
-                survey.add(place, &drive.label(), slot)?;
-            }
-        }
+        let found =
+            side_by_side(drives.iter().cloned().map(|drive| (drive.clone(), move || slots::found(&drive))));
+        let found =
+            found.into_iter().flat_map(|(place, slots)| slots.into_iter().map(move |slot| (place, slot)));
+        let survey = Survey::of(drives, found)?;
         let highest = (survey.number, survey.sequence);
         let pieces = survey.pieces();
         let present: Vec<DriveId> = drives.iter().map(|drive| drive.id()).collect();
@@ -186,7 +186,7 @@ impl History {
             let Some(at) = place.and_then(|place| segment.bodies.get(place)) else { continue };
             found = true;
             for copy in segment.copies.iter() {
-                let bytes = slots::read_some(copy.slot.file.as_ref(), u64::from(*at), len as usize);
+                let bytes = read_some(copy.slot.file.as_ref(), u64::from(*at), len as usize);
                 if bytes.len() == len as usize && crc32c::crc32c(&bytes) == crc32c {
                     return Ok(bytes);
                 }
@@ -236,7 +236,7 @@ fn chain(newest: &Piece, pieces: &[Piece]) -> (Vec<Table>, Vec<Segment>) {
             .filter(|piece| piece.head.index >= wanted.index)
             .filter(|piece| hash_in(&piece.segment, wanted.index) == Some(wanted.hash))
             .map(|piece| piece.segment.clone());
-        if let Some(segment) = best_kept(holding.collect(), wanted.index) {
+        if let Some(segment) = best_kept(holding.collect(), |segment| segment.sound_copies(wanted.index)) {
             segments.insert(0, segment);
             continue;
         }

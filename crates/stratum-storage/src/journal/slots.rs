@@ -8,7 +8,6 @@
 
 use crate::drive::lane::Work;
 use crate::drive::{Drive, FileIo, OpenHow};
-use bytes::Bytes;
 use parking_lot::Mutex;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -294,18 +293,4 @@ fn numbers(names: &[String]) -> Vec<u32> {
     let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
     numbers.sort_unstable();
     numbers
-}
-
-/// Reads up to `len` bytes at `offset`: fewer at the file's end, none where the drive doesn't answer.
-pub(super) fn read_some(file: &dyn FileIo, offset: u64, len: usize) -> Bytes {
-    let mut bytes = vec![0; len];
-    let mut filled = 0;
-    while filled < len {
-        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
-            Ok(0) | Err(_) => break,
-            Ok(read) => filled += read,
-        }
-    }
-    bytes.truncate(filled);
-    bytes.into()
 }

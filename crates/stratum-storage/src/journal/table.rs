@@ -4,8 +4,9 @@
 //! check from its record, so a read is a lookup and one `pread`. Segments overlap where an epoch began with a copy
 //! of the last group; the later one counts.
 
-use super::cursor::{Cursor, Verify};
+use super::cursor::is_sound_to;
 use super::format::{Head, SegmentKey};
+use super::reader::Reader;
 use super::slots::Slot;
 use crate::blob::Index;
 use std::collections::VecDeque;
@@ -51,9 +52,7 @@ impl Segment {
 
     /// Whether a copy by itself holds everything up to that entry, bodies and all. Reads it.
     pub(super) fn is_sound_in(&self, copy: &Copy, last: Index) -> bool {
-        let mut alone = Cursor::new(self.key, vec![copy.slot.file.clone()], self.before);
-        while alone.head().index < last && alone.next(Verify::Bodies).is_some() {}
-        alone.head().index >= last
+        is_sound_to(self.key, Reader::new(copy.slot.file.clone()), self.before, last)
     }
 }
 

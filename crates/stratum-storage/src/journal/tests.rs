@@ -9,6 +9,7 @@ mod format;
 mod joining;
 mod moving;
 mod panics;
+mod reading;
 mod refound;
 mod salvage;
 mod scrubbing;

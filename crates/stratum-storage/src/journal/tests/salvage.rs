@@ -99,7 +99,7 @@ fn a_hole_is_named_and_both_of_its_sides_are_read() {
         let io = disk.attach();
         let holds = |path: &&String| {
             let file = io.open(path, crate::drive::OpenHow::Read).expect("it opens");
-            let page = slots::read_some(file.as_ref(), 0, PAGE);
+            let page = crate::journal::reader::read_some(file.as_ref(), 0, PAGE);
             matches!(Header::decode(&page), Page::Header(header)
                 if header.before.index + 1 == spans[1].first)
         };
