@@ -1,7 +1,7 @@
 //! One kind of background work.
 //!
 //! What goes on beside requests is a [`Task`]: a row that says what it is, and a step. A step does what can be done now
-//! and says what to wait for; it is bounded, by a segment, a volume or a look at what there is, and it goes by the
+//! and says what to wait for; it is bounded, by a segment, a volume or what one look finds, and it goes by the
 //! store's own state, so that whoever begins anew after a failure goes on. Waiting, ending, beginning anew and telling of
 //! it is not a task's business but that of whoever runs it: [`run`] is the loop, and the supervisor of `stratum-engine`
 //! keeps it going.
