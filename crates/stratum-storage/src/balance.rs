@@ -263,13 +263,13 @@ impl Volumes {
         let devices = Devices::of(&drives);
         let held = |drive: DriveId| held.get(&drive).copied().unwrap_or_default();
         let loads = drives.iter().map(|drive| {
-            let device = drive.io().device();
-            let beside = drives.iter().filter(|other| other.io().device() == device);
+            let domain = drive.domain();
+            let beside = drives.iter().filter(|other| other.domain() == domain);
             let (count, together) =
                 beside.fold((0, 0), |(count, sum), other| (count + 1, sum + held(other.id())));
             Load {
                 drive: drive.id(),
-                device,
+                domain,
                 held: held(drive.id()),
                 capacity: devices.part(drive, reserve) + together / count.max(1),
                 room: devices.free_at(drive, reserve),

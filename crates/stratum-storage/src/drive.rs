@@ -10,6 +10,7 @@
 
 mod absent;
 mod devices;
+mod domain;
 #[cfg(any(test, feature = "faults"))]
 pub mod faulty;
 mod guard;
@@ -26,6 +27,7 @@ pub mod simulated;
 mod slowness;
 
 pub use devices::Devices;
+pub use domain::{Domain, NodeId, ZoneId};
 pub use health::Health;
 pub use pulse::Pulse;
 pub use roster::Roster;
@@ -86,8 +88,8 @@ pub trait DriveIo: Send + Sync + Debug + 'static {
     /// Makes a directory's entries durable ("" is the root).
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
     fn space(&self) -> io::Result<Space>;
-    /// A number that two drives share exactly when they are on the same device.
-    fn device(&self) -> u64;
+    /// Where it is: two drives share a domain exactly when they are on the same device.
+    fn domain(&self) -> Domain;
     /// Takes the lock that keeps a second server off this drive, for as long as the `DriveIo` lives.
     /// `WouldBlock` when another process holds it.
     fn lock(&self) -> io::Result<()>;
@@ -256,6 +258,11 @@ impl Drive {
     /// `hot/0`, for people.
     pub fn label(&self) -> String {
         label(self.tier, self.position)
+    }
+
+    /// Where it is, and so what it fails together with.
+    pub fn domain(&self) -> Domain {
+        self.io.domain()
     }
 
     /// The drive's files, watched.

@@ -8,10 +8,12 @@
 //! It is systematic sampling, without chance: the drives stand in a line, each as long as its weight, and are chosen
 //! at even steps along it. Each volume starts a golden section further, so that of any few volumes in a row every
 //! drive gets its share, and its number turns the shards, so that parity and the work of narrower volumes spread. The
-//! drives of a device stand side by side, so that no device holds more of a volume than need be. The line is shuffled
+//! drives of a zone, of a node and of a device stand side by side, so that none of these holds more of a volume than
+//! need be. The line is shuffled
 //! now and then: a drive shares its volumes with many others, and when it is lost all of those help to rebuild it.
 
 use crate::blob::{Geometry, VolumeId};
+use crate::drive::{Domain, NodeId};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The weight of a drive that has as much room as the mean.
@@ -25,7 +27,7 @@ const SHUFFLE: u64 = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<D> {
     pub drive: D,
-    pub device: u64,
+    pub domain: Domain,
     /// Bytes that it may take: its part of what is free on its device.
     pub room: u64,
 }
@@ -66,9 +68,29 @@ pub fn place<D: Copy>(
     Some((geometry, drives.iter().cycle().skip(turn).take(drives.len()).copied().collect()))
 }
 
-/// How many shards must hold a body before it is acknowledged: `k + ceil(m/2)`.
-pub fn enough_shards(geometry: Geometry) -> usize {
-    usize::from(geometry.k) + usize::from(geometry.m.div_ceil(2))
+/// A shard of a volume, as [`enough_shards`] counts it.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// The node of the drive that it lies on.
+    pub node: NodeId,
+    /// It holds everything that was written so far.
+    pub is_good: bool,
+}
+
+/// How many shards must hold a body before it is acknowledged, given all shards of its volume.
+///
+/// That is `k + ceil(m/2)`, so that half of the parity may still be lost, drive by drive. A volume of which no node was
+/// given more than `m` shards promises more: any one node may be lost. A node takes all its shards at once, so there
+/// `k` must be left without those of the node that holds the most good ones.
+pub fn enough_shards(geometry: Geometry, shards: &[Counted]) -> usize {
+    let (k, m) = (usize::from(geometry.k), usize::from(geometry.m));
+    let on_one_node = |count: fn(&Counted) -> bool| {
+        let on = |node| shards.iter().filter(|shard| shard.node == node && count(shard)).count();
+        shards.iter().map(|shard| on(shard.node)).max().unwrap_or_default()
+    };
+    let survives_a_node = on_one_node(|_| true) <= m;
+    let lost_at_once = if survives_a_node { on_one_node(|shard| shard.is_good) } else { 0 };
+    k + m.div_ceil(2).max(lost_at_once)
 }
 
 /// The places of as many different candidates as there are shards, in order.
@@ -127,15 +149,17 @@ fn mean_up_to_twice(rooms: &[u128]) -> u128 {
 }
 
 /// Where a candidate stands in the line.
-fn stand<D>(volume: VolumeId, place: usize, candidates: &[Candidate<D>]) -> (u64, u64) {
+fn stand<D>(volume: VolumeId, place: usize, candidates: &[Candidate<D>]) -> [u64; 4] {
     let shuffled = |number: u64| xxh3_64_with_seed(&number.to_le_bytes(), volume.0 / SHUFFLE);
-    let device = candidates.get(place).map_or(0, |candidate| candidate.device);
-    (shuffled(device), shuffled(place as u64))
+    let Some(Candidate { domain, .. }) = candidates.get(place) else { return [0; 4] };
+    let (zone, node) = (domain.zone().0.into(), domain.node().0.into());
+    [zone, node, domain.device_number(), place as u64].map(shuffled)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drive::ZoneId;
     use std::collections::BTreeSet;
 
     const G: Geometry = Geometry { k: 4, m: 2 };
@@ -143,7 +167,11 @@ mod tests {
 
     /// A drive a device, with that much room; each is called by its place.
     fn with_room(room: &[u64]) -> Vec<Candidate<usize>> {
-        let candidate = |(drive, room): (usize, &u64)| Candidate { drive, device: drive as u64, room: *room };
+        let candidate = |(drive, room): (usize, &u64)| Candidate {
+            drive,
+            domain: Domain::here(drive as u64),
+            room: *room,
+        };
         room.iter().enumerate().map(candidate).collect()
     }
 
@@ -239,7 +267,8 @@ mod tests {
 
     #[test]
     fn no_device_holds_more_of_a_volume_than_need_be() {
-        let three_a_device = |(place, candidate)| Candidate { device: place as u64 % 4, ..candidate };
+        let three_a_device =
+            |(place, candidate)| Candidate { domain: Domain::here(place as u64 % 4), ..candidate };
         let candidates: Vec<_> = with_room(&[100; 12]).into_iter().enumerate().map(three_a_device).collect();
         for volume in 0..VOLUMES {
             let (_, drives) = place(G, VolumeId(volume), &candidates).unwrap();
@@ -262,8 +291,60 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_needs_half_of_the_parity() {
-        let enough = |k, m| enough_shards(Geometry { k, m });
-        assert_eq!([enough(1, 0), enough(1, 1), enough(4, 2), enough(8, 3), enough(8, 4)], [1, 2, 5, 10, 10]);
+    fn no_node_holds_more_of_a_volume_than_need_be() {
+        // Three nodes of three drives each, which number their devices alike.
+        let domain = |place: usize| Domain::new(ZoneId(0), NodeId(place as u16 / 3), place as u64 % 3);
+        let candidates: Vec<_> = with_room(&[100; 9])
+            .into_iter()
+            .map(|candidate| Candidate { domain: domain(candidate.drive), ..candidate })
+            .collect();
+        for volume in 0..VOLUMES {
+            let (_, drives) = place(G, VolumeId(volume), &candidates).unwrap();
+            let most = (0..3).map(|node| drives.iter().filter(|drive| *drive / 3 == node).count()).max();
+            assert_eq!(most, Some(2), "{drives:?}");
+        }
+    }
+
+    /// Shards on those nodes, of which the ones at those places are not good.
+    fn counted(nodes: &[u16], bad: &[usize]) -> Vec<Counted> {
+        let shard =
+            |(place, node): (usize, &u16)| Counted { node: NodeId(*node), is_good: !bad.contains(&place) };
+        nodes.iter().enumerate().map(shard).collect()
+    }
+
+    #[test]
+    fn on_one_node_an_ack_needs_half_of_the_parity() {
+        for (k, m, needed) in [(1, 0, 1), (1, 1, 2), (4, 2, 5), (1, 3, 3), (8, 3, 10), (8, 4, 10)] {
+            let geometry = Geometry { k, m };
+            for missing in 0..=geometry.shards() {
+                let shards = counted(&vec![0; geometry.shards()], &(0..missing).collect::<Vec<_>>());
+                assert_eq!(enough_shards(geometry, &shards), needed, "{geometry} without {missing}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_a_node_may_be_lost_an_ack_needs_what_it_would_take() {
+        let enough = |nodes: &[u16], bad: &[usize]| {
+            let (needed, good) = (enough_shards(G, &counted(nodes, bad)), nodes.len() - bad.len());
+            (needed, good >= needed)
+        };
+        // 4+2, two shards on each of three nodes: a missing shard and a node would be one too many.
+        assert_eq!(enough(&[0, 0, 1, 1, 2, 2], &[]), (6, true));
+        assert_eq!(enough(&[0, 0, 1, 1, 2, 2], &[3]), (6, false));
+        assert_eq!(enough(&[0, 0, 1, 1, 2, 2], &[2, 3]), (6, false));
+        // A shard a node: any one may be missing.
+        assert_eq!(enough(&[0, 1, 2, 3, 4, 5], &[4]), (5, true));
+        assert_eq!(enough(&[0, 1, 2, 3, 4, 5], &[4, 5]), (5, false));
+        // The node that has two is whole or not.
+        assert_eq!(enough(&[0, 0, 1, 2, 3, 4], &[0]), (5, true));
+        assert_eq!(enough(&[0, 0, 1, 2, 3, 4], &[4]), (6, false));
+        // Where a node holds more than parity makes up for, its loss is not survived, and drives are what counts.
+        assert_eq!(enough(&[0, 0, 0, 1, 1, 1], &[5]), (5, true));
+        assert_eq!(enough(&[0, 0, 0, 1, 1, 2], &[1]), (5, true), "placed so, however many of them are good");
+        // 2+1 on three nodes.
+        let three = Geometry { k: 2, m: 1 };
+        assert_eq!(enough_shards(three, &counted(&[0, 1, 2], &[])), 3);
+        assert_eq!(enough_shards(three, &counted(&[0, 1, 2], &[1])), 3);
     }
 }

@@ -14,7 +14,6 @@ use crate::blob::{BlobRef, Extent, Place, Tier, VolumeId};
 use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_disk, full_payload, longest_extent, stripe_at};
 use crate::format::v1::Kind;
-use crate::placement::enough_shards;
 use crate::reclaim::Freed;
 use crate::volume::{
     Asked, Purpose, Reservation, StripeAddress, StripeBuffer, Volume, Volumes, is_full, outcomes,
@@ -394,8 +393,7 @@ impl Drop for BlobWriter {
 impl WrittenExtent {
     /// Whether it is on as many shards as an acknowledgement takes.
     fn is_enough(&self) -> bool {
-        let volume = &self.reservation.volume;
-        volume.shards_left().saturating_sub(self.failed.len()) >= enough_shards(volume.geometry)
+        self.reservation.volume.took(&self.failed).is_enough()
     }
 
     fn extent(&self) -> Extent {

@@ -9,6 +9,7 @@
 //! brings the two closer without changing places, the sum of all `held² / capacity` falls with each, and it ends.
 
 use crate::blob::VolumeId;
+use crate::drive::Domain;
 use crate::volume::DriveId;
 
 /// A surplus is worth moving from this part of what the drives hold in the mean: they are left within twice that.
@@ -18,7 +19,7 @@ const WORTH: u128 = 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Load {
     pub drive: DriveId,
-    pub device: u64,
+    pub domain: Domain,
     /// Bytes that volumes take of it.
     pub held: u64,
     /// Bytes that they can take of it, those that they do included.
@@ -89,10 +90,10 @@ impl Lying {
     /// then than the device that the shard leaves.
     fn shard_to_move(&self, from: &Load, to: &Load, loads: &[Load]) -> Option<u8> {
         let shard = self.drives.iter().position(|drive| *drive == from.drive)?;
-        let device = |drive: &DriveId| loads.iter().find(|load| load.drive == *drive).map(|load| load.device);
-        let on = |wanted: u64| self.drives.iter().filter(|drive| device(drive) == Some(wanted)).count();
+        let domain = |drive: &DriveId| loads.iter().find(|load| load.drive == *drive).map(|load| load.domain);
+        let on = |wanted: Domain| self.drives.iter().filter(|drive| domain(drive) == Some(wanted)).count();
         let may =
-            !self.drives.contains(&to.drive) && (from.device == to.device || on(to.device) < on(from.device));
+            !self.drives.contains(&to.drive) && (from.domain == to.domain || on(to.domain) < on(from.domain));
         may.then_some(shard as u8)
     }
 }
@@ -124,7 +125,7 @@ mod tests {
                 let held = held(drive);
                 Load {
                     drive: DriveId(drive as u128),
-                    device: *device,
+                    domain: Domain::here(*device),
                     held,
                     capacity: held + free,
                     room: *free,
@@ -212,7 +213,7 @@ mod tests {
             let capacity = part + held.iter().sum::<u64>() / 7;
             let load = |(drive, held): (usize, &u64)| {
                 let (drive, held) = (DriveId(drive as u128), *held);
-                Load { drive, device: 1, held, capacity, room: 7 * part }
+                Load { drive, domain: Domain::here(1), held, capacity, room: 7 * part }
             };
             let loads: Vec<Load> = held.iter().enumerate().map(load).collect();
             let Some(next) = best_move(&loads, &shelf.volumes, LEAST) else {

@@ -1,6 +1,6 @@
 //! The files of a drive that is not there: every operation says so.
 
-use super::{DriveIo, Entry, FileIo, OpenHow, Space};
+use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space};
 use std::io;
 use std::sync::Arc;
 
@@ -45,8 +45,8 @@ impl DriveIo for Absent {
     }
 
     /// No device that a present drive could be on.
-    fn device(&self) -> u64 {
-        u64::MAX
+    fn domain(&self) -> Domain {
+        Domain::here(u64::MAX)
     }
 
     fn lock(&self) -> io::Result<()> {

@@ -1,13 +1,13 @@
 //! What is free, counted once for each device: drives that share one share what is free on it.
 
-use super::Drive;
+use super::{Domain, Drive};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The devices of some drives, each asked once.
 #[derive(Debug, Default)]
 pub struct Devices {
-    by_number: HashMap<u64, Device>,
+    by_domain: HashMap<Domain, Device>,
 }
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Devices {
         let mut devices = Devices::default();
         for drive in drives {
             let free = || drive.io().space().map_or(0, |space| space.free);
-            let device = devices.by_number.entry(drive.io().device());
+            let device = devices.by_domain.entry(drive.domain());
             device.or_insert_with(|| Device { free: free(), drives: 0 }).drives += 1;
         }
         devices
@@ -30,7 +30,7 @@ impl Devices {
 
     /// Bytes that are free on all of them together, beyond what is to be left on each.
     pub fn free(&self, left: u64) -> u64 {
-        self.by_number.values().map(|device| device.free.saturating_sub(left)).sum()
+        self.by_domain.values().map(|device| device.free.saturating_sub(left)).sum()
     }
 
     /// Bytes that are free on a drive's device, beyond what is to be left there; none on a drive that just refused a
@@ -39,7 +39,7 @@ impl Devices {
         if drive.is_full() {
             return 0;
         }
-        let device = self.by_number.get(&drive.io().device());
+        let device = self.by_domain.get(&drive.domain());
         device.map_or(0, |device| device.free.saturating_sub(left))
     }
 
@@ -48,7 +48,7 @@ impl Devices {
         if drive.is_full() {
             return 0;
         }
-        let device = self.by_number.get(&drive.io().device());
+        let device = self.by_domain.get(&drive.domain());
         device.map_or(0, |device| device.free.saturating_sub(left) / device.drives.max(1))
     }
 }

@@ -3,7 +3,7 @@
 //! Only in builds with the feature `faults`, which no release has. The plan is installed once, before the drives are
 //! opened; each drive that it names is wrapped from then on, below everything that watches it.
 
-use super::{DriveIo, Entry, FileIo, OpenHow, Space, Way};
+use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space, Way};
 use serde::Deserialize;
 use std::io;
 use std::path::Path;
@@ -261,8 +261,8 @@ impl DriveIo for FaultyDrive {
         })
     }
 
-    fn device(&self) -> u64 {
-        self.fate.device().unwrap_or_else(|| self.io.device())
+    fn domain(&self) -> Domain {
+        self.fate.device().map_or_else(|| self.io.domain(), Domain::here)
     }
 
     fn lock(&self) -> io::Result<()> {
@@ -456,7 +456,7 @@ mod tests {
     fn a_drive_holds_so_many_bytes_and_says_so() {
         let plan = Fault { bytes: Some(1000), device: Some(77), ..fault(Operation::Grow, None) };
         let io = drive(vec![plan]);
-        assert_eq!((io.device(), io.space().unwrap().free), (77, 1000));
+        assert_eq!((io.domain(), io.space().unwrap().free), (Domain::here(77), 1000));
         let file = io.open("f", OpenHow::CreateNew).unwrap();
         file.write_at(&[&[1; 600]], 0).unwrap();
         file.write_at(&[&[2; 600]], 0).unwrap();

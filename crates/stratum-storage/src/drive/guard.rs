@@ -6,7 +6,7 @@
 
 use super::health::Latch;
 use super::hold::Hold;
-use super::{DriveIo, Entry, FileIo, OpenHow, Space};
+use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space};
 use crate::ambient::Clock;
 use metrics::{Counter, Histogram};
 use parking_lot::{Mutex, RwLock};
@@ -27,7 +27,7 @@ const FULL_FOR: Duration = Duration::from_secs(10);
 pub(super) struct Guard {
     myself: Weak<Guard>,
     hold: Hold,
-    device: u64,
+    domain: Domain,
     place: String,
     folder: Option<PathBuf>,
     watch: Arc<Watch>,
@@ -94,12 +94,12 @@ impl Guard {
         disk: &str,
     ) -> Arc<Guard> {
         let watch = Arc::new(Watch::new(health, clock, disk));
-        let (device, place, folder) = (io.device(), io.describe(), io.folder().map(Path::to_owned));
+        let (domain, place, folder) = (io.domain(), io.describe(), io.folder().map(Path::to_owned));
         let (hold, open, expected) = (Hold::new(io), Mutex::default(), OnceLock::new());
         Arc::new_cyclic(|myself| Guard {
             myself: myself.clone(),
             hold,
-            device,
+            domain,
             place,
             folder,
             watch,
@@ -269,8 +269,8 @@ impl DriveIo for Guard {
         self.hold.io()?.space()
     }
 
-    fn device(&self) -> u64 {
-        self.device
+    fn domain(&self) -> Domain {
+        self.domain
     }
 
     fn lock(&self) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! Latencies are counted in buckets that grow by a quarter, and all counts are halved now and then, so that what is
 //! told is about the last few thousand operations. Counting costs two atomic additions.
 
+use super::Domain;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -121,11 +122,11 @@ impl Pulse {
         }
     }
 
-    /// Judges drives, each with its device, beside each other by the window that this ends; gives the places of those
+    /// Judges drives, each with its domain, beside each other by the window that this ends; gives the places of those
     /// whose judgement changed. To be called every five seconds or so.
-    pub fn judge(pulses: &[(u64, &Pulse)]) -> Vec<usize> {
-        let means: Vec<(u64, Option<Duration>)> =
-            pulses.iter().map(|(device, pulse)| (*device, pulse.turn_window())).collect();
+    pub fn judge(pulses: &[(Domain, &Pulse)]) -> Vec<usize> {
+        let means: Vec<(Domain, Option<Duration>)> =
+            pulses.iter().map(|(domain, pulse)| (*domain, pulse.turn_window())).collect();
         let mut changed = Vec::new();
         for (place, (_, pulse)) in pulses.iter().enumerate() {
             let is_news = match (means.get(place).and_then(|(_, mean)| *mean), median_of_peers(&means, place))
@@ -177,11 +178,11 @@ impl Pulse {
 }
 
 /// The median of the others' means: of those on other devices, if there are any.
-fn median_of_peers(means: &[(u64, Option<Duration>)], place: usize) -> Option<Duration> {
+fn median_of_peers(means: &[(Domain, Option<Duration>)], place: usize) -> Option<Duration> {
     let (own, _) = means.get(place)?;
     let others = || means.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, mean)| mean);
     let mut peers: Vec<Duration> =
-        others().filter(|(device, _)| device != own).filter_map(|(_, mean)| *mean).collect();
+        others().filter(|(domain, _)| domain != own).filter_map(|(_, mean)| *mean).collect();
     if peers.is_empty() {
         peers = others().filter_map(|(_, mean)| *mean).collect();
     }
@@ -250,7 +251,7 @@ mod tests {
 
     /// Each on a device of its own.
     fn judge(pulses: &[Pulse; 4]) -> Vec<usize> {
-        let pulses: Vec<(u64, &Pulse)> = (0..).zip(pulses).collect();
+        let pulses: Vec<(Domain, &Pulse)> = (0..).map(Domain::here).zip(pulses).collect();
         Pulse::judge(&pulses)
     }
 
@@ -304,7 +305,8 @@ mod tests {
                 pulse.answered(Duration::from_millis(millis));
             }
             // Three drives on a slow disk, one on another.
-            changed = Pulse::judge(&[1, 1, 1, 2].into_iter().zip(&pulses).collect::<Vec<_>>());
+            changed =
+                Pulse::judge(&[1, 1, 1, 2].map(Domain::here).into_iter().zip(&pulses).collect::<Vec<_>>());
         }
         assert_eq!(changed, [0, 1, 2]);
     }

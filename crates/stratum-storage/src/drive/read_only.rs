@@ -3,7 +3,7 @@
 //! Files open for reading whatever was asked for, so that code which opens them to write later runs on a filesystem
 //! that is mounted read-only; every change is refused here, so that no caller has to be trusted.
 
-use super::{DriveIo, Entry, FileIo, OpenHow, Space};
+use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -59,8 +59,8 @@ impl DriveIo for ReadOnly {
         self.io.space()
     }
 
-    fn device(&self) -> u64 {
-        self.io.device()
+    fn domain(&self) -> Domain {
+        self.io.domain()
     }
 
     fn lock(&self) -> io::Result<()> {

@@ -5,7 +5,7 @@
 //! [`DriveIo::is_same_root`] tells when the path leads elsewhere. The lock is an `flock` on the root directory
 //! itself, so that it needs no file that could be deleted. Files are for the server alone: modes 0600 and 0700.
 
-use super::{DriveIo, Entry, FileIo, OpenHow, Space, Way};
+use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space, Way};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
@@ -150,8 +150,8 @@ impl DriveIo for RealDrive {
         Ok(Space { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
     }
 
-    fn device(&self) -> u64 {
-        self.device
+    fn domain(&self) -> Domain {
+        Domain::here(self.device)
     }
 
     fn lock(&self) -> io::Result<()> {

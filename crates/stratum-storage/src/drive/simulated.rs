@@ -15,7 +15,7 @@ mod names;
 
 pub use faults::{Op, Power};
 
-use super::{DriveIo, Entry, FileIo, OpenHow, Space};
+use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space};
 use crate::ambient::{Entropy, Simulated};
 use content::{Change, PAGE};
 use faults::{Current, Faults, eio, enospc};
@@ -334,8 +334,8 @@ impl DriveIo for Attached {
         Ok(Space { total, free: total.saturating_sub(state.used()) })
     }
 
-    fn device(&self) -> u64 {
-        self.drive.device
+    fn domain(&self) -> Domain {
+        Domain::here(self.drive.device)
     }
 
     fn lock(&self) -> io::Result<()> {

@@ -5,7 +5,7 @@
 //! would tell who is a member. Where there are peers on other devices those alone are compared with: a device that is
 //! slow is slow for all of its drives.
 
-use super::{Drive, Pulse};
+use super::{Domain, Drive, Pulse};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ pub const JUDGED_EVERY: Duration = Duration::from_secs(5);
 /// changed. To be called every [`JUDGED_EVERY`].
 pub fn judge(drives: &[Arc<Drive>]) -> Vec<(Arc<Drive>, Doing)> {
     let judged = Doing::ALL.into_iter().flat_map(|doing| {
-        let pulses: Vec<(u64, &Pulse)> =
-            drives.iter().map(|drive| (drive.io().device(), doing.pulse(drive))).collect();
+        let pulses: Vec<(Domain, &Pulse)> =
+            drives.iter().map(|drive| (drive.domain(), doing.pulse(drive))).collect();
         let changed = Pulse::judge(&pulses).into_iter().filter_map(|place| drives.get(place));
         changed.map(move |drive| (drive.clone(), doing)).collect::<Vec<_>>()
     });

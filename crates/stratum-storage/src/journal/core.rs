@@ -10,7 +10,7 @@ use super::table::{Segment, Table};
 use super::{Class, Options, Usage};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
-use crate::drive::Drive;
+use crate::drive::{Domain, Drive};
 use crate::volume::DriveId;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -22,19 +22,19 @@ pub(super) struct Place {
     pub(super) drive: Arc<Drive>,
     /// None where the drive was missing or unreadable when the journal was opened.
     pub(super) slots: Option<Arc<Slots>>,
-    pub(super) device: u64,
+    pub(super) domain: Domain,
 }
 
 impl Place {
     pub(super) fn asked(&self) -> Asked {
-        Asked { drive: self.drive.clone(), device: self.device }
+        Asked { drive: self.drive.clone(), domain: self.domain }
     }
 
     pub(super) fn candidate(&self) -> Candidate {
-        let (id, device) = (self.drive.id(), self.device);
+        let (id, domain) = (self.drive.id(), self.domain);
         let (present, drive) = (self.is_present(), &self.drive);
         let avoided = drive.is_draining() || drive.is_better_avoided();
-        Candidate { id, device, present, usable: present, avoided }
+        Candidate { id, domain, present, usable: present, avoided }
     }
 
     /// It can hold a segment, as far as is known.

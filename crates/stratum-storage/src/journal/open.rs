@@ -61,8 +61,8 @@ fn look_at_all(drives: &[Arc<Drive>], segment_bytes: u64) -> (Vec<Place>, Vec<(u
         (drive, look)
     }));
     let unread = |drive: &Arc<Drive>| {
-        let device = drive.io().device();
-        Place { drive: drive.clone(), slots: None, device }
+        let domain = drive.domain();
+        Place { drive: drive.clone(), slots: None, domain }
     };
     let mut places: Vec<Place> = drives.iter().map(unread).collect();
     let mut found = Vec::new();
@@ -77,16 +77,16 @@ fn look_at_all(drives: &[Arc<Drive>], segment_bytes: u64) -> (Vec<Place>, Vec<(u
 
 /// A drive and its segment files. One that can't be read now counts as missing.
 pub(super) fn look_at(drive: Arc<Drive>, segment_bytes: u64) -> (Place, Vec<Slot>) {
-    let device = drive.io().device();
+    let domain = drive.domain();
     let opened = match drive.is_healthy() {
         true => Slots::open(drive.clone(), segment_bytes),
-        false => return (Place { drive, slots: None, device }, Vec::new()),
+        false => return (Place { drive, slots: None, domain }, Vec::new()),
     };
     match opened {
-        Ok((slots, found)) => (Place { drive, slots: Some(Arc::new(slots)), device }, found),
+        Ok((slots, found)) => (Place { drive, slots: Some(Arc::new(slots)), domain }, found),
         Err(error) => {
             drive.fail(&format!("its journal can't be read: {error}"));
-            (Place { drive, slots: None, device }, Vec::new())
+            (Place { drive, slots: None, domain }, Vec::new())
         }
     }
 }

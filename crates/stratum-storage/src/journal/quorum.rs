@@ -3,6 +3,7 @@
 //! At most `m` drives of the set and of the set before it may be missing, and members lie in both. Hence a set of
 //! fewer than `2m+1` drives can't do without `m` of them: `m+1` must be there.
 
+use crate::drive::Domain;
 use crate::volume::DriveId;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -52,7 +53,7 @@ pub enum TooFew {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) id: DriveId,
-    pub(super) device: u64,
+    pub(super) domain: Domain,
     /// Healthy: it counts as present.
     pub(super) present: bool,
     /// It could hold a segment; one without space for it can't.
@@ -93,7 +94,7 @@ pub(super) fn choose(sets: &Sets, m: usize, drives: &[Candidate], number: u64) -
     let mut chosen: Vec<usize> = Vec::with_capacity(m + 1);
     for distinct in [true, false] {
         for &place in &pool {
-            let shares = chosen.iter().any(|&other| drives[other].device == drives[place].device);
+            let shares = chosen.iter().any(|&other| drives[other].domain == drives[place].domain);
             if chosen.len() <= m && !chosen.contains(&place) && !(distinct && shares) {
                 chosen.push(place);
             }

@@ -4,7 +4,7 @@
 //! device's, and there is nobody better to go on with.
 
 use crate::ambient::Clock;
-use crate::drive::Drive;
+use crate::drive::{Domain, Drive};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) drive: Arc<Drive>,
-    pub(super) device: u64,
+    pub(super) domain: Domain,
 }
 
 /// Where a drive's answer goes; dropping it is an answer, too.
@@ -91,7 +91,7 @@ fn wait<T>(
 /// It has not answered, and one on another device has.
 fn is_alone_slow<T>(asked: &[Asked], answers: &[Option<io::Result<T>>], place: usize) -> bool {
     let answered_elsewhere =
-        |other: usize| matches!(answers[other], Some(Ok(_))) && asked[other].device != asked[place].device;
+        |other: usize| matches!(answers[other], Some(Ok(_))) && asked[other].domain != asked[place].domain;
     answers[place].is_none() && (0..asked.len()).any(answered_elsewhere)
 }
 

@@ -127,10 +127,10 @@ fn reading(
 
 /// Whether the piece could be computed without the device that its own drive is on.
 fn is_elsewhere(target: &Target, drive: &Drive) -> bool {
-    let device = drive.io().device();
+    let domain = drive.domain();
     let others = target.volume.shards().filter(|(_, file)| {
         file.is_good()
-            && file.drive.as_ref().is_some_and(|drive| drive.io().device() != device && !drive.is_slow())
+            && file.drive.as_ref().is_some_and(|drive| drive.domain() != domain && !drive.is_slow())
     });
     others.count() >= target.volume.geometry.k.into()
 }

@@ -5,7 +5,7 @@
 //! but only if a drive on another device answers: where all share a device, a stall is the device's.
 
 use crate::ambient::Clock;
-use crate::drive::Drive;
+use crate::drive::{Domain, Drive};
 use crate::panics;
 use crate::volume::DriveId;
 use crossbeam_channel::bounded;
@@ -42,7 +42,7 @@ impl Watch {
                 }
                 looking.lock().remove(&looked_at.id());
                 // The round may be over.
-                let _ = sender.try_send(looked_at.io().device());
+                let _ = sender.try_send(looked_at.domain());
             };
             match std::thread::Builder::new().name("watch a drive".to_owned()).spawn(look) {
                 Ok(_) => asked += 1,
@@ -53,20 +53,20 @@ impl Watch {
             }
         }
         let until = clock.monotonic() + ROUND;
-        let mut devices = Vec::new();
+        let mut answered = Vec::new();
         while asked > 0 {
-            let Ok(device) = answers.recv_timeout(until.saturating_sub(clock.monotonic())) else { break };
-            devices.push(device);
+            let Ok(domain) = answers.recv_timeout(until.saturating_sub(clock.monotonic())) else { break };
+            answered.push(domain);
             asked -= 1;
         }
-        self.give_up(drives, &devices, clock.monotonic());
+        self.give_up(drives, &answered, clock.monotonic());
     }
 
-    fn give_up(&self, drives: &[Arc<Drive>], answered: &[u64], now: Duration) {
+    fn give_up(&self, drives: &[Arc<Drive>], answered: &[Domain], now: Duration) {
         let looking = self.looking.lock().clone();
         for drive in drives.iter().filter(|drive| drive.is_healthy()) {
             let Some(since) = looking.get(&drive.id()) else { continue };
-            let elsewhere = answered.iter().any(|device| *device != drive.io().device());
+            let elsewhere = answered.iter().any(|domain| *domain != drive.domain());
             if now.saturating_sub(*since) >= TOO_LONG && elsewhere {
                 drive.fail(&format!("it has not answered for {} s", TOO_LONG.as_secs()));
             }
@@ -113,8 +113,8 @@ mod tests {
         fn space(&self) -> io::Result<Space> {
             Ok(Space { total: 0, free: 0 })
         }
-        fn device(&self) -> u64 {
-            self.device
+        fn domain(&self) -> Domain {
+            Domain::here(self.device)
         }
         fn lock(&self) -> io::Result<()> {
             Ok(())
@@ -181,7 +181,7 @@ mod tests {
         watch.looking.lock().insert(DriveId(0), Duration::ZERO);
         disks[1].hangs.store(false, Ordering::Release);
         disks[2].hangs.store(false, Ordering::Release);
-        watch.give_up(&drives, &[1, 1], TOO_LONG);
+        watch.give_up(&drives, &[1, 1].map(Domain::here), TOO_LONG);
         assert!(drives[0].is_healthy());
         disks[0].hangs.store(false, Ordering::Release);
     }

@@ -4,8 +4,8 @@
 //! silent is latched failed and its shard counts as lost, as if the write had failed: what it was to hold is made
 //! again elsewhere. Where all share a device, all are as slow, and whoever waits goes on waiting.
 
-use crate::drive::Drive;
 use crate::drive::lane::Answer;
+use crate::drive::{Domain, Drive};
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -26,7 +26,7 @@ pub(crate) struct Asked {
 
 /// What all of them said, in no order.
 pub(crate) async fn outcomes(asked: Vec<Asked>) -> Vec<(u8, io::Result<()>)> {
-    let mut waiting = Waiting { asked, devices: Vec::new(), outcomes: Vec::new() };
+    let mut waiting = Waiting { asked, domains: Vec::new(), outcomes: Vec::new() };
     poll_fn(|cx| waiting.poll(cx)).await;
     while !waiting.asked.is_empty() {
         // From here on somebody is late.
@@ -41,7 +41,7 @@ pub(crate) async fn outcomes(asked: Vec<Asked>) -> Vec<(u8, io::Result<()>)> {
 struct Waiting {
     asked: Vec<Asked>,
     /// Of the drives that have answered.
-    devices: Vec<u64>,
+    domains: Vec<Domain>,
     outcomes: Vec<(u8, io::Result<()>)>,
 }
 
@@ -63,7 +63,7 @@ impl Waiting {
                 Poll::Pending => at += 1,
                 Poll::Ready(outcome) => {
                     let Asked { shard, drive, .. } = self.asked.swap_remove(at);
-                    self.devices.push(drive.io().device());
+                    self.domains.push(drive.domain());
                     self.outcomes.push((shard, outcome));
                 }
             }
@@ -73,10 +73,9 @@ impl Waiting {
 
     /// Latches those that are silent although another device answered; says whether there were any.
     fn give_up(&mut self) -> bool {
-        let answered = |device: u64| self.devices.iter().any(|other| *other != device);
-        let (silent, patient) = std::mem::take(&mut self.asked)
-            .into_iter()
-            .partition(|asked| answered(asked.drive.io().device()));
+        let answered = |domain: Domain| self.domains.iter().any(|other| *other != domain);
+        let (silent, patient) =
+            std::mem::take(&mut self.asked).into_iter().partition(|asked| answered(asked.drive.domain()));
         self.asked = patient;
         let silent: Vec<Asked> = silent;
         for asked in &silent {

@@ -7,8 +7,9 @@ use super::{DriveId, Shard, VolumeRecord, VolumeState};
 use crate::blob::{Geometry, Tier, VolumeId};
 use crate::codec::{Codec, CodecError};
 use crate::drive::lane::Done;
-use crate::drive::{Drive, FileIo, OpenHow};
+use crate::drive::{Drive, FileIo, NodeId, OpenHow};
 use crate::format::layout::{FILE_HEADER, Stripe, volume_end};
+use crate::placement::{Counted, enough_shards};
 use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,6 +96,20 @@ pub(crate) enum Phase {
     Open(Filling),
     Sealed { length: u64 },
     Dropped,
+}
+
+/// How many shards a write is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Took {
+    pub left: usize,
+    /// As many as it takes to acknowledge it.
+    pub needed: usize,
+}
+
+impl Took {
+    pub fn is_enough(self) -> bool {
+        self.left >= self.needed
+    }
 }
 
 /// How far an open volume is filled.
@@ -240,6 +255,17 @@ impl Volume {
     /// Shards that aren't lost.
     pub fn shards_left(&self) -> usize {
         self.shards().filter(|(_, file)| !file.is_lost()).count()
+    }
+
+    /// How many shards hold what was written, if those missed it, and how many must.
+    pub fn took(&self, failed: &[u8]) -> Took {
+        let counted = |(shard, file): (u8, Arc<PlacedShard>)| Counted {
+            node: file.drive.as_ref().map_or(NodeId::HERE, |drive| drive.domain().node()),
+            is_good: !file.is_lost() && !failed.contains(&shard),
+        };
+        let shards: Vec<Counted> = self.shards().map(counted).collect();
+        let left = shards.iter().filter(|shard| shard.is_good).count();
+        Took { left, needed: enough_shards(self.geometry, &shards) }
     }
 
     pub fn generations(&self) -> Vec<u32> {

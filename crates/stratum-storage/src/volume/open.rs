@@ -5,15 +5,15 @@
 //! body is written and not in the middle of a stripe.
 
 use super::answers::{Asked, outcomes};
-use super::handle::{DIRECTORY, PlacedShard, Reservation, Volume, shard_path, unfinished};
+use super::handle::{DIRECTORY, Reservation, Took, Volume, shard_path, unfinished};
 use super::table::{Shared, TierState, Volumes};
 use super::{DriveId, Shard, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState};
 use crate::blob::{Geometry, Tier, VolumeId};
 use crate::drive::lane::{Work, promise};
-use crate::drive::{Devices, Drive, FileIo, OpenHow};
+use crate::drive::{Devices, Domain, Drive, FileIo, OpenHow};
 use crate::format::layout::{FILE_HEADER, volume_end};
 use crate::format::v1::ShardHeader;
-use crate::placement::{Candidate, enough_shards, geometry_over, geometry_with_room, place};
+use crate::placement::{Candidate, geometry_over, geometry_with_room, place};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -244,13 +244,12 @@ impl Shared {
 
     /// Records the shards that missed a write, if enough are left for what was written to count.
     pub async fn settle(&self, volume: &Volume, failed: &[u8]) -> Result<(), WriteError> {
-        let took = |(shard, file): &(u8, Arc<PlacedShard>)| !file.is_lost() && !failed.contains(shard);
-        let left = volume.shards().filter(took).count();
-        let needed = enough_shards(volume.geometry);
+        let took = volume.took(failed);
         if !failed.is_empty() {
             volume.retire();
         }
-        if left < needed {
+        if !took.is_enough() {
+            let Took { left, needed } = took;
             return Err(WriteError::TooFewShards { volume: volume.id, left, needed });
         }
         for (shard, file) in volume.shards().filter(|(shard, _)| failed.contains(shard)) {
@@ -342,7 +341,7 @@ pub(super) fn candidates(drives: &[Arc<Drive>], left: u64) -> Vec<Candidate<&Arc
     let devices = Devices::of(drives);
     let candidates = drives.iter().map(|drive| {
         let room = devices.part(drive, left);
-        Candidate { drive, device: drive.io().device(), room }
+        Candidate { drive, domain: drive.domain(), room }
     });
     candidates.collect()
 }
@@ -355,9 +354,9 @@ fn check_devices(
     tier: Tier,
     left: impl Fn(u64) -> u64,
 ) -> Result<(), WriteError> {
-    let mut wanted: HashMap<u64, (u64, &Arc<Drive>)> = HashMap::new();
+    let mut wanted: HashMap<Domain, (u64, &Arc<Drive>)> = HashMap::new();
     for drive in drives.iter().filter(|drive| drive.is_healthy()) {
-        wanted.entry(drive.io().device()).or_insert((0, drive)).0 += each;
+        wanted.entry(drive.domain()).or_insert((0, drive)).0 += each;
     }
     for (wanted, drive) in wanted.into_values() {
         if drive.io().space().is_ok_and(|space| space.free < wanted.saturating_add(left(wanted))) {

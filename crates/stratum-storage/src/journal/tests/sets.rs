@@ -1,13 +1,14 @@
 //! Which drives must be there, and how the set changes.
 
 use super::*;
+use crate::drive::{Domain, NodeId, ZoneId};
 use crate::journal::quorum::{Candidate, Sets, choose};
 use crate::journal::round::{Asked, ask};
 
 fn candidates(devices: &[u64]) -> Vec<Candidate> {
     let candidate = |(place, &device): (usize, &u64)| Candidate {
         id: DriveId(place as u128),
-        device,
+        domain: Domain::here(device),
         present: true,
         usable: true,
         avoided: false,
@@ -26,12 +27,24 @@ fn members_are_on_different_devices_and_take_turns() {
     let mut turns = [0; 6];
     for number in 1..=60 {
         let chosen = choose(&sets, 2, &drives, number).expect("all are there");
-        let mut devices: Vec<u64> = chosen.iter().map(|&place| drives[place].device).collect();
-        devices.sort_unstable();
-        assert_eq!(devices, [1, 2, 3]);
+        let mut domains: Vec<Domain> = chosen.iter().map(|&place| drives[place].domain).collect();
+        domains.sort_unstable();
+        assert_eq!(domains, [1, 2, 3].map(Domain::here));
         chosen.iter().for_each(|&place| turns[place] += 1);
     }
     assert!(turns.iter().all(|&turn| turn >= 20), "{turns:?}");
+}
+
+#[test]
+fn devices_of_two_nodes_are_two_even_if_their_numbers_are_one() {
+    let on = |node| Domain::new(ZoneId(0), NodeId(node), 1);
+    let mut drives = candidates(&[1, 1, 1, 1]);
+    (drives[2].domain, drives[3].domain) = (on(1), on(1));
+    let sets = Sets::settled(ids(0..4));
+    for number in 1..=60 {
+        let chosen = choose(&sets, 1, &drives, number).expect("all are there");
+        assert_ne!(drives[chosen[0]].domain, drives[chosen[1]].domain);
+    }
 }
 
 #[test]
@@ -126,11 +139,14 @@ fn lost_drives_stay_in_a_set_that_would_be_too_small_without_them() {
 }
 
 /// Two drives on those devices, of which the second never answers.
-fn ask_with_one_silent(devices: [u64; 2], answers_at_last: bool) -> (Vec<io::Result<()>>, Vec<Arc<Drive>>) {
+fn ask_with_one_silent(
+    domains: [Domain; 2],
+    answers_at_last: bool,
+) -> (Vec<io::Result<()>>, Vec<Arc<Drive>>) {
     let world = World::new(2, 1, 1);
     let drives = world.drives(&[]);
     let asked: Vec<Asked> =
-        drives.iter().zip(devices).map(|(drive, device)| Asked { drive: drive.clone(), device }).collect();
+        drives.iter().zip(domains).map(|(drive, domain)| Asked { drive: drive.clone(), domain }).collect();
     let mut silent = None;
     let timeout = Duration::from_millis(20);
     let answers = ask(&asked, timeout, world.ambient.as_ref(), |place, reply| match place {
@@ -148,7 +164,7 @@ fn ask_with_one_silent(devices: [u64; 2], answers_at_last: bool) -> (Vec<io::Res
 
 #[test]
 fn a_silent_member_is_given_up_on_when_another_device_answered() {
-    let (answers, drives) = ask_with_one_silent([1, 2], false);
+    let (answers, drives) = ask_with_one_silent([1, 2].map(Domain::here), false);
     assert!(answers[0].is_ok());
     assert_eq!(answers[1].as_ref().map_err(io::Error::kind), Err(io::ErrorKind::TimedOut));
     assert!(drives[0].is_healthy() && !drives[1].is_healthy());
@@ -156,7 +172,7 @@ fn a_silent_member_is_given_up_on_when_another_device_answered() {
 
 #[test]
 fn where_all_share_a_device_the_group_waits() {
-    let (answers, drives) = ask_with_one_silent([1, 1], true);
+    let (answers, drives) = ask_with_one_silent([1, 1].map(Domain::here), true);
     assert!(answers.iter().all(Result::is_ok));
     assert!(drives.iter().all(|drive| drive.is_healthy()));
 }
