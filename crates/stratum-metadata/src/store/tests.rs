@@ -1,5 +1,6 @@
 //! The whole of it over a journal of plain memory.
 
+mod holds;
 mod levels;
 mod outage;
 mod panics;
