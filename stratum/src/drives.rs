@@ -250,7 +250,7 @@ impl Drives {
     /// The journal, and the files that every hot drive holds, go onto a drive that joined.
     fn take_into_use(&self) -> Result<(), DriveError> {
         self.engine.set.repair();
-        self.engine.journal.join(&self.engine.set.drives(Tier::Hot))?;
+        self.engine.journal.join(&self.engine.set.drives(Tier::JOURNAL))?;
         Ok(())
     }
 

@@ -122,7 +122,7 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
             let mut examined = examine::examine(&store, args.quick).await?;
             if !args.quick {
                 let copy = scratch.path().join("copy");
-                let drives = store.remains.drives(Tier::Hot);
+                let drives = store.remains.drives(Tier::JOURNAL);
                 let checked = salvage::check_index(&store.index, &drives, &copy, &store.history);
                 examined.findings.extend(checked.err().map(|problem| Finding::Index { problem }));
             }

@@ -75,7 +75,7 @@ impl Offline {
             let places: Vec<String> = places.map(|path| path.display().to_string()).collect();
             return Err(format!("there is no drive of a store at any of {}", places.join(", ")));
         }
-        let mut hot = remains.drives(Tier::Hot);
+        let mut hot = remains.drives(Tier::JOURNAL);
         if let Some(backup) = backup {
             hot.push(backup_drive(backup)?);
         }
@@ -106,13 +106,13 @@ impl Offline {
 
     /// On how many hot drives the journal and the checkpoints should be.
     pub fn hot_copies(&self) -> usize {
-        let hot = self.remains.tiers.iter().find(|tier| tier.tier == Tier::Hot);
+        let hot = self.remains.tiers.iter().find(|tier| tier.tier == Tier::JOURNAL);
         hot.map_or(1, |tier| usize::from(tier.geometry.m) + 1)
     }
 
     /// Whether the state was restored and not accepted yet.
     pub fn is_provisional(&self) -> bool {
-        let mark = replicated_content(&self.remains.drives(Tier::Hot), provisional::FILE);
+        let mark = replicated_content(&self.remains.drives(Tier::JOURNAL), provisional::FILE);
         mark.is_some_and(|content| !Restored::parse(&content).accepted)
     }
 
@@ -126,5 +126,5 @@ impl Offline {
 pub fn backup_drive(folder: &Path) -> Result<Arc<Drive>, String> {
     let io = RealDrive::open(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let (io, id) = (ReadOnly::new(Arc::new(io)), DriveId(u128::MAX));
-    Ok(Arc::new(Drive::new(id, Tier::Hot, u16::MAX, io, Threads::Caller, Arc::new(System))))
+    Ok(Arc::new(Drive::new(id, Tier::JOURNAL, u16::MAX, io, Threads::Caller, Arc::new(System))))
 }

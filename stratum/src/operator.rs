@@ -469,7 +469,7 @@ fn slow_writing(drive: &DriveStatus, members: &[String]) -> String {
     let place = format!("{}/{}", drive.tier, drive.position);
     let who_waits = if members.contains(&place) {
         "every write waits for it until the journal can go on without it, which takes enough others that are quick"
-    } else if drive.tier == Tier::Hot.name() {
+    } else if drive.tier == Tier::JOURNAL.name() {
         "the journal goes on without it, and only large writes that must go to it wait"
     } else {
         "large writes that must go to it wait"

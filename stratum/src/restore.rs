@@ -237,7 +237,7 @@ fn write(
     }
     let set = Set::open(&layout.set_config(Threads::Own), Arc::new(System), &System)
         .map_err(|error| say(&error))?;
-    let drives = set.drives(Tier::Hot);
+    let drives = set.drives(Tier::JOURNAL);
     let mut sources = drives.to_vec();
     sources.extend(backup.map(offline::backup_drive).transpose()?);
     let history = History::read(&sources).map_err(|error| say(&error))?;

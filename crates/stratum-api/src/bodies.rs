@@ -21,16 +21,13 @@ use crate::error::S3Error;
 use std::sync::Arc;
 use stratum_frames::{Compression, MAX_BODY_BYTES};
 use stratum_metadata::Metadata;
-use stratum_storage::blob::Tier;
+use stratum_metadata::placement::{Arrival, Placement};
 use stratum_storage::journal::Journal;
 use stratum_storage::volume::Volumes;
 use tables::Tables;
 
 /// The largest body that rides in the journal entry, in bytes.
 pub const SMALL_MAX: u64 = 32 << 10;
-
-/// Where new bodies go.
-const TIER: Tier = Tier::Hot;
 
 /// The bodies of objects and parts. A cheap handle.
 #[derive(Clone)]
@@ -54,12 +51,13 @@ impl Bodies {
         Self { metadata, volumes, journal, compression, tables: Tables::default() }
     }
 
-    /// Admits a request that reads one body and writes another: its worst case, in one step.
+    /// Admits a request that reads one body and writes another, which `arrival` is: its worst case, in one step.
     ///
     /// # Errors
     /// `SlowDown`.
-    pub fn admit_copy(&self, memory: &Memory) -> Result<Admitted, S3Error> {
-        memory.admit(self.volumes.reader_memory() + frames::memory(MAX_BODY_BYTES) + self.writer_memory(None))
+    pub fn admit_copy(&self, memory: &Memory, arrival: &Arrival) -> Result<Admitted, S3Error> {
+        let writer = self.writer_memory(Placement::of(arrival), None);
+        memory.admit(self.volumes.reader_memory() + frames::memory(MAX_BODY_BYTES) + writer)
     }
 }
 

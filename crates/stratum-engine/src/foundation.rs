@@ -33,9 +33,9 @@ impl Foundation {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Foundation, OpenError> {
         let set = Set::open(drives, clock.clone(), entropy.as_ref())?;
-        let geometry = set.geometry(Tier::Hot).ok_or(OpenError::NoHotTier)?;
+        let geometry = set.geometry(Tier::JOURNAL).ok_or(OpenError::NoHotTier)?;
         let on = JournalSet {
-            drives: set.drives(Tier::Hot).to_vec(),
+            drives: set.drives(Tier::JOURNAL).to_vec(),
             m: usize::from(geometry.m),
             begun: set.has_begun(),
         };

@@ -51,10 +51,10 @@ impl Engine {
 
 fn open_metadata(foundation: &Foundation, config: &Config) -> Result<Metadata, OpenError> {
     let Foundation { set, log, clock, threads, .. } = foundation;
-    let geometry = set.geometry(Tier::Hot).ok_or(OpenError::NoHotTier)?;
+    let geometry = set.geometry(Tier::JOURNAL).ok_or(OpenError::NoHotTier)?;
     let options = Options {
         index: config.index.clone(),
-        drives: set.roster(Tier::Hot).ok_or(OpenError::NoHotTier)?,
+        drives: set.roster(Tier::JOURNAL).ok_or(OpenError::NoHotTier)?,
         copies: usize::from(geometry.m) + 1,
     };
     let is_provisional = provisional::Restored::read(set)?.is_some_and(|restored| !restored.accepted);

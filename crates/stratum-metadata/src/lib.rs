@@ -32,6 +32,7 @@ pub mod listing;
 pub mod log;
 mod machine;
 mod pack;
+pub mod placement;
 mod quarantine;
 pub mod record;
 mod relocate;

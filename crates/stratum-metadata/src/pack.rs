@@ -1,19 +1,20 @@
 //! The packer: small bodies leave the journal, many at a time, for erasure-coded stripes.
 //!
 //! It goes over the journal's closed segments, oldest first. A body is live if its owner's record still names the
-//! entry that brought it; the live ones of a segment are sorted by owner, so that neighbours in a listing become
-//! neighbours on the drives and in the index, and written as full stripes. Each stripe is then one `Relocate`,
-//! whose moves are conditional: whatever was overwritten meanwhile stays as it is.
+//! entry that brought it; the live ones of a segment are sorted by where they go and by owner, so that neighbours in a
+//! listing become neighbours on the drives and in the index, and written as full stripes. Each stripe is then one
+//! `Relocate`, whose moves are conditional: whatever was overwritten meanwhile stays as it is.
 
 use crate::command::{Command, Proposed};
 use crate::log::{ClosedSegment, Log, LogError};
 use crate::machine::Machine;
+use crate::placement::{Arrival, Placement};
 use crate::record::{Body, DecodeError, Owner};
 use crate::relocate::{self, MoveError, Small, blob_of};
 use crate::store::{Metadata, ReadError};
 use bytes::Bytes;
 use std::time::Duration;
-use stratum_storage::blob::{BlobRef, Index, Place, Tier};
+use stratum_storage::blob::{BlobRef, Index, Place};
 use stratum_storage::blocking;
 use stratum_storage::journal::Verify;
 use stratum_storage::pack::PackBody;
@@ -49,6 +50,7 @@ enum PackError {
 /// A body in the journal that its owner still names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Live {
+    to: Placement,
     owner: Owner,
     index: Index,
     length: u32,
@@ -143,9 +145,10 @@ fn live_bodies(machine: &Machine, log: &dyn Log, segment: ClosedSegment) -> Resu
         if entry.index > segment.last {
             break;
         }
-        let Some((owner, blob)) = body_of(Proposed::decode(&entry.command)?.command) else { continue };
+        let Some((owner, arrival, blob)) = body_of(Proposed::decode(&entry.command)?.command) else { continue };
         if let Place::ThisEntry { length, crc32c } = blob.place {
-            let body = Live { owner, index: entry.index, length, crc32c };
+            let to = Placement::of(&arrival.sized(Some(length.into())));
+            let body = Live { to, owner, index: entry.index, length, crc32c };
             if is_live(machine, &body)? {
                 bodies.push(body);
             }
@@ -155,15 +158,19 @@ fn live_bodies(machine: &Machine, log: &dyn Log, segment: ClosedSegment) -> Resu
     Ok(bodies)
 }
 
-/// Whose body a command brought.
-fn body_of(command: Command) -> Option<(Owner, BlobRef)> {
+/// Whose body a command brought, and what it says of it.
+fn body_of(command: Command) -> Option<(Owner, Arrival, BlobRef)> {
     match command {
         Command::PutObject { bucket, key, record, .. } => match record.body {
-            Body::Blob(blob) => Some((Owner::Object { bucket, key, version: record.version }, blob)),
+            Body::Blob(blob) => {
+                let arrival = Arrival::new(bucket, record.storage_class);
+                Some((Owner::Object { bucket, key, version: record.version }, arrival, blob))
+            }
             Body::Parts { .. } => None,
         },
-        Command::PutPart { upload, part, .. } | Command::UploadPart { upload, part, .. } => {
-            Some((Owner::Part { upload, number: part.number }, part.blob))
+        Command::PutPart { bucket, upload, part } | Command::UploadPart { bucket, upload, part } => {
+            let arrival = Arrival { bucket, storage_class: None, size: None };
+            Some((Owner::Part { upload, number: part.number }, arrival, part.blob))
         }
         _ => None,
     }
@@ -173,22 +180,24 @@ fn is_live(machine: &Machine, body: &Live) -> Result<bool, PackError> {
     Ok(blob_of(machine, &body.owner)?.is_some_and(|blob| blob.place == body.place()))
 }
 
-/// How many bodies from the front make a batch: at least one.
+/// How many bodies from the front make a batch, which goes to one place: at least one.
 fn batch_len(bodies: &[Live], most_owners: usize) -> usize {
     let (mut bytes, mut owners) = (0, 0);
+    let to = bodies.first().map(|body| body.to);
     let fits = |body: &&Live| {
         bytes += body.length as usize;
         owners += 32 + if let Owner::Object { key, .. } = &body.owner { key.len() } else { 0 };
-        bytes <= BATCH_BYTES && owners <= most_owners
+        bytes <= BATCH_BYTES && owners <= most_owners && Some(body.to) == to
     };
     bodies.iter().take_while(fits).count().max(1)
 }
 
 async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) -> Result<(), PackError> {
-    let log = metadata.log().clone();
+    let Some(Live { to, .. }) = batch.first() else { return Ok(()) };
+    let (tier, log) = (to.tier, metadata.log().clone());
     let bodies = blocking::spawn(move || read(log.as_ref(), batch)).await??;
     let bytes: usize = bodies.iter().map(|small| small.body.bytes.len()).sum();
-    let moved = relocate::pack(metadata, volumes, Tier::Hot, bodies).await?;
+    let moved = relocate::pack(metadata, volumes, tier, bodies).await?;
     metrics::counter!("stratum_packed_bodies_total").increment(moved.bodies);
     metrics::counter!("stratum_packed_bytes_total").increment(bytes as u64);
     Ok(())

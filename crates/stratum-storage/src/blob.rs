@@ -29,6 +29,10 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// The tier whose drives hold the journal, the checkpoints and whatever else is replicated. Which tier an object goes
+    /// to is another question, asked for each.
+    pub const JOURNAL: Tier = Tier::Hot;
+
     /// All tiers, hottest first.
     pub const ALL: [Tier; 3] = [Tier::Hot, Tier::Warm, Tier::Cold];
 

@@ -97,7 +97,7 @@ pub struct Appended {
     pub hashes: Vec<EntryHash>,
 }
 
-/// The drives that the journal lies on: the whole hot tier, with the missing ones.
+/// The drives that the journal lies on: all of [`Tier::JOURNAL`](crate::blob::Tier::JOURNAL), with the missing ones.
 #[derive(Clone, Debug)]
 pub struct JournalSet {
     pub drives: Vec<Arc<Drive>>,

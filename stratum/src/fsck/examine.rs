@@ -41,7 +41,7 @@ pub async fn examine(store: &Offline, quick: bool) -> Result<Examined, String> {
     findings.extend(store.state.doubts().iter().cloned().map(Finding::from));
     REPLICATED.iter().for_each(|file| replicated(store, file, findings));
     if !quick {
-        let hot = store.remains.drives(Tier::Hot);
+        let hot = store.remains.drives(Tier::JOURNAL);
         findings.extend(store.history.audit(&hot).into_iter().map(Finding::Journal));
         checkpoints(store, findings);
     }
@@ -54,7 +54,7 @@ pub async fn examine(store: &Offline, quick: bool) -> Result<Examined, String> {
 
 /// What must agree on every hot drive.
 fn replicated(store: &Offline, file: &str, findings: &mut Vec<Finding>) {
-    let drives = store.remains.drives(Tier::Hot);
+    let drives = store.remains.drives(Tier::JOURNAL);
     let copies: Vec<ReplicatedCopy> = drives.iter().map(|drive| replicated_copy(drive, file)).collect();
     let sequence = |copy: &ReplicatedCopy| match copy {
         ReplicatedCopy::Sound { sequence } => Some(*sequence),
@@ -74,7 +74,7 @@ fn replicated(store: &Offline, file: &str, findings: &mut Vec<Finding>) {
 
 fn checkpoints(store: &Offline, findings: &mut Vec<Finding>) {
     let mut sound: BTreeMap<Index, usize> = BTreeMap::new();
-    for copy in salvage::audit(&store.remains.drives(Tier::Hot)) {
+    for copy in salvage::audit(&store.remains.drives(Tier::JOURNAL)) {
         let count = sound.entry(copy.index).or_default();
         match copy.problem {
             None => *count += 1,

@@ -48,7 +48,7 @@ fn open(
     let mut layout = layout.clone();
     layout.settle(&foundation.set.all_drives());
     if index_is_bad {
-        salvage::remove_index(&layout.index(), &foundation.set.drives(Tier::Hot))
+        salvage::remove_index(&layout.index(), &foundation.set.drives(Tier::JOURNAL))
             .map_err(|error| format!("its index can't be removed: {error}"))?;
         mended.push("the server's index was built anew from the checkpoint and the journal".into());
     }
@@ -70,14 +70,14 @@ fn await_release(layout: &Layout) {
 
 /// Bad copies of checkpoints go; then journal and checkpoints are made whole.
 fn checkpoints(engine: &Engine, mended: &mut Vec<String>) {
-    for copy in salvage::remove_bad_copies(&engine.set.drives(Tier::Hot)) {
+    for copy in salvage::remove_bad_copies(&engine.set.drives(Tier::JOURNAL)) {
         mended.push(format!("the checkpoint at entry {} on {} was copied anew", copy.index, copy.drive));
     }
     engine.metadata.tend_journal();
 }
 
 fn replicated(set: &Set, name: &str, mended: &mut Vec<String>) {
-    let copies: Vec<_> = set.drives(Tier::Hot).iter().map(|drive| replicated_copy(drive, name)).collect();
+    let copies: Vec<_> = set.drives(Tier::JOURNAL).iter().map(|drive| replicated_copy(drive, name)).collect();
     let first = copies.first();
     if matches!(first, Some(ReplicatedCopy::Sound { .. })) && copies.iter().all(|copy| Some(copy) == first) {
         return;

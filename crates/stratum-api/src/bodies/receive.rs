@@ -2,7 +2,7 @@
 
 use super::behind::{self, Behind, Framer};
 use super::segments::Segments;
-use super::{Bodies, BodyReader, Content, SMALL_MAX, TIER};
+use super::{Bodies, BodyReader, Content, SMALL_MAX};
 use crate::admission::{Admitted, Memory};
 use crate::body::RequestBody;
 use crate::checksum::{self, Digester, Digests};
@@ -11,6 +11,7 @@ use crate::telemetry;
 use bytes::Bytes;
 use stratum_frames::{Compression, Form as Coded};
 use stratum_metadata::command::{Command, Outcome};
+use stratum_metadata::placement::{Arrival, Placement};
 use stratum_metadata::record::{Checksum, ChecksumAlgorithm};
 use stratum_metadata::{CommitError, Headroom, NewBytes, NotWritten};
 use stratum_storage::blob::{BlobRef, Form, Place};
@@ -77,8 +78,8 @@ impl<S: Source> Source for Begun<'_, S> {
 }
 
 impl Bodies {
-    /// Stores a request's body, checked against what the client declared of it. The checksum is the client's
-    /// choice, or else of the `usual` algorithm.
+    /// Stores a request's body, which `arrival` is, checked against what the client declared of it. The checksum is the
+    /// client's choice, or else of the `usual` algorithm.
     ///
     /// # Errors
     /// Before anything is read: `SlowDown` and whatever else a command would be refused for at the end. What reading,
@@ -87,17 +88,19 @@ impl Bodies {
         &self,
         memory: &Memory,
         mut body: RequestBody,
+        arrival: Arrival,
         usual: ChecksumAlgorithm,
     ) -> Result<Stored, S3Error> {
         body.expected().check_value()?;
         let algorithm = body.expected().algorithm().unwrap_or(usual);
         let digester = Digester::new(algorithm, body.expected().is_signed());
         let length = body.length()?;
+        let to = Placement::of(&arrival.sized(length));
         let headroom = self.headroom(length).await?;
         match length {
             Some(length) if length > SMALL_MAX => {
-                let admitted = memory.admit(self.writer_memory(Some(length)))?;
-                let kept = self.write(&mut body, length, digester).await?;
+                let admitted = memory.admit(self.writer_memory(to, Some(length)))?;
+                let kept = self.write(to, &mut body, length, digester).await?;
                 body.check(&kept.digests)?;
                 Ok(kept.stored(headroom, admitted))
             }
@@ -109,8 +112,8 @@ impl Bodies {
                 Ok(kept.stored(headroom, admitted))
             }
             None => {
-                let admitted = memory.admit(self.gatherer_memory(None, self.compression))?;
-                let kept = self.write_undeclared(&mut body, digester).await?;
+                let admitted = memory.admit(self.gatherer_memory(to, None, self.compression))?;
+                let kept = self.write_undeclared(to, &mut body, digester).await?;
                 body.check(&kept.digests)?;
                 Ok(kept.stored(headroom, admitted))
             }
@@ -124,28 +127,33 @@ impl Bodies {
     }
 
     /// What writing a body over [`SMALL_MAX`] holds at most; of any body if its length isn't known.
-    pub(super) fn writer_memory(&self, length: Option<u64>) -> u64 {
+    pub(super) fn writer_memory(&self, to: Placement, length: Option<u64>) -> u64 {
         match self.compression {
-            None => self.volumes.writer_memory(TIER) + behind::MEMORY,
-            compression => self.gatherer_memory(length, compression),
+            None => self.volumes.writer_memory(to.tier) + behind::MEMORY,
+            compression => self.gatherer_memory(to, length, compression),
         }
     }
 
     /// What it holds at most where the stored length shows at the end.
-    fn gatherer_memory(&self, length: Option<u64>, compression: Option<Compression>) -> u64 {
-        self.volumes.writer_memory(TIER)
+    fn gatherer_memory(&self, to: Placement, length: Option<u64>, compression: Option<Compression>) -> u64 {
+        self.volumes.writer_memory(to.tier)
             + behind::MEMORY
             + compression.map_or(0, Framer::memory)
             + Segments::memory(length)
     }
 
     /// A body whose length shows at its end: it may turn out to be small.
-    async fn write_undeclared(&self, body: &mut RequestBody, digester: Digester) -> Result<Kept, S3Error> {
+    async fn write_undeclared(
+        &self,
+        to: Placement,
+        body: &mut RequestBody,
+        digester: Digester,
+    ) -> Result<Kept, S3Error> {
         let first = body.segment(SMALL_MAX as usize + 1).await?;
         if first.len() as u64 <= SMALL_MAX {
             return Ok(inline(first, digester));
         }
-        self.gather(&mut Begun { first: Some(first), rest: body }, digester).await
+        self.gather(to, &mut Begun { first: Some(first), rest: body }, digester).await
     }
 
     /// Proposes the command that names a stored body. The body goes back if the command surely has no effect, and
@@ -158,8 +166,8 @@ impl Bodies {
         self.metadata.commit_received(headroom, command, bytes).await
     }
 
-    /// Stores another object's content, which is `length` bytes. What opened it holds the memory that
-    /// [`Bodies::admit_copy`] gave.
+    /// Stores another object's content, which is `length` bytes and which `arrival` is from now on. What opened it holds
+    /// the memory that [`Bodies::admit_copy`] gave.
     ///
     /// # Errors
     /// What reading and writing refuse.
@@ -167,8 +175,10 @@ impl Bodies {
         &self,
         content: Content,
         length: u64,
+        arrival: Arrival,
         algorithm: ChecksumAlgorithm,
     ) -> Result<Stored, S3Error> {
+        let to = Placement::of(&arrival.sized(Some(length)));
         let digester = Digester::new(algorithm, false);
         let headroom = self.headroom(Some(length)).await?;
         let is_small = length <= SMALL_MAX;
@@ -177,11 +187,11 @@ impl Bodies {
                 (inline(reader.collect(length as usize).await?, digester), reader.into_admitted())
             }
             Content::Stream(mut reader) => {
-                (self.write(&mut *reader, length, digester).await?, reader.into_admitted())
+                (self.write(to, &mut *reader, length, digester).await?, reader.into_admitted())
             }
             Content::Whole(whole, admitted) if is_small => (inline(whole, digester), admitted),
             Content::Whole(whole, admitted) => {
-                (self.write(&mut Some(whole), length, digester).await?, admitted)
+                (self.write(to, &mut Some(whole), length, digester).await?, admitted)
             }
         };
         Ok(kept.stored(headroom, admitted))
@@ -190,14 +200,15 @@ impl Bodies {
     /// Streams a body of `length` bytes, more than [`SMALL_MAX`], into extents, with the digests computed beside.
     async fn write(
         &self,
+        to: Placement,
         source: &mut impl Source,
         length: u64,
         digester: Digester,
     ) -> Result<Kept, S3Error> {
         if self.compression.is_some() {
-            return self.gather(source, digester).await;
+            return self.gather(to, source, digester).await;
         }
-        let mut writer = self.volumes.write(TIER, length).await?;
+        let mut writer = self.volumes.write(to.tier, length).await?;
         let mut digesting = Behind::new(digester);
         while let Some(piece) = source.next().await? {
             digesting.push(piece.clone()).await?;
@@ -209,10 +220,15 @@ impl Bodies {
     }
 
     /// As [`Bodies::write`], where how much is stored shows at the end.
-    async fn gather(&self, source: &mut impl Source, digester: Digester) -> Result<Kept, S3Error> {
+    async fn gather(
+        &self,
+        to: Placement,
+        source: &mut impl Source,
+        digester: Digester,
+    ) -> Result<Kept, S3Error> {
         let mut digesting = Behind::new(digester);
         let mut framing = self.compression.map(Framer::new).transpose()?.map(Behind::new);
-        let mut segments = Segments::new(self.volumes.clone());
+        let mut segments = Segments::new(self.volumes.clone(), to);
         let mut size = 0;
         while let Some(piece) = source.next().await? {
             size += piece.len() as u64;

@@ -3,9 +3,9 @@
 //! A writer must know how much comes, so such a body is gathered in segments, each written as a body of its own while
 //! the next one is gathered, and all of them are one in the end.
 
-use super::TIER;
 use crate::error::{Code, S3Error};
 use bytes::Bytes;
+use stratum_metadata::placement::Placement;
 use stratum_storage::blob::{BlobRef, Place};
 use stratum_storage::volume::Volumes;
 use stratum_storage::writepath::{WriteError, WriteHold, Written};
@@ -19,6 +19,7 @@ const MAX_SEGMENT_BYTES: usize = 9 << 20;
 /// Writes segments.
 pub struct Segments {
     volumes: Volumes,
+    to: Placement,
     gathered: Vec<u8>,
     /// The segment that is being written; dropped, it is no more.
     writing: JoinSet<Result<Written, WriteError>>,
@@ -34,8 +35,8 @@ impl Segments {
         }
     }
 
-    pub fn new(volumes: Volumes) -> Self {
-        Self { volumes, gathered: Vec::new(), writing: JoinSet::new(), written: None }
+    pub fn new(volumes: Volumes, to: Placement) -> Self {
+        Self { volumes, to, gathered: Vec::new(), writing: JoinSet::new(), written: None }
     }
 
     /// Takes the next stored bytes. Waits when a whole segment is being written and another has been gathered.
@@ -67,9 +68,9 @@ impl Segments {
         let next =
             Vec::with_capacity(if self.gathered.len() < SEGMENT_BYTES { 0 } else { MAX_SEGMENT_BYTES });
         let segment = Bytes::from(std::mem::replace(&mut self.gathered, next));
-        let volumes = self.volumes.clone();
+        let (volumes, tier) = (self.volumes.clone(), self.to.tier);
         self.writing.spawn(async move {
-            let mut writer = volumes.write(TIER, segment.len() as u64).await?;
+            let mut writer = volumes.write(tier, segment.len() as u64).await?;
             writer.push(segment).await?;
             writer.finish().await
         });

@@ -17,6 +17,7 @@ use crate::xml;
 use crate::xml::multipart::ChecksumElement;
 use crate::xml::object::CopyObjectResult;
 use crate::xml::text::{Quoted, Timestamp};
+use stratum_metadata::placement::Arrival;
 use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectHeaders, ObjectRecord, StorageClass};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
@@ -28,7 +29,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let algorithm = wanted_algorithm(ctx)?;
     let to_itself = source.bucket.id == bucket.id && source.key == *key;
 
-    let admitted = ctx.store.bodies.admit_copy(&ctx.memory)?;
+    let arrival = Arrival::new(bucket.id, class);
+    let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &arrival)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
         check_size(object)?;
@@ -50,7 +52,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             ..opened.object.headers.clone()
         })?,
     };
-    let stored = ctx.store.bodies.copy(opened.content, opened.object.size, algorithm).await?;
+    let stored = ctx.store.bodies.copy(opened.content, opened.object.size, arrival, algorithm).await?;
     let object = put_object::commit(ctx, bucket, key, stored, kept, class, condition).await?;
     xml::answer(&CopyObjectResult {
         xmlns: xml::Namespace,

@@ -10,6 +10,7 @@ use crate::key::ObjectKey;
 use axum::body::Body;
 use http::Response;
 use stratum_metadata::command::{Command, Outcome, WriteCondition};
+use stratum_metadata::placement::Arrival;
 use stratum_metadata::record::{
     self, Attributes, BucketRecord, ChecksumAlgorithm, ETag, ObjectHeaders, ObjectRecord, StorageClass,
     VersionId,
@@ -19,7 +20,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let kept = headers::object_headers(&ctx.headers)?;
     let class = headers::storage_class(&ctx.headers)?;
     let condition = conditions::on_write(&ctx.headers);
-    let stored = ctx.store.bodies.receive(&ctx.memory, body, ChecksumAlgorithm::Crc64Nvme).await?;
+    let (arrival, usual) = (Arrival::new(bucket.id, class), ChecksumAlgorithm::Crc64Nvme);
+    let stored = ctx.store.bodies.receive(&ctx.memory, body, arrival, usual).await?;
     let object = commit(ctx, bucket, key, stored, kept, class, condition).await?;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();

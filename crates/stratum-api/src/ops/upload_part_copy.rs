@@ -16,6 +16,7 @@ use crate::xml::Namespace;
 use crate::xml::multipart::{ChecksumElement, CopyPartResult};
 use crate::xml::text::{Quoted, Timestamp};
 use std::ops::Range;
+use stratum_metadata::placement::Arrival;
 use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectRecord};
 
 const RANGE: &str = "x-amz-copy-source-range";
@@ -26,7 +27,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let record = multipart::existing(ctx, bucket, key, upload)?;
     let source = CopySource::of(ctx)?;
 
-    let admitted = ctx.store.bodies.admit_copy(&ctx.memory)?;
+    let arrival = Arrival::new(bucket.id, record.storage_class);
+    let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &arrival)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
         let bytes = range(ctx, object.size)?;
@@ -43,7 +45,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
 
     let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let length = opened.selection.bytes.end - opened.selection.bytes.start;
-    let stored = ctx.store.bodies.copy(opened.content, length, algorithm).await?;
+    let stored = ctx.store.bodies.copy(opened.content, length, arrival, algorithm).await?;
     let (etag, checksum) = upload_part::commit(ctx, bucket, upload, number, stored).await?;
     // Only a checksum that the upload was created with is told.
     let told = record.checksum.is_some().then_some(checksum);

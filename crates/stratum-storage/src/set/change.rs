@@ -360,7 +360,7 @@ impl Set {
         for _ in 0..drives.len() {
             match answers.recv_timeout(PATIENCE) {
                 Ok((place, outcome)) => match (outcome, drives.get(place)) {
-                    (Ok(()), Some(drive)) => written += usize::from(drive.tier() == Tier::Hot),
+                    (Ok(()), Some(drive)) => written += usize::from(drive.tier() == Tier::JOURNAL),
                     (Err(error), Some(drive)) => problem = format!("{}: {error}", drive.label()),
                     _ => {}
                 },
@@ -368,7 +368,7 @@ impl Set {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        let needed = self.hot_parity() + 1;
+        let needed = self.journal_parity() + 1;
         if written < needed {
             return Err(ChangeError::NotDurable { written, needed, problem });
         }

@@ -58,7 +58,7 @@ impl Set {
     /// The names of files that any hot drive holds as a replicated one.
     fn replicated_names(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        for drive in self.drives(Tier::Hot).iter().filter(|drive| drive.is_healthy()) {
+        for drive in self.drives(Tier::JOURNAL).iter().filter(|drive| drive.is_healthy()) {
             let entries = drive.io().list("").unwrap_or_default().into_iter();
             let files =
                 entries.filter(|entry| !entry.is_dir && !identity::FILES.contains(&entry.name.as_str()));
@@ -71,7 +71,7 @@ impl Set {
 
     /// Writes the newest content to the hot drives that don't hold it.
     fn repair_replicated(&self, name: &str) -> Result<Vec<Finding>, SetError> {
-        let drives = self.drives(Tier::Hot);
+        let drives = self.drives(Tier::JOURNAL);
         let copies = Copies::read(&drives, name)?;
         let lacking = copies.lacking(&drives);
         let found = lacking.into_iter().map(|(drive, problem)| Finding {

@@ -64,7 +64,7 @@ impl Set {
             return Err(refused(format!("{} bytes are over {MAX_REPLICATED}", content.len())));
         }
         let (newest, away) = self.newest(name)?;
-        let m = self.hot_parity();
+        let m = self.journal_parity();
         if away > m {
             return Err(refused(format!("{away} hot drives are away, and may hold a newer one")));
         }
@@ -80,10 +80,10 @@ impl Set {
     }
 
     fn write_copies(&self, name: &str, content: &[u8], sequence: u64) -> Result<(), SetError> {
-        let m = self.hot_parity();
+        let m = self.journal_parity();
         let bytes = encode(&Copy { sequence, content: content.to_owned() });
         let (mut written, mut problem) = (0, String::from("too few drives are healthy"));
-        for drive in self.drives(Tier::Hot).iter() {
+        for drive in self.drives(Tier::JOURNAL).iter() {
             match files::replace(drive.io().as_ref(), name, &bytes) {
                 Ok(()) => written += 1,
                 Err(error) => problem = format!("{}: {error}", drive.label()),
@@ -104,7 +104,7 @@ impl Set {
         let (newest, unknown) = self.newest(name)?;
         match newest {
             Some(copy) => Ok(Some(copy.content)),
-            None if unknown <= self.hot_parity() => Ok(None),
+            None if unknown <= self.journal_parity() => Ok(None),
             None => Err(SetError::Replicated {
                 name: name.to_owned(),
                 problem: format!(
@@ -117,7 +117,7 @@ impl Set {
     /// The valid copy with the highest sequence, and on how many drives there is no telling.
     fn newest(&self, name: &str) -> Result<(Option<Copy>, usize), SetError> {
         let (mut newest, mut unknown) = (None::<Copy>, 0);
-        for drive in self.drives(Tier::Hot).iter() {
+        for drive in self.drives(Tier::JOURNAL).iter() {
             let bytes = match files::read(drive.io().as_ref(), name, HEAD + MAX_REPLICATED) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -142,8 +142,8 @@ impl Set {
         Ok((newest, unknown))
     }
 
-    pub(super) fn hot_parity(&self) -> usize {
-        self.geometry(Tier::Hot).map_or(0, |geometry| usize::from(geometry.m))
+    pub(super) fn journal_parity(&self) -> usize {
+        self.geometry(Tier::JOURNAL).map_or(0, |geometry| usize::from(geometry.m))
     }
 }
 
