@@ -10,8 +10,8 @@ use http::HeaderMap;
 use http::uri::Scheme;
 use std::sync::Arc;
 use stratum_auth::{Identities, User, Verifier};
-use stratum_metadata::Metadata;
 use stratum_metadata::record::BucketRecord;
+use stratum_metadata::{Metadata, ReadView};
 use stratum_storage::ambient::{Clock, Entropy, UnixMillis};
 use stratum_storage::pace::Pace;
 use stratum_tiering::access::Recorder;
@@ -82,6 +82,8 @@ pub struct Context {
     pub account: Arc<User>,
     /// What the request may hold, on its caller's account.
     pub memory: Memory,
+    /// What the request reads: all that was acknowledged before it came.
+    pub view: ReadView,
     pub operation: &'static Operation,
     pub request_id: RequestId,
     pub query: Arc<Query>,
@@ -104,7 +106,7 @@ impl Context {
     /// # Errors
     /// `NoSuchBucket`, or `InvalidBucketName` when it can't exist.
     pub fn bucket(&self, name: &str) -> Result<BucketRecord, S3Error> {
-        match self.store.metadata.bucket(name)? {
+        match self.view.bucket(name)? {
             Some(bucket) => Ok(bucket),
             None => Err(S3Error::new(Code::NoSuchBucket).with("BucketName", name)),
         }

@@ -167,7 +167,7 @@ pub async fn objects(
         from,
         max: parameters.max,
     };
-    Ok(ctx.store.metadata.list(request).await?)
+    Ok(ctx.view.list(request).await?)
 }
 
 /// A page of ListObjects or ListObjectsV2 as their documents have it: objects, and common prefixes.

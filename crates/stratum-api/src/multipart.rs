@@ -70,7 +70,7 @@ pub fn find(
     key: &ObjectKey,
     upload: UploadId,
 ) -> Result<Option<UploadRecord>, S3Error> {
-    let record = ctx.store.metadata.upload(upload)?;
+    let record = ctx.view.upload(upload)?;
     Ok(record.filter(|record| record.bucket == bucket.id && record.key == key.as_bytes()))
 }
 

@@ -136,9 +136,22 @@ async fn answer(
     let operation = &row.operation;
     seen.operation = Some(operation);
     headers::refuse_unheeded(&headers, operation)?;
+    // The one place where a request's reads begin. What it reads later is no older.
+    let view = store.metadata.fresh().await?;
     let (store, query) = (store.clone(), Arc::new(query));
-    let ctx =
-        Context { store, caller, account, memory, operation, request_id: id, query, headers, scheme, now };
+    let ctx = Context {
+        store,
+        caller,
+        account,
+        memory,
+        view,
+        operation,
+        request_id: id,
+        query,
+        headers,
+        scheme,
+        now,
+    };
     let answer = dispatch(&ctx, row.handler, address, Incoming { payload, leftover }).await?;
     counted(answer, ctx.memory)
 }

@@ -81,7 +81,7 @@ async fn open(dir: &Path) -> Engine {
 }
 
 async fn bucket(metadata: &Metadata) -> BucketId {
-    if let Some(bucket) = metadata.bucket("bucket").expect("the index") {
+    if let Some(bucket) = metadata.local().bucket("bucket").expect("the index") {
         return bucket.id;
     }
     let id = BucketId(1);

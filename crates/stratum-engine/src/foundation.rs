@@ -2,7 +2,7 @@
 
 use crate::open::OpenError;
 use std::sync::Arc;
-use stratum_metadata::log::Log;
+use stratum_metadata::log::LocalLog;
 use stratum_storage::ambient::{Clock, Entropy};
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Threads;
@@ -14,7 +14,7 @@ pub struct Foundation {
     pub set: Arc<Set>,
     pub journal: Arc<Journal>,
     /// Where the state's commands go: the journal, unless somebody puts something before it.
-    pub log: Arc<dyn Log>,
+    pub log: Arc<dyn LocalLog>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Who does the work of drives and commits.
     pub(crate) threads: Threads,

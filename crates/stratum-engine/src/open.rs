@@ -78,7 +78,7 @@ async fn restore_volumes(
     });
     let restore = Restore {
         tiers: tiers.collect(),
-        records: metadata.volumes()?,
+        records: metadata.local().volumes()?,
         next_id: metadata.next_volume_id(),
         reserve,
         log: Arc::new(metadata.clone()),

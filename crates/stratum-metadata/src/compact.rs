@@ -155,7 +155,7 @@ impl Compactor {
     /// What is worth moving now.
     async fn jobs(&self) -> Result<Vec<Job>, EvacuateError> {
         let metadata = self.mover.metadata.clone();
-        let records = blocking::spawn(move || metadata.volumes()).await??;
+        let records = blocking::spawn(move || metadata.local().volumes()).await??;
         let now = self.clock.monotonic();
         let tiers = self.mover.volumes.tiers();
         let tiers = self.memory.lock().wholeness.look(&tiers, now);

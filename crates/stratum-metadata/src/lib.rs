@@ -3,10 +3,11 @@
 //! Every mutation is a [`command::Command`], journaled and then applied deterministically. sled holds the applied
 //! state and can be thrown away: a checkpoint and the journal rebuild it.
 //!
-//! The way of a write: [`Metadata::commit`] queues a proposal; the committer's thread appends all that wait as one
-//! group to the journal ([`log`]); the group is applied (`state`), which every read sees at once (`layers`) and the
-//! index a little later (`tree`); everybody is answered. The way of a read: [`Metadata::object`] is one lookup,
-//! [`listing`] a seek and a scan.
+//! The way of a write: [`Metadata::commit`] queues a proposal; the committer's thread has all that wait ordered as one
+//! group (`order`), which on one node is to append it to the journal ([`log`]); the committed group is applied (`state`),
+//! which every read sees at once (`layers`) and the index a little later (`tree`); everybody who waits is answered. The way of
+//! a read: [`Metadata::fresh`] gives a view with everything in it that was acknowledged; [`ReadView::object`] is one
+//! lookup, [`listing`] a seek and a scan.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
@@ -31,6 +32,7 @@ mod layers;
 pub mod listing;
 pub mod log;
 mod machine;
+mod order;
 mod pack;
 pub mod placement;
 mod quarantine;
@@ -55,7 +57,7 @@ pub use pack::Packer;
 pub use quarantine::{Quarantine, QuarantineStatus};
 pub use state::ApplyError;
 pub use store::{
-    IndexState, IndexStatus, Metadata, OpenError, Options, PartsToComplete, ReadError, RebuildStep,
+    IndexState, IndexStatus, Metadata, OpenError, Options, PartsToComplete, ReadError, ReadView, RebuildStep,
 };
 pub use sweep::Sweeper;
 pub use tree::TreeError;

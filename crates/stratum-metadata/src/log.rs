@@ -1,4 +1,7 @@
-//! What this crate asks of the journal: append a group, read it back, let go of it.
+//! What this crate asks of this machine's journal: append a group, read it back, look after it, let go of it.
+//!
+//! Which groups there are and when one counts is not its business but that of the [`order`](crate::order), which alone
+//! appends.
 //!
 //! [`journal`] is the real one; tests put one of plain memory in its place.
 
@@ -54,7 +57,7 @@ pub struct Appended {
 #[error("the journal is not available: {0}")]
 pub struct LogError(pub String);
 
-/// An entry as it is read back, verified. Its body is read for itself ([`Log::body`]): a restart needs none.
+/// An entry as it is read back, verified. Its body is read for itself ([`LocalLog::body`]): a restart needs none.
 #[derive(Clone, Debug)]
 pub struct Replayed {
     pub index: Index,
@@ -87,8 +90,8 @@ pub struct ClosedSegment {
 /// The entries of a replay, in order, without a hole.
 pub type Replay<'a> = Box<dyn Iterator<Item = Result<Replayed, LogError>> + Send + 'a>;
 
-/// The journal. All calls block; one group is in flight at a time.
-pub trait Log: Send + Sync + 'static {
+/// The journal of this machine's drives. All calls block; one group is in flight at a time.
+pub trait LocalLog: Send + Sync + 'static {
     /// Returns once the whole group is durable on every member of the journal's epoch.
     fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, CommitError>;
     /// The most bytes of entries that a group may have.
@@ -159,7 +162,7 @@ pub(crate) mod memory {
         }
     }
 
-    impl Log for MemoryLog {
+    impl LocalLog for MemoryLog {
         fn append(&self, group: Vec<LogEntry>, _: Urgency) -> Result<Appended, CommitError> {
             let mut state = self.0.lock();
             if let Some(error) = &state.fail {

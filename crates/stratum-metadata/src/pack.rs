@@ -6,7 +6,7 @@
 //! `Relocate`, whose moves are conditional: whatever was overwritten meanwhile stays as it is.
 
 use crate::command::{Command, Proposed};
-use crate::log::{ClosedSegment, Log, LogError};
+use crate::log::{ClosedSegment, LocalLog, LogError};
 use crate::machine::Machine;
 use crate::placement::{Arrival, Placement};
 use crate::record::{Body, DecodeError, Owner};
@@ -138,14 +138,20 @@ async fn pack_segment(
 }
 
 /// The segment's bodies that are still named, sorted by owner.
-fn live_bodies(machine: &Machine, log: &dyn Log, segment: ClosedSegment) -> Result<Vec<Live>, PackError> {
+fn live_bodies(
+    machine: &Machine,
+    log: &dyn LocalLog,
+    segment: ClosedSegment,
+) -> Result<Vec<Live>, PackError> {
     let mut bodies = Vec::new();
     for entry in log.replay(segment.first, Verify::Commands) {
         let entry = entry?;
         if entry.index > segment.last {
             break;
         }
-        let Some((owner, arrival, blob)) = body_of(Proposed::decode(&entry.command)?.command) else { continue };
+        let Some((owner, arrival, blob)) = body_of(Proposed::decode(&entry.command)?.command) else {
+            continue;
+        };
         if let Place::ThisEntry { length, crc32c } = blob.place {
             let to = Placement::of(&arrival.sized(Some(length.into())));
             let body = Live { to, owner, index: entry.index, length, crc32c };
@@ -203,7 +209,7 @@ async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) ->
     Ok(())
 }
 
-fn read(log: &dyn Log, batch: Vec<Live>) -> Result<Vec<Small>, LogError> {
+fn read(log: &dyn LocalLog, batch: Vec<Live>) -> Result<Vec<Small>, LogError> {
     let small = |live: Live| -> Result<Small, LogError> {
         let bytes: Bytes = log.body(live.index, live.length, live.crc32c)?;
         let body = PackBody { owner: live.owner.in_stripe(), bytes, crc32c: live.crc32c };

@@ -9,7 +9,7 @@ mod reads;
 mod start;
 
 pub use outage::{IndexState, IndexStatus};
-pub use reads::PartsToComplete;
+pub use reads::{PartsToComplete, ReadView};
 pub use start::RebuildStep;
 pub(crate) use start::{UNFINISHED, mark};
 
@@ -19,8 +19,10 @@ use crate::committer::{Committer, Headroom};
 use crate::fate::{CommitError, NewBytes, NotWritten};
 use crate::index_dir::IndexDir;
 use crate::keys;
-use crate::log::{Log, LogError};
+use crate::log::{LocalLog, LogError};
 use crate::machine::Machine;
+use crate::order::Order;
+use crate::order::single::Single;
 use crate::record::{BucketId, DecodeError, HighestIds, Level, decode};
 use crate::space::{self, Space};
 use crate::state::ApplyError;
@@ -123,7 +125,7 @@ struct Inner {
     machine: Arc<Machine>,
     committer: Committer,
     space: Arc<Space>,
-    log: Arc<dyn Log>,
+    log: Arc<dyn LocalLog>,
     upkeep: Upkeep,
     index: IndexDir,
     bloat: Bloat,
@@ -143,7 +145,11 @@ impl fmt::Debug for Metadata {
 impl Metadata {
     /// Brings the index up to the journal's end and starts the committer. Blocks, for as long as a rebuild takes
     /// if one is needed.
-    pub fn open(options: &Options, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Metadata, OpenError> {
+    pub fn open(
+        options: &Options,
+        log: Arc<dyn LocalLog>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Metadata, OpenError> {
         Metadata::open_on(options, log, clock, Threads::Own)
     }
 
@@ -151,7 +157,19 @@ impl Metadata {
     /// lanes.
     pub fn open_on(
         options: &Options,
-        log: Arc<dyn Log>,
+        log: Arc<dyn LocalLog>,
+        clock: Arc<dyn Clock>,
+        threads: Threads,
+    ) -> Result<Metadata, OpenError> {
+        let order = Arc::new(Single::new(log.clone()));
+        Metadata::open_in_order(options, log, order, clock, threads)
+    }
+
+    /// Brings up the state of what the order has committed. `log` is this machine's part of it.
+    pub(crate) fn open_in_order(
+        options: &Options,
+        log: Arc<dyn LocalLog>,
+        order: Arc<dyn Order>,
         clock: Arc<dyn Clock>,
         threads: Threads,
     ) -> Result<Metadata, OpenError> {
@@ -162,7 +180,7 @@ impl Metadata {
             log: log.as_ref(),
             checkpoints: upkeep.files(),
             clock: clock.clone(),
-            until: Index::MAX,
+            until: order.committed(),
             note: &|_| {},
         };
         let machine = Arc::new(start::recover(&index, &sources)?);
@@ -171,7 +189,7 @@ impl Metadata {
             None => HighestIds::default(),
         };
         let space = Arc::new(Space::default());
-        let committer = Committer::start(machine.clone(), log.clone(), space.clone(), threads)
+        let committer = Committer::start(machine.clone(), order, space.clone(), threads, log.last())
             .map_err(OpenError::Threads)?;
         let inner = Inner {
             machine,
@@ -374,7 +392,7 @@ impl Metadata {
         &self.inner.machine
     }
 
-    pub(crate) fn log(&self) -> &Arc<dyn Log> {
+    pub(crate) fn log(&self) -> &Arc<dyn LocalLog> {
         &self.inner.log
     }
 

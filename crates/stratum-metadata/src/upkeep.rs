@@ -4,7 +4,7 @@
 //! acknowledgement is only as durable as the entries before it.
 
 use crate::checkpoint::{self, CheckpointError, Files, Reader};
-use crate::log::{ClosedSegment, Log, LogError};
+use crate::log::{ClosedSegment, LocalLog, LogError};
 use crate::machine::Machine;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -81,7 +81,7 @@ impl Upkeep {
 
     /// Whether enough has been appended since the last checkpoint, or the journal is pressed for room that only a
     /// further one gives: a packed segment goes when the older one, too, lies behind it.
-    pub(crate) fn is_due(&self, log: &dyn Log) -> bool {
+    pub(crate) fn is_due(&self, log: &dyn LocalLog) -> bool {
         let (older, newest) = (self.older_checkpoint().unwrap_or_default(), self.newest_checkpoint());
         let (segments, usage) = (log.closed_segments(), log.usage());
         let since: u64 = segments.iter().filter(|part| part.last > newest).map(|part| part.bytes).sum();
@@ -90,14 +90,14 @@ impl Upkeep {
     }
 
     /// Takes a checkpoint, and lets go of what it makes superfluous. Blocks, for as long as writing the state takes.
-    pub(crate) fn checkpoint(&self, machine: &Machine, log: &dyn Log) -> Result<(), CheckpointError> {
+    pub(crate) fn checkpoint(&self, machine: &Machine, log: &dyn LocalLog) -> Result<(), CheckpointError> {
         let _alone = self.checkpoints.lock();
         self.take(machine, log)
     }
 
     /// The state as it is at some moment of this call, as a checkpoint that can be read: the last one if nothing was
     /// applied since, else a new one.
-    pub(crate) fn current(&self, machine: &Machine, log: &dyn Log) -> Result<Reader, CheckpointError> {
+    pub(crate) fn current(&self, machine: &Machine, log: &dyn LocalLog) -> Result<Reader, CheckpointError> {
         let _alone = self.checkpoints.lock();
         if self.newest_checkpoint() != machine.applied_index() {
             self.take(machine, log)?;
@@ -113,7 +113,7 @@ impl Upkeep {
         checkpoint::check(&self.files)
     }
 
-    fn take(&self, machine: &Machine, log: &dyn Log) -> Result<(), CheckpointError> {
+    fn take(&self, machine: &Machine, log: &dyn LocalLog) -> Result<(), CheckpointError> {
         let taken = checkpoint::take(machine, &self.files)?;
         self.bytes.store(taken.bytes, Ordering::Relaxed);
         metrics::gauge!("stratum_checkpoint_bytes").set(taken.bytes as f64);
@@ -134,7 +134,7 @@ impl Upkeep {
     }
 
     /// The packer has moved every live body up to this entry.
-    pub(crate) fn packed_through(&self, index: Index, log: &dyn Log) {
+    pub(crate) fn packed_through(&self, index: Index, log: &dyn LocalLog) {
         self.packed.fetch_max(index, Ordering::AcqRel);
         self.release(log);
     }
@@ -144,7 +144,7 @@ impl Upkeep {
     }
 
     /// Lets go of what is packed and lies below the older of the kept checkpoints.
-    fn release(&self, log: &dyn Log) {
+    fn release(&self, log: &dyn LocalLog) {
         if let Some(older) = self.older_checkpoint() {
             log.release(self.packed(), older);
         }
@@ -152,7 +152,7 @@ impl Upkeep {
 
     /// After drives were lost, joined, or are on their way out: brings journal and checkpoints back to full number on
     /// those that stay, if that is not done yet, and lets the others leave the journal's set. Blocks.
-    pub(crate) fn heal(&self, log: &dyn Log) -> Result<(), HealError> {
+    pub(crate) fn heal(&self, log: &dyn LocalLog) -> Result<(), HealError> {
         let staying: Vec<DriveId> = self.drives.open_to_new().iter().map(|drive| drive.id()).collect();
         if *self.whole_on.lock() == (staying.clone(), log.epoch()) {
             return Ok(());

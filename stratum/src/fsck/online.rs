@@ -201,7 +201,8 @@ impl Checks {
     /// Every volume's files, and all fragments of its live stripes.
     async fn volumes(&self, quick: bool, found: &mut Found) -> Result<(), String> {
         let metadata = self.engine.metadata.clone();
-        let records = off_thread(move || metadata.volumes()).await?.map_err(|error| error.to_string())?;
+        let records =
+            off_thread(move || metadata.local().volumes()).await?.map_err(|error| error.to_string())?;
         let mut unreadable = HashSet::new();
         for (done, record) in records.iter().enumerate().filter(|_| !quick) {
             self.step("volumes", done as u64, records.len() as u64);

@@ -96,7 +96,7 @@ fn replicated(set: &Set, name: &str, mended: &mut Vec<String>) {
 /// Every shard with a flaw is written anew, where that is possible.
 async fn heal(engine: &Engine, mended: &mut Vec<String>) -> Result<(), String> {
     let Engine { metadata, volumes, .. } = engine;
-    let records = metadata.volumes().map_err(|error| error.to_string())?;
+    let records = metadata.local().volumes().map_err(|error| error.to_string())?;
     let pace = Pace::unbounded(Arc::new(System));
     for record in records.into_iter().filter(|record| record.state != VolumeState::Dropped) {
         for shard in flawed(volumes, record.id).await? {

@@ -12,6 +12,7 @@ use crate::selection::Selection;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;
+use stratum_metadata::ReadView;
 use stratum_metadata::record::{Body, BucketId, ObjectKey, ObjectRecord, PartRecord, PartSummary, UploadId};
 use stratum_storage::blob::{BlobRef, Form, Index, Place};
 use stratum_storage::journal::BodyError;
@@ -159,13 +160,15 @@ impl Journaled {
 }
 
 impl Bodies {
-    /// Looks an object up, lets `choose` say which of its bytes are wanted (or refuse), and opens them. `admitted`
-    /// is what the request already holds for this; without it, a stream takes its own of the request's `memory`.
+    /// Looks an object up in the request's view, lets `choose` say which of its bytes are wanted (or refuse), and opens
+    /// them. `admitted` is what the request already holds for this; without it, a stream takes its own of the request's
+    /// `memory`.
     ///
     /// # Errors
     /// `NoSuchKey`, what `choose` refuses, `SlowDown`, and failures of the store.
     pub async fn open(
         &self,
+        view: &ReadView,
         bucket: BucketId,
         key: &ObjectKey,
         memory: &Memory,
@@ -174,14 +177,14 @@ impl Bodies {
     ) -> Result<Opened, S3Error> {
         let mut budget = Budget { memory: memory.clone(), admitted };
         for _ in 0..ATTEMPTS {
-            let (object, selection) = match self.attempt(bucket, key, &mut budget, &choose)? {
+            let (object, selection) = match self.attempt(view, bucket, key, &mut budget, &choose)? {
                 Attempt::Opened(opened) => return Ok(opened),
                 Attempt::NotCached { object, selection } => (object, selection),
                 Attempt::Moved => continue,
             };
-            let (bodies, wanted) = (self.clone(), key.clone());
+            let (bodies, view, wanted) = (self.clone(), view.clone(), key.clone());
             let patient = tokio::task::spawn_blocking(move || {
-                bodies.attempt_again(bucket, wanted, object, selection, budget)
+                bodies.attempt_again(&view, bucket, wanted, object, selection, budget)
             });
             match patient.await.map_err(|error| S3Error::new(Code::InternalError).because(error))?? {
                 Again::Opened(opened) => return Ok(*opened),
@@ -194,15 +197,16 @@ impl Bodies {
     /// The fast way: all of it on the async thread, under one pin.
     fn attempt(
         &self,
+        view: &ReadView,
         bucket: BucketId,
         key: &ObjectKey,
         budget: &mut Budget,
         choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Attempt, S3Error> {
         let pin = self.volumes.pin();
-        let object = self.lookup(bucket, key)?;
+        let object = lookup(view, bucket, key)?;
         let selection = choose(&object)?;
-        match self.content(&pin, &object, &selection.bytes, budget, Patience::Async) {
+        match self.content(view, &pin, &object, &selection.bytes, budget, Patience::Async) {
             Ok(content) => Ok(Attempt::Opened(Opened { object, selection, content })),
             Err(Unread::NotCached) => Ok(Attempt::NotCached { object, selection }),
             Err(Unread::Moved) => Ok(Attempt::Moved),
@@ -213,6 +217,7 @@ impl Bodies {
     /// The patient way, on a blocking thread: what was chosen holds only for the object it was chosen for.
     fn attempt_again(
         &self,
+        view: &ReadView,
         bucket: BucketId,
         key: ObjectKey,
         before: ObjectRecord,
@@ -220,7 +225,7 @@ impl Bodies {
         mut budget: Budget,
     ) -> Result<Again, S3Error> {
         let pin = self.volumes.pin();
-        let object = self.lookup(bucket, &key)?;
+        let object = lookup(view, bucket, &key)?;
         let same = object.etag == before.etag
             && object.modified == before.modified
             && object.size == before.size
@@ -228,20 +233,16 @@ impl Bodies {
         if !same {
             return Ok(Again::Moved(budget));
         }
-        match self.content(&pin, &object, &selection.bytes, &mut budget, Patience::Blocking) {
+        match self.content(view, &pin, &object, &selection.bytes, &mut budget, Patience::Blocking) {
             Ok(content) => Ok(Again::Opened(Box::new(Opened { object, selection, content }))),
             Err(Unread::NotCached | Unread::Moved) => Ok(Again::Moved(budget)),
             Err(Unread::Failed(error)) => Err(error),
         }
     }
 
-    fn lookup(&self, bucket: BucketId, key: &ObjectKey) -> Result<ObjectRecord, S3Error> {
-        let object = self.metadata.object(bucket, key.as_bytes())?;
-        object.ok_or_else(|| S3Error::new(Code::NoSuchKey).with("Key", key.as_str()))
-    }
-
     fn content(
         &self,
+        view: &ReadView,
         pin: &Pin,
         object: &ObjectRecord,
         range: &Range<u64>,
@@ -257,7 +258,7 @@ impl Bodies {
             }
             Body::Blob(blob) => self.blob(pin, blob, range, budget, patience),
             Body::Parts { upload, parts } => {
-                let parts = self.parts(*upload, parts, range, patience)?;
+                let parts = parts_within(view, *upload, parts, range, patience)?;
                 self.joined(pin, parts, budget, patience)
             }
         }
@@ -314,49 +315,6 @@ impl Bodies {
         })))
     }
 
-    /// The parts that hold the range, each with the bytes of it that are wanted. All of them are looked up before the
-    /// first byte goes out: what is held from then on can be read to its end, whatever is deleted meanwhile.
-    fn parts(
-        &self,
-        upload: UploadId,
-        all: &[PartSummary],
-        range: &Range<u64>,
-        patience: Patience,
-    ) -> Result<Vec<(PartRecord, Range<u64>)>, Unread> {
-        let (mut wanted, mut start) = (Vec::new(), 0);
-        for PartSummary { number, size, .. } in all {
-            let here = start..start + size;
-            start = here.end;
-            let (from, to) = (range.start.max(here.start), range.end.min(here.end));
-            if from < to {
-                wanted.push((*number, from - here.start..to - here.start));
-            }
-        }
-        let (Some((first, _)), Some((last, _))) = (wanted.first(), wanted.last()) else {
-            return Ok(Vec::new());
-        };
-        let found: Vec<PartRecord> = match patience {
-            Patience::Async if wanted.len() > PARTS_AT_ONCE => return Err(Unread::NotCached),
-            Patience::Blocking if wanted.len() > PARTS_AT_ONCE => {
-                let numbers = *first..=*last;
-                self.metadata.scan_parts(upload, numbers, usize::MAX).map_err(S3Error::from)?
-            }
-            _ => {
-                let part = |(number, _): &(u16, _)| self.metadata.part(upload, *number).transpose();
-                wanted.iter().filter_map(part).collect::<Result<_, _>>().map_err(S3Error::from)?
-            }
-        };
-        // Beside the object's parts there may be others of its upload that aren't swept yet.
-        let mut found = found.into_iter();
-        let part = |(number, range)| {
-            let missing =
-                || S3Error::new(Code::InternalError).because("the object's parts are not all there");
-            let part = found.by_ref().find(|part| part.number == number).ok_or_else(missing)?;
-            Ok((part, range))
-        };
-        wanted.into_iter().map(part).collect()
-    }
-
     fn joined(
         &self,
         pin: &Pin,
@@ -401,6 +359,53 @@ impl Bodies {
         }
         Ok(bytes.slice(start..end))
     }
+}
+
+fn lookup(view: &ReadView, bucket: BucketId, key: &ObjectKey) -> Result<ObjectRecord, S3Error> {
+    let object = view.object(bucket, key.as_bytes())?;
+    object.ok_or_else(|| S3Error::new(Code::NoSuchKey).with("Key", key.as_str()))
+}
+
+/// The parts that hold the range, each with the bytes of it that are wanted. All of them are looked up before the
+/// first byte goes out: what is held from then on can be read to its end, whatever is deleted meanwhile.
+fn parts_within(
+    view: &ReadView,
+    upload: UploadId,
+    all: &[PartSummary],
+    range: &Range<u64>,
+    patience: Patience,
+) -> Result<Vec<(PartRecord, Range<u64>)>, Unread> {
+    let (mut wanted, mut start) = (Vec::new(), 0);
+    for PartSummary { number, size, .. } in all {
+        let here = start..start + size;
+        start = here.end;
+        let (from, to) = (range.start.max(here.start), range.end.min(here.end));
+        if from < to {
+            wanted.push((*number, from - here.start..to - here.start));
+        }
+    }
+    let (Some((first, _)), Some((last, _))) = (wanted.first(), wanted.last()) else {
+        return Ok(Vec::new());
+    };
+    let found: Vec<PartRecord> = match patience {
+        Patience::Async if wanted.len() > PARTS_AT_ONCE => return Err(Unread::NotCached),
+        Patience::Blocking if wanted.len() > PARTS_AT_ONCE => {
+            let numbers = *first..=*last;
+            view.scan_parts(upload, numbers, usize::MAX).map_err(S3Error::from)?
+        }
+        _ => {
+            let part = |(number, _): &(u16, _)| view.part(upload, *number).transpose();
+            wanted.iter().filter_map(part).collect::<Result<_, _>>().map_err(S3Error::from)?
+        }
+    };
+    // Beside the object's parts there may be others of its upload that aren't swept yet.
+    let mut found = found.into_iter();
+    let part = |(number, range)| {
+        let missing = || S3Error::new(Code::InternalError).because("the object's parts are not all there");
+        let part = found.by_ref().find(|part| part.number == number).ok_or_else(missing)?;
+        Ok((part, range))
+    };
+    wanted.into_iter().map(part).collect()
 }
 
 /// What the fast way came to.

@@ -38,7 +38,7 @@ pub async fn put(
 
 fn exists(ctx: &Context, bucket: &BucketRecord, key: Option<&ObjectKey>) -> Result<(), S3Error> {
     let Some(key) = key else { return Ok(()) };
-    match ctx.store.metadata.object(bucket.id, key.as_bytes())? {
+    match ctx.view.object(bucket.id, key.as_bytes())? {
         Some(_) => Ok(()),
         None => Err(S3Error::new(Code::NoSuchKey).with("Key", key.as_str())),
     }

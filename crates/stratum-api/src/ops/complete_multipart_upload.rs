@@ -51,7 +51,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
                 None => Err(unknown()),
             };
         };
-        let PartsToComplete { last_part, parts } = ctx.store.metadata.parts_to_complete(upload).await?;
+        let PartsToComplete { last_part, parts } = ctx.view.parts_to_complete(upload).await?;
         let (named_parts, upload_record) = (request.clone(), record.clone());
         let assemble = move || multipart::assemble(&upload_record, &named_parts.parts, &parts);
         let assembled = off_thread(assemble).await?;
@@ -86,7 +86,7 @@ fn completed(
     key: &ObjectKey,
     upload: UploadId,
 ) -> Result<Option<Completion>, S3Error> {
-    let first = ctx.store.metadata.completed(upload)?;
+    let first = ctx.view.completed(upload)?;
     Ok(first.filter(|first| first.bucket == bucket.id && first.key == key.as_bytes()))
 }
 

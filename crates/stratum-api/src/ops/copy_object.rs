@@ -39,8 +39,11 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         }
         Ok(Selection::whole(object))
     };
-    let opened =
-        ctx.store.bodies.open(source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose).await?;
+    let opened = ctx
+        .store
+        .bodies
+        .open(&ctx.view, source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose)
+        .await?;
     selection::count(ctx, &opened, source.bucket.id.0, source.key.as_bytes());
 
     let algorithm = algorithm.or(opened.object.checksum.as_ref().map(|checksum| checksum.algorithm));

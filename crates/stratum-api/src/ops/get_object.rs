@@ -15,7 +15,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     selection::check_query(&ctx.query)?;
     selection::check_overrides(ctx)?;
     let choose = |object: &_| Selection::of_read(ctx, object);
-    let opened = ctx.store.bodies.open(bucket.id, key, &ctx.memory, None, choose).await?;
+    let opened = ctx.store.bodies.open(&ctx.view, bucket.id, key, &ctx.memory, None, choose).await?;
     selection::count(ctx, &opened, bucket.id.0, key.as_bytes());
     let body = match opened.content {
         Content::Whole(bytes, _) => Body::from(bytes),

@@ -25,7 +25,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     if ctx.query.get("versionId").is_some_and(|version| version != "null") {
         return Err(Code::NoSuchVersion.into());
     }
-    let object = ctx.store.metadata.object(bucket.id, key.as_bytes())?;
+    let object = ctx.view.object(bucket.id, key.as_bytes())?;
     let object = object.ok_or_else(|| S3Error::new(Code::NoSuchKey).with("Key", key.as_str()))?;
     conditions::check_read(&ctx.headers, &object)?;
     let mut response = xml::answer(&wanted.of(&object))?;

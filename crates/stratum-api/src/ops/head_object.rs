@@ -13,7 +13,7 @@ const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker")
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     selection::check_query(&ctx.query)?;
     selection::check_overrides(ctx)?;
-    let object = ctx.store.metadata.object(bucket.id, key.as_bytes())?;
+    let object = ctx.view.object(bucket.id, key.as_bytes())?;
     let object = object.ok_or_else(|| {
         // A bucket that keeps no versions has no markers of deleted ones.
         S3Error::new(Code::NoSuchKey).header(DELETE_MARKER, HeaderValue::from_static("false"))

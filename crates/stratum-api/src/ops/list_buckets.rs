@@ -57,7 +57,7 @@ async fn page(ctx: &Context, prefix: Option<&str>, after: &Position, max: usize)
     let mut found: Vec<BucketRecord> = Vec::new();
     // One more than the page tells whether there is another page.
     while found.len() <= max {
-        let buckets = ctx.store.metadata.buckets_of(owner, &start, max + 1).await?;
+        let buckets = ctx.view.buckets_of(owner, &start, max + 1).await?;
         let Some(last) = buckets.last() else { break };
         start = last.name.clone();
         let all = buckets.len() <= max;

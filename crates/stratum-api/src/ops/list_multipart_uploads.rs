@@ -103,7 +103,7 @@ async fn page(
         from,
         max: parameters.max,
     };
-    Ok(ctx.store.metadata.uploads(request).await?)
+    Ok(ctx.view.uploads(request).await?)
 }
 
 /// `NextKeyMarker` and `NextUploadIdMarker`; after a common prefix there is no upload to name.

@@ -57,7 +57,7 @@ async fn page(ctx: &Context, upload: UploadId, marker: u16, max: usize) -> Resul
         return Ok((Vec::new(), None));
     }
     // One more than the page tells whether there is another page.
-    let mut parts = ctx.store.metadata.parts(upload, marker, max + 1).await?;
+    let mut parts = ctx.view.parts(upload, marker, max + 1).await?;
     let is_truncated = parts.len() > max;
     parts.truncate(max);
     let next = parts.last().filter(|_| is_truncated).map(|last| last.number);

@@ -39,8 +39,11 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         }
         Ok(Selection::range(bytes))
     };
-    let opened =
-        ctx.store.bodies.open(source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose).await?;
+    let opened = ctx
+        .store
+        .bodies
+        .open(&ctx.view, source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose)
+        .await?;
     selection::count(ctx, &opened, source.bucket.id.0, source.key.as_bytes());
 
     let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);

@@ -99,7 +99,7 @@ async fn nobody_waits_long_for_another_s_list() {
     let rig = Arc::new(Rig::with(Choices { anonymous: true, ..Choices::default() }).await);
     assert_eq!(rig.send("PUT", "/bucket", &[], b"").await.status, 200);
     assert_eq!(rig.send("PUT", "/bucket/small", &[], b"x").await.status, 200);
-    let bucket = rig.store.metadata.bucket("bucket").unwrap().unwrap().id;
+    let bucket = rig.store.metadata.local().bucket("bucket").unwrap().unwrap().id;
     commit_all(&rig, (0..1_000).map(|number| object(bucket, number))).await;
     commit_all(&rig, (0..1_000).map(|number| upload(bucket, number, format!("up/{number:0>1000}")).1)).await;
     let mut named = String::from("<CompleteMultipartUpload>");

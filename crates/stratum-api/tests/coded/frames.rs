@@ -23,8 +23,8 @@ fn text(length: usize) -> Vec<u8> {
 impl Client {
     fn record(&self, key: &str) -> ObjectRecord {
         let metadata = &self.rig.store.metadata;
-        let bucket = metadata.bucket("bucket").unwrap().unwrap();
-        metadata.object(bucket.id, key.as_bytes()).unwrap().unwrap()
+        let bucket = metadata.local().bucket("bucket").unwrap().unwrap();
+        metadata.local().object(bucket.id, key.as_bytes()).unwrap().unwrap()
     }
 
     fn blob(&self, key: &str) -> BlobRef {

@@ -50,8 +50,8 @@ impl Task for VolumeKeeper {
 /// What packing the whole journal, a checkpoint, a compaction and the spare segments would take of one device, if
 /// all drives were on it.
 fn reserve(engine: &Engine) -> u64 {
-    let drives = engine.set.drives(Tier::Hot).len() as u64;
-    let stretch = engine.set.geometry(Tier::Hot).map_or(1, |geometry| u64::from(geometry.m) + 1);
+    let drives = engine.set.drives(Tier::JOURNAL).len() as u64;
+    let stretch = engine.set.geometry(Tier::JOURNAL).map_or(1, |geometry| u64::from(geometry.m) + 1);
     let journal = engine.journal.usage().bytes;
     engine.reserve / 6 * drives.max(1)
         + journal * 2

@@ -93,7 +93,7 @@ async fn small_volumes_become_one() {
         assert_eq!(compactor.status().volumes, if number == 7 { 8 } else { 0 });
     }
     store.volumes.tend().await.unwrap();
-    assert_eq!((store.sealed().len(), store.metadata.volumes().unwrap().len()), (0, 1));
+    assert_eq!((store.sealed().len(), store.metadata.local().volumes().unwrap().len()), (0, 1));
     for number in 0..8 {
         assert!(store.read(number).await.unwrap() == random(number, 300_000));
     }

@@ -38,7 +38,7 @@ impl Store {
     }
 
     pub fn sealed(&self) -> Vec<VolumeId> {
-        let records = self.metadata.volumes().unwrap().into_iter();
+        let records = self.metadata.local().volumes().unwrap().into_iter();
         records
             .filter(|record| matches!(record.state, VolumeState::Sealed { .. }))
             .map(|record| record.id)
@@ -106,7 +106,7 @@ impl Store {
     }
 
     async fn read_part(&self, number: u16) -> Bytes {
-        let part = self.metadata.part(UPLOAD, number).unwrap().unwrap();
+        let part = self.metadata.local().part(UPLOAD, number).unwrap().unwrap();
         self.read_blob(&part.blob).await.unwrap()
     }
 
@@ -311,7 +311,7 @@ async fn volumes_with_lost_shards_are_written_over_fewer_drives() {
     let Narrowed::Moved(done) = store.mover().narrow(&claim, &stop).await.unwrap() else { panic!() };
     assert!(done.empty && done.unreadable == 0, "{done:?}");
     store.check_all(&expected).await;
-    let records = store.metadata.volumes().unwrap();
+    let records = store.metadata.local().volumes().unwrap();
     let narrow = records.iter().filter(|record| record.live > 0);
     assert!(narrow.clone().count() > 0);
     for record in narrow {

@@ -21,7 +21,7 @@ async fn check(store: &Store, numbers: std::ops::Range<u64>) {
     }
     let (prefix, delimiter, from) = (Vec::new(), None, Position::Start);
     let request = ListRequest { bucket: BUCKET, prefix, delimiter, from, max: 1_000_000 };
-    let listed = store.metadata.list(request).await.unwrap().entries.len();
+    let listed = store.metadata.local().list(request).await.unwrap().entries.len();
     assert_eq!(listed, numbers.filter(|number| number % 3 != 0).count());
 }
 
@@ -34,11 +34,11 @@ async fn bodies_leave_the_journal_and_are_read_from_their_stripes() {
     check(&store, 0..1_500).await;
 
     // The stripes lose their bodies one after the other, and go when they are empty.
-    assert!(store.metadata.volumes().unwrap()[0].live > 0);
+    assert!(store.metadata.local().volumes().unwrap()[0].live > 0);
     for number in (0..1_500).filter(|number| number % 3 != 0) {
         store.delete(number).await;
     }
-    assert_eq!(store.metadata.volumes().unwrap()[0].live, 0);
+    assert_eq!(store.metadata.local().volumes().unwrap()[0].live, 0);
     assert!(store.volumes.stats().freed > 0);
 }
 

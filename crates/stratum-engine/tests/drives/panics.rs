@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::command::{Command, WriteCondition};
-use stratum_metadata::log::{Appended, ClosedSegment, Log, LogEntry, LogError, Replay, Urgency, Usage};
+use stratum_metadata::log::{Appended, ClosedSegment, LocalLog, LogEntry, LogError, Replay, Urgency, Usage};
 use stratum_metadata::record::Body;
 use stratum_metadata::{CommitError, NotWritten};
 use stratum_storage::blob::Index;
@@ -33,14 +33,14 @@ impl Panicking {
         assert!(planned.is_none(), "by plan");
     }
 
-    fn log(&self) -> &dyn Log {
+    fn log(&self) -> &dyn LocalLog {
         self.journal.as_ref()
     }
 }
 
-impl Log for Panicking {
+impl LocalLog for Panicking {
     fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, CommitError> {
-        let appended = Log::append(self.journal.as_ref(), group, urgency);
+        let appended = LocalLog::append(self.journal.as_ref(), group, urgency);
         self.panic_if(When::After);
         appended
     }
@@ -114,7 +114,7 @@ async fn a_body_goes_back_only_where_its_command_is_surely_not_in_the_journal() 
     let dir = tempfile::tempdir().unwrap();
     let plan = Arc::new(Mutex::new(None));
     let when = plan.clone();
-    let over = move |journal| Arc::new(Panicking { journal, when }) as Arc<dyn Log>;
+    let over = move |journal| Arc::new(Panicking { journal, when }) as Arc<dyn LocalLog>;
     let store = add_bucket(Store::open_over(dir.path(), 4 << 20, 32 << 20, over).await.unwrap()).await;
     let body = Bytes::from(vec![7; LENGTH]);
     for (number, when) in [(1, When::Before), (2, When::After)] {

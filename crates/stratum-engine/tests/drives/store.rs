@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stratum_engine::{Config, Engine, Foundation};
 use stratum_metadata::command::{Command, Move, Outcome, WriteCondition};
-use stratum_metadata::log::Log;
+use stratum_metadata::log::LocalLog;
 use stratum_metadata::record::{
     Attributes, Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass,
     VersionId,
@@ -61,7 +61,7 @@ impl Store {
         dir: &Path,
         segment_bytes: u64,
         cap: u64,
-        over: impl FnOnce(Arc<Journal>) -> Arc<dyn Log>,
+        over: impl FnOnce(Arc<Journal>) -> Arc<dyn LocalLog>,
     ) -> Result<Store, OpenError> {
         let geometry = Geometry { k: 4, m: 2 };
         let drives = (0..6).map(|number| Root::Path(dir.join(format!("hot/{number}")))).collect();
@@ -158,7 +158,7 @@ impl Store {
     }
 
     pub fn place(&self, number: u64) -> Option<Place> {
-        let record = self.metadata.object(BUCKET, &key(number)).unwrap()?;
+        let record = self.metadata.local().object(BUCKET, &key(number)).unwrap()?;
         match record.body {
             Body::Blob(blob) => Some(blob.place),
             Body::Parts { .. } => panic!("no parts here"),

@@ -26,7 +26,7 @@ struct Named {
 pub async fn audit(run: &Run, model: &Model) -> Result<(), String> {
     // Nothing may run in between: bodies move.
     let blobs = blobs(run, model).await?;
-    let volumes = run.metadata.volumes().map_err(|error| error.to_string())?;
+    let volumes = run.metadata.local().volumes().map_err(|error| error.to_string())?;
     let geometry = |id: VolumeId| volumes.iter().find(|volume| volume.id == id).map(|volume| volume.geometry);
     let mut named: BTreeMap<VolumeId, Named> = BTreeMap::new();
     for blob in blobs {
@@ -90,7 +90,7 @@ fn check(volume: &VolumeRecord, named: &Named) -> Result<(), String> {
 async fn blobs(run: &Run, model: &Model) -> Result<Vec<BlobRef>, String> {
     let (prefix, from) = (Vec::new(), Position::Start);
     let request = ListRequest { bucket: BUCKET, prefix, delimiter: None, from, max: 1_000_000 };
-    let page = run.metadata.list(request).await.map_err(|error| error.to_string())?;
+    let page = run.metadata.local().list(request).await.map_err(|error| error.to_string())?;
     let (mut blobs, mut uploads) = (Vec::new(), BTreeSet::new());
     uploads.extend(model.uploads.keys().copied());
     for entry in page.entries {
@@ -108,7 +108,8 @@ async fn blobs(run: &Run, model: &Model) -> Result<Vec<BlobRef>, String> {
 }
 
 fn parts(run: &Run, upload: UploadId) -> Result<impl Iterator<Item = BlobRef>, String> {
-    let parts = run.metadata.scan_parts(upload, 1..=10_000, 10_000).map_err(|error| error.to_string())?;
+    let parts =
+        run.metadata.local().scan_parts(upload, 1..=10_000, 10_000).map_err(|error| error.to_string())?;
     Ok(parts.into_iter().map(|part| part.blob))
 }
 

@@ -441,7 +441,7 @@ impl Life<'_> {
         let mut from = Position::Start;
         loop {
             let request = ListRequest { bucket: BUCKET, prefix: Vec::new(), delimiter: None, from, max };
-            let page = match self.run.metadata.list(request).await {
+            let page = match self.run.metadata.local().list(request).await {
                 Ok(page) => page,
                 Err(_) if self.hardware.power.is_off() => return String::new(),
                 Err(error) => panic!("a list fails: {error}"),
@@ -486,7 +486,7 @@ impl Life<'_> {
         }
         let (prefix, delimiter, from) = (Vec::new(), Some(b"/".to_vec()), Position::Start);
         let request = ListRequest { bucket: BUCKET, prefix, delimiter, from, max: 1000 };
-        let Ok(page) = self.run.metadata.list(request).await else { return };
+        let Ok(page) = self.run.metadata.local().list(request).await else { return };
         let seen: BTreeSet<Vec<u8>> = page
             .entries
             .into_iter()
@@ -501,7 +501,7 @@ impl Life<'_> {
     async fn list_uploads(&mut self) -> String {
         let (prefix, from) = (Vec::new(), UploadPosition::Start);
         let request = UploadsRequest { bucket: BUCKET, prefix, delimiter: None, from, max: 1000 };
-        let Ok(page) = self.run.metadata.uploads(request).await else { return String::new() };
+        let Ok(page) = self.run.metadata.local().uploads(request).await else { return String::new() };
         let listed: BTreeSet<UploadId> = page
             .entries
             .iter()
@@ -702,7 +702,7 @@ impl Life<'_> {
     }
 
     fn settle_upload(&mut self, id: UploadId, upload: Upload) {
-        let Ok(found) = self.run.metadata.upload(id) else { return };
+        let Ok(found) = self.run.metadata.local().upload(id) else { return };
         let expired = self.has_expired(&upload);
         let allowed = upload.there.allows(&found.is_some()) || found.is_none() && expired;
         assert!(allowed, "upload {id} is there: {}, and should be {:?}", found.is_some(), upload.there);
@@ -710,7 +710,7 @@ impl Life<'_> {
             self.model.uploads.remove(&id);
             return;
         }
-        let parts = self.run.metadata.scan_parts(id, 1..=u16::MAX, 100).expect("the index answers");
+        let parts = self.run.metadata.local().scan_parts(id, 1..=u16::MAX, 100).expect("the index answers");
         let mut settled = BTreeMap::new();
         for (number, open) in &upload.parts {
             let part = parts.iter().find(|part| part.number == *number);

@@ -19,7 +19,7 @@ const WAIT: usize = 24;
 pub async fn heal(life: &mut Life<'_>) -> String {
     life.run.pace().hurry(life.dice.percent(50));
     let (mut rebuilt, mut passed_over) = (0, 0);
-    let Ok(volumes) = life.run.metadata.volumes() else { return String::new() };
+    let Ok(volumes) = life.run.metadata.local().volumes() else { return String::new() };
     for record in volumes.iter().filter(|record| matches!(record.state, VolumeState::Sealed { .. })) {
         for shard in wanted(life, record.id, record.geometry.shards()).await {
             if life.is_down() {
@@ -36,7 +36,7 @@ pub async fn heal(life: &mut Life<'_>) -> String {
 
 /// Moves everything out of some sealed volume.
 pub async fn evacuate(life: &Life<'_>) -> String {
-    let Ok(volumes) = life.run.metadata.volumes() else { return String::new() };
+    let Ok(volumes) = life.run.metadata.local().volumes() else { return String::new() };
     let sealed = |record: &&VolumeRecord| matches!(record.state, VolumeState::Sealed { .. });
     let sealed: Vec<VolumeId> = volumes.iter().filter(sealed).map(|record| record.id).collect();
     let Some(volume) = life.dice.pick(&sealed).copied() else { return String::new() };
@@ -141,7 +141,7 @@ pub async fn lacking(life: &Life<'_>) -> Option<Lack> {
     if life.run.healthy() < life.hardware.count() {
         return Some(Lack::of("drives are missing"));
     }
-    let volumes = life.run.metadata.volumes().ok()?;
+    let volumes = life.run.metadata.local().volumes().ok()?;
     for record in volumes.iter().filter(|record| record.state != VolumeState::Dropped) {
         match life.run.volumes.verify(record.id).await {
             // Where nothing is live there is nothing to lose.

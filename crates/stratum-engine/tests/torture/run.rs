@@ -244,7 +244,7 @@ impl Run {
 
     pub async fn complete(&self, upload: UploadId, key: &[u8], parts: &[(u16, Piece)]) -> Wrote {
         let content = Content::of_parts(parts.iter().map(|(_, piece)| *piece).collect());
-        let known = match self.metadata.parts_to_complete(upload).await {
+        let known = match self.metadata.local().parts_to_complete(upload).await {
             Ok(known) => known,
             Err(error) => return Wrote::Nothing(error.to_string()),
         };
@@ -253,7 +253,7 @@ impl Run {
         };
         // As for a request: one that names a part which isn't there is refused, unless the upload itself is gone. Then the
         // command says whether it was completed before.
-        let is_there = match self.metadata.upload(upload) {
+        let is_there = match self.metadata.local().upload(upload) {
             Ok(found) => found.is_some(),
             Err(error) => return Wrote::Nothing(error.to_string()),
         };
@@ -285,7 +285,7 @@ impl Run {
     }
 
     pub fn record(&self, key: &[u8]) -> Result<Option<ObjectRecord>, String> {
-        self.metadata.object(BUCKET, key).map_err(|error| error.to_string())
+        self.metadata.local().object(BUCKET, key).map_err(|error| error.to_string())
     }
 
     /// An object and all of its bytes.
@@ -306,8 +306,11 @@ impl Run {
             Body::Parts { upload, parts } => {
                 let mut bytes = Vec::new();
                 for summary in parts {
-                    let part =
-                        self.metadata.part(*upload, summary.number).map_err(|error| error.to_string())?;
+                    let part = self
+                        .metadata
+                        .local()
+                        .part(*upload, summary.number)
+                        .map_err(|error| error.to_string())?;
                     let Some(part) = part else { return Ok(None) };
                     match self.read(&part.blob).await? {
                         Some(piece) => bytes.extend_from_slice(&piece),

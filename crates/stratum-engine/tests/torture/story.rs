@@ -288,7 +288,7 @@ impl Story {
     async fn check_empty(&mut self, run: &Run) {
         self.a_life(run).settle().await;
         tokio::time::sleep(LONG).await;
-        let volumes = run.metadata.volumes().expect("the index answers");
+        let volumes = run.metadata.local().volumes().expect("the index answers");
         let all_there = run.healthy() == self.hardware.count();
         for volume in volumes {
             let gone = volume.live == 0 && volume.state == VolumeState::Dropped;

@@ -30,6 +30,31 @@ pub(super) fn spawn(
     })
 }
 
+/// Whoever comes there next panics: a thread's name if it must be that one, and where.
+#[cfg(test)]
+#[derive(Default)]
+pub(super) struct Panics(parking_lot::Mutex<Option<(Option<&'static str>, Step)>>);
+
+#[cfg(test)]
+impl Panics {
+    pub(super) fn plan(&self, thread: Option<&'static str>, step: Step) {
+        *self.0.lock() = Some((thread, step));
+    }
+
+    pub(super) fn is_planned(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
+    pub(super) fn at(&self, step: Step) {
+        let here = std::thread::current().name().map(str::to_owned);
+        let is_planned = |plan: &mut (Option<&'static str>, Step)| {
+            plan.1 == step && plan.0.is_none_or(|name| here.as_deref() == Some(name))
+        };
+        let planned = self.0.lock().take_if(is_planned);
+        assert!(planned.is_none(), "at this step, by plan");
+    }
+}
+
 /// Where the threads can be made to panic, for tests.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

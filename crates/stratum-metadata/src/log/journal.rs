@@ -1,6 +1,6 @@
 //! The drives' journal as this crate's log.
 
-use super::{Appended, ClosedSegment, Log, LogEntry, LogError, Replay, Replayed, Urgency, Usage};
+use super::{Appended, ClosedSegment, LocalLog, LogEntry, LogError, Replay, Replayed, Urgency, Usage};
 use crate::fate::{CommitError, NotWritten, UnknownOutcome};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use stratum_storage::blob::Index;
 use stratum_storage::drive::Drive;
 use stratum_storage::journal::{self, AppendError, Class, Journal, NewEntry, Verify};
 
-impl Log for Journal {
+impl LocalLog for Journal {
     fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, CommitError> {
         let entry = |LogEntry { command, body }| NewEntry { command, body };
         let appended = Journal::append(self, group.into_iter().map(entry).collect(), urgency.into())?;

@@ -182,7 +182,7 @@ impl Metadata {
     fn rebuild_failed(&self, tries_before: usize) -> Result<Index, OpenError> {
         let inner = &self.inner;
         // Who is applying a group finishes with it; from then on nothing is applied.
-        let served = inner.committer.at_rest(|| inner.machine.applied_index());
+        let served = inner.committer.at_rest(|_| inner.machine.applied_index());
         let_go(inner.machine.discard(), LETTING_GO);
         let note = |step| *inner.outage.step.lock() = Some(step);
         let mut sources = Sources {
@@ -197,9 +197,9 @@ impl Metadata {
         if reached < served {
             return Err(OpenError::Behind { reached, served });
         }
-        inner.committer.at_rest(|| {
-            // What was durable and not applied any more when the index failed. Nobody has been told of it yet.
-            sources.until = Index::MAX;
+        inner.committer.at_rest(|committed| {
+            // What was committed and not applied any more when the index failed. Nobody has been told of it yet.
+            sources.until = committed;
             start::replay(&fresh, &sources, |applied| inner.space.tell(&applied))?;
             let index = inner.machine.take_over(fresh).index;
             if let Err(error) = inner.space.tell_all(&inner.machine) {

@@ -1,4 +1,4 @@
-//! What can be asked of the state. Every read sees every acknowledged write.
+//! What can be asked of the state. A read of what is [`fresh`](Metadata::fresh) sees every acknowledged write.
 
 use super::{Metadata, ReadError};
 use crate::keys::{self, Tag};
@@ -21,10 +21,34 @@ pub struct PartsToComplete {
     pub parts: Vec<PartRecord>,
 }
 
+/// The state of some moment or later: what the reads of a request are made on. A cheap handle.
+///
+/// It is no snapshot: what is applied meanwhile is seen by the next read.
+#[derive(Clone, Debug)]
+pub struct ReadView(Metadata);
+
 impl Metadata {
+    /// The state with everything in it that was acknowledged before this call, by whatever node. To be asked for once by
+    /// every request that reads.
+    ///
+    /// # Errors
+    /// When nobody can say what was acknowledged.
+    pub async fn fresh(&self) -> Result<ReadView, ReadError> {
+        self.inner.committer.catch_up().await?;
+        Ok(self.local())
+    }
+
+    /// The state that has been applied here, which may lack what others have been told: for upkeep, whose commands are
+    /// conditional and which looks again before it gives anything up.
+    pub fn local(&self) -> ReadView {
+        ReadView(self.clone())
+    }
+}
+
+impl ReadView {
     /// The machine, while it can be believed.
     fn machine(&self) -> Result<&Machine, ReadError> {
-        let machine = &self.inner.machine;
+        let machine = &self.0.inner.machine;
         if machine.has_failed() {
             return Err(TreeError::Away.into());
         }
@@ -69,16 +93,16 @@ impl Metadata {
     ) -> Result<Vec<BucketRecord>, ReadError> {
         let (all, from) = (keys::buckets_of(owner), keys::bucket_by_owner(owner, after));
         let from = [from.as_slice(), &[0]].concat();
-        self.scanning(move |metadata| {
+        self.scanning(move |view| {
             let mut names = Vec::new();
             if max > 0 {
-                metadata.machine()?.scan(&from, &keys::end_of_prefix(&all), |key, _| {
+                view.machine()?.scan(&from, &keys::end_of_prefix(&all), |key, _| {
                     names.extend(key.get(all.len()..).map(keys::bucket_by_name));
                     if names.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })?;
             }
             // One that was deleted since the scan is left out.
-            names.iter().filter_map(|name| metadata.get(name).transpose()).collect()
+            names.iter().filter_map(|name| view.get(name).transpose()).collect()
         })
         .await
     }
@@ -90,16 +114,16 @@ impl Metadata {
 
     /// A page of a bucket's objects, by key.
     pub async fn list(&self, request: ListRequest) -> Result<Page<ListedObject>, ReadError> {
-        self.scanning(move |metadata| listing::objects(metadata.machine()?, &request)).await
+        self.scanning(move |view| listing::objects(view.machine()?, &request)).await
     }
 
     /// A scan may wait for writers and for the disk, and be long: it runs where that holds up nobody else.
     async fn scanning<T: Send + 'static>(
         &self,
-        scan: impl FnOnce(&Metadata) -> Result<T, ReadError> + Send + 'static,
+        scan: impl FnOnce(&ReadView) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let metadata = self.clone();
-        let scan = blocking::spawn(move || scan(&metadata));
+        let view = self.clone();
+        let scan = blocking::spawn(move || scan(&view));
         scan.await.unwrap_or_else(|error| Err(ReadError::Unavailable(error.to_string())))
     }
 
@@ -121,15 +145,15 @@ impl Metadata {
         max: usize,
     ) -> Result<Vec<PartRecord>, ReadError> {
         let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
-        self.scanning(move |metadata| metadata.scan_parts(upload, first..=u16::MAX, max)).await
+        self.scanning(move |view| view.scan_parts(upload, first..=u16::MAX, max)).await
     }
 
     /// All parts of an upload, to complete it.
     pub async fn parts_to_complete(&self, upload: UploadId) -> Result<PartsToComplete, ReadError> {
-        self.scanning(move |metadata| {
+        self.scanning(move |view| {
             // In this order: a part that comes meanwhile is not the last one that is known here.
-            let last_part = metadata.get(&keys::last_part(upload))?;
-            let parts = metadata.scan_parts(upload, 0..=u16::MAX, usize::MAX)?;
+            let last_part = view.get(&keys::last_part(upload))?;
+            let parts = view.scan_parts(upload, 0..=u16::MAX, usize::MAX)?;
             Ok(PartsToComplete { last_part, parts })
         })
         .await
@@ -152,7 +176,7 @@ impl Metadata {
         &self,
         request: UploadsRequest,
     ) -> Result<Page<ListedUpload, UploadPosition>, ReadError> {
-        self.scanning(move |metadata| listing::uploads(metadata.machine()?, &request)).await
+        self.scanning(move |view| listing::uploads(view.machine()?, &request)).await
     }
 
     /// How an upload was completed, for as long as that is remembered.

@@ -5,7 +5,7 @@ use crate::checkpoint::{self, Files, LoadError};
 use crate::command::Proposed;
 use crate::index_dir::IndexDir;
 use crate::keys;
-use crate::log::{Log, Replayed};
+use crate::log::{LocalLog, Replayed};
 use crate::machine::{AppliedGroup, Entry, Machine};
 use crate::record::{Applied, DecodeError, Level};
 use crate::state::ApplyError;
@@ -39,7 +39,7 @@ pub enum RebuildStep {
 
 /// What the state is built from.
 pub(super) struct Sources<'a> {
-    pub(super) log: &'a dyn Log,
+    pub(super) log: &'a dyn LocalLog,
     pub(super) checkpoints: &'a Files,
     pub(super) clock: Arc<dyn Clock>,
     /// The last entry that is replayed.
@@ -163,7 +163,7 @@ pub(crate) fn mark(tree: &Tree, applied: &Applied) -> Result<(), TreeError> {
 }
 
 /// Whether the journal holds the very entry that the index saw last, and all that follow it.
-fn confirms(log: &dyn Log, applied: &Applied) -> bool {
+fn confirms(log: &dyn LocalLog, applied: &Applied) -> bool {
     match applied.index {
         0 => log.first() == 1,
         index => log.hash_at(index) == Some(applied.hash),

@@ -1,5 +1,6 @@
 //! The whole of it over a journal of plain memory.
 
+mod following;
 mod holds;
 mod levels;
 mod outage;
@@ -71,7 +72,7 @@ fn list(prefix: &str, delimiter: &str) -> ListRequest {
 }
 
 async fn keys_of(metadata: &Metadata) -> Vec<String> {
-    let page = metadata.list(list("", "")).await.unwrap();
+    let page = metadata.local().list(list("", "")).await.unwrap();
     let key = |listed: Listed<crate::listing::ListedObject>| match listed {
         Listed::Entry(object) => String::from_utf8(object.key).unwrap(),
         Listed::CommonPrefix(common) => panic!("{common:?}"),
@@ -87,7 +88,7 @@ async fn what_was_committed_is_read_and_survives_a_restart_and_the_loss_of_the_i
         let outcome = metadata.commit(put(key, 7, WriteCondition::default()), Bytes::from_static(b"x")).await;
         assert!(matches!(outcome, Ok(Outcome::Object(_))), "{outcome:?}");
     }
-    let expected = metadata.object(BucketId(1), b"a").unwrap().unwrap();
+    let expected = metadata.local().object(BucketId(1), b"a").unwrap().unwrap();
     let Body::Blob(blob) = &expected.body else { panic!() };
     assert_eq!(blob.place, Place::Journal { index: 3, length: 1, crc32c: 0 });
     let fingerprint = metadata.inner.machine.applied();
@@ -102,7 +103,7 @@ async fn what_was_committed_is_read_and_survives_a_restart_and_the_loss_of_the_i
     std::fs::remove_dir_all(dir.path().join("sled")).unwrap();
     let rebuilt = open(dir.path(), &log);
     assert_eq!(rebuilt.inner.machine.applied(), fingerprint);
-    assert_eq!(rebuilt.object(BucketId(1), b"a").unwrap(), Some(expected));
+    assert_eq!(rebuilt.local().object(BucketId(1), b"a").unwrap(), Some(expected));
     assert_eq!(keys_of(&rebuilt).await, ["a", "b", "c"]);
     assert_eq!(rebuilt.next_bucket_id(), BucketId(2));
 }
@@ -130,7 +131,7 @@ async fn an_index_that_fell_behind_is_brought_up_by_the_journal() {
 
     let metadata = open(dir.path(), &log);
     assert_eq!(metadata.inner.machine.applied(), applied);
-    let etag = |key: &str| metadata.object(BucketId(1), key.as_bytes()).unwrap().unwrap().etag;
+    let etag = |key: &str| metadata.local().object(BucketId(1), key.as_bytes()).unwrap().unwrap().etag;
     assert_eq!((etag("a"), etag("b")), (ETag::Md5([1; 16]), ETag::Md5([3; 16])));
 }
 
@@ -160,8 +161,8 @@ async fn an_index_of_another_history_is_thrown_away() {
     ours.shutdown();
 
     let metadata = open(dir.path(), &log);
-    assert_eq!(metadata.bucket("theirs").unwrap(), None);
-    assert!(metadata.bucket("ours").unwrap().is_some());
+    assert_eq!(metadata.local().bucket("theirs").unwrap(), None);
+    assert!(metadata.local().bucket("ours").unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,12 +226,12 @@ async fn buckets_are_listed_by_owner_and_name() {
         metadata.commit(bucket(id, name), Bytes::new()).await.unwrap();
     }
     let names = async |after: &str, max| {
-        let buckets = metadata.buckets_of("owner", after, max).await.unwrap();
+        let buckets = metadata.local().buckets_of("owner", after, max).await.unwrap();
         buckets.into_iter().map(|bucket| bucket.name).collect::<Vec<_>>()
     };
     assert_eq!(names("", 10).await, ["aaa", "bbb", "ccc"]);
     assert_eq!(names("aaa", 1).await, ["bbb"]);
-    assert!(metadata.buckets_of("own", "", 10).await.unwrap().is_empty());
+    assert!(metadata.local().buckets_of("own", "", 10).await.unwrap().is_empty());
     let taken = metadata.commit(bucket(9, "aaa"), Bytes::new()).await;
     assert_eq!(taken, Ok(Outcome::Refused(Refusal::BucketExists { owner: "owner".into() })));
 }

@@ -1,7 +1,7 @@
 //! A volume stays open while a command that names something in it is on its way, whoever waits for the outcome.
 
 use super::*;
-use futures_util::FutureExt;
+use std::task::{Context, Poll, Waker};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::Drive;
 use stratum_storage::drive::simulated::{Power, SimulatedDrive};
@@ -42,7 +42,7 @@ async fn a_volume_stays_open_while_a_command_that_names_it_is_on_its_way() {
     let written = writer.finish().await.unwrap();
     // The volume is full, and others write to the next one.
     let mut others = Vec::new();
-    while metadata.volumes().unwrap().len() < 2 {
+    while metadata.local().volumes().unwrap().len() < 2 {
         others.push(volumes.write(Tier::Hot, 60 << 20).await.unwrap());
     }
     drop(others);
@@ -51,14 +51,16 @@ async fn a_volume_stays_open_while_a_command_that_names_it_is_on_its_way() {
     let record = ObjectRecord { size: 200_000, body: Body::Blob(written.blob), ..object(7) };
     let condition = WriteCondition::default();
     let command = Command::PutObject { bucket: BucketId(1), key: b"key".into(), record, condition };
-    assert_eq!(metadata.commit(command, written.hold).now_or_never(), None);
+    let mut asked = Box::pin(metadata.commit(command, written.hold));
+    assert_eq!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending);
+    drop(asked);
 
-    let state = || metadata.volumes().unwrap()[0].state;
+    let state = || metadata.local().volumes().unwrap()[0].state;
     assert_eq!(volumes.tend().await.unwrap().sealed, 0, "its outcome isn't known yet");
-    assert_eq!((metadata.object(BucketId(1), b"key").unwrap(), state()), (None, VolumeState::Open));
+    assert_eq!((metadata.local().object(BucketId(1), b"key").unwrap(), state()), (None, VolumeState::Open));
     // Whatever is proposed next is ordered behind it.
     metadata.commit(Command::Sweep { now: 0 }, Bytes::new()).await.unwrap();
-    assert!(metadata.object(BucketId(1), b"key").unwrap().is_some());
+    assert!(metadata.local().object(BucketId(1), b"key").unwrap().is_some());
     assert_eq!(volumes.tend().await.unwrap().sealed, 1, "nothing is on its way any more");
     assert!(matches!(state(), VolumeState::Sealed { .. }));
 }

@@ -69,7 +69,7 @@ fn open_world(dir: &Path, roster: &Roster, log: &MemoryLog, clock: &Arc<Simulate
 }
 
 fn tag_of(metadata: &Metadata, key: &str) -> Option<ETag> {
-    Some(metadata.object(BucketId(1), key.as_bytes()).unwrap()?.etag)
+    Some(metadata.local().object(BucketId(1), key.as_bytes()).unwrap()?.etag)
 }
 
 /// The content is what was applied.
@@ -109,7 +109,7 @@ async fn write(metadata: Metadata, writer: u64) -> Told {
         }
         // What was acknowledged is there, or nothing is said at all.
         if let Some((key, tag)) = acknowledged.last_key_value()
-            && let Ok(found) = metadata.object(BucketId(1), key.as_bytes())
+            && let Ok(found) = metadata.local().object(BucketId(1), key.as_bytes())
         {
             assert_eq!(found.map(|record| record.etag), Some(ETag::Md5([*tag; 16])));
         }
@@ -165,7 +165,7 @@ async fn fails_under_load(after: u32, fault: Fault) {
 }
 
 fn tag_of_any(metadata: &Metadata) -> Result<Option<ObjectRecord>, ReadError> {
-    metadata.object(BucketId(1), b"key-0-0")
+    metadata.local().object(BucketId(1), b"key-0-0")
 }
 
 fn check(metadata: &Metadata, told: &Told) {
@@ -193,10 +193,10 @@ async fn while_it_is_away_nothing_is_served_and_it_is_tried_again() {
     metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     world.put("a", 1).await;
     faults::plan(&world.home(), 0, u32::MAX, Fault::Panic);
-    assert!(metadata.bucket("nobody's").is_err(), "the first to ask runs into it");
+    assert!(metadata.local().bucket("nobody's").is_err(), "the first to ask runs into it");
     let refused = metadata.commit(put("b", 2, WriteCondition::default()), Bytes::new()).await;
     assert!(matches!(refused, Err(CommitError::NotWritten(NotWritten::Unavailable(_)))));
-    assert!(metadata.list(list("", "")).await.is_err() && !metadata.is_available());
+    assert!(metadata.local().list(list("", "")).await.is_err() && !metadata.is_available());
     assert!(matches!(metadata.index_status().state, IndexState::Rebuilding { .. }));
 
     metadata.tend_index();
@@ -217,7 +217,8 @@ async fn what_was_journaled_when_the_index_failed_is_applied_by_the_rebuild() {
     let world = World::new(0);
     world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     let inner = &world.metadata.inner;
-    let (apply, outcome) = inner.committer.journal_only(put("a", 1, WriteCondition::default()));
+    let (apply, outcome) =
+        inner.committer.commit_only(inner.log.clone(), put("a", 1, WriteCondition::default()));
     inner.machine.fail("by plan");
     apply();
     assert!(matches!(outcome.await, Ok(Err(CommitError::Unknown(_)))), "it is durable, and not known to be");
@@ -232,7 +233,8 @@ async fn what_the_rebuild_has_applied_is_not_applied_again() {
     let world = World::new(0);
     world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     let inner = &world.metadata.inner;
-    let (apply, outcome) = inner.committer.journal_only(put("a", 1, WriteCondition::default()));
+    let (apply, outcome) =
+        inner.committer.commit_only(inner.log.clone(), put("a", 1, WriteCondition::default()));
     inner.machine.fail("by plan");
     world.metadata.tend_index();
     assert_eq!(tag_of(&world.metadata, "a"), Some(ETag::Md5([1; 16])));
@@ -250,7 +252,7 @@ async fn a_home_that_can_t_take_it_is_left_for_a_drive_and_gone_back_to() {
     world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     world.put("a", 1).await;
     faults::plan(&world.home(), 0, u32::MAX, Fault::Error);
-    assert!(world.metadata.bucket("nobody's").is_err());
+    assert!(world.metadata.local().bucket("nobody's").is_err());
     world.metadata.tend_index();
     let away = world.dir.path().join("hot/0/index");
     let status = world.metadata.index_status();

@@ -34,7 +34,7 @@ async fn write(metadata: Metadata, writer: u64) -> Told {
 /// What is told is true: what was acknowledged is there, what was not written isn't.
 fn check(metadata: &Metadata, told: &Told) {
     for (key, fate) in told {
-        let is_there = metadata.object(BucketId(1), key.as_bytes()).unwrap().is_some();
+        let is_there = metadata.local().object(BucketId(1), key.as_bytes()).unwrap().is_some();
         match fate {
             Ok(_) => assert!(is_there, "{key} was acknowledged"),
             Err(CommitError::NotWritten(_)) => assert!(!is_there, "{key} was not written"),
@@ -86,7 +86,7 @@ async fn panics(thread: Option<&'static str>, step: Step, expected: Expected) {
     // Whoever comes now is told at once, and nothing is served from what nobody knows.
     let refused = metadata.commit(put("late", 1, WriteCondition::default()), Bytes::new()).await;
     assert!(matches!(refused, Err(CommitError::NotWritten(NotWritten::Unavailable(_)))), "{refused:?}");
-    assert!(metadata.object(BucketId(1), b"late").is_err());
+    assert!(metadata.local().object(BucketId(1), b"late").is_err());
 
     metadata.tend_index();
     assert_eq!(metadata.index_status().state, IndexState::Available);
@@ -148,5 +148,5 @@ async fn a_rebuild_that_panics_says_so_and_is_tried_again() {
     clock.advance(Duration::from_secs(1));
     metadata.tend_index();
     assert_eq!(metadata.index_status().state, IndexState::Available);
-    assert!(metadata.object(BucketId(1), b"a").unwrap().is_some());
+    assert!(metadata.local().object(BucketId(1), b"a").unwrap().is_some());
 }

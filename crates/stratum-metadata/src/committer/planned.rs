@@ -1,0 +1,47 @@
+//! What tests plan for a committer: a panic at some step, and what comes between a commit and its application.
+
+use super::{Committer, Fate, Step};
+use crate::command::Command;
+use crate::log::{LocalLog, Urgency};
+use crate::order::single::Single;
+use crate::order::{Committed, Follower, Order};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+impl Committer {
+    /// Whoever comes to that step next panics; or only the thread of that name.
+    pub(crate) fn plan_panic(&self, thread: Option<&'static str>, step: Step) {
+        self.shared.applier.panics.plan(thread, step);
+    }
+
+    pub(crate) fn is_panic_planned(&self) -> bool {
+        self.shared.applier.panics.is_planned()
+    }
+
+    /// Commits a command to that journal, and gives what applies it and where its outcome is told: for what comes in
+    /// between.
+    pub(crate) fn commit_only(
+        &self,
+        log: Arc<dyn LocalLog>,
+        command: Command,
+    ) -> (impl FnOnce() + use<'_>, oneshot::Receiver<Fate>) {
+        let (order, kept) = (Single::new(log), Arc::new(Kept::default()));
+        order.feed(kept.clone());
+        let proposal = self.shared.proposal(command, Bytes::from_static(b"x").into());
+        let (proposal, fate) = proposal.expect("it is proposed");
+        self.shared.propose(&order, vec![proposal], Urgency::Ordinary);
+        (move || self.shared.applier.apply(kept.0.lock().take().expect("it is committed")), fate)
+    }
+}
+
+/// The last committed group, not applied.
+#[derive(Default)]
+struct Kept(Mutex<Option<Committed>>);
+
+impl Follower for Kept {
+    fn follow(&self, group: Committed) {
+        *self.0.lock() = Some(group);
+    }
+}

@@ -1,0 +1,60 @@
+//! Whether there is room for one more ordinary command, as full as the journal was when it was last looked at.
+
+use crate::log::{Urgency, Usage};
+use crate::order::Order;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// From this share of the journal's cap on, ordinary commands are slowed; at the second they are refused.
+const SLOW_FROM: f32 = 0.75;
+const REFUSE_FROM: f32 = 0.95;
+/// What an ordinary command takes of the journal beside its body, in bytes: most take less, and a group is whole pages.
+const COMMAND_BYTES: usize = 4 << 10;
+/// The longest delay, just before the refusals.
+const LONGEST_DELAY: Duration = Duration::from_millis(200);
+
+pub(super) struct Room {
+    order: Arc<dyn Order>,
+    /// The journal's bytes and cap when it was last looked at.
+    used: AtomicU64,
+    cap: AtomicU64,
+}
+
+/// What an ordinary command is told when it arrives.
+pub(super) enum Pace {
+    Go,
+    Slow(Duration),
+    Refuse,
+}
+
+impl Room {
+    pub(super) fn new(order: Arc<dyn Order>) -> Room {
+        let room = Room { order, used: AtomicU64::new(0), cap: AtomicU64::new(0) };
+        room.look();
+        room
+    }
+
+    /// Looks how full the journal is: before each group.
+    pub(super) fn look(&self) {
+        let usage = self.order.usage();
+        self.used.store(usage.bytes, Ordering::Relaxed);
+        self.cap.store(usage.cap, Ordering::Relaxed);
+    }
+
+    /// For a command whose body takes so many bytes of the journal.
+    pub(super) fn pace(&self, bytes: usize) -> Pace {
+        let usage = Usage { bytes: self.used.load(Ordering::Relaxed), cap: self.cap.load(Ordering::Relaxed) };
+        match usage.share() {
+            share if share < SLOW_FROM => Pace::Go,
+            share if share < REFUSE_FROM && self.order.has_room(COMMAND_BYTES + bytes, Urgency::Ordinary) => {
+                let part = (share - SLOW_FROM) / (REFUSE_FROM - SLOW_FROM);
+                Pace::Slow(LONGEST_DELAY.mul_f32(part * part))
+            }
+            _ => {
+                self.look();
+                Pace::Refuse
+            }
+        }
+    }
+}
