@@ -82,6 +82,7 @@ impl Machine {
         *layers = other.layers.into_inner();
         *tree = other.tree.into_inner();
         *applied = other.applied.into_inner();
+        self.level.store(applied.level.number(), Ordering::Release);
         self.index.store(applied.index, Ordering::Release);
         *failure = None;
         self.health.failed.store(false, Ordering::Release);
