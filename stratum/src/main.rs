@@ -30,6 +30,7 @@ mod restore;
 mod root;
 mod scrubbing;
 mod serve;
+mod simulate;
 mod status;
 mod telemetry;
 
@@ -62,6 +63,8 @@ enum Command {
     Scrub(control::ScrubArgs),
     /// Show or raise the level at which the store is written.
     Level(control::LevelArgs),
+    /// Price a trace of reads under several ways to tier it, or make one up.
+    Tier(simulate::TierArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
     /// Write what a running server knows to a file, or to an object in S3.
@@ -108,6 +111,7 @@ fn main() -> ExitCode {
         Command::Pace(args) => control::pace(&args),
         Command::Scrub(args) => control::scrub(&args),
         Command::Level(args) => control::level(&args),
+        Command::Tier(args) => simulate::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Fsck(args) => fsck::run(&args),

@@ -222,9 +222,7 @@ fn the_two_ways_to_a_rule_by_idle_time_agree() {
 #[test]
 fn a_written_trace_reads_back_and_halves_are_whole() {
     let trace = Shape::Noise.generate(50, 60, 2).unwrap();
-    let mut csv = Vec::new();
-    trace.write(&mut csv).unwrap();
-    assert_eq!(Trace::read(&csv[..]).unwrap(), trace);
+    assert_eq!(parse(&trace.csv()).unwrap(), trace);
     let middle = trace.days() / 2.0;
     let halves = [(0.0, middle), (middle, f64::INFINITY)].map(|(from, to)| trace.between(from, to).unwrap());
     assert_eq!(halves.iter().map(|half| half.reads().len()).sum::<usize>(), trace.reads().len());

@@ -131,13 +131,13 @@ impl Trace {
     }
 
     /// The trace as CSV.
-    pub fn write(&self, mut out: impl io::Write) -> io::Result<()> {
-        writeln!(out, "{}", COLUMNS.join(","))?;
+    pub fn csv(&self) -> String {
+        let mut csv = COLUMNS.join(",") + "\n";
         for read in &self.reads {
             let (seconds, size) = (read.time as f64 / 1_000.0, self.size(read.object));
-            writeln!(out, "{seconds},{},{size},{}", read.object, read.bytes)?;
+            csv.push_str(&format!("{seconds},{},{size},{}\n", read.object, read.bytes));
         }
-        Ok(())
+        csv
     }
 }
 

@@ -1,0 +1,171 @@
+//! `stratum tier simulate`: what tiering would cost on a trace of one's own reads, before it is switched on; and
+//! `stratum tier generate`: traces to try that with.
+
+use crate::output;
+use clap::{Args, Subcommand};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use stratum_tiering::prices::Prices;
+use stratum_tiering::simulate::generate::Shape;
+use stratum_tiering::simulate::{Contender, Report, Trace, plot, simulate};
+
+const EXIT_FAILED: u8 = 2;
+
+/// What `stratum tier` takes.
+#[derive(Args)]
+pub struct TierArgs {
+    #[command(subcommand)]
+    command: TierCommand,
+}
+
+#[derive(Subcommand)]
+enum TierCommand {
+    /// Price a trace of reads under several policies, beside the least that it can cost.
+    Simulate(SimulateArgs),
+    /// Print a made-up trace, as CSV.
+    Generate(GenerateArgs),
+}
+
+#[derive(Args)]
+struct SimulateArgs {
+    /// Reads as CSV, gzipped or not, in the order of time: time_s,object,size_bytes,read_bytes.
+    #[arg(long, value_name = "FILE")]
+    trace: PathBuf,
+    /// Prices as TOML: [hot], [warm] and [cold], each with storage_gb_month, retrieval_gb, get_1000 and put_1000.
+    /// [default: a public cloud's list prices]
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// A policy to price: cost, rules, static-hot, static-warm, static-cold, rule-30-90, cloud-30-90, ski or idle-10.
+    /// [default: all of them]
+    #[arg(long, value_name = "NAME", value_parser = contender)]
+    policy: Vec<Contender>,
+    /// Only so many days from the trace's start.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    days: Option<u32>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Draw a picture, too, into this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct GenerateArgs {
+    /// The shape of the use: diurnal, spike, scan, cooling-logs, video, campaigns or noise.
+    #[arg(value_parser = shape)]
+    shape: Shape,
+    /// How many objects there are.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    objects: u32,
+    /// How many days it lasts.
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    days: u32,
+    /// What its chance comes from; the same number makes the same trace.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+fn contender(name: &str) -> Result<Contender, String> {
+    Contender::named(name).ok_or_else(|| format!("the policies are {}", Contender::NAMES.join(", ")))
+}
+
+fn shape(name: &str) -> Result<Shape, String> {
+    let names = Shape::ALL.map(|(name, _)| name);
+    Shape::named(name).ok_or_else(|| format!("the shapes are {}", names.join(", ")))
+}
+
+/// Prints what was asked for; 2 if that couldn't be.
+pub fn run(args: TierArgs) -> ExitCode {
+    let done = match args.command {
+        TierCommand::Simulate(args) => run_simulate(args),
+        TierCommand::Generate(args) => generate(&args),
+    };
+    done.map_or_else(
+        |error| {
+            eprintln!("stratum tier: {error}");
+            ExitCode::from(EXIT_FAILED)
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+fn run_simulate(args: SimulateArgs) -> Result<(), String> {
+    let prices = args.prices.as_deref().map_or(Ok(Prices::CLOUD), read_prices)?;
+    let trace = read_trace(&args.trace, args.days)?;
+    let contenders = if args.policy.is_empty() { Contender::all() } else { args.policy };
+    let report = simulate(&trace, &prices, &contenders);
+    if let Some(path) = &args.svg {
+        draw(&report, path)?;
+    }
+    if args.json {
+        output::line(report.json())
+    } else {
+        output::print(&report)
+    }
+    Ok(())
+}
+
+fn read_prices(path: &Path) -> Result<Prices, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Prices::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn read_trace(path: &Path, days: Option<u32>) -> Result<Trace, String> {
+    let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let trace = Trace::read(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))?;
+    match days {
+        Some(days) => trace.between(0.0, days.into()).ok_or_else(|| "the trace holds no reads".to_owned()),
+        None => Ok(trace),
+    }
+}
+
+fn draw(report: &Report, path: &Path) -> Result<(), String> {
+    std::fs::write(path, plot::svg(report)).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn generate(args: &GenerateArgs) -> Result<(), String> {
+    let trace = args.shape.generate(args.objects, args.days, args.seed);
+    let trace = trace.ok_or_else(|| "nothing is read in so short a trace of so few objects".to_owned())?;
+    output::print(trace.csv());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn written(text: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text).unwrap();
+        file
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_told_with_its_name_and_place() {
+        let trace = written(b"time_s,object,size_bytes,read_bytes\n1,a,10,10\n2,a,10,x\n");
+        let refused = read_trace(trace.path(), None).unwrap_err();
+        assert_eq!(
+            refused,
+            format!(
+                "{}: line 3 of the trace: read_bytes is 'x', and no whole number from 0 up",
+                trace.path().display()
+            )
+        );
+        let prices = written(b"[hot]\nstorage_gb_month = -1\nretrieval_gb = 0\nget_1000 = 0\nput_1000 = 0\n");
+        assert!(read_prices(prices.path()).unwrap_err().contains("[warm] storage_gb_month"));
+        assert!(read_trace(Path::new("/nowhere.csv"), None).unwrap_err().starts_with("/nowhere.csv: "));
+    }
+
+    #[test]
+    fn days_cut_a_trace_and_names_are_checked() {
+        let csv = Shape::Noise.generate(20, 30, 1).unwrap().csv();
+        let file = written(csv.as_bytes());
+        assert!(read_trace(file.path(), Some(10)).unwrap().days() <= 10.0);
+        assert!(contender("costs").unwrap_err().contains("static-cold"));
+        assert!(shape("campaign").unwrap_err().contains("campaigns"));
+    }
+}
