@@ -109,9 +109,11 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         let listener = socket
             .listen(BACKLOG)
             .map_err(|error| format!("{}: can't listen: {error}", config.server.address))?;
+        // Before anybody is told that it serves: who is told may stop it at once.
+        let stop = stop_signal()?;
         announce(listener.local_addr()?, config, &root, args);
         tokio::spawn(root.watch(move || store.verifier.has_root_signed()));
-        server.serve(listener, tls, stop_signal()?).await;
+        server.serve(listener, tls, stop).await;
         Ok(())
     });
     tracing::info!("stopping");

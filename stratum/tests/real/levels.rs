@@ -162,11 +162,11 @@ async fn a_store_of_level_1_is_raised_while_it_serves() {
     is_sound(&fsck(&server));
     server.restart();
     assert!(level(&server, "show").starts_with("the store is of level 2;"));
-    everything_reads_back(&client).await;
+    everything_reads_back(&self::client(&server)).await;
     server.kill();
     std::fs::remove_dir_all(server.data().join("meta/sled")).unwrap();
     server.restart();
-    everything_reads_back(&client).await;
+    everything_reads_back(&self::client(&server)).await;
 }
 
 /// Starts a server that ends by itself, on these folders with the configuration that lies beside them; what it says.
