@@ -38,6 +38,8 @@ use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+#[cfg(feature = "faults")]
+use stratum_metadata::record::{Level, know_up_to};
 
 /// A durable, erasure-coded, S3-compatible object store.
 #[derive(Parser)]
@@ -103,6 +105,8 @@ pub struct ServerArgs {
 
 fn main() -> ExitCode {
     private::create_privately();
+    #[cfg(feature = "faults")]
+    know_what_an_earlier_binary_knew();
     match Cli::parse().command {
         Command::Server(args) => serve::run(args),
         Command::Health(args) => probe::run(&args),
@@ -117,6 +121,15 @@ fn main() -> ExitCode {
         Command::Fsck(args) => fsck::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Rescue(args) => rescue::run(&args),
+    }
+}
+
+/// `STRATUM_KNOWN_LEVEL=N`, for tests: a store of a level above N is one of a newer binary.
+#[cfg(feature = "faults")]
+fn know_what_an_earlier_binary_knew() {
+    let known = std::env::var("STRATUM_KNOWN_LEVEL").ok().and_then(|number| number.parse().ok());
+    if let Some(level) = known.and_then(|number| Level::known(number).ok()) {
+        know_up_to(level);
     }
 }
 

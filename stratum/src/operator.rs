@@ -132,7 +132,7 @@ pub struct LevelStatus {
 
 impl LevelStatus {
     fn of(level: Level) -> LevelStatus {
-        LevelStatus { level: level.number(), newest: Level::NEWEST.number() }
+        LevelStatus { level: level.number(), newest: Level::highest_known().number() }
     }
 }
 
@@ -143,7 +143,7 @@ async fn level(Shared(operator): Shared<Arc<Operator>>) -> Json<LevelStatus> {
 
 /// `POST /level/raise`: to the highest that this server knows.
 async fn raise_level(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<LevelStatus>, Refused> {
-    let raised = operator.engine.metadata.raise_level(Level::NEWEST).await;
+    let raised = operator.engine.metadata.raise_level(Level::highest_known()).await;
     let level = raised.map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
     tracing::info!(%level, "the state is of this level; older binaries that don't know it can't open the store");
     Ok(Json(LevelStatus::of(level)))

@@ -12,6 +12,8 @@ pub mod v2;
 pub use attributes::{
     Attributes, Grant, Grantee, Permission, ReplicationState, Retention, RetentionMode, TierDecision, TierPin,
 };
+#[cfg(feature = "faults")]
+pub use level::know_up_to;
 pub use level::{Level, TakesLevel};
 pub(crate) use level::{Migrate, decode, encode};
 pub use names::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
@@ -20,7 +22,7 @@ pub use v2::*;
 /// Stored bytes that are no record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    #[error("the record has level {found}; this binary knows levels up to {known}")]
+    #[error("the record has level {found}; this binary knows levels up to {known}: use a newer one")]
     Level { found: u8, known: Level },
     #[error("the record is damaged: {0}")]
     Damaged(postcard::Error),

@@ -95,6 +95,16 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether the store is a newer binary's: whatever its state could be built from is so, too.
+    fn is_of_a_higher_level(&self) -> bool {
+        matches!(
+            self,
+            OpenError::Newer(_)
+                | OpenError::Command { error: DecodeError::Level { .. }, .. }
+                | OpenError::Apply(ApplyError::Record(DecodeError::Level { .. }))
+        )
+    }
+
     /// Whether it is about the place of the index, and another may do.
     fn is_of_the_place(&self) -> bool {
         matches!(
@@ -236,7 +246,7 @@ impl Metadata {
         if self.applied_index() > 0 {
             return Ok(());
         }
-        self.raise_level(Level::NEWEST).await.map(drop)
+        self.raise_level(Level::highest_known()).await.map(drop)
     }
 
     /// Raises the state to that level, and gives the one that it then has: it is never lowered. Nothing is rewritten, and

@@ -135,7 +135,7 @@ async fn a_store_of_level_1_without_its_index_is_served_as_it_is() {
 }
 
 /// `stratum level` of a running server; what it says.
-fn level(server: &Server, action: &str) -> String {
+pub fn level(server: &Server, action: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(["level", action, "--endpoint", &server.endpoint()]);
     command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
@@ -177,7 +177,14 @@ fn refused(folder: &Path) -> String {
         command.arg("--data").arg(folder.join(name));
     }
     command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
-    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let output = ended(&mut command);
+    assert_eq!(output.status.code(), Some(2), "it serves");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// What came of a command that ends by itself within a minute, and is ended otherwise.
+pub fn ended(command: &mut Command) -> Output {
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     for _ in 0..600 {
         if process.try_wait().unwrap().is_some() {
             break;
@@ -185,9 +192,7 @@ fn refused(folder: &Path) -> String {
         std::thread::sleep(Duration::from_millis(100));
     }
     let _ = process.kill();
-    let output = process.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "it serves");
-    String::from_utf8(output.stderr).unwrap()
+    process.wait_with_output().unwrap()
 }
 
 /// Bodies that the older binary can't read aren't written while it may have to be gone back to.

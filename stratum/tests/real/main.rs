@@ -11,6 +11,8 @@ mod levels;
 mod listening;
 mod metrics;
 mod model;
+#[cfg(feature = "faults")]
+mod older_binary;
 mod operator;
 mod private;
 mod rescue;

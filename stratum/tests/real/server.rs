@@ -25,6 +25,14 @@ impl Server {
         Server::launch(None)
     }
 
+    /// A server of the binary before levels could rise, over plain HTTP.
+    #[cfg(feature = "faults")]
+    pub fn start_older() -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        let data = vec![folder.path().join("data")];
+        Server::launch_with(folder, data, None, &[("STRATUM_KNOWN_LEVEL", "1")])
+    }
+
     /// Over TLS, with a certificate of its own making.
     pub fn start_with_tls() -> Server {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -48,7 +56,17 @@ impl Server {
         data: Vec<PathBuf>,
         tls: Option<rcgen::CertifiedKey<rcgen::KeyPair>>,
     ) -> Server {
+        Server::launch_with(folder, data, tls, &[])
+    }
+
+    fn launch_with(
+        folder: tempfile::TempDir,
+        data: Vec<PathBuf>,
+        tls: Option<rcgen::CertifiedKey<rcgen::KeyPair>>,
+        variables: &[(&str, &str)],
+    ) -> Server {
         let mut command = command_on(&data, ANY_PORT);
+        command.envs(variables.iter().copied());
         if let Some(pair) = &tls {
             let (certificate, key) = (folder.path().join("tls.pem"), folder.path().join("tls.key"));
             std::fs::write(&certificate, pair.cert.pem()).unwrap();

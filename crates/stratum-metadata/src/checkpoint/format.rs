@@ -22,7 +22,7 @@ pub(super) const END_LEN: usize = 16;
 /// Bytes that are no (whole) checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
-    #[error("a checkpoint of level {0}; this binary knows levels up to {known}: use the newer one", known = Level::NEWEST)]
+    #[error("a checkpoint of level {0}; this binary knows levels up to {known}: use a newer one", known = Level::highest_known())]
     Newer(u32),
     #[error("the checkpoint is damaged at byte {0}")]
     Damaged(u64),

@@ -9,6 +9,8 @@ use super::DecodeError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+#[cfg(feature = "faults")]
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The level of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -34,21 +36,38 @@ impl Level {
     pub const FIRST: Level = Level(1);
     /// Versions, attributes, transforms, writers of volumes, and bucket ids given by `apply`.
     pub const SECOND: Level = Level(2);
-    /// What this binary writes at most. New stores begin here.
+    /// The last one that there is.
     pub const NEWEST: Level = Level::SECOND;
+
+    /// What this binary reads and writes at most. New stores begin here.
+    pub fn highest_known() -> Level {
+        #[cfg(feature = "faults")]
+        return Level(KNOWN.load(Ordering::Relaxed));
+        #[cfg(not(feature = "faults"))]
+        Level::NEWEST
+    }
 
     /// # Errors
     /// [`DecodeError::Level`]: this binary doesn't know it.
     pub fn known(number: u8) -> Result<Level, DecodeError> {
         match Level(number) {
-            level if (Level::FIRST..=Level::NEWEST).contains(&level) => Ok(level),
-            _ => Err(DecodeError::Level { found: number, known: Level::NEWEST }),
+            level if (Level::FIRST..=Level::highest_known()).contains(&level) => Ok(level),
+            _ => Err(DecodeError::Level { found: number, known: Level::highest_known() }),
         }
     }
 
     pub fn number(self) -> u8 {
         self.0
     }
+}
+
+#[cfg(feature = "faults")]
+static KNOWN: AtomicU8 = AtomicU8::new(Level::NEWEST.0);
+
+/// From now on this process is a binary of that level, which knows of none after it.
+#[cfg(feature = "faults")]
+pub fn know_up_to(level: Level) {
+    KNOWN.store(level.0, Ordering::Relaxed);
 }
 
 impl Default for Level {

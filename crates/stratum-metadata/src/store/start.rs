@@ -7,8 +7,7 @@ use crate::index_dir::IndexDir;
 use crate::keys;
 use crate::log::{LocalLog, Replayed};
 use crate::machine::{AppliedGroup, Entry, Machine};
-use crate::record::{Applied, DecodeError, Level};
-use crate::state::ApplyError;
+use crate::record::{Applied, Level};
 use crate::tree::{Tree, TreeError, Value};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -55,8 +54,7 @@ pub(super) fn recover(index: &IndexDir, sources: &Sources<'_>) -> Result<Machine
     match continue_from(&index.current(), sources) {
         Ok(Some(machine)) => return Ok(machine),
         Ok(None) => tracing::info!("the journal doesn't confirm the index: rebuilding it"),
-        // Whatever it would be rebuilt from is of that level, too.
-        Err(error @ OpenError::Apply(ApplyError::Record(DecodeError::Level { .. }))) => return Err(error),
+        Err(error) if error.is_of_a_higher_level() => return Err(error),
         Err(error) => tracing::warn!(%error, "the index can't be used: rebuilding it"),
     }
     anew(index, 0, sources)

@@ -1,0 +1,93 @@
+//! A binary that doesn't know a store's level refuses it, wherever it meets the level first, and names both. It is this
+//! binary, told to know no more than the one before.
+
+use crate::backup::backup;
+use crate::levels::{ended, level};
+use crate::rescue::{each_drive, fetch, objects, store};
+use crate::server::{SECRET_KEY, Server, command};
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// This binary, as it was at level 1.
+fn older(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(args).env("STRATUM_KNOWN_LEVEL", "1");
+    command
+}
+
+/// A server of the older binary on these data; what it says as it ends.
+fn older_server(data: &Path) -> Output {
+    ended(command(data, "127.0.0.1:0").env("STRATUM_KNOWN_LEVEL", "1"))
+}
+
+fn names_both(output: &Output) {
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{said}");
+    assert!(said.contains("level 2; this binary knows levels up to 1"), "{said}");
+}
+
+fn without_checkpoints(data: &Path) {
+    each_drive(data, |drive| drop(std::fs::remove_dir_all(drive.join("checkpoint"))));
+}
+
+#[test]
+fn an_older_binary_refuses_a_store_by_its_index_and_by_its_journal() {
+    let mut server = Server::start();
+    store(&server, &objects());
+    assert_eq!(server.stop(), Some(0));
+    let data = server.data();
+    let to = server.folder().join("out");
+    let path = data.to_str().unwrap();
+    names_both(&older_server(&data));
+    names_both(&ended(&mut older(&["fsck", "--data", path])));
+    names_both(&ended(&mut older(&["rescue", "--data", path, "--to", to.to_str().unwrap()])));
+    // Neither changed anything, and without its index the journal says the same.
+    std::fs::remove_dir_all(data.join("meta/sled")).unwrap();
+    without_checkpoints(&data);
+    names_both(&older_server(&data));
+    server.restart();
+    for (key, body) in &objects() {
+        assert!(fetch(&server, key).as_ref() == Some(body), "{key}");
+    }
+}
+
+#[test]
+fn what_an_older_binary_began_is_its_own_until_it_is_raised() {
+    let mut server = Server::start_older();
+    assert_eq!(level(&server, "show").trim(), "the store is of level 1; the server knows levels up to 1");
+    store(&server, &objects());
+    server.restart();
+    assert_eq!(level(&server, "show").trim(), "the store is of level 1; the server knows levels up to 2");
+    level(&server, "raise");
+    // Perhaps the raise is in the journal alone by now.
+    server.kill();
+    names_both(&older_server(&server.data()));
+    server.restart();
+    for (key, body) in &objects() {
+        assert!(fetch(&server, key).as_ref() == Some(body), "{key}");
+    }
+}
+
+#[test]
+fn a_backup_is_restored_at_its_level_and_refused_by_an_older_binary() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup");
+    let mut server = Server::start();
+    store(&server, &objects());
+    assert!(backup(&server, &file, SECRET_KEY).status.success());
+    server.kill();
+    let data = server.data();
+    each_drive(&data, |drive| drop(std::fs::remove_dir_all(drive.join("journal"))));
+    without_checkpoints(&data);
+    std::fs::remove_dir_all(data.join("meta")).unwrap();
+    let args = ["restore", "--data", data.to_str().unwrap(), "--accept", "--from", file.to_str().unwrap()];
+    names_both(&ended(&mut older(&args)));
+    let restored = ended(Command::new(env!("CARGO_BIN_EXE_stratum")).args(args));
+    assert_eq!(restored.status.code(), Some(0), "{restored:?}");
+    server.restart();
+    assert!(level(&server, "show").starts_with("the store is of level 2;"));
+    for (key, body) in &objects() {
+        assert!(fetch(&server, key).as_ref() == Some(body), "{key}");
+    }
+}
