@@ -86,7 +86,7 @@ async fn bucket(metadata: &Metadata) -> BucketId {
     }
     let id = BucketId(1);
     let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
-    let record = BucketRecord { id, name, owner, created: 0, region };
+    let record = BucketRecord { id, name, owner, created: 0, region, configuration: Default::default() };
     metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.expect("a bucket");
     id
 }

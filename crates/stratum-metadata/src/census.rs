@@ -4,7 +4,7 @@
 //! million objects, for whoever asks now and then.
 
 use crate::keys::{self, Tag};
-use crate::record::{BucketRecord, Migrate, ObjectSummary, Owner, StripeRecord, decode};
+use crate::record::{Migrate, ObjectSummary, Owner, StripeRecord, decode};
 use crate::salvage::each_owner_in;
 use crate::store::{Metadata, ReadError};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ impl Metadata {
     /// Counts all objects and all packed stripes. Blocks for as long as that takes; holds nobody else up.
     pub fn census(&self) -> Result<Census, ReadError> {
         let mut census = Census::default();
-        self.count(Tag::BucketByName, |_: BucketRecord| census.buckets += 1)?;
+        self.count(Tag::BucketByOwner, |()| census.buckets += 1)?;
         self.count(Tag::Object, |object: ObjectSummary| {
             census.objects += 1;
             census.bytes += object.size;

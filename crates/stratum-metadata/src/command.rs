@@ -8,8 +8,8 @@ pub(crate) mod v1;
 
 use crate::log::Urgency;
 use crate::record::{
-    BucketId, BucketRecord, DecodeError, ETag, LastPart, Level, ObjectRecord, Owner, PartRecord, TakesLevel,
-    UploadId, UploadRecord, decode, encode,
+    BucketConfiguration, BucketId, BucketRecord, DecodeError, ETag, LastPart, Level, ObjectRecord, Owner,
+    PartRecord, TakesLevel, UploadId, UploadRecord, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -75,13 +75,15 @@ impl NewBucket {
     /// The bucket under the id that it got.
     pub(crate) fn with_id(self, id: BucketId) -> BucketRecord {
         let NewBucket { chosen: _, name, owner, created, region } = self;
-        BucketRecord { id, name, owner, created, region }
+        let configuration = BucketConfiguration::default();
+        BucketRecord { id, name, owner, created, region, configuration }
     }
 }
 
+/// Without its configuration: a bucket begins with none.
 impl From<BucketRecord> for NewBucket {
     fn from(record: BucketRecord) -> Self {
-        let BucketRecord { id, name, owner, created, region } = record;
+        let BucketRecord { id, name, owner, created, region, configuration: _ } = record;
         NewBucket { chosen: Some(id), name, owner, created, region }
     }
 }

@@ -98,7 +98,8 @@ fn multipart() -> ObjectRecord {
 
 fn bucket() -> BucketRecord {
     let (name, owner, region) = ("photos".into(), "ann".into(), "us-east-1".into());
-    BucketRecord { id: BUCKET, name, owner, created: TIME, region }
+    let configuration = BucketConfiguration::default();
+    BucketRecord { id: BUCKET, name, owner, created: TIME, region, configuration }
 }
 
 fn upload() -> UploadRecord {
@@ -157,8 +158,12 @@ fn volume(tier: Tier, state: VolumeState) -> VolumeRecord {
 }
 
 fn owners() -> [Owner; 2] {
-    let object = Owner::Object { bucket: BUCKET, key: KEY.into(), version: VersionId::NULL };
+    let object = Owner::Object { bucket: BUCKET, key: KEY.into(), version: VersionId::NULL, committed: 0 };
     [object, Owner::Part { upload: UPLOAD, number: 3 }]
+}
+
+fn version_owner() -> Owner {
+    Owner::Object { bucket: BUCKET, key: KEY.into(), version: VersionId(299), committed: 299 }
 }
 
 /// Every kind of record, and every variant of what they hold.
@@ -220,6 +225,27 @@ fn records(level: Level) -> Vec<Sample> {
         samples.push(sample(level, "object-attributes", committed));
         samples.push(sample(level, "volume-written", written));
         samples.push(sample(level, "level", level));
+        let marker = DeleteMarker {
+            version: VersionId(300),
+            modified: TIME,
+            committed: 300,
+            owner: Some("bob".into()),
+        };
+        let older = ObjectRecord { version: VersionId(299), committed: 299, ..multipart() };
+        let configuration = BucketConfiguration {
+            versioning: Some(Versioning::Suspended),
+            object_lock: Some(ObjectLock {
+                default: Some(DefaultRetention { mode: RetentionMode::Governance, days: 365 }),
+            }),
+            tags: attributes().tags,
+            acl: attributes().acl,
+        };
+        samples.push(sample(level, "bucket-configured", BucketRecord { configuration, ..bucket() }));
+        samples.push(sample(level, "bucket-id", BUCKET));
+        samples.push(sample(level, "version-object", Version::Object(older)));
+        samples.push(sample(level, "version-delete-marker", Version::DeleteMarker(marker)));
+        samples.push(sample(level, "extent-of-version", ExtentRecord { owner: version_owner(), length: 5 }));
+        samples.push(sample(level, "owner-of-a-version-in-a-packed-stripe", version_owner()));
     }
     samples
 }
@@ -339,6 +365,9 @@ fn commands(level: Level) -> Vec<Sample> {
             Proposed::from(Command::CreateBucket(unnumbered)),
         ));
         samples.push(sample(level, "volume-opened-by", proposed));
+        let moves = vec![moved((version_owner(), extents()))];
+        let command = Command::Relocate { stripe: None, moves };
+        samples.push(sample(level, "relocate-version", Proposed::from(command)));
         samples.push(sample(level, name(&raised.command), raised));
     }
     samples
@@ -365,6 +394,15 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
         ("stripe", keys::stripe(VOLUME, 8192), "stripe"),
         ("due-upload", keys::due(TIME, DueKind::Upload, UPLOAD), "nothing"),
         ("due-completion", keys::due(TIME, DueKind::Completion, UPLOAD), "nothing"),
+    ]
+}
+
+/// The kinds that came with level 2.
+fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 3] {
+    [
+        ("level", keys::level(), "level"),
+        ("version", keys::version(BUCKET, KEY, 299), "version-object"),
+        ("delete-marker", keys::version(BUCKET, KEY, 300), "version-delete-marker"),
     ]
 }
 
@@ -404,8 +442,12 @@ fn text_of_samples(samples: &[Sample]) -> String {
     lines(samples.iter().map(|sample| (sample.name, sample.bytes.as_slice())))
 }
 
-fn text_of_keys() -> String {
-    lines(keyed().iter().map(|(name, key, _)| (*name, key.as_slice())))
+fn text_of_keys(level: Level) -> String {
+    let mut all = keyed().to_vec();
+    if level >= Level::SECOND {
+        all.extend(keyed_since_2());
+    }
+    lines(all.iter().map(|(name, key, _)| (*name, key.as_slice())))
 }
 
 /// The bytes of that level are what they were, and are read; those of a level that nobody knows are refused.
@@ -437,14 +479,19 @@ fn commands_are_the_bytes_that_they_were() {
 
 #[test]
 fn keys_are_the_bytes_that_they_were() {
-    assert_eq!(std::fs::read_to_string(path("keys")).unwrap(), text_of_keys(), "the keys have changed");
-    let read = parsed(Level::FIRST, "keys");
+    for level in LEVELS {
+        let stored = std::fs::read_to_string(path_of(level, "keys")).unwrap();
+        assert_eq!(stored, text_of_keys(level), "the keys of level {level} have changed");
+    }
+    let read = parsed(Level::SECOND, "keys");
     let key = |name| read.iter().find(|(found, _)| found == name).unwrap().1.as_slice();
     assert_eq!(keys::parse_deleted_bucket(key("deleted-bucket")), Some(BUCKET));
     assert_eq!(keys::parse_upload_by_key(key("upload-by-key")), Some((KEY.into(), UPLOAD)));
     assert_eq!(keys::parse_dropped(key("dropped")), Some(UPLOAD));
     assert_eq!(keys::parse_offset(key("extent")), Some(4096));
     assert_eq!(keys::parse_offset(key("stripe")), Some(8192));
+    assert_eq!(keys::parse_version(key("version")), Some((BUCKET, KEY.into(), 299)));
+    assert!(key("delete-marker") < key("version"), "the newest comes first");
     assert_eq!(keys::parse_due(key("due-upload")), Some((DueKind::Upload, UPLOAD)));
     assert_eq!(keys::parse_due(key("due-completion")), Some((DueKind::Completion, UPLOAD)));
 }
@@ -458,4 +505,5 @@ fn write_the_fixtures_anew() {
     for (file, samples) in files {
         std::fs::write(path_of(level, file), text_of_samples(&samples)).unwrap();
     }
+    std::fs::write(path_of(level, "keys"), text_of_keys(level)).unwrap();
 }

@@ -5,7 +5,7 @@ use crate::command::Proposed;
 use crate::keys;
 use crate::record::{
     Applied, BucketRecord, Completion, Dropped, ExtentRecord, LastPart, Level, ObjectRecord, ObjectSummary,
-    PartRecord, StoredUpload, StripeRecord, UploadId, decode,
+    Owner, PartRecord, StoredUpload, StripeRecord, UploadId, Version, decode,
 };
 use stratum_storage::volume::VolumeRecord;
 
@@ -15,6 +15,7 @@ pub fn records(bytes: &[u8]) {
     let _ = (decode::<PartRecord>(bytes), decode::<StoredUpload>(bytes), decode::<Completion>(bytes));
     let _ = (decode::<Dropped>(bytes), decode::<ExtentRecord>(bytes), decode::<StripeRecord>(bytes));
     let _ = (decode::<VolumeRecord>(bytes), decode::<Applied>(bytes), decode::<LastPart>(bytes));
+    let _ = (decode::<Version>(bytes), decode::<Owner>(bytes));
 }
 
 /// A command of the journal. One that is read says the same again.
@@ -37,6 +38,10 @@ pub fn keys(bytes: &[u8]) {
         let bucket = crate::record::BucketId(7);
         let again = keys::upload_by_key(bucket, &key, upload);
         assert!(keys::parse_upload_by_key(&again) == Some((key, upload)));
+    }
+    if let Some((bucket, key, committed)) = keys::parse_version(bytes) {
+        let again = keys::version(bucket, &key, committed);
+        assert!(keys::parse_version(&again) == Some((bucket, key, committed)));
     }
     let made = keys::upload_by_key(crate::record::BucketId(1), bytes, UploadId(2));
     assert!(keys::parse_upload_by_key(&made) == Some((bytes.to_vec(), UploadId(2))));

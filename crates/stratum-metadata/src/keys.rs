@@ -144,24 +144,35 @@ pub(crate) fn object(bucket: BucketId, key: &[u8]) -> Vec<u8> {
     Builder::new(Tag::Object, 8 + key.len()).bytes(&bucket.0.to_be_bytes()).bytes(key).0
 }
 
-/// All versions of a key that aren't current begin with this; they follow, newest first.
-#[allow(dead_code, reason = "nothing keeps such versions yet; their order among the keys is settled")]
-pub(crate) fn versions_of(bucket: BucketId, key: &[u8]) -> Vec<u8> {
-    Builder::new(Tag::Version, 18 + key.len()).bytes(&bucket.0.to_be_bytes()).escaped(key).0
+/// All versions of a bucket that aren't current begin with this; the escaped keys follow.
+pub(crate) fn versions_in(bucket: BucketId) -> Vec<u8> {
+    Builder::new(Tag::Version, 8).bytes(&bucket.0.to_be_bytes()).0
 }
 
-/// A version that isn't current: the entry that made it current once is its place among the others.
-#[allow(dead_code, reason = "nothing keeps such versions yet; their order among the keys is settled")]
+/// A version that isn't current. Those of one key follow each other, the newest first: the entry that committed it is its
+/// place among them.
 pub(crate) fn version(bucket: BucketId, key: &[u8], committed: Index) -> Vec<u8> {
-    Builder(versions_of(bucket, key)).bytes(&(!committed).to_be_bytes()).0
+    let room = Builder::new(Tag::Version, 18 + key.len()).bytes(&bucket.0.to_be_bytes());
+    room.escaped(key).bytes(&(!committed).to_be_bytes()).0
 }
 
-/// Where the record of a body's owner lies.
-pub(crate) fn of_owner(owner: &Owner) -> Vec<u8> {
-    match owner {
-        Owner::Object { bucket, key, version: _ } => object(*bucket, key),
-        Owner::Part { upload, number } => part(*upload, *number),
-    }
+/// The bucket, key and entry of a [`version`].
+pub(crate) fn parse_version(bytes: &[u8]) -> Option<(BucketId, Vec<u8>, Index)> {
+    let (bucket, rest) = bytes.get(1..)?.split_first_chunk()?;
+    let (key, committed) = rest.split_last_chunk()?;
+    Some((BucketId(u64::from_be_bytes(*bucket)), unescaped(key)?, !u64::from_be_bytes(*committed)))
+}
+
+/// Where the record of a body's owner may lie, the likeliest place first: an object that isn't current any more lies
+/// among the versions of its key.
+pub(crate) fn of_owner(owner: &Owner) -> impl Iterator<Item = Vec<u8>> {
+    let (first, second) = match owner {
+        Owner::Object { bucket, key, version: _, committed } => {
+            (object(*bucket, key), Some(version(*bucket, key, *committed)))
+        }
+        Owner::Part { upload, number } => (part(*upload, *number), None),
+    };
+    std::iter::once(first).chain(second)
 }
 
 /// The bucket and key of an [`object`].
@@ -198,16 +209,21 @@ pub(crate) fn upload_by_key(bucket: BucketId, key: &[u8], upload: UploadId) -> V
 /// The key and upload of an [`upload_by_key`].
 pub(crate) fn parse_upload_by_key(bytes: &[u8]) -> Option<(Vec<u8>, UploadId)> {
     let (escaped, id) = bytes.get(9..)?.split_last_chunk::<16>()?;
+    Some((unescaped(escaped)?, UploadId(u128::from_be_bytes(*id))))
+}
+
+/// The string of a [`Builder::escaped`].
+fn unescaped(escaped: &[u8]) -> Option<Vec<u8>> {
     let escaped = escaped.strip_suffix(&[0, 0])?;
-    let mut key = Vec::with_capacity(escaped.len());
+    let mut string = Vec::with_capacity(escaped.len());
     let mut rest = escaped.iter();
     while let Some(byte) = rest.next() {
-        key.push(*byte);
+        string.push(*byte);
         if *byte == 0 && rest.next() != Some(&0xff) {
             return None;
         }
     }
-    Some((key, UploadId(u128::from_be_bytes(*id))))
+    Some(string)
 }
 
 /// All parts of an upload begin with this.
@@ -345,6 +361,8 @@ mod tests {
             let stored = |(bucket, key, at): &(u64, Vec<u8>, u64)| version(BucketId(*bucket), key, *at);
             let order = |of: &(u64, Vec<u8>, u64)| (of.0, of.1.clone(), std::cmp::Reverse(of.2));
             prop_assert_eq!(stored(&one).cmp(&stored(&other)), order(&one).cmp(&order(&other)));
+            prop_assert_eq!(parse_version(&stored(&one)), Some((BucketId(one.0), one.1.clone(), one.2)));
+            prop_assert_eq!(stored(&other).starts_with(&versions_in(BucketId(one.0))), other.0 == one.0);
         }
 
         #[test]
@@ -369,6 +387,7 @@ mod tests {
         fn parsing_is_total(bytes: Vec<u8>) {
             let _ = (parse_upload_by_key(&bytes), parse_dropped(&bytes), parse_deleted_bucket(&bytes));
             let _ = (parse_offset(&bytes), parse_due(&bytes), parse_object(&bytes), parse_bucket_by_id(&bytes));
+            let _ = parse_version(&bytes);
         }
     }
 

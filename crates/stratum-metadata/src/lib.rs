@@ -11,6 +11,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
+mod buckets;
 pub mod census;
 pub mod check;
 mod checkpoint;
@@ -33,6 +34,7 @@ pub mod listing;
 pub mod log;
 mod machine;
 mod order;
+mod owned;
 mod pack;
 pub mod placement;
 mod quarantine;

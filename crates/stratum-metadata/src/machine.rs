@@ -72,6 +72,8 @@ pub(crate) struct Machine {
     index: AtomicU64,
     /// Its level, likewise.
     level: AtomicU8,
+    /// How often a group changed buckets.
+    bucket_changes: AtomicU64,
     /// A checkpoint that is being taken.
     scan: Mutex<Option<Scan>>,
     health: Health,
@@ -93,6 +95,7 @@ impl Machine {
             applied: Mutex::new(applied),
             index: AtomicU64::new(applied.index),
             level: AtomicU8::new(applied.level.number()),
+            bucket_changes: AtomicU64::new(0),
             scan: Mutex::new(None),
             health: Health::default(),
             clock,
@@ -117,6 +120,11 @@ impl Machine {
         Level::known(self.level.load(Ordering::Acquire)).unwrap_or_default()
     }
 
+    /// Rises whenever a bucket is made, changed or deleted, before anybody is told of it.
+    pub(crate) fn bucket_changes(&self) -> u64 {
+        self.bucket_changes.load(Ordering::Acquire)
+    }
+
     /// Applies a group, all of it or nothing. After an error nothing more is applied.
     ///
     /// # Errors
@@ -139,14 +147,18 @@ impl Machine {
             outcomes.push(apply(&mut view, entry.index, entry.proposed)?);
         }
         next.level = view.level()?;
-        let mut volumes = Vec::new();
+        let (mut volumes, mut changes_buckets) = (Vec::new(), false);
         for change in view.changes() {
+            changes_buckets |= keys::is(Tag::BucketById, change.key);
             next.fingerprint = next.fingerprint.wrapping_add(difference(&change));
             if let Some(value) = change.after.filter(|_| keys::is(Tag::Volume, change.key)) {
                 volumes.push(decode(value)?);
             }
         }
         self.write(&view, &next)?;
+        if changes_buckets {
+            self.bucket_changes.fetch_add(1, Ordering::Release);
+        }
         *applied = next;
         self.level.store(next.level.number(), Ordering::Release);
         self.index.store(next.index, Ordering::Release);

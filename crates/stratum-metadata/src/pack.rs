@@ -168,9 +168,9 @@ fn live_bodies(
 fn body_of(command: Command) -> Option<(Owner, Arrival, BlobRef)> {
     match command {
         Command::PutObject { bucket, key, record, .. } => match record.body {
-            Body::Blob(blob) => {
-                let arrival = Arrival::new(bucket, record.storage_class);
-                Some((Owner::Object { bucket, key, version: record.version }, arrival, blob))
+            Body::Blob(ref blob) => {
+                let (owner, blob) = (Owner::object(bucket, key, &record), blob.clone());
+                Some((owner, Arrival::new(bucket, record.storage_class), blob))
             }
             Body::Parts { .. } => None,
         },

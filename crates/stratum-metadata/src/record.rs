@@ -4,20 +4,24 @@
 //! the level has. [`v2`] has today's forms, [`v1`] those that have changed since level 1.
 
 mod attributes;
+mod configuration;
 pub(crate) mod level;
 mod names;
 pub(crate) mod v1;
 pub mod v2;
+mod versions;
 
 pub use attributes::{
     Attributes, Grant, Grantee, Permission, ReplicationState, Retention, RetentionMode, TierDecision, TierPin,
 };
+pub use configuration::{BucketConfiguration, DefaultRetention, ObjectLock, Versioning};
 #[cfg(feature = "faults")]
 pub use level::know_up_to;
 pub use level::{Level, TakesLevel};
-pub(crate) use level::{Migrate, decode, encode};
+pub(crate) use level::{Migrate, decode, encode, level_of};
 pub use names::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
 pub use v2::*;
+pub use versions::{DeleteMarker, Version};
 
 /// Stored bytes that are no record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,19 +34,20 @@ pub enum DecodeError {
     Empty,
 }
 
-level::same_since_level_1!(
+level::same_since!(
+    Level::FIRST;
     ObjectSummary,
     PartRecord,
-    BucketRecord,
     StoredUpload,
     Completion,
     Dropped,
     LastPart,
-    ExtentRecord,
     StripeRecord,
     HighestIds,
-    Owner,
 );
+
+// The id of a name, which a state of level 1 doesn't keep.
+level::same_since!(Level::SECOND; BucketId);
 
 impl Applied {
     /// Its stored bytes.
@@ -55,7 +60,8 @@ impl Applied {
 impl Owner {
     /// Its bytes in the directory of a packed stripe, which belongs to no state and outlives many levels.
     pub(crate) fn in_stripe(&self) -> Vec<u8> {
-        encode(Level::FIRST, self).unwrap_or_default()
+        // At the first level that can say it, so that equal owners have equal bytes there.
+        encode(Level::FIRST, self).or_else(|_| encode(Level::SECOND, self)).unwrap_or_default()
     }
 }
 
@@ -101,6 +107,16 @@ mod tests {
         for record in [ObjectRecord { committed: 1, ..object() }, ObjectRecord { attributes, ..object() }] {
             assert_eq!(encode(Level::FIRST, &record), Err(TakesLevel(Level::SECOND)));
             assert_eq!(decode(&encode(Level::SECOND, &record).unwrap()), Ok(record));
+        }
+    }
+
+    #[test]
+    fn an_owner_in_a_stripe_is_said_at_the_first_level_that_can() {
+        let (bucket, key, version) = (BucketId(1), b"a".to_vec(), VersionId::NULL);
+        for (committed, level) in [(0, 1), (7, 2)] {
+            let owner = Owner::Object { bucket, key: key.clone(), version, committed };
+            assert_eq!(owner.in_stripe()[0], level);
+            assert_eq!(decode(&owner.in_stripe()), Ok(owner));
         }
     }
 

@@ -6,9 +6,9 @@
 
 use crate::command::{Command, Move, Outcome};
 use crate::fate::CommitError;
-use crate::keys;
 use crate::machine::Machine;
-use crate::record::{Body, ObjectRecord, Owner, PartRecord, decode};
+use crate::owned;
+use crate::record::Owner;
 use crate::store::{Metadata, ReadError};
 use crate::tree::Base;
 use stratum_storage::blob::{BlobRef, Extent, Place, Tier};
@@ -56,17 +56,8 @@ pub(crate) struct Copied {
 
 /// What an owner's record holds; nothing if the owner is gone or its bytes are elsewhere.
 pub(crate) fn blob_of(machine: &Machine, owner: &Owner) -> Result<Option<BlobRef>, ReadError> {
-    let Some(value) = machine.get(&keys::of_owner(owner))? else { return Ok(None) };
-    match owner {
-        Owner::Object { version, .. } => {
-            let record: ObjectRecord = decode(&value)?;
-            Ok(match record.body {
-                Body::Blob(blob) if record.version == *version => Some(blob),
-                _ => None,
-            })
-        }
-        Owner::Part { .. } => Ok(Some(decode::<PartRecord>(&value)?.blob)),
-    }
+    let found = owned::find(owner, |key| machine.get(key).map_err(ReadError::from))?;
+    Ok(found.and_then(|(_, mut owned)| owned.blob().cloned()))
 }
 
 /// Writes small bodies into packed stripes, in this order, and points their owners to them: one `Relocate` a stripe.

@@ -4,6 +4,7 @@
 //! and rebuilt, so nothing here ever decides what is true: the journal and its checkpoints do.
 
 mod bloat;
+mod bucket_cache;
 mod outage;
 mod reads;
 mod start;
@@ -29,6 +30,7 @@ use crate::state::ApplyError;
 use crate::tree::{Base, TreeError};
 use crate::upkeep::Upkeep;
 use bloat::Bloat;
+use bucket_cache::BucketCache;
 use bytes::Bytes;
 use outage::Outage;
 use start::Sources;
@@ -141,6 +143,7 @@ struct Inner {
     bloat: Bloat,
     outage: Outage,
     clock: Arc<dyn Clock>,
+    bucket_cache: BucketCache,
     bucket_ids: AtomicU64,
     volume_ids: AtomicU64,
     provisional: AtomicBool,
@@ -211,6 +214,7 @@ impl Metadata {
             bloat: Bloat::default(),
             outage: Outage::default(),
             clock,
+            bucket_cache: BucketCache::default(),
             bucket_ids: highest.bucket.into(),
             volume_ids: highest.volume.into(),
             provisional: AtomicBool::new(false),

@@ -140,7 +140,12 @@ impl Store {
         let mut numbers = bodies.iter().map(|(number, _)| *number);
         for stripe in self.volumes.pack(Tier::Hot, &packing).await.unwrap() {
             let moved = |(number, at): (u64, &PackedAt)| Move {
-                owner: Owner::Object { bucket: BUCKET, key: key(number), version: VersionId::NULL },
+                owner: Owner::Object {
+                    bucket: BUCKET,
+                    key: key(number),
+                    version: VersionId::NULL,
+                    committed: 0,
+                },
                 from: nothing.clone(),
                 to: BlobRef::plain(Place::Packed(*at)),
             };
@@ -226,7 +231,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 /// A body with its owner as it stands in a stripe's directory: a version byte, then postcard.
 fn packed_body(number: u64, body: &Bytes) -> PackBody {
-    let owner = Owner::Object { bucket: BUCKET, key: key(number), version: VersionId::NULL };
+    let owner = Owner::Object { bucket: BUCKET, key: key(number), version: VersionId::NULL, committed: 0 };
     let owner = postcard::to_extend(&owner, vec![1]).unwrap();
     PackBody { owner, bytes: body.clone(), crc32c: crc32c(body) }
 }
@@ -265,6 +270,7 @@ pub async fn add_bucket(store: Store) -> Store {
         owner: "owner".into(),
         created: 0,
         region: "us-east-1".into(),
+        configuration: Default::default(),
     };
     store.metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.unwrap();
     store

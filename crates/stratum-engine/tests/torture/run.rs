@@ -168,7 +168,8 @@ impl Run {
 
     pub async fn create_bucket(&self) -> Wrote {
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
-        let record = BucketRecord { id: BUCKET, name, owner, created: 0, region };
+        let record =
+            BucketRecord { id: BUCKET, name, owner, created: 0, region, configuration: Default::default() };
         self.metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.into()
     }
 

@@ -1,10 +1,12 @@
 //! What each kind of key must agree with.
 
 use super::{Check, Finding};
+use crate::buckets;
 use crate::keys::{self, DueKind, Tag};
+use crate::owned;
 use crate::record::{
-    Body, BucketId, BucketRecord, Completion, DecodeError, ExtentRecord, HighestIds, ObjectRecord, Owner,
-    PartRecord, StoredUpload, StripeRecord, UploadId, decode,
+    Body, BucketId, Completion, DecodeError, ExtentRecord, HighestIds, ObjectRecord, Owner, PartRecord,
+    StoredUpload, StripeRecord, UploadId, Version, decode,
 };
 use crate::store::ReadError;
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
@@ -33,6 +35,8 @@ impl Check<'_> {
             Ok(Ok(()))
         } else if is(Tag::Object) {
             self.object(key, value)
+        } else if is(Tag::Version) {
+            self.version(key, value)
         } else if is(Tag::Upload) {
             self.upload(key, value)
         } else if is(Tag::UploadByKey) {
@@ -58,45 +62,71 @@ impl Check<'_> {
     }
 
     fn bucket_by_id(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
-        let (Some(id), Ok(name)) = (keys::parse_bucket_by_id(key), read::<String>(value)) else {
+        let (Some(id), Ok(name)) = (keys::parse_bucket_by_id(key), buckets::name_of(value)) else {
             return Ok(Err(NOT_A_KEY.into()));
         };
         if id.0 > self.highest_bucket {
             let highest = self.highest_bucket;
             self.found(Finding::AboveHighest { kind: "bucket", id: id.0, highest });
         }
-        let named: Option<BucketRecord> = self.get(&keys::bucket_by_name(name.as_bytes()))?;
-        if named.is_none_or(|record| record.id != id) {
+        let under_name = self.state.get(&keys::bucket_by_name(name.as_bytes()))?;
+        if under_name.and_then(|value| buckets::id_of(&value).ok()) != Some(id) {
             self.found(Finding::Bucket { id: id.0, name, index: "by name" });
         }
         Ok(Ok(()))
     }
 
     fn bucket_by_name(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
-        let record: BucketRecord = match read(value) {
-            Ok(record) => record,
-            Err(problem) => return Ok(Err(problem)),
+        let id = match buckets::id_of(value) {
+            Ok(id) => id,
+            Err(problem) => return Ok(Err(problem.to_string())),
         };
         self.buckets_by_name += 1;
-        let BucketRecord { id: BucketId(id), name, owner, .. } = record;
-        let by_id: Option<String> = self.get(&keys::bucket_by_id(BucketId(id)))?;
-        if by_id.as_ref() != Some(&name) || keys::bucket_by_name(name.as_bytes()) != key {
-            self.found(Finding::Bucket { id, name: name.clone(), index: "by number" });
+        let name = String::from_utf8_lossy(key.get(1..).unwrap_or_default()).into_owned();
+        // Whoever meets the other key says if its record can't be read.
+        let record = match buckets::by_id(id, |key| self.state.get(key).map_err(ReadError::from)) {
+            Err(ReadError::Record(_)) => None,
+            record => record?,
+        };
+        if record.as_ref().is_none_or(|record| (record.id, &record.name) != (id, &name)) {
+            self.found(Finding::Bucket { id: id.0, name: name.clone(), index: "by number" });
         }
-        if !self.has(&keys::bucket_by_owner(&owner, &name))? {
-            self.found(Finding::Bucket { id, name, index: "by owner" });
+        if let Some(record) = record
+            && !self.has(&keys::bucket_by_owner(&record.owner, &name))?
+        {
+            self.found(Finding::Bucket { id: id.0, name, index: "by owner" });
         }
         Ok(Ok(()))
     }
 
     fn object(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
         let Some((bucket, object)) = keys::parse_object(key) else { return Ok(Err(NOT_A_KEY.into())) };
-        let record: ObjectRecord = match read(value) {
-            Ok(record) => record,
-            Err(problem) => return Ok(Err(problem)),
+        match read(value) {
+            Ok(record) => self.object_record(bucket, object.to_vec(), &record).map(Ok),
+            Err(problem) => Ok(Err(problem)),
+        }
+    }
+
+    fn version(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some((bucket, object, committed)) = keys::parse_version(key) else {
+            return Ok(Err(NOT_A_KEY.into()));
         };
+        match read::<Version>(value) {
+            Ok(version) if version.committed() != committed => Ok(Err(NOT_A_KEY.into())),
+            Ok(Version::Object(record)) => self.object_record(bucket, object, &record).map(Ok),
+            Ok(Version::DeleteMarker(_)) => Ok(Ok(())),
+            Err(problem) => Ok(Err(problem)),
+        }
+    }
+
+    fn object_record(
+        &mut self,
+        bucket: BucketId,
+        key: Vec<u8>,
+        record: &ObjectRecord,
+    ) -> Result<(), ReadError> {
         self.checked.objects += 1;
-        let owner = Owner::Object { bucket, key: object.to_vec(), version: record.version };
+        let owner = Owner::object(bucket, key, record);
         if !self.has(&keys::bucket_by_id(bucket))? {
             self.found(Finding::NoBucket { owner: owner.to_string() });
         }
@@ -120,7 +150,7 @@ impl Check<'_> {
         if named != record.size {
             self.found(Finding::Size { owner: owner.to_string(), size: record.size, named });
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// A body that is stored as it is has as many stored bytes as it has bytes. Of another, its frames tell.
@@ -218,18 +248,14 @@ impl Check<'_> {
             Err(problem) => return Ok(Err(problem)),
         };
         let extent = Extent { volume, start, length };
-        let blob = match &owner {
-            Owner::Object { bucket, key, .. } => {
-                match self.get::<ObjectRecord>(&keys::object(*bucket, key))?.map(|record| record.body) {
-                    Some(Body::Blob(blob)) => Some(blob),
-                    _ => None,
-                }
-            }
-            Owner::Part { upload, number } => {
-                self.get::<PartRecord>(&keys::part(*upload, *number))?.map(|part| part.blob)
-            }
+        // Whoever meets the owner's key says if its record can't be read.
+        let found = match owned::find(&owner, |key| self.state.get(key).map_err(ReadError::from)) {
+            Err(ReadError::Record(_)) => None,
+            found => found?,
         };
-        if !blob.is_some_and(|blob| names(&blob, &extent)) {
+        let is_named =
+            found.is_some_and(|(_, mut owned)| owned.blob().is_some_and(|blob| names(blob, &extent)));
+        if !is_named {
             self.found(Finding::ExtentWithoutOwner { owner: owner.to_string(), volume, offset: start });
         }
         self.high_water(volume, "an extent", start, |geometry| extent_end(geometry, &extent))?;

@@ -144,7 +144,8 @@ mod tests {
         let (log, clock) = (Arc::new(MemoryLog::default()), Arc::new(Simulated::new(1_000, 1)));
         let metadata = Metadata::open(&options, log, clock).unwrap();
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
-        let bucket = BucketRecord { id: BUCKET, name, owner, created: 1, region };
+        let bucket =
+            BucketRecord { id: BUCKET, name, owner, created: 1, region, configuration: Default::default() };
         metadata.commit(Command::CreateBucket(bucket.into()), Bytes::new()).await.unwrap();
         let record = ObjectRecord {
             version: VersionId::NULL,
@@ -162,7 +163,8 @@ mod tests {
         let put = Command::PutObject { bucket: BUCKET, key: key.clone(), record, condition };
         metadata.commit(put, Bytes::new()).await.unwrap();
         let check = |index| {
-            let owner = Owner::Object { bucket: BUCKET, key: key.clone(), version: VersionId::NULL };
+            let owner =
+                Owner::Object { bucket: BUCKET, key: key.clone(), version: VersionId::NULL, committed: 0 };
             Live(&metadata).check(&owner, index, 1, 0)
         };
         assert!(check(999).is_err(), "it is named, and the journal doesn't have it");

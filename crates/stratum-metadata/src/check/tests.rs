@@ -36,7 +36,8 @@ impl State {
         let mut state = State { memory: Memory::default(), fingerprint: 0, index: 0 };
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
         state.apply(Command::CreateBucket(
-            BucketRecord { id: BUCKET, name, owner, created: 0, region }.into(),
+            BucketRecord { id: BUCKET, name, owner, created: 0, region, configuration: Default::default() }
+                .into(),
         ));
         let event =
             VolumeEvent::Opened { id: VolumeId(1), tier: Tier::Hot, geometry: GEOMETRY, shards: vec![] };
@@ -143,7 +144,7 @@ fn part(blob: BlobRef) -> PartRecord {
 }
 
 fn object_owner(key: &str) -> Owner {
-    Owner::Object { bucket: BUCKET, key: key.into(), version: VersionId::NULL }
+    Owner::Object { bucket: BUCKET, key: key.into(), version: VersionId::NULL, committed: 0 }
 }
 
 fn journaled() -> BlobRef {
@@ -167,6 +168,33 @@ fn a_sound_state_gives_nothing_to_find() {
     let checked = check(&state.memory, state.fingerprint, &Journal { bad: None }, &mut nothing).unwrap();
     assert_eq!((checked.objects, checked.parts, checked.journaled), (5, 2, 1));
     assert_eq!(checked.keys, state.memory.0.len() as u64);
+}
+
+/// Versions that aren't current are checked as objects are, and what they name is theirs.
+#[test]
+fn versions_are_checked_as_objects_are() {
+    let mut state = State::new();
+    state.apply(Command::SetLevel(Level::SECOND));
+    let moved = |state: &mut State, key: &str, as_of: u64| {
+        let current = keys::object(BUCKET, key.as_bytes());
+        let record: ObjectRecord = decode(&state.memory.0.remove(&current).unwrap()).unwrap();
+        let version = encode(Level::SECOND, &Version::Object(record)).unwrap();
+        let at = keys::version(BUCKET, key.as_bytes(), as_of);
+        state.memory.0.insert(at.clone(), version.as_slice().into());
+        state.fingerprint = state.sum();
+        at
+    };
+    for key in ["small", "large", "one", "multi"] {
+        moved(&mut state, key, 0);
+    }
+    assert_eq!(state.findings(&Journal { bad: None }), []);
+    let mut without = State { memory: Memory(state.memory.0.clone()), ..state };
+    without.memory.0.remove(&keys::version(BUCKET, b"large", 0));
+    assert!(!without.particulars().is_empty(), "its extent has no owner");
+    let astray = moved(&mut without, "two", 7);
+    let hex: String = astray.iter().map(|byte| format!("{byte:02x}")).collect();
+    let is_told = |finding: &Finding| matches!(finding, Finding::Unreadable { key, .. } if *key == hex);
+    assert!(without.particulars().iter().any(is_told), "it lies where another entry committed it");
 }
 
 #[test]

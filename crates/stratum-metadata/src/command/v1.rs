@@ -1,15 +1,20 @@
 //! Commands in the form of level 1. Frozen: nothing here is ever edited.
 
-use super::{CompletedPart, Move, NewBucket, Proposed, WriteCondition};
-use crate::record::level::{Migrate, same_since_level_1};
-use crate::record::v1::ObjectRecord;
-use crate::record::{
-    BucketId, BucketRecord, DecodeError, LastPart, Level, PartRecord, TakesLevel, UploadId, UploadRecord,
-};
+use super::{CompletedPart, NewBucket, Proposed, WriteCondition};
+use crate::record::level::{Migrate, same_since};
+use crate::record::v1::{BucketRecord, ObjectRecord, Owner};
+use crate::record::{BucketId, DecodeError, LastPart, Level, PartRecord, TakesLevel, UploadId, UploadRecord};
 use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
-use stratum_storage::blob::PackedAt;
+use stratum_storage::blob::{BlobRef, PackedAt};
 use stratum_storage::volume::VolumeEvent;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Move {
+    owner: Owner,
+    from: BlobRef,
+    to: BlobRef,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Command {
@@ -77,7 +82,20 @@ pub(crate) enum Command {
     },
 }
 
-same_since_level_1!(Command);
+same_since!(Level::FIRST; Command, Move);
+
+impl Migrate for super::Move {
+    const SINCE: Level = Level::SECOND;
+    type Previous = Move;
+
+    fn migrate(Move { owner, from, to }: Move) -> Result<Self, DecodeError> {
+        Ok(super::Move { owner: Migrate::migrate(owner)?, from, to })
+    }
+
+    fn previous(&self) -> Result<Move, TakesLevel> {
+        Ok(Move { owner: self.owner.previous()?, from: self.from.clone(), to: self.to.clone() })
+    }
+}
 
 impl Migrate for Proposed {
     const SINCE: Level = Level::SECOND;
@@ -95,7 +113,10 @@ impl Migrate for Proposed {
 fn migrate(previous: Command) -> Result<super::Command, DecodeError> {
     use super::Command as Now;
     Ok(match previous {
-        Command::CreateBucket(record) => Now::CreateBucket(record.into()),
+        Command::CreateBucket(record) => {
+            let record: crate::record::BucketRecord = Migrate::migrate(record)?;
+            Now::CreateBucket(record.into())
+        }
         Command::DeleteBucket { bucket } => Now::DeleteBucket { bucket },
         Command::PutObject { bucket, key, record, condition } => {
             Now::PutObject { bucket, key, record: Migrate::migrate(record)?, condition }
@@ -109,7 +130,10 @@ fn migrate(previous: Command) -> Result<super::Command, DecodeError> {
         }
         Command::AbortUpload { bucket, key, upload } => Now::AbortUpload { bucket, key, upload },
         Command::Sweep { now } => Now::Sweep { now },
-        Command::Relocate { stripe, moves } => Now::Relocate { stripe, moves },
+        Command::Relocate { stripe, moves } => {
+            let moves = moves.into_iter().map(Migrate::migrate).collect::<Result<_, _>>()?;
+            Now::Relocate { stripe, moves }
+        }
         Command::Volume(event) => Now::Volume(event),
         Command::UploadPart { bucket, upload, part } => Now::UploadPart { bucket, upload, part },
         Command::CompleteMultipartUpload {
@@ -154,7 +178,10 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
         }
         Now::AbortUpload { bucket, key, upload } => Command::AbortUpload { bucket, key, upload },
         Now::Sweep { now } => Command::Sweep { now },
-        Now::Relocate { stripe, moves } => Command::Relocate { stripe, moves },
+        Now::Relocate { stripe, moves } => {
+            let moves = moves.iter().map(Migrate::previous).collect::<Result<_, _>>()?;
+            Command::Relocate { stripe, moves }
+        }
         Now::Volume(event) => Command::Volume(event),
         Now::UploadPart { bucket, upload, part } => Command::UploadPart { bucket, upload, part },
         Now::CompleteMultipartUpload {
@@ -185,5 +212,5 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
 
 fn chosen(new: NewBucket) -> Result<BucketRecord, TakesLevel> {
     let id = new.chosen.ok_or(TakesLevel(Level::SECOND))?;
-    Ok(new.with_id(id))
+    new.with_id(id).previous()
 }

@@ -173,7 +173,8 @@ mod tests {
     use stratum_storage::blob::VolumeId;
 
     fn owned(key: u8, start: u64, length: u64) -> Owned {
-        let owner = Owner::Object { bucket: BucketId(1), key: vec![key], version: VersionId::NULL };
+        let owner =
+            Owner::Object { bucket: BucketId(1), key: vec![key], version: VersionId::NULL, committed: 0 };
         Owned { owner, extent: Extent { volume: VolumeId(1), start, length } }
     }
 

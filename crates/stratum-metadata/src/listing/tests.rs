@@ -23,7 +23,17 @@ struct Filled {
 fn commands(keys: &BTreeSet<Vec<u8>>) -> Vec<Command> {
     let bucket = |id: u64| {
         let (name, owner, region) = (format!("bucket-{id}"), "owner".into(), "us-east-1".into());
-        Command::CreateBucket(BucketRecord { id: BucketId(id), name, owner, created: 0, region }.into())
+        Command::CreateBucket(
+            BucketRecord {
+                id: BucketId(id),
+                name,
+                owner,
+                created: 0,
+                region,
+                configuration: Default::default(),
+            }
+            .into(),
+        )
     };
     let put = |bucket, key: &Vec<u8>| Command::PutObject {
         bucket,

@@ -34,7 +34,8 @@ impl Running {
         let mut running = Running { machine, index: 0, _dir: dir };
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
         running.apply(Command::CreateBucket(
-            BucketRecord { id: BUCKET, name, owner, created: 0, region }.into(),
+            BucketRecord { id: BUCKET, name, owner, created: 0, region, configuration: Default::default() }
+                .into(),
         ));
         running
     }

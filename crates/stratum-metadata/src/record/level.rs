@@ -34,7 +34,7 @@ impl From<Level> for u8 {
 impl Level {
     /// What a state has that says nothing of it.
     pub const FIRST: Level = Level(1);
-    /// Versions, attributes, transforms, writers of volumes, and bucket ids given by `apply`.
+    /// Versions, attributes, buckets under their ids, which `apply` gives, and writers of volumes.
     pub const SECOND: Level = Level(2);
     /// The last one that there is.
     pub const NEWEST: Level = Level::SECOND;
@@ -105,11 +105,11 @@ pub(crate) trait Migrate: Serialize + DeserializeOwned {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum NoPrevious {}
 
-/// Types whose form is the one that they had at level 1.
-macro_rules! same_since_level_1 {
-    ($($form:ty),* $(,)?) => {
+/// Types whose form is the first that they ever had, from that level on.
+macro_rules! same_since {
+    ($level:expr; $($form:ty),* $(,)?) => {
         $(impl $crate::record::level::Migrate for $form {
-            const SINCE: $crate::record::level::Level = $crate::record::level::Level::FIRST;
+            const SINCE: $crate::record::level::Level = $level;
             type Previous = $crate::record::level::NoPrevious;
 
             fn migrate(previous: Self::Previous) -> Result<Self, $crate::record::DecodeError> {
@@ -122,9 +122,9 @@ macro_rules! same_since_level_1 {
         })*
     };
 }
-pub(crate) use same_since_level_1;
+pub(crate) use same_since;
 
-same_since_level_1!(NoPrevious, (), String, Level);
+same_since!(Level::FIRST; NoPrevious, (), String, Level);
 
 /// A value's stored bytes in a state of that level.
 pub(crate) fn encode<T: Migrate>(level: Level, value: &T) -> Result<Vec<u8>, TakesLevel> {
@@ -148,6 +148,11 @@ pub(crate) fn decode<T: Migrate>(bytes: &[u8]) -> Result<T, DecodeError> {
         Some((level, rest)) => read(Level::known(*level)?, rest),
         None => Err(DecodeError::Empty),
     }
+}
+
+/// The level at which stored bytes were written.
+pub(crate) fn level_of(bytes: &[u8]) -> Result<Level, DecodeError> {
+    Level::known(*bytes.first().ok_or(DecodeError::Empty)?)
 }
 
 fn read<T: Migrate>(level: Level, bytes: &[u8]) -> Result<T, DecodeError> {

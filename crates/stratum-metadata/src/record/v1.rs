@@ -3,9 +3,9 @@
 //! They can be read and, while a state is of level 1, written. What of them is shared with today's forms, such as a
 //! checksum, has not changed since.
 
-use super::level::{Level, Migrate, TakesLevel, same_since_level_1};
-use super::v2::{self, Body, ETag, ObjectHeaders, StorageClass, VersionId};
-use super::{Attributes, Checksum, DecodeError};
+use super::level::{Level, Migrate, TakesLevel, same_since};
+use super::v2::{self, Body, BucketId, ETag, ObjectHeaders, StorageClass, UploadId, VersionId};
+use super::{Attributes, BucketConfiguration, Checksum, DecodeError};
 use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{Geometry, Tier, VolumeId};
@@ -21,6 +21,15 @@ pub(crate) struct ObjectRecord {
     checksum: Option<Checksum>,
     headers: ObjectHeaders,
     body: Body,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BucketRecord {
+    id: BucketId,
+    name: String,
+    owner: String,
+    created: UnixMillis,
+    region: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +50,19 @@ pub(crate) struct Applied {
     fingerprint: u128,
 }
 
-same_since_level_1!(ObjectRecord, VolumeRecord, Applied);
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Owner {
+    Object { bucket: BucketId, key: Vec<u8>, version: VersionId },
+    Part { upload: UploadId, number: u16 },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExtentRecord {
+    owner: Owner,
+    length: u64,
+}
+
+same_since!(Level::FIRST; ObjectRecord, BucketRecord, VolumeRecord, Applied, Owner, ExtentRecord);
 
 impl Migrate for v2::ObjectRecord {
     const SINCE: Level = Level::SECOND;
@@ -81,6 +102,25 @@ impl Migrate for v2::ObjectRecord {
     }
 }
 
+impl Migrate for v2::BucketRecord {
+    const SINCE: Level = Level::SECOND;
+    type Previous = BucketRecord;
+
+    fn migrate(previous: BucketRecord) -> Result<Self, DecodeError> {
+        let BucketRecord { id, name, owner, created, region } = previous;
+        let configuration = BucketConfiguration::default();
+        Ok(v2::BucketRecord { id, name, owner, created, region, configuration })
+    }
+
+    fn previous(&self) -> Result<BucketRecord, TakesLevel> {
+        let v2::BucketRecord { id, name, owner, created, region, configuration } = self.clone();
+        match configuration == BucketConfiguration::default() {
+            true => Ok(BucketRecord { id, name, owner, created, region }),
+            false => Err(TakesLevel(Self::SINCE)),
+        }
+    }
+}
+
 impl Migrate for stratum_storage::volume::VolumeRecord {
     const SINCE: Level = Level::SECOND;
     type Previous = VolumeRecord;
@@ -111,6 +151,43 @@ impl Migrate for stratum_storage::volume::VolumeRecord {
             high_water: self.high_water,
             live: self.live,
         })
+    }
+}
+
+impl Migrate for v2::Owner {
+    const SINCE: Level = Level::SECOND;
+    type Previous = Owner;
+
+    fn migrate(previous: Owner) -> Result<Self, DecodeError> {
+        Ok(match previous {
+            Owner::Object { bucket, key, version } => {
+                v2::Owner::Object { bucket, key, version, committed: 0 }
+            }
+            Owner::Part { upload, number } => v2::Owner::Part { upload, number },
+        })
+    }
+
+    fn previous(&self) -> Result<Owner, TakesLevel> {
+        Ok(match self {
+            v2::Owner::Object { bucket, key, version, committed: 0 } => {
+                Owner::Object { bucket: *bucket, key: key.clone(), version: *version }
+            }
+            v2::Owner::Object { .. } => return Err(TakesLevel(Self::SINCE)),
+            v2::Owner::Part { upload, number } => Owner::Part { upload: *upload, number: *number },
+        })
+    }
+}
+
+impl Migrate for v2::ExtentRecord {
+    const SINCE: Level = Level::SECOND;
+    type Previous = ExtentRecord;
+
+    fn migrate(ExtentRecord { owner, length }: ExtentRecord) -> Result<Self, DecodeError> {
+        Ok(v2::ExtentRecord { owner: Migrate::migrate(owner)?, length })
+    }
+
+    fn previous(&self) -> Result<ExtentRecord, TakesLevel> {
+        Ok(ExtentRecord { owner: self.owner.previous()?, length: self.length })
     }
 }
 

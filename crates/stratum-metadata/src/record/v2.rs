@@ -5,6 +5,7 @@
 //! its own. `docs/ARCHITECTURE.md` says how.
 
 use super::attributes::Attributes;
+use super::configuration::BucketConfiguration;
 use super::level::Level;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -177,6 +178,7 @@ pub struct BucketRecord {
     pub owner: String,
     pub created: UnixMillis,
     pub region: String,
+    pub configuration: BucketConfiguration,
 }
 
 /// A multipart upload that is under way.
@@ -276,8 +278,24 @@ pub struct Applied {
 /// Who a blob belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Owner {
-    Object { bucket: BucketId, key: Vec<u8>, version: VersionId },
-    Part { upload: UploadId, number: u16 },
+    Object {
+        bucket: BucketId,
+        key: Vec<u8>,
+        version: VersionId,
+        /// As its record says: what tells apart the versions of a key that have no id of their own.
+        committed: Index,
+    },
+    Part {
+        upload: UploadId,
+        number: u16,
+    },
+}
+
+impl Owner {
+    /// The version of that key that a record is of.
+    pub fn object(bucket: BucketId, key: Vec<u8>, record: &ObjectRecord) -> Owner {
+        Owner::Object { bucket, key, version: record.version, committed: record.committed }
+    }
 }
 
 impl std::fmt::Display for Owner {

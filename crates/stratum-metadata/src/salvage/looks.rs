@@ -1,9 +1,10 @@
 //! What a salvaged state says of the volumes, for those who look at their bytes.
 
 use super::Salvaged;
+use crate::buckets;
 use crate::keys::{self, Tag};
 use crate::machine::Machine;
-use crate::record::{Body, BucketId, BucketRecord, ObjectRecord, Owner, PartRecord, UploadId, decode};
+use crate::record::{Body, BucketId, ObjectRecord, Owner, PartRecord, UploadId, Version, decode};
 use crate::space;
 use crate::store::ReadError;
 use std::collections::{HashMap, HashSet};
@@ -85,8 +86,8 @@ pub(crate) fn owners_in(
 
 fn bucket_names(machine: &Machine) -> Result<HashMap<BucketId, String>, ReadError> {
     let mut names = HashMap::new();
-    machine.scan(&keys::start_of(Tag::BucketByName), &keys::end_of(Tag::BucketByName), |_, value| {
-        names.extend(decode::<BucketRecord>(value).ok().map(|bucket| (bucket.id, bucket.name)));
+    machine.scan(&keys::start_of(Tag::BucketById), &keys::end_of(Tag::BucketById), |key, value| {
+        names.extend(keys::parse_bucket_by_id(key).zip(buckets::name_of(value).ok()));
         ControlFlow::Continue(())
     })?;
     Ok(names)
@@ -101,12 +102,12 @@ fn made_of(
     if uploads.is_empty() {
         return Ok(made);
     }
-    machine.scan(&keys::start_of(Tag::Object), &keys::end_of(Tag::Object), |key, value| {
-        if let (Some((bucket, key)), Ok(ObjectRecord { body: Body::Parts { upload, .. }, .. })) =
-            (keys::parse_object(key), decode(value))
+    machine.scan(&keys::start_of(Tag::Object), &keys::end_of(Tag::Version), |key, value| {
+        if let Some((bucket, key, ObjectRecord { body: Body::Parts { upload, .. }, .. })) =
+            version(key, value)
             && uploads.contains(&upload)
         {
-            made.insert(upload, (bucket, key.to_vec()));
+            made.insert(upload, (bucket, key));
         }
         ControlFlow::Continue(())
     })?;
@@ -133,18 +134,31 @@ pub(crate) fn each_owner_in(
     Ok(())
 }
 
-/// The blob of an object's or a part's record, and whose it is.
-fn owned(key: &[u8], value: &[u8]) -> Option<(Owner, BlobRef)> {
+/// An object of whatever version, with its bucket and key.
+fn version(key: &[u8], value: &[u8]) -> Option<(BucketId, Vec<u8>, ObjectRecord)> {
     if keys::is(Tag::Object, key) {
         let (bucket, object) = keys::parse_object(key)?;
-        let ObjectRecord { version, body: Body::Blob(blob), .. } = decode(value).ok()? else { return None };
-        Some((Owner::Object { bucket, key: object.to_vec(), version }, blob))
-    } else if keys::is(Tag::Part, key) {
+        return Some((bucket, object.to_vec(), decode(value).ok()?));
+    }
+    let (bucket, object, _) = keys::parse_version(key).filter(|_| keys::is(Tag::Version, key))?;
+    match decode(value).ok()? {
+        Version::Object(record) => Some((bucket, object, record)),
+        Version::DeleteMarker(_) => None,
+    }
+}
+
+/// The blob of an object's or a part's record, and whose it is.
+fn owned(key: &[u8], value: &[u8]) -> Option<(Owner, BlobRef)> {
+    if keys::is(Tag::Part, key) {
         let upload = UploadId(u128::from_be_bytes(key.get(1..17)?.try_into().ok()?));
         let part: PartRecord = decode(value).ok()?;
-        Some((Owner::Part { upload, number: part.number }, part.blob))
-    } else {
-        None
+        return Some((Owner::Part { upload, number: part.number }, part.blob));
+    }
+    let (bucket, key, record) = version(key, value)?;
+    let owner = Owner::object(bucket, key, &record);
+    match record.body {
+        Body::Blob(blob) => Some((owner, blob)),
+        Body::Parts { .. } => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be asked of a salvaged state: everything that has bytes.
 
 use super::Salvaged;
+use crate::buckets;
 use crate::keys::{self, Tag};
 use crate::record::{BucketId, DecodeError, ObjectRecord, PartRecord, UploadId, decode};
 use crate::space;
@@ -42,7 +43,7 @@ impl Salvaged {
         ids.dedup();
         let named = |id: BucketId| -> Result<SalvagedBucket, ReadError> {
             let value = self.machine().get(&keys::bucket_by_id(id))?;
-            Ok(SalvagedBucket { id, name: value.and_then(|value| decode(&value).ok()) })
+            Ok(SalvagedBucket { id, name: value.and_then(|value| buckets::name_of(&value).ok()) })
         };
         ids.into_iter().map(named).collect()
     }

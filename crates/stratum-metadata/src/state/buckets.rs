@@ -2,21 +2,32 @@
 
 use super::Step;
 use super::view::View;
+use crate::buckets::{by_id, by_name, name_of};
 use crate::command::{NewBucket, Outcome, Refusal};
 use crate::keys;
-use crate::record::{BucketId, BucketRecord, HighestIds, Level};
+use crate::record::{BucketId, HighestIds, Level};
 use std::ops::ControlFlow;
 
 pub(super) fn create(view: &mut View<'_>, new: NewBucket) -> Step {
-    if let Some(existing) = view.get::<BucketRecord>(keys::bucket_by_name(new.name.as_bytes()))? {
+    if let Some(existing) = by_name(new.name.as_bytes(), |key| view.value(key))? {
         return Err(Refusal::BucketExists { owner: existing.owner }.into());
     }
     let highest = view.get::<HighestIds>(keys::highest_ids())?.unwrap_or_default();
     let record = id_for(view, &new, highest)?.map(|id| new.with_id(id));
     // 2^64 buckets have been made.
     let record = record.ok_or(Refusal::NoSuchBucket)?;
-    view.put(keys::bucket_by_name(record.name.as_bytes()), &record)?;
-    view.put(keys::bucket_by_id(record.id), &record.name)?;
+    let (under_name, under_id) =
+        (keys::bucket_by_name(record.name.as_bytes()), keys::bucket_by_id(record.id));
+    match view.level()? {
+        Level::FIRST => {
+            view.put(under_name, &record)?;
+            view.put(under_id, &record.name)?;
+        }
+        _ => {
+            view.put(under_name, &record.id)?;
+            view.put(under_id, &record)?;
+        }
+    }
     view.put(keys::bucket_by_owner(&record.owner, &record.name), &())?;
     let bucket = highest.bucket.max(record.id.0);
     view.put(keys::highest_ids(), &HighestIds { bucket, ..highest })?;
@@ -35,18 +46,19 @@ fn id_for(view: &mut View<'_>, new: &NewBucket, highest: HighestIds) -> Step<Opt
     Ok(highest.bucket.checked_add(1).map(BucketId))
 }
 
-/// Refused while the bucket holds objects. Uploads that are under way don't hold it up: they are swept.
+/// Refused while the bucket holds objects, or versions of them. Uploads that are under way don't hold it up: they are swept.
 pub(super) fn delete(view: &mut View<'_>, bucket: BucketId) -> Step {
-    let Some(name) = view.get::<String>(keys::bucket_by_id(bucket))? else {
+    let Some(under_id) = view.value(&keys::bucket_by_id(bucket))? else {
         return Err(Refusal::NoSuchBucket.into());
     };
-    if holds_any(view, &keys::objects_of(bucket))? {
+    let name = name_of(&under_id)?;
+    if holds_any(view, &keys::objects_of(bucket))? || holds_any(view, &keys::versions_in(bucket))? {
         return Err(Refusal::BucketNotEmpty.into());
     }
     if holds_any(view, &keys::uploads_of(bucket))? {
         view.put(keys::deleted_bucket(bucket), &())?;
     }
-    if let Some(record) = view.get::<BucketRecord>(keys::bucket_by_name(name.as_bytes()))? {
+    if let Some(record) = by_id(bucket, |key| view.value(key))? {
         view.remove(keys::bucket_by_owner(&record.owner, &name))?;
     }
     view.remove(keys::bucket_by_name(name.as_bytes()))?;

@@ -59,7 +59,7 @@ pub(super) fn replace(
     }
     view.put(keys::object(bucket, &key), record)?;
     if let Body::Blob(blob) = &record.body {
-        bodies::claim(view, &Owner::Object { bucket, key, version: record.version }, blob)?;
+        bodies::claim(view, &Owner::object(bucket, key, record), blob)?;
     }
     Ok(())
 }

@@ -4,8 +4,8 @@
 use super::view::View;
 use super::{ApplyError, Step, bodies};
 use crate::command::{Move, Outcome};
-use crate::keys;
-use crate::record::{Body, ObjectRecord, Owner, PartRecord};
+use crate::owned::{self, Owned};
+use crate::record::{Owner, Version};
 use stratum_storage::blob::{BlobRef, Place};
 
 /// Each move by itself: one whose owner no longer holds `from` is passed over. Extents that stand on both sides stay
@@ -44,26 +44,15 @@ pub(super) fn swap(
     from: &BlobRef,
     to: &BlobRef,
 ) -> Result<bool, ApplyError> {
-    let at = keys::of_owner(owner);
-    match owner {
-        Owner::Object { version, .. } => {
-            let Some(mut record) = view.get::<ObjectRecord>(at.clone())? else { return Ok(false) };
-            match &mut record.body {
-                Body::Blob(blob) if record.version == *version && blob.place == from.place => {
-                    blob.place = to.place.clone();
-                }
-                _ => return Ok(false),
-            }
-            view.put(at, &record)?;
-        }
-        Owner::Part { .. } => {
-            let Some(mut record) = view.get::<PartRecord>(at.clone())? else { return Ok(false) };
-            if record.blob.place != from.place {
-                return Ok(false);
-            }
-            record.blob.place = to.place.clone();
-            view.put(at, &record)?;
-        }
+    let Some((at, mut owned)) = owned::find(owner, |key| view.value(key))? else { return Ok(false) };
+    match owned.blob() {
+        Some(blob) if blob.place == from.place => blob.place = to.place.clone(),
+        _ => return Ok(false),
+    }
+    match owned {
+        Owned::Current(record) => view.put(at, &record)?,
+        Owned::NonCurrent(record) => view.put(at, &Version::Object(record))?,
+        Owned::Part(part) => view.put(at, &part)?,
     }
     Ok(true)
 }

@@ -2,6 +2,7 @@
 
 mod counts;
 mod levels;
+mod versions;
 
 use super::*;
 use crate::command::{CompletedPart, Match, Move, WriteCondition};
@@ -93,7 +94,20 @@ impl Store {
         for (key, record) in self.all::<ObjectRecord>(Tag::Object) {
             if let Body::Blob(blob) = record.body {
                 let key = key[9..].to_vec();
-                named.push((Owner::Object { bucket: BUCKET, key, version: record.version }, blob));
+                named.push((
+                    Owner::Object { bucket: BUCKET, key, version: record.version, committed: 0 },
+                    blob,
+                ));
+            }
+        }
+        for (key, version) in self.all::<Version>(Tag::Version) {
+            let (bucket, key, committed) = keys::parse_version(&key).unwrap();
+            assert_eq!(version.committed(), committed);
+            if let Version::Object(record) = version {
+                let owner = Owner::object(bucket, key, &record);
+                if let Body::Blob(blob) = record.body {
+                    named.push((owner, blob));
+                }
             }
         }
         for (key, record) in self.all::<PartRecord>(Tag::Part) {
@@ -140,7 +154,9 @@ impl Store {
 
 fn create_bucket(id: BucketId) -> Command {
     let (name, owner, region) = (format!("bucket-{}", id.0), "owner".into(), "us-east-1".into());
-    Command::CreateBucket(BucketRecord { id, name, owner, created: 0, region }.into())
+    Command::CreateBucket(
+        BucketRecord { id, name, owner, created: 0, region, configuration: Default::default() }.into(),
+    )
 }
 
 fn opened(id: u64) -> Command {
@@ -278,7 +294,7 @@ fn a_small_put_writes_three_keys_at_most() {
     store.apply(put("a", 1, small(), WriteCondition::default()));
     assert_eq!(store.keys_written(put("a", 2, small(), WriteCondition::default())), 1);
     let Body::Blob(from) = store.object("a").unwrap().body else { panic!() };
-    let owner = Owner::Object { bucket: BUCKET, key: b"a".to_vec(), version: VersionId::NULL };
+    let owner = Owner::Object { bucket: BUCKET, key: b"a".to_vec(), version: VersionId::NULL, committed: 0 };
     let at = packed(1, 4096, 0);
     let moves = vec![Move { owner, from, to: BlobRef::plain(Place::Packed(at)) }];
     assert_eq!(store.apply(Command::Relocate { stripe: Some(at), moves }), Outcome::Count(1));
@@ -299,7 +315,11 @@ fn a_body_keeps_its_form_wherever_it_is_moved() {
     store.apply(put("a", 1, framed(4096), WriteCondition::default()));
     store.apply(upload_part(1, 1, 1, framed(40_960)));
     let owners = [
-        (Owner::Object { bucket: BUCKET, key: b"a".to_vec(), version: VersionId::NULL }, 4096, 409_600),
+        (
+            Owner::Object { bucket: BUCKET, key: b"a".to_vec(), version: VersionId::NULL, committed: 0 },
+            4096,
+            409_600,
+        ),
         (Owner::Part { upload: UploadId(1), number: 1 }, 40_960, 819_200),
     ];
     let moves = owners.map(|(owner, from, to)| Move {
@@ -329,7 +349,7 @@ fn a_move_counts_only_while_its_owner_holds_what_it_moves() {
     let (a, b) = (body(&store, "a"), body(&store, "b"));
     store.apply(put("b", 2, small(), WriteCondition::default()));
     let moved = |key: &str, from: &BlobRef, offset| Move {
-        owner: Owner::Object { bucket: BUCKET, key: key.into(), version: VersionId::NULL },
+        owner: Owner::Object { bucket: BUCKET, key: key.into(), version: VersionId::NULL, committed: 0 },
         from: from.clone(),
         to: BlobRef::plain(Place::Packed(packed(1, 4096, offset))),
     };
@@ -679,8 +699,12 @@ fn command(op: &Op, store: &Store, fresh: &mut u64) -> Command {
                 Some(Body::Blob(blob)) => blob,
                 _ => small(),
             };
-            let owner =
-                Owner::Object { bucket: BUCKET, key: key.to_string().into_bytes(), version: VersionId::NULL };
+            let owner = Owner::Object {
+                bucket: BUCKET,
+                key: key.to_string().into_bytes(),
+                version: VersionId::NULL,
+                committed: 0,
+            };
             let moves = vec![Move { owner, from, to: BlobRef::plain(Place::Packed(at)) }];
             Command::Relocate { stripe: Some(at), moves }
         }

@@ -105,6 +105,11 @@ impl<'a> View<'a> {
         Ok(self.slot(key)?.now.is_some())
     }
 
+    /// A key's stored bytes.
+    pub(super) fn value(&mut self, key: &[u8]) -> Result<Option<Value>, ApplyError> {
+        Ok(self.slot(key.to_vec())?.now.clone())
+    }
+
     pub(super) fn get<T: Migrate>(&mut self, key: Vec<u8>) -> Result<Option<T>, ApplyError> {
         match &self.slot(key)?.now {
             Some(value) => Ok(Some(decode(value)?)),

@@ -1,6 +1,7 @@
 //! What can be asked of the state. A read of what is [`fresh`](Metadata::fresh) sees every acknowledged write.
 
 use super::{Metadata, ReadError};
+use crate::buckets;
 use crate::keys::{self, Tag};
 use crate::listing::{self, ListRequest, ListedObject, ListedUpload, Page, UploadPosition, UploadsRequest};
 use crate::machine::Machine;
@@ -81,7 +82,7 @@ impl ReadView {
 
     /// The bucket of that name.
     pub fn bucket(&self, name: &str) -> Result<Option<BucketRecord>, ReadError> {
-        self.get(&keys::bucket_by_name(name.as_bytes()))
+        self.0.inner.bucket_cache.get(self.machine()?, name)
     }
 
     /// An owner's buckets whose names come after `after`, by name, at most `max`.
@@ -97,12 +98,14 @@ impl ReadView {
             let mut names = Vec::new();
             if max > 0 {
                 view.machine()?.scan(&from, &keys::end_of_prefix(&all), |key, _| {
-                    names.extend(key.get(all.len()..).map(keys::bucket_by_name));
+                    names.extend(key.get(all.len()..).map(<[u8]>::to_vec));
                     if names.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })?;
             }
             // One that was deleted since the scan is left out.
-            names.iter().filter_map(|name| view.get(name).transpose()).collect()
+            let machine = view.machine()?;
+            let named = |name: &Vec<u8>| buckets::by_name(name, |key| Ok(machine.get(key)?)).transpose();
+            names.iter().filter_map(named).collect()
         })
         .await
     }

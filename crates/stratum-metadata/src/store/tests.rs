@@ -1,5 +1,6 @@
 //! The whole of it over a journal of plain memory.
 
+mod buckets;
 mod following;
 mod holds;
 mod levels;
@@ -38,6 +39,7 @@ fn bucket(id: u64, name: &str) -> Command {
         owner: "owner".into(),
         created: 1,
         region: "us-east-1".into(),
+        configuration: Default::default(),
     };
     Command::CreateBucket(record.into())
 }

@@ -126,3 +126,37 @@ fn a_forgotten_volume_is_never_opened_again() {
     assert_eq!(store.apply(opened(1)), Outcome::Refused(Refusal::VolumeState));
     assert_eq!(store.apply(opened(2)), Outcome::Done);
 }
+
+/// Buckets of before the raise lie as they did, and are found and deleted as those are that came after.
+#[test]
+fn a_bucket_is_found_wherever_its_level_put_it() {
+    let mut store = Store::new();
+    store.apply(Command::SetLevel(Level::SECOND));
+    store.apply(create_bucket(BucketId(2)));
+    for (id, record_at) in [(BUCKET, Tag::BucketByName), (BucketId(2), Tag::BucketById)] {
+        let get = |key: &[u8]| store.memory.get(key).map_err(ApplyError::from);
+        let bucket = crate::buckets::by_id(id, get).unwrap().unwrap();
+        assert_eq!(bucket.id, id);
+        assert_eq!(crate::buckets::by_name(bucket.name.as_bytes(), get).unwrap(), Some(bucket.clone()));
+        let places = [keys::bucket_by_name(bucket.name.as_bytes()), keys::bucket_by_id(id)];
+        let held: Vec<_> = places.iter().map(|key| (key[0], get(key).unwrap().unwrap().len())).collect();
+        let longest = held.iter().max_by_key(|(_, length)| *length).unwrap();
+        assert_eq!(longest.0, record_at as u8, "the record is what is long");
+    }
+    for id in [BUCKET, BucketId(2)] {
+        assert_eq!(store.apply(Command::DeleteBucket { bucket: id }), Outcome::Done);
+        assert_eq!(
+            store.apply(Command::DeleteBucket { bucket: id }),
+            Outcome::Refused(Refusal::NoSuchBucket)
+        );
+    }
+    for tag in [Tag::BucketById, Tag::BucketByName, Tag::BucketByOwner] {
+        let mut left = 0;
+        let mut count = |_: &[u8], _: &Value| {
+            left += 1;
+            ControlFlow::Continue(())
+        };
+        store.memory.scan(&keys::start_of(tag), &keys::end_of(tag), &mut count).unwrap();
+        assert_eq!(left, 0, "{tag:?}");
+    }
+}

@@ -229,6 +229,28 @@ async fn what_was_journaled_when_the_index_failed_is_applied_by_the_rebuild() {
 }
 
 #[tokio::test]
+async fn the_rebuild_knows_of_a_raise_and_of_buckets_that_were_journaled_when_the_index_failed() {
+    let world = World::new(0);
+    world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
+    assert!(world.metadata.local().bucket("bucket").unwrap().is_some());
+    let inner = &world.metadata.inner;
+    let (apply_raise, _raised) =
+        inner.committer.commit_only(inner.log.clone(), Command::SetLevel(Level::SECOND));
+    let delete = Command::DeleteBucket { bucket: BucketId(1) };
+    let (apply_delete, _deleted) = inner.committer.commit_only(inner.log.clone(), delete);
+    inner.machine.fail("by plan");
+    apply_raise();
+    apply_delete();
+    world.metadata.tend_index();
+    assert_eq!(world.metadata.level(), Level::SECOND);
+    assert_eq!(world.metadata.local().bucket("bucket").unwrap(), None);
+    // What is proposed from here on is proposed to a state of that level.
+    world.metadata.commit(bucket(1, "next"), Bytes::new()).await.unwrap();
+    assert_eq!(world.metadata.local().bucket("next").unwrap().unwrap().id, BucketId(2));
+    is_whole(&world.metadata);
+}
+
+#[tokio::test]
 async fn what_the_rebuild_has_applied_is_not_applied_again() {
     let world = World::new(0);
     world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();

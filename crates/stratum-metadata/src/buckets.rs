@@ -1,0 +1,49 @@
+//! Where a bucket's record lies: under its id, which is what commands and other keys have of it; under its name lies the id.
+//!
+//! A state of level 1 has it the other way round, and what it wrote stays so until the bucket is changed or deleted.
+
+use crate::keys;
+use crate::record::{BucketId, BucketRecord, DecodeError, Level, decode, level_of};
+use crate::tree::Value;
+
+/// The bucket of what lies under a name.
+pub(crate) fn id_of(under_name: &[u8]) -> Result<BucketId, DecodeError> {
+    match level_of(under_name)? {
+        Level::FIRST => Ok(decode::<BucketRecord>(under_name)?.id),
+        _ => decode(under_name),
+    }
+}
+
+/// The name of what lies under an id.
+pub(crate) fn name_of(under_id: &[u8]) -> Result<String, DecodeError> {
+    match level_of(under_id)? {
+        Level::FIRST => decode(under_id),
+        _ => Ok(decode::<BucketRecord>(under_id)?.name),
+    }
+}
+
+/// The bucket of that name.
+pub(crate) fn by_name<E: From<DecodeError>>(
+    name: &[u8],
+    mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<Option<BucketRecord>, E> {
+    let Some(under_name) = get(&keys::bucket_by_name(name))? else { return Ok(None) };
+    let record = match level_of(&under_name)? {
+        Level::FIRST => Some(under_name),
+        _ => get(&keys::bucket_by_id(decode(&under_name)?))?,
+    };
+    record.map(|record| Ok(decode(&record)?)).transpose()
+}
+
+/// The bucket of that id.
+pub(crate) fn by_id<E: From<DecodeError>>(
+    id: BucketId,
+    mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<Option<BucketRecord>, E> {
+    let Some(under_id) = get(&keys::bucket_by_id(id))? else { return Ok(None) };
+    let record = match level_of(&under_id)? {
+        Level::FIRST => get(&keys::bucket_by_name(decode::<String>(&under_id)?.as_bytes()))?,
+        _ => Some(under_id),
+    };
+    record.map(|record| Ok(decode(&record)?)).transpose()
+}

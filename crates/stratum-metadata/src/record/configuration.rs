@@ -1,0 +1,116 @@
+//! What few buckets have: typed parts of a bucket's record that take room only where they are.
+//!
+//! Stored as a list of those that are there, in their order, so a bucket without any has one byte for all of them. What
+//! may be as long as a document, such as a policy, is no part: every write reads its bucket's record.
+
+use super::attributes::{Grant, RetentionMode};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The parts. Each is there at most once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Part>", into = "Vec<Part>")]
+pub struct BucketConfiguration {
+    /// Absent where it was never enabled.
+    pub versioning: Option<Versioning>,
+    /// There if the bucket was created with object lock.
+    pub object_lock: Option<ObjectLock>,
+    /// Tags of the bucket, by key.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// Grants beyond the owner's.
+    pub acl: Option<Vec<Grant>>,
+}
+
+/// A bucket that is versioned never ceases to be: it can only be suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Versioning {
+    Enabled,
+    Suspended,
+}
+
+/// Object lock of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectLock {
+    /// What new versions are retained by.
+    pub default: Option<DefaultRetention>,
+}
+
+/// The retention of new versions whose request names none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefaultRetention {
+    pub mode: RetentionMode,
+    /// From when a version is made. S3's years are 365 days each.
+    pub days: u32,
+}
+
+/// One part as it is stored. New ones stand at the end: the number of a variant is stored.
+#[derive(Clone, Serialize, Deserialize)]
+enum Part {
+    Versioning(Versioning),
+    ObjectLock(ObjectLock),
+    Tags(BTreeMap<String, String>),
+    Acl(Vec<Grant>),
+}
+
+impl Part {
+    fn rank(&self) -> u8 {
+        match self {
+            Part::Versioning(_) => 0,
+            Part::ObjectLock(_) => 1,
+            Part::Tags(_) => 2,
+            Part::Acl(_) => 3,
+        }
+    }
+}
+
+impl From<BucketConfiguration> for Vec<Part> {
+    fn from(of: BucketConfiguration) -> Self {
+        let parts = [
+            of.versioning.map(Part::Versioning),
+            of.object_lock.map(Part::ObjectLock),
+            of.tags.map(Part::Tags),
+            of.acl.map(Part::Acl),
+        ];
+        parts.into_iter().flatten().collect()
+    }
+}
+
+/// A part stands twice, or not in its place: equal records would have unequal bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("a part of a bucket's configuration stands twice or not in its place")]
+struct OutOfOrder;
+
+impl TryFrom<Vec<Part>> for BucketConfiguration {
+    type Error = OutOfOrder;
+
+    fn try_from(parts: Vec<Part>) -> Result<Self, OutOfOrder> {
+        if !parts.is_sorted_by(|one, next| one.rank() < next.rank()) {
+            return Err(OutOfOrder);
+        }
+        let mut all = BucketConfiguration::default();
+        for part in parts {
+            match part {
+                Part::Versioning(versioning) => all.versioning = Some(versioning),
+                Part::ObjectLock(lock) => all.object_lock = Some(lock),
+                Part::Tags(tags) => all.tags = Some(tags),
+                Part::Acl(grants) => all.acl = Some(grants),
+            }
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_takes_one_byte_and_one_that_stands_twice_is_refused() {
+        assert_eq!(postcard::to_allocvec(&BucketConfiguration::default()).unwrap(), [0]);
+        let versioned = Part::Versioning(Versioning::Suspended);
+        let twice = postcard::to_allocvec(&vec![versioned.clone(), versioned.clone()]).unwrap();
+        assert!(postcard::from_bytes::<BucketConfiguration>(&twice).is_err());
+        let astray = postcard::to_allocvec(&vec![Part::Acl(Vec::new()), versioned]).unwrap();
+        assert!(postcard::from_bytes::<BucketConfiguration>(&astray).is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! The records of the buckets that are asked for: every request asks for its bucket's, and they hardly ever change.
+//!
+//! What is kept is as of a count of changes to buckets. The count rises before anybody hears of a change, and whatever
+//! was kept before is no longer shown from then on.
+
+use super::ReadError;
+use crate::buckets;
+use crate::machine::Machine;
+use crate::record::BucketRecord;
+use crate::tree::Base;
+use parking_lot::RwLock;
+use std::collections::HashMap;
+
+/// Records that are kept. Beyond that it begins anew.
+const MOST_BUCKETS: usize = 256;
+
+/// Records by name.
+#[derive(Debug, Default)]
+pub(super) struct BucketCache(RwLock<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// How many changes of buckets had been applied when these were read.
+    changes: u64,
+    records: HashMap<String, BucketRecord>,
+}
+
+impl BucketCache {
+    /// The bucket of that name, as it is now.
+    pub(super) fn get(&self, machine: &Machine, name: &str) -> Result<Option<BucketRecord>, ReadError> {
+        // Before the record is read: one that is read after a change may pass for an older one, but not the other way.
+        let changes = machine.bucket_changes();
+        if let Some(record) = self.0.read().get(changes, name) {
+            return Ok(Some(record.clone()));
+        }
+        let record = buckets::by_name(name.as_bytes(), |key| Ok::<_, ReadError>(machine.get(key)?))?;
+        if let Some(record) = &record {
+            self.0.write().keep(changes, record);
+        }
+        Ok(record)
+    }
+}
+
+impl Kept {
+    fn get(&self, changes: u64, name: &str) -> Option<&BucketRecord> {
+        self.records.get(name).filter(|_| self.changes == changes)
+    }
+
+    fn keep(&mut self, changes: u64, record: &BucketRecord) {
+        if changes < self.changes {
+            return;
+        }
+        if changes > self.changes || self.records.len() >= MOST_BUCKETS {
+            self.records.clear();
+        }
+        self.changes = changes;
+        self.records.insert(record.name.clone(), record.clone());
+    }
+}
