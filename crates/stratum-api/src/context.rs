@@ -6,15 +6,16 @@ use crate::error::{Code, S3Error};
 use crate::operation::Operation;
 use crate::query::Query;
 use crate::request_id::RequestId;
+use crate::selection::Selection;
 use http::HeaderMap;
 use http::uri::Scheme;
 use std::sync::Arc;
 use stratum_auth::{Identities, User, Verifier};
-use stratum_metadata::record::BucketRecord;
+use stratum_metadata::record::{BucketId, BucketRecord};
 use stratum_metadata::{Metadata, ReadView};
 use stratum_storage::ambient::{Clock, Entropy, UnixMillis};
 use stratum_storage::pace::Pace;
-use stratum_tiering::access::Recorder;
+use stratum_tiering::access::{ObjectId, Recorder};
 
 /// What the operator chose.
 #[derive(Clone, Debug)]
@@ -99,6 +100,15 @@ impl Context {
     /// A header's text; `None` when it is absent or isn't visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Counts a read of an object, of which the tiers will learn.
+    pub fn count_read(&self, selection: &Selection, bucket: BucketId, key: &[u8]) {
+        use std::hash::{DefaultHasher, Hasher};
+        let mut hasher = DefaultHasher::new();
+        hasher.write(key);
+        let object = ObjectId { bucket: bucket.0, key_hash: hasher.finish() };
+        self.store.accesses.record(object, self.now, selection.is_range());
     }
 
     /// A bucket by its name. Whether the caller may touch it is another question.

@@ -10,7 +10,7 @@ mod translate;
 pub use code::Code;
 
 use crate::request_id::RequestId;
-use crate::xml::text;
+use crate::text;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};

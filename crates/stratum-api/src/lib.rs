@@ -43,6 +43,7 @@ mod selection;
 pub mod server;
 pub mod service;
 mod telemetry;
+mod text;
 mod xml;
 
 // S3's names of what records hold, for tools that tell of records without HTTP.

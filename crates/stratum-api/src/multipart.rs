@@ -9,12 +9,12 @@ mod assemble;
 pub use assemble::{Assembled, assemble};
 
 use crate::checksum;
-use crate::context::Context;
 use crate::error::{Code, S3Error};
 use crate::key::ObjectKey;
 use crate::number;
 use crate::query::Query;
 use md5::{Digest as _, Md5};
+use stratum_metadata::ReadView;
 use stratum_metadata::record::{
     BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, ETag, UploadId, UploadRecord,
 };
@@ -65,12 +65,12 @@ pub fn parse_upload_id(text: &str) -> Option<UploadId> {
 
 /// An upload in progress, if it is that key's in that bucket.
 pub fn find(
-    ctx: &Context,
+    view: &ReadView,
     bucket: &BucketRecord,
     key: &ObjectKey,
     upload: UploadId,
 ) -> Result<Option<UploadRecord>, S3Error> {
-    let record = ctx.view.upload(upload)?;
+    let record = view.upload(upload)?;
     Ok(record.filter(|record| record.bucket == bucket.id && record.key == key.as_bytes()))
 }
 
@@ -79,13 +79,13 @@ pub fn find(
 /// # Errors
 /// `NoSuchUpload`.
 pub fn existing(
-    ctx: &Context,
+    view: &ReadView,
     bucket: &BucketRecord,
     key: &ObjectKey,
     upload: UploadId,
 ) -> Result<UploadRecord, S3Error> {
     let missing = || S3Error::new(Code::NoSuchUpload).with("UploadId", upload.to_string());
-    find(ctx, bucket, key, upload)?.ok_or_else(missing)
+    find(view, bucket, key, upload)?.ok_or_else(missing)
 }
 
 /// The ETag of an object of parts: the MD5 of their MD5s, and their number.

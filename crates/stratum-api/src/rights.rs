@@ -7,7 +7,9 @@
 
 use crate::context::{Caller, Context, Store};
 use crate::error::{Code, S3Error};
+use crate::headers;
 use crate::key::ObjectKey;
+use crate::query::Query;
 use std::fmt;
 use std::sync::Arc;
 use stratum_auth::User;
@@ -56,6 +58,18 @@ pub fn authorise(
         Caller::Nobody => "nobody",
     };
     Err(S3Error::new(Code::AccessDenied).because(format_args!("{who} may not do {action} to {resource}")))
+}
+
+/// Overrides of response headers are for who signed them.
+///
+/// # Errors
+/// `InvalidRequest`.
+pub fn check_overrides(caller: &Caller, query: &Query) -> Result<(), S3Error> {
+    if matches!(caller, Caller::Nobody) && headers::has_overrides(query) {
+        return Err(S3Error::new(Code::InvalidRequest)
+            .message("Request specific response headers cannot be used for anonymous GET requests."));
+    }
+    Ok(())
 }
 
 fn user_may(user: &User, resource: &Resource<'_>) -> bool {

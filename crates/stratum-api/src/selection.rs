@@ -1,8 +1,6 @@
 //! Which bytes of an object GET and HEAD are about: all of it, a range, or a part.
 
-use crate::bodies::Opened;
 use crate::conditions;
-use crate::context::{Caller, Context};
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::multipart;
@@ -47,14 +45,14 @@ impl Selection {
     /// # Errors
     /// `NotModified`, `PreconditionFailed`, `InvalidRange`, `InvalidPart`, `InvalidArgument`, and `InvalidRequest`
     /// for a range of a part.
-    pub fn of_read(ctx: &Context, object: &ObjectRecord) -> Result<Self, S3Error> {
-        conditions::check_read(&ctx.headers, object)?;
-        let range = ctx.headers.get(RANGE).and_then(|range| range.to_str().ok());
-        match (ctx.query.get("partNumber"), range) {
+    pub fn of_read(headers: &HeaderMap, query: &Query, object: &ObjectRecord) -> Result<Self, S3Error> {
+        conditions::check_read(headers, object)?;
+        let range = headers.get(RANGE).and_then(|range| range.to_str().ok());
+        match (query.get("partNumber"), range) {
             (Some(_), Some(_)) => Err(S3Error::new(Code::InvalidRequest)
                 .message("Cannot specify both Range header and partNumber query parameter")),
             (Some(number), None) => Self::part(object, number),
-            (None, Some(range)) if conditions::range_counts(&ctx.headers, object) => {
+            (None, Some(range)) if conditions::range_counts(headers, object) => {
                 Ok(match range::requested(range, object.size)? {
                     Some(bytes) => Self::range(bytes),
                     None => Self::whole(object),
@@ -88,8 +86,14 @@ impl Selection {
         }
     }
 
-    /// Writes all that GET and HEAD say of the object and of what they return of it.
-    pub fn describe(&self, ctx: &Context, object: &ObjectRecord, out: &mut HeaderMap) {
+    /// Whether it is a range of the object.
+    pub fn is_range(&self) -> bool {
+        self.of == Of::Range
+    }
+
+    /// Writes all that GET and HEAD say of the object and of what they return of it, to a request of these `asked`
+    /// headers and that `query`.
+    pub fn describe(&self, asked: &HeaderMap, query: &Query, object: &ObjectRecord, out: &mut HeaderMap) {
         headers::describe(object, out);
         out.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         out.insert(CONTENT_LENGTH, HeaderValue::from(self.bytes.end - self.bytes.start));
@@ -99,11 +103,11 @@ impl Selection {
         if let (Of::Part(_), Body::Parts { parts, .. }) = (self.of, &object.body) {
             out.insert(PARTS_COUNT, HeaderValue::from(parts.len()));
         }
-        let wanted = ctx.headers.get("x-amz-checksum-mode");
+        let wanted = asked.get("x-amz-checksum-mode");
         if wanted.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"ENABLED")) {
             self.describe_checksum(object, out);
         }
-        headers::override_from(&ctx.query, out);
+        headers::override_from(query, out);
     }
 
     /// The checksum of what is returned: the object's or the part's. A range has none.
@@ -152,25 +156,4 @@ pub fn check_version(query: &Query) -> Result<(), S3Error> {
 pub fn check_query(query: &Query) -> Result<(), S3Error> {
     check_version(query)?;
     query.get("partNumber").map_or(Ok(()), |number| multipart::parse_part_number(number).map(drop))
-}
-
-/// Overrides of response headers are for who signed them.
-///
-/// # Errors
-/// `InvalidRequest`.
-pub fn check_overrides(ctx: &Context) -> Result<(), S3Error> {
-    if matches!(ctx.caller, Caller::Nobody) && headers::has_overrides(&ctx.query) {
-        return Err(S3Error::new(Code::InvalidRequest)
-            .message("Request specific response headers cannot be used for anonymous GET requests."));
-    }
-    Ok(())
-}
-
-/// Counts a read, of which the tiers will learn.
-pub fn count(ctx: &Context, opened: &Opened, bucket: u64, key: &[u8]) {
-    use std::hash::{DefaultHasher, Hasher};
-    let mut hasher = DefaultHasher::new();
-    hasher.write(key);
-    let object = stratum_tiering::access::ObjectId { bucket, key_hash: hasher.finish() };
-    ctx.store.accesses.record(object, ctx.now, opened.selection.of == Of::Range);
 }

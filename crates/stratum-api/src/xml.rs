@@ -16,10 +16,9 @@ pub mod long;
 pub mod multipart;
 pub mod object;
 pub mod read;
-pub mod text;
 
 use crate::error::{Code, S3Error, S3Result};
-use crate::xml::text::{EncodingType, is_char, replacement};
+use crate::text::{EncodingType, is_char, replacement};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -115,6 +114,7 @@ pub(crate) fn is_false(value: &bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Name;
     use proptest::prelude::*;
 
     #[derive(Serialize)]
@@ -155,7 +155,7 @@ mod tests {
     struct Names<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         encoding_type: Option<EncodingType>,
-        key: Vec<text::Name<'a>>,
+        key: Vec<Name<'a>>,
     }
 
     /// A list of these names, as it is written and as a parser reads it.
@@ -163,7 +163,7 @@ mod tests {
         let names: Vec<_> = names.iter().map(|name| name.as_bytes()).collect();
         let document = |encoding| Names {
             encoding_type: encoding,
-            key: names.iter().map(|name| text::Name::new(name, encoding)).collect(),
+            key: names.iter().map(|name| Name::new(name, encoding)).collect(),
         };
         read::document(&list(asked, document).expect("serialises"), "Names").expect("is XML 1.0")
     }
@@ -201,7 +201,7 @@ mod tests {
         #[test]
         fn every_document_is_read_back(text in any::<String>(), rare in any::<u8>()) {
             let name = format!("{text}{}", char::from(rare));
-            let document = Names { encoding_type: None, key: vec![text::Name::new(name.as_bytes(), None)] };
+            let document = Names { encoding_type: None, key: vec![Name::new(name.as_bytes(), None)] };
             let read = read::document(&write(&document).unwrap(), "Names").expect("is XML 1.0");
             let expected: String = name.chars().map(|char| if is_char(char) { char } else { '\u{fffd}' }).collect();
             prop_assert_eq!(&read.all("Key").next().unwrap().text, &expected);

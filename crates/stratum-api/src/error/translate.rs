@@ -219,5 +219,5 @@ fn signature(mismatch: Mismatch, message: String) -> S3Error {
 
 /// A time in seconds as the documents have it.
 fn iso(unix: i64) -> String {
-    crate::xml::text::Timestamp(u64::try_from(unix).unwrap_or(0).saturating_mul(1000)).to_string()
+    crate::text::Timestamp(u64::try_from(unix).unwrap_or(0).saturating_mul(1000)).to_string()
 }

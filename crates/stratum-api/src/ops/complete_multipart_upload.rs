@@ -11,12 +11,12 @@ use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
 use crate::multipart::{self, Assembled};
 use crate::number;
+use crate::text::{Name, Quoted};
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::multipart::{
     ChecksumElement, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_BODY,
 };
-use crate::xml::text::{Name, Quoted};
 use bytes::Bytes;
 use http::uri::Scheme;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -36,7 +36,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let upload = multipart::upload_id(&ctx.query)?;
     let unknown = || S3Error::new(Code::NoSuchUpload).with("UploadId", upload.to_string());
     // What there is nothing of needn't be read.
-    if multipart::find(ctx, bucket, key, upload)?.is_none() && completed(ctx, bucket, key, upload)?.is_none()
+    if multipart::find(&ctx.view, bucket, key, upload)?.is_none()
+        && completed(ctx, bucket, key, upload)?.is_none()
     {
         return Err(unknown());
     }
@@ -45,7 +46,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let request = xml::long::read(&ctx.memory, &document, CompleteMultipartUpload::read).await?;
     let request = Arc::new(request);
     for _ in 0..ATTEMPTS {
-        let Some(record) = multipart::find(ctx, bucket, key, upload)? else {
+        let Some(record) = multipart::find(&ctx.view, bucket, key, upload)? else {
             return match completed(ctx, bucket, key, upload)? {
                 Some(first) => answer(ctx, bucket, key, first.etag, first.checksum.as_ref()),
                 None => Err(unknown()),

@@ -12,11 +12,11 @@ use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
 use crate::ops::put_object;
-use crate::selection::{self, Selection};
+use crate::selection::Selection;
+use crate::text::{Quoted, Timestamp};
 use crate::xml;
 use crate::xml::multipart::ChecksumElement;
 use crate::xml::object::CopyObjectResult;
-use crate::xml::text::{Quoted, Timestamp};
 use stratum_metadata::placement::Arrival;
 use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectHeaders, ObjectRecord, StorageClass};
 
@@ -44,7 +44,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         .bodies
         .open(&ctx.view, source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose)
         .await?;
-    selection::count(ctx, &opened, source.bucket.id.0, source.key.as_bytes());
+    ctx.count_read(&opened.selection, source.bucket.id, source.key.as_bytes());
 
     let algorithm = algorithm.or(opened.object.checksum.as_ref().map(|checksum| checksum.algorithm));
     let algorithm = algorithm.unwrap_or(ChecksumAlgorithm::Crc64Nvme);

@@ -4,6 +4,7 @@ use crate::bodies::{BodyReader, Content};
 use crate::context::Context;
 use crate::error::S3Result;
 use crate::key::ObjectKey;
+use crate::rights;
 use crate::selection::{self, Selection};
 use axum::body::Body;
 use bytes::Bytes;
@@ -13,10 +14,10 @@ use stratum_metadata::record::BucketRecord;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     selection::check_query(&ctx.query)?;
-    selection::check_overrides(ctx)?;
-    let choose = |object: &_| Selection::of_read(ctx, object);
+    rights::check_overrides(&ctx.caller, &ctx.query)?;
+    let choose = |object: &_| Selection::of_read(&ctx.headers, &ctx.query, object);
     let opened = ctx.store.bodies.open(&ctx.view, bucket.id, key, &ctx.memory, None, choose).await?;
-    selection::count(ctx, &opened, bucket.id.0, key.as_bytes());
+    ctx.count_read(&opened.selection, bucket.id, key.as_bytes());
     let body = match opened.content {
         Content::Whole(bytes, _) => Body::from(bytes),
         Content::Stream(mut reader) => {
@@ -27,7 +28,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     };
     let mut response = Response::new(body);
     *response.status_mut() = opened.selection.status();
-    opened.selection.describe(ctx, &opened.object, response.headers_mut());
+    opened.selection.describe(&ctx.headers, &ctx.query, &opened.object, response.headers_mut());
     Ok(response)
 }
 

@@ -4,10 +4,10 @@ use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::listing;
 use crate::number;
+use crate::text::Timestamp;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::{Bucket, Buckets, ListAllMyBucketsResult, Owner};
-use crate::xml::text::Timestamp;
 use stratum_metadata::listing::Position;
 use stratum_metadata::record::BucketRecord;
 

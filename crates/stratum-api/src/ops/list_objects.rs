@@ -3,11 +3,11 @@
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::listing::{self, Parameters};
+use crate::text::{EncodingType, Name, is_char};
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::ListObjectsResult;
-use crate::xml::text::{EncodingType, Name};
 use bytes::Bytes;
 use stratum_metadata::listing::{ListedObject, Page};
 use stratum_metadata::record::BucketRecord;
@@ -58,6 +58,6 @@ impl List {
 
 /// The prefix stays as it was sent, as far as XML can hold it: clients of this version decode everything but it.
 fn prefix(prefix: &str, encoding: Option<EncodingType>) -> Name<'_> {
-    let unheld = |char: char| !xml::text::is_char(char);
+    let unheld = |char: char| !is_char(char);
     Name::of(prefix, encoding.filter(|_| prefix.contains(unheld)))
 }

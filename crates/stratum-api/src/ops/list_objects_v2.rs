@@ -3,11 +3,11 @@
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::listing::{self, Parameters};
+use crate::text::Name;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::ListObjectsV2Result;
-use crate::xml::text::Name;
 use bytes::Bytes;
 use stratum_metadata::listing::{ListedObject, Page};
 use stratum_metadata::record::BucketRecord;

@@ -9,11 +9,11 @@ use crate::listing;
 use crate::multipart;
 use crate::number;
 use crate::query::Query;
+use crate::text::{Name, Quoted, Timestamp};
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::multipart::{ChecksumElement, ListPartsResult, Part};
-use crate::xml::text::{Name, Quoted, Timestamp};
 use stratum_metadata::record::{BucketRecord, ETag, PartRecord, UploadId};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
@@ -21,7 +21,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let max = listing::max_entries(&ctx.query, "max-parts")?;
     let marker = marker(&ctx.query)?;
     let encoding = listing::encoding(&ctx.query)?;
-    let record = multipart::existing(ctx, bucket, key, upload)?;
+    let record = multipart::existing(&ctx.view, bucket, key, upload)?;
     let identities = &ctx.store.identities;
     let (initiator, owner) =
         (Owner::by_id(identities, &record.initiator), Owner::by_id(identities, &bucket.owner));

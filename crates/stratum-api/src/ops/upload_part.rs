@@ -20,7 +20,7 @@ use stratum_metadata::record::{
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
     let number = multipart::part_number(&ctx.query)?;
     let upload = multipart::upload_id(&ctx.query)?;
-    let record = multipart::existing(ctx, bucket, key, upload)?;
+    let record = multipart::existing(&ctx.view, bucket, key, upload)?;
     let algorithm = algorithm(&record, body.expected().algorithm())?;
     let arrival = Arrival::new(bucket.id, record.storage_class);
     let stored = ctx.store.bodies.receive(&ctx.memory, body, arrival, algorithm).await?;

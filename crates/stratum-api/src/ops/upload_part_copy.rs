@@ -10,11 +10,11 @@ use crate::key::ObjectKey;
 use crate::multipart;
 use crate::number;
 use crate::ops::upload_part;
-use crate::selection::{self, Selection};
+use crate::selection::Selection;
+use crate::text::{Quoted, Timestamp};
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::multipart::{ChecksumElement, CopyPartResult};
-use crate::xml::text::{Quoted, Timestamp};
 use std::ops::Range;
 use stratum_metadata::placement::Arrival;
 use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectRecord};
@@ -24,7 +24,7 @@ const RANGE: &str = "x-amz-copy-source-range";
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let number = multipart::part_number(&ctx.query)?;
     let upload = multipart::upload_id(&ctx.query)?;
-    let record = multipart::existing(ctx, bucket, key, upload)?;
+    let record = multipart::existing(&ctx.view, bucket, key, upload)?;
     let source = CopySource::of(ctx)?;
 
     let arrival = Arrival::new(bucket.id, record.storage_class);
@@ -44,7 +44,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         .bodies
         .open(&ctx.view, source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose)
         .await?;
-    selection::count(ctx, &opened, source.bucket.id.0, source.key.as_bytes());
+    ctx.count_read(&opened.selection, source.bucket.id, source.key.as_bytes());
 
     let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let length = opened.selection.bytes.end - opened.selection.bytes.start;

@@ -1,8 +1,8 @@
 //! Documents about buckets: ListBuckets, CreateBucket, and the configurations of one.
 
+use crate::text::Timestamp;
 use crate::xml::Namespace;
 use crate::xml::read::{self, Malformed};
-use crate::xml::text::Timestamp;
 use serde::Serialize;
 use stratum_auth::{Identities, User};
 

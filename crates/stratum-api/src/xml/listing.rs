@@ -1,8 +1,8 @@
 //! The answers to ListObjects, ListObjectsV2 and ListObjectVersions.
 
+use crate::text::{EncodingType, Name, Quoted, Timestamp};
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
-use crate::xml::text::{EncodingType, Name, Quoted, Timestamp};
 use serde::Serialize;
 
 /// An object in a list.

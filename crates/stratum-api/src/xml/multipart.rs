@@ -2,11 +2,11 @@
 
 use crate::checksum;
 use crate::number;
+use crate::text::{EncodingType, Name, Quoted, Timestamp};
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::listing::CommonPrefix;
 use crate::xml::read::{self, Element, Malformed};
-use crate::xml::text::{EncodingType, Name, Quoted, Timestamp};
 use serde::{Serialize, Serializer};
 use stratum_metadata::record::ChecksumAlgorithm;
 

@@ -1,8 +1,8 @@
 //! Documents about objects: the answer to CopyObject.
 
+use crate::text::{Quoted, Timestamp};
 use crate::xml::Namespace;
 use crate::xml::multipart::ChecksumElement;
-use crate::xml::text::{Quoted, Timestamp};
 use serde::Serialize;
 
 /// The answer to CopyObject.

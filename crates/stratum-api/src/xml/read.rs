@@ -5,7 +5,7 @@
 //! key may be nothing but spaces.
 
 use crate::error::{Code, S3Error};
-use crate::xml::text::is_char;
+use crate::text::is_char;
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
