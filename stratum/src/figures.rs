@@ -24,7 +24,9 @@ const STATES: [(status::State, &str); 5] = [
 /// How often they are looked at, and how many times longer than a look took it is until the next.
 const EVERY: Duration = Duration::from_secs(10);
 const TIMES_ITS_COST: u32 = 20;
-/// How often it is seen whether a look is due.
+/// How often histograms are folded.
+const FOLD_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is seen whether either is due.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Publishes them, and keeps the memory bounded that metrics gather in when nobody scrapes.
@@ -37,8 +39,9 @@ pub struct FiguresTask {
 #[derive(Default)]
 struct State {
     figures: Figures,
-    /// On the monotonic clock.
-    due: Duration,
+    /// When the next look and the next folding are due, on the monotonic clock.
+    look_at: Duration,
+    fold_at: Duration,
 }
 
 impl FiguresTask {
@@ -46,15 +49,18 @@ impl FiguresTask {
         FiguresTask { operator, telemetry, state: Mutex::default() }
     }
 
-    /// Publishes what is due. Blocks: it asks every drive.
-    fn look(&self) {
+    /// Blocks: it asks every drive.
+    fn do_what_is_due(&self) {
         let (mut state, began) = (self.state.lock(), System.monotonic());
-        if began < state.due {
-            return;
+        if state.fold_at <= began {
+            self.telemetry.fold();
+            state.fold_at = began + FOLD_INTERVAL;
         }
-        state.figures.publish(&self.operator.status(), System.now());
-        let ended = System.monotonic();
-        state.due = ended + EVERY.max(ended.saturating_sub(began) * TIMES_ITS_COST);
+        if state.look_at <= began {
+            state.figures.publish(&self.operator.status(), System.now());
+            let ended = System.monotonic();
+            state.look_at = ended + EVERY.max(ended.saturating_sub(began) * TIMES_ITS_COST);
+        }
     }
 }
 
@@ -65,8 +71,7 @@ impl Task for FiguresTask {
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
         task::blocking(|| {
-            self.look();
-            self.telemetry.fold();
+            self.do_what_is_due();
             Next::After(POLL_INTERVAL)
         })
     }

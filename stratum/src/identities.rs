@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::credentials::Credentials;
-use crate::serve::Failure;
+use crate::failure::Failure;
 use stratum_auth::{AccessKey, Identities, SecretKey, User};
 
 /// All of them.

@@ -1,6 +1,6 @@
 //! The address that is listened at, how many connections may come, and the signal that ends it all.
 
-use crate::serve::Failure;
+use crate::failure::Failure;
 use std::net::SocketAddr;
 use stratum_api::server::Connections;
 use tokio::net::TcpSocket;

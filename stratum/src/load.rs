@@ -3,7 +3,7 @@
 //! Where either is short somebody is refused or closed already, or soon is: whoever is on call is to know, and who has
 //! the most.
 
-use crate::status::bytes;
+use crate::shown::bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use stratum_api::admission::{Admission, LAST_PART};

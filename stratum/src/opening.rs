@@ -2,12 +2,12 @@
 
 use crate::config::Config;
 use crate::credentials::Credentials;
+use crate::failure::Failure;
 use crate::identities::identities;
 use crate::layout::Layout;
 use crate::private;
 use crate::root::RootCredentials;
 use crate::scrubbing;
-use crate::serve::Failure;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::Identities;

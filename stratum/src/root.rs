@@ -6,8 +6,8 @@
 //! named.
 
 use crate::credentials::{self, Credentials};
+use crate::failure::Failure;
 use crate::output;
-use crate::serve::Failure;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

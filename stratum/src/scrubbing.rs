@@ -3,7 +3,7 @@
 //! The cursor is no truth of its own. Without the file, or with one that can't be read, a pass begins anew.
 
 use crate::private;
-use crate::status::bytes;
+use crate::shown::bytes;
 use std::fs;
 use std::io;
 use std::path::Path;

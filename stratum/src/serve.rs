@@ -6,6 +6,7 @@
 use crate::backup::configuration::Configuration;
 use crate::config::{CodecName, Config, ConfigError};
 use crate::credentials::Credentials;
+use crate::failure::Failure;
 use crate::figures::FiguresTask;
 use crate::identities::identities;
 use crate::listen::{self, connection_limit, descriptor_limit, stop_signal};
@@ -33,6 +34,8 @@ use stratum_metadata::record::Level;
 use stratum_storage::ambient::System;
 use stratum_storage::drive::Threads;
 use stratum_tiering::access::Recorder;
+use tokio::net::TcpSocket;
+use tokio::runtime::Runtime;
 
 /// It couldn't start. As every command ends that couldn't run; 1 is for a server that fails while it serves.
 const EXIT_REFUSED: u8 = 2;
@@ -45,8 +48,6 @@ const REMEMBERED_OBJECTS: usize = 100_000;
 const BLOCKING_THREADS: usize = 32;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
-
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves until a signal; 0 after a graceful stop, 2 when the start was refused.
 pub fn run(args: ServerArgs) -> ExitCode {
@@ -82,16 +83,50 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     refuse_old_processors()?;
     let said = Credentials::from_environment()?;
     said.as_ref().map(|said| identities(config, said)).transpose()?;
-    let socket = listen::bind(config.server.address)?;
-    let connections = connection_limit(descriptor_limit(), config.server.connections)?;
-    let tls = config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?;
+    let entrance = Entrance::of(config)?;
     let telemetry = Telemetry::install().map_err(|error| error.to_string())?;
     #[cfg(feature = "faults")]
     plan_faults(args)?;
 
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
-    let Opened { engine, layout, root, identities } = opening::open(config, said, &runtime)?;
+    let opened = opening::open(config, said, &runtime)?;
+    let engine = opened.engine.clone();
+    // What is open is shut down, whether it came to serve or was refused.
+    let outcome = serve_store(args, config, entrance, telemetry, opened, &runtime);
+    engine.shutdown();
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// What clients come through: the address, taken and not listened at yet, and how many of them may come.
+struct Entrance {
+    socket: TcpSocket,
+    connections: usize,
+    tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Entrance {
+    fn of(config: &Config) -> Result<Entrance, Failure> {
+        Ok(Entrance {
+            socket: listen::bind(config.server.address)?,
+            connections: connection_limit(descriptor_limit(), config.server.connections)?,
+            tls: config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?,
+        })
+    }
+}
+
+/// Works in the background and serves, until a signal; then all of that has ended.
+fn serve_store(
+    args: &ServerArgs,
+    config: &Config,
+    entrance: Entrance,
+    telemetry: Telemetry,
+    opened: Opened,
+    runtime: &Runtime,
+) -> Result<(), Failure> {
+    let Opened { engine, layout, root, identities } = opened;
+    let Entrance { socket, connections, tls } = entrance;
     let compression = compression(config, engine.metadata.level())?;
     let load = Load { admission: Admission::new(REQUEST_MEMORY), connections: Connections::new(connections) };
     let configuration = Configuration::new(args.config.as_deref(), config);
@@ -119,8 +154,6 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     tracing::info!("stopping");
     operator.stop();
     runtime.block_on(supervisor.stop());
-    engine.shutdown();
-    runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 

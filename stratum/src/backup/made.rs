@@ -1,6 +1,6 @@
 //! When a backup was made, as it says itself.
 
-use crate::status::duration;
+use crate::shown::duration;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use stratum_storage::ambient::UnixMillis;

@@ -6,9 +6,9 @@
 //! these is what the server does and can be interrupted; what is left is found by the check that follows.
 
 use super::examine::REPLICATED;
+use crate::failure::Failure;
 use crate::layout::Layout;
 use crate::opening;
-use crate::serve::Failure;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_engine::{Config, Engine};

@@ -3,7 +3,8 @@
 //! A disk holds a drive of every tier, and fails or fills as a whole. Where its drives differ, those that something is
 //! the matter with have lines of their own below it.
 
-use super::{DriveStatus, bytes};
+use super::DriveStatus;
+use crate::shown::bytes;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
