@@ -4,10 +4,9 @@ use std::sync::Arc;
 use stratum_storage::ambient::{Clock, Simulated};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::simulated::{Power, SimulatedDrive};
-use stratum_storage::drive::{Drive, DriveIo, OpenHow, Threads};
+use stratum_storage::drive::{Drive, DriveId, DriveIo, OpenHow, Threads};
 use stratum_storage::journal::{Class, Journal, JournalSet, NewEntry, Options, Verify};
 use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
-use stratum_storage::volume::DriveId;
 
 const SEGMENT: u64 = 64 << 10;
 

@@ -5,7 +5,8 @@
 
 use stratum_engine::Pressure;
 use stratum_storage::blob::Tier;
-use stratum_storage::volume::{DriveId, Fill, Fullness};
+use stratum_storage::drive::DriveId;
+use stratum_storage::volume::{Fill, Fullness};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn the_index_lies_in_the_first_folder_whose_drives_are_there() {
         use stratum_storage::ambient::System;
+        use stratum_storage::drive::DriveId;
         use stratum_storage::drive::real::RealDrive;
-        use stratum_storage::volume::DriveId;
         let root = tempfile::tempdir().unwrap();
         let data = ["a", "b", "c"].map(|name| root.path().join(name));
         let drive = |tier: Tier, home: usize, is_there: bool| {

@@ -16,10 +16,10 @@ use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::drive::read_only::ReadOnly;
 use stratum_storage::drive::real::RealDrive;
-use stratum_storage::drive::{Drive, Threads};
+use stratum_storage::drive::{Drive, DriveId, Threads};
 use stratum_storage::journal::History;
 use stratum_storage::set::{Remains, replicated_content};
-use stratum_storage::volume::{DriveId, ShardFiles, VolumeRecord, Volumes};
+use stratum_storage::volume::{ShardFiles, VolumeRecord, Volumes};
 
 /// Where a stopped server's store is; as the server takes it.
 #[derive(Args)]

@@ -13,11 +13,11 @@ mod plan;
 
 use crate::ambient::Clock;
 use crate::blob::VolumeId;
-use crate::drive::Devices;
+use crate::drive::{Devices, DriveId};
 use crate::heal::{HealError, Healer};
 use crate::pace::{Class, Pace};
 use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
-use crate::volume::{Claim, DriveId, Phase, TierState, Volumes};
+use crate::volume::{Claim, Phase, TierState, Volumes};
 use parking_lot::Mutex;
 use plan::{Load, Lying, Move, best_move, to_move};
 use serde::Serialize;
@@ -90,10 +90,7 @@ impl Task for Balancer {
     }
 
     fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
-        Box::pin(async {
-            task::unless_stopped(stop, self.round()).await;
-            Next::After(POLL_INTERVAL)
-        })
+        task::looking(stop, self.round(), POLL_INTERVAL)
     }
 
     fn ended(&self) -> Work<'_, ()> {

@@ -25,15 +25,16 @@ pub use lost::Lost;
 pub use rebuild::Rebuilt;
 pub use status::HealStatus;
 
-pub(crate) use files::blocking;
 pub(crate) use mend::Mended;
 
 use crate::ambient::Clock;
 use crate::blob::VolumeId;
+use crate::drive::DriveId;
+use crate::inspect::InspectError;
 use crate::pace::{Class, Pace};
 use crate::readpath::repair::BadFragment;
 use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
-use crate::volume::{Claim, DriveId, Phase, PlacedShard, VolumeLogError, Volumes};
+use crate::volume::{Claim, Phase, PlacedShard, VolumeLogError, Volumes};
 use order::Endangered;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
@@ -71,6 +72,16 @@ pub enum HealError {
     Log(#[from] VolumeLogError),
     #[error("it was given up: {0}")]
     Interrupted(String),
+}
+
+impl From<InspectError> for HealError {
+    fn from(error: InspectError) -> HealError {
+        match error {
+            InspectError::Gone => HealError::Gone,
+            InspectError::Log(error) => HealError::Log(error),
+            InspectError::Interrupted(error) => HealError::Interrupted(error),
+        }
+    }
 }
 
 /// Moves what is in a volume into narrower ones, when no drive is there to heal it onto.
@@ -123,10 +134,7 @@ impl Task for Arc<Healer> {
     }
 
     fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
-        Box::pin(async {
-            task::unless_stopped(stop, self.round()).await;
-            Next::After(POLL_INTERVAL)
-        })
+        task::looking(stop, self.round(), POLL_INTERVAL)
     }
 
     fn ended(&self) -> Work<'_, ()> {

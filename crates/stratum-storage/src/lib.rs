@@ -13,6 +13,7 @@
 //! * [`journal`]: the durable, replicated sequence of entries over successive epochs;
 //! * [`blob`]: where a body lies;
 //! * [`volume`]: open and sealed volumes, their writers, readers and garbage;
+//! * [`inspect`]: what is wrong with a volume's files and stripes;
 //! * [`heal`] and [`scrub`]: what is missing or damaged is found and comes back;
 //! * [`placement`] and [`balance`]: drives fill evenly;
 //! * [`task`] and [`pace`]: what goes on in the background, and what it may take;
@@ -28,6 +29,7 @@ pub mod codec;
 pub mod drive;
 pub mod format;
 pub mod heal;
+pub mod inspect;
 pub mod journal;
 pub mod pace;
 pub mod pack;

@@ -14,10 +14,9 @@
 
 use crate::ambient::UnixMillis;
 use crate::blob::VolumeId;
-use crate::drive::Drive;
+use crate::drive::{Drive, DriveId};
 use crate::volume::{
-    DIRECTORY, DriveId, Stray, StrayKind, Volumes, finished, list_drive, parse_name, shard_path,
-    volume_of_path,
+    DIRECTORY, Stray, StrayKind, Volumes, finished, list_drive, parse_name, shard_path, volume_of_path,
 };
 use serde::Serialize;
 use std::collections::HashSet;

@@ -6,12 +6,12 @@
 //! the holds that were taken until then must go. A hold delays only its own volume.
 
 use crate::blob::{Extent, PackedAt, VolumeId};
-use crate::drive::FileIo;
 use crate::drive::lane::{Work, promise};
+use crate::drive::{DriveId, FileIo};
 use crate::format::layout::{extent_end, packed_end};
 use crate::volume::{
-    DIRECTORY, DriveId, Phase, Reservation, Volume, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState,
-    Volumes, each_shard,
+    DIRECTORY, Phase, Reservation, Volume, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState, Volumes,
+    each_shard,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};

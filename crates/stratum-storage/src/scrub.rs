@@ -11,12 +11,9 @@
 //! Where it is, the [`ScrubCursor`] says; it is saved now and then, so that a restart goes on from there. A volume
 //! that is dropped meanwhile is left out, one that is opened meanwhile is the next pass's unless it is sealed in time.
 
-mod check;
 mod pass;
 
-pub use check::{FileFlaw, StripeFinding, Verified};
-
-pub(crate) use check::{file_flaws, header};
+pub use crate::inspect::Verified;
 
 use crate::ambient::{Clock, UnixMillis};
 use crate::heal::Healer;

@@ -28,8 +28,7 @@ pub use slots::{DriveState, Slot};
 
 use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
-use crate::drive::{Drive, DriveIo, Roster, Threads};
-use crate::volume::DriveId;
+use crate::drive::{Drive, DriveId, DriveIo, Roster, Threads};
 use identity::Formation;
 use parking_lot::Mutex;
 use roll::Roll;

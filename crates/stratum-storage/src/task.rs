@@ -128,6 +128,19 @@ pub fn blocking<'a>(step: impl FnOnce() -> Next + Send + 'a) -> Work<'a, Next> {
     Box::pin(async { blocking::in_place(step) })
 }
 
+/// The step of a task that does all that one look finds, and looks again after a time. It is dropped where it is when it
+/// is to end.
+pub fn looking<'a, T>(
+    stop: &'a Stop,
+    look: impl Future<Output = T> + Send + 'a,
+    every: Duration,
+) -> Work<'a, Next> {
+    Box::pin(async move {
+        unless_stopped(stop, look).await;
+        Next::After(every)
+    })
+}
+
 /// Does something unless it is time to end: then it is dropped where it is, and gives nothing.
 pub async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = T>) -> Option<T> {
     let mut stop = stop.clone();

@@ -18,6 +18,7 @@ mod salvage;
 mod stripe;
 mod table;
 
+pub use crate::drive::DriveId;
 pub use claim::Claim;
 pub use fullness::{Fill, Fullness};
 pub use leaving::Without;
@@ -42,16 +43,6 @@ use crate::format::layout::Stripe;
 use crate::format::v1::Kind;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
-
-/// A drive's identity, given to it when its set was formed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct DriveId(pub u128);
-
-impl std::fmt::Display for DriveId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
 
 /// Where one shard of a volume lies, and which writing of it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

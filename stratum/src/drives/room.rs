@@ -6,12 +6,12 @@
 //! so the one with the least room decides.
 
 use super::{DriveError, bytes_under};
-use crate::status::bytes;
+use crate::shown::bytes;
 use std::path::Path;
 use std::sync::Arc;
 use stratum_storage::blob::Tier;
-use stratum_storage::drive::{Devices, Drive};
-use stratum_storage::volume::{DriveId, Volumes, Without};
+use stratum_storage::drive::{Devices, Drive, DriveId};
+use stratum_storage::volume::{Volumes, Without};
 
 /// What it would take to do without some drives of a tier, and what there is.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use stratum_engine::provisional;
 use stratum_metadata::check::Checked;
 use stratum_metadata::salvage;
 use stratum_storage::blob::{Index, Tier, VolumeId};
-use stratum_storage::scrub::FileFlaw;
+use stratum_storage::inspect::FileFlaw;
 use stratum_storage::set::{ReplicatedCopy, replicated_copy};
 use stratum_storage::volume::VolumeState;
 

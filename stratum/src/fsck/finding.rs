@@ -6,9 +6,9 @@ use stratum_metadata::check::{self, Severity};
 use stratum_metadata::salvage::Doubt;
 use stratum_storage::blob::{Index, VolumeId};
 use stratum_storage::drive::Drive;
+use stratum_storage::inspect::{FileFlaw, StripeFinding, Verified};
 use stratum_storage::journal::Thin;
 use stratum_storage::readpath::Parity;
-use stratum_storage::scrub::{FileFlaw, StripeFinding, Verified};
 use stratum_storage::set::{self, Remark};
 use stratum_storage::volume::{Stray, StrayKind};
 
@@ -195,7 +195,7 @@ fn stripe_flaw(volume: &VolumeId, found: &StripeFinding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratum_storage::volume::DriveId;
+    use stratum_storage::drive::DriveId;
 
     #[test]
     fn a_stray_file_is_wrong_unless_it_is_explained() {

@@ -18,6 +18,7 @@ use stratum_engine::copies::check_copies;
 use stratum_storage::blob::VolumeId;
 use stratum_storage::blocking;
 use stratum_storage::heal::HealError;
+use stratum_storage::inspect::InspectError;
 use stratum_storage::pace::{Class, Turn};
 use stratum_storage::volume::{Stray, VolumeState};
 use tokio::sync::watch;
@@ -232,7 +233,7 @@ impl Checks {
         };
         let verified = match verified {
             Ok(verified) => verified,
-            Err(HealError::Gone) => return Ok(()),
+            Err(InspectError::Gone) => return Ok(()),
             Err(error) => {
                 found.report.tell(&Finding::Volume { volume, problem: error.to_string() });
                 return Ok(());

@@ -9,8 +9,7 @@
 //! brings the two closer without changing places, the sum of all `held² / capacity` falls with each, and it ends.
 
 use crate::blob::VolumeId;
-use crate::drive::Domain;
-use crate::volume::DriveId;
+use crate::drive::{Domain, DriveId};
 
 /// A surplus is worth moving from this part of what the drives hold in the mean: they are left within twice that.
 const WORTH: u128 = 40;

@@ -4,8 +4,7 @@
 //! asks it anew for each piece of work; a piece that has begun goes on with the drives that it began with. Only the
 //! set changes a roster, and only after the drives themselves say so durably.
 
-use super::Drive;
-use crate::volume::DriveId;
+use super::{Drive, DriveId};
 use parking_lot::RwLock;
 use std::sync::Arc;
 

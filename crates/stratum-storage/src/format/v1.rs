@@ -6,7 +6,7 @@
 use super::layout::{CRC, FILE_HEADER, FRAGMENT_HEADER, Stripe};
 use super::{FormatError, u16_at, u32_at, u64_at, u128_at};
 use crate::blob::{Geometry, Tier, VolumeId};
-use crate::volume::DriveId;
+use crate::drive::DriveId;
 
 /// The version that this module reads and writes.
 pub const VERSION: u16 = 1;

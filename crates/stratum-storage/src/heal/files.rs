@@ -4,6 +4,7 @@ use super::HealError;
 use crate::blob::VolumeId;
 use crate::drive::{Drive, FileIo, OpenHow};
 use crate::format::v1::ShardHeader;
+use crate::inspect::blocking;
 use crate::quarantine::Unfinished;
 use crate::volume::{DIRECTORY, Volumes, is_full, shard_path, unfinished};
 use std::io::{self, ErrorKind};
@@ -70,13 +71,6 @@ impl Volumes {
             }
         }
     }
-}
-
-/// Does what may block where that is allowed.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, HealError> {
-    crate::blocking::spawn(work).await.map_err(|error| HealError::Interrupted(error.to_string()))
 }
 
 impl HealError {

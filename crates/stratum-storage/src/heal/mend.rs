@@ -5,15 +5,14 @@
 //! is gone, cut off, somebody else's or bad in many places isn't mended but counted as lost, and rebuilt as a whole.
 
 use super::HealError;
-use super::files::blocking;
 use crate::blob::VolumeId;
 use crate::drive::FileIo;
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
+use crate::inspect::{FileFlaw, blocking, file_flaws, header};
 use crate::pace::{Class, Pace};
 use crate::readpath::whole::{Wanted, Whole};
 use crate::readpath::{Flaw, Parity};
-use crate::scrub::{FileFlaw, file_flaws, header};
 use crate::volume::{LiveStripe, PlacedShard, Volume, Volumes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -18,17 +18,17 @@
 //! it is freed again. One that a late commit names is looked for before the record and once more after it.
 
 use super::HealError;
-use super::files::{blocking, create, give_name, remove, temporary};
+use super::files::{create, give_name, remove, temporary};
 use super::target::To;
 use crate::blob::VolumeId;
-use crate::drive::{Drive, FileIo};
+use crate::drive::{Drive, DriveId, FileIo};
 use crate::format::v1::ShardHeader;
+use crate::inspect::blocking;
 use crate::pace::{Class, Pace};
 use crate::readpath::repair::BadFragment;
 use crate::readpath::whole::{Wanted, Whole};
 use crate::volume::{
-    Claim, DriveId, LiveStripe, Phase, PlacedShard, Shard, Volume, VolumeEvent, VolumeLogError, Volumes,
-    shard_path,
+    Claim, LiveStripe, Phase, PlacedShard, Shard, Volume, VolumeEvent, VolumeLogError, Volumes, shard_path,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -147,11 +147,6 @@ impl Volumes {
         let (drive, task) = (rebuild.target.label(), task.name());
         tracing::info!(volume = %volume.id, shard, drive, stripes, unreadable, task, "wrote a shard anew");
         Ok(Rebuilt { drive: rebuild.target.id(), stripes, unreadable })
-    }
-
-    pub(crate) async fn live_stripes(&self, volume: VolumeId) -> Result<Vec<LiveStripe>, HealError> {
-        let log = self.shared.log.clone();
-        Ok(blocking(move || log.live_stripes(volume)).await??)
     }
 
     /// Puts what the record says into the slot, where an event's outcome was unknown.

@@ -1,8 +1,8 @@
 //! The drive that a shard is written to.
 
 use super::HealError;
-use crate::drive::{Devices, Drive};
-use crate::volume::{DriveId, PlacedShard, Volume, Volumes};
+use crate::drive::{Devices, Drive, DriveId};
+use crate::volume::{PlacedShard, Volume, Volumes};
 use std::cmp::Reverse;
 use std::sync::Arc;
 

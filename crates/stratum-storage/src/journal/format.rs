@@ -6,7 +6,7 @@
 
 use super::{EntryHash, NewEntry};
 use crate::blob::Index;
-use crate::volume::DriveId;
+use crate::drive::DriveId;
 use bytes::Bytes;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_128;

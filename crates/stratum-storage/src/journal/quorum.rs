@@ -3,8 +3,7 @@
 //! At most `m` drives of the set and of the set before it may be missing, and members lie in both. Hence a set of
 //! fewer than `2m+1` drives can't do without `m` of them: `m+1` must be there.
 
-use crate::drive::Domain;
-use crate::volume::DriveId;
+use crate::drive::{Domain, DriveId};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A set of drives, and the set of the epoch before, by id.

@@ -15,8 +15,7 @@ use super::slots;
 use super::table::{Segment, Table};
 use super::{BodyError, EntryHash, JournalError, Replay, Verify};
 use crate::blob::Index;
-use crate::drive::Drive;
-use crate::volume::DriveId;
+use crate::drive::{Drive, DriveId};
 use bytes::Bytes;
 use std::sync::Arc;
 

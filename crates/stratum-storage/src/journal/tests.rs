@@ -20,9 +20,8 @@ mod threads;
 use super::*;
 use crate::ambient::Simulated;
 use crate::blob::Tier;
-use crate::drive::Threads;
 use crate::drive::simulated::{Power, SimulatedDrive};
-use crate::volume::DriveId;
+use crate::drive::{DriveId, Threads};
 use std::time::Duration;
 
 const SEGMENT: u64 = 48 << 10;

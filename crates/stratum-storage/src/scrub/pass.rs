@@ -1,10 +1,10 @@
 //! A pass, stripe by stripe.
 
-use super::check::StripeFinding;
 use super::{PERIOD, ScrubCursor, ScrubPhase, Scrubber};
 use crate::blob::VolumeId;
 use crate::format::layout::FILE_HEADER;
 use crate::heal::{HealError, Mended};
+use crate::inspect::StripeFinding;
 use crate::pace::Class;
 use crate::readpath::whole::{Wanted, Whole};
 use crate::readpath::{Flaw, Parity};
@@ -119,10 +119,7 @@ impl Scrubber {
         if !self.is_current(pass) {
             return Ok(());
         }
-        let live = match self.volumes.live_stripes(volume.id).await {
-            Err(HealError::Gone) => Vec::new(),
-            outcome => outcome?,
-        };
+        let live = self.volumes.live_stripes(volume.id).await?;
         let todo: Vec<LiveStripe> =
             live.into_iter().filter(|live| live.offset >= from.max(FILE_HEADER)).collect();
         let mut bad = BTreeSet::new();

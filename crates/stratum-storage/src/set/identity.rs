@@ -7,8 +7,7 @@
 use super::files::{self, fields};
 use super::roll::{Member, Roll, Shape, Standing};
 use crate::blob::{Geometry, Tier};
-use crate::drive::DriveIo;
-use crate::volume::DriveId;
+use crate::drive::{DriveId, DriveIo};
 use std::cmp::Ordering;
 use std::io::{self, ErrorKind};
 

@@ -6,8 +6,7 @@
 use super::files::{self, fields};
 use super::{Set, SetError};
 use crate::blob::Tier;
-use crate::drive::Drive;
-use crate::volume::DriveId;
+use crate::drive::{Drive, DriveId};
 use std::io::ErrorKind;
 use std::sync::Arc;
 

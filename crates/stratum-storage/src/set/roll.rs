@@ -6,7 +6,7 @@
 //! of a change that was interrupted on a drive which then was away, a later decision beats it.
 
 use crate::blob::{Geometry, Tier};
-use crate::volume::DriveId;
+use crate::drive::DriveId;
 
 /// What a drive is to its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

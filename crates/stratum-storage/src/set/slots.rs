@@ -6,8 +6,7 @@ use super::look::other_than;
 use super::roll::Standing;
 use super::{Set, identity::Identity};
 use crate::blob::Tier;
-use crate::drive::{Drive, Health, Space};
-use crate::volume::DriveId;
+use crate::drive::{Drive, DriveId, Health, Space};
 use std::path::Path;
 use std::sync::Arc;
 

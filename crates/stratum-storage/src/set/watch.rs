@@ -5,9 +5,8 @@
 //! but only if a drive on another device answers: where all share a device, a stall is the device's.
 
 use crate::ambient::Clock;
-use crate::drive::{Domain, Drive};
+use crate::drive::{Domain, Drive, DriveId};
 use crate::panics;
-use crate::volume::DriveId;
 use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 use std::collections::HashMap;

@@ -91,10 +91,9 @@ mod tests {
     use super::*;
     use crate::ambient::Simulated;
     use crate::blob::Tier;
-    use crate::drive::Threads;
     use crate::drive::lane::{Done, promise};
     use crate::drive::simulated::SimulatedDrive;
-    use crate::volume::DriveId;
+    use crate::drive::{DriveId, Threads};
 
     fn asked(devices: &[u64]) -> (Vec<Asked>, Vec<Done>) {
         let ask = |(shard, device): (usize, &u64)| {

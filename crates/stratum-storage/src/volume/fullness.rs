@@ -1,10 +1,10 @@
 //! How full the drives of a tier are, for those who must be told before and when writes are refused.
 
+use super::Volumes;
 use super::open::{FIRST_STEP, candidates};
 use super::table::TierState;
-use super::{DriveId, Volumes};
 use crate::blob::{Geometry, Tier};
-use crate::drive::{Devices, Drive};
+use crate::drive::{Devices, Drive, DriveId};
 use crate::placement::{Candidate, geometry_over, geometry_with_room};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

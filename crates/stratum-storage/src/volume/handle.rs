@@ -3,11 +3,11 @@
 //! What is durable of a volume is its record. This is the rest: open descriptors, the place where the next extent
 //! goes, the reservations that keep it from sealing, and the holds that keep its bytes from being freed.
 
-use super::{DriveId, Shard, VolumeRecord, VolumeState};
+use super::{Shard, VolumeRecord, VolumeState};
 use crate::blob::{Geometry, Tier, VolumeId};
 use crate::codec::{Codec, CodecError};
 use crate::drive::lane::Done;
-use crate::drive::{Drive, FileIo, NodeId, OpenHow};
+use crate::drive::{Drive, DriveId, FileIo, NodeId, OpenHow};
 use crate::format::layout::{FILE_HEADER, Stripe, volume_end};
 use crate::placement::{Counted, enough_shards};
 use parking_lot::{Mutex, RwLock};

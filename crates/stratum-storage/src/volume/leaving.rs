@@ -1,8 +1,9 @@
 //! Drives that are to go: what still lies on them, and what it takes to do without them.
 
+use super::Volumes;
 use super::handle::{Phase, PlacedShard};
-use super::{DriveId, Volumes};
 use crate::blob::{Geometry, Tier, VolumeId};
+use crate::drive::DriveId;
 use crate::placement::geometry_over;
 
 /// What becomes of a tier's volumes when some drives are to hold nothing of them any more.

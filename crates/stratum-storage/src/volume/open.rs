@@ -7,10 +7,10 @@
 use super::answers::{Asked, outcomes};
 use super::handle::{DIRECTORY, Reservation, Took, Volume, shard_path, unfinished};
 use super::table::{Shared, TierState, Volumes};
-use super::{DriveId, Shard, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState};
+use super::{Shard, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState};
 use crate::blob::{Geometry, Tier, VolumeId};
 use crate::drive::lane::{Work, promise};
-use crate::drive::{Devices, Domain, Drive, FileIo, OpenHow};
+use crate::drive::{Devices, Domain, Drive, DriveId, FileIo, OpenHow};
 use crate::format::layout::{FILE_HEADER, volume_end};
 use crate::format::v1::ShardHeader;
 use crate::placement::{Candidate, geometry_over, geometry_with_room, place};

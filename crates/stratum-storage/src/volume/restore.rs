@@ -8,10 +8,10 @@
 
 use super::handle::{DIRECTORY, Phase, Volume};
 use super::table::{TierDrives, Volumes};
-use super::{DriveId, VolumeLog, VolumeLogError, VolumeRecord};
+use super::{VolumeLog, VolumeLogError, VolumeRecord};
 use crate::blob::VolumeId;
 use crate::codec::CodecError;
-use crate::drive::{Drive, Entry};
+use crate::drive::{Drive, DriveId, Entry};
 use crate::format::layout::FILE_HEADER;
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;

@@ -8,9 +8,9 @@
 use super::handle::{DIRECTORY, finished, shard_path, unfinished};
 use super::restore::list_drive;
 use super::table::{TierDrives, Volumes};
-use super::{DriveId, Shard, VolumeLog, VolumeRecord, VolumeState};
+use super::{Shard, VolumeLog, VolumeRecord, VolumeState};
 use crate::blob::VolumeId;
-use crate::drive::{Drive, OpenHow};
+use crate::drive::{Drive, DriveId, OpenHow};
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

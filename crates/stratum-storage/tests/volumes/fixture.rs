@@ -7,9 +7,9 @@ use crate::world::{Server, World, run};
 use bytes::Bytes;
 use std::path::PathBuf;
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier, VolumeId};
-use stratum_storage::drive::OpenHow;
+use stratum_storage::drive::{DriveId, OpenHow};
 use stratum_storage::pack::PackBody;
-use stratum_storage::volume::{DriveId, Shard, VolumeRecord, VolumeState};
+use stratum_storage::volume::{Shard, VolumeRecord, VolumeState};
 
 const G: Geometry = Geometry { k: 2, m: 1 };
 const LENGTH: u64 = 4096 + 36_864 + 4096;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
-use stratum_storage::drive::OpenHow;
 use stratum_storage::drive::simulated::Op;
+use stratum_storage::drive::{DriveId, OpenHow};
 use stratum_storage::heal::{HealError, Healer, Narrow, Rebuilt};
+use stratum_storage::inspect::FileFlaw;
 use stratum_storage::pace::{Class, Pace};
-use stratum_storage::scrub::FileFlaw;
-use stratum_storage::volume::{Claim, DriveId, ShardFiles, Stray, StrayKind, TierDrives, VolumeEvent};
+use stratum_storage::volume::{Claim, ShardFiles, Stray, StrayKind, TierDrives, VolumeEvent};
 
 pub const G: Geometry = Geometry { k: 4, m: 2 };
 pub const FIRST: VolumeId = VolumeId(1);

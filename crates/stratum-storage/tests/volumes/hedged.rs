@@ -6,8 +6,8 @@ use std::time::Duration;
 use stratum_storage::ambient::System;
 use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
 use stratum_storage::drive::simulated::SimulatedDrive;
-use stratum_storage::drive::{Drive, Threads, judge};
-use stratum_storage::volume::{DriveId, Restore, TierDrives, Volumes};
+use stratum_storage::drive::{Drive, DriveId, Threads, judge};
+use stratum_storage::volume::{Restore, TierDrives, Volumes};
 use stratum_storage::writepath::Written;
 
 const G: Geometry = Geometry { k: 2, m: 1 };

@@ -3,7 +3,7 @@
 use crate::heal::{FIRST, G, drive_of, spares};
 use crate::world::{Server, World, body, run};
 use stratum_storage::blob::{Geometry, Tier};
-use stratum_storage::volume::DriveId;
+use stratum_storage::drive::DriveId;
 
 const BODY: usize = 12 << 20;
 

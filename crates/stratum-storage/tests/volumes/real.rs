@@ -6,9 +6,9 @@ use std::sync::Arc;
 use stratum_storage::ambient::System;
 use stratum_storage::blob::{Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::real::RealDrive;
-use stratum_storage::drive::{Drive, Threads};
+use stratum_storage::drive::{Drive, DriveId, Threads};
 use stratum_storage::pack::PackBody;
-use stratum_storage::volume::{DriveId, Restore, TierDrives, Volumes};
+use stratum_storage::volume::{Restore, TierDrives, Volumes};
 
 const G: Geometry = Geometry { k: 4, m: 2 };
 

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{BlobRef, Extent, Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::simulated::{Power, SimulatedDrive};
-use stratum_storage::drive::{Drive, Roster, Threads};
+use stratum_storage::drive::{Drive, DriveId, Roster, Threads};
 use stratum_storage::format::layout::{Stripe, extent_end, packed_end, stripes_of};
 use stratum_storage::format::v1::Kind;
 use stratum_storage::readpath::ReadError;
 use stratum_storage::volume::{
-    DriveId, LiveStripe, Restore, Restored, Shard, TierDrives, VolumeEvent, VolumeLog, VolumeLogError,
-    VolumeRecord, VolumeState, Volumes, WriteError,
+    LiveStripe, Restore, Restored, Shard, TierDrives, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord,
+    VolumeState, Volumes, WriteError,
 };
 use stratum_storage::writepath::Written;
 

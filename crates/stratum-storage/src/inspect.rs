@@ -7,11 +7,10 @@
 use crate::blob::VolumeId;
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
-use crate::heal::HealError;
 use crate::pace::{Class, Pace};
 use crate::readpath::whole::{Wanted, Whole};
 use crate::readpath::{Flaw, Parity};
-use crate::volume::{LiveStripe, Phase, PlacedShard, Volume, Volumes};
+use crate::volume::{LiveStripe, Phase, PlacedShard, Volume, VolumeLogError, Volumes};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,17 @@ use std::time::Duration;
 const TOGETHER: usize = 32;
 /// What is being changed at the first look has been by the second.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// Why a volume can't be looked at now.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum InspectError {
+    #[error("the volume is not there any more")]
+    Gone,
+    #[error(transparent)]
+    Log(#[from] VolumeLogError),
+    #[error("it was given up: {0}")]
+    Interrupted(String),
+}
 
 /// What is wrong with a shard file as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +70,7 @@ impl StripeFinding {
     }
 
     /// What is wrong with a stripe of which all was read, if anything is.
-    pub(super) fn of(whole: &Whole) -> Option<StripeFinding> {
+    pub(crate) fn of(whole: &Whole) -> Option<StripeFinding> {
         let flaws: Vec<(u8, Flaw)> = whole.flaws().map(|(shard, flaw)| (shard, flaw.clone())).collect();
         let parity = whole.parity();
         let is_well = flaws.is_empty() && parity == Parity::Agrees;
@@ -97,16 +107,16 @@ impl Verified {
 
 impl Volumes {
     /// Reads everything live of a volume, all shards, and says what is wrong; changes nothing.
-    pub async fn verify(&self, volume: VolumeId) -> Result<Verified, HealError> {
-        let volume = self.shared.find(volume).ok_or(HealError::Gone)?;
+    pub async fn verify(&self, volume: VolumeId) -> Result<Verified, InspectError> {
+        let volume = self.shared.find(volume).ok_or(InspectError::Gone)?;
         let live = self.live_stripes(volume.id).await?;
-        crate::heal::blocking(move || verify(&volume, &live)).await
+        blocking(move || verify(&volume, &live)).await
     }
 
     /// The same of a volume that is in use, at the pace of scrub. A hold on the volume delays the freeing of its space
     /// for some stripes at a time.
-    pub async fn verify_in_use(&self, volume: VolumeId, pace: &Arc<Pace>) -> Result<Verified, HealError> {
-        let volume = self.shared.find(volume).ok_or(HealError::Gone)?;
+    pub async fn verify_in_use(&self, volume: VolumeId, pace: &Arc<Pace>) -> Result<Verified, InspectError> {
+        let volume = self.shared.find(volume).ok_or(InspectError::Gone)?;
         let mut verified = Verified { files: self.flaws_that_stay(&volume).await?, ..Verified::default() };
         let mut from = 0;
         loop {
@@ -128,25 +138,31 @@ impl Volumes {
         }
     }
 
+    /// The stripes of a volume that records name, by offset.
+    pub(crate) async fn live_stripes(&self, volume: VolumeId) -> Result<Vec<LiveStripe>, InspectError> {
+        let log = self.shared.log.clone();
+        Ok(blocking(move || log.live_stripes(volume)).await??)
+    }
+
     async fn look_at(
         &self,
         volume: &Arc<Volume>,
         live: LiveStripe,
-    ) -> Result<Option<StripeFinding>, HealError> {
+    ) -> Result<Option<StripeFinding>, InspectError> {
         let volume = volume.clone();
-        crate::heal::blocking(move || StripeFinding::of(&Whole::read(&volume, live, Wanted::All))).await
+        blocking(move || StripeFinding::of(&Whole::read(&volume, live, Wanted::All))).await
     }
 
-    async fn is_live(&self, volume: &Volume, stripe: LiveStripe) -> Result<bool, HealError> {
+    async fn is_live(&self, volume: &Volume, stripe: LiveStripe) -> Result<bool, InspectError> {
         Ok(self.live_stripes(volume.id).await?.contains(&stripe))
     }
 
     /// What is wrong with a volume's files at two looks: between a rebuild and the removal of the old file, one that is
     /// being read may go.
-    async fn flaws_that_stay(&self, volume: &Arc<Volume>) -> Result<Vec<(u8, FileFlaw)>, HealError> {
+    async fn flaws_that_stay(&self, volume: &Arc<Volume>) -> Result<Vec<(u8, FileFlaw)>, InspectError> {
         let look = || {
             let volume = volume.clone();
-            crate::heal::blocking(move || file_flaws(&volume))
+            blocking(move || file_flaws(&volume))
         };
         let mut flaws = look().await?;
         if !flaws.is_empty() {
@@ -161,6 +177,13 @@ impl Volumes {
     pub fn verify_stripes(&self, volume: VolumeId, live: &[LiveStripe]) -> Option<Verified> {
         Some(verify(&self.shared.find(volume)?, live))
     }
+}
+
+/// Does what may block where that is allowed.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, InspectError> {
+    crate::blocking::spawn(work).await.map_err(|error| InspectError::Interrupted(error.to_string()))
 }
 
 fn verify(volume: &Arc<Volume>, live: &[LiveStripe]) -> Verified {
