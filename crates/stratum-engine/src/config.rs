@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::time::Duration;
+use stratum_metadata::record::Level;
 use stratum_storage::pace::Budget;
 use stratum_storage::scrub::{Save, ScrubCursor};
 
@@ -24,6 +25,8 @@ pub struct Config {
     /// The least that is moved to make drives even, in bytes.
     pub least_move: u64,
     pub scrub: ScrubProgress,
+    /// What a store that holds nothing yet begins at: the newest, but where a test needs one that is to be raised.
+    pub first_level: Level,
 }
 
 impl Config {
@@ -37,6 +40,7 @@ impl Config {
             narrow_after: Duration::from_secs(30 * 60),
             least_move: stratum_storage::balance::LEAST_MOVE,
             scrub: ScrubProgress::default(),
+            first_level: Level::highest_known(),
         }
     }
 }

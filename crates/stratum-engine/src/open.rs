@@ -42,7 +42,7 @@ impl Engine {
     /// Brings up the state and the volumes. Blocks, for as long as a rebuild of the index takes if one is needed.
     pub async fn open(foundation: Foundation, config: Config) -> Result<Engine, OpenError> {
         let metadata = open_metadata(&foundation, &config)?;
-        metadata.begin().await.inspect_err(|_| metadata.shutdown())?;
+        metadata.begin(config.first_level).await.inspect_err(|_| metadata.shutdown())?;
         let restored = restore_volumes(&foundation.set, &metadata, config.reserve).await;
         let (volumes, restored) = restored.inspect_err(|_| metadata.shutdown())?;
         Ok(assemble(foundation, config, metadata, volumes, restored))

@@ -227,7 +227,7 @@ impl Command {
 pub enum Outcome {
     Done,
     /// CreateBucket: the bucket as it now is.
-    Bucket(BucketRecord),
+    Bucket(Box<BucketRecord>),
     /// PutObject and the completion of an upload: what now stands under the key.
     Object(Box<ObjectRecord>),
     /// A part was stored.

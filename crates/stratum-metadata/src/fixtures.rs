@@ -111,6 +111,7 @@ fn upload() -> UploadRecord {
         storage_class: StorageClass::IntelligentTiering,
         headers: headers(),
         checksum: Some((ChecksumAlgorithm::Sha1, ChecksumType::Composite)),
+        attributes: Attributes::default(),
     }
 }
 
@@ -133,7 +134,8 @@ fn attributes() -> Attributes {
         acl: Some(vec![Grant { grantee: Grantee::User("ann".into()), permission: Permission::FullControl }]),
         retention: Some(Retention { mode: RetentionMode::Compliance, until: TIME }),
         legal_hold: true,
-        tiering: Some(TierDecision { tier: Tier::Cold, by: TierPin::User("ann".into()), since: TIME }),
+        tiering: Some(TierDecision { tier: Tier::Cold, since: TIME, reason: TierReason::Capacity }),
+        pin: Some(TierPin { tier: Tier::Cold, by: "ann".into(), since: TIME, until: Some(TIME + 1) }),
         replication: Some(ReplicationState::Completed(300)),
     }
 }
@@ -240,9 +242,11 @@ fn records(level: Level) -> Vec<Sample> {
             tags: attributes().tags,
             acl: attributes().acl,
         };
+        let record = UploadRecord { attributes: attributes(), ..upload() };
+        samples.push(sample(level, "upload-attributes", StoredUpload { record, expires: TIME + 1 }));
         samples.push(sample(level, "bucket-configured", BucketRecord { configuration, ..bucket() }));
         samples.push(sample(level, "bucket-id", BUCKET));
-        samples.push(sample(level, "version-object", Version::Object(older)));
+        samples.push(sample(level, "version-object", Version::Object(Box::new(older))));
         samples.push(sample(level, "version-delete-marker", Version::DeleteMarker(marker)));
         samples.push(sample(level, "extent-of-version", ExtentRecord { owner: version_owner(), length: 5 }));
         samples.push(sample(level, "owner-of-a-version-in-a-packed-stripe", version_owner()));
@@ -494,6 +498,28 @@ fn keys_are_the_bytes_that_they_were() {
     assert!(key("delete-marker") < key("version"), "the newest comes first");
     assert_eq!(keys::parse_due(key("due-upload")), Some((DueKind::Upload, UPLOAD)));
     assert_eq!(keys::parse_due(key("due-completion")), Some((DueKind::Completion, UPLOAD)));
+}
+
+/// What only a state of level 2 can hold is refused by one of level 1, and not stored without it.
+#[test]
+fn what_takes_level_2_is_not_written_at_level_1() {
+    fn is_refused<T: Migrate>(value: &T) {
+        assert_eq!(encode(Level::FIRST, value), Err(TakesLevel(Level::SECOND)));
+    }
+    let configuration =
+        BucketConfiguration { versioning: Some(Versioning::Enabled), ..BucketConfiguration::default() };
+    is_refused(&BucketRecord { configuration, ..bucket() });
+    let record = UploadRecord { attributes: attributes(), ..upload() };
+    is_refused(&Proposed::from(Command::CreateUpload {
+        upload: UPLOAD,
+        record: record.clone(),
+        expires: TIME,
+    }));
+    is_refused(&StoredUpload { record, expires: TIME });
+    is_refused(&ExtentRecord { owner: version_owner(), length: 5 });
+    let to = BlobRef::plain(Place::Packed(packed_at()));
+    let moves = vec![Move { owner: version_owner(), from: to.clone(), to }];
+    is_refused(&Proposed::from(Command::Relocate { stripe: None, moves }));
 }
 
 #[test]

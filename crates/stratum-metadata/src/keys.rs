@@ -4,55 +4,13 @@
 //! such a string it is escaped (`00` as `00 ff`, its end `00 00`), which keeps the order of the strings.
 //! `docs/format/metadata.md` has the table.
 
-use crate::record::{BucketId, Owner, UploadId};
+mod tag;
+
+pub(crate) use tag::{Tag, kind_of};
+
+use crate::record::{BucketId, UploadId};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{Index, VolumeId};
-
-/// The kind of a key: its first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Tag {
-    /// (index, hash, fingerprint) of what has been applied. Not part of the fingerprint.
-    Applied = 0x01,
-    /// The highest bucket and volume ids ever given out.
-    HighestIds = 0x02,
-    /// The state's level; absent, it is the first.
-    Level = 0x03,
-    /// Bucket id -> name.
-    BucketById = 0x10,
-    /// Bucket name -> record.
-    BucketByName = 0x11,
-    /// Owner, bucket name -> nothing.
-    BucketByOwner = 0x12,
-    /// Bucket id of a deleted bucket whose uploads are still to be dropped.
-    DeletedBucket = 0x13,
-    /// Bucket id, key -> record.
-    Object = 0x20,
-    /// Bucket id, key, the entry that committed it (the newest first) -> record of a version that isn't current.
-    Version = 0x21,
-    /// Upload -> record.
-    Upload = 0x30,
-    /// Bucket id, key, upload -> nothing.
-    UploadByKey = 0x31,
-    /// Upload, part number -> record. The parts of a completed object stay here.
-    Part = 0x32,
-    /// Upload -> how it was completed.
-    Completion = 0x33,
-    /// Upload -> which of its parts are to be swept.
-    Dropped = 0x34,
-    /// Upload -> the entry that stored its last part.
-    LastPart = 0x35,
-    /// Volume -> record.
-    Volume = 0x40,
-    /// Volume, start -> owner and length of an extent.
-    Extent = 0x41,
-    /// Volume, stripe -> live bytes and bodies of a packed stripe.
-    Stripe = 0x42,
-    // 0x43 is kept for drives.
-    /// Time, kind, upload -> nothing.
-    Due = 0x50,
-    // 0x60 to 0x6f are kept for users, groups, policies and keys.
-}
 
 /// What falls due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,18 +119,6 @@ pub(crate) fn parse_version(bytes: &[u8]) -> Option<(BucketId, Vec<u8>, Index)> 
     let (bucket, rest) = bytes.get(1..)?.split_first_chunk()?;
     let (key, committed) = rest.split_last_chunk()?;
     Some((BucketId(u64::from_be_bytes(*bucket)), unescaped(key)?, !u64::from_be_bytes(*committed)))
-}
-
-/// Where the record of a body's owner may lie, the likeliest place first: an object that isn't current any more lies
-/// among the versions of its key.
-pub(crate) fn of_owner(owner: &Owner) -> impl Iterator<Item = Vec<u8>> {
-    let (first, second) = match owner {
-        Owner::Object { bucket, key, version: _, committed } => {
-            (object(*bucket, key), Some(version(*bucket, key, *committed)))
-        }
-        Owner::Part { upload, number } => (part(*upload, *number), None),
-    };
-    std::iter::once(first).chain(second)
 }
 
 /// The bucket and key of an [`object`].
@@ -418,5 +364,6 @@ mod tests {
         sorted.sort();
         assert_eq!(sorted, keys);
         assert!(keys.windows(2).all(|pair| pair[0][0] < pair[1][0]));
+        assert_eq!(keys.each_ref().map(|key| kind_of(key)), Tag::ALL.map(Some), "each is of its kind");
     }
 }

@@ -1,9 +1,9 @@
-//! The record that a body belongs to, wherever it lies by now.
+//! The record that a body belongs to, wherever it lies by now: the one way from an [`Owner`] to its key.
 
-use crate::keys::{self, Tag};
-use crate::record::{Body, DecodeError, ObjectRecord, Owner, PartRecord, Version, decode};
+use crate::keys;
+use crate::record::{Body, BucketId, DecodeError, ObjectRecord, Owner, PartRecord, Version, decode};
 use crate::tree::Value;
-use stratum_storage::blob::BlobRef;
+use stratum_storage::blob::{BlobRef, Index, Place};
 
 /// An owner's record.
 pub(crate) enum Owned {
@@ -17,31 +17,70 @@ pub(crate) fn find<E: From<DecodeError>>(
     owner: &Owner,
     mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
 ) -> Result<Option<(Vec<u8>, Owned)>, E> {
-    for key in keys::of_owner(owner) {
-        let Some(value) = get(&key)? else { continue };
-        if let Some(owned) = Owned::read(owner, &key, &value)? {
-            return Ok(Some((key, owned)));
+    match owner {
+        Owner::Object { bucket, key, version, committed } => {
+            let is_owners =
+                |record: &ObjectRecord| (record.version, record.committed) == (*version, *committed);
+            version_of(*bucket, key, [*committed], is_owners, get)
+        }
+        Owner::Part { upload, number } => {
+            let key = keys::part(*upload, *number);
+            let part = get(&key)?.map(|value| decode(&value)).transpose()?;
+            Ok(part.map(|part| (key, Owned::Part(part))))
+        }
+    }
+}
+
+/// Which version of a key holds the body at that place, which the entry of that index brought; none if it was overwritten or
+/// deleted since. The command that brought it doesn't know: `apply` gives a version its order.
+pub(crate) fn holder<E: From<DecodeError>>(
+    place: &Place,
+    entry: Index,
+    bucket: BucketId,
+    key: &[u8],
+    get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<Option<Owner>, E> {
+    let holds = |record: &ObjectRecord| matches!(&record.body, Body::Blob(blob) if blob.place == *place);
+    let owner = |record: &ObjectRecord| Owner::object(bucket, key.to_vec(), record);
+    // That entry committed it, or none did, since its bucket wasn't versioned then.
+    Ok(match version_of(bucket, key, [entry, 0], holds, get)? {
+        Some((_, Owned::Current(record) | Owned::NonCurrent(record))) => Some(owner(&record)),
+        _ => None,
+    })
+}
+
+/// The version of a key that one of these entries committed and that is the one meant.
+fn version_of<E: From<DecodeError>>(
+    bucket: BucketId,
+    key: &[u8],
+    committed: impl IntoIterator<Item = Index>,
+    is_meant: impl Fn(&ObjectRecord) -> bool,
+    mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<Option<(Vec<u8>, Owned)>, E> {
+    let current = keys::object(bucket, key);
+    if let Some(value) = get(&current)? {
+        let record: ObjectRecord = decode(&value)?;
+        if is_meant(&record) {
+            return Ok(Some((current, Owned::Current(record))));
+        }
+        // It is older than all that come after versioning is enabled, and it is current: there are no others.
+        if record.committed == 0 {
+            return Ok(None);
+        }
+    }
+    for entry in committed {
+        let version = keys::version(bucket, key, entry);
+        if let Some(value) = get(&version)?
+            && let Version::Object(record) = decode(&value)?
+            && is_meant(&record)
+        {
+            return Ok(Some((version, Owned::NonCurrent(*record))));
         }
     }
     Ok(None)
 }
 
 impl Owned {
-    /// What lies under a key of the owner, if it is the owner's.
-    fn read(owner: &Owner, key: &[u8], value: &[u8]) -> Result<Option<Owned>, DecodeError> {
-        let Owner::Object { version, committed, .. } = owner else {
-            return Ok(Some(Owned::Part(decode(value)?)));
-        };
-        let is_owners = |record: &ObjectRecord| (record.version, record.committed) == (*version, *committed);
-        if keys::is(Tag::Object, key) {
-            return Ok(Some(decode(value)?).filter(is_owners).map(Owned::Current));
-        }
-        Ok(match decode(value)? {
-            Version::Object(record) => Some(record).filter(is_owners).map(Owned::NonCurrent),
-            Version::DeleteMarker(_) => None,
-        })
-    }
-
     /// Its one blob; an object that is made of parts has none.
     pub(crate) fn blob(&mut self) -> Option<&mut BlobRef> {
         match self {

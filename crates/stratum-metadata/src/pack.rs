@@ -1,17 +1,19 @@
 //! The packer: small bodies leave the journal, many at a time, for erasure-coded stripes.
 //!
-//! It goes over the journal's closed segments, oldest first. A body is live if its owner's record still names the
-//! entry that brought it; the live ones of a segment are sorted by where they go and by owner, so that neighbours in a
+//! It goes over the journal's closed segments, oldest first. A body is live if a record still names the entry that brought
+//! it, and that record says whose it is; the live ones of a segment are sorted by where they go and by owner, so that neighbours in a
 //! listing become neighbours on the drives and in the index, and written as full stripes. Each stripe is then one
 //! `Relocate`, whose moves are conditional: whatever was overwritten meanwhile stays as it is.
 
 use crate::command::{Command, Proposed};
 use crate::log::{ClosedSegment, LocalLog, LogError};
 use crate::machine::Machine;
+use crate::owned;
 use crate::placement::{Arrival, Placement};
-use crate::record::{Body, DecodeError, Owner};
+use crate::record::{Body, BucketId, DecodeError, Owner, UploadId};
 use crate::relocate::{self, MoveError, Small, blob_of};
 use crate::store::{Metadata, ReadError};
+use crate::tree::Base;
 use bytes::Bytes;
 use std::time::Duration;
 use stratum_storage::blob::{BlobRef, Index, Place};
@@ -149,41 +151,61 @@ fn live_bodies(
         if entry.index > segment.last {
             break;
         }
-        let Some((owner, arrival, blob)) = body_of(Proposed::decode(&entry.command)?.command) else {
-            continue;
-        };
-        if let Place::ThisEntry { length, crc32c } = blob.place {
-            let to = Placement::of(&arrival.sized(Some(length.into())));
-            let body = Live { to, owner, index: entry.index, length, crc32c };
-            if is_live(machine, &body)? {
-                bodies.push(body);
-            }
+        let Some(brought) = body_of(Proposed::decode(&entry.command)?.command) else { continue };
+        let Place::ThisEntry { length, crc32c } = brought.place else { continue };
+        let place = Place::Journal { index: entry.index, length, crc32c };
+        if let Some(owner) = holder(machine, brought.whose, entry.index, &place)? {
+            let to = Placement::of(&brought.arrival.sized(Some(length.into())));
+            bodies.push(Live { to, owner, index: entry.index, length, crc32c });
         }
     }
     bodies.sort_unstable();
     Ok(bodies)
 }
 
-/// Whose body a command brought, and what it says of it.
-fn body_of(command: Command) -> Option<(Owner, Arrival, BlobRef)> {
+/// A body that a command brought, and what the command says of it.
+struct Brought {
+    whose: Whose,
+    arrival: Arrival,
+    place: Place,
+}
+
+enum Whose {
+    /// A version of that key: which one, the command doesn't know.
+    Object(BucketId, Vec<u8>),
+    Part(UploadId, u16),
+}
+
+fn body_of(command: Command) -> Option<Brought> {
     match command {
         Command::PutObject { bucket, key, record, .. } => match record.body {
-            Body::Blob(ref blob) => {
-                let (owner, blob) = (Owner::object(bucket, key, &record), blob.clone());
-                Some((owner, Arrival::new(bucket, record.storage_class), blob))
+            Body::Blob(BlobRef { place, .. }) => {
+                let arrival = Arrival::new(bucket, record.storage_class);
+                Some(Brought { whose: Whose::Object(bucket, key), arrival, place })
             }
             Body::Parts { .. } => None,
         },
         Command::PutPart { bucket, upload, part } | Command::UploadPart { bucket, upload, part } => {
             let arrival = Arrival { bucket, storage_class: None, size: None };
-            Some((Owner::Part { upload, number: part.number }, arrival, part.blob))
+            let whose = Whose::Part(upload, part.number);
+            Some(Brought { whose, arrival, place: part.blob.place })
         }
         _ => None,
     }
 }
 
-fn is_live(machine: &Machine, body: &Live) -> Result<bool, PackError> {
-    Ok(blob_of(machine, &body.owner)?.is_some_and(|blob| blob.place == body.place()))
+/// Who holds the body that the entry brought, if anybody still does.
+fn holder(machine: &Machine, whose: Whose, entry: Index, place: &Place) -> Result<Option<Owner>, ReadError> {
+    match whose {
+        Whose::Object(bucket, key) => {
+            owned::holder(place, entry, bucket, &key, |key| machine.get(key).map_err(ReadError::from))
+        }
+        Whose::Part(upload, number) => {
+            let owner = Owner::Part { upload, number };
+            let blob = blob_of(machine, &owner)?;
+            Ok(blob.is_some_and(|blob| blob.place == *place).then_some(owner))
+        }
+    }
 }
 
 /// How many bodies from the front make a batch, which goes to one place: at least one.

@@ -12,7 +12,8 @@ pub mod v2;
 mod versions;
 
 pub use attributes::{
-    Attributes, Grant, Grantee, Permission, ReplicationState, Retention, RetentionMode, TierDecision, TierPin,
+    Attributes, Grant, Grantee, Permission, ReplicationState, Retention, RetentionMode, TierDecision,
+    TierPin, TierReason,
 };
 pub use configuration::{BucketConfiguration, DefaultRetention, ObjectLock, Versioning};
 #[cfg(feature = "faults")]
@@ -38,7 +39,6 @@ level::same_since!(
     Level::FIRST;
     ObjectSummary,
     PartRecord,
-    StoredUpload,
     Completion,
     Dropped,
     LastPart,

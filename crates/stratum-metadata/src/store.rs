@@ -245,12 +245,12 @@ impl Metadata {
         self.inner.machine.level()
     }
 
-    /// Has a store that holds nothing yet begin at the newest level. To be called before anything is committed.
-    pub async fn begin(&self) -> Result<(), CommitError> {
+    /// Has a store that holds nothing yet begin at that level. To be called before anything is committed.
+    pub async fn begin(&self, level: Level) -> Result<(), CommitError> {
         if self.applied_index() > 0 {
             return Ok(());
         }
-        self.raise_level(Level::highest_known()).await.map(drop)
+        self.raise_level(level).await.map(drop)
     }
 
     /// Raises the state to that level, and gives the one that it then has: it is never lowered. Nothing is rewritten, and

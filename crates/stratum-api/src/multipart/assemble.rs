@@ -119,7 +119,7 @@ fn summary(part: &PartRecord) -> PartSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratum_metadata::record::{BucketId, ObjectHeaders, StorageClass};
+    use stratum_metadata::record::{Attributes, BucketId, ObjectHeaders, StorageClass};
     use stratum_storage::blob::{BlobRef, Place};
 
     fn upload(checksum: Option<(ChecksumAlgorithm, ChecksumType)>) -> UploadRecord {
@@ -131,6 +131,7 @@ mod tests {
             storage_class: StorageClass::Standard,
             headers: ObjectHeaders::default(),
             checksum,
+            attributes: Attributes::default(),
         }
     }
 

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use stratum_metadata::PartsToComplete;
 use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
-    Attributes, Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, LastPart, ObjectRecord,
-    UploadId, UploadRecord, VersionId,
+    Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, LastPart, ObjectRecord, UploadId,
+    UploadRecord, VersionId,
 };
 use stratum_storage::blocking;
 
@@ -110,7 +110,7 @@ fn complete(
         headers: record.headers,
         body: Body::Parts { upload, parts: made.parts },
         committed: 0,
-        attributes: Attributes::default(),
+        attributes: record.attributes,
     };
     Command::CompleteMultipartUpload {
         bucket: bucket.id,

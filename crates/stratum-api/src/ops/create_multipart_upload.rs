@@ -12,7 +12,9 @@ use crate::xml::multipart::InitiateMultipartUploadResult;
 use bytes::Bytes;
 use http::HeaderValue;
 use stratum_metadata::command::{Command, Outcome};
-use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ChecksumType, UploadId, UploadRecord};
+use stratum_metadata::record::{
+    Attributes, BucketRecord, ChecksumAlgorithm, ChecksumType, UploadId, UploadRecord,
+};
 
 const ALGORITHM: &str = "x-amz-checksum-algorithm";
 const TYPE: &str = "x-amz-checksum-type";
@@ -28,6 +30,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         storage_class: headers::storage_class(&ctx.headers)?,
         headers: headers::object_headers(&ctx.headers)?,
         checksum,
+        attributes: Attributes::default(),
     };
     let expires = ctx.now.saturating_add(ctx.store.settings.upload_lifetime);
     let command = Command::CreateUpload { upload, record, expires };

@@ -84,7 +84,7 @@ pub async fn commit(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratum_metadata::record::{BucketId, ObjectHeaders, StorageClass};
+    use stratum_metadata::record::{Attributes, BucketId, ObjectHeaders, StorageClass};
 
     #[test]
     fn a_part_keeps_the_uploads_checksum() {
@@ -98,6 +98,7 @@ mod tests {
                 storage_class: StorageClass::Standard,
                 headers: ObjectHeaders::default(),
                 checksum: created,
+                attributes: Attributes::default(),
             };
             algorithm(&upload, declared).map_err(|error| error.code())
         };

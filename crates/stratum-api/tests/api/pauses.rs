@@ -43,6 +43,7 @@ fn upload(bucket: BucketId, number: u64, key: String) -> (UploadId, Command) {
         storage_class: StorageClass::Standard,
         headers: ObjectHeaders::default(),
         checksum: None,
+        attributes: Attributes::default(),
     };
     (upload, Command::CreateUpload { upload, record, expires: u64::MAX })
 }

@@ -9,7 +9,7 @@ use aws_sigv4::sign::v4;
 use axum::Router;
 use axum::routing::get;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use stratum_api::admission::Admission;
 use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
@@ -18,6 +18,7 @@ use stratum_api::server::{Connections, Limits, Server};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
 use stratum_engine::{Config, Engine, Foundation};
 use stratum_frames::Compression;
+use stratum_metadata::record::Level;
 use stratum_storage::ambient::{Clock, Simulated, System};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::Threads;
@@ -54,6 +55,30 @@ pub struct Choices {
     pub journal_cap: u64,
     /// What new bodies are coded with.
     pub compression: Option<Compression>,
+    pub age: Age,
+}
+
+/// How old the store is that a test gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// It begins at the newest level.
+    New,
+    /// It is of the level before, and stays so.
+    Old,
+    /// It is of the level before, and is raised while the test is at work.
+    Raised,
+}
+
+/// When a store is raised: most tests have put something in it by then, and aren't done.
+const RAISE_DELAY: Duration = Duration::from_millis(60);
+
+impl Age {
+    /// Each test has its own, by its name: what a server answers doesn't depend on it.
+    fn of_this_test() -> Age {
+        let name: usize = std::thread::current().name().unwrap_or_default().bytes().map(usize::from).sum();
+        // Bodies aren't coded before the level that knows how.
+        if crate::compression().is_some() { Age::New } else { [Age::New, Age::Old, Age::Raised][name % 3] }
+    }
 }
 
 impl Default for Choices {
@@ -67,6 +92,7 @@ impl Default for Choices {
             limits: Limits::default(),
             journal_cap: journal::Options::default().cap,
             compression: crate::compression(),
+            age: Age::of_this_test(),
         }
     }
 }
@@ -287,9 +313,17 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
     };
     let foundation = Foundation::open(&config, options, clock.clone(), Arc::new(System));
     let foundation = foundation.expect("a set of drives, and a journal");
-    let config = Config { reserve: 0, ..Config::new(folder.join("meta").join("sled")) };
+    let first_level = if choices.age == Age::New { Level::NEWEST } else { Level::FIRST };
+    let config = Config { reserve: 0, first_level, ..Config::new(folder.join("meta").join("sled")) };
     let engine = Engine::open(foundation, config).await.expect("a store");
     let Engine { metadata, volumes, journal, .. } = engine;
+    if choices.age == Age::Raised {
+        let metadata = metadata.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(RAISE_DELAY).await;
+            let _ = metadata.raise_level(Level::NEWEST).await;
+        });
+    }
     let admission = Admission::new(choices.admission);
     Store {
         metadata: metadata.clone(),

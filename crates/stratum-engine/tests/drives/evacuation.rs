@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::command::{Command, CompletedPart, Outcome, WriteCondition};
 use stratum_metadata::record::{
-    Body, ObjectHeaders, PartRecord, PartSummary, StorageClass, UploadId, UploadRecord,
+    Attributes, Body, ObjectHeaders, PartRecord, PartSummary, StorageClass, UploadId, UploadRecord,
 };
 use stratum_metadata::{Evacuated, Mover, Narrowed};
 use stratum_storage::ambient::{Entropy, Simulated, System};
@@ -75,6 +75,7 @@ impl Store {
             storage_class: StorageClass::Standard,
             headers: ObjectHeaders::default(),
             checksum: None,
+            attributes: Attributes::default(),
         };
         let command = Command::CreateUpload { upload: UPLOAD, record, expires: u64::MAX };
         assert_eq!(self.metadata.commit(command, Bytes::new()).await, Ok(Outcome::Done));

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_metadata::record::Level;
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::simulated::{Op, Power, SimulatedDrive, Snapshot};
@@ -104,6 +105,8 @@ pub struct Hardware {
     pub worn: bool,
     /// The last backup that was taken.
     pub backup: Option<Backup>,
+    /// What the store began at, or is to begin at.
+    pub first_level: Level,
     shared: bool,
     plugged: usize,
     folder: tempfile::TempDir,
@@ -122,7 +125,7 @@ const SHAPES: [(u64, (usize, Geometry)); 7] = [
 ];
 
 impl Hardware {
-    pub fn new(dice: &Dice) -> Hardware {
+    pub fn new(dice: &Dice, first_level: Level) -> Hardware {
         let (count, geometry) = dice.weighted(&SHAPES);
         let power = Arc::new(Power::default());
         // Mostly a device each; sometimes all of them on one.
@@ -139,6 +142,7 @@ impl Hardware {
             scrub: Arc::default(),
             worn: false,
             backup: None,
+            first_level,
             shared,
             plugged: 0,
             folder: tempfile::tempdir().expect("a temporary folder"),

@@ -7,6 +7,7 @@ use crate::dice::Dice;
 use crate::disaster::back_up;
 use crate::drives::{add, drain, keep, remove};
 use crate::hardware::{Disk, Hardware};
+use crate::levels;
 use crate::mending::{evacuate, heal, replace};
 use crate::model::{Content, Model, Open, Piece, Upload};
 use crate::run::{BUCKET, Run, SMALL, Wrote, collect, settle};
@@ -36,7 +37,7 @@ pub struct Life<'a> {
 }
 
 /// How the tries of a write ended.
-enum Ended {
+pub enum Ended {
     Done,
     Refused(Refusal),
     /// The power is off, or too few drives are left.
@@ -114,6 +115,7 @@ impl Life<'_> {
             if self.is_down() {
                 return;
             }
+            levels::perhaps_raise(self).await;
             let step = self.dice.weighted(&STEPS);
             let told = self.step(step).await;
             settle();
@@ -186,7 +188,7 @@ impl Life<'_> {
     }
 
     /// Tries a write until it is answered, unless the store can't be expected to.
-    async fn persist(&self, what: &str, mut attempt: impl AsyncFnMut(&Run) -> Wrote) -> Ended {
+    pub async fn persist(&self, what: &str, mut attempt: impl AsyncFnMut(&Run) -> Wrote) -> Ended {
         let (mut maybe, mut reasons) = (false, BTreeSet::new());
         for _ in 0..TRIES {
             match attempt(self.run).await {
@@ -659,6 +661,7 @@ impl Life<'_> {
 
     /// After a start: everything is there, and what was open is decided.
     pub async fn settle(&mut self) {
+        levels::check(self);
         if let Some(lost) = self.model.restored.clone() {
             self.settle_restored(lost).await;
             if self.model.restored.is_some() {

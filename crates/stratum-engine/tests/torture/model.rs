@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-use stratum_metadata::record::{ETag, UploadId};
+use stratum_metadata::record::{ETag, Level, UploadId};
 use stratum_storage::ambient::{Entropy, Simulated};
 
 /// Bytes that are made from a number when they are needed.
@@ -88,6 +88,11 @@ impl<T: Clone + PartialEq> Open<T> {
         }
     }
 
+    /// It has turned out to be this.
+    pub fn is(&mut self, value: T) {
+        *self = Open::known(value);
+    }
+
     pub fn possibilities(&self) -> &[T] {
         &self.0
     }
@@ -104,8 +109,9 @@ pub struct Upload {
 }
 
 /// The store, as it must be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Model {
+    pub level: Open<Level>,
     pub objects: BTreeMap<Vec<u8>, Open<Option<Content>>>,
     pub uploads: BTreeMap<UploadId, Upload>,
     /// It was restored from a backup since the last life, and of these objects the bytes are gone.
@@ -114,6 +120,12 @@ pub struct Model {
 }
 
 impl Model {
+    /// A store that holds nothing yet, and begins at that level.
+    pub fn new(level: Level) -> Model {
+        let (objects, uploads) = (BTreeMap::new(), BTreeMap::new());
+        Model { level: Open::known(level), objects, uploads, restored: None, pieces: 0 }
+    }
+
     /// As the store was then; what was written since is not written a second time.
     pub fn back_to(&self, then: &Model) -> Model {
         Model { pieces: self.pieces, restored: None, ..then.clone() }

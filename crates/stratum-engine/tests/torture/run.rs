@@ -13,7 +13,7 @@ use stratum_engine::{Config, Engine, Foundation, OpenError, ScrubProgress};
 use stratum_metadata::CommitError;
 use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
-    Attributes, Body, BucketId, BucketRecord, ObjectHeaders, ObjectRecord, PartRecord, PartSummary,
+    Attributes, Body, BucketId, BucketRecord, Level, ObjectHeaders, ObjectRecord, PartRecord, PartSummary,
     StorageClass, UploadId, UploadRecord, VersionId,
 };
 use stratum_storage::ambient::{Clock, UnixMillis};
@@ -134,6 +134,7 @@ impl Run {
             narrow_after: NARROW_AFTER,
             least_move: 1,
             scrub: ScrubProgress { cursor, save: Box::new(save) },
+            first_level: hardware.first_level,
             ..Config::new(hardware.index())
         };
         let engine = Engine::open(foundation, config).await?;
@@ -171,6 +172,11 @@ impl Run {
         let record =
             BucketRecord { id: BUCKET, name, owner, created: 0, region, configuration: Default::default() };
         self.metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.into()
+    }
+
+    /// As an operator raises the store: to the newest level.
+    pub async fn raise(&self) -> Wrote {
+        self.metadata.raise_level(Level::NEWEST).await.map(|_| Outcome::Done).into()
     }
 
     pub async fn put(&self, key: &[u8], piece: Piece, condition: WriteCondition) -> Wrote {
@@ -239,6 +245,7 @@ impl Run {
             storage_class: StorageClass::Standard,
             headers: ObjectHeaders::default(),
             checksum: None,
+            attributes: Attributes::default(),
         };
         self.metadata.commit(Command::CreateUpload { upload, record, expires }, Bytes::new()).await.into()
     }

@@ -6,6 +6,7 @@ use crate::dice::Dice;
 use crate::disaster::{back_up, strike};
 use crate::hardware::Hardware;
 use crate::leaders::take_leaders;
+use crate::levels;
 use crate::life::Life;
 use crate::mending::recover;
 use crate::model::Model;
@@ -30,11 +31,12 @@ struct Story {
 /// Plays a seed. Panics when the store breaks a promise.
 pub fn play(seed: u64, verbose: bool) -> Trace {
     let dice = Dice::new(seed);
-    let hardware = Hardware::new(&dice);
+    let first_level = levels::first_of(seed);
+    let hardware = Hardware::new(&dice, first_level);
     let trace = Trace::new(verbose);
-    let mut story = Story { dice, hardware, model: Model::default(), trace };
+    let mut story = Story { dice, hardware, model: Model::new(first_level), trace };
     let (drives, geometry) = (story.hardware.disks.len(), story.hardware.geometry);
-    story.trace.note(0, || format!("{drives} drives, {geometry}"));
+    story.trace.note(0, || format!("{drives} drives, {geometry}, level {first_level}"));
     for _ in 0..story.dice.within(2..9) {
         story.life();
         match story.dice.within(0..100) {
@@ -274,6 +276,8 @@ impl Story {
         let mut life = self.a_life(run);
         recover(&mut life).await;
         life.settle().await;
+        // What is left is deleted at the newest level.
+        levels::raise(&mut life).await;
         for key in life.model.objects.keys().cloned().collect::<Vec<_>>() {
             life.delete_key(&key).await;
         }

@@ -5,8 +5,8 @@ use crate::buckets;
 use crate::keys::{self, DueKind, Tag};
 use crate::owned;
 use crate::record::{
-    Body, BucketId, Completion, DecodeError, ExtentRecord, HighestIds, ObjectRecord, Owner, PartRecord,
-    StoredUpload, StripeRecord, UploadId, Version, decode,
+    Body, BucketId, Completion, DecodeError, Dropped, ExtentRecord, HighestIds, Level, ObjectRecord, Owner,
+    PartRecord, StoredUpload, StripeRecord, UploadId, Version, decode,
 };
 use crate::store::ReadError;
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
@@ -21,43 +21,36 @@ const NOT_A_KEY: &str = "the key makes no sense";
 impl Check<'_> {
     /// Checks one pair. The outer error is one of the index.
     pub(super) fn keyed(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
-        let is = |tag| keys::is(tag, key);
-        if is(Tag::HighestIds) {
-            Ok(read::<HighestIds>(value).map(|highest| {
+        let Some(kind) = keys::kind_of(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        match kind {
+            // The only one was passed over.
+            Tag::Applied => Ok(Err(NOT_A_KEY.into())),
+            Tag::HighestIds => Ok(read::<HighestIds>(value).map(|highest| {
                 (self.highest_bucket, self.highest_volume) = (highest.bucket, highest.volume);
-            }))
-        } else if is(Tag::BucketById) {
-            self.bucket_by_id(key, value)
-        } else if is(Tag::BucketByName) {
-            self.bucket_by_name(key, value)
-        } else if is(Tag::BucketByOwner) {
-            self.buckets_by_owner += 1;
-            Ok(Ok(()))
-        } else if is(Tag::Object) {
-            self.object(key, value)
-        } else if is(Tag::Version) {
-            self.version(key, value)
-        } else if is(Tag::Upload) {
-            self.upload(key, value)
-        } else if is(Tag::UploadByKey) {
-            self.uploads_by_key += 1;
-            Ok(keys::parse_upload_by_key(key).map(drop).ok_or(NOT_A_KEY.into()))
-        } else if is(Tag::Part) {
-            self.part(key, value)
-        } else if is(Tag::LastPart) {
-            self.last_part(key)
-        } else if is(Tag::Completion) {
-            self.completion(key, value)
-        } else if is(Tag::Volume) {
-            self.volume_record(value)
-        } else if is(Tag::Extent) {
-            self.extent_record(key, value)
-        } else if is(Tag::Stripe) {
-            self.stripe_record(key, value)
-        } else if is(Tag::Due) {
-            self.due(key)
-        } else {
-            Ok(Ok(()))
+            })),
+            Tag::Level => Ok(read::<Level>(value).map(drop)),
+            Tag::BucketById => self.bucket_by_id(key, value),
+            Tag::BucketByName => self.bucket_by_name(key, value),
+            Tag::BucketByOwner => {
+                self.buckets_by_owner += 1;
+                Ok(Ok(()))
+            }
+            Tag::DeletedBucket => Ok(keys::parse_deleted_bucket(key).map(drop).ok_or(NOT_A_KEY.into())),
+            Tag::Object => self.object(key, value),
+            Tag::Version => self.version(key, value),
+            Tag::Upload => self.upload(key, value),
+            Tag::UploadByKey => {
+                self.uploads_by_key += 1;
+                Ok(keys::parse_upload_by_key(key).map(drop).ok_or(NOT_A_KEY.into()))
+            }
+            Tag::Part => self.part(key, value),
+            Tag::Completion => self.completion(key, value),
+            Tag::Dropped => Ok(read::<Dropped>(value).map(drop)),
+            Tag::LastPart => self.last_part(key),
+            Tag::Volume => self.volume_record(value),
+            Tag::Extent => self.extent_record(key, value),
+            Tag::Stripe => self.stripe_record(key, value),
+            Tag::Due => self.due(key),
         }
     }
 

@@ -106,6 +106,7 @@ impl State {
             storage_class: StorageClass::Standard,
             headers: ObjectHeaders::default(),
             checksum: None,
+            attributes: Attributes::default(),
         };
         self.apply(Command::CreateUpload { upload, record, expires: 50 });
     }
@@ -178,7 +179,7 @@ fn versions_are_checked_as_objects_are() {
     let moved = |state: &mut State, key: &str, as_of: u64| {
         let current = keys::object(BUCKET, key.as_bytes());
         let record: ObjectRecord = decode(&state.memory.0.remove(&current).unwrap()).unwrap();
-        let version = encode(Level::SECOND, &Version::Object(record)).unwrap();
+        let version = encode(Level::SECOND, &Version::Object(Box::new(record))).unwrap();
         let at = keys::version(BUCKET, key.as_bytes(), as_of);
         state.memory.0.insert(at.clone(), version.as_slice().into());
         state.fingerprint = state.sum();
@@ -195,6 +196,18 @@ fn versions_are_checked_as_objects_are() {
     let hex: String = astray.iter().map(|byte| format!("{byte:02x}")).collect();
     let is_told = |finding: &Finding| matches!(finding, Finding::Unreadable { key, .. } if *key == hex);
     assert!(without.particulars().iter().any(is_told), "it lies where another entry committed it");
+}
+
+/// A key of a kind that this binary doesn't know is no less than one that makes no sense.
+#[test]
+fn a_key_of_no_known_kind_is_told() {
+    for tag in [0x00, 0x43, 0x60, 0x6f] {
+        let mut state = State::new();
+        state.memory.0.insert(vec![tag, 1], [2].as_slice().into());
+        state.fingerprint = state.sum();
+        let found = state.findings(&Journal { bad: None });
+        assert!(matches!(found.as_slice(), [Finding::Unreadable { .. }]), "{tag:02x}: {found:?}");
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::{CompletedPart, NewBucket, Proposed, WriteCondition};
 use crate::record::level::{Migrate, same_since};
-use crate::record::v1::{BucketRecord, ObjectRecord, Owner};
-use crate::record::{BucketId, DecodeError, LastPart, Level, PartRecord, TakesLevel, UploadId, UploadRecord};
+use crate::record::v1::{BucketRecord, ObjectRecord, Owner, UploadRecord};
+use crate::record::{BucketId, DecodeError, LastPart, Level, PartRecord, TakesLevel, UploadId};
 use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, PackedAt};
@@ -122,7 +122,9 @@ fn migrate(previous: Command) -> Result<super::Command, DecodeError> {
             Now::PutObject { bucket, key, record: Migrate::migrate(record)?, condition }
         }
         Command::DeleteObject { bucket, key, condition } => Now::DeleteObject { bucket, key, condition },
-        Command::CreateUpload { upload, record, expires } => Now::CreateUpload { upload, record, expires },
+        Command::CreateUpload { upload, record, expires } => {
+            Now::CreateUpload { upload, record: Migrate::migrate(record)?, expires }
+        }
         Command::PutPart { bucket, upload, part } => Now::PutPart { bucket, upload, part },
         Command::CompleteUpload { bucket, key, upload, parts, record, condition, remember_until } => {
             let record = Migrate::migrate(record)?;
@@ -170,7 +172,9 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
             Command::PutObject { bucket, key, record: record.previous()?, condition }
         }
         Now::DeleteObject { bucket, key, condition } => Command::DeleteObject { bucket, key, condition },
-        Now::CreateUpload { upload, record, expires } => Command::CreateUpload { upload, record, expires },
+        Now::CreateUpload { upload, record, expires } => {
+            Command::CreateUpload { upload, record: record.previous()?, expires }
+        }
         Now::PutPart { bucket, upload, part } => Command::PutPart { bucket, upload, part },
         Now::CompleteUpload { bucket, key, upload, parts, record, condition, remember_until } => {
             let record = record.previous()?;

@@ -200,6 +200,7 @@ fn create(key: &[u8], upload: UploadId) -> Command {
         storage_class: StorageClass::Standard,
         headers: ObjectHeaders::default(),
         checksum: None,
+        attributes: Attributes::default(),
     };
     Command::CreateUpload { upload, record, expires: 1 }
 }

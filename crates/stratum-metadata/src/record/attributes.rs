@@ -20,8 +20,10 @@ pub struct Attributes {
     pub retention: Option<Retention>,
     /// Whether a legal hold is on. Off and never set are the same.
     pub legal_hold: bool,
-    /// What was decided of the tier that it belongs in.
+    /// The last decision that took it to another tier; none while it lies where it was put.
     pub tiering: Option<TierDecision>,
+    /// A tier that was set by hand. Taken away, the last decision still tells where it lies and why.
+    pub pin: Option<TierPin>,
     pub replication: Option<ReplicationState>,
 }
 
@@ -66,23 +68,44 @@ pub enum RetentionMode {
     Compliance,
 }
 
-/// The tier that an object belongs in; where its bytes lie is its body's place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A decision that takes an object to a tier. Where its bytes lie by now is its body's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TierDecision {
     pub tier: Tier,
-    pub by: TierPin,
+    /// When it was made: since then the object belongs there.
     pub since: UnixMillis,
+    pub reason: TierReason,
 }
 
-/// Who decided a tier. New ones stand at the end.
+/// Why an object goes to a tier. What only keeps it where it is, such as a bucket's first days, is none. New ones stand at
+/// the end: the number of a variant is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TierReason {
+    /// An operator moved it, and the engine may move it again.
+    ByHand,
+    /// It is pinned there.
+    Pin,
+    /// Its metadata asks for it.
+    Hint,
+    StorageClass,
+    Lifecycle,
+    /// The tier that it lay in was too full.
+    Capacity,
+    /// It was suddenly read much.
+    Spike,
+    /// What it is expected to cost.
+    Model,
+}
+
+/// A tier that an operator set, which comes before all that the engine would decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TierPin {
-    /// The engine, which may decide anew.
-    Engine,
-    /// The object's storage class or a hint in its metadata.
-    Client,
-    /// A canonical user id, by hand.
-    User(String),
+pub struct TierPin {
+    pub tier: Tier,
+    /// The canonical user id of who set it.
+    pub by: String,
+    pub since: UnixMillis,
+    /// Until it is taken away, where there is no end.
+    pub until: Option<UnixMillis>,
 }
 
 /// How far a copy of a version to another store is. New ones stand at the end.
@@ -105,6 +128,7 @@ enum Attribute {
     Retention(Retention),
     LegalHold,
     Tiering(TierDecision),
+    Pin(TierPin),
     Replication(ReplicationState),
 }
 
@@ -117,7 +141,8 @@ impl Attribute {
             Attribute::Retention(_) => 3,
             Attribute::LegalHold => 4,
             Attribute::Tiering(_) => 5,
-            Attribute::Replication(_) => 6,
+            Attribute::Pin(_) => 6,
+            Attribute::Replication(_) => 7,
         }
     }
 }
@@ -131,6 +156,7 @@ impl From<Attributes> for Vec<Attribute> {
             of.retention.map(Attribute::Retention),
             of.legal_hold.then_some(Attribute::LegalHold),
             of.tiering.map(Attribute::Tiering),
+            of.pin.map(Attribute::Pin),
             of.replication.map(Attribute::Replication),
         ];
         parts.into_iter().flatten().collect()
@@ -158,6 +184,7 @@ impl TryFrom<Vec<Attribute>> for Attributes {
                 Attribute::Retention(retention) => all.retention = Some(retention),
                 Attribute::LegalHold => all.legal_hold = true,
                 Attribute::Tiering(decision) => all.tiering = Some(decision),
+                Attribute::Pin(pin) => all.pin = Some(pin),
                 Attribute::Replication(state) => all.replication = Some(state),
             }
         }
@@ -174,7 +201,8 @@ mod tests {
         let none = Attributes::default();
         assert_eq!(postcard::to_allocvec(&none).unwrap(), [0]);
         let grant = Grant { grantee: Grantee::AllUsers, permission: Permission::Read };
-        let decision = TierDecision { tier: Tier::Cold, by: TierPin::User("ann".into()), since: 3 };
+        let decision = TierDecision { tier: Tier::Cold, since: 3, reason: TierReason::Model };
+        let pin = TierPin { tier: Tier::Warm, by: "ann".into(), since: 5, until: Some(8) };
         let all = Attributes {
             owner: Some("ann".into()),
             tags: Some([("a".into(), "b".into())].into()),
@@ -182,6 +210,7 @@ mod tests {
             retention: Some(Retention { mode: RetentionMode::Compliance, until: 9 }),
             legal_hold: true,
             tiering: Some(decision),
+            pin: Some(pin),
             replication: Some(ReplicationState::Completed(7)),
         };
         let bytes = postcard::to_allocvec(&all).unwrap();

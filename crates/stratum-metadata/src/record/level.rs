@@ -101,7 +101,7 @@ pub(crate) trait Migrate: Serialize + DeserializeOwned {
     fn previous(&self) -> Result<Self::Previous, TakesLevel>;
 }
 
-/// What came before a type.s first form.
+/// What came before a type's first form.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum NoPrevious {}
 

@@ -4,7 +4,10 @@
 //! checksum, has not changed since.
 
 use super::level::{Level, Migrate, TakesLevel, same_since};
-use super::v2::{self, Body, BucketId, ETag, ObjectHeaders, StorageClass, UploadId, VersionId};
+use super::v2::{
+    self, Body, BucketId, ChecksumAlgorithm, ChecksumType, ETag, ObjectHeaders, StorageClass, UploadId,
+    VersionId,
+};
 use super::{Attributes, BucketConfiguration, Checksum, DecodeError};
 use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
@@ -30,6 +33,23 @@ pub(crate) struct BucketRecord {
     owner: String,
     created: UnixMillis,
     region: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UploadRecord {
+    bucket: BucketId,
+    key: Vec<u8>,
+    initiated: UnixMillis,
+    initiator: String,
+    storage_class: StorageClass,
+    headers: ObjectHeaders,
+    checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredUpload {
+    record: UploadRecord,
+    expires: UnixMillis,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +82,17 @@ pub(crate) struct ExtentRecord {
     length: u64,
 }
 
-same_since!(Level::FIRST; ObjectRecord, BucketRecord, VolumeRecord, Applied, Owner, ExtentRecord);
+same_since!(
+    Level::FIRST;
+    ObjectRecord,
+    BucketRecord,
+    UploadRecord,
+    StoredUpload,
+    VolumeRecord,
+    Applied,
+    Owner,
+    ExtentRecord,
+);
 
 impl Migrate for v2::ObjectRecord {
     const SINCE: Level = Level::SECOND;
@@ -118,6 +148,56 @@ impl Migrate for v2::BucketRecord {
             true => Ok(BucketRecord { id, name, owner, created, region }),
             false => Err(TakesLevel(Self::SINCE)),
         }
+    }
+}
+
+impl Migrate for v2::UploadRecord {
+    const SINCE: Level = Level::SECOND;
+    type Previous = UploadRecord;
+
+    fn migrate(previous: UploadRecord) -> Result<Self, DecodeError> {
+        let UploadRecord { bucket, key, initiated, initiator, storage_class, headers, checksum } = previous;
+        let attributes = Attributes::default();
+        Ok(v2::UploadRecord {
+            bucket,
+            key,
+            initiated,
+            initiator,
+            storage_class,
+            headers,
+            checksum,
+            attributes,
+        })
+    }
+
+    fn previous(&self) -> Result<UploadRecord, TakesLevel> {
+        let v2::UploadRecord {
+            bucket,
+            key,
+            initiated,
+            initiator,
+            storage_class,
+            headers,
+            checksum,
+            attributes,
+        } = self.clone();
+        match attributes == Attributes::default() {
+            true => Ok(UploadRecord { bucket, key, initiated, initiator, storage_class, headers, checksum }),
+            false => Err(TakesLevel(Self::SINCE)),
+        }
+    }
+}
+
+impl Migrate for v2::StoredUpload {
+    const SINCE: Level = Level::SECOND;
+    type Previous = StoredUpload;
+
+    fn migrate(StoredUpload { record, expires }: StoredUpload) -> Result<Self, DecodeError> {
+        Ok(v2::StoredUpload { record: Migrate::migrate(record)?, expires })
+    }
+
+    fn previous(&self) -> Result<StoredUpload, TakesLevel> {
+        Ok(StoredUpload { record: self.record.previous()?, expires: self.expires })
     }
 }
 

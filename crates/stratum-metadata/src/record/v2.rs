@@ -2,7 +2,7 @@
 //!
 //! A form that no level changed is the one that level 1 had; of the others [`v1`](super::v1) keeps what they were. This
 //! level stays open until a release carries it: until then a field may be added here, and from then on in a level of
-//! its own. `docs/ARCHITECTURE.md` says how.
+//! its own. `docs/EXTENDING.md` says how.
 
 use super::attributes::Attributes;
 use super::configuration::BucketConfiguration;
@@ -193,6 +193,8 @@ pub struct UploadRecord {
     pub headers: ObjectHeaders,
     /// The checksum that Create asked for.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+    /// What the object is to have beside its body.
+    pub attributes: Attributes,
 }
 
 /// A part of an upload, or of an object that was completed from it.

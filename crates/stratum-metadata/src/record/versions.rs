@@ -14,7 +14,7 @@ use stratum_storage::blob::Index;
 /// A version that isn't its key's current object. New variants stand at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Version {
-    Object(ObjectRecord),
+    Object(Box<ObjectRecord>),
     DeleteMarker(DeleteMarker),
 }
 

@@ -142,7 +142,7 @@ fn version(key: &[u8], value: &[u8]) -> Option<(BucketId, Vec<u8>, ObjectRecord)
     }
     let (bucket, object, _) = keys::parse_version(key).filter(|_| keys::is(Tag::Version, key))?;
     match decode(value).ok()? {
-        Version::Object(record) => Some((bucket, object, record)),
+        Version::Object(record) => Some((bucket, object, *record)),
         Version::DeleteMarker(_) => None,
     }
 }

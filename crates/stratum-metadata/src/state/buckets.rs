@@ -31,7 +31,7 @@ pub(super) fn create(view: &mut View<'_>, new: NewBucket) -> Step {
     view.put(keys::bucket_by_owner(&record.owner, &record.name), &())?;
     let bucket = highest.bucket.max(record.id.0);
     view.put(keys::highest_ids(), &HighestIds { bucket, ..highest })?;
-    Ok(Outcome::Bucket(record))
+    Ok(Outcome::Bucket(Box::new(record)))
 }
 
 /// The number of a new bucket: never one that another has, whoever chose it.

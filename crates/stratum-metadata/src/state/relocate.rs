@@ -51,7 +51,7 @@ pub(super) fn swap(
     }
     match owned {
         Owned::Current(record) => view.put(at, &record)?,
-        Owned::NonCurrent(record) => view.put(at, &Version::Object(record))?,
+        Owned::NonCurrent(record) => view.put(at, &Version::Object(Box::new(record)))?,
         Owned::Part(part) => view.put(at, &part)?,
     }
     Ok(true)

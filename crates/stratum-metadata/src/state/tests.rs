@@ -215,6 +215,7 @@ fn create_upload(upload: u128, key: &str) -> Command {
         storage_class: StorageClass::Standard,
         headers: ObjectHeaders::default(),
         checksum: None,
+        attributes: Attributes::default(),
     };
     Command::CreateUpload { upload: UploadId(upload), record, expires: 1_000 }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::command::{NewBucket, Proposed};
+use std::collections::BTreeSet;
 use stratum_storage::volume::Writer;
 
 const ONE: Writer = Writer { node: 0, run: 1 };
@@ -92,7 +93,7 @@ fn a_journal_of_level_1_is_applied_as_it_was() {
 
 #[test]
 fn no_two_buckets_get_one_id() {
-    for mut store in [Store::default(), Store::raised()] {
+    for (mut store, taken) in [(Store::default(), None), (Store::raised(), Some(BUCKET))] {
         let create = |name: &str, chosen: Option<u64>| {
             Command::CreateBucket(NewBucket {
                 chosen: chosen.map(BucketId),
@@ -102,15 +103,32 @@ fn no_two_buckets_get_one_id() {
                 region: "us-east-1".into(),
             })
         };
-        let mut ids = Vec::new();
+        let mut ids: BTreeSet<BucketId> = taken.into_iter().collect();
         for (name, chosen) in [("one", Some(1)), ("two", Some(1)), ("three", None), ("four", Some(1))] {
             let Outcome::Bucket(bucket) = store.apply(create(name, chosen)) else { panic!() };
             assert_eq!(bucket.name, name);
-            ids.push(bucket.id);
+            assert!(ids.insert(bucket.id), "{:?} is taken: {ids:?}", bucket.id);
+            // Nor the one of a bucket that is gone.
+            if name == "three" {
+                assert_eq!(store.apply(Command::DeleteBucket { bucket: bucket.id }), Outcome::Done);
+            }
         }
-        ids.dedup();
-        assert_eq!(ids.len(), 4, "{ids:?}");
     }
+}
+
+/// Who proposes a bucket has no say in its id: two that propose at once would choose the same.
+#[test]
+fn the_id_of_a_bucket_is_given_by_apply() {
+    let mut store = Store::raised();
+    let Outcome::Bucket(bucket) = store.apply(create_bucket(BucketId(77))) else { panic!() };
+    assert_eq!(bucket.id, BucketId(2));
+}
+
+#[test]
+fn a_volume_names_the_one_who_opened_it() {
+    let mut store = Store::raised();
+    store.propose(OTHER, opened(1));
+    assert_eq!(store.volume(1).writer, Some(OTHER));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Versions that aren't current: their bodies are theirs wherever their records lie, and their bucket stays.
 
 use super::*;
+use crate::owned;
 
 impl Store {
     fn change(&mut self, change: impl FnOnce(&mut View<'_>)) {
@@ -19,7 +20,7 @@ impl Store {
             (keys::object(BUCKET, key.as_bytes()), keys::version(BUCKET, key.as_bytes(), record.committed));
         self.change(|view| {
             view.remove(current).unwrap();
-            view.put(version, &Version::Object(record)).unwrap();
+            view.put(version, &Version::Object(Box::new(record))).unwrap();
         });
     }
 
@@ -77,6 +78,50 @@ fn a_body_is_moved_wherever_the_record_of_its_version_lies() {
     store.check();
 }
 
+/// The packer reads the command that brought a body. Which version of its key that became, and where the version lies by
+/// now, the state knows alone.
+#[test]
+fn whoever_holds_a_body_of_the_journal_is_found_wherever_its_version_lies() {
+    for is_versioned in [false, true] {
+        let mut store = Store::of_versions();
+        store.apply(put("a", 1, small(), WriteCondition::default()));
+        let entry = store.index;
+        if is_versioned {
+            store.commit("a", entry);
+        }
+        let record = store.object("a").unwrap();
+        let Body::Blob(BlobRef { place, .. }) = &record.body else { panic!() };
+        let holder = |store: &Store| {
+            let get = |key: &[u8]| store.memory.get(key).map_err(ApplyError::from);
+            owned::holder(place, entry, BUCKET, b"a", get).unwrap()
+        };
+        let owner = Owner::object(BUCKET, b"a".to_vec(), &record);
+        assert_eq!(holder(&store), Some(owner.clone()), "while it is current");
+        store.supersede("a");
+        store.apply(put("a", 2, small(), WriteCondition::default()));
+        store.commit("a", store.index);
+        assert_eq!(holder(&store), Some(owner.clone()), "after another came");
+        let to = packed(1, 4096, 0);
+        let moves =
+            vec![Move { owner, from: BlobRef::plain(place.clone()), to: BlobRef::plain(Place::Packed(to)) }];
+        assert_eq!(store.apply(Command::Relocate { stripe: Some(to), moves }), Outcome::Count(1));
+        assert_eq!(holder(&store), None, "after it was packed");
+        store.check();
+    }
+}
+
+/// Without versions the next one takes its place, and nobody holds the one before.
+#[test]
+fn a_body_that_was_overwritten_has_no_holder() {
+    let mut store = Store::of_versions();
+    store.apply(put("a", 1, small(), WriteCondition::default()));
+    let (entry, before) = (store.index, store.object("a").unwrap());
+    let Body::Blob(BlobRef { place, .. }) = before.body else { panic!() };
+    store.apply(put("a", 2, small(), WriteCondition::default()));
+    let get = |key: &[u8]| store.memory.get(key).map_err(ApplyError::from);
+    assert_eq!(owned::holder(&place, entry, BUCKET, b"a", get).unwrap(), None);
+}
+
 #[test]
 fn a_delete_marker_owns_no_body() {
     let mut store = Store::of_versions();
@@ -112,7 +157,7 @@ fn a_bucket_that_holds_versions_is_not_empty() {
 #[test]
 fn a_state_of_level_1_holds_no_versions() {
     let mut store = Store::new();
-    let version = Version::Object(ObjectRecord { committed: 0, ..record(1, Body::Blob(small())) });
+    let version = Version::Object(Box::new(record(1, Body::Blob(small()))));
     store.change(|view| {
         let refused = view.put(keys::version(BUCKET, b"a", 0), &version);
         assert!(matches!(refused, Err(ApplyError::Level(_))));

@@ -7,11 +7,11 @@ use crate::record::{Level, decode};
 #[tokio::test]
 async fn a_new_store_begins_at_the_newest_level_and_an_old_one_stays() {
     let new = store();
-    new.metadata.begin().await.unwrap();
+    new.metadata.begin(Level::NEWEST).await.unwrap();
     assert_eq!(new.metadata.level(), Level::NEWEST);
     let old = store();
     old.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
-    old.metadata.begin().await.unwrap();
+    old.metadata.begin(Level::NEWEST).await.unwrap();
     assert_eq!(old.metadata.level(), Level::FIRST);
 }
 
@@ -50,7 +50,7 @@ fn refused(dir: &std::path::Path, log: &MemoryLog) -> String {
 #[tokio::test]
 async fn a_store_of_a_higher_level_is_refused_naming_both() {
     let Store { metadata, log, dir } = store();
-    metadata.begin().await.unwrap();
+    metadata.begin(Level::NEWEST).await.unwrap();
     metadata.shutdown();
     drop(metadata);
     // What a newer binary would have written: first in its index alone, then in the journal.
