@@ -17,7 +17,7 @@ use stratum_storage::blob::Tier;
 use stratum_storage::drive::{Drive, disk_of};
 use stratum_storage::journal::JournalError;
 use stratum_storage::set::{ChangeError, Changed, DriveState, Root, Slot};
-use stratum_storage::volume::Fullness;
+use stratum_storage::writepath::Fullness;
 
 /// What is said of drives that were taken out.
 const REMOVED: &str = "is not in the set any more: take it away, and out of the configuration";
@@ -74,7 +74,7 @@ impl Drives {
     /// Every position that has a drive, there or not.
     pub fn list(&self) -> Vec<DriveStatus> {
         let slots = self.engine.set.slots().into_iter();
-        let fullness = self.engine.volumes.fullness();
+        let fullness = self.engine.volumes.writer.fullness();
         let there = slots.filter(|slot| slot.state != DriveState::Removed);
         there.map(|slot| self.status(slot, &fullness)).collect()
     }
@@ -241,7 +241,7 @@ impl Drives {
 
     /// Nothing is given up of any drive before a restored state is accepted.
     fn check_final(&self, gives_up: bool) -> Result<(), DriveError> {
-        match gives_up && self.engine.volumes.is_held_back() {
+        match gives_up && self.engine.volumes.table.is_held_back() {
             true => Err(DriveError::Provisional),
             false => Ok(()),
         }
@@ -300,7 +300,7 @@ impl Drives {
         let place = drive.io().describe();
         let problem = if drive.takes_new() {
             "`stratum drive drain` it first".to_owned()
-        } else if let shards @ 1.. = self.engine.volumes.shards_on(drive.id()) {
+        } else if let shards @ 1.. = self.engine.volumes.table.shards_on(drive.id()) {
             format!("{shards} shards of volumes still count on it; wait, or see `stratum status`")
         } else if self.engine.journal.counts_on(drive.id()) {
             "the journal still counts on it; wait, or see `stratum status`".to_owned()
@@ -312,7 +312,7 @@ impl Drives {
 
     /// How far a drain has come.
     fn progress(&self, slot: &Slot) -> (&'static str, Option<String>) {
-        let shards = self.engine.volumes.shards_on(slot.id);
+        let shards = self.engine.volumes.table.shards_on(slot.id);
         match (shards, self.engine.journal.counts_on(slot.id)) {
             (0, false) => ("drained", Some(format!("`stratum drive remove {}` takes it out", slot.place))),
             (0, true) => ("draining", Some("the journal is still on it".into())),

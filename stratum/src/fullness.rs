@@ -6,7 +6,7 @@
 use stratum_engine::Pressure;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::DriveId;
-use stratum_storage::volume::{Fill, Fullness};
+use stratum_storage::writepath::{Fill, Fullness};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

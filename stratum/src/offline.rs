@@ -19,7 +19,8 @@ use stratum_storage::drive::real::RealDrive;
 use stratum_storage::drive::{Drive, DriveId, Threads};
 use stratum_storage::journal::History;
 use stratum_storage::set::{Remains, replicated_content};
-use stratum_storage::volume::{ShardFiles, VolumeRecord, Volumes};
+use stratum_storage::volume::{ShardFiles, VolumeRecord};
+use stratum_storage::volumes::Volumes;
 
 /// Where a stopped server's store is; as the server takes it.
 #[derive(Args)]

@@ -291,7 +291,7 @@ impl Operator {
         let redundancy = self.redundancy(&heal);
         let index = self.index();
         let (usage, is_provisional) = (self.engine.journal.usage(), self.engine.metadata.is_provisional());
-        let (fullness, pressure) = (self.engine.volumes.fullness(), Pressure::of(usage));
+        let (fullness, pressure) = (self.engine.volumes.writer.fullness(), Pressure::of(usage));
         let tasks = self.tasks.health(&System);
         let failing: Vec<String> = tasks.iter().filter_map(TaskHealth::note).collect();
         let want = fullness::want(&fullness, pressure);

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use stratum_metadata::record::{BucketId, ObjectRecord};
 use stratum_metadata::salvage::{Basis, SalvagedObject};
 use stratum_storage::ambient::{Clock, System};
-use stratum_storage::volume::Volumes;
+use stratum_storage::volumes::Volumes;
 
 /// Objects that are made durable, and noted, together.
 const BATCH: usize = 256;

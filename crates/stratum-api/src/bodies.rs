@@ -23,7 +23,9 @@ use stratum_frames::{Compression, MAX_BODY_BYTES};
 use stratum_metadata::Metadata;
 use stratum_metadata::placement::{Arrival, Placement};
 use stratum_storage::journal::Journal;
-use stratum_storage::volume::Volumes;
+use stratum_storage::readpath::Reader;
+use stratum_storage::volumes::Volumes;
+use stratum_storage::writepath::Writer;
 use tables::Tables;
 
 /// The largest body that rides in the journal entry, in bytes.
@@ -33,7 +35,8 @@ pub const SMALL_MAX: u64 = 32 << 10;
 #[derive(Clone)]
 pub struct Bodies {
     metadata: Metadata,
-    volumes: Volumes,
+    reader: Arc<Reader>,
+    writer: Arc<Writer>,
     journal: Arc<Journal>,
     compression: Option<Compression>,
     tables: Tables,
@@ -48,7 +51,8 @@ impl Bodies {
         journal: Arc<Journal>,
         compression: Option<Compression>,
     ) -> Self {
-        Self { metadata, volumes, journal, compression, tables: Tables::default() }
+        let Volumes { reader, writer, .. } = volumes;
+        Self { metadata, reader, writer, journal, compression, tables: Tables::default() }
     }
 
     /// Admits a request that reads one body and writes another, which `arrival` is: its worst case, in one step.
@@ -57,12 +61,12 @@ impl Bodies {
     /// `SlowDown`.
     pub fn admit_copy(&self, memory: &Memory, arrival: &Arrival) -> Result<Admitted, S3Error> {
         let writer = self.writer_memory(Placement::of(arrival), None);
-        memory.admit(self.volumes.reader_memory() + frames::memory(MAX_BODY_BYTES) + writer)
+        memory.admit(self.reader.memory() + frames::memory(MAX_BODY_BYTES) + writer)
     }
 }
 
 impl std::fmt::Debug for Bodies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bodies").field("volumes", &self.volumes).finish_non_exhaustive()
+        f.debug_struct("Bodies").field("compression", &self.compression).finish_non_exhaustive()
     }
 }

@@ -35,7 +35,7 @@ use stratum_storage::journal::Journal;
 use stratum_storage::pace::Pace;
 use stratum_storage::scrub::Scrubber;
 use stratum_storage::set::Set;
-use stratum_storage::volume::{Restored, Volumes};
+use stratum_storage::volumes::{Restored, Volumes};
 
 /// An open store. A cheap handle to all of its layers.
 #[derive(Clone)]

@@ -10,7 +10,8 @@ use stratum_storage::journal::JournalError;
 use stratum_storage::pace::Pace;
 use stratum_storage::scrub::Scrubber;
 use stratum_storage::set::{Set, SetError};
-use stratum_storage::volume::{Restore, RestoreError, Restored, TierDrives, Volumes};
+use stratum_storage::volume::TierDrives;
+use stratum_storage::volumes::{Restore, RestoreError, Restored, Volumes};
 
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +90,7 @@ async fn restore_volumes(
     for (drive, file) in unknown {
         tracing::warn!(drive, file, "a file that belongs to no record; left alone");
     }
-    metadata.attach(volumes.clone())?;
+    metadata.attach(volumes.table.clone())?;
     Ok((volumes, restored))
 }
 
@@ -105,12 +106,18 @@ fn assemble(
     let Config { reserve, files_interval, budget, narrow_after, least_move, scrub, .. } = config;
     let pace = Pace::new(budget, clock.clone());
     let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace: pace.clone() };
-    let healer = Healer::new(volumes.clone(), pace.clone(), clock.clone());
+    let healer = Healer::new(volumes.rebuilder.clone(), pace.clone(), clock.clone());
     let healer = Arc::new(healer.narrowing(narrow_after, Arc::new(mover.clone())));
-    let scrubber =
-        Scrubber::new(volumes.clone(), healer.clone(), pace.clone(), clock.clone(), scrub.cursor, scrub.save);
+    let scrubber = Scrubber::new(
+        volumes.rebuilder.clone(),
+        healer.clone(),
+        pace.clone(),
+        clock.clone(),
+        scrub.cursor,
+        scrub.save,
+    );
     let balancer =
-        Balancer::new(volumes.clone(), healer.clone(), pace, clock.clone()).moving_from(least_move);
+        Balancer::new(volumes.rebuilder.clone(), healer.clone(), pace, clock.clone()).moving_from(least_move);
     Engine {
         compactor: Compactor::new(mover.clone(), clock.clone(), narrow_after),
         quarantine: Quarantine::new(metadata.clone(), volumes.clone(), clock.clone()),

@@ -4,9 +4,10 @@
 //! million objects, for whoever asks now and then.
 
 use crate::keys::{self, Tag};
+use crate::machine::ReadError;
+use crate::owners::each_owner_in;
 use crate::record::{Migrate, ObjectSummary, Owner, StripeRecord, decode};
-use crate::salvage::each_owner_in;
-use crate::store::{Metadata, ReadError};
+use crate::store::Metadata;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::ops::ControlFlow;

@@ -4,7 +4,7 @@
 //! One pass over all keys in their order, a page at a time. Objects and parts come before volumes, extents and
 //! stripes, so what records name is added up by then and compared as the keys are met. Memory is taken for each
 //! packed stripe, volume and multipart object, never for each object. Bytes are not read here but through
-//! [`Bodies`], and those in volumes not at all: `Volumes::verify` looks at them stripe by stripe.
+//! [`Bodies`], and those in volumes not at all: `inspect::verify` looks at them stripe by stripe.
 
 mod finding;
 mod keyed;
@@ -14,9 +14,8 @@ pub use finding::{Finding, Severity};
 pub use live::{CheckError, Turns};
 
 use crate::keys;
-use crate::machine::fingerprint;
+use crate::machine::{ReadError, fingerprint};
 use crate::record::{Migrate, Owner, UploadId, decode};
-use crate::store::ReadError;
 use crate::tree::{Base, Value};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;

@@ -249,8 +249,7 @@ mod tests {
     use stratum_storage::ambient::Simulated;
     use stratum_storage::blob::Tier;
     use stratum_storage::drive::simulated::{Power, SimulatedDrive};
-    use stratum_storage::drive::{Drive, Threads};
-    use stratum_storage::volume::DriveId;
+    use stratum_storage::drive::{Drive, DriveId, Threads};
 
     /// A state that stands still.
     struct Still {

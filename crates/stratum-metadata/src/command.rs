@@ -6,7 +6,6 @@
 
 pub(crate) mod v1;
 
-use crate::log::Urgency;
 use crate::record::{
     BucketConfiguration, BucketId, BucketRecord, DecodeError, ETag, LastPart, Level, ObjectRecord, Owner,
     PartRecord, TakesLevel, UploadId, UploadRecord, decode, encode,
@@ -198,6 +197,22 @@ pub enum Command {
     },
     /// Records and commands are written at this level from now on; never a lower one than before.
     SetLevel(Level),
+}
+
+/// What may be appended near the journal's cap, the most patient first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// New bytes: refused when only the last 5 % are left.
+    Ordinary,
+    /// What makes room on the drives: deletes, relocation out of volumes. Refused at the cap.
+    MakesRoom,
+    /// What makes room in the journal: packing, and what it may need. Never refused. It passes the cap by less than the
+    /// packed bodies had taken of it.
+    Packing,
+}
+
+impl Urgency {
+    pub const ALL: [Urgency; 3] = [Urgency::Ordinary, Urgency::MakesRoom, Urgency::Packing];
 }
 
 impl Command {

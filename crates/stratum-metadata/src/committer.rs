@@ -26,13 +26,11 @@ mod room;
 mod threads;
 mod waiting;
 
-use crate::command::{Command, Outcome};
+use crate::command::{Command, Outcome, Urgency};
 use crate::fate::{CommitError, NewBytes, NotWritten, UnknownOutcome};
-use crate::log::Urgency;
-use crate::machine::Machine;
+use crate::machine::{Machine, ReadError};
 use crate::order::{Barrier, Group, Order};
 use crate::space::Space;
-use crate::store::ReadError;
 use applier::Applier;
 use bytes::Bytes;
 use parking_lot::Mutex;

@@ -11,7 +11,7 @@ mod footprint;
 mod plan;
 
 use crate::evacuate::{EvacuateError, Evacuated, Mover};
-use crate::store::ReadError;
+use crate::machine::ReadError;
 use footprint::{Footprint, least_needed, measure, sealed_length};
 use parking_lot::Mutex;
 use plan::{Job, Seen, Wholeness, plan};
@@ -27,7 +27,8 @@ use stratum_storage::blocking;
 use stratum_storage::heal::Narrow;
 use stratum_storage::pace::Class;
 use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
-use stratum_storage::volume::{Claim, Leave, VolumeRecord};
+use stratum_storage::volume::{Claim, VolumeRecord};
+use stratum_storage::writepath::Leave;
 use tokio::sync::watch;
 
 pub use plan::Why;
@@ -122,7 +123,7 @@ impl Compactor {
 
     /// Looks at all volumes once, and moves what is worth it and fits.
     pub async fn look(&self, stop: &watch::Receiver<bool>) -> Result<(), EvacuateError> {
-        if self.mover.volumes.is_held_back() {
+        if self.mover.volumes.table.is_held_back() {
             self.status.lock().waits_for = Some("the restored state to be accepted".into());
             return Ok(());
         }
@@ -133,8 +134,8 @@ impl Compactor {
             if *stop.borrow() {
                 break;
             }
-            let Some(claim) = self.mover.volumes.try_claim(job.volume) else { continue };
-            if let Err(error) = self.mover.volumes.check_room(job.tier, job.payload, leave(job.why)) {
+            let Some(claim) = self.mover.volumes.table.try_claim(job.volume) else { continue };
+            if let Err(error) = self.mover.volumes.writer.check_room(job.tier, job.payload, leave(job.why)) {
                 waits_for = Some(error.to_string());
                 continue;
             }
@@ -157,7 +158,7 @@ impl Compactor {
         let metadata = self.mover.metadata.clone();
         let records = blocking::spawn(move || metadata.local().volumes()).await??;
         let now = self.clock.monotonic();
-        let tiers = self.mover.volumes.tiers();
+        let tiers = self.mover.volumes.table.tiers();
         let tiers = self.memory.lock().wholeness.look(&tiers, now);
         let mut seen = Vec::new();
         for record in records.into_iter().filter(|record| record.live > 0) {
@@ -268,7 +269,7 @@ impl Mover {
         let missing = || EvacuateError::Read(ReadError::Unavailable(format!("{} is gone", claim.volume())));
         let record = self.record(claim.volume())?.ok_or_else(missing)?;
         let payload = measure(self, &record).await?.needed * u64::from(record.geometry.k);
-        if self.volumes.check_room(record.tier, payload, Leave::Reserve).is_err() {
+        if self.volumes.writer.check_room(record.tier, payload, Leave::Reserve).is_err() {
             return Ok(Narrowed::WaitsForDrive);
         }
         match self.evacuate(claim, Class::Heal, stop).await {

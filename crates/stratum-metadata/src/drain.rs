@@ -51,7 +51,7 @@ impl Task for Drain {
 /// Moves every shard that can be moved now; false if some could not.
 async fn empty(mover: &Mover, stop: &Stop) -> bool {
     let mut moved_all = true;
-    for (volume, shard) in mover.volumes.leaving_shards() {
+    for (volume, shard) in mover.volumes.table.leaving_shards() {
         if *stop.borrow() {
             return true;
         }
@@ -61,8 +61,8 @@ async fn empty(mover: &Mover, stop: &Stop) -> bool {
 }
 
 async fn move_off(mover: &Mover, volume: VolumeId, shard: u8, stop: &Stop) -> bool {
-    let Some(claim) = mover.volumes.try_claim(volume) else { return false };
-    match mover.volumes.rebuild_shard(volume, shard, &mover.pace, Class::Evacuate).await {
+    let Some(claim) = mover.volumes.table.try_claim(volume) else { return false };
+    match mover.volumes.rebuilder.rebuild_shard(volume, shard, &mover.pace, Class::Evacuate).await {
         Ok(_) | Err(HealError::Gone) => true,
         Err(HealError::NoDrive) => match mover.narrow(&claim, stop).await {
             Ok(Narrowed::Moved(_)) => true,

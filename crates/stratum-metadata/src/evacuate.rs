@@ -13,15 +13,17 @@ mod extents;
 mod stripes;
 
 use crate::keys;
+use crate::machine::ReadError;
 use crate::record::{DecodeError, Owner, decode};
 use crate::relocate::{MoveError, Moved};
-use crate::store::{Metadata, ReadError};
+use crate::store::Metadata;
 use crate::tree::Base;
 use serde::Serialize;
 use std::sync::Arc;
 use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::pace::{Class, Pace};
-use stratum_storage::volume::{Claim, VolumeRecord, VolumeState, Volumes};
+use stratum_storage::volume::{Claim, VolumeRecord, VolumeState};
+use stratum_storage::volumes::Volumes;
 use stratum_storage::writepath::WriteError;
 use tokio::sync::watch;
 

@@ -9,7 +9,8 @@ use crate::record::*;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, PackedAt, Place, Tier, VolumeId};
-use stratum_storage::volume::{DriveId, Shard, VolumeEvent, VolumeRecord, VolumeState, Writer};
+use stratum_storage::drive::DriveId;
+use stratum_storage::volume::{Shard, VolumeEvent, VolumeRecord, VolumeState, Writer};
 
 const BUCKET: BucketId = BucketId(0x0102_0304);
 const UPLOAD: UploadId = UploadId(0x018b_cfe5_6800_0102_0304_0506_0708_090a);

@@ -153,8 +153,7 @@ mod tests {
     use stratum_storage::ambient::System;
     use stratum_storage::blob::Tier;
     use stratum_storage::drive::real::RealDrive;
-    use stratum_storage::drive::{Drive, Threads};
-    use stratum_storage::volume::DriveId;
+    use stratum_storage::drive::{Drive, DriveId, Threads};
 
     fn names(root: &Path) -> Vec<String> {
         let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name());

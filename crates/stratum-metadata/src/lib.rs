@@ -35,6 +35,7 @@ pub mod log;
 mod machine;
 mod order;
 mod owned;
+mod owners;
 mod pack;
 pub mod placement;
 mod quarantine;
@@ -55,11 +56,12 @@ pub use drain::Drain;
 pub use evacuate::{EvacuateError, Evacuated, Mover};
 pub use fate::{CommitError, NewBytes, NotWritten, UnknownOutcome};
 pub use housekeeping::{IndexKeeper, JournalKeeper};
+pub use machine::ReadError;
 pub use pack::Packer;
 pub use quarantine::{Quarantine, QuarantineStatus};
 pub use state::ApplyError;
 pub use store::{
-    IndexState, IndexStatus, Metadata, OpenError, Options, PartsToComplete, ReadError, ReadView, RebuildStep,
+    IndexState, IndexStatus, Metadata, OpenError, Options, PartsToComplete, ReadView, RebuildStep,
 };
 pub use sweep::Sweeper;
 pub use tree::TreeError;

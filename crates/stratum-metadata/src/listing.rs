@@ -5,12 +5,11 @@
 //! scan lets writers through and goes on after its last key. A page shows every write acknowledged before it began.
 
 use crate::keys;
-use crate::machine::Machine;
+use crate::machine::{Machine, ReadError};
 use crate::record::{
     BucketId, ChecksumAlgorithm, ChecksumType, ObjectSummary, StorageClass, StoredUpload, UploadId,
     UploadRecord, decode,
 };
-use crate::store::ReadError;
 use crate::tree::{Base, TreeError};
 use std::ops::ControlFlow;
 use stratum_storage::ambient::UnixMillis;

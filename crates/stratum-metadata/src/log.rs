@@ -7,6 +7,7 @@
 
 mod journal;
 
+use crate::command::Urgency;
 use crate::fate::CommitError;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -26,22 +27,6 @@ impl LogEntry {
     pub fn bytes(&self) -> usize {
         entry_len(self.command.len(), self.body.len())
     }
-}
-
-/// What may be appended near the journal's cap, the most patient first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
-    /// New bytes: refused when only the last 5 % are left.
-    Ordinary,
-    /// What makes room on the drives: deletes, relocation out of volumes. Refused at the cap.
-    MakesRoom,
-    /// What makes room in the journal: packing, and what it may need. Never refused. It passes the cap by less than the
-    /// packed bodies had taken of it.
-    Packing,
-}
-
-impl Urgency {
-    pub const ALL: [Urgency; 3] = [Urgency::Ordinary, Urgency::MakesRoom, Urgency::Packing];
 }
 
 /// A group that is durable on every member.

@@ -6,9 +6,13 @@
 //! that scans meanwhile gets the old values of the keys that it has yet to reach ([`Scan`]).
 
 mod health;
+mod marks;
+mod read_error;
 mod rebuild;
 
 pub(crate) use health::Failure;
+pub(crate) use marks::{UNFINISHED, mark};
+pub use read_error::ReadError;
 pub(crate) use rebuild::RebuildError;
 
 use crate::command::{Outcome, Proposed};

@@ -13,11 +13,10 @@
 
 pub(crate) mod single;
 
-use crate::command::Proposed;
+use crate::command::{Proposed, Urgency};
 use crate::fate::CommitError;
-use crate::log::{LogEntry, Urgency, Usage};
-use crate::machine::Entry;
-use crate::store::ReadError;
+use crate::log::{LogEntry, Usage};
+use crate::machine::{Entry, ReadError};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -7,21 +7,21 @@
 
 use crate::command::{Command, Proposed};
 use crate::log::{ClosedSegment, LocalLog, LogError};
-use crate::machine::Machine;
+use crate::machine::{Machine, ReadError};
 use crate::owned;
 use crate::placement::{Arrival, Placement};
 use crate::record::{Body, BucketId, DecodeError, Owner, UploadId};
 use crate::relocate::{self, MoveError, Small, blob_of};
-use crate::store::{Metadata, ReadError};
+use crate::store::Metadata;
 use crate::tree::Base;
 use bytes::Bytes;
 use std::time::Duration;
 use stratum_storage::blob::{BlobRef, Index, Place};
 use stratum_storage::blocking;
 use stratum_storage::journal::Verify;
-use stratum_storage::pack::PackBody;
 use stratum_storage::task::{self, Next, Role, Row, Stop, Task, Work};
-use stratum_storage::volume::Volumes;
+use stratum_storage::volumes::Volumes;
+use stratum_storage::writepath::PackBody;
 
 /// Segments stay as they are below this share of the journal's cap: what is short-lived dies there unpacked.
 const PACK_FROM: f32 = 0.25;

@@ -15,7 +15,7 @@ use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::Index;
 use stratum_storage::quarantine::Quarantined;
 use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
-use stratum_storage::volume::Volumes;
+use stratum_storage::volumes::Volumes;
 
 /// How often the drives are looked at. What two looks in a row find unknown is put aside.
 const POLL_INTERVAL: Duration = Duration::from_secs(2 * 3600);
@@ -71,8 +71,8 @@ impl Quarantine {
 
     /// One look at all drives: puts aside what no record knows, and removes what has been aside for long. Blocks.
     pub fn look(&self) {
-        self.volumes.quarantine_unknown(self.clock.now());
-        let mut files = self.volumes.quarantined();
+        self.volumes.strays.quarantine_unknown(self.clock.now());
+        let mut files = self.volumes.strays.quarantined();
         let (now, checkpoint) = (self.time.lock().now(), self.metadata.newest_checkpoint());
         let before = files.len();
         let mut seen_at = self.seen_at.lock();
@@ -84,11 +84,11 @@ impl Quarantine {
         drop(seen_at);
         let mut status = self.status.lock();
         status.removed += (before - files.len()) as u64;
-        (status.files, status.held_back) = (files, self.volumes.is_held_back());
+        (status.files, status.held_back) = (files, self.volumes.table.is_held_back());
     }
 
     fn remove(&self, file: &Quarantined) -> bool {
-        match self.volumes.remove_quarantined(file) {
+        match self.volumes.strays.remove_quarantined(file) {
             Ok(()) => {
                 tracing::info!(drive = file.drive, name = file.name, "removed a file from quarantine");
                 true

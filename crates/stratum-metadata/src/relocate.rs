@@ -6,15 +6,14 @@
 
 use crate::command::{Command, Move, Outcome};
 use crate::fate::CommitError;
-use crate::machine::Machine;
+use crate::machine::{Machine, ReadError};
 use crate::owned;
 use crate::record::Owner;
-use crate::store::{Metadata, ReadError};
+use crate::store::Metadata;
 use crate::tree::Base;
 use stratum_storage::blob::{BlobRef, Extent, Place, Tier};
-use stratum_storage::pack::{PackBody, PackedStripe};
-use stratum_storage::volume::Volumes;
-use stratum_storage::writepath::{WriteError, WriteHold};
+use stratum_storage::volumes::Volumes;
+use stratum_storage::writepath::{PackBody, PackedStripe, WriteError, WriteHold};
 use tokio::task::JoinSet;
 
 /// Why bodies were not moved. Nothing is lost, and it is tried again.
@@ -69,13 +68,13 @@ pub(crate) async fn pack(
 ) -> Result<Moved, MoveError> {
     let (places, bodies): (Vec<_>, Vec<_>) =
         bodies.into_iter().map(|small| ((small.owner, small.from), small.body)).unzip();
-    let packed = volumes.pack(tier, &bodies).await?;
+    let packed = volumes.writer.pack(tier, &bodies).await?;
     drop(bodies);
     let mut places = places.into_iter();
     let mut relocations = JoinSet::new();
     let mut moved = Moved::default();
     for stripe in packed {
-        moved.written += volumes.disk_of(&BlobRef::plain(Place::Packed(stripe.stripe)));
+        moved.written += volumes.table.disk_of(&BlobRef::plain(Place::Packed(stripe.stripe)));
         let moves = moves(&stripe, &mut places);
         let metadata = metadata.clone();
         relocations.spawn(async move {
@@ -115,7 +114,8 @@ pub(crate) async fn relocate_extents(
     volumes: &Volumes,
     copies: Vec<Copied>,
 ) -> Result<Moved, MoveError> {
-    let written = |copied: &Copied| volumes.disk_of(&BlobRef::plain(Place::Extents(copied.extents.clone())));
+    let written =
+        |copied: &Copied| volumes.table.disk_of(&BlobRef::plain(Place::Extents(copied.extents.clone())));
     let written = copies.iter().map(written).sum();
     let (moves, holds): (Vec<Move>, Vec<WriteHold>) =
         copies.into_iter().map(|copied| (copied.moved, copied.hold)).unzip();

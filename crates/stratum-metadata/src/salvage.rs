@@ -12,7 +12,6 @@ mod looks;
 mod reads;
 
 pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
-pub(crate) use looks::{each_owner_in, owners_in};
 
 pub use former::{check_index, remove_index};
 pub use reads::{SalvagedBucket, SalvagedObject};
@@ -20,10 +19,9 @@ pub use reads::{SalvagedBucket, SalvagedObject};
 use crate::check::{self, Bodies, Checked, Finding};
 use crate::checkpoint::{self, Files, Reader};
 use crate::command::Proposed;
-use crate::machine::{Entry, Machine};
+use crate::machine::{Entry, Machine, ReadError, mark};
 use crate::record::{Applied, DecodeError, Level, Owner};
 use crate::state::{ApplyError, View, apply_loosely};
-use crate::store::{ReadError, mark};
 use crate::tree::{Tree, TreeError, Value};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -6,51 +6,51 @@
 //! stripes that are named.
 
 use crate::keys;
-use crate::machine::{AppliedGroup, Machine};
+use crate::machine::{AppliedGroup, Machine, ReadError};
 use crate::record::{ExtentRecord, Migrate, StripeRecord, decode};
 use crate::state::Freed;
-use crate::store::ReadError;
 use crate::tree::Base;
 use parking_lot::RwLock;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 use stratum_storage::blob::{Extent, Geometry, VolumeId};
 use stratum_storage::format::layout::{FILE_HEADER, Stripe, extent_end, stripes_of};
 use stratum_storage::format::v1::Kind;
-use stratum_storage::volume::{LiveStripe, VolumeRecord, VolumeState, Volumes};
+use stratum_storage::volume::{LiveStripe, Table, VolumeRecord, VolumeState};
 
 /// The table of volumes, once there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Space {
-    volumes: RwLock<Option<Volumes>>,
+    table: RwLock<Option<Arc<Table>>>,
 }
 
 impl Space {
     /// Hands over what a group changed. Called for one group after the other.
     pub(crate) fn tell(&self, applied: &AppliedGroup) {
-        let volumes = self.volumes.read();
-        let Some(volumes) = volumes.as_ref() else { return };
+        let table = self.table.read();
+        let Some(table) = table.as_ref() else { return };
         for record in &applied.volumes {
-            volumes.applied(record.id, record.live, record.high_water);
+            table.applied(record.id, record.live, record.high_water);
         }
         for freed in &applied.freed {
             match freed {
-                Freed::Extent(extent) => volumes.free_extent(extent),
-                Freed::Stripe(stripe) => volumes.free_stripe(stripe),
+                Freed::Extent(extent) => table.free_extent(extent),
+                Freed::Stripe(stripe) => table.free_stripe(stripe),
             }
         }
     }
 
-    pub(crate) fn attach(&self, machine: &Machine, volumes: Volumes) -> Result<(), ReadError> {
-        *self.volumes.write() = Some(volumes);
+    pub(crate) fn attach(&self, machine: &Machine, table: Arc<Table>) -> Result<(), ReadError> {
+        *self.table.write() = Some(table);
         self.tell_all(machine)?;
         self.look_for_gaps(machine)
     }
 
     /// Hands over how all volumes are. Nothing may be applied meanwhile.
     pub(crate) fn tell_all(&self, machine: &Machine) -> Result<(), ReadError> {
-        let Some(volumes) = self.volumes() else { return Ok(()) };
+        let Some(table) = self.table() else { return Ok(()) };
         for record in records(machine)? {
-            volumes.applied(record.id, record.live, record.high_water);
+            table.applied(record.id, record.live, record.high_water);
         }
         Ok(())
     }
@@ -58,25 +58,25 @@ impl Space {
     /// Frees what nothing names of the sealed volumes. Nothing new comes into one of these, so that what isn't named
     /// once isn't later.
     pub(crate) fn look_for_gaps(&self, machine: &Machine) -> Result<(), ReadError> {
-        let Some(volumes) = self.volumes() else { return Ok(()) };
+        let Some(table) = self.table() else { return Ok(()) };
         for record in records(machine)? {
             if let VolumeState::Sealed { length } = record.state {
                 let named = Named::of(machine, record.id)?;
                 for gap in gaps(named.ranges(record.geometry), length) {
-                    volumes.free_range(record.id, gap);
+                    table.free_range(record.id, gap);
                 }
             }
         }
         Ok(())
     }
 
-    pub(crate) fn volumes(&self) -> Option<Volumes> {
-        self.volumes.read().clone()
+    pub(crate) fn table(&self) -> Option<Arc<Table>> {
+        self.table.read().clone()
     }
 
     /// Tells nobody any more. The volumes hold on to the metadata, their log: one of the two must let go.
     pub(crate) fn detach(&self) {
-        *self.volumes.write() = None;
+        *self.table.write() = None;
     }
 }
 

@@ -12,7 +12,6 @@ mod start;
 pub use outage::{IndexState, IndexStatus};
 pub use reads::{PartsToComplete, ReadView};
 pub use start::RebuildStep;
-pub(crate) use start::{UNFINISHED, mark};
 
 use crate::checkpoint::{self, CheckpointError, Reader};
 use crate::command::{Command, Outcome};
@@ -21,7 +20,7 @@ use crate::fate::{CommitError, NewBytes, NotWritten};
 use crate::index_dir::IndexDir;
 use crate::keys;
 use crate::log::{LocalLog, LogError};
-use crate::machine::Machine;
+use crate::machine::{Machine, ReadError};
 use crate::order::Order;
 use crate::order::single::Single;
 use crate::record::{BucketId, DecodeError, HighestIds, Level, decode};
@@ -44,23 +43,7 @@ use stratum_storage::ambient::Clock;
 use stratum_storage::blob::{Index, VolumeId};
 use stratum_storage::drive::{Roster, Threads};
 use stratum_storage::set::Finding;
-use stratum_storage::volume::{LiveStripe, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, Volumes};
-
-/// Why a read has no answer. Both are our failure, never the caller's.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ReadError {
-    /// The index failed: nothing is served until it is rebuilt.
-    #[error("the index is not available: {0}")]
-    Unavailable(String),
-    #[error("a stored record can't be read: {0}")]
-    Record(#[from] DecodeError),
-}
-
-impl From<TreeError> for ReadError {
-    fn from(error: TreeError) -> Self {
-        ReadError::Unavailable(error.to_string())
-    }
-}
+use stratum_storage::volume::{LiveStripe, Table, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord};
 
 /// Why the state could not be brought up.
 #[derive(Debug, thiserror::Error)]
@@ -293,8 +276,8 @@ impl Metadata {
 
     /// Tells the table of volumes of every change from now on, and once of the space that nothing names any more.
     /// To be called when the volumes are restored, before anything is served.
-    pub fn attach(&self, volumes: Volumes) -> Result<(), ReadError> {
-        self.inner.space.attach(&self.inner.machine, volumes)
+    pub fn attach(&self, table: Arc<Table>) -> Result<(), ReadError> {
+        self.inner.space.attach(&self.inner.machine, table)
     }
 
     /// The state was restored and may be an older one than the bytes on the drives: from now on nothing of them is given
@@ -307,8 +290,8 @@ impl Metadata {
     /// to go over the volumes.
     pub fn accept(&self) -> Result<(), ReadError> {
         self.inner.provisional.store(false, Ordering::Release);
-        if let Some(volumes) = self.inner.space.volumes() {
-            volumes.catch_up();
+        if let Some(table) = self.inner.space.table() {
+            table.catch_up();
         }
         self.inner.space.look_for_gaps(&self.inner.machine)
     }

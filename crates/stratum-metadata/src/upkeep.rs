@@ -10,9 +10,8 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stratum_storage::blob::Index;
-use stratum_storage::drive::Roster;
+use stratum_storage::drive::{DriveId, Roster};
 use stratum_storage::set::Finding;
-use stratum_storage::volume::DriveId;
 
 /// The part of the cap after which a checkpoint is due. The journal since the older of two is kept, so two of these
 /// parts, and what is not packed yet, are the journal's usual length.

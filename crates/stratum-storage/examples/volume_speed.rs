@@ -10,12 +10,10 @@ use std::sync::Arc;
 use stratum_storage::ambient::{Clock, Entropy, Simulated, System};
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::real::RealDrive;
-use stratum_storage::drive::{Drive, Threads};
-use stratum_storage::pack::PackBody;
-use stratum_storage::volume::{
-    DriveId, LiveStripe, Restore, TierDrives, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, Volumes,
-    WriteError,
-};
+use stratum_storage::drive::{Drive, DriveId, Threads};
+use stratum_storage::volume::{LiveStripe, TierDrives, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord};
+use stratum_storage::volumes::{Restore, Volumes};
+use stratum_storage::writepath::{PackBody, WriteError};
 
 /// Forgets everything: there is no restart here.
 struct Nowhere;
@@ -56,7 +54,7 @@ async fn volumes(root: &Path) -> Result<Volumes, Box<dyn std::error::Error>> {
 
 /// As a request does it: the body in pieces of 64 KiB.
 async fn put(volumes: &Volumes, body: &Bytes) -> Result<BlobRef, WriteError> {
-    let mut writer = volumes.write(Tier::Hot, body.len() as u64).await?;
+    let mut writer = volumes.writer.write(Tier::Hot, body.len() as u64).await?;
     for at in (0..body.len()).step_by(65_536) {
         writer.push(body.slice(at..(at + 65_536).min(body.len()))).await?;
     }
@@ -66,7 +64,7 @@ async fn put(volumes: &Volumes, body: &Bytes) -> Result<BlobRef, WriteError> {
 }
 
 async fn get(volumes: &Volumes, blob: &BlobRef) -> Result<u64, Box<dyn std::error::Error>> {
-    let mut reader = volumes.read(&volumes.pin(), blob, 0..blob.len())?;
+    let mut reader = volumes.reader.read(&volumes.reader.pin(), blob, 0..blob.len())?;
     let mut length = 0;
     while let Some(piece) = reader.next().await {
         length += piece?.len() as u64;
@@ -119,7 +117,7 @@ async fn small(
         .map(|bytes| PackBody { owner: vec![0; 40], crc32c: crc32c::crc32c(&bytes), bytes })
         .collect();
     let began = System.monotonic();
-    let packed = volumes.pack(Tier::Hot, &bodies).await?;
+    let packed = volumes.writer.pack(Tier::Hot, &bodies).await?;
     report("pack 4 KiB", 4096 * 10_000, 10_000, seconds(began));
     let blobs: Vec<BlobRef> = packed
         .iter()
@@ -129,7 +127,7 @@ async fn small(
     let began = System.monotonic();
     let mut cached = 0;
     for blob in blobs.iter().cycle().take(100_000) {
-        let mut reader = volumes.read(&volumes.pin(), blob, 0..blob.len())?;
+        let mut reader = volumes.reader.read(&volumes.reader.pin(), blob, 0..blob.len())?;
         cached += u64::from(reader.try_all_cached().is_some());
     }
     report("read 4 KiB, packed", cached * 4096, cached, seconds(began));

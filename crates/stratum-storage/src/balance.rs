@@ -14,10 +14,10 @@ mod plan;
 use crate::ambient::Clock;
 use crate::blob::VolumeId;
 use crate::drive::{Devices, DriveId};
-use crate::heal::{HealError, Healer};
+use crate::heal::{HealError, Healer, Rebuilder};
 use crate::pace::{Class, Pace};
 use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
-use crate::volume::{Claim, Phase, TierState, Volumes};
+use crate::volume::{Claim, Phase, Table, TierDrives};
 use parking_lot::Mutex;
 use plan::{Load, Lying, Move, best_move, to_move};
 use serde::Serialize;
@@ -51,7 +51,8 @@ pub struct BalanceStatus {
 
 /// Balances a table of volumes. A [`Task`].
 pub struct Balancer {
-    volumes: Volumes,
+    table: Arc<Table>,
+    rebuilder: Arc<Rebuilder>,
     healer: Arc<Healer>,
     pace: Arc<Pace>,
     clock: Arc<dyn Clock>,
@@ -94,13 +95,19 @@ impl Task for Balancer {
     }
 
     fn ended(&self) -> Work<'_, ()> {
-        Box::pin(self.volumes.clear_up_unfinished())
+        Box::pin(self.rebuilder.clear_up_unfinished())
     }
 }
 
 impl Balancer {
-    pub fn new(volumes: Volumes, healer: Arc<Healer>, pace: Arc<Pace>, clock: Arc<dyn Clock>) -> Balancer {
-        Balancer { volumes, healer, pace, clock, least: LEAST_MOVE, state: Mutex::default() }
+    pub fn new(
+        rebuilder: Arc<Rebuilder>,
+        healer: Arc<Healer>,
+        pace: Arc<Pace>,
+        clock: Arc<dyn Clock>,
+    ) -> Balancer {
+        let table = rebuilder.table().clone();
+        Balancer { table, rebuilder, healer, pace, clock, least: LEAST_MOVE, state: Mutex::default() }
     }
 
     /// Moves whatever is worth so many bytes.
@@ -139,7 +146,7 @@ impl Balancer {
         let waits_for = waits_for.filter(|_| next.is_some());
         self.state.lock().tell(to_do, waits_for);
         let next = has_room.filter(|_| waits_for.is_none())?;
-        Some((next, self.volumes.try_claim(next.volume)?))
+        Some((next, self.table.try_claim(next.volume)?))
     }
 
     fn pictures(&self) -> Vec<Picture> {
@@ -147,7 +154,7 @@ impl Balancer {
         let mut state = self.state.lock();
         state.left_alone.retain(|_, until| *until > now);
         let mut pictures: Vec<Picture> =
-            self.volumes.shared.tiers.iter().map(|tier| self.volumes.picture(tier, self.least)).collect();
+            self.table.tiers.iter().map(|tier| picture(&self.table, tier, self.least)).collect();
         for picture in &mut pictures {
             picture.volumes.retain(|lying| !state.left_alone.contains_key(&lying.volume));
         }
@@ -156,13 +163,13 @@ impl Balancer {
 
     /// What nothing may be moved for now.
     fn hindrance(&self) -> Option<&'static str> {
-        if self.volumes.is_held_back() {
+        if self.table.is_held_back() {
             Some("the restored state to be accepted")
         } else if self.pace.is_paused(Class::Balance) {
             Some("`stratum pace resume balance`")
         } else if self.healer.is_at_work() {
             Some("heal")
-        } else if !self.volumes.leaving_shards().is_empty() {
+        } else if !self.table.leaving_shards().is_empty() {
             Some("a drive to be drained")
         } else {
             None
@@ -182,11 +189,11 @@ impl Balancer {
         tracing::debug!(moving = words, "moving a shard");
         self.state.lock().status.moving = Some(words);
         let outcome = tokio::select! {
-            outcome = self.volumes.move_shard(claim, next.shard, next.to, &self.pace) => outcome,
+            outcome = self.rebuilder.move_shard(claim, next.shard, next.to, &self.pace) => outcome,
             () = self.until_hindered() => Err(HealError::Interrupted("something else goes first".into())),
         };
         if outcome.is_err() {
-            self.volumes.clear_up(claim, next.shard, next.to).await;
+            self.rebuilder.clear_up(claim, next.shard, next.to).await;
         }
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
@@ -207,7 +214,7 @@ impl Balancer {
     }
 
     fn words(&self, Move { volume, shard, from, to, .. }: &Move) -> String {
-        let label = |drive: &DriveId| self.volumes.shared.drive(*drive).map(|drive| drive.label());
+        let label = |drive: &DriveId| self.table.drive(*drive).map(|drive| drive.label());
         let (from, to) = (label(from).unwrap_or_default(), label(to).unwrap_or_default());
         format!("shard {shard} of {volume} from {from} to {to}")
     }
@@ -240,38 +247,36 @@ impl Picture {
     }
 }
 
-impl Volumes {
-    /// What lies on a tier's drives, those that take new data.
-    fn picture(&self, tier: &TierState, least: u64) -> Picture {
-        let mut held: HashMap<DriveId, u64> = HashMap::new();
-        let mut volumes = Vec::new();
-        for volume in self.volumes().into_iter().filter(|volume| volume.tier == tier.drives.tier) {
-            let bytes = volume.shard_bytes(volume.geometry);
-            let shards: Vec<_> = volume.shards().map(|(_, file)| file).collect();
-            let good = shards.iter().filter(|file| file.is_good());
-            good.for_each(|file| *held.entry(file.drive_id).or_default() += bytes);
-            let is_settled = matches!(volume.phase(), Phase::Sealed { .. }) && !self.is_claimed(volume.id);
-            if is_settled && bytes > 0 && shards.iter().all(|file| file.is_good()) {
-                let drives = shards.iter().map(|file| file.drive_id).collect();
-                volumes.push(Lying { volume: volume.id, bytes, drives });
-            }
+/// What lies on a tier's drives, those that take new data.
+fn picture(table: &Table, tier: &TierDrives, least: u64) -> Picture {
+    let mut held: HashMap<DriveId, u64> = HashMap::new();
+    let mut volumes = Vec::new();
+    for volume in table.volumes().into_iter().filter(|volume| volume.tier == tier.tier) {
+        let bytes = volume.shard_bytes(volume.geometry);
+        let shards: Vec<_> = volume.shards().map(|(_, file)| file).collect();
+        let good = shards.iter().filter(|file| file.is_good());
+        good.for_each(|file| *held.entry(file.drive_id).or_default() += bytes);
+        let is_settled = matches!(volume.phase(), Phase::Sealed { .. }) && !table.is_claimed(volume.id);
+        if is_settled && bytes > 0 && shards.iter().all(|file| file.is_good()) {
+            let drives = shards.iter().map(|file| file.drive_id).collect();
+            volumes.push(Lying { volume: volume.id, bytes, drives });
         }
-        let (drives, reserve) = (tier.healthy(), self.kept_free());
-        let devices = Devices::of(&drives);
-        let held = |drive: DriveId| held.get(&drive).copied().unwrap_or_default();
-        let loads = drives.iter().map(|drive| {
-            let domain = drive.domain();
-            let beside = drives.iter().filter(|other| other.domain() == domain);
-            let (count, together) =
-                beside.fold((0, 0), |(count, sum), other| (count + 1, sum + held(other.id())));
-            Load {
-                drive: drive.id(),
-                domain,
-                held: held(drive.id()),
-                capacity: devices.part(drive, reserve) + together / count.max(1),
-                room: devices.free_at(drive, reserve),
-            }
-        });
-        Picture { loads: loads.collect(), volumes, least }
     }
+    let (drives, reserve) = (tier.open_to_new(), table.kept_free());
+    let devices = Devices::of(&drives);
+    let held = |drive: DriveId| held.get(&drive).copied().unwrap_or_default();
+    let loads = drives.iter().map(|drive| {
+        let domain = drive.domain();
+        let beside = drives.iter().filter(|other| other.domain() == domain);
+        let (count, together) =
+            beside.fold((0, 0), |(count, sum), other| (count + 1, sum + held(other.id())));
+        Load {
+            drive: drive.id(),
+            domain,
+            held: held(drive.id()),
+            capacity: devices.part(drive, reserve) + together / count.max(1),
+            room: devices.free_at(drive, reserve),
+        }
+    });
+    Picture { loads: loads.collect(), volumes, least }
 }

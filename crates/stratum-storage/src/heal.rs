@@ -18,11 +18,13 @@ mod lost;
 mod mend;
 mod order;
 mod rebuild;
+mod rebuilder;
 mod status;
 mod target;
 
 pub use lost::Lost;
 pub use rebuild::Rebuilt;
+pub use rebuilder::Rebuilder;
 pub use status::HealStatus;
 
 pub(crate) use mend::Mended;
@@ -32,9 +34,8 @@ use crate::blob::VolumeId;
 use crate::drive::DriveId;
 use crate::inspect::InspectError;
 use crate::pace::{Class, Pace};
-use crate::readpath::repair::BadFragment;
 use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
-use crate::volume::{Claim, Phase, PlacedShard, VolumeLogError, Volumes};
+use crate::volume::{BadFragment, Claim, Table, VolumeLogError};
 use order::Endangered;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
@@ -92,7 +93,8 @@ pub trait Narrow: Send + Sync + 'static {
 
 /// Heals a table of volumes. A [`Task`].
 pub struct Healer {
-    volumes: Volumes,
+    rebuilder: Arc<Rebuilder>,
+    table: Arc<Table>,
     pace: Arc<Pace>,
     clock: Arc<dyn Clock>,
     narrow: Option<(Duration, Arc<dyn Narrow>)>,
@@ -138,13 +140,14 @@ impl Task for Arc<Healer> {
     }
 
     fn ended(&self) -> Work<'_, ()> {
-        Box::pin(self.volumes.clear_up_unfinished())
+        Box::pin(self.rebuilder.clear_up_unfinished())
     }
 }
 
 impl Healer {
-    pub fn new(volumes: Volumes, pace: Arc<Pace>, clock: Arc<dyn Clock>) -> Healer {
-        Healer { volumes, pace, clock, narrow: None, state: Mutex::default() }
+    pub fn new(rebuilder: Arc<Rebuilder>, pace: Arc<Pace>, clock: Arc<dyn Clock>) -> Healer {
+        let table = rebuilder.table.clone();
+        Healer { rebuilder, table, pace, clock, narrow: None, state: Mutex::default() }
     }
 
     /// Hands volumes that wait for a drive for `after` to somebody who can do without.
@@ -155,9 +158,9 @@ impl Healer {
     /// Does all that can be done now; says how many shards and fragments came back.
     pub async fn round(self: &Arc<Self>) -> u64 {
         let before = self.done();
-        self.volumes.follow_drives();
+        self.rebuilder.follow_drives();
         self.look_at_drives();
-        self.volumes.retire_endangered();
+        self.rebuilder.retire_endangered();
         self.rebuild_shards().await;
         self.mend_fragments().await;
         self.done() - before
@@ -171,7 +174,7 @@ impl Healer {
     /// When drives came or went, what waits is tried at once. What can't be read is looked at now and then besides: its
     /// objects may have been deleted.
     fn look_at_drives(&self) {
-        let (drives, now) = (self.volumes.drives_now(), self.clock.monotonic());
+        let (drives, now) = (self.rebuilder.drives_now(), self.clock.monotonic());
         let mut state = self.state.lock();
         if state.drives != drives {
             state.drives = drives;
@@ -181,11 +184,11 @@ impl Healer {
         if state.again <= now {
             state.again = now + AGAIN;
             for (volume, offset) in state.unreadable.iter().copied() {
-                self.volumes.shared.repairs.add(BadFragment { volume, shard: 0, offset });
+                self.table.repairs.add(BadFragment { volume, shard: 0, offset });
             }
         }
         let is_endangered = |volume: &VolumeId| {
-            self.volumes.shared.find(*volume).is_some_and(|volume| Endangered::of(&volume).is_some())
+            self.table.find(*volume).is_some_and(|volume| Endangered::of(&volume).is_some())
         };
         state.waiting.retain(|volume, _| is_endangered(volume));
     }
@@ -210,20 +213,20 @@ impl Healer {
     /// The most urgent shard that can be tried, claimed.
     fn next(&self) -> Option<(u8, Claim)> {
         let now = self.clock.monotonic();
-        let mut endangered = self.volumes.endangered();
+        let mut endangered = self.rebuilder.endangered();
         endangered.retain(|each| each.is_sealed);
         endangered.sort_by_key(Endangered::urgency);
         endangered.into_iter().find_map(|each| {
             let waits =
                 self.state.lock().waiting.get(&each.volume).is_some_and(|waiting| waiting.again > now);
             let shard = each.missing.first().filter(|_| !waits)?;
-            Some((*shard, self.volumes.try_claim(each.volume)?))
+            Some((*shard, self.table.try_claim(each.volume)?))
         })
     }
 
     async fn rebuild(&self, shard: u8, claim: &Claim) {
         let volume = claim.volume();
-        match self.volumes.rebuild_shard(volume, shard, &self.pace, Class::Heal).await {
+        match self.rebuilder.rebuild_shard(volume, shard, &self.pace, Class::Heal).await {
             Ok(_) => {
                 let mut state = self.state.lock();
                 state.rebuilt += 1;
@@ -261,23 +264,23 @@ impl Healer {
         volume: VolumeId,
         offsets: &BTreeSet<u64>,
     ) -> Result<Option<(u64, usize)>, HealError> {
-        let Some(_claim) = self.volumes.try_claim(volume) else { return Ok(None) };
-        let found = self.volumes.shared.find(volume).ok_or(HealError::Gone)?;
-        let mended = self.volumes.mend(&found, offsets, &self.pace, Class::Heal).await?;
+        let Some(_claim) = self.table.try_claim(volume) else { return Ok(None) };
+        let found = self.table.find(volume).ok_or(HealError::Gone)?;
+        let mended = self.rebuilder.mend(&found, offsets, &self.pace, Class::Heal).await?;
         self.note(volume, offsets, &mended);
         Ok(Some((mended.written, mended.lost.len())))
     }
 
     /// Writes bad fragments anew, volume by volume.
     async fn mend_fragments(&self) {
-        for (id, offsets) in mend::by_volume(&self.volumes.bad_fragments()) {
-            let repairs = &self.volumes.shared.repairs;
-            let Some(volume) = self.volumes.shared.find(id) else {
+        for (id, offsets) in mend::by_volume(&self.table.bad_fragments()) {
+            let repairs = &self.table.repairs;
+            let Some(volume) = self.table.find(id) else {
                 repairs.forget(id, &offsets);
                 continue;
             };
-            let Some(claim) = self.volumes.try_claim(id) else { continue };
-            match self.volumes.mend(&volume, &offsets, &self.pace, Class::Heal).await {
+            let Some(claim) = self.table.try_claim(id) else { continue };
+            match self.rebuilder.mend(&volume, &offsets, &self.pace, Class::Heal).await {
                 Ok(mended) => {
                     repairs.forget(id, &offsets);
                     self.note(id, &offsets, &mended);
@@ -307,38 +310,6 @@ impl Healer {
     pub fn is_at_work(&self) -> bool {
         let state = self.state.lock();
         let waits = |each: &Endangered| state.waiting.contains_key(&each.volume) || !each.is_sealed;
-        !self.volumes.shared.repairs.is_empty() || !self.volumes.endangered().iter().all(waits)
-    }
-}
-
-impl Volumes {
-    /// The drives of all tiers, and which of them take something new.
-    fn drives_now(&self) -> Vec<(DriveId, bool)> {
-        let tiers = self.shared.tiers.iter();
-        let drives = tiers.flat_map(|tier| tier.drives.drives.now().to_vec());
-        drives.map(|drive| (drive.id(), drive.takes_new())).collect()
-    }
-
-    /// Gives shards whose drive came back, or left the set, the drive as it is now.
-    fn follow_drives(&self) {
-        for volume in self.volumes() {
-            // Who records a loss or exchanges a file looks at the drives, too: next time then.
-            let Ok(_changing) = volume.changing.try_lock() else { continue };
-            for (slot, (shard, file)) in volume.slots.iter().zip(volume.shards()) {
-                let now = self.shared.drive(file.drive_id);
-                if now.as_ref().map(Arc::as_ptr) != file.drive.as_ref().map(Arc::as_ptr) {
-                    slot.replace(PlacedShard::on(&file, volume.id, shard, now));
-                }
-            }
-        }
-    }
-
-    /// Volumes that new bytes would not be whole on take no more.
-    fn retire_endangered(&self) {
-        for volume in self.volumes() {
-            if matches!(volume.phase(), Phase::Open(_)) && Endangered::of(&volume).is_some() {
-                volume.retire();
-            }
-        }
+        !self.table.repairs.is_empty() || !self.rebuilder.endangered().iter().all(waits)
     }
 }

@@ -10,7 +10,7 @@ use crate::format::v1::ShardHeader;
 use crate::pace::{Class, Pace};
 use crate::readpath::whole::{Wanted, Whole};
 use crate::readpath::{Flaw, Parity};
-use crate::volume::{LiveStripe, Phase, PlacedShard, Volume, VolumeLogError, Volumes};
+use crate::volume::{LiveStripe, Phase, PlacedShard, Table, Volume, VolumeLogError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,78 +105,71 @@ impl Verified {
     }
 }
 
-impl Volumes {
-    /// Reads everything live of a volume, all shards, and says what is wrong; changes nothing.
-    pub async fn verify(&self, volume: VolumeId) -> Result<Verified, InspectError> {
-        let volume = self.shared.find(volume).ok_or(InspectError::Gone)?;
-        let live = self.live_stripes(volume.id).await?;
-        blocking(move || verify(&volume, &live)).await
-    }
+/// Reads everything live of a volume, all shards, and says what is wrong; changes nothing.
+pub async fn verify(table: &Table, volume: VolumeId) -> Result<Verified, InspectError> {
+    let volume = table.find(volume).ok_or(InspectError::Gone)?;
+    let live = live_stripes(table, volume.id).await?;
+    blocking(move || verified(&volume, &live)).await
+}
 
-    /// The same of a volume that is in use, at the pace of scrub. A hold on the volume delays the freeing of its space
-    /// for some stripes at a time.
-    pub async fn verify_in_use(&self, volume: VolumeId, pace: &Arc<Pace>) -> Result<Verified, InspectError> {
-        let volume = self.shared.find(volume).ok_or(InspectError::Gone)?;
-        let mut verified = Verified { files: self.flaws_that_stay(&volume).await?, ..Verified::default() };
-        let mut from = 0;
-        loop {
-            let _hold = volume.hold();
-            let live = self.live_stripes(volume.id).await?;
-            let some: Vec<LiveStripe> =
-                live.into_iter().filter(|live| live.offset >= from).take(TOGETHER).collect();
-            let Some(last) = some.last() else { return Ok(verified) };
-            from = last.range().end;
-            for live in some {
-                let bytes = live.stripe.disk() * volume.slots.len() as u64;
-                let _turn = pace.turn(Class::Scrub, bytes).await;
-                verified.stripes += 1;
-                verified.bytes += bytes;
-                if self.look_at(&volume, live).await?.is_some() && self.is_live(&volume, live).await? {
-                    verified.stripes_found.extend(self.look_at(&volume, live).await?);
-                }
+/// The same of a volume that is in use, at the pace of scrub. A hold on the volume delays the freeing of its space
+/// for some stripes at a time.
+pub async fn verify_in_use(
+    table: &Table,
+    volume: VolumeId,
+    pace: &Arc<Pace>,
+) -> Result<Verified, InspectError> {
+    let volume = table.find(volume).ok_or(InspectError::Gone)?;
+    let mut verified = Verified { files: flaws_that_stay(&volume).await?, ..Verified::default() };
+    let mut from = 0;
+    loop {
+        let _hold = volume.hold();
+        let live = live_stripes(table, volume.id).await?;
+        let some: Vec<LiveStripe> =
+            live.into_iter().filter(|live| live.offset >= from).take(TOGETHER).collect();
+        let Some(last) = some.last() else { return Ok(verified) };
+        from = last.range().end;
+        for live in some {
+            let bytes = live.stripe.disk() * volume.slots.len() as u64;
+            let _turn = pace.turn(Class::Scrub, bytes).await;
+            verified.stripes += 1;
+            verified.bytes += bytes;
+            if look_at(&volume, live).await?.is_some() && is_live(table, &volume, live).await? {
+                verified.stripes_found.extend(look_at(&volume, live).await?);
             }
         }
     }
+}
 
-    /// The stripes of a volume that records name, by offset.
-    pub(crate) async fn live_stripes(&self, volume: VolumeId) -> Result<Vec<LiveStripe>, InspectError> {
-        let log = self.shared.log.clone();
-        Ok(blocking(move || log.live_stripes(volume)).await??)
-    }
+/// The stripes of a volume that records name, by offset.
+pub(crate) async fn live_stripes(table: &Table, volume: VolumeId) -> Result<Vec<LiveStripe>, InspectError> {
+    let log = table.log.clone();
+    Ok(blocking(move || log.live_stripes(volume)).await??)
+}
 
-    async fn look_at(
-        &self,
-        volume: &Arc<Volume>,
-        live: LiveStripe,
-    ) -> Result<Option<StripeFinding>, InspectError> {
+async fn look_at(volume: &Arc<Volume>, live: LiveStripe) -> Result<Option<StripeFinding>, InspectError> {
+    let volume = volume.clone();
+    blocking(move || StripeFinding::of(&Whole::read(&volume, live, Wanted::All))).await
+}
+
+async fn is_live(table: &Table, volume: &Volume, stripe: LiveStripe) -> Result<bool, InspectError> {
+    Ok(live_stripes(table, volume.id).await?.contains(&stripe))
+}
+
+/// What is wrong with a volume's files at two looks: between a rebuild and the removal of the old file, one that is
+/// being read may go.
+async fn flaws_that_stay(volume: &Arc<Volume>) -> Result<Vec<(u8, FileFlaw)>, InspectError> {
+    let look = || {
         let volume = volume.clone();
-        blocking(move || StripeFinding::of(&Whole::read(&volume, live, Wanted::All))).await
+        blocking(move || file_flaws(&volume))
+    };
+    let mut flaws = look().await?;
+    if !flaws.is_empty() {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        let again = look().await?;
+        flaws.retain(|flaw| again.contains(flaw));
     }
-
-    async fn is_live(&self, volume: &Volume, stripe: LiveStripe) -> Result<bool, InspectError> {
-        Ok(self.live_stripes(volume.id).await?.contains(&stripe))
-    }
-
-    /// What is wrong with a volume's files at two looks: between a rebuild and the removal of the old file, one that is
-    /// being read may go.
-    async fn flaws_that_stay(&self, volume: &Arc<Volume>) -> Result<Vec<(u8, FileFlaw)>, InspectError> {
-        let look = || {
-            let volume = volume.clone();
-            blocking(move || file_flaws(&volume))
-        };
-        let mut flaws = look().await?;
-        if !flaws.is_empty() {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-            let again = look().await?;
-            flaws.retain(|flaw| again.contains(flaw));
-        }
-        Ok(if volume.usage().0 == 0 { Vec::new() } else { flaws })
-    }
-
-    /// The same for whoever knows which stripes are live: a stopped server's volumes don't. Blocks.
-    pub fn verify_stripes(&self, volume: VolumeId, live: &[LiveStripe]) -> Option<Verified> {
-        Some(verify(&self.shared.find(volume)?, live))
-    }
+    Ok(if volume.usage().0 == 0 { Vec::new() } else { flaws })
 }
 
 /// Does what may block where that is allowed.
@@ -186,7 +179,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     crate::blocking::spawn(work).await.map_err(|error| InspectError::Interrupted(error.to_string()))
 }
 
-fn verify(volume: &Arc<Volume>, live: &[LiveStripe]) -> Verified {
+fn verified(volume: &Arc<Volume>, live: &[LiveStripe]) -> Verified {
     let mut verified = Verified { files: file_flaws(volume), ..Verified::default() };
     for live in live {
         let whole = Whole::read(volume, *live, Wanted::All);

@@ -12,9 +12,11 @@
 //! * [`set`]: which drives belong together, and in which position;
 //! * [`journal`]: the durable, replicated sequence of entries over successive epochs;
 //! * [`blob`]: where a body lies;
-//! * [`volume`]: open and sealed volumes, their writers, readers and garbage;
+//! * [`volume`]: open and sealed volumes, and the table of them;
+//! * [`writepath`], [`readpath`] and [`reclaim`]: how bodies get into them and out, and how their space comes back;
 //! * [`inspect`]: what is wrong with a volume's files and stripes;
 //! * [`heal`] and [`scrub`]: what is missing or damaged is found and comes back;
+//! * [`volumes`]: the table, and who works on it;
 //! * [`placement`] and [`balance`]: drives fill evenly;
 //! * [`task`] and [`pace`]: what goes on in the background, and what it may take;
 //! * [`mod@pin`]: what keeps freed bytes there for who reads them.
@@ -32,7 +34,6 @@ pub mod heal;
 pub mod inspect;
 pub mod journal;
 pub mod pace;
-pub mod pack;
 pub mod panics;
 pub mod pin;
 pub mod placement;
@@ -43,4 +44,5 @@ pub mod scrub;
 pub mod set;
 pub mod task;
 pub mod volume;
+pub mod volumes;
 pub mod writepath;

@@ -16,8 +16,9 @@ use crate::ambient::UnixMillis;
 use crate::blob::VolumeId;
 use crate::drive::{Drive, DriveId};
 use crate::volume::{
-    DIRECTORY, Stray, StrayKind, Volumes, finished, list_drive, parse_name, shard_path, volume_of_path,
+    DIRECTORY, Stray, StrayKind, Table, finished, list_drive, parse_name, shard_path, volume_of_path,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
@@ -54,11 +55,18 @@ impl Quarantined {
     }
 }
 
-impl Volumes {
-    /// Whether nothing may be punched, truncated, put aside or removed: the state may be an older one than the bytes.
-    /// The one place that says so.
-    pub fn is_held_back(&self) -> bool {
-        self.shared.log.is_provisional()
+/// Looks for files that no record knows.
+pub struct Strays {
+    table: Arc<Table>,
+    /// Volumes from this number on were opened by this run.
+    first_own: VolumeId,
+    /// Files that no record knew at the last look, by drive and name.
+    suspects: Mutex<HashSet<(DriveId, String)>>,
+}
+
+impl Strays {
+    pub(crate) fn new(table: Arc<Table>, first_own: VolumeId) -> Strays {
+        Strays { table, first_own, suspects: Mutex::default() }
     }
 
     /// Looks at all drives for files that no record knows, and puts those aside that are superseded, or that a look
@@ -66,10 +74,10 @@ impl Volumes {
     pub fn quarantine_unknown(&self, now: UnixMillis) -> Vec<Quarantined> {
         let mut unknown = HashSet::new();
         let mut put_aside = Vec::new();
-        if self.is_held_back() {
+        if self.table.is_held_back() {
             return put_aside;
         }
-        let before = std::mem::take(&mut *self.shared.suspects.lock());
+        let before = std::mem::take(&mut *self.suspects.lock());
         for drive in self.healthy_drives() {
             // Before the state is read.
             let Ok(entries) = list_drive(&drive) else { continue };
@@ -86,12 +94,12 @@ impl Volumes {
                 }
             }
         }
-        *self.shared.suspects.lock() = unknown;
+        *self.suspects.lock() = unknown;
         put_aside
     }
 
     /// The files that no record knows at this look; changes nothing. What two looks in a row give is unknown. Blocks.
-    pub fn strays(&self) -> HashSet<Stray> {
+    pub fn find(&self) -> HashSet<Stray> {
         let mut unknown = HashSet::new();
         for drive in self.healthy_drives() {
             // Before the state is read.
@@ -99,7 +107,7 @@ impl Volumes {
             for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
                 let path = format!("{DIRECTORY}/{}", entry.name);
                 let is_worked_on =
-                    volume_of_path(&path).is_some_and(|volume| self.is_claimed(VolumeId(volume)));
+                    volume_of_path(&path).is_some_and(|volume| self.table.is_claimed(VolumeId(volume)));
                 let kind = match unfinished(&entry.name) {
                     Some(_) => StrayKind::Unfinished,
                     None if self.is_superseded(&entry.name) => StrayKind::Superseded,
@@ -117,7 +125,7 @@ impl Volumes {
     /// Removes the files that whoever wrote them could not finish. Blocks.
     pub fn remove_unfinished(&self) -> Unfinished {
         let mut outcome = Unfinished::default();
-        if self.is_held_back() {
+        if self.table.is_held_back() {
             return outcome;
         }
         for drive in self.healthy_drives() {
@@ -142,9 +150,9 @@ impl Volumes {
         else {
             return false;
         };
-        let Some(_claim) = self.try_claim(volume) else { return false };
+        let Some(_claim) = self.table.try_claim(volume) else { return false };
         // Who opens a volume makes its first files, and claims nothing.
-        let may_be_opening = generation == 0 && volume.0 >= self.shared.first_own;
+        let may_be_opening = generation == 0 && volume >= self.first_own;
         if may_be_opening || self.is_named(drive, volume, &format!("{DIRECTORY}/{to_be}")) {
             return false;
         }
@@ -186,33 +194,33 @@ impl Volumes {
 
     /// Removes a file from quarantine for good. Blocks.
     pub fn remove_quarantined(&self, file: &Quarantined) -> io::Result<()> {
-        if self.is_held_back() {
+        if self.table.is_held_back() {
             return Err(io::Error::other("nothing is removed before the restored state is accepted"));
         }
-        let drive = self.shared.drive(file.drive_id).ok_or(ErrorKind::NotFound)?;
+        let drive = self.table.drive(file.drive_id).ok_or(ErrorKind::NotFound)?;
         drive.io().remove(&file.path())?;
         drive.io().sync_dir(QUARANTINE)
     }
 
     fn healthy_drives(&self) -> Vec<Arc<Drive>> {
-        self.shared.tiers.iter().flat_map(|tier| tier.drives.drives.healthy()).collect()
+        self.table.tiers.iter().flat_map(|tier| tier.drives.healthy()).collect()
     }
 
     /// Whether neither the table nor the state knows the file.
     fn is_unknown(&self, drive: &Drive, name: &str) -> bool {
         let path = format!("{DIRECTORY}/{name}");
         let Some(volume) = volume_of_path(&path).map(VolumeId) else { return true };
-        volume.0 < self.shared.first_own && !self.is_named(drive, volume, &path)
+        volume < self.first_own && !self.is_named(drive, volume, &path)
     }
 
     /// Whether the table or the state names a file of a drive.
     fn is_named(&self, drive: &Drive, volume: VolumeId, path: &str) -> bool {
         let here = |on: DriveId, at: &str| on == drive.id() && at == path;
-        let in_table = self.shared.find(volume);
+        let in_table = self.table.find(volume);
         if in_table.is_some_and(|volume| volume.shards().any(|(_, file)| here(file.drive_id, &file.path))) {
             return true;
         }
-        match self.shared.log.volume(volume) {
+        match self.table.log.volume(volume) {
             Ok(Some(record)) => record
                 .shards
                 .iter()
@@ -227,7 +235,7 @@ impl Volumes {
     /// Whether the file's shard was written anew as another, which is good.
     fn is_superseded(&self, name: &str) -> bool {
         let Some((volume, shard, generation)) = parse_name(name) else { return false };
-        let now = self.shared.find(volume).and_then(|volume| volume.shard(shard));
+        let now = self.table.find(volume).and_then(|volume| volume.shard(shard));
         now.is_some_and(|now| now.generation > generation && now.is_good())
     }
 
@@ -235,7 +243,7 @@ impl Volumes {
     fn put_aside(&self, drive: &Drive, name: &str, bytes: u64, now: UnixMillis) -> Option<Quarantined> {
         let path = format!("{DIRECTORY}/{name}");
         let volume = volume_of_path(&path).map(VolumeId);
-        let claim = volume.map(|volume| self.try_claim(volume));
+        let claim = volume.map(|volume| self.table.try_claim(volume));
         if matches!(claim, Some(None)) || !self.is_unknown(drive, name) {
             return None;
         }

@@ -8,19 +8,19 @@
 mod fetch;
 mod plan;
 mod rebuild;
-pub mod repair;
 pub(crate) mod whole;
 
 pub use whole::{Flaw, Parity};
 
 use crate::blob::{BlobRef, Place, VolumeId};
-use crate::format::layout::{BLOCK, FULL_FRAGMENT};
-use crate::volume::{Hold, Pin, Volumes};
+use crate::format::layout::{BLOCK, Blocks, FULL_FRAGMENT, Stripe};
+use crate::volume::{Buffers, Hold, Table, TierDrives};
 use bytes::Bytes;
 use fetch::{Found, fetch, read_cached, read_small};
 use plan::Plan;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// Pieces (of at most 256 KiB) that a reader reads ahead of its caller once the page cache doesn't answer.
@@ -29,7 +29,7 @@ pub const AHEAD: usize = 3;
 pub const SMALL: u64 = 64 * 1024;
 
 /// Memory that a reader of a volume with so many shards takes at most, in bytes: pieces ahead, all being rebuilt.
-pub(crate) fn memory(shards: usize) -> u64 {
+fn memory(shards: usize) -> u64 {
     let rebuilding = (shards as u64 + 1) * u64::from(rebuild::AT_ONCE * BLOCK);
     (AHEAD as u64 + 1) * (u64::from(FULL_FRAGMENT) + rebuilding)
 }
@@ -53,9 +53,28 @@ pub enum ReadError {
     Interrupted(String),
 }
 
+/// Reads bodies out of volumes.
+pub struct Reader {
+    table: Arc<Table>,
+    /// Buffers of whole fragments.
+    fragments: Arc<Buffers>,
+}
+
+/// Keeps every free and removal waiting while it lives: records that are read under a pin name bytes that are
+/// there. To be held for a lookup and [`Reader::read`] or [`Reader::hold`], never longer, and not across an await.
+pub struct Pin {
+    _guard: crossbeam_epoch::Guard,
+}
+
+/// Keeps the bytes of some volumes from being freed, for as long as it lives.
+#[derive(Clone, Debug)]
+pub struct Holds {
+    _holds: Vec<Hold>,
+}
+
 /// Reads a range of one body, in order.
 pub struct BlobReader {
-    volumes: Volumes,
+    reader: Arc<Reader>,
     plan: Plan,
     /// What a whole small body must sum up to.
     crc32c: Option<u32>,
@@ -75,18 +94,67 @@ enum Source {
     Drives,
 }
 
-impl Volumes {
+impl Reader {
+    pub(crate) fn new(table: Arc<Table>) -> Arc<Reader> {
+        let full = |tier: &TierDrives| Stripe::full(tier.geometry);
+        let fragments = table.tiers.iter().map(full).map(|full| Blocks::all(full).disk(full));
+        let fragments = Buffers::new(fragments.max().unwrap_or_default().max(BLOCK as usize));
+        Arc::new(Reader { table, fragments })
+    }
+
+    /// A pin. It costs some tens of nanoseconds.
+    pub fn pin(&self) -> Pin {
+        Pin { _guard: crate::pin::pin() }
+    }
+
+    /// Holds on all volumes that these blobs lie in: each of them can be read, without a pin of its own, for as
+    /// long as the answer lives. For objects of many parts.
+    pub fn hold<'a>(&self, _pin: &Pin, blobs: impl IntoIterator<Item = &'a BlobRef>) -> Holds {
+        let mut seen = HashSet::new();
+        let table = self.table.read();
+        let mut holds = Vec::new();
+        let mut take = |id: VolumeId| {
+            if seen.insert(id) {
+                holds.extend(table.get(&id).map(|volume| volume.hold()));
+            }
+        };
+        for blob in blobs {
+            match &blob.place {
+                Place::Packed(at) => take(at.volume),
+                Place::Extents(extents) => extents.iter().for_each(|extent| take(extent.volume)),
+                Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => {}
+            }
+        }
+        Holds { _holds: holds }
+    }
+
+    /// Memory that a [`BlobReader`] takes at most: what it reads ahead, and the fragments that one is rebuilt from.
+    pub fn memory(&self) -> u64 {
+        let widest = self.table.tiers.iter().map(|tier| tier.geometry.shards()).max();
+        memory(widest.unwrap_or_default())
+    }
+
+    /// Its buffers.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.fragments
+    }
+
     /// A reader of a range of a body in a volume. The record that named the blob was looked up under this very pin,
-    /// or under one that [`Volumes::hold`] was called with and whose holds still live.
-    pub fn read(&self, _pin: &Pin, blob: &BlobRef, range: Range<u64>) -> Result<BlobReader, ReadError> {
+    /// or under one that [`Reader::hold`] was called with and whose holds still live.
+    pub fn read(
+        self: &Arc<Self>,
+        _pin: &Pin,
+        blob: &BlobRef,
+        range: Range<u64>,
+    ) -> Result<BlobReader, ReadError> {
         let whole = range == (0..blob.len());
-        let plan = Plan::new(self, blob, range)?;
+        let plan = Plan::new(&self.table, blob, range)?;
         let crc32c = match &blob.place {
             Place::Packed(at) if whole => Some(at.crc32c),
             _ => None,
         };
         Ok(BlobReader {
-            volumes: self.clone(),
+            reader: self.clone(),
             crc32c,
             _holds: plan.volumes().map(|volume| volume.hold()).collect(),
             plan,
@@ -94,11 +162,6 @@ impl Volumes {
             ahead: VecDeque::new(),
             source: Source::Cache,
         })
-    }
-
-    /// The fragments that readers found bad.
-    pub fn bad_fragments(&self) -> Vec<repair::BadFragment> {
-        self.shared.repairs.waiting()
     }
 }
 
@@ -145,7 +208,7 @@ impl BlobReader {
     async fn more(&mut self) -> Result<bool, ReadError> {
         if self.source == Source::Cache {
             let Some(target) = self.plan.next().transpose()? else { return Ok(false) };
-            match read_cached(&target, &self.volumes.shared) {
+            match read_cached(&target, &self.reader.fragments) {
                 Found::Bytes(bytes) => {
                     self.ready.extend(bytes);
                     return Ok(true);
@@ -153,11 +216,11 @@ impl BlobReader {
                 Found::NotCached => self.source = Source::Drives,
                 Found::Bad => {}
             }
-            self.ahead.push_back(fetch(target, self.volumes.clone()));
+            self.ahead.push_back(fetch(target, self.reader.clone()));
         }
         while self.source == Source::Drives && self.ahead.len() <= AHEAD {
             let Some(target) = self.plan.next().transpose()? else { break };
-            self.ahead.push_back(fetch(target, self.volumes.clone()));
+            self.ahead.push_back(fetch(target, self.reader.clone()));
         }
         let Some(first) = self.ahead.pop_front() else { return Ok(false) };
         let bytes = first.await.map_err(|error| ReadError::Interrupted(error.to_string()))??;

@@ -5,33 +5,17 @@
 //! *grace*, after which everybody who looked the old record up under a pin has a hold on the volume or is done; then
 //! the holds that were taken until then must go. A hold delays only its own volume.
 
-use crate::blob::{Extent, PackedAt, VolumeId};
+use crate::blob::VolumeId;
+use crate::drive::DriveId;
 use crate::drive::lane::{Work, promise};
-use crate::drive::{DriveId, FileIo};
-use crate::format::layout::{extent_end, packed_end};
 use crate::volume::{
-    DIRECTORY, Phase, Reservation, Volume, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState, Volumes,
+    DIRECTORY, Freed, Phase, Table, Volume, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState,
     each_shard,
 };
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-
-/// Whole stripes, on all shards, that nothing names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Freed {
-    pub volume: VolumeId,
-    /// In the shard files.
-    pub start: u64,
-    pub end: u64,
-}
-
-impl Freed {
-    /// What a writer had reserved.
-    pub fn of(reservation: &Reservation) -> Freed {
-        Freed { volume: reservation.volume.id, start: reservation.start, end: reservation.end }
-    }
-}
 
 /// Shard files that are kept open for readers, at most, when upkeep has been.
 const FILES: usize = 512;
@@ -50,7 +34,7 @@ pub(crate) struct Waiting {
     holds: Vec<Weak<()>>,
 }
 
-/// What [`Volumes::tend`] did.
+/// What one round did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tended {
     pub sealed: u64,
@@ -59,58 +43,42 @@ pub struct Tended {
     pub punched: u64,
 }
 
-impl Volumes {
-    /// A body's extent is named by nothing any more, durably: its bytes may go when its readers are done.
-    pub fn free_extent(&self, extent: &Extent) {
-        if let Some(volume) = self.shared.find(extent.volume) {
-            let end = extent_end(volume.geometry, extent);
-            self.free(Freed { volume: extent.volume, start: extent.start, end });
-        }
+/// Gives space back: seals what is full, drops what is empty, punches what was freed.
+pub struct Reclaimer {
+    table: Arc<Table>,
+    /// What has passed its grace and waits for readers.
+    waiting: Mutex<Vec<Waiting>>,
+}
+
+impl Reclaimer {
+    pub(crate) fn new(table: Arc<Table>) -> Reclaimer {
+        Reclaimer { table, waiting: Mutex::default() }
     }
 
-    /// No body in a packed stripe is named any more, durably. Of `at` only the volume, the stripe and its payload
-    /// count.
-    pub fn free_stripe(&self, at: &PackedAt) {
-        if let Some(volume) = self.shared.find(at.volume) {
-            let end = packed_end(volume.geometry, at);
-            self.free(Freed { volume: at.volume, start: at.stripe, end });
-        }
+    /// How much waits for readers.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.lock().len()
     }
 
-    /// A range of a volume's shard files that no record names, durably: found by looking, after a crash.
-    pub fn free_range(&self, volume: VolumeId, range: std::ops::Range<u64>) {
-        self.free(Freed { volume, start: range.start, end: range.end });
-    }
-
-    /// What is freed while everything is held back is found again by whoever ends that: it must not pile up here.
-    pub(crate) fn free(&self, freed: Freed) {
-        if freed.start < freed.end && !self.is_held_back() {
-            self.shared.freed.lock().push(freed);
-        }
-    }
-
-    /// One round of upkeep: seals what is full, removes what is empty, punches what was freed, gives idle memory
-    /// back. For a background task, every second or so; it returns when all of that is done or must wait for
-    /// readers, which it doesn't wait for.
-    pub async fn tend(&self) -> Result<Tended, VolumeLogError> {
+    /// One round: seals what is full, removes what is empty, punches what was freed. It returns when all of that is done
+    /// or must wait for readers, which it doesn't wait for.
+    pub(crate) async fn round(&self) -> Result<Tended, VolumeLogError> {
         let mut tended = Tended::default();
-        self.shared.stripes.shrink();
-        self.shared.fragments.shrink();
-        for volume in self.volumes() {
+        for volume in self.table.volumes() {
             tended.sealed += u64::from(self.seal_if_full(&volume).await?);
         }
         self.close_idle();
-        if self.is_held_back() {
+        if self.table.is_held_back() {
             return Ok(tended);
         }
         tended.removed += self.remove_lingering().await?;
         let (emptied, mut outcome) = self.drop_empty().await;
-        let mut due = by_volume(std::mem::take(&mut *self.shared.freed.lock()));
+        let mut due = by_volume(self.table.take_freed());
         due.extend(emptied.into_iter().map(Due::Removal));
         if !due.is_empty() {
             grace().await;
             let waiting = due.into_iter().filter_map(|due| self.wait_for_readers(due));
-            self.shared.waiting.lock().extend(waiting);
+            self.waiting.lock().extend(waiting);
         }
         for due in self.unheld() {
             match due {
@@ -125,28 +93,9 @@ impl Volumes {
         outcome.map(|()| tended)
     }
 
-    /// Nothing is held back any more: what that kept is cut off and removed as a start would do it. Blocks.
-    pub fn catch_up(&self) {
-        for volume in self.volumes() {
-            match volume.phase() {
-                Phase::Open(_) => {}
-                Phase::Sealed { length } => volume.shards().for_each(|(shard, file)| {
-                    let cut_off = |file: Arc<dyn FileIo>| match file.len()? > length {
-                        true => file.set_len(length),
-                        false => Ok(()),
-                    };
-                    if let Err(error) = file.open().and_then(cut_off) {
-                        tracing::debug!(volume = %volume.id, shard, %error, "a sealed shard file stays longer than it need be");
-                    }
-                }),
-                Phase::Dropped => drop(self.shared.lingering.lock().insert(volume.id)),
-            }
-        }
-    }
-
     /// Closes the files of sealed volumes that nobody reads now, when there are too many.
     fn close_idle(&self) {
-        let volumes = self.volumes();
+        let volumes = self.table.volumes();
         let open = |volume: &Arc<Volume>| volume.shards().filter(|(_, file)| file.opened().is_some()).count();
         let mut files: usize = volumes.iter().map(open).sum();
         for volume in volumes.iter().filter(|volume| matches!(volume.phase(), Phase::Sealed { .. })) {
@@ -160,7 +109,7 @@ impl Volumes {
     /// Whoever took a hold until now may still want these bytes.
     fn wait_for_readers(&self, due: Due) -> Option<Waiting> {
         let holds = match &due {
-            Due::Punch(freed) => self.shared.find(freed.volume)?.turn_holds(),
+            Due::Punch(freed) => self.table.find(freed.volume)?.turn_holds(),
             Due::Removal(volume) => volume.turn_holds(),
         };
         Some(Waiting { due, holds })
@@ -168,17 +117,11 @@ impl Volumes {
 
     /// What no reader wants any more.
     fn unheld(&self) -> Vec<Due> {
-        let mut waiting = self.shared.waiting.lock();
+        let mut waiting = self.waiting.lock();
         let is_held = |waiting: &Waiting| waiting.holds.iter().any(|age| age.strong_count() > 0);
         let (held, unheld) = std::mem::take(&mut *waiting).into_iter().partition(is_held);
         *waiting = held;
         unheld.into_iter().map(|waiting: Waiting| waiting.due).collect()
-    }
-
-    pub(crate) fn volumes(&self) -> Vec<Arc<Volume>> {
-        let mut volumes: Vec<Arc<Volume>> = self.shared.table.read().values().cloned().collect();
-        volumes.sort_by_key(|volume| volume.id);
-        volumes
     }
 
     /// Seals a volume that takes no more and that nobody writes to.
@@ -195,7 +138,7 @@ impl Volumes {
         };
         self.record_once(VolumeEvent::Sealed { volume: volume.id, length }, volume.id, is_sealed).await?;
         volume.set_phase(Phase::Sealed { length });
-        if self.is_held_back() {
+        if self.table.is_held_back() {
             return Ok(());
         }
         let outcomes = each_shard(volume, |_, shard, _| {
@@ -223,8 +166,8 @@ impl Volumes {
         volume: VolumeId,
         is_done: impl Fn(Option<VolumeRecord>) -> bool,
     ) -> Result<(), VolumeLogError> {
-        match self.shared.log.record(event).await {
-            Err(VolumeLogError::Refused) if is_done(self.shared.log.volume(volume)?) => Ok(()),
+        match self.table.log.record(event).await {
+            Err(VolumeLogError::Refused) if is_done(self.table.log.volume(volume)?) => Ok(()),
             outcome => outcome,
         }
     }
@@ -232,7 +175,7 @@ impl Volumes {
     /// Records the drop of sealed volumes that nothing names, and gives those that were recorded.
     async fn drop_empty(&self) -> (Vec<Arc<Volume>>, Result<(), VolumeLogError>) {
         let mut dropped = Vec::new();
-        for volume in self.volumes() {
+        for volume in self.table.volumes() {
             match self.drop_if_empty(&volume).await {
                 Ok(true) => dropped.push(volume),
                 Ok(false) => {}
@@ -247,7 +190,7 @@ impl Volumes {
         if !matches!(volume.phase(), Phase::Sealed { .. }) || volume.usage().0 > 0 {
             return Ok(false);
         }
-        match self.shared.log.record(VolumeEvent::Dropped { volume: volume.id }).await {
+        match self.table.log.record(VolumeEvent::Dropped { volume: volume.id }).await {
             Ok(()) => {
                 volume.set_phase(Phase::Dropped);
                 Ok(true)
@@ -260,7 +203,7 @@ impl Volumes {
 
     /// Punches a range on all shards.
     async fn punch(&self, freed: Freed) -> u64 {
-        let Some(volume) = self.shared.find(freed.volume) else { return 0 };
+        let Some(volume) = self.table.find(freed.volume) else { return 0 };
         if volume.phase() == Phase::Dropped {
             return 0;
         }
@@ -279,10 +222,10 @@ impl Volumes {
 
     /// Removes what is left of dropped volumes whose drives have all come back.
     async fn remove_lingering(&self) -> Result<u64, VolumeLogError> {
-        let lingering: Vec<VolumeId> = self.shared.lingering.lock().iter().copied().collect();
+        let lingering: Vec<VolumeId> = self.table.lingering.lock().iter().copied().collect();
         let mut removed = 0;
-        for volume in lingering.into_iter().filter_map(|volume| self.shared.find(volume)) {
-            let is_there = |drive: DriveId| self.shared.drive(drive).is_none_or(|drive| drive.is_healthy());
+        for volume in lingering.into_iter().filter_map(|volume| self.table.find(volume)) {
+            let is_there = |drive: DriveId| self.table.drive(drive).is_none_or(|drive| drive.is_healthy());
             if volume.shards().all(|(_, file)| is_there(file.drive_id)) {
                 removed += u64::from(self.remove(&volume).await?);
             }
@@ -297,7 +240,7 @@ impl Volumes {
         let mut answers = Vec::new();
         for (_, file) in volume.shards() {
             file.close();
-            let Some(drive) = self.shared.drive(file.drive_id) else { continue };
+            let Some(drive) = self.table.drive(file.drive_id) else { continue };
             let (done, answer) = promise();
             let (io, path) = (drive.io().clone(), file.path.clone());
             drive.volume_lane().submit(Work::Run(Box::new(move || {
@@ -317,14 +260,14 @@ impl Volumes {
             let event = VolumeEvent::Forgotten { volume: volume.id };
             let forgotten = self.record_once(event, volume.id, |record| record.is_none()).await;
             if forgotten.is_err() {
-                self.shared.lingering.lock().insert(volume.id);
+                self.table.lingering.lock().insert(volume.id);
             }
             forgotten?;
-            self.shared.table.write().remove(&volume.id);
-            self.shared.lingering.lock().remove(&volume.id);
+            self.table.remove(volume.id);
+            self.table.lingering.lock().remove(&volume.id);
             tracing::info!(volume = %volume.id, "removed an empty volume");
         } else {
-            self.shared.lingering.lock().insert(volume.id);
+            self.table.lingering.lock().insert(volume.id);
         }
         Ok(gone)
     }

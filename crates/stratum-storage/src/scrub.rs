@@ -13,13 +13,11 @@
 
 mod pass;
 
-pub use crate::inspect::Verified;
-
 use crate::ambient::{Clock, UnixMillis};
-use crate::heal::Healer;
+use crate::heal::{Healer, Rebuilder};
 use crate::pace::{Class, Pace};
 use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
-use crate::volume::Volumes;
+use crate::volume::Table;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -124,7 +122,8 @@ pub struct ScrubStatus {
 
 /// Scrubs a table of volumes. A [`Task`].
 pub struct Scrubber {
-    volumes: Volumes,
+    table: Arc<Table>,
+    rebuilder: Arc<Rebuilder>,
     healer: Arc<Healer>,
     pace: Arc<Pace>,
     clock: Arc<dyn Clock>,
@@ -167,7 +166,7 @@ impl Task for Scrubber {
 impl Scrubber {
     /// Goes on from `cursor`, the last that was saved. `save` is called every half minute at most, and may block.
     pub fn new(
-        volumes: Volumes,
+        rebuilder: Arc<Rebuilder>,
         healer: Arc<Healer>,
         pace: Arc<Pace>,
         clock: Arc<dyn Clock>,
@@ -175,7 +174,8 @@ impl Scrubber {
         save: impl Fn(&ScrubCursor) + Send + Sync + 'static,
     ) -> Scrubber {
         let (cursor, save, saved) = (Mutex::new(cursor), Box::new(save), Mutex::new(clock.monotonic()));
-        Scrubber { volumes, healer, pace, clock, cursor, save, saved, changed: Notify::new() }
+        let table = rebuilder.table().clone();
+        Scrubber { table, rebuilder, healer, pace, clock, cursor, save, saved, changed: Notify::new() }
     }
 
     /// Begins a pass now, as fast as the pace lets it; one that is paused goes on.
@@ -228,11 +228,7 @@ impl Scrubber {
         // No two passes begin at the same time: that tells them apart.
         let started_at = self.clock.now().max(cursor.started_at + 1);
         *cursor = ScrubCursor { started_at, finished_at, passes, ..ScrubCursor::default() };
-        self.volumes
-            .volumes()
-            .iter()
-            .filter(|volume| volume.usage().0 > 0)
-            .for_each(|volume| volume.retire());
+        self.table.volumes().iter().filter(|volume| volume.usage().0 > 0).for_each(|volume| volume.retire());
     }
 
     fn save(&self) {

@@ -9,36 +9,30 @@
 mod answers;
 mod buffers;
 mod claim;
-mod fullness;
+mod files;
+mod garbage;
 mod handle;
 mod leaving;
-mod open;
-mod restore;
-mod salvage;
+mod names;
+mod repairs;
 mod stripe;
 mod table;
 
-pub use crate::drive::DriveId;
 pub use claim::Claim;
-pub use fullness::{Fill, Fullness};
+pub use files::{FoundShard, ShardFiles, Stray, StrayKind};
 pub use leaving::Without;
-pub use open::{Leave, WriteError};
-pub use restore::{Restore, RestoreError, Restored};
-pub use salvage::{FoundShard, ShardFiles, Stray, StrayKind};
-pub use table::{Holds, Pin, TierDrives, TierHealth, VolumeStats, Volumes};
+pub use repairs::{BadFragment, Repairs};
+pub use table::{Table, TierDrives, TierHealth};
 
-pub(crate) use answers::{Asked, outcomes};
+pub(crate) use answers::{Asked, each_shard, is_full, outcomes};
 pub(crate) use buffers::Buffers;
-pub(crate) use handle::{
-    DIRECTORY, Hold, Phase, PlacedShard, Reservation, Volume, finished, shard_path, unfinished,
-};
-pub(crate) use open::{Purpose, each_shard, is_full};
-pub(crate) use restore::{list_drive, volume_of_path};
-pub(crate) use salvage::parse as parse_name;
-pub(crate) use stripe::{StripeAddress, StripeBuffer};
-pub(crate) use table::{Shared, TierState};
+pub(crate) use garbage::Freed;
+pub(crate) use handle::{Hold, Phase, PlacedShard, Reservation, Took, Volume};
+pub(crate) use names::{DIRECTORY, finished, list_drive, parse_name, shard_path, unfinished, volume_of_path};
+pub(crate) use stripe::{StripeAddress, StripeBuffer, memory as stripe_memory};
 
 use crate::blob::{Geometry, Index, Tier, VolumeId};
+use crate::drive::DriveId;
 use crate::format::layout::Stripe;
 use crate::format::v1::Kind;
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::{Devices, Drive, DriveId};
-use stratum_storage::volume::{Volumes, Without};
+use stratum_storage::volume::Without;
+use stratum_storage::volumes::Volumes;
 
 /// What it would take to do without some drives of a tier, and what there is.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +33,12 @@ impl Drain {
     /// Nothing where too few drives stay for data.
     pub fn of(volumes: &Volumes, tier: Tier, leaving: &[&Arc<Drive>], stay: &[Arc<Drive>]) -> Option<Drain> {
         let ids: Vec<DriveId> = leaving.iter().map(|drive| drive.id()).collect();
-        let (devices, reserve) = (Devices::of(stay), volumes.kept_free());
+        let (devices, reserve) = (Devices::of(stay), volumes.table.kept_free());
         Some(Drain {
             tier,
             stay: stay.len() as u64,
             lies: leaving.iter().map(|drive| bytes_under(Path::new(&drive.io().describe()))).sum(),
-            without: volumes.without(tier, &ids)?,
+            without: volumes.table.without(tier, &ids)?,
             free: devices.free(reserve),
             least: stay.iter().map(|drive| devices.part(drive, reserve)).min().unwrap_or_default(),
         })

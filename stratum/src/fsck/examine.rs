@@ -8,7 +8,7 @@ use stratum_engine::provisional;
 use stratum_metadata::check::Checked;
 use stratum_metadata::salvage;
 use stratum_storage::blob::{Index, Tier, VolumeId};
-use stratum_storage::inspect::FileFlaw;
+use stratum_storage::inspect::{self, FileFlaw};
 use stratum_storage::set::{ReplicatedCopy, replicated_copy};
 use stratum_storage::volume::VolumeState;
 
@@ -110,7 +110,7 @@ async fn volumes(store: &Offline, quick: bool, examined: &mut Examined) -> Resul
             }
             continue;
         }
-        let verified = match volumes.verify(volume).await {
+        let verified = match inspect::verify(&volumes.table, volume).await {
             Ok(verified) => verified,
             Err(error) => {
                 examined.findings.push(Finding::Volume { volume, problem: error.to_string() });

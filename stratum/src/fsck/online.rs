@@ -18,7 +18,7 @@ use stratum_engine::copies::check_copies;
 use stratum_storage::blob::VolumeId;
 use stratum_storage::blocking;
 use stratum_storage::heal::HealError;
-use stratum_storage::inspect::InspectError;
+use stratum_storage::inspect::{self, InspectError};
 use stratum_storage::pace::{Class, Turn};
 use stratum_storage::volume::{Stray, VolumeState};
 use tokio::sync::watch;
@@ -145,7 +145,8 @@ impl Checks {
             copies.into_iter().for_each(|copy| found.report.tell(&Finding::Copy(copy)));
         }
         self.volumes(quick, &mut found).await?;
-        let (drives, is_provisional) = (self.engine.set.all_drives(), self.engine.volumes.is_held_back());
+        let (drives, is_provisional) =
+            (self.engine.set.all_drives(), self.engine.volumes.table.is_held_back());
         for stray in self.strays().await?.intersection(&files_before).cloned() {
             let finding = Finding::of_stray(stray, &drives, is_provisional);
             found.leftovers += usize::from(finding.is_leftover());
@@ -157,7 +158,7 @@ impl Checks {
 
     async fn strays(&self) -> Result<HashSet<Stray>, String> {
         let volumes = self.engine.volumes.clone();
-        off_thread(move || volumes.strays()).await
+        off_thread(move || volumes.strays.find()).await
     }
 
     async fn drives(&self, found: &mut Found) -> Result<(), String> {
@@ -229,7 +230,7 @@ impl Checks {
         let mut stop = self.stop.subscribe();
         let verified = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return Err("the check was called off".into()),
-            verified = self.engine.volumes.verify_in_use(volume, self.engine.pace()) => verified,
+            verified = inspect::verify_in_use(&self.engine.volumes.table, volume, self.engine.pace()) => verified,
         };
         let verified = match verified {
             Ok(verified) => verified,
@@ -268,7 +269,7 @@ impl Checks {
             });
         }
         let volumes = self.engine.volumes.clone();
-        let removed = off_thread(move || volumes.remove_unfinished().removed.len()).await;
+        let removed = off_thread(move || volumes.strays.remove_unfinished().removed.len()).await;
         mended.extend(report::removed(removed.unwrap_or_default()));
         self.step("and waiting for heal", 0, 0);
         let healed = async {

@@ -17,10 +17,12 @@ use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::drive::Threads;
 use stratum_storage::heal::HealError;
+use stratum_storage::inspect;
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::readpath::Parity;
 use stratum_storage::set::{Remains, ReplicatedCopy, Set, SetError, replicated_copy};
-use stratum_storage::volume::{VolumeState, Volumes};
+use stratum_storage::volume::VolumeState;
+use stratum_storage::volumes::Volumes;
 use tokio::runtime::Runtime;
 
 /// Mends what can be mended; says what was done.
@@ -100,8 +102,8 @@ async fn heal(engine: &Engine, mended: &mut Vec<String>) -> Result<(), String> {
     let pace = Pace::unbounded(Arc::new(System));
     for record in records.into_iter().filter(|record| record.state != VolumeState::Dropped) {
         for shard in flawed(volumes, record.id).await? {
-            let Some(_claim) = volumes.try_claim(record.id) else { continue };
-            match volumes.rebuild_shard(record.id, shard, &pace, Class::Heal).await {
+            let Some(_claim) = volumes.table.try_claim(record.id) else { continue };
+            match volumes.rebuilder.rebuild_shard(record.id, shard, &pace, Class::Heal).await {
                 Ok(rebuilt) => mended.push(format!(
                     "shard {shard} of {} was written anew ({} stripes)",
                     record.id, rebuilt.stripes
@@ -116,7 +118,7 @@ async fn heal(engine: &Engine, mended: &mut Vec<String>) -> Result<(), String> {
 
 /// The shards of a volume that have a flaw, or a fragment with one.
 async fn flawed(volumes: &Volumes, volume: VolumeId) -> Result<Vec<u8>, String> {
-    let verified = volumes.verify(volume).await.map_err(|error| error.to_string())?;
+    let verified = inspect::verify(&volumes.table, volume).await.map_err(|error| error.to_string())?;
     let fragments = verified.stripes_found.iter().flat_map(|found| {
         let disagreeing = match found.parity {
             Parity::Disagrees { shard } => Some(shard),

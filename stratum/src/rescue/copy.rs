@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use stratum_metadata::record::{Body, ETag, ObjectRecord};
 use stratum_storage::blob::{BlobRef, Form, Place};
-use stratum_storage::volume::Volumes;
+use stratum_storage::volumes::Volumes;
 
 /// After a range that couldn't be read, the next is tried in steps of this many bytes.
 const STEP: u64 = 4096;
@@ -150,7 +150,7 @@ async fn volume_at(
     let (mut at, mut careful) = (0, false);
     while at < len {
         let end = if careful { len.min(at + STEP) } else { len };
-        let reader = volumes.read(&volumes.pin(), blob, at..end);
+        let reader = volumes.reader.read(&volumes.reader.pin(), blob, at..end);
         let mut reader = match reader {
             Ok(reader) => reader,
             Err(error) => {

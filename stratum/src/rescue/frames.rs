@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use stratum_frames::{Decoder, FRAME_BYTES, Table};
 use stratum_storage::blob::BlobRef;
-use stratum_storage::volume::Volumes;
+use stratum_storage::volumes::Volumes;
 
 /// A body, and the table of its frames.
 pub struct Frames<'a> {
@@ -46,7 +46,7 @@ impl<'a> Frames<'a> {
 
 /// Stored bytes of a body.
 async fn read(volumes: &Volumes, blob: &BlobRef, range: Range<u64>) -> Result<Vec<Bytes>, String> {
-    let mut reader = volumes.read(&volumes.pin(), blob, range).map_err(text)?;
+    let mut reader = volumes.reader.read(&volumes.reader.pin(), blob, range).map_err(text)?;
     let mut pieces = Vec::new();
     while let Some(piece) = reader.next().await {
         pieces.push(piece.map_err(text)?);

@@ -83,8 +83,8 @@ impl FrameReader {
     }
 
     fn read(&self, stored: Range<u64>) -> Result<BlobReader, S3Error> {
-        let volumes = &self.bodies.volumes;
-        Ok(volumes.read(&volumes.pin(), &self.blob, stored)?)
+        let reader = &self.bodies.reader;
+        Ok(reader.read(&reader.pin(), &self.blob, stored)?)
     }
 }
 

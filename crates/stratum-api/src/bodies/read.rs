@@ -16,8 +16,7 @@ use stratum_metadata::ReadView;
 use stratum_metadata::record::{Body, BucketId, ObjectKey, ObjectRecord, PartRecord, PartSummary, UploadId};
 use stratum_storage::blob::{BlobRef, Form, Index, Place};
 use stratum_storage::journal::BodyError;
-use stratum_storage::readpath::{self, BlobReader, ReadError};
-use stratum_storage::volume::{Holds, Pin};
+use stratum_storage::readpath::{self, BlobReader, Holds, Pin, ReadError};
 
 /// How often a record is read again because its bytes moved between the lookup and the read.
 const ATTEMPTS: usize = 4;
@@ -203,7 +202,7 @@ impl Bodies {
         budget: &mut Budget,
         choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Attempt, S3Error> {
-        let pin = self.volumes.pin();
+        let pin = self.reader.pin();
         let object = lookup(view, bucket, key)?;
         let selection = choose(&object)?;
         match self.content(view, &pin, &object, &selection.bytes, budget, Patience::Async) {
@@ -224,7 +223,7 @@ impl Bodies {
         selection: Selection,
         mut budget: Budget,
     ) -> Result<Again, S3Error> {
-        let pin = self.volumes.pin();
+        let pin = self.reader.pin();
         let object = lookup(view, bucket, &key)?;
         let same = object.etag == before.etag
             && object.modified == before.modified
@@ -277,14 +276,14 @@ impl Bodies {
         }
         let small = range.end - range.start <= readpath::SMALL;
         if !small {
-            budget.admit(self.volumes.reader_memory())?;
+            budget.admit(self.reader.memory())?;
         }
-        let mut reader = self.volumes.read(pin, blob, range.clone())?;
+        let mut reader = self.reader.read(pin, blob, range.clone())?;
         if small {
             if let Some(bytes) = reader.try_all_cached() {
                 return Ok(Content::Whole(bytes, budget.admitted.take()));
             }
-            budget.admit(self.volumes.reader_memory())?;
+            budget.admit(self.reader.memory())?;
         }
         Ok(Content::Stream(Box::new(BodyReader {
             bodies: self.clone(),
@@ -303,14 +302,14 @@ impl Bodies {
         range: &Range<u64>,
         budget: &mut Budget,
     ) -> Result<Content, Unread> {
-        budget.admit(self.volumes.reader_memory() + frames::memory(size))?;
+        budget.admit(self.reader.memory() + frames::memory(size))?;
         // Only to see that it is all there: what is read of it is known later, and held from now on.
-        self.volumes.read(pin, blob, 0..blob.len())?;
+        self.reader.read(pin, blob, 0..blob.len())?;
         Ok(Content::Stream(Box::new(BodyReader {
             bodies: self.clone(),
             pieces: VecDeque::new(),
             current: Some(Current::Frames(FrameReader::new(self.clone(), blob.clone(), size, range.clone()))),
-            _holds: Some(self.volumes.hold(pin, [blob])),
+            _holds: Some(self.reader.hold(pin, [blob])),
             admitted: budget.admitted.take(),
         })))
     }
@@ -324,8 +323,8 @@ impl Bodies {
     ) -> Result<Content, Unread> {
         let framed = parts.iter().filter(|(part, _)| part.blob.form == Form::Frames);
         let largest = framed.map(|(part, _)| frames::memory(part.size)).max();
-        budget.admit(self.volumes.reader_memory() + largest.unwrap_or_default())?;
-        let holds = self.volumes.hold(pin, parts.iter().map(|(part, _)| &part.blob));
+        budget.admit(self.reader.memory() + largest.unwrap_or_default())?;
+        let holds = self.reader.hold(pin, parts.iter().map(|(part, _)| &part.blob));
         let mut pieces = VecDeque::with_capacity(parts.len());
         for (part, range) in parts {
             pieces.push_back(match (part.blob.form, Journaled::of(&part.blob)) {
@@ -444,7 +443,7 @@ impl BodyReader {
                 Some(Piece::Bytes(bytes)) => return Ok(Some(bytes)),
                 // The holds were taken when the record was read, and still live.
                 Some(Piece::Blob(blob, range)) => {
-                    let reader = self.bodies.volumes.read(&self.bodies.volumes.pin(), &blob, range)?;
+                    let reader = self.bodies.reader.read(&self.bodies.reader.pin(), &blob, range)?;
                     self.current = Some(Current::Blob(reader));
                 }
                 Some(Piece::Frames(blob, size, range)) => {

@@ -129,14 +129,14 @@ impl Bodies {
     /// What writing a body over [`SMALL_MAX`] holds at most; of any body if its length isn't known.
     pub(super) fn writer_memory(&self, to: Placement, length: Option<u64>) -> u64 {
         match self.compression {
-            None => self.volumes.writer_memory(to.tier) + behind::MEMORY,
+            None => self.writer.memory(to.tier) + behind::MEMORY,
             compression => self.gatherer_memory(to, length, compression),
         }
     }
 
     /// What it holds at most where the stored length shows at the end.
     fn gatherer_memory(&self, to: Placement, length: Option<u64>, compression: Option<Compression>) -> u64 {
-        self.volumes.writer_memory(to.tier)
+        self.writer.memory(to.tier)
             + behind::MEMORY
             + compression.map_or(0, Framer::memory)
             + Segments::memory(length)
@@ -208,7 +208,7 @@ impl Bodies {
         if self.compression.is_some() {
             return self.gather(to, source, digester).await;
         }
-        let mut writer = self.volumes.write(to.tier, length).await?;
+        let mut writer = self.writer.write(to.tier, length).await?;
         let mut digesting = Behind::new(digester);
         while let Some(piece) = source.next().await? {
             digesting.push(piece.clone()).await?;
@@ -228,7 +228,7 @@ impl Bodies {
     ) -> Result<Kept, S3Error> {
         let mut digesting = Behind::new(digester);
         let mut framing = self.compression.map(Framer::new).transpose()?.map(Behind::new);
-        let mut segments = Segments::new(self.volumes.clone(), to);
+        let mut segments = Segments::new(self.writer.clone(), to);
         let mut size = 0;
         while let Some(piece) = source.next().await? {
             size += piece.len() as u64;

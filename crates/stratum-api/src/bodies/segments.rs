@@ -5,10 +5,10 @@
 
 use crate::error::{Code, S3Error};
 use bytes::Bytes;
+use std::sync::Arc;
 use stratum_metadata::placement::Placement;
 use stratum_storage::blob::{BlobRef, Place};
-use stratum_storage::volume::Volumes;
-use stratum_storage::writepath::{WriteError, WriteHold, Written};
+use stratum_storage::writepath::{WriteError, WriteHold, Writer, Written};
 use tokio::task::JoinSet;
 
 /// Bytes of a segment at least, but for the last one.
@@ -18,7 +18,7 @@ const MAX_SEGMENT_BYTES: usize = 9 << 20;
 
 /// Writes segments.
 pub struct Segments {
-    volumes: Volumes,
+    writer: Arc<Writer>,
     to: Placement,
     gathered: Vec<u8>,
     /// The segment that is being written; dropped, it is no more.
@@ -35,8 +35,8 @@ impl Segments {
         }
     }
 
-    pub fn new(volumes: Volumes, to: Placement) -> Self {
-        Self { volumes, to, gathered: Vec::new(), writing: JoinSet::new(), written: None }
+    pub fn new(writer: Arc<Writer>, to: Placement) -> Self {
+        Self { writer, to, gathered: Vec::new(), writing: JoinSet::new(), written: None }
     }
 
     /// Takes the next stored bytes. Waits when a whole segment is being written and another has been gathered.
@@ -68,9 +68,9 @@ impl Segments {
         let next =
             Vec::with_capacity(if self.gathered.len() < SEGMENT_BYTES { 0 } else { MAX_SEGMENT_BYTES });
         let segment = Bytes::from(std::mem::replace(&mut self.gathered, next));
-        let (volumes, tier) = (self.volumes.clone(), self.to.tier);
+        let (bodies, tier) = (self.writer.clone(), self.to.tier);
         self.writing.spawn(async move {
-            let mut writer = volumes.write(tier, segment.len() as u64).await?;
+            let mut writer = bodies.write(tier, segment.len() as u64).await?;
             writer.push(segment).await?;
             writer.finish().await
         });

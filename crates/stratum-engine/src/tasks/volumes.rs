@@ -35,7 +35,7 @@ impl Task for VolumeKeeper {
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
         Box::pin(async {
-            self.engine.volumes.set_reserve(reserve(&self.engine));
+            self.engine.volumes.table.set_reserve(reserve(&self.engine));
             if let Err(error) = self.engine.volumes.tend().await {
                 tracing::warn!(%error, "the volumes could not be tended; trying again");
             }
@@ -73,7 +73,7 @@ fn measure(engine: &Engine) {
     gauge("stratum_buffers_idle_bytes", stats.idle_buffers);
     gauge("stratum_journal_bytes", usage.bytes);
     gauge("stratum_journal_cap_bytes", usage.cap);
-    for fullness in engine.volumes.fullness() {
+    for fullness in engine.volumes.writer.fullness() {
         let refuses = f64::from(u8::from(fullness.refuses()));
         metrics::gauge!("stratum_tier_refuses_writes", "tier" => fullness.tier.name()).set(refuses);
     }

@@ -54,11 +54,11 @@ async fn garbage_comes_back_and_little_is_written_for_it() {
         "{garbage} of {packed} bodies, three quarters of them dead"
     );
     // Without room nothing happens, and nothing is lost by waiting.
-    store.volumes.set_reserve(u64::MAX / 2);
+    store.volumes.table.set_reserve(u64::MAX / 2);
     compactor.look(&stop).await.unwrap();
     let waiting = compactor.status();
     assert!(waiting.waits_for.is_some() && waiting.bodies == 0 && waiting.next_needs > 0, "{waiting:?}");
-    store.volumes.set_reserve(0);
+    store.volumes.table.set_reserve(0);
     compactor.look(&stop).await.unwrap();
     store.volumes.tend().await.unwrap();
     let status = compactor.status();

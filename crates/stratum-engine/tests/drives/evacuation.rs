@@ -31,7 +31,7 @@ impl Store {
         let (_going, stop) = watch::channel(false);
         let mut done = Vec::new();
         for volume in self.sealed() {
-            let claim = self.volumes.try_claim(volume).unwrap();
+            let claim = self.volumes.table.try_claim(volume).unwrap();
             done.push(self.mover().evacuate(&claim, Class::Compact, &stop).await.unwrap());
         }
         done
@@ -232,7 +232,7 @@ async fn one_that_is_cut_off_is_gone_on_with() {
         let _ = moving.await;
         store_now.check_all(&expected).await;
         for _ in 0..200 {
-            if Arc::strong_count(&store_now) == 1 && store_now.volumes.try_claim(volume).is_some() {
+            if Arc::strong_count(&store_now) == 1 && store_now.volumes.table.try_claim(volume).is_some() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -305,10 +305,10 @@ async fn volumes_with_lost_shards_are_written_over_fewer_drives() {
     let (store, expected) = filled(dir.path()).await;
     let store = store.restart(|dir| std::fs::remove_dir_all(dir.join("hot/2")).unwrap()).await;
     let (_going, stop) = watch::channel(false);
-    let claim = store.volumes.try_claim(VolumeId(1)).unwrap();
-    store.volumes.set_reserve(u64::MAX / 2);
+    let claim = store.volumes.table.try_claim(VolumeId(1)).unwrap();
+    store.volumes.table.set_reserve(u64::MAX / 2);
     assert_eq!(store.mover().narrow(&claim, &stop).await.unwrap(), Narrowed::WaitsForDrive);
-    store.volumes.set_reserve(0);
+    store.volumes.table.set_reserve(0);
     let Narrowed::Moved(done) = store.mover().narrow(&claim, &stop).await.unwrap() else { panic!() };
     assert!(done.empty && done.unreadable == 0, "{done:?}");
     store.check_all(&expected).await;

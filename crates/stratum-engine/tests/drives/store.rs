@@ -17,11 +17,10 @@ use stratum_storage::ambient::System;
 use stratum_storage::blob::{BlobRef, Geometry, PackedAt, Place, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal::{self, Journal};
-use stratum_storage::pack::PackBody;
 use stratum_storage::readpath::ReadError;
 use stratum_storage::set::{Root, SetConfig, SetError, TierConfig};
 use stratum_storage::task;
-use stratum_storage::writepath::Written;
+use stratum_storage::writepath::{PackBody, Written};
 use tokio::sync::watch;
 
 pub const BUCKET: BucketId = BucketId(1);
@@ -117,7 +116,7 @@ impl Store {
     }
 
     pub async fn write(&self, body: &Bytes) -> Written {
-        let mut writer = self.volumes.write(Tier::Hot, body.len() as u64).await.unwrap();
+        let mut writer = self.volumes.writer.write(Tier::Hot, body.len() as u64).await.unwrap();
         writer.push(body.clone()).await.unwrap();
         writer.finish().await.unwrap()
     }
@@ -138,7 +137,7 @@ impl Store {
             self.commit(*number, body.len(), nothing.clone(), Bytes::new()).await;
         }
         let mut numbers = bodies.iter().map(|(number, _)| *number);
-        for stripe in self.volumes.pack(Tier::Hot, &packing).await.unwrap() {
+        for stripe in self.volumes.writer.pack(Tier::Hot, &packing).await.unwrap() {
             let moved = |(number, at): (u64, &PackedAt)| Move {
                 owner: Owner::Object {
                     bucket: BUCKET,
@@ -181,7 +180,7 @@ impl Store {
     }
 
     pub async fn read_blob(&self, blob: &BlobRef) -> Result<Bytes, ReadError> {
-        let mut reader = self.volumes.read(&self.volumes.pin(), blob, 0..blob.len())?;
+        let mut reader = self.volumes.reader.read(&self.volumes.reader.pin(), blob, 0..blob.len())?;
         let mut bytes = Vec::new();
         while let Some(piece) = reader.next().await {
             bytes.extend_from_slice(&piece?);

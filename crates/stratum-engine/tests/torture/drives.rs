@@ -121,14 +121,15 @@ async fn wait(life: &mut Life<'_>, drive: &Arc<Drive>) -> String {
             return format!("drive {at}, then the store went down");
         }
     }
-    let (shards, journal) = (life.run.volumes.shards_on(drive.id()), life.run.journal.counts_on(drive.id()));
+    let (shards, journal) =
+        (life.run.volumes.table.shards_on(drive.id()), life.run.journal.counts_on(drive.id()));
     let is_excused = life.is_faulty() || life.run.healthy() < life.hardware.count();
     assert!(is_excused, "drive {at} doesn't get empty: {shards} shards, the journal: {journal}");
     format!("drive {at} doesn't get empty")
 }
 
 fn is_empty(life: &Life<'_>, drive: &Drive) -> bool {
-    let is_used = life.run.volumes.shards_on(drive.id()) > 0 || life.run.journal.counts_on(drive.id());
+    let is_used = life.run.volumes.table.shards_on(drive.id()) > 0 || life.run.journal.counts_on(drive.id());
     !is_used && can_do_without(life, drive)
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use stratum_metadata::salvage::audit;
 use stratum_storage::blob::{Index, Tier, VolumeId};
 use stratum_storage::heal::HealError;
+use stratum_storage::inspect::{self, Verified};
 use stratum_storage::pace::Class;
-use stratum_storage::scrub::Verified;
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
 /// How often it is looked whether all is whole again, five seconds apart.
@@ -40,7 +40,7 @@ pub async fn evacuate(life: &Life<'_>) -> String {
     let sealed = |record: &&VolumeRecord| matches!(record.state, VolumeState::Sealed { .. });
     let sealed: Vec<VolumeId> = volumes.iter().filter(sealed).map(|record| record.id).collect();
     let Some(volume) = life.dice.pick(&sealed).copied() else { return String::new() };
-    let Some(claim) = life.run.volumes.try_claim(volume) else { return String::new() };
+    let Some(claim) = life.run.volumes.table.try_claim(volume) else { return String::new() };
     match life.run.mover.evacuate(&claim, Class::Evacuate, &life.run.stopped()).await {
         Ok(done) => {
             assert!(done.unreadable == 0 || life.is_down(), "bodies of {volume} can't be read: {done:?}");
@@ -143,7 +143,7 @@ pub async fn lacking(life: &Life<'_>) -> Option<Lack> {
     }
     let volumes = life.run.metadata.local().volumes().ok()?;
     for record in volumes.iter().filter(|record| record.state != VolumeState::Dropped) {
-        match life.run.volumes.verify(record.id).await {
+        match inspect::verify(&life.run.volumes.table, record.id).await {
             // Where nothing is live there is nothing to lose.
             Ok(verified) if verified.is_whole() || verified.stripes == 0 => {}
             Ok(verified) => {
@@ -175,7 +175,7 @@ fn checkpoints_lack(life: &Life<'_>) -> Option<String> {
 
 /// The flawed shards of a volume; sometimes a good one, to move it.
 async fn wanted(life: &Life<'_>, volume: VolumeId, shards: usize) -> BTreeSet<u8> {
-    let verified = match life.run.volumes.verify(volume).await {
+    let verified = match inspect::verify(&life.run.volumes.table, volume).await {
         Ok(verified) => verified,
         Err(_) => return BTreeSet::new(),
     };
@@ -197,8 +197,8 @@ fn flawed(verified: &Verified) -> BTreeSet<u8> {
 
 /// Whether the shard was written anew. What stands in its way must be a reason.
 async fn rebuild(life: &Life<'_>, volume: VolumeId, shard: u8) -> bool {
-    let Some(_claim) = life.run.volumes.try_claim(volume) else { return false };
-    match life.run.volumes.rebuild_shard(volume, shard, life.run.pace(), Class::Heal).await {
+    let Some(_claim) = life.run.volumes.table.try_claim(volume) else { return false };
+    match life.run.volumes.rebuilder.rebuild_shard(volume, shard, life.run.pace(), Class::Heal).await {
         Ok(rebuilt) => {
             assert!(rebuilt.unreadable == 0, "a rebuild of {volume} gave {} stripes up", rebuilt.unreadable);
             true

@@ -13,10 +13,12 @@ use stratum_storage::ambient::Clock;
 use stratum_storage::blob::{BlobRef, Place, Tier, VolumeId};
 use stratum_storage::drive::read_only::ReadOnly;
 use stratum_storage::drive::simulated::SimulatedDrive;
-use stratum_storage::drive::{Drive, Threads};
+use stratum_storage::drive::{Drive, DriveId, Threads};
+use stratum_storage::inspect;
 use stratum_storage::journal::History;
 use stratum_storage::set::Remains;
-use stratum_storage::volume::{DriveId, VolumeRecord, VolumeState, Volumes};
+use stratum_storage::volume::{VolumeRecord, VolumeState};
+use stratum_storage::volumes::Volumes;
 
 pub struct Outside {
     pub history: History,
@@ -47,7 +49,8 @@ impl Outside {
     pub async fn unreadable(&self) -> HashSet<(VolumeId, u64)> {
         let mut unreadable = HashSet::new();
         for record in self.records.iter().filter(|record| record.state != VolumeState::Dropped) {
-            let verified = self.volumes.verify(record.id).await.expect("it can be looked at");
+            let verified =
+                inspect::verify(&self.volumes.table, record.id).await.expect("it can be looked at");
             let lost = verified.stripes_found.iter().filter(|found| !found.is_readable());
             unreadable.extend(lost.map(|found| (record.id, found.offset)));
         }
@@ -68,7 +71,7 @@ impl Outside {
         let checked = self.state.check(&self.history, &mut report).map_err(|error| error.to_string())?;
         let mut stripes = 0;
         for record in self.records.iter().filter(|record| record.state != VolumeState::Dropped) {
-            let verified = self.volumes.verify(record.id).await;
+            let verified = inspect::verify(&self.volumes.table, record.id).await;
             let verified = verified.map_err(|error| format!("{}: {error}", record.id))?;
             for found in verified.stripes_found.iter().filter(|found| !found.is_readable()) {
                 let owners = self.state.owners_in(&HashSet::from([(record.id, found.offset)]));
@@ -115,7 +118,9 @@ impl Outside {
     async fn read(&self, blob: &BlobRef) -> Option<Bytes> {
         match blob.place {
             Place::Journal { index, length, crc32c } => self.history.body(index, length, crc32c).ok(),
-            _ => collect(self.volumes.read(&self.volumes.pin(), blob, 0..blob.len()).ok()?).await.ok(),
+            _ => collect(self.volumes.reader.read(&self.volumes.reader.pin(), blob, 0..blob.len()).ok()?)
+                .await
+                .ok(),
         }
     }
 }

@@ -221,7 +221,7 @@ impl Run {
     }
 
     async fn write(&self, body: &Bytes) -> Result<Written, stratum_storage::writepath::WriteError> {
-        let mut writer = self.volumes.write(Tier::Hot, body.len() as u64).await?;
+        let mut writer = self.volumes.writer.write(Tier::Hot, body.len() as u64).await?;
         for start in (0..body.len()).step_by(100_000) {
             writer.push(body.slice(start..body.len().min(start + 100_000))).await?;
         }
@@ -350,7 +350,7 @@ impl Run {
 
     /// What reads a range of a body in a volume; nothing if it has moved.
     pub fn reader(&self, blob: &BlobRef, range: std::ops::Range<u64>) -> Result<Option<BlobReader>, String> {
-        match self.volumes.read(&self.volumes.pin(), blob, range) {
+        match self.volumes.reader.read(&self.volumes.reader.pin(), blob, range) {
             Ok(reader) => Ok(Some(reader)),
             Err(ReadError::Gone(_)) => Ok(None),
             Err(error) => Err(error.to_string()),

@@ -300,7 +300,7 @@ impl Story {
         }
         // What a crash left beside the records is put aside at the second look.
         for _ in 0..2 {
-            run.volumes.quarantine_unknown(run.clock.now());
+            run.volumes.strays.quarantine_unknown(run.clock.now());
         }
         for drive in run.set.all_drives() {
             let disk = usize::from(drive.position());

@@ -3,12 +3,12 @@
 use super::{Check, Finding};
 use crate::buckets;
 use crate::keys::{self, DueKind, Tag};
+use crate::machine::ReadError;
 use crate::owned;
 use crate::record::{
     Body, BucketId, Completion, DecodeError, Dropped, ExtentRecord, HighestIds, Level, ObjectRecord, Owner,
     PartRecord, StoredUpload, StripeRecord, UploadId, Version, decode,
 };
-use crate::store::ReadError;
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};

@@ -6,10 +6,11 @@
 
 use super::{Bodies, Checked, Finding, check};
 use crate::checkpoint::{CheckpointError, Image};
+use crate::machine::ReadError;
+use crate::owners::owners_in;
 use crate::record::Owner;
 use crate::relocate::blob_of;
-use crate::salvage::owners_in;
-use crate::store::{Metadata, ReadError};
+use crate::store::Metadata;
 use crate::tree::{Base, TreeError, Value};
 use parking_lot::Mutex;
 use std::collections::HashSet;

@@ -1,8 +1,8 @@
 //! What tests plan for a committer: a panic at some step, and what comes between a commit and its application.
 
 use super::{Committer, Fate, Step};
-use crate::command::Command;
-use crate::log::{LocalLog, Urgency};
+use crate::command::{Command, Urgency};
+use crate::log::LocalLog;
 use crate::order::single::Single;
 use crate::order::{Committed, Follower, Order};
 use bytes::Bytes;

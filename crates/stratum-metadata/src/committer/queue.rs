@@ -1,8 +1,8 @@
 //! The proposals that wait to be ordered, as they arrived.
 
 use super::reply::{Proposal, Reply};
+use crate::command::Urgency;
 use crate::fate::NotWritten;
-use crate::log::Urgency;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 

@@ -1,6 +1,7 @@
 //! Whether there is room for one more ordinary command, as full as the journal was when it was last looked at.
 
-use crate::log::{Urgency, Usage};
+use crate::command::Urgency;
+use crate::log::Usage;
 use crate::order::Order;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

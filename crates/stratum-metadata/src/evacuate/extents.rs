@@ -3,9 +3,9 @@
 use super::{EvacuateError, Evacuation, Mover, page};
 use crate::command::Move;
 use crate::keys;
+use crate::machine::ReadError;
 use crate::record::{ExtentRecord, Owner};
 use crate::relocate::{self, Copied, blob_of};
-use crate::store::ReadError;
 use std::collections::HashSet;
 use stratum_storage::blob::{BlobRef, Extent, Place, Tier};
 use stratum_storage::blocking;
@@ -91,7 +91,8 @@ impl Mover {
     async fn copy(&self, owned: Owned, tier: Tier, paced: Option<Class>) -> Result<Outcome, EvacuateError> {
         let Owned { owner, extent } = owned;
         let Some((from, mut reader)) = self.read(&owner, &extent)? else { return Ok(Outcome::Passed) };
-        let mut writer = self.volumes.write_copy(tier, extent.length).await.map_err(EvacuateError::Write)?;
+        let mut writer =
+            self.volumes.writer.write_copy(tier, extent.length).await.map_err(EvacuateError::Write)?;
         let mut turn: Option<Turn> = None;
         let mut in_turn = 0;
         while let Some(piece) = reader.next().await {
@@ -121,7 +122,7 @@ impl Mover {
     /// What the owner's record holds now, and a reader of its extent; nothing if it isn't its extent any more. The
     /// pin keeps the bytes from being freed between the two.
     fn read(&self, owner: &Owner, extent: &Extent) -> Result<Option<(BlobRef, BlobReader)>, ReadError> {
-        let pin = self.volumes.pin();
+        let pin = self.volumes.reader.pin();
         let Some(from) = blob_of(self.metadata.state(), owner)? else { return Ok(None) };
         match &from.place {
             Place::Extents(extents) if extents.contains(extent) => {}
@@ -129,7 +130,7 @@ impl Mover {
         }
         let one = from.moved_to(Place::Extents(vec![*extent]));
         // A volume that isn't there has nothing to move.
-        Ok(self.volumes.read(&pin, &one, 0..extent.length).ok().map(|reader| (from, reader)))
+        Ok(self.volumes.reader.read(&pin, &one, 0..extent.length).ok().map(|reader| (from, reader)))
     }
 }
 

@@ -5,18 +5,17 @@
 
 use super::{EvacuateError, Evacuation, Mover, page};
 use crate::keys;
-use crate::machine::Machine;
+use crate::machine::{Machine, ReadError};
 use crate::record::{Owner, StripeRecord, decode};
 use crate::relocate::{self, Small, blob_of};
-use crate::store::ReadError;
 use crate::tree::Base;
 use bytes::Bytes;
 use stratum_storage::blob::{BlobRef, PackedAt, Place};
 use stratum_storage::blocking;
 use stratum_storage::format::directory::{self, Entry};
 use stratum_storage::format::layout::BLOCK;
-use stratum_storage::pack::PackBody;
 use stratum_storage::readpath::{self, BlobReader};
+use stratum_storage::writepath::PackBody;
 
 /// Bytes of bodies that are packed together, and of their owners: a few stripes.
 const BATCH_BYTES: usize = 4 << 20;
@@ -133,14 +132,14 @@ impl Mover {
         at: &PackedAt,
         range: std::ops::Range<u64>,
     ) -> Result<Option<BlobReader>, ReadError> {
-        let pin = self.volumes.pin();
+        let pin = self.volumes.reader.pin();
         let Some(value) = self.metadata.state().get(&keys::stripe(at.volume, at.stripe))? else {
             return Ok(None);
         };
         let record: StripeRecord = decode(&value)?;
         let blob = BlobRef::plain(Place::Packed(*at));
         let is_same = record.payload == at.payload;
-        Ok(is_same.then(|| self.volumes.read(&pin, &blob, range).ok()).flatten())
+        Ok(is_same.then(|| self.volumes.reader.read(&pin, &blob, range).ok()).flatten())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The drives' journal as this crate's log.
 
-use super::{Appended, ClosedSegment, LocalLog, LogEntry, LogError, Replay, Replayed, Urgency, Usage};
+use super::{Appended, ClosedSegment, LocalLog, LogEntry, LogError, Replay, Replayed, Usage};
+use crate::command::Urgency;
 use crate::fate::{CommitError, NotWritten, UnknownOutcome};
 use bytes::Bytes;
 use std::sync::Arc;

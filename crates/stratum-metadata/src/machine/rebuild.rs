@@ -5,9 +5,8 @@
 //! each step the copy is the index up to the cursor, and at the end all of it. It says what it has applied only then;
 //! until it is durable and named as the current one, a start finds the old one.
 
-use super::Machine;
+use super::{Machine, UNFINISHED, mark};
 use crate::keys;
-use crate::store::{UNFINISHED, mark};
 use crate::tree::{Base, Tree, TreeError, Value};
 use std::io;
 use std::ops::ControlFlow;

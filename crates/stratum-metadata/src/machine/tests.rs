@@ -1,8 +1,7 @@
 //! A scan shows the state as it was, whatever is applied meanwhile.
 
 use super::*;
-use crate::command::Command;
-use crate::command::WriteCondition;
+use crate::command::{Command, WriteCondition};
 use crate::record::{
     Attributes, Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
 };

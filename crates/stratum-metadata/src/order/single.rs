@@ -4,8 +4,9 @@
 //! thread is asked, and no entry is copied or read back.
 
 use super::{Barrier, Committed, Follower, Group, Order, Rest};
+use crate::command::Urgency;
 use crate::fate::{CommitError, NotWritten};
-use crate::log::{LocalLog, Urgency, Usage};
+use crate::log::{LocalLog, Usage};
 use crate::machine::Entry;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::{Arc, OnceLock};

@@ -1,19 +1,14 @@
 //! What a salvaged state says of the volumes, for those who look at their bytes.
 
 use super::Salvaged;
-use crate::buckets;
-use crate::keys::{self, Tag};
-use crate::machine::Machine;
-use crate::record::{Body, BucketId, ObjectRecord, Owner, PartRecord, UploadId, Version, decode};
+use crate::machine::{Machine, ReadError};
+use crate::owners::owners_in;
 use crate::space;
-use crate::store::ReadError;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::future::Future;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
-use stratum_storage::blob::{BlobRef, Extent, Geometry, Place, VolumeId};
-use stratum_storage::format::layout::stripes_of;
+use stratum_storage::blob::VolumeId;
 use stratum_storage::volume::{LiveStripe, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord};
 
 /// Says what is live, and records nothing.
@@ -50,131 +45,5 @@ impl Salvaged {
     /// Who names bytes of these stripes (volume and offset), for people. Goes over all objects and parts.
     pub fn owners_in(&self, stripes: &HashSet<(VolumeId, u64)>) -> Result<Vec<String>, ReadError> {
         owners_in(self.machine(), stripes)
-    }
-}
-
-/// Who names bytes of these stripes, for people. Goes over all objects and parts.
-pub(crate) fn owners_in(
-    machine: &Machine,
-    stripes: &HashSet<(VolumeId, u64)>,
-) -> Result<Vec<String>, ReadError> {
-    let mut owners = Vec::new();
-    each_owner_in(machine, &|volume, offset| stripes.contains(&(volume, offset)), |owner| {
-        owners.push(owner)
-    })?;
-    let uploads = owners.iter().filter_map(|owner| match owner {
-        Owner::Part { upload, .. } => Some(*upload),
-        Owner::Object { .. } => None,
-    });
-    let (buckets, objects) = (bucket_names(machine)?, made_of(machine, &uploads.collect())?);
-    let words = |bucket: &BucketId, key: &[u8]| {
-        let key = String::from_utf8_lossy(key);
-        match buckets.get(bucket) {
-            Some(name) => format!("the object \"{}\" in {name}", key.escape_debug()),
-            None => format!("the object \"{}\" of bucket {}", key.escape_debug(), bucket.0),
-        }
-    };
-    let named = |owner: &Owner| match owner {
-        Owner::Object { bucket, key, .. } => words(bucket, key),
-        Owner::Part { upload, number } => match objects.get(upload) {
-            Some((bucket, key)) => format!("{} (part {number})", words(bucket, key)),
-            None => owner.to_string(),
-        },
-    };
-    Ok(owners.iter().map(named).collect())
-}
-
-fn bucket_names(machine: &Machine) -> Result<HashMap<BucketId, String>, ReadError> {
-    let mut names = HashMap::new();
-    machine.scan(&keys::start_of(Tag::BucketById), &keys::end_of(Tag::BucketById), |key, value| {
-        names.extend(keys::parse_bucket_by_id(key).zip(buckets::name_of(value).ok()));
-        ControlFlow::Continue(())
-    })?;
-    Ok(names)
-}
-
-/// The objects that were made of these uploads. Goes over all objects unless there are none.
-fn made_of(
-    machine: &Machine,
-    uploads: &HashSet<UploadId>,
-) -> Result<HashMap<UploadId, (BucketId, Vec<u8>)>, ReadError> {
-    let mut made = HashMap::new();
-    if uploads.is_empty() {
-        return Ok(made);
-    }
-    machine.scan(&keys::start_of(Tag::Object), &keys::end_of(Tag::Version), |key, value| {
-        if let Some((bucket, key, ObjectRecord { body: Body::Parts { upload, .. }, .. })) =
-            version(key, value)
-            && uploads.contains(&upload)
-        {
-            made.insert(upload, (bucket, key));
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(made)
-}
-
-/// Shows who names bytes of stripes (volume and offset) that are among these. Goes over all objects and parts.
-pub(crate) fn each_owner_in(
-    machine: &Machine,
-    is_among: &dyn Fn(VolumeId, u64) -> bool,
-    mut see: impl FnMut(Owner),
-) -> Result<(), ReadError> {
-    let volumes = space::records(machine)?.into_iter();
-    let geometries: HashMap<VolumeId, Geometry> =
-        volumes.map(|record| (record.id, record.geometry)).collect();
-    machine.scan(&keys::start_of(Tag::Object), &keys::end_of(Tag::Part), |key, value| {
-        if let Some((owner, blob)) = owned(key, value)
-            && touches(&blob, is_among, &geometries)
-        {
-            see(owner);
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(())
-}
-
-/// An object of whatever version, with its bucket and key.
-fn version(key: &[u8], value: &[u8]) -> Option<(BucketId, Vec<u8>, ObjectRecord)> {
-    if keys::is(Tag::Object, key) {
-        let (bucket, object) = keys::parse_object(key)?;
-        return Some((bucket, object.to_vec(), decode(value).ok()?));
-    }
-    let (bucket, object, _) = keys::parse_version(key).filter(|_| keys::is(Tag::Version, key))?;
-    match decode(value).ok()? {
-        Version::Object(record) => Some((bucket, object, *record)),
-        Version::DeleteMarker(_) => None,
-    }
-}
-
-/// The blob of an object's or a part's record, and whose it is.
-fn owned(key: &[u8], value: &[u8]) -> Option<(Owner, BlobRef)> {
-    if keys::is(Tag::Part, key) {
-        let upload = UploadId(u128::from_be_bytes(key.get(1..17)?.try_into().ok()?));
-        let part: PartRecord = decode(value).ok()?;
-        return Some((Owner::Part { upload, number: part.number }, part.blob));
-    }
-    let (bucket, key, record) = version(key, value)?;
-    let owner = Owner::object(bucket, key, &record);
-    match record.body {
-        Body::Blob(blob) => Some((owner, blob)),
-        Body::Parts { .. } => None,
-    }
-}
-
-fn touches(
-    blob: &BlobRef,
-    is_among: &dyn Fn(VolumeId, u64) -> bool,
-    geometries: &HashMap<VolumeId, Geometry>,
-) -> bool {
-    let extent = |extent: &Extent| {
-        geometries.get(&extent.volume).is_some_and(|geometry| {
-            stripes_of(*geometry, extent).any(|(offset, _)| is_among(extent.volume, offset))
-        })
-    };
-    match &blob.place {
-        Place::Packed(at) => is_among(at.volume, at.stripe),
-        Place::Extents(extents) => extents.iter().any(extent),
-        Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => false,
     }
 }

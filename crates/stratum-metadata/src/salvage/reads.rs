@@ -3,9 +3,9 @@
 use super::Salvaged;
 use crate::buckets;
 use crate::keys::{self, Tag};
+use crate::machine::ReadError;
 use crate::record::{BucketId, DecodeError, ObjectRecord, PartRecord, UploadId, decode};
 use crate::space;
-use crate::store::ReadError;
 use crate::tree::Base;
 use std::ops::ControlFlow;
 use stratum_storage::volume::VolumeRecord;

@@ -14,8 +14,9 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, PackedAt, Place, Tier, VolumeId};
+use stratum_storage::drive::DriveId;
 use stratum_storage::format::layout::{extent_end, packed_end};
-use stratum_storage::volume::{DriveId, Shard, VolumeEvent, VolumeRecord};
+use stratum_storage::volume::{Shard, VolumeEvent, VolumeRecord};
 
 const GEOMETRY: Geometry = Geometry { k: 4, m: 2 };
 const BUCKET: BucketId = BucketId(1);

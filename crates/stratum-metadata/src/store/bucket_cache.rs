@@ -3,9 +3,8 @@
 //! What is kept is as of a count of changes to buckets. The count rises before anybody hears of a change, and whatever
 //! was kept before is no longer shown from then on.
 
-use super::ReadError;
 use crate::buckets;
-use crate::machine::Machine;
+use crate::machine::{Machine, ReadError};
 use crate::record::BucketRecord;
 use crate::tree::Base;
 use parking_lot::RwLock;

@@ -1,10 +1,10 @@
 //! What can be asked of the state. A read of what is [`fresh`](Metadata::fresh) sees every acknowledged write.
 
-use super::{Metadata, ReadError};
+use super::Metadata;
 use crate::buckets;
 use crate::keys::{self, Tag};
 use crate::listing::{self, ListRequest, ListedObject, ListedUpload, Page, UploadPosition, UploadsRequest};
-use crate::machine::Machine;
+use crate::machine::{Machine, ReadError};
 use crate::record::{
     BucketId, BucketRecord, Completion, LastPart, Migrate, ObjectRecord, PartRecord, StoredUpload, UploadId,
     UploadRecord, decode,

@@ -4,10 +4,9 @@ use super::OpenError;
 use crate::checkpoint::{self, Files, LoadError};
 use crate::command::Proposed;
 use crate::index_dir::IndexDir;
-use crate::keys;
 use crate::log::{LocalLog, Replayed};
-use crate::machine::{AppliedGroup, Entry, Machine};
-use crate::record::{Applied, Level};
+use crate::machine::{AppliedGroup, Entry, Machine, UNFINISHED, mark};
+use crate::record::Applied;
 use crate::tree::{Tree, TreeError, Value};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -18,10 +17,6 @@ use stratum_storage::journal::Verify;
 
 /// Entries that are applied as one batch.
 const REPLAY_GROUP: usize = 512;
-
-/// What an index says of itself while it is being filled: no journal confirms it.
-pub(crate) const UNFINISHED: Applied =
-    Applied { index: u64::MAX, hash: 0, fingerprint: 0, level: Level::FIRST };
 
 /// How far a rebuild has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,12 +147,6 @@ fn load(tree: &Tree, sources: &Sources<'_>) -> Result<(), OpenError> {
             Ok(tree.clear()?)
         }
     }
-}
-
-/// Says in an index what it holds.
-pub(crate) fn mark(tree: &Tree, applied: &Applied) -> Result<(), TreeError> {
-    let value = Value::from(applied.encode().as_slice());
-    tree.apply(std::iter::once((keys::applied().as_slice(), Some(&value))))
 }
 
 /// Whether the journal holds the very entry that the index saw last, and all that follow it.

@@ -1,12 +1,12 @@
 //! Shard files on their way in and out: made under a temporary name, removed when nothing names them.
 
-use super::HealError;
+use super::{HealError, Rebuilder};
 use crate::blob::VolumeId;
 use crate::drive::{Drive, FileIo, OpenHow};
 use crate::format::v1::ShardHeader;
 use crate::inspect::blocking;
 use crate::quarantine::Unfinished;
-use crate::volume::{DIRECTORY, Volumes, is_full, shard_path, unfinished};
+use crate::volume::{DIRECTORY, is_full, shard_path, unfinished};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,14 +58,14 @@ pub(super) async fn remove(drive: &Arc<Drive>, path: String) {
     }
 }
 
-impl Volumes {
+impl Rebuilder {
     /// Removes what a worker that was just stopped had written so far; waits a moment for it to let go of its volume.
     pub(crate) async fn clear_up_unfinished(&self) {
         const TRIES: usize = 50;
         const STEP: Duration = Duration::from_millis(20);
         for _ in 0..TRIES {
-            let volumes = self.clone();
-            match blocking(move || volumes.remove_unfinished()).await {
+            let strays = self.strays.clone();
+            match blocking(move || strays.remove_unfinished()).await {
                 Ok(Unfinished { left: 1.., .. }) => tokio::time::sleep(STEP).await,
                 Ok(_) | Err(_) => return,
             }

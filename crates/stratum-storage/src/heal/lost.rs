@@ -27,8 +27,8 @@ impl Lost {
 impl Healer {
     /// What can't be read now. Some of it may come back with a drive.
     pub fn lost(&self) -> Lost {
-        let endangered = self.volumes.endangered().into_iter().filter(|each| !each.is_readable);
-        let is_there = |volume: VolumeId| self.volumes.shared.find(volume).is_some();
+        let endangered = self.rebuilder.endangered().into_iter().filter(|each| !each.is_readable);
+        let is_there = |volume: VolumeId| self.table.find(volume).is_some();
         let stripes = self.state.lock().unreadable.clone();
         Lost {
             volumes: endangered.map(|each| each.volume).collect(),

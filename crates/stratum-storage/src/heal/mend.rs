@@ -4,16 +4,16 @@
 //! written in place was bad before, so a write that is torn by a crash leaves nothing worse behind. A shard file that
 //! is gone, cut off, somebody else's or bad in many places isn't mended but counted as lost, and rebuilt as a whole.
 
-use super::HealError;
+use super::{HealError, Rebuilder};
 use crate::blob::VolumeId;
 use crate::drive::FileIo;
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
-use crate::inspect::{FileFlaw, blocking, file_flaws, header};
+use crate::inspect::{FileFlaw, blocking, file_flaws, header, live_stripes};
 use crate::pace::{Class, Pace};
 use crate::readpath::whole::{Wanted, Whole};
 use crate::readpath::{Flaw, Parity};
-use crate::volume::{LiveStripe, PlacedShard, Volume, Volumes};
+use crate::volume::{BadFragment, LiveStripe, PlacedShard, Volume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ enum Outcome {
     Ambiguous,
 }
 
-impl Volumes {
+impl Rebuilder {
     /// Looks at some stripes of a volume again, and writes what is bad anew. Claim the volume first.
     pub(crate) async fn mend(
         &self,
@@ -55,7 +55,7 @@ impl Volumes {
         task: Class,
     ) -> Result<Mended, HealError> {
         let mut mended = self.mend_files(volume).await?;
-        let live = self.live_stripes(volume.id).await?;
+        let live = live_stripes(&self.table, volume.id).await?;
         let mut bad: BTreeMap<u8, usize> = BTreeMap::new();
         let stripes = live.len();
         for live in live.into_iter().filter(|live| offsets.contains(&live.offset)) {
@@ -120,16 +120,16 @@ impl Volumes {
         if !blocking(move || drive.is_some_and(|drive| drive.check())).await? {
             return Ok(());
         }
-        Ok(self.shared.lose_shard(volume, shard, &file).await?)
+        Ok(self.table.lose_shard(volume, shard, &file).await?)
     }
 
     /// What was freed while it was being mended may have been written after it was punched.
     async fn free_what_is_dead(&self, volume: &Volume, offsets: &BTreeSet<u64>) -> Result<(), HealError> {
-        let live = self.live_stripes(volume.id).await?;
+        let live = live_stripes(&self.table, volume.id).await?;
         let mut at = FILE_HEADER;
         for live in live {
             if offsets.range(at..live.offset).next().is_some() {
-                self.free_range(volume.id, at..live.offset);
+                self.table.free_range(volume.id, at..live.offset);
             }
             at = at.max(live.range().end);
         }
@@ -201,7 +201,7 @@ fn of_shard(volume: &Volume, shard: u8, error: &io::Error) -> HealError {
 }
 
 /// The bad fragments that were reported, by volume.
-pub(super) fn by_volume(bad: &[crate::readpath::repair::BadFragment]) -> BTreeMap<VolumeId, BTreeSet<u64>> {
+pub(super) fn by_volume(bad: &[BadFragment]) -> BTreeMap<VolumeId, BTreeSet<u64>> {
     let mut by_volume: BTreeMap<VolumeId, BTreeSet<u64>> = BTreeMap::new();
     for bad in bad {
         by_volume.entry(bad.volume).or_default().insert(bad.offset);

@@ -4,9 +4,10 @@
 //! are gone for good: a drive that is merely absent may come back with what it holds before anything of it was written
 //! anew. In a volume those shards come first, too.
 
+use super::Rebuilder;
 use crate::blob::VolumeId;
 use crate::format::layout::Stripe;
-use crate::volume::{Phase, PlacedShard, Volume, Volumes};
+use crate::volume::{Phase, PlacedShard, Volume};
 use std::cmp::Reverse;
 
 /// A volume that misses shards.
@@ -64,16 +65,16 @@ fn stripes_of(volume: &Volume) -> u64 {
     volume.usage().0.div_ceil(u64::from(Stripe::full(volume.geometry).payload))
 }
 
-impl Volumes {
+impl Rebuilder {
     /// How many volumes there are, and about how many live stripes in them.
     pub(super) fn volumes_and_stripes(&self) -> (u64, u64) {
-        let table = self.shared.table.read();
-        (table.len() as u64, table.values().map(|volume| stripes_of(volume)).sum())
+        let volumes = self.table.read();
+        (volumes.len() as u64, volumes.values().map(|volume| stripes_of(volume)).sum())
     }
 
     /// The volumes that miss shards and hold anything.
     pub(super) fn endangered(&self) -> Vec<Endangered> {
-        self.shared.table.read().values().filter_map(|volume| Endangered::of(volume)).collect()
+        self.table.read().values().filter_map(|volume| Endangered::of(volume)).collect()
     }
 }
 

@@ -17,18 +17,18 @@
 //! What is live may change meanwhile. A stripe that is freed is written or not, both are right; if it was written,
 //! it is freed again. One that a late commit names is looked for before the record and once more after it.
 
-use super::HealError;
 use super::files::{create, give_name, remove, temporary};
 use super::target::To;
+use super::{HealError, Rebuilder};
 use crate::blob::VolumeId;
 use crate::drive::{Drive, DriveId, FileIo};
 use crate::format::v1::ShardHeader;
-use crate::inspect::blocking;
+use crate::inspect::{blocking, live_stripes};
 use crate::pace::{Class, Pace};
-use crate::readpath::repair::BadFragment;
 use crate::readpath::whole::{Wanted, Whole};
 use crate::volume::{
-    Claim, LiveStripe, Phase, PlacedShard, Shard, Volume, VolumeEvent, VolumeLogError, Volumes, shard_path,
+    BadFragment, Claim, LiveStripe, Phase, PlacedShard, Shard, Volume, VolumeEvent, VolumeLogError,
+    shard_path,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub struct Rebuilt {
 
 /// A rebuild that is under way.
 struct Rebuild {
-    volumes: Volumes,
+    rebuilder: Arc<Rebuilder>,
     volume: Arc<Volume>,
     shard: u8,
     target: Arc<Drive>,
@@ -72,11 +72,11 @@ struct Written {
     unreadable: BTreeSet<u64>,
 }
 
-impl Volumes {
+impl Rebuilder {
     /// Writes a shard of a sealed volume anew on a healthy drive, from what is left of the volume: that of the old
     /// file too, so it also moves a good shard. Claim the volume first. Dropping the future ends it at any point.
     pub async fn rebuild_shard(
-        &self,
+        self: &Arc<Self>,
         volume: VolumeId,
         shard: u8,
         pace: &Arc<Pace>,
@@ -88,9 +88,9 @@ impl Volumes {
     }
 
     /// Moves a good shard of a sealed volume to another drive that has none of the volume. Dropping the future ends it
-    /// at any point; then [`Volumes::clear_up`] what it left.
+    /// at any point; then [`Rebuilder::clear_up`] what it left.
     pub(crate) async fn move_shard(
-        &self,
+        self: &Arc<Self>,
         claim: &Claim,
         shard: u8,
         to: DriveId,
@@ -103,30 +103,30 @@ impl Volumes {
 
     /// After a move that was broken off: removes what it had written, and follows it if it had come through.
     pub(crate) async fn clear_up(&self, claim: &Claim, shard: u8, to: DriveId) {
-        let Some(volume) = self.shared.find(claim.volume()) else { return };
+        let Some(volume) = self.table.find(claim.volume()) else { return };
         // Without an answer of the state the file stays, and is found as an unknown one.
         if self.follow_record(&volume, shard).await.is_ok()
-            && let (Some(now), Some(drive)) = (volume.shard(shard), self.shared.drive(to))
+            && let (Some(now), Some(drive)) = (volume.shard(shard), self.table.drive(to))
         {
             remove(&drive, temporary(volume.id, shard, now.generation.saturating_add(1))).await;
         }
     }
 
     async fn write_anew(
-        &self,
+        self: &Arc<Self>,
         volume: VolumeId,
         shard: u8,
         to: To,
         pace: &Arc<Pace>,
         task: Class,
     ) -> Result<Rebuilt, HealError> {
-        if self.is_held_back() {
+        if self.table.is_held_back() {
             return Err(HealError::HeldBack);
         }
-        let volume = self.shared.find(volume).ok_or(HealError::Gone)?;
+        let volume = self.table.find(volume).ok_or(HealError::Gone)?;
         self.follow_record(&volume, shard).await?;
         let old = volume.shard(shard).ok_or(HealError::Gone)?;
-        let live = self.live_stripes(volume.id).await?;
+        let live = live_stripes(&self.table, volume.id).await?;
         let rebuild = Arc::new(self.begin(&volume, shard, &old, &live, to).await?);
         let mut written = rebuild.write_all(live, &old, pace, task).await;
         if rebuild.is_move
@@ -152,7 +152,7 @@ impl Volumes {
     /// Puts what the record says into the slot, where an event's outcome was unknown.
     async fn follow_record(&self, volume: &Arc<Volume>, shard: u8) -> Result<(), HealError> {
         let _changing = volume.changing.lock().await;
-        let (log, id) = (self.shared.log.clone(), volume.id);
+        let (log, id) = (self.table.log.clone(), volume.id);
         let record = blocking(move || log.volume(id)).await??.ok_or(HealError::Gone)?;
         let (Some(slot), Some(record)) =
             (volume.slots.get(usize::from(shard)), record.shards.get(usize::from(shard)))
@@ -161,7 +161,7 @@ impl Volumes {
         };
         let now = slot.now();
         if now.generation != record.generation {
-            slot.replace(PlacedShard::new(id, shard, record, self.shared.drive(record.drive)));
+            slot.replace(PlacedShard::new(id, shard, record, self.table.drive(record.drive)));
         } else if record.lost {
             now.set_lost();
         }
@@ -170,7 +170,7 @@ impl Volumes {
 
     /// Makes the file, with its header page and its length.
     async fn begin(
-        &self,
+        self: &Arc<Self>,
         volume: &Arc<Volume>,
         shard: u8,
         old: &PlacedShard,
@@ -193,9 +193,9 @@ impl Volumes {
         let (drive, temporary) = (target.clone(), temporary(volume.id, shard, generation));
         let created = blocking(move || create(&drive, &temporary, &header, length)).await?;
         let file = created.map_err(|error| HealError::of_drive(&target, &error))?;
-        let (volumes, volume) = (self.clone(), volume.clone());
+        let (rebuilder, volume) = (self.clone(), volume.clone());
         let (copies, is_move) = (old.is_good(), to != To::Best);
-        Ok(Rebuild { volumes, volume, shard, target, record, file, copies, is_move })
+        Ok(Rebuild { rebuilder, volume, shard, target, record, file, copies, is_move })
     }
 }
 
@@ -212,13 +212,13 @@ impl Rebuild {
         let mut todo = live;
         while !todo.is_empty() {
             self.write(&todo, &mut written, pace, task).await?;
-            todo = self.volumes.live_stripes(self.volume.id).await?;
+            todo = live_stripes(&self.rebuilder.table, self.volume.id).await?;
             let is_live: BTreeSet<u64> = todo.iter().map(|live| live.offset).collect();
             written.unreadable.retain(|offset| is_live.contains(offset));
             todo.retain(|live| !written.knows(live.offset));
         }
         // The old file may hold what is missing: it must not be given up while it can still come back, nor for a move.
-        let may_return = !old.is_healthy() && self.volumes.shared.drive(old.drive_id).is_some();
+        let may_return = !old.is_healthy() && self.rebuilder.table.drive(old.drive_id).is_some();
         if (may_return || self.is_move) && !written.unreadable.is_empty() {
             return Err(HealError::Unreadable(written.unreadable.len() as u64));
         }
@@ -322,7 +322,7 @@ impl Rebuild {
         let Shard { drive, generation, .. } = self.record;
         let event =
             VolumeEvent::ShardRebuilt { volume: self.volume.id, shard: self.shard, drive, generation };
-        match self.volumes.shared.log.record(event).await {
+        match self.rebuilder.table.log.record(event).await {
             Ok(()) => {}
             Err(VolumeLogError::Refused) => {
                 drop(changing);
@@ -351,7 +351,7 @@ impl Rebuild {
 
     /// The state has something else in mind: the volume was dropped, or an earlier try came through.
     async fn refused(&self) -> Result<(), HealError> {
-        let followed = self.volumes.follow_record(&self.volume, self.shard).await;
+        let followed = self.rebuilder.follow_record(&self.volume, self.shard).await;
         let now = self.volume.shard(self.shard).ok_or(HealError::Gone)?;
         if followed.is_ok() && (now.drive_id, now.generation) == (self.record.drive, self.record.generation) {
             return Ok(());
@@ -363,20 +363,20 @@ impl Rebuild {
 
     /// Frees again what was written and isn't live any more, and queues what is live and couldn't be written.
     async fn look_again(&self, written: &Written) -> Result<(), HealError> {
-        let live = self.volumes.live_stripes(self.volume.id).await?;
+        let live = live_stripes(&self.rebuilder.table, self.volume.id).await?;
         let is_live: BTreeSet<u64> = live.iter().map(|live| live.offset).collect();
         for offset in is_live.iter().filter(|offset| !written.done.contains_key(offset)) {
             let bad = BadFragment { volume: self.volume.id, shard: self.shard, offset: *offset };
-            self.volumes.shared.repairs.add(bad);
+            self.rebuilder.table.repairs.add(bad);
         }
         if written.done.keys().any(|offset| !is_live.contains(offset)) {
             let mut end = crate::format::layout::FILE_HEADER;
             for live in &live {
-                self.volumes.free_range(self.volume.id, end..live.offset);
+                self.rebuilder.table.free_range(self.volume.id, end..live.offset);
                 end = end.max(live.range().end);
             }
             if let Phase::Sealed { length } = self.volume.phase() {
-                self.volumes.free_range(self.volume.id, end..length);
+                self.rebuilder.table.free_range(self.volume.id, end..length);
             }
         }
         Ok(())

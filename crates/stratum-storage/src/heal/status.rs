@@ -40,9 +40,9 @@ pub struct HealStatus {
 impl Healer {
     /// How things stand. Looks through the table of volumes: some microseconds for each hundred of them.
     pub fn status(&self) -> HealStatus {
-        let endangered = self.volumes.endangered();
-        let bad_fragments = self.volumes.shared.repairs.len() as u64;
-        let (volumes, stripes) = self.volumes.volumes_and_stripes();
+        let endangered = self.rebuilder.endangered();
+        let bad_fragments = self.table.repairs.len() as u64;
+        let (volumes, stripes) = self.rebuilder.volumes_and_stripes();
         let whole = volumes.saturating_sub(endangered.len() as u64);
         let in_whole = stripes.saturating_sub(endangered.iter().map(|each| each.stripes).sum());
         let mut status = HealStatus {
@@ -60,7 +60,7 @@ impl Healer {
             count(&mut status.stripes_by_missing_shards, missing, each.stripes);
         }
         let mut state = self.state.lock();
-        let is_there = |volume: &VolumeId| self.volumes.shared.find(*volume).is_some();
+        let is_there = |volume: &VolumeId| self.table.find(*volume).is_some();
         state.unreadable.retain(|(volume, _)| is_there(volume));
         status.unreadable_stripes = state.unreadable.len() as u64;
         status.missing_fragments += status.unreadable_stripes;

@@ -1,8 +1,8 @@
 //! The drive that a shard is written to.
 
-use super::HealError;
+use super::{HealError, Rebuilder};
 use crate::drive::{Devices, Drive, DriveId};
-use crate::volume::{PlacedShard, Volume, Volumes};
+use crate::volume::{PlacedShard, Volume};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) enum To {
     Drive(DriveId),
 }
 
-impl Volumes {
+impl Rebuilder {
     /// The drive that a shard is to be written to. Where it is best is on the drive that holds it, if that is healthy,
     /// else on the emptiest; of those that are as empty, on that with the fewest shards.
     pub(super) fn target(
@@ -25,12 +25,12 @@ impl Volumes {
         bytes: u64,
         to: To,
     ) -> Result<Arc<Drive>, HealError> {
-        let tier = self.shared.tier(volume.tier).ok_or(HealError::NoDrive)?;
+        let tier = self.table.tier(volume.tier).ok_or(HealError::NoDrive)?;
         let (own, others): (Vec<_>, Vec<_>) = volume.shards().partition(|(each, _)| *each == shard);
         let holds = |shards: &[(u8, Arc<PlacedShard>)], drive: &Arc<Drive>| {
             shards.iter().any(|(_, file)| file.drive_id == drive.id())
         };
-        let mut candidates = tier.drives.drives.open_to_new();
+        let mut candidates = tier.open_to_new();
         candidates.retain(|drive| !holds(&others, drive));
         if let To::Drive(wanted) = to {
             candidates.retain(|drive| drive.id() == wanted);
@@ -38,10 +38,10 @@ impl Volumes {
         if candidates.is_empty() {
             return Err(HealError::NoDrive);
         }
-        let (devices, reserve) = (Devices::of(&candidates), self.kept_free());
+        let (devices, reserve) = (Devices::of(&candidates), self.table.kept_free());
         candidates.retain(|drive| devices.free_at(drive, reserve) >= bytes);
         let worth = |drive: &Arc<Drive>| {
-            (holds(&own, drive), devices.part(drive, reserve), Reverse(self.shards_on(drive.id())))
+            (holds(&own, drive), devices.part(drive, reserve), Reverse(self.table.shards_on(drive.id())))
         };
         candidates.into_iter().max_by_key(worth).ok_or(HealError::NoSpace)
     }

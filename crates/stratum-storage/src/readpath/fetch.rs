@@ -3,13 +3,12 @@
 //! What the page cache doesn't hold is read by the drive's own threads. Reads are hedged (Dean, Barroso: "The Tail at
 //! Scale"): a drive that is late is not waited for where others, on other devices, can give the piece.
 
-use super::ReadError;
 use super::plan::Target;
 use super::rebuild::rebuild;
-use super::repair::BadFragment;
+use super::{ReadError, Reader};
 use crate::drive::{Drive, FileIo};
 use crate::format::layout::{BLOCK, Blocks, CRC};
-use crate::volume::{Buffers, PlacedShard, Shared, Volumes};
+use crate::volume::{BadFragment, Buffers, PlacedShard};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
@@ -32,11 +31,11 @@ pub(super) enum Found {
 }
 
 /// Reads a piece from the page cache and checks it. Some tens of microseconds for 256 KiB.
-pub(super) fn read_cached(target: &Target, shared: &Shared) -> Found {
+pub(super) fn read_cached(target: &Target, buffers: &Arc<Buffers>) -> Found {
     let Some(own) = own_file(target) else { return Found::Bad };
     let Some(file) = own.opened() else { return Found::NotCached };
     let read = |file: &dyn FileIo, buf: &mut [u8], at| file.read_at_cached(buf, at);
-    match read_blocks(target, &own, file.as_ref(), &shared.fragments, read) {
+    match read_blocks(target, &own, file.as_ref(), buffers, read) {
         Ok(bytes) => Found::Bytes(bytes),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Found::NotCached,
         Err(_) => Found::Bad,
@@ -71,32 +70,32 @@ pub(super) fn read_small(target: &Target, into: &mut Vec<u8>) -> bool {
 }
 
 /// Reads a piece by all means there are, in a task of its own.
-pub(super) fn fetch(target: Target, volumes: Volumes) -> JoinHandle<Result<Vec<Bytes>, ReadError>> {
-    tokio::spawn(fetch_or_compute(Arc::new(target), volumes))
+pub(super) fn fetch(target: Target, reader: Arc<Reader>) -> JoinHandle<Result<Vec<Bytes>, ReadError>> {
+    tokio::spawn(fetch_or_compute(Arc::new(target), reader))
 }
 
 /// The own shard first. When its drive takes longer than it does in 99 of 100 reads, the piece is computed from others
 /// at the same time, and whoever is first is taken.
-async fn fetch_or_compute(target: Arc<Target>, volumes: Volumes) -> Result<Vec<Bytes>, ReadError> {
+async fn fetch_or_compute(target: Arc<Target>, reader: Arc<Reader>) -> Result<Vec<Bytes>, ReadError> {
     let Some((own, drive)) = own_file(&target).and_then(|own| Some((own.clone(), own.drive.clone()?))) else {
-        return rebuild(&target, &volumes).await;
+        return rebuild(&target, &reader).await;
     };
     let elsewhere = is_elsewhere(&target, &drive);
     if elsewhere && drive.pulse().is_backed_up() {
-        return rebuild(&target, &volumes).await;
+        return rebuild(&target, &reader).await;
     }
-    let mut reading = pin!(drive.reading(reading(target.clone(), own.clone(), volumes.clone())));
-    let report = |error: &io::Error| report(&target, target.piece.shard, &own, error, &volumes);
+    let mut reading = pin!(drive.reading(reading(target.clone(), own.clone(), reader.clone())));
+    let report = |error: &io::Error| report(&target, target.piece.shard, &own, error, &reader);
     let patience = if elsewhere { patience(&drive) } else { Duration::MAX };
     match tokio::time::timeout(patience, &mut reading).await {
         Ok(Ok(bytes)) => return Ok(bytes),
         Ok(Err(error)) => {
             report(&error);
-            return rebuild(&target, &volumes).await;
+            return rebuild(&target, &reader).await;
         }
         Err(_) => metrics::counter!("stratum_hedged_reads_total").increment(1),
     }
-    let mut computing = pin!(rebuild(&target, &volumes));
+    let mut computing = pin!(rebuild(&target, &reader));
     tokio::select! {
         biased;
         read = &mut reading => match read {
@@ -116,12 +115,12 @@ async fn fetch_or_compute(target: Arc<Target>, volumes: Volumes) -> Result<Vec<B
 fn reading(
     target: Arc<Target>,
     own: Arc<PlacedShard>,
-    volumes: Volumes,
+    reader: Arc<Reader>,
 ) -> impl FnOnce() -> io::Result<Vec<Bytes>> + Send + 'static {
     move || {
         let read = |file: &dyn FileIo, buf: &mut [u8], at| file.read_at(buf, at);
         let file = own.open()?;
-        read_blocks(&target, &own, file.as_ref(), &volumes.shared.fragments, read)
+        read_blocks(&target, &own, file.as_ref(), &reader.fragments, read)
     }
 }
 
@@ -206,23 +205,23 @@ pub(super) fn report(
     shard: u8,
     file: &Arc<PlacedShard>,
     error: &io::Error,
-    volumes: &Volumes,
+    reader: &Reader,
 ) {
     let (volume, offset) = (target.volume.clone(), target.piece.offset);
     let was_replaced = || volume.shard(shard).is_none_or(|now| !Arc::ptr_eq(&now, file));
     if !file.is_good() || was_replaced() {
         return;
     }
-    if volumes.shared.repairs.add(BadFragment { volume: volume.id, shard, offset }) {
+    if reader.table.repairs.add(BadFragment { volume: volume.id, shard, offset }) {
         metrics::counter!("stratum_bad_fragments_total").increment(1);
         file.found_rot(error);
         tracing::warn!(volume = %volume.id, shard, offset, %error, "a fragment is bad; it is computed from others");
     }
     let deleted = error.kind() == ErrorKind::NotFound;
     if deleted && file.drive.as_ref().is_some_and(|drive| drive.check()) && file.report_deleted() {
-        let (volumes, file) = (volumes.clone(), file.clone());
+        let (table, file) = (reader.table.clone(), file.clone());
         tokio::spawn(async move {
-            if let Err(error) = volumes.shared.lose_shard(&volume, shard, &file).await {
+            if let Err(error) = table.lose_shard(&volume, shard, &file).await {
                 tracing::warn!(volume = %volume.id, shard, %error, "the loss of a shard could not be recorded");
             }
         });

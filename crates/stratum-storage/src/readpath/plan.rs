@@ -4,7 +4,7 @@ use super::ReadError;
 use crate::blob::{BlobRef, Extent, PackedAt, Place, VolumeId};
 use crate::format::layout::{Piece, Stripe, first_piece, stripe_at};
 use crate::format::v1::Kind;
-use crate::volume::{StripeAddress, Volume, Volumes};
+use crate::volume::{StripeAddress, Table, Volume};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -42,11 +42,11 @@ pub(super) struct Target {
 
 impl Plan {
     /// The plan for a range of a blob, which must lie in it. Looks up all volumes it needs.
-    pub fn new(volumes: &Volumes, blob: &BlobRef, range: Range<u64>) -> Result<Plan, ReadError> {
+    pub fn new(table: &Table, blob: &BlobRef, range: Range<u64>) -> Result<Plan, ReadError> {
         if range.start > range.end || range.end > blob.len() {
             return Err(ReadError::Range { length: blob.len() });
         }
-        let find = |id| volumes.shared.find(id).ok_or(ReadError::Gone(id));
+        let find = |id| table.find(id).ok_or(ReadError::Gone(id));
         let source = match &blob.place {
             Place::Empty => Source::Nothing,
             Place::Packed(at) => Source::Packed(find(at.volume)?, *at),

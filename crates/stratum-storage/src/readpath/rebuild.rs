@@ -4,11 +4,11 @@
 //! failure or doesn't come: a drive that hangs holds up nobody. What verifies is right wherever it comes from, so the
 //! shards of drives that are hardly there are asked in the end, too.
 
-use super::ReadError;
 use super::fetch::{report, within_block};
 use super::plan::Target;
+use super::{ReadError, Reader};
 use crate::format::layout::{Blocks, CRC};
-use crate::volume::{PlacedShard, Volumes};
+use crate::volume::PlacedShard;
 use bytes::Bytes;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -24,13 +24,13 @@ const LATE: Duration = Duration::from_millis(250);
 type Good = Vec<Option<Vec<u8>>>;
 
 /// Computes a piece, a few blocks at a time.
-pub(super) async fn rebuild(target: &Arc<Target>, volumes: &Volumes) -> Result<Vec<Bytes>, ReadError> {
+pub(super) async fn rebuild(target: &Arc<Target>, reader: &Arc<Reader>) -> Result<Vec<Bytes>, ReadError> {
     let blocks = Blocks::covering(&target.piece.bytes);
     let mut pieces = Vec::new();
     let mut first = blocks.first;
     while first < blocks.end {
         let some = Blocks { first, end: blocks.end.min(first + AT_ONCE) };
-        let gathered = Gathered::of(target, some, volumes).await?;
+        let gathered = Gathered::of(target, some, reader).await?;
         for (block, whole) in (some.first..some.end).zip(gathered.compute(target)?) {
             let (within, whole) = (within_block(&target.piece.bytes, block), Bytes::from(whole));
             pieces.push(whole.slice(within.start..within.end.min(whole.len())));
@@ -48,12 +48,12 @@ struct Gathered {
 }
 
 impl Gathered {
-    async fn of(target: &Arc<Target>, blocks: Blocks, volumes: &Volumes) -> Result<Gathered, ReadError> {
+    async fn of(target: &Arc<Target>, blocks: Blocks, reader: &Arc<Reader>) -> Result<Gathered, ReadError> {
         let mut gathered = Gathered { blocks, shards: vec![None; target.volume.slots.len()] };
         let mut candidates = by_trust(target).into_iter();
         let mut asked = JoinSet::new();
         for shard in candidates.by_ref().take(target.volume.geometry.k.into()) {
-            asked.spawn(read(target.clone(), shard, blocks, volumes.clone()));
+            asked.spawn(read(target.clone(), shard, blocks, reader.clone()));
         }
         while !gathered.is_enough(target) {
             match tokio::time::timeout(LATE, asked.join_next()).await {
@@ -71,7 +71,7 @@ impl Gathered {
                 Ok(None) => {}
             }
             if let Some(shard) = candidates.next() {
-                asked.spawn(read(target.clone(), shard, blocks, volumes.clone()));
+                asked.spawn(read(target.clone(), shard, blocks, reader.clone()));
             }
         }
         Ok(gathered)
@@ -130,7 +130,7 @@ fn by_trust(target: &Target) -> Vec<u8> {
 }
 
 /// A shard's blocks, as far as they verify.
-async fn read(target: Arc<Target>, shard: u8, blocks: Blocks, volumes: Volumes) -> (u8, Option<Good>) {
+async fn read(target: Arc<Target>, shard: u8, blocks: Blocks, reader: Arc<Reader>) -> (u8, Option<Good>) {
     let Some(file) = target.volume.shard(shard) else { return (shard, None) };
     let Some(drive) = file.drive.clone() else { return (shard, None) };
     let job = {
@@ -140,12 +140,12 @@ async fn read(target: Arc<Target>, shard: u8, blocks: Blocks, volumes: Volumes) 
     match drive.reading(job).await {
         Ok(good) => {
             if good.iter().any(Option::is_none) {
-                report(&target, shard, &file, &ErrorKind::InvalidData.into(), &volumes);
+                report(&target, shard, &file, &ErrorKind::InvalidData.into(), &reader);
             }
             (shard, Some(good))
         }
         Err(error) => {
-            report(&target, shard, &file, &error, &volumes);
+            report(&target, shard, &file, &error, &reader);
             (shard, None)
         }
     }

@@ -4,7 +4,7 @@ use super::{PERIOD, ScrubCursor, ScrubPhase, Scrubber};
 use crate::blob::VolumeId;
 use crate::format::layout::FILE_HEADER;
 use crate::heal::{HealError, Mended};
-use crate::inspect::StripeFinding;
+use crate::inspect::{StripeFinding, live_stripes};
 use crate::pace::Class;
 use crate::readpath::whole::{Wanted, Whole};
 use crate::readpath::{Flaw, Parity};
@@ -71,7 +71,7 @@ impl Scrubber {
 
     /// The next volume, or the end of the pass.
     async fn next_volume(&self, cursor: &ScrubCursor) -> Result<Next, HealError> {
-        let volumes = self.volumes.volumes();
+        let volumes = self.table.volumes();
         let is_next = |volume: &&Arc<Volume>| {
             let is_wanted = match volume.phase() {
                 Phase::Sealed { .. } => true,
@@ -119,7 +119,7 @@ impl Scrubber {
         if !self.is_current(pass) {
             return Ok(());
         }
-        let live = self.volumes.live_stripes(volume.id).await?;
+        let live = live_stripes(&self.table, volume.id).await?;
         let todo: Vec<LiveStripe> =
             live.into_iter().filter(|live| live.offset >= from.max(FILE_HEADER)).collect();
         let mut bad = BTreeSet::new();
@@ -224,7 +224,7 @@ impl Scrubber {
     /// Waits until nobody else works on a volume; nothing when the pass doesn't go on.
     async fn claim(&self, volume: VolumeId, pass: &ScrubCursor) -> Option<Claim> {
         while self.is_current(pass) {
-            if let Some(claim) = self.volumes.try_claim(volume) {
+            if let Some(claim) = self.table.try_claim(volume) {
                 return Some(claim);
             }
             tokio::time::sleep(SETTLING).await;
@@ -234,7 +234,7 @@ impl Scrubber {
 
     async fn look_at_files(&self, volume: &Arc<Volume>, pass: &ScrubCursor) -> Result<(), HealError> {
         let Some(_claim) = self.claim(volume.id, pass).await else { return Ok(()) };
-        let mended = self.volumes.mend_files(volume).await?;
+        let mended = self.rebuilder.mend_files(volume).await?;
         self.tell(volume.id, &BTreeSet::new(), &mended, pass);
         self.update(pass, |cursor| cursor.found.bad_files += mended.written + mended.lost.len() as u64);
         Ok(())
@@ -247,7 +247,7 @@ impl Scrubber {
         pass: &ScrubCursor,
     ) -> Result<(), HealError> {
         let Some(_claim) = self.claim(volume.id, pass).await else { return Ok(()) };
-        let mended = self.volumes.mend(volume, offsets, &self.pace, Class::Heal).await?;
+        let mended = self.rebuilder.mend(volume, offsets, &self.pace, Class::Heal).await?;
         self.tell(volume.id, offsets, &mended, pass);
         Ok(())
     }
@@ -282,9 +282,9 @@ impl Scrubber {
 
     /// How many volumes are left, and about what is to be read of them.
     pub(super) fn left(&self, cursor: &ScrubCursor) -> (u64, u64) {
-        let table = self.volumes.shared.table.read();
+        let volumes = self.table.read();
         let mut left = (0, 0);
-        for volume in table.values().filter(|volume| volume.id.0 >= cursor.volume) {
+        for volume in volumes.values().filter(|volume| volume.id.0 >= cursor.volume) {
             let Phase::Sealed { length } = volume.phase() else { continue };
             let done = if volume.id.0 == cursor.volume { cursor.offset } else { 0 };
             let (k, shards) = (u64::from(volume.geometry.k.max(1)), volume.slots.len() as u64);

@@ -4,7 +4,8 @@
 //! silent is latched failed and its shard counts as lost, as if the write had failed: what it was to hold is made
 //! again elsewhere. Where all share a device, all are as slow, and whoever waits goes on waiting.
 
-use crate::drive::lane::Answer;
+use super::handle::Volume;
+use crate::drive::lane::{Answer, Work, promise};
 use crate::drive::{Domain, Drive};
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
@@ -36,6 +37,30 @@ pub(crate) async fn outcomes(asked: Vec<Asked>) -> Vec<(u8, io::Result<()>)> {
         }
     }
     waiting.outcomes
+}
+
+/// Runs a task for every shard that isn't lost on its drive's volume lane, and waits for all of them.
+pub(crate) async fn each_shard<T>(
+    volume: &Volume,
+    mut task: impl FnMut(&Arc<Drive>, u8, &str) -> T,
+) -> Vec<(u8, io::Result<()>)>
+where
+    T: FnOnce() -> io::Result<()> + Send + 'static,
+{
+    let mut asked = Vec::new();
+    for (shard, file) in volume.shards().filter(|(_, file)| !file.is_lost()) {
+        let Some(drive) = &file.drive else { continue };
+        let (done, answer) = promise();
+        let task = task(drive, shard, &file.path);
+        drive.volume_lane().submit(Work::Run(Box::new(move || done(task()))));
+        asked.push(Asked { shard, drive: drive.clone(), answer });
+    }
+    outcomes(asked).await
+}
+
+/// Whether an error says that a device is full: not a failure of the drive.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 struct Waiting {
@@ -91,7 +116,7 @@ mod tests {
     use super::*;
     use crate::ambient::Simulated;
     use crate::blob::Tier;
-    use crate::drive::lane::{Done, promise};
+    use crate::drive::lane::Done;
     use crate::drive::simulated::SimulatedDrive;
     use crate::drive::{DriveId, Threads};
 

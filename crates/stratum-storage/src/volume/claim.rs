@@ -3,7 +3,7 @@
 //! A claim is memory of this run only. It guards no bytes (records, generations and conditional moves do that); it
 //! keeps two workers from doing the same work twice, and unknown files from being judged while a shard is rebuilt.
 
-use super::table::Volumes;
+use super::table::Table;
 use crate::blob::VolumeId;
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -34,17 +34,17 @@ impl Drop for Claim {
     }
 }
 
-impl Volumes {
+impl Table {
     /// Claims a volume, unless somebody else has.
     pub fn try_claim(&self, volume: VolumeId) -> Option<Claim> {
-        let claims = self.shared.claims.clone();
+        let claims = self.claims.clone();
         let is_free = claims.taken.lock().insert(volume);
         is_free.then(|| Claim { claims, volume })
     }
 
     /// Whether somebody works on a volume.
     pub fn is_claimed(&self, volume: VolumeId) -> bool {
-        self.shared.claims.taken.lock().contains(&volume)
+        self.claims.taken.lock().contains(&volume)
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_volume_has_one_worker() {
-        let volumes = Volumes::empty(Vec::new(), Arc::new(NoLog), 1, 0);
+        let volumes = Table::new(Vec::new(), Arc::new(NoLog), 0);
         let claim = volumes.try_claim(VolumeId(7)).unwrap();
         assert_eq!(claim.volume(), VolumeId(7));
         assert!(volumes.try_claim(VolumeId(7)).is_none() && volumes.is_claimed(VolumeId(7)));

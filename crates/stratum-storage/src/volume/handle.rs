@@ -3,6 +3,7 @@
 //! What is durable of a volume is its record. This is the rest: open descriptors, the place where the next extent
 //! goes, the reservations that keep it from sealing, and the holds that keep its bytes from being freed.
 
+use super::names::shard_path;
 use super::{Shard, VolumeRecord, VolumeState};
 use crate::blob::{Geometry, Tier, VolumeId};
 use crate::codec::{Codec, CodecError};
@@ -14,27 +15,6 @@ use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-
-/// The directory of shard files on a drive.
-pub(crate) const DIRECTORY: &str = "volumes";
-
-/// The path of a shard file under its drive's root.
-pub(crate) fn shard_path(volume: VolumeId, shard: u8, generation: u32) -> String {
-    format!("{DIRECTORY}/{volume}.s{shard:02}.g{generation}")
-}
-
-/// What is added to a name while its file is written; no record ever names such a file.
-const UNFINISHED: &str = ".tmp";
-
-/// The name of a shard file while it is written.
-pub(crate) fn unfinished(path: &str) -> String {
-    format!("{path}{UNFINISHED}")
-}
-
-/// The name that an unfinished file was to get; nothing if it isn't one.
-pub(crate) fn finished(name: &str) -> Option<&str> {
-    name.strip_suffix(UNFINISHED)
-}
 
 /// A volume.
 #[derive(Debug)]

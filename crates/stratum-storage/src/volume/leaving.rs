@@ -1,6 +1,6 @@
 //! Drives that are to go: what still lies on them, and what it takes to do without them.
 
-use super::Volumes;
+use super::Table;
 use super::handle::{Phase, PlacedShard};
 use crate::blob::{Geometry, Tier, VolumeId};
 use crate::drive::DriveId;
@@ -17,12 +17,12 @@ pub struct Without {
     pub geometry: Geometry,
 }
 
-impl Volumes {
+impl Table {
     /// Shards of sealed volumes that lie on drives which are on their way out, in the order in which they are to be
     /// moved. What such a volume misses comes before what it still has: else the only free drive would go to a shard
     /// that has one. Open volumes with such a shard take no more, so that they are sealed soon.
     pub fn leaving_shards(&self) -> Vec<(VolumeId, u8)> {
-        let table = self.shared.table.read();
+        let table = self.read();
         let leaves = |file: &PlacedShard| file.drive.as_ref().is_some_and(|drive| drive.is_draining());
         let mut leaving = Vec::new();
         for volume in table.values().filter(|volume| volume.shards().any(|(_, file)| leaves(&file))) {
@@ -42,12 +42,12 @@ impl Volumes {
     /// What it takes to do without these drives. Whatever lies on a drive that isn't there, or is on its way out
     /// already, must find a place, too. Nothing if so few stay that they can't hold data.
     pub fn without(&self, tier: Tier, leaving: &[DriveId]) -> Option<Without> {
-        let state = self.shared.tier(tier)?;
-        let mut stay: Vec<DriveId> = state.healthy().iter().map(|drive| drive.id()).collect();
+        let drives = self.tier(tier)?;
+        let mut stay: Vec<DriveId> = drives.open_to_new().iter().map(|drive| drive.id()).collect();
         stay.retain(|drive| !leaving.contains(drive));
-        let geometry = geometry_over(state.drives.geometry, stay.len())?;
+        let geometry = geometry_over(drives.geometry, stay.len())?;
         let mut without = Without { bytes: 0, narrowed: 0, geometry };
-        for volume in self.shared.table.read().values().filter(|volume| volume.tier == tier) {
+        for volume in self.read().values().filter(|volume| volume.tier == tier) {
             let stays = |file: &PlacedShard| file.is_good() && stay.contains(&file.drive_id);
             let shards = volume.geometry.shards();
             let there = volume.shards().filter(|(_, file)| stays(file)).count();

@@ -10,6 +10,7 @@ use stratum_storage::ambient::Simulated;
 use stratum_storage::balance::Balancer;
 use stratum_storage::blob::{BlobRef, VolumeId};
 use stratum_storage::drive::simulated::Op;
+use stratum_storage::inspect;
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::volume::VolumeEvent;
 
@@ -17,7 +18,7 @@ use stratum_storage::volume::VolumeEvent;
 const BODY: usize = 12 << 20;
 
 fn balancer(server: &Server, clock: &Arc<Simulated>, pace: &Arc<Pace>) -> Arc<Balancer> {
-    Arc::new(Balancer::new(server.volumes.clone(), healer(server), pace.clone(), clock.clone()))
+    Arc::new(Balancer::new(server.volumes.rebuilder.clone(), healer(server), pace.clone(), clock.clone()))
 }
 
 fn clock() -> Arc<Simulated> {
@@ -57,7 +58,7 @@ async fn assert_whole(world: &World, server: &Server, bodies: &[(BlobRef, Bytes)
     }
     let volumes: Vec<VolumeId> = world.state.records.lock().unwrap().keys().copied().collect();
     for volume in volumes {
-        let verified = server.volumes.verify(volume).await.unwrap();
+        let verified = inspect::verify(&server.volumes.table, volume).await.unwrap();
         assert!(verified.is_whole(), "{verified:?}");
     }
     let files: usize = world.disks.iter().map(|disk| disk.files().len()).sum();
@@ -140,7 +141,7 @@ fn a_rotten_fragment_is_computed_on_the_way() {
         assert!(balancer(&server, &clock(), &hurry()).round().await > 0);
         let records: Vec<_> = world.state.records.lock().unwrap().values().cloned().collect();
         for record in records {
-            let verified = server.volumes.verify(record.id).await.unwrap();
+            let verified = inspect::verify(&server.volumes.table, record.id).await.unwrap();
             let moved = record.shards.iter().position(|shard| shard.drive.0 == 7).map(|shard| shard as u8);
             let flawed = |shard: u8| {
                 verified.stripes_found.iter().any(|found| found.flaws.iter().any(|flaw| flaw.0 == shard))
@@ -220,7 +221,7 @@ fn a_move_that_is_broken_off_leaves_nothing() {
         let (moved, ()) = tokio::join!(balancer.round(), pausing);
         assert_eq!((moved, world.disks[6].files().len()), (0, 0));
         assert_eq!(balancer.status().moving, None);
-        assert!(server.volumes.try_claim(VolumeId(8)).is_some());
+        assert!(server.volumes.table.try_claim(VolumeId(8)).is_some());
         assert_whole(&world, &server, &bodies).await;
     });
 }
@@ -242,7 +243,10 @@ async fn crash_at(n: u64) -> bool {
         assert!(server.get(blob).await.as_ref() == Ok(bytes), "power fails at {n}");
     }
     for volume in 1..=4 {
-        assert!(server.volumes.verify(VolumeId(volume)).await.unwrap().is_whole(), "power fails at {n}");
+        assert!(
+            inspect::verify(&server.volumes.table, VolumeId(volume)).await.unwrap().is_whole(),
+            "power fails at {n}"
+        );
     }
     // It goes on where it was.
     balancer(&server, &clock(), &hurry()).round().await;

@@ -3,7 +3,7 @@
 use crate::world::{World, body, run};
 use bytes::Bytes;
 use stratum_storage::blob::{BlobRef, Geometry};
-use stratum_storage::volume::WriteError;
+use stratum_storage::writepath::WriteError;
 
 /// Writes, deletes and upkeep; what was acknowledged and not deleted.
 async fn workload(world: &World, survivors: &mut Vec<(BlobRef, Bytes)>) -> Result<(), WriteError> {

@@ -59,7 +59,8 @@ fn any_two_drives_may_be_erased_or_scrambled_under_the_server() {
                 world.disks[disk].scramble(seed as u64);
             }
             assert!(server.get(&blob).await.unwrap() == bytes, "{hurt:?} scrambled");
-            let shards: HashSet<u8> = server.volumes.bad_fragments().iter().map(|bad| bad.shard).collect();
+            let shards: HashSet<u8> =
+                server.volumes.table.bad_fragments().iter().map(|bad| bad.shard).collect();
             // Disks 5 and 0 hold this volume's parity, which a good read doesn't look at.
             assert!(shards.len() <= 2 && (!shards.is_empty() || hurt == [0, 5]), "{shards:?}");
             for disk in hurt {
@@ -84,7 +85,7 @@ fn a_flipped_bit_anywhere_is_repaired_on_the_way_out() {
             world_disk.flip_bit(&path, (4096 + 64 + 1 + disk as u64 * 20_000) * 8 + 3).unwrap();
             assert!(server.get(&blob).await.unwrap() == bytes);
         }
-        let bad = server.volumes.bad_fragments();
+        let bad = server.volumes.table.bad_fragments();
         assert!(
             !bad.is_empty() && bad.iter().all(|bad| bad.volume == volume && bad.offset == 4096),
             "{bad:?}"
@@ -101,7 +102,7 @@ fn a_small_read_of_a_bad_block_is_not_answered_from_the_cache() {
             (0..6).find(|disk| shard_file(&world, *disk, volume).unwrap().contains(".s00.")).unwrap();
         let path = shard_file(&world, shard0, volume).unwrap();
         world.disks[shard0].flip_bit(&path, (4096 + 64 + 4 + 10) * 8).unwrap();
-        let mut reader = server.volumes.read(&server.volumes.pin(), &blob, 0..100).unwrap();
+        let mut reader = server.volumes.reader.read(&server.volumes.reader.pin(), &blob, 0..100).unwrap();
         assert!(reader.try_all_cached().is_none());
         assert!(reader.next().await.unwrap().unwrap() == bytes.slice(0..100));
         assert!(reader.next().await.is_none());
@@ -129,7 +130,7 @@ fn misdirected_and_swapped_fragments_are_caught() {
         });
         assert!(server.get(&blob).await.unwrap() == bytes);
         let bad: Vec<(u8, u64)> =
-            server.volumes.bad_fragments().iter().map(|bad| (bad.shard, bad.offset)).collect();
+            server.volumes.table.bad_fragments().iter().map(|bad| (bad.shard, bad.offset)).collect();
         assert_eq!(bad, [(0, 4096), (0, 4096 + disk_len), (1, 4096)]);
     });
 }
@@ -159,7 +160,8 @@ fn with_too_many_bad_shards_nothing_wrong_is_served() {
         for disk in [0, 2, 4] {
             world.disks[disk].scramble(5);
         }
-        let mut reader = server.volumes.read(&server.volumes.pin(), &blob, 0..blob.len()).unwrap();
+        let mut reader =
+            server.volumes.reader.read(&server.volumes.reader.pin(), &blob, 0..blob.len()).unwrap();
         let mut at = 0;
         let error = loop {
             match reader.next().await {

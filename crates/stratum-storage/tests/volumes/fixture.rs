@@ -8,8 +8,8 @@ use bytes::Bytes;
 use std::path::PathBuf;
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::{DriveId, OpenHow};
-use stratum_storage::pack::PackBody;
 use stratum_storage::volume::{Shard, VolumeRecord, VolumeState};
+use stratum_storage::writepath::PackBody;
 
 const G: Geometry = Geometry { k: 2, m: 1 };
 const LENGTH: u64 = 4096 + 36_864 + 4096;
@@ -33,7 +33,7 @@ fn packed() -> Vec<PackBody> {
 
 async fn write(server: &Server) -> (BlobRef, Vec<BlobRef>) {
     let plain = server.put(&pattern(70_000, 7)).await.unwrap();
-    let packed = server.volumes.pack(Tier::Hot, &packed()).await.unwrap();
+    let packed = server.volumes.writer.pack(Tier::Hot, &packed()).await.unwrap();
     let mut places = Vec::new();
     for stripe in packed {
         places.extend(stripe.bodies.iter().map(|at| BlobRef::plain(Place::Packed(*at))));

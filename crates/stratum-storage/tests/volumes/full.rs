@@ -3,7 +3,7 @@
 use crate::world::{Server, World, body, run, shard_file};
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::simulated::Op;
-use stratum_storage::volume::{Fill, Leave, WriteError};
+use stratum_storage::writepath::{Fill, Leave, WriteError};
 
 const G: Geometry = Geometry { k: 4, m: 2 };
 const NARROW: Geometry = Geometry { k: 3, m: 2 };
@@ -18,7 +18,7 @@ fn geometry_of(world: &World, blob: &BlobRef) -> Geometry {
 }
 
 fn fills(server: &Server) -> Vec<Fill> {
-    server.volumes.fullness()[0].drives.iter().map(|(_, fill)| *fill).collect()
+    server.volumes.writer.fullness()[0].drives.iter().map(|(_, fill)| *fill).collect()
 }
 
 #[test]
@@ -39,8 +39,8 @@ fn one_full_drive_of_six_makes_new_volumes_narrower() {
         assert!(server.get(&next).await.unwrap() == bytes);
         assert!(server.drives[2].is_healthy());
         assert_eq!(server.state.lost(), []);
-        assert_eq!(server.volumes.check_room(Tier::Hot, 50_000_000, Leave::Reserve), Ok(()));
-        let fullness = &server.volumes.fullness()[0];
+        assert_eq!(server.volumes.writer.check_room(Tier::Hot, 50_000_000, Leave::Reserve), Ok(()));
+        let fullness = &server.volumes.writer.fullness()[0];
         assert_eq!(
             (fullness.geometry, fullness.with_room, fullness.refuses()),
             (Some(NARROW), Some(G), false)
@@ -68,8 +68,8 @@ fn with_fewer_than_parity_and_one_left_it_is_refused_and_told() {
         assert_eq!(geometry_of(&world, &blob), Geometry { k: 1, m: 2 });
         world.disks[3].set_capacity(Some(world.disks[3].used() + 1));
         assert_eq!(server.put(&body(2, 30_000_000)).await, Err(WriteError::NoSpace(Tier::Hot)));
-        assert!(server.volumes.fullness()[0].refuses());
-        assert!(server.volumes.check_room(Tier::Hot, 1, Leave::Reserve).is_err());
+        assert!(server.volumes.writer.fullness()[0].refuses());
+        assert!(server.volumes.writer.check_room(Tier::Hot, 1, Leave::Reserve).is_err());
         assert!(server.get(&blob).await.unwrap() == bytes);
     });
 }
@@ -109,7 +109,7 @@ fn a_sync_that_finds_no_space_is_known_to_all_who_wrote_there() {
         server.put(&body(1, 1_000_000)).await.unwrap();
         // Several stripes, which are synced in the end.
         let bytes = body(2, 2_500_000);
-        let mut other = server.volumes.write(Tier::Hot, bytes.len() as u64).await.unwrap();
+        let mut other = server.volumes.writer.write(Tier::Hot, bytes.len() as u64).await.unwrap();
         other.push(bytes).await.unwrap();
         world.disks[0].refuse_nth(Op::Sync, 1);
         world.disks[4].refuse_nth(Op::Sync, 1);
@@ -140,7 +140,7 @@ fn drives_of_one_device_are_full_together() {
         world.disks.iter().for_each(|disk| disk.set_capacity(Some(8 << 20)));
         let server = world.start().await;
         assert_eq!(fills(&server), [Fill::Full; 6]);
-        assert!(server.volumes.fullness()[0].refuses());
+        assert!(server.volumes.writer.fullness()[0].refuses());
     });
 }
 

@@ -10,7 +10,7 @@ use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
 use stratum_storage::drive::simulated::Op;
 use stratum_storage::drive::{DriveId, OpenHow};
 use stratum_storage::heal::{HealError, Healer, Narrow, Rebuilt};
-use stratum_storage::inspect::FileFlaw;
+use stratum_storage::inspect::{self, FileFlaw};
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::volume::{Claim, ShardFiles, Stray, StrayKind, TierDrives, VolumeEvent};
 
@@ -22,7 +22,7 @@ pub fn hurry() -> Arc<Pace> {
 }
 
 async fn rebuild(server: &Server, shard: u8) -> Result<Rebuilt, HealError> {
-    server.volumes.rebuild_shard(FIRST, shard, &hurry(), Class::Heal).await
+    server.volumes.rebuilder.rebuild_shard(FIRST, shard, &hurry(), Class::Heal).await
 }
 
 /// A sealed volume with some bodies, one of which was deleted.
@@ -44,7 +44,7 @@ pub async fn assert_whole(server: &Server, bodies: &[(BlobRef, Bytes)]) {
     for (blob, bytes) in bodies {
         assert!(server.get(blob).await.as_ref() == Ok(bytes));
     }
-    let verified = server.volumes.verify(FIRST).await.unwrap();
+    let verified = inspect::verify(&server.volumes.table, FIRST).await.unwrap();
     assert!(verified.is_whole() && verified.stripes > 0, "{verified:?}");
 }
 
@@ -172,7 +172,8 @@ fn readers_read_on_while_a_shard_is_exchanged() {
         let world = World::new(G);
         let (server, bodies) = sealed(&world, &[100, 3_000_000]).await;
         let (blob, bytes) = &bodies[0];
-        let mut reader = server.volumes.read(&server.volumes.pin(), blob, 0..blob.len()).unwrap();
+        let mut reader =
+            server.volumes.reader.read(&server.volumes.reader.pin(), blob, 0..blob.len()).unwrap();
         let mut got = reader.next().await.unwrap().unwrap().to_vec();
         for shard in 0..6 {
             rebuild(&server, shard).await.unwrap();
@@ -181,7 +182,7 @@ fn readers_read_on_while_a_shard_is_exchanged() {
             got.extend_from_slice(&piece.unwrap());
         }
         assert!(got == *bytes);
-        assert!(server.volumes.bad_fragments().is_empty(), "and find nothing wrong");
+        assert!(server.volumes.table.bad_fragments().is_empty(), "and find nothing wrong");
         assert!(
             server.drives.iter().all(|drive| drive.check()),
             "we removed the old files, nobody took them"
@@ -217,7 +218,7 @@ fn verify_says_what_is_wrong_and_where() {
         let path = shard_file(&world, short, FIRST).unwrap();
         io.open(&path, OpenHow::Write).unwrap().set_len(300_000).unwrap();
         world.disks[gone].erase();
-        let verified = server.volumes.verify(FIRST).await.unwrap();
+        let verified = inspect::verify(&server.volumes.table, FIRST).await.unwrap();
         let short = FileFlaw::Short { length: 300_000 };
         assert_eq!(verified.files, [(0, FileFlaw::Header), (3, short), (5, FileFlaw::NoFile)]);
         let found: Vec<(u64, Vec<u8>)> = verified
@@ -264,7 +265,7 @@ async fn crash_at(n: u64, shard: u8) -> bool {
     assert_whole(&server, &bodies).await;
     // Whatever else it left behind, it is no part of the volume.
     assert!(server.restored.unknown.iter().all(|(_, path)| path.contains(".g") && !path.ends_with(".tmp")));
-    assert!(server.volumes.write(Tier::Hot, 10).await.is_ok());
+    assert!(server.volumes.writer.write(Tier::Hot, 10).await.is_ok());
     ended
 }
 
@@ -301,12 +302,12 @@ async fn left_over(n: u64) -> Option<usize> {
         files.map(|stray| stray.path.replace("volumes/", "")).collect::<Vec<_>>()
     };
     let left = superseded(ShardFiles::find(&tiers).strays(&records));
-    assert_eq!(left, superseded(server.volumes.strays().into_iter().collect()), "power fails at {n}");
+    assert_eq!(left, superseded(server.volumes.strays.find().into_iter().collect()), "power fails at {n}");
     assert!(left.iter().all(|name| name.ends_with(".g0") && records[0].shards[0].generation == 1));
     world.state.set_provisional(true);
-    assert_eq!(server.volumes.quarantine_unknown(1), [], "the state may be older than the bytes");
+    assert_eq!(server.volumes.strays.quarantine_unknown(1), [], "the state may be older than the bytes");
     world.state.set_provisional(false);
-    let aside = server.volumes.quarantine_unknown(2).into_iter().map(|file| file.name);
+    let aside = server.volumes.strays.quarantine_unknown(2).into_iter().map(|file| file.name);
     assert_eq!(aside.collect::<Vec<_>>(), left, "power fails at {n}");
     assert_whole(&server, &bodies).await;
     (!ended).then_some(left.len())
@@ -329,7 +330,7 @@ fn what_a_crash_leaves_of_a_superseded_shard_is_put_aside_at_once() {
 /// A healer in a hurry.
 pub fn healer(server: &Server) -> Arc<Healer> {
     let clock = Arc::new(Simulated::new(1, 1));
-    Arc::new(Healer::new(server.volumes.clone(), Pace::unbounded(clock.clone()), clock))
+    Arc::new(Healer::new(server.volumes.rebuilder.clone(), Pace::unbounded(clock.clone()), clock))
 }
 
 #[test]
@@ -443,7 +444,8 @@ fn without_a_spare_drive_a_volume_waits_and_is_handed_over_in_time() {
         drop(server);
         let server = world.start_without(&[away]).await;
         let (clock, told) = (Arc::new(Simulated::new(1, 1)), Arc::new(Told::default()));
-        let healer = Healer::new(server.volumes.clone(), Pace::unbounded(clock.clone()), clock.clone());
+        let healer =
+            Healer::new(server.volumes.rebuilder.clone(), Pace::unbounded(clock.clone()), clock.clone());
         let healer = Arc::new(healer.narrowing(Duration::from_secs(1800), told.clone()));
         for minutes in [0, 10, 10, 9] {
             clock.advance(Duration::from_secs(60 * minutes));
@@ -509,8 +511,11 @@ fn what_is_beyond_repair_is_told_until_its_object_goes() {
         }
         assert!(server.get(&bodies[0].0).await.is_err());
         let clock = Arc::new(Simulated::new(1, 1));
-        let healer =
-            Arc::new(Healer::new(server.volumes.clone(), Pace::unbounded(clock.clone()), clock.clone()));
+        let healer = Arc::new(Healer::new(
+            server.volumes.rebuilder.clone(),
+            Pace::unbounded(clock.clone()),
+            clock.clone(),
+        ));
         let unreadable = || (healer.status().unreadable_stripes, healer.status().bad_fragments);
         assert_eq!((healer.round().await, unreadable()), (0, (1, 0)));
         assert_eq!((healer.round().await, unreadable()), (0, (1, 0)));
@@ -533,8 +538,11 @@ fn a_full_disk_pauses_heal_and_doesnt_wedge_it() {
         drop(server);
         let server = world.start_without(&[away]).await;
         let clock = Arc::new(Simulated::new(1, 1));
-        let healer =
-            Arc::new(Healer::new(server.volumes.clone(), Pace::unbounded(clock.clone()), clock.clone()));
+        let healer = Arc::new(Healer::new(
+            server.volumes.rebuilder.clone(),
+            Pace::unbounded(clock.clone()),
+            clock.clone(),
+        ));
         world.disks[spare].set_capacity(Some(300_000));
         assert_eq!(healer.round().await, 0);
         assert_eq!(healer.status().waiting_for_space, 1);

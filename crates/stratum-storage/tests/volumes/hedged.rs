@@ -7,7 +7,8 @@ use stratum_storage::ambient::System;
 use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
 use stratum_storage::drive::simulated::SimulatedDrive;
 use stratum_storage::drive::{Drive, DriveId, Threads, judge};
-use stratum_storage::volume::{Restore, TierDrives, Volumes};
+use stratum_storage::volume::TierDrives;
+use stratum_storage::volumes::{Restore, Volumes};
 use stratum_storage::writepath::Written;
 
 const G: Geometry = Geometry { k: 2, m: 1 };
@@ -49,7 +50,7 @@ async fn rack(devices: [u64; 3]) -> Rack {
 }
 
 async fn written(volumes: &Volumes) -> BlobRef {
-    let mut writer = volumes.write(Tier::Hot, LENGTH as u64).await.unwrap();
+    let mut writer = volumes.writer.write(Tier::Hot, LENGTH as u64).await.unwrap();
     writer.push(body(1, LENGTH)).await.unwrap();
     let Written { blob, hold } = writer.finish().await.unwrap();
     drop(hold.proposed());
@@ -57,7 +58,7 @@ async fn written(volumes: &Volumes) -> BlobRef {
 }
 
 async fn read(volumes: &Volumes, blob: &BlobRef) -> Vec<u8> {
-    let mut reader = volumes.read(&volumes.pin(), blob, 0..blob.len()).unwrap();
+    let mut reader = volumes.reader.read(&volumes.reader.pin(), blob, 0..blob.len()).unwrap();
     let mut bytes = Vec::new();
     while let Some(piece) = reader.next().await {
         bytes.extend_from_slice(&piece.unwrap());

@@ -16,7 +16,7 @@ async fn loaded(disks: usize) -> World {
 /// In tenths of the body: what comes to lie on the others, what is written anew, and over how many data shards.
 fn without(server: &Server, disks: &[usize]) -> Option<(u64, u64, u8)> {
     let leaving: Vec<DriveId> = disks.iter().map(|disk| DriveId(*disk as u128 + 1)).collect();
-    let without = server.volumes.without(Tier::Hot, &leaving)?;
+    let without = server.volumes.table.without(Tier::Hot, &leaving)?;
     let tenths = |bytes: u64| (bytes * 10 + BODY as u64 / 2) / BODY as u64;
     assert_eq!(without.geometry.m, G.m);
     Some((tenths(without.bytes), tenths(without.narrowed), without.geometry.k))
@@ -43,11 +43,11 @@ fn what_a_volume_misses_is_moved_before_what_leaves() {
     run(async {
         let world = loaded(6).await;
         let server = world.start().await;
-        assert_eq!(server.volumes.leaving_shards(), []);
+        assert_eq!(server.volumes.table.leaving_shards(), []);
         server.drives[drive_of(&world, 4)].fail("a test said so");
-        assert_eq!(server.volumes.leaving_shards(), [], "that is for heal");
+        assert_eq!(server.volumes.table.leaving_shards(), [], "that is for heal");
         server.drives[drive_of(&world, 1)].set_draining(true);
-        assert_eq!(server.volumes.leaving_shards(), [(FIRST, 4), (FIRST, 1)]);
+        assert_eq!(server.volumes.table.leaving_shards(), [(FIRST, 4), (FIRST, 1)]);
     });
 }
 

@@ -36,16 +36,16 @@ fn what_no_record_knows_is_put_aside_at_the_second_look() {
         let server = world.start().await;
         plant(&world, 3, strays[3]);
         assert_eq!(server.restored.unknown.len(), 3);
-        assert_eq!(server.volumes.quarantine_unknown(77), []);
-        let claim = server.volumes.try_claim(VolumeId(1)).unwrap();
-        let first = server.volumes.quarantine_unknown(78);
+        assert_eq!(server.volumes.strays.quarantine_unknown(77), []);
+        let claim = server.volumes.table.try_claim(VolumeId(1)).unwrap();
+        let first = server.volumes.strays.quarantine_unknown(78);
         assert_eq!(first.len(), 2, "not of a volume that somebody works on: {first:?}");
         drop(claim);
-        assert_eq!(server.volumes.quarantine_unknown(79), [], "it begins anew");
-        assert_eq!(names(&server.volumes.quarantine_unknown(80)), [strays[1]]);
-        assert_eq!(server.volumes.quarantine_unknown(81), []);
+        assert_eq!(server.volumes.strays.quarantine_unknown(79), [], "it begins anew");
+        assert_eq!(names(&server.volumes.strays.quarantine_unknown(80)), [strays[1]]);
+        assert_eq!(server.volumes.strays.quarantine_unknown(81), []);
 
-        let aside = server.volumes.quarantined();
+        let aside = server.volumes.strays.quarantined();
         assert_eq!(names(&aside), [strays[0], strays[2], strays[1]]);
         assert!(aside.iter().all(|file| file.bytes == 5 && file.since >= 78), "{aside:?}");
         assert!(world.disks[3].files().contains(&format!("volumes/{}", strays[3])));
@@ -54,9 +54,9 @@ fn what_no_record_knows_is_put_aside_at_the_second_look() {
         // It is all durable, and removed only when somebody says so.
         drop(server);
         let server = world.start().await;
-        assert_eq!(server.volumes.quarantined(), aside);
-        aside.iter().for_each(|file| server.volumes.remove_quarantined(file).unwrap());
-        assert_eq!(server.volumes.quarantined(), []);
+        assert_eq!(server.volumes.strays.quarantined(), aside);
+        aside.iter().for_each(|file| server.volumes.strays.remove_quarantined(file).unwrap());
+        assert_eq!(server.volumes.strays.quarantined(), []);
     });
 }
 
@@ -76,11 +76,11 @@ fn nothing_goes_while_the_state_is_provisional() {
         let server = world.start().await;
         let used = |world: &World| world.disks.iter().map(|disk| disk.used()).sum::<u64>();
         let before = used(&world);
-        server.volumes.free_range(VolumeId(1), 4096 + 266_240..4096 + 2 * 266_240);
+        server.volumes.table.free_range(VolumeId(1), 4096 + 266_240..4096 + 2 * 266_240);
         plant(&world, 2, "v0000000000000000.s00.g0");
         for now in 0..3 {
             server.volumes.tend().await.unwrap();
-            assert_eq!(server.volumes.quarantine_unknown(now), []);
+            assert_eq!(server.volumes.strays.quarantine_unknown(now), []);
         }
         assert!(used(&world) >= before, "nothing is punched");
         assert!(server.get(&second).await.unwrap() == blobs[1], "and nothing cut off");

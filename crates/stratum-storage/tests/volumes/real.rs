@@ -7,8 +7,9 @@ use stratum_storage::ambient::System;
 use stratum_storage::blob::{Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::real::RealDrive;
 use stratum_storage::drive::{Drive, DriveId, Threads};
-use stratum_storage::pack::PackBody;
-use stratum_storage::volume::{Restore, TierDrives, Volumes};
+use stratum_storage::volume::TierDrives;
+use stratum_storage::volumes::{Restore, Volumes};
+use stratum_storage::writepath::PackBody;
 
 const G: Geometry = Geometry { k: 4, m: 2 };
 
@@ -39,12 +40,13 @@ async fn many_bodies_at_a_time_on_directories() {
             let volumes = volumes.clone();
             tokio::spawn(async move {
                 let bytes = body(seed, 40_000 + seed as usize * 700_000);
-                let mut writer = volumes.write(Tier::Hot, bytes.len() as u64).await.unwrap();
+                let mut writer = volumes.writer.write(Tier::Hot, bytes.len() as u64).await.unwrap();
                 for at in (0..bytes.len()).step_by(65_536) {
                     writer.push(bytes.slice(at..(at + 65_536).min(bytes.len()))).await.unwrap();
                 }
                 let written = writer.finish().await.unwrap();
-                let mut reader = volumes.read(&volumes.pin(), &written.blob, 0..written.blob.len()).unwrap();
+                let mut reader =
+                    volumes.reader.read(&volumes.reader.pin(), &written.blob, 0..written.blob.len()).unwrap();
                 let mut read = Vec::new();
                 while let Some(piece) = reader.next().await {
                     read.extend_from_slice(&piece.unwrap());
@@ -58,10 +60,10 @@ async fn many_bodies_at_a_time_on_directories() {
         .map(|seed| body(seed, 4096))
         .map(|bytes| PackBody { owner: b"owner".to_vec(), crc32c: crc32c::crc32c(&bytes), bytes })
         .collect();
-    let packed = volumes.pack(Tier::Hot, &bodies).await.unwrap();
+    let packed = volumes.writer.pack(Tier::Hot, &bodies).await.unwrap();
     let at = packed[0].bodies[7];
     let blob = stratum_storage::blob::BlobRef::plain(Place::Packed(at));
-    let mut reader = volumes.read(&volumes.pin(), &blob, 0..4096).unwrap();
+    let mut reader = volumes.reader.read(&volumes.reader.pin(), &blob, 0..4096).unwrap();
     assert!(
         reader.try_all_cached().unwrap() == bodies[7].bytes,
         "the page cache holds what was just written"

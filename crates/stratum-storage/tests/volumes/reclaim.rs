@@ -48,12 +48,13 @@ fn a_reader_finishes_and_only_then_its_bytes_go() {
         let server = world.start().await;
         let blobs = put_some(&server, 2, 2 << 20).await;
         let (blob, bytes) = &blobs[0];
-        let mut reader = server.volumes.read(&server.volumes.pin(), blob, 0..blob.len()).unwrap();
+        let mut reader =
+            server.volumes.reader.read(&server.volumes.reader.pin(), blob, 0..blob.len()).unwrap();
         let mut got = reader.next().await.unwrap().unwrap().to_vec();
         server.delete(blob);
         assert_eq!(server.volumes.tend().await.unwrap().punched, 0, "somebody reads it");
         // A reader who came later doesn't delay it.
-        let late = server.volumes.read(&server.volumes.pin(), &blobs[1].0, 0..10).unwrap();
+        let late = server.volumes.reader.read(&server.volumes.reader.pin(), &blobs[1].0, 0..10).unwrap();
         assert_eq!(server.volumes.tend().await.unwrap().punched, 0);
         while let Some(piece) = reader.next().await {
             got.extend_from_slice(&piece.unwrap());
@@ -71,7 +72,8 @@ fn holds_protect_what_is_read_later() {
         let world = World::new(G);
         let server = world.start().await;
         let blobs = put_some(&server, 2, 200_000).await;
-        let holds = server.volumes.hold(&server.volumes.pin(), blobs.iter().map(|(blob, _)| blob));
+        let holds =
+            server.volumes.reader.hold(&server.volumes.reader.pin(), blobs.iter().map(|(blob, _)| blob));
         blobs.iter().for_each(|(blob, _)| server.delete(blob));
         server.volumes.tend().await.unwrap();
         for (blob, bytes) in &blobs {
@@ -88,7 +90,7 @@ fn what_a_dropped_writer_left_is_freed() {
         let world = World::new(G);
         let server = world.start().await;
         server.put(&body(1, 100_000)).await.unwrap();
-        let mut writer = server.volumes.write(Tier::Hot, 5 << 20).await.unwrap();
+        let mut writer = server.volumes.writer.write(Tier::Hot, 5 << 20).await.unwrap();
         writer.push(body(2, 3 << 20)).await.unwrap();
         drop(writer);
         let written = server.write(&body(3, 100_000)).await.unwrap();
@@ -106,7 +108,7 @@ fn a_full_volume_seals_when_its_writers_are_done_and_goes_when_it_is_empty() {
         let open = server.write(&body(2, 1 << 20)).await.unwrap();
         let mut abandoned = Vec::new();
         while world.state.records.lock().unwrap().len() < 2 {
-            abandoned.push(server.volumes.write(Tier::Hot, 60 << 20).await.unwrap());
+            abandoned.push(server.volumes.writer.write(Tier::Hot, 60 << 20).await.unwrap());
         }
         assert_eq!(abandoned.len(), 18, "a volume holds a gibibyte");
         let last = server.put(&body(3, 1000)).await.unwrap();
@@ -123,7 +125,7 @@ fn a_full_volume_seals_when_its_writers_are_done_and_goes_when_it_is_empty() {
         assert!(server.get(&open.blob).await.unwrap() == body(2, 1 << 20));
 
         [&kept, &open.blob].into_iter().for_each(|blob| server.delete(blob));
-        let reader = server.volumes.read(&server.volumes.pin(), &open.blob, 0..1).unwrap();
+        let reader = server.volumes.reader.read(&server.volumes.reader.pin(), &open.blob, 0..1).unwrap();
         assert_eq!(server.volumes.tend().await.unwrap().removed, 0, "a reader still has it");
         assert!(server.get(&last).await.is_ok());
         drop(reader);
@@ -143,7 +145,7 @@ fn what_came_through_unnoticed_is_not_tried_for_ever() {
         let kept = server.put(&body(1, 1 << 20)).await.unwrap();
         let mut abandoned = Vec::new();
         while world.state.records.lock().unwrap().len() < 2 {
-            abandoned.push(server.volumes.write(Tier::Hot, 60 << 20).await.unwrap());
+            abandoned.push(server.volumes.writer.write(Tier::Hot, 60 << 20).await.unwrap());
         }
         drop(abandoned);
         let unheard = async || {
@@ -153,7 +155,7 @@ fn what_came_through_unnoticed_is_not_tried_for_ever() {
             server.volumes.tend().await.unwrap()
         };
         assert_eq!(unheard().await.sealed, 1, "the record says that it is sealed");
-        let reader = server.volumes.read(&server.volumes.pin(), &kept, 0..1).unwrap();
+        let reader = server.volumes.reader.read(&server.volumes.reader.pin(), &kept, 0..1).unwrap();
         server.delete(&kept);
         assert_eq!(unheard().await.removed, 0, "dropped, and still read");
         drop(reader);

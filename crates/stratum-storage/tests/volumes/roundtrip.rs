@@ -4,8 +4,8 @@ use crate::world::{World, body, run};
 use proptest::prelude::*;
 use stratum_storage::blob::{Extent, Geometry, Place, Tier, VolumeId};
 use stratum_storage::format::directory;
-use stratum_storage::pack::PackBody;
 use stratum_storage::readpath::ReadError;
+use stratum_storage::writepath::PackBody;
 
 const GEOMETRIES: [(u8, u8); 5] = [(4, 2), (1, 0), (1, 2), (2, 1), (8, 4)];
 
@@ -29,7 +29,7 @@ fn bodies_of_all_sizes_come_back() {
                 world.disks.iter().for_each(|disk| disk.set_cold_cache(false));
             }
             assert_eq!(server.put(&body(0, 0)).await.unwrap().place, Place::Empty);
-            assert_eq!(server.volumes.bad_fragments(), []);
+            assert_eq!(server.volumes.table.bad_fragments(), []);
         }
     });
 }
@@ -54,7 +54,7 @@ proptest! {
                 let got = server.get_range(&blob, start as u64..end as u64).await.unwrap();
                 assert!(got == bytes.slice(start..end), "{start}..{end} of {length}");
                 let near = start as u64..(start as u64 + 9000).min(length as u64);
-                let mut reader = server.volumes.read(&server.volumes.pin(), &blob, near.clone()).unwrap();
+                let mut reader = server.volumes.reader.read(&server.volumes.reader.pin(), &blob, near.clone()).unwrap();
                 let small = reader.try_all_cached();
                 assert_eq!(small.is_none(), cold && !near.is_empty());
                 if let Some(small) = small {
@@ -98,14 +98,15 @@ fn packed_bodies_come_back_and_the_directory_names_them() {
                 PackBody { owner: at.to_le_bytes().to_vec(), crc32c: crc32c::crc32c(&bytes), bytes }
             })
             .collect();
-        let packed = server.volumes.pack(Tier::Hot, &bodies).await.unwrap();
+        let packed = server.volumes.writer.pack(Tier::Hot, &bodies).await.unwrap();
         assert!(packed.len() > 3, "more than are in flight at a time");
         let mut all = bodies.iter();
         for stripe in &packed {
             for (at, body) in stripe.bodies.iter().zip(all.by_ref()) {
                 let blob = stratum_storage::blob::BlobRef::plain(Place::Packed(*at));
                 server.commit(&blob).unwrap();
-                let mut reader = server.volumes.read(&server.volumes.pin(), &blob, 0..blob.len()).unwrap();
+                let mut reader =
+                    server.volumes.reader.read(&server.volumes.reader.pin(), &blob, 0..blob.len()).unwrap();
                 assert!(reader.try_all_cached().unwrap() == body.bytes);
                 assert!(server.get_range(&blob, 1..blob.len()).await.unwrap() == body.bytes.slice(1..));
             }
@@ -119,7 +120,8 @@ fn packed_bodies_come_back_and_the_directory_names_them() {
         assert!(all.next().is_none(), "all bodies were placed");
         let wrong = stratum_storage::blob::PackedAt { crc32c: 1, ..packed[0].bodies[0] };
         let wrong = stratum_storage::blob::BlobRef::plain(Place::Packed(wrong));
-        let mut reader = server.volumes.read(&server.volumes.pin(), &wrong, 0..wrong.len()).unwrap();
+        let mut reader =
+            server.volumes.reader.read(&server.volumes.reader.pin(), &wrong, 0..wrong.len()).unwrap();
         assert!(reader.try_all_cached().is_none(), "a body that isn't the record's");
     });
 }

@@ -11,6 +11,7 @@ use stratum_storage::drive::OpenHow;
 use stratum_storage::format::layout::{Blocks, FRAGMENT_HEADER, Stripe};
 use stratum_storage::format::v1::Fragment;
 use stratum_storage::heal::Healer;
+use stratum_storage::inspect;
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::readpath::Parity;
 use stratum_storage::scrub::{PERIOD, ScrubCursor, ScrubFindings, ScrubPhase, Scrubber};
@@ -59,7 +60,7 @@ fn what_lies_in_an_open_volume_is_looked_at_too() {
 
 fn scrubber(server: &Server, healer: &Arc<Healer>, cursor: ScrubCursor) -> Scrubber {
     let clock = Arc::new(Simulated::new(PERIOD * 2, 1));
-    Scrubber::new(server.volumes.clone(), healer.clone(), hurry(), clock, cursor, |_| {})
+    Scrubber::new(server.volumes.rebuilder.clone(), healer.clone(), hurry(), clock, cursor, |_| {})
 }
 
 /// What is done to a shard file.
@@ -150,7 +151,7 @@ fn after_a_scrub_every_damage_is_repaired() {
                 let server = world.start().await;
                 let found = pass(&server, &healer(&server)).await;
                 let what = format!("{first:?} {second:?} {found:?}");
-                assert!(server.volumes.verify(FIRST).await.unwrap().is_whole(), "{what}");
+                assert!(inspect::verify(&server.volumes.table, FIRST).await.unwrap().is_whole(), "{what}");
                 assert_whole(&server, &bodies).await;
                 assert_eq!((found.unreadable, found.ambiguous), (0, 0), "{what}");
                 let lost = world.state.lost().len() as u64;
@@ -203,7 +204,7 @@ fn parity_that_disagrees_is_found_and_the_one_that_is_wrong_is_named() {
             drop(server);
             forge(&world, shard, 8192);
             let server = world.start().await;
-            let verified = server.volumes.verify(FIRST).await.unwrap();
+            let verified = inspect::verify(&server.volumes.table, FIRST).await.unwrap();
             assert_eq!(verified.stripes_found[0].parity, Parity::Disagrees { shard });
             let found = pass(&server, &healer(&server)).await;
             assert_eq!((found.parity_disagrees, found.mended, found.ambiguous), (1, 1, 0));
@@ -242,7 +243,7 @@ fn a_pass_is_paused_saved_and_goes_on_after_a_restart() {
         let saved = Arc::new(Mutex::new(ScrubCursor::default()));
         let keep = saved.clone();
         let first = Arc::new(Scrubber::new(
-            server.volumes.clone(),
+            server.volumes.rebuilder.clone(),
             healer(&server),
             pace.clone(),
             clock,
@@ -312,7 +313,7 @@ fn what_is_freed_under_a_look_is_no_finding() {
         let pace = Pace::unbounded(Arc::new(Simulated::new(1, 1)));
         pace.pause(Class::Scrub, true);
         let (volumes, turns) = (server.volumes.clone(), pace.clone());
-        let look = tokio::spawn(async move { volumes.verify_in_use(FIRST, &turns).await });
+        let look = tokio::spawn(async move { inspect::verify_in_use(&volumes.table, FIRST, &turns).await });
         // It has asked what is live, and waits for its turn.
         tokio::time::sleep(Duration::from_millis(50)).await;
         server.delete(&freed);
@@ -325,9 +326,9 @@ fn what_is_freed_under_a_look_is_no_finding() {
         // What is wrong is found; what has no owner any more isn't.
         let path = shard_file(&world, 2, FIRST).unwrap();
         world.disks[2].flip_bit(&path, 8 * 6_000).unwrap();
-        let verified = server.volumes.verify_in_use(FIRST, &pace).await.unwrap();
+        let verified = inspect::verify_in_use(&server.volumes.table, FIRST, &pace).await.unwrap();
         assert!(verified.stripes == 3 && verified.stripes_found.len() == 1, "{verified:?}");
         server.delete(&kept);
-        assert!(server.volumes.verify_in_use(FIRST, &pace).await.unwrap().is_whole());
+        assert!(inspect::verify_in_use(&server.volumes.table, FIRST, &pace).await.unwrap().is_whole());
     });
 }

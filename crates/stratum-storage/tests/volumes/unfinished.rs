@@ -60,10 +60,10 @@ fn a_start_removes_what_no_record_names_and_nothing_else() {
 
         // In a life, what a broken move left goes at the first look, unless somebody is at it.
         plant(&world, 3, &next);
-        let claim = server.volumes.try_claim(VolumeId(1)).unwrap();
-        assert_eq!(server.volumes.remove_unfinished().left, 2);
+        let claim = server.volumes.table.try_claim(VolumeId(1)).unwrap();
+        assert_eq!(server.volumes.strays.remove_unfinished().left, 2);
         drop(claim);
-        server.volumes.quarantine_unknown(1);
+        server.volumes.strays.quarantine_unknown(1);
         assert!(!unfinished(&world).contains(&format!("volumes/{next}")));
     });
 }
@@ -84,7 +84,7 @@ fn a_healer_that_is_stopped_leaves_nothing() {
         let pace = Pace::unbounded(clock.clone());
         pace.pause(Class::Heal, true);
         let (stop, stopped) = watch::channel(false);
-        let healer = Arc::new(Healer::new(server.volumes.clone(), pace, clock));
+        let healer = Arc::new(Healer::new(server.volumes.rebuilder.clone(), pace, clock));
         let healing = tokio::spawn(task::run(Arc::new(healer), stopped));
         while unfinished(&world).is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;

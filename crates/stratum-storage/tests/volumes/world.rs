@@ -14,10 +14,10 @@ use stratum_storage::format::layout::{Stripe, extent_end, packed_end, stripes_of
 use stratum_storage::format::v1::Kind;
 use stratum_storage::readpath::ReadError;
 use stratum_storage::volume::{
-    LiveStripe, Restore, Restored, Shard, TierDrives, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord,
-    VolumeState, Volumes, WriteError,
+    LiveStripe, Shard, TierDrives, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, VolumeState,
 };
-use stratum_storage::writepath::Written;
+use stratum_storage::volumes::{Restore, Restored, Volumes};
+use stratum_storage::writepath::{WriteError, Written};
 
 /// Keeps the records as the metadata would: durable as soon as an event is recorded.
 #[derive(Default)]
@@ -218,7 +218,7 @@ impl Server {
     }
 
     pub async fn write(&self, body: &Bytes) -> Result<Written, WriteError> {
-        let mut writer = self.volumes.write(Tier::Hot, body.len() as u64).await?;
+        let mut writer = self.volumes.writer.write(Tier::Hot, body.len() as u64).await?;
         let mut at = 0;
         for step in [1, 70_000, 33_000, 4096].into_iter().cycle() {
             if at == body.len() {
@@ -274,7 +274,7 @@ impl Server {
             }
         }
         if let Place::Extents(extents) = &blob.place {
-            extents.iter().for_each(|extent| self.volumes.free_extent(extent));
+            extents.iter().for_each(|extent| self.volumes.table.free_extent(extent));
         }
     }
 
@@ -284,7 +284,7 @@ impl Server {
             let record = records.get_mut(&volume).expect("the volume exists");
             record.live = change(record.live, bytes);
             record.high_water = record.high_water.max(end(record.geometry));
-            self.volumes.applied(volume, record.live, record.high_water);
+            self.volumes.table.applied(volume, record.live, record.high_water);
         };
         match &blob.place {
             Place::Packed(at) => touch(at.volume, at.length.into(), &|geometry| packed_end(geometry, at)),
@@ -302,7 +302,7 @@ impl Server {
     }
 
     pub async fn get_range(&self, blob: &BlobRef, range: std::ops::Range<u64>) -> Result<Bytes, ReadError> {
-        let mut reader = self.volumes.read(&self.volumes.pin(), blob, range)?;
+        let mut reader = self.volumes.reader.read(&self.volumes.reader.pin(), blob, range)?;
         let mut bytes = Vec::new();
         while let Some(piece) = reader.next().await {
             bytes.extend_from_slice(&piece?);

@@ -4,7 +4,8 @@ use crate::world::{World, body, run};
 use bytes::Bytes;
 use stratum_storage::blob::{Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::simulated::Op;
-use stratum_storage::volume::{VolumeEvent, WriteError};
+use stratum_storage::volume::VolumeEvent;
+use stratum_storage::writepath::WriteError;
 
 const G: Geometry = Geometry { k: 4, m: 2 };
 
@@ -114,10 +115,10 @@ fn a_body_of_another_length_is_refused() {
     run(async {
         let world = World::new(G);
         let server = world.start().await;
-        let mut writer = server.volumes.write(Tier::Hot, 100).await.unwrap();
+        let mut writer = server.volumes.writer.write(Tier::Hot, 100).await.unwrap();
         writer.push(body(1, 60)).await.unwrap();
         assert!(matches!(writer.finish().await, Err(WriteError::Length { expected: 100 })));
-        let mut writer = server.volumes.write(Tier::Hot, 100).await.unwrap();
+        let mut writer = server.volumes.writer.write(Tier::Hot, 100).await.unwrap();
         assert_eq!(writer.push(body(1, 101)).await, Err(WriteError::Length { expected: 100 }));
     });
 }

@@ -1,8 +1,7 @@
 //! Two nodes that agree on one order: what either proposes both apply, in the same way, and each answers its own.
 
 use super::*;
-use crate::command::Proposed;
-use crate::log::Urgency;
+use crate::command::{Proposed, Urgency};
 use crate::machine::Entry;
 use crate::order::{Barrier, Committed, Follower, Group, Order, Rest};
 use parking_lot::{Mutex, MutexGuard};

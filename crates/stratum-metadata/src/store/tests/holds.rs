@@ -3,9 +3,10 @@
 use super::*;
 use std::task::{Context, Poll, Waker};
 use stratum_storage::blob::{Geometry, Tier};
-use stratum_storage::drive::Drive;
 use stratum_storage::drive::simulated::{Power, SimulatedDrive};
-use stratum_storage::volume::{DriveId, Restore, TierDrives, VolumeState};
+use stratum_storage::drive::{Drive, DriveId};
+use stratum_storage::volume::{TierDrives, VolumeState};
+use stratum_storage::volumes::{Restore, Volumes};
 
 /// Metadata and volumes that do everything where they are asked.
 async fn deterministic(dir: &std::path::Path) -> (Metadata, Volumes) {
@@ -27,7 +28,7 @@ async fn deterministic(dir: &std::path::Path) -> (Metadata, Volumes) {
         log: Arc::new(metadata.clone()),
     };
     let (volumes, _) = Volumes::restore(restore).await.unwrap();
-    metadata.attach(volumes.clone()).unwrap();
+    metadata.attach(volumes.table.clone()).unwrap();
     (metadata, volumes)
 }
 
@@ -37,13 +38,13 @@ async fn a_volume_stays_open_while_a_command_that_names_it_is_on_its_way() {
     let (metadata, volumes) = deterministic(dir.path()).await;
     metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     let body = Bytes::from(vec![7; 200_000]);
-    let mut writer = volumes.write(Tier::Hot, body.len() as u64).await.unwrap();
+    let mut writer = volumes.writer.write(Tier::Hot, body.len() as u64).await.unwrap();
     writer.push(body).await.unwrap();
     let written = writer.finish().await.unwrap();
     // The volume is full, and others write to the next one.
     let mut others = Vec::new();
     while metadata.local().volumes().unwrap().len() < 2 {
-        others.push(volumes.write(Tier::Hot, 60 << 20).await.unwrap());
+        others.push(volumes.writer.write(Tier::Hot, 60 << 20).await.unwrap());
     }
     drop(others);
 

@@ -1,7 +1,8 @@
 //! A store's level: where it begins, how it is raised, and who is refused it.
 
 use super::*;
-use crate::log::{LogEntry, Urgency};
+use crate::command::Urgency;
+use crate::log::LogEntry;
 use crate::record::{Level, decode};
 
 #[tokio::test]

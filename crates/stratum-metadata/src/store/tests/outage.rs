@@ -9,9 +9,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use stratum_storage::blob::Tier;
-use stratum_storage::drive::Drive;
 use stratum_storage::drive::real::RealDrive;
-use stratum_storage::volume::DriveId;
+use stratum_storage::drive::{Drive, DriveId};
 
 const WRITERS: u64 = 4;
 const PUTS: u64 = 120;

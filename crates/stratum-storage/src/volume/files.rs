@@ -1,20 +1,17 @@
-//! Volumes that are read where they lie and never written to: for the tools on a stopped server's drives.
+//! The shard files that there are, whatever the records say: for the tools on a stopped server's drives.
 //!
-//! [`Volumes::restore`] seals, truncates and removes; none of that happens here. For a rescue, a record's shards are
-//! looked for on every drive, and under other generations where the named one is gone ([`ShardFiles::place`]): after a
-//! part of the history was lost, the drives may be ahead of the records. That is safe, since a fragment verifies only
-//! at its own address.
+//! For a rescue, a record's shards are looked for on every drive, and under other generations where the named one is
+//! gone ([`ShardFiles::place`]): after a part of the history was lost, the drives may be ahead of the records. That is
+//! safe, since a fragment verifies only at its own address.
 
-use super::handle::{DIRECTORY, finished, shard_path, unfinished};
-use super::restore::list_drive;
-use super::table::{TierDrives, Volumes};
-use super::{Shard, VolumeLog, VolumeRecord, VolumeState};
+use super::names::{finished, list_drive, parse_name, shard_path, unfinished};
+use super::table::TierDrives;
+use super::{Shard, VolumeRecord, VolumeState};
 use crate::blob::VolumeId;
 use crate::drive::{Drive, DriveId, OpenHow};
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 /// The shard files of the drives, by what their names say.
 #[derive(Debug, Default)]
@@ -65,9 +62,9 @@ impl ShardFiles {
             });
             for entry in entries {
                 let file = |generation| FoundShard { drive: drive.id(), generation, len: entry.len };
-                if let Some((volume, shard, generation)) = parse(&entry.name) {
+                if let Some((volume, shard, generation)) = parse_name(&entry.name) {
                     found.files.entry((volume, shard)).or_default().push(file(generation));
-                } else if let Some((volume, shard, generation)) = finished(&entry.name).and_then(parse) {
+                } else if let Some((volume, shard, generation)) = finished(&entry.name).and_then(parse_name) {
                     found.unfinished.push((volume, shard, file(generation)));
                 }
             }
@@ -172,45 +169,4 @@ fn read_header(drive: &Drive, path: &str) -> Option<ShardHeader> {
     let file = drive.io().open(path, OpenHow::Read).ok()?;
     file.read_at(&mut page, 0).ok()?;
     ShardHeader::decode(&page).ok()
-}
-
-/// What a shard file's name says.
-pub(crate) fn parse(name: &str) -> Option<(VolumeId, u8, u32)> {
-    let mut parts = name.strip_prefix('v')?.splitn(3, '.');
-    let volume = VolumeId(u64::from_str_radix(parts.next()?, 16).ok()?);
-    let shard = parts.next()?.strip_prefix('s')?.parse().ok()?;
-    let generation = parts.next()?.strip_prefix('g')?.parse().ok()?;
-    (shard_path(volume, shard, generation).strip_prefix(DIRECTORY)? == format!("/{name}"))
-        .then_some((volume, shard, generation))
-}
-
-impl Volumes {
-    /// The volumes of these records, to be read from the drives that are there; `log` says what is live in them and
-    /// records nothing. A record that makes no sense is left out.
-    pub fn salvage(tiers: Vec<TierDrives>, records: Vec<VolumeRecord>, log: Arc<dyn VolumeLog>) -> Volumes {
-        let volumes = Volumes::empty(tiers, log, u64::MAX, 0);
-        for record in records {
-            match volumes.shared.volume_of(&record) {
-                Ok(volume) => drop(volumes.shared.table.write().insert(record.id, Arc::new(volume))),
-                Err(error) => {
-                    tracing::warn!(volume = %record.id, %error, "the volume's record makes no sense")
-                }
-            }
-        }
-        volumes
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_read_as_they_are_written() {
-        let name = "v000000000000002a.s03.g12";
-        assert_eq!(parse(name), Some((VolumeId(42), 3, 12)));
-        for other in ["v2a.s03.g12", "v000000000000002a.s3.g12", "v000000000000002a.s03.g12.tmp", "v", ""] {
-            assert_eq!(parse(other), None, "{other}");
-        }
-    }
 }

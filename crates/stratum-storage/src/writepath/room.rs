@@ -4,16 +4,16 @@
 //! before anybody writes to it. Files are allocated ahead in growing steps, so that a full disk says so before a
 //! body is written and not in the middle of a stripe.
 
-use super::answers::{Asked, outcomes};
-use super::handle::{DIRECTORY, Reservation, Took, Volume, shard_path, unfinished};
-use super::table::{Shared, TierState, Volumes};
-use super::{Shard, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState};
+use super::{TierWriter, Writer};
 use crate::blob::{Geometry, Tier, VolumeId};
-use crate::drive::lane::{Work, promise};
 use crate::drive::{Devices, Domain, Drive, DriveId, FileIo, OpenHow};
 use crate::format::layout::{FILE_HEADER, volume_end};
 use crate::format::v1::ShardHeader;
 use crate::placement::{Candidate, geometry_over, geometry_with_room, place};
+use crate::volume::{
+    DIRECTORY, Reservation, Shard, Took, Volume, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState,
+    each_shard, is_full, shard_path, unfinished,
+};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub enum WriteError {
 
 impl WriteError {
     /// The same, or, where shards are missing because drives are full, that there is no space.
-    pub(crate) fn or_no_space(self, full: bool, tier: Tier) -> WriteError {
+    pub(super) fn or_no_space(self, full: bool, tier: Tier) -> WriteError {
         match self {
             WriteError::TooFewShards { .. } if full => WriteError::NoSpace(tier),
             other => other,
@@ -70,23 +70,23 @@ pub enum Leave {
 
 /// Who asks for space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(super) enum Purpose {
     /// A client's body: the reserve is not for it.
     Body,
     /// Packing, and whatever else frees space in the end.
     Upkeep,
 }
 
-impl Volumes {
+impl Writer {
     /// Whether `payload` bytes, with whatever headers and padding go with them, fit on the tier's drives as they now
     /// are, and leave that much: over as many of them as have room for it.
     pub fn check_room(&self, tier: Tier, payload: u64, leave: Leave) -> Result<(), WriteError> {
         let none = WriteError::TooFewDrives { tier, healthy: 0 };
-        let state = self.shared.tier(tier).ok_or(none)?;
+        let state = self.tier(tier).ok_or(none)?;
         let healthy = state.healthy();
         let geometry = geometry_over(state.drives.geometry, healthy.len());
         let geometry = geometry.ok_or(WriteError::TooFewDrives { tier, healthy: healthy.len() })?;
-        let reserve = self.shared.reserve.load(Ordering::Relaxed);
+        let reserve = self.table.kept_free();
         let left = |taken: u64| match leave {
             Leave::Reserve => reserve,
             Leave::HalfOfReserve => reserve.saturating_sub(taken) / 2,
@@ -102,24 +102,24 @@ impl Volumes {
     }
 
     /// Takes `disk` bytes of every shard file of a volume of the tier, allocated on the drives.
-    pub(crate) async fn reserve(
+    pub(super) async fn reserve(
         &self,
         tier: Tier,
         disk: u64,
         purpose: Purpose,
     ) -> Result<Reservation, WriteError> {
         let none = WriteError::TooFewDrives { tier, healthy: 0 };
-        let state = self.shared.tier(tier).ok_or(none)?;
+        let state = self.tier(tier).ok_or(none)?;
         let wanted = Wanted { disk, geometry: state.geometry_now() };
         for _ in 0..ATTEMPTS {
             let current = state.current.lock().clone();
             if let Some(reservation) = current.as_ref().and_then(|volume| volume.try_reserve(disk)) {
-                let Err(error) = self.shared.grow(&reservation, purpose).await else {
+                let Err(error) = self.grow(&reservation, purpose).await else {
                     return Ok(reservation);
                 };
                 let volume = reservation.volume.clone();
                 reservation.give_back();
-                if !self.shared.has_room_elsewhere(state, &volume, wanted, purpose) {
+                if !self.has_room_elsewhere(state, &volume, wanted, purpose) {
                     return Err(error);
                 }
                 volume.retire();
@@ -127,7 +127,7 @@ impl Volumes {
             let _opening = state.opening.lock().await;
             let now = state.current.lock().clone();
             if now.as_ref().map(|volume| volume.id) == current.map(|volume| volume.id) {
-                self.shared.open_volume(state, wanted, purpose).await?;
+                self.open_volume(state, wanted, purpose).await?;
             }
         }
         Err(WriteError::Unavailable("new volumes keep losing drives".into()))
@@ -149,12 +149,12 @@ impl Wanted {
     }
 }
 
-impl Shared {
+impl Writer {
     /// Opens the tier's next volume over its healthy drives that have room, and makes it the current one. Where some of
     /// them write far later than the others it does without those, if there are as many as it takes.
     async fn open_volume(
         &self,
-        state: &TierState,
+        state: &TierWriter,
         wanted: Wanted,
         purpose: Purpose,
     ) -> Result<(), WriteError> {
@@ -174,7 +174,7 @@ impl Shared {
             candidates.retain(is_quick);
         }
         // Numbers are recorded in their order: one that comes after a higher one was used before, for all the state knows.
-        let recording = self.opening.lock().await;
+        let recording = self.recording.lock().await;
         let id = VolumeId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (geometry, drives) = place(geometry, id, &candidates).ok_or(too_few)?;
         self.check_space(&drives, FIRST_STEP, tier, purpose)?;
@@ -182,7 +182,7 @@ impl Shared {
         let shards: Vec<Shard> =
             drives.iter().map(|drive| Shard { drive: drive.id(), generation: 0, lost: false }).collect();
         let opened = VolumeEvent::Opened { id, tier, geometry, shards: shards.clone() };
-        self.log.record(opened).await?;
+        self.table.log.record(opened).await?;
         drop(recording);
         let record = VolumeRecord {
             id,
@@ -194,9 +194,10 @@ impl Shared {
             live: 0,
             writer: None,
         };
-        let volume = self.volume_of(&record).map_err(|error| WriteError::Unavailable(error.to_string()))?;
+        let volume =
+            self.table.volume_of(&record).map_err(|error| WriteError::Unavailable(error.to_string()))?;
         let volume = Arc::new(volume);
-        self.table.write().insert(id, volume.clone());
+        self.table.insert(volume.clone());
         match self.create_files(&volume).await {
             Ok(()) => {
                 tracing::info!(volume = %id, tier = tier.name(), %geometry, "opened a volume");
@@ -243,7 +244,7 @@ impl Shared {
     }
 
     /// Records the shards that missed a write, if enough are left for what was written to count.
-    pub async fn settle(&self, volume: &Volume, failed: &[u8]) -> Result<(), WriteError> {
+    pub(super) async fn settle(&self, volume: &Volume, failed: &[u8]) -> Result<(), WriteError> {
         let took = volume.took(failed);
         if !failed.is_empty() {
             volume.retire();
@@ -253,7 +254,7 @@ impl Shared {
             return Err(WriteError::TooFewShards { volume: volume.id, left, needed });
         }
         for (shard, file) in volume.shards().filter(|(shard, _)| failed.contains(shard)) {
-            self.lose_shard(volume, shard, &file).await?;
+            self.table.lose_shard(volume, shard, &file).await?;
         }
         Ok(())
     }
@@ -310,7 +311,7 @@ impl Shared {
     /// have.
     fn has_room_elsewhere(
         &self,
-        state: &TierState,
+        state: &TierWriter,
         volume: &Volume,
         wanted: Wanted,
         purpose: Purpose,
@@ -330,7 +331,7 @@ impl Shared {
     /// What must stay free on every device.
     fn left_by(&self, purpose: Purpose) -> u64 {
         match purpose {
-            Purpose::Body => self.reserve.load(Ordering::Relaxed),
+            Purpose::Body => self.table.kept_free(),
             Purpose::Upkeep => 0,
         }
     }
@@ -375,25 +376,6 @@ fn ahead(volume: &Volume, allocated: u64, end: u64) -> u64 {
     target.min(volume_end(volume.geometry))
 }
 
-/// Runs a task for every shard that isn't lost on its drive's volume lane, and waits for all of them.
-pub(crate) async fn each_shard<T>(
-    volume: &Volume,
-    mut task: impl FnMut(&Arc<Drive>, u8, &str) -> T,
-) -> Vec<(u8, io::Result<()>)>
-where
-    T: FnOnce() -> io::Result<()> + Send + 'static,
-{
-    let mut asked = Vec::new();
-    for (shard, file) in volume.shards().filter(|(_, file)| !file.is_lost()) {
-        let Some(drive) = &file.drive else { continue };
-        let (done, answer) = promise();
-        let task = task(drive, shard, &file.path);
-        drive.volume_lane().submit(Work::Run(Box::new(move || done(task()))));
-        asked.push(Asked { shard, drive: drive.clone(), answer });
-    }
-    outcomes(asked).await
-}
-
 /// A new shard file with its header page, durable under its name.
 fn create_shard_file(drive: &Drive, path: &str, header: &ShardHeader) -> io::Result<Arc<dyn FileIo>> {
     let io = drive.io();
@@ -407,9 +389,4 @@ fn create_shard_file(drive: &Drive, path: &str, header: &ShardHeader) -> io::Res
     io.sync_dir("")?;
     debug_assert_eq!(path, shard_path(header.volume, header.shard, header.generation));
     Ok(file)
-}
-
-/// Whether an error says that a device is full: not a failure of the drive.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

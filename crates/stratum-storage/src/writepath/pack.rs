@@ -4,14 +4,15 @@
 //! which are on their way at a time, so that the lanes sync them together. What a body costs on the drives is its own
 //! length and its share of parity, not a fragment on each.
 
+use super::room::Purpose;
+use super::{BlobWriter, WriteError, WriteHold, Writer};
 use crate::blob::{PackedAt, Place, Tier};
 use crate::format::directory::{self, Entry, MAX_ENTRIES, MAX_OWNER};
 use crate::format::layout::full_payload;
 use crate::format::v1::Kind;
-use crate::volume::{Purpose, Volumes};
-use crate::writepath::{BlobWriter, WriteError, WriteHold};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Stripes that are on their way at a time.
 const IN_FLIGHT: usize = 4;
@@ -45,10 +46,14 @@ struct Started {
     payload: u32,
 }
 
-impl Volumes {
+impl Writer {
     /// Writes bodies into packed stripes of a tier, durably; together these hold all bodies, in order. It may use the space that is reserved for upkeep. Full
-    /// stripes are cheapest: give bodies of several MiB together, or of [`Volumes::packed_payload`] at least.
-    pub async fn pack(&self, tier: Tier, bodies: &[PackBody]) -> Result<Vec<PackedStripe>, WriteError> {
+    /// stripes are cheapest: give bodies of several MiB together, or of [`Writer::packed_payload`] at least.
+    pub async fn pack(
+        self: &Arc<Self>,
+        tier: Tier,
+        bodies: &[PackBody],
+    ) -> Result<Vec<PackedStripe>, WriteError> {
         let mut packed = Vec::new();
         let mut started = VecDeque::new();
         let mut rest = bodies;
@@ -70,17 +75,17 @@ impl Volumes {
 
     /// Bytes that a packed stripe of the tier holds now, its directory included.
     pub fn packed_payload(&self, tier: Tier) -> usize {
-        self.shared.tier(tier).map_or(0, |state| full_payload(state.geometry_now()) as usize)
+        self.tier(tier).map_or(0, |state| full_payload(state.geometry_now()) as usize)
     }
 
     /// Sends a stripe with as many bodies from the front as fit on its way.
-    async fn start_stripe(&self, tier: Tier, bodies: &[PackBody]) -> Result<Started, WriteError> {
+    async fn start_stripe(self: &Arc<Self>, tier: Tier, bodies: &[PackBody]) -> Result<Started, WriteError> {
         let mut capacity = self.packed_payload(tier);
         for _ in 0..ATTEMPTS {
             let (chosen, entries) = plan(bodies, capacity)?;
             let directory = Bytes::from(directory::encode(&entries));
             let payload = entries.iter().map(|entry| entry.length).sum::<u32>() + directory.len() as u32;
-            let mut writer = self.writer(tier, payload.into(), Kind::Packed, Purpose::Upkeep).await?;
+            let mut writer = self.body(tier, payload.into(), Kind::Packed, Purpose::Upkeep).await?;
             if writer.is_one_stripe() {
                 for body in chosen {
                     writer.push(body.bytes.clone()).await?;

@@ -1,13 +1,11 @@
 //! How full the drives of a tier are, for those who must be told before and when writes are refused.
 
-use super::Volumes;
-use super::open::{FIRST_STEP, candidates};
-use super::table::TierState;
+use super::room::{FIRST_STEP, candidates};
+use super::{TierWriter, Writer};
 use crate::blob::{Geometry, Tier};
 use crate::drive::{Devices, Drive, DriveId};
 use crate::placement::{Candidate, geometry_over, geometry_with_room};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// A drive is almost full when less than this part of its device, one in so many, is left beside the reserve.
 const ALMOST: u64 = 20;
@@ -40,14 +38,14 @@ impl Fullness {
     }
 }
 
-impl Volumes {
+impl Writer {
     /// How full each tier is. Asks every device for its space.
     pub fn fullness(&self) -> Vec<Fullness> {
-        self.shared.tiers.iter().map(|state| self.fullness_of(state)).collect()
+        self.tiers.iter().map(|state| self.fullness_of(state)).collect()
     }
 
-    fn fullness_of(&self, state: &TierState) -> Fullness {
-        let (drives, reserve) = (state.healthy(), self.shared.reserve.load(Ordering::Relaxed));
+    fn fullness_of(&self, state: &TierWriter) -> Fullness {
+        let (drives, reserve) = (state.healthy(), self.table.kept_free());
         let (devices, candidates) = (Devices::of(&drives), candidates(&drives, reserve));
         let fill = |candidate: &Candidate<&Arc<Drive>>| {
             let total = candidate.drive.io().space().map_or(0, |space| space.total);

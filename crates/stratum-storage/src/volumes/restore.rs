@@ -6,15 +6,16 @@
 //! that were never finished are removed, and others that no record knows are listed and left to the
 //! [quarantine](crate::quarantine).
 
-use super::handle::{DIRECTORY, Phase, Volume};
-use super::table::{TierDrives, Volumes};
-use super::{VolumeLog, VolumeLogError, VolumeRecord};
+use super::Volumes;
 use crate::blob::VolumeId;
 use crate::codec::CodecError;
-use crate::drive::{Drive, DriveId, Entry};
+use crate::drive::DriveId;
 use crate::format::layout::FILE_HEADER;
+use crate::volume::{
+    DIRECTORY, Phase, Table, TierDrives, Volume, VolumeLog, VolumeLogError, VolumeRecord, list_drive,
+    volume_of_path,
+};
 use std::collections::{HashMap, HashSet};
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 /// What the volumes are restored from.
@@ -24,7 +25,7 @@ pub struct Restore {
     /// The next volume's number, if it is above every number that `records` and the drives know: numbers are never
     /// used twice, so it must be above those of forgotten volumes.
     pub next_id: VolumeId,
-    /// See [`Volumes::set_reserve`].
+    /// See [`Table::set_reserve`].
     pub reserve: u64,
     pub log: Arc<dyn VolumeLog>,
 }
@@ -56,26 +57,25 @@ pub enum RestoreError {
 type Found = HashMap<DriveId, HashMap<String, u64>>;
 
 impl Volumes {
-    /// The table at the start of a run. Nothing may be written or read before it returns.
+    /// The volumes at the start of a run. Nothing may be written or read before it returns.
     pub async fn restore(restore: Restore) -> Result<(Volumes, Restored), RestoreError> {
         let Restore { tiers, records, next_id, reserve, log } = restore;
         let mut found = list(&tiers);
         let on_drives = found.values().flat_map(HashMap::keys).filter_map(|path| volume_of_path(path)).max();
         let known = records.iter().map(|record| record.id.0).max();
         let next_id = next_id.0.max(known.max(on_drives).map_or(1, |last| last.saturating_add(1)));
-        let volumes = Volumes::empty(tiers, log, next_id, reserve);
+        let volumes = Volumes::over(Table::new(tiers, log, reserve), next_id);
         let mut restored = Restored { volumes: records.len() as u64, ..Restored::default() };
         for record in &records {
-            let volume = volumes.shared.volume_of(record);
-            let volume = volume.map_err(|error| RestoreError::Record { volume: record.id, error })?;
-            volumes.shared.table.write().insert(record.id, Arc::new(volume));
+            let inserted = volumes.table.insert_record(record);
+            inserted.map_err(|error| RestoreError::Record { volume: record.id, error })?;
         }
-        for (drive, path) in volumes.remove_unfinished().removed {
+        for (drive, path) in volumes.strays.remove_unfinished().removed {
             restored.unfinished += 1;
             found.get_mut(&drive).and_then(|files| files.remove(&path));
         }
-        restored.unknown = volumes.unknown(&found);
-        for volume in volumes.volumes() {
+        restored.unknown = unknown(&volumes.table, &found);
+        for volume in volumes.table.volumes() {
             volumes.restore_volume(&volume, &found, &mut restored).await?;
         }
         Ok((volumes, restored))
@@ -89,15 +89,15 @@ impl Volumes {
     ) -> Result<(), RestoreError> {
         if let Phase::Open(_) = volume.phase() {
             let length = volume.usage().1.max(FILE_HEADER);
-            self.seal(volume, length).await?;
+            self.reclaimer.seal(volume, length).await?;
             restored.sealed += 1;
         }
-        if !self.is_held_back() {
-            self.drop_if_empty(volume).await?;
+        if !self.table.is_held_back() {
+            self.reclaimer.drop_if_empty(volume).await?;
         }
         match volume.phase() {
-            Phase::Dropped if self.is_held_back() => {}
-            Phase::Dropped => restored.removed += u64::from(self.remove(volume).await?),
+            Phase::Dropped if self.table.is_held_back() => {}
+            Phase::Dropped => restored.removed += u64::from(self.reclaimer.remove(volume).await?),
             Phase::Open(_) | Phase::Sealed { .. } => {
                 restored.shards_lost += self.check_files(volume, found).await?;
             }
@@ -113,11 +113,11 @@ impl Volumes {
             let Some(files) = file.drive.as_ref().and_then(|drive| found.get(&drive.id())) else { continue };
             match files.get(&file.path) {
                 None => {
-                    self.shared.lose_shard(volume, shard, &file).await?;
+                    self.table.lose_shard(volume, shard, &file).await?;
                     lost += 1;
                 }
                 // A crash came between the seal and the truncation.
-                Some(len) if *len > length && !self.is_held_back() => {
+                Some(len) if *len > length && !self.table.is_held_back() => {
                     if let Err(error) = file.open().and_then(|file| file.set_len(length)) {
                         tracing::warn!(volume = %volume.id, shard, %error, "a sealed shard file stays too long");
                     }
@@ -127,24 +127,25 @@ impl Volumes {
         }
         Ok(lost)
     }
+}
 
-    fn unknown(&self, found: &Found) -> Vec<(String, String)> {
-        let drives = self.shared.tiers.iter().flat_map(|tier| tier.drives.drives.now().to_vec());
-        let known: HashSet<(DriveId, String)> = self
-            .volumes()
-            .iter()
-            .flat_map(|volume| volume.shards())
-            .map(|(_, file)| (file.drive_id, file.path.clone()))
-            .collect();
-        let mut unknown = Vec::new();
-        for drive in drives {
-            let files = found.get(&drive.id()).into_iter().flat_map(HashMap::keys);
-            let strange = files.filter(|path| !known.contains(&(drive.id(), (*path).clone())));
-            unknown.extend(strange.map(|path| (drive.label(), path.clone())));
-        }
-        unknown.sort();
-        unknown
+/// The files that no record knows, each with its drive's label.
+fn unknown(table: &Table, found: &Found) -> Vec<(String, String)> {
+    let drives = table.tiers.iter().flat_map(|tier| tier.drives.now().to_vec());
+    let known: HashSet<(DriveId, String)> = table
+        .volumes()
+        .iter()
+        .flat_map(|volume| volume.shards())
+        .map(|(_, file)| (file.drive_id, file.path.clone()))
+        .collect();
+    let mut unknown = Vec::new();
+    for drive in drives {
+        let files = found.get(&drive.id()).into_iter().flat_map(HashMap::keys);
+        let strange = files.filter(|path| !known.contains(&(drive.id(), (*path).clone())));
+        unknown.extend(strange.map(|path| (drive.label(), path.clone())));
     }
+    unknown.sort();
+    unknown
 }
 
 /// The shard files of every healthy drive that answers. A drive without the directory has no files; one that can't
@@ -161,17 +162,4 @@ fn list(tiers: &[TierDrives]) -> Found {
         }
     }
     found
-}
-
-pub(crate) fn list_drive(drive: &Drive) -> std::io::Result<Vec<Entry>> {
-    match drive.io().list(DIRECTORY) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        outcome => outcome,
-    }
-}
-
-/// The number in a shard file's name, whatever follows it.
-pub(crate) fn volume_of_path(path: &str) -> Option<u64> {
-    let digits = path.strip_prefix(DIRECTORY)?.strip_prefix("/v")?.get(..16)?;
-    u64::from_str_radix(digits, 16).ok()
 }

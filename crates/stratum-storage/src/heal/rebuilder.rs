@@ -1,0 +1,55 @@
+//! Who brings shards and fragments back, or elsewhere.
+
+use super::order::Endangered;
+use crate::drive::DriveId;
+use crate::quarantine::Strays;
+use crate::volume::{Phase, PlacedShard, Table};
+use std::sync::Arc;
+
+/// Writes shards and fragments anew. Nothing works by itself: heal, scrub, balancing and drains have it work.
+pub struct Rebuilder {
+    pub(super) table: Arc<Table>,
+    /// Removes what it could not finish.
+    pub(super) strays: Arc<Strays>,
+}
+
+impl Rebuilder {
+    pub(crate) fn new(table: Arc<Table>, strays: Arc<Strays>) -> Rebuilder {
+        Rebuilder { table, strays }
+    }
+
+    /// What it works on.
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// The drives of all tiers, and which of them take something new.
+    pub(super) fn drives_now(&self) -> Vec<(DriveId, bool)> {
+        let tiers = self.table.tiers.iter();
+        let drives = tiers.flat_map(|tier| tier.drives.now().to_vec());
+        drives.map(|drive| (drive.id(), drive.takes_new())).collect()
+    }
+
+    /// Gives shards whose drive came back, or left the set, the drive as it is now.
+    pub(super) fn follow_drives(&self) {
+        for volume in self.table.volumes() {
+            // Who records a loss or exchanges a file looks at the drives, too: next time then.
+            let Ok(_changing) = volume.changing.try_lock() else { continue };
+            for (slot, (shard, file)) in volume.slots.iter().zip(volume.shards()) {
+                let now = self.table.drive(file.drive_id);
+                if now.as_ref().map(Arc::as_ptr) != file.drive.as_ref().map(Arc::as_ptr) {
+                    slot.replace(PlacedShard::on(&file, volume.id, shard, now));
+                }
+            }
+        }
+    }
+
+    /// Volumes that new bytes would not be whole on take no more.
+    pub(super) fn retire_endangered(&self) {
+        for volume in self.table.volumes() {
+            if matches!(volume.phase(), Phase::Open(_)) && Endangered::of(&volume).is_some() {
+                volume.retire();
+            }
+        }
+    }
+}
