@@ -6,6 +6,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY crates/stratum-api/Cargo.toml crates/stratum-api/
 COPY crates/stratum-auth/Cargo.toml crates/stratum-auth/
+COPY crates/stratum-bodies/Cargo.toml crates/stratum-bodies/
 COPY crates/stratum-engine/Cargo.toml crates/stratum-engine/
 COPY crates/stratum-frames/Cargo.toml crates/stratum-frames/
 COPY crates/stratum-metadata/Cargo.toml crates/stratum-metadata/

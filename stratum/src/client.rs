@@ -74,6 +74,15 @@ impl Operator {
         Ok(Operator { url: server.endpoint.clone(), endpoint, credentials })
     }
 
+    /// A path of names that may hold anything; slashes within the last one stay.
+    pub fn path(names: &[&str]) -> String {
+        names
+            .iter()
+            .map(|name| name.split('/').map(escape).collect::<Vec<_>>().join("/"))
+            .collect::<Vec<_>>()
+            .join("/")
+    }
+
     /// Asks for something; `path` is what follows `/_stratum/v1/`.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
         self.call("GET", path, &[])

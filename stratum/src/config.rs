@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stratum_auth::{AccessKey, SecretKey};
+use stratum_bodies::Codecs;
+use stratum_frames::{Compression, ZstdLevel};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::pace::Budget;
 use toml::Spanned;
@@ -100,13 +102,37 @@ impl Tiers {
     }
 }
 
+/// What zstd works with where bytes are kept for long and seldom read: it takes longest to write, and gives fewest bytes.
+const COLD_ZSTD_LEVEL: i32 = 19;
+
+impl Tiers {
+    /// What bodies that come to each tier are coded with. Said nothing, hot bodies are stored as they are, and colder
+    /// ones are coded.
+    pub fn codecs(&self) -> Codecs {
+        let codec = |tier: &TierSection, usual, level: ZstdLevel| match tier
+            .codec
+            .as_ref()
+            .map_or(usual, |codec| *codec.get_ref())
+        {
+            CodecName::None => None,
+            CodecName::Zstd => Some(Compression::Zstd(level)),
+        };
+        let slow = ZstdLevel::new(COLD_ZSTD_LEVEL).unwrap_or_default();
+        Codecs {
+            hot: codec(&self.hot, CodecName::None, ZstdLevel::default()),
+            warm: codec(&self.warm, CodecName::Zstd, ZstdLevel::default()),
+            cold: codec(&self.cold, CodecName::Zstd, slow),
+        }
+    }
+}
+
 /// One tier's drives, geometry and codec; what is absent of the first two follows from `--data`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TierSection {
     pub drives: Vec<PathBuf>,
     pub geometry: Option<Spanned<GeometryText>>,
-    /// What new bodies that go to the tier are coded with.
+    /// What bodies that come to the tier are coded with.
     pub codec: Option<Spanned<CodecName>>,
 }
 
@@ -328,11 +354,6 @@ impl Config {
     fn check(&self, path: &Path, text: &str) -> Result<(), ConfigError> {
         for tier in Tier::ALL {
             let section = self.tiers.get(tier);
-            if let Some(codec) = section.codec.as_ref().filter(|_| tier != Tier::Hot) {
-                let problem = "new bodies go to the hot tier alone: say it there".to_owned();
-                let field = format!(", tiers.{}.codec", tier.name());
-                return Err(wrong(path, text, codec.span().start, field, problem));
-            }
             let Some(geometry) = &section.geometry else { continue };
             let (shards, drives) = (geometry.get_ref().0.shards(), section.drives.len());
             if drives != 0 && shards > drives {
@@ -477,10 +498,6 @@ mod tests {
             ("[server]\nregion = \"\"", "line 2, server.region: "),
             ("[server]\ndomains = [\"http://x/\"]", "line 2, server.domains: \"http://x/\" is no domain"),
             ("[tiers.hot]\ncodec = \"gzip\"", "line 2, tiers.hot.codec: "),
-            (
-                "[tiers.warm]\ncodec = \"zstd\"",
-                "line 2, tiers.warm.codec: new bodies go to the hot tier alone",
-            ),
             ("[server]\ndata = []", "line 2, server.data: names no folder"),
             ("[server]\naddress = \"9000\"", "line 2, server.address: "),
             ("[metrics]\ntoken = \"\"", "line 2, metrics.token: is empty"),

@@ -46,7 +46,7 @@ enum PaceAction {
 
 #[derive(Args)]
 struct TaskArgs {
-    /// heal, evacuate, compact, scrub or balance; all of them if none is named.
+    /// heal, evacuate, compact, scrub, transition or balance; all of them if none is named.
     task: Option<String>,
     #[command(flatten)]
     server: ServerArg,
@@ -213,7 +213,7 @@ pub fn scrub(args: &ScrubArgs) -> ExitCode {
 }
 
 /// Runs a command and turns what came of it into an exit code.
-fn ended(command: impl FnOnce() -> Result<bool, CallError>) -> ExitCode {
+pub fn ended(command: impl FnOnce() -> Result<bool, CallError>) -> ExitCode {
     match command() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FOUND),

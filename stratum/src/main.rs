@@ -35,6 +35,7 @@ mod shown;
 mod simulate;
 mod status;
 mod telemetry;
+mod tier;
 
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -67,8 +68,10 @@ enum Command {
     Scrub(control::ScrubArgs),
     /// Show or raise the level at which the store is written.
     Level(control::LevelArgs),
-    /// Price a trace of reads under several ways to tier it, or make one up.
-    Tier(simulate::TierArgs),
+    /// Move objects between tiers, and try out what tiering would cost.
+    Tier(tier::TierArgs),
+    /// Say where an object is, and why.
+    Explain(tier::ExplainArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
     /// Write what a running server knows to a file, or to an object in S3.
@@ -117,7 +120,8 @@ fn main() -> ExitCode {
         Command::Pace(args) => control::pace(&args),
         Command::Scrub(args) => control::scrub(&args),
         Command::Level(args) => control::level(&args),
-        Command::Tier(args) => simulate::run(args),
+        Command::Tier(args) => tier::run(args),
+        Command::Explain(args) => tier::explain(&args),
         Command::Bench(args) => bench::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Fsck(args) => fsck::run(&args),

@@ -71,6 +71,7 @@ fn engine_config(config: &Config, layout: &Layout) -> stratum_engine::Config {
         },
         narrow_after: config.heal.narrow_after,
         scrub: scrubbing::progress(&layout.meta),
+        codecs: config.tiers.codecs(),
         ..stratum_engine::Config::new(layout.index())
     }
 }

@@ -4,6 +4,7 @@
 //! why in words, as `{"error": "..."}`.
 
 mod counts;
+pub mod tiers;
 
 use crate::backup::configuration::Configuration;
 use crate::backup::produce::Backup;
@@ -91,6 +92,9 @@ impl Operator {
             .route("/restore/accept", post(accept_restored))
             .route("/level", get(level))
             .route("/level/raise", post(raise_level))
+            .route("/tier", get(tiers::status))
+            .route("/tier/{action}", post(tiers::decide))
+            .route("/objects/{bucket}/{*key}", get(tiers::explain))
             .route("/backup", get(backup))
             .route("/drives", get(list_drives))
             .route("/drives/{action}", post(change_drives))

@@ -4,7 +4,7 @@
 //! then the engine over the drives (`stratum_engine`), then what works in the background, and only then the listener.
 
 use crate::backup::configuration::Configuration;
-use crate::config::{CodecName, Config, ConfigError};
+use crate::config::{Config, ConfigError};
 use crate::credentials::Credentials;
 use crate::failure::Failure;
 use crate::figures::FiguresTask;
@@ -29,7 +29,6 @@ use stratum_api::server::{Connections, Limits, Server, tls};
 use stratum_auth::{Identities, Verifier};
 use stratum_engine::Engine;
 use stratum_engine::supervisor::{Supervisor, Tasks};
-use stratum_frames::Compression;
 use stratum_metadata::record::Level;
 use stratum_storage::ambient::System;
 use stratum_storage::drive::Threads;
@@ -127,7 +126,7 @@ fn serve_store(
 ) -> Result<(), Failure> {
     let Opened { engine, layout, root, identities } = opened;
     let Entrance { socket, connections, tls } = entrance;
-    let compression = compression(config, engine.metadata.level())?;
+    refuse_old_level(config, engine.metadata.level())?;
     let load = Load { admission: Admission::new(REQUEST_MEMORY), connections: Connections::new(connections) };
     let configuration = Configuration::new(args.config.as_deref(), config);
     let tasks = Tasks::default();
@@ -136,7 +135,7 @@ fn serve_store(
     engine.tasks().into_iter().try_for_each(|task| supervisor.run(task))?;
     supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone())))?;
 
-    let store = Arc::new(store(config, &engine, compression, identities, load.admission));
+    let store = Arc::new(store(config, &engine, identities, load.admission));
     let admin = admin(config, &engine, operator.clone(), telemetry);
     let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
     let server = Server::new(store.clone(), admin, load.connections, limits);
@@ -190,32 +189,26 @@ fn refuse_old_processors() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What new bodies are coded with. A store that an older binary may have to go back to holds no bodies that it can't read.
-fn compression(config: &Config, level: Level) -> Result<Option<Compression>, Failure> {
-    match config.tiers.hot.codec.as_ref().map(|codec| *codec.get_ref()) {
-        None | Some(CodecName::None) => Ok(None),
-        Some(CodecName::Zstd) if level < Level::SECOND => Err(format!(
-            "tiers.hot.codec takes a store of level {}, and this one is of level {level}: start the server without it, run \
-             `stratum level raise`, and set it then",
-            Level::SECOND
-        )
-        .into()),
-        Some(CodecName::Zstd) => Ok(Some(Compression::default())),
+/// A store that an older binary may have to go back to holds no bodies that it can't read. Only what is new counts: bodies
+/// come to the other tiers by moves, which are refused at that level.
+fn refuse_old_level(config: &Config, level: Level) -> Result<(), Failure> {
+    if config.tiers.codecs().hot.is_none() || level >= Level::SECOND {
+        return Ok(());
     }
+    let problem = format!(
+        "tiers.hot.codec takes a store of level {}, and this one is of level {level}: start the server without it, run \
+         `stratum level raise`, and set it then",
+        Level::SECOND
+    );
+    Err(problem.into())
 }
 
 /// What requests are served from.
-fn store(
-    config: &Config,
-    engine: &Engine,
-    compression: Option<Compression>,
-    identities: Identities,
-    admission: Admission,
-) -> Store {
-    let Engine { metadata, volumes, journal, .. } = engine.clone();
+fn store(config: &Config, engine: &Engine, identities: Identities, admission: Admission) -> Store {
+    let Engine { metadata, volumes, journal, codecs, tables, .. } = engine.clone();
     Store {
         metadata: metadata.clone(),
-        bodies: Bodies::new(metadata, volumes, journal, compression),
+        bodies: Bodies::new(metadata, volumes, journal, codecs, tables),
         identities,
         verifier: Verifier::new(&config.server.region),
         settings: settings(config),

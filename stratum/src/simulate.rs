@@ -2,7 +2,7 @@
 //! `stratum tier generate`: traces to try that with.
 
 use crate::output;
-use clap::{Args, Subcommand};
+use clap::Args;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -13,23 +13,8 @@ use stratum_tiering::simulate::{Contender, Report, Trace, plot, simulate};
 
 const EXIT_FAILED: u8 = 2;
 
-/// What `stratum tier` takes.
 #[derive(Args)]
-pub struct TierArgs {
-    #[command(subcommand)]
-    command: TierCommand,
-}
-
-#[derive(Subcommand)]
-enum TierCommand {
-    /// Price a trace of reads under several policies, beside the least that it can cost.
-    Simulate(SimulateArgs),
-    /// Print a made-up trace, as CSV.
-    Generate(GenerateArgs),
-}
-
-#[derive(Args)]
-struct SimulateArgs {
+pub struct SimulateArgs {
     /// Reads as CSV, gzipped or not, in the order of time: time_s,object,size_bytes,read_bytes.
     #[arg(long, value_name = "FILE")]
     trace: PathBuf,
@@ -53,7 +38,7 @@ struct SimulateArgs {
 }
 
 #[derive(Args)]
-struct GenerateArgs {
+pub struct GenerateArgs {
     /// The shape of the use: diurnal, spike, scan, cooling-logs, video, campaigns or noise.
     #[arg(value_parser = shape)]
     shape: Shape,
@@ -77,12 +62,12 @@ fn shape(name: &str) -> Result<Shape, String> {
     Shape::named(name).ok_or_else(|| format!("the shapes are {}", names.join(", ")))
 }
 
-/// Prints what was asked for; 2 if that couldn't be.
-pub fn run(args: TierArgs) -> ExitCode {
-    let done = match args.command {
-        TierCommand::Simulate(args) => run_simulate(args),
-        TierCommand::Generate(args) => generate(&args),
-    };
+/// Prices a trace.
+pub fn run(args: SimulateArgs) -> ExitCode {
+    ended(run_simulate(args))
+}
+
+fn ended(done: Result<(), String>) -> ExitCode {
     done.map_or_else(
         |error| {
             eprintln!("stratum tier: {error}");
@@ -126,7 +111,12 @@ fn draw(report: &Report, path: &Path) -> Result<(), String> {
     std::fs::write(path, plot::svg(report)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn generate(args: &GenerateArgs) -> Result<(), String> {
+/// Prints a made-up trace.
+pub fn generate(args: &GenerateArgs) -> ExitCode {
+    ended(make_up(args))
+}
+
+fn make_up(args: &GenerateArgs) -> Result<(), String> {
     let trace = args.shape.generate(args.objects, args.days, args.seed);
     let trace = trace.ok_or_else(|| "nothing is read in so short a trace of so few objects".to_owned())?;
     output::print(trace.csv());

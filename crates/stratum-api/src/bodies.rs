@@ -1,17 +1,13 @@
 //! Where payload is kept: the one seam between operations and storage.
 //!
 //! Small bodies ride in the journal entry of the command that names them; larger ones stream into erasure-coded
-//! extents, as they are or in frames that are coded one by one (`stratum_frames`). What storage gets are stored bytes;
+//! extents, as they are or in frames that are coded one by one (`stratum_bodies`). What storage gets are stored bytes;
 //! sizes, ETags and checksums are of the plaintext. [`Bodies::receive`] takes a request's body, [`Bodies::copy`] another
 //! object's; both compute the digests on the way, and the result goes into a record and its command. [`Bodies::open`]
 //! looks an object up and reads it, whichever way it is kept.
 
-mod behind;
-mod frames;
 mod read;
 mod receive;
-mod segments;
-mod tables;
 
 pub use read::{BodyReader, Content, Opened};
 pub use receive::Stored;
@@ -19,40 +15,57 @@ pub use receive::Stored;
 use crate::admission::{Admitted, Memory};
 use crate::error::S3Error;
 use std::sync::Arc;
-use stratum_frames::{Compression, MAX_BODY_BYTES};
-use stratum_metadata::Metadata;
+pub use stratum_bodies::SMALL_MAX;
+use stratum_bodies::{Codecs, PlaintextReader, Tables};
+use stratum_frames::MAX_BODY_BYTES;
 use stratum_metadata::placement::{Arrival, Placement};
+use stratum_metadata::record::{Body, ObjectRecord};
+use stratum_metadata::{Metadata, ReadView};
+use stratum_storage::blob::{BlobRef, Tier};
 use stratum_storage::journal::Journal;
 use stratum_storage::readpath::Reader;
+use stratum_storage::volume::Table;
 use stratum_storage::volumes::Volumes;
 use stratum_storage::writepath::Writer;
-use tables::Tables;
-
-/// The largest body that rides in the journal entry, in bytes.
-pub const SMALL_MAX: u64 = 32 << 10;
 
 /// The bodies of objects and parts. A cheap handle.
 #[derive(Clone)]
 pub struct Bodies {
     metadata: Metadata,
+    table: Arc<Table>,
     reader: Arc<Reader>,
     writer: Arc<Writer>,
     journal: Arc<Journal>,
-    compression: Option<Compression>,
+    codecs: Codecs,
     tables: Tables,
 }
 
 impl Bodies {
-    /// `compression` is what new bodies over [`SMALL_MAX`] are coded with; without it they are stored as they are.
-    /// What was coded before is read in any case.
+    /// `codecs` are what new bodies over [`SMALL_MAX`] are coded with, `tables` those of frames that were read lately.
     pub fn new(
         metadata: Metadata,
         volumes: Volumes,
         journal: Arc<Journal>,
-        compression: Option<Compression>,
+        codecs: Codecs,
+        tables: Tables,
     ) -> Self {
-        let Volumes { reader, writer, .. } = volumes;
-        Self { metadata, reader, writer, journal, compression, tables: Tables::default() }
+        let Volumes { table, reader, writer, .. } = volumes;
+        Self { metadata, table, reader, writer, journal, codecs, tables }
+    }
+
+    /// Where an object lies, as far as its first bytes tell. What is still in the journal is on the hot drives.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable`.
+    pub fn tier_of(&self, view: &ReadView, object: &ObjectRecord) -> Result<Tier, S3Error> {
+        let tier = |blob: &BlobRef| stratum_metadata::tier_of(&self.table, blob).unwrap_or(Tier::JOURNAL);
+        Ok(match &object.body {
+            Body::Blob(blob) => tier(blob),
+            Body::Parts { upload, parts } => {
+                let first = parts.first().map(|part| view.part(*upload, part.number)).transpose()?;
+                first.flatten().map_or(Tier::JOURNAL, |part| tier(&part.blob))
+            }
+        })
     }
 
     /// Admits a request that reads one body and writes another, which `arrival` is: its worst case, in one step.
@@ -61,12 +74,12 @@ impl Bodies {
     /// `SlowDown`.
     pub fn admit_copy(&self, memory: &Memory, arrival: &Arrival) -> Result<Admitted, S3Error> {
         let writer = self.writer_memory(Placement::of(arrival), None);
-        memory.admit(self.reader.memory() + frames::memory(MAX_BODY_BYTES) + writer)
+        memory.admit(self.reader.memory() + PlaintextReader::frames_memory(MAX_BODY_BYTES) + writer)
     }
 }
 
 impl std::fmt::Debug for Bodies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bodies").field("compression", &self.compression).finish_non_exhaustive()
+        f.debug_struct("Bodies").field("codecs", &self.codecs).finish_non_exhaustive()
     }
 }

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 use stratum_metadata::record::{Checksum, ETag, ObjectHeaders, ObjectRecord, StorageClass};
 use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob::Tier;
 
 /// What user metadata may hold in all, names and values, in bytes.
 pub const MAX_USER_METADATA: usize = 2048;
@@ -30,6 +31,8 @@ pub const MAX_KEPT: usize = 8192;
 
 const USER: &str = "x-amz-meta-";
 const WEBSITE_REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
+/// The tier that an object lies in: ours, where S3 knows only the class that was declared.
+const TIER: HeaderName = HeaderName::from_static("x-stratum-tier");
 const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 const DEFAULT_TYPE: HeaderValue = HeaderValue::from_static("binary/octet-stream");
@@ -163,6 +166,11 @@ pub fn storage_class_name(class: StorageClass) -> &'static str {
         StorageClass::DeepArchive => STORAGE_CLASSES[7],
     };
     entry.1
+}
+
+/// Says where an object lies.
+pub fn write_tier(tier: Tier, out: &mut HeaderMap) {
+    out.insert(TIER, HeaderValue::from_static(tier.name()));
 }
 
 /// Writes what GET and HEAD say of an object, whatever part of it they return. STANDARD is not said, as S3 does.

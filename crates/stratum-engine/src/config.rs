@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::time::Duration;
+use stratum_bodies::Codecs;
 use stratum_metadata::record::Level;
 use stratum_storage::pace::Budget;
 use stratum_storage::scrub::{Save, ScrubCursor};
@@ -27,6 +28,8 @@ pub struct Config {
     pub scrub: ScrubProgress,
     /// What a store that holds nothing yet begins at: the newest, but where a test needs one that is to be raised.
     pub first_level: Level,
+    /// What bodies are coded with that come to a tier.
+    pub codecs: Codecs,
 }
 
 impl Config {
@@ -41,6 +44,7 @@ impl Config {
             least_move: stratum_storage::balance::LEAST_MOVE,
             scrub: ScrubProgress::default(),
             first_level: Level::highest_known(),
+            codecs: Codecs::NONE,
         }
     }
 }

@@ -27,7 +27,8 @@ pub use tasks::copies;
 use copies::Copies;
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_metadata::{Compactor, Metadata, Mover, Quarantine};
+use stratum_bodies::{Codecs, Tables};
+use stratum_metadata::{Compactor, Metadata, Mover, Quarantine, Reviews};
 use stratum_storage::ambient::Clock;
 use stratum_storage::balance::Balancer;
 use stratum_storage::heal::Healer;
@@ -53,6 +54,12 @@ pub struct Engine {
     pub balancer: Arc<Balancer>,
     pub quarantine: Arc<Quarantine>,
     pub copies: Arc<Copies>,
+    /// What takes objects to the tiers where they belong.
+    pub reviews: Arc<Reviews>,
+    /// What bodies are coded with that come to a tier.
+    pub codecs: Codecs,
+    /// Tables of frames that were read lately.
+    pub tables: Tables,
     /// What bringing the volumes back did.
     pub restored: Arc<Restored>,
     /// See [`Config`].

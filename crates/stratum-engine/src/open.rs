@@ -2,7 +2,8 @@
 
 use crate::{Config, Engine, Foundation, provisional};
 use std::sync::Arc;
-use stratum_metadata::{CommitError, Compactor, Metadata, Mover, Options, Quarantine};
+use stratum_bodies::Tables;
+use stratum_metadata::{CommitError, Compactor, Metadata, Mover, Options, Quarantine, Reviews, Transitions};
 use stratum_storage::balance::Balancer;
 use stratum_storage::blob::Tier;
 use stratum_storage::heal::Healer;
@@ -103,7 +104,7 @@ fn assemble(
     restored: Restored,
 ) -> Engine {
     let Foundation { set, journal, clock, .. } = foundation;
-    let Config { reserve, files_interval, budget, narrow_after, least_move, scrub, .. } = config;
+    let Config { reserve, files_interval, budget, narrow_after, least_move, scrub, codecs, .. } = config;
     let pace = Pace::new(budget, clock.clone());
     let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace: pace.clone() };
     let healer = Healer::new(volumes.rebuilder.clone(), pace.clone(), clock.clone());
@@ -118,6 +119,9 @@ fn assemble(
     );
     let balancer =
         Balancer::new(volumes.rebuilder.clone(), healer.clone(), pace, clock.clone()).moving_from(least_move);
+    let tables = Tables::default();
+    let transitions = Transitions { mover: mover.clone(), codecs, tables: tables.clone() };
+    let reviews = Reviews::new(transitions, clock.clone());
     Engine {
         compactor: Compactor::new(mover.clone(), clock.clone(), narrow_after),
         quarantine: Quarantine::new(metadata.clone(), volumes.clone(), clock.clone()),
@@ -131,6 +135,9 @@ fn assemble(
         scrubber: Arc::new(scrubber),
         balancer: Arc::new(balancer),
         copies: Arc::default(),
+        codecs,
+        reviews: Arc::new(reviews),
+        tables,
         restored: Arc::new(restored),
         reserve,
         files_interval,

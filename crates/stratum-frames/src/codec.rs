@@ -56,6 +56,8 @@ impl Default for Compression {
 pub struct ZstdLevel(i32);
 
 impl ZstdLevel {
+    pub const FASTEST: ZstdLevel = ZstdLevel(1);
+
     /// `None` for what is no level.
     pub fn new(level: i32) -> Option<Self> {
         (1..=19).contains(&level).then_some(Self(level))

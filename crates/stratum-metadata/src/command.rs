@@ -8,12 +8,12 @@ pub(crate) mod v1;
 
 use crate::record::{
     BucketConfiguration, BucketId, BucketRecord, DecodeError, ETag, LastPart, Level, ObjectRecord, Owner,
-    PartRecord, TakesLevel, UploadId, UploadRecord, decode, encode,
+    PartRecord, TakesLevel, TierDecision, TierPin, UploadId, UploadRecord, VersionId, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use stratum_storage::ambient::UnixMillis;
-use stratum_storage::blob::{BlobRef, PackedAt, Place};
+use stratum_storage::blob::{BlobRef, Index, PackedAt, Place};
 use stratum_storage::volume::{VolumeEvent, Writer};
 
 /// What must hold of the current object for a write to go on, evaluated atomically with it.
@@ -46,7 +46,7 @@ pub struct CompletedPart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     pub owner: Owner,
-    /// Applied only if the owner still holds a body at exactly this place; its form is the owner's and stays.
+    /// Applied only if the owner still holds a body at exactly this place.
     pub from: BlobRef,
     pub to: BlobRef,
 }
@@ -55,6 +55,30 @@ impl Move {
     fn leaves_the_journal(&self) -> bool {
         matches!(self.from.place, Place::Journal { .. })
     }
+}
+
+/// What was decided of a version's tier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierChange {
+    pub bucket: BucketId,
+    pub key: Vec<u8>,
+    pub version: VersionId,
+    pub committed: Index,
+    /// Passed over unless its review is at this time; whenever that is, if none is said.
+    pub reviewed: Option<UnixMillis>,
+    /// What takes it to another tier; nothing if it stays where it belonged.
+    pub decision: Option<TierDecision>,
+    pub pinning: Pinning,
+    /// When it is looked at next; nothing if only another decision changes it.
+    pub review: Option<UnixMillis>,
+}
+
+/// What becomes of a pin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pinning {
+    Leave,
+    Set(TierPin),
+    Clear,
 }
 
 /// A bucket that is to be created.
@@ -197,6 +221,8 @@ pub enum Command {
     },
     /// Records and commands are written at this level from now on; never a lower one than before.
     SetLevel(Level),
+    /// Decisions of where versions belong, each by itself: one that is gone is passed over.
+    DecideTiers(Vec<TierChange>),
 }
 
 /// What may be appended near the journal's cap, the most patient first.
@@ -225,7 +251,8 @@ impl Command {
             | Command::PutPart { .. }
             | Command::CompleteUpload { .. }
             | Command::UploadPart { .. }
-            | Command::CompleteMultipartUpload { .. } => Urgency::Ordinary,
+            | Command::CompleteMultipartUpload { .. }
+            | Command::DecideTiers(_) => Urgency::Ordinary,
             Command::Relocate { moves, .. } if moves.iter().any(Move::leaves_the_journal) => Urgency::Packing,
             Command::DeleteBucket { .. }
             | Command::DeleteObject { .. }
@@ -253,7 +280,7 @@ pub enum Outcome {
     Deleted {
         existed: bool,
     },
-    /// Relocate: how many of the moves were applied. Sweep: how many records went, 0 when nothing was left.
+    /// Relocate and DecideTiers: how many of the moves or changes were applied. Sweep: how many records went, 0 when nothing was left.
     Count(u64),
     Refused(Refusal),
 }

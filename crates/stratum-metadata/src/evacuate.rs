@@ -68,7 +68,9 @@ impl From<MoveError> for EvacuateError {
         match error {
             MoveError::Write(error) => EvacuateError::Write(error),
             MoveError::Read(error) => EvacuateError::Read(error),
-            error @ (MoveError::Commit(_) | MoveError::Task(_)) => EvacuateError::Commit(error.to_string()),
+            error @ (MoveError::Commit(_) | MoveError::Task(_) | MoveError::OtherBytes) => {
+                EvacuateError::Commit(error.to_string())
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 //! The files are text, a name and the bytes in hexadecimal a line, so that a change of the format is read in a
 //! diff. To write them anew, for a format that isn't released yet: run this file's ignored test.
 
-use crate::command::{Command, CompletedPart, Match, Move, NewBucket, Proposed, WriteCondition};
+use crate::command::{
+    Command, CompletedPart, Match, Move, NewBucket, Pinning, Proposed, TierChange, WriteCondition,
+};
 use crate::keys::{self, DueKind};
 use crate::record::*;
 use std::fmt::Debug;
@@ -135,8 +137,11 @@ fn attributes() -> Attributes {
         acl: Some(vec![Grant { grantee: Grantee::User("ann".into()), permission: Permission::FullControl }]),
         retention: Some(Retention { mode: RetentionMode::Compliance, until: TIME }),
         legal_hold: true,
-        tiering: Some(TierDecision { tier: Tier::Cold, since: TIME, reason: TierReason::Capacity }),
+        tiering: vec![TierDecision { tier: Tier::Cold, since: TIME, reason: TierReason::Capacity }]
+            .try_into()
+            .unwrap(),
         pin: Some(TierPin { tier: Tier::Cold, by: "ann".into(), since: TIME, until: Some(TIME + 1) }),
+        review: Some(TIME),
         replication: Some(ReplicationState::Completed(300)),
     }
 }
@@ -247,6 +252,7 @@ fn records(level: Level) -> Vec<Sample> {
         samples.push(sample(level, "upload-attributes", StoredUpload { record, expires: TIME + 1 }));
         samples.push(sample(level, "bucket-configured", BucketRecord { configuration, ..bucket() }));
         samples.push(sample(level, "bucket-id", BUCKET));
+        samples.push(sample(level, "review", VersionId(300)));
         samples.push(sample(level, "version-object", Version::Object(Box::new(older))));
         samples.push(sample(level, "version-delete-marker", Version::DeleteMarker(marker)));
         samples.push(sample(level, "extent-of-version", ExtentRecord { owner: version_owner(), length: 5 }));
@@ -278,7 +284,30 @@ fn name(command: &Command) -> &'static str {
         Command::UploadPart { .. } => "upload-part",
         Command::CompleteMultipartUpload { .. } => "complete-multipart-upload",
         Command::SetLevel(_) => "set-level",
+        Command::DecideTiers(_) => "decide-tiers",
     }
+}
+
+/// All that a decision of a tier can say.
+fn tier_changes() -> [TierChange; 2] {
+    let decided = TierChange {
+        bucket: BUCKET,
+        key: KEY.to_vec(),
+        version: VersionId::NULL,
+        committed: 0,
+        reviewed: None,
+        decision: attributes().tiering.last().copied(),
+        pinning: Pinning::Set(attributes().pin.unwrap()),
+        review: Some(TIME),
+    };
+    let looked_at = TierChange {
+        reviewed: Some(TIME),
+        decision: None,
+        pinning: Pinning::Leave,
+        review: None,
+        ..decided.clone()
+    };
+    [decided, looked_at]
 }
 
 /// Every command.
@@ -373,6 +402,8 @@ fn commands(level: Level) -> Vec<Sample> {
         let moves = vec![moved((version_owner(), extents()))];
         let command = Command::Relocate { stripe: None, moves };
         samples.push(sample(level, "relocate-version", Proposed::from(command)));
+        let decided = Proposed::from(Command::DecideTiers(tier_changes().into()));
+        samples.push(sample(level, name(&decided.command), decided));
         samples.push(sample(level, name(&raised.command), raised));
     }
     samples
@@ -403,11 +434,12 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
 }
 
 /// The kinds that came with level 2.
-fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 3] {
+fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 4] {
     [
         ("level", keys::level(), "level"),
         ("version", keys::version(BUCKET, KEY, 299), "version-object"),
         ("delete-marker", keys::version(BUCKET, KEY, 300), "version-delete-marker"),
+        ("review", keys::review(TIME, BUCKET, KEY, 300), "review"),
     ]
 }
 

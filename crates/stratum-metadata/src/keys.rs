@@ -245,6 +245,25 @@ pub(crate) fn parse_due(bytes: &[u8]) -> Option<(DueKind, UploadId)> {
     Some((DueKind::from_byte(*kind)?, UploadId(u128::from_be_bytes(upload.try_into().ok()?))))
 }
 
+/// Every review that is due at this moment or was before is less than this.
+pub(crate) fn reviews_until(time: UnixMillis) -> Vec<u8> {
+    Builder::new(Tag::Review, 8).bytes(&time.saturating_add(1).to_be_bytes()).0
+}
+
+pub(crate) fn review(time: UnixMillis, bucket: BucketId, key: &[u8], committed: Index) -> Vec<u8> {
+    let when = Builder::new(Tag::Review, 26 + key.len()).bytes(&time.to_be_bytes());
+    when.bytes(&bucket.0.to_be_bytes()).escaped(key).bytes(&committed.to_be_bytes()).0
+}
+
+/// The time, bucket, key and entry of a [`review`].
+pub(crate) fn parse_review(bytes: &[u8]) -> Option<(UnixMillis, BucketId, Vec<u8>, Index)> {
+    let (time, rest) = bytes.get(1..)?.split_first_chunk()?;
+    let (bucket, rest) = rest.split_first_chunk()?;
+    let (key, committed) = rest.split_last_chunk()?;
+    let bucket = BucketId(u64::from_be_bytes(*bucket));
+    Some((u64::from_be_bytes(*time), bucket, unescaped(key)?, u64::from_be_bytes(*committed)))
+}
+
 /// Whether a key is of that kind.
 pub(crate) fn is(tag: Tag, key: &[u8]) -> bool {
     key.first() == Some(&(tag as u8))
@@ -320,6 +339,15 @@ mod tests {
         }
 
         #[test]
+        fn reviews_sort_by_time(one: (u64, u64, Vec<u8>, u64), other: (u64, u64, Vec<u8>, u64)) {
+            let stored = |(time, bucket, key, at): &(u64, u64, Vec<u8>, u64)| review(*time, BucketId(*bucket), key, *at);
+            prop_assert_eq!(stored(&one).cmp(&stored(&other)), one.cmp(&other));
+            prop_assert_eq!(stored(&one) < reviews_until(other.0), one.0 <= other.0);
+            let (time, bucket, key, at) = one.clone();
+            prop_assert_eq!(parse_review(&stored(&one)), Some((time, BucketId(bucket), key, at)));
+        }
+
+        #[test]
         fn nothing_with_a_prefix_comes_after_its_end(prefix: Vec<u8>, rest: Vec<u8>) {
             if let Some(end) = after_prefix(&prefix) {
                 prop_assert!([prefix.as_slice(), &rest].concat() < end);
@@ -332,7 +360,7 @@ mod tests {
         #[test]
         fn parsing_is_total(bytes: Vec<u8>) {
             let _ = (parse_upload_by_key(&bytes), parse_dropped(&bytes), parse_deleted_bucket(&bytes));
-            let _ = (parse_offset(&bytes), parse_due(&bytes), parse_object(&bytes), parse_bucket_by_id(&bytes));
+            let _ = (parse_review(&bytes), parse_offset(&bytes), parse_due(&bytes), parse_object(&bytes), parse_bucket_by_id(&bytes));
             let _ = parse_version(&bytes);
         }
     }
@@ -359,6 +387,7 @@ mod tests {
             extent(VolumeId(u64::MAX), u64::MAX),
             stripe(VolumeId(u64::MAX), u64::MAX),
             due(u64::MAX, DueKind::Completion, UploadId(u128::MAX)),
+            review(u64::MAX, BucketId(u64::MAX), b"\xff", u64::MAX),
         ];
         let mut sorted = keys.to_vec();
         sorted.sort();

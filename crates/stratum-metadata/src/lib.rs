@@ -46,6 +46,7 @@ mod space;
 mod state;
 mod store;
 mod sweep;
+mod transition;
 mod tree;
 mod upkeep;
 
@@ -64,4 +65,5 @@ pub use store::{
     IndexState, IndexStatus, Metadata, OpenError, Options, PartsToComplete, ReadView, RebuildStep,
 };
 pub use sweep::Sweeper;
+pub use transition::{Reviews, TIERS_SINCE, TierWish, TransitionStatus, Transitions, tier_of};
 pub use tree::TreeError;

@@ -11,12 +11,12 @@ use crate::machine::{Machine, ReadError};
 use crate::owned;
 use crate::placement::{Arrival, Placement};
 use crate::record::{Body, BucketId, DecodeError, Owner, UploadId};
-use crate::relocate::{self, MoveError, Small, blob_of};
+use crate::relocate::{self, MoveError, Small, Trust, blob_of};
 use crate::store::Metadata;
 use crate::tree::Base;
 use bytes::Bytes;
 use std::time::Duration;
-use stratum_storage::blob::{BlobRef, Index, Place};
+use stratum_storage::blob::{BlobRef, Form, Index, Place};
 use stratum_storage::blocking;
 use stratum_storage::journal::Verify;
 use stratum_storage::task::{self, Next, Role, Row, Stop, Task, Work};
@@ -225,7 +225,7 @@ async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) ->
     let (tier, log) = (to.tier, metadata.log().clone());
     let bodies = blocking::spawn(move || read(log.as_ref(), batch)).await??;
     let bytes: usize = bodies.iter().map(|small| small.body.bytes.len()).sum();
-    let moved = relocate::pack(metadata, volumes, tier, bodies).await?;
+    let moved = relocate::pack(metadata, volumes, tier, bodies, Trust::Synced).await?;
     metrics::counter!("stratum_packed_bodies_total").increment(moved.bodies);
     metrics::counter!("stratum_packed_bytes_total").increment(bytes as u64);
     Ok(())
@@ -235,7 +235,7 @@ fn read(log: &dyn LocalLog, batch: Vec<Live>) -> Result<Vec<Small>, LogError> {
     let small = |live: Live| -> Result<Small, LogError> {
         let bytes: Bytes = log.body(live.index, live.length, live.crc32c)?;
         let body = PackBody { owner: live.owner.in_stripe(), bytes, crc32c: live.crc32c };
-        Ok(Small { from: live.place(), owner: live.owner, body })
+        Ok(Small { from: BlobRef::plain(live.place()), form: Form::Plaintext, owner: live.owner, body })
     };
     batch.into_iter().map(small).collect()
 }

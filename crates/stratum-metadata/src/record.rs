@@ -7,20 +7,19 @@ mod attributes;
 mod configuration;
 pub(crate) mod level;
 mod names;
+mod tiering;
 pub(crate) mod v1;
 pub mod v2;
 mod versions;
 
-pub use attributes::{
-    Attributes, Grant, Grantee, Permission, ReplicationState, Retention, RetentionMode, TierDecision,
-    TierPin, TierReason,
-};
+pub use attributes::{Attributes, Grant, Grantee, Permission, ReplicationState, Retention, RetentionMode};
 pub use configuration::{BucketConfiguration, DefaultRetention, ObjectLock, Versioning};
 #[cfg(feature = "faults")]
 pub use level::know_up_to;
 pub use level::{Level, TakesLevel};
 pub(crate) use level::{Migrate, decode, encode, level_of};
 pub use names::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
+pub use tiering::{TierDecision, TierDecisions, TierPin, TierReason};
 pub use v2::*;
 pub use versions::{DeleteMarker, Version};
 
@@ -48,6 +47,8 @@ level::same_since!(
 
 // The id of a name, which a state of level 1 doesn't keep.
 level::same_since!(Level::SECOND; BucketId);
+// Which version of a key is to be reviewed.
+level::same_since!(Level::SECOND; VersionId);
 
 impl Applied {
     /// Its stored bytes.

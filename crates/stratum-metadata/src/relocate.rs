@@ -1,4 +1,4 @@
-//! Copies that were written become their owners' bodies: what packing and evacuation share.
+//! Copies that were written become their owners' bodies: what packing, evacuation and transitions share.
 //!
 //! A copy is durable before its move is proposed, and a move is conditional: whose record has changed meanwhile keeps
 //! what it has, and the copy is freed when the command is settled. A crash between the two leaves garbage. The old bytes go last, by the
@@ -11,7 +11,9 @@ use crate::owned;
 use crate::record::Owner;
 use crate::store::Metadata;
 use crate::tree::Base;
-use stratum_storage::blob::{BlobRef, Extent, Place, Tier};
+use std::sync::Arc;
+use stratum_storage::blob::{BlobRef, Extent, Form, Place, Tier};
+use stratum_storage::readpath::Reader;
 use stratum_storage::volumes::Volumes;
 use stratum_storage::writepath::{PackBody, PackedStripe, WriteError, WriteHold};
 use tokio::task::JoinSet;
@@ -27,6 +29,9 @@ pub(crate) enum MoveError {
     Read(#[from] ReadError),
     #[error("its task ended early: {0}")]
     Task(#[from] tokio::task::JoinError),
+    /// Whoever keeps the bytes took something else than what was given to them.
+    #[error("a copy reads back as something else than was written; nothing was changed")]
+    OtherBytes,
 }
 
 /// What was moved.
@@ -41,8 +46,43 @@ pub(crate) struct Moved {
 #[derive(Clone, Debug)]
 pub(crate) struct Small {
     pub owner: Owner,
-    pub from: Place,
+    /// As its owner's record has it.
+    pub from: BlobRef,
+    /// What the bytes of `body` are.
+    pub form: Form,
     pub body: PackBody,
+}
+
+/// Bytes of bodies that are packed together, and of their owners: a few stripes. A `Relocate` names each owner of a
+/// stripe, and a command has at most 1 MiB.
+const BATCH_BYTES: usize = 4 << 20;
+const BATCH_OWNERS: usize = 640 << 10;
+
+/// Bodies that wait to be packed.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub bodies: Vec<Small>,
+    pub bytes: usize,
+    owners: usize,
+}
+
+impl Batch {
+    /// Takes one more; true when it is time to pack them.
+    pub fn add(&mut self, small: Small) -> bool {
+        self.bytes += small.body.bytes.len();
+        self.owners += 32 + small.body.owner.len();
+        self.bodies.push(small);
+        self.bytes >= BATCH_BYTES || self.owners >= BATCH_OWNERS
+    }
+}
+
+/// Whether a copy is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// As soon as it is synced: its checksums are checked whenever it is read.
+    Synced,
+    /// When it was read again and is what was written.
+    ReadAgain,
 }
 
 /// A copy of an extent, durable. `hold` keeps its volume from sealing until the move is committed.
@@ -65,17 +105,21 @@ pub(crate) async fn pack(
     volumes: &Volumes,
     tier: Tier,
     bodies: Vec<Small>,
+    trust: Trust,
 ) -> Result<Moved, MoveError> {
-    let (places, bodies): (Vec<_>, Vec<_>) =
-        bodies.into_iter().map(|small| ((small.owner, small.from), small.body)).unzip();
+    let (owned, bodies): (Vec<_>, Vec<_>) =
+        bodies.into_iter().map(|small| ((small.owner, small.from, small.form), small.body)).unzip();
     let packed = volumes.writer.pack(tier, &bodies).await?;
+    if trust == Trust::ReadAgain {
+        compare(&volumes.reader, &packed, &bodies).await?;
+    }
     drop(bodies);
-    let mut places = places.into_iter();
+    let mut owned = owned.into_iter();
     let mut relocations = JoinSet::new();
     let mut moved = Moved::default();
     for stripe in packed {
         moved.written += volumes.table.disk_of(&BlobRef::plain(Place::Packed(stripe.stripe)));
-        let moves = moves(&stripe, &mut places);
+        let moves = moves(&stripe, &mut owned);
         let metadata = metadata.clone();
         relocations.spawn(async move {
             let command = Command::Relocate { stripe: Some(stripe.stripe), moves };
@@ -93,10 +137,34 @@ pub(crate) async fn pack(
 }
 
 /// The moves to one stripe: its bodies are the next ones.
-fn moves(stripe: &PackedStripe, places: &mut impl Iterator<Item = (Owner, Place)>) -> Vec<Move> {
-    let to = stripe.bodies.iter().map(|at| BlobRef::plain(Place::Packed(*at)));
-    let moves = places.by_ref().zip(to);
-    moves.map(|((owner, from), to)| Move { owner, from: BlobRef::plain(from), to }).collect()
+fn moves(stripe: &PackedStripe, owned: &mut impl Iterator<Item = (Owner, BlobRef, Form)>) -> Vec<Move> {
+    let moves = stripe.bodies.iter().zip(owned.by_ref());
+    let to = |at, form| BlobRef { form, place: Place::Packed(at) };
+    moves.map(|(at, (owner, from, form))| Move { owner, from, to: to(*at, form) }).collect()
+}
+
+/// Reads stripes again that hold these bodies, in this order. Nobody names them yet; they are freed if nobody will.
+async fn compare(
+    reader: &Arc<Reader>,
+    packed: &[PackedStripe],
+    bodies: &[PackBody],
+) -> Result<(), MoveError> {
+    let mut bodies = bodies.iter();
+    for PackedStripe { stripe, bodies: places, .. } in packed {
+        let length = places.iter().map(|at| u64::from(at.length)).sum();
+        let whole = BlobRef::plain(Place::Packed(*stripe));
+        let stripe = reader.read(&reader.pin(), &whole, 0..length);
+        let mut stripe = stripe.map_err(|_| MoveError::OtherBytes)?;
+        let mut read = Vec::with_capacity(length as usize);
+        while let Some(piece) = stripe.next().await {
+            read.extend_from_slice(&piece.map_err(|_| MoveError::OtherBytes)?);
+        }
+        let mut rest = read.as_slice();
+        for written in bodies.by_ref().take(places.len()) {
+            rest = rest.strip_prefix(written.bytes.as_ref()).ok_or(MoveError::OtherBytes)?;
+        }
+    }
+    Ok(())
 }
 
 /// Says how many owners took their copies. Copies that nobody wants any more are freed with that.

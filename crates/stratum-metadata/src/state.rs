@@ -9,8 +9,10 @@ mod buckets;
 mod level;
 mod loose;
 mod objects;
+mod owners;
 mod relocate;
 mod sweep;
+mod tiers;
 mod uploads;
 mod view;
 mod volumes;
@@ -103,6 +105,7 @@ pub(crate) fn apply(
             uploads::complete(view, object, &condition, last_part, has_spare)
         }
         Command::SetLevel(level) => level::set(view, level),
+        Command::DecideTiers(changes) => tiers::decide(view, changes),
     };
     match step {
         Ok(outcome) => Ok(outcome),

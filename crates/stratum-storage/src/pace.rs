@@ -28,12 +28,15 @@ pub enum Class {
     /// Space that garbage takes.
     Compact,
     Scrub,
+    /// Bodies on their way to another tier.
+    Transition,
     /// Shards on their way from fuller drives to emptier ones: nothing is the worse for it if they wait.
     Balance,
 }
 
 impl Class {
-    pub const ALL: [Class; 5] = [Class::Heal, Class::Evacuate, Class::Compact, Class::Scrub, Class::Balance];
+    pub const ALL: [Class; 6] =
+        [Class::Heal, Class::Evacuate, Class::Compact, Class::Scrub, Class::Transition, Class::Balance];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -41,6 +44,7 @@ impl Class {
             Class::Evacuate => "evacuate",
             Class::Compact => "compact",
             Class::Scrub => "scrub",
+            Class::Transition => "transition",
             Class::Balance => "balance",
         }
     }

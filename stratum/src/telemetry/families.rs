@@ -87,6 +87,7 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_packed_bytes_total", Unit::Bytes, "Bytes of them."),
     family(Counter, "stratum_moved_bodies_total", Unit::Count, "Bodies moved to other volumes."),
     family(Counter, "stratum_moved_written_bytes_total", Unit::Bytes, "Bytes written to move them."),
+    family(Counter, "stratum_transition_bytes_total", Unit::Bytes, "Bytes of objects that were copied to another tier."),
     family(Counter, "stratum_compacted_volumes_total", Unit::Count, "Volumes emptied to get their garbage back."),
     family(Counter, "stratum_compacted_bytes_total", Unit::Bytes, "Bytes that this gave back."),
     family(Counter, "stratum_background_bytes_total", Unit::Bytes, "Bytes that background work read and wrote."),

@@ -19,4 +19,5 @@ mod rescue;
 mod restore;
 mod server;
 mod start;
+mod tiers;
 mod unmounted;

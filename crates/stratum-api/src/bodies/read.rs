@@ -5,18 +5,18 @@
 //! body that only a drive holds is looked up again on a thread that may block, since a pin can't wait.
 
 use super::Bodies;
-use super::frames::{self, FrameReader};
 use crate::admission::{Admitted, Memory};
 use crate::error::{Code, S3Error};
 use crate::selection::Selection;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;
+use stratum_bodies::PlaintextReader;
 use stratum_metadata::ReadView;
 use stratum_metadata::record::{Body, BucketId, ObjectKey, ObjectRecord, PartRecord, PartSummary, UploadId};
 use stratum_storage::blob::{BlobRef, Form, Index, Place};
 use stratum_storage::journal::BodyError;
-use stratum_storage::readpath::{self, BlobReader, Holds, Pin, ReadError};
+use stratum_storage::readpath::{self, Holds, Pin, ReadError};
 
 /// How often a record is read again because its bytes moved between the lookup and the read.
 const ATTEMPTS: usize = 4;
@@ -43,7 +43,7 @@ pub enum Content {
 pub struct BodyReader {
     bodies: Bodies,
     pieces: VecDeque<Piece>,
-    current: Option<Current>,
+    current: Option<PlaintextReader>,
     /// Keep the volumes' bytes until the last of them is read.
     _holds: Option<Holds>,
     admitted: Option<Admitted>,
@@ -53,24 +53,8 @@ pub struct BodyReader {
 #[derive(Debug)]
 enum Piece {
     Bytes(Bytes),
-    Blob(BlobRef, Range<u64>),
-    /// Of a body of so many bytes that is stored in frames.
-    Frames(BlobRef, u64, Range<u64>),
-}
-
-/// What a run is read with.
-enum Current {
-    Blob(BlobReader),
-    Frames(FrameReader),
-}
-
-impl Current {
-    async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
-        match self {
-            Current::Blob(reader) => Ok(reader.next().await.transpose()?),
-            Current::Frames(reader) => reader.next().await,
-        }
-    }
+    /// Of a body of so many bytes.
+    Body(BlobRef, u64, Range<u64>),
 }
 
 impl std::fmt::Debug for BodyReader {
@@ -150,9 +134,12 @@ struct Journaled {
 }
 
 impl Journaled {
+    /// Only plaintext rides in the journal: what else a record says of such a place is refused by whoever reads it.
     fn of(blob: &BlobRef) -> Option<Self> {
-        match blob.place {
-            Place::Journal { index, length, crc32c } => Some(Self { index, length, crc32c }),
+        match (blob.form, &blob.place) {
+            (Form::Plaintext, Place::Journal { index, length, crc32c }) => {
+                Some(Self { index: *index, length: *length, crc32c: *crc32c })
+            }
             _ => None,
         }
     }
@@ -288,7 +275,7 @@ impl Bodies {
         Ok(Content::Stream(Box::new(BodyReader {
             bodies: self.clone(),
             pieces: VecDeque::new(),
-            current: Some(Current::Blob(reader)),
+            current: Some(reader.into()),
             _holds: None,
             admitted: budget.admitted.take(),
         })))
@@ -302,13 +289,13 @@ impl Bodies {
         range: &Range<u64>,
         budget: &mut Budget,
     ) -> Result<Content, Unread> {
-        budget.admit(self.reader.memory() + frames::memory(size))?;
+        budget.admit(self.reader.memory() + PlaintextReader::frames_memory(size))?;
         // Only to see that it is all there: what is read of it is known later, and held from now on.
         self.reader.read(pin, blob, 0..blob.len())?;
         Ok(Content::Stream(Box::new(BodyReader {
             bodies: self.clone(),
-            pieces: VecDeque::new(),
-            current: Some(Current::Frames(FrameReader::new(self.clone(), blob.clone(), size, range.clone()))),
+            pieces: [Piece::Body(blob.clone(), size, range.clone())].into(),
+            current: None,
             _holds: Some(self.reader.hold(pin, [blob])),
             admitted: budget.admitted.take(),
         })))
@@ -322,15 +309,14 @@ impl Bodies {
         patience: Patience,
     ) -> Result<Content, Unread> {
         let framed = parts.iter().filter(|(part, _)| part.blob.form == Form::Frames);
-        let largest = framed.map(|(part, _)| frames::memory(part.size)).max();
+        let largest = framed.map(|(part, _)| PlaintextReader::frames_memory(part.size)).max();
         budget.admit(self.reader.memory() + largest.unwrap_or_default())?;
         let holds = self.reader.hold(pin, parts.iter().map(|(part, _)| &part.blob));
         let mut pieces = VecDeque::with_capacity(parts.len());
         for (part, range) in parts {
-            pieces.push_back(match (part.blob.form, Journaled::of(&part.blob)) {
-                (Form::Frames, _) => Piece::Frames(part.blob, part.size, range),
-                (Form::Plaintext, Some(body)) => Piece::Bytes(self.journaled(body, &range, patience)?),
-                (Form::Plaintext, None) => Piece::Blob(part.blob, range),
+            pieces.push_back(match Journaled::of(&part.blob) {
+                Some(body) => Piece::Bytes(self.journaled(body, &range, patience)?),
+                None => Piece::Body(part.blob, part.size, range),
             });
         }
         Ok(Content::Stream(Box::new(BodyReader {
@@ -442,13 +428,9 @@ impl BodyReader {
                 None => return Ok(None),
                 Some(Piece::Bytes(bytes)) => return Ok(Some(bytes)),
                 // The holds were taken when the record was read, and still live.
-                Some(Piece::Blob(blob, range)) => {
-                    let reader = self.bodies.reader.read(&self.bodies.reader.pin(), &blob, range)?;
-                    self.current = Some(Current::Blob(reader));
-                }
-                Some(Piece::Frames(blob, size, range)) => {
-                    let reader = FrameReader::new(self.bodies.clone(), blob, size, range);
-                    self.current = Some(Current::Frames(reader));
+                Some(Piece::Body(blob, size, range)) => {
+                    let Bodies { reader, tables, .. } = &self.bodies;
+                    self.current = Some(PlaintextReader::new(reader, tables, blob, size, range)?);
                 }
             }
         }

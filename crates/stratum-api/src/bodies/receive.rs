@@ -1,7 +1,5 @@
 //! Payload on its way in.
 
-use super::behind::{self, Behind, Framer};
-use super::segments::Segments;
 use super::{Bodies, BodyReader, Content, SMALL_MAX};
 use crate::admission::{Admitted, Memory};
 use crate::body::RequestBody;
@@ -9,7 +7,8 @@ use crate::checksum::{self, Digester, Digests};
 use crate::error::S3Error;
 use crate::telemetry;
 use bytes::Bytes;
-use stratum_frames::{Compression, Form as Coded};
+use stratum_bodies::behind::{self, Behind, Work};
+use stratum_bodies::{BodyError, PlaintextWriter};
 use stratum_metadata::command::{Command, Outcome};
 use stratum_metadata::placement::{Arrival, Placement};
 use stratum_metadata::record::{Checksum, ChecksumAlgorithm};
@@ -112,7 +111,7 @@ impl Bodies {
                 Ok(kept.stored(headroom, admitted))
             }
             None => {
-                let admitted = memory.admit(self.gatherer_memory(to, None, self.compression))?;
+                let admitted = memory.admit(self.gatherer_memory(to, None))?;
                 let kept = self.write_undeclared(to, &mut body, digester).await?;
                 body.check(&kept.digests)?;
                 Ok(kept.stored(headroom, admitted))
@@ -128,18 +127,16 @@ impl Bodies {
 
     /// What writing a body over [`SMALL_MAX`] holds at most; of any body if its length isn't known.
     pub(super) fn writer_memory(&self, to: Placement, length: Option<u64>) -> u64 {
-        match self.compression {
+        match self.codecs.of(to.tier) {
             None => self.writer.memory(to.tier) + behind::MEMORY,
-            compression => self.gatherer_memory(to, length, compression),
+            Some(_) => self.gatherer_memory(to, length),
         }
     }
 
     /// What it holds at most where the stored length shows at the end.
-    fn gatherer_memory(&self, to: Placement, length: Option<u64>, compression: Option<Compression>) -> u64 {
-        self.writer.memory(to.tier)
-            + behind::MEMORY
-            + compression.map_or(0, Framer::memory)
-            + Segments::memory(length)
+    fn gatherer_memory(&self, to: Placement, length: Option<u64>) -> u64 {
+        let coding = PlaintextWriter::memory(self.codecs.of(to.tier), length);
+        self.writer.memory(to.tier) + behind::MEMORY + coding
     }
 
     /// A body whose length shows at its end: it may turn out to be small.
@@ -205,7 +202,7 @@ impl Bodies {
         length: u64,
         digester: Digester,
     ) -> Result<Kept, S3Error> {
-        if self.compression.is_some() {
+        if self.codecs.of(to.tier).is_some() {
             return self.gather(to, source, digester).await;
         }
         let mut writer = self.writer.write(to.tier, length).await?;
@@ -227,29 +224,16 @@ impl Bodies {
         digester: Digester,
     ) -> Result<Kept, S3Error> {
         let mut digesting = Behind::new(digester);
-        let mut framing = self.compression.map(Framer::new).transpose()?.map(Behind::new);
-        let mut segments = Segments::new(self.writer.clone(), to);
+        let mut writer = PlaintextWriter::new(self.writer.clone(), to.tier, self.codecs.of(to.tier))?;
         let mut size = 0;
         while let Some(piece) = source.next().await? {
             size += piece.len() as u64;
             digesting.push(piece.clone()).await?;
-            match &mut framing {
-                Some(framing) => segments.push(&framing.push(piece).await?).await?,
-                None => segments.push(&piece).await?,
-            }
+            writer.push(piece).await?;
         }
-        let mut form = Form::Plaintext;
-        if let Some(framing) = framing {
-            let (coded, last) = framing.finish().await?;
-            segments.push(&last).await?;
-            if coded == Coded::Frames {
-                form = Form::Frames;
-            }
-        }
-        let (written, digests) = tokio::join!(segments.finish(), digesting.finish());
+        let (written, digests) = tokio::join!(writer.finish(), digesting.finish());
         let ((blob, hold), digests) = (written?, digests?);
-        let blob = BlobRef { form, ..blob };
-        if form == Form::Frames {
+        if blob.form == Form::Frames {
             telemetry::framed(size, blob.len());
         }
         Ok(Kept { size, digests, blob, bytes: hold.map_or_else(|| Bytes::new().into(), Into::into) })
@@ -272,4 +256,40 @@ fn inline(whole: Bytes, mut digester: Digester) -> Kept {
     };
     let size = whole.len() as u64;
     Kept { size, digests: digester.finish(), blob: BlobRef::plain(place), bytes: whole.into() }
+}
+
+impl Work for Digester {
+    type Made = ();
+    type Done = Digests;
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), BodyError> {
+        self.update(piece);
+        Ok(())
+    }
+
+    fn made(&mut self) {}
+
+    fn finish(self) -> Digests {
+        Digester::finish(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn digests_computed_behind_are_those_computed_at_once() {
+        let body: Bytes = (0..1_600_000).map(|at| (at * 7) as u8).collect::<Vec<_>>().into();
+        let digester = Digester::new(ChecksumAlgorithm::Crc64Nvme, true);
+        let mut at_once = digester.clone();
+        at_once.update(&body);
+        let mut behind = Behind::new(digester);
+        let mut rest = body.clone();
+        for size in [1, 300_007, 700_001, 5, 599_986] {
+            behind.push(rest.split_to(size)).await.unwrap();
+        }
+        assert!(rest.is_empty());
+        assert_eq!(behind.finish().await.unwrap(), at_once.finish());
+    }
 }

@@ -3,6 +3,7 @@
 use super::{Code, S3Error};
 use http::HeaderValue;
 use stratum_auth::{AuthError, Carrier, ChunkError, Fault, Mismatch};
+use stratum_bodies::BodyError;
 use stratum_frames::FrameError;
 use stratum_metadata::command::Refusal;
 use stratum_metadata::record::{InvalidBucketName, InvalidObjectKey, ObjectKey};
@@ -98,6 +99,17 @@ impl From<readpath::ReadError> for S3Error {
             | readpath::ReadError::Interrupted(_) => Code::ServiceUnavailable,
         };
         S3Error::new(code).because(error)
+    }
+}
+
+impl From<BodyError> for S3Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Write(error) => error.into(),
+            BodyError::Read(error) => error.into(),
+            BodyError::Frames(error) => error.into(),
+            BodyError::Ended(_) | BodyError::Lost => S3Error::new(Code::InternalError).because(error),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::bodies::{BodyReader, Content};
 use crate::context::Context;
 use crate::error::S3Result;
+use crate::headers;
 use crate::key::ObjectKey;
 use crate::rights;
 use crate::selection::{self, Selection};
@@ -29,6 +30,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let mut response = Response::new(body);
     *response.status_mut() = opened.selection.status();
     opened.selection.describe(&ctx.headers, &ctx.query, &opened.object, response.headers_mut());
+    headers::write_tier(ctx.store.bodies.tier_of(&ctx.view, &opened.object)?, response.headers_mut());
     Ok(response)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
+use crate::headers;
 use crate::key::ObjectKey;
 use crate::rights;
 use crate::selection::{self, Selection};
@@ -23,5 +24,6 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let mut response = Response::new(Body::empty());
     *response.status_mut() = selection.status();
     selection.describe(&ctx.headers, &ctx.query, &object, response.headers_mut());
+    headers::write_tier(ctx.store.bodies.tier_of(&ctx.view, &object)?, response.headers_mut());
     Ok(response)
 }

@@ -16,6 +16,7 @@ use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
+use stratum_bodies::{Codecs, Tables};
 use stratum_engine::{Config, Engine, Foundation};
 use stratum_frames::Compression;
 use stratum_metadata::record::Level;
@@ -325,9 +326,10 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
         });
     }
     let admission = Admission::new(choices.admission);
+    let codecs = Codecs { hot: choices.compression, ..Codecs::NONE };
     Store {
         metadata: metadata.clone(),
-        bodies: Bodies::new(metadata, volumes, journal, choices.compression),
+        bodies: Bodies::new(metadata, volumes, journal, codecs, Tables::default()),
         identities: Identities::new([user("root", ROOT, true), user("other", OTHER, false)]).expect("users"),
         verifier: Verifier::new(&*choices.region),
         settings: Settings {

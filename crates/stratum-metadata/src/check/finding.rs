@@ -85,6 +85,10 @@ pub enum Finding {
         "something is due for upload {upload} that isn't there any more: it goes by itself when its time comes"
     )]
     Due { upload: String },
+    #[error(
+        "{owner}, by the times at which it is looked at whether objects lie where they belong, {problem}: this is a mistake of the server's own, please report it"
+    )]
+    Review { owner: String, problem: &'static str },
 }
 
 /// Bytes and bodies of a packed stripe.
@@ -98,7 +102,7 @@ fn packed(held: Option<(u64, u32)>) -> String {
 impl Finding {
     pub fn severity(&self) -> Severity {
         match self {
-            Finding::Due { .. } => Severity::Note,
+            Finding::Due { .. } | Finding::Review { .. } => Severity::Note,
             Finding::NoPart { .. }
             | Finding::Size { .. }
             | Finding::Unsettled { .. }

@@ -4,7 +4,7 @@ use super::{Check, Finding};
 use crate::buckets;
 use crate::keys::{self, DueKind, Tag};
 use crate::machine::ReadError;
-use crate::owned;
+use crate::owned::{self, Owned};
 use crate::record::{
     Body, BucketId, Completion, DecodeError, Dropped, ExtentRecord, HighestIds, Level, ObjectRecord, Owner,
     PartRecord, StoredUpload, StripeRecord, UploadId, Version, decode,
@@ -51,6 +51,7 @@ impl Check<'_> {
             Tag::Extent => self.extent_record(key, value),
             Tag::Stripe => self.stripe_record(key, value),
             Tag::Due => self.due(key),
+            Tag::Review => self.review(key, value),
         }
     }
 
@@ -122,6 +123,14 @@ impl Check<'_> {
         let owner = Owner::object(bucket, key, record);
         if !self.has(&keys::bucket_by_id(bucket))? {
             self.found(Finding::NoBucket { owner: owner.to_string() });
+        }
+        if let (Some(time), Owner::Object { key, committed, .. }) = (record.attributes.review, &owner)
+            && !self.has(&keys::review(time, bucket, key, *committed))?
+        {
+            self.found(Finding::Review {
+                owner: owner.to_string(),
+                problem: "is due for one, and isn't among them",
+            });
         }
         let named = match &record.body {
             Body::Blob(blob) => {
@@ -294,6 +303,33 @@ impl Check<'_> {
         };
         if !is_there {
             self.found(Finding::Due { upload: upload.to_string() });
+        }
+        Ok(Ok(()))
+    }
+
+    fn review(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some((time, bucket, object, committed)) = keys::parse_review(key) else {
+            return Ok(Err(NOT_A_KEY.into()));
+        };
+        let version = match read(value) {
+            Ok(version) => version,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let owner = Owner::Object { bucket, key: object, version, committed };
+        // Whoever meets the owner's key says if its record can't be read.
+        let found = match owned::find(&owner, |key| self.state.get(key).map_err(ReadError::from)) {
+            Err(ReadError::Record(_)) => return Ok(Ok(())),
+            found => found?,
+        };
+        let is_due = found.is_some_and(|(_, owned)| match owned {
+            Owned::Current(record) | Owned::NonCurrent(record) => record.attributes.review == Some(time),
+            Owned::Part(_) => false,
+        });
+        if !is_due {
+            self.found(Finding::Review {
+                owner: owner.to_string(),
+                problem: "is among them, and isn't due for one",
+            });
         }
         Ok(Ok(()))
     }

@@ -210,7 +210,7 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
                 remember_until,
             }
         }
-        Now::SetLevel(_) => return Err(TakesLevel(Level::SECOND)),
+        Now::SetLevel(_) | Now::DecideTiers(_) => return Err(TakesLevel(Level::SECOND)),
     })
 }
 

@@ -7,7 +7,7 @@ use super::{EvacuateError, Evacuation, Mover, page};
 use crate::keys;
 use crate::machine::{Machine, ReadError};
 use crate::record::{Owner, StripeRecord, decode};
-use crate::relocate::{self, Small, blob_of};
+use crate::relocate::{self, Batch, Small, Trust, blob_of};
 use crate::tree::Base;
 use bytes::Bytes;
 use stratum_storage::blob::{BlobRef, PackedAt, Place};
@@ -16,18 +16,6 @@ use stratum_storage::format::directory::{self, Entry};
 use stratum_storage::format::layout::BLOCK;
 use stratum_storage::readpath::{self, BlobReader};
 use stratum_storage::writepath::PackBody;
-
-/// Bytes of bodies that are packed together, and of their owners: a few stripes.
-const BATCH_BYTES: usize = 4 << 20;
-const BATCH_OWNERS: usize = 640 << 10;
-
-/// Bodies that wait to be packed.
-#[derive(Default)]
-struct Batch {
-    bodies: Vec<Small>,
-    bytes: usize,
-    owners: usize,
-}
 
 /// What a stripe holds.
 #[derive(Default)]
@@ -88,20 +76,10 @@ impl Evacuation<'_> {
         }
         let Mover { metadata, volumes, pace } = self.mover;
         let turn = pace.turn(self.task, batch.bytes as u64).await;
-        let moved = relocate::pack(metadata, volumes, self.tier, batch.bodies).await?;
+        let moved = relocate::pack(metadata, volumes, self.tier, batch.bodies, Trust::Synced).await?;
         drop(turn);
         self.add(moved);
         Ok(())
-    }
-}
-
-impl Batch {
-    /// Takes one more; true when it is time to pack them.
-    fn add(&mut self, small: Small) -> bool {
-        self.bytes += small.body.bytes.len();
-        self.owners += 32 + small.body.owner.len();
-        self.bodies.push(small);
-        self.bytes >= BATCH_BYTES || self.owners >= BATCH_OWNERS
     }
 }
 
@@ -157,13 +135,11 @@ fn live_bodies(machine: &Machine, stripe: &PackedAt, payload: &[u8]) -> Result<O
     for Entry { offset, length, crc32c, owner: bytes } in entries {
         let owner: Owner = decode(&bytes)?;
         let from = Place::Packed(PackedAt { offset, length, crc32c, ..*stripe });
-        if blob_of(machine, &owner)?.is_none_or(|blob| blob.place != from) {
-            continue;
-        }
+        let Some(from) = blob_of(machine, &owner)?.filter(|blob| blob.place == from) else { continue };
         let body = payload.get(offset as usize..offset as usize + length as usize).unwrap_or_default();
         if crc32c::crc32c(body) == crc32c {
             let body = PackBody { owner: bytes, bytes: Bytes::copy_from_slice(body), crc32c };
-            contents.live.push(Small { owner, from, body });
+            contents.live.push(Small { owner, form: from.form, from, body });
         } else {
             contents.bad.push(owner);
         }

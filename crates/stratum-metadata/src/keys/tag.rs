@@ -43,11 +43,14 @@ pub(crate) enum Tag {
     // 0x43 is kept for drives.
     /// Time, kind, upload -> nothing.
     Due = 0x50,
+    /// Time, bucket id, key, the entry that committed the version -> the version's id: when it is looked at whether it lies
+    /// where it belongs.
+    Review = 0x51,
     // 0x60 to 0x6f are kept for users, groups, policies and keys.
 }
 
 impl Tag {
-    pub(super) const ALL: [Tag; 19] = [
+    pub(super) const ALL: [Tag; 20] = [
         Tag::Applied,
         Tag::HighestIds,
         Tag::Level,
@@ -67,6 +70,7 @@ impl Tag {
         Tag::Extent,
         Tag::Stripe,
         Tag::Due,
+        Tag::Review,
     ];
 }
 

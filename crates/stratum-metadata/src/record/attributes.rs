@@ -2,10 +2,11 @@
 //!
 //! Stored as a list of those that are there, in their order, so a record without any has one byte for all of them.
 
+use super::tiering::{TierDecisions, TierPin};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use stratum_storage::ambient::UnixMillis;
-use stratum_storage::blob::{Index, Tier};
+use stratum_storage::blob::Index;
 
 /// The parts. Each is there at most once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,11 +21,13 @@ pub struct Attributes {
     pub retention: Option<Retention>,
     /// Whether a legal hold is on. Off and never set are the same.
     pub legal_hold: bool,
-    /// The last decision that took it to another tier; none while it lies where it was put.
-    pub tiering: Option<TierDecision>,
+    /// What took it to another tier.
+    pub tiering: TierDecisions,
     /// A tier that was set by hand. Taken away, the last decision still tells where it lies and why.
     pub pin: Option<TierPin>,
     pub replication: Option<ReplicationState>,
+    /// When it is looked at whether it lies where it belongs: among the reviews it stands at that time.
+    pub review: Option<UnixMillis>,
 }
 
 /// A grant of an access control list.
@@ -68,46 +71,6 @@ pub enum RetentionMode {
     Compliance,
 }
 
-/// A decision that takes an object to a tier. Where its bytes lie by now is its body's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TierDecision {
-    pub tier: Tier,
-    /// When it was made: since then the object belongs there.
-    pub since: UnixMillis,
-    pub reason: TierReason,
-}
-
-/// Why an object goes to a tier. What only keeps it where it is, such as a bucket's first days, is none. New ones stand at
-/// the end: the number of a variant is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TierReason {
-    /// An operator moved it, and the engine may move it again.
-    ByHand,
-    /// It is pinned there.
-    Pin,
-    /// Its metadata asks for it.
-    Hint,
-    StorageClass,
-    Lifecycle,
-    /// The tier that it lay in was too full.
-    Capacity,
-    /// It was suddenly read much.
-    Spike,
-    /// What it is expected to cost.
-    Model,
-}
-
-/// A tier that an operator set, which comes before all that the engine would decide.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TierPin {
-    pub tier: Tier,
-    /// The canonical user id of who set it.
-    pub by: String,
-    pub since: UnixMillis,
-    /// Until it is taken away, where there is no end.
-    pub until: Option<UnixMillis>,
-}
-
 /// How far a copy of a version to another store is. New ones stand at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReplicationState {
@@ -127,9 +90,10 @@ enum Attribute {
     Acl(Vec<Grant>),
     Retention(Retention),
     LegalHold,
-    Tiering(TierDecision),
+    Tiering(TierDecisions),
     Pin(TierPin),
     Replication(ReplicationState),
+    Review(UnixMillis),
 }
 
 impl Attribute {
@@ -143,6 +107,7 @@ impl Attribute {
             Attribute::Tiering(_) => 5,
             Attribute::Pin(_) => 6,
             Attribute::Replication(_) => 7,
+            Attribute::Review(_) => 8,
         }
     }
 }
@@ -155,9 +120,10 @@ impl From<Attributes> for Vec<Attribute> {
             of.acl.map(Attribute::Acl),
             of.retention.map(Attribute::Retention),
             of.legal_hold.then_some(Attribute::LegalHold),
-            of.tiering.map(Attribute::Tiering),
+            (!of.tiering.is_empty()).then_some(Attribute::Tiering(of.tiering)),
             of.pin.map(Attribute::Pin),
             of.replication.map(Attribute::Replication),
+            of.review.map(Attribute::Review),
         ];
         parts.into_iter().flatten().collect()
     }
@@ -183,9 +149,10 @@ impl TryFrom<Vec<Attribute>> for Attributes {
                 Attribute::Acl(grants) => all.acl = Some(grants),
                 Attribute::Retention(retention) => all.retention = Some(retention),
                 Attribute::LegalHold => all.legal_hold = true,
-                Attribute::Tiering(decision) => all.tiering = Some(decision),
+                Attribute::Tiering(decisions) => all.tiering = decisions,
                 Attribute::Pin(pin) => all.pin = Some(pin),
                 Attribute::Replication(state) => all.replication = Some(state),
+                Attribute::Review(time) => all.review = Some(time),
             }
         }
         Ok(all)
@@ -195,6 +162,8 @@ impl TryFrom<Vec<Attribute>> for Attributes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{TierDecision, TierReason};
+    use stratum_storage::blob::Tier;
 
     #[test]
     fn no_attribute_takes_one_byte_and_each_comes_back() {
@@ -209,9 +178,10 @@ mod tests {
             acl: Some(vec![grant]),
             retention: Some(Retention { mode: RetentionMode::Compliance, until: 9 }),
             legal_hold: true,
-            tiering: Some(decision),
+            tiering: vec![decision].try_into().unwrap(),
             pin: Some(pin),
             replication: Some(ReplicationState::Completed(7)),
+            review: Some(11),
         };
         let bytes = postcard::to_allocvec(&all).unwrap();
         assert_eq!(postcard::from_bytes::<Attributes>(&bytes).unwrap(), all);

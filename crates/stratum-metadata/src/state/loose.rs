@@ -57,6 +57,7 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         Command::CreateUpload { .. }
         | Command::AbortUpload { .. }
         | Command::Sweep { .. }
+        | Command::DecideTiers(_)
         | Command::SetLevel(_)
         | Command::Volume(_) => {}
     }

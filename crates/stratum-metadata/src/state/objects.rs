@@ -1,7 +1,7 @@
 //! Objects: what stands under a key, and the conditions on replacing it.
 
 use super::view::View;
-use super::{ApplyError, Step, bodies, buckets, uploads};
+use super::{ApplyError, Step, bodies, buckets, tiers, uploads};
 use crate::command::{Match, Outcome, Refusal, WriteCondition};
 use crate::keys;
 use crate::record::{Body, BucketId, ETag, ObjectRecord, Owner};
@@ -33,7 +33,7 @@ pub(super) fn delete(view: &mut View<'_>, bucket: BucketId, key: &[u8], conditio
         return Ok(Outcome::Deleted { existed: false });
     };
     check(condition, Some(&current))?;
-    release(view, &current)?;
+    release(view, bucket, key, &current)?;
     view.remove(keys::object(bucket, key))?;
     Ok(Outcome::Deleted { existed: true })
 }
@@ -55,16 +55,23 @@ pub(super) fn replace(
     record: &ObjectRecord,
 ) -> Result<(), ApplyError> {
     if let Some(current) = current {
-        release(view, &current)?;
+        release(view, bucket, &key, &current)?;
     }
     view.put(keys::object(bucket, &key), record)?;
+    tiers::enter_reviews(view, bucket, &key, record)?;
     if let Body::Blob(blob) = &record.body {
         bodies::claim(view, &Owner::object(bucket, key, record), blob)?;
     }
     Ok(())
 }
 
-fn release(view: &mut View<'_>, record: &ObjectRecord) -> Result<(), ApplyError> {
+fn release(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    key: &[u8],
+    record: &ObjectRecord,
+) -> Result<(), ApplyError> {
+    tiers::leave_reviews(view, bucket, key, record)?;
     match &record.body {
         Body::Blob(blob) => bodies::release(view, blob),
         Body::Parts { upload, .. } => uploads::drop_parts(view, *upload, Vec::new()),

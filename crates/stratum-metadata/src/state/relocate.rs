@@ -1,11 +1,11 @@
 //! Bodies that were copied elsewhere: their owners are pointed to the copies, and nothing else changes. Whoever moves
-//! stored bytes needn't know what they are: only the places on both sides count, and an owner keeps its body's form.
+//! stored bytes needn't know what they are, and gives them the form that they have; who codes them anew gives another.
 
 use super::view::View;
-use super::{ApplyError, Step, bodies};
+use super::{ApplyError, Step, bodies, owners};
 use crate::command::{Move, Outcome};
-use crate::owned::{self, Owned};
-use crate::record::{Owner, Version};
+use crate::owned;
+use crate::record::Owner;
 use stratum_storage::blob::{BlobRef, Place};
 
 /// Each move by itself: one whose owner no longer holds `from` is passed over. Extents that stand on both sides stay
@@ -46,13 +46,9 @@ pub(super) fn swap(
 ) -> Result<bool, ApplyError> {
     let Some((at, mut owned)) = owned::find(owner, |key| view.value(key))? else { return Ok(false) };
     match owned.blob() {
-        Some(blob) if blob.place == from.place => blob.place = to.place.clone(),
+        Some(blob) if blob.place == from.place => *blob = to.clone(),
         _ => return Ok(false),
     }
-    match owned {
-        Owned::Current(record) => view.put(at, &record)?,
-        Owned::NonCurrent(record) => view.put(at, &Version::Object(Box::new(record)))?,
-        Owned::Part(part) => view.put(at, &part)?,
-    }
+    owners::put(view, at, owned)?;
     Ok(true)
 }

@@ -86,6 +86,11 @@ impl Table {
         self.log.is_provisional()
     }
 
+    /// The tier of a volume, if it is there.
+    pub fn tier_of(&self, volume: VolumeId) -> Option<Tier> {
+        self.find(volume).map(|volume| volume.tier)
+    }
+
     /// What a blob takes of the drives: headers, parity and padding included, all shards counted. Of a packed body it
     /// is what its whole stripe takes.
     pub fn disk_of(&self, blob: &BlobRef) -> u64 {

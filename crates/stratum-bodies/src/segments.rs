@@ -3,12 +3,11 @@
 //! A writer must know how much comes, so such a body is gathered in segments, each written as a body of its own while
 //! the next one is gathered, and all of them are one in the end.
 
-use crate::error::{Code, S3Error};
+use crate::BodyError;
 use bytes::Bytes;
 use std::sync::Arc;
-use stratum_metadata::placement::Placement;
-use stratum_storage::blob::{BlobRef, Place};
-use stratum_storage::writepath::{WriteError, WriteHold, Writer, Written};
+use stratum_storage::blob::Tier;
+use stratum_storage::writepath::{WriteError, Writer, Written};
 use tokio::task::JoinSet;
 
 /// Bytes of a segment at least, but for the last one.
@@ -17,13 +16,19 @@ const SEGMENT_BYTES: usize = 8 << 20;
 const MAX_SEGMENT_BYTES: usize = 9 << 20;
 
 /// Writes segments.
-pub struct Segments {
+pub(crate) struct Segments {
     writer: Arc<Writer>,
-    to: Placement,
+    to: Tier,
     gathered: Vec<u8>,
     /// The segment that is being written; dropped, it is no more.
     writing: JoinSet<Result<Written, WriteError>>,
     written: Option<Written>,
+}
+
+/// What was gathered.
+pub(crate) enum Gathered {
+    Small(Bytes),
+    Written(Option<Written>),
 }
 
 impl Segments {
@@ -35,7 +40,7 @@ impl Segments {
         }
     }
 
-    pub fn new(writer: Arc<Writer>, to: Placement) -> Self {
+    pub fn new(writer: Arc<Writer>, to: Tier) -> Self {
         Self { writer, to, gathered: Vec::new(), writing: JoinSet::new(), written: None }
     }
 
@@ -43,32 +48,34 @@ impl Segments {
     ///
     /// # Errors
     /// What writing refuses.
-    pub async fn push(&mut self, stored: &[u8]) -> Result<(), S3Error> {
+    pub async fn push(&mut self, stored: &[u8]) -> Result<(), BodyError> {
         self.gathered.extend_from_slice(stored);
         if self.gathered.len() >= SEGMENT_BYTES { self.launch().await } else { Ok(()) }
     }
 
-    /// Where all of it lies, durably.
+    /// Where all of it lies, durably; nothing if there was nothing. A body of at most `small` bytes is not written but
+    /// given back.
     ///
     /// # Errors
     /// As [`Segments::push`].
-    pub async fn finish(mut self) -> Result<(BlobRef, Option<WriteHold>), S3Error> {
+    pub async fn finish(mut self, small: u64) -> Result<Gathered, BodyError> {
+        let is_all = self.written.is_none() && self.writing.is_empty();
+        if is_all && self.gathered.len() as u64 <= small {
+            return Ok(Gathered::Small(self.gathered.into()));
+        }
         if !self.gathered.is_empty() {
             self.launch().await?;
         }
         self.land().await?;
-        Ok(match self.written {
-            Some(written) => (written.blob, Some(written.hold)),
-            None => (BlobRef::plain(Place::Empty), None),
-        })
+        Ok(Gathered::Written(self.written))
     }
 
-    async fn launch(&mut self) -> Result<(), S3Error> {
+    async fn launch(&mut self) -> Result<(), BodyError> {
         self.land().await?;
         let next =
             Vec::with_capacity(if self.gathered.len() < SEGMENT_BYTES { 0 } else { MAX_SEGMENT_BYTES });
         let segment = Bytes::from(std::mem::replace(&mut self.gathered, next));
-        let (bodies, tier) = (self.writer.clone(), self.to.tier);
+        let (bodies, tier) = (self.writer.clone(), self.to);
         self.writing.spawn(async move {
             let mut writer = bodies.write(tier, segment.len() as u64).await?;
             writer.push(segment).await?;
@@ -78,9 +85,9 @@ impl Segments {
     }
 
     /// Waits for the segment that is being written.
-    async fn land(&mut self) -> Result<(), S3Error> {
+    async fn land(&mut self) -> Result<(), BodyError> {
         let Some(landed) = self.writing.join_next().await else { return Ok(()) };
-        let written = landed.map_err(|error| S3Error::new(Code::InternalError).because(error))??;
+        let written = landed??;
         match &mut self.written {
             Some(before) => before.append(written),
             None => self.written = Some(written),

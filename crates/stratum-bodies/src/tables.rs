@@ -22,7 +22,7 @@ pub struct Tables(Arc<Cache<At, Arc<Table>, Weight>>);
 
 /// Where a body begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct At {
+pub(crate) struct At {
     volume: VolumeId,
     stripe: u64,
     offset: u32,
@@ -57,11 +57,11 @@ impl Default for Tables {
 }
 
 impl Tables {
-    pub fn get(&self, at: &At) -> Option<Arc<Table>> {
+    pub(crate) fn get(&self, at: &At) -> Option<Arc<Table>> {
         self.0.get(at)
     }
 
-    pub fn keep(&self, at: At, table: Arc<Table>) {
+    pub(crate) fn keep(&self, at: At, table: Arc<Table>) {
         self.0.insert(at, table);
     }
 }

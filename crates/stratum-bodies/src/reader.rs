@@ -1,0 +1,163 @@
+//! Plaintext of a body that volumes hold, on its way out.
+//!
+//! What was stored as it is comes as the volumes give it. Of frames the table comes first, then the frames that the range
+//! touches; the next one is decoded on a blocking thread while one is being used.
+
+use crate::BodyError;
+use crate::tables::{At, Tables};
+use bytes::Bytes;
+use std::ops::Range;
+use std::sync::Arc;
+use stratum_frames::{Decoder, FRAME_BYTES, FrameError, Table};
+use stratum_storage::blob::{BlobRef, Form};
+use stratum_storage::readpath::{BlobReader, Reader};
+use tokio::task::JoinHandle;
+
+/// Reads a range of one body's plaintext, checked, in order.
+pub struct PlaintextReader(Way);
+
+enum Way {
+    Plain(BlobReader),
+    Frames(Box<FrameReader>),
+}
+
+impl From<BlobReader> for PlaintextReader {
+    /// What reads a body whose stored bytes are the plaintext.
+    fn from(reader: BlobReader) -> Self {
+        Self(Way::Plain(reader))
+    }
+}
+
+impl PlaintextReader {
+    /// What reading a body of `size` bytes of plaintext in frames holds at most beyond what reads the stored bytes: its
+    /// decoder, and a frame that is being used.
+    pub fn frames_memory(size: u64) -> u64 {
+        Decoder::memory(size) + FRAME_BYTES as u64
+    }
+
+    /// Begins to read a range of a body of `size` bytes of plaintext. Whoever asks holds the volumes that it lies in.
+    ///
+    /// # Errors
+    /// `Read`.
+    pub fn new(
+        reader: &Arc<Reader>,
+        tables: &Tables,
+        blob: BlobRef,
+        size: u64,
+        range: Range<u64>,
+    ) -> Result<Self, BodyError> {
+        Ok(match blob.form {
+            Form::Plaintext => reader.read(&reader.pin(), &blob, range)?.into(),
+            Form::Frames => {
+                let (reader, tables) = (reader.clone(), tables.clone());
+                let reader = FrameReader { reader, tables, blob, size, range, opened: None };
+                Self(Way::Frames(Box::new(reader)))
+            }
+        })
+    }
+
+    /// The next plaintext; `None` at the end.
+    ///
+    /// # Errors
+    /// Failures of the store; stored bytes that aren't what was written.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        match &mut self.0 {
+            Way::Plain(reader) => Ok(reader.next().await.transpose()?),
+            Way::Frames(reader) => reader.next().await,
+        }
+    }
+}
+
+struct FrameReader {
+    reader: Arc<Reader>,
+    tables: Tables,
+    blob: BlobRef,
+    /// Plaintext bytes of the body.
+    size: u64,
+    range: Range<u64>,
+    opened: Option<Opened>,
+}
+
+/// A reader that has its table.
+struct Opened {
+    stored: BlobReader,
+    /// `None` while a frame is being decoded, and at the end.
+    idle: Option<Box<Decoder>>,
+    decoding: Option<JoinHandle<Decoded>>,
+}
+
+type Decoded = (Box<Decoder>, Result<Option<Bytes>, FrameError>);
+
+impl FrameReader {
+    /// At most a frame.
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let mut opened = match self.opened.take() {
+            Some(opened) => opened,
+            None => self.open().await?,
+        };
+        let next = opened.next().await?;
+        self.opened = Some(opened);
+        Ok(next)
+    }
+
+    async fn open(&self) -> Result<Opened, BodyError> {
+        let decoder = Decoder::new(self.table().await?, self.range.clone())?;
+        let stored = self.read(decoder.stored())?;
+        Ok(Opened { stored, idle: Some(Box::new(decoder)), decoding: None })
+    }
+
+    async fn table(&self) -> Result<Arc<Table>, BodyError> {
+        let at = At::of(&self.blob);
+        let known = at.and_then(|at| self.tables.get(&at));
+        if let Some(table) = known.filter(|table| table.plaintext() == self.size) {
+            return Ok(table);
+        }
+        let place = Table::place(self.size, self.blob.len())?;
+        let mut bytes = Vec::with_capacity((place.end - place.start) as usize);
+        let mut stored = self.read(place)?;
+        while let Some(piece) = stored.next().await.transpose()? {
+            bytes.extend_from_slice(&piece);
+        }
+        let table = Arc::new(Table::decode(&bytes, self.size, self.blob.len())?);
+        if let Some(at) = at {
+            self.tables.keep(at, table.clone());
+        }
+        Ok(table)
+    }
+
+    fn read(&self, stored: Range<u64>) -> Result<BlobReader, BodyError> {
+        Ok(self.reader.read(&self.reader.pin(), &self.blob, stored)?)
+    }
+}
+
+impl Opened {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.launch().await?;
+        let Some(decoding) = self.decoding.take() else {
+            // Nothing to decode, and no more stored bytes.
+            self.idle.take().map_or(Ok(()), |decoder| decoder.finish())?;
+            return Ok(None);
+        };
+        let (decoder, decoded) = decoding.await?;
+        self.idle = Some(decoder);
+        let plaintext = decoded?;
+        self.launch().await?;
+        Ok(plaintext)
+    }
+
+    /// Sees to it that a frame is being decoded, if there is one.
+    async fn launch(&mut self) -> Result<(), BodyError> {
+        let Some(decoder) = &mut self.idle else { return Ok(()) };
+        while !decoder.is_ready() {
+            let Some(piece) = self.stored.next().await.transpose()? else { return Ok(()) };
+            decoder.push(piece);
+        }
+        self.decoding = self.idle.take().map(|mut decoder| {
+            tokio::task::spawn_blocking(move || {
+                let decoded = decoder.next_plaintext();
+                (decoder, decoded)
+            })
+        });
+        Ok(())
+    }
+}

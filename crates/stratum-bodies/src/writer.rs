@@ -1,0 +1,99 @@
+//! Plaintext of a body, on its way into volumes.
+
+use crate::behind::{self, Behind};
+use crate::frames::Framer;
+use crate::segments::{Gathered, Segments};
+use crate::{BodyError, SMALL_MAX, frames};
+use bytes::Bytes;
+use std::sync::Arc;
+use stratum_frames::Compression;
+use stratum_storage::blob::{BlobRef, Form, Place, Tier};
+use stratum_storage::writepath::{WriteHold, Writer, Written};
+
+/// Codes a body and writes it into a tier's volumes, where the stored length shows only at the end.
+pub struct PlaintextWriter {
+    framing: Option<Behind<Framer>>,
+    segments: Segments,
+}
+
+/// What became of a body.
+#[derive(Debug)]
+pub enum Finished {
+    /// It is durable. The hold keeps its volumes from sealing until the command that names it is committed; an empty
+    /// body has none.
+    Written { blob: BlobRef, hold: Option<WriteHold> },
+    /// These are all of its stored bytes: so few that they belong in a stripe with others.
+    Small { form: Form, stored: Bytes },
+}
+
+impl PlaintextWriter {
+    /// What writing a body of `length` bytes holds at most beyond the volumes' own writer; `None` if that isn't known.
+    pub fn memory(compression: Option<Compression>, length: Option<u64>) -> u64 {
+        behind::MEMORY + compression.map_or(0, Framer::memory) + Segments::memory(length)
+    }
+
+    /// # Errors
+    /// `Frames`, for want of memory.
+    pub fn new(writer: Arc<Writer>, tier: Tier, compression: Option<Compression>) -> Result<Self, BodyError> {
+        let framing = compression.map(Framer::new).transpose()?.map(Behind::new);
+        Ok(Self { framing, segments: Segments::new(writer, tier) })
+    }
+
+    /// Takes the next plaintext.
+    ///
+    /// # Errors
+    /// What coding and writing refuse.
+    pub async fn push(&mut self, plaintext: Bytes) -> Result<(), BodyError> {
+        match &mut self.framing {
+            Some(framing) => self.segments.push(&framing.push(plaintext).await?).await,
+            None => self.segments.push(&plaintext).await,
+        }
+    }
+
+    /// Writes the rest, whatever its length.
+    ///
+    /// # Errors
+    /// As [`PlaintextWriter::push`].
+    pub async fn finish(self) -> Result<(BlobRef, Option<WriteHold>), BodyError> {
+        // Nothing is given back of a body that has bytes.
+        match self.end(0).await? {
+            Finished::Written { blob, hold } => Ok((blob, hold)),
+            Finished::Small { .. } => Ok((BlobRef::plain(Place::Empty), None)),
+        }
+    }
+
+    /// Writes the rest, unless all of it is small.
+    ///
+    /// # Errors
+    /// As [`PlaintextWriter::push`].
+    pub async fn finish_unless_small(self) -> Result<Finished, BodyError> {
+        self.end(SMALL_MAX).await
+    }
+
+    async fn end(mut self, small: u64) -> Result<Finished, BodyError> {
+        let mut form = Form::Plaintext;
+        if let Some(framing) = self.framing {
+            let (coded, last) = framing.finish().await?;
+            self.segments.push(&last).await?;
+            form = coded;
+        }
+        Ok(match self.segments.finish(small).await? {
+            Gathered::Small(stored) => Finished::Small { form, stored },
+            Gathered::Written(Some(Written { blob, hold, .. })) => {
+                Finished::Written { blob: BlobRef { form, ..blob }, hold: Some(hold) }
+            }
+            Gathered::Written(None) => Finished::Written { blob: BlobRef::plain(Place::Empty), hold: None },
+        })
+    }
+}
+
+/// The stored bytes of a whole small body: coded where that makes them fewer. Takes the processor's time.
+///
+/// # Errors
+/// `Frames`.
+pub fn code(compression: Option<Compression>, plaintext: &Bytes) -> Result<(Form, Bytes), BodyError> {
+    match compression {
+        Some(compression) => Ok(frames::code(compression, plaintext)?),
+        None => Ok((Form::Plaintext, plaintext.clone())),
+    }
+}

@@ -1,0 +1,69 @@
+//! Where versions belong, and when it is looked at whether they lie there.
+//!
+//! A version whose record has a time of review stands among the reviews at that time, and no other does: the key comes
+//! and goes with what the record says.
+
+use super::view::View;
+use super::{ApplyError, Step, owners};
+use crate::command::{Outcome, Pinning, TierChange};
+use crate::keys;
+use crate::owned::{self, Owned};
+use crate::record::{BucketId, ObjectRecord, Owner};
+
+/// Each change by itself. Where its bytes lie isn't changed by a decision: they are copied, and moved, later.
+pub(super) fn decide(view: &mut View<'_>, changes: Vec<TierChange>) -> Step {
+    let mut applied = 0;
+    for change in changes {
+        applied += u64::from(apply(view, change)?);
+    }
+    Ok(Outcome::Count(applied))
+}
+
+fn apply(view: &mut View<'_>, change: TierChange) -> Result<bool, ApplyError> {
+    let TierChange { bucket, key, version, committed, reviewed, decision, pinning, review } = change;
+    let owner = Owner::Object { bucket, key: key.clone(), version, committed };
+    let Some((at, mut owned)) = owned::find(&owner, |key| view.value(key))? else { return Ok(false) };
+    let (Owned::Current(record) | Owned::NonCurrent(record)) = &mut owned else { return Ok(false) };
+    if reviewed.is_some() && reviewed != record.attributes.review {
+        return Ok(false);
+    }
+    if let Some(decision) = decision {
+        record.attributes.tiering.push(decision);
+    }
+    match pinning {
+        Pinning::Leave => {}
+        Pinning::Set(pin) => record.attributes.pin = Some(pin),
+        Pinning::Clear => record.attributes.pin = None,
+    }
+    leave_reviews(view, bucket, &key, record)?;
+    record.attributes.review = review;
+    enter_reviews(view, bucket, &key, record)?;
+    owners::put(view, at, owned)?;
+    Ok(true)
+}
+
+/// A version that is stored stands among the reviews if its record says so.
+pub(super) fn enter_reviews(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    key: &[u8],
+    record: &ObjectRecord,
+) -> Result<(), ApplyError> {
+    match record.attributes.review {
+        Some(time) => view.put(keys::review(time, bucket, key, record.committed), &record.version),
+        None => Ok(()),
+    }
+}
+
+/// A version that goes, or is decided anew, stands there no more.
+pub(super) fn leave_reviews(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    key: &[u8],
+    record: &ObjectRecord,
+) -> Result<(), ApplyError> {
+    match record.attributes.review {
+        Some(time) => view.remove(keys::review(time, bucket, key, record.committed)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,65 @@
+//! What people want of an object's tier: decisions by hand.
+
+use crate::command::{Command, Outcome, Pinning, TierChange};
+use crate::fate::{CommitError, NotWritten};
+use crate::record::{BucketId, Level, ObjectRecord, TierDecision, TierPin, TierReason};
+use crate::store::Metadata;
+use bytes::Bytes;
+use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob::Tier;
+
+/// What is wanted of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TierWish {
+    /// It goes to that tier, and may be moved again whenever something else is decided.
+    Move(Tier),
+    /// It goes to that tier and stays there while the pin holds.
+    Pin(TierPin),
+    /// It stays where it is until something else is decided.
+    Unpin,
+}
+
+/// Where an object's tier is decided takes records that a state of level 1 doesn't have.
+pub const TIERS_SINCE: Level = Level::SECOND;
+
+impl Metadata {
+    /// Has the tiers of a bucket's objects decided by hand, and their reviews begin at once. Says how many there still were;
+    /// one that was replaced since it was looked up isn't what somebody wanted moved.
+    ///
+    /// # Errors
+    /// See [`CommitError`]; `Unavailable` where the state is of a level before [`TIERS_SINCE`].
+    pub async fn decide_tiers(
+        &self,
+        bucket: BucketId,
+        objects: Vec<(Vec<u8>, ObjectRecord)>,
+        wish: &TierWish,
+        now: UnixMillis,
+    ) -> Result<u64, CommitError> {
+        if self.level() < TIERS_SINCE {
+            let problem = format!(
+                "moving objects between tiers takes a store of level {TIERS_SINCE}, and this one is of level {}: run \
+                 `stratum level raise`",
+                self.level()
+            );
+            return Err(NotWritten::Unavailable(problem).into());
+        }
+        let changes = objects.into_iter().map(|(key, record)| wish.of(bucket, key, &record, now)).collect();
+        match self.commit(Command::DecideTiers(changes), Bytes::new()).await? {
+            Outcome::Count(count) => Ok(count),
+            _ => Ok(0),
+        }
+    }
+}
+
+impl TierWish {
+    fn of(&self, bucket: BucketId, key: Vec<u8>, record: &ObjectRecord, now: UnixMillis) -> TierChange {
+        let decided = |tier, reason| Some(TierDecision { tier, since: now, reason });
+        let (decision, pinning, review) = match self {
+            TierWish::Move(tier) => (decided(*tier, TierReason::ByHand), Pinning::Clear, Some(now)),
+            TierWish::Pin(pin) => (decided(pin.tier, TierReason::Pin), Pinning::Set(pin.clone()), Some(now)),
+            TierWish::Unpin => (None, Pinning::Clear, record.attributes.review),
+        };
+        let ObjectRecord { version, committed, .. } = *record;
+        TierChange { bucket, key, version, committed, reviewed: None, decision, pinning, review }
+    }
+}
