@@ -15,7 +15,7 @@ pub use live::{CheckError, Turns};
 
 use crate::keys;
 use crate::machine::{ReadError, fingerprint};
-use crate::record::{Migrate, Owner, UploadId, decode};
+use crate::record::{Applied, Level, Migrate, Owner, UploadId, decode, level_of};
 use crate::tree::{Base, Value};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -40,14 +40,14 @@ pub struct Checked {
     pub journaled: u64,
 }
 
-/// Checks a state that stands still, and whose fingerprint should be `applied`, and calls `report` with whatever is found.
+/// Checks a state that stands still, and of which `applied` says what it should be, and calls `report` with whatever is found.
 pub(crate) fn check(
     state: &dyn Base,
-    applied: u128,
+    applied: &Applied,
     bodies: &dyn Bodies,
     report: &mut dyn FnMut(Finding),
 ) -> Result<Checked, ReadError> {
-    let mut check = Check::new(state, bodies, report);
+    let mut check = Check::new(state, applied.level, bodies, report);
     let mut from = Vec::new();
     loop {
         let mut page: Vec<(Vec<u8>, Value)> = Vec::new();
@@ -61,7 +61,7 @@ pub(crate) fn check(
             check.pair(key, value)?;
         }
     }
-    Ok(check.finish(applied))
+    Ok(check.finish(applied.fingerprint))
 }
 
 /// What records name of a packed stripe.
@@ -77,6 +77,9 @@ struct Check<'a> {
     bodies: &'a dyn Bodies,
     report: &'a mut dyn FnMut(Finding),
     checked: Checked,
+    /// What the state is written at, and what its own key says of that.
+    level: Level,
+    kept_level: Level,
     fingerprint: u128,
     buckets_by_name: u64,
     buckets_by_owner: u64,
@@ -92,12 +95,19 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(state: &'a dyn Base, bodies: &'a dyn Bodies, report: &'a mut dyn FnMut(Finding)) -> Check<'a> {
+    fn new(
+        state: &'a dyn Base,
+        level: Level,
+        bodies: &'a dyn Bodies,
+        report: &'a mut dyn FnMut(Finding),
+    ) -> Check<'a> {
         Check {
             state,
             bodies,
             report,
             checked: Checked::default(),
+            level,
+            kept_level: Level::FIRST,
             fingerprint: 0,
             buckets_by_name: 0,
             buckets_by_owner: 0,
@@ -130,7 +140,7 @@ impl<'a> Check<'a> {
             return Ok(());
         }
         self.fingerprint = self.fingerprint.wrapping_add(fingerprint(key, value));
-        match self.keyed(key, value)? {
+        match self.of_the_level(value).and(self.keyed(key, value)?) {
             Ok(()) => {}
             Err(problem) => {
                 let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -138,6 +148,16 @@ impl<'a> Check<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A state that isn't raised can be gone back from: nothing in it is of a later level.
+    fn of_the_level(&self, value: &[u8]) -> Result<(), String> {
+        match level_of(value) {
+            Ok(level) if level > self.level => {
+                Err(format!("it is of level {level}, in a state of {}", self.level))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a record names of the volumes must be theirs by the volumes' keys.
@@ -173,6 +193,10 @@ impl<'a> Check<'a> {
     fn finish(mut self, applied: u128) -> Checked {
         if self.fingerprint != applied {
             self.found(Finding::Fingerprint);
+        }
+        let (kept, level) = (self.kept_level, self.level);
+        if kept != level {
+            self.found(Finding::Level { kept, level });
         }
         if self.buckets_by_owner != self.buckets_by_name {
             let (owners, names) = (self.buckets_by_owner, self.buckets_by_name);

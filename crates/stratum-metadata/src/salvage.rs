@@ -154,7 +154,7 @@ impl Salvaged {
 
     /// Whether the state agrees with itself, and its bodies in the journal are sound.
     pub fn check(&self, history: &History, report: &mut dyn FnMut(Finding)) -> Result<Checked, ReadError> {
-        check::check(self.machine.as_ref(), self.machine.applied().fingerprint, history, report)
+        check::check(self.machine.as_ref(), &self.machine.applied(), history, report)
     }
 
     pub(crate) fn machine(&self) -> &Machine {

@@ -1,5 +1,6 @@
 //! What a check of the state can find, in words that say what it means and what to do.
 
+use crate::record::Level;
 use serde::{Deserialize, Serialize};
 use stratum_storage::blob::{Index, VolumeId};
 
@@ -29,6 +30,10 @@ pub enum Finding {
         "the state's content isn't what was applied (its fingerprint differs): keys were lost or changed"
     )]
     Fingerprint,
+    #[error(
+        "the state is of level {level}, and {kept} by its own key: this is a mistake of the server's own, please report it"
+    )]
+    Level { kept: Level, level: Level },
     #[error(
         "the bucket \"{name}\" (number {id}) is not the same in the index {index}: this is a mistake of the server's own, please report it"
     )]

@@ -28,7 +28,7 @@ impl Check<'_> {
             Tag::HighestIds => Ok(read::<HighestIds>(value).map(|highest| {
                 (self.highest_bucket, self.highest_volume) = (highest.bucket, highest.volume);
             })),
-            Tag::Level => Ok(read::<Level>(value).map(drop)),
+            Tag::Level => Ok(read::<Level>(value).map(|level| self.kept_level = level)),
             Tag::BucketById => self.bucket_by_id(key, value),
             Tag::BucketByName => self.bucket_by_name(key, value),
             Tag::BucketByOwner => {

@@ -66,7 +66,7 @@ impl Metadata {
         })?;
         drop(turn);
         let state = Paced { image, turns, turn: Mutex::default() };
-        Ok(check(&state, state.image.applied().fingerprint, &Live(self), report)?)
+        Ok(check(&state, &state.image.applied(), &Live(self), report)?)
     }
 
     /// Who names bytes of these stripes (volume and offset) now, for people. Goes over all objects and parts.

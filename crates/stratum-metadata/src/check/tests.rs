@@ -18,6 +18,7 @@ struct State {
     memory: Memory,
     fingerprint: u128,
     index: Index,
+    level: Level,
 }
 
 /// Bodies of which one is bad.
@@ -33,7 +34,7 @@ impl Bodies for Journal {
 
 impl State {
     fn new() -> State {
-        let mut state = State { memory: Memory::default(), fingerprint: 0, index: 0 };
+        let mut state = State { memory: Memory::default(), fingerprint: 0, index: 0, level: Level::FIRST };
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
         state.apply(Command::CreateBucket(
             BucketRecord { id: BUCKET, name, owner, created: 0, region, configuration: Default::default() }
@@ -82,9 +83,15 @@ impl State {
         assert!(!matches!(outcome, crate::command::Outcome::Refused(_)), "{outcome:?}");
         let changes: Vec<_> =
             view.changes().map(|change| (change.key.to_vec(), change.after.cloned())).collect();
+        self.level = view.level().unwrap();
         drop(view);
         self.memory.apply(changes.iter().map(|(key, value)| (key.as_slice(), value.as_ref())));
         self.fingerprint = self.sum();
+    }
+
+    /// What a machine would say of it.
+    fn applied(&self) -> Applied {
+        Applied { index: self.index, hash: 0, fingerprint: self.fingerprint, level: self.level }
     }
 
     fn sum(&self) -> u128 {
@@ -113,7 +120,7 @@ impl State {
 
     fn findings(&self, journal: &Journal) -> Vec<Finding> {
         let mut findings = Vec::new();
-        check(&self.memory, self.fingerprint, journal, &mut |finding| findings.push(finding)).unwrap();
+        check(&self.memory, &self.applied(), journal, &mut |finding| findings.push(finding)).unwrap();
         findings
     }
 
@@ -166,7 +173,7 @@ fn a_sound_state_gives_nothing_to_find() {
     let state = State::new();
     assert_eq!(state.findings(&Journal { bad: None }), []);
     let mut nothing = |_| ();
-    let checked = check(&state.memory, state.fingerprint, &Journal { bad: None }, &mut nothing).unwrap();
+    let checked = check(&state.memory, &state.applied(), &Journal { bad: None }, &mut nothing).unwrap();
     assert_eq!((checked.objects, checked.parts, checked.journaled), (5, 2, 1));
     assert_eq!(checked.keys, state.memory.0.len() as u64);
 }
@@ -196,6 +203,28 @@ fn versions_are_checked_as_objects_are() {
     let hex: String = astray.iter().map(|byte| format!("{byte:02x}")).collect();
     let is_told = |finding: &Finding| matches!(finding, Finding::Unreadable { key, .. } if *key == hex);
     assert!(without.particulars().iter().any(is_told), "it lies where another entry committed it");
+}
+
+/// By its level a state is read, and gone back from: what it is written at, what its key says and what its records are agree.
+#[test]
+fn a_level_that_is_not_the_state_s_is_told() {
+    let mut raised = State::new();
+    raised.apply(Command::SetLevel(Level::SECOND));
+    assert_eq!(raised.findings(&Journal { bad: None }), []);
+    raised.memory.0.remove(&keys::level());
+    raised.fingerprint = raised.sum();
+    let told = Finding::Level { kept: Level::FIRST, level: Level::SECOND };
+    assert_eq!(raised.findings(&Journal { bad: None }), [told]);
+
+    let mut old = State::new();
+    let key = keys::object(BUCKET, b"small");
+    let record: ObjectRecord = decode(&old.memory.0[&key]).unwrap();
+    let newer = encode(Level::SECOND, &record).unwrap();
+    old.memory.0.insert(key, newer.as_slice().into());
+    old.fingerprint = old.sum();
+    let found = old.findings(&Journal { bad: None });
+    let is_told = |found: &[Finding]| matches!(found, [Finding::Unreadable { problem, .. }] if problem.contains("of level 2"));
+    assert!(is_told(&found), "{found:?}");
 }
 
 /// A key of a kind that this binary doesn't know is no less than one that makes no sense.
