@@ -10,14 +10,17 @@ use stratum_bodies::{BodyError, Finished, PlaintextReader, PlaintextWriter, SMAL
 use stratum_frames::{Compression, FRAME_BYTES};
 use stratum_storage::blob::{BlobRef, Form, Place, Tier};
 use stratum_storage::blocking;
-use stratum_storage::pace::{Class, Turn};
+use stratum_storage::pace::Class;
 use stratum_storage::readpath::Holds;
 use stratum_storage::writepath::PackBody;
 
 /// What it takes its turns as.
 pub(super) const CLASS: Class = Class::Transition;
-/// Bytes that are read or written in one turn.
+/// Bytes of plaintext that are read in one turn.
 const TURN_BYTES: u64 = 1 << 20;
+/// How often bytes that are read in a turn go to a drive or come from one: what is copied is written, too.
+const TWICE: u64 = 2;
+const ONCE: u64 = 1;
 
 /// What became of a body.
 pub(super) enum Copied {
@@ -63,24 +66,6 @@ impl Sum {
     }
 }
 
-/// Turns of the pace, a piece at a time.
-struct Paced<'a> {
-    mover: &'a Mover,
-    turn: Option<Turn>,
-    left: u64,
-}
-
-impl Paced<'_> {
-    async fn take(&mut self, bytes: usize) {
-        if self.turn.is_none() || self.left == 0 {
-            self.turn = None;
-            self.turn = Some(self.mover.pace.turn(CLASS, TURN_BYTES).await);
-            self.left = TURN_BYTES;
-        }
-        self.left = self.left.saturating_sub(bytes as u64);
-    }
-}
-
 impl Transitions {
     pub(super) async fn copy(&self, body: &Carried, to: Tier) -> Result<Copied, TransitionError> {
         let Some(source) = self.open(body, to)? else { return Ok(Copied::There) };
@@ -120,24 +105,22 @@ impl Transitions {
 
     async fn write(&self, body: &Carried, source: Source, to: Tier) -> Result<Copied, TransitionError> {
         let Source { from, plaintext, _holds } = source;
-        let mut paced = Paced { mover: &self.mover, turn: None, left: 0 };
         let codec = self.codecs.of(to);
         match plaintext {
             Plaintext::Journal { index, length, crc32c } => {
                 let log = self.mover.metadata.log().clone();
                 let read = blocking::spawn(move || log.body(index, length, crc32c)).await?;
                 match read {
-                    Ok(whole) => small(&body.owner, from, codec, whole).await,
+                    Ok(whole) => small(body, from, codec, whole).await,
                     // It was packed meanwhile, or can't be read: it is looked at again.
                     Err(error) => Ok(Copied::Unreadable(error.to_string())),
                 }
             }
             Plaintext::Volumes(mut reader) if body.size <= SMALL_MAX => {
-                paced.take(body.size as usize).await;
-                let whole = gather(&mut reader, body.size as usize).await?;
-                small(&body.owner, from, codec, whole).await
+                let whole = self.read(&mut reader, body.size, TWICE).await?;
+                small(body, from, codec, whole).await
             }
-            Plaintext::Volumes(reader) => self.large(body, from, reader, to, paced).await,
+            Plaintext::Volumes(reader) => self.large(body, from, reader, to).await,
         }
     }
 
@@ -147,28 +130,25 @@ impl Transitions {
         from: BlobRef,
         mut reader: PlaintextReader,
         to: Tier,
-        mut paced: Paced<'_>,
     ) -> Result<Copied, TransitionError> {
-        let first = gather(&mut reader, FRAME_BYTES).await?;
+        let mut piece = self.read(&mut reader, TURN_BYTES, TWICE).await?;
         let codec = match self.codecs.of(to) {
             Some(codec) => {
-                let sample = first.clone();
+                let sample = piece.slice(..piece.len().min(FRAME_BYTES));
                 blocking::spawn(move || shrinks(&sample)).await?.then_some(codec)
             }
             None => None,
         };
         let volumes = &self.mover.volumes;
         let mut writer = PlaintextWriter::new(volumes.writer.clone(), to, codec)?;
-        let (mut read, mut next) = (Sum::default(), Some(first));
-        while let Some(piece) = next {
-            paced.take(2 * piece.len()).await;
+        let mut read = Sum::default();
+        while !piece.is_empty() {
             read.add(&piece);
             writer.push(piece).await?;
-            next = reader.next().await?;
+            piece = self.read(&mut reader, TURN_BYTES, TWICE).await?;
         }
         if read.bytes != body.size {
-            let told = format!("{} bytes were read where the record says {}", read.bytes, body.size);
-            return Ok(Copied::Unreadable(told));
+            return Ok(other_length(body, read.bytes));
         }
         let (blob, hold) = match writer.finish_unless_small().await? {
             Finished::Small { form, stored } => {
@@ -177,7 +157,7 @@ impl Transitions {
             Finished::Written { blob, hold: Some(hold) } => (blob, hold),
             Finished::Written { hold: None, .. } => return Ok(Copied::There),
         };
-        if self.sum(&blob, body.size, &mut paced).await? != read {
+        if self.sum(&blob, body.size).await? != read {
             return Ok(Copied::Unreadable("its copy reads back as something else".into()));
         }
         let Place::Extents(extents) = blob.place.clone() else { return Ok(Copied::There) };
@@ -186,37 +166,49 @@ impl Transitions {
     }
 
     /// What a body reads as.
-    async fn sum(&self, blob: &BlobRef, size: u64, paced: &mut Paced<'_>) -> Result<Sum, BodyError> {
+    async fn sum(&self, blob: &BlobRef, size: u64) -> Result<Sum, BodyError> {
         let mut sum = Sum::default();
-        let mut reader =
-            PlaintextReader::new(&self.mover.volumes.reader, &self.tables, blob.clone(), size, 0..size)?;
-        while let Some(piece) = reader.next().await? {
-            paced.take(piece.len()).await;
+        let reader = &self.mover.volumes.reader;
+        let mut reader = PlaintextReader::new(reader, &self.tables, blob.clone(), size, 0..size)?;
+        loop {
+            let piece = self.read(&mut reader, TURN_BYTES, ONCE).await?;
+            if piece.is_empty() {
+                return Ok(sum);
+            }
             sum.add(&piece);
         }
-        Ok(sum)
     }
-}
 
-/// Plaintext until there are so many bytes, or no more of it.
-async fn gather(reader: &mut PlaintextReader, bytes: usize) -> Result<Bytes, BodyError> {
-    let mut gathered = BytesMut::with_capacity(bytes);
-    while gathered.len() < bytes
-        && let Some(piece) = reader.next().await?
-    {
-        gathered.extend_from_slice(&piece);
+    /// The next plaintext, so many bytes of it at least if there are as many, in a turn of its own. What coding it takes is
+    /// no part of the turn: a drive has nothing to do with it, and nobody else need wait for it.
+    async fn read(&self, reader: &mut PlaintextReader, bytes: u64, times: u64) -> Result<Bytes, BodyError> {
+        let turn = self.mover.pace.turn(CLASS, times * bytes).await;
+        let mut gathered = BytesMut::new();
+        while (gathered.len() as u64) < bytes
+            && let Some(piece) = reader.next().await?
+        {
+            gathered.extend_from_slice(&piece);
+        }
+        drop(turn);
+        Ok(gathered.freeze())
     }
-    Ok(gathered.freeze())
 }
 
 async fn small(
-    owner: &Owner,
+    body: &Carried,
     from: BlobRef,
     codec: Option<Compression>,
     whole: Bytes,
 ) -> Result<Copied, TransitionError> {
+    if whole.len() as u64 != body.size {
+        return Ok(other_length(body, whole.len() as u64));
+    }
     let (form, stored) = blocking::spawn(move || code(codec, &whole)).await??;
-    Ok(Copied::Small(packed(owner, from, form, stored)))
+    Ok(Copied::Small(packed(&body.owner, from, form, stored)))
+}
+
+fn other_length(body: &Carried, read: u64) -> Copied {
+    Copied::Unreadable(format!("{read} bytes were read where the record says {}", body.size))
 }
 
 fn packed(owner: &Owner, from: BlobRef, form: Form, stored: Bytes) -> Small {
