@@ -178,9 +178,12 @@ def delete(server, ledger, key):
 
 
 def random_body(chance):
-    """Mostly small enough to ride in the journal, sometimes large enough for stripes."""
+    """Mostly small enough to ride in the journal, sometimes large enough for stripes; some shrink when they are coded."""
     low, high = chance.choice([(0, 1), (1, 5_000), (1, 5_000), (4_096, 4_097), (30_000, 34_000), (50_000, 400_000), (1 << 20, 3 << 20)])
-    return chance.randbytes(chance.randrange(low, high))
+    length = chance.randrange(low, high)
+    if chance.random() < 0.3:
+        return (chance.randbytes(100) * (length // 100 + 1))[:length]
+    return chance.randbytes(length)
 
 
 def work(server, ledger, name, seed, until, problems, retries):
