@@ -196,10 +196,8 @@ fn explanation(
     }
     let tier = bytes.keys().last().copied().unwrap_or(Tier::Hot);
     let attributes = &record.attributes;
-    let pin = attributes.pin.as_ref().filter(|pin| pin.until.is_none_or(|until| now < until));
     let decided = attributes.tiering.last();
-    let belongs = pin.map(|pin| pin.tier).or(decided.map(|decision| decision.tier));
-    let moving_to = belongs.filter(|belongs| bytes.keys().any(|tier| tier != belongs));
+    let moving_to = attributes.belongs_in(now).filter(|belongs| bytes.keys().any(|tier| tier != belongs));
     let name = |tier: Tier| tier.name().to_owned();
     Ok(Explanation {
         tier: name(tier),
@@ -207,7 +205,7 @@ fn explanation(
         sentence: sentence(tier, decided, moving_to),
         bytes: bytes.into_iter().map(|(tier, bytes)| (name(tier), bytes)).collect(),
         moving_to: moving_to.map(name),
-        pin: pin.map(|pin| Pinned {
+        pin: attributes.pinned(now).map(|pin| Pinned {
             tier: name(pin.tier),
             by: pin.by.clone(),
             since: pin.since,

@@ -6,7 +6,7 @@ use super::tiering::{TierDecisions, TierPin};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use stratum_storage::ambient::UnixMillis;
-use stratum_storage::blob::Index;
+use stratum_storage::blob::{Index, Tier};
 
 /// The parts. Each is there at most once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,19 @@ pub struct Attributes {
     pub replication: Option<ReplicationState>,
     /// When it is looked at whether it lies where it belongs: among the reviews it stands at that time.
     pub review: Option<UnixMillis>,
+}
+
+impl Attributes {
+    /// The pin, while it holds.
+    pub fn pinned(&self, now: UnixMillis) -> Option<&TierPin> {
+        self.pin.as_ref().filter(|pin| pin.until.is_none_or(|until| now < until))
+    }
+
+    /// The tier that the object belongs in: where it is pinned, or else where the last decision took it. None while nothing was
+    /// decided of it.
+    pub fn belongs_in(&self, now: UnixMillis) -> Option<Tier> {
+        self.pinned(now).map(|pin| pin.tier).or_else(|| self.tiering.last().map(|decision| decision.tier))
+    }
 }
 
 /// A grant of an access control list.
@@ -163,7 +176,6 @@ impl TryFrom<Vec<Attribute>> for Attributes {
 mod tests {
     use super::*;
     use crate::record::{TierDecision, TierReason};
-    use stratum_storage::blob::Tier;
 
     #[test]
     fn no_attribute_takes_one_byte_and_each_comes_back() {
@@ -185,6 +197,20 @@ mod tests {
         };
         let bytes = postcard::to_allocvec(&all).unwrap();
         assert_eq!(postcard::from_bytes::<Attributes>(&bytes).unwrap(), all);
+    }
+
+    #[test]
+    fn a_pin_comes_before_the_last_decision_while_it_holds() {
+        let decided = TierDecision { tier: Tier::Cold, since: 3, reason: TierReason::Model };
+        let pin = TierPin { tier: Tier::Warm, by: "ann".into(), since: 5, until: Some(8) };
+        let mut attributes = Attributes { pin: Some(pin), ..Attributes::default() };
+        assert_eq!((attributes.belongs_in(7), attributes.belongs_in(8)), (Some(Tier::Warm), None));
+        attributes.tiering = vec![decided].try_into().unwrap();
+        assert_eq!(
+            (attributes.belongs_in(7), attributes.belongs_in(8)),
+            (Some(Tier::Warm), Some(Tier::Cold))
+        );
+        assert!(attributes.pinned(7).is_some() && attributes.pinned(8).is_none());
     }
 
     #[test]

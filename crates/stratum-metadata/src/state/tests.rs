@@ -309,7 +309,7 @@ fn a_small_put_writes_three_keys_at_most() {
     assert_eq!(store.keys_written(put_part(1, 1, 1, small())), 1);
 }
 
-/// Whoever moves stored bytes knows where they lie, and not what they are.
+/// Whoever codes a body anew says what its bytes are now, and that holds for the record with their place.
 #[test]
 fn a_body_has_the_form_that_it_was_moved_with() {
     let mut store = Store::new();

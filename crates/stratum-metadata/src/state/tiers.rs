@@ -49,8 +49,8 @@ pub(super) fn enter_reviews(
     key: &[u8],
     record: &ObjectRecord,
 ) -> Result<(), ApplyError> {
-    match record.attributes.review {
-        Some(time) => view.put(keys::review(time, bucket, key, record.committed), &record.version),
+    match review_of(bucket, key, record) {
+        Some(review) => view.put(review, &record.version),
         None => Ok(()),
     }
 }
@@ -62,8 +62,13 @@ pub(super) fn leave_reviews(
     key: &[u8],
     record: &ObjectRecord,
 ) -> Result<(), ApplyError> {
-    match record.attributes.review {
-        Some(time) => view.remove(keys::review(time, bucket, key, record.committed)),
+    match review_of(bucket, key, record) {
+        Some(review) => view.remove(review),
         None => Ok(()),
     }
+}
+
+/// Where a version stands among the reviews, if its record says that it does.
+fn review_of(bucket: BucketId, key: &[u8], record: &ObjectRecord) -> Option<Vec<u8>> {
+    record.attributes.review.map(|time| keys::review(time, bucket, key, record.committed))
 }

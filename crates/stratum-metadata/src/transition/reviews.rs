@@ -254,10 +254,7 @@ impl Transitions {
     /// The tier in which an object belongs, unless all of it lies there.
     fn wanted(&self, review: &Review, now: UnixMillis) -> Result<Option<Tier>, ReadError> {
         let Some(record) = self.record(review)? else { return Ok(None) };
-        let attributes = &record.attributes;
-        let pin = attributes.pin.as_ref().filter(|pin| pin.until.is_none_or(|until| now < until));
-        let decided = attributes.tiering.last().map(|decision| decision.tier);
-        let Some(tier) = pin.map(|pin| pin.tier).or(decided) else { return Ok(None) };
+        let Some(tier) = record.attributes.belongs_in(now) else { return Ok(None) };
         Ok((!self.lies_in(tier, review, &record)?).then_some(tier))
     }
 
