@@ -181,9 +181,12 @@ fn explanation(
     now: UnixMillis,
 ) -> Result<Explanation, ReadError> {
     let mut bytes = BTreeMap::<Tier, u64>::new();
-    // What is still in the journal is on the hot drives.
-    let mut count =
-        |blob: &BlobRef, size| *bytes.entry(tier_of(table, blob).unwrap_or(Tier::Hot)).or_default() += size;
+    // What is still in the journal is on the hot drives; what has no bytes lies nowhere.
+    let mut count = |blob: &BlobRef, size: u64| {
+        if size > 0 {
+            *bytes.entry(tier_of(table, blob).unwrap_or(Tier::JOURNAL)).or_default() += size;
+        }
+    };
     match &record.body {
         Body::Blob(blob) => count(blob, record.size),
         Body::Parts { upload, parts } => {
@@ -194,10 +197,10 @@ fn explanation(
             }
         }
     }
-    let tier = bytes.keys().last().copied().unwrap_or(Tier::Hot);
     let attributes = &record.attributes;
-    let decided = attributes.tiering.last();
-    let moving_to = attributes.belongs_in(now).filter(|belongs| bytes.keys().any(|tier| tier != belongs));
+    let (decided, belongs) = (attributes.tiering.last(), attributes.belongs_in(now));
+    let tier = bytes.keys().last().copied().or(belongs).unwrap_or(Tier::JOURNAL);
+    let moving_to = belongs.filter(|belongs| bytes.keys().any(|tier| tier != belongs));
     let name = |tier: Tier| tier.name().to_owned();
     Ok(Explanation {
         tier: name(tier),
