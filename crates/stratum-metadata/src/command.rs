@@ -64,13 +64,38 @@ pub struct TierChange {
     pub key: Vec<u8>,
     pub version: VersionId,
     pub committed: Index,
-    /// Passed over unless its review is at this time; whenever that is, if none is said.
-    pub reviewed: Option<UnixMillis>,
+    /// What must hold of it, or it is passed over.
+    pub condition: TierCondition,
     /// What takes it to another tier; nothing if it stays where it belonged.
     pub decision: Option<TierDecision>,
     pub pinning: Pinning,
     /// When it is looked at next; nothing if only another decision changes it.
     pub review: Option<UnixMillis>,
+}
+
+/// What must hold of a version whose tier is decided, evaluated atomically with the change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TierCondition {
+    /// That it is there.
+    Always,
+    /// Its review is at this time.
+    Reviewed(UnixMillis),
+    /// It is what was looked at: nobody has written it anew, or decided of it, since. The id and entry of a version in a bucket
+    /// that isn't versioned are the same of whatever comes to stand there, hence the time of its bytes.
+    Unchanged { modified: UnixMillis, decided: Option<UnixMillis> },
+}
+
+impl TierCondition {
+    pub(crate) fn holds(&self, record: &ObjectRecord) -> bool {
+        let decided = || record.attributes.tiering.last().map(|decision| decision.since);
+        match self {
+            TierCondition::Always => true,
+            TierCondition::Reviewed(time) => record.attributes.review == Some(*time),
+            TierCondition::Unchanged { modified, decided: then } => {
+                record.modified == *modified && decided() == *then
+            }
+        }
+    }
 }
 
 /// What becomes of a pin.

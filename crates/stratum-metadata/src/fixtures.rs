@@ -4,7 +4,8 @@
 //! diff. To write them anew, for a format that isn't released yet: run this file's ignored test.
 
 use crate::command::{
-    Command, CompletedPart, Match, Move, NewBucket, Pinning, Proposed, TierChange, WriteCondition,
+    Command, CompletedPart, Match, Move, NewBucket, Pinning, Proposed, TierChange, TierCondition,
+    WriteCondition,
 };
 use crate::keys::{self, DueKind};
 use crate::record::*;
@@ -129,6 +130,11 @@ fn part(place: Place) -> PartRecord {
     }
 }
 
+fn by_the_engine() -> TierDecision {
+    let basis = Some(TierBasis { from: Tier::Hot, idle: 700_000_000, saves: -1_900 });
+    TierDecision { basis, ..TierDecision::new(Tier::Cold, TIME, TierReason::Capacity) }
+}
+
 /// Everything that an object may have beside its body.
 fn attributes() -> Attributes {
     Attributes {
@@ -137,7 +143,7 @@ fn attributes() -> Attributes {
         acl: Some(vec![Grant { grantee: Grantee::User("ann".into()), permission: Permission::FullControl }]),
         retention: Some(Retention { mode: RetentionMode::Compliance, until: TIME }),
         legal_hold: true,
-        tiering: vec![TierDecision { tier: Tier::Cold, since: TIME, reason: TierReason::Capacity }]
+        tiering: vec![TierDecision::new(Tier::Warm, TIME, TierReason::ByHand), by_the_engine()]
             .try_into()
             .unwrap(),
         pin: Some(TierPin { tier: Tier::Cold, by: "ann".into(), since: TIME, until: Some(TIME + 1) }),
@@ -289,25 +295,29 @@ fn name(command: &Command) -> &'static str {
 }
 
 /// All that a decision of a tier can say.
-fn tier_changes() -> [TierChange; 2] {
+fn tier_changes() -> [TierChange; 3] {
     let decided = TierChange {
         bucket: BUCKET,
         key: KEY.to_vec(),
         version: VersionId::NULL,
         committed: 0,
-        reviewed: None,
+        condition: TierCondition::Always,
         decision: attributes().tiering.last().copied(),
         pinning: Pinning::Set(attributes().pin.unwrap()),
         review: Some(TIME),
     };
     let looked_at = TierChange {
-        reviewed: Some(TIME),
+        condition: TierCondition::Reviewed(TIME),
         decision: None,
         pinning: Pinning::Leave,
         review: None,
         ..decided.clone()
     };
-    [decided, looked_at]
+    let of_a_walk = TierChange {
+        condition: TierCondition::Unchanged { modified: TIME, decided: Some(TIME) },
+        ..looked_at.clone()
+    };
+    [decided, looked_at, of_a_walk]
 }
 
 /// Every command.

@@ -49,6 +49,7 @@ mod sweep;
 mod transition;
 mod tree;
 mod upkeep;
+mod walk;
 
 pub use checkpoint::Export as CheckpointExport;
 pub use committer::Headroom;
@@ -67,3 +68,4 @@ pub use store::{
 pub use sweep::Sweeper;
 pub use transition::{Reviews, TIERS_SINCE, TierWish, TransitionStatus, Transitions, tier_of};
 pub use tree::TreeError;
+pub use walk::{Walk, WalkPage, Walked};

@@ -19,7 +19,7 @@ pub use level::know_up_to;
 pub use level::{Level, TakesLevel};
 pub(crate) use level::{Migrate, decode, encode, level_of};
 pub use names::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
-pub use tiering::{TierDecision, TierDecisions, TierPin, TierReason};
+pub use tiering::{TierBasis, TierDecision, TierDecisions, TierPin, TierReason};
 pub use v2::*;
 pub use versions::{DeleteMarker, Version};
 

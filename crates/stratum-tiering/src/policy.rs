@@ -16,7 +16,7 @@ use crate::tier::Tier;
 pub use cost::Waits;
 pub use idle::Thresholds;
 use serde::Serialize;
-pub use terms::{Ascent, Course, Descent, Terms};
+pub use terms::{Ascent, Course, Descent, Regret, Terms};
 
 /// How decisions are made. [`Policy::COST`] is the default.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,6 +67,8 @@ pub struct Wishes {
     pub class: StorageClass,
     /// A lifecycle rule's transition that is due.
     pub lifecycle: Option<Tier>,
+    /// When an operator moved it to where it lies, if nothing else was decided since.
+    pub by_hand: Option<u64>,
 }
 
 /// A tier that is set, until a time or for good.
@@ -107,11 +109,13 @@ pub enum StorageClass {
     Fixed(Tier),
 }
 
-/// How far a tier that is too full has to go: its objects of least [regret](Terms::regret) are to leave.
+/// How far a tier that is too full has to go: its objects of least [regret](Regret) are to leave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pressure {
     /// Objects go whose regret, in dollars a GB and month, is at most this.
     pub regret: f64,
+    /// A colder tier that has no room either.
+    pub full: Option<Tier>,
 }
 
 /// What may decide, in order of precedence.
@@ -124,19 +128,21 @@ pub enum Rule {
     Lifecycle,
     Capacity,
     Spike,
+    ByHand,
     WarmUp,
     LeastIdle,
     Model,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 9] = [
+    pub const ALL: [Rule; 10] = [
         Rule::Pin,
         Rule::Hint,
         Rule::StorageClass,
         Rule::Lifecycle,
         Rule::Capacity,
         Rule::Spike,
+        Rule::ByHand,
         Rule::WarmUp,
         Rule::LeastIdle,
         Rule::Model,
@@ -160,7 +166,7 @@ pub struct Decision {
     /// The rule that decided.
     pub by: Rule,
     /// What each rule said, in order of precedence.
-    pub rules: [(Rule, Verdict); 9],
+    pub rules: [(Rule, Verdict); 10],
     pub terms: Terms,
     /// When to decide again, if nothing happens before; nothing where only a read, a write or a wish changes it.
     pub next_review: Option<u64>,
@@ -210,6 +216,13 @@ impl Policy {
                 }
                 _ => Verdict::Silent,
             },
+            // It was meant so: for as long as a bucket is watched, or until it is read there.
+            Rule::ByHand => match wishes.by_hand {
+                Some(moved) if !terms.read_since => {
+                    hold(terms, moved.saturating_add(self.day.days(self.warm_up_days)))
+                }
+                _ => Verdict::Silent,
+            },
             Rule::WarmUp => hold(terms, terms.warm_up_ends),
             Rule::LeastIdle => match terms.course.wants(terms) {
                 Verdict::Wants { tier, .. } if tier > terms.tier => hold(terms, terms.least_idle_ends),
@@ -233,9 +246,9 @@ fn hold(terms: &Terms, ends: u64) -> Verdict {
 
 /// The tier that costs least of the colder ones takes what the full one gives.
 fn relieve(pressure: Option<Pressure>, terms: &Terms) -> Verdict {
-    match (pressure, terms.regret()) {
-        (Some(pressure), Some((tier, regret))) if regret <= pressure.regret => {
-            Verdict::Wants { tier, until: None }
+    match (pressure, terms.regret) {
+        (Some(pressure), Some(Regret { to, dollars })) if dollars <= pressure.regret => {
+            Verdict::Wants { tier: to, until: None }
         }
         _ => Verdict::Silent,
     }

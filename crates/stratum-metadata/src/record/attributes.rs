@@ -182,7 +182,7 @@ mod tests {
         let none = Attributes::default();
         assert_eq!(postcard::to_allocvec(&none).unwrap(), [0]);
         let grant = Grant { grantee: Grantee::AllUsers, permission: Permission::Read };
-        let decision = TierDecision { tier: Tier::Cold, since: 3, reason: TierReason::Model };
+        let decision = TierDecision::new(Tier::Cold, 3, TierReason::Model);
         let pin = TierPin { tier: Tier::Warm, by: "ann".into(), since: 5, until: Some(8) };
         let all = Attributes {
             owner: Some("ann".into()),
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_pin_comes_before_the_last_decision_while_it_holds() {
-        let decided = TierDecision { tier: Tier::Cold, since: 3, reason: TierReason::Model };
+        let decided = TierDecision::new(Tier::Cold, 3, TierReason::Model);
         let pin = TierPin { tier: Tier::Warm, by: "ann".into(), since: 5, until: Some(8) };
         let mut attributes = Attributes { pin: Some(pin), ..Attributes::default() };
         assert_eq!((attributes.belongs_in(7), attributes.belongs_in(8)), (Some(Tier::Warm), None));

@@ -11,6 +11,27 @@ pub struct TierDecision {
     /// When it was made: since then the object belongs there.
     pub since: UnixMillis,
     pub reason: TierReason,
+    /// What it stood on, where the object's use decided.
+    pub basis: Option<TierBasis>,
+}
+
+impl TierDecision {
+    /// One that needs no figures to be understood.
+    pub fn new(tier: Tier, since: UnixMillis, reason: TierReason) -> TierDecision {
+        TierDecision { tier, since, reason, basis: None }
+    }
+}
+
+/// What was known when an object's use decided: enough to say later why, in a few bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierBasis {
+    /// The tier that it belonged in until then.
+    pub from: Tier,
+    /// How long it had not been used, in milliseconds.
+    pub idle: u64,
+    /// What a month costs less in the new tier than in the one before, as the object was used then; less than nothing where it
+    /// costs more. In billionths of a dollar.
+    pub saves: i64,
 }
 
 /// Why an object goes to a tier. What only keeps it where it is, such as a bucket's first days, is none. New ones stand at
@@ -103,7 +124,7 @@ mod tests {
     fn the_last_decisions_are_remembered() {
         let mut decisions = TierDecisions::default();
         for since in 0..20 {
-            decisions.push(TierDecision { tier: Tier::Cold, since, reason: TierReason::ByHand });
+            decisions.push(TierDecision::new(Tier::Cold, since, TierReason::ByHand));
         }
         let all = decisions.all();
         assert_eq!((all.len(), all[0].since, decisions.last().unwrap().since), (8, 12, 19));

@@ -20,11 +20,11 @@ pub(super) fn decide(view: &mut View<'_>, changes: Vec<TierChange>) -> Step {
 }
 
 fn apply(view: &mut View<'_>, change: TierChange) -> Result<bool, ApplyError> {
-    let TierChange { bucket, key, version, committed, reviewed, decision, pinning, review } = change;
+    let TierChange { bucket, key, version, committed, condition, decision, pinning, review } = change;
     let owner = Owner::Object { bucket, key: key.clone(), version, committed };
     let Some((at, mut owned)) = owned::find(&owner, |key| view.value(key))? else { return Ok(false) };
     let (Owned::Current(record) | Owned::NonCurrent(record)) = &mut owned else { return Ok(false) };
-    if reviewed.is_some() && reviewed != record.attributes.review {
+    if !condition.holds(record) {
         return Ok(false);
     }
     if let Some(decision) = decision {

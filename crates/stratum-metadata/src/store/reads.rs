@@ -9,7 +9,7 @@ use crate::record::{
     BucketId, BucketRecord, Completion, LastPart, Migrate, ObjectRecord, PartRecord, StoredUpload, UploadId,
     UploadRecord, decode,
 };
-use crate::tree::{Base, TreeError};
+use crate::tree::{Base, TreeError, Value};
 use std::ops::{ControlFlow, RangeInclusive};
 use stratum_storage::blocking;
 use stratum_storage::volume::VolumeRecord;
@@ -56,8 +56,23 @@ impl ReadView {
         Ok(machine)
     }
 
+    /// What is stored under a key.
+    pub(crate) fn value(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
+        Ok(self.machine()?.get(key)?)
+    }
+
+    /// Visits what is stored under the keys with `from <= key < to`, in order. Blocks.
+    pub(crate) fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: impl FnMut(&[u8], &Value) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        Ok(self.machine()?.scan(from, to, visit)?)
+    }
+
     fn get<T: Migrate>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
-        match self.machine()?.get(key)? {
+        match self.value(key)? {
             Some(value) => Ok(Some(decode(&value)?)),
             None => Ok(None),
         }

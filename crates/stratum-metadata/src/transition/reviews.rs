@@ -6,7 +6,7 @@
 //! tells; one that can't be read is looked at again later.
 
 use super::{Carriage, Carried, TransitionError, Transitions, tier_of};
-use crate::command::{Command, Pinning, TierChange};
+use crate::command::{Command, Pinning, TierChange, TierCondition};
 use crate::keys;
 use crate::machine::ReadError;
 use crate::owned::{self, Owned};
@@ -70,7 +70,7 @@ impl Review {
             key,
             version,
             committed,
-            reviewed: Some(time),
+            condition: TierCondition::Reviewed(time),
             decision: None,
             pinning,
             review: next,

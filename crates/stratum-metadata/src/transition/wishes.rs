@@ -1,6 +1,6 @@
 //! What people want of an object's tier: decisions by hand.
 
-use crate::command::{Command, Outcome, Pinning, TierChange};
+use crate::command::{Command, Outcome, Pinning, TierChange, TierCondition};
 use crate::fate::{CommitError, NotWritten};
 use crate::record::{BucketId, Level, ObjectRecord, TierDecision, TierPin, TierReason};
 use crate::store::Metadata;
@@ -53,13 +53,14 @@ impl Metadata {
 
 impl TierWish {
     fn of(&self, bucket: BucketId, key: Vec<u8>, record: &ObjectRecord, now: UnixMillis) -> TierChange {
-        let decided = |tier, reason| Some(TierDecision { tier, since: now, reason });
+        let decided = |tier, reason| Some(TierDecision::new(tier, now, reason));
         let (decision, pinning, review) = match self {
             TierWish::Move(tier) => (decided(*tier, TierReason::ByHand), Pinning::Clear, Some(now)),
             TierWish::Pin(pin) => (decided(pin.tier, TierReason::Pin), Pinning::Set(pin.clone()), Some(now)),
             TierWish::Unpin => (None, Pinning::Clear, record.attributes.review),
         };
         let ObjectRecord { version, committed, .. } = *record;
-        TierChange { bucket, key, version, committed, reviewed: None, decision, pinning, review }
+        let condition = TierCondition::Always;
+        TierChange { bucket, key, version, committed, condition, decision, pinning, review }
     }
 }

@@ -28,10 +28,13 @@ impl Decision {
             Rule::StorageClass => "its storage class says so".to_owned(),
             Rule::Lifecycle => "a lifecycle rule says so".to_owned(),
             Rule::Capacity => {
-                let regret = terms.regret().map_or(0.0, |(_, regret)| regret);
+                let regret = terms.regret.map_or(0.0, |regret| regret.dollars);
                 format!("{} is too full, and leaving it costs {regret:.4} dollars a GB and month", terms.tier)
             }
             Rule::Spike => "it is suddenly read ten times as often as usual".to_owned(),
+            Rule::ByHand => {
+                format!("it was moved there by hand, which is left alone{until} more unless it is read")
+            }
             Rule::WarmUp => {
                 format!("its bucket is being watched{until} more before anything in it is moved by its use")
             }

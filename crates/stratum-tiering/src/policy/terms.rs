@@ -41,7 +41,18 @@ pub struct Terms {
     pub retrieval: PerTier<f64>,
     pub warm_up_ends: u64,
     pub least_idle_ends: u64,
+    /// What leaving its tier for want of room would cost; nothing of an object that can't.
+    pub regret: Option<Regret>,
     pub course: Course,
+}
+
+/// The colder tier that would cost least at the rate at which an object is read, and what it would cost more than where it
+/// is: what is lost by leaving for want of room.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Regret {
+    pub to: Tier,
+    /// A GB and month.
+    pub dollars: f64,
 }
 
 /// What the model makes of it.
@@ -119,8 +130,10 @@ impl Terms {
             retrieval: PerTier::of(|tier| prices.retrieval(tier, features.size as f64)),
             warm_up_ends: features.watched_since.saturating_add(policy.day.days(policy.warm_up_days)),
             least_idle_ends: last.saturating_add(policy.day.hours(policy.least_idle_hours)),
+            regret: None,
             course: Course::Rest,
         };
+        terms.regret = terms.regret(features.pressure.and_then(|pressure| pressure.full));
         terms.course = match &policy.model {
             Model::Cost(waits) => cost::course(waits, &terms, policy.day),
             Model::Idle(thresholds) => idle::course(thresholds, &terms, policy.day),
@@ -128,13 +141,12 @@ impl Terms {
         terms
     }
 
-    /// The colder tier that would cost least at the rate at which it is read, and what it would cost more than now, in
-    /// dollars a GB and month: what is lost by leaving for want of room.
-    pub fn regret(&self) -> Option<(Tier, f64)> {
+    fn regret(&self, full: Option<Tier>) -> Option<Regret> {
         let gb = self.size as f64 / (1u64 << 30) as f64;
-        let costs = self.tier.colder().map(|tier| (tier, self.monthly_cost[tier]));
-        let (tier, cost) = costs.min_by(|a, b| a.1.total_cmp(&b.1))?;
-        (gb > 0.0).then(|| (tier, (cost - self.monthly_cost[self.tier]) / gb))
+        let colder = self.tier.colder().filter(|tier| Some(*tier) != full);
+        let (to, cost) =
+            colder.map(|tier| (tier, self.monthly_cost[tier])).min_by(|a, b| a.1.total_cmp(&b.1))?;
+        (gb > 0.0).then(|| Regret { to, dollars: (cost - self.monthly_cost[self.tier]) / gb })
     }
 
     pub(super) fn quiet_days(&self, day: Day) -> (f64, f64) {

@@ -51,7 +51,7 @@ fn the_first_rule_in_order_decides() {
     let mut features = Features { tier: Tier::Cold, watched_since: NOW - DAY, ..object(&own) };
     assert_eq!(told(&features), (Rule::Spike, Tier::Hot));
     features.tier = Tier::Warm;
-    features.pressure = Some(Pressure { regret: f64::MAX });
+    features.pressure = Some(Pressure { regret: f64::MAX, full: None });
     assert_eq!(told(&features), (Rule::Capacity, Tier::Cold));
     features.wishes.lifecycle = Some(Tier::Warm);
     assert_eq!(told(&features), (Rule::Lifecycle, Tier::Warm));
@@ -64,6 +64,33 @@ fn the_first_rule_in_order_decides() {
     assert_eq!(decide(&features).next_review, Some(NOW + 1));
     features.wishes.pin = Some(Pin { tier: Tier::Cold, until: Some(NOW) });
     assert_eq!(told(&features), (Rule::Hint, Tier::Hot), "the pin has ended");
+}
+
+#[test]
+fn a_move_by_hand_is_left_alone_for_a_week_or_until_it_is_read() {
+    let own = read_ago([200 * 24]);
+    let moved = |days: u64| {
+        let wishes = Wishes { by_hand: Some(NOW - days * DAY), ..Wishes::default() };
+        Features { since: NOW - days * DAY, wishes, ..object(&own) }
+    };
+    let decision = decide(&moved(6));
+    assert_eq!(
+        (decision.by, decision.tier, decision.next_review),
+        (Rule::ByHand, Tier::Hot, Some(NOW + DAY))
+    );
+    assert_eq!(told(&moved(7)), (Rule::Model, Tier::Cold));
+    let read = read_ago([0]);
+    assert_eq!(told(&Features { own: Some(&read), tier: Tier::Cold, ..moved(1) }), (Rule::Model, Tier::Hot));
+}
+
+#[test]
+fn a_full_tier_gives_to_none_that_is_full_too() {
+    let own = read_ago([100 * 24]);
+    let pressed = |full| Features { pressure: Some(Pressure { regret: f64::MAX, full }), ..object(&own) };
+    assert_eq!(told(&pressed(None)), (Rule::Capacity, Tier::Cold));
+    assert_eq!(told(&pressed(Some(Tier::Cold))), (Rule::Capacity, Tier::Warm));
+    let last = Features { tier: Tier::Warm, ..pressed(Some(Tier::Cold)) };
+    assert!(decide(&last).by != Rule::Capacity, "{:?}", decide(&last));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is decided of an object's tier stands in its record, and its review among the reviews.
 
 use super::*;
-use crate::command::{Pinning, TierChange};
+use crate::command::{Pinning, TierChange, TierCondition};
 use crate::owned;
 use stratum_storage::ambient::UnixMillis;
 
@@ -29,13 +29,13 @@ impl Store {
 }
 
 fn change(reviewed: Option<UnixMillis>, tier: Option<Tier>, review: Option<UnixMillis>) -> TierChange {
-    let decision = tier.map(|tier| TierDecision { tier, since: 5, reason: TierReason::ByHand });
+    let decision = tier.map(|tier| TierDecision::new(tier, 5, TierReason::ByHand));
     TierChange {
         bucket: BUCKET,
         key: b"a".to_vec(),
         version: VersionId::NULL,
         committed: 0,
-        reviewed,
+        condition: reviewed.map_or(TierCondition::Always, TierCondition::Reviewed),
         decision,
         pinning: Pinning::Leave,
         review,
@@ -82,6 +82,19 @@ fn what_is_overwritten_or_deleted_is_reviewed_no_more() {
         condition: WriteCondition::default(),
     });
     assert_eq!(store.apply(decide(change(None, Some(Tier::Cold), Some(70)))), Outcome::Count(0));
+}
+
+/// In a bucket that isn't versioned, what is written anew has the version and the entry of what was there.
+#[test]
+fn what_was_decided_of_a_looked_at_object_is_not_applied_to_a_new_one() {
+    let mut store = Store::of_tiers();
+    let modified = store.object("a").unwrap().modified;
+    let seen = |modified, decided| TierCondition::Unchanged { modified, decided };
+    let unless_changed = |condition| TierChange { condition, ..change(None, Some(Tier::Cold), None) };
+    assert_eq!(store.apply(decide(unless_changed(seen(modified + 1, None)))), Outcome::Count(0));
+    assert_eq!(store.apply(decide(unless_changed(seen(modified, None)))), Outcome::Count(1));
+    assert_eq!(store.apply(decide(unless_changed(seen(modified, None)))), Outcome::Count(0), "decided since");
+    assert_eq!(store.apply(decide(unless_changed(seen(modified, Some(5))))), Outcome::Count(1));
 }
 
 #[test]

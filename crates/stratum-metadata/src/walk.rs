@@ -1,0 +1,84 @@
+//! All current objects, a page at a time, in the order of their buckets and keys.
+//!
+//! A walk is no snapshot: each page shows what is there when it is read, and whoever acts on it does so by conditional
+//! commands. What it holds is one page, whatever the store holds.
+
+use crate::buckets;
+use crate::keys::{self, Tag};
+use crate::machine::ReadError;
+use crate::record::{BucketId, BucketRecord, ObjectRecord, decode};
+use crate::store::ReadView;
+use std::ops::ControlFlow;
+
+/// Objects, and bytes of their records, at which a page ends.
+const PAGE_OBJECTS: usize = 1_024;
+const PAGE_BYTES: usize = 4 << 20;
+
+/// What a walk goes over, and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walk {
+    next: Vec<u8>,
+    end: Vec<u8>,
+}
+
+/// An object that a walk came by.
+#[derive(Clone, Debug)]
+pub struct Walked {
+    pub bucket: BucketId,
+    pub key: Vec<u8>,
+    pub record: ObjectRecord,
+}
+
+/// Some of the objects.
+#[derive(Clone, Debug, Default)]
+pub struct WalkPage {
+    pub objects: Vec<Walked>,
+    /// Records that can't be read; a check of the store names them.
+    pub damaged: u64,
+    pub is_last: bool,
+}
+
+impl Walk {
+    /// Over all objects of all buckets.
+    pub fn all() -> Walk {
+        Walk { next: keys::start_of(Tag::Object), end: keys::end_of(Tag::Object) }
+    }
+
+    /// Over the objects of a bucket whose keys begin so.
+    pub fn under(bucket: BucketId, prefix: &[u8]) -> Walk {
+        let next = keys::object(bucket, prefix);
+        Walk { end: keys::end_of_prefix(&next), next }
+    }
+}
+
+impl ReadView {
+    /// The next page of a walk, which goes on after it. Blocks.
+    pub fn walk(&self, walk: &mut Walk) -> Result<WalkPage, ReadError> {
+        let (mut page, mut bytes) = (WalkPage { is_last: true, ..WalkPage::default() }, 0);
+        let mut last = None;
+        self.scan(&walk.next, &walk.end, |key, value| {
+            match (keys::parse_object(key), decode(value)) {
+                (Some((bucket, name)), Ok(record)) => {
+                    page.objects.push(Walked { bucket, key: name.to_vec(), record });
+                }
+                _ => page.damaged += 1,
+            }
+            bytes += value.len();
+            if page.objects.len() < PAGE_OBJECTS && bytes < PAGE_BYTES {
+                return ControlFlow::Continue(());
+            }
+            page.is_last = false;
+            last = Some([key, &[0]].concat());
+            ControlFlow::Break(())
+        })?;
+        if let Some(next) = last {
+            walk.next = next;
+        }
+        Ok(page)
+    }
+
+    /// The bucket of that id.
+    pub fn bucket_of(&self, id: BucketId) -> Result<Option<BucketRecord>, ReadError> {
+        buckets::by_id(id, |key| self.value(key))
+    }
+}
