@@ -220,7 +220,7 @@ fn explanation(
 }
 
 fn moved(decision: &TierDecision) -> Moved {
-    let TierDecision { tier, since, reason } = *decision;
+    let TierDecision { tier, since, reason, .. } = *decision;
     Moved { tier: tier.name().into(), since, reason: words(reason).into() }
 }
 
