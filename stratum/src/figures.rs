@@ -3,6 +3,7 @@
 //! They are the values of the status itself, so that what wakes somebody and what they then read agree. A disk is told once,
 //! though it holds a drive of every tier.
 
+use crate::logging::DroppedLines;
 use crate::operator::Operator;
 use crate::status::{self, DriveStatus, Status};
 use crate::telemetry::Telemetry;
@@ -33,6 +34,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 pub struct FiguresTask {
     operator: Arc<Operator>,
     telemetry: Telemetry,
+    dropped: DroppedLines,
     state: Mutex<State>,
 }
 
@@ -42,11 +44,13 @@ struct State {
     /// When the next look and the next folding are due, on the monotonic clock.
     look_at: Duration,
     fold_at: Duration,
+    /// Lines of the log that it was told of that they were dropped.
+    dropped: u64,
 }
 
 impl FiguresTask {
-    pub fn new(operator: Arc<Operator>, telemetry: Telemetry) -> FiguresTask {
-        FiguresTask { operator, telemetry, state: Mutex::default() }
+    pub fn new(operator: Arc<Operator>, telemetry: Telemetry, dropped: DroppedLines) -> FiguresTask {
+        FiguresTask { operator, telemetry, dropped, state: Mutex::default() }
     }
 
     /// Blocks: it asks every drive.
@@ -54,6 +58,7 @@ impl FiguresTask {
         let (mut state, began) = (self.state.lock(), System.monotonic());
         if state.fold_at <= began {
             self.telemetry.fold();
+            self.tell_dropped(&mut state);
             state.fold_at = began + FOLD_INTERVAL;
         }
         if state.look_at <= began {
@@ -61,6 +66,19 @@ impl FiguresTask {
             let ended = System.monotonic();
             state.look_at = ended + EVERY.max(ended.saturating_sub(began) * TIMES_ITS_COST);
         }
+    }
+
+    fn tell_dropped(&self, state: &mut State) {
+        let dropped = self.dropped.count();
+        metrics::counter!("stratum_log_lines_dropped_total").absolute(dropped);
+        let more = dropped.saturating_sub(state.dropped);
+        if more > 0 {
+            tracing::warn!(
+                lines = more,
+                "lines of the log were dropped: whoever reads standard error is too slow"
+            );
+        }
+        state.dropped = dropped;
     }
 }
 

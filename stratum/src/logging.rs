@@ -1,21 +1,73 @@
-//! Logs by `tracing`, as text for people or JSON for machines.
+//! Logs by `tracing`, as text for people or JSON for machines, to standard error.
+//!
+//! A thread of its own writes the lines, as many at once as have gathered: no request pays for that, or waits for whoever
+//! reads them. A reader that stalls, such as a container's log on a full disk, would else stop the server. Lines that find no room
+//! then are dropped, and counted.
 
 use crate::config::{Log, LogFormat};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::thread;
+use std::time::Duration;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging to standard error. A filter that cannot be parsed is told, and `info` used.
-pub fn start(log: &Log) {
+/// Lines that may wait to be written: with some 200 bytes each, 3 MB.
+const WAITING_LINES: usize = 16 << 10;
+/// What is written at once, in bytes.
+const WRITTEN_AT_ONCE: usize = 64 << 10;
+/// How long lines gather before the next are written. Waking the thread for each costs a small request a tenth of its time.
+const REST: Duration = Duration::from_millis(10);
+
+/// The log of this process. Dropped, it writes what waits, if that takes no more than a second.
+pub struct Logging {
+    _thread: WorkerGuard,
+    pub dropped: DroppedLines,
+}
+
+/// How many lines were dropped since the start.
+#[derive(Clone)]
+pub struct DroppedLines(ErrorCounter);
+
+impl DroppedLines {
+    pub fn count(&self) -> u64 {
+        self.0.dropped_lines() as u64
+    }
+}
+
+/// Writes, and rests after each flush.
+struct Resting<W>(W);
+
+impl<W: Write> Write for Resting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(REST);
+        Ok(())
+    }
+}
+
+/// Starts logging. A filter that cannot be parsed is told, and `info` used.
+pub fn start(log: &Log) -> Logging {
     let asked = log.filter.as_deref().unwrap_or("info");
     let (filter, wrong) = match EnvFilter::try_new(asked) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let stderr = Resting(BufWriter::with_capacity(WRITTEN_AT_ONCE, io::stderr()));
+    let lines =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES).thread_name("log");
+    let (lines, thread) = lines.finish(stderr);
+    let dropped = DroppedLines(lines.error_counter());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
     match log.format {
-        LogFormat::Text => subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Text => subscriber.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
     if let Some(error) = wrong {
         tracing::warn!(filter = asked, %error, "log.filter cannot be parsed; using info");
     }
+    Logging { _thread: thread, dropped }
 }

@@ -11,6 +11,7 @@ use crate::figures::FiguresTask;
 use crate::identities::identities;
 use crate::listen::{self, connection_limit, descriptor_limit, stop_signal};
 use crate::load::Load;
+use crate::logging::DroppedLines;
 use crate::opening::{self, Opened};
 use crate::operator::Operator;
 use crate::root::RootCredentials;
@@ -77,7 +78,8 @@ fn configure(args: &ServerArgs) -> Result<Config, ConfigError> {
 
 /// Starts and serves. Every error is of the start: what fails later is told to clients and in the status, and ends nothing.
 fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
-    logging::start(&config.log);
+    // Until the end: what waits to be written then is written when it goes.
+    let logging = logging::start(&config.log);
     // Before any drive is touched: a mistake here must not leave a set formed behind.
     refuse_old_processors()?;
     let said = Credentials::from_environment()?;
@@ -92,7 +94,8 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let opened = opening::open(config, said, &runtime)?;
     let engine = opened.engine.clone();
     // What is open is shut down, whether it came to serve or was refused.
-    let outcome = serve_store(args, config, entrance, telemetry, opened, &runtime);
+    let signs = Signs { telemetry, dropped: logging.dropped.clone() };
+    let outcome = serve_store(args, config, entrance, signs, opened, &runtime);
     engine.shutdown();
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -115,17 +118,24 @@ impl Entrance {
     }
 }
 
+/// What tells how the process is.
+struct Signs {
+    telemetry: Telemetry,
+    dropped: DroppedLines,
+}
+
 /// Works in the background and serves, until a signal; then all of that has ended.
 fn serve_store(
     args: &ServerArgs,
     config: &Config,
     entrance: Entrance,
-    telemetry: Telemetry,
+    signs: Signs,
     opened: Opened,
     runtime: &Runtime,
 ) -> Result<(), Failure> {
     let Opened { engine, layout, root, identities } = opened;
     let Entrance { socket, connections, tls } = entrance;
+    let Signs { telemetry, dropped } = signs;
     refuse_old_level(config, engine.metadata.level())?;
     let load = Load { admission: Admission::new(REQUEST_MEMORY), connections: Connections::new(connections) };
     let configuration = Configuration::new(args.config.as_deref(), config);
@@ -133,7 +143,7 @@ fn serve_store(
     let operator = Operator::new(engine.clone(), layout.embedded, configuration, tasks.clone(), load.clone());
     let mut supervisor = Supervisor::new(tasks, Arc::new(System), Threads::Own, runtime.handle());
     engine.tasks().into_iter().try_for_each(|task| supervisor.run(task))?;
-    supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone())))?;
+    supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone(), dropped)))?;
 
     let store = Arc::new(store(config, &engine, identities, load.admission));
     let admin = admin(config, &engine, operator.clone(), telemetry);

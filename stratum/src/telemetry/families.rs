@@ -31,6 +31,7 @@ pub const FAMILIES: &[Family] = &[
     family(Gauge, "process_resident_memory_bytes", Unit::Bytes, "Resident memory of the process."),
     family(Gauge, "process_start_time_seconds", Unit::Seconds, "When the process started, since 1970."),
     family(Gauge, "stratum_build_info", Unit::Count, "Always 1; the label says which version runs."),
+    family(Counter, "stratum_log_lines_dropped_total", Unit::Count, "Lines of the log that were dropped, because whoever reads standard error is too slow."),
     family(Gauge, "stratum_state", Unit::Count, "1 for the state that `stratum status` tells, 0 for the others."),
     family(Gauge, "stratum_figures_timestamp_seconds", Unit::Seconds, "When state, disks, space and redundancy were last looked at, since 1970."),
     family(Counter, "stratum_requests_total", Unit::Count, "Requests answered."),

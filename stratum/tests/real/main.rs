@@ -18,6 +18,7 @@ mod private;
 mod rescue;
 mod restore;
 mod server;
+mod stalled_log;
 mod start;
 mod tiers;
 mod unmounted;
