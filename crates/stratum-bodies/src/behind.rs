@@ -4,7 +4,7 @@
 //! drives; compression likewise. Pieces are gathered into batches; a batch is worked on by a blocking thread while the
 //! next one is gathered. No thread is kept between batches, so a slow client costs none.
 
-use crate::BodyError;
+use crate::{BodyError, Priority};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
@@ -37,11 +37,17 @@ pub struct Behind<W: Work> {
     running: Option<JoinHandle<Result<W, BodyError>>>,
     batch: Vec<Bytes>,
     gathered: usize,
+    priority: Priority,
 }
 
 impl<W: Work> Behind<W> {
     pub fn new(work: W) -> Self {
-        Self { idle: Some(work), running: None, batch: Vec::new(), gathered: 0 }
+        Self::with_priority(work, Priority::Request)
+    }
+
+    /// For who isn't waited for, too.
+    pub fn with_priority(work: W, priority: Priority) -> Self {
+        Self { idle: Some(work), running: None, batch: Vec::new(), gathered: 0, priority }
     }
 
     /// Takes the next piece, and gives what earlier ones made. Waits when a whole batch is being worked on and another
@@ -59,7 +65,7 @@ impl<W: Work> Behind<W> {
         let made = work.made();
         let batch = std::mem::take(&mut self.batch);
         self.gathered = 0;
-        self.running = Some(tokio::task::spawn_blocking(move || take_all(work, batch)));
+        self.running = Some(self.priority.spawn(move || take_all(work, batch)));
         Ok(made)
     }
 
@@ -70,7 +76,7 @@ impl<W: Work> Behind<W> {
     pub async fn finish(mut self) -> Result<W::Done, BodyError> {
         let work = self.landed().await?;
         let batch = std::mem::take(&mut self.batch);
-        joined(tokio::task::spawn_blocking(move || Ok(take_all(work, batch)?.finish()))).await
+        joined(self.priority.spawn(move || Ok(take_all(work, batch)?.finish()))).await
     }
 
     /// The work, once it is not running.

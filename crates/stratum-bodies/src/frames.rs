@@ -2,8 +2,9 @@
 
 use crate::BodyError;
 use crate::behind::{BATCH, Work};
-use bytes::Bytes;
-use stratum_frames::{Compression, Encoder, Form as Coded, FrameError, ZstdLevel};
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+use stratum_frames::{Compression, Decoder, Encoder, Form as Coded, FrameError, Table, ZstdLevel};
 use stratum_storage::blob::Form;
 
 /// Turns plaintext into stored bytes.
@@ -61,6 +62,33 @@ pub(crate) fn code(compression: Compression, plaintext: &Bytes) -> Result<(Form,
     })
 }
 
+/// The plaintext of a whole small body of `size` bytes, checked. Takes the processor's time.
+///
+/// # Errors
+/// Stored bytes that aren't what was written.
+pub fn decode(form: Form, stored: &Bytes, size: u64) -> Result<Bytes, FrameError> {
+    match form {
+        Form::Plaintext if stored.len() as u64 == size => Ok(stored.clone()),
+        Form::Plaintext => Err(FrameError::CutOff(0)),
+        Form::Frames => {
+            let length = stored.len() as u64;
+            let within = |range: std::ops::Range<u64>| {
+                let bytes = stored.get(range.start as usize..range.end as usize);
+                bytes.map(|bytes| stored.slice_ref(bytes)).ok_or(FrameError::CutOff(0))
+            };
+            let table = Table::decode(&within(Table::place(size, length)?)?, size, length)?;
+            let mut decoder = Decoder::new(Arc::new(table), 0..size)?;
+            decoder.push(within(decoder.stored())?);
+            let mut plaintext = BytesMut::with_capacity(size as usize);
+            while let Some(piece) = decoder.next_plaintext()? {
+                plaintext.extend_from_slice(&piece);
+            }
+            decoder.finish()?;
+            Ok(plaintext.freeze())
+        }
+    }
+}
+
 /// Whether coding makes a body much shorter, judged by its first bytes and the fastest level. Takes the processor's time.
 pub fn shrinks(sample: &[u8]) -> bool {
     let fastest = Compression::Zstd(ZstdLevel::FASTEST);
@@ -89,6 +117,12 @@ mod tests {
         let (form, stored) = code(Compression::default(), &text).unwrap();
         assert_eq!(form, Form::Frames);
         assert!(stored.len() < text.len() / 4);
+        let size = text.len() as u64;
+        assert_eq!(decode(form, &stored, size).unwrap(), text);
+        assert_eq!(decode(Form::Plaintext, &text, size).unwrap(), text);
+        assert!(decode(Form::Plaintext, &text, size + 1).is_err());
+        assert!(decode(form, &stored, size - 1).is_err());
+        assert!(decode(form, &stored.slice(1..), size).is_err());
         for plaintext in
             [Bytes::new(), Bytes::from_static(b"aaaaaaaaaaaaaaaaaaaaaaaaa"), Bytes::from_static(b"x")]
         {

@@ -3,20 +3,24 @@
 //! Requests come here for what clients send and ask for, and whoever moves objects between tiers for coding them anew.
 //! What is stored are frames (`stratum_frames`) or the plaintext itself, in volumes (`stratum_storage`); this crate brings
 //! the two together off the async threads, and knows neither requests nor records. A [`PlaintextWriter`] is pushed plaintext
-//! and says where the stored bytes lie; a [`PlaintextReader`] gives a range of the plaintext. [`Codecs`] says which tier codes how.
+//! and says where the stored bytes lie; a [`PlaintextReader`] gives a range of the plaintext. [`Codecs`] says which tier codes how,
+//! [`Priority`] for whom it is done.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
 pub mod behind;
 mod codecs;
 mod frames;
+mod priority;
 mod reader;
 mod segments;
+mod stored;
 mod tables;
 mod writer;
 
 pub use codecs::Codecs;
-pub use frames::shrinks;
+pub use frames::{decode, shrinks};
+pub use priority::Priority;
 pub use reader::PlaintextReader;
 pub use tables::Tables;
 pub use writer::{Finished, PlaintextWriter, code};

@@ -3,8 +3,9 @@
 //! What was stored as it is comes as the volumes give it. Of frames the table comes first, then the frames that the range
 //! touches; the next one is decoded on a blocking thread while one is being used.
 
-use crate::BodyError;
+use crate::stored::Stored;
 use crate::tables::{At, Tables};
+use crate::{BodyError, Priority};
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,14 +18,14 @@ use tokio::task::JoinHandle;
 pub struct PlaintextReader(Way);
 
 enum Way {
-    Plain(BlobReader),
+    Plain(Stored),
     Frames(Box<FrameReader>),
 }
 
 impl From<BlobReader> for PlaintextReader {
     /// What reads a body whose stored bytes are the plaintext.
     fn from(reader: BlobReader) -> Self {
-        Self(Way::Plain(reader))
+        Self(Way::Plain(reader.into()))
     }
 }
 
@@ -46,11 +47,30 @@ impl PlaintextReader {
         size: u64,
         range: Range<u64>,
     ) -> Result<Self, BodyError> {
+        Self::with_priority(reader, tables, blob, size, range, Priority::Request)
+    }
+
+    /// [`PlaintextReader::new`] for who isn't waited for, too.
+    ///
+    /// # Errors
+    /// `Read`.
+    pub fn with_priority(
+        reader: &Arc<Reader>,
+        tables: &Tables,
+        blob: BlobRef,
+        size: u64,
+        range: Range<u64>,
+        priority: Priority,
+    ) -> Result<Self, BodyError> {
         Ok(match blob.form {
-            Form::Plaintext => reader.read(&reader.pin(), &blob, range)?.into(),
+            Form::Plaintext => {
+                let length = range.end.saturating_sub(range.start);
+                let reader = reader.read(&reader.pin(), &blob, range)?;
+                Self(Way::Plain(Stored::new(reader, length, priority)))
+            }
             Form::Frames => {
                 let (reader, tables) = (reader.clone(), tables.clone());
-                let reader = FrameReader { reader, tables, blob, size, range, opened: None };
+                let reader = FrameReader { reader, tables, blob, size, range, priority, opened: None };
                 Self(Way::Frames(Box::new(reader)))
             }
         })
@@ -75,12 +95,14 @@ struct FrameReader {
     /// Plaintext bytes of the body.
     size: u64,
     range: Range<u64>,
+    priority: Priority,
     opened: Option<Opened>,
 }
 
 /// A reader that has its table.
 struct Opened {
-    stored: BlobReader,
+    stored: Stored,
+    priority: Priority,
     /// `None` while a frame is being decoded, and at the end.
     idle: Option<Box<Decoder>>,
     decoding: Option<JoinHandle<Decoded>>,
@@ -103,7 +125,7 @@ impl FrameReader {
     async fn open(&self) -> Result<Opened, BodyError> {
         let decoder = Decoder::new(self.table().await?, self.range.clone())?;
         let stored = self.read(decoder.stored())?;
-        Ok(Opened { stored, idle: Some(Box::new(decoder)), decoding: None })
+        Ok(Opened { stored, priority: self.priority.clone(), idle: Some(Box::new(decoder)), decoding: None })
     }
 
     async fn table(&self) -> Result<Arc<Table>, BodyError> {
@@ -125,8 +147,10 @@ impl FrameReader {
         Ok(table)
     }
 
-    fn read(&self, stored: Range<u64>) -> Result<BlobReader, BodyError> {
-        Ok(self.reader.read(&self.reader.pin(), &self.blob, stored)?)
+    fn read(&self, stored: Range<u64>) -> Result<Stored, BodyError> {
+        let length = stored.end.saturating_sub(stored.start);
+        let reader = self.reader.read(&self.reader.pin(), &self.blob, stored)?;
+        Ok(Stored::new(reader, length, self.priority.clone()))
     }
 }
 
@@ -153,7 +177,7 @@ impl Opened {
             decoder.push(piece);
         }
         self.decoding = self.idle.take().map(|mut decoder| {
-            tokio::task::spawn_blocking(move || {
+            self.priority.spawn(move || {
                 let decoded = decoder.next_plaintext();
                 (decoder, decoded)
             })

@@ -3,7 +3,8 @@
 //! A writer must know how much comes, so such a body is gathered in segments, each written as a body of its own while
 //! the next one is gathered, and all of them are one in the end.
 
-use crate::BodyError;
+use crate::priority::TURN_BYTES;
+use crate::{BodyError, Priority};
 use bytes::Bytes;
 use std::sync::Arc;
 use stratum_storage::blob::Tier;
@@ -19,6 +20,7 @@ const MAX_SEGMENT_BYTES: usize = 9 << 20;
 pub(crate) struct Segments {
     writer: Arc<Writer>,
     to: Tier,
+    priority: Priority,
     gathered: Vec<u8>,
     /// The segment that is being written; dropped, it is no more.
     writing: JoinSet<Result<Written, WriteError>>,
@@ -40,8 +42,8 @@ impl Segments {
         }
     }
 
-    pub fn new(writer: Arc<Writer>, to: Tier) -> Self {
-        Self { writer, to, gathered: Vec::new(), writing: JoinSet::new(), written: None }
+    pub fn new(writer: Arc<Writer>, to: Tier, priority: Priority) -> Self {
+        Self { writer, to, priority, gathered: Vec::new(), writing: JoinSet::new(), written: None }
     }
 
     /// Takes the next stored bytes. Waits when a whole segment is being written and another has been gathered.
@@ -75,12 +77,7 @@ impl Segments {
         let next =
             Vec::with_capacity(if self.gathered.len() < SEGMENT_BYTES { 0 } else { MAX_SEGMENT_BYTES });
         let segment = Bytes::from(std::mem::replace(&mut self.gathered, next));
-        let (bodies, tier) = (self.writer.clone(), self.to);
-        self.writing.spawn(async move {
-            let mut writer = bodies.write(tier, segment.len() as u64).await?;
-            writer.push(segment).await?;
-            writer.finish().await
-        });
+        self.writing.spawn(write(self.writer.clone(), self.to, segment, self.priority.clone()));
         Ok(())
     }
 
@@ -94,4 +91,21 @@ impl Segments {
         }
         Ok(())
     }
+}
+
+async fn write(
+    writer: Arc<Writer>,
+    to: Tier,
+    mut segment: Bytes,
+    priority: Priority,
+) -> Result<Written, WriteError> {
+    let mut writer = writer.write(to, segment.len() as u64).await?;
+    while !segment.is_empty() {
+        let piece = segment.split_to(segment.len().min(TURN_BYTES as usize));
+        let _turn = priority.turn(piece.len() as u64).await;
+        writer.push(piece).await?;
+    }
+    // What is still on its way was accounted for; this is the turn of the syncs.
+    let _turn = priority.turn(0).await;
+    writer.finish().await
 }

@@ -3,7 +3,7 @@
 use crate::behind::{self, Behind};
 use crate::frames::Framer;
 use crate::segments::{Gathered, Segments};
-use crate::{BodyError, SMALL_MAX, frames};
+use crate::{BodyError, Priority, SMALL_MAX, frames};
 use bytes::Bytes;
 use std::sync::Arc;
 use stratum_frames::Compression;
@@ -35,8 +35,22 @@ impl PlaintextWriter {
     /// # Errors
     /// `Frames`, for want of memory.
     pub fn new(writer: Arc<Writer>, tier: Tier, compression: Option<Compression>) -> Result<Self, BodyError> {
-        let framing = compression.map(Framer::new).transpose()?.map(Behind::new);
-        Ok(Self { framing, segments: Segments::new(writer, tier) })
+        Self::with_priority(writer, tier, compression, Priority::Request)
+    }
+
+    /// [`PlaintextWriter::new`] for who isn't waited for, too.
+    ///
+    /// # Errors
+    /// `Frames`, for want of memory.
+    pub fn with_priority(
+        writer: Arc<Writer>,
+        tier: Tier,
+        compression: Option<Compression>,
+        priority: Priority,
+    ) -> Result<Self, BodyError> {
+        let framing = compression.map(Framer::new).transpose()?;
+        let framing = framing.map(|framer| Behind::with_priority(framer, priority.clone()));
+        Ok(Self { framing, segments: Segments::new(writer, tier, priority) })
     }
 
     /// Takes the next plaintext.

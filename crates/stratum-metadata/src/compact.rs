@@ -144,7 +144,7 @@ impl Compactor {
             self.status.lock().moving = None;
             match moved {
                 Ok(done) => self.account(job, &done),
-                Err(error) if error.is_waiting() => waits_for = Some(error.to_string()),
+                Err(EvacuateError::Write(error)) if error.is_waiting() => waits_for = Some(error.to_string()),
                 Err(error) => return Err(error),
             }
             self.status.lock().waiting = (jobs.len() - at - 1) as u64;
@@ -274,7 +274,7 @@ impl Mover {
         }
         match self.evacuate(claim, Class::Heal, stop).await {
             Ok(done) => Ok(Narrowed::Moved(done)),
-            Err(error) if error.is_waiting() => Ok(Narrowed::WaitsForDrive),
+            Err(EvacuateError::Write(error)) if error.is_waiting() => Ok(Narrowed::WaitsForDrive),
             Err(error) => Err(error),
         }
     }

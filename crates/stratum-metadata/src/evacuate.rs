@@ -56,13 +56,6 @@ pub enum EvacuateError {
     Commit(String),
 }
 
-impl EvacuateError {
-    /// Whether it only lacked space or drives: no failure, but something to wait for.
-    pub fn is_waiting(&self) -> bool {
-        matches!(self, Self::Write(WriteError::NoSpace(_) | WriteError::TooFewDrives { .. }))
-    }
-}
-
 impl From<MoveError> for EvacuateError {
     fn from(error: MoveError) -> Self {
         match error {

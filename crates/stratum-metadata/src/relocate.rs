@@ -11,6 +11,7 @@ use crate::owned;
 use crate::record::Owner;
 use crate::store::Metadata;
 use crate::tree::Base;
+use bytes::Bytes;
 use std::sync::Arc;
 use stratum_storage::blob::{BlobRef, Extent, Form, Place, Tier};
 use stratum_storage::readpath::Reader;
@@ -51,6 +52,14 @@ pub(crate) struct Small {
     /// What the bytes of `body` are.
     pub form: Form,
     pub body: PackBody,
+}
+
+impl Small {
+    /// `stored` is what is to be packed, and `form` what it is.
+    pub fn new(owner: Owner, from: BlobRef, form: Form, stored: Bytes) -> Small {
+        let body = PackBody { owner: owner.in_stripe(), crc32c: crc32c::crc32c(&stored), bytes: stored };
+        Small { owner, from, form, body }
+    }
 }
 
 /// Bytes of bodies that are packed together, and of their owners: a few stripes. A `Relocate` names each owner of a

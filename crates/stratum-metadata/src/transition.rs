@@ -3,25 +3,37 @@
 //! A copy is written and synced, read again and compared, and only then is its owner's record changed, by the same
 //! conditional `Relocate` as every move: whoever was overwritten or deleted meanwhile keeps what it has, and the copy is
 //! freed. The old bytes go last. A crash at any point leaves copies that no record names, and bodies that are where they
-//! were. Small bodies go into packed stripes with others, wherever they come from: one that still rides in the journal is
-//! packed where it belongs.
+//! were.
+//!
+//! [`Reviews`] is the task: it goes over the reviews that are due ([`review`]) and has what lies elsewhere carried, several
+//! bodies at a time ([`carry`]). A large body is read and written by itself ([`large`]). Small ones go into packed stripes
+//! with others, wherever they come from, and those that lie in one stripe are read with it ([`small`]); one that still rides
+//! in the journal is packed where it belongs.
 
-mod copy;
+mod carry;
+mod large;
+mod review;
 mod reviews;
+mod small;
 mod wishes;
 
 pub use reviews::{Reviews, TransitionStatus};
 pub use wishes::{TIERS_SINCE, TierWish};
 
-use crate::evacuate::Mover;
+use crate::evacuate::{EvacuateError, Mover};
 use crate::machine::ReadError;
 use crate::record::Owner;
-use crate::relocate::{self, Batch, MoveError, Moved, Trust};
-use copy::Copied;
-use stratum_bodies::{BodyError, Codecs, Tables};
+use crate::relocate::MoveError;
+use stratum_bodies::{Codecs, Priority, Tables};
 use stratum_storage::blob::{BlobRef, Place, Tier};
+use stratum_storage::pace::Class;
 use stratum_storage::volume::Table;
 use stratum_storage::writepath::WriteError;
+
+/// What it takes its turns as.
+const CLASS: Class = Class::Transition;
+/// Free space, in bytes, without which a tier takes nothing.
+const LEAST_ROOM: u64 = 1 << 20;
 
 /// Who takes bodies to other tiers.
 #[derive(Clone)]
@@ -31,21 +43,16 @@ pub struct Transitions {
     pub tables: Tables,
 }
 
-/// A body, and how many bytes of plaintext it is.
+/// A body that lies elsewhere than it should.
 #[derive(Clone, Debug)]
-pub(crate) struct Carried {
-    pub owner: Owner,
-    pub size: u64,
-}
-
-/// What became of some bodies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Carriage {
-    pub moved: Moved,
-    /// Bytes of plaintext that were copied.
-    pub plaintext: u64,
-    /// Bodies that can't be read, or whose copies can't; they stay where they are.
-    pub unreadable: u64,
+struct Stray {
+    /// The number of the object that it is of, among those that are carried together.
+    object: usize,
+    owner: Owner,
+    /// Bytes of plaintext.
+    size: u64,
+    /// What its owner's record held when it was looked up.
+    from: BlobRef,
 }
 
 /// Why nothing more is moved to a tier for now. Nothing is lost, and it is tried again.
@@ -54,20 +61,11 @@ pub enum TransitionError {
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error(transparent)]
-    Coding(BodyError),
-    #[error(transparent)]
     Read(#[from] ReadError),
     #[error("the moves could not be made durable: {0}")]
     Commit(String),
     #[error("its task ended early: {0}")]
     Ended(#[from] tokio::task::JoinError),
-}
-
-impl TransitionError {
-    /// Whether the tier only lacks space or drives: nothing else that goes there need be tried now.
-    fn is_waiting(&self) -> bool {
-        matches!(self, Self::Write(WriteError::NoSpace(_) | WriteError::TooFewDrives { .. }))
-    }
 }
 
 impl From<MoveError> for TransitionError {
@@ -82,78 +80,21 @@ impl From<MoveError> for TransitionError {
     }
 }
 
-impl From<BodyError> for TransitionError {
-    fn from(error: BodyError) -> Self {
+impl From<EvacuateError> for TransitionError {
+    fn from(error: EvacuateError) -> Self {
         match error {
-            BodyError::Write(error) => TransitionError::Write(error),
-            error => TransitionError::Coding(error),
+            EvacuateError::Write(error) => TransitionError::Write(error),
+            EvacuateError::Read(error) => TransitionError::Read(error),
+            error @ (EvacuateError::NotSealed(_) | EvacuateError::Commit(_)) => {
+                TransitionError::Commit(error.to_string())
+            }
         }
     }
 }
 
 impl Transitions {
-    /// Begins to take bodies to a tier.
-    fn to(&self, tier: Tier) -> Carrying<'_> {
-        Carrying { transitions: self, tier, batch: Batch::default(), done: Carriage::default() }
-    }
-}
-
-/// Bodies on their way to a tier: small ones of many objects go together.
-struct Carrying<'a> {
-    transitions: &'a Transitions,
-    tier: Tier,
-    batch: Batch,
-    done: Carriage,
-}
-
-impl Carrying<'_> {
-    /// Takes a body there, or has it wait for others to be packed with.
-    async fn carry(&mut self, body: &Carried) -> Result<(), TransitionError> {
-        match self.transitions.copy(body, self.tier).await? {
-            Copied::There => {}
-            Copied::Small(small) => {
-                self.done.plaintext += body.size;
-                if self.batch.add(small) {
-                    self.pack().await?;
-                }
-            }
-            Copied::Large(copy) => {
-                self.done.plaintext += body.size;
-                let Mover { metadata, volumes, .. } = &self.transitions.mover;
-                let moved = relocate::relocate_extents(metadata, volumes, vec![*copy]).await?;
-                self.done.add(moved);
-            }
-            Copied::Unreadable(error) => {
-                self.done.unreadable += 1;
-                tracing::error!(owner = %body.owner, error, "a body can't be moved and stays where it is");
-            }
-        }
-        Ok(())
-    }
-
-    async fn pack(&mut self) -> Result<(), TransitionError> {
-        let batch = std::mem::take(&mut self.batch);
-        if !batch.bodies.is_empty() {
-            let Mover { metadata, volumes, pace } = &self.transitions.mover;
-            let turn = pace.turn(copy::CLASS, batch.bytes as u64).await;
-            let moved = relocate::pack(metadata, volumes, self.tier, batch.bodies, Trust::ReadAgain).await?;
-            drop(turn);
-            self.done.add(moved);
-        }
-        Ok(())
-    }
-
-    /// What became of all of them.
-    async fn finish(mut self) -> Result<Carriage, TransitionError> {
-        self.pack().await?;
-        Ok(self.done)
-    }
-}
-
-impl Carriage {
-    fn add(&mut self, moved: Moved) {
-        self.moved.bodies += moved.bodies;
-        self.moved.written += moved.written;
+    fn priority(&self) -> Priority {
+        Priority::Background { pace: self.mover.pace.clone(), class: CLASS }
     }
 }
 

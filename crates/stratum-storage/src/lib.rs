@@ -24,6 +24,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
 pub mod ambient;
+pub mod apart;
 pub mod balance;
 pub mod blob;
 pub mod blocking;

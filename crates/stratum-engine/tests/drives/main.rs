@@ -9,3 +9,5 @@ mod panics;
 mod pressed;
 mod store;
 mod tasks;
+mod tiers;
+mod transition;

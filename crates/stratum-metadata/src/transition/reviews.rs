@@ -3,93 +3,37 @@
 //! A decision is a command, and stands in the object's record together with the time of its review, which is among the
 //! keys in the order of time. So nothing of what is still to do is in memory, and a restart goes on from it. An object
 //! that lies where it belongs leaves the reviews; one whose tier has no room or too few drives waits there, and the status
-//! tells; one that can't be read is looked at again later.
+//! tells; one that can't be moved is looked at again later.
+//!
+//! A tier that takes nothing is asked from time to time whether it has room, and until then nothing that belongs there is
+//! read: not by the rest of a pass over the reviews, and not by the next one.
 
-use super::{Carriage, Carried, TransitionError, Transitions, tier_of};
-use crate::command::{Command, Pinning, TierChange, TierCondition};
-use crate::keys;
-use crate::machine::ReadError;
-use crate::owned::{self, Owned};
-use crate::record::{Body, BucketId, DecodeError, ObjectRecord, Owner, PartSummary, VersionId, decode};
-use crate::relocate::blob_of;
+use super::carry::Carrying;
+use super::review::{Review, Sorted};
+use super::{CLASS, LEAST_ROOM, TransitionError, Transitions};
+use crate::relocate::Moved;
 use crate::sweep::Time;
-use crate::tree::Base;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, UnixMillis};
-use stratum_storage::blob::{self, Index, Tier};
+use stratum_storage::blob::Tier;
 use stratum_storage::blocking;
 use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::writepath::WriteError;
 
-/// Reviews of one step.
-const PAGE: usize = 128;
+/// Reviews of one step: so many that bodies which lie in one stripe are among them, and few enough to be remembered.
+const PAGE: usize = 1024;
 /// How often it is looked what is due.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a tier that takes nothing is left alone.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
-/// When an object that can't be read is looked at again.
-const UNREADABLE_DELAY: Duration = Duration::from_secs(600);
-
-/// A review that is due.
-#[derive(Clone, Debug)]
-struct Review {
-    time: UnixMillis,
-    bucket: BucketId,
-    key: Vec<u8>,
-    version: VersionId,
-    committed: Index,
-}
-
-impl Review {
-    fn parse(key: &[u8], value: &[u8]) -> Result<Review, DecodeError> {
-        let (time, bucket, key, committed) = keys::parse_review(key).ok_or(DecodeError::Empty)?;
-        Ok(Review { time, bucket, key, version: decode(value)?, committed })
-    }
-
-    /// The first key after it among the reviews.
-    fn next_key(&self) -> Vec<u8> {
-        [keys::review(self.time, self.bucket, &self.key, self.committed), vec![0]].concat()
-    }
-
-    fn owner(&self) -> Owner {
-        let Review { bucket, key, version, committed, .. } = self.clone();
-        Owner::Object { bucket, key, version, committed }
-    }
-
-    /// It was looked at, and is looked at next at that time, if ever.
-    fn done(self, next: Option<UnixMillis>) -> TierChange {
-        let Review { time, bucket, key, version, committed } = self;
-        let pinning = Pinning::Leave;
-        TierChange {
-            bucket,
-            key,
-            version,
-            committed,
-            condition: TierCondition::Reviewed(time),
-            decision: None,
-            pinning,
-            review: next,
-        }
-    }
-
-    /// The bodies of the object that it is about.
-    fn bodies<'a>(&self, record: &'a ObjectRecord) -> Box<dyn Iterator<Item = Carried> + Send + 'a> {
-        match &record.body {
-            Body::Blob(_) => Box::new(std::iter::once(Carried { owner: self.owner(), size: record.size })),
-            Body::Parts { upload, parts } => {
-                Box::new(parts.iter().map(|PartSummary { number, size, .. }| Carried {
-                    owner: Owner::Part { upload: *upload, number: *number },
-                    size: *size,
-                }))
-            }
-        }
-    }
-}
+/// While tiers wait, the reviews are gone over anew after so many times what going over them took.
+const REST: u32 = 20;
+/// When an object that can't be moved is looked at again.
+pub(super) const PUT_OFF_DELAY: Duration = Duration::from_secs(600);
 
 /// How the task is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +42,7 @@ pub struct TransitionStatus {
     pub objects: u64,
     pub bodies: u64,
     pub bytes: u64,
-    /// Bodies that could not be read.
+    /// Bodies that could not be moved for a reason of their own: they can't be read, or their copies can't.
     pub unreadable: u64,
     /// Tiers that take nothing now, and why.
     pub waiting: BTreeMap<String, String>,
@@ -106,18 +50,29 @@ pub struct TransitionStatus {
 
 /// The task. One of a store.
 pub struct Reviews {
-    transitions: Transitions,
-    clock: Arc<dyn Clock>,
+    pub(super) transitions: Transitions,
+    pub(super) clock: Arc<dyn Clock>,
     time: Mutex<Time>,
-    /// Where the next step goes on; nothing at the beginning.
-    next: Mutex<Option<Vec<u8>>>,
-    status: Mutex<TransitionStatus>,
+    pass: Mutex<Pass>,
+    pub(super) status: Mutex<TransitionStatus>,
+}
+
+/// How far the task is in going over the reviews.
+#[derive(Debug, Default)]
+struct Pass {
+    /// Where the next page begins; nothing: at the first review.
+    next: Option<Vec<u8>>,
+    began: Duration,
+    /// It came to the end while tiers wait: what is new is looked at, and everything only then.
+    again_at: Option<Duration>,
+    /// Tiers that take nothing, and when they are asked again.
+    waiting: BTreeMap<Tier, Duration>,
 }
 
 impl Reviews {
     pub fn new(transitions: Transitions, clock: Arc<dyn Clock>) -> Reviews {
         let time = Mutex::new(Time::new(clock.clone()));
-        Reviews { transitions, clock, time, next: Mutex::default(), status: Mutex::default() }
+        Reviews { transitions, clock, time, pass: Mutex::default(), status: Mutex::default() }
     }
 
     pub fn status(&self) -> TransitionStatus {
@@ -125,179 +80,102 @@ impl Reviews {
     }
 
     async fn step_once(&self, stop: &Stop) -> Result<Next, TransitionError> {
+        if self.transitions.mover.volumes.table.is_held_back() {
+            return Ok(Next::After(RETRY_DELAY));
+        }
         let now = self.time.lock().now();
-        let from = self.next.lock().take();
-        if from.is_none() {
-            self.status.lock().waiting.clear();
-        }
-        let due = self.due(now, from).await?;
-        if due.len() == PAGE {
-            *self.next.lock() = due.last().map(Review::next_key);
-        }
+        let due = self.due(now).await?;
         let is_last = due.len() < PAGE;
+        if let Some(last) = due.last() {
+            self.pass.lock().next = Some(last.next_key());
+        }
         let transitions = self.transitions.clone();
         let Sorted { elsewhere, at_home } = blocking::spawn(move || transitions.sort(due, now)).await??;
-        self.decide(at_home).await?;
-        for (tier, reviews) in elsewhere {
-            self.bring(tier, reviews, stop).await?;
-        }
-        let is_waiting = !self.status.lock().waiting.is_empty();
-        Ok(match (is_last, is_waiting) {
-            (false, _) => Next::AtOnce,
-            (true, true) => Next::After(RETRY_DELAY),
-            (true, false) => Next::After(POLL_INTERVAL),
-        })
-    }
-
-    /// The first reviews that are due, from a key on.
-    async fn due(&self, now: UnixMillis, from: Option<Vec<u8>>) -> Result<Vec<Review>, TransitionError> {
-        let metadata = self.transitions.mover.metadata.clone();
-        let look = move || -> Result<Vec<Review>, ReadError> {
-            let (mut due, mut failed) = (Vec::new(), None);
-            let from = from.unwrap_or_else(|| keys::start_of(keys::Tag::Review));
-            metadata.state().scan(&from, &keys::reviews_until(now), |key, value| {
-                match Review::parse(key, value) {
-                    Ok(review) => due.push(review),
-                    Err(error) => failed = Some(error),
-                }
-                if failed.is_none() && due.len() < PAGE {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
-            })?;
-            failed.map_or(Ok(due), |error| Err(error.into()))
-        };
-        Ok(blocking::spawn(look).await??)
-    }
-
-    /// Takes objects to a tier, and those that are there then off the reviews.
-    async fn bring(&self, tier: Tier, reviews: Vec<Review>, stop: &Stop) -> Result<(), TransitionError> {
-        let carried = match self.carry(tier, &reviews, stop).await {
-            Err(error) if error.is_waiting() => {
-                tracing::warn!(tier = tier.name(), %error, "a tier takes nothing; what belongs there waits");
-                self.status.lock().waiting.insert(tier.name().into(), error.to_string());
-                Carriage::default()
+        self.transitions.decide(at_home).await?;
+        let mut failed = None;
+        for (tier, wanted) in elsewhere {
+            if self.pass.lock().waiting.contains_key(&tier) {
+                continue;
             }
-            outcome => outcome?,
+            match Carrying::new(self, tier, stop).carry(wanted).await {
+                Ok(()) => {}
+                Err(TransitionError::Write(error)) if error.is_waiting() => self.wait(tier, &error),
+                // The other tiers have nothing to do with it.
+                Err(error) => failed = Some(error),
+            }
+        }
+        let next = if is_last { self.pass_over() } else { Next::AtOnce };
+        failed.map_or(Ok(next), Err)
+    }
+
+    /// The next page, or the first one again where something may have changed for what was passed over.
+    async fn due(&self, now: UnixMillis) -> Result<Vec<Review>, TransitionError> {
+        let has_room = self.ask();
+        let from = {
+            let (mut pass, monotonic) = (self.pass.lock(), self.clock.monotonic());
+            if has_room || pass.again_at.is_some_and(|time| time <= monotonic) {
+                (pass.next, pass.again_at) = (None, None);
+            }
+            if pass.next.is_none() {
+                pass.began = monotonic;
+            }
+            pass.next.clone()
         };
-        self.tell(tier, &carried);
-        let is_unreadable = carried.unreadable > 0 && !*stop.borrow();
-        let later = self.clock.now().saturating_add(UNREADABLE_DELAY.as_millis() as u64);
         let transitions = self.transitions.clone();
-        let settle = move || transitions.settle(tier, reviews, is_unreadable.then_some(later));
-        let (there, done) = blocking::spawn(settle).await??;
-        self.status.lock().objects += there;
-        self.decide(done).await
+        Ok(blocking::spawn(move || transitions.due(now, from, PAGE)).await??)
     }
 
-    async fn carry(&self, tier: Tier, reviews: &[Review], stop: &Stop) -> Result<Carriage, TransitionError> {
-        let mut carrying = self.transitions.to(tier);
-        for review in reviews {
-            let (transitions, wanted) = (self.transitions.clone(), review.clone());
-            let look = move || transitions.record(&wanted);
-            let Some(record) = blocking::spawn(look).await?? else { continue };
-            for body in review.bodies(&record) {
-                if *stop.borrow() {
-                    return carrying.finish().await;
+    /// Asks the tiers that wait, and whose time it is, whether they have room again.
+    fn ask(&self) -> bool {
+        let now = self.clock.monotonic();
+        let is_time = |(tier, time): (&Tier, &Duration)| (*time <= now).then_some(*tier);
+        let asked: Vec<Tier> = self.pass.lock().waiting.iter().filter_map(is_time).collect();
+        let mut has_room = false;
+        for tier in asked {
+            match self.transitions.takes(tier, LEAST_ROOM) {
+                Ok(()) => {
+                    has_room = true;
+                    self.pass.lock().waiting.remove(&tier);
+                    self.status.lock().waiting.remove(tier.name());
+                    tracing::info!(tier = tier.name(), "a tier has room again; what belongs there is moved");
                 }
-                carrying.carry(&body).await?;
+                Err(error) => self.wait_for(tier, &error),
             }
         }
-        carrying.finish().await
+        has_room
     }
 
-    fn tell(&self, tier: Tier, carried: &Carriage) {
+    fn wait(&self, tier: Tier, error: &WriteError) {
+        tracing::warn!(tier = tier.name(), %error, "a tier takes nothing; what belongs there waits");
+        self.wait_for(tier, error);
+    }
+
+    fn wait_for(&self, tier: Tier, error: &WriteError) {
+        self.pass.lock().waiting.insert(tier, self.clock.monotonic() + RETRY_DELAY);
+        self.status.lock().waiting.insert(tier.name().into(), error.to_string());
+    }
+
+    /// All that is due was looked at.
+    fn pass_over(&self) -> Next {
+        let (mut pass, now) = (self.pass.lock(), self.clock.monotonic());
+        if pass.waiting.is_empty() {
+            (pass.next, pass.again_at) = (None, None);
+        } else if pass.again_at.is_none() {
+            let rest = now.saturating_sub(pass.began) * REST;
+            pass.again_at = Some(now + rest.max(RETRY_DELAY));
+        }
+        Next::After(POLL_INTERVAL)
+    }
+
+    /// Bodies came to a tier.
+    pub(super) fn note_moved(&self, tier: Tier, moved: Moved, plaintext: u64) {
         let mut status = self.status.lock();
-        status.bodies += carried.moved.bodies;
-        status.bytes += carried.plaintext;
-        status.unreadable += carried.unreadable;
-        let task = super::copy::CLASS.name();
-        metrics::counter!("stratum_moved_bodies_total", "task" => task).increment(carried.moved.bodies);
-        metrics::counter!("stratum_moved_written_bytes_total", "task" => task)
-            .increment(carried.moved.written);
-        metrics::counter!("stratum_transition_bytes_total", "to" => tier.name()).increment(carried.plaintext);
-    }
-
-    async fn decide(&self, changes: Vec<TierChange>) -> Result<(), TransitionError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let command = Command::DecideTiers(changes);
-        let committed = self.transitions.mover.metadata.commit(command, Bytes::new()).await;
-        committed.map(drop).map_err(|error| TransitionError::Commit(error.to_string()))
-    }
-}
-
-/// Reviews by what is to be done.
-#[derive(Default)]
-struct Sorted {
-    /// By the tier in which the objects belong and don't lie.
-    elsewhere: BTreeMap<Tier, Vec<Review>>,
-    /// Nothing is to be done.
-    at_home: Vec<TierChange>,
-}
-
-/// What the state says of objects. All of it blocks.
-impl Transitions {
-    fn sort(&self, due: Vec<Review>, now: UnixMillis) -> Result<Sorted, ReadError> {
-        let mut sorted = Sorted::default();
-        for review in due {
-            match self.wanted(&review, now)? {
-                Some(tier) => sorted.elsewhere.entry(tier).or_default().push(review),
-                None => sorted.at_home.push(review.done(None)),
-            }
-        }
-        Ok(sorted)
-    }
-
-    /// The tier in which an object belongs, unless all of it lies there.
-    fn wanted(&self, review: &Review, now: UnixMillis) -> Result<Option<Tier>, ReadError> {
-        let Some(record) = self.record(review)? else { return Ok(None) };
-        let Some(tier) = record.attributes.belongs_in(now) else { return Ok(None) };
-        Ok((!self.lies_in(tier, review, &record)?).then_some(tier))
-    }
-
-    fn record(&self, review: &Review) -> Result<Option<ObjectRecord>, ReadError> {
-        let state = self.mover.metadata.state();
-        Ok(match owned::find(&review.owner(), |key| state.get(key).map_err(ReadError::from))? {
-            Some((_, Owned::Current(record) | Owned::NonCurrent(record))) => Some(record),
-            Some((_, Owned::Part(_))) | None => None,
-        })
-    }
-
-    fn lies_in(&self, tier: Tier, review: &Review, record: &ObjectRecord) -> Result<bool, ReadError> {
-        for body in review.bodies(record) {
-            let blob = blob_of(self.mover.metadata.state(), &body.owner)?;
-            let is_there = blob.is_none_or(|blob| {
-                blob.place == blob::Place::Empty || tier_of(&self.mover.volumes.table, &blob) == Some(tier)
-            });
-            if !is_there {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Of objects that were carried to a tier: what is done with those that are there, and, if there is a time for that,
-    /// when the others are looked at again.
-    fn settle(
-        &self,
-        tier: Tier,
-        reviews: Vec<Review>,
-        later: Option<UnixMillis>,
-    ) -> Result<(u64, Vec<TierChange>), ReadError> {
-        let (mut there, mut done) = (0, Vec::new());
-        for review in reviews {
-            let Some(record) = self.record(&review)? else { continue };
-            if self.lies_in(tier, &review, &record)? {
-                there += 1;
-                done.push(review.done(None));
-            } else if later.is_some() {
-                done.push(review.done(later));
-            }
-        }
-        Ok((there, done))
+        status.bodies += moved.bodies;
+        status.bytes += plaintext;
+        let task = CLASS.name();
+        metrics::counter!("stratum_moved_bodies_total", "task" => task).increment(moved.bodies);
+        metrics::counter!("stratum_moved_written_bytes_total", "task" => task).increment(moved.written);
+        metrics::counter!("stratum_transition_bytes_total", "to" => tier.name()).increment(plaintext);
     }
 }
 
@@ -306,7 +184,7 @@ impl Task for Reviews {
         Row {
             name: "transition",
             role: Role::Leader,
-            class: Some(super::copy::CLASS),
+            class: Some(CLASS),
             place: Place::Runtime,
             delay: POLL_INTERVAL,
         }

@@ -43,6 +43,11 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// Whether the tier only lacks space or drives: no failure, but something to wait for.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, WriteError::NoSpace(_) | WriteError::TooFewDrives { .. })
+    }
+
     /// The same, or, where shards are missing because drives are full, that there is no space.
     pub(super) fn or_no_space(self, full: bool, tier: Tier) -> WriteError {
         match self {

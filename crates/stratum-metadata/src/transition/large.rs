@@ -1,0 +1,201 @@
+//! One body is copied by itself: read, coded anew, written, and what was written compared with what was read.
+
+use super::{LEAST_ROOM, Stray, TransitionError, Transitions, tier_of};
+use crate::command::Move;
+use crate::evacuate::Mover;
+use crate::relocate::{self, Small, blob_of};
+use bytes::Bytes;
+use stratum_bodies::{BodyError, Finished, PlaintextReader, PlaintextWriter, shrinks};
+use stratum_frames::{Compression, FRAME_BYTES};
+use stratum_storage::blob::{BlobRef, Place, Tier};
+use stratum_storage::readpath::{Holds, ReadError};
+use stratum_storage::task::Stop;
+use stratum_storage::writepath::{Leave, WriteError};
+
+/// What became of a body.
+pub(super) enum Copied {
+    /// Its copy is durable and was compared.
+    Large(Box<relocate::Copied>),
+    /// It is so short, coded, that it belongs in a stripe with others.
+    Small(Small),
+    /// It is where it should be, or its record changed meanwhile, or it is time to stop: it is looked at again.
+    Left,
+    /// It stays where it is, and is looked at again much later.
+    PutOff(String),
+}
+
+/// A body that is read.
+struct Source {
+    from: BlobRef,
+    plaintext: PlaintextReader,
+    /// Keep what is read from being freed.
+    _holds: Holds,
+}
+
+/// What was read of a body, or written for it: enough to see whether two are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    bytes: u64,
+    crc32c: u32,
+}
+
+impl Sum {
+    fn add(&mut self, piece: &[u8]) {
+        self.bytes += piece.len() as u64;
+        self.crc32c = crc32c::crc32c_append(self.crc32c, piece);
+    }
+}
+
+/// What a body's copy came to, as its own errors say it.
+enum Outcome {
+    Finished(Finished),
+    Stopped,
+    OtherLength(u64),
+}
+
+impl Transitions {
+    /// What copying a body of that size to a tier holds at most, in bytes.
+    pub(super) fn memory(&self, size: u64, to: Tier) -> u64 {
+        let volumes = &self.mover.volumes;
+        // It is read twice, but not at a time.
+        let reading = volumes.reader.memory() + PlaintextReader::frames_memory(size);
+        reading + PlaintextWriter::memory(self.codecs.of(to), Some(size)) + volumes.writer.memory(to)
+    }
+
+    /// Whether the tier takes anything.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub(super) fn takes(&self, tier: Tier, bytes: u64) -> Result<(), WriteError> {
+        self.mover.volumes.writer.check_room(tier, bytes, Leave::Reserve)
+    }
+
+    pub(super) async fn copy(&self, body: &Stray, to: Tier, stop: &Stop) -> Result<Copied, TransitionError> {
+        self.takes(to, LEAST_ROOM)?;
+        if let Err(error) = self.takes(to, body.size) {
+            return Ok(Copied::PutOff(error.to_string()));
+        }
+        match self.copy_or_fail(body, to, stop).await {
+            Ok(copied) => Ok(copied),
+            Err(Failed::Transition(error)) => Err(error),
+            Err(Failed::Body(BodyError::Write(error))) => Err(error.into()),
+            // It moved meanwhile.
+            Err(Failed::Body(BodyError::Read(ReadError::Gone(_)))) => Ok(Copied::Left),
+            // What a reader meets is about this body alone.
+            Err(Failed::Body(error)) => Ok(Copied::PutOff(error.to_string())),
+        }
+    }
+
+    async fn copy_or_fail(&self, body: &Stray, to: Tier, stop: &Stop) -> Result<Copied, Failed> {
+        let Some(Source { from, plaintext, _holds }) = self.open(body, to)? else { return Ok(Copied::Left) };
+        let mut read = Sum::default();
+        let (blob, hold) = match self.write(body.size, plaintext, to, &mut read, stop).await? {
+            Outcome::Stopped => return Ok(Copied::Left),
+            Outcome::OtherLength(bytes) => {
+                let size = body.size;
+                return Ok(Copied::PutOff(format!("{bytes} bytes were read where the record says {size}")));
+            }
+            Outcome::Finished(Finished::Small { form, stored }) => {
+                return Ok(Copied::Small(Small::new(body.owner.clone(), from, form, stored)));
+            }
+            Outcome::Finished(Finished::Written { blob, hold: Some(hold) }) => (blob, hold),
+            Outcome::Finished(Finished::Written { hold: None, .. }) => return Ok(Copied::Left),
+        };
+        let again = self.sum(&blob, body.size).await;
+        match again {
+            Ok(again) if again == read => {}
+            Ok(_) => return Ok(Copied::PutOff("its copy reads back as something else".into())),
+            Err(error) => return Ok(Copied::PutOff(format!("its copy can't be read: {error}"))),
+        }
+        let Place::Extents(extents) = blob.place.clone() else { return Ok(Copied::Left) };
+        let moved = Move { owner: body.owner.clone(), from, to: blob };
+        Ok(Copied::Large(Box::new(relocate::Copied { moved, extents, hold })))
+    }
+
+    /// The body as its owner has it now, unless it is in that tier or in no volume; nothing of one that is gone. The pin
+    /// keeps the bytes from being freed between the lookup and the hold.
+    fn open(&self, body: &Stray, to: Tier) -> Result<Option<Source>, Failed> {
+        let Mover { metadata, volumes, .. } = &self.mover;
+        let pin = volumes.reader.pin();
+        let found = blob_of(metadata.state(), &body.owner).map_err(TransitionError::from)?;
+        let is_stray = |blob: &BlobRef| {
+            matches!(blob.place, Place::Packed(_) | Place::Extents(_))
+                && tier_of(&volumes.table, blob) != Some(to)
+        };
+        let Some(from) = found.filter(is_stray) else { return Ok(None) };
+        let holds = volumes.reader.hold(&pin, [&from]);
+        Ok(Some(Source { plaintext: self.reader(&from, body.size)?, from, _holds: holds }))
+    }
+
+    fn reader(&self, blob: &BlobRef, size: u64) -> Result<PlaintextReader, BodyError> {
+        let reader = &self.mover.volumes.reader;
+        PlaintextReader::with_priority(reader, &self.tables, blob.clone(), size, 0..size, self.priority())
+    }
+
+    async fn write(
+        &self,
+        size: u64,
+        mut plaintext: PlaintextReader,
+        to: Tier,
+        read: &mut Sum,
+        stop: &Stop,
+    ) -> Result<Outcome, Failed> {
+        let mut first = Vec::new();
+        while first.len() < FRAME_BYTES
+            && let Some(piece) = plaintext.next().await?
+        {
+            first.extend_from_slice(&piece);
+        }
+        let first = Bytes::from(first);
+        let codec = self.codec(to, &first).await?;
+        let writer = self.mover.volumes.writer.clone();
+        let mut writer = PlaintextWriter::with_priority(writer, to, codec, self.priority())?;
+        read.add(&first);
+        writer.push(first).await?;
+        while let Some(piece) = plaintext.next().await? {
+            if *stop.borrow() {
+                return Ok(Outcome::Stopped);
+            }
+            read.add(&piece);
+            writer.push(piece).await?;
+        }
+        if read.bytes != size {
+            return Ok(Outcome::OtherLength(read.bytes));
+        }
+        Ok(Outcome::Finished(writer.finish_unless_small().await?))
+    }
+
+    /// What the tier codes with, if that makes the body shorter.
+    async fn codec(&self, to: Tier, first: &Bytes) -> Result<Option<Compression>, BodyError> {
+        let Some(codec) = self.codecs.of(to) else { return Ok(None) };
+        let sample = first.slice(..first.len().min(FRAME_BYTES));
+        Ok(self.priority().spawn(move || shrinks(&sample)).await?.then_some(codec))
+    }
+
+    /// What a body reads as.
+    async fn sum(&self, blob: &BlobRef, size: u64) -> Result<Sum, BodyError> {
+        let (mut sum, mut reader) = (Sum::default(), self.reader(blob, size)?);
+        while let Some(piece) = reader.next().await? {
+            sum.add(&piece);
+        }
+        Ok(sum)
+    }
+}
+
+/// Why a body could not be copied: something of its own, or something that concerns all.
+enum Failed {
+    Body(BodyError),
+    Transition(TransitionError),
+}
+
+impl From<BodyError> for Failed {
+    fn from(error: BodyError) -> Self {
+        Failed::Body(error)
+    }
+}
+
+impl From<TransitionError> for Failed {
+    fn from(error: TransitionError) -> Self {
+        Failed::Transition(error)
+    }
+}
