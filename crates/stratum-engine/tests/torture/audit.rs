@@ -1,7 +1,7 @@
 //! Whether the books are right: what volumes count as live is what records name, no two records name the same bytes,
 //! and nothing lies on the drives that no record knows.
 
-use crate::hardware::Hardware;
+use crate::hardware::Disk;
 use crate::model::Model;
 use crate::run::{BUCKET, Run};
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,7 +114,7 @@ fn parts(run: &Run, upload: UploadId) -> Result<impl Iterator<Item = BlobRef>, S
 }
 
 /// Files of volumes on a drive.
-pub fn volume_files(hardware: &Hardware, disk: usize) -> Vec<String> {
-    let files = hardware.disks[disk].drive.files().into_iter();
+pub fn volume_files(disk: &Disk) -> Vec<String> {
+    let files = disk.drive.files().into_iter();
     files.filter(|path| path.starts_with("volumes/") && !path.ends_with(".tmp")).collect()
 }

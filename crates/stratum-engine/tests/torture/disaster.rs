@@ -137,7 +137,7 @@ impl Then {
         let blobs = self.restored.blobs(record);
         let now = self.before.objects().expect("the state has objects");
         let is_same = now.get(key).is_some_and(|now| self.before.blobs(now) == blobs);
-        let is_there = |blob: &BlobRef| match &blob.place {
+        let is_there = |(blob, _): &(BlobRef, u64)| match &blob.place {
             Place::Journal { .. } | Place::Empty | Place::ThisEntry { .. } => true,
             Place::Packed(at) => is_same && self.is_untouched(at.volume),
             Place::Extents(extents) => is_same && extents.iter().all(|at| self.is_untouched(at.volume)),
@@ -150,7 +150,7 @@ impl Then {
     /// Whether it is packed in one of these stripes: of one that is lost as a whole a piece may still be there, and with
     /// it some of the bodies. They are given up with the others, since nothing heals such a stripe.
     fn is_in(&self, record: &ObjectRecord, stripes: &HashSet<(VolumeId, u64)>) -> bool {
-        let is_in = |blob: &BlobRef| match &blob.place {
+        let is_in = |(blob, _): &(BlobRef, u64)| match &blob.place {
             Place::Packed(at) => stripes.contains(&(at.volume, at.stripe)),
             _ => false,
         };

@@ -85,14 +85,14 @@ fn take_into_use(life: &Life<'_>, at: usize) -> bool {
         assert!(life.is_down() || life.is_faulty(), "the journal doesn't take a drive: {error}");
         return false;
     }
-    let drives = life.run.set.all_drives();
+    let drives = life.run.hot_drives();
     let there = drives.iter().find(|drive| usize::from(drive.position()) == at);
     there.is_some_and(|drive| life.run.journal.counts_on(drive.id()))
 }
 
 /// Some drive of that seat.
 fn pick(life: &Life<'_>, seat: Seat) -> Option<Arc<Drive>> {
-    let drives: Vec<Arc<Drive>> = life.run.set.all_drives();
+    let drives: Vec<Arc<Drive>> = life.run.hot_drives();
     let has = |drive: &&Arc<Drive>| life.hardware.disks[usize::from(drive.position())].seat == seat;
     let drives: Vec<&Arc<Drive>> = drives.iter().filter(has).collect();
     life.dice.pick(&drives).map(|drive| Arc::clone(drive))
@@ -100,7 +100,7 @@ fn pick(life: &Life<'_>, seat: Seat) -> Option<Arc<Drive>> {
 
 /// Whether enough drives would be left to write to, as the server counts.
 fn can_do_without(life: &Life<'_>, leaving: &Drive) -> bool {
-    let drives = life.run.set.all_drives();
+    let drives = life.run.hot_drives();
     let left = drives.iter().filter(|drive| drive.takes_new() && drive.id() != leaving.id()).count();
     left > usize::from(life.hardware.geometry.m)
 }

@@ -4,6 +4,7 @@
 //! lack bytes or hold wrong ones, and nothing has made that good yet) or *away*. The index may always be lost: it is
 //! none of the things that must last.
 
+use crate::colder::Shelf;
 use crate::dice::Dice;
 use crate::disaster::Backup;
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use stratum_metadata::record::Level;
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::simulated::{Op, Power, SimulatedDrive, Snapshot};
-use stratum_storage::drive::{OpenHow, Threads};
+use stratum_storage::drive::{Drive, OpenHow, Threads};
 use stratum_storage::scrub::ScrubCursor;
 use stratum_storage::set::{DriveState, Root, Set, SetConfig, TierConfig};
 
@@ -53,13 +54,13 @@ pub struct Disk {
     pub lost_before: usize,
     pub away: bool,
     /// Something is still to go wrong.
-    armed: bool,
-    snapshot: Option<Snapshot>,
+    pub armed: bool,
+    pub snapshot: Option<Snapshot>,
 }
 
 impl Disk {
-    fn new(number: usize, device: u64, power: &Arc<Power>, seat: Seat) -> Disk {
-        let drive = SimulatedDrive::new(&format!("hot/{number}"), device, power);
+    pub fn new(tier: Tier, number: usize, device: u64, power: &Arc<Power>, seat: Seat) -> Disk {
+        let drive = SimulatedDrive::new(&format!("{}/{number}", tier.name()), device, power);
         Disk { drive, seat, harm: Harm::None, lost_before: 0, away: false, armed: false, snapshot: None }
     }
 
@@ -81,6 +82,62 @@ impl Disk {
         self.calm();
     }
 
+    /// Whether the store must do without it, or may have to.
+    pub fn is_lost(&self) -> bool {
+        self.is_hurt() || self.away
+    }
+
+    /// A blank disk lies where it was, which is none of the set yet.
+    pub fn swap(&mut self) {
+        self.lost_before += 1;
+        self.harm = Harm::Unknown;
+        self.drive.erase();
+        self.calm();
+    }
+
+    /// A kind of operation fails, once.
+    pub fn fail_nth(&mut self, op: Op, n: u64) {
+        (self.harm, self.armed) = (self.harm.max(Harm::Missed), true);
+        self.drive.fail_nth(op, n);
+    }
+
+    /// It holds what it did when somebody remembered it.
+    pub fn return_stale(&mut self) -> bool {
+        let Some(snapshot) = &self.snapshot else { return false };
+        self.drive.rollback(snapshot);
+        self.harm = Harm::Unknown;
+        true
+    }
+
+    /// Wrong bytes, fewer bytes or no bytes in some file. Says in which.
+    pub fn rot(&mut self, dice: &Dice, keep: impl Fn(&String) -> bool) -> Option<String> {
+        let files: Vec<String> = self.drive.files().into_iter().filter(keep).collect();
+        let path = dice.pick(&files)?;
+        self.harm = Harm::Unknown;
+        let io = self.drive.attach();
+        let file = io.open(path, OpenHow::Write).ok()?;
+        let len = file.len().ok()?;
+        let how = dice.within(0..10);
+        if how == 0 {
+            io.remove(path).ok()?;
+            io.sync_dir(path.rsplit_once('/').map_or("", |(parent, _)| parent)).ok()?;
+            return Some(format!("lost {path}"));
+        }
+        if len == 0 {
+            return None;
+        }
+        if how == 1 {
+            let kept = dice.within(0..len);
+            file.set_len(kept).and_then(|()| file.sync()).ok()?;
+            return Some(format!("cut {path} from {len} to {kept} bytes"));
+        }
+        // The front of a file is what it is known by: as likely to be hit as all the rest.
+        let reach = if dice.percent(50) { len.min(16 << 10) } else { len };
+        let bit = dice.within(0..reach * 8);
+        self.drive.flip_bit(path, bit).ok()?;
+        Some(format!("flipped bit {bit} of {path}"))
+    }
+
     /// What was to go wrong soon doesn't.
     fn calm(&mut self) {
         self.armed = false;
@@ -92,7 +149,10 @@ impl Disk {
 
 pub struct Hardware {
     pub geometry: Geometry,
+    /// Those of the hot tier.
     pub disks: Vec<Disk>,
+    /// The other tiers, in some stores.
+    pub colder: Vec<Shelf>,
     pub power: Arc<Power>,
     pub entropy: Arc<Simulated>,
     /// The set was formed: from now on drives may be missing.
@@ -125,18 +185,21 @@ const SHAPES: [(u64, (usize, Geometry)); 7] = [
 ];
 
 impl Hardware {
-    pub fn new(dice: &Dice, first_level: Level) -> Hardware {
+    pub fn new(dice: &Dice, first_level: Level, is_tiered: bool) -> Hardware {
         let (count, geometry) = dice.weighted(&SHAPES);
         let power = Arc::new(Power::default());
         // Mostly a device each; sometimes all of them on one.
         let shared = dice.percent(20);
         let device = |number: usize| if shared { 1 } else { number as u64 };
-        let disk = |number: usize| Disk::new(number, device(number), &power, Seat::Serving);
+        let disk = |number: usize| Disk::new(Tier::Hot, number, device(number), &power, Seat::Serving);
+        let entropy = Arc::new(Simulated::new(0, dice.number()));
+        let colder = if is_tiered { Shelf::all(dice, &power) } else { Vec::new() };
         Hardware {
             geometry,
             disks: (0..count).map(disk).collect(),
             power: power.clone(),
-            entropy: Arc::new(Simulated::new(0, dice.number())),
+            colder,
+            entropy,
             formed: false,
             now: 1_700_000_000_000,
             scrub: Arc::default(),
@@ -176,7 +239,9 @@ impl Hardware {
         let fits = self.geometry.shards() <= drives.len();
         let geometry = if fits { self.geometry } else { Geometry::for_drives(drives.len()) };
         let tier = TierConfig { tier: Tier::Hot, geometry, drives };
-        SetConfig { tiers: vec![tier], threads: Threads::Caller }
+        let away = self.folder.path().join("away");
+        let tiers = [tier].into_iter().chain(self.colder.iter().map(|shelf| shelf.config(&away)));
+        SetConfig { tiers: tiers.collect(), threads: Threads::Caller }
     }
 
     /// One disk more, which the configuration names from now on; the one that was to be added before, if that is still
@@ -190,7 +255,7 @@ impl Hardware {
                 self.plugged += 1;
                 let name = number + 100 * self.plugged;
                 let device = if self.shared { 1 } else { name as u64 };
-                self.disks.push(Disk::new(name, device, &self.power, Seat::Doubtful));
+                self.disks.push(Disk::new(Tier::Hot, name, device, &self.power, Seat::Doubtful));
                 number
             }
         }
@@ -214,7 +279,7 @@ impl Hardware {
     /// What a set that serves says of its drives settles what was in doubt.
     pub fn learn(&mut self, set: &Set) {
         let mut known = 0;
-        for slot in set.slots() {
+        for slot in set.slots().into_iter().filter(|slot| slot.tier == Tier::Hot) {
             known = known.max(slot.position + 1);
             let Some(disk) = self.disks.get_mut(slot.position) else { continue };
             match slot.state {
@@ -228,7 +293,23 @@ impl Hardware {
 
     /// How many disks are the set's.
     pub fn count(&self) -> usize {
-        self.disks.iter().filter(|disk| disk.is_in()).count()
+        self.all().filter(|disk| disk.is_in()).count()
+    }
+
+    /// The disks of all tiers.
+    pub fn all(&self) -> impl Iterator<Item = &Disk> {
+        self.disks.iter().chain(self.colder.iter().flat_map(|shelf| &shelf.disks))
+    }
+
+    /// The disk that a drive of the set is on.
+    pub fn disk(&self, drive: &Drive) -> &Disk {
+        let shelf = self.colder.iter().find(|shelf| shelf.tier == drive.tier());
+        let disks = shelf.map_or(&self.disks, |shelf| &shelf.disks);
+        &disks[usize::from(drive.position())]
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Disk> {
+        self.disks.iter_mut().chain(self.colder.iter_mut().flat_map(|shelf| &mut shelf.disks))
     }
 
     /// How many more drives may be lost.
@@ -277,13 +358,13 @@ impl Hardware {
     /// The power comes back: each drive decides what became of what it had not synced.
     pub fn power_cycle(&self, dice: &Dice) {
         let seed = dice.number();
-        self.disks.iter().for_each(|disk| disk.drive.crash(seed));
+        self.all().for_each(|disk| disk.drive.crash(seed));
         self.power.restore();
     }
 
     /// The process ends, and with it all its open files.
     pub fn kill(&self) {
-        self.disks.iter().for_each(|disk| disk.drive.kill());
+        self.all().for_each(|disk| disk.drive.kill());
     }
 
     /// A kind of operation fails on a drive, once, soon.
@@ -301,15 +382,13 @@ impl Hardware {
     }
 
     fn fail_nth(&mut self, at: usize, op: Op, n: u64) -> String {
-        let disk = &mut self.disks[at];
-        (disk.harm, disk.armed) = (disk.harm.max(Harm::Missed), true);
-        disk.drive.fail_nth(op, n);
+        self.disks[at].fail_nth(op, n);
         format!("drive {at} fails its {n}th {op:?}")
     }
 
     /// Every drive is back, with whatever it holds.
     pub fn all_return(&mut self) {
-        self.disks.iter_mut().for_each(|disk| disk.away = false);
+        self.all_mut().for_each(|disk| disk.away = false);
     }
 
     /// Every drive is back, and does what it is told.
@@ -320,74 +399,45 @@ impl Hardware {
 
     /// Nothing more goes wrong than has.
     pub fn calm(&mut self) {
-        self.disks.iter_mut().for_each(Disk::calm);
+        self.all_mut().for_each(Disk::calm);
     }
 
     /// A drive is taken out, and a blank one put in its place, which is none of the set yet.
     pub fn swap(&mut self, at: usize) {
-        let disk = &mut self.disks[at];
-        disk.lost_before += 1;
-        disk.harm = Harm::Unknown;
-        disk.drive.erase();
-        disk.calm();
+        self.disks[at].swap();
     }
 
     /// Everything that was ever acknowledged is again on all the drives that it should be on.
     pub fn is_whole_again(&mut self) {
         self.worn = false;
-        self.disks.iter_mut().for_each(|disk| disk.lost_before = 0);
+        self.all_mut().for_each(|disk| disk.lost_before = 0);
     }
 
     /// And none of them holds anything that is wrong, or will.
     pub fn is_sound_again(&mut self) {
         self.is_whole_again();
         let sound = |disk: &&mut Disk| !disk.armed && !disk.away;
-        self.disks.iter_mut().filter(sound).for_each(|disk| disk.harm = Harm::None);
+        self.all_mut().filter(sound).for_each(|disk| disk.harm = Harm::None);
     }
 
     /// Whether the store knows by itself what its drives lack.
     pub fn is_known_to_lack(&self) -> bool {
         let is_known = |disk: &Disk| disk.harm <= Harm::Missed && !disk.away && disk.lost_before == 0;
-        !self.worn && self.disks.iter().any(Disk::is_hurt) && self.disks.iter().all(is_known)
+        !self.worn && self.all().any(Disk::is_hurt) && self.all().all(is_known)
     }
 
     /// Whether an operation is still to fail.
     pub fn is_armed(&self) -> bool {
-        self.disks.iter().any(|disk| disk.armed)
+        self.all().any(|disk| disk.armed)
     }
 
     /// Wrong bytes, fewer bytes or no bytes in some file of some drive.
     pub fn rot(&mut self, dice: &Dice) -> Option<String> {
         let at = self.victim(dice)?;
         let small = self.is_small();
-        let disk = &mut self.disks[at];
         // A small set that loses both files of an identity has lost the drive, and waits for it for ever.
-        let keep = |path: &String| !(small && path == "identity");
-        let files: Vec<String> = disk.drive.files().into_iter().filter(keep).collect();
-        let path = dice.pick(&files)?;
-        disk.harm = Harm::Unknown;
-        let io = disk.drive.attach();
-        let file = io.open(path, OpenHow::Write).ok()?;
-        let len = file.len().ok()?;
-        let how = dice.within(0..10);
-        if how == 0 {
-            io.remove(path).ok()?;
-            io.sync_dir(path.rsplit_once('/').map_or("", |(parent, _)| parent)).ok()?;
-            return Some(format!("drive {at} lost {path}"));
-        }
-        if len == 0 {
-            return None;
-        }
-        if how == 1 {
-            let kept = dice.within(0..len);
-            file.set_len(kept).and_then(|()| file.sync()).ok()?;
-            return Some(format!("drive {at} cut {path} from {len} to {kept} bytes"));
-        }
-        // The front of a file is what it is known by: as likely to be hit as all the rest.
-        let reach = if dice.percent(50) { len.min(16 << 10) } else { len };
-        let bit = dice.within(0..reach * 8);
-        disk.drive.flip_bit(path, bit).ok()?;
-        Some(format!("drive {at} flipped bit {bit} of {path}"))
+        let rotten = self.disks[at].rot(dice, |path| !(small && path == "identity"))?;
+        Some(format!("drive {at} {rotten}"))
     }
 
     /// The journal and the checkpoints are gone from all drives, and so is the index.
@@ -436,17 +486,15 @@ impl Hardware {
                 told.push(format!("drive {at} is away"));
             }
         }
+        let worn = self.worn;
+        told.extend(self.colder.iter_mut().flat_map(|shelf| shelf.mischief(dice, worn)));
         told.extend(self.meddle_with_index(dice));
         told
     }
 
     fn return_stale(&mut self, dice: &Dice) -> Option<String> {
         let at = self.victim(dice)?;
-        let disk = &mut self.disks[at];
-        let snapshot = disk.snapshot.as_ref()?;
-        disk.drive.rollback(snapshot);
-        disk.harm = Harm::Unknown;
-        Some(format!("drive {at} returns stale"))
+        self.disks[at].return_stale().then(|| format!("drive {at} returns stale"))
     }
 
     fn erase(&mut self, dice: &Dice) -> Option<String> {

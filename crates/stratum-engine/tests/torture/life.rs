@@ -3,6 +3,7 @@
 //! As long as the power is on and enough drives are there, nothing may be refused for ever: whoever tries again gets
 //! through within a bounded time. Reads never fail at all.
 
+use crate::colder;
 use crate::dice::Dice;
 use crate::disaster::back_up;
 use crate::drives::{add, drain, keep, remove};
@@ -10,7 +11,7 @@ use crate::hardware::{Disk, Hardware};
 use crate::levels;
 use crate::mending::{evacuate, heal, replace};
 use crate::model::{Content, Model, Open, Piece, Upload};
-use crate::run::{BUCKET, Run, SMALL, Wrote, collect, settle};
+use crate::run::{BUCKET, Run, SMALL, Wrote, settle};
 use crate::scrubbing::scrub;
 use crate::trace::Trace;
 use futures_util::future::join_all;
@@ -116,6 +117,12 @@ impl Life<'_> {
                 return;
             }
             levels::perhaps_raise(self).await;
+            if let Some(told) = colder::perhaps_step(self).await {
+                settle();
+                self.trace.note(self.hardware.power.steps(), || told);
+                self.check_drives();
+                continue;
+            }
             let step = self.dice.weighted(&STEPS);
             let told = self.step(step).await;
             settle();
@@ -127,7 +134,7 @@ impl Life<'_> {
     /// A drive that nothing happened to must not be given up.
     pub fn check_drives(&self) {
         for drive in self.run.set.all_drives() {
-            let disk = &self.hardware.disks[usize::from(drive.position())];
+            let disk = self.hardware.disk(&drive);
             let excused = disk.is_hurt() || disk.away || self.hardware.power.is_off();
             assert!(drive.is_healthy() || excused, "drive {} is {:?}", drive.label(), drive.health());
         }
@@ -139,17 +146,18 @@ impl Life<'_> {
 
     /// Whether something is or may still go wrong with a drive.
     pub fn is_faulty(&self) -> bool {
-        self.hardware.worn || self.hardware.disks.iter().any(Disk::is_hurt)
+        self.hardware.worn || self.hardware.all().any(Disk::is_hurt)
     }
 
     /// Whether enough drives are there for every write to succeed.
     pub fn may_write(&self) -> bool {
-        let (drives, m) = (self.run.set.all_drives(), usize::from(self.hardware.geometry.m));
+        let (drives, m) = (self.run.hot_drives(), usize::from(self.hardware.geometry.m));
         let open = drives.iter().filter(|drive| drive.takes_new()).count();
         // One that was added when too few others were left is none of the journal's yet.
         let is_journals = |drive: &&Arc<Drive>| drive.is_healthy() && self.run.journal.counts_on(drive.id());
         let members = drives.iter().filter(is_journals).count();
-        open > m && members > m && drives.len() - self.run.healthy() <= m
+        let healthy = drives.iter().filter(|drive| drive.is_healthy()).count();
+        open > m && members > m && drives.len() - healthy <= m
     }
 
     async fn step(&mut self, step: Step) -> String {
@@ -209,7 +217,7 @@ impl Life<'_> {
         panic!("{what} is refused for ever: {reasons:?}, {} drives are healthy", self.run.healthy());
     }
 
-    fn key(&self) -> Vec<u8> {
+    pub fn key(&self) -> Vec<u8> {
         let number = self.dice.within(0..KEYS);
         let folder = ["", "a/", "a/b/", "c/"][(number % 4) as usize];
         format!("{folder}key-{number:02}").into_bytes()
@@ -345,7 +353,7 @@ impl Life<'_> {
         }
     }
 
-    async fn get(&mut self) -> String {
+    pub async fn get(&mut self) -> String {
         let key = self.key();
         self.check_key(&key).await;
         String::from_utf8_lossy(&key).into_owned()
@@ -387,8 +395,8 @@ impl Life<'_> {
         }
         let start = self.dice.within(0..content.len());
         let end = start + self.dice.magnitude(0..content.len() - start + 1);
-        let read = match self.run.reader(blob, start..end) {
-            Ok(Some(reader)) => collect(reader).await,
+        let read = match self.run.range(blob, record.size, start..end).await {
+            Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => panic!("a body is gone that its record has just named"),
             Err(error) => Err(error),
         };
@@ -670,9 +678,10 @@ impl Life<'_> {
         }
         for key in self.model.objects.keys().cloned().collect::<Vec<_>>() {
             match self.check_key(&key).await {
-                Some(found) => self.model.set(&key, found),
+                Some(found) => self.model.is(&key, found),
                 None => return,
             }
+            colder::check(self, &key);
         }
         for (id, upload) in self.model.uploads.clone() {
             self.settle_upload(id, upload);

@@ -1,6 +1,6 @@
 //! Torture: whole stores on simulated drives, each run from a seed, with power cuts, failing, stale, blank and rotting
 //! drives, full disks, drives that are replaced, added and taken out, an index that is lost or damaged, and a backup that
-//! is all there is beside the volumes. Some begin at the level before the newest, and are raised. After each life every acknowledged object is there, and what lies on the drives
+//! is all there is beside the volumes. Most have three tiers, between which objects are moved by hand. Some begin at the level before the newest, and are raised. After each life every acknowledged object is there, and what lies on the drives
 //! agrees with itself.
 //!
 //! `cargo test` plays a bounded number of seeds. `./torture` at the root plays any number: a failing seed is printed,
@@ -8,6 +8,7 @@
 //! that doesn't repeat is a failure of this promise.
 
 mod audit;
+mod colder;
 mod dice;
 mod disaster;
 mod drives;

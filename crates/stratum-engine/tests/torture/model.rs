@@ -7,6 +7,10 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use stratum_metadata::record::{ETag, Level, UploadId};
 use stratum_storage::ambient::{Entropy, Simulated};
+use stratum_storage::blob::Tier;
+
+/// One piece in so many shrinks when it is coded.
+const SHRINKING: u64 = 3;
 
 /// Bytes that are made from a number when they are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +21,14 @@ pub struct Piece {
 
 impl Piece {
     pub fn bytes(self) -> Bytes {
+        let simulated = Simulated::new(0, self.id.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        if self.id.is_multiple_of(SHRINKING) {
+            let mut words = [0; 64];
+            simulated.fill(&mut words);
+            return words.into_iter().cycle().take(self.len).collect();
+        }
         let mut bytes = vec![0; self.len];
-        Simulated::new(0, self.id.wrapping_mul(0x9E37_79B9_7F4A_7C15)).fill(&mut bytes);
+        simulated.fill(&mut bytes);
         bytes.into()
     }
 
@@ -114,6 +124,8 @@ pub struct Model {
     pub level: Open<Level>,
     pub objects: BTreeMap<Vec<u8>, Open<Option<Content>>>,
     pub uploads: BTreeMap<UploadId, Upload>,
+    /// Where objects belong of which that was decided.
+    tiers: BTreeMap<Vec<u8>, Open<Option<Tier>>>,
     /// It was restored from a backup since the last life, and of these objects the bytes are gone.
     pub restored: Option<BTreeSet<Vec<u8>>>,
     pieces: u64,
@@ -122,8 +134,8 @@ pub struct Model {
 impl Model {
     /// A store that holds nothing yet, and begins at that level.
     pub fn new(level: Level) -> Model {
-        let (objects, uploads) = (BTreeMap::new(), BTreeMap::new());
-        Model { level: Open::known(level), objects, uploads, restored: None, pieces: 0 }
+        let (objects, uploads, tiers) = Default::default();
+        Model { level: Open::known(level), objects, uploads, tiers, restored: None, pieces: 0 }
     }
 
     /// As the store was then; what was written since is not written a second time.
@@ -143,7 +155,35 @@ impl Model {
 
     /// A write was acknowledged.
     pub fn set(&mut self, key: &[u8], content: Option<Content>) {
+        self.is(key, content);
+        self.tiers.remove(key);
+    }
+
+    /// It has turned out what is there.
+    pub fn is(&mut self, key: &[u8], content: Option<Content>) {
         self.objects.insert(key.to_vec(), Open::known(content));
+    }
+
+    /// Where an object belongs.
+    pub fn tier(&self, key: &[u8]) -> Open<Option<Tier>> {
+        self.tiers.get(key).cloned().unwrap_or(Open::known(None))
+    }
+
+    /// That was decided.
+    pub fn belongs(&mut self, key: &[u8], tier: Tier) {
+        self.is_to_lie(key, Some(tier));
+    }
+
+    /// That may have been decided.
+    pub fn may_belong(&mut self, key: &[u8], tier: Tier) {
+        let mut open = self.tier(key);
+        open.or(Some(tier));
+        self.tiers.insert(key.to_vec(), open);
+    }
+
+    /// It has turned out what was decided.
+    pub fn is_to_lie(&mut self, key: &[u8], tier: Option<Tier>) {
+        self.tiers.insert(key.to_vec(), Open::known(tier));
     }
 
     /// A write failed, and may have taken effect all the same.
@@ -151,5 +191,9 @@ impl Model {
         let mut open = self.object(key);
         open.or(content);
         self.objects.insert(key.to_vec(), open);
+        // Of what is new nothing was decided.
+        if let Some(tier) = self.tiers.get_mut(key) {
+            tier.or(None);
+        }
     }
 }

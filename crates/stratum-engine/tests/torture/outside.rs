@@ -2,15 +2,16 @@
 //! `restore` do.
 
 use crate::hardware::Hardware;
-use crate::run::{BUCKET, Virtual, collect};
+use crate::run::{BUCKET, Virtual, collect, frames};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use stratum_bodies::Tables;
 use stratum_metadata::check::Severity;
 use stratum_metadata::record::{Body, ObjectRecord};
 use stratum_metadata::salvage::{Salvaged, Sources};
 use stratum_storage::ambient::Clock;
-use stratum_storage::blob::{BlobRef, Place, Tier, VolumeId};
+use stratum_storage::blob::{BlobRef, Form, Place, Tier, VolumeId};
 use stratum_storage::drive::read_only::ReadOnly;
 use stratum_storage::drive::simulated::SimulatedDrive;
 use stratum_storage::drive::{Drive, DriveId, Threads};
@@ -96,28 +97,30 @@ impl Outside {
         read.collect()
     }
 
-    /// The bodies that an object is made of; nothing if one of its parts is gone.
-    pub fn blobs(&self, record: &ObjectRecord) -> Option<Vec<BlobRef>> {
+    /// The bodies that an object is made of, and how many bytes of plaintext each is; nothing if one of its parts is gone.
+    pub fn blobs(&self, record: &ObjectRecord) -> Option<Vec<(BlobRef, u64)>> {
         match &record.body {
-            Body::Blob(blob) => Some(vec![blob.clone()]),
-            Body::Parts { upload, parts } => {
-                parts.iter().map(|part| Some(self.state.part(*upload, part.number).ok()??.blob)).collect()
-            }
+            Body::Blob(blob) => Some(vec![(blob.clone(), record.size)]),
+            Body::Parts { upload, parts } => parts
+                .iter()
+                .map(|part| Some((self.state.part(*upload, part.number).ok()??.blob, part.size)))
+                .collect(),
         }
     }
 
     /// An object's bytes, if they can be read.
     pub async fn bytes(&self, record: &ObjectRecord) -> Option<Bytes> {
         let mut bytes = Vec::new();
-        for blob in self.blobs(record)? {
-            bytes.extend_from_slice(&self.read(&blob).await?);
+        for (blob, size) in self.blobs(record)? {
+            bytes.extend_from_slice(&self.read(&blob, size).await?);
         }
         Some(bytes.into())
     }
 
-    async fn read(&self, blob: &BlobRef) -> Option<Bytes> {
-        match blob.place {
-            Place::Journal { index, length, crc32c } => self.history.body(index, length, crc32c).ok(),
+    async fn read(&self, blob: &BlobRef, size: u64) -> Option<Bytes> {
+        match (&blob.place, blob.form) {
+            (Place::Journal { index, length, crc32c }, _) => self.history.body(*index, *length, *crc32c).ok(),
+            (_, Form::Frames) => frames(&self.volumes, &Tables::default(), blob, size, 0..size).await.ok()?,
             _ => collect(self.volumes.reader.read(&self.volumes.reader.pin(), blob, 0..blob.len()).ok()?)
                 .await
                 .ok(),

@@ -1,29 +1,32 @@
 //! One run of the store: the server's engine on simulated drives and without HTTP, with all that works in the background,
 //! and the operations that a client has.
 
+use crate::colder::codecs;
 use crate::hardware::Hardware;
 use crate::model::{Content, Piece};
 use bytes::Bytes;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use stratum_bodies::{BodyError as CodedError, PlaintextReader, Tables};
 use stratum_engine::supervisor::{Supervisor, TaskHealth, Tasks};
 use stratum_engine::{Config, Engine, Foundation, OpenError, ScrubProgress};
-use stratum_metadata::CommitError;
 use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
     Attributes, Body, BucketId, BucketRecord, Level, ObjectHeaders, ObjectRecord, PartRecord, PartSummary,
     StorageClass, UploadId, UploadRecord, VersionId,
 };
+use stratum_metadata::{CommitError, TierWish, tier_of};
 use stratum_storage::ambient::{Clock, UnixMillis};
-use stratum_storage::blob::{BlobRef, Place, Tier};
-use stratum_storage::drive::Threads;
+use stratum_storage::blob::{BlobRef, Form, Place, Tier};
+use stratum_storage::drive::{Drive, Threads};
 use stratum_storage::journal::{self, BodyError};
 use stratum_storage::readpath::{BlobReader, ReadError};
 use stratum_storage::scrub::ScrubCursor;
 use stratum_storage::set::SetError;
 use stratum_storage::task::{Next, Row, Stop, Task, Work};
+use stratum_storage::volumes::Volumes;
 use stratum_storage::writepath::Written;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -135,6 +138,7 @@ impl Run {
             least_move: 1,
             scrub: ScrubProgress { cursor, save: Box::new(save) },
             first_level: hardware.first_level,
+            codecs: codecs(&hardware.colder),
             ..Config::new(hardware.index())
         };
         let engine = Engine::open(foundation, config).await?;
@@ -167,11 +171,48 @@ impl Run {
         self.set.all_drives().iter().filter(|drive| drive.is_healthy()).count()
     }
 
+    pub fn hot_drives(&self) -> Vec<Arc<Drive>> {
+        self.set.all_drives().into_iter().filter(|drive| drive.tier() == Tier::Hot).collect()
+    }
+
     pub async fn create_bucket(&self) -> Wrote {
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
         let record =
             BucketRecord { id: BUCKET, name, owner, created: 0, region, configuration: Default::default() };
         self.metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.into()
+    }
+
+    /// As an operator decides about objects. None but the background changes their records meanwhile.
+    pub async fn decide(&self, keys: &[Vec<u8>], wish: &TierWish) -> Wrote {
+        let mut objects = Vec::new();
+        for key in keys {
+            match self.record(key) {
+                Ok(Some(record)) => objects.push((key.clone(), record)),
+                Ok(None) => return Wrote::Nothing("an object is gone".into()),
+                Err(error) => return Wrote::Nothing(error),
+            }
+        }
+        let decided = self.metadata.decide_tiers(BUCKET, objects, wish, self.clock.now()).await;
+        decided.map(Outcome::Count).into()
+    }
+
+    /// Where an object lies, if it doesn't lie where it belongs or is still to be looked at.
+    pub fn stray(&self, key: &[u8]) -> Option<String> {
+        let record = self.record(key).ok()??;
+        let tier = record.attributes.belongs_in(self.clock.now())?;
+        let blobs: Vec<BlobRef> = match &record.body {
+            Body::Blob(blob) => vec![blob.clone()],
+            Body::Parts { upload, parts } => {
+                let part =
+                    |part: &PartSummary| Some(self.metadata.local().part(*upload, part.number).ok()??.blob);
+                parts.iter().filter_map(part).collect()
+            }
+        };
+        let is_there =
+            |blob: &BlobRef| blob.place == Place::Empty || tier_of(&self.volumes.table, blob) == Some(tier);
+        let is_settled = record.attributes.review.is_none() && blobs.iter().all(is_there);
+        (!is_settled)
+            .then(|| format!("{} belongs in {tier:?} and is {:?}", String::from_utf8_lossy(key), record))
     }
 
     /// As an operator raises the store: to the newest level.
@@ -310,7 +351,7 @@ impl Run {
     /// The bytes of a record, or nothing if they have moved.
     async fn bytes_of(&self, record: &ObjectRecord) -> Result<Option<Bytes>, String> {
         match &record.body {
-            Body::Blob(blob) => self.read(blob).await,
+            Body::Blob(blob) => self.read(blob, record.size).await,
             Body::Parts { upload, parts } => {
                 let mut bytes = Vec::new();
                 for summary in parts {
@@ -320,7 +361,7 @@ impl Run {
                         .part(*upload, summary.number)
                         .map_err(|error| error.to_string())?;
                     let Some(part) = part else { return Ok(None) };
-                    match self.read(&part.blob).await? {
+                    match self.read(&part.blob, part.size).await? {
                         Some(piece) => bytes.extend_from_slice(&piece),
                         None => return Ok(None),
                     }
@@ -330,13 +371,22 @@ impl Run {
         }
     }
 
-    pub async fn read(&self, blob: &BlobRef) -> Result<Option<Bytes>, String> {
+    /// A body of so many bytes of plaintext; nothing if it has moved.
+    pub async fn read(&self, blob: &BlobRef, size: u64) -> Result<Option<Bytes>, String> {
         match blob.place {
             Place::Journal { index, length, crc32c } => self.read_journaled(index, length, crc32c),
-            _ => match self.reader(blob, 0..blob.len())? {
+            _ => self.range(blob, size, 0..size).await,
+        }
+    }
+
+    /// A range of a body in a volume; nothing if it has moved.
+    pub async fn range(&self, blob: &BlobRef, size: u64, range: Range<u64>) -> Result<Option<Bytes>, String> {
+        match blob.form {
+            Form::Plaintext => match self.reader(blob, range)? {
                 Some(reader) => collect(reader).await.map(Some),
                 None => Ok(None),
             },
+            Form::Frames => frames(&self.volumes, &self.tables, blob, size, range).await,
         }
     }
 
@@ -349,7 +399,7 @@ impl Run {
     }
 
     /// What reads a range of a body in a volume; nothing if it has moved.
-    pub fn reader(&self, blob: &BlobRef, range: std::ops::Range<u64>) -> Result<Option<BlobReader>, String> {
+    pub fn reader(&self, blob: &BlobRef, range: Range<u64>) -> Result<Option<BlobReader>, String> {
         match self.volumes.reader.read(&self.volumes.reader.pin(), blob, range) {
             Ok(reader) => Ok(Some(reader)),
             Err(ReadError::Gone(_)) => Ok(None),
@@ -367,6 +417,29 @@ pub async fn collect(mut reader: BlobReader) -> Result<Bytes, String> {
         bytes.extend_from_slice(&piece.map_err(|error| error.to_string())?);
     }
     Ok(bytes.into())
+}
+
+/// A range of a body that is coded; nothing if it has moved.
+pub async fn frames(
+    volumes: &Volumes,
+    tables: &Tables,
+    blob: &BlobRef,
+    size: u64,
+    range: Range<u64>,
+) -> Result<Option<Bytes>, String> {
+    let reader = &volumes.reader;
+    let _holds = reader.hold(&reader.pin(), [blob]);
+    let read = PlaintextReader::new(reader, tables, blob.clone(), size, range);
+    let mut read = read.map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    loop {
+        match read.next().await {
+            Ok(Some(piece)) => bytes.extend_from_slice(&piece),
+            Ok(None) => return Ok(Some(bytes.into())),
+            Err(CodedError::Read(ReadError::Gone(_))) => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
 }
 
 fn object(content: &Content, modified: u64, body: Body) -> ObjectRecord {

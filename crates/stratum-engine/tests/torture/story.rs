@@ -2,6 +2,7 @@
 //! deleted and all space must come back.
 
 use crate::audit::{audit, volume_files};
+use crate::colder::{self, all_lies_where_it_belongs};
 use crate::dice::Dice;
 use crate::disaster::{back_up, strike};
 use crate::hardware::Hardware;
@@ -32,7 +33,7 @@ struct Story {
 pub fn play(seed: u64, verbose: bool) -> Trace {
     let dice = Dice::new(seed);
     let first_level = levels::first_of(seed);
-    let hardware = Hardware::new(&dice, first_level);
+    let hardware = Hardware::new(&dice, first_level, colder::has_tiers(seed));
     let trace = Trace::new(verbose);
     let mut story = Story { dice, hardware, model: Model::new(first_level), trace };
     let (drives, geometry) = (story.hardware.disks.len(), story.hardware.geometry);
@@ -65,7 +66,7 @@ impl Story {
             self.trace.note(self.hardware.power.steps(), || format!("the power will fail after {n} steps"));
         }
         let cold = self.dice.percent(30);
-        self.hardware.disks.iter().for_each(|disk| disk.drive.set_cold_cache(cold));
+        self.hardware.all().for_each(|disk| disk.drive.set_cold_cache(cold));
         let steps = self.dice.magnitude(1..120);
         let graceful = self.dice.percent(40);
         in_virtual_time(async {
@@ -276,6 +277,11 @@ impl Story {
         let mut life = self.a_life(run);
         recover(&mut life).await;
         life.settle().await;
+        if !life.hardware.colder.is_empty() {
+            let told = all_lies_where_it_belongs(&mut life).await;
+            life.settle().await;
+            life.trace.note(life.hardware.power.steps(), || told);
+        }
         // What is left is deleted at the newest level.
         levels::raise(&mut life).await;
         for key in life.model.objects.keys().cloned().collect::<Vec<_>>() {
@@ -303,9 +309,9 @@ impl Story {
             run.volumes.strays.quarantine_unknown(run.clock.now());
         }
         for drive in run.set.all_drives() {
-            let disk = usize::from(drive.position());
-            let left = volume_files(&self.hardware, disk);
-            let excused = self.hardware.disks[disk].is_hurt() || !drive.is_healthy();
+            let disk = self.hardware.disk(&drive);
+            let left = volume_files(disk);
+            let excused = disk.is_hurt() || !drive.is_healthy();
             assert!(left.is_empty() || excused, "{} still holds {left:?}", drive.label());
         }
     }
