@@ -3,6 +3,7 @@
 use crate::admission::{Admission, Memory};
 use crate::bodies::Bodies;
 use crate::error::{Code, S3Error};
+use crate::key::ObjectKey;
 use crate::operation::Operation;
 use crate::query::Query;
 use crate::request_id::RequestId;
@@ -11,11 +12,13 @@ use http::HeaderMap;
 use http::uri::Scheme;
 use std::sync::Arc;
 use stratum_auth::{Identities, User, Verifier};
-use stratum_metadata::record::{BucketId, BucketRecord};
+use stratum_metadata::record::{BucketId, BucketRecord, ObjectRecord};
 use stratum_metadata::{Metadata, ReadView};
 use stratum_storage::ambient::{Clock, Entropy, UnixMillis};
+use stratum_storage::blob::Tier;
 use stratum_storage::pace::Pace;
-use stratum_tiering::access::{ObjectId, Recorder};
+use stratum_tiering::signals::Read;
+use stratum_tiering::usage::Usage;
 
 /// What the operator chose.
 #[derive(Clone, Debug)]
@@ -52,7 +55,8 @@ pub struct Store {
     pub verifier: Verifier,
     pub settings: Settings,
     pub admission: Admission,
-    pub accesses: Recorder,
+    /// Is told of every read and of what is deleted; the tiers learn from it.
+    pub usage: Arc<Usage>,
     /// Is told of every request, so that background work gives way.
     pub pace: Arc<Pace>,
     pub clock: Arc<dyn Clock>,
@@ -102,13 +106,18 @@ impl Context {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Counts a read of an object, of which the tiers will learn.
-    pub fn count_read(&self, selection: &Selection, bucket: BucketId, key: &[u8]) {
-        use std::hash::{DefaultHasher, Hasher};
-        let mut hasher = DefaultHasher::new();
-        hasher.write(key);
-        let object = ObjectId { bucket: bucket.0, key_hash: hasher.finish() };
-        self.store.accesses.record(object, self.now, selection.is_range());
+    /// Counts a read that succeeded: these bytes of an object that lies in that tier.
+    pub fn count_read(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        object: &ObjectRecord,
+        selection: &Selection,
+        tier: Tier,
+    ) {
+        let std::ops::Range { start, end } = selection.bytes;
+        let read = Read { bytes: end - start, offset: start, size: object.size };
+        self.store.usage.record(bucket.0, key.as_str(), read, tier != Tier::Hot, self.now);
     }
 
     /// A bucket by its name. Whether the caller may touch it is another question.

@@ -86,11 +86,6 @@ impl Selection {
         }
     }
 
-    /// Whether it is a range of the object.
-    pub fn is_range(&self) -> bool {
-        self.of == Of::Range
-    }
-
     /// Writes all that GET and HEAD say of the object and of what they return of it, to a request of these `asked`
     /// headers and that `query`.
     pub fn describe(&self, asked: &HeaderMap, query: &Query, object: &ObjectRecord, out: &mut HeaderMap) {

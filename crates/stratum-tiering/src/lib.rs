@@ -1,7 +1,7 @@
 //! How objects are used, and where they should lie.
 //!
 //! Nothing here asks a clock, reads a drive or moves a byte; times are milliseconds that are handed in.
-//! * [`access::Recorder`] counts the reads of a running server;
+//! * [`usage::Usage`] counts the reads of a running server;
 //! * [`signals`] holds what a decision looks at, of objects and of groups of them;
 //! * [`prices`] holds what each tier costs.
 //! * [`policy`] decides, and gives its reasons;
@@ -9,10 +9,10 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
-pub mod access;
 pub mod day;
 pub mod policy;
 pub mod prices;
 pub mod signals;
 pub mod simulate;
 pub mod tier;
+pub mod usage;

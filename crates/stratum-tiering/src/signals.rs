@@ -3,12 +3,9 @@
 //! There are to be a million of them in memory, hence the packing: histograms of four bits a cell that halve when a
 //! cell is full, shares of one or two bytes, times of six. Rates are exponentially decayed counts, brought up to date
 //! at each read, so that a read costs the same however many came before. All durations scale with the [`Day`].
-//! [`Table`] keeps a bounded number of them.
-
-mod table;
+//! [`Usage`](crate::usage::Usage) keeps a bounded number of them.
 
 use crate::day::Day;
-pub use table::Table;
 
 /// Half-lives of the rates, in days: an hour, a day, a week, a month.
 pub const HALF_LIFE_DAYS: [f64; 4] = [1.0 / 24.0, 1.0, 7.0, 30.0];

@@ -44,7 +44,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         .bodies
         .open(&ctx.view, source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose)
         .await?;
-    ctx.count_read(&opened.selection, source.bucket.id, source.key.as_bytes());
+    let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 
     let algorithm = algorithm.or(opened.object.checksum.as_ref().map(|checksum| checksum.algorithm));
     let algorithm = algorithm.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
@@ -57,6 +57,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     };
     let stored = ctx.store.bodies.copy(opened.content, opened.object.size, arrival, algorithm).await?;
     let object = put_object::commit(ctx, bucket, key, stored, kept, class, condition).await?;
+    ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
     xml::answer(&CopyObjectResult {
         xmlns: xml::Namespace,
         last_modified: Timestamp(object.modified),

@@ -19,6 +19,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     match ctx.store.metadata.commit(command, Bytes::new()).await? {
         // A condition on what isn't there guards nothing: it is as deleted as it can be.
         Outcome::Deleted { .. } | Outcome::Refused(Refusal::NoSuchKey) => {
+            ctx.store.usage.remove(bucket.id.0, key.as_str());
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)

@@ -73,10 +73,12 @@ async fn delete_one(
     let command = Command::DeleteObject { bucket: bucket.id, key: key.as_bytes().to_vec(), condition };
     match ctx.store.metadata.commit(command, Bytes::new()).await? {
         // What isn't there needs no deleting, whatever was to hold of it.
-        Outcome::Refused(Refusal::NoSuchKey) => Ok(()),
-        Outcome::Refused(refusal) => Err(refusal.into()),
-        _ => Ok(()),
+        Outcome::Refused(Refusal::NoSuchKey) => {}
+        Outcome::Refused(refusal) => return Err(refusal.into()),
+        _ => {}
     }
+    ctx.store.usage.remove(bucket.id.0, key.as_str());
+    Ok(())
 }
 
 fn result(delete: Delete, outcomes: Vec<Result<(), S3Error>>) -> DeleteResult {

@@ -18,7 +18,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     rights::check_overrides(&ctx.caller, &ctx.query)?;
     let choose = |object: &_| Selection::of_read(&ctx.headers, &ctx.query, object);
     let opened = ctx.store.bodies.open(&ctx.view, bucket.id, key, &ctx.memory, None, choose).await?;
-    ctx.count_read(&opened.selection, bucket.id, key.as_bytes());
+    let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
     let body = match opened.content {
         Content::Whole(bytes, _) => Body::from(bytes),
         Content::Stream(mut reader) => {
@@ -27,10 +27,11 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             streamed(first, reader)
         }
     };
+    ctx.count_read(bucket.id, key, &opened.object, &opened.selection, tier);
     let mut response = Response::new(body);
     *response.status_mut() = opened.selection.status();
     opened.selection.describe(&ctx.headers, &ctx.query, &opened.object, response.headers_mut());
-    headers::write_tier(ctx.store.bodies.tier_of(&ctx.view, &opened.object)?, response.headers_mut());
+    headers::write_tier(tier, response.headers_mut());
     Ok(response)
 }
 

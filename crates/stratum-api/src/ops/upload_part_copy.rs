@@ -44,12 +44,13 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         .bodies
         .open(&ctx.view, source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose)
         .await?;
-    ctx.count_read(&opened.selection, source.bucket.id, source.key.as_bytes());
+    let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 
     let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let length = opened.selection.bytes.end - opened.selection.bytes.start;
     let stored = ctx.store.bodies.copy(opened.content, length, arrival, algorithm).await?;
     let (etag, checksum) = upload_part::commit(ctx, bucket, upload, number, stored).await?;
+    ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
     // Only a checksum that the upload was created with is told.
     let told = record.checksum.is_some().then_some(checksum);
     xml::answer(&CopyPartResult {

@@ -26,7 +26,9 @@ use stratum_storage::drive::Threads;
 use stratum_storage::journal;
 use stratum_storage::pace::Pace;
 use stratum_storage::set::{Root, SetConfig, TierConfig};
-use stratum_tiering::access::Recorder;
+use stratum_tiering::day::Day;
+use stratum_tiering::usage::Usage;
+use stratum_tiering::usage::name::Seed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -339,7 +341,7 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
             ..Settings::default()
         },
         admission,
-        accesses: Recorder::new(1000),
+        usage: Arc::new(Usage::new(1 << 20, Day::REAL, Seed([7; 16]))),
         pace: Pace::unbounded(Arc::new(System)),
         clock,
         entropy: Arc::new(System),

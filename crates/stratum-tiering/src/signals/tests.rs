@@ -1,5 +1,4 @@
 use super::*;
-use crate::access::ObjectId;
 use proptest::prelude::*;
 use std::num::NonZeroU64;
 
@@ -129,29 +128,6 @@ fn a_clock_that_leaps_ahead_and_back_leaves_no_trace_but_its_decay() {
     assert_eq!(signals.last(), Some(now));
     signals.record(whole(), now - 10 * MINUTE, Day::REAL);
     assert_eq!(signals.last(), Some(now), "a little back is taken to stand");
-}
-
-#[test]
-fn a_million_objects_fit_in_100_mib() {
-    let mut table = Table::new(1_000_000);
-    let object = |key_hash| ObjectId { bucket: 1, key_hash };
-    (0..1_000_000u64).for_each(|key| table.record(object(key), whole(), START + key, Day::REAL));
-    assert_eq!((table.len(), table.forgotten()), (1_000_000, 0));
-    assert!(table.bytes() <= 100 << 20, "{}", table.bytes());
-}
-
-#[test]
-fn a_full_table_forgets_the_least_read_and_counts_them() {
-    let mut table = Table::new(1_000);
-    (0..100).for_each(|key| (0..20).for_each(|read| table.record(key, whole(), START + read, Day::REAL)));
-    (100..5_000).for_each(|key| table.record(key, whole(), START + 100, Day::REAL));
-    assert_eq!((table.len(), table.forgotten()), (1_000, 4_000));
-    assert!((0..100).all(|key| table.get(key).is_some_and(|signals| signals.reads() == 20)));
-    table.remove(7);
-    assert!(table.get(7).is_none());
-    assert!((0..5_000).filter(|key| table.get(*key).is_some()).count() == 999);
-    let places: Vec<i32> = table.iter().map(|(key, _)| *key).collect();
-    assert!(places.iter().all(|key| table.get(*key).is_some()));
 }
 
 proptest! {

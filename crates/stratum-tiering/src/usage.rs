@@ -1,0 +1,131 @@
+//! How the objects of a running server are used: what reads tell, kept in bounded memory.
+//!
+//! A read takes two short locks: of one of a few tables of objects, and of the table of [groups](groups). What memory
+//! doesn't hold is forgotten, the least used first, and counted. Losing all of it costs worse decisions for a while,
+//! never a byte.
+
+mod groups;
+mod members;
+pub mod name;
+mod table;
+mod woken;
+
+use crate::day::Day;
+use crate::signals::{Read, Signals};
+use groups::Groups;
+use name::{Name, Seed};
+use parking_lot::Mutex;
+use table::Table;
+use woken::Woken;
+
+const SHARDS: usize = 16;
+/// Which part of the memory groups get: one in so many bytes.
+const GROUPS_PART: usize = 20;
+
+/// Counts reads of objects, and tells what they say.
+#[derive(Debug)]
+pub struct Usage {
+    day: Day,
+    seed: Seed,
+    objects: [Mutex<Table<Signals>>; SHARDS],
+    groups: Mutex<Groups>,
+    woken: Mutex<Woken>,
+}
+
+/// What is known of an object's use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    pub own: Option<Signals>,
+    pub group: Option<Signals>,
+    /// What the keys of its group begin with.
+    pub prefix: String,
+}
+
+/// How much is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageStatus {
+    /// Objects and prefixes of which something is known.
+    pub objects: usize,
+    pub groups: usize,
+    /// The memory that it takes.
+    pub bytes: usize,
+    /// Objects and prefixes that made room for others.
+    pub forgotten: u64,
+    /// Objects that were to be decided about at once, and those that found no place in the queue.
+    pub woken: u64,
+    pub dropped: u64,
+}
+
+impl Usage {
+    /// `memory` is what it may take, in bytes: about 104 for an object and its part of a group.
+    pub fn new(memory: usize, day: Day, seed: Seed) -> Self {
+        let groups = memory / GROUPS_PART;
+        let of_shard = (memory - groups) / SHARDS;
+        Self {
+            day,
+            seed,
+            objects: std::array::from_fn(|_| Mutex::new(Table::within(of_shard))),
+            groups: Mutex::new(Groups::within(groups)),
+            woken: Mutex::default(),
+        }
+    }
+
+    /// Counts a read of an object at `now`, in milliseconds of Unix time. One that lies below hot wakes.
+    pub fn record(&self, bucket: u64, key: &str, read: Read, below_hot: bool, now: u64) {
+        let name = self.seed.name(bucket, key);
+        let spikes = {
+            let mut shard = self.shard(name).lock();
+            let signals = shard.entry(name, now, self.day);
+            let spiked = signals.spikes(now, self.day);
+            signals.record(read, now, self.day);
+            !spiked && signals.spikes(now, self.day)
+        };
+        self.groups.lock().record(&self.seed, name, key, read, now, self.day);
+        if below_hot || spikes {
+            self.woken.lock().push(bucket, key);
+        }
+    }
+
+    /// What is known of an object, and of its group.
+    pub fn of(&self, bucket: u64, key: &str) -> Known {
+        let name = self.seed.name(bucket, key);
+        let own = self.shard(name).lock().get(name).copied();
+        let (length, group) = self.groups.lock().of(&self.seed, bucket, key);
+        Known { own, group, prefix: key.get(..length).unwrap_or_default().to_owned() }
+    }
+
+    /// Takes at most so many of the objects that woke, as bucket and key.
+    pub fn take_woken(&self, most: usize) -> Vec<(u64, String)> {
+        self.woken.lock().take(most)
+    }
+
+    /// Forgets an object that was deleted.
+    pub fn remove(&self, bucket: u64, key: &str) {
+        let name = self.seed.name(bucket, key);
+        self.shard(name).lock().remove(name);
+    }
+
+    pub fn status(&self) -> UsageStatus {
+        let mut status = UsageStatus::default();
+        for shard in &self.objects {
+            let shard = shard.lock();
+            status.objects += shard.len();
+            status.bytes += shard.bytes();
+            status.forgotten += shard.forgotten();
+        }
+        let groups = self.groups.lock();
+        status.groups = groups.table.len();
+        status.bytes += groups.table.bytes();
+        status.forgotten += groups.table.forgotten();
+        (status.woken, status.dropped) = self.woken.lock().counts();
+        status
+    }
+
+    fn shard(&self, name: Name) -> &Mutex<Table<Signals>> {
+        // Bits that the tables' own indexes don't begin with.
+        &self.objects[(name.hash >> 40) as usize % SHARDS]
+    }
+}
+
+#[cfg(test)]
+mod tests;

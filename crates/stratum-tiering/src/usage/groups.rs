@@ -1,0 +1,102 @@
+//! Which objects are used together: those of a bucket whose keys begin alike. How far alike, the keys themselves decide.
+//!
+//! A group is a prefix. It is the longest one of a key that ends in a slash and has seen [enough](super::members::ENOUGH)
+//! keys; so a folder of one object counts with its siblings, and a folder for each day with its month. A prefix that
+//! has seen a [crowd](super::members::CROWD) and has no such folders below is split by the next character of its keys, again
+//! and again: names that count up, dates and hashes all part into groups of at most about a thousand neighbours.
+//!
+//! All of it follows from the reads that came, in their order, and from nothing else. A read counts for its group, and
+//! for the next folder, which may become one. A prefix that was split keeps what it knew then: it speaks for objects that
+//! nobody has read since.
+
+use super::members::{Members, Size};
+use super::name::{Name, Prefix, Seed};
+use super::table::{Entry, Table};
+use crate::day::Day;
+use crate::signals::{Read, SLOW, Signals};
+
+/// How many prefixes of one key are looked at; what is alike for longer counts as one group.
+const MOST_STEPS: usize = 64;
+/// For so many days after somebody passed it, a prefix that was split isn't forgotten: what lies below hangs on it.
+const KEPT_DAYS: f64 = 30.0;
+
+/// What is known of a prefix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Group {
+    pub signals: Signals,
+    pub members: Members,
+    /// When it was last on the way to a longer one, in milliseconds of Unix time.
+    pub passed: u64,
+}
+
+impl Entry for Group {
+    const NONE: Group = Group { signals: Signals::NONE, members: Members::NONE, passed: 0 };
+
+    fn worth(&self, now: u64, day: Day) -> f64 {
+        if self.members.size() > Size::Few && day.between(self.passed, now) < KEPT_DAYS && self.passed > 0 {
+            return f64::INFINITY;
+        }
+        self.signals.daily_reads(SLOW, now, day)
+    }
+}
+
+impl Entry for Signals {
+    const NONE: Signals = Signals::NONE;
+
+    fn worth(&self, now: u64, day: Day) -> f64 {
+        self.daily_reads(SLOW, now, day)
+    }
+}
+
+/// The prefixes of all buckets.
+#[derive(Debug)]
+pub(super) struct Groups {
+    pub table: Table<Group>,
+}
+
+impl Groups {
+    pub fn within(bytes: usize) -> Self {
+        Self { table: Table::within(bytes) }
+    }
+
+    /// Counts a read of an object, whose name is given with its key.
+    pub fn record(&mut self, seed: &Seed, object: Name, key: &str, read: Read, now: u64, day: Day) {
+        let mut at = seed.root(object.bucket);
+        for _ in 0..MOST_STEPS {
+            let Some(next) = self.next(&at, key) else { break };
+            if let Some(passed) = self.table.get_mut(at.name()) {
+                passed.passed = passed.passed.max(now);
+            }
+            at = next;
+        }
+        let folder = at.to_slash(key).map(|folder| folder.name());
+        for name in [Some(at.name()), folder].into_iter().flatten() {
+            let group = self.table.entry(name, now, day);
+            group.signals.record(read, now, day);
+            group.members.count(object.hash);
+        }
+    }
+
+    /// The prefix whose objects are an object's group, and what is known of it.
+    pub fn of(&self, seed: &Seed, bucket: u64, key: &str) -> (usize, Option<Signals>) {
+        let mut at = seed.root(bucket);
+        for _ in 0..MOST_STEPS {
+            match self.next(&at, key) {
+                Some(next) if self.table.get(next.name()).is_some() => at = next,
+                _ => break,
+            }
+        }
+        (at.length(), self.table.get(at.name()).map(|group| group.signals))
+    }
+
+    /// The longer prefix of the key that counts in place of this one, if there is one.
+    fn next(&self, at: &Prefix, key: &str) -> Option<Prefix> {
+        let size =
+            |prefix: &Prefix| self.table.get(prefix.name()).map_or(Size::Few, |group| group.members.size());
+        let folder = at.to_slash(key).filter(|folder| size(folder) > Size::Few);
+        folder.or_else(|| (size(at) == Size::Crowd).then(|| at.to_character(key)).flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests;
