@@ -88,6 +88,11 @@ impl Operator {
         self.call("GET", path, &[])
     }
 
+    /// Asks for something by parameters.
+    pub fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
+        self.call("GET", path, query)
+    }
+
     /// Has something done.
     pub fn post<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
         self.call("POST", path, query)

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stratum_auth::{AccessKey, SecretKey};
@@ -15,6 +16,7 @@ use stratum_bodies::Codecs;
 use stratum_frames::{Compression, ZstdLevel};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::pace::Budget;
+use stratum_tiering::day::Day;
 use toml::Spanned;
 
 /// A configuration that cannot be used; the text says where and why.
@@ -43,6 +45,8 @@ pub struct Config {
     pub background: Background,
     #[serde(default)]
     pub heal: Heal,
+    #[serde(default)]
+    pub clock: ClockSection,
     #[serde(default)]
     pub log: Log,
 }
@@ -248,6 +252,21 @@ impl Default for Heal {
     }
 }
 
+/// `[clock]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockSection {
+    /// How long a day is to whoever decides where objects lie, so that a test can have weeks of seconds.
+    #[serde(deserialize_with = "day")]
+    pub day: Day,
+}
+
+impl Default for ClockSection {
+    fn default() -> Self {
+        Self { day: Day::REAL }
+    }
+}
+
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     crate::address::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
@@ -312,6 +331,15 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
         return Err(D::Error::custom(format!("\"{text}\" has no unit: write {text}s or {text}m")));
     }
     quantity::duration(&text).map_err(D::Error::custom)
+}
+
+/// At most a real one.
+fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
+    let span = duration(deserializer)?;
+    let millis = NonZeroU64::new(span.as_millis() as u64);
+    millis
+        .map(Day::new)
+        .ok_or_else(|| D::Error::custom("a day can't take no time: write \"10s\", or leave it out"))
 }
 
 /// `[log]`
@@ -498,6 +526,9 @@ mod tests {
             ("[server]\nregion = \"\"", "line 2, server.region: "),
             ("[server]\ndomains = [\"http://x/\"]", "line 2, server.domains: \"http://x/\" is no domain"),
             ("[tiers.hot]\ncodec = \"gzip\"", "line 2, tiers.hot.codec: "),
+            ("[clock]\nday = \"0s\"", "line 2, clock.day: "),
+            ("[clock]\nday = \"1500m\"", "line 2, clock.day: "),
+            ("[clock]\nday = \"10\"", "line 2, clock.day: "),
             ("[server]\ndata = []", "line 2, server.data: names no folder"),
             ("[server]\naddress = \"9000\"", "line 2, server.address: "),
             ("[metrics]\ntoken = \"\"", "line 2, metrics.token: is empty"),

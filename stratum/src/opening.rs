@@ -11,11 +11,12 @@ use crate::scrubbing;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::Identities;
-use stratum_engine::{Engine, Foundation, OpenError};
+use stratum_engine::{Engine, Foundation, OpenError, TieringConfig};
 use stratum_storage::ambient::System;
 use stratum_storage::drive::Threads;
 use stratum_storage::journal;
 use stratum_storage::pace::Budget;
+use stratum_tiering::policy::Policy;
 use tokio::runtime::Runtime;
 
 /// How long a start that lacks drives waits between two tries.
@@ -62,6 +63,12 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     Ok(Opened { engine, layout, root, identities })
 }
 
+/// How it is decided where objects lie.
+fn tiering(config: &Config) -> TieringConfig {
+    let usual = TieringConfig::default();
+    TieringConfig { policy: usual.policy.map(|policy| Policy { day: config.clock.day, ..policy }), ..usual }
+}
+
 /// What the configuration says of the engine, where the drives that are there have settled where the index lies.
 fn engine_config(config: &Config, layout: &Layout) -> stratum_engine::Config {
     stratum_engine::Config {
@@ -72,6 +79,7 @@ fn engine_config(config: &Config, layout: &Layout) -> stratum_engine::Config {
         narrow_after: config.heal.narrow_after,
         scrub: scrubbing::progress(&layout.meta),
         codecs: config.tiers.codecs(),
+        tiering: tiering(config),
         ..stratum_engine::Config::new(layout.index())
     }
 }

@@ -4,6 +4,8 @@
 //! why in words, as `{"error": "..."}`.
 
 mod counts;
+pub mod explain;
+pub mod report;
 pub mod tiers;
 
 use crate::backup::configuration::Configuration;
@@ -94,7 +96,8 @@ impl Operator {
             .route("/level/raise", post(raise_level))
             .route("/tier", get(tiers::status))
             .route("/tier/{action}", post(tiers::decide))
-            .route("/objects/{bucket}/{*key}", get(tiers::explain))
+            .route("/tier/report", get(report::report))
+            .route("/objects/{bucket}/{*key}", get(explain::explain))
             .route("/backup", get(backup))
             .route("/drives", get(list_drives))
             .route("/drives/{action}", post(change_drives))
@@ -325,6 +328,7 @@ impl Operator {
         notes.extend(stopped);
         notes.extend(failing);
         notes.extend(short);
+        notes.extend(tiers::notes(&self.engine));
         notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));
         Status {
             version: env!("CARGO_PKG_VERSION").into(),

@@ -1,17 +1,19 @@
-//! `stratum tier`: objects are moved between tiers by hand, and what tiering would cost is tried out; `stratum explain`
-//! says where an object is and why.
+//! `stratum tier`: objects are moved between tiers by hand, what lies where is told, and what tiering would cost is tried out;
+//! `stratum explain` says where an object is and why.
+
+mod shown;
 
 use crate::client::{Operator, ServerArg};
 use crate::control::ended;
-use crate::operator::tiers::{Decided, Explanation};
+use crate::operator::explain::Explanation;
+use crate::operator::report::Report;
+use crate::operator::tiers::{Decided, TierStatus};
 use crate::output;
 use crate::simulate::{self, GenerateArgs, SimulateArgs};
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 use std::str::FromStr;
-use stratum_metadata::TransitionStatus;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use stratum_storage::ambient::{Clock, System};
 
 /// What `stratum tier` takes.
 #[derive(Args)]
@@ -28,8 +30,10 @@ enum TierCommand {
     Pin(MoveArgs),
     /// Let an object go that was pinned.
     Unpin(UnpinArgs),
-    /// Show how the moves between tiers are doing.
+    /// Show how it goes to decide where objects lie and to move them there.
     Status(ServerArg),
+    /// Show what of a bucket, or of what its keys begin with, lies where, what that costs, and what it saves.
+    Report(ReportArgs),
     /// Price a trace of reads under several policies, beside the least that it can cost.
     Simulate(SimulateArgs),
     /// Print a made-up trace, as CSV.
@@ -56,6 +60,17 @@ struct UnpinArgs {
     /// All objects whose keys begin so.
     #[arg(long)]
     recursive: bool,
+    #[command(flatten)]
+    server: ServerArg,
+}
+
+#[derive(Args)]
+struct ReportArgs {
+    /// s3://BUCKET or s3://BUCKET/PREFIX
+    location: Location,
+    /// For programs.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     server: ServerArg,
 }
@@ -100,6 +115,7 @@ pub fn run(args: TierArgs) -> ExitCode {
         TierCommand::Pin(args) => decide("pin", &args.object, Some(&args.tier), args.recursive, &args.server),
         TierCommand::Unpin(args) => decide("unpin", &args.object, None, args.recursive, &args.server),
         TierCommand::Status(server) => status(&server),
+        TierCommand::Report(args) => report(&args),
         TierCommand::Simulate(args) => simulate::run(args),
         TierCommand::Generate(args) => simulate::generate(&args),
     }
@@ -141,18 +157,9 @@ fn decide(
 /// 1 if a tier takes nothing, or something couldn't be read.
 fn status(server: &ServerArg) -> ExitCode {
     ended(|| {
-        let status: TransitionStatus = Operator::new(server)?.get("tier")?;
-        let TransitionStatus { objects, bodies, bytes, unreadable, waiting } = &status;
-        output::line(format_args!(
-            "since the start {objects} objects came where they belong: {bodies} bodies, {bytes} bytes"
-        ));
-        if *unreadable > 0 {
-            output::line(format_args!("{unreadable} bodies could not be read; the log names them"));
-        }
-        for (tier, why) in waiting {
-            output::line(format_args!("what belongs in {tier} waits: {why}"));
-        }
-        Ok(*unreadable == 0 && waiting.is_empty())
+        let status: TierStatus = Operator::new(server)?.get("tier")?;
+        output::print(shown::status(&status, System.now()));
+        Ok(status.moving.unreadable == 0 && status.moving.waiting.is_empty())
     })
 }
 
@@ -164,32 +171,34 @@ pub fn explain(args: &ExplainArgs) -> ExitCode {
         let why: Explanation = Operator::new(&args.server)?.get(&path)?;
         match args.json {
             true => output::line(serde_json::to_string_pretty(&why).unwrap_or_default()),
-            false => output::print(text(&why)),
+            false => output::print(shown::explanation(&why)),
         }
         Ok(true)
     })
 }
 
-fn text(why: &Explanation) -> String {
-    let mut text = format!("{}\n", why.sentence);
-    if why.bytes.len() > 1 {
-        let parts =
-            why.bytes.iter().map(|(tier, bytes)| format!("{bytes} bytes in {tier}")).collect::<Vec<_>>();
-        text += &format!("Of it are {}.\n", parts.join(", "));
-    }
-    if let Some(pin) = &why.pin {
-        text += &format!("{} pinned it to {} on {}.\n", pin.by, pin.tier, day(pin.since));
-    }
-    for moved in &why.history {
-        text += &format!("{}  to {}: {}\n", day(moved.since), moved.tier, moved.reason);
-    }
-    text
-}
-
-fn day(millis: u64) -> String {
-    let seconds = i64::try_from(millis / 1000).unwrap_or_default();
-    let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
-    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+/// Says what lies where, page by page of what is under a prefix.
+fn report(args: &ReportArgs) -> ExitCode {
+    ended(|| {
+        let Location { bucket, key: prefix } = &args.location;
+        let operator = Operator::new(&args.server)?;
+        let mut whole = Report::default();
+        loop {
+            let mut query = vec![("bucket", bucket.as_str())];
+            query.extend((!prefix.is_empty()).then_some(("prefix", prefix.as_str())));
+            query.extend(whole.after.as_deref().map(|after| ("after", after)));
+            let page: Report = operator.ask("tier/report", &query)?;
+            whole.add(page);
+            if whole.after.is_none() {
+                break;
+            }
+        }
+        match args.json {
+            true => output::line(serde_json::to_string_pretty(&whole).unwrap_or_default()),
+            false => output::print(shown::report(&whole)),
+        }
+        Ok(true)
+    })
 }
 
 #[cfg(test)]

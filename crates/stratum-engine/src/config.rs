@@ -1,14 +1,23 @@
 //! What may differ from store to store, and what is usual.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use stratum_bodies::Codecs;
 use stratum_metadata::record::Level;
 use stratum_storage::pace::Budget;
 use stratum_storage::scrub::{Save, ScrubCursor};
+use stratum_tiering::day::Day;
+use stratum_tiering::policy::Policy;
+use stratum_tiering::prices::Prices;
+use stratum_tiering::usage::Usage;
+use stratum_tiering::usage::name::Seed;
 
 /// What is kept free on a device for upkeep alone when the journal is empty, in bytes: two spare segments a member.
 pub const LEAST_RESERVE: u64 = 192 << 20;
+
+/// What may be known of the use of objects where nobody says how much, in bytes.
+const LITTLE_MEMORY: usize = 1 << 20;
 
 /// How a store is opened over its [`crate::Foundation`].
 pub struct Config {
@@ -30,6 +39,25 @@ pub struct Config {
     pub first_level: Level,
     /// What bodies are coded with that come to a tier.
     pub codecs: Codecs,
+    pub tiering: TieringConfig,
+    /// How objects are used, which decides where they lie.
+    pub usage: Arc<Usage>,
+}
+
+/// How it is decided where objects lie.
+#[derive(Clone, Debug)]
+pub struct TieringConfig {
+    /// None where nothing is decided by use.
+    pub policy: Option<Policy>,
+    pub prices: Prices,
+    /// What may be known of the use of objects, in bytes.
+    pub memory: usize,
+}
+
+impl Default for TieringConfig {
+    fn default() -> TieringConfig {
+        TieringConfig { policy: Some(Policy::COST), prices: Prices::CLOUD, memory: 100 << 20 }
+    }
 }
 
 impl Config {
@@ -45,6 +73,8 @@ impl Config {
             scrub: ScrubProgress::default(),
             first_level: Level::highest_known(),
             codecs: Codecs::NONE,
+            tiering: TieringConfig::default(),
+            usage: Arc::new(Usage::new(LITTLE_MEMORY, Day::REAL, Seed([0; 16]))),
         }
     }
 }

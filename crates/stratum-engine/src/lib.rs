@@ -17,12 +17,15 @@ mod pressure;
 pub mod provisional;
 pub mod supervisor;
 mod tasks;
+pub mod tiering;
+mod wishes;
 
-pub use config::{Config, LEAST_RESERVE, ScrubProgress};
+pub use config::{Config, LEAST_RESERVE, ScrubProgress, TieringConfig};
 pub use foundation::Foundation;
 pub use open::OpenError;
 pub use pressure::Pressure;
 pub use tasks::copies;
+pub use wishes::wishes_of;
 
 use copies::Copies;
 use std::sync::Arc;
@@ -37,6 +40,8 @@ use stratum_storage::pace::Pace;
 use stratum_storage::scrub::Scrubber;
 use stratum_storage::set::Set;
 use stratum_storage::volumes::{Restored, Volumes};
+use stratum_tiering::usage::Usage;
+use tiering::Tiering;
 
 /// An open store. A cheap handle to all of its layers.
 #[derive(Clone)]
@@ -56,6 +61,10 @@ pub struct Engine {
     pub copies: Arc<Copies>,
     /// What takes objects to the tiers where they belong.
     pub reviews: Arc<Reviews>,
+    /// What decides in which tier an object belongs.
+    pub tiering: Arc<Tiering>,
+    /// How objects are used.
+    pub usage: Arc<Usage>,
     /// What bodies are coded with that come to a tier.
     pub codecs: Codecs,
     /// Tables of frames that were read lately.

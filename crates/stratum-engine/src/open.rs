@@ -1,5 +1,6 @@
 //! From the foundation to an engine: the order in which the layers come up.
 
+use crate::tiering::Tiering;
 use crate::{Config, Engine, Foundation, provisional};
 use std::sync::Arc;
 use stratum_bodies::Tables;
@@ -104,7 +105,18 @@ fn assemble(
     restored: Restored,
 ) -> Engine {
     let Foundation { set, journal, clock, .. } = foundation;
-    let Config { reserve, files_interval, budget, narrow_after, least_move, scrub, codecs, .. } = config;
+    let Config {
+        reserve,
+        files_interval,
+        budget,
+        narrow_after,
+        least_move,
+        scrub,
+        codecs,
+        tiering,
+        usage,
+        ..
+    } = config;
     let pace = Pace::new(budget, clock.clone());
     let mover = Mover { metadata: metadata.clone(), volumes: volumes.clone(), pace: pace.clone() };
     let healer = Healer::new(volumes.rebuilder.clone(), pace.clone(), clock.clone());
@@ -117,12 +129,23 @@ fn assemble(
         scrub.cursor,
         scrub.save,
     );
-    let balancer =
-        Balancer::new(volumes.rebuilder.clone(), healer.clone(), pace, clock.clone()).moving_from(least_move);
+    let balancer = Balancer::new(volumes.rebuilder.clone(), healer.clone(), pace.clone(), clock.clone())
+        .moving_from(least_move);
     let tables = Tables::default();
     let transitions = Transitions { mover: mover.clone(), codecs, tables: tables.clone() };
     let reviews = Reviews::new(transitions, clock.clone());
+    let tiering = Tiering::new(
+        set.clone(),
+        metadata.clone(),
+        volumes.clone(),
+        usage.clone(),
+        pace,
+        clock.clone(),
+        &tiering,
+    );
     Engine {
+        tiering: Arc::new(tiering),
+        usage,
         compactor: Compactor::new(mover.clone(), clock.clone(), narrow_after),
         quarantine: Quarantine::new(metadata.clone(), volumes.clone(), clock.clone()),
         set,

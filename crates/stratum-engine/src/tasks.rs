@@ -36,6 +36,7 @@ impl Engine {
             Arc::new(CopiesScrub(self.clone())),
             Arc::new(Drain::new(mover)),
             Arc::new(VolumeKeeper::new(self.clone())),
+            self.tiering.clone(),
             self.reviews.clone(),
         ]
     }

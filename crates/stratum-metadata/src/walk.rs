@@ -49,6 +49,12 @@ impl Walk {
         let next = keys::object(bucket, prefix);
         Walk { end: keys::end_of_prefix(&next), next }
     }
+
+    /// The same, but only what comes after a key of the bucket.
+    pub fn after(self, bucket: BucketId, key: &[u8]) -> Walk {
+        let after = [keys::object(bucket, key).as_slice(), &[0]].concat();
+        Walk { next: self.next.max(after), ..self }
+    }
 }
 
 impl ReadView {

@@ -1,5 +1,6 @@
 //! How long a day is: every duration of tiering is said in days or hours, and a test may live a day of seconds.
 
+use std::fmt;
 use std::num::NonZeroU64;
 
 /// Days in a month, as prices count it: a twelfth of 365.25.
@@ -46,6 +47,23 @@ impl Day {
     /// The day of the week, 0 for Monday: the Unix epoch was a Thursday.
     pub fn weekday(self, time: u64) -> usize {
         ((time / self.0.get() + 3) % 7) as usize
+    }
+}
+
+/// So many days, in words: in the largest unit that they fill.
+#[derive(Clone, Copy, Debug)]
+pub struct Lasting(pub f64);
+
+impl fmt::Display for Lasting {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Lasting(days) = *self;
+        let (count, unit) = match days * 24.0 {
+            hours if hours < 1.0 => (hours * 60.0, "minute"),
+            hours if hours < 48.0 => (hours, "hour"),
+            _ => (days, "day"),
+        };
+        let plural = if count.round() == 1.0 { "" } else { "s" };
+        write!(f, "{count:.0} {unit}{plural}")
     }
 }
 

@@ -12,7 +12,7 @@ mod terms;
 use crate::day::Day;
 use crate::prices::Prices;
 use crate::signals::Signals;
-use crate::tier::Tier;
+use crate::tier::{PerTier, Tier};
 pub use cost::Waits;
 pub use idle::Thresholds;
 use serde::Serialize;
@@ -182,6 +182,16 @@ impl Policy {
     };
     /// Idle time with [`Thresholds::DEFAULT`].
     pub const IDLE: Policy = Policy { model: Model::Idle(Thresholds::DEFAULT), ..Policy::COST };
+
+    /// The same for who has these tiers alone: with thresholds, what would go to one that isn't there goes to the next warmer
+    /// one.
+    pub fn over(self, has: PerTier<bool>) -> Policy {
+        let model = match self.model {
+            Model::Idle(thresholds) => Model::Idle(thresholds.over(has)),
+            Model::Cost(waits) => Model::Cost(waits),
+        };
+        Policy { model, ..self }
+    }
 
     /// Decides where an object should lie as of `now`.
     pub fn decide(&self, features: &Features, prices: &Prices, now: u64) -> Decision {

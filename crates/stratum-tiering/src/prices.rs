@@ -85,6 +85,13 @@ impl Prices {
         })
     }
 
+    /// The same for who has these tiers alone: nothing is worth going to another.
+    pub fn over(&self, has: PerTier<bool>) -> Prices {
+        const NOBODY_PAYS: TierPrices =
+            TierPrices { storage_gb_month: 1e9, retrieval_gb: 1e9, get_1000: 1e9, put_1000: 1e9 };
+        Prices(PerTier::of(|tier| if has[tier] { self.0[tier] } else { NOBODY_PAYS }))
+    }
+
     pub fn of(&self, tier: Tier) -> &TierPrices {
         &self.0[tier]
     }

@@ -8,16 +8,14 @@ use axum::Json;
 use axum::extract::{Path, Query, State as Shared};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use stratum_engine::Engine;
+use stratum_engine::tiering::TieringStatus;
 use stratum_metadata::listing::{ListRequest, Listed, Position};
-use stratum_metadata::record::{
-    Body, BucketId, BucketRecord, ObjectRecord, PartSummary, TierDecision, TierPin, TierReason,
-};
-use stratum_metadata::{CommitError, NotWritten, ReadError, ReadView, TierWish, TransitionStatus, tier_of};
+use stratum_metadata::record::{BucketId, BucketRecord, ObjectRecord, TierPin};
+use stratum_metadata::{CommitError, NotWritten, ReadError, ReadView, TierWish, TransitionStatus};
 use stratum_storage::ambient::{Clock, System, UnixMillis};
-use stratum_storage::blob::{BlobRef, Tier};
-use stratum_storage::volume::Table;
+use stratum_storage::blob::Tier;
 
 /// Objects that one request decides about, at most: one command holds them.
 const PAGE: usize = 256;
@@ -43,45 +41,17 @@ pub struct Decided {
     pub after: Option<String>,
 }
 
-/// Where an object lies, and why. Times are milliseconds of Unix time.
+/// How deciding and moving go.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Explanation {
-    /// Where it lies; of an object of several parts, the coldest that a part of it lies in.
-    pub tier: String,
-    /// Since when it belongs where it belongs.
-    pub since: UnixMillis,
-    pub sentence: String,
-    /// Bytes by tier.
-    pub bytes: BTreeMap<String, u64>,
-    /// Where it is to go, if it isn't there.
-    pub moving_to: Option<String>,
-    pub pin: Option<Pinned>,
-    /// When it is looked at next.
-    pub next_review: Option<UnixMillis>,
-    /// What took it from tier to tier, the last one last.
-    pub history: Vec<Moved>,
+pub struct TierStatus {
+    pub deciding: TieringStatus,
+    pub moving: TransitionStatus,
 }
 
-/// A pin.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Pinned {
-    pub tier: String,
-    pub by: String,
-    pub since: UnixMillis,
-    pub until: Option<UnixMillis>,
-}
-
-/// A decision of the past.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Moved {
-    pub tier: String,
-    pub since: UnixMillis,
-    pub reason: String,
-}
-
-/// `GET /tier`: how the moves are doing.
-pub(super) async fn status(Shared(operator): Shared<Arc<Operator>>) -> Json<TransitionStatus> {
-    Json(operator.engine.reviews.status())
+/// `GET /tier`: how deciding and moving go.
+pub(super) async fn status(Shared(operator): Shared<Arc<Operator>>) -> Json<TierStatus> {
+    let Engine { tiering, reviews, .. } = &operator.engine;
+    Json(TierStatus { deciding: tiering.status(), moving: reviews.status() })
 }
 
 /// `POST /tier/move|pin|unpin?bucket=...&key=...|prefix=...&tier=...`: decides about an object, or a page of them.
@@ -105,21 +75,6 @@ pub(super) async fn decide(
         false => metadata.decide_tiers(bucket.id, objects, &wish, now).await.map_err(uncommitted)?,
     };
     Ok(Json(Decided { objects, after }))
-}
-
-/// `GET /objects/{bucket}/{key}`: where an object lies, and why.
-pub(super) async fn explain(
-    Shared(operator): Shared<Arc<Operator>>,
-    Path((name, key)): Path<(String, String)>,
-) -> Result<Json<Explanation>, Refused> {
-    let view = operator.engine.metadata.fresh().await.map_err(unread)?;
-    let look = move || {
-        let bucket = bucket(&view, &name)?;
-        let record = object(&view, &bucket, &key)?;
-        explanation(&view, &operator.engine.volumes.table, &record, System.now()).map_err(unread)
-    };
-    let looked = tokio::task::spawn_blocking(look).await;
-    looked.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?.map(Json)
 }
 
 impl Operator {
@@ -174,89 +129,26 @@ async fn page(
     Ok((objects, after))
 }
 
-fn explanation(
-    view: &ReadView,
-    table: &Table,
-    record: &ObjectRecord,
-    now: UnixMillis,
-) -> Result<Explanation, ReadError> {
-    let mut bytes = BTreeMap::<Tier, u64>::new();
-    // What is still in the journal is on the hot drives; what has no bytes lies nowhere.
-    let mut count = |blob: &BlobRef, size: u64| {
-        if size > 0 {
-            *bytes.entry(tier_of(table, blob).unwrap_or(Tier::JOURNAL)).or_default() += size;
-        }
-    };
-    match &record.body {
-        Body::Blob(blob) => count(blob, record.size),
-        Body::Parts { upload, parts } => {
-            for PartSummary { number, size, .. } in parts {
-                if let Some(part) = view.part(*upload, *number)? {
-                    count(&part.blob, *size);
-                }
-            }
-        }
-    }
-    let attributes = &record.attributes;
-    let (decided, belongs) = (attributes.tiering.last(), attributes.belongs_in(now));
-    let tier = bytes.keys().last().copied().or(belongs).unwrap_or(Tier::JOURNAL);
-    let moving_to = belongs.filter(|belongs| bytes.keys().any(|tier| tier != belongs));
-    let name = |tier: Tier| tier.name().to_owned();
-    Ok(Explanation {
-        tier: name(tier),
-        since: decided.map_or(record.modified, |decision| decision.since),
-        sentence: sentence(tier, decided, moving_to),
-        bytes: bytes.into_iter().map(|(tier, bytes)| (name(tier), bytes)).collect(),
-        moving_to: moving_to.map(name),
-        pin: attributes.pinned(now).map(|pin| Pinned {
-            tier: name(pin.tier),
-            by: pin.by.clone(),
-            since: pin.since,
-            until: pin.until,
-        }),
-        next_review: attributes.review,
-        history: attributes.tiering.all().iter().map(moved).collect(),
-    })
+/// What somebody should know: moves that wait, and tiers that are almost full.
+pub(super) fn notes(engine: &Engine) -> Vec<String> {
+    let (deciding, moving) = (engine.tiering.status(), engine.reviews.status());
+    let waits = moving.waiting.iter().map(|(tier, why)| format!("what belongs in {tier} waits: {why}"));
+    let full = deciding.full.iter().map(|(tier, note)| format!("the {tier} tier: {note}"));
+    waits.chain(full).collect()
 }
 
-fn moved(decision: &TierDecision) -> Moved {
-    let TierDecision { tier, since, reason, .. } = *decision;
-    Moved { tier: tier.name().into(), since, reason: words(reason).into() }
+pub(super) fn name(tier: Tier) -> String {
+    tier.name().to_owned()
 }
 
-/// Where it is and why, in words.
-fn sentence(tier: Tier, decided: Option<&TierDecision>, moving_to: Option<Tier>) -> String {
-    let lies = format!("It lies in the {} tier", tier.name());
-    match (decided, moving_to) {
-        (None, _) => format!("{lies}, where it was put: nothing was decided of it since."),
-        (Some(decision), None) => format!("{lies}, because {}.", words(decision.reason)),
-        (Some(decision), Some(to)) => {
-            format!("{lies} and is on its way to {}, because {}.", to.name(), words(decision.reason))
-        }
-    }
-}
-
-fn words(reason: TierReason) -> &'static str {
-    match reason {
-        TierReason::ByHand => "an operator moved it",
-        TierReason::Pin => "it is pinned there",
-        TierReason::Hint => "its metadata asks for that",
-        TierReason::StorageClass => "its storage class asks for that",
-        TierReason::Lifecycle => "a lifecycle rule asks for that",
-        TierReason::Capacity => "the tier that it lay in was too full",
-        TierReason::Spike => "it was suddenly read much",
-        TierReason::Model => "it is expected to cost least there",
-    }
-}
-
-fn bucket(view: &ReadView, name: &str) -> Result<BucketRecord, Refused> {
+pub(super) fn bucket(view: &ReadView, name: &str) -> Result<BucketRecord, Refused> {
     let found = view.bucket(name).map_err(unread)?;
     found.ok_or_else(|| {
         Refused(StatusCode::NOT_FOUND, format!("there is no bucket \"{}\"", name.escape_debug()))
     })
 }
 
-fn object(view: &ReadView, bucket: &BucketRecord, key: &str) -> Result<ObjectRecord, Refused> {
+pub(super) fn object(view: &ReadView, bucket: &BucketRecord, key: &str) -> Result<ObjectRecord, Refused> {
     let found = view.object(bucket.id, key.as_bytes()).map_err(unread)?;
     let missing =
         || format!("there is no object \"{}\" in the bucket \"{}\"", key.escape_debug(), bucket.name);
@@ -267,7 +159,7 @@ fn bad(problem: String) -> Refused {
     Refused(StatusCode::BAD_REQUEST, problem)
 }
 
-fn unread(error: ReadError) -> Refused {
+pub(super) fn unread(error: ReadError) -> Refused {
     Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 

@@ -7,10 +7,15 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 
 /// A client that trusts the server's certificate and signs as root.
 pub fn client(server: &Server) -> Client {
+    client_of(server, ACCESS_KEY, SECRET_KEY)
+}
+
+/// A client that signs as somebody else.
+pub fn client_of(server: &Server, access_key: &str, secret_key: &str) -> Client {
     let config = Builder::new()
         .endpoint_url(server.endpoint())
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
+        .credentials_provider(Credentials::new(access_key, secret_key, None, None, "test"))
         .force_path_style(true);
     let builder = aws_smithy_http_client::Builder::new();
     let http = match server.certificate() {

@@ -20,5 +20,6 @@ mod restore;
 mod server;
 mod stalled_log;
 mod start;
+mod tiering;
 mod tiers;
 mod unmounted;

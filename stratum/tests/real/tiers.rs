@@ -11,24 +11,29 @@ use std::collections::BTreeMap;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-fn run(server: &Server, args: &[&str]) -> Output {
+pub fn run(server: &Server, args: &[&str]) -> Output {
+    run_as(server, args, ACCESS_KEY, SECRET_KEY)
+}
+
+/// Runs a command with these credentials.
+pub fn run_as(server: &Server, args: &[&str], access_key: &str, secret_key: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(args).args(["--endpoint", &server.endpoint()]);
-    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    command.env("STRATUM_ROOT_ACCESS_KEY", access_key).env("STRATUM_ROOT_SECRET_KEY", secret_key);
     command.output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
-fn explain(server: &Server, key: &str) -> Value {
+pub fn explain(server: &Server, key: &str) -> Value {
     let output = run(server, &["explain", &format!("s3://{BUCKET}/{key}"), "--json"]);
     assert!(output.status.success(), "{key}: {}", said(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn tier(server: &Server, action: &str, key: &str, more: &[&str]) {
+pub fn tier(server: &Server, action: &str, key: &str, more: &[&str]) {
     let location = format!("s3://{BUCKET}/{key}");
     let output = run(server, &[&["tier", action, &location], more].concat());
     assert!(output.status.success(), "{}", said(&output));
@@ -39,7 +44,7 @@ fn comes_to(server: &Server, key: &str, tier: &str) -> Value {
     // The machine may be busy with other tests, and cold codes hard.
     for _ in 0..2_400 {
         let why = explain(server, key);
-        if why["tier"] == tier && why["moving_to"].is_null() && why["next_review"].is_null() {
+        if why["tier"] == tier && why["moving_to"].is_null() && why["move_due"].is_null() {
             return why;
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -105,7 +110,11 @@ fn everything_goes_to_cold_and_reads_back_with_two_drives_gone_and_after_a_resta
     // Also what has no bytes to move.
     for key in objects.keys() {
         let why = comes_to(&server, key, "cold");
-        assert_eq!(why["sentence"], "It lies in the cold tier, because an operator moved it.");
+        let sentence = why["sentence"].as_str().unwrap();
+        assert!(
+            sentence.starts_with("It lies in the cold tier, because an operator moved it."),
+            "{sentence}"
+        );
         assert_eq!(why["history"].as_array().unwrap().len(), 1);
     }
     assert!(on_drives(&server, "cold") > 0);

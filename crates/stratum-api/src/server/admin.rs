@@ -1,10 +1,14 @@
 //! `/_stratum/`: health for probes, metrics for a scraper, and under `v1/` what an operator asks and has done.
 //!
-//! The operator's routes are the binary's; that only root reaches them is seen to here. They carry everything they
-//! say in their query, which the signature covers, and answer with JSON.
+//! The operator's routes are the binary's; who reaches them is seen to here. Root does, and nobody else but for what is told of
+//! an object, which whoever may read it may ask, and of a bucket, which whoever may list it may. They carry everything they
+//! say in their path and query, which the signature covers, and answer with JSON.
 
+use crate::address::Address;
 use crate::authenticate::authenticate;
-use crate::context::Store;
+use crate::context::{Caller, Store};
+use crate::key::ObjectKey;
+use crate::query::Query;
 use crate::rights::{OPERATE, Resource, authorise};
 use axum::Router;
 use axum::body::Body;
@@ -71,18 +75,59 @@ impl fmt::Debug for Admin {
     }
 }
 
-/// The refusal of what only an operator may ask, unless root sent it.
+/// The refusal of what somebody may not ask.
 pub(crate) fn refused(store: &Store, head: &http::request::Parts) -> Option<Response<Body>> {
-    let is_operators = head.uri.path().starts_with(OPERATORS);
-    let problem = is_operators.then(|| is_roots(store, head).err()).flatten()?;
+    let path = head.uri.path().strip_prefix(OPERATORS)?;
+    let problem = may(store, head, path).err()?;
     Some(refusal(StatusCode::FORBIDDEN, &problem))
 }
 
-fn is_roots(store: &Store, head: &http::request::Parts) -> Result<(), String> {
+fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(), String> {
     let now = (store.clock.now() / 1000) as i64;
     let (caller, _) = authenticate(store, head, now).map_err(|error| error.words().to_owned())?;
-    authorise(&caller, OPERATE, &Resource::Server, store)
-        .map_err(|_| "only the root user may operate the store, and signs the request".into())
+    if authorise(&caller, OPERATE, &Resource::Server, store).is_ok() {
+        return Ok(());
+    }
+    match Told::of(path, head.uri.query()) {
+        None => Err("only the root user may operate the store, and signs the request".into()),
+        Some(told) if told.may(&caller, store) => Ok(()),
+        // Nor is it told whether there is such a bucket.
+        Some(Told::Object(..)) => Err("only who may read the object may ask that of it".into()),
+        Some(Told::Bucket(_)) => Err("only who may list the bucket may ask that of it".into()),
+    }
+}
+
+/// What is told of a bucket or an object to others than root.
+enum Told {
+    /// Where it lies and why.
+    Object(String, ObjectKey),
+    /// What lies where.
+    Bucket(String),
+}
+
+impl Told {
+    fn of(path: &str, query: Option<&str>) -> Option<Told> {
+        if let Some(object) = path.strip_prefix("objects/") {
+            let address = Address::parse(object, None, &[]).ok()?;
+            return match address {
+                Address::Object(bucket, key) => Some(Told::Object(bucket, key)),
+                Address::Service | Address::Bucket(_) | Address::ObjectResponse => None,
+            };
+        }
+        let query = Query::parse(query.unwrap_or_default()).ok()?;
+        let bucket = || query.get("bucket").map(str::to_owned);
+        (path == "tier/report").then(bucket).flatten().map(Told::Bucket)
+    }
+
+    fn may(&self, caller: &Caller, store: &Store) -> bool {
+        let (Told::Object(name, _) | Told::Bucket(name)) = self;
+        let Ok(Some(bucket)) = store.metadata.local().bucket(name) else { return false };
+        let (action, resource) = match self {
+            Told::Object(_, key) => ("s3:GetObject", Resource::Object(&bucket, key)),
+            Told::Bucket(_) => ("s3:ListBucket", Resource::Bucket(&bucket)),
+        };
+        authorise(caller, action, &resource, store).is_ok()
+    }
 }
 
 /// An operator's failure: `{"error": "..."}`.

@@ -11,3 +11,4 @@ mod store;
 mod tasks;
 mod tiers;
 mod transition;
+mod tiering;

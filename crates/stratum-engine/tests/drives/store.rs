@@ -13,7 +13,7 @@ use stratum_metadata::record::{
     VersionId,
 };
 use stratum_metadata::{CommitError, NewBytes, OpenError, Packer};
-use stratum_storage::ambient::System;
+use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{BlobRef, Geometry, PackedAt, Place, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal::{self, Journal};
@@ -69,7 +69,7 @@ impl Store {
             threads: Threads::Own,
         };
         let options = journal::Options { segment_bytes, cap, ..Default::default() };
-        let mut foundation = open_foundation(&config, options).await;
+        let mut foundation = open_foundation(&config, options, Arc::new(System)).await;
         foundation.log = over(foundation.journal.clone());
         let config = Config { reserve: 0, ..Config::new(dir.join("sled")) };
         match Engine::open(foundation, config).await {
@@ -212,9 +212,13 @@ impl Store {
 }
 
 /// The threads of a run that has just ended may hold its drives a moment longer.
-async fn open_foundation(config: &SetConfig, options: journal::Options) -> Foundation {
+pub async fn open_foundation(
+    config: &SetConfig,
+    options: journal::Options,
+    clock: Arc<dyn Clock>,
+) -> Foundation {
     for _ in 0..1000 {
-        match Foundation::open(config, options, Arc::new(System), Arc::new(System)) {
+        match Foundation::open(config, options, clock.clone(), Arc::new(System)) {
             Err(stratum_engine::OpenError::Set(SetError::InUse { .. })) => {
                 tokio::time::sleep(Duration::from_millis(20)).await
             }
@@ -263,6 +267,11 @@ pub async fn with_bucket(dir: &Path) -> Store {
 }
 
 pub async fn add_bucket(store: Store) -> Store {
+    add_bucket_to(&store).await;
+    store
+}
+
+pub async fn add_bucket_to(engine: &Engine) {
     let record = BucketRecord {
         id: BUCKET,
         name: "bucket".into(),
@@ -271,6 +280,5 @@ pub async fn add_bucket(store: Store) -> Store {
         region: "us-east-1".into(),
         configuration: Default::default(),
     };
-    store.metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.unwrap();
-    store
+    engine.metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.unwrap();
 }

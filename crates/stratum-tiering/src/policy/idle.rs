@@ -2,7 +2,7 @@
 
 use super::terms::{Course, Terms};
 use crate::day::Day;
-use crate::tier::Tier;
+use crate::tier::{PerTier, Tier};
 
 /// After how many idle days an object goes to warm, and to cold; never, where there is no number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,6 +14,16 @@ pub struct Thresholds {
 impl Thresholds {
     /// Straight to cold after a fortnight: on real traces the best, or near it, of the rules of this kind.
     pub const DEFAULT: Thresholds = Thresholds { warm_days: None, cold_days: Some(14.0) };
+}
+
+impl Thresholds {
+    pub(super) fn over(self, has: PerTier<bool>) -> Thresholds {
+        let warm = [self.warm_days, self.cold_days.filter(|_| !has.cold)].into_iter().flatten();
+        Thresholds {
+            warm_days: warm.min_by(f64::total_cmp).filter(|_| has.warm),
+            cold_days: self.cold_days.filter(|_| has.cold),
+        }
+    }
 }
 
 pub(super) fn course(thresholds: &Thresholds, terms: &Terms, day: Day) -> Course {

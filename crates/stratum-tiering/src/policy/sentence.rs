@@ -2,8 +2,8 @@
 
 use super::terms::{Ascent, Course, Descent, Terms};
 use super::{Decision, Rule};
-use crate::day::Day;
-use std::fmt::{self, Display};
+use crate::day::{Day, Lasting};
+use std::fmt::Display;
 use std::num::NonZeroU64;
 
 impl Decision {
@@ -90,21 +90,5 @@ impl Terms {
     fn lasting(&self, from: u64, to: u64) -> impl Display + use<> {
         let day = Day::new(NonZeroU64::new(self.day).unwrap_or(NonZeroU64::MIN));
         Lasting(day.between(from, to))
-    }
-}
-
-/// A duration in the largest unit that it fills.
-struct Lasting(f64);
-
-impl Display for Lasting {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Lasting(days) = *self;
-        let (count, unit) = match days * 24.0 {
-            hours if hours < 1.0 => (hours * 60.0, "minute"),
-            hours if hours < 48.0 => (hours, "hour"),
-            _ => (days, "day"),
-        };
-        let plural = if count.round() == 1.0 { "" } else { "s" };
-        write!(f, "{count:.0} {unit}{plural}")
     }
 }

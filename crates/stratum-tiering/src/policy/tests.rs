@@ -210,6 +210,23 @@ fn the_other_model_goes_by_idle_days_alone() {
 }
 
 #[test]
+fn nothing_goes_to_a_tier_that_is_not_there() {
+    let own = read_ago([200 * 24]);
+    let told =
+        |policy: Policy, has| policy.over(has).decide(&object(&own), &Prices::CLOUD.over(has), NOW).tier;
+    let (all, no_cold) =
+        (PerTier { hot: true, warm: true, cold: true }, PerTier { hot: true, warm: true, cold: false });
+    let hot_alone = PerTier { warm: false, ..no_cold };
+    for policy in [Policy::COST, Policy::IDLE] {
+        assert_eq!(
+            [all, no_cold, hot_alone].map(|has| told(policy, has)),
+            [Tier::Cold, Tier::Warm, Tier::Hot],
+            "{policy:?}"
+        );
+    }
+}
+
+#[test]
 fn a_day_of_seconds_decides_the_same() {
     let day = Day::new(NonZeroU64::new(10_000).unwrap());
     let mut own = Signals::NONE;

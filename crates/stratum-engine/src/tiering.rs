@@ -1,0 +1,190 @@
+//! Tiering by use: where each object should lie is decided while the server runs, and can be explained.
+//!
+//! The task `tiering` walks all objects, decides of each by [`Policy::decide`] from its record and its use, and proposes
+//! what is to change; the task `transition` moves the bytes. A walk takes an eighth of a day, whatever the store holds: an
+//! object that is looked at so often needs no entry among the keys that says when to look again, which every PUT would have
+//! to write. What is read where it is slow is decided within a second (`woken`). Nothing of a walk is kept over a restart,
+//! which begins a new one.
+//!
+//! Deciding is conditional on what was looked at and never holds an object's key, so a write that comes meanwhile wins.
+
+mod capacity;
+mod clock;
+mod decide;
+mod explain;
+mod ledger;
+mod meet;
+mod report;
+mod status;
+mod walk;
+
+pub use explain::{Explained, Use};
+pub use ledger::{Held, Ledger, Month};
+pub use meet::{in_words, name_of, tier_of_policy, tier_of_store};
+pub use report::Reported;
+pub use status::{Recent, Standing, TieringStatus, WarmingUp};
+pub use walk::Walked;
+
+use crate::TieringConfig;
+use capacity::Pressures;
+use clock::Watch;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_metadata::{Metadata, TIERS_SINCE};
+use stratum_storage::ambient::{Clock, UnixMillis};
+use stratum_storage::pace::{Class, Pace};
+use stratum_storage::set::Set;
+use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::volumes::Volumes;
+use stratum_tiering::policy::Policy;
+use stratum_tiering::prices::Prices;
+use stratum_tiering::tier::{PerTier, Tier};
+use stratum_tiering::usage::Usage;
+use walk::Walking;
+
+/// How often it is looked who was woken, and whether a walk is due.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// After what failed.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Walks a day.
+const WALKS_A_DAY: f64 = 8.0;
+
+/// What decides. One of a store.
+pub struct Tiering {
+    metadata: Metadata,
+    volumes: Volumes,
+    set: Arc<Set>,
+    usage: Arc<Usage>,
+    pace: Arc<Pace>,
+    clock: Arc<dyn Clock>,
+    /// None where tiering by use is off.
+    policy: Option<Policy>,
+    /// As configured; a tier that the store doesn't have is dearer than all that anybody pays.
+    prices: Prices,
+    /// The tiers that the store has.
+    has: PerTier<bool>,
+    state: Mutex<State>,
+    ledger: Mutex<Ledger>,
+    /// Who drains the woken and who walks are one, but for what an operator asks for.
+    walking: tokio::sync::Mutex<Walking>,
+}
+
+struct State {
+    watch: Watch,
+    /// Since when use is watched: an idle time from before isn't known.
+    watched_since: UnixMillis,
+    last: Option<Walked>,
+    pressures: Pressures,
+    status: TieringStatus,
+}
+
+impl Tiering {
+    pub(crate) fn new(
+        set: Arc<Set>,
+        metadata: Metadata,
+        volumes: Volumes,
+        usage: Arc<Usage>,
+        pace: Arc<Pace>,
+        clock: Arc<dyn Clock>,
+        config: &TieringConfig,
+    ) -> Tiering {
+        let healths = volumes.table.tiers();
+        let has = PerTier::of(|tier| healths.iter().any(|health| tier_of_store(health.tier) == tier));
+        let (now, monotonic) = (clock.now(), clock.monotonic());
+        let state = State {
+            watch: Watch::new(now, monotonic),
+            watched_since: now,
+            last: None,
+            pressures: Pressures::default(),
+            status: TieringStatus::default(),
+        };
+        Tiering {
+            metadata,
+            volumes,
+            set,
+            usage,
+            pace,
+            clock,
+            policy: config.policy.map(|policy| policy.over(has)),
+            prices: config.prices.over(has),
+            has,
+            state: Mutex::new(state),
+            ledger: Mutex::default(),
+            walking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Whether it decides, and in words why not.
+    pub fn standing(&self) -> Standing {
+        if self.policy.is_none() {
+            Standing::Off
+        } else if self.metadata.level() < TIERS_SINCE {
+            Standing::OldLevel
+        } else if !Tier::Hot.colder().any(|tier| self.has[tier]) {
+            Standing::OneTier
+        } else if self.pace.is_paused(Class::Transition) {
+            Standing::Paused
+        } else {
+            Standing::Deciding
+        }
+    }
+
+    /// What each tier costs.
+    pub fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
+    /// The length of a day, as configured.
+    pub fn day(&self) -> stratum_tiering::day::Day {
+        self.policy.unwrap_or(Policy::COST).day
+    }
+
+    async fn step_once(&self, stop: &Stop) -> Result<Next, decide::TieringError> {
+        let now = self.clock.now();
+        self.watch_clock(now);
+        let Some(policy) = self.policy.filter(|_| self.standing() == Standing::Deciding) else {
+            return Ok(Next::After(POLL_INTERVAL));
+        };
+        self.decide_woken(&policy, now).await?;
+        let rest = self.walk_on(&policy, now, stop).await?;
+        Ok(if rest.is_zero() { Next::AtOnce } else { Next::After(rest.min(POLL_INTERVAL)) })
+    }
+
+    /// A clock that leaps makes all objects look idle, or new. So what was watched before counts for nothing: the model moves
+    /// nothing for as long as it watches a new bucket.
+    fn watch_clock(&self, now: UnixMillis) {
+        let monotonic = self.clock.monotonic();
+        let mut state = self.state.lock();
+        let most = Duration::from_millis(self.day().hours(1.0)).max(clock::LEAST_LEAP);
+        if let Some(leap) = state.watch.look(now, monotonic, most) {
+            tracing::warn!(
+                seconds = leap,
+                "the clock leapt; buckets are watched anew before anything in them is moved by its use"
+            );
+            state.watched_since = now;
+            state.status.clock_leaps += 1;
+        }
+    }
+}
+
+impl Task for Tiering {
+    fn row(&self) -> Row {
+        Row {
+            name: "tiering",
+            role: Role::Leader,
+            class: Some(Class::Transition),
+            place: Place::Runtime,
+            delay: POLL_INTERVAL,
+        }
+    }
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            self.step_once(stop).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "where objects should lie could not be decided; trying again");
+                Next::After(RETRY_DELAY)
+            })
+        })
+    }
+}

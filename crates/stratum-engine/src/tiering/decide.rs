@@ -1,0 +1,205 @@
+//! One object: what is known of it, what is decided of it, and the command that says so.
+
+use super::Tiering;
+use super::capacity::Pressures;
+use super::meet::{is_by_use, reason_of, tier_of_policy, tier_of_store};
+use crate::wishes_of;
+use bytes::Bytes;
+use stratum_metadata::command::{Command, Outcome, Pinning, TierChange, TierCondition};
+use stratum_metadata::record::{
+    Body, BucketId, BucketRecord, ObjectRecord, TierBasis, TierDecision, TierReason,
+};
+use stratum_metadata::{ReadError, tier_of};
+use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob;
+use stratum_tiering::policy::{Decision, Features, Policy, Wishes};
+use stratum_tiering::tier::Tier;
+use stratum_tiering::usage::Known;
+
+/// Woken objects that are decided of at once.
+const WOKEN: usize = 1_024;
+/// Changes that one command says.
+const CHANGES: usize = 256;
+/// Billionths of a dollar in one.
+const NANOS: f64 = 1e9;
+
+/// Why nothing could be decided now. Nothing is lost: the next walk decides it.
+#[derive(Debug, thiserror::Error)]
+pub enum TieringError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("the decisions could not be made durable: {0}")]
+    Commit(String),
+}
+
+/// An object, and what is known of its use.
+pub(super) struct Subject {
+    size: u64,
+    pub(super) tier: Tier,
+    since: UnixMillis,
+    written: UnixMillis,
+    watched_since: UnixMillis,
+    wishes: Wishes,
+    pub(super) known: Known,
+}
+
+/// A change of an object's tier, and what is told of it.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) change: TierChange,
+    pub(super) from: Tier,
+    pub(super) to: Tier,
+    pub(super) reason: TierReason,
+    pub(super) size: u64,
+    /// What the move itself costs.
+    pub(super) cost: f64,
+}
+
+impl Subject {
+    pub(super) fn features(&self, pressures: &Pressures) -> Features<'_> {
+        Features {
+            size: self.size,
+            tier: self.tier,
+            since: self.since,
+            written: self.written,
+            own: self.known.own.as_ref(),
+            group: self.known.group.as_ref(),
+            watched_since: self.watched_since,
+            wishes: self.wishes,
+            pressure: pressures.of(self.tier),
+        }
+    }
+}
+
+impl Tiering {
+    /// What is known of an object; nothing of one without bytes, which lies nowhere.
+    pub(super) fn subject(
+        &self,
+        bucket: &BucketRecord,
+        key: &[u8],
+        record: &ObjectRecord,
+        now: UnixMillis,
+    ) -> Option<Subject> {
+        if record.size == 0 {
+            return None;
+        }
+        let last = record.attributes.tiering.last();
+        let by_hand = last.filter(|last| last.reason == TierReason::ByHand).map(|last| last.since);
+        Some(Subject {
+            size: record.size,
+            tier: self.belongs_in(record, now),
+            since: last.map_or(record.modified, |last| last.since),
+            written: record.modified,
+            watched_since: bucket.created.max(self.state.lock().watched_since),
+            wishes: Wishes { by_hand, ..wishes_of(record, now) },
+            known: self.usage.of(bucket.id.0, &String::from_utf8_lossy(key)),
+        })
+    }
+
+    /// The tier that counts: where it was decided that it belongs, since the move is under way, or else where it lies. Only
+    /// what was never decided of is asked for its place, and an object of several parts then lies where all that is new does.
+    pub(super) fn belongs_in(&self, record: &ObjectRecord, now: UnixMillis) -> Tier {
+        let lies = || match &record.body {
+            Body::Blob(blob) => tier_of(&self.volumes.table, blob),
+            Body::Parts { .. } => None,
+        };
+        tier_of_store(record.attributes.belongs_in(now).or_else(lies).unwrap_or(blob::Tier::JOURNAL))
+    }
+
+    /// What a decision changes, if it changes anything.
+    pub(super) fn change(
+        &self,
+        bucket: BucketId,
+        key: Vec<u8>,
+        record: &ObjectRecord,
+        decision: &Decision,
+    ) -> Option<Change> {
+        let terms = &decision.terms;
+        let (from, to, now) = (terms.tier, decision.tier, terms.now);
+        let reason = reason_of(decision.by).filter(|_| from != to)?;
+        let saves = (terms.monthly_cost[from] - terms.monthly_cost[to]) * NANOS;
+        let basis = TierBasis {
+            from: tier_of_policy(from),
+            idle: now.saturating_sub(terms.last),
+            saves: saves as i64,
+        };
+        let decided = TierDecision {
+            basis: is_by_use(reason).then_some(basis),
+            ..TierDecision::new(tier_of_policy(to), now, reason)
+        };
+        let last = record.attributes.tiering.last();
+        let change = TierChange {
+            bucket,
+            key,
+            version: record.version,
+            committed: record.committed,
+            condition: TierCondition::Unchanged {
+                modified: record.modified,
+                decided: last.map(|last| last.since),
+            },
+            decision: Some(decided),
+            pinning: Pinning::Leave,
+            review: Some(now),
+        };
+        let cost = terms.put[to] + terms.get[from] + terms.retrieval[from];
+        Some(Change { change, from, to, reason, size: record.size, cost })
+    }
+
+    /// Decides of those who were woken: read where they are slow, or suddenly read much.
+    pub(super) async fn decide_woken(&self, policy: &Policy, now: UnixMillis) -> Result<(), TieringError> {
+        let woken = self.usage.take_woken(WOKEN);
+        if woken.is_empty() {
+            return Ok(());
+        }
+        let view = self.metadata.local();
+        let decide = || -> Result<Vec<Change>, ReadError> {
+            let mut changes = Vec::new();
+            for (bucket, key) in woken {
+                let (id, key) = (BucketId(bucket), key.into_bytes());
+                let Some(bucket) = view.bucket_of(id)? else { continue };
+                let Some(record) = view.object(id, &key)? else { continue };
+                let Some(subject) = self.subject(&bucket, &key, &record, now) else { continue };
+                let pressures = self.pressures();
+                let decision = policy.decide(&subject.features(&pressures), &self.prices, now);
+                if pressures.lets(&decision) {
+                    changes.extend(self.change(id, key, &record, &decision));
+                }
+            }
+            Ok(changes)
+        };
+        let changes = stratum_storage::blocking::in_place(decide)?;
+        self.propose(changes).await
+    }
+
+    /// Has changes made, and tells of them.
+    pub(super) async fn propose(&self, changes: Vec<Change>) -> Result<(), TieringError> {
+        for some in changes.chunks(CHANGES) {
+            let command = Command::DecideTiers(some.iter().map(|one| one.change.clone()).collect());
+            let committed = self.metadata.commit(command, Bytes::new()).await;
+            match committed.map_err(|error| TieringError::Commit(error.to_string()))? {
+                Outcome::Count(0) => {}
+                _ => some.iter().for_each(|one| self.tell(one)),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, change: &Change) {
+        let Change { from, to, reason, size, cost, .. } = change;
+        let name = super::meet::name_of(*reason);
+        metrics::counter!("stratum_tiering_decisions_total", "reason" => name, "to" => to.name())
+            .increment(1);
+        metrics::gauge!("stratum_tiering_transition_cost_dollars", "to" => to.name()).increment(*cost);
+        self.ledger.lock().moved(change.change.bucket, *reason, *size, *cost);
+        let key = String::from_utf8_lossy(&change.change.key).into_owned();
+        tracing::debug!(bucket = change.change.bucket.0, key, %from, %to, reason = name, "decided");
+        self.state.lock().status.recent(super::status::Recent {
+            bucket: change.change.bucket.0,
+            key,
+            from: *from,
+            to: *to,
+            reason: name.into(),
+            at: change.change.review.unwrap_or_default(),
+        });
+    }
+}

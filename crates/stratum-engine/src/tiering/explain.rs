@@ -1,0 +1,131 @@
+//! Why an object lies where it lies, and what would change that: decided anew as of now, by the same function as by the walk.
+
+use super::Tiering;
+use serde::Serialize;
+use stratum_metadata::record::{BucketRecord, ObjectRecord};
+use stratum_storage::ambient::UnixMillis;
+use stratum_tiering::day::Day;
+use stratum_tiering::policy::{Decision, Features};
+use stratum_tiering::signals::{HALF_LIFE_DAYS, Read, SPIKE_READS, Signals};
+use stratum_tiering::tier::Tier;
+
+/// What is decided of an object now, and on what it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explained {
+    #[serde(flatten)]
+    pub decision: Decision,
+    pub own: Option<Use>,
+    /// The group's: all objects whose keys begin so.
+    pub group: Option<Use>,
+    pub prefix: String,
+    /// What would change it, in words.
+    pub changes: Vec<String>,
+}
+
+/// How something is used, for a person or a program to read.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Use {
+    pub reads: u32,
+    /// Milliseconds of Unix time.
+    pub last: Option<UnixMillis>,
+    /// The last pause between two sessions of reads.
+    pub gap_days: Option<f64>,
+    /// Reads and bytes a day, each by half-lives of so many days.
+    pub half_life_days: [f64; 4],
+    pub daily_reads: [f64; 4],
+    pub daily_bytes: [f64; 4],
+    /// The mean share of the object that a read takes; the shares of reads that took a part, and that went on where the one
+    /// before ended.
+    pub share: f64,
+    pub ranged: f64,
+    pub sequential: f64,
+    /// The shares of the hours of the day, in UTC, and of the weekdays from Monday on.
+    pub hours: [f64; 24],
+    pub weekdays: [f64; 7],
+    pub spikes: bool,
+}
+
+impl Use {
+    fn of(signals: &Signals, now: UnixMillis, day: Day) -> Use {
+        Use {
+            reads: signals.reads(),
+            last: signals.last(),
+            gap_days: signals.gap_days(),
+            half_life_days: HALF_LIFE_DAYS,
+            daily_reads: std::array::from_fn(|scale| signals.daily_reads(scale, now, day)),
+            daily_bytes: std::array::from_fn(|scale| signals.daily_bytes(scale, now, day)),
+            share: signals.share(),
+            ranged: signals.ranged(),
+            sequential: signals.sequential(),
+            hours: signals.hour_shares(),
+            weekdays: signals.weekday_shares(),
+            spikes: signals.spikes(now, day),
+        }
+    }
+}
+
+impl Tiering {
+    /// The tiers that the store has.
+    pub fn tiers(&self) -> impl Iterator<Item = Tier> {
+        Tier::ALL.into_iter().filter(|tier| self.has[*tier])
+    }
+
+    /// Decides of an object as of now; nothing where tiering by use is off, or the object has no bytes.
+    pub fn explain(
+        &self,
+        bucket: &BucketRecord,
+        key: &str,
+        record: &ObjectRecord,
+        now: UnixMillis,
+    ) -> Option<Explained> {
+        let policy = self.policy?;
+        let subject = self.subject(bucket, key.as_bytes(), record, now)?;
+        let pressures = self.pressures();
+        let features = subject.features(&pressures);
+        let decision = policy.decide(&features, &self.prices, now);
+        let shown =
+            |signals: &Option<Signals>| signals.as_ref().map(|signals| Use::of(signals, now, policy.day));
+        Some(Explained {
+            changes: self.changes(&features, &decision, now),
+            decision,
+            own: shown(&subject.known.own),
+            group: shown(&subject.known.group),
+            prefix: subject.known.prefix.clone(),
+        })
+    }
+
+    /// What the same function says if nothing is read until it is asked again, if it is read once now, and if it is read often.
+    fn changes(&self, features: &Features<'_>, decision: &Decision, now: UnixMillis) -> Vec<String> {
+        let Some(policy) = self.policy else { return Vec::new() };
+        let mut changes = Vec::new();
+        let mut place = *features;
+        if decision.tier != features.tier {
+            (place.tier, place.since) = (decision.tier, now);
+        }
+        let told = |decision: &Decision| {
+            let sentence = decision.sentence();
+            sentence.trim_end_matches('.').trim_start_matches("It ").to_owned()
+        };
+        if let Some(review) = decision.next_review {
+            let later = policy.decide(&place, &self.prices, review);
+            changes.push(format!("If nothing happens until it is looked at again, it {}.", told(&later)));
+        }
+        let read = Read { bytes: features.size, offset: 0, size: features.size };
+        for (reads, when) in
+            [(1, "If it is read as a whole now"), (SPIKE_READS, "If it is read ten times now")]
+        {
+            let mut own = features.own.copied().unwrap_or(Signals::NONE);
+            let mut group = features.group.copied().unwrap_or(Signals::NONE);
+            for _ in 0..reads {
+                own.record(read, now, policy.day);
+                group.record(read, now, policy.day);
+            }
+            let read = Features { own: Some(&own), group: Some(&group), ..place };
+            let then = policy.decide(&read, &self.prices, now);
+            if (then.tier, then.by) != (decision.tier, decision.by) || reads == 1 {
+                changes.push(format!("{when}, it {}.", told(&then)));
+            }
+        }
+        changes
+    }
+}

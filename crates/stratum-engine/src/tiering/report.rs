@@ -1,0 +1,54 @@
+//! What lies where, for a bucket or the objects under a prefix.
+
+use super::{Held, Month, Tiering};
+use stratum_metadata::record::{BucketId, BucketRecord};
+use stratum_metadata::{ReadError, ReadView, Walk};
+use stratum_storage::ambient::UnixMillis;
+
+/// Pages of a walk that one report goes over: some thousands of objects. The next report goes on from there.
+const PAGES: usize = 8;
+
+/// What a report says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reported {
+    pub held: Held,
+    /// The last key that was counted, where there are more.
+    pub after: Option<String>,
+}
+
+impl Tiering {
+    /// What a bucket held when the last walk came by it, and what this month brought; nothing before it did.
+    pub fn report(&self, bucket: BucketId) -> Option<(Held, Month, Option<UnixMillis>)> {
+        let ledger = self.ledger.lock();
+        ledger.of(bucket).map(|(held, month)| (*held, month.clone(), ledger.walked))
+    }
+
+    /// Counts the objects under a prefix, or a page of them that follows a key. Blocks.
+    pub fn count_under(
+        &self,
+        view: &ReadView,
+        bucket: &BucketRecord,
+        prefix: &str,
+        after: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Reported, ReadError> {
+        let walk = Walk::under(bucket.id, prefix.as_bytes());
+        let mut walk = match after {
+            Some(after) => walk.after(bucket.id, after.as_bytes()),
+            None => walk,
+        };
+        let mut reported = Reported::default();
+        for _ in 0..PAGES {
+            let page = view.walk(&mut walk)?;
+            for object in page.objects {
+                reported.held.count(self.belongs_in(&object.record, now), object.record.size);
+                reported.after = String::from_utf8(object.key).ok();
+            }
+            if page.is_last {
+                reported.after = None;
+                break;
+            }
+        }
+        Ok(reported)
+    }
+}

@@ -1,0 +1,91 @@
+//! How deciding goes, for an operator.
+
+use super::Tiering;
+use super::walk::Walked;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use stratum_storage::ambient::UnixMillis;
+use stratum_tiering::tier::Tier;
+
+/// Decisions that are told of.
+const RECENT: usize = 20;
+
+/// Whether objects are moved by their use, and why not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    #[default]
+    Deciding,
+    Off,
+    OldLevel,
+    OneTier,
+    Paused,
+}
+
+impl Standing {
+    /// In words; nothing while it decides.
+    pub fn why_not(self) -> Option<&'static str> {
+        match self {
+            Standing::Deciding => None,
+            Standing::Off => Some("tiering by use is off (`[tiering] policy`)"),
+            Standing::OldLevel => Some(
+                "tiering by use takes a store of level 2: see `stratum level`, and raise it with `stratum level raise`",
+            ),
+            Standing::OneTier => Some("the store has a hot tier alone, so there is nothing to decide"),
+            Standing::Paused => Some("moves between tiers are paused (`stratum pace resume transition`)"),
+        }
+    }
+}
+
+/// A bucket that is watched before anything in it is moved by its use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarmingUp {
+    pub bucket: String,
+    pub ends: UnixMillis,
+}
+
+/// A decision that was made lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recent {
+    /// The bucket's number.
+    pub bucket: u64,
+    pub key: String,
+    pub from: Tier,
+    pub to: Tier,
+    pub reason: String,
+    pub at: UnixMillis,
+}
+
+/// How deciding goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TieringStatus {
+    pub standing: Standing,
+    /// The last walk over all objects; nothing before there was one.
+    pub last_walk: Option<Walked>,
+    /// Objects that the walk that is under way has gone over.
+    pub walking: Option<u64>,
+    pub warming_up: Vec<WarmingUp>,
+    /// Tiers that are almost full, and what that means.
+    pub full: BTreeMap<String, String>,
+    /// How often the wall clock leapt since the start.
+    pub clock_leaps: u64,
+    /// The last decisions, the latest one first.
+    pub recent: VecDeque<Recent>,
+}
+
+impl TieringStatus {
+    pub(super) fn recent(&mut self, decision: Recent) {
+        self.recent.truncate(RECENT - 1);
+        self.recent.push_front(decision);
+    }
+}
+
+impl Tiering {
+    /// How deciding goes.
+    pub fn status(&self) -> TieringStatus {
+        let standing = self.standing();
+        let state = self.state.lock();
+        let full = state.pressures.notes().into_iter().map(|(tier, note)| (tier.name().into(), note));
+        TieringStatus { standing, last_walk: state.last, full: full.collect(), ..state.status.clone() }
+    }
+}

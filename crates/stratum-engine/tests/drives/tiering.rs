@@ -1,0 +1,268 @@
+//! Where objects belong is decided by their use while a store is open, under a clock of the test's own.
+
+use crate::store::{BUCKET, add_bucket_to, key, open_foundation, record};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use stratum_engine::tiering::Standing;
+use stratum_engine::{Config, Engine, TieringConfig};
+use stratum_metadata::TierWish;
+use stratum_metadata::command::{Command, Outcome, WriteCondition};
+use stratum_metadata::record::{Body, Level, ObjectRecord, StorageClass, TierReason};
+use stratum_storage::ambient::{Clock, UnixMillis};
+use stratum_storage::blob::{BlobRef, Geometry, Place, Tier};
+use stratum_storage::drive::Threads;
+use stratum_storage::journal;
+use stratum_storage::set::{Root, SetConfig, TierConfig};
+use stratum_storage::task::Task;
+use stratum_tiering::signals::Read;
+use tokio::sync::watch;
+
+const DAY: u64 = 86_400_000;
+/// Shortly after a month of 30.4375 days began.
+const BEGIN: UnixMillis = 1_701_500_000_000;
+const GIB: u64 = 1 << 30;
+
+/// A wall clock that leaps beside one that doesn't.
+#[derive(Debug)]
+struct Clocks {
+    wall: AtomicU64,
+    monotonic: AtomicU64,
+}
+
+impl Clocks {
+    fn pass(&self, millis: u64) {
+        self.wall.fetch_add(millis, Ordering::SeqCst);
+        self.monotonic.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    fn leap(&self, millis: u64) {
+        self.wall.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Clocks {
+    fn now(&self) -> UnixMillis {
+        self.wall.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.monotonic.load(Ordering::SeqCst))
+    }
+}
+
+/// A store of three tiers that decides only when it is told to.
+struct Tiers {
+    engine: Engine,
+    clocks: Arc<Clocks>,
+    _dir: tempfile::TempDir,
+}
+
+impl Tiers {
+    async fn open() -> Tiers {
+        Tiers::with(TieringConfig::default(), Level::NEWEST).await
+    }
+
+    async fn with(tiering: TieringConfig, first_level: Level) -> Tiers {
+        let dir = tempfile::tempdir().unwrap();
+        let tier = |tier: Tier| {
+            let root = |number: u8| Root::Path(dir.path().join(format!("{}/{number}", tier.name())));
+            TierConfig { tier, geometry: Geometry { k: 1, m: 1 }, drives: (0..2).map(root).collect() }
+        };
+        let drives = SetConfig { tiers: Tier::ALL.map(tier).into(), threads: Threads::Own };
+        let options = journal::Options { segment_bytes: 4 << 20, cap: 64 << 20, ..Default::default() };
+        let clocks = Arc::new(Clocks { wall: BEGIN.into(), monotonic: 1_000_000.into() });
+        let foundation = open_foundation(&drives, options, clocks.clone()).await;
+        let config = Config { reserve: 0, tiering, first_level, ..Config::new(dir.path().join("sled")) };
+        let engine = Engine::open(foundation, config).await.unwrap();
+        add_bucket_to(&engine).await;
+        Tiers { engine, clocks, _dir: dir }
+    }
+
+    /// An object that says it is a GiB, written now.
+    async fn put(&self, number: u64, class: StorageClass) {
+        let body = Bytes::from_static(b"x");
+        let place = Place::ThisEntry { length: 1, crc32c: crc32c::crc32c(&body) };
+        let record = ObjectRecord {
+            modified: self.clocks.now(),
+            storage_class: class,
+            ..record(number, GIB, Body::Blob(BlobRef::plain(place)))
+        };
+        let condition = WriteCondition::default();
+        let command = Command::PutObject { bucket: BUCKET, key: key(number), record, condition };
+        let outcome = self.engine.metadata.commit(command, body).await.unwrap();
+        assert!(matches!(outcome, Outcome::Object(_)), "{outcome:?}");
+    }
+
+    fn read(&self, number: u64, times: usize, below_hot: bool) {
+        let key = String::from_utf8(key(number)).unwrap();
+        let read = Read { bytes: GIB, offset: 0, size: GIB };
+        for _ in 0..times {
+            self.engine.usage.record(BUCKET.0, &key, read, below_hot, self.clocks.now());
+        }
+    }
+
+    async fn step(&self) {
+        let (_stop, stopped) = watch::channel(false);
+        self.engine.tiering.step(&stopped).await;
+    }
+
+    /// A whole walk, when one is due again.
+    async fn walk(&self) {
+        self.clocks.pass(DAY / 8);
+        let before = self.engine.tiering.status().last_walk;
+        for _ in 0..100 {
+            self.step().await;
+            if self.engine.tiering.status().last_walk != before {
+                return;
+            }
+        }
+        panic!("a walk doesn't end: {:?}", self.engine.tiering.status());
+    }
+
+    fn record(&self, number: u64) -> ObjectRecord {
+        self.engine.metadata.local().object(BUCKET, &key(number)).unwrap().unwrap()
+    }
+
+    /// Where an object belongs, and the reason of the last decision.
+    fn told(&self, number: u64) -> (Tier, Option<TierReason>) {
+        let attributes = self.record(number).attributes;
+        let last = attributes.tiering.last().map(|decision| decision.reason);
+        (attributes.belongs_in(self.clocks.now()).unwrap_or(Tier::Hot), last)
+    }
+}
+
+impl Drop for Tiers {
+    fn drop(&mut self) {
+        self.engine.shutdown();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_used_goes_down_and_comes_back_when_it_is_read() {
+    let tiers = Tiers::open().await;
+    tiers.put(1, StorageClass::Standard).await;
+    tiers.put(2, StorageClass::Standard).await;
+    tiers.put(3, StorageClass::GlacierIr).await;
+    tiers.clocks.pass(6 * DAY);
+    tiers.read(2, 1, false);
+    tiers.walk().await;
+    // The week of watching; a class isn't a matter of use.
+    assert_eq!(tiers.told(1), (Tier::Hot, None));
+    assert_eq!(tiers.told(3), (Tier::Cold, Some(TierReason::StorageClass)));
+    assert_eq!(tiers.engine.tiering.status().warming_up.len(), 1);
+    // Its group, of which another member was read, is quiet for eight days since.
+    tiers.clocks.pass(7 * DAY);
+    tiers.walk().await;
+    assert_eq!((tiers.told(1), tiers.told(2)), ((Tier::Hot, None), (Tier::Hot, None)));
+    tiers.clocks.pass(2 * DAY);
+    tiers.walk().await;
+    assert_eq!(tiers.told(1), (Tier::Cold, Some(TierReason::Model)));
+    assert_eq!(tiers.told(2), (Tier::Cold, Some(TierReason::Model)));
+    let last = tiers.record(1).attributes.tiering.last().copied().unwrap();
+    let basis = last.basis.unwrap();
+    assert_eq!((basis.from, basis.idle / DAY), (Tier::Hot, 15));
+    // 0.023 less 0.004 dollars for a GiB.
+    assert_eq!(basis.saves, 19_000_000);
+    assert!(tiers.engine.tiering.status().warming_up.is_empty());
+
+    tiers.clocks.pass(5 * DAY);
+    tiers.read(1, 10, true);
+    tiers.step().await;
+    assert_eq!(tiers.told(1), (Tier::Hot, Some(TierReason::Spike)));
+    assert_eq!(tiers.told(2), (Tier::Cold, Some(TierReason::Model)));
+    // Nothing is decided again at once, or of what is where it belongs.
+    tiers.walk().await;
+    assert_eq!(tiers.record(1).attributes.tiering.all().len(), 2);
+    let status = tiers.engine.tiering.status();
+    assert_eq!((status.last_walk.unwrap().decided, status.last_walk.unwrap().objects), (0, 3));
+    let (held, month, _) = tiers.engine.tiering.report(BUCKET).unwrap();
+    assert_eq!((held.objects.hot, held.objects.cold, held.bytes.cold), (1, 2, 2 * GIB));
+    assert_eq!((month.moved["model"].0, month.moved["spike"].0), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_leaps_moves_nothing() {
+    let tiers = Tiers::open().await;
+    tiers.put(1, StorageClass::Standard).await;
+    tiers.walk().await;
+    tiers.clocks.leap(400 * DAY);
+    tiers.walk().await;
+    assert_eq!(tiers.told(1), (Tier::Hot, None));
+    assert_eq!(tiers.engine.tiering.status().clock_leaps, 1);
+    // A year later by the wall clock it isn't a year.
+    tiers.clocks.pass(6 * DAY);
+    tiers.walk().await;
+    assert_eq!(tiers.told(1), (Tier::Hot, None));
+    tiers.clocks.pass(DAY);
+    tiers.walk().await;
+    assert_eq!(tiers.told(1), (Tier::Cold, Some(TierReason::Model)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_walk_sends_no_more_down_than_its_part() {
+    let tiers = Tiers::open().await;
+    let numbers = 0..2_500;
+    let puts = numbers.clone().map(|number| tiers.put(number, StorageClass::Standard));
+    futures_util::future::join_all(puts).await;
+    tiers.clocks.pass(30 * DAY);
+    tiers.walk().await;
+    let down = || numbers.clone().filter(|number| tiers.told(*number).0 == Tier::Cold).count();
+    assert_eq!(down(), 1_024);
+    let walked = tiers.engine.tiering.status().last_walk.unwrap();
+    assert_eq!((walked.decided, walked.put_off, walked.objects), (1_024, 2_500 - 1_024, 2_500));
+    tiers.walk().await;
+    tiers.walk().await;
+    assert_eq!(down(), 2_500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_by_hand_and_a_pin_are_left_alone() {
+    let tiers = Tiers::open().await;
+    for number in 1..=3 {
+        tiers.put(number, StorageClass::Standard).await;
+    }
+    tiers.clocks.pass(30 * DAY);
+    let now = tiers.clocks.now();
+    let decide = async |number, wish| {
+        let objects = vec![(key(number), tiers.record(number))];
+        assert_eq!(tiers.engine.metadata.decide_tiers(BUCKET, objects, &wish, now).await, Ok(1));
+    };
+    decide(1, TierWish::Move(Tier::Hot)).await;
+    let pin =
+        stratum_metadata::record::TierPin { tier: Tier::Hot, by: "root".into(), since: now, until: None };
+    decide(2, TierWish::Pin(pin)).await;
+    tiers.clocks.pass(6 * DAY);
+    tiers.walk().await;
+    assert_eq!(
+        [1, 2, 3].map(|number| tiers.told(number)),
+        [
+            (Tier::Hot, Some(TierReason::ByHand)),
+            (Tier::Hot, Some(TierReason::Pin)),
+            (Tier::Cold, Some(TierReason::Model))
+        ]
+    );
+    tiers.clocks.pass(DAY);
+    tiers.walk().await;
+    assert_eq!(tiers.told(1), (Tier::Cold, Some(TierReason::Model)));
+    assert_eq!(tiers.told(2), (Tier::Hot, Some(TierReason::Pin)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_is_decided_it_is_said_why() {
+    for (config, level, standing) in [
+        (TieringConfig { policy: None, ..TieringConfig::default() }, Level::NEWEST, Standing::Off),
+        (TieringConfig::default(), Level::FIRST, Standing::OldLevel),
+    ] {
+        let tiers = Tiers::with(config, level).await;
+        tiers.put(1, StorageClass::Standard).await;
+        tiers.clocks.pass(30 * DAY);
+        tiers.step().await;
+        tiers.step().await;
+        assert_eq!(tiers.told(1), (Tier::Hot, None));
+        let status = tiers.engine.tiering.status();
+        assert_eq!((status.standing, status.last_walk), (standing, None));
+        assert!(status.standing.why_not().is_some());
+    }
+}

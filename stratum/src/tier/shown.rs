@@ -1,0 +1,186 @@
+//! What is told of tiers, in words that a person reads.
+
+use crate::operator::explain::{Explanation, Moved, dollars};
+use crate::operator::report::Report;
+use crate::operator::tiers::TierStatus;
+use crate::shown::bytes;
+use std::fmt::Write;
+use stratum_engine::tiering::{Month, TieringStatus};
+use stratum_metadata::TransitionStatus;
+use stratum_storage::ambient::UnixMillis;
+use stratum_tiering::tier::Tier;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Characters of a full bar.
+const BAR: usize = 40;
+
+/// Where an object lies, why, and what would change that.
+pub(super) fn explanation(why: &Explanation) -> String {
+    let mut text = format!("{}\n", why.sentence);
+    if why.bytes.len() > 1 {
+        let parts: Vec<String> =
+            why.bytes.iter().map(|(tier, bytes)| format!("{bytes} bytes in {tier}")).collect();
+        let _ = writeln!(text, "Of it are {}.", parts.join(", "));
+    }
+    if let Some(pin) = &why.pin {
+        let until = pin.until.map_or_else(String::new, |until| format!(" until {}", moment(until)));
+        let _ = writeln!(text, "{} pinned it to {} on {}{until}.", pin.by, pin.tier, moment(pin.since));
+    }
+    if let Some(why_not) = &why.not_deciding {
+        let _ = writeln!(text, "Nothing is moved by its use: {why_not}.");
+    }
+    for change in &why.changes {
+        let _ = writeln!(text, "{change}");
+    }
+    if let Some(costs) = &why.costs {
+        let tiers: Vec<String> =
+            costs.by_tier.iter().map(|(tier, cost)| format!("{tier} {}", dollars(*cost))).collect();
+        let _ =
+            writeln!(text, "A month costs {}, as it is used now: {}.", dollars(costs.now), tiers.join(", "));
+    }
+    if let Some(group) = why.group.as_ref().filter(|group| group.used.is_some()) {
+        let _ = writeln!(text, "Its group is all whose keys begin with \"{}\".", group.prefix);
+    }
+    if let Some(review) = why.next_review {
+        let _ = writeln!(text, "It is looked at again at {}.", moment(review));
+    }
+    for Moved { since, sentence, .. } in &why.history {
+        let _ = writeln!(text, "{}  {sentence}", moment(*since));
+    }
+    text
+}
+
+/// How deciding and moving go.
+pub(super) fn status(status: &TierStatus, now: UnixMillis) -> String {
+    let TierStatus { deciding, moving } = status;
+    let TransitionStatus { objects, bodies, bytes: moved, unreadable, waiting, .. } = moving;
+    let mut text =
+        format!("since the start {objects} objects came where they belong: {bodies} bodies, {moved} bytes\n");
+    if *unreadable > 0 {
+        let _ = writeln!(text, "{unreadable} bodies could not be read; the log names them");
+    }
+    for (tier, why) in waiting {
+        let _ = writeln!(text, "what belongs in {tier} waits: {why}");
+    }
+    text += &of_deciding(deciding, now);
+    text
+}
+
+fn of_deciding(deciding: &TieringStatus, now: UnixMillis) -> String {
+    let mut text = String::new();
+    if let Some(why_not) = deciding.standing.why_not() {
+        let _ = writeln!(text, "nothing is moved by its use: {why_not}");
+    }
+    if let Some(walked) = &deciding.last_walk {
+        let ago = now.saturating_sub(walked.at) / 1_000;
+        let _ = writeln!(
+            text,
+            "the last walk ended {ago} s ago: {} objects in {:.1} s, {} of them sent to another tier",
+            walked.objects, walked.seconds, walked.decided
+        );
+        let left = walked.put_off + walked.waiting_for_room;
+        if left > 0 {
+            let _ = writeln!(
+                text,
+                "{left} more belong elsewhere: {} go with later walks, {} wait for room",
+                walked.put_off, walked.waiting_for_room
+            );
+        }
+        if walked.damaged > 0 {
+            let _ = writeln!(text, "{} records can't be read: see `stratum fsck`", walked.damaged);
+        }
+    }
+    if let Some(objects) = deciding.walking {
+        let _ = writeln!(text, "a walk is under way: {objects} objects so far");
+    }
+    for (tier, note) in &deciding.full {
+        let _ = writeln!(text, "the {tier} tier: {note}");
+    }
+    if deciding.clock_leaps > 0 {
+        let _ = writeln!(text, "the clock leapt {} times since the start", deciding.clock_leaps);
+    }
+    for warming in &deciding.warming_up {
+        let _ = writeln!(text, "{} is watched until {}", warming.bucket, moment(warming.ends));
+    }
+    for recent in &deciding.recent {
+        let _ = writeln!(
+            text,
+            "{}  {} to {} ({}): {}",
+            moment(recent.at),
+            recent.from,
+            recent.to,
+            recent.reason,
+            recent.key
+        );
+    }
+    text
+}
+
+/// What lies where, as bars.
+pub(super) fn report(report: &Report) -> String {
+    let Report { as_of, held, month_cost, month_cost_in_hot, month, .. } = report;
+    let Some(as_of) = as_of else { return "no walk has come by this bucket yet\n".into() };
+    let mut text = String::new();
+    let all: u64 = Tier::ALL.into_iter().map(|tier| held.bytes[tier]).sum();
+    for tier in Tier::ALL {
+        let part = held.bytes[tier] as f64 / all.max(1) as f64;
+        let length = (part * BAR as f64).round() as usize;
+        let bar = format!("{}{}", "█".repeat(length), "░".repeat(BAR.saturating_sub(length)));
+        let (objects, size) = (held.objects[tier], bytes(held.bytes[tier]));
+        let _ = writeln!(text, "{tier:<5} {bar} {:>5.1} %  {size:>10}  {objects} objects", part * 100.0);
+    }
+    let saved = month_cost_in_hot - month_cost;
+    let _ = writeln!(
+        text,
+        "a month of storage costs {}; all in hot it would cost {}, {} more",
+        dollars(*month_cost),
+        dollars(*month_cost_in_hot),
+        dollars(saved)
+    );
+    if let Some(month) = month {
+        text += &of_month(month);
+    }
+    let _ = writeln!(text, "as of {}", moment(*as_of));
+    text
+}
+
+fn of_month(month: &Month) -> String {
+    let Month { since, saved, moves, reads, moved, .. } = month;
+    let mut text = format!(
+        "since {}: saved {} of storage, spent {} on moves and {} on reads that hot would have served for less\n",
+        moment(*since),
+        dollars(*saved),
+        dollars(*moves),
+        dollars(*reads)
+    );
+    for (reason, (objects, size)) in moved {
+        let _ = writeln!(text, "moved by {reason}: {objects} objects, {}", bytes(*size));
+    }
+    text
+}
+
+/// A time, UTC.
+fn moment(millis: UnixMillis) -> String {
+    let seconds = i64::try_from(millis / 1000).unwrap_or_default();
+    let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_engine::tiering::Held;
+
+    #[test]
+    fn a_report_shows_what_lies_where_as_bars() {
+        let mut held = Held::default();
+        held.count(Tier::Hot, 1 << 20);
+        held.count(Tier::Cold, 3 << 20);
+        let report =
+            Report { as_of: Some(0), held, month_cost: 1.0, month_cost_in_hot: 3.0, ..Report::default() };
+        let text = super::report(&report);
+        let bar = format!("cold  {}{}  75.0 %", "█".repeat(30), "░".repeat(10));
+        assert!(text.contains(&bar) && text.contains("all in hot it would cost $3.00, $2.00 more"), "{text}");
+    }
+}
