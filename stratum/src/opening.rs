@@ -12,11 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::Identities;
 use stratum_engine::{Engine, Foundation, OpenError, TieringConfig};
-use stratum_storage::ambient::System;
+use stratum_storage::ambient::{Entropy, System};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal;
 use stratum_storage::pace::Budget;
 use stratum_tiering::policy::Policy;
+use stratum_tiering::usage::Usage;
+use stratum_tiering::usage::name::Seed;
 use tokio::runtime::Runtime;
 
 /// How long a start that lacks drives waits between two tries.
@@ -69,8 +71,16 @@ fn tiering(config: &Config) -> TieringConfig {
     TieringConfig { policy: usual.policy.map(|policy| Policy { day: config.clock.day, ..policy }), ..usual }
 }
 
+/// What counts reads. Nothing is known yet.
+fn usage(tiering: &TieringConfig) -> Usage {
+    let mut seed = [0; 16];
+    System.fill(&mut seed);
+    Usage::new(tiering.memory, tiering.policy.unwrap_or(Policy::COST).day, Seed(seed))
+}
+
 /// What the configuration says of the engine, where the drives that are there have settled where the index lies.
 fn engine_config(config: &Config, layout: &Layout) -> stratum_engine::Config {
+    let tiering = tiering(config);
     stratum_engine::Config {
         budget: Budget {
             bytes_per_second: config.background.bytes_per_second,
@@ -79,7 +89,8 @@ fn engine_config(config: &Config, layout: &Layout) -> stratum_engine::Config {
         narrow_after: config.heal.narrow_after,
         scrub: scrubbing::progress(&layout.meta),
         codecs: config.tiers.codecs(),
-        tiering: tiering(config),
+        usage: Arc::new(usage(&tiering)),
+        tiering,
         ..stratum_engine::Config::new(layout.index())
     }
 }

@@ -31,11 +31,8 @@ use stratum_auth::{Identities, Verifier};
 use stratum_engine::Engine;
 use stratum_engine::supervisor::{Supervisor, Tasks};
 use stratum_metadata::record::Level;
-use stratum_storage::ambient::{Entropy, System};
+use stratum_storage::ambient::System;
 use stratum_storage::drive::Threads;
-use stratum_tiering::day::Day;
-use stratum_tiering::usage::Usage;
-use stratum_tiering::usage::name::Seed;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
@@ -43,8 +40,6 @@ use tokio::runtime::Runtime;
 const EXIT_REFUSED: u8 = 2;
 /// Memory that all requests together may hold, in bytes.
 const REQUEST_MEMORY: u64 = 512 << 20;
-/// Memory for what is known of the use of objects, in bytes.
-const USAGE_MEMORY: usize = 100 << 20;
 /// Threads for hashing, coding and uncached reads. They are bounded so that a burst of requests queues for the
 /// processors and not in them.
 const BLOCKING_THREADS: usize = 32;
@@ -147,8 +142,7 @@ fn serve_store(
     engine.tasks().into_iter().try_for_each(|task| supervisor.run(task))?;
     supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone(), dropped)))?;
 
-    let usage = Arc::new(usage());
-    let store = Arc::new(store(config, &engine, identities, load.admission, usage));
+    let store = Arc::new(store(config, &engine, identities, load.admission));
     let admin = admin(config, &engine, operator.clone(), telemetry);
     let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
     let server = Server::new(store.clone(), admin, load.connections, limits);
@@ -216,22 +210,9 @@ fn refuse_old_level(config: &Config, level: Level) -> Result<(), Failure> {
     Err(problem.into())
 }
 
-/// What counts reads. Nothing is known yet.
-fn usage() -> Usage {
-    let mut seed = [0; 16];
-    System.fill(&mut seed);
-    Usage::new(USAGE_MEMORY, Day::REAL, Seed(seed))
-}
-
 /// What requests are served from.
-fn store(
-    config: &Config,
-    engine: &Engine,
-    identities: Identities,
-    admission: Admission,
-    usage: Arc<Usage>,
-) -> Store {
-    let Engine { metadata, volumes, journal, codecs, tables, .. } = engine.clone();
+fn store(config: &Config, engine: &Engine, identities: Identities, admission: Admission) -> Store {
+    let Engine { metadata, volumes, journal, codecs, tables, usage, .. } = engine.clone();
     Store {
         metadata: metadata.clone(),
         bodies: Bodies::new(metadata, volumes, journal, codecs, tables),
