@@ -5,6 +5,8 @@
 //! at each read, so that a read costs the same however many came before. All durations scale with the [`Day`].
 //! [`Usage`](crate::usage::Usage) keeps a bounded number of them.
 
+mod bytes;
+
 use crate::day::Day;
 
 /// Half-lives of the rates, in days: an hour, a day, a week, a month.

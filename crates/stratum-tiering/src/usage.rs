@@ -4,14 +4,19 @@
 //! doesn't hold is forgotten, the least used first, and counted. Losing all of it costs worse decisions for a while,
 //! never a byte.
 
+pub mod accounts;
+mod file;
 mod groups;
 mod members;
 pub mod name;
+mod saving;
 mod table;
 mod woken;
 
 use crate::day::Day;
 use crate::signals::{Read, Signals};
+use accounts::{Account, AccountName, Accounts};
+pub use file::{End, HeadError};
 use groups::Groups;
 use name::{Name, Seed};
 use parking_lot::Mutex;
@@ -30,6 +35,7 @@ pub struct Usage {
     objects: [Mutex<Table<Signals>>; SHARDS],
     groups: Mutex<Groups>,
     woken: Mutex<Woken>,
+    accounts: Mutex<Accounts>,
 }
 
 /// What is known of an object's use.
@@ -67,6 +73,7 @@ impl Usage {
             objects: std::array::from_fn(|_| Mutex::new(Table::within(of_shard))),
             groups: Mutex::new(Groups::within(groups)),
             woken: Mutex::default(),
+            accounts: Mutex::default(),
         }
     }
 
@@ -103,6 +110,18 @@ impl Usage {
     pub fn remove(&self, bucket: u64, key: &str) {
         let name = self.seed.name(bucket, key);
         self.shard(name).lock().remove(name);
+    }
+
+    /// What tiering saved and spent for a bucket in a month.
+    pub fn account(&self, name: AccountName) -> Account {
+        self.accounts.lock().get(name)
+    }
+
+    /// Adds to it.
+    pub fn charge(&self, name: AccountName, by: Account) {
+        let mut accounts = self.accounts.lock();
+        let Account { saved, spent } = accounts.get(name);
+        accounts.set(name, Account { saved: saved + by.saved, spent: spent + by.spent });
     }
 
     pub fn status(&self) -> UsageStatus {

@@ -84,7 +84,10 @@ mod tests {
             let mut signals = Signals::from_bytes(&[byte; Signals::BYTES]);
             signals.record(Read { bytes: 1, offset: 0, size: 1 }, 1_700_000_000_000, Day::REAL);
             let rate = signals.daily_bytes(2, 1_700_000_000_000, Day::REAL);
-            assert!(rate.is_finite() && rate >= 0.0 && (0.0..=1.0).contains(&signals.share()), "{byte}: {rate}");
+            assert!(
+                rate.is_finite() && rate >= 0.0 && (0.0..=1.0).contains(&signals.share()),
+                "{byte}: {rate}"
+            );
         }
     }
 }

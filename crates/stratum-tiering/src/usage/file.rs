@@ -99,20 +99,21 @@ impl Batch {
     pub fn put(&mut self, record: &Record) {
         match record {
             Record::Object(name, signals) => self.record(OBJECT, &[&bytes_of(*name), &signals.to_bytes()]),
-            Record::Group(name, group) => self.record(GROUP, &[
-                &bytes_of(*name),
-                &group.signals.to_bytes(),
-                &group.members.sketch(),
-                &group.passed.to_le_bytes(),
-            ]),
+            Record::Group(name, group) => self.record(
+                GROUP,
+                &[
+                    &bytes_of(*name),
+                    &group.signals.to_bytes(),
+                    &group.members.sketch(),
+                    &group.passed.to_le_bytes(),
+                ],
+            ),
             Record::ObjectGone(name) => self.record(OBJECT_GONE, &[&bytes_of(*name)]),
             Record::GroupGone(name) => self.record(GROUP_GONE, &[&bytes_of(*name)]),
-            Record::Account(AccountName { month, bucket }, Account { saved, spent }) => self.record(ACCOUNT, &[
-                &month.to_le_bytes(),
-                &bucket.to_le_bytes(),
-                &saved.to_le_bytes(),
-                &spent.to_le_bytes(),
-            ]),
+            Record::Account(AccountName { month, bucket }, Account { saved, spent }) => self.record(
+                ACCOUNT,
+                &[&month.to_le_bytes(), &bucket.to_le_bytes(), &saved.to_le_bytes(), &spent.to_le_bytes()],
+            ),
         }
     }
 
@@ -145,7 +146,8 @@ pub(super) fn read_batches(mut rest: &[u8], mut each: impl FnMut(Record)) -> End
     while !rest.is_empty() {
         let Some((head, behind)) = rest.split_first_chunk::<BATCH_HEAD_BYTES>() else { return End::Torn };
         let mut fields = head.as_slice();
-        let (length, crc) = (u32::from_le_bytes(take(&mut fields)) as usize, u32::from_le_bytes(take(&mut fields)));
+        let (length, crc) =
+            (u32::from_le_bytes(take(&mut fields)) as usize, u32::from_le_bytes(take(&mut fields)));
         let Some((records, behind)) = behind.split_at_checked(length) else {
             return if length > MOST_BATCH_BYTES { damage(rest) } else { End::Torn };
         };
@@ -195,11 +197,14 @@ fn read_record(tag: u8, mut fields: &[u8]) -> Option<Record> {
     let name = Name { bucket: u64::from_le_bytes(take(fields)), hash: u64::from_le_bytes(take(fields)) };
     Some(match tag {
         OBJECT => Record::Object(name, Signals::from_bytes(&take(fields))),
-        GROUP => Record::Group(name, Group {
-            signals: Signals::from_bytes(&take(fields)),
-            members: Members::of_sketch(take(fields)),
-            passed: u64::from_le_bytes(take(fields)),
-        }),
+        GROUP => Record::Group(
+            name,
+            Group {
+                signals: Signals::from_bytes(&take(fields)),
+                members: Members::of_sketch(take(fields)),
+                passed: u64::from_le_bytes(take(fields)),
+            },
+        ),
         OBJECT_GONE => Record::ObjectGone(name),
         _ => Record::GroupGone(name),
     })

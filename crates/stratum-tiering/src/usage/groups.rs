@@ -61,40 +61,64 @@ impl Groups {
 
     /// Counts a read of an object, whose name is given with its key.
     pub fn record(&mut self, seed: &Seed, object: Name, key: &str, read: Read, now: u64, day: Day) {
-        let mut at = seed.root(object.bucket);
+        let mut walk = Walk::new(seed, object.bucket, key);
         for _ in 0..MOST_STEPS {
-            let Some(next) = self.next(&at, key) else { break };
-            if let Some(passed) = self.table.get_mut(at.name()) {
+            let Some(next) = walk.next(&self.table) else { break };
+            if let Some(passed) = self.table.get_mut(walk.at.name()) {
                 passed.passed = passed.passed.max(now);
             }
-            at = next;
+            walk.go(next);
         }
-        let folder = at.to_slash(key).map(|folder| folder.name());
-        for name in [Some(at.name()), folder].into_iter().flatten() {
+        let folder = walk.folder.map(|folder| folder.name());
+        for name in [Some(walk.at.name()), folder].into_iter().flatten() {
             let group = self.table.entry(name, now, day);
             group.signals.record(read, now, day);
             group.members.count(object.hash);
         }
     }
 
-    /// The prefix whose objects are an object's group, and what is known of it.
+    /// How long the prefix is whose objects are an object's group, and what is known of it.
     pub fn of(&self, seed: &Seed, bucket: u64, key: &str) -> (usize, Option<Signals>) {
-        let mut at = seed.root(bucket);
+        let mut walk = Walk::new(seed, bucket, key);
         for _ in 0..MOST_STEPS {
-            match self.next(&at, key) {
-                Some(next) if self.table.get(next.name()).is_some() => at = next,
+            match walk.next(&self.table) {
+                Some(next) if self.table.get(next.name()).is_some() => walk.go(next),
                 _ => break,
             }
         }
-        (at.length(), self.table.get(at.name()).map(|group| group.signals))
+        (walk.at.length(), self.table.get(walk.at.name()).map(|group| group.signals))
+    }
+}
+
+/// The way from a bucket's root to the group of a key. However long the key is, it is hashed twice at most.
+struct Walk<'k> {
+    key: &'k str,
+    at: Prefix,
+    /// Up to and with the next slash.
+    folder: Option<Prefix>,
+}
+
+impl<'k> Walk<'k> {
+    fn new(seed: &Seed, bucket: u64, key: &'k str) -> Self {
+        let at = seed.root(bucket);
+        Walk { key, folder: at.to_slash(key), at }
     }
 
-    /// The longer prefix of the key that counts in place of this one, if there is one.
-    fn next(&self, at: &Prefix, key: &str) -> Option<Prefix> {
-        let size =
-            |prefix: &Prefix| self.table.get(prefix.name()).map_or(Size::Few, |group| group.members.size());
-        let folder = at.to_slash(key).filter(|folder| size(folder) > Size::Few);
-        folder.or_else(|| (size(at) == Size::Crowd).then(|| at.to_character(key)).flatten())
+    /// The longer prefix that counts in place of this one, if there is one.
+    fn next(&self, table: &Table<Group>) -> Option<Prefix> {
+        let size = |prefix: &Prefix| table.get(prefix.name()).map_or(Size::Few, |group| group.members.size());
+        match &self.folder {
+            Some(folder) if size(folder) > Size::Few => Some(folder.clone()),
+            _ if size(&self.at) == Size::Crowd => self.at.to_character(self.key),
+            _ => None,
+        }
+    }
+
+    fn go(&mut self, next: Prefix) {
+        if self.folder.as_ref().is_some_and(|folder| folder.length() <= next.length()) {
+            self.folder = next.to_slash(self.key);
+        }
+        self.at = next;
     }
 }
 

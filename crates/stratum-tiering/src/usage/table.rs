@@ -4,6 +4,9 @@
 //! most of the time. When the slab is full, room is made by forgetting the least used of a few, far apart, that a hand
 //! points at. Only entries of buckets that hold more than their share are looked at, so that whoever reads a million
 //! objects pushes out none of a bucket that has few.
+//!
+//! A table knows what changed since it was last asked, so that only this need be written: a bit for each entry, and the
+//! names of those that are gone.
 
 use super::name::Name;
 use crate::day::Day;
@@ -14,7 +17,21 @@ use std::collections::HashMap;
 const PASSED: usize = 16;
 /// Bytes that a place of the index takes, and which part of the places may be taken.
 const INDEX_PLACE_BYTES: usize = 5;
-const MOST_TAKEN: (usize, usize) = (7, 8);
+const MOST_TAKEN: (usize, usize) = (3, 4);
+/// Bytes beside the places of the index, and in the last word of bits.
+const BITS_ROUNDING: usize = 32;
+
+/// Names of entries that are gone that are kept until they are asked for.
+const MOST_GONE: usize = 4_096;
+const WORD_BITS: usize = u64::BITS as usize;
+
+/// Which entries are gone since that was last asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    Names(Vec<Name>),
+    /// More than are kept: what was written of the table can't be mended, only written anew.
+    TooMany,
+}
 
 /// What a table holds.
 pub(super) trait Entry: Copy {
@@ -34,6 +51,9 @@ pub(super) struct Table<V> {
     limit: usize,
     hand: usize,
     forgotten: u64,
+    /// A bit for each entry.
+    changed: Vec<u64>,
+    gone: Gone,
 }
 
 impl<V: Entry> Table<V> {
@@ -47,6 +67,8 @@ impl<V: Entry> Table<V> {
             limit,
             hand: 0,
             forgotten: 0,
+            changed: vec![0; limit.div_ceil(WORD_BITS)],
+            gone: Gone::Names(Vec::new()),
         }
     }
 
@@ -54,13 +76,15 @@ impl<V: Entry> Table<V> {
         self.place(name).and_then(|place| self.entries.get(place)).map(|(_, entry)| entry)
     }
 
+    /// An entry, for a change that needn't be written.
     pub fn get_mut(&mut self, name: Name) -> Option<&mut V> {
         self.place(name).and_then(|place| self.entries.get_mut(place)).map(|(_, entry)| entry)
     }
 
-    /// The entry of this name, for which another may be forgotten.
+    /// The entry of this name, which is to be changed; another may be forgotten for it.
     pub fn entry(&mut self, name: Name, now: u64, day: Day) -> &mut V {
         let place = self.place(name).unwrap_or_else(|| self.admit(name, now, day));
+        self.set_changed(place, true);
         &mut self.entries[place].1
     }
 
@@ -75,13 +99,58 @@ impl<V: Entry> Table<V> {
 
     /// The memory that is in use, in bytes.
     pub fn bytes(&self) -> usize {
-        self.index.allocation_size() + self.entries.len() * size_of::<(Name, V)>()
+        let bits = self.changed.len() * size_of::<u64>();
+        self.index.allocation_size() + self.entries.len() * size_of::<(Name, V)>() + bits
+    }
+
+    /// Has all be told as changed, and nothing as gone: for whoever writes all of it anew.
+    pub fn mark_all(&mut self) {
+        (0..self.entries.len()).for_each(|place| self.set_changed(place, true));
+        self.gone = Gone::Names(Vec::new());
+    }
+
+    /// Has nothing be told of what happened so far.
+    pub fn forget_changes(&mut self) {
+        self.changed.fill(0);
+        self.gone = Gone::Names(Vec::new());
+        self.forgotten = 0;
+    }
+
+    /// What is gone. Of a name that is there again the entry is told as changed.
+    pub fn take_gone(&mut self) -> Gone {
+        std::mem::replace(&mut self.gone, Gone::Names(Vec::new()))
+    }
+
+    /// Tells of at most so many entries that changed, about, and whether there may be more.
+    pub fn take_changed(&mut self, most: usize, mut each: impl FnMut(Name, &V)) -> bool {
+        let mut told = 0;
+        for (number, word) in self.changed.iter_mut().enumerate() {
+            if told >= most {
+                return true;
+            }
+            while *word != 0 {
+                let place = number * WORD_BITS + word.trailing_zeros() as usize;
+                *word &= *word - 1;
+                if let Some((name, entry)) = self.entries.get(place) {
+                    each(*name, entry);
+                    told += 1;
+                }
+            }
+        }
+        false
     }
 
     /// Forgets one, because what it was about is gone.
     pub fn remove(&mut self, name: Name) {
         if let Some(place) = self.unlink(name) {
             self.vacate(place);
+            self.gone = match std::mem::replace(&mut self.gone, Gone::TooMany) {
+                Gone::Names(mut names) if names.len() < MOST_GONE => {
+                    names.push(name);
+                    Gone::Names(names)
+                }
+                _ => Gone::TooMany,
+            };
             if let Some(held) = self.held.get_mut(&name.bucket) {
                 *held -= 1;
                 if *held == 0 {
@@ -100,13 +169,22 @@ impl<V: Entry> Table<V> {
         if self.entries.len() >= self.limit {
             self.make_room(now, day);
         }
+        if self.index.len() == self.index.capacity() {
+            self.sweep_index();
+        }
         let place = self.entries.len();
         self.entries.push((name, V::NONE));
         *self.held.entry(name.bucket).or_default() += 1;
-        let entries = &self.entries;
-        let hash_at = |place: &u32| entries.get(*place as usize).map_or(0, |(name, _)| hash_of(*name));
-        self.index.insert_unique(hash_of(name), place as u32, hash_at);
+        self.index.insert_unique(hash_of(name), place as u32, |place| hash_at(&self.entries, *place));
         place
+    }
+
+    /// Gives back the places of the index that removed entries left unusable: it would take more memory else.
+    fn sweep_index(&mut self) {
+        self.index.clear();
+        for (place, (name, _)) in (0..).zip(&self.entries) {
+            self.index.insert_unique(hash_of(*name), place, |place| hash_at(&self.entries, *place));
+        }
     }
 
     fn make_room(&mut self, now: u64, day: Day) {
@@ -138,6 +216,11 @@ impl<V: Entry> Table<V> {
     /// Fills the place with the last entry, whose number in the index changes with it.
     fn vacate(&mut self, place: usize) {
         let from = self.entries.len() - 1;
+        let moved_changed = self.is_changed(from);
+        self.set_changed(from, false);
+        if place < from {
+            self.set_changed(place, moved_changed);
+        }
         self.entries.swap_remove(place);
         if let Some((moved, _)) = self.entries.get(place) {
             let number = self.index.find_mut(hash_of(*moved), |number| *number as usize == from);
@@ -148,16 +231,33 @@ impl<V: Entry> Table<V> {
     }
 }
 
+impl<V> Table<V> {
+    fn is_changed(&self, place: usize) -> bool {
+        self.changed.get(place / WORD_BITS).is_some_and(|word| word >> (place % WORD_BITS) & 1 == 1)
+    }
+
+    fn set_changed(&mut self, place: usize, changed: bool) {
+        if let Some(word) = self.changed.get_mut(place / WORD_BITS) {
+            let bit = 1 << (place % WORD_BITS);
+            *word = if changed { *word | bit } else { *word & !bit };
+        }
+    }
+}
+
 /// A name's hash is one that nobody can choose, so it needs no other.
 fn hash_of(name: Name) -> u64 {
     name.hash
 }
 
+fn hash_at<V>(entries: &[(Name, V)], place: u32) -> u64 {
+    entries.get(place as usize).map_or(0, |(name, _)| hash_of(*name))
+}
+
 /// How many entries fit, with the index that so many need: its places are a power of two.
 fn limit_within<V>(bytes: usize) -> usize {
     let fitting = |places: usize| {
-        let left = bytes.saturating_sub(places * INDEX_PLACE_BYTES);
-        (left / size_of::<(Name, V)>()).min(places / MOST_TAKEN.1 * MOST_TAKEN.0)
+        let left = bytes.saturating_sub(places * INDEX_PLACE_BYTES + BITS_ROUNDING);
+        (left * 8 / (size_of::<(Name, V)>() * 8 + 1)).min(places / MOST_TAKEN.1 * MOST_TAKEN.0)
     };
     (3..32).map(|power| fitting(1 << power)).max().unwrap_or_default().max(1)
 }
@@ -200,6 +300,28 @@ mod tests {
         assert!(table.get(name(1, 7)).is_none());
         assert!(table.entries.iter().all(|(name, _)| table.get(*name).is_some()));
         assert_eq!(table.held[&1], table.len());
+    }
+
+    #[test]
+    fn what_changed_is_told_once_and_what_is_gone() {
+        let mut table = Table::<Signals>::within(100_000);
+        let changed = |table: &mut Table<Signals>| {
+            let mut names = Vec::new();
+            while table.take_changed(100, |name, _| names.push(name)) {}
+            names.sort_unstable();
+            names
+        };
+        (0..300).for_each(|hash| read(&mut table, name(1, hash), 1));
+        assert_eq!((changed(&mut table).len(), changed(&mut table).len()), (300, 0));
+        // The last entry changes, and moves to the place of one that goes.
+        read(&mut table, name(1, 299), 1);
+        table.remove(name(1, 5));
+        assert_eq!(table.take_gone(), Gone::Names(vec![name(1, 5)]));
+        assert_eq!((table.take_gone(), changed(&mut table)), (Gone::Names(vec![]), vec![name(1, 299)]));
+        (0..10_000).for_each(|hash| read(&mut table, name(2, hash), 1));
+        assert_eq!(table.take_gone(), Gone::TooMany);
+        table.mark_all();
+        assert_eq!((changed(&mut table).len(), table.take_gone()), (table.len(), Gone::Names(vec![])));
     }
 
     #[test]

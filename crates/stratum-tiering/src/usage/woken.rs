@@ -83,14 +83,7 @@ mod tests {
         (0..PLACES * 2).for_each(|key| woken.push(1, &key.to_string()));
         assert_eq!(woken.counts(), (PLACES as u64 / 2, PLACES as u64 * 3 / 2));
         woken.push(u64::MAX, "other");
-        assert_eq!(
-            woken.take(2),
-            [(u64::MAX, "other".to_owned()), (1, "0".to_owned())]
-                .map(|o| o)
-                .into_iter()
-                .rev()
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(woken.take(2), [(1, "0".to_owned()), (u64::MAX, "other".to_owned())]);
         assert_eq!(woken.take(usize::MAX).len(), PLACES / 2 - 1);
         assert!(woken.waiting.is_empty() && woken.queues.is_empty());
     }

@@ -1,0 +1,151 @@
+//! Use on its way to its file and back.
+//!
+//! Only what changed is handed out, in pieces that hold each lock for a moment; the file grows by it, and is written anew
+//! when it has grown to twice what it need be.
+
+use super::Usage;
+use super::accounts::Accounts;
+use super::file::{self, Batch, End, HEADER_BYTES, HeadError, Record};
+use super::groups::Group;
+use super::table::Gone;
+use crate::day::Day;
+use crate::signals::Signals;
+
+/// Entries that are written out under one lock.
+const PIECE: usize = 2_048;
+/// What a record takes beside its fields, and its name.
+const RECORD_BYTES: usize = 3 + 16;
+const OBJECT_BYTES: usize = RECORD_BYTES + Signals::BYTES;
+const GROUP_BYTES: usize = OBJECT_BYTES + 16 + 8;
+const ACCOUNT_BYTES: usize = 3 + 28;
+
+/// What is to be done with the changes that were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// They are all there: the file is as good as memory with them behind it.
+    Told,
+    /// More is gone than was kept: the file is to be written anew.
+    TooMany,
+}
+
+impl Usage {
+    /// What a file said that this server, or one before it, wrote.
+    ///
+    /// Its `memory` and `day` are as for [`Usage::new`]. Times are taken as they are: while a clock is behind them, what is known
+    /// looks as if it had just happened, and is right again when the clock is. What was counted by another length of the
+    /// day is left out.
+    ///
+    /// # Errors
+    /// When its beginning can't be read.
+    pub fn from_file(bytes: &[u8], memory: usize, day: Day, now: u64) -> Result<(Usage, End), HeadError> {
+        let (seed, counted_by, batches) = file::read_header(bytes)?;
+        let usage = Usage::new(memory, day, seed);
+        let end = file::read_batches(batches, |record| {
+            if counted_by == day || matches!(record, Record::Account(..)) {
+                usage.load(record, now);
+            }
+        });
+        for shard in &usage.objects {
+            shard.lock().forget_changes();
+        }
+        usage.groups.lock().table.forget_changes();
+        usage.accounts.lock().take_changed();
+        Ok((usage, end))
+    }
+
+    fn load(&self, record: Record, now: u64) {
+        match record {
+            Record::Object(name, signals) => *self.shard(name).lock().entry(name, now, self.day) = signals,
+            Record::ObjectGone(name) => self.shard(name).lock().remove(name),
+            Record::Group(name, group) => {
+                // What hangs on it had no time to pass it yet.
+                let passed = if group.passed > 0 { now } else { 0 };
+                *self.groups.lock().table.entry(name, now, self.day) = Group { passed, ..group };
+            }
+            Record::GroupGone(name) => self.groups.lock().table.remove(name),
+            Record::Account(name, account) => self.accounts.lock().set(name, account),
+        }
+    }
+
+    /// What a file begins with.
+    pub fn file_header(&self) -> Vec<u8> {
+        file::write_header(&self.seed, self.day).to_vec()
+    }
+
+    /// Has the next changes be all that is known: for a file that is written anew.
+    pub fn mark_all(&self) {
+        self.objects.iter().for_each(|shard| shard.lock().mark_all());
+        self.groups.lock().table.mark_all();
+        self.accounts.lock().mark_all();
+    }
+
+    /// Hands out what changed since it was last asked, in pieces that are to stand in the file one behind the other.
+    ///
+    /// # Errors
+    /// The first of `write`. What was handed out isn't told again: the file is to be written anew then.
+    pub fn take_changes<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<Changes, E> {
+        let mut changes = Changes::Told;
+        let mut write = |batch: Batch| if batch.is_empty() { Ok(()) } else { write(&batch.into_bytes()) };
+        for shard in &self.objects {
+            let mut batch = Batch::new();
+            match shard.lock().take_gone() {
+                Gone::Names(names) => names.iter().for_each(|name| batch.put(&Record::ObjectGone(*name))),
+                Gone::TooMany => changes = Changes::TooMany,
+            }
+            write(batch)?;
+            pieces(
+                |batch| {
+                    shard
+                        .lock()
+                        .take_changed(PIECE, |name, signals| batch.put(&Record::Object(name, *signals)))
+                },
+                &mut write,
+            )?;
+        }
+        let mut batch = Batch::new();
+        match self.groups.lock().table.take_gone() {
+            Gone::Names(names) => names.iter().for_each(|name| batch.put(&Record::GroupGone(*name))),
+            Gone::TooMany => changes = Changes::TooMany,
+        }
+        write(batch)?;
+        let groups = |batch: &mut Batch| {
+            let each = |name, group: &Group| batch.put(&Record::Group(name, *group));
+            self.groups.lock().table.take_changed(PIECE, each)
+        };
+        pieces(groups, &mut write)?;
+        let accounts = self.accounts.lock().take_changed();
+        for accounts in accounts.chunks(PIECE) {
+            let mut batch = Batch::new();
+            accounts.iter().for_each(|(name, account)| batch.put(&Record::Account(*name, *account)));
+            write(batch)?;
+        }
+        Ok(changes)
+    }
+
+    /// How long a file is that holds each thing once, about.
+    pub fn file_bytes(&self) -> u64 {
+        let objects: usize = self.objects.iter().map(|shard| shard.lock().len()).sum();
+        let (groups, accounts) = (self.groups.lock().table.len(), Accounts::len(&self.accounts.lock()));
+        (HEADER_BYTES + objects * OBJECT_BYTES + groups * GROUP_BYTES + accounts * ACCOUNT_BYTES) as u64
+    }
+}
+
+/// Writes batch after batch until there is no more; whatever changes meanwhile may wait for the next time.
+fn pieces<E>(
+    mut fill: impl FnMut(&mut Batch) -> bool,
+    write: &mut impl FnMut(Batch) -> Result<(), E>,
+) -> Result<(), E> {
+    const MOST_PIECES: usize = 4_096;
+    for _ in 0..MOST_PIECES {
+        let mut batch = Batch::new();
+        let more = fill(&mut batch);
+        write(batch)?;
+        if !more {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
