@@ -112,14 +112,16 @@ impl Transitions {
         Ok(Copied::Large(Box::new(relocate::Copied { moved, extents, hold })))
     }
 
-    /// The body as its owner has it now, unless it is in that tier or in no volume; nothing of one that is gone. The pin
-    /// keeps the bytes from being freed between the lookup and the hold.
+    /// The body, if its owner still has it, in a volume of another tier. One that was overwritten has the same name in a
+    /// bucket that isn't versioned, and another length: whatever isn't what was looked at is looked at again. The pin keeps
+    /// the bytes from being freed between the lookup and the hold.
     fn open(&self, body: &Stray, to: Tier) -> Result<Option<Source>, Failed> {
         let Mover { metadata, volumes, .. } = &self.mover;
         let pin = volumes.reader.pin();
         let found = blob_of(metadata.state(), &body.owner).map_err(TransitionError::from)?;
         let is_stray = |blob: &BlobRef| {
-            matches!(blob.place, Place::Packed(_) | Place::Extents(_))
+            *blob == body.from
+                && matches!(blob.place, Place::Packed(_) | Place::Extents(_))
                 && tier_of(&volumes.table, blob) != Some(to)
         };
         let Some(from) = found.filter(is_stray) else { return Ok(None) };
