@@ -24,7 +24,7 @@ use stratum_storage::ambient::{Clock, System};
 /// Where a server listens unless it is told otherwise.
 pub const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:9000";
 /// How long a server may take to answer an operator. What takes longer runs in the background.
-const PATIENCE: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Which server an operator's command speaks to.
 #[derive(Args, Clone, Debug)]
@@ -49,7 +49,7 @@ pub enum CallError {
     Credentials(#[from] credentials::CredentialsError),
     #[error("{endpoint}: {failure}")]
     Failed { endpoint: String, failure: Failure },
-    #[error("{endpoint}: no answer within {} s", PATIENCE.as_secs())]
+    #[error("{endpoint}: no answer within {} s", ANSWER_TIMEOUT.as_secs())]
     Late { endpoint: String },
     /// The server says why, in words.
     #[error("{problem}")]
@@ -116,7 +116,7 @@ impl Operator {
         query: &[(&str, &str)],
     ) -> Result<T, CallError> {
         let mut body = Vec::new();
-        self.exchange(method, path, query, Some(PATIENCE), &mut body)?;
+        self.exchange(method, path, query, Some(ANSWER_TIMEOUT), &mut body)?;
         let nonsense = |problem: String| CallError::Nonsense { endpoint: self.url.clone(), problem };
         serde_json::from_slice(&body).map_err(|error| nonsense(error.to_string()))
     }

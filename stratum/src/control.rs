@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use stratum_storage::scrub::ScrubStatus;
 
-const FOUND: u8 = 1;
-const COULD_NOT_RUN: u8 = 2;
+const EXIT_FOUND: u8 = 1;
+const EXIT_FAILED: u8 = 2;
 
 /// What `stratum status` takes.
 #[derive(Args)]
@@ -216,10 +216,10 @@ pub fn scrub(args: &ScrubArgs) -> ExitCode {
 pub fn ended(command: impl FnOnce() -> Result<bool, CallError>) -> ExitCode {
     match command() {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(FOUND),
+        Ok(false) => ExitCode::from(EXIT_FOUND),
         Err(error) => {
             eprintln!("stratum: {error}");
-            ExitCode::from(COULD_NOT_RUN)
+            ExitCode::from(EXIT_FAILED)
         }
     }
 }

@@ -34,7 +34,7 @@ const EXIT_FOUND: u8 = 1;
 const EXIT_FAILED: u8 = 2;
 
 /// How often a running check is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// What `stratum fsck` takes.
 #[derive(Args)]
@@ -96,7 +96,7 @@ fn ask(args: &FsckArgs, endpoint: &str) -> Result<Report, String> {
     while status.is_under_way && status.number == number {
         progress.set_message(status.to_text());
         progress.tick();
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_INTERVAL);
         status = operator.get("fsck").map_err(say)?;
     }
     progress.finish_and_clear();

@@ -38,7 +38,7 @@ pub fn want(tiers: &[Fullness], pressure: Pressure) -> Want {
 
 /// What somebody should know and do. `label` names a drive.
 pub fn notes(tiers: &[Fullness], pressure: Pressure, label: impl Fn(DriveId) -> String) -> Vec<String> {
-    const DO: &str = "delete something, or add a drive (`stratum drive add`)";
+    const REMEDY: &str = "delete something, or add a drive (`stratum drive add`)";
     let mut notes = Vec::new();
     for fullness in tiers {
         let named = |wanted: Fill| {
@@ -49,15 +49,15 @@ pub fn notes(tiers: &[Fullness], pressure: Pressure, label: impl Fn(DriveId) -> 
         };
         if let Some(full) = named(Fill::Full) {
             notes.push(match (fullness.geometry, fullness.with_room) {
-                (None, _) => format!("{full} full: new data is refused (507); {DO}"),
+                (None, _) => format!("{full} full: new data is refused (507); {REMEDY}"),
                 (Some(now), Some(whole)) if now.k < whole.k => format!(
-                    "{full} full: new data is written over the other drives, as {now}, which takes more space; {DO}"
+                    "{full} full: new data is written over the other drives, as {now}, which takes more space; {REMEDY}"
                 ),
-                _ => format!("{full} full: new data goes to the other drives; {DO}"),
+                _ => format!("{full} full: new data goes to the other drives; {REMEDY}"),
             });
         }
         if let Some(almost) = named(Fill::AlmostFull) {
-            notes.push(format!("{almost} almost full: {DO} before writes are refused"));
+            notes.push(format!("{almost} almost full: {REMEDY} before writes are refused"));
         }
     }
     notes.extend(match pressure {

@@ -12,7 +12,7 @@ use stratum_storage::drive::{Drive, Threads};
 use stratum_storage::set::{Root, SetConfig, TierConfig};
 
 /// How many directories a tier has when there is one data folder.
-const EMBEDDED_DRIVES: usize = 6;
+const DRIVES_IN_DATA_FOLDER: usize = 6;
 
 /// A tier's directories, in the order of their positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,11 +97,11 @@ fn embedded(folder: &Path, tier: Tier) -> Vec<PathBuf> {
     let found = std::fs::read_dir(&home).into_iter().flatten().flatten().filter_map(number);
     let is_added = |number: &usize| {
         let has = |file| home.join(number.to_string()).join(file).exists();
-        *number >= EMBEDDED_DRIVES && ["identity", "identity.copy"].into_iter().any(has)
+        *number >= DRIVES_IN_DATA_FOLDER && ["identity", "identity.copy"].into_iter().any(has)
     };
     let mut added: Vec<usize> = found.filter(is_added).collect();
     added.sort_unstable();
-    (0..EMBEDDED_DRIVES).chain(added).map(|position| home.join(position.to_string())).collect()
+    (0..DRIVES_IN_DATA_FOLDER).chain(added).map(|position| home.join(position.to_string())).collect()
 }
 
 #[cfg(test)]

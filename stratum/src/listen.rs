@@ -29,12 +29,12 @@ pub fn descriptor_limit() -> u64 {
 /// How many connections are served at once: as many as the configuration says, or as usual, and at most half of the
 /// descriptors, since drives and volumes need the others.
 pub fn connection_limit(descriptors: u64, asked: Option<usize>) -> Result<usize, Failure> {
-    const FEWEST: usize = 16;
+    const LEAST_CONNECTIONS: usize = 16;
     let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
     match asked {
-        None => Ok(Connections::USUAL_LIMIT.min(most).max(FEWEST)),
-        Some(asked) if asked < FEWEST => {
-            Err(format!("server.connections = {asked}: a server has at least {FEWEST}").into())
+        None => Ok(Connections::USUAL_LIMIT.min(most).max(LEAST_CONNECTIONS)),
+        Some(asked) if asked < LEAST_CONNECTIONS => {
+            Err(format!("server.connections = {asked}: a server has at least {LEAST_CONNECTIONS}").into())
         }
         Some(asked) if asked > most => Err(format!(
             "server.connections = {asked}: the limit of {descriptors} open files allows {most}, half of it; raise \

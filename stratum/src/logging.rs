@@ -12,11 +12,11 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::EnvFilter;
 
 /// Lines that may wait to be written: with some 200 bytes each, 3 MB.
-const WAITING_LINES: usize = 16 << 10;
+const MAX_WAITING_LINES: usize = 16 << 10;
 /// What is written at once, in bytes.
-const WRITTEN_AT_ONCE: usize = 64 << 10;
+const BATCH_BYTES: usize = 64 << 10;
 /// How long lines gather before the next are written. Waking the thread for each costs a small request a tenth of its time.
-const REST: Duration = Duration::from_millis(10);
+const GATHERING_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The log of this process. Dropped, it writes what waits, if that takes no more than a second.
 pub struct Logging {
@@ -44,7 +44,7 @@ impl<W: Write> Write for Resting<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()?;
-        thread::sleep(REST);
+        thread::sleep(GATHERING_INTERVAL);
         Ok(())
     }
 }
@@ -56,9 +56,9 @@ pub fn start(log: &Log) -> Logging {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
-    let stderr = Resting(BufWriter::with_capacity(WRITTEN_AT_ONCE, io::stderr()));
+    let stderr = Resting(BufWriter::with_capacity(BATCH_BYTES, io::stderr()));
     let lines =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES).thread_name("log");
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_WAITING_LINES).thread_name("log");
     let (lines, thread) = lines.finish(stderr);
     let dropped = DroppedLines(lines.error_counter());
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);

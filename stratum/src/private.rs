@@ -12,11 +12,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// The rights of the group and of everybody.
-const OTHERS: u32 = 0o077;
+const OTHERS_MODE_BITS: u32 = 0o077;
 
 /// From now on what this process creates is its user's alone.
 pub fn create_privately() {
-    rustix::process::umask(Mode::from_raw_mode(OTHERS));
+    rustix::process::umask(Mode::from_raw_mode(OTHERS_MODE_BITS));
 }
 
 /// Writes a small file, whole and durably: under another name first, and each step durable before the next, so that a
@@ -51,11 +51,11 @@ fn close_folder(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    if mode & OTHERS == 0 {
+    if mode & OTHERS_MODE_BITS == 0 {
         return Ok(());
     }
     tracing::warn!(folder = %folder.display(), "other users could look into this folder; it is closed to them now");
-    std::fs::set_permissions(folder, Permissions::from_mode(mode & !OTHERS & 0o7777))
+    std::fs::set_permissions(folder, Permissions::from_mode(mode & !OTHERS_MODE_BITS & 0o7777))
 }
 
 #[cfg(test)]

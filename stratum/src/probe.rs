@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 const EXIT_NOT_READY: u8 = 1;
 const EXIT_FAILED: u8 = 2;
 
@@ -80,9 +80,9 @@ fn ask(endpoint: &Endpoint) -> Result<(), String> {
         let mut said = Vec::new();
         let mut connection = Connection::new(endpoint);
         let asked = connection.exchange(head.as_bytes(), b"", Expected::Collected(&mut said));
-        tokio::time::timeout(PATIENCE, asked).await
+        tokio::time::timeout(ANSWER_TIMEOUT, asked).await
     });
-    let answer = answer.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?;
+    let answer = answer.map_err(|_| format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))?;
     let answer = answer.map_err(|failure| failure.to_string())?;
     match answer.status {
         200 => Ok(()),

@@ -14,7 +14,7 @@ const SIZE_UNITS: [(&str, u64); 8] = [
 ];
 
 /// The largest object a single PUT may carry.
-const LARGEST: u64 = 5 << 30;
+const MAX_OBJECT_BYTES: u64 = 5 << 30;
 
 /// Bytes: `4096`, `4KiB`, `1MiB`, `2 MB`.
 pub fn size(text: &str) -> Result<u64, String> {
@@ -22,7 +22,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = units.unwrap_or((text, 1));
     let count: u64 = number.trim().parse().map_err(|_| format!("\"{text}\" is not a size such as 4KiB"))?;
     match count.checked_mul(unit) {
-        Some(bytes) if bytes <= LARGEST => Ok(bytes),
+        Some(bytes) if bytes <= MAX_OBJECT_BYTES => Ok(bytes),
         _ => Err(format!("\"{text}\" is over 5GiB, the most that one PUT carries")),
     }
 }

@@ -28,7 +28,7 @@ use stratum_storage::ambient::{Clock, System};
 use stratum_storage::volumes::Volumes;
 
 /// Objects that are made durable, and noted, together.
-const BATCH: usize = 256;
+const BATCH_OBJECTS: usize = 256;
 /// Bytes after which a batch is not waited for.
 const BATCH_BYTES: u64 = 256 << 20;
 /// Where the state is built meanwhile; no bucket can be called this.
@@ -191,7 +191,7 @@ impl Rescue<'_> {
         line.path = Some(below.display().to_string());
         self.waiting.push((line, Some(Rename { from, to: self.folder.join(below) })));
         self.waiting_bytes += read;
-        if self.waiting.len() >= BATCH || self.waiting_bytes >= BATCH_BYTES {
+        if self.waiting.len() >= BATCH_OBJECTS || self.waiting_bytes >= BATCH_BYTES {
             self.flush().map_err(|error| format!("{}: {error}", self.folder.display()))?;
         }
         Ok(())

@@ -30,11 +30,11 @@ pub use trailer::Trailers;
 use chain::ChunkHash;
 
 /// A chunk's header is its size, a signature and their names: about 100 bytes. Unknown extensions get the rest.
-const MAX_CHUNK_HEADER: usize = 1024;
+const MAX_CHUNK_HEADER_BYTES: usize = 1024;
 /// The least that any chunk but the last may hold, as S3 has it: what a chunk costs is spread over that many bytes.
 pub const MIN_CHUNK_BYTES: u64 = 8 << 10;
 /// Bytes of `\r` and `\n` that some clients send after the end.
-const MAX_PADDING: usize = 4;
+const MAX_PADDING_BYTES: usize = 4;
 
 /// The three framings, with what is needed to check them.
 #[derive(Debug, Clone)]
@@ -192,7 +192,7 @@ impl ChunkedDecoder {
                 State::End { padding } => {
                     let byte = input.get_u8();
                     *padding += 1;
-                    if !matches!(byte, b'\r' | b'\n') || *padding > MAX_PADDING {
+                    if !matches!(byte, b'\r' | b'\n') || *padding > MAX_PADDING_BYTES {
                         return Err(ChunkError::AfterEnd);
                     }
                 }
@@ -206,7 +206,7 @@ impl ChunkedDecoder {
     }
 
     fn header(&mut self, input: &mut Bytes) -> Result<(), ChunkError> {
-        if !take_line(&mut self.line, input, MAX_CHUNK_HEADER).ok_or(ChunkError::MalformedHeader)? {
+        if !take_line(&mut self.line, input, MAX_CHUNK_HEADER_BYTES).ok_or(ChunkError::MalformedHeader)? {
             return Ok(());
         }
         let line = self.line.strip_suffix(b"\r\n").ok_or(ChunkError::MalformedHeader)?;
@@ -266,7 +266,7 @@ impl ChunkedDecoder {
     }
 
     fn trailer(&mut self, input: &mut Bytes) -> Result<(), ChunkError> {
-        let max = TrailerReader::MAX_LINE;
+        let max = TrailerReader::MAX_LINE_BYTES;
         if !take_line(&mut self.line, input, max).ok_or(ChunkError::MalformedTrailer)? {
             return Ok(());
         }

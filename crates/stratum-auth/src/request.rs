@@ -17,7 +17,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const ALGORITHM_V4A: &str = "AWS4-ECDSA-P256-SHA256";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 /// A presigned URL lives at most a week.
-const EXPIRES: std::ops::RangeInclusive<u32> = 1..=604_800;
+const EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 1..=604_800;
 
 /// What must be seen of an HTTP request to authenticate it, as it came over the wire: nothing decoded.
 #[derive(Debug, Clone, Copy)]
@@ -291,7 +291,8 @@ impl<'a> Signed<'a> {
         let expires = fields.expires.ok_or_else(missing)?;
         // Digits only: Rust's own reading would take a sign.
         let expires = Some(expires).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let expires = expires.and_then(|text| text.parse().ok()).filter(|seconds| EXPIRES.contains(seconds));
+        let expires =
+            expires.and_then(|text| text.parse().ok()).filter(|seconds| EXPIRES_SECONDS.contains(seconds));
         let header = || request.header("x-amz-content-sha256").map(Cow::Borrowed);
         let payload_line = fields.content_sha256.or_else(header);
         let payload = match &payload_line {

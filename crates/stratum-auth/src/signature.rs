@@ -13,7 +13,7 @@ use crate::signing_key::{SERVICE, SigningKey, SigningKeys};
 use crate::timestamp::Timestamp;
 
 /// A request may be signed this many seconds before or after now.
-const MAX_SKEW: i64 = 15 * 60;
+const MAX_SKEW_SECONDS: i64 = 15 * 60;
 
 /// Checks claims for one region. One is shared by all requests, since it holds the signing keys.
 #[derive(Debug)]
@@ -195,10 +195,12 @@ fn check_time(signed: &Signed<'_>, now: i64) -> Result<(), AuthError> {
     let signed_at = signed.at;
     let age = now.saturating_sub(signed_at.unix());
     match signed.carried {
-        Carried::Header if age.saturating_abs() > MAX_SKEW => {
+        Carried::Header if age.saturating_abs() > MAX_SKEW_SECONDS => {
             Err(AuthError::RequestTimeTooSkewed { signed_at, now })
         }
-        Carried::Presigned { .. } if age < -MAX_SKEW => Err(AuthError::NotYetValid { signed_at, now }),
+        Carried::Presigned { .. } if age < -MAX_SKEW_SECONDS => {
+            Err(AuthError::NotYetValid { signed_at, now })
+        }
         Carried::Presigned { expires } if age > i64::from(expires) => {
             Err(AuthError::Expired { expired_at: signed_at.unix() + i64::from(expires), now })
         }

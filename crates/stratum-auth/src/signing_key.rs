@@ -70,8 +70,8 @@ struct CachedKey {
 
 impl SigningKeys {
     /// Two for headers around midnight, a week of presigned URLs, and some to spare.
-    const MAX_DAYS: usize = 12;
-    const MAX_ACCESS_KEYS: usize = 4096;
+    const MAX_CACHED_DAYS: usize = 12;
+    const MAX_CACHED_ACCESS_KEYS: usize = 4096;
 
     /// The key of `scope`, whose day must have been checked.
     pub(crate) fn get(&self, scope: &Scope<'_>, region: &str, secret: &SecretKey) -> SigningKey {
@@ -83,12 +83,12 @@ impl SigningKeys {
         }
         let key = SigningKey::derive(secret, scope.day(), region);
         let mut all = self.by_access_key.write();
-        if all.len() >= Self::MAX_ACCESS_KEYS && !all.contains_key(scope.access_key()) {
+        if all.len() >= Self::MAX_CACHED_ACCESS_KEYS && !all.contains_key(scope.access_key()) {
             all.clear();
         }
         let days = all.entry(scope.access_key().into()).or_default();
         days.retain(|cached| cached.secret == *secret && &*cached.day != scope.day());
-        if days.len() >= Self::MAX_DAYS {
+        if days.len() >= Self::MAX_CACHED_DAYS {
             days.remove(0);
         }
         days.push(CachedKey { day: scope.day().into(), secret: secret.clone(), key: key.clone() });
@@ -131,7 +131,7 @@ mod tests {
             assert_eq!(signs(&key), signs(&SigningKey::derive(&secret, &day, "us-east-1")));
         }
         let kept = keys.by_access_key.read().get("AKIDEXAMPLE").map(Vec::len);
-        assert_eq!(kept, Some(SigningKeys::MAX_DAYS));
+        assert_eq!(kept, Some(SigningKeys::MAX_CACHED_DAYS));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Config {
             files_interval: Duration::from_secs(600),
             budget: Budget::default(),
             narrow_after: Duration::from_secs(30 * 60),
-            least_move: stratum_storage::balance::LEAST_MOVE,
+            least_move: stratum_storage::balance::LEAST_MOVE_BYTES,
             scrub: ScrubProgress::default(),
             first_level: Level::highest_known(),
             codecs: Codecs::NONE,

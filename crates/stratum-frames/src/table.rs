@@ -14,14 +14,14 @@ pub(crate) const VERSION: u16 = 1;
 const MAGIC: &[u8; 8] = b"STRMtbl\n";
 /// No cipher: the only one that is written so far.
 const IN_THE_CLEAR: u8 = 0;
-const ENTRY: usize = 8;
-const TRAILER: usize = 32;
-const CRC: usize = 4;
+const ENTRY_BYTES: usize = 8;
+const TRAILER_BYTES: usize = 32;
+const CRC_BYTES: usize = 4;
 /// The low bits of an entry's first number are the length, the high ones the codec.
 const LENGTH_BITS: u32 = 24;
 
 /// Bytes of the longest table, with its trailer.
-pub const MAX_TABLE_BYTES: usize = MAX_FRAMES as usize * ENTRY + TRAILER;
+pub const MAX_TABLE_BYTES: usize = MAX_FRAMES as usize * ENTRY_BYTES + TRAILER_BYTES;
 
 /// Where the frames of one body lie in its stored bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl Table {
         if bytes.len() as u64 != place.end - place.start {
             return Err(damaged);
         }
-        let (entries, trailer) = bytes.split_at_checked(bytes.len() - TRAILER).ok_or(damaged)?;
-        let trailer: &[u8; TRAILER] = trailer.try_into().map_err(|_| damaged)?;
+        let (entries, trailer) = bytes.split_at_checked(bytes.len() - TRAILER_BYTES).ok_or(damaged)?;
+        let trailer: &[u8; TRAILER_BYTES] = trailer.try_into().map_err(|_| damaged)?;
         check(bytes, trailer)?;
         if u64_at(trailer, 16) != plaintext {
             return Err(FrameError::OtherBody { found: u64_at(trailer, 16), expected: plaintext });
@@ -103,7 +103,7 @@ impl Table {
             return Err(damaged);
         }
         let mut table = Table { plaintext, entries: Vec::with_capacity(count as usize), frames: 0 };
-        for (frame, entry) in (0..count).zip(entries.chunks_exact(ENTRY)) {
+        for (frame, entry) in (0..count).zip(entries.chunks_exact(ENTRY_BYTES)) {
             table.add(frame, Coded(u32_at(entry, 0)), u32_at(entry, 4))?;
         }
         if table.frames != place.start { Err(damaged) } else { Ok(table) }
@@ -137,7 +137,7 @@ impl Table {
     /// What the table of a body of `plaintext` bytes takes at most as it is stored and as it is used, in bytes.
     pub(crate) fn memory_for(plaintext: u64) -> u64 {
         let count = plaintext.div_ceil(FRAME_BYTES as u64).min(MAX_FRAMES.into());
-        count * (ENTRY + size_of::<Entry>()) as u64 + (TRAILER + size_of::<Table>()) as u64
+        count * (ENTRY_BYTES + size_of::<Entry>()) as u64 + (TRAILER_BYTES + size_of::<Table>()) as u64
     }
 
     pub(crate) fn frame(&self, frame: u32) -> Option<Frame> {
@@ -190,7 +190,7 @@ impl TableWriter {
 
     /// Frames so far.
     fn count(&self) -> u32 {
-        (self.bytes.len() / ENTRY) as u32
+        (self.bytes.len() / ENTRY_BYTES) as u32
     }
 
     /// The table of a body of `plaintext` bytes, with its trailer.
@@ -210,11 +210,11 @@ impl TableWriter {
 
 /// Bytes of the table of so many frames, with its trailer.
 fn bytes_for(count: u32) -> usize {
-    count as usize * ENTRY + TRAILER
+    count as usize * ENTRY_BYTES + TRAILER_BYTES
 }
 
 /// Whether it is a table, one that this binary knows, and undamaged.
-fn check(bytes: &[u8], trailer: &[u8; TRAILER]) -> Result<(), FrameError> {
+fn check(bytes: &[u8], trailer: &[u8; TRAILER_BYTES]) -> Result<(), FrameError> {
     let version = u16::from_le_bytes([trailer[8], trailer[9]]);
     if !trailer.starts_with(MAGIC) {
         return Err(FrameError::Table);
@@ -222,8 +222,8 @@ fn check(bytes: &[u8], trailer: &[u8; TRAILER]) -> Result<(), FrameError> {
     if version != VERSION {
         return Err(FrameError::Version(version));
     }
-    let summed = bytes.get(..bytes.len() - CRC).unwrap_or_default();
-    if u32_at(trailer, TRAILER - CRC) != crc32c::crc32c(summed) {
+    let summed = bytes.get(..bytes.len() - CRC_BYTES).unwrap_or_default();
+    if u32_at(trailer, TRAILER_BYTES - CRC_BYTES) != crc32c::crc32c(summed) {
         return Err(FrameError::Table);
     }
     match trailer[10] {
@@ -256,7 +256,7 @@ mod tests {
         let plaintext = FRAME_BYTES as u64 + 10;
         let mut bytes = writer.finish(plaintext);
         change(&mut bytes);
-        let end = bytes.len() - CRC;
+        let end = bytes.len() - CRC_BYTES;
         let crc = crc32c::crc32c(&bytes[..end]);
         bytes[end..].copy_from_slice(&crc.to_le_bytes());
         Table::decode(&bytes, plaintext, 50 + bytes.len() as u64)

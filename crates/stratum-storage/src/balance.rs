@@ -26,12 +26,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Less than this is usually not worth moving, in bytes.
-pub const LEAST_MOVE: u64 = 4 << 20;
+pub const LEAST_MOVE_BYTES: u64 = 4 << 20;
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a move that is under way looks whether it is in the way of something.
-const LOOK: Duration = Duration::from_secs(1);
+const CONFLICT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a volume is left alone of which a shard could not be moved.
-const AGAIN: Duration = Duration::from_secs(60);
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How even the drives are, and what is done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -107,7 +107,7 @@ impl Balancer {
         clock: Arc<dyn Clock>,
     ) -> Balancer {
         let table = rebuilder.table().clone();
-        Balancer { table, rebuilder, healer, pace, clock, least: LEAST_MOVE, state: Mutex::default() }
+        Balancer { table, rebuilder, healer, pace, clock, least: LEAST_MOVE_BYTES, state: Mutex::default() }
     }
 
     /// Moves whatever is worth so many bytes.
@@ -178,7 +178,7 @@ impl Balancer {
 
     async fn until_hindered(&self) {
         while self.hindrance().is_none() {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CONFLICT_POLL_INTERVAL).await;
         }
     }
 
@@ -207,7 +207,7 @@ impl Balancer {
             Err(HealError::Interrupted(_)) => {}
             Err(error) => {
                 tracing::warn!(volume = %next.volume, shard = next.shard, %error, "a shard was not moved; trying again");
-                state.left_alone.insert(next.volume, now + AGAIN);
+                state.left_alone.insert(next.volume, now + RETRY_INTERVAL);
             }
         }
         outcome.is_ok()

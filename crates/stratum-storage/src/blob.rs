@@ -139,14 +139,14 @@ pub enum Form {
 pub struct UnknownForm(u64);
 
 impl Form {
-    const FRAMES: u64 = 1 << 32;
+    const FRAMES_CODE: u64 = 1 << 32;
 }
 
 impl From<Form> for u64 {
     fn from(form: Form) -> u64 {
         match form {
             Form::Plaintext => 0,
-            Form::Frames => Form::FRAMES,
+            Form::Frames => Form::FRAMES_CODE,
         }
     }
 }
@@ -157,7 +157,7 @@ impl TryFrom<u64> for Form {
     fn try_from(number: u64) -> Result<Self, Self::Error> {
         match number {
             0 => Ok(Form::Plaintext),
-            Form::FRAMES => Ok(Form::Frames),
+            Form::FRAMES_CODE => Ok(Form::Frames),
             other => Err(UnknownForm(other)),
         }
     }

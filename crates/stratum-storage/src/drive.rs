@@ -33,7 +33,7 @@ pub use health::Health;
 pub use id::DriveId;
 pub use pulse::Pulse;
 pub use roster::Roster;
-pub use slowness::{Doing, JUDGED_EVERY, judge};
+pub use slowness::{Doing, SLOWNESS_WINDOW, judge};
 
 use crate::ambient::{Clock, System};
 use crate::blob::Tier;

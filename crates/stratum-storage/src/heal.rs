@@ -10,7 +10,7 @@
 //! but for the shard that was under way. What can't be done now (no drive or no room to spare, too few fragments
 //! left) waits for the drives to change, and is tried again now and then.
 //!
-//! At most [`VOLUMES_AT_ONCE`] shards are rebuilt at a time, and that only in a hurry: that bounds the memory, at 4+2
+//! At most [`SHARDS_AT_ONCE`] shards are rebuilt at a time, and that only in a hurry: that bounds the memory, at 4+2
 //! to 30 MB.
 
 mod files;
@@ -47,9 +47,9 @@ use tokio::task::JoinSet;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Shards that are rebuilt at a time when there is hurry, else one.
-const VOLUMES_AT_ONCE: usize = 3;
+const SHARDS_AT_ONCE: usize = 3;
 /// How long what could not be done waits, unless the drives change.
-const AGAIN: Duration = Duration::from_secs(30);
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Why something was not healed. It is tried again.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Healer {
             state.again = now;
         }
         if state.again <= now {
-            state.again = now + AGAIN;
+            state.again = now + RETRY_INTERVAL;
             for (volume, offset) in state.unreadable.iter().copied() {
                 self.table.repairs.add(BadFragment { volume, shard: 0, offset });
             }
@@ -197,7 +197,7 @@ impl Healer {
     async fn rebuild_shards(self: &Arc<Self>) {
         let mut under_way: JoinSet<()> = JoinSet::new();
         loop {
-            let at_once = if self.pace.is_hurried() { VOLUMES_AT_ONCE } else { 1 };
+            let at_once = if self.pace.is_hurried() { SHARDS_AT_ONCE } else { 1 };
             let next = if under_way.len() < at_once { self.next() } else { None };
             match next {
                 Some((shard, claim)) => {
@@ -252,7 +252,7 @@ impl Healer {
         if former.is_none_or(|former| former.error != error) {
             tracing::warn!(%volume, %error, "a shard can't be rebuilt now");
         }
-        state.waiting.insert(volume, Waiting { since, again: now + AGAIN, error });
+        state.waiting.insert(volume, Waiting { since, again: now + RETRY_INTERVAL, error });
         now.saturating_sub(since)
     }
 

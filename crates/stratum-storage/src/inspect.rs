@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Stripes that are looked at under one hold.
-const TOGETHER: usize = 32;
+const STRIPES_A_HOLD: usize = 32;
 /// What is being changed at the first look has been by the second.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Why a volume can't be looked at now.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub async fn verify_in_use(
         let _hold = volume.hold();
         let live = live_stripes(table, volume.id).await?;
         let some: Vec<LiveStripe> =
-            live.into_iter().filter(|live| live.offset >= from).take(TOGETHER).collect();
+            live.into_iter().filter(|live| live.offset >= from).take(STRIPES_A_HOLD).collect();
         let Some(last) = some.last() else { return Ok(verified) };
         from = last.range().end;
         for live in some {
@@ -165,7 +165,7 @@ async fn flaws_that_stay(volume: &Arc<Volume>) -> Result<Vec<(u8, FileFlaw)>, In
     };
     let mut flaws = look().await?;
     if !flaws.is_empty() {
-        tokio::time::sleep(BETWEEN_LOOKS).await;
+        tokio::time::sleep(LOOK_INTERVAL).await;
         let again = look().await?;
         flaws.retain(|flaw| again.contains(flaw));
     }

@@ -48,10 +48,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::thread;
 
-pub use bounds::{LEAST_CAP, Options, Usage};
+pub use bounds::{LEAST_CAP_BYTES, Options, Usage};
 pub use cursor::Verify;
 pub use export::{Export, Exported};
-pub use format::{MAX_COMMAND, MAX_GROUP, entry_len};
+pub use format::{MAX_COMMAND_BYTES, MAX_GROUP_BYTES, entry_len};
 pub use heal::Healed;
 pub use quorum::TooFew;
 pub use refound::{RefoundError, Refounding, refound};
@@ -72,7 +72,7 @@ impl fmt::Debug for EntryHash {
 /// What is to be appended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewEntry {
-    /// At most [`MAX_COMMAND`] bytes.
+    /// At most [`MAX_COMMAND_BYTES`] bytes.
     pub command: Vec<u8>,
     pub body: Bytes,
 }
@@ -331,12 +331,12 @@ impl Journal {
 
     /// The most that the entries of a group may take, in bytes, as [`entry_len`] counts them.
     pub fn max_entries(&self) -> usize {
-        self.core.max_group().saturating_sub(format::GROUP_HEAD)
+        self.core.max_group().saturating_sub(format::GROUP_HEAD_BYTES)
     }
 
     /// Whether a group whose entries take so many bytes may be appended, as full as the journal is now.
     pub fn has_room(&self, entries: usize, class: Class) -> bool {
-        self.core.has_room(entries + format::GROUP_HEAD, class)
+        self.core.has_room(entries + format::GROUP_HEAD_BYTES, class)
     }
 
     /// The body of an entry, if the page cache holds it: doesn't block. Length and check are from its record. The

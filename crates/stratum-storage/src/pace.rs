@@ -65,13 +65,13 @@ impl Default for Budget {
 }
 
 /// How long after a request the machine still counts as busy with requests.
-const BUSY_FOR: Duration = Duration::from_millis(100);
+const BUSY_PERIOD: Duration = Duration::from_millis(100);
 /// A turn is followed by a pause of this many times its own length while requests come in.
-const COURTESY: u32 = 3;
+const PAUSE_FACTOR: u32 = 3;
 /// The longest such pause: a drive that hung must not stop background work for long.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The budget that may gather while nothing is done.
-const BURST: Duration = Duration::from_millis(250);
+const BUDGET_BURST: Duration = Duration::from_millis(250);
 
 /// The pace. Shared by all background work of a store.
 #[derive(Debug)]
@@ -170,8 +170,8 @@ impl Pace {
         if state.taken || others_first {
             return Err(None);
         }
-        if state.even_at > now + BURST {
-            return Err(Some(state.even_at - now - BURST));
+        if state.even_at > now + BUDGET_BURST {
+            return Err(Some(state.even_at - now - BUDGET_BURST));
         }
         state.taken = true;
         drop(state);
@@ -207,7 +207,7 @@ impl Pace {
 
     fn is_busy(&self, now: Duration) -> bool {
         let last = Duration::from_micros(self.last_request.load(Ordering::Relaxed));
-        last != Duration::ZERO && now.saturating_sub(last) < BUSY_FOR
+        last != Duration::ZERO && now.saturating_sub(last) < BUSY_PERIOD
     }
 
     /// Whether background work goes as fast as it can, whatever requests feel.
@@ -278,7 +278,7 @@ impl Drop for Turn {
             return;
         }
         let now = self.pace.clock.monotonic();
-        let pause = (now.saturating_sub(self.began) * COURTESY).min(LONGEST_PAUSE);
+        let pause = (now.saturating_sub(self.began) * PAUSE_FACTOR).min(LONGEST_PAUSE);
         let runtime = tokio::runtime::Handle::try_current();
         match runtime {
             Ok(runtime) if self.pace.is_busy(now) && !pause.is_zero() => {

@@ -17,11 +17,11 @@ use crate::drive::{Domain, NodeId};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The weight of a drive that has as much room as the mean.
-const MEAN: u64 = 16;
+const MEAN_WEIGHT: u64 = 16;
 /// The step from a volume's start to that of the next, as a fraction of 2^64: the golden section.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Volumes in a row over which the line stays as it is.
-const SHUFFLE: u64 = 64;
+const VOLUMES_A_SHUFFLE: u64 = 64;
 
 /// A drive that a new volume may lie on.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +127,7 @@ fn choose<D>(volume: VolumeId, shards: usize, candidates: &[Candidate<D>]) -> Ve
 fn weights<D>(shards: usize, candidates: &[Candidate<D>]) -> Vec<u64> {
     let rooms: Vec<u128> = candidates.iter().map(|candidate| candidate.room.into()).collect();
     let mean = mean_up_to_twice(&rooms);
-    let weight = |room: &u128| (((*room).min(2 * mean) * u128::from(MEAN) + mean / 2) / mean) as u64;
+    let weight = |room: &u128| (((*room).min(2 * mean) * u128::from(MEAN_WEIGHT) + mean / 2) / mean) as u64;
     let mut weights: Vec<u64> = rooms.iter().map(weight).collect();
     if weights.iter().filter(|weight| **weight > 0).count() < shards {
         weights.iter_mut().for_each(|weight| *weight = (*weight).max(1));
@@ -150,7 +150,7 @@ fn mean_up_to_twice(rooms: &[u128]) -> u128 {
 
 /// Where a candidate stands in the line.
 fn stand<D>(volume: VolumeId, place: usize, candidates: &[Candidate<D>]) -> [u64; 4] {
-    let shuffled = |number: u64| xxh3_64_with_seed(&number.to_le_bytes(), volume.0 / SHUFFLE);
+    let shuffled = |number: u64| xxh3_64_with_seed(&number.to_le_bytes(), volume.0 / VOLUMES_A_SHUFFLE);
     let Some(Candidate { domain, .. }) = candidates.get(place) else { return [0; 4] };
     let (zone, node) = (domain.zone().0.into(), domain.node().0.into());
     [zone, node, domain.device_number(), place as u64].map(shuffled)

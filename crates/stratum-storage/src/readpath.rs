@@ -2,7 +2,7 @@
 //!
 //! Data fragments are contiguous pieces of the payload, so a small read is one read of one drive. What the page cache
 //! holds is read and checked where it was asked for. Once something has to come from a disk, the rest of the body is
-//! read [`AHEAD`] by the drives' own threads, so that disks, checksums and socket overlap. A missing or bad block is computed
+//! read [`PIECES_AHEAD`] by the drives' own threads, so that disks, checksums and socket overlap. A missing or bad block is computed
 //! from the same block of `k` other shards, and the fragment is queued for repair.
 
 mod fetch;
@@ -24,14 +24,14 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// Pieces (of at most 256 KiB) that a reader reads ahead of its caller once the page cache doesn't answer.
-pub const AHEAD: usize = 3;
+pub const PIECES_AHEAD: usize = 3;
 /// Up to this many bytes [`BlobReader::try_all_cached`] answers.
-pub const SMALL: u64 = 64 * 1024;
+pub const MAX_CACHED_READ_BYTES: u64 = 64 * 1024;
 
 /// Memory that a reader of a volume with so many shards takes at most, in bytes: pieces ahead, all being rebuilt.
 fn memory(shards: usize) -> u64 {
-    let rebuilding = (shards as u64 + 1) * u64::from(rebuild::AT_ONCE * BLOCK);
-    (AHEAD as u64 + 1) * (u64::from(FULL_FRAGMENT) + rebuilding)
+    let rebuilding = (shards as u64 + 1) * u64::from(rebuild::BLOCKS_AT_ONCE * BLOCK);
+    (PIECES_AHEAD as u64 + 1) * (u64::from(FULL_FRAGMENT) + rebuilding)
 }
 
 /// Why a body can't be read.
@@ -166,10 +166,10 @@ impl Reader {
 }
 
 impl BlobReader {
-    /// The whole range as one buffer, if it is at most [`SMALL`], nothing of it was read yet, and the page cache
+    /// The whole range as one buffer, if it is at most [`MAX_CACHED_READ_BYTES`], nothing of it was read yet, and the page cache
     /// holds it undamaged. Doesn't block. Otherwise nothing is lost: [`BlobReader::next`] reads it.
     pub fn try_all_cached(&mut self) -> Option<Bytes> {
-        if self.plan.remaining() > SMALL || !self.ready.is_empty() || !self.ahead.is_empty() {
+        if self.plan.remaining() > MAX_CACHED_READ_BYTES || !self.ready.is_empty() || !self.ahead.is_empty() {
             return None;
         }
         let mut plan = self.plan.clone();
@@ -218,7 +218,7 @@ impl BlobReader {
             }
             self.ahead.push_back(fetch(target, self.reader.clone()));
         }
-        while self.source == Source::Drives && self.ahead.len() <= AHEAD {
+        while self.source == Source::Drives && self.ahead.len() <= PIECES_AHEAD {
             let Some(target) = self.plan.next().transpose()? else { break };
             self.ahead.push_back(fetch(target, self.reader.clone()));
         }

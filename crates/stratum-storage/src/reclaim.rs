@@ -18,7 +18,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Shard files that are kept open for readers, at most, when upkeep has been.
-const FILES: usize = 512;
+const MAX_OPEN_FILES: usize = 512;
 
 /// Something to be freed.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Reclaimer {
         let open = |volume: &Arc<Volume>| volume.shards().filter(|(_, file)| file.opened().is_some()).count();
         let mut files: usize = volumes.iter().map(open).sum();
         for volume in volumes.iter().filter(|volume| matches!(volume.phase(), Phase::Sealed { .. })) {
-            if files <= FILES {
+            if files <= MAX_OPEN_FILES {
                 return;
             }
             files -= volume.shards().filter(|(_, file)| file.close_if_idle()).count();

@@ -3,7 +3,7 @@
 //! A pass goes through the volumes in the order of their numbers and reads every fragment of every live stripe once:
 //! checksums must be right *and* parity must say what the data says. Only sealed volumes are looked at; so those that
 //! are open when it begins take no more, and it waits until their writers are done: else nobody would ever look at what
-//! a store with little to write keeps in them. It is spread so that it ends within [`PERIOD`], at a rate that follows
+//! a store with little to write keeps in them. It is spread so that it ends within [`PASS_PERIOD_MILLIS`], at a rate that follows
 //! from what is left of both; one that was asked for goes as fast as the pace of background work lets it. What is found
 //! is mended at once ([`crate::heal`]) or counts as lost and is rebuilt, and the pass ends when heal has done what it
 //! can: after it everything that was found is repaired, or is told.
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How long a pass takes when nobody asked for it, in milliseconds: 14 days.
-pub const PERIOD: UnixMillis = 14 * 24 * 3600 * 1000;
+pub const PASS_PERIOD_MILLIS: UnixMillis = 14 * 24 * 3600 * 1000;
 
 /// How far scrub is. What a restart goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,7 +208,7 @@ impl Scrubber {
             ScrubPhase::Idle => (0, 0),
             _ => self.left(&cursor),
         };
-        let ends_at = cursor.started_at.saturating_add(PERIOD);
+        let ends_at = cursor.started_at.saturating_add(PASS_PERIOD_MILLIS);
         let seconds_left = match cursor.phase {
             ScrubPhase::Spread => Some(ends_at.saturating_sub(self.clock.now()) / 1000),
             ScrubPhase::Asked => self.seconds_left(&cursor, bytes_to_do),

@@ -23,7 +23,7 @@ pub use change::{ChangeError, Changed};
 pub use identity::SetId;
 pub use remains::{Remains, Remark};
 pub use repair::Finding;
-pub use replicated::{MAX_REPLICATED, ReplicatedCopy, replicated_content, replicated_copy};
+pub use replicated::{MAX_REPLICATED_BYTES, ReplicatedCopy, replicated_content, replicated_copy};
 pub use slots::{DriveState, Slot};
 
 use crate::ambient::{Clock, Entropy};

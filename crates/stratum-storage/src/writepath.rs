@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The [`Writer`] opens volumes and finds room in them; a [`BlobWriter`] writes one body. It reserves one extent at a time
-//! and has at most [`IN_FLIGHT`] stripes on their way besides the one that is being filled, so its memory is bounded and
+//! and has at most [`STRIPES_IN_FLIGHT`] stripes on their way besides the one that is being filled, so its memory is bounded and
 //! known. Nothing it writes is named by anything until the caller commits the [`BlobRef`](crate::blob::BlobRef) that
 //! [`BlobWriter::finish`] gives; one that is dropped leaves garbage, which is freed.
 
@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 /// Stripes of one writer that are being encoded or written at a time.
-pub const IN_FLIGHT: u64 = 2;
+pub const STRIPES_IN_FLIGHT: u64 = 2;
 
 /// Writes bodies, and opens the volumes that they go to.
 pub struct Writer {
@@ -97,7 +97,7 @@ impl Writer {
     /// Memory that a [`BlobWriter`] of the tier takes at most.
     pub fn memory(&self, tier: Tier) -> u64 {
         let full = self.table.tier(tier).map(|tier| Stripe::full(tier.geometry));
-        full.map_or(0, |full| (IN_FLIGHT + 1) * stripe_memory(full) as u64)
+        full.map_or(0, |full| (STRIPES_IN_FLIGHT + 1) * stripe_memory(full) as u64)
     }
 
     /// Its buffers.

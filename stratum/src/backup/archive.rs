@@ -7,10 +7,10 @@ use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"STRATBKP";
 const VERSION: u32 = 1;
-const HEAD: usize = 16;
-const FRAME: usize = 12;
+const HEAD_BYTES: usize = 16;
+const FRAME_HEAD_BYTES: usize = 12;
 /// The longest payload of a frame.
-const PAYLOAD: usize = 1 << 20;
+const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 
 const BEGIN: u8 = 1;
 const BYTES: u8 = 2;
@@ -42,7 +42,7 @@ pub struct Writer<S> {
 
 impl<S: FnMut(Bytes) -> io::Result<()>> Writer<S> {
     pub fn new(mut sink: S) -> io::Result<Writer<S>> {
-        let mut head = Vec::with_capacity(HEAD);
+        let mut head = Vec::with_capacity(HEAD_BYTES);
         head.extend(MAGIC);
         head.extend(VERSION.to_le_bytes());
         head.extend(crc32c::crc32c(&head).to_le_bytes());
@@ -60,10 +60,10 @@ impl<S: FnMut(Bytes) -> io::Result<()>> Writer<S> {
     /// The file's next bytes.
     pub fn bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let (now, later) = bytes.split_at(bytes.len().min(PAYLOAD - self.waiting.len()));
+            let (now, later) = bytes.split_at(bytes.len().min(MAX_PAYLOAD_BYTES - self.waiting.len()));
             self.waiting.extend_from_slice(now);
             bytes = later;
-            if self.waiting.len() == PAYLOAD {
+            if self.waiting.len() == MAX_PAYLOAD_BYTES {
                 self.flush()?;
             }
         }
@@ -82,7 +82,7 @@ impl<S: FnMut(Bytes) -> io::Result<()>> Writer<S> {
     }
 
     fn frame(&mut self, kind: u8, payload: &[u8]) -> io::Result<()> {
-        let mut frame = Vec::with_capacity(FRAME + payload.len());
+        let mut frame = Vec::with_capacity(FRAME_HEAD_BYTES + payload.len());
         frame.extend([kind, 0, 0, 0]);
         frame.extend((payload.len() as u32).to_le_bytes());
         let check = checksum(self.frames, &frame, payload);
@@ -104,7 +104,7 @@ pub fn read<W: Write>(
     mut from: impl Read,
     mut file: impl FnMut(&str) -> io::Result<W>,
 ) -> Result<u64, ArchiveError> {
-    let mut head = [0; HEAD];
+    let mut head = [0; HEAD_BYTES];
     read_exact(&mut from, &mut head)?;
     let [.., a, b, c, d, e, f, g, h] = head;
     if &head[..8] != MAGIC || crc32c::crc32c(&head[..12]) != u32::from_le_bytes([e, f, g, h]) {
@@ -132,11 +132,11 @@ pub fn read<W: Write>(
 }
 
 fn read_frame(from: &mut impl Read, number: u64) -> Result<(u8, Vec<u8>), ArchiveError> {
-    let mut head = [0; FRAME];
+    let mut head = [0; FRAME_HEAD_BYTES];
     read_exact(from, &mut head)?;
     let [kind, _, _, _, a, b, c, d, e, f, g, h] = head;
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
-    if length > PAYLOAD {
+    if length > MAX_PAYLOAD_BYTES {
         return Err(ArchiveError::Damaged(number));
     }
     let mut payload = vec![0; length];

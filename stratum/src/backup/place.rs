@@ -8,7 +8,7 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-const BUFFER: usize = 1 << 20;
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// A backup's place, as it is named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,13 +55,13 @@ impl Place {
     fn open(&self, s3: &S3Args) -> Result<Box<dyn Read>, String> {
         match self {
             Place::File(path) => match File::open(path) {
-                Ok(file) => Ok(Box::new(BufReader::with_capacity(BUFFER, file))),
+                Ok(file) => Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file))),
                 Err(error) => Err(format!("{self}: {error}")),
             },
             Place::Object { bucket, key } => {
                 let remote = Remote::new(s3, bucket, key).map_err(|error| error.to_string())?;
                 let download = remote.download().map_err(|error| format!("{self}: {error}"))?;
-                Ok(Box::new(BufReader::with_capacity(BUFFER, download)))
+                Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, download)))
             }
         }
     }

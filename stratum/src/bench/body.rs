@@ -8,11 +8,11 @@ use crate::client::sign::{PayloadHash, hash};
 use std::sync::OnceLock;
 
 /// How far apart two windows start, in bytes.
-const STEP: usize = 64;
+const WINDOW_STEP_BYTES: usize = 64;
 /// How many bodies there are, at least and at most: fewer where hashing each would take long.
 const WINDOWS: (u64, u64) = (8, 1024);
 /// Windows times size stay under this, where the least number allows.
-const HASHED: u64 = 64 << 20;
+const MAX_HASHED_BYTES: u64 = 64 << 20;
 
 /// Every body of a load.
 pub(crate) struct Bodies {
@@ -30,16 +30,16 @@ impl std::fmt::Debug for Bodies {
 impl Bodies {
     /// Bodies of `size` bytes each.
     pub fn new(size: u64, seed: u64) -> Bodies {
-        let windows = (HASHED / size.max(1)).clamp(WINDOWS.0, WINDOWS.1) as usize;
+        let windows = (MAX_HASHED_BYTES / size.max(1)).clamp(WINDOWS.0, WINDOWS.1) as usize;
         let mut random = SplitMix(seed);
-        let words = (size as usize + windows * STEP).div_ceil(8);
+        let words = (size as usize + windows * WINDOW_STEP_BYTES).div_ceil(8);
         let buffer = (0..words).flat_map(|_| random.next().to_le_bytes()).collect();
         Bodies { buffer, size: size as usize, hashes: vec![OnceLock::new(); windows] }
     }
 
     /// The body of a key.
     pub fn of(&self, name: u32) -> &[u8] {
-        let start = self.window(name) * STEP;
+        let start = self.window(name) * WINDOW_STEP_BYTES;
         &self.buffer[start..start + self.size]
     }
 

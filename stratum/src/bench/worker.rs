@@ -15,7 +15,7 @@ use std::time::Duration;
 use stratum_storage::ambient::{Clock, System};
 
 /// How many keys a list asks for.
-const PAGE: usize = 1000;
+const PAGE_KEYS: usize = 1000;
 
 /// What the workers do now.
 #[derive(Clone, Copy, Debug)]
@@ -239,7 +239,7 @@ impl Worker {
         let plan = self.plan.clone();
         let after = self.random.below(plan.listing.len());
         self.path = format!("/{}", plan.bucket);
-        let query = format!("list-type=2&max-keys={PAGE}&start-after={:08x}", plan.listing[after]);
+        let query = format!("list-type=2&max-keys={PAGE_KEYS}&start-after={:08x}", plan.listing[after]);
         let start = System.monotonic();
         let head = request("GET", &plan, &self.path, &query, &self.empty, None);
         self.signer.write_head(head, System.now(), &mut self.head);
@@ -270,7 +270,7 @@ fn page_is(page: &[u8], rest: &[u32]) -> bool {
     let mut keys = text.split("<Key>").skip(1);
     let first = keys.next().map(|key| key.get(..8).unwrap_or_default().to_owned());
     let count = first.iter().len() + keys.count();
-    first == rest.first().map(|key| format!("{key:08x}")) && count == rest.len().min(PAGE)
+    first == rest.first().map(|key| format!("{key:08x}")) && count == rest.len().min(PAGE_KEYS)
 }
 
 fn request<'a>(

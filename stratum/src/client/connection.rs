@@ -8,11 +8,11 @@ use std::io::{self, IoSlice, Write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How much is read at a time: an answer to a small GET fits, a large one takes few calls.
-const INBOX: usize = 128 << 10;
+const READ_BYTES: usize = 128 << 10;
 /// An answer's head must fit in this.
-const HEAD_LIMIT: usize = 16 << 10;
+const MAX_HEAD_BYTES: usize = 16 << 10;
 /// How much of an error's body is kept.
-const ERROR_LIMIT: usize = 4 << 10;
+const MAX_ERROR_BYTES: usize = 4 << 10;
 
 /// Where the store listens.
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ impl Connection {
             (200..=299, expected) => self.inbox.read_body(&mut stream, body, expected).await?,
             _ => {
                 self.inbox.read_body(&mut stream, body, Expected::Collected(&mut error)).await?;
-                error.truncate(ERROR_LIMIT);
+                error.truncate(MAX_ERROR_BYTES);
             }
         }
         if !close {
@@ -191,7 +191,7 @@ impl Inbox {
     /// Reads more; an end of the stream is an error, since an answer is being waited for.
     async fn fill(&mut self, stream: &mut Stream) -> Result<(), Failure> {
         if self.buffer.is_empty() {
-            self.buffer.resize(INBOX, 0);
+            self.buffer.resize(READ_BYTES, 0);
         }
         if self.end == self.buffer.len() {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -215,7 +215,7 @@ impl Inbox {
                 }
                 continue;
             }
-            if self.unread().len() >= HEAD_LIMIT {
+            if self.unread().len() >= MAX_HEAD_BYTES {
                 return Err(Failure::NotHttp);
             }
             self.fill(stream).await?;

@@ -16,10 +16,10 @@ use std::thread::JoinHandle;
 use stratum_storage::ambient::{Clock, System};
 
 /// Bytes of a part. S3 takes 10,000 of them, which is more than a backup can be.
-const PART: usize = 16 << 20;
-const PARTS: usize = 10_000;
+const PART_BYTES: usize = 16 << 20;
+const MAX_PARTS: usize = 10_000;
 /// How often a part is sent before the upload is given up.
-const TRIES: usize = 3;
+const ATTEMPTS: usize = 3;
 
 /// Which endpoint an `s3://` URL means.
 #[derive(Args, Clone, Debug)]
@@ -46,7 +46,7 @@ pub enum S3Error {
     Refused { url: String, status: u16, problem: String },
     #[error("{0}: the answer makes no sense")]
     Nonsense(String),
-    #[error("it is longer than {PARTS} parts can hold")]
+    #[error("it is longer than {MAX_PARTS} parts can hold")]
     TooLong,
     #[error("it was given up")]
     GivenUp,
@@ -87,7 +87,7 @@ impl Remote {
         let (parts, received) = sync_channel(1);
         let remote = self.clone();
         let worker = std::thread::spawn(move || remote.connect()?.receive(received));
-        Upload { parts, worker, buffer: Vec::with_capacity(PART), bytes: 0 }
+        Upload { parts, worker, buffer: Vec::with_capacity(PART_BYTES), bytes: 0 }
     }
 
     /// Begins to read it.
@@ -124,11 +124,11 @@ enum Piece {
 
 impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(PART - self.buffer.len());
+        let taken = bytes.len().min(PART_BYTES - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..taken]);
         self.bytes += taken as u64;
-        if self.buffer.len() == PART {
-            let part = std::mem::replace(&mut self.buffer, Vec::with_capacity(PART));
+        if self.buffer.len() == PART_BYTES {
+            let part = std::mem::replace(&mut self.buffer, Vec::with_capacity(PART_BYTES));
             self.parts.send(Piece::Part(part)).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
         }
         Ok(taken)
@@ -204,7 +204,7 @@ impl Session {
         let mut list = String::new();
         for number in 1.. {
             match parts.recv() {
-                Ok(Piece::Part(_)) if number > PARTS => return Err(S3Error::TooLong),
+                Ok(Piece::Part(_)) if number > MAX_PARTS => return Err(S3Error::TooLong),
                 Ok(Piece::Part(bytes)) => {
                     let etag = self.send_part(id, number, &bytes)?;
                     list += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
@@ -230,7 +230,7 @@ impl Session {
         loop {
             match self.send("PUT", &query, bytes, &mut io::sink()) {
                 Ok(answer) => return answer.etag.ok_or_else(|| S3Error::Nonsense(self.remote.url.clone())),
-                Err(error) if tries == TRIES || !error.may_pass() => return Err(error),
+                Err(error) if tries == ATTEMPTS || !error.may_pass() => return Err(error),
                 Err(error) => tracing::debug!(%error, number, "a part is sent again"),
             }
             tries += 1;

@@ -24,10 +24,10 @@ use stratum_storage::volume::{Stray, VolumeState};
 use tokio::sync::watch;
 
 /// How long a repair waits for heal at most; what is left then is found by the check that follows.
-const HEALING: Duration = Duration::from_secs(600);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const HEAL_TIMEOUT: Duration = Duration::from_secs(600);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How many stripes of a volume are handed to heal by their place; a scrub finds the others.
-const STRIPES: usize = 4096;
+const MAX_STRIPES_A_VOLUME: usize = 4096;
 
 /// How a check is to be.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -243,7 +243,7 @@ impl Checks {
         found.report.stripes += verified.stripes;
         found.report.bytes += verified.bytes;
         if !verified.is_whole() {
-            let stripes = verified.stripes_found.iter().map(|found| found.offset).take(STRIPES);
+            let stripes = verified.stripes_found.iter().map(|found| found.offset).take(MAX_STRIPES_A_VOLUME);
             found.flawed.insert(volume, stripes.collect());
         }
         let lost = verified.stripes_found.iter().filter(|found| !found.is_readable());
@@ -274,13 +274,13 @@ impl Checks {
         self.step("and waiting for heal", 0, 0);
         let healed = async {
             while self.engine.healer.is_at_work() {
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         let mut stop = self.stop.subscribe();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => {}
-            done = tokio::time::timeout(HEALING, healed) => if done.is_err() {
+            done = tokio::time::timeout(HEAL_TIMEOUT, healed) => if done.is_err() {
                 mended.push("heal is still at it: see `stratum status`".into());
             },
         }

@@ -60,9 +60,9 @@ fn open(
 
 /// The threads of the store that was just closed may hold its drives a moment longer.
 fn await_release(layout: &Layout) {
-    const TRIES: usize = 100;
+    const ATTEMPTS: usize = 100;
     let clock: Arc<dyn Clock> = Arc::new(System);
-    for _ in 0..TRIES {
+    for _ in 0..ATTEMPTS {
         match Remains::look(&layout.set_config(Threads::Own), &clock) {
             Err(SetError::InUse { .. }) => std::thread::sleep(Duration::from_millis(100)),
             _ => return,

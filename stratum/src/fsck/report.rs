@@ -1,7 +1,7 @@
 //! What a check tells, in words or as JSON.
 //!
 //! A badly damaged store has more to tell than anybody reads, and what is told is held in memory: of each severity the
-//! first [`TOLD`] findings are told, and the others counted.
+//! first [`MAX_TOLD_FINDINGS`] findings are told, and the others counted.
 
 use super::examine::Examined;
 use super::finding::Finding;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use stratum_metadata::check::{Checked, Severity};
 
 /// How many findings of a severity are told.
-const TOLD: usize = 2_000;
+const MAX_TOLD_FINDINGS: usize = 2_000;
 
 /// What is told.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl From<Examined> for Report {
 impl Report {
     pub fn tell(&mut self, finding: &Finding) {
         let severity = finding.severity();
-        if self.findings.iter().filter(|told| told.severity == severity).count() < TOLD {
+        if self.findings.iter().filter(|told| told.severity == severity).count() < MAX_TOLD_FINDINGS {
             self.findings.push(Told { severity, text: finding.to_string() });
         } else {
             self.untold += 1;
@@ -121,9 +121,9 @@ mod tests {
     fn of_each_severity_the_first_are_told_and_the_others_counted() {
         let lost = |number: usize| Finding::Lost { owner: format!("object {number}") };
         let mut report = Report::default();
-        (0..TOLD + 7).for_each(|number| report.tell(&lost(number)));
+        (0..MAX_TOLD_FINDINGS + 7).for_each(|number| report.tell(&lost(number)));
         report.tell(&Finding::UnknownFile { drive: "hot/0".into(), path: "volumes/x".into() });
-        assert_eq!((report.findings.len(), report.untold), (TOLD + 1, 7));
+        assert_eq!((report.findings.len(), report.untold), (MAX_TOLD_FINDINGS + 1, 7));
         assert!(!report.is_well() && report.to_string().contains("and 7 more of the same\n"));
     }
 }

@@ -11,7 +11,7 @@ use stratum_storage::blob::{BlobRef, Form, Place};
 use stratum_storage::volumes::Volumes;
 
 /// After a range that couldn't be read, the next is tried in steps of this many bytes.
-const STEP: u64 = 4096;
+const CAREFUL_STEP_BYTES: u64 = 4096;
 
 /// What was copied of an object.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -149,7 +149,7 @@ async fn volume_at(
     let (base, len) = (sink.at, blob.len());
     let (mut at, mut careful) = (0, false);
     while at < len {
-        let end = if careful { len.min(at + STEP) } else { len };
+        let end = if careful { len.min(at + CAREFUL_STEP_BYTES) } else { len };
         let reader = volumes.reader.read(&volumes.reader.pin(), blob, at..end);
         let mut reader = match reader {
             Ok(reader) => reader,

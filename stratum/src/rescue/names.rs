@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
 /// The longest part that filesystems take.
-const PART: usize = 255;
+const MAX_PART_BYTES: usize = 255;
 /// The longest path under the target folder; what is longer is named by its digest.
-const PATH: usize = 2_048;
+const MAX_PATH_BYTES: usize = 2_048;
 /// What is kept of a part that is cut.
-const KEPT: usize = 160;
+const CUT_PART_BYTES: usize = 160;
 
 /// The folder of a bucket.
 pub fn bucket(name: Option<&str>, id: u64) -> String {
@@ -31,7 +31,7 @@ pub fn object(key: &[u8], is_folder: bool) -> PathBuf {
         *last = fitting(format!("{last}%file"), key);
     }
     let path: PathBuf = parts.iter().collect();
-    match path.as_os_str().len() <= PATH {
+    match path.as_os_str().len() <= MAX_PATH_BYTES {
         true => path,
         false => PathBuf::from("%long").join(digest(key)),
     }
@@ -62,10 +62,10 @@ fn escaped(byte: u8) -> String {
 
 /// The part, cut if it must be; then the digest of what it stands for keeps it apart from others.
 fn fitting(part: String, of: &[u8]) -> String {
-    if part.len() <= PART {
+    if part.len() <= MAX_PART_BYTES {
         return part;
     }
-    let end = (0..=KEPT).rev().find(|end| part.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=CUT_PART_BYTES).rev().find(|end| part.is_char_boundary(*end)).unwrap_or(0);
     format!("{}%~{}", &part[..end], digest(of))
 }
 
@@ -103,11 +103,11 @@ mod tests {
     fn long_names_are_cut_and_stay_apart() {
         let (one, other) =
             ([b"x".repeat(600), b"1".to_vec()].concat(), [b"x".repeat(600), b"2".to_vec()].concat());
-        assert!(text(&one).len() <= PART && text(&one) != text(&other));
+        assert!(text(&one).len() <= MAX_PART_BYTES && text(&one) != text(&other));
         let deep = [b"\x01/".repeat(500), b"e".to_vec()].concat();
-        assert!(object(&b"\x01".repeat(1024), false).as_os_str().len() <= PATH);
-        assert!(object(&deep, false).as_os_str().len() <= PATH);
-        assert!(object(&b"\x01".repeat(90), true).as_os_str().len() <= PART);
+        assert!(object(&b"\x01".repeat(1024), false).as_os_str().len() <= MAX_PATH_BYTES);
+        assert!(object(&deep, false).as_os_str().len() <= MAX_PATH_BYTES);
+        assert!(object(&b"\x01".repeat(90), true).as_os_str().len() <= MAX_PART_BYTES);
     }
 
     fn key() -> impl Strategy<Value = Vec<u8>> {

@@ -261,7 +261,7 @@ impl Bodies {
         if let Some(body) = Journaled::of(blob) {
             return Ok(Content::Whole(self.journaled(body, range, patience)?, budget.admitted.take()));
         }
-        let small = range.end - range.start <= readpath::SMALL;
+        let small = range.end - range.start <= readpath::MAX_CACHED_READ_BYTES;
         if !small {
             budget.admit(self.reader.memory())?;
         }

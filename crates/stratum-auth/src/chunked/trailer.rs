@@ -37,7 +37,7 @@ pub(super) struct TrailerReader {
 
 impl TrailerReader {
     /// Of a line, and of all lines together.
-    pub(super) const MAX_LINE: usize = 4096;
+    pub(super) const MAX_LINE_BYTES: usize = 4096;
 
     /// Takes a line without its break, and says whether it was the last: the empty one.
     pub(super) fn unsigned_line(&mut self, line: &[u8]) -> Result<bool, ChunkError> {
@@ -76,7 +76,7 @@ impl TrailerReader {
     fn add(&mut self, line: &[u8]) -> Result<(), ChunkError> {
         let (name, value) = parse(line)?;
         self.length += name.len() + value.len();
-        if self.length > Self::MAX_LINE {
+        if self.length > Self::MAX_LINE_BYTES {
             return Err(ChunkError::MalformedTrailer);
         }
         self.trailers.0.push((name, value.to_owned()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::blob::Tier;
-use stratum_storage::drive::{Doing, Drive, JUDGED_EVERY, judge};
+use stratum_storage::drive::{Doing, Drive, SLOWNESS_WINDOW, judge};
 use stratum_storage::journal::Journal;
 use stratum_storage::set::Set;
 use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
@@ -38,7 +38,7 @@ pub(super) struct SlowDrives {
 
 impl Task for SlowDrives {
     fn row(&self) -> Row {
-        row("slow drives", JUDGED_EVERY)
+        row("slow drives", SLOWNESS_WINDOW)
     }
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
@@ -48,7 +48,7 @@ impl Task for SlowDrives {
             if let Err(error) = self.journal.leave_slow() {
                 tracing::warn!(%error, "the journal can't go on without a slow member; trying again");
             }
-            Next::After(JUDGED_EVERY)
+            Next::After(SLOWNESS_WINDOW)
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::blob::VolumeId;
 use crate::drive::{Domain, DriveId};
 
 /// A surplus is worth moving from this part of what the drives hold in the mean: they are left within twice that.
-const WORTH: u128 = 40;
+const WORTHWHILE_DIVISOR: u128 = 40;
 
 /// A drive that shards may be moved from and to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(super) fn to_move(loads: &[Load]) -> u64 {
 /// The surplus from which on a move is worth its effort.
 fn worth(loads: &[Load]) -> u128 {
     let held: u128 = loads.iter().map(|load| u128::from(load.held)).sum();
-    (held / loads.len().max(1) as u128 / WORTH).max(1)
+    (held / loads.len().max(1) as u128 / WORTHWHILE_DIVISOR).max(1)
 }
 
 /// The bytes that one would give the other for both to be full to the same part; 0 if it is the emptier one.

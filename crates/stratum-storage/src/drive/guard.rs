@@ -17,10 +17,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// How much of the expected file is read.
-const EXPECTED_MAX: u64 = 64 * 1024;
+const MAX_EXPECTED_BYTES: u64 = 64 * 1024;
 
 /// How long a drive counts as full after it refused a write for want of space.
-const FULL_FOR: Duration = Duration::from_secs(10);
+const FULL_PERIOD: Duration = Duration::from_secs(10);
 
 /// A [`DriveIo`] that watches another.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ impl Guard {
         let Some(Expected { paths, is_right }) = self.expected.get() else { return Ok(()) };
         let read = |path: &str| -> io::Result<bool> {
             let file = self.hold.io()?.open(path, OpenHow::Read)?;
-            let mut bytes = vec![0; file.len()?.min(EXPECTED_MAX) as usize];
+            let mut bytes = vec![0; file.len()?.min(MAX_EXPECTED_BYTES) as usize];
             let got = file.read_at(&mut bytes, 0)?;
             Ok(is_right(&bytes[..got]))
         };
@@ -421,7 +421,7 @@ impl Watch {
 
     fn note_space(&self, error: &io::Error) {
         if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
-            let until = self.clock.monotonic() + FULL_FOR;
+            let until = self.clock.monotonic() + FULL_PERIOD;
             self.full_until.store(until.as_millis() as u64, Ordering::Relaxed);
         }
     }

@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// The lane's stack: its own work is shallow, what a [`Work::Run`] or a [`Done`] does must be too.
-const STACK: usize = 256 * 1024;
+const STACK_BYTES: usize = 256 * 1024;
 
 /// Bytes for one place in a file.
 pub struct Write {
@@ -263,7 +263,7 @@ impl Owner {
 
     fn start(&self) {
         let shared = self.shared.clone();
-        let builder = std::thread::Builder::new().name(self.name.clone()).stack_size(STACK);
+        let builder = std::thread::Builder::new().name(self.name.clone()).stack_size(STACK_BYTES);
         match builder.spawn(move || serve(&shared)) {
             Ok(thread) => *self.thread.lock() = Some(thread),
             Err(error) => {

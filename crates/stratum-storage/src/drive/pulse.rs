@@ -10,21 +10,21 @@ use std::time::Duration;
 /// Four buckets for every doubling, from a microsecond to over an hour.
 const BUCKETS: usize = 128;
 /// Reads after which the counts are halved.
-const HALVE_AT: u32 = 4096;
+const HALVE_AT_READS: u32 = 4096;
 /// Below this many reads nothing is known.
-const KNOWN_FROM: u32 = 64;
+const KNOWN_FROM_READS: u32 = 64;
 /// Reads that wait for a drive before no more are sent to it if there is another way.
-const BACKLOG: u32 = 64;
-/// A drive is slow when its mean is this many times that of its peers, and at least [`SLOW_FROM`]...
-const TIMES: u32 = 4;
-const SLOW_FROM: Duration = Duration::from_millis(20);
+const BACKLOG_READS: u32 = 64;
+/// A drive is slow when its mean is this many times that of its peers, and at least [`SLOW_FLOOR`]...
+const SLOW_FACTOR: u32 = 4;
+const SLOW_FLOOR: Duration = Duration::from_millis(20);
 /// ... in so many windows in a row; and it isn't any more when it wasn't in as many.
-const WINDOWS: i32 = 3;
+const SLOW_WINDOWS: i32 = 3;
 /// After so many windows without anything to judge by, a slow drive is given another try: it is asked for nothing
 /// because it is slow.
-const FORGIVEN_AFTER: u32 = 120;
+const FORGIVEN_AFTER_WINDOWS: u32 = 120;
 /// What a drive's mean counts as that was asked in a window and answered nothing.
-const STUCK: Duration = Duration::from_secs(10);
+const UNANSWERED_LATENCY: Duration = Duration::from_secs(10);
 
 /// The latencies of a drive's operations of a kind.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Pulse {
 
     /// Whether so many reads wait that another would only wait, too.
     pub fn is_backed_up(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) >= BACKLOG
+        self.waiting.load(Ordering::Relaxed) >= BACKLOG_READS
     }
 
     fn record(&self, took: Duration) {
@@ -79,7 +79,7 @@ impl Pulse {
         }
         self.window.0.fetch_add(1, Ordering::Relaxed);
         self.window.1.fetch_add(micros, Ordering::Relaxed);
-        if self.total.fetch_add(1, Ordering::Relaxed) + 1 >= HALVE_AT {
+        if self.total.fetch_add(1, Ordering::Relaxed) + 1 >= HALVE_AT_READS {
             self.halve();
         }
     }
@@ -98,7 +98,7 @@ impl Pulse {
     pub fn p99(&self) -> Option<Duration> {
         let counts = self.buckets.each_ref().map(|bucket| bucket.load(Ordering::Relaxed));
         let total: u32 = counts.iter().sum();
-        if total < KNOWN_FROM {
+        if total < KNOWN_FROM_READS {
             return None;
         }
         let mut above = total / 100;
@@ -118,7 +118,7 @@ impl Pulse {
         let micros = self.window.1.swap(0, Ordering::Relaxed);
         match micros.checked_div(u64::from(reads)) {
             Some(mean) => Some(Duration::from_micros(mean)),
-            None => (self.waiting.load(Ordering::Relaxed) > 0).then_some(STUCK),
+            None => (self.waiting.load(Ordering::Relaxed) > 0).then_some(UNANSWERED_LATENCY),
         }
     }
 
@@ -131,7 +131,7 @@ impl Pulse {
         for (place, (_, pulse)) in pulses.iter().enumerate() {
             let is_news = match (means.get(place).and_then(|(_, mean)| *mean), median_of_peers(&means, place))
             {
-                (Some(mean), Some(median)) => pulse.count(mean >= SLOW_FROM && mean > median * TIMES),
+                (Some(mean), Some(median)) => pulse.count(mean >= SLOW_FLOOR && mean > median * SLOW_FACTOR),
                 // Nobody to compare it with: it stays what it was.
                 (Some(_), None) => false,
                 (None, _) => pulse.pass_over(),
@@ -146,7 +146,7 @@ impl Pulse {
     /// A window in which nothing was asked of it; says whether that changed the judgement.
     fn pass_over(&self) -> bool {
         let idle = self.idle.fetch_add(1, Ordering::Relaxed) + 1;
-        if idle < FORGIVEN_AFTER || !self.is_slow() {
+        if idle < FORGIVEN_AFTER_WINDOWS || !self.is_slow() {
             return false;
         }
         self.streak.store(0, Ordering::Relaxed);
@@ -162,10 +162,10 @@ impl Pulse {
             true => streak.max(0) + 1,
             false => streak.min(0) - 1,
         };
-        self.streak.store(streak.clamp(-WINDOWS, WINDOWS), Ordering::Relaxed);
+        self.streak.store(streak.clamp(-SLOW_WINDOWS, SLOW_WINDOWS), Ordering::Relaxed);
         match self.is_slow() {
-            false if streak >= WINDOWS => self.slow.store(true, Ordering::Relaxed),
-            true if streak <= -WINDOWS => self.slow.store(false, Ordering::Relaxed),
+            false if streak >= SLOW_WINDOWS => self.slow.store(true, Ordering::Relaxed),
+            true if streak <= -SLOW_WINDOWS => self.slow.store(false, Ordering::Relaxed),
             _ => return false,
         }
         true
@@ -281,7 +281,7 @@ mod tests {
             (0..3).flat_map(|_| window(&pulses, [None, Some(5), Some(5), Some(5)])).collect();
         assert_eq!(changed, [0]);
         assert!(!pulses[0].is_backed_up());
-        (0..BACKLOG).for_each(|_| pulses[0].asked());
+        (0..BACKLOG_READS).for_each(|_| pulses[0].asked());
         assert!(pulses[0].is_backed_up());
     }
 
@@ -290,7 +290,7 @@ mod tests {
         let pulses: [Pulse; 4] = Default::default();
         (0..3).for_each(|_| drop(window(&pulses, [Some(300), Some(5), Some(5), Some(5)])));
         assert!(pulses[0].is_slow());
-        let changed: Vec<usize> = (0..FORGIVEN_AFTER).flat_map(|_| judge(&pulses)).collect();
+        let changed: Vec<usize> = (0..FORGIVEN_AFTER_WINDOWS).flat_map(|_| judge(&pulses)).collect();
         assert_eq!(changed, [0]);
         assert!(!pulses[0].is_slow());
     }

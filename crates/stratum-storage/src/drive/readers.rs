@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Readers a drive has at most: enough to keep its queue from running empty. Each starts when all others are busy.
-const MAX: usize = 8;
-const STACK: usize = 256 * 1024;
+const MAX_READERS: usize = 8;
+const STACK_BYTES: usize = 256 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -72,7 +72,7 @@ impl Readers {
     /// Starts one more reader while all are busy; says whether there is any.
     fn have_threads(&self) -> bool {
         let started = self.started.load(Ordering::Relaxed);
-        if started == MAX || started > self.busy.load(Ordering::Relaxed) {
+        if started == MAX_READERS || started > self.busy.load(Ordering::Relaxed) {
             return true;
         }
         let claim = self.started.compare_exchange(started, started + 1, Ordering::AcqRel, Ordering::Relaxed);
@@ -91,7 +91,7 @@ impl Readers {
                 busy.fetch_sub(1, Ordering::Relaxed);
             }
         };
-        match std::thread::Builder::new().name(name).stack_size(STACK).spawn(serve) {
+        match std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(serve) {
             Ok(_) => true,
             Err(error) => {
                 tracing::error!(drive = self.label, %error, "no thread for a reader");

@@ -207,7 +207,7 @@ struct RealFile {
 }
 
 /// What buffers, lengths and offsets must be multiples of to go past the page cache, whatever the device's sectors.
-const DIRECT: usize = 4096;
+const DIRECT_ALIGNMENT_BYTES: usize = 4096;
 
 impl RealFile {
     fn direct(&self) -> Option<&OwnedFd> {
@@ -272,9 +272,11 @@ impl FileIo for RealFile {
     }
 
     fn write_past_cache(&self, bufs: &[&[u8]], offset: u64) -> io::Result<()> {
-        let whole = |buf: &&[u8]| (buf.as_ptr().addr() | buf.len()).is_multiple_of(DIRECT);
+        let whole = |buf: &&[u8]| (buf.as_ptr().addr() | buf.len()).is_multiple_of(DIRECT_ALIGNMENT_BYTES);
         match self.direct() {
-            Some(direct) if offset.is_multiple_of(DIRECT as u64) && bufs.iter().all(whole) => {
+            Some(direct)
+                if offset.is_multiple_of(DIRECT_ALIGNMENT_BYTES as u64) && bufs.iter().all(whole) =>
+            {
                 match self.write_all(direct, bufs, offset) {
                     // A filesystem that takes the flag and not the write.
                     Err(error) if error.kind() == ErrorKind::InvalidInput => self.write_at(bufs, offset),
@@ -362,15 +364,19 @@ mod tests {
     fn what_goes_past_the_cache_is_read_back() {
         let (_folder, drive) = drive();
         let file = drive.open("f", OpenHow::CreateNew).unwrap();
-        let memory = vec![5; 4 * DIRECT];
-        let pages = &memory[memory.as_ptr().align_offset(DIRECT)..];
-        file.write_past_cache(&[&pages[..DIRECT], &pages[DIRECT..2 * DIRECT]], DIRECT as u64).unwrap();
+        let memory = vec![5; 4 * DIRECT_ALIGNMENT_BYTES];
+        let pages = &memory[memory.as_ptr().align_offset(DIRECT_ALIGNMENT_BYTES)..];
+        file.write_past_cache(
+            &[&pages[..DIRECT_ALIGNMENT_BYTES], &pages[DIRECT_ALIGNMENT_BYTES..2 * DIRECT_ALIGNMENT_BYTES]],
+            DIRECT_ALIGNMENT_BYTES as u64,
+        )
+        .unwrap();
         file.write_past_cache(&[&pages[1..3]], 1).unwrap();
         file.sync().unwrap();
-        let mut bytes = vec![9; 4 * DIRECT];
-        assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 3 * DIRECT);
+        let mut bytes = vec![9; 4 * DIRECT_ALIGNMENT_BYTES];
+        assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 3 * DIRECT_ALIGNMENT_BYTES);
         assert_eq!(bytes[..4], [0, 5, 5, 0]);
-        assert!(bytes[DIRECT..3 * DIRECT].iter().all(|byte| *byte == 5));
+        assert!(bytes[DIRECT_ALIGNMENT_BYTES..3 * DIRECT_ALIGNMENT_BYTES].iter().all(|byte| *byte == 5));
     }
 
     #[test]

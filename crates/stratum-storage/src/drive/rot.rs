@@ -9,7 +9,7 @@ use metrics::Counter;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bad pieces from which on a drive is to be replaced. A healthy disk gives a few in its whole life.
-const REPLACE_FROM: u64 = 16;
+const REPLACE_FROM_PIECES: u64 = 16;
 
 /// The bad pieces that were read from a drive: fragments, header pages, copies of segments and of checkpoints.
 pub(super) struct Rot {
@@ -31,7 +31,7 @@ impl Rot {
     pub(super) fn found(&self) {
         self.counter.increment(1);
         let pieces = self.pieces.fetch_add(1, Ordering::Relaxed) + 1;
-        if pieces == REPLACE_FROM {
+        if pieces == REPLACE_FROM_PIECES {
             tracing::error!(
                 drive = self.label,
                 pieces,
@@ -45,7 +45,7 @@ impl Rot {
     }
 
     pub(super) fn is_too_much(&self) -> bool {
-        self.pieces() >= REPLACE_FROM
+        self.pieces() >= REPLACE_FROM_PIECES
     }
 }
 

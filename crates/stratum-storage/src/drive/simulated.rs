@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Capacity as told by [`DriveIo::space`] where none was set.
-const ROOMY: u64 = 1 << 40;
+const DEFAULT_CAPACITY_BYTES: u64 = 1 << 40;
 
 /// A disk in memory.
 pub struct SimulatedDrive {
@@ -330,7 +330,7 @@ impl DriveIo for Attached {
 
     fn space(&self) -> io::Result<Space> {
         let state = self.begin(Op::Read)?.look()?;
-        let total = state.faults.capacity.unwrap_or(ROOMY);
+        let total = state.faults.capacity.unwrap_or(DEFAULT_CAPACITY_BYTES);
         Ok(Space { total, free: total.saturating_sub(state.used()) })
     }
 

@@ -31,10 +31,10 @@ impl Doing {
 
 /// How long a window is that drives are judged by. A drive counts as slow after three of them, and small writes wait for
 /// it until then.
-pub const JUDGED_EVERY: Duration = Duration::from_secs(5);
+pub const SLOWNESS_WINDOW: Duration = Duration::from_secs(5);
 
 /// Judges the drives of a tier beside each other by what they did since the last time; gives those whose judgement
-/// changed. To be called every [`JUDGED_EVERY`].
+/// changed. To be called every [`SLOWNESS_WINDOW`].
 pub fn judge(drives: &[Arc<Drive>]) -> Vec<(Arc<Drive>, Doing)> {
     let judged = Doing::ALL.into_iter().flat_map(|doing| {
         let pulses: Vec<(Domain, &Pulse)> =

@@ -8,11 +8,11 @@ use super::{FormatError, u16_at, u32_at};
 /// Entries of a directory, at most: one `Relocate` carries them all, and a command's size is bounded.
 pub const MAX_ENTRIES: usize = 1024;
 /// The longest owner: an object key of 1024 bytes and what goes with it.
-pub const MAX_OWNER: usize = 2048;
+pub const MAX_OWNER_BYTES: usize = 2048;
 
 const MAGIC: &[u8; 4] = b"Sdir";
-const TAIL: usize = 16;
-const ENTRY: usize = 14;
+const TAIL_BYTES: usize = 16;
+const ENTRY_BYTES: usize = 14;
 
 /// One body of a packed stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,24 +21,24 @@ pub struct Entry {
     pub offset: u32,
     pub length: u32,
     pub crc32c: u32,
-    /// Bytes that mean something to the metadata, at most [`MAX_OWNER`].
+    /// Bytes that mean something to the metadata, at most [`MAX_OWNER_BYTES`].
     pub owner: Vec<u8>,
 }
 
 /// Bytes of a directory with no entries.
 pub const fn empty_len() -> usize {
-    TAIL
+    TAIL_BYTES
 }
 
 /// Bytes that an entry adds.
 pub fn entry_len(owner: &[u8]) -> usize {
-    ENTRY + owner.len()
+    ENTRY_BYTES + owner.len()
 }
 
 /// Writes a directory, in the order of the bodies.
 pub fn encode(entries: &[Entry]) -> Vec<u8> {
     let mut bytes =
-        Vec::with_capacity(TAIL + entries.iter().map(|entry| entry_len(&entry.owner)).sum::<usize>());
+        Vec::with_capacity(TAIL_BYTES + entries.iter().map(|entry| entry_len(&entry.owner)).sum::<usize>());
     for entry in entries {
         bytes.extend_from_slice(&entry.offset.to_le_bytes());
         bytes.extend_from_slice(&entry.length.to_le_bytes());
@@ -59,7 +59,7 @@ pub fn encode(entries: &[Entry]) -> Vec<u8> {
 pub fn decode(payload: &[u8]) -> Result<Vec<Entry>, FormatError> {
     const WHAT: &str = "packed stripe's directory";
     let parse = || -> Option<Vec<Entry>> {
-        let tail = payload.len().checked_sub(TAIL)?;
+        let tail = payload.len().checked_sub(TAIL_BYTES)?;
         let length = u32_at(payload, tail + 8)? as usize;
         let begin = tail.checked_sub(length)?;
         let crc = crc32c::crc32c(payload.get(begin..tail + 12)?);
@@ -83,12 +83,12 @@ pub fn decode(payload: &[u8]) -> Result<Vec<Entry>, FormatError> {
 /// The entry at `at`, and where the next one begins; its body must end before `bodies`, the entry before `end`.
 fn entry_at(payload: &[u8], at: usize, bodies: usize, end: usize) -> Option<(Entry, usize)> {
     let owner_len = usize::from(u16_at(payload, at + 12)?);
-    let next = at + ENTRY + owner_len;
+    let next = at + ENTRY_BYTES + owner_len;
     let (offset, length) = (u32_at(payload, at)?, u32_at(payload, at + 4)?);
     if next > end || u64::from(offset) + u64::from(length) > bodies as u64 {
         return None;
     }
-    let owner = payload.get(at + ENTRY..next)?.to_vec();
+    let owner = payload.get(at + ENTRY_BYTES..next)?.to_vec();
     Some((Entry { offset, length, crc32c: u32_at(payload, at + 8)?, owner }, next))
 }
 

@@ -19,7 +19,7 @@ use std::io;
 use std::sync::Arc;
 
 /// Bad fragments of one shard from which on it is rebuilt as a whole, if they are a quarter of all.
-const MANY: usize = 16;
+const REBUILD_FROM_FRAGMENTS: usize = 16;
 
 /// What was done about some stripes of a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +69,8 @@ impl Rebuilder {
                 Outcome::Mended { written, lost } => {
                     mended.written += written.len() as u64;
                     written.iter().for_each(|shard| *bad.entry(*shard).or_default() += 1);
-                    let many = bad.iter().filter(|(_, bad)| **bad >= MANY && **bad * 4 >= stripes);
+                    let many =
+                        bad.iter().filter(|(_, bad)| **bad >= REBUILD_FROM_FRAGMENTS && **bad * 4 >= stripes);
                     let many: Vec<u8> = many.map(|(shard, _)| *shard).collect();
                     for shard in lost.into_iter().chain(many) {
                         self.give_up(volume, shard).await?;

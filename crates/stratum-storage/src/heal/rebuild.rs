@@ -36,9 +36,9 @@ use tokio::task::{JoinError, JoinHandle};
 
 /// Stripes that are read, computed and written at a time when there is hurry, else one. Each takes as much memory as
 /// a stripe has bytes on all drives, 1.6 MB at 4+2.
-const AT_ONCE: usize = 6;
+const STRIPES_AT_ONCE: usize = 6;
 /// Writeback of the new file is started whenever this much of it was written.
-const WRITEBACK: u64 = 4 << 20;
+const WRITEBACK_BYTES: u64 = 4 << 20;
 
 /// A shard that was written anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +234,7 @@ impl Rebuild {
     ) -> Result<(), HealError> {
         let mut under_way: VecDeque<JoinHandle<Attempt>> = VecDeque::new();
         for live in live.iter().copied() {
-            let at_once = if pace.is_hurried() { AT_ONCE } else { 1 };
+            let at_once = if pace.is_hurried() { STRIPES_AT_ONCE } else { 1 };
             while under_way.len() >= at_once
                 && let Some(first) = under_way.pop_front()
             {
@@ -267,9 +267,9 @@ impl Rebuild {
         let Some(fragment) = whole.fragment(self.shard, self.record.generation) else { return Ok(false) };
         let outcome = self.file.write_at(&[&fragment], live.offset);
         outcome.map_err(|error| HealError::of_drive(&self.target, &error))?;
-        let (before, now) = (live.offset / WRITEBACK, live.range().end / WRITEBACK);
+        let (before, now) = (live.offset / WRITEBACK_BYTES, live.range().end / WRITEBACK_BYTES);
         if before != now {
-            self.file.start_writeback(before * WRITEBACK, (now - before) * WRITEBACK);
+            self.file.start_writeback(before * WRITEBACK_BYTES, (now - before) * WRITEBACK_BYTES);
         }
         Ok(true)
     }

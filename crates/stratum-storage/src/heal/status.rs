@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// The least time over which a rate is measured.
-const MEASURED: Duration = Duration::from_secs(5);
+const RATE_PERIOD: Duration = Duration::from_secs(5);
 
 /// How far from full redundancy the volumes are, and what is done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -79,7 +79,7 @@ fn count(by_missing: &mut Vec<u64>, missing: usize, more: u64) {
 impl State {
     fn measure(&mut self, now: Duration, done: u64, status: &mut HealStatus) {
         let [older, newer] = self.samples;
-        if now.saturating_sub(newer.0) >= MEASURED {
+        if now.saturating_sub(newer.0) >= RATE_PERIOD {
             self.samples = [newer, (now, done)];
         }
         let rate = done.saturating_sub(older.1) as f64 / now.saturating_sub(older.0).as_secs_f64().max(0.001);

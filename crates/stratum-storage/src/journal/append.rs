@@ -9,7 +9,7 @@ use super::epoch::{
     Active, Failures, Member, Numbers, OpenError, Tail, ZERO_PAGE, is_no_space, open_epoch, segment, split,
 };
 use super::format::{
-    EncodedGroup, FOOTER, GROUPS_AT, Head, Header, Kind, MAX_COMMAND, SegmentKey, encode_footer,
+    EncodedGroup, FOOTER_BYTES, GROUPS_AT, Head, Header, Kind, MAX_COMMAND_BYTES, SegmentKey, encode_footer,
     encode_group, group_len,
 };
 use super::quorum::{Sets, check_present, choose};
@@ -25,8 +25,8 @@ use std::io;
 use std::time::Duration;
 
 /// How long it is waited before it is tried again to go on, at first and at last.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const SHORTEST_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const LONGEST_RETRY_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The one writer of the journal.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl Writer {
         if !core.has_room(len, class) {
             return Err(NotWritten::Full.into());
         }
-        let fits = self.active.at + (len + FOOTER) as u64 <= core.options.segment_bytes;
+        let fits = self.active.at + (len + FOOTER_BYTES) as u64 <= core.options.segment_bytes;
         let hashes = match fits && !wants_room(core) {
             true => self.extend(core, group)?,
             false => self.roll(core, group)?,
@@ -152,7 +152,7 @@ impl Writer {
         self.check_room(core)?;
         if let Some(Stopped::NoEpoch { next_try, wait, .. }) = &mut self.stopped {
             *next_try = now + *wait;
-            *wait = LONGEST_WAIT.min(*wait * 2);
+            *wait = LONGEST_RETRY_INTERVAL.min(*wait * 2);
         }
         self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)
     }
@@ -319,8 +319,11 @@ impl Writer {
                 let reason = error.to_string();
                 tracing::error!(reason, "the journal stops: the outcome of its last group is unknown");
                 let next_try = core.clock.monotonic();
-                self.stopped =
-                    Some(Stopped::NoEpoch { reason: reason.clone(), next_try, wait: SHORTEST_WAIT });
+                self.stopped = Some(Stopped::NoEpoch {
+                    reason: reason.clone(),
+                    next_try,
+                    wait: SHORTEST_RETRY_INTERVAL,
+                });
                 Err(UnknownOutcome { reason }.into())
             }
         }
@@ -371,7 +374,7 @@ fn blame(core: &Core, failures: &[(usize, io::Error)]) {
 /// The group's length, if it and its entries are within the bounds.
 fn check_lengths(group: &[NewEntry], max: usize) -> Result<usize, NotWritten> {
     let len = group_len(group);
-    if len > max || group.iter().any(|entry| entry.command.len() > MAX_COMMAND) {
+    if len > max || group.iter().any(|entry| entry.command.len() > MAX_COMMAND_BYTES) {
         return Err(NotWritten::TooLarge { len, max });
     }
     Ok(len)

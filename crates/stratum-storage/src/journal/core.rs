@@ -1,7 +1,7 @@
 //! What all parts of an open journal share: its drives, its table, and its bounds.
 
 use super::epoch::Member;
-use super::format::{FOOTER, MAX_GROUP};
+use super::format::{FOOTER_BYTES, MAX_GROUP_BYTES};
 use super::quorum::Candidate;
 use super::recovery::Other;
 use super::round::Asked;
@@ -144,8 +144,8 @@ impl Core {
 
     /// The longest group, in bytes: two must fit into a segment with a header.
     pub(super) fn max_group(&self) -> usize {
-        let third = usize::try_from(self.options.segment_bytes / 3).unwrap_or(MAX_GROUP);
-        third.min(MAX_GROUP)
+        let third = usize::try_from(self.options.segment_bytes / 3).unwrap_or(MAX_GROUP_BYTES);
+        third.min(MAX_GROUP_BYTES)
     }
 
     /// All drives, as candidates for members; those in `full` have no space.
@@ -238,7 +238,7 @@ impl Core {
     /// Cuts off what lies behind a segment's groups, unless that is so little that the file is better kept whole,
     /// to be used again.
     pub(super) fn trim(&self, segment: &Segment) {
-        let end = segment.end + if segment.closed { FOOTER as u64 } else { 0 };
+        let end = segment.end + if segment.closed { FOOTER_BYTES as u64 } else { 0 };
         if segment.closed && end + self.max_group() as u64 >= self.options.segment_bytes {
             return;
         }

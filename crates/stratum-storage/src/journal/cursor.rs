@@ -3,7 +3,9 @@
 //! The copies of a segment are the same bytes at the same offsets, so a group that is damaged or missing in one is
 //! read from the next, and the chain goes on as long as any copy holds the next link.
 
-use super::format::{FOOTER, GROUP_HEAD, GROUPS_AT, GroupHead, Head, Row, SegmentKey, decode_footer};
+use super::format::{
+    FOOTER_BYTES, GROUP_HEAD_BYTES, GROUPS_AT, GroupHead, Head, Row, SegmentKey, decode_footer,
+};
 use super::reader::Reader;
 use crate::blob::Index;
 use crate::drive::FileIo;
@@ -90,7 +92,7 @@ impl Cursor {
     pub(super) fn is_closed(&mut self) -> bool {
         let (key, at, head) = (self.key, self.at, self.head);
         self.copies.iter_mut().any(|copy| {
-            copy.read(at, FOOTER).is_some_and(|footer| decode_footer(key, at, &footer) == Some(head))
+            copy.read(at, FOOTER_BYTES).is_some_and(|footer| decode_footer(key, at, &footer) == Some(head))
         })
     }
 
@@ -105,7 +107,7 @@ impl Cursor {
     /// The group here as that copy has it, if it is the next link of the chain.
     fn next_in(&mut self, place: usize, verify: Verify) -> Option<Group> {
         let copy = self.copies.get_mut(place)?;
-        let head = GroupHead::decode(&copy.read(self.at, GROUP_HEAD)?)?;
+        let head = GroupHead::decode(&copy.read(self.at, GROUP_HEAD_BYTES)?)?;
         if head.before != self.head {
             return None;
         }

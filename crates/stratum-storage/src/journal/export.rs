@@ -5,7 +5,7 @@
 //! began; a segment that is let go meanwhile ends it with an error, since segments wait for nobody.
 
 use super::cursor::{Cursor, Verify};
-use super::format::{FOOTER, decode_footer};
+use super::format::{FOOTER_BYTES, decode_footer};
 use super::heal::front;
 use super::reader::read_some;
 use super::table::{Segment, Table};
@@ -128,7 +128,7 @@ impl Iterator for Export {
 /// The footer behind the groups that were read, if there is one.
 fn footer(segment: &Segment, cursor: &Cursor) -> Option<Bytes> {
     segment.copies.iter().find_map(|copy| {
-        let bytes = read_some(copy.slot.file.as_ref(), cursor.at(), FOOTER);
+        let bytes = read_some(copy.slot.file.as_ref(), cursor.at(), FOOTER_BYTES);
         (decode_footer(segment.key, cursor.at(), &bytes) == Some(cursor.head())).then_some(bytes)
     })
 }

@@ -20,23 +20,23 @@ pub(super) const OPENED_AT: u64 = PAGE as u64;
 /// Where the first group begins.
 pub(super) const GROUPS_AT: u64 = 2 * PAGE as u64;
 /// A footer, in bytes.
-pub(super) const FOOTER: usize = 32;
+pub(super) const FOOTER_BYTES: usize = 32;
 /// The fixed part of a group's head, in bytes.
-pub(super) const GROUP_HEAD: usize = 48;
+pub(super) const GROUP_HEAD_BYTES: usize = 48;
 /// An entry's row in a group's head, without the command, in bytes.
-const ROW: usize = 16;
+const ROW_BYTES: usize = 16;
 /// The longest command, in bytes.
-pub const MAX_COMMAND: usize = 1 << 20;
+pub const MAX_COMMAND_BYTES: usize = 1 << 20;
 /// The longest group, in bytes.
-pub const MAX_GROUP: usize = 4 << 20;
+pub const MAX_GROUP_BYTES: usize = 4 << 20;
 
 const MAGIC: &[u8; 8] = b"STRATJNL";
 const OPENED_MAGIC: &[u8; 8] = b"STRATOPN";
 const GROUP_MAGIC: &[u8; 4] = b"JGRP";
 const FOOTER_MAGIC: &[u8; 4] = b"JEND";
-const HEADER_FIXED: usize = 120;
-const MAX_LIST: usize = 128;
-const MAX_IDS: usize = 240;
+const HEADER_FIXED_BYTES: usize = 120;
+const MAX_LISTED_DRIVES: usize = 128;
+const MAX_DRIVE_IDS: usize = 240;
 
 const PADDING: Bytes = Bytes::from_static(&[0; 8]);
 
@@ -119,8 +119,8 @@ impl Header {
     pub(super) fn encode(&self) -> Option<Bytes> {
         let epoch = &self.epoch;
         let lists = [&epoch.members, &epoch.set, &epoch.previous];
-        if lists.iter().any(|list| list.len() > MAX_LIST)
-            || lists.iter().map(|list| list.len()).sum::<usize>() > MAX_IDS
+        if lists.iter().any(|list| list.len() > MAX_LISTED_DRIVES)
+            || lists.iter().map(|list| list.len()).sum::<usize>() > MAX_DRIVE_IDS
         {
             return None;
         }
@@ -192,7 +192,7 @@ fn decode_v1(page: &[u8]) -> Option<Header> {
     let lengths = [fields.u16()?, fields.u16()?, fields.u16()?];
     let mut ids = |length: u16| (0..length).map(|_| fields.u128().map(DriveId)).collect::<Option<Vec<_>>>();
     let [members, set, previous] = [ids(lengths[0])?, ids(lengths[1])?, ids(lengths[2])?];
-    if covered != HEADER_FIXED - 20 + 16 * (members.len() + set.len() + previous.len()) {
+    if covered != HEADER_FIXED_BYTES - 20 + 16 * (members.len() + set.len() + previous.len()) {
         return None;
     }
     let epoch = Epoch { number, run, m, members, set, previous, head };
@@ -240,16 +240,16 @@ fn padded(len: usize) -> usize {
 /// How long a group of these entries is, in bytes.
 pub(super) fn group_len(entries: &[NewEntry]) -> usize {
     let each = |entry: &NewEntry| entry_len(entry.command.len(), entry.body.len());
-    GROUP_HEAD + entries.iter().map(each).sum::<usize>()
+    GROUP_HEAD_BYTES + entries.iter().map(each).sum::<usize>()
 }
 
 /// What an entry with a command and a body of these lengths takes of a group, in bytes.
 pub fn entry_len(command: usize, body: usize) -> usize {
-    ROW + padded(command) + padded(body)
+    ROW_BYTES + padded(command) + padded(body)
 }
 
 /// Encodes a group for its place. The bodies are not copied. The caller has checked the lengths: at least one
-/// entry, no more than [`MAX_GROUP`] in all.
+/// entry, no more than [`MAX_GROUP_BYTES`] in all.
 pub(super) fn encode_group(key: SegmentKey, offset: u64, before: Head, entries: &[NewEntry]) -> EncodedGroup {
     let len = group_len(entries);
     let bodies_len: usize = entries.iter().map(|entry| padded(entry.body.len())).sum();
@@ -316,7 +316,7 @@ pub(super) struct GroupHead {
 }
 
 impl GroupHead {
-    /// Reads the first [`GROUP_HEAD`] bytes; the lengths are plausible if it gives something, no more.
+    /// Reads the first [`GROUP_HEAD_BYTES`] bytes; the lengths are plausible if it gives something, no more.
     pub(super) fn decode(bytes: &[u8]) -> Option<GroupHead> {
         let mut fields = Fields { rest: bytes };
         if fields.take(4)? != GROUP_MAGIC {
@@ -326,9 +326,9 @@ impl GroupHead {
         let before = Head { index: fields.u64()?.checked_sub(1)?, hash: EntryHash(fields.u128()?) };
         let (entries, heads, len) = (fields.u32()?, fields.u32()? as usize, fields.u32()? as usize);
         let plausible = entries > 0
-            && heads >= GROUP_HEAD + ROW * entries as usize
+            && heads >= GROUP_HEAD_BYTES + ROW_BYTES * entries as usize
             && heads <= len
-            && len <= MAX_GROUP
+            && len <= MAX_GROUP_BYTES
             && heads % 8 == 0
             && len % 8 == 0;
         plausible.then_some(GroupHead { before, entries, heads, len })
@@ -343,16 +343,16 @@ impl GroupHead {
             return None;
         }
         let mut rows = Vec::with_capacity(self.entries as usize);
-        let (mut at, mut body_at, mut hash) = (GROUP_HEAD, self.heads, self.before.hash);
+        let (mut at, mut body_at, mut hash) = (GROUP_HEAD_BYTES, self.heads, self.before.hash);
         for step in 1..=u64::from(self.entries) {
             let mut fields = Fields { rest: bytes.get(at..)? };
             let (command_len, body_len) = (fields.u32()? as usize, fields.u32()?);
             let body_crc32c = fields.u32()?;
-            let end = at.checked_add(ROW)?.checked_add(command_len)?;
+            let end = at.checked_add(ROW_BYTES)?.checked_add(command_len)?;
             hash = chain(hash, bytes.get(at..end)?);
             let body = body_at..body_at.checked_add(body_len as usize)?;
             let index = self.before.index.checked_add(step)?;
-            let command = heads.slice(at + ROW..end);
+            let command = heads.slice(at + ROW_BYTES..end);
             at = padded(end);
             body_at = padded(body.end);
             rows.push(Row { index, hash, command, body, body_crc32c });
@@ -374,7 +374,7 @@ pub(super) struct Row {
 
 /// A closed segment's last bytes.
 pub(super) fn encode_footer(key: SegmentKey, offset: u64, last: Head) -> Bytes {
-    let mut footer = Vec::with_capacity(FOOTER);
+    let mut footer = Vec::with_capacity(FOOTER_BYTES);
     footer.extend_from_slice(FOOTER_MAGIC);
     footer.extend_from_slice(&[0; 4]);
     footer.extend_from_slice(&last.index.to_le_bytes());
@@ -387,7 +387,7 @@ pub(super) fn encode_footer(key: SegmentKey, offset: u64, last: Head) -> Bytes {
 /// The last entry, if these bytes are a footer for that place.
 pub(super) fn decode_footer(key: SegmentKey, offset: u64, bytes: &[u8]) -> Option<Head> {
     let mut fields = Fields { rest: bytes };
-    if fields.take(4)? != FOOTER_MAGIC || fields.u32()? != key.check_at(offset, bytes.get(8..FOOTER)?) {
+    if fields.take(4)? != FOOTER_MAGIC || fields.u32()? != key.check_at(offset, bytes.get(8..FOOTER_BYTES)?) {
         return None;
     }
     Some(Head { index: fields.u64()?, hash: EntryHash(fields.u128()?) })

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 /// What is read at least, in bytes, if the file holds so much. Twice as much as before where a piece follows another, up to
-/// [`LONGEST_PIECE`].
-pub(super) const PIECE: usize = 128 << 10;
-const LONGEST_PIECE: usize = 1 << 20;
+/// [`LONGEST_PIECE_BYTES`].
+pub(super) const SHORTEST_PIECE_BYTES: usize = 128 << 10;
+const LONGEST_PIECE_BYTES: usize = 1 << 20;
 
 /// A file, and the piece of it that was read last.
 #[derive(Clone, Debug)]
@@ -80,7 +80,11 @@ impl Reader {
     fn read_piece(&mut self, at: u64, len: usize) {
         // Some may have been passed over: bodies that nobody asked for.
         let follows = at.checked_sub(self.piece_at).is_some_and(|step| step <= 2 * self.piece.len() as u64);
-        let ahead = if follows { (2 * self.piece.len()).clamp(PIECE, LONGEST_PIECE) } else { PIECE };
+        let ahead = if follows {
+            (2 * self.piece.len()).clamp(SHORTEST_PIECE_BYTES, LONGEST_PIECE_BYTES)
+        } else {
+            SHORTEST_PIECE_BYTES
+        };
         self.piece = read_some(self.file.as_ref(), at, self.bounded(at, len.max(ahead)));
         self.piece_at = at;
         if self.piece.is_empty() {

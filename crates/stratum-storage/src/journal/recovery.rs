@@ -142,7 +142,7 @@ pub(super) struct Survey {
 
 /// So much of what was read of the files' beginnings is kept for what is looked for in them next, in bytes; it takes
 /// hundreds of restarts to have more.
-const KEPT_BYTES: usize = 64 << 20;
+const MAX_KEPT_BYTES: usize = 64 << 20;
 
 impl Survey {
     /// Reads the beginnings of segment files, each with the place of its drive; all drives side by side.
@@ -180,7 +180,7 @@ impl Survey {
                 return Ok(());
             }
         };
-        match self.kept + reader.kept() <= KEPT_BYTES {
+        match self.kept + reader.kept() <= MAX_KEPT_BYTES {
             true => self.kept += reader.kept(),
             false => reader.forget(),
         }

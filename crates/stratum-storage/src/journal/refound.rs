@@ -22,7 +22,7 @@ use std::io;
 use std::sync::Arc;
 
 /// How far the new epoch is above all that were seen: those that weren't are on drives that are away.
-const ABOVE: u64 = 1 << 32;
+const EPOCH_GAP: u64 = 1 << 32;
 
 /// Why a history was not made the one that counts. No start goes on from a part of it; it can be done again.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub fn refound(
     let set: Vec<_> = healthy.iter().map(|drive| drive.id()).collect();
     let head = Head { index: what.last.0, hash: what.last.1 };
     let epoch = Epoch {
-        number: number.saturating_add(ABOVE),
+        number: number.saturating_add(EPOCH_GAP),
         run: entropy.next_u128(),
         m: what.m as u8,
         members: targets.iter().map(|(drive, _)| drive.id()).collect(),

@@ -17,9 +17,9 @@ const DIRECTORY: &str = "journal";
 /// The name's end while a slot is being made.
 const UNFINISHED: &str = ".new";
 /// Free slots a drive keeps; more are removed.
-const SPARES: usize = 1;
+const MAX_FREE_SLOTS: usize = 1;
 /// Zeros are written in steps of this many bytes, so that bulk data on the same lane waits for one step at most.
-const STEP: usize = 1 << 20;
+const ZEROING_STEP_BYTES: usize = 1 << 20;
 
 /// A segment file of a drive.
 #[derive(Clone, Debug)]
@@ -93,8 +93,8 @@ impl Slots {
 
     /// Writes zeros for a step; says how many.
     fn write_step(&self, file: &dyn FileIo, from: u64) -> io::Result<u64> {
-        const ZEROS: &[u8] = &[0; STEP];
-        let len = (self.segment_bytes - from).min(STEP as u64);
+        const ZEROS: &[u8] = &[0; ZEROING_STEP_BYTES];
+        let len = (self.segment_bytes - from).min(ZEROING_STEP_BYTES as u64);
         file.write_at(&[&ZEROS[..len as usize]], from)?;
         file.start_writeback(from, len);
         Ok(len)
@@ -176,7 +176,7 @@ impl Slots {
     pub(super) fn adopt(&self, slot: Slot) {
         let is_whole = slot.file.len().is_ok_and(|len| len == self.segment_bytes);
         let mut state = self.state.lock();
-        if is_whole && state.free.len() < SPARES {
+        if is_whole && state.free.len() < MAX_FREE_SLOTS {
             return state.free.push(slot);
         }
         drop(state);

@@ -15,7 +15,7 @@ use std::time::Duration;
 const SHORTEST_STAY: Duration = Duration::from_secs(15);
 const LONGEST_STAY: Duration = Duration::from_secs(300);
 /// A move counts as the first one again after so long without any.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(1200);
+const MOVES_FORGOTTEN_AFTER: Duration = Duration::from_secs(1200);
 
 /// When the journal moved off a slow member last, by the clock, and how long it stays.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,7 +30,7 @@ impl Moves {
 
     fn moved(&mut self, now: Duration) {
         let stay = match self.last {
-            Some((moved, stay)) if now.saturating_sub(moved) < FORGOTTEN_AFTER => {
+            Some((moved, stay)) if now.saturating_sub(moved) < MOVES_FORGOTTEN_AFTER => {
                 (stay * 2).min(LONGEST_STAY)
             }
             _ => SHORTEST_STAY,
@@ -74,7 +74,7 @@ mod tests {
             stays.push((now - began).as_secs());
         }
         assert_eq!(stays, [15, 30, 60, 120, 240, 300, 300]);
-        now += FORGOTTEN_AFTER;
+        now += MOVES_FORGOTTEN_AFTER;
         moves.moved(now);
         assert!(!moves.may_move(now) && moves.may_move(now + SHORTEST_STAY), "it has stayed for long");
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// The least and the most that a drive is waited for before others are asked, too.
-const PATIENCE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
+const HEDGE_DELAYS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
 /// What a read on the caller's thread gave.
 pub(super) enum Found {
@@ -139,7 +139,7 @@ fn patience(drive: &Drive) -> Duration {
     if drive.is_slow() {
         return Duration::ZERO;
     }
-    drive.pulse().p99().unwrap_or(PATIENCE.1).clamp(PATIENCE.0, PATIENCE.1)
+    drive.pulse().p99().unwrap_or(HEDGE_DELAYS.1).clamp(HEDGE_DELAYS.0, HEDGE_DELAYS.1)
 }
 
 /// The file of the piece's own shard, unless it can't be counted on.

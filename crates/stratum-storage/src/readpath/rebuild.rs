@@ -16,9 +16,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// Blocks that are computed at a time: what bounds the memory.
-pub(super) const AT_ONCE: u32 = 2;
+pub(super) const BLOCKS_AT_ONCE: u32 = 2;
 /// How long the shards that were asked may take before another is asked as well.
-const LATE: Duration = Duration::from_millis(250);
+const HEDGE_DELAY: Duration = Duration::from_millis(250);
 
 /// Data of the blocks that verify, one for each block that was read.
 type Good = Vec<Option<Vec<u8>>>;
@@ -29,7 +29,7 @@ pub(super) async fn rebuild(target: &Arc<Target>, reader: &Arc<Reader>) -> Resul
     let mut pieces = Vec::new();
     let mut first = blocks.first;
     while first < blocks.end {
-        let some = Blocks { first, end: blocks.end.min(first + AT_ONCE) };
+        let some = Blocks { first, end: blocks.end.min(first + BLOCKS_AT_ONCE) };
         let gathered = Gathered::of(target, some, reader).await?;
         for (block, whole) in (some.first..some.end).zip(gathered.compute(target)?) {
             let (within, whole) = (within_block(&target.piece.bytes, block), Bytes::from(whole));
@@ -56,7 +56,7 @@ impl Gathered {
             asked.spawn(read(target.clone(), shard, blocks, reader.clone()));
         }
         while !gathered.is_enough(target) {
-            match tokio::time::timeout(LATE, asked.join_next()).await {
+            match tokio::time::timeout(HEDGE_DELAY, asked.join_next()).await {
                 Ok(Some(Ok((shard, Some(good))))) => {
                     let is_short = good.iter().any(Option::is_none);
                     if let Some(place) = gathered.shards.get_mut(usize::from(shard)) {

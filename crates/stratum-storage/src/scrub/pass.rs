@@ -1,6 +1,6 @@
 //! A pass, stripe by stripe.
 
-use super::{PERIOD, ScrubCursor, ScrubPhase, Scrubber};
+use super::{PASS_PERIOD_MILLIS, ScrubCursor, ScrubPhase, Scrubber};
 use crate::blob::VolumeId;
 use crate::format::layout::FILE_HEADER;
 use crate::heal::{HealError, Mended};
@@ -19,13 +19,13 @@ use tokio::task::JoinHandle;
 /// How often it is looked whether a pass is due, or can go on.
 const POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a pass waits before it asks again whether heal, or who else has a volume, is done.
-const SETTLING: Duration = Duration::from_millis(100);
+const CLAIM_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest wait between two stripes of a pass that is spread.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_STRIPE_WAIT: Duration = Duration::from_secs(60);
 /// Stripes with findings that are mended together.
-const TOGETHER: usize = 64;
+const STRIPES_A_MEND: usize = 64;
 /// Stripes that are read at a time when there is hurry, else one.
-const AT_ONCE: usize = 4;
+const STRIPES_AT_ONCE: usize = 4;
 /// The least time between two saves of the cursor.
 const SAVE_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -66,7 +66,7 @@ impl Scrubber {
     }
 
     fn is_due(&self, cursor: &ScrubCursor) -> bool {
-        self.clock.now() >= cursor.started_at.saturating_add(PERIOD) || cursor.started_at == 0
+        self.clock.now() >= cursor.started_at.saturating_add(PASS_PERIOD_MILLIS) || cursor.started_at == 0
     }
 
     /// The next volume, or the end of the pass.
@@ -82,7 +82,7 @@ impl Scrubber {
             is_wanted && volume.id.0 >= cursor.volume
         };
         match volumes.iter().find(is_next) {
-            Some(volume) if matches!(volume.phase(), Phase::Open(_)) => Ok(Next::After(SETTLING)),
+            Some(volume) if matches!(volume.phase(), Phase::Open(_)) => Ok(Next::After(CLAIM_POLL_INTERVAL)),
             Some(volume) => {
                 let from = if volume.id.0 == cursor.volume { cursor.offset } else { 0 };
                 self.scrub(volume, from, cursor).await.map(|()| Next::AtOnce)
@@ -94,7 +94,7 @@ impl Scrubber {
     /// Ends the pass when heal has done what it can now.
     fn settle(&self, cursor: &ScrubCursor) -> Next {
         if self.healer.is_at_work() {
-            return Next::After(SETTLING);
+            return Next::After(CLAIM_POLL_INTERVAL);
         }
         if !self.is_current(cursor) {
             return Next::AtOnce;
@@ -123,7 +123,7 @@ impl Scrubber {
         let todo: Vec<LiveStripe> =
             live.into_iter().filter(|live| live.offset >= from.max(FILE_HEADER)).collect();
         let mut bad = BTreeSet::new();
-        for some in todo.chunks(TOGETHER) {
+        for some in todo.chunks(STRIPES_A_MEND) {
             let goes_on = self.look_at(volume, some, pass, &mut bad).await?;
             if !bad.is_empty() {
                 self.mend(volume, &std::mem::take(&mut bad), pass).await?;
@@ -152,7 +152,7 @@ impl Scrubber {
             if !self.wait_for_its_time(&live, volume, pass).await {
                 break;
             }
-            let at_once = if self.pace.is_hurried() { AT_ONCE } else { 1 };
+            let at_once = if self.pace.is_hurried() { STRIPES_AT_ONCE } else { 1 };
             while under_way.len() >= at_once
                 && let Some(first) = under_way.pop_front()
             {
@@ -182,10 +182,10 @@ impl Scrubber {
         let cursor = self.cursor.lock().clone();
         if cursor.phase == ScrubPhase::Spread {
             let (_, left) = self.left(&cursor);
-            let time = cursor.started_at.saturating_add(PERIOD).saturating_sub(self.clock.now());
+            let time = cursor.started_at.saturating_add(PASS_PERIOD_MILLIS).saturating_sub(self.clock.now());
             let bytes = live.stripe.disk() * volume.slots.len() as u64;
             let share = bytes as f64 / left.max(bytes).max(1) as f64;
-            wait(Duration::from_millis((time as f64 * share) as u64).min(LONGEST_WAIT), changed).await;
+            wait(Duration::from_millis((time as f64 * share) as u64).min(LONGEST_STRIPE_WAIT), changed).await;
         }
         self.is_current(pass)
     }
@@ -227,7 +227,7 @@ impl Scrubber {
             if let Some(claim) = self.table.try_claim(volume) {
                 return Some(claim);
             }
-            tokio::time::sleep(SETTLING).await;
+            tokio::time::sleep(CLAIM_POLL_INTERVAL).await;
         }
         None
     }

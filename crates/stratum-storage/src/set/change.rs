@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a drive may take to write its identity before the change goes on without it.
-const PATIENCE: Duration = Duration::from_secs(15);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What a change came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -357,7 +357,7 @@ impl Set {
         drop(sender);
         let (mut written, mut problem) = (0, String::from("too few hot drives are healthy"));
         for _ in 0..drives.len() {
-            match answers.recv_timeout(PATIENCE) {
+            match answers.recv_timeout(ANSWER_TIMEOUT) {
                 Ok((place, outcome)) => match (outcome, drives.get(place)) {
                     (Ok(()), Some(drive)) => written += usize::from(drive.tier() == Tier::JOURNAL),
                     (Err(error), Some(drive)) => problem = format!("{}: {error}", drive.label()),

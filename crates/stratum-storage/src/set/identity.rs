@@ -20,9 +20,9 @@ const MAGIC: &[u8; 8] = b"STRMdrv\n";
 const PAGE: usize = 4096;
 const CRC_AT: usize = PAGE - 4;
 // Bytes before the list of tiers, of a tier before its drives, and of a drive.
-const HEAD: usize = 60;
-const TIER: usize = 8;
-const DRIVE: usize = 17;
+const HEAD_BYTES: usize = 60;
+const TIER_BYTES: usize = 8;
+const DRIVE_BYTES: usize = 17;
 
 /// The name of a set, random and given once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,7 +78,7 @@ pub(super) enum Unreadable {
 
 /// Whether that many drives in that many tiers find room in a page.
 pub(super) fn fits(tiers: usize, drives: usize) -> bool {
-    HEAD + tiers * TIER + drives * DRIVE <= CRC_AT
+    HEAD_BYTES + tiers * TIER_BYTES + drives * DRIVE_BYTES <= CRC_AT
 }
 
 impl Identity {

@@ -21,7 +21,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 /// Shard files that are asked whose they are.
-const ASKED: usize = 32;
+const MAX_ASKED_FILES: usize = 32;
 
 /// The drives that are there.
 #[derive(Debug)]
@@ -258,7 +258,7 @@ fn name(
 /// The drive that most of the shard files there say they were made on.
 fn made_on(io: &dyn DriveIo) -> Option<DriveId> {
     let mut counts: HashMap<DriveId, usize> = HashMap::new();
-    for entry in io.list(VOLUMES).ok()?.iter().take(ASKED) {
+    for entry in io.list(VOLUMES).ok()?.iter().take(MAX_ASKED_FILES) {
         let mut page = [0; FILE_HEADER as usize];
         let read = io.open(&format!("{VOLUMES}/{}", entry.name), OpenHow::Read);
         if let Ok(file) = read

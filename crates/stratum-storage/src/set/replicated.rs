@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"STRMrep\n";
 const VERSION: u16 = 1;
-const HEAD: usize = 32;
+const HEAD_BYTES: usize = 32;
 
 /// How far a writing that is declared is above all that were seen.
-const ABOVE: u64 = 1 << 32;
+const SEQUENCE_GAP: u64 = 1 << 32;
 
 /// The longest content: these are files for credentials and the like.
-pub const MAX_REPLICATED: usize = 1 << 20;
+pub const MAX_REPLICATED_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Copy {
@@ -39,7 +39,7 @@ pub enum ReplicatedCopy {
 
 /// Looks at a drive's copy of a replicated file.
 pub fn replicated_copy(drive: &Drive, name: &str) -> ReplicatedCopy {
-    match files::read(drive.io().as_ref(), name, HEAD + MAX_REPLICATED) {
+    match files::read(drive.io().as_ref(), name, HEAD_BYTES + MAX_REPLICATED_BYTES) {
         Err(error) if error.kind() == ErrorKind::NotFound => ReplicatedCopy::Absent,
         Err(_) => ReplicatedCopy::Damaged,
         Ok(bytes) => match decode(&bytes) {
@@ -59,8 +59,8 @@ impl Set {
     /// the last writing of it could be seen. The files are readable by the server's user alone.
     pub fn write_replicated(&self, name: &str, content: &[u8]) -> Result<(), SetError> {
         let refused = |problem: String| SetError::Replicated { name: name.to_owned(), problem };
-        if content.len() > MAX_REPLICATED {
-            return Err(refused(format!("{} bytes are over {MAX_REPLICATED}", content.len())));
+        if content.len() > MAX_REPLICATED_BYTES {
+            return Err(refused(format!("{} bytes are over {MAX_REPLICATED_BYTES}", content.len())));
         }
         let (newest, away) = self.newest(name)?;
         let m = self.journal_parity();
@@ -75,7 +75,7 @@ impl Set {
     /// what is decided about the whole store by hand.
     pub fn declare_replicated(&self, name: &str, content: &[u8]) -> Result<(), SetError> {
         let newest = self.newest(name)?.0.map_or(0, |copy| copy.sequence);
-        self.write_copies(name, content, newest.saturating_add(ABOVE))
+        self.write_copies(name, content, newest.saturating_add(SEQUENCE_GAP))
     }
 
     fn write_copies(&self, name: &str, content: &[u8], sequence: u64) -> Result<(), SetError> {
@@ -117,7 +117,7 @@ impl Set {
     fn newest(&self, name: &str) -> Result<(Option<Copy>, usize), SetError> {
         let (mut newest, mut unknown) = (None::<Copy>, 0);
         for drive in self.drives(Tier::JOURNAL).iter() {
-            let bytes = match files::read(drive.io().as_ref(), name, HEAD + MAX_REPLICATED) {
+            let bytes = match files::read(drive.io().as_ref(), name, HEAD_BYTES + MAX_REPLICATED_BYTES) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(_) => {
@@ -156,13 +156,13 @@ pub(super) struct Copies {
 impl Copies {
     /// Whether a file is a replicated one, by its head.
     pub(super) fn is_one(drive: &Drive, name: &str) -> bool {
-        files::read(drive.io().as_ref(), name, HEAD).is_ok_and(|bytes| decode_version(&bytes).is_some())
+        files::read(drive.io().as_ref(), name, HEAD_BYTES).is_ok_and(|bytes| decode_version(&bytes).is_some())
     }
 
     pub(super) fn read(drives: &[Arc<Drive>], name: &str) -> Result<Copies, SetError> {
         let (mut newest, mut held) = (None::<Copy>, Vec::new());
         for drive in drives.iter().filter(|drive| drive.is_healthy()) {
-            let bytes = match files::read(drive.io().as_ref(), name, HEAD + MAX_REPLICATED) {
+            let bytes = match files::read(drive.io().as_ref(), name, HEAD_BYTES + MAX_REPLICATED_BYTES) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
                 Err(_) => continue,
@@ -200,7 +200,7 @@ impl Copies {
 }
 
 fn encode(copy: &Copy) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEAD + copy.content.len());
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + copy.content.len());
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend([0; 2]);

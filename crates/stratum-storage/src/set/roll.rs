@@ -56,12 +56,12 @@ pub(super) struct Roll {
 }
 
 /// Changes within one run of the server have revisions of their own; this many bits of them.
-const WITHIN_A_RUN: u32 = 20;
+const REVISION_BITS_A_RUN: u32 = 20;
 
 impl Roll {
     /// The lowest revision of a run that opened the journal's epoch of that number.
     pub(super) fn revision_of(epoch: u64) -> u64 {
-        epoch.saturating_mul(1 << WITHIN_A_RUN)
+        epoch.saturating_mul(1 << REVISION_BITS_A_RUN)
     }
 
     /// Where a drive stands.

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a round waits for its drives.
-const ROUND: Duration = Duration::from_secs(2);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a look may take.
-const TOO_LONG: Duration = Duration::from_secs(30);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The looks that have not ended: since when.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Watch {
                 }
             }
         }
-        let until = clock.monotonic() + ROUND;
+        let until = clock.monotonic() + ROUND_TIMEOUT;
         let mut answered = Vec::new();
         while asked > 0 {
             let Ok(domain) = answers.recv_timeout(until.saturating_sub(clock.monotonic())) else { break };
@@ -66,8 +66,8 @@ impl Watch {
         for drive in drives.iter().filter(|drive| drive.is_healthy()) {
             let Some(since) = looking.get(&drive.id()) else { continue };
             let elsewhere = answered.iter().any(|domain| *domain != drive.domain());
-            if now.saturating_sub(*since) >= TOO_LONG && elsewhere {
-                drive.fail(&format!("it has not answered for {} s", TOO_LONG.as_secs()));
+            if now.saturating_sub(*since) >= LOOK_TIMEOUT && elsewhere {
+                drive.fail(&format!("it has not answered for {} s", LOOK_TIMEOUT.as_secs()));
             }
         }
     }
@@ -154,7 +154,7 @@ mod tests {
         // Much later: the one that hangs is not asked again, and the others have answered.
         let later = Simulated::new(0, 1);
         watch.looking.lock().insert(DriveId(0), Duration::ZERO);
-        later.advance(TOO_LONG);
+        later.advance(LOOK_TIMEOUT);
         watch.look(&drives, &later);
         let healthy: Vec<bool> = drives.iter().map(|drive| drive.is_healthy()).collect();
         assert_eq!(healthy, [false, true, true]);
@@ -168,7 +168,7 @@ mod tests {
         disks[1].panics.store(true, Ordering::Release);
         let (watch, began) = (Watch::default(), System.monotonic());
         watch.look(&drives, &System);
-        assert!(System.monotonic() - began < ROUND && watch.looking.lock().is_empty());
+        assert!(System.monotonic() - began < ROUND_TIMEOUT && watch.looking.lock().is_empty());
         let healthy: Vec<bool> = drives.iter().map(|drive| drive.is_healthy()).collect();
         assert_eq!(healthy, [true, false, true]);
     }
@@ -180,7 +180,7 @@ mod tests {
         watch.looking.lock().insert(DriveId(0), Duration::ZERO);
         disks[1].hangs.store(false, Ordering::Release);
         disks[2].hangs.store(false, Ordering::Release);
-        watch.give_up(&drives, &[1, 1].map(Domain::here), TOO_LONG);
+        watch.give_up(&drives, &[1, 1].map(Domain::here), LOOK_TIMEOUT);
         assert!(drives[0].is_healthy());
         disks[0].hangs.store(false, Ordering::Release);
     }

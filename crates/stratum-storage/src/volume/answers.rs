@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How long a drive may be silent after one on another device has answered.
-const SILENCE: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a shard's drive was asked.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) async fn outcomes(asked: Vec<Asked>) -> Vec<(u8, io::Result<()>)> {
     poll_fn(|cx| waiting.poll(cx)).await;
     while !waiting.asked.is_empty() {
         // From here on somebody is late.
-        let silence = tokio::time::timeout(SILENCE, poll_fn(|cx| waiting.poll_all(cx)));
+        let silence = tokio::time::timeout(ANSWER_TIMEOUT, poll_fn(|cx| waiting.poll_all(cx)));
         if silence.await.is_err() && !waiting.give_up() {
             poll_fn(|cx| waiting.poll_all(cx)).await;
         }
@@ -104,7 +104,9 @@ impl Waiting {
         self.asked = patient;
         let silent: Vec<Asked> = silent;
         for asked in &silent {
-            asked.drive.fail(&format!("it did not answer within {} s, and others did", SILENCE.as_secs()));
+            asked
+                .drive
+                .fail(&format!("it did not answer within {} s, and others did", ANSWER_TIMEOUT.as_secs()));
             self.outcomes.push((asked.shard, Err(ErrorKind::TimedOut.into())));
         }
         !silent.is_empty()
@@ -156,7 +158,7 @@ mod tests {
         dones.next().unwrap()(Ok(()));
         let late = dones.next().unwrap();
         tokio::spawn(async move {
-            tokio::time::sleep(SILENCE * 3).await;
+            tokio::time::sleep(ANSWER_TIMEOUT * 3).await;
             late(Ok(()));
         });
         assert!(outcomes(asked).await.iter().all(|(_, outcome)| outcome.is_ok()));

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 
 /// How many are remembered; scrub finds the rest.
-const LIMIT: usize = 16 * 1024;
+const MAX_REPAIRS: usize = 16 * 1024;
 
 /// A fragment that could not be read or didn't verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ impl Repairs {
     /// Remembers one; says whether it is news.
     pub(crate) fn add(&self, bad: BadFragment) -> bool {
         let mut waiting = self.waiting.lock();
-        waiting.len() < LIMIT && waiting.insert(bad)
+        waiting.len() < MAX_REPAIRS && waiting.insert(bad)
     }
 
     /// All that wait, in the order of volumes and offsets.

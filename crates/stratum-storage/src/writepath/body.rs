@@ -3,7 +3,7 @@
 use super::flight::{Flight, Landing, Through};
 use super::hold::{WriteHold, Written};
 use super::room::{Purpose, WriteError};
-use super::{IN_FLIGHT, Writer};
+use super::{STRIPES_IN_FLIGHT, Writer};
 use crate::blob::{BlobRef, Extent, Place, Tier};
 use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_disk, full_payload, longest_extent, stripe_at};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Bodies from this length on, in bytes, go past the page cache: copying them into fresh pages of it costs the
 /// processor more than all coding, and they would push out what is read often.
-const PAST_CACHE: u64 = 8 << 20;
+const DIRECT_FROM_BYTES: u64 = 8 << 20;
 
 /// Writes one body of a known length.
 pub struct BlobWriter {
@@ -80,7 +80,7 @@ impl BlobWriter {
         Ok(body)
     }
 
-    /// Takes the next bytes of the body. Waits while [`IN_FLIGHT`] stripes are on their way.
+    /// Takes the next bytes of the body. Waits while [`STRIPES_IN_FLIGHT`] stripes are on their way.
     pub async fn push(&mut self, bytes: Bytes) -> Result<(), WriteError> {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
@@ -179,7 +179,7 @@ impl BlobWriter {
 
     /// Sends the full stripe on its way, after waiting for a place.
     async fn launch(&mut self) -> Result<(), WriteError> {
-        while self.in_flight.len() as u64 >= IN_FLIGHT {
+        while self.in_flight.len() as u64 >= STRIPES_IN_FLIGHT {
             if let Some(flight) = self.in_flight.pop_front() {
                 self.land(flight).await?;
             }
@@ -191,7 +191,7 @@ impl BlobWriter {
         let volume = extent.reservation.volume.clone();
         let through = match filling.only {
             true => Through::CacheAndSync,
-            false if self.length >= PAST_CACHE => Through::Drive,
+            false if self.length >= DIRECT_FROM_BYTES => Through::Drive,
             false => Through::Cache,
         };
         let flight = Flight::launch(volume, self.extents.len() - 1, filling.buffer, filling.address, through);

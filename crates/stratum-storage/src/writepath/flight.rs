@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Stripes up to this payload are encoded where they were filled: handing them to a thread would cost more.
-const INLINE_PAYLOAD: u32 = 64 * 1024;
+const MAX_INLINE_PAYLOAD_BYTES: u32 = 64 * 1024;
 /// What the caller of [`Flight::launch`] wants of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Through {
@@ -23,7 +23,7 @@ pub(super) enum Through {
 }
 
 /// Writeback of a shard file is started whenever this much of it was written.
-const WRITEBACK: u64 = 1 << 20;
+const WRITEBACK_BYTES: u64 = 1 << 20;
 
 /// A stripe that was handed over.
 pub(super) struct Flight {
@@ -59,7 +59,7 @@ impl Flight {
         through: Through,
     ) -> Flight {
         let (sender, launched) = oneshot::channel();
-        let small = address.stripe.payload <= INLINE_PAYLOAD;
+        let small = address.stripe.payload <= MAX_INLINE_PAYLOAD_BYTES;
         let work = move || match buffer.seal(&volume.codec, &address, &volume.generations()) {
             // The writer was dropped if nobody takes it.
             Ok(fragments) => drop(sender.send(submit(&volume, &address, fragments, through))),
@@ -122,8 +122,8 @@ fn submit(volume: &Volume, address: &StripeAddress, fragments: Vec<Bytes>, throu
 
 /// Lets the kernel begin with what was written, a piece at a time, so that the sync at the end finds little to do.
 fn start_writeback(file: &dyn FileIo, offset: u64, end: u64) {
-    let (before, now) = (offset / WRITEBACK, end / WRITEBACK);
+    let (before, now) = (offset / WRITEBACK_BYTES, end / WRITEBACK_BYTES);
     if before != now {
-        file.start_writeback(before * WRITEBACK, (now - before) * WRITEBACK);
+        file.start_writeback(before * WRITEBACK_BYTES, (now - before) * WRITEBACK_BYTES);
     }
 }

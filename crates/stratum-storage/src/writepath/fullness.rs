@@ -1,6 +1,6 @@
 //! How full the drives of a tier are, for those who must be told before and when writes are refused.
 
-use super::room::{FIRST_STEP, candidates};
+use super::room::{FIRST_STEP_BYTES, candidates};
 use super::{TierWriter, Writer};
 use crate::blob::{Geometry, Tier};
 use crate::drive::{Devices, Drive, DriveId};
@@ -8,7 +8,7 @@ use crate::placement::{Candidate, geometry_over, geometry_with_room};
 use std::sync::Arc;
 
 /// A drive is almost full when less than this part of its device, one in so many, is left beside the reserve.
-const ALMOST: u64 = 20;
+const ALMOST_FULL_DIVISOR: u64 = 20;
 
 /// How full a drive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,8 +50,10 @@ impl Writer {
         let fill = |candidate: &Candidate<&Arc<Drive>>| {
             let total = candidate.drive.io().space().map_or(0, |space| space.total);
             match candidate.room {
-                room if room < FIRST_STEP => Fill::Full,
-                _ if devices.free_at(candidate.drive, reserve) < total / ALMOST => Fill::AlmostFull,
+                room if room < FIRST_STEP_BYTES => Fill::Full,
+                _ if devices.free_at(candidate.drive, reserve) < total / ALMOST_FULL_DIVISOR => {
+                    Fill::AlmostFull
+                }
                 _ => Fill::HasRoom,
             }
         };
@@ -59,7 +61,7 @@ impl Writer {
         Fullness {
             tier: state.drives.tier,
             drives: candidates.iter().map(|candidate| (candidate.drive.id(), fill(candidate))).collect(),
-            geometry: with_room.and_then(|full| geometry_with_room(full, &candidates, |_| FIRST_STEP)),
+            geometry: with_room.and_then(|full| geometry_with_room(full, &candidates, |_| FIRST_STEP_BYTES)),
             with_room,
         }
     }

@@ -7,7 +7,7 @@
 use super::room::Purpose;
 use super::{BlobWriter, WriteError, WriteHold, Writer};
 use crate::blob::{PackedAt, Place, Tier};
-use crate::format::directory::{self, Entry, MAX_ENTRIES, MAX_OWNER};
+use crate::format::directory::{self, Entry, MAX_ENTRIES, MAX_OWNER_BYTES};
 use crate::format::layout::full_payload;
 use crate::format::v1::Kind;
 use bytes::Bytes;
@@ -15,14 +15,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Stripes that are on their way at a time.
-const IN_FLIGHT: usize = 4;
+const STRIPES_IN_FLIGHT: usize = 4;
 /// How often a stripe is planned anew because the volume that had room is narrower than the last one.
 const ATTEMPTS: usize = 4;
 
 /// A body to pack.
 #[derive(Clone, Debug)]
 pub struct PackBody {
-    /// Bytes that mean something to the metadata, at most [`MAX_OWNER`]; they stand in the directory.
+    /// Bytes that mean something to the metadata, at most [`MAX_OWNER_BYTES`]; they stand in the directory.
     pub owner: Vec<u8>,
     pub bytes: Bytes,
     /// CRC-32C of `bytes`.
@@ -61,7 +61,7 @@ impl Writer {
             let stripe = self.start_stripe(tier, rest).await?;
             rest = rest.get(stripe.entries.len()..).unwrap_or_default();
             started.push_back(stripe);
-            if started.len() == IN_FLIGHT
+            if started.len() == STRIPES_IN_FLIGHT
                 && let Some(first) = started.pop_front()
             {
                 packed.push(first.finish().await?);
@@ -114,8 +114,8 @@ fn plan(bodies: &[PackBody], capacity: usize) -> Result<(&[PackBody], Vec<Entry>
     }
     match bodies.first() {
         Some(first) if entries.is_empty() => Err(WriteError::TooLarge(first.bytes.len())),
-        _ if entries.iter().any(|entry| entry.owner.len() > MAX_OWNER) => {
-            Err(WriteError::TooLarge(MAX_OWNER + 1))
+        _ if entries.iter().any(|entry| entry.owner.len() > MAX_OWNER_BYTES) => {
+            Err(WriteError::TooLarge(MAX_OWNER_BYTES + 1))
         }
         _ => Ok((bodies.get(..entries.len()).unwrap_or_default(), entries)),
     }

@@ -19,9 +19,9 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// The first step by which shard files grow; each later one doubles what there is, up to [`LAST_STEP`].
-pub(super) const FIRST_STEP: u64 = 2 << 20;
-const LAST_STEP: u64 = 32 << 20;
+/// The first step by which shard files grow; each later one doubles what there is, up to [`LAST_STEP_BYTES`].
+pub(super) const FIRST_STEP_BYTES: u64 = 2 << 20;
+const LAST_STEP_BYTES: u64 = 32 << 20;
 /// How often a reservation tries another volume before it gives up.
 const ATTEMPTS: usize = 8;
 
@@ -150,7 +150,7 @@ impl Wanted {
     /// About the same of a shard file of a volume of another geometry; at least what a new one takes.
     fn each(self, geometry: Geometry) -> u64 {
         let whole = self.disk.saturating_mul(self.geometry.k.into());
-        whole.div_ceil(geometry.k.max(1).into()).max(FIRST_STEP)
+        whole.div_ceil(geometry.k.max(1).into()).max(FIRST_STEP_BYTES)
     }
 }
 
@@ -182,7 +182,7 @@ impl Writer {
         let recording = self.recording.lock().await;
         let id = VolumeId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (geometry, drives) = place(geometry, id, &candidates).ok_or(too_few)?;
-        self.check_space(&drives, FIRST_STEP, tier, purpose)?;
+        self.check_space(&drives, FIRST_STEP_BYTES, tier, purpose)?;
 
         let shards: Vec<Shard> =
             drives.iter().map(|drive| Shard { drive: drive.id(), generation: 0, lost: false }).collect();
@@ -376,7 +376,7 @@ fn check_devices(
 fn ahead(volume: &Volume, allocated: u64, end: u64) -> u64 {
     let mut target = allocated;
     while target < end {
-        target += (target - FILE_HEADER).clamp(FIRST_STEP, LAST_STEP);
+        target += (target - FILE_HEADER).clamp(FIRST_STEP_BYTES, LAST_STEP_BYTES);
     }
     target.min(volume_end(volume.geometry))
 }

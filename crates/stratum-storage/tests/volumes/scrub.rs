@@ -14,7 +14,7 @@ use stratum_storage::heal::Healer;
 use stratum_storage::inspect;
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::readpath::Parity;
-use stratum_storage::scrub::{PERIOD, ScrubCursor, ScrubFindings, ScrubPhase, Scrubber};
+use stratum_storage::scrub::{PASS_PERIOD_MILLIS, ScrubCursor, ScrubFindings, ScrubPhase, Scrubber};
 use stratum_storage::task;
 use tokio::sync::watch;
 
@@ -59,7 +59,7 @@ fn what_lies_in_an_open_volume_is_looked_at_too() {
 }
 
 fn scrubber(server: &Server, healer: &Arc<Healer>, cursor: ScrubCursor) -> Scrubber {
-    let clock = Arc::new(Simulated::new(PERIOD * 2, 1));
+    let clock = Arc::new(Simulated::new(PASS_PERIOD_MILLIS * 2, 1));
     Scrubber::new(server.volumes.rebuilder.clone(), healer.clone(), hurry(), clock, cursor, |_| {})
 }
 
@@ -77,7 +77,7 @@ enum Damage {
     Swapped,
 }
 
-const EVERY: [Damage; 12] = [
+const EVERY_DAMAGE: [Damage; 12] = [
     Damage::Flip(9),
     Damage::Flip(4000),
     Damage::Flip(8192 + 20),
@@ -140,8 +140,8 @@ async fn with_older(world: &World) -> (Vec<(BlobRef, Bytes)>, Vec<Vec<u8>>) {
 #[test]
 fn after_a_scrub_every_damage_is_repaired() {
     run(async {
-        for (number, first) in EVERY.into_iter().enumerate() {
-            for second in [None, Some(EVERY[(number + 5) % EVERY.len()])] {
+        for (number, first) in EVERY_DAMAGE.into_iter().enumerate() {
+            for second in [None, Some(EVERY_DAMAGE[(number + 5) % EVERY_DAMAGE.len()])] {
                 let world = World::new(G);
                 let (bodies, older) = with_older(&world).await;
                 damage(&world, (number % 6) as u8, first, &older);
@@ -238,7 +238,7 @@ fn a_pass_is_paused_saved_and_goes_on_after_a_restart() {
             server.put(&body(seed, 300_000)).await.unwrap();
         }
         let server = world.start().await;
-        let clock = Arc::new(Simulated::new(PERIOD * 2, 1));
+        let clock = Arc::new(Simulated::new(PASS_PERIOD_MILLIS * 2, 1));
         let pace = Pace::unbounded(clock.clone());
         let saved = Arc::new(Mutex::new(ScrubCursor::default()));
         let keep = saved.clone();
@@ -292,7 +292,7 @@ fn a_pass_that_nobody_asked_for_is_spread_over_its_time() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let status = scrubber.status();
         assert_eq!((status.cursor.phase, status.cursor.found.stripes), (ScrubPhase::Spread, 0), "{status:?}");
-        assert_eq!((status.volumes_to_do, status.seconds_left), (1, Some(PERIOD / 1000)));
+        assert_eq!((status.volumes_to_do, status.seconds_left), (1, Some(PASS_PERIOD_MILLIS / 1000)));
         scrubber.start();
         while scrubber.status().cursor.passes == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -3,7 +3,7 @@
 use super::failures::members;
 use super::*;
 use crate::drive::simulated::Op;
-use crate::drive::{JUDGED_EVERY, judge};
+use crate::drive::{SLOWNESS_WINDOW, judge};
 
 /// A member is slow for as long as it takes to be told.
 fn make_slow(journal: &Journal, slow: usize) {
@@ -43,7 +43,7 @@ fn the_journal_goes_on_without_a_slow_member_and_does_not_wander() {
         make_slow(&journal, next);
         journal.leave_slow().expect("all are there");
         assert!(members(&journal).contains(&next));
-        world.ambient.advance(JUDGED_EVERY * 3);
+        world.ambient.advance(SLOWNESS_WINDOW * 3);
         journal.leave_slow().expect("there are others");
         assert!(!members(&journal).contains(&next) && !members(&journal).contains(&slow));
         world.append(&journal).expect("all is well");

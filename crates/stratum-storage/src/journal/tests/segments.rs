@@ -103,13 +103,13 @@ fn what_makes_room_in_the_journal_passes_the_cap() {
 
 #[test]
 fn segments_are_a_small_part_of_any_cap() {
-    for (seed, cap) in [1, LEAST_CAP, 2 * LEAST_CAP].into_iter().enumerate() {
+    for (seed, cap) in [1, LEAST_CAP_BYTES, 2 * LEAST_CAP_BYTES].into_iter().enumerate() {
         let mut world = World::new(2, 1, seed as u64);
         let journal = open_with(&world, Options { segment_bytes: 32 << 20, cap, ..world.options() });
         for round in 0..30 {
             fill(&mut world, &journal);
             let usage = journal.usage();
-            assert!(usage.cap == cap.max(LEAST_CAP) && usage.bytes <= usage.cap, "{usage:?}");
+            assert!(usage.cap == cap.max(LEAST_CAP_BYTES) && usage.bytes <= usage.cap, "{usage:?}");
             let closed: u64 = journal.spans().iter().filter(|span| !span.active).map(|span| span.bytes).sum();
             assert!(closed > usage.cap / 2, "round {round}: most of it can be packed and let go");
             world.release(&journal, 0);
