@@ -16,7 +16,7 @@ use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::{Drive, disk_of};
 use stratum_storage::journal::JournalError;
-use stratum_storage::set::{ChangeError, Changed, DriveState, Root, Slot};
+use stratum_storage::set::{ChangeError, Changed, DriveSlot, DriveState, Root};
 use stratum_storage::writepath::Fullness;
 
 /// What is said of drives that were taken out.
@@ -79,7 +79,7 @@ impl Drives {
         there.map(|slot| self.status(slot, &fullness)).collect()
     }
 
-    fn status(&self, slot: Slot, fullness: &[Fullness]) -> DriveStatus {
+    fn status(&self, slot: DriveSlot, fullness: &[Fullness]) -> DriveStatus {
         let (state, reason) = match &slot.state {
             DriveState::Healthy => ("healthy", None),
             DriveState::Draining => self.progress(&slot),
@@ -311,7 +311,7 @@ impl Drives {
     }
 
     /// How far a drain has come.
-    fn progress(&self, slot: &Slot) -> (&'static str, Option<String>) {
+    fn progress(&self, slot: &DriveSlot) -> (&'static str, Option<String>) {
         let shards = self.engine.volumes.table.shards_on(slot.id);
         match (shards, self.engine.journal.counts_on(slot.id)) {
             (0, false) => ("drained", Some(format!("`stratum drive remove {}` takes it out", slot.place))),

@@ -180,7 +180,8 @@ fn plan_faults(args: &ServerArgs) -> Result<(), Failure> {
     use stratum_storage::drive::faulty;
     let Some(path) = &args.faults else { return Ok(()) };
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let plan: faulty::Plan = toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let plan: faulty::FaultPlan =
+        toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     tracing::warn!(faults = plan.faults.len(), "drives will go wrong by plan");
     faulty::install(plan);
     Ok(())

@@ -56,7 +56,7 @@ impl Chunking {
             Self::UnsignedTrailer => (Signing::Unsigned, Some(TrailerReader::default())),
         };
         ChunkedDecoder {
-            state: State::Header,
+            state: ChunkState::Header,
             signing,
             trailers,
             line: Vec::new(),
@@ -70,7 +70,7 @@ impl Chunking {
 /// Decodes one body. Push what arrives with [`decode`](Self::decode), end with [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct ChunkedDecoder {
-    state: State,
+    state: ChunkState,
     signing: Signing,
     /// `None` where the framing has no trailers.
     trailers: Option<TrailerReader>,
@@ -85,7 +85,7 @@ pub struct ChunkedDecoder {
 }
 
 #[derive(Debug)]
-enum State {
+enum ChunkState {
     /// In a chunk's header.
     Header,
     /// In a chunk's data, of which `left` bytes are still to come: at least one.
@@ -163,7 +163,7 @@ impl ChunkedDecoder {
     pub fn decode(&mut self, input: &mut Bytes) -> Result<Option<Bytes>, ChunkError> {
         let result = self.step_until_payload(input);
         if let Err(error) = result {
-            self.state = State::Failed(error);
+            self.state = ChunkState::Failed(error);
         }
         result
     }
@@ -174,9 +174,9 @@ impl ChunkedDecoder {
     /// [`ChunkError::Truncated`] if the end wasn't seen, or the error that [`decode`](Self::decode) gave.
     pub fn finish(self) -> Result<Trailers, ChunkError> {
         match self.state {
-            State::End { .. } => Ok(self.trailers.map(TrailerReader::into_trailers).unwrap_or_default()),
-            State::Failed(error) => Err(error),
-            State::Header | State::Data { .. } | State::DataEnd | State::Trailers => {
+            ChunkState::End { .. } => Ok(self.trailers.map(TrailerReader::into_trailers).unwrap_or_default()),
+            ChunkState::Failed(error) => Err(error),
+            ChunkState::Header | ChunkState::Data { .. } | ChunkState::DataEnd | ChunkState::Trailers => {
                 Err(ChunkError::Truncated)
             }
         }
@@ -185,22 +185,22 @@ impl ChunkedDecoder {
     fn step_until_payload(&mut self, input: &mut Bytes) -> Result<Option<Bytes>, ChunkError> {
         while !input.is_empty() {
             match &mut self.state {
-                State::Header => self.header(input)?,
-                State::Data { .. } => return self.data(input).map(Some),
-                State::DataEnd => self.data_end(input)?,
-                State::Trailers => self.trailer(input)?,
-                State::End { padding } => {
+                ChunkState::Header => self.header(input)?,
+                ChunkState::Data { .. } => return self.data(input).map(Some),
+                ChunkState::DataEnd => self.data_end(input)?,
+                ChunkState::Trailers => self.trailer(input)?,
+                ChunkState::End { padding } => {
                     let byte = input.get_u8();
                     *padding += 1;
                     if !matches!(byte, b'\r' | b'\n') || *padding > MAX_PADDING_BYTES {
                         return Err(ChunkError::AfterEnd);
                     }
                 }
-                State::Failed(error) => return Err(*error),
+                ChunkState::Failed(error) => return Err(*error),
             }
         }
         match self.state {
-            State::Failed(error) => Err(error),
+            ChunkState::Failed(error) => Err(error),
             _ => Ok(None),
         }
     }
@@ -222,19 +222,19 @@ impl ChunkedDecoder {
             }
             self.last_size = size;
             self.left -= size;
-            self.state = State::Data { left: size, signature };
+            self.state = ChunkState::Data { left: size, signature };
             return Ok(());
         }
         self.check_chunk(signature)?;
         if self.left > 0 {
             return Err(ChunkError::TooShort);
         }
-        self.state = State::Trailers;
+        self.state = ChunkState::Trailers;
         Ok(())
     }
 
     fn data(&mut self, input: &mut Bytes) -> Result<Bytes, ChunkError> {
-        let State::Data { left, signature } = &mut self.state else {
+        let ChunkState::Data { left, signature } = &mut self.state else {
             return Ok(Bytes::new());
         };
         let take = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
@@ -246,7 +246,7 @@ impl ChunkedDecoder {
         }
         if let Some(signature) = ended {
             self.check_chunk(signature)?;
-            self.state = State::DataEnd;
+            self.state = ChunkState::DataEnd;
         }
         Ok(payload)
     }
@@ -260,7 +260,7 @@ impl ChunkedDecoder {
             self.line.push(b'\r');
         } else {
             self.line.clear();
-            self.state = State::Header;
+            self.state = ChunkState::Header;
         }
         Ok(())
     }
@@ -280,7 +280,7 @@ impl ChunkedDecoder {
         };
         self.line.clear();
         if ended {
-            self.state = State::End { padding: 0 };
+            self.state = ChunkState::End { padding: 0 };
         }
         Ok(())
     }

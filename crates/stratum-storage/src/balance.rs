@@ -57,11 +57,11 @@ pub struct Balancer {
     pace: Arc<Pace>,
     clock: Arc<dyn Clock>,
     least: u64,
-    state: Mutex<State>,
+    state: Mutex<BalanceState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BalanceState {
     status: BalanceStatus,
     /// How long the moves took that were made.
     busy: Duration,
@@ -220,7 +220,7 @@ impl Balancer {
     }
 }
 
-impl State {
+impl BalanceState {
     fn tell(&mut self, to_do: u64, waits_for: Option<&str>) {
         let rate = self.status.bytes_done as f64 / self.busy.as_secs_f64().max(0.001);
         let status = &mut self.status;

@@ -98,14 +98,14 @@ pub struct Healer {
     pace: Arc<Pace>,
     clock: Arc<dyn Clock>,
     narrow: Option<(Duration, Arc<dyn Narrow>)>,
-    state: Mutex<State>,
+    state: Mutex<HealState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct HealState {
     /// The drives as they were when it was last tried what waits.
     drives: Vec<(DriveId, bool)>,
-    waiting: HashMap<VolumeId, Waiting>,
+    waiting: HashMap<VolumeId, DeferredVolume>,
     /// Stripes of which too few fragments are left, by offset, and when they are looked at again.
     unreadable: BTreeSet<(VolumeId, u64)>,
     again: Duration,
@@ -117,7 +117,7 @@ struct State {
 
 /// A volume that can't be healed now.
 #[derive(Clone, Debug)]
-struct Waiting {
+struct DeferredVolume {
     since: Duration,
     again: Duration,
     error: HealError,
@@ -252,7 +252,7 @@ impl Healer {
         if former.is_none_or(|former| former.error != error) {
             tracing::warn!(%volume, %error, "a shard can't be rebuilt now");
         }
-        state.waiting.insert(volume, Waiting { since, again: now + RETRY_INTERVAL, error });
+        state.waiting.insert(volume, DeferredVolume { since, again: now + RETRY_INTERVAL, error });
         now.saturating_sub(since)
     }
 

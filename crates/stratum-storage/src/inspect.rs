@@ -8,7 +8,7 @@ use crate::blob::VolumeId;
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
 use crate::pace::{Class, Pace};
-use crate::readpath::whole::{Wanted, Whole};
+use crate::readpath::whole::{WantedFragments, Whole};
 use crate::readpath::{Flaw, Parity};
 use crate::volume::{LiveStripe, Phase, PlacedShard, Table, Volume, VolumeLogError};
 use std::sync::Arc;
@@ -149,7 +149,7 @@ pub(crate) async fn live_stripes(table: &Table, volume: VolumeId) -> Result<Vec<
 
 async fn look_at(volume: &Arc<Volume>, live: LiveStripe) -> Result<Option<StripeFinding>, InspectError> {
     let volume = volume.clone();
-    blocking(move || StripeFinding::of(&Whole::read(&volume, live, Wanted::All))).await
+    blocking(move || StripeFinding::of(&Whole::read(&volume, live, WantedFragments::All))).await
 }
 
 async fn is_live(table: &Table, volume: &Volume, stripe: LiveStripe) -> Result<bool, InspectError> {
@@ -182,7 +182,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 fn verified(volume: &Arc<Volume>, live: &[LiveStripe]) -> Verified {
     let mut verified = Verified { files: file_flaws(volume), ..Verified::default() };
     for live in live {
-        let whole = Whole::read(volume, *live, Wanted::All);
+        let whole = Whole::read(volume, *live, WantedFragments::All);
         verified.stripes += 1;
         verified.bytes += live.stripe.disk() * volume.slots.len() as u64;
         verified.stripes_found.extend(StripeFinding::of(&whole));

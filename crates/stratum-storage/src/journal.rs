@@ -39,7 +39,7 @@ use self::core::Core;
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
 use crate::drive::{Drive, DriveId, FileIo};
-use append::Writer;
+use append::JournalWriter;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
@@ -57,7 +57,7 @@ pub use quorum::TooFew;
 pub use refound::{RefoundError, Refounding, refound};
 pub use replay::{Replay, Replayed};
 pub use salvage::{Doubt, History, Run, Thin};
-pub use verify::Checked;
+pub use verify::CheckedSegment;
 
 /// Names an entry and everything before it: each entry's hash covers that of the one before.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -219,31 +219,31 @@ pub enum BodyError {
 #[derive(Debug)]
 pub struct Journal {
     core: Core,
-    writer: Mutex<Writer>,
+    writer: Mutex<JournalWriter>,
 }
 
 /// The writer, in somebody's hands. Whoever panics with it leaves it as nobody knows: nothing is appended any more.
 struct Hands<'a> {
-    writer: MutexGuard<'a, Writer>,
+    writer: MutexGuard<'a, JournalWriter>,
     was_panicking: bool,
 }
 
 impl<'a> Hands<'a> {
-    fn new(writer: MutexGuard<'a, Writer>) -> Hands<'a> {
+    fn new(writer: MutexGuard<'a, JournalWriter>) -> Hands<'a> {
         Hands { writer, was_panicking: thread::panicking() }
     }
 }
 
 impl Deref for Hands<'_> {
-    type Target = Writer;
+    type Target = JournalWriter;
 
-    fn deref(&self) -> &Writer {
+    fn deref(&self) -> &JournalWriter {
         &self.writer
     }
 }
 
 impl DerefMut for Hands<'_> {
-    fn deref_mut(&mut self) -> &mut Writer {
+    fn deref_mut(&mut self) -> &mut JournalWriter {
         &mut self.writer
     }
 }
@@ -379,8 +379,9 @@ impl Journal {
         // Always the same copy first for the same entry, so that one page cache holds it, and not for all.
         let turn = (index / 1024) as usize % copies.len().max(1);
         let places = self.core.places();
-        let is_out =
-            |copy: &&table::Copy| !places.get(copy.drive).is_some_and(|place| place.drive.is_healthy());
+        let is_out = |copy: &&table::SegmentCopy| {
+            !places.get(copy.drive).is_some_and(|place| place.drive.is_healthy())
+        };
         // Of a drive that is out nothing is open: it is asked when no other knows.
         for out in [false, true] {
             let in_turn = copies.iter().cycle().skip(turn).take(copies.len());
@@ -455,7 +456,7 @@ impl Journal {
     /// Reads all copies of the first closed segment after the one of that sequence (0: the oldest), and writes anew
     /// those that are damaged. Nothing when there is none. Blocks, for as long as reading a segment from all its
     /// drives takes.
-    pub fn check_after(&self, sequence: u64) -> Option<Checked> {
+    pub fn check_after(&self, sequence: u64) -> Option<CheckedSegment> {
         verify::check_after(&self.core, sequence)
     }
 

@@ -82,12 +82,12 @@ pub struct Pace {
     paused: [AtomicBool; Class::ALL.len()],
     /// When the last request began, in microseconds of the monotonic clock.
     last_request: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<PaceState>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PaceState {
     /// Somebody has a turn, or pauses after one.
     taken: bool,
     waiting: [usize; Class::ALL.len()],

@@ -14,10 +14,10 @@ pub use whole::{Flaw, Parity};
 
 use crate::blob::{BlobRef, Place, VolumeId};
 use crate::format::layout::{BLOCK, Blocks, FULL_FRAGMENT, Stripe};
-use crate::volume::{Buffers, Hold, Table, TierDrives};
+use crate::volume::{Buffers, Table, TierDrives, VolumeHold};
 use bytes::Bytes;
-use fetch::{Found, fetch, read_cached, read_small};
-use plan::Plan;
+use fetch::{CacheAnswer, fetch, read_cached, read_small};
+use plan::ReadPlan;
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -69,25 +69,25 @@ pub struct Pin {
 /// Keeps the bytes of some volumes from being freed, for as long as it lives.
 #[derive(Clone, Debug)]
 pub struct Holds {
-    _holds: Vec<Hold>,
+    _holds: Vec<VolumeHold>,
 }
 
 /// Reads a range of one body, in order.
 pub struct BlobReader {
     reader: Arc<Reader>,
-    plan: Plan,
+    plan: ReadPlan,
     /// What a whole small body must sum up to.
     crc32c: Option<u32>,
-    _holds: Vec<Hold>,
+    _holds: Vec<VolumeHold>,
     /// Checked bytes that weren't asked for yet.
     ready: VecDeque<Bytes>,
     ahead: VecDeque<JoinHandle<Result<Vec<Bytes>, ReadError>>>,
-    source: Source,
+    source: PieceSource,
 }
 
 /// Where pieces come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
+enum PieceSource {
     /// The page cache, on the thread that asks.
     Cache,
     /// Blocking threads, ahead of who asks.
@@ -148,7 +148,7 @@ impl Reader {
         range: Range<u64>,
     ) -> Result<BlobReader, ReadError> {
         let whole = range == (0..blob.len());
-        let plan = Plan::new(&self.table, blob, range)?;
+        let plan = ReadPlan::new(&self.table, blob, range)?;
         let crc32c = match &blob.place {
             Place::Packed(at) if whole => Some(at.crc32c),
             _ => None,
@@ -160,7 +160,7 @@ impl Reader {
             plan,
             ready: VecDeque::new(),
             ahead: VecDeque::new(),
-            source: Source::Cache,
+            source: PieceSource::Cache,
         })
     }
 }
@@ -206,19 +206,19 @@ impl BlobReader {
 
     /// Fills `ready`; false at the end.
     async fn more(&mut self) -> Result<bool, ReadError> {
-        if self.source == Source::Cache {
+        if self.source == PieceSource::Cache {
             let Some(target) = self.plan.next().transpose()? else { return Ok(false) };
             match read_cached(&target, &self.reader.fragments) {
-                Found::Bytes(bytes) => {
+                CacheAnswer::Bytes(bytes) => {
                     self.ready.extend(bytes);
                     return Ok(true);
                 }
-                Found::NotCached => self.source = Source::Drives,
-                Found::Bad => {}
+                CacheAnswer::NotCached => self.source = PieceSource::Drives,
+                CacheAnswer::Bad => {}
             }
             self.ahead.push_back(fetch(target, self.reader.clone()));
         }
-        while self.source == Source::Drives && self.ahead.len() <= PIECES_AHEAD {
+        while self.source == PieceSource::Drives && self.ahead.len() <= PIECES_AHEAD {
             let Some(target) = self.plan.next().transpose()? else { break };
             self.ahead.push_back(fetch(target, self.reader.clone()));
         }

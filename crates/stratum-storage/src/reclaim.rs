@@ -29,7 +29,7 @@ enum Due {
 
 /// It has passed the grace and waits for the holds of the ages before to go.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct HeldRange {
     due: Due,
     holds: Vec<Weak<()>>,
 }
@@ -47,7 +47,7 @@ pub struct Tended {
 pub struct Reclaimer {
     table: Arc<Table>,
     /// What has passed its grace and waits for readers.
-    waiting: Mutex<Vec<Waiting>>,
+    waiting: Mutex<Vec<HeldRange>>,
 }
 
 impl Reclaimer {
@@ -107,21 +107,21 @@ impl Reclaimer {
     }
 
     /// Whoever took a hold until now may still want these bytes.
-    fn wait_for_readers(&self, due: Due) -> Option<Waiting> {
+    fn wait_for_readers(&self, due: Due) -> Option<HeldRange> {
         let holds = match &due {
             Due::Punch(freed) => self.table.find(freed.volume)?.turn_holds(),
             Due::Removal(volume) => volume.turn_holds(),
         };
-        Some(Waiting { due, holds })
+        Some(HeldRange { due, holds })
     }
 
     /// What no reader wants any more.
     fn unheld(&self) -> Vec<Due> {
         let mut waiting = self.waiting.lock();
-        let is_held = |waiting: &Waiting| waiting.holds.iter().any(|age| age.strong_count() > 0);
+        let is_held = |waiting: &HeldRange| waiting.holds.iter().any(|age| age.strong_count() > 0);
         let (held, unheld) = std::mem::take(&mut *waiting).into_iter().partition(is_held);
         *waiting = held;
-        unheld.into_iter().map(|waiting: Waiting| waiting.due).collect()
+        unheld.into_iter().map(|waiting: HeldRange| waiting.due).collect()
     }
 
     /// Seals a volume that takes no more and that nobody writes to.

@@ -24,7 +24,7 @@ pub use identity::SetId;
 pub use remains::{Remains, Remark};
 pub use repair::Finding;
 pub use replicated::{MAX_REPLICATED_BYTES, ReplicatedCopy, replicated_content, replicated_copy};
-pub use slots::{DriveState, Slot};
+pub use slots::{DriveSlot, DriveState};
 
 use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
@@ -99,7 +99,7 @@ pub enum SetError {
 pub struct Set {
     id: SetId,
     is_new: bool,
-    tiers: Vec<TierDrives>,
+    tiers: Vec<TierRoster>,
     formation: Mutex<Formation>,
     /// What the drives say.
     roll: Mutex<Roll>,
@@ -113,7 +113,7 @@ pub struct Set {
 }
 
 #[derive(Debug)]
-struct TierDrives {
+struct TierRoster {
     tier: Tier,
     geometry: Geometry,
     drives: Roster,
@@ -181,7 +181,7 @@ impl Set {
         }
     }
 
-    fn tier(&self, tier: Tier) -> Option<&TierDrives> {
+    fn tier(&self, tier: Tier) -> Option<&TierRoster> {
         self.tiers.iter().find(|found| found.tier == tier)
     }
 }

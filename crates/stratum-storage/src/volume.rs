@@ -24,10 +24,10 @@ pub use leaving::Without;
 pub use repairs::{BadFragment, Repairs};
 pub use table::{Table, TierDrives, TierHealth};
 
-pub(crate) use answers::{Asked, each_shard, is_full, outcomes};
+pub(crate) use answers::{AskedShard, each_shard, is_full, outcomes};
 pub(crate) use buffers::Buffers;
 pub(crate) use garbage::Freed;
-pub(crate) use handle::{Hold, Phase, PlacedShard, Reservation, Took, Volume};
+pub(crate) use handle::{Phase, PlacedShard, Reservation, Took, Volume, VolumeHold};
 pub(crate) use names::{DIRECTORY, finished, list_drive, parse_name, shard_path, unfinished, volume_of_path};
 pub(crate) use stripe::{StripeAddress, StripeBuffer, memory as stripe_memory};
 

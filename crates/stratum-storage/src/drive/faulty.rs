@@ -14,7 +14,7 @@ use std::time::Duration;
 /// What goes wrong, and when.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Plan {
+pub struct FaultPlan {
     #[serde(default, rename = "fault")]
     pub faults: Vec<Fault>,
 }
@@ -85,10 +85,10 @@ pub enum Failure {
     Flip,
 }
 
-static PLAN: OnceLock<Plan> = OnceLock::new();
+static PLAN: OnceLock<FaultPlan> = OnceLock::new();
 
 /// Makes the plan count for every drive that is opened from now on; the first one stays.
-pub fn install(plan: Plan) {
+pub fn install(plan: FaultPlan) {
     let _ = PLAN.set(plan);
 }
 
@@ -102,12 +102,12 @@ pub(super) fn wrap(label: &str, io: Arc<dyn DriveIo>) -> Arc<dyn DriveIo> {
 }
 
 /// The drive as that plan wants it.
-pub(super) fn under(plan: &Plan, label: &str, io: Arc<dyn DriveIo>) -> Arc<dyn DriveIo> {
+pub(super) fn under(plan: &FaultPlan, label: &str, io: Arc<dyn DriveIo>) -> Arc<dyn DriveIo> {
     let named = |fault: &&Fault| fault.drive == "*" || fault.drive == label || fault.drive == io.describe();
     let faults: Vec<Planned> = plan.faults.iter().filter(named).cloned().map(Planned::new).collect();
     match faults.is_empty() {
         true => io,
-        false => Arc::new(FaultyDrive { io, fate: Arc::new(Fate::new(faults)) }),
+        false => Arc::new(FaultyDrive { io, fate: Arc::new(DrivePlan::new(faults)) }),
     }
 }
 
@@ -134,19 +134,19 @@ impl Planned {
 
 /// What is planned for one drive.
 #[derive(Debug)]
-struct Fate {
+struct DrivePlan {
     faults: Vec<Planned>,
-    hold: Option<Hold>,
+    hold: Option<Capacity>,
 }
 
 /// What a drive can hold, and holds, in bytes. Files count as far as they reach.
 #[derive(Debug)]
-struct Hold {
+struct Capacity {
     limit: u64,
     held: AtomicU64,
 }
 
-impl Hold {
+impl Capacity {
     fn take(&self, bytes: u64) -> io::Result<()> {
         let taken = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
             held.checked_add(bytes).filter(|held| *held <= self.limit || bytes == 0)
@@ -168,11 +168,11 @@ enum Goes {
     Flipped,
 }
 
-impl Fate {
-    fn new(faults: Vec<Planned>) -> Fate {
+impl DrivePlan {
+    fn new(faults: Vec<Planned>) -> DrivePlan {
         let limit = faults.iter().filter(|planned| planned.fault.operation == Operation::Grow);
         let limit = limit.filter_map(|planned| planned.fault.bytes).min();
-        Fate { faults, hold: limit.map(|limit| Hold { limit, held: AtomicU64::new(0) }) }
+        DrivePlan { faults, hold: limit.map(|limit| Capacity { limit, held: AtomicU64::new(0) }) }
     }
 
     fn device(&self) -> Option<u64> {
@@ -209,7 +209,7 @@ impl Fate {
 #[derive(Debug)]
 struct FaultyDrive {
     io: Arc<dyn DriveIo>,
-    fate: Arc<Fate>,
+    fate: Arc<DrivePlan>,
 }
 
 impl DriveIo for FaultyDrive {
@@ -289,7 +289,7 @@ impl DriveIo for FaultyDrive {
 #[derive(Debug)]
 struct FaultyWay {
     way: Arc<dyn Way>,
-    fate: Arc<Fate>,
+    fate: Arc<DrivePlan>,
 }
 
 impl Way for FaultyWay {
@@ -301,7 +301,7 @@ impl Way for FaultyWay {
 #[derive(Debug)]
 struct FaultyFile {
     file: Arc<dyn FileIo>,
-    fate: Arc<Fate>,
+    fate: Arc<DrivePlan>,
     /// Its length, as far as this handle knows.
     reaches: AtomicU64,
 }
@@ -423,7 +423,7 @@ mod tests {
 
     fn drive(faults: Vec<Fault>) -> Arc<dyn DriveIo> {
         let disk = SimulatedDrive::new("a disk", 1, &Arc::new(Power::default()));
-        under(&Plan { faults }, "hot/0", disk.attach())
+        under(&FaultPlan { faults }, "hot/0", disk.attach())
     }
 
     #[test]

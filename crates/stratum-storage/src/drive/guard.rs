@@ -5,7 +5,7 @@
 //! reads checks what they get. Nothing of a failed drive stays open for them: see [`super::hold`].
 
 use super::health::Latch;
-use super::hold::Hold;
+use super::hold::DirectoryHold;
 use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space};
 use crate::ambient::Clock;
 use metrics::{Counter, Histogram};
@@ -26,11 +26,11 @@ const FULL_PERIOD: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Guard {
     myself: Weak<Guard>,
-    hold: Hold,
+    hold: DirectoryHold,
     domain: Domain,
     place: String,
     folder: Option<PathBuf>,
-    watch: Arc<Watch>,
+    watch: Arc<LatchAndMeters>,
     open: Mutex<OpenFiles>,
     expected: OnceLock<Expected>,
 }
@@ -93,9 +93,9 @@ impl Guard {
         clock: Arc<dyn Clock>,
         disk: &str,
     ) -> Arc<Guard> {
-        let watch = Arc::new(Watch::new(health, clock, disk));
+        let watch = Arc::new(LatchAndMeters::new(health, clock, disk));
         let (domain, place, folder) = (io.domain(), io.describe(), io.folder().map(Path::to_owned));
-        let (hold, open, expected) = (Hold::new(io), Mutex::default(), OnceLock::new());
+        let (hold, open, expected) = (DirectoryHold::new(io), Mutex::default(), OnceLock::new());
         Arc::new_cyclic(|myself| Guard {
             myself: myself.clone(),
             hold,
@@ -296,7 +296,7 @@ struct GuardedFile {
     /// None since its drive was let go of. Taken out for each use: who hangs in one must not hold up the closing.
     inner: RwLock<Option<Arc<dyn FileIo>>>,
     guard: Weak<Guard>,
-    watch: Arc<Watch>,
+    watch: Arc<LatchAndMeters>,
 }
 
 impl GuardedFile {
@@ -366,7 +366,7 @@ impl FileIo for GuardedFile {
 
 /// The latch and the meters of a drive.
 #[derive(Debug)]
-struct Watch {
+struct LatchAndMeters {
     health: Arc<Latch>,
     clock: Arc<dyn Clock>,
     read: Meter,
@@ -401,9 +401,9 @@ fn error_counter(disk: &str, what: &'static str) -> Counter {
     metrics::counter!("stratum_drive_errors_total", "disk" => disk.to_owned(), "operation" => what)
 }
 
-impl Watch {
-    fn new(health: Arc<Latch>, clock: Arc<dyn Clock>, disk: &str) -> Watch {
-        Watch {
+impl LatchAndMeters {
+    fn new(health: Arc<Latch>, clock: Arc<dyn Clock>, disk: &str) -> LatchAndMeters {
+        LatchAndMeters {
             health,
             clock,
             read: Meter::new(disk, "read"),

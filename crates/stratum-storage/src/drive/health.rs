@@ -26,10 +26,10 @@ type Listener = Box<dyn FnOnce(&str) + Send>;
 pub(super) struct Latch {
     label: String,
     healthy: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<LatchState>,
 }
 
-struct State {
+struct LatchState {
     health: Health,
     listeners: Vec<Listener>,
 }
@@ -37,7 +37,7 @@ struct State {
 impl Latch {
     pub(super) fn new(label: &str, health: Health) -> Latch {
         let healthy = health == Health::Healthy;
-        let state = Mutex::new(State { health, listeners: Vec::new() });
+        let state = Mutex::new(LatchState { health, listeners: Vec::new() });
         Latch { label: label.to_owned(), healthy: healthy.into(), state }
     }
 

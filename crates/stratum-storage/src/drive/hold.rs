@@ -11,14 +11,14 @@ use std::sync::{Arc, Weak};
 
 /// A drive's directory.
 #[derive(Debug)]
-pub(super) struct Hold {
-    state: RwLock<State>,
+pub(super) struct DirectoryHold {
+    state: RwLock<DirectoryState>,
     /// What was open when it was let go of.
     former: Mutex<Former>,
 }
 
 #[derive(Debug)]
-enum State {
+enum DirectoryState {
     Open(Arc<dyn DriveIo>),
     /// Nothing stays open; what is read is opened anew.
     LetGo(Arc<dyn Way>),
@@ -32,43 +32,45 @@ struct Former {
     files: Vec<Weak<dyn FileIo>>,
 }
 
-impl Hold {
-    pub(super) fn new(io: Arc<dyn DriveIo>) -> Hold {
-        Hold { state: RwLock::new(State::Open(io)), former: Mutex::default() }
+impl DirectoryHold {
+    pub(super) fn new(io: Arc<dyn DriveIo>) -> DirectoryHold {
+        DirectoryHold { state: RwLock::new(DirectoryState::Open(io)), former: Mutex::default() }
     }
 
     /// The directory: for as long as the answer lives, if it was let go of. May block then.
     pub(super) fn io(&self) -> io::Result<Arc<dyn DriveIo>> {
         let way = match &*self.state.read() {
-            State::Open(io) => return Ok(io.clone()),
-            State::LetGo(way) => way.clone(),
-            State::Left => return Err(io::Error::new(ErrorKind::NotConnected, "the drive has left the set")),
+            DirectoryState::Open(io) => return Ok(io.clone()),
+            DirectoryState::LetGo(way) => way.clone(),
+            DirectoryState::Left => {
+                return Err(io::Error::new(ErrorKind::NotConnected, "the drive has left the set"));
+            }
         };
         way.open()
     }
 
     pub(super) fn is_open(&self) -> bool {
-        matches!(&*self.state.read(), State::Open(_))
+        matches!(&*self.state.read(), DirectoryState::Open(_))
     }
 
     /// Gives the root up, so that it is closed when whoever uses it is done. One to which there is no way back is kept.
     pub(super) fn let_go(&self) -> Option<Arc<dyn DriveIo>> {
         let mut state = self.state.write();
         let way = match &*state {
-            State::Open(io) => io.way()?,
-            State::LetGo(_) | State::Left => return None,
+            DirectoryState::Open(io) => io.way()?,
+            DirectoryState::LetGo(_) | DirectoryState::Left => return None,
         };
-        self.opened(std::mem::replace(&mut *state, State::LetGo(way)))
+        self.opened(std::mem::replace(&mut *state, DirectoryState::LetGo(way)))
     }
 
     /// Gives the root up for good.
     pub(super) fn leave(&self) -> Option<Arc<dyn DriveIo>> {
-        let former = std::mem::replace(&mut *self.state.write(), State::Left);
+        let former = std::mem::replace(&mut *self.state.write(), DirectoryState::Left);
         self.opened(former)
     }
 
-    fn opened(&self, former: State) -> Option<Arc<dyn DriveIo>> {
-        let State::Open(root) = former else { return None };
+    fn opened(&self, former: DirectoryState) -> Option<Arc<dyn DriveIo>> {
+        let DirectoryState::Open(root) = former else { return None };
         self.former.lock().root = Some(Arc::downgrade(&root));
         Some(root)
     }

@@ -115,12 +115,12 @@ impl Tools {
 /// A handle on a lane. The lane finishes what is queued and ends when its last handle is dropped.
 #[derive(Clone)]
 pub struct Lane {
-    kind: Kind,
+    kind: LaneKind,
     tools: Tools,
 }
 
 #[derive(Clone)]
-enum Kind {
+enum LaneKind {
     Thread(Arc<Owner>),
     Inline(Arc<Mutex<Inline>>),
 }
@@ -132,13 +132,13 @@ impl Lane {
         let shared =
             Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), tools: tools.clone() });
         let owner = Owner { name: name.to_owned(), shared, thread: Mutex::new(None) };
-        Lane { kind: Kind::Thread(Arc::new(owner)), tools }
+        Lane { kind: LaneKind::Thread(Arc::new(owner)), tools }
     }
 
     /// A lane that works on the submitting thread, before `submit` returns. Work submitted by a [`Done`] or a
     /// [`Work::Run`] of the same lane waits until that returned.
     pub fn inline(stopwatch: Stopwatch, alarm: Alarm) -> Lane {
-        Lane { kind: Kind::Inline(Arc::default()), tools: Tools { stopwatch, alarm } }
+        Lane { kind: LaneKind::Inline(Arc::default()), tools: Tools { stopwatch, alarm } }
     }
 
     /// How fast the drive writes and syncs for this lane.
@@ -149,8 +149,8 @@ impl Lane {
     /// Queues work and returns at once.
     pub fn submit(&self, work: Work) {
         match &self.kind {
-            Kind::Thread(owner) => owner.submit(work),
-            Kind::Inline(inline) => run_inline(inline, work, &self.tools),
+            LaneKind::Thread(owner) => owner.submit(work),
+            LaneKind::Inline(inline) => run_inline(inline, work, &self.tools),
         }
     }
 }
@@ -158,8 +158,8 @@ impl Lane {
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Thread(owner) => write!(f, "Lane({})", owner.name),
-            Kind::Inline(_) => f.write_str("Lane(inline)"),
+            LaneKind::Thread(owner) => write!(f, "Lane({})", owner.name),
+            LaneKind::Inline(_) => f.write_str("Lane(inline)"),
         }
     }
 }
@@ -215,7 +215,7 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     work: Vec<Work>,
-    phase: Phase,
+    phase: ThreadPhase,
     /// Has the thread panic when it takes from here next.
     #[cfg(test)]
     panics: bool,
@@ -223,7 +223,7 @@ struct Queue {
 
 /// What the lane's thread is doing.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum ThreadPhase {
     /// There is no thread yet.
     #[default]
     Unstarted,
@@ -240,21 +240,21 @@ enum Phase {
 impl Owner {
     fn submit(&self, work: Work) {
         let mut queue = self.shared.queue.lock();
-        if queue.phase == Phase::Dead {
+        if queue.phase == ThreadPhase::Dead {
             drop(queue);
             // Outside the lock: whoever hears of it may submit something else.
             return drop(work);
         }
         queue.work.push(work);
         match queue.phase {
-            Phase::Awake | Phase::Closing | Phase::Dead => {}
-            Phase::Asleep => {
-                queue.phase = Phase::Awake;
+            ThreadPhase::Awake | ThreadPhase::Closing | ThreadPhase::Dead => {}
+            ThreadPhase::Asleep => {
+                queue.phase = ThreadPhase::Awake;
                 drop(queue);
                 self.shared.ready.notify_one();
             }
-            Phase::Unstarted => {
-                queue.phase = Phase::Awake;
+            ThreadPhase::Unstarted => {
+                queue.phase = ThreadPhase::Awake;
                 drop(queue);
                 self.start();
             }
@@ -270,7 +270,7 @@ impl Owner {
                 tracing::error!(lane = self.name, %error, "no thread for the lane; working on the caller's");
                 let work = {
                     let mut queue = self.shared.queue.lock();
-                    queue.phase = Phase::Unstarted;
+                    queue.phase = ThreadPhase::Unstarted;
                     std::mem::take(&mut queue.work)
                 };
                 run(work, &self.shared.tools);
@@ -281,7 +281,7 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.shared.queue.lock().phase = Phase::Closing;
+        self.shared.queue.lock().phase = ThreadPhase::Closing;
         self.shared.ready.notify_one();
         let Some(thread) = self.thread.lock().take() else { return };
         // The last handle may go on the lane's own thread, in a `Done`: it ends by itself then.
@@ -297,7 +297,7 @@ fn serve(shared: &Shared) {
     (shared.tools.alarm)(&words);
     let left = {
         let mut queue = shared.queue.lock();
-        queue.phase = Phase::Dead;
+        queue.phase = ThreadPhase::Dead;
         std::mem::take(&mut queue.work)
     };
     // An answer may be somebody's code: it must not take this thread's last words.
@@ -310,14 +310,14 @@ fn serve_queue(shared: &Shared) {
     loop {
         let mut queue = shared.queue.lock();
         while queue.work.is_empty() {
-            if queue.phase == Phase::Closing {
+            if queue.phase == ThreadPhase::Closing {
                 return;
             }
-            queue.phase = Phase::Asleep;
+            queue.phase = ThreadPhase::Asleep;
             shared.ready.wait(&mut queue);
         }
-        if queue.phase == Phase::Asleep {
-            queue.phase = Phase::Awake;
+        if queue.phase == ThreadPhase::Asleep {
+            queue.phase = ThreadPhase::Awake;
         }
         #[cfg(test)]
         assert!(!queue.panics, "by plan");
@@ -357,11 +357,11 @@ fn run_inline(inline: &Mutex<Inline>, work: Work, tools: &Tools) {
 }
 
 /// Files that were written in this round, with everybody who waits for their sync.
-type Waiting = Vec<(Arc<dyn FileIo>, Vec<Done>)>;
+type UnsyncedFiles = Vec<(Arc<dyn FileIo>, Vec<Done>)>;
 
 /// Does a round of work in order, and gives back the emptied vector for the next round.
 fn run(mut work: Vec<Work>, tools: &Tools) -> Vec<Work> {
-    let mut waiting = Waiting::new();
+    let mut waiting = UnsyncedFiles::new();
     let mut items = work.drain(..).peekable();
     while let Some(item) = items.next() {
         match item {
@@ -422,14 +422,14 @@ fn put(write: &Write) -> io::Result<()> {
     }
 }
 
-fn wait_for(waiting: &mut Waiting, file: Arc<dyn FileIo>, done: Done) {
+fn wait_for(waiting: &mut UnsyncedFiles, file: Arc<dyn FileIo>, done: Done) {
     match waiting.iter_mut().find(|(known, _)| is_same(known, &file)) {
         Some((_, dones)) => dones.push(done),
         None => waiting.push((file, vec![done])),
     }
 }
 
-fn sync_all(waiting: &mut Waiting, tools: &Tools) {
+fn sync_all(waiting: &mut UnsyncedFiles, tools: &Tools) {
     for (file, dones) in waiting.drain(..) {
         let outcome = tools.operate(|| file.sync());
         for done in dones {
@@ -701,7 +701,7 @@ mod tests {
     fn a_panic_of_the_lanes_own_ends_it_and_everybody_is_answered() {
         let (alarm, told) = alarm();
         let lane = Lane::spawn("test", stopwatch(), alarm);
-        let Kind::Thread(owner) = &lane.kind else { panic!() };
+        let LaneKind::Thread(owner) = &lane.kind else { panic!() };
         let (file, open) = tape(false);
         let held = write(&file, "held", 0, false);
         lane.submit(held.0);

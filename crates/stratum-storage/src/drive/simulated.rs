@@ -34,13 +34,13 @@ pub struct SimulatedDrive {
     name: String,
     device: u64,
     power: Arc<Power>,
-    state: Mutex<State>,
+    state: Mutex<DiskState>,
     /// Whether reads wait, and who waits for that to end.
     stalled: (Mutex<bool>, Condvar),
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct DiskState {
     names: Names,
     faults: Faults,
     /// Attachments of earlier boots are dead.
@@ -201,12 +201,12 @@ impl SimulatedDrive {
         let current = self.power.draw(op);
         let fate = match current {
             Current::Off => return Err(power_failed()),
-            Current::Failing => Fate::PowerFails,
+            Current::Failing => WriteFate::PowerFails,
             #[allow(clippy::panic)] // what the test asked for
             Current::On if state.faults.panics(op) => panic!("by plan"),
-            Current::On if state.faults.strikes(op) => Fate::Fails,
-            Current::On if state.faults.refuses(op) => Fate::IsFull,
-            Current::On => Fate::Succeeds,
+            Current::On if state.faults.strikes(op) => WriteFate::Fails,
+            Current::On if state.faults.refuses(op) => WriteFate::IsFull,
+            Current::On => WriteFate::Succeeds,
         };
         Ok(Begun { state, fate })
     }
@@ -216,7 +216,7 @@ fn power_failed() -> io::Error {
     io::Error::new(ErrorKind::BrokenPipe, "the power failed")
 }
 
-impl State {
+impl DiskState {
     fn end_attachments(&mut self) {
         self.boot += 1;
         self.locked_by = None;
@@ -235,12 +235,12 @@ impl fmt::Debug for SimulatedDrive {
 
 /// An operation that found the drive answering.
 struct Begun<'a> {
-    state: MutexGuard<'a, State>,
-    fate: Fate,
+    state: MutexGuard<'a, DiskState>,
+    fate: WriteFate,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum WriteFate {
     Succeeds,
     Fails,
     IsFull,
@@ -249,23 +249,23 @@ enum Fate {
 
 impl<'a> Begun<'a> {
     /// For what has an effect that a crash may undo: does it, unless the drive refuses it.
-    fn change<T>(mut self, change: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+    fn change<T>(mut self, change: impl FnOnce(&mut DiskState) -> io::Result<T>) -> io::Result<T> {
         match self.fate {
-            Fate::Succeeds => change(&mut self.state),
-            Fate::Fails => Err(eio()),
-            Fate::IsFull => Err(enospc()),
+            WriteFate::Succeeds => change(&mut self.state),
+            WriteFate::Fails => Err(eio()),
+            WriteFate::IsFull => Err(enospc()),
             // It may or may not have reached the drive: the crash decides.
-            Fate::PowerFails => change(&mut self.state).and(Err(power_failed())),
+            WriteFate::PowerFails => change(&mut self.state).and(Err(power_failed())),
         }
     }
 
     /// For what changes nothing.
-    fn look(self) -> io::Result<MutexGuard<'a, State>> {
+    fn look(self) -> io::Result<MutexGuard<'a, DiskState>> {
         match self.fate {
-            Fate::Succeeds => Ok(self.state),
-            Fate::Fails => Err(eio()),
-            Fate::IsFull => Err(enospc()),
-            Fate::PowerFails => Err(power_failed()),
+            WriteFate::Succeeds => Ok(self.state),
+            WriteFate::Fails => Err(eio()),
+            WriteFate::IsFull => Err(enospc()),
+            WriteFate::PowerFails => Err(power_failed()),
         }
     }
 }
@@ -428,9 +428,9 @@ impl FileIo for SimulatedFile {
         let begun = self.begin(Op::Sync)?;
         let mut content = self.inode.content.lock();
         match begun.fate {
-            Fate::Succeeds => content.sync(),
-            Fate::Fails | Fate::IsFull => content.fail_sync(),
-            Fate::PowerFails => {}
+            WriteFate::Succeeds => content.sync(),
+            WriteFate::Fails | WriteFate::IsFull => content.fail_sync(),
+            WriteFate::PowerFails => {}
         }
         begun.look().map(drop)
     }

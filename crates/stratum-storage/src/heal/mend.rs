@@ -11,7 +11,7 @@ use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
 use crate::inspect::{FileFlaw, blocking, file_flaws, header, live_stripes};
 use crate::pace::{Class, Pace};
-use crate::readpath::whole::{Wanted, Whole};
+use crate::readpath::whole::{WantedFragments, Whole};
 use crate::readpath::{Flaw, Parity};
 use crate::volume::{BadFragment, LiveStripe, PlacedShard, Volume};
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,7 +144,7 @@ fn mend_stripe(
     live: LiveStripe,
     given_up: &BTreeSet<u8>,
 ) -> Result<Outcome, (u8, io::Error)> {
-    let mut whole = Whole::read(volume, live, Wanted::All);
+    let mut whole = Whole::read(volume, live, WantedFragments::All);
     match whole.parity() {
         Parity::Agrees | Parity::Unknown => {}
         Parity::Ambiguous => return Ok(Outcome::Ambiguous),
@@ -169,7 +169,7 @@ fn mend_stripe(
         write(&file, &fragment, live.offset).map_err(|error| (*shard, error))?;
         tracing::info!(volume = %volume.id, shard, offset = live.offset, "mended a fragment");
     }
-    let again = Whole::read(volume, live, Wanted::All);
+    let again = Whole::read(volume, live, WantedFragments::All);
     let still = again.flaws().filter(|(shard, flaw)| bad.contains(shard) && is_mendable(flaw));
     let failing: Vec<u8> = still.map(|(shard, _)| shard).collect();
     let written = bad.into_iter().filter(|shard| !failing.contains(shard)).collect();

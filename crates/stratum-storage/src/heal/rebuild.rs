@@ -25,7 +25,7 @@ use crate::drive::{Drive, DriveId, FileIo};
 use crate::format::v1::ShardHeader;
 use crate::inspect::{blocking, live_stripes};
 use crate::pace::{Class, Pace};
-use crate::readpath::whole::{Wanted, Whole};
+use crate::readpath::whole::{WantedFragments, Whole};
 use crate::volume::{
     BadFragment, Claim, LiveStripe, Phase, PlacedShard, Shard, Volume, VolumeEvent, VolumeLogError,
     shard_path,
@@ -66,7 +66,7 @@ struct Rebuild {
 
 /// What became of the stripes.
 #[derive(Debug, Default)]
-struct Written {
+struct RebuiltStripes {
     /// By offset.
     done: BTreeMap<u64, LiveStripe>,
     unreadable: BTreeSet<u64>,
@@ -207,8 +207,8 @@ impl Rebuild {
         old: &PlacedShard,
         pace: &Arc<Pace>,
         task: Class,
-    ) -> Result<Written, HealError> {
-        let mut written = Written::default();
+    ) -> Result<RebuiltStripes, HealError> {
+        let mut written = RebuiltStripes::default();
         let mut todo = live;
         while !todo.is_empty() {
             self.write(&todo, &mut written, pace, task).await?;
@@ -228,7 +228,7 @@ impl Rebuild {
     async fn write(
         self: &Arc<Self>,
         live: &[LiveStripe],
-        written: &mut Written,
+        written: &mut RebuiltStripes,
         pace: &Arc<Pace>,
         task: Class,
     ) -> Result<(), HealError> {
@@ -259,7 +259,7 @@ impl Rebuild {
         if self.volume.phase() == Phase::Dropped {
             return Err(HealError::Gone);
         }
-        let wanted = if self.copies { Wanted::One(self.shard) } else { Wanted::Enough };
+        let wanted = if self.copies { WantedFragments::One(self.shard) } else { WantedFragments::Enough };
         let mut whole = Whole::read(&self.volume, live, wanted);
         if !whole.has(self.shard) && whole.complete().is_err() {
             return Ok(false);
@@ -281,7 +281,7 @@ impl Rebuild {
     }
 
     /// Reads again what was written, once it is on the drive.
-    async fn verify(&self, written: &Written, pace: &Arc<Pace>, task: Class) -> Result<(), HealError> {
+    async fn verify(&self, written: &RebuiltStripes, pace: &Arc<Pace>, task: Class) -> Result<(), HealError> {
         let file = self.file.clone();
         let synced = blocking(move || file.sync()).await?;
         synced.map_err(|error| HealError::of_drive(&self.target, &error))?;
@@ -307,7 +307,7 @@ impl Rebuild {
     }
 
     /// Makes the file durable under its name, and then the one that counts.
-    async fn commit(&self, old: &Arc<PlacedShard>, written: &Written) -> Result<(), HealError> {
+    async fn commit(&self, old: &Arc<PlacedShard>, written: &RebuiltStripes) -> Result<(), HealError> {
         let (drive, file) = (self.target.clone(), self.file.clone());
         let (temporary, path) = (self.temporary(), self.path());
         let named = blocking(move || give_name(&drive, file.as_ref(), &temporary, &path));
@@ -362,7 +362,7 @@ impl Rebuild {
     }
 
     /// Frees again what was written and isn't live any more, and queues what is live and couldn't be written.
-    async fn look_again(&self, written: &Written) -> Result<(), HealError> {
+    async fn look_again(&self, written: &RebuiltStripes) -> Result<(), HealError> {
         let live = live_stripes(&self.rebuilder.table, self.volume.id).await?;
         let is_live: BTreeSet<u64> = live.iter().map(|live| live.offset).collect();
         for offset in is_live.iter().filter(|offset| !written.done.contains_key(offset)) {
@@ -395,7 +395,7 @@ impl Rebuild {
     }
 }
 
-impl Written {
+impl RebuiltStripes {
     fn knows(&self, offset: u64) -> bool {
         self.done.contains_key(&offset) || self.unreadable.contains(&offset)
     }

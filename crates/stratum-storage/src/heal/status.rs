@@ -1,6 +1,6 @@
 //! How heal stands, for who looks after the store.
 
-use super::{HealError, Healer, State};
+use super::{HealError, HealState, Healer};
 use crate::blob::VolumeId;
 use crate::pace::Class;
 use serde::Serialize;
@@ -76,7 +76,7 @@ fn count(by_missing: &mut Vec<u64>, missing: usize, more: u64) {
     by_missing.iter_mut().skip(missing).take(1).for_each(|counted| *counted += more);
 }
 
-impl State {
+impl HealState {
     fn measure(&mut self, now: Duration, done: u64, status: &mut HealStatus) {
         let [older, newer] = self.samples;
         if now.saturating_sub(newer.0) >= RATE_PERIOD {

@@ -6,15 +6,16 @@
 
 use super::core::Core;
 use super::epoch::{
-    Active, Failures, Member, Numbers, OpenError, Tail, ZERO_PAGE, is_no_space, open_epoch, segment, split,
+    Active, EpochMember, Failures, Numbers, OpenError, Tail, ZERO_PAGE, is_no_space, open_epoch, segment,
+    split,
 };
 use super::format::{
-    EncodedGroup, FOOTER_BYTES, GROUPS_AT, Head, Header, Kind, MAX_COMMAND_BYTES, SegmentKey, encode_footer,
-    encode_group, group_len,
+    EncodedGroup, FOOTER_BYTES, GROUPS_AT, Head, Header, MAX_COMMAND_BYTES, SegmentKey, SegmentKind,
+    encode_footer, encode_group, group_len,
 };
 use super::quorum::{Sets, check_present, choose};
 use super::round::ask;
-use super::slots::Slot;
+use super::slots::SegmentSlot;
 use super::slow::Moves;
 use super::{AppendError, Appended, Class, EntryHash, NewEntry, NotWritten, UnknownOutcome};
 use crate::drive::Drive;
@@ -30,7 +31,7 @@ const LONGEST_RETRY_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The one writer of the journal.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct JournalWriter {
     pub(super) active: Active,
     pub(super) numbers: Numbers,
     pub(super) sets: Sets,
@@ -69,10 +70,16 @@ impl fmt::Display for Stopped {
     }
 }
 
-impl Writer {
-    pub(super) fn new(core: &Core, active: Active, numbers: Numbers, sets: Sets, tail: Tail) -> Writer {
+impl JournalWriter {
+    pub(super) fn new(
+        core: &Core,
+        active: Active,
+        numbers: Numbers,
+        sets: Sets,
+        tail: Tail,
+    ) -> JournalWriter {
         let head = core.table.read().head();
-        Writer {
+        JournalWriter {
             active,
             numbers,
             sets,
@@ -203,7 +210,7 @@ impl Writer {
         let key = SegmentKey { sequence: self.numbers.sequence, ..self.active.key };
         let epoch = self.active.epoch.clone();
         let (sequence, floor) = (key.sequence, core.floor());
-        let header = Header { epoch, sequence, kind: Kind::Later, before: self.head, floor };
+        let header = Header { epoch, sequence, kind: SegmentKind::Later, before: self.head, floor };
         let page = header.encode().ok_or_else(|| NotWritten::not_opened(OpenError::TooManyDrives))?;
         let encoded = encode_group(key, GROUPS_AT, self.head, &group);
         let mut bufs = vec![page, ZERO_PAGE];
@@ -220,7 +227,7 @@ impl Writer {
         Ok(self.acknowledge(group, head, encoded))
     }
 
-    fn go_on_in(&mut self, core: &Core, key: SegmentKey, members: Vec<Member>, encoded: &EncodedGroup) {
+    fn go_on_in(&mut self, core: &Core, key: SegmentKey, members: Vec<EpochMember>, encoded: &EncodedGroup) {
         let closed = {
             let mut table = core.table.write();
             table.close();
@@ -257,7 +264,7 @@ impl Writer {
 
     /// A slot on every member for the next segment, mostly prepared ones. `None` if a member failed and a new
     /// epoch was opened instead.
-    fn take_slots(&mut self, core: &Core) -> Result<Option<Vec<Member>>, NotWritten> {
+    fn take_slots(&mut self, core: &Core) -> Result<Option<Vec<EpochMember>>, NotWritten> {
         // Open files outlive a deleted folder: a segment must not begin in one.
         if !self.active.asked.iter().all(|asked| asked.drive.check()) {
             self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)?;
@@ -279,8 +286,9 @@ impl Writer {
                         .submit(Work::Run(Box::new(move || reply.send(slots.take())))),
                 }
             });
-        let (taken, failures): (Vec<(usize, Slot)>, _) = split(&places, answers);
-        let members: Vec<Member> = taken.into_iter().map(|(place, slot)| Member { place, slot }).collect();
+        let (taken, failures): (Vec<(usize, SegmentSlot)>, _) = split(&places, answers);
+        let members: Vec<EpochMember> =
+            taken.into_iter().map(|(place, slot)| EpochMember { place, slot }).collect();
         if failures.is_empty() {
             return Ok(Some(members));
         }
@@ -340,7 +348,7 @@ impl Writer {
 fn write_all(
     core: &Core,
     active: &Active,
-    members: &[Member],
+    members: &[EpochMember],
     offset: u64,
     bufs: &[Bytes],
 ) -> Result<(), Failures> {

@@ -1,12 +1,12 @@
 //! What all parts of an open journal share: its drives, its table, and its bounds.
 
-use super::epoch::Member;
+use super::epoch::EpochMember;
 use super::format::{FOOTER_BYTES, MAX_GROUP_BYTES};
-use super::quorum::Candidate;
+use super::quorum::MemberCandidate;
 use super::recovery::Other;
-use super::round::Asked;
-use super::slots::{Slot, Slots};
-use super::table::{Segment, Table};
+use super::round::AskedDrive;
+use super::slots::{SegmentSlot, Slots};
+use super::table::{Segment, SegmentTable};
 use super::{Class, Options, Usage};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
@@ -17,23 +17,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One of the journal's drives.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct JournalDrive {
     pub(super) drive: Arc<Drive>,
     /// None where the drive was missing or unreadable when the journal was opened.
     pub(super) slots: Option<Arc<Slots>>,
     pub(super) domain: Domain,
 }
 
-impl Place {
-    pub(super) fn asked(&self) -> Asked {
-        Asked { drive: self.drive.clone(), domain: self.domain }
+impl JournalDrive {
+    pub(super) fn asked(&self) -> AskedDrive {
+        AskedDrive { drive: self.drive.clone(), domain: self.domain }
     }
 
-    pub(super) fn candidate(&self) -> Candidate {
+    pub(super) fn candidate(&self) -> MemberCandidate {
         let (id, domain) = (self.drive.id(), self.domain);
         let (present, drive) = (self.is_present(), &self.drive);
         let avoided = drive.is_draining() || drive.is_better_avoided();
-        Candidate { id, domain, present, usable: present, avoided }
+        MemberCandidate { id, domain, present, usable: present, avoided }
     }
 
     /// It can hold a segment, as far as is known.
@@ -57,12 +57,12 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Core {
     /// Only ever grows: copies name their drives by place.
-    places: RwLock<Arc<[Place]>>,
+    places: RwLock<Arc<[JournalDrive]>>,
     pub(super) m: usize,
     pub(super) options: Options,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
-    pub(super) table: RwLock<Table>,
+    pub(super) table: RwLock<SegmentTable>,
     /// Entries below it are needed by nobody; a header says so before their segments are reused.
     floor: AtomicU64,
     cap: AtomicU64,
@@ -74,11 +74,11 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(
-        places: Vec<Place>,
+        places: Vec<JournalDrive>,
         m: usize,
         options: Options,
         (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
-        (table, floor): (Table, Index),
+        (table, floor): (SegmentTable, Index),
     ) -> Core {
         let cap = options.cap.into();
         let (table, floor, others) = (RwLock::new(table), floor.into(), Mutex::default());
@@ -88,12 +88,12 @@ impl Core {
     }
 
     /// The drives as they are now. A place that somebody got from here stays the same for good.
-    pub(super) fn places(&self) -> Arc<[Place]> {
+    pub(super) fn places(&self) -> Arc<[JournalDrive]> {
         self.places.read().clone()
     }
 
     /// A drive more; says where it is.
-    pub(super) fn add_place(&self, place: Place) -> usize {
+    pub(super) fn add_place(&self, place: JournalDrive) -> usize {
         let mut places = self.places.write();
         *places = places.iter().cloned().chain([place]).collect();
         places.len() - 1
@@ -149,23 +149,27 @@ impl Core {
     }
 
     /// All drives, as candidates for members; those in `full` have no space.
-    pub(super) fn candidates(&self, full: &[usize]) -> Vec<Candidate> {
-        let mut candidates: Vec<Candidate> = self.places().iter().map(Place::candidate).collect();
+    pub(super) fn candidates(&self, full: &[usize]) -> Vec<MemberCandidate> {
+        let mut candidates: Vec<MemberCandidate> =
+            self.places().iter().map(JournalDrive::candidate).collect();
         full.iter().for_each(|&place| candidates[place].usable = false);
         candidates
     }
 
     /// All drives, as candidates for members; those without space for a segment can't be. Asks them for their space.
-    pub(super) fn candidates_with_room(&self) -> Vec<Candidate> {
-        let candidate = |place: &Place| {
+    pub(super) fn candidates_with_room(&self) -> Vec<MemberCandidate> {
+        let candidate = |place: &JournalDrive| {
             let candidate = place.candidate();
-            Candidate { usable: candidate.usable && place.has_room(self.options.segment_bytes), ..candidate }
+            MemberCandidate {
+                usable: candidate.usable && place.has_room(self.options.segment_bytes),
+                ..candidate
+            }
         };
         self.places().iter().map(candidate).collect()
     }
 
     /// Keeps segments that are not in the chain until the floor passes `last`.
-    pub(super) fn set_aside(&self, copies: Vec<Member>, last: Index) {
+    pub(super) fn set_aside(&self, copies: Vec<EpochMember>, last: Index) {
         let copies = copies.into_iter().map(|member| (member.place, member.slot)).collect();
         self.others.lock().push(Other { last, copies });
     }
@@ -175,7 +179,7 @@ impl Core {
     }
 
     /// Gives back slots that nothing was written to.
-    pub(super) fn give_back(&self, members: Vec<Member>) {
+    pub(super) fn give_back(&self, members: Vec<EpochMember>) {
         let places = self.places();
         for member in members {
             if let Some(slots) = &places[member.place].slots {
@@ -197,10 +201,10 @@ impl Core {
     }
 
     /// Frees slots once no reader that may have looked them up is still reading.
-    pub(super) fn free(&self, copies: Vec<(usize, Slot)>) {
+    pub(super) fn free(&self, copies: Vec<(usize, SegmentSlot)>) {
         let places = self.places();
         let slots = |place: usize| places.get(place).and_then(|place| place.slots.clone());
-        let known: Vec<(Arc<Slots>, Slot)> =
+        let known: Vec<(Arc<Slots>, SegmentSlot)> =
             copies.into_iter().filter_map(|(place, slot)| Some((slots(place)?, slot))).collect();
         let guard = crate::pin::pin();
         guard.defer(move || known.into_iter().for_each(|(slots, slot)| slots.give_back(slot)));
@@ -208,7 +212,7 @@ impl Core {
     }
 
     /// Has the next segment made ready on these drives, and on no others.
-    pub(super) fn prepare(&self, members: &[Member]) {
+    pub(super) fn prepare(&self, members: &[EpochMember]) {
         for (place, known) in self.places().iter().enumerate() {
             let Some(slots) = &known.slots else { continue };
             match members.iter().any(|member| member.place == place) {

@@ -4,9 +4,9 @@
 //! read from the next, and the chain goes on as long as any copy holds the next link.
 
 use super::format::{
-    FOOTER_BYTES, GROUP_HEAD_BYTES, GROUPS_AT, GroupHead, Head, Row, SegmentKey, decode_footer,
+    EntryRow, FOOTER_BYTES, GROUP_HEAD_BYTES, GROUPS_AT, GroupHead, Head, SegmentKey, decode_footer,
 };
-use super::reader::Reader;
+use super::reader::SegmentReader;
 use crate::blob::Index;
 use crate::drive::FileIo;
 use bytes::Bytes;
@@ -30,7 +30,7 @@ pub(super) struct Group {
     /// The bytes before the bodies.
     pub(super) heads: Bytes,
     /// At least one.
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<EntryRow>,
 }
 
 impl Group {
@@ -44,7 +44,7 @@ impl Group {
 #[derive(Debug)]
 pub(super) struct Cursor {
     key: SegmentKey,
-    copies: Vec<Reader>,
+    copies: Vec<SegmentReader>,
     /// Where the next group, or the footer, begins.
     at: u64,
     /// The entry before it.
@@ -54,16 +54,16 @@ pub(super) struct Cursor {
 impl Cursor {
     /// At the first group of a segment whose header says that `before` comes before it.
     pub(super) fn new(key: SegmentKey, files: Vec<Arc<dyn FileIo>>, before: Head) -> Cursor {
-        Cursor::over(key, files.into_iter().map(Reader::new).collect(), before)
+        Cursor::over(key, files.into_iter().map(SegmentReader::new).collect(), before)
     }
 
     /// [`Cursor::new`], with what was read of the copies already.
-    pub(super) fn over(key: SegmentKey, copies: Vec<Reader>, before: Head) -> Cursor {
+    pub(super) fn over(key: SegmentKey, copies: Vec<SegmentReader>, before: Head) -> Cursor {
         Cursor { key, copies, at: GROUPS_AT, head: before }
     }
 
     /// At a later group, which `before` comes before.
-    pub(super) fn over_group(key: SegmentKey, copies: Vec<Reader>, at: u64, before: Head) -> Cursor {
+    pub(super) fn over_group(key: SegmentKey, copies: Vec<SegmentReader>, at: u64, before: Head) -> Cursor {
         Cursor { key, copies, at, head: before }
     }
 
@@ -97,7 +97,7 @@ impl Cursor {
     }
 
     /// A body of a group of this segment, from the first copy that has it.
-    pub(super) fn body(&self, group_at: u64, row: &Row) -> Option<Bytes> {
+    pub(super) fn body(&self, group_at: u64, row: &EntryRow) -> Option<Bytes> {
         let (at, len) = (group_at + row.body.start as u64, row.body.len());
         let at_hand = self.copies.iter().filter_map(|copy| copy.at_hand(at, len));
         let anew = self.copies.iter().filter_map(|copy| copy.read_anew(at, len));
@@ -123,12 +123,12 @@ impl Cursor {
 
 /// Whether one copy by itself holds this very group, whole: then it holds all before it, since a group is only
 /// written when the one before it is synced.
-pub(super) fn holds(key: SegmentKey, copy: Reader, group_at: u64, before: Head) -> bool {
+pub(super) fn holds(key: SegmentKey, copy: SegmentReader, group_at: u64, before: Head) -> bool {
     Cursor::over_group(key, vec![copy], group_at, before).next(Verify::Bodies).is_some()
 }
 
 /// Whether one copy by itself holds everything up to that entry, bodies and all. Reads it.
-pub(super) fn is_sound_to(key: SegmentKey, copy: Reader, before: Head, last: Index) -> bool {
+pub(super) fn is_sound_to(key: SegmentKey, copy: SegmentReader, before: Head, last: Index) -> bool {
     let mut alone = Cursor::over(key, vec![copy], before);
     while alone.head().index < last && alone.next(Verify::Bodies).is_some() {}
     alone.head().index >= last

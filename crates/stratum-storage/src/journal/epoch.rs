@@ -5,16 +5,16 @@
 //! abandoned for a higher number. Each shortcut loses an acknowledged write in the model.
 
 use super::NewEntry;
-use super::core::{Core, Place};
+use super::core::{Core, JournalDrive};
 use super::format::{
-    EncodedGroup, Epoch, GROUPS_AT, Head, Header, Kind, OPENED_AT, PAGE, SegmentKey, encode_group,
+    EncodedGroup, Epoch, GROUPS_AT, Head, Header, OPENED_AT, PAGE, SegmentKey, SegmentKind, encode_group,
     encode_opened,
 };
 use super::quorum::{Sets, TooFew, choose};
 use super::recovery::Other;
-use super::round::{Asked, ask};
-use super::slots::Slot;
-use super::table::{Copy, Segment};
+use super::round::{AskedDrive, ask};
+use super::slots::SegmentSlot;
+use super::table::{Segment, SegmentCopy};
 use crate::drive::lane::{Work, Write};
 use bytes::Bytes;
 use std::io;
@@ -43,16 +43,16 @@ pub(super) struct Active {
     pub(super) key: SegmentKey,
     /// Where the next group goes.
     pub(super) at: u64,
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<EpochMember>,
     /// The members' drives, in the same order.
-    pub(super) asked: Vec<Asked>,
+    pub(super) asked: Vec<AskedDrive>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Member {
+pub(super) struct EpochMember {
     /// Its place among the journal's drives.
     pub(super) place: usize,
-    pub(super) slot: Slot,
+    pub(super) slot: SegmentSlot,
 }
 
 /// Why no epoch could be opened.
@@ -102,7 +102,7 @@ struct Opening {
     page: Bytes,
     group: Option<EncodedGroup>,
     places: Vec<usize>,
-    asked: Vec<Asked>,
+    asked: Vec<AskedDrive>,
 }
 
 impl Opening {
@@ -128,7 +128,7 @@ impl Opening {
             head,
         };
         let (sequence, floor) = (numbers.sequence, core.floor());
-        let header = Header { epoch, sequence, kind: Kind::First, before: tail.before, floor };
+        let header = Header { epoch, sequence, kind: SegmentKind::First, before: tail.before, floor };
         let page = header.encode().ok_or(OpenError::TooManyDrives)?;
         let asked = places.iter().map(|&place| core.places()[place].asked()).collect();
         Ok(Opening { header, page, group, places, asked })
@@ -137,7 +137,8 @@ impl Opening {
     /// Both rounds; the places of members that have no space if it is to be tried again.
     fn run(self, core: &Core) -> Result<Active, Vec<usize>> {
         let (begun, failures) = split(&self.places, self.begin(core));
-        let members: Vec<Member> = begun.into_iter().map(|(place, slot)| Member { place, slot }).collect();
+        let members: Vec<EpochMember> =
+            begun.into_iter().map(|(place, slot)| EpochMember { place, slot }).collect();
         if !failures.is_empty() {
             return Err(self.abandon(core, members, &failures));
         }
@@ -149,12 +150,12 @@ impl Opening {
     }
 
     /// Round one: a slot, the header and the copy of the last group, synced.
-    fn begin(&self, core: &Core) -> Vec<io::Result<Slot>> {
+    fn begin(&self, core: &Core) -> Vec<io::Result<SegmentSlot>> {
         let mut bufs = vec![self.page.clone(), ZERO_PAGE];
         bufs.extend(self.group.iter().flat_map(|group| group.bufs.iter().cloned()));
         ask(&self.asked, core.options.member_timeout, core.clock.as_ref(), |place, reply| {
             let (slots, bufs) = (core.places()[self.places[place]].slots.clone(), bufs.clone());
-            let write = move || -> io::Result<Slot> {
+            let write = move || -> io::Result<SegmentSlot> {
                 let slot = slots.ok_or(io::ErrorKind::NotConnected)?.take()?;
                 let slices: Vec<&[u8]> = bufs.iter().map(Bytes::as_ref).collect();
                 slot.file.write_at(&slices, 0)?;
@@ -167,7 +168,7 @@ impl Opening {
     }
 
     /// Round two: the opened page, synced.
-    fn confirm(&self, core: &Core, members: &[Member]) -> Vec<io::Result<()>> {
+    fn confirm(&self, core: &Core, members: &[EpochMember]) -> Vec<io::Result<()>> {
         let page = encode_opened(self.header.key());
         ask(&self.asked, core.options.member_timeout, core.clock.as_ref(), |place, reply| {
             self.asked[place].drive.journal_lane().submit(Work::Write(Write {
@@ -181,7 +182,7 @@ impl Opening {
     }
 
     /// The epoch is open on all members: readers and writers go on with it.
-    fn use_it(self, core: &Core, members: Vec<Member>) -> Active {
+    fn use_it(self, core: &Core, members: Vec<EpochMember>) -> Active {
         let (key, before) = (self.header.key(), self.header.before);
         core.trim_last();
         let mut at = GROUPS_AT;
@@ -207,14 +208,14 @@ impl Opening {
     }
 
     /// Latches the members that failed, sets aside what was written, and names those that have no space.
-    fn abandon(&self, core: &Core, members: Vec<Member>, failures: &[(usize, io::Error)]) -> Vec<usize> {
+    fn abandon(&self, core: &Core, members: Vec<EpochMember>, failures: &[(usize, io::Error)]) -> Vec<usize> {
         tracing::warn!(epoch = self.header.epoch.number, "an epoch of the journal could not be opened");
         core.set_aside(members, self.header.epoch.head.index);
         failures.iter().filter_map(|(place, error)| core.places()[*place].blame(*place, error)).collect()
     }
 }
 
-impl Place {
+impl JournalDrive {
     /// Latches the drive for a failed write of the journal; gives the place back if it only lacks space.
     pub(super) fn blame(&self, place: usize, error: &io::Error) -> Option<usize> {
         if is_no_space(error) {
@@ -230,8 +231,9 @@ pub(super) fn is_no_space(error: &io::Error) -> bool {
 }
 
 /// A segment that begins on those members.
-pub(super) fn segment(key: SegmentKey, before: Head, members: &[Member]) -> Segment {
-    let copy = |member: &Member| Copy { drive: member.place, slot: member.slot.clone(), complete: true };
+pub(super) fn segment(key: SegmentKey, before: Head, members: &[EpochMember]) -> Segment {
+    let copy =
+        |member: &EpochMember| SegmentCopy { drive: member.place, slot: member.slot.clone(), complete: true };
     let copies = members.iter().map(copy).collect();
     Segment { key, before, end: GROUPS_AT, closed: false, bodies: Vec::new(), copies }
 }

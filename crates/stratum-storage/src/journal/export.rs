@@ -8,7 +8,7 @@ use super::cursor::{Cursor, Verify};
 use super::format::{FOOTER_BYTES, decode_footer};
 use super::heal::front;
 use super::reader::read_some;
-use super::table::{Segment, Table};
+use super::table::{Segment, SegmentTable};
 use super::{EntryHash, JournalError};
 use crate::blob::Index;
 use bytes::Bytes;
@@ -37,7 +37,7 @@ pub struct Export {
 
 impl Export {
     /// Of what a table holds from `floor` on.
-    pub(super) fn new(table: &Table, floor: Index) -> Export {
+    pub(super) fn new(table: &SegmentTable, floor: Index) -> Export {
         let head = table.head();
         let segments = table.segments().enumerate();
         let segments = segments.map(|(place, segment)| (segment.clone(), table.last_of(place)));

@@ -83,7 +83,7 @@ pub(super) struct Head {
 
 /// Whether a segment begins its epoch, which then needs an opened page, or continues an epoch that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SegmentKind {
     First,
     Later,
 }
@@ -93,7 +93,7 @@ pub(super) enum Kind {
 pub(super) struct Header {
     pub(super) epoch: Epoch,
     pub(super) sequence: u64,
-    pub(super) kind: Kind,
+    pub(super) kind: SegmentKind,
     /// The entry before the segment's first.
     pub(super) before: Head,
     /// Entries below it are not needed.
@@ -102,7 +102,7 @@ pub(super) struct Header {
 
 /// What a header page turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Page {
+pub(super) enum HeaderPage {
     Header(Box<Header>),
     /// Written by a newer Stratum.
     Newer(u32),
@@ -137,7 +137,7 @@ impl Header {
         page.extend_from_slice(&self.floor.to_le_bytes());
         page.extend_from_slice(&epoch.head.index.to_le_bytes());
         page.extend_from_slice(&epoch.head.hash.0.to_le_bytes());
-        page.push(if self.kind == Kind::First { 1 } else { 2 });
+        page.push(if self.kind == SegmentKind::First { 1 } else { 2 });
         page.push(epoch.m);
         for list in lists {
             page.extend_from_slice(&(list.len() as u16).to_le_bytes());
@@ -154,12 +154,12 @@ impl Header {
     }
 
     /// Reads a header page.
-    pub(super) fn decode(page: &[u8]) -> Page {
-        let Some(version) = version_of(page) else { return Page::Nothing };
+    pub(super) fn decode(page: &[u8]) -> HeaderPage {
+        let Some(version) = version_of(page) else { return HeaderPage::Nothing };
         if version != VERSION {
-            return Page::Newer(version);
+            return HeaderPage::Newer(version);
         }
-        decode_v1(page).map_or(Page::Nothing, |header| Page::Header(Box::new(header)))
+        decode_v1(page).map_or(HeaderPage::Nothing, |header| HeaderPage::Header(Box::new(header)))
     }
 }
 
@@ -184,8 +184,8 @@ fn decode_v1(page: &[u8]) -> Option<Header> {
     let floor = fields.u64()?;
     let head = Head { index: fields.u64()?, hash: EntryHash(fields.u128()?) };
     let kind = match fields.u8()? {
-        1 => Kind::First,
-        2 => Kind::Later,
+        1 => SegmentKind::First,
+        2 => SegmentKind::Later,
         _ => return None,
     };
     let m = fields.u8()?;
@@ -336,7 +336,7 @@ impl GroupHead {
 
     /// Reads the entries' rows and commands from the group's first `heads` bytes; `None` if the check fails or
     /// they don't add up.
-    pub(super) fn rows(&self, key: SegmentKey, offset: u64, heads: &Bytes) -> Option<Vec<Row>> {
+    pub(super) fn rows(&self, key: SegmentKey, offset: u64, heads: &Bytes) -> Option<Vec<EntryRow>> {
         let bytes = heads.get(..self.heads)?;
         let check = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
         if key.check_at(offset, bytes.get(8..)?) != check {
@@ -355,7 +355,7 @@ impl GroupHead {
             let command = heads.slice(at + ROW_BYTES..end);
             at = padded(end);
             body_at = padded(body.end);
-            rows.push(Row { index, hash, command, body, body_crc32c });
+            rows.push(EntryRow { index, hash, command, body, body_crc32c });
         }
         (at == self.heads && body_at == self.len).then_some(rows)
     }
@@ -363,7 +363,7 @@ impl GroupHead {
 
 /// One entry of a group that was read: everything but the body itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct EntryRow {
     pub(super) index: Index,
     pub(super) hash: EntryHash,
     pub(super) command: Bytes,

@@ -6,9 +6,9 @@
 
 use super::core::Core;
 use super::cursor::{Cursor, Verify};
-use super::epoch::Member;
+use super::epoch::EpochMember;
 use super::format::{SegmentKey, encode_footer};
-use super::table::{Copy, Segment};
+use super::table::{Segment, SegmentCopy};
 use super::verify::Front;
 use crate::blob::Index;
 use crate::drive::FileIo;
@@ -84,10 +84,10 @@ impl Core {
                 return false;
             }
         };
-        let copy = Copy { drive: place, slot, complete: true };
+        let copy = SegmentCopy { drive: place, slot, complete: true };
         segment.copies = segment.copies.iter().cloned().chain([copy.clone()]).collect();
         if let Err(copy) = self.table.write().add_copy(segment.key, copy) {
-            self.give_back(vec![Member { place: copy.drive, slot: copy.slot }]);
+            self.give_back(vec![EpochMember { place: copy.drive, slot: copy.slot }]);
         }
         true
     }

@@ -6,8 +6,8 @@
 //! of those that stay; until then it counts as missing.
 
 use super::JournalError;
-use super::append::Writer;
-use super::core::{Core, Place};
+use super::append::JournalWriter;
+use super::core::{Core, JournalDrive};
 use super::open::look_at;
 use super::quorum::Sets;
 use super::recovery::Other;
@@ -15,7 +15,11 @@ use crate::drive::Drive;
 use std::sync::Arc;
 
 /// Makes drives known that were not there when the journal was opened, and takes them into the set.
-pub(super) fn join(core: &Core, writer: &mut Writer, drives: &[Arc<Drive>]) -> Result<usize, JournalError> {
+pub(super) fn join(
+    core: &Core,
+    writer: &mut JournalWriter,
+    drives: &[Arc<Drive>],
+) -> Result<usize, JournalError> {
     for drive in drives.iter().filter(|drive| drive.takes_new()) {
         let is_known = |drive: &Arc<Drive>| {
             core.places().iter().any(|place| Arc::ptr_eq(&place.drive, drive) && place.slots.is_some())
@@ -34,7 +38,7 @@ pub(super) fn join(core: &Core, writer: &mut Writer, drives: &[Arc<Drive>]) -> R
 }
 
 /// Takes drives that stay, but are not in the set, into it.
-pub(super) fn welcome(core: &Core, writer: &mut Writer) -> Result<usize, JournalError> {
+pub(super) fn welcome(core: &Core, writer: &mut JournalWriter) -> Result<usize, JournalError> {
     let known = &writer.sets.set;
     let places = core.places();
     let staying = places.iter().filter(|place| place.stays()).map(|place| place.drive.id());
@@ -51,21 +55,23 @@ pub(super) fn welcome(core: &Core, writer: &mut Writer) -> Result<usize, Journal
 /// Lets the drives that are lost or on their way out leave the set, if everything is on `m+1` others. Lost ones stay
 /// named as long as `2m` or fewer would be left without them: they may come back, and a set that small can't start
 /// without `m` of its drives.
-pub(super) fn forget_lost(core: &Core, writer: &mut Writer) -> Result<usize, JournalError> {
+pub(super) fn forget_lost(core: &Core, writer: &mut JournalWriter) -> Result<usize, JournalError> {
     // The second half of a change that there was no space for.
     if !writer.sets.is_settled() {
         writer.reopen(core, Sets::settled(writer.sets.set.clone()))?;
     }
     let places = core.places();
-    let is = |id, what: fn(&Place) -> bool| places.iter().any(|place| place.drive.id() == id && what(place));
+    let is = |id, what: fn(&JournalDrive) -> bool| {
+        places.iter().any(|place| place.drive.id() == id && what(place))
+    };
     let set = &writer.sets.set;
     let drained = |id| is(id, |place| place.drive.is_draining());
     let drained_count = set.iter().filter(|id| drained(**id)).count();
     let mut may_leave = (set.len() - drained_count).saturating_sub(2 * core.m + 1);
-    let staying = set.iter().filter(|id| is(**id, Place::stays)).count();
+    let staying = set.iter().filter(|id| is(**id, JournalDrive::stays)).count();
     let mut kept = Vec::with_capacity(set.len());
     for &id in set {
-        if is(id, Place::stays) || !drained(id) && may_leave == 0 {
+        if is(id, JournalDrive::stays) || !drained(id) && may_leave == 0 {
             kept.push(id);
         } else if !drained(id) {
             may_leave -= 1;
@@ -82,7 +88,7 @@ pub(super) fn forget_lost(core: &Core, writer: &mut Writer) -> Result<usize, Jou
 
 /// One step: an epoch that names both sets, and, when that is open on all its members, one that names the new set
 /// twice.
-pub(super) fn change_set(core: &Core, writer: &mut Writer, sets: Sets) -> Result<(), JournalError> {
+pub(super) fn change_set(core: &Core, writer: &mut JournalWriter, sets: Sets) -> Result<(), JournalError> {
     let settled = Sets::settled(sets.set.clone());
     if !writer.sets.is_settled() {
         writer.reopen(core, Sets::settled(writer.sets.set.clone()))?;

@@ -1,14 +1,14 @@
 //! Opening the journal: look at the drives, recover the chain, open an epoch, settle the set.
 
-use super::append::Writer;
-use super::core::{Core, Place};
+use super::append::JournalWriter;
+use super::core::{Core, JournalDrive};
 use super::epoch::{Numbers, Tail, open_epoch};
 use super::members::{change_set, welcome};
-use super::quorum::{Candidate, Sets, check_present};
+use super::quorum::{MemberCandidate, Sets, check_present};
 use super::reader::side_by_side;
 use super::recovery::{Chain, Survey};
-use super::slots::{Slot, Slots};
-use super::table::Table;
+use super::slots::{SegmentSlot, Slots};
+use super::table::SegmentTable;
 use super::{JournalError, JournalSet, Options};
 use crate::ambient::{Clock, Entropy};
 use crate::drive::Drive;
@@ -19,7 +19,7 @@ pub(super) fn open(
     options: Options,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-) -> Result<(Core, Writer), JournalError> {
+) -> Result<(Core, JournalWriter), JournalError> {
     let (m, begun) = (set.m, set.begun);
     let (places, found) = look_at_all(&set.drives, options.segment_bytes);
     let mut survey = Survey::of(&set.drives, found)?;
@@ -39,11 +39,12 @@ pub(super) fn open(
     }
     let others = survey.others(&chain.segments);
     let Chain { segments, head, floor, .. } = chain;
-    let core = Core::new(places, m, options, (clock, entropy), (Table::new(segments, head), floor.max(1)));
+    let core =
+        Core::new(places, m, options, (clock, entropy), (SegmentTable::new(segments, head), floor.max(1)));
     core.keep(others);
     let active = open_epoch(&core, &mut numbers, &sets, &tail)?;
     core.trim_former();
-    let mut writer = Writer::new(&core, active, numbers, sets.clone(), tail);
+    let mut writer = JournalWriter::new(&core, active, numbers, sets.clone(), tail);
     if !sets.is_settled() {
         change_set(&core, &mut writer, Sets::settled(sets.set))?;
     }
@@ -52,7 +53,7 @@ pub(super) fn open(
 }
 
 /// All drives, side by side, and their segment files, each with the place of its drive.
-fn look_at_all(drives: &[Arc<Drive>], segment_bytes: u64) -> (Vec<Place>, Vec<(usize, Slot)>) {
+fn look_at_all(drives: &[Arc<Drive>], segment_bytes: u64) -> (Vec<JournalDrive>, Vec<(usize, SegmentSlot)>) {
     let looked = side_by_side(drives.iter().cloned().map(|drive| {
         let look = {
             let drive = drive.clone();
@@ -62,9 +63,9 @@ fn look_at_all(drives: &[Arc<Drive>], segment_bytes: u64) -> (Vec<Place>, Vec<(u
     }));
     let unread = |drive: &Arc<Drive>| {
         let domain = drive.domain();
-        Place { drive: drive.clone(), slots: None, domain }
+        JournalDrive { drive: drive.clone(), slots: None, domain }
     };
-    let mut places: Vec<Place> = drives.iter().map(unread).collect();
+    let mut places: Vec<JournalDrive> = drives.iter().map(unread).collect();
     let mut found = Vec::new();
     for (place, (looked_at, slots)) in looked {
         places[place] = looked_at;
@@ -76,23 +77,23 @@ fn look_at_all(drives: &[Arc<Drive>], segment_bytes: u64) -> (Vec<Place>, Vec<(u
 }
 
 /// A drive and its segment files. One that can't be read now counts as missing.
-pub(super) fn look_at(drive: Arc<Drive>, segment_bytes: u64) -> (Place, Vec<Slot>) {
+pub(super) fn look_at(drive: Arc<Drive>, segment_bytes: u64) -> (JournalDrive, Vec<SegmentSlot>) {
     let domain = drive.domain();
     let opened = match drive.is_healthy() {
         true => Slots::open(drive.clone(), segment_bytes),
-        false => return (Place { drive, slots: None, domain }, Vec::new()),
+        false => return (JournalDrive { drive, slots: None, domain }, Vec::new()),
     };
     match opened {
-        Ok((slots, found)) => (Place { drive, slots: Some(Arc::new(slots)), domain }, found),
+        Ok((slots, found)) => (JournalDrive { drive, slots: Some(Arc::new(slots)), domain }, found),
         Err(error) => {
             drive.fail(&format!("its journal can't be read: {error}"));
-            (Place { drive, slots: None, domain }, Vec::new())
+            (JournalDrive { drive, slots: None, domain }, Vec::new())
         }
     }
 }
 
 /// The sets that bind this start, with enough drives of each there.
-fn sets_of(survey: &Survey, m: usize, places: &[Place]) -> Result<Sets, JournalError> {
+fn sets_of(survey: &Survey, m: usize, places: &[JournalDrive]) -> Result<Sets, JournalError> {
     let sets = match survey.adopted()? {
         Some(epoch) if usize::from(epoch.m) != m => {
             return Err(JournalError::Geometry { found: epoch.m.into(), configured: m });
@@ -101,7 +102,7 @@ fn sets_of(survey: &Survey, m: usize, places: &[Place]) -> Result<Sets, JournalE
         // Nothing was ever acknowledged, as far as these drives know; with at most `m` missing, they would.
         None => Sets::settled(places.iter().map(|place| place.drive.id()).collect()),
     };
-    let candidates: Vec<Candidate> = places.iter().map(Place::candidate).collect();
+    let candidates: Vec<MemberCandidate> = places.iter().map(JournalDrive::candidate).collect();
     check_present(&sets, m, &candidates)?;
     Ok(sets)
 }

@@ -19,7 +19,7 @@ impl Sets {
         Sets { previous: set.clone(), set }
     }
 
-    fn may_be_member(&self, drive: &Candidate) -> bool {
+    fn may_be_member(&self, drive: &MemberCandidate) -> bool {
         drive.present && drive.usable && self.set.contains(&drive.id) && self.previous.contains(&drive.id)
     }
 
@@ -29,7 +29,7 @@ impl Sets {
 }
 
 /// Whether there are `m+1` members without a drive that is better avoided.
-pub(super) fn can_do_without_avoided(sets: &Sets, m: usize, drives: &[Candidate]) -> bool {
+pub(super) fn can_do_without_avoided(sets: &Sets, m: usize, drives: &[MemberCandidate]) -> bool {
     drives.iter().filter(|drive| sets.may_be_member(drive) && !drive.avoided).count() > m
 }
 
@@ -50,7 +50,7 @@ pub enum TooFew {
 
 /// Where a drive is, for choosing members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
+pub(super) struct MemberCandidate {
     pub(super) id: DriveId,
     pub(super) domain: Domain,
     /// Healthy: it counts as present.
@@ -63,7 +63,7 @@ pub(super) struct Candidate {
 }
 
 /// Whether enough of both sets is there to know what was acknowledged.
-pub(super) fn check_present(sets: &Sets, m: usize, drives: &[Candidate]) -> Result<(), TooFew> {
+pub(super) fn check_present(sets: &Sets, m: usize, drives: &[MemberCandidate]) -> Result<(), TooFew> {
     let is_present = |id: &DriveId| drives.iter().any(|drive| drive.id == *id && drive.present);
     for set in [&sets.set, &sets.previous] {
         let missing = set.iter().filter(|id| !is_present(id)).count();
@@ -76,7 +76,12 @@ pub(super) fn check_present(sets: &Sets, m: usize, drives: &[Candidate]) -> Resu
 
 /// The `m+1` members of the epoch of that number: on different devices as far as there are, other ones for other
 /// numbers. Places in `drives`.
-pub(super) fn choose(sets: &Sets, m: usize, drives: &[Candidate], number: u64) -> Result<Vec<usize>, TooFew> {
+pub(super) fn choose(
+    sets: &Sets,
+    m: usize,
+    drives: &[MemberCandidate],
+    number: u64,
+) -> Result<Vec<usize>, TooFew> {
     check_present(sets, m, drives)?;
     let eligible = |&place: &usize| sets.may_be_member(&drives[place]);
     let mut pool: Vec<usize> = (0..drives.len()).filter(eligible).collect();

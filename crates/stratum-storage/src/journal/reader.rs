@@ -17,7 +17,7 @@ const LONGEST_PIECE_BYTES: usize = 1 << 20;
 
 /// A file, and the piece of it that was read last.
 #[derive(Clone, Debug)]
-pub(super) struct Reader {
+pub(super) struct SegmentReader {
     file: Arc<dyn FileIo>,
     /// The file's length; without end where the drive doesn't say.
     end: u64,
@@ -25,11 +25,11 @@ pub(super) struct Reader {
     piece_at: u64,
 }
 
-impl Reader {
+impl SegmentReader {
     /// Of a file as long as it is now; nothing is read yet.
-    pub(super) fn new(file: Arc<dyn FileIo>) -> Reader {
+    pub(super) fn new(file: Arc<dyn FileIo>) -> SegmentReader {
         let end = file.len().unwrap_or(u64::MAX);
-        Reader { file, end, piece: Bytes::new(), piece_at: 0 }
+        SegmentReader { file, end, piece: Bytes::new(), piece_at: 0 }
     }
 
     /// The two pages before the groups, as far as they are there; what follows is read with them.
@@ -38,7 +38,7 @@ impl Reader {
         self.piece.slice(..self.piece.len().min(GROUPS_AT as usize))
     }
 
-    /// [`Reader::front`] once more, and from the drive.
+    /// [`SegmentReader::front`] once more, and from the drive.
     pub(super) fn front_anew(&self) -> Bytes {
         read_some(self.file.as_ref(), 0, self.bounded(0, GROUPS_AT as usize))
     }

@@ -6,10 +6,12 @@
 //! error, never a shorter history.
 
 use super::cursor::{Cursor, Group, Verify, holds, is_sound_to};
-use super::format::{Epoch, GROUPS_AT, Head, Header, Kind, OPENED_AT, PAGE, Page, SegmentKey, is_opened};
-use super::reader::{Reader, side_by_side};
-use super::slots::Slot;
-use super::table::{Copy, Segment};
+use super::format::{
+    Epoch, GROUPS_AT, Head, Header, HeaderPage, OPENED_AT, PAGE, SegmentKey, SegmentKind, is_opened,
+};
+use super::reader::{SegmentReader, side_by_side};
+use super::slots::SegmentSlot;
+use super::table::{Segment, SegmentCopy};
 use super::{JournalError, NewEntry};
 use crate::blob::Index;
 use crate::drive::Drive;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 
 /// A segment that some present drive has a header of.
 #[derive(Debug)]
-struct Found {
+struct FoundSegment {
     header: Header,
     opened: bool,
     /// In the order in which they were read: where there is a choice, the quickest drive's is read first from now on.
@@ -32,12 +34,12 @@ struct Found {
 struct FoundCopy {
     place: usize,
     drive: Arc<Drive>,
-    slot: Slot,
-    reader: Reader,
+    slot: SegmentSlot,
+    reader: SegmentReader,
 }
 
-impl Found {
-    fn readers(&self) -> Vec<Reader> {
+impl FoundSegment {
+    fn readers(&self) -> Vec<SegmentReader> {
         self.copies.iter().map(|copy| copy.reader.clone()).collect()
     }
 
@@ -62,7 +64,7 @@ impl Found {
     fn judged(
         &self,
         needed: Range<u64>,
-        judge: impl Fn(Reader) -> bool + Clone + Send + 'static,
+        judge: impl Fn(SegmentReader) -> bool + Clone + Send + 'static,
     ) -> Vec<bool> {
         let len = (needed.end - needed.start) as usize;
         let (mut judged, mut unread) = (vec![false; self.copies.len()], Vec::new());
@@ -86,26 +88,26 @@ impl Found {
 
 /// The beginning of a segment's file, as it was understood.
 pub(super) struct Beginning {
-    slot: Slot,
-    reader: Reader,
-    page: Page,
+    slot: SegmentSlot,
+    reader: SegmentReader,
+    page: HeaderPage,
     pub(super) opened: bool,
 }
 
 impl Beginning {
     /// Reads it; and once more if it makes no sense, since what is taken for no segment is written over.
-    pub(super) fn read(slot: Slot) -> Beginning {
-        let mut reader = Reader::new(slot.file.clone());
+    pub(super) fn read(slot: SegmentSlot) -> Beginning {
+        let mut reader = SegmentReader::new(slot.file.clone());
         let front = reader.front();
         let (mut page, mut opened) = understand(&front);
         let unclear = match &page {
-            Page::Nothing => &front[..],
-            Page::Header(_) if !opened => front.get(OPENED_AT as usize..).unwrap_or_default(),
-            Page::Header(_) | Page::Newer(_) => &[],
+            HeaderPage::Nothing => &front[..],
+            HeaderPage::Header(_) if !opened => front.get(OPENED_AT as usize..).unwrap_or_default(),
+            HeaderPage::Header(_) | HeaderPage::Newer(_) => &[],
         };
         if unclear.iter().any(|byte| *byte != 0) {
             let (again, opened_again) = understand(&reader.front_anew());
-            if page == Page::Nothing || opened_again {
+            if page == HeaderPage::Nothing || opened_again {
                 (page, opened) = (again, opened_again);
             }
         }
@@ -114,14 +116,14 @@ impl Beginning {
 }
 
 /// What the first two pages of a file say: whose segment it is, and whether its epoch was opened.
-fn understand(front: &[u8]) -> (Page, bool) {
+fn understand(front: &[u8]) -> (HeaderPage, bool) {
     let page = Header::decode(front.get(..PAGE).unwrap_or(front));
     let opened = match &page {
-        Page::Header(header) if header.kind == Kind::Later => true,
-        Page::Header(header) => {
+        HeaderPage::Header(header) if header.kind == SegmentKind::Later => true,
+        HeaderPage::Header(header) => {
             front.get(OPENED_AT as usize..).is_some_and(|page| is_opened(header.key(), page))
         }
-        Page::Newer(_) | Page::Nothing => false,
+        HeaderPage::Newer(_) | HeaderPage::Nothing => false,
     };
     (page, opened)
 }
@@ -129,9 +131,9 @@ fn understand(front: &[u8]) -> (Page, bool) {
 /// All that the present drives hold.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    segments: BTreeMap<SegmentKey, Found>,
+    segments: BTreeMap<SegmentKey, FoundSegment>,
     /// Files with no header: ready for use.
-    pub(super) blank: Vec<(usize, Slot)>,
+    pub(super) blank: Vec<(usize, SegmentSlot)>,
     /// The highest epoch number of any header, opened or not.
     pub(super) number: u64,
     /// The highest segment sequence of any header.
@@ -151,9 +153,9 @@ impl Survey {
     /// [`JournalError::Newer`] if a newer version wrote one.
     pub(super) fn of(
         drives: &[Arc<Drive>],
-        files: impl IntoIterator<Item = (usize, Slot)>,
+        files: impl IntoIterator<Item = (usize, SegmentSlot)>,
     ) -> Result<Survey, JournalError> {
-        let (places, slots): (Vec<usize>, Vec<Slot>) = files.into_iter().unzip();
+        let (places, slots): (Vec<usize>, Vec<SegmentSlot>) = files.into_iter().unzip();
         let reads = places.iter().zip(slots);
         let reads = reads.map(|(&place, slot)| (drives[place].clone(), move || Beginning::read(slot)));
         let mut survey = Survey::default();
@@ -167,15 +169,15 @@ impl Survey {
     fn add(&mut self, place: usize, drive: &Arc<Drive>, beginning: Beginning) -> Result<(), JournalError> {
         let Beginning { slot, mut reader, page, opened } = beginning;
         let header = match page {
-            Page::Header(header) => *header,
-            Page::Newer(found) => {
+            HeaderPage::Header(header) => *header,
+            HeaderPage::Newer(found) => {
                 return Err(JournalError::Newer {
                     drive: drive.label(),
                     found,
                     known: super::format::VERSION,
                 });
             }
-            Page::Nothing => {
+            HeaderPage::Nothing => {
                 self.blank.push((place, slot));
                 return Ok(());
             }
@@ -187,7 +189,8 @@ impl Survey {
         let key = header.key();
         self.number = self.number.max(key.epoch);
         self.sequence = self.sequence.max(key.sequence);
-        let found = self.segments.entry(key).or_insert(Found { header, opened: false, copies: Vec::new() });
+        let found =
+            self.segments.entry(key).or_insert(FoundSegment { header, opened: false, copies: Vec::new() });
         found.opened |= opened;
         found.copies.push(FoundCopy { place, drive: drive.clone(), slot, reader });
         Ok(())
@@ -225,7 +228,7 @@ impl Survey {
     /// The adopted epoch's own segments, from the lowest there is.
     fn forward(&self, epoch: &Epoch) -> Result<Chain, JournalError> {
         let own = |sequence| SegmentKey { epoch: epoch.number, run: epoch.run, sequence };
-        let found: Vec<&Found> =
+        let found: Vec<&FoundSegment> =
             self.segments.range(own(0)..=own(u64::MAX)).map(|(_, found)| found).collect();
         let floor = found.iter().map(|segment| segment.header.floor).max().unwrap_or_default();
         let mut chain = Chain { floor, ..Chain::default() };
@@ -289,12 +292,12 @@ impl Survey {
     }
 
     /// Every segment by itself, in the order of epochs: for those who must do without a whole chain.
-    pub(super) fn pieces(&self) -> Vec<Piece> {
-        let piece = |found: &Found| {
+    pub(super) fn pieces(&self) -> Vec<LoneSegment> {
+        let piece = |found: &FoundSegment| {
             let mut walked = walk(found, Verify::Commands, Index::MAX);
             walked.drop_torn_end(found);
             let Header { epoch, floor, .. } = found.header.clone();
-            Piece { epoch, floor, opened: found.opened, segment: walked.segment, head: walked.head }
+            LoneSegment { epoch, floor, opened: found.opened, segment: walked.segment, head: walked.head }
         };
         self.segments.values().map(piece).collect()
     }
@@ -327,7 +330,7 @@ pub(super) fn best_kept(mut holding: Vec<Segment>, sound: impl Fn(&Segment) -> u
 
 /// A segment by itself.
 #[derive(Clone, Debug)]
-pub(super) struct Piece {
+pub(super) struct LoneSegment {
     pub(super) epoch: Epoch,
     pub(super) floor: Index,
     pub(super) opened: bool,
@@ -340,7 +343,7 @@ pub(super) struct Piece {
 #[derive(Debug)]
 pub(super) struct Other {
     pub(super) last: Index,
-    pub(super) copies: Vec<(usize, Slot)>,
+    pub(super) copies: Vec<(usize, SegmentSlot)>,
 }
 
 impl Other {
@@ -365,7 +368,7 @@ pub(super) struct Chain {
 #[derive(Debug)]
 struct LastGroup {
     key: SegmentKey,
-    copies: Vec<Reader>,
+    copies: Vec<SegmentReader>,
     group: Group,
 }
 
@@ -381,7 +384,7 @@ impl Chain {
         let mut cursor = Cursor::over_group(*key, copies.clone(), group.offset, group.head.before);
         // Reads its bodies in one piece, where that can be; what is missing then is looked for below.
         cursor.next(Verify::Bodies);
-        let entry = |row: &super::format::Row| {
+        let entry = |row: &super::format::EntryRow| {
             let body = if row.body.is_empty() { Some(Bytes::new()) } else { cursor.body(group.offset, row) };
             let body = body.ok_or(JournalError::Hole { index: row.index })?;
             Ok(NewEntry { command: row.command.to_vec(), body })
@@ -407,7 +410,7 @@ impl Walked {
 
     /// Takes the last group back if a body of it is in no sound copy: a crash tore it before it was acknowledged. One
     /// that others follow was acknowledged, whatever became of its bodies since.
-    fn drop_torn_end(&mut self, found: &Found) {
+    fn drop_torn_end(&mut self, found: &FoundSegment) {
         let Some(last) = self.mark.take_if(|_| !self.segment.closed) else { return };
         let cursor = found.cursor();
         if last.rows.iter().all(|row| row.body.is_empty() || cursor.body(last.offset, row).is_some()) {
@@ -422,7 +425,7 @@ impl Walked {
 
 /// Reads a segment's groups. A copy is complete if it holds everything up to the entry of index `wanted`: what comes
 /// after may be a group that a crash tore, and is found elsewhere.
-fn walk(found: &Found, verify: Verify, wanted: Index) -> Walked {
+fn walk(found: &FoundSegment, verify: Verify, wanted: Index) -> Walked {
     let mut cursor = found.cursor();
     let (mut bodies, mut mark) = (Vec::new(), None);
     while let Some(group) = cursor.next(verify) {
@@ -436,7 +439,8 @@ fn walk(found: &Found, verify: Verify, wanted: Index) -> Walked {
         None => vec![true; found.copies.len()],
     };
     let copies = found.copies.iter().zip(complete);
-    let copies = copies.map(|(copy, complete)| Copy { drive: copy.place, slot: copy.slot.clone(), complete });
+    let copies =
+        copies.map(|(copy, complete)| SegmentCopy { drive: copy.place, slot: copy.slot.clone(), complete });
     let segment = Segment {
         key: found.header.key(),
         before: found.header.before,

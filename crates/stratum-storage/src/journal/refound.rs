@@ -10,9 +10,9 @@
 //! so a start in the middle of it finds a hole and refuses, where the older ones alone would be a shorter history.
 
 use super::export::{Export, Exported};
-use super::format::{Epoch, Head, Header, Kind, OPENED_AT, PAGE, encode_opened};
+use super::format::{Epoch, Head, Header, OPENED_AT, PAGE, SegmentKind, encode_opened};
 use super::salvage::History;
-use super::slots::{Slot, Slots};
+use super::slots::{SegmentSlot, Slots};
 use super::{EntryHash, JournalError, Options};
 use crate::ambient::Entropy;
 use crate::blob::Index;
@@ -82,7 +82,7 @@ pub fn refound(
     };
     let floor = what.floor.max(1);
     let header =
-        Header { epoch, sequence: sequence.saturating_add(1), kind: Kind::First, before: head, floor };
+        Header { epoch, sequence: sequence.saturating_add(1), kind: SegmentKind::First, before: head, floor };
     open(&header, &targets)
 }
 
@@ -116,7 +116,7 @@ fn open(header: &Header, targets: &[(&Arc<Drive>, Slots)]) -> Result<(), Refound
         let made = slots.make(|file| file.write_at(&[&page, &[0; PAGE]], 0));
         made.map_err(|error| failed(drive, error))
     };
-    let begun: Vec<Slot> = targets.iter().map(begin).collect::<Result<_, _>>()?;
+    let begun: Vec<SegmentSlot> = targets.iter().map(begin).collect::<Result<_, _>>()?;
     let opened = encode_opened(header.key());
     for ((drive, _), slot) in targets.iter().zip(begun) {
         let confirmed = slot.file.write_at(&[&opened], OPENED_AT).and_then(|()| slot.file.sync());

@@ -2,8 +2,8 @@
 
 use super::core::Core;
 use super::cursor::{Cursor, Group, Verify};
-use super::format::{Head, Row};
-use super::table::{Segment, Table};
+use super::format::{EntryRow, Head};
+use super::table::{Segment, SegmentTable};
 use super::{EntryHash, JournalError};
 use crate::blob::Index;
 use bytes::Bytes;
@@ -27,13 +27,13 @@ pub struct Replay {
     /// The segments that are left, each with the last index that counts in it.
     segments: VecDeque<(Segment, Index)>,
     cursor: Option<(Cursor, Index)>,
-    rows: VecDeque<Row>,
+    rows: VecDeque<EntryRow>,
     next: Index,
 }
 
 impl Replay {
     /// Of what this table holds.
-    pub(super) fn new(table: &Table, from: Index, verify: Verify) -> Replay {
+    pub(super) fn new(table: &SegmentTable, from: Index, verify: Verify) -> Replay {
         let first = table.place_of(from).unwrap_or(0);
         let counted = table.segments().enumerate().skip(first);
         let segments = match from <= table.head().index {
@@ -107,7 +107,7 @@ fn cursor(segment: &Segment) -> Cursor {
     Cursor::new(segment.key, files, segment.before)
 }
 
-fn replayed(row: Row) -> Replayed {
+fn replayed(row: EntryRow) -> Replayed {
     Replayed {
         index: row.index,
         hash: row.hash,

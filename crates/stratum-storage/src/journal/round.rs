@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// A drive that is asked.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct AskedDrive {
     pub(super) drive: Arc<Drive>,
     pub(super) domain: Domain,
 }
@@ -44,7 +44,7 @@ impl<T> Drop for Reply<T> {
 /// Submits work for each drive, and waits until each has answered, failed or been given up on. The answers are in
 /// the order of `asked`.
 pub(super) fn ask<T>(
-    asked: &[Asked],
+    asked: &[AskedDrive],
     timeout: Duration,
     clock: &dyn Clock,
     mut submit: impl FnMut(usize, Reply<T>),
@@ -58,7 +58,7 @@ pub(super) fn ask<T>(
 }
 
 fn wait<T>(
-    asked: &[Asked],
+    asked: &[AskedDrive],
     timeout: Duration,
     clock: &dyn Clock,
     receiver: &Receiver<(usize, io::Result<T>)>,
@@ -89,13 +89,13 @@ fn wait<T>(
 }
 
 /// It has not answered, and one on another device has.
-fn is_alone_slow<T>(asked: &[Asked], answers: &[Option<io::Result<T>>], place: usize) -> bool {
+fn is_alone_slow<T>(asked: &[AskedDrive], answers: &[Option<io::Result<T>>], place: usize) -> bool {
     let answered_elsewhere =
         |other: usize| matches!(answers[other], Some(Ok(_))) && asked[other].domain != asked[place].domain;
     answers[place].is_none() && (0..asked.len()).any(answered_elsewhere)
 }
 
-fn give_up<T>(asked: &[Asked], answers: &mut [Option<io::Result<T>>], timeout: Duration) {
+fn give_up<T>(asked: &[AskedDrive], answers: &mut [Option<io::Result<T>>], timeout: Duration) {
     let late: Vec<usize> = (0..asked.len()).filter(|&place| is_alone_slow(asked, answers, place)).collect();
     for place in late {
         asked[place].drive.fail(&format!("it did not write the journal within {} s", timeout.as_secs_f32()));

@@ -9,10 +9,10 @@
 use super::export::Export;
 use super::format::Head;
 use super::reader::{read_some, side_by_side};
-use super::recovery::{Piece, Survey, best_kept};
+use super::recovery::{LoneSegment, Survey, best_kept};
 use super::replay::hash_in;
 use super::slots;
-use super::table::{Segment, Table};
+use super::table::{Segment, SegmentTable};
 use super::{BodyError, EntryHash, JournalError, Replay, Verify};
 use crate::blob::Index;
 use crate::drive::{Drive, DriveId};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct History {
     /// In the order of their entries; none overlaps another.
-    runs: Vec<Table>,
+    runs: Vec<SegmentTable>,
     /// Segments outside the runs: other copies of some of their entries.
     others: Vec<Segment>,
     doubts: Vec<Doubt>,
@@ -102,7 +102,7 @@ impl History {
         });
         // Below the floor nothing is needed: what lies there is left in slots that wait to be used again.
         let floor = newest.floor.max(1);
-        let before = runs.first().map(Table::first).filter(|first| *first > floor);
+        let before = runs.first().map(SegmentTable::first).filter(|first| *first > floor);
         let holes = before.map(|first| (floor, first - 1)).into_iter().chain(holes);
         let needed = holes.filter(|(_, last)| *last >= newest.floor);
         doubts.extend(needed.map(|(first, last)| Doubt::Hole { first, last }));
@@ -196,7 +196,7 @@ impl History {
 }
 
 /// The piece that the history ends with: the last of the highest epoch that was opened.
-fn newest(pieces: &[Piece]) -> Option<(&Piece, Vec<Doubt>)> {
+fn newest(pieces: &[LoneSegment]) -> Option<(&LoneSegment, Vec<Doubt>)> {
     let mut doubts = Vec::new();
     let any_opened = pieces.iter().any(|piece| piece.opened);
     if !any_opened {
@@ -214,7 +214,7 @@ fn newest(pieces: &[Piece]) -> Option<(&Piece, Vec<Doubt>)> {
 }
 
 /// Whether so many of the epoch's drives are away that a newer epoch may be on them, or that no start could open one.
-fn away(newest: &Piece, present: &[DriveId]) -> Option<Doubt> {
+fn away(newest: &LoneSegment, present: &[DriveId]) -> Option<Doubt> {
     let m = usize::from(newest.epoch.m);
     [&newest.epoch.set, &newest.epoch.previous].into_iter().find_map(|set| {
         let away = set.iter().filter(|id| !present.contains(id)).count();
@@ -224,7 +224,7 @@ fn away(newest: &Piece, present: &[DriveId]) -> Option<Doubt> {
 
 /// Goes back from the last piece, by index and hash; where no piece holds the entry before, a new run begins with the
 /// piece that reaches furthest.
-fn chain(newest: &Piece, pieces: &[Piece]) -> (Vec<Table>, Vec<Segment>) {
+fn chain(newest: &LoneSegment, pieces: &[LoneSegment]) -> (Vec<SegmentTable>, Vec<Segment>) {
     let mut runs: Vec<(Vec<Segment>, Head)> = vec![(vec![newest.segment.clone()], newest.head)];
     while let Some((segments, _)) = runs.last_mut()
         && let Some(wanted) = segments.first().map(|segment| segment.before)
@@ -245,10 +245,10 @@ fn chain(newest: &Piece, pieces: &[Piece]) -> (Vec<Table>, Vec<Segment>) {
             None => break,
         }
     }
-    let used = |piece: &&Piece| {
+    let used = |piece: &&LoneSegment| {
         runs.iter().any(|(segments, _)| segments.iter().any(|segment| segment.key == piece.segment.key))
     };
     let others = pieces.iter().filter(|piece| !used(piece)).map(|piece| piece.segment.clone()).collect();
-    let runs = runs.into_iter().rev().map(|(segments, head)| Table::new(segments, head)).collect();
+    let runs = runs.into_iter().rev().map(|(segments, head)| SegmentTable::new(segments, head)).collect();
     (runs, others)
 }

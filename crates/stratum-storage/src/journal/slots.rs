@@ -23,12 +23,12 @@ const ZEROING_STEP_BYTES: usize = 1 << 20;
 
 /// A segment file of a drive.
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
+pub(super) struct SegmentSlot {
     pub(super) number: u32,
     pub(super) file: Arc<dyn FileIo>,
 }
 
-impl Slot {
+impl SegmentSlot {
     pub(super) fn path_of(number: u32) -> String {
         format!("{DIRECTORY}/segment-{number:04x}")
     }
@@ -39,12 +39,12 @@ impl Slot {
 pub(super) struct Slots {
     drive: Arc<Drive>,
     segment_bytes: u64,
-    state: Mutex<State>,
+    state: Mutex<SlotPool>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    free: Vec<Slot>,
+struct SlotPool {
+    free: Vec<SegmentSlot>,
     /// Above every number in use.
     next: u32,
     preparing: bool,
@@ -52,23 +52,26 @@ struct State {
 
 impl Slots {
     /// The drive's slots, and all that lies in them now. Unfinished ones are removed.
-    pub(super) fn open(drive: Arc<Drive>, segment_bytes: u64) -> io::Result<(Slots, Vec<Slot>)> {
+    pub(super) fn open(drive: Arc<Drive>, segment_bytes: u64) -> io::Result<(Slots, Vec<SegmentSlot>)> {
         let names = names(&drive)?;
         for name in names.iter().filter(|name| name.ends_with(UNFINISHED)) {
             drive.io().remove(&format!("{DIRECTORY}/{name}"))?;
         }
         let numbers = numbers(&names);
         let open = |&number: &u32| {
-            drive.io().open(&Slot::path_of(number), OpenHow::Write).map(|file| Slot { number, file })
+            drive
+                .io()
+                .open(&SegmentSlot::path_of(number), OpenHow::Write)
+                .map(|file| SegmentSlot { number, file })
         };
         let found = numbers.iter().map(open).collect::<io::Result<Vec<_>>>()?;
         let next = numbers.last().map_or(0, |last| last.saturating_add(1));
-        let state = Mutex::new(State { next, ..State::default() });
+        let state = Mutex::new(SlotPool { next, ..SlotPool::default() });
         Ok((Slots { drive, segment_bytes, state }, found))
     }
 
     /// A prepared or used slot, if one is free.
-    pub(super) fn take_free(&self) -> Option<Slot> {
+    pub(super) fn take_free(&self) -> Option<SegmentSlot> {
         self.state.lock().free.pop()
     }
 
@@ -77,7 +80,7 @@ impl Slots {
     }
 
     /// A free slot, or a fresh one, written over here and now.
-    pub(super) fn take(&self) -> io::Result<Slot> {
+    pub(super) fn take(&self) -> io::Result<SegmentSlot> {
         match self.take_free() {
             Some(slot) => Ok(slot),
             None => self.make(|file| {
@@ -101,13 +104,16 @@ impl Slots {
     }
 
     /// Makes a slot with that content; it is durable, name and all, when this returns.
-    pub(super) fn make(&self, fill: impl FnOnce(&Arc<dyn FileIo>) -> io::Result<()>) -> io::Result<Slot> {
+    pub(super) fn make(
+        &self,
+        fill: impl FnOnce(&Arc<dyn FileIo>) -> io::Result<()>,
+    ) -> io::Result<SegmentSlot> {
         let unfinished = self.begin()?;
         self.complete(unfinished, fill)
     }
 
     /// A file under its temporary name.
-    fn begin(&self) -> io::Result<Slot> {
+    fn begin(&self) -> io::Result<SegmentSlot> {
         let io = self.drive.io();
         match io.list(DIRECTORY) {
             Ok(_) => {}
@@ -123,17 +129,17 @@ impl Slots {
             state.next = number.checked_add(1).ok_or_else(|| io::Error::other("no slot number is left"))?;
             number
         };
-        let file = io.open(&(Slot::path_of(number) + UNFINISHED), OpenHow::CreateNew)?;
-        Ok(Slot { number, file })
+        let file = io.open(&(SegmentSlot::path_of(number) + UNFINISHED), OpenHow::CreateNew)?;
+        Ok(SegmentSlot { number, file })
     }
 
     /// Fills a file, syncs it and gives it its name; removes it if that fails.
     fn complete(
         &self,
-        slot: Slot,
+        slot: SegmentSlot,
         fill: impl FnOnce(&Arc<dyn FileIo>) -> io::Result<()>,
-    ) -> io::Result<Slot> {
-        let (path, io) = (Slot::path_of(slot.number), self.drive.io());
+    ) -> io::Result<SegmentSlot> {
+        let (path, io) = (SegmentSlot::path_of(slot.number), self.drive.io());
         let unfinished = path.clone() + UNFINISHED;
         let outcome = fill(&slot.file)
             .and_then(|()| slot.file.sync())
@@ -164,7 +170,7 @@ impl Slots {
     }
 
     /// Takes back a slot that nothing needs any more, and keeps it if it is whole and wanted.
-    pub(super) fn give_back(self: &Arc<Self>, slot: Slot) {
+    pub(super) fn give_back(self: &Arc<Self>, slot: SegmentSlot) {
         if !self.drive.is_healthy() {
             return;
         }
@@ -173,7 +179,7 @@ impl Slots {
     }
 
     /// Keeps a free slot if it is whole and wanted, and removes it otherwise.
-    pub(super) fn adopt(&self, slot: Slot) {
+    pub(super) fn adopt(&self, slot: SegmentSlot) {
         let is_whole = slot.file.len().is_ok_and(|len| len == self.segment_bytes);
         let mut state = self.state.lock();
         if is_whole && state.free.len() < MAX_FREE_SLOTS {
@@ -192,15 +198,15 @@ impl Slots {
         });
     }
 
-    fn remove(&self, slot: &Slot) {
+    fn remove(&self, slot: &SegmentSlot) {
         // Not synced: should the name come back after a crash, what it holds is below the floor.
-        if let Err(error) = self.drive.io().remove(&Slot::path_of(slot.number)) {
+        if let Err(error) = self.drive.io().remove(&SegmentSlot::path_of(slot.number)) {
             tracing::warn!(drive = self.drive.label(), %error, "a journal segment could not be removed");
         }
     }
 
     /// Cuts off what lies behind the groups of a segment that is not written to any more.
-    pub(super) fn trim(&self, slot: &Slot, end: u64) {
+    pub(super) fn trim(&self, slot: &SegmentSlot, end: u64) {
         let (file, label) = (slot.file.clone(), self.drive.label());
         self.run(move || {
             if file.len().is_ok_and(|len| len > end)
@@ -230,7 +236,7 @@ impl Preparation {
         }
     }
 
-    fn write_zeros(self, slot: Slot, from: u64) {
+    fn write_zeros(self, slot: SegmentSlot, from: u64) {
         let slots = self.slots.clone();
         let first = if from == 0 { slot.file.allocate(0, slots.segment_bytes) } else { Ok(()) };
         let outcome = match first.and_then(|()| slots.write_step(slot.file.as_ref(), from)) {
@@ -243,7 +249,7 @@ impl Preparation {
         self.end(completed);
     }
 
-    fn end(self, outcome: io::Result<Slot>) {
+    fn end(self, outcome: io::Result<SegmentSlot>) {
         match outcome {
             Ok(slot) => self.slots.state.lock().free.push(slot),
             Err(error) => {
@@ -260,13 +266,13 @@ impl Drop for Preparation {
 }
 
 /// What lies in the drive's slots, read only; those that can't be opened are left out.
-pub(super) fn found(drive: &Drive) -> Vec<Slot> {
+pub(super) fn found(drive: &Drive) -> Vec<SegmentSlot> {
     let names = names(drive).unwrap_or_else(|error| {
         tracing::warn!(drive = drive.label(), %error, "the journal can't be listed");
         Vec::new()
     });
-    let open = |number: u32| match drive.io().open(&Slot::path_of(number), OpenHow::Read) {
-        Ok(file) => Some(Slot { number, file }),
+    let open = |number: u32| match drive.io().open(&SegmentSlot::path_of(number), OpenHow::Read) {
+        Ok(file) => Some(SegmentSlot { number, file }),
         Err(error) => {
             tracing::warn!(drive = drive.label(), number, %error, "a segment of the journal can't be opened");
             None
@@ -288,7 +294,7 @@ fn names(drive: &Drive) -> io::Result<Vec<String>> {
 fn numbers(names: &[String]) -> Vec<u32> {
     let number = |name: &String| {
         let number = u32::from_str_radix(name.strip_prefix("segment-")?, 16).ok()?;
-        (Slot::path_of(number) == format!("{DIRECTORY}/{name}")).then_some(number)
+        (SegmentSlot::path_of(number) == format!("{DIRECTORY}/{name}")).then_some(number)
     };
     let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
     numbers.sort_unstable();

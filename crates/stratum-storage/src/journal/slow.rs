@@ -6,7 +6,7 @@
 //! a needed one no longer than it takes to judge a drive.
 
 use super::NotWritten;
-use super::append::Writer;
+use super::append::JournalWriter;
 use super::core::Core;
 use super::quorum::can_do_without_avoided;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Moves {
 }
 
 /// Goes on without a slow member, if there are `m+1` others and the journal has stayed where it is for long enough.
-pub(super) fn leave_slow(core: &Core, writer: &mut Writer) -> Result<(), NotWritten> {
+pub(super) fn leave_slow(core: &Core, writer: &mut JournalWriter) -> Result<(), NotWritten> {
     let slow = writer.active.asked.iter().find(|asked| asked.drive.writes_slowly());
     let Some(slow) = slow.map(|asked| asked.drive.label()) else { return Ok(()) };
     let now = core.clock.monotonic();

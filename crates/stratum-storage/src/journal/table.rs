@@ -6,17 +6,17 @@
 
 use super::cursor::is_sound_to;
 use super::format::{Head, SegmentKey};
-use super::reader::Reader;
-use super::slots::Slot;
+use super::reader::SegmentReader;
+use super::slots::SegmentSlot;
 use crate::blob::Index;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A segment's file on a drive (by its place among the journal's drives).
 #[derive(Clone, Debug)]
-pub(super) struct Copy {
+pub(super) struct SegmentCopy {
     pub(super) drive: usize,
-    pub(super) slot: Slot,
+    pub(super) slot: SegmentSlot,
     /// It holds every group of the segment; one that missed some is still read where it is sound.
     pub(super) complete: bool,
 }
@@ -32,7 +32,7 @@ pub(super) struct Segment {
     pub(super) closed: bool,
     /// Body offsets, for the entries from `before.index + 1` on.
     pub(super) bodies: Vec<u32>,
-    pub(super) copies: Arc<[Copy]>,
+    pub(super) copies: Arc<[SegmentCopy]>,
 }
 
 impl Segment {
@@ -51,23 +51,23 @@ impl Segment {
     }
 
     /// Whether a copy by itself holds everything up to that entry, bodies and all. Reads it.
-    pub(super) fn is_sound_in(&self, copy: &Copy, last: Index) -> bool {
-        is_sound_to(self.key, Reader::new(copy.slot.file.clone()), self.before, last)
+    pub(super) fn is_sound_in(&self, copy: &SegmentCopy, last: Index) -> bool {
+        is_sound_to(self.key, SegmentReader::new(copy.slot.file.clone()), self.before, last)
     }
 }
 
 /// The chain's segments, oldest first; the last one is being written.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct SegmentTable {
     segments: VecDeque<Segment>,
     head: Head,
     bytes: u64,
 }
 
-impl Table {
-    pub(super) fn new(segments: Vec<Segment>, head: Head) -> Table {
+impl SegmentTable {
+    pub(super) fn new(segments: Vec<Segment>, head: Head) -> SegmentTable {
         let bytes = segments.iter().map(|segment| segment.end).sum();
-        Table { segments: segments.into(), head, bytes }
+        SegmentTable { segments: segments.into(), head, bytes }
     }
 
     /// The journal's last entry.
@@ -106,7 +106,7 @@ impl Table {
     }
 
     /// The copies of an entry's segment, and where in them its body begins.
-    pub(super) fn find(&self, index: Index) -> Option<(&Arc<[Copy]>, u64)> {
+    pub(super) fn find(&self, index: Index) -> Option<(&Arc<[SegmentCopy]>, u64)> {
         let segment = self.segment_of(index)?;
         let body = segment.bodies.get(usize::try_from(index - segment.first()).ok()?)?;
         Some((&segment.copies, u64::from(*body)))
@@ -141,7 +141,7 @@ impl Table {
     }
 
     /// One more drive holds the whole segment. The copy comes back if the segment is gone by now.
-    pub(super) fn add_copy(&mut self, key: SegmentKey, copy: Copy) -> Result<(), Copy> {
+    pub(super) fn add_copy(&mut self, key: SegmentKey, copy: SegmentCopy) -> Result<(), SegmentCopy> {
         match self.segments.iter_mut().find(|segment| segment.key == key) {
             Some(segment) => {
                 // A copy that this one replaces on its drive stays readable where it is sound.
@@ -153,8 +153,13 @@ impl Table {
     }
 
     /// Another copy counts instead of one on the same drive. The new one comes back if the old one is gone by now.
-    pub(super) fn replace_copy(&mut self, key: SegmentKey, old: &Copy, new: Copy) -> Result<(), Copy> {
-        let is_old = |copy: &Copy| copy.drive == old.drive && copy.slot.number == old.slot.number;
+    pub(super) fn replace_copy(
+        &mut self,
+        key: SegmentKey,
+        old: &SegmentCopy,
+        new: SegmentCopy,
+    ) -> Result<(), SegmentCopy> {
+        let is_old = |copy: &SegmentCopy| copy.drive == old.drive && copy.slot.number == old.slot.number;
         match self.segments.iter_mut().find(|segment| segment.key == key) {
             Some(segment) if segment.copies.iter().any(is_old) => {
                 let others = segment.copies.iter().filter(|copy| !is_old(copy)).cloned();
@@ -177,7 +182,7 @@ impl Table {
         retired
     }
 
-    /// Bytes that [`Table::retire`] would give back.
+    /// Bytes that [`SegmentTable::retire`] would give back.
     pub(super) fn retirable(&self, floor: Index) -> u64 {
         let pairs = self.segments.iter().zip(self.segments.iter().skip(1));
         pairs.take_while(|(_, next)| next.first() <= floor).map(|(segment, _)| segment.end).sum()

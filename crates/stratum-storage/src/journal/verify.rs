@@ -9,11 +9,11 @@
 
 use super::core::Core;
 use super::cursor::{Cursor, Verify};
-use super::format::{GROUPS_AT, Header, Kind, OPENED_AT, PAGE, Page, SegmentKey, is_opened};
+use super::format::{GROUPS_AT, Header, HeaderPage, OPENED_AT, PAGE, SegmentKey, SegmentKind, is_opened};
 use super::heal::copy_segment;
 use super::reader::read_some;
-use super::slots::Slot;
-use super::table::{Copy, Segment};
+use super::slots::SegmentSlot;
+use super::table::{Segment, SegmentCopy};
 use crate::blob::Index;
 use crate::drive::FileIo;
 use crate::set::Finding;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// A segment whose copies were looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
+pub struct CheckedSegment {
     /// Segments are looked at in this order.
     pub sequence: u64,
     /// What was read.
@@ -39,7 +39,7 @@ enum Condition {
 }
 
 /// Looks at the first closed segment after that sequence.
-pub(super) fn check_after(core: &Core, sequence: u64) -> Option<Checked> {
+pub(super) fn check_after(core: &Core, sequence: u64) -> Option<CheckedSegment> {
     let _pin = crate::pin::pin();
     let (segment, last) = {
         let table = core.table.read();
@@ -48,7 +48,7 @@ pub(super) fn check_after(core: &Core, sequence: u64) -> Option<Checked> {
         let (place, segment) = closed.find(|(_, segment)| segment.key.sequence > sequence)?;
         (segment.clone(), table.last_of(place))
     };
-    let is_open = |copy: &Copy| Front::read(copy.slot.file.as_ref()).is_opened_of(segment.key);
+    let is_open = |copy: &SegmentCopy| Front::read(copy.slot.file.as_ref()).is_opened_of(segment.key);
     let opened = segment.copies.iter().any(is_open);
     let (mut bytes, mut findings) = (0, Vec::new());
     for copy in segment.copies.iter() {
@@ -78,12 +78,12 @@ pub(super) fn check_after(core: &Core, sequence: u64) -> Option<Checked> {
         let problem = "a copy of a segment of the journal is damaged".into();
         findings.push(Finding { drive, file, problem, repaired });
     }
-    Some(Checked { sequence: segment.key.sequence, bytes, findings })
+    Some(CheckedSegment { sequence: segment.key.sequence, bytes, findings })
 }
 
 impl Core {
     /// Puts a sound copy in the place of a damaged one; false if that is not possible now.
-    fn write_anew(&self, segment: &Segment, last: Index, damaged: &Copy) -> bool {
+    fn write_anew(&self, segment: &Segment, last: Index, damaged: &SegmentCopy) -> bool {
         let places = self.places();
         let Some(slots) = places.get(damaged.drive).and_then(|place| place.slots.clone()) else {
             return false;
@@ -100,7 +100,7 @@ impl Core {
                 return false;
             }
         };
-        let sound = Copy { drive: damaged.drive, slot, complete: true };
+        let sound = SegmentCopy { drive: damaged.drive, slot, complete: true };
         let (superfluous, replaced) = match self.table.write().replace_copy(segment.key, damaged, sound) {
             Ok(()) => (damaged.slot.clone(), true),
             // The segment has gone meanwhile.
@@ -149,7 +149,7 @@ impl Front {
     pub(super) fn read(file: &dyn FileIo) -> Front {
         let bytes = read_some(file, 0, GROUPS_AT as usize);
         let header = match Header::decode(&bytes) {
-            Page::Header(header) if bytes.len() == GROUPS_AT as usize => Some(*header),
+            HeaderPage::Header(header) if bytes.len() == GROUPS_AT as usize => Some(*header),
             _ => None,
         };
         Front { bytes, header }
@@ -162,7 +162,7 @@ impl Front {
 
     /// Whether it is that segment's, and says that the epoch was opened, if it is the page for that.
     pub(super) fn is_opened_of(&self, key: SegmentKey) -> bool {
-        let is_later = self.header.as_ref().is_some_and(|header| header.kind == Kind::Later);
+        let is_later = self.header.as_ref().is_some_and(|header| header.kind == SegmentKind::Later);
         self.is_of(key) && (is_later || is_opened(key, self.opened_page()))
     }
 
@@ -180,8 +180,8 @@ impl Front {
     }
 }
 
-impl Slot {
+impl SegmentSlot {
     fn path(&self) -> String {
-        Slot::path_of(self.number)
+        SegmentSlot::path_of(self.number)
     }
 }

@@ -3,7 +3,7 @@
 //! What the page cache doesn't hold is read by the drive's own threads. Reads are hedged (Dean, Barroso: "The Tail at
 //! Scale"): a drive that is late is not waited for where others, on other devices, can give the piece.
 
-use super::plan::Target;
+use super::plan::PlacedPiece;
 use super::rebuild::rebuild;
 use super::{ReadError, Reader};
 use crate::drive::{Drive, FileIo};
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 const HEDGE_DELAYS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
 /// What a read on the caller's thread gave.
-pub(super) enum Found {
+pub(super) enum CacheAnswer {
     Bytes(Vec<Bytes>),
     /// The drives must be asked.
     NotCached,
@@ -31,19 +31,19 @@ pub(super) enum Found {
 }
 
 /// Reads a piece from the page cache and checks it. Some tens of microseconds for 256 KiB.
-pub(super) fn read_cached(target: &Target, buffers: &Arc<Buffers>) -> Found {
-    let Some(own) = own_file(target) else { return Found::Bad };
-    let Some(file) = own.opened() else { return Found::NotCached };
+pub(super) fn read_cached(target: &PlacedPiece, buffers: &Arc<Buffers>) -> CacheAnswer {
+    let Some(own) = own_file(target) else { return CacheAnswer::Bad };
+    let Some(file) = own.opened() else { return CacheAnswer::NotCached };
     let read = |file: &dyn FileIo, buf: &mut [u8], at| file.read_at_cached(buf, at);
     match read_blocks(target, &own, file.as_ref(), buffers, read) {
-        Ok(bytes) => Found::Bytes(bytes),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Found::NotCached,
-        Err(_) => Found::Bad,
+        Ok(bytes) => CacheAnswer::Bytes(bytes),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => CacheAnswer::NotCached,
+        Err(_) => CacheAnswer::Bad,
     }
 }
 
 /// Appends a small piece from the page cache, checked; says whether it did.
-pub(super) fn read_small(target: &Target, into: &mut Vec<u8>) -> bool {
+pub(super) fn read_small(target: &PlacedPiece, into: &mut Vec<u8>) -> bool {
     thread_local! {
         /// Blocks that are read to serve a few of their bytes.
         static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -70,13 +70,13 @@ pub(super) fn read_small(target: &Target, into: &mut Vec<u8>) -> bool {
 }
 
 /// Reads a piece by all means there are, in a task of its own.
-pub(super) fn fetch(target: Target, reader: Arc<Reader>) -> JoinHandle<Result<Vec<Bytes>, ReadError>> {
+pub(super) fn fetch(target: PlacedPiece, reader: Arc<Reader>) -> JoinHandle<Result<Vec<Bytes>, ReadError>> {
     tokio::spawn(fetch_or_compute(Arc::new(target), reader))
 }
 
 /// The own shard first. When its drive takes longer than it does in 99 of 100 reads, the piece is computed from others
 /// at the same time, and whoever is first is taken.
-async fn fetch_or_compute(target: Arc<Target>, reader: Arc<Reader>) -> Result<Vec<Bytes>, ReadError> {
+async fn fetch_or_compute(target: Arc<PlacedPiece>, reader: Arc<Reader>) -> Result<Vec<Bytes>, ReadError> {
     let Some((own, drive)) = own_file(&target).and_then(|own| Some((own.clone(), own.drive.clone()?))) else {
         return rebuild(&target, &reader).await;
     };
@@ -113,7 +113,7 @@ async fn fetch_or_compute(target: Arc<Target>, reader: Arc<Reader>) -> Result<Ve
 
 /// What a drive's thread does to read a piece.
 fn reading(
-    target: Arc<Target>,
+    target: Arc<PlacedPiece>,
     own: Arc<PlacedShard>,
     reader: Arc<Reader>,
 ) -> impl FnOnce() -> io::Result<Vec<Bytes>> + Send + 'static {
@@ -125,7 +125,7 @@ fn reading(
 }
 
 /// Whether the piece could be computed without the device that its own drive is on.
-fn is_elsewhere(target: &Target, drive: &Drive) -> bool {
+fn is_elsewhere(target: &PlacedPiece, drive: &Drive) -> bool {
     let domain = drive.domain();
     let others = target.volume.shards().filter(|(_, file)| {
         file.is_good()
@@ -143,12 +143,12 @@ fn patience(drive: &Drive) -> Duration {
 }
 
 /// The file of the piece's own shard, unless it can't be counted on.
-fn own_file(target: &Target) -> Option<Arc<PlacedShard>> {
+fn own_file(target: &PlacedPiece) -> Option<Arc<PlacedShard>> {
     target.volume.shard(target.piece.shard).filter(|file| file.is_good())
 }
 
 fn read_blocks(
-    target: &Target,
+    target: &PlacedPiece,
     own: &PlacedShard,
     file: &dyn FileIo,
     buffers: &Arc<Buffers>,
@@ -169,7 +169,7 @@ fn read_blocks(
 /// Checks all blocks that were read of a shard; then gives where in them the piece's bytes lie. `bytes` is as long as
 /// the blocks are on the disk.
 fn checked<'a>(
-    target: &'a Target,
+    target: &'a PlacedPiece,
     file: &PlacedShard,
     shard: u8,
     blocks: Blocks,
@@ -201,7 +201,7 @@ pub(super) fn within_block(wanted: &Range<u32>, block: u32) -> Range<usize> {
 /// Queues the repair of a fragment that should be there and can't be read, and sees to it that a shard file that is
 /// gone counts as lost.
 pub(super) fn report(
-    target: &Target,
+    target: &PlacedPiece,
     shard: u8,
     file: &Arc<PlacedShard>,
     error: &io::Error,

@@ -10,15 +10,15 @@ use std::sync::Arc;
 
 /// What is still to be read of a body.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
-    source: Source,
+pub(super) struct ReadPlan {
+    source: BodySource,
     /// Bytes of the body.
     rest: Range<u64>,
 }
 
 /// Where a body lies, with its volumes at hand.
 #[derive(Clone, Debug)]
-enum Source {
+enum BodySource {
     Nothing,
     Packed(Arc<Volume>, PackedAt),
     Extents(Touched),
@@ -34,34 +34,34 @@ struct Touched {
 
 /// A piece, and where its fragment lies.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
+pub(super) struct PlacedPiece {
     pub volume: Arc<Volume>,
     pub address: StripeAddress,
     pub piece: Piece,
 }
 
-impl Plan {
+impl ReadPlan {
     /// The plan for a range of a blob, which must lie in it. Looks up all volumes it needs.
-    pub fn new(table: &Table, blob: &BlobRef, range: Range<u64>) -> Result<Plan, ReadError> {
+    pub fn new(table: &Table, blob: &BlobRef, range: Range<u64>) -> Result<ReadPlan, ReadError> {
         if range.start > range.end || range.end > blob.len() {
             return Err(ReadError::Range { length: blob.len() });
         }
         let find = |id| table.find(id).ok_or(ReadError::Gone(id));
         let source = match &blob.place {
-            Place::Empty => Source::Nothing,
-            Place::Packed(at) => Source::Packed(find(at.volume)?, *at),
-            Place::Extents(extents) => Source::Extents(Touched::of(extents, &range, find)?),
+            Place::Empty => BodySource::Nothing,
+            Place::Packed(at) => BodySource::Packed(find(at.volume)?, *at),
+            Place::Extents(extents) => BodySource::Extents(Touched::of(extents, &range, find)?),
             Place::ThisEntry { .. } | Place::Journal { .. } => return Err(ReadError::InJournal),
         };
-        Ok(Plan { source, rest: range })
+        Ok(ReadPlan { source, rest: range })
     }
 
     /// The volumes that the plan reads from.
     pub fn volumes(&self) -> impl Iterator<Item = &Arc<Volume>> {
         let (packed, extents) = match &self.source {
-            Source::Nothing => (None, [].as_slice()),
-            Source::Packed(volume, _) => (Some(volume), [].as_slice()),
-            Source::Extents(touched) => (None, touched.extents.as_slice()),
+            BodySource::Nothing => (None, [].as_slice()),
+            BodySource::Packed(volume, _) => (Some(volume), [].as_slice()),
+            BodySource::Extents(touched) => (None, touched.extents.as_slice()),
         };
         packed.into_iter().chain(extents.iter().map(|(volume, _)| volume))
     }
@@ -77,7 +77,7 @@ impl Plan {
     }
 
     /// Takes the next piece off. A record that makes no sense gives an error.
-    pub fn next(&mut self) -> Option<Result<Target, ReadError>> {
+    pub fn next(&mut self) -> Option<Result<PlacedPiece, ReadError>> {
         if self.rest.is_empty() {
             return None;
         }
@@ -89,16 +89,16 @@ impl Plan {
         Some(target.ok_or(ReadError::Nonsense))
     }
 
-    fn at(&self, position: u64) -> Option<Target> {
+    fn at(&self, position: u64) -> Option<PlacedPiece> {
         let left = self.rest.end - position;
         let (volume, offset, stripe, within, kind) = match &self.source {
-            Source::Nothing => return None,
-            Source::Packed(volume, at) => {
+            BodySource::Nothing => return None,
+            BodySource::Packed(volume, at) => {
                 let stripe = Stripe { geometry: volume.geometry, payload: at.payload };
                 let within = at.offset.checked_add(u32::try_from(position).ok()?)?;
                 (volume, at.stripe, stripe, within, Kind::Packed)
             }
-            Source::Extents(touched) => {
+            BodySource::Extents(touched) => {
                 let mut before = touched.begin;
                 let (volume, extent) = touched.extents.iter().find(|(_, extent)| {
                     let found = position < before + extent.length;
@@ -115,7 +115,7 @@ impl Plan {
         let end = u64::from(stripe.payload).min(u64::from(within).saturating_add(left)) as u32;
         let piece = first_piece(offset, stripe, &(within..end))?;
         let address = StripeAddress { volume: volume.id, offset, stripe, kind };
-        Some(Target { volume: volume.clone(), address, piece })
+        Some(PlacedPiece { volume: volume.clone(), address, piece })
     }
 }
 

@@ -5,7 +5,7 @@
 //! shards of drives that are hardly there are asked in the end, too.
 
 use super::fetch::{report, within_block};
-use super::plan::Target;
+use super::plan::PlacedPiece;
 use super::{ReadError, Reader};
 use crate::format::layout::{Blocks, CRC};
 use crate::volume::PlacedShard;
@@ -24,7 +24,10 @@ const HEDGE_DELAY: Duration = Duration::from_millis(250);
 type Good = Vec<Option<Vec<u8>>>;
 
 /// Computes a piece, a few blocks at a time.
-pub(super) async fn rebuild(target: &Arc<Target>, reader: &Arc<Reader>) -> Result<Vec<Bytes>, ReadError> {
+pub(super) async fn rebuild(
+    target: &Arc<PlacedPiece>,
+    reader: &Arc<Reader>,
+) -> Result<Vec<Bytes>, ReadError> {
     let blocks = Blocks::covering(&target.piece.bytes);
     let mut pieces = Vec::new();
     let mut first = blocks.first;
@@ -48,7 +51,11 @@ struct Gathered {
 }
 
 impl Gathered {
-    async fn of(target: &Arc<Target>, blocks: Blocks, reader: &Arc<Reader>) -> Result<Gathered, ReadError> {
+    async fn of(
+        target: &Arc<PlacedPiece>,
+        blocks: Blocks,
+        reader: &Arc<Reader>,
+    ) -> Result<Gathered, ReadError> {
         let mut gathered = Gathered { blocks, shards: vec![None; target.volume.slots.len()] };
         let mut candidates = by_trust(target).into_iter();
         let mut asked = JoinSet::new();
@@ -78,7 +85,7 @@ impl Gathered {
     }
 
     /// How many shards are good at a block, and whether the wanted one is among them.
-    fn good_at(&self, block: usize, target: &Target) -> (usize, bool) {
+    fn good_at(&self, block: usize, target: &PlacedPiece) -> (usize, bool) {
         let is_good = |shard: &Option<Good>| {
             shard.as_ref().and_then(|blocks| blocks.get(block)).is_some_and(Option::is_some)
         };
@@ -86,14 +93,14 @@ impl Gathered {
         (self.shards.iter().filter(|shard| is_good(shard)).count(), own)
     }
 
-    fn is_enough(&self, target: &Target) -> bool {
+    fn is_enough(&self, target: &PlacedPiece) -> bool {
         (0..(self.blocks.end - self.blocks.first) as usize).all(|block| {
             let (good, own) = self.good_at(block, target);
             own || good >= target.volume.geometry.k.into()
         })
     }
 
-    fn damaged(&self, target: &Target) -> ReadError {
+    fn damaged(&self, target: &PlacedPiece) -> ReadError {
         let blocks = 0..(self.blocks.end - self.blocks.first) as usize;
         let present = blocks.map(|block| self.good_at(block, target).0).min().unwrap_or_default();
         let needed = target.volume.geometry.k.into();
@@ -101,7 +108,7 @@ impl Gathered {
     }
 
     /// The wanted shard's blocks.
-    fn compute(mut self, target: &Target) -> Result<Vec<Vec<u8>>, ReadError> {
+    fn compute(mut self, target: &PlacedPiece) -> Result<Vec<Vec<u8>>, ReadError> {
         let own = usize::from(target.piece.shard);
         let mut computed = Vec::new();
         for block in 0..(self.blocks.end - self.blocks.first) as usize {
@@ -118,7 +125,7 @@ impl Gathered {
 
 /// All shards: those on healthy drives, the slow ones of them last, the wanted one then (it was just tried), and those
 /// that are hardly there.
-fn by_trust(target: &Target) -> Vec<u8> {
+fn by_trust(target: &PlacedPiece) -> Vec<u8> {
     let mut shards: Vec<u8> = (0..target.volume.slots.len() as u8).collect();
     shards.sort_by_key(|shard| {
         let file = target.volume.shard(*shard);
@@ -130,7 +137,12 @@ fn by_trust(target: &Target) -> Vec<u8> {
 }
 
 /// A shard's blocks, as far as they verify.
-async fn read(target: Arc<Target>, shard: u8, blocks: Blocks, reader: Arc<Reader>) -> (u8, Option<Good>) {
+async fn read(
+    target: Arc<PlacedPiece>,
+    shard: u8,
+    blocks: Blocks,
+    reader: Arc<Reader>,
+) -> (u8, Option<Good>) {
     let Some(file) = target.volume.shard(shard) else { return (shard, None) };
     let Some(drive) = file.drive.clone() else { return (shard, None) };
     let job = {
@@ -151,7 +163,7 @@ async fn read(target: Arc<Target>, shard: u8, blocks: Blocks, reader: Arc<Reader
     }
 }
 
-fn read_blocking(target: &Target, shard: u8, file: &PlacedShard, blocks: Blocks) -> io::Result<Good> {
+fn read_blocking(target: &PlacedPiece, shard: u8, file: &PlacedShard, blocks: Blocks) -> io::Result<Good> {
     let stripe = target.address.stripe;
     let mut bytes = vec![0; blocks.disk(stripe)];
     if file.open()?.read_at(&mut bytes, target.piece.offset + blocks.offset())? < bytes.len() {

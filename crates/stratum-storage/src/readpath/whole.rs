@@ -30,7 +30,7 @@ pub enum Flaw {
 
 /// How much of a stripe is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum WantedFragments {
     /// `k` fragments that can be trusted, from those that are most likely good.
     Enough,
     /// This shard's, and if that isn't without a flaw, enough to compute it.
@@ -58,12 +58,12 @@ pub enum Parity {
 pub(crate) struct Whole {
     volume: Arc<Volume>,
     pub live: LiveStripe,
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<StripeFragment>,
 }
 
 /// A shard's part of it.
 #[derive(Debug)]
-pub(crate) struct Piece {
+pub(crate) struct StripeFragment {
     /// Where it was read.
     pub file: Arc<PlacedShard>,
     /// What is wrong with it; also nothing if nobody looked.
@@ -74,12 +74,12 @@ pub(crate) struct Piece {
 
 impl Whole {
     /// Reads a stripe. Blocks.
-    pub fn read(volume: &Arc<Volume>, live: LiveStripe, wanted: Wanted) -> Whole {
+    pub fn read(volume: &Arc<Volume>, live: LiveStripe, wanted: WantedFragments) -> Whole {
         let mut whole = Whole::unread(volume, live);
         let mut order: Vec<usize> = (0..whole.pieces.len()).collect();
         order.sort_by_key(|shard| {
             let is_bad = whole.pieces.get(*shard).is_some_and(|piece| !piece.file.is_good());
-            (wanted != Wanted::One(*shard as u8), is_bad)
+            (wanted != WantedFragments::One(*shard as u8), is_bad)
         });
         for shard in order {
             if whole.suffices(wanted) {
@@ -101,16 +101,17 @@ impl Whole {
     }
 
     fn unread(volume: &Arc<Volume>, live: LiveStripe) -> Whole {
-        let pieces = volume.shards().map(|(_, file)| Piece { file, flaw: None, bytes: None }).collect();
+        let pieces =
+            volume.shards().map(|(_, file)| StripeFragment { file, flaw: None, bytes: None }).collect();
         Whole { volume: volume.clone(), live, pieces }
     }
 
-    fn suffices(&self, wanted: Wanted) -> bool {
+    fn suffices(&self, wanted: WantedFragments) -> bool {
         let is_enough = self.present() >= self.needed();
         match wanted {
-            Wanted::Enough => is_enough,
-            Wanted::One(shard) => is_enough || self.has(shard) && self.flaws().next().is_none(),
-            Wanted::All => false,
+            WantedFragments::Enough => is_enough,
+            WantedFragments::One(shard) => is_enough || self.has(shard) && self.flaws().next().is_none(),
+            WantedFragments::All => false,
         }
     }
 
@@ -138,7 +139,7 @@ impl Whole {
                 None => Err(Flaw::Damaged),
             });
         let (bytes, flaw) = match checked {
-            Ok((bytes, Checked { header, padding })) => {
+            Ok((bytes, FragmentChecks { header, padding })) => {
                 let is_right = header && padding;
                 (Some(bytes), (!is_right).then_some(Flaw::Damaged))
             }
@@ -152,15 +153,17 @@ impl Whole {
     }
 
     /// Checks the data of a fragment.
-    fn check(&self, shard: u8, generation: u32, bytes: &[u8]) -> Option<Checked> {
+    fn check(&self, shard: u8, generation: u32, bytes: &[u8]) -> Option<FragmentChecks> {
         let expected = self.address(shard, generation);
         let header = Fragment::decode(bytes) == Ok(expected);
         let seed = expected.seed();
-        blocks(self.live.stripe).all(|(block, data)| verifies(seed, block, data, bytes)).then(|| Checked {
-            header,
-            padding: bytes
-                .get(used(self.live.stripe)..)
-                .is_some_and(|rest| rest.iter().all(|byte| *byte == 0)),
+        blocks(self.live.stripe).all(|(block, data)| verifies(seed, block, data, bytes)).then(|| {
+            FragmentChecks {
+                header,
+                padding: bytes
+                    .get(used(self.live.stripe)..)
+                    .is_some_and(|rest| rest.iter().all(|byte| *byte == 0)),
+            }
         })
     }
 
@@ -270,7 +273,7 @@ impl Whole {
 }
 
 /// What a fragment whose blocks verify has besides.
-struct Checked {
+struct FragmentChecks {
     /// Whether its header is right.
     header: bool,
     /// Whether the padding is zeros.

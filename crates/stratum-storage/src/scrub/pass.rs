@@ -6,7 +6,7 @@ use crate::format::layout::FILE_HEADER;
 use crate::heal::{HealError, Mended};
 use crate::inspect::{StripeFinding, live_stripes};
 use crate::pace::Class;
-use crate::readpath::whole::{Wanted, Whole};
+use crate::readpath::whole::{WantedFragments, Whole};
 use crate::readpath::{Flaw, Parity};
 use crate::task::Next;
 use crate::volume::{Claim, LiveStripe, Phase, Volume};
@@ -162,7 +162,7 @@ impl Scrubber {
             let turn = self.pace.turn(Class::Scrub, bytes).await;
             let volume = volume.clone();
             under_way.push_back(crate::blocking::spawn(move || {
-                let finding = StripeFinding::of(&Whole::read(&volume, live, Wanted::All));
+                let finding = StripeFinding::of(&Whole::read(&volume, live, WantedFragments::All));
                 drop(turn);
                 (live.offset, bytes, finding)
             }));

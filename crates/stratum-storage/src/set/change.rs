@@ -9,9 +9,9 @@
 use super::files::probe;
 use super::formation::known_drive;
 use super::identity::{Formation, Identity, fits};
-use super::look::{Found, inspect_open, wipe};
-use super::roll::{Member, Roll, Shape, Standing};
-use super::{Root, Set, SetError, SetId, TierDrives};
+use super::look::{PlaceContent, inspect_open, wipe};
+use super::roll::{Roll, RollEntry, Shape, Standing};
+use super::{Root, Set, SetError, SetId, TierRoster};
 use crate::ambient::Entropy;
 use crate::blob::Tier;
 use crate::drive::lane::Work;
@@ -228,10 +228,12 @@ impl Set {
             (error, _) => error.into(),
         });
         let identity = match found? {
-            Found::Blank(io) => return Ok(Prepared::Blank(io)),
-            Found::Known(_, identity) => identity,
-            Found::Absent | Found::Stale | Found::Foreign(_) => return Err(ChangeError::Absent { place }),
-            Found::Unusable(problem) => return Err(ChangeError::Occupied { place, problem }),
+            PlaceContent::Blank(io) => return Ok(Prepared::Blank(io)),
+            PlaceContent::Known(_, identity) => identity,
+            PlaceContent::Absent | PlaceContent::Stale | PlaceContent::Foreign(_) => {
+                return Err(ChangeError::Absent { place });
+            }
+            PlaceContent::Unusable(problem) => return Err(ChangeError::Occupied { place, problem }),
         };
         if identity.set != self.id {
             return Err(ChangeError::Foreign { place, found: identity.set });
@@ -405,7 +407,7 @@ impl Set {
     }
 
     fn change_roster(&self, tier: Tier, change: impl FnOnce(&mut Vec<Arc<Drive>>)) {
-        let Some(TierDrives { drives: roster, .. }) = self.tier(tier) else { return };
+        let Some(TierRoster { drives: roster, .. }) = self.tier(tier) else { return };
         let mut drives = roster.now().to_vec();
         change(&mut drives);
         roster.change(drives);
@@ -420,7 +422,7 @@ enum Prepared {
 
 fn take_position(shape: &mut Shape, position: usize, id: DriveId) {
     match shape.members.get_mut(position) {
-        Some(member) => *member = Member::serving(id),
-        None => shape.members.push(Member::serving(id)),
+        Some(member) => *member = RollEntry::serving(id),
+        None => shape.members.push(RollEntry::serving(id)),
     }
 }

@@ -7,10 +7,10 @@
 //! each says so too, as *begun*: a journal that is then on none of the drives was lost, and is not a new one.
 
 use super::identity::{self, Formation, Identity, SetId};
-use super::look::{Found, inspect, inspect_open, other_than};
-use super::roll::{Member, Roll, Shape, Standing};
+use super::look::{PlaceContent, inspect, inspect_open, other_than};
+use super::roll::{Roll, RollEntry, Shape, Standing};
 use super::watch::Watch;
-use super::{Root, Set, SetConfig, SetError, TierConfig, TierDrives};
+use super::{Root, Set, SetConfig, SetError, TierConfig, TierRoster};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
 use crate::drive::real::RealDrive;
@@ -21,11 +21,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// One place that the configuration names, and what is there.
-struct Slot<'a> {
+struct ConfiguredPlace<'a> {
     tier: Tier,
     position: usize,
     root: &'a Root,
-    found: Found,
+    found: PlaceContent,
     /// The position whose drive is in it, or belongs there: the same, unless drives were swapped, added or removed.
     seat: Option<usize>,
 }
@@ -55,10 +55,10 @@ pub(super) fn open(
 
 /// The set is the one of which most drives are there. One of another set is not used, and its place counts as missing;
 /// where there are as many of another, nobody can say which of the two is meant.
-fn put_foreign_aside(slots: &mut [Slot<'_>]) -> Result<(), SetError> {
+fn put_foreign_aside(slots: &mut [ConfiguredPlace<'_>]) -> Result<(), SetError> {
     let mut sets: Vec<(SetId, usize, String)> = Vec::new();
     for slot in slots.iter() {
-        let Found::Known(_, identity) = &slot.found else { continue };
+        let PlaceContent::Known(_, identity) = &slot.found else { continue };
         match sets.iter_mut().find(|(set, ..)| *set == identity.set) {
             _ if !identity.formation.is_formed() => {}
             Some((_, count, _)) => *count += 1,
@@ -75,11 +75,11 @@ fn put_foreign_aside(slots: &mut [Slot<'_>]) -> Result<(), SetError> {
         [(expected, ..), ..] => *expected,
     };
     for slot in slots {
-        if let Found::Known(_, identity) = &slot.found
+        if let PlaceContent::Known(_, identity) = &slot.found
             && identity.set != expected
         {
             tracing::error!(place = slot.root.place(), found = %identity.set, %expected, "a drive of another store is not used");
-            slot.found = Found::Foreign(identity.set);
+            slot.found = PlaceContent::Foreign(identity.set);
         }
     }
     Ok(())
@@ -87,11 +87,11 @@ fn put_foreign_aside(slots: &mut [Slot<'_>]) -> Result<(), SetError> {
 
 /// The identity of a formed drive with the highest revision of the roll, of one revision the one that has come furthest,
 /// and where it is. The first of several.
-fn newest(slots: &[Slot<'_>]) -> Option<(String, Identity)> {
+fn newest(slots: &[ConfiguredPlace<'_>]) -> Option<(String, Identity)> {
     let rank = |identity: &Identity| (identity.roll.revision, identity.formation);
     let mut newest: Option<(String, &Identity)> = None;
     for slot in slots {
-        if let Found::Known(_, identity) = &slot.found
+        if let PlaceContent::Known(_, identity) = &slot.found
             && identity.formation.is_formed()
             && newest.as_ref().is_none_or(|(_, other)| rank(other) < rank(identity))
         {
@@ -119,31 +119,35 @@ fn check(config: &SetConfig) -> Result<(), SetError> {
 }
 
 /// Opens, locks and reads every place; changes nothing.
-fn look(config: &SetConfig) -> Result<Vec<Slot<'_>>, SetError> {
+fn look(config: &SetConfig) -> Result<Vec<ConfiguredPlace<'_>>, SetError> {
     let mut slots = Vec::new();
     for TierConfig { tier, drives, .. } in &config.tiers {
         for (position, root) in drives.iter().enumerate() {
             let found = inspect(root)?;
-            slots.push(Slot { tier: *tier, position, root, found, seat: None });
+            slots.push(ConfiguredPlace { tier: *tier, position, root, found, seat: None });
         }
     }
     Ok(slots)
 }
 
-impl Slot<'_> {
+impl ConfiguredPlace<'_> {
     fn place(&self) -> String {
         self.root.place()
     }
 }
 
 /// Forms a new set, if every drive is blank or was never formed.
-fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Result<Identity, SetError> {
+fn form(
+    config: &SetConfig,
+    slots: &mut [ConfiguredPlace<'_>],
+    entropy: &dyn Entropy,
+) -> Result<Identity, SetError> {
     for slot in slots.iter() {
         let problem = match &slot.found {
-            Found::Absent | Found::Blank(_) => continue,
-            Found::Unusable(problem) => problem.clone(),
-            Found::Stale | Found::Foreign(_) => "holds a drive of another set".to_owned(),
-            Found::Known(io, _) => match other_than(io.as_ref(), &identity::FILES) {
+            PlaceContent::Absent | PlaceContent::Blank(_) => continue,
+            PlaceContent::Unusable(problem) => problem.clone(),
+            PlaceContent::Stale | PlaceContent::Foreign(_) => "holds a drive of another set".to_owned(),
+            PlaceContent::Known(io, _) => match other_than(io.as_ref(), &identity::FILES) {
                 Ok(None) => continue,
                 Ok(Some(name)) => format!("holds \"{}\"", name.escape_debug()),
                 Err(error) => format!("cannot be listed: {error}"),
@@ -152,7 +156,7 @@ fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Re
         return Err(SetError::NotBlank { place: slot.place(), problem });
     }
     for slot in slots.iter_mut() {
-        if let (Found::Absent, Root::Path(path)) = (&slot.found, slot.root) {
+        if let (PlaceContent::Absent, Root::Path(path)) = (&slot.found, slot.root) {
             slot.found = create(path)?;
         }
     }
@@ -161,7 +165,7 @@ fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Re
         .tiers
         .iter()
         .map(|TierConfig { tier, geometry, drives }| {
-            let members = drives.iter().map(|_| Member::serving(DriveId(entropy.next_u128()))).collect();
+            let members = drives.iter().map(|_| RollEntry::serving(DriveId(entropy.next_u128()))).collect();
             Shape { tier: *tier, geometry: *geometry, members }
         })
         .collect();
@@ -170,12 +174,12 @@ fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Re
     let ids: Vec<DriveId> = members.map(|member| member.drive).collect();
     for formation in [Formation::Forming, Formation::Formed] {
         for (slot, drive) in slots.iter_mut().zip(&ids) {
-            let (Found::Blank(io) | Found::Known(io, _)) = &slot.found else { continue };
+            let (PlaceContent::Blank(io) | PlaceContent::Known(io, _)) = &slot.found else { continue };
             let identity = Identity { drive: *drive, set, formation, roll: roll.clone() };
             let place = slot.place();
             let action = "writing the drive's identity";
             identity.write(io.as_ref()).map_err(|source| SetError::Io { place, action, source })?;
-            slot.found = Found::Known(io.clone(), identity);
+            slot.found = PlaceContent::Known(io.clone(), identity);
         }
     }
     tracing::info!(%set, drives = ids.len(), "formed a new set");
@@ -183,7 +187,7 @@ fn form(config: &SetConfig, slots: &mut [Slot<'_>], entropy: &dyn Entropy) -> Re
     Ok(Identity { drive, set, formation: Formation::Formed, roll })
 }
 
-fn create(path: &Path) -> Result<Found, SetError> {
+fn create(path: &Path) -> Result<PlaceContent, SetError> {
     let place = path.display().to_string();
     let drive = RealDrive::create(path).map_err(|source| SetError::Io {
         place: place.clone(),
@@ -192,10 +196,10 @@ fn create(path: &Path) -> Result<Found, SetError> {
     })?;
     match inspect_open(Arc::new(drive))? {
         // Somebody else was faster, and has ended since.
-        Found::Known(..) => {
+        PlaceContent::Known(..) => {
             Err(SetError::NotBlank { place, problem: "has just got an identity from another server".into() })
         }
-        Found::Unusable(problem) => Err(SetError::NotBlank { place, problem }),
+        PlaceContent::Unusable(problem) => Err(SetError::NotBlank { place, problem }),
         found => Ok(found),
     }
 }
@@ -203,13 +207,13 @@ fn create(path: &Path) -> Result<Found, SetError> {
 /// Whether what was found can be the set that `reference` describes, under this configuration.
 fn check_against(
     config: &SetConfig,
-    slots: &[Slot<'_>],
+    slots: &[ConfiguredPlace<'_>],
     reference_place: &str,
     reference: &Identity,
 ) -> Result<(), SetError> {
     let mut seen: Vec<(DriveId, String)> = Vec::new();
     for slot in slots {
-        let Found::Known(_, identity) = &slot.found else { continue };
+        let PlaceContent::Known(_, identity) = &slot.found else { continue };
         let place = slot.place();
         let same_revision = identity.roll.revision == reference.roll.revision;
         if same_revision && identity.formation.is_formed() && identity.roll != reference.roll {
@@ -252,13 +256,13 @@ fn summary(drives: usize, geometry: Geometry) -> String {
 
 /// Every drive that the roll names gets it, and is formed: what an interrupted start or change left is finished, and
 /// what was lost of an identity is written anew. A drive that the roll doesn't name is let go of.
-fn bring_up(slots: &mut [Slot<'_>], reference: &Identity) {
+fn bring_up(slots: &mut [ConfiguredPlace<'_>], reference: &Identity) {
     for slot in slots {
-        let Found::Known(io, identity) = &mut slot.found else { continue };
+        let PlaceContent::Known(io, identity) = &mut slot.found else { continue };
         if !reference.roll.names(identity.drive) {
             let (place, id) = (slot.root.place(), identity.drive);
             tracing::warn!(place, %id, "a drive that was replaced or removed is back; it is not used");
-            slot.found = Found::Stale;
+            slot.found = PlaceContent::Stale;
             continue;
         }
         let wanted = Identity { drive: identity.drive, ..reference.clone() };
@@ -269,7 +273,7 @@ fn bring_up(slots: &mut [Slot<'_>], reference: &Identity) {
         match written {
             Ok(()) => *identity = wanted,
             Err(error) => {
-                slot.found = Found::Unusable(format!("could not be given its identity: {error}"));
+                slot.found = PlaceContent::Unusable(format!("could not be given its identity: {error}"));
             }
         }
     }
@@ -278,7 +282,7 @@ fn bring_up(slots: &mut [Slot<'_>], reference: &Identity) {
 /// Puts each drive where it belongs, whatever slot it was found in.
 fn assemble(
     config: &SetConfig,
-    mut slots: Vec<Slot<'_>>,
+    mut slots: Vec<ConfiguredPlace<'_>>,
     reference: &Identity,
     clock: Arc<dyn Clock>,
     is_new: bool,
@@ -306,7 +310,7 @@ fn assemble(
             drive.set_draining(member.standing == Standing::Draining);
             drives.push(Arc::new(drive));
         }
-        tiers.push(TierDrives { tier: shape.tier, geometry: shape.geometry, drives: drives.into() });
+        tiers.push(TierRoster { tier: shape.tier, geometry: shape.geometry, drives: drives.into() });
     }
     let seated = slots.iter().filter_map(|slot| Some((slot.tier, slot.seat?, slot.root.clone())));
     let roots = seated.collect();
@@ -339,19 +343,20 @@ pub(super) fn known_drive(
 }
 
 /// Which of the free positions a slot takes.
-type Choice<'a> = dyn Fn(&Slot<'_>, &BTreeSet<usize>) -> Option<usize> + 'a;
+type Choice<'a> = dyn Fn(&ConfiguredPlace<'_>, &BTreeSet<usize>) -> Option<usize> + 'a;
 
 /// Says for every slot of a tier whose place it is: of the drive that is in it, else of one that is in none, that of its
 /// own number where all positions are configured, in order where removed ones are left out. What is left over is the
 /// place of drives that were removed.
-fn take_seats(slots: &mut [Slot<'_>], shape: &Shape) {
+fn take_seats(slots: &mut [ConfiguredPlace<'_>], shape: &Shape) {
     let is_removed = |position: &usize| {
         shape.members.get(*position).is_none_or(|member| member.standing == Standing::Removed)
     };
-    let mut slots: Vec<&mut Slot<'_>> = slots.iter_mut().filter(|slot| slot.tier == shape.tier).collect();
+    let mut slots: Vec<&mut ConfiguredPlace<'_>> =
+        slots.iter_mut().filter(|slot| slot.tier == shape.tier).collect();
     let mut free: BTreeSet<usize> = (0..shape.members.len()).collect();
     for slot in &mut slots {
-        if let Found::Known(_, identity) = &slot.found {
+        if let PlaceContent::Known(_, identity) = &slot.found {
             slot.seat = shape.members.iter().position(|member| member.drive == identity.drive);
             if let Some(seat) = slot.seat {
                 free.remove(&seat);
@@ -359,8 +364,9 @@ fn take_seats(slots: &mut [Slot<'_>], shape: &Shape) {
         }
     }
     let by_number = slots.len() == shape.members.len();
-    let own =
-        |slot: &Slot<'_>, free: &BTreeSet<usize>| free.get(&slot.position).copied().filter(|_| by_number);
+    let own = |slot: &ConfiguredPlace<'_>, free: &BTreeSet<usize>| {
+        free.get(&slot.position).copied().filter(|_| by_number)
+    };
     let others = |free: &BTreeSet<usize>| free.iter().copied().find(|position| !is_removed(position));
     let choices: [&Choice<'_>; 3] =
         [&|slot, free| own(slot, free).filter(|own| !is_removed(own)), &|_, free| others(free), &own];
@@ -375,9 +381,14 @@ fn take_seats(slots: &mut [Slot<'_>], shape: &Shape) {
 }
 
 /// The drive of that id, from wherever it was found.
-fn claim(slots: &[Slot<'_>], id: DriveId, tier: Tier, position: usize) -> Option<Arc<dyn DriveIo>> {
+fn claim(
+    slots: &[ConfiguredPlace<'_>],
+    id: DriveId,
+    tier: Tier,
+    position: usize,
+) -> Option<Arc<dyn DriveIo>> {
     slots.iter().find_map(|slot| match &slot.found {
-        Found::Known(io, identity) if identity.drive == id => {
+        PlaceContent::Known(io, identity) if identity.drive == id => {
             if (slot.tier, slot.position) != (tier, position) {
                 let (place, tier) = (slot.place(), tier.name());
                 tracing::warn!(place, tier, position, "the drive is in another slot than it was formed in");
@@ -389,19 +400,19 @@ fn claim(slots: &[Slot<'_>], id: DriveId, tier: Tier, position: usize) -> Option
 }
 
 /// What is in the slot where the drive should be, and whether that means that the drive has been taken away.
-fn why_missing(slots: &[Slot<'_>], tier: Tier, position: usize) -> (String, bool) {
+fn why_missing(slots: &[ConfiguredPlace<'_>], tier: Tier, position: usize) -> (String, bool) {
     let slot = slots.iter().find(|slot| (slot.tier, slot.seat) == (tier, Some(position)));
     let Some(slot) = slot else { return ("no folder is configured for it".into(), false) };
     let place = slot.place();
     let reason = match &slot.found {
-        Found::Absent => not_there(&place, "does not exist"),
-        Found::Blank(_) => blank(&place),
-        Found::Known(..) => format!("{place} holds another drive of the set"),
-        Found::Stale => stale(&place),
-        Found::Foreign(found) => foreign(&place, *found),
-        Found::Unusable(problem) => format!("{place} {problem}"),
+        PlaceContent::Absent => not_there(&place, "does not exist"),
+        PlaceContent::Blank(_) => blank(&place),
+        PlaceContent::Known(..) => format!("{place} holds another drive of the set"),
+        PlaceContent::Stale => stale(&place),
+        PlaceContent::Foreign(found) => foreign(&place, *found),
+        PlaceContent::Unusable(problem) => format!("{place} {problem}"),
     };
-    (reason, matches!(slot.found, Found::Blank(_) | Found::Stale | Found::Foreign(_)))
+    (reason, matches!(slot.found, PlaceContent::Blank(_) | PlaceContent::Stale | PlaceContent::Foreign(_)))
 }
 
 /// What is to be done about a blank folder.

@@ -5,7 +5,7 @@
 //! place by its id.
 
 use super::files::{self, fields};
-use super::roll::{Member, Roll, Shape, Standing};
+use super::roll::{Roll, RollEntry, Shape, Standing};
 use crate::blob::{Geometry, Tier};
 use crate::drive::{DriveId, DriveIo};
 use std::cmp::Ordering;
@@ -236,7 +236,7 @@ fn decode_body(page: &[u8], version: u16) -> Option<Identity> {
         let members = (0..count).map(|_| {
             let drive = DriveId(u128::from_le_bytes(fields.take()?));
             let standing = if version == 1 { Standing::Serving } else { standing_of(fields.take()?)? };
-            Some(Member { drive, standing })
+            Some(RollEntry { drive, standing })
         });
         shapes.push(Shape { tier, geometry: Geometry { k, m }, members: members.collect::<Option<_>>()? });
     }
@@ -282,7 +282,7 @@ mod tests {
 
     pub(super) fn example() -> Identity {
         let drives =
-            |from: u128, count| (from..from + count).map(|id| Member::serving(DriveId(id))).collect();
+            |from: u128, count| (from..from + count).map(|id| RollEntry::serving(DriveId(id))).collect();
         let shape = |tier, k, m, from| {
             let geometry = Geometry { k, m };
             Shape { tier, geometry, members: drives(from, geometry.shards() as u128) }
@@ -309,7 +309,7 @@ mod tests {
     fn version_2_is_read() {
         let mut identity = example();
         identity.roll.revision = Roll::revision_of(7) + 3;
-        *identity.roll.member_mut(Tier::Hot, 1).unwrap() = Member::serving(DriveId(0x300));
+        *identity.roll.member_mut(Tier::Hot, 1).unwrap() = RollEntry::serving(DriveId(0x300));
         identity.roll.member_mut(Tier::Hot, 5).unwrap().standing = Standing::Draining;
         identity.roll.member_mut(Tier::Cold, 0).unwrap().standing = Standing::Removed;
         let fixture = include_bytes!("../../fixtures/v2/identity");

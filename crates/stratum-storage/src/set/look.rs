@@ -13,7 +13,7 @@ pub(super) const LOST_AND_FOUND: &str = "lost+found";
 /// What is said of a drive whose two files of identity contradict each other.
 pub(super) const CONTRADICTORY: &str = "has two files of identity that no crash can explain";
 
-pub(super) enum Found {
+pub(super) enum PlaceContent {
     /// No directory at all.
     Absent,
     Blank(Arc<dyn DriveIo>),
@@ -45,35 +45,36 @@ impl Root {
 }
 
 /// Opens, locks and reads a place; changes nothing.
-pub(super) fn inspect(root: &Root) -> Result<Found, SetError> {
+pub(super) fn inspect(root: &Root) -> Result<PlaceContent, SetError> {
     match root.open() {
         Ok(io) => inspect_open(io),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Absent),
-        Err(error) => Ok(Found::Unusable(format!("cannot be opened: {error}"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(PlaceContent::Absent),
+        Err(error) => Ok(PlaceContent::Unusable(format!("cannot be opened: {error}"))),
     }
 }
 
-pub(super) fn inspect_open(io: Arc<dyn DriveIo>) -> Result<Found, SetError> {
+pub(super) fn inspect_open(io: Arc<dyn DriveIo>) -> Result<PlaceContent, SetError> {
     let place = io.describe();
     match io.lock() {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(SetError::InUse { place }),
-        Err(error) => return Ok(Found::Unusable(format!("cannot be locked: {error}"))),
+        Err(error) => return Ok(PlaceContent::Unusable(format!("cannot be locked: {error}"))),
     }
     match Identity::read(io.as_ref()) {
-        Ok((identity, _)) => Ok(Found::Known(io, identity)),
+        Ok((identity, _)) => Ok(PlaceContent::Known(io, identity)),
         Err(Unreadable::Version(found)) => {
             Err(SetError::NewerFormat { place, found, known: identity::VERSION })
         }
-        Err(Unreadable::Damaged) => Ok(Found::Unusable("has a damaged identity".into())),
-        Err(Unreadable::Contradictory) => Ok(Found::Unusable(CONTRADICTORY.into())),
-        Err(Unreadable::Io(error)) => Ok(Found::Unusable(format!("cannot be read: {error}"))),
+        Err(Unreadable::Damaged) => Ok(PlaceContent::Unusable("has a damaged identity".into())),
+        Err(Unreadable::Contradictory) => Ok(PlaceContent::Unusable(CONTRADICTORY.into())),
+        Err(Unreadable::Io(error)) => Ok(PlaceContent::Unusable(format!("cannot be read: {error}"))),
         Err(Unreadable::Absent) => Ok(match other_than(io.as_ref(), &[]) {
-            Ok(None) => Found::Blank(io),
-            Ok(Some(name)) => {
-                Found::Unusable(format!("holds \"{}\" but no identity of a drive", name.escape_debug()))
-            }
-            Err(error) => Found::Unusable(format!("cannot be listed: {error}")),
+            Ok(None) => PlaceContent::Blank(io),
+            Ok(Some(name)) => PlaceContent::Unusable(format!(
+                "holds \"{}\" but no identity of a drive",
+                name.escape_debug()
+            )),
+            Err(error) => PlaceContent::Unusable(format!("cannot be listed: {error}")),
         }),
     }
 }

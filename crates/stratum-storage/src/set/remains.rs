@@ -60,7 +60,7 @@ pub enum Remark {
 }
 
 /// A place where something could be read.
-struct Found {
+struct ReadablePlace {
     tier: Tier,
     position: usize,
     place: String,
@@ -86,7 +86,7 @@ impl Remains {
                 match inspect(root, &mut remarks)? {
                     Some((io, who)) => {
                         let place = io.describe();
-                        found.push(Found { tier: tier.tier, position, place, io, who });
+                        found.push(ReadablePlace { tier: tier.tier, position, place, io, who });
                     }
                     None => continue,
                 }
@@ -195,7 +195,7 @@ fn who_is(io: &dyn DriveIo, place: String, remarks: &mut Vec<Remark>) -> Result<
 }
 
 /// The set that most drives say they are of.
-fn most_named(found: &[Found]) -> Option<SetId> {
+fn most_named(found: &[ReadablePlace]) -> Option<SetId> {
     let mut counts: Vec<(SetId, usize)> = Vec::new();
     for found in found {
         let Who::Known(identity) = &found.who else { continue };
@@ -210,16 +210,16 @@ fn most_named(found: &[Found]) -> Option<SetId> {
 
 /// Gives each place the drive that it is, as far as that can be told.
 fn name(
-    found: Vec<Found>,
+    found: Vec<ReadablePlace>,
     config: &SetConfig,
     clock: &Arc<dyn Clock>,
     remarks: &mut Vec<Remark>,
 ) -> Vec<Arc<Drive>> {
-    let known = |found: &Found| matches!(found.who, Who::Known(_));
-    let (known, unknown): (Vec<Found>, Vec<Found>) = found.into_iter().partition(known);
+    let known = |found: &ReadablePlace| matches!(found.who, Who::Known(_));
+    let (known, unknown): (Vec<ReadablePlace>, Vec<ReadablePlace>) = found.into_iter().partition(known);
     let mut drives: Vec<Arc<Drive>> = Vec::new();
     let mut strangers = 0;
-    for Found { tier, position, place, io, who } in known.into_iter().chain(unknown) {
+    for ReadablePlace { tier, position, place, io, who } in known.into_iter().chain(unknown) {
         let is_taken = |id: DriveId| drives.iter().any(|drive| drive.id() == id);
         let (id, tier, position) = match who {
             Who::Known(identity) if is_taken(identity.drive) => {

@@ -21,7 +21,7 @@ const SEQUENCE_GAP: u64 = 1 << 32;
 pub const MAX_REPLICATED_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Copy {
+struct StoredCopy {
     sequence: u64,
     content: Vec<u8>,
 }
@@ -80,7 +80,7 @@ impl Set {
 
     fn write_copies(&self, name: &str, content: &[u8], sequence: u64) -> Result<(), SetError> {
         let m = self.journal_parity();
-        let bytes = encode(&Copy { sequence, content: content.to_owned() });
+        let bytes = encode(&StoredCopy { sequence, content: content.to_owned() });
         let (mut written, mut problem) = (0, String::from("too few drives are healthy"));
         for drive in self.drives(Tier::JOURNAL).iter() {
             match files::replace(drive.io().as_ref(), name, &bytes) {
@@ -114,8 +114,8 @@ impl Set {
     }
 
     /// The valid copy with the highest sequence, and on how many drives there is no telling.
-    fn newest(&self, name: &str) -> Result<(Option<Copy>, usize), SetError> {
-        let (mut newest, mut unknown) = (None::<Copy>, 0);
+    fn newest(&self, name: &str) -> Result<(Option<StoredCopy>, usize), SetError> {
+        let (mut newest, mut unknown) = (None::<StoredCopy>, 0);
         for drive in self.drives(Tier::JOURNAL).iter() {
             let bytes = match files::read(drive.io().as_ref(), name, HEAD_BYTES + MAX_REPLICATED_BYTES) {
                 Ok(bytes) => bytes,
@@ -148,7 +148,7 @@ impl Set {
 
 /// A replicated file as all drives hold it.
 pub(super) struct Copies {
-    newest: Copy,
+    newest: StoredCopy,
     /// Of every drive that answered, what it holds: nothing, or something damaged, is `None`.
     held: Vec<(DriveId, Option<u64>)>,
 }
@@ -160,7 +160,7 @@ impl Copies {
     }
 
     pub(super) fn read(drives: &[Arc<Drive>], name: &str) -> Result<Copies, SetError> {
-        let (mut newest, mut held) = (None::<Copy>, Vec::new());
+        let (mut newest, mut held) = (None::<StoredCopy>, Vec::new());
         for drive in drives.iter().filter(|drive| drive.is_healthy()) {
             let bytes = match files::read(drive.io().as_ref(), name, HEAD_BYTES + MAX_REPLICATED_BYTES) {
                 Ok(bytes) => bytes,
@@ -199,7 +199,7 @@ impl Copies {
     }
 }
 
-fn encode(copy: &Copy) -> Vec<u8> {
+fn encode(copy: &StoredCopy) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD_BYTES + copy.content.len());
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
@@ -218,7 +218,7 @@ fn checksum(sequence: u64, content: &[u8]) -> u32 {
 }
 
 /// Reads a copy, `None` if it is damaged; a version that this binary doesn't know is the error.
-fn decode(bytes: &[u8]) -> Result<Option<Copy>, u16> {
+fn decode(bytes: &[u8]) -> Result<Option<StoredCopy>, u16> {
     match decode_version(bytes) {
         Some(VERSION) => Ok(decode_version_1(bytes)),
         Some(unknown) => Err(unknown),
@@ -235,13 +235,13 @@ fn decode_version(bytes: &[u8]) -> Option<u16> {
     (&magic == MAGIC && head.take()? == crc).then_some(version)
 }
 
-fn decode_version_1(bytes: &[u8]) -> Option<Copy> {
+fn decode_version_1(bytes: &[u8]) -> Option<StoredCopy> {
     let mut fields = fields(bytes.get(16..)?);
     let sequence = u64::from_le_bytes(fields.take()?);
     let len = u32::from_le_bytes(fields.take()?) as usize;
     let crc = u32::from_le_bytes(fields.take()?);
     let content = fields.rest.get(..len)?;
-    (crc == checksum(sequence, content)).then(|| Copy { sequence, content: content.to_owned() })
+    (crc == checksum(sequence, content)).then(|| StoredCopy { sequence, content: content.to_owned() })
 }
 
 #[cfg(test)]
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_copy_is_read_back_and_any_damage_seen() {
-        let copy = Copy { sequence: 7, content: b"secret".into() };
+        let copy = StoredCopy { sequence: 7, content: b"secret".into() };
         let bytes = encode(&copy);
         assert_eq!(decode(&bytes), Ok(Some(copy)));
         for at in (0..bytes.len()).filter(|at| *at != 8 && *at != 9) {
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_released_version_is_read() {
-        let copy = Copy { sequence: 7, content: b"access_key = A\n".into() };
+        let copy = StoredCopy { sequence: 7, content: b"access_key = A\n".into() };
         let fixture = include_bytes!("../../fixtures/v1/replicated");
         assert!(encode(&copy) == fixture, "the bytes that version 1 writes must not change");
         assert_eq!(decode(fixture), Ok(Some(copy)));
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn an_unknown_version_is_named() {
-        let mut bytes = encode(&Copy { sequence: 7, content: b"secret".into() });
+        let mut bytes = encode(&StoredCopy { sequence: 7, content: b"secret".into() });
         bytes[8] = 2;
         let crc = crc32c::crc32c(&bytes[..12]).to_le_bytes();
         bytes[12..16].copy_from_slice(&crc);

@@ -20,14 +20,14 @@ pub(super) enum Standing {
 
 /// A position of a tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Member {
+pub(super) struct RollEntry {
     pub drive: DriveId,
     pub standing: Standing,
 }
 
-impl Member {
-    pub(super) fn serving(drive: DriveId) -> Member {
-        Member { drive, standing: Standing::Serving }
+impl RollEntry {
+    pub(super) fn serving(drive: DriveId) -> RollEntry {
+        RollEntry { drive, standing: Standing::Serving }
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Shape {
     pub tier: Tier,
     pub geometry: Geometry,
     /// By position.
-    pub members: Vec<Member>,
+    pub members: Vec<RollEntry>,
 }
 
 impl Shape {
@@ -81,7 +81,7 @@ impl Roll {
         self.tiers.iter().find(|shape| shape.tier == tier)
     }
 
-    pub(super) fn member_mut(&mut self, tier: Tier, position: usize) -> Option<&mut Member> {
+    pub(super) fn member_mut(&mut self, tier: Tier, position: usize) -> Option<&mut RollEntry> {
         self.tiers.iter_mut().find(|shape| shape.tier == tier)?.members.get_mut(position)
     }
 }

@@ -43,7 +43,7 @@ pub enum DriveState {
 
 /// A position of a tier.
 #[derive(Clone, Debug)]
-pub struct Slot {
+pub struct DriveSlot {
     pub tier: Tier,
     pub position: usize,
     /// Where its drive is, or should be.
@@ -58,7 +58,7 @@ pub struct Slot {
 
 impl Set {
     /// Every position of every tier. Looks at the folders of drives that are lost; blocks.
-    pub fn slots(&self) -> Vec<Slot> {
+    pub fn slots(&self) -> Vec<DriveSlot> {
         let roll = self.roll.lock().clone();
         let mut slots = Vec::new();
         for shape in &roll.tiers {
@@ -73,7 +73,15 @@ impl Set {
                 };
                 let asked = drive.as_ref().filter(|drive| drive.still_open() == 0);
                 let space = asked.and_then(|drive| drive.io().space().ok());
-                slots.push(Slot { tier: shape.tier, position, place, id: member.drive, state, space, drive });
+                slots.push(DriveSlot {
+                    tier: shape.tier,
+                    position,
+                    place,
+                    id: member.drive,
+                    state,
+                    space,
+                    drive,
+                });
             }
         }
         slots

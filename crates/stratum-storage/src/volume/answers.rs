@@ -19,15 +19,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a shard's drive was asked.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct AskedShard {
     pub shard: u8,
     pub drive: Arc<Drive>,
     pub answer: Answer,
 }
 
 /// What all of them said, in no order.
-pub(crate) async fn outcomes(asked: Vec<Asked>) -> Vec<(u8, io::Result<()>)> {
-    let mut waiting = Waiting { asked, domains: Vec::new(), outcomes: Vec::new() };
+pub(crate) async fn outcomes(asked: Vec<AskedShard>) -> Vec<(u8, io::Result<()>)> {
+    let mut waiting = PendingAnswers { asked, domains: Vec::new(), outcomes: Vec::new() };
     poll_fn(|cx| waiting.poll(cx)).await;
     while !waiting.asked.is_empty() {
         // From here on somebody is late.
@@ -53,7 +53,7 @@ where
         let (done, answer) = promise();
         let task = task(drive, shard, &file.path);
         drive.volume_lane().submit(Work::Run(Box::new(move || done(task()))));
-        asked.push(Asked { shard, drive: drive.clone(), answer });
+        asked.push(AskedShard { shard, drive: drive.clone(), answer });
     }
     outcomes(asked).await
 }
@@ -63,14 +63,14 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-struct Waiting {
-    asked: Vec<Asked>,
+struct PendingAnswers {
+    asked: Vec<AskedShard>,
     /// Of the drives that have answered.
     domains: Vec<Domain>,
     outcomes: Vec<(u8, io::Result<()>)>,
 }
 
-impl Waiting {
+impl PendingAnswers {
     /// Ready as soon as one has answered, or when there is nobody to wait for.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let before = self.outcomes.len();
@@ -87,7 +87,7 @@ impl Waiting {
             match Pin::new(&mut asked.answer).poll(cx) {
                 Poll::Pending => at += 1,
                 Poll::Ready(outcome) => {
-                    let Asked { shard, drive, .. } = self.asked.swap_remove(at);
+                    let AskedShard { shard, drive, .. } = self.asked.swap_remove(at);
                     self.domains.push(drive.domain());
                     self.outcomes.push((shard, outcome));
                 }
@@ -102,7 +102,7 @@ impl Waiting {
         let (silent, patient) =
             std::mem::take(&mut self.asked).into_iter().partition(|asked| answered(asked.drive.domain()));
         self.asked = patient;
-        let silent: Vec<Asked> = silent;
+        let silent: Vec<AskedShard> = silent;
         for asked in &silent {
             asked
                 .drive
@@ -122,13 +122,13 @@ mod tests {
     use crate::drive::simulated::SimulatedDrive;
     use crate::drive::{DriveId, Threads};
 
-    fn asked(devices: &[u64]) -> (Vec<Asked>, Vec<Done>) {
+    fn asked(devices: &[u64]) -> (Vec<AskedShard>, Vec<Done>) {
         let ask = |(shard, device): (usize, &u64)| {
             let io = SimulatedDrive::new("bay", *device, &Arc::default()).attach();
             let clock = Arc::new(Simulated::new(0, 0));
             let drive = Drive::new(DriveId(shard as u128), Tier::Hot, 0, io, Threads::Caller, clock);
             let (done, answer) = promise();
-            (Asked { shard: shard as u8, drive: Arc::new(drive), answer }, done)
+            (AskedShard { shard: shard as u8, drive: Arc::new(drive), answer }, done)
         };
         devices.iter().enumerate().map(ask).unzip()
     }

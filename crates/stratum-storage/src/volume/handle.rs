@@ -24,17 +24,17 @@ pub(crate) struct Volume {
     pub geometry: Geometry,
     pub codec: Arc<Codec>,
     /// One for each shard: data, then parity.
-    pub slots: Vec<Slot>,
+    pub slots: Vec<ShardSlot>,
     /// Taken by whoever records a lost shard or lets the files grow, so that it is done once.
     pub changing: tokio::sync::Mutex<()>,
-    state: Mutex<State>,
+    state: Mutex<HandleState>,
     holds: Mutex<Ages>,
 }
 
 /// A shard's place in its volume. What lies there is exchanged when the shard is rebuilt, so whoever uses it takes
-/// [`Slot::now`] once: a drive, a generation and a descriptor belong together.
+/// [`ShardSlot::now`] once: a drive, a generation and a descriptor belong together.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct ShardSlot {
     current: RwLock<Arc<PlacedShard>>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct PlacedShard {
 }
 
 #[derive(Debug)]
-struct State {
+struct HandleState {
     phase: Phase,
     /// Payload bytes that records name.
     live: u64,
@@ -116,7 +116,7 @@ impl Volume {
             return Err(CodecError::Shape(record.geometry));
         }
         let slot = |(number, shard): (usize, &Shard)| {
-            Slot::new(PlacedShard::new(record.id, number as u8, shard, drive(shard.drive)))
+            ShardSlot::new(PlacedShard::new(record.id, number as u8, shard, drive(shard.drive)))
         };
         let phase = match record.state {
             VolumeState::Open => Phase::Open(Filling {
@@ -135,7 +135,7 @@ impl Volume {
             codec,
             slots: record.shards.iter().enumerate().map(slot).collect(),
             changing: tokio::sync::Mutex::default(),
-            state: Mutex::new(State { phase, live: record.live, high_water: record.high_water }),
+            state: Mutex::new(HandleState { phase, live: record.live, high_water: record.high_water }),
             holds: Mutex::default(),
         })
     }
@@ -229,7 +229,7 @@ impl Volume {
 
     /// What lies at a shard's place now.
     pub fn shard(&self, shard: u8) -> Option<Arc<PlacedShard>> {
-        self.slots.get(usize::from(shard)).map(Slot::now)
+        self.slots.get(usize::from(shard)).map(ShardSlot::now)
     }
 
     /// Shards that aren't lost.
@@ -253,8 +253,8 @@ impl Volume {
     }
 
     /// Keeps the volume's bytes from being freed while it lives. To be taken under a pin.
-    pub fn hold(&self) -> Hold {
-        Hold { _age: self.holds.lock().current.clone() }
+    pub fn hold(&self) -> VolumeHold {
+        VolumeHold { _age: self.holds.lock().current.clone() }
     }
 
     /// Ends an age of holds: those that were taken until now are gone when none of these can be upgraded.
@@ -268,9 +268,9 @@ impl Volume {
     }
 }
 
-impl Slot {
-    fn new(file: PlacedShard) -> Slot {
-        Slot { current: RwLock::new(Arc::new(file)) }
+impl ShardSlot {
+    fn new(file: PlacedShard) -> ShardSlot {
+        ShardSlot { current: RwLock::new(Arc::new(file)) }
     }
 
     /// What lies there now.
@@ -395,7 +395,7 @@ impl PlacedShard {
 
 /// Keeps a volume's bytes from being freed.
 #[derive(Clone, Debug)]
-pub(crate) struct Hold {
+pub(crate) struct VolumeHold {
     _age: Arc<()>,
 }
 

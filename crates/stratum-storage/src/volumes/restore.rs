@@ -54,7 +54,7 @@ pub enum RestoreError {
 }
 
 /// The files of the drives that could be listed, by drive and path.
-type Found = HashMap<DriveId, HashMap<String, u64>>;
+type FilesByDrive = HashMap<DriveId, HashMap<String, u64>>;
 
 impl Volumes {
     /// The volumes at the start of a run. Nothing may be written or read before it returns.
@@ -84,7 +84,7 @@ impl Volumes {
     async fn restore_volume(
         &self,
         volume: &Arc<Volume>,
-        found: &Found,
+        found: &FilesByDrive,
         restored: &mut Restored,
     ) -> Result<(), RestoreError> {
         if let Phase::Open(_) = volume.phase() {
@@ -106,7 +106,7 @@ impl Volumes {
     }
 
     /// Compares a sealed volume's files with what its record says.
-    async fn check_files(&self, volume: &Arc<Volume>, found: &Found) -> Result<u64, VolumeLogError> {
+    async fn check_files(&self, volume: &Arc<Volume>, found: &FilesByDrive) -> Result<u64, VolumeLogError> {
         let Phase::Sealed { length } = volume.phase() else { return Ok(0) };
         let mut lost = 0;
         for (shard, file) in volume.shards().filter(|(_, file)| !file.is_lost()) {
@@ -130,7 +130,7 @@ impl Volumes {
 }
 
 /// The files that no record knows, each with its drive's label.
-fn unknown(table: &Table, found: &Found) -> Vec<(String, String)> {
+fn unknown(table: &Table, found: &FilesByDrive) -> Vec<(String, String)> {
     let drives = table.tiers.iter().flat_map(|tier| tier.drives.now().to_vec());
     let known: HashSet<(DriveId, String)> = table
         .volumes()
@@ -150,8 +150,8 @@ fn unknown(table: &Table, found: &Found) -> Vec<(String, String)> {
 
 /// The shard files of every healthy drive that answers. A drive without the directory has no files; one that can't
 /// be listed is left out: it says nothing about its shards.
-fn list(tiers: &[TierDrives]) -> Found {
-    let mut found = Found::new();
+fn list(tiers: &[TierDrives]) -> FilesByDrive {
+    let mut found = FilesByDrive::new();
     for drive in tiers.iter().flat_map(|tier| tier.drives.healthy()) {
         match list_drive(&drive) {
             Ok(files) => {

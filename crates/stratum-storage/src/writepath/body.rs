@@ -8,7 +8,7 @@ use crate::blob::{BlobRef, Extent, Place, Tier};
 use crate::drive::lane::{Work, promise};
 use crate::format::layout::{extent_disk, full_payload, longest_extent, stripe_at};
 use crate::format::v1::Kind;
-use crate::volume::{Asked, Freed, Reservation, StripeAddress, StripeBuffer, Volume, is_full, outcomes};
+use crate::volume::{AskedShard, Freed, Reservation, StripeAddress, StripeBuffer, Volume, is_full, outcomes};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct BlobWriter {
     /// Bytes that were pushed.
     pushed: u64,
     extents: Vec<WrittenExtent>,
-    filling: Option<Filling>,
+    filling: Option<FillingStripe>,
     in_flight: VecDeque<Flight>,
     /// A drive had no space for a shard: that shard is missing like any other that missed a write.
     met_full: bool,
@@ -47,7 +47,7 @@ struct WrittenExtent {
 }
 
 /// The stripe that takes bytes now.
-struct Filling {
+struct FillingStripe {
     buffer: StripeBuffer,
     address: StripeAddress,
     /// It is the only stripe of the body.
@@ -152,7 +152,7 @@ impl BlobWriter {
         let address = StripeAddress { volume: volume.id, offset, stripe, kind: self.kind };
         let only = u64::from(stripe.payload) == self.length;
         let buffer = StripeBuffer::new(stripe, &self.writer.stripes);
-        self.filling = Some(Filling { buffer, address, only });
+        self.filling = Some(FillingStripe { buffer, address, only });
         Ok(())
     }
 
@@ -227,7 +227,7 @@ impl BlobWriter {
             };
             let (done, answer) = promise();
             drive.volume_lane().submit(Work::Sync { file, done: current.note_sync(done) });
-            asked.push(Asked { shard, drive: drive.clone(), answer });
+            asked.push(AskedShard { shard, drive: drive.clone(), answer });
         }
         for (shard, outcome) in outcomes(asked).await {
             match outcome {

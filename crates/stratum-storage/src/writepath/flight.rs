@@ -3,7 +3,7 @@
 use super::WriteError;
 use crate::drive::FileIo;
 use crate::drive::lane::{Done, Stream, Work, Write, promise};
-use crate::volume::{Asked, StripeAddress, StripeBuffer, Volume, is_full, outcomes};
+use crate::volume::{AskedShard, StripeAddress, StripeBuffer, Volume, is_full, outcomes};
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(super) struct Landing {
 struct Launched {
     /// Shards that couldn't even be asked.
     failed: Vec<u8>,
-    asked: Vec<Asked>,
+    asked: Vec<AskedShard>,
 }
 
 impl Flight {
@@ -115,7 +115,7 @@ fn submit(volume: &Volume, address: &StripeAddress, fragments: Vec<Bytes>, throu
                 Work::Write(Write { file, offset, bufs: vec![fragment], sync, done })
             }
         });
-        launched.asked.push(Asked { shard, drive, answer });
+        launched.asked.push(AskedShard { shard, drive, answer });
     }
     launched
 }

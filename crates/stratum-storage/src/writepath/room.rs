@@ -115,7 +115,7 @@ impl Writer {
     ) -> Result<Reservation, WriteError> {
         let none = WriteError::TooFewDrives { tier, healthy: 0 };
         let state = self.tier(tier).ok_or(none)?;
-        let wanted = Wanted { disk, geometry: state.geometry_now() };
+        let wanted = WantedSpace { disk, geometry: state.geometry_now() };
         for _ in 0..ATTEMPTS {
             let current = state.current.lock().clone();
             if let Some(reservation) = current.as_ref().and_then(|volume| volume.try_reserve(disk)) {
@@ -141,12 +141,12 @@ impl Writer {
 
 /// What a writer wants of every shard file of a volume of that geometry.
 #[derive(Clone, Copy, Debug)]
-struct Wanted {
+struct WantedSpace {
     disk: u64,
     geometry: Geometry,
 }
 
-impl Wanted {
+impl WantedSpace {
     /// About the same of a shard file of a volume of another geometry; at least what a new one takes.
     fn each(self, geometry: Geometry) -> u64 {
         let whole = self.disk.saturating_mul(self.geometry.k.into());
@@ -160,7 +160,7 @@ impl Writer {
     async fn open_volume(
         &self,
         state: &TierWriter,
-        wanted: Wanted,
+        wanted: WantedSpace,
         purpose: Purpose,
     ) -> Result<(), WriteError> {
         let tier = state.drives.tier;
@@ -318,7 +318,7 @@ impl Writer {
         &self,
         state: &TierWriter,
         volume: &Volume,
-        wanted: Wanted,
+        wanted: WantedSpace,
         purpose: Purpose,
     ) -> bool {
         let healthy = state.healthy();

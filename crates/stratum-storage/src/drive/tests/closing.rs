@@ -1,7 +1,7 @@
 //! Nothing of a drive that is out stays open, and what it still holds can be read.
 
 use super::*;
-use crate::drive::faulty::{Fault, Operation, Plan, under};
+use crate::drive::faulty::{Fault, FaultPlan, Operation, under};
 use std::path::Path;
 use std::time::Duration;
 
@@ -84,7 +84,8 @@ fn who_hangs_in_a_drive_holds_up_nobody_and_is_told() {
         device: None,
         bytes: None,
     };
-    let io = under(&Plan { faults: vec![slow] }, "hot/0", Arc::new(RealDrive::open(folder.path()).unwrap()));
+    let io =
+        under(&FaultPlan { faults: vec![slow] }, "hot/0", Arc::new(RealDrive::open(folder.path()).unwrap()));
     let drive = of(io);
     let (hangs, other) = (create(&drive, "hangs"), create(&drive, "other"));
     let reading = std::thread::spawn(move || hangs.read_at(&mut [0], 0));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::journal::cursor::Cursor;
-use crate::journal::slots::Slot;
+use crate::journal::slots::SegmentSlot;
 
 fn filled(disks: usize, m: usize, groups: usize) -> (World, Journal) {
     let mut world = World::new(disks, m, 11);
@@ -108,7 +108,7 @@ fn of_segments_that_hold_the_same_entry_the_sound_one_counts() {
         world.crash();
         let (copies, at) = &places[rotten];
         for copy in copies.iter() {
-            let path = Slot::path_of(copy.slot.number);
+            let path = SegmentSlot::path_of(copy.slot.number);
             // One that no later start needs may have gone by now: when, is up to the readers of tests beside this one.
             let flipped = world.disks[copy.drive].flip_bit(&path, at * 8 + 3);
             assert!(
@@ -159,8 +159,9 @@ fn rot_that_nobody_reads_is_found_and_written_anew() {
     let segments: Vec<(usize, String, u64)> = {
         let table = journal.core.table.read();
         let closed = table.segments().take(table.segments().len() - 1);
-        let place =
-            |copy: &table::Copy, end| (copy.drive, format!("journal/segment-{:04x}", copy.slot.number), end);
+        let place = |copy: &table::SegmentCopy, end| {
+            (copy.drive, format!("journal/segment-{:04x}", copy.slot.number), end)
+        };
         closed
             .flat_map(|segment| {
                 segment.copies.iter().map(|copy| place(copy, segment.end)).collect::<Vec<_>>()
@@ -208,7 +209,7 @@ fn a_group_that_the_next_segment_begins_with_keeps_nothing_from_being_healed() {
     }
     assert!(cursor.at() < segment.end, "the last group is there, and doesn't count");
     for copy in segment.copies.iter() {
-        let path = Slot::path_of(copy.slot.number);
+        let path = SegmentSlot::path_of(copy.slot.number);
         world.disks[copy.drive].flip_bit(&path, cursor.at() * 8 + 3).expect("the file is there");
     }
     journal.core.places()[segment.copies[0].drive].drive.fail("it is lost");

@@ -8,7 +8,7 @@
 use super::*;
 use crate::drive::OpenHow;
 use crate::journal::format::{
-    Epoch, GROUPS_AT, Head, Header, Kind, SegmentKey, encode_footer, encode_group, encode_opened,
+    Epoch, GROUPS_AT, Head, Header, SegmentKey, SegmentKind, encode_footer, encode_group, encode_opened,
 };
 use std::path::PathBuf;
 
@@ -32,7 +32,7 @@ fn groups() -> [Vec<NewEntry>; 4] {
     ]
 }
 
-fn header(number: u64, sequence: u64, kind: Kind, before: Head, head: Head) -> Header {
+fn header(number: u64, sequence: u64, kind: SegmentKind, before: Head, head: Head) -> Header {
     let ids = |ids: &[u128]| ids.iter().copied().map(DriveId).collect();
     let epoch = Epoch {
         number,
@@ -47,43 +47,44 @@ fn header(number: u64, sequence: u64, kind: Kind, before: Head, head: Head) -> H
 }
 
 /// A segment's bytes, written one thing after the other.
-struct Written {
+struct SegmentBytes {
     key: SegmentKey,
     bytes: Vec<u8>,
     head: Head,
 }
 
-impl Written {
-    fn begin(header: &Header) -> Written {
+impl SegmentBytes {
+    fn begin(header: &Header) -> SegmentBytes {
         let mut bytes = header.encode().expect("it fits").to_vec();
         match header.kind {
-            Kind::First => bytes.extend_from_slice(&encode_opened(header.key())),
-            Kind::Later => bytes.resize(GROUPS_AT as usize, 0),
+            SegmentKind::First => bytes.extend_from_slice(&encode_opened(header.key())),
+            SegmentKind::Later => bytes.resize(GROUPS_AT as usize, 0),
         }
-        Written { key: header.key(), bytes, head: header.before }
+        SegmentBytes { key: header.key(), bytes, head: header.before }
     }
 
-    fn group(mut self, entries: &[NewEntry]) -> Written {
+    fn group(mut self, entries: &[NewEntry]) -> SegmentBytes {
         let group = encode_group(self.key, self.bytes.len() as u64, self.head, entries);
         group.bufs.iter().for_each(|buf| self.bytes.extend_from_slice(buf));
         self.head = group.last(self.head);
         self
     }
 
-    fn closed(mut self) -> Written {
+    fn closed(mut self) -> SegmentBytes {
         let footer = encode_footer(self.key, self.bytes.len() as u64, self.head);
         self.bytes.extend_from_slice(&footer);
         self
     }
 }
 
-fn written() -> [Written; 3] {
+fn written() -> [SegmentBytes; 3] {
     let [one, two, three, four] = groups();
     let none = Head::default();
-    let first = Written::begin(&header(1, 1, Kind::First, none, none)).group(&one).group(&two).closed();
-    let later = Written::begin(&header(1, 2, Kind::Later, first.head, none)).group(&three);
-    let reopened = header(2, 3, Kind::First, first.head, later.head);
-    let reopened = Written::begin(&reopened).group(&three).group(&four);
+    let first =
+        SegmentBytes::begin(&header(1, 1, SegmentKind::First, none, none)).group(&one).group(&two).closed();
+    let later = SegmentBytes::begin(&header(1, 2, SegmentKind::Later, first.head, none)).group(&three);
+    let reopened = header(2, 3, SegmentKind::First, first.head, later.head);
+    let reopened = SegmentBytes::begin(&reopened).group(&three).group(&four);
     [first, later, reopened]
 }
 

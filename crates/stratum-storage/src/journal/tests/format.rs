@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::journal::format::{
-    Epoch, GroupHead, Head, Header, Kind, Page, SegmentKey, decode_footer, encode_footer, encode_group,
-    encode_opened, is_opened,
+    Epoch, GroupHead, Head, Header, HeaderPage, SegmentKey, SegmentKind, decode_footer, encode_footer,
+    encode_group, encode_opened, is_opened,
 };
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ fn header() -> Header {
         head: Head { index: 99, hash: EntryHash(5) },
     };
     let before = Head { index: 90, hash: EntryHash(4) };
-    Header { epoch, sequence: key.sequence, kind: Kind::First, before, floor: 17 }
+    Header { epoch, sequence: key.sequence, kind: SegmentKind::First, before, floor: 17 }
 }
 
 fn flat(bufs: &[Bytes]) -> Bytes {
@@ -35,7 +35,7 @@ fn flat(bufs: &[Bytes]) -> Bytes {
 fn headers_and_footers_come_back() {
     let page = header().encode().expect("it fits");
     assert_eq!(page.len(), 4096);
-    assert_eq!(Header::decode(&page), Page::Header(Box::new(header())));
+    assert_eq!(Header::decode(&page), HeaderPage::Header(Box::new(header())));
     let last = Head { index: 12, hash: EntryHash(34) };
     let footer = encode_footer(key(), 8192, last);
     assert_eq!(decode_footer(key(), 8192, &footer), Some(last));
@@ -108,7 +108,7 @@ proptest! {
         page[bit / 8] ^= 1 << (bit % 8);
         // Bytes behind the ids are padding that nothing reads.
         let covered = 120 + 16 * 16;
-        prop_assert_eq!(Header::decode(&page) == Page::Nothing, bit / 8 < covered);
+        prop_assert_eq!(Header::decode(&page) == HeaderPage::Nothing, bit / 8 < covered);
 
         let entries = [NewEntry { command: vec![1; 100], body: vec![2; 40].into() }];
         let encoded = encode_group(key(), 0, Head::default(), &entries);

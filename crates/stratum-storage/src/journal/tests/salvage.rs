@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::drive::read_only::ReadOnly;
-use crate::journal::format::{GROUPS_AT, Header, PAGE, Page};
+use crate::journal::format::{GROUPS_AT, Header, HeaderPage, PAGE};
 
 impl World {
     /// The journal as a tool finds it that may change nothing.
@@ -100,7 +100,7 @@ fn a_hole_is_named_and_both_of_its_sides_are_read() {
         let holds = |path: &&String| {
             let file = io.open(path, crate::drive::OpenHow::Read).expect("it opens");
             let page = crate::journal::reader::read_some(file.as_ref(), 0, PAGE);
-            matches!(Header::decode(&page), Page::Header(header)
+            matches!(Header::decode(&page), HeaderPage::Header(header)
                 if header.before.index + 1 == spans[1].first)
         };
         disk.files().iter().filter(|path| path.contains("segment")).find(holds).expect("it is there").clone()

@@ -85,7 +85,7 @@ fn what_no_copy_has_is_not_called_repaired() {
         (copies.clone(), at)
     };
     for copy in copies.iter() {
-        let path = crate::journal::slots::Slot::path_of(copy.slot.number);
+        let path = crate::journal::slots::SegmentSlot::path_of(copy.slot.number);
         world.disks[copy.drive].flip_bit(&path, at * 8).expect("the file is there");
     }
     for _ in 0..2 {

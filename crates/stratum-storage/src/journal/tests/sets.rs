@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::drive::{Domain, NodeId, ZoneId};
-use crate::journal::quorum::{Candidate, Sets, choose};
-use crate::journal::round::{Asked, ask};
+use crate::journal::quorum::{MemberCandidate, Sets, choose};
+use crate::journal::round::{AskedDrive, ask};
 
-fn candidates(devices: &[u64]) -> Vec<Candidate> {
-    let candidate = |(place, &device): (usize, &u64)| Candidate {
+fn candidates(devices: &[u64]) -> Vec<MemberCandidate> {
+    let candidate = |(place, &device): (usize, &u64)| MemberCandidate {
         id: DriveId(place as u128),
         domain: Domain::here(device),
         present: true,
@@ -145,8 +145,11 @@ fn ask_with_one_silent(
 ) -> (Vec<io::Result<()>>, Vec<Arc<Drive>>) {
     let world = World::new(2, 1, 1);
     let drives = world.drives(&[]);
-    let asked: Vec<Asked> =
-        drives.iter().zip(domains).map(|(drive, domain)| Asked { drive: drive.clone(), domain }).collect();
+    let asked: Vec<AskedDrive> = drives
+        .iter()
+        .zip(domains)
+        .map(|(drive, domain)| AskedDrive { drive: drive.clone(), domain })
+        .collect();
     let mut silent = None;
     let timeout = Duration::from_millis(20);
     let answers = ask(&asked, timeout, world.ambient.as_ref(), |place, reply| match place {
