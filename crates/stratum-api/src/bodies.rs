@@ -18,15 +18,18 @@ use std::sync::Arc;
 pub use stratum_bodies::SMALL_MAX;
 use stratum_bodies::{Codecs, PlaintextReader, Tables};
 use stratum_frames::MAX_BODY_BYTES;
-use stratum_metadata::placement::{Arrival, Placement};
+use stratum_metadata::declared::Declared;
+use stratum_metadata::placement::Placement;
 use stratum_metadata::record::{Body, ObjectRecord};
 use stratum_metadata::{Metadata, ReadView};
+use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, Tier};
+use stratum_storage::blocking;
 use stratum_storage::journal::Journal;
 use stratum_storage::readpath::Reader;
 use stratum_storage::volume::Table;
 use stratum_storage::volumes::Volumes;
-use stratum_storage::writepath::Writer;
+use stratum_storage::writepath::{Leave, Writer};
 
 /// The bodies of objects and parts. A cheap handle.
 #[derive(Clone)]
@@ -68,12 +71,39 @@ impl Bodies {
         })
     }
 
-    /// Admits a request that reads one body and writes another, which `arrival` is: its worst case, in one step.
+    /// Where an object belongs that comes now, of which a client declares that.
+    pub fn place(&self, declared: &Declared, now: UnixMillis) -> Placement {
+        Placement::of(declared, self.metadata.level(), |tier| self.table.has_tier(tier), now)
+    }
+
+    /// The tier that a body is written to which belongs in `wanted` and has that length, as far as it is known: hot where
+    /// that one has no room for it, or too few drives.
+    async fn open_tier(&self, wanted: Tier, length: Option<u64>) -> Tier {
+        if wanted == Tier::Hot {
+            return Tier::Hot;
+        }
+        let (writer, length) = (self.writer.clone(), length.unwrap_or(SMALL_MAX));
+        // It asks the drives.
+        let room = blocking::spawn(move || writer.check_room(wanted, length, Leave::Reserve)).await;
+        match room {
+            Ok(Ok(())) => wanted,
+            Ok(Err(error)) => {
+                tracing::debug!(tier = wanted.name(), %error, "a tier takes nothing; a body goes to hot instead");
+                metrics::counter!("stratum_placed_hot_instead_total", "tier" => wanted.name()).increment(1);
+                Tier::Hot
+            }
+            Err(_) => Tier::Hot,
+        }
+    }
+
+    /// Admits a request that reads one body and writes another, which is placed so: its worst case, in one step.
     ///
     /// # Errors
     /// `SlowDown`.
-    pub fn admit_copy(&self, memory: &Memory, arrival: &Arrival) -> Result<Admitted, S3Error> {
-        let writer = self.writer_memory(Placement::of(arrival), None);
+    pub fn admit_copy(&self, memory: &Memory, placement: &Placement) -> Result<Admitted, S3Error> {
+        // Where its tier takes nothing it is written to hot.
+        let writer = [placement.tier(), Tier::Hot].map(|tier| self.writer_memory(tier, None));
+        let writer = writer.into_iter().max().unwrap_or_default();
         memory.admit(self.reader.memory() + PlaintextReader::frames_memory(MAX_BODY_BYTES) + writer)
     }
 }

@@ -19,6 +19,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
+use stratum_metadata::declared::{Declared, Hints};
 use stratum_metadata::record::{Checksum, ETag, ObjectHeaders, ObjectRecord, StorageClass};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Tier;
@@ -151,6 +152,18 @@ pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
     let Some(named) = headers.get(&STORAGE_CLASS) else { return Ok(StorageClass::Standard) };
     let known = STORAGE_CLASSES.iter().find(|(_, name)| name.as_bytes() == named.as_bytes());
     known.map(|(class, _)| *class).ok_or(Code::InvalidStorageClass.into())
+}
+
+/// What a client declares of where an object is to lie: by its metadata, and by its class.
+///
+/// # Errors
+/// `InvalidArgument` for a hint that makes no sense, naming it.
+pub fn declared(kept: &ObjectHeaders, class: StorageClass) -> Result<Declared, S3Error> {
+    let hints = Hints::parse(&kept.user).map_err(|error| {
+        let header = format!("{USER}{}", error.name);
+        S3Error::invalid_argument(header, error.value.clone(), error.to_string())
+    })?;
+    Ok(Declared { hints, class })
 }
 
 /// A storage class as the wire has it.

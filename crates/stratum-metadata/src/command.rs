@@ -73,6 +73,13 @@ pub struct TierChange {
     pub review: Option<UnixMillis>,
 }
 
+impl TierChange {
+    /// Whether it only says when the version is looked at next.
+    fn is_a_review(&self) -> bool {
+        self.decision.is_none() && self.pinning == Pinning::Leave
+    }
+}
+
 /// What must hold of a version whose tier is decided, evaluated atomically with the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TierCondition {
@@ -276,8 +283,10 @@ impl Command {
             | Command::PutPart { .. }
             | Command::CompleteUpload { .. }
             | Command::UploadPart { .. }
-            | Command::CompleteMultipartUpload { .. }
-            | Command::DecideTiers(_) => Urgency::Ordinary,
+            | Command::CompleteMultipartUpload { .. } => Urgency::Ordinary,
+            // Packing into another tier than was decided needs it.
+            Command::DecideTiers(changes) if changes.iter().all(TierChange::is_a_review) => Urgency::Packing,
+            Command::DecideTiers(_) => Urgency::Ordinary,
             Command::Relocate { moves, .. } if moves.iter().any(Move::leaves_the_journal) => Urgency::Packing,
             Command::DeleteBucket { .. }
             | Command::DeleteObject { .. }

@@ -18,7 +18,7 @@ mod checkpoint;
 pub mod command;
 mod committer;
 mod compact;
-
+pub mod declared;
 mod drain;
 mod evacuate;
 mod fate;

@@ -31,20 +31,19 @@ pub(crate) fn find<E: From<DecodeError>>(
     }
 }
 
-/// Which version of a key holds the body at that place, which the entry of that index brought; none if it was overwritten or
-/// deleted since. The command that brought it doesn't know: `apply` gives a version its order.
+/// The version of a key that holds the body at that place, which the entry of that index brought; none if it was overwritten
+/// or deleted since. The command that brought it doesn't know which one: `apply` gives a version its order.
 pub(crate) fn holder<E: From<DecodeError>>(
     place: &Place,
     entry: Index,
     bucket: BucketId,
     key: &[u8],
     get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
-) -> Result<Option<Owner>, E> {
+) -> Result<Option<ObjectRecord>, E> {
     let holds = |record: &ObjectRecord| matches!(&record.body, Body::Blob(blob) if blob.place == *place);
-    let owner = |record: &ObjectRecord| Owner::object(bucket, key.to_vec(), record);
     // That entry committed it, or none did, since its bucket wasn't versioned then.
     Ok(match version_of(bucket, key, [entry, 0], holds, get)? {
-        Some((_, Owned::Current(record) | Owned::NonCurrent(record))) => Some(owner(&record)),
+        Some((_, Owned::Current(record) | Owned::NonCurrent(record))) => Some(record),
         _ => None,
     })
 }

@@ -1,27 +1,35 @@
 //! The packer: small bodies leave the journal, many at a time, for erasure-coded stripes.
 //!
 //! It goes over the journal's closed segments, oldest first. A body is live if a record still names the entry that brought
-//! it, and that record says whose it is; the live ones of a segment are sorted by where they go and by owner, so that neighbours in a
-//! listing become neighbours on the drives and in the index, and written as full stripes. Each stripe is then one
-//! `Relocate`, whose moves are conditional: whatever was overwritten meanwhile stays as it is.
+//! it, and that record says whose it is and where that belongs; the live ones of a segment are sorted by where they go and
+//! by owner, so that neighbours in a listing become neighbours on the drives and in the index, and written as full stripes.
+//! Each stripe is then one `Relocate`, whose moves are conditional: whatever was overwritten meanwhile stays as it is.
+//!
+//! The journal waits for no tier: what belongs in one that takes nothing now is packed with the hot bodies, and reviewed.
 
-use crate::command::{Command, Proposed};
+use crate::command::{Command, Pinning, Proposed, TierChange, TierCondition};
+use crate::fate::CommitError;
+use crate::keys;
 use crate::log::{ClosedSegment, LocalLog, LogError};
 use crate::machine::{Machine, ReadError};
 use crate::owned;
-use crate::placement::{Arrival, Placement};
-use crate::record::{Body, BucketId, DecodeError, Owner, UploadId};
+use crate::placement::Placement;
+use crate::record::{
+    Attributes, Body, BucketId, Completion, DecodeError, Migrate, ObjectRecord, Owner, StoredUpload,
+    UploadId, decode,
+};
 use crate::relocate::{self, MoveError, Small, Trust, blob_of};
 use crate::store::Metadata;
 use crate::tree::Base;
 use bytes::Bytes;
 use std::time::Duration;
-use stratum_storage::blob::{BlobRef, Form, Index, Place};
+use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob::{BlobRef, Form, Index, Place, Tier};
 use stratum_storage::blocking;
 use stratum_storage::journal::Verify;
 use stratum_storage::task::{self, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::volumes::Volumes;
-use stratum_storage::writepath::PackBody;
+use stratum_storage::writepath::{PackBody, WriteError};
 
 /// Segments stay as they are below this share of the journal's cap: what is short-lived dies there unpacked.
 const PACK_FROM: f32 = 0.25;
@@ -45,6 +53,8 @@ enum PackError {
     Record(#[from] DecodeError),
     #[error(transparent)]
     Move(#[from] MoveError),
+    #[error("having objects reviewed: {0}")]
+    Review(#[from] CommitError),
     #[error("its task ended early: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -52,8 +62,10 @@ enum PackError {
 /// A body in the journal that its owner still names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Live {
-    to: Placement,
+    to: Tier,
     owner: Owner,
+    /// When it was decided that it belongs there, if that was decided of it itself.
+    decided: Option<UnixMillis>,
     index: Index,
     length: u32,
     crc32c: u32,
@@ -154,19 +166,17 @@ fn live_bodies(
         let Some(brought) = body_of(Proposed::decode(&entry.command)?.command) else { continue };
         let Place::ThisEntry { length, crc32c } = brought.place else { continue };
         let place = Place::Journal { index: entry.index, length, crc32c };
-        if let Some(owner) = holder(machine, brought.whose, entry.index, &place)? {
-            let to = Placement::of(&brought.arrival.sized(Some(length.into())));
-            bodies.push(Live { to, owner, index: entry.index, length, crc32c });
+        if let Some(Holder { owner, to, decided }) = holder(machine, brought.whose, entry.index, &place)? {
+            bodies.push(Live { to, owner, decided, index: entry.index, length, crc32c });
         }
     }
     bodies.sort_unstable();
     Ok(bodies)
 }
 
-/// A body that a command brought, and what the command says of it.
+/// A body that a command brought.
 struct Brought {
     whose: Whose,
-    arrival: Arrival,
     place: Place,
 }
 
@@ -179,33 +189,63 @@ enum Whose {
 fn body_of(command: Command) -> Option<Brought> {
     match command {
         Command::PutObject { bucket, key, record, .. } => match record.body {
-            Body::Blob(BlobRef { place, .. }) => {
-                let arrival = Arrival::new(bucket, record.storage_class);
-                Some(Brought { whose: Whose::Object(bucket, key), arrival, place })
-            }
+            Body::Blob(BlobRef { place, .. }) => Some(Brought { whose: Whose::Object(bucket, key), place }),
             Body::Parts { .. } => None,
         },
-        Command::PutPart { bucket, upload, part } | Command::UploadPart { bucket, upload, part } => {
-            let arrival = Arrival { bucket, storage_class: None, size: None };
-            let whose = Whose::Part(upload, part.number);
-            Some(Brought { whose, arrival, place: part.blob.place })
+        Command::PutPart { upload, part, .. } | Command::UploadPart { upload, part, .. } => {
+            Some(Brought { whose: Whose::Part(upload, part.number), place: part.blob.place })
         }
         _ => None,
     }
 }
 
+/// Who holds a body, and where that belongs.
+struct Holder {
+    owner: Owner,
+    to: Tier,
+    decided: Option<UnixMillis>,
+}
+
 /// Who holds the body that the entry brought, if anybody still does.
-fn holder(machine: &Machine, whose: Whose, entry: Index, place: &Place) -> Result<Option<Owner>, ReadError> {
+fn holder(machine: &Machine, whose: Whose, entry: Index, place: &Place) -> Result<Option<Holder>, ReadError> {
     match whose {
         Whose::Object(bucket, key) => {
-            owned::holder(place, entry, bucket, &key, |key| machine.get(key).map_err(ReadError::from))
+            let get = |key: &[u8]| machine.get(key).map_err(ReadError::from);
+            let record = owned::holder(place, entry, bucket, &key, get)?;
+            Ok(record.map(|record| Holder {
+                owner: Owner::object(bucket, key, &record),
+                to: Placement::decided(&record.attributes).tier(),
+                decided: record.attributes.tiering.last().map(|decision| decision.since),
+            }))
         }
         Whose::Part(upload, number) => {
             let owner = Owner::Part { upload, number };
-            let blob = blob_of(machine, &owner)?;
-            Ok(blob.is_some_and(|blob| blob.place == *place).then_some(owner))
+            if blob_of(machine, &owner)?.is_none_or(|blob| blob.place != *place) {
+                return Ok(None);
+            }
+            let to = Placement::decided(&of_upload(machine, upload)?).tier();
+            // The object that it becomes is reviewed in any case.
+            Ok(Some(Holder { owner, to, decided: None }))
         }
     }
+}
+
+/// What was decided of an upload, or of the object that it became.
+fn of_upload(machine: &Machine, upload: UploadId) -> Result<Attributes, ReadError> {
+    if let Some(stored) = get::<StoredUpload>(machine, &keys::upload(upload))? {
+        return Ok(stored.record.attributes);
+    }
+    let Some(completion) = get::<Completion>(machine, &keys::completion(upload))? else {
+        return Ok(Attributes::default());
+    };
+    let record = get::<ObjectRecord>(machine, &keys::object(completion.bucket, &completion.key))?;
+    let is_of_it =
+        |record: &ObjectRecord| matches!(record.body, Body::Parts { upload: of, .. } if of == upload);
+    Ok(record.filter(is_of_it).map(|record| record.attributes).unwrap_or_default())
+}
+
+fn get<T: Migrate>(machine: &Machine, key: &[u8]) -> Result<Option<T>, ReadError> {
+    Ok(machine.get(key)?.map(|value| decode(&value)).transpose()?)
 }
 
 /// How many bodies from the front make a batch, which goes to one place: at least one.
@@ -222,13 +262,44 @@ fn batch_len(bodies: &[Live], most_owners: usize) -> usize {
 
 async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) -> Result<(), PackError> {
     let Some(Live { to, .. }) = batch.first() else { return Ok(()) };
-    let (tier, log) = (to.tier, metadata.log().clone());
+    let (to, log) = (*to, metadata.log().clone());
+    let reviews: Vec<TierChange> = batch.iter().filter_map(review).collect();
     let bodies = blocking::spawn(move || read(log.as_ref(), batch)).await??;
     let bytes: usize = bodies.iter().map(|small| small.body.bytes.len()).sum();
-    let moved = relocate::pack(metadata, volumes, tier, bodies, Trust::Synced).await?;
+    let moved = match to {
+        Tier::Hot => relocate::pack(metadata, volumes, to, bodies, Trust::Synced).await?,
+        Tier::Warm | Tier::Cold => {
+            match relocate::pack(metadata, volumes, to, bodies.clone(), Trust::Synced).await {
+                Err(MoveError::Write(error @ (WriteError::NoSpace(_) | WriteError::TooFewDrives { .. }))) => {
+                    tracing::warn!(tier = to.name(), %error, "a tier takes nothing; what belongs there is packed as hot, and moved later");
+                    // Before they are elsewhere than they belong, so that nobody forgets them.
+                    if !reviews.is_empty() {
+                        metadata.commit(Command::DecideTiers(reviews), Bytes::new()).await?;
+                    }
+                    relocate::pack(metadata, volumes, Tier::Hot, bodies, Trust::Synced).await?
+                }
+                packed => packed?,
+            }
+        }
+    };
     metrics::counter!("stratum_packed_bodies_total").increment(moved.bodies);
     metrics::counter!("stratum_packed_bytes_total").increment(bytes as u64);
     Ok(())
+}
+
+/// Has an object looked at that can't go where it belongs now.
+fn review(live: &Live) -> Option<TierChange> {
+    let Owner::Object { bucket, key, version, committed } = live.owner.clone() else { return None };
+    Some(TierChange {
+        bucket,
+        key,
+        version,
+        committed,
+        condition: TierCondition::Always,
+        decision: None,
+        pinning: Pinning::Leave,
+        review: Some(live.decided?),
+    })
 }
 
 fn read(log: &dyn LocalLog, batch: Vec<Live>) -> Result<Vec<Small>, LogError> {

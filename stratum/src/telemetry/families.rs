@@ -97,6 +97,7 @@ pub const FAMILIES: &[Family] = &[
     family(Gauge, "stratum_tiering_put_off_objects", Unit::Count, "Objects that belong in another tier and that the last walk left to later ones, or for want of room."),
     family(Gauge, "stratum_tiering_walk_objects", Unit::Count, "Objects that the last walk went over."),
     family(Gauge, "stratum_tiering_walk_seconds", Unit::Seconds, "How long the last walk over all objects took."),
+    family(Counter, "stratum_placed_hot_instead_total", Unit::Count, "Bodies that were written to hot because the tier where they belong took nothing."),
     family(Counter, "stratum_compacted_volumes_total", Unit::Count, "Volumes emptied to get their garbage back."),
     family(Counter, "stratum_compacted_bytes_total", Unit::Bytes, "Bytes that this gave back."),
     family(Counter, "stratum_background_bytes_total", Unit::Bytes, "Bytes that background work read and wrote."),

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use stratum_bodies::behind::{self, Behind, Work};
 use stratum_bodies::{BodyError, PlaintextWriter};
 use stratum_metadata::command::{Command, Outcome};
-use stratum_metadata::placement::{Arrival, Placement};
-use stratum_metadata::record::{Checksum, ChecksumAlgorithm};
+use stratum_metadata::placement::Placement;
+use stratum_metadata::record::{Attributes, Checksum, ChecksumAlgorithm};
 use stratum_metadata::{CommitError, Headroom, NewBytes, NotWritten};
-use stratum_storage::blob::{BlobRef, Form, Place};
+use stratum_storage::blob::{BlobRef, Form, Place, Tier};
 
 /// A body that storage holds, or that its command will carry, and all that was computed over it. Name its `blob` in a
 /// command, and [`Bodies::commit`] both: a body that is dropped before is given back.
@@ -25,6 +25,8 @@ pub struct Stored {
     /// Over the whole body.
     pub checksum: Checksum,
     pub blob: BlobRef,
+    /// What the record of an object says of where it belongs.
+    pub attributes: Attributes,
     bytes: NewBytes,
     headroom: Headroom,
     admitted: Option<Admitted>,
@@ -77,8 +79,8 @@ impl<S: Source> Source for Begun<'_, S> {
 }
 
 impl Bodies {
-    /// Stores a request's body, which `arrival` is, checked against what the client declared of it. The checksum is the
-    /// client's choice, or else of the `usual` algorithm.
+    /// Stores a request's body where it is placed, or in hot if that tier takes nothing now, checked against what the client
+    /// declared of it. The checksum is the client's choice, or else of the `usual` algorithm.
     ///
     /// # Errors
     /// Before anything is read: `SlowDown` and whatever else a command would be refused for at the end. What reading,
@@ -87,34 +89,35 @@ impl Bodies {
         &self,
         memory: &Memory,
         mut body: RequestBody,
-        arrival: Arrival,
+        placement: Placement,
         usual: ChecksumAlgorithm,
     ) -> Result<Stored, S3Error> {
         body.expected().check_value()?;
         let algorithm = body.expected().algorithm().unwrap_or(usual);
         let digester = Digester::new(algorithm, body.expected().is_signed());
         let length = body.length()?;
-        let to = Placement::of(&arrival.sized(length));
         let headroom = self.headroom(length).await?;
         match length {
             Some(length) if length > SMALL_MAX => {
+                let to = self.open_tier(placement.tier(), Some(length)).await;
                 let admitted = memory.admit(self.writer_memory(to, Some(length)))?;
                 let kept = self.write(to, &mut body, length, digester).await?;
                 body.check(&kept.digests)?;
-                Ok(kept.stored(headroom, admitted))
+                Ok(kept.stored(placement, to, headroom, admitted))
             }
             Some(length) => {
                 let admitted = memory.admit(length)?;
                 let whole = body.collect(length).await?;
                 let kept = inline(whole, digester);
                 body.check(&kept.digests)?;
-                Ok(kept.stored(headroom, admitted))
+                Ok(kept.stored(placement, placement.tier(), headroom, admitted))
             }
             None => {
+                let to = self.open_tier(placement.tier(), None).await;
                 let admitted = memory.admit(self.gatherer_memory(to, None))?;
                 let kept = self.write_undeclared(to, &mut body, digester).await?;
                 body.check(&kept.digests)?;
-                Ok(kept.stored(headroom, admitted))
+                Ok(kept.stored(placement, to, headroom, admitted))
             }
         }
     }
@@ -126,23 +129,23 @@ impl Bodies {
     }
 
     /// What writing a body over [`SMALL_MAX`] holds at most; of any body if its length isn't known.
-    pub(super) fn writer_memory(&self, to: Placement, length: Option<u64>) -> u64 {
-        match self.codecs.of(to.tier) {
-            None => self.writer.memory(to.tier) + behind::MEMORY,
+    pub(super) fn writer_memory(&self, to: Tier, length: Option<u64>) -> u64 {
+        match self.codecs.of(to) {
+            None => self.writer.memory(to) + behind::MEMORY,
             Some(_) => self.gatherer_memory(to, length),
         }
     }
 
     /// What it holds at most where the stored length shows at the end.
-    fn gatherer_memory(&self, to: Placement, length: Option<u64>) -> u64 {
-        let coding = PlaintextWriter::memory(self.codecs.of(to.tier), length);
-        self.writer.memory(to.tier) + behind::MEMORY + coding
+    fn gatherer_memory(&self, to: Tier, length: Option<u64>) -> u64 {
+        let coding = PlaintextWriter::memory(self.codecs.of(to), length);
+        self.writer.memory(to) + behind::MEMORY + coding
     }
 
     /// A body whose length shows at its end: it may turn out to be small.
     async fn write_undeclared(
         &self,
-        to: Placement,
+        to: Tier,
         body: &mut RequestBody,
         digester: Digester,
     ) -> Result<Kept, S3Error> {
@@ -163,8 +166,8 @@ impl Bodies {
         self.metadata.commit_received(headroom, command, bytes).await
     }
 
-    /// Stores another object's content, which is `length` bytes and which `arrival` is from now on. What opened it holds
-    /// the memory that [`Bodies::admit_copy`] gave.
+    /// Stores another object's content, which is `length` bytes, where it is placed, as [`Bodies::receive`] does. What opened
+    /// it holds the memory that [`Bodies::admit_copy`] gave.
     ///
     /// # Errors
     /// What reading and writing refuse.
@@ -172,13 +175,16 @@ impl Bodies {
         &self,
         content: Content,
         length: u64,
-        arrival: Arrival,
+        placement: Placement,
         algorithm: ChecksumAlgorithm,
     ) -> Result<Stored, S3Error> {
-        let to = Placement::of(&arrival.sized(Some(length)));
         let digester = Digester::new(algorithm, false);
         let headroom = self.headroom(Some(length)).await?;
         let is_small = length <= SMALL_MAX;
+        let to = match is_small {
+            true => placement.tier(),
+            false => self.open_tier(placement.tier(), Some(length)).await,
+        };
         let (kept, admitted) = match content {
             Content::Stream(mut reader) if is_small => {
                 (inline(reader.collect(length as usize).await?, digester), reader.into_admitted())
@@ -191,21 +197,21 @@ impl Bodies {
                 (self.write(to, &mut Some(whole), length, digester).await?, admitted)
             }
         };
-        Ok(kept.stored(headroom, admitted))
+        Ok(kept.stored(placement, to, headroom, admitted))
     }
 
     /// Streams a body of `length` bytes, more than [`SMALL_MAX`], into extents, with the digests computed beside.
     async fn write(
         &self,
-        to: Placement,
+        to: Tier,
         source: &mut impl Source,
         length: u64,
         digester: Digester,
     ) -> Result<Kept, S3Error> {
-        if self.codecs.of(to.tier).is_some() {
+        if self.codecs.of(to).is_some() {
             return self.gather(to, source, digester).await;
         }
-        let mut writer = self.writer.write(to.tier, length).await?;
+        let mut writer = self.writer.write(to, length).await?;
         let mut digesting = Behind::new(digester);
         while let Some(piece) = source.next().await? {
             digesting.push(piece.clone()).await?;
@@ -217,14 +223,9 @@ impl Bodies {
     }
 
     /// As [`Bodies::write`], where how much is stored shows at the end.
-    async fn gather(
-        &self,
-        to: Placement,
-        source: &mut impl Source,
-        digester: Digester,
-    ) -> Result<Kept, S3Error> {
+    async fn gather(&self, to: Tier, source: &mut impl Source, digester: Digester) -> Result<Kept, S3Error> {
         let mut digesting = Behind::new(digester);
-        let mut writer = PlaintextWriter::new(self.writer.clone(), to.tier, self.codecs.of(to.tier))?;
+        let mut writer = PlaintextWriter::new(self.writer.clone(), to, self.codecs.of(to))?;
         let mut size = 0;
         while let Some(piece) = source.next().await? {
             size += piece.len() as u64;
@@ -241,9 +242,20 @@ impl Bodies {
 }
 
 impl Kept {
-    fn stored(self, headroom: Headroom, admitted: impl Into<Option<Admitted>>) -> Stored {
+    /// `to` is the tier that it was written to, or is packed into.
+    fn stored(
+        self,
+        placement: Placement,
+        to: Tier,
+        headroom: Headroom,
+        admitted: impl Into<Option<Admitted>>,
+    ) -> Stored {
         let Kept { size, digests: Digests { md5, checksum, .. }, blob, bytes } = self;
-        Stored { size, md5, checksum, blob, bytes, headroom, admitted: admitted.into() }
+        let attributes = match to == placement.tier() {
+            true => placement.attributes(),
+            false => placement.attributes().reviewed_at_once(),
+        };
+        Stored { size, md5, checksum, blob, attributes, bytes, headroom, admitted: admitted.into() }
     }
 }
 

@@ -110,7 +110,8 @@ fn complete(
         headers: record.headers,
         body: Body::Parts { upload, parts: made.parts },
         committed: 0,
-        attributes: record.attributes,
+        // Parts of it may have come while its tier took nothing, or be small and still in the journal.
+        attributes: record.attributes.reviewed_at_once(),
     };
     Command::CompleteMultipartUpload {
         bucket: bucket.id,

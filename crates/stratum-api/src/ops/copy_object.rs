@@ -17,7 +17,7 @@ use crate::text::{Quoted, Timestamp};
 use crate::xml;
 use crate::xml::multipart::ChecksumElement;
 use crate::xml::object::CopyObjectResult;
-use stratum_metadata::placement::Arrival;
+use stratum_metadata::declared::Declared;
 use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectHeaders, ObjectRecord, StorageClass};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
@@ -29,11 +29,19 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let algorithm = wanted_algorithm(ctx)?;
     let to_itself = source.bucket.id == bucket.id && source.key == *key;
 
-    let arrival = Arrival::new(bucket.id, class);
-    let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &arrival)?;
+    let declared = match &replacement {
+        Some(kept) => headers::declared(kept, class)?,
+        None => copied_hints(ctx, &source, class)?,
+    };
+    let placement = ctx.store.bodies.place(&declared, ctx.now);
+    let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
         check_size(object)?;
+        // The source was replaced since it was looked up, and asks for something else.
+        if replacement.is_none() && Declared::of(&object.headers, class) != declared {
+            return Err(Code::OperationAborted.into());
+        }
         if to_itself && replacement.is_none() {
             check_change(object, class, redirect.as_deref())?;
         }
@@ -55,7 +63,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             ..opened.object.headers.clone()
         })?,
     };
-    let stored = ctx.store.bodies.copy(opened.content, opened.object.size, arrival, algorithm).await?;
+    let stored = ctx.store.bodies.copy(opened.content, opened.object.size, placement, algorithm).await?;
     let object = put_object::commit(ctx, bucket, key, stored, kept, class, condition).await?;
     ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
     xml::answer(&CopyObjectResult {
@@ -68,6 +76,13 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             .as_ref()
             .map(|checksum| ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))),
     })
+}
+
+/// What is declared of a copy that keeps the source's metadata. What there is nothing of is told when it is read.
+fn copied_hints(ctx: &Context, source: &CopySource, class: StorageClass) -> Result<Declared, S3Error> {
+    let object = ctx.view.object(source.bucket.id, source.key.as_bytes())?;
+    Ok(object
+        .map_or(Declared { class, ..Declared::default() }, |object| Declared::of(&object.headers, class)))
 }
 
 /// The headers that replace the source's; `None` where they are copied.

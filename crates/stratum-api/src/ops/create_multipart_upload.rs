@@ -12,25 +12,25 @@ use crate::xml::multipart::InitiateMultipartUploadResult;
 use bytes::Bytes;
 use http::HeaderValue;
 use stratum_metadata::command::{Command, Outcome};
-use stratum_metadata::record::{
-    Attributes, BucketRecord, ChecksumAlgorithm, ChecksumType, UploadId, UploadRecord,
-};
+use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ChecksumType, UploadId, UploadRecord};
 
 const ALGORITHM: &str = "x-amz-checksum-algorithm";
 const TYPE: &str = "x-amz-checksum-type";
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let checksum = checksum(ctx.header(ALGORITHM), ctx.header(TYPE))?;
+    let (kept, class) = (headers::object_headers(&ctx.headers)?, headers::storage_class(&ctx.headers)?);
+    let placement = ctx.store.bodies.place(&headers::declared(&kept, class)?, ctx.now);
     let upload = UploadId::new(ctx.now, ctx.store.entropy.next_u128());
     let record = UploadRecord {
         bucket: bucket.id,
         key: key.as_bytes().to_vec(),
         initiated: ctx.now,
         initiator: ctx.account.id.clone(),
-        storage_class: headers::storage_class(&ctx.headers)?,
-        headers: headers::object_headers(&ctx.headers)?,
+        storage_class: class,
+        headers: kept,
         checksum,
-        attributes: Attributes::default(),
+        attributes: placement.attributes(),
     };
     let expires = ctx.now.saturating_add(ctx.store.settings.upload_lifetime);
     let command = Command::CreateUpload { upload, record, expires };

@@ -10,18 +10,17 @@ use crate::key::ObjectKey;
 use axum::body::Body;
 use http::Response;
 use stratum_metadata::command::{Command, Outcome, WriteCondition};
-use stratum_metadata::placement::Arrival;
 use stratum_metadata::record::{
-    self, Attributes, BucketRecord, ChecksumAlgorithm, ETag, ObjectHeaders, ObjectRecord, StorageClass,
-    VersionId,
+    self, BucketRecord, ChecksumAlgorithm, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
 };
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
     let kept = headers::object_headers(&ctx.headers)?;
     let class = headers::storage_class(&ctx.headers)?;
     let condition = conditions::on_write(&ctx.headers);
-    let (arrival, usual) = (Arrival::new(bucket.id, class), ChecksumAlgorithm::Crc64Nvme);
-    let stored = ctx.store.bodies.receive(&ctx.memory, body, arrival, usual).await?;
+    let placement = ctx.store.bodies.place(&headers::declared(&kept, class)?, ctx.now);
+    let usual = ChecksumAlgorithm::Crc64Nvme;
+    let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, usual).await?;
     let object = commit(ctx, bucket, key, stored, kept, class, condition).await?;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();
@@ -29,6 +28,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     if let Some(checksum) = &object.checksum {
         headers::write_checksum(checksum, None, out);
     }
+    headers::write_tier(ctx.store.bodies.tier_of(&ctx.view, &object)?, out);
     Ok(response)
 }
 
@@ -55,7 +55,7 @@ pub async fn commit(
         headers,
         body: record::Body::Blob(stored.blob.clone()),
         committed: 0,
-        attributes: Attributes::default(),
+        attributes: stored.attributes.clone(),
     };
     let named = conditions::first(&condition);
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };

@@ -12,7 +12,7 @@ use axum::body::Body;
 use http::header::ETAG;
 use http::{HeaderName, Response};
 use stratum_metadata::command::{Command, Outcome};
-use stratum_metadata::placement::Arrival;
+use stratum_metadata::placement::Placement;
 use stratum_metadata::record::{
     BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, ETag, PartRecord, UploadId, UploadRecord,
 };
@@ -22,8 +22,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let upload = multipart::upload_id(&ctx.query)?;
     let record = multipart::existing(&ctx.view, bucket, key, upload)?;
     let algorithm = algorithm(&record, body.expected().algorithm())?;
-    let arrival = Arrival::new(bucket.id, record.storage_class);
-    let stored = ctx.store.bodies.receive(&ctx.memory, body, arrival, algorithm).await?;
+    let placement = Placement::decided(&record.attributes);
+    let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, algorithm).await?;
     let (etag, checksum) = commit(ctx, bucket, upload, number, stored).await?;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();

@@ -16,7 +16,7 @@ use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::multipart::{ChecksumElement, CopyPartResult};
 use std::ops::Range;
-use stratum_metadata::placement::Arrival;
+use stratum_metadata::placement::Placement;
 use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectRecord};
 
 const RANGE: &str = "x-amz-copy-source-range";
@@ -27,8 +27,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let record = multipart::existing(&ctx.view, bucket, key, upload)?;
     let source = CopySource::of(ctx)?;
 
-    let arrival = Arrival::new(bucket.id, record.storage_class);
-    let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &arrival)?;
+    let placement = Placement::decided(&record.attributes);
+    let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
         let bytes = range(ctx, object.size)?;
@@ -48,7 +48,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
 
     let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let length = opened.selection.bytes.end - opened.selection.bytes.start;
-    let stored = ctx.store.bodies.copy(opened.content, length, arrival, algorithm).await?;
+    let stored = ctx.store.bodies.copy(opened.content, length, placement, algorithm).await?;
     let (etag, checksum) = upload_part::commit(ctx, bucket, upload, number, stored).await?;
     ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
     // Only a checksum that the upload was created with is told.

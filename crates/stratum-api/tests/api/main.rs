@@ -3,6 +3,7 @@
 mod buckets;
 mod checksums;
 mod client;
+mod declared;
 mod deleting;
 mod detail;
 mod hostile;

@@ -59,6 +59,8 @@ pub struct Choices {
     /// What new bodies are coded with.
     pub compression: Option<Compression>,
     pub age: Age,
+    /// The tiers that the store has, each of six drives.
+    pub tiers: &'static [Tier],
 }
 
 /// How old the store is that a test gets.
@@ -96,6 +98,7 @@ impl Default for Choices {
             journal_cap: journal::Options::default().cap,
             compression: crate::compression(),
             age: Age::of_this_test(),
+            tiers: &[Tier::Hot],
         }
     }
 }
@@ -301,13 +304,15 @@ fn now() -> SystemTime {
 async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
     let clock: Arc<dyn Clock> = Arc::new(System);
     let geometry = Geometry { k: 4, m: 2 };
-    let roots = (0..6).map(|drive| folder.join("hot").join(drive.to_string()));
-    for root in roots.clone() {
-        std::fs::create_dir_all(root).expect("a drive's folder");
-    }
-    let drives = roots.map(Root::Path).collect();
+    let tier = |tier: Tier| {
+        let roots = (0..6).map(|drive| folder.join(tier.name()).join(drive.to_string()));
+        for root in roots.clone() {
+            std::fs::create_dir_all(root).expect("a drive's folder");
+        }
+        TierConfig { tier, geometry, drives: roots.map(Root::Path).collect() }
+    };
     let config =
-        SetConfig { tiers: vec![TierConfig { tier: Tier::Hot, geometry, drives }], threads: Threads::Own };
+        SetConfig { tiers: choices.tiers.iter().copied().map(tier).collect(), threads: Threads::Own };
     // Small segments: six drives' journals are written over with zeros for every test.
     let options = journal::Options {
         segment_bytes: choices.journal_cap.min(4 << 20),
@@ -328,7 +333,7 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
         });
     }
     let admission = Admission::new(choices.admission);
-    let codecs = Codecs { hot: choices.compression, ..Codecs::NONE };
+    let codecs = Codecs { hot: choices.compression, warm: Some(Compression::default()), ..Codecs::NONE };
     Store {
         metadata: metadata.clone(),
         bodies: Bodies::new(metadata, volumes, journal, codecs, Tables::default()),

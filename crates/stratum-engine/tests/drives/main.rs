@@ -6,6 +6,7 @@ mod evacuation;
 mod fate;
 mod packing;
 mod panics;
+mod placing;
 mod pressed;
 mod store;
 mod tasks;

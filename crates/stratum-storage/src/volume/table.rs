@@ -180,6 +180,11 @@ impl Table {
         self.volumes.read().get(&id).cloned()
     }
 
+    /// Whether the store has that tier.
+    pub fn has_tier(&self, tier: Tier) -> bool {
+        self.tier(tier).is_some()
+    }
+
     pub(crate) fn tier(&self, tier: Tier) -> Option<&TierDrives> {
         self.tiers.iter().find(|drives| drives.tier == tier)
     }

@@ -93,7 +93,8 @@ fn whoever_holds_a_body_of_the_journal_is_found_wherever_its_version_lies() {
         let Body::Blob(BlobRef { place, .. }) = &record.body else { panic!() };
         let holder = |store: &Store| {
             let get = |key: &[u8]| store.memory.get(key).map_err(ApplyError::from);
-            owned::holder(place, entry, BUCKET, b"a", get).unwrap()
+            let record = owned::holder(place, entry, BUCKET, b"a", get).unwrap();
+            record.map(|record| Owner::object(BUCKET, b"a".to_vec(), &record))
         };
         let owner = Owner::object(BUCKET, b"a".to_vec(), &record);
         assert_eq!(holder(&store), Some(owner.clone()), "while it is current");
