@@ -29,7 +29,7 @@ use stratum_storage::blocking;
 use stratum_storage::journal::Verify;
 use stratum_storage::task::{self, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::volumes::Volumes;
-use stratum_storage::writepath::{PackBody, WriteError};
+use stratum_storage::writepath::PackBody;
 
 /// Segments stay as they are below this share of the journal's cap: what is short-lived dies there unpacked.
 const PACK_FROM: f32 = 0.25;
@@ -270,7 +270,7 @@ async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) ->
         Tier::Hot => relocate::pack(metadata, volumes, to, bodies, Trust::Synced).await?,
         Tier::Warm | Tier::Cold => {
             match relocate::pack(metadata, volumes, to, bodies.clone(), Trust::Synced).await {
-                Err(MoveError::Write(error @ (WriteError::NoSpace(_) | WriteError::TooFewDrives { .. }))) => {
+                Err(MoveError::Write(error)) if error.is_waiting() => {
                     tracing::warn!(tier = to.name(), %error, "a tier takes nothing; what belongs there is packed as hot, and moved later");
                     // Before they are elsewhere than they belong, so that nobody forgets them.
                     if !reviews.is_empty() {

@@ -9,8 +9,10 @@ use thiserror::Error;
 /// Bytes in the GB that prices are given for.
 const GB: f64 = (1u64 << 30) as f64;
 
-/// The prices of one tier, in dollars (or whatever is to be minimised).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// The prices of one tier, in dollars (or whatever is to be minimised). What is read from a file has all four, and none of
+/// them is negative.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenTier")]
 pub struct TierPrices {
     /// Keeping a GB (2^30 bytes) for a month.
     pub storage_gb_month: f64,
@@ -28,14 +30,19 @@ pub struct Prices(PerTier<TierPrices>);
 
 #[derive(Debug, Error, PartialEq)]
 pub enum PricesError {
-    #[error(
-        "the prices lack [{tier}] {field}: each tier has storage_gb_month, retrieval_gb, get_1000 and put_1000"
-    )]
-    Missing { tier: Tier, field: &'static str },
-    #[error("[{tier}] {field} is {value}: a price is a number from 0 up")]
-    NoPrice { tier: Tier, field: &'static str, value: f64 },
+    #[error("of the prices [{tier}] {problem}")]
+    Tier { tier: Tier, problem: TierPricesError },
     #[error("the prices can't be read: {0}")]
     Malformed(String),
+}
+
+/// What is wrong with the prices of a tier.
+#[derive(Debug, Error, PartialEq)]
+pub enum TierPricesError {
+    #[error("{0} is missing: each tier has storage_gb_month, retrieval_gb, get_1000 and put_1000")]
+    Missing(&'static str),
+    #[error("{field} is {value}: a price is a number from 0 up")]
+    NoPrice { field: &'static str, value: f64 },
 }
 
 #[derive(Deserialize)]
@@ -65,11 +72,7 @@ impl Prices {
 
     pub fn new(prices: PerTier<TierPrices>) -> Result<Self, PricesError> {
         for tier in Tier::ALL {
-            for (field, value) in prices[tier].fields() {
-                if !(value.is_finite() && value >= 0.0) {
-                    return Err(PricesError::NoPrice { tier, field, value });
-                }
-            }
+            prices[tier].check().map_err(|problem| PricesError::Tier { tier, problem })?;
         }
         Ok(Self(prices))
     }
@@ -78,11 +81,15 @@ impl Prices {
     pub fn parse(text: &str) -> Result<Self, PricesError> {
         let written: Written = toml::from_str(text)
             .map_err(|error| PricesError::Malformed(error.to_string().trim_end().to_owned()))?;
-        Self::new(PerTier {
+        let whole = |tier, written: Option<WrittenTier>| {
+            let prices = TierPrices::try_from(written.unwrap_or_default());
+            prices.map_err(|problem| PricesError::Tier { tier, problem })
+        };
+        Ok(Self(PerTier {
             hot: whole(Tier::Hot, written.hot)?,
             warm: whole(Tier::Warm, written.warm)?,
             cold: whole(Tier::Cold, written.cold)?,
-        })
+        }))
     }
 
     /// The same for who has these tiers alone: nothing is worth going to another.
@@ -118,6 +125,11 @@ impl Prices {
 }
 
 impl TierPrices {
+    fn check(&self) -> Result<(), TierPricesError> {
+        let wrong = self.fields().into_iter().find(|(_, value)| !(value.is_finite() && *value >= 0.0));
+        wrong.map_or(Ok(()), |(field, value)| Err(TierPricesError::NoPrice { field, value }))
+    }
+
     fn fields(&self) -> [(&'static str, f64); 4] {
         [
             ("storage_gb_month", self.storage_gb_month),
@@ -128,15 +140,19 @@ impl TierPrices {
     }
 }
 
-fn whole(tier: Tier, written: Option<WrittenTier>) -> Result<TierPrices, PricesError> {
-    let written = written.unwrap_or_default();
-    let there = |field, value: Option<f64>| value.ok_or(PricesError::Missing { tier, field });
-    Ok(TierPrices {
-        storage_gb_month: there("storage_gb_month", written.storage_gb_month)?,
-        retrieval_gb: there("retrieval_gb", written.retrieval_gb)?,
-        get_1000: there("get_1000", written.get_1000)?,
-        put_1000: there("put_1000", written.put_1000)?,
-    })
+impl TryFrom<WrittenTier> for TierPrices {
+    type Error = TierPricesError;
+
+    fn try_from(written: WrittenTier) -> Result<Self, TierPricesError> {
+        let there = |field, value: Option<f64>| value.ok_or(TierPricesError::Missing(field));
+        let prices = TierPrices {
+            storage_gb_month: there("storage_gb_month", written.storage_gb_month)?,
+            retrieval_gb: there("retrieval_gb", written.retrieval_gb)?,
+            get_1000: there("get_1000", written.get_1000)?,
+            put_1000: there("put_1000", written.put_1000)?,
+        };
+        prices.check().map(|()| prices)
+    }
 }
 
 #[cfg(test)]
@@ -171,15 +187,18 @@ mod tests {
         let refused = |text: &str| Prices::parse(text).unwrap_err();
         assert_eq!(
             refused(&WHOLE.replace("retrieval_gb = 0.03", "")),
-            PricesError::Missing { tier: Tier::Cold, field: "retrieval_gb" }
+            PricesError::Tier { tier: Tier::Cold, problem: TierPricesError::Missing("retrieval_gb") }
         );
         assert_eq!(
             refused(WHOLE.split("[cold]").next().unwrap()),
-            PricesError::Missing { tier: Tier::Cold, field: "storage_gb_month" }
+            PricesError::Tier { tier: Tier::Cold, problem: TierPricesError::Missing("storage_gb_month") }
         );
         assert_eq!(
             refused(&WHOLE.replace("put_1000 = 0.01\n", "put_1000 = -0.01\n")),
-            PricesError::NoPrice { tier: Tier::Warm, field: "put_1000", value: -0.01 }
+            PricesError::Tier {
+                tier: Tier::Warm,
+                problem: TierPricesError::NoPrice { field: "put_1000", value: -0.01 }
+            }
         );
         for nonsense in ["nan", "inf"] {
             let error = refused(&WHOLE.replace("0.0004", nonsense));
