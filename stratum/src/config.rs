@@ -3,12 +3,15 @@
 //! A mistake is told with the file, the line and the field, and the process ends with 2: a store that guessed what
 //! was meant would be worse than one that does not start. Every value has a default, so that the file may be empty.
 
+// The fuzz targets include this file by its path, too.
+#[path = "config/tiering.rs"]
+mod tiering;
+
 use crate::quantity;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stratum_auth::{AccessKey, SecretKey};
@@ -16,7 +19,8 @@ use stratum_bodies::Codecs;
 use stratum_frames::{Compression, ZstdLevel};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::pace::Budget;
-use stratum_tiering::day::Day;
+use stratum_tiering::prices::TierPrices;
+use tiering::{ClockSection, TieringSection};
 use toml::Spanned;
 
 /// A configuration that cannot be used; the text says where and why.
@@ -45,6 +49,8 @@ pub struct Config {
     pub background: Background,
     #[serde(default)]
     pub heal: Heal,
+    #[serde(default)]
+    pub tiering: TieringSection,
     #[serde(default)]
     pub clock: ClockSection,
     #[serde(default)]
@@ -130,7 +136,7 @@ impl Tiers {
     }
 }
 
-/// One tier's drives, geometry and codec; what is absent of the first two follows from `--data`.
+/// One tier's drives, geometry, codec and prices; what is absent of the first two follows from `--data`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TierSection {
@@ -138,6 +144,8 @@ pub struct TierSection {
     pub geometry: Option<Spanned<GeometryText>>,
     /// What bodies that come to the tier are coded with.
     pub codec: Option<Spanned<CodecName>>,
+    /// What it costs to have objects there.
+    pub prices: Option<TierPrices>,
 }
 
 /// How the frames of bodies are coded.
@@ -252,21 +260,6 @@ impl Default for Heal {
     }
 }
 
-/// `[clock]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ClockSection {
-    /// How long a day is to whoever decides where objects lie, so that a test can have weeks of seconds.
-    #[serde(deserialize_with = "day")]
-    pub day: Day,
-}
-
-impl Default for ClockSection {
-    fn default() -> Self {
-        Self { day: Day::REAL }
-    }
-}
-
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     crate::address::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
@@ -331,15 +324,6 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
         return Err(D::Error::custom(format!("\"{text}\" has no unit: write {text}s or {text}m")));
     }
     quantity::duration(&text).map_err(D::Error::custom)
-}
-
-/// At most a real one.
-fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
-    let span = duration(deserializer)?;
-    let millis = NonZeroU64::new(span.as_millis() as u64);
-    millis
-        .map(Day::new)
-        .ok_or_else(|| D::Error::custom("a day can't take no time: write \"10s\", or leave it out"))
 }
 
 /// `[log]`
@@ -526,9 +510,6 @@ mod tests {
             ("[server]\nregion = \"\"", "line 2, server.region: "),
             ("[server]\ndomains = [\"http://x/\"]", "line 2, server.domains: \"http://x/\" is no domain"),
             ("[tiers.hot]\ncodec = \"gzip\"", "line 2, tiers.hot.codec: "),
-            ("[clock]\nday = \"0s\"", "line 2, clock.day: "),
-            ("[clock]\nday = \"1500m\"", "line 2, clock.day: "),
-            ("[clock]\nday = \"10\"", "line 2, clock.day: "),
             ("[server]\ndata = []", "line 2, server.data: names no folder"),
             ("[server]\naddress = \"9000\"", "line 2, server.address: "),
             ("[metrics]\ntoken = \"\"", "line 2, metrics.token: is empty"),

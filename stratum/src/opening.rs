@@ -16,7 +16,8 @@ use stratum_storage::ambient::{Entropy, System};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal;
 use stratum_storage::pace::Budget;
-use stratum_tiering::policy::Policy;
+use stratum_tiering::day::Day;
+use stratum_tiering::prices::PricesError;
 use stratum_tiering::usage::Usage;
 use stratum_tiering::usage::name::Seed;
 use tokio::runtime::Runtime;
@@ -61,27 +62,22 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
     let root = RootCredentials::find(said, &foundation.set, &layout.meta)?;
     let identities = identities(config, root.credentials())?;
-    let engine = runtime.block_on(Engine::open(foundation, engine_config(config, &layout)))?;
+    let engine_config = engine_config(config, &layout).map_err(|error| error.to_string())?;
+    let engine = runtime.block_on(Engine::open(foundation, engine_config))?;
     Ok(Opened { engine, layout, root, identities })
 }
 
-/// How it is decided where objects lie.
-fn tiering(config: &Config) -> TieringConfig {
-    let usual = TieringConfig::default();
-    TieringConfig { policy: usual.policy.map(|policy| Policy { day: config.clock.day, ..policy }), ..usual }
-}
-
 /// What counts reads. Nothing is known yet.
-fn usage(tiering: &TieringConfig) -> Usage {
+fn usage(memory: usize, day: Day) -> Usage {
     let mut seed = [0; 16];
     System.fill(&mut seed);
-    Usage::new(tiering.memory, tiering.policy.unwrap_or(Policy::COST).day, Seed(seed))
+    Usage::new(memory, day, Seed(seed))
 }
 
 /// What the configuration says of the engine, where the drives that are there have settled where the index lies.
-fn engine_config(config: &Config, layout: &Layout) -> stratum_engine::Config {
-    let tiering = tiering(config);
-    stratum_engine::Config {
+fn engine_config(config: &Config, layout: &Layout) -> Result<stratum_engine::Config, PricesError> {
+    let (policy, prices, memory) = (config.policy(), config.tiers.prices()?, config.tiering.memory as usize);
+    Ok(stratum_engine::Config {
         budget: Budget {
             bytes_per_second: config.background.bytes_per_second,
             operations_per_second: config.background.operations_per_second,
@@ -89,8 +85,8 @@ fn engine_config(config: &Config, layout: &Layout) -> stratum_engine::Config {
         narrow_after: config.heal.narrow_after,
         scrub: scrubbing::progress(&layout.meta),
         codecs: config.tiers.codecs(),
-        usage: Arc::new(usage(&tiering)),
-        tiering,
+        usage: Arc::new(usage(memory, config.clock.day)),
+        tiering: TieringConfig { policy, prices, memory },
         ..stratum_engine::Config::new(layout.index())
-    }
+    })
 }

@@ -6,6 +6,7 @@
 mod counts;
 pub mod explain;
 pub mod report;
+mod routes;
 pub mod tiers;
 
 use crate::backup::configuration::Configuration;
@@ -24,6 +25,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use counts::Counts;
 use http::StatusCode;
+use routes::Routes;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,22 +87,23 @@ impl Operator {
 
     /// The routes, as they follow `/_stratum/v1`.
     pub fn routes(self: Arc<Self>) -> Router {
-        Router::new()
-            .route("/status", get(status))
-            .route("/pace", post(set_pace))
-            .route("/scrub", get(scrub_status))
-            .route("/scrub/{action}", post(scrub))
-            .route("/fsck", get(check_status).post(check))
-            .route("/restore/accept", post(accept_restored))
-            .route("/level", get(level))
-            .route("/level/raise", post(raise_level))
-            .route("/tier", get(tiers::status))
-            .route("/tier/{action}", post(tiers::decide))
-            .route("/tier/report", get(report::report))
-            .route("/objects/{bucket}/{*key}", get(explain::explain))
-            .route("/backup", get(backup))
-            .route("/drives", get(list_drives))
-            .route("/drives/{action}", post(change_drives))
+        Routes::new()
+            .route("/status", get(status), &[])
+            .route("/pace", post(set_pace), &["action", "task"])
+            .route("/scrub", get(scrub_status), &[])
+            .route("/scrub/{action}", post(scrub), &[])
+            .route("/fsck", get(check_status), &[])
+            .route("/fsck", post(check), &["quick", "repair"])
+            .route("/restore/accept", post(accept_restored), &[])
+            .route("/level", get(level), &[])
+            .route("/level/raise", post(raise_level), &[])
+            .route("/tier", get(tiers::status), &[])
+            .route("/tier/{action}", post(tiers::decide), &["bucket", "key", "prefix", "after", "tier"])
+            .route("/tier/report", get(report::report), &["bucket", "prefix", "after"])
+            .route("/objects/{bucket}/{*key}", get(explain::explain), &[])
+            .route("/backup", get(backup), &["credentials"])
+            .route("/drives", get(list_drives), &[])
+            .route("/drives/{action}", post(change_drives), &["path", "wipe", "unmounted"])
             .with_state(self)
     }
 }

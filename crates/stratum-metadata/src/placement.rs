@@ -23,10 +23,7 @@ impl Placement {
     /// before [`TIERS_SINCE`] can't say where an object belongs.
     pub fn of(declared: &Declared, level: Level, has: impl Fn(Tier) -> bool, now: UnixMillis) -> Placement {
         let wanted = declared.tier(now).filter(|_| level >= TIERS_SINCE);
-        let decision = wanted.map(|(wanted, reason)| {
-            let there = Tier::ALL.into_iter().rev().find(|tier| *tier <= wanted && has(*tier));
-            TierDecision::new(there.unwrap_or(Tier::Hot), now, reason)
-        });
+        let decision = wanted.map(|(wanted, reason)| TierDecision::new(wanted.or_warmer(&has), now, reason));
         Placement { decision }
     }
 

@@ -36,6 +36,11 @@ impl Tier {
     /// All tiers, hottest first.
     pub const ALL: [Tier; 3] = [Tier::Hot, Tier::Warm, Tier::Cold];
 
+    /// It, or the next warmer one that is there.
+    pub fn or_warmer(self, is_there: impl Fn(Tier) -> bool) -> Tier {
+        Tier::ALL.into_iter().rev().find(|tier| *tier <= self && is_there(*tier)).unwrap_or(Tier::Hot)
+    }
+
     /// The name used in paths, config and headers.
     pub fn name(self) -> &'static str {
         match self {

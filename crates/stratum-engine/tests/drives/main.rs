@@ -10,6 +10,6 @@ mod placing;
 mod pressed;
 mod store;
 mod tasks;
+mod tiering;
 mod tiers;
 mod transition;
-mod tiering;

@@ -100,7 +100,7 @@ async fn put_part(engine: &Engine, upload: UploadId, tier: Option<Tier>, body: B
 
 /// Fills the journal until these are packed.
 async fn pack(engine: &Engine) {
-    for number in 0..700 {
+    for number in 0..1_500 {
         put(engine, &format!("filler/{number}"), None, body(number)).await;
     }
     let (stop, stopped) = watch::channel(false);

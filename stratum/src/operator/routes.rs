@@ -1,0 +1,85 @@
+//! Routes that say which query parameters they take: what another parameter asked for wouldn't be done, so it is refused.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Query;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::MethodRouter;
+use http::{Request, StatusCode};
+use stratum_api::server::admin::refusal;
+
+/// The operator's routes, each with the parameters that it takes.
+pub struct Routes<S>(Router<S>);
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    pub fn new() -> Self {
+        Self(Router::new())
+    }
+
+    /// One more; other methods of the same path are routes of their own.
+    pub fn route(self, path: &str, methods: MethodRouter<S>, parameters: &'static [&'static str]) -> Self {
+        let check = move |request, next| check(parameters, request, next);
+        Self(self.0.route(path, methods.layer(middleware::from_fn(check))))
+    }
+
+    pub fn with_state(self, state: S) -> Router {
+        self.0.with_state(state)
+    }
+}
+
+async fn check(parameters: &[&str], request: Request<Body>, next: Next) -> Response {
+    let Ok(Query(asked)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else {
+        return refusal(StatusCode::BAD_REQUEST, "the query can't be read");
+    };
+    match asked.iter().find(|(name, _)| !parameters.contains(&name.as_str())) {
+        None => next.run(request).await,
+        Some((unknown, _)) => refusal(StatusCode::BAD_REQUEST, &problem(unknown, parameters)),
+    }
+}
+
+fn problem(unknown: &str, parameters: &[&str]) -> String {
+    let unknown = unknown.escape_debug();
+    match parameters {
+        [] => format!("the parameter \"{unknown}\" is not known here: this takes none"),
+        some => format!("the parameter \"{unknown}\" is not known here: this takes {}", some.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::{get, post};
+    use http_body_util::BodyExt;
+    use tower_service::Service;
+
+    async fn asked(method: &str, uri: &str) -> (StatusCode, String) {
+        let routes = Routes::new()
+            .route("/plain", get(async || "plain"), &[])
+            .route("/both", get(async || "got"), &["a"])
+            .route("/both", post(async || "posted"), &["b", "c"]);
+        let mut router: Router = routes.with_state(());
+        let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+        let response = router.call(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_parameter_that_a_route_does_not_take_is_refused_by_name() {
+        for (method, uri, told) in
+            [("GET", "/plain", "plain"), ("GET", "/both?a=1", "got"), ("POST", "/both?c=1&b=2", "posted")]
+        {
+            assert_eq!(asked(method, uri).await, (StatusCode::OK, told.into()), "{uri}");
+        }
+        for (method, uri, told) in [
+            ("GET", "/plain?dry=1", "\\\"dry\\\" is not known here: this takes none"),
+            ("GET", "/both?b=1", "\\\"b\\\" is not known here: this takes a"),
+            ("POST", "/both?b=1&%61=2", "\\\"a\\\" is not known here: this takes b, c"),
+        ] {
+            let (status, said) = asked(method, uri).await;
+            assert!(status == StatusCode::BAD_REQUEST && said.contains(told), "{uri}: {said}");
+        }
+    }
+}
