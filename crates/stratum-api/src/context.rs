@@ -118,6 +118,12 @@ impl Context {
         let std::ops::Range { start, end } = selection.bytes;
         let read = Read { bytes: end - start, offset: start, size: object.size };
         self.store.usage.record(bucket.0, key.as_str(), read, tier != Tier::Hot, self.now);
+        let slow = match tier {
+            Tier::Hot => return,
+            Tier::Warm => stratum_tiering::tier::Tier::Warm,
+            Tier::Cold => stratum_tiering::tier::Tier::Cold,
+        };
+        self.store.usage.record_slow(bucket.0, slow, read.bytes);
     }
 
     /// A bucket by its name. Whether the caller may touch it is another question.

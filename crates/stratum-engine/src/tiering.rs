@@ -19,7 +19,7 @@ mod status;
 mod walk;
 
 pub use explain::{Explained, Use};
-pub use ledger::{Held, Ledger, Month};
+pub use ledger::{Held, Month};
 pub use meet::{in_words, name_of, tier_of_policy, tier_of_store};
 pub use report::Reported;
 pub use status::{Recent, Standing, TieringStatus, WarmingUp};
@@ -28,6 +28,7 @@ pub use walk::Walked;
 use crate::TieringConfig;
 use capacity::Pressures;
 use clock::Watch;
+use ledger::Ledger;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;

@@ -57,10 +57,14 @@ pub struct Lasting(pub f64);
 impl fmt::Display for Lasting {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Lasting(days) = *self;
+        if days > 36_525.0 {
+            return f.write_str("over a century");
+        }
         let (count, unit) = match days * 24.0 {
             hours if hours < 1.0 => (hours * 60.0, "minute"),
             hours if hours < 48.0 => (hours, "hour"),
-            _ => (days, "day"),
+            _ if days < 730.0 => (days, "day"),
+            _ => (days / 365.25, "year"),
         };
         let plural = if count.round() == 1.0 { "" } else { "s" };
         write!(f, "{count:.0} {unit}{plural}")
@@ -79,6 +83,15 @@ mod tests {
         assert_eq!(short.between(25_000, 5_000), 0.0);
         assert_eq!(short.days(f64::INFINITY), u64::MAX);
         assert_eq!((short.hour(9_999), short.hour(10_000)), (23, 0));
+    }
+
+    #[test]
+    fn what_lasts_is_told_in_the_largest_unit_that_it_fills() {
+        let told = [0.01, 1.0 / 24.0, 1.9, 2.0, 729.0, 1_461.0, 1e9].map(|days| Lasting(days).to_string());
+        assert_eq!(
+            told,
+            ["14 minutes", "1 hour", "46 hours", "2 days", "729 days", "4 years", "over a century"]
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod groups;
 mod members;
 pub mod name;
 mod saving;
+mod slow;
 mod table;
 mod woken;
 
@@ -17,9 +18,13 @@ use crate::day::Day;
 use crate::signals::{Read, Signals};
 use accounts::{Account, AccountName, Accounts};
 pub use file::{End, HeadError};
+use crate::tier::Tier;
 use groups::Groups;
 use name::{Name, Seed};
 use parking_lot::Mutex;
+use slow::Slow;
+pub use slow::SlowReads;
+use std::collections::BTreeMap;
 use table::Table;
 use woken::Woken;
 
@@ -36,6 +41,7 @@ pub struct Usage {
     groups: Mutex<Groups>,
     woken: Mutex<Woken>,
     accounts: Mutex<Accounts>,
+    slow: Mutex<Slow>,
 }
 
 /// What is known of an object's use.
@@ -74,6 +80,7 @@ impl Usage {
             groups: Mutex::new(Groups::within(groups)),
             woken: Mutex::default(),
             accounts: Mutex::default(),
+            slow: Mutex::default(),
         }
     }
 
@@ -122,6 +129,16 @@ impl Usage {
         let mut accounts = self.accounts.lock();
         let Account { saved, spent } = accounts.get(name);
         accounts.set(name, Account { saved: saved + by.saved, spent: spent + by.spent });
+    }
+
+    /// Counts a read that was served from a tier below hot, for what it costs.
+    pub fn record_slow(&self, bucket: u64, tier: Tier, bytes: u64) {
+        self.slow.lock().count(bucket, tier, bytes);
+    }
+
+    /// Those that were counted since this was last asked, by bucket and tier.
+    pub fn take_slow(&self) -> BTreeMap<(u64, Tier), SlowReads> {
+        self.slow.lock().take()
     }
 
     pub fn status(&self) -> UsageStatus {

@@ -58,7 +58,7 @@ pub(super) async fn report(
     let look = move || {
         let (bucket, tiering, now) = (bucket(&view, &name)?, &operator.engine.tiering, System.now());
         let report = match prefix.is_empty() && after.is_none() {
-            true => match tiering.report(bucket.id) {
+            true => match tiering.report(bucket.id, now) {
                 Some((held, month, as_of)) => Report { as_of, held, month: Some(month), ..Report::default() },
                 None => Report::default(),
             },

@@ -91,6 +91,7 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_transition_bytes_total", Unit::Bytes, "Bytes of objects that were copied to another tier."),
     family(Counter, "stratum_tiering_decisions_total", Unit::Count, "Objects that were sent to another tier."),
     family(Gauge, "stratum_tiering_transition_cost_dollars", Unit::Count, "What these moves cost since the start, by the prices of the configuration, in dollars."),
+    family(Gauge, "stratum_tiering_retrieval_cost_dollars", Unit::Count, "What reads from the tier cost more than the same ones from hot would have, since the start, in dollars."),
     family(Gauge, "stratum_tiering_objects", Unit::Count, "Objects with bytes that belong in the tier, as of the last walk."),
     family(Gauge, "stratum_tiering_bytes", Unit::Bytes, "Bytes of them, as clients see them."),
     family(Gauge, "stratum_tiering_compression_ratio", Unit::Count, "Bytes of bodies in the tier, as clients see them, for each byte that is stored of them, as of the last walk."),

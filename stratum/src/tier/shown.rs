@@ -34,13 +34,16 @@ pub(super) fn explanation(why: &Explanation) -> String {
         let _ = writeln!(text, "{change}");
     }
     if let Some(costs) = &why.costs {
-        let tiers: Vec<String> =
-            costs.by_tier.iter().map(|(tier, cost)| format!("{tier} {}", dollars(*cost))).collect();
+        let of = |tier: Tier| Some(format!("{tier} {}", dollars(*costs.by_tier.get(tier.name())?)));
+        let tiers: Vec<String> = Tier::ALL.into_iter().filter_map(of).collect();
         let _ =
             writeln!(text, "A month costs {}, as it is used now: {}.", dollars(costs.now), tiers.join(", "));
     }
     if let Some(group) = why.group.as_ref().filter(|group| group.used.is_some()) {
-        let _ = writeln!(text, "Its group is all whose keys begin with \"{}\".", group.prefix);
+        let _ = match group.prefix.as_str() {
+            "" => writeln!(text, "Its group is the whole bucket."),
+            prefix => writeln!(text, "Its group are those whose keys begin with \"{prefix}\"."),
+        };
     }
     if let Some(review) = why.next_review {
         let _ = writeln!(text, "It is looked at again at {}.", moment(review));
@@ -146,13 +149,12 @@ pub(super) fn report(report: &Report) -> String {
 }
 
 fn of_month(month: &Month) -> String {
-    let Month { since, saved, moves, reads, moved, .. } = month;
+    let Month { begins, saved, spent, moved } = month;
     let mut text = format!(
-        "since {}: saved {} of storage, spent {} on moves and {} on reads that hot would have served for less\n",
-        moment(*since),
+        "in the month since {}: saved {} of storage, spent {} on moves and on reads that hot would have served for less\n",
+        moment(*begins),
         dollars(*saved),
-        dollars(*moves),
-        dollars(*reads)
+        dollars(*spent)
     );
     for (reason, (objects, size)) in moved {
         let _ = writeln!(text, "moved by {reason}: {objects} objects, {}", bytes(*size));

@@ -78,8 +78,9 @@ pub(super) struct Pressures {
     pressed: PerTier<Option<(f64, u64)>>,
     /// Over the high mark.
     full: PerTier<bool>,
-    /// Which tiers lie on the same devices as which.
+    /// Which tiers lie on the same devices as which, and which have another tier on other devices.
     shared: PerTier<PerTier<bool>>,
+    is_apart: PerTier<bool>,
 }
 
 impl Pressures {
@@ -104,7 +105,12 @@ impl Pressures {
             let bytes = (excess / room.expansion.max(1.0)).max(0.0) as u64;
             (bytes > 0).then(|| (regrets[tier].of_bytes(bytes), bytes))
         });
-        Pressures { pressed, full, shared: PerTier::of(|tier| rooms[tier].shared_with) }
+        let is_apart = PerTier::of(|tier| {
+            let is_elsewhere =
+                |other: Tier| other != tier && rooms[other].total > 0 && !rooms[tier].shared_with[other];
+            Tier::ALL.into_iter().any(is_elsewhere)
+        });
+        Pressures { pressed, full, shared: PerTier::of(|tier| rooms[tier].shared_with), is_apart }
     }
 
     /// What presses on the objects of a tier.
@@ -130,7 +136,8 @@ impl Pressures {
     /// What somebody should know of each tier that is over the mark.
     pub(super) fn notes(&self) -> Vec<(Tier, String)> {
         let note = |tier: Tier| {
-            self.full[tier].then(|| {
+            // Where all tiers share their devices it is those that are full, which is told elsewhere.
+            (self.full[tier] && self.is_apart[tier]).then(|| {
                 let note = match (self.pressed[tier], tier.colder().any(|colder| !self.full[colder])) {
                     (Some((_, bytes)), _) => format!("it is over {:.0} % full: {bytes} bytes more are to leave it", HIGH * 100.0),
                     (None, true) => format!("it is over {:.0} % full; what leaves it is on its way", HIGH * 100.0),
@@ -232,7 +239,7 @@ mod tests {
         let rooms = PerTier { hot: room, warm: room, cold: room };
         let pressures = Pressures::new(&Pressures::default(), &rooms, &regrets(), &PerTier::default());
         assert_eq!(pressures.of(Tier::Hot), None);
-        assert!(pressures.shared.hot.cold);
+        assert!(pressures.shared.hot.cold && pressures.notes().is_empty());
     }
 
     #[test]

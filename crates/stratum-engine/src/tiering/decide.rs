@@ -15,6 +15,7 @@ use stratum_storage::blob;
 use stratum_tiering::policy::{Decision, Features, Policy, Wishes};
 use stratum_tiering::tier::Tier;
 use stratum_tiering::usage::Known;
+use stratum_tiering::usage::accounts::{Account, AccountName};
 
 /// Woken objects that are decided of at once.
 const WOKEN: usize = 1_024;
@@ -184,13 +185,22 @@ impl Tiering {
         Ok(())
     }
 
+    /// Enters into a bucket's account of this month.
+    pub(super) fn charge(&self, bucket: u64, by: Account, now: UnixMillis) {
+        let month = super::ledger::month_of(self.day(), now);
+        self.usage.charge(AccountName { month, bucket }, by);
+    }
+
     fn tell(&self, change: &Change) {
         let Change { from, to, reason, size, cost, .. } = change;
         let name = super::meet::name_of(*reason);
         metrics::counter!("stratum_tiering_decisions_total", "reason" => name, "to" => to.name())
             .increment(1);
         metrics::gauge!("stratum_tiering_transition_cost_dollars", "to" => to.name()).increment(*cost);
-        self.ledger.lock().moved(change.change.bucket, *reason, *size, *cost);
+        let (bucket, now) = (change.change.bucket, self.clock.now());
+        let month = super::ledger::month_of(self.day(), now);
+        self.ledger.lock().moved(bucket, *reason, *size, month);
+        self.charge(bucket.0, Account { saved: 0.0, spent: *cost }, now);
         let key = String::from_utf8_lossy(&change.change.key).into_owned();
         tracing::debug!(bucket = change.change.bucket.0, key, %from, %to, reason = name, "decided");
         self.state.lock().status.recent(super::status::Recent {

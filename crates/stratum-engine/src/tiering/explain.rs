@@ -9,6 +9,9 @@ use stratum_tiering::policy::{Decision, Features};
 use stratum_tiering::signals::{HALF_LIFE_DAYS, Read, SPIKE_READS, Signals};
 use stratum_tiering::tier::Tier;
 
+/// What comes later than in so many days isn't told.
+const FORESEEN_DAYS: f64 = 3_652.5;
+
 /// What is decided of an object now, and on what it stands.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
@@ -106,7 +109,8 @@ impl Tiering {
             let sentence = decision.sentence();
             sentence.trim_end_matches('.').trim_start_matches("It ").to_owned()
         };
-        if let Some(review) = decision.next_review {
+        let soon = now.saturating_add(policy.day.days(FORESEEN_DAYS));
+        if let Some(review) = decision.next_review.filter(|review| *review < soon) {
             let later = policy.decide(&place, &self.prices, review);
             changes.push(format!("If nothing happens until it is looked at again, it {}.", told(&later)));
         }

@@ -48,101 +48,95 @@ impl Held {
     }
 }
 
-/// What a month has brought, in dollars.
+/// What this month has brought, in dollars.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Month {
-    /// Months since 1970, of 30.4375 days each.
-    pub month: u64,
-    /// Since when it is counted: the month's beginning, or the server's start.
-    pub since: UnixMillis,
+    /// When it began: months have 30.4375 days, and the first began with 1970.
+    pub begins: UnixMillis,
     pub saved: f64,
-    pub moves: f64,
-    pub reads: f64,
-    /// Objects and bytes that were sent to another tier, by the reason.
+    pub spent: f64,
+    /// Objects and bytes that were sent to another tier since it began, or since the server did, by the reason.
     pub moved: BTreeMap<String, (u64, u64)>,
 }
 
-/// The accounts of all buckets.
+/// Which month it is.
+pub(super) fn month_of(day: Day, now: UnixMillis) -> u32 {
+    (day.between(0, now) / MONTH_DAYS) as u32
+}
+
+/// When a month begins.
+pub(super) fn beginning_of(month: u32, day: Day) -> UnixMillis {
+    day.days(f64::from(month) * MONTH_DAYS)
+}
+
+/// What a bucket's storage in the colder tiers saves in so long, beside all of it in hot.
+pub(super) fn saved(held: &Held, prices: &Prices, months: f64) -> f64 {
+    (held.month_in_hot(prices) - held.month(prices)) * months
+}
+
+/// What each bucket holds, and what moved in it.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    buckets: BTreeMap<u64, Account>,
-    /// Buckets that found no room here.
-    pub untold: u64,
+    buckets: BTreeMap<u64, Entry>,
     /// When the last walk ended.
-    pub walked: Option<UnixMillis>,
-    now: UnixMillis,
-    month: u64,
+    pub(super) walked: Option<UnixMillis>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Account {
+struct Entry {
     held: Held,
+    /// When it was gone over last.
     at: Option<UnixMillis>,
-    month: Month,
+    month: u32,
+    moved: BTreeMap<String, (u64, u64)>,
     /// Gone over by the present walk.
     is_there: bool,
 }
 
 impl Ledger {
-    /// What a bucket holds, and its month.
-    pub fn of(&self, bucket: BucketId) -> Option<(&Held, &Month)> {
-        self.buckets.get(&bucket.0).map(|account| (&account.held, &account.month))
+    /// What a bucket holds, and what moved in it in that month.
+    pub(super) fn of(&self, bucket: BucketId, month: u32) -> Option<(Held, BTreeMap<String, (u64, u64)>)> {
+        let entry = self.buckets.get(&bucket.0)?;
+        let moved = if entry.month == month { entry.moved.clone() } else { BTreeMap::new() };
+        Some((entry.held, moved))
     }
 
-    /// A walk has gone over a bucket.
+    /// A walk has gone over a bucket. What it held until then, and since when.
     pub(super) fn walked(
         &mut self,
         bucket: BucketId,
         held: Held,
-        prices: &Prices,
-        day: Day,
         now: UnixMillis,
-    ) {
-        self.now = now;
-        self.month = (day.between(0, now) / MONTH_DAYS) as u64;
-        let Some(account) = self.account(bucket) else { return };
-        if let Some(at) = account.at {
-            let months = day.between(at, now) / MONTH_DAYS;
-            account.month.saved += (account.held.month_in_hot(prices) - account.held.month(prices)) * months;
-        }
-        (account.held, account.at, account.is_there) = (held, Some(now), true);
+    ) -> Option<(Held, UnixMillis)> {
+        let entry = self.entry(bucket)?;
+        let before = entry.at.map(|at| (entry.held, at));
+        (entry.held, entry.at, entry.is_there) = (held, Some(now), true);
+        before
     }
 
     /// A walk has ended: buckets that it didn't come by hold nothing any more.
     pub(super) fn ended(&mut self, now: UnixMillis) {
-        self.buckets.retain(|_, account| std::mem::take(&mut account.is_there));
+        self.buckets.retain(|_, entry| std::mem::take(&mut entry.is_there));
         self.walked = Some(now);
     }
 
     /// An object is sent to another tier.
-    pub(super) fn moved(&mut self, bucket: BucketId, reason: TierReason, bytes: u64, cost: f64) {
-        let Some(account) = self.account(bucket) else { return };
-        account.is_there = true;
-        account.month.moves += cost;
-        let (objects, sum) = account.month.moved.entry(super::meet::name_of(reason).into()).or_default();
+    pub(super) fn moved(&mut self, bucket: BucketId, reason: TierReason, bytes: u64, month: u32) {
+        let Some(entry) = self.entry(bucket) else { return };
+        entry.is_there = true;
+        if entry.month != month {
+            (entry.month, entry.moved) = (month, BTreeMap::new());
+        }
+        let (objects, sum) = entry.moved.entry(super::meet::name_of(reason).into()).or_default();
         (*objects, *sum) = (*objects + 1, *sum + bytes);
     }
 
-    /// A read was served from a slower tier, and cost so much more than from hot.
-    pub(super) fn read(&mut self, bucket: BucketId, cost: f64) {
-        if let Some(account) = self.account(bucket) {
-            account.is_there = true;
-            account.month.reads += cost;
-        }
-    }
-
-    /// A bucket's account of this month; none where there is no room for it.
-    fn account(&mut self, bucket: BucketId) -> Option<&mut Account> {
+    /// A bucket's entry; none where there is no room for it.
+    fn entry(&mut self, bucket: BucketId) -> Option<&mut Entry> {
         if self.buckets.len() >= BUCKETS && !self.buckets.contains_key(&bucket.0) {
-            self.untold += 1;
             return None;
         }
-        let (month, since) = (self.month, self.now);
-        let account = self.buckets.entry(bucket.0).or_default();
-        if account.month.month != month {
-            account.month = Month { month, since, ..Month::default() };
-        }
-        Some(account)
+        Some(self.buckets.entry(bucket.0).or_default())
     }
 }
 
@@ -155,29 +149,31 @@ mod tests {
 
     #[test]
     fn what_is_saved_is_what_hot_would_have_cost() {
-        let mut ledger = Ledger::default();
         let mut held = Held::default();
         held.count(Tier::Hot, GIB);
         held.count(Tier::Cold, 2 * GIB);
+        let tenth = saved(&held, &Prices::CLOUD, 0.1);
+        assert!((tenth - 2.0 * (0.023 - 0.004) / 10.0).abs() < 1e-12, "{tenth}");
         let day = Day::REAL;
-        // Ten days of one month.
-        let begins = day.days(600.0 * MONTH_DAYS) + 1_000;
-        ledger.walked(BUCKET, held, &Prices::CLOUD, day, begins);
-        ledger.ended(begins);
-        ledger.moved(BUCKET, TierReason::Model, 2 * GIB, 0.5);
-        ledger.moved(BUCKET, TierReason::Model, GIB, 0.25);
-        ledger.walked(BUCKET, held, &Prices::CLOUD, day, begins + day.days(10.0));
-        let (_, month) = ledger.of(BUCKET).unwrap();
-        let saved = 2.0 * (0.023 - 0.004) * 10.0 / MONTH_DAYS;
-        assert!((month.saved - saved).abs() < 1e-9, "{month:?} for {saved}");
-        assert_eq!((month.moves, month.moved["model"]), (0.75, (2, 3 * GIB)));
-        // A new month begins at nothing, and a bucket that is gone has no account.
-        ledger.ended(begins);
-        ledger.walked(BUCKET, held, &Prices::CLOUD, day, begins + day.days(MONTH_DAYS));
-        assert!(ledger.of(BUCKET).unwrap().1.moves == 0.0);
-        ledger.ended(begins);
-        ledger.ended(begins);
-        assert!(ledger.of(BUCKET).is_none());
+        let begins = beginning_of(600, day);
+        assert_eq!([0, 1_000, day.days(30.0)].map(|after| month_of(day, begins + after)), [600; 3]);
+        assert_eq!(month_of(day, begins + day.days(30.5)), 601);
+    }
+
+    #[test]
+    fn a_bucket_that_no_walk_comes_by_has_no_entry_and_a_month_ends() {
+        let mut ledger = Ledger::default();
+        let held = Held::default();
+        assert_eq!(ledger.walked(BUCKET, held, 5), None);
+        ledger.ended(5);
+        ledger.moved(BUCKET, TierReason::Model, 2 * GIB, 600);
+        ledger.moved(BUCKET, TierReason::Model, GIB, 600);
+        assert_eq!(ledger.walked(BUCKET, held, 9), Some((held, 5)));
+        assert_eq!(ledger.of(BUCKET, 600).unwrap().1["model"], (2, 3 * GIB));
+        assert!(ledger.of(BUCKET, 601).unwrap().1.is_empty());
+        ledger.ended(9);
+        ledger.ended(9);
+        assert_eq!(ledger.of(BUCKET, 600), None);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What lies where, for a bucket or the objects under a prefix.
 
+use super::ledger::{beginning_of, month_of};
 use super::{Held, Month, Tiering};
 use stratum_metadata::record::{BucketId, BucketRecord};
 use stratum_metadata::{ReadError, ReadView, Walk};
 use stratum_storage::ambient::UnixMillis;
+use stratum_tiering::usage::accounts::{Account, AccountName};
 
 /// Pages of a walk that one report goes over: some thousands of objects. The next report goes on from there.
 const PAGES: usize = 8;
@@ -18,9 +20,13 @@ pub struct Reported {
 
 impl Tiering {
     /// What a bucket held when the last walk came by it, and what this month brought; nothing before it did.
-    pub fn report(&self, bucket: BucketId) -> Option<(Held, Month, Option<UnixMillis>)> {
+    pub fn report(&self, bucket: BucketId, now: UnixMillis) -> Option<(Held, Month, Option<UnixMillis>)> {
+        let month = month_of(self.day(), now);
+        let Account { saved, spent } = self.usage.account(AccountName { month, bucket: bucket.0 });
         let ledger = self.ledger.lock();
-        ledger.of(bucket).map(|(held, month)| (*held, month.clone(), ledger.walked))
+        let (held, moved) = ledger.of(bucket, month)?;
+        let month = Month { begins: beginning_of(month, self.day()), saved, spent, moved };
+        Some((held, month, ledger.walked))
     }
 
     /// Counts the objects under a prefix, or a page of them that follows a key. Blocks.

@@ -3,7 +3,7 @@
 use super::Tiering;
 use super::capacity::{Pressures, Regrets};
 use super::decide::{Change, TieringError};
-use super::ledger::Held;
+use super::ledger::{Held, saved};
 use super::status::WarmingUp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -13,8 +13,11 @@ use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, Place};
 use stratum_storage::blocking;
 use stratum_storage::task::Stop;
+use stratum_tiering::day::MONTH_DAYS;
 use stratum_tiering::policy::{Decision, Policy, Rule};
 use stratum_tiering::tier::{PerTier, Tier};
+use stratum_tiering::usage::SlowReads;
+use stratum_tiering::usage::accounts::Account;
 
 /// A page is followed by a rest of so many times its own length: a walk takes a fifth of a processor, at most.
 const RESTS: u32 = 4;
@@ -173,7 +176,11 @@ impl Tiering {
     fn leave(&self, underway: &mut Underway, now: UnixMillis) {
         if let Some((bucket, held)) = underway.bucket.take() {
             underway.walked.held.add(&held);
-            self.ledger.lock().walked(bucket.id, held, &self.prices, self.day(), now);
+            let before = self.ledger.lock().walked(bucket.id, held, now);
+            if let Some((held, at)) = before {
+                let saved = saved(&held, &self.prices, self.day().between(at, now) / MONTH_DAYS);
+                self.charge(bucket.id.0, Account { saved, spent: 0.0 }, now);
+            }
         }
     }
 
@@ -212,6 +219,7 @@ impl Tiering {
             );
         }
         self.ledger.lock().ended(now);
+        self.charge_slow_reads(now);
         publish(&walked);
         let pressures = Pressures::new(&pressures, &self.rooms(), &regrets, &leaving);
         for (tier, note) in pressures.notes() {
@@ -222,6 +230,18 @@ impl Tiering {
         state.status.warming_up = warming_up;
         state.last = Some(walked);
         state.pressures = pressures;
+    }
+
+    /// What reads from warm and cold cost more than the same ones from hot, since the walk before.
+    fn charge_slow_reads(&self, now: UnixMillis) {
+        let prices = &self.prices;
+        for ((bucket, tier), SlowReads { reads, bytes }) in self.usage.take_slow() {
+            let dearer = (prices.get(tier) - prices.get(Tier::Hot)) * reads as f64;
+            let bytes = bytes as f64;
+            let spent = dearer + prices.retrieval(tier, bytes) - prices.retrieval(Tier::Hot, bytes);
+            metrics::gauge!("stratum_tiering_retrieval_cost_dollars", "from" => tier.name()).increment(spent);
+            self.charge(bucket, Account { saved: 0.0, spent }, now);
+        }
     }
 
     /// What presses, as of the last walk.

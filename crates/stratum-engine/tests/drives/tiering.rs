@@ -177,9 +177,18 @@ async fn what_is_not_used_goes_down_and_comes_back_when_it_is_read() {
     assert_eq!(tiers.record(1).attributes.tiering.all().len(), 2);
     let status = tiers.engine.tiering.status();
     assert_eq!((status.last_walk.unwrap().decided, status.last_walk.unwrap().objects), (0, 3));
-    let (held, month, _) = tiers.engine.tiering.report(BUCKET).unwrap();
+    let (held, month, _) = tiers.engine.tiering.report(BUCKET, tiers.clocks.now()).unwrap();
     assert_eq!((held.objects.hot, held.objects.cold, held.bytes.cold), (1, 2, 2 * GIB));
     assert_eq!((month.moved["model"].0, month.moved["spike"].0), (2, 1));
+    // Two moves down at 0.02/1,000 and hot's request, one up that reads a GiB; and the ten reads in cold.
+    tiers.engine.usage.record_slow(BUCKET.0, stratum_tiering::tier::Tier::Cold, 10 * GIB);
+    let (_, before, _) = tiers.engine.tiering.report(BUCKET, tiers.clocks.now()).unwrap();
+    assert!((0.03..0.04).contains(&before.spent), "{before:?}");
+    assert!(before.saved > 0.0, "{before:?}");
+    tiers.walk().await;
+    let (_, after, _) = tiers.engine.tiering.report(BUCKET, tiers.clocks.now()).unwrap();
+    assert!((after.spent - before.spent - 0.3).abs() < 0.001, "{after:?} after {before:?}");
+    assert!(after.saved > before.saved, "{after:?} after {before:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
