@@ -73,8 +73,6 @@ pub struct Tiering {
 
 struct State {
     watch: Watch,
-    /// Since when use is watched: an idle time from before isn't known.
-    watched_since: UnixMillis,
     last: Option<Walked>,
     pressures: Pressures,
     status: TieringStatus,
@@ -93,9 +91,10 @@ impl Tiering {
         let healths = volumes.table.tiers();
         let has = PerTier::of(|tier| healths.iter().any(|health| tier_of_store(health.tier) == tier));
         let (now, monotonic) = (clock.now(), clock.monotonic());
+        // It begins to count now, unless it knows from before.
+        usage.counted_since(now);
         let state = State {
             watch: Watch::new(now, monotonic),
-            watched_since: now,
             last: None,
             pressures: Pressures::default(),
             status: TieringStatus::default(),
@@ -163,7 +162,7 @@ impl Tiering {
                 seconds = leap,
                 "the clock leapt; buckets are watched anew before anything in them is moved by its use"
             );
-            state.watched_since = now;
+            self.usage.count_since(now);
             state.status.clock_leaps += 1;
         }
     }

@@ -16,15 +16,16 @@ mod woken;
 
 use crate::day::Day;
 use crate::signals::{Read, Signals};
+use crate::tier::Tier;
 use accounts::{Account, AccountName, Accounts};
 pub use file::{End, HeadError};
-use crate::tier::Tier;
 use groups::Groups;
 use name::{Name, Seed};
 use parking_lot::Mutex;
 use slow::Slow;
 pub use slow::SlowReads;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use table::Table;
 use woken::Woken;
 
@@ -42,6 +43,8 @@ pub struct Usage {
     woken: Mutex<Woken>,
     accounts: Mutex<Accounts>,
     slow: Mutex<Slow>,
+    /// When counting began, in milliseconds of Unix time; 0 before anybody asked.
+    since: AtomicU64,
 }
 
 /// What is known of an object's use.
@@ -81,6 +84,7 @@ impl Usage {
             woken: Mutex::default(),
             accounts: Mutex::default(),
             slow: Mutex::default(),
+            since: AtomicU64::new(0),
         }
     }
 
@@ -106,6 +110,20 @@ impl Usage {
         let own = self.shard(name).lock().get(name).copied();
         let (length, group) = self.groups.lock().of(&self.seed, bucket, key);
         Known { own, group, prefix: key.get(..length).unwrap_or_default().to_owned() }
+    }
+
+    /// Since when reads are counted, in milliseconds of Unix time: over restarts, as long as what is known survives them. Of what
+    /// was before it isn't known whether it was read. Who asks first at `now` begins.
+    pub fn counted_since(&self, now: u64) -> u64 {
+        match self.since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => now,
+            Err(since) => since,
+        }
+    }
+
+    /// What was counted before that time is of no worth.
+    pub fn count_since(&self, since: u64) {
+        self.since.store(since, Ordering::Relaxed);
     }
 
     /// Takes at most so many of the objects that woke, as bucket and key.

@@ -91,7 +91,7 @@ impl Tiering {
             tier: self.belongs_in(record, now),
             since: last.map_or(record.modified, |last| last.since),
             written: record.modified,
-            watched_since: bucket.created.max(self.state.lock().watched_since),
+            watched_since: bucket.created.max(self.usage.counted_since(now)),
             wishes: Wishes { by_hand, ..wishes_of(record, &self.has, now) },
             known: self.usage.of(bucket.id.0, &String::from_utf8_lossy(key)),
         })

@@ -163,7 +163,7 @@ impl Tiering {
         }
         self.leave(underway, now);
         let Some(bucket) = view.bucket_of(id)? else { return Ok(false) };
-        let watched = bucket.created.max(self.state.lock().watched_since);
+        let watched = bucket.created.max(self.usage.counted_since(now));
         let ends = watched.saturating_add(policy.day.days(policy.warm_up_days));
         if now < ends && underway.warming_up.len() < TOLD {
             underway.warming_up.push(WarmingUp { bucket: bucket.name.clone(), ends });

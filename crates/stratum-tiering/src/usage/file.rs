@@ -52,7 +52,8 @@ pub enum End {
     Damaged,
 }
 
-pub(super) fn write_header(seed: &Seed, day: Day) -> [u8; HEADER_BYTES] {
+/// `since` is when counting began, in milliseconds of Unix time; the file has it in seconds.
+pub(super) fn write_header(seed: &Seed, day: Day, since: u64) -> [u8; HEADER_BYTES] {
     let mut bytes = [0; HEADER_BYTES];
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
@@ -60,13 +61,15 @@ pub(super) fn write_header(seed: &Seed, day: Day) -> [u8; HEADER_BYTES] {
     bytes[12..16].copy_from_slice(&head.to_le_bytes());
     bytes[16..32].copy_from_slice(&seed.0);
     bytes[32..40].copy_from_slice(&day.milliseconds().to_le_bytes());
+    let since = u32::try_from(since / 1_000).unwrap_or(u32::MAX);
+    bytes[40..44].copy_from_slice(&since.to_le_bytes());
     let whole = crc32c::crc32c(&bytes[..44]);
     bytes[44..].copy_from_slice(&whole.to_le_bytes());
     bytes
 }
 
-/// The secret of the names, and how long a day was; and what follows.
-pub(super) fn read_header(bytes: &[u8]) -> Result<(Seed, Day, &[u8]), HeadError> {
+/// The secret of the names, how long a day was, and since when it was counted; and what follows.
+pub(super) fn read_header(bytes: &[u8]) -> Result<(Seed, Day, u64, &[u8]), HeadError> {
     let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(HeadError::Damaged)?;
     let mut fields = header.as_slice();
     let (magic, version) = (take::<8>(&mut fields), u16::from_le_bytes(take(&mut fields)));
@@ -78,9 +81,9 @@ pub(super) fn read_header(bytes: &[u8]) -> Result<(Seed, Day, &[u8]), HeadError>
         return Err(HeadError::UnknownVersion(version));
     }
     let (seed, day) = (Seed(take(&mut fields)), u64::from_le_bytes(take(&mut fields)));
-    let (_, whole) = (take::<4>(&mut fields), u32::from_le_bytes(take(&mut fields)));
+    let (since, whole) = (u32::from_le_bytes(take(&mut fields)), u32::from_le_bytes(take(&mut fields)));
     let day = NonZeroU64::new(day).filter(|_| whole == crc32c::crc32c(&header[..44]));
-    Ok((seed, Day::new(day.ok_or(HeadError::Damaged)?), rest))
+    Ok((seed, Day::new(day.ok_or(HeadError::Damaged)?), u64::from(since) * 1_000, rest))
 }
 
 /// Records on their way into a file.

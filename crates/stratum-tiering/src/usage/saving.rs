@@ -10,6 +10,7 @@ use super::groups::Group;
 use super::table::Gone;
 use crate::day::Day;
 use crate::signals::Signals;
+use std::sync::atomic::Ordering;
 
 /// Entries that are written out under one lock.
 const PIECE: usize = 2_048;
@@ -38,8 +39,11 @@ impl Usage {
     /// # Errors
     /// When its beginning can't be read.
     pub fn from_file(bytes: &[u8], memory: usize, day: Day, now: u64) -> Result<(Usage, End), HeadError> {
-        let (seed, counted_by, batches) = file::read_header(bytes)?;
+        let (seed, counted_by, since, batches) = file::read_header(bytes)?;
         let usage = Usage::new(memory, day, seed);
+        if counted_by == day && since > 0 {
+            usage.count_since(since.min(now));
+        }
         let end = file::read_batches(batches, |record| {
             if counted_by == day || matches!(record, Record::Account(..)) {
                 usage.load(record, now);
@@ -69,7 +73,8 @@ impl Usage {
 
     /// What a file begins with.
     pub fn file_header(&self) -> Vec<u8> {
-        file::write_header(&self.seed, self.day).to_vec()
+        let since = self.since.load(Ordering::Relaxed);
+        file::write_header(&self.seed, self.day, since).to_vec()
     }
 
     /// Has the next changes be all that is known: for a file that is written anew.

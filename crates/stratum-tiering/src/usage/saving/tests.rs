@@ -56,6 +56,19 @@ fn assert_alike(one: &Usage, other: &Usage) {
 }
 
 #[test]
+fn since_when_it_was_counted_comes_back_unless_that_is_to_come() {
+    let usage = usage();
+    assert_eq!([usage.counted_since(NOW), usage.counted_since(NOW + DAY)], [NOW; 2]);
+    let file = usage.file_header();
+    assert_eq!(reopened(&file, NOW + 9 * DAY).0.counted_since(NOW + 9 * DAY), NOW);
+    // A clock that is behind.
+    assert_eq!(reopened(&file, NOW - DAY).0.counted_since(NOW), NOW - DAY);
+    let other_day = Day::new(NonZeroU64::new(1_000).unwrap());
+    let (other, _) = Usage::from_file(&file, MEMORY, other_day, NOW).unwrap();
+    assert_eq!(other.counted_since(NOW + DAY), NOW + DAY, "what another day counted is left out");
+}
+
+#[test]
 fn what_is_known_comes_back() {
     let (usage, file) = grown();
     let (back, end) = reopened(&file, NOW + DAY);
