@@ -1,8 +1,8 @@
 //! Threads for what takes milliseconds of a processor, apart from those that serve requests.
 //!
-//! They run at a low priority. With as many long documents or bodies under way as there are processors, whoever serves a
-//! small request would else wait for its turn behind them, several times a request; so the system lets it go first, and
-//! where nothing else is to be done they have the processors for themselves.
+//! They run at a low priority. With as many long documents or bodies under way as there are processors, whoever serves
+//! a small request would else wait for its turn behind them, several times a request; so the system lets it go first,
+//! and where nothing else is to be done they have the processors for themselves.
 //!
 //! Work that is of different lengths has threads of its own: nobody's document waits until a body is compressed.
 
@@ -30,8 +30,8 @@ impl Apart {
         Apart { name, queue: OnceLock::new() }
     }
 
-    /// Does the work on one of the threads, in the order in which it came. Within a runtime only: one of a single thread
-    /// does it itself, as [`crate::blocking`] does.
+    /// Does the work on one of the threads, in the order in which it came. Within a runtime only: one of a single
+    /// thread does it itself, as [`crate::blocking`] does.
     pub fn spawn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
             return tokio::spawn(async move { work() });

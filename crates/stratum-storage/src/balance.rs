@@ -28,12 +28,12 @@ use std::time::Duration;
 /// Less than this is usually not worth moving, in bytes.
 pub const LEAST_MOVE_BYTES: u64 = 4 << 20;
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// How often a move that is under way looks whether it is in the way of something.
+/// How often a move that is under way looks whether more urgent work waits for its volume or its drives.
 const CONFLICT_POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a volume is left alone of which a shard could not be moved.
+/// After a failed move, how long no other shard of that volume is tried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How even the drives are, and what is done about it.
+/// How evenly the drives are filled, and what balancing does about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BalanceStatus {
     /// The shard that is under way, in words.
@@ -45,7 +45,7 @@ pub struct BalanceStatus {
     pub bytes_per_second: u64,
     pub seconds_left: Option<u64>,
     pub shards_moved: u64,
-    /// What it waits for, if there is something to do.
+    /// What the next move waits for, if there is one to make.
     pub waits_for: Option<String>,
 }
 
@@ -73,7 +73,7 @@ struct BalanceState {
 #[derive(Debug, Default)]
 struct Picture {
     loads: Vec<Load>,
-    /// Those of which a shard may be moved.
+    /// The volumes of which a shard may be moved.
     volumes: Vec<Lying>,
     least: u64,
 }
@@ -161,7 +161,7 @@ impl Balancer {
         pictures
     }
 
-    /// What nothing may be moved for now.
+    /// The reason why no shard may be moved now.
     fn hindrance(&self) -> Option<&'static str> {
         if self.table.is_held_back() {
             Some("the restored state to be accepted")
@@ -236,7 +236,7 @@ impl Picture {
         self.move_with_room().is_some()
     }
 
-    /// What would be moved if there were room for everything.
+    /// The bytes that would be moved if there were room for everything.
     fn move_with_room(&self) -> Option<Move> {
         let roomy: Vec<Load> = self.loads.iter().map(|load| Load { room: u64::MAX, ..*load }).collect();
         self.best_move(&roomy)

@@ -29,8 +29,8 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// The tier whose drives hold the journal, the checkpoints and whatever else is replicated. Which tier an object goes
-    /// to is another question, asked for each.
+    /// The tier whose drives hold the journal, the checkpoints and whatever else is replicated. Which tier an object
+    /// goes to is another question, asked for each.
     pub const JOURNAL: Tier = Tier::Hot;
 
     /// All tiers, hottest first.
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn who_knows_no_forms_takes_frames_for_nothing() {
-        /// A blob as binaries know it that know no forms.
+        /// A blob as it is read by a binary that knows no forms.
         #[derive(Debug, Deserialize, Serialize)]
         struct Formless(u32, Place);
 

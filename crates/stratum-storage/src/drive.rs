@@ -89,7 +89,7 @@ pub trait DriveIo: Send + Sync + Debug + 'static {
     /// Makes a directory's entries durable ("" is the root).
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
     fn space(&self) -> io::Result<Space>;
-    /// Where it is: two drives share a domain exactly when they are on the same device.
+    /// The failure domain: two drives share one exactly when they are on the same device.
     fn domain(&self) -> Domain;
     /// Takes the lock that keeps a second server off this drive, for as long as the `DriveIo` lives.
     /// `WouldBlock` when another process holds it.
@@ -98,7 +98,7 @@ pub trait DriveIo: Send + Sync + Debug + 'static {
     fn is_same_root(&self) -> bool;
     /// Where it is, for people.
     fn describe(&self) -> String;
-    /// The directory that it is; nothing where there is none.
+    /// The path of the drive's directory; nothing for a drive that is only memory.
     fn folder(&self) -> Option<&Path> {
         None
     }
@@ -167,7 +167,7 @@ pub struct Drive {
     io: Arc<dyn DriveIo>,
     guard: Option<Arc<Guard>>,
     health: Arc<Latch>,
-    /// On its way out: nothing new goes there.
+    /// The drive is being drained: nothing new is written to it.
     draining: AtomicBool,
     journal: Lane,
     volume: Lane,
@@ -261,7 +261,7 @@ impl Drive {
         label(self.tier, self.position)
     }
 
-    /// Where it is, and so what it fails together with.
+    /// The device that the drive is on, with which it fails.
     pub fn domain(&self) -> Domain {
         self.io.domain()
     }
@@ -290,7 +290,7 @@ impl Drive {
         self.health.is_healthy()
     }
 
-    /// Whether it is on its way out of the set: still read, still counted, but nothing new goes there.
+    /// Whether the drive is being drained: still read, still counted, but nothing new is written to it.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
@@ -305,12 +305,12 @@ impl Drive {
         }
     }
 
-    /// Healthy, and not on its way out.
+    /// Healthy, and not being drained.
     pub fn takes_new(&self) -> bool {
         self.is_healthy() && !self.is_draining()
     }
 
-    /// Only the set says so, once it is durable.
+    /// Called only by the set, once the change is durable.
     pub fn set_draining(&self, draining: bool) {
         self.draining.store(draining, Ordering::Release);
     }
@@ -321,7 +321,7 @@ impl Drive {
         self.health.fail(reason);
     }
 
-    /// It is none of the set's any more: everything of it is closed, for good.
+    /// The drive was removed from the set: its directory and its files are closed, for good.
     pub(crate) fn leave(&self) {
         self.health.leave();
         if let Some(guard) = &self.guard {
@@ -401,7 +401,7 @@ impl Drive {
         self.writes_slowly() || self.is_full()
     }
 
-    /// It gave other bytes than were written, or couldn't give what it must hold.
+    /// Counts a piece that the drive returned with other bytes than were written, or couldn't return.
     pub fn found_rot(&self) {
         self.rot.found();
     }
@@ -416,7 +416,7 @@ impl Drive {
         self.rot.is_too_much()
     }
 
-    /// How fast it answers reads.
+    /// How fast the drive answers reads.
     pub fn pulse(&self) -> &Pulse {
         self.readers.pulse()
     }
@@ -432,8 +432,8 @@ fn alarm(health: &Arc<Latch>) -> Alarm {
     })
 }
 
-/// Nothing of a failed drive stays open. To close what a disk that hangs was given to write may take as long as the disk
-/// likes, and it may be the drive's lane that sees it fail: so it is done on a thread of its own.
+/// Nothing of a failed drive stays open. To close what a disk that hangs was given to write may take as long as the
+/// disk likes, and it may be the drive's lane that sees it fail: so it is done on a thread of its own.
 fn let_go_when_it_fails(guard: &Arc<Guard>, health: &Latch, label: &str, threads: Threads) {
     let (guard, name) = (Arc::downgrade(guard), format!("close {label}"));
     health.on_fail(Box::new(move |_| {

@@ -46,15 +46,15 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Shards that are rebuilt at a time when there is hurry, else one.
+/// Shards that are rebuilt at a time while the pace is hurried; one otherwise.
 const SHARDS_AT_ONCE: usize = 3;
-/// How long what could not be done waits, unless the drives change.
+/// How long heal waits before it retries what it could not do, unless the drives change first.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Why something was not healed. It is tried again.
+/// Why something was not healed. Heal tries it again.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum HealError {
-    /// Nothing to heal any more: it isn't sealed, or was dropped or superseded meanwhile.
+    /// Nothing to heal any more: the volume isn't sealed, or it was dropped or its shard superseded meanwhile.
     #[error("the volume is not there any more")]
     Gone,
     #[error("no healthy drive is without a shard of the volume; add or replace a drive")]
@@ -103,7 +103,7 @@ pub struct Healer {
 
 #[derive(Debug, Default)]
 struct HealState {
-    /// The drives as they were when it was last tried what waits.
+    /// The drives, and whether each was healthy, at the last attempt on the deferred volumes.
     drives: Vec<(DriveId, bool)>,
     waiting: HashMap<VolumeId, DeferredVolume>,
     /// Stripes of which too few fragments are left, by offset, and when they are looked at again.
@@ -123,7 +123,7 @@ struct DeferredVolume {
     error: HealError,
 }
 
-/// What it is at when it is to stop is begun anew at the next start, and leaves no file behind.
+/// A rebuild that is under way when heal is stopped leaves no file behind; the next start begins it anew.
 impl Task for Arc<Healer> {
     fn row(&self) -> Row {
         Row {

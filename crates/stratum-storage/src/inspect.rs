@@ -1,7 +1,7 @@
 //! Looking at a volume: its shard files, then every live stripe with all of its fragments.
 //!
-//! While a store serves, stripes are freed, shards exchanged and fragments mended under whoever looks. So a look takes a
-//! hold on the volume before it asks what is live, which keeps that from being freed, and what it finds is looked at
+//! While a store serves, stripes are freed, shards exchanged and fragments mended under whoever looks. So a look takes
+//! a hold on the volume before it asks what is live, which keeps that from being freed, and what it finds is looked at
 //! once more, and counts only if it is still live and still wrong.
 
 use crate::blob::VolumeId;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Stripes that are looked at under one hold.
 const STRIPES_A_HOLD: usize = 32;
-/// What is being changed at the first look has been by the second.
+/// A change that was under way at the first look is over by the second, this much later.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Why a volume can't be looked at now.
@@ -172,7 +172,7 @@ async fn flaws_that_stay(volume: &Arc<Volume>) -> Result<Vec<(u8, FileFlaw)>, In
     Ok(if volume.usage().0 == 0 { Vec::new() } else { flaws })
 }
 
-/// Does what may block where that is allowed.
+/// Runs work that blocks on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, InspectError> {
@@ -209,7 +209,7 @@ fn file_flaw(volume: &Volume, shard: u8, file: &PlacedShard) -> Option<FileFlaw>
     if file.open().is_ok_and(|file| !file.is_linked()) {
         return Some(FileFlaw::NoFile);
     }
-    // What takes writing the whole file anew comes before what takes a page.
+    // A flaw that needs the whole file written anew comes before one that needs a page.
     if let Phase::Sealed { length: expected } = volume.phase() {
         match file.open().and_then(|file| file.len()) {
             Ok(length) if length >= expected => {}

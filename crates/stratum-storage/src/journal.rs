@@ -6,10 +6,10 @@
 //! loses an acknowledged write, so change none without a model in hand.
 //!
 //! From the bottom up: `bounds` (how long it may be), `format` (the bytes), `slots` (segment files of a drive),
-//! `reader` (a
-//! copy read in pieces), `cursor` (a segment read from all its copies), `recovery` (what the drives hold), `quorum` and `round` (who is asked,
-//! and for how long), `epoch` (opening one), `append` (writing), `table` (where entries lie), `replay`, `heal`, `verify`,
-//! `members` (joining and leaving), `slow` (members that every group waits for).
+//! `reader` (a copy read in pieces), `cursor` (a segment read from all its copies), `recovery` (what the drives hold),
+//! `quorum` and `round` (who is asked, and for how long), `epoch` (opening one), `append` (writing), `table` (where
+//! entries lie), `replay`, `heal`, `verify`, `members` (joining and leaving), `slow` (members that every group waits
+//! for).
 
 mod append;
 mod bounds;
@@ -437,9 +437,9 @@ impl Journal {
         Ok(heal::heal(&self.core))
     }
 
-    /// Goes on without a member that writes far later than its peers, as they were [judged](crate::drive::judge) last, if
-    /// there are others to take its place. To be called after every judgement; nothing while a group is held up for so
-    /// long that its member is about to be given up.
+    /// Goes on without a member that writes far later than its peers, as they were [judged](crate::drive::judge) last,
+    /// if there are others to take its place. To be called after every judgement; nothing while a group is held up for
+    /// so long that its member is about to be given up.
     ///
     /// # Errors
     /// [`NotWritten`] when no epoch could be opened without it. It can be tried again.

@@ -97,7 +97,7 @@ struct PaceState {
     done: [Done; Class::ALL.len()],
 }
 
-/// What a task took since the start.
+/// What a background task has done since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Done {
     pub bytes: u64,

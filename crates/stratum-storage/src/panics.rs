@@ -1,7 +1,7 @@
 //! A panic, caught where a thread or a task begins, and what it said.
 //!
-//! A panic is a mistake of ours. Nobody may wait for ever for who made it, so what runs on a thread of its own is called
-//! through here, and whoever catches decides what can't be believed any more.
+//! A panic is a mistake of ours. Nobody may wait for ever for who made it, so what runs on a thread of its own is
+//! called through here, and whoever catches decides what can't be believed any more.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -9,18 +9,18 @@
 //! at even steps along it. Each volume starts a golden section further, so that of any few volumes in a row every
 //! drive gets its share, and its number turns the shards, so that parity and the work of narrower volumes spread. The
 //! drives of a zone, of a node and of a device stand side by side, so that none of these holds more of a volume than
-//! need be. The line is shuffled
-//! now and then: a drive shares its volumes with many others, and when it is lost all of those help to rebuild it.
+//! need be. The line is shuffled now and then: a drive shares its volumes with many others, and when it is lost all of
+//! those help to rebuild it.
 
 use crate::blob::{Geometry, VolumeId};
 use crate::drive::{Domain, NodeId};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// The weight of a drive that has as much room as the mean.
+/// The weight of a drive that has as much room as the drives have in the mean.
 const MEAN_WEIGHT: u64 = 16;
 /// The step from a volume's start to that of the next, as a fraction of 2^64: the golden section.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-/// Volumes in a row over which the line stays as it is.
+/// The line of drives is shuffled anew after this many volumes.
 const VOLUMES_A_SHUFFLE: u64 = 64;
 
 /// A drive that a new volume may lie on.
@@ -38,8 +38,8 @@ pub fn geometry_over(full: Geometry, healthy: usize) -> Option<Geometry> {
     (data > 0).then_some(Geometry { k: data as u8, m: full.m })
 }
 
-/// The widest geometry, at most `full`, of which each shard finds a drive with as much room as `each` says that it takes.
-/// Parity stays whole: it is the data that lies on fewer drives.
+/// The widest geometry, at most `full`, of which each shard finds a drive with as much room as `each` says that it
+/// takes. Parity stays whole: it is the data that lies on fewer drives.
 pub fn geometry_with_room<D>(
     full: Geometry,
     candidates: &[Candidate<D>],

@@ -6,8 +6,8 @@
 //! it is explained: its shard was written anew, and the later file is there ([`StrayKind::Superseded`]). Whoever keeps
 //! the state says when it may be removed.
 //!
-//! A file under a temporary name is another thing: no record can name it, and what it was to be is written anew from the
-//! beginning. It is removed at once, at a start, when heal stops, and at a look.
+//! A file under a temporary name is another thing: no record can name it, and what it was to be is written anew from
+//! the beginning. It is removed at once, at a start, when heal stops, and at a look.
 //!
 //! A look can't take what is just being made: the directory is listed before the state is read, volumes that this run
 //! opened are never judged, nor those that somebody else has claimed, and a volume is claimed while its files are.
@@ -45,7 +45,7 @@ pub struct Quarantined {
 pub struct Unfinished {
     /// By drive and path.
     pub removed: Vec<(DriveId, String)>,
-    /// Those that somebody is at, or that could not be removed.
+    /// Files whose volume somebody works on, or that could not be removed.
     pub left: usize,
 }
 

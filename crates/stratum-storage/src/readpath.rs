@@ -2,8 +2,8 @@
 //!
 //! Data fragments are contiguous pieces of the payload, so a small read is one read of one drive. What the page cache
 //! holds is read and checked where it was asked for. Once something has to come from a disk, the rest of the body is
-//! read [`PIECES_AHEAD`] by the drives' own threads, so that disks, checksums and socket overlap. A missing or bad block is computed
-//! from the same block of `k` other shards, and the fragment is queued for repair.
+//! read [`PIECES_AHEAD`] by the drives' own threads, so that disks, checksums and socket overlap. A missing or bad
+//! block is computed from the same block of `k` other shards, and the fragment is queued for repair.
 
 mod fetch;
 mod plan;
@@ -79,7 +79,7 @@ pub struct BlobReader {
     /// What a whole small body must sum up to.
     crc32c: Option<u32>,
     _holds: Vec<VolumeHold>,
-    /// Checked bytes that weren't asked for yet.
+    /// Checked bytes that the caller hasn't asked for yet.
     ready: VecDeque<Bytes>,
     ahead: VecDeque<JoinHandle<Result<Vec<Bytes>, ReadError>>>,
     source: PieceSource,
@@ -166,8 +166,8 @@ impl Reader {
 }
 
 impl BlobReader {
-    /// The whole range as one buffer, if it is at most [`MAX_CACHED_READ_BYTES`], nothing of it was read yet, and the page cache
-    /// holds it undamaged. Doesn't block. Otherwise nothing is lost: [`BlobReader::next`] reads it.
+    /// The whole range as one buffer, if it is at most [`MAX_CACHED_READ_BYTES`], nothing of it was read yet, and the
+    /// page cache holds it undamaged. Doesn't block. Otherwise nothing is lost: [`BlobReader::next`] reads it.
     pub fn try_all_cached(&mut self) -> Option<Bytes> {
         if self.plan.remaining() > MAX_CACHED_READ_BYTES || !self.ready.is_empty() || !self.ahead.is_empty() {
             return None;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Shard files that are kept open for readers, at most, when upkeep has been.
+/// How many shard files stay open for readers, at most, after a round of reclaim.
 const MAX_OPEN_FILES: usize = 512;
 
 /// Something to be freed.
@@ -27,9 +27,9 @@ enum Due {
     Removal(Arc<Volume>),
 }
 
-/// It has passed the grace and waits for the holds of the ages before to go.
+/// A free or a removal, past its grace period, that waits until the holds of earlier readers are dropped.
 #[derive(Debug)]
-pub(crate) struct HeldRange {
+pub(crate) struct HeldReclaim {
     due: Due,
     holds: Vec<Weak<()>>,
 }
@@ -47,7 +47,7 @@ pub struct Tended {
 pub struct Reclaimer {
     table: Arc<Table>,
     /// What has passed its grace and waits for readers.
-    waiting: Mutex<Vec<HeldRange>>,
+    waiting: Mutex<Vec<HeldReclaim>>,
 }
 
 impl Reclaimer {
@@ -60,8 +60,8 @@ impl Reclaimer {
         self.waiting.lock().len()
     }
 
-    /// One round: seals what is full, removes what is empty, punches what was freed. It returns when all of that is done
-    /// or must wait for readers, which it doesn't wait for.
+    /// One round: seals what is full, removes what is empty, punches what was freed. It returns when all of that is
+    /// done or must wait for readers, which it doesn't wait for.
     pub(crate) async fn round(&self) -> Result<Tended, VolumeLogError> {
         let mut tended = Tended::default();
         for volume in self.table.volumes() {
@@ -107,21 +107,21 @@ impl Reclaimer {
     }
 
     /// Whoever took a hold until now may still want these bytes.
-    fn wait_for_readers(&self, due: Due) -> Option<HeldRange> {
+    fn wait_for_readers(&self, due: Due) -> Option<HeldReclaim> {
         let holds = match &due {
             Due::Punch(freed) => self.table.find(freed.volume)?.turn_holds(),
             Due::Removal(volume) => volume.turn_holds(),
         };
-        Some(HeldRange { due, holds })
+        Some(HeldReclaim { due, holds })
     }
 
-    /// What no reader wants any more.
+    /// Takes out the frees and removals that no reader holds up any more.
     fn unheld(&self) -> Vec<Due> {
         let mut waiting = self.waiting.lock();
-        let is_held = |waiting: &HeldRange| waiting.holds.iter().any(|age| age.strong_count() > 0);
+        let is_held = |waiting: &HeldReclaim| waiting.holds.iter().any(|age| age.strong_count() > 0);
         let (held, unheld) = std::mem::take(&mut *waiting).into_iter().partition(is_held);
         *waiting = held;
-        unheld.into_iter().map(|waiting: HeldRange| waiting.due).collect()
+        unheld.into_iter().map(|waiting: HeldReclaim| waiting.due).collect()
     }
 
     /// Seals a volume that takes no more and that nobody writes to.

@@ -3,10 +3,10 @@
 //! A pass goes through the volumes in the order of their numbers and reads every fragment of every live stripe once:
 //! checksums must be right *and* parity must say what the data says. Only sealed volumes are looked at; so those that
 //! are open when it begins take no more, and it waits until their writers are done: else nobody would ever look at what
-//! a store with little to write keeps in them. It is spread so that it ends within [`PASS_PERIOD_MILLIS`], at a rate that follows
-//! from what is left of both; one that was asked for goes as fast as the pace of background work lets it. What is found
-//! is mended at once ([`crate::heal`]) or counts as lost and is rebuilt, and the pass ends when heal has done what it
-//! can: after it everything that was found is repaired, or is told.
+//! a store with little to write keeps in them. It is spread so that it ends within [`PASS_PERIOD_MILLIS`], at a rate
+//! that follows from what is left of both; one that was asked for goes as fast as the pace of background work lets it.
+//! What is found is mended at once ([`crate::heal`]) or counts as lost and is rebuilt, and the pass ends when heal has
+//! done what it can: after it everything that was found is repaired, or is told.
 //!
 //! Where it is, the [`ScrubCursor`] says; it is saved now and then, so that a restart goes on from there. A volume
 //! that is dropped meanwhile is left out, one that is opened meanwhile is the next pass's unless it is sealed in time.
@@ -137,7 +137,7 @@ pub struct Scrubber {
 /// Keeps a cursor durably.
 pub type Save = dyn Fn(&ScrubCursor) + Send + Sync;
 
-/// What it is at when it is to stop goes on at the next start.
+/// A pass that is under way when scrub is stopped goes on at the next start.
 impl Task for Scrubber {
     fn row(&self) -> Row {
         Row {

@@ -2,9 +2,9 @@
 //!
 //! Which drives those are is written on every one of them, the [`roll`], and never guessed: a blank directory where a
 //! drive was is a drive that is missing (an unmounted disk leaves just that behind), a drive in another slot is used
-//! where it belongs, and a foreign one or one that was replaced is left alone: its place counts as missing. [`formation`] decides all that
-//! at start; [`change`] is how drives come and go while the store serves; [`Set::check`] looks every second whether
-//! the drives are still what was opened.
+//! where it belongs, and a foreign one or one that was replaced is left alone: its place counts as missing.
+//! [`formation`] decides all that at start; [`change`] is how drives come and go while the store serves; [`Set::check`]
+//! looks every second whether the drives are still what was opened.
 
 mod change;
 mod files;

@@ -1,10 +1,10 @@
 //! One kind of background work.
 //!
 //! What goes on beside requests is a [`Task`]: a row that says what it is, and a step. A step does what can be done now
-//! and says what to wait for; it is bounded, by a segment, a volume or what one look finds, and it goes by the
-//! store's own state, so that whoever begins anew after a failure goes on. Waiting, ending, beginning anew and telling of
-//! it is not a task's business but that of whoever runs it: [`run`] is the loop, and the supervisor of `stratum-engine`
-//! keeps it going.
+//! and says what to wait for; it is bounded, by a segment, a volume or what one look finds, and it goes by the store's
+//! own state, so that whoever begins anew after a failure goes on. Waiting, ending, beginning anew and telling of it is
+//! not a task's business but that of whoever runs it: [`run`] is the loop, and the supervisor of `stratum-engine` keeps
+//! it going.
 
 use crate::blocking;
 use crate::pace::Class;
@@ -28,8 +28,8 @@ pub trait Task: Send + Sync + 'static {
     /// ([`unless_stopped`]).
     fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next>;
 
-    /// Comes true when there is something to do before the time that the last step gave. It is made before that step, so
-    /// that nothing told during it is missed.
+    /// Comes true when there is something to do before the time that the last step gave. It is made before that step,
+    /// so that nothing told during it is missed.
     fn woken(&self) -> Work<'_, ()> {
         Box::pin(std::future::pending())
     }
@@ -128,8 +128,8 @@ pub fn blocking<'a>(step: impl FnOnce() -> Next + Send + 'a) -> Work<'a, Next> {
     Box::pin(async { blocking::in_place(step) })
 }
 
-/// The step of a task that does all that one look finds, and looks again after a time. It is dropped where it is when it
-/// is to end.
+/// The step of a task that does all that one look finds, and looks again after a time. It is dropped where it is when
+/// it is to end.
 pub fn looking<'a, T>(
     stop: &'a Stop,
     look: impl Future<Output = T> + Send + 'a,

@@ -1,8 +1,8 @@
 //! The volumes of a store, and who works on them.
 //!
-//! What is known of them stands in one [`Table`]. On it work, each with what it alone needs to know: the [`Writer`], the
-//! [`Reader`], the [`Reclaimer`], the [`Rebuilder`] and who looks for [`Strays`]. None of them knows another but by what
-//! it tells the table, except where one's work is a part of the other's.
+//! What is known of them stands in one [`Table`]. On it work, each with what it alone needs to know: the [`Writer`],
+//! the [`Reader`], the [`Reclaimer`], the [`Rebuilder`] and who looks for [`Strays`]. None of them knows another but by
+//! what it tells the table, except where one's work is a part of the other's.
 
 mod restore;
 

@@ -4,10 +4,11 @@
 //! push -> stripe buffer -> (a blocking thread) parity and checksums -> a lane for each shard -> finish: sync, settle
 //! ```
 //!
-//! The [`Writer`] opens volumes and finds room in them; a [`BlobWriter`] writes one body. It reserves one extent at a time
-//! and has at most [`STRIPES_IN_FLIGHT`] stripes on their way besides the one that is being filled, so its memory is bounded and
-//! known. Nothing it writes is named by anything until the caller commits the [`BlobRef`](crate::blob::BlobRef) that
-//! [`BlobWriter::finish`] gives; one that is dropped leaves garbage, which is freed.
+//! The [`Writer`] opens volumes and finds room in them; a [`BlobWriter`] writes one body. It reserves one extent at a
+//! time and has at most [`STRIPES_IN_FLIGHT`] stripes on their way besides the one that is being filled, so its memory
+//! is bounded and known. Nothing it writes is named by anything until the caller commits the
+//! [`BlobRef`](crate::blob::BlobRef) that [`BlobWriter::finish`] gives; one that is dropped leaves garbage, which is
+//! freed.
 
 mod body;
 mod flight;

@@ -11,7 +11,7 @@
 use crate::blob::VolumeId;
 use crate::drive::{Domain, DriveId};
 
-/// A surplus is worth moving from this part of what the drives hold in the mean: they are left within twice that.
+/// A surplus is worth moving from the mean load of the drives divided by this: they end within twice that of the mean.
 const WORTHWHILE_DIVISOR: u128 = 40;
 
 /// A drive that shards may be moved from and to.

@@ -64,7 +64,8 @@ pub enum Operation {
     Truncate,
     Allocate,
     Punch,
-    /// Whatever makes a file longer, which takes space: see [`Fault::bytes`]. Not a call of its own, so it isn't counted.
+    /// Whatever makes a file longer, which takes space: see [`Fault::bytes`]. Not a call of its own, so it isn't
+    /// counted.
     Grow,
 }
 

@@ -50,7 +50,8 @@ impl std::fmt::Debug for Expected {
 }
 
 /// The files that are open, and what [`Guard::check`] looks at. A file whose name we take away ourselves loses its path
-/// here before the name goes, and gets none until it is gone: so one that has a path here and no name was taken from us.
+/// here before the name goes, and gets none until it is gone: so one that has a path here and no name was taken from
+/// us.
 #[derive(Debug, Default)]
 struct OpenFiles {
     files: Vec<Opened>,

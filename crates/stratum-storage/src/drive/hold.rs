@@ -2,7 +2,8 @@
 //!
 //! A drive that failed, was replaced or was taken out must be free to be unmounted, repaired and mounted again, so
 //! nothing of it stays open. One that failed may still answer reads, and what it holds may be the last copy: whoever
-//! reads it opens what it needs for that one read. What a thread uses that hangs in the kernel is closed when it returns.
+//! reads it opens what it needs for that one read. What a thread uses that hangs in the kernel is closed when it
+//! returns.
 
 use super::{DriveIo, FileIo, Way};
 use parking_lot::{Mutex, RwLock};

@@ -6,9 +6,9 @@
 //! are never written to.
 //!
 //! A panic of the thread's is our own mistake, and nobody may wait for ever because of it. One within the drive's own
-//! operation is that operation's failure: whoever waits for it hears so. One anywhere else ends the lane: what is queued,
-//! and whatever is submitted later, is dropped, and that is an answer, too. Both latch the drive, through the lane's
-//! [`Alarm`]: whether what was asked for was done is not known.
+//! operation is that operation's failure: whoever waits for it hears so. One anywhere else ends the lane: what is
+//! queued, and whatever is submitted later, is dropped, and that is an answer, too. Both latch the drive, through the
+//! lane's [`Alarm`]: whether what was asked for was done is not known.
 //!
 //! An inline lane does the work on the thread that submits it: a simulation on it is deterministic.
 

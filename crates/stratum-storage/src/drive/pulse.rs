@@ -11,19 +11,20 @@ use std::time::Duration;
 const BUCKETS: usize = 128;
 /// Reads after which the counts are halved.
 const HALVE_AT_READS: u32 = 4096;
-/// Below this many reads nothing is known.
+/// With fewer reads than this, no latency is given.
 const KNOWN_FROM_READS: u32 = 64;
-/// Reads that wait for a drive before no more are sent to it if there is another way.
+/// From this many waiting reads on, no more are sent to a drive if others can answer.
 const BACKLOG_READS: u32 = 64;
-/// A drive is slow when its mean is this many times that of its peers, and at least [`SLOW_FLOOR`]...
+/// A drive is slow when its mean latency is over this many times the median of its peers, and at least
+/// [`SLOW_FLOOR`], in [`SLOW_WINDOWS`] windows in a row.
 const SLOW_FACTOR: u32 = 4;
 const SLOW_FLOOR: Duration = Duration::from_millis(20);
-/// ... in so many windows in a row; and it isn't any more when it wasn't in as many.
+/// Windows in a row after which a drive counts as slow; after as many good ones it no longer does.
 const SLOW_WINDOWS: i32 = 3;
 /// After so many windows without anything to judge by, a slow drive is given another try: it is asked for nothing
 /// because it is slow.
 const FORGIVEN_AFTER_WINDOWS: u32 = 120;
-/// What a drive's mean counts as that was asked in a window and answered nothing.
+/// The mean latency assumed of a drive that was asked in a window and answered nothing.
 const UNANSWERED_LATENCY: Duration = Duration::from_secs(10);
 
 /// The latencies of a drive's operations of a kind.

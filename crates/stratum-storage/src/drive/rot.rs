@@ -1,14 +1,14 @@
 //! How often a drive gave other bytes than it was given to keep.
 //!
-//! Whatever is read is checked, so wrong bytes are computed from others and written anew, and nobody is served them. But
-//! a drive that gives them again and again is on its way out, and somebody must be told before more of them go at once.
-//! Reads, scrub, and looks at the copies of journal and checkpoints all count here. It is memory of this run: what
-//! rots shows itself again.
+//! Whatever is read is checked, so wrong bytes are computed from others and written anew, and nobody is served them.
+//! But a drive that gives them again and again is on its way out, and somebody must be told before more of them go at
+//! once. Reads, scrub, and looks at the copies of journal and checkpoints all count here. It is memory of this run:
+//! what rots shows itself again.
 
 use metrics::Counter;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bad pieces from which on a drive is to be replaced. A healthy disk gives a few in its whole life.
+/// A drive with this many bad pieces is to be replaced. A healthy disk gives a few in its whole life.
 const REPLACE_FROM_PIECES: u64 = 16;
 
 /// The bad pieces that were read from a drive: fragments, header pages, copies of segments and of checkpoints.

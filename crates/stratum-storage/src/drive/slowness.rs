@@ -29,8 +29,8 @@ impl Doing {
     }
 }
 
-/// How long a window is that drives are judged by. A drive counts as slow after three of them, and small writes wait for
-/// it until then.
+/// How long a window is that drives are judged by. A drive counts as slow after three of them, and small writes wait
+/// for it until then.
 pub const SLOWNESS_WINDOW: Duration = Duration::from_secs(5);
 
 /// Judges the drives of a tier beside each other by what they did since the last time; gives those whose judgement

@@ -64,7 +64,7 @@ struct Rebuild {
     is_move: bool,
 }
 
-/// What became of the stripes.
+/// The stripes that the new shard file holds, and those that could not be computed.
 #[derive(Debug, Default)]
 struct RebuiltStripes {
     /// By offset.

@@ -14,8 +14,8 @@ const RATE_PERIOD: Duration = Duration::from_secs(5);
 pub struct HealStatus {
     /// About how many fragments of live stripes are missing or bad; 0 exactly when the volumes are whole.
     pub missing_fragments: u64,
-    /// Volumes, and about how many live stripes are in them, by how many of their shards are missing: the first has none
-    /// missing.
+    /// Volumes, and about how many live stripes are in them, by how many of their shards are missing: the first has
+    /// none missing.
     pub volumes_by_missing_shards: Vec<u64>,
     pub stripes_by_missing_shards: Vec<u64>,
     /// Fragments that were found bad and are still to be looked at again.

@@ -25,7 +25,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// How long it is waited before it is tried again to go on, at first and at last.
+/// When no epoch can be opened: the wait before the next attempt, which doubles from the first to the last.
 const SHORTEST_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_RETRY_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -369,8 +369,8 @@ fn write_all(
 }
 
 /// Latches the drives that failed. One that only lacks space has not failed, not even if it is for a segment that it
-/// holds, as a file system that copies what it writes may say: it has all that was acknowledged, and the next epoch goes
-/// on without it if it can.
+/// holds, as a file system that copies what it writes may say: it has all that was acknowledged, and the next epoch
+/// goes on without it if it can.
 fn blame(core: &Core, failures: &[(usize, io::Error)]) {
     let places = core.places();
     for (place, error) in failures {

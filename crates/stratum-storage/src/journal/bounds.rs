@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The least cap, in bytes a member. A group has at most a third of a segment, so it takes a cap of 32 MiB for every
 /// command to fit.
 pub const LEAST_CAP_BYTES: u64 = 256 << 10;
-/// So many segments make the cap, at least.
+/// The cap holds at least this many segments.
 const SEGMENTS_IN_CAP: u64 = 8;
 
 /// The journal's bounds.
@@ -18,7 +18,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How long a member may take once one on another device has answered.
     pub member_timeout: Duration,
-    /// The most that a member holds, in bytes, until [`super::Journal::set_cap`] raises it. At least [`LEAST_CAP_BYTES`].
+    /// The most that a member holds, in bytes, until [`super::Journal::set_cap`] raises it. At least
+    /// [`LEAST_CAP_BYTES`].
     pub cap: u64,
 }
 

@@ -152,8 +152,8 @@ fn reads_back(
     counts && alone.at() == end && (!closed || alone.is_closed())
 }
 
-/// The header and the opened page, from a copy that says that the epoch was opened, if any does. An epoch that never was
-/// may hold entries that are needed all the same. What is given is what was looked at.
+/// The header and the opened page, from a copy that says that the epoch was opened, if any does. An epoch that never
+/// was may hold entries that are needed all the same. What is given is what was looked at.
 pub(super) fn front(key: SegmentKey, files: &[Arc<dyn FileIo>]) -> Option<Bytes> {
     let mut found = None;
     for file in files {

@@ -10,8 +10,8 @@ use crate::panics;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// What is read at least, in bytes, if the file holds so much. Twice as much as before where a piece follows another, up to
-/// [`LONGEST_PIECE_BYTES`].
+/// What is read at least, in bytes, if the file holds so much. Twice as much as before where a piece follows another,
+/// up to [`LONGEST_PIECE_BYTES`].
 pub(super) const SHORTEST_PIECE_BYTES: usize = 128 << 10;
 const LONGEST_PIECE_BYTES: usize = 1 << 20;
 
@@ -111,8 +111,8 @@ pub(super) fn read_some(file: &dyn FileIo, offset: u64, len: usize) -> Bytes {
 }
 
 /// Has drives read on threads of their own, all at once, and waits for all of them. The answers come with the place of
-/// the question, in the order in which they were there: the quickest drive's first. A panic fails its drive and gives no
-/// answer.
+/// the question, in the order in which they were there: the quickest drive's first. A panic fails its drive and gives
+/// no answer.
 pub(super) fn side_by_side<T, R>(
     asked: impl IntoIterator<Item = (Arc<Drive>, R)>,
 ) -> impl Iterator<Item = (usize, T)>

@@ -142,8 +142,8 @@ pub(super) struct Survey {
     kept: usize,
 }
 
-/// So much of what was read of the files' beginnings is kept for what is looked for in them next, in bytes; it takes
-/// hundreds of restarts to have more.
+/// The most bytes of the files' beginnings that stay in memory for the next search in them. It takes hundreds of
+/// restarts to have more.
 const MAX_KEPT_BYTES: usize = 64 << 20;
 
 impl Survey {
@@ -316,9 +316,9 @@ impl Survey {
     }
 }
 
-/// Of segments that hold the same entry, the one that most drives hold up to there. The copy that an epoch was abandoned
-/// over may be on one drive only, and what is left of it is looked at by no scrub: so where there is a choice, bodies
-/// count. `sound` says how many copies are sound up to there, bodies and all.
+/// Of segments that hold the same entry, the one that most drives hold up to there. The copy that an epoch was
+/// abandoned over may be on one drive only, and what is left of it is looked at by no scrub: so where there is a
+/// choice, bodies count. `sound` says how many copies are sound up to there, bodies and all.
 pub(super) fn best_kept(mut holding: Vec<Segment>, sound: impl Fn(&Segment) -> usize) -> Option<Segment> {
     match holding.len() {
         0 | 1 => holding.pop(),

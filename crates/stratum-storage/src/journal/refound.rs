@@ -21,7 +21,7 @@ use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 
-/// How far the new epoch is above all that were seen: those that weren't are on drives that are away.
+/// How far the new epoch's number is above every one that was seen: absent drives may hold higher ones.
 const EPOCH_GAP: u64 = 1 << 32;
 
 /// Why a history was not made the one that counts. No start goes on from a part of it; it can be done again.

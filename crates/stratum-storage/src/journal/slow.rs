@@ -1,9 +1,9 @@
 //! Going on without a member that writes far later than its peers: every group waits for every member.
 //!
-//! It is the next epoch that does it, as after a member's failure, but nobody is lost by it. The first such move is made
-//! at once. That a drive is slow is only a judgement, and on a busy machine it may be wrong: so the more moves there were
-//! of late the longer the journal stays where it is, and whatever drives do, it doesn't wander. A wrong move keeps it from
-//! a needed one no longer than it takes to judge a drive.
+//! It is the next epoch that does it, as after a member's failure, but nobody is lost by it. The first such move is
+//! made at once. That a drive is slow is only a judgement, and on a busy machine it may be wrong: so the more moves
+//! there were of late the longer the journal stays where it is, and whatever drives do, it doesn't wander. A wrong move
+//! keeps it from a needed one no longer than it takes to judge a drive.
 
 use super::NotWritten;
 use super::append::JournalWriter;
@@ -11,10 +11,10 @@ use super::core::Core;
 use super::quorum::can_do_without_avoided;
 use std::time::Duration;
 
-/// How long the journal stays after a first move, and at most after many.
+/// How long the journal stays on its members after a first move away from a slow drive, and at most after many.
 const SHORTEST_STAY: Duration = Duration::from_secs(15);
 const LONGEST_STAY: Duration = Duration::from_secs(300);
-/// A move counts as the first one again after so long without any.
+/// After this long without a move, the next one counts as the first again.
 const MOVES_FORGOTTEN_AFTER: Duration = Duration::from_secs(1200);
 
 /// When the journal moved off a slow member last, by the clock, and how long it stays.

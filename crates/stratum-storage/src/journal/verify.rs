@@ -1,11 +1,11 @@
 //! Looking at the copies of segments that nobody reads: bits rot, and a copy that is needed must be sound.
 //!
-//! Each copy of a segment is read by itself, as far as it counts: what lies behind that is a group that a crash tore, or
-//! one of which the next segment begins with a copy. One that is damaged is written anew, under another slot of the same
-//! drive, from whichever copies have each part sound; only when that was read again and is durable does it take the
-//! place of the damaged one. A crash may leave a copy without its footer, its opened page or its last group. No drive is
-//! to blame for that: such a copy is written anew, too, and nothing is said. The segment that is being written is not
-//! looked at: its turn comes when it is closed.
+//! Each copy of a segment is read by itself, as far as it counts: what lies behind that is a group that a crash tore,
+//! or one of which the next segment begins with a copy. One that is damaged is written anew, under another slot of the
+//! same drive, from whichever copies have each part sound; only when that was read again and is durable does it take
+//! the place of the damaged one. A crash may leave a copy without its footer, its opened page or its last group. No
+//! drive is to blame for that: such a copy is written anew, too, and nothing is said. The segment that is being written
+//! is not looked at: its turn comes when it is closed.
 
 use super::core::Core;
 use super::cursor::{Cursor, Verify};

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// The least and the most that a drive is waited for before others are asked, too.
+/// The least and the longest wait for a drive before the other shards' drives are asked, too (a hedged read).
 const HEDGE_DELAYS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
 /// What a read on the caller's thread gave.

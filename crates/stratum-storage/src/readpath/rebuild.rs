@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Blocks that are computed at a time: what bounds the memory.
+/// Blocks that are computed at a time, which bounds the memory of a read.
 pub(super) const BLOCKS_AT_ONCE: u32 = 2;
-/// How long the shards that were asked may take before another is asked as well.
+/// How long the shards that were asked may take before one more is asked (a hedged read).
 const HEDGE_DELAY: Duration = Duration::from_millis(250);
 
 /// Data of the blocks that verify, one for each block that was read.

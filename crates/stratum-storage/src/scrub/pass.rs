@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::futures::Notified;
 use tokio::task::JoinHandle;
 
-/// How often it is looked whether a pass is due, or can go on.
+/// How often scrub looks whether a pass is due, or can go on.
 const POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a pass waits before it asks again whether heal, or who else has a volume, is done.
 const CLAIM_POLL_INTERVAL: Duration = Duration::from_millis(100);

@@ -2,9 +2,10 @@
 //!
 //! A change is a new revision of the roll, written to every healthy drive; it counts when it is durable on `m+1` hot
 //! ones, so that every start that may serve finds it. A drive that joins gets its identity first, *forming*: nobody
-//! believes a forming drive. Whatever else lay on it is deleted then. Then the roll that names it goes to the others, and
-//! only then is it *formed*. So a crash leaves either a forming drive that no roll names, which is as good as blank, or
-//! a roll that is written to all at the next start, which also finishes the drive. Commands are given again after either, and find what is left to do.
+//! believes a forming drive. Whatever else lay on it is deleted then. Then the roll that names it goes to the others,
+//! and only then is it *formed*. So a crash leaves either a forming drive that no roll names, which is as good as
+//! blank, or a roll that is written to all at the next start, which also finishes the drive. Commands are given again
+//! after either, and find what is left to do.
 
 use super::files::probe;
 use super::formation::known_drive;

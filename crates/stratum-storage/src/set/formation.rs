@@ -1,10 +1,10 @@
 //! From directories to a set: look at every drive, then decide, and only then write.
 //!
 //! A set is formed in two rounds. Every drive gets its identity as *forming*, synced; only then is each flipped to
-//! *formed*. So a start that finds no formed drive knows that nothing was ever stored and may begin anew, and one
-//! that finds any formed drive knows that all have an identity and finishes the flip. Of formed drives the one with the
-//! highest revision of the roll counts: what it says is written to all others that it names. Once the journal was opened
-//! each says so too, as *begun*: a journal that is then on none of the drives was lost, and is not a new one.
+//! *formed*. So a start that finds no formed drive knows that nothing was ever stored and may begin anew, and one that
+//! finds any formed drive knows that all have an identity and finishes the flip. Of formed drives the one with the
+//! highest revision of the roll counts: what it says is written to all others that it names. Once the journal was
+//! opened each says so too, as *begun*: a journal that is then on none of the drives was lost, and is not a new one.
 
 use super::identity::{self, Formation, Identity, SetId};
 use super::look::{PlaceContent, inspect, inspect_open, other_than};
@@ -85,8 +85,8 @@ fn put_foreign_aside(slots: &mut [ConfiguredPlace<'_>]) -> Result<(), SetError> 
     Ok(())
 }
 
-/// The identity of a formed drive with the highest revision of the roll, of one revision the one that has come furthest,
-/// and where it is. The first of several.
+/// The identity of a formed drive with the highest revision of the roll, of one revision the one that has come
+/// furthest, and where it is. The first of several.
 fn newest(slots: &[ConfiguredPlace<'_>]) -> Option<(String, Identity)> {
     let rank = |identity: &Identity| (identity.roll.revision, identity.formation);
     let mut newest: Option<(String, &Identity)> = None;
@@ -345,9 +345,9 @@ pub(super) fn known_drive(
 /// Which of the free positions a slot takes.
 type Choice<'a> = dyn Fn(&ConfiguredPlace<'_>, &BTreeSet<usize>) -> Option<usize> + 'a;
 
-/// Says for every slot of a tier whose place it is: of the drive that is in it, else of one that is in none, that of its
-/// own number where all positions are configured, in order where removed ones are left out. What is left over is the
-/// place of drives that were removed.
+/// Says for every slot of a tier whose place it is: of the drive that is in it, else of one that is in none, that of
+/// its own number where all positions are configured, in order where removed ones are left out. What is left over is
+/// the place of drives that were removed.
 fn take_seats(slots: &mut [ConfiguredPlace<'_>], shape: &Shape) {
     let is_removed = |position: &usize| {
         shape.members.get(*position).is_none_or(|member| member.standing == Standing::Removed)

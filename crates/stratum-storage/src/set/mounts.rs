@@ -27,8 +27,8 @@ fn is_above(own: &Path, others: &[PathBuf]) -> bool {
 }
 
 impl Set {
-    /// Where the filesystem of a place is mounted, if the set's drives lie on filesystems beneath it and none lies on it:
-    /// the disk of that place is not mounted. Asks the system about every healthy drive; blocks.
+    /// Where the filesystem of a place is mounted, if the set's drives lie on filesystems beneath it and none lies on
+    /// it: the disk of that place is not mounted. Asks the system about every healthy drive; blocks.
     pub fn unmounted(&self, place: &Path) -> Option<PathBuf> {
         let own = mount_point(place)?;
         let drives = self.all_drives();

@@ -14,7 +14,7 @@ const MAGIC: &[u8; 8] = b"STRMrep\n";
 const VERSION: u16 = 1;
 const HEAD_BYTES: usize = 32;
 
-/// How far a writing that is declared is above all that were seen.
+/// How far the sequence of a declared writing is above every one that was seen: absent drives may hold higher ones.
 const SEQUENCE_GAP: u64 = 1 << 32;
 
 /// The longest content: these are files for credentials and the like.
@@ -71,8 +71,8 @@ impl Set {
         self.write_copies(name, content, sequence)
     }
 
-    /// Replaces a file of that name whatever the drives that are away hold: this writing is far above any of theirs. For
-    /// what is decided about the whole store by hand.
+    /// Replaces a file of that name whatever the drives that are away hold: this writing is far above any of theirs.
+    /// For what is decided about the whole store by hand.
     pub fn declare_replicated(&self, name: &str, content: &[u8]) -> Result<(), SetError> {
         let newest = self.newest(name)?.0.map_or(0, |copy| copy.sequence);
         self.write_copies(name, content, newest.saturating_add(SEQUENCE_GAP))

@@ -13,12 +13,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a round waits for its drives.
+/// How long one round waits for its drives to answer.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a look may take.
+/// How long the check of a drive may take before the drive is latched as failed.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The looks that have not ended: since when.
+/// The checks of drives that have not returned, and since when each has run.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     looking: Arc<Mutex<HashMap<DriveId, Duration>>>,

@@ -1,7 +1,8 @@
 //! Buffers that come back: stripes and fragments are large and short-lived, and asking the kernel for zeroed pages
 //! each time would cost as much as coding them.
 //!
-//! They begin at page boundaries, so that a drive can take them past the page cache. A buffer's bytes are whatever its last user left there. Idle ones are given up step by step ([`Buffers::shrink`]).
+//! They begin at page boundaries, so that a drive can take them past the page cache. A buffer's bytes are whatever its
+//! last user left there. Idle ones are given up step by step ([`Buffers::shrink`]).
 
 use crate::format::layout::PAGE;
 use parking_lot::Mutex;

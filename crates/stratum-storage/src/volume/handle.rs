@@ -315,8 +315,8 @@ impl PlacedShard {
         self.lost.store(true, Ordering::Release);
     }
 
-    /// Notes a sync of its file that fails before anybody hears of it: the system may have let go of everything that was
-    /// written there and not synced, whoever wrote it, and says so once.
+    /// Notes a sync of its file that fails before anybody hears of it: the system may have let go of everything that
+    /// was written there and not synced, whoever wrote it, and says so once.
     pub fn note_sync(self: &Arc<Self>, done: Done) -> Done {
         let file = self.clone();
         Box::new(move |outcome| {

@@ -7,7 +7,7 @@ use crate::drive::{Devices, Drive, DriveId};
 use crate::placement::{Candidate, geometry_over, geometry_with_room};
 use std::sync::Arc;
 
-/// A drive is almost full when less than this part of its device, one in so many, is left beside the reserve.
+/// A drive is almost full when less than one in this many bytes of its device is free beside the reserve.
 const ALMOST_FULL_DIVISOR: u64 = 20;
 
 /// How full a drive is.

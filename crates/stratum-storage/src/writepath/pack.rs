@@ -47,8 +47,9 @@ struct Started {
 }
 
 impl Writer {
-    /// Writes bodies into packed stripes of a tier, durably; together these hold all bodies, in order. It may use the space that is reserved for upkeep. Full
-    /// stripes are cheapest: give bodies of several MiB together, or of [`Writer::packed_payload`] at least.
+    /// Writes bodies into packed stripes of a tier, durably; together these hold all bodies, in order. It may use the
+    /// space that is reserved for upkeep. Full stripes are cheapest: give bodies of several MiB together, or of
+    /// [`Writer::packed_payload`] at least.
     pub async fn pack(
         self: &Arc<Self>,
         tier: Tier,

@@ -178,7 +178,8 @@ impl Writer {
         if candidates.iter().filter(|candidate| is_quick(candidate)).count() >= geometry.shards() {
             candidates.retain(is_quick);
         }
-        // Numbers are recorded in their order: one that comes after a higher one was used before, for all the state knows.
+        // Numbers are recorded in their order: one that comes after a higher one was used before, for all the state
+        // knows.
         let recording = self.recording.lock().await;
         let id = VolumeId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (geometry, drives) = place(geometry, id, &candidates).ok_or(too_few)?;

@@ -74,8 +74,8 @@ fn a_body_damaged_in_all_copies_is_refused_and_only_it() {
     world.in_flight.clear();
 }
 
-/// Two segments hold the last group of an epoch: its own, and the first of the next one, which counts. The bodies in the
-/// one rot; commands and hashes stay as they are.
+/// Two segments hold the last group of an epoch: its own, and the first of the next one, which counts. The bodies in
+/// the one rot; commands and hashes stay as they are.
 #[test]
 fn of_segments_that_hold_the_same_entry_the_sound_one_counts() {
     for rotten in [0, 1] {
@@ -190,8 +190,8 @@ fn rot_that_nobody_reads_is_found_and_written_anew() {
     world.open(&[]);
 }
 
-/// The last group of an epoch is on one of its drives only, or on none any more: the next epoch begins with a copy, and what
-/// comes before the group is healed without it.
+/// The last group of an epoch is on one of its drives only, or on none any more: the next epoch begins with a copy, and
+/// what comes before the group is healed without it.
 #[test]
 fn a_group_that_the_next_segment_begins_with_keeps_nothing_from_being_healed() {
     let (mut world, journal) = filled(4, 1, 5);

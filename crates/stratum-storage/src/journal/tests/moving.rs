@@ -169,8 +169,8 @@ fn a_lack_of_space_at_any_moment_costs_nothing_that_was_acknowledged() {
     }
 }
 
-/// Where nobody can take its place the group's outcome is unknown, and the journal goes on by itself when there is space
-/// again: without a restart, without a drive that failed, and without the group.
+/// Where nobody can take its place the group's outcome is unknown, and the journal goes on by itself when there is
+/// space again: without a restart, without a drive that failed, and without the group.
 #[test]
 fn where_nobody_has_space_in_its_place_the_journal_goes_on_when_there_is_some() {
     for op in [Op::Write, Op::Sync] {

@@ -134,8 +134,8 @@ fn a_drive_that_was_replaced_is_recognised_when_it_comes_back() {
     assert_eq!(missing(&rack.open().unwrap()), ["hot/1"]);
 }
 
-/// The power fails at every step of a wipe. The drive with its old name must have what it held: one that was emptied and
-/// still counted as present would be taken for a witness of what was acknowledged.
+/// The power fails at every step of a wipe. The drive with its old name must have what it held: one that was emptied
+/// and still counted as present would be taken for a witness of what was acknowledged.
 #[test]
 fn a_wipe_that_is_cut_anywhere_leaves_no_emptied_drive_under_its_old_name() {
     let failed_with_a_file = || {
