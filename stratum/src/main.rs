@@ -36,6 +36,7 @@ mod simulate;
 mod status;
 mod telemetry;
 mod tier;
+mod usage;
 
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;

@@ -8,18 +8,17 @@ use crate::layout::Layout;
 use crate::private;
 use crate::root::RootCredentials;
 use crate::scrubbing;
+use crate::usage::UsageTask;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::Identities;
 use stratum_engine::{Engine, Foundation, OpenError, TieringConfig};
-use stratum_storage::ambient::{Entropy, System};
+use stratum_storage::ambient::System;
 use stratum_storage::drive::Threads;
 use stratum_storage::journal;
 use stratum_storage::pace::Budget;
-use stratum_tiering::day::Day;
 use stratum_tiering::prices::PricesError;
 use stratum_tiering::usage::Usage;
-use stratum_tiering::usage::name::Seed;
 use tokio::runtime::Runtime;
 
 /// How long a start that lacks drives waits between two tries.
@@ -50,6 +49,7 @@ pub struct Opened {
     pub layout: Layout,
     pub root: RootCredentials,
     pub identities: Identities,
+    pub usage: Arc<UsageTask>,
 }
 
 /// Opens the store of a configuration. The environment may have said root's credentials.
@@ -62,20 +62,19 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
     let root = RootCredentials::find(said, &foundation.set, &layout.meta)?;
     let identities = identities(config, root.credentials())?;
-    let engine_config = engine_config(config, &layout).map_err(|error| error.to_string())?;
+    let usage = Arc::new(UsageTask::open(&layout.meta, config.tiering.memory as usize, config.clock.day));
+    let engine_config =
+        engine_config(config, &layout, usage.usage().clone()).map_err(|error| error.to_string())?;
     let engine = runtime.block_on(Engine::open(foundation, engine_config))?;
-    Ok(Opened { engine, layout, root, identities })
-}
-
-/// What counts reads. Nothing is known yet.
-fn usage(memory: usize, day: Day) -> Usage {
-    let mut seed = [0; 16];
-    System.fill(&mut seed);
-    Usage::new(memory, day, Seed(seed))
+    Ok(Opened { engine, layout, root, identities, usage })
 }
 
 /// What the configuration says of the engine, where the drives that are there have settled where the index lies.
-fn engine_config(config: &Config, layout: &Layout) -> Result<stratum_engine::Config, PricesError> {
+fn engine_config(
+    config: &Config,
+    layout: &Layout,
+    usage: Arc<Usage>,
+) -> Result<stratum_engine::Config, PricesError> {
     let (policy, prices, memory) = (config.policy(), config.tiers.prices()?, config.tiering.memory as usize);
     Ok(stratum_engine::Config {
         budget: Budget {
@@ -85,7 +84,7 @@ fn engine_config(config: &Config, layout: &Layout) -> Result<stratum_engine::Con
         narrow_after: config.heal.narrow_after,
         scrub: scrubbing::progress(&layout.meta),
         codecs: config.tiers.codecs(),
-        usage: Arc::new(usage(memory, config.clock.day)),
+        usage,
         tiering: TieringConfig { policy, prices, memory },
         ..stratum_engine::Config::new(layout.index())
     })

@@ -18,6 +18,7 @@ use crate::load::{self, Load};
 use crate::status::{
     self, Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
 };
+use crate::usage::UsageTask;
 use axum::body::Body;
 use axum::extract::{Query, State as Shared};
 use axum::response::{IntoResponse, Response};
@@ -54,6 +55,7 @@ pub struct Operator {
     load: Load,
     began: Duration,
     counts: Counts,
+    usage: Arc<UsageTask>,
 }
 
 /// A refusal: its status, and in words why.
@@ -73,11 +75,12 @@ impl Operator {
         configuration: Configuration,
         tasks: Tasks,
         load: Load,
+        usage: Arc<UsageTask>,
     ) -> Arc<Operator> {
         let drives = Drives::new(engine.clone(), embedded);
         let checks = Checks::new(engine.clone(), drives.clone());
         let (began, counts) = (System.monotonic(), Counts::default());
-        Arc::new(Operator { engine, drives, checks, configuration, tasks, load, began, counts })
+        Arc::new(Operator { engine, drives, checks, configuration, tasks, load, began, counts, usage })
     }
 
     /// Calls off what was asked for and goes on.
@@ -304,6 +307,7 @@ impl Operator {
         let (fullness, pressure) = (self.engine.volumes.writer.fullness(), Pressure::of(usage));
         let tasks = self.tasks.health(&System);
         let failing: Vec<String> = tasks.iter().filter_map(TaskHealth::note).collect();
+        let unsaved = self.usage.note();
         let want = fullness::want(&fullness, pressure);
         let (admission, connections) = (self.load.admission(), self.load.connections());
         let short = load::notes(&admission, &connections);
@@ -317,6 +321,7 @@ impl Operator {
         } else if want == Want::Attention
             || drives.iter().any(wants_attention)
             || !failing.is_empty()
+            || unsaved.is_some()
             || !short.is_empty()
         {
             State::Attention
@@ -330,6 +335,7 @@ impl Operator {
         let mut notes = notes(&drives, &members, &index, is_provisional);
         notes.extend(stopped);
         notes.extend(failing);
+        notes.extend(unsaved);
         notes.extend(short);
         notes.extend(tiers::notes(&self.engine));
         notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));

@@ -130,16 +130,24 @@ fn serve_store(
     opened: Opened,
     runtime: &Runtime,
 ) -> Result<(), Failure> {
-    let Opened { engine, layout, root, identities } = opened;
+    let Opened { engine, layout, root, identities, usage } = opened;
     let Entrance { socket, connections, tls } = entrance;
     let Signs { telemetry, dropped } = signs;
     refuse_old_level(config, engine.metadata.level())?;
     let load = Load { admission: Admission::new(REQUEST_MEMORY), connections: Connections::new(connections) };
     let configuration = Configuration::new(args.config.as_deref(), config);
     let tasks = Tasks::default();
-    let operator = Operator::new(engine.clone(), layout.embedded, configuration, tasks.clone(), load.clone());
+    let operator = Operator::new(
+        engine.clone(),
+        layout.embedded,
+        configuration,
+        tasks.clone(),
+        load.clone(),
+        usage.clone(),
+    );
     let mut supervisor = Supervisor::new(tasks, Arc::new(System), Threads::Own, runtime.handle());
     engine.tasks().into_iter().try_for_each(|task| supervisor.run(task))?;
+    supervisor.run(usage)?;
     supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone(), dropped)))?;
 
     let store = Arc::new(store(config, &engine, identities, load.admission));

@@ -22,6 +22,7 @@ pub use file::{End, HeadError};
 use groups::Groups;
 use name::{Name, Seed};
 use parking_lot::Mutex;
+pub use saving::Changes;
 use slow::Slow;
 pub use slow::SlowReads;
 use std::collections::BTreeMap;

@@ -1,0 +1,278 @@
+//! What is known of the use of objects, kept in a file beside the index, so that it survives a restart.
+//!
+//! Every few seconds what changed is written behind what is there, and synced; when the file has grown to twice what it need
+//! be, it is written anew beside the old one. No request waits for any of it. Where the file can't be written, that is
+//! told once, counting goes on in memory, and all of it is written when it can be again. A file that can't be read is
+//! put aside, and counting begins anew: it costs worse decisions for a while.
+
+use crate::private;
+use parking_lot::Mutex;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_storage::ambient::{Clock, Entropy, System, UnixMillis};
+use stratum_storage::blocking;
+use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use stratum_tiering::day::Day;
+use stratum_tiering::usage::name::Seed;
+use stratum_tiering::usage::{Changes, End, Usage};
+
+const FILE: &str = "usage";
+/// How often what changed is written.
+const INTERVAL: Duration = Duration::from_secs(3);
+/// After so long it is tried again when it failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
+/// Bytes a second that it writes at most, over time.
+const BYTES_PER_SECOND: u64 = 8 << 20;
+/// How many times longer than it need be the file may grow, and how long it may be in any case.
+const MOST_GROWTH: u64 = 2;
+const LEAST_REWRITE_BYTES: u64 = 1 << 20;
+
+/// Use, with the file that it comes from.
+pub struct UsageTask {
+    usage: Arc<Usage>,
+    path: PathBuf,
+    saver: Mutex<Saver>,
+}
+
+#[derive(Default)]
+struct Saver {
+    /// What is written to, and its length; nothing until it was written as a whole.
+    file: Option<(File, u64)>,
+    /// Why it couldn't be written the last time.
+    failure: Option<String>,
+    saved: Option<UnixMillis>,
+}
+
+impl UsageTask {
+    /// What the last run knew, as far as its file can be read.
+    pub fn open(meta: &Path, memory: usize, day: Day) -> UsageTask {
+        let path = meta.join(FILE);
+        let usage = read(&path, memory, day).unwrap_or_else(|| {
+            let mut seed = [0; 16];
+            System.fill(&mut seed);
+            Usage::new(memory, day, Seed(seed))
+        });
+        UsageTask { usage: Arc::new(usage), path, saver: Mutex::default() }
+    }
+
+    pub fn usage(&self) -> &Arc<Usage> {
+        &self.usage
+    }
+
+    /// What an operator should know: that it can't be saved.
+    pub fn note(&self) -> Option<String> {
+        let failure = self.saver.lock().failure.clone()?;
+        Some(format!(
+            "what is known of the use of objects can't be saved and would be lost with the server ({failure}); it is tried \
+             again every minute"
+        ))
+    }
+
+    /// Tells the metrics how much is known, and when it was last saved.
+    fn publish(&self) {
+        let status = self.usage.status();
+        metrics::gauge!("stratum_usage_objects").set(status.objects as f64);
+        metrics::gauge!("stratum_usage_groups").set(status.groups as f64);
+        metrics::gauge!("stratum_usage_memory_bytes").set(status.bytes as f64);
+        metrics::counter!("stratum_usage_forgotten_total").absolute(status.forgotten);
+        metrics::counter!("stratum_usage_woken_total").absolute(status.woken);
+        metrics::counter!("stratum_usage_woken_dropped_total").absolute(status.dropped);
+        if let Some(saved) = self.saver.lock().saved {
+            metrics::gauge!("stratum_usage_saved_timestamp_seconds").set(saved as f64 / 1000.0);
+        }
+    }
+
+    /// Blocks. Says after how long to come again.
+    fn save(&self) -> Duration {
+        let mut file = self.saver.lock().file.take();
+        match self.write(&mut file) {
+            Ok(written) => {
+                let mut saver = self.saver.lock();
+                if saver.failure.take().is_some() {
+                    tracing::info!(file = %self.path.display(), "the use of objects is saved again");
+                }
+                if written > 0 || saver.saved.is_none() {
+                    saver.saved = Some(System.now());
+                }
+                saver.file = file;
+                INTERVAL.max(Duration::from_millis(written * 1_000 / BYTES_PER_SECOND))
+            }
+            Err(error) => {
+                let mut saver = self.saver.lock();
+                if saver.failure.is_none() {
+                    tracing::warn!(%error, file = %self.path.display(), "the use of objects could not be saved");
+                }
+                saver.failure = Some(error.to_string());
+                RETRY_INTERVAL
+            }
+        }
+    }
+
+    /// Writes what changed, or all of it. How many bytes it wrote.
+    fn write(&self, file: &mut Option<(File, u64)>) -> io::Result<u64> {
+        let most = LEAST_REWRITE_BYTES.max(self.usage.file_bytes() * MOST_GROWTH);
+        if let Some((file, length)) = file
+            && *length <= most
+        {
+            let mut written = 0;
+            let changes = self.usage.take_changes(|bytes| {
+                written += bytes.len() as u64;
+                file.write_all(bytes)
+            })?;
+            if written > 0 {
+                file.sync_data()?;
+                *length += written;
+            }
+            if changes == Changes::Told {
+                return Ok(written);
+            }
+        }
+        let (anew, length) = self.write_anew()?;
+        *file = Some((anew, length));
+        Ok(length)
+    }
+
+    /// Under another name first, and each step durable before the next, so that a crash leaves the old one or the new one.
+    fn write_anew(&self) -> io::Result<(File, u64)> {
+        let temporary = self.path.with_extension("tmp");
+        let mut options = File::options();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut writer = BufWriter::new(file);
+        let header = self.usage.file_header();
+        writer.write_all(&header)?;
+        let mut length = header.len() as u64;
+        self.usage.mark_all();
+        // What is gone meanwhile is told the next time, and what changes, too.
+        self.usage.take_changes(|bytes| {
+            length += bytes.len() as u64;
+            writer.write_all(bytes)
+        })?;
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &self.path)?;
+        private::sync_folder_of(&self.path)?;
+        Ok((file, length))
+    }
+}
+
+impl Task for UsageTask {
+    fn row(&self) -> Row {
+        Row { name: "usage", role: Role::Host, class: None, place: Place::Thread, delay: INTERVAL }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        task::blocking(|| {
+            let rest = self.save();
+            self.publish();
+            Next::After(rest)
+        })
+    }
+
+    fn ended(&self) -> Work<'_, ()> {
+        Box::pin(async {
+            blocking::in_place(|| self.save());
+        })
+    }
+}
+
+/// What the file says; nothing where there is none, or where it had to be put aside.
+fn read(path: &Path, memory: usize, day: Day) -> Option<Usage> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            put_aside(path, &error);
+            return None;
+        }
+    };
+    match Usage::from_file(&bytes, memory, day, System.now()) {
+        Ok((usage, End::Whole | End::Torn)) => Some(usage),
+        Ok((usage, End::Damaged)) => {
+            put_aside(path, &"it is damaged in the middle; what stands before that is used");
+            Some(usage)
+        }
+        Err(error) => {
+            put_aside(path, &error);
+            None
+        }
+    }
+}
+
+fn put_aside(path: &Path, reason: &dyn std::fmt::Display) {
+    let aside = path.with_extension("damaged");
+    let kept = match fs::rename(path, &aside) {
+        Ok(()) => format!("it lies in {} now", aside.display()),
+        Err(error) => format!("it could not be put aside ({error}) and will be written over"),
+    };
+    tracing::warn!(file = %path.display(), %reason, kept, "the file of the use of objects can't be read whole");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use stratum_tiering::signals::Read;
+
+    const MEMORY: usize = 1 << 20;
+    const READ: Read = Read { bytes: 1, offset: 0, size: 1 };
+
+    fn open(folder: &Path) -> UsageTask {
+        UsageTask::open(folder, MEMORY, Day::REAL)
+    }
+
+    fn count(task: &UsageTask, keys: std::ops::Range<u32>) {
+        keys.for_each(|key| task.usage().record(1, &key.to_string(), READ, false, System.now()));
+    }
+
+    fn reads(task: &UsageTask, key: &str) -> u32 {
+        task.usage().of(1, key).own.map_or(0, |own| own.reads())
+    }
+
+    #[test]
+    fn use_survives_a_restart_and_the_file_does_not_grow_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = open(folder.path());
+        count(&task, 0..100);
+        assert_eq!(task.save(), INTERVAL);
+        for _ in 0..200 {
+            count(&task, 0..100);
+            task.save();
+        }
+        let length = || fs::metadata(folder.path().join(FILE)).unwrap().len();
+        assert!(length() <= LEAST_REWRITE_BYTES + 20_000, "{}", length());
+        let before = length();
+        task.save();
+        assert_eq!(length(), before, "nothing changed");
+        assert_eq!(reads(&open(folder.path()), "7"), 201);
+        assert_eq!(fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE), b"something else").unwrap();
+        let task = open(folder.path());
+        assert_eq!(fs::read(folder.path().join("usage.damaged")).unwrap(), b"something else");
+        count(&task, 0..1);
+        task.save();
+        assert_eq!(reads(&open(folder.path()), "0"), 1);
+    }
+
+    #[test]
+    fn a_failure_is_told_while_it_lasts_and_nothing_is_lost_by_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = folder.path().join("meta");
+        let task = open(&meta);
+        count(&task, 0..10);
+        assert_eq!((task.save(), task.note().is_some()), (RETRY_INTERVAL, true));
+        assert_eq!(task.saver.lock().saved, None);
+        count(&task, 0..10);
+        fs::create_dir(&meta).unwrap();
+        assert_eq!((task.save(), task.note()), (INTERVAL, None));
+        assert_eq!(reads(&open(&meta), "3"), 2);
+    }
+}
