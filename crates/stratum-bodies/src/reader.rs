@@ -18,14 +18,14 @@ use tokio::task::JoinHandle;
 pub struct PlaintextReader(Way);
 
 enum Way {
-    Plain(Stored),
+    Plain(Box<Stored>),
     Frames(Box<FrameReader>),
 }
 
 impl From<BlobReader> for PlaintextReader {
     /// What reads a body whose stored bytes are the plaintext.
     fn from(reader: BlobReader) -> Self {
-        Self(Way::Plain(reader.into()))
+        Self(Way::Plain(Box::new(reader.into())))
     }
 }
 
@@ -66,7 +66,7 @@ impl PlaintextReader {
             Form::Plaintext => {
                 let length = range.end.saturating_sub(range.start);
                 let reader = reader.read(&reader.pin(), &blob, range)?;
-                Self(Way::Plain(Stored::new(reader, length, priority)))
+                Self(Way::Plain(Box::new(Stored::new(reader, length, priority))))
             }
             Form::Frames => {
                 let (reader, tables) = (reader.clone(), tables.clone());

@@ -259,7 +259,7 @@ fn because(decision: &TierDecision, day: Day) -> String {
 /// Dollars with two digits that count.
 pub fn dollars(dollars: f64) -> String {
     match dollars {
-        none if none == 0.0 => "$0".to_owned(),
+        0.0 => "$0".to_owned(),
         some if some.abs() >= 0.1 => format!("${some:.2}"),
         little => {
             let digits = (1.0 - little.abs().log10().floor()).clamp(2.0, 12.0) as usize;

@@ -56,8 +56,11 @@ pub struct Month {
     pub saved: f64,
     pub spent: f64,
     /// Objects and bytes that were sent to another tier since it began, or since the server did, by the reason.
-    pub moved: BTreeMap<String, (u64, u64)>,
+    pub moved: MovedByReason,
 }
+
+/// Objects that were sent to other tiers, and their bytes, by the reason's name.
+pub type MovedByReason = BTreeMap<String, (u64, u64)>;
 
 /// Which month it is.
 pub(super) fn month_of(day: Day, now: UnixMillis) -> u32 {
@@ -88,14 +91,14 @@ struct Entry {
     /// When it was gone over last.
     at: Option<UnixMillis>,
     month: u32,
-    moved: BTreeMap<String, (u64, u64)>,
+    moved: MovedByReason,
     /// Gone over by the present walk.
     is_there: bool,
 }
 
 impl Ledger {
     /// What a bucket holds, and what moved in it in that month.
-    pub(super) fn of(&self, bucket: BucketId, month: u32) -> Option<(Held, BTreeMap<String, (u64, u64)>)> {
+    pub(super) fn of(&self, bucket: BucketId, month: u32) -> Option<(Held, MovedByReason)> {
         let entry = self.buckets.get(&bucket.0)?;
         let moved = if entry.month == month { entry.moved.clone() } else { BTreeMap::new() };
         Some((entry.held, moved))
