@@ -4,6 +4,7 @@ mod aws_sdk_rust;
 mod backup;
 mod client;
 mod coded;
+mod declared;
 mod drives;
 mod fsck;
 mod fsck_online;

@@ -65,7 +65,7 @@ mod tests {
         writer.recv().unwrap()
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn long_lists_are_written_on_a_thread_of_their_own() {
         let here = thread::current().id();
         assert_eq!(writer_of(FEW_ENTRIES).await, here);

@@ -98,8 +98,8 @@ async fn put_part(engine: &Engine, upload: UploadId, tier: Option<Tier>, body: B
     engine.metadata.commit(command, body).await.unwrap();
 }
 
-/// Fills the journal until these are packed.
-async fn pack(engine: &Engine) {
+/// Fills the journal, and packs until these objects and the part of each of these uploads have left it.
+async fn pack(engine: &Engine, keys: &[&str], uploads: &[u64]) {
     for number in 0..1_500 {
         put(engine, &format!("filler/{number}"), None, body(number)).await;
     }
@@ -107,7 +107,8 @@ async fn pack(engine: &Engine) {
     let packer = Packer::new(engine.metadata.clone(), engine.volumes.clone());
     let packer = tokio::spawn(task::run(Arc::new(packer), stopped));
     for _ in 0..500 {
-        if matches!(record(engine, "filler/0").body, Body::Blob(BlobRef { place: Place::Packed(_), .. })) {
+        let objects_are = keys.iter().all(|key| tier_of_object(engine, key).is_some());
+        if objects_are && uploads.iter().all(|upload| tier_of_part(engine, *upload).is_some()) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -131,6 +132,11 @@ fn tier_of_object(engine: &Engine, key: &str) -> Option<Tier> {
     }
 }
 
+fn tier_of_part(engine: &Engine, upload: u64) -> Option<Tier> {
+    let part = engine.metadata.local().part(UploadId(upload.into()), 1).unwrap().unwrap();
+    tier(engine, &part.blob)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_bodies_are_packed_where_their_objects_belong() {
     let dir = tempfile::tempdir().unwrap();
@@ -140,14 +146,13 @@ async fn small_bodies_are_packed_where_their_objects_belong() {
     }
     put_part(&engine, UploadId(1), None, body(2)).await;
     put_part(&engine, UploadId(2), Some(Tier::Warm), body(3)).await;
-    pack(&engine).await;
+    pack(&engine, &["free", "warm", "hot"], &[1, 2]).await;
     for (key, lies) in [("free", Tier::Hot), ("warm", Tier::Warm), ("hot", Tier::Hot)] {
         assert_eq!(tier_of_object(&engine, key), Some(lies), "{key}");
         assert_eq!(record(&engine, key).attributes.review, None, "{key}");
     }
     for (upload, lies) in [(1, Tier::Hot), (2, Tier::Warm)] {
-        let part = engine.metadata.local().part(UploadId(upload), 1).unwrap().unwrap();
-        assert_eq!(tier(&engine, &part.blob), Some(lies), "{upload}");
+        assert_eq!(tier_of_part(&engine, upload), Some(lies), "{upload}");
     }
     engine.shutdown();
 }
@@ -159,10 +164,9 @@ async fn what_belongs_in_a_tier_that_takes_nothing_is_packed_as_hot_and_reviewed
     // There are no cold drives.
     put(&engine, "cold", Some(Tier::Cold), body(1)).await;
     put_part(&engine, UploadId(1), Some(Tier::Cold), body(2)).await;
-    pack(&engine).await;
+    pack(&engine, &["cold"], &[1]).await;
     assert_eq!(tier_of_object(&engine, "cold"), Some(Tier::Hot));
     assert_eq!(record(&engine, "cold").attributes.review, Some(DECIDED));
-    let part = engine.metadata.local().part(UploadId(1), 1).unwrap().unwrap();
-    assert_eq!(tier(&engine, &part.blob), Some(Tier::Hot));
+    assert_eq!(tier_of_part(&engine, 1), Some(Tier::Hot));
     engine.shutdown();
 }

@@ -304,6 +304,9 @@ fn a_reader_reads_on_while_its_object_is_moved_and_freed() {
     });
 }
 
+/// Objects that wait for others to be carried.
+const CROWD: std::ops::Range<u64> = 10..22;
+
 #[test]
 fn what_is_overwritten_at_any_moment_of_its_move_keeps_what_is_new() {
     in_virtual_time(async {
@@ -311,11 +314,17 @@ fn what_is_overwritten_at_any_moment_of_its_move_keeps_what_is_new() {
             let machine = slow();
             let store = machine.form().await;
             let mut bodies = filled(&store).await;
+            // More than are carried at a time, so that some wait to be opened.
+            for number in CROWD {
+                let body = random(number, 100_000);
+                store.put(number, &body).await;
+                bodies.insert(number, body);
+            }
             store.wish(bodies.keys().copied(), Tier::Warm).await;
             let (reviews, stop) = (store.reviews.clone(), store.stopped());
             let moving = tokio::spawn(async move { reviews.step(&stop).await });
             tokio::time::sleep(moment * Duration::from_millis(40)).await;
-            for number in [1, 2, 3] {
+            for number in [1, 2, 3].into_iter().chain(CROWD) {
                 let body = random(100 + number, 70_000 * number as usize);
                 store.put(number, &body).await;
                 bodies.insert(number, body);
@@ -323,7 +332,7 @@ fn what_is_overwritten_at_any_moment_of_its_move_keeps_what_is_new() {
             moving.await.unwrap();
             store.free().await;
             all_read_back(&store, &bodies).await;
-            for number in [1, 2, 3] {
+            for number in [1, 2, 3].into_iter().chain(CROWD) {
                 assert_eq!(
                     (store.tier(number), store.is_reviewed(number)),
                     (Some(Tier::Hot), false),

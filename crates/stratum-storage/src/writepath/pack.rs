@@ -74,14 +74,15 @@ impl Writer {
         Ok(packed)
     }
 
-    /// Bytes that a packed stripe of the tier holds now, its directory included.
-    pub fn packed_payload(&self, tier: Tier) -> usize {
-        self.tier(tier).map_or(0, |state| full_payload(state.geometry_now()) as usize)
+    /// Bytes that a packed stripe of the tier holds now, its directory included; none where there is no such tier.
+    pub fn packed_payload(&self, tier: Tier) -> Option<usize> {
+        self.tier(tier).map(|state| full_payload(state.geometry_now()) as usize)
     }
 
     /// Sends a stripe with as many bodies from the front as fit on its way.
     async fn start_stripe(self: &Arc<Self>, tier: Tier, bodies: &[PackBody]) -> Result<Started, WriteError> {
-        let mut capacity = self.packed_payload(tier);
+        let none = WriteError::TooFewDrives { tier, healthy: 0 };
+        let mut capacity = self.packed_payload(tier).ok_or(none)?;
         for _ in 0..ATTEMPTS {
             let (chosen, entries) = plan(bodies, capacity)?;
             let directory = Bytes::from(directory::encode(&entries));
