@@ -24,3 +24,4 @@ mod start;
 mod tiering;
 mod tiers;
 mod unmounted;
+mod usage;
