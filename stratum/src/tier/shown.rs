@@ -123,7 +123,11 @@ fn of_deciding(deciding: &TieringStatus, now: UnixMillis) -> String {
 /// What lies where, as bars.
 pub(super) fn report(report: &Report) -> String {
     let Report { as_of, held, month_cost, month_cost_in_hot, month, .. } = report;
-    let Some(as_of) = as_of else { return "no walk has come by this bucket yet\n".into() };
+    let Some(as_of) = as_of else {
+        return "no walk has come by this bucket yet; eight a day go over all objects. Those below a prefix are counted \
+                at once: stratum tier report s3://BUCKET/PREFIX\n"
+            .into();
+    };
     let mut text = String::new();
     let all: u64 = Tier::ALL.into_iter().map(|tier| held.bytes[tier]).sum();
     for tier in Tier::ALL {
