@@ -260,8 +260,7 @@ impl Underway {
             self.walked.waiting_for_room += 1;
             return false;
         }
-        let is_down = decision.by == Rule::Model && decision.tier > decision.terms.tier;
-        if is_down && self.left == 0 {
+        if goes_down_to_save(decision) && self.left == 0 {
             self.walked.put_off += 1;
             return false;
         }
@@ -270,13 +269,18 @@ impl Underway {
 
     fn note(&mut self, decision: &Decision) {
         let tier = decision.terms.tier;
-        if decision.by == Rule::Model && decision.tier > tier {
+        if goes_down_to_save(decision) {
             self.left -= 1;
         }
         if decision.tier > tier {
             self.pressures.left(tier, decision.terms.size);
         }
     }
+}
+
+/// Whether it counts among those of which a walk sends down no more than a part.
+fn goes_down_to_save(decision: &Decision) -> bool {
+    decision.by == Rule::Model && decision.tier > decision.terms.tier
 }
 
 /// What is stored of a body, parity not counted.
