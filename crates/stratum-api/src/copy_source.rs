@@ -7,7 +7,8 @@ use crate::context::Context;
 use crate::error::{Code, S3Error};
 use crate::key::{self, ObjectKey};
 use crate::rights::{self, EXPECTED_SOURCE_OWNER, Resource};
-use stratum_metadata::record::{BucketName, BucketRecord};
+use crate::version::{self, Purpose, Target};
+use stratum_metadata::record::{BucketName, BucketRecord, VersionId};
 
 const HEADER: &str = "x-amz-copy-source";
 
@@ -16,6 +17,7 @@ const HEADER: &str = "x-amz-copy-source";
 pub struct CopySource {
     pub bucket: BucketRecord,
     pub key: ObjectKey,
+    pub version: Option<VersionId>,
 }
 
 /// The source's name, as the header has it.
@@ -23,21 +25,27 @@ pub struct CopySource {
 struct Named {
     bucket: String,
     key: ObjectKey,
+    version: Option<VersionId>,
 }
 
 impl CopySource {
     /// Reads the header, whole (a comma is a character of a key like any other), and looks its bucket up.
     ///
     /// # Errors
-    /// `InvalidArgument` when it names no bucket and key, `NoSuchVersion` for a version other than `null`,
-    /// `KeyTooLongError`, `NoSuchBucket`, `AccessDenied`.
+    /// `InvalidArgument` when it names no bucket and key, or what can't be a version; `KeyTooLongError`, `NoSuchBucket`,
+    /// `AccessDenied`.
     pub fn of(ctx: &Context) -> Result<Self, S3Error> {
-        let Named { bucket, key } = Named::parse(ctx.header(HEADER).unwrap_or_default())?;
+        let Named { bucket, key, version } = Named::parse(ctx.header(HEADER).unwrap_or_default())?;
         let bucket = rights::expected_bucket(ctx, &bucket, EXPECTED_SOURCE_OWNER)?;
-        for action in ctx.operation.source_actions() {
+        for action in ctx.operation.source_actions(version.is_some()) {
             rights::authorise(&ctx.caller, action, &Resource::Object(&bucket, &key), &ctx.store)?;
         }
-        Ok(Self { bucket, key })
+        Ok(Self { bucket, key, version })
+    }
+
+    /// What is read of it.
+    pub fn target(&self) -> Target {
+        Target::new(&self.bucket, &self.key, self.version, Purpose::CopySource)
     }
 }
 
@@ -67,14 +75,12 @@ impl Named {
         let bucket = percent_encoding::percent_decode_str(bucket).decode_utf8();
         let bucket = bucket.ok().and_then(|name| BucketName::parse(&name).ok());
         let bucket = bucket.ok_or_else(|| wrong("Invalid copy source bucket name"))?;
-        if version.is_some_and(|version| version != "null") {
-            return Err(Code::NoSuchVersion.into());
-        }
+        let version = version.map(|version| version::parse(HEADER, version)).transpose()?;
         let key = key::from_path(raw_key).map_err(|error| match error.code() {
             Code::KeyTooLongError => error,
             _ => wrong("Invalid copy source object key"),
         })?;
-        Ok(Self { bucket: bucket.as_str().to_owned(), key })
+        Ok(Self { bucket: bucket.as_str().to_owned(), key, version })
     }
 }
 
@@ -108,7 +114,10 @@ mod tests {
         assert_eq!(parse("bkt%2Fk%2Fl"), names("bkt", "k/l"));
         assert_eq!(parse("bkt/%3FversionId"), names("bkt", "?versionId"));
         assert_eq!(parse("bkt/k?versionId=null"), names("bkt", "k"));
-        assert_eq!(parse("bkt/k?versionId=3L4kqtJl"), Err(Code::NoSuchVersion));
+        assert_eq!(parse("bkt/k?versionId=3L4kqtJl"), Err(Code::InvalidArgument));
+        assert_eq!(parse("bkt/k?versionId="), Err(Code::InvalidArgument));
+        assert_eq!(Named::parse("bkt/k?versionId=null").unwrap().version, Some(VersionId::NULL));
+        assert_eq!(Named::parse("bkt/k").unwrap().version, None);
         assert_eq!(parse("bkt/a,b"), names("bkt", "a,b"));
         let wrong =
             ["", "/", "bkt", "bkt/", "/bkt", "//k", "bkt/%ZZ", "bkt/a%2", "bkt/%", "b/k", "B_K/k", "a..b/k"];

@@ -5,7 +5,7 @@ use crate::conditions::parse_etags;
 use crate::operations;
 use crate::query::Query;
 use crate::range;
-use crate::xml::buckets::CreateBucketConfiguration;
+use crate::xml::buckets::{CreateBucketConfiguration, RequestPaymentConfiguration, VersioningConfiguration};
 use crate::xml::delete::Delete;
 use crate::xml::multipart::CompleteMultipartUpload;
 use http::{HeaderMap, Method};
@@ -14,6 +14,7 @@ use http::{HeaderMap, Method};
 pub fn documents(bytes: &[u8]) {
     let _ =
         (CreateBucketConfiguration::read(bytes), Delete::read(bytes), CompleteMultipartUpload::read(bytes));
+    let _ = (VersioningConfiguration::read(bytes), RequestPaymentConfiguration::read(bytes));
 }
 
 /// What a request asks for, from its raw parts.

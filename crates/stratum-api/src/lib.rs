@@ -44,6 +44,7 @@ pub mod server;
 pub mod service;
 mod telemetry;
 mod text;
+mod version;
 mod xml;
 
 // S3's names of what records hold, for tools that tell of records without HTTP.

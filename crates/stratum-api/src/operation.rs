@@ -79,28 +79,44 @@ impl Operation {
         matches!(self.method, Method::Put | Method::Post | Method::Delete)
     }
 
-    /// The rights that it needs to what its path names.
-    pub fn actions(&self) -> impl Iterator<Item = &'static str> {
-        self.needs.iter().filter_map(|need| match need {
-            Need::Here(action) => Some(*action),
+    /// The rights that it needs to what its path names, or to a version of it that the request names.
+    pub fn actions(&self, names_version: bool) -> impl Iterator<Item = &'static str> {
+        self.needs.iter().filter_map(move |need| match need {
+            Need::Here(action) => Some(on(action, names_version)),
             Need::OfSource(_) | Need::OfEach(_) => None,
         })
     }
 
-    /// The rights that it needs to the object that is copied.
-    pub fn source_actions(&self) -> impl Iterator<Item = &'static str> {
-        self.needs.iter().filter_map(|need| match need {
-            Need::OfSource(action) => Some(*action),
+    /// The rights that it needs to the object that is copied, or to a version of it that is named.
+    pub fn source_actions(&self, names_version: bool) -> impl Iterator<Item = &'static str> {
+        self.needs.iter().filter_map(move |need| match need {
+            Need::OfSource(action) => Some(on(action, names_version)),
             Need::Here(_) | Need::OfEach(_) => None,
         })
     }
 
-    /// The rights that it needs to each object that its body names.
-    pub fn actions_on_each(&self) -> impl Iterator<Item = &'static str> {
-        self.needs.iter().filter_map(|need| match need {
-            Need::OfEach(action) => Some(*action),
+    /// The rights that it needs to an object that its body names, or to a version of it that is named there.
+    pub fn actions_on_each(&self, names_version: bool) -> impl Iterator<Item = &'static str> {
+        self.needs.iter().filter_map(move |need| match need {
+            Need::OfEach(action) => Some(on(action, names_version)),
             Need::Here(_) | Need::OfSource(_) => None,
         })
+    }
+}
+
+/// The right by the name of its action; to a version that is named it is another than to what is current.
+fn on(action: &'static str, names_version: bool) -> &'static str {
+    match action {
+        _ if !names_version => action,
+        "s3:GetObject" => "s3:GetObjectVersion",
+        "s3:GetObjectAttributes" => "s3:GetObjectVersionAttributes",
+        "s3:GetObjectAcl" => "s3:GetObjectVersionAcl",
+        "s3:GetObjectTagging" => "s3:GetObjectVersionTagging",
+        "s3:PutObjectAcl" => "s3:PutObjectVersionAcl",
+        "s3:PutObjectTagging" => "s3:PutObjectVersionTagging",
+        "s3:DeleteObject" => "s3:DeleteObjectVersion",
+        "s3:DeleteObjectTagging" => "s3:DeleteObjectVersionTagging",
+        other => other,
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod abort_multipart_upload;
 pub mod acl;
+pub mod bucket_versioning;
 pub mod complete_multipart_upload;
 pub mod copy_object;
 pub mod create_bucket;
@@ -13,7 +14,6 @@ pub mod delete_bucket;
 pub mod delete_object;
 pub mod delete_objects;
 pub mod get_bucket_location;
-pub mod get_bucket_versioning;
 pub mod get_object;
 pub mod get_object_attributes;
 pub mod head_bucket;

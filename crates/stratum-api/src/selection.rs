@@ -132,23 +132,10 @@ impl Selection {
     }
 }
 
-/// A version may be named, but there is only the null one.
-///
-/// # Errors
-/// `InvalidArgument` for any other.
-pub fn check_version(query: &Query) -> Result<(), S3Error> {
-    match query.get("versionId") {
-        None | Some("null") => Ok(()),
-        Some("") => Err(S3Error::invalid_argument("versionId", "", "Version id cannot be the empty string")),
-        Some(other) => Err(S3Error::invalid_argument("versionId", other, "Invalid version id specified")),
-    }
-}
-
 /// What a read names wrongly shows before it is looked up: it is wrong of an absent object too.
 ///
 /// # Errors
-/// As [`check_version`]; `InvalidArgument` for a `partNumber` that is none.
+/// `InvalidArgument` for a `partNumber` that is none.
 pub fn check_query(query: &Query) -> Result<(), S3Error> {
-    check_version(query)?;
     query.get("partNumber").map_or(Ok(()), |number| multipart::parse_part_number(number).map(drop))
 }

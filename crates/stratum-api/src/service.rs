@@ -19,6 +19,7 @@ use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::rights::{self, EXPECTED_OWNER, Resource};
 use crate::telemetry::{self, Answered};
+use crate::version;
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
 use http::uri::Scheme;
@@ -225,7 +226,7 @@ impl Subject {
 async fn dispatch(ctx: &Context, handler: Handler, address: Address, incoming: Incoming<'_>) -> S3Result {
     let operation = ctx.operation;
     let subject = Subject::look_up(ctx, handler, address)?;
-    for action in operation.actions() {
+    for action in operation.actions(ctx.query.has(version::PARAMETER)) {
         rights::authorise(&ctx.caller, action, &subject.resource(), &ctx.store)?;
     }
     match (handler, &subject) {

@@ -3,7 +3,7 @@
 //! A state of level 1 has it the other way round, and what it wrote stays so until the bucket is changed or deleted.
 
 use crate::keys;
-use crate::record::{BucketId, BucketRecord, DecodeError, Level, decode, level_of};
+use crate::record::{BucketConfiguration, BucketId, BucketRecord, DecodeError, Level, decode, level_of};
 use crate::tree::Value;
 
 /// The bucket of what lies under a name.
@@ -19,6 +19,14 @@ pub(crate) fn name_of(under_id: &[u8]) -> Result<String, DecodeError> {
     match level_of(under_id)? {
         Level::FIRST => decode(under_id),
         _ => Ok(decode::<BucketRecord>(under_id)?.name),
+    }
+}
+
+/// The configuration of what lies under an id. A state of level 1 has none.
+pub(crate) fn configuration_of(under_id: &[u8]) -> Result<BucketConfiguration, DecodeError> {
+    match level_of(under_id)? {
+        Level::FIRST => Ok(BucketConfiguration::default()),
+        _ => Ok(decode::<BucketRecord>(under_id)?.configuration),
     }
 }
 

@@ -9,13 +9,14 @@
 mod finding;
 mod keyed;
 mod live;
+mod versions;
 
 pub use finding::{Finding, Severity};
 pub use live::{CheckError, Turns};
 
 use crate::keys;
 use crate::machine::{ReadError, fingerprint};
-use crate::record::{Applied, Level, Migrate, Owner, UploadId, decode, level_of};
+use crate::record::{Applied, BucketId, Level, Migrate, Owner, UploadId, decode, level_of};
 use crate::tree::{Base, Value};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -87,6 +88,8 @@ struct Check<'a> {
     uploads_by_key: u64,
     /// Uploads whose parts an object is made of.
     multipart: HashSet<UploadId>,
+    /// The key whose versions were met last.
+    last_versions: Option<(BucketId, Vec<u8>)>,
     /// What records name, taken out as the keys are met.
     packed: HashMap<(VolumeId, u64), Packed>,
     live: HashMap<VolumeId, u64>,
@@ -114,6 +117,7 @@ impl<'a> Check<'a> {
             uploads: 0,
             uploads_by_key: 0,
             multipart: HashSet::new(),
+            last_versions: None,
             packed: HashMap::new(),
             live: HashMap::new(),
             highest_bucket: 0,

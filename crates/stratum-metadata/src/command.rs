@@ -8,7 +8,8 @@ pub(crate) mod v1;
 
 use crate::record::{
     BucketConfiguration, BucketId, BucketRecord, DecodeError, ETag, LastPart, Level, ObjectRecord, Owner,
-    PartRecord, TakesLevel, TierDecision, TierPin, UploadId, UploadRecord, VersionId, decode, encode,
+    PartRecord, TakesLevel, TierDecision, TierPin, UploadId, UploadRecord, VersionId, Versioning, decode,
+    encode,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -143,6 +144,34 @@ impl From<BucketRecord> for NewBucket {
     }
 }
 
+/// What is to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    pub bucket: BucketId,
+    pub key: Vec<u8>,
+    /// The version that goes. Without one the current object does, and where versions are kept a delete marker comes over it.
+    pub version: Option<VersionId>,
+    pub condition: WriteCondition,
+    /// When: what the delete marker says that may come of it.
+    pub modified: UnixMillis,
+    /// Who owns that marker, where it isn't the bucket's owner: a canonical user id.
+    pub owner: Option<String>,
+}
+
+impl Deletion {
+    /// Of what stands under a key, whatever it is.
+    pub fn of(bucket: BucketId, key: Vec<u8>, modified: UnixMillis) -> Deletion {
+        let condition = WriteCondition::default();
+        Deletion { bucket, key, version: None, condition, modified, owner: None }
+    }
+}
+
+/// A part of a bucket's configuration that becomes another. New ones stand at the end: the number of a variant is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BucketChange {
+    Versioning(Versioning),
+}
+
 /// What a journal entry holds: a command, and who proposed it where that matters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposed {
@@ -186,11 +215,7 @@ pub enum Command {
         record: ObjectRecord,
         condition: WriteCondition,
     },
-    DeleteObject {
-        bucket: BucketId,
-        key: Vec<u8>,
-        condition: WriteCondition,
-    },
+    DeleteObject(Deletion),
     CreateUpload {
         upload: UploadId,
         record: UploadRecord,
@@ -255,6 +280,10 @@ pub enum Command {
     SetLevel(Level),
     /// Decisions of where versions belong, each by itself: one that is gone is passed over.
     DecideTiers(Vec<TierChange>),
+    ConfigureBucket {
+        bucket: BucketId,
+        change: BucketChange,
+    },
 }
 
 /// What may be appended near the journal's cap, the most patient first.
@@ -278,6 +307,7 @@ impl Command {
     pub(crate) fn urgency(&self) -> Urgency {
         match self {
             Command::CreateBucket(_)
+            | Command::ConfigureBucket { .. }
             | Command::PutObject { .. }
             | Command::CreateUpload { .. }
             | Command::PutPart { .. }
@@ -289,7 +319,7 @@ impl Command {
             Command::DecideTiers(_) => Urgency::Ordinary,
             Command::Relocate { moves, .. } if moves.iter().any(Move::leaves_the_journal) => Urgency::Packing,
             Command::DeleteBucket { .. }
-            | Command::DeleteObject { .. }
+            | Command::DeleteObject(_)
             | Command::AbortUpload { .. }
             | Command::Relocate { .. } => Urgency::MakesRoom,
             // Few and short: packing may need a volume, and a checkpoint an entry after the last one.
@@ -302,7 +332,7 @@ impl Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// CreateBucket: the bucket as it now is.
+    /// CreateBucket and ConfigureBucket: the bucket as it now is.
     Bucket(Box<BucketRecord>),
     /// PutObject and the completion of an upload: what now stands under the key.
     Object(Box<ObjectRecord>),
@@ -310,13 +340,25 @@ pub enum Outcome {
     Part {
         etag: ETag,
     },
-    /// DeleteObject: whether there was one.
-    Deleted {
-        existed: bool,
-    },
+    Deleted(Deleted),
     /// Relocate and DecideTiers: how many of the moves or changes were applied. Sweep: how many records went, 0 when nothing was left.
     Count(u64),
     Refused(Refusal),
+}
+
+/// What DeleteObject came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// There was nothing to delete.
+    Nothing,
+    /// The current object is gone for good.
+    Current,
+    /// A version is that wasn't current.
+    NonCurrent,
+    /// A delete marker is.
+    Marker,
+    /// A delete marker of that id came over whatever was there.
+    Marked(VersionId),
 }
 
 /// A mutation that the state did not allow; nothing changed.
@@ -350,8 +392,11 @@ impl fmt::Display for Outcome {
             Outcome::Bucket(bucket) => write!(f, "the bucket {}", bucket.name),
             Outcome::Object(object) => write!(f, "an object of {} bytes", object.size),
             Outcome::Part { etag } => write!(f, "a part with the ETag {etag}"),
-            Outcome::Deleted { existed: true } => f.write_str("a deletion"),
-            Outcome::Deleted { existed: false } => f.write_str("a deletion of what wasn't there"),
+            Outcome::Deleted(Deleted::Nothing) => f.write_str("a deletion of what wasn't there"),
+            Outcome::Deleted(Deleted::Marked(version)) => write!(f, "the delete marker {version}"),
+            Outcome::Deleted(Deleted::Current | Deleted::NonCurrent | Deleted::Marker) => {
+                f.write_str("a deletion")
+            }
             Outcome::Count(count) => write!(f, "a count of {count}"),
             Outcome::Refused(refusal) => write!(f, "a refusal: {refusal}"),
         }

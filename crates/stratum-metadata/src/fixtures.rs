@@ -4,8 +4,8 @@
 //! diff. To write them anew, for a format that isn't released yet: run this file's ignored test.
 
 use crate::command::{
-    Command, CompletedPart, Match, Move, NewBucket, Pinning, Proposed, TierChange, TierCondition,
-    WriteCondition,
+    BucketChange, Command, CompletedPart, Deletion, Match, Move, NewBucket, Pinning, Proposed, TierChange,
+    TierCondition, WriteCondition,
 };
 use crate::keys::{self, DueKind};
 use crate::record::*;
@@ -261,6 +261,7 @@ fn records(level: Level) -> Vec<Sample> {
         samples.push(sample(level, "review", VersionId(300)));
         samples.push(sample(level, "version-object", Version::Object(Box::new(older))));
         samples.push(sample(level, "version-delete-marker", Version::DeleteMarker(marker)));
+        samples.push(sample(level, "null-version", NullVersion(301)));
         samples.push(sample(level, "extent-of-version", ExtentRecord { owner: version_owner(), length: 5 }));
         samples.push(sample(level, "owner-of-a-version-in-a-packed-stripe", version_owner()));
     }
@@ -273,7 +274,8 @@ fn name(command: &Command) -> &'static str {
         Command::CreateBucket(_) => "create-bucket",
         Command::DeleteBucket { .. } => "delete-bucket",
         Command::PutObject { .. } => "put-object",
-        Command::DeleteObject { .. } => "delete-object",
+        Command::DeleteObject(Deletion { version: None, .. }) => "delete-object",
+        Command::DeleteObject(Deletion { version: Some(_), .. }) => "delete-version",
         Command::CreateUpload { .. } => "create-upload",
         Command::PutPart { .. } => "put-part",
         Command::CompleteUpload { .. } => "complete-upload",
@@ -291,6 +293,7 @@ fn name(command: &Command) -> &'static str {
         Command::CompleteMultipartUpload { .. } => "complete-multipart-upload",
         Command::SetLevel(_) => "set-level",
         Command::DecideTiers(_) => "decide-tiers",
+        Command::ConfigureBucket { .. } => "configure-bucket",
     }
 }
 
@@ -347,7 +350,7 @@ fn commands(level: Level) -> Vec<Sample> {
             record: object(StorageClass::Standard, None, blob(in_entry.clone())),
             condition: condition.clone(),
         },
-        Command::DeleteObject { bucket, key: key(), condition: conditions },
+        Command::DeleteObject(Deletion { condition: conditions, ..Deletion::of(bucket, key(), 0) }),
         Command::CreateUpload { upload, record: self::upload(), expires: TIME + 1 },
         Command::PutPart { bucket, upload, part: part(in_entry) },
         Command::CompleteUpload {
@@ -415,6 +418,15 @@ fn commands(level: Level) -> Vec<Sample> {
         let decided = Proposed::from(Command::DecideTiers(tier_changes().into()));
         samples.push(sample(level, name(&decided.command), decided));
         samples.push(sample(level, name(&raised.command), raised));
+        let of_version = Deletion {
+            version: Some(VersionId(299)),
+            owner: Some("bob".into()),
+            ..Deletion::of(bucket, key(), TIME)
+        };
+        let change = BucketChange::Versioning(Versioning::Suspended);
+        for command in [Command::DeleteObject(of_version), Command::ConfigureBucket { bucket, change }] {
+            samples.push(sample(level, name(&command), Proposed::from(command)));
+        }
     }
     samples
 }
@@ -444,11 +456,12 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
 }
 
 /// The kinds that came with level 2.
-fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 4] {
+fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 5] {
     [
         ("level", keys::level(), "level"),
         ("version", keys::version(BUCKET, KEY, 299), "version-object"),
         ("delete-marker", keys::version(BUCKET, KEY, 300), "version-delete-marker"),
+        ("null-version", keys::null_version(BUCKET, KEY), "null-version"),
         ("review", keys::review(TIME, BUCKET, KEY, 300), "review"),
     ]
 }
@@ -563,6 +576,12 @@ fn what_takes_level_2_is_not_written_at_level_1() {
     let to = BlobRef::plain(Place::Packed(packed_at()));
     let moves = vec![Move { owner: version_owner(), from: to.clone(), to }];
     is_refused(&Proposed::from(Command::Relocate { stripe: None, moves }));
+    let version = Some(VersionId(299));
+    let deletion = Deletion { version, ..Deletion::of(BUCKET, KEY.to_vec(), TIME) };
+    is_refused(&Proposed::from(Command::DeleteObject(deletion)));
+    let change = BucketChange::Versioning(Versioning::Enabled);
+    is_refused(&Proposed::from(Command::ConfigureBucket { bucket: BUCKET, change }));
+    is_refused(&NullVersion(301));
 }
 
 #[test]

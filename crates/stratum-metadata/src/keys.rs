@@ -107,6 +107,18 @@ pub(crate) fn versions_in(bucket: BucketId) -> Vec<u8> {
     Builder::new(Tag::Version, 8).bytes(&bucket.0.to_be_bytes()).0
 }
 
+/// All versions of a key that aren't current begin with this.
+pub(crate) fn versions_of(bucket: BucketId, key: &[u8]) -> Vec<u8> {
+    Builder(versions_in(bucket)).escaped(key).0
+}
+
+/// The escaped form of a key that need not be whole: without its end.
+pub(crate) fn version_prefix(bucket: BucketId, prefix: &[u8]) -> Vec<u8> {
+    let mut key = versions_of(bucket, prefix);
+    key.truncate(key.len() - 2);
+    key
+}
+
 /// A version that isn't current. Those of one key follow each other, the newest first: the entry that committed it is its
 /// place among them.
 pub(crate) fn version(bucket: BucketId, key: &[u8], committed: Index) -> Vec<u8> {
@@ -121,7 +133,12 @@ pub(crate) fn parse_version(bytes: &[u8]) -> Option<(BucketId, Vec<u8>, Index)> 
     Some((BucketId(u64::from_be_bytes(*bucket)), unescaped(key)?, !u64::from_be_bytes(*committed)))
 }
 
-/// The bucket and key of an [`object`].
+/// Where it stands which entry committed the null version of a key.
+pub(crate) fn null_version(bucket: BucketId, key: &[u8]) -> Vec<u8> {
+    Builder::new(Tag::NullVersion, 8 + key.len()).bytes(&bucket.0.to_be_bytes()).bytes(key).0
+}
+
+/// The bucket and key of an [`object`], or of a [`null_version`].
 pub(crate) fn parse_object(bytes: &[u8]) -> Option<(BucketId, &[u8])> {
     let (bucket, key) = bytes.get(1..)?.split_first_chunk()?;
     Some((BucketId(u64::from_be_bytes(*bucket)), key))
@@ -328,6 +345,10 @@ mod tests {
             prop_assert_eq!(stored(&one).cmp(&stored(&other)), order(&one).cmp(&order(&other)));
             prop_assert_eq!(parse_version(&stored(&one)), Some((BucketId(one.0), one.1.clone(), one.2)));
             prop_assert_eq!(stored(&other).starts_with(&versions_in(BucketId(one.0))), other.0 == one.0);
+            let of_key = versions_of(BucketId(one.0), &one.1);
+            prop_assert_eq!(stored(&other).starts_with(&of_key), (other.0, &other.1) == (one.0, &one.1));
+            let prefix = version_prefix(BucketId(one.0), &one.1);
+            prop_assert_eq!(stored(&other).starts_with(&prefix), other.0 == one.0 && other.1.starts_with(&one.1));
         }
 
         #[test]
@@ -377,6 +398,7 @@ mod tests {
             deleted_bucket(BucketId(u64::MAX)),
             object(BucketId(u64::MAX), b"\xff"),
             version(BucketId(u64::MAX), b"\xff", 0),
+            null_version(BucketId(u64::MAX), b"\xff"),
             upload(UploadId(u128::MAX)),
             upload_by_key(BucketId(u64::MAX), b"\xff", UploadId(u128::MAX)),
             part(UploadId(u128::MAX), u16::MAX),

@@ -49,6 +49,7 @@ mod sweep;
 mod transition;
 mod tree;
 mod upkeep;
+mod versions;
 mod walk;
 
 pub use checkpoint::Export as CheckpointExport;
@@ -68,4 +69,5 @@ pub use store::{
 pub use sweep::Sweeper;
 pub use transition::{Reviews, TIERS_SINCE, TierWish, TransitionStatus, Transitions, tier_of};
 pub use tree::TreeError;
+pub use versions::{KeyVersion, VERSIONS_SINCE};
 pub use walk::{Walk, WalkPage, Walked};

@@ -4,6 +4,11 @@
 //! that a million keys under `a/` cost as much as one. The read lock is held for a millisecond at most; then the
 //! scan lets writers through and goes on after its last key. A page shows every write acknowledged before it began.
 
+mod versions;
+
+pub(crate) use versions::versions;
+pub use versions::{ListedVersion, VersionPosition, VersionsRequest};
+
 use crate::keys;
 use crate::machine::{Machine, ReadError};
 use crate::record::{

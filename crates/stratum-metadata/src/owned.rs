@@ -1,7 +1,11 @@
-//! The record that a body belongs to, wherever it lies by now: the one way from an [`Owner`] to its key.
+//! The record that a body belongs to, wherever it lies by now: the one way from an [`Owner`] to its key, and from a version's
+//! id.
 
 use crate::keys;
-use crate::record::{Body, BucketId, DecodeError, ObjectRecord, Owner, PartRecord, Version, decode};
+use crate::record::{
+    Body, BucketId, DecodeError, NullVersion, ObjectRecord, ObjectSummary, Owner, PartRecord, Version,
+    VersionId, decode,
+};
 use crate::tree::Value;
 use stratum_storage::blob::{BlobRef, Index, Place};
 
@@ -10,6 +14,41 @@ pub(crate) enum Owned {
     Current(ObjectRecord),
     NonCurrent(ObjectRecord),
     Part(PartRecord),
+}
+
+/// A version, where it lies, and whether it is its key's current object.
+pub(crate) struct Found {
+    pub(crate) at: Vec<u8>,
+    pub(crate) version: Version,
+    pub(crate) is_current: bool,
+}
+
+/// The version of a key that has that id.
+pub(crate) fn by_id<E: From<DecodeError>>(
+    bucket: BucketId,
+    key: &[u8],
+    id: VersionId,
+    mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<Option<Found>, E> {
+    let current = keys::object(bucket, key);
+    if let Some(value) = get(&current)?
+        && decode::<ObjectSummary>(&value)?.version == id
+    {
+        let version = Version::Object(Box::new(decode(&value)?));
+        return Ok(Some(Found { at: current, version, is_current: true }));
+    }
+    let committed = match id.entry() {
+        Some(entry) => entry,
+        // Where nothing is said of it, no entry committed it: it is older than the versioning of its bucket.
+        None => match get(&keys::null_version(bucket, key))? {
+            Some(value) => decode::<NullVersion>(&value)?.0,
+            None => 0,
+        },
+    };
+    let at = keys::version(bucket, key, committed);
+    let Some(value) = get(&at)? else { return Ok(None) };
+    let version: Version = decode(&value)?;
+    Ok((version.id() == id).then_some(Found { at, version, is_current: false }))
 }
 
 /// The record of that owner and the key under which it lies, if the owner is still there.

@@ -3,7 +3,7 @@
 use crate::buckets;
 use crate::keys::{self, Tag};
 use crate::machine::{Machine, ReadError};
-use crate::record::{Body, BucketId, ObjectRecord, Owner, PartRecord, UploadId, Version, decode};
+use crate::record::{Body, BucketId, ObjectRecord, Owner, PartRecord, UploadId, Version, VersionId, decode};
 use crate::space;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -32,7 +32,8 @@ pub(crate) fn owners_in(
         }
     };
     let named = |owner: &Owner| match owner {
-        Owner::Object { bucket, key, .. } => words(bucket, key),
+        Owner::Object { bucket, key, version: VersionId::NULL, .. } => words(bucket, key),
+        Owner::Object { bucket, key, version, .. } => format!("{} (version {version})", words(bucket, key)),
         Owner::Part { upload, number } => match objects.get(upload) {
             Some((bucket, key)) => format!("{} (part {number})", words(bucket, key)),
             None => owner.to_string(),

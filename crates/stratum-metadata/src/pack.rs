@@ -16,7 +16,7 @@ use crate::owned;
 use crate::placement::Placement;
 use crate::record::{
     Attributes, Body, BucketId, Completion, DecodeError, Migrate, ObjectRecord, Owner, StoredUpload,
-    UploadId, decode,
+    UploadId, Version, decode,
 };
 use crate::relocate::{self, MoveError, Small, Trust, blob_of};
 use crate::store::Metadata;
@@ -238,10 +238,16 @@ fn of_upload(machine: &Machine, upload: UploadId) -> Result<Attributes, ReadErro
     let Some(completion) = get::<Completion>(machine, &keys::completion(upload))? else {
         return Ok(Attributes::default());
     };
-    let record = get::<ObjectRecord>(machine, &keys::object(completion.bucket, &completion.key))?;
-    let is_of_it =
-        |record: &ObjectRecord| matches!(record.body, Body::Parts { upload: of, .. } if of == upload);
-    Ok(record.filter(is_of_it).map(|record| record.attributes).unwrap_or_default())
+    let Completion { bucket, key, version, .. } = completion;
+    let found = owned::by_id(bucket, &key, version, |key| machine.get(key).map_err(ReadError::from))?;
+    Ok(match found.map(|found| found.version) {
+        Some(Version::Object(record)) if is_made_of(&record, upload) => record.attributes,
+        _ => Attributes::default(),
+    })
+}
+
+fn is_made_of(record: &ObjectRecord, upload: UploadId) -> bool {
+    matches!(record.body, Body::Parts { upload: of, .. } if of == upload)
 }
 
 fn get<T: Migrate>(machine: &Machine, key: &[u8]) -> Result<Option<T>, ReadError> {

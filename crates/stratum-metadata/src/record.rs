@@ -21,7 +21,7 @@ pub(crate) use level::{Migrate, decode, encode, level_of};
 pub use names::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
 pub use tiering::{TierBasis, TierDecision, TierDecisions, TierPin, TierReason};
 pub use v2::*;
-pub use versions::{DeleteMarker, Version};
+pub use versions::{DeleteMarker, NullVersion, Version, VersionSummary};
 
 /// Stored bytes that are no record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

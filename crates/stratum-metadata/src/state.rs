@@ -14,6 +14,7 @@ mod relocate;
 mod sweep;
 mod tiers;
 mod uploads;
+mod versions;
 mod view;
 mod volumes;
 
@@ -77,12 +78,12 @@ pub(crate) fn apply(
         Command::PutObject { bucket, key, record, condition } => {
             objects::put(view, index, bucket, key, record, &condition)
         }
-        Command::DeleteObject { bucket, key, condition } => objects::delete(view, bucket, &key, &condition),
+        Command::DeleteObject(deletion) => objects::delete(view, index, deletion),
         Command::CreateUpload { upload, record, expires } => uploads::create(view, upload, record, expires),
         Command::PutPart { bucket, upload, part } => uploads::put_part(view, index, bucket, upload, part),
         Command::CompleteUpload { bucket, key, upload, parts, record, condition, remember_until } => {
             let object = uploads::Completed { bucket, key, upload, record, remember_until };
-            uploads::complete_comparing(view, object, &condition, &parts)
+            uploads::complete_comparing(view, index, object, &condition, &parts)
         }
         Command::AbortUpload { bucket, key, upload } => uploads::abort(view, bucket, &key, upload),
         Command::Sweep { now } => sweep::sweep(view, now),
@@ -102,10 +103,11 @@ pub(crate) fn apply(
             remember_until,
         } => {
             let object = uploads::Completed { bucket, key, upload, record, remember_until };
-            uploads::complete(view, object, &condition, last_part, has_spare)
+            uploads::complete(view, index, object, &condition, last_part, has_spare)
         }
         Command::SetLevel(level) => level::set(view, level),
         Command::DecideTiers(changes) => tiers::decide(view, changes),
+        Command::ConfigureBucket { bucket, change } => buckets::configure(view, bucket, change),
     };
     match step {
         Ok(outcome) => Ok(outcome),

@@ -8,12 +8,13 @@ use super::Bodies;
 use crate::admission::{Admitted, Memory};
 use crate::error::{Code, S3Error};
 use crate::selection::Selection;
+use crate::version::{Looked, Target};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;
 use stratum_bodies::PlaintextReader;
 use stratum_metadata::ReadView;
-use stratum_metadata::record::{Body, BucketId, ObjectKey, ObjectRecord, PartRecord, PartSummary, UploadId};
+use stratum_metadata::record::{Body, ObjectRecord, PartRecord, PartSummary, UploadId};
 use stratum_storage::blob::{BlobRef, Form, Index, Place};
 use stratum_storage::journal::BodyError;
 use stratum_storage::readpath::{self, Holds, Pin, ReadError};
@@ -28,6 +29,8 @@ const PARTS_AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub struct Opened {
     pub object: ObjectRecord,
+    /// Whether it is its key's current object.
+    pub is_current: bool,
     pub selection: Selection,
     pub content: Content,
 }
@@ -151,26 +154,25 @@ impl Bodies {
     /// `memory`.
     ///
     /// # Errors
-    /// `NoSuchKey`, what `choose` refuses, `SlowDown`, and failures of the store.
+    /// As [`Target::look_up`], what `choose` refuses, `SlowDown`, and failures of the store.
     pub async fn open(
         &self,
         view: &ReadView,
-        bucket: BucketId,
-        key: &ObjectKey,
+        target: &Target,
         memory: &Memory,
         admitted: Option<Admitted>,
         choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Opened, S3Error> {
         let mut budget = Budget { memory: memory.clone(), admitted };
         for _ in 0..ATTEMPTS {
-            let (object, selection) = match self.attempt(view, bucket, key, &mut budget, &choose)? {
+            let (object, selection) = match self.attempt(view, target, &mut budget, &choose)? {
                 Attempt::Opened(opened) => return Ok(opened),
                 Attempt::NotCached { object, selection } => (object, selection),
                 Attempt::Moved => continue,
             };
-            let (bodies, view, wanted) = (self.clone(), view.clone(), key.clone());
+            let (bodies, view, wanted) = (self.clone(), view.clone(), target.clone());
             let patient = tokio::task::spawn_blocking(move || {
-                bodies.attempt_again(&view, bucket, wanted, object, selection, budget)
+                bodies.attempt_again(&view, &wanted, object, selection, budget)
             });
             match patient.await.map_err(|error| S3Error::new(Code::InternalError).because(error))?? {
                 Again::Opened(opened) => return Ok(*opened),
@@ -184,16 +186,15 @@ impl Bodies {
     fn attempt(
         &self,
         view: &ReadView,
-        bucket: BucketId,
-        key: &ObjectKey,
+        target: &Target,
         budget: &mut Budget,
         choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Attempt, S3Error> {
         let pin = self.reader.pin();
-        let object = lookup(view, bucket, key)?;
+        let Looked { object, is_current } = target.look_up(view)?;
         let selection = choose(&object)?;
         match self.content(view, &pin, &object, &selection.bytes, budget, Patience::Async) {
-            Ok(content) => Ok(Attempt::Opened(Opened { object, selection, content })),
+            Ok(content) => Ok(Attempt::Opened(Opened { object, is_current, selection, content })),
             Err(Unread::NotCached) => Ok(Attempt::NotCached { object, selection }),
             Err(Unread::Moved) => Ok(Attempt::Moved),
             Err(Unread::Failed(error)) => Err(error),
@@ -204,14 +205,13 @@ impl Bodies {
     fn attempt_again(
         &self,
         view: &ReadView,
-        bucket: BucketId,
-        key: ObjectKey,
+        target: &Target,
         before: ObjectRecord,
         selection: Selection,
         mut budget: Budget,
     ) -> Result<Again, S3Error> {
         let pin = self.reader.pin();
-        let object = lookup(view, bucket, &key)?;
+        let Looked { object, is_current } = target.look_up(view)?;
         let same = object.etag == before.etag
             && object.modified == before.modified
             && object.size == before.size
@@ -220,7 +220,7 @@ impl Bodies {
             return Ok(Again::Moved(budget));
         }
         match self.content(view, &pin, &object, &selection.bytes, &mut budget, Patience::Blocking) {
-            Ok(content) => Ok(Again::Opened(Box::new(Opened { object, selection, content }))),
+            Ok(content) => Ok(Again::Opened(Box::new(Opened { object, is_current, selection, content }))),
             Err(Unread::NotCached | Unread::Moved) => Ok(Again::Moved(budget)),
             Err(Unread::Failed(error)) => Err(error),
         }
@@ -344,11 +344,6 @@ impl Bodies {
         }
         Ok(bytes.slice(start..end))
     }
-}
-
-fn lookup(view: &ReadView, bucket: BucketId, key: &ObjectKey) -> Result<ObjectRecord, S3Error> {
-    let object = view.object(bucket, key.as_bytes())?;
-    object.ok_or_else(|| S3Error::new(Code::NoSuchKey).with("Key", key.as_str()))
 }
 
 /// The parts that hold the range, each with the bytes of it that are wanted. All of them are looked up before the

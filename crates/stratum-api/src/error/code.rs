@@ -51,6 +51,7 @@ codes! {
     EntityTooSmall BAD_REQUEST "Your proposed upload is smaller than the minimum allowed object size.";
     ExpectationFailed EXPECTATION_FAILED "The expectation given in the Expect header could not be met.";
     IllegalLocationConstraintException BAD_REQUEST "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
+    IllegalVersioningConfigurationException BAD_REQUEST "The versioning configuration specified in the request is invalid.";
     IncompleteBody BAD_REQUEST "You did not provide the number of bytes specified by the Content-Length HTTP header.";
     InternalError INTERNAL_SERVER_ERROR "We encountered an internal error. Please try again.";
     InvalidAccessKeyId FORBIDDEN "The AWS access key ID that you provided does not exist in our records.";

@@ -32,7 +32,7 @@ pub const ROWS: &[Row] = &[
     BUCKET
         .get("GetBucketVersioning", &[Here("s3:GetBucketVersioning")])
         .at("versioning")
-        .does(Bucket(|ctx, bucket| Box::pin(ops::get_bucket_versioning::handle(ctx, bucket)))),
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_versioning::get(ctx, bucket)))),
     BUCKET
         .head("HeadBucket", &[Here("s3:ListBucket")])
         .does(Bucket(|ctx, bucket| Box::pin(ops::head_bucket::handle(ctx, bucket)))),

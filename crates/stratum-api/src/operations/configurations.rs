@@ -204,7 +204,11 @@ pub const ROWS: &[Row] = &[
     BUCKET.delete("DeleteBucketTagging", &[Here("s3:PutBucketTagging")]).at("tagging"),
     BUCKET.get("GetBucketTagging", &[Here("s3:GetBucketTagging")]).at("tagging"),
     BUCKET.put("PutBucketTagging", &[Here("s3:PutBucketTagging")]).at("tagging").document(),
-    BUCKET.put("PutBucketVersioning", &[Here("s3:PutBucketVersioning")]).at("versioning").document(),
+    BUCKET
+        .put("PutBucketVersioning", &[Here("s3:PutBucketVersioning")])
+        .at("versioning")
+        .document()
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_versioning::put(ctx, bucket, body)))),
     BUCKET.delete("DeleteBucketWebsite", &[Here("s3:DeleteBucketWebsite")]).at("website"),
     BUCKET.get("GetBucketWebsite", &[Here("s3:GetBucketWebsite")]).at("website"),
     BUCKET.put("PutBucketWebsite", &[Here("s3:PutBucketWebsite")]).at("website").document(),

@@ -91,10 +91,25 @@ fn handlers_are_of_their_place_and_take_the_bodies_there_are() {
 #[test]
 fn every_operation_but_a_preflight_needs_a_right() {
     for operation in all().filter(|operation| operation.method != Method::Options) {
-        assert!(operation.actions().chain(operation.actions_on_each()).count() > 0, "{}", operation.name);
+        let actions = operation.actions(false).chain(operation.actions_on_each(false));
+        assert!(actions.count() > 0, "{}", operation.name);
         let copies =
             operation.qualifiers.iter().any(|of| matches!(of, Qualifier::Header("x-amz-copy-source")));
-        assert_eq!(operation.source_actions().count() > 0, copies, "{}", operation.name);
+        assert_eq!(operation.source_actions(false).count() > 0, copies, "{}", operation.name);
+    }
+}
+
+/// What is built and heeds a version asks for the right to that version.
+#[test]
+fn a_version_needs_a_right_of_its_own() {
+    let is_built = |row: &&Row| !matches!(row.handler, Handler::Unbuilt);
+    for operation in all().filter(is_built) {
+        let takes_version = operation.parameters.contains(&"versionId");
+        let differs = operation.actions(false).zip(operation.actions(true)).all(|(one, other)| one != other);
+        assert_eq!(takes_version, differs && operation.actions(true).count() > 0, "{}", operation.name);
+        let of_others =
+            [operation.source_actions(true).collect::<Vec<_>>(), operation.actions_on_each(true).collect()];
+        assert!(of_others.concat().iter().all(|action| action.ends_with("Version")), "{}", operation.name);
     }
 }
 

@@ -5,8 +5,9 @@
 
 use crate::body::RequestBody;
 use crate::context::Context;
-use crate::error::{Code, S3Error, S3Result};
+use crate::error::{S3Error, S3Result};
 use crate::key::ObjectKey;
+use crate::version::Target;
 use crate::xml;
 use crate::xml::acl::AccessControlPolicy;
 use crate::xml::buckets::Owner;
@@ -38,8 +39,5 @@ pub async fn put(
 
 fn exists(ctx: &Context, bucket: &BucketRecord, key: Option<&ObjectKey>) -> Result<(), S3Error> {
     let Some(key) = key else { return Ok(()) };
-    match ctx.view.object(bucket.id, key.as_bytes())? {
-        Some(_) => Ok(()),
-        None => Err(S3Error::new(Code::NoSuchKey).with("Key", key.as_str())),
-    }
+    Target::of(bucket, key, &ctx.query, ctx.operation.method)?.look_up(&ctx.view).map(drop)
 }

@@ -12,6 +12,7 @@ use crate::key::ObjectKey;
 use crate::multipart::{self, Assembled};
 use crate::number;
 use crate::text::{Name, Quoted};
+use crate::version;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::multipart::{
@@ -48,7 +49,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     for _ in 0..ATTEMPTS {
         let Some(record) = multipart::find(&ctx.view, bucket, key, upload)? else {
             return match completed(ctx, bucket, key, upload)? {
-                Some(first) => answer(ctx, bucket, key, first.etag, first.checksum.as_ref()),
+                Some(first) => answer(ctx, bucket, key, first.version, first.etag, first.checksum.as_ref()),
                 None => Err(unknown()),
             };
         };
@@ -57,14 +58,19 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
         let assemble = move || multipart::assemble(&upload_record, &named_parts.parts, &parts);
         let assembled = off_thread(assemble).await?;
         check_object(ctx, &record, &assembled)?;
-        let (etag, checksum) = (assembled.etag, assembled.checksum.clone());
         let condition = conditions::on_write(&ctx.headers);
         let named = conditions::first(&condition);
         let command = complete(ctx, bucket, upload, record, assembled, condition, last_part);
         match ctx.store.metadata.commit(command, Bytes::new()).await? {
             Outcome::Refused(Refusal::UploadChanged | Refusal::NoSuchUpload) => continue,
             Outcome::Refused(refusal) => return Err(conditions::refused(refusal, named)),
-            _ => return answer(ctx, bucket, key, etag, checksum.as_ref()),
+            Outcome::Object(object) => {
+                return answer(ctx, bucket, key, object.version, object.etag, object.checksum.as_ref());
+            }
+            other => {
+                let what = format_args!("CompleteMultipartUpload came to {other}");
+                return Err(S3Error::new(Code::InternalError).because(what));
+            }
         }
     }
     Err(S3Error::new(Code::OperationAborted).because("the upload's parts kept changing"))
@@ -165,10 +171,11 @@ fn answer(
     ctx: &Context,
     bucket: &BucketRecord,
     key: &ObjectKey,
+    version: VersionId,
     etag: ETag,
     checksum: Option<&Checksum>,
 ) -> S3Result {
-    xml::answer(&CompleteMultipartUploadResult {
+    let mut response = xml::answer(&CompleteMultipartUploadResult {
         xmlns: Namespace,
         location: location(&ctx.scheme, ctx.header("host").unwrap_or_default(), &bucket.name, key),
         bucket: &bucket.name,
@@ -176,7 +183,9 @@ fn answer(
         etag: Quoted(etag),
         checksum_type: checksum.map(|checksum| checksum::type_name(checksum.kind)),
         checksum: checksum.map(|checksum| ChecksumElement::new(checksum.algorithm, text(checksum, &etag))),
-    })
+    })?;
+    version::made(version, response.headers_mut());
+    Ok(response)
 }
 
 /// The object's address, path-style.

@@ -14,6 +14,7 @@ use crate::key::ObjectKey;
 use crate::ops::put_object;
 use crate::selection::Selection;
 use crate::text::{Quoted, Timestamp};
+use crate::version::{self, Target};
 use crate::xml;
 use crate::xml::multipart::ChecksumElement;
 use crate::xml::object::CopyObjectResult;
@@ -27,11 +28,13 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let class = headers::storage_class(&ctx.headers)?;
     let condition = conditions::on_write(&ctx.headers);
     let algorithm = wanted_algorithm(ctx)?;
-    let to_itself = source.bucket.id == bucket.id && source.key == *key;
+    // An older version that is copied onto its key becomes current again.
+    let to_itself = source.bucket.id == bucket.id && source.key == *key && source.version.is_none();
+    let target = source.target();
 
     let declared = match &replacement {
         Some(kept) => headers::declared(kept, class)?,
-        None => copied_hints(ctx, &source, class)?,
+        None => copied_hints(ctx, &target, class),
     };
     let placement = ctx.store.bodies.place(&declared, ctx.now);
     let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement)?;
@@ -47,11 +50,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         }
         Ok(Selection::whole(object))
     };
-    let opened = ctx
-        .store
-        .bodies
-        .open(&ctx.view, source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose)
-        .await?;
+    let opened = ctx.store.bodies.open(&ctx.view, &target, &ctx.memory, Some(admitted), choose).await?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 
     let algorithm = algorithm.or(opened.object.checksum.as_ref().map(|checksum| checksum.algorithm));
@@ -65,8 +64,10 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     };
     let stored = ctx.store.bodies.copy(opened.content, opened.object.size, placement, algorithm).await?;
     let object = put_object::commit(ctx, bucket, key, stored, kept, class, condition).await?;
-    ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
-    xml::answer(&CopyObjectResult {
+    if opened.is_current {
+        ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
+    }
+    let mut response = xml::answer(&CopyObjectResult {
         xmlns: xml::Namespace,
         last_modified: Timestamp(object.modified),
         etag: Quoted(object.etag),
@@ -75,14 +76,18 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             .checksum
             .as_ref()
             .map(|checksum| ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))),
-    })
+    })?;
+    version::made(object.version, response.headers_mut());
+    target.describe(&opened.object, response.headers_mut());
+    Ok(response)
 }
 
 /// What is declared of a copy that keeps the source's metadata. What there is nothing of is told when it is read.
-fn copied_hints(ctx: &Context, source: &CopySource, class: StorageClass) -> Result<Declared, S3Error> {
-    let object = ctx.view.object(source.bucket.id, source.key.as_bytes())?;
-    Ok(object
-        .map_or(Declared { class, ..Declared::default() }, |object| Declared::of(&object.headers, class)))
+fn copied_hints(ctx: &Context, source: &Target, class: StorageClass) -> Declared {
+    match source.look_up(&ctx.view) {
+        Ok(looked) => Declared::of(&looked.object.headers, class),
+        Err(_) => Declared { class, ..Declared::default() },
+    }
 }
 
 /// The headers that replace the source's; `None` where they are copied.

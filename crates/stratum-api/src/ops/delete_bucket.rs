@@ -1,17 +1,23 @@
 //! DeleteBucket.
 
 use crate::context::Context;
-use crate::error::S3Result;
+use crate::error::{Code, S3Error, S3Result};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use stratum_metadata::command::{Command, Outcome};
+use stratum_metadata::command::{Command, Outcome, Refusal};
 use stratum_metadata::record::BucketRecord;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let command = Command::DeleteBucket { bucket: bucket.id };
-    if let Outcome::Refused(refusal) = ctx.store.metadata.commit(command, Bytes::new()).await? {
-        return Err(refusal.into());
+    match ctx.store.metadata.commit(command, Bytes::new()).await? {
+        Outcome::Refused(Refusal::BucketNotEmpty) if bucket.configuration.versioning.is_some() => {
+            let message =
+                "The bucket you tried to delete is not empty. You must delete all versions in the bucket.";
+            return Err(S3Error::new(Code::BucketNotEmpty).message(message));
+        }
+        Outcome::Refused(refusal) => return Err(refusal.into()),
+        _ => {}
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

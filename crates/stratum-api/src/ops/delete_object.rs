@@ -1,30 +1,70 @@
-//! DeleteObject: nothing is left under the key, whether or not there was something.
+//! DeleteObject: nothing is left under the key, whether or not there was something; where versions are kept a delete marker comes
+//! over them, and a version that is named goes for good.
 
 use crate::conditions;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
-use crate::selection;
+use crate::version;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use stratum_metadata::command::{Command, Outcome, Refusal};
-use stratum_metadata::record::BucketRecord;
+use stratum_metadata::command::{Command, Deleted, Deletion, Outcome, Refusal, WriteCondition};
+use stratum_metadata::record::{BucketRecord, VersionId};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
-    selection::check_version(&ctx.query)?;
+    let version = version::asked(&ctx.query)?;
     let condition = conditions::on_delete(&ctx.headers)?;
     let named = conditions::first(&condition);
-    let command = Command::DeleteObject { bucket: bucket.id, key: key.as_bytes().to_vec(), condition };
-    match ctx.store.metadata.commit(command, Bytes::new()).await? {
-        // A condition on what isn't there guards nothing: it is as deleted as it can be.
-        Outcome::Deleted { .. } | Outcome::Refused(Refusal::NoSuchKey) => {
-            ctx.store.usage.remove(bucket.id.0, key.as_str());
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            Ok(response)
+    let deleted = delete(ctx, bucket, key, version, condition);
+    let deleted = deleted.await?.map_err(|refusal| conditions::refused(refusal, named))?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    match (deleted, version) {
+        (Deleted::Marked(marker), _) => version::deleted(marker, true, response.headers_mut()),
+        (_, Some(version)) if bucket.configuration.versioning.is_some() => {
+            version::deleted(version, deleted == Deleted::Marker, response.headers_mut());
         }
-        Outcome::Refused(refusal) => Err(conditions::refused(refusal, named)),
-        other => Err(S3Error::new(Code::InternalError).because(format_args!("DeleteObject came to {other}"))),
+        (_, _) => {}
     }
+    Ok(response)
+}
+
+/// Deletes what stands under a key, or a version of it, if the condition holds. What isn't there needs no deleting,
+/// whatever was to hold of it.
+///
+/// # Errors
+/// Failures of the store; the inner one is what the state refused.
+pub async fn delete(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    version: Option<VersionId>,
+    condition: WriteCondition,
+) -> Result<Result<Deleted, Refusal>, S3Error> {
+    // A bucket that was never versioned has no other version, nor does a store that can keep none.
+    if bucket.configuration.versioning.is_none() && version.is_some_and(|version| version != VersionId::NULL)
+    {
+        return Ok(Ok(Deleted::Nothing));
+    }
+    let deletion =
+        Deletion { version, condition, ..Deletion::of(bucket.id, key.as_bytes().to_vec(), ctx.now) };
+    let deleted = match ctx.store.metadata.commit(Command::DeleteObject(deletion), Bytes::new()).await? {
+        Outcome::Deleted(deleted) => deleted,
+        Outcome::Refused(Refusal::NoSuchKey) => Deleted::Nothing,
+        Outcome::Refused(refusal) => return Ok(Err(refusal)),
+        other => {
+            let what = format_args!("DeleteObject came to {other}");
+            return Err(S3Error::new(Code::InternalError).because(what));
+        }
+    };
+    let is_used_no_more = match deleted {
+        Deleted::Current | Deleted::Marked(_) => true,
+        Deleted::Nothing => version.is_none(),
+        Deleted::NonCurrent | Deleted::Marker => false,
+    };
+    if is_used_no_more {
+        ctx.store.usage.remove(bucket.id.0, key.as_str());
+    }
+    Ok(Ok(deleted))
 }

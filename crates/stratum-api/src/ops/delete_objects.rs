@@ -1,4 +1,4 @@
-//! DeleteObjects: up to a thousand keys, each allowed, deleted or refused by itself.
+//! DeleteObjects: up to a thousand keys or versions, each allowed, deleted or refused by itself.
 //!
 //! Many commands are proposed at once, so that they share group commits instead of waiting for a sync each; not all, so
 //! that what others propose comes in between.
@@ -9,15 +9,15 @@ use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::ops::delete_object;
 use crate::rights::{self, Resource};
 use crate::xml;
 use crate::xml::Namespace;
-use crate::xml::delete::{Delete, DeleteError, DeleteResult, Deleted, MAX_BODY, ObjectIdentifier};
+use crate::xml::delete::{Delete, DeleteError, DeleteResult, MAX_BODY, ObjectIdentifier};
 use crate::xml::read::Malformed;
-use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
-use stratum_metadata::record::BucketRecord;
+use stratum_metadata::command::{Deleted, WriteCondition};
+use stratum_metadata::record::{BucketRecord, VersionId};
 
 /// Deletions of one request that are on their way at a time.
 const AT_ONCE: usize = 256;
@@ -62,32 +62,37 @@ async fn delete_one(
     bucket: &BucketRecord,
     object: &ObjectIdentifier,
     condition: WriteCondition,
-) -> Result<(), S3Error> {
+) -> Result<Deleted, S3Error> {
     let key = ObjectKey::parse(object.key.clone().into_bytes())?;
-    for action in ctx.operation.actions_on_each() {
+    for action in ctx.operation.actions_on_each(object.version_id.is_some()) {
         rights::authorise(&ctx.caller, action, &Resource::Object(bucket, &key), &ctx.store)?;
     }
-    if object.version_id.as_deref().is_some_and(|version| version != "null") {
-        return Err(Code::NoSuchVersion.into());
-    }
-    let command = Command::DeleteObject { bucket: bucket.id, key: key.as_bytes().to_vec(), condition };
-    match ctx.store.metadata.commit(command, Bytes::new()).await? {
-        // What isn't there needs no deleting, whatever was to hold of it.
-        Outcome::Refused(Refusal::NoSuchKey) => {}
-        Outcome::Refused(refusal) => return Err(refusal.into()),
-        _ => {}
-    }
-    ctx.store.usage.remove(bucket.id.0, key.as_str());
-    Ok(())
+    let no_such_version = || S3Error::new(Code::NoSuchVersion);
+    let version = object.version_id.as_deref();
+    let version = version.map(|id| VersionId::parse(id).ok_or_else(no_such_version)).transpose()?;
+    Ok(delete_object::delete(ctx, bucket, &key, version, condition).await??)
 }
 
-fn result(delete: Delete, outcomes: Vec<Result<(), S3Error>>) -> DeleteResult {
+fn result(delete: Delete, outcomes: Vec<Result<Deleted, S3Error>>) -> DeleteResult {
     let mut result = DeleteResult::default();
     for (object, outcome) in delete.objects.into_iter().zip(outcomes) {
         let ObjectIdentifier { key, version_id, .. } = object;
         match outcome {
-            Ok(()) if delete.quiet => {}
-            Ok(()) => result.deleted.push(Deleted { key, version_id, delete_marker: false }),
+            Ok(_) if delete.quiet => {}
+            Ok(deleted) => {
+                let marker = match deleted {
+                    Deleted::Marked(marker) => Some(marker.to_string()),
+                    Deleted::Marker => version_id.clone(),
+                    Deleted::Nothing | Deleted::Current | Deleted::NonCurrent => None,
+                };
+                let delete_marker = marker.is_some();
+                result.deleted.push(xml::delete::Deleted {
+                    key,
+                    version_id,
+                    delete_marker,
+                    delete_marker_version_id: marker,
+                });
+            }
             Err(error) => result.errors.push(DeleteError {
                 key,
                 version_id,
@@ -123,7 +128,7 @@ mod tests {
         };
         let answer = |quiet| {
             let delete = Delete { quiet, objects: vec![object("a"), object("b")] };
-            let answer = result(delete, vec![Ok(()), Err(Code::PreconditionFailed.into())]);
+            let answer = result(delete, vec![Ok(Deleted::Current), Err(Code::PreconditionFailed.into())]);
             let codes: Vec<_> = answer.errors.iter().map(|error| error.code.clone()).collect();
             (answer.deleted.len(), codes)
         };

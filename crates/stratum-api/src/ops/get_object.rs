@@ -7,6 +7,7 @@ use crate::headers;
 use crate::key::ObjectKey;
 use crate::rights;
 use crate::selection::{self, Selection};
+use crate::version::Target;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
@@ -16,8 +17,9 @@ use stratum_metadata::record::BucketRecord;
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     selection::check_query(&ctx.query)?;
     rights::check_overrides(&ctx.caller, &ctx.query)?;
+    let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
     let choose = |object: &_| Selection::of_read(&ctx.headers, &ctx.query, object);
-    let opened = ctx.store.bodies.open(&ctx.view, bucket.id, key, &ctx.memory, None, choose).await?;
+    let opened = ctx.store.bodies.open(&ctx.view, &target, &ctx.memory, None, choose).await?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
     let body = match opened.content {
         Content::Whole(bytes, _) => Body::from(bytes),
@@ -27,10 +29,13 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             streamed(first, reader)
         }
     };
-    ctx.count_read(bucket.id, key, &opened.object, &opened.selection, tier);
+    if opened.is_current {
+        ctx.count_read(bucket.id, key, &opened.object, &opened.selection, tier);
+    }
     let mut response = Response::new(body);
     *response.status_mut() = opened.selection.status();
     opened.selection.describe(&ctx.headers, &ctx.query, &opened.object, response.headers_mut());
+    target.describe(&opened.object, response.headers_mut());
     headers::write_tier(tier, response.headers_mut());
     Ok(response)
 }

@@ -9,6 +9,7 @@ use crate::key::ObjectKey;
 use crate::listing::MAX_ENTRIES;
 use crate::multipart;
 use crate::number;
+use crate::version::Target;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::attributes::{Checksum, GetObjectAttributesResponse, ObjectPart, ObjectParts};
@@ -22,14 +23,12 @@ const MARKER: &str = "x-amz-part-number-marker";
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let wanted = Wanted::read(ctx)?;
-    if ctx.query.get("versionId").is_some_and(|version| version != "null") {
-        return Err(Code::NoSuchVersion.into());
-    }
-    let object = ctx.view.object(bucket.id, key.as_bytes())?;
-    let object = object.ok_or_else(|| S3Error::new(Code::NoSuchKey).with("Key", key.as_str()))?;
+    let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
+    let object = target.look_up(&ctx.view)?.object;
     conditions::check_read(&ctx.headers, &object)?;
     let mut response = xml::answer(&wanted.of(&object))?;
     response.headers_mut().insert(LAST_MODIFIED, headers::http_date(object.modified));
+    target.describe(&object, response.headers_mut());
     Ok(response)
 }
 

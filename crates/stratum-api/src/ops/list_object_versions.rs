@@ -1,4 +1,5 @@
-//! ListObjectVersions of a bucket that isn't versioned: every object is its one version, `null`, and the latest.
+//! ListObjectVersions: by key, and of each key the newest version first. Of a bucket that isn't versioned every object is its one
+//! version, `null`.
 
 use crate::checksum;
 use crate::context::Context;
@@ -6,16 +7,18 @@ use crate::error::{S3Error, S3Result};
 use crate::headers;
 use crate::listing::{self, Parameters};
 use crate::text::{EncodingType, Name, Quoted, Timestamp};
+use crate::version;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
-use crate::xml::listing::{CommonPrefix, ListVersionsResult, Version};
+use crate::xml::listing::{CommonPrefix, DeleteMarker, ListVersionsResult, Version, VersionLine};
 use bytes::Bytes;
-use stratum_metadata::listing::{Listed, ListedObject, Page, Position};
-use stratum_metadata::record::BucketRecord;
+use stratum_metadata::listing::{Listed, ListedVersion, Page, Position, VersionPosition, VersionsRequest};
+use stratum_metadata::record::{BucketRecord, ObjectSummary, VersionSummary};
 
-/// The version of what was never versioned.
-const NULL: &str = "null";
+type Versions = Page<ListedVersion, VersionPosition>;
+
+const ID_MARKER: &str = "version-id-marker";
 
 /// What was asked for, and of which bucket.
 struct List {
@@ -34,19 +37,44 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
         owner: Owner::by_id(&ctx.store.identities, &bucket.owner),
         parameters: parameters.clone(),
         key_marker: asked("key-marker"),
-        version_id_marker: asked("version-id-marker"),
+        version_id_marker: asked(ID_MARKER),
     };
-    check_version_marker(&list.key_marker, &list.version_id_marker)?;
-    let page = listing::objects(ctx, bucket, &parameters, parameters.after(&list.key_marker));
+    let request = VersionsRequest {
+        bucket: bucket.id,
+        prefix: parameters.prefix.clone().into_bytes(),
+        delimiter: parameters.delimiter.clone().map(String::into_bytes),
+        from: list.position()?,
+        max: parameters.max,
+    };
+    let page = async { Ok(ctx.view.versions(request).await?) };
     listing::answer(ctx, parameters.max, page, move |page| list.document(page)).await
 }
 
 impl List {
-    fn document(&self, page: &Page<ListedObject>) -> Result<Bytes, S3Error> {
+    fn position(&self) -> Result<VersionPosition, S3Error> {
+        let Self { parameters, key_marker, version_id_marker, .. } = self;
+        match (key_marker.as_str(), version_id_marker.as_str()) {
+            (key, "") => Ok(match parameters.after(key) {
+                Position::Start => VersionPosition::Start,
+                Position::After(key) => VersionPosition::AfterKey(key),
+                Position::Past(common) => VersionPosition::Past(common),
+            }),
+            ("", id) => {
+                let message = "A version-id marker cannot be specified without a key marker.";
+                Err(S3Error::invalid_argument(ID_MARKER, id, message))
+            }
+            (key, id) => {
+                let id = version::parse(ID_MARKER, id)?;
+                Ok(VersionPosition::AfterVersion(key.as_bytes().to_vec(), id))
+            }
+        }
+    }
+
+    fn document(&self, page: &Versions) -> Result<Bytes, S3Error> {
         let Self { bucket, owner, parameters, key_marker, version_id_marker } = self;
-        let next = page.next.as_ref();
         xml::list(parameters.encoding, |encoding| {
             let (versions, common_prefixes) = lines(page, encoding, owner);
+            let (next_key, next_id) = page.next.as_ref().map(markers).unwrap_or_default();
             let (prefix, delimiter) = parameters.names(encoding);
             ListVersionsResult {
                 xmlns: Namespace,
@@ -54,12 +82,12 @@ impl List {
                 prefix,
                 key_marker: Name::of(key_marker, encoding),
                 version_id_marker,
-                next_key_marker: next.and_then(listing::name).map(|name| Name::new(name, encoding)),
-                next_version_id_marker: next.filter(|next| matches!(next, Position::After(_))).map(|_| NULL),
+                next_key_marker: next_key.map(|name| Name::new(name, encoding)),
+                next_version_id_marker: next_id,
                 max_keys: parameters.max,
                 delimiter,
                 encoding_type: encoding,
-                is_truncated: next.is_some(),
+                is_truncated: page.next.is_some(),
                 versions,
                 common_prefixes,
             }
@@ -67,22 +95,20 @@ impl List {
     }
 }
 
-/// A key has one version, so a marker that names it begins the page after the key, as the key alone does.
-fn check_version_marker(key_marker: &str, version_id_marker: &str) -> Result<(), S3Error> {
-    let message = match (key_marker, version_id_marker) {
-        (_, "") => return Ok(()),
-        ("", _) => "A version-id marker cannot be specified without a key marker.",
-        (_, NULL) => return Ok(()),
-        _ => "Invalid version id specified",
-    };
-    Err(S3Error::invalid_argument("version-id-marker", version_id_marker, message))
+/// `NextKeyMarker` and `NextVersionIdMarker`; after a common prefix there is no version to name.
+fn markers(next: &VersionPosition) -> (Option<&[u8]>, Option<String>) {
+    match next {
+        VersionPosition::Start => (None, None),
+        VersionPosition::AfterKey(key) | VersionPosition::Past(key) => (Some(key), None),
+        VersionPosition::AfterVersion(key, id) => (Some(key), Some(id.to_string())),
+    }
 }
 
 fn lines<'a>(
-    page: &'a Page<ListedObject>,
+    page: &'a Versions,
     encoding: Option<EncodingType>,
     owner: &'a Owner,
-) -> (Vec<Version<'a>>, Vec<CommonPrefix<'a>>) {
+) -> (Vec<VersionLine<'a>>, Vec<CommonPrefix<'a>>) {
     let mut versions = Vec::with_capacity(page.entries.len());
     let mut prefixes = Vec::new();
     for line in &page.entries {
@@ -90,22 +116,38 @@ fn lines<'a>(
             Listed::CommonPrefix(prefix) => {
                 prefixes.push(CommonPrefix { prefix: Name::new(prefix, encoding) })
             }
-            Listed::Entry(ListedObject { key, object }) => {
-                let checksum = object.checksum.as_ref();
-                versions.push(Version {
-                    key: Name::new(key, encoding),
-                    version_id: NULL,
-                    is_latest: true,
-                    last_modified: Timestamp(object.modified),
-                    etag: Quoted(object.etag),
-                    checksum_algorithm: checksum.map(|checksum| checksum::name(checksum.algorithm)),
-                    checksum_type: checksum.map(|checksum| checksum::type_name(checksum.kind)),
-                    size: object.size,
-                    storage_class: headers::storage_class_name(object.storage_class),
-                    owner,
-                });
-            }
+            Listed::Entry(listed) => versions.push(line_of(listed, encoding, owner)),
         }
     }
     (versions, prefixes)
+}
+
+fn line_of<'a>(
+    listed: &'a ListedVersion,
+    encoding: Option<EncodingType>,
+    owner: &'a Owner,
+) -> VersionLine<'a> {
+    let ListedVersion { key, is_latest, version } = listed;
+    let (key, version_id, is_latest) = (Name::new(key, encoding), version.id().to_string(), *is_latest);
+    match version {
+        VersionSummary::Object(ObjectSummary { modified, size, etag, storage_class, checksum, .. }) => {
+            let checksum = checksum.as_ref();
+            VersionLine::Version(Version {
+                key,
+                version_id,
+                is_latest,
+                last_modified: Timestamp(*modified),
+                etag: Quoted(*etag),
+                checksum_algorithm: checksum.map(|checksum| checksum::name(checksum.algorithm)),
+                checksum_type: checksum.map(|checksum| checksum::type_name(checksum.kind)),
+                size: *size,
+                storage_class: headers::storage_class_name(*storage_class),
+                owner,
+            })
+        }
+        VersionSummary::DeleteMarker(marker) => {
+            let last_modified = Timestamp(marker.modified);
+            VersionLine::DeleteMarker(DeleteMarker { key, version_id, is_latest, last_modified, owner })
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::version;
 use axum::body::Body;
 use http::Response;
 use stratum_metadata::command::{Command, Outcome, WriteCondition};
@@ -28,6 +29,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     if let Some(checksum) = &object.checksum {
         headers::write_checksum(checksum, None, out);
     }
+    version::made(object.version, out);
     headers::write_tier(ctx.store.bodies.tier_of(&ctx.view, &object)?, out);
     Ok(response)
 }

@@ -39,26 +39,27 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         }
         Ok(Selection::range(bytes))
     };
-    let opened = ctx
-        .store
-        .bodies
-        .open(&ctx.view, source.bucket.id, &source.key, &ctx.memory, Some(admitted), choose)
-        .await?;
+    let target = source.target();
+    let opened = ctx.store.bodies.open(&ctx.view, &target, &ctx.memory, Some(admitted), choose).await?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 
     let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let length = opened.selection.bytes.end - opened.selection.bytes.start;
     let stored = ctx.store.bodies.copy(opened.content, length, placement, algorithm).await?;
     let (etag, checksum) = upload_part::commit(ctx, bucket, upload, number, stored).await?;
-    ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
+    if opened.is_current {
+        ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
+    }
     // Only a checksum that the upload was created with is told.
     let told = record.checksum.is_some().then_some(checksum);
-    xml::answer(&CopyPartResult {
+    let mut response = xml::answer(&CopyPartResult {
         xmlns: Namespace,
         last_modified: Timestamp(ctx.now),
         etag: Quoted(etag),
         checksum: told.map(|told| ChecksumElement::new(told.algorithm, checksum::encode(&told.value))),
-    })
+    })?;
+    target.describe(&opened.object, response.headers_mut());
+    Ok(response)
 }
 
 /// The bytes that `x-amz-copy-source-range` asks for of a source of `size` bytes; all without it. Stricter than

@@ -5,6 +5,7 @@ use crate::xml::Namespace;
 use crate::xml::read::{self, Malformed};
 use serde::Serialize;
 use stratum_auth::{Identities, User};
+use stratum_metadata::record::Versioning;
 
 /// An owner or an initiator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,11 +69,49 @@ pub struct LocationConstraint {
     pub region: Option<String>,
 }
 
-/// The answer to GetBucketVersioning of a bucket that never was versioned: no status at all.
+/// The answer to GetBucketVersioning, and the body of PutBucketVersioning. Of a bucket that was never versioned S3 says no
+/// status at all.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct VersioningConfiguration {
     #[serde(rename = "@xmlns")]
     pub xmlns: Namespace,
+    #[serde(rename = "Status", skip_serializing_if = "Option::is_none", serialize_with = "status")]
+    pub versioning: Option<Versioning>,
+    /// That it is off is never said.
+    #[serde(skip)]
+    pub mfa_delete: bool,
+}
+
+fn status<S: serde::Serializer>(versioning: &Option<Versioning>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match versioning {
+        Some(Versioning::Enabled) => "Enabled",
+        Some(Versioning::Suspended) => "Suspended",
+        None => "",
+    })
+}
+
+impl VersioningConfiguration {
+    pub fn of(versioning: Option<Versioning>) -> Self {
+        Self { xmlns: Namespace, versioning, mfa_delete: false }
+    }
+
+    /// Reads the request's body.
+    pub fn read(body: &[u8]) -> Result<Self, Malformed> {
+        let root = read::document(body, "VersioningConfiguration")?;
+        let versioning = match root.trimmed("Status")? {
+            None => None,
+            Some("Enabled") => Some(Versioning::Enabled),
+            Some("Suspended") => Some(Versioning::Suspended),
+            Some(_) => return Err(Malformed::WrongText),
+        };
+        let mfa_delete = match root.trimmed("MfaDelete")? {
+            None | Some("Disabled") => false,
+            Some("Enabled") => true,
+            Some(_) => return Err(Malformed::WrongText),
+        };
+        Ok(Self { mfa_delete, ..Self::of(versioning) })
+    }
 }
 
 /// Who pays for a request.
@@ -180,6 +219,28 @@ mod tests {
         let root = "<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
         assert!(text(&of(Some("eu-west-1"))).ends_with(&format!("{root}>eu-west-1</LocationConstraint>")));
         assert!(text(&of(None)).ends_with(&format!("{root}/>")));
+    }
+
+    #[test]
+    fn a_versioning_configuration_says_its_status_or_none() {
+        let root = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
+        let written = |versioning| text(&VersioningConfiguration::of(versioning));
+        assert!(written(None).ends_with(&format!("{root}/>")));
+        let suspended = format!("{root}><Status>Suspended</Status></VersioningConfiguration>");
+        assert!(written(Some(Versioning::Suspended)).ends_with(&suspended));
+        let read = |inside: &str| {
+            let xml = format!("<VersioningConfiguration>{inside}</VersioningConfiguration>");
+            VersioningConfiguration::read(xml.as_bytes()).map(|read| (read.versioning, read.mfa_delete))
+        };
+        assert_eq!(read(""), Ok((None, false)));
+        assert_eq!(read("<Status> Enabled </Status>"), Ok((Some(Versioning::Enabled), false)));
+        let with_mfa = "<MfaDelete>Enabled</MfaDelete><Status>Suspended</Status>";
+        assert_eq!(read(with_mfa), Ok((Some(Versioning::Suspended), true)));
+        assert_eq!(read("<MfaDelete>Disabled</MfaDelete>"), Ok((None, false)));
+        for wrong in ["<Status>On</Status>", "<Status/>", "<MfaDelete>enabled</MfaDelete>"] {
+            assert_eq!(read(wrong), Err(Malformed::WrongText), "{wrong}");
+        }
+        assert!(read("<Status>Enabled</Status><Status>Suspended</Status>").is_err());
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub struct Deleted {
     pub version_id: Option<String>,
     #[serde(skip_serializing_if = "is_false")]
     pub delete_marker: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_marker_version_id: Option<String>,
 }
 
 /// An object that could not be deleted.
@@ -147,7 +149,12 @@ mod tests {
     fn the_answer() {
         let answer = DeleteResult {
             xmlns: Namespace,
-            deleted: vec![Deleted { key: "a\u{1}".into(), version_id: None, delete_marker: false }],
+            deleted: vec![Deleted {
+                key: "a\u{1}".into(),
+                version_id: None,
+                delete_marker: true,
+                delete_marker_version_id: Some("null".into()),
+            }],
             errors: vec![DeleteError {
                 key: "b".into(),
                 version_id: Some("null".into()),
@@ -157,7 +164,8 @@ mod tests {
         };
         let text =
             String::from_utf8(crate::xml::write(&answer).expect("serialises").to_vec()).expect("UTF-8");
-        let expected = "<Deleted><Key>a\u{fffd}</Key></Deleted><Error><Key>b</Key><VersionId>null</VersionId>\
+        let expected = "<Deleted><Key>a\u{fffd}</Key><DeleteMarker>true</DeleteMarker>\
+            <DeleteMarkerVersionId>null</DeleteMarkerVersionId></Deleted><Error><Key>b</Key><VersionId>null</VersionId>\
             <Code>PreconditionFailed</Code><Message>no</Message></Error></DeleteResult>";
         assert!(text.ends_with(expected), "{text}");
     }

@@ -81,7 +81,7 @@ pub struct ListObjectsV2Result<'a> {
 #[serde(rename_all = "PascalCase")]
 pub struct Version<'a> {
     pub key: Name<'a>,
-    pub version_id: &'static str,
+    pub version_id: String,
     pub is_latest: bool,
     pub last_modified: Timestamp,
     #[serde(rename = "ETag")]
@@ -93,6 +93,24 @@ pub struct Version<'a> {
     pub size: u64,
     pub storage_class: &'static str,
     pub owner: &'a Owner,
+}
+
+/// A delete marker in a list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeleteMarker<'a> {
+    pub key: Name<'a>,
+    pub version_id: String,
+    pub is_latest: bool,
+    pub last_modified: Timestamp,
+    pub owner: &'a Owner,
+}
+
+/// A line of ListObjectVersions: both kinds stand among each other, in the list's order.
+#[derive(Debug, Serialize)]
+pub enum VersionLine<'a> {
+    Version(Version<'a>),
+    DeleteMarker(DeleteMarker<'a>),
 }
 
 /// The answer to ListObjectVersions.
@@ -108,15 +126,15 @@ pub struct ListVersionsResult<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_key_marker: Option<Name<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_version_id_marker: Option<&'static str>,
+    pub next_version_id_marker: Option<String>,
     pub max_keys: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<Name<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding_type: Option<EncodingType>,
     pub is_truncated: bool,
-    #[serde(rename = "Version")]
-    pub versions: Vec<Version<'a>>,
+    #[serde(rename = "$value")]
+    pub versions: Vec<VersionLine<'a>>,
     pub common_prefixes: Vec<CommonPrefix<'a>>,
 }
 

@@ -187,7 +187,7 @@ async fn what_is_not_built_says_so() {
     let rig = Rig::with_bucket().await;
     for (method, target, header) in [
         ("GET", "/bucket?policy", ("x-a", "b")),
-        ("PUT", "/bucket?versioning", ("x-a", "b")),
+        ("PUT", "/bucket?tagging", ("x-a", "b")),
         ("PUT", "/bucket/k", ("x-amz-server-side-encryption", "AES256")),
         ("PUT", "/bucket/k", ("x-amz-acl", "public-read")),
         ("PUT", "/bucket/k?tagging", ("x-a", "b")),

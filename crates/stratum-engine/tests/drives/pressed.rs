@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stratum_engine::supervisor::{Supervisor, Tasks};
 use stratum_metadata::NotWritten;
-use stratum_metadata::command::{Command, WriteCondition};
+use stratum_metadata::command::{Command, Deletion};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::drive::Threads;
 use tokio::runtime::Handle;
@@ -109,8 +109,7 @@ async fn a_journal_full_of_tiny_bodies_with_long_names_takes_writes_again() {
     }
     // Deletes fill what is left: nothing goes any more.
     let delete = || {
-        let condition = WriteCondition::default();
-        let delete = Command::DeleteObject { bucket: BUCKET, key: b"gone".to_vec(), condition };
+        let delete = Command::DeleteObject(Deletion::of(BUCKET, b"gone".to_vec(), 0));
         store.metadata.commit(delete, Bytes::new())
     };
     while delete().await.is_ok() {}

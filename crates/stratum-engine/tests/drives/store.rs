@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_engine::{Config, Engine, Foundation};
-use stratum_metadata::command::{Command, Move, Outcome, WriteCondition};
+use stratum_metadata::command::{Command, Deleted, Deletion, Move, Outcome, WriteCondition};
 use stratum_metadata::log::LocalLog;
 use stratum_metadata::record::{
     Attributes, Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass,
@@ -156,9 +156,9 @@ impl Store {
     }
 
     pub async fn delete(&self, number: u64) {
-        let command =
-            Command::DeleteObject { bucket: BUCKET, key: key(number), condition: WriteCondition::default() };
-        assert_eq!(self.metadata.commit(command, Bytes::new()).await, Ok(Outcome::Deleted { existed: true }));
+        let command = Command::DeleteObject(Deletion::of(BUCKET, key(number), 0));
+        let deleted = self.metadata.commit(command, Bytes::new()).await;
+        assert_eq!(deleted, Ok(Outcome::Deleted(Deleted::Current)));
     }
 
     pub fn place(&self, number: u64) -> Option<Place> {

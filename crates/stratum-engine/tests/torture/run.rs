@@ -12,7 +12,7 @@ use std::time::Duration;
 use stratum_bodies::{BodyError as CodedError, PlaintextReader, Tables};
 use stratum_engine::supervisor::{Supervisor, TaskHealth, Tasks};
 use stratum_engine::{Config, Engine, Foundation, OpenError, ScrubProgress};
-use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
+use stratum_metadata::command::{Command, Deletion, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
     Attributes, Body, BucketId, BucketRecord, Level, ObjectHeaders, ObjectRecord, PartRecord, PartSummary,
     StorageClass, UploadId, UploadRecord, VersionId,
@@ -270,11 +270,8 @@ impl Run {
     }
 
     pub async fn delete(&self, key: &[u8]) -> Wrote {
-        let (key, condition) = (key.to_vec(), WriteCondition::default());
-        self.metadata
-            .commit(Command::DeleteObject { bucket: BUCKET, key, condition }, Bytes::new())
-            .await
-            .into()
+        let deletion = Deletion::of(BUCKET, key.to_vec(), self.clock.now());
+        self.metadata.commit(Command::DeleteObject(deletion), Bytes::new()).await.into()
     }
 
     pub async fn create_upload(&self, upload: UploadId, key: &[u8], expires: u64) -> Wrote {

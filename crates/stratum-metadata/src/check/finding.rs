@@ -90,6 +90,8 @@ pub enum Finding {
         "something is due for upload {upload} that isn't there any more: it goes by itself when its time comes"
     )]
     Due { upload: String },
+    #[error("{owner} {problem}: this is a mistake of the server's own, please report it")]
+    Version { owner: String, problem: &'static str },
     #[error(
         "{owner}, by the times at which it is looked at whether objects lie where they belong, {problem}: this is a mistake of the server's own, please report it"
     )]

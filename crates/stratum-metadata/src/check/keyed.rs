@@ -7,16 +7,16 @@ use crate::machine::ReadError;
 use crate::owned::{self, Owned};
 use crate::record::{
     Body, BucketId, Completion, DecodeError, Dropped, ExtentRecord, HighestIds, Level, ObjectRecord, Owner,
-    PartRecord, StoredUpload, StripeRecord, UploadId, Version, decode,
+    PartRecord, StoredUpload, StripeRecord, UploadId, decode,
 };
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
 /// Whether the key and its record could be read; the text says what of them couldn't.
-type Read = Result<(), String>;
+pub(super) type Read = Result<(), String>;
 
-const NOT_A_KEY: &str = "the key makes no sense";
+pub(super) const NOT_A_KEY: &str = "the key makes no sense";
 
 impl Check<'_> {
     /// Checks one pair. The outer error is one of the index.
@@ -38,6 +38,7 @@ impl Check<'_> {
             Tag::DeletedBucket => Ok(keys::parse_deleted_bucket(key).map(drop).ok_or(NOT_A_KEY.into())),
             Tag::Object => self.object(key, value),
             Tag::Version => self.version(key, value),
+            Tag::NullVersion => self.null_version(key, value),
             Tag::Upload => self.upload(key, value),
             Tag::UploadByKey => {
                 self.uploads_by_key += 1;
@@ -101,19 +102,7 @@ impl Check<'_> {
         }
     }
 
-    fn version(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
-        let Some((bucket, object, committed)) = keys::parse_version(key) else {
-            return Ok(Err(NOT_A_KEY.into()));
-        };
-        match read::<Version>(value) {
-            Ok(version) if version.committed() != committed => Ok(Err(NOT_A_KEY.into())),
-            Ok(Version::Object(record)) => self.object_record(bucket, object, &record).map(Ok),
-            Ok(Version::DeleteMarker(_)) => Ok(Ok(())),
-            Err(problem) => Ok(Err(problem)),
-        }
-    }
-
-    fn object_record(
+    pub(super) fn object_record(
         &mut self,
         bucket: BucketId,
         key: Vec<u8>,
@@ -358,7 +347,7 @@ impl Check<'_> {
     }
 }
 
-fn read<T: crate::record::Migrate>(value: &[u8]) -> Result<T, String> {
+pub(super) fn read<T: crate::record::Migrate>(value: &[u8]) -> Result<T, String> {
     decode(value).map_err(|error: DecodeError| error.to_string())
 }
 

@@ -1,7 +1,7 @@
 //! Every key that is taken away, and every record that is changed, is found.
 
 use super::*;
-use crate::command::{Command, CompletedPart, Move, WriteCondition};
+use crate::command::{BucketChange, Command, CompletedPart, Deletion, Move, WriteCondition};
 use crate::record::*;
 use crate::state::{View, apply};
 use crate::tree::memory::Memory;
@@ -104,6 +104,11 @@ impl State {
         self.apply(Command::PutObject { bucket: BUCKET, key: key.into(), record, condition });
     }
 
+    fn versioning(&mut self, versioning: Versioning) {
+        let change = BucketChange::Versioning(versioning);
+        self.apply(Command::ConfigureBucket { bucket: BUCKET, change });
+    }
+
     fn upload(&mut self, upload: UploadId) {
         let record = UploadRecord {
             bucket: BUCKET,
@@ -192,8 +197,9 @@ fn versions_are_checked_as_objects_are() {
         state.fingerprint = state.sum();
         at
     };
+    state.versioning(Versioning::Enabled);
     for key in ["small", "large", "one", "multi"] {
-        moved(&mut state, key, 0);
+        state.put(key, journaled());
     }
     assert_eq!(state.findings(&Journal { bad: None }), []);
     let mut without = State { memory: Memory(state.memory.0.clone()), ..state };
@@ -203,6 +209,45 @@ fn versions_are_checked_as_objects_are() {
     let hex: String = astray.iter().map(|byte| format!("{byte:02x}")).collect();
     let is_told = |finding: &Finding| matches!(finding, Finding::Unreadable { key, .. } if *key == hex);
     assert!(without.particulars().iter().any(is_told), "it lies where another entry committed it");
+}
+
+/// What is current is the newest, or a delete marker is; and the null version among the others can be found.
+#[test]
+fn versions_lie_in_their_order() {
+    let mut state = State::new();
+    state.apply(Command::SetLevel(Level::SECOND));
+    state.versioning(Versioning::Suspended);
+    state.put("a", journaled());
+    state.versioning(Versioning::Enabled);
+    state.put("a", journaled());
+    state.put("b", journaled());
+    state.apply(Command::DeleteObject(Deletion::of(BUCKET, b"b".to_vec(), 7)));
+    assert_eq!(state.findings(&Journal { bad: None }), []);
+    let problems = |change: &dyn Fn(&mut State)| {
+        let mut changed = State { memory: Memory(state.memory.0.clone()), ..state };
+        change(&mut changed);
+        let of_versions = changed.particulars().into_iter().filter_map(|finding| match finding {
+            Finding::Version { problem, .. } => Some(problem),
+            _ => None,
+        });
+        of_versions.collect::<Vec<_>>()
+    };
+    let current = keys::object(BUCKET, b"a");
+    let null = keys::null_version(BUCKET, b"a");
+    let isn_t_current = "is the newest version of its key, and isn't current";
+    assert_eq!(problems(&|state| drop(state.memory.0.remove(&current))), [isn_t_current]);
+    let lost = "is its key's null version, and can't be found as that";
+    assert_eq!(problems(&|state| drop(state.memory.0.remove(&null))), [lost]);
+    let astray = "is said to have a null version, and has none there";
+    let said = state.memory.0[&null].clone();
+    let elsewhere = keys::null_version(BUCKET, b"b");
+    assert_eq!(problems(&|state| drop(state.memory.0.insert(elsewhere.clone(), said.clone()))), [astray]);
+    let older = encode(Level::SECOND, &object(10, Body::Blob(BlobRef::plain(Place::Empty)))).unwrap();
+    let not_newer = "isn't current, and isn't older than what is";
+    let beside_a_marker = keys::object(BUCKET, b"b");
+    let put =
+        |state: &mut State| drop(state.memory.0.insert(beside_a_marker.clone(), older.as_slice().into()));
+    assert_eq!(problems(&put), [not_newer]);
 }
 
 /// By its level a state is read, and gone back from: what it is written at, what its key says and what its records are agree.

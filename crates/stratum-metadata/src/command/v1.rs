@@ -1,9 +1,9 @@
 //! Commands in the form of level 1. Frozen: nothing here is ever edited.
 
-use super::{CompletedPart, NewBucket, Proposed, WriteCondition};
+use super::{CompletedPart, Deletion, NewBucket, Proposed, WriteCondition};
 use crate::record::level::{Migrate, same_since};
 use crate::record::v1::{BucketRecord, ObjectRecord, Owner, UploadRecord};
-use crate::record::{BucketId, DecodeError, LastPart, Level, PartRecord, TakesLevel, UploadId};
+use crate::record::{BucketId, DecodeError, LastPart, Level, PartRecord, TakesLevel, UploadId, VersionId};
 use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, PackedAt};
@@ -121,7 +121,9 @@ fn migrate(previous: Command) -> Result<super::Command, DecodeError> {
         Command::PutObject { bucket, key, record, condition } => {
             Now::PutObject { bucket, key, record: Migrate::migrate(record)?, condition }
         }
-        Command::DeleteObject { bucket, key, condition } => Now::DeleteObject { bucket, key, condition },
+        Command::DeleteObject { bucket, key, condition } => {
+            Now::DeleteObject(Deletion { condition, ..Deletion::of(bucket, key, 0) })
+        }
         Command::CreateUpload { upload, record, expires } => {
             Now::CreateUpload { upload, record: Migrate::migrate(record)?, expires }
         }
@@ -171,7 +173,10 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
         Now::PutObject { bucket, key, record, condition } => {
             Command::PutObject { bucket, key, record: record.previous()?, condition }
         }
-        Now::DeleteObject { bucket, key, condition } => Command::DeleteObject { bucket, key, condition },
+        // The time and the owner are left out: only a delete marker has them, and there are none.
+        Now::DeleteObject(Deletion {
+            bucket, key, version: None | Some(VersionId::NULL), condition, ..
+        }) => Command::DeleteObject { bucket, key, condition },
         Now::CreateUpload { upload, record, expires } => {
             Command::CreateUpload { upload, record: record.previous()?, expires }
         }
@@ -210,7 +215,9 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
                 remember_until,
             }
         }
-        Now::SetLevel(_) | Now::DecideTiers(_) => return Err(TakesLevel(Level::SECOND)),
+        Now::SetLevel(_) | Now::DecideTiers(_) | Now::DeleteObject(_) | Now::ConfigureBucket { .. } => {
+            return Err(TakesLevel(Level::SECOND));
+        }
     })
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Tag {
     Object = 0x20,
     /// Bucket id, key, the entry that committed it (the newest first) -> record of a version that isn't current.
     Version = 0x21,
+    /// Bucket id, key -> the entry that committed the key's null version, which isn't current.
+    NullVersion = 0x22,
     /// Upload -> record.
     Upload = 0x30,
     /// Bucket id, key, upload -> nothing.
@@ -50,7 +52,7 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Tag; 20] = [
+    pub(super) const ALL: [Tag; 21] = [
         Tag::Applied,
         Tag::HighestIds,
         Tag::Level,
@@ -60,6 +62,7 @@ impl Tag {
         Tag::DeletedBucket,
         Tag::Object,
         Tag::Version,
+        Tag::NullVersion,
         Tag::Upload,
         Tag::UploadByKey,
         Tag::Part,

@@ -1,7 +1,7 @@
 //! A scan shows the state as it was, whatever is applied meanwhile.
 
 use super::*;
-use crate::command::{Command, WriteCondition};
+use crate::command::{Command, Deletion, WriteCondition};
 use crate::record::{
     Attributes, Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
 };
@@ -49,7 +49,7 @@ impl Running {
         let (bucket, key, condition) = (BUCKET, vec![key], WriteCondition::default());
         self.apply(match tag {
             Some(tag) => Command::PutObject { bucket, key, record: object(tag), condition },
-            None => Command::DeleteObject { bucket, key, condition },
+            None => Command::DeleteObject(Deletion::of(bucket, key, 0)),
         });
     }
 

@@ -303,9 +303,13 @@ impl Owner {
 impl std::fmt::Display for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Owner::Object { bucket: BucketId(bucket), key, .. } => {
+            Owner::Object { bucket: BucketId(bucket), key, version, .. } => {
                 let key = String::from_utf8_lossy(key);
-                write!(f, "the object \"{}\" of bucket {bucket}", key.escape_debug())
+                write!(f, "the object \"{}\" of bucket {bucket}", key.escape_debug())?;
+                match *version {
+                    VersionId::NULL => Ok(()),
+                    version => write!(f, " (version {version})"),
+                }
             }
             Owner::Part { upload, number } => write!(f, "part {number} of upload {upload}"),
         }

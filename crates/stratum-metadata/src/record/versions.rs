@@ -6,15 +6,27 @@
 //! never meets what it would have to pass over.
 
 use super::level::{Level, same_since};
-use super::{ObjectRecord, VersionId};
+use super::{ObjectRecord, ObjectSummary, VersionId};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Index;
+
+/// Digits of an id's text, and those of them that check the others.
+const ID_DIGITS: usize = 24;
+const CHECK_DIGITS: usize = 8;
 
 /// A version that isn't its key's current object. New variants stand at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Version {
     Object(Box<ObjectRecord>),
+    DeleteMarker(DeleteMarker),
+}
+
+/// What a listing shows of a [`Version`]: the front of it, so that the rest is not decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VersionSummary {
+    Object(ObjectSummary),
     DeleteMarker(DeleteMarker),
 }
 
@@ -30,14 +42,103 @@ pub struct DeleteMarker {
     pub owner: Option<String>,
 }
 
-same_since!(Level::SECOND; Version);
+/// The entry that committed a key's null version, where that isn't the key's current object and an entry did: its place among
+/// the versions doesn't show from its id, as that of the others does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NullVersion(pub Index);
+
+same_since!(Level::SECOND; Version, VersionSummary, NullVersion);
+
+impl VersionId {
+    /// The id of what that entry commits.
+    pub(crate) fn of_entry(entry: Index) -> VersionId {
+        VersionId(entry.into())
+    }
+
+    /// The entry that committed it; of the null version it isn't known.
+    pub(crate) fn entry(self) -> Option<Index> {
+        Index::try_from(self.0).ok().filter(|entry| *entry > 0)
+    }
+
+    /// Reads an id as [`Display`](fmt::Display) writes it; nothing for what can't be one.
+    pub fn parse(text: &str) -> Option<VersionId> {
+        if text == "null" {
+            return Some(VersionId::NULL);
+        }
+        let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let (check, entry) = text.split_at_checked(CHECK_DIGITS).filter(|_| is_hex)?;
+        let (check, entry) = (u32::from_str_radix(check, 16).ok()?, Index::from_str_radix(entry, 16).ok()?);
+        let id = VersionId::of_entry(entry);
+        (entry > 0 && check == check_of(entry) && text.len() == ID_DIGITS).then_some(id)
+    }
+}
+
+impl fmt::Display for VersionId {
+    /// `null`, or 24 hexadecimal digits: eight that check the others, then the entry. Clients take it as it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.entry() {
+            Some(entry) => write!(f, "{:08x}{entry:016x}", check_of(entry)),
+            None => f.write_str("null"),
+        }
+    }
+}
+
+/// So that an id that was made up, or cut, is told from one whose version is gone.
+fn check_of(entry: Index) -> u32 {
+    crc32c::crc32c(&entry.to_be_bytes())
+}
+
+impl VersionSummary {
+    pub fn id(&self) -> VersionId {
+        match self {
+            VersionSummary::Object(object) => object.version,
+            VersionSummary::DeleteMarker(marker) => marker.version,
+        }
+    }
+}
 
 impl Version {
+    pub fn id(&self) -> VersionId {
+        match self {
+            Version::Object(record) => record.version,
+            Version::DeleteMarker(marker) => marker.version,
+        }
+    }
+
     /// The entry that committed it.
     pub fn committed(&self) -> Index {
         match self {
             Version::Object(record) => record.committed,
             Version::DeleteMarker(marker) => marker.committed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{decode, encode};
+
+    #[test]
+    fn an_id_comes_back_from_its_text_and_what_is_none_is_refused() {
+        for id in [VersionId::NULL, VersionId::of_entry(1), VersionId::of_entry(u64::MAX)] {
+            assert_eq!(VersionId::parse(&id.to_string()), Some(id));
+        }
+        let id = VersionId::of_entry(0x1234).to_string();
+        assert_eq!(id, format!("{:08x}0000000000001234", check_of(0x1234)));
+        for wrong in [&id[1..], &id[..23], &id.to_uppercase(), &format!("{id}0"), "", "Null", "+", "é"] {
+            assert_eq!(VersionId::parse(wrong), None, "{wrong}");
+        }
+        let of_another = format!("{}0000000000001235", &id[..8]);
+        assert_eq!(VersionId::parse(&of_another), None);
+        let of_none = format!("{:08x}{:016x}", check_of(0), 0);
+        assert_eq!(VersionId::parse(&of_none), None);
+    }
+
+    #[test]
+    fn a_summary_is_the_front_of_a_version() {
+        let marker = DeleteMarker { version: VersionId(7), modified: 5, committed: 7, owner: None };
+        let stored = encode(Level::SECOND, &Version::DeleteMarker(marker.clone())).unwrap();
+        assert_eq!(decode(&stored), Ok(VersionSummary::DeleteMarker(marker)));
     }
 }

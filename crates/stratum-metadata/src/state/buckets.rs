@@ -1,11 +1,11 @@
 //! Buckets: a name, an owner, and the number that stands for them in all other keys.
 
-use super::Step;
 use super::view::View;
-use crate::buckets::{by_id, by_name, name_of};
-use crate::command::{NewBucket, Outcome, Refusal};
+use super::{ApplyError, Step};
+use crate::buckets::{by_id, by_name, configuration_of, name_of};
+use crate::command::{BucketChange, NewBucket, Outcome, Refusal};
 use crate::keys;
-use crate::record::{BucketId, HighestIds, Level};
+use crate::record::{BucketId, BucketRecord, HighestIds, Level, Versioning};
 use std::ops::ControlFlow;
 
 pub(super) fn create(view: &mut View<'_>, new: NewBucket) -> Step {
@@ -16,21 +16,36 @@ pub(super) fn create(view: &mut View<'_>, new: NewBucket) -> Step {
     let record = id_for(view, &new, highest)?.map(|id| new.with_id(id));
     // 2^64 buckets have been made.
     let record = record.ok_or(Refusal::NoSuchBucket)?;
+    put(view, &record)?;
+    view.put(keys::bucket_by_owner(&record.owner, &record.name), &())?;
+    let bucket = highest.bucket.max(record.id.0);
+    view.put(keys::highest_ids(), &HighestIds { bucket, ..highest })?;
+    Ok(Outcome::Bucket(Box::new(record)))
+}
+
+/// Where the state's level has it, wherever it was.
+fn put(view: &mut View<'_>, record: &BucketRecord) -> Result<(), ApplyError> {
     let (under_name, under_id) =
         (keys::bucket_by_name(record.name.as_bytes()), keys::bucket_by_id(record.id));
     match view.level()? {
         Level::FIRST => {
-            view.put(under_name, &record)?;
-            view.put(under_id, &record.name)?;
+            view.put(under_name, record)?;
+            view.put(under_id, &record.name)
         }
         _ => {
             view.put(under_name, &record.id)?;
-            view.put(under_id, &record)?;
+            view.put(under_id, record)
         }
     }
-    view.put(keys::bucket_by_owner(&record.owner, &record.name), &())?;
-    let bucket = highest.bucket.max(record.id.0);
-    view.put(keys::highest_ids(), &HighestIds { bucket, ..highest })?;
+}
+
+pub(super) fn configure(view: &mut View<'_>, bucket: BucketId, change: BucketChange) -> Step {
+    let record = by_id(bucket, |key| view.value(key))?;
+    let mut record = record.ok_or(Refusal::NoSuchBucket)?;
+    match change {
+        BucketChange::Versioning(versioning) => record.configuration.versioning = Some(versioning),
+    }
+    put(view, &record)?;
     Ok(Outcome::Bucket(Box::new(record)))
 }
 
@@ -69,6 +84,14 @@ pub(super) fn delete(view: &mut View<'_>, bucket: BucketId) -> Step {
 /// Refuses a command on a bucket that is gone.
 pub(super) fn require(view: &mut View<'_>, bucket: BucketId) -> Step<()> {
     if view.contains(keys::bucket_by_id(bucket))? { Ok(()) } else { Err(Refusal::NoSuchBucket.into()) }
+}
+
+/// The same, and whether the bucket's objects have versions.
+pub(super) fn versioning(view: &mut View<'_>, bucket: BucketId) -> Step<Option<Versioning>> {
+    match view.value(&keys::bucket_by_id(bucket))? {
+        Some(under_id) => Ok(configuration_of(&under_id)?.versioning),
+        None => Err(Refusal::NoSuchBucket.into()),
+    }
 }
 
 fn holds_any(view: &View<'_>, prefix: &[u8]) -> Step<bool> {

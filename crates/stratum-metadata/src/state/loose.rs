@@ -5,10 +5,11 @@
 //! on. Conditions are still asked of what is known, since a write that was refused must not replace one that wasn't.
 
 use super::view::View;
-use super::{ApplyError, Step, Stop, bodies, buckets, objects, relocate, volumes};
-use crate::command::Command;
+use super::{ApplyError, Step, Stop, bodies, buckets, objects, relocate, versions, volumes};
+use crate::command::{Command, Deletion, WriteCondition};
 use crate::keys;
-use crate::record::Body;
+use crate::owned;
+use crate::record::{Body, BucketId, DeleteMarker, ObjectRecord, Version, Versioning};
 use stratum_storage::blob::Index;
 use stratum_storage::volume::VolumeEvent;
 
@@ -25,18 +26,13 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         Command::CreateBucket(new) => drop(buckets::create(view, new)?),
         Command::DeleteBucket { bucket } => drop(buckets::delete(view, bucket)?),
         Command::PutObject { bucket, key, mut record, condition } => {
-            objects::check(&condition, objects::current(view, bucket, &key)?.as_ref())?;
             if let Body::Blob(blob) = &mut record.body {
                 bodies::settle(blob, index);
             }
-            view.put(keys::object(bucket, &key), &record)?;
+            put(view, index, bucket, &key, record, &condition)?;
         }
-        Command::DeleteObject { bucket, key, condition } => {
-            if let Some(current) = objects::current(view, bucket, &key)? {
-                objects::check(&condition, Some(&current))?;
-                view.remove(keys::object(bucket, &key))?;
-            }
-        }
+        Command::DeleteObject(deletion) => delete(view, index, deletion)?,
+        Command::ConfigureBucket { bucket, change } => drop(buckets::configure(view, bucket, change)?),
         Command::PutPart { bucket: _, upload, mut part }
         | Command::UploadPart { bucket: _, upload, mut part } => {
             bodies::settle(&mut part.blob, index);
@@ -44,8 +40,7 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         }
         Command::CompleteUpload { bucket, key, record, condition, .. }
         | Command::CompleteMultipartUpload { bucket, key, record, condition, .. } => {
-            objects::check(&condition, objects::current(view, bucket, &key)?.as_ref())?;
-            view.put(keys::object(bucket, &key), &record)?;
+            put(view, index, bucket, &key, record, &condition)?;
         }
         Command::Relocate { stripe: _, moves } => {
             for moved in moves {
@@ -62,4 +57,69 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         | Command::Volume(_) => {}
     }
     Ok(())
+}
+
+/// Whether a bucket's objects have versions, as far as it is known.
+fn versioning(view: &mut View<'_>, bucket: BucketId) -> Step<Option<Versioning>> {
+    match buckets::versioning(view, bucket) {
+        Err(Stop::Refused(_)) => Ok(None),
+        known => known,
+    }
+}
+
+fn put(
+    view: &mut View<'_>,
+    index: Index,
+    bucket: BucketId,
+    key: &[u8],
+    mut record: ObjectRecord,
+    condition: &WriteCondition,
+) -> Step<()> {
+    let (versioning, current) = (versioning(view, bucket)?, objects::current(view, bucket, key)?);
+    objects::check(condition, current.as_ref())?;
+    versions::commit(&mut record, versioning, index);
+    outdate(view, bucket, key, current, versioning)?;
+    Ok(view.put(keys::object(bucket, key), &record)?)
+}
+
+fn delete(view: &mut View<'_>, index: Index, deletion: Deletion) -> Step<()> {
+    let Deletion { bucket, key, version, condition, modified, owner } = deletion;
+    if let Some(version) = version {
+        let found = owned::by_id(bucket, &key, version, |key| view.value(key))?;
+        let Some(found) = found else { return Ok(()) };
+        if let Version::Object(record) = &found.version {
+            objects::check(&condition, Some(record))?;
+        }
+        versions::take(view, bucket, &key, found.at, &found.version)?;
+        if !view.contains(keys::object(bucket, &key))? {
+            versions::promote(view, bucket, &key)?;
+        }
+        return Ok(());
+    }
+    let (versioning, current) = (versioning(view, bucket)?, objects::current(view, bucket, &key)?);
+    if current.is_some() {
+        objects::check(&condition, current.as_ref())?;
+        view.remove(keys::object(bucket, &key))?;
+        outdate(view, bucket, &key, current, versioning)?;
+    }
+    if let Some(versioning) = versioning {
+        let version = versions::id(versioning, index);
+        let marker = DeleteMarker { version, modified, committed: index, owner };
+        versions::put(view, bucket, &key, Version::DeleteMarker(marker))?;
+    }
+    Ok(())
+}
+
+/// What was current is kept where versions are, even beside one of the same id: more is rescued rather than less.
+fn outdate(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    key: &[u8],
+    current: Option<ObjectRecord>,
+    versioning: Option<Versioning>,
+) -> Step<()> {
+    match current.filter(|_| versioning.is_some()) {
+        Some(current) => Ok(versions::put(view, bucket, key, Version::Object(Box::new(current)))?),
+        None => Ok(()),
+    }
 }

@@ -1,10 +1,13 @@
 //! Objects: what stands under a key, and the conditions on replacing it.
 
 use super::view::View;
-use super::{ApplyError, Step, bodies, buckets, tiers, uploads};
-use crate::command::{Match, Outcome, Refusal, WriteCondition};
+use super::{ApplyError, Step, bodies, buckets, tiers, versions};
+use crate::command::{Deleted, Deletion, Match, Outcome, Refusal, WriteCondition};
 use crate::keys;
-use crate::record::{Body, BucketId, ETag, ObjectRecord, Owner};
+use crate::owned;
+use crate::record::{
+    Body, BucketId, DeleteMarker, ETag, ObjectRecord, Owner, Version, VersionId, Versioning,
+};
 use stratum_storage::blob::Index;
 
 pub(super) fn put(
@@ -15,27 +18,82 @@ pub(super) fn put(
     mut record: ObjectRecord,
     condition: &WriteCondition,
 ) -> Step {
-    buckets::require(view, bucket)?;
+    let versioning = buckets::versioning(view, bucket)?;
     let current = current(view, bucket, &key)?;
     check(condition, current.as_ref())?;
     if let Body::Blob(blob) = &mut record.body {
         bodies::settle(blob, index);
         bodies::check(view, blob)?;
     }
-    replace(view, bucket, key, current, &record)?;
+    versions::commit(&mut record, versioning, index);
+    replace(view, bucket, key, current, versioning, &record)?;
     Ok(Outcome::Object(Box::new(record)))
 }
 
-/// Of a key that holds nothing this is no error, whatever the condition says: that is how S3 answers.
-pub(super) fn delete(view: &mut View<'_>, bucket: BucketId, key: &[u8], condition: &WriteCondition) -> Step {
-    buckets::require(view, bucket)?;
-    let Some(current) = current(view, bucket, key)? else {
-        return Ok(Outcome::Deleted { existed: false });
+/// Of what isn't there this is no error, whatever the condition says: that is how S3 answers.
+pub(super) fn delete(view: &mut View<'_>, index: Index, deletion: Deletion) -> Step {
+    let deleted = match (buckets::versioning(view, deletion.bucket)?, deletion.version) {
+        (_, Some(version)) => delete_version(view, &deletion, version)?,
+        (Some(versioning), None) => mark_deleted(view, index, deletion, versioning)?,
+        (None, None) => delete_current(view, &deletion)?,
     };
+    Ok(Outcome::Deleted(deleted))
+}
+
+fn delete_current(view: &mut View<'_>, deletion: &Deletion) -> Step<Deleted> {
+    let Deletion { bucket, key, condition, .. } = deletion;
+    let Some(current) = current(view, *bucket, key)? else { return Ok(Deleted::Nothing) };
     check(condition, Some(&current))?;
-    release(view, bucket, key, &current)?;
-    view.remove(keys::object(bucket, key))?;
-    Ok(Outcome::Deleted { existed: true })
+    versions::release(view, *bucket, key, &current)?;
+    view.remove(keys::object(*bucket, key))?;
+    Ok(Deleted::Current)
+}
+
+fn mark_deleted(
+    view: &mut View<'_>,
+    index: Index,
+    deletion: Deletion,
+    versioning: Versioning,
+) -> Step<Deleted> {
+    let Deletion { bucket, key, version: _, condition, modified, owner } = deletion;
+    let current = current(view, bucket, &key)?;
+    match &current {
+        Some(current) => check(&condition, Some(current))?,
+        None if condition == WriteCondition::default() => {}
+        None => match versions::newest_noncurrent(view, bucket, &key)? {
+            Some((_, Version::DeleteMarker(marker))) => check_marker(&condition, &marker)?,
+            _ => {}
+        },
+    }
+    if current.is_some() {
+        view.remove(keys::object(bucket, &key))?;
+    }
+    versions::make_way(view, bucket, &key, current, Some(versioning))?;
+    let version = versions::id(versioning, index);
+    versions::put(
+        view,
+        bucket,
+        &key,
+        Version::DeleteMarker(DeleteMarker { version, modified, committed: index, owner }),
+    )?;
+    Ok(Deleted::Marked(version))
+}
+
+fn delete_version(view: &mut View<'_>, deletion: &Deletion, version: VersionId) -> Step<Deleted> {
+    let Deletion { bucket, key, condition, .. } = deletion;
+    let found = owned::by_id(*bucket, key, version, |key| view.value(key))?;
+    let Some(found) = found else { return Ok(Deleted::Nothing) };
+    match &found.version {
+        Version::Object(record) => check(condition, Some(record))?,
+        Version::DeleteMarker(marker) => check_marker(condition, marker)?,
+    }
+    let deleted = match (&found.version, found.is_current) {
+        (Version::DeleteMarker(_), _) => Deleted::Marker,
+        (Version::Object(_), true) => Deleted::Current,
+        (Version::Object(_), false) => Deleted::NonCurrent,
+    };
+    versions::remove(view, *bucket, key, found)?;
+    Ok(deleted)
 }
 
 pub(super) fn current(
@@ -46,36 +104,22 @@ pub(super) fn current(
     view.get(keys::object(bucket, key))
 }
 
-/// Writes the record in place of the current one, whose bytes become garbage. Nothing is refused from here on.
+/// Writes the record in place of the current one. Nothing is refused from here on.
 pub(super) fn replace(
     view: &mut View<'_>,
     bucket: BucketId,
     key: Vec<u8>,
     current: Option<ObjectRecord>,
+    versioning: Option<Versioning>,
     record: &ObjectRecord,
 ) -> Result<(), ApplyError> {
-    if let Some(current) = current {
-        release(view, bucket, &key, &current)?;
-    }
+    versions::make_way(view, bucket, &key, current, versioning)?;
     view.put(keys::object(bucket, &key), record)?;
     tiers::enter_reviews(view, bucket, &key, record)?;
     if let Body::Blob(blob) = &record.body {
         bodies::claim(view, &Owner::object(bucket, key, record), blob)?;
     }
     Ok(())
-}
-
-fn release(
-    view: &mut View<'_>,
-    bucket: BucketId,
-    key: &[u8],
-    record: &ObjectRecord,
-) -> Result<(), ApplyError> {
-    tiers::leave_reviews(view, bucket, key, record)?;
-    match &record.body {
-        Body::Blob(blob) => bodies::release(view, blob),
-        Body::Parts { upload, .. } => uploads::drop_parts(view, *upload, Vec::new()),
-    }
 }
 
 /// Evaluates a condition on what stands under the key now.
@@ -96,6 +140,15 @@ pub(super) fn check(condition: &WriteCondition, current: Option<&ObjectRecord>) 
         Some(current) if unwanted(current) => Err(Refusal::PreconditionFailed.into()),
         _ => Ok(()),
     }
+}
+
+/// The same of a delete marker, which is there and has neither an ETag nor a size.
+fn check_marker(condition: &WriteCondition, marker: &DeleteMarker) -> Step<()> {
+    let is_unmet = matches!(condition.if_match, Some(Match::ETags(_)))
+        || matches!(condition.if_none_match, Some(Match::Any))
+        || condition.if_modified_at.is_some_and(|seconds| marker.modified / 1_000 != seconds)
+        || condition.if_size.is_some();
+    if is_unmet { Err(Refusal::PreconditionFailed.into()) } else { Ok(()) }
 }
 
 fn matches(wanted: &Match, etag: ETag) -> bool {

@@ -6,7 +6,7 @@ mod tiers;
 mod versions;
 
 use super::*;
-use crate::command::{CompletedPart, Match, Move, WriteCondition};
+use crate::command::{CompletedPart, Deleted, Deletion, Match, Move, WriteCondition};
 use crate::keys::{self, Tag};
 use crate::record::*;
 use crate::tree::memory::Memory;
@@ -96,10 +96,8 @@ impl Store {
         for (key, record) in self.all::<ObjectRecord>(Tag::Object) {
             if let Body::Blob(blob) = record.body {
                 let key = key[9..].to_vec();
-                named.push((
-                    Owner::Object { bucket: BUCKET, key, version: record.version, committed: 0 },
-                    blob,
-                ));
+                let (version, committed) = (record.version, record.committed);
+                named.push((Owner::Object { bucket: BUCKET, key, version, committed }, blob));
             }
         }
         for (key, version) in self.all::<Version>(Tag::Version) {
@@ -205,7 +203,7 @@ fn put(key: &str, tag: u8, blob: BlobRef, condition: WriteCondition) -> Command 
 }
 
 fn delete(key: &str) -> Command {
-    Command::DeleteObject { bucket: BUCKET, key: key.into(), condition: WriteCondition::default() }
+    Command::DeleteObject(Deletion::of(BUCKET, key.into(), 5_000))
 }
 
 fn create_upload(upload: u128, key: &str) -> Command {
@@ -277,7 +275,9 @@ fn conditions_are_those_of_s3() {
     store.apply(put("a", 1, small(), only_if_absent()));
     assert!(matches!(store.apply(put("a", 1, small(), any)), Outcome::Object(_)));
     assert_eq!(store.apply(put("a", 2, small(), only_if(5))), FAILED);
-    let remove = |condition| Command::DeleteObject { bucket: BUCKET, key: b"a".to_vec(), condition };
+    let remove = |condition| {
+        Command::DeleteObject(Deletion { condition, ..Deletion::of(BUCKET, b"a".to_vec(), 5_000) })
+    };
     for condition in [
         only_if(5),
         WriteCondition { if_modified_at: Some(8), ..WriteCondition::default() },
@@ -286,8 +286,8 @@ fn conditions_are_those_of_s3() {
         assert_eq!(store.apply(remove(condition)), FAILED);
     }
     let fits = WriteCondition { if_modified_at: Some(7), if_size: Some(10), ..only_if(1) };
-    assert_eq!(store.apply(remove(fits)), Outcome::Deleted { existed: true });
-    assert_eq!(store.apply(remove(only_if(5))), Outcome::Deleted { existed: false });
+    assert_eq!(store.apply(remove(fits)), Outcome::Deleted(Deleted::Current));
+    assert_eq!(store.apply(remove(only_if(5))), Outcome::Deleted(Deleted::Nothing));
 }
 
 #[test]
@@ -666,11 +666,10 @@ fn place(at: Option<u64>, fresh: &mut u64) -> BlobRef {
 fn command(op: &Op, store: &Store, fresh: &mut u64) -> Command {
     match op {
         Op::Put(key, tag, at, cond) => put(&key.to_string(), *tag, place(*at, fresh), condition(cond)),
-        Op::Delete(key, cond) => Command::DeleteObject {
-            bucket: BUCKET,
-            key: key.to_string().into_bytes(),
+        Op::Delete(key, cond) => Command::DeleteObject(Deletion {
             condition: condition(cond),
-        },
+            ..Deletion::of(BUCKET, key.to_string().into_bytes(), 0)
+        }),
         Op::CreateUpload(upload, key) => {
             *fresh += 1;
             // An id is random: never used twice.
@@ -738,7 +737,8 @@ proptest! {
                     Some(Refusal::PreconditionFailed) => prop_assert_eq!(outcome, FAILED),
                     _ => {
                         let existed = model.0.remove(key).is_some();
-                        prop_assert_eq!(outcome, Outcome::Deleted { existed });
+                        let deleted = if existed { Deleted::Current } else { Deleted::Nothing };
+                        prop_assert_eq!(outcome, Outcome::Deleted(deleted));
                     }
                 },
                 Op::Complete(_, key, _) if matches!(outcome, Outcome::Object(_)) => {

@@ -1,12 +1,12 @@
 //! Multipart uploads: parts are records of their own, before and after the upload is completed.
 
 use super::view::View;
-use super::{ApplyError, Step, bodies, buckets, objects};
+use super::{ApplyError, Step, bodies, buckets, objects, versions};
 use crate::command::{CompletedPart, Outcome, Refusal, WriteCondition};
 use crate::keys::{self, DueKind};
 use crate::record::{
     Body, BucketId, Completion, Dropped, ETag, LastPart, ObjectRecord, Owner, PartRecord, StoredUpload,
-    UploadId, UploadRecord, decode,
+    UploadId, UploadRecord, Versioning, decode,
 };
 use std::ops::ControlFlow;
 use stratum_storage::ambient::UnixMillis;
@@ -72,13 +72,14 @@ pub(super) struct Completed {
 /// how many there are, beyond the record's own length.
 pub(super) fn complete(
     view: &mut View<'_>,
+    index: Index,
     object: Completed,
     condition: &WriteCondition,
     last_part: Option<LastPart>,
     has_spare: bool,
 ) -> Step {
     let upload = object.upload;
-    let (stored, current) = completable(view, &object, condition)?;
+    let replaced = completable(view, &object, condition)?;
     if view.get::<LastPart>(keys::last_part(upload))? != last_part {
         return Err(Refusal::UploadChanged.into());
     }
@@ -87,49 +88,55 @@ pub(super) fn complete(
         // An object that isn't made of the upload's parts is no completion of it.
         _ => return Err(Refusal::NoSuchUpload.into()),
     };
-    finish(view, object, &stored, current, numbers, has_spare)
+    finish(view, index, object, replaced, numbers, has_spare)
 }
 
 /// [`complete`] as earlier servers proposed it: each part is compared with what the proposer read of it.
 pub(super) fn complete_comparing(
     view: &mut View<'_>,
+    index: Index,
     object: Completed,
     condition: &WriteCondition,
     parts: &[CompletedPart],
 ) -> Step {
-    let (stored, current) = completable(view, &object, condition)?;
+    let replaced = completable(view, &object, condition)?;
     let has_spare = compare_parts(view, object.upload, parts)?;
     let numbers = parts.iter().map(|part| part.number).collect();
-    finish(view, object, &stored, current, numbers, has_spare)
+    finish(view, index, object, replaced, numbers, has_spare)
+}
+
+/// What a completed object comes in place of.
+struct Replaced {
+    upload: StoredUpload,
+    current: Option<ObjectRecord>,
+    /// Whether the bucket's objects have versions.
+    versioning: Option<Versioning>,
 }
 
 /// The upload that is to become the object, and what stands under its key.
-fn completable(
-    view: &mut View<'_>,
-    object: &Completed,
-    condition: &WriteCondition,
-) -> Step<(StoredUpload, Option<ObjectRecord>)> {
-    buckets::require(view, object.bucket)?;
-    let stored = require(view, object.bucket, Some(&object.key), object.upload)?;
+fn completable(view: &mut View<'_>, object: &Completed, condition: &WriteCondition) -> Step<Replaced> {
+    let versioning = buckets::versioning(view, object.bucket)?;
+    let upload = require(view, object.bucket, Some(&object.key), object.upload)?;
     let current = objects::current(view, object.bucket, &object.key)?;
     objects::check(condition, current.as_ref())?;
-    Ok((stored, current))
+    Ok(Replaced { upload, current, versioning })
 }
 
 /// The object takes the upload's place; parts that it doesn't name become garbage.
 fn finish(
     view: &mut View<'_>,
+    index: Index,
     object: Completed,
-    stored: &StoredUpload,
-    current: Option<ObjectRecord>,
+    replaced: Replaced,
     numbers: Vec<u16>,
     has_spare: bool,
 ) -> Step {
-    let Completed { bucket, key, upload, record, remember_until } = object;
-    forget(view, upload, stored)?;
+    let Completed { bucket, key, upload, mut record, remember_until } = object;
+    forget(view, upload, &replaced.upload)?;
     if has_spare {
         drop_parts(view, upload, numbers.clone())?;
     }
+    versions::commit(&mut record, replaced.versioning, index);
     let completion = Completion {
         bucket,
         key: key.clone(),
@@ -141,7 +148,7 @@ fn finish(
     };
     view.put(keys::completion(upload), &completion)?;
     view.put(keys::due(remember_until, DueKind::Completion, upload), &())?;
-    objects::replace(view, bucket, key, current, &record)?;
+    objects::replace(view, bucket, key, replaced.current, replaced.versioning, &record)?;
     Ok(Outcome::Object(Box::new(record)))
 }
 

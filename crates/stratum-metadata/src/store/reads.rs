@@ -3,7 +3,10 @@
 use super::Metadata;
 use crate::buckets;
 use crate::keys::{self, Tag};
-use crate::listing::{self, ListRequest, ListedObject, ListedUpload, Page, UploadPosition, UploadsRequest};
+use crate::listing::{
+    self, ListRequest, ListedObject, ListedUpload, ListedVersion, Page, UploadPosition, UploadsRequest,
+    VersionPosition, VersionsRequest,
+};
 use crate::machine::{Machine, ReadError};
 use crate::record::{
     BucketId, BucketRecord, Completion, LastPart, Migrate, ObjectRecord, PartRecord, StoredUpload, UploadId,
@@ -133,6 +136,14 @@ impl ReadView {
     /// A page of a bucket's objects, by key.
     pub async fn list(&self, request: ListRequest) -> Result<Page<ListedObject>, ReadError> {
         self.scanning(move |view| listing::objects(view.machine()?, &request)).await
+    }
+
+    /// A page of a bucket's versions, by key and then from the newest.
+    pub async fn versions(
+        &self,
+        request: VersionsRequest,
+    ) -> Result<Page<ListedVersion, VersionPosition>, ReadError> {
+        self.scanning(move |view| listing::versions(view.machine()?, &request)).await
     }
 
     /// A scan may wait for writers and for the disk, and be long: it runs where that holds up nobody else.

@@ -8,7 +8,7 @@ mod outage;
 mod panics;
 
 use super::*;
-use crate::command::{Match, Refusal, WriteCondition};
+use crate::command::{Deleted, Deletion, Match, Refusal, WriteCondition};
 use crate::listing::{ListRequest, Listed, Position};
 use crate::log::Usage;
 use crate::log::memory::MemoryLog;
@@ -197,10 +197,9 @@ async fn a_full_journal_refuses_writes_but_not_deletes() {
     metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     metadata.commit(put("a", 1, WriteCondition::default()), Bytes::from_static(b"x")).await.unwrap();
     log.set_usage(Usage { bytes: 96, cap: 100 });
-    let delete =
-        Command::DeleteObject { bucket: BucketId(1), key: b"a".to_vec(), condition: Default::default() };
+    let delete = Command::DeleteObject(Deletion::of(BucketId(1), b"a".to_vec(), 0));
     let deleted = metadata.commit(delete, Bytes::new()).await;
-    assert_eq!(deleted, Ok(Outcome::Deleted { existed: true }));
+    assert_eq!(deleted, Ok(Outcome::Deleted(Deleted::Current)));
     let refused = metadata.commit(put("b", 1, WriteCondition::default()), Bytes::from_static(b"x")).await;
     assert_eq!(refused, Err(NotWritten::Busy.into()));
     log.set_usage(Usage { bytes: 10, cap: 100 });

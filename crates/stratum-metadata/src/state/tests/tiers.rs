@@ -64,10 +64,7 @@ fn a_review_comes_and_goes_with_what_the_record_says() {
 
 #[test]
 fn what_is_overwritten_or_deleted_is_reviewed_no_more() {
-    let gone: [Command; 2] = [
-        put("a", 2, small(), WriteCondition::default()),
-        Command::DeleteObject { bucket: BUCKET, key: b"a".to_vec(), condition: WriteCondition::default() },
-    ];
+    let gone: [Command; 2] = [put("a", 2, small(), WriteCondition::default()), delete("a")];
     for command in gone {
         let mut store = Store::of_tiers();
         store.apply(decide(change(None, Some(Tier::Cold), Some(70))));
@@ -76,11 +73,7 @@ fn what_is_overwritten_or_deleted_is_reviewed_no_more() {
         store.check();
     }
     let mut store = Store::of_tiers();
-    store.apply(Command::DeleteObject {
-        bucket: BUCKET,
-        key: b"a".to_vec(),
-        condition: WriteCondition::default(),
-    });
+    store.apply(delete("a"));
     assert_eq!(store.apply(decide(change(None, Some(Tier::Cold), Some(70)))), Outcome::Count(0));
 }
 

@@ -1,6 +1,7 @@
 //! Versions that aren't current: their bodies are theirs wherever their records lie, and their bucket stays.
 
 use super::*;
+use crate::command::BucketChange;
 use crate::owned;
 
 impl Store {
@@ -140,12 +141,7 @@ fn a_bucket_that_holds_versions_is_not_empty() {
         match is_marker {
             false => store.supersede("a"),
             true => {
-                let delete = Command::DeleteObject {
-                    bucket: BUCKET,
-                    key: b"a".to_vec(),
-                    condition: WriteCondition::default(),
-                };
-                store.apply(delete);
+                store.apply(delete("a"));
                 store.mark_deleted("a", 9);
             }
         }
@@ -163,4 +159,387 @@ fn a_state_of_level_1_holds_no_versions() {
         let refused = view.put(keys::version(BUCKET, b"a", 0), &version);
         assert!(matches!(refused, Err(ApplyError::Level(_))));
     });
+}
+
+/// A store of level 2 whose bucket is versioned.
+fn versioned() -> Store {
+    let mut store = Store::of_versions();
+    store.versioning(Versioning::Enabled);
+    store
+}
+
+fn unconditional() -> WriteCondition {
+    WriteCondition::default()
+}
+
+/// A version as a test looks at it: its id, and the tag of its ETag; none of a delete marker.
+type Seen = (VersionId, Option<u8>);
+
+impl Store {
+    fn versioning(&mut self, versioning: Versioning) {
+        let change = BucketChange::Versioning(versioning);
+        let outcome = self.apply(Command::ConfigureBucket { bucket: BUCKET, change });
+        assert!(matches!(outcome, Outcome::Bucket(_)), "{outcome}");
+    }
+
+    /// Puts an object, and gives the id that it got.
+    fn put_version(&mut self, key: &str, tag: u8) -> VersionId {
+        match self.apply(put(key, tag, small(), unconditional())) {
+            Outcome::Object(record) => record.version,
+            other => panic!("{other}"),
+        }
+    }
+
+    fn delete_version(&mut self, key: &str, version: VersionId) -> Deleted {
+        let deletion = Deletion { version: Some(version), ..Deletion::of(BUCKET, key.into(), 5_000) };
+        deleted(self.apply(Command::DeleteObject(deletion)))
+    }
+
+    fn mark(&mut self, key: &str) -> VersionId {
+        match deleted(self.apply(delete(key))) {
+            Deleted::Marked(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// All versions of a key, the newest first; and what must hold of where they lie does.
+    fn versions(&self, key: &str) -> Vec<Seen> {
+        let tag = |record: &ObjectRecord| match record.etag {
+            ETag::Md5(md5) => Some(md5[0]),
+            ETag::Multipart { .. } => None,
+        };
+        let current = self.object(key);
+        let mut seen: Vec<(Index, Seen)> =
+            current.iter().map(|record| (record.committed, (record.version, tag(record)))).collect();
+        let mut nulls = Vec::new();
+        for (at, version) in self.all::<Version>(Tag::Version) {
+            let (_, of, committed) = keys::parse_version(&at).unwrap();
+            if of != key.as_bytes() {
+                continue;
+            }
+            if version.id() == VersionId::NULL && committed > 0 {
+                nulls.push(NullVersion(committed));
+            }
+            seen.push((
+                committed,
+                match version {
+                    Version::Object(record) => (record.version, tag(&record)),
+                    Version::DeleteMarker(marker) => (marker.version, None),
+                },
+            ));
+        }
+        assert!(seen.is_sorted_by(|one, next| one.0 > next.0), "{seen:?}");
+        if let (None, Some((_, (_, newest)))) = (&current, seen.first()) {
+            assert_eq!(*newest, None, "a key without a current object has a delete marker first: {seen:?}");
+        }
+        assert!(seen.iter().filter(|(_, (id, _))| *id == VersionId::NULL).count() <= 1, "{seen:?}");
+        let said = self.memory.get(&keys::null_version(BUCKET, key.as_bytes())).unwrap();
+        assert_eq!(said.map(|value| decode::<NullVersion>(&value).unwrap()), nulls.pop());
+        seen.into_iter().map(|(_, seen)| seen).collect()
+    }
+
+    fn find(&self, key: &str, id: VersionId) -> Option<Seen> {
+        let get = |key: &[u8]| self.memory.get(key).map_err(ApplyError::from);
+        let found = owned::by_id(BUCKET, key.as_bytes(), id, get).unwrap()?;
+        let tag = match &found.version {
+            Version::Object(record) => match record.etag {
+                ETag::Md5(md5) => Some(md5[0]),
+                ETag::Multipart { .. } => None,
+            },
+            Version::DeleteMarker(_) => None,
+        };
+        Some((found.version.id(), tag))
+    }
+}
+
+fn deleted(outcome: Outcome) -> Deleted {
+    match outcome {
+        Outcome::Deleted(deleted) => deleted,
+        other => panic!("{other}"),
+    }
+}
+
+const NULL: VersionId = VersionId::NULL;
+
+#[test]
+fn what_is_put_where_versions_are_kept_comes_over_what_was_there() {
+    let mut store = Store::of_versions();
+    assert_eq!(store.put_version("a", 1), NULL);
+    store.versioning(Versioning::Enabled);
+    let two = store.put_version("a", 2);
+    let three = store.put_version("a", 3);
+    assert_eq!(two, VersionId::of_entry(store.index - 1));
+    assert_eq!(store.versions("a"), [(three, Some(3)), (two, Some(2)), (NULL, Some(1))]);
+    for (id, tag) in [(NULL, 1), (two, 2), (three, 3)] {
+        assert_eq!(store.find("a", id), Some((id, Some(tag))));
+        assert_eq!(store.find("b", id), None);
+    }
+    store.check();
+}
+
+#[test]
+fn a_write_moves_one_record_at_most() {
+    let mut store = versioned();
+    store.put_version("a", 1);
+    let command = || put("a", 2, small(), unconditional());
+    assert_eq!(store.keys_written(command()), 2, "the new one, and the one that it came over");
+    store.apply(command());
+    assert_eq!(store.keys_written(delete("a")), 3, "the current one goes to the others, and a marker comes");
+    let version = store.object("a").map(|record| record.version);
+    let deletion = Deletion { version, ..Deletion::of(BUCKET, b"a".to_vec(), 5_000) };
+    assert_eq!(store.keys_written(Command::DeleteObject(deletion)), 2, "the one before comes back");
+}
+
+#[test]
+fn the_newest_version_that_is_left_is_current() {
+    let mut store = versioned();
+    let [one, two, three] = [1, 2, 3].map(|tag| store.put_version("a", tag));
+    assert_eq!(store.delete_version("a", three), Deleted::Current);
+    assert_eq!(store.versions("a"), [(two, Some(2)), (one, Some(1))]);
+    assert_eq!(store.object("a").unwrap().version, two);
+    assert_eq!(store.delete_version("a", one), Deleted::NonCurrent);
+    assert_eq!(store.delete_version("a", one), Deleted::Nothing);
+    assert_eq!(store.delete_version("a", two), Deleted::Current);
+    assert_eq!(store.versions("a"), []);
+    assert!(matches!(store.apply(Command::DeleteBucket { bucket: BUCKET }), Outcome::Done));
+}
+
+#[test]
+fn a_delete_marker_hides_what_is_below_it_and_goes_as_a_version() {
+    let mut store = versioned();
+    let first = store.mark("a");
+    assert_eq!(store.versions("a"), [(first, None)], "of a key that there never was, too");
+    let one = store.put_version("a", 1);
+    let [second, third] = [store.mark("a"), store.mark("a")];
+    assert_eq!(store.versions("a"), [(third, None), (second, None), (one, Some(1)), (first, None)]);
+    assert!(store.object("a").is_none());
+    assert_eq!(store.delete_version("a", second), Deleted::Marker);
+    assert!(store.object("a").is_none(), "another marker is the newest");
+    assert_eq!(store.delete_version("a", third), Deleted::Marker);
+    assert_eq!(store.object("a").unwrap().version, one);
+    assert_eq!(store.delete_version("a", one), Deleted::Current);
+    assert_eq!(store.versions("a"), [(first, None)]);
+    let refused = store.apply(Command::DeleteBucket { bucket: BUCKET });
+    assert_eq!(refused, Outcome::Refused(Refusal::BucketNotEmpty));
+}
+
+#[test]
+fn a_suspended_bucket_replaces_the_null_version_wherever_it_lies() {
+    let mut store = versioned();
+    let one = store.put_version("a", 1);
+    store.versioning(Versioning::Suspended);
+    assert_eq!(store.put_version("a", 2), NULL);
+    assert_eq!(store.versions("a"), [(NULL, Some(2)), (one, Some(1))]);
+    assert_eq!(store.put_version("a", 3), NULL);
+    assert_eq!(store.versions("a"), [(NULL, Some(3)), (one, Some(1))]);
+    assert_eq!(store.mark("a"), NULL);
+    assert_eq!(store.versions("a"), [(NULL, None), (one, Some(1))], "the marker took its place");
+    assert_eq!(store.find("a", NULL), Some((NULL, None)));
+    store.versioning(Versioning::Enabled);
+    let four = store.put_version("a", 4);
+    assert_eq!(store.versions("a"), [(four, Some(4)), (NULL, None), (one, Some(1))]);
+    store.versioning(Versioning::Suspended);
+    assert_eq!(store.put_version("a", 5), NULL);
+    assert_eq!(store.versions("a"), [(NULL, Some(5)), (four, Some(4)), (one, Some(1))]);
+    assert_eq!(store.delete_version("a", NULL), Deleted::Current);
+    assert_eq!(store.object("a").unwrap().version, four);
+    store.check();
+}
+
+/// One that was there before its bucket was versioned is as old as can be, and no entry committed it.
+#[test]
+fn the_null_version_of_before_is_found_among_the_others() {
+    let mut store = Store::of_versions();
+    store.put_version("a", 1);
+    store.versioning(Versioning::Enabled);
+    let two = store.put_version("a", 2);
+    assert_eq!(store.find("a", NULL), Some((NULL, Some(1))));
+    store.versioning(Versioning::Suspended);
+    store.put_version("a", 3);
+    assert_eq!(store.versions("a"), [(NULL, Some(3)), (two, Some(2))]);
+    store.check();
+}
+
+#[test]
+fn the_bytes_of_a_version_are_live_until_it_goes() {
+    let mut store = versioned();
+    store.apply(put_extents("a", 4096));
+    let one = store.object("a").unwrap().version;
+    store.apply(put_extents("a", 40_960));
+    store.mark("a");
+    assert_eq!(store.volume(1).live, 200);
+    store.check();
+    store.delete_version("a", one);
+    assert_eq!(store.volume(1).live, 100);
+    store.check();
+}
+
+#[test]
+fn an_upload_becomes_a_version_and_its_parts_stay_with_it() {
+    let mut store = versioned();
+    store.apply(create_upload(1, "a"));
+    store.apply(put_part(1, 1, 1, extents(1, 4096, &[100])));
+    let Outcome::Object(record) = store.apply(complete(1, "a", &[(1, 1)])) else { panic!() };
+    assert_eq!((record.version, record.committed), (VersionId::of_entry(store.index), store.index));
+    let completion: Vec<(_, Completion)> = store.all(Tag::Completion);
+    assert_eq!(completion[0].1.version, record.version);
+    store.put_version("a", 2);
+    store.apply(Command::Sweep { now: 10_000 });
+    assert_eq!(store.volume(1).live, 100, "it isn't current, and is there");
+    store.delete_version("a", record.version);
+    store.apply(Command::Sweep { now: 10_000 });
+    assert_eq!(store.volume(1).live, 0);
+    store.check();
+}
+
+#[test]
+fn a_marker_is_nothing_to_a_write_and_something_to_a_delete() {
+    let mut store = versioned();
+    store.put_version("a", 1);
+    store.mark("a");
+    assert_eq!(store.apply(put("a", 2, small(), only_if(1))), Outcome::Refused(Refusal::NoSuchKey));
+    let remove = |condition, version| {
+        let of = Deletion::of(BUCKET, b"a".to_vec(), 5_000);
+        Command::DeleteObject(Deletion { condition, version, ..of })
+    };
+    assert_eq!(store.apply(remove(only_if(1), None)), FAILED);
+    let of_another_size = WriteCondition { if_size: Some(10), ..WriteCondition::default() };
+    assert_eq!(store.apply(remove(of_another_size, None)), FAILED);
+    let any = WriteCondition { if_match: Some(Match::Any), ..WriteCondition::default() };
+    assert!(matches!(deleted(store.apply(remove(any, None))), Deleted::Marked(_)));
+    assert!(matches!(store.apply(put("a", 2, small(), only_if_absent())), Outcome::Object(_)));
+    let version = store.object("a").map(|record| record.version);
+    assert_eq!(store.apply(remove(only_if(1), version)), FAILED);
+    assert_eq!(deleted(store.apply(remove(only_if(2), version))), Deleted::Current);
+    assert_eq!(deleted(store.apply(remove(only_if(2), version))), Deleted::Nothing);
+}
+
+#[test]
+fn of_racing_writes_over_a_marker_one_wins() {
+    let mut store = versioned();
+    store.mark("a");
+    let puts = (1..=8).map(|tag| put("a", tag, small(), only_if_absent())).collect();
+    let outcomes = store.apply_group(puts);
+    assert!(matches!(outcomes[0], Outcome::Object(_)));
+    assert!(outcomes[1..].iter().all(|outcome| *outcome == FAILED));
+}
+
+/// A bucket of before the raise is versioned like any other.
+#[test]
+fn a_bucket_that_level_1_made_can_be_versioned() {
+    let mut store = Store::new();
+    store.apply(put("a", 1, small(), unconditional()));
+    store.apply(Command::SetLevel(Level::SECOND));
+    store.versioning(Versioning::Enabled);
+    let two = store.put_version("a", 2);
+    assert_eq!(store.versions("a"), [(two, Some(2)), (NULL, Some(1))]);
+    let gone = Command::ConfigureBucket {
+        bucket: BucketId(7),
+        change: BucketChange::Versioning(Versioning::Enabled),
+    };
+    assert_eq!(store.apply(gone), Outcome::Refused(Refusal::NoSuchBucket));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u8, bool),
+    Mark(u8),
+    /// The version of that key at that place from the newest.
+    DeleteVersion(u8, usize),
+    DeleteNull(u8),
+    Versioning(Versioning),
+    /// The body of that version of a key is moved.
+    Move(u8, usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = || 0u8..3;
+    prop_oneof![
+        6 => (key(), any::<bool>()).prop_map(|(key, large)| Step::Put(key, large)),
+        3 => key().prop_map(Step::Mark),
+        4 => (key(), 0usize..5).prop_map(|(key, at)| Step::DeleteVersion(key, at)),
+        2 => key().prop_map(Step::DeleteNull),
+        2 => prop_oneof![Just(Versioning::Enabled), Just(Versioning::Suspended)].prop_map(Step::Versioning),
+        2 => (key(), 0usize..5).prop_map(|(key, at)| Step::Move(key, at)),
+    ]
+}
+
+/// Versions of each key, the newest first, as lists.
+#[derive(Default)]
+struct Lists {
+    versioning: Option<Versioning>,
+    keys: BTreeMap<u8, Vec<Seen>>,
+}
+
+impl Lists {
+    fn add(&mut self, key: u8, id: VersionId, tag: Option<u8>) {
+        let versions = self.keys.entry(key).or_default();
+        versions.retain(|(known, _)| *known != id);
+        versions.insert(0, (id, tag));
+    }
+
+    /// The id of what the entry makes.
+    fn id(&self, index: Index) -> VersionId {
+        if self.versioning == Some(Versioning::Enabled) { VersionId::of_entry(index) } else { NULL }
+    }
+
+    fn remove(&mut self, key: u8, id: VersionId) {
+        self.keys.entry(key).or_default().retain(|(known, _)| *known != id);
+    }
+}
+
+proptest! {
+    #[test]
+    fn versions_are_those_of_a_list(steps in proptest::collection::vec(step(), 1..60)) {
+        let (mut store, mut lists, mut fresh) = (Store::of_versions(), Lists::default(), 0u64);
+        for step in steps {
+            match step {
+                Step::Put(key, large) => {
+                    fresh += 1;
+                    let (tag, large) = (fresh as u8, large.then(|| extents(1, fresh << 20, &[10, 20])));
+                    store.apply(put(&key.to_string(), tag, large.unwrap_or_else(small), unconditional()));
+                    lists.add(key, lists.id(store.index), Some(tag));
+                }
+                Step::Mark(key) => {
+                    store.apply(delete(&key.to_string()));
+                    match lists.versioning {
+                        None => drop(lists.keys.remove(&key)),
+                        Some(_) => lists.add(key, lists.id(store.index), None),
+                    }
+                }
+                Step::DeleteVersion(key, at) => {
+                    let Some((id, _)) = lists.keys.get(&key).and_then(|of| of.get(at)).copied() else { continue };
+                    prop_assert_ne!(store.delete_version(&key.to_string(), id), Deleted::Nothing);
+                    lists.remove(key, id);
+                }
+                Step::DeleteNull(key) => {
+                    store.delete_version(&key.to_string(), NULL);
+                    lists.remove(key, NULL);
+                }
+                Step::Versioning(versioning) => {
+                    store.versioning(versioning);
+                    lists.versioning = Some(versioning);
+                }
+                Step::Move(key, at) => {
+                    let Some((id, Some(_))) = lists.keys.get(&key).and_then(|of| of.get(at)).copied() else { continue };
+                    let name = key.to_string();
+                    let get = |key: &[u8]| store.memory.get(key).map_err(ApplyError::from);
+                    let found = owned::by_id(BUCKET, name.as_bytes(), id, get).unwrap().unwrap();
+                    let Version::Object(record) = found.version else { panic!() };
+                    let owner = Owner::object(BUCKET, name.into_bytes(), &record);
+                    let Body::Blob(from) = record.body else { panic!() };
+                    fresh += 1;
+                    let to = extents(2, fresh << 20, &[30]);
+                    prop_assert_eq!(store.apply(moved(owner, from, to)), Outcome::Count(1));
+                }
+            }
+            for (key, versions) in &lists.keys {
+                prop_assert_eq!(&store.versions(&key.to_string()), versions);
+                for (id, tag) in versions {
+                    prop_assert_eq!(store.find(&key.to_string(), *id), Some((*id, *tag)));
+                }
+            }
+            store.check();
+        }
+    }
 }

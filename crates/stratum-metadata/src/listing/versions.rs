@@ -1,0 +1,397 @@
+//! A page of a bucket's versions: in the order of the keys, of each key the newest first.
+//!
+//! Current objects lie apart from the other versions, so a page is put together from two scans, each of no more lines than
+//! the page may have. Meanwhile a version may go from one place to the other. What is overwritten in between is seen twice,
+//! and told once. What becomes current again in between would be seen in neither: so where anything was applied
+//! meanwhile, the current objects are gone over once more, and a key that has another one by then is read by itself.
+
+use super::{Listed, Next, Page, Position, common_prefix, scan};
+use crate::keys;
+use crate::machine::{Machine, ReadError};
+use crate::record::{
+    BucketId, DecodeError, NullVersion, ObjectRecord, ObjectSummary, Version, VersionId, VersionSummary,
+    decode,
+};
+use crate::tree::Base;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use stratum_storage::blob::Index;
+
+/// How often a key is read anew because it has changed while it was read.
+const ATTEMPTS: usize = 8;
+
+/// Where a page of versions begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum VersionPosition {
+    #[default]
+    Start,
+    /// After all versions of this key.
+    AfterKey(Vec<u8>),
+    /// After this version of this key. Where the null version is gone nobody knows its place: then at the key's newest.
+    AfterVersion(Vec<u8>, VersionId),
+    /// After every key that begins with this: past a common prefix.
+    Past(Vec<u8>),
+}
+
+/// Which versions to list.
+#[derive(Clone, Debug)]
+pub struct VersionsRequest {
+    pub bucket: BucketId,
+    pub prefix: Vec<u8>,
+    pub delimiter: Option<Vec<u8>>,
+    pub from: VersionPosition,
+    pub max: usize,
+}
+
+/// A version as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVersion {
+    pub key: Vec<u8>,
+    pub is_latest: bool,
+    pub version: VersionSummary,
+}
+
+/// What there is of a name: versions of a key, the newest first, or keys that roll up.
+enum Found {
+    CommonPrefix,
+    /// Whether the first of them is the key's newest.
+    Versions(Vec<VersionSummary>, bool),
+}
+
+/// One of the two scans.
+struct Scanned<T> {
+    lines: Vec<Listed<(Vec<u8>, T)>>,
+    /// The last name that it came to before it had enough: what comes later isn't known.
+    until: Option<Vec<u8>>,
+}
+
+/// A page of versions.
+pub(crate) fn versions(
+    machine: &Machine,
+    request: &VersionsRequest,
+) -> Result<Page<ListedVersion, VersionPosition>, ReadError> {
+    if request.max == 0 {
+        return Ok(Page { entries: Vec::new(), next: None });
+    }
+    let mut found = BTreeMap::new();
+    if let VersionPosition::AfterVersion(key, id) = &request.from
+        && key.starts_with(&request.prefix)
+    {
+        let after = place(machine, request.bucket, key, *id)?;
+        let (versions, is_newest) = of_key(machine, request, key, after)?;
+        found.insert(key.clone(), Found::Versions(versions, is_newest));
+    }
+    let until = rest(machine, request, &mut found)?;
+    Ok(page(request.max, found, until))
+}
+
+/// Adds what follows the position's key; gives the last name up to which all is known, if not all is.
+fn rest(
+    machine: &Machine,
+    request: &VersionsRequest,
+    found: &mut BTreeMap<Vec<u8>, Found>,
+) -> Result<Option<Vec<u8>>, ReadError> {
+    let from = match request.from.clone() {
+        VersionPosition::Start => Position::Start,
+        VersionPosition::AfterKey(key) | VersionPosition::AfterVersion(key, _) => Position::After(key),
+        VersionPosition::Past(common) => Position::Past(common),
+    };
+    let Some(first) = from.first_key(&request.prefix) else { return Ok(None) };
+    let applied = machine.applied_index();
+    let current = current(machine, request, &first)?;
+    let noncurrent = noncurrent(machine, request, &first)?;
+    let mut changed = BTreeSet::new();
+    let mut until = lesser(current.until.clone(), noncurrent.until);
+    if machine.applied_index() != applied {
+        let again = self::current(machine, request, &first)?;
+        changed = differing(&current, &again);
+        until = lesser(until, again.until);
+    }
+    for line in current.lines {
+        match line {
+            Listed::CommonPrefix(common) => drop(found.insert(common, Found::CommonPrefix)),
+            Listed::Entry((key, object)) => {
+                found.insert(key, Found::Versions(vec![VersionSummary::Object(object)], true));
+            }
+        }
+    }
+    for line in noncurrent.lines {
+        match line {
+            Listed::CommonPrefix(common) => drop(found.insert(common, Found::CommonPrefix)),
+            Listed::Entry((key, version)) => {
+                // Of a key without a current object the newest version is a delete marker, unless it has changed meanwhile.
+                if matches!(version, VersionSummary::Object(_)) && !found.contains_key(&key) {
+                    changed.insert(key.clone());
+                }
+                let of_key = found.entry(key).or_insert_with(|| Found::Versions(Vec::new(), true));
+                if let Found::Versions(versions, _) = of_key
+                    && versions.iter().all(|known| known.id() != version.id())
+                {
+                    versions.push(version);
+                }
+            }
+        }
+    }
+    let mut room = request.max + 1;
+    for key in changed {
+        let (versions, is_newest) = of_key(machine, request, &key, None)?;
+        room = room.saturating_sub(versions.len());
+        found.insert(key.clone(), Found::Versions(versions, is_newest));
+        // They fill the page; what comes later is the next one's.
+        if room == 0 {
+            until = lesser(until, Some(key));
+            break;
+        }
+    }
+    Ok(until)
+}
+
+/// The lines of a page, in their order.
+fn page(
+    max: usize,
+    found: BTreeMap<Vec<u8>, Found>,
+    until: Option<Vec<u8>>,
+) -> Page<ListedVersion, VersionPosition> {
+    let mut page = Page { entries: Vec::new(), next: None };
+    let is_known = |name: &Vec<u8>| until.as_ref().is_none_or(|until| name <= until);
+    let lines =
+        found.into_iter().take_while(|(name, _)| is_known(name)).flat_map(|(name, found)| match found {
+            Found::CommonPrefix => vec![Listed::CommonPrefix(name)],
+            Found::Versions(versions, is_newest) => {
+                let listed = |(at, version)| {
+                    let (key, is_latest) = (name.clone(), is_newest && at == 0);
+                    Listed::Entry(ListedVersion { key, is_latest, version })
+                };
+                versions.into_iter().enumerate().map(listed).collect()
+            }
+        });
+    for line in lines {
+        if page.entries.len() == max {
+            page.next = page.entries.last().map(position_after);
+            return page;
+        }
+        page.entries.push(line);
+    }
+    // There is more beyond what was looked at.
+    page.next =
+        until.map(|until| page.entries.last().map_or(VersionPosition::AfterKey(until), position_after));
+    page
+}
+
+fn position_after(last: &Listed<ListedVersion>) -> VersionPosition {
+    match last {
+        Listed::Entry(last) => VersionPosition::AfterVersion(last.key.clone(), last.version.id()),
+        Listed::CommonPrefix(common) => VersionPosition::Past(common.clone()),
+    }
+}
+
+/// Current objects from a key on: one more than a page takes.
+fn current(
+    machine: &Machine,
+    request: &VersionsRequest,
+    first: &[u8],
+) -> Result<Scanned<ObjectSummary>, ReadError> {
+    let range = keys::objects_of(request.bucket);
+    let (start, end) = ([range.as_slice(), first].concat(), [range.as_slice(), &request.prefix].concat());
+    lines(
+        machine,
+        request,
+        start,
+        &keys::end_of_prefix(&end),
+        |key, value| {
+            let Some((_, key)) = keys::parse_object(key) else { return Ok(None) };
+            Ok(Some((key.to_vec(), decode(value)?)))
+        },
+        |common| Some([range.as_slice(), &keys::after_prefix(common)?].concat()),
+    )
+}
+
+/// The other versions.
+fn noncurrent(
+    machine: &Machine,
+    request: &VersionsRequest,
+    first: &[u8],
+) -> Result<Scanned<VersionSummary>, ReadError> {
+    let bucket = request.bucket;
+    let (start, end) = (keys::version_prefix(bucket, first), keys::version_prefix(bucket, &request.prefix));
+    lines(
+        machine,
+        request,
+        start,
+        &keys::end_of_prefix(&end),
+        |key, value| {
+            let Some((_, key, _)) = keys::parse_version(key) else { return Ok(None) };
+            Ok(Some((key, decode(value)?)))
+        },
+        |common| Some(keys::end_of_prefix(&keys::version_prefix(bucket, common))),
+    )
+}
+
+/// One more line than a page takes of what lies there; `past` is where a scan goes on after a common prefix.
+fn lines<T>(
+    machine: &Machine,
+    request: &VersionsRequest,
+    start: Vec<u8>,
+    end: &[u8],
+    read: impl Fn(&[u8], &[u8]) -> Result<Option<(Vec<u8>, T)>, DecodeError>,
+    past: impl Fn(&[u8]) -> Option<Vec<u8>>,
+) -> Result<Scanned<T>, ReadError> {
+    let VersionsRequest { prefix, delimiter, max, .. } = request;
+    let (mut scanned, mut failed) = (Scanned { lines: Vec::new(), until: None }, None);
+    scan(machine, start, end, |key, value| {
+        let (key, line) = match read(key, value) {
+            Ok(Some(line)) => line,
+            Ok(None) => return Next::Key,
+            Err(error) => {
+                failed = Some(error);
+                return Next::Stop;
+            }
+        };
+        let common = common_prefix(&key, prefix, delimiter.as_deref()).map(<[u8]>::to_vec);
+        let name = common.clone().unwrap_or_else(|| key.clone());
+        let next = match common {
+            Some(common) => {
+                let next = past(&common).map_or(Next::Stop, Next::Seek);
+                scanned.lines.push(Listed::CommonPrefix(common));
+                next
+            }
+            None => {
+                scanned.lines.push(Listed::Entry((key, line)));
+                Next::Key
+            }
+        };
+        if scanned.lines.len() > *max {
+            scanned.until = Some(name);
+            return Next::Stop;
+        }
+        next
+    })?;
+    failed.map_or(Ok(scanned), |error| Err(error.into()))
+}
+
+/// The keys that have another current object by one scan than by the other.
+fn differing(one: &Scanned<ObjectSummary>, other: &Scanned<ObjectSummary>) -> BTreeSet<Vec<u8>> {
+    let of = |scanned: &Scanned<ObjectSummary>| -> BTreeSet<(Vec<u8>, VersionId)> {
+        let entries = scanned.lines.iter().filter_map(|line| match line {
+            Listed::Entry((key, object)) => Some((key.clone(), object.version)),
+            Listed::CommonPrefix(_) => None,
+        });
+        entries.collect()
+    };
+    of(one).symmetric_difference(&of(other)).map(|(key, _)| key.clone()).collect()
+}
+
+/// The entry that committed a version, as far as its place is known.
+fn place(machine: &Machine, bucket: BucketId, key: &[u8], id: VersionId) -> Result<Option<Index>, ReadError> {
+    if let Some(entry) = id.entry() {
+        return Ok(Some(entry));
+    }
+    let current = machine.get(&keys::object(bucket, key))?;
+    let current: Option<ObjectRecord> = current.map(|value| decode(&value)).transpose()?;
+    if let Some(current) = current.filter(|current| current.version == id) {
+        return Ok(Some(current.committed));
+    }
+    let said = machine.get(&keys::null_version(bucket, key))?;
+    let committed = said.map(|value| decode::<NullVersion>(&value)).transpose()?.map_or(0, |said| said.0);
+    let is_there = machine.get(&keys::version(bucket, key, committed))?.is_some();
+    Ok(is_there.then_some(committed))
+}
+
+/// The versions of one key that are older than what an entry committed, one more than a page takes; and whether the first
+/// of them is the key's newest.
+fn of_key(
+    machine: &Machine,
+    request: &VersionsRequest,
+    key: &[u8],
+    older_than: Option<Index>,
+) -> Result<(Vec<VersionSummary>, bool), ReadError> {
+    let mut before = Top::of(machine, request.bucket, key)?;
+    for _ in 0..ATTEMPTS {
+        let noncurrent = noncurrent_of(machine, request, key, older_than)?;
+        let after = Top::of(machine, request.bucket, key)?;
+        if before.committed() != after.committed() {
+            before = after;
+            continue;
+        }
+        let newest = before.newest();
+        let is_older = |current: &ObjectRecord| older_than.is_none_or(|than| current.committed < than);
+        let current = before.current.filter(is_older).map(summary);
+        let versions: Vec<_> = current.into_iter().chain(noncurrent).collect();
+        let is_newest = versions.first().map(VersionSummary::id) == newest;
+        return Ok((versions, is_newest));
+    }
+    Err(ReadError::Unavailable("a key changed again and again while its versions were read".into()))
+}
+
+/// The newest versions of a key in both places: while they are the same, no version has gone from one to the other.
+struct Top {
+    current: Option<ObjectRecord>,
+    noncurrent: Option<Version>,
+}
+
+impl Top {
+    fn of(machine: &Machine, bucket: BucketId, key: &[u8]) -> Result<Top, ReadError> {
+        let current = machine.get(&keys::object(bucket, key))?;
+        let (all, mut noncurrent) = (keys::versions_of(bucket, key), None);
+        machine.scan(&all, &keys::end_of_prefix(&all), |_, value| {
+            noncurrent = Some(decode(value));
+            ControlFlow::Break(())
+        })?;
+        Ok(Top {
+            current: current.map(|value| decode(&value)).transpose()?,
+            noncurrent: noncurrent.transpose()?,
+        })
+    }
+
+    /// The entries that committed them.
+    fn committed(&self) -> [Option<Index>; 2] {
+        [
+            self.current.as_ref().map(|record| record.committed),
+            self.noncurrent.as_ref().map(Version::committed),
+        ]
+    }
+
+    fn newest(&self) -> Option<VersionId> {
+        self.current.as_ref().map(|record| record.version).or(self.noncurrent.as_ref().map(Version::id))
+    }
+}
+
+fn noncurrent_of(
+    machine: &Machine,
+    request: &VersionsRequest,
+    key: &[u8],
+    older_than: Option<Index>,
+) -> Result<Vec<VersionSummary>, ReadError> {
+    let all = keys::versions_of(request.bucket, key);
+    let from = match older_than {
+        None => all.clone(),
+        Some(0) => return Ok(Vec::new()),
+        Some(than) => keys::version(request.bucket, key, than - 1),
+    };
+    let (mut versions, mut failed) = (Vec::new(), None);
+    machine.scan(&from, &keys::end_of_prefix(&all), |_, value| {
+        match decode(value) {
+            Ok(version) => versions.push(version),
+            Err(error) => failed = Some(error),
+        }
+        let go_on = failed.is_none() && versions.len() <= request.max;
+        if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    failed.map_or(Ok(versions), |error: DecodeError| Err(error.into()))
+}
+
+fn summary(record: ObjectRecord) -> VersionSummary {
+    let ObjectRecord { version, modified, size, etag, storage_class, checksum, .. } = record;
+    VersionSummary::Object(ObjectSummary { version, modified, size, etag, storage_class, checksum })
+}
+
+/// The lesser of two bounds, of which one that isn't there bounds nothing.
+fn lesser(one: Option<Vec<u8>>, other: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

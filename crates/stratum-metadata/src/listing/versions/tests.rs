@@ -1,0 +1,253 @@
+//! Pages of versions against a naive list, and while versions come and go.
+
+use super::*;
+use crate::command::{BucketChange, Command, Deletion, Outcome};
+use crate::machine::Entry;
+use crate::record::{
+    Attributes, Body, BucketRecord, ETag, Level, ObjectHeaders, ObjectRecord, StorageClass, Versioning,
+};
+use crate::tree::Tree;
+use proptest::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use stratum_storage::ambient::Simulated;
+use stratum_storage::blob::{BlobRef, Place};
+
+const BUCKET: BucketId = BucketId(2);
+
+struct Store {
+    machine: Arc<Machine>,
+    _dir: tempfile::TempDir,
+}
+
+impl Store {
+    /// With three buckets, of which the one in the middle is versioned.
+    fn new() -> Store {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        let machine = Arc::new(Machine::open(tree, Arc::new(Simulated::new(0, 0))).unwrap());
+        let store = Store { machine, _dir: dir };
+        store.apply(Command::SetLevel(Level::SECOND));
+        for id in 1..4 {
+            let (name, owner, region) = (format!("bucket-{id}"), "owner".into(), "us-east-1".into());
+            let (id, configuration) = (BucketId(id), Default::default());
+            let bucket = BucketRecord { id, name, owner, created: 0, region, configuration };
+            store.apply(Command::CreateBucket(bucket.into()));
+            store.apply(Command::ConfigureBucket {
+                bucket: id,
+                change: BucketChange::Versioning(Versioning::Enabled),
+            });
+        }
+        store
+    }
+
+    fn apply(&self, command: Command) -> Outcome {
+        let entry = Entry { index: self.machine.applied_index() + 1, hash: 0, proposed: command.into() };
+        self.machine.apply(vec![entry]).unwrap().outcomes.remove(0)
+    }
+
+    fn put(&self, bucket: BucketId, key: &[u8]) -> VersionId {
+        let record = ObjectRecord {
+            version: VersionId::NULL,
+            modified: 5,
+            size: 0,
+            etag: ETag::Md5([1; 16]),
+            storage_class: StorageClass::Standard,
+            checksum: None,
+            headers: ObjectHeaders::default(),
+            body: Body::Blob(BlobRef::plain(Place::Empty)),
+            committed: 0,
+            attributes: Attributes::default(),
+        };
+        let put = Command::PutObject { bucket, key: key.to_vec(), record, condition: Default::default() };
+        let Outcome::Object(record) = self.apply(put) else { panic!() };
+        record.version
+    }
+
+    fn delete(&self, key: &[u8], version: Option<VersionId>) {
+        self.apply(Command::DeleteObject(Deletion { version, ..Deletion::of(BUCKET, key.to_vec(), 5) }));
+    }
+
+    /// Lists page by page.
+    fn pages(&self, prefix: &[u8], delimiter: Option<&[u8]>, max: usize) -> Vec<Line> {
+        let (mut lines, mut from) = (Vec::new(), VersionPosition::Start);
+        loop {
+            let (prefix, delimiter) = (prefix.to_vec(), delimiter.map(<[u8]>::to_vec));
+            let page =
+                versions(&self.machine, &VersionsRequest { bucket: BUCKET, prefix, delimiter, from, max });
+            let page = page.unwrap();
+            assert!(page.entries.len() <= max);
+            lines.extend(page.entries.iter().map(line));
+            match page.next {
+                Some(next) => from = next,
+                None => return lines,
+            }
+        }
+    }
+}
+
+/// A name, and the version that it has there: its id, whether it is a marker, and whether it is the latest.
+type Line = (Vec<u8>, Option<(VersionId, bool, bool)>);
+
+fn line(listed: &Listed<ListedVersion>) -> Line {
+    match listed {
+        Listed::CommonPrefix(common) => (common.clone(), None),
+        Listed::Entry(ListedVersion { key, is_latest, version }) => {
+            let is_marker = matches!(version, VersionSummary::DeleteMarker(_));
+            (key.clone(), Some((version.id(), is_marker, *is_latest)))
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(usize),
+    Mark(usize),
+    /// The version of that key at that place from the newest.
+    Delete(usize, usize),
+    Versioning(Versioning),
+}
+
+const KEYS: [&[u8]; 8] = [b"a", b"a/", b"a/1", b"a/\0", b"a0", b"b//c", b"b/\xff", b"\xff\xff"];
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = || 0..KEYS.len();
+    prop_oneof![
+        8 => key().prop_map(Step::Put),
+        3 => key().prop_map(Step::Mark),
+        3 => (key(), 0usize..4).prop_map(|(key, at)| Step::Delete(key, at)),
+        1 => prop_oneof![Just(Versioning::Enabled), Just(Versioning::Suspended)].prop_map(Step::Versioning),
+    ]
+}
+
+/// Of each key its versions, the newest first, and which of them are delete markers.
+#[derive(Default)]
+struct Model(BTreeMap<Vec<u8>, Vec<(VersionId, bool)>>);
+
+impl Model {
+    fn add(&mut self, key: &[u8], id: VersionId, is_marker: bool) {
+        let versions = self.0.entry(key.to_vec()).or_default();
+        versions.retain(|(known, _)| *known != id);
+        versions.insert(0, (id, is_marker));
+    }
+
+    fn lines(&self, prefix: &[u8], delimiter: Option<&[u8]>) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for (key, versions) in self.0.iter().filter(|(key, _)| key.starts_with(prefix)) {
+            let common = common_prefix(key, prefix, delimiter);
+            for (at, (id, is_marker)) in versions.iter().enumerate() {
+                match common {
+                    Some(common) if lines.last().is_some_and(|(last, _): &Line| last == common) => {}
+                    Some(common) => lines.push((common.to_vec(), None)),
+                    None => lines.push((key.clone(), Some((*id, *is_marker, at == 0)))),
+                }
+            }
+        }
+        lines
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn pages_are_those_of_a_list(
+        steps in proptest::collection::vec(step(), 1..60),
+        max in 1usize..7,
+        prefix in prop::sample::select(vec![&b""[..], b"a", b"a/", b"b/", b"nothing", b"\xff"]),
+        delimiter in prop::sample::select(vec![None, Some(&b"/"[..]), Some(b"//"), Some(b"0")]),
+    ) {
+        let (store, mut model, mut suspended) = (Store::new(), Model::default(), false);
+        for neighbour in [BucketId(1), BucketId(3)] {
+            store.put(neighbour, b"a/stranger");
+            store.put(neighbour, b"a/stranger");
+        }
+        for step in steps {
+            let id = |store: &Store| match suspended {
+                true => VersionId::NULL,
+                false => VersionId::of_entry(store.machine.applied_index()),
+            };
+            match step {
+                Step::Put(key) => {
+                    let made = store.put(BUCKET, KEYS[key]);
+                    prop_assert_eq!(made, id(&store));
+                    model.add(KEYS[key], made, false);
+                }
+                Step::Mark(key) => {
+                    store.delete(KEYS[key], None);
+                    model.add(KEYS[key], id(&store), true);
+                }
+                Step::Delete(key, at) => {
+                    let versions = model.0.entry(KEYS[key].to_vec()).or_default();
+                    if at < versions.len() {
+                        store.delete(KEYS[key], Some(versions.remove(at).0));
+                    }
+                }
+                Step::Versioning(versioning) => {
+                    suspended = versioning == Versioning::Suspended;
+                    let change = BucketChange::Versioning(versioning);
+                    store.apply(Command::ConfigureBucket { bucket: BUCKET, change });
+                }
+            }
+        }
+        prop_assert_eq!(store.pages(prefix, delimiter, max), model.lines(prefix, delimiter));
+    }
+}
+
+/// What a client deletes page by page it goes on after, whether or not it is still there.
+#[test]
+fn a_page_begins_after_a_version_that_is_gone() {
+    let store = Store::new();
+    let ids: Vec<VersionId> = (0..4).map(|_| store.put(BUCKET, b"k")).collect();
+    let list = |id| {
+        let from = VersionPosition::AfterVersion(b"k".to_vec(), id);
+        let request = VersionsRequest { bucket: BUCKET, prefix: Vec::new(), delimiter: None, from, max: 9 };
+        let page = versions(&store.machine, &request).unwrap();
+        page.entries.iter().map(|entry| line(entry).1.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(ids[2]), [(ids[1], false, false), (ids[0], false, false)]);
+    store.delete(b"k", Some(ids[2]));
+    store.delete(b"k", Some(ids[3]));
+    assert_eq!(list(ids[2]), [(ids[1], false, true), (ids[0], false, false)]);
+    assert_eq!(list(VersionId::NULL).len(), 2, "of a null version that is gone nobody knows the place");
+}
+
+#[test]
+fn a_version_that_stays_is_listed_once_however_it_is_moved() {
+    let store = Store::new();
+    for key in [&b"a"[..], b"z"] {
+        store.put(BUCKET, key);
+    }
+    let stays = store.put(BUCKET, b"k");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let above = store.put(BUCKET, b"k");
+                store.delete(b"k", Some(above));
+            }
+        });
+        for _ in 0..3_000 {
+            let request = VersionsRequest {
+                bucket: BUCKET,
+                prefix: Vec::new(),
+                delimiter: None,
+                from: VersionPosition::Start,
+                max: 5,
+            };
+            let listed = versions(&store.machine, &request);
+            let lines: Vec<Line> = match &listed {
+                Ok(page) => page.entries.iter().map(line).collect(),
+                // It says so where it can't tell.
+                Err(ReadError::Unavailable(_)) => continue,
+                Err(error) => panic!("{error}"),
+            };
+            let seen =
+                lines.iter().filter(|(_, version)| version.is_some_and(|(id, ..)| id == stays)).count();
+            if seen != 1 || lines.len() > 4 {
+                over.store(true, Ordering::Relaxed);
+                panic!("{lines:?}");
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
