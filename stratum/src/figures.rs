@@ -113,6 +113,8 @@ impl Figures {
         }
         let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
         gauge("stratum_objects", status.space.objects);
+        gauge("stratum_noncurrent_versions", status.space.versions);
+        gauge("stratum_delete_markers", status.space.delete_markers);
         gauge("stratum_logical_bytes", status.space.logical);
         gauge("stratum_buckets", status.space.buckets);
         gauge("stratum_missing_fragments", status.redundancy.missing_fragments);

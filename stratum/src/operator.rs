@@ -101,9 +101,13 @@ impl Operator {
             .route("/level", get(level), &[])
             .route("/level/raise", post(raise_level), &[])
             .route("/tier", get(tiers::status), &[])
-            .route("/tier/{action}", post(tiers::decide), &["bucket", "key", "prefix", "after", "tier"])
+            .route(
+                "/tier/{action}",
+                post(tiers::decide),
+                &["bucket", "key", "versionId", "prefix", "after", "tier"],
+            )
             .route("/tier/report", get(report::report), &["bucket", "prefix", "after"])
-            .route("/objects/{bucket}/{*key}", get(explain::explain), &[])
+            .route("/objects/{bucket}/{*key}", get(explain::explain), &["versionId"])
             .route("/backup", get(backup), &["credentials"])
             .route("/drives", get(list_drives), &[])
             .route("/drives/{action}", post(change_drives), &["path", "wipe", "unmounted"])
@@ -413,6 +417,8 @@ impl Operator {
         Space {
             logical: census.bytes,
             objects: census.objects,
+            versions: census.versions,
+            delete_markers: census.delete_markers,
             buckets: census.buckets,
             live: stats.live,
             garbage: census.garbage,

@@ -22,9 +22,10 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use stratum_metadata::record::{BucketId, ObjectRecord};
-use stratum_metadata::salvage::{Basis, SalvagedObject};
+use stratum_metadata::record::{BucketId, DecodeError, ObjectRecord, Version};
+use stratum_metadata::salvage::{Basis, SalvagedObject, SalvagedVersion};
 use stratum_storage::ambient::{Clock, System};
+use stratum_storage::blob::Index;
 use stratum_storage::volumes::Volumes;
 
 /// Objects that are made durable, and noted, together.
@@ -34,6 +35,8 @@ const BATCH_BYTES: u64 = 256 << 20;
 /// Where the state is built meanwhile; no bucket can be called this.
 const SCRATCH: &str = "_scratch";
 const DAMAGED: &str = "_damaged";
+/// Where versions that aren't current go; no bucket can be called this.
+const VERSIONS: &str = "_versions";
 const UNFINISHED: &str = "_unfinished";
 
 /// Something was found that isn't whole.
@@ -46,8 +49,8 @@ const EXIT_FAILED: u8 = 2;
 pub struct RescueArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// The folder that the objects are copied to, as BUCKET/KEY, with a manifest.jsonl. A run that was interrupted
-    /// goes on in it.
+    /// The folder that the objects are copied to, as BUCKET/KEY, with a manifest.jsonl; versions that aren't current go to
+    /// _versions/BUCKET. A run that was interrupted goes on in it.
     #[arg(long)]
     to: PathBuf,
     /// What `stratum backup` wrote, a file or s3://BUCKET/KEY: what the drives have lost is taken from it.
@@ -142,9 +145,40 @@ impl Rescue<'_> {
                     self.object(bucket.id, &name, &folder, object).await?;
                 }
             }
+            self.versions(bucket.id, &name, &folder).await?;
             eprintln!("{name}: {}", self.summary.progress());
         }
         self.flush().map_err(|error| format!("{}: {error}", self.folder.display()))
+    }
+
+    async fn versions(&mut self, bucket: BucketId, name: &str, folder: &str) -> Result<(), String> {
+        let mut after: Option<(Vec<u8>, Index)> = None;
+        loop {
+            let from = after.as_ref().map(|(key, committed)| (key.as_slice(), *committed));
+            let page = self.store.state.versions(bucket, from, 1000).map_err(|error| error.to_string())?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some((last.key.clone(), last.committed));
+            for SalvagedVersion { key, version, .. } in page {
+                match version {
+                    Ok(Version::Object(record)) => {
+                        self.summary.versions += 1;
+                        let line = Line { is_latest: false, ..Line::new(name, &key, &record) };
+                        let below =
+                            Path::new(VERSIONS).join(folder).join(names::version(&key, record.version));
+                        self.rescue(line, &record, below).await?;
+                    }
+                    Ok(Version::DeleteMarker(_)) => self.summary.delete_markers += 1,
+                    Err(error) => self.unreadable(name, &key, &error),
+                }
+            }
+        }
+    }
+
+    /// A record that can't be read.
+    fn unreadable(&mut self, name: &str, key: &[u8], error: &DecodeError) {
+        eprintln!("{name}/{}: {error}", String::from_utf8_lossy(key));
+        self.summary.objects += 1;
+        self.summary.lost += 1;
     }
 
     async fn object(
@@ -154,20 +188,23 @@ impl Rescue<'_> {
         folder: &str,
         object: SalvagedObject,
     ) -> Result<(), String> {
-        self.summary.objects += 1;
         let SalvagedObject { key, record } = object;
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                eprintln!("{name}/{}: {error}", String::from_utf8_lossy(&key));
-                self.summary.lost += 1;
+                self.unreadable(name, &key, &error);
                 return Ok(());
             }
         };
-        let mut line = Line::new(name, &key, &record);
         let is_folder = self.store.state.has_prefix(bucket, &[key.as_slice(), b"/"].concat());
         let is_folder = is_folder.map_err(|error| error.to_string())?;
         let below = Path::new(folder).join(names::object(&key, is_folder));
+        self.rescue(Line::new(name, &key, &record), &record, below).await
+    }
+
+    /// Copies an object to that place below the target folder, unless an earlier run has.
+    async fn rescue(&mut self, mut line: Line, record: &ObjectRecord, below: PathBuf) -> Result<(), String> {
+        self.summary.objects += 1;
         let to = self.folder.join(&below);
         if self.manifest.has(&line) && std::fs::metadata(&to).is_ok_and(|file| file.len() == record.size) {
             self.summary.before += 1;
@@ -175,8 +212,8 @@ impl Rescue<'_> {
         }
         let from = self.folder.join(UNFINISHED).join(self.waiting.len().to_string());
         let copied =
-            self.copy(&record, &from).await.map_err(|error| format!("{}: {error}", from.display()))?;
-        line.status = status(&record, &copied);
+            self.copy(record, &from).await.map_err(|error| format!("{}: {error}", from.display()))?;
+        line.status = status(record, &copied);
         let Copied { unreadable, read, problem } = copied;
         (line.unreadable, line.problem) = (unreadable, problem);
         self.summary.count(&line, read);
@@ -239,6 +276,9 @@ struct Summary {
     remarks: Vec<String>,
     doubts: Vec<String>,
     objects: u64,
+    /// Those of the objects that aren't current.
+    versions: u64,
+    delete_markers: u64,
     whole: u64,
     /// Whole since an earlier run.
     before: u64,
@@ -295,6 +335,14 @@ impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "What the store holds was read from {}.", self.basis)?;
         writeln!(f, "{} objects are known.", self.objects)?;
+        if self.versions + self.delete_markers > 0 {
+            writeln!(
+                f,
+                "{} of them aren't current under their keys: they are under {VERSIONS}, each with its version at the end of its \
+                 name. {} delete markers, which have no bytes, are left out.",
+                self.versions, self.delete_markers
+            )?;
+        }
         writeln!(f, "{} are whole, {} of them since an earlier run.", self.whole + self.before, self.before)?;
         if self.damaged > 0 {
             writeln!(

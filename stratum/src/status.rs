@@ -107,9 +107,12 @@ pub struct Redundancy {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Space {
-    /// Of all objects, as clients see them, at most a minute ago.
+    /// Of all objects, those that aren't current among them, as clients see them, at most a minute ago.
     pub logical: u64,
     pub objects: u64,
+    /// Versions of objects that aren't current, and delete markers.
+    pub versions: u64,
+    pub delete_markers: u64,
     pub buckets: u64,
     /// Payload in volumes that something names.
     pub live: u64,
@@ -232,10 +235,15 @@ impl Status {
         ] {
             let _ = writeln!(text, "{name:<11} {}", one_line(value));
         }
-        let Space { logical, objects, buckets, live, garbage, used, free } = self.space;
+        let Space { logical, objects, versions, delete_markers, buckets, live, garbage, used, free } =
+            self.space;
+        let older = match (versions, delete_markers) {
+            (0, 0) => String::new(),
+            (versions, markers) => format!(" (and {versions} older versions, {markers} delete markers)"),
+        };
         let _ = writeln!(
             text,
-            "space       {objects} objects of {} in {buckets} buckets; in volumes {} live, {} garbage; {} used, {} free",
+            "space       {objects} objects{older} of {} in {buckets} buckets; in volumes {} live, {} garbage; {} used, {} free",
             bytes(logical),
             bytes(live),
             bytes(garbage),

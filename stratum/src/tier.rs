@@ -46,20 +46,29 @@ struct MoveArgs {
     object: Location,
     /// hot, warm or cold
     tier: String,
+    #[command(flatten)]
+    which: WhichArgs,
+    #[command(flatten)]
+    server: ServerArg,
+}
+
+/// Which objects are meant beside what is current under the key.
+#[derive(Args)]
+struct WhichArgs {
     /// All objects whose keys begin so.
     #[arg(long)]
     recursive: bool,
-    #[command(flatten)]
-    server: ServerArg,
+    /// A version of the object.
+    #[arg(long, conflicts_with = "recursive")]
+    version_id: Option<String>,
 }
 
 #[derive(Args)]
 struct UnpinArgs {
     /// s3://BUCKET/KEY
     object: Location,
-    /// All objects whose keys begin so.
-    #[arg(long)]
-    recursive: bool,
+    #[command(flatten)]
+    which: WhichArgs,
     #[command(flatten)]
     server: ServerArg,
 }
@@ -80,6 +89,9 @@ struct ReportArgs {
 pub struct ExplainArgs {
     /// s3://BUCKET/KEY
     object: Location,
+    /// A version of the object.
+    #[arg(long)]
+    version_id: Option<String>,
     /// For programs.
     #[arg(long)]
     json: bool,
@@ -109,11 +121,9 @@ impl FromStr for Location {
 /// Runs what is asked for: 2 if it couldn't be done.
 pub fn run(args: TierArgs) -> ExitCode {
     match args.command {
-        TierCommand::Move(args) => {
-            decide("move", &args.object, Some(&args.tier), args.recursive, &args.server)
-        }
-        TierCommand::Pin(args) => decide("pin", &args.object, Some(&args.tier), args.recursive, &args.server),
-        TierCommand::Unpin(args) => decide("unpin", &args.object, None, args.recursive, &args.server),
+        TierCommand::Move(args) => decide("move", &args.object, Some(&args.tier), &args.which, &args.server),
+        TierCommand::Pin(args) => decide("pin", &args.object, Some(&args.tier), &args.which, &args.server),
+        TierCommand::Unpin(args) => decide("unpin", &args.object, None, &args.which, &args.server),
         TierCommand::Status(server) => status(&server),
         TierCommand::Report(args) => report(&args),
         TierCommand::Simulate(args) => simulate::run(args),
@@ -125,15 +135,16 @@ fn decide(
     action: &str,
     location: &Location,
     tier: Option<&str>,
-    recursive: bool,
+    which: &WhichArgs,
     server: &ServerArg,
 ) -> ExitCode {
     ended(|| {
         let operator = Operator::new(server)?;
         let (mut objects, mut after) = (0, None);
         loop {
-            let named = if recursive { "prefix" } else { "key" };
+            let named = if which.recursive { "prefix" } else { "key" };
             let mut query = vec![("bucket", location.bucket.as_str()), (named, location.key.as_str())];
+            query.extend(which.version_id.as_deref().map(|id| ("versionId", id)));
             query.extend(tier.map(|tier| ("tier", tier)));
             query.extend(after.as_deref().map(|after| ("after", after)));
             let decided: Decided = operator.post(&format!("tier/{action}"), &query)?;
@@ -168,7 +179,9 @@ pub fn explain(args: &ExplainArgs) -> ExitCode {
     ended(|| {
         let Location { bucket, key } = &args.object;
         let path = Operator::path(&["objects", bucket, key]);
-        let why: Explanation = Operator::new(&args.server)?.get(&path)?;
+        let version = args.version_id.as_deref().map(|id| ("versionId", id));
+        let query: Vec<_> = version.into_iter().collect();
+        let why: Explanation = Operator::new(&args.server)?.ask(&path, &query)?;
         match args.json {
             true => output::line(serde_json::to_string_pretty(&why).unwrap_or_default()),
             false => output::print(shown::explanation(&why)),

@@ -71,6 +71,27 @@ def cp_is_multipart_over_the_threshold(workspace):
 
 
 @check
+def versions_are_listed_read_and_deleted(workspace):
+    make_bucket(workspace)
+    s3api(workspace, "put-bucket-versioning", "--versioning-configuration", "Status=Enabled")
+    equal(s3api(workspace, "get-bucket-versioning")["Status"], "Enabled")
+    bodies = [workspace.file("one", 10), workspace.file("two", 20)]
+    ids = [s3api(workspace, "put-object", "--key", "a", "--body", body)["VersionId"] for body in bodies]
+    marker = s3api(workspace, "delete-object", "--key", "a")
+    assert marker["DeleteMarker"], marker
+    listed = s3api(workspace, "list-object-versions")
+    equal([version["VersionId"] for version in listed["Versions"]], ids[::-1])
+    equal([(one["VersionId"], one["IsLatest"]) for one in listed["DeleteMarkers"]], [(marker["VersionId"], True)])
+    back = workspace.path("back")
+    s3api(workspace, "get-object", "--key", "a", "--version-id", ids[0], back)
+    same_file(bodies[0], back)
+    s3api(workspace, "get-object", "--key", "a", back, fails=True)
+    for version in [*ids, marker["VersionId"]]:
+        s3api(workspace, "delete-object", "--key", "a", "--version-id", version)
+    s3(workspace, "rb", f"s3://{workspace.bucket}")
+
+
+@check
 def cp_from_and_to_a_pipe(workspace):
     make_bucket(workspace)
     body = workspace.chance.randbytes(9 * MIB)

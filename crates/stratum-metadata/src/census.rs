@@ -6,7 +6,7 @@
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
 use crate::owners::each_owner_in;
-use crate::record::{Migrate, ObjectSummary, Owner, StripeRecord, decode};
+use crate::record::{Migrate, ObjectSummary, Owner, StripeRecord, VersionSummary, decode};
 use crate::store::Metadata;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -17,8 +17,12 @@ use stratum_storage::blob::VolumeId;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
     pub buckets: u64,
+    /// What is current under its key.
     pub objects: u64,
-    /// The sizes of all objects, as clients see them, in bytes.
+    /// Versions of objects that aren't current, and delete markers.
+    pub versions: u64,
+    pub delete_markers: u64,
+    /// The sizes of all objects, those that aren't current among them, as clients see them, in bytes.
     pub bytes: u64,
     /// Payload of packed stripes that nothing names: bodies that are gone, and the directories. What else is freed is
     /// punched at once and is no garbage.
@@ -34,13 +38,20 @@ impl Metadata {
             census.objects += 1;
             census.bytes += object.size;
         })?;
+        self.count(Tag::Version, |version: VersionSummary| match version {
+            VersionSummary::Object(object) => {
+                census.versions += 1;
+                census.bytes += object.size;
+            }
+            VersionSummary::DeleteMarker(_) => census.delete_markers += 1,
+        })?;
         self.count(Tag::Stripe, |stripe: StripeRecord| {
             census.garbage += u64::from(stripe.payload).saturating_sub(stripe.live);
         })?;
         Ok(census)
     }
 
-    /// How many objects name bytes of stripes (volume and offset) that are among these; an upload counts as one, whether
+    /// How many objects, each of their versions by itself, name bytes of stripes (volume and offset) that are among these; an upload counts as one, whether
     /// it is under way or became an object. Blocks as long as [`Metadata::census`].
     pub fn objects_in(&self, is_among: &dyn Fn(VolumeId, u64) -> bool) -> Result<u64, ReadError> {
         let (mut objects, mut uploads) = (0, HashSet::new());

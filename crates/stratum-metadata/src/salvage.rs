@@ -14,7 +14,7 @@ mod reads;
 pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
 
 pub use former::{check_index, remove_index};
-pub use reads::{SalvagedBucket, SalvagedObject};
+pub use reads::{SalvagedBucket, SalvagedObject, SalvagedVersion};
 
 use crate::check::{self, Bodies, Checked, Finding};
 use crate::checkpoint::{self, Files, Reader};

@@ -1,4 +1,4 @@
-//! `GET /objects/{bucket}/{key}`: where an object lies, why, and what would change that.
+//! `GET /objects/{bucket}/{key}?versionId=...`: where an object lies, why, and what would change that.
 //!
 //! What is decided is decided anew for the answer, by the function that the engine decides with, so that what is shown is what
 //! counts now; what it was decided by before stands in the object's record.
@@ -6,7 +6,7 @@
 use super::tiers::{bucket, name, object, unread};
 use super::{Operator, Refused};
 use axum::Json;
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Path, Query, State as Shared};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +23,17 @@ use stratum_tiering::day::{Day, Lasting};
 /// What isn't told of an object's content.
 const NO_CLASS: &str =
     "what an object's bytes are isn't looked at; only its use, its size and what is declared of it count";
+
+/// Why nothing is decided by use of a version that isn't current.
+const NOT_CURRENT: &str = "it isn't its key's current object: its use isn't counted, and it stays where it is until somebody \
+    moves it";
+
+/// Which version is asked about.
+#[derive(Deserialize)]
+pub(super) struct ExplainRequest {
+    #[serde(rename = "versionId")]
+    version_id: Option<String>,
+}
 
 /// Where an object lies, and why. Times are milliseconds of Unix time, money is dollars.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -108,12 +119,17 @@ pub struct Moved {
 pub(super) async fn explain(
     Shared(operator): Shared<Arc<Operator>>,
     Path((name, key)): Path<(String, String)>,
+    Query(request): Query<ExplainRequest>,
 ) -> Result<Json<Explanation>, Refused> {
     let view = operator.engine.metadata.fresh().await.map_err(unread)?;
     let look = move || {
         let bucket = bucket(&view, &name)?;
-        let record = object(&view, &bucket, &key)?;
-        operator.explanation(&view, &bucket, &key, &record, System.now()).map_err(unread)
+        let (record, is_current) = object(&view, &bucket, &key, request.version_id.as_deref())?;
+        match is_current {
+            true => operator.explanation(&view, &bucket, &key, &record, System.now()),
+            false => operator.explanation_of_older(&view, &record, System.now()),
+        }
+        .map_err(unread)
     };
     let looked = tokio::task::spawn_blocking(look).await;
     looked.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?.map(Json)
@@ -135,6 +151,19 @@ impl Operator {
             None => Explanation { not_deciding, ..of_place },
             Some(explained) => Explanation { not_deciding, ..of_place.with(explained, tiering) },
         })
+    }
+}
+
+impl Operator {
+    /// Of a version that isn't current there is its place, and what was decided while it was.
+    fn explanation_of_older(
+        &self,
+        view: &ReadView,
+        record: &ObjectRecord,
+        now: UnixMillis,
+    ) -> Result<Explanation, ReadError> {
+        let of_place = place(view, &self.engine.volumes.table, record, self.engine.tiering.day(), now)?;
+        Ok(Explanation { not_deciding: Some(NOT_CURRENT.into()), ..of_place })
     }
 }
 

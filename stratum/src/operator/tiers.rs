@@ -12,8 +12,10 @@ use std::sync::Arc;
 use stratum_engine::Engine;
 use stratum_engine::tiering::TieringStatus;
 use stratum_metadata::listing::{ListRequest, Listed, Position};
-use stratum_metadata::record::{BucketId, BucketRecord, ObjectRecord, TierPin};
-use stratum_metadata::{CommitError, NotWritten, ReadError, ReadView, TierWish, TransitionStatus};
+use stratum_metadata::record::{BucketId, BucketRecord, ObjectRecord, TierPin, Version, VersionId};
+use stratum_metadata::{
+    CommitError, KeyVersion, NotWritten, ReadError, ReadView, TierWish, TransitionStatus,
+};
 use stratum_storage::ambient::{Clock, System, UnixMillis};
 use stratum_storage::blob::Tier;
 
@@ -26,6 +28,9 @@ pub(super) struct TierRequest {
     bucket: String,
     /// One object, or all whose keys begin with `prefix`.
     key: Option<String>,
+    /// A version of that object; without it, what is current.
+    #[serde(rename = "versionId")]
+    version_id: Option<String>,
     prefix: Option<String>,
     /// Of a prefix, where the page before this one ended.
     after: Option<String>,
@@ -65,8 +70,15 @@ pub(super) async fn decide(
     let metadata = &operator.engine.metadata;
     let view = metadata.fresh().await.map_err(unread)?;
     let bucket = bucket(&view, &request.bucket)?;
+    let version = request.version_id.as_deref();
     let (objects, after) = match (&request.key, &request.prefix) {
-        (Some(key), None) => (vec![(key.clone().into_bytes(), object(&view, &bucket, key)?)], None),
+        (Some(key), None) => {
+            let (record, _) = object(&view, &bucket, key, version)?;
+            (vec![(key.clone().into_bytes(), record)], None)
+        }
+        (None, Some(_)) if version.is_some() => {
+            return Err(bad("a version is one of a key, not of a prefix".into()));
+        }
         (None, Some(prefix)) => page(&view, bucket.id, prefix, request.after.as_deref()).await?,
         _ => return Err(bad("say either a key or a prefix".into())),
     };
@@ -148,11 +160,29 @@ pub(super) fn bucket(view: &ReadView, name: &str) -> Result<BucketRecord, Refuse
     })
 }
 
-pub(super) fn object(view: &ReadView, bucket: &BucketRecord, key: &str) -> Result<ObjectRecord, Refused> {
-    let found = view.object(bucket.id, key.as_bytes()).map_err(unread)?;
-    let missing =
-        || format!("there is no object \"{}\" in the bucket \"{}\"", key.escape_debug(), bucket.name);
-    found.ok_or_else(|| Refused(StatusCode::NOT_FOUND, missing()))
+/// What is current under a key, or a version of it; and whether it is what is current.
+pub(super) fn object(
+    view: &ReadView,
+    bucket: &BucketRecord,
+    key: &str,
+    version: Option<&str>,
+) -> Result<(ObjectRecord, bool), Refused> {
+    let missing = |what: &str| {
+        let (key, bucket) = (key.escape_debug(), &bucket.name);
+        Refused(StatusCode::NOT_FOUND, format!("there is no {what} \"{key}\" in the bucket \"{bucket}\""))
+    };
+    let Some(version) = version else {
+        let found = view.object(bucket.id, key.as_bytes()).map_err(unread)?;
+        return found.map(|object| (object, true)).ok_or_else(|| missing("object"));
+    };
+    let id = VersionId::parse(version).ok_or_else(|| bad("that can't be the id of a version".into()))?;
+    match view.version(bucket.id, key.as_bytes(), id).map_err(unread)? {
+        Some(KeyVersion { version: Version::Object(object), is_current }) => Ok((*object, is_current)),
+        Some(KeyVersion { version: Version::DeleteMarker(_), .. }) => {
+            Err(bad("that version is a delete marker, which lies in no tier".into()))
+        }
+        None => Err(missing("such version of an object")),
+    }
 }
 
 fn bad(problem: String) -> Refused {

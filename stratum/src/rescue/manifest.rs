@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
 use stratum_api::{checksum_algorithm_name, checksum_type_name, storage_class_name};
-use stratum_metadata::record::{Checksum, ObjectRecord};
+use stratum_metadata::record::{Checksum, ObjectRecord, VersionId};
 
 /// The file's name in the target folder.
 pub const NAME: &str = "manifest.jsonl";
@@ -35,6 +35,10 @@ pub struct Line {
     pub key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_hex: Option<String>,
+    /// The version's id, where it has one of its own, and whether it is the latest of its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    pub is_latest: bool,
     /// Below the target folder.
     pub path: Option<String>,
     pub status: Status,
@@ -79,6 +83,8 @@ impl Line {
             key: text,
             key_hex,
             path: None,
+            version_id: (record.version != VersionId::NULL).then(|| record.version.to_string()),
+            is_latest: true,
             status: Status::Lost,
             size: record.size,
             etag: record.etag.to_string(),
@@ -107,6 +113,9 @@ fn id(bucket: &str, key: &[u8], record: &ObjectRecord) -> String {
     digest.update((key.len() as u64).to_le_bytes());
     digest.update(key);
     digest.update(format!("{} {} {}", record.etag, record.size, record.modified));
+    if record.version != VersionId::NULL {
+        digest.update(format!(" {}", record.version));
+    }
     hex::encode(&digest.finalize()[..16])
 }
 

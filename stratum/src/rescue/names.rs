@@ -2,10 +2,11 @@
 //!
 //! A key is bytes; a path has parts that can't be empty, `.`, `..`, or over 255 bytes. A `%` begins whatever isn't
 //! taken literally: `%2F` and the like for a byte, a lone `%` for an empty part, `%file` after a key that is also a
-//! folder, `%~` and a digest for what is cut off. A `%` of the key itself is `%25`, so nothing is ambiguous.
+//! folder, `%version-` and an id after one of a version that isn't current, `%~` and a digest for what is cut off. A `%` of the key itself is `%25`, so nothing is ambiguous.
 
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
+use stratum_metadata::record::VersionId;
 
 /// The longest part that filesystems take.
 const MAX_PART_BYTES: usize = 255;
@@ -26,14 +27,24 @@ pub fn bucket(name: Option<&str>, id: u64) -> String {
 
 /// The file of a key under its bucket's folder. `is_folder` says that other keys begin with this one and a `/`.
 pub fn object(key: &[u8], is_folder: bool) -> PathBuf {
+    suffixed(key, if is_folder { "%file" } else { "" })
+}
+
+/// The file of a version of a key that isn't current, under a folder of the bucket's that holds nothing else.
+pub fn version(key: &[u8], version: VersionId) -> PathBuf {
+    suffixed(key, &format!("%version-{version}"))
+}
+
+fn suffixed(key: &[u8], suffix: &str) -> PathBuf {
+    let of = [key, suffix.as_bytes()].concat();
     let mut parts: Vec<String> = key.split(|byte| *byte == b'/').map(part).collect();
-    if is_folder && let Some(last) = parts.last_mut() {
-        *last = fitting(format!("{last}%file"), key);
+    if let Some(last) = parts.last_mut().filter(|_| !suffix.is_empty()) {
+        *last = fitting(format!("{last}{suffix}"), &of);
     }
     let path: PathBuf = parts.iter().collect();
     match path.as_os_str().len() <= MAX_PATH_BYTES {
         true => path,
-        false => PathBuf::from("%long").join(digest(key)),
+        false => PathBuf::from("%long").join(digest(&of)),
     }
 }
 
@@ -123,7 +134,11 @@ mod tests {
             prop_assert!(path.components().all(|part| matches!(part, Component::Normal(_))));
             prop_assert!(!path.to_string_lossy().contains(['\0', '\n']));
             prop_assert_eq!(path == object(&other, false), one == other);
-            prop_assert_ne!(path, object(&other, true));
+            prop_assert_ne!(&path, &object(&other, true));
+            let null = version(&one, VersionId::NULL);
+            prop_assert_eq!(&null == &version(&other, VersionId::NULL), one == other);
+            prop_assert_ne!(&null, &version(&other, VersionId(7)));
+            prop_assert_ne!(&null, &path);
         }
     }
 }

@@ -25,3 +25,4 @@ mod tiering;
 mod tiers;
 mod unmounted;
 mod usage;
+mod versions;

@@ -10,6 +10,7 @@ use crate::context::{Caller, Store};
 use crate::key::ObjectKey;
 use crate::query::Query;
 use crate::rights::{OPERATE, Resource, authorise};
+use crate::version;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -99,8 +100,8 @@ fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(), Str
 
 /// What is told of a bucket or an object to others than root.
 enum Told {
-    /// Where it lies and why.
-    Object(String, ObjectKey),
+    /// Where it lies and why; of a version of it, if that is named.
+    Object(String, ObjectKey, bool),
     /// What lies where.
     Bucket(String),
 }
@@ -109,8 +110,9 @@ impl Told {
     fn of(path: &str, query: Option<&str>) -> Option<Told> {
         if let Some(object) = path.strip_prefix("objects/") {
             let address = Address::parse(object, None, &[]).ok()?;
+            let names_version = Query::parse(query.unwrap_or_default()).ok()?.has(version::PARAMETER);
             return match address {
-                Address::Object(bucket, key) => Some(Told::Object(bucket, key)),
+                Address::Object(bucket, key) => Some(Told::Object(bucket, key, names_version)),
                 Address::Service | Address::Bucket(_) | Address::ObjectResponse => None,
             };
         }
@@ -120,10 +122,11 @@ impl Told {
     }
 
     fn may(&self, caller: &Caller, store: &Store) -> bool {
-        let (Told::Object(name, _) | Told::Bucket(name)) = self;
+        let (Told::Object(name, ..) | Told::Bucket(name)) = self;
         let Ok(Some(bucket)) = store.metadata.local().bucket(name) else { return false };
         let (action, resource) = match self {
-            Told::Object(_, key) => ("s3:GetObject", Resource::Object(&bucket, key)),
+            Told::Object(_, key, false) => ("s3:GetObject", Resource::Object(&bucket, key)),
+            Told::Object(_, key, true) => ("s3:GetObjectVersion", Resource::Object(&bucket, key)),
             Told::Bucket(_) => ("s3:ListBucket", Resource::Bucket(&bucket)),
         };
         authorise(caller, action, &resource, store).is_ok()

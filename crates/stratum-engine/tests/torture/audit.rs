@@ -4,6 +4,7 @@
 use crate::hardware::Disk;
 use crate::model::Model;
 use crate::run::{BUCKET, Run};
+use crate::versions;
 use std::collections::{BTreeMap, BTreeSet};
 use stratum_metadata::listing::{ListRequest, Listed, Position};
 use stratum_metadata::record::{Body, UploadId};
@@ -99,6 +100,12 @@ async fn blobs(run: &Run, model: &Model) -> Result<Vec<BlobRef>, String> {
             Some(Body::Blob(blob)) => blobs.push(blob),
             Some(Body::Parts { upload, .. }) => drop(uploads.insert(upload)),
             None => {}
+        }
+    }
+    for record in versions::records(run).await? {
+        match record.body {
+            Body::Blob(blob) => blobs.push(blob),
+            Body::Parts { upload, .. } => drop(uploads.insert(upload)),
         }
     }
     for upload in uploads {

@@ -14,6 +14,7 @@ use crate::model::{Content, Model, Open, Piece, Upload};
 use crate::run::{BUCKET, Run, SMALL, Wrote, settle};
 use crate::scrubbing::scrub;
 use crate::trace::Trace;
+use crate::versions;
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -123,6 +124,12 @@ impl Life<'_> {
                 self.check_drives();
                 continue;
             }
+            if let Some(told) = versions::perhaps_step(self).await {
+                settle();
+                self.trace.note(self.hardware.power.steps(), || told);
+                self.check_drives();
+                continue;
+            }
             let step = self.dice.weighted(&STEPS);
             let told = self.step(step).await;
             settle();
@@ -223,7 +230,7 @@ impl Life<'_> {
         format!("{folder}key-{number:02}").into_bytes()
     }
 
-    fn new_piece(&mut self) -> Piece {
+    pub fn new_piece(&mut self) -> Piece {
         let dice = self.dice;
         let len = match dice.within(0..100) {
             0..3 => 0,
@@ -670,6 +677,7 @@ impl Life<'_> {
     /// After a start: everything is there, and what was open is decided.
     pub async fn settle(&mut self) {
         levels::check(self);
+        versions::settle(self).await;
         if let Some(lost) = self.model.restored.clone() {
             self.settle_restored(lost).await;
             if self.model.restored.is_some() {
@@ -700,6 +708,7 @@ impl Life<'_> {
             }
             self.delete_key(&key).await;
         }
+        versions::delete_all(self).await;
         for (id, upload) in self.model.uploads.clone() {
             self.settle_upload(id, upload);
         }

@@ -23,6 +23,7 @@ mod run;
 mod scrubbing;
 mod story;
 mod trace;
+mod versions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Command, ExitCode, Stdio};

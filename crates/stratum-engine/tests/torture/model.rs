@@ -3,6 +3,7 @@
 //! A write whose outcome is unknown leaves the key with one possibility more. The next life decides which it is, and
 //! from then on it must stay so.
 
+use crate::versions::Versions;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use stratum_metadata::record::{ETag, Level, UploadId};
@@ -98,6 +99,13 @@ impl<T: Clone + PartialEq> Open<T> {
         }
     }
 
+    /// It is one of these.
+    pub fn one_of(values: impl IntoIterator<Item = T>) -> Open<T> {
+        let mut open = Open(Vec::new());
+        values.into_iter().for_each(|value| open.or(value));
+        open
+    }
+
     /// It has turned out to be this.
     pub fn is(&mut self, value: T) {
         *self = Open::known(value);
@@ -128,14 +136,15 @@ pub struct Model {
     tiers: BTreeMap<Vec<u8>, Open<Option<Tier>>>,
     /// It was restored from a backup since the last life, and of these objects the bytes are gone.
     pub restored: Option<BTreeSet<Vec<u8>>>,
+    pub versions: Versions,
     pieces: u64,
 }
 
 impl Model {
     /// A store that holds nothing yet, and begins at that level.
     pub fn new(level: Level) -> Model {
-        let (objects, uploads, tiers) = Default::default();
-        Model { level: Open::known(level), objects, uploads, tiers, restored: None, pieces: 0 }
+        let (objects, uploads, tiers, versions) = Default::default();
+        Model { level: Open::known(level), objects, uploads, tiers, restored: None, versions, pieces: 0 }
     }
 
     /// As the store was then; what was written since is not written a second time.

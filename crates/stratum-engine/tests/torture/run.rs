@@ -17,7 +17,7 @@ use stratum_metadata::record::{
     Attributes, Body, BucketId, BucketRecord, Level, ObjectHeaders, ObjectRecord, PartRecord, PartSummary,
     StorageClass, UploadId, UploadRecord, VersionId,
 };
-use stratum_metadata::{CommitError, TierWish, tier_of};
+use stratum_metadata::{CommitError, NotWritten, TierWish, tier_of};
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::{BlobRef, Form, Place, Tier};
 use stratum_storage::drive::{Drive, Threads};
@@ -43,7 +43,7 @@ const NARROW_AFTER: Duration = Duration::from_secs(40);
 /// How often the small files are looked at.
 const FILES_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a read looks a record up anew because its bytes have moved.
-const LOOKUPS: usize = 4;
+pub const LOOKUPS: usize = 4;
 
 /// Time as the runtime has it: it stands still while anything runs, and jumps to what is waited for.
 #[derive(Debug)]
@@ -228,6 +228,7 @@ impl Run {
             Command::PutObject { bucket: BUCKET, key, record, condition }
         })
         .await
+        .into()
     }
 
     pub async fn put_part(&self, upload: UploadId, number: u16, piece: Piece) -> Wrote {
@@ -238,27 +239,29 @@ impl Run {
             Command::UploadPart { bucket: BUCKET, upload, part }
         })
         .await
+        .into()
     }
 
     /// Stores a body the way its size asks for, and commits the command that names it: by the door that requests take.
-    async fn with_body(&self, piece: Piece, command: impl FnOnce(BlobRef) -> Command) -> Wrote {
+    pub async fn with_body(
+        &self,
+        piece: Piece,
+        command: impl FnOnce(BlobRef) -> Command,
+    ) -> Result<Outcome, CommitError> {
         let in_entry = if piece.len <= SMALL { piece.len } else { 0 };
-        let headroom = match self.metadata.headroom(in_entry).await {
-            Ok(headroom) => headroom,
-            Err(nothing) => return Wrote::Nothing(nothing.to_string()),
-        };
+        let headroom = self.metadata.headroom(in_entry).await?;
         let body = piece.bytes();
         if body.len() <= SMALL {
             let (length, crc32c) = (body.len() as u32, crc32c::crc32c(&body));
             let place = if body.is_empty() { Place::Empty } else { Place::ThisEntry { length, crc32c } };
             let command = command(BlobRef::plain(place));
-            return self.metadata.commit_received(headroom, command, body.into()).await.into();
+            return self.metadata.commit_received(headroom, command, body.into()).await;
         }
         let Written { blob, hold } = match self.write(&body).await {
             Ok(written) => written,
-            Err(error) => return Wrote::Nothing(error.to_string()),
+            Err(error) => return Err(NotWritten::Unavailable(error.to_string()).into()),
         };
-        self.metadata.commit_received(headroom, command(blob), hold.into()).await.into()
+        self.metadata.commit_received(headroom, command(blob), hold.into()).await
     }
 
     async fn write(&self, body: &Bytes) -> Result<Written, stratum_storage::writepath::WriteError> {
@@ -346,7 +349,7 @@ impl Run {
     }
 
     /// The bytes of a record, or nothing if they have moved.
-    async fn bytes_of(&self, record: &ObjectRecord) -> Result<Option<Bytes>, String> {
+    pub async fn bytes_of(&self, record: &ObjectRecord) -> Result<Option<Bytes>, String> {
         match &record.body {
             Body::Blob(blob) => self.read(blob, record.size).await,
             Body::Parts { upload, parts } => {
@@ -439,7 +442,7 @@ pub async fn frames(
     }
 }
 
-fn object(content: &Content, modified: u64, body: Body) -> ObjectRecord {
+pub fn object(content: &Content, modified: u64, body: Body) -> ObjectRecord {
     ObjectRecord {
         version: VersionId::NULL,
         modified,

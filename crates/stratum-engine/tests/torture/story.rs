@@ -14,6 +14,7 @@ use crate::model::Model;
 use crate::outside::Outside;
 use crate::run::{NoStart, Run, Wrote};
 use crate::trace::Trace;
+use crate::versions;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use stratum_metadata::command::Refusal;
@@ -287,6 +288,7 @@ impl Story {
         for key in life.model.objects.keys().cloned().collect::<Vec<_>>() {
             life.delete_key(&key).await;
         }
+        versions::delete_all(&mut life).await;
         for (id, upload) in life.model.uploads.clone() {
             life.abort_upload(id, &upload).await;
         }

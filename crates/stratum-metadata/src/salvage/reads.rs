@@ -4,10 +4,11 @@ use super::Salvaged;
 use crate::buckets;
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
-use crate::record::{BucketId, DecodeError, ObjectRecord, PartRecord, UploadId, decode};
+use crate::record::{BucketId, DecodeError, ObjectRecord, PartRecord, UploadId, Version, decode};
 use crate::space;
 use crate::tree::Base;
 use std::ops::ControlFlow;
+use stratum_storage::blob::Index;
 use stratum_storage::volume::VolumeRecord;
 
 /// A bucket that is known, or only its number, from the objects in it.
@@ -15,6 +16,14 @@ use stratum_storage::volume::VolumeRecord;
 pub struct SalvagedBucket {
     pub id: BucketId,
     pub name: Option<String>,
+}
+
+/// A version that isn't its key's current object, and the entry that committed it: the next page goes on from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SalvagedVersion {
+    pub key: Vec<u8>,
+    pub committed: Index,
+    pub version: Result<Version, DecodeError>,
 }
 
 /// What stands under a key.
@@ -32,12 +41,16 @@ impl Salvaged {
             ids.extend(keys::parse_bucket_by_id(key));
             ControlFlow::Continue(())
         })?;
-        let mut from = Some(keys::start_of(Tag::Object));
-        while let Some(bucket) =
-            from.take().map(|from| self.first_bucket_with_objects(&from)).transpose()?.flatten()
-        {
-            ids.push(bucket);
-            from = bucket.0.checked_add(1).map(|next| keys::objects_of(BucketId(next)));
+        let kinds: [(Tag, fn(BucketId) -> Vec<u8>); 2] =
+            [(Tag::Object, keys::objects_of), (Tag::Version, keys::versions_in)];
+        for (tag, all_of) in kinds {
+            let mut from = Some(keys::start_of(tag));
+            while let Some(bucket) =
+                from.take().map(|from| self.first_bucket_with(tag, &from)).transpose()?.flatten()
+            {
+                ids.push(bucket);
+                from = bucket.0.checked_add(1).map(|next| all_of(BucketId(next)));
+            }
         }
         ids.sort_unstable();
         ids.dedup();
@@ -48,9 +61,9 @@ impl Salvaged {
         ids.into_iter().map(named).collect()
     }
 
-    fn first_bucket_with_objects(&self, from: &[u8]) -> Result<Option<BucketId>, ReadError> {
+    fn first_bucket_with(&self, tag: Tag, from: &[u8]) -> Result<Option<BucketId>, ReadError> {
         let mut found = None;
-        self.machine().scan(from, &keys::end_of(Tag::Object), |key, _| {
+        self.machine().scan(from, &keys::end_of(tag), |key, _| {
             found = keys::parse_object(key).map(|(bucket, _)| bucket);
             ControlFlow::Break(())
         })?;
@@ -75,6 +88,28 @@ impl Salvaged {
             if objects.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(objects)
+    }
+
+    /// The bucket's versions that aren't current and come after `after`, by key and then from the newest, at most `max`; delete
+    /// markers among them, and those whose records can't be read.
+    pub fn versions(
+        &self,
+        bucket: BucketId,
+        after: Option<(&[u8], Index)>,
+        max: usize,
+    ) -> Result<Vec<SalvagedVersion>, ReadError> {
+        let all = keys::versions_in(bucket);
+        let from = after.map_or_else(
+            || all.clone(),
+            |(key, committed)| [&keys::version(bucket, key, committed), [0].as_slice()].concat(),
+        );
+        let mut versions = Vec::new();
+        self.machine().scan(&from, &keys::end_of_prefix(&all), |key, value| {
+            let version = |(_, key, committed)| SalvagedVersion { key, committed, version: decode(value) };
+            versions.extend(keys::parse_version(key).map(version));
+            if versions.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(versions)
     }
 
     /// Whether any of the bucket's keys begins with this.
