@@ -163,9 +163,6 @@ pub fn note_of(index: &IndexState) -> Option<String> {
         IndexState::Rebuilding { why, for_seconds, step } => {
             let step = match step {
                 RebuildStep::Begins => "it begins".to_owned(),
-                RebuildStep::Loads { bytes: loaded } => {
-                    format!("{} of the checkpoint loaded", bytes(*loaded))
-                }
                 RebuildStep::Replays { entry, of } => format!("entry {entry} of {of} of the journal"),
             };
             let since = duration(*for_seconds);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_bodies::Codecs;
+use stratum_metadata::CheckpointSizes;
 use stratum_metadata::record::Level;
 use stratum_storage::pace::Budget;
 use stratum_storage::scrub::{Save, ScrubCursor};
@@ -35,6 +36,8 @@ pub struct Config {
     /// The least that is moved to make drives even, in bytes.
     pub least_move: u64,
     pub scrub: ScrubProgress,
+    /// How large the pieces of a checkpoint are.
+    pub checkpoint_sizes: CheckpointSizes,
     /// What a store that holds nothing yet begins at: the newest, but where a test needs one that is to be raised.
     pub first_level: Level,
     /// What bodies are coded with that come to a tier.
@@ -71,6 +74,7 @@ impl Config {
             narrow_after: Duration::from_secs(30 * 60),
             least_move: stratum_storage::balance::LEAST_MOVE_BYTES,
             scrub: ScrubProgress::default(),
+            checkpoint_sizes: CheckpointSizes::default(),
             first_level: Level::highest_known(),
             codecs: Codecs::NONE,
             tiering: TieringConfig::default(),

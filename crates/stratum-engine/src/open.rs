@@ -59,6 +59,7 @@ fn open_metadata(foundation: &Foundation, config: &Config) -> Result<Metadata, O
         index: config.index.clone(),
         drives: set.roster(Tier::JOURNAL).ok_or(OpenError::NoHotTier)?,
         copies: usize::from(geometry.m) + 1,
+        sizes: config.checkpoint_sizes,
     };
     let is_provisional = provisional::Restored::read(set)?.is_some_and(|restored| !restored.accepted);
     let metadata = Metadata::open_on(&options, log.clone(), clock.clone(), *threads)?;

@@ -14,8 +14,9 @@ mod versions;
 pub use finding::{Finding, Severity};
 pub use live::{CheckError, Turns};
 
+use crate::fingerprint::fingerprint;
 use crate::keys;
-use crate::machine::{ReadError, fingerprint};
+use crate::machine::ReadError;
 use crate::record::{Applied, BucketId, Level, Migrate, Owner, UploadId, decode, level_of};
 use crate::tree::{Base, Value};
 use std::collections::{HashMap, HashSet};

@@ -24,6 +24,7 @@ mod queue;
 mod reply;
 mod room;
 mod threads;
+mod touched;
 mod waiting;
 
 use crate::command::{Command, Outcome, Urgency};
@@ -121,6 +122,7 @@ impl Committer {
         if command.urgency() == Urgency::Ordinary && asked.is_none() {
             let Headroom(()) = self.headroom(bytes.in_entry()).await?;
         }
+        touched::read_ahead(&self.shared.machine, &command);
         let (proposal, fate) = self.shared.proposal(command, bytes)?;
         self.shared.enqueue(proposal);
         if self.kind == Threads::Caller {

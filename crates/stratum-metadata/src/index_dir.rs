@@ -1,8 +1,7 @@
-//! Where the index lies: in its home, or, while that can't take it, in the folder of a drive.
+//! Where the trees of changes lie: in their home, or, while that can't take one, in the folder of a drive.
 //!
-//! At first the index lies in its home itself. One that is built anew, beside itself or after a failure, gets a
-//! numbered directory within, and the file `current`, replaced by a rename, names the one that counts: sled names its
-//! files by path, so its directory can't be renamed under it. A home that can't be written (its disk fails, is full, or
+//! Each has a numbered directory. The file `current`, replaced by a rename, names those that count: the open one last and,
+//! before it, the one that was closed and is in no checkpoint yet. A home that can't be written (its disk fails, is full, or
 //! is read-only) is left for `index/` in the folder of a healthy drive. Numbers only grow, over all places: the highest
 //! counts, and what isn't current is removed, at once or at the next start.
 
@@ -16,7 +15,7 @@ const UNFINISHED: &str = "current.new";
 /// In a drive's folder.
 const AWAY: &str = "index";
 
-/// The places for it.
+/// The places for them.
 #[derive(Clone, Debug)]
 pub(crate) struct IndexDir {
     home: PathBuf,
@@ -28,10 +27,6 @@ impl IndexDir {
         IndexDir { home: home.to_owned(), drives }
     }
 
-    pub(crate) fn home(&self) -> &Path {
-        &self.home
-    }
-
     /// Where it may lie now, its home first.
     pub(crate) fn places(&self) -> Vec<PathBuf> {
         let healthy = self.drives.healthy();
@@ -39,62 +34,83 @@ impl IndexDir {
         std::iter::once(self.home.clone()).chain(away).collect()
     }
 
-    /// Where the index lies. A name that makes no sense names nothing: the index is then rebuilt from the drives.
-    pub(crate) fn current(&self) -> PathBuf {
-        let (place, number) = self.newest();
-        number.map_or_else(|| place.clone(), |number| place.join(number.to_string()))
+    /// Where the trees that count lie, the open one last. A name that makes no sense names nothing: the state is then built
+    /// from the drives.
+    pub(crate) fn current(&self) -> Vec<PathBuf> {
+        let (place, numbers) = self.newest();
+        numbers.iter().map(|number| place.join(number.to_string())).collect()
     }
 
-    /// Whether it lies in its home.
+    /// Whether the open one lies in its home.
     pub(crate) fn is_home(&self) -> bool {
         self.newest().0 == self.home
     }
 
-    fn newest(&self) -> (PathBuf, Option<u64>) {
-        let mut newest = (self.home.clone(), number(&self.home));
+    fn newest(&self) -> (PathBuf, Vec<u64>) {
+        let mut newest = (self.home.clone(), numbers(&self.home));
         for place in self.places() {
-            let number = number(&place);
-            if number > newest.1 {
-                newest = (place, number);
+            let numbers = numbers(&place);
+            if numbers.last() > newest.1.last() {
+                newest = (place, numbers);
             }
         }
         newest
     }
 
-    /// Where the next one is to be built in a place: empty.
+    /// Where the next one is to be opened, alone, in a place: empty.
     pub(crate) fn begin(&self, place: &Path) -> io::Result<Next> {
         fs::create_dir_all(place)?;
-        let number = self.newest().1.unwrap_or_default() + 1;
-        let next = Next { place: place.to_owned(), number };
+        let number = self.newest().1.last().copied().unwrap_or_default() + 1;
+        let next = Next { place: place.to_owned(), number, after: None };
         remove(&next.path())?;
         Ok(next)
     }
 
-    /// Removes the index, and all others, in every place.
+    /// [`IndexDir::begin`], after the open one, which still counts. In another place it can't be named with it: a start then
+    /// has the journal do it again.
+    pub(crate) fn begin_after(&self, place: &Path) -> io::Result<Next> {
+        let (current, numbers) = self.newest();
+        let after = numbers.last().copied().filter(|_| current == place);
+        Ok(Next { after, ..self.begin(place)? })
+    }
+
+    /// From now on the open one alone counts, durably, and what is left of others is removed.
+    pub(crate) fn settle(&self) -> io::Result<()> {
+        let (place, numbers) = self.newest();
+        if let Some(number) = numbers.last().copied() {
+            Next { place, number, after: None }.switch()?;
+        }
+        self.clean();
+        Ok(())
+    }
+
+    /// Removes all trees, in every place.
     pub(crate) fn remove(&self) -> io::Result<()> {
         self.places().iter().try_for_each(|place| remove(place))
     }
 
-    /// Removes all that isn't the current index, as far as that can be. Only while no other is needed.
+    /// Removes all that isn't current, as far as that can be. Only while no other is needed.
     pub(crate) fn clean(&self) {
-        let (current, number) = self.newest();
+        let (current, numbers) = self.newest();
         for place in self.places() {
             let cleaned = match place == current {
-                true => remove_others(&place, number),
+                true => remove_others(&place, &numbers),
                 false => remove(&place),
             };
             if let Err(error) = cleaned {
-                tracing::warn!(place = %place.display(), %error, "what is left of former indexes can't be removed");
+                tracing::warn!(place = %place.display(), %error, "what is left of former trees can't be removed");
             }
         }
     }
 }
 
-/// The place of an index that is being built.
+/// The place of a tree that is to be opened.
 #[derive(Debug)]
 pub(crate) struct Next {
     place: PathBuf,
     number: u64,
+    /// One that still counts.
+    after: Option<u64>,
 }
 
 impl Next {
@@ -106,7 +122,10 @@ impl Next {
     pub(crate) fn switch(&self) -> io::Result<()> {
         let unfinished = self.place.join(UNFINISHED);
         let mut file = File::create(&unfinished)?;
-        write!(file, "{}", self.number)?;
+        match self.after {
+            Some(after) => write!(file, "{after} {}", self.number)?,
+            None => write!(file, "{}", self.number)?,
+        }
         file.sync_all()?;
         fs::rename(&unfinished, self.place.join(CURRENT))?;
         File::open(&self.place)?.sync_all()?;
@@ -114,12 +133,15 @@ impl Next {
     }
 }
 
-fn number(place: &Path) -> Option<u64> {
-    fs::read_to_string(place.join(CURRENT)).ok()?.parse().ok()
+/// The numbers that a place names, rising.
+fn numbers(place: &Path) -> Vec<u64> {
+    let text = fs::read_to_string(place.join(CURRENT)).unwrap_or_default();
+    let numbers: Result<Vec<u64>, _> = text.split_whitespace().map(str::parse).collect();
+    numbers.ok().filter(|numbers| numbers.is_sorted()).unwrap_or_default()
 }
 
-/// Removes what lies in a place beside the index of that number.
-fn remove_others(place: &Path, number: Option<u64>) -> io::Result<()> {
+/// Removes what lies in a place beside the trees of these numbers: what was there before it had numbers, too.
+fn remove_others(place: &Path, numbers: &[u64]) -> io::Result<()> {
     let entries = match fs::read_dir(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -128,10 +150,9 @@ fn remove_others(place: &Path, number: Option<u64>) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let is_ours = name == UNFINISHED || name.parse::<u64>().is_ok();
-        let is_current = number.is_some_and(|number| name == number.to_string()) || name == CURRENT;
-        // Without a number the index is in the place itself, among its own files.
-        if !is_current && (is_ours || number.is_some()) {
+        let is_current = name == CURRENT || numbers.iter().any(|number| name == number.to_string());
+        // Without a number nothing is known of what lies there.
+        if !is_current && !numbers.is_empty() {
             remove(&entry.path())?;
         }
     }
@@ -173,17 +194,34 @@ mod tests {
     fn one_counts_and_the_others_go() {
         let dir = tempfile::tempdir().unwrap();
         let (root, index) = (dir.path(), IndexDir::new(dir.path(), Vec::new().into()));
-        fs::write(root.join("db"), "pages").unwrap();
-        assert_eq!(index.current(), root);
-        // A build that was cut off.
+        fs::write(root.join("db"), "pages of a server that had no numbers").unwrap();
+        assert!(index.current().is_empty());
+        // One that was begun, and cut off.
         fs::create_dir(index.begin(root).unwrap().path()).unwrap();
         index.clean();
-        assert_eq!(names(root), ["db"]);
+        assert_eq!(names(root), ["1", "db"]);
 
         build(&index, root);
-        assert_eq!(index.current(), root.join("1"));
+        assert_eq!(index.current(), [root.join("1")]);
         assert_eq!(names(root), ["1", "current"]);
         build(&index, root);
+        assert_eq!(names(root), ["2", "current"]);
+    }
+
+    #[test]
+    fn a_closed_one_counts_until_it_is_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, index) = (dir.path(), IndexDir::new(dir.path(), Vec::new().into()));
+        build(&index, root);
+        let next = index.begin_after(root).unwrap();
+        fs::create_dir(next.path()).unwrap();
+        assert_eq!(index.current(), [root.join("1")]);
+        next.switch().unwrap();
+        assert_eq!(index.current(), [root.join("1"), root.join("2")]);
+        index.clean();
+        assert_eq!(names(root), ["1", "2", "current"]);
+        index.settle().unwrap();
+        assert_eq!(index.current(), [root.join("2")]);
         assert_eq!(names(root), ["2", "current"]);
     }
 
@@ -202,12 +240,12 @@ mod tests {
         let away = index.places()[2].clone();
         assert_eq!(away, dir.path().join("hot/1/index"));
         build(&index, &away);
-        assert_eq!((index.current(), index.is_home()), (away.join("2"), false));
+        assert_eq!((index.current(), index.is_home()), (vec![away.join("2")], false));
         assert!(!home.exists(), "what failed there is never found again");
         // Nothing is made of a drive that has failed.
         drives[1].fail("pulled");
-        assert_eq!((index.current(), index.is_home()), (home.clone(), true));
+        assert_eq!((index.current(), index.is_home()), (Vec::new(), true));
         build(&index, &home);
-        assert_eq!(index.current(), home.join("1"));
+        assert_eq!(index.current(), [home.join("1")]);
     }
 }

@@ -1,10 +1,11 @@
-//! Changes on their way into the index.
+//! Changes over a state, and those of them that are in memory only.
 //!
 //! A batch costs sled two writes of its log, however small it is. So what groups change goes into memory first,
-//! where every read looks before it looks into the index, and a few milliseconds of it become one batch. Nothing
-//! is at stake: the index is behind the journal anyway, and a start replays what it lacks.
+//! where every read looks before it looks further, and a few milliseconds of it become one batch. Nothing
+//! is at stake: what sled holds is behind the journal anyway, and a start replays what it lacks.
 
 use crate::tree::{Base, TreeError, Value};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -85,13 +86,28 @@ impl Base for Layer<'_> {
             return Ok(());
         }
         let over = self.changes.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
-        merge(over.map(|(key, value)| (key.as_slice(), value.as_ref())), self.below, from, to, visit)
+        merge(over.map(|(key, value)| Ok((key, value.as_ref()))), self.below, from, to, visit)
     }
 }
 
 /// Visits the pairs of `below` with the changes of `over`, both in order.
-pub(crate) fn merge<'a>(
-    over: impl Iterator<Item = (&'a [u8], Option<&'a Value>)>,
+pub(crate) fn merge<K: AsRef<[u8]>, V: Borrow<Value>>(
+    over: impl Iterator<Item = Result<(K, Option<V>), TreeError>>,
+    below: &dyn Base,
+    from: &[u8],
+    to: &[u8],
+    visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
+) -> Result<(), TreeError> {
+    let mut failed = Ok(());
+    {
+        let sound = over.map_while(|change| change.map_err(|error| failed = Err(error)).ok());
+        merge_sound(sound, below, from, to, visit)?;
+    }
+    failed
+}
+
+fn merge_sound<K: AsRef<[u8]>, V: Borrow<Value>>(
+    over: impl Iterator<Item = (K, Option<V>)>,
     below: &dyn Base,
     from: &[u8],
     to: &[u8],
@@ -100,22 +116,22 @@ pub(crate) fn merge<'a>(
     let mut over = over.peekable();
     let mut stopped = false;
     below.scan(from, to, &mut |key, value| {
-        while let Some((other, change)) = over.next_if(|(other, _)| *other < key) {
-            if change.is_some_and(|value| visit(other, value).is_break()) {
+        while let Some((other, change)) = over.next_if(|(other, _)| other.as_ref() < key) {
+            if change.is_some_and(|value| visit(other.as_ref(), value.borrow()).is_break()) {
                 stopped = true;
                 return ControlFlow::Break(());
             }
         }
-        let flow = match over.next_if(|(other, _)| *other == key) {
+        let flow = match over.next_if(|(other, _)| other.as_ref() == key) {
             Some((_, None)) => ControlFlow::Continue(()),
-            Some((_, Some(value))) => visit(key, value),
+            Some((_, Some(value))) => visit(key, value.borrow()),
             None => visit(key, value),
         };
         stopped = flow.is_break();
         flow
     })?;
     while let Some((key, change)) = over.next().filter(|_| !stopped) {
-        stopped = change.is_some_and(|value| visit(key, value).is_break());
+        stopped = change.is_some_and(|value| visit(key.as_ref(), value.borrow()).is_break());
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ pub mod declared;
 mod drain;
 mod evacuate;
 mod fate;
+mod fingerprint;
 #[cfg(test)]
 mod fixtures;
 #[doc(hidden)]
@@ -43,6 +44,7 @@ pub mod record;
 mod relocate;
 pub mod salvage;
 mod space;
+mod stack;
 mod state;
 mod store;
 mod sweep;
@@ -52,7 +54,7 @@ mod upkeep;
 mod versions;
 mod walk;
 
-pub use checkpoint::Export as CheckpointExport;
+pub use checkpoint::{Export as CheckpointExport, Sizes as CheckpointSizes};
 pub use committer::Headroom;
 pub use compact::{CompactionStatus, Compactor, Narrowed, Why};
 pub use drain::Drain;

@@ -1,8 +1,8 @@
 //! The state from whatever is left of a store, without opening it.
 //!
 //! [`Metadata::open`](crate::Metadata::open) wants the journal's end and a checkpoint that it follows from; a store
-//! that can't have both doesn't start. Here the state is built beside the store, in an index of its own, from the
-//! basis that reaches furthest: a whole checkpoint, the server's own index, or nothing, and the journal as far as it
+//! that can't have both doesn't start. Here the state is built beside the store, in a tree of its own, on the
+//! basis that reaches furthest: a whole checkpoint, that and the server's own trees, or nothing, and the journal as far as it
 //! follows without a hole. What the journal has beyond a hole is then kept for what it says of objects
 //! ([`apply_loosely`]). [`Salvaged::doubts`] tells what can't be known; without doubts it is the state that a start
 //! would have come to.
@@ -17,12 +17,13 @@ pub use former::{check_index, remove_index};
 pub use reads::{SalvagedBucket, SalvagedObject, SalvagedVersion};
 
 use crate::check::{self, Bodies, Checked, Finding};
-use crate::checkpoint::{self, Files, Reader};
+use crate::checkpoint::{self, Checkpoint, Files, Sizes};
 use crate::command::Proposed;
-use crate::machine::{Entry, Machine, ReadError, mark};
+use crate::machine::{Entry, Machine, ReadError};
 use crate::record::{Applied, DecodeError, Level, Owner};
+use crate::stack::Below;
 use crate::state::{ApplyError, View, apply_loosely};
-use crate::tree::{Tree, TreeError, Value};
+use crate::tree::{Tree, TreeError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use stratum_storage::ambient::Clock;
@@ -108,10 +109,10 @@ impl Salvaged {
             problem: error.to_string(),
         };
         let mut doubts: Vec<Doubt> = history.doubts().iter().cloned().map(Doubt::from).collect();
-        let (tree, basis, applied) = base(sources, history, &mut doubts)?;
-        let machine = Machine::open(tree.clone(), clock.clone()).map_err(|error| building(&error))?;
-        debug_assert_eq!(machine.applied().index, applied.index);
-        let mut reached = applied.index;
+        let Found { tree, below, basis } = base(sources, history, &mut doubts)?;
+        let machine =
+            Machine::open(tree.clone(), below.clone(), clock.clone()).map_err(|error| building(&error))?;
+        let mut reached = machine.applied().index;
         for group in groups(history, reached + 1) {
             let group = group?;
             reached = group.last().map_or(reached, |entry| entry.index);
@@ -124,12 +125,12 @@ impl Salvaged {
                 doubts.push(Doubt::Gap { first: known + 1, last: first - 1 });
             }
             for group in groups(history, first) {
-                keep(&tree, group?).map_err(|error| building(&error))?;
+                keep(&machine, &tree, group?).map_err(|error| building(&error))?;
             }
             known = run.last;
         }
         doubts.dedup();
-        let machine = Machine::open(tree, clock).map_err(|error| building(&error))?;
+        let machine = Machine::open(tree, below, clock).map_err(|error| building(&error))?;
         Ok(Salvaged { machine: Arc::new(machine), basis, reached, doubts })
     }
 
@@ -181,57 +182,57 @@ fn reach(history: &History, applied: &Applied) -> Index {
     }
 }
 
-/// The basis that reaches furthest, in a new index; of several, the newest.
-fn base(
-    sources: &Sources,
-    history: &History,
-    doubts: &mut Vec<Doubt>,
-) -> Result<(Tree, Basis, Applied), SalvageError> {
-    let failed =
-        |error: TreeError| SalvageError::Build { dir: sources.index.clone(), problem: error.to_string() };
-    let files = Files::new(Roster::new(sources.drives.clone()), 1);
+/// What the state is built on: a tree that takes what the journal says, and what lies below it.
+struct Found {
+    tree: Tree,
+    below: Below,
+    basis: Basis,
+}
+
+/// The basis that reaches furthest; of several, the newest.
+fn base(sources: &Sources, history: &History, doubts: &mut Vec<Doubt>) -> Result<Found, SalvageError> {
+    let files = Files::new(Roster::new(sources.drives.clone()), 1, Sizes::default());
     let mut checkpoints =
         checkpoint::readable(&files).map_err(|error| SalvageError::Newer(error.to_string()))?;
-    checkpoints.sort_by_key(|reader| (reach(history, &reader.applied()), reader.applied().index));
+    checkpoints.sort_by_key(|stored| (reach(history, &stored.applied()), stored.applied().index));
     let end = history.runs().last().map_or(0, |run| run.last);
     let nothing = reach(history, &Applied::default());
-    while let Some(reader) = checkpoints.pop() {
-        let applied = reader.applied();
+    while let Some(stored) = checkpoints.pop() {
+        let applied = stored.applied();
         if reach(history, &applied) < nothing {
             break;
         }
-        let tree = Tree::open(&sources.index).map_err(failed)?;
-        match load(&tree, reader) {
-            Ok(()) if reach(history, &applied) >= end => {
-                return Ok((tree, Basis::Checkpoint(applied.index), applied));
+        let opened = checkpoint::open(&files, stored).map_err(|error| error.to_string());
+        let whole = opened.and_then(|checkpoint| match checkpoint.verify(&mut |_| Ok(())) {
+            Ok(()) => Ok(Arc::new(checkpoint)),
+            Err(error) => Err(error.to_string()),
+        });
+        match whole {
+            Ok(checkpoint) if reach(history, &applied) >= end => return on(sources, Some(checkpoint)),
+            Ok(checkpoint) => {
+                let than = reach(history, &applied);
+                let better = former::better(sources, Some(&checkpoint), than, history, doubts);
+                return better.map_or_else(|| on(sources, Some(checkpoint)), Ok);
             }
-            Ok(()) => {
-                let better = former::better(sources, reach(history, &applied), history, doubts);
-                return Ok(better.unwrap_or((tree, Basis::Checkpoint(applied.index), applied)));
-            }
-            Err(problem) => {
-                doubts.push(Doubt::Checkpoint { index: applied.index, problem });
-                tree.clear().map_err(failed)?;
-            }
+            Err(problem) => doubts.push(Doubt::Checkpoint { index: applied.index, problem }),
         }
     }
     if (nothing < end || end == 0)
-        && let Some(better) = former::better(sources, nothing, history, doubts)
+        && let Some(better) = former::better(sources, None, nothing, history, doubts)
     {
         return Ok(better);
     }
-    let tree = Tree::open(&sources.index).map_err(failed)?;
-    Ok((tree, Basis::Nothing, Applied::default()))
+    on(sources, None)
 }
 
-/// Fills an empty index from a checkpoint.
-fn load(tree: &Tree, reader: Reader) -> Result<(), String> {
-    let mut insert = |pairs: &[(&[u8], &[u8])]| {
-        let values: Vec<Value> = pairs.iter().map(|(_, value)| Value::from(*value)).collect();
-        tree.apply(pairs.iter().zip(&values).map(|((key, _), value)| (*key, Some(value))))
-    };
-    let applied = checkpoint::read(reader, &mut insert).map_err(|error| error.to_string())?;
-    mark(tree, &applied).map_err(|error| error.to_string())
+/// An empty tree over a checkpoint, or over nothing.
+fn on(sources: &Sources, checkpoint: Option<Arc<Checkpoint>>) -> Result<Found, SalvageError> {
+    let failed =
+        |error: TreeError| SalvageError::Build { dir: sources.index.clone(), problem: error.to_string() };
+    let basis = checkpoint
+        .as_ref()
+        .map_or(Basis::Nothing, |checkpoint| Basis::Checkpoint(checkpoint.applied().index));
+    Ok(Found { tree: Tree::open(&sources.index).map_err(failed)?, below: checkpoint.into(), basis })
 }
 
 /// The entries from `from` to the end of their run, some at a time.
@@ -255,9 +256,9 @@ fn entry(replayed: Replayed) -> Result<Entry, SalvageError> {
 }
 
 /// Keeps what these entries say, without knowing what came before them.
-fn keep(tree: &Tree, group: Vec<Entry>) -> Result<(), ApplyError> {
+fn keep(machine: &Machine, tree: &Tree, group: Vec<Entry>) -> Result<(), ApplyError> {
     // It is kept for this rescue alone, and may hold whatever comes.
-    let mut view = View::at(tree, Level::NEWEST);
+    let mut view = View::at(machine, Level::NEWEST);
     for entry in group {
         apply_loosely(&mut view, entry.index, entry.proposed.command)?;
     }

@@ -3,7 +3,6 @@
 //! Opening it brings the index up to the journal's end. An index that the journal does not confirm is thrown away
 //! and rebuilt, so nothing here ever decides what is true: the journal and its checkpoints do.
 
-mod bloat;
 mod bucket_cache;
 mod outage;
 mod reads;
@@ -12,8 +11,9 @@ mod start;
 pub use outage::{IndexState, IndexStatus};
 pub use reads::{PartsToComplete, ReadView};
 pub use start::RebuildStep;
+pub(crate) use start::trees;
 
-use crate::checkpoint::{self, CheckpointError, Reader};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Sizes};
 use crate::command::{Command, Outcome};
 use crate::committer::{Committer, Headroom};
 use crate::fate::{CommitError, NewBytes, NotWritten};
@@ -28,7 +28,6 @@ use crate::space::{self, Space};
 use crate::state::ApplyError;
 use crate::tree::{Base, TreeError};
 use crate::upkeep::Upkeep;
-use bloat::Bloat;
 use bucket_cache::BucketCache;
 use bytes::Bytes;
 use outage::Outage;
@@ -108,6 +107,8 @@ pub struct Options {
     pub drives: Roster,
     /// On how many of them each checkpoint is: one more than may be lost.
     pub copies: usize,
+    /// How large a checkpoint's pieces are.
+    pub sizes: Sizes,
 }
 
 /// What the store knows. A cheap handle.
@@ -123,7 +124,6 @@ struct Inner {
     log: Arc<dyn LocalLog>,
     upkeep: Upkeep,
     index: IndexDir,
-    bloat: Bloat,
     outage: Outage,
     clock: Arc<dyn Clock>,
     bucket_cache: BucketCache,
@@ -169,8 +169,8 @@ impl Metadata {
         clock: Arc<dyn Clock>,
         threads: Threads,
     ) -> Result<Metadata, OpenError> {
-        let upkeep = Upkeep::new(options.drives.clone(), options.copies, log.usage().cap);
-        log.set_cap(log.usage().cap.max(upkeep.checkpoint_bytes()));
+        let (drives, cap) = (options.drives.clone(), log.usage().cap);
+        let upkeep = Upkeep::new(drives, options.copies, options.sizes, cap, clock.clone());
         let index = IndexDir::new(&options.index, options.drives.clone());
         let sources = Sources {
             log: log.as_ref(),
@@ -180,6 +180,7 @@ impl Metadata {
             note: &|_| {},
         };
         let machine = Arc::new(start::recover(&index, &sources)?);
+        upkeep.begin_on(machine.checkpoint().as_deref(), log.as_ref());
         let highest = match machine.get(&keys::highest_ids())? {
             Some(value) => decode(&value).map_err(ApplyError::from)?,
             None => HighestIds::default(),
@@ -194,7 +195,6 @@ impl Metadata {
             log,
             upkeep,
             index,
-            bloat: Bloat::default(),
             outage: Outage::default(),
             clock,
             bucket_cache: BucketCache::default(),
@@ -315,7 +315,7 @@ impl Metadata {
 
     /// The first half of [`Metadata::tend_journal`].
     pub fn heal_journal(&self) {
-        if let Err(error) = self.inner.upkeep.heal(self.inner.log.as_ref()) {
+        if let Err(error) = self.inner.upkeep.heal(&self.inner.machine, self.inner.log.as_ref()) {
             tracing::warn!(%error, "the journal is not whole yet; trying again");
         }
     }
@@ -323,7 +323,7 @@ impl Metadata {
     /// The other half, to be called more often: clients may fill a small journal within a second.
     pub fn take_due_checkpoint(&self) {
         let inner = &self.inner;
-        if inner.machine.has_failed() || !inner.upkeep.is_due(inner.log.as_ref()) {
+        if inner.machine.has_failed() || !inner.upkeep.is_due(&inner.machine, inner.log.as_ref()) {
             return;
         }
         if inner.machine.applied_index() == inner.upkeep.newest_checkpoint() {
@@ -339,9 +339,9 @@ impl Metadata {
 
     /// The newest checkpoint that can be read, to be copied out; none if there is none yet. Blocks.
     pub fn export_checkpoint(&self) -> Result<Option<checkpoint::Export>, ReadError> {
-        let readable = checkpoint::readable(self.inner.upkeep.files());
-        let readable = readable.map_err(|error| ReadError::Unavailable(error.to_string()))?;
-        Ok(readable.into_iter().next().map(checkpoint::Export::new))
+        let newest = checkpoint::newest(self.inner.upkeep.files());
+        let newest = newest.map_err(|error| ReadError::Unavailable(error.to_string()))?;
+        Ok(newest.map(checkpoint::Export::new))
     }
 
     /// The index of the last checkpoint; 0 if there is none.
@@ -352,7 +352,7 @@ impl Metadata {
     /// Reads all copies of the kept checkpoints, and writes anew those that are damaged. One that is damaged in every
     /// copy is superseded by a new one. Blocks, for as long as reading them takes.
     pub fn check_checkpoints(&self) -> Vec<Finding> {
-        let findings = self.inner.upkeep.check();
+        let findings = self.inner.upkeep.check(&self.inner.machine);
         if findings.iter().any(|finding| !finding.repaired) && !self.inner.machine.has_failed() {
             self.take_checkpoint();
         }
@@ -365,16 +365,25 @@ impl Metadata {
     }
 
     fn take_checkpoint(&self) {
-        let taken = self.inner.upkeep.checkpoint(&self.inner.machine, self.inner.log.as_ref());
-        if let Err(error) = self.believe(taken) {
+        if let Err(error) = self.try_checkpoint() {
             tracing::warn!(%error, "no checkpoint was taken");
         }
     }
 
-    /// The state as it is now, as a checkpoint. Blocks, for as long as writing the state takes.
-    pub(crate) fn current_state(&self) -> Result<Reader, CheckpointError> {
-        let current = self.inner.upkeep.current(&self.inner.machine, self.inner.log.as_ref());
-        self.believe(current)
+    /// Takes a checkpoint now, due or not. Blocks, for as long as merging the state takes.
+    pub fn force_checkpoint(&self) -> Result<(), ReadError> {
+        self.try_checkpoint().map_err(|error| ReadError::Unavailable(error.to_string()))
+    }
+
+    fn try_checkpoint(&self) -> Result<(), CheckpointError> {
+        let Inner { upkeep, machine, log, index, .. } = self.inner.as_ref();
+        self.believe(upkeep.checkpoint(machine, log.as_ref(), index))
+    }
+
+    /// The state as it is now, as a checkpoint. Blocks, for as long as merging the state takes.
+    pub(crate) fn current_state(&self) -> Result<Arc<Checkpoint>, CheckpointError> {
+        let Inner { upkeep, machine, log, index, .. } = self.inner.as_ref();
+        self.believe(upkeep.current(machine, log.as_ref(), index))
     }
 
     /// An index that lost something is served from no longer.

@@ -1,8 +1,10 @@
-//! The index on the machine's own disk. The only file that names sled.
+//! What changed since the checkpoint, on the machine's own disk. The only file that names sled.
 //!
-//! One tree holds the whole applied state; a group of commands is one atomic batch. sled 0.34 can panic on damaged
+//! A tree holds keys with their new values, and those that were removed; a checkpoint lies below it, and the state is the one
+//! over the other. What several groups of commands changed is one atomic batch. sled 0.34 can panic on damaged
 //! files, so every call is guarded: a panic becomes [`TreeError::Panicked`] and the tree is not used again. Its
-//! flushing is its own affair: what it loses in a crash, the journal has.
+//! flushing is its own affair: what it loses in a crash, the journal has. It keeps more than it is told to and gives no
+//! space back, so a tree is thrown away before it is large.
 //!
 //! sled reads and writes one file through a descriptor, so it goes on when that file is deleted, and nobody would find
 //! it at the next start: [`Tree::is_in_place`] is for who looks after it.
@@ -16,11 +18,18 @@ use stratum_storage::panics;
 
 /// What sled may keep of its pages in memory. It starts empty and fills as keys are used; a hit costs a
 /// microsecond, a miss twenty.
-const CACHE_BYTES: u64 = 256 << 20;
+const CACHE_BYTES: u64 = 64 << 20;
 /// How often sled writes its buffers out by itself.
 const FLUSH_EVERY_MS: u64 = 1_000;
 /// sled's name for its file.
 const FILE: &str = "db";
+/// The key of what the tree lies over. It is no key of the state.
+const OVER: &[u8] = &[0];
+/// The first key of the state.
+const FIRST: &[u8] = &[1];
+/// Before a value, and alone in place of one that was removed.
+const PRESENT: u8 = 1;
+const REMOVED: u8 = 0;
 
 /// Why the index did not answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -52,6 +61,12 @@ impl Deref for Value {
     }
 }
 
+impl AsRef<[u8]> for Value {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl From<&[u8]> for Value {
     fn from(bytes: &[u8]) -> Self {
         Value(bytes.into())
@@ -77,9 +92,9 @@ pub trait Base {
     ) -> Result<(), TreeError>;
 }
 
-/// The index. A cheap handle.
+/// Changes over a checkpoint. A cheap handle.
 #[derive(Clone)]
-pub struct Tree {
+pub(crate) struct Tree {
     open: Option<Arc<Open>>,
 }
 
@@ -112,8 +127,8 @@ impl fmt::Debug for Tree {
 }
 
 impl Tree {
-    /// Opens the index in a directory, or makes an empty one there.
-    pub fn open(dir: &Path) -> Result<Tree, TreeError> {
+    /// Opens the tree in a directory, or makes an empty one there.
+    pub(crate) fn open(dir: &Path) -> Result<Tree, TreeError> {
         guarded(dir, || {
             let config = sled::Config::default()
                 .path(dir)
@@ -125,13 +140,13 @@ impl Tree {
         })
     }
 
-    /// No index: every call says so.
-    pub fn away() -> Tree {
+    /// None: every call says so.
+    pub(crate) fn away() -> Tree {
         Tree { open: None }
     }
 
     /// Whether it is the very same, opened once.
-    pub fn is(&self, other: &Tree) -> bool {
+    pub(crate) fn is(&self, other: &Tree) -> bool {
         match (&self.open, &other.open) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (None, None) => true,
@@ -140,7 +155,7 @@ impl Tree {
     }
 
     /// Whether a start would find the file that this is.
-    pub fn is_in_place(&self) -> bool {
+    pub(crate) fn is_in_place(&self) -> bool {
         self.open.as_ref().is_none_or(|open| open.file == file_in(&open.dir))
     }
 
@@ -151,69 +166,78 @@ impl Tree {
     }
 
     /// Writes all of the changes, or none of them if the machine stops meanwhile.
-    pub fn apply<'a>(
+    pub(crate) fn apply<'a>(
         &self,
         changes: impl Iterator<Item = (&'a [u8], Option<&'a Value>)>,
     ) -> Result<(), TreeError> {
         self.call(|db| {
             let mut batch = sled::Batch::default();
             for (key, value) in changes {
-                match value {
-                    Some(value) => batch.insert(key, value.0.clone()),
-                    None => batch.remove(key),
-                }
+                let stored = value.map_or(vec![REMOVED], |value| [&[PRESENT], &value[..]].concat());
+                batch.insert(key, stored);
             }
             Ok(db.apply_batch(batch)?)
         })
     }
 
+    /// Says of an empty tree what it lies over.
+    pub(crate) fn begin(&self, over: &[u8]) -> Result<(), TreeError> {
+        self.call(|db| Ok(db.insert(OVER, over).map(drop)?))
+    }
+
+    /// What it was begun with; nothing if it was never begun.
+    pub(crate) fn over(&self) -> Result<Option<Value>, TreeError> {
+        self.call(|db| Ok(db.get(OVER)?.map(Value)))
+    }
+
+    /// A key's value if it changed: `Some(None)` if it was removed.
+    pub(crate) fn change(&self, key: &[u8]) -> Result<Option<Option<Value>>, TreeError> {
+        self.call(|db| Ok(db.get(key)?.map(change_of)))
+    }
+
+    /// Whether a key with `from <= key < to` changed.
+    pub(crate) fn changes_between(&self, from: &[u8], to: &[u8]) -> Result<bool, TreeError> {
+        self.call(|db| match from.max(FIRST) < to {
+            true => Ok(db.range(from.max(FIRST)..to).next().transpose()?.is_some()),
+            false => Ok(false),
+        })
+    }
+
+    /// Shows the keys with `from <= key < to` that changed, in order.
+    pub(crate) fn changes<T>(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        see: impl FnOnce(&mut dyn Iterator<Item = Result<TreeChange, TreeError>>) -> Result<T, TreeError>,
+    ) -> Result<T, TreeError> {
+        self.call(|db| {
+            // An iterator of sled over a range that ends before it begins panics.
+            let from = from.max(FIRST).min(to);
+            let changes =
+                db.range(from..to).map(|pair| pair.map(|(key, stored)| (Value(key), change_of(stored))));
+            see(&mut changes.map(|change| change.map_err(TreeError::from)))
+        })
+    }
+
     /// What it takes of its disk.
-    pub fn bytes(&self) -> Result<u64, TreeError> {
+    pub(crate) fn bytes(&self) -> Result<u64, TreeError> {
         self.call(|db| Ok(db.size_on_disk()?))
     }
 
-    /// Lets go of the files if nobody else uses them; gives itself back otherwise.
-    pub fn close(self) -> Result<(), Tree> {
-        match self.open.map(Arc::try_unwrap) {
-            Some(Err(open)) => Err(Tree { open: Some(open) }),
-            Some(Ok(_)) | None => Ok(()),
-        }
-    }
-
-    /// Removes everything.
-    pub fn clear(&self) -> Result<(), TreeError> {
-        self.call(|db| Ok(db.clear()?))
-    }
-
     /// Makes everything applied so far durable. Slow: for shutdown.
-    pub fn flush(&self) -> Result<(), TreeError> {
+    pub(crate) fn flush(&self) -> Result<(), TreeError> {
         self.call(|db| db.flush().map(drop).map_err(TreeError::from))
     }
 }
 
-impl Base for Tree {
-    fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
-        self.call(|db| Ok(db.get(key)?.map(Value)))
-    }
+/// A key that changed, and its value if it wasn't removed.
+pub(crate) type TreeChange = (Value, Option<Value>);
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
-    ) -> Result<(), TreeError> {
-        self.call(|db| {
-            if from >= to {
-                return Ok(());
-            }
-            for pair in db.range(from..to) {
-                let (key, value) = pair?;
-                if visit(&key, &Value(value)).is_break() {
-                    break;
-                }
-            }
-            Ok(())
-        })
+/// What is stored of a change.
+fn change_of(stored: sled::IVec) -> Option<Value> {
+    match stored.first() {
+        Some(&PRESENT) => Some(Value(stored.subslice(1, stored.len() - 1))),
+        _ => None,
     }
 }
 

@@ -3,12 +3,18 @@
 //! None of this waits for a request, and none runs at a pace: the journal's room depends on it, and an
 //! acknowledgement is only as durable as the entries before it.
 
-use crate::checkpoint::{self, CheckpointError, Files, Reader};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Files, Sizes};
+use crate::index_dir::IndexDir;
 use crate::log::{ClosedSegment, LocalLog, LogError};
 use crate::machine::Machine;
+use crate::stack;
+use crate::tree::{Tree, TreeError};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use stratum_storage::ambient::Clock;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::{DriveId, Roster};
 use stratum_storage::set::Finding;
@@ -18,6 +24,12 @@ use stratum_storage::set::Finding;
 const DUE_PART: u64 = 4;
 /// From this share of the cap on, a checkpoint is taken whenever a packed segment waits for it.
 const PRESSED_FROM: f32 = 0.5;
+/// While the journal isn't pressed, a merge rests after so many bytes, for as long as they took.
+const REST_BYTES: u64 = 1 << 20;
+const LONGEST_REST: Duration = Duration::from_millis(200);
+
+/// How long a closed tree may stay in somebody's hands.
+const LETTING_GO: Duration = Duration::from_secs(10);
 
 /// The journal's housekeeping.
 pub(crate) struct Upkeep {
@@ -29,33 +41,45 @@ pub(crate) struct Upkeep {
     taken: Mutex<VecDeque<Index>>,
     /// The size of the last checkpoint, in bytes, a copy.
     bytes: AtomicU64,
+    clock: Arc<dyn Clock>,
     /// Every entry up to this has no live body left in the journal.
     packed: AtomicU64,
     /// The drives that the journal and the checkpoints were last made whole on, and the journal's epoch since then: a
     /// drive that joined and left between two looks left no other trace.
     whole_on: Mutex<(Vec<DriveId>, u64)>,
-    /// Held by whoever takes a checkpoint, or reads the copies of those that are kept: there is one scan of the state
+    /// Held by whoever takes a checkpoint, or reads the copies of those that are kept: one is merged
     /// at a time, and a new checkpoint takes an old one away.
     checkpoints: Mutex<()>,
 }
 
 impl Upkeep {
     /// `copies` is one more than the drives that may be lost.
-    pub(crate) fn new(drives: Roster, copies: usize, least_cap: u64) -> Upkeep {
-        let files = Files::new(drives.clone(), copies);
-        let whole = files.list().into_iter().filter(|(_, holders)| holders.len() >= copies);
-        let taken: VecDeque<Index> = whole.map(|(index, _)| index).collect();
-        let bytes = taken.back().and_then(|newest| files.bytes(*newest)).unwrap_or_default();
+    pub(crate) fn new(
+        drives: Roster,
+        copies: usize,
+        sizes: Sizes,
+        least_cap: u64,
+        clock: Arc<dyn Clock>,
+    ) -> Upkeep {
+        let files = Files::new(drives.clone(), copies, sizes);
         Upkeep {
             drives,
+            taken: Mutex::new(files.whole().into()),
             files,
             least_cap,
-            taken: Mutex::new(taken),
-            bytes: bytes.into(),
+            bytes: AtomicU64::new(0),
+            clock,
             packed: AtomicU64::new(0),
             whole_on: Mutex::default(),
             checkpoints: Mutex::default(),
         }
+    }
+
+    /// The state was brought up on that checkpoint.
+    pub(crate) fn begin_on(&self, checkpoint: Option<&Checkpoint>, log: &dyn LocalLog) {
+        let bytes = checkpoint.map_or(0, Checkpoint::bytes);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        log.set_cap(log.usage().cap.max(bytes));
     }
 
     pub(crate) fn files(&self) -> &Files {
@@ -78,56 +102,103 @@ impl Upkeep {
         taken.front().filter(|_| taken.len() >= checkpoint::KEPT).copied()
     }
 
-    /// Whether enough has been appended since the last checkpoint, or the journal is pressed for room that only a
-    /// further one gives: a packed segment goes when the older one, too, lies behind it.
-    pub(crate) fn is_due(&self, log: &dyn LocalLog) -> bool {
+    /// Whether enough has been appended or changed since the last checkpoint, or the journal is pressed for room that only a
+    /// further one gives: a packed segment goes when the older one, too, lies behind it. So is one whose merge was cut off,
+    /// and the first one of range files.
+    pub(crate) fn is_due(&self, machine: &Machine, log: &dyn LocalLog) -> bool {
         let (older, newest) = (self.older_checkpoint().unwrap_or_default(), self.newest_checkpoint());
         let (segments, usage) = (log.closed_segments(), log.usage());
         let since: u64 = segments.iter().filter(|part| part.last > newest).map(|part| part.bytes).sum();
         let waits = |part: &ClosedSegment| older < part.last && part.last <= self.packed();
-        since >= usage.cap / DUE_PART || usage.share() >= PRESSED_FROM && segments.iter().any(waits)
+        since >= usage.cap / DUE_PART
+            || machine.changed_bytes() >= self.files.changes_bytes()
+            || machine.closed().is_some()
+            || machine.checkpoint().is_some_and(|checkpoint| checkpoint.is_single_file())
+            || usage.share() >= PRESSED_FROM && segments.iter().any(waits)
     }
 
-    /// Takes a checkpoint, and lets go of what it makes superfluous. Blocks, for as long as writing the state takes.
-    pub(crate) fn checkpoint(&self, machine: &Machine, log: &dyn LocalLog) -> Result<(), CheckpointError> {
+    /// Takes a checkpoint, and lets go of what it makes superfluous. Blocks, for as long as merging the state takes.
+    pub(crate) fn checkpoint(
+        &self,
+        machine: &Machine,
+        log: &dyn LocalLog,
+        index: &IndexDir,
+    ) -> Result<(), CheckpointError> {
         let _alone = self.checkpoints.lock();
-        self.take(machine, log)
+        self.take(machine, log, index)
     }
 
-    /// The state as it is at some moment of this call, as a checkpoint that can be read: the last one if nothing was
-    /// applied since, else a new one.
-    pub(crate) fn current(&self, machine: &Machine, log: &dyn LocalLog) -> Result<Reader, CheckpointError> {
+    /// The state as it is at some moment of this call, as a checkpoint: the last one if nothing was applied since, else a
+    /// new one.
+    pub(crate) fn current(
+        &self,
+        machine: &Machine,
+        log: &dyn LocalLog,
+        index: &IndexDir,
+    ) -> Result<Arc<Checkpoint>, CheckpointError> {
         let _alone = self.checkpoints.lock();
-        if self.newest_checkpoint() != machine.applied_index() {
-            self.take(machine, log)?;
+        if machine.closed().is_some() {
+            // Of a moment before this call.
+            self.take(machine, log, index)?;
         }
-        let index = self.newest_checkpoint();
-        let holders = self.files.list().remove(&index).unwrap_or_default();
-        Ok(Reader::open(index, &holders)?)
+        if machine.checkpoint().is_none_or(|checkpoint| checkpoint.applied().index != machine.applied_index())
+        {
+            self.take(machine, log, index)?;
+        }
+        machine.checkpoint().ok_or_else(|| TreeError::Away.into())
     }
 
-    /// Reads all copies of the kept checkpoints, and writes anew those that are damaged.
-    pub(crate) fn check(&self) -> Vec<Finding> {
+    /// Reads all copies of the kept checkpoints, and writes anew those that are damaged. Blocks.
+    pub(crate) fn check(&self, machine: &Machine) -> Vec<Finding> {
         let _alone = self.checkpoints.lock();
-        checkpoint::check(&self.files)
+        let findings = checkpoint::check(&self.files);
+        if !findings.is_empty() {
+            self.reopen(machine);
+        }
+        findings
     }
 
-    fn take(&self, machine: &Machine, log: &dyn LocalLog) -> Result<(), CheckpointError> {
-        let taken = checkpoint::take(machine, &self.files)?;
-        self.bytes.store(taken.bytes, Ordering::Relaxed);
-        metrics::gauge!("stratum_checkpoint_bytes").set(taken.bytes as f64);
+    /// What was written anew is read from now on.
+    fn reopen(&self, machine: &Machine) {
+        if let Some(checkpoint) = machine.checkpoint() {
+            checkpoint.reopen(&self.files);
+        }
+    }
+
+    fn take(&self, machine: &Machine, log: &dyn LocalLog, index: &IndexDir) -> Result<(), CheckpointError> {
+        let closed = match machine.closed() {
+            Some(closed) => closed,
+            None => {
+                let next = next_tree(index)?;
+                machine.close(next)?
+            }
+        };
+        let rest = Rest { clock: self.clock.as_ref(), log, state: Mutex::new((0, self.clock.monotonic())) };
+        let checkpoint = Arc::new(checkpoint::merge(&closed, &self.files, &|bytes| rest.after(bytes))?);
+        let (bytes, applied) = (checkpoint.bytes(), checkpoint.applied().index);
+        drop(closed);
+        let former = machine.adopt(checkpoint);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        metrics::gauge!("stratum_checkpoint_bytes").set(bytes as f64);
         metrics::counter!("stratum_checkpoints_total").increment(1);
-        tracing::info!(index = taken.applied.index, bytes = taken.bytes, "took a checkpoint");
-        log.set_cap(self.least_cap.max(taken.bytes));
+        tracing::info!(index = applied, bytes, "took a checkpoint");
+        log.set_cap(self.least_cap.max(bytes));
         let mut kept = self.taken.lock();
         // Taken again at the same entry, it takes the place of the one that was there.
-        if kept.back() != Some(&taken.applied.index) {
-            kept.push_back(taken.applied.index);
+        if kept.back() != Some(&applied) {
+            kept.push_back(applied);
         }
         while kept.len() > checkpoint::KEPT {
             kept.pop_front();
         }
         drop(kept);
+        // Whoever still reads the closed tree needs its files; then the next checkpoint, or start, removes them.
+        if former.is_some_and(|former| stack::let_go(former, LETTING_GO))
+            && let Err(error) = index.settle()
+        {
+            tracing::warn!(%error, "what is left of former trees can't be removed");
+        }
+        self.files.retain(checkpoint::KEPT);
         self.release(log);
         Ok(())
     }
@@ -151,14 +222,20 @@ impl Upkeep {
 
     /// After drives were lost, joined, or are on their way out: brings journal and checkpoints back to full number on
     /// those that stay, if that is not done yet, and lets the others leave the journal's set. Blocks.
-    pub(crate) fn heal(&self, log: &dyn LocalLog) -> Result<(), HealError> {
+    pub(crate) fn heal(&self, machine: &Machine, log: &dyn LocalLog) -> Result<(), HealError> {
+        if self.files.has_bad() {
+            let _alone = self.checkpoints.lock();
+            if self.files.mend() > 0 {
+                self.reopen(machine);
+            }
+        }
         let staying: Vec<DriveId> = self.drives.open_to_new().iter().map(|drive| drive.id()).collect();
         if *self.whole_on.lock() == (staying.clone(), log.epoch()) {
             return Ok(());
         }
         log.join(&self.drives.now())?;
         let short = log.heal()?;
-        let copied = checkpoint::heal(&self.files)?;
+        let copied = self.heal_checkpoints(machine)?;
         if short > 0 {
             return Err(HealError::Short(short));
         }
@@ -168,6 +245,58 @@ impl Upkeep {
         tracing::info!(drives, copied, left, "the journal and its checkpoints are whole on these drives");
         *self.whole_on.lock() = (staying, log.epoch());
         Ok(())
+    }
+}
+
+impl Upkeep {
+    fn heal_checkpoints(&self, machine: &Machine) -> std::io::Result<usize> {
+        let _alone = self.checkpoints.lock();
+        let copied = checkpoint::heal(&self.files)?;
+        self.reopen(machine);
+        Ok(copied)
+    }
+}
+
+/// An empty tree, in the first place that takes it, beside the one that is open.
+fn next_tree(index: &IndexDir) -> Result<Tree, CheckpointError> {
+    let mut problem = TreeError::Away.into();
+    for place in index.places() {
+        let opened = index.begin_after(&place).map_err(CheckpointError::from).and_then(|next| {
+            let tree = Tree::open(&next.path())?;
+            next.switch()?;
+            Ok(tree)
+        });
+        match opened {
+            Ok(tree) => return Ok(tree),
+            Err(error) => {
+                tracing::warn!(place = %place.display(), %error, "no tree can be opened here");
+                problem = error;
+            }
+        }
+    }
+    Err(problem)
+}
+
+/// Has a merge rest for as long as it wrote, while nobody waits for it.
+struct Rest<'a> {
+    clock: &'a dyn Clock,
+    log: &'a dyn LocalLog,
+    /// Bytes since the last rest, and when that ended.
+    state: Mutex<(u64, Duration)>,
+}
+
+impl Rest<'_> {
+    fn after(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.0 += bytes;
+        if state.0 < REST_BYTES {
+            return;
+        }
+        let took = self.clock.monotonic().saturating_sub(state.1);
+        if self.log.usage().share() < PRESSED_FROM {
+            std::thread::sleep(took.min(LONGEST_REST));
+        }
+        *state = (0, self.clock.monotonic());
     }
 }
 

@@ -45,7 +45,9 @@ fn member(data: &Path) -> PathBuf {
 pub fn index_moves(data: &Path, drive: &str) {
     let place = data.join(drive).join("index");
     std::fs::create_dir(&place).unwrap();
-    std::fs::rename(data.join("meta/sled"), place.join("7")).unwrap();
+    let current = std::fs::read_to_string(data.join("meta/sled/current")).unwrap();
+    std::fs::rename(data.join("meta/sled").join(current), place.join("7")).unwrap();
+    std::fs::remove_dir_all(data.join("meta/sled")).unwrap();
     std::fs::write(place.join("current"), "7").unwrap();
 }
 
@@ -77,7 +79,7 @@ fn damage_is_found_named_and_mended() {
             flip(&data.join("hot/5/identity"), 100);
         }),
         ("the server's index", "the server's index can't be used", |data| {
-            flip(&data.join("meta/sled/conf"), 10);
+            flip(&data.join("meta/sled/1/conf"), 10);
         }),
         ("the server's index, on a drive", "the server's index can't be used", |data| {
             index_moves(data, "hot/2");

@@ -11,7 +11,7 @@ use crate::life::Life;
 use crate::model::{Content, Model, Open};
 use crate::outside::{Outside, as_drive};
 use crate::run::{Run, Virtual};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
 use stratum_metadata::record::ObjectRecord;
@@ -22,6 +22,7 @@ use stratum_storage::drive::simulated::{Power, SimulatedDrive};
 use stratum_storage::drive::{DriveIo, OpenHow};
 use stratum_storage::journal::{Export, Exported, History, Refounding, refound};
 use stratum_storage::set::Set;
+use stratum_storage::volume::VolumeRecord;
 
 /// A backup as it is when it is unpacked, and what the store held then.
 pub struct Backup {
@@ -78,7 +79,7 @@ fn copy_out(run: &Run, to: &dyn DriveIo) -> Result<u64, String> {
 /// Everything but the volumes goes, and comes back from the backup. Gives what the store must hold then.
 pub async fn strike(hardware: &mut Hardware, dice: &Dice, model: &Model, backup: &Backup) -> Model {
     hardware.all_well();
-    let before = Outside::look(hardware, None).expect("the store can be looked at");
+    let before = Before::of(&Outside::look(hardware, None).expect("the store can be looked at"));
     hardware.kill();
     hardware.lose_all_but_volumes();
     let restored = Outside::look(hardware, Some(&backup.disk)).expect("the backup can be looked at");
@@ -106,8 +107,23 @@ pub async fn strike(hardware: &mut Hardware, dice: &Dice, model: &Model, backup:
 
 /// The state that was lost, and the one of the backup.
 struct Then {
-    before: Outside,
+    before: Before,
     restored: Outside,
+}
+
+/// What is wanted of the state that was lost. It lay on the drives, and is gone with them.
+struct Before {
+    volumes: Vec<VolumeRecord>,
+    /// Of each key where its bytes lay.
+    blobs: BTreeMap<Vec<u8>, Option<Vec<(BlobRef, u64)>>>,
+}
+
+impl Before {
+    fn of(outside: &Outside) -> Before {
+        let objects = outside.objects().expect("the state has objects");
+        let blobs = objects.iter().map(|(key, record)| (key.clone(), outside.blobs(record)));
+        Before { volumes: outside.records.clone(), blobs: blobs.collect() }
+    }
 }
 
 impl Then {
@@ -135,8 +151,7 @@ impl Then {
             return true;
         }
         let blobs = self.restored.blobs(record);
-        let now = self.before.objects().expect("the state has objects");
-        let is_same = now.get(key).is_some_and(|now| self.before.blobs(now) == blobs);
+        let is_same = self.before.blobs.get(key).is_some_and(|now| *now == blobs);
         let is_there = |(blob, _): &(BlobRef, u64)| match &blob.place {
             Place::Journal { .. } | Place::Empty | Place::ThisEntry { .. } => true,
             Place::Packed(at) => is_same && self.is_untouched(at.volume),
@@ -159,11 +174,11 @@ impl Then {
 
     /// Whether the volume is on the files that the backup knows.
     fn is_untouched(&self, volume: VolumeId) -> bool {
-        let shards = |outside: &Outside| {
-            let record = outside.records.iter().find(|record| record.id == volume);
+        let shards = |volumes: &[VolumeRecord]| {
+            let record = volumes.iter().find(|record| record.id == volume);
             record.map(|record| record.shards.clone())
         };
-        shards(&self.before) == shards(&self.restored)
+        shards(&self.before.volumes) == shards(&self.restored.records)
     }
 }
 

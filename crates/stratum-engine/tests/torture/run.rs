@@ -12,6 +12,7 @@ use std::time::Duration;
 use stratum_bodies::{BodyError as CodedError, PlaintextReader, Tables};
 use stratum_engine::supervisor::{Supervisor, TaskHealth, Tasks};
 use stratum_engine::{Config, Engine, Foundation, OpenError, ScrubProgress};
+use stratum_metadata::CheckpointSizes;
 use stratum_metadata::command::{Command, Deletion, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
     Attributes, Body, BucketId, BucketRecord, Level, ObjectHeaders, ObjectRecord, PartRecord, PartSummary,
@@ -37,6 +38,9 @@ pub const SMALL: usize = 32 << 10;
 /// A segment holds a few dozen bodies, and the journal a few segments, so that packing and checkpoints are frequent.
 const SEGMENT: u64 = 256 << 10;
 const CAP: u64 = 8 * SEGMENT;
+/// A checkpoint is of several files and many blocks.
+const CHECKPOINT_SIZES: CheckpointSizes =
+    CheckpointSizes { block_bytes: 1 << 10, range_bytes: 8 << 10, changes_bytes: 32 << 10 };
 /// Volumes wait so long for a drive before they are written over fewer; drives that have been back for so long get their
 /// share of those.
 const NARROW_AFTER: Duration = Duration::from_secs(40);
@@ -139,6 +143,7 @@ impl Run {
             scrub: ScrubProgress { cursor, save: Box::new(save) },
             first_level: hardware.first_level,
             codecs: codecs(&hardware.colder),
+            checkpoint_sizes: CHECKPOINT_SIZES,
             ..Config::new(hardware.index())
         };
         let engine = Engine::open(foundation, config).await?;

@@ -5,7 +5,7 @@
 //! one that can't be read is a finding only if its owner still names it then, since packing and deletes go on.
 
 use super::{Bodies, Checked, Finding, check};
-use crate::checkpoint::{CheckpointError, Image};
+use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::machine::ReadError;
 use crate::owners::owners_in;
 use crate::record::Owner;
@@ -15,13 +15,10 @@ use crate::tree::{Base, TreeError, Value};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::sync::Arc;
 use stratum_storage::blob::{Index, Place, VolumeId};
 use stratum_storage::pace::Turn;
 
-/// How often a checkpoint is tried for: much that changes meanwhile may have it given up.
-const TRIES: usize = 5;
-const BETWEEN: Duration = Duration::from_secs(1);
 /// What a page of keys, and what is looked up for them, counts for at the pace, in bytes.
 const PAGE_BYTES: u64 = 256 << 10;
 
@@ -50,23 +47,8 @@ impl Metadata {
         if self.applied_index() == 0 {
             return Ok(Checked::default());
         }
-        let mut tries = 1;
-        let reader = loop {
-            match self.current_state() {
-                Err(CheckpointError::Scan(_)) if tries < TRIES => std::thread::sleep(BETWEEN),
-                outcome => break outcome?,
-            }
-            tries += 1;
-        };
-        let mut turn = None;
-        let image = Image::open(reader, &mut |bytes| {
-            drop(turn.take());
-            turn = Some(turns(bytes).ok_or_else(called_off)?);
-            Ok(())
-        })?;
-        drop(turn);
-        let state = Paced { image, turns, turn: Mutex::default() };
-        Ok(check(&state, &state.image.applied(), &Live(self), report)?)
+        let state = Paced { state: self.current_state()?, turns, turn: Mutex::default() };
+        Ok(check(&state, &state.state.applied(), &Live(self), report)?)
     }
 
     /// Who names bytes of these stripes (volume and offset) now, for people. Goes over all objects and parts.
@@ -81,14 +63,14 @@ fn called_off() -> TreeError {
 
 /// A state that is read at the pace: a turn lasts from one page to the next.
 struct Paced<'a> {
-    image: Image,
+    state: Arc<Checkpoint>,
     turns: &'a Turns,
     turn: Mutex<Option<Turn>>,
 }
 
 impl Base for Paced<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
-        self.image.get(key)
+        self.state.get(key)
     }
 
     fn scan(
@@ -99,7 +81,7 @@ impl Base for Paced<'_> {
     ) -> Result<(), TreeError> {
         drop(self.turn.lock().take());
         *self.turn.lock() = Some((self.turns)(PAGE_BYTES).ok_or_else(called_off)?);
-        self.image.scan(from, to, visit)
+        self.state.scan(from, to, visit)
     }
 }
 
@@ -132,7 +114,6 @@ mod tests {
     };
     use crate::store::Options;
     use bytes::Bytes;
-    use std::sync::Arc;
     use stratum_storage::ambient::Simulated;
     use stratum_storage::blob::BlobRef;
 
@@ -141,7 +122,12 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_is_gone_is_a_finding_only_while_its_owner_names_it() {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { index: dir.path().join("sled"), drives: Vec::new().into(), copies: 0 };
+        let options = Options {
+            index: dir.path().join("sled"),
+            drives: Vec::new().into(),
+            copies: 0,
+            sizes: Default::default(),
+        };
         let (log, clock) = (Arc::new(MemoryLog::default()), Arc::new(Simulated::new(1_000, 1)));
         let metadata = Metadata::open(&options, log, clock).unwrap();
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());

@@ -1,13 +1,14 @@
-//! Every copy of every checkpoint, read from end to end by itself: with `m+1` copies a start never notices a bad one.
+//! Every drive's copy of every checkpoint, read from end to end by itself: with `m+1` copies a start never notices a bad one.
 
-use super::files::{self, Files, Reader};
-use super::read;
+use super::files::{self, Files, Listing, Sizes};
+use super::single;
+use super::stored::Stored;
 use std::io;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::{Drive, Roster};
 
-/// A drive's copy of a checkpoint.
+/// A drive's copy of a checkpoint: of its manifest, and of all range files that this names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditedCopy {
     /// The journal entry that the checkpoint is as of.
@@ -18,48 +19,84 @@ pub struct AuditedCopy {
     pub problem: Option<String>,
 }
 
-/// Reads all checkpoints of these drives, the oldest first.
-pub fn audit(drives: &[Arc<Drive>]) -> Vec<AuditedCopy> {
-    let files = Files::new(Roster::new(drives.to_vec()), 1);
-    let copies = files.list().into_iter().flat_map(|(index, holders)| {
-        holders.into_iter().map(move |holder| {
-            let drive = holder.label();
-            let whole = Reader::open(index, &[holder])
-                .map_err(|error| error.to_string())
-                .and_then(|reader| read(reader, &mut |_| Ok(())).map_err(|error| error.to_string()));
-            AuditedCopy { index, drive, problem: whole.err() }
-        })
-    });
-    copies.collect()
+fn files_on(drives: &[Arc<Drive>]) -> Files {
+    Files::new(Roster::new(drives.to_vec()), 1, Sizes::default())
 }
 
-/// Brings a checkpoint from wherever it is to `copies` of the drives in `to`. Says how many copies were made.
+/// Reads all checkpoints of these drives, the oldest first.
+pub fn audit(drives: &[Arc<Drive>]) -> Vec<AuditedCopy> {
+    let files = files_on(drives);
+    let listing = files.listing();
+    let copies =
+        listing.checkpoints.iter().flat_map(|(index, holders)| holders.iter().map(|holder| (*index, holder)));
+    let audited = copies.map(|(index, holder)| {
+        let problem = bad_file(&files, &listing, index, holder).map(|(_, problem)| problem);
+        AuditedCopy { index, drive: holder.label(), problem }
+    });
+    audited.collect()
+}
+
+/// The first file of a drive's copy that is bad, and what is wrong with it.
+fn bad_file(files: &Files, listing: &Listing, index: Index, holder: &Arc<Drive>) -> Option<(String, String)> {
+    let of_this_drive = files_on(std::slice::from_ref(holder));
+    let whole = files::name(index);
+    let ranges = match of_this_drive.stored(&of_this_drive.listing(), index) {
+        Err(error) => return Some((whole, error.to_string())),
+        Ok(Stored::SingleFile(_)) => {
+            let problem = single::read_through(index, holder).err()?;
+            return Some((whole, problem.to_string()));
+        }
+        Ok(stored) => stored.ranges(),
+    };
+    ranges.iter().find_map(|record| {
+        let name = record.id.name();
+        match listing.holders(record).iter().any(|drive| drive.id() == holder.id()) {
+            true => Some((name, files.verify_copy(record, holder).err()?.to_string())),
+            false => Some((name.clone(), format!("{name}, which it names, is not there in full length"))),
+        }
+    })
+}
+
+/// Brings a checkpoint from wherever it is to `copies` of the drives in `to`. Says how many files were written.
 pub fn copy_checkpoint(
     index: Index,
     from: &[Arc<Drive>],
     to: &[Arc<Drive>],
     copies: usize,
 ) -> io::Result<usize> {
-    let holders = Files::new(Roster::new(from.to_vec()), 1).list().remove(&index).unwrap_or_default();
-    let holds = |drive: &Arc<Drive>| holders.iter().any(|holder| holder.id() == drive.id());
-    let lacking = copies.saturating_sub(to.iter().filter(|drive| holds(drive)).count());
-    let free = to.iter().filter(|drive| drive.is_healthy() && !holds(drive));
-    let targets: Vec<Arc<Drive>> = free.take(lacking).cloned().collect();
-    let made = targets.len();
-    if made > 0 {
-        files::copy(index, &holders, targets)?;
-    }
-    Ok(made)
+    // The sources may be the targets, opened to be read only.
+    let (sources, targets) = (files_on(from), files_on(to));
+    let listing = sources.listing();
+    let stored = sources.stored(&listing, index)?;
+    let holders = targets.holders(&targets.listing(), &stored);
+    let mut healthy: Vec<Arc<Drive>> = to.iter().filter(|drive| drive.is_healthy()).cloned().collect();
+    healthy.sort_by_key(|drive| !holders.iter().any(|holder| holder.id() == drive.id()));
+    healthy.truncate(copies);
+    sources.bring(&listing, &stored, &healthy)
 }
 
-/// Removes the copies that are bad, where another copy of the same checkpoint is sound: healing then makes new ones.
+/// Removes the files that are bad, where another copy of the same checkpoint is sound: healing then makes new ones.
 pub fn remove_bad_copies(drives: &[Arc<Drive>]) -> Vec<AuditedCopy> {
-    let audited = audit(drives);
-    let sound = |index: Index| audited.iter().any(|copy| copy.index == index && copy.problem.is_none());
-    let bad = audited.iter().filter(|copy| copy.problem.is_some() && sound(copy.index));
-    let removed = bad.filter(|copy| {
-        let drive = drives.iter().find(|drive| drive.label() == copy.drive);
-        drive.is_some_and(|drive| files::remove(drive, &files::name(copy.index)))
-    });
-    removed.cloned().collect()
+    let mut removed: Vec<AuditedCopy> = Vec::new();
+    // A copy may have several bad files, and a bad file belong to several checkpoints.
+    loop {
+        let (files, audited) = (files_on(drives), audit(drives));
+        let listing = files.listing();
+        let sound = |index: Index| audited.iter().any(|copy| copy.index == index && copy.problem.is_none());
+        let bad = audited.iter().filter(|copy| copy.problem.is_some() && sound(copy.index));
+        let gone = bad.filter(|copy| {
+            let Some(drive) = drives.iter().find(|drive| drive.label() == copy.drive) else { return false };
+            let file = bad_file(&files, &listing, copy.index, drive);
+            file.is_some_and(|(name, _)| files::remove(drive, &name))
+        });
+        let gone: Vec<AuditedCopy> = gone.cloned().collect();
+        if gone.is_empty() {
+            return removed;
+        }
+        let is_new = |copy: &AuditedCopy| {
+            !removed.iter().any(|seen| (seen.index, &seen.drive) == (copy.index, &copy.drive))
+        };
+        let gone: Vec<AuditedCopy> = gone.into_iter().filter(is_new).collect();
+        removed.extend(gone);
+    }
 }

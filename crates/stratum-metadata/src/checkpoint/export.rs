@@ -1,37 +1,74 @@
-//! A checkpoint copied out: the file's bytes, each block from a copy in which it verifies.
+//! A checkpoint copied out as a single file, whatever it lies in: the form in which it goes into a backup, and from which any
+//! server starts.
 
-use super::files::{self, Reader};
-use super::format;
+use super::Checkpoint;
+use super::files;
+use super::format::{self, Form};
+use crate::tree::Base;
 use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use stratum_storage::blob::Index;
 
-/// Gives a checkpoint's bytes, a block at a time.
+/// Gives a single file's bytes, a block at a time.
 pub struct Export {
-    reader: Reader,
+    checkpoint: Arc<Checkpoint>,
+    /// Of what was given.
     offset: u64,
+    pairs: u64,
     stage: Stage,
 }
 
 enum Stage {
     Header,
-    Blocks,
+    /// The keys from this one on.
+    Blocks(Vec<u8>),
     Done,
 }
 
 impl Export {
-    /// Of an opened checkpoint: it stays readable when the file is removed meanwhile.
-    pub(crate) fn new(reader: Reader) -> Export {
-        Export { reader, offset: 0, stage: Stage::Header }
+    pub(crate) fn new(checkpoint: Arc<Checkpoint>) -> Export {
+        Export { checkpoint, offset: 0, pairs: 0, stage: Stage::Header }
     }
 
     /// The entry that the checkpoint is as of.
     pub fn index(&self) -> Index {
-        self.reader.applied().index
+        self.checkpoint.applied().index
     }
 
     /// The file's name in the directory `checkpoint`.
     pub fn name(&self) -> String {
         files::name(self.index())
+    }
+
+    /// The next bytes, and what comes after them.
+    fn step(&mut self, stage: Stage) -> io::Result<(Option<Vec<u8>>, Stage)> {
+        let from = match stage {
+            Stage::Done => return Ok((None, Stage::Done)),
+            Stage::Header => {
+                let header = format::header(&self.checkpoint.applied(), Form::SingleFile);
+                return Ok((Some(header.to_vec()), Stage::Blocks(Vec::new())));
+            }
+            Stage::Blocks(from) => from,
+        };
+        let (mut block, mut next) = (Vec::new(), None);
+        let push = &mut |key: &[u8], value: &crate::tree::Value| {
+            self.pairs += 1;
+            format::push_pair(&mut block, key, value);
+            if block.len() < format::BLOCK_BYTES {
+                return ControlFlow::Continue(());
+            }
+            next = Some([key, &[0]].concat());
+            ControlFlow::Break(())
+        };
+        self.checkpoint.scan(&from, &[0xff], push).map_err(|error| io::Error::other(error.to_string()))?;
+        if block.is_empty() {
+            let end = format::end(self.index(), self.offset, self.pairs);
+            return Ok((Some(end.to_vec()), Stage::Done));
+        }
+        let frame = format::frame(self.index(), self.offset, &block);
+        // After the last block the end is what is left.
+        Ok((Some([frame.as_slice(), &block].concat()), Stage::Blocks(next.unwrap_or(vec![0xff]))))
     }
 }
 
@@ -39,28 +76,13 @@ impl Iterator for Export {
     type Item = io::Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let bytes = match self.stage {
-            Stage::Done => return None,
-            Stage::Header => {
-                self.stage = Stage::Blocks;
-                format::header(&self.reader.applied()).to_vec()
-            }
-            Stage::Blocks => match self.reader.next_block() {
-                Ok(Some(block)) => {
-                    let frame = format::frame(self.index(), self.offset, &block);
-                    [frame.as_slice(), &block].concat()
-                }
-                Ok(None) => {
-                    self.stage = Stage::Done;
-                    format::end(self.index(), self.offset, self.reader.pairs()).to_vec()
-                }
-                Err(error) => {
-                    self.stage = Stage::Done;
-                    return Some(Err(error));
-                }
-            },
+        let stage = std::mem::replace(&mut self.stage, Stage::Done);
+        let (bytes, stage) = match self.step(stage) {
+            Ok(step) => step,
+            Err(error) => return Some(Err(error)),
         };
-        self.offset += bytes.len() as u64;
-        Some(Ok(bytes))
+        self.stage = stage;
+        self.offset += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        bytes.map(Ok)
     }
 }

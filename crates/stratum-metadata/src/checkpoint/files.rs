@@ -1,36 +1,92 @@
-//! Checkpoint files on the drives: `checkpoint/<index>` on `m+1` of the hot ones, all copies the same bytes.
+//! Checkpoints on the drives: the manifest `checkpoint/<index>` and the range files `checkpoint/<index>.<number>` that it
+//! names, on `m+1` of the hot drives, all copies the same bytes. The last two are kept, and what they name.
 //!
-//! A new one is written under a temporary name, synced, renamed, and its directory synced, on every drive it is
-//! meant for, before it counts. The last two are kept.
+//! A drive holds a checkpoint when it holds all of it. Range files are shared by successive checkpoints, so these stay on
+//! the same drives as long as those take something new.
 
-use super::format::{self, END_LEN, FRAME_LEN, FormatError, HEADER_LEN};
+use super::cache::Memory;
+use super::copies::Bad;
+use super::format::{self, Form, HEADER_LEN};
+use super::manifest::Manifest;
+use super::output::{Output, UNFINISHED};
+use super::range::{Range, RangeId, RangeRecord, RangeWriter};
+use super::single::{self, damaged, read_exact};
+use super::stored::Stored;
 use crate::record::Applied;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
-use stratum_storage::drive::{Drive, FileIo, OpenHow, Roster};
+use stratum_storage::drive::{Drive, DriveId, OpenHow, Roster};
 use stratum_storage::set::Finding;
 
-const DIR: &str = "checkpoint";
+pub(super) const DIR: &str = "checkpoint";
 
-/// The drives that hold checkpoints, and how many copies there are of each.
+/// How large the pieces are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// A block of pairs, in bytes, before it is compressed.
+    pub block_bytes: usize,
+    /// A range file, in bytes.
+    pub range_bytes: u64,
+    /// What changed since the checkpoint, in bytes of keys and values: then the next one is due.
+    pub changes_bytes: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Sizes {
+        Sizes { block_bytes: 32 << 10, range_bytes: 32 << 20, changes_bytes: 64 << 20 }
+    }
+}
+
+/// The drives that hold checkpoints, how many copies there are of each, and what is kept of them in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
-    drives: Roster,
-    copies: usize,
+    pub(super) drives: Roster,
+    pub(super) copies: usize,
+    pub(super) sizes: Sizes,
+    pub(super) memory: Arc<Memory>,
+    pub(super) bad: Arc<Bad>,
+}
+
+/// What lies on the drives, by name.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Manifests and single files.
+    pub(super) checkpoints: BTreeMap<Index, Vec<Arc<Drive>>>,
+    /// With the files' lengths.
+    ranges: HashMap<RangeId, Vec<(Arc<Drive>, u64)>>,
+    /// Unfinished files, and the drives that they are on.
+    unfinished: Vec<(Arc<Drive>, String)>,
+}
+
+impl Listing {
+    /// The drives that hold a range file, in full length.
+    pub(super) fn holders(&self, range: &RangeRecord) -> Vec<Arc<Drive>> {
+        let holders = self.ranges.get(&range.id).into_iter().flatten();
+        holders.filter(|(_, length)| *length == range.bytes).map(|(drive, _)| drive.clone()).collect()
+    }
 }
 
 impl Files {
-    pub(crate) fn new(drives: Roster, copies: usize) -> Files {
-        Files { drives, copies }
+    pub(crate) fn new(drives: Roster, copies: usize, sizes: Sizes) -> Files {
+        Files { drives, copies, sizes, memory: Arc::default(), bad: Arc::default() }
     }
 
-    /// The checkpoints that are there by name, oldest first, with the drives that hold a copy.
-    pub(crate) fn list(&self) -> BTreeMap<Index, Vec<Arc<Drive>>> {
-        let mut found: BTreeMap<Index, Vec<Arc<Drive>>> = BTreeMap::new();
+    /// Bytes of keys and values that may change until the next checkpoint is due.
+    pub(crate) fn changes_bytes(&self) -> u64 {
+        self.sizes.changes_bytes
+    }
+
+    /// Whether a read met something bad that wasn't written anew yet.
+    pub(crate) fn has_bad(&self) -> bool {
+        !self.bad.lock().is_empty()
+    }
+
+    pub(super) fn listing(&self) -> Listing {
+        let mut listing = Listing::default();
         for drive in self.drives.healthy() {
-            let names = match drive.io().list(DIR) {
+            let entries = match drive.io().list(DIR) {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
@@ -38,120 +94,338 @@ impl Files {
                     continue;
                 }
             };
-            for index in names.iter().filter_map(|entry| parse_name(&entry.name)) {
-                found.entry(index).or_default().push(drive.clone());
-            }
-        }
-        found
-    }
-
-    /// The size of a checkpoint, a copy; nothing if it can't be told.
-    pub(crate) fn bytes(&self, index: Index) -> Option<u64> {
-        let name = name(index);
-        let entries =
-            self.drives.healthy().into_iter().flat_map(|drive| drive.io().list(DIR).unwrap_or_default());
-        entries.filter(|entry| entry.name == name).map(|entry| entry.len).max()
-    }
-
-    /// Begins a file on as many healthy drives as there must be copies; which ones turns with the index.
-    pub(crate) fn create(&self, index: Index) -> io::Result<Writer> {
-        let mut healthy = self.drives.open_to_new();
-        if healthy.len() < self.copies {
-            let text =
-                format!("a checkpoint needs {} healthy drives, there are {}", self.copies, healthy.len());
-            return Err(io::Error::other(text));
-        }
-        let first = index as usize % healthy.len();
-        healthy.rotate_left(first);
-        Writer::create(index, best(healthy, self.copies))
-    }
-
-    /// Brings a checkpoint to as many healthy drives as there must be copies; one on its way out doesn't count. Says how many were made.
-    pub(crate) fn heal(&self, index: Index) -> io::Result<usize> {
-        let holders = self.list().remove(&index).unwrap_or_default();
-        let staying = holders.iter().filter(|holder| holder.takes_new()).count();
-        let lacking = self.copies.saturating_sub(staying);
-        let holds = |drive: &Arc<Drive>| holders.iter().any(|holder| holder.id() == drive.id());
-        let free = self.drives.open_to_new().into_iter().filter(|drive| !holds(drive));
-        let targets = best(free.collect(), lacking);
-        if targets.len() < lacking {
-            let there = staying + targets.len();
-            let text = format!("only {there} drives can hold it, and {} must", self.copies);
-            return Err(io::Error::other(text));
-        }
-        if lacking == 0 {
-            return Ok(0);
-        }
-        copy(index, &holders, targets)?;
-        Ok(lacking)
-    }
-
-    /// Reads every copy of a checkpoint by itself, and writes anew those that are damaged.
-    pub(crate) fn check(&self, index: Index) -> Vec<Finding> {
-        let holders = self.list().remove(&index).unwrap_or_default();
-        let damaged = holders.iter().filter_map(|holder| Some((holder, read_through(index, holder).err()?)));
-        let finding = |(holder, error): (&Arc<Drive>, io::Error)| {
-            holder.found_rot();
-            let written = copy(index, &holders, vec![holder.clone()]);
-            if let Err(error) = &written {
-                tracing::error!(index, %error, "a copy of a checkpoint could not be written anew");
-            }
-            Finding {
-                drive: holder.label(),
-                file: format!("{DIR}/{}", name(index)),
-                problem: format!("a copy of a checkpoint is damaged: {error}"),
-                repaired: written.is_ok(),
-            }
-        };
-        damaged.map(finding).collect()
-    }
-
-    /// Removes every checkpoint but the last `keep`, and what an earlier run left unfinished.
-    pub(crate) fn retain(&self, keep: usize) {
-        let found = self.list();
-        let old: Vec<Index> = found.keys().rev().skip(keep).copied().collect();
-        for drive in self.drives.healthy() {
-            for entry in drive.io().list(DIR).unwrap_or_default() {
-                let unfinished = entry.name.ends_with(".new");
-                if unfinished || parse_name(&entry.name).is_some_and(|index| old.contains(&index)) {
-                    remove(&drive, &entry.name);
+            for entry in entries {
+                if let Some(index) = parse_name(&entry.name) {
+                    listing.checkpoints.entry(index).or_default().push(drive.clone());
+                } else if let Some(id) = RangeId::parse(&entry.name) {
+                    listing.ranges.entry(id).or_default().push((drive.clone(), entry.len));
+                } else if entry.name.ends_with(UNFINISHED) {
+                    listing.unfinished.push((drive.clone(), entry.name));
                 }
             }
         }
+        listing
+    }
+
+    /// The checkpoints that are there by name, oldest first.
+    pub(crate) fn indexes(&self) -> Vec<Index> {
+        self.listing().checkpoints.into_keys().collect()
+    }
+
+    /// The checkpoints that are on as many drives as there must be copies, oldest first.
+    pub(crate) fn whole(&self) -> Vec<Index> {
+        let listing = self.listing();
+        let is_whole = |index: &Index| {
+            let stored = self.stored(&listing, *index);
+            stored.is_ok_and(|stored| self.holders(&listing, &stored).len() >= self.copies)
+        };
+        listing.checkpoints.keys().copied().filter(is_whole).collect()
+    }
+
+    /// A checkpoint as it is stored, from its first copy that can be read.
+    pub(super) fn stored(&self, listing: &Listing, index: Index) -> io::Result<Stored> {
+        let holders = listing.checkpoints.get(&index).map(Vec::as_slice).unwrap_or_default();
+        let mut problem = io::Error::from(io::ErrorKind::NotFound);
+        for drive in holders {
+            match read_manifest(index, drive) {
+                Ok(None) => return single::Reader::open(index, holders).map(Stored::SingleFile),
+                Ok(Some(manifest)) => return Ok(Stored::Manifest(manifest)),
+                Err(error) => {
+                    tracing::warn!(drive = drive.label(), index, %error, "a copy of a checkpoint cannot be read");
+                    problem = error;
+                }
+            }
+        }
+        Err(problem)
+    }
+
+    /// The drives that hold all of a checkpoint.
+    pub(super) fn holders(&self, listing: &Listing, stored: &Stored) -> Vec<Arc<Drive>> {
+        let named = listing.checkpoints.get(&stored.applied().index).cloned().unwrap_or_default();
+        let Stored::Manifest(manifest) = stored else { return named };
+        let mut counts: HashMap<DriveId, usize> = HashMap::new();
+        for range in &manifest.ranges {
+            listing.holders(range).iter().for_each(|drive| *counts.entry(drive.id()).or_default() += 1);
+        }
+        let holds_all = |drive: &Arc<Drive>| {
+            counts.get(&drive.id()).copied().unwrap_or_default() == manifest.ranges.len()
+        };
+        named.into_iter().filter(holds_all).collect()
+    }
+
+    /// The drives for the next checkpoint: as many healthy ones as there must be copies, those that hold the one before
+    /// first.
+    pub(super) fn targets(&self, before: &[Arc<Drive>], index: Index) -> io::Result<Vec<Arc<Drive>>> {
+        let mut open = self.drives.open_to_new();
+        if open.len() < self.copies {
+            let text = format!("a checkpoint needs {} healthy drives, there are {}", self.copies, open.len());
+            return Err(io::Error::other(text));
+        }
+        if !open.is_empty() {
+            let first = index as usize % open.len();
+            open.rotate_left(first);
+        }
+        // The journal's room waits for a checkpoint, and a checkpoint for the slowest of its drives.
+        let held = |drive: &Arc<Drive>| before.iter().any(|holder| holder.id() == drive.id());
+        open.sort_by_key(|drive| (drive.is_better_avoided(), !held(drive)));
+        open.truncate(self.copies);
+        Ok(open)
+    }
+
+    pub(super) fn range(&self, record: RangeRecord, holders: &[Arc<Drive>]) -> Arc<Range> {
+        Arc::new(Range::open(record, DIR, holders, self.memory.clone(), self.bad.clone()))
+    }
+
+    pub(super) fn begin_range(
+        &self,
+        applied: &Applied,
+        number: u32,
+        targets: Vec<Arc<Drive>>,
+    ) -> io::Result<RangeWriter> {
+        RangeWriter::create(DIR, applied, number, targets, self.sizes.block_bytes)
+    }
+
+    /// Makes a manifest count: synced under its name, on these drives.
+    pub(super) fn write_manifest(&self, manifest: &Manifest, targets: Vec<Arc<Drive>>) -> io::Result<u64> {
+        let mut output = Output::create(DIR, name(manifest.applied.index), targets)?;
+        match output.append(&[&manifest.encode()]) {
+            Ok(()) => output.finish(),
+            Err(error) => {
+                output.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Has these drives hold a range file; says on how many it was written.
+    pub(super) fn place(
+        &self,
+        range: &Range,
+        holders: &[Arc<Drive>],
+        targets: &[Arc<Drive>],
+    ) -> io::Result<usize> {
+        let holds = |drive: &&Arc<Drive>| holders.iter().any(|holder| holder.id() == drive.id());
+        let lacking: Vec<Arc<Drive>> = targets.iter().filter(|drive| !holds(drive)).cloned().collect();
+        let count = lacking.len();
+        if count > 0 {
+            range.copy_to(DIR, lacking)?;
+            range.reopen(&[holders, targets].concat());
+        }
+        Ok(count)
+    }
+
+    /// Brings a checkpoint to as many healthy drives as there must be copies; one on its way out doesn't count. Says how many
+    /// copies of files were made.
+    pub(crate) fn heal(&self, index: Index) -> io::Result<usize> {
+        let listing = self.listing();
+        let stored = self.stored(&listing, index)?;
+        let holders = self.holders(&listing, &stored);
+        let targets = self.targets(&holders, index)?;
+        if targets.iter().all(|target| holders.iter().any(|holder| holder.id() == target.id())) {
+            return Ok(0);
+        }
+        self.bring(&listing, &stored, &targets)
+    }
+
+    /// Has these drives hold all of a checkpoint.
+    pub(super) fn bring(
+        &self,
+        listing: &Listing,
+        stored: &Stored,
+        targets: &[Arc<Drive>],
+    ) -> io::Result<usize> {
+        let index = stored.applied().index;
+        let named = listing.checkpoints.get(&index).cloned().unwrap_or_default();
+        let holds = |drive: &&Arc<Drive>| named.iter().any(|holder| holder.id() == drive.id());
+        let lacking: Vec<Arc<Drive>> = targets.iter().filter(|drive| !holds(drive)).cloned().collect();
+        let mut made = lacking.len();
+        match stored {
+            Stored::SingleFile(_) if lacking.is_empty() => {}
+            Stored::SingleFile(_) => single::copy(index, &named, lacking)?,
+            Stored::Manifest(manifest) => {
+                for record in &manifest.ranges {
+                    let holders = listing.holders(record);
+                    made += self.place(&self.range(record.clone(), &holders), &holders, targets)?;
+                }
+                if !lacking.is_empty() {
+                    self.write_manifest(manifest, lacking)?;
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// Reads every copy of every file of a checkpoint by itself, and writes anew those that are damaged.
+    pub(crate) fn check(&self, index: Index) -> Vec<Finding> {
+        let listing = self.listing();
+        let Ok(stored) = self.stored(&listing, index) else { return Vec::new() };
+        let named = listing.checkpoints.get(&index).cloned().unwrap_or_default();
+        let mut findings = Vec::new();
+        let manifest = match &stored {
+            Stored::SingleFile(_) => {
+                for (drive, problem) in bad_among(&named, |drive| single::read_through(index, drive)) {
+                    let written = single::copy(index, &named, vec![drive.clone()]);
+                    findings.push(finding(&drive, name(index), &problem, written));
+                }
+                return findings;
+            }
+            Stored::Manifest(manifest) => manifest,
+        };
+        for (drive, problem) in bad_among(&named, |drive| is_manifest(index, drive)) {
+            let written = self.write_manifest(manifest, vec![drive.clone()]).map(drop);
+            findings.push(finding(&drive, name(index), &problem, written));
+        }
+        for record in &manifest.ranges {
+            findings.extend(self.check_range(&listing, record));
+        }
+        findings
+    }
+
+    fn check_range(&self, listing: &Listing, record: &RangeRecord) -> Vec<Finding> {
+        let holders = listing.holders(record);
+        let bad = bad_among(&holders, |drive| self.verify_copy(record, drive));
+        let mend = |(drive, problem): (Arc<Drive>, io::Error)| {
+            let others = others(holders.clone(), &drive);
+            let written = self.range(record.clone(), &others).copy_to(DIR, vec![drive.clone()]);
+            finding(&drive, record.id.name(), &problem, written)
+        };
+        bad.into_iter().map(mend).collect()
+    }
+
+    /// Reads a drive's copy of a range file from its beginning to its end.
+    pub(super) fn verify_copy(&self, record: &RangeRecord, drive: &Arc<Drive>) -> io::Result<()> {
+        let range = self.range(record.clone(), std::slice::from_ref(drive));
+        let outcome = range.verify(&mut |_| Ok(())).map_err(|error| io::Error::other(error.to_string()));
+        // What it found is told by whoever looks.
+        self.bad
+            .lock()
+            .retain(|(file, id)| (file, *id) != (&format!("{DIR}/{}", record.id.name()), drive.id()));
+        outcome
+    }
+
+    /// Writes anew the copies in which a read met something bad. Says how many.
+    pub(crate) fn mend(&self) -> usize {
+        let bad = std::mem::take(&mut *self.bad.lock());
+        if bad.is_empty() {
+            return 0;
+        }
+        let listing = self.listing();
+        let records: HashMap<RangeId, RangeRecord> = listing
+            .checkpoints
+            .keys()
+            .filter_map(|index| self.stored(&listing, *index).ok())
+            .flat_map(|stored| stored.ranges())
+            .map(|record| (record.id, record))
+            .collect();
+        let mend = |(path, id): &(String, DriveId)| {
+            let name = path.strip_prefix(DIR)?.strip_prefix('/')?;
+            let record = records.get(&RangeId::parse(name)?)?;
+            let drive = self.drives.find(*id).filter(|drive| drive.takes_new())?;
+            let others = others(listing.holders(record), &drive);
+            match self.range(record.clone(), &others).copy_to(DIR, vec![drive.clone()]) {
+                Ok(()) => tracing::info!(drive = drive.label(), path, "a damaged copy was written anew"),
+                Err(error) => {
+                    tracing::error!(drive = drive.label(), path, %error, "a damaged copy could not be written anew")
+                }
+            }
+            Some(())
+        };
+        bad.iter().filter_map(mend).count()
+    }
+
+    /// Removes every checkpoint but the last `keep`, the range files that none of those names, and what was left unfinished.
+    pub(crate) fn retain(&self, keep: usize) {
+        let listing = self.listing();
+        let kept: Vec<Index> = listing.checkpoints.keys().rev().take(keep).copied().collect();
+        let mut named = BTreeSet::new();
+        for index in &kept {
+            match self.stored(&listing, *index) {
+                Ok(stored) => named.extend(stored.ranges().into_iter().map(|record| record.id)),
+                Err(error) => {
+                    tracing::warn!(index, %error, "nothing of older checkpoints is removed: what this one names isn't known");
+                    return;
+                }
+            }
+        }
+        for (index, holders) in listing.checkpoints.iter().filter(|(index, _)| !kept.contains(index)) {
+            for drive in holders {
+                remove(drive, &name(*index));
+            }
+        }
+        for (id, holders) in listing.ranges.iter().filter(|(id, _)| !named.contains(id)) {
+            for (drive, _) in holders {
+                remove(drive, &id.name());
+            }
+        }
+        for (drive, name) in &listing.unfinished {
+            remove(drive, name);
+        }
+    }
+
+    /// Removes range files that were written for a checkpoint that came to nothing.
+    pub(super) fn remove_ranges(&self, ids: impl Iterator<Item = RangeId>, drives: &[Arc<Drive>]) {
+        for id in ids {
+            for drive in drives {
+                remove(drive, &id.name());
+            }
+        }
     }
 }
 
-/// The first so many of these drives, without those that are slow at writing or full where there are enough others: the
-/// journal's room waits for a checkpoint, and a checkpoint for the slowest of its drives.
-fn best(mut drives: Vec<Arc<Drive>>, count: usize) -> Vec<Arc<Drive>> {
-    drives.sort_by_key(|drive| drive.is_better_avoided());
-    drives.truncate(count);
-    drives
+fn others(holders: Vec<Arc<Drive>>, drive: &Drive) -> Vec<Arc<Drive>> {
+    holders.into_iter().filter(|holder| holder.id() != drive.id()).collect()
 }
 
-/// Writes a checkpoint to more drives, each block from whichever copy has it whole. What was there under its name is
-/// replaced when the new one is durable.
-pub(super) fn copy(index: Index, holders: &[Arc<Drive>], targets: Vec<Arc<Drive>>) -> io::Result<()> {
-    let mut reader = Reader::open(index, holders)?;
-    let mut writer = Writer::create(index, targets)?;
-    writer.append(&[&format::header(&reader.applied)])?;
-    while let Some(block) = reader.next_block()? {
-        writer.block(&block)?;
+fn bad_among(
+    holders: &[Arc<Drive>],
+    read: impl Fn(&Arc<Drive>) -> io::Result<()>,
+) -> Vec<(Arc<Drive>, io::Error)> {
+    holders.iter().filter_map(|drive| Some((drive.clone(), read(drive).err()?))).collect()
+}
+
+fn finding(drive: &Drive, name: String, problem: &io::Error, written: io::Result<()>) -> Finding {
+    drive.found_rot();
+    if let Err(error) = &written {
+        tracing::error!(drive = drive.label(), name, %error, "a copy of a checkpoint could not be written anew");
     }
-    writer.finish(reader.pairs)?;
-    Ok(())
+    Finding {
+        drive: drive.label(),
+        file: format!("{DIR}/{name}"),
+        problem: format!("a copy of a checkpoint is damaged: {problem}"),
+        repaired: written.is_ok(),
+    }
 }
 
-/// Reads a drive's copy from its beginning to its end.
-fn read_through(index: Index, holder: &Arc<Drive>) -> io::Result<()> {
-    let mut reader = Reader::open(index, std::slice::from_ref(holder))?;
-    while reader.next_block()?.is_some() {}
-    Ok(())
+/// A drive's manifest of a checkpoint; nothing if that is a single file.
+fn read_manifest(index: Index, drive: &Drive) -> io::Result<Option<Manifest>> {
+    let file = drive.io().open(&path(index), OpenHow::Read)?;
+    let mut header = [0; HEADER_LEN];
+    read_exact(&*file, &mut header, 0)?;
+    let (applied, form) = format::parse_header(&header).map_err(damaged)?;
+    if applied.index != index {
+        return Err(damaged(format::FormatError::Damaged(0)));
+    }
+    if form == Form::SingleFile {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; file.len()? as usize];
+    read_exact(&*file, &mut bytes, 0)?;
+    Manifest::parse(&bytes).map(Some).map_err(damaged)
+}
+
+fn is_manifest(index: Index, drive: &Drive) -> io::Result<()> {
+    match read_manifest(index, drive)? {
+        Some(_) => Ok(()),
+        None => Err(damaged(format::FormatError::Damaged(0))),
+    }
 }
 
 /// Removes a file among the checkpoints; says whether it did.
 pub(super) fn remove(drive: &Drive, name: &str) -> bool {
-    let removed = drive.io().remove(&format!("{DIR}/{name}")).and_then(|()| drive.io().sync_dir(DIR));
+    let removed = match drive.io().remove(&format!("{DIR}/{name}")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+        removed => removed.and_then(|()| drive.io().sync_dir(DIR)),
+    };
     if let Err(error) = &removed {
         tracing::warn!(drive = drive.label(), name, %error, "an old checkpoint could not be removed");
     }
@@ -162,173 +436,10 @@ pub(super) fn name(index: Index) -> String {
     format!("{index:016x}")
 }
 
+pub(super) fn path(index: Index) -> String {
+    format!("{DIR}/{}", name(index))
+}
+
 fn parse_name(text: &str) -> Option<Index> {
     (text.len() == 16).then(|| Index::from_str_radix(text, 16).ok()).flatten()
-}
-
-/// One checkpoint being written to several drives at once.
-pub(crate) struct Writer {
-    index: Index,
-    drives: Vec<Arc<Drive>>,
-    files: Vec<Arc<dyn FileIo>>,
-    offset: u64,
-}
-
-impl Writer {
-    fn create(index: Index, drives: Vec<Arc<Drive>>) -> io::Result<Writer> {
-        let path = format!("{DIR}/{}.new", name(index));
-        let mut files = Vec::new();
-        for drive in &drives {
-            drive.io().create_dir(DIR)?;
-            drive.io().sync_dir("")?;
-            match drive.io().remove(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => files.push(drive.io().open(&path, OpenHow::CreateNew)?),
-            }
-        }
-        Ok(Writer { index, drives, files, offset: 0 })
-    }
-
-    pub(super) fn append(&mut self, bufs: &[&[u8]]) -> io::Result<()> {
-        let length: u64 = bufs.iter().map(|buf| buf.len() as u64).sum();
-        for file in &self.files {
-            file.write_at(bufs, self.offset)?;
-            file.start_writeback(self.offset, length);
-        }
-        self.offset += length;
-        Ok(())
-    }
-
-    pub(super) fn block(&mut self, payload: &[u8]) -> io::Result<()> {
-        let frame = format::frame(self.index, self.offset, payload);
-        self.append(&[&frame, payload])
-    }
-
-    /// Makes it count: end, sync, rename, sync of the directory, on every drive.
-    pub(super) fn finish(mut self, pairs: u64) -> io::Result<u64> {
-        let end = format::end(self.index, self.offset, pairs);
-        self.append(&[&end])?;
-        let (from, to) = (format!("{DIR}/{}.new", name(self.index)), format!("{DIR}/{}", name(self.index)));
-        for (drive, file) in self.drives.iter().zip(&self.files) {
-            file.sync()?;
-            drive.io().rename(&from, &to)?;
-            drive.io().sync_dir(DIR)?;
-        }
-        Ok(self.offset)
-    }
-
-    /// Takes back what was written.
-    pub(super) fn abandon(self) {
-        for drive in &self.drives {
-            remove(drive, &format!("{}.new", name(self.index)));
-        }
-    }
-}
-
-/// One checkpoint being read from all its copies: each block from the first copy in which it verifies.
-pub(crate) struct Reader {
-    applied: Applied,
-    copies: Vec<(String, Arc<dyn FileIo>)>,
-    offset: u64,
-    /// The count that the end gave; known once `next_block` gave `None`.
-    pairs: u64,
-}
-
-impl Reader {
-    pub(crate) fn open(index: Index, holders: &[Arc<Drive>]) -> io::Result<Reader> {
-        let path = format!("{DIR}/{}", name(index));
-        let (mut copies, mut found, mut problem) = (Vec::new(), None, damaged(FormatError::Damaged(0)));
-        for drive in holders {
-            let mut bytes = [0; HEADER_LEN];
-            let opened = drive.io().open(&path, OpenHow::Read).and_then(|file| {
-                read_exact(&*file, &mut bytes, 0)?;
-                Ok(file)
-            });
-            match opened.and_then(|file| Ok((file, format::parse_header(&bytes).map_err(damaged)?))) {
-                Ok((file, applied)) if applied.index == index => {
-                    copies.push((drive.label(), file));
-                    found = Some(applied);
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(drive = drive.label(), index, %error, "a copy of a checkpoint cannot be read");
-                    problem = error;
-                }
-            }
-        }
-        let applied = found.ok_or(problem)?;
-        Ok(Reader { applied, copies, offset: HEADER_LEN as u64, pairs: 0 })
-    }
-
-    pub(crate) fn applied(&self) -> Applied {
-        self.applied
-    }
-
-    /// The number of pairs that the end gave.
-    pub(crate) fn pairs(&self) -> u64 {
-        self.pairs
-    }
-
-    /// The next block's pairs, `None` at the end. An error when no copy has it whole.
-    pub(crate) fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
-        Ok(match self.block_at(self.offset)? {
-            Block::Pairs(payload) => {
-                self.offset += (FRAME_LEN + payload.len()) as u64;
-                Some(payload)
-            }
-            Block::End { pairs } => {
-                self.pairs = pairs;
-                None
-            }
-        })
-    }
-
-    /// Where the next block begins.
-    pub(super) fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// The block that begins there, from the first copy in which it verifies.
-    pub(super) fn block_at(&self, offset: u64) -> io::Result<Block> {
-        let mut problem = damaged(FormatError::Damaged(offset));
-        for (label, file) in &self.copies {
-            match read_block(&**file, self.applied.index, offset) {
-                Ok(block) => return Ok(block),
-                Err(error) => {
-                    let index = self.applied.index;
-                    tracing::warn!(drive = label, index, %error, "a block of a checkpoint is bad in this copy");
-                    problem = error;
-                }
-            }
-        }
-        Err(problem)
-    }
-}
-
-/// A verified block.
-pub(super) enum Block {
-    Pairs(Vec<u8>),
-    End { pairs: u64 },
-}
-
-fn read_block(file: &dyn FileIo, index: Index, offset: u64) -> io::Result<Block> {
-    let mut frame = [0; FRAME_LEN];
-    read_exact(file, &mut frame, offset)?;
-    let (length, crc) = format::parse_frame(frame, offset).map_err(damaged)?;
-    let counted = END_LEN - FRAME_LEN;
-    let mut payload = vec![0; if length == 0 { counted } else { length }];
-    read_exact(file, &mut payload, offset + FRAME_LEN as u64)?;
-    format::verify(index, offset, &payload, crc).map_err(damaged)?;
-    match (length, payload.first_chunk()) {
-        (0, Some(count)) => Ok(Block::End { pairs: u64::from_le_bytes(*count) }),
-        _ => Ok(Block::Pairs(payload)),
-    }
-}
-
-fn read_exact(file: &dyn FileIo, buf: &mut [u8], offset: u64) -> io::Result<()> {
-    if file.read_at(buf, offset)? == buf.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
-fn damaged(error: FormatError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
 }

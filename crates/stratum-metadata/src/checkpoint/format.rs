@@ -1,8 +1,9 @@
-//! The bytes of a checkpoint file; `docs/format/metadata.md` says them too.
+//! The header of every checkpoint, and the rest of one that is a single file; `docs/format/metadata.md` says them too.
 //!
-//! A header with the journal index that the state is as of, blocks of key-value pairs, and an end that counts them.
-//! Every block's checksum is salted with the checkpoint's index and the block's offset, so that a block of another
-//! checkpoint, or of another place, never verifies. All copies of a checkpoint are the same bytes: a block that is
+//! A checkpoint is a [manifest](super::manifest) that names range files or, as older servers wrote it and as it goes into a
+//! backup, a single file: the header with the journal index that the state is as of, blocks of key-value pairs, and an end
+//! that counts them. Every block's checksum is salted with the checkpoint's index and the block's offset, so that a block
+//! of another checkpoint, or of another place, never verifies. All copies of a checkpoint are the same bytes: a block that is
 //! bad in one copy is read from another.
 
 use crate::record::{Applied, Level};
@@ -19,6 +20,18 @@ pub(super) const BLOCK_BYTES: usize = 256 << 10;
 pub(super) const MAX_BLOCK: usize = 16 << 20;
 pub(super) const END_LEN: usize = 16;
 
+/// Added to the version where range files are named: binaries that don't know those refuse it as a newer one.
+const NAMES_RANGES: u32 = 1 << 8;
+
+/// What follows a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The pairs.
+    SingleFile,
+    /// A list of range files.
+    Manifest,
+}
+
 /// Bytes that are no (whole) checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
@@ -28,10 +41,14 @@ pub(crate) enum FormatError {
     Damaged(u64),
 }
 
-pub(super) fn header(applied: &Applied) -> [u8; HEADER_LEN] {
+pub(super) fn header(applied: &Applied, form: Form) -> [u8; HEADER_LEN] {
     let mut bytes = [0; HEADER_LEN];
+    let version = match form {
+        Form::SingleFile => u32::from(applied.level.number()),
+        Form::Manifest => NAMES_RANGES | u32::from(applied.level.number()),
+    };
     bytes[..8].copy_from_slice(MAGIC);
-    bytes[8..12].copy_from_slice(&u32::from(applied.level.number()).to_le_bytes());
+    bytes[8..12].copy_from_slice(&version.to_le_bytes());
     bytes[16..24].copy_from_slice(&applied.index.to_le_bytes());
     bytes[24..40].copy_from_slice(&applied.hash.to_le_bytes());
     bytes[40..56].copy_from_slice(&applied.fingerprint.to_le_bytes());
@@ -40,11 +57,13 @@ pub(super) fn header(applied: &Applied) -> [u8; HEADER_LEN] {
     bytes
 }
 
-pub(super) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<Applied, FormatError> {
+pub(super) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<(Applied, Form), FormatError> {
     let u64_at = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
     let u128_at = |at: usize| u128::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
     // Versions are levels: what a state of that level holds can be read by whoever knows it.
     let version = u64_at(8) as u32;
+    let form = if version & NAMES_RANGES == 0 { Form::SingleFile } else { Form::Manifest };
+    let version = version & !NAMES_RANGES;
     let level = u8::try_from(version).ok().and_then(|number| Level::known(number).ok());
     if &bytes[..8] == MAGIC && level.is_none() && version > 0 {
         return Err(FormatError::Newer(version));
@@ -54,7 +73,8 @@ pub(super) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<Applied, FormatEr
     if &bytes[..8] != MAGIC || crc32c::crc32c(&bytes[..HEADER_LEN - 4]) != crc {
         return Err(FormatError::Damaged(0));
     }
-    Ok(Applied { index: u64_at(16), hash: u128_at(24), fingerprint: u128_at(40), level })
+    let applied = Applied { index: u64_at(16), hash: u128_at(24), fingerprint: u128_at(40), level };
+    Ok((applied, form))
 }
 
 /// A block's checksum: of where it belongs, then of its bytes.
@@ -135,18 +155,20 @@ mod tests {
 
     #[test]
     fn a_header_comes_back_and_any_flipped_bit_is_seen() {
-        let bytes = header(&APPLIED);
-        assert_eq!(parse_header(&bytes), Ok(APPLIED));
-        for bit in 0..HEADER_LEN * 8 {
-            let mut damaged = bytes;
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(parse_header(&damaged).is_err(), "bit {bit}");
+        for form in [Form::SingleFile, Form::Manifest] {
+            let bytes = header(&APPLIED, form);
+            assert_eq!(parse_header(&bytes), Ok((APPLIED, form)));
+            for bit in 0..HEADER_LEN * 8 {
+                let mut damaged = bytes;
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                assert!(parse_header(&damaged).is_err(), "bit {bit}");
+            }
         }
     }
 
     #[test]
     fn a_newer_version_is_named() {
-        let mut bytes = header(&APPLIED);
+        let mut bytes = header(&APPLIED, Form::SingleFile);
         bytes[8] = 9;
         assert_eq!(parse_header(&bytes), Err(FormatError::Newer(9)));
     }

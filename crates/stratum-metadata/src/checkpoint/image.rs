@@ -1,12 +1,12 @@
-//! A checkpoint as a state that is read key by key: one moment of a store that goes on changing.
+//! A checkpoint that is a single file, read key by key: what an older server left, or a backup brought.
 //!
 //! Its pairs are in the order of their keys, so the first key of every block is all that must be kept in memory: about
 //! a four-thousandth of the checkpoint. Blocks are read, verified, when a key in them is asked for, and the last few
-//! stay. The file stays readable when newer checkpoints take its place.
+//! stay. The next checkpoint is made of range files and takes its place.
 
-use super::files::{Block, Reader};
+use super::single::{Block, Reader};
 use super::{CheckpointError, format};
-use crate::machine::fingerprint;
+use crate::fingerprint::fingerprint;
 use crate::record::Applied;
 use crate::tree::{Base, TreeError, Value};
 use parking_lot::Mutex;
@@ -14,17 +14,22 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-
 /// Blocks that stay in memory: 16 MiB.
 const CACHED: usize = 64;
 
 /// A whole checkpoint.
-pub(crate) struct Image {
+pub(super) struct Image {
     reader: Reader,
     /// The first key of each block, and where that begins.
     blocks: Vec<(Vec<u8>, u64)>,
     /// By their place in `blocks`, the last used one first.
     cache: Mutex<VecDeque<(usize, Arc<Pairs>)>>,
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a single file of {} blocks", self.blocks.len())
+    }
 }
 
 /// A block's pairs.
@@ -35,14 +40,10 @@ struct Pairs {
 }
 
 impl Image {
-    /// Reads the checkpoint through once, calling `turn` with the size of each block before; an error unless it is whole.
-    pub(crate) fn open(
-        mut reader: Reader,
-        turn: &mut dyn FnMut(u64) -> Result<(), TreeError>,
-    ) -> Result<Image, CheckpointError> {
+    /// Reads the checkpoint through once; an error unless it is whole.
+    pub(super) fn open(mut reader: Reader) -> Result<Image, CheckpointError> {
         let (mut blocks, mut count, mut sum) = (Vec::new(), 0, 0u128);
         loop {
-            turn(format::BLOCK_BYTES as u64)?;
             let offset = reader.offset();
             let Some(block) = reader.next_block()? else { break };
             let mut first = None;
@@ -60,7 +61,7 @@ impl Image {
         }
     }
 
-    pub(crate) fn applied(&self) -> Applied {
+    pub(super) fn applied(&self) -> Applied {
         self.reader.applied()
     }
 

@@ -62,7 +62,7 @@ fn commands(keys: &BTreeSet<Vec<u8>>) -> Vec<Command> {
 fn fill(commands: Vec<Command>) -> Filled {
     let dir = tempfile::tempdir().unwrap();
     let tree = Tree::open(dir.path()).unwrap();
-    let machine = Machine::open(tree, Arc::new(Simulated::new(0, 0))).unwrap();
+    let machine = Machine::open(tree, crate::stack::Below::Nothing, Arc::new(Simulated::new(0, 0))).unwrap();
     let entries = commands.into_iter().zip(1..).map(|(command, index): (Command, _)| Entry {
         index,
         hash: 0,

@@ -6,9 +6,11 @@
 
 use super::Machine;
 use crate::record::Applied;
-use crate::tree::{Tree, TreeError};
+use crate::stack::Stack;
+use crate::tree::TreeError;
 use parking_lot::Mutex;
 use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -39,7 +41,7 @@ impl Machine {
 
     /// The index is not what it should be: nothing is served from it any more.
     pub(crate) fn fail(&self, why: impl Display) {
-        self.fail_of(&self.tree(), &why);
+        self.fail_of(&self.stack(), &why);
     }
 
     /// An error when the index has failed.
@@ -48,16 +50,16 @@ impl Machine {
     }
 
     /// Asks the index. An error is its last.
-    pub(super) fn ask<T>(&self, call: impl FnOnce(&Tree) -> Result<T, TreeError>) -> Result<T, TreeError> {
-        let tree = self.tree();
-        call(&tree).inspect_err(|error| self.fail_of(&tree, error))
+    pub(super) fn ask<T>(&self, call: impl FnOnce(&Stack) -> Result<T, TreeError>) -> Result<T, TreeError> {
+        let stack = self.stack();
+        call(&stack).inspect_err(|error| self.fail_of(&stack, error))
     }
 
     /// Notes a failure, unless it is of an index that is not used any more.
-    fn fail_of(&self, tree: &Tree, why: &dyn Display) {
-        let current = self.tree.read();
+    fn fail_of(&self, stack: &Stack, why: &dyn Display) {
+        let current = self.stack.read();
         let mut failure = self.health.failure.lock();
-        if !current.is(tree) || failure.is_some() {
+        if !stack.goes_on_in(&current) || failure.is_some() {
             return;
         }
         tracing::error!(%why, "the index can't be used any more; nothing is served until it is rebuilt");
@@ -66,9 +68,9 @@ impl Machine {
     }
 
     /// Lets go of an index that has failed, and gives it.
-    pub(crate) fn discard(&self) -> Tree {
+    pub(crate) fn discard(&self) -> Arc<Stack> {
         let _alone = self.draining.lock();
-        std::mem::replace(&mut *self.tree.write(), Tree::away())
+        std::mem::replace(&mut *self.stack.write(), Arc::new(Stack::away()))
     }
 
     /// Goes on from another's state, which holds everything that this one ever held. Nothing may be applied meanwhile.
@@ -76,11 +78,11 @@ impl Machine {
         let mut applied = self.applied.lock();
         let _alone = self.draining.lock();
         let mut layers = self.layers.write();
-        (*self.scan.lock(), *self.successor.lock()) = (None, None);
-        let mut tree = self.tree.write();
+        let mut stack = self.stack.write();
         let mut failure = self.health.failure.lock();
         *layers = other.layers.into_inner();
-        *tree = other.tree.into_inner();
+        *stack = other.stack.into_inner();
+        self.changed.store(other.changed.into_inner(), Ordering::Relaxed);
         *applied = other.applied.into_inner();
         self.level.store(applied.level.number(), Ordering::Release);
         self.bucket_changes.fetch_add(1, Ordering::Release);

@@ -1,36 +1,53 @@
-//! A scan shows the state as it was, whatever is applied meanwhile.
+//! A state turns from one checkpoint to the next while it goes on changing.
 
 use super::*;
+use crate::checkpoint::{Files, Sizes, merge};
 use crate::command::{Command, Deletion, WriteCondition};
 use crate::record::{
     Attributes, Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
 };
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use stratum_storage::ambient::Simulated;
-use stratum_storage::blob::{BlobRef, Place};
+use stratum_storage::blob::{BlobRef, Place, Tier};
+use stratum_storage::drive::simulated::{Power, SimulatedDrive};
+use stratum_storage::drive::{Drive, DriveId, Threads};
 
 const BUCKET: BucketId = BucketId(1);
 
 impl Machine {
     /// Has the index lose a key behind everybody's back.
     pub(crate) fn lose(&self, key: &[u8]) {
-        self.tree().apply(std::iter::once((key, None))).unwrap();
+        self.stack().open.apply(std::iter::once((key, None))).unwrap();
     }
 }
 
 struct Running {
     machine: Arc<Machine>,
     index: Index,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
+    trees: AtomicU64,
+    files: Files,
+}
+
+fn files() -> Files {
+    let power = Arc::new(Power::default());
+    let drive = |position: u16| {
+        let simulated = SimulatedDrive::new(&format!("hot/{position}"), 1, &power);
+        let (id, clock) = (DriveId(u128::from(position)), Arc::new(Simulated::new(0, 0)));
+        Arc::new(Drive::new(id, Tier::Hot, position, simulated.attach(), Threads::Caller, clock))
+    };
+    let sizes = Sizes { block_bytes: 256, range_bytes: 2 << 10, changes_bytes: 1 << 20 };
+    Files::new((0..3).map(drive).collect::<Vec<_>>().into(), 2, sizes)
 }
 
 impl Running {
     fn new() -> Running {
         let dir = tempfile::tempdir().unwrap();
-        let tree = Tree::open(dir.path()).unwrap();
-        let machine = Arc::new(Machine::open(tree, Arc::new(Simulated::new(0, 0))).unwrap());
-        let mut running = Running { machine, index: 0, _dir: dir };
+        let tree = Tree::open(&dir.path().join("0")).unwrap();
+        let machine = Arc::new(Machine::open(tree, Below::Nothing, Arc::new(Simulated::new(0, 0))).unwrap());
+        let mut running = Running { machine, index: 0, dir, trees: AtomicU64::new(1), files: files() };
         let (name, owner, region) = ("bucket".into(), "owner".into(), "us-east-1".into());
         running.apply(Command::CreateBucket(
             BucketRecord { id: BUCKET, name, owner, created: 0, region, configuration: Default::default() }
@@ -53,18 +70,24 @@ impl Running {
         });
     }
 
-    /// Everything but what has been applied.
-    fn state(&self) -> Pairs {
-        let mut pairs = Vec::new();
-        self.machine
-            .scan(&[], &[0xff], |key, value| {
-                pairs.push((key.to_vec(), value.clone()));
-                ControlFlow::Continue(())
-            })
-            .unwrap();
-        pairs.retain(|(key, _)| *key != keys::applied());
-        pairs
+    fn next_tree(&self) -> Tree {
+        let number = self.trees.fetch_add(1, Ordering::Relaxed);
+        Tree::open(&self.dir.path().join(number.to_string())).unwrap()
     }
+}
+
+type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Everything but what has been applied.
+fn content(state: &dyn Base) -> Pairs {
+    let mut pairs = Pairs::new();
+    let visit = &mut |key: &[u8], value: &Value| {
+        pairs.insert(key.to_vec(), value.to_vec());
+        ControlFlow::Continue(())
+    };
+    state.scan(&[], &[0xff], visit).unwrap();
+    pairs.remove(&keys::applied());
+    pairs
 }
 
 fn object(tag: u8) -> ObjectRecord {
@@ -86,138 +109,102 @@ fn sum(pairs: &Pairs) -> u128 {
     pairs.iter().fold(0, |sum, (key, value)| sum.wrapping_add(fingerprint(key, value)))
 }
 
+type Changes = Vec<(u8, Option<u8>)>;
+
+fn changes() -> impl Strategy<Value = Changes> {
+    proptest::collection::vec((0u8..60, proptest::option::of(any::<u8>())), 0..30)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_scan_is_of_one_moment(
-        before in proptest::collection::vec(0u8..60, 0..60),
-        during in proptest::collection::vec(
-            (proptest::collection::vec((0u8..60, proptest::option::of(any::<u8>())), 0..8), any::<bool>()), 0..30),
-        step in 100usize..900,
+    fn a_state_turns_from_checkpoint_to_checkpoint_while_it_changes(
+        turns in proptest::collection::vec((changes(), changes(), any::<bool>()), 1..5),
     ) {
         let mut running = Running::new();
-        for key in before {
-            running.change(key, Some(0));
-        }
-        let (state, applied) = (running.state(), running.machine.applied());
-        prop_assert_eq!(sum(&state), applied.fingerprint);
-
-        prop_assert_eq!(running.machine.start_scan(1 << 20), applied);
-        let mut scanned = Vec::new();
-        let mut during = during.into_iter();
-        while !running.machine.scan_is_done() {
-            scanned.extend(running.machine.next_of_scan(step).unwrap());
-            let (changes, drain) = during.next().unwrap_or_default();
-            for (key, tag) in changes {
+        for (before, during, is_late) in turns {
+            for (key, tag) in before {
                 running.change(key, tag);
             }
-            if drain {
-                running.machine.drain().unwrap();
+            let (machine, then) = (running.machine.clone(), content(running.machine.as_ref()));
+            let closed = machine.close(running.next_tree()).unwrap();
+            prop_assert_eq!(&content(&closed), &then);
+            prop_assert_eq!(closed.applied, machine.applied());
+            for (key, tag) in during {
+                running.change(key, tag);
+            }
+            if is_late {
+                machine.drain().unwrap();
+            }
+            prop_assert_eq!(&content(&closed), &then, "what was closed stays as it is");
+            let now = content(machine.as_ref());
+            prop_assert_eq!(sum(&now), machine.applied().fingerprint);
+            let checkpoint = Arc::new(merge(&closed, &running.files, &|_| {}).unwrap());
+            prop_assert_eq!(&content(checkpoint.as_ref()), &then);
+            prop_assert!(machine.adopt(checkpoint.clone()).is_some());
+            prop_assert!(machine.adopt(checkpoint).is_none(), "once");
+            prop_assert_eq!(&content(machine.as_ref()), &now);
+            for key in 0..60 {
+                let key = keys::object(BUCKET, &[key]);
+                let found = machine.get(&key).unwrap().map(|value| value.to_vec());
+                prop_assert_eq!(found.as_ref(), now.get(&key));
             }
         }
-        running.machine.end_scan();
-        prop_assert_eq!(sum(&scanned), applied.fingerprint);
-        prop_assert_eq!(scanned, state);
-        prop_assert_eq!(sum(&running.state()), running.machine.applied().fingerprint);
     }
 }
 
 #[test]
-fn a_scan_that_can_t_keep_up_is_given_up() {
-    let mut running = Running::new();
-    for key in 0..50 {
-        running.change(key, Some(1));
-    }
-    running.machine.start_scan(1_000);
-    running.machine.next_of_scan(100).unwrap();
-    for key in 0..50 {
-        running.change(key, Some(2));
-    }
-    assert!(matches!(running.machine.next_of_scan(100), Err(ScanError::GivenUp)));
-    assert!(matches!(running.machine.next_of_scan(100), Err(ScanError::GivenUp)));
-}
-
-/// Everything in the index and over it.
-fn content(machine: &Machine) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    machine
-        .scan(&[], &[0xff], |key, value| {
-            all.insert(key.to_vec(), value.to_vec());
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-    all
-}
-
-#[test]
-fn an_index_is_rebuilt_while_it_changes() {
-    let mut running = Running::new();
-    for round in 0..40u8 {
-        for key in 0..=255 {
-            running.change(key, (key % 3 != round % 3).then_some(round));
-        }
-    }
-    running.machine.drain().unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let other = tempfile::tempdir().unwrap();
-    let switched = AtomicBool::new(false);
-    // Someone drains while the copy goes on; keys below and above its cursor change and go.
-    let running = Mutex::new(running);
+fn a_turn_is_seen_by_nobody_who_reads_and_writes_meanwhile() {
+    let running = Mutex::new(Running::new());
     let machine = running.lock().machine.clone();
+    let files = running.lock().files.clone();
+    let stop = AtomicBool::new(false);
     std::thread::scope(|threads| {
-        let draining = stop.clone();
-        threads.spawn({
-            let (running, machine) = (&running, machine.clone());
-            move || {
-                let mut round = 0u8;
-                while !draining.load(Ordering::Acquire) {
-                    round = round.wrapping_add(1);
-                    for key in (round % 7..250).step_by(7) {
-                        running.lock().change(key, (!round.is_multiple_of(4)).then_some(round));
-                    }
-                    machine.drain().unwrap();
+        threads.spawn(|| {
+            let mut round = 0u8;
+            while !stop.load(Ordering::Acquire) {
+                round = round.wrapping_add(1);
+                for key in 0..60 {
+                    running.lock().change(key, Some(round));
+                    // Nobody else changes it: what was applied is read.
+                    let value = machine.get(&keys::object(BUCKET, &[key])).unwrap().unwrap();
+                    let record: ObjectRecord = decode(&value).unwrap();
+                    assert_eq!(record.etag, ETag::Md5([round; 16]));
                 }
+                machine.drain().unwrap();
             }
         });
-        let into = Tree::open(other.path()).unwrap();
-        let old = machine
-            .rebuild_index(into, || {
-                switched.store(true, Ordering::Release);
-                Ok(())
-            })
-            .unwrap();
+        for _ in 0..12 {
+            let next = running.lock().next_tree();
+            let closed = machine.close(next).unwrap();
+            let checkpoint = merge(&closed, &files, &|_| {});
+            stop.store(checkpoint.is_err(), Ordering::Release);
+            assert!(machine.adopt(Arc::new(checkpoint.unwrap())).is_some());
+        }
         stop.store(true, Ordering::Release);
-        assert!(old.get(&keys::applied()).unwrap().is_some());
     });
-    assert!(switched.load(Ordering::Acquire));
-    machine.drain().unwrap();
-    let expected = content(&machine);
-    let sum = expected.iter().filter(|(key, _)| **key != keys::applied());
-    let sum = sum.fold(0u128, |sum, (key, value)| sum.wrapping_add(fingerprint(key, value)));
-    assert_eq!(sum, machine.applied().fingerprint, "no key was lost and none came back");
-    // What the next start finds is the copy, and it is whole.
-    machine.flush().unwrap();
-    drop((running, machine));
-    let again = Machine::open(Tree::open(other.path()).unwrap(), Arc::new(Simulated::new(0, 0))).unwrap();
-    assert_eq!(content(&again), expected);
+    assert_eq!(
+        sum(&content(machine.as_ref())),
+        machine.applied().fingerprint,
+        "nothing was lost or came back"
+    );
 }
 
 #[test]
-fn a_rebuild_that_ends_early_leaves_the_index_as_it_is() {
+fn a_state_that_took_another_s_place_takes_no_checkpoint_of_the_former() {
     let mut running = Running::new();
     running.change(1, Some(1));
-    running.machine.drain().unwrap();
-    let other = tempfile::tempdir().unwrap();
-    let into = Tree::open(other.path()).unwrap();
-    let refused = running.machine.rebuild_index(into, || Err(std::io::Error::other("no")));
-    assert!(refused.is_err());
-    running.change(2, Some(2));
-    running.machine.drain().unwrap();
-    let here = content(&running.machine);
-    assert!(here.contains_key(&keys::object(BUCKET, &[2])));
-    let copy = Machine::open(Tree::open(other.path()).unwrap(), Arc::new(Simulated::new(0, 0))).unwrap();
-    assert!(!content(&copy).contains_key(&keys::object(BUCKET, &[2])), "the copy is not written to any more");
+    let closed = running.machine.close(running.next_tree()).unwrap();
+    let checkpoint = Arc::new(merge(&closed, &running.files, &|_| {}).unwrap());
+    let mut other = Running::new();
+    other.change(1, Some(2));
+    other.change(2, Some(2));
+    let expected = content(other.machine.as_ref());
+    let other = Arc::into_inner(std::mem::replace(&mut other.machine, running.machine.clone())).unwrap();
+    running.machine.take_over(other);
+    assert!(running.machine.adopt(checkpoint).is_none());
+    assert_eq!(content(running.machine.as_ref()), expected);
 }
 
 #[test]

@@ -1,13 +1,16 @@
-//! The index that the server kept, as a last resort: no journal confirms it, but it may know what nothing else does.
+//! The trees that the server kept, as a last resort: no journal confirms them, but they may know what nothing else does.
 //!
-//! It is copied and the copy opened, since opening an index changes its files. A copy counts only if its content has
-//! the fingerprint that it says: an index that lost keys is no state.
+//! They are copied and the copies opened, since opening a tree changes its files. They count only if they lie on a checkpoint
+//! that is there, and the content of both has the fingerprint that they say: what lost keys is no state.
 
-use super::{Basis, Doubt, Sources, reach};
+use super::{Basis, Doubt, Found, Sources, reach};
+use crate::checkpoint::{self, Checkpoint, Files, Sizes};
+use crate::fingerprint::fingerprint;
 use crate::index_dir::IndexDir;
 use crate::keys;
-use crate::machine::fingerprint;
-use crate::record::{Applied, decode};
+use crate::record::Applied;
+use crate::stack::{self, Below, Stack};
+use crate::store::trees;
 use crate::tree::{Base, Tree};
 use std::io;
 use std::ops::ControlFlow;
@@ -17,16 +20,18 @@ use stratum_storage::blob::Index;
 use stratum_storage::drive::{Drive, Roster};
 use stratum_storage::journal::{EntryHash, History};
 
-/// The former index, if it is sound and reaches further than `than`.
+/// The former trees over that checkpoint, if they are sound and reach further than `than`.
 pub(super) fn better(
     sources: &Sources,
+    checkpoint: Option<&Arc<Checkpoint>>,
     than: Index,
     history: &History,
     doubts: &mut Vec<Doubt>,
-) -> Option<(Tree, Basis, Applied)> {
-    let former = current(sources.former.as_ref()?, &sources.drives)?;
-    match open_copy(&former, &sources.index) {
-        Ok((tree, applied)) => {
+) -> Option<Found> {
+    let former = current(sources.former.as_ref()?, &sources.drives);
+    match open_copy(&former, &sources.index, checkpoint) {
+        Ok(None) => None,
+        Ok(Some((tree, below, applied))) => {
             let reached = reach(history, &applied);
             if reached <= than {
                 return None;
@@ -34,7 +39,7 @@ pub(super) fn better(
             if reached == applied.index {
                 doubts.push(Doubt::Unproven { index: applied.index });
             }
-            Some((tree, Basis::Index(applied.index), applied))
+            Some(Found { tree, below, basis: Basis::Index(applied.index) })
         }
         Err(problem) => {
             doubts.push(Doubt::Index { problem });
@@ -43,12 +48,16 @@ pub(super) fn better(
     }
 }
 
-/// Whether the index that the server kept is one that the next start may go on from: its content is what was applied,
-/// and the journal confirms where it stands. `home` is where it lies unless it was built on one of the drives. It is
-/// copied to `copy`; the text says what is wrong.
+/// Whether the trees that the server kept are ones that the next start may go on from: their content, over the newest
+/// checkpoint, is what was applied, and the journal confirms where they stand. `home` is where they lie unless they were begun
+/// on one of the drives. They are copied to `copy`; the text says what is wrong. Trees over another checkpoint are none that a
+/// start goes on from.
 pub fn check_index(home: &Path, drives: &[Arc<Drive>], copy: &Path, history: &History) -> Result<(), String> {
-    let Some(former) = current(home, drives) else { return Ok(()) };
-    let (_, applied) = open_copy(&former, copy)?;
+    let files = Files::new(Roster::new(drives.to_vec()), 1, Sizes::default());
+    let checkpoint = checkpoint::newest(&files).map_err(|error| error.to_string())?;
+    let Some((_, _, applied)) = open_copy(&current(home, drives), copy, checkpoint.as_ref())? else {
+        return Ok(());
+    };
     match applied.index == 0 || history.hash_at(applied.index) == Some(EntryHash(applied.hash)) {
         true => Ok(()),
         false => Err(format!("the journal doesn't confirm entry {}, where it stands", applied.index)),
@@ -61,31 +70,39 @@ pub fn remove_index(home: &Path, drives: &[Arc<Drive>]) -> io::Result<()> {
     IndexDir::new(home, Roster::new(drives.to_vec())).remove()
 }
 
-/// Where the next start would look for the index; nothing if there is none.
-fn current(home: &Path, drives: &[Arc<Drive>]) -> Option<PathBuf> {
+/// Where the next start would look for the trees; nothing if there are none.
+fn current(home: &Path, drives: &[Arc<Drive>]) -> Vec<PathBuf> {
     let current = IndexDir::new(home, Roster::new(drives.to_vec())).current();
-    current.is_dir().then_some(current)
+    current.into_iter().filter(|dir| dir.is_dir()).collect()
 }
 
-fn open_copy(former: &Path, beside: &Path) -> Result<(Tree, Applied), String> {
-    let mut name = beside.as_os_str().to_owned();
-    name.push("-former");
-    let copy = PathBuf::from(name);
-    copy_dir(former, &copy).map_err(|error| error.to_string())?;
-    let tree = Tree::open(&copy).map_err(|error| error.to_string())?;
-    let mark = keys::applied();
-    let stored = tree.get(&mark).map_err(|error| error.to_string())?.ok_or("it is empty")?;
-    let applied: Applied = decode(&stored).map_err(|error| error.to_string())?;
-    let mut sum = 0u128;
+/// Copies of the trees, what they lie on, and what the state of it all has applied; nothing if they don't lie on that checkpoint.
+fn open_copy(
+    former: &[PathBuf],
+    beside: &Path,
+    checkpoint: Option<&Arc<Checkpoint>>,
+) -> Result<Option<(Tree, Below, Applied)>, String> {
+    let copy = |(number, former): (usize, &PathBuf)| {
+        let mut name = beside.as_os_str().to_owned();
+        name.push(format!("-former-{number}"));
+        let copy = PathBuf::from(name);
+        copy_dir(former, &copy).map(|()| copy).map_err(|error| error.to_string())
+    };
+    let copies: Result<Vec<PathBuf>, String> = former.iter().enumerate().map(copy).collect();
+    let found = trees(&copies?, checkpoint).map_err(|error| error.to_string())?;
+    let Some((tree, below)) = found else { return Ok(None) };
+    let applied = stack::applied(&tree).map_err(|error| error.to_string())?.unwrap_or_default();
+    let stack = Stack { open: tree, below };
+    let (mark, mut sum) = (keys::applied(), 0u128);
     let add = &mut |key: &[u8], value: &crate::tree::Value| {
         if key != mark {
             sum = sum.wrapping_add(fingerprint(key, value));
         }
         ControlFlow::Continue(())
     };
-    tree.scan(&[], &[0xff], add).map_err(|error| error.to_string())?;
+    stack.scan(&[], &[0xff], add).map_err(|error| error.to_string())?;
     match sum == applied.fingerprint {
-        true => Ok((tree, applied)),
+        true => Ok(Some((stack.open, stack.below, applied))),
         false => Err("its content is not what was applied".into()),
     }
 }

@@ -147,7 +147,7 @@ impl<'a> View<'a> {
         };
         let range = self.slots.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
         let pending = range.filter(|(_, slot)| slot.written);
-        let pending = pending.map(|(key, slot)| (key.as_slice(), slot.now.as_ref()));
+        let pending = pending.map(|(key, slot)| Ok((key, slot.now.as_ref())));
         merge(pending, self.base, from, to, &mut show)?;
         failed.map_or(Ok(()), |error| Err(error.into()))
     }

@@ -1,8 +1,8 @@
 //! An index that failed is built anew while the server runs.
 //!
-//! From the failure on nothing is served: reads and commits are told to try again. The failed index is let go of, and
-//! the newest checkpoint and the journal fill another, in its home or, if that can't take it, on a healthy drive. What
-//! was on its way when it failed is either in the journal, and then in the new index, or nowhere.
+//! From the failure on nothing is served: reads and commits are told to try again. The failed trees are let go of, and
+//! what the journal has since the newest checkpoint is applied to another over that, in its home or, if that can't take it,
+//! on a healthy drive. What was on its way when it failed is either in the journal, and then in the new tree, or nowhere.
 //!
 //! Where a thread panicked it may have left untold what it had applied, so the table of volumes is told of all of it again.
 //!
@@ -11,11 +11,11 @@
 
 use super::start::{self, RebuildStep, Sources};
 use super::{Metadata, OpenError};
+use crate::checkpoint::CheckpointError;
 use crate::machine::Failure;
-use crate::tree::Tree;
+use crate::stack;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::sync::mpsc;
 use std::time::Duration;
 use stratum_storage::blob::Index;
 use stratum_storage::panics;
@@ -24,7 +24,7 @@ use stratum_storage::panics;
 const CALM: Duration = Duration::from_secs(600);
 /// The longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How often it is looked whether the index has bloated, or can go home.
+/// How often it is tried to go home.
 const SELDOM: Duration = Duration::from_secs(60);
 /// How long a failed index may stay in somebody's hands before the next one is begun.
 const LETTING_GO: Duration = Duration::from_secs(2);
@@ -103,8 +103,8 @@ impl Tries {
 }
 
 impl Metadata {
-    /// Looks after the index: builds it anew when it has failed, and beside itself when its files were taken away, when
-    /// it has bloated, and when it lies on a drive that is not its home. For a thread of its own, every second or so;
+    /// Looks after the index: builds it anew when it has failed, and takes a checkpoint, which begins another tree, when its
+    /// files were taken away and when it lies on a drive that is not its home. For a thread of its own, every second or so;
     /// blocks, for as long as that takes.
     pub fn tend_index(&self) {
         let (inner, now) = (&self.inner, self.inner.clock.monotonic());
@@ -118,7 +118,9 @@ impl Metadata {
         let mut looked = inner.outage.looked.lock();
         if looked.is_none_or(|at| now.saturating_sub(at) >= SELDOM) {
             *looked = Some(now);
-            if inner.index.is_home() { self.look_for_bloat() } else { self.go_home() }
+            if !inner.index.is_home() {
+                self.go_home();
+            }
         }
     }
 
@@ -143,7 +145,7 @@ impl Metadata {
         };
         IndexStatus {
             state,
-            place: inner.index.current().display().to_string(),
+            place: inner.index.current().last().map(|place| place.display().to_string()).unwrap_or_default(),
             rebuilds: tries.rebuilds,
             last_pause_seconds: tries.pause.map(|pause| pause.as_secs_f64()),
         }
@@ -183,7 +185,7 @@ impl Metadata {
         let inner = &self.inner;
         // Who is applying a group finishes with it; from then on nothing is applied.
         let served = inner.committer.at_rest(|_| inner.machine.applied_index());
-        let_go(inner.machine.discard(), LETTING_GO);
+        stack::let_go(inner.machine.discard(), LETTING_GO);
         let note = |step| *inner.outage.step.lock() = Some(step);
         let mut sources = Sources {
             log: inner.log.as_ref(),
@@ -211,35 +213,27 @@ impl Metadata {
 
     /// The files were taken away, and sled goes on without them until the server stops. All of it is still there.
     fn replace_lost_files(&self) {
-        tracing::error!("the index's files are gone or were replaced under the server: writing it anew");
-        if let Err(error) = self.rebuild_index() {
-            self.inner.machine.fail(format!("its files are gone, and it could not be copied: {error}"));
+        tracing::error!("the index's files are gone or were replaced under the server: going on in others");
+        if let Err(error) = self.begin_another_tree() {
+            self.inner.machine.fail(format!("its files are gone, and no checkpoint could be taken: {error}"));
         }
     }
 
     fn go_home(&self) {
-        match self.rebuild_index() {
-            Ok(bytes) => tracing::info!(bytes, "the index is in its home again"),
+        match self.begin_another_tree() {
+            Ok(()) if self.inner.index.is_home() => tracing::info!("the index is in its home again"),
+            Ok(()) => {}
             Err(error) => tracing::debug!(%error, "the index stays on a drive: its home can't take it yet"),
         }
     }
-}
 
-/// Waits until nobody uses an index any more, and it is closed; false if that takes too long. It goes on by itself: an
-/// index on a disk that hangs may never be done with closing.
-pub(super) fn let_go(tree: Tree, patience: Duration) -> bool {
-    const STEP: Duration = Duration::from_millis(10);
-    let (closed, is_closed) = mpsc::channel();
-    let close = move || {
-        let mut tree = tree;
-        while let Err(still) = tree.close() {
-            tree = still;
-            std::thread::sleep(STEP);
+    /// Two checkpoints where one is on its way: the first is of a tree that was closed before.
+    fn begin_another_tree(&self) -> Result<(), CheckpointError> {
+        if self.inner.machine.closed().is_some() {
+            self.try_checkpoint()?;
         }
-        let _ = closed.send(());
-    };
-    let begun = std::thread::Builder::new().name("index closing".into()).spawn(close);
-    begun.is_ok() && is_closed.recv_timeout(patience).is_ok()
+        self.try_checkpoint()
+    }
 }
 
 #[cfg(test)]

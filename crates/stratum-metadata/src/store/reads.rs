@@ -61,7 +61,12 @@ impl ReadView {
 
     /// What is stored under a key.
     pub(crate) fn value(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
-        Ok(self.machine()?.get(key)?)
+        let machine = self.machine()?;
+        // A drive is waited for where that holds up nobody else.
+        match machine.checkpoint().is_some_and(|checkpoint| checkpoint.must_read(key)) {
+            true => blocking::in_place(|| Ok(machine.get(key)?)),
+            false => Ok(machine.get(key)?),
+        }
     }
 
     /// Visits what is stored under the keys with `from <= key < to`, in order. Blocks.

@@ -1,15 +1,17 @@
 //! From whatever is on the disks to the state at the journal's end.
 
 use super::OpenError;
-use crate::checkpoint::{self, Files, LoadError};
+use crate::checkpoint::{self, Checkpoint, Closed, Files, LoadError};
 use crate::command::Proposed;
 use crate::index_dir::IndexDir;
 use crate::log::{LocalLog, Replayed};
-use crate::machine::{AppliedGroup, Entry, Machine, UNFINISHED, mark};
+use crate::machine::{AppliedGroup, Entry, Machine};
 use crate::record::Applied;
-use crate::tree::{Tree, TreeError, Value};
+use crate::stack::{self, Below};
+use crate::state::ApplyError;
+use crate::tree::{Tree, TreeError};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::Index;
@@ -25,8 +27,6 @@ pub enum RebuildStep {
     /// What failed is let go of.
     #[default]
     Begins,
-    /// Keys and values of the checkpoint, in bytes.
-    Loads { bytes: u64 },
     /// The entry of the journal that was applied last, and the journal's last.
     Replays { entry: Index, of: Index },
 }
@@ -42,11 +42,12 @@ pub(super) struct Sources<'a> {
     pub(super) note: &'a dyn Fn(RebuildStep),
 }
 
-/// The state at the journal's end: the index as it is if the journal confirms it, else rebuilt.
+/// The state at the journal's end: the trees as they are if the journal confirms them, else built anew.
 pub(super) fn recover(index: &IndexDir, sources: &Sources<'_>) -> Result<Machine, OpenError> {
     check_end(sources)?;
     index.clean();
-    match continue_from(&index.current(), sources) {
+    let checkpoint = newest(sources)?;
+    match continue_from(&index.current(), checkpoint.as_ref(), sources) {
         Ok(Some(machine)) => return Ok(machine),
         Ok(None) => tracing::info!("the journal doesn't confirm the index: rebuilding it"),
         Err(error) if error.is_of_a_higher_level() => return Err(error),
@@ -55,12 +56,17 @@ pub(super) fn recover(index: &IndexDir, sources: &Sources<'_>) -> Result<Machine
     anew(index, 0, sources)
 }
 
+/// The checkpoint that the state is to lie on.
+fn newest(sources: &Sources<'_>) -> Result<Option<Arc<Checkpoint>>, OpenError> {
+    checkpoint::newest(sources.checkpoints).map_err(|error| OpenError::Newer(error.to_string()))
+}
+
 /// A checkpoint holds what the journal held when it was taken. One that reaches beyond the journal's end shows that the
 /// end was lost, and with it perhaps more than the checkpoint knows.
 fn check_end(sources: &Sources<'_>) -> Result<(), OpenError> {
     let (checkpoints, reached) = (sources.checkpoints, sources.log.last());
     // Most of the time the names say that there is nothing to read.
-    if checkpoints.list().keys().next_back().is_none_or(|newest| *newest <= reached) {
+    if checkpoints.indexes().last().is_none_or(|newest| *newest <= reached) {
         return Ok(());
     }
     match checkpoint::readable(checkpoints) {
@@ -69,18 +75,53 @@ fn check_end(sources: &Sources<'_>) -> Result<(), OpenError> {
             if newest <= reached { Ok(()) } else { Err(OpenError::Behind { reached, served: newest }) }
         }
         Err(error @ LoadError::Newer(_)) => Err(OpenError::Newer(error.to_string())),
-        Err(_) => Ok(()),
     }
 }
 
-/// Goes on from the index that is there; `None` if it is not one that this journal led to.
-fn continue_from(dir: &Path, sources: &Sources<'_>) -> Result<Option<Machine>, OpenError> {
-    let machine = Machine::open(Tree::open(dir)?, sources.clock.clone())?;
+/// Goes on from the trees that are there, the open one last; `None` if they are none that this journal led to over this
+/// checkpoint.
+fn continue_from(
+    dirs: &[PathBuf],
+    checkpoint: Option<&Arc<Checkpoint>>,
+    sources: &Sources<'_>,
+) -> Result<Option<Machine>, OpenError> {
+    let Some((open, below)) = trees(dirs, checkpoint)? else { return Ok(None) };
+    let machine = Machine::open(open, below, sources.clock.clone())?;
     if !confirms(sources.log, &machine.applied()) {
         return Ok(None);
     }
     replay(&machine, sources, |_| {})?;
     Ok(Some(machine))
+}
+
+/// The open tree and what it lies on, from trees of which each follows the one before: the last one over the checkpoint, the
+/// last one over a closed one over the checkpoint, or, where the last one was never begun, the one before it.
+pub(crate) fn trees(
+    dirs: &[PathBuf],
+    checkpoint: Option<&Arc<Checkpoint>>,
+) -> Result<Option<(Tree, Below)>, ApplyError> {
+    let base = checkpoint.map(|checkpoint| checkpoint.applied()).unwrap_or_default();
+    let below = || Below::from(checkpoint.cloned());
+    let (Some(last), before) = (dirs.last(), dirs.iter().rev().nth(1)) else { return Ok(None) };
+    let last = Tree::open(last)?;
+    let over = stack::over(&last)?;
+    if over == Some(base) {
+        return Ok(Some((last, below())));
+    }
+    let Some(before) = before else { return Ok(None) };
+    let before = Tree::open(before)?;
+    if stack::over(&before)? != Some(base) {
+        return Ok(None);
+    }
+    let applied = stack::applied(&before)?.unwrap_or_default();
+    Ok(match over {
+        None => Some((before, below())),
+        Some(over) if over == applied => {
+            let closed = Closed { tree: before, applied, over: checkpoint.cloned() };
+            Some((last, Below::Closed(closed)))
+        }
+        Some(_) => None,
+    })
 }
 
 /// Builds the state in a new index, in the first place that takes it. `first` says which of them is asked first: one
@@ -102,16 +143,15 @@ pub(super) fn anew(index: &IndexDir, first: usize, sources: &Sources<'_>) -> Res
     Err(problem)
 }
 
-/// Starts anew from the newest whole checkpoint, or from nothing if the journal still has all of it. The place is
+/// Starts anew on the newest whole checkpoint, or from nothing if the journal still has all of it. The place is
 /// switched to first: from then on no start goes on from what was there before.
 fn build_in(index: &IndexDir, place: &Path, sources: &Sources<'_>) -> Result<Machine, OpenError> {
     let directory = |error| OpenError::Directory { path: place.to_owned(), error };
     let next = index.begin(place).map_err(directory)?;
     next.switch().map_err(directory)?;
     index.clean();
-    let tree = Tree::open(&next.path())?;
-    load(&tree, sources)?;
-    let machine = Machine::open(tree, sources.clock.clone())?;
+    let checkpoint = newest(sources)?;
+    let machine = Machine::open(Tree::open(&next.path())?, checkpoint.into(), sources.clock.clone())?;
     let (applied, log) = (machine.applied(), sources.log);
     let beside = log.hash_at(applied.index).is_some_and(|hash| hash != applied.hash);
     if log.first() > applied.index + 1 || beside {
@@ -119,34 +159,6 @@ fn build_in(index: &IndexDir, place: &Path, sources: &Sources<'_>) -> Result<Mac
     }
     replay(&machine, sources, |_| {})?;
     Ok(machine)
-}
-
-/// Fills an index from the newest whole checkpoint, and leaves it empty if there is none.
-fn load(tree: &Tree, sources: &Sources<'_>) -> Result<(), OpenError> {
-    let mut loaded = 0u64;
-    let anew = || {
-        tree.clear()?;
-        mark(tree, &UNFINISHED)
-    };
-    let insert = |pairs: &[(&[u8], &[u8])]| {
-        loaded += pairs.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
-        (sources.note)(RebuildStep::Loads { bytes: loaded });
-        let values: Vec<Value> = pairs.iter().map(|(_, value)| Value::from(*value)).collect();
-        tree.apply(pairs.iter().zip(&values).map(|((key, _), value)| (*key, Some(value))))
-    };
-    match checkpoint::load(sources.checkpoints, anew, insert) {
-        Ok(Some(applied)) => {
-            tracing::info!(index = applied.index, "loaded the checkpoint");
-            Ok(mark(tree, &applied)?)
-        }
-        Ok(None) => Ok(()),
-        Err(error @ LoadError::Newer(_)) => Err(OpenError::Newer(error.to_string())),
-        Err(LoadError::Tree(error)) => Err(error.into()),
-        Err(error) => {
-            tracing::error!(%error, "no checkpoint can be read");
-            Ok(tree.clear()?)
-        }
-    }
 }
 
 /// Whether the journal holds the very entry that the index saw last, and all that follow it.

@@ -23,7 +23,8 @@ struct Store {
 }
 
 fn open(dir: &std::path::Path, log: &MemoryLog) -> Metadata {
-    let options = Options { index: dir.join("sled"), drives: Vec::new().into(), copies: 0 };
+    let options =
+        Options { index: dir.join("sled"), drives: Vec::new().into(), copies: 0, sizes: Sizes::default() };
     Metadata::open(&options, Arc::new(log.clone()), Arc::new(Simulated::new(1_000, 1))).unwrap()
 }
 

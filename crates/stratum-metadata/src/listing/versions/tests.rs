@@ -25,7 +25,9 @@ impl Store {
     fn new() -> Store {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::open(dir.path()).unwrap();
-        let machine = Arc::new(Machine::open(tree, Arc::new(Simulated::new(0, 0))).unwrap());
+        let machine = Arc::new(
+            Machine::open(tree, crate::stack::Below::Nothing, Arc::new(Simulated::new(0, 0))).unwrap(),
+        );
         let store = Store { machine, _dir: dir };
         store.apply(Command::SetLevel(Level::SECOND));
         for id in 1..4 {

@@ -81,7 +81,12 @@ fn two(threads: Threads) -> Vec<(Metadata, tempfile::TempDir)> {
     let agreement = Arc::new(Agreement::default());
     let node = |number| {
         let (dir, log) = (tempfile::tempdir().unwrap(), MemoryLog::default());
-        let options = Options { index: dir.path().join("sled"), drives: Vec::new().into(), copies: 0 };
+        let options = Options {
+            index: dir.path().join("sled"),
+            drives: Vec::new().into(),
+            copies: 0,
+            sizes: Default::default(),
+        };
         let order = Member { number, log: log.clone(), agreement: agreement.clone() };
         let clock = Arc::new(Simulated::new(1_000, 1));
         let opened = Metadata::open_in_order(&options, Arc::new(log), Arc::new(order), clock, threads);

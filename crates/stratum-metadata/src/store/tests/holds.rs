@@ -17,7 +17,8 @@ async fn deterministic(dir: &std::path::Path) -> (Metadata, Volumes) {
         Arc::new(Drive::new(id, Tier::Hot, position, io, Threads::Caller, clock.clone()))
     };
     let drives = Roster::new((0..3).map(drive).collect());
-    let options = Options { index: dir.join("sled"), drives: Vec::new().into(), copies: 0 };
+    let options =
+        Options { index: dir.join("sled"), drives: Vec::new().into(), copies: 0, sizes: Default::default() };
     let log = Arc::new(MemoryLog::default());
     let metadata = Metadata::open_on(&options, log, clock.clone(), Threads::Caller).unwrap();
     let restore = Restore {

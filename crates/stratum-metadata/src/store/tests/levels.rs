@@ -43,7 +43,8 @@ async fn a_store_is_raised_while_it_serves_and_stays_so() {
 }
 
 fn refused(dir: &std::path::Path, log: &MemoryLog) -> String {
-    let options = Options { index: dir.join("sled"), drives: Vec::new().into(), copies: 0 };
+    let options =
+        Options { index: dir.join("sled"), drives: Vec::new().into(), copies: 0, sizes: Default::default() };
     let opened = Metadata::open(&options, Arc::new(log.clone()), Arc::new(Simulated::new(1_000, 1)));
     opened.map(|_| ()).unwrap_err().to_string()
 }
@@ -58,8 +59,8 @@ async fn a_store_of_a_higher_level_is_refused_naming_both() {
     let both = "level 3; this binary knows levels up to 2";
     let index = dir.path().join("sled");
     let current = IndexDir::new(&index, Vec::new().into()).current();
-    let tree = crate::tree::Tree::open(&current).unwrap();
-    let stored = tree.get(&keys::applied()).unwrap().unwrap();
+    let tree = crate::tree::Tree::open(&current[0]).unwrap();
+    let stored = tree.change(&keys::applied()).unwrap().flatten().unwrap();
     assert!(decode::<crate::record::Applied>(&stored).is_ok());
     let newer = crate::tree::Value::from([&[3], &stored[1..]].concat().as_slice());
     tree.apply(std::iter::once((keys::applied().as_slice(), Some(&newer)))).unwrap();

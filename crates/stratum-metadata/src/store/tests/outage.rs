@@ -1,7 +1,7 @@
 //! The index fails while the store serves, and comes back by itself.
 
 use super::*;
-use crate::machine::fingerprint;
+use crate::fingerprint::fingerprint;
 use crate::tree::faults::{self, Fault};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -63,7 +63,8 @@ impl World {
 
 fn open_world(dir: &Path, roster: &Roster, log: &MemoryLog, clock: &Arc<Simulated>) -> Metadata {
     let copies = roster.now().len().min(2);
-    let options = Options { index: dir.join("sled"), drives: roster.clone(), copies };
+    let options =
+        Options { index: dir.join("sled"), drives: roster.clone(), copies, sizes: Sizes::default() };
     Metadata::open(&options, Arc::new(log.clone()), clock.clone()).unwrap()
 }
 
@@ -323,7 +324,7 @@ async fn an_index_that_lost_a_key_is_rebuilt_from_the_checkpoint_before() {
 
 #[tokio::test]
 async fn files_that_are_taken_away_are_noticed_and_written_anew_without_a_pause() {
-    let world = World::new(0);
+    let world = World::new(2);
     world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     world.put("a", 1).await;
     std::fs::remove_dir_all(world.home()).unwrap();
@@ -336,6 +337,7 @@ async fn files_that_are_taken_away_are_noticed_and_written_anew_without_a_pause(
     let applied = world.metadata.inner.machine.applied();
     let world = world.restart();
     assert_eq!(world.metadata.index_status().place, status.place, "the start goes on from it");
+    assert_eq!(world.metadata.newest_checkpoint(), 3, "what was in the files that are gone");
     assert_eq!(world.metadata.inner.machine.applied(), applied);
     for (key, tag) in [("a", 1), ("b", 2), ("c", 3)] {
         assert_eq!(tag_of(&world.metadata, key), Some(ETag::Md5([tag; 16])));

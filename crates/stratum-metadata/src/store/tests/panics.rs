@@ -135,7 +135,12 @@ async fn when_the_drain_panics_everybody_is_answered_and_it_comes_back() {
 async fn a_rebuild_that_panics_says_so_and_is_tried_again() {
     let (dir, log, clock) =
         (tempfile::tempdir().unwrap(), MemoryLog::default(), Arc::new(Simulated::new(1_000, 1)));
-    let options = Options { index: dir.path().join("sled"), drives: Vec::new().into(), copies: 0 };
+    let options = Options {
+        index: dir.path().join("sled"),
+        drives: Vec::new().into(),
+        copies: 0,
+        sizes: Default::default(),
+    };
     let metadata = Metadata::open(&options, Arc::new(log.clone()), clock.clone()).unwrap();
     metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     metadata.commit(put("a", 1, WriteCondition::default()), Bytes::from_static(b"x")).await.unwrap();

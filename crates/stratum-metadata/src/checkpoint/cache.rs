@@ -1,0 +1,95 @@
+//! The blocks that stay in memory, and the filters: bounded, however many objects there are.
+
+use super::block::Block;
+use fastbloom::BloomFilter;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Blocks that stay in memory, in bytes.
+const CACHE_BYTES: u64 = 64 << 20;
+/// Filters that stay in memory, in bytes. What is in a range whose filter has no room is looked for in its blocks.
+const FILTERS_BYTES: u64 = 128 << 20;
+/// A usual block with its key and its entry in the cache: what the cache is first laid out for.
+const USUAL_BLOCK_BYTES: u64 = 32 << 10;
+
+/// A range, for as long as the process lives, and where the block begins in its file.
+pub(super) type BlockAddress = (u64, u64);
+
+#[derive(Clone)]
+struct BlockBytes;
+
+impl Weighter<BlockAddress, Arc<Block>> for BlockBytes {
+    fn weight(&self, _: &BlockAddress, block: &Arc<Block>) -> u64 {
+        block.memory() as u64
+    }
+}
+
+/// What is kept of checkpoints in memory. One of a store.
+pub(super) struct Memory {
+    blocks: Cache<BlockAddress, Arc<Block>, BlockBytes>,
+    filters: AtomicU64,
+    ranges: AtomicU64,
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes of blocks", self.blocks.weight())
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        let usual = (CACHE_BYTES / USUAL_BLOCK_BYTES) as usize;
+        Memory {
+            blocks: Cache::with_weighter(usual, CACHE_BYTES, BlockBytes),
+            filters: AtomicU64::new(0),
+            ranges: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Memory {
+    /// A number for a range, never given out twice.
+    pub(super) fn next_range(&self) -> u64 {
+        self.ranges.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn block(&self, address: BlockAddress) -> Option<Arc<Block>> {
+        self.blocks.get(&address)
+    }
+
+    pub(super) fn keep(&self, address: BlockAddress, block: Arc<Block>) {
+        self.blocks.insert(address, block);
+        metrics::gauge!("stratum_index_cache_bytes").set(self.blocks.weight() as f64);
+    }
+
+    /// A filter that stays in memory, if there is room for it.
+    pub(super) fn filter(self: &Arc<Memory>, filter: BloomFilter) -> Option<Filter> {
+        let bytes = size_of_val(filter.as_slice()) as u64;
+        let before = self.filters.fetch_add(bytes, Ordering::Relaxed);
+        let kept = Filter { filter, bytes, memory: self.clone() };
+        metrics::gauge!("stratum_index_filter_bytes").set((before + bytes) as f64);
+        (before + bytes <= FILTERS_BYTES).then_some(kept)
+    }
+}
+
+/// Says of most keys that aren't in a range that they aren't.
+pub(super) struct Filter {
+    filter: BloomFilter,
+    bytes: u64,
+    memory: Arc<Memory>,
+}
+
+impl Filter {
+    pub(super) fn may_hold(&self, hash: u64) -> bool {
+        self.filter.contains_hash(hash)
+    }
+}
+
+impl Drop for Filter {
+    fn drop(&mut self) {
+        self.memory.filters.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,58 @@
+//! A state that stays as it is: a checkpoint, and a tree of what changed since, which takes nothing any more. The next
+//! checkpoint is merged from it.
+
+use super::Checkpoint;
+use crate::layers;
+use crate::record::Applied;
+use crate::tree::{Base, Tree, TreeError, Value};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// The state when the tree was closed.
+#[derive(Clone, Debug)]
+pub(crate) struct Closed {
+    pub(crate) tree: Tree,
+    pub(crate) applied: Applied,
+    /// Nothing if there was no checkpoint yet.
+    pub(crate) over: Option<Arc<Checkpoint>>,
+}
+
+impl Base for Closed {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
+        match (self.tree.change(key)?, &self.over) {
+            (Some(value), _) => Ok(value),
+            (None, Some(checkpoint)) => checkpoint.get(key),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
+    ) -> Result<(), TreeError> {
+        self.tree.changes(from, to, |changes| match &self.over {
+            Some(checkpoint) => layers::merge(changes, checkpoint.as_ref(), from, to, visit),
+            None => layers::merge(changes, &Nothing, from, to, visit),
+        })
+    }
+}
+
+/// What lies below the first tree.
+pub(crate) struct Nothing;
+
+impl Base for Nothing {
+    fn get(&self, _: &[u8]) -> Result<Option<Value>, TreeError> {
+        Ok(None)
+    }
+
+    fn scan(
+        &self,
+        _: &[u8],
+        _: &[u8],
+        _: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
+    ) -> Result<(), TreeError> {
+        Ok(())
+    }
+}

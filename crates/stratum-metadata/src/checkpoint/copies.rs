@@ -1,0 +1,188 @@
+//! One file of which several drives hold the same bytes: what is bad or late in one copy is read from another.
+//!
+//! Most reads are answered by the page cache on the thread that asks. What isn't is read by threads of the drive's own,
+//! and after a while another drive is asked as well, so that one that hangs holds up nobody for long.
+
+use super::frame::{FRAME_HEADER_LEN, Framed, Salt};
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+use stratum_storage::drive::{Drive, DriveId, FileIo, OpenHow};
+
+/// How long one drive is waited for before the next one is asked.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How long they are waited for when all have been asked.
+const LAST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Copies in which something bad was read: the file, and the drive that holds it.
+pub(super) type Bad = Mutex<BTreeSet<(String, DriveId)>>;
+
+/// A file on several drives.
+#[derive(Debug)]
+pub(super) struct Copies {
+    path: String,
+    salt: Salt,
+    copies: RwLock<Vec<Copy>>,
+    bad: Arc<Bad>,
+}
+
+#[derive(Clone, Debug)]
+struct Copy {
+    drive: Arc<Drive>,
+    file: Arc<dyn FileIo>,
+}
+
+impl Copies {
+    pub(super) fn new(path: String, salt: Salt, holders: &[Arc<Drive>], bad: Arc<Bad>) -> Copies {
+        let copies = Copies { path, salt, copies: RwLock::default(), bad };
+        copies.reopen(holders);
+        copies
+    }
+
+    /// Goes on with the copies on these drives.
+    pub(super) fn reopen(&self, holders: &[Arc<Drive>]) {
+        let open = |drive: &Arc<Drive>| match drive.io().open(&self.path, OpenHow::Read) {
+            Ok(file) => Some(Copy { drive: drive.clone(), file }),
+            Err(error) => {
+                tracing::warn!(drive = drive.label(), file = self.path, %error, "a copy can't be read");
+                None
+            }
+        };
+        *self.copies.write() = holders.iter().filter_map(open).collect();
+    }
+
+    pub(super) fn salt(&self) -> Salt {
+        self.salt
+    }
+
+    /// The frame of that length that begins at `offset`, verified.
+    ///
+    /// # Errors
+    /// When no copy has it.
+    pub(super) fn frame(&self, offset: u64, length: usize) -> io::Result<Framed> {
+        let mut copies = self.copies.read().clone();
+        if copies.is_empty() {
+            return Err(self.lost(offset));
+        }
+        // Different blocks are read from different drives, and those that are late come last.
+        let first = (offset / length.max(1) as u64) as usize % copies.len();
+        copies.rotate_left(first);
+        copies.sort_by_key(|copy| (!copy.drive.is_healthy(), copy.drive.is_slow()));
+        if let Some(framed) = self.cached(&copies[0], offset, length) {
+            return Ok(framed);
+        }
+        self.hedged(copies, offset, length)
+    }
+
+    /// What the page cache holds of a copy.
+    fn cached(&self, copy: &Copy, offset: u64, length: usize) -> Option<Framed> {
+        let mut bytes = vec![0; length];
+        match copy.file.read_at_cached(&mut bytes, offset) {
+            Ok(read) if read == length => self.salt.parse(offset, bytes),
+            _ => None,
+        }
+    }
+
+    fn hedged(&self, copies: Vec<Copy>, offset: u64, length: usize) -> io::Result<Framed> {
+        let (answer, answers) = mpsc::channel();
+        let (mut asked, mut answered) = (0, 0);
+        let mut remaining = copies.iter();
+        loop {
+            let next = remaining.next();
+            if let Some(copy) = next {
+                let (answer, file, number) = (answer.clone(), copy.file.clone(), asked);
+                let read = move || {
+                    let mut bytes = vec![0; length];
+                    let read = file.read_at(&mut bytes, offset);
+                    let _ = answer.send((number, read.map(|read| (read == length).then_some(bytes))));
+                    Ok(())
+                };
+                // Asked for now; the answer comes by the channel.
+                drop(copy.drive.reading(read));
+                asked += 1;
+            }
+            if answered == asked {
+                return Err(self.lost(offset));
+            }
+            let patience = if next.is_some() { PATIENCE } else { LAST_PATIENCE };
+            match answers.recv_timeout(patience) {
+                Ok((number, read)) => {
+                    answered += 1;
+                    let framed = read.map(|bytes| bytes.and_then(|bytes| self.salt.parse(offset, bytes)));
+                    match framed {
+                        Ok(Some(framed)) => return Ok(framed),
+                        outcome => self.is_bad(&copies[number].drive, offset, outcome.err()),
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if next.is_some() => {}
+                Err(_) => return Err(self.lost(offset)),
+            }
+        }
+    }
+
+    /// Something else was read than was written: to be written anew.
+    fn is_bad(&self, drive: &Drive, offset: u64, error: Option<io::Error>) {
+        let problem = error.map_or_else(|| "it doesn't verify".to_owned(), |error| error.to_string());
+        tracing::warn!(
+            drive = drive.label(),
+            file = self.path,
+            offset,
+            problem,
+            "a block is bad in this copy"
+        );
+        drive.found_rot();
+        self.bad.lock().insert((self.path.clone(), drive.id()));
+    }
+
+    fn lost(&self, offset: u64) -> io::Error {
+        let drives: Vec<String> = self.copies.read().iter().map(|copy| copy.drive.label()).collect();
+        let text = match drives.is_empty() {
+            true => format!("no drive that is there holds {}", self.path),
+            false => format!("{} can't be read at byte {offset} on any of {}", self.path, drives.join(", ")),
+        };
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    }
+
+    /// Reads frames one after the other, from `offset` to `end`.
+    pub(super) fn frames(
+        &self,
+        offset: u64,
+        end: u64,
+    ) -> impl Iterator<Item = io::Result<(u64, Framed)>> + '_ {
+        let mut next = Some(offset).filter(|offset| *offset < end);
+        std::iter::from_fn(move || {
+            let offset = next.take()?;
+            let framed = self.length_at(offset, end).and_then(|length| {
+                next = Some(offset + length as u64).filter(|next| *next < end);
+                self.frame(offset, length)
+            });
+            Some(framed.map(|framed| (offset, framed)))
+        })
+    }
+
+    /// The length of the frame that begins there. Where copies differ, one of them verifies.
+    fn length_at(&self, offset: u64, end: u64) -> io::Result<usize> {
+        let copies = self.copies.read().clone();
+        let mut lengths: Vec<usize> = Vec::new();
+        for copy in copies.iter() {
+            let mut header = [0; FRAME_HEADER_LEN];
+            if matches!(copy.file.read_at(&mut header, offset), Ok(FRAME_HEADER_LEN)) {
+                let length = Salt::length(header);
+                if offset + length as u64 <= end && !lengths.contains(&length) {
+                    lengths.push(length);
+                }
+            }
+        }
+        match lengths.as_slice() {
+            [] => Err(self.lost(offset)),
+            [length] => Ok(*length),
+            several => {
+                let sound = several.iter().find(|length| self.frame(offset, **length).is_ok());
+                sound.copied().ok_or_else(|| self.lost(offset))
+            }
+        }
+    }
+}

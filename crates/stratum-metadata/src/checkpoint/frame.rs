@@ -1,0 +1,85 @@
+//! What every block of a range file, and a manifest's list, is written in: its length, a checksum, and its bytes.
+//!
+//! The checksum covers who wrote it and where it belongs, so that a block of another store, of another checkpoint, or of
+//! another place in the file never verifies.
+
+/// The length and the checksum before a frame's bytes.
+pub(super) const FRAME_HEADER_LEN: usize = 8;
+/// In the length: the bytes are LZ4's.
+const IS_PACKED: u32 = 1 << 31;
+
+/// What tells the frames of one file from those of all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Salt(u32);
+
+/// A frame's bytes, and whether they are LZ4's.
+pub(super) struct Framed {
+    pub(super) bytes: Vec<u8>,
+    pub(super) is_packed: bool,
+}
+
+impl Salt {
+    /// Of a file that was written at an entry of the journal: its index and hash, and the file's number.
+    pub(super) fn new(index: u64, hash: u128, number: u32) -> Salt {
+        let salt = crc32c::crc32c(&index.to_le_bytes());
+        let salt = crc32c::crc32c_append(salt, &hash.to_le_bytes());
+        Salt(crc32c::crc32c_append(salt, &number.to_le_bytes()))
+    }
+
+    fn checksum(self, offset: u64, word: u32, bytes: &[u8]) -> u32 {
+        let place = crc32c::crc32c_append(self.0, &offset.to_le_bytes());
+        crc32c::crc32c_append(crc32c::crc32c_append(place, &word.to_le_bytes()), bytes)
+    }
+
+    /// What stands before a frame's bytes.
+    pub(super) fn header(self, offset: u64, bytes: &[u8], is_packed: bool) -> [u8; FRAME_HEADER_LEN] {
+        let word = bytes.len() as u32 | if is_packed { IS_PACKED } else { 0 };
+        let mut header = [0; FRAME_HEADER_LEN];
+        header[..4].copy_from_slice(&word.to_le_bytes());
+        header[4..].copy_from_slice(&self.checksum(offset, word, bytes).to_le_bytes());
+        header
+    }
+
+    /// The frame that begins at `offset`, of which `stored` is all; nothing if that isn't what was written there.
+    pub(super) fn parse(self, offset: u64, mut stored: Vec<u8>) -> Option<Framed> {
+        let (header, bytes) = stored.split_first_chunk::<FRAME_HEADER_LEN>()?;
+        let ([a, b, c, d, ..], [.., e, f, g, h]) = (*header, *header);
+        let (word, crc) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let is_whole = (word & !IS_PACKED) as usize == bytes.len();
+        if !is_whole || self.checksum(offset, word, bytes) != crc {
+            return None;
+        }
+        stored.drain(..FRAME_HEADER_LEN);
+        Some(Framed { bytes: stored, is_packed: word & IS_PACKED != 0 })
+    }
+
+    /// The length of the frame, its header included, that begins with these bytes. It is not verified.
+    pub(super) fn length(header: [u8; FRAME_HEADER_LEN]) -> usize {
+        let [a, b, c, d, ..] = header;
+        FRAME_HEADER_LEN + (u32::from_le_bytes([a, b, c, d]) & !IS_PACKED) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_read_where_it_was_written_and_nowhere_else() {
+        let salt = Salt::new(7, 1 << 90, 2);
+        let bytes = b"pairs".to_vec();
+        let stored = [salt.header(4096, &bytes, true).as_slice(), &bytes].concat();
+        let framed = salt.parse(4096, stored.clone()).unwrap();
+        assert!(framed.bytes == bytes && framed.is_packed);
+        assert_eq!(Salt::length(*stored.first_chunk().unwrap()), stored.len());
+        assert!(salt.parse(4095, stored.clone()).is_none(), "another place");
+        for other in [Salt::new(8, 1 << 90, 2), Salt::new(7, 1 << 91, 2), Salt::new(7, 1 << 90, 3)] {
+            assert!(other.parse(4096, stored.clone()).is_none(), "another file");
+        }
+        for bit in 0..stored.len() * 8 {
+            let mut damaged = stored.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(salt.parse(4096, damaged).is_none(), "bit {bit}");
+        }
+    }
+}

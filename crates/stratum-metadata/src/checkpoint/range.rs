@@ -1,0 +1,438 @@
+//! A range file: a contiguous part of the state, in the order of its keys, written once and never changed.
+//!
+//! It holds blocks of pairs, then a filter that says of most other keys that they aren't in it, then an index of the blocks:
+//! a block itself, of each block's first key and place. What finds it all is in the manifest that names the file
+//! ([`RangeRecord`]); so a key takes one read of a block, and one of the index where that isn't in memory.
+
+use super::block::{self, Block, Builder};
+use super::cache::{Filter, Memory};
+use super::copies::{Bad, Copies};
+use super::frame::{FRAME_HEADER_LEN, Framed, Salt};
+use super::output::Output;
+use crate::fingerprint::fingerprint;
+use crate::record::Applied;
+use crate::tree::{TreeError, Value};
+use fastbloom::BloomFilter;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
+use stratum_storage::blob::Index;
+use stratum_storage::drive::Drive;
+use xxhash_rust::xxh3::xxh3_64;
+
+const MAGIC: &[u8; 8] = b"STRATRNG";
+const VERSION: u32 = 1;
+const HEADER_LEN: usize = 32;
+/// Bits of the filter for each key, and how many of them are looked at: of a hundred other keys one passes.
+const FILTER_BITS_A_KEY: usize = 10;
+const FILTER_HASHES: u32 = 7;
+
+/// Which file: the entry of the journal at which it was written, and a number within that checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct RangeId {
+    pub(super) index: Index,
+    pub(super) number: u32,
+}
+
+impl RangeId {
+    pub(super) fn name(self) -> String {
+        format!("{:016x}.{:08x}", self.index, self.number)
+    }
+
+    pub(super) fn parse(name: &str) -> Option<RangeId> {
+        let (index, number) = name.split_once('.')?;
+        let is_hex =
+            |text: &str, digits| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_hex(index, 16) || !is_hex(number, 8) {
+            return None;
+        }
+        Some(RangeId {
+            index: Index::from_str_radix(index, 16).ok()?,
+            number: u32::from_str_radix(number, 16).ok()?,
+        })
+    }
+}
+
+/// Where a frame lies in the file, its header included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Part {
+    offset: u64,
+    length: u32,
+}
+
+/// What a manifest says of a range file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RangeRecord {
+    pub(super) id: RangeId,
+    /// The hash of the entry at which it was written: no file of another store verifies.
+    hash: u128,
+    /// The file's length.
+    pub(super) bytes: u64,
+    pub(super) pairs: u64,
+    /// What the pairs add to the state's fingerprint.
+    pub(super) fingerprint: u128,
+    pub(super) first: Vec<u8>,
+    last: Vec<u8>,
+    filter: Part,
+    index: Part,
+}
+
+impl RangeRecord {
+    fn salt(&self) -> Salt {
+        Salt::new(self.id.index, self.hash, self.id.number)
+    }
+
+    /// Where the blocks end.
+    fn blocks_end(&self) -> u64 {
+        self.filter.offset
+    }
+}
+
+/// A range file that is read.
+pub(super) struct Range {
+    pub(super) record: RangeRecord,
+    copies: Copies,
+    memory: Arc<Memory>,
+    /// Its number in memory.
+    number: u64,
+    /// Nothing if it has no room.
+    filter: OnceLock<Option<Filter>>,
+}
+
+impl Range {
+    pub(super) fn open(
+        record: RangeRecord,
+        dir: &str,
+        holders: &[Arc<Drive>],
+        memory: Arc<Memory>,
+        bad: Arc<Bad>,
+    ) -> Range {
+        let copies = Copies::new(format!("{dir}/{}", record.id.name()), record.salt(), holders, bad);
+        let number = memory.next_range();
+        Range { record, copies, memory, number, filter: OnceLock::new() }
+    }
+
+    /// Goes on with the copies on these drives.
+    pub(super) fn reopen(&self, holders: &[Arc<Drive>]) {
+        self.copies.reopen(holders);
+    }
+
+    fn load(&self, part: Part) -> Result<Arc<Block>, TreeError> {
+        let address = (self.number, part.offset);
+        if let Some(block) = self.memory.block(address) {
+            return Ok(block);
+        }
+        let framed = self.copies.frame(part.offset, part.length as usize).map_err(unreadable)?;
+        let block = Arc::new(block_of(framed).map_err(unreadable)?);
+        self.memory.keep(address, block.clone());
+        Ok(block)
+    }
+
+    /// The block in which a key would be.
+    fn block_for(&self, key: &[u8]) -> Result<Option<Arc<Block>>, TreeError> {
+        let found = self.load(self.record.index)?.last_through(key);
+        found.map(|(_, place)| self.load(part_of(&place)?)).transpose()
+    }
+
+    /// False only of a key that isn't there.
+    fn may_hold(&self, key: &[u8]) -> Result<bool, TreeError> {
+        if key < self.record.first.as_slice() || key > self.record.last.as_slice() {
+            return Ok(false);
+        }
+        if self.filter.get().is_none() {
+            let part = self.record.filter;
+            let framed = self.copies.frame(part.offset, part.length as usize).map_err(unreadable)?;
+            let _ = self.filter.set(filter_of(&framed.bytes).and_then(|filter| self.memory.filter(filter)));
+        }
+        let filter = self.filter.get().and_then(Option::as_ref);
+        Ok(filter.is_none_or(|filter| filter.may_hold(xxh3_64(key))))
+    }
+
+    /// Whether what a lookup of the key needs isn't in memory.
+    pub(super) fn must_read(&self, key: &[u8]) -> bool {
+        if key < self.record.first.as_slice() || key > self.record.last.as_slice() {
+            return false;
+        }
+        let Some(filter) = self.filter.get() else { return true };
+        if filter.as_ref().is_some_and(|filter| !filter.may_hold(xxh3_64(key))) {
+            return false;
+        }
+        let Some(index) = self.memory.block((self.number, self.record.index.offset)) else { return true };
+        let part = index.last_through(key).and_then(|(_, place)| part_of(&place).ok());
+        part.is_some_and(|part| self.memory.block((self.number, part.offset)).is_none())
+    }
+
+    /// Has in memory what a lookup of the key needs.
+    pub(super) fn touch(&self, key: &[u8]) -> Result<(), TreeError> {
+        if self.may_hold(key)? {
+            self.block_for(key)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
+        if !self.may_hold(key)? {
+            return Ok(None);
+        }
+        let found = self.block_for(key)?.and_then(|block| block.get(key));
+        Ok(found.map(|value| Value::from(value.as_slice())))
+    }
+
+    /// Visits the pairs with `from <= key < to` until `visit` breaks, which it says.
+    pub(super) fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, TreeError> {
+        let index = self.load(self.record.index)?;
+        let start = index.last_through(from).map_or_else(Vec::new, |(first, _)| first);
+        let mut failed = None;
+        let flow = index.visit(&start, &mut |_, place| {
+            let visited = part_of(place).and_then(|part| self.load(part)).map(|block| {
+                block.visit(from, &mut |key, value| match key < to {
+                    true => visit(key, &Value::from(value)),
+                    false => ControlFlow::Break(()),
+                })
+            });
+            match visited {
+                Ok(Some(flow)) => flow,
+                Ok(None) => {
+                    failed = Some(senseless());
+                    ControlFlow::Break(())
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        match (failed, flow) {
+            (Some(error), _) => Err(error),
+            (None, Some(flow)) => Ok(flow),
+            (None, None) => Err(senseless()),
+        }
+    }
+
+    /// Reads all of it, whatever is in memory: whether each frame verifies in some copy, and the pairs are those that were
+    /// written. `turn` is called with the size of each block before.
+    pub(super) fn verify(&self, turn: &mut dyn FnMut(u64) -> Result<(), TreeError>) -> Result<(), TreeError> {
+        let (mut pairs, mut sum) = (0u64, 0u128);
+        let mut frames = self.copies.frames(HEADER_LEN as u64, self.record.bytes);
+        while let Some(frame) = frames.next() {
+            let (offset, framed) = frame.map_err(unreadable)?;
+            turn(framed.bytes.len() as u64)?;
+            if offset >= self.record.blocks_end() {
+                continue;
+            }
+            let seen = block_of(framed).map_err(unreadable)?.visit(&[], &mut |key, value| {
+                pairs += 1;
+                sum = sum.wrapping_add(fingerprint(key, value));
+                ControlFlow::Continue(())
+            });
+            let _ = seen.ok_or_else(senseless)?;
+        }
+        match (pairs, sum) == (self.record.pairs, self.record.fingerprint) {
+            true => Ok(()),
+            false => Err(senseless()),
+        }
+    }
+
+    /// Writes the same bytes to more drives.
+    pub(super) fn copy_to(&self, dir: &'static str, targets: Vec<Arc<Drive>>) -> io::Result<()> {
+        let mut output = Output::create(dir, self.record.id.name(), targets)?;
+        let mut write = || {
+            output.append(&[&header(self.record.id, self.record.hash)])?;
+            for frame in self.copies.frames(HEADER_LEN as u64, self.record.bytes) {
+                let (offset, Framed { bytes, is_packed }) = frame?;
+                output.append(&[&self.copies.salt().header(offset, &bytes, is_packed), &bytes])?;
+            }
+            Ok(())
+        };
+        match write() {
+            Ok(()) => output.finish().map(drop),
+            Err(error) => {
+                output.abandon();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "range {} of {} pairs", self.record.id.name(), self.record.pairs)
+    }
+}
+
+/// A range file that is being written.
+pub(super) struct RangeWriter {
+    output: Output,
+    record: RangeRecord,
+    block: Builder,
+    index: Builder,
+    /// Of the keys, for the filter.
+    hashes: Vec<u64>,
+    block_bytes: usize,
+}
+
+impl RangeWriter {
+    pub(super) fn create(
+        dir: &'static str,
+        applied: &Applied,
+        number: u32,
+        drives: Vec<Arc<Drive>>,
+        block_bytes: usize,
+    ) -> io::Result<RangeWriter> {
+        let id = RangeId { index: applied.index, number };
+        let nowhere = Part { offset: 0, length: 0 };
+        let mut output = Output::create(dir, id.name(), drives)?;
+        if let Err(error) = output.append(&[&header(id, applied.hash)]) {
+            output.abandon();
+            return Err(error);
+        }
+        let record = RangeRecord {
+            id,
+            hash: applied.hash,
+            bytes: 0,
+            pairs: 0,
+            fingerprint: 0,
+            first: Vec::new(),
+            last: Vec::new(),
+            filter: nowhere,
+            index: nowhere,
+        };
+        let (block, index, hashes) = (Builder::default(), Builder::default(), Vec::new());
+        Ok(RangeWriter { output, record, block, index, hashes, block_bytes })
+    }
+
+    /// Adds a pair whose key comes after all that are there. Says how many bytes went to the drives for it.
+    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) -> io::Result<u64> {
+        if self.record.pairs == 0 {
+            self.record.first = key.to_vec();
+        }
+        self.record.pairs += 1;
+        self.record.fingerprint = self.record.fingerprint.wrapping_add(fingerprint(key, value));
+        self.record.last.clear();
+        self.record.last.extend_from_slice(key);
+        self.hashes.push(xxh3_64(key));
+        self.block.push(key, value);
+        if self.block.len() >= self.block_bytes { self.end_block() } else { Ok(0) }
+    }
+
+    /// What has been written so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.output.offset()
+    }
+
+    fn end_block(&mut self) -> io::Result<u64> {
+        let (bytes, first) = self.block.take();
+        let part = self.frame(bytes)?;
+        self.index.push(&first, &part.encode());
+        Ok(u64::from(part.length))
+    }
+
+    fn frame(&mut self, block: Vec<u8>) -> io::Result<Part> {
+        let (bytes, is_packed) = block::compressed(block);
+        self.plain_frame(&bytes, is_packed)
+    }
+
+    fn plain_frame(&mut self, bytes: &[u8], is_packed: bool) -> io::Result<Part> {
+        let offset = self.output.offset();
+        self.output.append(&[&self.record.salt().header(offset, bytes, is_packed), bytes])?;
+        Ok(Part { offset, length: (FRAME_HEADER_LEN + bytes.len()) as u32 })
+    }
+
+    /// Makes it whole, and gives what a manifest says of it.
+    pub(super) fn finish(mut self) -> io::Result<RangeRecord> {
+        match self.end() {
+            Ok(()) => {
+                let RangeWriter { output, mut record, .. } = self;
+                record.bytes = output.finish()?;
+                Ok(record)
+            }
+            Err(error) => {
+                self.output.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        if !self.block.is_empty() {
+            self.end_block()?;
+        }
+        let filter = filter(&self.hashes);
+        self.record.filter = self.plain_frame(&filter, false)?;
+        let (index, _) = self.index.take();
+        self.record.index = self.frame(index)?;
+        Ok(())
+    }
+
+    /// Takes back what was written.
+    pub(super) fn abandon(self) {
+        self.output.abandon();
+    }
+}
+
+impl Part {
+    fn encode(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.length.to_le_bytes());
+        bytes
+    }
+}
+
+fn part_of(bytes: &[u8]) -> Result<Part, TreeError> {
+    let parts =
+        bytes.split_first_chunk::<8>().and_then(|(offset, rest)| Some((offset, rest.first_chunk::<4>()?)));
+    let (offset, length) = parts.ok_or_else(senseless)?;
+    Ok(Part { offset: u64::from_le_bytes(*offset), length: u32::from_le_bytes(*length) })
+}
+
+fn header(id: RangeId, hash: u128) -> [u8; HEADER_LEN] {
+    let mut bytes = [0; HEADER_LEN];
+    bytes[..8].copy_from_slice(MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[12..16].copy_from_slice(&id.number.to_le_bytes());
+    bytes[16..24].copy_from_slice(&id.index.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..28]), &hash.to_le_bytes());
+    bytes[28..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// The bytes of a filter of these keys.
+fn filter(hashes: &[u64]) -> Vec<u8> {
+    let mut filter =
+        BloomFilter::with_num_bits((hashes.len() * FILTER_BITS_A_KEY).max(64)).seed(&0).hashes(FILTER_HASHES);
+    for hash in hashes {
+        filter.insert_hash(*hash);
+    }
+    filter.as_slice().iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn filter_of(bytes: &[u8]) -> Option<BloomFilter> {
+    let words = bytes.chunks_exact(8).filter_map(|chunk| Some(u64::from_le_bytes(*chunk.first_chunk()?)));
+    let words: Vec<u64> = words.collect();
+    (!words.is_empty()).then(|| BloomFilter::from_vec(words).seed(&0).hashes(FILTER_HASHES))
+}
+
+fn block_of(framed: Framed) -> io::Result<Block> {
+    let bytes = match framed.is_packed {
+        true => block::decompressed(&framed.bytes),
+        false => Some(framed.bytes),
+    };
+    bytes
+        .and_then(Block::parse)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a block makes no sense"))
+}
+
+fn unreadable(error: io::Error) -> TreeError {
+    TreeError::Failed(format!("a checkpoint can't be read: {error}"))
+}
+
+fn senseless() -> TreeError {
+    TreeError::Failed("a range of a checkpoint isn't what was written".into())
+}

@@ -1,0 +1,59 @@
+//! A checkpoint as it is stored, of which only the beginning has been read.
+
+use super::files::{Files, Listing};
+use super::image::Image;
+use super::manifest::Manifest;
+use super::range::{Range, RangeRecord};
+use super::single;
+use super::{Checkpoint, CheckpointError};
+use crate::record::Applied;
+use std::io;
+use std::sync::Arc;
+
+/// In which of its forms.
+pub(crate) enum Stored {
+    SingleFile(single::Reader),
+    Manifest(Manifest),
+}
+
+impl Stored {
+    pub(crate) fn applied(&self) -> Applied {
+        match self {
+            Stored::SingleFile(reader) => reader.applied(),
+            Stored::Manifest(manifest) => manifest.applied,
+        }
+    }
+
+    /// The range files that it names.
+    pub(super) fn ranges(self) -> Vec<RangeRecord> {
+        match self {
+            Stored::SingleFile(_) => Vec::new(),
+            Stored::Manifest(manifest) => manifest.ranges,
+        }
+    }
+
+    /// Opens it to read keys.
+    ///
+    /// # Errors
+    /// When a file that it names is on no drive, or a single file isn't whole. Blocks of range files are verified when they
+    /// are read.
+    pub(super) fn open(self, files: &Files, listing: &Listing) -> Result<Checkpoint, CheckpointError> {
+        match self {
+            Stored::SingleFile(reader) => Ok(Checkpoint::of_image(Image::open(reader)?)),
+            Stored::Manifest(Manifest { applied, ranges }) => {
+                let open = |record: RangeRecord| -> io::Result<Arc<Range>> {
+                    let holders = listing.holders(&record);
+                    match holders.is_empty() {
+                        true => Err(io::Error::other(format!(
+                            "no drive that is there holds {}",
+                            record.id.name()
+                        ))),
+                        false => Ok(files.range(record, &holders)),
+                    }
+                };
+                let ranges: io::Result<Vec<Arc<Range>>> = ranges.into_iter().map(open).collect();
+                Ok(Checkpoint::of_ranges(applied, ranges?))
+            }
+        }
+    }
+}

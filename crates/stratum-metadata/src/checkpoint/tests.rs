@@ -1,0 +1,410 @@
+//! Checkpoints merged one from another on simulated drives, beside a map that is obviously right.
+
+mod fixture;
+mod single_file;
+
+use super::*;
+use crate::fingerprint::fingerprint;
+use crate::tree::Tree;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use stratum_storage::ambient::Simulated;
+use stratum_storage::blob::Tier;
+use stratum_storage::drive::simulated::{Power, SimulatedDrive};
+use stratum_storage::drive::{Drive, DriveId, Threads};
+
+const SIZES: Sizes = Sizes { block_bytes: 512, range_bytes: 16 << 10, changes_bytes: 1 << 20 };
+
+struct Drives {
+    simulated: Vec<Arc<SimulatedDrive>>,
+    files: Files,
+}
+
+impl Drives {
+    fn new() -> Drives {
+        let power = Arc::new(Power::default());
+        let simulated: Vec<_> =
+            (0..6).map(|number| SimulatedDrive::new(&format!("hot/{number}"), 1, &power)).collect();
+        let attached = simulated.iter().zip(0..).map(|(drive, position)| {
+            let (id, clock) = (DriveId(u128::from(position)), Arc::new(Simulated::new(0, 0)));
+            Arc::new(Drive::new(id, Tier::Hot, position, drive.attach(), Threads::Caller, clock))
+        });
+        let files = Files::new(attached.collect::<Vec<_>>().into(), 3, SIZES);
+        Drives { simulated, files }
+    }
+
+    /// Nothing of it is in memory.
+    fn restarted(&self) -> Files {
+        Files { memory: Arc::default(), bad: Arc::default(), ..self.files.clone() }
+    }
+
+    fn holders(&self, index: Index) -> Vec<Arc<Drive>> {
+        let listing = self.files.listing();
+        self.files.holders(&listing, &self.files.stored(&listing, index).unwrap())
+    }
+
+    fn of(&self, drive: &Drive) -> &Arc<SimulatedDrive> {
+        &self.simulated[usize::from(drive.position())]
+    }
+
+    /// The names of all files, over all drives.
+    fn names(&self) -> BTreeSet<String> {
+        self.simulated.iter().flat_map(|drive| drive.files()).collect()
+    }
+}
+
+type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A state that changes, and what it lies in.
+struct State {
+    drives: Drives,
+    pairs: Pairs,
+    applied: Applied,
+    checkpoint: Option<Arc<Checkpoint>>,
+    dir: tempfile::TempDir,
+}
+
+impl State {
+    fn new() -> State {
+        let (drives, dir) = (Drives::new(), tempfile::tempdir().unwrap());
+        State { drives, pairs: Pairs::new(), applied: Applied::default(), checkpoint: None, dir }
+    }
+
+    /// With so many pairs in its first checkpoint.
+    fn with(count: u16) -> State {
+        let mut state = State::new();
+        state.turn((0..count).map(|number| (key(number), Some(value(number, 0))))).unwrap();
+        state
+    }
+
+    fn close(&mut self, changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>) -> Closed {
+        self.applied.index += 1;
+        self.applied.hash += 1 << 70;
+        let tree = Tree::open(&self.dir.path().join(self.applied.index.to_string())).unwrap();
+        for (key, value) in changes {
+            let before = match &value {
+                Some(value) => self.pairs.insert(key.clone(), value.clone()),
+                None => self.pairs.remove(&key),
+            };
+            let term = |value: Option<&Vec<u8>>| value.map_or(0, |value| fingerprint(&key, value));
+            let difference = term(value.as_ref()).wrapping_sub(term(before.as_ref()));
+            self.applied.fingerprint = self.applied.fingerprint.wrapping_add(difference);
+            let value = value.map(|value| Value::from(value.as_slice()));
+            tree.apply(std::iter::once((key.as_slice(), value.as_ref()))).unwrap();
+        }
+        Closed { tree, applied: self.applied, over: self.checkpoint.clone() }
+    }
+
+    /// The next checkpoint, with these changes made.
+    fn turn(
+        &mut self,
+        changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    ) -> Result<Arc<Checkpoint>, CheckpointError> {
+        let closed = self.close(changes);
+        let checkpoint = Arc::new(merge(&closed, &self.drives.files, &|_| {})?);
+        self.checkpoint = Some(checkpoint.clone());
+        self.drives.files.retain(KEPT);
+        Ok(checkpoint)
+    }
+
+    fn newest(&self) -> Option<Arc<Checkpoint>> {
+        newest(&self.drives.restarted()).unwrap()
+    }
+}
+
+fn key(number: u16) -> Vec<u8> {
+    [&[0x20, 0, 0], number.to_be_bytes().as_slice()].concat()
+}
+
+fn value(number: u16, turn: u8) -> Vec<u8> {
+    // Nothing that LZ4 could shorten by much.
+    let hash = xxhash_rust::xxh3::xxh3_128(&[number.to_le_bytes().as_slice(), &[turn]].concat());
+    [hash.to_le_bytes().as_slice(), &hash.rotate_left(32).to_le_bytes(), &[turn; 20]].concat()
+}
+
+fn all(base: &dyn Base) -> Pairs {
+    let mut pairs = Pairs::new();
+    let visit = &mut |key: &[u8], value: &Value| {
+        assert!(pairs.insert(key.to_vec(), value.to_vec()).is_none(), "each once");
+        ControlFlow::Continue(())
+    };
+    base.scan(&[], &[0xff], visit).unwrap();
+    pairs
+}
+
+fn is(base: &dyn Base, pairs: &Pairs) {
+    assert_eq!(all(base), *pairs);
+    for number in 0..400 {
+        let found = base.get(&key(number)).unwrap();
+        assert_eq!(found.as_deref(), pairs.get(&key(number)).map(Vec::as_slice), "{number}");
+    }
+}
+
+/// Bits somewhere in the blocks of a range file.
+fn flip(drives: &Drives, holder: &Drive, name: &str) {
+    drives.of(holder).flip_bit(&format!("checkpoint/{name}"), 8 * 700).unwrap();
+}
+
+fn ranges(checkpoint: &Checkpoint) -> Vec<String> {
+    checkpoint.ranges().iter().map(|range| range.record.id.name()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_merged_is_what_was_changed(
+        first in 0u16..900,
+        turns in proptest::collection::vec(
+            proptest::collection::vec((0u16..900, proptest::option::of(any::<u8>())), 0..60), 1..6),
+        from in 0u16..900, to in 0u16..900, most in 1usize..40,
+    ) {
+        let mut state = State::with(first);
+        for changes in turns {
+            let changes = changes.into_iter();
+            let changes = changes.map(|(number, turn)| (key(number), turn.map(|turn| value(number, turn))));
+            let checkpoint = state.turn(changes.collect::<Vec<_>>()).unwrap();
+            is(checkpoint.as_ref(), &state.pairs);
+            checkpoint.verify(&mut |_| Ok(())).unwrap();
+            let (from, to) = (key(from), key(to));
+            let mut seen = Vec::new();
+            checkpoint.scan(&from, &to, &mut |key, value| {
+                seen.push((key.to_vec(), value.to_vec()));
+                if seen.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            }).unwrap();
+            let expected = state.pairs.iter().filter(|(key, _)| **key >= from && **key < to).take(most);
+            prop_assert_eq!(seen, expected.map(|(key, value)| (key.clone(), value.clone())).collect::<Vec<_>>());
+            let again = state.newest().unwrap();
+            prop_assert_eq!(again.applied(), state.applied);
+            is(again.as_ref(), &state.pairs);
+        }
+        prop_assert_eq!(state.drives.holders(state.applied.index).len(), 3);
+    }
+}
+
+#[test]
+fn a_range_in_which_nothing_changed_is_shared() {
+    let mut state = State::with(3_000);
+    let before = ranges(state.checkpoint.as_ref().unwrap());
+    assert!(before.len() > 5, "{before:?}");
+    let checkpoint = state.turn([(key(1), Some(value(1, 7))), (key(2_999), None)]).unwrap();
+    let after = ranges(&checkpoint);
+    let shared = after.iter().filter(|name| before.contains(name)).count();
+    assert!(shared + 3 >= before.len() && shared < before.len(), "{before:?} {after:?}");
+    is(checkpoint.as_ref(), &state.pairs);
+    // A third one, after which nothing names what the first one alone named.
+    state.turn([]).unwrap();
+    let names = state.drives.names();
+    let is_there = |name: &&String| names.contains(&format!("checkpoint/{name}"));
+    assert_eq!(before.iter().filter(is_there).count(), shared);
+    assert!(after.iter().all(|name| is_there(&name)));
+    assert!(!names.contains("checkpoint/0000000000000001") && names.contains("checkpoint/0000000000000002"));
+}
+
+#[test]
+fn ranges_that_were_emptied_don_t_stay_small() {
+    let mut state = State::with(3_000);
+    let before = ranges(state.checkpoint.as_ref().unwrap()).len();
+    // Of a hundred keys one stays.
+    let gone = (0..3_000).filter(|number| number % 100 != 0).map(|number| (key(number), None));
+    let after = state.turn(gone.collect::<Vec<_>>()).unwrap();
+    assert!(before > 5 && after.ranges().len() <= 2, "{before} {}", after.ranges().len());
+    is(after.as_ref(), &state.pairs);
+    let empty: Vec<_> = state.pairs.keys().map(|key| (key.clone(), None)).collect();
+    let empty = state.turn(empty).unwrap();
+    assert!(empty.ranges().is_empty() && all(empty.as_ref()).is_empty());
+    is(state.newest().unwrap().as_ref(), &Pairs::new());
+    state.turn([(key(5), Some(value(5, 1)))]).unwrap();
+    is(state.newest().unwrap().as_ref(), &state.pairs);
+}
+
+#[test]
+fn a_state_that_is_not_what_was_applied_is_thrown_away() {
+    let mut state = State::with(300);
+    let (before, names) = (state.pairs.clone(), state.drives.names());
+    let closed = state.close([(key(7), Some(value(7, 9)))]);
+    closed.tree.apply(std::iter::once((key(50).as_slice(), None))).unwrap();
+    assert!(matches!(merge(&closed, &state.drives.files, &|_| {}), Err(CheckpointError::Mismatch)));
+    assert_eq!(state.drives.names(), names);
+    is(state.newest().unwrap().as_ref(), &before);
+}
+
+#[test]
+fn a_merge_that_is_cut_off_anywhere_leaves_the_checkpoint_before() {
+    use stratum_storage::drive::simulated::Op;
+    for op in [Op::Write, Op::Sync, Op::Name] {
+        for nth in 1..12 {
+            let mut state = State::with(900);
+            let (before, index) = (state.pairs.clone(), state.applied.index);
+            let holder = state.drives.holders(index)[1].clone();
+            state.drives.of(&holder).fail_nth(op, nth);
+            let changes = (0..900).step_by(3).map(|number| (key(number), Some(value(number, 2))));
+            let closed = state.close(changes.collect::<Vec<_>>());
+            let merged = merge(&closed, &state.drives.files, &|_| {});
+            let newest = state.newest().unwrap();
+            match newest.applied().index == index {
+                true => is(newest.as_ref(), &before),
+                false => is(newest.as_ref(), &state.pairs),
+            }
+            if merged.is_ok() {
+                continue;
+            }
+            // The drive has latched; the others take the next try, of the very same tree.
+            merge(&closed, &state.drives.files, &|_| {}).unwrap();
+            is(state.newest().unwrap().as_ref(), &state.pairs);
+            assert_eq!(state.drives.holders(state.applied.index).len(), 3, "{op:?} {nth}");
+        }
+    }
+}
+
+#[test]
+fn blocks_that_are_bad_in_one_copy_come_from_another_and_are_written_anew() {
+    let state = State::with(900);
+    let (index, drives) = (state.applied.index, &state.drives);
+    let names = ranges(state.checkpoint.as_ref().unwrap());
+    for (number, holder) in drives.holders(index).iter().enumerate() {
+        flip(drives, holder, &names[number % names.len()]);
+    }
+    let files = drives.restarted();
+    let checkpoint = newest(&files).unwrap().unwrap();
+    is(checkpoint.as_ref(), &state.pairs);
+    checkpoint.verify(&mut |_| Ok(())).unwrap();
+    let mut met = files.has_bad();
+    for _ in 0..3 {
+        // Each read begins with one of the copies.
+        let again = drives.restarted();
+        is(newest(&again).unwrap().unwrap().as_ref(), &state.pairs);
+        met |= again.has_bad();
+        again.mend();
+        assert!(!again.has_bad());
+    }
+    assert!(met && drives.holders(index).iter().any(|holder| holder.bad_pieces() > 0));
+    check(&drives.files);
+    assert_eq!(check(&drives.files), []);
+    drives.holders(index)[..2].iter().for_each(|holder| holder.fail("pulled"));
+    is(state.newest().unwrap().as_ref(), &state.pairs);
+}
+
+#[test]
+fn rot_is_found_in_every_copy_and_written_anew() {
+    let state = State::with(900);
+    let (index, drives) = (state.applied.index, &state.drives);
+    assert_eq!(check(&drives.files), []);
+    let (names, holders) = (ranges(state.checkpoint.as_ref().unwrap()), drives.holders(index));
+    flip(drives, &holders[0], &names[0]);
+    flip(drives, &holders[1], &names[1]);
+    drives.of(&holders[2]).flip_bit(&files::path(index), 8 * 100).unwrap();
+    let findings = check(&drives.files);
+    assert_eq!(findings.len(), 3, "{findings:?}");
+    assert!(findings.iter().all(|finding| finding.repaired), "{findings:?}");
+    assert_eq!(check(&drives.files), []);
+    holders[..2].iter().for_each(|holder| holder.fail("pulled"));
+    is(state.newest().unwrap().as_ref(), &state.pairs);
+}
+
+#[test]
+fn what_is_bad_in_every_copy_is_told_and_never_read_as_something_else() {
+    let state = State::with(900);
+    let (index, drives) = (state.applied.index, &state.drives);
+    let name = ranges(state.checkpoint.as_ref().unwrap())[1].clone();
+    for holder in drives.holders(index) {
+        flip(drives, &holder, &name);
+    }
+    let findings = check(&drives.files);
+    assert!(findings.len() == 3 && findings.iter().all(|finding| !finding.repaired));
+    let checkpoint = state.newest().unwrap();
+    assert!(checkpoint.verify(&mut |_| Ok(())).is_err());
+    let mut lost = 0;
+    for number in 0..900 {
+        match checkpoint.get(&key(number)) {
+            Ok(found) => assert_eq!(found.as_deref(), state.pairs.get(&key(number)).map(Vec::as_slice)),
+            Err(_) => lost += 1,
+        }
+    }
+    assert!((1..30).contains(&lost), "{lost}: one block is gone");
+}
+
+#[test]
+fn a_manifest_that_names_what_is_nowhere_gives_way_to_the_one_before() {
+    let mut state = State::with(900);
+    let before = state.pairs.clone();
+    let checkpoint = state.turn([(key(3), Some(value(3, 3)))]).unwrap();
+    let name = ranges(&checkpoint).into_iter().find(|name| name.starts_with("0000000000000002")).unwrap();
+    for holder in state.drives.holders(2) {
+        assert!(files::remove(&holder, &name));
+    }
+    let newest = state.newest().unwrap();
+    assert_eq!(newest.applied().index, 1);
+    is(newest.as_ref(), &before);
+}
+
+#[test]
+fn a_manifest_that_is_bad_in_every_copy_gives_way_and_nothing_is_removed_for_it() {
+    let mut state = State::with(900);
+    let before = state.pairs.clone();
+    state.turn([(key(3), Some(value(3, 3)))]).unwrap();
+    for holder in state.drives.holders(2) {
+        state.drives.of(&holder).flip_bit(&files::path(2), 8 * 100).unwrap();
+    }
+    let names = state.drives.names();
+    state.drives.files.retain(KEPT);
+    assert_eq!(state.drives.names(), names);
+    is(state.newest().unwrap().as_ref(), &before);
+}
+
+#[test]
+fn one_of_a_newer_format_is_not_passed_over_for_an_older() {
+    const VERSION_BIT: u64 = 8 * 8;
+    let mut state = State::with(10);
+    state.turn([(key(3), None)]).unwrap();
+    for holder in state.drives.holders(2) {
+        for bit in 0..3 {
+            // From 1 to 6.
+            state.drives.of(&holder).flip_bit(&files::path(2), VERSION_BIT + bit).unwrap();
+        }
+    }
+    assert!(matches!(newest(&state.drives.files), Err(LoadError::Newer(FormatError::Newer(6)))));
+}
+
+#[test]
+fn a_lost_copy_is_made_again_elsewhere() {
+    let state = State::with(900);
+    let (index, drives) = (state.applied.index, &state.drives);
+    let holders = drives.holders(index);
+    holders[0].fail("pulled");
+    holders[1].fail("pulled");
+    assert!(heal(&drives.files).unwrap() > 0);
+    assert_eq!(drives.holders(index).len(), 3);
+    holders[2].fail("pulled");
+    is(state.newest().unwrap().as_ref(), &state.pairs);
+    assert!(heal(&drives.files).unwrap() > 0);
+    assert_eq!(heal(&drives.files).unwrap(), 0);
+    // What was open before goes on with the copies that there are.
+    let open = state.checkpoint.as_ref().unwrap();
+    open.reopen(&drives.files);
+    is(open.as_ref(), &state.pairs);
+}
+
+#[test]
+fn a_file_of_another_store_is_not_taken_for_ours() {
+    let (mut ours, mut theirs) = (State::new(), State::new());
+    theirs.applied.hash = 5;
+    let pairs = |turn| (0..900).map(move |number| (key(number), Some(value(number, turn))));
+    ours.turn(pairs(1)).unwrap();
+    let foreign = theirs.turn(pairs(2)).unwrap();
+    let name = ranges(&foreign)[0].clone();
+    let path = format!("checkpoint/{name}");
+    for (from, to) in theirs.drives.holders(1).iter().zip(ours.drives.holders(1)) {
+        let from =
+            theirs.drives.of(from).attach().open(&path, stratum_storage::drive::OpenHow::Read).unwrap();
+        let mut bytes = vec![0; from.len().unwrap() as usize];
+        from.read_at(&mut bytes, 0).unwrap();
+        let to = to.io().open(&path, stratum_storage::drive::OpenHow::Write).unwrap();
+        to.write_at(&[&bytes], 0).unwrap();
+        to.set_len(bytes.len() as u64).unwrap();
+    }
+    match ours.newest() {
+        Some(checkpoint) => assert!(checkpoint.get(&key(0)).is_err()),
+        None => assert_ne!(ranges(&foreign).len(), 0, "their length tells already"),
+    }
+}

@@ -1,0 +1,47 @@
+//! The records that a command changes, read before it is proposed: whoever applies it, while every other commit waits, then
+//! finds them in memory.
+//!
+//! It is a guess that costs nothing where it is wrong: what a command really reads is up to `apply`.
+
+use crate::command::Command;
+use crate::keys;
+use crate::machine::Machine;
+use crate::record::Owner;
+use stratum_storage::blocking;
+
+/// Reads what lies deep of the records that a command changes. Off the async threads where that takes a drive.
+pub(super) fn read_ahead(machine: &Machine, command: &Command) {
+    let Some(checkpoint) = machine.checkpoint() else { return };
+    let waiting: Vec<Vec<u8>> =
+        keys_of(command).into_iter().filter(|key| checkpoint.must_read(key)).collect();
+    if waiting.is_empty() {
+        return;
+    }
+    blocking::in_place(|| {
+        for key in waiting {
+            // What can't be read is told when the command is applied, or read.
+            let _ = checkpoint.touch(&key);
+        }
+    });
+}
+
+fn keys_of(command: &Command) -> Vec<Vec<u8>> {
+    match command {
+        Command::PutObject { bucket, key, .. }
+        | Command::CompleteUpload { bucket, key, .. }
+        | Command::CompleteMultipartUpload { bucket, key, .. } => vec![keys::object(*bucket, key)],
+        Command::DeleteObject(deletion) => vec![keys::object(deletion.bucket, &deletion.key)],
+        Command::DecideTiers(changes) => {
+            changes.iter().map(|change| keys::object(change.bucket, &change.key)).collect()
+        }
+        Command::Relocate { moves, .. } => moves.iter().map(|one| key_of(&one.owner)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn key_of(owner: &Owner) -> Vec<u8> {
+    match owner {
+        Owner::Object { bucket, key, .. } => keys::object(*bucket, key),
+        Owner::Part { upload, number } => keys::part(*upload, *number),
+    }
+}
