@@ -1,6 +1,7 @@
 //! How objects are used, and where they should lie.
 //!
 //! Nothing here asks a clock, reads a drive or moves a byte; times are milliseconds that are handed in.
+//! * [`content`] holds what an object's bytes are, and how what was seen of them meets what was declared;
 //! * [`usage::Usage`] counts the reads of a running server;
 //! * [`signals`] holds what a decision looks at, of objects and of groups of them;
 //! * [`prices`] holds what each tier costs.
@@ -9,6 +10,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
+pub mod content;
 pub mod day;
 pub mod policy;
 pub mod prices;

@@ -7,6 +7,7 @@
 pub mod accounts;
 mod file;
 mod groups;
+mod looks;
 mod members;
 pub mod name;
 mod saving;
@@ -14,12 +15,15 @@ mod slow;
 mod table;
 mod woken;
 
+use crate::content::Seen;
 use crate::day::Day;
 use crate::signals::{Read, Signals};
 use crate::tier::Tier;
 use accounts::{Account, AccountName, Accounts};
 pub use file::{End, HeadError};
 use groups::Groups;
+pub use looks::Looked;
+use looks::Looks;
 use name::{Name, Seed};
 use parking_lot::Mutex;
 pub use saving::Changes;
@@ -33,6 +37,8 @@ use woken::Woken;
 const SHARDS: usize = 16;
 /// Which part of the memory groups get: one in so many bytes.
 const GROUPS_PART: usize = 20;
+/// Beside it, what was seen of objects' bytes gets one in so many more.
+const LOOKS_PART: usize = 20;
 
 /// Counts reads of objects, and tells what they say.
 #[derive(Debug)]
@@ -41,6 +47,7 @@ pub struct Usage {
     seed: Seed,
     objects: [Mutex<Table<Signals>>; SHARDS],
     groups: Mutex<Groups>,
+    looks: Mutex<Looks>,
     woken: Mutex<Woken>,
     accounts: Mutex<Accounts>,
     slow: Mutex<Slow>,
@@ -63,6 +70,8 @@ pub struct UsageStatus {
     /// Objects and prefixes of which something is known.
     pub objects: usize,
     pub groups: usize,
+    /// Objects, and folders' objects of one ending, of whose bytes something is known.
+    pub looks: usize,
     /// The memory that it takes.
     pub bytes: usize,
     /// Objects and prefixes that made room for others.
@@ -73,7 +82,8 @@ pub struct UsageStatus {
 }
 
 impl Usage {
-    /// `memory` is what it may take, in bytes: about 104 for an object and its part of a group.
+    /// `memory` is what use may take, in bytes: about 104 for an object and its part of a group. What was seen of objects' bytes
+    /// may take a twentieth of it beside that, about 30 an object.
     pub fn new(memory: usize, day: Day, seed: Seed) -> Self {
         let groups = memory / GROUPS_PART;
         let of_shard = (memory - groups) / SHARDS;
@@ -82,6 +92,7 @@ impl Usage {
             seed,
             objects: std::array::from_fn(|_| Mutex::new(Table::within(of_shard))),
             groups: Mutex::new(Groups::within(groups)),
+            looks: Mutex::new(Looks::within(memory / LOOKS_PART)),
             woken: Mutex::default(),
             accounts: Mutex::default(),
             slow: Mutex::default(),
@@ -113,6 +124,16 @@ impl Usage {
         Known { own, group, prefix: key.get(..length).unwrap_or_default().to_owned() }
     }
 
+    /// Notes what was seen of the bytes of an object that was `written` then, in milliseconds of Unix time.
+    pub fn note_seen(&self, bucket: u64, key: &str, written: u64, seen: Seen) {
+        self.looks.lock().note(&self.seed, bucket, key, written, seen, self.day);
+    }
+
+    /// What was seen of them. Nothing of what was written at another time under that key.
+    pub fn seen(&self, bucket: u64, key: &str, written: u64) -> Looked {
+        self.looks.lock().of(&self.seed, bucket, key, written)
+    }
+
     /// Since when reads are counted, in milliseconds of Unix time: over restarts, as long as what is known survives them. Of what
     /// was before it isn't known whether it was read. Who asks first at `now` begins.
     pub fn counted_since(&self, now: u64) -> u64 {
@@ -136,6 +157,7 @@ impl Usage {
     pub fn remove(&self, bucket: u64, key: &str) {
         let name = self.seed.name(bucket, key);
         self.shard(name).lock().remove(name);
+        self.looks.lock().table.remove(name);
     }
 
     /// What tiering saved and spent for a bucket in a month.
@@ -172,6 +194,9 @@ impl Usage {
         status.groups = groups.table.len();
         status.bytes += groups.table.bytes();
         status.forgotten += groups.table.forgotten();
+        let looks = self.looks.lock();
+        status.looks = looks.table.len();
+        status.bytes += looks.table.bytes();
         (status.woken, status.dropped) = self.woken.lock().counts();
         status
     }

@@ -92,6 +92,21 @@ fn names_are_any_and_an_object_is_as_large_as_ever() {
 }
 
 #[test]
+fn traces_together_have_one_group_or_their_own() {
+    let one = Shape::CoolingLogs.generate(40, 60, 1).unwrap();
+    let other = Shape::Video.generate(40, 60, 2).unwrap();
+    let groups = |trace: &Trace, of: std::ops::Range<u32>| -> std::collections::BTreeSet<u32> {
+        of.map(|object| trace.group(object)).collect()
+    };
+    let mixed = Trace::together(&[one.clone(), other.clone()], false).unwrap();
+    let apart = Trace::together(&[one.clone(), other.clone()], true).unwrap();
+    assert_eq!((mixed.reads().len(), mixed.objects()), (one.reads().len() + other.reads().len(), 80));
+    assert_eq!((mixed.reads(), mixed.size(41)), (apart.reads(), other.size(1)));
+    assert!(!groups(&mixed, 0..40).is_disjoint(&groups(&mixed, 40..80)));
+    assert!(groups(&apart, 0..40).is_disjoint(&groups(&apart, 40..80)));
+}
+
+#[test]
 fn objects_first_read_one_after_the_other_are_a_group() {
     let hours = |hours: u64| hours * 3_600;
     let trace = rows(&format!("0,a,1,1\n{},b,1,1\n{},a,1,1\n{},c,1,1\n", hours(6), hours(9), hours(13)));

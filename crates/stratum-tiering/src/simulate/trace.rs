@@ -112,6 +112,23 @@ impl Trace {
         Day::REAL.between(self.start(), self.end())
     }
 
+    /// Several traces of the same time as one, as if their objects lay in one folder. Their groups are those of the whole, or each
+    /// trace's own where whoever sees what objects are can tell them `apart`.
+    pub fn together(traces: &[Trace], apart: bool) -> Option<Trace> {
+        let (mut reads, mut sizes, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+        for trace in traces {
+            let first = sizes.len() as u32;
+            let renumbered =
+                trace.reads.iter().map(|read| TraceRead { object: first + read.object, ..*read });
+            reads.extend(renumbered);
+            groups.extend(trace.groups.iter().map(|group| first.saturating_add(*group)));
+            sizes.extend(&trace.sizes);
+        }
+        reads.sort_by_key(|read| read.time);
+        let together = Self::new(reads, sizes)?;
+        Some(if apart { Trace { groups, ..together } } else { together })
+    }
+
     /// The part of it between two days, counted from its start, as a trace of its own; nothing where nothing was read.
     pub fn between(&self, from_days: f64, to_days: f64) -> Option<Trace> {
         let at = |days| self.start().saturating_add(Day::REAL.days(days));

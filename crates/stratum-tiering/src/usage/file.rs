@@ -3,6 +3,7 @@
 
 use super::accounts::{Account, AccountName};
 use super::groups::Group;
+use super::looks::Look;
 use super::members::Members;
 use super::name::{Name, Seed};
 use crate::day::Day;
@@ -21,6 +22,8 @@ const GROUP: u8 = 2;
 const OBJECT_GONE: u8 = 3;
 const GROUP_GONE: u8 = 4;
 const ACCOUNT: u8 = 5;
+const LOOK: u8 = 6;
+const LOOK_GONE: u8 = 7;
 
 /// What a file says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +33,15 @@ pub(super) enum Record {
     ObjectGone(Name),
     GroupGone(Name),
     Account(AccountName, Account),
+    Look(Name, Look),
+    LookGone(Name),
+}
+
+impl Record {
+    /// Whether it holds times and rates that another length of the day makes worthless.
+    pub fn is_counted(&self) -> bool {
+        !matches!(self, Record::Account(..) | Record::Look(..) | Record::LookGone(..))
+    }
 }
 
 /// Why a file's beginning can't be used.
@@ -117,6 +129,10 @@ impl Batch {
                 ACCOUNT,
                 &[&month.to_le_bytes(), &bucket.to_le_bytes(), &saved.to_le_bytes(), &spent.to_le_bytes()],
             ),
+            Record::Look(name, Look { seen, weight, time }) => {
+                self.record(LOOK, &[&bytes_of(*name), &[*seen, *weight], &time.to_le_bytes()]);
+            }
+            Record::LookGone(name) => self.record(LOOK_GONE, &[&bytes_of(*name)]),
         }
     }
 
@@ -184,8 +200,9 @@ fn read_record(tag: u8, mut fields: &[u8]) -> Option<Record> {
     let least = match tag {
         OBJECT => 16 + Signals::BYTES,
         GROUP => 16 + Signals::BYTES + 16 + 8,
-        OBJECT_GONE | GROUP_GONE => 16,
+        OBJECT_GONE | GROUP_GONE | LOOK_GONE => 16,
         ACCOUNT => 28,
+        LOOK => 16 + Look::BYTES,
         _ => return None,
     };
     if fields.len() < least {
@@ -208,7 +225,12 @@ fn read_record(tag: u8, mut fields: &[u8]) -> Option<Record> {
                 passed: u64::from_le_bytes(take(fields)),
             },
         ),
+        LOOK => {
+            let [seen, weight] = take(fields);
+            Record::Look(name, Look { seen, weight, time: u32::from_le_bytes(take(fields)) })
+        }
         OBJECT_GONE => Record::ObjectGone(name),
+        LOOK_GONE => Record::LookGone(name),
         _ => Record::GroupGone(name),
     })
 }

@@ -7,6 +7,7 @@ use super::Usage;
 use super::accounts::Accounts;
 use super::file::{self, Batch, End, HEADER_BYTES, HeadError, Record};
 use super::groups::Group;
+use super::looks::Look;
 use super::table::Gone;
 use crate::day::Day;
 use crate::signals::Signals;
@@ -19,6 +20,7 @@ const RECORD_BYTES: usize = 3 + 16;
 const OBJECT_BYTES: usize = RECORD_BYTES + Signals::BYTES;
 const GROUP_BYTES: usize = OBJECT_BYTES + 16 + 8;
 const ACCOUNT_BYTES: usize = 3 + 28;
+const LOOK_BYTES: usize = RECORD_BYTES + Look::BYTES;
 
 /// What is to be done with the changes that were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Usage {
             usage.count_since(since.min(now));
         }
         let end = file::read_batches(batches, |record| {
-            if counted_by == day || matches!(record, Record::Account(..)) {
+            if counted_by == day || !record.is_counted() {
                 usage.load(record, now);
             }
         });
@@ -53,6 +55,7 @@ impl Usage {
             shard.lock().forget_changes();
         }
         usage.groups.lock().table.forget_changes();
+        usage.looks.lock().table.forget_changes();
         usage.accounts.lock().take_changed();
         Ok((usage, end))
     }
@@ -68,6 +71,8 @@ impl Usage {
             }
             Record::GroupGone(name) => self.groups.lock().table.remove(name),
             Record::Account(name, account) => self.accounts.lock().set(name, account),
+            Record::Look(name, look) => *self.looks.lock().table.entry(name, now, self.day) = look,
+            Record::LookGone(name) => self.looks.lock().table.remove(name),
         }
     }
 
@@ -81,6 +86,7 @@ impl Usage {
     pub fn mark_all(&self) {
         self.objects.iter().for_each(|shard| shard.lock().mark_all());
         self.groups.lock().table.mark_all();
+        self.looks.lock().table.mark_all();
         self.accounts.lock().mark_all();
     }
 
@@ -118,6 +124,17 @@ impl Usage {
             self.groups.lock().table.take_changed(PIECE, each)
         };
         pieces(groups, &mut write)?;
+        let mut batch = Batch::new();
+        match self.looks.lock().table.take_gone() {
+            Gone::Names(names) => names.iter().for_each(|name| batch.put(&Record::LookGone(*name))),
+            Gone::TooMany => changes = Changes::TooMany,
+        }
+        write(batch)?;
+        let looks = |batch: &mut Batch| {
+            let each = |name, look: &Look| batch.put(&Record::Look(name, *look));
+            self.looks.lock().table.take_changed(PIECE, each)
+        };
+        pieces(looks, &mut write)?;
         let accounts = self.accounts.lock().take_changed();
         for accounts in accounts.chunks(PIECE) {
             let mut batch = Batch::new();
@@ -131,7 +148,9 @@ impl Usage {
     pub fn file_bytes(&self) -> u64 {
         let objects: usize = self.objects.iter().map(|shard| shard.lock().len()).sum();
         let (groups, accounts) = (self.groups.lock().table.len(), Accounts::len(&self.accounts.lock()));
-        (HEADER_BYTES + objects * OBJECT_BYTES + groups * GROUP_BYTES + accounts * ACCOUNT_BYTES) as u64
+        let looks = self.looks.lock().table.len() * LOOK_BYTES;
+        (HEADER_BYTES + objects * OBJECT_BYTES + groups * GROUP_BYTES + accounts * ACCOUNT_BYTES + looks)
+            as u64
     }
 }
 

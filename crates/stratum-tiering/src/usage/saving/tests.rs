@@ -1,4 +1,5 @@
 use super::*;
+use crate::content::{ContentClass, Seen, Shrinks};
 use crate::signals::Read;
 use crate::usage::accounts::{Account, AccountName};
 use crate::usage::name::Seed;
@@ -43,6 +44,11 @@ fn grown() -> (Usage, Vec<u8>) {
     changes(&usage, &mut file);
     usage.charge(ACCOUNT, Account { saved: 3.0, spent: 1.0 });
     usage.charge(ACCOUNT, Account { saved: 0.5, spent: 0.0 });
+    let seen = Seen { class: ContentClass::Video, shrinks: Shrinks::Hardly, confidence: 97 };
+    (0..500).for_each(|number| usage.note_seen(1, &key(number), NOW, seen));
+    changes(&usage, &mut file);
+    usage.note_seen(1, &key(7), NOW + DAY, Seen { class: ContentClass::Log, ..seen });
+    usage.remove(1, &key(8));
     changes(&usage, &mut file);
     (usage, file)
 }
@@ -50,6 +56,10 @@ fn grown() -> (Usage, Vec<u8>) {
 fn assert_alike(one: &Usage, other: &Usage) {
     for number in 0..3_000 {
         assert_eq!(one.of(1, &key(number)), other.of(1, &key(number)), "{number}");
+        for written in [NOW, NOW + DAY] {
+            let (one, other) = (one.seen(1, &key(number), written), other.seen(1, &key(number), written));
+            assert_eq!(one, other, "{number}");
+        }
     }
     assert_eq!(one.account(ACCOUNT), other.account(ACCOUNT));
     assert_eq!((one.status().objects, one.status().groups), (other.status().objects, other.status().groups));
@@ -76,6 +86,9 @@ fn what_is_known_comes_back() {
     assert_alike(&usage, &back);
     assert_eq!(back.of(1, &key(5)).own.unwrap().reads(), 2);
     assert_eq!((back.of(1, &key(6)).own, back.account(ACCOUNT).saved), (None, 3.5));
+    let class = |number, written| back.seen(1, &key(number), written).own.map(|seen| seen.class);
+    assert_eq!((class(7, NOW + DAY), class(7, NOW)), (Some(ContentClass::Log), None));
+    assert_eq!((class(8, NOW), class(9, NOW)), (None, Some(ContentClass::Video)));
 }
 
 #[test]

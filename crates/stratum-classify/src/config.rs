@@ -1,0 +1,132 @@
+//! What a model says of itself: its labels in the order of its output, how it wants its input, and how sure it must be.
+//!
+//! Source: `config.min.json`, which Magika publishes with each of its models.
+
+use crate::error::ModelError;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use stratum_tiering::content::WINDOW_BYTES;
+
+/// The labels that files come to which the model isn't sure of, or doesn't look at.
+pub const TEXT: &str = "txt";
+pub const UNKNOWN: &str = "unknown";
+pub const EMPTY: &str = "empty";
+
+/// The file beside a model.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ModelConfig {
+    beg_size: usize,
+    mid_size: usize,
+    end_size: usize,
+    use_inputs_at_offsets: bool,
+    block_size: usize,
+    padding_token: i32,
+    min_file_size_for_dl: usize,
+    medium_confidence_threshold: f32,
+    target_labels_space: Vec<String>,
+    thresholds: BTreeMap<String, f32>,
+    overwrite_map: BTreeMap<String, String>,
+}
+
+impl ModelConfig {
+    /// That of the model that is built in.
+    ///
+    /// # Errors
+    /// None, unless somebody broke the file before this was built.
+    pub fn built_in() -> Result<ModelConfig, ModelError> {
+        ModelConfig::parse(include_str!("../model/standard_v3_3.json"))
+    }
+
+    /// # Errors
+    /// When it can't be read, or describes a model of another build.
+    pub fn parse(text: &str) -> Result<ModelConfig, ModelError> {
+        let config: ModelConfig =
+            serde_json::from_str(text).map_err(|error| ModelError::Config(error.to_string()))?;
+        match config.problem() {
+            None => Ok(config),
+            Some(problem) => Err(ModelError::Config(problem)),
+        }
+    }
+
+    fn problem(&self) -> Option<String> {
+        if self.mid_size != 0 || self.use_inputs_at_offsets {
+            return Some("the model wants bytes from the middle of a file, and only ends are kept".into());
+        }
+        if self.block_size > WINDOW_BYTES || self.beg_size.max(self.end_size) > self.block_size {
+            return Some(format!("the model wants more than {WINDOW_BYTES} bytes of each end of a file"));
+        }
+        if self.beg_size == 0 || self.end_size == 0 || self.min_file_size_for_dl > self.beg_size {
+            return Some("the model wants nothing of one end of a file".into());
+        }
+        self.target_labels_space.is_empty().then(|| "the model has no labels".into())
+    }
+
+    pub fn labels(&self) -> &[String] {
+        &self.target_labels_space
+    }
+
+    /// How many numbers the model takes.
+    pub fn inputs(&self) -> usize {
+        self.beg_size + self.end_size
+    }
+
+    pub fn head_bytes(&self) -> usize {
+        self.beg_size
+    }
+
+    pub fn tail_bytes(&self) -> usize {
+        self.end_size
+    }
+
+    /// Bytes of each end in which those are looked for.
+    pub fn block_bytes(&self) -> usize {
+        self.block_size
+    }
+
+    /// What stands where a file has no byte.
+    pub fn padding(&self) -> i32 {
+        self.padding_token
+    }
+
+    /// The fewest bytes, white space aside, that the model is asked of.
+    pub fn least_bytes(&self) -> usize {
+        self.min_file_size_for_dl
+    }
+
+    /// How sure the model must be of a label.
+    pub fn threshold(&self, label: &str) -> f32 {
+        self.thresholds.get(label).copied().unwrap_or(self.medium_confidence_threshold)
+    }
+
+    /// What a label is taken for.
+    pub fn taken_for<'a>(&'a self, label: &'a str) -> &'a str {
+        self.overwrite_map.get(label).map_or(label, String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_and_what_labels_are_taken_for() {
+        let config = ModelConfig::built_in().unwrap();
+        assert_eq!(["jpeg", "sql", "latex"].map(|label| config.threshold(label)), [0.5, 0.9, 0.95]);
+        assert_eq!(["randombytes", "jpeg"].map(|label| config.taken_for(label)), ["unknown", "jpeg"]);
+        assert_eq!(config.inputs(), 2_048);
+    }
+
+    #[test]
+    fn a_model_of_another_build_is_refused_in_words() {
+        let built_in = include_str!("../model/standard_v3_3.json");
+        for (from, to, told) in [
+            ("\"mid_size\":0", "\"mid_size\":512", "from the middle"),
+            ("\"block_size\":4096", "\"block_size\":8192", "more than 4096 bytes"),
+            ("\"beg_size\":1024", "\"beg_size\":0", "one end"),
+            ("\"beg_size\":1024,", "", "beg_size"),
+        ] {
+            let refused = ModelConfig::parse(&built_in.replace(from, to)).unwrap_err().to_string();
+            assert!(refused.contains(told), "{refused}");
+        }
+    }
+}

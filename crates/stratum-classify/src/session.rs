@@ -1,0 +1,70 @@
+//! What runs a model: ONNX Runtime's interface (`ort`), with `tract` behind it, which is Rust alone. Nothing else here names either.
+//!
+//! tract runs one input at a time in a session, on the thread that asks. Where it was left out of the build, there is no session.
+
+#[cfg(feature = "onnx")]
+pub use onnx::Session;
+#[cfg(not(feature = "onnx"))]
+pub use without::Session;
+
+#[cfg(feature = "onnx")]
+mod onnx {
+    use crate::error::{Failed, ModelError};
+    use ort::environment::Environment;
+    use ort::value::Tensor;
+    use std::sync::OnceLock;
+
+    /// A process has one.
+    static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
+
+    /// A model that was loaded.
+    pub struct Session(ort::session::Session);
+
+    impl Session {
+        /// # Errors
+        /// When the bytes are no model that can be run.
+        pub fn of(model: &[u8]) -> Result<Session, ModelError> {
+            let unfit = |error: &dyn std::fmt::Display| ModelError::Unfit(error.to_string());
+            let environment = ENVIRONMENT.get_or_init(|| {
+                // Before any other call: ort looks for a shared library else.
+                ort::set_api(ort_tract::api());
+                ort::init().with_telemetry(false).build().map_err(|error| error.to_string())
+            });
+            let environment = environment.as_ref().map_err(|error| unfit(error))?;
+            let mut builder = ort::session::Session::builder(environment).map_err(|error| unfit(&error))?;
+            let session = builder.commit_from_memory(model).map_err(|error| unfit(&error))?;
+            Ok(Session(session))
+        }
+
+        /// How sure the model is of each label.
+        ///
+        /// # Errors
+        /// When it doesn't take such an input, or gives something else.
+        pub fn run(&mut self, input: Vec<i32>) -> Result<Vec<f32>, Failed> {
+            let failed = |error: ort::Error| Failed(error.to_string());
+            let tensor = Tensor::from_array(([1, input.len()], input)).map_err(failed)?;
+            let outputs = self.0.run(ort::inputs![tensor]).map_err(failed)?;
+            let output = outputs.values().next().ok_or_else(|| Failed("the model gives nothing".into()))?;
+            let (_, scores) = output.try_extract_tensor::<f32>().map_err(failed)?;
+            Ok(scores.to_vec())
+        }
+    }
+}
+
+#[cfg(not(feature = "onnx"))]
+mod without {
+    use crate::error::{Failed, ModelError};
+
+    /// None: there is nothing to run it with.
+    pub enum Session {}
+
+    impl Session {
+        pub fn of(_: &[u8]) -> Result<Session, ModelError> {
+            Err(ModelError::NotBuilt)
+        }
+
+        pub fn run(&mut self, _: Vec<i32>) -> Result<Vec<f32>, Failed> {
+            match *self {}
+        }
+    }
+}

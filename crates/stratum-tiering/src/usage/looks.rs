@@ -1,0 +1,165 @@
+//! What was seen of objects' bytes, of each in eight bytes; and of those that lie beside each other and whose names end
+//! alike what most of them are.
+//!
+//! What was seen is about a writing of an object: one that was written again since is another. The least recently written is
+//! forgotten first. What most of a folder's objects of one ending are is told by a running majority (Boyer and Moore, 1981): those
+//! that are like it count up, others down, and at nothing the next one takes its place.
+
+use super::name::{Name, Seed};
+use super::table::{Entry, Table};
+use crate::content::Seen;
+use crate::day::Day;
+
+/// By how many more of them than of all others most must be alike before that is taken of one that nobody looked at.
+const CLEARLY: u8 = 8;
+/// The most that a majority may lead by: so many others change what is taken for most.
+const MOST_LEAD: u8 = 32;
+/// The longest ending, in bytes, with its dot.
+const MOST_ENDING: usize = 9;
+/// What stands between a folder and an ending: no key has it, by what S3 clients send, and one that has it loses a guess.
+const BESIDE: &str = "\0*";
+/// How sure one is that what most are is also what this one is, in percent: sure enough to spare a probe.
+const SIBLINGS_CONFIDENCE: u8 = 90;
+
+/// About an object, or about a folder's objects of an ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// See [`Seen::to_byte`].
+    pub seen: u8,
+    /// Of an object how sure it is, in percent; of a folder's objects by how many it leads.
+    pub weight: u8,
+    /// See [`time_of`].
+    pub time: u32,
+}
+
+impl Look {
+    pub const BYTES: usize = 6;
+}
+
+impl Entry for Look {
+    const NONE: Look = Look { seen: 0, weight: 0, time: 0 };
+
+    fn worth(&self, now: u64, _: Day) -> f64 {
+        f64::from(self.time.wrapping_sub(time_of(now)) as i32)
+    }
+}
+
+/// When an object was written, to 16 milliseconds, in a number that comes round every two years: enough to tell two writings
+/// of one key, and which of two is the later one.
+fn time_of(millis: u64) -> u32 {
+    (millis >> 4) as u32
+}
+
+/// What is known of an object's bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    pub own: Option<Seen>,
+    /// What most of those beside it are.
+    pub siblings: Option<Seen>,
+}
+
+/// The looks of all buckets.
+#[derive(Debug)]
+pub(super) struct Looks {
+    pub table: Table<Look>,
+}
+
+impl Looks {
+    pub fn within(bytes: usize) -> Looks {
+        Looks { table: Table::within(bytes) }
+    }
+
+    /// Notes what was seen of an object that was `written` then.
+    pub fn note(&mut self, seed: &Seed, bucket: u64, key: &str, written: u64, seen: Seen, day: Day) {
+        let look = Look { seen: seen.to_byte(), weight: seen.confidence, time: time_of(written) };
+        *self.table.entry(seed.name(bucket, key), written, day) = look;
+        let most = self.table.entry(beside(seed, bucket, key), written, day);
+        if most.weight == 0 {
+            most.seen = look.seen;
+        }
+        most.weight = match most.seen == look.seen {
+            true => (most.weight + 1).min(MOST_LEAD),
+            false => most.weight - 1,
+        };
+        most.time = look.time;
+    }
+
+    /// What is known of an object that was `written` then.
+    pub fn of(&self, seed: &Seed, bucket: u64, key: &str, written: u64) -> Looked {
+        let own = self.table.get(seed.name(bucket, key)).filter(|look| look.time == time_of(written));
+        let most = self.table.get(beside(seed, bucket, key)).filter(|most| most.weight >= CLEARLY);
+        Looked {
+            own: own.map(|look| Seen::from_byte(look.seen, look.weight)),
+            siblings: most.map(|most| Seen::from_byte(most.seen, SIBLINGS_CONFIDENCE)),
+        }
+    }
+}
+
+/// The name of all objects of the same folder whose names end alike.
+fn beside(seed: &Seed, bucket: u64, key: &str) -> Name {
+    let (folder, file) = key.rfind('/').map_or(("", key), |slash| key.split_at(slash + 1));
+    let ending = file.rfind('.').and_then(|dot| file.get(dot..)).filter(|ending| ending.len() <= MOST_ENDING);
+    seed.name(bucket, &format!("{folder}{BESIDE}{}", ending.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{ContentClass, Shrinks};
+
+    const NOW: u64 = 1_700_000_000_000;
+    const SEED: Seed = Seed([7; 16]);
+    const VIDEO: Seen = Seen { class: ContentClass::Video, shrinks: Shrinks::Hardly, confidence: 99 };
+    const LOG: Seen = Seen { class: ContentClass::Log, shrinks: Shrinks::Well, confidence: 70 };
+
+    fn looks() -> Looks {
+        Looks::within(1 << 20)
+    }
+
+    #[test]
+    fn what_was_seen_is_about_one_writing() {
+        let mut looks = looks();
+        looks.note(&SEED, 1, "a/b", NOW, VIDEO, Day::REAL);
+        assert_eq!(looks.of(&SEED, 1, "a/b", NOW).own, Some(VIDEO));
+        assert_eq!(looks.of(&SEED, 1, "a/b", NOW + 100).own, None);
+        assert_eq!(looks.of(&SEED, 2, "a/b", NOW).own, None);
+        looks.note(&SEED, 1, "a/b", NOW + 100, LOG, Day::REAL);
+        assert_eq!(looks.of(&SEED, 1, "a/b", NOW + 100).own, Some(LOG));
+    }
+
+    #[test]
+    fn most_of_those_beside_it_speak_for_one_that_nobody_looked_at() {
+        let mut looks = looks();
+        let siblings =
+            |looks: &Looks, key: &str| looks.of(&SEED, 1, key, NOW).siblings.map(|seen| seen.class);
+        for number in 0..CLEARLY {
+            assert_eq!(siblings(&looks, "v/new.mp4"), None);
+            looks.note(&SEED, 1, &format!("v/{number}.mp4"), NOW, VIDEO, Day::REAL);
+        }
+        assert_eq!(siblings(&looks, "v/new.mp4"), Some(ContentClass::Video));
+        for other in ["v/new.txt", "v/new", "w/new.mp4", "new.mp4", "v/w/new.mp4"] {
+            assert_eq!(siblings(&looks, other), None, "{other}");
+        }
+        // Where it is a medley, nothing is taken of any.
+        for number in 0..100 {
+            looks.note(&SEED, 1, &format!("v/{number}.mp4"), NOW, [VIDEO, LOG][number % 2], Day::REAL);
+        }
+        assert!(siblings(&looks, "v/new.mp4").is_some());
+        (0..4).for_each(|_| looks.note(&SEED, 1, "v/x.mp4", NOW, LOG, Day::REAL));
+        assert_eq!(siblings(&looks, "v/new.mp4"), None);
+        (0..100).for_each(|_| looks.note(&SEED, 1, "v/x.mp4", NOW, LOG, Day::REAL));
+        assert_eq!(siblings(&looks, "v/new.mp4"), Some(ContentClass::Log));
+    }
+
+    #[test]
+    fn the_last_written_are_kept() {
+        let mut looks = Looks::within(20_000);
+        (0..20_000).for_each(|at| looks.note(&SEED, 1, &format!("{at}"), NOW + at * 1_000, LOG, Day::REAL));
+        let known = |range: std::ops::Range<u64>| {
+            range.filter(|at| looks.of(&SEED, 1, &format!("{at}"), NOW + at * 1_000).own.is_some()).count()
+        };
+        assert!(known(19_900..20_000) > 90, "{}", known(19_900..20_000));
+        assert_eq!(known(0..10_000), 0);
+        assert!(looks.table.forgotten() > 0 && looks.table.bytes() <= 20_000);
+    }
+}
