@@ -5,6 +5,7 @@
 mod address;
 mod backup;
 mod bench;
+mod classify;
 mod client;
 mod config;
 mod control;

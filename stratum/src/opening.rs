@@ -1,5 +1,6 @@
 //! The store that a configuration means, opened: its drives, who root is, and the engine over them.
 
+use crate::classify;
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::failure::Failure;
@@ -12,11 +13,13 @@ use crate::usage::UsageTask;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::Identities;
+use stratum_classify::Classifier;
 use stratum_engine::{Engine, Foundation, OpenError, TieringConfig};
 use stratum_storage::ambient::System;
 use stratum_storage::drive::Threads;
 use stratum_storage::journal;
 use stratum_storage::pace::Budget;
+use stratum_tiering::content::Samples;
 use stratum_tiering::prices::PricesError;
 use stratum_tiering::usage::Usage;
 use tokio::runtime::Runtime;
@@ -50,10 +53,14 @@ pub struct Opened {
     pub root: RootCredentials,
     pub identities: Identities,
     pub usage: Arc<UsageTask>,
+    /// What tells what objects' bytes are, if anything does.
+    pub classifier: Option<Classifier>,
 }
 
 /// Opens the store of a configuration. The environment may have said root's credentials.
 pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Result<Opened, Failure> {
+    // Before any drive is touched.
+    let classifier = classify::load(config)?;
     let mut layout = Layout::new(&config.server.data, config);
     private::close(&layout)?;
     let foundation = await_foundation(&layout)?;
@@ -63,10 +70,11 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     let root = RootCredentials::find(said, &foundation.set, &layout.meta)?;
     let identities = identities(config, root.credentials())?;
     let usage = Arc::new(UsageTask::open(&layout.meta, config.tiering.memory as usize, config.clock.day));
+    let samples = Arc::new(classify::samples(config, classifier.as_ref()));
     let engine_config =
-        engine_config(config, &layout, usage.usage().clone()).map_err(|error| error.to_string())?;
+        engine_config(config, &layout, usage.usage().clone(), samples).map_err(|error| error.to_string())?;
     let engine = runtime.block_on(Engine::open(foundation, engine_config))?;
-    Ok(Opened { engine, layout, root, identities, usage })
+    Ok(Opened { engine, layout, root, identities, usage, classifier })
 }
 
 /// What the configuration says of the engine, where the drives that are there have settled where the index lies.
@@ -74,6 +82,7 @@ fn engine_config(
     config: &Config,
     layout: &Layout,
     usage: Arc<Usage>,
+    samples: Arc<Samples>,
 ) -> Result<stratum_engine::Config, PricesError> {
     let (policy, prices, memory) = (config.policy(), config.tiers.prices()?, config.tiering.memory as usize);
     Ok(stratum_engine::Config {
@@ -85,6 +94,7 @@ fn engine_config(
         scrub: scrubbing::progress(&layout.meta),
         codecs: config.tiers.codecs(),
         usage,
+        samples,
         tiering: TieringConfig { policy, prices, memory },
         ..stratum_engine::Config::new(layout.index())
     })

@@ -4,6 +4,7 @@
 //! then the engine over the drives (`stratum_engine`), then what works in the background, and only then the listener.
 
 use crate::backup::configuration::Configuration;
+use crate::classify::ClassifyTask;
 use crate::config::{Config, ConfigError};
 use crate::credentials::Credentials;
 use crate::failure::Failure;
@@ -130,7 +131,7 @@ fn serve_store(
     opened: Opened,
     runtime: &Runtime,
 ) -> Result<(), Failure> {
-    let Opened { engine, layout, root, identities, usage } = opened;
+    let Opened { engine, layout, root, identities, usage, classifier } = opened;
     let Entrance { socket, connections, tls } = entrance;
     let Signs { telemetry, dropped } = signs;
     refuse_old_level(config, engine.metadata.level())?;
@@ -148,6 +149,9 @@ fn serve_store(
     let mut supervisor = Supervisor::new(tasks, Arc::new(System), Threads::Own, runtime.handle());
     engine.tasks().into_iter().try_for_each(|task| supervisor.run(task))?;
     supervisor.run(usage)?;
+    if let Some(classifier) = classifier {
+        supervisor.run(Arc::new(ClassifyTask::new(engine.clone(), classifier)))?;
+    }
     supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone(), dropped)))?;
 
     let store = Arc::new(store(config, &engine, identities, load.admission));
@@ -221,15 +225,16 @@ fn refuse_old_level(config: &Config, level: Level) -> Result<(), Failure> {
 
 /// What requests are served from.
 fn store(config: &Config, engine: &Engine, identities: Identities, admission: Admission) -> Store {
-    let Engine { metadata, volumes, journal, codecs, tables, usage, .. } = engine.clone();
+    let Engine { metadata, volumes, journal, codecs, tables, usage, samples, .. } = engine.clone();
     Store {
         metadata: metadata.clone(),
-        bodies: Bodies::new(metadata, volumes, journal, codecs, tables),
+        bodies: Bodies::new(metadata, volumes, journal, codecs, tables).sampling(samples.is_open()),
         identities,
         verifier: Verifier::new(&config.server.region),
         settings: settings(config),
         admission,
         usage,
+        samples,
         pace: engine.pace().clone(),
         clock: Arc::new(System),
         entropy: Arc::new(System),

@@ -77,6 +77,7 @@ impl UsageTask {
         let status = self.usage.status();
         metrics::gauge!("stratum_usage_objects").set(status.objects as f64);
         metrics::gauge!("stratum_usage_groups").set(status.groups as f64);
+        metrics::gauge!("stratum_usage_looks").set(status.looks as f64);
         metrics::gauge!("stratum_usage_memory_bytes").set(status.bytes as f64);
         metrics::counter!("stratum_usage_forgotten_total").absolute(status.forgotten);
         metrics::counter!("stratum_usage_woken_total").absolute(status.woken);

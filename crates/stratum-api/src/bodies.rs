@@ -6,9 +6,11 @@
 //! object's; both compute the digests on the way, and the result goes into a record and its command. [`Bodies::open`]
 //! looks an object up and reads it, whichever way it is kept.
 
+mod ends;
 mod read;
 mod receive;
 
+pub use ends::Ends;
 pub use read::{BodyReader, Content, Opened};
 pub use receive::Stored;
 
@@ -41,6 +43,8 @@ pub struct Bodies {
     journal: Arc<Journal>,
     codecs: Codecs,
     tables: Tables,
+    /// Whether anybody looks at what bodies are.
+    samples: bool,
 }
 
 impl Bodies {
@@ -53,7 +57,12 @@ impl Bodies {
         tables: Tables,
     ) -> Self {
         let Volumes { table, reader, writer, .. } = volumes;
-        Self { metadata, table, reader, writer, journal, codecs, tables }
+        Self { metadata, table, reader, writer, journal, codecs, tables, samples: false }
+    }
+
+    /// Keeps the first and last bytes of what is received and copied, for who looks at what it is.
+    pub fn sampling(self, samples: bool) -> Self {
+        Self { samples, ..self }
     }
 
     /// Where an object lies, as far as its first bytes tell. What is still in the journal is on the hot drives.

@@ -1,7 +1,7 @@
 //! What an operation gets: the store's layers, who asks, and the request's head.
 
 use crate::admission::{Admission, Memory};
-use crate::bodies::Bodies;
+use crate::bodies::{Bodies, Ends};
 use crate::error::{Code, S3Error};
 use crate::key::ObjectKey;
 use crate::operation::Operation;
@@ -17,6 +17,7 @@ use stratum_metadata::{Metadata, ReadView};
 use stratum_storage::ambient::{Clock, Entropy, UnixMillis};
 use stratum_storage::blob::Tier;
 use stratum_storage::pace::Pace;
+use stratum_tiering::content::{Samples, Waiting, What};
 use stratum_tiering::signals::Read;
 use stratum_tiering::usage::Usage;
 
@@ -57,6 +58,8 @@ pub struct Store {
     pub admission: Admission,
     /// Is told of every read and of what is deleted; the tiers learn from it.
     pub usage: Arc<Usage>,
+    /// What was written, for who looks at what it is.
+    pub samples: Arc<Samples>,
     /// Is told of every request, so that background work gives way.
     pub pace: Arc<Pace>,
     pub clock: Arc<dyn Clock>,
@@ -124,6 +127,27 @@ impl Context {
             Tier::Cold => stratum_tiering::tier::Tier::Cold,
         };
         self.store.usage.record_slow(bucket.0, slow, read.bytes);
+    }
+
+    /// Has an object that was written be looked at, as soon as somebody has time: by what was kept of its body.
+    pub fn offer_kept(&self, bucket: BucketId, key: &ObjectKey, object: &ObjectRecord, ends: Ends) {
+        if ends.is_none() || object.size == 0 {
+            return;
+        }
+        self.store.samples.offer(bucket.0, || {
+            let what = ends.into_sample().map_or(What::Stored, What::Kept);
+            Waiting { bucket: bucket.0, key: key.as_str().to_owned(), written: object.modified, what }
+        });
+    }
+
+    /// As [`Context::offer_kept`], where the body came in several requests: it is read again.
+    pub fn offer_stored(&self, bucket: BucketId, key: &ObjectKey, written: UnixMillis) {
+        self.store.samples.offer(bucket.0, || Waiting {
+            bucket: bucket.0,
+            key: key.as_str().to_owned(),
+            written,
+            what: What::Stored,
+        });
     }
 
     /// A bucket by its name. Whether the caller may touch it is another question.

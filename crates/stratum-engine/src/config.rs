@@ -8,6 +8,7 @@ use stratum_metadata::CheckpointSizes;
 use stratum_metadata::record::Level;
 use stratum_storage::pace::Budget;
 use stratum_storage::scrub::{Save, ScrubCursor};
+use stratum_tiering::content::Samples;
 use stratum_tiering::day::Day;
 use stratum_tiering::policy::Policy;
 use stratum_tiering::prices::Prices;
@@ -45,6 +46,8 @@ pub struct Config {
     pub tiering: TieringConfig,
     /// How objects are used, which decides where they lie.
     pub usage: Arc<Usage>,
+    /// What was written and waits to be looked at, if anybody does.
+    pub samples: Arc<Samples>,
 }
 
 /// How it is decided where objects lie.
@@ -79,6 +82,7 @@ impl Config {
             codecs: Codecs::NONE,
             tiering: TieringConfig::default(),
             usage: Arc::new(Usage::new(LITTLE_MEMORY, Day::REAL, Seed([0; 16]))),
+            samples: Arc::new(Samples::closed("nobody does here")),
         }
     }
 }

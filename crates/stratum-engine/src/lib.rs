@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
 mod config;
+mod ends;
 mod foundation;
 mod open;
 mod pressure;
@@ -40,6 +41,7 @@ use stratum_storage::pace::Pace;
 use stratum_storage::scrub::Scrubber;
 use stratum_storage::set::Set;
 use stratum_storage::volumes::{Restored, Volumes};
+use stratum_tiering::content::Samples;
 use stratum_tiering::usage::Usage;
 use tiering::Tiering;
 
@@ -65,6 +67,8 @@ pub struct Engine {
     pub tiering: Arc<Tiering>,
     /// How objects are used.
     pub usage: Arc<Usage>,
+    /// What was written and waits to be looked at, if anybody does.
+    pub samples: Arc<Samples>,
     /// What bodies are coded with that come to a tier.
     pub codecs: Codecs,
     /// Tables of frames that were read lately.

@@ -1,6 +1,6 @@
 //! From the foundation to an engine: the order in which the layers come up.
 
-use crate::tiering::Tiering;
+use crate::tiering::{Contents, Tiering};
 use crate::{Config, Engine, Foundation, provisional};
 use std::sync::Arc;
 use stratum_bodies::Tables;
@@ -116,6 +116,7 @@ fn assemble(
         codecs,
         tiering,
         usage,
+        samples,
         ..
     } = config;
     let pace = Pace::new(budget, clock.clone());
@@ -133,13 +134,20 @@ fn assemble(
     let balancer = Balancer::new(volumes.rebuilder.clone(), healer.clone(), pace.clone(), clock.clone())
         .moving_from(least_move);
     let tables = Tables::default();
-    let transitions = Transitions { mover: mover.clone(), codecs, tables: tables.clone() };
+    let contents = Contents::new(usage.clone(), samples.clone());
+    let transitions = Transitions {
+        mover: mover.clone(),
+        codecs,
+        tables: tables.clone(),
+        foresight: Arc::new(contents.clone()),
+    };
     let reviews = Reviews::new(transitions, clock.clone());
     let tiering = Tiering::new(
         set.clone(),
         metadata.clone(),
         volumes.clone(),
         usage.clone(),
+        contents,
         pace,
         clock.clone(),
         &tiering,
@@ -147,6 +155,7 @@ fn assemble(
     Engine {
         tiering: Arc::new(tiering),
         usage,
+        samples,
         compactor: Compactor::new(mover.clone(), clock.clone(), narrow_after),
         quarantine: Quarantine::new(metadata.clone(), volumes.clone(), clock.clone()),
         set,

@@ -10,6 +10,7 @@
 
 mod capacity;
 mod clock;
+mod content;
 mod decide;
 mod explain;
 mod ledger;
@@ -18,6 +19,7 @@ mod report;
 mod status;
 mod walk;
 
+pub use content::Contents;
 pub use explain::{Explained, Use};
 pub use ledger::{Held, Month};
 pub use meet::{in_words, name_of, tier_of_policy, tier_of_store};
@@ -57,6 +59,7 @@ pub struct Tiering {
     volumes: Volumes,
     set: Arc<Set>,
     usage: Arc<Usage>,
+    contents: Contents,
     pace: Arc<Pace>,
     clock: Arc<dyn Clock>,
     /// None where tiering by use is off.
@@ -84,6 +87,7 @@ impl Tiering {
         metadata: Metadata,
         volumes: Volumes,
         usage: Arc<Usage>,
+        contents: Contents,
         pace: Arc<Pace>,
         clock: Arc<dyn Clock>,
         config: &TieringConfig,
@@ -104,6 +108,7 @@ impl Tiering {
             volumes,
             set,
             usage,
+            contents,
             pace,
             clock,
             policy: config.policy.map(|policy| policy.over(has)),

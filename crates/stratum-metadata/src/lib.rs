@@ -69,7 +69,9 @@ pub use store::{
     IndexState, IndexStatus, Metadata, OpenError, Options, PartsToComplete, ReadView, RebuildStep,
 };
 pub use sweep::Sweeper;
-pub use transition::{Reviews, TIERS_SINCE, TierWish, TransitionStatus, Transitions, tier_of};
+pub use transition::{
+    Foreseen, Foresight, Reviews, TIERS_SINCE, TierWish, TransitionStatus, Transitions, Unforeseen, tier_of,
+};
 pub use tree::TreeError;
 pub use versions::{KeyVersion, VERSIONS_SINCE};
 pub use walk::{Walk, WalkPage, Walked};

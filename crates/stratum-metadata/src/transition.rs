@@ -11,12 +11,14 @@
 //! in the journal is packed where it belongs.
 
 mod carry;
+mod foresight;
 mod large;
 mod review;
 mod reviews;
 mod small;
 mod wishes;
 
+pub use foresight::{Foreseen, Foresight, Unforeseen};
 pub use reviews::{Reviews, TransitionStatus};
 pub use wishes::{TIERS_SINCE, TierWish};
 
@@ -24,6 +26,7 @@ use crate::evacuate::{EvacuateError, Mover};
 use crate::machine::ReadError;
 use crate::record::Owner;
 use crate::relocate::MoveError;
+use std::sync::Arc;
 use stratum_bodies::{Codecs, Priority, Tables};
 use stratum_storage::blob::{BlobRef, Place, Tier};
 use stratum_storage::pace::Class;
@@ -41,6 +44,8 @@ pub struct Transitions {
     pub mover: Mover,
     pub codecs: Codecs,
     pub tables: Tables,
+    /// What is known of bodies before they are read.
+    pub foresight: Arc<dyn Foresight>,
 }
 
 /// A body that lies elsewhere than it should.
@@ -51,6 +56,7 @@ struct Stray {
     owner: Owner,
     /// Bytes of plaintext.
     size: u64,
+    foreseen: Foreseen,
     /// What its owner's record held when it was looked up.
     from: BlobRef,
 }

@@ -4,6 +4,7 @@ use super::{Config, Tiers, duration, size};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use stratum_tiering::day::Day;
 use stratum_tiering::policy::Policy;
 use stratum_tiering::prices::{Prices, PricesError, TierPrices};
@@ -22,11 +23,28 @@ pub struct TieringSection {
     /// What may be known of the use of objects, in bytes.
     #[serde(deserialize_with = "memory")]
     pub memory: u64,
+    pub classifier: ClassifierSection,
 }
 
 impl Default for TieringSection {
     fn default() -> Self {
-        Self { policy: PolicyName::Cost, memory: USUAL_MEMORY }
+        Self { policy: PolicyName::Cost, memory: USUAL_MEMORY, classifier: ClassifierSection::default() }
+    }
+}
+
+/// `[tiering.classifier]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassifierSection {
+    /// Whether it is looked what objects' bytes are.
+    pub enabled: bool,
+    /// An ONNX file in place of the model that is built in, beside which its description lies with the ending `.json`.
+    pub model: Option<PathBuf>,
+}
+
+impl Default for ClassifierSection {
+    fn default() -> Self {
+        Self { enabled: true, model: None }
     }
 }
 
@@ -133,6 +151,13 @@ mod tests {
         assert_eq!(prices.of(Tier::Warm).retrieval_gb, 2.5);
         assert_eq!(prices.of(Tier::Cold), Prices::CLOUD.of(Tier::Cold));
         assert_eq!(read("[tiering]\npolicy = \"off\"\n").unwrap().policy(), None);
+        let classifier = |text: &str| {
+            let ClassifierSection { enabled, model } = read(text).unwrap().tiering.classifier;
+            (enabled, model)
+        };
+        assert_eq!(classifier(""), (true, None));
+        let text = "[tiering.classifier]\nenabled = false\nmodel = \"/m.onnx\"\n";
+        assert_eq!(classifier(text), (false, Some("/m.onnx".into())));
     }
 
     #[test]
@@ -142,6 +167,7 @@ mod tests {
             ("[tiering]\npolicy = \"magic\"\n".to_owned(), "line 2, tiering.policy: "),
             ("[tiering]\nmemory = \"1KiB\"\n".to_owned(), "line 2, tiering.memory: "),
             ("[tiering]\nmemmory = \"1MiB\"\n".to_owned(), "line 2, tiering.memmory: "),
+            ("[tiering.classifier]\nmodels = \"m\"\n".to_owned(), "line 2, tiering.classifier.models: "),
             ("[clock]\nday = \"0s\"\n".to_owned(), "line 2, clock.day: "),
             ("[clock]\nday = \"1500m\"\n".to_owned(), "line 2, clock.day: "),
             ("[clock]\nday = \"10\"\n".to_owned(), "line 2, clock.day: "),

@@ -18,11 +18,8 @@ use stratum_metadata::{ReadError, ReadView, tier_of};
 use stratum_storage::ambient::{Clock, System, UnixMillis};
 use stratum_storage::blob::{BlobRef, Tier};
 use stratum_storage::volume::Table;
+use stratum_tiering::content::Content;
 use stratum_tiering::day::{Day, Lasting};
-
-/// What isn't told of an object's content.
-const NO_CLASS: &str =
-    "what an object's bytes are isn't looked at; only its use, its size and what is declared of it count";
 
 /// Why nothing is decided by use of a version that isn't current.
 const NOT_CURRENT: &str = "it isn't its key's current object: its use isn't counted, and it stays where it is until somebody \
@@ -57,8 +54,9 @@ pub struct Explanation {
     /// How the object is used, and how its group is: the objects whose keys begin with `prefix`.
     pub signals: Option<Value>,
     pub group: Option<Group>,
-    /// What its bytes are, or why that isn't known.
+    /// What its bytes are: how sure whoever looked at them is, 0 to 1, and which of all that is known of them counts.
     pub class: Option<String>,
+    pub class_confidence: Option<f64>,
     pub class_because: Option<String>,
     /// What a month costs where it belongs, and in each tier, as it is used now; moves aside.
     pub costs: Option<Costs>,
@@ -127,7 +125,7 @@ pub(super) async fn explain(
         let (record, is_current) = object(&view, &bucket, &key, request.version_id.as_deref())?;
         match is_current {
             true => operator.explanation(&view, &bucket, &key, &record, System.now()),
-            false => operator.explanation_of_older(&view, &record, System.now()),
+            false => operator.explanation_of_older(&view, &bucket, &key, &record, System.now()),
         }
         .map_err(unread)
     };
@@ -146,6 +144,7 @@ impl Operator {
     ) -> Result<Explanation, ReadError> {
         let tiering = &self.engine.tiering;
         let of_place = place(view, &self.engine.volumes.table, record, tiering.day(), now)?;
+        let of_place = of_place.of_content(tiering.content(bucket.id, key, record));
         let not_deciding = tiering.standing().why_not().map(str::to_owned);
         Ok(match tiering.explain(bucket, key, record, now) {
             None => Explanation { not_deciding, ..of_place },
@@ -159,15 +158,29 @@ impl Operator {
     fn explanation_of_older(
         &self,
         view: &ReadView,
+        bucket: &BucketRecord,
+        key: &str,
         record: &ObjectRecord,
         now: UnixMillis,
     ) -> Result<Explanation, ReadError> {
-        let of_place = place(view, &self.engine.volumes.table, record, self.engine.tiering.day(), now)?;
+        let tiering = &self.engine.tiering;
+        let of_place = place(view, &self.engine.volumes.table, record, tiering.day(), now)?;
+        let of_place = of_place.of_content(tiering.content(bucket.id, key, record));
         Ok(Explanation { not_deciding: Some(NOT_CURRENT.into()), ..of_place })
     }
 }
 
 impl Explanation {
+    fn of_content(self, content: Content) -> Explanation {
+        let Content { class, confidence, because, .. } = content;
+        Explanation {
+            class: Some(class.name().into()),
+            class_confidence: confidence.map(|percent| f64::from(percent) / 100.0),
+            class_because: Some(because),
+            ..self
+        }
+    }
+
     fn with(self, explained: Explained, tiering: &Tiering) -> Explanation {
         let Explained { decision, own, group, prefix, changes } = explained;
         let terms = &decision.terms;
@@ -186,7 +199,6 @@ impl Explanation {
             terms: serde_json::to_value(decision.terms).ok(),
             signals: own.and_then(|own| serde_json::to_value(own).ok()),
             group: Some(Group { prefix, used: group.and_then(|group| serde_json::to_value(group).ok()) }),
-            class_because: Some(NO_CLASS.into()),
             next_review: decision.next_review,
             changes,
             ..self

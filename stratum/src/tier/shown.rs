@@ -45,6 +45,9 @@ pub(super) fn explanation(why: &Explanation) -> String {
             prefix => writeln!(text, "Its group are those whose keys begin with \"{prefix}\"."),
         };
     }
+    if let (Some(class), Some(because)) = (&why.class, &why.class_because) {
+        let _ = writeln!(text, "Its class is {class}: {because}.");
+    }
     if let Some(review) = why.next_review {
         let _ = writeln!(text, "It is looked at again at {}.", moment(review));
     }

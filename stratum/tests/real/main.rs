@@ -2,6 +2,7 @@
 
 mod aws_sdk_rust;
 mod backup;
+mod classes;
 mod client;
 mod coded;
 mod declared;

@@ -1,5 +1,6 @@
 //! Payload on its way in.
 
+use super::ends::{Ends, Keeper};
 use super::{Bodies, BodyReader, Content, SMALL_MAX};
 use crate::admission::{Admitted, Memory};
 use crate::body::RequestBody;
@@ -27,6 +28,8 @@ pub struct Stored {
     pub blob: BlobRef,
     /// What the record of an object says of where it belongs.
     pub attributes: Attributes,
+    /// For who looks at what it is.
+    pub ends: Ends,
     bytes: NewBytes,
     headroom: Headroom,
     admitted: Option<Admitted>,
@@ -37,6 +40,7 @@ struct Kept {
     size: u64,
     digests: Digests,
     blob: BlobRef,
+    ends: Ends,
     bytes: NewBytes,
 }
 
@@ -108,7 +112,7 @@ impl Bodies {
             Some(length) => {
                 let admitted = memory.admit(length)?;
                 let whole = body.collect(length).await?;
-                let kept = inline(whole, digester);
+                let kept = inline(whole, digester, self.samples);
                 body.check(&kept.digests)?;
                 Ok(kept.stored(placement, placement.tier(), headroom, admitted))
             }
@@ -151,7 +155,7 @@ impl Bodies {
     ) -> Result<Kept, S3Error> {
         let first = body.segment(SMALL_MAX as usize + 1).await?;
         if first.len() as u64 <= SMALL_MAX {
-            return Ok(inline(first, digester));
+            return Ok(inline(first, digester, self.samples));
         }
         self.gather(to, &mut Begun { first: Some(first), rest: body }, digester).await
     }
@@ -186,13 +190,14 @@ impl Bodies {
             false => self.open_tier(placement.tier(), Some(length)).await,
         };
         let (kept, admitted) = match content {
-            Content::Stream(mut reader) if is_small => {
-                (inline(reader.collect(length as usize).await?, digester), reader.into_admitted())
-            }
+            Content::Stream(mut reader) if is_small => (
+                inline(reader.collect(length as usize).await?, digester, self.samples),
+                reader.into_admitted(),
+            ),
             Content::Stream(mut reader) => {
                 (self.write(to, &mut *reader, length, digester).await?, reader.into_admitted())
             }
-            Content::Whole(whole, admitted) if is_small => (inline(whole, digester), admitted),
+            Content::Whole(whole, admitted) if is_small => (inline(whole, digester, self.samples), admitted),
             Content::Whole(whole, admitted) => {
                 (self.write(to, &mut Some(whole), length, digester).await?, admitted)
             }
@@ -212,23 +217,25 @@ impl Bodies {
             return self.gather(to, source, digester).await;
         }
         let mut writer = self.writer.write(to, length).await?;
-        let mut digesting = Behind::new(digester);
+        let (mut digesting, mut ends) = (Behind::new(digester), Keeper::new(self.samples));
         while let Some(piece) = source.next().await? {
+            ends.push(&piece);
             digesting.push(piece.clone()).await?;
             writer.push(piece).await?;
         }
         let (written, digests) = tokio::join!(writer.finish(), digesting.finish());
-        let (written, digests) = (written?, digests?);
-        Ok(Kept { size: length, digests, blob: written.blob, bytes: written.hold.into() })
+        let (written, digests, ends) = (written?, digests?, ends.finish());
+        Ok(Kept { size: length, digests, blob: written.blob, ends, bytes: written.hold.into() })
     }
 
     /// As [`Bodies::write`], where how much is stored shows at the end.
     async fn gather(&self, to: Tier, source: &mut impl Source, digester: Digester) -> Result<Kept, S3Error> {
-        let mut digesting = Behind::new(digester);
+        let (mut digesting, mut ends) = (Behind::new(digester), Keeper::new(self.samples));
         let mut writer = PlaintextWriter::new(self.writer.clone(), to, self.codecs.of(to))?;
         let mut size = 0;
         while let Some(piece) = source.next().await? {
             size += piece.len() as u64;
+            ends.push(&piece);
             digesting.push(piece.clone()).await?;
             writer.push(piece).await?;
         }
@@ -237,7 +244,8 @@ impl Bodies {
         if blob.form == Form::Frames {
             telemetry::framed(size, blob.len());
         }
-        Ok(Kept { size, digests, blob, bytes: hold.map_or_else(|| Bytes::new().into(), Into::into) })
+        let bytes = hold.map_or_else(|| Bytes::new().into(), Into::into);
+        Ok(Kept { size, digests, blob, ends: ends.finish(), bytes })
     }
 }
 
@@ -250,16 +258,17 @@ impl Kept {
         headroom: Headroom,
         admitted: impl Into<Option<Admitted>>,
     ) -> Stored {
-        let Kept { size, digests: Digests { md5, checksum, .. }, blob, bytes } = self;
+        let Kept { size, digests: Digests { md5, checksum, .. }, blob, ends, bytes } = self;
         let attributes = match to == placement.tier() {
             true => placement.attributes(),
             false => placement.attributes().reviewed_at_once(),
         };
-        Stored { size, md5, checksum, blob, attributes, bytes, headroom, admitted: admitted.into() }
+        Stored { size, md5, checksum, blob, attributes, ends, bytes, headroom, admitted: admitted.into() }
     }
 }
 
-fn inline(whole: Bytes, mut digester: Digester) -> Kept {
+/// A small body, which is kept as a whole.
+fn inline(whole: Bytes, mut digester: Digester, is_asked: bool) -> Kept {
     digester.update(&whole);
     let place = match whole.len() {
         0 => Place::Empty,
@@ -267,7 +276,8 @@ fn inline(whole: Bytes, mut digester: Digester) -> Kept {
         length => Place::ThisEntry { length: length as u32, crc32c: checksum::crc32c(&whole) },
     };
     let size = whole.len() as u64;
-    Kept { size, digests: digester.finish(), blob: BlobRef::plain(place), bytes: whole.into() }
+    let ends = if is_asked { Ends::Whole(whole.clone()) } else { Ends::None };
+    Kept { size, digests: digester.finish(), blob: BlobRef::plain(place), ends, bytes: whole.into() }
 }
 
 impl Work for Digester {

@@ -65,6 +65,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
             Outcome::Refused(Refusal::UploadChanged | Refusal::NoSuchUpload) => continue,
             Outcome::Refused(refusal) => return Err(conditions::refused(refusal, named)),
             Outcome::Object(object) => {
+                ctx.offer_stored(bucket.id, key, object.modified);
                 return answer(ctx, bucket, key, object.version, object.etag, object.checksum.as_ref());
             }
             other => {

@@ -42,7 +42,7 @@ pub async fn commit(
     ctx: &Context,
     bucket: &BucketRecord,
     key: &ObjectKey,
-    stored: Stored,
+    mut stored: Stored,
     headers: ObjectHeaders,
     storage_class: StorageClass,
     condition: WriteCondition,
@@ -59,10 +59,13 @@ pub async fn commit(
         committed: 0,
         attributes: stored.attributes.clone(),
     };
-    let named = conditions::first(&condition);
+    let (named, ends) = (conditions::first(&condition), std::mem::take(&mut stored.ends));
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };
     match ctx.store.bodies.commit(command, stored).await? {
-        Outcome::Object(object) => Ok(*object),
+        Outcome::Object(object) => {
+            ctx.offer_kept(bucket.id, key, &object, ends);
+            Ok(*object)
+        }
         Outcome::Refused(refusal) => Err(conditions::refused(refusal, named)),
         other => Err(S3Error::new(Code::InternalError).because(format_args!("PutObject came to {other}"))),
     }

@@ -26,6 +26,7 @@ use stratum_storage::drive::Threads;
 use stratum_storage::journal;
 use stratum_storage::pace::Pace;
 use stratum_storage::set::{Root, SetConfig, TierConfig};
+use stratum_tiering::content::Samples;
 use stratum_tiering::day::Day;
 use stratum_tiering::usage::Usage;
 use stratum_tiering::usage::name::Seed;
@@ -336,7 +337,7 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
     let codecs = Codecs { hot: choices.compression, warm: Some(Compression::default()), ..Codecs::NONE };
     Store {
         metadata: metadata.clone(),
-        bodies: Bodies::new(metadata, volumes, journal, codecs, Tables::default()),
+        bodies: Bodies::new(metadata, volumes, journal, codecs, Tables::default()).sampling(true),
         identities: Identities::new([user("root", ROOT, true), user("other", OTHER, false)]).expect("users"),
         verifier: Verifier::new(&*choices.region),
         settings: Settings {
@@ -347,6 +348,7 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
         },
         admission,
         usage: Arc::new(Usage::new(1 << 20, Day::REAL, Seed([7; 16]))),
+        samples: Arc::new(Samples::open()),
         pace: Pace::unbounded(Arc::new(System)),
         clock,
         entropy: Arc::new(System),

@@ -4,6 +4,7 @@ mod behind;
 mod compaction;
 mod evacuation;
 mod fate;
+mod foreseen;
 mod packing;
 mod panics;
 mod placing;

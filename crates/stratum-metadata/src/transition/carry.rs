@@ -8,7 +8,7 @@ use super::large::Copied;
 use super::review::{Bodies, Review, Wanted};
 use super::reviews::Reviews;
 use super::small::{Job, Recoded};
-use super::{CLASS, Stray, TransitionError, Transitions};
+use super::{CLASS, Foreseen, Stray, TransitionError, Transitions};
 use crate::command::{Command, TierChange};
 use crate::relocate::{self, Batch, MoveError, Moved, Small, Trust};
 use bytes::Bytes;
@@ -86,18 +86,18 @@ impl<'a> Carrying<'a> {
     /// Carries them all. An error is what ended it early; what is under way is finished in any case.
     pub async fn carry(mut self, wanted: Vec<Wanted>) -> Result<(), TransitionError> {
         let (mut whole, mut of_parts) = (Vec::new(), Vec::new());
-        for (object, Wanted { review, bodies }) in wanted.into_iter().enumerate() {
+        for (object, Wanted { review, foreseen, bodies }) in wanted.into_iter().enumerate() {
             match bodies {
                 Bodies::One(size, from) => {
-                    whole.push(Stray { object, owner: review.owner(), size, from });
+                    whole.push(Stray { object, owner: review.owner(), size, foreseen, from });
                 }
-                Bodies::Parts => of_parts.push((object, review.clone())),
+                Bodies::Parts => of_parts.push((object, review.clone(), foreseen)),
             }
             self.objects.push(Object { review: Some(review), left: 1, carried: false, put_off: false });
         }
         self.take_up(whole).await;
-        for (object, review) in of_parts {
-            self.take_up_parts(object, review).await;
+        for (object, review, foreseen) in of_parts {
+            self.take_up_parts(object, review, foreseen).await;
         }
         self.finish().await;
         self.failed.map_or(Ok(()), Err)
@@ -121,13 +121,13 @@ impl<'a> Carrying<'a> {
         }
     }
 
-    async fn take_up_parts(&mut self, object: usize, review: Review) {
+    async fn take_up_parts(&mut self, object: usize, review: Review, foreseen: Foreseen) {
         let mut next = Some(0);
         while let Some(from) = next
             && !self.is_over()
         {
             let (transitions, tier, review) = (self.transitions.clone(), self.tier, review.clone());
-            let look = blocking::spawn(move || transitions.parts(object, &review, tier, from));
+            let look = blocking::spawn(move || transitions.parts(object, &review, foreseen, tier, from));
             let found = match look.await {
                 Ok(Ok(found)) => found,
                 Ok(Err(error)) => return self.fail(error.into()),

@@ -1,6 +1,6 @@
 //! One body is copied by itself: read, coded anew, written, and what was written compared with what was read.
 
-use super::{LEAST_ROOM, Stray, TransitionError, Transitions, tier_of};
+use super::{Foreseen, LEAST_ROOM, Stray, TransitionError, Transitions, tier_of};
 use crate::command::Move;
 use crate::evacuate::Mover;
 use crate::relocate::{self, Small, blob_of};
@@ -89,7 +89,7 @@ impl Transitions {
     async fn copy_or_fail(&self, body: &Stray, to: Tier, stop: &Stop) -> Result<Copied, Failed> {
         let Some(Source { from, plaintext, _holds }) = self.open(body, to)? else { return Ok(Copied::Left) };
         let mut read = Sum::default();
-        let (blob, hold) = match self.write(body.size, plaintext, to, &mut read, stop).await? {
+        let (blob, hold) = match self.write(body, plaintext, to, &mut read, stop).await? {
             Outcome::Stopped => return Ok(Copied::Left),
             Outcome::OtherLength(bytes) => {
                 let size = body.size;
@@ -136,7 +136,7 @@ impl Transitions {
 
     async fn write(
         &self,
-        size: u64,
+        body: &Stray,
         mut plaintext: PlaintextReader,
         to: Tier,
         read: &mut Sum,
@@ -149,7 +149,7 @@ impl Transitions {
             first.extend_from_slice(&piece);
         }
         let first = Bytes::from(first);
-        let codec = self.codec(to, &first).await?;
+        let codec = self.codec(to, body.foreseen, &first).await?;
         let writer = self.mover.volumes.writer.clone();
         let mut writer = PlaintextWriter::with_priority(writer, to, codec, self.priority())?;
         read.add(&first);
@@ -161,15 +161,25 @@ impl Transitions {
             read.add(&piece);
             writer.push(piece).await?;
         }
-        if read.bytes != size {
+        if read.bytes != body.size {
             return Ok(Outcome::OtherLength(read.bytes));
         }
         Ok(Outcome::Finished(writer.finish_unless_small().await?))
     }
 
     /// What the tier codes with, if that makes the body shorter.
-    async fn codec(&self, to: Tier, first: &Bytes) -> Result<Option<Compression>, BodyError> {
+    async fn codec(
+        &self,
+        to: Tier,
+        foreseen: Foreseen,
+        first: &Bytes,
+    ) -> Result<Option<Compression>, BodyError> {
         let Some(codec) = self.codecs.of(to) else { return Ok(None) };
+        match foreseen {
+            Foreseen::Nothing => {}
+            Foreseen::Shrinks => return Ok(Some(codec)),
+            Foreseen::HardlyShrinks => return Ok(None),
+        }
         let sample = first.slice(..first.len().min(FRAME_BYTES));
         Ok(self.priority().spawn(move || shrinks(&sample)).await?.then_some(codec))
     }

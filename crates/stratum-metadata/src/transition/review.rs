@@ -3,7 +3,7 @@
 //! Each body's place is looked up once: here where it is all of its object, and for an object of parts while they are
 //! carried, a page of them at a time.
 
-use super::{Stray, Transitions, tier_of};
+use super::{Foreseen, Stray, Transitions, tier_of};
 use crate::command::{Pinning, TierChange, TierCondition};
 use crate::keys;
 use crate::machine::ReadError;
@@ -32,6 +32,7 @@ pub(super) struct Review {
 /// An object that belongs in a tier, and may lie elsewhere.
 pub(super) struct Wanted {
     pub review: Review,
+    pub foreseen: Foreseen,
     pub bodies: Bodies,
 }
 
@@ -115,11 +116,13 @@ impl Transitions {
             let record = self.record(&review)?;
             let wanted = record.and_then(|record| {
                 let tier = record.attributes.belongs_in(now)?;
-                Some((tier, self.bodies(record, tier)?))
+                let foreseen = self.foresight.foresee(review.bucket, &review.key, &record);
+                Some((tier, foreseen, self.bodies(record, tier)?))
             });
             match wanted {
-                Some((tier, bodies)) => {
-                    sorted.elsewhere.entry(tier).or_default().push(Wanted { review, bodies });
+                Some((tier, foreseen, bodies)) => {
+                    let wanted = Wanted { review, foreseen, bodies };
+                    sorted.elsewhere.entry(tier).or_default().push(wanted);
                 }
                 None => sorted.at_home.push(review.done(None)),
             }
@@ -140,6 +143,7 @@ impl Transitions {
         &self,
         object: usize,
         review: &Review,
+        foreseen: Foreseen,
         tier: Tier,
         from: usize,
     ) -> Result<(Vec<Stray>, Option<usize>), ReadError> {
@@ -151,7 +155,7 @@ impl Transitions {
             let owner = Owner::Part { upload, number: *number };
             let found = blob_of(self.mover.metadata.state(), &owner)?;
             if let Some(from) = found.filter(|blob| self.is_stray(blob, tier)) {
-                strays.push(Stray { object, owner, size: *size, from });
+                strays.push(Stray { object, owner, size: *size, foreseen, from });
             }
         }
         let next = from + PARTS;

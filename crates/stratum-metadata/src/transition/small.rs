@@ -1,7 +1,7 @@
 //! Small bodies: those of one stripe are read with it, those in the journal a few at a time, and all are coded anew for the
 //! stripes of another tier.
 
-use super::{CLASS, Stray, TransitionError, Transitions};
+use super::{CLASS, Foreseen, Stray, TransitionError, Transitions};
 use crate::relocate::{Small, blob_of};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -151,6 +151,7 @@ impl Transitions {
 }
 
 fn recode(body: &Stray, stored: &Bytes, codec: Option<Compression>) -> Result<Small, String> {
+    let codec = codec.filter(|_| body.foreseen != Foreseen::HardlyShrinks);
     let plaintext = decode(body.from.form, stored, body.size).map_err(|error| error.to_string())?;
     let (form, stored) = code(codec, &plaintext).map_err(|error| error.to_string())?;
     Ok(Small::new(body.owner.clone(), body.from.clone(), form, stored))
@@ -165,7 +166,7 @@ mod tests {
     fn stray(object: usize, size: u64, place: Place) -> Stray {
         let owner =
             Owner::Object { bucket: BucketId(1), key: vec![1], version: VersionId::NULL, committed: 0 };
-        Stray { object, owner, size, from: BlobRef::plain(place) }
+        Stray { object, owner, size, foreseen: Foreseen::Nothing, from: BlobRef::plain(place) }
     }
 
     #[test]

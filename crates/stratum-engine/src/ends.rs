@@ -1,0 +1,74 @@
+//! The first and last bytes of an object whose body came in several requests, read where they were stored.
+
+use crate::Engine;
+use std::ops::Range;
+use stratum_bodies::{BodyError, PlaintextReader};
+use stratum_metadata::ReadError;
+use stratum_metadata::record::{Body, BucketId, PartSummary, UploadId};
+use stratum_storage::blob::{BlobRef, Place};
+use stratum_storage::journal::BodyError as JournalBodyError;
+use stratum_tiering::content::{Sample, WINDOW_BYTES};
+
+/// Why nothing could be read of an object. It is of no consequence but that nobody sees what it is.
+#[derive(Debug, thiserror::Error)]
+pub enum EndsError {
+    #[error(transparent)]
+    State(#[from] ReadError),
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Journal(#[from] JournalBodyError),
+}
+
+impl Engine {
+    /// The ends of an object of parts that was `written` then: of its first part, and of its last. Nothing if it isn't there any
+    /// more.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn read_ends(
+        &self,
+        bucket: BucketId,
+        key: &[u8],
+        written: u64,
+    ) -> Result<Option<Sample>, EndsError> {
+        let record = self.metadata.local().object(bucket, key)?;
+        let Some(record) = record.filter(|record| record.modified == written) else { return Ok(None) };
+        let Body::Parts { upload, parts } = record.body else { return Ok(None) };
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(None) };
+        let window = WINDOW_BYTES as u64;
+        let head = self.read_part(upload, first, 0..first.size.min(window)).await?;
+        let tail = self.read_part(upload, last, last.size.saturating_sub(window)..last.size).await?;
+        Ok(head.zip(tail).map(|(head, tail)| Sample::of_ends(head, tail)))
+    }
+
+    async fn read_part(
+        &self,
+        upload: UploadId,
+        part: &PartSummary,
+        range: Range<u64>,
+    ) -> Result<Option<Vec<u8>>, EndsError> {
+        let (mut reader, _holds) = {
+            // Keeps the bytes from being freed between the lookup and the hold.
+            let pin = self.volumes.reader.pin();
+            let Some(found) = self.metadata.local().part(upload, part.number)? else { return Ok(None) };
+            match found.blob {
+                BlobRef { place: Place::Journal { index, length, crc32c }, .. } => {
+                    let body = self.journal.read_body(index, length, crc32c)?;
+                    return Ok(body.get(range.start as usize..range.end as usize).map(<[u8]>::to_vec));
+                }
+                blob @ BlobRef { place: Place::Packed(_) | Place::Extents(_), .. } => {
+                    let holds = self.volumes.reader.hold(&pin, [&blob]);
+                    let (reader, tables) = (&self.volumes.reader, &self.tables);
+                    (PlaintextReader::new(reader, tables, blob, part.size, range.clone())?, holds)
+                }
+                BlobRef { place: Place::Empty | Place::ThisEntry { .. }, .. } => return Ok(None),
+            }
+        };
+        let mut bytes = Vec::with_capacity(WINDOW_BYTES);
+        while let Some(piece) = reader.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok((bytes.len() as u64 == range.end - range.start).then_some(bytes))
+    }
+}

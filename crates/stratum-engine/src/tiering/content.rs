@@ -1,0 +1,54 @@
+//! What objects' bytes are, by all that is known of them: it says how they are coded when they are moved, and is told by
+//! explanations.
+
+use super::Tiering;
+use std::sync::Arc;
+use stratum_metadata::record::{BucketId, ObjectRecord};
+use stratum_metadata::{Foreseen, Foresight};
+use stratum_tiering::content::{Content, Samples, Shrinks, Unseen};
+use stratum_tiering::usage::{Looked, Usage};
+
+/// Why nothing was seen of an object where somebody looks.
+const NOT_YET: &str = "its turn is still to come, or more came at a time than are looked at, or it was written before \
+    anybody looked, or what was seen made room for others";
+
+/// What was seen of objects, and who looks. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    usage: Arc<Usage>,
+    samples: Arc<Samples>,
+}
+
+impl Contents {
+    pub fn new(usage: Arc<Usage>, samples: Arc<Samples>) -> Contents {
+        Contents { usage, samples }
+    }
+
+    /// What an object's bytes are.
+    pub fn of(&self, bucket: BucketId, key: &str, record: &ObjectRecord) -> Content {
+        let Looked { own, siblings } = self.usage.seen(bucket.0, key, record.modified);
+        let why = match (record.size, self.samples.why_closed()) {
+            (0, _) => "there are none",
+            (_, Some(closed)) => closed,
+            (_, None) => NOT_YET,
+        };
+        Content::of(own.ok_or(Unseen { why, siblings }), record.headers.content_type.as_deref())
+    }
+}
+
+impl Foresight for Contents {
+    fn foresee(&self, bucket: BucketId, key: &[u8], record: &ObjectRecord) -> Foreseen {
+        match self.of(bucket, &String::from_utf8_lossy(key), record).shrinks {
+            Shrinks::Perhaps => Foreseen::Nothing,
+            Shrinks::Well => Foreseen::Shrinks,
+            Shrinks::Hardly => Foreseen::HardlyShrinks,
+        }
+    }
+}
+
+impl Tiering {
+    /// What an object's bytes are.
+    pub fn content(&self, bucket: BucketId, key: &str, record: &ObjectRecord) -> Content {
+        self.contents.of(bucket, key, record)
+    }
+}
