@@ -71,6 +71,7 @@ async fn fill(engine: &Engine, objects: u64) -> Result<BucketId, Box<dyn Error>>
         owner: "owner".into(),
         created: 0,
         region: "us-east-1".into(),
+        configuration: Default::default(),
     });
     let Outcome::Bucket(bucket) = engine.metadata.commit(create, Bytes::new()).await? else {
         return Err("the folder holds a store already".into());

@@ -142,16 +142,8 @@ fn assemble(
         foresight: Arc::new(contents.clone()),
     };
     let reviews = Reviews::new(transitions, clock.clone());
-    let tiering = Tiering::new(
-        set.clone(),
-        metadata.clone(),
-        volumes.clone(),
-        usage.clone(),
-        contents,
-        pace,
-        clock.clone(),
-        &tiering,
-    );
+    let tiering =
+        Tiering::new(set.clone(), metadata.clone(), volumes.clone(), contents, pace, clock.clone(), &tiering);
     Engine {
         tiering: Arc::new(tiering),
         usage,

@@ -86,12 +86,12 @@ impl Tiering {
         set: Arc<Set>,
         metadata: Metadata,
         volumes: Volumes,
-        usage: Arc<Usage>,
         contents: Contents,
         pace: Arc<Pace>,
         clock: Arc<dyn Clock>,
         config: &TieringConfig,
     ) -> Tiering {
+        let usage = contents.usage().clone();
         let healths = volumes.table.tiers();
         let has = PerTier::of(|tier| healths.iter().any(|health| tier_of_store(health.tier) == tier));
         let (now, monotonic) = (clock.now(), clock.monotonic());

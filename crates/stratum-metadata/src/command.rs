@@ -7,11 +7,12 @@
 pub(crate) mod v1;
 
 use crate::record::{
-    BucketConfiguration, BucketId, BucketRecord, DecodeError, ETag, LastPart, Level, ObjectRecord, Owner,
-    PartRecord, TakesLevel, TierDecision, TierPin, UploadId, UploadRecord, VersionId, Versioning, decode,
-    encode,
+    BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError, DocumentKind, ETag, LastPart,
+    Level, ObjectRecord, Owner, PartRecord, TakesLevel, TierDecision, TierPin, UploadId, UploadRecord,
+    VersionId, Versioning, decode, encode,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, Index, PackedAt, Place};
@@ -125,22 +126,22 @@ pub struct NewBucket {
     pub owner: String,
     pub created: UnixMillis,
     pub region: String,
+    /// What it begins with.
+    pub configuration: BucketConfiguration,
 }
 
 impl NewBucket {
     /// The bucket under the id that it got.
     pub(crate) fn with_id(self, id: BucketId) -> BucketRecord {
-        let NewBucket { chosen: _, name, owner, created, region } = self;
-        let configuration = BucketConfiguration::default();
+        let NewBucket { chosen: _, name, owner, created, region, configuration } = self;
         BucketRecord { id, name, owner, created, region, configuration }
     }
 }
 
-/// Without its configuration: a bucket begins with none.
 impl From<BucketRecord> for NewBucket {
     fn from(record: BucketRecord) -> Self {
-        let BucketRecord { id, name, owner, created, region, configuration: _ } = record;
-        NewBucket { chosen: Some(id), name, owner, created, region }
+        let BucketRecord { id, name, owner, created, region, configuration } = record;
+        NewBucket { chosen: Some(id), name, owner, created, region, configuration }
     }
 }
 
@@ -170,6 +171,20 @@ impl Deletion {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BucketChange {
     Versioning(Versioning),
+    /// Nothing for none.
+    Tags(Option<BTreeMap<String, String>>),
+    /// The document of that kind becomes another, or goes.
+    Document {
+        kind: DocumentKind,
+        document: Option<BucketDocument>,
+    },
+}
+
+/// A part of a version that becomes another while its bytes stay. New ones stand at the end: the number of a variant is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectChange {
+    /// Nothing for none.
+    Tags(Option<BTreeMap<String, String>>),
 }
 
 /// What a journal entry holds: a command, and who proposed it where that matters.
@@ -284,6 +299,13 @@ pub enum Command {
         bucket: BucketId,
         change: BucketChange,
     },
+    /// Of that version, or else of the current object.
+    ConfigureObject {
+        bucket: BucketId,
+        key: Vec<u8>,
+        version: Option<VersionId>,
+        change: ObjectChange,
+    },
 }
 
 /// What may be appended near the journal's cap, the most patient first.
@@ -308,6 +330,7 @@ impl Command {
         match self {
             Command::CreateBucket(_)
             | Command::ConfigureBucket { .. }
+            | Command::ConfigureObject { .. }
             | Command::PutObject { .. }
             | Command::CreateUpload { .. }
             | Command::PutPart { .. }
@@ -334,7 +357,7 @@ pub enum Outcome {
     Done,
     /// CreateBucket and ConfigureBucket: the bucket as it now is.
     Bucket(Box<BucketRecord>),
-    /// PutObject and the completion of an upload: what now stands under the key.
+    /// PutObject, ConfigureObject and the completion of an upload: the version as it now is.
     Object(Box<ObjectRecord>),
     /// A part was stored.
     Part {
@@ -370,8 +393,10 @@ pub enum Refusal {
         owner: String,
     },
     BucketNotEmpty,
-    /// `If-Match` on a key that holds nothing.
+    /// A condition on, or a change of, the current object of a key that has none.
     NoSuchKey,
+    /// A change of a version that isn't there, or is a delete marker.
+    NoSuchVersion,
     PreconditionFailed,
     NoSuchUpload,
     /// The parts are no longer what the proposer of a completion read: read again and propose again.
@@ -410,6 +435,7 @@ impl fmt::Display for Refusal {
             Refusal::BucketExists { owner } => write!(f, "the bucket exists and is {owner}'s"),
             Refusal::BucketNotEmpty => f.write_str("the bucket is not empty"),
             Refusal::NoSuchKey => f.write_str("there is no such key"),
+            Refusal::NoSuchVersion => f.write_str("there is no such version"),
             Refusal::PreconditionFailed => f.write_str("a condition does not hold"),
             Refusal::NoSuchUpload => f.write_str("there is no such upload"),
             Refusal::UploadChanged => f.write_str("the upload's parts have changed"),

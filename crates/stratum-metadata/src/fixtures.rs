@@ -4,8 +4,8 @@
 //! diff. To write them anew, for a format that isn't released yet: run this file's ignored test.
 
 use crate::command::{
-    BucketChange, Command, CompletedPart, Deletion, Match, Move, NewBucket, Pinning, Proposed, TierChange,
-    TierCondition, WriteCondition,
+    BucketChange, Command, CompletedPart, Deletion, Match, Move, NewBucket, ObjectChange, Pinning, Proposed,
+    TierChange, TierCondition, WriteCondition,
 };
 use crate::keys::{self, DueKind};
 use crate::record::*;
@@ -253,6 +253,7 @@ fn records(level: Level) -> Vec<Sample> {
             }),
             tags: attributes().tags,
             acl: attributes().acl,
+            documents: [(DocumentKind::Cors, 302), (DocumentKind::Notification, 303)].into(),
         };
         let record = UploadRecord { attributes: attributes(), ..upload() };
         samples.push(sample(level, "upload-attributes", StoredUpload { record, expires: TIME + 1 }));
@@ -262,6 +263,7 @@ fn records(level: Level) -> Vec<Sample> {
         samples.push(sample(level, "version-object", Version::Object(Box::new(older))));
         samples.push(sample(level, "version-delete-marker", Version::DeleteMarker(marker)));
         samples.push(sample(level, "null-version", NullVersion(301)));
+        samples.push(sample(level, "bucket-document", BucketDocument("<CORSConfiguration/>".into())));
         samples.push(sample(level, "extent-of-version", ExtentRecord { owner: version_owner(), length: 5 }));
         samples.push(sample(level, "owner-of-a-version-in-a-packed-stripe", version_owner()));
     }
@@ -294,6 +296,7 @@ fn name(command: &Command) -> &'static str {
         Command::SetLevel(_) => "set-level",
         Command::DecideTiers(_) => "decide-tiers",
         Command::ConfigureBucket { .. } => "configure-bucket",
+        Command::ConfigureObject { .. } => "configure-object",
     }
 }
 
@@ -424,8 +427,22 @@ fn commands(level: Level) -> Vec<Sample> {
             ..Deletion::of(bucket, key(), TIME)
         };
         let change = BucketChange::Versioning(Versioning::Suspended);
-        for command in [Command::DeleteObject(of_version), Command::ConfigureBucket { bucket, change }] {
+        let version = Some(VersionId(299));
+        let tagged = ObjectChange::Tags(attributes().tags);
+        for command in [
+            Command::DeleteObject(of_version),
+            Command::ConfigureBucket { bucket, change },
+            Command::ConfigureObject { bucket, key: key(), version, change: tagged },
+        ] {
             samples.push(sample(level, name(&command), Proposed::from(command)));
+        }
+        let document = Some(BucketDocument("<CORSConfiguration/>".into()));
+        let changes = [
+            ("configure-bucket-tags", BucketChange::Tags(attributes().tags)),
+            ("configure-bucket-document", BucketChange::Document { kind: DocumentKind::Cors, document }),
+        ];
+        for (name, change) in changes {
+            samples.push(sample(level, name, Proposed::from(Command::ConfigureBucket { bucket, change })));
         }
     }
     samples
@@ -456,9 +473,10 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
 }
 
 /// The kinds that came with level 2.
-fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 5] {
+fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 6] {
     [
         ("level", keys::level(), "level"),
+        ("bucket-document", keys::bucket_document(BUCKET, DocumentKind::Cors), "bucket-document"),
         ("version", keys::version(BUCKET, KEY, 299), "version-object"),
         ("delete-marker", keys::version(BUCKET, KEY, 300), "version-delete-marker"),
         ("null-version", keys::null_version(BUCKET, KEY), "null-version"),
@@ -581,7 +599,15 @@ fn what_takes_level_2_is_not_written_at_level_1() {
     is_refused(&Proposed::from(Command::DeleteObject(deletion)));
     let change = BucketChange::Versioning(Versioning::Enabled);
     is_refused(&Proposed::from(Command::ConfigureBucket { bucket: BUCKET, change }));
+    let change = ObjectChange::Tags(None);
+    is_refused(&Proposed::from(Command::ConfigureObject {
+        bucket: BUCKET,
+        key: KEY.to_vec(),
+        version,
+        change,
+    }));
     is_refused(&NullVersion(301));
+    is_refused(&BucketDocument(String::new()));
 }
 
 #[test]

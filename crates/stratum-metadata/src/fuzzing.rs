@@ -4,8 +4,8 @@ use crate::checkpoint;
 use crate::command::Proposed;
 use crate::keys;
 use crate::record::{
-    Applied, BucketRecord, Completion, Dropped, ExtentRecord, LastPart, Level, NullVersion, ObjectRecord,
-    ObjectSummary, Owner, PartRecord, StoredUpload, StripeRecord, UploadId, Version, VersionId,
+    Applied, BucketDocument, BucketRecord, Completion, Dropped, ExtentRecord, LastPart, Level, NullVersion,
+    ObjectRecord, ObjectSummary, Owner, PartRecord, StoredUpload, StripeRecord, UploadId, Version, VersionId,
     VersionSummary, decode,
 };
 use stratum_storage::volume::VolumeRecord;
@@ -17,7 +17,7 @@ pub fn records(bytes: &[u8]) {
     let _ = (decode::<Dropped>(bytes), decode::<ExtentRecord>(bytes), decode::<StripeRecord>(bytes));
     let _ = (decode::<VolumeRecord>(bytes), decode::<Applied>(bytes), decode::<LastPart>(bytes));
     let _ = (decode::<Version>(bytes), decode::<VersionSummary>(bytes), decode::<NullVersion>(bytes));
-    let _ = decode::<Owner>(bytes);
+    let _ = (decode::<Owner>(bytes), decode::<BucketDocument>(bytes));
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Some(id) = VersionId::parse(text)
     {
@@ -30,7 +30,7 @@ pub fn command(bytes: &[u8]) {
     if let Ok(proposed) = Proposed::decode(bytes) {
         for level in [Level::FIRST, Level::SECOND] {
             let Ok(bytes) = proposed.encode(level) else { continue };
-            let again = Proposed::decode(&bytes).and_then(|again| Ok(again.encode(level)));
+            let again = Proposed::decode(&bytes).map(|again| again.encode(level));
             assert!(again == Ok(Ok(bytes)), "{proposed:?} is read back as {again:?}");
         }
     }
@@ -40,6 +40,9 @@ pub fn command(bytes: &[u8]) {
 pub fn keys(bytes: &[u8]) {
     let _ = (keys::parse_dropped(bytes), keys::parse_deleted_bucket(bytes));
     let _ = (keys::parse_offset(bytes), keys::parse_due(bytes));
+    if let Some((bucket, kind)) = keys::parse_bucket_document(bytes) {
+        assert!(keys::bucket_document(bucket, kind) == bytes || bytes[0] != keys::Tag::BucketDocument as u8);
+    }
     if let Some((key, upload)) = keys::parse_upload_by_key(bytes) {
         let bucket = crate::record::BucketId(7);
         let again = keys::upload_by_key(bucket, &key, upload);

@@ -8,7 +8,7 @@ mod tag;
 
 pub(crate) use tag::{Tag, kind_of};
 
-use crate::record::{BucketId, UploadId};
+use crate::record::{BucketId, DocumentKind, UploadId};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{Index, VolumeId};
 
@@ -91,6 +91,17 @@ pub(crate) fn bucket_by_owner(owner: &str, name: &str) -> Vec<u8> {
 
 pub(crate) fn deleted_bucket(bucket: BucketId) -> Vec<u8> {
     Builder::new(Tag::DeletedBucket, 8).bytes(&bucket.0.to_be_bytes()).0
+}
+
+pub(crate) fn bucket_document(bucket: BucketId, kind: DocumentKind) -> Vec<u8> {
+    Builder::new(Tag::BucketDocument, 9).bytes(&bucket.0.to_be_bytes()).bytes(&[kind as u8]).0
+}
+
+/// What a [`bucket_document`] is of.
+pub(crate) fn parse_bucket_document(bytes: &[u8]) -> Option<(BucketId, DocumentKind)> {
+    let (bucket, rest) = bytes.get(1..)?.split_first_chunk()?;
+    let kind = DocumentKind::ALL.into_iter().find(|kind| rest == [*kind as u8])?;
+    Some((BucketId(u64::from_be_bytes(*bucket)), kind))
 }
 
 /// All objects of a bucket begin with this; the keys follow.
@@ -382,7 +393,7 @@ mod tests {
         fn parsing_is_total(bytes: Vec<u8>) {
             let _ = (parse_upload_by_key(&bytes), parse_dropped(&bytes), parse_deleted_bucket(&bytes));
             let _ = (parse_review(&bytes), parse_offset(&bytes), parse_due(&bytes), parse_object(&bytes), parse_bucket_by_id(&bytes));
-            let _ = parse_version(&bytes);
+            let _ = (parse_version(&bytes), parse_bucket_document(&bytes));
         }
     }
 
@@ -396,6 +407,7 @@ mod tests {
             bucket_by_name(b"\xff"),
             bucket_by_owner("\u{10ffff}", "x"),
             deleted_bucket(BucketId(u64::MAX)),
+            bucket_document(BucketId(u64::MAX), DocumentKind::Notification),
             object(BucketId(u64::MAX), b"\xff"),
             version(BucketId(u64::MAX), b"\xff", 0),
             null_version(BucketId(u64::MAX), b"\xff"),

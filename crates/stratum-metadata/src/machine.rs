@@ -7,6 +7,7 @@
 //! next checkpoint ([`Machine::adopt`]).
 
 mod health;
+mod moves;
 mod read_error;
 mod turn;
 
@@ -17,12 +18,15 @@ use crate::command::{Outcome, Proposed};
 use crate::fingerprint::fingerprint;
 use crate::keys::{self, Tag};
 use crate::layers::Layers;
+use crate::record::BucketId;
 use crate::record::{Applied, Level, decode};
 use crate::stack::{self, Below, Stack};
 use crate::state::{ApplyError, Change, Freed, View, apply};
 use crate::tree::{Base, Tree, TreeError, Value};
 use health::Health;
+use moves::Moves;
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -73,6 +77,7 @@ pub(crate) struct Machine {
     level: AtomicU8,
     /// How often a group changed buckets.
     bucket_changes: AtomicU64,
+    moves: Mutex<Moves>,
     health: Health,
     clock: Arc<dyn Clock>,
 }
@@ -99,6 +104,7 @@ impl Machine {
             index: AtomicU64::new(applied.index),
             level: AtomicU8::new(applied.level.number()),
             bucket_changes: AtomicU64::new(0),
+            moves: Mutex::new(Moves::after(applied.index)),
             health: Health::default(),
             clock,
         })
@@ -125,6 +131,12 @@ impl Machine {
     /// Rises whenever a bucket is made, changed or deleted, before anybody is told of it.
     pub(crate) fn bucket_changes(&self) -> u64 {
         self.bucket_changes.load(Ordering::Acquire)
+    }
+
+    /// The bucket's keys of which a version became current, or ceased to be, after that entry; none if that isn't known any
+    /// more. What a read has seen of it is among them.
+    pub(crate) fn moved_since(&self, entry: Index, bucket: BucketId) -> Option<BTreeSet<Vec<u8>>> {
+        self.moves.lock().since(entry, bucket)
     }
 
     /// Applies a group, all of it or nothing. After an error nothing more is applied.
@@ -155,6 +167,10 @@ impl Machine {
             next.fingerprint = next.fingerprint.wrapping_add(difference(&change));
             if let Some(value) = change.after.filter(|_| keys::is(Tag::Volume, change.key)) {
                 volumes.push(decode(value)?);
+            }
+            // Before anybody can see it.
+            if keys::is(Tag::Version, change.key) {
+                self.moves.lock().remember(next.index, change.key);
             }
         }
         self.write(&view, &next)?;

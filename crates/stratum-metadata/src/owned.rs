@@ -51,6 +51,18 @@ pub(crate) fn by_id<E: From<DecodeError>>(
     Ok((version.id() == id).then_some(Found { at, version, is_current: false }))
 }
 
+/// The current object of a key.
+pub(crate) fn current<E: From<DecodeError>>(
+    bucket: BucketId,
+    key: &[u8],
+    mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<Option<Found>, E> {
+    let at = keys::object(bucket, key);
+    let Some(value) = get(&at)? else { return Ok(None) };
+    let version = Version::Object(Box::new(decode(&value)?));
+    Ok(Some(Found { at, version, is_current: true }))
+}
+
 /// The record of that owner and the key under which it lies, if the owner is still there.
 pub(crate) fn find<E: From<DecodeError>>(
     owner: &Owner,

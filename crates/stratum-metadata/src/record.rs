@@ -13,7 +13,9 @@ pub mod v2;
 mod versions;
 
 pub use attributes::{Attributes, Grant, Grantee, Permission, ReplicationState, Retention, RetentionMode};
-pub use configuration::{BucketConfiguration, DefaultRetention, ObjectLock, Versioning};
+pub use configuration::{
+    BucketConfiguration, BucketDocument, DefaultRetention, DocumentKind, ObjectLock, Versioning,
+};
 #[cfg(feature = "faults")]
 pub use level::know_up_to;
 pub use level::{Level, TakesLevel};

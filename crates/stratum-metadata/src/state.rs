@@ -107,7 +107,10 @@ pub(crate) fn apply(
         }
         Command::SetLevel(level) => level::set(view, level),
         Command::DecideTiers(changes) => tiers::decide(view, changes),
-        Command::ConfigureBucket { bucket, change } => buckets::configure(view, bucket, change),
+        Command::ConfigureBucket { bucket, change } => buckets::configure(view, index, bucket, change),
+        Command::ConfigureObject { bucket, key, version, change } => {
+            objects::configure(view, bucket, &key, version, change)
+        }
     };
     match step {
         Ok(outcome) => Ok(outcome),

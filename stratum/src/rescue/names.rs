@@ -136,7 +136,7 @@ mod tests {
             prop_assert_eq!(path == object(&other, false), one == other);
             prop_assert_ne!(&path, &object(&other, true));
             let null = version(&one, VersionId::NULL);
-            prop_assert_eq!(&null == &version(&other, VersionId::NULL), one == other);
+            prop_assert_eq!(null == version(&other, VersionId::NULL), one == other);
             prop_assert_ne!(&null, &version(&other, VersionId(7)));
             prop_assert_ne!(&null, &path);
         }

@@ -53,18 +53,21 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// Of each key its versions, the newest first: the id, and the bytes, which a delete marker has none of.
+/// A version: its id, and its bytes, which a delete marker has none of.
+type Kept = (String, Option<Vec<u8>>);
+
+/// Of each key its versions, the newest first.
 #[derive(Default)]
 struct Model {
     versioning: Option<bool>,
-    keys: BTreeMap<String, Vec<(String, Option<Vec<u8>>)>>,
+    keys: BTreeMap<String, Vec<Kept>>,
 }
 
 /// A line of a list of versions. The SDK tells versions and delete markers apart, and not which came first.
 type Line = (String, Option<(String, bool, Option<i64>)>);
 
 impl Model {
-    fn of(&self, key: &str) -> &[(String, Option<Vec<u8>>)] {
+    fn of(&self, key: &str) -> &[Kept] {
         self.keys.get(key).map(Vec::as_slice).unwrap_or_default()
     }
 

@@ -18,6 +18,7 @@ impl From<Refusal> for S3Error {
             Refusal::BucketExists { .. } => Code::BucketAlreadyExists.into(),
             Refusal::BucketNotEmpty => Code::BucketNotEmpty.into(),
             Refusal::NoSuchKey => Code::NoSuchKey.into(),
+            Refusal::NoSuchVersion => Code::NoSuchVersion.into(),
             Refusal::PreconditionFailed => Code::PreconditionFailed.into(),
             Refusal::NoSuchUpload => Code::NoSuchUpload.into(),
             Refusal::UploadChanged => Code::OperationAborted.into(),

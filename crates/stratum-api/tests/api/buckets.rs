@@ -64,6 +64,7 @@ async fn creating_again_depends_on_owner_and_region() {
         owner: "somebody".into(),
         created: 0,
         region: "us-east-1".into(),
+        configuration: Default::default(),
     };
     client.rig.store.metadata.commit(Command::CreateBucket(other), Bytes::new()).await.unwrap();
     client.put("/taken", "").await.refused(409, "BucketAlreadyExists");

@@ -24,6 +24,11 @@ impl Contents {
         Contents { usage, samples }
     }
 
+    /// How objects are used.
+    pub fn usage(&self) -> &Arc<Usage> {
+        &self.usage
+    }
+
     /// What an object's bytes are.
     pub fn of(&self, bucket: BucketId, key: &str, record: &ObjectRecord) -> Content {
         let Looked { own, siblings } = self.usage.seen(bucket.0, key, record.modified);

@@ -41,6 +41,7 @@ async fn store(dir: &Path) -> Engine {
         owner: "owner".into(),
         created: 0,
         region: "us-east-1".into(),
+        configuration: Default::default(),
     };
     engine.metadata.commit(Command::CreateBucket(bucket), Bytes::new()).await.unwrap();
     engine

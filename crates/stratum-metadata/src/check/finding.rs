@@ -1,6 +1,6 @@
 //! What a check of the state can find, in words that say what it means and what to do.
 
-use crate::record::Level;
+use crate::record::{DocumentKind, Level};
 use serde::{Deserialize, Serialize};
 use stratum_storage::blob::{Index, VolumeId};
 
@@ -38,6 +38,10 @@ pub enum Finding {
         "the bucket \"{name}\" (number {id}) is not the same in the index {index}: this is a mistake of the server's own, please report it"
     )]
     Bucket { id: u64, name: String, index: &'static str },
+    #[error(
+        "of its documents of the kind {kind:?} the bucket \"{name}\" {problem}: this is a mistake of the server's own, please report it"
+    )]
+    Document { name: String, kind: DocumentKind, problem: &'static str },
     #[error(
         "{owners} buckets are known by their owners and {names} by their names: this is a mistake of the server's own, please report it"
     )]

@@ -6,8 +6,8 @@ use crate::keys::{self, DueKind, Tag};
 use crate::machine::ReadError;
 use crate::owned::{self, Owned};
 use crate::record::{
-    Body, BucketId, Completion, DecodeError, Dropped, ExtentRecord, HighestIds, Level, ObjectRecord, Owner,
-    PartRecord, StoredUpload, StripeRecord, UploadId, decode,
+    Body, BucketDocument, BucketId, Completion, DecodeError, Dropped, ExtentRecord, HighestIds, Level,
+    ObjectRecord, Owner, PartRecord, StoredUpload, StripeRecord, UploadId, decode,
 };
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
@@ -36,6 +36,7 @@ impl Check<'_> {
                 Ok(Ok(()))
             }
             Tag::DeletedBucket => Ok(keys::parse_deleted_bucket(key).map(drop).ok_or(NOT_A_KEY.into())),
+            Tag::BucketDocument => self.bucket_document(key, value),
             Tag::Object => self.object(key, value),
             Tag::Version => self.version(key, value),
             Tag::NullVersion => self.null_version(key, value),
@@ -66,7 +67,34 @@ impl Check<'_> {
         }
         let under_name = self.state.get(&keys::bucket_by_name(name.as_bytes()))?;
         if under_name.and_then(|value| buckets::id_of(&value).ok()) != Some(id) {
-            self.found(Finding::Bucket { id: id.0, name, index: "by name" });
+            self.found(Finding::Bucket { id: id.0, name: name.clone(), index: "by name" });
+        }
+        for kind in buckets::configuration_of(value).unwrap_or_default().documents.into_keys() {
+            if !self.has(&keys::bucket_document(id, kind))? {
+                let name = name.clone();
+                self.found(Finding::Document {
+                    name,
+                    kind,
+                    problem: "is said to have one, and it isn't there",
+                });
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn bucket_document(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some((bucket, kind)) = keys::parse_bucket_document(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        if let Err(problem) = read::<BucketDocument>(value) {
+            return Ok(Err(problem));
+        }
+        // Whoever meets the bucket's key says if its record can't be read.
+        let record = match buckets::by_id(bucket, |key| self.state.get(key).map_err(ReadError::from)) {
+            Err(ReadError::Record(_)) => return Ok(Ok(())),
+            record => record?,
+        };
+        if record.as_ref().is_none_or(|record| !record.configuration.documents.contains_key(&kind)) {
+            let name = record.map_or_else(|| format!("number {}", bucket.0), |record| record.name);
+            self.found(Finding::Document { name, kind, problem: "has one that it doesn't name" });
         }
         Ok(Ok(()))
     }

@@ -12,6 +12,9 @@ pub(super) const MAX_BLOCK_BYTES: usize = 16 << 20;
 /// Where LZ4 saves less than this part, the block is stored as it is.
 const LEAST_SAVING_PART: usize = 8;
 
+/// What is shown each pair of a block, in turn.
+type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// A block that is being filled.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
@@ -108,7 +111,7 @@ impl Block {
 
     /// Visits the pairs from the last whole key that isn't after `key` on, until `visit` breaks. False if the bytes make no
     /// sense.
-    fn walk(&self, key: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> bool {
+    fn walk(&self, key: &[u8], visit: &mut Visit<'_>) -> bool {
         let is_before = |start: &u32| self.whole_key(*start).is_some_and(|whole| whole <= key);
         let restart = self.restarts.partition_point(is_before).saturating_sub(1);
         let start = self.restarts.get(restart).map_or(self.pairs_end, |start| *start as usize);
@@ -130,11 +133,7 @@ impl Block {
 
     /// Visits the pairs with `from <= key`, in order, until `visit` breaks, which it says. Nothing if the bytes make no
     /// sense.
-    pub(super) fn visit(
-        &self,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Option<ControlFlow<()>> {
+    pub(super) fn visit(&self, from: &[u8], visit: &mut Visit<'_>) -> Option<ControlFlow<()>> {
         let mut flow = ControlFlow::Continue(());
         let is_sound = self.walk(from, &mut |key, value| {
             if key >= from {

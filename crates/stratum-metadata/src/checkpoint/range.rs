@@ -219,8 +219,8 @@ impl Range {
     /// written. `turn` is called with the size of each block before.
     pub(super) fn verify(&self, turn: &mut dyn FnMut(u64) -> Result<(), TreeError>) -> Result<(), TreeError> {
         let (mut pairs, mut sum) = (0u64, 0u128);
-        let mut frames = self.copies.frames(HEADER_LEN as u64, self.record.bytes);
-        while let Some(frame) = frames.next() {
+        let frames = self.copies.frames(HEADER_LEN as u64, self.record.bytes);
+        for frame in frames {
             let (offset, framed) = frame.map_err(unreadable)?;
             turn(framed.bytes.len() as u64)?;
             if offset >= self.record.blocks_end() {

@@ -215,9 +215,11 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
                 remember_until,
             }
         }
-        Now::SetLevel(_) | Now::DecideTiers(_) | Now::DeleteObject(_) | Now::ConfigureBucket { .. } => {
-            return Err(TakesLevel(Level::SECOND));
-        }
+        Now::SetLevel(_)
+        | Now::DecideTiers(_)
+        | Now::DeleteObject(_)
+        | Now::ConfigureBucket { .. }
+        | Now::ConfigureObject { .. } => return Err(TakesLevel(Level::SECOND)),
     })
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum Tag {
     BucketByOwner = 0x12,
     /// Bucket id of a deleted bucket whose uploads are still to be dropped.
     DeletedBucket = 0x13,
+    /// Bucket id, kind of document -> the document.
+    BucketDocument = 0x14,
     /// Bucket id, key -> record.
     Object = 0x20,
     /// Bucket id, key, the entry that committed it (the newest first) -> record of a version that isn't current.
@@ -52,7 +54,7 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Tag; 21] = [
+    pub(super) const ALL: [Tag; 22] = [
         Tag::Applied,
         Tag::HighestIds,
         Tag::Level,
@@ -60,6 +62,7 @@ impl Tag {
         Tag::BucketByName,
         Tag::BucketByOwner,
         Tag::DeletedBucket,
+        Tag::BucketDocument,
         Tag::Object,
         Tag::Version,
         Tag::NullVersion,

@@ -1,9 +1,8 @@
 //! A page of a bucket's versions: in the order of the keys, of each key the newest first.
 //!
 //! Current objects lie apart from the other versions, so a page is put together from two scans, each of no more lines than
-//! the page may have. Meanwhile a version may go from one place to the other. What is overwritten in between is seen twice,
-//! and told once. What becomes current again in between would be seen in neither: so where anything was applied
-//! meanwhile, the current objects are gone over once more, and a key that has another one by then is read by itself.
+//! the page may have. Meanwhile a version may go from one place to the other, and be seen twice or in neither. So every key
+//! of which a version was moved meanwhile, which the machine knows, is read by itself.
 
 use super::{Listed, Next, Page, Position, common_prefix, scan};
 use crate::keys;
@@ -97,16 +96,25 @@ fn rest(
         VersionPosition::Past(common) => Position::Past(common),
     };
     let Some(first) = from.first_key(&request.prefix) else { return Ok(None) };
-    let applied = machine.applied_index();
-    let current = current(machine, request, &first)?;
-    let noncurrent = noncurrent(machine, request, &first)?;
-    let mut changed = BTreeSet::new();
-    let mut until = lesser(current.until.clone(), noncurrent.until);
-    if machine.applied_index() != applied {
-        let again = self::current(machine, request, &first)?;
-        changed = differing(&current, &again);
-        until = lesser(until, again.until);
+    for _ in 0..ATTEMPTS {
+        let applied = machine.applied_index();
+        let current = current(machine, request, &first)?;
+        let noncurrent = noncurrent(machine, request, &first)?;
+        let Some(mut moved) = machine.moved_since(applied, request.bucket) else { continue };
+        moved.retain(|key| key.starts_with(&request.prefix) && *key >= first);
+        let until = lesser(current.until.clone(), noncurrent.until.clone());
+        enter(found, current, noncurrent);
+        return enter_moved(machine, request, found, moved, until);
     }
+    Err(ReadError::Unavailable("too many versions changed while they were listed".into()))
+}
+
+/// Adds what the two scans saw.
+fn enter(
+    found: &mut BTreeMap<Vec<u8>, Found>,
+    current: Scanned<ObjectSummary>,
+    noncurrent: Scanned<VersionSummary>,
+) {
     for line in current.lines {
         match line {
             Listed::CommonPrefix(common) => drop(found.insert(common, Found::CommonPrefix)),
@@ -119,28 +127,43 @@ fn rest(
         match line {
             Listed::CommonPrefix(common) => drop(found.insert(common, Found::CommonPrefix)),
             Listed::Entry((key, version)) => {
-                // Of a key without a current object the newest version is a delete marker, unless it has changed meanwhile.
-                if matches!(version, VersionSummary::Object(_)) && !found.contains_key(&key) {
-                    changed.insert(key.clone());
-                }
                 let of_key = found.entry(key).or_insert_with(|| Found::Versions(Vec::new(), true));
-                if let Found::Versions(versions, _) = of_key
-                    && versions.iter().all(|known| known.id() != version.id())
-                {
+                if let Found::Versions(versions, _) = of_key {
                     versions.push(version);
                 }
             }
         }
     }
+}
+
+/// Has of each key of which a version was moved what is there now; gives up to which name all is known.
+fn enter_moved(
+    machine: &Machine,
+    request: &VersionsRequest,
+    found: &mut BTreeMap<Vec<u8>, Found>,
+    moved: BTreeSet<Vec<u8>>,
+    until: Option<Vec<u8>>,
+) -> Result<Option<Vec<u8>>, ReadError> {
     let mut room = request.max + 1;
-    for key in changed {
+    for key in moved {
+        if until.as_ref().is_some_and(|until| key > *until) {
+            break;
+        }
         let (versions, is_newest) = of_key(machine, request, &key, None)?;
-        room = room.saturating_sub(versions.len());
-        found.insert(key.clone(), Found::Versions(versions, is_newest));
+        let common = common_prefix(&key, &request.prefix, request.delimiter.as_deref()).map(<[u8]>::to_vec);
+        match (common, versions.is_empty()) {
+            // Other keys may have it too.
+            (Some(_), true) => {}
+            (Some(common), false) => drop(found.insert(common, Found::CommonPrefix)),
+            (None, true) => drop(found.remove(&key)),
+            (None, false) => {
+                room = room.saturating_sub(versions.len());
+                found.insert(key.clone(), Found::Versions(versions, is_newest));
+            }
+        }
         // They fill the page; what comes later is the next one's.
         if room == 0 {
-            until = lesser(until, Some(key));
-            break;
+            return Ok(lesser(until, Some(key)));
         }
     }
     Ok(until)
@@ -267,18 +290,6 @@ fn lines<T>(
         next
     })?;
     failed.map_or(Ok(scanned), |error| Err(error.into()))
-}
-
-/// The keys that have another current object by one scan than by the other.
-fn differing(one: &Scanned<ObjectSummary>, other: &Scanned<ObjectSummary>) -> BTreeSet<Vec<u8>> {
-    let of = |scanned: &Scanned<ObjectSummary>| -> BTreeSet<(Vec<u8>, VersionId)> {
-        let entries = scanned.lines.iter().filter_map(|line| match line {
-            Listed::Entry((key, object)) => Some((key.clone(), object.version)),
-            Listed::CommonPrefix(_) => None,
-        });
-        entries.collect()
-    };
-    of(one).symmetric_difference(&of(other)).map(|(key, _)| key.clone()).collect()
 }
 
 /// The entry that committed a version, as far as its place is known.

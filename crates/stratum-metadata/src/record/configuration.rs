@@ -1,11 +1,14 @@
 //! What few buckets have: typed parts of a bucket's record that take room only where they are.
 //!
 //! Stored as a list of those that are there, in their order, so a bucket without any has one byte for all of them. What
-//! may be as long as a document, such as a policy, is no part: every write reads its bucket's record.
+//! may be long, such as a policy, is a document under a key of its own, since every write reads its bucket's record: here
+//! stands only which documents there are, and when each was put.
 
 use super::attributes::{Grant, RetentionMode};
+use super::level::{Level, same_since};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use stratum_storage::blob::Index;
 
 /// The parts. Each is there at most once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +22,38 @@ pub struct BucketConfiguration {
     pub tags: Option<BTreeMap<String, String>>,
     /// Grants beyond the owner's.
     pub acl: Option<Vec<Grant>>,
+    /// The entry that put each of its documents: while that is the same, so is the document.
+    pub documents: BTreeMap<DocumentKind, Index>,
 }
+
+/// A document of a bucket's, under a key of its own. New ones stand at the end: the number of a variant is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum DocumentKind {
+    Policy,
+    Cors,
+    Lifecycle,
+    Website,
+    Logging,
+    Notification,
+}
+
+impl DocumentKind {
+    pub const ALL: [DocumentKind; 6] = [
+        DocumentKind::Policy,
+        DocumentKind::Cors,
+        DocumentKind::Lifecycle,
+        DocumentKind::Website,
+        DocumentKind::Logging,
+        DocumentKind::Notification,
+    ];
+}
+
+/// A document as it was accepted: the JSON or XML of S3's own form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketDocument(pub String);
+
+same_since!(Level::SECOND; BucketDocument);
 
 /// A bucket that is versioned never ceases to be: it can only be suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +84,7 @@ enum Part {
     ObjectLock(ObjectLock),
     Tags(BTreeMap<String, String>),
     Acl(Vec<Grant>),
+    Documents(BTreeMap<DocumentKind, Index>),
 }
 
 impl Part {
@@ -59,6 +94,7 @@ impl Part {
             Part::ObjectLock(_) => 1,
             Part::Tags(_) => 2,
             Part::Acl(_) => 3,
+            Part::Documents(_) => 4,
         }
     }
 }
@@ -70,6 +106,7 @@ impl From<BucketConfiguration> for Vec<Part> {
             of.object_lock.map(Part::ObjectLock),
             of.tags.map(Part::Tags),
             of.acl.map(Part::Acl),
+            (!of.documents.is_empty()).then_some(Part::Documents(of.documents)),
         ];
         parts.into_iter().flatten().collect()
     }
@@ -94,6 +131,7 @@ impl TryFrom<Vec<Part>> for BucketConfiguration {
                 Part::ObjectLock(lock) => all.object_lock = Some(lock),
                 Part::Tags(tags) => all.tags = Some(tags),
                 Part::Acl(grants) => all.acl = Some(grants),
+                Part::Documents(documents) => all.documents = documents,
             }
         }
         Ok(all)

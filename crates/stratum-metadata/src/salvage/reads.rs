@@ -41,17 +41,8 @@ impl Salvaged {
             ids.extend(keys::parse_bucket_by_id(key));
             ControlFlow::Continue(())
         })?;
-        let kinds: [(Tag, fn(BucketId) -> Vec<u8>); 2] =
-            [(Tag::Object, keys::objects_of), (Tag::Version, keys::versions_in)];
-        for (tag, all_of) in kinds {
-            let mut from = Some(keys::start_of(tag));
-            while let Some(bucket) =
-                from.take().map(|from| self.first_bucket_with(tag, &from)).transpose()?.flatten()
-            {
-                ids.push(bucket);
-                from = bucket.0.checked_add(1).map(|next| all_of(BucketId(next)));
-            }
-        }
+        self.buckets_with(Tag::Object, keys::objects_of, &mut ids)?;
+        self.buckets_with(Tag::Version, keys::versions_in, &mut ids)?;
         ids.sort_unstable();
         ids.dedup();
         let named = |id: BucketId| -> Result<SalvagedBucket, ReadError> {
@@ -59,6 +50,23 @@ impl Salvaged {
             Ok(SalvagedBucket { id, name: value.and_then(|value| buckets::name_of(&value).ok()) })
         };
         ids.into_iter().map(named).collect()
+    }
+
+    /// The buckets that keys of that kind tell of: one look for each.
+    fn buckets_with(
+        &self,
+        tag: Tag,
+        all_of: fn(BucketId) -> Vec<u8>,
+        ids: &mut Vec<BucketId>,
+    ) -> Result<(), ReadError> {
+        let mut from = Some(keys::start_of(tag));
+        while let Some(bucket) =
+            from.take().map(|from| self.first_bucket_with(tag, &from)).transpose()?.flatten()
+        {
+            ids.push(bucket);
+            from = bucket.0.checked_add(1).map(|next| all_of(BucketId(next)));
+        }
+        Ok(())
     }
 
     fn first_bucket_with(&self, tag: Tag, from: &[u8]) -> Result<Option<BucketId>, ReadError> {

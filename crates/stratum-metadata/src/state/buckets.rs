@@ -7,6 +7,7 @@ use crate::command::{BucketChange, NewBucket, Outcome, Refusal};
 use crate::keys;
 use crate::record::{BucketId, BucketRecord, HighestIds, Level, Versioning};
 use std::ops::ControlFlow;
+use stratum_storage::blob::Index;
 
 pub(super) fn create(view: &mut View<'_>, new: NewBucket) -> Step {
     if let Some(existing) = by_name(new.name.as_bytes(), |key| view.value(key))? {
@@ -39,11 +40,21 @@ fn put(view: &mut View<'_>, record: &BucketRecord) -> Result<(), ApplyError> {
     }
 }
 
-pub(super) fn configure(view: &mut View<'_>, bucket: BucketId, change: BucketChange) -> Step {
+pub(super) fn configure(view: &mut View<'_>, index: Index, bucket: BucketId, change: BucketChange) -> Step {
     let record = by_id(bucket, |key| view.value(key))?;
     let mut record = record.ok_or(Refusal::NoSuchBucket)?;
+    let configuration = &mut record.configuration;
     match change {
-        BucketChange::Versioning(versioning) => record.configuration.versioning = Some(versioning),
+        BucketChange::Versioning(versioning) => configuration.versioning = Some(versioning),
+        BucketChange::Tags(tags) => configuration.tags = tags,
+        BucketChange::Document { kind, document: Some(document) } => {
+            configuration.documents.insert(kind, index);
+            view.put(keys::bucket_document(bucket, kind), &document)?;
+        }
+        BucketChange::Document { kind, document: None } => {
+            configuration.documents.remove(&kind);
+            view.remove(keys::bucket_document(bucket, kind))?;
+        }
     }
     put(view, &record)?;
     Ok(Outcome::Bucket(Box::new(record)))
@@ -75,6 +86,9 @@ pub(super) fn delete(view: &mut View<'_>, bucket: BucketId) -> Step {
     }
     if let Some(record) = by_id(bucket, |key| view.value(key))? {
         view.remove(keys::bucket_by_owner(&record.owner, &name))?;
+        for kind in record.configuration.documents.into_keys() {
+            view.remove(keys::bucket_document(bucket, kind))?;
+        }
     }
     view.remove(keys::bucket_by_name(name.as_bytes()))?;
     view.remove(keys::bucket_by_id(bucket))?;

@@ -32,7 +32,10 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
             put(view, index, bucket, &key, record, &condition)?;
         }
         Command::DeleteObject(deletion) => delete(view, index, deletion)?,
-        Command::ConfigureBucket { bucket, change } => drop(buckets::configure(view, bucket, change)?),
+        Command::ConfigureBucket { bucket, change } => drop(buckets::configure(view, index, bucket, change)?),
+        Command::ConfigureObject { bucket, key, version, change } => {
+            drop(objects::configure(view, bucket, &key, version, change)?);
+        }
         Command::PutPart { bucket: _, upload, mut part }
         | Command::UploadPart { bucket: _, upload, mut part } => {
             bodies::settle(&mut part.blob, index);

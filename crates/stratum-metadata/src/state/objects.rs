@@ -2,9 +2,9 @@
 
 use super::view::View;
 use super::{ApplyError, Step, bodies, buckets, tiers, versions};
-use crate::command::{Deleted, Deletion, Match, Outcome, Refusal, WriteCondition};
+use crate::command::{Deleted, Deletion, Match, ObjectChange, Outcome, Refusal, WriteCondition};
 use crate::keys;
-use crate::owned;
+use crate::owned::{self, Found};
 use crate::record::{
     Body, BucketId, DeleteMarker, ETag, ObjectRecord, Owner, Version, VersionId, Versioning,
 };
@@ -62,7 +62,8 @@ fn mark_deleted(
         None if condition == WriteCondition::default() => {}
         None => match versions::newest_noncurrent(view, bucket, &key)? {
             Some((_, Version::DeleteMarker(marker))) => check_marker(&condition, &marker)?,
-            _ => {}
+            // Of a key without versions no condition can hold, and there is nothing to delete.
+            Some((_, Version::Object(_))) | None => return Ok(Deleted::Nothing),
         },
     }
     if current.is_some() {
@@ -94,6 +95,32 @@ fn delete_version(view: &mut View<'_>, deletion: &Deletion, version: VersionId) 
     };
     versions::remove(view, *bucket, key, found)?;
     Ok(deleted)
+}
+
+/// Changes a version in its place. What it is a version of, and its bytes, stay as they are.
+pub(super) fn configure(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    key: &[u8],
+    version: Option<VersionId>,
+    change: ObjectChange,
+) -> Step {
+    buckets::require(view, bucket)?;
+    let found = match version {
+        Some(version) => owned::by_id(bucket, key, version, |key| view.value(key))?,
+        None => owned::current(bucket, key, |key| view.value(key))?,
+    };
+    let Some(Found { at, version: Version::Object(mut record), is_current }) = found else {
+        return Err(if version.is_some() { Refusal::NoSuchVersion } else { Refusal::NoSuchKey }.into());
+    };
+    match change {
+        ObjectChange::Tags(tags) => record.attributes.tags = tags,
+    }
+    match is_current {
+        true => view.put(at, record.as_ref())?,
+        false => view.put(at, &Version::Object(record.clone()))?,
+    }
+    Ok(Outcome::Object(record))
 }
 
 pub(super) fn current(

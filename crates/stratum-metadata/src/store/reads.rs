@@ -9,8 +9,8 @@ use crate::listing::{
 };
 use crate::machine::{Machine, ReadError};
 use crate::record::{
-    BucketId, BucketRecord, Completion, LastPart, Migrate, ObjectRecord, PartRecord, StoredUpload, UploadId,
-    UploadRecord, decode,
+    BucketDocument, BucketId, BucketRecord, Completion, DocumentKind, LastPart, Migrate, ObjectRecord,
+    PartRecord, StoredUpload, UploadId, UploadRecord, decode,
 };
 use crate::tree::{Base, TreeError, Value};
 use std::ops::{ControlFlow, RangeInclusive};
@@ -106,6 +106,12 @@ impl ReadView {
     /// The bucket of that name.
     pub fn bucket(&self, name: &str) -> Result<Option<BucketRecord>, ReadError> {
         self.0.inner.bucket_cache.get(self.machine()?, name)
+    }
+
+    /// A bucket's document of that kind.
+    pub fn document(&self, bucket: BucketId, kind: DocumentKind) -> Result<Option<String>, ReadError> {
+        let document: Option<BucketDocument> = self.get(&keys::bucket_document(bucket, kind))?;
+        Ok(document.map(|BucketDocument(text)| text))
     }
 
     /// An owner's buckets whose names come after `after`, by name, at most `max`.

@@ -101,6 +101,7 @@ fn no_two_buckets_get_one_id() {
                 owner: "owner".into(),
                 created: 0,
                 region: "us-east-1".into(),
+                configuration: BucketConfiguration::default(),
             })
         };
         let mut ids: BTreeSet<BucketId> = taken.into_iter().collect();

@@ -1,7 +1,7 @@
 //! Versions that aren't current: their bodies are theirs wherever their records lie, and their bucket stays.
 
 use super::*;
-use crate::command::BucketChange;
+use crate::command::{BucketChange, ObjectChange};
 use crate::owned;
 
 impl Store {
@@ -542,4 +542,66 @@ proptest! {
             store.check();
         }
     }
+}
+
+#[test]
+fn a_version_is_changed_in_its_place() {
+    let mut store = Store::of_versions();
+    store.apply(Command::ConfigureBucket {
+        bucket: BUCKET,
+        change: BucketChange::Versioning(Versioning::Enabled),
+    });
+    let tags = |value: &str| Some(BTreeMap::from([("tag".to_owned(), value.to_owned())]));
+    let configure = |version, value: &str| Command::ConfigureObject {
+        bucket: BUCKET,
+        key: b"a".to_vec(),
+        version,
+        change: ObjectChange::Tags(tags(value)),
+    };
+    assert_eq!(store.apply(configure(None, "none")), Outcome::Refused(Refusal::NoSuchKey));
+    store.apply(put_extents("a", 0));
+    let older = store.object("a").unwrap();
+    store.apply(put_extents("a", 8192));
+    for (version, value) in [(None, "newer"), (Some(older.version), "older")] {
+        assert!(matches!(store.apply(configure(version, value)), Outcome::Object(_)));
+    }
+    let newer = store.object("a").unwrap();
+    assert_eq!(newer.attributes.tags, tags("newer"));
+    let others = store.all::<Version>(Tag::Version);
+    let expected = ObjectRecord {
+        attributes: Attributes { tags: tags("older"), ..older.attributes.clone() },
+        ..older.clone()
+    };
+    assert_eq!(
+        others.iter().map(|(_, version)| version).collect::<Vec<_>>(),
+        [&Version::Object(Box::new(expected))]
+    );
+    store.apply(Command::DeleteObject(Deletion::of(BUCKET, b"a".to_vec(), 0)));
+    assert_eq!(store.apply(configure(None, "gone")), Outcome::Refused(Refusal::NoSuchKey));
+    let gone = Some(VersionId(999));
+    assert_eq!(store.apply(configure(gone, "gone")), Outcome::Refused(Refusal::NoSuchVersion));
+    assert!(matches!(store.apply(configure(Some(newer.version), "again")), Outcome::Object(_)));
+    store.check();
+}
+
+#[test]
+fn a_bucket_names_its_documents_and_takes_them_with_it() {
+    let mut store = Store::of_versions();
+    let mut change = |kind, text: Option<&str>| {
+        let document = text.map(|text| BucketDocument(text.into()));
+        let change = BucketChange::Document { kind, document };
+        match store.apply(Command::ConfigureBucket { bucket: BUCKET, change }) {
+            Outcome::Bucket(bucket) => bucket.configuration.documents,
+            other => panic!("{other}"),
+        }
+    };
+    let first = change(DocumentKind::Cors, Some("one"));
+    let second = change(DocumentKind::Cors, Some("other"));
+    assert!(first[&DocumentKind::Cors] < second[&DocumentKind::Cors]);
+    assert_eq!(change(DocumentKind::Policy, Some("{}")).len(), 2);
+    assert_eq!(change(DocumentKind::Cors, None).into_keys().collect::<Vec<_>>(), [DocumentKind::Policy]);
+    let documents = store.all::<BucketDocument>(Tag::BucketDocument);
+    assert_eq!(documents.iter().map(|(_, document)| document.0.as_str()).collect::<Vec<_>>(), ["{}"]);
+    store.apply(Command::DeleteBucket { bucket: BUCKET });
+    assert_eq!(store.all::<BucketDocument>(Tag::BucketDocument), []);
 }
