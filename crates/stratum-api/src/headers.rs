@@ -35,6 +35,7 @@ const WEBSITE_REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redi
 /// The tier that an object lies in: ours, where S3 knows only the class that was declared.
 const TIER: HeaderName = HeaderName::from_static("x-stratum-tier");
 const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
+const TAGGING_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 const DEFAULT_TYPE: HeaderValue = HeaderValue::from_static("binary/octet-stream");
 
@@ -198,6 +199,9 @@ pub fn describe(object: &ObjectRecord, out: &mut HeaderMap) {
     }
     if object.storage_class != StorageClass::Standard {
         out.insert(STORAGE_CLASS, HeaderValue::from_static(storage_class_name(object.storage_class)));
+    }
+    if let Some(tags) = &object.attributes.tags {
+        out.insert(TAGGING_COUNT, HeaderValue::from(tags.len()));
     }
     for (name, text) in &kept.user {
         if let Ok(name) = HeaderName::try_from(format!("{USER}{name}")) {

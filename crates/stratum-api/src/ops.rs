@@ -5,8 +5,10 @@
 
 pub mod abort_multipart_upload;
 pub mod acl;
+pub mod bucket_tagging;
 pub mod bucket_versioning;
 pub mod complete_multipart_upload;
+pub mod configure;
 pub mod copy_object;
 pub mod create_bucket;
 pub mod create_multipart_upload;
@@ -24,6 +26,7 @@ pub mod list_object_versions;
 pub mod list_objects;
 pub mod list_objects_v2;
 pub mod list_parts;
+pub mod object_tagging;
 pub mod put_object;
 pub mod request_payment;
 pub mod upload_part;

@@ -44,7 +44,11 @@ pub fn is_callers_own(name: &str) -> bool {
     name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
 }
 
-fn decode(raw: &str) -> Result<String, S3Error> {
+/// A name or value of a query as it was meant.
+///
+/// # Errors
+/// `InvalidURI` for what isn't UTF-8.
+pub fn decode(raw: &str) -> Result<String, S3Error> {
     let spaced: Cow<str> = if raw.contains('+') { raw.replace('+', " ").into() } else { raw.into() };
     let decoded = percent_encoding::percent_decode_str(&spaced);
     decoded.decode_utf8().map(Cow::into_owned).map_err(|_| Code::InvalidURI.into())

@@ -16,6 +16,7 @@ pub mod long;
 pub mod multipart;
 pub mod object;
 pub mod read;
+pub mod tagging;
 
 use crate::error::{Code, S3Error, S3Result};
 use crate::text::{EncodingType, is_char, replacement};

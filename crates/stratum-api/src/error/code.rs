@@ -67,6 +67,7 @@ codes! {
     InvalidRedirectLocation BAD_REQUEST "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
     InvalidRequest BAD_REQUEST "The request is not valid.";
     InvalidStorageClass BAD_REQUEST "The storage class that you specified is not valid.";
+    InvalidTag BAD_REQUEST "The tag provided was not a valid tag.";
     InvalidToken BAD_REQUEST "The provided token is malformed or otherwise not valid.";
     InvalidURI BAD_REQUEST "The specified URI couldn't be parsed.";
     KeyTooLongError BAD_REQUEST "Your key is too long.";
@@ -79,6 +80,7 @@ codes! {
     MissingRequestBodyError BAD_REQUEST "Request body is empty.";
     NoSuchBucket NOT_FOUND "The specified bucket does not exist.";
     NoSuchKey NOT_FOUND "The specified key does not exist.";
+    NoSuchTagSet NOT_FOUND "The TagSet does not exist";
     NoSuchUpload NOT_FOUND "The specified upload does not exist. The upload ID might not be valid, or the upload might have been aborted or completed.";
     NoSuchVersion NOT_FOUND "The specified version does not exist.";
     NotImplemented NOT_IMPLEMENTED "A header or query that you provided implies functionality that is not implemented.";

@@ -47,7 +47,7 @@ fn meaning(name: &str) -> Option<Meaning> {
         "bucket-object-lock-enabled" => Judged(bucket_lock),
         "bucket-namespace" => Judged(namespace),
         _ if name.starts_with("grant-") => Unbuilt("Granting access by header"),
-        "tagging" => Unbuilt("Object tagging"),
+        "tagging" => Of(&["CopyObject", "CreateMultipartUpload", "PutObject"]),
         _ if name.starts_with("server-side-encryption") => Unbuilt(ENCRYPTION),
         _ if name.starts_with("copy-source-server-side-encryption") => Unbuilt(ENCRYPTION),
         _ if name.starts_with("object-lock-") => Unbuilt(LOCK),
@@ -60,7 +60,7 @@ fn meaning(name: &str) -> Option<Meaning> {
         "copy-source-if-modified-since" | "copy-source-if-unmodified-since" => Of(COPIES),
         "copy-source-range" => Of(&["UploadPartCopy"]),
         // Without a copy there is nothing to direct, and clients send these when they begin an upload, too. There are
-        // no tags and no annotations, so that both ways of copying them come to the same.
+        // no annotations, so that both ways of copying them come to the same.
         "metadata-directive" | "tagging-directive" | "object-annotation-directive" => Known,
         "if-match-last-modified-time" | "if-match-size" => Of(&["DeleteObject"]),
         "mp-object-size" => Of(&["CompleteMultipartUpload"]),

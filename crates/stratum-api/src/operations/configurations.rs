@@ -201,9 +201,19 @@ pub const ROWS: &[Row] = &[
         .at("requestPayment")
         .document()
         .does(BucketBody(|ctx, bucket, body| Box::pin(ops::request_payment::put(ctx, bucket, body)))),
-    BUCKET.delete("DeleteBucketTagging", &[Here("s3:PutBucketTagging")]).at("tagging"),
-    BUCKET.get("GetBucketTagging", &[Here("s3:GetBucketTagging")]).at("tagging"),
-    BUCKET.put("PutBucketTagging", &[Here("s3:PutBucketTagging")]).at("tagging").document(),
+    BUCKET
+        .delete("DeleteBucketTagging", &[Here("s3:PutBucketTagging")])
+        .at("tagging")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_tagging::delete(ctx, bucket)))),
+    BUCKET
+        .get("GetBucketTagging", &[Here("s3:GetBucketTagging")])
+        .at("tagging")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_tagging::get(ctx, bucket)))),
+    BUCKET
+        .put("PutBucketTagging", &[Here("s3:PutBucketTagging")])
+        .at("tagging")
+        .document()
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_tagging::put(ctx, bucket, body)))),
     BUCKET
         .put("PutBucketVersioning", &[Here("s3:PutBucketVersioning")])
         .at("versioning")

@@ -35,7 +35,8 @@ pub const ROWS: &[Row] = &[
     OBJECT
         .delete("DeleteObjectTagging", &[Here("s3:DeleteObjectTagging")])
         .at("tagging")
-        .takes(&["versionId"]),
+        .takes(&["versionId"])
+        .does(Object(|ctx, bucket, key| Box::pin(ops::object_tagging::delete(ctx, bucket, key)))),
     OBJECT
         .get("GetObject", &[Here("s3:GetObject")])
         .takes(READ_PARAMETERS)
@@ -57,7 +58,11 @@ pub const ROWS: &[Row] = &[
         .does(Object(|ctx, bucket, key| Box::pin(ops::get_object_attributes::handle(ctx, bucket, key)))),
     OBJECT.get("GetObjectLegalHold", &[Here("s3:GetObjectLegalHold")]).at("legal-hold").takes(&["versionId"]),
     OBJECT.get("GetObjectRetention", &[Here("s3:GetObjectRetention")]).at("retention").takes(&["versionId"]),
-    OBJECT.get("GetObjectTagging", &[Here("s3:GetObjectTagging")]).at("tagging").takes(&["versionId"]),
+    OBJECT
+        .get("GetObjectTagging", &[Here("s3:GetObjectTagging")])
+        .at("tagging")
+        .takes(&["versionId"])
+        .does(Object(|ctx, bucket, key| Box::pin(ops::object_tagging::get(ctx, bucket, key)))),
     OBJECT.get("GetObjectTorrent", &[Here("s3:GetObjectTorrent")]).at("torrent"),
     OBJECT
         .head("HeadObject", &[Here("s3:GetObject")])
@@ -98,7 +103,10 @@ pub const ROWS: &[Row] = &[
         .put("PutObjectTagging", &[Here("s3:PutObjectTagging")])
         .at("tagging")
         .takes(&["versionId"])
-        .document(),
+        .document()
+        .does(ObjectBody(|ctx, bucket, key, body| {
+            Box::pin(ops::object_tagging::put(ctx, bucket, key, body))
+        })),
     OBJECT.put("RenameObject", &[Here("s3express:CreateSession")]).at("renameObject"),
     OBJECT.post("RestoreObject", &[Here("s3:RestoreObject")]).at("restore").takes(&["versionId"]).document(),
     OBJECT

@@ -11,8 +11,10 @@ use crate::copy_source::CopySource;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::new_version::NewVersion;
 use crate::ops::put_object;
 use crate::selection::Selection;
+use crate::tags;
 use crate::text::{Quoted, Timestamp};
 use crate::version::{self, Target};
 use crate::xml;
@@ -24,6 +26,10 @@ use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectHeaders, O
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let source = CopySource::of(ctx)?;
     let replacement = replacement(ctx)?;
+    let replaced_tags = match directive(ctx, "x-amz-tagging-directive")? {
+        Directive::Replace => Some(tags::of_header(&ctx.headers)?),
+        Directive::Copy => None,
+    };
     let redirect = headers::website_redirect(&ctx.headers)?;
     let class = headers::storage_class(&ctx.headers)?;
     let condition = conditions::on_write(&ctx.headers);
@@ -62,8 +68,10 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             ..opened.object.headers.clone()
         })?,
     };
+    let tags = replaced_tags.unwrap_or_else(|| opened.object.attributes.tags.clone());
+    let new = NewVersion { headers: kept, class, tags };
     let stored = ctx.store.bodies.copy(opened.content, opened.object.size, placement, algorithm).await?;
-    let object = put_object::commit(ctx, bucket, key, stored, kept, class, condition).await?;
+    let object = put_object::commit(ctx, bucket, key, stored, new, condition).await?;
     if opened.is_current {
         ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
     }
@@ -92,16 +100,23 @@ fn copied_hints(ctx: &Context, source: &Target, class: StorageClass) -> Declared
 
 /// The headers that replace the source's; `None` where they are copied.
 fn replacement(ctx: &Context) -> Result<Option<ObjectHeaders>, S3Error> {
-    let directive = |name: &'static str| match ctx.header(name) {
-        None | Some("COPY") => Ok(false),
-        Some("REPLACE") => Ok(true),
+    match directive(ctx, "x-amz-metadata-directive")? {
+        Directive::Replace => headers::object_headers(&ctx.headers).map(Some),
+        Directive::Copy => Ok(None),
+    }
+}
+
+/// Whether something of the source is copied, or replaced by what the request says.
+enum Directive {
+    Copy,
+    Replace,
+}
+
+fn directive(ctx: &Context, name: &'static str) -> Result<Directive, S3Error> {
+    match ctx.header(name) {
+        None | Some("COPY") => Ok(Directive::Copy),
+        Some("REPLACE") => Ok(Directive::Replace),
         Some(other) => Err(S3Error::invalid_argument(name, other, format!("Unknown {name}."))),
-    };
-    // There are no tags, so that both ways of copying them come to the same.
-    directive("x-amz-tagging-directive")?;
-    match directive("x-amz-metadata-directive")? {
-        true => headers::object_headers(&ctx.headers).map(Some),
-        false => Ok(None),
     }
 }
 

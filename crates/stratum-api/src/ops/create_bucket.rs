@@ -3,30 +3,37 @@
 use crate::body::RequestBody;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
+use crate::level;
+use crate::tags::{self, Tagged};
 use crate::xml::buckets::CreateBucketConfiguration;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use stratum_metadata::command::{Command, NewBucket, Outcome, Refusal};
-use stratum_metadata::record::BucketName;
+use stratum_metadata::record::{BucketConfiguration, BucketName};
 
 /// More than a configuration ever needs, in bytes.
-const MAX_BODY: u64 = 64 * 1024;
+const MAX_BODY: u64 = 512 * 1024;
 
 /// The region whose buckets S3 lets their owner create again, and which has no location constraint.
 pub const CLASSIC_REGION: &str = "us-east-1";
 
 pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     let name = BucketName::parse(name).map_err(|error| S3Error::from(error).with("BucketName", name))?;
-    let configuration = CreateBucketConfiguration::read(&body.document(MAX_BODY).await?)?;
+    let asked = CreateBucketConfiguration::read(&body.document(MAX_BODY).await?)?;
     let region = &ctx.store.settings.region;
-    check_location(&configuration, region)?;
+    check_location(&asked, region)?;
+    let tags = tags::some(tags::checked(Tagged::Bucket, asked.tags)?);
+    if tags.is_some() {
+        level::require(ctx, "Tagging a bucket")?;
+    }
     let new = NewBucket {
         chosen: None,
         name: name.as_str().to_owned(),
         owner: ctx.account.id.clone(),
         created: ctx.now,
         region: region.clone(),
+        configuration: BucketConfiguration { tags, ..BucketConfiguration::default() },
     };
     match ctx.store.metadata.commit(Command::CreateBucket(new), Bytes::new()).await? {
         Outcome::Refused(Refusal::BucketExists { owner }) => already_exists(ctx, name.as_str(), &owner),
@@ -57,7 +64,7 @@ fn already_exists(ctx: &Context, name: &str, owner: &str) -> S3Result {
 /// Every bucket is in the server's own region; naming none means that one.
 fn check_location(configuration: &CreateBucketConfiguration, region: &str) -> Result<(), S3Error> {
     if configuration.asks_for_more {
-        return Err(S3Error::not_implemented("A bucket with tags, or a directory bucket,"));
+        return Err(S3Error::not_implemented("A directory bucket"));
     }
     let Some(constraint) = &configuration.location_constraint else { return Ok(()) };
     // `EU` is what eu-west-1 was called first.
@@ -99,7 +106,8 @@ mod tests {
 
     fn location(constraint: Option<&str>, region: &str) -> Result<(), Code> {
         let location_constraint = constraint.map(str::to_owned);
-        let configuration = CreateBucketConfiguration { location_constraint, asks_for_more: false };
+        let configuration =
+            CreateBucketConfiguration { location_constraint, ..CreateBucketConfiguration::default() };
         check_location(&configuration, region).map_err(|error| error.code())
     }
 

@@ -3,8 +3,8 @@
 use crate::checksum;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
-use crate::headers;
 use crate::key::ObjectKey;
+use crate::new_version::NewVersion;
 use crate::text::Name;
 use crate::xml;
 use crate::xml::Namespace;
@@ -19,18 +19,19 @@ const TYPE: &str = "x-amz-checksum-type";
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let checksum = checksum(ctx.header(ALGORITHM), ctx.header(TYPE))?;
-    let (kept, class) = (headers::object_headers(&ctx.headers)?, headers::storage_class(&ctx.headers)?);
-    let placement = ctx.store.bodies.place(&headers::declared(&kept, class)?, ctx.now);
+    let new = NewVersion::asked(&ctx.headers)?;
+    let placement = ctx.store.bodies.place(&new.declared()?, ctx.now);
+    let attributes = new.attributes(ctx, placement.attributes())?;
     let upload = UploadId::new(ctx.now, ctx.store.entropy.next_u128());
     let record = UploadRecord {
         bucket: bucket.id,
         key: key.as_bytes().to_vec(),
         initiated: ctx.now,
         initiator: ctx.account.id.clone(),
-        storage_class: class,
-        headers: kept,
+        storage_class: new.class,
+        headers: new.headers,
         checksum,
-        attributes: placement.attributes(),
+        attributes,
     };
     let expires = ctx.now.saturating_add(ctx.store.settings.upload_lifetime);
     let command = Command::CreateUpload { upload, record, expires };

@@ -7,22 +7,20 @@ use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::new_version::NewVersion;
 use crate::version;
 use axum::body::Body;
 use http::Response;
 use stratum_metadata::command::{Command, Outcome, WriteCondition};
-use stratum_metadata::record::{
-    self, BucketRecord, ChecksumAlgorithm, ETag, ObjectHeaders, ObjectRecord, StorageClass, VersionId,
-};
+use stratum_metadata::record::{self, BucketRecord, ChecksumAlgorithm, ETag, ObjectRecord, VersionId};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
-    let kept = headers::object_headers(&ctx.headers)?;
-    let class = headers::storage_class(&ctx.headers)?;
+    let new = NewVersion::asked(&ctx.headers)?;
     let condition = conditions::on_write(&ctx.headers);
-    let placement = ctx.store.bodies.place(&headers::declared(&kept, class)?, ctx.now);
+    let placement = ctx.store.bodies.place(&new.declared()?, ctx.now);
     let usual = ChecksumAlgorithm::Crc64Nvme;
     let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, usual).await?;
-    let object = commit(ctx, bucket, key, stored, kept, class, condition).await?;
+    let object = commit(ctx, bucket, key, stored, new, condition).await?;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();
     out.insert(http::header::ETAG, headers::etag(&object.etag));
@@ -43,21 +41,21 @@ pub async fn commit(
     bucket: &BucketRecord,
     key: &ObjectKey,
     mut stored: Stored,
-    headers: ObjectHeaders,
-    storage_class: StorageClass,
+    new: NewVersion,
     condition: WriteCondition,
 ) -> Result<ObjectRecord, S3Error> {
+    let attributes = new.attributes(ctx, stored.attributes.clone())?;
     let record = ObjectRecord {
         version: VersionId::NULL,
         modified: ctx.now,
         size: stored.size,
         etag: ETag::Md5(stored.md5),
-        storage_class,
+        storage_class: new.class,
         checksum: Some(stored.checksum.clone()),
-        headers,
+        headers: new.headers,
         body: record::Body::Blob(stored.blob.clone()),
         committed: 0,
-        attributes: stored.attributes.clone(),
+        attributes,
     };
     let (named, ends) = (conditions::first(&condition), std::mem::take(&mut stored.ends));
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };

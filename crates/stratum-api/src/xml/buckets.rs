@@ -3,6 +3,7 @@
 use crate::text::Timestamp;
 use crate::xml::Namespace;
 use crate::xml::read::{self, Malformed};
+use crate::xml::tagging;
 use serde::Serialize;
 use stratum_auth::{Identities, User};
 use stratum_metadata::record::Versioning;
@@ -150,7 +151,9 @@ impl RequestPaymentConfiguration {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CreateBucketConfiguration {
     pub location_constraint: Option<String>,
-    /// `Location`, `Bucket` or `Tags`: directory buckets and tagging, which are not built.
+    /// Keys and values, as they were sent.
+    pub tags: Vec<(String, String)>,
+    /// `Location` or `Bucket`: directory buckets, which are not built.
     pub asks_for_more: bool,
 }
 
@@ -162,11 +165,11 @@ impl CreateBucketConfiguration {
         }
         let root = read::document(body, "CreateBucketConfiguration")?;
         let location_constraint = root.trimmed("LocationConstraint")?.filter(|text| !text.is_empty());
-        let tags = root.at_most_one("Tags")?.is_some_and(|tags| !tags.children.is_empty());
+        root.only(&["LocationConstraint", "Tags", "Location", "Bucket"])?;
         Ok(Self {
             location_constraint: location_constraint.map(str::to_owned),
-            asks_for_more: tags
-                || root.children.iter().any(|child| matches!(&*child.name, "Location" | "Bucket")),
+            tags: root.at_most_one("Tags")?.map_or(Ok(Vec::new()), tagging::pairs)?,
+            asks_for_more: root.children.iter().any(|child| matches!(&*child.name, "Location" | "Bucket")),
         })
     }
 }

@@ -58,6 +58,14 @@ impl Element {
         self.children.iter().filter(move |child| child.name == name)
     }
 
+    /// Refuses children of any other name: what isn't understood is not ignored.
+    pub fn only(&self, names: &[&str]) -> Result<(), Malformed> {
+        match self.children.iter().all(|child| names.contains(&&*child.name)) {
+            true => Ok(()),
+            false => Err(Malformed::WrongElements),
+        }
+    }
+
     /// The child of that name if there is one; two are an error.
     pub fn at_most_one(&self, name: &str) -> Result<Option<&Element>, Malformed> {
         let mut found = self.children.iter().filter(|child| child.name == name);

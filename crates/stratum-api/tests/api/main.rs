@@ -16,6 +16,7 @@ mod pressed;
 mod recognition;
 mod rig;
 mod strangers;
+mod tags;
 mod versions;
 
 /// What new bodies are coded with.

@@ -1,0 +1,21 @@
+//! What a store that hasn't been raised can't keep is refused in words, before anything is written.
+
+use crate::context::Context;
+use crate::error::{Code, S3Error};
+use stratum_metadata::VERSIONS_SINCE;
+
+/// Whether the store's records can hold that; `what` begins a sentence.
+///
+/// # Errors
+/// `NotImplemented`, naming the command that helps.
+pub fn require(ctx: &Context, what: &str) -> Result<(), S3Error> {
+    let level = ctx.store.metadata.level();
+    if level >= VERSIONS_SINCE {
+        return Ok(());
+    }
+    let problem = format!(
+        "{what} takes a store of level {VERSIONS_SINCE}, and this one is of level {level}: its operator can run \
+         `stratum level raise`."
+    );
+    Err(S3Error::new(Code::NotImplemented).message(problem))
+}

@@ -1,0 +1,52 @@
+//! What a request asks of the version that it makes, beside its bytes: PutObject, CopyObject and CreateMultipartUpload take
+//! the same of it.
+
+use crate::context::Context;
+use crate::error::S3Error;
+use crate::headers;
+use crate::level;
+use crate::tags::{self, Tags};
+use http::HeaderMap;
+use stratum_metadata::declared::Declared;
+use stratum_metadata::record::{Attributes, ObjectHeaders, StorageClass};
+
+/// What a version is to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewVersion {
+    pub headers: ObjectHeaders,
+    pub class: StorageClass,
+    pub tags: Option<Tags>,
+}
+
+impl NewVersion {
+    /// As a request's headers have it.
+    ///
+    /// # Errors
+    /// As [`headers::object_headers`], [`headers::storage_class`] and [`tags::of_header`].
+    pub fn asked(headers: &HeaderMap) -> Result<NewVersion, S3Error> {
+        Ok(NewVersion {
+            headers: headers::object_headers(headers)?,
+            class: headers::storage_class(headers)?,
+            tags: tags::of_header(headers)?,
+        })
+    }
+
+    /// What it says of where the bytes are to lie.
+    ///
+    /// # Errors
+    /// As [`headers::declared`].
+    pub fn declared(&self) -> Result<Declared, S3Error> {
+        headers::declared(&self.headers, self.class)
+    }
+
+    /// What its record is to have, beside what it has by the place of its bytes.
+    ///
+    /// # Errors
+    /// As [`level::require`], where the store can't keep it.
+    pub fn attributes(&self, ctx: &Context, placed: Attributes) -> Result<Attributes, S3Error> {
+        if self.tags.is_some() {
+            level::require(ctx, "Tagging an object")?;
+        }
+        Ok(Attributes { tags: self.tags.clone(), ..placed })
+    }
+}

@@ -1,0 +1,41 @@
+//! GetBucketTagging, PutBucketTagging and DeleteBucketTagging.
+
+use crate::body::RequestBody;
+use crate::context::Context;
+use crate::error::{Code, S3Result};
+use crate::level;
+use crate::ops::configure::configure;
+use crate::tags::{self, Tagged};
+use crate::xml;
+use crate::xml::tagging::{self, Tagging};
+use axum::body::Body;
+use http::{Response, StatusCode};
+use stratum_metadata::command::BucketChange;
+use stratum_metadata::record::BucketRecord;
+
+/// More than fifty tags ever need, in bytes, every character written as a reference.
+const MAX_BODY: u64 = 512 * 1024;
+
+/// A bucket without tags has no set of them, which is an error to S3.
+pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
+    xml::answer(&Tagging::of(bucket.configuration.tags.as_ref().ok_or(Code::NoSuchTagSet)?))
+}
+
+pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
+    let tags = tagging::read(&body.document(MAX_BODY).await?, Tagged::Bucket)?;
+    level::require(ctx, "Tagging a bucket")?;
+    configure(ctx, bucket, BucketChange::Tags(tags::some(tags))).await?;
+    Ok(empty())
+}
+
+pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    level::require(ctx, "Tagging a bucket")?;
+    configure(ctx, bucket, BucketChange::Tags(None)).await?;
+    Ok(empty())
+}
+
+fn empty() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}

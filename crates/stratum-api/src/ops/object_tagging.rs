@@ -1,0 +1,55 @@
+//! GetObjectTagging, PutObjectTagging and DeleteObjectTagging, of what is current or of a version.
+
+use crate::body::RequestBody;
+use crate::context::Context;
+use crate::error::S3Result;
+use crate::key::ObjectKey;
+use crate::level;
+use crate::ops::configure::configure_object;
+use crate::tags::{self, Tagged, Tags};
+use crate::version::{Looked, Target};
+use crate::xml;
+use crate::xml::tagging::{self, Tagging};
+use axum::body::Body;
+use http::{Response, StatusCode};
+use stratum_metadata::command::ObjectChange;
+use stratum_metadata::record::BucketRecord;
+
+/// More than ten tags ever need, in bytes, every character written as a reference.
+const MAX_BODY: u64 = 128 * 1024;
+
+/// An object without tags has an empty set of them.
+pub async fn get(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
+    let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
+    let Looked { object, .. } = target.look_up(&ctx.view)?;
+    let mut response = xml::answer(&Tagging::of(object.attributes.tags.as_ref().unwrap_or(&Tags::new())))?;
+    target.describe(&object, response.headers_mut());
+    Ok(response)
+}
+
+pub async fn put(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
+    let tags = tagging::read(&body.document(MAX_BODY).await?, Tagged::Object)?;
+    change(ctx, bucket, key, tags, StatusCode::OK).await
+}
+
+pub async fn delete(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
+    change(ctx, bucket, key, Tags::new(), StatusCode::NO_CONTENT).await
+}
+
+async fn change(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    tags: Tags,
+    status: StatusCode,
+) -> S3Result {
+    // What isn't there, and what of it can't be changed, is told as it is to readers.
+    let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
+    target.look_up(&ctx.view)?;
+    level::require(ctx, "Tagging an object")?;
+    let object = configure_object(ctx, bucket, key, ObjectChange::Tags(tags::some(tags))).await?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    target.describe(&object, response.headers_mut());
+    Ok(response)
+}
