@@ -162,7 +162,7 @@ async fn a_presigned_query_is_read_in_either_case_and_says_nothing_of_the_body()
         ("X-Amz-Expected-Bucket-Owner=other", 403),
         ("X-AMZ-EXPECTED-BUCKET-OWNER=other", 403),
         ("X-Amz-Checksum-Nonsense=1", 501),
-        ("tagging", 501),
+        ("annotation", 501),
     ] {
         assert_eq!(
             presigned(&rig, ROOT, "PUT", "/bucket/k", query, b"other").await.status,
