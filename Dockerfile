@@ -11,6 +11,7 @@ COPY crates/stratum-classify/Cargo.toml crates/stratum-classify/
 COPY crates/stratum-engine/Cargo.toml crates/stratum-engine/
 COPY crates/stratum-frames/Cargo.toml crates/stratum-frames/
 COPY crates/stratum-metadata/Cargo.toml crates/stratum-metadata/
+COPY crates/stratum-policy/Cargo.toml crates/stratum-policy/
 COPY crates/stratum-storage/Cargo.toml crates/stratum-storage/
 COPY crates/stratum-tiering/Cargo.toml crates/stratum-tiering/
 COPY stratum/Cargo.toml stratum/

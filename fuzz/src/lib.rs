@@ -13,6 +13,7 @@ mod archive;
 mod config;
 mod drives;
 mod frames;
+mod policy;
 #[path = "../../stratum/src/quantity.rs"]
 #[allow(dead_code)]
 mod quantity;
@@ -20,6 +21,7 @@ mod signed;
 
 pub use drives::{identity, journal, replicated};
 pub use frames::frames;
+pub use policy::policy;
 pub use signed::signed;
 
 use bytes::Bytes;
@@ -31,7 +33,7 @@ use stratum_storage::format::{directory, v1};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     ("backup", backup),
     ("chunked", chunked),
     ("checkpoint", stratum_metadata::fuzzing::checkpoint),
@@ -43,6 +45,7 @@ pub const TARGETS: [Target; 17] = [
     ("journal", journal),
     ("keys", stratum_metadata::fuzzing::keys),
     ("operation", operation),
+    ("policy", policy),
     ("records", stratum_metadata::fuzzing::records),
     ("replicated", replicated),
     ("shard", shard),

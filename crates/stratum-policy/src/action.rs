@@ -1,0 +1,232 @@
+//! The actions of S3 that a bucket's policy can speak of, and sets of them.
+//!
+//! A policy's wildcards are resolved when it is read: what is left is a set of bits, so asking whether an action is
+//! meant costs the same whatever the policy says.
+//!
+//! Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3": those whose
+//! resource is a bucket or an object, and `CreateBucket` and `ListAllMyBuckets`.
+
+use crate::error::{Malformed, quoted};
+use crate::json::Json;
+use crate::pattern::Wildcards;
+
+/// How many sets of bits hold all actions.
+const WORDS: usize = 2;
+
+/// In the order of their bytes.
+const NAMES: [&str; 100] = [
+    "s3:AbortMultipartUpload",
+    "s3:BypassGovernanceRetention",
+    "s3:CreateBucket",
+    "s3:CreateBucketMetadataTableConfiguration",
+    "s3:DeleteBucket",
+    "s3:DeleteBucketMetadataTableConfiguration",
+    "s3:DeleteBucketPolicy",
+    "s3:DeleteBucketWebsite",
+    "s3:DeleteObject",
+    "s3:DeleteObjectAnnotation",
+    "s3:DeleteObjectTagging",
+    "s3:DeleteObjectVersion",
+    "s3:DeleteObjectVersionAnnotation",
+    "s3:DeleteObjectVersionTagging",
+    "s3:GetAccelerateConfiguration",
+    "s3:GetAnalyticsConfiguration",
+    "s3:GetBucketAbac",
+    "s3:GetBucketAcl",
+    "s3:GetBucketCORS",
+    "s3:GetBucketLocation",
+    "s3:GetBucketLogging",
+    "s3:GetBucketMetadataTableConfiguration",
+    "s3:GetBucketNotification",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketOwnershipControls",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketPolicyStatus",
+    "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketRequestPayment",
+    "s3:GetBucketTagging",
+    "s3:GetBucketVersioning",
+    "s3:GetBucketWebsite",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetIntelligentTieringConfiguration",
+    "s3:GetInventoryConfiguration",
+    "s3:GetLifecycleConfiguration",
+    "s3:GetMetricsConfiguration",
+    "s3:GetObject",
+    "s3:GetObjectAcl",
+    "s3:GetObjectAnnotation",
+    "s3:GetObjectAttributes",
+    "s3:GetObjectLegalHold",
+    "s3:GetObjectRetention",
+    "s3:GetObjectTagging",
+    "s3:GetObjectTorrent",
+    "s3:GetObjectVersion",
+    "s3:GetObjectVersionAcl",
+    "s3:GetObjectVersionAnnotation",
+    "s3:GetObjectVersionAttributes",
+    "s3:GetObjectVersionForReplication",
+    "s3:GetObjectVersionTagging",
+    "s3:GetObjectVersionTorrent",
+    "s3:GetReplicationConfiguration",
+    "s3:InitiateReplication",
+    "s3:ListAllMyBuckets",
+    "s3:ListBucket",
+    "s3:ListBucketMultipartUploads",
+    "s3:ListBucketVersions",
+    "s3:ListMultipartUploadParts",
+    "s3:ListObjectAnnotations",
+    "s3:ListObjectVersionAnnotations",
+    "s3:ObjectOwnerOverrideToBucketOwner",
+    "s3:PutAccelerateConfiguration",
+    "s3:PutAnalyticsConfiguration",
+    "s3:PutBucketAbac",
+    "s3:PutBucketAcl",
+    "s3:PutBucketCORS",
+    "s3:PutBucketLogging",
+    "s3:PutBucketNotification",
+    "s3:PutBucketObjectLockConfiguration",
+    "s3:PutBucketOwnershipControls",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketPublicAccessBlock",
+    "s3:PutBucketRequestPayment",
+    "s3:PutBucketTagging",
+    "s3:PutBucketVersioning",
+    "s3:PutBucketWebsite",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutIntelligentTieringConfiguration",
+    "s3:PutInventoryConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutMetricsConfiguration",
+    "s3:PutObject",
+    "s3:PutObjectAcl",
+    "s3:PutObjectAnnotation",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectRetention",
+    "s3:PutObjectTagging",
+    "s3:PutObjectVersionAcl",
+    "s3:PutObjectVersionAnnotation",
+    "s3:PutObjectVersionTagging",
+    "s3:PutReplicationConfiguration",
+    "s3:ReplicateDelete",
+    "s3:ReplicateObject",
+    "s3:ReplicateTags",
+    "s3:RestoreObject",
+    "s3:UpdateBucketMetadataAnnotationTableConfiguration",
+    "s3:UpdateBucketMetadataInventoryTableConfiguration",
+    "s3:UpdateBucketMetadataJournalTableConfiguration",
+    "s3:UpdateObjectEncryption",
+];
+
+/// An action of S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Action(u8);
+
+impl Action {
+    /// By its name in a policy, such as `s3:GetObject`.
+    pub fn named(name: &str) -> Option<Action> {
+        let at = NAMES.binary_search(&name).ok()?;
+        u8::try_from(at).ok().map(Action)
+    }
+
+    pub fn name(self) -> &'static str {
+        NAMES.get(usize::from(self.0)).copied().unwrap_or_default()
+    }
+
+    pub fn all() -> impl Iterator<Item = Action> {
+        (0..NAMES.len()).filter_map(|at| u8::try_from(at).ok()).map(Action)
+    }
+}
+
+/// A set of actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Actions([u64; WORDS]);
+
+impl Actions {
+    pub fn contains(&self, action: Action) -> bool {
+        let (word, bit) = place(action);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn insert(&mut self, action: Action) {
+        let (word, bit) = place(action);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn others(&self) -> Actions {
+        let mut others = Actions::default();
+        Action::all().filter(|action| !self.contains(*action)).for_each(|action| others.insert(action));
+        others
+    }
+
+    /// What `Action` or `NotAction` says; names are the same in either case, as IAM has it.
+    ///
+    /// # Errors
+    /// For a name or a wildcard that means no action of S3.
+    pub(crate) fn parse(value: &Json, element: &'static str) -> Result<Actions, Malformed> {
+        let mut actions = Actions::default();
+        for name in value.one_or_many() {
+            let kind = Malformed::Kind { element, expected: "a string or a list of strings" };
+            let name = name.text().ok_or(kind)?;
+            let wanted = Wildcards::parse(&name.to_ascii_lowercase());
+            let mut meant =
+                Action::all().filter(|action| wanted.matches(&action.name().to_ascii_lowercase())).peekable();
+            if meant.peek().is_none() {
+                return Err(Malformed::Action(quoted(name)));
+            }
+            meant.for_each(|action| actions.insert(action));
+        }
+        match element {
+            _ if actions == Actions::default() => Err(Malformed::Empty(element)),
+            "NotAction" => Ok(actions.others()),
+            _ => Ok(actions),
+        }
+    }
+}
+
+fn place(action: Action) -> (usize, u64) {
+    (usize::from(action.0 / 64), 1 << (action.0 % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Actions, Malformed> {
+        Actions::parse(&Json::Text(text.into()), "Action")
+    }
+
+    fn names(actions: &Actions) -> Vec<&'static str> {
+        Action::all().filter(|action| actions.contains(*action)).map(Action::name).collect()
+    }
+
+    #[test]
+    fn the_names_are_in_order_and_fit() {
+        assert!(NAMES.is_sorted_by(|one, next| one < next));
+        assert!(NAMES.len() <= WORDS * 64);
+        assert!(Action::all().all(|action| Action::named(action.name()) == Some(action)));
+    }
+
+    #[test]
+    fn wildcards_are_resolved_whatever_the_case() {
+        assert_eq!(names(&parsed("S3:getobject").unwrap()), ["s3:GetObject"]);
+        assert_eq!(
+            names(&parsed("s3:GetObjectVersionT*").unwrap()),
+            ["s3:GetObjectVersionTagging", "s3:GetObjectVersionTorrent"]
+        );
+        assert_eq!(names(&parsed("s3:?ist?ucket").unwrap()), ["s3:ListBucket"]);
+        assert_eq!(names(&parsed("*").unwrap()).len(), NAMES.len());
+        for none in ["s3:GetObjects", "ec2:*", "s3", "s3:", "", "s3:Foo*"] {
+            assert_eq!(parsed(none), Err(Malformed::Action(none.into())));
+        }
+    }
+
+    #[test]
+    fn not_action_is_all_others() {
+        let others = Actions::parse(&Json::Text("s3:Put*".into()), "NotAction").unwrap();
+        assert!(!others.contains(Action::named("s3:PutObject").unwrap()));
+        assert!(others.contains(Action::named("s3:GetObject").unwrap()));
+        assert_eq!(Actions::parse(&Json::List(Vec::new()), "NotAction"), Err(Malformed::Empty("NotAction")));
+    }
+}

@@ -1,0 +1,53 @@
+//! What can be wrong with a policy. All of it is S3's `MalformedPolicy`, and each says which part it is.
+
+/// As much of a wrong text as a message repeats, in characters.
+const QUOTED_CHARS: usize = 200;
+
+/// Why a policy was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("Policies must be valid JSON and the first byte must be '{{'")]
+    NotJson,
+    #[error("A policy has no two elements of one name, and this one has \"{0}\" twice")]
+    Twice(String),
+    #[error("Missing required field {0}")]
+    Missing(&'static str),
+    #[error("Unknown field {0}")]
+    UnknownField(String),
+    #[error("{0} can't be empty")]
+    Empty(&'static str),
+    #[error("{element} must be {expected}")]
+    Kind { element: &'static str, expected: &'static str },
+    #[error("The policy must contain a valid version string, 2012-10-17 or 2008-10-17, and not {0}")]
+    Version(String),
+    #[error("Statement IDs (SID) in a single policy must be unique, and {0} stands twice")]
+    SidTwice(String),
+    #[error("Invalid effect: {0}")]
+    Effect(String),
+    #[error("{0} and {1} can't stand in one statement")]
+    Both(&'static str, &'static str),
+    #[error("Invalid principal in policy: {0}")]
+    Principal(String),
+    #[error("Allow with NotPrincipal is not allowed: it would let in all others, whoever comes")]
+    AllowsOthers,
+    #[error("Policy has invalid action: {0}")]
+    Action(String),
+    #[error("Policy has invalid resource: {0}")]
+    Resource(String),
+    #[error("Invalid Condition type: {0}")]
+    Operator(String),
+    #[error("Policy has an invalid condition key: {0}")]
+    Key(String),
+    #[error("Invalid value for the condition {operator}: {value}")]
+    Value { operator: String, value: String },
+    #[error("Policy has an invalid variable: {0}")]
+    Variable(String),
+}
+
+/// A part of the policy for a message, cut where it is long.
+pub(crate) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_CHARS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,139 @@
+//! What a condition or a policy variable may ask about a request.
+//!
+//! These are the keys that the server can answer. A policy that asks about another one is refused: its statement would
+//! be passed over, or hold of everything, and nobody would know.
+//!
+//! Source: Service Authorization Reference, "Condition keys for Amazon S3"; IAM User Guide, "AWS global condition
+//! context keys".
+
+/// A condition key. Names are the same in either case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    SourceIp,
+    SecureTransport,
+    CurrentTime,
+    EpochTime,
+    Referer,
+    UserAgent,
+    Username,
+    UserId,
+    PrincipalType,
+    PrincipalArn,
+    PrincipalAccount,
+    RequestedRegion,
+    /// Of requests that a service makes for a resource.
+    SourceArn,
+    SourceAccount,
+    /// A parameter of a list.
+    Prefix,
+    Delimiter,
+    MaxKeys,
+    VersionId,
+    LocationConstraint,
+    /// A tag that the object has before the request.
+    ExistingObjectTag(Box<str>),
+    /// A tag that the request gives.
+    RequestObjectTag(Box<str>),
+    RequestObjectTagKeys,
+    SignatureVersion,
+    SignatureAge,
+    AuthType,
+    ResourceAccount,
+    LockMode,
+    LockRetainUntil,
+    LockRemainingDays,
+    LockLegalHold,
+    /// What a header of the request says, by its name.
+    Header(&'static str),
+}
+
+/// The headers that are condition keys, `s3:` before their names.
+const HEADERS: [&str; 17] = [
+    "x-amz-acl",
+    "x-amz-content-sha256",
+    "x-amz-copy-source",
+    "x-amz-grant-full-control",
+    "x-amz-grant-read",
+    "x-amz-grant-read-acp",
+    "x-amz-grant-write",
+    "x-amz-grant-write-acp",
+    "x-amz-metadata-directive",
+    "x-amz-object-ownership",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-storage-class",
+    "x-amz-website-redirect-location",
+    "if-match",
+    "if-none-match",
+];
+
+impl Key {
+    /// By its name in a policy; `None` for one that can't be answered.
+    pub fn named(name: &str) -> Option<Key> {
+        if let Some((family, tag)) = name.split_once('/') {
+            return match family.to_ascii_lowercase().as_str() {
+                _ if tag.is_empty() => None,
+                "s3:existingobjecttag" => Some(Key::ExistingObjectTag(tag.into())),
+                "s3:requestobjecttag" => Some(Key::RequestObjectTag(tag.into())),
+                _ => None,
+            };
+        }
+        Some(match name.to_ascii_lowercase().as_str() {
+            "aws:sourceip" => Key::SourceIp,
+            "aws:securetransport" => Key::SecureTransport,
+            "aws:currenttime" => Key::CurrentTime,
+            "aws:epochtime" => Key::EpochTime,
+            "aws:referer" => Key::Referer,
+            "aws:useragent" => Key::UserAgent,
+            "aws:username" => Key::Username,
+            "aws:userid" => Key::UserId,
+            "aws:principaltype" => Key::PrincipalType,
+            "aws:principalarn" => Key::PrincipalArn,
+            "aws:principalaccount" => Key::PrincipalAccount,
+            "aws:requestedregion" => Key::RequestedRegion,
+            "aws:sourcearn" => Key::SourceArn,
+            "aws:sourceaccount" => Key::SourceAccount,
+            "s3:prefix" => Key::Prefix,
+            "s3:delimiter" => Key::Delimiter,
+            "s3:max-keys" => Key::MaxKeys,
+            "s3:versionid" => Key::VersionId,
+            "s3:locationconstraint" => Key::LocationConstraint,
+            "s3:requestobjecttagkeys" => Key::RequestObjectTagKeys,
+            "s3:signatureversion" => Key::SignatureVersion,
+            "s3:signatureage" => Key::SignatureAge,
+            "s3:authtype" => Key::AuthType,
+            "s3:resourceaccount" => Key::ResourceAccount,
+            "s3:object-lock-mode" => Key::LockMode,
+            "s3:object-lock-retain-until-date" => Key::LockRetainUntil,
+            "s3:object-lock-remaining-retention-days" => Key::LockRemainingDays,
+            "s3:object-lock-legal-hold" => Key::LockLegalHold,
+            other => {
+                let header = other.strip_prefix("s3:")?;
+                Key::Header(HEADERS.into_iter().find(|name| *name == header)?)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_same_in_either_case_but_for_tags() {
+        assert_eq!(Key::named("AWS:sourceip"), Some(Key::SourceIp));
+        assert_eq!(Key::named("s3:X-Amz-Acl"), Some(Key::Header("x-amz-acl")));
+        assert_eq!(Key::named("S3:ExistingObjectTag/Team"), Some(Key::ExistingObjectTag("Team".into())));
+        for none in [
+            "aws:moon",
+            "s3:x-amz-moon",
+            "s3:ExistingObjectTag/",
+            "s3:ExistingObjectTag",
+            "SourceIp",
+            "aws:sourceip/x",
+        ] {
+            assert_eq!(Key::named(none), None, "{none}");
+        }
+    }
+}

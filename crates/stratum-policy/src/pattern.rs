@@ -1,0 +1,352 @@
+//! Text with wildcards (`*` for anything, `?` for one character) and policy variables (`${aws:username}`).
+//!
+//! A pattern is cut at its `*`s. Between them stand runs of characters, of which the first must stand at the text's
+//! beginning, the last at its end, and the others in between, each as far to the left as it fits: nothing is ever tried
+//! again, so that no pattern takes longer than its length times the text's.
+
+use crate::error::{Malformed, quoted};
+use crate::key::Key;
+use crate::value::Facts;
+use std::borrow::Cow;
+
+/// Text that a value is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// At least one.
+    runs: Vec<Vec<Piece>>,
+    folded: bool,
+    has_variables: bool,
+}
+
+/// A pattern without variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wildcards(Pattern);
+
+/// How a text is to be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reading {
+    pub wildcards: bool,
+    pub variables: bool,
+    /// Upper and lower case are the same.
+    pub folded: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(Box<str>),
+    OneCharacter,
+    Variable { key: Key, otherwise: Option<Box<str>> },
+}
+
+impl Wildcards {
+    pub fn parse(text: &str) -> Self {
+        let mut runs = Runs::default();
+        text.chars().for_each(|char| runs.push(char, true));
+        Wildcards(runs.finish(false))
+    }
+
+    pub fn matches(&self, text: &str) -> bool {
+        all_fit(&self.0.runs, text)
+    }
+}
+
+impl Pattern {
+    /// # Errors
+    /// [`Malformed::Variable`] for a variable that isn't closed or that asks what nobody can answer.
+    pub(crate) fn parse(text: &str, reading: Reading) -> Result<Self, Malformed> {
+        let folded = if reading.folded { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) };
+        let mut runs = Runs::default();
+        let mut rest: &str = &folded;
+        while let Some(char) = rest.chars().next() {
+            match rest.strip_prefix("${").filter(|_| reading.variables) {
+                Some(variable) => {
+                    let unclosed = || Malformed::Variable(quoted(text));
+                    let (name, after) = variable.split_once('}').ok_or_else(unclosed)?;
+                    runs.variable(name)?;
+                    rest = after;
+                }
+                None => {
+                    runs.push(char, reading.wildcards);
+                    rest = &rest[char.len_utf8()..];
+                }
+            }
+        }
+        Ok(runs.finish(reading.folded))
+    }
+
+    /// Whether the text is meant. A variable of which nothing is known means no text at all.
+    pub fn matches(&self, text: &str, facts: &dyn Facts) -> bool {
+        let text = if self.folded { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) };
+        if !self.has_variables {
+            return all_fit(&self.runs, &text);
+        }
+        self.resolved(facts).is_some_and(|runs| all_fit(&runs, &text))
+    }
+
+    /// Whether it is one text and no other: it has no wildcard and no variable.
+    pub(crate) fn is_fixed(&self) -> bool {
+        let is_text = |piece: &Piece| matches!(piece, Piece::Text(_));
+        matches!(self.runs.as_slice(), [run] if run.iter().all(is_text))
+    }
+
+    /// What its variables ask about.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.runs.iter().flatten().filter_map(|piece| match piece {
+            Piece::Variable { key, .. } => Some(key),
+            Piece::Text(_) | Piece::OneCharacter => None,
+        })
+    }
+
+    fn resolved(&self, facts: &dyn Facts) -> Option<Vec<Vec<Piece>>> {
+        let value = |key: &Key, otherwise: Option<&str>| -> Option<Box<str>> {
+            let text = match (facts.values(key).as_slice(), otherwise) {
+                ([value], _) => value.text().into_owned(),
+                ([], otherwise) => otherwise?.to_owned(),
+                // Several are none that could stand here.
+                _ => return None,
+            };
+            Some(if self.folded { text.to_lowercase() } else { text }.into())
+        };
+        let piece = |piece: &Piece| match piece {
+            Piece::Variable { key, otherwise } => value(key, otherwise.as_deref()).map(Piece::Text),
+            other => Some(other.clone()),
+        };
+        self.runs.iter().map(|run| run.iter().map(piece).collect()).collect()
+    }
+}
+
+/// A pattern while it is read.
+#[derive(Default)]
+struct Runs {
+    done: Vec<Vec<Piece>>,
+    run: Vec<Piece>,
+    text: String,
+    has_variables: bool,
+}
+
+impl Runs {
+    fn push(&mut self, char: char, wildcards: bool) {
+        match char {
+            '*' if wildcards => {
+                self.end_text();
+                self.done.push(std::mem::take(&mut self.run));
+            }
+            '?' if wildcards => self.piece(Piece::OneCharacter),
+            other => self.text.push(other),
+        }
+    }
+
+    fn piece(&mut self, piece: Piece) {
+        self.end_text();
+        self.run.push(piece);
+    }
+
+    /// What stands in `${` and `}`: a key, perhaps with `, 'text'` for where there is nothing under it, or one of the
+    /// characters that mean something else outside.
+    fn variable(&mut self, name: &str) -> Result<(), Malformed> {
+        if let "*" | "?" | "$" = name {
+            self.text.push_str(name);
+            return Ok(());
+        }
+        let wrong = || Malformed::Variable(quoted(name));
+        let (name, otherwise) = match name.split_once(',') {
+            Some((name, text)) => {
+                let text = text
+                    .trim()
+                    .strip_prefix('\'')
+                    .and_then(|text| text.strip_suffix('\''))
+                    .ok_or_else(wrong)?;
+                (name.trim_end(), Some(text.into()))
+            }
+            None => (name, None),
+        };
+        let key = Key::named(name).ok_or_else(wrong)?;
+        self.has_variables = true;
+        self.piece(Piece::Variable { key, otherwise });
+        Ok(())
+    }
+
+    fn end_text(&mut self) {
+        if !self.text.is_empty() {
+            self.run.push(Piece::Text(std::mem::take(&mut self.text).into()));
+        }
+    }
+
+    fn finish(mut self, folded: bool) -> Pattern {
+        self.end_text();
+        self.done.push(self.run);
+        Pattern { runs: self.done, folded, has_variables: self.has_variables }
+    }
+}
+
+/// Whether the runs stand in the text one after the other, and nothing before the first or after the last.
+fn all_fit(runs: &[Vec<Piece>], text: &str) -> bool {
+    let Some((first, others)) = runs.split_first() else { return false };
+    let Some(mut rest) = after(first, text) else { return false };
+    let Some((last, middle)) = others.split_last() else { return rest.is_empty() };
+    for run in middle {
+        match after_leftmost(run, rest) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    ends_with(last, rest)
+}
+
+/// What follows the run, where the text begins with it.
+fn after<'t>(run: &[Piece], text: &'t str) -> Option<&'t str> {
+    run.iter().try_fold(text, |text, piece| match piece {
+        Piece::Text(literal) => text.strip_prefix(literal.as_ref()),
+        Piece::OneCharacter => {
+            let mut chars = text.chars();
+            chars.next().map(|_| chars.as_str())
+        }
+        // Resolved before it is compared.
+        Piece::Variable { .. } => None,
+    })
+}
+
+fn after_leftmost<'t>(run: &[Piece], text: &'t str) -> Option<&'t str> {
+    match run {
+        [] => Some(text),
+        [Piece::Text(literal)] => text.split_once(literal.as_ref()).map(|(_, rest)| rest),
+        run => {
+            let fitting = text.char_indices().find_map(|(at, _)| after(run, &text[at..]));
+            fitting.filter(|_| !run.is_empty())
+        }
+    }
+}
+
+fn ends_with(run: &[Piece], text: &str) -> bool {
+    if let [Piece::Text(literal)] = run {
+        return text.ends_with(literal.as_ref());
+    }
+    let length = |piece: &Piece| match piece {
+        Piece::Text(literal) => literal.chars().count(),
+        Piece::OneCharacter | Piece::Variable { .. } => 1,
+    };
+    let characters: usize = run.iter().map(length).sum();
+    let Some(before) = text.chars().count().checked_sub(characters) else { return false };
+    let end = text.char_indices().nth(before).map_or("", |(at, _)| &text[at..]);
+    after(run, end).is_some_and(str::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Values;
+    use proptest::prelude::*;
+
+    struct User(&'static str);
+
+    impl Facts for User {
+        fn values(&self, key: &Key) -> Values<'_> {
+            Values::from((*key == Key::Username && !self.0.is_empty()).then_some(self.0))
+        }
+    }
+
+    const ALL: Reading = Reading { wildcards: true, variables: true, folded: false };
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        Pattern::parse(pattern, ALL).unwrap().matches(text, &User("ann"))
+    }
+
+    #[test]
+    fn wildcards_mean_anything_and_one_character() {
+        for (pattern, text) in [
+            ("", ""),
+            ("*", ""),
+            ("*", "a/b"),
+            ("a*", "a"),
+            ("a*c", "abc"),
+            ("a*c", "ac"),
+            ("a*b*c", "axbxbxc"),
+            ("?", "é"),
+            ("*?", "é"),
+            ("a?c", "aéc"),
+            ("*é", "aé"),
+            ("**", "a"),
+            ("a*?c", "abc"),
+            ("*ab", "aab"),
+            ("a*a", "aa"),
+            ("${*}", "*"),
+            ("a${?}", "a?"),
+            ("${$}{", "${"),
+            ("${aws:username}/*", "ann/x"),
+            ("*${AWS:UserName}", "xann"),
+            ("${aws:username, 'all'}", "ann"),
+            ("${aws:referer, 'all'}", "all"),
+        ] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("", "a"),
+            ("a", ""),
+            ("a*a", "a"),
+            ("?", ""),
+            ("?", "ab"),
+            ("a*c", "abcd"),
+            ("a?c", "ac"),
+            ("*b*c", "acb"),
+            ("${*}", "x"),
+            ("${aws:username}", "bob"),
+            ("*${aws:referer}*", "anything"),
+            ("A", "a"),
+        ] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn what_a_variable_holds_is_no_pattern() {
+        let pattern = Pattern::parse("${aws:username}/a", ALL).unwrap();
+        assert!(pattern.matches("*/a", &User("*")) && !pattern.matches("x/a", &User("*")));
+        assert!(!pattern.matches("/a", &User("")));
+    }
+
+    #[test]
+    fn variables_that_nobody_can_answer_are_refused() {
+        for text in
+            ["${", "${aws:username", "${aws:moon}", "${}", "${aws:username, all}", "${aws:username,'}"]
+        {
+            assert!(matches!(Pattern::parse(text, ALL), Err(Malformed::Variable(_))), "{text}");
+        }
+        let literal = Reading { variables: false, ..ALL };
+        assert!(Pattern::parse("${a}", literal).unwrap().matches("${a}", &User("ann")));
+    }
+
+    #[test]
+    fn folding_takes_in_what_variables_hold() {
+        let folded = Reading { wildcards: false, variables: true, folded: true };
+        let pattern = Pattern::parse("Home/${aws:username}*", folded).unwrap();
+        assert!(pattern.matches("HOME/ANN*", &User("Ann")) && !pattern.matches("home/annx", &User("Ann")));
+        assert!(!pattern.is_fixed() && Pattern::parse("a*", folded).unwrap().is_fixed());
+    }
+
+    /// Obviously right, and slow.
+    fn plainly(pattern: &[char], text: &[char]) -> bool {
+        match (pattern.split_first(), text.split_first()) {
+            (None, None) => true,
+            (Some(('*', rest)), _) => (0..=text.len()).any(|skipped| plainly(rest, &text[skipped..])),
+            (Some(('?', rest)), Some((_, text))) => plainly(rest, text),
+            (Some((char, rest)), Some((found, text))) => char == found && plainly(rest, text),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matching_is_what_it_plainly_is(pattern in "[ab*?é]{0,8}", text in "[abé]{0,10}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(matches(&pattern, &text), plainly(&chars(&pattern), &chars(&text)));
+            prop_assert_eq!(Wildcards::parse(&pattern).matches(&text), matches(&pattern, &text));
+        }
+
+        #[test]
+        fn nothing_panics(pattern in "\\PC*", text in "\\PC*") {
+            if let Ok(pattern) = Pattern::parse(&pattern, ALL) {
+                let _ = pattern.matches(&text, &User("ann"));
+            }
+        }
+    }
+}

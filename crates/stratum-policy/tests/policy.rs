@@ -1,0 +1,302 @@
+//! Whole policies: what is refused, what they answer, and that a deny wins.
+
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use stratum_policy::{
+    Action, Decision, Effect, Facts, Key, Malformed, Policy, Question, Requester, Value, Values,
+};
+
+/// A request of which a few things are known.
+#[derive(Default)]
+struct Known(BTreeMap<&'static str, &'static str>);
+
+impl Facts for Known {
+    fn values(&self, key: &Key) -> Values<'_> {
+        let known = self.0.iter().find(|(name, _)| Key::named(name).as_ref() == Some(key));
+        Values::from(known.map(|(_, value)| *value))
+    }
+}
+
+const ANN: Requester<'static> = Requester::User { account: "1", name: "ann" };
+const BOB: Requester<'static> = Requester::User { account: "2", name: "bob" };
+
+fn parsed(statements: &str) -> Result<Policy, Malformed> {
+    Policy::parse(format!(r#"{{"Version":"2012-10-17","Statement":{statements}}}"#).as_bytes(), "b")
+}
+
+/// The statement that decided, and how.
+fn decided(
+    policy: &Policy,
+    who: Requester<'_>,
+    action: &str,
+    resource: &str,
+    facts: &dyn Facts,
+) -> Option<(Effect, String)> {
+    let action = Action::named(action).expect("an action of S3");
+    match policy.decide(&Question { who, action, resource, facts }) {
+        Decision::Silent => None,
+        Decision::Allowed(by) | Decision::Denied(by) => Some((by.effect(), by.name())),
+    }
+}
+
+#[test]
+fn a_statement_speaks_of_whom_what_and_where_it_says() {
+    let policy = parsed(
+        r#"[{"Sid":"read","Effect":"Allow","Principal":{"AWS":"1"},"Action":["s3:GetObject","s3:List*"],
+             "Resource":["arn:aws:s3:::b","arn:aws:s3:::b/a/*"]},
+            {"Effect":"Deny","NotPrincipal":{"AWS":["1","2"]},"NotAction":"s3:ListBucket","NotResource":"arn:aws:s3:::b/open"}]"#,
+    );
+    let policy = policy.unwrap();
+    let asked = |who, action, resource| decided(&policy, who, action, resource, &Known::default());
+    let read = Some((Effect::Allow, "read".to_owned()));
+    let denied = Some((Effect::Deny, "statement 2".to_owned()));
+    assert_eq!(asked(ANN, "s3:GetObject", "b/a/x"), read);
+    assert_eq!(asked(ANN, "s3:ListBucketVersions", "b"), read);
+    assert_eq!(asked(ANN, "s3:GetObject", "b/b"), None);
+    assert_eq!(asked(ANN, "s3:PutObject", "b/a/x"), None);
+    assert_eq!(asked(BOB, "s3:GetObject", "b/a/x"), None);
+    assert_eq!(asked(Requester::Nobody, "s3:GetObject", "b/a/x"), denied);
+    assert_eq!(asked(Requester::Nobody, "s3:ListBucket", "b"), None);
+    assert_eq!(asked(Requester::Nobody, "s3:GetObject", "b/open"), None);
+}
+
+#[test]
+fn all_conditions_must_hold() {
+    let policy = parsed(
+        r#"{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}/*",
+            "Condition":{"StringLike":{"aws:Referer":["https://a/*","https://b/*"],"aws:UserAgent":"x*"},"Bool":{"aws:SecureTransport":true}}}"#,
+    );
+    let policy = policy.unwrap();
+    let asked = |referer, agent, secure| {
+        let known = [
+            ("aws:Referer", referer),
+            ("aws:UserAgent", agent),
+            ("aws:SecureTransport", secure),
+            ("aws:username", "ann"),
+        ];
+        decided(&policy, ANN, "s3:GetObject", "b/ann/x", &Known(known.into())).is_some()
+    };
+    assert!(asked("https://b/1", "xy", "true"));
+    assert!(
+        !asked("https://c/1", "xy", "true")
+            && !asked("https://b/1", "y", "true")
+            && !asked("https://b/1", "xy", "false")
+    );
+    let wants = |name: &str| policy.asks(|key| Key::named(name).as_ref() == Some(key));
+    assert!(wants("aws:username") && wants("aws:Referer") && !wants("s3:prefix"));
+}
+
+#[test]
+fn in_the_first_version_of_the_language_variables_are_text() {
+    let of = |version: &str| {
+        let text = format!(
+            r#"{{{version}"Statement":{{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b/${{aws:username}}"}}}}"#
+        );
+        let policy = Policy::parse(text.as_bytes(), "b").unwrap();
+        let facts = Known([("aws:username", "ann")].into());
+        decided(&policy, ANN, "s3:GetObject", "b/${aws:username}", &facts).is_some()
+    };
+    assert!(of("") && of(r#""Version":"2008-10-17","#) && !of(r#""Version":"2012-10-17","#));
+}
+
+#[test]
+fn what_is_not_understood_is_refused_and_named() {
+    let with = |from: &str, to: &str| {
+        let good = r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*","Condition":{"Bool":{"aws:SecureTransport":"true"}}}"#;
+        let statement = good.replace(from, to);
+        assert!(from.is_empty() || statement != good, "{from}");
+        parsed(&statement).map(drop)
+    };
+    assert_eq!(with("", ""), Ok(()));
+    use Malformed::{
+        Action, AllowsOthers, Both, Empty, Key, Missing, Operator, Principal, Resource, Twice, UnknownField,
+    };
+    let text = str::to_owned;
+    for (from, to, error) in [
+        (r#""Effect":"Allow","#, "", Missing("Effect")),
+        (r#""Principal":"*","#, "", Missing("Principal")),
+        (r#""Action":"s3:GetObject","#, "", Missing("Action")),
+        (r#""Resource":"arn:aws:s3:::b/*","#, "", Missing("Resource")),
+        ("Allow", "allow", Malformed::Effect(text("allow"))),
+        (r#""Principal":"*""#, r#""NotPrincipal":{"AWS":"1"}"#, AllowsOthers),
+        (r#""Principal":"*""#, r#""Principal":"*","NotPrincipal":"*""#, Both("Principal", "NotPrincipal")),
+        (r#""Principal":"*""#, r#""Principal":"*","Principal":"*""#, Twice(text("Principal"))),
+        (r#""Principal":"*""#, r#""Principal":"1""#, Principal(text("1"))),
+        ("s3:GetObject", "s3:GetObjekt", Action(text("s3:GetObjekt"))),
+        ("s3:GetObject", "iam:*", Action(text("iam:*"))),
+        ("arn:aws:s3:::b/*", "arn:aws:s3:::c/*", Resource(text("arn:aws:s3:::c/*"))),
+        ("arn:aws:s3:::b/*", "*", Resource(text("*"))),
+        (
+            "arn:aws:s3:::b/*",
+            "arn:aws:s3:::${aws:username}/*",
+            Resource(text("arn:aws:s3:::${aws:username}/*")),
+        ),
+        ("arn:aws:s3:::b/*", "arn:aws:s3:::b/${aws:moon}", Malformed::Variable(text("aws:moon"))),
+        ("Bool", "Boolean", Operator(text("Boolean"))),
+        ("aws:SecureTransport", "aws:Moon", Key(text("aws:Moon"))),
+        (r#""true""#, "[]", Empty("The values of a condition")),
+        ("Condition", "Conditions", UnknownField(text("Conditions"))),
+        ("Effect", "Sid\":\"1\",\"sid\":\"2\",\"Effect", UnknownField(text("sid"))),
+    ] {
+        assert_eq!(with(from, to), Err(error), "{to}");
+    }
+    for resource in
+        ["arn:aws:s3:::*", "arn:aws:s3:::*/*", "arn:aws:s3:::b*", "arn:aws:s3:::?", "arn:aws:s3:::b"]
+    {
+        assert_eq!(with("arn:aws:s3:::b/*", resource), Ok(()), "{resource}");
+    }
+    let whole = |text: &str| Policy::parse(text.as_bytes(), "b").map(drop);
+    assert_eq!(whole("{}"), Err(Missing("Statement")));
+    assert_eq!(whole(r#"{"Statement":[]}"#), Err(Empty("Statement")));
+    assert_eq!(whole(r#"{"Version":"2012","Statement":[]}"#), Err(Malformed::Version(text("2012"))));
+    assert_eq!(whole(r#"{"Statements":[]}"#), Err(UnknownField(text("Statements"))));
+    let twice = r#"{"Sid":"a","Effect":"Deny","Principal":"*","Action":"*","Resource":"arn:aws:s3:::b"}"#;
+    assert_eq!(parsed(&format!("[{twice},{twice}]")).map(drop), Err(Malformed::SidTwice(text("a"))));
+}
+
+#[test]
+fn public_is_what_lets_in_whom_it_does_not_name() {
+    let is_public = |principal: &str, condition: &str| {
+        let text = format!(
+            r#"{{"Effect":"Allow","Principal":{principal},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*","Condition":{condition}}}"#
+        );
+        parsed(&text).unwrap().is_public()
+    };
+    assert!(is_public("\"*\"", "{}") && !is_public(r#"{"AWS":"1"}"#, "{}"));
+    for (condition, public) in [
+        (r#"{"IpAddress":{"aws:SourceIp":"10.0.0.0/32"}}"#, false),
+        (r#"{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","0.0.0.0/1"]}}"#, true),
+        (r#"{"IpAddressIfExists":{"aws:SourceIp":"10.0.0.0/32"}}"#, true),
+        (r#"{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/32"}}"#, true),
+        (r#"{"StringEquals":{"aws:Referer":"https://a"}}"#, true),
+        (r#"{"StringEquals":{"aws:userid":"1"}}"#, false),
+        (r#"{"StringLike":{"aws:userid":"1*"}}"#, true),
+        (r#"{"StringEquals":{"aws:userid":"${aws:username}"}}"#, true),
+        (r#"{"ForAllValues:StringEquals":{"aws:userid":"1"}}"#, true),
+        (r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::1:root"}}"#, false),
+    ] {
+        assert_eq!(is_public("\"*\"", condition), public, "{condition}");
+    }
+}
+
+/// A statement of few words, as text and as what it plainly means.
+#[derive(Clone, Debug)]
+struct Plain {
+    deny: bool,
+    principal: Option<u8>,
+    action: &'static str,
+    key: &'static str,
+    secure: Option<bool>,
+}
+
+impl Plain {
+    fn text(&self) -> String {
+        let effect = if self.deny { "Deny" } else { "Allow" };
+        let principal = self.principal.map_or("\"*\"".to_owned(), |id| format!(r#"{{"AWS":"{id}"}}"#));
+        let condition = self
+            .secure
+            .map_or("{}".to_owned(), |secure| format!(r#"{{"Bool":{{"aws:SecureTransport":{secure}}}}}"#));
+        let (action, key) = (self.action, self.key);
+        format!(
+            r#"{{"Effect":"{effect}","Principal":{principal},"Action":"{action}","Resource":"arn:aws:s3:::b/{key}","Condition":{condition}}}"#
+        )
+    }
+
+    fn applies(&self, account: u8, action: &str, key: &str, secure: bool) -> bool {
+        self.principal.is_none_or(|id| id == account)
+            && (self.action == "s3:*" || self.action == action)
+            && (self.key == "*" || self.key == key)
+            && self.secure.is_none_or(|wanted| wanted == secure)
+    }
+}
+
+fn statements() -> impl Strategy<Value = Vec<Plain>> {
+    let one = (
+        any::<bool>(),
+        proptest::option::of(1..3u8),
+        proptest::sample::select(vec!["s3:*", "s3:GetObject", "s3:PutObject"]),
+        proptest::sample::select(vec!["*", "x", "y"]),
+        proptest::option::of(any::<bool>()),
+    );
+    let one =
+        one.prop_map(|(deny, principal, action, key, secure)| Plain { deny, principal, action, key, secure });
+    proptest::collection::vec(one, 1..8)
+}
+
+proptest! {
+    /// A deny that applies wins wherever it stands; without one the first allow that applies is named.
+    #[test]
+    fn a_deny_always_wins(statements in statements(), account in 1..3u8, put in any::<bool>(), y in any::<bool>(), secure in any::<bool>()) {
+        let texts: Vec<_> = statements.iter().map(Plain::text).collect();
+        let policy = parsed(&format!("[{}]", texts.join(","))).unwrap();
+        let (action, key) = (if put { "s3:PutObject" } else { "s3:GetObject" }, if y { "y" } else { "x" });
+        let facts = Known([("aws:SecureTransport", if secure { "true" } else { "false" })].into());
+        let id = account.to_string();
+        let who = Requester::User { account: &id, name: "ann" };
+        let decided = decided(&policy, who, action, &format!("b/{key}"), &facts);
+
+        let applies = |deny: bool| {
+            let at = statements.iter().position(|one| one.deny == deny && one.applies(account, action, key, secure))?;
+            Some((if deny { Effect::Deny } else { Effect::Allow }, format!("statement {}", at + 1)))
+        };
+        prop_assert_eq!(decided, applies(true).or_else(|| applies(false)));
+    }
+
+    #[test]
+    fn nothing_panics(text in "\\PC{0,200}") {
+        let _ = Policy::parse(text.as_bytes(), "b");
+        let _ = parsed(&text);
+    }
+}
+
+/// A bucket with twenty statements, none of which is the one that lets the request in but the last.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "it measures")]
+fn twenty_statements_are_judged_in_microseconds() {
+    let conditions = [
+        r#"{"StringLike":{"aws:Referer":["https://a.example/*","https://b.example/*"]}}"#,
+        r#"{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","192.168.0.0/16"]},"Bool":{"aws:SecureTransport":"false"}}"#,
+        r#"{"DateLessThan":{"aws:CurrentTime":"2020-01-01T00:00:00Z"}}"#,
+        r#"{"StringNotEqualsIfExists":{"s3:x-amz-acl":["private","bucket-owner-full-control"]},"Null":{"aws:Referer":"false"}}"#,
+    ];
+    let statement = |number: usize| {
+        let (effect, condition) =
+            (if number.is_multiple_of(2) { "Deny" } else { "Allow" }, conditions[number % conditions.len()]);
+        format!(
+            r#"{{"Effect":"{effect}","Principal":"*","Action":["s3:Get*","s3:PutObject"],"Resource":["arn:aws:s3:::b/logs/*/{number}","arn:aws:s3:::b/*"],"Condition":{condition}}}"#
+        )
+    };
+    let mut all: Vec<_> = (0..19).map(statement).collect();
+    all.push(
+        r#"{"Effect":"Allow","Principal":{"AWS":"1"},"Action":"s3:*","Resource":"arn:aws:s3:::b/*"}"#
+            .to_owned(),
+    );
+    let policy = parsed(&format!("[{}]", all.join(","))).unwrap();
+
+    struct Request;
+    impl Facts for Request {
+        fn values(&self, key: &Key) -> Values<'_> {
+            match key {
+                Key::Referer => Values::from(Some("https://c.example/a/page")),
+                Key::SourceIp => Values::One(Value::Address([172, 16, 0, 1].into())),
+                Key::SecureTransport => Values::One(Value::Flag(true)),
+                Key::CurrentTime => Values::One(Value::Time(1_735_689_600_000)),
+                Key::Header("x-amz-acl") => Values::from(Some("private")),
+                _ => Values::None,
+            }
+        }
+    }
+    const ROUNDS: u32 = 2_000;
+    let round = || {
+        let began = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            let decided =
+                decided(&policy, ANN, "s3:GetObject", "b/logs/2025/a-key-of-usual-length.parquet", &Request);
+            assert_eq!(decided, Some((Effect::Allow, "statement 20".to_owned())));
+        }
+        began.elapsed() / ROUNDS
+    };
+    let best = (0..10).map(|_| round()).min().unwrap_or_default();
+    println!("20 statements take {best:?}");
+    assert!(best.as_nanos() < 5_000, "{best:?}");
+}

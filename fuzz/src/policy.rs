@@ -1,0 +1,40 @@
+//! A bucket's policy: whatever is read is judged, the same each time, and by one of its own statements.
+
+use stratum_policy::{Action, Decision, Effect, Facts, Key, Policy, Question, Requester, Value, Values};
+
+/// A request of which everything is known, if not much.
+struct Everything;
+
+impl Facts for Everything {
+    fn values(&self, key: &Key) -> Values<'_> {
+        match key {
+            Key::SourceIp => Values::One(Value::Address([10, 0, 0, 1].into())),
+            Key::SecureTransport => Values::One(Value::Flag(true)),
+            Key::CurrentTime => Values::One(Value::Time(1_369_353_600_000)),
+            Key::MaxKeys => Values::One(Value::Number(1000)),
+            Key::RequestObjectTagKeys => Values::Many(vec![Value::Text("a".into()), Value::Text("b".into())]),
+            Key::VersionId => Values::None,
+            _ => Values::from(Some("ann")),
+        }
+    }
+}
+
+pub fn policy(bytes: &[u8]) {
+    let Ok(policy) = Policy::parse(bytes, "bucket") else { return };
+    assert!(!policy.statements().is_empty());
+    let _ = policy.is_public();
+    for who in [Requester::Nobody, Requester::User { account: "1", name: "ann" }] {
+        for resource in ["bucket", "bucket/a/key"] {
+            for action in Action::all() {
+                let question = Question { who, action, resource, facts: &Everything };
+                let decision = policy.decide(&question);
+                assert!(decision == policy.decide(&question));
+                match decision {
+                    Decision::Allowed(by) => assert!(by.effect() == Effect::Allow),
+                    Decision::Denied(by) => assert!(by.effect() == Effect::Deny),
+                    Decision::Silent => {}
+                }
+            }
+        }
+    }
+}
