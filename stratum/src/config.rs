@@ -17,6 +17,7 @@ use std::time::Duration;
 use stratum_auth::{AccessKey, SecretKey};
 use stratum_bodies::Codecs;
 use stratum_frames::{Compression, ZstdLevel};
+use stratum_metadata::record::ObjectOwnership;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::pace::Budget;
 use stratum_tiering::prices::TierPrices;
@@ -73,6 +74,9 @@ pub struct ServerSection {
     pub data: Vec<PathBuf>,
     /// Serve requests without a signature.
     pub anonymous: bool,
+    /// Who owns the objects in a bucket that doesn't say it, as S3 names it.
+    #[serde(deserialize_with = "ownership")]
+    pub object_ownership: ObjectOwnership,
     /// How long requests in flight may take after a signal to stop, in seconds.
     pub grace_seconds: u64,
     /// Connections at once; what the descriptors allow if nothing is said.
@@ -87,6 +91,7 @@ impl Default for ServerSection {
             domains: Vec::new(),
             data: Vec::new(),
             anonymous: false,
+            object_ownership: ObjectOwnership::BucketOwnerEnforced,
             grace_seconds: 30,
             connections: None,
         }
@@ -273,6 +278,14 @@ fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error
     Err(D::Error::custom(format!(
         "\"{text}\" is no region: lower-case letters, digits and '-', such as us-east-1"
     )))
+}
+
+fn ownership<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectOwnership, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    ObjectOwnership::named(&text).ok_or_else(|| {
+        let names = ObjectOwnership::ALL.map(ObjectOwnership::name).join(", ");
+        D::Error::custom(format!("\"{text}\" is no object ownership: one of {names}"))
+    })
 }
 
 fn domains<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

@@ -26,6 +26,7 @@ use std::time::Duration;
 use stratum_api::admission::Admission;
 use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
+use stratum_api::policies::Policies;
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server, tls};
 use stratum_auth::{Identities, Verifier};
@@ -231,6 +232,7 @@ fn store(config: &Config, engine: &Engine, identities: Identities, admission: Ad
         bodies: Bodies::new(metadata, volumes, journal, codecs, tables).sampling(samples.is_open()),
         identities,
         verifier: Verifier::new(&config.server.region),
+        policies: Policies::default(),
         settings: settings(config),
         admission,
         usage,
@@ -246,6 +248,7 @@ fn settings(config: &Config) -> Settings {
         region: config.server.region.clone(),
         domains: config.server.domains.clone(),
         anonymous: config.server.anonymous,
+        object_ownership: config.server.object_ownership,
         ..Settings::default()
     }
 }

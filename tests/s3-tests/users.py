@@ -37,8 +37,8 @@ def users_of(worker):
 
 
 def server_config(workers):
-    """`[[user]]` entries for all workers."""
-    lines = []
+    """`[[user]]` entries for all workers; most cases of access control lists take them to be in use."""
+    lines = ["[server]", 'object_ownership = "ObjectWriter"']
     for worker in workers:
         for user in users_of(worker):
             lines.append("[[user]]")

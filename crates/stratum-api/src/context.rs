@@ -5,14 +5,16 @@ use crate::bodies::{Bodies, Ends};
 use crate::error::{Code, S3Error};
 use crate::key::ObjectKey;
 use crate::operation::Operation;
+use crate::policies::Policies;
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::selection::Selection;
 use http::HeaderMap;
 use http::uri::Scheme;
+use std::net::IpAddr;
 use std::sync::Arc;
 use stratum_auth::{Identities, User, Verifier};
-use stratum_metadata::record::{BucketId, BucketRecord, ObjectRecord};
+use stratum_metadata::record::{BucketId, BucketRecord, ObjectOwnership, ObjectRecord};
 use stratum_metadata::{Metadata, ReadView};
 use stratum_storage::ambient::{Clock, Entropy, UnixMillis};
 use stratum_storage::blob::Tier;
@@ -29,6 +31,8 @@ pub struct Settings {
     pub domains: Vec<String>,
     /// Serve requests that carry no signature: they may use what root owns, and nothing else.
     pub anonymous: bool,
+    /// Who owns the objects in a bucket that doesn't say it.
+    pub object_ownership: ObjectOwnership,
     /// How long an abandoned upload is kept, and how long a Complete is remembered, in milliseconds.
     pub upload_lifetime: u64,
     pub completion_memory: u64,
@@ -41,6 +45,7 @@ impl Default for Settings {
             region: "us-east-1".into(),
             domains: Vec::new(),
             anonymous: false,
+            object_ownership: ObjectOwnership::BucketOwnerEnforced,
             upload_lifetime: 7 * DAY,
             completion_memory: DAY,
         }
@@ -54,6 +59,7 @@ pub struct Store {
     pub bodies: Bodies,
     pub identities: Identities,
     pub verifier: Verifier,
+    pub policies: Policies,
     pub settings: Settings,
     pub admission: Admission,
     /// Is told of every read and of what is deleted; the tiers learn from it.
@@ -74,6 +80,27 @@ pub enum Caller {
     Nobody,
 }
 
+/// In whose name a request works: whose buckets it lists, and who owns what it creates.
+#[derive(Clone, Debug)]
+pub enum Account {
+    User(Arc<User>),
+    /// Nobody's.
+    Nobody,
+}
+
+/// The canonical user id that S3 gives to whoever signs nothing.
+const NOBODY: &str = "65a011a29cdf8ec533ec3d1ccaae921c";
+
+impl Account {
+    /// Its canonical user id.
+    pub fn id(&self) -> &str {
+        match self {
+            Account::User(user) => &user.id,
+            Account::Nobody => NOBODY,
+        }
+    }
+}
+
 impl Store {
     /// The user who operates the server.
     pub fn root(&self) -> Option<&Arc<User>> {
@@ -86,8 +113,7 @@ impl Store {
 pub struct Context {
     pub store: Arc<Store>,
     pub caller: Caller,
-    /// Whose account it works in: whose buckets it lists, and who owns what it creates.
-    pub account: Arc<User>,
+    pub account: Account,
     /// What the request may hold, on its caller's account.
     pub memory: Memory,
     /// What the request reads: all that was acknowledged before it came.
@@ -99,6 +125,8 @@ pub struct Context {
     pub headers: HeaderMap,
     /// How the client reached the server.
     pub scheme: Scheme,
+    /// Where it came from.
+    pub peer: Option<IpAddr>,
     /// When the request arrived; what an operation stores as "now".
     pub now: UnixMillis,
 }

@@ -1,16 +1,12 @@
-//! `x-amz-copy-source`: the object that CopyObject and UploadPartCopy copy.
-//!
-//! Source: API Reference, CopyObject and UploadPartCopy: `bucket/key` or `/bucket/key`, percent-encoded, with
-//! `?versionId=` behind it.
+//! The object that CopyObject and UploadPartCopy copy.
 
 use crate::context::Context;
-use crate::error::{Code, S3Error};
-use crate::key::{self, ObjectKey};
-use crate::rights::{self, EXPECTED_SOURCE_OWNER, Resource};
-use crate::version::{self, Purpose, Target};
-use stratum_metadata::record::{BucketName, BucketRecord, VersionId};
-
-const HEADER: &str = "x-amz-copy-source";
+use crate::error::S3Error;
+use crate::key::ObjectKey;
+use crate::rights::{self, Asker, EXPECTED_SOURCE_OWNER, Resource};
+use crate::source_name::SourceName;
+use crate::version::{Purpose, Target};
+use stratum_metadata::record::{BucketRecord, VersionId};
 
 /// The object to copy, in a bucket that exists and that the caller may read.
 #[derive(Debug)]
@@ -20,111 +16,28 @@ pub struct CopySource {
     pub version: Option<VersionId>,
 }
 
-/// The source's name, as the header has it.
-#[derive(Debug, PartialEq, Eq)]
-struct Named {
-    bucket: String,
-    key: ObjectKey,
-    version: Option<VersionId>,
-}
-
 impl CopySource {
-    /// Reads the header, whole (a comma is a character of a key like any other), and looks its bucket up.
+    /// Looks up the bucket that the request names, and asks whether the caller may.
     ///
     /// # Errors
-    /// `InvalidArgument` when it names no bucket and key, or what can't be a version; `KeyTooLongError`, `NoSuchBucket`,
-    /// `AccessDenied`.
+    /// As [`SourceName::of`]; `NoSuchBucket`, `AccessDenied`.
     pub fn of(ctx: &Context) -> Result<Self, S3Error> {
-        let Named { bucket, key, version } = Named::parse(ctx.header(HEADER).unwrap_or_default())?;
+        let SourceName { bucket, key, version } = SourceName::of(&ctx.headers)?;
         let bucket = rights::expected_bucket(ctx, &bucket, EXPECTED_SOURCE_OWNER)?;
+        let id = version.map(|version| version.to_string());
         for action in ctx.operation.source_actions(version.is_some()) {
-            rights::authorise(&ctx.caller, action, &Resource::Object(&bucket, &key), &ctx.store)?;
+            rights::authorise(&Asker::of(ctx), action, &Resource::Object(&bucket, &key, id.as_deref()))?;
         }
         Ok(Self { bucket, key, version })
+    }
+
+    /// What the caller is told of it where it can't be read.
+    pub fn masked(&self, ctx: &Context, error: S3Error) -> S3Error {
+        rights::masked(&Asker::of(ctx), &self.bucket, &self.key, error)
     }
 
     /// What is read of it.
     pub fn target(&self) -> Target {
         Target::new(&self.bucket, &self.key, self.version, Purpose::CopySource)
-    }
-}
-
-impl Named {
-    fn parse(text: &str) -> Result<Self, S3Error> {
-        // The version stands behind a raw question mark; one that belongs to the key is encoded.
-        let (path, version) = match text.split_once("?versionId=") {
-            Some((path, version)) => (path, Some(version)),
-            None => (text, None),
-        };
-        let wrong = |message: &'static str| S3Error::invalid_argument(HEADER, text, message);
-        let incomplete =
-            || wrong("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
-        let path = path.strip_prefix('/').unwrap_or(path);
-        let separator = path.find('/').map(|at| (at, 1));
-        // Some clients encode the slash between bucket and key too.
-        let encoded = || path.to_ascii_lowercase().find("%2f").map(|at| (at, 3));
-        let (at, length) = separator.or_else(encoded).ok_or_else(incomplete)?;
-        let (bucket, rest) = path.split_at(at);
-        let raw_key = rest.get(length..).unwrap_or_default();
-        if bucket.is_empty() || raw_key.is_empty() {
-            return Err(incomplete());
-        }
-        if !is_encoded(path) {
-            return Err(wrong("Invalid copy source encoding"));
-        }
-        let bucket = percent_encoding::percent_decode_str(bucket).decode_utf8();
-        let bucket = bucket.ok().and_then(|name| BucketName::parse(&name).ok());
-        let bucket = bucket.ok_or_else(|| wrong("Invalid copy source bucket name"))?;
-        let version = version.map(|version| version::parse(HEADER, version)).transpose()?;
-        let key = key::from_path(raw_key).map_err(|error| match error.code() {
-            Code::KeyTooLongError => error,
-            _ => wrong("Invalid copy source object key"),
-        })?;
-        Ok(Self { bucket: bucket.as_str().to_owned(), key, version })
-    }
-}
-
-/// Whether every percent sign begins an encoded byte.
-fn is_encoded(path: &str) -> bool {
-    path.split('%').skip(1).all(|rest| {
-        let digits = rest.as_bytes().get(..2);
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<(String, String), Code> {
-        let source = Named::parse(text).map_err(|error| error.code())?;
-        Ok((source.bucket, source.key.as_str().to_owned()))
-    }
-
-    fn names(bucket: &str, key: &str) -> Result<(String, String), Code> {
-        Ok((bucket.into(), key.into()))
-    }
-
-    #[test]
-    fn a_source_is_a_bucket_and_an_encoded_key() {
-        assert_eq!(parse("bkt/k"), names("bkt", "k"));
-        assert_eq!(parse("/bkt/a/k"), names("bkt", "a/k"));
-        assert_eq!(parse("bkt//k"), names("bkt", "/k"));
-        assert_eq!(parse("bkt/a%20b%25+c"), names("bkt", "a b%+c"));
-        assert_eq!(parse("bkt%2Fk%2Fl"), names("bkt", "k/l"));
-        assert_eq!(parse("bkt/%3FversionId"), names("bkt", "?versionId"));
-        assert_eq!(parse("bkt/k?versionId=null"), names("bkt", "k"));
-        assert_eq!(parse("bkt/k?versionId=3L4kqtJl"), Err(Code::InvalidArgument));
-        assert_eq!(parse("bkt/k?versionId="), Err(Code::InvalidArgument));
-        assert_eq!(Named::parse("bkt/k?versionId=null").unwrap().version, Some(VersionId::NULL));
-        assert_eq!(Named::parse("bkt/k").unwrap().version, None);
-        assert_eq!(parse("bkt/a,b"), names("bkt", "a,b"));
-        let wrong =
-            ["", "/", "bkt", "bkt/", "/bkt", "//k", "bkt/%ZZ", "bkt/a%2", "bkt/%", "b/k", "B_K/k", "a..b/k"];
-        for wrong in wrong {
-            assert_eq!(parse(wrong), Err(Code::InvalidArgument), "{wrong}");
-        }
-        assert_eq!(parse("bkt/%ff"), Err(Code::InvalidArgument));
-        assert_eq!(parse(&format!("bkt/{}", "k".repeat(1025))), Err(Code::KeyTooLongError));
     }
 }

@@ -12,6 +12,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
+mod acl;
 mod address;
 pub mod admission;
 mod apart;
@@ -36,6 +37,8 @@ mod number;
 mod operation;
 mod operations;
 mod ops;
+mod ownership;
+pub mod policies;
 mod preflight;
 mod query;
 mod range;
@@ -44,6 +47,7 @@ mod rights;
 mod selection;
 pub mod server;
 pub mod service;
+mod source_name;
 mod tags;
 mod telemetry;
 mod text;

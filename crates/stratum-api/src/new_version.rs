@@ -5,10 +5,10 @@ use crate::context::Context;
 use crate::error::S3Error;
 use crate::headers;
 use crate::level;
+use crate::ownership::Owned;
 use crate::tags::{self, Tags};
-use http::HeaderMap;
 use stratum_metadata::declared::Declared;
-use stratum_metadata::record::{Attributes, ObjectHeaders, StorageClass};
+use stratum_metadata::record::{Attributes, BucketRecord, ObjectHeaders, StorageClass};
 
 /// What a version is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,18 +16,20 @@ pub struct NewVersion {
     pub headers: ObjectHeaders,
     pub class: StorageClass,
     pub tags: Option<Tags>,
+    pub owned: Owned,
 }
 
 impl NewVersion {
     /// As a request's headers have it.
     ///
     /// # Errors
-    /// As [`headers::object_headers`], [`headers::storage_class`] and [`tags::of_header`].
-    pub fn asked(headers: &HeaderMap) -> Result<NewVersion, S3Error> {
+    /// As [`headers::object_headers`], [`headers::storage_class`], [`tags::of_header`] and [`Owned::asked`].
+    pub fn asked(ctx: &Context, bucket: &BucketRecord) -> Result<NewVersion, S3Error> {
         Ok(NewVersion {
-            headers: headers::object_headers(headers)?,
-            class: headers::storage_class(headers)?,
-            tags: tags::of_header(headers)?,
+            headers: headers::object_headers(&ctx.headers)?,
+            class: headers::storage_class(&ctx.headers)?,
+            tags: tags::of_header(&ctx.headers)?,
+            owned: Owned::asked(ctx, bucket)?,
         })
     }
 
@@ -47,6 +49,7 @@ impl NewVersion {
         if self.tags.is_some() {
             level::require(ctx, "Tagging an object")?;
         }
-        Ok(Attributes { tags: self.tags.clone(), ..placed })
+        let Owned { owner, acl } = self.owned.clone();
+        Ok(Attributes { tags: self.tags.clone(), owner, acl, ..placed })
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod abort_multipart_upload;
 pub mod acl;
+pub mod bucket_policy;
 pub mod bucket_tagging;
 pub mod bucket_versioning;
 pub mod complete_multipart_upload;
@@ -27,6 +28,8 @@ pub mod list_objects;
 pub mod list_objects_v2;
 pub mod list_parts;
 pub mod object_tagging;
+pub mod ownership_controls;
+pub mod public_access_block;
 pub mod put_object;
 pub mod request_payment;
 pub mod upload_part;

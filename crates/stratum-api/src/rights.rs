@@ -1,22 +1,38 @@
 //! May they: the one question that is asked before every operation, an operator's included.
 //!
-//! The rules: a user may do everything with what is their own and nothing with what is another's; only root may
-//! operate the server. Nobody, who signs nothing, may do nothing, unless the server is told to serve such requests
-//! (`anonymous`): then nobody may use what root owns, what nobody creates is root's, and the server's own endpoints
-//! stay root's.
+//! Of what is asked of a bucket or an object, this decides, the first that does:
+//!
+//! 1. A statement of the bucket's policy that denies it. Only its own policy can't be kept from a bucket's owner.
+//! 2. A statement that allows it: of what is the bucket owner's, and where the policy is public and the bucket is
+//!    restricted to its owner, nobody else.
+//! 3. Owning it: a bucket's owner may do everything with the bucket and what is in it, but for reading and regranting
+//!    an object that somebody else owns; whoever owns that may.
+//! 4. A grant of the bucket's access control list, or the object's, where the bucket has them in use.
+//! 5. Having begun the upload that is to be listed or aborted.
+//!
+//! Nobody, who signs nothing, is let in by a public policy or grant, and where the server is told to serve such requests
+//! (`anonymous`) has the rights of root's account. The server itself is root's to operate. What is refused is refused
+//! alike whether or not it is there, but to those who may list the bucket.
+//!
+//! Source: S3 User Guide, "How Amazon S3 authorizes a request" and "Access control list (ACL) overview".
 
-use crate::context::{Caller, Context, Store};
+mod facts;
+mod grants;
+
+pub use facts::{Asker, Said};
+
+use crate::context::{Account, Caller, Context, Store};
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::ownership;
 use crate::query::Query;
+use crate::version::{self, Purpose, Target};
+use facts::Facts;
 use std::fmt;
 use std::sync::Arc;
-use stratum_auth::User;
-use stratum_metadata::record::BucketRecord;
-
-/// The action of every request to `/_stratum/v1/`.
-pub const OPERATE: &str = "stratum:Operate";
+use stratum_metadata::record::{BucketRecord, ObjectOwnership, ObjectRecord, VersionId};
+use stratum_policy::{Action, Decision, Key, Policy, Question};
 
 /// The header that names the owner whom a request expects its bucket to have.
 pub const EXPECTED_OWNER: &str = "x-amz-expected-bucket-owner";
@@ -26,38 +42,98 @@ pub const EXPECTED_SOURCE_OWNER: &str = "x-amz-source-expected-bucket-owner";
 /// What something is to be done to.
 #[derive(Clone, Copy, Debug)]
 pub enum Resource<'a> {
-    /// The server itself, which an operator looks after.
-    Server,
     /// The caller's account in S3: the list of their buckets.
     Service,
     /// A bucket that is to be created.
     NewBucket(&'a str),
     Bucket(&'a BucketRecord),
-    Object(&'a BucketRecord, &'a ObjectKey),
+    /// What is current under the key, or the version of that id.
+    Object(&'a BucketRecord, &'a ObjectKey, Option<&'a str>),
 }
 
-/// Whether `caller` may do `action` to `resource`.
+/// Why somebody may do something, or may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Allowed(By),
+    /// By that statement of the bucket's policy.
+    Denied(String),
+    /// Nothing speaks for it.
+    NotAllowed,
+}
+
+/// What speaks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// It is the caller's own account.
+    Account,
+    /// That statement of the bucket's policy.
+    Policy(String),
+    Owner,
+    Grant,
+    /// The caller began the upload.
+    Initiator,
+    /// What the policy asks about stands in the body: it is asked again when that has been read.
+    Later,
+}
+
+/// Whether the server may be operated by that caller: it is root's.
+pub fn may_operate(caller: &Caller) -> bool {
+    matches!(caller, Caller::User(user) if user.root)
+}
+
+/// Whether `asker` may do `action` to `resource`.
 ///
 /// # Errors
-/// `AccessDenied`, with the question for the log.
-pub fn authorise(
-    caller: &Caller,
-    action: &str,
-    resource: &Resource<'_>,
-    store: &Store,
-) -> Result<(), S3Error> {
-    let may = match caller {
-        Caller::User(user) => user_may(user, resource),
-        Caller::Nobody => nobody_may(resource, store),
+/// `AccessDenied`, with the question and what decided it for the log; `NoSuchKey` where the caller may list the bucket and the
+/// object isn't there.
+pub fn authorise(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -> Result<(), S3Error> {
+    let verdict = judge(asker, action, resource)?;
+    let why = match &verdict {
+        Verdict::Allowed(_) => return Ok(()),
+        Verdict::Denied(statement) => format!("the policy denies it by {statement}"),
+        Verdict::NotAllowed => "nothing allows it".to_owned(),
     };
-    if may {
-        return Ok(());
+    if let (Verdict::NotAllowed, Resource::Object(bucket, key, version)) = (&verdict, resource)
+        && grants::is_read_of_an_object(action)
+        && may_list(asker, bucket, key)?
+    {
+        target(bucket, key, *version)?.look_up(asker.view)?;
     }
-    let who = match caller {
-        Caller::User(user) => user.id.as_str(),
-        Caller::Nobody => "nobody",
-    };
-    Err(S3Error::new(Code::AccessDenied).because(format_args!("{who} may not do {action} to {resource}")))
+    let who = asker.account.id();
+    Err(S3Error::new(Code::AccessDenied)
+        .because(format_args!("{who} may not do {action} to {resource}: {why}")))
+}
+
+/// As [`authorise`], once the body has been read: what it says may be what the policy asks about.
+///
+/// # Errors
+/// As [`authorise`].
+pub fn authorise_said(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    said: &Said,
+) -> Result<(), S3Error> {
+    let version = ctx.query.get(version::PARAMETER);
+    let asker = Asker { said: Some(said), ..Asker::of(ctx) };
+    for action in ctx.operation.actions(version.is_some()) {
+        authorise(&asker, action, &Resource::Object(bucket, key, version))?;
+    }
+    Ok(())
+}
+
+/// What is told of an object that wasn't found: that it isn't there only to those who may list the bucket.
+pub fn masked(asker: &Asker<'_>, bucket: &BucketRecord, key: &ObjectKey, error: S3Error) -> S3Error {
+    if !matches!(error.code(), Code::NoSuchKey | Code::NoSuchVersion) || bucket.owner == asker.account.id() {
+        return error;
+    }
+    match may_list(asker, bucket, key) {
+        Ok(true) => error,
+        Ok(false) => {
+            S3Error::new(Code::AccessDenied).because("it isn't there, and the caller may not list the bucket")
+        }
+        Err(failure) => failure,
+    }
 }
 
 /// Overrides of response headers are for who signed them.
@@ -72,46 +148,28 @@ pub fn check_overrides(caller: &Caller, query: &Query) -> Result<(), S3Error> {
     Ok(())
 }
 
-fn user_may(user: &User, resource: &Resource<'_>) -> bool {
-    match resource {
-        Resource::Server => user.root,
-        Resource::Service | Resource::NewBucket(_) => true,
-        Resource::Bucket(bucket) | Resource::Object(bucket, _) => bucket.owner == user.id,
-    }
-}
-
-fn nobody_may(resource: &Resource<'_>, store: &Store) -> bool {
-    store.settings.anonymous
-        && match resource {
-            Resource::Server => false,
-            Resource::Service | Resource::NewBucket(_) => true,
-            Resource::Bucket(bucket) | Resource::Object(bucket, _) => {
-                store.root().is_some_and(|root| root.id == bucket.owner)
-            }
-        }
-}
-
-/// Whose account a request works in: whose buckets it lists, and who owns what it creates. Nobody's is root's. That a
-/// server doesn't serve nobody shows here, before anything is looked up, so that strangers don't learn what there is.
-///
-/// # Errors
-/// `AccessDenied`.
-pub fn account(caller: &Caller, store: &Store) -> Result<Arc<User>, S3Error> {
+/// In whose name a request works: whose buckets it lists, and who owns what it creates.
+pub fn account(caller: &Caller, store: &Store) -> Account {
     match caller {
-        Caller::User(user) => Ok(user.clone()),
-        Caller::Nobody if store.settings.anonymous => {
-            store.root().cloned().ok_or_else(|| Code::AccessDenied.into())
+        Caller::User(user) => Account::User(user.clone()),
+        Caller::Nobody => {
+            let root = store.root().filter(|_| store.settings.anonymous);
+            root.map_or(Account::Nobody, |root| Account::User(root.clone()))
         }
-        Caller::Nobody => Err(Code::AccessDenied.into()),
     }
 }
 
 /// A bucket by its name, which the header `expected` may hold to an owner.
 ///
 /// # Errors
-/// `NoSuchBucket`, or `AccessDenied` for another owner than the expected one.
+/// `NoSuchBucket`, or `AccessDenied` for another owner than the expected one, and for nobody.
 pub fn expected_bucket(ctx: &Context, name: &str, expected: &str) -> Result<BucketRecord, S3Error> {
-    let bucket = ctx.bucket(name)?;
+    let bucket = ctx.bucket(name).map_err(|error| match (&ctx.account, error.code()) {
+        (Account::Nobody, Code::NoSuchBucket) => {
+            S3Error::new(Code::AccessDenied).because("there is no such bucket")
+        }
+        _ => error,
+    })?;
     match ctx.headers.get(expected) {
         Some(owner) if owner.as_bytes() != bucket.owner.as_bytes() => {
             Err(S3Error::new(Code::AccessDenied).because(format_args!("{expected} names another owner")))
@@ -120,15 +178,193 @@ pub fn expected_bucket(ctx: &Context, name: &str, expected: &str) -> Result<Buck
     }
 }
 
+/// Judges the question.
+///
+/// # Errors
+/// Failures of the store; `AccessDenied` where a policy is stored that can't be judged.
+fn judge(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -> Result<Verdict, S3Error> {
+    let (bucket, object) = match resource {
+        Resource::Service | Resource::NewBucket(_) => {
+            return Ok(match asker.account {
+                Account::User(_) => Verdict::Allowed(By::Account),
+                Account::Nobody => Verdict::NotAllowed,
+            });
+        }
+        Resource::Bucket(bucket) => (*bucket, None),
+        Resource::Object(bucket, key, version) => (*bucket, Some((*key, *version))),
+    };
+    Judging::new(asker, action, bucket, object, None)?.verdict()
+}
+
+/// Whether the caller may learn that there is no such key: the right to list it.
+fn may_list(asker: &Asker<'_>, bucket: &BucketRecord, key: &ObjectKey) -> Result<bool, S3Error> {
+    let verdict = Judging::new(asker, "s3:ListBucket", bucket, None, Some(key.as_str()))?.verdict()?;
+    Ok(matches!(verdict, Verdict::Allowed(_)))
+}
+
+fn target(bucket: &BucketRecord, key: &ObjectKey, version: Option<&str>) -> Result<Target, S3Error> {
+    let version = version.map(|id| VersionId::parse(id).ok_or(Code::NoSuchVersion)).transpose()?;
+    Ok(Target::new(bucket, key, version, Purpose::Own(crate::operation::Method::Get)))
+}
+
+/// One question about a bucket or an object in it, with all that its answer takes looked up.
+struct Judging<'a> {
+    asker: &'a Asker<'a>,
+    action: &'static str,
+    bucket: &'a BucketRecord,
+    object: Option<(&'a ObjectKey, Option<&'a str>)>,
+    ownership: ObjectOwnership,
+    policy: Option<Arc<Policy>>,
+    /// The object that the action is about, where its owner, its grants or its tags count; nothing if it isn't there.
+    record: Option<ObjectRecord>,
+    /// What `s3:prefix` is, where it isn't the request's own.
+    prefix: Option<&'a str>,
+}
+
+impl<'a> Judging<'a> {
+    fn new(
+        asker: &'a Asker<'a>,
+        action: &'static str,
+        bucket: &'a BucketRecord,
+        object: Option<(&'a ObjectKey, Option<&'a str>)>,
+        prefix: Option<&'a str>,
+    ) -> Result<Self, S3Error> {
+        let ownership = ownership::of(bucket, &asker.store.settings);
+        let policy = match asker.store.policies.of(asker.view, bucket) {
+            // What can't be judged its owner can still replace.
+            Err(error)
+                if error.code() == Code::AccessDenied
+                    && bucket.owner == asker.account.id()
+                    && grants::is_of_the_policy(action) =>
+            {
+                None
+            }
+            policy => policy?,
+        };
+        let has_lists = ownership != ObjectOwnership::BucketOwnerEnforced;
+        let wants_tags = || {
+            policy.as_ref().is_some_and(|policy| policy.asks(|key| matches!(key, Key::ExistingObjectTag(_))))
+        };
+        let record = match object {
+            Some((key, version)) if grants::is_about_an_object(action) && (has_lists || wants_tags()) => {
+                match target(bucket, key, version).and_then(|target| target.look_up(asker.view)) {
+                    Ok(looked) => Some(looked.object),
+                    Err(error) if error.code().status().is_client_error() => None,
+                    Err(failure) => return Err(failure),
+                }
+            }
+            _ => None,
+        };
+        Ok(Self { asker, action, bucket, object, ownership, policy, record, prefix })
+    }
+
+    fn verdict(&self) -> Result<Verdict, S3Error> {
+        let waits = Said::by(self.action) && self.asker.said.is_none();
+        if waits && self.policy.as_ref().is_some_and(|policy| policy.asks(Said::tells)) {
+            return Ok(Verdict::Allowed(By::Later));
+        }
+        let by_policy = self.by_policy();
+        if let Some(denied @ Verdict::Denied(_)) = by_policy {
+            return Ok(denied);
+        }
+        if let Some(allowed) = by_policy {
+            return Ok(allowed);
+        }
+        let by = match () {
+            () if self.is_owner() => By::Owner,
+            () if self.is_granted() => By::Grant,
+            () if self.is_initiator()? => By::Initiator,
+            () => return Ok(Verdict::NotAllowed),
+        };
+        Ok(Verdict::Allowed(by))
+    }
+
+    fn owns_bucket(&self) -> bool {
+        self.bucket.owner == self.asker.account.id()
+    }
+
+    fn by_policy(&self) -> Option<Verdict> {
+        let (policy, action) = (self.policy.as_ref()?, Action::named(self.action)?);
+        let resource = match self.object {
+            Some((key, _)) => format!("{}/{}", self.bucket.name, key.as_str()),
+            None => self.bucket.name.clone(),
+        };
+        let facts = Facts {
+            asker: self.asker,
+            bucket: self.bucket,
+            version: self.object.and_then(|(_, version)| version),
+            tags: self.record.as_ref().and_then(|record| record.attributes.tags.as_ref()),
+            prefix: self.prefix,
+        };
+        let question = Question { who: self.asker.requester(), action, resource: &resource, facts: &facts };
+        match policy.decide(&question) {
+            Decision::Denied(_) if self.owns_bucket() && grants::is_of_the_policy(self.action) => None,
+            Decision::Denied(statement) => Some(Verdict::Denied(statement.name())),
+            Decision::Allowed(statement) => {
+                let is_shut = self.restricts_public() && policy.is_public() && !self.owns_bucket();
+                let is_anothers = self.object_owner() != self.bucket.owner;
+                (!is_shut && !is_anothers).then(|| Verdict::Allowed(By::Policy(statement.name())))
+            }
+            Decision::Silent => None,
+        }
+    }
+
+    /// Who owns what is asked about: the bucket's owner, but of an object of somebody else's.
+    fn object_owner(&self) -> &str {
+        let enforced = self.ownership == ObjectOwnership::BucketOwnerEnforced;
+        let writer =
+            self.record.as_ref().filter(|_| !enforced).and_then(|record| record.attributes.owner.as_deref());
+        writer.unwrap_or(&self.bucket.owner)
+    }
+
+    fn is_owner(&self) -> bool {
+        self.object_owner() == self.asker.account.id()
+    }
+
+    fn is_granted(&self) -> bool {
+        if self.ownership == ObjectOwnership::BucketOwnerEnforced {
+            return false;
+        }
+        let grants = match (&self.record, grants::is_about_an_object(self.action)) {
+            (Some(record), true) => record.attributes.acl.as_deref(),
+            (None, true) => None,
+            (_, false) => self.bucket.configuration.acl.as_deref(),
+        };
+        let counts_public =
+            !self.bucket.configuration.public_access.is_some_and(|block| block.ignore_public_acls);
+        let permission = grants::permission(self.action);
+        permission.is_some_and(|permission| {
+            grants.unwrap_or_default().iter().any(|grant| {
+                grants::gives(grant, permission) && grants::is_to(grant, self.asker.caller, counts_public)
+            })
+        })
+    }
+
+    fn restricts_public(&self) -> bool {
+        self.bucket.configuration.public_access.is_some_and(|block| block.restrict_public_buckets)
+    }
+
+    fn is_initiator(&self) -> Result<bool, S3Error> {
+        if !matches!(self.action, "s3:AbortMultipartUpload" | "s3:ListMultipartUploadParts") {
+            return Ok(false);
+        }
+        let (Caller::User(user), Some(id)) = (self.asker.caller, self.asker.query.get("uploadId")) else {
+            return Ok(false);
+        };
+        let Some(upload) = crate::multipart::parse_upload_id(id) else { return Ok(false) };
+        let upload = self.asker.view.upload(upload)?;
+        Ok(upload.is_some_and(|upload| upload.bucket == self.bucket.id && upload.initiator == user.id))
+    }
+}
+
 impl fmt::Display for Resource<'_> {
     /// As a policy names it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Resource::Server => f.write_str("the server"),
             Resource::Service => f.write_str("arn:aws:s3:::*"),
             Resource::NewBucket(name) => write!(f, "arn:aws:s3:::{name}"),
             Resource::Bucket(bucket) => write!(f, "arn:aws:s3:::{}", bucket.name),
-            Resource::Object(bucket, key) => write!(f, "arn:aws:s3:::{}/{}", bucket.name, key.as_str()),
+            Resource::Object(bucket, key, _) => write!(f, "arn:aws:s3:::{}/{}", bucket.name, key.as_str()),
         }
     }
 }

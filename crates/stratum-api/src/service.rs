@@ -8,7 +8,7 @@ use crate::admission::{LEAST_MEMORY, Memory, Origin, Party};
 use crate::authenticate::authenticate;
 use crate::body::{Leftover, RequestBody};
 use crate::connections::Connection;
-use crate::context::{Caller, Context, Store};
+use crate::context::{Account, Caller, Context, Store};
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
@@ -17,7 +17,7 @@ use crate::operations::{self, Handler};
 use crate::preflight;
 use crate::query::Query;
 use crate::request_id::RequestId;
-use crate::rights::{self, EXPECTED_OWNER, Resource};
+use crate::rights::{self, Asker, EXPECTED_OWNER, Resource};
 use crate::telemetry::{self, Answered};
 use crate::version;
 use axum::body::Body;
@@ -126,17 +126,23 @@ async fn answer(
     if let Caller::User(user) = &caller {
         seen.user = Some(user.clone());
     }
-    let account = rights::account(&caller, store)?;
+    let account = rights::account(&caller, store);
     let memory = store.admission.enter(party(&caller, &head))?;
 
-    let (address, query) = (address?, query?);
+    // Who may ask for nothing learns nothing of what can be asked.
+    let is_nobodys = matches!(account, Account::Nobody);
+    let shut = |error: S3Error| {
+        if is_nobodys { S3Error::new(Code::AccessDenied).because(error.words()) } else { error }
+    };
+    let (address, query) = (address.map_err(shut)?, query.map_err(shut)?);
+    let peer = head.extensions.get::<SocketAddr>().map(SocketAddr::ip);
     let scheme = head.extensions.remove::<Scheme>().unwrap_or(Scheme::HTTP);
     let mut headers = head.headers;
-    headers::hoist(&query, &mut headers)?;
-    let row = operations::recognise(&head.method, &address, &query, &headers)?;
+    headers::hoist(&query, &mut headers).map_err(shut)?;
+    let row = operations::recognise(&head.method, &address, &query, &headers).map_err(shut)?;
     let operation = &row.operation;
     seen.operation = Some(operation);
-    headers::refuse_unheeded(&headers, operation)?;
+    headers::refuse_unheeded(&headers, operation).map_err(shut)?;
     // The one place where a request's reads begin. What it reads later is no older.
     let view = store.metadata.fresh().await?;
     let (store, query) = (store.clone(), Arc::new(query));
@@ -151,6 +157,7 @@ async fn answer(
         query,
         headers,
         scheme,
+        peer,
         now,
     };
     let answer = dispatch(&ctx, row.handler, address, Incoming { payload, leftover }).await?;
@@ -212,12 +219,12 @@ impl Subject {
         })
     }
 
-    fn resource(&self) -> Resource<'_> {
+    fn resource<'a>(&'a self, ctx: &'a Context) -> Resource<'a> {
         match self {
             Subject::None | Subject::Service => Resource::Service,
             Subject::NewBucket(name) => Resource::NewBucket(name),
             Subject::Bucket(bucket) => Resource::Bucket(bucket),
-            Subject::Object(bucket, key) => Resource::Object(bucket, key),
+            Subject::Object(bucket, key) => Resource::Object(bucket, key, ctx.query.get(version::PARAMETER)),
         }
     }
 }
@@ -227,10 +234,21 @@ async fn dispatch(ctx: &Context, handler: Handler, address: Address, incoming: I
     let operation = ctx.operation;
     let subject = Subject::look_up(ctx, handler, address)?;
     for action in operation.actions(ctx.query.has(version::PARAMETER)) {
-        rights::authorise(&ctx.caller, action, &subject.resource(), &ctx.store)?;
+        rights::authorise(&Asker::of(ctx), action, &subject.resource(ctx))?;
     }
-    match (handler, &subject) {
-        (Handler::Unbuilt, _) => Err(S3Error::not_implemented(operation.name)),
+    let answer = hand_over(ctx, handler, &subject, incoming).await;
+    match &subject {
+        // Of a copy it is the source that isn't there.
+        Subject::Object(bucket, key) if operation.source_actions(false).next().is_none() => {
+            answer.map_err(|error| rights::masked(&Asker::of(ctx), bucket, key, error))
+        }
+        _ => answer,
+    }
+}
+
+async fn hand_over(ctx: &Context, handler: Handler, subject: &Subject, incoming: Incoming<'_>) -> S3Result {
+    match (handler, subject) {
+        (Handler::Unbuilt, _) => Err(S3Error::not_implemented(ctx.operation.name)),
         (Handler::Service(handle), Subject::Service) => handle(ctx).await,
         (Handler::NewBucket(handle), Subject::NewBucket(name)) => {
             handle(ctx, name, incoming.body(ctx)?).await

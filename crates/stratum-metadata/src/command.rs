@@ -7,9 +7,9 @@
 pub(crate) mod v1;
 
 use crate::record::{
-    BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError, DocumentKind, ETag, LastPart,
-    Level, ObjectRecord, Owner, PartRecord, TakesLevel, TierDecision, TierPin, UploadId, UploadRecord,
-    VersionId, Versioning, decode, encode,
+    BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError, DocumentKind, ETag, Grant,
+    LastPart, Level, ObjectOwnership, ObjectRecord, Owner, PartRecord, PublicAccessBlock, TakesLevel,
+    TierDecision, TierPin, UploadId, UploadRecord, VersionId, Versioning, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -178,6 +178,11 @@ pub enum BucketChange {
         kind: DocumentKind,
         document: Option<BucketDocument>,
     },
+    /// Nothing for the owner's full control.
+    Acl(Option<Vec<Grant>>),
+    /// Nothing for what the server has.
+    Ownership(Option<ObjectOwnership>),
+    PublicAccess(Option<PublicAccessBlock>),
 }
 
 /// A part of a version that becomes another while its bytes stay. New ones stand at the end: the number of a variant is stored.
@@ -185,6 +190,8 @@ pub enum BucketChange {
 pub enum ObjectChange {
     /// Nothing for none.
     Tags(Option<BTreeMap<String, String>>),
+    /// Nothing for the owner's full control.
+    Acl(Option<Vec<Grant>>),
 }
 
 /// What a journal entry holds: a command, and who proposed it where that matters.

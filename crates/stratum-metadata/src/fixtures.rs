@@ -152,6 +152,14 @@ fn attributes() -> Attributes {
     }
 }
 
+fn public_access() -> PublicAccessBlock {
+    PublicAccessBlock {
+        ignore_public_acls: true,
+        restrict_public_buckets: true,
+        ..PublicAccessBlock::default()
+    }
+}
+
 fn shards() -> Vec<Shard> {
     let shard = |drive, lost| Shard { drive: DriveId(drive), generation: 300, lost };
     vec![shard(1, false), shard(u128::MAX, true), shard(3, false)]
@@ -254,6 +262,8 @@ fn records(level: Level) -> Vec<Sample> {
             tags: attributes().tags,
             acl: attributes().acl,
             documents: [(DocumentKind::Cors, 302), (DocumentKind::Notification, 303)].into(),
+            ownership: Some(ObjectOwnership::ObjectWriter),
+            public_access: Some(public_access()),
         };
         let record = UploadRecord { attributes: attributes(), ..upload() };
         samples.push(sample(level, "upload-attributes", StoredUpload { record, expires: TIME + 1 }));
@@ -439,11 +449,20 @@ fn commands(level: Level) -> Vec<Sample> {
         let document = Some(BucketDocument("<CORSConfiguration/>".into()));
         let changes = [
             ("configure-bucket-tags", BucketChange::Tags(attributes().tags)),
+            ("configure-bucket-acl", BucketChange::Acl(attributes().acl)),
+            (
+                "configure-bucket-ownership",
+                BucketChange::Ownership(Some(ObjectOwnership::BucketOwnerPreferred)),
+            ),
+            ("configure-bucket-public-access", BucketChange::PublicAccess(Some(public_access()))),
             ("configure-bucket-document", BucketChange::Document { kind: DocumentKind::Cors, document }),
         ];
         for (name, change) in changes {
             samples.push(sample(level, name, Proposed::from(Command::ConfigureBucket { bucket, change })));
         }
+        let change = ObjectChange::Acl(attributes().acl);
+        let command = Command::ConfigureObject { bucket, key: key(), version, change };
+        samples.push(sample(level, "configure-object-acl", Proposed::from(command)));
     }
     samples
 }

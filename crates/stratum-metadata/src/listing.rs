@@ -90,6 +90,8 @@ pub struct UploadSummary {
     pub initiated: UnixMillis,
     /// The initiator's canonical user id.
     pub initiator: String,
+    /// Who is to own the object, where that isn't the bucket's owner.
+    pub owner: Option<String>,
     pub storage_class: StorageClass,
     /// The checksum that Create asked for.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
@@ -97,8 +99,8 @@ pub struct UploadSummary {
 
 impl From<UploadRecord> for UploadSummary {
     fn from(record: UploadRecord) -> Self {
-        let UploadRecord { initiated, initiator, storage_class, checksum, .. } = record;
-        UploadSummary { initiated, initiator, storage_class, checksum }
+        let UploadRecord { initiated, initiator, storage_class, checksum, attributes, .. } = record;
+        UploadSummary { initiated, initiator, owner: attributes.owner, storage_class, checksum }
     }
 }
 

@@ -14,7 +14,8 @@ mod versions;
 
 pub use attributes::{Attributes, Grant, Grantee, Permission, ReplicationState, Retention, RetentionMode};
 pub use configuration::{
-    BucketConfiguration, BucketDocument, DefaultRetention, DocumentKind, ObjectLock, Versioning,
+    BucketConfiguration, BucketDocument, DefaultRetention, DocumentKind, ObjectLock, ObjectOwnership,
+    PublicAccessBlock, Versioning,
 };
 #[cfg(feature = "faults")]
 pub use level::know_up_to;

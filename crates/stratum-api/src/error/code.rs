@@ -38,6 +38,7 @@ macro_rules! codes {
 }
 
 codes! {
+    AccessControlListNotSupported BAD_REQUEST "The bucket does not allow ACLs";
     AccessDenied FORBIDDEN "Access Denied";
     AccessForbidden FORBIDDEN "Access forbidden";
     AuthorizationHeaderMalformed BAD_REQUEST "The authorization header that you provided is not valid.";
@@ -56,6 +57,7 @@ codes! {
     InternalError INTERNAL_SERVER_ERROR "We encountered an internal error. Please try again.";
     InvalidAccessKeyId FORBIDDEN "The AWS access key ID that you provided does not exist in our records.";
     InvalidArgument BAD_REQUEST "Invalid Argument";
+    InvalidBucketAclWithObjectOwnership BAD_REQUEST "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
     InvalidBucketName BAD_REQUEST "The specified bucket is not valid.";
     InvalidChunkSizeError FORBIDDEN "Only the last chunk is allowed to have a size less than 8192 bytes";
     InvalidDigest BAD_REQUEST "The Content-MD5 that you specified is not valid.";
@@ -71,6 +73,8 @@ codes! {
     InvalidToken BAD_REQUEST "The provided token is malformed or otherwise not valid.";
     InvalidURI BAD_REQUEST "The specified URI couldn't be parsed.";
     KeyTooLongError BAD_REQUEST "Your key is too long.";
+    MalformedACLError BAD_REQUEST "The XML you provided was not well-formed or did not validate against our published schema";
+    MalformedPolicy BAD_REQUEST "The policy that you provided is not valid.";
     MalformedXML BAD_REQUEST "The XML that you provided was not well-formed or did not validate against our published schema.";
     MalformedTrailerError BAD_REQUEST "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MaxMessageLengthExceeded BAD_REQUEST "Your request was too large.";
@@ -78,14 +82,18 @@ codes! {
     MethodNotAllowed METHOD_NOT_ALLOWED "The specified method is not allowed against this resource.";
     MissingContentLength LENGTH_REQUIRED "You must provide the Content-Length HTTP header.";
     MissingRequestBodyError BAD_REQUEST "Request body is empty.";
+    MissingSecurityHeader BAD_REQUEST "Your request is missing a required header";
     NoSuchBucket NOT_FOUND "The specified bucket does not exist.";
+    NoSuchBucketPolicy NOT_FOUND "The bucket policy does not exist";
     NoSuchKey NOT_FOUND "The specified key does not exist.";
+    NoSuchPublicAccessBlockConfiguration NOT_FOUND "The public access block configuration was not found";
     NoSuchTagSet NOT_FOUND "The TagSet does not exist";
     NoSuchUpload NOT_FOUND "The specified upload does not exist. The upload ID might not be valid, or the upload might have been aborted or completed.";
     NoSuchVersion NOT_FOUND "The specified version does not exist.";
     NotImplemented NOT_IMPLEMENTED "A header or query that you provided implies functionality that is not implemented.";
     NotModified NOT_MODIFIED "Not Modified";
     OperationAborted CONFLICT "A conflicting conditional operation is currently in progress against this resource. Try again.";
+    OwnershipControlsNotFoundError NOT_FOUND "The bucket ownership controls were not found";
     PreconditionFailed PRECONDITION_FAILED "At least one of the preconditions that you specified did not hold.";
     RequestHeaderSectionTooLarge BAD_REQUEST "Your request header and query parameters exceed the maximum allowed size.";
     RequestTimeout BAD_REQUEST "Your socket connection to the server was not read from or written to within the timeout period.";
@@ -93,6 +101,8 @@ codes! {
     ServiceUnavailable SERVICE_UNAVAILABLE "Service is unable to handle request.";
     SignatureDoesNotMatch FORBIDDEN "The request signature that the server calculated does not match the signature that you provided. Check your secret access key and signing method.";
     SlowDown SERVICE_UNAVAILABLE "Please reduce your request rate.";
+    UnexpectedContent BAD_REQUEST "This request contains unsupported content.";
+    UnresolvableGrantByEmailAddress BAD_REQUEST "The email address you provided does not match any account on record.";
     InsufficientStorage INSUFFICIENT_STORAGE "There is not enough space left to store this. Delete something, or add drives.";
     XAmzContentSHA256Mismatch BAD_REQUEST "The provided 'x-amz-content-sha256' header does not match what was computed.";
     XAmzContentChecksumMismatch BAD_REQUEST "The provided 'x-amz-checksum' header does not match what was computed.";

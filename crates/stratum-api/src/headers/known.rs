@@ -25,6 +25,9 @@ enum Meaning {
 }
 
 const COPIES: &[&str] = &["CopyObject", "UploadPartCopy"];
+/// What begins with an access control list, or gets another.
+const LISTS: &[&str] =
+    &["CopyObject", "CreateBucket", "CreateMultipartUpload", "PutBucketAcl", "PutObject", "PutObjectAcl"];
 const ENCRYPTION: &str = "Server-side encryption";
 const LOCK: &str = "Object lock";
 
@@ -42,11 +45,11 @@ fn meaning(name: &str) -> Option<Meaning> {
         // Of objects and buckets.
         _ if name.starts_with("meta-") => Known,
         "storage-class" | "website-redirect-location" | "expected-bucket-owner" => Known,
-        "acl" => Judged(acl),
-        "object-ownership" => Judged(ownership),
+        "acl" | "grant-full-control" | "grant-read" | "grant-read-acp" | "grant-write"
+        | "grant-write-acp" => Of(LISTS),
+        "object-ownership" => Of(&["CreateBucket"]),
         "bucket-object-lock-enabled" => Judged(bucket_lock),
         "bucket-namespace" => Judged(namespace),
-        _ if name.starts_with("grant-") => Unbuilt("Granting access by header"),
         "tagging" => Of(&["CopyObject", "CreateMultipartUpload", "PutObject"]),
         _ if name.starts_with("server-side-encryption") => Unbuilt(ENCRYPTION),
         _ if name.starts_with("copy-source-server-side-encryption") => Unbuilt(ENCRYPTION),
@@ -58,6 +61,7 @@ fn meaning(name: &str) -> Option<Meaning> {
         "copy-source" | "source-expected-bucket-owner" => Of(COPIES),
         "copy-source-if-match" | "copy-source-if-none-match" => Of(COPIES),
         "copy-source-if-modified-since" | "copy-source-if-unmodified-since" => Of(COPIES),
+        "confirm-remove-self-bucket-access" => Of(&["PutBucketPolicy"]),
         "copy-source-range" => Of(&["UploadPartCopy"]),
         // Without a copy there is nothing to direct, and clients send these when they begin an upload, too. There are
         // no annotations, so that both ways of copying them come to the same.
@@ -72,7 +76,6 @@ fn meaning(name: &str) -> Option<Meaning> {
         // Of operations and conditions that aren't built.
         "if-match-initiated-time" => Unbuilt("A condition on the time of an upload's creation"),
         "mfa" => Unbuilt("MFA delete"),
-        "confirm-remove-self-bucket-access" => Unbuilt("A bucket policy"),
         "skip-destination-validation" => Unbuilt("Notification"),
         "transition-default-minimum-object-size" => Unbuilt("A lifecycle configuration"),
         "object-if-match" => Unbuilt("An object's annotation"),
@@ -117,28 +120,6 @@ fn check(name: &str, value: &HeaderValue, operation: &Operation) -> Result<(), S
             Err(S3Error::invalid_argument(header, String::from_utf8_lossy(value.as_bytes()), message))
         }
         None => Err(S3Error::not_implemented(&format!("The header x-amz-{name}"))),
-    }
-}
-
-fn acl(value: &HeaderValue) -> Result<(), S3Error> {
-    match value.as_bytes() {
-        b"private" | b"bucket-owner-full-control" => Ok(()),
-        b"public-read"
-        | b"public-read-write"
-        | b"authenticated-read"
-        | b"aws-exec-read"
-        | b"bucket-owner-read"
-        | b"log-delivery-write" => {
-            Err(S3Error::not_implemented("An ACL other than private and bucket-owner-full-control"))
-        }
-        other => Err(S3Error::invalid_argument("x-amz-acl", String::from_utf8_lossy(other), "Invalid ACL")),
-    }
-}
-
-fn ownership(value: &HeaderValue) -> Result<(), S3Error> {
-    match value.as_bytes() {
-        b"BucketOwnerEnforced" => Ok(()),
-        _ => Err(S3Error::not_implemented("Object ownership other than BucketOwnerEnforced")),
     }
 }
 
@@ -191,12 +172,9 @@ mod tests {
     fn what_is_not_built_is_refused_and_nothing_else() {
         let put = |name, value| refusal("PutObject", name, value);
         assert_eq!(put("x-amz-server-side-encryption", "AES256"), Some(Code::NotImplemented));
-        assert_eq!(put("x-amz-grant-read", "id=1"), Some(Code::NotImplemented));
         assert_eq!(put("x-amz-object-lock-mode", "GOVERNANCE"), Some(Code::NotImplemented));
-        assert_eq!(put("x-amz-tagging", "a=b"), Some(Code::NotImplemented));
-        assert_eq!(put("x-amz-acl", "public-read"), Some(Code::NotImplemented));
-        assert_eq!(put("x-amz-acl", "mine"), Some(Code::InvalidArgument));
-        assert_eq!(put("x-amz-acl", "private"), None);
+        assert_eq!(put("x-amz-tagging", "a=b"), None);
+        assert_eq!((put("x-amz-acl", "mine"), put("x-amz-grant-read", "id=1")), (None, None));
         assert_eq!(put("x-amz-bypass-governance-retention", "true"), None);
         assert_eq!(put("x-amz-meta-acl", "public-read"), None);
         assert_eq!(refusal("CreateBucket", "x-amz-bucket-namespace", "global"), None);
@@ -217,6 +195,7 @@ mod tests {
     #[test]
     fn what_is_anothers_is_refused_on_writes() {
         assert_eq!(refusal("DeleteObject", "x-amz-if-match-size", "1"), None);
+        assert_eq!(refusal("DeleteObject", "x-amz-acl", "private"), Some(Code::InvalidArgument));
         assert_eq!(refusal("PutObject", "x-amz-if-match-size", "1"), Some(Code::InvalidArgument));
         assert_eq!(refusal("PutObject", "x-amz-copy-source-if-match", "a"), Some(Code::InvalidArgument));
         assert_eq!(

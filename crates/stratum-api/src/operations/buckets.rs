@@ -24,7 +24,7 @@ pub const ROWS: &[Row] = &[
     BUCKET
         .get("GetBucketAcl", &[Here("s3:GetBucketAcl")])
         .at("acl")
-        .does(Bucket(|ctx, bucket| Box::pin(async { ops::acl::get(ctx, bucket, None) }))),
+        .does(Bucket(|ctx, bucket| Box::pin(async { ops::acl::get_bucket(ctx, bucket) }))),
     BUCKET
         .get("GetBucketLocation", &[Here("s3:GetBucketLocation")])
         .at("location")
@@ -63,7 +63,7 @@ pub const ROWS: &[Row] = &[
         .put("PutBucketAcl", &[Here("s3:PutBucketAcl")])
         .at("acl")
         .document()
-        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::acl::put(ctx, bucket, None, body)))),
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::acl::put_bucket(ctx, bucket, body)))),
     BUCKET.post("PostObject", &[Here("s3:PutObject")]).payload(),
     BUCKET.options("Preflight", &[]),
     BUCKET

@@ -166,26 +166,47 @@ pub const ROWS: &[Row] = &[
         .document(),
     BUCKET
         .delete("DeleteBucketOwnershipControls", &[Here("s3:PutBucketOwnershipControls")])
-        .at("ownershipControls"),
+        .at("ownershipControls")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::ownership_controls::delete(ctx, bucket)))),
     BUCKET
         .get("GetBucketOwnershipControls", &[Here("s3:GetBucketOwnershipControls")])
-        .at("ownershipControls"),
+        .at("ownershipControls")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::ownership_controls::get(ctx, bucket)))),
     BUCKET
         .put("PutBucketOwnershipControls", &[Here("s3:PutBucketOwnershipControls")])
         .at("ownershipControls")
-        .document(),
-    BUCKET.delete("DeleteBucketPolicy", &[Here("s3:DeleteBucketPolicy")]).at("policy"),
-    BUCKET.get("GetBucketPolicy", &[Here("s3:GetBucketPolicy")]).at("policy"),
-    BUCKET.put("PutBucketPolicy", &[Here("s3:PutBucketPolicy")]).at("policy").document(),
-    BUCKET.get("GetBucketPolicyStatus", &[Here("s3:GetBucketPolicyStatus")]).at("policyStatus"),
+        .document()
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::ownership_controls::put(ctx, bucket, body)))),
+    BUCKET
+        .delete("DeleteBucketPolicy", &[Here("s3:DeleteBucketPolicy")])
+        .at("policy")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_policy::delete(ctx, bucket)))),
+    BUCKET
+        .get("GetBucketPolicy", &[Here("s3:GetBucketPolicy")])
+        .at("policy")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_policy::get(ctx, bucket)))),
+    BUCKET
+        .put("PutBucketPolicy", &[Here("s3:PutBucketPolicy")])
+        .at("policy")
+        .document()
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_policy::put(ctx, bucket, body)))),
+    BUCKET
+        .get("GetBucketPolicyStatus", &[Here("s3:GetBucketPolicyStatus")])
+        .at("policyStatus")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_policy::status(ctx, bucket)))),
     BUCKET
         .delete("DeletePublicAccessBlock", &[Here("s3:PutBucketPublicAccessBlock")])
-        .at("publicAccessBlock"),
-    BUCKET.get("GetPublicAccessBlock", &[Here("s3:GetBucketPublicAccessBlock")]).at("publicAccessBlock"),
+        .at("publicAccessBlock")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::public_access_block::delete(ctx, bucket)))),
+    BUCKET
+        .get("GetPublicAccessBlock", &[Here("s3:GetBucketPublicAccessBlock")])
+        .at("publicAccessBlock")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::public_access_block::get(ctx, bucket)))),
     BUCKET
         .put("PutPublicAccessBlock", &[Here("s3:PutBucketPublicAccessBlock")])
         .at("publicAccessBlock")
-        .document(),
+        .document()
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::public_access_block::put(ctx, bucket, body)))),
     BUCKET.delete("DeleteBucketReplication", &[Here("s3:PutReplicationConfiguration")]).at("replication"),
     BUCKET.get("GetBucketReplication", &[Here("s3:GetReplicationConfiguration")]).at("replication"),
     BUCKET

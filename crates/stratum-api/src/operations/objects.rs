@@ -45,7 +45,7 @@ pub const ROWS: &[Row] = &[
         .get("GetObjectAcl", &[Here("s3:GetObjectAcl")])
         .at("acl")
         .takes(&["versionId"])
-        .does(Object(|ctx, bucket, key| Box::pin(async { ops::acl::get(ctx, bucket, Some(key)) }))),
+        .does(Object(|ctx, bucket, key| Box::pin(async { ops::acl::get_object(ctx, bucket, key) }))),
     OBJECT
         .get("GetObjectAnnotation", &[Here("s3:GetObjectAnnotation")])
         .at("annotation")
@@ -83,7 +83,7 @@ pub const ROWS: &[Row] = &[
         .at("acl")
         .takes(&["versionId"])
         .document()
-        .does(ObjectBody(|ctx, bucket, key, body| Box::pin(ops::acl::put(ctx, bucket, Some(key), body)))),
+        .does(ObjectBody(|ctx, bucket, key, body| Box::pin(ops::acl::put_object(ctx, bucket, key, body)))),
     OBJECT
         .put("PutObjectAnnotation", &[Here("s3:PutObjectAnnotation")])
         .at("annotation")

@@ -1,43 +1,96 @@
-//! GetBucketAcl, GetObjectAcl, and their Put: every bucket and object has the one list, its owner's full control.
-//!
-//! So asking for it has a true answer, and putting the canned ACL that says just that changes nothing. Headers that
-//! ask for another were refused before; a list in the body isn't built.
+//! GetBucketAcl, GetObjectAcl, and their Put.
 
+use crate::acl;
 use crate::body::RequestBody;
 use crate::context::Context;
-use crate::error::{S3Error, S3Result};
+use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
+use crate::level;
+use crate::ops::configure::{configure, configure_object};
+use crate::ownership;
 use crate::version::Target;
 use crate::xml;
 use crate::xml::acl::AccessControlPolicy;
 use crate::xml::buckets::Owner;
 use axum::body::Body;
 use http::Response;
-use stratum_metadata::record::BucketRecord;
+use stratum_metadata::command::{BucketChange, ObjectChange};
+use stratum_metadata::record::{BucketRecord, Grant, ObjectOwnership, ObjectRecord};
 
-/// A list in a body is refused unread; this is enough to see that there is none.
+/// More than a hundred grants ever need, in bytes.
 const MAX_BODY: u64 = 64 * 1024;
 
-pub fn get(ctx: &Context, bucket: &BucketRecord, key: Option<&ObjectKey>) -> S3Result {
-    exists(ctx, bucket, key)?;
-    xml::answer(&AccessControlPolicy::private(Owner::by_id(&ctx.store.identities, &bucket.owner)))
+pub fn get_bucket(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    answer(ctx, bucket, &bucket.owner, bucket.configuration.acl.as_deref())
 }
 
-pub async fn put(
-    ctx: &Context,
-    bucket: &BucketRecord,
-    key: Option<&ObjectKey>,
-    body: RequestBody,
-) -> S3Result {
-    exists(ctx, bucket, key)?;
-    let is_canned = ctx.header("x-amz-acl").is_some();
-    if !is_canned || !body.document(MAX_BODY).await?.is_empty() {
-        return Err(S3Error::not_implemented("An access control list in a body"));
-    }
+pub fn get_object(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
+    let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
+    let object = target.look_up(&ctx.view)?.object;
+    let mut response = answer(ctx, bucket, owner(ctx, bucket, &object), object.attributes.acl.as_deref())?;
+    target.describe(&object, response.headers_mut());
+    Ok(response)
+}
+
+pub async fn put_bucket(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
+    ownership::require_lists(ctx, bucket)?;
+    let acl = asked(ctx, bucket, &bucket.owner, body).await?;
+    level::require(ctx, "An access control list")?;
+    configure(ctx, bucket, BucketChange::Acl(acl)).await?;
     Ok(Response::new(Body::empty()))
 }
 
-fn exists(ctx: &Context, bucket: &BucketRecord, key: Option<&ObjectKey>) -> Result<(), S3Error> {
-    let Some(key) = key else { return Ok(()) };
-    Target::of(bucket, key, &ctx.query, ctx.operation.method)?.look_up(&ctx.view).map(drop)
+pub async fn put_object(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    body: RequestBody,
+) -> S3Result {
+    ownership::require_lists(ctx, bucket)?;
+    let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
+    let object = target.look_up(&ctx.view)?.object;
+    let acl = asked(ctx, bucket, owner(ctx, bucket, &object), body).await?;
+    level::require(ctx, "An access control list")?;
+    let object = configure_object(ctx, bucket, key, ObjectChange::Acl(acl)).await?;
+    let mut response = Response::new(Body::empty());
+    target.describe(&object, response.headers_mut());
+    Ok(response)
+}
+
+/// The list that a request puts, by its headers or its body; nothing for the usual one.
+async fn asked(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    owner: &str,
+    body: RequestBody,
+) -> Result<Option<Vec<Grant>>, S3Error> {
+    let by_headers = acl::asked(&ctx.headers, &ctx.store.identities)?;
+    let document = body.document(MAX_BODY).await?;
+    let grants = match (by_headers, document.is_empty()) {
+        (Some(_), false) => {
+            let message = "An access control list stands in the headers or in the body, not in both.";
+            return Err(S3Error::new(Code::UnexpectedContent).message(message));
+        }
+        (Some(lists), true) => lists.grants(owner, &bucket.owner),
+        (None, false) => acl::unusual(xml::acl::read(&document, owner, &ctx.store.identities)?, owner),
+        (None, true) => return Err(Code::MissingSecurityHeader.into()),
+    };
+    acl::check_public(bucket, grants.as_deref())?;
+    Ok(grants)
+}
+
+fn owner<'a>(ctx: &Context, bucket: &'a BucketRecord, object: &'a ObjectRecord) -> &'a str {
+    match (ownership::of(bucket, &ctx.store.settings), &object.attributes.owner) {
+        (ObjectOwnership::BucketOwnerPreferred | ObjectOwnership::ObjectWriter, Some(owner)) => owner,
+        (_, _) => &bucket.owner,
+    }
+}
+
+/// Where there are no lists, the owner has full control.
+fn answer(ctx: &Context, bucket: &BucketRecord, owner: &str, grants: Option<&[Grant]>) -> S3Result {
+    let has_lists = ownership::of(bucket, &ctx.store.settings) != ObjectOwnership::BucketOwnerEnforced;
+    let usual = [acl::usual(owner)];
+    let grants = grants.filter(|_| has_lists).unwrap_or(&usual);
+    let identities = &ctx.store.identities;
+    xml::answer(&AccessControlPolicy::new(Owner::by_id(identities, owner), grants, identities))
 }

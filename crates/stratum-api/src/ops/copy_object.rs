@@ -13,6 +13,7 @@ use crate::headers;
 use crate::key::ObjectKey;
 use crate::new_version::NewVersion;
 use crate::ops::put_object;
+use crate::ownership::Owned;
 use crate::selection::Selection;
 use crate::tags;
 use crate::text::{Quoted, Timestamp};
@@ -32,6 +33,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     };
     let redirect = headers::website_redirect(&ctx.headers)?;
     let class = headers::storage_class(&ctx.headers)?;
+    let owned = Owned::asked(ctx, bucket)?;
     let condition = conditions::on_write(&ctx.headers);
     let algorithm = wanted_algorithm(ctx)?;
     // An older version that is copied onto its key becomes current again.
@@ -56,7 +58,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         }
         Ok(Selection::whole(object))
     };
-    let opened = ctx.store.bodies.open(&ctx.view, &target, &ctx.memory, Some(admitted), choose).await?;
+    let opened = ctx.store.bodies.open(&ctx.view, &target, &ctx.memory, Some(admitted), choose).await;
+    let opened = opened.map_err(|error| source.masked(ctx, error))?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 
     let algorithm = algorithm.or(opened.object.checksum.as_ref().map(|checksum| checksum.algorithm));
@@ -69,7 +72,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         })?,
     };
     let tags = replaced_tags.unwrap_or_else(|| opened.object.attributes.tags.clone());
-    let new = NewVersion { headers: kept, class, tags };
+    let new = NewVersion { headers: kept, class, tags, owned };
     let stored = ctx.store.bodies.copy(opened.content, opened.object.size, placement, algorithm).await?;
     let object = put_object::commit(ctx, bucket, key, stored, new, condition).await?;
     if opened.is_current {

@@ -1,16 +1,18 @@
 //! CreateBucket.
 
+use crate::acl;
 use crate::body::RequestBody;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
+use crate::ownership;
 use crate::tags::{self, Tagged};
 use crate::xml::buckets::CreateBucketConfiguration;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use stratum_metadata::command::{Command, NewBucket, Outcome, Refusal};
-use stratum_metadata::record::{BucketConfiguration, BucketName};
+use stratum_metadata::record::{BucketConfiguration, BucketName, Grant, ObjectOwnership};
 
 /// More than a configuration ever needs, in bytes.
 const MAX_BODY: u64 = 512 * 1024;
@@ -27,19 +29,40 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     if tags.is_some() {
         level::require(ctx, "Tagging a bucket")?;
     }
+    let (acl, ownership) = lists(ctx)?;
     let new = NewBucket {
         chosen: None,
         name: name.as_str().to_owned(),
-        owner: ctx.account.id.clone(),
+        owner: ctx.account.id().to_owned(),
         created: ctx.now,
         region: region.clone(),
-        configuration: BucketConfiguration { tags, ..BucketConfiguration::default() },
+        configuration: BucketConfiguration { tags, acl, ownership, ..BucketConfiguration::default() },
     };
     match ctx.store.metadata.commit(Command::CreateBucket(new), Bytes::new()).await? {
         Outcome::Refused(Refusal::BucketExists { owner }) => already_exists(ctx, name.as_str(), &owner),
         Outcome::Refused(refusal) => Err(refusal.into()),
         _ => created(name.as_str()),
     }
+}
+
+/// The access control list and the object ownership that it begins with.
+fn lists(ctx: &Context) -> Result<(Option<Vec<Grant>>, Option<ObjectOwnership>), S3Error> {
+    let ownership = ctx.header(ownership::HEADER).map(|name| {
+        let unknown =
+            || S3Error::invalid_argument(ownership::HEADER, name, "Invalid x-amz-object-ownership header");
+        ObjectOwnership::named(name).ok_or_else(unknown)
+    });
+    let ownership = ownership.transpose()?;
+    let owner = ctx.account.id();
+    let acl = acl::asked(&ctx.headers, &ctx.store.identities)?.and_then(|lists| lists.grants(owner, owner));
+    let holds = ownership.unwrap_or(ctx.store.settings.object_ownership);
+    if acl.is_some() && holds == ObjectOwnership::BucketOwnerEnforced {
+        return Err(Code::InvalidBucketAclWithObjectOwnership.into());
+    }
+    if acl.is_some() || ownership.is_some() {
+        level::require(ctx, "A bucket with an access control list or an object ownership of its own")?;
+    }
+    Ok((acl, ownership))
 }
 
 fn created(name: &str) -> S3Result {
@@ -52,7 +75,7 @@ fn created(name: &str) -> S3Result {
 
 /// One's own bucket may be created again in the classic region, and nothing of it changes.
 fn already_exists(ctx: &Context, name: &str, owner: &str) -> S3Result {
-    if owner != ctx.account.id {
+    if owner != ctx.account.id() {
         return Err(S3Error::new(Code::BucketAlreadyExists).with("BucketName", name));
     }
     if ctx.store.settings.region == CLASSIC_REGION {

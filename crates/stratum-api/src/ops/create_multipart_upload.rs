@@ -19,7 +19,7 @@ const TYPE: &str = "x-amz-checksum-type";
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let checksum = checksum(ctx.header(ALGORITHM), ctx.header(TYPE))?;
-    let new = NewVersion::asked(&ctx.headers)?;
+    let new = NewVersion::asked(ctx, bucket)?;
     let placement = ctx.store.bodies.place(&new.declared()?, ctx.now);
     let attributes = new.attributes(ctx, placement.attributes())?;
     let upload = UploadId::new(ctx.now, ctx.store.entropy.next_u128());
@@ -27,7 +27,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         bucket: bucket.id,
         key: key.as_bytes().to_vec(),
         initiated: ctx.now,
-        initiator: ctx.account.id.clone(),
+        initiator: ctx.account.id().to_owned(),
         storage_class: new.class,
         headers: new.headers,
         checksum,

@@ -5,6 +5,7 @@ use crate::conditions;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
+use crate::ownership;
 use crate::version;
 use axum::body::Body;
 use bytes::Bytes;
@@ -47,8 +48,9 @@ pub async fn delete(
     {
         return Ok(Ok(Deleted::Nothing));
     }
+    let owner = ownership::of_writer(ctx, bucket).map(str::to_owned);
     let deletion =
-        Deletion { version, condition, ..Deletion::of(bucket.id, key.as_bytes().to_vec(), ctx.now) };
+        Deletion { version, condition, owner, ..Deletion::of(bucket.id, key.as_bytes().to_vec(), ctx.now) };
     let deleted = match ctx.store.metadata.commit(Command::DeleteObject(deletion), Bytes::new()).await? {
         Outcome::Deleted(deleted) => deleted,
         Outcome::Refused(Refusal::NoSuchKey) => Deleted::Nothing,

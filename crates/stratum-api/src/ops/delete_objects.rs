@@ -10,7 +10,7 @@ use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
 use crate::ops::delete_object;
-use crate::rights::{self, Resource};
+use crate::rights::{self, Asker, Resource};
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::delete::{Delete, DeleteError, DeleteResult, MAX_BODY, ObjectIdentifier};
@@ -65,7 +65,8 @@ async fn delete_one(
 ) -> Result<Deleted, S3Error> {
     let key = ObjectKey::parse(object.key.clone().into_bytes())?;
     for action in ctx.operation.actions_on_each(object.version_id.is_some()) {
-        rights::authorise(&ctx.caller, action, &Resource::Object(bucket, &key), &ctx.store)?;
+        let resource = Resource::Object(bucket, &key, object.version_id.as_deref());
+        rights::authorise(&Asker::of(ctx), action, &resource)?;
     }
     let no_such_version = || S3Error::new(Code::NoSuchVersion);
     let version = object.version_id.as_deref();

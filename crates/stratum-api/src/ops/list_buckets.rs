@@ -21,7 +21,7 @@ pub async fn handle(ctx: &Context) -> S3Result {
         Some(token) => listing::from_token(token)?,
         None => Position::Start,
     };
-    let (owner, echoed) = (Owner::of(&ctx.account), prefix.map(str::to_owned));
+    let (owner, echoed) = (Owner::by_id(&ctx.store.identities, ctx.account.id()), prefix.map(str::to_owned));
     let write = move |(buckets, next): &Owned| {
         xml::text(&ListAllMyBucketsResult {
             xmlns: Namespace,
@@ -52,7 +52,7 @@ async fn page(ctx: &Context, prefix: Option<&str>, after: &Position, max: usize)
         Position::Start => "",
         Position::After(name) | Position::Past(name) => std::str::from_utf8(name).unwrap_or_default(),
     };
-    let owner = &ctx.account.id;
+    let owner = ctx.account.id();
     let mut start = start.to_owned();
     let mut found: Vec<BucketRecord> = Vec::new();
     // One more than the page tells whether there is another page.

@@ -49,9 +49,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 impl List {
     fn document(&self, page: &Uploads) -> Result<Bytes, S3Error> {
         let Self { bucket, store, parameters, key_marker, id_marker } = self;
-        let owner = Owner::by_id(&store.identities, &bucket.owner);
         xml::list(parameters.encoding, |encoding| {
-            let (uploads, common_prefixes) = lines(&store.identities, page, encoding, &owner);
+            let (uploads, common_prefixes) = lines(&store.identities, page, encoding, bucket);
             let (next_key, next_id) = page.next.as_ref().map(markers).unwrap_or_default();
             let (prefix, delimiter) = parameters.names(encoding);
             ListMultipartUploadsResult {
@@ -119,7 +118,7 @@ fn lines<'a>(
     identities: &Identities,
     page: &'a Uploads,
     encoding: Option<EncodingType>,
-    owner: &'a Owner,
+    bucket: &BucketRecord,
 ) -> (Vec<Upload<'a>>, Vec<CommonPrefix<'a>>) {
     let mut uploads = Vec::with_capacity(page.entries.len());
     let mut prefixes = Vec::new();
@@ -132,7 +131,7 @@ fn lines<'a>(
                 key: Name::new(key, encoding),
                 upload_id: upload.to_string(),
                 initiator: Owner::by_id(identities, &record.initiator),
-                owner,
+                owner: Owner::by_id(identities, record.owner.as_ref().unwrap_or(&bucket.owner)),
                 storage_class: headers::storage_class_name(record.storage_class),
                 initiated: Timestamp(record.initiated),
                 checksum_algorithm: record.checksum.map(|(algorithm, _)| checksum::name(algorithm)),

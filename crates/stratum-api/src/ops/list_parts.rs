@@ -23,8 +23,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let encoding = listing::encoding(&ctx.query)?;
     let record = multipart::existing(&ctx.view, bucket, key, upload)?;
     let identities = &ctx.store.identities;
-    let (initiator, owner) =
-        (Owner::by_id(identities, &record.initiator), Owner::by_id(identities, &bucket.owner));
+    let owner = record.attributes.owner.as_ref().unwrap_or(&bucket.owner);
+    let (initiator, owner) = (Owner::by_id(identities, &record.initiator), Owner::by_id(identities, owner));
     let (bucket, key) = (bucket.name.clone(), key.as_bytes().to_vec());
     let write = move |(parts, next): &Parts| {
         let parts: Vec<_> = parts.iter().map(line).collect();

@@ -6,6 +6,7 @@ use crate::error::S3Result;
 use crate::key::ObjectKey;
 use crate::level;
 use crate::ops::configure::configure_object;
+use crate::rights::{self, Said};
 use crate::tags::{self, Tagged, Tags};
 use crate::version::{Looked, Target};
 use crate::xml;
@@ -29,6 +30,9 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Res
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
     let tags = tagging::read(&body.document(MAX_BODY).await?, Tagged::Object)?;
+    let said = Said { tags };
+    rights::authorise_said(ctx, bucket, key, &said)?;
+    let Said { tags } = said;
     change(ctx, bucket, key, tags, StatusCode::OK).await
 }
 

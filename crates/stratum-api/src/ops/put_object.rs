@@ -15,7 +15,7 @@ use stratum_metadata::command::{Command, Outcome, WriteCondition};
 use stratum_metadata::record::{self, BucketRecord, ChecksumAlgorithm, ETag, ObjectRecord, VersionId};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
-    let new = NewVersion::asked(&ctx.headers)?;
+    let new = NewVersion::asked(ctx, bucket)?;
     let condition = conditions::on_write(&ctx.headers);
     let placement = ctx.store.bodies.place(&new.declared()?, ctx.now);
     let usual = ChecksumAlgorithm::Crc64Nvme;

@@ -22,10 +22,10 @@ use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectRecord};
 const RANGE: &str = "x-amz-copy-source-range";
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
+    let source = CopySource::of(ctx)?;
     let number = multipart::part_number(&ctx.query)?;
     let upload = multipart::upload_id(&ctx.query)?;
     let record = multipart::existing(&ctx.view, bucket, key, upload)?;
-    let source = CopySource::of(ctx)?;
 
     let placement = Placement::decided(&record.attributes);
     let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement)?;
@@ -40,7 +40,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         Ok(Selection::range(bytes))
     };
     let target = source.target();
-    let opened = ctx.store.bodies.open(&ctx.view, &target, &ctx.memory, Some(admitted), choose).await?;
+    let opened = ctx.store.bodies.open(&ctx.view, &target, &ctx.memory, Some(admitted), choose).await;
+    let opened = opened.map_err(|error| source.masked(ctx, error))?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 
     let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);

@@ -9,13 +9,14 @@ use crate::authenticate::authenticate;
 use crate::context::{Caller, Store};
 use crate::key::ObjectKey;
 use crate::query::Query;
-use crate::rights::{OPERATE, Resource, authorise};
+use crate::rights::{self, Asker, Resource, may_operate};
 use crate::version;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::routing::get;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use std::fmt;
 use std::net::SocketAddr;
@@ -86,12 +87,12 @@ pub(crate) fn refused(store: &Store, head: &http::request::Parts) -> Option<Resp
 fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(), String> {
     let now = (store.clock.now() / 1000) as i64;
     let (caller, _) = authenticate(store, head, now).map_err(|error| error.words().to_owned())?;
-    if authorise(&caller, OPERATE, &Resource::Server, store).is_ok() {
+    if may_operate(&caller) {
         return Ok(());
     }
     match Told::of(path, head.uri.query()) {
         None => Err("only the root user may operate the store, and signs the request".into()),
-        Some(told) if told.may(&caller, store) => Ok(()),
+        Some(told) if told.may(&caller, store, head) => Ok(()),
         // Nor is it told whether there is such a bucket.
         Some(Told::Object(..)) => Err("only who may read the object may ask that of it".into()),
         Some(Told::Bucket(_)) => Err("only who may list the bucket may ask that of it".into()),
@@ -101,7 +102,7 @@ fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(), Str
 /// What is told of a bucket or an object to others than root.
 enum Told {
     /// Where it lies and why; of a version of it, if that is named.
-    Object(String, ObjectKey, bool),
+    Object(String, ObjectKey, Option<String>),
     /// What lies where.
     Bucket(String),
 }
@@ -110,9 +111,10 @@ impl Told {
     fn of(path: &str, query: Option<&str>) -> Option<Told> {
         if let Some(object) = path.strip_prefix("objects/") {
             let address = Address::parse(object, None, &[]).ok()?;
-            let names_version = Query::parse(query.unwrap_or_default()).ok()?.has(version::PARAMETER);
+            let version =
+                Query::parse(query.unwrap_or_default()).ok()?.get(version::PARAMETER).map(str::to_owned);
             return match address {
-                Address::Object(bucket, key) => Some(Told::Object(bucket, key, names_version)),
+                Address::Object(bucket, key) => Some(Told::Object(bucket, key, version)),
                 Address::Service | Address::Bucket(_) | Address::ObjectResponse => None,
             };
         }
@@ -121,15 +123,31 @@ impl Told {
         (path == "tier/report").then(bucket).flatten().map(Told::Bucket)
     }
 
-    fn may(&self, caller: &Caller, store: &Store) -> bool {
+    fn may(&self, caller: &Caller, store: &Store, head: &http::request::Parts) -> bool {
         let (Told::Object(name, ..) | Told::Bucket(name)) = self;
-        let Ok(Some(bucket)) = store.metadata.local().bucket(name) else { return false };
+        let view = store.metadata.local();
+        let Ok(Some(bucket)) = view.bucket(name) else { return false };
         let (action, resource) = match self {
-            Told::Object(_, key, false) => ("s3:GetObject", Resource::Object(&bucket, key)),
-            Told::Object(_, key, true) => ("s3:GetObjectVersion", Resource::Object(&bucket, key)),
+            Told::Object(_, key, None) => ("s3:GetObject", Resource::Object(&bucket, key, None)),
+            Told::Object(_, key, Some(id)) => {
+                ("s3:GetObjectVersion", Resource::Object(&bucket, key, Some(id)))
+            }
             Told::Bucket(_) => ("s3:ListBucket", Resource::Bucket(&bucket)),
         };
-        authorise(caller, action, &resource, store).is_ok()
+        let account = rights::account(caller, store);
+        let asker = Asker {
+            store,
+            view: &view,
+            caller,
+            account: &account,
+            query: &Query::default(),
+            headers: &head.headers,
+            scheme: head.extensions.get().unwrap_or(&Scheme::HTTP),
+            peer: head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
+            now: store.clock.now(),
+            said: None,
+        };
+        rights::authorise(&asker, action, &resource).is_ok()
     }
 }
 

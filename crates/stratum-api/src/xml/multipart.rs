@@ -195,7 +195,7 @@ pub struct Upload<'a> {
     pub key: Name<'a>,
     pub upload_id: String,
     pub initiator: Owner,
-    pub owner: &'a Owner,
+    pub owner: Owner,
     pub storage_class: &'static str,
     pub initiated: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]

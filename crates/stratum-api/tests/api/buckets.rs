@@ -92,7 +92,8 @@ async fn what_a_bucket_cannot_be_is_refused() {
     let locked = [("x-amz-bucket-object-lock-enabled", "true")];
     client.send("PUT", "/bucket", &locked, "").await.refused(501, "NotImplemented");
     let public = [("x-amz-acl", "public-read")];
-    client.send("PUT", "/bucket", &public, "").await.refused(501, "NotImplemented");
+    let refused = client.send("PUT", "/bucket", &public, "").await;
+    refused.refused(400, "InvalidBucketAclWithObjectOwnership");
     client.get("/bucket").await.refused(404, "NoSuchBucket");
 }
 
@@ -120,16 +121,19 @@ async fn buckets_come_in_pages_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_owner_has_full_control_and_that_cannot_be_changed() {
+async fn the_owner_has_full_control_and_without_lists_that_cannot_be_changed() {
     let client = Client::with_bucket().await;
     client.put("/bucket/key", "x").await.expect(200);
     for target in ["/bucket?acl", "/bucket/key?acl"] {
         let acl = client.get(target).await.expect(200);
         assert_eq!(acl.elements("ID"), ["root", "root"]);
         assert_eq!(acl.element("Permission").as_deref(), Some("FULL_CONTROL"));
-        client.send("PUT", target, &[("x-amz-acl", "private")], "").await.expect(200);
-        client.send("PUT", target, &[("x-amz-acl", "public-read")], "").await.refused(501, "NotImplemented");
-        client.put(target, "<AccessControlPolicy/>").await.refused(501, "NotImplemented");
+        for acl in ["private", "public-read"] {
+            let answer = client.send("PUT", target, &[("x-amz-acl", acl)], "").await;
+            answer.refused(400, "AccessControlListNotSupported");
+        }
+        let list = client.put(target, "<AccessControlPolicy/>").await;
+        list.refused(400, "AccessControlListNotSupported");
         client.delete(target).await.refused(405, "MethodNotAllowed");
     }
     client.get("/bucket/none?acl").await.refused(404, "NoSuchKey");

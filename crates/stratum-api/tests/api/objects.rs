@@ -186,10 +186,9 @@ async fn a_virtual_host_is_a_bucket() {
 async fn what_is_not_built_says_so() {
     let rig = Rig::with_bucket().await;
     for (method, target, header) in [
-        ("GET", "/bucket?policy", ("x-a", "b")),
+        ("GET", "/bucket?replication", ("x-a", "b")),
         ("PUT", "/bucket?replication", ("x-a", "b")),
         ("PUT", "/bucket/k", ("x-amz-server-side-encryption", "AES256")),
-        ("PUT", "/bucket/k", ("x-amz-acl", "public-read")),
         ("PUT", "/bucket/k?annotation", ("x-a", "b")),
         ("POST", "/bucket/k?select&select-type=2", ("x-a", "b")),
     ] {

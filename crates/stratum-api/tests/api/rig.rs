@@ -13,13 +13,14 @@ use std::time::{Duration, SystemTime};
 use stratum_api::admission::Admission;
 use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
+use stratum_api::policies::Policies;
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
 use stratum_bodies::{Codecs, Tables};
 use stratum_engine::{Config, Engine, Foundation};
 use stratum_frames::Compression;
-use stratum_metadata::record::Level;
+use stratum_metadata::record::{Level, ObjectOwnership};
 use stratum_storage::ambient::{Clock, Simulated, System};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::Threads;
@@ -49,6 +50,7 @@ pub struct Rig {
 /// What a test may choose.
 pub struct Choices {
     pub anonymous: bool,
+    pub object_ownership: ObjectOwnership,
     pub admission: u64,
     pub domains: Vec<String>,
     pub region: String,
@@ -91,6 +93,7 @@ impl Default for Choices {
     fn default() -> Self {
         Self {
             anonymous: true,
+            object_ownership: Settings::default().object_ownership,
             admission: 256 << 20,
             domains: Vec::new(),
             region: "us-east-1".into(),
@@ -340,8 +343,10 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
         bodies: Bodies::new(metadata, volumes, journal, codecs, Tables::default()).sampling(true),
         identities: Identities::new([user("root", ROOT, true), user("other", OTHER, false)]).expect("users"),
         verifier: Verifier::new(&*choices.region),
+        policies: Policies::default(),
         settings: Settings {
             anonymous: choices.anonymous,
+            object_ownership: choices.object_ownership,
             domains: choices.domains.clone(),
             region: choices.region.clone(),
             ..Settings::default()

@@ -16,7 +16,7 @@ pub struct Attributes {
     pub owner: Option<String>,
     /// Tags of the object, by key.
     pub tags: Option<BTreeMap<String, String>>,
-    /// Grants beyond the owner's.
+    /// Its grants, where they aren't its owner's full control alone.
     pub acl: Option<Vec<Grant>>,
     pub retention: Option<Retention>,
     /// Whether a legal hold is on. Off and never set are the same.

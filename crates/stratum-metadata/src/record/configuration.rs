@@ -20,10 +20,13 @@ pub struct BucketConfiguration {
     pub object_lock: Option<ObjectLock>,
     /// Tags of the bucket, by key.
     pub tags: Option<BTreeMap<String, String>>,
-    /// Grants beyond the owner's.
+    /// Its grants, where they aren't the owner's full control alone.
     pub acl: Option<Vec<Grant>>,
     /// The entry that put each of its documents: while that is the same, so is the document.
     pub documents: BTreeMap<DocumentKind, Index>,
+    /// Who owns its objects, where that isn't what the server has for all.
+    pub ownership: Option<ObjectOwnership>,
+    pub public_access: Option<PublicAccessBlock>,
 }
 
 /// A document of a bucket's, under a key of its own. New ones stand at the end: the number of a variant is stored.
@@ -62,6 +65,46 @@ pub enum Versioning {
     Suspended,
 }
 
+/// Who owns the objects that others write into a bucket. New ones stand at the end: the number of a variant is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectOwnership {
+    /// The bucket's owner, always: there are no access control lists.
+    BucketOwnerEnforced,
+    /// The bucket's owner where the writer says so.
+    BucketOwnerPreferred,
+    ObjectWriter,
+}
+
+impl ObjectOwnership {
+    pub const ALL: [ObjectOwnership; 3] = [
+        ObjectOwnership::BucketOwnerEnforced,
+        ObjectOwnership::BucketOwnerPreferred,
+        ObjectOwnership::ObjectWriter,
+    ];
+
+    /// As S3 names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ObjectOwnership::BucketOwnerEnforced => "BucketOwnerEnforced",
+            ObjectOwnership::BucketOwnerPreferred => "BucketOwnerPreferred",
+            ObjectOwnership::ObjectWriter => "ObjectWriter",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ownership| ownership.name() == name)
+    }
+}
+
+/// What of the public's access to a bucket is shut off, in S3's terms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicAccessBlock {
+    pub block_public_acls: bool,
+    pub ignore_public_acls: bool,
+    pub block_public_policy: bool,
+    pub restrict_public_buckets: bool,
+}
+
 /// Object lock of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectLock {
@@ -85,6 +128,8 @@ enum Part {
     Tags(BTreeMap<String, String>),
     Acl(Vec<Grant>),
     Documents(BTreeMap<DocumentKind, Index>),
+    Ownership(ObjectOwnership),
+    PublicAccess(PublicAccessBlock),
 }
 
 impl Part {
@@ -95,6 +140,8 @@ impl Part {
             Part::Tags(_) => 2,
             Part::Acl(_) => 3,
             Part::Documents(_) => 4,
+            Part::Ownership(_) => 5,
+            Part::PublicAccess(_) => 6,
         }
     }
 }
@@ -107,6 +154,8 @@ impl From<BucketConfiguration> for Vec<Part> {
             of.tags.map(Part::Tags),
             of.acl.map(Part::Acl),
             (!of.documents.is_empty()).then_some(Part::Documents(of.documents)),
+            of.ownership.map(Part::Ownership),
+            of.public_access.map(Part::PublicAccess),
         ];
         parts.into_iter().flatten().collect()
     }
@@ -131,6 +180,8 @@ impl TryFrom<Vec<Part>> for BucketConfiguration {
                 Part::ObjectLock(lock) => all.object_lock = Some(lock),
                 Part::Tags(tags) => all.tags = Some(tags),
                 Part::Acl(grants) => all.acl = Some(grants),
+                Part::Ownership(ownership) => all.ownership = Some(ownership),
+                Part::PublicAccess(block) => all.public_access = Some(block),
                 Part::Documents(documents) => all.documents = documents,
             }
         }

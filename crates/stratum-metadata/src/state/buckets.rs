@@ -47,6 +47,9 @@ pub(super) fn configure(view: &mut View<'_>, index: Index, bucket: BucketId, cha
     match change {
         BucketChange::Versioning(versioning) => configuration.versioning = Some(versioning),
         BucketChange::Tags(tags) => configuration.tags = tags,
+        BucketChange::Acl(grants) => configuration.acl = grants,
+        BucketChange::Ownership(ownership) => configuration.ownership = ownership,
+        BucketChange::PublicAccess(block) => configuration.public_access = block,
         BucketChange::Document { kind, document: Some(document) } => {
             configuration.documents.insert(kind, index);
             view.put(keys::bucket_document(bucket, kind), &document)?;

@@ -115,6 +115,7 @@ pub(super) fn configure(
     };
     match change {
         ObjectChange::Tags(tags) => record.attributes.tags = tags,
+        ObjectChange::Acl(grants) => record.attributes.acl = grants,
     }
     match is_current {
         true => view.put(at, record.as_ref())?,

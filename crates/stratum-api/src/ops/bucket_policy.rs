@@ -1,0 +1,73 @@
+//! GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy and GetBucketPolicyStatus. The policy comes back as it was put.
+
+use crate::acl;
+use crate::body::RequestBody;
+use crate::context::Context;
+use crate::error::{Code, S3Error, S3Result};
+use crate::level;
+use crate::ops::configure::configure;
+use crate::ownership;
+use crate::xml;
+use crate::xml::acl::PolicyStatus;
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, header};
+use stratum_metadata::command::BucketChange;
+use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, ObjectOwnership};
+use stratum_policy::Policy;
+
+/// What a policy may have, in bytes.
+const MAX_POLICY: usize = 20 * 1024;
+
+/// What is read of one that is longer, to say that it is, in bytes.
+const MAX_BODY: u64 = 64 * 1024;
+
+pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let stored = ctx.view.document(bucket.id, DocumentKind::Policy)?;
+    let text =
+        stored.ok_or_else(|| S3Error::new(Code::NoSuchBucketPolicy).with("BucketName", &bucket.name))?;
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
+    let document = body.document(MAX_BODY).await?;
+    let malformed = |message: String| S3Error::new(Code::MalformedPolicy).message(message);
+    if document.len() > MAX_POLICY {
+        let message =
+            format!("Normalized policy document exceeds the maximum allowed size of {MAX_POLICY} bytes.");
+        return Err(malformed(message));
+    }
+    let policy = Policy::parse(&document, &bucket.name).map_err(|error| malformed(error.to_string()))?;
+    let blocks = bucket.configuration.public_access.is_some_and(|block| block.block_public_policy);
+    if blocks && policy.is_public() {
+        return Err(S3Error::new(Code::AccessDenied)
+            .because("the bucket's public access block refuses public policies"));
+    }
+    level::require(ctx, "A bucket policy")?;
+    // It was JSON, which is UTF-8.
+    let text = String::from_utf8_lossy(&document).into_owned();
+    change(ctx, bucket, Some(BucketDocument(text))).await
+}
+
+pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    level::require(ctx, "A bucket policy")?;
+    change(ctx, bucket, None).await
+}
+
+/// Whether the bucket lets in the public, by its policy or its list. Without either it doesn't.
+pub async fn status(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let policy = ctx.store.policies.of(&ctx.view, bucket)?;
+    let has_lists = ownership::of(bucket, &ctx.store.settings) != ObjectOwnership::BucketOwnerEnforced;
+    let ignores = bucket.configuration.public_access.is_some_and(|block| block.ignore_public_acls);
+    let list = bucket.configuration.acl.as_deref().filter(|_| has_lists && !ignores);
+    let is_public = policy.is_some_and(|policy| policy.is_public()) || list.is_some_and(acl::is_public);
+    xml::answer(&PolicyStatus { xmlns: xml::Namespace, is_public })
+}
+
+async fn change(ctx: &Context, bucket: &BucketRecord, document: Option<BucketDocument>) -> S3Result {
+    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Policy, document }).await?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}

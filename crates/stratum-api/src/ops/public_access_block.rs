@@ -1,0 +1,36 @@
+//! GetPublicAccessBlock, PutPublicAccessBlock and DeletePublicAccessBlock. A bucket begins without any.
+
+use crate::body::RequestBody;
+use crate::context::Context;
+use crate::error::{Code, S3Result};
+use crate::level;
+use crate::ops::configure::configure;
+use crate::xml;
+use crate::xml::acl::PublicAccessBlockConfiguration;
+use axum::body::Body;
+use http::{Response, StatusCode};
+use stratum_metadata::command::BucketChange;
+use stratum_metadata::record::BucketRecord;
+
+/// More than four switches ever need, in bytes.
+const MAX_BODY: u64 = 16 * 1024;
+
+pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
+    let block = bucket.configuration.public_access.ok_or(Code::NoSuchPublicAccessBlockConfiguration)?;
+    xml::answer(&PublicAccessBlockConfiguration::of(block))
+}
+
+pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
+    let block = PublicAccessBlockConfiguration::read(&body.document(MAX_BODY).await?)?;
+    level::require(ctx, "A public access block")?;
+    configure(ctx, bucket, BucketChange::PublicAccess(Some(block))).await?;
+    Ok(Response::new(Body::empty()))
+}
+
+pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    level::require(ctx, "A public access block")?;
+    configure(ctx, bucket, BucketChange::PublicAccess(None)).await?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}

@@ -1,0 +1,67 @@
+//! What the permissions of access control lists allow, by the names that policies have for it.
+//!
+//! Source: S3 User Guide, "Access control list (ACL) overview", "Mapping of ACL permissions and access policy permissions".
+
+use crate::context::Caller;
+use stratum_metadata::record::{Grant, Grantee, Permission};
+
+/// The permission that an action takes: of the bucket's list, or of the object's where it is about one that is there.
+/// Most actions can't be granted by a list.
+pub fn permission(action: &str) -> Option<Permission> {
+    Some(match action {
+        "s3:ListBucket" | "s3:ListBucketVersions" | "s3:ListBucketMultipartUploads" => Permission::Read,
+        "s3:PutObject" | "s3:DeleteObject" => Permission::Write,
+        "s3:GetBucketAcl" | "s3:GetObjectAcl" | "s3:GetObjectVersionAcl" => Permission::ReadAcp,
+        "s3:PutBucketAcl" | "s3:PutObjectAcl" | "s3:PutObjectVersionAcl" => Permission::WriteAcp,
+        "s3:GetObject" | "s3:GetObjectVersion" => Permission::Read,
+        "s3:GetObjectAttributes" | "s3:GetObjectVersionAttributes" => Permission::Read,
+        _ => return None,
+    })
+}
+
+/// Whether an action is about an object that is there, so that its owner, its list and its tags count.
+pub fn is_about_an_object(action: &str) -> bool {
+    is_read_of_an_object(action)
+        || matches!(
+            action,
+            "s3:PutObjectAcl"
+                | "s3:PutObjectVersionAcl"
+                | "s3:PutObjectTagging"
+                | "s3:PutObjectVersionTagging"
+                | "s3:DeleteObjectTagging"
+                | "s3:DeleteObjectVersionTagging"
+        )
+}
+
+/// Whether an action shows an object, or something of it.
+pub fn is_read_of_an_object(action: &str) -> bool {
+    matches!(
+        action,
+        "s3:GetObject"
+            | "s3:GetObjectVersion"
+            | "s3:GetObjectAcl"
+            | "s3:GetObjectVersionAcl"
+            | "s3:GetObjectAttributes"
+            | "s3:GetObjectVersionAttributes"
+            | "s3:GetObjectTagging"
+            | "s3:GetObjectVersionTagging"
+    )
+}
+
+/// Whether an action is about the bucket's policy itself, from which its owner can't be locked out.
+pub fn is_of_the_policy(action: &str) -> bool {
+    matches!(action, "s3:GetBucketPolicy" | "s3:PutBucketPolicy" | "s3:DeleteBucketPolicy")
+}
+
+pub fn gives(grant: &Grant, permission: Permission) -> bool {
+    grant.permission == permission || grant.permission == Permission::FullControl
+}
+
+/// Whether a grant is the caller's; one to the public may count for nothing.
+pub fn is_to(grant: &Grant, caller: &Caller, counts_public: bool) -> bool {
+    match (&grant.grantee, caller) {
+        (Grantee::User(id), Caller::User(user)) => *id == user.id,
+        (Grantee::AllUsers, _) | (Grantee::AuthenticatedUsers, Caller::User(_)) => counts_public,
+        _ => false,
+    }
+}

@@ -1,0 +1,180 @@
+//! Every operation of the table, asked for by the owner, another user and nobody, under every kind of grant: what a new
+//! operation lets whom do is asked as soon as its row is there.
+
+use crate::policies::{md5, put, shut};
+use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig};
+use stratum_api::fuzzing::{Example, examples};
+use stratum_metadata::record::ObjectOwnership;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Owner,
+    Other,
+    Nobody,
+}
+
+/// The body of the operation that asks for its rights by what stands in it.
+const DELETE: &[u8] = b"<Delete><Object><Key>k</Key></Object></Delete>";
+
+/// The operations on a bucket and its object that need a right of S3's own.
+fn rows() -> Vec<Example> {
+    let judged = |example: &Example| {
+        // A bucket that is to be is nobody's yet, a preflight asks for nothing, and a form says in its body who sends it.
+        let apart = ["CreateBucket", "Preflight", "PostObject"].contains(&example.operation);
+        !apart && example.actions.iter().all(|action| action.starts_with("s3:"))
+    };
+    let rows: Vec<Example> = examples().into_iter().filter(judged).collect();
+    assert!(rows.len() > 90, "{}", rows.len());
+    rows
+}
+
+async fn ask(rig: &Rig, who: Who, row: &Example) -> Answer {
+    let digest = md5(DELETE);
+    let mut headers = row.headers.clone();
+    let body = if row.operation == "DeleteObjects" { DELETE } else { b"" };
+    if !body.is_empty() {
+        headers.push(("content-md5", &digest));
+    }
+    match who {
+        Who::Owner => rig.signed(ROOT, row.method, &row.target, &headers, body).await,
+        Who::Other => rig.signed(OTHER, row.method, &row.target, &headers, body).await,
+        Who::Nobody => rig.send(row.method, &row.target, &headers, body).await,
+    }
+}
+
+fn is_refused(answer: &Answer) -> bool {
+    answer.status == 403 || answer.text().contains("<Code>AccessDenied</Code>")
+}
+
+/// Who of the three may, in the bucket as `prepare` leaves it each time.
+async fn allowed(rig: &Rig, row: &Example, prepare: impl AsyncFn()) -> Vec<Who> {
+    let mut may = Vec::new();
+    let changes = !["GET", "HEAD"].contains(&row.method);
+    for (number, who) in [Who::Nobody, Who::Other, Who::Owner].into_iter().enumerate() {
+        if changes || number == 0 {
+            prepare().await;
+        }
+        if !is_refused(&ask(rig, who, row).await) {
+            may.push(who);
+        }
+    }
+    may
+}
+
+async fn object(rig: &Rig) {
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket/k", &[], b"body").await.status, 200);
+}
+
+/// A statement about everything in the bucket.
+fn statement(effect: &str, principal: &str, element: &str, actions: &[&str]) -> String {
+    let actions: Vec<String> = actions.iter().map(|action| format!("\"{action}\"")).collect();
+    let actions = actions.join(",");
+    format!(
+        r#"{{"Effect":"{effect}","Principal":{principal},"{element}":[{actions}],"Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]}}"#
+    )
+}
+
+/// May read, put and delete the policy whatever it says.
+fn is_of_the_policy(row: &Example) -> bool {
+    ["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"].contains(&row.operation)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_grant_an_operation_is_the_owners() {
+    let rig = shut().await;
+    for row in rows() {
+        assert_eq!(allowed(&rig, &row, async || object(&rig).await).await, [Who::Owner], "{row:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_grants_just_what_it_names() {
+    let rig = shut().await;
+    let prepare = async |statements: &str| {
+        // What was deleted meanwhile, a policy that shuts out its owner included.
+        assert_eq!(rig.signed(ROOT, "DELETE", "/bucket?policy", &[], b"").await.status, 204);
+        object(&rig).await;
+        let answer = put(&rig, statements).await;
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    };
+    for row in rows() {
+        let under = async |statements: String| allowed(&rig, &row, async || prepare(&statements).await).await;
+        let to_other = statement("Allow", r#"{"AWS":"other"}"#, "Action", &row.actions);
+        assert_eq!(under(to_other).await, [Who::Other, Who::Owner], "{row:?}");
+        let to_all = statement("Allow", r#""*""#, "Action", &row.actions);
+        assert_eq!(under(to_all.clone()).await, [Who::Nobody, Who::Other, Who::Owner], "{row:?}");
+        let all_else = statement("Allow", r#""*""#, "NotAction", &row.actions);
+        assert_eq!(under(all_else).await, [Who::Owner], "{row:?}");
+        let denied = statement("Deny", r#""*""#, "Action", &row.actions);
+        let expected: &[Who] = if is_of_the_policy(&row) { &[Who::Owner] } else { &[] };
+        assert_eq!(under(format!("{to_all},{denied}")).await, expected, "{row:?}");
+    }
+}
+
+/// What a permission of the bucket's list and of the object's gives, as S3 maps them.
+fn gives(permission: &str, of_object: bool, action: &str) -> bool {
+    let actions: &[&str] = match (permission, of_object) {
+        ("READ", false) => &["s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads"],
+        ("WRITE", false) => &["s3:PutObject", "s3:DeleteObject"],
+        ("READ_ACP", false) => &["s3:GetBucketAcl"],
+        ("WRITE_ACP", false) => &["s3:PutBucketAcl"],
+        ("READ", true) => &["s3:GetObject", "s3:GetObjectAttributes"],
+        ("READ_ACP", true) => &["s3:GetObjectAcl"],
+        ("WRITE_ACP", true) => &["s3:PutObjectAcl"],
+        ("FULL_CONTROL", _) => {
+            return ["READ", "WRITE", "READ_ACP", "WRITE_ACP"]
+                .iter()
+                .any(|one| gives(one, of_object, action));
+        }
+        _ => &[],
+    };
+    actions.contains(&action)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_grants_just_what_s3_maps_it_to() {
+    let ownership = ObjectOwnership::ObjectWriter;
+    let choices =
+        Choices { anonymous: false, age: Age::New, object_ownership: ownership, ..Choices::default() };
+    let rig = Rig::with(choices).await;
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
+    for permission in ["read", "write", "read-acp", "write-acp", "full-control"] {
+        let header = format!("x-amz-grant-{permission}");
+        for of_object in [false, true] {
+            let (name, group) =
+                (permission.replace('-', "_").to_uppercase(), "http://acs.amazonaws.com/groups/global/");
+            for (grantee, to) in [
+                ("id=other".to_owned(), &[Who::Other, Who::Owner][..]),
+                (format!("uri={group}AllUsers"), &[Who::Nobody, Who::Other, Who::Owner]),
+                (format!("uri={group}AuthenticatedUsers"), &[Who::Other, Who::Owner]),
+            ] {
+                let prepare = async || {
+                    object(&rig).await;
+                    let (granted, private) = match of_object {
+                        true => ("/bucket/k?acl", "/bucket?acl"),
+                        false => ("/bucket?acl", "/bucket/k?acl"),
+                    };
+                    let canned = [("x-amz-acl", "private")];
+                    assert_eq!(rig.signed(ROOT, "PUT", private, &canned, b"").await.status, 200);
+                    let grant = [(header.as_str(), grantee.as_str())];
+                    assert_eq!(rig.signed(ROOT, "PUT", granted, &grant, b"").await.status, 200);
+                };
+                // By groups it is enough to see where they count at all.
+                let is_first = grantee == "id=other";
+                for row in rows()
+                    .iter()
+                    .filter(|row| is_first || row.operation.contains("Acl") || row.method == "GET")
+                {
+                    let all = row.actions.iter().all(|action| gives(&name, of_object, action));
+                    let expected = if all { to } else { &[Who::Owner] };
+                    assert_eq!(
+                        allowed(&rig, row, prepare).await,
+                        expected,
+                        "{name} of_object {of_object} {grantee} {row:?}"
+                    );
+                }
+            }
+        }
+    }
+}
