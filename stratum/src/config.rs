@@ -21,7 +21,7 @@ use stratum_metadata::record::ObjectOwnership;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::pace::Budget;
 use stratum_tiering::prices::TierPrices;
-use tiering::{ClockSection, TieringSection};
+use tiering::{ClockSection, LifecycleSection, TieringSection};
 use toml::Spanned;
 
 /// A configuration that cannot be used; the text says where and why.
@@ -54,6 +54,7 @@ pub struct Config {
     pub tiering: TieringSection,
     #[serde(default)]
     pub clock: ClockSection,
+    pub lifecycle: LifecycleSection,
     #[serde(default)]
     pub log: Log,
 }

@@ -96,6 +96,7 @@ fn engine_config(
         usage,
         samples,
         tiering: TieringConfig { policy, prices, memory },
+        lifecycle_days: config.lifecycle_days(),
         ..stratum_engine::Config::new(layout.index())
     })
 }

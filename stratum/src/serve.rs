@@ -26,7 +26,6 @@ use std::time::Duration;
 use stratum_api::admission::Admission;
 use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
-use stratum_api::policies::Policies;
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server, tls};
 use stratum_auth::{Identities, Verifier};
@@ -232,7 +231,9 @@ fn store(config: &Config, engine: &Engine, identities: Identities, admission: Ad
         bodies: Bodies::new(metadata, volumes, journal, codecs, tables).sampling(samples.is_open()),
         identities,
         verifier: Verifier::new(&config.server.region),
-        policies: Policies::default(),
+        policies: Default::default(),
+        cors: Default::default(),
+        lifecycle: Default::default(),
         settings: settings(config),
         admission,
         usage,
@@ -249,6 +250,7 @@ fn settings(config: &Config) -> Settings {
         domains: config.server.domains.clone(),
         anonymous: config.server.anonymous,
         object_ownership: config.server.object_ownership,
+        lifecycle_days: config.lifecycle_days(),
         ..Settings::default()
     }
 }

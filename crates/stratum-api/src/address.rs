@@ -36,6 +36,14 @@ impl Address {
         Address::of(bucket, key)
     }
 
+    /// The name of the bucket that is named.
+    pub fn bucket(&self) -> Option<&str> {
+        match self {
+            Address::Bucket(name) | Address::Object(name, _) => Some(name),
+            Address::Service | Address::ObjectResponse => None,
+        }
+    }
+
     fn of(bucket: String, raw_key: &str) -> Result<Address, S3Error> {
         match raw_key {
             "" => Ok(Address::Bucket(bucket)),

@@ -2,10 +2,11 @@
 
 use crate::admission::{Admission, Memory};
 use crate::bodies::{Bodies, Ends};
+use crate::cors::CorsRules;
+use crate::documents::Documents;
 use crate::error::{Code, S3Error};
 use crate::key::ObjectKey;
 use crate::operation::Operation;
-use crate::policies::Policies;
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::selection::Selection;
@@ -14,8 +15,10 @@ use http::uri::Scheme;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stratum_auth::{Identities, User, Verifier};
+use stratum_lifecycle::{Days, Rules};
 use stratum_metadata::record::{BucketId, BucketRecord, ObjectOwnership, ObjectRecord};
 use stratum_metadata::{Metadata, ReadView};
+use stratum_policy::Policy;
 use stratum_storage::ambient::{Clock, Entropy, UnixMillis};
 use stratum_storage::blob::Tier;
 use stratum_storage::pace::Pace;
@@ -36,6 +39,8 @@ pub struct Settings {
     /// How long an abandoned upload is kept, and how long a Complete is remembered, in milliseconds.
     pub upload_lifetime: u64,
     pub completion_memory: u64,
+    /// How long a day is to buckets' lifecycle.
+    pub lifecycle_days: Days,
 }
 
 impl Default for Settings {
@@ -48,6 +53,7 @@ impl Default for Settings {
             object_ownership: ObjectOwnership::BucketOwnerEnforced,
             upload_lifetime: 7 * DAY,
             completion_memory: DAY,
+            lifecycle_days: Days::default(),
         }
     }
 }
@@ -59,7 +65,12 @@ pub struct Store {
     pub bodies: Bodies,
     pub identities: Identities,
     pub verifier: Verifier,
-    pub policies: Policies,
+    /// The policies of buckets.
+    pub policies: Documents<Policy>,
+    /// The rules of buckets for cross-origin requests.
+    pub cors: Documents<CorsRules>,
+    /// The lifecycle of buckets.
+    pub lifecycle: Documents<Rules>,
     pub settings: Settings,
     pub admission: Admission,
     /// Is told of every read and of what is deleted; the tiers learn from it.

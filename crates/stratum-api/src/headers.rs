@@ -11,6 +11,7 @@ pub use known::refuse_unheeded;
 
 use crate::checksum;
 use crate::error::{Code, S3Error};
+use crate::lock;
 use crate::query::Query;
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, EXPIRES,
@@ -151,8 +152,12 @@ const STORAGE_CLASSES: [(StorageClass, &str); 8] = [
 /// `InvalidStorageClass` for one that this server doesn't have.
 pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
     let Some(named) = headers.get(&STORAGE_CLASS) else { return Ok(StorageClass::Standard) };
-    let known = STORAGE_CLASSES.iter().find(|(_, name)| name.as_bytes() == named.as_bytes());
-    known.map(|(class, _)| *class).ok_or(Code::InvalidStorageClass.into())
+    named.to_str().ok().and_then(storage_class_of).ok_or(Code::InvalidStorageClass.into())
+}
+
+/// The storage class of that name.
+pub fn storage_class_of(name: &str) -> Option<StorageClass> {
+    STORAGE_CLASSES.iter().find(|(_, known)| *known == name).map(|(class, _)| *class)
 }
 
 /// What a client declares of where an object is to lie: by its metadata, and by its class.
@@ -203,6 +208,7 @@ pub fn describe(object: &ObjectRecord, out: &mut HeaderMap) {
     if let Some(tags) = &object.attributes.tags {
         out.insert(TAGGING_COUNT, HeaderValue::from(tags.len()));
     }
+    lock::describe(&object.attributes, out);
     for (name, text) in &kept.user {
         if let Ok(name) = HeaderName::try_from(format!("{USER}{name}")) {
             out.insert(name, value(text));

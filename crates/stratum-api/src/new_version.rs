@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::S3Error;
 use crate::headers;
 use crate::level;
+use crate::lock::Lock;
 use crate::ownership::Owned;
 use crate::tags::{self, Tags};
 use stratum_metadata::declared::Declared;
@@ -17,19 +18,22 @@ pub struct NewVersion {
     pub class: StorageClass,
     pub tags: Option<Tags>,
     pub owned: Owned,
+    pub lock: Lock,
 }
 
 impl NewVersion {
     /// As a request's headers have it.
     ///
     /// # Errors
-    /// As [`headers::object_headers`], [`headers::storage_class`], [`tags::of_header`] and [`Owned::asked`].
+    /// As [`headers::object_headers`], [`headers::storage_class`], [`tags::of_header`], [`Owned::asked`] and
+    /// [`Lock::asked`].
     pub fn asked(ctx: &Context, bucket: &BucketRecord) -> Result<NewVersion, S3Error> {
         Ok(NewVersion {
             headers: headers::object_headers(&ctx.headers)?,
             class: headers::storage_class(&ctx.headers)?,
             tags: tags::of_header(&ctx.headers)?,
             owned: Owned::asked(ctx, bucket)?,
+            lock: Lock::asked(&ctx.headers, bucket, ctx.now)?,
         })
     }
 
@@ -50,6 +54,7 @@ impl NewVersion {
             level::require(ctx, "Tagging an object")?;
         }
         let Owned { owner, acl } = self.owned.clone();
-        Ok(Attributes { tags: self.tags.clone(), owner, acl, ..placed })
+        let Lock { retention, legal_hold } = self.lock;
+        Ok(Attributes { tags: self.tags.clone(), owner, acl, retention, legal_hold, ..placed })
     }
 }

@@ -5,6 +5,8 @@
 
 pub mod abort_multipart_upload;
 pub mod acl;
+pub mod bucket_cors;
+pub mod bucket_lifecycle;
 pub mod bucket_policy;
 pub mod bucket_tagging;
 pub mod bucket_versioning;
@@ -27,10 +29,13 @@ pub mod list_object_versions;
 pub mod list_objects;
 pub mod list_objects_v2;
 pub mod list_parts;
+pub mod object_lock;
 pub mod object_tagging;
 pub mod ownership_controls;
 pub mod public_access_block;
 pub mod put_object;
 pub mod request_payment;
+pub mod restore_object;
+pub mod unconfigured;
 pub mod upload_part;
 pub mod upload_part_copy;

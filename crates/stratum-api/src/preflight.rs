@@ -1,20 +1,12 @@
-//! Requests that carry no signature by their nature, and what HTTP itself has to say: answered before anybody is asked
-//! who they are.
+//! What HTTP itself has to say of a request: answered before anybody is asked who they are.
 
 use crate::error::{Code, S3Error};
-use http::Method;
 use http::header::EXPECT;
 use http::request::Parts;
 
 /// # Errors
-/// `AccessForbidden` for a browser's question whether a page may send a request: no bucket has rules that allow it.
 /// `ExpectationFailed`.
 pub fn check(head: &Parts) -> Result<(), S3Error> {
-    if head.method == Method::OPTIONS {
-        return Err(
-            S3Error::new(Code::AccessForbidden).message("CORSResponse: CORS is not enabled for this bucket.")
-        );
-    }
     match head.headers.get_all(EXPECT).iter().all(|value| can_be_met(value.as_bytes())) {
         true => Ok(()),
         false => Err(Code::ExpectationFailed.into()),

@@ -9,11 +9,13 @@ use crate::authenticate::authenticate;
 use crate::body::{Leftover, RequestBody};
 use crate::connections::Connection;
 use crate::context::{Account, Caller, Context, Store};
+use crate::cors::CrossOrigin;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
-use crate::operation::Operation;
+use crate::operation::{self, Operation};
 use crate::operations::{self, Handler};
+use crate::ops;
 use crate::preflight;
 use crate::query::Query;
 use crate::request_id::RequestId;
@@ -23,7 +25,7 @@ use crate::version;
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
 use http::uri::Scheme;
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
@@ -50,6 +52,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     // An operation that takes a body takes it from here, and leaves here what it didn't read.
     let leftover = Leftover::new(Mutex::new(Some(wire)));
     let expects_continue = head.headers.contains_key(EXPECT);
+    let across = Across::of(store, &head);
 
     let peer = head.extensions.get::<SocketAddr>().copied();
     let mut seen = Seen::default();
@@ -72,6 +75,9 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         }
     };
     identify(&mut response, &id);
+    if let Some(across) = across {
+        across.tell(store, &method, response.headers_mut());
+    }
     if unasked {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -122,6 +128,9 @@ async fn answer(
     let query = Query::parse(head.uri.query().unwrap_or_default());
     let now = store.clock.now();
     preflight::check(&head)?;
+    if head.method == Method::OPTIONS {
+        return preflight(store, &head, &address?, seen).await;
+    }
     let (caller, payload) = authenticate(store, &head, (now / 1000) as i64)?;
     if let Caller::User(user) = &caller {
         seen.user = Some(user.clone());
@@ -162,6 +171,45 @@ async fn answer(
     };
     let answer = dispatch(&ctx, row.handler, address, Incoming { payload, leftover }).await?;
     counted(answer, ctx.memory)
+}
+
+/// A browser's question whether a page may send a request, which nobody signs.
+async fn preflight(
+    store: &Arc<Store>,
+    head: &http::request::Parts,
+    address: &Address,
+    seen: &mut Seen,
+) -> S3Result {
+    let _memory = store.admission.enter(party(&Caller::Nobody, head))?;
+    seen.operation =
+        operations::all().find(|row| row.method == operation::Method::Options).map(|row| &row.operation);
+    ops::bucket_cors::preflight(store, &store.metadata.fresh().await?, address.bucket(), &head.headers)
+}
+
+/// A request that a page of another origin sent, and the bucket that it is about: its answer tells the browser, whatever it
+/// is, whether the page may see it.
+struct Across {
+    asked: CrossOrigin,
+    bucket: String,
+}
+
+impl Across {
+    fn of(store: &Store, head: &http::request::Parts) -> Option<Across> {
+        let asked = CrossOrigin::of(&head.headers)?;
+        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let address = Address::parse(head.uri.path(), host, &store.settings.domains).ok()?;
+        let is_preflight = head.method == Method::OPTIONS;
+        address.bucket().filter(|_| !is_preflight).map(|bucket| Across { asked, bucket: bucket.to_owned() })
+    }
+
+    fn tell(&self, store: &Store, method: &Method, out: &mut HeaderMap) {
+        let view = store.metadata.local();
+        out.extend(
+            ops::bucket_cors::of_answer(store, &view, &self.bucket, &self.asked, method)
+                .into_iter()
+                .flatten(),
+        );
+    }
 }
 
 /// Whom a request counts for.

@@ -80,6 +80,18 @@ impl Serialize for Timestamp {
     }
 }
 
+/// A time as documents and headers of S3 have it, in ISO 8601: a date alone is its first moment, and without an offset
+/// it is UTC. None for what is before 1970, too.
+pub fn parse_iso_8601(text: &str) -> Option<UnixMillis> {
+    use time::format_description::well_known::Iso8601;
+    let text = text.trim();
+    let whole = || time::OffsetDateTime::parse(text, &Iso8601::DEFAULT).ok();
+    let local = || time::PrimitiveDateTime::parse(text, &Iso8601::DEFAULT).ok().map(|at| at.assume_utc());
+    let date = || Some(time::Date::parse(text, &Iso8601::DEFAULT).ok()?.midnight().assume_utc());
+    let at = whole().or_else(local).or_else(date)?;
+    u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
 /// An ETag in its quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted(pub ETag);
@@ -127,6 +139,24 @@ mod tests {
     fn times_have_three_zeros_and_a_z() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp(1_795_229_042_999).to_string(), "2026-11-21T02:44:02.000Z");
+    }
+
+    #[test]
+    fn times_are_read_in_each_of_their_forms() {
+        for text in [
+            "2030-01-01T00:00:00Z",
+            "2030-01-01T00:00:00.000Z",
+            "20300101T000000Z",
+            "2030-01-01T02:00:00+02:00",
+            "2030-01-01T00:00:00",
+            "2030-01-01",
+        ] {
+            assert_eq!(parse_iso_8601(text), Some(1_893_456_000_000), "{text}");
+        }
+        assert_eq!(parse_iso_8601("2030-01-01T00:00:00.25Z"), Some(1_893_456_000_250));
+        for wrong in ["", "soon", "2030-13-01", "1969-12-31T23:59:59Z", "Tue, 01 Jan 2030 00:00:00 GMT"] {
+            assert_eq!(parse_iso_8601(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

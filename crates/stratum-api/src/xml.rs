@@ -10,13 +10,17 @@
 pub mod acl;
 pub mod attributes;
 pub mod buckets;
+pub mod cors;
 pub mod delete;
+pub mod lifecycle;
 pub mod listing;
+pub mod lock;
 pub mod long;
 pub mod multipart;
 pub mod object;
 pub mod read;
 pub mod tagging;
+pub mod unconfigured;
 
 use crate::error::{Code, S3Error, S3Result};
 use crate::text::{EncodingType, is_char, replacement};
@@ -41,6 +45,11 @@ const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 /// A `200` with that document, which is short. For lists of unknown length there is [`long::answer`].
 pub fn answer<T: Serialize>(document: &T) -> S3Result {
     Ok(respond(text(document)?))
+}
+
+/// A `200` with a document that was written before.
+pub fn document(text: String) -> S3Result {
+    Ok(respond(text.into()))
 }
 
 /// The document's bytes.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_bodies::Codecs;
+use stratum_lifecycle::Days;
 use stratum_metadata::CheckpointSizes;
 use stratum_metadata::record::Level;
 use stratum_storage::pace::Budget;
@@ -44,6 +45,8 @@ pub struct Config {
     /// What bodies are coded with that come to a tier.
     pub codecs: Codecs,
     pub tiering: TieringConfig,
+    /// How long a day is to buckets' lifecycle.
+    pub lifecycle_days: Days,
     /// How objects are used, which decides where they lie.
     pub usage: Arc<Usage>,
     /// What was written and waits to be looked at, if anybody does.
@@ -81,6 +84,7 @@ impl Config {
             first_level: Level::highest_known(),
             codecs: Codecs::NONE,
             tiering: TieringConfig::default(),
+            lifecycle_days: Days::default(),
             usage: Arc::new(Usage::new(LITTLE_MEMORY, Day::REAL, Seed([0; 16]))),
             samples: Arc::new(Samples::closed("nobody does here")),
         }

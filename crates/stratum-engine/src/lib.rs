@@ -26,6 +26,7 @@ pub use foundation::Foundation;
 pub use open::OpenError;
 pub use pressure::Pressure;
 pub use tasks::copies;
+pub use tasks::lifecycle::{Lifecycle, LifecycleStatus};
 pub use wishes::wishes_of;
 
 use copies::Copies;
@@ -65,6 +66,8 @@ pub struct Engine {
     pub reviews: Arc<Reviews>,
     /// What decides in which tier an object belongs.
     pub tiering: Arc<Tiering>,
+    /// What carries out buckets' lifecycle.
+    pub lifecycle: Arc<Lifecycle>,
     /// How objects are used.
     pub usage: Arc<Usage>,
     /// What was written and waits to be looked at, if anybody does.

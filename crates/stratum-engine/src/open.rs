@@ -1,5 +1,6 @@
 //! From the foundation to an engine: the order in which the layers come up.
 
+use crate::tasks::lifecycle::Lifecycle;
 use crate::tiering::{Contents, Tiering};
 use crate::{Config, Engine, Foundation, provisional};
 use std::sync::Arc;
@@ -115,6 +116,7 @@ fn assemble(
         scrub,
         codecs,
         tiering,
+        lifecycle_days,
         usage,
         samples,
         ..
@@ -144,8 +146,10 @@ fn assemble(
     let reviews = Reviews::new(transitions, clock.clone());
     let tiering =
         Tiering::new(set.clone(), metadata.clone(), volumes.clone(), contents, pace, clock.clone(), &tiering);
+    let lifecycle = Lifecycle::new(metadata.clone(), usage.clone(), clock.clone(), lifecycle_days);
     Engine {
         tiering: Arc::new(tiering),
+        lifecycle: Arc::new(lifecycle),
         usage,
         samples,
         compactor: Compactor::new(mover.clone(), clock.clone(), narrow_after),

@@ -5,6 +5,7 @@
 
 pub mod copies;
 mod drives;
+pub(crate) mod lifecycle;
 mod volumes;
 
 use crate::Engine;
@@ -38,6 +39,7 @@ impl Engine {
             Arc::new(VolumeKeeper::new(self.clone())),
             self.tiering.clone(),
             self.reviews.clone(),
+            self.lifecycle.clone(),
         ]
     }
 }

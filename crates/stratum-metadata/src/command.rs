@@ -8,8 +8,9 @@ pub(crate) mod v1;
 
 use crate::record::{
     BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError, DocumentKind, ETag, Grant,
-    LastPart, Level, ObjectOwnership, ObjectRecord, Owner, PartRecord, PublicAccessBlock, TakesLevel,
-    TierDecision, TierPin, UploadId, UploadRecord, VersionId, Versioning, decode, encode,
+    LastPart, LegalHold, Level, ObjectLock, ObjectOwnership, ObjectRecord, Owner, PartRecord,
+    PublicAccessBlock, Retention, StorageClass, TakesLevel, TierDecision, TierPin, UploadId, UploadRecord,
+    VersionId, Versioning, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -157,13 +158,15 @@ pub struct Deletion {
     pub modified: UnixMillis,
     /// Who owns that marker, where it isn't the bucket's owner: a canonical user id.
     pub owner: Option<String>,
+    /// Whether a version that is retained in governance mode goes, too.
+    pub bypass_governance: bool,
 }
 
 impl Deletion {
     /// Of what stands under a key, whatever it is.
     pub fn of(bucket: BucketId, key: Vec<u8>, modified: UnixMillis) -> Deletion {
         let condition = WriteCondition::default();
-        Deletion { bucket, key, version: None, condition, modified, owner: None }
+        Deletion { bucket, key, version: None, condition, modified, owner: None, bypass_governance: false }
     }
 }
 
@@ -183,6 +186,8 @@ pub enum BucketChange {
     /// Nothing for what the server has.
     Ownership(Option<ObjectOwnership>),
     PublicAccess(Option<PublicAccessBlock>),
+    /// Of a bucket whose versioning is enabled, which it is from then on for good.
+    ObjectLock(ObjectLock),
 }
 
 /// A part of a version that becomes another while its bytes stay. New ones stand at the end: the number of a variant is stored.
@@ -192,6 +197,21 @@ pub enum ObjectChange {
     Tags(Option<BTreeMap<String, String>>),
     /// Nothing for the owner's full control.
     Acl(Option<Vec<Grant>>),
+    Retention {
+        /// Nothing for none.
+        retention: Option<Retention>,
+        /// When: a retention that is over by then binds nobody.
+        now: UnixMillis,
+        /// Whether one in governance mode may be shortened, or taken away.
+        bypass_governance: bool,
+    },
+    LegalHold(LegalHold),
+    /// Lifecycle takes it to another class.
+    StorageClass {
+        class: StorageClass,
+        /// When its bytes came: of others nothing was decided.
+        modified: UnixMillis,
+    },
 }
 
 /// What a journal entry holds: a command, and who proposed it where that matters.
@@ -405,6 +425,10 @@ pub enum Refusal {
     /// A change of a version that isn't there, or is a delete marker.
     NoSuchVersion,
     PreconditionFailed,
+    /// The version is retained, or under a legal hold.
+    Locked,
+    /// Versioning of a bucket with object lock is to be suspended, or lock to be put on a bucket without versioning.
+    BucketState,
     NoSuchUpload,
     /// The parts are no longer what the proposer of a completion read: read again and propose again.
     UploadChanged,
@@ -444,6 +468,8 @@ impl fmt::Display for Refusal {
             Refusal::NoSuchKey => f.write_str("there is no such key"),
             Refusal::NoSuchVersion => f.write_str("there is no such version"),
             Refusal::PreconditionFailed => f.write_str("a condition does not hold"),
+            Refusal::Locked => f.write_str("object lock keeps the version"),
+            Refusal::BucketState => f.write_str("object lock and versioning go together"),
             Refusal::NoSuchUpload => f.write_str("there is no such upload"),
             Refusal::UploadChanged => f.write_str("the upload's parts have changed"),
             Refusal::VolumeGone => f.write_str("the volume is being dropped"),

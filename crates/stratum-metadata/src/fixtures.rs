@@ -142,7 +142,7 @@ fn attributes() -> Attributes {
         tags: Some([("kind".into(), "photo".into())].into()),
         acl: Some(vec![Grant { grantee: Grantee::User("ann".into()), permission: Permission::FullControl }]),
         retention: Some(Retention { mode: RetentionMode::Compliance, until: TIME }),
-        legal_hold: true,
+        legal_hold: Some(LegalHold::On),
         tiering: vec![TierDecision::new(Tier::Warm, TIME, TierReason::ByHand), by_the_engine()]
             .try_into()
             .unwrap(),
@@ -257,7 +257,10 @@ fn records(level: Level) -> Vec<Sample> {
         let configuration = BucketConfiguration {
             versioning: Some(Versioning::Suspended),
             object_lock: Some(ObjectLock {
-                default: Some(DefaultRetention { mode: RetentionMode::Governance, days: 365 }),
+                default: Some(DefaultRetention {
+                    mode: RetentionMode::Governance,
+                    period: RetentionPeriod::Days(365),
+                }),
             }),
             tags: attributes().tags,
             acl: attributes().acl,
@@ -455,8 +458,19 @@ fn commands(level: Level) -> Vec<Sample> {
                 BucketChange::Ownership(Some(ObjectOwnership::BucketOwnerPreferred)),
             ),
             ("configure-bucket-public-access", BucketChange::PublicAccess(Some(public_access()))),
+            ("configure-bucket-lock", BucketChange::ObjectLock(ObjectLock { default: None })),
             ("configure-bucket-document", BucketChange::Document { kind: DocumentKind::Cors, document }),
         ];
+        let retention = Some(Retention { mode: RetentionMode::Compliance, until: TIME + 1 });
+        let locks = [
+            ("retain-object", ObjectChange::Retention { retention, now: TIME, bypass_governance: true }),
+            ("hold-object", ObjectChange::LegalHold(LegalHold::Off)),
+            ("reclass-object", ObjectChange::StorageClass { class: StorageClass::Glacier, modified: TIME }),
+        ];
+        for (name, change) in locks {
+            let command = Command::ConfigureObject { bucket, key: key(), version: None, change };
+            samples.push(sample(level, name, Proposed::from(command)));
+        }
         for (name, change) in changes {
             samples.push(sample(level, name, Proposed::from(Command::ConfigureBucket { bucket, change })));
         }

@@ -68,7 +68,7 @@ pub use state::ApplyError;
 pub use store::{
     IndexState, IndexStatus, Metadata, OpenError, Options, PartsToComplete, ReadView, RebuildStep,
 };
-pub use sweep::Sweeper;
+pub use sweep::{Sweeper, Time};
 pub use transition::{
     Foreseen, Foresight, Reviews, TIERS_SINCE, TierWish, TransitionStatus, Transitions, Unforeseen, tier_of,
 };

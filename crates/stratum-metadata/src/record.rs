@@ -12,10 +12,12 @@ pub(crate) mod v1;
 pub mod v2;
 mod versions;
 
-pub use attributes::{Attributes, Grant, Grantee, Permission, ReplicationState, Retention, RetentionMode};
+pub use attributes::{
+    Attributes, Grant, Grantee, LegalHold, Permission, ReplicationState, Retention, RetentionMode,
+};
 pub use configuration::{
     BucketConfiguration, BucketDocument, DefaultRetention, DocumentKind, ObjectLock, ObjectOwnership,
-    PublicAccessBlock, Versioning,
+    PublicAccessBlock, RetentionPeriod, Versioning,
 };
 #[cfg(feature = "faults")]
 pub use level::know_up_to;
@@ -107,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_takes_level_2_is_not_written_at_level_1() {
-        let attributes = Attributes { legal_hold: true, ..Attributes::default() };
+        let attributes = Attributes { legal_hold: Some(LegalHold::On), ..Attributes::default() };
         for record in [ObjectRecord { committed: 1, ..object() }, ObjectRecord { attributes, ..object() }] {
             assert_eq!(encode(Level::FIRST, &record), Err(TakesLevel(Level::SECOND)));
             assert_eq!(decode(&encode(Level::SECOND, &record).unwrap()), Ok(record));

@@ -7,6 +7,7 @@
 mod bodies;
 mod buckets;
 mod level;
+mod locks;
 mod loose;
 mod objects;
 mod owners;

@@ -86,7 +86,7 @@ fn has_work(machine: &Machine, now: UnixMillis) -> Result<bool, TreeError> {
 }
 
 /// The wall clock, while it can be believed.
-pub(crate) struct Time {
+pub struct Time {
     clock: Arc<dyn Clock>,
     /// Both clocks when they were last in step.
     wall: UnixMillis,
@@ -95,13 +95,13 @@ pub(crate) struct Time {
 }
 
 impl Time {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Time {
+    pub fn new(clock: Arc<dyn Clock>) -> Time {
         let (wall, monotonic) = (clock.now(), clock.monotonic());
         Time { clock, wall, monotonic, warned: false }
     }
 
     /// The time, or 0 once the wall clock has jumped: a restart confirms it.
-    pub(crate) fn now(&mut self) -> UnixMillis {
+    pub fn now(&mut self) -> UnixMillis {
         let elapsed = self.clock.monotonic().saturating_sub(self.monotonic);
         let expected = self.wall.saturating_add(elapsed.as_millis() as u64);
         let now = self.clock.now();

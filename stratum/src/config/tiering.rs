@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use stratum_lifecycle::Days;
 use stratum_tiering::day::Day;
 use stratum_tiering::policy::Policy;
 use stratum_tiering::prices::{Prices, PricesError, TierPrices};
@@ -75,7 +76,21 @@ impl Default for ClockSection {
     }
 }
 
+/// `[lifecycle]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LifecycleSection {
+    /// How long a day is to buckets' lifecycle, if it isn't what `[clock]` says.
+    #[serde(deserialize_with = "some_day")]
+    pub day: Option<Day>,
+}
+
 impl Config {
+    /// A day of buckets' lifecycle.
+    pub fn lifecycle_days(&self) -> Days {
+        Days(self.lifecycle.day.unwrap_or(self.clock.day))
+    }
+
     /// What decides by use, if anything does.
     pub fn policy(&self) -> Option<Policy> {
         let policy = match self.tiering.policy {
@@ -112,6 +127,10 @@ fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 }
 
 /// At most a real one.
+fn some_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Day>, D::Error> {
+    day(deserializer).map(Some)
+}
+
 fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
     let span = duration(deserializer)?;
     let millis = NonZeroU64::new(span.as_millis() as u64);

@@ -107,6 +107,7 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_classify_failures_total", Unit::Count, "Objects whose bytes could not be looked at."),
     family(Counter, "stratum_classified_total", Unit::Count, "Objects whose bytes were looked at, by what they are."),
     family(Histogram, "stratum_classify_seconds", Unit::Seconds, "What looking at one takes."),
+    family(Counter, "stratum_lifecycle_actions_total", Unit::Count, "What buckets' lifecycle did: expired objects, deleted versions, changed classes, aborted uploads."),
     family(Counter, "stratum_tiering_decisions_total", Unit::Count, "Objects that were sent to another tier."),
     family(Gauge, "stratum_tiering_transition_cost_dollars", Unit::Count, "What these moves cost since the start, by the prices of the configuration, in dollars."),
     family(Gauge, "stratum_tiering_retrieval_cost_dollars", Unit::Count, "What reads from the tier cost more than the same ones from hot would have, since the start, in dollars."),

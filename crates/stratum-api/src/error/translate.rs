@@ -19,6 +19,9 @@ impl From<Refusal> for S3Error {
             Refusal::BucketNotEmpty => Code::BucketNotEmpty.into(),
             Refusal::NoSuchKey => Code::NoSuchKey.into(),
             Refusal::NoSuchVersion => Code::NoSuchVersion.into(),
+            Refusal::Locked => S3Error::new(Code::AccessDenied)
+                .message("Access Denied because object protected by object lock."),
+            Refusal::BucketState => Code::InvalidBucketState.into(),
             Refusal::PreconditionFailed => Code::PreconditionFailed.into(),
             Refusal::NoSuchUpload => Code::NoSuchUpload.into(),
             Refusal::UploadChanged => Code::OperationAborted.into(),

@@ -29,7 +29,6 @@ const COPIES: &[&str] = &["CopyObject", "UploadPartCopy"];
 const LISTS: &[&str] =
     &["CopyObject", "CreateBucket", "CreateMultipartUpload", "PutBucketAcl", "PutObject", "PutObjectAcl"];
 const ENCRYPTION: &str = "Server-side encryption";
-const LOCK: &str = "Object lock";
 
 /// The table. Names are without their `x-amz-`.
 fn meaning(name: &str) -> Option<Meaning> {
@@ -48,13 +47,16 @@ fn meaning(name: &str) -> Option<Meaning> {
         "acl" | "grant-full-control" | "grant-read" | "grant-read-acp" | "grant-write"
         | "grant-write-acp" => Of(LISTS),
         "object-ownership" => Of(&["CreateBucket"]),
-        "bucket-object-lock-enabled" => Judged(bucket_lock),
+        "bucket-object-lock-enabled" => Of(&["CreateBucket"]),
         "bucket-namespace" => Judged(namespace),
         "tagging" => Of(&["CopyObject", "CreateMultipartUpload", "PutObject"]),
         _ if name.starts_with("server-side-encryption") => Unbuilt(ENCRYPTION),
         _ if name.starts_with("copy-source-server-side-encryption") => Unbuilt(ENCRYPTION),
-        _ if name.starts_with("object-lock-") => Unbuilt(LOCK),
-        "bucket-object-lock-token" => Unbuilt(LOCK),
+        "object-lock-mode" | "object-lock-retain-until-date" | "object-lock-legal-hold" => {
+            Of(&["CopyObject", "CreateMultipartUpload", "PutObject"])
+        }
+        "bucket-object-lock-token" => Unbuilt("A token of object lock"),
+        _ if name.starts_with("object-lock-") => Unbuilt("A hold until an event"),
         "write-offset-bytes" => Unbuilt("Appending to an object"),
 
         // Of some operations.
@@ -70,8 +72,10 @@ fn meaning(name: &str) -> Option<Meaning> {
         "mp-object-size" => Of(&["CompleteMultipartUpload"]),
         "max-parts" | "part-number-marker" | "object-attributes" => Of(&["GetObjectAttributes"]),
 
-        // What they allow is allowed anyhow, there being no payers, no retention, and no more to tell of an object.
-        "request-payer" | "bypass-governance-retention" | "optional-object-attributes" => Known,
+        "bypass-governance-retention" => Of(&["DeleteObject", "DeleteObjects", "PutObjectRetention"]),
+
+        // What they allow is allowed anyhow, there being no payers, and no more to tell of an object.
+        "request-payer" | "optional-object-attributes" => Known,
 
         // Of operations and conditions that aren't built.
         "if-match-initiated-time" => Unbuilt("A condition on the time of an upload's creation"),
@@ -123,13 +127,6 @@ fn check(name: &str, value: &HeaderValue, operation: &Operation) -> Result<(), S
     }
 }
 
-fn bucket_lock(value: &HeaderValue) -> Result<(), S3Error> {
-    match value.as_bytes().eq_ignore_ascii_case(b"false") {
-        true => Ok(()),
-        false => Err(S3Error::not_implemented(LOCK)),
-    }
-}
-
 fn namespace(value: &HeaderValue) -> Result<(), S3Error> {
     match value.as_bytes() {
         b"global" => Ok(()),
@@ -172,10 +169,9 @@ mod tests {
     fn what_is_not_built_is_refused_and_nothing_else() {
         let put = |name, value| refusal("PutObject", name, value);
         assert_eq!(put("x-amz-server-side-encryption", "AES256"), Some(Code::NotImplemented));
-        assert_eq!(put("x-amz-object-lock-mode", "GOVERNANCE"), Some(Code::NotImplemented));
         assert_eq!(put("x-amz-tagging", "a=b"), None);
         assert_eq!((put("x-amz-acl", "mine"), put("x-amz-grant-read", "id=1")), (None, None));
-        assert_eq!(put("x-amz-bypass-governance-retention", "true"), None);
+        assert_eq!(put("x-amz-object-lock-event-hold", "ON"), Some(Code::NotImplemented));
         assert_eq!(put("x-amz-meta-acl", "public-read"), None);
         assert_eq!(refusal("CreateBucket", "x-amz-bucket-namespace", "global"), None);
         let regional = refusal("CreateBucket", "x-amz-bucket-namespace", "account-regional");
@@ -196,6 +192,9 @@ mod tests {
     fn what_is_anothers_is_refused_on_writes() {
         assert_eq!(refusal("DeleteObject", "x-amz-if-match-size", "1"), None);
         assert_eq!(refusal("DeleteObject", "x-amz-acl", "private"), Some(Code::InvalidArgument));
+        assert_eq!(refusal("DeleteObject", "x-amz-bypass-governance-retention", "true"), None);
+        let bypass = refusal("PutObject", "x-amz-bypass-governance-retention", "true");
+        assert_eq!(bypass, Some(Code::InvalidArgument));
         assert_eq!(refusal("PutObject", "x-amz-if-match-size", "1"), Some(Code::InvalidArgument));
         assert_eq!(refusal("PutObject", "x-amz-copy-source-if-match", "a"), Some(Code::InvalidArgument));
         assert_eq!(

@@ -3,6 +3,7 @@
 use super::Handler::{Bucket, BucketBody};
 use super::Need::Here;
 use super::{Place, Qualifier, Row};
+use crate::error::Code;
 use crate::ops;
 
 const BUCKET: Place = Place::Bucket;
@@ -10,31 +11,58 @@ const BUCKET: Place = Place::Bucket;
 pub const ROWS: &[Row] = &[
     BUCKET.get("GetBucketAbac", &[Here("s3:GetBucketAbac")]).at("abac"),
     BUCKET.put("PutBucketAbac", &[Here("s3:PutBucketAbac")]).at("abac").document(),
-    BUCKET.get("GetBucketAccelerateConfiguration", &[Here("s3:GetAccelerateConfiguration")]).at("accelerate"),
+    BUCKET
+        .get("GetBucketAccelerateConfiguration", &[Here("s3:GetAccelerateConfiguration")])
+        .at("accelerate")
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::empty("AccelerateConfiguration") }))),
     BUCKET
         .put("PutBucketAccelerateConfiguration", &[Here("s3:PutAccelerateConfiguration")])
         .at("accelerate")
-        .document(),
+        .document()
+        .does(BucketBody(|ctx, bucket, body| {
+            Box::pin(ops::unconfigured::put(
+                ctx,
+                bucket,
+                body,
+                "AccelerateConfiguration",
+                "Transfer acceleration",
+            ))
+        })),
     BUCKET
         .delete("DeleteBucketAnalyticsConfiguration", &[Here("s3:PutAnalyticsConfiguration")])
         .at("analytics")
-        .takes(&["id"]),
+        .takes(&["id"])
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::absent(Code::NoSuchConfiguration) }))),
     BUCKET
         .get("GetBucketAnalyticsConfiguration", &[Here("s3:GetAnalyticsConfiguration")])
         .at("analytics")
-        .when(&[Qualifier::Parameter("id")]),
+        .when(&[Qualifier::Parameter("id")])
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::absent(Code::NoSuchConfiguration) }))),
     BUCKET
         .get("ListBucketAnalyticsConfigurations", &[Here("s3:GetAnalyticsConfiguration")])
         .at("analytics")
-        .takes(&["continuation-token"]),
+        .takes(&["continuation-token"])
+        .does(Bucket(|_, _| {
+            Box::pin(async { ops::unconfigured::none("ListBucketAnalyticsConfigurationsResult") })
+        })),
     BUCKET
         .put("PutBucketAnalyticsConfiguration", &[Here("s3:PutAnalyticsConfiguration")])
         .at("analytics")
         .takes(&["id"])
         .document(),
-    BUCKET.delete("DeleteBucketCors", &[Here("s3:PutBucketCORS")]).at("cors"),
-    BUCKET.get("GetBucketCors", &[Here("s3:GetBucketCORS")]).at("cors"),
-    BUCKET.put("PutBucketCors", &[Here("s3:PutBucketCORS")]).at("cors").document(),
+    BUCKET
+        .delete("DeleteBucketCors", &[Here("s3:PutBucketCORS")])
+        .at("cors")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_cors::delete(ctx, bucket)))),
+    BUCKET
+        .get("GetBucketCors", &[Here("s3:GetBucketCORS")])
+        .at("cors")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_cors::get(ctx, bucket)))),
+    BUCKET
+        .put("PutBucketCors", &[Here("s3:PutBucketCORS")])
+        .at("cors")
+        .document()
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_cors::put(ctx, bucket, body)))),
     BUCKET.delete("DeleteBucketEncryption", &[Here("s3:PutEncryptionConfiguration")]).at("encryption"),
     BUCKET.get("GetBucketEncryption", &[Here("s3:GetEncryptionConfiguration")]).at("encryption"),
     BUCKET.put("PutBucketEncryption", &[Here("s3:PutEncryptionConfiguration")]).at("encryption").document(),
@@ -44,15 +72,20 @@ pub const ROWS: &[Row] = &[
             &[Here("s3:PutIntelligentTieringConfiguration")],
         )
         .at("intelligent-tiering")
-        .takes(&["id"]),
+        .takes(&["id"])
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::absent(Code::NoSuchConfiguration) }))),
     BUCKET
         .get("GetBucketIntelligentTieringConfiguration", &[Here("s3:GetIntelligentTieringConfiguration")])
         .at("intelligent-tiering")
-        .when(&[Qualifier::Parameter("id")]),
+        .when(&[Qualifier::Parameter("id")])
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::absent(Code::NoSuchConfiguration) }))),
     BUCKET
         .get("ListBucketIntelligentTieringConfigurations", &[Here("s3:GetIntelligentTieringConfiguration")])
         .at("intelligent-tiering")
-        .takes(&["continuation-token"]),
+        .takes(&["continuation-token"])
+        .does(Bucket(|_, _| {
+            Box::pin(async { ops::unconfigured::none("ListBucketIntelligentTieringConfigurationsOutput") })
+        })),
     BUCKET
         .put("PutBucketIntelligentTieringConfiguration", &[Here("s3:PutIntelligentTieringConfiguration")])
         .at("intelligent-tiering")
@@ -61,32 +94,55 @@ pub const ROWS: &[Row] = &[
     BUCKET
         .delete("DeleteBucketInventoryConfiguration", &[Here("s3:PutInventoryConfiguration")])
         .at("inventory")
-        .takes(&["id"]),
+        .takes(&["id"])
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::absent(Code::NoSuchConfiguration) }))),
     BUCKET
         .get("GetBucketInventoryConfiguration", &[Here("s3:GetInventoryConfiguration")])
         .at("inventory")
-        .when(&[Qualifier::Parameter("id")]),
+        .when(&[Qualifier::Parameter("id")])
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::absent(Code::NoSuchConfiguration) }))),
     BUCKET
         .get("ListBucketInventoryConfigurations", &[Here("s3:GetInventoryConfiguration")])
         .at("inventory")
-        .takes(&["continuation-token"]),
+        .takes(&["continuation-token"])
+        .does(Bucket(|_, _| {
+            Box::pin(async { ops::unconfigured::none("ListInventoryConfigurationsResult") })
+        })),
     BUCKET
         .put("PutBucketInventoryConfiguration", &[Here("s3:PutInventoryConfiguration")])
         .at("inventory")
         .takes(&["id"])
         .document(),
-    BUCKET.delete("DeleteBucketLifecycle", &[Here("s3:PutLifecycleConfiguration")]).at("lifecycle"),
+    BUCKET
+        .delete("DeleteBucketLifecycle", &[Here("s3:PutLifecycleConfiguration")])
+        .at("lifecycle")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_lifecycle::delete(ctx, bucket)))),
     BUCKET
         .get("GetBucketLifecycleConfiguration", &[Here("s3:GetLifecycleConfiguration")])
         .at("lifecycle")
-        .formerly("GetBucketLifecycle"),
+        .formerly("GetBucketLifecycle")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_lifecycle::get(ctx, bucket)))),
     BUCKET
         .put("PutBucketLifecycleConfiguration", &[Here("s3:PutLifecycleConfiguration")])
         .at("lifecycle")
         .document()
-        .formerly("PutBucketLifecycle"),
-    BUCKET.get("GetBucketLogging", &[Here("s3:GetBucketLogging")]).at("logging"),
-    BUCKET.put("PutBucketLogging", &[Here("s3:PutBucketLogging")]).at("logging").document(),
+        .formerly("PutBucketLifecycle")
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_lifecycle::put(ctx, bucket, body)))),
+    BUCKET
+        .get("GetBucketLogging", &[Here("s3:GetBucketLogging")])
+        .at("logging")
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::empty("BucketLoggingStatus") }))),
+    BUCKET.put("PutBucketLogging", &[Here("s3:PutBucketLogging")]).at("logging").document().does(BucketBody(
+        |ctx, bucket, body| {
+            Box::pin(ops::unconfigured::put(
+                ctx,
+                bucket,
+                body,
+                "BucketLoggingStatus",
+                "Logging of requests to a bucket",
+            ))
+        },
+    )),
     BUCKET
         .put(
             "UpdateBucketMetadataAnnotationTableConfiguration",
@@ -134,15 +190,18 @@ pub const ROWS: &[Row] = &[
     BUCKET
         .delete("DeleteBucketMetricsConfiguration", &[Here("s3:PutMetricsConfiguration")])
         .at("metrics")
-        .takes(&["id"]),
+        .takes(&["id"])
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::absent(Code::NoSuchConfiguration) }))),
     BUCKET
         .get("GetBucketMetricsConfiguration", &[Here("s3:GetMetricsConfiguration")])
         .at("metrics")
-        .when(&[Qualifier::Parameter("id")]),
+        .when(&[Qualifier::Parameter("id")])
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::absent(Code::NoSuchConfiguration) }))),
     BUCKET
         .get("ListBucketMetricsConfigurations", &[Here("s3:GetMetricsConfiguration")])
         .at("metrics")
-        .takes(&["continuation-token"]),
+        .takes(&["continuation-token"])
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::none("ListMetricsConfigurationsResult") }))),
     BUCKET
         .put("PutBucketMetricsConfiguration", &[Here("s3:PutMetricsConfiguration")])
         .at("metrics")
@@ -151,19 +210,27 @@ pub const ROWS: &[Row] = &[
     BUCKET
         .get("GetBucketNotificationConfiguration", &[Here("s3:GetBucketNotification")])
         .at("notification")
-        .formerly("GetBucketNotification"),
+        .formerly("GetBucketNotification")
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::empty("NotificationConfiguration") }))),
     BUCKET
         .put("PutBucketNotificationConfiguration", &[Here("s3:PutBucketNotification")])
         .at("notification")
         .document()
-        .formerly("PutBucketNotification"),
+        .formerly("PutBucketNotification")
+        .does(BucketBody(|ctx, bucket, body| {
+            Box::pin(ops::unconfigured::put(ctx, bucket, body, "NotificationConfiguration", "Notification"))
+        })),
     BUCKET
         .get("GetObjectLockConfiguration", &[Here("s3:GetBucketObjectLockConfiguration")])
-        .at("object-lock"),
+        .at("object-lock")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::object_lock::get_configuration(ctx, bucket)))),
     BUCKET
         .put("PutObjectLockConfiguration", &[Here("s3:PutBucketObjectLockConfiguration")])
         .at("object-lock")
-        .document(),
+        .document()
+        .does(BucketBody(|ctx, bucket, body| {
+            Box::pin(ops::object_lock::put_configuration(ctx, bucket, body))
+        })),
     BUCKET
         .delete("DeleteBucketOwnershipControls", &[Here("s3:PutBucketOwnershipControls")])
         .at("ownershipControls")
@@ -207,8 +274,15 @@ pub const ROWS: &[Row] = &[
         .at("publicAccessBlock")
         .document()
         .does(BucketBody(|ctx, bucket, body| Box::pin(ops::public_access_block::put(ctx, bucket, body)))),
-    BUCKET.delete("DeleteBucketReplication", &[Here("s3:PutReplicationConfiguration")]).at("replication"),
-    BUCKET.get("GetBucketReplication", &[Here("s3:GetReplicationConfiguration")]).at("replication"),
+    BUCKET
+        .delete("DeleteBucketReplication", &[Here("s3:PutReplicationConfiguration")])
+        .at("replication")
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::deleted() }))),
+    BUCKET.get("GetBucketReplication", &[Here("s3:GetReplicationConfiguration")]).at("replication").does(
+        Bucket(|_, _| {
+            Box::pin(async { ops::unconfigured::absent(Code::ReplicationConfigurationNotFoundError) })
+        }),
+    ),
     BUCKET
         .put("PutBucketReplication", &[Here("s3:PutReplicationConfiguration")])
         .at("replication")
@@ -240,7 +314,13 @@ pub const ROWS: &[Row] = &[
         .at("versioning")
         .document()
         .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_versioning::put(ctx, bucket, body)))),
-    BUCKET.delete("DeleteBucketWebsite", &[Here("s3:DeleteBucketWebsite")]).at("website"),
-    BUCKET.get("GetBucketWebsite", &[Here("s3:GetBucketWebsite")]).at("website"),
+    BUCKET
+        .delete("DeleteBucketWebsite", &[Here("s3:DeleteBucketWebsite")])
+        .at("website")
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::deleted() }))),
+    BUCKET
+        .get("GetBucketWebsite", &[Here("s3:GetBucketWebsite")])
+        .at("website")
+        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::absent(Code::NoSuchWebsiteConfiguration) }))),
     BUCKET.put("PutBucketWebsite", &[Here("s3:PutBucketWebsite")]).at("website").document(),
 ];

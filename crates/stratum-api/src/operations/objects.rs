@@ -56,8 +56,16 @@ pub const ROWS: &[Row] = &[
         .at("attributes")
         .takes(&["versionId"])
         .does(Object(|ctx, bucket, key| Box::pin(ops::get_object_attributes::handle(ctx, bucket, key)))),
-    OBJECT.get("GetObjectLegalHold", &[Here("s3:GetObjectLegalHold")]).at("legal-hold").takes(&["versionId"]),
-    OBJECT.get("GetObjectRetention", &[Here("s3:GetObjectRetention")]).at("retention").takes(&["versionId"]),
+    OBJECT
+        .get("GetObjectLegalHold", &[Here("s3:GetObjectLegalHold")])
+        .at("legal-hold")
+        .takes(&["versionId"])
+        .does(Object(|ctx, bucket, key| Box::pin(ops::object_lock::get_legal_hold(ctx, bucket, key)))),
+    OBJECT
+        .get("GetObjectRetention", &[Here("s3:GetObjectRetention")])
+        .at("retention")
+        .takes(&["versionId"])
+        .does(Object(|ctx, bucket, key| Box::pin(ops::object_lock::get_retention(ctx, bucket, key)))),
     OBJECT
         .get("GetObjectTagging", &[Here("s3:GetObjectTagging")])
         .at("tagging")
@@ -93,12 +101,18 @@ pub const ROWS: &[Row] = &[
         .put("PutObjectLegalHold", &[Here("s3:PutObjectLegalHold")])
         .at("legal-hold")
         .takes(&["versionId"])
-        .document(),
+        .document()
+        .does(ObjectBody(|ctx, bucket, key, body| {
+            Box::pin(ops::object_lock::put_legal_hold(ctx, bucket, key, body))
+        })),
     OBJECT
         .put("PutObjectRetention", &[Here("s3:PutObjectRetention")])
         .at("retention")
         .takes(&["versionId"])
-        .document(),
+        .document()
+        .does(ObjectBody(|ctx, bucket, key, body| {
+            Box::pin(ops::object_lock::put_retention(ctx, bucket, key, body))
+        })),
     OBJECT
         .put("PutObjectTagging", &[Here("s3:PutObjectTagging")])
         .at("tagging")
@@ -108,7 +122,12 @@ pub const ROWS: &[Row] = &[
             Box::pin(ops::object_tagging::put(ctx, bucket, key, body))
         })),
     OBJECT.put("RenameObject", &[Here("s3express:CreateSession")]).at("renameObject"),
-    OBJECT.post("RestoreObject", &[Here("s3:RestoreObject")]).at("restore").takes(&["versionId"]).document(),
+    OBJECT
+        .post("RestoreObject", &[Here("s3:RestoreObject")])
+        .at("restore")
+        .takes(&["versionId"])
+        .document()
+        .does(Object(|ctx, bucket, key| Box::pin(ops::restore_object::handle(ctx, bucket, key)))),
     OBJECT
         .post("SelectObjectContent", &[Here("s3:GetObject")])
         .at("select")

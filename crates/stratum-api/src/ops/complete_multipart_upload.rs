@@ -9,8 +9,10 @@ use crate::conditions;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
+use crate::lock;
 use crate::multipart::{self, Assembled};
 use crate::number;
+use crate::ops::bucket_lifecycle::tell_expiration;
 use crate::text::{Name, Quoted};
 use crate::version;
 use crate::xml;
@@ -66,7 +68,10 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
             Outcome::Refused(refusal) => return Err(conditions::refused(refusal, named)),
             Outcome::Object(object) => {
                 ctx.offer_stored(bucket.id, key, object.modified);
-                return answer(ctx, bucket, key, object.version, object.etag, object.checksum.as_ref());
+                let answer = answer(ctx, bucket, key, object.version, object.etag, object.checksum.as_ref());
+                let mut response = answer?;
+                tell_expiration(ctx, bucket, key, &object, response.headers_mut())?;
+                return Ok(response);
             }
             other => {
                 let what = format_args!("CompleteMultipartUpload came to {other}");
@@ -107,6 +112,10 @@ fn complete(
     condition: WriteCondition,
     last_part: Option<LastPart>,
 ) -> Command {
+    // Parts of it may have come while its tier took nothing, or be small and still in the journal.
+    let mut attributes = record.attributes.reviewed_at_once();
+    // The version is made now, whenever its upload was.
+    lock::retain_by_default(&mut attributes, bucket, ctx.now);
     let object = ObjectRecord {
         version: VersionId::NULL,
         modified: ctx.now,
@@ -117,8 +126,7 @@ fn complete(
         headers: record.headers,
         body: Body::Parts { upload, parts: made.parts },
         committed: 0,
-        // Parts of it may have come while its tier took nothing, or be small and still in the journal.
-        attributes: record.attributes.reviewed_at_once(),
+        attributes,
     };
     Command::CompleteMultipartUpload {
         bucket: bucket.id,

@@ -11,7 +11,9 @@ use crate::copy_source::CopySource;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::lock::Lock;
 use crate::new_version::NewVersion;
+use crate::ops::bucket_lifecycle::tell_expiration;
 use crate::ops::put_object;
 use crate::ownership::Owned;
 use crate::selection::Selection;
@@ -31,6 +33,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         Directive::Replace => Some(tags::of_header(&ctx.headers)?),
         Directive::Copy => None,
     };
+    let lock = Lock::asked(&ctx.headers, bucket, ctx.now)?;
     let redirect = headers::website_redirect(&ctx.headers)?;
     let class = headers::storage_class(&ctx.headers)?;
     let owned = Owned::asked(ctx, bucket)?;
@@ -72,7 +75,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         })?,
     };
     let tags = replaced_tags.unwrap_or_else(|| opened.object.attributes.tags.clone());
-    let new = NewVersion { headers: kept, class, tags, owned };
+    let new = NewVersion { headers: kept, class, tags, owned, lock };
     let stored = ctx.store.bodies.copy(opened.content, opened.object.size, placement, algorithm).await?;
     let object = put_object::commit(ctx, bucket, key, stored, new, condition).await?;
     if opened.is_current {
@@ -89,6 +92,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             .map(|checksum| ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))),
     })?;
     version::made(object.version, response.headers_mut());
+    tell_expiration(ctx, bucket, key, &object, response.headers_mut())?;
     target.describe(&opened.object, response.headers_mut());
     Ok(response)
 }

@@ -12,7 +12,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use stratum_metadata::command::{Command, NewBucket, Outcome, Refusal};
-use stratum_metadata::record::{BucketConfiguration, BucketName, Grant, ObjectOwnership};
+use stratum_metadata::record::{
+    BucketConfiguration, BucketName, Grant, ObjectLock, ObjectOwnership, Versioning,
+};
 
 /// More than a configuration ever needs, in bytes.
 const MAX_BODY: u64 = 512 * 1024;
@@ -30,13 +32,23 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
         level::require(ctx, "Tagging a bucket")?;
     }
     let (acl, ownership) = lists(ctx)?;
+    let object_lock = object_lock(ctx)?;
+    // S3 enables versioning with it.
+    let versioning = object_lock.map(|_| Versioning::Enabled);
     let new = NewBucket {
         chosen: None,
         name: name.as_str().to_owned(),
         owner: ctx.account.id().to_owned(),
         created: ctx.now,
         region: region.clone(),
-        configuration: BucketConfiguration { tags, acl, ownership, ..BucketConfiguration::default() },
+        configuration: BucketConfiguration {
+            tags,
+            acl,
+            ownership,
+            object_lock,
+            versioning,
+            ..BucketConfiguration::default()
+        },
     };
     match ctx.store.metadata.commit(Command::CreateBucket(new), Bytes::new()).await? {
         Outcome::Refused(Refusal::BucketExists { owner }) => already_exists(ctx, name.as_str(), &owner),
@@ -63,6 +75,20 @@ fn lists(ctx: &Context) -> Result<(Option<Vec<Grant>>, Option<ObjectOwnership>),
         level::require(ctx, "A bucket with an access control list or an object ownership of its own")?;
     }
     Ok((acl, ownership))
+}
+
+/// Whether the bucket is to have object lock, without a default yet.
+fn object_lock(ctx: &Context) -> Result<Option<ObjectLock>, S3Error> {
+    const HEADER: &str = "x-amz-bucket-object-lock-enabled";
+    match ctx.header(HEADER) {
+        None => Ok(None),
+        Some(text) if text.eq_ignore_ascii_case("false") => Ok(None),
+        Some(text) if text.eq_ignore_ascii_case("true") => {
+            level::require(ctx, "Locking objects")?;
+            Ok(Some(ObjectLock { default: None }))
+        }
+        Some(other) => Err(S3Error::invalid_argument(HEADER, other, "It is true or false.")),
+    }
 }
 
 fn created(name: &str) -> S3Result {

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
 use crate::new_version::NewVersion;
+use crate::ops::bucket_lifecycle::tell_abortion;
 use crate::text::Name;
 use crate::xml;
 use crate::xml::Namespace;
@@ -44,6 +45,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         key: Name::new(key.as_bytes(), None),
         upload_id: upload.to_string(),
     })?;
+    tell_abortion(ctx, bucket, key, response.headers_mut())?;
     if let Some((algorithm, kind)) = checksum {
         let headers = response.headers_mut();
         headers.insert(ALGORITHM, HeaderValue::from_static(checksum::name(algorithm)));

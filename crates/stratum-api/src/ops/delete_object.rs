@@ -5,6 +5,7 @@ use crate::conditions;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
+use crate::ops::object_lock::bypasses_governance;
 use crate::ownership;
 use crate::version;
 use axum::body::Body;
@@ -49,8 +50,13 @@ pub async fn delete(
         return Ok(Ok(Deleted::Nothing));
     }
     let owner = ownership::of_writer(ctx, bucket).map(str::to_owned);
-    let deletion =
-        Deletion { version, condition, owner, ..Deletion::of(bucket.id, key.as_bytes().to_vec(), ctx.now) };
+    let deletion = Deletion {
+        version,
+        condition,
+        owner,
+        bypass_governance: version.is_some() && bypasses_governance(ctx, bucket, key),
+        ..Deletion::of(bucket.id, key.as_bytes().to_vec(), ctx.now)
+    };
     let deleted = match ctx.store.metadata.commit(Command::DeleteObject(deletion), Bytes::new()).await? {
         Outcome::Deleted(deleted) => deleted,
         Outcome::Refused(Refusal::NoSuchKey) => Deleted::Nothing,

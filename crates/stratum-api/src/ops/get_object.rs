@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::S3Result;
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::ops::bucket_lifecycle::tell_expiration;
 use crate::rights;
 use crate::selection::{self, Selection};
 use crate::version::Target;
@@ -37,6 +38,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     opened.selection.describe(&ctx.headers, &ctx.query, &opened.object, response.headers_mut());
     target.describe(&opened.object, response.headers_mut());
     headers::write_tier(tier, response.headers_mut());
+    if opened.is_current {
+        tell_expiration(ctx, bucket, key, &opened.object, response.headers_mut())?;
+    }
     Ok(response)
 }
 

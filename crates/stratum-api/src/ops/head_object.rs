@@ -4,9 +4,10 @@ use crate::context::Context;
 use crate::error::S3Result;
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::ops::bucket_lifecycle::tell_expiration;
 use crate::rights;
 use crate::selection::{self, Selection};
-use crate::version::Target;
+use crate::version::{Looked, Target};
 use axum::body::Body;
 use http::Response;
 use stratum_metadata::record::BucketRecord;
@@ -15,12 +16,15 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     selection::check_query(&ctx.query)?;
     rights::check_overrides(&ctx.caller, &ctx.query)?;
     let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
-    let object = target.look_up(&ctx.view)?.object;
+    let Looked { object, is_current } = target.look_up(&ctx.view)?;
     let selection = Selection::of_read(&ctx.headers, &ctx.query, &object)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = selection.status();
     selection.describe(&ctx.headers, &ctx.query, &object, response.headers_mut());
     target.describe(&object, response.headers_mut());
     headers::write_tier(ctx.store.bodies.tier_of(&ctx.view, &object)?, response.headers_mut());
+    if is_current {
+        tell_expiration(ctx, bucket, key, &object, response.headers_mut())?;
+    }
     Ok(response)
 }

@@ -7,7 +7,9 @@ use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::lock;
 use crate::new_version::NewVersion;
+use crate::ops::bucket_lifecycle::tell_expiration;
 use crate::version;
 use axum::body::Body;
 use http::Response;
@@ -28,6 +30,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
         headers::write_checksum(checksum, None, out);
     }
     version::made(object.version, out);
+    tell_expiration(ctx, bucket, key, &object, out)?;
     headers::write_tier(ctx.store.bodies.tier_of(&ctx.view, &object)?, out);
     Ok(response)
 }
@@ -44,7 +47,8 @@ pub async fn commit(
     new: NewVersion,
     condition: WriteCondition,
 ) -> Result<ObjectRecord, S3Error> {
-    let attributes = new.attributes(ctx, stored.attributes.clone())?;
+    let mut attributes = new.attributes(ctx, stored.attributes.clone())?;
+    lock::retain_by_default(&mut attributes, bucket, ctx.now);
     let record = ObjectRecord {
         version: VersionId::NULL,
         modified: ctx.now,

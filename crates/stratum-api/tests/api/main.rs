@@ -3,12 +3,15 @@
 mod buckets;
 mod checksums;
 mod client;
+mod cors;
 mod declared;
 mod deleting;
 mod detail;
 mod hostile;
+mod lifecycle;
 mod listing;
 mod lists;
+mod lock;
 mod matrix;
 mod multipart;
 mod neighbours;

@@ -13,7 +13,6 @@ use std::time::{Duration, SystemTime};
 use stratum_api::admission::Admission;
 use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
-use stratum_api::policies::Policies;
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
@@ -343,7 +342,9 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
         bodies: Bodies::new(metadata, volumes, journal, codecs, Tables::default()).sampling(true),
         identities: Identities::new([user("root", ROOT, true), user("other", OTHER, false)]).expect("users"),
         verifier: Verifier::new(&*choices.region),
-        policies: Policies::default(),
+        policies: Default::default(),
+        cors: Default::default(),
+        lifecycle: Default::default(),
         settings: Settings {
             anonymous: choices.anonymous,
             object_ownership: choices.object_ownership,

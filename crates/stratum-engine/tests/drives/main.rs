@@ -5,6 +5,7 @@ mod compaction;
 mod evacuation;
 mod fate;
 mod foreseen;
+mod lifecycle;
 mod packing;
 mod panics;
 mod placing;

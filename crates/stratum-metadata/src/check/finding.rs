@@ -39,7 +39,7 @@ pub enum Finding {
     )]
     Bucket { id: u64, name: String, index: &'static str },
     #[error(
-        "of its documents of the kind {kind:?} the bucket \"{name}\" {problem}: this is a mistake of the server's own, please report it"
+        "the bucket \"{name}\" {problem} ({kind}): this is a mistake of the server's own, please report it"
     )]
     Document { name: String, kind: DocumentKind, problem: &'static str },
     #[error(

@@ -72,11 +72,7 @@ impl Check<'_> {
         for kind in buckets::configuration_of(value).unwrap_or_default().documents.into_keys() {
             if !self.has(&keys::bucket_document(id, kind))? {
                 let name = name.clone();
-                self.found(Finding::Document {
-                    name,
-                    kind,
-                    problem: "is said to have one, and it isn't there",
-                });
+                self.found(Finding::Document { name, kind, problem: "names a document that isn't there" });
             }
         }
         Ok(Ok(()))
@@ -94,7 +90,7 @@ impl Check<'_> {
         };
         if record.as_ref().is_none_or(|record| !record.configuration.documents.contains_key(&kind)) {
             let name = record.map_or_else(|| format!("number {}", bucket.0), |record| record.name);
-            self.found(Finding::Document { name, kind, problem: "has one that it doesn't name" });
+            self.found(Finding::Document { name, kind, problem: "has a document that it doesn't name" });
         }
         Ok(Ok(()))
     }

@@ -19,8 +19,8 @@ pub struct Attributes {
     /// Its grants, where they aren't its owner's full control alone.
     pub acl: Option<Vec<Grant>>,
     pub retention: Option<Retention>,
-    /// Whether a legal hold is on. Off and never set are the same.
-    pub legal_hold: bool,
+    /// Absent where it was never set.
+    pub legal_hold: Option<LegalHold>,
     /// What took it to another tier.
     pub tiering: TierDecisions,
     /// A tier that was set by hand. Taken away, the last decision still tells where it lies and why.
@@ -77,6 +77,13 @@ pub struct Retention {
     pub until: UnixMillis,
 }
 
+/// Keeps a version from being deleted while it is on, whatever its retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LegalHold {
+    On,
+    Off,
+}
+
 /// S3's retention modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RetentionMode {
@@ -102,7 +109,7 @@ enum Attribute {
     Tags(BTreeMap<String, String>),
     Acl(Vec<Grant>),
     Retention(Retention),
-    LegalHold,
+    LegalHold(LegalHold),
     Tiering(TierDecisions),
     Pin(TierPin),
     Replication(ReplicationState),
@@ -116,7 +123,7 @@ impl Attribute {
             Attribute::Tags(_) => 1,
             Attribute::Acl(_) => 2,
             Attribute::Retention(_) => 3,
-            Attribute::LegalHold => 4,
+            Attribute::LegalHold(_) => 4,
             Attribute::Tiering(_) => 5,
             Attribute::Pin(_) => 6,
             Attribute::Replication(_) => 7,
@@ -132,7 +139,7 @@ impl From<Attributes> for Vec<Attribute> {
             of.tags.map(Attribute::Tags),
             of.acl.map(Attribute::Acl),
             of.retention.map(Attribute::Retention),
-            of.legal_hold.then_some(Attribute::LegalHold),
+            of.legal_hold.map(Attribute::LegalHold),
             (!of.tiering.is_empty()).then_some(Attribute::Tiering(of.tiering)),
             of.pin.map(Attribute::Pin),
             of.replication.map(Attribute::Replication),
@@ -161,7 +168,7 @@ impl TryFrom<Vec<Attribute>> for Attributes {
                 Attribute::Tags(tags) => all.tags = Some(tags),
                 Attribute::Acl(grants) => all.acl = Some(grants),
                 Attribute::Retention(retention) => all.retention = Some(retention),
-                Attribute::LegalHold => all.legal_hold = true,
+                Attribute::LegalHold(hold) => all.legal_hold = Some(hold),
                 Attribute::Tiering(decisions) => all.tiering = decisions,
                 Attribute::Pin(pin) => all.pin = Some(pin),
                 Attribute::Replication(state) => all.replication = Some(state),
@@ -189,7 +196,7 @@ mod tests {
             tags: Some([("a".into(), "b".into())].into()),
             acl: Some(vec![grant]),
             retention: Some(Retention { mode: RetentionMode::Compliance, until: 9 }),
-            legal_hold: true,
+            legal_hold: Some(LegalHold::On),
             tiering: vec![decision].try_into().unwrap(),
             pin: Some(pin),
             replication: Some(ReplicationState::Completed(7)),
@@ -215,9 +222,13 @@ mod tests {
 
     #[test]
     fn an_attribute_that_stands_twice_is_refused() {
-        let twice = postcard::to_allocvec(&vec![Attribute::LegalHold, Attribute::LegalHold]).unwrap();
+        let twice = postcard::to_allocvec(&vec![
+            Attribute::LegalHold(LegalHold::On),
+            Attribute::LegalHold(LegalHold::Off),
+        ])
+        .unwrap();
         assert!(postcard::from_bytes::<Attributes>(&twice).is_err());
-        let astray = vec![Attribute::LegalHold, Attribute::Owner("ann".into())];
+        let astray = vec![Attribute::LegalHold(LegalHold::On), Attribute::Owner("ann".into())];
         assert!(postcard::from_bytes::<Attributes>(&postcard::to_allocvec(&astray).unwrap()).is_err());
     }
 }

@@ -4,10 +4,12 @@
 //! may be long, such as a policy, is a document under a key of its own, since every write reads its bucket's record: here
 //! stands only which documents there are, and when each was put.
 
-use super::attributes::{Grant, RetentionMode};
+use super::attributes::{Grant, Retention, RetentionMode};
 use super::level::{Level, same_since};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
+use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Index;
 
 /// The parts. Each is there at most once.
@@ -50,6 +52,19 @@ impl DocumentKind {
         DocumentKind::Logging,
         DocumentKind::Notification,
     ];
+}
+
+impl fmt::Display for DocumentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DocumentKind::Policy => "policy",
+            DocumentKind::Cors => "CORS",
+            DocumentKind::Lifecycle => "lifecycle",
+            DocumentKind::Website => "website",
+            DocumentKind::Logging => "logging",
+            DocumentKind::Notification => "notification",
+        })
+    }
 }
 
 /// A document as it was accepted: the JSON or XML of S3's own form.
@@ -116,8 +131,28 @@ pub struct ObjectLock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefaultRetention {
     pub mode: RetentionMode,
-    /// From when a version is made. S3's years are 365 days each.
-    pub days: u32,
+    /// From when a version is made.
+    pub period: RetentionPeriod,
+}
+
+/// How long, in the unit in which it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RetentionPeriod {
+    Days(u32),
+    /// Of 365 days each, as S3 has them.
+    Years(u32),
+}
+
+impl DefaultRetention {
+    /// The retention of a version that is made now.
+    pub fn from(&self, now: UnixMillis) -> Retention {
+        const DAY: u64 = 24 * 3_600 * 1_000;
+        let days = match self.period {
+            RetentionPeriod::Days(days) => u64::from(days),
+            RetentionPeriod::Years(years) => u64::from(years) * 365,
+        };
+        Retention { mode: self.mode, until: now.saturating_add(days * DAY) }
+    }
 }
 
 /// One part as it is stored. New ones stand at the end: the number of a variant is stored.

@@ -45,7 +45,14 @@ pub(super) fn configure(view: &mut View<'_>, index: Index, bucket: BucketId, cha
     let mut record = record.ok_or(Refusal::NoSuchBucket)?;
     let configuration = &mut record.configuration;
     match change {
+        BucketChange::Versioning(Versioning::Suspended) if configuration.object_lock.is_some() => {
+            return Err(Refusal::BucketState.into());
+        }
         BucketChange::Versioning(versioning) => configuration.versioning = Some(versioning),
+        BucketChange::ObjectLock(_) if configuration.versioning != Some(Versioning::Enabled) => {
+            return Err(Refusal::BucketState.into());
+        }
+        BucketChange::ObjectLock(lock) => configuration.object_lock = Some(lock),
         BucketChange::Tags(tags) => configuration.tags = tags,
         BucketChange::Acl(grants) => configuration.acl = grants,
         BucketChange::Ownership(ownership) => configuration.ownership = ownership,

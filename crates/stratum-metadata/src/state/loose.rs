@@ -5,7 +5,7 @@
 //! on. Conditions are still asked of what is known, since a write that was refused must not replace one that wasn't.
 
 use super::view::View;
-use super::{ApplyError, Step, Stop, bodies, buckets, objects, relocate, versions, volumes};
+use super::{ApplyError, Step, Stop, bodies, buckets, locks, objects, relocate, versions, volumes};
 use crate::command::{Command, Deletion, WriteCondition};
 use crate::keys;
 use crate::owned;
@@ -86,12 +86,13 @@ fn put(
 }
 
 fn delete(view: &mut View<'_>, index: Index, deletion: Deletion) -> Step<()> {
-    let Deletion { bucket, key, version, condition, modified, owner } = deletion;
+    let Deletion { bucket, key, version, condition, modified, owner, bypass_governance } = deletion;
     if let Some(version) = version {
         let found = owned::by_id(bucket, &key, version, |key| view.value(key))?;
         let Some(found) = found else { return Ok(()) };
         if let Version::Object(record) = &found.version {
             objects::check(&condition, Some(record))?;
+            locks::check_deletion(&record.attributes, modified, bypass_governance)?;
         }
         versions::take(view, bucket, &key, found.at, &found.version)?;
         if !view.contains(keys::object(bucket, &key))? {

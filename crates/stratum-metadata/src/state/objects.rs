@@ -1,7 +1,7 @@
 //! Objects: what stands under a key, and the conditions on replacing it.
 
 use super::view::View;
-use super::{ApplyError, Step, bodies, buckets, tiers, versions};
+use super::{ApplyError, Step, bodies, buckets, locks, tiers, versions};
 use crate::command::{Deleted, Deletion, Match, ObjectChange, Outcome, Refusal, WriteCondition};
 use crate::keys;
 use crate::owned::{self, Found};
@@ -55,7 +55,7 @@ fn mark_deleted(
     deletion: Deletion,
     versioning: Versioning,
 ) -> Step<Deleted> {
-    let Deletion { bucket, key, version: _, condition, modified, owner } = deletion;
+    let Deletion { bucket, key, condition, modified, owner, .. } = deletion;
     let current = current(view, bucket, &key)?;
     match &current {
         Some(current) => check(&condition, Some(current))?,
@@ -85,7 +85,10 @@ fn delete_version(view: &mut View<'_>, deletion: &Deletion, version: VersionId) 
     let found = owned::by_id(*bucket, key, version, |key| view.value(key))?;
     let Some(found) = found else { return Ok(Deleted::Nothing) };
     match &found.version {
-        Version::Object(record) => check(condition, Some(record))?,
+        Version::Object(record) => {
+            check(condition, Some(record))?;
+            locks::check_deletion(&record.attributes, deletion.modified, deletion.bypass_governance)?;
+        }
         Version::DeleteMarker(marker) => check_marker(condition, marker)?,
     }
     let deleted = match (&found.version, found.is_current) {
@@ -113,9 +116,19 @@ pub(super) fn configure(
     let Some(Found { at, version: Version::Object(mut record), is_current }) = found else {
         return Err(if version.is_some() { Refusal::NoSuchVersion } else { Refusal::NoSuchKey }.into());
     };
+    let attributes = &mut record.attributes;
     match change {
-        ObjectChange::Tags(tags) => record.attributes.tags = tags,
-        ObjectChange::Acl(grants) => record.attributes.acl = grants,
+        ObjectChange::Tags(tags) => attributes.tags = tags,
+        ObjectChange::Acl(grants) => attributes.acl = grants,
+        ObjectChange::Retention { retention, now, bypass_governance } => {
+            locks::check_retention(attributes, retention, now, bypass_governance)?;
+            attributes.retention = retention;
+        }
+        ObjectChange::LegalHold(hold) => attributes.legal_hold = Some(hold),
+        ObjectChange::StorageClass { modified, .. } if modified != record.modified => {
+            return Err(Refusal::PreconditionFailed.into());
+        }
+        ObjectChange::StorageClass { class, .. } => record.storage_class = class,
     }
     match is_current {
         true => view.put(at, record.as_ref())?,

@@ -114,6 +114,21 @@ impl ReadView {
         Ok(document.map(|BucketDocument(text)| text))
     }
 
+    /// All buckets that have a document of that kind, by number.
+    pub async fn buckets_with(&self, kind: DocumentKind) -> Result<Vec<BucketRecord>, ReadError> {
+        self.scanning(move |view| {
+            let mut with = Vec::new();
+            view.scan(&keys::start_of(Tag::BucketById), &keys::end_of(Tag::BucketById), |key, value| {
+                // One that can't be read is for a check of the store to name.
+                let has = buckets::configuration_of(value).is_ok_and(|has| has.documents.contains_key(&kind));
+                with.extend(keys::parse_bucket_by_id(key).filter(|_| has));
+                ControlFlow::Continue(())
+            })?;
+            with.into_iter().filter_map(|id| view.bucket_of(id).transpose()).collect()
+        })
+        .await
+    }
+
     /// An owner's buckets whose names come after `after`, by name, at most `max`.
     pub async fn buckets_of(
         &self,

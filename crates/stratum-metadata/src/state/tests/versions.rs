@@ -605,3 +605,48 @@ fn a_bucket_names_its_documents_and_takes_them_with_it() {
     store.apply(Command::DeleteBucket { bucket: BUCKET });
     assert_eq!(store.all::<BucketDocument>(Tag::BucketDocument), []);
 }
+
+#[test]
+fn a_locked_version_stays_whoever_wants_it_gone() {
+    let mut store = Store::of_versions();
+    let lock = Command::ConfigureBucket {
+        bucket: BUCKET,
+        change: BucketChange::ObjectLock(ObjectLock { default: None }),
+    };
+    let versioning = |versioning| Command::ConfigureBucket {
+        bucket: BUCKET,
+        change: BucketChange::Versioning(versioning),
+    };
+    assert_eq!(store.apply(lock.clone()), Outcome::Refused(Refusal::BucketState));
+    store.apply(versioning(Versioning::Enabled));
+    assert!(matches!(store.apply(lock), Outcome::Bucket(_)));
+    assert_eq!(store.apply(versioning(Versioning::Suspended)), Outcome::Refused(Refusal::BucketState));
+
+    store.apply(put_extents("a", 0));
+    let version = store.object("a").unwrap().version;
+    let change = |change| Command::ConfigureObject {
+        bucket: BUCKET,
+        key: b"a".to_vec(),
+        version: Some(version),
+        change,
+    };
+    let retain = |until, bypass_governance| {
+        let retention = Some(Retention { mode: RetentionMode::Governance, until });
+        change(ObjectChange::Retention { retention, now: 0, bypass_governance })
+    };
+    let delete = |modified, bypass_governance| {
+        let deletion = Deletion::of(BUCKET, b"a".to_vec(), modified);
+        Command::DeleteObject(Deletion { version: Some(version), bypass_governance, ..deletion })
+    };
+    assert!(matches!(store.apply(retain(1_000, false)), Outcome::Object(_)));
+    assert_eq!(store.apply(retain(999, false)), Outcome::Refused(Refusal::Locked));
+    // A delete marker comes over it, and nothing of it goes.
+    store.apply(Command::DeleteObject(Deletion::of(BUCKET, b"a".to_vec(), 10)));
+    assert_eq!(store.apply(delete(999, false)), Outcome::Refused(Refusal::Locked));
+    store.apply(change(ObjectChange::LegalHold(LegalHold::On)));
+    assert_eq!(store.apply(delete(999, true)), Outcome::Refused(Refusal::Locked));
+    assert_eq!(store.apply(delete(1_000, false)), Outcome::Refused(Refusal::Locked));
+    store.apply(change(ObjectChange::LegalHold(LegalHold::Off)));
+    assert_eq!(store.apply(delete(1_000, false)), Outcome::Deleted(Deleted::NonCurrent));
+    store.check();
+}

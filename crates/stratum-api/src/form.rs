@@ -1,0 +1,132 @@
+//! A browser's form, `multipart/form-data`: its fields, read whole within a bound, and then its file, which streams.
+//!
+//! Who sends it is told by its fields, so those are read of anybody: never more than a few KiB, at the pace that every body
+//! has to keep.
+
+use crate::body::RequestBody;
+use crate::error::{Code, S3Error};
+use bytes::Bytes;
+use futures_util::stream;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use multer::{Field, Multipart};
+
+/// What the fields before the file may hold in all, in bytes: S3's bound.
+const MOST_FIELDS_BYTES: usize = 20 * 1024;
+/// And how many they may be: each takes some memory of its own.
+const MOST_FIELDS: usize = 256;
+
+/// A form whose fields were read.
+#[derive(Debug)]
+pub struct Form {
+    /// Names in lower case, in the form's order.
+    fields: Vec<(String, String)>,
+    pub file: File,
+}
+
+/// The file of a form, not yet read.
+#[derive(Debug)]
+pub struct File {
+    field: Field<'static>,
+    /// The name that the browser gave it, without folders.
+    pub name: String,
+}
+
+impl Form {
+    /// Reads a form up to its file. What comes after that is ignored, as S3 does.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` for a body that is no form; `MalformedPOSTRequest`; `MaxPostPreDataLengthExceededError`;
+    /// `InvalidArgument` without a file, or for a field that comes twice; what reading the body refuses.
+    pub async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Form, S3Error> {
+        let boundary = headers.get(CONTENT_TYPE).and_then(|value| multer::parse_boundary(value.to_str().ok()?).ok());
+        let boundary = boundary.ok_or_else(|| {
+            let message = "Bucket POST must be of the enclosure-type multipart/form-data";
+            S3Error::new(Code::PreconditionFailed).message(message).with("Condition", message)
+        })?;
+        let mut multipart = Multipart::new(pieces(body), boundary);
+        let (mut fields, mut size) = (Vec::new(), 0);
+        while let Some(mut field) = multipart.next_field().await.map_err(failed)? {
+            let name = field.name().unwrap_or_default().to_ascii_lowercase();
+            if name == "file" {
+                let path = field.file_name().unwrap_or_default();
+                let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+                return Ok(Form { fields, file: File { field, name } });
+            }
+            let value = text(&mut field, &mut size, name.len()).await?;
+            if fields.len() == MOST_FIELDS {
+                return Err(Code::MaxPostPreDataLengthExceededError.into());
+            }
+            if fields.iter().any(|(known, _)| *known == name) {
+                return Err(S3Error::invalid_argument(name, value, "A field must be given once."));
+            }
+            fields.push((name, value));
+        }
+        Err(S3Error::invalid_argument("file", "0", "POST requires exactly one file upload per request."))
+    }
+
+    /// The value of a field, by its name in lower case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Names, in lower case, and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl File {
+    /// The next piece of the file, never empty; `None` at its end.
+    ///
+    /// # Errors
+    /// `MalformedPOSTRequest`, and what reading the body refuses.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        loop {
+            match self.field.chunk().await.map_err(failed)? {
+                Some(piece) if piece.is_empty() => {}
+                piece => return Ok(piece),
+            }
+        }
+    }
+}
+
+/// The value of a field; `size` is what all fields have taken so far.
+async fn text(field: &mut Field<'static>, size: &mut usize, name: usize) -> Result<String, S3Error> {
+    *size += name;
+    let mut value = Vec::new();
+    while let Some(piece) = field.chunk().await.map_err(failed)? {
+        *size += piece.len();
+        if *size > MOST_FIELDS_BYTES {
+            return Err(Code::MaxPostPreDataLengthExceededError.into());
+        }
+        value.extend_from_slice(&piece);
+    }
+    String::from_utf8(value).map_err(|_| Code::MalformedPOSTRequest.into())
+}
+
+/// What reading the body came to, on its way through the parser.
+#[derive(Debug, thiserror::Error)]
+#[error("the body couldn't be read")]
+struct Unread(std::sync::Mutex<Option<S3Error>>);
+
+fn pieces(body: RequestBody) -> impl stream::Stream<Item = Result<Bytes, Unread>> + Send + 'static {
+    stream::unfold(Some(body), |body| async move {
+        let mut body = body?;
+        match body.next().await {
+            Ok(piece) => Some((Ok(piece?), Some(body))),
+            Err(error) => Some((Err(Unread(std::sync::Mutex::new(Some(error)))), None)),
+        }
+    })
+}
+
+fn failed(error: multer::Error) -> S3Error {
+    if let multer::Error::StreamReadFailed(inner) = &error
+        && let Some(Unread(read)) = inner.downcast_ref()
+        && let Ok(mut read) = read.lock()
+        && let Some(error) = read.take()
+    {
+        return error;
+    }
+    S3Error::new(Code::MalformedPOSTRequest).because(error)
+}

@@ -1,0 +1,96 @@
+//! GetBucketCors, PutBucketCors and DeleteBucketCors, and the preflights that the rules answer.
+
+use crate::body::RequestBody;
+use crate::context::{Context, Store};
+use crate::cors::{CorsRules, CrossOrigin};
+use crate::documents::Document;
+use crate::error::{Code, S3Error, S3Result};
+use crate::level;
+use crate::ops::configure::configure;
+use crate::xml;
+use axum::body::Body;
+use http::{HeaderMap, Response, StatusCode};
+use stratum_metadata::ReadView;
+use stratum_metadata::command::BucketChange;
+use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind};
+
+/// S3's bound on the document, in bytes.
+const MAX_BODY: u64 = 64 * 1024;
+
+pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let rules = ctx.store.cors.of(&ctx.view, bucket)?.ok_or(Code::NoSuchCORSConfiguration)?;
+    xml::document(xml::cors::text(&rules)?)
+}
+
+pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
+    let rules = xml::cors::read(&body.document(MAX_BODY).await?)?;
+    level::require(ctx, "Rules for cross-origin requests")?;
+    change(ctx, bucket, Some(xml::cors::text(&rules)?)).await?;
+    Ok(Response::new(Body::empty()))
+}
+
+pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    change(ctx, bucket, None).await?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+async fn change(ctx: &Context, bucket: &BucketRecord, text: Option<String>) -> Result<(), S3Error> {
+    if text.is_none() && !bucket.configuration.documents.contains_key(&DocumentKind::Cors) {
+        return Ok(());
+    }
+    let document = text.map(BucketDocument);
+    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Cors, document }).await
+}
+
+impl Document for CorsRules {
+    const KIND: DocumentKind = DocumentKind::Cors;
+
+    fn parse(text: &str, _: &BucketRecord) -> Result<Self, S3Error> {
+        xml::cors::read(text.as_bytes())
+    }
+}
+
+/// Answers a browser's question whether a page may send a request.
+///
+/// # Errors
+/// `BadRequest` for what doesn't say who asks about what; `AccessForbidden` where no rule allows it, whether or not there
+/// is such a bucket.
+pub fn preflight(store: &Store, view: &ReadView, bucket: Option<&str>, headers: &HeaderMap) -> S3Result {
+    let insufficient = |what| {
+        let message = format!("Insufficient information. {what} needed.");
+        S3Error::new(Code::BadRequest).message(message)
+    };
+    let asked = CrossOrigin::of(headers).ok_or_else(|| insufficient("Origin request header"))?;
+    if !asked.names_method() {
+        return Err(insufficient("Access-Control-Request-Method request header"));
+    }
+    let bucket = bucket.map(|name| view.bucket(name)).transpose()?.flatten();
+    let rules = bucket.map(|bucket| store.cors.of(view, &bucket)).transpose()?.flatten();
+    let Some(rules) = rules else {
+        let message = "CORSResponse: CORS is not enabled for this bucket.";
+        return Err(S3Error::new(Code::AccessForbidden).message(message));
+    };
+    let allowed = rules.preflight(&asked).ok_or_else(|| {
+        let message = "CORSResponse: This CORS request is not allowed. This is usually because the evaluation of \
+                       Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are \
+                       not whitelisted by the resource's CORS spec.";
+        S3Error::new(Code::AccessForbidden).message(message)
+    })?;
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().extend(allowed);
+    Ok(response)
+}
+
+/// What an answer says to the browser that asked for it across origins; nothing where no rule does, or none can be read.
+pub fn of_answer(
+    store: &Store,
+    view: &ReadView,
+    bucket: &str,
+    asked: &CrossOrigin,
+    method: &http::Method,
+) -> Option<HeaderMap> {
+    let bucket = view.bucket(bucket).ok()??;
+    store.cors.of(view, &bucket).ok()??.answer(asked, method)
+}

@@ -1,0 +1,112 @@
+//! GetBucketLifecycleConfiguration, PutBucketLifecycleConfiguration and DeleteBucketLifecycle, and what answers tell of it.
+
+use crate::body::RequestBody;
+use crate::context::Context;
+use crate::documents::Document;
+use crate::error::{Code, S3Error, S3Result};
+use crate::headers;
+use crate::key::ObjectKey;
+use crate::level;
+use crate::ops::configure::configure;
+use crate::xml;
+use crate::xml::lifecycle::LifecycleConfiguration;
+use axum::body::Body;
+use http::{HeaderMap, HeaderName, Response, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use stratum_lifecycle::{Current, Rules};
+use stratum_metadata::command::BucketChange;
+use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, ObjectRecord};
+use stratum_storage::ambient::UnixMillis;
+
+/// A thousand rules, in bytes.
+const MAX_BODY: u64 = 2 * 1024 * 1024;
+
+const EXPIRATION: HeaderName = HeaderName::from_static("x-amz-expiration");
+const ABORT_DATE: HeaderName = HeaderName::from_static("x-amz-abort-date");
+const ABORT_RULE: HeaderName = HeaderName::from_static("x-amz-abort-rule-id");
+
+pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let rules = ctx.store.lifecycle.of(&ctx.view, bucket)?.ok_or(Code::NoSuchLifecycleConfiguration)?;
+    xml::answer(&LifecycleConfiguration::of(&rules))
+}
+
+pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
+    let new_id = || format!("{:032x}", ctx.store.entropy.next_u128());
+    let document = body.document(MAX_BODY).await?;
+    let rules = xml::lifecycle::read(&document, new_id)?;
+    level::require(ctx, "A lifecycle")?;
+    let text = rules.to_document().map_err(|error| S3Error::new(Code::InternalError).because(error))?;
+    change(ctx, bucket, Some(text)).await?;
+    Ok(Response::new(Body::empty()))
+}
+
+pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    if bucket.configuration.documents.contains_key(&DocumentKind::Lifecycle) {
+        change(ctx, bucket, None).await?;
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+async fn change(ctx: &Context, bucket: &BucketRecord, text: Option<String>) -> Result<(), S3Error> {
+    let document = text.map(BucketDocument);
+    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Lifecycle, document }).await
+}
+
+impl Document for Rules {
+    const KIND: DocumentKind = DocumentKind::Lifecycle;
+
+    fn parse(text: &str, bucket: &BucketRecord) -> Result<Self, S3Error> {
+        Rules::from_document(text).map_err(|error| {
+            let cause = format_args!("the lifecycle of the bucket {} can't be read: {error}", bucket.name)
+                .to_string();
+            S3Error::new(Code::InternalError).because(cause)
+        })
+    }
+}
+
+/// Says when what is current expires, and by which rule.
+///
+/// # Errors
+/// Failures of the store.
+pub fn tell_expiration(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    object: &ObjectRecord,
+    out: &mut HeaderMap,
+) -> Result<(), S3Error> {
+    let Some(rules) = ctx.store.lifecycle.of(&ctx.view, bucket)? else { return Ok(()) };
+    let current = Current { key: key.as_bytes(), object };
+    if let Some((due, rule)) = rules.expiry(current, ctx.store.settings.lifecycle_days) {
+        let rule = utf8_percent_encode(rule, NON_ALPHANUMERIC);
+        let text = format!("expiry-date=\"{}\", rule-id=\"{rule}\"", date(due));
+        out.insert(EXPIRATION, headers::value(&text));
+    }
+    Ok(())
+}
+
+/// Says when an upload is aborted that isn't completed, and by which rule.
+///
+/// # Errors
+/// Failures of the store.
+pub fn tell_abortion(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    out: &mut HeaderMap,
+) -> Result<(), S3Error> {
+    let Some(rules) = ctx.store.lifecycle.of(&ctx.view, bucket)? else { return Ok(()) };
+    if let Some((due, rule)) = rules.abortion(key.as_bytes(), ctx.now, ctx.store.settings.lifecycle_days) {
+        out.insert(ABORT_DATE, headers::http_date(due));
+        out.insert(ABORT_RULE, headers::value(&utf8_percent_encode(rule, NON_ALPHANUMERIC).to_string()));
+    }
+    Ok(())
+}
+
+/// A date that HTTP can say; of those past all calendars its last.
+fn date(due: UnixMillis) -> String {
+    const LAST: UnixMillis = 253_402_300_799_000;
+    headers::http_date(due.min(LAST)).to_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,52 @@
+//! The lifecycle of a bucket: its rules, and what answers tell of them.
+
+use crate::client::Client;
+use crate::rig::{Age, Choices};
+
+const RULES: &str = "<LifecycleConfiguration><Rule><ID>a rule</ID><Filter><Prefix>logs/</Prefix></Filter>\
+    <Status>Enabled</Status><Expiration><Days>1</Days></Expiration>\
+    <AbortIncompleteMultipartUpload><DaysAfterInitiation>2</DaysAfterInitiation></AbortIncompleteMultipartUpload>\
+    </Rule></LifecycleConfiguration>";
+
+async fn with_bucket() -> Client {
+    let client = Client::with(Choices { age: Age::New, ..Choices::default() }).await;
+    client.put("/bucket", "").await.expect(200);
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_kept_and_half_of_them_never() {
+    let client = with_bucket().await;
+    client.get("/bucket?lifecycle").await.refused(404, "NoSuchLifecycleConfiguration");
+    client.put("/bucket?lifecycle", RULES).await.expect(200);
+    let told = client.get("/bucket?lifecycle").await.expect(200);
+    assert_eq!((told.element("ID").as_deref(), told.element("Days").as_deref()), (Some("a rule"), Some("1")));
+    let second = RULES.replace("</Rule>", "</Rule><Rule><ID>b</ID><Prefix/><Status>Enabled</Status></Rule>");
+    client.put("/bucket?lifecycle", second).await.refused(400, "InvalidRequest");
+    client.put("/bucket?lifecycle", RULES.replace("Enabled", "On")).await.refused(400, "MalformedXML");
+    client
+        .put("/bucket?lifecycle", RULES.replace("<Days>1", "<Days>0"))
+        .await
+        .refused(400, "InvalidArgument");
+    assert_eq!(client.get("/bucket?lifecycle").await.elements("ID"), ["a rule"]);
+    client.delete("/bucket?lifecycle").await.expect(204);
+    client.get("/bucket?lifecycle").await.refused(404, "NoSuchLifecycleConfiguration");
+    client.delete("/bucket?lifecycle").await.expect(204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_tell_when_and_by_which_rule() {
+    let client = with_bucket().await;
+    client.put("/bucket?lifecycle", RULES).await.expect(200);
+    let stored = client.put("/bucket/logs/a", "x").await.expect(200);
+    let told = stored.header("x-amz-expiration").unwrap().to_owned();
+    assert!(told.starts_with("expiry-date=\"") && told.ends_with(" GMT\", rule-id=\"a%20rule\""), "{told}");
+    for method in ["GET", "HEAD"] {
+        let read = client.send(method, "/bucket/logs/a", &[], "").await.expect(200);
+        assert_eq!(read.header("x-amz-expiration"), Some(told.as_str()), "{method}");
+    }
+    assert_eq!(client.put("/bucket/other", "x").await.expect(200).header("x-amz-expiration"), None);
+    let begun = client.post("/bucket/logs/parts?uploads", "").await.expect(200);
+    assert_eq!(begun.header("x-amz-abort-rule-id"), Some("a%20rule"));
+    assert!(begun.header("x-amz-abort-date").is_some_and(|date| date.ends_with("GMT")));
+}

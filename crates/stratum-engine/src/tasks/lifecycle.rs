@@ -1,0 +1,445 @@
+//! Carries out buckets' lifecycle: what is due expires, goes, changes its class, or is aborted.
+//!
+//! It goes over the buckets that have rules, and over no others, several times a day: a page of their objects, then of their
+//! versions, then of their uploads, with a rest after each. Every change is a command of its own that holds only for what
+//! was looked at, so what is written meanwhile is left alone, and a restart costs a pass and nothing else. Object lock is
+//! heeded where every deletion is: in the state.
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_lifecycle::{Current, Days, DeleteMarker, Noncurrent, Rules, Verdict};
+use stratum_metadata::command::{
+    Command, Deletion, Match, ObjectChange, Outcome, Pinning, Refusal, TierChange, TierCondition,
+    WriteCondition,
+};
+use stratum_metadata::declared::Declared;
+use stratum_metadata::listing::{
+    Listed, ListedVersion, UploadPosition, UploadsRequest, VersionPosition, VersionsRequest,
+};
+use stratum_metadata::record::{
+    BucketRecord, DocumentKind, ObjectRecord, StorageClass, TierDecision, TierReason, UploadId, Version,
+    VersionId, VersionSummary,
+};
+use stratum_metadata::{Metadata, ReadError, Time, Walk};
+use stratum_storage::ambient::{Clock, UnixMillis};
+use stratum_storage::blocking;
+use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_tiering::usage::Usage;
+
+/// Versions or uploads that are looked at in one step.
+const PAGE: usize = 1_000;
+/// Commands that are on their way at a time.
+const AT_ONCE: usize = 64;
+/// A page is followed by a rest of so many times its own length.
+const RESTS: u32 = 2;
+/// How long after a failure it is tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
+
+/// How lifecycle is doing, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LifecycleStatus {
+    /// Times that all buckets with rules were gone over.
+    pub passes: u64,
+    /// Current objects that expired.
+    pub expired: u64,
+    /// Versions and delete markers that went for good.
+    pub deleted: u64,
+    /// Versions that changed their storage class.
+    pub transitioned: u64,
+    /// Uploads that were aborted.
+    pub aborted: u64,
+    /// Versions that were due and that object lock kept, counted in each pass.
+    pub locked: u64,
+}
+
+/// The task. One of a store.
+pub struct Lifecycle {
+    metadata: Metadata,
+    usage: Arc<Usage>,
+    clock: Arc<dyn Clock>,
+    days: Days,
+    time: Mutex<Time>,
+    pass: tokio::sync::Mutex<Pass>,
+    status: Mutex<LifecycleStatus>,
+}
+
+/// How far a pass is. Without buckets none is under way.
+#[derive(Default)]
+struct Pass {
+    left: VecDeque<BucketRecord>,
+    bucket: Option<Underway>,
+    /// Whether there was anything to do for it.
+    is_begun: bool,
+}
+
+struct Underway {
+    bucket: BucketRecord,
+    rules: Arc<Rules>,
+    stage: Stage,
+}
+
+/// What of a bucket is gone over, and from where.
+enum Stage {
+    Objects(Walk),
+    Versions(VersionPosition, Lately),
+    Uploads(UploadPosition),
+}
+
+/// The version that was looked at last: what is over the next one of its key.
+#[derive(Clone, Default)]
+struct Lately {
+    key: Vec<u8>,
+    modified: UnixMillis,
+    /// Versions of the key so far that aren't current and are no delete markers.
+    noncurrent: u32,
+    /// A delete marker that is its key's newest version, while nothing else of that key was seen.
+    marker: Option<(VersionId, UnixMillis)>,
+}
+
+/// What is to be done, and of what.
+enum Action {
+    Expire { key: Vec<u8>, object: Box<ObjectRecord> },
+    Delete { key: Vec<u8>, version: VersionId, condition: WriteCondition },
+    Transition { key: Vec<u8>, object: Box<ObjectRecord>, class: StorageClass },
+    Abort { key: Vec<u8>, upload: UploadId },
+}
+
+impl Lifecycle {
+    pub fn new(metadata: Metadata, usage: Arc<Usage>, clock: Arc<dyn Clock>, days: Days) -> Lifecycle {
+        let time = Mutex::new(Time::new(clock.clone()));
+        Lifecycle { metadata, usage, clock, days, time, pass: Default::default(), status: Default::default() }
+    }
+
+    pub fn status(&self) -> LifecycleStatus {
+        *self.status.lock()
+    }
+
+    async fn walk_on(&self) -> Result<Next, ReadError> {
+        let now = self.time.lock().now();
+        // The clock can't be believed.
+        if now == 0 {
+            return Ok(Next::After(self.days.interval()));
+        }
+        let mut pass = self.pass.lock().await;
+        if !pass.is_begun {
+            let with = self.metadata.local().buckets_with(DocumentKind::Lifecycle).await?;
+            *pass = Pass { left: with.into(), bucket: None, is_begun: true };
+        }
+        if pass.bucket.is_none() {
+            let Some(bucket) = pass.left.pop_front() else {
+                pass.is_begun = false;
+                self.status.lock().passes += 1;
+                return Ok(Next::After(self.days.interval()));
+            };
+            pass.bucket = self.begin(bucket)?;
+            return Ok(Next::AtOnce);
+        }
+        let began = self.clock.monotonic();
+        if let Some(underway) = pass.bucket.take() {
+            pass.bucket = self.page(underway, now).await?;
+        }
+        Ok(Next::After(self.clock.monotonic().saturating_sub(began) * RESTS))
+    }
+
+    fn begin(&self, bucket: BucketRecord) -> Result<Option<Underway>, ReadError> {
+        let Some(text) = self.metadata.local().document(bucket.id, DocumentKind::Lifecycle)? else {
+            return Ok(None);
+        };
+        match Rules::from_document(&text) {
+            Ok(rules) if rules.enabled().next().is_some() => {
+                let stage = Stage::Objects(Walk::under(bucket.id, rules.common_prefix()));
+                Ok(Some(Underway { bucket, rules: Arc::new(rules), stage }))
+            }
+            Ok(_) => Ok(None),
+            Err(error) => {
+                tracing::warn!(bucket = bucket.name, %error, "the lifecycle of a bucket can't be read: nothing of it is done");
+                Ok(None)
+            }
+        }
+    }
+
+    /// A page, and where the bucket goes on.
+    async fn page(&self, underway: Underway, now: UnixMillis) -> Result<Option<Underway>, ReadError> {
+        let Underway { bucket, rules, stage } = underway;
+        let (actions, next) = match stage {
+            Stage::Objects(walk) => self.objects(&bucket, &rules, walk, now).await?,
+            Stage::Versions(from, lately) => self.versions(&bucket, &rules, from, lately, now).await?,
+            Stage::Uploads(from) => self.uploads(&bucket, &rules, from, now).await?,
+        };
+        let done =
+            stream::iter(actions).map(|action| self.act(&bucket, action, now)).buffer_unordered(AT_ONCE);
+        done.collect::<Vec<()>>().await;
+        Ok(next.map(|stage| Underway { bucket, rules, stage }))
+    }
+
+    async fn objects(
+        &self,
+        bucket: &BucketRecord,
+        rules: &Rules,
+        mut walk: Walk,
+        now: UnixMillis,
+    ) -> Result<(Vec<Action>, Option<Stage>), ReadError> {
+        let view = self.metadata.local();
+        let read = blocking::spawn(move || view.walk(&mut walk).map(|page| (page, walk)));
+        let (page, walk) = read.await.map_err(|error| ReadError::Unavailable(error.to_string()))??;
+        let judge = |walked: stratum_metadata::Walked| {
+            let (key, object) = (walked.key, Box::new(walked.record));
+            match rules.of_current(Current { key: &key, object: &object }, now, self.days) {
+                Verdict::Expire => Some(Action::Expire { key, object }),
+                Verdict::Transition(class) => Some(Action::Transition { key, object, class }),
+                Verdict::Keep | Verdict::Delete => None,
+            }
+        };
+        let actions = page.objects.into_iter().filter_map(judge).collect();
+        let next = match page.is_last {
+            false => Stage::Objects(walk),
+            true if bucket.configuration.versioning.is_some() => {
+                Stage::Versions(VersionPosition::Start, Lately::default())
+            }
+            true => Stage::Uploads(UploadPosition::default()),
+        };
+        Ok((actions, Some(next)))
+    }
+
+    async fn versions(
+        &self,
+        bucket: &BucketRecord,
+        rules: &Rules,
+        from: VersionPosition,
+        mut lately: Lately,
+        now: UnixMillis,
+    ) -> Result<(Vec<Action>, Option<Stage>), ReadError> {
+        let request = VersionsRequest {
+            bucket: bucket.id,
+            prefix: rules.common_prefix().to_vec(),
+            delimiter: None,
+            from,
+            max: PAGE,
+        };
+        let view = self.metadata.local();
+        let page = view.versions(request).await?;
+        let mut actions = Vec::new();
+        for line in page.entries {
+            let Listed::Entry(listed) = line else { continue };
+            if listed.key != lately.key {
+                actions.extend(self.alone(rules, &lately, now));
+                lately = Lately { key: listed.key.clone(), ..Lately::default() };
+            }
+            actions.extend(self.version(bucket, rules, listed, &mut lately, now)?);
+        }
+        let next = match page.next {
+            Some(next) => Stage::Versions(next, lately),
+            None => {
+                actions.extend(self.alone(rules, &lately, now));
+                Stage::Uploads(UploadPosition::default())
+            }
+        };
+        Ok((actions, Some(next)))
+    }
+
+    /// A delete marker, if nothing but it was seen of its key.
+    fn alone(&self, rules: &Rules, lately: &Lately, now: UnixMillis) -> Option<Action> {
+        let (version, modified) = lately.marker?;
+        let marker = DeleteMarker { key: &lately.key, modified, is_alone: true };
+        (rules.of_delete_marker(marker, now, self.days) == Verdict::Delete).then(|| Action::Delete {
+            key: lately.key.clone(),
+            version,
+            condition: WriteCondition { if_modified_at: Some(modified / 1_000), ..WriteCondition::default() },
+        })
+    }
+
+    fn version(
+        &self,
+        bucket: &BucketRecord,
+        rules: &Rules,
+        listed: ListedVersion,
+        lately: &mut Lately,
+        now: UnixMillis,
+    ) -> Result<Option<Action>, ReadError> {
+        let ListedVersion { key, is_latest, version } = listed;
+        let since = std::mem::replace(&mut lately.modified, modified(&version));
+        if is_latest {
+            if let VersionSummary::DeleteMarker(marker) = &version {
+                lately.marker = Some((marker.version, marker.modified));
+            }
+            return Ok(None);
+        }
+        lately.marker = None;
+        let newer = lately.noncurrent;
+        let VersionSummary::Object(summary) = version else { return Ok(None) };
+        lately.noncurrent += 1;
+        // Its tags aren't in the list.
+        let found = self.metadata.local().version(bucket.id, &key, summary.version)?;
+        let Some(Version::Object(object)) =
+            found.filter(|found| !found.is_current).map(|found| found.version)
+        else {
+            return Ok(None);
+        };
+        let noncurrent = Noncurrent { key: &key, object: &object, since, newer };
+        Ok(match rules.of_noncurrent(noncurrent, now, self.days) {
+            Verdict::Delete => {
+                let (version, condition) = (object.version, unchanged(&object));
+                Some(Action::Delete { key, version, condition })
+            }
+            Verdict::Transition(class) => Some(Action::Transition { key, object, class }),
+            Verdict::Keep | Verdict::Expire => None,
+        })
+    }
+
+    async fn uploads(
+        &self,
+        bucket: &BucketRecord,
+        rules: &Rules,
+        from: UploadPosition,
+        now: UnixMillis,
+    ) -> Result<(Vec<Action>, Option<Stage>), ReadError> {
+        let request = UploadsRequest {
+            bucket: bucket.id,
+            prefix: rules.common_prefix().to_vec(),
+            delimiter: None,
+            from,
+            max: PAGE,
+        };
+        let page = self.metadata.local().uploads(request).await?;
+        let abort = |line| match line {
+            Listed::Entry(listed) => {
+                let stratum_metadata::listing::ListedUpload { key, upload, record } = listed;
+                let is_due = rules.aborts(&key, record.initiated, now, self.days);
+                is_due.then_some(Action::Abort { key, upload })
+            }
+            Listed::CommonPrefix(_) => None,
+        };
+        let actions = page.entries.into_iter().filter_map(abort).collect();
+        Ok((actions, page.next.map(Stage::Uploads)))
+    }
+
+    /// Does it, if what was looked at is still there. What fails is due again in the next pass.
+    async fn act(&self, bucket: &BucketRecord, action: Action, now: UnixMillis) {
+        let (key, command) = match action {
+            Action::Transition { key, object, class } => {
+                return self.transition(bucket, key, &object, class, now).await;
+            }
+            Action::Abort { key, upload } => (None, Command::AbortUpload { bucket: bucket.id, key, upload }),
+            Action::Expire { key, object } => {
+                let condition = unchanged(&object);
+                let deletion = Deletion { condition, ..Deletion::of(bucket.id, key.clone(), now) };
+                (Some(key), Command::DeleteObject(deletion))
+            }
+            Action::Delete { key, version, condition } => {
+                let deletion =
+                    Deletion { version: Some(version), condition, ..Deletion::of(bucket.id, key, now) };
+                (None, Command::DeleteObject(deletion))
+            }
+        };
+        let Some(outcome) = self.commit(bucket, command).await else { return };
+        let mut status = self.status.lock();
+        match (outcome, key) {
+            (Outcome::Refused(Refusal::Locked), _) => status.locked += 1,
+            (Outcome::Refused(_), _) => {}
+            (Outcome::Deleted(_), Some(key)) => {
+                status.expired += 1;
+                self.usage.remove(bucket.id.0, &String::from_utf8_lossy(&key));
+            }
+            (Outcome::Deleted(_), None) => status.deleted += 1,
+            (_, _) => status.aborted += 1,
+        }
+        drop(status);
+        self.count();
+    }
+
+    /// The class changes first: should that be all that comes to be, the next look at the object takes it where its class
+    /// belongs.
+    async fn transition(
+        &self,
+        bucket: &BucketRecord,
+        key: Vec<u8>,
+        object: &ObjectRecord,
+        class: StorageClass,
+        now: UnixMillis,
+    ) {
+        let change = ObjectChange::StorageClass { class, modified: object.modified };
+        let version = Some(object.version);
+        let command = Command::ConfigureObject { bucket: bucket.id, key: key.clone(), version, change };
+        match self.commit(bucket, command).await {
+            Some(Outcome::Object(_)) => self.status.lock().transitioned += 1,
+            _ => return,
+        }
+        self.count();
+        let declared = Declared { class, ..Declared::of(&object.headers, class) };
+        let Some((tier, _)) = declared.tier(now) else { return };
+        let decided = object.attributes.tiering.last().map(|decision| decision.since);
+        let change = TierChange {
+            bucket: bucket.id,
+            key,
+            version: object.version,
+            committed: object.committed,
+            condition: TierCondition::Unchanged { modified: object.modified, decided },
+            decision: Some(TierDecision::new(tier, now, TierReason::Lifecycle)),
+            pinning: Pinning::Leave,
+            review: Some(now),
+        };
+        self.commit(bucket, Command::DecideTiers(vec![change])).await;
+    }
+
+    async fn commit(&self, bucket: &BucketRecord, command: Command) -> Option<Outcome> {
+        match self.metadata.commit(command, Bytes::new()).await {
+            Ok(outcome) => Some(outcome),
+            Err(error) => {
+                tracing::debug!(bucket = bucket.name, %error, "a rule was not carried out; it is tried again");
+                None
+            }
+        }
+    }
+
+    fn count(&self) {
+        let LifecycleStatus { expired, deleted, transitioned, aborted, .. } = self.status();
+        for (action, count) in
+            [("expire", expired), ("delete", deleted), ("transition", transitioned), ("abort", aborted)]
+        {
+            metrics::counter!("stratum_lifecycle_actions_total", "action" => action).absolute(count);
+        }
+    }
+}
+
+impl Task for Lifecycle {
+    fn row(&self) -> Row {
+        Row {
+            name: "lifecycle",
+            role: Role::Leader,
+            class: None,
+            place: Place::Runtime,
+            delay: Duration::ZERO,
+        }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            self.walk_on().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "lifecycle can't go on; it is tried again");
+                Next::After(RETRY_DELAY)
+            })
+        })
+    }
+}
+
+fn modified(version: &VersionSummary) -> UnixMillis {
+    match version {
+        VersionSummary::Object(object) => object.modified,
+        VersionSummary::DeleteMarker(marker) => marker.modified,
+    }
+}
+
+/// That a version is what was looked at: an id may be the null version's, which others come to have.
+fn unchanged(object: &ObjectRecord) -> WriteCondition {
+    WriteCondition {
+        if_match: Some(Match::ETags(vec![object.etag.to_string()])),
+        if_modified_at: Some(object.modified / 1_000),
+        if_size: Some(object.size),
+        ..WriteCondition::default()
+    }
+}
