@@ -7,6 +7,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY crates/stratum-api/Cargo.toml crates/stratum-api/
 COPY crates/stratum-auth/Cargo.toml crates/stratum-auth/
 COPY crates/stratum-bodies/Cargo.toml crates/stratum-bodies/
+COPY crates/stratum-cipher/Cargo.toml crates/stratum-cipher/
 COPY crates/stratum-classify/Cargo.toml crates/stratum-classify/
 COPY crates/stratum-engine/Cargo.toml crates/stratum-engine/
 COPY crates/stratum-frames/Cargo.toml crates/stratum-frames/

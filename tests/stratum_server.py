@@ -21,7 +21,7 @@ ACCESS_KEY, SECRET_KEY = "TESTROOTACCESSKEY", "test-root-secret-key"
 class StratumServer:
     """A running server; leave its `with` block to stop it and drop its data."""
 
-    def __init__(self, binary=BINARY, tls=False, anonymous=False, config=""):
+    def __init__(self, binary=BINARY, tls=False, anonymous=False, config="", variables=None):
         if not os.path.exists(binary):
             raise SystemExit(f"{binary} is absent; run `cargo build -p stratum` first")
         self.folder = tempfile.mkdtemp(prefix="stratum-test-")
@@ -38,7 +38,8 @@ class StratumServer:
             command += ["--config", path]
         if anonymous:
             command.append("--anonymous")
-        environment = dict(os.environ, STRATUM_ROOT_ACCESS_KEY=ACCESS_KEY, STRATUM_ROOT_SECRET_KEY=SECRET_KEY)
+        environment = dict(os.environ, STRATUM_ROOT_ACCESS_KEY=ACCESS_KEY, STRATUM_ROOT_SECRET_KEY=SECRET_KEY,
+                           **(variables or {}))
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment)
         self.wait_until_ready("https" if tls else "http")

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
-use stratum_frames::{Compression, Decoder, Encoder, Form, FrameError, Table};
+use stratum_cipher::{DataKey, Salt};
+use stratum_frames::{Cipher, Coding, Compression, Decoder, Encoder, Form, FrameError, Seal, Table};
 
 /// Bytes of an entry of the table, and of its trailer.
 const ENTRY: usize = 8;
@@ -12,46 +13,59 @@ const TRAILER: usize = 32;
 /// A number that says what to do with the rest, then a body's length (8) and its stored bytes.
 ///
 /// Even: the bytes are read as they are. Odd: checksums are mended first, so that the search reaches what lies behind
-/// them. Whatever the table says, a body never gives more than its length, and never less without an error. The rest is
+/// them. With its highest bit they are read as a sealed body's, whose frames nobody but who has the key can make. Whatever the table says, a body never gives more than its length, and never less without an error. The rest is
 /// also taken as plaintext, which comes back.
 pub fn frames(bytes: &[u8]) {
     let Some(([what], rest)) = bytes.split_first_chunk() else { return };
     comes_back(rest, usize::from(*what));
     let Some((length, stored)) = rest.split_first_chunk() else { return };
     let (length, mut stored) = (u64::from_le_bytes(*length), stored.to_vec());
+    let cipher = if what & 0x80 == 0 { Cipher::None } else { Cipher::Aes256Gcm };
     if what % 2 == 1 {
-        mend(&mut stored);
+        mend(&mut stored, cipher);
     }
     let piece = usize::from(*what) * 100 + 1;
     // What a stranger's table can make of a few bytes is a lot; a part of it will do.
     let end = length.min(3 << 20);
-    if let Ok(read) = read(&stored, length, 0..end, piece) {
+    if let Ok(read) = read(&stored, cipher, length, 0..end, piece) {
         assert!(read.len() as u64 == end, "{} bytes of {end}", read.len());
-        let part = self::read(&stored, length, end / 3..end / 2, piece);
+        let part = self::read(&stored, cipher, length, end / 3..end / 2, piece);
         assert!(part.is_ok_and(|part| part == read[(end / 3) as usize..(end / 2) as usize]));
     }
 }
 
+fn key() -> DataKey {
+    DataKey::new([7; 32])
+}
+
 fn comes_back(plaintext: &[u8], piece: usize) {
-    let mut encoder = Encoder::new(Compression::default()).expect("memory");
+    let seal = (piece % 4 >= 2).then(|| Seal::new(&key(), Salt([9; 32])));
+    let coding = Coding { compression: Some(Compression::default()), seal };
+    let mut encoder = Encoder::new(coding).expect("memory");
     let mut stored = Vec::new();
     for piece in plaintext.chunks(piece.max(1)) {
         encoder.push(piece, &mut stored).expect("not too long");
     }
     let length = plaintext.len() as u64;
-    match encoder.finish(&mut stored) {
-        Form::Plaintext => assert!(stored == plaintext),
-        Form::Frames => {
-            assert!(read(&stored, length, 0..length, piece).is_ok_and(|read| read == plaintext));
-        }
-    }
+    let cipher = match encoder.finish(&mut stored).expect("it can be sealed") {
+        Form::Plaintext => return assert!(stored == plaintext),
+        Form::Frames => Cipher::None,
+        Form::Sealed => Cipher::Aes256Gcm,
+    };
+    assert!(read(&stored, cipher, length, 0..length, piece).is_ok_and(|read| read == plaintext));
 }
 
-fn read(stored: &[u8], length: u64, range: Range<u64>, piece: usize) -> Result<Vec<u8>, FrameError> {
+fn read(
+    stored: &[u8],
+    cipher: Cipher,
+    length: u64,
+    range: Range<u64>,
+    piece: usize,
+) -> Result<Vec<u8>, FrameError> {
     let of = |range: &Range<u64>| &stored[range.start as usize..range.end as usize];
-    let place = Table::place(length, stored.len() as u64)?;
-    let table = Table::decode(of(&place), length, stored.len() as u64)?;
-    let mut decoder = Decoder::new(Arc::new(table), range)?;
+    let place = Table::place(length, stored.len() as u64, cipher)?;
+    let table = Table::decode(of(&place), length, stored.len() as u64, cipher)?;
+    let mut decoder = Decoder::new(Arc::new(table), range, Some(&key()))?;
     let mut out = Vec::new();
     for piece in of(&decoder.stored()).chunks(piece.max(1)) {
         decoder.push(Bytes::copy_from_slice(piece));
@@ -63,12 +77,14 @@ fn read(stored: &[u8], length: u64, range: Range<u64>, piece: usize) -> Result<V
 }
 
 /// Makes the checksums right: those of the frames as far as the entries say where they lie, and that of the table.
-fn mend(stored: &mut [u8]) -> Option<()> {
+fn mend(stored: &mut [u8], cipher: Cipher) -> Option<()> {
+    let salt = if cipher == Cipher::None { 0 } else { Salt::BYTES };
     let trailer = stored.len().checked_sub(TRAILER)?;
+    let entries = trailer.checked_sub(salt)?;
     let count = u32::from_le_bytes(*stored.get(trailer + 12..)?.first_chunk()?) as usize;
-    let table = trailer.checked_sub(count.checked_mul(ENTRY)?)?;
+    let table = entries.checked_sub(count.checked_mul(ENTRY)?)?;
     let mut at = 0;
-    for entry in (table..trailer).step_by(ENTRY) {
+    for entry in (table..entries).step_by(ENTRY) {
         let length = u32::from_le_bytes(*stored.get(entry..)?.first_chunk()?) & 0xff_ffff;
         let end = (at + length as usize).min(table);
         let crc = crc32c::crc32c(&stored[at..end]);

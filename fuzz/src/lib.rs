@@ -27,13 +27,14 @@ pub use signed::signed;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use stratum_auth::{AccessKey, Identities, Payload, Request, SecretKey, User, Verifier};
+use stratum_cipher::{KeyService, MasterKeys, Wrapped};
 use stratum_storage::format::{directory, v1};
 
 /// A target: its name, which is that of its corpus, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     ("backup", backup),
     ("chunked", chunked),
     ("checkpoint", stratum_metadata::fuzzing::checkpoint),
@@ -44,6 +45,7 @@ pub const TARGETS: [Target; 18] = [
     ("identity", identity),
     ("journal", journal),
     ("keys", stratum_metadata::fuzzing::keys),
+    ("master-keys", master_keys),
     ("operation", operation),
     ("policy", policy),
     ("records", stratum_metadata::fuzzing::records),
@@ -111,6 +113,20 @@ pub fn chunked(bytes: &[u8]) {
     assert!(decoded <= length, "{decoded} bytes of a body of {length}");
     if decoder.finish().is_ok() {
         assert!(decoded == length, "a body of {length} bytes ended after {decoded}");
+    }
+}
+
+/// A data key as it is kept, and a file of master keys. What was wrapped is written as it was read, and nothing here opens
+/// what it has no key for.
+pub fn master_keys(bytes: &[u8]) {
+    if let Some(wrapped) = Wrapped::decode(bytes) {
+        assert!(wrapped.encode() == bytes);
+        assert!(wrapped.open(&[7; 32], b"name").is_err());
+    }
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(keys) = MasterKeys::parse(text)
+    {
+        assert!(!keys.usual().is_empty());
     }
 }
 

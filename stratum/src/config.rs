@@ -51,6 +51,8 @@ pub struct Config {
     #[serde(default)]
     pub heal: Heal,
     #[serde(default)]
+    pub encryption: Encryption,
+    #[serde(default)]
     pub tiering: TieringSection,
     #[serde(default)]
     pub clock: ClockSection,
@@ -264,6 +266,14 @@ impl Default for Heal {
     fn default() -> Self {
         Self { narrow_after: Duration::from_secs(30 * 60) }
     }
+}
+
+/// `[encryption]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Encryption {
+    /// The file of the master keys, which nobody else may read.
+    pub master_keys: Option<PathBuf>,
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {

@@ -16,10 +16,12 @@ mod figures;
 mod fsck;
 mod fullness;
 mod identities;
+mod keys;
 mod layout;
 mod listen;
 mod load;
 mod logging;
+mod master_keys;
 mod offline;
 mod opening;
 mod operator;
@@ -74,6 +76,8 @@ enum Command {
     Tier(tier::TierArgs),
     /// Say where an object is, and why.
     Explain(tier::ExplainArgs),
+    /// Make a master key, and have a running server wrap the keys of encrypted objects with the newest ones.
+    Keys(keys::KeysArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
     /// Write what a running server knows to a file, or to an object in S3.
@@ -124,6 +128,7 @@ fn main() -> ExitCode {
         Command::Level(args) => control::level(&args),
         Command::Tier(args) => tier::run(args),
         Command::Explain(args) => tier::explain(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Fsck(args) => fsck::run(&args),

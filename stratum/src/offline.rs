@@ -34,13 +34,19 @@ pub struct StoreArgs {
 }
 
 impl StoreArgs {
+    /// # Errors
+    /// A configuration that can't be used.
+    pub fn config(&self) -> Result<Config, String> {
+        let config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read);
+        config.map_err(|error| error.to_string())
+    }
+
     /// The drives and folders that these arguments mean.
     ///
     /// # Errors
     /// A configuration that can't be used.
     pub fn layout(&self) -> Result<Layout, String> {
-        let config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read);
-        let config = config.map_err(|error| error.to_string())?;
+        let config = self.config()?;
         let mut data = if self.data.is_empty() { config.server.data.clone() } else { self.data.clone() };
         if data.is_empty() {
             data.push(PathBuf::from("data"));
@@ -113,8 +119,13 @@ impl Offline {
 
     /// Whether the state was restored and not accepted yet.
     pub fn is_provisional(&self) -> bool {
-        let mark = replicated_content(&self.remains.drives(Tier::JOURNAL), provisional::FILE);
+        let mark = self.replicated(provisional::FILE);
         mark.is_some_and(|content| !Restored::parse(&content).accepted)
+    }
+
+    /// What a hot drive holds under that name as a file that all of them keep.
+    pub fn replicated(&self, name: &str) -> Option<Vec<u8>> {
+        replicated_content(&self.remains.drives(Tier::JOURNAL), name)
     }
 
     /// What is not known of the store, in sentences.

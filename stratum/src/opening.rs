@@ -6,6 +6,7 @@ use crate::credentials::Credentials;
 use crate::failure::Failure;
 use crate::identities::identities;
 use crate::layout::Layout;
+use crate::master_keys;
 use crate::private;
 use crate::root::RootCredentials;
 use crate::scrubbing;
@@ -13,6 +14,7 @@ use crate::usage::UsageTask;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::Identities;
+use stratum_cipher::KeyService;
 use stratum_classify::Classifier;
 use stratum_engine::{Engine, Foundation, OpenError, TieringConfig};
 use stratum_storage::ambient::System;
@@ -52,6 +54,8 @@ pub struct Opened {
     pub layout: Layout,
     pub root: RootCredentials,
     pub identities: Identities,
+    /// The keys above those of encrypted objects.
+    pub keys: Arc<dyn KeyService>,
     pub usage: Arc<UsageTask>,
     /// What tells what objects' bytes are, if anything does.
     pub classifier: Option<Classifier>,
@@ -61,6 +65,7 @@ pub struct Opened {
 pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Result<Opened, Failure> {
     // Before any drive is touched.
     let classifier = classify::load(config)?;
+    let configured_keys = master_keys::configured(config)?;
     let mut layout = Layout::new(&config.server.data, config);
     private::close(&layout)?;
     let foundation = await_foundation(&layout)?;
@@ -69,12 +74,14 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
     let root = RootCredentials::find(said, &foundation.set, &layout.meta)?;
     let identities = identities(config, root.credentials())?;
+    let keys: Arc<dyn KeyService> = Arc::new(master_keys::of_store(configured_keys, &foundation.set)?);
     let usage = Arc::new(UsageTask::open(&layout.meta, config.tiering.memory as usize, config.clock.day));
     let samples = Arc::new(classify::samples(config, classifier.as_ref()));
     let engine_config =
         engine_config(config, &layout, usage.usage().clone(), samples).map_err(|error| error.to_string())?;
+    let engine_config = stratum_engine::Config { keys: Some(keys.clone()), ..engine_config };
     let engine = runtime.block_on(Engine::open(foundation, engine_config))?;
-    Ok(Opened { engine, layout, root, identities, usage, classifier })
+    Ok(Opened { engine, layout, root, identities, keys, usage, classifier })
 }
 
 /// What the configuration says of the engine, where the drives that are there have settled where the index lies.

@@ -5,6 +5,7 @@
 
 mod counts;
 pub mod explain;
+mod keys;
 pub mod report;
 mod routes;
 pub mod tiers;
@@ -100,6 +101,8 @@ impl Operator {
             .route("/restore/accept", post(accept_restored), &[])
             .route("/level", get(level), &[])
             .route("/level/raise", post(raise_level), &[])
+            .route("/keys", get(keys::status), &[])
+            .route("/keys/rotate", post(keys::rotate), &[])
             .route("/tier", get(tiers::status), &[])
             .route(
                 "/tier/{action}",

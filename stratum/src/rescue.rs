@@ -9,10 +9,12 @@ mod copy;
 mod frames;
 mod manifest;
 mod names;
+mod unlock;
 
 use crate::backup::Place;
 use crate::backup::made::Made;
 use crate::client::s3::S3Args;
+use crate::master_keys;
 use crate::offline::{Offline, StoreArgs};
 use crate::output;
 use clap::Args;
@@ -22,11 +24,13 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use stratum_cipher::MasterKeys;
 use stratum_metadata::record::{BucketId, DecodeError, ObjectRecord, Version};
 use stratum_metadata::salvage::{Basis, SalvagedObject, SalvagedVersion};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Index;
 use stratum_storage::volumes::Volumes;
+use unlock::Unlocked;
 
 /// Objects that are made durable, and noted, together.
 const BATCH_OBJECTS: usize = 256;
@@ -76,6 +80,7 @@ pub fn run(args: &RescueArgs) -> ExitCode {
 
 fn rescue(args: &RescueArgs) -> Result<Summary, String> {
     let layout = args.store.layout()?;
+    let configured = master_keys::configured(&args.store.config()?).map_err(|error| error.to_string())?;
     let at = |error: io::Error| format!("{}: {error}", args.to.display());
     std::fs::create_dir_all(&args.to).map_err(at)?;
     let scratch = args.to.join(SCRATCH);
@@ -87,7 +92,10 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
         let store = Offline::open(&layout, &scratch.join("index"), backup.as_deref())?;
         let manifest = Manifest::open(&args.to)
             .map_err(|error| format!("{}: {error}", args.to.join(manifest::NAME).display()))?;
+        let kept = store.replicated(master_keys::FILE);
+        let keys = master_keys::of_drives(configured, kept).map_err(|error| error.to_string())?;
         let mut rescue = Rescue {
+            keys,
             volumes: store.all_volumes(),
             store: &store,
             folder: &args.to,
@@ -115,6 +123,7 @@ fn clear(dir: &Path) -> io::Result<()> {
 /// A rescue at work.
 struct Rescue<'a> {
     store: &'a Offline,
+    keys: Option<MasterKeys>,
     volumes: Volumes,
     folder: &'a Path,
     manifest: Manifest,
@@ -162,10 +171,11 @@ impl Rescue<'_> {
                 match version {
                     Ok(Version::Object(record)) => {
                         self.summary.versions += 1;
-                        let line = Line { is_latest: false, ..Line::new(name, &key, &record) };
                         let below =
                             Path::new(VERSIONS).join(folder).join(names::version(&key, record.version));
-                        self.rescue(line, &record, below).await?;
+                        let unlocked = Unlocked::of(self.keys.as_ref(), bucket, &key, *record).await;
+                        let line = Line { is_latest: false, ..Line::new(name, &key, &unlocked.record) };
+                        self.rescue(line, &unlocked, below).await?;
                     }
                     Ok(Version::DeleteMarker(_)) => self.summary.delete_markers += 1,
                     Err(error) => self.unreadable(name, &key, &error),
@@ -199,11 +209,13 @@ impl Rescue<'_> {
         let is_folder = self.store.state.has_prefix(bucket, &[key.as_slice(), b"/"].concat());
         let is_folder = is_folder.map_err(|error| error.to_string())?;
         let below = Path::new(folder).join(names::object(&key, is_folder));
-        self.rescue(Line::new(name, &key, &record), &record, below).await
+        let unlocked = Unlocked::of(self.keys.as_ref(), bucket, &key, record).await;
+        self.rescue(Line::new(name, &key, &unlocked.record), &unlocked, below).await
     }
 
     /// Copies an object to that place below the target folder, unless an earlier run has.
-    async fn rescue(&mut self, mut line: Line, record: &ObjectRecord, below: PathBuf) -> Result<(), String> {
+    async fn rescue(&mut self, mut line: Line, unlocked: &Unlocked, below: PathBuf) -> Result<(), String> {
+        let record = &unlocked.record;
         self.summary.objects += 1;
         let to = self.folder.join(&below);
         if self.manifest.has(&line) && std::fs::metadata(&to).is_ok_and(|file| file.len() == record.size) {
@@ -212,7 +224,7 @@ impl Rescue<'_> {
         }
         let from = self.folder.join(UNFINISHED).join(self.waiting.len().to_string());
         let copied =
-            self.copy(record, &from).await.map_err(|error| format!("{}: {error}", from.display()))?;
+            self.copy(unlocked, &from).await.map_err(|error| format!("{}: {error}", from.display()))?;
         line.status = status(record, &copied);
         let Copied { unreadable, read, problem } = copied;
         (line.unreadable, line.problem) = (unreadable, problem);
@@ -234,10 +246,14 @@ impl Rescue<'_> {
         Ok(())
     }
 
-    async fn copy(&self, record: &ObjectRecord, to: &Path) -> io::Result<Copied> {
+    async fn copy(&self, unlocked: &Unlocked, to: &Path) -> io::Result<Copied> {
         std::fs::create_dir_all(self.folder.join(UNFINISHED))?;
         let file = File::create(to)?;
-        copy::copy(self.store, &self.volumes, record, &file).await
+        if let Some(problem) = &unlocked.problem {
+            return Ok(Copied::nothing(unlocked.record.size, problem.clone()));
+        }
+        let opener = unlocked.opener();
+        copy::copy(self.store, &self.volumes, &unlocked.record, opener.as_ref(), &file).await
     }
 
     /// Makes the waiting files durable, gives them their names, and notes them.

@@ -29,6 +29,7 @@ use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server, tls};
 use stratum_auth::{Identities, Verifier};
+use stratum_cipher::KeyService;
 use stratum_engine::Engine;
 use stratum_engine::supervisor::{Supervisor, Tasks};
 use stratum_metadata::record::Level;
@@ -131,7 +132,7 @@ fn serve_store(
     opened: Opened,
     runtime: &Runtime,
 ) -> Result<(), Failure> {
-    let Opened { engine, layout, root, identities, usage, classifier } = opened;
+    let Opened { engine, layout, root, identities, keys, usage, classifier } = opened;
     let Entrance { socket, connections, tls } = entrance;
     let Signs { telemetry, dropped } = signs;
     refuse_old_level(config, engine.metadata.level())?;
@@ -154,7 +155,7 @@ fn serve_store(
     }
     supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone(), dropped)))?;
 
-    let store = Arc::new(store(config, &engine, identities, load.admission));
+    let store = Arc::new(store(config, &engine, identities, keys, load.admission));
     let admin = admin(config, &engine, operator.clone(), telemetry);
     let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
     let server = Server::new(store.clone(), admin, load.connections, limits);
@@ -224,7 +225,13 @@ fn refuse_old_level(config: &Config, level: Level) -> Result<(), Failure> {
 }
 
 /// What requests are served from.
-fn store(config: &Config, engine: &Engine, identities: Identities, admission: Admission) -> Store {
+fn store(
+    config: &Config,
+    engine: &Engine,
+    identities: Identities,
+    keys: Arc<dyn KeyService>,
+    admission: Admission,
+) -> Store {
     let Engine { metadata, volumes, journal, codecs, tables, usage, samples, .. } = engine.clone();
     Store {
         metadata: metadata.clone(),
@@ -241,6 +248,7 @@ fn store(config: &Config, engine: &Engine, identities: Identities, admission: Ad
         pace: engine.pace().clone(),
         clock: Arc::new(System),
         entropy: Arc::new(System),
+        keys,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Small bodies ride in the journal entry of the command that names them; larger ones stream into erasure-coded
 //! extents, as they are or in frames that are coded one by one (`stratum_bodies`). What storage gets are stored bytes;
-//! sizes, ETags and checksums are of the plaintext. [`Bodies::receive`] takes a request's body, [`Bodies::copy`] another
+//! sizes, ETags and checksums are of the plaintext. What is to be encrypted comes with its seal, and is opened with its key
+//! by who asked for it ([`crate::encryption`]). [`Bodies::receive`] takes a request's body, [`Bodies::copy`] another
 //! object's; both compute the digests on the way, and the result goes into a record and its command. [`Bodies::open`]
 //! looks an object up and reads it, whichever way it is kept.
 
@@ -111,7 +112,7 @@ impl Bodies {
     /// `SlowDown`.
     pub fn admit_copy(&self, memory: &Memory, placement: &Placement) -> Result<Admitted, S3Error> {
         // Where its tier takes nothing it is written to hot.
-        let writer = [placement.tier(), Tier::Hot].map(|tier| self.writer_memory(tier, None));
+        let writer = [placement.tier(), Tier::Hot].map(|tier| self.writer_memory(tier, None, true));
         let writer = writer.into_iter().max().unwrap_or_default();
         memory.admit(self.reader.memory() + PlaintextReader::frames_memory(MAX_BODY_BYTES) + writer)
     }

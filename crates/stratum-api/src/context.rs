@@ -15,6 +15,7 @@ use http::uri::Scheme;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stratum_auth::{Identities, User, Verifier};
+use stratum_cipher::KeyService;
 use stratum_lifecycle::{Days, Rules};
 use stratum_metadata::record::{BucketId, BucketRecord, ObjectOwnership, ObjectRecord};
 use stratum_metadata::{Metadata, ReadView};
@@ -81,6 +82,8 @@ pub struct Store {
     pub pace: Arc<Pace>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    /// The keys above those of encrypted objects.
+    pub keys: Arc<dyn KeyService>,
 }
 
 /// Who sent a request.

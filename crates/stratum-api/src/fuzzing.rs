@@ -10,6 +10,7 @@ use crate::xml;
 use crate::xml::acl::{OwnershipControls, PublicAccessBlockConfiguration};
 use crate::xml::buckets::{CreateBucketConfiguration, RequestPaymentConfiguration, VersioningConfiguration};
 use crate::xml::delete::Delete;
+use crate::xml::encryption::ServerSideEncryptionConfiguration;
 use crate::xml::multipart::CompleteMultipartUpload;
 use http::{HeaderMap, Method};
 use stratum_auth::Identities;
@@ -21,6 +22,8 @@ pub fn documents(bytes: &[u8]) {
     let _ = (PublicAccessBlockConfiguration::read(bytes), OwnershipControls::read(bytes));
     let _ = xml::acl::read(bytes, "root", &Identities::default());
     let _ = (VersioningConfiguration::read(bytes), RequestPaymentConfiguration::read(bytes));
+    let encryption = ServerSideEncryptionConfiguration::read(bytes);
+    let _ = encryption.map(ServerSideEncryptionConfiguration::default);
 }
 
 /// A request of an operation, and the rights that it needs.

@@ -26,6 +26,7 @@ pub mod context;
 mod copy_source;
 mod cors;
 mod documents;
+mod encryption;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -94,6 +94,11 @@ impl Target {
         Ok(Target::new(bucket, key, asked(query)?, Purpose::Own(method)))
     }
 
+    /// The bucket and the key.
+    pub fn name(&self) -> (BucketId, &ObjectKey) {
+        (self.bucket, &self.key)
+    }
+
     /// # Errors
     /// `NoSuchKey`, `NoSuchVersion`, `MethodNotAllowed` for a delete marker, and failures of the store.
     pub fn look_up(&self, view: &ReadView) -> Result<Looked, S3Error> {

@@ -12,6 +12,7 @@ pub mod attributes;
 pub mod buckets;
 pub mod cors;
 pub mod delete;
+pub mod encryption;
 pub mod lifecycle;
 pub mod listing;
 pub mod lock;

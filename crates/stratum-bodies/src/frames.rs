@@ -4,7 +4,10 @@ use crate::BodyError;
 use crate::behind::{BATCH, Work};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
-use stratum_frames::{Compression, Decoder, Encoder, Form as Coded, FrameError, Table, ZstdLevel};
+use stratum_cipher::DataKey;
+use stratum_frames::{
+    Cipher, Coding, Compression, Decoder, Encoder, Form as Coded, FrameError, Table, ZstdLevel,
+};
 use stratum_storage::blob::Form;
 
 /// Turns plaintext into stored bytes.
@@ -15,21 +18,21 @@ pub(crate) struct Framer {
 
 impl Framer {
     /// What it holds at most, in bytes, what it made and nobody took included.
-    pub fn memory(compression: Compression) -> u64 {
-        compression.memory() + 2 * BATCH as u64
+    pub fn memory(compression: Option<Compression>) -> u64 {
+        Coding::memory(compression) + 2 * BATCH as u64
     }
 
     /// # Errors
     /// `Memory`.
-    pub fn new(compression: Compression) -> Result<Self, FrameError> {
-        Ok(Self { encoder: Encoder::new(compression)?, stored: Vec::new() })
+    pub fn new(coding: Coding) -> Result<Self, FrameError> {
+        Ok(Self { encoder: Encoder::new(coding)?, stored: Vec::new() })
     }
 }
 
 impl Work for Framer {
     type Made = Vec<u8>;
     /// What the stored bytes are, and the last of them.
-    type Done = (Form, Vec<u8>);
+    type Done = Result<(Form, Vec<u8>), FrameError>;
 
     fn take(&mut self, piece: &[u8]) -> Result<(), BodyError> {
         Ok(self.encoder.push(piece, &mut self.stored)?)
@@ -39,45 +42,58 @@ impl Work for Framer {
         std::mem::take(&mut self.stored)
     }
 
-    fn finish(mut self) -> (Form, Vec<u8>) {
-        let form = match self.encoder.finish(&mut self.stored) {
+    fn finish(mut self) -> Result<(Form, Vec<u8>), FrameError> {
+        let form = match self.encoder.finish(&mut self.stored)? {
             Coded::Plaintext => Form::Plaintext,
             Coded::Frames => Form::Frames,
+            Coded::Sealed => Form::Sealed,
         };
-        (form, self.stored)
+        Ok((form, self.stored))
     }
 }
 
-/// The stored bytes of a whole body: frames if they are fewer, else what was given. Takes the processor's time.
+/// The stored bytes of a whole body: sealed frames if it is to be sealed, else frames if they are fewer, else what was given.
+/// Takes the processor's time.
 ///
 /// # Errors
-/// `Memory`, and `TooLong`.
-pub(crate) fn code(compression: Compression, plaintext: &Bytes) -> Result<(Form, Bytes), FrameError> {
-    let mut encoder = Encoder::new(compression)?;
+/// `Memory`, `TooLong`, and `Unsealable`.
+pub(crate) fn code(coding: impl Into<Coding>, plaintext: &Bytes) -> Result<(Form, Bytes), FrameError> {
+    let mut encoder = Encoder::new(coding)?;
     let mut stored = Vec::with_capacity(plaintext.len());
     encoder.push(plaintext, &mut stored)?;
-    Ok(match encoder.finish(&mut stored) {
+    Ok(match encoder.finish(&mut stored)? {
+        Coded::Sealed => (Form::Sealed, stored.into()),
         Coded::Frames if stored.len() < plaintext.len() => (Form::Frames, stored.into()),
         Coded::Frames | Coded::Plaintext => (Form::Plaintext, plaintext.clone()),
     })
 }
 
-/// The plaintext of a whole small body of `size` bytes, checked. Takes the processor's time.
+/// What frames of a body in that form are sealed with.
+pub(crate) fn cipher_of(form: Form) -> Cipher {
+    match form {
+        Form::Plaintext | Form::Frames => Cipher::None,
+        Form::Sealed => Cipher::Aes256Gcm,
+    }
+}
+
+/// The plaintext of a whole small body of `size` bytes, checked. A sealed one takes its object's key. Takes the processor's
+/// time.
 ///
 /// # Errors
-/// Stored bytes that aren't what was written.
-pub fn decode(form: Form, stored: &Bytes, size: u64) -> Result<Bytes, FrameError> {
+/// Stored bytes that aren't what was written; `NoKey`.
+pub fn decode(form: Form, stored: &Bytes, size: u64, key: Option<&DataKey>) -> Result<Bytes, FrameError> {
     match form {
         Form::Plaintext if stored.len() as u64 == size => Ok(stored.clone()),
         Form::Plaintext => Err(FrameError::CutOff(0)),
-        Form::Frames => {
-            let length = stored.len() as u64;
+        Form::Frames | Form::Sealed => {
+            let (length, cipher) = (stored.len() as u64, cipher_of(form));
             let within = |range: std::ops::Range<u64>| {
                 let bytes = stored.get(range.start as usize..range.end as usize);
                 bytes.map(|bytes| stored.slice_ref(bytes)).ok_or(FrameError::CutOff(0))
             };
-            let table = Table::decode(&within(Table::place(size, length)?)?, size, length)?;
-            let mut decoder = Decoder::new(Arc::new(table), 0..size)?;
+            let table = within(Table::place(size, length, cipher)?)?;
+            let table = Table::decode(&table, size, length, cipher)?;
+            let mut decoder = Decoder::new(Arc::new(table), 0..size, key)?;
             decoder.push(within(decoder.stored())?);
             let mut plaintext = BytesMut::with_capacity(size as usize);
             while let Some(piece) = decoder.next_plaintext()? {
@@ -100,12 +116,14 @@ pub fn shrinks(sample: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::behind::tests::{body, push_all};
-    use stratum_frames::FRAME_BYTES;
+    use stratum_cipher::Salt;
+    use stratum_frames::{FRAME_BYTES, Seal};
 
     #[tokio::test]
     async fn what_is_made_behind_comes_in_order() {
-        let framer = Framer::new(Compression::default()).unwrap();
-        let (made, (form, last)) = push_all(framer, body()).await;
+        let framer = Framer::new(Compression::default().into()).unwrap();
+        let (made, done) = push_all(framer, body()).await;
+        let (form, last) = done.unwrap();
         let (at_once, stored) = code(Compression::default(), &body()).unwrap();
         assert_eq!((form, at_once), (Form::Frames, Form::Frames));
         assert!([made.concat(), last].concat() == stored);
@@ -118,15 +136,32 @@ mod tests {
         assert_eq!(form, Form::Frames);
         assert!(stored.len() < text.len() / 4);
         let size = text.len() as u64;
-        assert_eq!(decode(form, &stored, size).unwrap(), text);
-        assert_eq!(decode(Form::Plaintext, &text, size).unwrap(), text);
-        assert!(decode(Form::Plaintext, &text, size + 1).is_err());
-        assert!(decode(form, &stored, size - 1).is_err());
-        assert!(decode(form, &stored.slice(1..), size).is_err());
+        assert_eq!(decode(form, &stored, size, None).unwrap(), text);
+        assert_eq!(decode(Form::Plaintext, &text, size, None).unwrap(), text);
+        assert!(decode(Form::Plaintext, &text, size + 1, None).is_err());
+        assert!(decode(form, &stored, size - 1, None).is_err());
+        assert!(decode(form, &stored.slice(1..), size, None).is_err());
         for plaintext in
             [Bytes::new(), Bytes::from_static(b"aaaaaaaaaaaaaaaaaaaaaaaaa"), Bytes::from_static(b"x")]
         {
             assert_eq!(code(Compression::default(), &plaintext).unwrap(), (Form::Plaintext, plaintext));
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_to_be_sealed_is_whatever_its_length() {
+        let (key, other) = (DataKey::new([1; 32]), DataKey::new([2; 32]));
+        for compression in [None, Some(Compression::default())] {
+            for text in [Bytes::from_static(b"x"), Bytes::from("the same words again, ".repeat(100))] {
+                let seal = Some(Seal::new(&key, Salt([3; 32])));
+                let (form, stored) = code(Coding { compression, seal }, &text).unwrap();
+                let size = text.len() as u64;
+                assert_eq!(form, Form::Sealed);
+                assert_eq!(decode(form, &stored, size, Some(&key)).unwrap(), text);
+                assert_eq!(decode(form, &stored, size, None), Err(FrameError::NoKey));
+                assert_eq!(decode(form, &stored, size, Some(&other)), Err(FrameError::Frame(0)));
+                assert!(decode(Form::Frames, &stored, size, Some(&key)).is_err());
+            }
         }
     }
 

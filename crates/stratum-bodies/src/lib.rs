@@ -1,10 +1,11 @@
-//! Bodies between plaintext and volumes: cut into frames, coded and written; read, decoded and checked.
+//! Bodies between plaintext and volumes: cut into frames, coded, sealed and written; read, opened, decoded and checked.
 //!
 //! Requests come here for what clients send and ask for, and whoever moves objects between tiers for coding them anew.
 //! What is stored are frames (`stratum_frames`) or the plaintext itself, in volumes (`stratum_storage`); this crate brings
 //! the two together off the async threads, and knows neither requests nor records. A [`PlaintextWriter`] is pushed plaintext
 //! and says where the stored bytes lie; a [`PlaintextReader`] gives a range of the plaintext. [`Codecs`] says which tier codes how,
-//! [`Priority`] for whom it is done.
+//! [`Priority`] for whom it is done. Keys are handed in by who reads and writes for a client; who moves a sealed body moves its
+//! stored bytes and has none.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
@@ -13,6 +14,7 @@ mod codecs;
 mod frames;
 mod priority;
 mod reader;
+mod sealed;
 mod segments;
 mod stored;
 mod tables;
@@ -22,6 +24,7 @@ pub use codecs::Codecs;
 pub use frames::{decode, shrinks};
 pub use priority::Priority;
 pub use reader::PlaintextReader;
+pub use sealed::SealedWriter;
 pub use tables::Tables;
 pub use writer::{Finished, PlaintextWriter, code};
 

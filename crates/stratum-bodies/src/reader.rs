@@ -1,14 +1,15 @@
 //! Plaintext of a body that volumes hold, on its way out.
 //!
 //! What was stored as it is comes as the volumes give it. Of frames the table comes first, then the frames that the range
-//! touches; the next one is decoded on a blocking thread while one is being used.
+//! touches; the next one is opened and decoded on a blocking thread while one is being used.
 
 use crate::stored::Stored;
 use crate::tables::{At, Tables};
-use crate::{BodyError, Priority};
+use crate::{BodyError, Priority, frames};
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
+use stratum_cipher::DataKey;
 use stratum_frames::{Decoder, FRAME_BYTES, FrameError, Table};
 use stratum_storage::blob::{BlobRef, Form};
 use stratum_storage::readpath::{BlobReader, Reader};
@@ -36,7 +37,8 @@ impl PlaintextReader {
         Decoder::memory(size) + FRAME_BYTES as u64
     }
 
-    /// Begins to read a range of a body of `size` bytes of plaintext. Whoever asks holds the volumes that it lies in.
+    /// Begins to read a range of a body of `size` bytes of plaintext, with its object's key if it is sealed. Whoever asks
+    /// holds the volumes that it lies in.
     ///
     /// # Errors
     /// `Read`.
@@ -46,11 +48,12 @@ impl PlaintextReader {
         blob: BlobRef,
         size: u64,
         range: Range<u64>,
+        key: Option<&DataKey>,
     ) -> Result<Self, BodyError> {
-        Self::with_priority(reader, tables, blob, size, range, Priority::Request)
+        Self::begin(reader, tables, blob, size, range, key, Priority::Request)
     }
 
-    /// [`PlaintextReader::new`] for who isn't waited for, too.
+    /// [`PlaintextReader::new`] for who isn't waited for, and has no keys.
     ///
     /// # Errors
     /// `Read`.
@@ -62,15 +65,27 @@ impl PlaintextReader {
         range: Range<u64>,
         priority: Priority,
     ) -> Result<Self, BodyError> {
+        Self::begin(reader, tables, blob, size, range, None, priority)
+    }
+
+    fn begin(
+        reader: &Arc<Reader>,
+        tables: &Tables,
+        blob: BlobRef,
+        size: u64,
+        range: Range<u64>,
+        key: Option<&DataKey>,
+        priority: Priority,
+    ) -> Result<Self, BodyError> {
         Ok(match blob.form {
             Form::Plaintext => {
                 let length = range.end.saturating_sub(range.start);
                 let reader = reader.read(&reader.pin(), &blob, range)?;
                 Self(Way::Plain(Box::new(Stored::new(reader, length, priority))))
             }
-            Form::Frames => {
-                let (reader, tables) = (reader.clone(), tables.clone());
-                let reader = FrameReader { reader, tables, blob, size, range, priority, opened: None };
+            Form::Frames | Form::Sealed => {
+                let (reader, tables, key) = (reader.clone(), tables.clone(), key.cloned());
+                let reader = FrameReader { reader, tables, blob, size, range, key, priority, opened: None };
                 Self(Way::Frames(Box::new(reader)))
             }
         })
@@ -95,6 +110,7 @@ struct FrameReader {
     /// Plaintext bytes of the body.
     size: u64,
     range: Range<u64>,
+    key: Option<DataKey>,
     priority: Priority,
     opened: Option<Opened>,
 }
@@ -123,24 +139,25 @@ impl FrameReader {
     }
 
     async fn open(&self) -> Result<Opened, BodyError> {
-        let decoder = Decoder::new(self.table().await?, self.range.clone())?;
+        let decoder = Decoder::new(self.table().await?, self.range.clone(), self.key.as_ref())?;
         let stored = self.read(decoder.stored())?;
         Ok(Opened { stored, priority: self.priority.clone(), idle: Some(Box::new(decoder)), decoding: None })
     }
 
     async fn table(&self) -> Result<Arc<Table>, BodyError> {
-        let at = At::of(&self.blob);
+        let (at, cipher) = (At::of(&self.blob), frames::cipher_of(self.blob.form));
         let known = at.and_then(|at| self.tables.get(&at));
-        if let Some(table) = known.filter(|table| table.plaintext() == self.size) {
+        if let Some(table) = known.filter(|table| table.plaintext() == self.size && table.cipher() == cipher)
+        {
             return Ok(table);
         }
-        let place = Table::place(self.size, self.blob.len())?;
+        let place = Table::place(self.size, self.blob.len(), cipher)?;
         let mut bytes = Vec::with_capacity((place.end - place.start) as usize);
         let mut stored = self.read(place)?;
         while let Some(piece) = stored.next().await.transpose()? {
             bytes.extend_from_slice(&piece);
         }
-        let table = Arc::new(Table::decode(&bytes, self.size, self.blob.len())?);
+        let table = Arc::new(Table::decode(&bytes, self.size, self.blob.len(), cipher)?);
         if let Some(at) = at {
             self.tables.keep(at, table.clone());
         }

@@ -6,7 +6,7 @@ use crate::segments::{Gathered, Segments};
 use crate::{BodyError, Priority, SMALL_MAX, frames};
 use bytes::Bytes;
 use std::sync::Arc;
-use stratum_frames::Compression;
+use stratum_frames::{Coding, Compression, Seal};
 use stratum_storage::blob::{BlobRef, Form, Place, Tier};
 use stratum_storage::writepath::{WriteHold, Writer, Written};
 
@@ -28,14 +28,16 @@ pub enum Finished {
 
 impl PlaintextWriter {
     /// What writing a body of `length` bytes holds at most beyond the volumes' own writer; `None` if that isn't known.
-    pub fn memory(compression: Option<Compression>, length: Option<u64>) -> u64 {
-        behind::MEMORY + compression.map_or(0, Framer::memory) + Segments::memory(length)
+    pub fn memory(compression: Option<Compression>, is_sealed: bool, length: Option<u64>) -> u64 {
+        let framing = if compression.is_some() || is_sealed { Framer::memory(compression) } else { 0 };
+        let stored = if is_sealed { length.map(Seal::stored_bytes) } else { length };
+        behind::MEMORY + framing + Segments::memory(stored)
     }
 
     /// # Errors
     /// `Frames`, for want of memory.
-    pub fn new(writer: Arc<Writer>, tier: Tier, compression: Option<Compression>) -> Result<Self, BodyError> {
-        Self::with_priority(writer, tier, compression, Priority::Request)
+    pub fn new(writer: Arc<Writer>, tier: Tier, coding: Coding) -> Result<Self, BodyError> {
+        Self::with_priority(writer, tier, coding, Priority::Request)
     }
 
     /// [`PlaintextWriter::new`] for who isn't waited for, too.
@@ -45,10 +47,10 @@ impl PlaintextWriter {
     pub fn with_priority(
         writer: Arc<Writer>,
         tier: Tier,
-        compression: Option<Compression>,
+        coding: Coding,
         priority: Priority,
     ) -> Result<Self, BodyError> {
-        let framing = compression.map(Framer::new).transpose()?;
+        let framing = if coding.is_none() { None } else { Some(Framer::new(coding)?) };
         let framing = framing.map(|framer| Behind::with_priority(framer, priority.clone()));
         Ok(Self { framing, segments: Segments::new(writer, tier, priority) })
     }
@@ -87,7 +89,7 @@ impl PlaintextWriter {
     async fn end(mut self, small: u64) -> Result<Finished, BodyError> {
         let mut form = Form::Plaintext;
         if let Some(framing) = self.framing {
-            let (coded, last) = framing.finish().await?;
+            let (coded, last) = framing.finish().await??;
             self.segments.push(&last).await?;
             form = coded;
         }
@@ -101,13 +103,14 @@ impl PlaintextWriter {
     }
 }
 
-/// The stored bytes of a whole small body: coded where that makes them fewer. Takes the processor's time.
+/// The stored bytes of a whole small body: sealed where it is to be, else coded where that makes them fewer. Takes the
+/// processor's time.
 ///
 /// # Errors
 /// `Frames`.
-pub fn code(compression: Option<Compression>, plaintext: &Bytes) -> Result<(Form, Bytes), BodyError> {
-    match compression {
-        Some(compression) => Ok(frames::code(compression, plaintext)?),
-        None => Ok((Form::Plaintext, plaintext.clone())),
+pub fn code(coding: Coding, plaintext: &Bytes) -> Result<(Form, Bytes), BodyError> {
+    match coding.is_none() {
+        true => Ok((Form::Plaintext, plaintext.clone())),
+        false => Ok(frames::code(coding, plaintext)?),
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_bodies::Codecs;
+use stratum_cipher::KeyService;
 use stratum_lifecycle::Days;
 use stratum_metadata::CheckpointSizes;
 use stratum_metadata::record::Level;
@@ -51,6 +52,8 @@ pub struct Config {
     pub usage: Arc<Usage>,
     /// What was written and waits to be looked at, if anybody does.
     pub samples: Arc<Samples>,
+    /// The keys above those of encrypted objects. None where nothing is encrypted.
+    pub keys: Option<Arc<dyn KeyService>>,
 }
 
 /// How it is decided where objects lie.
@@ -87,6 +90,7 @@ impl Config {
             lifecycle_days: Days::default(),
             usage: Arc::new(Usage::new(LITTLE_MEMORY, Day::REAL, Seed([0; 16]))),
             samples: Arc::new(Samples::closed("nobody does here")),
+            keys: None,
         }
     }
 }

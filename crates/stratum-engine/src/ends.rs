@@ -4,7 +4,7 @@ use crate::Engine;
 use std::ops::Range;
 use stratum_bodies::{BodyError, PlaintextReader};
 use stratum_metadata::ReadError;
-use stratum_metadata::record::{Body, BucketId, PartSummary, UploadId};
+use stratum_metadata::record::{Body, BucketId, ObjectRecord, PartSummary, UploadId};
 use stratum_storage::blob::{BlobRef, Place};
 use stratum_storage::journal::BodyError as JournalBodyError;
 use stratum_tiering::content::{Sample, WINDOW_BYTES};
@@ -22,7 +22,7 @@ pub enum EndsError {
 
 impl Engine {
     /// The ends of an object of parts that was `written` then: of its first part, and of its last. Nothing if it isn't there any
-    /// more.
+    /// more, or is encrypted.
     ///
     /// # Errors
     /// When it can't be read.
@@ -33,7 +33,9 @@ impl Engine {
         written: u64,
     ) -> Result<Option<Sample>, EndsError> {
         let record = self.metadata.local().object(bucket, key)?;
-        let Some(record) = record.filter(|record| record.modified == written) else { return Ok(None) };
+        let is_it =
+            |record: &ObjectRecord| record.modified == written && record.attributes.encryption.is_none();
+        let Some(record) = record.filter(is_it) else { return Ok(None) };
         let Body::Parts { upload, parts } = record.body else { return Ok(None) };
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(None) };
         let window = WINDOW_BYTES as u64;
@@ -60,7 +62,7 @@ impl Engine {
                 blob @ BlobRef { place: Place::Packed(_) | Place::Extents(_), .. } => {
                     let holds = self.volumes.reader.hold(&pin, [&blob]);
                     let (reader, tables) = (&self.volumes.reader, &self.tables);
-                    (PlaintextReader::new(reader, tables, blob, part.size, range.clone())?, holds)
+                    (PlaintextReader::new(reader, tables, blob, part.size, range.clone(), None)?, holds)
                 }
                 BlobRef { place: Place::Empty | Place::ThisEntry { .. }, .. } => return Ok(None),
             }

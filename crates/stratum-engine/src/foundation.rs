@@ -16,6 +16,7 @@ pub struct Foundation {
     /// Where the state's commands go: the journal, unless somebody puts something before it.
     pub log: Arc<dyn LocalLog>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     /// Who does the work of drives and commits.
     pub(crate) threads: Threads,
 }
@@ -39,12 +40,12 @@ impl Foundation {
             m: usize::from(geometry.m),
             begun: set.has_begun(),
         };
-        let journal = Arc::new(Journal::open(on, journal, clock.clone(), entropy)?);
+        let journal = Arc::new(Journal::open(on, journal, clock.clone(), entropy.clone())?);
         // Not fatal: the drives can't be changed then, and every change says why.
         if let Err(error) = set.serve(journal.epoch()) {
             tracing::warn!(%error, "the drives were not all told which of them are missing");
         }
         let (set, log) = (Arc::new(set), journal.clone());
-        Ok(Foundation { set, journal, log, clock, threads: drives.threads })
+        Ok(Foundation { set, journal, log, clock, entropy, threads: drives.threads })
     }
 }

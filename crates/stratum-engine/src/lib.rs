@@ -16,6 +16,7 @@ mod foundation;
 mod open;
 mod pressure;
 pub mod provisional;
+mod rewrap;
 pub mod supervisor;
 mod tasks;
 pub mod tiering;
@@ -25,6 +26,7 @@ pub use config::{Config, LEAST_RESERVE, ScrubProgress, TieringConfig};
 pub use foundation::Foundation;
 pub use open::OpenError;
 pub use pressure::Pressure;
+pub use rewrap::{RewrapStatus, Rewrapper};
 pub use tasks::copies;
 pub use tasks::lifecycle::{Lifecycle, LifecycleStatus};
 pub use wishes::wishes_of;
@@ -68,6 +70,8 @@ pub struct Engine {
     pub tiering: Arc<Tiering>,
     /// What carries out buckets' lifecycle.
     pub lifecycle: Arc<Lifecycle>,
+    /// What wraps data keys anew when a key above them was rotated.
+    pub rewrapper: Arc<Rewrapper>,
     /// How objects are used.
     pub usage: Arc<Usage>,
     /// What was written and waits to be looked at, if anybody does.

@@ -2,7 +2,7 @@
 
 use crate::tasks::lifecycle::Lifecycle;
 use crate::tiering::{Contents, Tiering};
-use crate::{Config, Engine, Foundation, provisional};
+use crate::{Config, Engine, Foundation, Rewrapper, provisional};
 use std::sync::Arc;
 use stratum_bodies::Tables;
 use stratum_metadata::{CommitError, Compactor, Metadata, Mover, Options, Quarantine, Reviews, Transitions};
@@ -106,7 +106,7 @@ fn assemble(
     volumes: Volumes,
     restored: Restored,
 ) -> Engine {
-    let Foundation { set, journal, clock, .. } = foundation;
+    let Foundation { set, journal, clock, entropy, .. } = foundation;
     let Config {
         reserve,
         files_interval,
@@ -119,6 +119,7 @@ fn assemble(
         lifecycle_days,
         usage,
         samples,
+        keys,
         ..
     } = config;
     let pace = Pace::new(budget, clock.clone());
@@ -150,6 +151,7 @@ fn assemble(
     Engine {
         tiering: Arc::new(tiering),
         lifecycle: Arc::new(lifecycle),
+        rewrapper: Arc::new(Rewrapper::new(metadata.clone(), keys, entropy)),
         usage,
         samples,
         compactor: Compactor::new(mover.clone(), clock.clone(), narrow_after),

@@ -40,6 +40,7 @@ impl Engine {
             self.tiering.clone(),
             self.reviews.clone(),
             self.lifecycle.clone(),
+            self.rewrapper.clone(),
         ]
     }
 }

@@ -1,12 +1,14 @@
 //! Stored bytes in, plaintext out.
 
 use crate::codec::{DECOMPRESSOR_BYTES, Decompressor};
+use crate::seal::Seal;
 use crate::table::{Frame, Table};
 use crate::{FRAME_BYTES, FrameError, start};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use stratum_cipher::{DataKey, TAG_BYTES};
 
 /// Reads a range of one body's plaintext, frame by frame. It waits for nothing: it says which stored bytes it needs
 /// ([`Decoder::stored`]), is given them in order and in pieces of any length, and gives plaintext. Decoding takes the
@@ -19,6 +21,7 @@ pub struct Decoder {
     frames: Range<u32>,
     fed: VecDeque<Bytes>,
     fed_bytes: usize,
+    seal: Option<Seal>,
     decompressor: Decompressor,
 }
 
@@ -28,14 +31,22 @@ impl Decoder {
     /// what decodes it, and the table as it is stored and as it is used.
     pub fn memory(plaintext: u64) -> u64 {
         let table = Table::memory_for(plaintext);
-        (3 * FRAME_BYTES + DECOMPRESSOR_BYTES) as u64 + table
+        (3 * (FRAME_BYTES + TAG_BYTES) + DECOMPRESSOR_BYTES) as u64 + table
     }
 
+    /// `key` is that of the object, which a sealed body takes and another has no use for.
+    ///
     /// # Errors
-    /// `Range` if the body ends before the range does.
-    pub fn new(table: Arc<Table>, range: Range<u64>) -> Result<Self, FrameError> {
+    /// `Range` if the body ends before the range does; `NoKey`.
+    pub fn new(table: Arc<Table>, range: Range<u64>, key: Option<&DataKey>) -> Result<Self, FrameError> {
+        let seal = match (table.salt(), key) {
+            (None, _) => None,
+            (Some(salt), Some(key)) => Some(Seal::new(key, *salt)),
+            (Some(_), None) => return Err(FrameError::NoKey),
+        };
         Ok(Self {
             frames: table.touched(&range)?,
+            seal,
             table,
             range,
             fed: VecDeque::new(),
@@ -73,13 +84,13 @@ impl Decoder {
     /// needed, or at the end.
     ///
     /// # Errors
-    /// `Frame` for what isn't the frame that was written; after it there is nothing more.
+    /// `Frame` for what isn't the frame that was written, or was sealed with another key; after it there is nothing more.
     pub fn next_plaintext(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some(frame) = self.ready() else { return Ok(None) };
         let number = self.frames.start;
         self.frames.start += 1;
         let stored = self.take(frame.stored);
-        let plaintext = self.open(&frame, stored).ok_or_else(|| {
+        let plaintext = self.open(number, &frame, stored).ok_or_else(|| {
             self.frames.start = self.frames.end;
             FrameError::Frame(number)
         })?;
@@ -96,11 +107,15 @@ impl Decoder {
         if self.frames.is_empty() { Ok(()) } else { Err(FrameError::CutOff(self.frames.start)) }
     }
 
-    fn open(&mut self, frame: &Frame, stored: Bytes) -> Option<Bytes> {
+    fn open(&mut self, number: u32, frame: &Frame, stored: Bytes) -> Option<Bytes> {
         if crc32c::crc32c(&stored) != frame.crc32c {
             return None;
         }
-        self.decompressor.decompress(stored, frame.codec, frame.plaintext)
+        let coded = match &self.seal {
+            Some(seal) => seal.open(number, frame.codec, frame.is_last, stored)?,
+            None => stored,
+        };
+        self.decompressor.decompress(coded, frame.codec, frame.plaintext)
     }
 
     /// So many of the stored bytes, in one piece: without a copy where they came in one.

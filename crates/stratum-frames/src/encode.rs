@@ -1,24 +1,54 @@
 //! Plaintext in, stored bytes out.
 
 use crate::codec::{Codec, Compression, Compressor};
-use crate::table::TableWriter;
+use crate::seal::Seal;
+use crate::table::{ENTRY_BYTES, MAX_TABLE_BYTES, TRAILER_BYTES, TableWriter};
 use crate::{FRAME_BYTES, FrameError, MAX_BODY_BYTES};
+use stratum_cipher::{Salt, TAG_BYTES};
+
+/// What is done with each frame of a body: it is compressed, then sealed.
+#[derive(Debug, Default)]
+pub struct Coding {
+    pub compression: Option<Compression>,
+    pub seal: Option<Seal>,
+}
+
+impl Coding {
+    /// Nothing is: a body's stored bytes are its plaintext.
+    pub fn is_none(&self) -> bool {
+        self.compression.is_none() && self.seal.is_none()
+    }
+
+    /// What an [`Encoder`] holds at most, in bytes: a frame of plaintext, what codes it, and the entries of the table.
+    pub fn memory(compression: Option<Compression>) -> u64 {
+        compression.map_or((FRAME_BYTES + MAX_TABLE_BYTES) as u64, Compression::memory)
+    }
+}
+
+impl From<Compression> for Coding {
+    fn from(compression: Compression) -> Coding {
+        Coding { compression: Some(compression), seal: None }
+    }
+}
 
 /// What an encoder made of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// The stored bytes are the plaintext, and there is no table: no frame became shorter.
+    /// The stored bytes are the plaintext, and there is no table: no frame became shorter, or there are no bytes.
     Plaintext,
     /// Frames, and the table behind them.
     Frames,
+    /// The same, each frame sealed.
+    Sealed,
 }
 
 /// Turns the plaintext of one body into its stored bytes, frame by frame. Coding takes the processor's time, so this
 /// is for threads that may take it.
 #[derive(Debug)]
 pub struct Encoder {
-    compressor: Compressor,
-    /// Plaintext of the next frame.
+    compressor: Option<Compressor>,
+    seal: Option<Seal>,
+    /// Plaintext of the next frame: all of it, until more comes.
     pending: Vec<u8>,
     table: TableWriter,
     plaintext: u64,
@@ -29,9 +59,11 @@ pub struct Encoder {
 impl Encoder {
     /// # Errors
     /// `Memory`.
-    pub fn new(compression: Compression) -> Result<Self, FrameError> {
+    pub fn new(coding: impl Into<Coding>) -> Result<Self, FrameError> {
+        let Coding { compression, seal } = coding.into();
         Ok(Self {
-            compressor: Compressor::new(compression)?,
+            compressor: compression.map(Compressor::new).transpose()?,
+            seal,
             pending: Vec::with_capacity(FRAME_BYTES),
             table: TableWriter::default(),
             plaintext: 0,
@@ -39,11 +71,11 @@ impl Encoder {
         })
     }
 
-    /// Takes the body's next plaintext and appends the stored bytes of each frame that it fills: never more than
-    /// what has been taken so far.
+    /// Takes the body's next plaintext and appends the stored bytes of each frame that it fills, but for the last: beyond
+    /// what seals add, never more than what has been taken so far.
     ///
     /// # Errors
-    /// `TooLong`, before anything is taken.
+    /// `TooLong`, before anything is taken; `Unsealable`.
     pub fn push(&mut self, mut plaintext: &[u8], stored: &mut Vec<u8>) -> Result<(), FrameError> {
         let total = self.plaintext.saturating_add(plaintext.len() as u64);
         if total > MAX_BODY_BYTES {
@@ -51,38 +83,63 @@ impl Encoder {
         }
         self.plaintext = total;
         while !plaintext.is_empty() {
+            // A seal says whether its frame is the last.
+            if self.pending.len() == FRAME_BYTES {
+                self.close_frame(false, stored)?;
+            }
             let room = FRAME_BYTES - self.pending.len();
             let (taken, rest) = plaintext.split_at(room.min(plaintext.len()));
             self.pending.extend_from_slice(taken);
             plaintext = rest;
-            if self.pending.len() == FRAME_BYTES {
-                self.close_frame(stored);
-            }
         }
         Ok(())
     }
 
     /// Appends the rest: the last frame, which may be short, and the table if there is to be one.
-    pub fn finish(mut self, stored: &mut Vec<u8>) -> Form {
+    ///
+    /// # Errors
+    /// `Unsealable`.
+    pub fn finish(mut self, stored: &mut Vec<u8>) -> Result<Form, FrameError> {
         if !self.pending.is_empty() {
-            self.close_frame(stored);
+            self.close_frame(true, stored)?;
         }
-        if self.form == Form::Frames {
-            stored.extend_from_slice(&self.table.finish(self.plaintext));
+        if self.form != Form::Plaintext {
+            stored.extend_from_slice(&self.table.finish(self.plaintext, self.seal.as_ref()));
         }
-        self.form
+        Ok(self.form)
     }
 
-    fn close_frame(&mut self, stored: &mut Vec<u8>) {
-        let (codec, bytes) = match self.compressor.compress(&self.pending) {
+    fn close_frame(&mut self, is_last: bool, stored: &mut Vec<u8>) -> Result<(), FrameError> {
+        let begin = stored.len();
+        let compressed = self.compressor.as_mut().and_then(|compressor| compressor.compress(&self.pending));
+        let codec = match compressed {
             Some(bytes) => {
                 self.form = Form::Frames;
-                (Codec::Zstd, bytes)
+                stored.extend_from_slice(bytes);
+                Codec::Zstd
             }
-            None => (Codec::None, &self.pending[..]),
+            None => {
+                stored.extend_from_slice(&self.pending);
+                Codec::None
+            }
         };
-        self.table.add(codec, bytes);
-        stored.extend_from_slice(bytes);
+        if let Some(seal) = &self.seal {
+            self.form = Form::Sealed;
+            let tail = stored.get_mut(begin..).unwrap_or_default();
+            let tag = seal.close(self.table.count(), codec, is_last, tail)?;
+            stored.extend_from_slice(&tag);
+        }
+        self.table.add(codec, stored.get(begin..).unwrap_or_default());
         self.pending.clear();
+        Ok(())
+    }
+}
+
+impl Seal {
+    /// Stored bytes of a sealed body of `plaintext` bytes, at most.
+    pub fn stored_bytes(plaintext: u64) -> u64 {
+        let frames = plaintext.div_ceil(FRAME_BYTES as u64);
+        let once = (Salt::BYTES + TRAILER_BYTES) as u64;
+        plaintext.saturating_add(frames.saturating_mul((TAG_BYTES + ENTRY_BYTES) as u64)).saturating_add(once)
     }
 }

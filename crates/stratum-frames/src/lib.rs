@@ -1,4 +1,4 @@
-//! What a stored body is: plaintext in *frames*, coded one by one, and at their end the table that finds them.
+//! What a stored body is: plaintext in *frames*, coded and sealed one by one, and at their end the table that finds them.
 //!
 //! ```text
 //! frame 0 | frame 1 | ... | frame n-1 | table | trailer        stored bytes
@@ -8,7 +8,9 @@
 //! Whoever keeps bodies puts frames between a client's bytes and what is stored; whoever keeps the stored bytes moves
 //! them about and never looks inside. A range of plaintext costs the table and the frames that it touches.
 //!
-//! This crate knows neither drives nor requests nor records, waits for nothing and keeps no thread: an [`Encoder`] is
+//! A body is *sealed* if its frames are: each is then AES-256-GCM's of what the codec made, with a key that the body alone has.
+//!
+//! This crate knows neither drives nor requests nor records, nor where keys come from, waits for nothing and keeps no thread: an [`Encoder`] is
 //! given plaintext and gives stored bytes, a [`Decoder`] says which stored bytes it needs, is given them and gives
 //! plaintext. Both hold about one frame at a time. So one crate serves the object layer, whoever moves bodies between
 //! tiers, tools and fuzzing. `docs/format/frames.md` has the bytes.
@@ -18,11 +20,13 @@
 mod codec;
 mod decode;
 mod encode;
+mod seal;
 mod table;
 
 pub use codec::{Codec, Compression, ZstdLevel};
 pub use decode::Decoder;
-pub use encode::{Encoder, Form};
+pub use encode::{Coding, Encoder, Form};
+pub use seal::{Cipher, Seal};
 pub use table::{MAX_TABLE_BYTES, Table};
 
 /// Plaintext bytes of a frame. The last frame of a body may have fewer.
@@ -41,6 +45,10 @@ pub enum FrameError {
     Version(u16),
     #[error("the frames are sealed with cipher {0}, which this binary doesn't know")]
     Cipher(u8),
+    #[error("the body is sealed, and there is no key")]
+    NoKey,
+    #[error("a frame can't be sealed")]
+    Unsealable,
     #[error("a frame is coded with codec {0}, which this binary doesn't know")]
     Codec(u8),
     #[error("the frame table is damaged")]

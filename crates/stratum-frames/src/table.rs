@@ -5,23 +5,23 @@
 //! trailer says the same of itself for those who find a body without its record.
 
 use crate::codec::Codec;
+use crate::seal::{Cipher, Seal};
 use crate::{FRAME_BYTES, FrameError, MAX_FRAMES, count, length};
 use std::ops::Range;
+use stratum_cipher::Salt;
 
 /// The version that is written and read.
 pub(crate) const VERSION: u16 = 1;
 
 const MAGIC: &[u8; 8] = b"STRMtbl\n";
-/// No cipher: the only one that is written so far.
-const IN_THE_CLEAR: u8 = 0;
-const ENTRY_BYTES: usize = 8;
-const TRAILER_BYTES: usize = 32;
+pub(crate) const ENTRY_BYTES: usize = 8;
+pub(crate) const TRAILER_BYTES: usize = 32;
 const CRC_BYTES: usize = 4;
 /// The low bits of an entry's first number are the length, the high ones the codec.
 const LENGTH_BITS: u32 = 24;
 
-/// Bytes of the longest table, with its trailer.
-pub const MAX_TABLE_BYTES: usize = MAX_FRAMES as usize * ENTRY_BYTES + TRAILER_BYTES;
+/// Bytes of the longest table, with a salt and its trailer.
+pub const MAX_TABLE_BYTES: usize = MAX_FRAMES as usize * ENTRY_BYTES + Salt::BYTES + TRAILER_BYTES;
 
 /// Where the frames of one body lie in its stored bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Table {
     entries: Vec<Entry>,
     /// Bytes of all frames together.
     frames: u64,
+    /// Of a sealed body.
+    salt: Option<Salt>,
 }
 
 /// One frame: 16 bytes in memory.
@@ -68,16 +70,17 @@ pub(crate) struct Frame {
     /// Plaintext bytes.
     pub plaintext: usize,
     pub crc32c: u32,
+    pub is_last: bool,
 }
 
 impl Table {
-    /// Where the table lies in a body of `stored` bytes that holds `plaintext` bytes: its last bytes, at most
-    /// [`MAX_TABLE_BYTES`].
+    /// Where the table lies in a body of `stored` bytes that holds `plaintext` bytes and is sealed so: its last bytes, at
+    /// most [`MAX_TABLE_BYTES`].
     ///
     /// # Errors
     /// `TooLong`; `Table` if there can't be one.
-    pub fn place(plaintext: u64, stored: u64) -> Result<Range<u64>, FrameError> {
-        let length = bytes_for(count(plaintext)?) as u64;
+    pub fn place(plaintext: u64, stored: u64, cipher: Cipher) -> Result<Range<u64>, FrameError> {
+        let length = bytes_for(count(plaintext)?, cipher) as u64;
         let start = stored.checked_sub(length).ok_or(FrameError::Table)?;
         Ok(start..stored)
     }
@@ -85,24 +88,30 @@ impl Table {
     /// Reads the bytes that lie at [`Table::place`].
     ///
     /// # Errors
-    /// Whatever is not exactly what was written for a body of these lengths.
-    pub fn decode(bytes: &[u8], plaintext: u64, stored: u64) -> Result<Table, FrameError> {
+    /// Whatever is not exactly what was written for a body of these lengths, sealed so.
+    pub fn decode(bytes: &[u8], plaintext: u64, stored: u64, cipher: Cipher) -> Result<Table, FrameError> {
         let count = count(plaintext)?;
-        let place = Table::place(plaintext, stored)?;
+        let place = Table::place(plaintext, stored, cipher)?;
         let damaged = FrameError::Table;
         if bytes.len() as u64 != place.end - place.start {
             return Err(damaged);
         }
         let (entries, trailer) = bytes.split_at_checked(bytes.len() - TRAILER_BYTES).ok_or(damaged)?;
         let trailer: &[u8; TRAILER_BYTES] = trailer.try_into().map_err(|_| damaged)?;
-        check(bytes, trailer)?;
+        if check(bytes, trailer)? != cipher {
+            return Err(damaged);
+        }
+        let salt = entries.len().checked_sub(cipher.salt_bytes()).ok_or(damaged)?;
+        let (entries, salt) = entries.split_at_checked(salt).ok_or(damaged)?;
         if u64_at(trailer, 16) != plaintext {
             return Err(FrameError::OtherBody { found: u64_at(trailer, 16), expected: plaintext });
         }
         if u32_at(trailer, 12) != count || u32_at(trailer, 24) as usize != FRAME_BYTES {
             return Err(damaged);
         }
-        let mut table = Table { plaintext, entries: Vec::with_capacity(count as usize), frames: 0 };
+        // Empty where nothing is sealed.
+        let salt = salt.try_into().ok().map(Salt);
+        let mut table = Table { plaintext, entries: Vec::with_capacity(count as usize), frames: 0, salt };
         for (frame, entry) in (0..count).zip(entries.chunks_exact(ENTRY_BYTES)) {
             table.add(frame, Coded(u32_at(entry, 0)), u32_at(entry, 4))?;
         }
@@ -111,10 +120,11 @@ impl Table {
 
     fn add(&mut self, frame: u32, coded: Coded, crc32c: u32) -> Result<(), FrameError> {
         let plaintext = length(self.plaintext, frame);
+        let length = coded.length().checked_sub(self.cipher().added_bytes()).ok_or(FrameError::Table)?;
         let is_possible = match coded.codec()? {
-            Codec::None => coded.length() == plaintext,
+            Codec::None => length == plaintext,
             // What doesn't shrink is stored as it is.
-            Codec::Zstd => (1..plaintext).contains(&coded.length()),
+            Codec::Zstd => (1..plaintext).contains(&length),
         };
         if !is_possible {
             return Err(FrameError::Table);
@@ -122,6 +132,16 @@ impl Table {
         self.entries.push(Entry { start: self.frames, coded, crc32c });
         self.frames += coded.length() as u64;
         Ok(())
+    }
+
+    /// The salt of a sealed body's key.
+    pub(crate) fn salt(&self) -> Option<&Salt> {
+        self.salt.as_ref()
+    }
+
+    /// What the body's frames are sealed with.
+    pub fn cipher(&self) -> Cipher {
+        if self.salt.is_some() { Cipher::Aes256Gcm } else { Cipher::None }
     }
 
     /// Plaintext bytes of the body.
@@ -137,7 +157,8 @@ impl Table {
     /// What the table of a body of `plaintext` bytes takes at most as it is stored and as it is used, in bytes.
     pub(crate) fn memory_for(plaintext: u64) -> u64 {
         let count = plaintext.div_ceil(FRAME_BYTES as u64).min(MAX_FRAMES.into());
-        count * (ENTRY_BYTES + size_of::<Entry>()) as u64 + (TRAILER_BYTES + size_of::<Table>()) as u64
+        let once = Salt::BYTES + TRAILER_BYTES + size_of::<Table>();
+        count * (ENTRY_BYTES + size_of::<Entry>()) as u64 + once as u64
     }
 
     pub(crate) fn frame(&self, frame: u32) -> Option<Frame> {
@@ -147,6 +168,7 @@ impl Table {
             stored: entry.coded.length(),
             plaintext: length(self.plaintext, frame),
             crc32c: entry.crc32c,
+            is_last: frame as usize + 1 == self.entries.len(),
         })
     }
 
@@ -189,16 +211,23 @@ impl TableWriter {
     }
 
     /// Frames so far.
-    fn count(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         (self.bytes.len() / ENTRY_BYTES) as u32
     }
 
-    /// The table of a body of `plaintext` bytes, with its trailer.
-    pub fn finish(self, plaintext: u64) -> Vec<u8> {
+    /// The table of a body of `plaintext` bytes that is sealed so, with its trailer.
+    pub fn finish(self, plaintext: u64, seal: Option<&Seal>) -> Vec<u8> {
         let (count, mut bytes) = (self.count(), self.bytes);
+        let cipher = match seal {
+            Some(seal) => {
+                bytes.extend_from_slice(&seal.salt().0);
+                Cipher::Aes256Gcm
+            }
+            None => Cipher::None,
+        };
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[IN_THE_CLEAR, 0]);
+        bytes.extend_from_slice(&[cipher.byte(), 0]);
         bytes.extend_from_slice(&count.to_le_bytes());
         bytes.extend_from_slice(&plaintext.to_le_bytes());
         bytes.extend_from_slice(&(FRAME_BYTES as u32).to_le_bytes());
@@ -208,13 +237,13 @@ impl TableWriter {
     }
 }
 
-/// Bytes of the table of so many frames, with its trailer.
-fn bytes_for(count: u32) -> usize {
-    count as usize * ENTRY_BYTES + TRAILER_BYTES
+/// Bytes of the table of so many frames, with its salt and its trailer.
+fn bytes_for(count: u32, cipher: Cipher) -> usize {
+    count as usize * ENTRY_BYTES + cipher.salt_bytes() + TRAILER_BYTES
 }
 
-/// Whether it is a table, one that this binary knows, and undamaged.
-fn check(bytes: &[u8], trailer: &[u8; TRAILER_BYTES]) -> Result<(), FrameError> {
+/// Whether it is a table, one that this binary knows, and undamaged; what the frames are sealed with.
+fn check(bytes: &[u8], trailer: &[u8; TRAILER_BYTES]) -> Result<Cipher, FrameError> {
     let version = u16::from_le_bytes([trailer[8], trailer[9]]);
     if !trailer.starts_with(MAGIC) {
         return Err(FrameError::Table);
@@ -226,10 +255,7 @@ fn check(bytes: &[u8], trailer: &[u8; TRAILER_BYTES]) -> Result<(), FrameError> 
     if u32_at(trailer, TRAILER_BYTES - CRC_BYTES) != crc32c::crc32c(summed) {
         return Err(FrameError::Table);
     }
-    match trailer[10] {
-        IN_THE_CLEAR => Ok(()),
-        cipher => Err(FrameError::Cipher(cipher)),
-    }
+    Cipher::of(trailer[10])
 }
 
 /// The number at `at`; 0 beyond the end, which no caller asks for.
@@ -254,12 +280,12 @@ mod tests {
         writer.add(Codec::Zstd, &[1; 40]);
         writer.add(Codec::None, &[2; 10]);
         let plaintext = FRAME_BYTES as u64 + 10;
-        let mut bytes = writer.finish(plaintext);
+        let mut bytes = writer.finish(plaintext, None);
         change(&mut bytes);
         let end = bytes.len() - CRC_BYTES;
         let crc = crc32c::crc32c(&bytes[..end]);
         bytes[end..].copy_from_slice(&crc.to_le_bytes());
-        Table::decode(&bytes, plaintext, 50 + bytes.len() as u64)
+        Table::decode(&bytes, plaintext, 50 + bytes.len() as u64, Cipher::None)
     }
 
     #[test]
@@ -282,13 +308,15 @@ mod tests {
     #[test]
     fn what_adds_up_and_is_no_table_nevertheless_is_refused() {
         type Change = fn(&mut Vec<u8>);
-        let cases: [(Change, FrameError); 8] = [
+        let cases: [(Change, FrameError); 9] = [
             (|bytes| bytes[0] = 41, FrameError::Table),
             (|bytes| bytes[3] = 1, FrameError::Codec(1)),
             (|bytes| bytes[3] = 0, FrameError::Table),
             (|bytes| bytes[8] = 11, FrameError::Table),
             (|bytes| bytes[16 + 8] = 2, FrameError::Version(2)),
-            (|bytes| bytes[16 + 10] = 1, FrameError::Cipher(1)),
+            (|bytes| bytes[16 + 10] = 2, FrameError::Cipher(2)),
+            // The record says that nothing is sealed.
+            (|bytes| bytes[16 + 10] = 1, FrameError::Table),
             (|bytes| bytes[16 + 12] = 3, FrameError::Table),
             (|bytes| bytes[16 + 16] = 11, FrameError::OtherBody { found: 262_155, expected: 262_154 }),
         ];
@@ -299,10 +327,12 @@ mod tests {
 
     #[test]
     fn a_table_is_bounded_before_it_is_read() {
-        assert_eq!(Table::place(crate::MAX_BODY_BYTES + 1, u64::MAX), Err(FrameError::TooLong));
-        assert_eq!(Table::place(u64::MAX, u64::MAX), Err(FrameError::TooLong));
-        assert_eq!(Table::place(1, 39), Err(FrameError::Table));
-        let longest = Table::place(crate::MAX_BODY_BYTES, 1 << 40).unwrap();
+        let place = |plaintext, stored| Table::place(plaintext, stored, Cipher::None);
+        assert_eq!(place(crate::MAX_BODY_BYTES + 1, u64::MAX), Err(FrameError::TooLong));
+        assert_eq!(place(u64::MAX, u64::MAX), Err(FrameError::TooLong));
+        assert_eq!(place(1, 39), Err(FrameError::Table));
+        assert_eq!(Table::place(1, 71, Cipher::Aes256Gcm), Err(FrameError::Table));
+        let longest = Table::place(crate::MAX_BODY_BYTES, 1 << 40, Cipher::Aes256Gcm).unwrap();
         assert_eq!(longest.end - longest.start, MAX_TABLE_BYTES as u64);
     }
 }

@@ -7,10 +7,10 @@
 pub(crate) mod v1;
 
 use crate::record::{
-    BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError, DocumentKind, ETag, Grant,
-    LastPart, LegalHold, Level, ObjectLock, ObjectOwnership, ObjectRecord, Owner, PartRecord,
-    PublicAccessBlock, Retention, StorageClass, TakesLevel, TierDecision, TierPin, UploadId, UploadRecord,
-    VersionId, Versioning, decode, encode,
+    BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError, DefaultEncryption,
+    DocumentKind, ETag, Grant, LastPart, LegalHold, Level, ObjectLock, ObjectOwnership, ObjectRecord, Owner,
+    PartRecord, PublicAccessBlock, Retention, StorageClass, TakesLevel, TierDecision, TierPin, UploadId,
+    UploadRecord, VersionId, Versioning, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -188,6 +188,8 @@ pub enum BucketChange {
     PublicAccess(Option<PublicAccessBlock>),
     /// Of a bucket whose versioning is enabled, which it is from then on for good.
     ObjectLock(ObjectLock),
+    /// How new objects are encrypted by default; nothing takes the default away.
+    Encryption(Option<DefaultEncryption>),
 }
 
 /// A part of a version that becomes another while its bytes stay. New ones stand at the end: the number of a variant is stored.
@@ -212,6 +214,33 @@ pub enum ObjectChange {
         /// When its bytes came: of others nothing was decided.
         modified: UnixMillis,
     },
+}
+
+/// A data key that was wrapped anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChange {
+    pub of: KeyHolder,
+    /// Applied only if it holds exactly this wrapped key.
+    pub from: Vec<u8>,
+    pub to: Vec<u8>,
+}
+
+/// Whose record holds a wrapped key. New ones stand at the end: the number of a variant is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyHolder {
+    Object { bucket: BucketId, key: Vec<u8>, version: VersionId, committed: Index },
+    Upload(UploadId),
+}
+
+impl fmt::Display for KeyHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.clone() {
+            KeyHolder::Object { bucket, key, version, committed } => {
+                Owner::Object { bucket, key, version, committed }.fmt(f)
+            }
+            KeyHolder::Upload(upload) => write!(f, "upload {upload}"),
+        }
+    }
 }
 
 /// What a journal entry holds: a command, and who proposed it where that matters.
@@ -333,6 +362,8 @@ pub enum Command {
         version: Option<VersionId>,
         change: ObjectChange,
     },
+    /// Data keys under another key than before, each by itself: one that is another by now is passed over.
+    RewrapKeys(Vec<KeyChange>),
 }
 
 /// What may be appended near the journal's cap, the most patient first.
@@ -366,7 +397,7 @@ impl Command {
             | Command::CompleteMultipartUpload { .. } => Urgency::Ordinary,
             // Packing into another tier than was decided needs it.
             Command::DecideTiers(changes) if changes.iter().all(TierChange::is_a_review) => Urgency::Packing,
-            Command::DecideTiers(_) => Urgency::Ordinary,
+            Command::DecideTiers(_) | Command::RewrapKeys(_) => Urgency::Ordinary,
             Command::Relocate { moves, .. } if moves.iter().any(Move::leaves_the_journal) => Urgency::Packing,
             Command::DeleteBucket { .. }
             | Command::DeleteObject(_)
@@ -391,7 +422,7 @@ pub enum Outcome {
         etag: ETag,
     },
     Deleted(Deleted),
-    /// Relocate and DecideTiers: how many of the moves or changes were applied. Sweep: how many records went, 0 when nothing was left.
+    /// Relocate, DecideTiers and RewrapKeys: how many of the moves or changes were applied. Sweep: how many records went, 0 when nothing was left.
     Count(u64),
     Refused(Refusal),
 }

@@ -74,6 +74,11 @@ impl Hints {
         Ok(Hints { tier, priority })
     }
 
+    /// Whether user metadata of that name is said to the store, which reads it whenever it looks at the object.
+    pub fn is_name(name: &str) -> bool {
+        [TIER, PRIORITY, PIN_UNTIL].contains(&name)
+    }
+
     /// Those of a stored record: none if they make no sense.
     pub fn of(headers: &ObjectHeaders) -> Hints {
         Hints::parse(&headers.user).unwrap_or_default()

@@ -4,8 +4,8 @@
 //! diff. To write them anew, for a format that isn't released yet: run this file's ignored test.
 
 use crate::command::{
-    BucketChange, Command, CompletedPart, Deletion, Match, Move, NewBucket, ObjectChange, Pinning, Proposed,
-    TierChange, TierCondition, WriteCondition,
+    BucketChange, Command, CompletedPart, Deletion, KeyChange, KeyHolder, Match, Move, NewBucket,
+    ObjectChange, Pinning, Proposed, TierChange, TierCondition, WriteCondition,
 };
 use crate::keys::{self, DueKind};
 use crate::record::*;
@@ -135,6 +135,10 @@ fn by_the_engine() -> TierDecision {
     TierDecision { basis, ..TierDecision::new(Tier::Cold, TIME, TierReason::Capacity) }
 }
 
+fn encryption(mode: EncryptionMode) -> Encryption {
+    Encryption { mode, key: vec![1; 89], headers: vec![2; 60] }
+}
+
 /// Everything that an object may have beside its body.
 fn attributes() -> Attributes {
     Attributes {
@@ -149,6 +153,11 @@ fn attributes() -> Attributes {
         pin: Some(TierPin { tier: Tier::Cold, by: "ann".into(), since: TIME, until: Some(TIME + 1) }),
         review: Some(TIME),
         replication: Some(ReplicationState::Completed(300)),
+        encryption: Some(Box::new(encryption(EncryptionMode::Kms {
+            key: Some("archive".into()),
+            context: Some("e30=".into()),
+            bucket_key: true,
+        }))),
     }
 }
 
@@ -267,7 +276,19 @@ fn records(level: Level) -> Vec<Sample> {
             documents: [(DocumentKind::Cors, 302), (DocumentKind::Notification, 303)].into(),
             ownership: Some(ObjectOwnership::ObjectWriter),
             public_access: Some(public_access()),
+            encryption: Some(DefaultEncryption {
+                algorithm: DefaultAlgorithm::Kms(Some("archive".into())),
+                bucket_key: Some(true),
+            }),
         };
+        let sealed = |mode| ObjectRecord {
+            body: Body::Blob(BlobRef { form: Form::Sealed, place: extents() }),
+            attributes: Attributes { encryption: Some(Box::new(encryption(mode))), ..Attributes::default() },
+            ..object(Standard, None, blob(Place::Empty))
+        };
+        samples.push(sample(level, "object-sealed", sealed(EncryptionMode::S3)));
+        samples.push(sample(level, "object-sealed-by-its-client", sealed(EncryptionMode::Customer)));
+        samples.push(sample(level, "sealed-headers", headers()));
         let record = UploadRecord { attributes: attributes(), ..upload() };
         samples.push(sample(level, "upload-attributes", StoredUpload { record, expires: TIME + 1 }));
         samples.push(sample(level, "bucket-configured", BucketRecord { configuration, ..bucket() }));
@@ -308,8 +329,10 @@ fn name(command: &Command) -> &'static str {
         Command::CompleteMultipartUpload { .. } => "complete-multipart-upload",
         Command::SetLevel(_) => "set-level",
         Command::DecideTiers(_) => "decide-tiers",
+        Command::ConfigureBucket { change: BucketChange::Encryption(_), .. } => "configure-bucket-encryption",
         Command::ConfigureBucket { .. } => "configure-bucket",
         Command::ConfigureObject { .. } => "configure-object",
+        Command::RewrapKeys(_) => "rewrap-keys",
     }
 }
 
@@ -442,10 +465,18 @@ fn commands(level: Level) -> Vec<Sample> {
         let change = BucketChange::Versioning(Versioning::Suspended);
         let version = Some(VersionId(299));
         let tagged = ObjectChange::Tags(attributes().tags);
+        let by_default = BucketChange::Encryption(Some(DefaultEncryption {
+            algorithm: DefaultAlgorithm::S3,
+            bucket_key: None,
+        }));
+        let object = KeyHolder::Object { bucket, key: key(), version: VersionId(299), committed: 299 };
+        let rewrapped = |of| KeyChange { of, from: vec![1; 89], to: vec![3; 89] };
         for command in [
             Command::DeleteObject(of_version),
             Command::ConfigureBucket { bucket, change },
             Command::ConfigureObject { bucket, key: key(), version, change: tagged },
+            Command::ConfigureBucket { bucket, change: by_default },
+            Command::RewrapKeys(vec![rewrapped(object), rewrapped(KeyHolder::Upload(upload))]),
         ] {
             samples.push(sample(level, name(&command), Proposed::from(command)));
         }

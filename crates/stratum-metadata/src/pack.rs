@@ -69,11 +69,14 @@ struct Live {
     index: Index,
     length: u32,
     crc32c: u32,
+    /// What the bytes are, and stay.
+    form: Form,
 }
 
 impl Live {
-    fn place(&self) -> Place {
-        Place::Journal { index: self.index, length: self.length, crc32c: self.crc32c }
+    fn blob(&self) -> BlobRef {
+        let place = Place::Journal { index: self.index, length: self.length, crc32c: self.crc32c };
+        BlobRef { form: self.form, place }
     }
 }
 
@@ -164,10 +167,10 @@ fn live_bodies(
             break;
         }
         let Some(brought) = body_of(Proposed::decode(&entry.command)?.command) else { continue };
-        let Place::ThisEntry { length, crc32c } = brought.place else { continue };
+        let BlobRef { form, place: Place::ThisEntry { length, crc32c } } = brought.blob else { continue };
         let place = Place::Journal { index: entry.index, length, crc32c };
         if let Some(Holder { owner, to, decided }) = holder(machine, brought.whose, entry.index, &place)? {
-            bodies.push(Live { to, owner, decided, index: entry.index, length, crc32c });
+            bodies.push(Live { to, owner, decided, index: entry.index, length, crc32c, form });
         }
     }
     bodies.sort_unstable();
@@ -177,7 +180,7 @@ fn live_bodies(
 /// A body that a command brought.
 struct Brought {
     whose: Whose,
-    place: Place,
+    blob: BlobRef,
 }
 
 enum Whose {
@@ -189,11 +192,11 @@ enum Whose {
 fn body_of(command: Command) -> Option<Brought> {
     match command {
         Command::PutObject { bucket, key, record, .. } => match record.body {
-            Body::Blob(BlobRef { place, .. }) => Some(Brought { whose: Whose::Object(bucket, key), place }),
+            Body::Blob(blob) => Some(Brought { whose: Whose::Object(bucket, key), blob }),
             Body::Parts { .. } => None,
         },
         Command::PutPart { upload, part, .. } | Command::UploadPart { upload, part, .. } => {
-            Some(Brought { whose: Whose::Part(upload, part.number), place: part.blob.place })
+            Some(Brought { whose: Whose::Part(upload, part.number), blob: part.blob })
         }
         _ => None,
     }
@@ -312,7 +315,7 @@ fn read(log: &dyn LocalLog, batch: Vec<Live>) -> Result<Vec<Small>, LogError> {
     let small = |live: Live| -> Result<Small, LogError> {
         let bytes: Bytes = log.body(live.index, live.length, live.crc32c)?;
         let body = PackBody { owner: live.owner.in_stripe(), bytes, crc32c: live.crc32c };
-        Ok(Small { from: BlobRef::plain(live.place()), form: Form::Plaintext, owner: live.owner, body })
+        Ok(Small { from: live.blob(), form: live.form, owner: live.owner, body })
     };
     batch.into_iter().map(small).collect()
 }

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod configuration;
+mod encryption;
 pub(crate) mod level;
 mod names;
 mod tiering;
@@ -19,6 +20,7 @@ pub use configuration::{
     BucketConfiguration, BucketDocument, DefaultRetention, DocumentKind, ObjectLock, ObjectOwnership,
     PublicAccessBlock, RetentionPeriod, Versioning,
 };
+pub use encryption::{DefaultAlgorithm, DefaultEncryption, ENCRYPTION_SINCE, Encryption, EncryptionMode};
 #[cfg(feature = "faults")]
 pub use level::know_up_to;
 pub use level::{Level, TakesLevel};
@@ -52,6 +54,8 @@ level::same_since!(
 
 // The id of a name, which a state of level 1 doesn't keep.
 level::same_since!(Level::SECOND; BucketId);
+// What is sealed of an encrypted object.
+level::same_since!(Level::SECOND; ObjectHeaders);
 // Which version of a key is to be reviewed.
 level::same_since!(Level::SECOND; VersionId);
 

@@ -6,6 +6,7 @@
 
 mod bodies;
 mod buckets;
+mod encryption;
 mod level;
 mod locks;
 mod loose;
@@ -112,6 +113,7 @@ pub(crate) fn apply(
         Command::ConfigureObject { bucket, key, version, change } => {
             objects::configure(view, bucket, &key, version, change)
         }
+        Command::RewrapKeys(changes) => encryption::rewrap(view, changes),
     };
     match step {
         Ok(outcome) => Ok(outcome),

@@ -128,7 +128,7 @@ pub enum Place {
 ///
 /// It is stored as a number where binaries that know no forms have the id of a key, of 32 bits and always 0. A longer
 /// number is none to them: they refuse the record as damaged, and never take frames for plaintext.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "u64", try_from = "u64")]
 pub enum Form {
     /// The body itself.
@@ -136,6 +136,8 @@ pub enum Form {
     Plaintext,
     /// Frames of it, coded one by one, and their table.
     Frames,
+    /// Frames of it, coded and sealed one by one with a key that only who keeps it has, and their table.
+    Sealed,
 }
 
 /// The number of a form that this binary doesn't know.
@@ -145,6 +147,7 @@ pub struct UnknownForm(u64);
 
 impl Form {
     const FRAMES_CODE: u64 = 1 << 32;
+    const SEALED_CODE: u64 = 2 << 32;
 }
 
 impl From<Form> for u64 {
@@ -152,6 +155,7 @@ impl From<Form> for u64 {
         match form {
             Form::Plaintext => 0,
             Form::Frames => Form::FRAMES_CODE,
+            Form::Sealed => Form::SEALED_CODE,
         }
     }
 }
@@ -163,6 +167,7 @@ impl TryFrom<u64> for Form {
         match number {
             0 => Ok(Form::Plaintext),
             Form::FRAMES_CODE => Ok(Form::Frames),
+            Form::SEALED_CODE => Ok(Form::Sealed),
             other => Err(UnknownForm(other)),
         }
     }
@@ -179,6 +184,11 @@ impl BlobRef {
     /// A body as it is, at that place.
     pub fn plain(place: Place) -> Self {
         Self { form: Form::Plaintext, place }
+    }
+
+    /// Its stored bytes, taken for a body as they are: what somebody moves who can't read them.
+    pub fn opaque(&self) -> Self {
+        Self::plain(self.place.clone())
     }
 
     /// The same stored bytes at another place.
@@ -217,10 +227,12 @@ mod tests {
         let place = Place::Journal { index: 9, length: 4096, crc32c: 5 };
         let plain = postcard::to_stdvec(&BlobRef::plain(place.clone())).unwrap();
         assert_eq!(plain, postcard::to_stdvec(&Formless(0, place.clone())).unwrap());
-        let frames = BlobRef { form: Form::Frames, place: place.clone() };
-        let bytes = postcard::to_stdvec(&frames).unwrap();
-        assert_eq!(postcard::from_bytes(&bytes), Ok(frames));
-        assert!(postcard::from_bytes::<Formless>(&bytes).is_err());
+        for form in [Form::Frames, Form::Sealed] {
+            let coded = BlobRef { form, place: place.clone() };
+            let bytes = postcard::to_stdvec(&coded).unwrap();
+            assert_eq!(postcard::from_bytes(&bytes), Ok(coded));
+            assert!(postcard::from_bytes::<Formless>(&bytes).is_err());
+        }
         let other = postcard::to_stdvec(&Formless(1, place)).unwrap();
         assert!(postcard::from_bytes::<BlobRef>(&other).is_err());
     }

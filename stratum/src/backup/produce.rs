@@ -8,6 +8,7 @@ use super::archive::Writer;
 use super::configuration::{self, Configuration};
 use super::made::{self, Made};
 use crate::credentials;
+use crate::master_keys;
 use bytes::Bytes;
 use std::io;
 use stratum_metadata::{CheckpointExport, Metadata};
@@ -39,15 +40,16 @@ impl Backup {
         if journal.first() > reached + 1 {
             return Err("no checkpoint that can be read reaches the journal: try again in a minute".into());
         }
-        let credentials = match with_credentials {
-            true => set.read_replicated(credentials::FILE).map_err(|error| error.to_string())?,
-            false => None,
-        };
+        // What a server made for itself lies nowhere else; what an operator said is the operator's to keep.
+        let mut secrets = Vec::new();
+        for name in [credentials::FILE, master_keys::FILE].into_iter().filter(|_| with_credentials) {
+            let kept = set.read_replicated(name).map_err(|error| error.to_string())?;
+            secrets.extend(kept.map(|content| (name, content)));
+        }
         let file = configured.text(with_credentials).map(|text| (configuration::FILE, text.into_bytes()));
-        let credentials = credentials.map(|content| (credentials::FILE, content));
         let drives = (configuration::DRIVES, configuration::drives(set));
         let made = (made::FILE, made.to_json());
-        let others = file.into_iter().chain(credentials).chain([drives, made]).collect();
+        let others = file.into_iter().chain(secrets).chain([drives, made]).collect();
         Ok(Backup { checkpoint, journal, others })
     }
 

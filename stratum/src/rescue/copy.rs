@@ -6,6 +6,8 @@ use md5::{Digest, Md5};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use stratum_bodies::decode;
+use stratum_cipher::DataKey;
 use stratum_metadata::record::{Body, ETag, ObjectRecord};
 use stratum_storage::blob::{BlobRef, Form, Place};
 use stratum_storage::volumes::Volumes;
@@ -24,6 +26,15 @@ pub struct Copied {
 }
 
 impl Copied {
+    /// Of an object of so many bytes, why nothing was.
+    pub fn nothing(size: u64, why: String) -> Copied {
+        let mut copied = Copied { problem: Some(why.clone()), ..Copied::default() };
+        if size > 0 {
+            copied.missing(0, size, why);
+        }
+        copied
+    }
+
     fn missing(&mut self, from: u64, to: u64, why: impl Into<String>) {
         match self.unreadable.last_mut() {
             Some((_, end)) if *end == from => *end = to,
@@ -33,11 +44,19 @@ impl Copied {
     }
 }
 
+/// What opens an object that is encrypted.
+pub struct Opener<'a> {
+    pub key: &'a DataKey,
+    /// Whether what stands for the MD5s of its bodies is made of them with the key.
+    pub hides_md5: bool,
+}
+
 /// Copies an object's bytes to the same offsets of a file. An error is one of the file's.
 pub async fn copy(
     store: &Offline,
     volumes: &Volumes,
     record: &ObjectRecord,
+    opener: Option<&Opener<'_>>,
     file: &File,
 ) -> io::Result<Copied> {
     let mut copied = Copied::default();
@@ -48,14 +67,15 @@ pub async fn copy(
                 ETag::Md5(md5) => Some(md5),
                 ETag::Multipart { .. } => None,
             };
-            at += blob_at((store, volumes), (blob, record.size), md5, at, file, &mut copied).await?;
+            let body = (blob, record.size);
+            at += blob_at((store, volumes), body, md5, opener, at, file, &mut copied).await?;
         }
         Body::Parts { upload, parts } => {
             for part in parts {
                 match store.state.part(*upload, part.number) {
                     Ok(Some(known)) if known.size == part.size => {
                         let (body, md5) = ((&known.blob, part.size), Some(known.md5));
-                        at += blob_at((store, volumes), body, md5, at, file, &mut copied).await?;
+                        at += blob_at((store, volumes), body, md5, opener, at, file, &mut copied).await?;
                     }
                     Ok(_) => {
                         let why = format!("the record of part {} is not known", part.number);
@@ -82,6 +102,7 @@ async fn blob_at(
     (store, volumes): (&Offline, &Volumes),
     (blob, size): (&BlobRef, u64),
     md5: Option<[u8; 16]>,
+    opener: Option<&Opener<'_>>,
     at: u64,
     file: &File,
     copied: &mut Copied,
@@ -89,12 +110,20 @@ async fn blob_at(
     let missing = copied.unreadable.len();
     let mut sink = Sink { file, at, digest: Md5::new() };
     match &blob.place {
-        _ if blob.form == Form::Frames => frames_at(volumes, (blob, size), &mut sink, copied).await?,
         Place::Empty => {}
-        Place::Journal { index, length, crc32c } => match store.history.body(*index, *length, *crc32c) {
-            Ok(bytes) => sink.take(&bytes, copied)?,
-            Err(error) => copied.missing(at, at + u64::from(*length), error.to_string()),
-        },
+        Place::Journal { index, length, crc32c } => {
+            let stored = store.history.body(*index, *length, *crc32c).map_err(|error| error.to_string());
+            let key = opener.map(|opener| opener.key);
+            let plaintext = stored
+                .and_then(|stored| decode(blob.form, &stored, size, key).map_err(|error| error.to_string()));
+            match plaintext {
+                Ok(bytes) => sink.take(&bytes, copied)?,
+                Err(why) => copied.missing(at, at + size, why),
+            }
+        }
+        _ if blob.form != Form::Plaintext => {
+            frames_at(volumes, (blob, size), opener.map(|opener| opener.key), &mut sink, copied).await?;
+        }
         Place::ThisEntry { .. } => copied.missing(at, at + blob.len(), "the record was never settled"),
         Place::Packed(_) => volume_at(volumes, blob, &mut sink, copied).await?,
         // Each by itself: the loss of one volume must not hide what lies in the others.
@@ -105,12 +134,17 @@ async fn blob_at(
             }
         }
     }
-    if copied.unreadable.len() == missing && md5.is_some_and(|md5| sink.digest.finalize() != md5.into()) {
+    let is_other = |md5: [u8; 16]| {
+        let digest: [u8; 16] = sink.digest.finalize().into();
+        let hidden = opener.filter(|opener| opener.hides_md5).map(|opener| opener.key.tag(&digest));
+        hidden.unwrap_or(digest) != md5
+    };
+    if copied.unreadable.len() == missing && md5.is_some_and(is_other) {
         copied.problem.get_or_insert("its bytes don't have the MD5 that they were stored with".into());
     }
     Ok(match blob.form {
         Form::Plaintext => blob.len(),
-        Form::Frames => size,
+        Form::Frames | Form::Sealed => size,
     })
 }
 
@@ -118,11 +152,12 @@ async fn blob_at(
 async fn frames_at(
     volumes: &Volumes,
     (blob, size): (&BlobRef, u64),
+    key: Option<&DataKey>,
     sink: &mut Sink<'_>,
     copied: &mut Copied,
 ) -> io::Result<()> {
     let base = sink.at;
-    match Frames::of(volumes, blob, size).await {
+    match Frames::of(volumes, blob, size, key).await {
         Err(why) => copied.missing(base, base + size, why),
         Ok(frames) => {
             for range in frames.ranges() {

@@ -1,11 +1,12 @@
-//! A body that is stored in frames, out of the store: every frame that can be read and decoded. Of one that can't,
+//! A body that is stored in frames, out of the store: every frame that can be read, opened and decoded. Of one that can't,
 //! nothing counts, and without the table nothing of the body does.
 
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
-use stratum_frames::{Decoder, FRAME_BYTES, Table};
-use stratum_storage::blob::BlobRef;
+use stratum_cipher::DataKey;
+use stratum_frames::{Cipher, Decoder, FRAME_BYTES, Table};
+use stratum_storage::blob::{BlobRef, Form};
 use stratum_storage::volumes::Volumes;
 
 /// A body, and the table of its frames.
@@ -14,16 +15,27 @@ pub struct Frames<'a> {
     blob: &'a BlobRef,
     /// Plaintext bytes of the body.
     size: u64,
+    /// Of an object that is encrypted.
+    key: Option<&'a DataKey>,
     table: Arc<Table>,
 }
 
 impl<'a> Frames<'a> {
     /// The error says why the table can't be read.
-    pub async fn of(volumes: &'a Volumes, blob: &'a BlobRef, size: u64) -> Result<Self, String> {
-        let place = Table::place(size, blob.len()).map_err(text)?;
+    pub async fn of(
+        volumes: &'a Volumes,
+        blob: &'a BlobRef,
+        size: u64,
+        key: Option<&'a DataKey>,
+    ) -> Result<Self, String> {
+        let cipher = match blob.form {
+            Form::Plaintext | Form::Frames => Cipher::None,
+            Form::Sealed => Cipher::Aes256Gcm,
+        };
+        let place = Table::place(size, blob.len(), cipher).map_err(text)?;
         let bytes = read(volumes, blob, place).await?.concat();
-        let table = Table::decode(&bytes, size, blob.len()).map_err(text)?;
-        Ok(Self { volumes, blob, size, table: Arc::new(table) })
+        let table = Table::decode(&bytes, size, blob.len(), cipher).map_err(text)?;
+        Ok(Self { volumes, blob, size, key, table: Arc::new(table) })
     }
 
     /// Where the plaintext of each frame lies in the body, in order.
@@ -34,7 +46,7 @@ impl<'a> Frames<'a> {
 
     /// One frame's plaintext. The error says why there is none.
     pub async fn plaintext(&self, frame: Range<u64>) -> Result<Bytes, String> {
-        let mut decoder = Decoder::new(self.table.clone(), frame).map_err(text)?;
+        let mut decoder = Decoder::new(self.table.clone(), frame, self.key).map_err(text)?;
         for piece in read(self.volumes, self.blob, decoder.stored()).await? {
             decoder.push(piece);
         }

@@ -9,6 +9,7 @@ mod declared;
 mod drives;
 mod fsck;
 mod fsck_online;
+mod keys;
 mod levels;
 mod listening;
 mod metrics;

@@ -12,7 +12,8 @@ use crate::version::{Looked, Target};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;
-use stratum_bodies::PlaintextReader;
+use stratum_bodies::{PlaintextReader, SMALL_MAX, decode};
+use stratum_cipher::DataKey;
 use stratum_metadata::ReadView;
 use stratum_metadata::record::{Body, ObjectRecord, PartRecord, PartSummary, UploadId};
 use stratum_storage::blob::{BlobRef, Form, Index, Place};
@@ -50,12 +51,16 @@ pub struct BodyReader {
     /// Keep the volumes' bytes until the last of them is read.
     _holds: Option<Holds>,
     admitted: Option<Admitted>,
+    /// Of an object that is encrypted, as soon as somebody has it.
+    key: Option<DataKey>,
 }
 
 /// A run of bytes that lie together.
 #[derive(Debug)]
 enum Piece {
     Bytes(Bytes),
+    /// All stored bytes of a small sealed body of so many bytes.
+    Sealed(Bytes, u64, Range<u64>),
     /// Of a body of so many bytes.
     Body(BlobRef, u64, Range<u64>),
 }
@@ -137,10 +142,11 @@ struct Journaled {
 }
 
 impl Journaled {
-    /// Only plaintext rides in the journal: what else a record says of such a place is refused by whoever reads it.
+    /// Only plaintext and sealed bodies ride in the journal: what else a record says of such a place is refused by whoever
+    /// reads it.
     fn of(blob: &BlobRef) -> Option<Self> {
         match (blob.form, &blob.place) {
-            (Form::Plaintext, Place::Journal { index, length, crc32c }) => {
+            (Form::Plaintext | Form::Sealed, Place::Journal { index, length, crc32c }) => {
                 Some(Self { index: *index, length: *length, crc32c: *crc32c })
             }
             _ => None,
@@ -239,10 +245,14 @@ impl Bodies {
             return Ok(Content::Whole(Bytes::new(), budget.admitted.take()));
         }
         match &object.body {
-            Body::Blob(blob) if blob.form == Form::Frames => {
-                self.frames(pin, blob, object.size, range, budget)
-            }
-            Body::Blob(blob) => self.blob(pin, blob, range, budget, patience),
+            Body::Blob(blob) if blob.form == Form::Plaintext => self.blob(pin, blob, range, budget, patience),
+            Body::Blob(blob) => match self.small_sealed(pin, blob, patience)? {
+                Some(stored) => {
+                    let piece = Piece::Sealed(stored, object.size, range.clone());
+                    Ok(Content::Stream(Box::new(self.stream([piece].into(), None, budget))))
+                }
+                None => self.frames(pin, blob, object.size, range, budget),
+            },
             Body::Parts { upload, parts } => {
                 let parts = parts_within(view, *upload, parts, range, patience)?;
                 self.joined(pin, parts, budget, patience)
@@ -272,13 +282,20 @@ impl Bodies {
             }
             budget.admit(self.reader.memory())?;
         }
-        Ok(Content::Stream(Box::new(BodyReader {
-            bodies: self.clone(),
-            pieces: VecDeque::new(),
-            current: Some(reader.into()),
-            _holds: None,
-            admitted: budget.admitted.take(),
-        })))
+        let current = Some(reader.into());
+        let stream = BodyReader { current, ..self.stream(VecDeque::new(), None, budget) };
+        Ok(Content::Stream(Box::new(stream)))
+    }
+
+    /// All stored bytes of a sealed body, if they are few and at hand.
+    fn small_sealed(&self, pin: &Pin, blob: &BlobRef, patience: Patience) -> Result<Option<Bytes>, Unread> {
+        if blob.form != Form::Sealed || blob.len() > SMALL_MAX {
+            return Ok(None);
+        }
+        match Journaled::of(blob) {
+            Some(body) => Ok(Some(self.journaled(body, &(0..blob.len()), patience)?)),
+            None => Ok(self.reader.read(pin, &blob.opaque(), 0..blob.len())?.try_all_cached()),
+        }
     }
 
     fn frames(
@@ -292,13 +309,21 @@ impl Bodies {
         budget.admit(self.reader.memory() + PlaintextReader::frames_memory(size))?;
         // Only to see that it is all there: what is read of it is known later, and held from now on.
         self.reader.read(pin, blob, 0..blob.len())?;
-        Ok(Content::Stream(Box::new(BodyReader {
+        let pieces = [Piece::Body(blob.clone(), size, range.clone())].into();
+        let stream = self.stream(pieces, Some(self.reader.hold(pin, [blob])), budget);
+        Ok(Content::Stream(Box::new(stream)))
+    }
+
+    /// What reads these pieces; a sealed one as soon as it has a key.
+    fn stream(&self, pieces: VecDeque<Piece>, holds: Option<Holds>, budget: &mut Budget) -> BodyReader {
+        BodyReader {
             bodies: self.clone(),
-            pieces: [Piece::Body(blob.clone(), size, range.clone())].into(),
+            pieces,
             current: None,
-            _holds: Some(self.reader.hold(pin, [blob])),
+            _holds: holds,
             admitted: budget.admitted.take(),
-        })))
+            key: None,
+        }
     }
 
     fn joined(
@@ -308,24 +333,22 @@ impl Bodies {
         budget: &mut Budget,
         patience: Patience,
     ) -> Result<Content, Unread> {
-        let framed = parts.iter().filter(|(part, _)| part.blob.form == Form::Frames);
+        let framed = parts.iter().filter(|(part, _)| part.blob.form != Form::Plaintext);
         let largest = framed.map(|(part, _)| PlaintextReader::frames_memory(part.size)).max();
         budget.admit(self.reader.memory() + largest.unwrap_or_default())?;
         let holds = self.reader.hold(pin, parts.iter().map(|(part, _)| &part.blob));
         let mut pieces = VecDeque::with_capacity(parts.len());
         for (part, range) in parts {
             pieces.push_back(match Journaled::of(&part.blob) {
+                Some(body) if part.blob.form == Form::Sealed => {
+                    let stored = self.journaled(body, &(0..part.blob.len()), patience)?;
+                    Piece::Sealed(stored, part.size, range)
+                }
                 Some(body) => Piece::Bytes(self.journaled(body, &range, patience)?),
                 None => Piece::Body(part.blob, part.size, range),
             });
         }
-        Ok(Content::Stream(Box::new(BodyReader {
-            bodies: self.clone(),
-            pieces,
-            current: None,
-            _holds: Some(holds),
-            admitted: budget.admitted.take(),
-        })))
+        Ok(Content::Stream(Box::new(self.stream(pieces, Some(holds), budget))))
     }
 
     fn journaled(&self, body: Journaled, range: &Range<u64>, patience: Patience) -> Result<Bytes, Unread> {
@@ -401,6 +424,17 @@ enum Again {
     Moved(Budget),
 }
 
+impl Content {
+    /// Gives the key of the object that it is of, which a sealed body takes.
+    pub fn unlock(&mut self, key: DataKey) {
+        match self {
+            // Nothing sealed is whole: only an empty body is, of which nothing was.
+            Content::Whole(..) => {}
+            Content::Stream(reader) => reader.key = Some(key),
+        }
+    }
+}
+
 impl BodyReader {
     /// Ends the reading, and gives on the memory that was admitted for it.
     pub fn into_admitted(self) -> Option<Admitted> {
@@ -422,10 +456,18 @@ impl BodyReader {
             match self.pieces.pop_front() {
                 None => return Ok(None),
                 Some(Piece::Bytes(bytes)) => return Ok(Some(bytes)),
+                Some(Piece::Sealed(stored, size, range)) => {
+                    let plaintext = decode(Form::Sealed, &stored, size, self.key.as_ref())?;
+                    if range.end > size {
+                        let why = format!("a body has {size} bytes and {} are asked for", range.end);
+                        return Err(S3Error::new(Code::InternalError).because(why));
+                    }
+                    return Ok(Some(plaintext.slice(range.start as usize..range.end as usize)));
+                }
                 // The holds were taken when the record was read, and still live.
                 Some(Piece::Body(blob, size, range)) => {
-                    let Bodies { reader, tables, .. } = &self.bodies;
-                    self.current = Some(PlaintextReader::new(reader, tables, blob, size, range)?);
+                    let (Bodies { reader, tables, .. }, key) = (&self.bodies, self.key.as_ref());
+                    self.current = Some(PlaintextReader::new(reader, tables, blob, size, range, key)?);
                 }
             }
         }

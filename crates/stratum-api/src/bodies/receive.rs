@@ -9,7 +9,8 @@ use crate::error::S3Error;
 use crate::telemetry;
 use bytes::Bytes;
 use stratum_bodies::behind::{self, Behind, Work};
-use stratum_bodies::{BodyError, PlaintextWriter};
+use stratum_bodies::{BodyError, PlaintextWriter, SealedWriter};
+use stratum_frames::{Coding, Seal};
 use stratum_metadata::command::{Command, Outcome};
 use stratum_metadata::placement::Placement;
 use stratum_metadata::record::{Attributes, Checksum, ChecksumAlgorithm};
@@ -84,7 +85,7 @@ impl<S: Source> Source for Begun<'_, S> {
 
 impl Bodies {
     /// Stores a request's body where it is placed, or in hot if that tier takes nothing now, checked against what the client
-    /// declared of it. The checksum is the client's choice, or else of the `usual` algorithm.
+    /// declared of it, and sealed if it is to be. The checksum is the client's choice, or else of the `usual` algorithm.
     ///
     /// # Errors
     /// Before anything is read: `SlowDown` and whatever else a command would be refused for at the end. What reading,
@@ -95,6 +96,7 @@ impl Bodies {
         mut body: RequestBody,
         placement: Placement,
         usual: ChecksumAlgorithm,
+        seal: Option<Seal>,
     ) -> Result<Stored, S3Error> {
         body.expected().check_value()?;
         let algorithm = body.expected().algorithm().unwrap_or(usual);
@@ -102,24 +104,24 @@ impl Bodies {
         let length = body.length()?;
         let headroom = self.headroom(length).await?;
         match length {
-            Some(length) if length > SMALL_MAX => {
+            Some(length) if !is_small(length, &seal) => {
                 let to = self.open_tier(placement.tier(), Some(length)).await;
-                let admitted = memory.admit(self.writer_memory(to, Some(length)))?;
-                let kept = self.write(to, &mut body, length, digester).await?;
+                let admitted = memory.admit(self.writer_memory(to, Some(length), seal.is_some()))?;
+                let kept = self.write(to, &mut body, length, digester, seal).await?;
                 body.check(&kept.digests)?;
                 Ok(kept.stored(placement, to, headroom, admitted))
             }
             Some(length) => {
                 let admitted = memory.admit(length)?;
                 let whole = body.collect(length).await?;
-                let kept = inline(whole, digester, self.samples);
+                let kept = inline(whole, digester, self.samples, seal)?;
                 body.check(&kept.digests)?;
                 Ok(kept.stored(placement, placement.tier(), headroom, admitted))
             }
             None => {
                 let to = self.open_tier(placement.tier(), None).await;
-                let admitted = memory.admit(self.gatherer_memory(to, None))?;
-                let kept = self.write_undeclared(to, &mut body, digester).await?;
+                let admitted = memory.admit(self.gatherer_memory(to, None, seal.is_some()))?;
+                let kept = self.write_undeclared(to, &mut body, digester, seal).await?;
                 body.check(&kept.digests)?;
                 Ok(kept.stored(placement, to, headroom, admitted))
             }
@@ -133,16 +135,18 @@ impl Bodies {
     }
 
     /// What writing a body over [`SMALL_MAX`] holds at most; of any body if its length isn't known.
-    pub(super) fn writer_memory(&self, to: Tier, length: Option<u64>) -> u64 {
-        match self.codecs.of(to) {
-            None => self.writer.memory(to) + behind::MEMORY,
-            Some(_) => self.gatherer_memory(to, length),
+    pub(super) fn writer_memory(&self, to: Tier, length: Option<u64>, is_sealed: bool) -> u64 {
+        let straight = self.writer.memory(to) + behind::MEMORY;
+        match (self.codecs.of(to), is_sealed) {
+            (None, false) => straight,
+            (None, true) if length.is_some() => straight + SealedWriter::memory(),
+            (None, true) | (Some(_), _) => self.gatherer_memory(to, length, is_sealed),
         }
     }
 
     /// What it holds at most where the stored length shows at the end.
-    fn gatherer_memory(&self, to: Tier, length: Option<u64>) -> u64 {
-        let coding = PlaintextWriter::memory(self.codecs.of(to), length);
+    fn gatherer_memory(&self, to: Tier, length: Option<u64>, is_sealed: bool) -> u64 {
+        let coding = PlaintextWriter::memory(self.codecs.of(to), is_sealed, length);
         self.writer.memory(to) + behind::MEMORY + coding
     }
 
@@ -152,12 +156,13 @@ impl Bodies {
         to: Tier,
         body: &mut RequestBody,
         digester: Digester,
+        seal: Option<Seal>,
     ) -> Result<Kept, S3Error> {
         let first = body.segment(SMALL_MAX as usize + 1).await?;
-        if first.len() as u64 <= SMALL_MAX {
-            return Ok(inline(first, digester, self.samples));
+        if is_small(first.len() as u64, &seal) {
+            return inline(first, digester, self.samples, seal);
         }
-        self.gather(to, &mut Begun { first: Some(first), rest: body }, digester).await
+        self.gather(to, &mut Begun { first: Some(first), rest: body }, digester, seal).await
     }
 
     /// Proposes the command that names a stored body. The body goes back if the command surely has no effect, and
@@ -171,7 +176,7 @@ impl Bodies {
     }
 
     /// Stores another object's content, which is `length` bytes, where it is placed, as [`Bodies::receive`] does. What opened
-    /// it holds the memory that [`Bodies::admit_copy`] gave.
+    /// it, with its key if it took one, holds the memory that [`Bodies::admit_copy`] gave.
     ///
     /// # Errors
     /// What reading and writing refuse.
@@ -181,40 +186,46 @@ impl Bodies {
         length: u64,
         placement: Placement,
         algorithm: ChecksumAlgorithm,
+        seal: Option<Seal>,
     ) -> Result<Stored, S3Error> {
         let digester = Digester::new(algorithm, false);
         let headroom = self.headroom(Some(length)).await?;
-        let is_small = length <= SMALL_MAX;
+        let is_small = is_small(length, &seal);
         let to = match is_small {
             true => placement.tier(),
             false => self.open_tier(placement.tier(), Some(length)).await,
         };
         let (kept, admitted) = match content {
             Content::Stream(mut reader) if is_small => (
-                inline(reader.collect(length as usize).await?, digester, self.samples),
+                inline(reader.collect(length as usize).await?, digester, self.samples, seal)?,
                 reader.into_admitted(),
             ),
             Content::Stream(mut reader) => {
-                (self.write(to, &mut *reader, length, digester).await?, reader.into_admitted())
+                (self.write(to, &mut *reader, length, digester, seal).await?, reader.into_admitted())
             }
-            Content::Whole(whole, admitted) if is_small => (inline(whole, digester, self.samples), admitted),
+            Content::Whole(whole, admitted) if is_small => {
+                (inline(whole, digester, self.samples, seal)?, admitted)
+            }
             Content::Whole(whole, admitted) => {
-                (self.write(to, &mut Some(whole), length, digester).await?, admitted)
+                (self.write(to, &mut Some(whole), length, digester, seal).await?, admitted)
             }
         };
         Ok(kept.stored(placement, to, headroom, admitted))
     }
 
-    /// Streams a body of `length` bytes, more than [`SMALL_MAX`], into extents, with the digests computed beside.
+    /// Streams a body of `length` bytes that isn't small into extents, with the digests computed beside.
     async fn write(
         &self,
         to: Tier,
         source: &mut impl Source,
         length: u64,
         digester: Digester,
+        seal: Option<Seal>,
     ) -> Result<Kept, S3Error> {
-        if self.codecs.of(to).is_some() {
-            return self.gather(to, source, digester).await;
+        match (self.codecs.of(to), seal) {
+            (None, None) => {}
+            (None, Some(seal)) => return self.write_sealed(to, source, length, digester, seal).await,
+            (Some(_), seal) => return self.gather(to, source, digester, seal).await,
         }
         let mut writer = self.writer.write(to, length).await?;
         let (mut digesting, mut ends) = (Behind::new(digester), Keeper::new(self.samples));
@@ -228,10 +239,38 @@ impl Bodies {
         Ok(Kept { size: length, digests, blob: written.blob, ends, bytes: written.hold.into() })
     }
 
+    /// As [`Bodies::write`], of what is sealed and nothing else. Nobody is to see what it is.
+    async fn write_sealed(
+        &self,
+        to: Tier,
+        source: &mut impl Source,
+        length: u64,
+        digester: Digester,
+        seal: Seal,
+    ) -> Result<Kept, S3Error> {
+        let mut writer = SealedWriter::begin(&self.writer, to, seal, length).await?;
+        let mut digesting = Behind::new(digester);
+        while let Some(piece) = source.next().await? {
+            digesting.push(piece.clone()).await?;
+            writer.push(piece).await?;
+        }
+        let (written, digests) = tokio::join!(writer.finish(), digesting.finish());
+        let ((blob, hold), digests) = (written?, digests?);
+        Ok(Kept { size: length, digests, blob, ends: Ends::None, bytes: hold.into() })
+    }
+
     /// As [`Bodies::write`], where how much is stored shows at the end.
-    async fn gather(&self, to: Tier, source: &mut impl Source, digester: Digester) -> Result<Kept, S3Error> {
-        let (mut digesting, mut ends) = (Behind::new(digester), Keeper::new(self.samples));
-        let mut writer = PlaintextWriter::new(self.writer.clone(), to, self.codecs.of(to))?;
+    async fn gather(
+        &self,
+        to: Tier,
+        source: &mut impl Source,
+        digester: Digester,
+        seal: Option<Seal>,
+    ) -> Result<Kept, S3Error> {
+        // Nobody is to see what an encrypted body is.
+        let (mut digesting, mut ends) = (Behind::new(digester), Keeper::new(self.samples && seal.is_none()));
+        let coding = Coding { compression: self.codecs.of(to), seal };
+        let mut writer = PlaintextWriter::new(self.writer.clone(), to, coding)?;
         let mut size = 0;
         while let Some(piece) = source.next().await? {
             size += piece.len() as u64;
@@ -267,17 +306,24 @@ impl Kept {
     }
 }
 
+/// Whether a body of `length` bytes is kept as a whole, as it is or sealed.
+fn is_small(length: u64, seal: &Option<Seal>) -> bool {
+    let stored = if seal.is_some() { Seal::stored_bytes(length) } else { length };
+    stored <= SMALL_MAX
+}
+
 /// A small body, which is kept as a whole.
-fn inline(whole: Bytes, mut digester: Digester, is_asked: bool) -> Kept {
+fn inline(whole: Bytes, mut digester: Digester, is_asked: bool, seal: Option<Seal>) -> Result<Kept, S3Error> {
     digester.update(&whole);
-    let place = match whole.len() {
+    let size = whole.len() as u64;
+    let ends = if is_asked && seal.is_none() { Ends::Whole(whole.clone()) } else { Ends::None };
+    let (form, stored) = stratum_bodies::code(Coding { compression: None, seal }, &whole)?;
+    let place = match stored.len() {
         0 => Place::Empty,
         // At most SMALL_MAX.
-        length => Place::ThisEntry { length: length as u32, crc32c: checksum::crc32c(&whole) },
+        length => Place::ThisEntry { length: length as u32, crc32c: checksum::crc32c(&stored) },
     };
-    let size = whole.len() as u64;
-    let ends = if is_asked { Ends::Whole(whole.clone()) } else { Ends::None };
-    Kept { size, digests: digester.finish(), blob: BlobRef::plain(place), ends, bytes: whole.into() }
+    Ok(Kept { size, digests: digester.finish(), blob: BlobRef { form, place }, ends, bytes: stored.into() })
 }
 
 impl Work for Digester {

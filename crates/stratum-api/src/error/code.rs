@@ -4,8 +4,18 @@
 
 use http::StatusCode;
 
+/// A code's name is its variant's, where Rust has one like it.
+macro_rules! name {
+    ($code:ident) => {
+        stringify!($code)
+    };
+    ($code:ident $name:literal) => {
+        $name
+    };
+}
+
 macro_rules! codes {
-    ($($code:ident $status:ident $message:literal;)*) => {
+    ($($code:ident $(($name:literal))? $status:ident $message:literal;)*) => {
         /// A code of S3's list.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code {
@@ -16,7 +26,7 @@ macro_rules! codes {
             /// The code as the wire has it.
             pub fn name(self) -> &'static str {
                 match self {
-                    $(Code::$code => stringify!($code),)*
+                    $(Code::$code => name!($code $($name)?),)*
                 }
             }
 
@@ -63,6 +73,7 @@ codes! {
     InvalidBucketState CONFLICT "The request is not valid for the current state of the bucket.";
     InvalidChunkSizeError FORBIDDEN "Only the last chunk is allowed to have a size less than 8192 bytes";
     InvalidDigest BAD_REQUEST "The Content-MD5 that you specified is not valid.";
+    InvalidEncryptionAlgorithmError BAD_REQUEST "The encryption request that you specified is not valid. The valid value is AES256.";
     InvalidLocationConstraint BAD_REQUEST "The specified location constraint is not valid.";
     InvalidObjectState FORBIDDEN "The operation is not valid for the object's storage class";
     InvalidPart BAD_REQUEST "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag.";
@@ -77,6 +88,7 @@ codes! {
     InvalidTag BAD_REQUEST "The tag provided was not a valid tag.";
     InvalidToken BAD_REQUEST "The provided token is malformed or otherwise not valid.";
     InvalidURI BAD_REQUEST "The specified URI couldn't be parsed.";
+    KmsNotFound("KMS.NotFoundException") BAD_REQUEST "The KMS key does not exist.";
     KeyTooLongError BAD_REQUEST "Your key is too long.";
     MalformedACLError BAD_REQUEST "The XML you provided was not well-formed or did not validate against our published schema";
     MalformedPOSTRequest BAD_REQUEST "The body of your POST request is not well-formed multipart/form-data.";
@@ -112,6 +124,7 @@ codes! {
     RequestHeaderSectionTooLarge BAD_REQUEST "Your request header and query parameters exceed the maximum allowed size.";
     RequestTimeTooSkewed FORBIDDEN "The difference between the request time and the server's time is too large.";
     RequestTimeout BAD_REQUEST "Your socket connection to the server was not read from or written to within the timeout period.";
+    ServerSideEncryptionConfigurationNotFoundError NOT_FOUND "The server side encryption configuration was not found.";
     ServiceUnavailable SERVICE_UNAVAILABLE "Service is unable to handle request.";
     SignatureDoesNotMatch FORBIDDEN "The request signature that the server calculated does not match the signature that you provided. Check your secret access key and signing method.";
     SlowDown SERVICE_UNAVAILABLE "Please reduce your request rate.";

@@ -4,6 +4,7 @@ use super::{Code, S3Error};
 use http::HeaderValue;
 use stratum_auth::{AuthError, Carrier, ChunkError, Fault, Mismatch};
 use stratum_bodies::BodyError;
+use stratum_cipher::KeyError;
 use stratum_frames::FrameError;
 use stratum_metadata::command::Refusal;
 use stratum_metadata::record::{InvalidBucketName, InvalidObjectKey, ObjectKey};
@@ -117,10 +118,24 @@ impl From<BodyError> for S3Error {
     }
 }
 
+impl From<KeyError> for S3Error {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Unknown(name) => {
+                S3Error::new(Code::KmsNotFound).message(format!("Key '{name}' does not exist"))
+            }
+            KeyError::Unavailable(_) => S3Error::new(Code::ServiceUnavailable).because(error),
+            KeyError::NotHere | KeyError::Damaged => S3Error::new(Code::InternalError).because(error),
+        }
+    }
+}
+
 impl From<FrameError> for S3Error {
     fn from(error: FrameError) -> Self {
         let code = match error {
-            FrameError::TooLong | FrameError::Range(_) => Code::InternalError,
+            FrameError::TooLong | FrameError::Range(_) | FrameError::NoKey | FrameError::Unsealable => {
+                Code::InternalError
+            }
             FrameError::Version(_)
             | FrameError::Cipher(_)
             | FrameError::Codec(_)

@@ -28,7 +28,16 @@ const COPIES: &[&str] = &["CopyObject", "UploadPartCopy"];
 /// What begins with an access control list, or gets another.
 const LISTS: &[&str] =
     &["CopyObject", "CreateBucket", "CreateMultipartUpload", "PutBucketAcl", "PutObject", "PutObjectAcl"];
-const ENCRYPTION: &str = "Server-side encryption";
+/// What is encrypted as its request asks. Of an upload that is what creating it asked for: on its parts and its completion clients
+/// say it again, and it asks for nothing more.
+const ENCRYPTING: &[&str] = &[
+    "PutObject",
+    "CopyObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "UploadPartCopy",
+    "CompleteMultipartUpload",
+];
 
 /// The table. Names are without their `x-amz-`.
 fn meaning(name: &str) -> Option<Meaning> {
@@ -50,8 +59,17 @@ fn meaning(name: &str) -> Option<Meaning> {
         "bucket-object-lock-enabled" => Of(&["CreateBucket"]),
         "bucket-namespace" => Judged(namespace),
         "tagging" => Of(&["CopyObject", "CreateMultipartUpload", "PutObject"]),
-        _ if name.starts_with("server-side-encryption") => Unbuilt(ENCRYPTION),
-        _ if name.starts_with("copy-source-server-side-encryption") => Unbuilt(ENCRYPTION),
+        // A read refuses what only a write asks for, and heeds a client's key (`encryption::Opening`).
+        "server-side-encryption"
+        | "server-side-encryption-aws-kms-key-id"
+        | "server-side-encryption-context"
+        | "server-side-encryption-bucket-key-enabled"
+        | "server-side-encryption-customer-algorithm"
+        | "server-side-encryption-customer-key"
+        | "server-side-encryption-customer-key-md5" => Of(ENCRYPTING),
+        "copy-source-server-side-encryption-customer-algorithm"
+        | "copy-source-server-side-encryption-customer-key"
+        | "copy-source-server-side-encryption-customer-key-md5" => Of(COPIES),
         "object-lock-mode" | "object-lock-retain-until-date" | "object-lock-legal-hold" => {
             Of(&["CopyObject", "CreateMultipartUpload", "PutObject"])
         }
@@ -168,7 +186,9 @@ mod tests {
     #[test]
     fn what_is_not_built_is_refused_and_nothing_else() {
         let put = |name, value| refusal("PutObject", name, value);
-        assert_eq!(put("x-amz-server-side-encryption", "AES256"), Some(Code::NotImplemented));
+        assert_eq!(put("x-amz-server-side-encryption", "AES256"), None);
+        let on_delete = refusal("DeleteObject", "x-amz-server-side-encryption", "AES256");
+        assert_eq!(on_delete, Some(Code::InvalidArgument));
         assert_eq!(put("x-amz-tagging", "a=b"), None);
         assert_eq!((put("x-amz-acl", "mine"), put("x-amz-grant-read", "id=1")), (None, None));
         assert_eq!(put("x-amz-object-lock-event-hold", "ON"), Some(Code::NotImplemented));

@@ -63,9 +63,19 @@ pub const ROWS: &[Row] = &[
         .at("cors")
         .document()
         .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_cors::put(ctx, bucket, body)))),
-    BUCKET.delete("DeleteBucketEncryption", &[Here("s3:PutEncryptionConfiguration")]).at("encryption"),
-    BUCKET.get("GetBucketEncryption", &[Here("s3:GetEncryptionConfiguration")]).at("encryption"),
-    BUCKET.put("PutBucketEncryption", &[Here("s3:PutEncryptionConfiguration")]).at("encryption").document(),
+    BUCKET
+        .delete("DeleteBucketEncryption", &[Here("s3:PutEncryptionConfiguration")])
+        .at("encryption")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_encryption::delete(ctx, bucket)))),
+    BUCKET
+        .get("GetBucketEncryption", &[Here("s3:GetEncryptionConfiguration")])
+        .at("encryption")
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_encryption::get(ctx, bucket)))),
+    BUCKET
+        .put("PutBucketEncryption", &[Here("s3:PutEncryptionConfiguration")])
+        .at("encryption")
+        .document()
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_encryption::put(ctx, bucket, body)))),
     BUCKET
         .delete(
             "DeleteBucketIntelligentTieringConfiguration",

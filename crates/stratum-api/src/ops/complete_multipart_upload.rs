@@ -7,6 +7,7 @@ use crate::body::RequestBody;
 use crate::checksum;
 use crate::conditions;
 use crate::context::Context;
+use crate::encryption::Sealing;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
 use crate::lock;
@@ -55,6 +56,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
                 None => Err(unknown()),
             };
         };
+        let sealing = Sealing::of_completion(ctx, &record).await?;
         let PartsToComplete { last_part, parts } = ctx.view.parts_to_complete(upload).await?;
         let (named_parts, upload_record) = (request.clone(), record.clone());
         let assemble = move || multipart::assemble(&upload_record, &named_parts.parts, &parts);
@@ -67,10 +69,13 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
             Outcome::Refused(Refusal::UploadChanged | Refusal::NoSuchUpload) => continue,
             Outcome::Refused(refusal) => return Err(conditions::refused(refusal, named)),
             Outcome::Object(object) => {
-                ctx.offer_stored(bucket.id, key, object.modified);
+                if object.attributes.encryption.is_none() {
+                    ctx.offer_stored(bucket.id, key, object.modified);
+                }
                 let answer = answer(ctx, bucket, key, object.version, object.etag, object.checksum.as_ref());
                 let mut response = answer?;
                 tell_expiration(ctx, bucket, key, &object, response.headers_mut())?;
+                sealing.describe(response.headers_mut());
                 return Ok(response);
             }
             other => {

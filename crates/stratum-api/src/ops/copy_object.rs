@@ -8,6 +8,7 @@ use crate::checksum;
 use crate::conditions;
 use crate::context::Context;
 use crate::copy_source::CopySource;
+use crate::encryption::{self, Opening, Sealing};
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
@@ -48,6 +49,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         None => copied_hints(ctx, &target, class),
     };
     let placement = ctx.store.bodies.place(&declared, ctx.now);
+    let (opening, sealing) = (Opening::of_source(ctx)?, Sealing::of_write(ctx, bucket, key).await?);
+    let encrypts_anew = encryption::is_asked_for(ctx)?;
     let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
@@ -56,12 +59,12 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         if replacement.is_none() && Declared::of(&object.headers, class) != declared {
             return Err(Code::OperationAborted.into());
         }
-        if to_itself && replacement.is_none() {
+        if to_itself && replacement.is_none() && !encrypts_anew {
             check_change(object, class, redirect.as_deref())?;
         }
         Ok(Selection::whole(object))
     };
-    let opened = ctx.store.bodies.open(&ctx.view, &target, &ctx.memory, Some(admitted), choose).await;
+    let opened = encryption::open(ctx, &target, Some(admitted), &opening, choose).await;
     let opened = opened.map_err(|error| source.masked(ctx, error))?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 
@@ -76,8 +79,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     };
     let tags = replaced_tags.unwrap_or_else(|| opened.object.attributes.tags.clone());
     let new = NewVersion { headers: kept, class, tags, owned, lock };
-    let stored = ctx.store.bodies.copy(opened.content, opened.object.size, placement, algorithm).await?;
-    let object = put_object::commit(ctx, bucket, key, stored, new, condition).await?;
+    let (length, seal) = (opened.object.size, sealing.seal());
+    let stored = ctx.store.bodies.copy(opened.content, length, placement, algorithm, seal).await?;
+    let object = put_object::commit(ctx, bucket, key, stored, new, &sealing, condition).await?;
     if opened.is_current {
         ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
     }
@@ -94,6 +98,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     version::made(object.version, response.headers_mut());
     tell_expiration(ctx, bucket, key, &object, response.headers_mut())?;
     target.describe(&opened.object, response.headers_mut());
+    sealing.describe(response.headers_mut());
     Ok(response)
 }
 

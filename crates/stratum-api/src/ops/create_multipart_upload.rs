@@ -2,6 +2,7 @@
 
 use crate::checksum;
 use crate::context::Context;
+use crate::encryption::Sealing;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
 use crate::new_version::NewVersion;
@@ -13,7 +14,9 @@ use crate::xml::multipart::InitiateMultipartUploadResult;
 use bytes::Bytes;
 use http::HeaderValue;
 use stratum_metadata::command::{Command, Outcome};
-use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ChecksumType, UploadId, UploadRecord};
+use stratum_metadata::record::{
+    Attributes, BucketRecord, ChecksumAlgorithm, ChecksumType, UploadId, UploadRecord,
+};
 
 const ALGORITHM: &str = "x-amz-checksum-algorithm";
 const TYPE: &str = "x-amz-checksum-type";
@@ -23,6 +26,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let new = NewVersion::asked(ctx, bucket)?;
     let placement = ctx.store.bodies.place(&new.declared()?, ctx.now);
     let attributes = new.attributes(ctx, placement.attributes())?;
+    let sealing = Sealing::of_write(ctx, bucket, key).await?;
+    let (headers, encryption) = sealing.put_away(new.headers);
     let upload = UploadId::new(ctx.now, ctx.store.entropy.next_u128());
     let record = UploadRecord {
         bucket: bucket.id,
@@ -30,9 +35,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         initiated: ctx.now,
         initiator: ctx.account.id().to_owned(),
         storage_class: new.class,
-        headers: new.headers,
+        headers,
         checksum,
-        attributes,
+        attributes: Attributes { encryption, ..attributes },
     };
     let expires = ctx.now.saturating_add(ctx.store.settings.upload_lifetime);
     let command = Command::CreateUpload { upload, record, expires };
@@ -46,8 +51,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         upload_id: upload.to_string(),
     })?;
     tell_abortion(ctx, bucket, key, response.headers_mut())?;
+    let headers = response.headers_mut();
+    sealing.describe(headers);
     if let Some((algorithm, kind)) = checksum {
-        let headers = response.headers_mut();
         headers.insert(ALGORITHM, HeaderValue::from_static(checksum::name(algorithm)));
         headers.insert(TYPE, HeaderValue::from_static(checksum::type_name(kind)));
     }

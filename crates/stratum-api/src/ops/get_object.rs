@@ -2,6 +2,7 @@
 
 use crate::bodies::{BodyReader, Content};
 use crate::context::Context;
+use crate::encryption::{self, Opening};
 use crate::error::S3Result;
 use crate::headers;
 use crate::key::ObjectKey;
@@ -19,8 +20,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     selection::check_query(&ctx.query)?;
     rights::check_overrides(&ctx.caller, &ctx.query)?;
     let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
+    let opening = Opening::of_read(ctx)?;
     let choose = |object: &_| Selection::of_read(&ctx.headers, &ctx.query, object);
-    let opened = ctx.store.bodies.open(&ctx.view, &target, &ctx.memory, None, choose).await?;
+    let opened = encryption::open(ctx, &target, None, &opening, choose).await?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
     let body = match opened.content {
         Content::Whole(bytes, _) => Body::from(bytes),
@@ -37,6 +39,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     *response.status_mut() = opened.selection.status();
     opened.selection.describe(&ctx.headers, &ctx.query, &opened.object, response.headers_mut());
     target.describe(&opened.object, response.headers_mut());
+    opening.describe(ctx, &opened.object, response.headers_mut());
     headers::write_tier(tier, response.headers_mut());
     if opened.is_current {
         tell_expiration(ctx, bucket, key, &opened.object, response.headers_mut())?;

@@ -3,6 +3,7 @@
 use crate::checksum;
 use crate::conditions;
 use crate::context::Context;
+use crate::encryption::Opening;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
@@ -24,8 +25,10 @@ const MARKER: &str = "x-amz-part-number-marker";
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let wanted = Wanted::read(ctx)?;
     let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
-    let object = target.look_up(&ctx.view)?.object;
+    let opening = Opening::of_read(ctx)?;
+    let mut object = target.look_up(&ctx.view)?.object;
     conditions::check_read(&ctx.headers, &object)?;
+    opening.unlock(ctx, &target, &mut object).await?;
     let mut response = xml::answer(&wanted.of(&object))?;
     response.headers_mut().insert(LAST_MODIFIED, headers::http_date(object.modified));
     target.describe(&object, response.headers_mut());

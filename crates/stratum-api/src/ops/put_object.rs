@@ -4,6 +4,7 @@ use crate::bodies::Stored;
 use crate::body::RequestBody;
 use crate::conditions;
 use crate::context::Context;
+use crate::encryption::Sealing;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
@@ -14,15 +15,18 @@ use crate::version;
 use axum::body::Body;
 use http::Response;
 use stratum_metadata::command::{Command, Outcome, WriteCondition};
-use stratum_metadata::record::{self, BucketRecord, ChecksumAlgorithm, ETag, ObjectRecord, VersionId};
+use stratum_metadata::record::{
+    self, Attributes, BucketRecord, ChecksumAlgorithm, ETag, ObjectRecord, VersionId,
+};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
     let new = NewVersion::asked(ctx, bucket)?;
     let condition = conditions::on_write(&ctx.headers);
     let placement = ctx.store.bodies.place(&new.declared()?, ctx.now);
+    let sealing = Sealing::of_write(ctx, bucket, key).await?;
     let usual = ChecksumAlgorithm::Crc64Nvme;
-    let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, usual).await?;
-    let object = commit(ctx, bucket, key, stored, new, condition).await?;
+    let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, usual, sealing.seal()).await?;
+    let object = commit(ctx, bucket, key, stored, new, &sealing, condition).await?;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();
     out.insert(http::header::ETAG, headers::etag(&object.etag));
@@ -31,11 +35,12 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     }
     version::made(object.version, out);
     tell_expiration(ctx, bucket, key, &object, out)?;
+    sealing.describe(out);
     headers::write_tier(ctx.store.bodies.tier_of(&ctx.view, &object)?, out);
     Ok(response)
 }
 
-/// Makes a stored body the object under the key, if the condition holds.
+/// Makes a stored body the object under the key, if the condition holds. `sealing` is what the body was sealed with.
 ///
 /// # Errors
 /// `PreconditionFailed`, `NoSuchKey`, `NoSuchBucket`, and failures of the store.
@@ -45,21 +50,23 @@ pub async fn commit(
     key: &ObjectKey,
     mut stored: Stored,
     new: NewVersion,
+    sealing: &Sealing,
     condition: WriteCondition,
 ) -> Result<ObjectRecord, S3Error> {
     let mut attributes = new.attributes(ctx, stored.attributes.clone())?;
     lock::retain_by_default(&mut attributes, bucket, ctx.now);
+    let (headers, encryption) = sealing.put_away(new.headers);
     let record = ObjectRecord {
         version: VersionId::NULL,
         modified: ctx.now,
         size: stored.size,
-        etag: ETag::Md5(stored.md5),
+        etag: ETag::Md5(sealing.etag(stored.md5)),
         storage_class: new.class,
         checksum: Some(stored.checksum.clone()),
-        headers: new.headers,
+        headers,
         body: record::Body::Blob(stored.blob.clone()),
         committed: 0,
-        attributes,
+        attributes: Attributes { encryption, ..attributes },
     };
     let (named, ends) = (conditions::first(&condition), std::mem::take(&mut stored.ends));
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };

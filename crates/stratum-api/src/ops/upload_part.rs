@@ -4,6 +4,7 @@ use crate::bodies::Stored;
 use crate::body::RequestBody;
 use crate::checksum;
 use crate::context::Context;
+use crate::encryption::Sealing;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
@@ -23,13 +24,15 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let record = multipart::existing(&ctx.view, bucket, key, upload)?;
     let algorithm = algorithm(&record, body.expected().algorithm())?;
     let placement = Placement::decided(&record.attributes);
-    let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, algorithm).await?;
-    let (etag, checksum) = commit(ctx, bucket, upload, number, stored).await?;
+    let sealing = Sealing::of_part(ctx, &record).await?;
+    let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, algorithm, sealing.seal()).await?;
+    let (etag, checksum) = commit(ctx, bucket, upload, number, stored, &sealing).await?;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();
     out.insert(ETAG, headers::etag(&etag));
     let name = HeaderName::from_static(checksum::header(checksum.algorithm));
     out.insert(name, headers::value(&checksum::encode(&checksum.value)));
+    sealing.describe(out);
     Ok(response)
 }
 
@@ -64,8 +67,9 @@ pub async fn commit(
     upload: UploadId,
     number: u16,
     stored: Stored,
+    sealing: &Sealing,
 ) -> Result<(ETag, Checksum), S3Error> {
-    let (md5, checksum) = (stored.md5, stored.checksum.clone());
+    let (md5, checksum) = (sealing.etag(stored.md5), stored.checksum.clone());
     let part = PartRecord {
         number,
         modified: ctx.now,

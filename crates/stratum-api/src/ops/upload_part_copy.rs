@@ -5,6 +5,7 @@ use crate::checksum;
 use crate::conditions;
 use crate::context::Context;
 use crate::copy_source::CopySource;
+use crate::encryption::{self, Opening, Sealing};
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
 use crate::multipart;
@@ -28,6 +29,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let record = multipart::existing(&ctx.view, bucket, key, upload)?;
 
     let placement = Placement::decided(&record.attributes);
+    let (opening, sealing) = (Opening::of_source(ctx)?, Sealing::of_part(ctx, &record).await?);
     let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
@@ -40,14 +42,15 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         Ok(Selection::range(bytes))
     };
     let target = source.target();
-    let opened = ctx.store.bodies.open(&ctx.view, &target, &ctx.memory, Some(admitted), choose).await;
+    let opened = encryption::open(ctx, &target, Some(admitted), &opening, choose).await;
     let opened = opened.map_err(|error| source.masked(ctx, error))?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 
     let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let length = opened.selection.bytes.end - opened.selection.bytes.start;
-    let stored = ctx.store.bodies.copy(opened.content, length, placement, algorithm).await?;
-    let (etag, checksum) = upload_part::commit(ctx, bucket, upload, number, stored).await?;
+    let seal = sealing.seal();
+    let stored = ctx.store.bodies.copy(opened.content, length, placement, algorithm, seal).await?;
+    let (etag, checksum) = upload_part::commit(ctx, bucket, upload, number, stored, &sealing).await?;
     if opened.is_current {
         ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
     }
@@ -60,6 +63,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         checksum: told.map(|told| ChecksumElement::new(told.algorithm, checksum::encode(&told.value))),
     })?;
     target.describe(&opened.object, response.headers_mut());
+    sealing.describe(response.headers_mut());
     Ok(response)
 }
 

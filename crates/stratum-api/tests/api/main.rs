@@ -7,6 +7,7 @@ mod cors;
 mod declared;
 mod deleting;
 mod detail;
+mod encryption;
 mod hostile;
 mod lifecycle;
 mod listing;

@@ -188,7 +188,7 @@ async fn what_is_not_built_says_so() {
     for (method, target, header) in [
         ("GET", "/bucket?replication", ("x-a", "b")),
         ("PUT", "/bucket?replication", ("x-a", "b")),
-        ("PUT", "/bucket/k", ("x-amz-server-side-encryption", "AES256")),
+        ("PUT", "/bucket/k", ("x-amz-server-side-encryption", "aws:kms:dsse")),
         ("PUT", "/bucket/k?annotation", ("x-a", "b")),
         ("POST", "/bucket/k?select&select-type=2", ("x-a", "b")),
     ] {

@@ -157,8 +157,8 @@ async fn a_presigned_query_is_read_in_either_case_and_says_nothing_of_the_body()
     assert_eq!(presigned(&rig, ROOT, "PUT", "/bucket/js", js, b"body").await.status, 200);
     assert_eq!(rig.send("GET", "/bucket/js", &[], b"").await.body, b"body");
     for (query, status) in [
-        ("X-Amz-Server-Side-Encryption=AES256", 501),
-        ("x-amz-server-side-encryption=AES256", 501),
+        ("X-Amz-Server-Side-Encryption=aws%3Akms%3Adsse", 501),
+        ("x-amz-server-side-encryption=aws%3Akms%3Adsse", 501),
         ("X-Amz-Expected-Bucket-Owner=other", 403),
         ("X-AMZ-EXPECTED-BUCKET-OWNER=other", 403),
         ("X-Amz-Checksum-Nonsense=1", 501),

@@ -8,6 +8,8 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use axum::Router;
 use axum::routing::get;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use stratum_api::admission::Admission;
@@ -17,6 +19,7 @@ use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
 use stratum_bodies::{Codecs, Tables};
+use stratum_cipher::MasterKeys;
 use stratum_engine::{Config, Engine, Foundation};
 use stratum_frames::Compression;
 use stratum_metadata::record::{Level, ObjectOwnership};
@@ -30,9 +33,10 @@ use stratum_tiering::content::Samples;
 use stratum_tiering::day::Day;
 use stratum_tiering::usage::Usage;
 use stratum_tiering::usage::name::Seed;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
 
 pub const ROOT: (&str, &str) = ("AKIAROOT", "root-secret");
 pub const OTHER: (&str, &str) = ("AKIAOTHER", "other-secret");
@@ -43,6 +47,8 @@ pub struct Rig {
     pub store: Arc<Store>,
     pub connections: Arc<Connections>,
     _stop: oneshot::Sender<()>,
+    /// What connects to it over TLS.
+    tls: Option<TlsConnector>,
     folder: tempfile::TempDir,
 }
 
@@ -63,6 +69,8 @@ pub struct Choices {
     pub age: Age,
     /// The tiers that the store has, each of six drives.
     pub tiers: &'static [Tier],
+    /// Over TLS, which a client's own keys take.
+    pub tls: bool,
 }
 
 /// How old the store is that a test gets.
@@ -102,6 +110,7 @@ impl Default for Choices {
             compression: crate::compression(),
             age: Age::of_this_test(),
             tiers: &[Tier::Hot],
+            tls: false,
         }
     }
 }
@@ -153,10 +162,11 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(server.serve(listener, None, async move {
+        let (tls, connector) = choices.tls.then(certified).unzip();
+        tokio::spawn(server.serve(listener, tls, async move {
             let _ = stopped.await;
         }));
-        Rig { address, store, connections, _stop: stop, folder }
+        Rig { address, store, connections, _stop: stop, tls: connector, folder }
     }
 
     /// A server with a bucket `bucket` of the root user's.
@@ -236,6 +246,13 @@ impl Rig {
     /// These very bytes, and the first answer to them.
     pub async fn raw(&self, bytes: &[u8], head_only: bool) -> Answer {
         let mut connection = TcpStream::connect(self.address).await.expect("a connection");
+        if let Some(tls) = &self.tls {
+            let name = ServerName::try_from("localhost").expect("a name");
+            let mut connection = tls.connect(name, connection).await.expect("TLS");
+            connection.write_all(bytes).await.expect("the request goes out");
+            connection.flush().await.expect("all of it goes out");
+            return answer(&mut connection, head_only).await.expect("an answer");
+        }
         connection.write_all(bytes).await.expect("the request goes out");
         answer(&mut connection, head_only).await.expect("an answer")
     }
@@ -259,7 +276,7 @@ pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]
 }
 
 /// Reads one answer; `None` when the connection closed before one.
-pub async fn answer(connection: &mut TcpStream, head_only: bool) -> Option<Answer> {
+pub async fn answer(connection: &mut (impl AsyncRead + Unpin), head_only: bool) -> Option<Answer> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -358,7 +375,31 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
         pace: Pace::unbounded(Arc::new(System)),
         clock,
         entropy: Arc::new(System),
+        keys: Arc::new(master_keys()),
     }
+}
+
+/// A certificate for this rig alone, and what believes it.
+fn certified() -> (Arc<ServerConfig>, TlsConnector) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (certificate, key) = (made.cert.der().clone(), made.signing_key.serialize_der());
+    let provider = || Arc::new(rustls::crypto::ring::default_provider());
+    let server = ServerConfig::builder_with_provider(provider());
+    let server = server.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+    let key = PrivateKeyDer::try_from(key).expect("a key");
+    let server = server.with_single_cert(vec![certificate.clone()], key).expect("a pair");
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).expect("a root");
+    let client = ClientConfig::builder_with_provider(provider());
+    let client = client.with_safe_default_protocol_versions().expect("versions");
+    let client = client.with_root_certificates(roots).with_no_client_auth();
+    (Arc::new(server), Arc::new(client).into())
+}
+
+/// The usual key, and another.
+pub fn master_keys() -> MasterKeys {
+    let lines = [("usual", [1; 32]), ("other", [2; 32])].map(|(name, key)| MasterKeys::line(name, &key));
+    MasterKeys::parse(&lines.map(|line| line.expect("a name")).concat()).expect("keys")
 }
 
 fn user(id: &str, (access_key, secret): (&str, &str), root: bool) -> (User, SecretKey) {

@@ -8,6 +8,8 @@ mod client;
 mod deleting;
 #[path = "../api/detail.rs"]
 mod detail;
+#[path = "../api/encryption.rs"]
+mod encryption;
 mod frames;
 #[path = "../api/hostile.rs"]
 mod hostile;

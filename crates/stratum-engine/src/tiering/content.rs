@@ -12,6 +12,9 @@ use stratum_tiering::usage::{Looked, Usage};
 const NOT_YET: &str = "its turn is still to come, or more came at a time than are looked at, or it was written before \
     anybody looked, or what was seen made room for others";
 
+/// Why nothing is seen of some objects, whoever looks: what was seen would lie on the drives as it is.
+const SEALED: &str = "it is encrypted, and what its bytes are is its owner's alone";
+
 /// What was seen of objects, and who looks. A cheap handle.
 #[derive(Clone, Debug)]
 pub struct Contents {
@@ -31,6 +34,9 @@ impl Contents {
 
     /// What an object's bytes are.
     pub fn of(&self, bucket: BucketId, key: &str, record: &ObjectRecord) -> Content {
+        if record.attributes.encryption.is_some() {
+            return Content::of(Err(Unseen { why: SEALED, siblings: None }), None);
+        }
         let Looked { own, siblings } = self.usage.seen(bucket.0, key, record.modified);
         let why = match (record.size, self.samples.why_closed()) {
             (0, _) => "there are none",

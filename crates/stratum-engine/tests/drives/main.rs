@@ -10,6 +10,7 @@ mod packing;
 mod panics;
 mod placing;
 mod pressed;
+mod sealed;
 mod store;
 mod tasks;
 mod tiering;

@@ -14,7 +14,7 @@ use stratum_metadata::command::{Command, Outcome, WriteCondition};
 use stratum_metadata::record::{Body, BucketRecord, ObjectRecord};
 use stratum_metadata::{NewBytes, TierWish, tier_of};
 use stratum_storage::ambient::{Clock, Simulated, UnixMillis};
-use stratum_storage::blob::{BlobRef, Geometry, Place, Tier};
+use stratum_storage::blob::{BlobRef, Form, Geometry, Place, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::drive::simulated::{Power, SimulatedDrive};
 use stratum_storage::journal;
@@ -160,6 +160,11 @@ impl Tiered {
 
     /// A small object in the journal, or a large one in a hot volume.
     pub async fn put(&self, number: u64, body: &Bytes) {
+        self.put_as(number, Form::Plaintext, body, body.len() as u64).await;
+    }
+
+    /// As [`Tiered::put`], of stored bytes of that form that hold so many bytes of plaintext.
+    pub async fn put_as(&self, number: u64, form: Form, body: &Bytes, size: u64) {
         let (blob, bytes): (BlobRef, NewBytes) = if body.len() <= 32 << 10 {
             let place = Place::ThisEntry { length: body.len() as u32, crc32c: crc32c::crc32c(body) };
             (BlobRef::plain(place), body.clone().into())
@@ -169,7 +174,7 @@ impl Tiered {
             let written = writer.finish().await.unwrap();
             (written.blob, written.hold.into())
         };
-        let record = record(number, body.len() as u64, Body::Blob(blob));
+        let record = record(number, size, Body::Blob(BlobRef { form, ..blob }));
         let condition = WriteCondition::default();
         let command = Command::PutObject { bucket: BUCKET, key: key(number), record, condition };
         let outcome = self.metadata.commit(command, bytes).await;
@@ -200,7 +205,7 @@ impl Tiered {
     pub fn reader(&self, number: u64) -> PlaintextReader {
         let (record, blob) = (self.object(number), self.blob(number));
         let reader = &self.volumes.reader;
-        PlaintextReader::new(reader, &self.tables, blob, record.size, 0..record.size).unwrap()
+        PlaintextReader::new(reader, &self.tables, blob, record.size, 0..record.size, None).unwrap()
     }
 
     pub async fn read(&self, number: u64) -> Bytes {

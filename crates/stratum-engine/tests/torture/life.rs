@@ -23,7 +23,7 @@ use stratum_metadata::command::{Match, Refusal, WriteCondition};
 use stratum_metadata::listing::{ListRequest, Listed, Position, UploadPosition, UploadsRequest};
 use stratum_metadata::record::{Body, ETag, UploadId};
 use stratum_storage::ambient::Entropy;
-use stratum_storage::blob::Place;
+use stratum_storage::blob::{Form, Place};
 use stratum_storage::drive::Drive;
 
 /// Tries of a write that should succeed, a second apart: the packer waits five after a failure.
@@ -434,6 +434,9 @@ impl Life<'_> {
         }
         let Ok(Some(record)) = self.run.record(&key) else { return String::new() };
         let Body::Blob(blob) = &record.body else { return String::new() };
+        if blob.form != Form::Plaintext {
+            return "is not stored as it is".into();
+        }
         let Ok(Some(mut reader)) = self.run.reader(blob, 0..len) else { return String::new() };
         let mut bytes = Vec::new();
         if let Some(Ok(first)) = reader.next().await {

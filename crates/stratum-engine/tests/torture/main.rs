@@ -21,6 +21,7 @@ mod model;
 mod outside;
 mod run;
 mod scrubbing;
+mod sealed;
 mod story;
 mod trace;
 mod versions;

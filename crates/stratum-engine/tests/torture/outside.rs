@@ -3,6 +3,7 @@
 
 use crate::hardware::Hardware;
 use crate::run::{BUCKET, Virtual, collect, frames};
+use crate::sealed;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -119,8 +120,13 @@ impl Outside {
 
     async fn read(&self, blob: &BlobRef, size: u64) -> Option<Bytes> {
         match (&blob.place, blob.form) {
-            (Place::Journal { index, length, crc32c }, _) => self.history.body(*index, *length, *crc32c).ok(),
-            (_, Form::Frames) => frames(&self.volumes, &Tables::default(), blob, size, 0..size).await.ok()?,
+            (Place::Journal { index, length, crc32c }, form) => {
+                let stored = self.history.body(*index, *length, *crc32c).ok()?;
+                sealed::open(form, &stored, size).ok()
+            }
+            (_, Form::Frames | Form::Sealed) => {
+                frames(&self.volumes, &Tables::default(), blob, size, 0..size).await.ok()?
+            }
             _ => collect(self.volumes.reader.read(&self.volumes.reader.pin(), blob, 0..blob.len()).ok()?)
                 .await
                 .ok(),

@@ -4,6 +4,7 @@
 use crate::colder::codecs;
 use crate::hardware::Hardware;
 use crate::model::{Content, Piece};
+use crate::sealed;
 use bytes::Bytes;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use stratum_engine::{Config, Engine, Foundation, OpenError, ScrubProgress};
 use stratum_metadata::CheckpointSizes;
 use stratum_metadata::command::{Command, Deletion, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::{
-    Attributes, Body, BucketId, BucketRecord, Level, ObjectHeaders, ObjectRecord, PartRecord, PartSummary,
-    StorageClass, UploadId, UploadRecord, VersionId,
+    Attributes, Body, BucketId, BucketRecord, ENCRYPTION_SINCE, Level, ObjectHeaders, ObjectRecord,
+    PartRecord, PartSummary, StorageClass, UploadId, UploadRecord, VersionId,
 };
 use stratum_metadata::{CommitError, NotWritten, TierWish, tier_of};
 use stratum_storage::ambient::{Clock, UnixMillis};
@@ -253,19 +254,20 @@ impl Run {
         piece: Piece,
         command: impl FnOnce(BlobRef) -> Command,
     ) -> Result<Outcome, CommitError> {
-        let in_entry = if piece.len <= SMALL { piece.len } else { 0 };
+        let (form, body) = piece.stored(self.metadata.level() >= ENCRYPTION_SINCE);
+        let in_entry = if body.len() <= SMALL { body.len() } else { 0 };
         let headroom = self.metadata.headroom(in_entry).await?;
-        let body = piece.bytes();
         if body.len() <= SMALL {
             let (length, crc32c) = (body.len() as u32, crc32c::crc32c(&body));
             let place = if body.is_empty() { Place::Empty } else { Place::ThisEntry { length, crc32c } };
-            let command = command(BlobRef::plain(place));
+            let command = command(BlobRef { form, place });
             return self.metadata.commit_received(headroom, command, body.into()).await;
         }
         let Written { blob, hold } = match self.write(&body).await {
             Ok(written) => written,
             Err(error) => return Err(NotWritten::Unavailable(error.to_string()).into()),
         };
+        let blob = BlobRef { form, ..blob };
         self.metadata.commit_received(headroom, command(blob), hold.into()).await
     }
 
@@ -379,7 +381,10 @@ impl Run {
     /// A body of so many bytes of plaintext; nothing if it has moved.
     pub async fn read(&self, blob: &BlobRef, size: u64) -> Result<Option<Bytes>, String> {
         match blob.place {
-            Place::Journal { index, length, crc32c } => self.read_journaled(index, length, crc32c),
+            Place::Journal { index, length, crc32c } => {
+                let stored = self.read_journaled(index, length, crc32c)?;
+                stored.map(|stored| sealed::open(blob.form, &stored, size)).transpose()
+            }
             _ => self.range(blob, size, 0..size).await,
         }
     }
@@ -391,7 +396,7 @@ impl Run {
                 Some(reader) => collect(reader).await.map(Some),
                 None => Ok(None),
             },
-            Form::Frames => frames(&self.volumes, &self.tables, blob, size, range).await,
+            Form::Frames | Form::Sealed => frames(&self.volumes, &self.tables, blob, size, range).await,
         }
     }
 
@@ -434,7 +439,7 @@ pub async fn frames(
 ) -> Result<Option<Bytes>, String> {
     let reader = &volumes.reader;
     let _holds = reader.hold(&reader.pin(), [blob]);
-    let read = PlaintextReader::new(reader, tables, blob.clone(), size, range);
+    let read = PlaintextReader::new(reader, tables, blob.clone(), size, range, Some(&sealed::key()));
     let mut read = read.map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     loop {

@@ -3,4 +3,5 @@
 mod damage;
 mod fixture;
 mod roundtrip;
+mod sealed;
 mod world;

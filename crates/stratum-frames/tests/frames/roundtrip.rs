@@ -3,7 +3,7 @@
 use crate::world::{FRAME, Stretch, decode, encode, frames, plaintext, stretches};
 use proptest::prelude::*;
 use std::sync::Arc;
-use stratum_frames::{Decoder, Form, FrameError, Table};
+use stratum_frames::{Cipher, Decoder, Form, FrameError, Table};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -53,17 +53,17 @@ fn a_range_needs_the_stored_bytes_of_its_frames_only() {
     let plain = plaintext(&[Stretch::Noise(FRAME), Stretch::Pattern(FRAME), Stretch::Noise(FRAME)]);
     let stored = frames(&plain);
     let (plaintext, length) = (plain.len() as u64, stored.len() as u64);
-    let place = Table::place(plaintext, length).unwrap();
-    let table = Table::decode(&stored[place.start as usize..], plaintext, length).unwrap();
+    let place = Table::place(plaintext, length, Cipher::None).unwrap();
+    let table = Table::decode(&stored[place.start as usize..], plaintext, length, Cipher::None).unwrap();
     let (table, frame) = (Arc::new(table), FRAME as u64);
-    let needed = |range| Decoder::new(table.clone(), range).unwrap().stored();
+    let needed = |range| Decoder::new(table.clone(), range, None).unwrap().stored();
     let middle = needed(frame..frame + 1);
     assert_eq!(middle.start, frame);
     assert!(middle.end < frame + 10_000);
     assert_eq!(needed(frame - 1..frame + 1), 0..middle.end);
     assert_eq!(needed(2 * frame + 5..2 * frame + 6), middle.end..middle.end + frame);
     assert_eq!(needed(7..7), 0..0);
-    let beyond = Decoder::new(table.clone(), 0..3 * frame + 1);
+    let beyond = Decoder::new(table.clone(), 0..3 * frame + 1, None);
     assert_eq!(beyond.map(|_| ()), Err(FrameError::Range(3 * frame)));
 }
 
@@ -72,9 +72,9 @@ fn stored_bytes_that_end_early_are_told() {
     let plain = plaintext(&[Stretch::Pattern(FRAME), Stretch::Noise(100)]);
     let stored = frames(&plain);
     let (plaintext, length) = (plain.len() as u64, stored.len() as u64);
-    let place = Table::place(plaintext, length).unwrap();
-    let table = Table::decode(&stored[place.start as usize..], plaintext, length).unwrap();
-    let mut decoder = Decoder::new(Arc::new(table), 0..plaintext).unwrap();
+    let place = Table::place(plaintext, length, Cipher::None).unwrap();
+    let table = Table::decode(&stored[place.start as usize..], plaintext, length, Cipher::None).unwrap();
+    let mut decoder = Decoder::new(Arc::new(table), 0..plaintext, None).unwrap();
     let end = place.start as usize;
     decoder.push(stored[..end - 50].to_vec().into());
     assert_eq!(decoder.next_plaintext().unwrap().unwrap().len(), FRAME);

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
-use stratum_frames::{Compression, Decoder, Encoder, Form, FrameError, Table};
+use stratum_cipher::{DataKey, Salt};
+use stratum_frames::{Cipher, Coding, Compression, Decoder, Encoder, Form, FrameError, Seal, Table};
 
 pub const FRAME: usize = stratum_frames::FRAME_BYTES;
 
@@ -48,12 +49,17 @@ pub fn noise(seed: u64, length: usize) -> impl Iterator<Item = u8> {
 
 /// The stored bytes of a plaintext that comes in pieces of `piece` bytes.
 pub fn encode(plaintext: &[u8], piece: usize) -> (Form, Vec<u8>) {
-    let mut encoder = Encoder::new(Compression::default()).expect("memory");
+    encode_so(Compression::default(), plaintext, piece)
+}
+
+/// As [`encode`], coded otherwise.
+pub fn encode_so(coding: impl Into<Coding>, plaintext: &[u8], piece: usize) -> (Form, Vec<u8>) {
+    let mut encoder = Encoder::new(coding).expect("memory");
     let mut stored = Vec::new();
     for piece in plaintext.chunks(piece.max(1)) {
         encoder.push(piece, &mut stored).expect("not too long");
     }
-    (encoder.finish(&mut stored), stored)
+    (encoder.finish(&mut stored).expect("it can be sealed"), stored)
 }
 
 /// As [`encode`], of a plaintext that shrinks somewhere.
@@ -63,13 +69,45 @@ pub fn frames(plaintext: &[u8]) -> Vec<u8> {
     stored
 }
 
+/// The key that bodies are sealed with here.
+pub fn key() -> DataKey {
+    DataKey::new([7; 32])
+}
+
+/// How a sealed body is coded.
+pub fn sealed(compression: Option<Compression>) -> Coding {
+    Coding { compression, seal: Some(Seal::new(&key(), Salt([9; 32]))) }
+}
+
 /// A range of the plaintext that some stored bytes hold, fetched as a store does: the table, then the frames' bytes in
 /// pieces of `piece` bytes.
 pub fn decode(stored: &[u8], plaintext: u64, range: Range<u64>, piece: usize) -> Result<Vec<u8>, FrameError> {
+    open(stored, Cipher::None, None, plaintext, range, piece)
+}
+
+/// As [`decode`], of a sealed body and with a key.
+pub fn unseal(
+    stored: &[u8],
+    key: Option<&DataKey>,
+    plaintext: u64,
+    range: Range<u64>,
+    piece: usize,
+) -> Result<Vec<u8>, FrameError> {
+    open(stored, Cipher::Aes256Gcm, key, plaintext, range, piece)
+}
+
+fn open(
+    stored: &[u8],
+    cipher: Cipher,
+    key: Option<&DataKey>,
+    plaintext: u64,
+    range: Range<u64>,
+    piece: usize,
+) -> Result<Vec<u8>, FrameError> {
     let of = |range: &Range<u64>| stored[range.start as usize..range.end as usize].to_vec();
-    let table = of(&Table::place(plaintext, stored.len() as u64)?);
-    let table = Arc::new(Table::decode(&table, plaintext, stored.len() as u64)?);
-    let mut decoder = Decoder::new(table, range)?;
+    let table = of(&Table::place(plaintext, stored.len() as u64, cipher)?);
+    let table = Arc::new(Table::decode(&table, plaintext, stored.len() as u64, cipher)?);
+    let mut decoder = Decoder::new(table, range, key)?;
     let mut out = Vec::new();
     for piece in of(&decoder.stored()).chunks(piece.max(1)) {
         decoder.push(Bytes::copy_from_slice(piece));

@@ -173,7 +173,7 @@ impl Check<'_> {
         let named = blob.len();
         let is_possible = match blob.form {
             Form::Plaintext => named == size,
-            Form::Frames => (named == 0) == (size == 0),
+            Form::Frames | Form::Sealed => (named == 0) == (size == 0),
         };
         if !is_possible {
             self.found(Finding::Size { owner: owner.to_string(), size, named });

@@ -219,7 +219,8 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
         | Now::DecideTiers(_)
         | Now::DeleteObject(_)
         | Now::ConfigureBucket { .. }
-        | Now::ConfigureObject { .. } => return Err(TakesLevel(Level::SECOND)),
+        | Now::ConfigureObject { .. }
+        | Now::RewrapKeys(_) => return Err(TakesLevel(Level::SECOND)),
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Stored as a list of those that are there, in their order, so a record without any has one byte for all of them.
 
+use super::encryption::Encryption;
 use super::tiering::{TierDecisions, TierPin};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ pub struct Attributes {
     pub replication: Option<ReplicationState>,
     /// When it is looked at whether it lies where it belongs: among the reviews it stands at that time.
     pub review: Option<UnixMillis>,
+    /// How it is encrypted, if it is.
+    pub encryption: Option<Box<Encryption>>,
 }
 
 impl Attributes {
@@ -114,6 +117,7 @@ enum Attribute {
     Pin(TierPin),
     Replication(ReplicationState),
     Review(UnixMillis),
+    Encryption(Box<Encryption>),
 }
 
 impl Attribute {
@@ -128,6 +132,7 @@ impl Attribute {
             Attribute::Pin(_) => 6,
             Attribute::Replication(_) => 7,
             Attribute::Review(_) => 8,
+            Attribute::Encryption(_) => 9,
         }
     }
 }
@@ -144,6 +149,7 @@ impl From<Attributes> for Vec<Attribute> {
             of.pin.map(Attribute::Pin),
             of.replication.map(Attribute::Replication),
             of.review.map(Attribute::Review),
+            of.encryption.map(Attribute::Encryption),
         ];
         parts.into_iter().flatten().collect()
     }
@@ -173,6 +179,7 @@ impl TryFrom<Vec<Attribute>> for Attributes {
                 Attribute::Pin(pin) => all.pin = Some(pin),
                 Attribute::Replication(state) => all.replication = Some(state),
                 Attribute::Review(time) => all.review = Some(time),
+                Attribute::Encryption(encryption) => all.encryption = Some(encryption),
             }
         }
         Ok(all)
@@ -182,7 +189,7 @@ impl TryFrom<Vec<Attribute>> for Attributes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{TierDecision, TierReason};
+    use crate::record::{EncryptionMode, TierDecision, TierReason};
 
     #[test]
     fn no_attribute_takes_one_byte_and_each_comes_back() {
@@ -201,6 +208,11 @@ mod tests {
             pin: Some(pin),
             replication: Some(ReplicationState::Completed(7)),
             review: Some(11),
+            encryption: Some(Box::new(Encryption {
+                mode: EncryptionMode::Customer,
+                key: vec![1],
+                headers: vec![2],
+            })),
         };
         let bytes = postcard::to_allocvec(&all).unwrap();
         assert_eq!(postcard::from_bytes::<Attributes>(&bytes).unwrap(), all);

@@ -5,6 +5,7 @@
 //! stands only which documents there are, and when each was put.
 
 use super::attributes::{Grant, Retention, RetentionMode};
+use super::encryption::DefaultEncryption;
 use super::level::{Level, same_since};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub struct BucketConfiguration {
     /// Who owns its objects, where that isn't what the server has for all.
     pub ownership: Option<ObjectOwnership>,
     pub public_access: Option<PublicAccessBlock>,
+    /// How new objects are encrypted whose request says nothing of it.
+    pub encryption: Option<DefaultEncryption>,
 }
 
 /// A document of a bucket's, under a key of its own. New ones stand at the end: the number of a variant is stored.
@@ -165,6 +168,7 @@ enum Part {
     Documents(BTreeMap<DocumentKind, Index>),
     Ownership(ObjectOwnership),
     PublicAccess(PublicAccessBlock),
+    Encryption(DefaultEncryption),
 }
 
 impl Part {
@@ -177,6 +181,7 @@ impl Part {
             Part::Documents(_) => 4,
             Part::Ownership(_) => 5,
             Part::PublicAccess(_) => 6,
+            Part::Encryption(_) => 7,
         }
     }
 }
@@ -191,6 +196,7 @@ impl From<BucketConfiguration> for Vec<Part> {
             (!of.documents.is_empty()).then_some(Part::Documents(of.documents)),
             of.ownership.map(Part::Ownership),
             of.public_access.map(Part::PublicAccess),
+            of.encryption.map(Part::Encryption),
         ];
         parts.into_iter().flatten().collect()
     }
@@ -218,6 +224,7 @@ impl TryFrom<Vec<Part>> for BucketConfiguration {
                 Part::Ownership(ownership) => all.ownership = Some(ownership),
                 Part::PublicAccess(block) => all.public_access = Some(block),
                 Part::Documents(documents) => all.documents = documents,
+                Part::Encryption(encryption) => all.encryption = Some(encryption),
             }
         }
         Ok(all)

@@ -65,6 +65,7 @@ pub(super) fn configure(view: &mut View<'_>, index: Index, bucket: BucketId, cha
             configuration.documents.remove(&kind);
             view.remove(keys::bucket_document(bucket, kind))?;
         }
+        BucketChange::Encryption(encryption) => configuration.encryption = encryption,
     }
     put(view, &record)?;
     Ok(Outcome::Bucket(Box::new(record)))

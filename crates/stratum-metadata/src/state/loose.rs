@@ -5,7 +5,9 @@
 //! on. Conditions are still asked of what is known, since a write that was refused must not replace one that wasn't.
 
 use super::view::View;
-use super::{ApplyError, Step, Stop, bodies, buckets, locks, objects, relocate, versions, volumes};
+use super::{
+    ApplyError, Step, Stop, bodies, buckets, encryption, locks, objects, relocate, versions, volumes,
+};
 use crate::command::{Command, Deletion, WriteCondition};
 use crate::keys;
 use crate::owned;
@@ -50,6 +52,7 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
                 relocate::swap(view, &moved.owner, &moved.from, &moved.to)?;
             }
         }
+        Command::RewrapKeys(changes) => drop(encryption::rewrap(view, changes)?),
         Command::Volume(event @ VolumeEvent::Opened { .. }) => drop(volumes::event(view, event)?),
         // Uploads under way are not rescued, and garbage may stay.
         Command::CreateUpload { .. }

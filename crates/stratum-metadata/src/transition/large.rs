@@ -1,4 +1,5 @@
-//! One body is copied by itself: read, coded anew, written, and what was written compared with what was read.
+//! One body is copied by itself: read, coded anew, written, and what was written compared with what was read. Of a sealed
+//! body, which nobody here can open, that is its stored bytes, and they stay what they are.
 
 use super::{Foreseen, LEAST_ROOM, Stray, TransitionError, Transitions, tier_of};
 use crate::command::Move;
@@ -6,8 +7,8 @@ use crate::evacuate::Mover;
 use crate::relocate::{self, Small, blob_of};
 use bytes::Bytes;
 use stratum_bodies::{BodyError, Finished, PlaintextReader, PlaintextWriter, shrinks};
-use stratum_frames::{Compression, FRAME_BYTES};
-use stratum_storage::blob::{BlobRef, Place, Tier};
+use stratum_frames::{Coding, Compression, FRAME_BYTES};
+use stratum_storage::blob::{BlobRef, Form, Place, Tier};
 use stratum_storage::readpath::{Holds, ReadError};
 use stratum_storage::task::Stop;
 use stratum_storage::writepath::{Leave, WriteError};
@@ -27,7 +28,8 @@ pub(super) enum Copied {
 /// A body that is read.
 struct Source {
     from: BlobRef,
-    plaintext: PlaintextReader,
+    /// Its plaintext; the stored bytes of one that is sealed.
+    bytes: PlaintextReader,
     /// Keep what is read from being freed.
     _holds: Holds,
 }
@@ -59,7 +61,9 @@ impl Transitions {
         let volumes = &self.mover.volumes;
         // It is read twice, but not at a time.
         let reading = volumes.reader.memory() + PlaintextReader::frames_memory(size);
-        reading + PlaintextWriter::memory(self.codecs.of(to), Some(size)) + volumes.writer.memory(to)
+        // Of one that is sealed more bytes are written than it has, and nothing is coded.
+        let writing = PlaintextWriter::memory(self.codecs.of(to), true, Some(size));
+        reading + writing + volumes.writer.memory(to)
     }
 
     /// Whether the tier takes anything.
@@ -87,28 +91,31 @@ impl Transitions {
     }
 
     async fn copy_or_fail(&self, body: &Stray, to: Tier, stop: &Stop) -> Result<Copied, Failed> {
-        let Some(Source { from, plaintext, _holds }) = self.open(body, to)? else { return Ok(Copied::Left) };
+        let Some(Source { from, bytes, _holds }) = self.open(body, to)? else { return Ok(Copied::Left) };
         let mut read = Sum::default();
-        let (blob, hold) = match self.write(body, plaintext, to, &mut read, stop).await? {
+        let is_sealed = from.form == Form::Sealed;
+        let (blob, hold) = match self.write(body, bytes, to, &mut read, stop).await? {
             Outcome::Stopped => return Ok(Copied::Left),
             Outcome::OtherLength(bytes) => {
-                let size = body.size;
-                return Ok(Copied::PutOff(format!("{bytes} bytes were read where the record says {size}")));
+                let wanted = wanted_bytes(body);
+                return Ok(Copied::PutOff(format!("{bytes} bytes were read where the record says {wanted}")));
             }
             Outcome::Finished(Finished::Small { form, stored }) => {
+                let form = if is_sealed { Form::Sealed } else { form };
                 return Ok(Copied::Small(Small::new(body.owner.clone(), from, form, stored)));
             }
             Outcome::Finished(Finished::Written { blob, hold: Some(hold) }) => (blob, hold),
             Outcome::Finished(Finished::Written { hold: None, .. }) => return Ok(Copied::Left),
         };
-        let again = self.sum(&blob, body.size).await;
+        let again = self.sum(&blob, wanted_bytes(body)).await;
         match again {
             Ok(again) if again == read => {}
             Ok(_) => return Ok(Copied::PutOff("its copy reads back as something else".into())),
             Err(error) => return Ok(Copied::PutOff(format!("its copy can't be read: {error}"))),
         }
         let Place::Extents(extents) = blob.place.clone() else { return Ok(Copied::Left) };
-        let moved = Move { owner: body.owner.clone(), from, to: blob };
+        let to = if is_sealed { BlobRef { form: Form::Sealed, ..blob } } else { blob };
+        let moved = Move { owner: body.owner.clone(), from, to };
         Ok(Copied::Large(Box::new(relocate::Copied { moved, extents, hold })))
     }
 
@@ -126,42 +133,46 @@ impl Transitions {
         };
         let Some(from) = found.filter(is_stray) else { return Ok(None) };
         let holds = volumes.reader.hold(&pin, [&from]);
-        Ok(Some(Source { plaintext: self.reader(&from, body.size)?, from, _holds: holds }))
+        let readable = if from.form == Form::Sealed { from.opaque() } else { from.clone() };
+        Ok(Some(Source { bytes: self.reader(readable, wanted_bytes(body))?, from, _holds: holds }))
     }
 
-    fn reader(&self, blob: &BlobRef, size: u64) -> Result<PlaintextReader, BodyError> {
+    fn reader(&self, blob: BlobRef, size: u64) -> Result<PlaintextReader, BodyError> {
         let reader = &self.mover.volumes.reader;
-        PlaintextReader::with_priority(reader, &self.tables, blob.clone(), size, 0..size, self.priority())
+        PlaintextReader::with_priority(reader, &self.tables, blob, size, 0..size, self.priority())
     }
 
     async fn write(
         &self,
         body: &Stray,
-        mut plaintext: PlaintextReader,
+        mut bytes: PlaintextReader,
         to: Tier,
         read: &mut Sum,
         stop: &Stop,
     ) -> Result<Outcome, Failed> {
         let mut first = Vec::new();
         while first.len() < FRAME_BYTES
-            && let Some(piece) = plaintext.next().await?
+            && let Some(piece) = bytes.next().await?
         {
             first.extend_from_slice(&piece);
         }
         let first = Bytes::from(first);
-        let codec = self.codec(to, body.foreseen, &first).await?;
-        let writer = self.mover.volumes.writer.clone();
-        let mut writer = PlaintextWriter::with_priority(writer, to, codec, self.priority())?;
+        let compression = match body.from.form {
+            Form::Sealed => None,
+            Form::Plaintext | Form::Frames => self.codec(to, body.foreseen, &first).await?,
+        };
+        let (writer, coding) = (self.mover.volumes.writer.clone(), Coding { compression, seal: None });
+        let mut writer = PlaintextWriter::with_priority(writer, to, coding, self.priority())?;
         read.add(&first);
         writer.push(first).await?;
-        while let Some(piece) = plaintext.next().await? {
+        while let Some(piece) = bytes.next().await? {
             if *stop.borrow() {
                 return Ok(Outcome::Stopped);
             }
             read.add(&piece);
             writer.push(piece).await?;
         }
-        if read.bytes != body.size {
+        if read.bytes != wanted_bytes(body) {
             return Ok(Outcome::OtherLength(read.bytes));
         }
         Ok(Outcome::Finished(writer.finish_unless_small().await?))
@@ -186,11 +197,19 @@ impl Transitions {
 
     /// What a body reads as.
     async fn sum(&self, blob: &BlobRef, size: u64) -> Result<Sum, BodyError> {
-        let (mut sum, mut reader) = (Sum::default(), self.reader(blob, size)?);
+        let (mut sum, mut reader) = (Sum::default(), self.reader(blob.clone(), size)?);
         while let Some(piece) = reader.next().await? {
             sum.add(&piece);
         }
         Ok(sum)
+    }
+}
+
+/// The bytes that are read of a body, and written of it where nothing is coded.
+fn wanted_bytes(body: &Stray) -> u64 {
+    match body.from.form {
+        Form::Sealed => body.from.len(),
+        Form::Plaintext | Form::Frames => body.size,
     }
 }
 

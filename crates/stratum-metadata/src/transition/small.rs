@@ -1,13 +1,13 @@
 //! Small bodies: those of one stripe are read with it, those in the journal a few at a time, and all are coded anew for the
-//! stripes of another tier.
+//! stripes of another tier. A sealed one is packed as it is.
 
 use super::{CLASS, Foreseen, Stray, TransitionError, Transitions};
 use crate::relocate::{Small, blob_of};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use stratum_bodies::{SMALL_MAX, code, decode};
-use stratum_frames::Compression;
-use stratum_storage::blob::{PackedAt, Place, Tier, VolumeId};
+use stratum_frames::{Coding, Compression};
+use stratum_storage::blob::{Form, PackedAt, Place, Tier, VolumeId};
 use stratum_storage::blocking;
 
 /// A stripe is read whole where what is wanted of it is at least this part of it: a drive gives a whole one in little more
@@ -151,10 +151,15 @@ impl Transitions {
 }
 
 fn recode(body: &Stray, stored: &Bytes, codec: Option<Compression>) -> Result<Small, String> {
+    let (owner, from) = (body.owner.clone(), body.from.clone());
+    if from.form == Form::Sealed {
+        return Ok(Small::new(owner, from, Form::Sealed, stored.clone()));
+    }
     let codec = codec.filter(|_| body.foreseen != Foreseen::HardlyShrinks);
-    let plaintext = decode(body.from.form, stored, body.size).map_err(|error| error.to_string())?;
-    let (form, stored) = code(codec, &plaintext).map_err(|error| error.to_string())?;
-    Ok(Small::new(body.owner.clone(), body.from.clone(), form, stored))
+    let plaintext = decode(from.form, stored, body.size, None).map_err(|error| error.to_string())?;
+    let coding = Coding { compression: codec, seal: None };
+    let (form, stored) = code(coding, &plaintext).map_err(|error| error.to_string())?;
+    Ok(Small::new(owner, from, form, stored))
 }
 
 #[cfg(test)]

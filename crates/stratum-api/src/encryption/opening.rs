@@ -1,0 +1,140 @@
+//! What opens an object that a request reads.
+
+use super::{CustomerKey, MODE, NOT_APPLICABLE, OTHER_KEY, customer, describe};
+use crate::admission::Admitted;
+use crate::bodies::Opened;
+use crate::context::Context;
+use crate::error::{Code, S3Error};
+use crate::selection::Selection;
+use crate::version::Target;
+use http::HeaderMap;
+use stratum_cipher::{DataKey, KeyError, Wrapped};
+use stratum_metadata::record::{Encryption, EncryptionMode, ObjectHeaders, ObjectRecord};
+
+/// What a read brings: a client's key, or none.
+#[derive(Debug)]
+pub struct Opening {
+    customer: Option<CustomerKey>,
+}
+
+/// Looks an object up, and opens those of its bytes that `choose` wants, as [`Bodies::open`](crate::bodies::Bodies::open) does,
+/// with the key that they take.
+///
+/// # Errors
+/// As there; as [`Opening::unlock`].
+pub async fn open(
+    ctx: &Context,
+    target: &Target,
+    admitted: Option<Admitted>,
+    opening: &Opening,
+    choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
+) -> Result<Opened, S3Error> {
+    // Whether a key is there that fits shows before any byte is read.
+    let choose = |object: &ObjectRecord| {
+        let selection = choose(object)?;
+        opening.check(object)?;
+        Ok(selection)
+    };
+    let mut opened = ctx.store.bodies.open(&ctx.view, target, &ctx.memory, admitted, choose).await?;
+    if let Some(key) = opening.unlock(ctx, target, &mut opened.object).await? {
+        opened.content.unlock(key);
+    }
+    Ok(opened)
+}
+
+impl Opening {
+    /// By the headers of a GET, a HEAD or the like.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what only a write asks for; what [`CustomerKey::of`] refuses.
+    pub fn of_read(ctx: &Context) -> Result<Opening, S3Error> {
+        if let Some(mode) = ctx.header(MODE.as_str()) {
+            let message = "x-amz-server-side-encryption header is not supported for this operation.";
+            return Err(S3Error::invalid_argument(MODE.as_str(), mode, message));
+        }
+        Ok(Opening { customer: CustomerKey::of(&ctx.headers, customer::OWN, &ctx.scheme)? })
+    }
+
+    /// By the headers of a copy, of its source.
+    ///
+    /// # Errors
+    /// What [`CustomerKey::of`] refuses.
+    pub fn of_source(ctx: &Context) -> Result<Opening, S3Error> {
+        Ok(Opening { customer: CustomerKey::of(&ctx.headers, customer::SOURCE, &ctx.scheme)? })
+    }
+
+    /// # Errors
+    /// `InvalidRequest` where a client's key is needed and absent, or there and of no use.
+    fn check(&self, object: &ObjectRecord) -> Result<(), S3Error> {
+        let is_customers = object.attributes.encryption.as_ref().map(|encryption| &encryption.mode)
+            == Some(&EncryptionMode::Customer);
+        let message = match (is_customers, &self.customer) {
+            (true, Some(_)) | (false, None) => return Ok(()),
+            (true, None) => {
+                "The object was stored using a form of Server Side Encryption. The correct parameters must be provided \
+                 to retrieve the object."
+            }
+            (false, Some(_)) => NOT_APPLICABLE,
+        };
+        Err(S3Error::new(Code::InvalidRequest).message(message))
+    }
+
+    /// The key of an object that is encrypted, with which what its client said of it is put back.
+    ///
+    /// # Errors
+    /// As [`Opening::check`]; `InvalidRequest` for a key that it was not encrypted with; what the key service fails in.
+    pub async fn unlock(
+        &self,
+        ctx: &Context,
+        target: &Target,
+        object: &mut ObjectRecord,
+    ) -> Result<Option<DataKey>, S3Error> {
+        self.check(object)?;
+        let Some(encryption) = object.attributes.encryption.as_deref() else { return Ok(None) };
+        let (bucket, key) = target.name();
+        let name = encryption.mode.name_of_key(bucket, key.as_bytes());
+        let key = unwrap(ctx, encryption, self.customer.as_ref(), &name).await?;
+        let headers = hidden(&key, encryption)?;
+        let to_the_store = std::mem::replace(&mut object.headers, headers).user;
+        object.headers.user.extend(to_the_store);
+        Ok(Some(key))
+    }
+
+    /// Says how an object is encrypted.
+    pub fn describe(&self, ctx: &Context, object: &ObjectRecord, out: &mut HeaderMap) {
+        if let Some(encryption) = &object.attributes.encryption {
+            describe(&encryption.mode, self.customer.as_ref(), ctx.store.keys.usual(), out);
+        }
+    }
+}
+
+/// The data key of that name.
+pub async fn unwrap(
+    ctx: &Context,
+    encryption: &Encryption,
+    customer: Option<&CustomerKey>,
+    name: &[u8],
+) -> Result<DataKey, S3Error> {
+    match (&encryption.mode, customer) {
+        (EncryptionMode::Customer, Some(customer)) => {
+            let wrapped = Wrapped::decode(&encryption.key).ok_or(KeyError::Damaged)?;
+            let other = |_| S3Error::new(Code::InvalidRequest).message(OTHER_KEY);
+            customer.unwrap(&wrapped, name).map_err(other)
+        }
+        (EncryptionMode::S3 | EncryptionMode::Kms { .. }, None) => {
+            Ok(ctx.store.keys.unwrap(&encryption.key, name).await?)
+        }
+        (EncryptionMode::Customer, None) | (_, Some(_)) => {
+            Err(S3Error::new(Code::InvalidRequest).message(NOT_APPLICABLE))
+        }
+    }
+}
+
+/// What the client said of the object.
+fn hidden(key: &DataKey, encryption: &Encryption) -> Result<ObjectHeaders, S3Error> {
+    let words = key.open_words(&encryption.headers);
+    let headers = words.and_then(|words| ObjectHeaders::from_bytes(&words).ok());
+    headers.ok_or_else(|| {
+        S3Error::new(Code::InternalError).because("what was said of an encrypted object can't be opened")
+    })
+}

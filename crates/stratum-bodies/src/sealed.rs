@@ -1,0 +1,59 @@
+//! A body of a known length that is sealed and not compressed: how much is stored is known before any of it comes, so that it is
+//! written as it comes, and not in segments.
+
+use crate::BodyError;
+use crate::behind::{self, Behind};
+use crate::frames::Framer;
+use bytes::Bytes;
+use std::sync::Arc;
+use stratum_frames::{Coding, Seal};
+use stratum_storage::blob::{BlobRef, Tier};
+use stratum_storage::writepath::{BlobWriter, WriteHold, Writer};
+
+/// Seals a body and writes it into a tier's volumes.
+pub struct SealedWriter {
+    framing: Behind<Framer>,
+    writer: BlobWriter,
+}
+
+impl SealedWriter {
+    /// What it holds at most beyond the volumes' own writer, in bytes.
+    pub fn memory() -> u64 {
+        behind::MEMORY + Framer::memory(None)
+    }
+
+    /// Begins a body of `length` bytes of plaintext, at least one.
+    ///
+    /// # Errors
+    /// What writing refuses; `Frames`, for want of memory.
+    pub async fn begin(
+        writer: &Arc<Writer>,
+        tier: Tier,
+        seal: Seal,
+        length: u64,
+    ) -> Result<SealedWriter, BodyError> {
+        let framer = Framer::new(Coding { compression: None, seal: Some(seal) })?;
+        let writer = writer.write(tier, Seal::stored_bytes(length)).await?;
+        Ok(SealedWriter { framing: Behind::new(framer), writer })
+    }
+
+    /// Takes the next plaintext.
+    ///
+    /// # Errors
+    /// What sealing and writing refuse.
+    pub async fn push(&mut self, plaintext: Bytes) -> Result<(), BodyError> {
+        let stored = self.framing.push(plaintext).await?;
+        Ok(self.writer.push(stored.into()).await?)
+    }
+
+    /// Writes the rest, and says where it lies, durably.
+    ///
+    /// # Errors
+    /// As [`SealedWriter::push`]; another length than was said.
+    pub async fn finish(mut self) -> Result<(BlobRef, WriteHold), BodyError> {
+        let (form, last) = self.framing.finish().await??;
+        self.writer.push(last.into()).await?;
+        let written = self.writer.finish().await?;
+        Ok((BlobRef { form, ..written.blob }, written.hold))
+    }
+}

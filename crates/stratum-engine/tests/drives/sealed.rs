@@ -1,0 +1,104 @@
+//! A sealed body is moved as it is: nobody in the background has its key.
+
+use crate::store::{BUCKET, key};
+use crate::tiers::{Machine, Tiered, in_virtual_time};
+use bytes::Bytes;
+use stratum_bodies::{code, decode};
+use stratum_cipher::{DataKey, Salt};
+use stratum_frames::{Coding, Seal};
+use stratum_metadata::EncryptedWalk;
+use stratum_metadata::command::{Command, KeyChange, KeyHolder, Outcome, WriteCondition};
+use stratum_metadata::record::{Attributes, Body, Encryption, EncryptionMode, ObjectRecord, VersionId};
+use stratum_storage::blob::{BlobRef, Form, Place, Tier};
+
+/// What shrinks well, so that whoever coded it anew would change it.
+fn plain(length: usize) -> Bytes {
+    b"the same words again and again, ".iter().copied().cycle().take(length).collect()
+}
+
+fn data_key() -> DataKey {
+    DataKey::new([7; 32])
+}
+
+fn sealed(number: u8, plain: &Bytes) -> Bytes {
+    let seal = Some(Seal::new(&data_key(), Salt([number; 32])));
+    let (form, stored) = code(Coding { compression: None, seal }, plain).unwrap();
+    assert_eq!(form, Form::Sealed);
+    stored
+}
+
+/// An object's stored bytes, wherever they lie.
+async fn stored(store: &Tiered, number: u64) -> Bytes {
+    let blob = store.blob(number);
+    if let Place::Journal { index, length, crc32c } = blob.place {
+        return store.journal.read_body(index, length, crc32c).unwrap();
+    }
+    let reader = &store.volumes.reader;
+    let mut reader = reader.read(&reader.pin(), &blob.opaque(), 0..blob.len()).unwrap();
+    let mut bytes = Vec::new();
+    while let Some(piece) = reader.next().await {
+        bytes.extend_from_slice(&piece.unwrap());
+    }
+    bytes.into()
+}
+
+#[test]
+fn a_sealed_body_goes_from_tier_to_tier_as_it_is() {
+    in_virtual_time(async {
+        let store = Machine::new().form().await;
+        let lengths = [(1, 100), (2, 20_000), (3, 40_000), (4, 700_000)];
+        for (number, length) in lengths {
+            let bytes = sealed(number as u8, &plain(length));
+            store.put_as(number, Form::Sealed, &bytes, length as u64).await;
+        }
+        // All at once, so that small ones are packed with others, and one by one.
+        for tier in [Tier::Warm, Tier::Cold, Tier::Hot, Tier::Warm] {
+            store.wish(lengths.map(|(number, _)| number), tier).await;
+            store.step().await;
+            for (number, length) in lengths {
+                let plain = plain(length);
+                assert_eq!(store.blob(number).form, Form::Sealed, "{number} in {tier:?}");
+                assert_eq!(store.tier(number), Some(tier), "{number}");
+                let bytes = stored(&store, number).await;
+                assert!(bytes == sealed(number as u8, &plain), "{number} in {tier:?}");
+                let opened = decode(Form::Sealed, &bytes, length as u64, Some(&data_key()));
+                assert!(opened == Ok(plain));
+            }
+        }
+    });
+}
+
+fn encryption(key: u8) -> Encryption {
+    Encryption { mode: EncryptionMode::S3, key: vec![key], headers: vec![9] }
+}
+
+#[test]
+fn a_key_is_exchanged_only_where_it_is_what_was_looked_at() {
+    in_virtual_time(async {
+        let store = Machine::new().form().await;
+        store.put(1, &plain(10)).await;
+        let attributes = Attributes { encryption: Some(Box::new(encryption(1))), ..Attributes::default() };
+        let body = Body::Blob(BlobRef::plain(Place::Empty));
+        let record = ObjectRecord { body, size: 0, attributes, ..store.object(1) };
+        let condition = WriteCondition::default();
+        let put = Command::PutObject { bucket: BUCKET, key: key(1), record, condition };
+        store.metadata.commit(put, Bytes::new()).await.unwrap();
+        let mut walk = EncryptedWalk::default();
+        let mut found = Vec::new();
+        loop {
+            let page = store.metadata.local().encrypted(&mut walk).unwrap();
+            found.extend(page.found);
+            if page.is_last {
+                break;
+            }
+        }
+        let [found] = found.try_into().unwrap();
+        assert_eq!(found.encryption, encryption(1));
+        let change = |from: u8, to: u8| KeyChange { of: found.of.clone(), from: vec![from], to: vec![to] };
+        let gone = KeyHolder::Object { bucket: BUCKET, key: key(2), version: VersionId::NULL, committed: 0 };
+        let changes = vec![change(5, 6), change(1, 2), change(1, 3), KeyChange { of: gone, ..change(1, 4) }];
+        let outcome = store.metadata.commit(Command::RewrapKeys(changes), Bytes::new()).await;
+        assert_eq!(outcome.unwrap(), Outcome::Count(1));
+        assert_eq!(store.object(1).attributes.encryption.as_deref(), Some(&encryption(2)));
+    });
+}

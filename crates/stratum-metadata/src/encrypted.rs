@@ -1,0 +1,121 @@
+//! All that is encrypted with a key that is kept for clients, a page at a time: objects, versions that aren't current, and uploads
+//! under way.
+//!
+//! As any walk it is no snapshot; whoever acts on it does so by conditional commands.
+
+use crate::command::KeyHolder;
+use crate::keys::{self, Tag};
+use crate::machine::ReadError;
+use crate::record::{
+    Attributes, BucketId, DecodeError, Encryption, EncryptionMode, ObjectRecord, StoredUpload, Version,
+    decode,
+};
+use crate::store::ReadView;
+use std::ops::ControlFlow;
+
+/// Records at which a page ends, and bytes of them.
+const PAGE_RECORDS: usize = 1_024;
+const PAGE_BYTES: usize = 4 << 20;
+
+/// Where records lie that may say that something is encrypted.
+const TAGS: [Tag; 3] = [Tag::Object, Tag::Version, Tag::Upload];
+
+/// How far a walk has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncryptedWalk {
+    /// The tag that it is at, as a place in the list of them.
+    at: usize,
+    /// After what; from the beginning of the tag if it is empty.
+    next: Vec<u8>,
+}
+
+/// Something that is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encrypted {
+    pub of: KeyHolder,
+    pub encryption: Encryption,
+    /// What its data key is the key of.
+    pub name: Vec<u8>,
+}
+
+/// Some of it.
+#[derive(Clone, Debug, Default)]
+pub struct EncryptedPage {
+    pub found: Vec<Encrypted>,
+    /// Records that can't be read; a check of the store names them.
+    pub damaged: u64,
+    pub is_last: bool,
+}
+
+impl ReadView {
+    /// The next page of a walk, which goes on after it. Blocks. What a client's own key is above of isn't in it.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn encrypted(&self, walk: &mut EncryptedWalk) -> Result<EncryptedPage, ReadError> {
+        let mut page = EncryptedPage::default();
+        let Some(&tag) = TAGS.get(walk.at) else { return Ok(EncryptedPage { is_last: true, ..page }) };
+        let from = if walk.next.is_empty() { keys::start_of(tag) } else { walk.next.clone() };
+        let (mut records, mut bytes, mut last) = (0, 0, None);
+        self.scan(&from, &keys::end_of(tag), |key, value| {
+            match read(tag, key, value) {
+                Ok(Some(encrypted)) => page.found.push(encrypted),
+                Ok(None) => {}
+                Err(_) => page.damaged += 1,
+            }
+            (records, bytes) = (records + 1, bytes + value.len());
+            if records < PAGE_RECORDS && bytes < PAGE_BYTES {
+                return ControlFlow::Continue(());
+            }
+            last = Some([key, &[0]].concat());
+            ControlFlow::Break(())
+        })?;
+        *walk = match last {
+            Some(next) => EncryptedWalk { at: walk.at, next },
+            None => EncryptedWalk { at: walk.at + 1, next: Vec::new() },
+        };
+        page.is_last = walk.at == TAGS.len();
+        Ok(page)
+    }
+}
+
+/// What a record says of being encrypted.
+fn read(tag: Tag, key: &[u8], value: &[u8]) -> Result<Option<Encrypted>, DecodeError> {
+    match tag {
+        Tag::Object => {
+            let Some((bucket, name)) = keys::parse_object(key) else { return Err(DecodeError::Empty) };
+            Ok(of_object(bucket, name, &decode(value)?))
+        }
+        Tag::Version => {
+            let Some((bucket, name, _)) = keys::parse_version(key) else { return Err(DecodeError::Empty) };
+            Ok(match decode(value)? {
+                Version::Object(record) => of_object(bucket, &name, &record),
+                Version::DeleteMarker(_) => None,
+            })
+        }
+        _ => {
+            let Some(upload) = keys::parse_dropped(key) else { return Err(DecodeError::Empty) };
+            let StoredUpload { record, .. } = decode(value)?;
+            let (of, bucket) = (KeyHolder::Upload(upload), record.bucket);
+            Ok(of_attributes(of, &record.attributes, bucket, &record.key))
+        }
+    }
+}
+
+fn of_object(bucket: BucketId, key: &[u8], record: &ObjectRecord) -> Option<Encrypted> {
+    let (version, committed) = (record.version, record.committed);
+    let of = KeyHolder::Object { bucket, key: key.to_vec(), version, committed };
+    of_attributes(of, &record.attributes, bucket, key)
+}
+
+fn of_attributes(of: KeyHolder, attributes: &Attributes, bucket: BucketId, key: &[u8]) -> Option<Encrypted> {
+    let encryption = attributes.encryption.as_deref()?;
+    match encryption.mode {
+        EncryptionMode::Customer => None,
+        EncryptionMode::S3 | EncryptionMode::Kms { .. } => Some(Encrypted {
+            of,
+            encryption: encryption.clone(),
+            name: encryption.mode.name_of_key(bucket, key),
+        }),
+    }
+}

@@ -1,0 +1,98 @@
+//! `stratum keys`: a new master key is printed, and a running server is asked to wrap all data keys with the newest ones.
+
+use crate::client::{CallError, Operator, ServerArg};
+use crate::control::ended;
+use crate::{master_keys, output};
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+use stratum_engine::RewrapStatus;
+
+const EXIT_FAILED: u8 = 2;
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What `stratum keys` takes.
+#[derive(Args)]
+pub struct KeysArgs {
+    #[command(subcommand)]
+    action: KeysAction,
+}
+
+#[derive(Subcommand)]
+enum KeysAction {
+    /// Print a new master key, as a line for the file of keys.
+    Generate {
+        /// What it is called, and requests name it by: letters, digits and -_./
+        name: String,
+    },
+    /// Have a running server wrap the keys of all encrypted objects with the first key of each name, and wait for it.
+    Rotate(ServerArg),
+    /// Show how that goes, or how it went.
+    Status(ServerArg),
+}
+
+/// 1 where something could not be wrapped anew.
+pub fn run(args: &KeysArgs) -> ExitCode {
+    match &args.action {
+        KeysAction::Generate { name } => match master_keys::generate(name) {
+            Ok(line) => {
+                output::print(&*line);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("stratum: {error}");
+                ExitCode::from(EXIT_FAILED)
+            }
+        },
+        KeysAction::Rotate(server) => ended(|| rotate(&Operator::new(server)?)),
+        KeysAction::Status(server) => ended(|| told(&Operator::new(server)?.get("keys")?)),
+    }
+}
+
+fn rotate(operator: &Operator) -> Result<bool, CallError> {
+    let mut status: RewrapStatus = operator.post("keys/rotate", &[])?;
+    while status.under_way {
+        sleep(POLL_INTERVAL);
+        status = operator.get("keys")?;
+    }
+    told(&status)
+}
+
+/// Says how it went; whether nothing is left to do.
+fn told(status: &RewrapStatus) -> Result<bool, CallError> {
+    output::line(to_text(status));
+    Ok(status.failed == 0)
+}
+
+fn to_text(status: &RewrapStatus) -> String {
+    let RewrapStatus { under_way, passes, looked_at, rewrapped, failed, problem } = status;
+    if !under_way && *passes == 0 {
+        return "No keys were wrapped anew since the server began.".into();
+    }
+    let begin = if *under_way { "Under way: " } else { "" };
+    let mut text =
+        format!("{begin}{looked_at} data keys looked at, {rewrapped} wrapped anew, {failed} could not be.");
+    if let Some(problem) = problem {
+        text.push_str(&format!("\n{problem}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_how_it_went() {
+        let mut status = RewrapStatus::default();
+        assert_eq!(to_text(&status), "No keys were wrapped anew since the server began.");
+        status = RewrapStatus { passes: 1, looked_at: 5, rewrapped: 3, failed: 1, ..status };
+        assert_eq!(to_text(&status), "5 data keys looked at, 3 wrapped anew, 1 could not be.");
+        status = RewrapStatus { under_way: true, problem: Some("why".into()), ..status };
+        assert_eq!(
+            to_text(&status),
+            "Under way: 5 data keys looked at, 3 wrapped anew, 1 could not be.\nwhy"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! Master keys of a real server: one that it makes, others that an operator gives it, and data keys that go from one to the next.
+
+use crate::client::client;
+use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ServerSideEncryption;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+const BUCKET: &str = "bucket";
+/// A small one, and one that lies in extents.
+const LENGTHS: [usize; 2] = [100, 400_000];
+
+fn body(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 31 + at / 251) as u8).collect()
+}
+
+fn stratum(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(arguments);
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A new line for the file of keys.
+fn generated(name: &str) -> String {
+    let output = stratum(&["keys", "generate", name]);
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Has the server use these lines, and starts it again.
+fn configure(server: &mut Server, lines: &[&str]) {
+    let file = server.folder().join("master-keys");
+    std::fs::write(&file, lines.concat()).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = format!("[encryption]\nmaster_keys = {file:?}\n");
+    std::fs::write(server.folder().join("stratum.toml"), config).unwrap();
+    server.restart();
+}
+
+async fn put(server: &Server, prefix: &str, mode: ServerSideEncryption) {
+    for length in LENGTHS {
+        let put = client(server).put_object().bucket(BUCKET).key(format!("{prefix}-{length}"));
+        let put = put.body(ByteStream::from(body(length))).server_side_encryption(mode.clone());
+        put.metadata("hidden", "yes").send().await.unwrap();
+    }
+}
+
+/// Whether objects are read.
+async fn reads(server: &Server, prefix: &str) -> bool {
+    for length in LENGTHS {
+        let got = client(server).get_object().bucket(BUCKET).key(format!("{prefix}-{length}")).send().await;
+        let Ok(got) = got else { return false };
+        assert_eq!(got.metadata().unwrap()["hidden"], "yes");
+        assert!(got.body.collect().await.unwrap().to_vec() == body(length));
+    }
+    true
+}
+
+fn rotate(server: &Server) -> String {
+    let output = stratum(&["keys", "rotate", "--endpoint", &server.endpoint()]);
+    assert!(output.status.success(), "{}", text(&output));
+    text(&output)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_made_given_rotated_and_missed() {
+    let mut server = Server::start();
+    client(&server).create_bucket().bucket(BUCKET).send().await.unwrap();
+    put(&server, "made", ServerSideEncryption::Aes256).await;
+    let kept = std::fs::read(server.data().join("hot").join("5").join("master-keys")).unwrap();
+    assert!(kept.windows(8).any(|window| window == b"stratum:"));
+
+    // What was written with the key that was made is read, and taken off it.
+    let first = generated("archive");
+    configure(&mut server, &[&first]);
+    assert!(reads(&server, "made").await);
+    put(&server, "given", ServerSideEncryption::AwsKms).await;
+    assert!(rotate(&server).starts_with("4 data keys looked at, 2 wrapped anew, 0 could not be."));
+    assert!(rotate(&server).starts_with("4 data keys looked at, 0 wrapped anew, 0 could not be."));
+
+    // A key is rotated by a line before it; then the old one is of no use.
+    let second = generated("archive");
+    configure(&mut server, &[&second, &first]);
+    assert!(reads(&server, "made").await && reads(&server, "given").await);
+    assert!(rotate(&server).starts_with("4 data keys looked at, 4 wrapped anew, 0 could not be."));
+    configure(&mut server, &[&second]);
+    assert!(reads(&server, "made").await && reads(&server, "given").await);
+
+    // Without its key an object is not read, and comes back with it.
+    configure(&mut server, &[&first]);
+    assert!(!reads(&server, "made").await);
+    configure(&mut server, &[&second]);
+    assert!(reads(&server, "made").await);
+
+    // Rescue has the configuration's keys, and without them says why it can't.
+    server.kill();
+    let (data, config) = (server.data(), server.folder().join("stratum.toml"));
+    let rescued = |to: &str, more: &[&str]| -> (PathBuf, String) {
+        let to = server.folder().join(to);
+        let arguments = ["rescue", "--data", data.to_str().unwrap(), "--to", to.to_str().unwrap()];
+        let output = stratum(&[&arguments[..], more].concat());
+        (to, text(&output))
+    };
+    let (folder, said) = rescued("with", &["--config", config.to_str().unwrap()]);
+    for length in LENGTHS {
+        let path = folder.join(BUCKET).join(format!("given-{length}"));
+        assert!(std::fs::read(path).unwrap_or_default() == body(length), "{said}");
+    }
+    let manifest = std::fs::read_to_string(folder.join("manifest.jsonl")).unwrap();
+    assert!(manifest.contains("\"hidden\":\"yes\""), "{manifest}");
+    let (folder, said) = rescued("without", &[]);
+    assert!(!folder.join(BUCKET).join("given-100").exists());
+    assert!(said.contains("it is encrypted"), "{said}");
+}
+
+#[test]
+fn keys_that_can_not_be_used_are_told_before_a_drive_is_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, config) = (folder.path().join("keys"), folder.path().join("stratum.toml"));
+    std::fs::write(&config, format!("[encryption]\nmaster_keys = {file:?}\n")).unwrap();
+    let data = folder.path().join("data");
+    let started = || {
+        let arguments = ["server", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap()];
+        let output = stratum(&[&arguments[..], &["--address", "127.0.0.1:0"]].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(!data.exists());
+        text(&output)
+    };
+    assert!(started().contains("No such file"));
+    std::fs::write(&file, "archive:AAAA\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let said = started();
+    assert!(said.contains("line 1: the key is not 32 bytes in base64") && !said.contains("AAAA"), "{said}");
+    std::fs::write(&file, generated("archive")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(started().contains("chmod 600"));
+    assert_eq!(stratum(&["keys", "generate", "no name"]).status.code(), Some(2));
+}
