@@ -6,9 +6,9 @@
 pub mod abort_multipart_upload;
 pub mod acl;
 pub mod bucket_cors;
+pub mod bucket_encryption;
 pub mod bucket_lifecycle;
 pub mod bucket_policy;
-pub mod bucket_encryption;
 pub mod bucket_tagging;
 pub mod bucket_versioning;
 pub mod complete_multipart_upload;
