@@ -56,6 +56,7 @@ pub struct Config {
     pub tiering: TieringSection,
     #[serde(default)]
     pub clock: ClockSection,
+    #[serde(default)]
     pub lifecycle: LifecycleSection,
     #[serde(default)]
     pub log: Log,
