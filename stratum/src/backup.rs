@@ -34,7 +34,7 @@ pub struct BackupArgs {
     to: Place,
     #[command(flatten)]
     s3: S3Args,
-    /// Put root's credentials and the secrets of the configuration into it: keep it as safe as them.
+    /// Put root's credentials, the master key that the server made and the secrets of the configuration into it: keep it as safe as them.
     #[arg(long)]
     with_credentials: bool,
 }

@@ -95,11 +95,12 @@ impl Sealing {
         Ok(Sealing::Sealed(Box::new(Sealer::new(ctx, mode, data, wrapped, customer))))
     }
 
-    /// What becomes of a part: what its upload was created with.
+    /// What becomes of a part, and of an upload that is completed: what the upload was created with. Completing one takes no key, and
+    /// S3 asks for the client's all the same.
     ///
     /// # Errors
     /// `InvalidRequest` for a client's key that isn't the upload's, or that it lacks; what the key service fails in.
-    pub async fn of_part(ctx: &Context, upload: &UploadRecord) -> Result<Sealing, S3Error> {
+    pub async fn of_upload(ctx: &Context, upload: &UploadRecord) -> Result<Sealing, S3Error> {
         let customer = CustomerKey::of(&ctx.headers, customer::OWN, &ctx.scheme)?;
         let Some(encryption) = upload.attributes.encryption.as_deref() else {
             return match customer {
@@ -117,21 +118,6 @@ impl Sealing {
         let data = opening::unwrap(ctx, encryption, customer.as_ref(), &name).await?;
         let (mode, wrapped) = (encryption.mode.clone(), encryption.key.clone());
         Ok(Sealing::Sealed(Box::new(Sealer::new(ctx, mode, data, wrapped, customer))))
-    }
-
-    /// What an upload's object is encrypted with when it is completed. As S3 documents it, the client's key is asked for where
-    /// the upload was created with a checksum, and is looked at wherever it is given.
-    ///
-    /// # Errors
-    /// As [`Sealing::of_part`].
-    pub async fn of_completion(ctx: &Context, upload: &UploadRecord) -> Result<Sealing, S3Error> {
-        let is_customers = upload.attributes.encryption.as_ref().map(|encryption| &encryption.mode)
-            == Some(&EncryptionMode::Customer);
-        let is_given = CustomerKey::of(&ctx.headers, customer::OWN, &ctx.scheme)?.is_some();
-        match is_customers && !is_given && upload.checksum.is_none() {
-            true => Ok(Sealing::Clear),
-            false => Sealing::of_part(ctx, upload).await,
-        }
     }
 
     /// What seals a body. Each body has one of its own.

@@ -56,7 +56,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
                 None => Err(unknown()),
             };
         };
-        let sealing = Sealing::of_completion(ctx, &record).await?;
+        let sealing = Sealing::of_upload(ctx, &record).await?;
         let PartsToComplete { last_part, parts } = ctx.view.parts_to_complete(upload).await?;
         let (named_parts, upload_record) = (request.clone(), record.clone());
         let assemble = move || multipart::assemble(&upload_record, &named_parts.parts, &parts);

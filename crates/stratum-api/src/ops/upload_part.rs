@@ -24,7 +24,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let record = multipart::existing(&ctx.view, bucket, key, upload)?;
     let algorithm = algorithm(&record, body.expected().algorithm())?;
     let placement = Placement::decided(&record.attributes);
-    let sealing = Sealing::of_part(ctx, &record).await?;
+    let sealing = Sealing::of_upload(ctx, &record).await?;
     let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, algorithm, sealing.seal()).await?;
     let (etag, checksum) = commit(ctx, bucket, upload, number, stored, &sealing).await?;
     let mut response = Response::new(Body::empty());

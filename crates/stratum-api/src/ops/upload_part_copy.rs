@@ -29,7 +29,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let record = multipart::existing(&ctx.view, bucket, key, upload)?;
 
     let placement = Placement::decided(&record.attributes);
-    let (opening, sealing) = (Opening::of_source(ctx)?, Sealing::of_part(ctx, &record).await?);
+    let (opening, sealing) = (Opening::of_source(ctx)?, Sealing::of_upload(ctx, &record).await?);
     let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;

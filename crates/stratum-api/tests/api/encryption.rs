@@ -305,6 +305,7 @@ async fn parts_are_encrypted_as_their_upload() {
             let other = Own::new(9);
             let refused = client.send("POST", &complete, &other.headers(), &document).await;
             refused.refused(400, "InvalidRequest");
+            client.post(&complete, &document).await.refused(400, "InvalidRequest");
         }
         client.send("POST", &complete, &read, &document).await.expect(200);
         let head = client.reads_with(&target, &read, &body).await;
