@@ -1,13 +1,17 @@
 //! Documents of buckets as operations use them: read once, and kept as long as they are what is stored.
 
 use crate::error::S3Error;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use stratum_metadata::ReadView;
 use stratum_metadata::record::{BucketId, BucketRecord, DocumentKind};
 use stratum_storage::blob::Index;
 
-/// Documents of a kind that are kept. Each is bounded when it is put.
+/// How much text the documents of a kind that are kept may have had, in bytes. Read, one takes up to 40 times its text.
+const KEPT_BYTES: u64 = 1 << 20;
+
+/// Documents of a usual length that this is.
 const KEPT: usize = 1024;
 
 /// A document as it is used.
@@ -21,11 +25,35 @@ pub trait Document: Sized {
 
 /// The documents of one kind that were asked for last.
 #[derive(Debug)]
-pub struct Documents<T>(Cache<BucketId, (Index, Arc<T>)>);
+pub struct Documents<T>(Cache<BucketId, Kept<T>, ByText>);
+
+#[derive(Debug)]
+struct Kept<T> {
+    /// The entry that put it.
+    put: Index,
+    text_bytes: u64,
+    document: Arc<T>,
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        let Kept { put, text_bytes, document } = self;
+        Kept { put: *put, text_bytes: *text_bytes, document: document.clone() }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ByText;
+
+impl<T> Weighter<BucketId, Kept<T>> for ByText {
+    fn weight(&self, _: &BucketId, kept: &Kept<T>) -> u64 {
+        kept.text_bytes
+    }
+}
 
 impl<T> Default for Documents<T> {
     fn default() -> Self {
-        Self(Cache::new(KEPT))
+        Self(Cache::with_weighter(KEPT, KEPT_BYTES, ByText))
     }
 }
 
@@ -36,15 +64,16 @@ impl<T: Document> Documents<T> {
     /// As [`Document::parse`], and failures of the store.
     pub fn of(&self, view: &ReadView, bucket: &BucketRecord) -> Result<Option<Arc<T>>, S3Error> {
         let Some(put) = bucket.configuration.documents.get(&T::KIND) else { return Ok(None) };
-        if let Some((of, document)) = self.0.get(&bucket.id)
-            && of == *put
+        if let Some(kept) = self.0.get(&bucket.id)
+            && kept.put == *put
         {
-            return Ok(Some(document));
+            return Ok(Some(kept.document));
         }
         // It may have been deleted since the bucket was looked up.
         let Some(text) = view.document(bucket.id, T::KIND)? else { return Ok(None) };
         let document = Arc::new(T::parse(&text, bucket)?);
-        self.0.insert(bucket.id, (*put, document.clone()));
+        let kept = Kept { put: *put, text_bytes: text.len() as u64, document: document.clone() };
+        self.0.insert(bucket.id, kept);
         Ok(Some(document))
     }
 }

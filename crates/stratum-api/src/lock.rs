@@ -22,12 +22,20 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// What headers say, whatever the bucket has.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what makes no sense.
+    pub fn of(headers: &HeaderMap, now: UnixMillis) -> Result<Lock, S3Error> {
+        Ok(Lock { retention: retention(headers, now)?, legal_hold: legal_hold(headers)? })
+    }
+
     /// What a request's headers ask for.
     ///
     /// # Errors
-    /// `InvalidRequest` in a bucket without object lock, `InvalidArgument` for what makes no sense.
+    /// As [`Lock::of`]; `InvalidRequest` in a bucket without object lock.
     pub fn asked(headers: &HeaderMap, bucket: &BucketRecord, now: UnixMillis) -> Result<Lock, S3Error> {
-        let asked = Lock { retention: retention(headers, now)?, legal_hold: legal_hold(headers)? };
+        let asked = Lock::of(headers, now)?;
         if asked != Lock::default() {
             require(bucket)?;
         }

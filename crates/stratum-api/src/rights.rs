@@ -27,6 +27,7 @@ use crate::headers;
 use crate::key::ObjectKey;
 use crate::ownership;
 use crate::query::Query;
+use crate::tags;
 use crate::version::{self, Purpose, Target};
 use facts::Facts;
 use std::fmt;
@@ -102,6 +103,27 @@ pub fn authorise(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_
     let who = asker.account.id();
     Err(S3Error::new(Code::AccessDenied)
         .because(format_args!("{who} may not do {action} to {resource}: {why}")))
+}
+
+/// The rights that a header asks for beside the operation's own: what it gives to a version, it takes a right to give.
+const BY_HEADER: [(&str, &str); 4] = [
+    (tags::HEADER, "s3:PutObjectTagging"),
+    ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
+    ("x-amz-object-lock-retain-until-date", "s3:PutObjectRetention"),
+    ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"),
+];
+
+/// Whether the caller may give to the object what the request's headers say.
+///
+/// # Errors
+/// As [`authorise`].
+pub fn authorise_headers(asker: &Asker<'_>, resource: &Resource<'_>) -> Result<(), S3Error> {
+    let asked = BY_HEADER.into_iter().filter(|(header, _)| asker.headers.contains_key(*header));
+    for (_, action) in asked {
+        let said = Said::of(asker.headers, asker.now);
+        authorise(&Asker { said: Some(&said), ..*asker }, action, resource)?;
+    }
+    Ok(())
 }
 
 /// As [`authorise`], once the body has been read: what it says may be what the policy asks about.

@@ -284,6 +284,9 @@ async fn dispatch(ctx: &Context, handler: Handler, address: Address, incoming: I
     for action in operation.actions(ctx.query.has(version::PARAMETER)) {
         rights::authorise(&Asker::of(ctx), action, &subject.resource(ctx))?;
     }
+    if operation.is_write() {
+        rights::authorise_headers(&Asker::of(ctx), &subject.resource(ctx))?;
+    }
     let answer = hand_over(ctx, handler, &subject, incoming).await;
     match &subject {
         // Of a copy it is the source that isn't there.

@@ -146,12 +146,16 @@ impl Condition {
 
     /// All that it asks about.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
-        let patterns: Vec<&Pattern> = match &self.test {
-            Test::Texts(patterns) => patterns.iter().collect(),
-            Test::Arns(arns) => arns.iter().flat_map(ArnPattern::parts).collect(),
-            _ => Vec::new(),
+        std::iter::once(&self.key).chain(self.patterns().flat_map(Pattern::keys))
+    }
+
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        let (texts, arns): (&[Pattern], &[ArnPattern]) = match &self.test {
+            Test::Texts(patterns) => (patterns, &[]),
+            Test::Arns(arns) => (&[], arns),
+            _ => (&[], &[]),
         };
-        std::iter::once(&self.key).chain(patterns.into_iter().flat_map(Pattern::keys))
+        texts.iter().chain(arns.iter().flat_map(ArnPattern::parts))
     }
 
     /// Whether it lets pass only requests that have one of some fixed values under its key.

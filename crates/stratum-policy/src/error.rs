@@ -40,6 +40,10 @@ pub enum Malformed {
     Key(String),
     #[error("Invalid value for the condition {operator}: {value}")]
     Value { operator: String, value: String },
+    #[error(
+        "A policy has at most {most} wildcards '?' in its resources and conditions, and this one has {found}"
+    )]
+    QuestionMarks { found: usize, most: usize },
     #[error("Policy has an invalid variable: {0}")]
     Variable(String),
 }

@@ -2,7 +2,7 @@
 //!
 //! A pattern is cut at its `*`s. Between them stand runs of characters, of which the first must stand at the text's
 //! beginning, the last at its end, and the others in between, each as far to the left as it fits: nothing is ever tried
-//! again, so that no pattern takes longer than its length times the text's.
+//! again, so that no pattern takes longer than its length times the text's, and one without `?` no longer than their sum.
 
 use crate::error::{Malformed, quoted};
 use crate::key::Key;
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     /// At least one.
-    runs: Vec<Vec<Piece>>,
+    runs: Box<[Run]>,
     folded: bool,
     has_variables: bool,
 }
@@ -30,6 +30,9 @@ pub(crate) struct Reading {
     /// Upper and lower case are the same.
     pub folded: bool,
 }
+
+/// What stands between two `*`.
+type Run = Box<[Piece]>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -86,18 +89,23 @@ impl Pattern {
     /// Whether it is one text and no other: it has no wildcard and no variable.
     pub(crate) fn is_fixed(&self) -> bool {
         let is_text = |piece: &Piece| matches!(piece, Piece::Text(_));
-        matches!(self.runs.as_slice(), [run] if run.iter().all(is_text))
+        matches!(&*self.runs, [run] if run.iter().all(is_text))
+    }
+
+    /// How often it has `?`: what stands beside one is looked for character by character.
+    pub(crate) fn question_marks(&self) -> usize {
+        self.runs.iter().flat_map(|run| run.iter()).filter(|piece| **piece == Piece::OneCharacter).count()
     }
 
     /// What its variables ask about.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.runs.iter().flatten().filter_map(|piece| match piece {
+        self.runs.iter().flat_map(|run| run.iter()).filter_map(|piece| match piece {
             Piece::Variable { key, .. } => Some(key),
             Piece::Text(_) | Piece::OneCharacter => None,
         })
     }
 
-    fn resolved(&self, facts: &dyn Facts) -> Option<Vec<Vec<Piece>>> {
+    fn resolved(&self, facts: &dyn Facts) -> Option<Vec<Run>> {
         let value = |key: &Key, otherwise: Option<&str>| -> Option<Box<str>> {
             let text = match (facts.values(key).as_slice(), otherwise) {
                 ([value], _) => value.text().into_owned(),
@@ -118,7 +126,7 @@ impl Pattern {
 /// A pattern while it is read.
 #[derive(Default)]
 struct Runs {
-    done: Vec<Vec<Piece>>,
+    done: Vec<Run>,
     run: Vec<Piece>,
     text: String,
     has_variables: bool,
@@ -129,7 +137,7 @@ impl Runs {
         match char {
             '*' if wildcards => {
                 self.end_text();
-                self.done.push(std::mem::take(&mut self.run));
+                self.done.push(std::mem::take(&mut self.run).into());
             }
             '?' if wildcards => self.piece(Piece::OneCharacter),
             other => self.text.push(other),
@@ -174,13 +182,13 @@ impl Runs {
 
     fn finish(mut self, folded: bool) -> Pattern {
         self.end_text();
-        self.done.push(self.run);
-        Pattern { runs: self.done, folded, has_variables: self.has_variables }
+        self.done.push(self.run.into());
+        Pattern { runs: self.done.into(), folded, has_variables: self.has_variables }
     }
 }
 
 /// Whether the runs stand in the text one after the other, and nothing before the first or after the last.
-fn all_fit(runs: &[Vec<Piece>], text: &str) -> bool {
+fn all_fit(runs: &[Run], text: &str) -> bool {
     let Some((first, others)) = runs.split_first() else { return false };
     let Some(mut rest) = after(first, text) else { return false };
     let Some((last, middle)) = others.split_last() else { return rest.is_empty() };

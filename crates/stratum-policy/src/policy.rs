@@ -12,6 +12,9 @@ use crate::value::Facts;
 /// What stands before the bucket in the name of a resource.
 const RESOURCE_PREFIX: &str = "arn:aws:s3:::";
 
+/// `?` in the resources and conditions of a policy, at most: more would take long to look for in a long text.
+const MAX_QUESTION_MARKS: usize = 256;
+
 /// A policy that can be judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -96,6 +99,10 @@ impl Policy {
                 return Err(Malformed::SidTwice(quoted(sid)));
             }
             statements.push(statement);
+        }
+        let found = statements.iter().flat_map(Statement::patterns).map(Pattern::question_marks).sum();
+        if found > MAX_QUESTION_MARKS {
+            return Err(Malformed::QuestionMarks { found, most: MAX_QUESTION_MARKS });
         }
         Ok(Policy { id, statements })
     }
@@ -186,6 +193,10 @@ impl Statement {
             (Effect::Allow, Principals::AllBut(_)) => Err(Malformed::AllowsOthers),
             _ => Ok(statement),
         }
+    }
+
+    fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.resources.patterns().iter().chain(self.conditions.iter().flat_map(Condition::patterns))
     }
 
     /// Its `Sid`, or which one it is.

@@ -145,6 +145,9 @@ fn what_is_not_understood_is_refused_and_named() {
     {
         assert_eq!(with("arn:aws:s3:::b/*", resource), Ok(()), "{resource}");
     }
+    assert_eq!(with("b/*", &format!("b/{}", "?".repeat(256))), Ok(()));
+    let most = Malformed::QuestionMarks { found: 257, most: 256 };
+    assert_eq!(with("b/*", &format!("b/{}", "?".repeat(257))), Err(most));
     let whole = |text: &str| Policy::parse(text.as_bytes(), "b").map(drop);
     assert_eq!(whole("{}"), Err(Missing("Statement")));
     assert_eq!(whole(r#"{"Statement":[]}"#), Err(Empty("Statement")));

@@ -5,9 +5,9 @@ use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
 use crate::level;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::ops::configure::{configure, configure_object};
-use crate::rights::{self, Asker, Resource};
+use crate::rights::{self, Asker, Resource, Said};
 use crate::version::{self, Looked, Target};
 use crate::xml;
 use crate::xml::lock::{LegalHoldDocument, ObjectLockConfiguration, RetentionDocument};
@@ -46,6 +46,8 @@ pub async fn put_retention(
 ) -> S3Result {
     let retention = xml::lock::read_retention(&body.document(MAX_BODY).await?)?;
     let retention = retention.map(|retention| lock::in_future(retention, ctx.now)).transpose()?;
+    let lock = Lock { retention, ..Lock::default() };
+    rights::authorise_said(ctx, bucket, key, &Said { lock, ..Said::default() })?;
     attributes(ctx, bucket, key)?;
     let bypass_governance = bypasses_governance(ctx, bucket, key);
     let change = ObjectChange::Retention { retention, now: ctx.now, bypass_governance };
@@ -65,6 +67,8 @@ pub async fn put_legal_hold(
     body: RequestBody,
 ) -> S3Result {
     let hold = xml::lock::read_legal_hold(&body.document(MAX_BODY).await?)?;
+    let lock = Lock { legal_hold: Some(hold), ..Lock::default() };
+    rights::authorise_said(ctx, bucket, key, &Said { lock, ..Said::default() })?;
     attributes(ctx, bucket, key)?;
     configure_object(ctx, bucket, key, ObjectChange::LegalHold(hold)).await?;
     Ok(Response::new(Body::empty()))

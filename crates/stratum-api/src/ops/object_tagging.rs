@@ -30,9 +30,9 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Res
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
     let tags = tagging::read(&body.document(MAX_BODY).await?, Tagged::Object)?;
-    let said = Said { tags };
+    let said = Said { tags, ..Said::default() };
     rights::authorise_said(ctx, bucket, key, &said)?;
-    let Said { tags } = said;
+    let Said { tags, .. } = said;
     change(ctx, bucket, key, tags, StatusCode::OK).await
 }
 

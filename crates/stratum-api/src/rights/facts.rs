@@ -1,17 +1,23 @@
 //! Who asks, and what is known of their request: what a policy's conditions and variables are answered with.
 
 use crate::context::{Account, Caller, Context, Store};
+use crate::lock::{Lock, hold_name, mode_name};
 use crate::query::Query;
 use crate::source_name;
 use crate::tags::{self, Tags};
-use http::header::{AUTHORIZATION, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, AsHeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderName};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use stratum_metadata::ReadView;
 use stratum_metadata::record::BucketRecord;
 use stratum_policy::{Key, Requester, Value, Values};
 use stratum_storage::ambient::UnixMillis;
+
+/// A text of the request that a policy may ask about, at most, in bytes: what is longer is compared with nothing. No key and no
+/// value that means something is.
+const MAX_ASKED: usize = 4 << 10;
 
 /// Who asks, and how.
 #[derive(Clone, Copy, Debug)]
@@ -29,21 +35,54 @@ pub struct Asker<'a> {
     pub said: Option<&'a Said>,
 }
 
-/// What policies ask about that stands in a request's body.
+/// What a version is to have, where policies ask about it: it stands in a header, or in the body.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
     pub tags: Tags,
+    pub lock: Lock,
 }
 
 impl Said {
+    /// What the headers say. What makes no sense is refused by the operation.
+    pub(super) fn of(headers: &HeaderMap, now: UnixMillis) -> Said {
+        let tags = tags::of_header(headers).ok().flatten().unwrap_or_default();
+        Said { tags, lock: Lock::of(headers, now).unwrap_or_default() }
+    }
+
     /// Whether the operation of an action says it in its body.
     pub(super) fn by(action: &str) -> bool {
-        matches!(action, "s3:PutObjectTagging" | "s3:PutObjectVersionTagging")
+        matches!(
+            action,
+            "s3:PutObjectTagging"
+                | "s3:PutObjectVersionTagging"
+                | "s3:PutObjectRetention"
+                | "s3:PutObjectLegalHold"
+        )
     }
 
     /// What it may be asked about.
     pub(super) fn tells(key: &Key) -> bool {
-        matches!(key, Key::RequestObjectTag(_) | Key::RequestObjectTagKeys)
+        matches!(
+            key,
+            Key::RequestObjectTag(_)
+                | Key::RequestObjectTagKeys
+                | Key::LockMode
+                | Key::LockLegalHold
+                | Key::LockRetainUntil
+                | Key::LockRemainingDays
+        )
+    }
+
+    /// Milliseconds since the epoch.
+    fn retained_until(&self) -> Option<i64> {
+        self.lock.retention.map(|retention| retention.until.cast_signed())
+    }
+
+    /// For how many days from then, begun ones counted.
+    fn remaining_days(&self, now: UnixMillis) -> Option<i64> {
+        const DAY: i64 = 24 * 3_600 * 1_000;
+        let left = self.retained_until()?.checked_sub(now.cast_signed())?;
+        Some(left.div_euclid(DAY) + i64::from(left.rem_euclid(DAY) > 0))
     }
 }
 
@@ -71,8 +110,10 @@ impl<'a> Asker<'a> {
         }
     }
 
-    fn header(&self, name: &HeaderName) -> Option<&'a str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+    /// What isn't UTF-8 in it is compared as the replacement character.
+    fn header(&self, name: impl AsHeaderName) -> Option<Cow<'a, str>> {
+        let value = self.headers.get(name).filter(|value| value.len() <= MAX_ASKED)?;
+        Some(String::from_utf8_lossy(value.as_bytes()))
     }
 
     fn is_presigned(&self) -> bool {
@@ -108,7 +149,8 @@ impl stratum_policy::Facts for Facts<'_> {
             Caller::User(user) => Some(user.as_ref()),
             Caller::Nobody => None,
         };
-        let parameter = |name: &str| Values::from(asker.query.get(name));
+        let parameter =
+            |name: &str| Values::from(asker.query.get(name).filter(|text| text.len() <= MAX_ASKED));
         let owned =
             |text: Option<String>| text.map_or(Values::None, |text| Values::One(Value::Text(text.into())));
         match key {
@@ -118,8 +160,8 @@ impl stratum_policy::Facts for Facts<'_> {
             Key::SecureTransport => Values::One(Value::Flag(*asker.scheme == Scheme::HTTPS)),
             Key::CurrentTime => Values::One(Value::Time(asker.now.cast_signed())),
             Key::EpochTime => Values::One(Value::Number((asker.now / 1000).cast_signed())),
-            Key::Referer => Values::from(asker.header(&REFERER)),
-            Key::UserAgent => Values::from(asker.header(&USER_AGENT)),
+            Key::Referer => told(asker.header(REFERER)),
+            Key::UserAgent => told(asker.header(USER_AGENT)),
             Key::Username => Values::from(user.map(|user| user.display_name.as_str())),
             Key::UserId => Values::from(Some(user.map_or("anonymous", |user| &user.id))),
             Key::PrincipalType => Values::from(Some(user.map_or("Anonymous", |_| "User"))),
@@ -135,14 +177,14 @@ impl stratum_policy::Facts for Facts<'_> {
             }
             Key::Delimiter => parameter("delimiter"),
             Key::MaxKeys => parameter("max-keys"),
-            Key::VersionId => Values::from(self.version),
+            Key::VersionId => Values::from(self.version.filter(|text| text.len() <= MAX_ASKED)),
             // What stands in the body of CreateBucket, which no bucket's policy judges.
             Key::LocationConstraint => Values::None,
             Key::ExistingObjectTag(tag) => {
                 Values::from(self.tags.and_then(|tags| tags.get(tag.as_ref())).map(String::as_str))
             }
-            Key::RequestObjectTag(tag) => owned(self.request_tags().remove(tag.as_ref())),
-            Key::RequestObjectTagKeys => match self.request_tags() {
+            Key::RequestObjectTag(tag) => owned(self.said().tags.remove(tag.as_ref())),
+            Key::RequestObjectTagKeys => match self.said().tags {
                 tags if tags.is_empty() => Values::None,
                 tags => Values::Many(tags.into_keys().map(|key| Value::Text(key.into())).collect()),
             },
@@ -157,43 +199,35 @@ impl stratum_policy::Facts for Facts<'_> {
                 None => None,
             }),
             Key::ResourceAccount => Values::from(Some(self.bucket.owner.as_str())),
-            Key::LockMode => Values::from(self.lock_header("x-amz-object-lock-mode")),
-            Key::LockLegalHold => Values::from(self.lock_header("x-amz-object-lock-legal-hold")),
-            Key::LockRetainUntil => Values::from(self.lock_header("x-amz-object-lock-retain-until-date")),
-            Key::LockRemainingDays => {
-                self.remaining_days().map_or(Values::None, |days| Values::One(Value::Number(days)))
+            Key::LockMode => {
+                Values::from(self.said().lock.retention.map(|retention| mode_name(retention.mode)))
             }
-            Key::Header("if-match") => Values::from(asker.header(&IF_MATCH)),
-            Key::Header("if-none-match") => Values::from(asker.header(&IF_NONE_MATCH)),
+            Key::LockLegalHold => Values::from(self.said().lock.legal_hold.map(hold_name)),
+            Key::LockRetainUntil => {
+                self.said().retained_until().map_or(Values::None, |until| Values::One(Value::Time(until)))
+            }
+            Key::LockRemainingDays => {
+                let days = self.said().remaining_days(asker.now);
+                days.map_or(Values::None, |days| Values::One(Value::Number(days)))
+            }
+            Key::Header("if-match") => told(asker.header(IF_MATCH)),
+            Key::Header("if-none-match") => told(asker.header(IF_NONE_MATCH)),
             Key::Header("x-amz-copy-source") => match source_name::as_policies_name_it(asker.headers) {
                 Some(names) => Values::Many(names.into_iter().map(|name| Value::Text(name.into())).collect()),
                 None => Values::None,
             },
-            Key::Header(name) => Values::from(asker.headers.get(*name).and_then(|value| value.to_str().ok())),
+            Key::Header(name) => told(asker.header(*name)),
         }
     }
 }
 
+fn told(text: Option<Cow<'_, str>>) -> Values<'_> {
+    text.map_or(Values::None, |text| Values::One(Value::Text(text)))
+}
+
 impl Facts<'_> {
-    /// The tags that the request gives in its body or its header. What is no tag is refused by the operation.
-    fn request_tags(&self) -> Tags {
-        if let Some(said) = self.asker.said {
-            return said.tags.clone();
-        }
-        tags::of_header(self.asker.headers).ok().flatten().unwrap_or_default()
-    }
-
-    fn lock_header(&self, name: &str) -> Option<&str> {
-        self.asker.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// For how many days the request would retain the object, begun ones counted.
-    fn remaining_days(&self) -> Option<i64> {
-        const DAY: i64 = 24 * 3_600;
-        let until = self.lock_header("x-amz-object-lock-retain-until-date")?;
-        let until =
-            time::OffsetDateTime::parse(until, &time::format_description::well_known::Rfc3339).ok()?;
-        let left = until.unix_timestamp() - (self.asker.now / 1000).cast_signed();
-        Some(left.div_euclid(DAY) + i64::from(left.rem_euclid(DAY) > 0))
+    /// What the body says, or else the headers.
+    fn said(&self) -> Said {
+        self.asker.said.cloned().unwrap_or_else(|| Said::of(self.asker.headers, self.asker.now))
     }
 }

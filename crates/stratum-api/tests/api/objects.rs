@@ -186,7 +186,7 @@ async fn a_virtual_host_is_a_bucket() {
 async fn what_is_not_built_says_so() {
     let rig = Rig::with_bucket().await;
     for (method, target, header) in [
-        ("GET", "/bucket?replication", ("x-a", "b")),
+        ("GET", "/bucket?abac", ("x-a", "b")),
         ("PUT", "/bucket?replication", ("x-a", "b")),
         ("PUT", "/bucket/k", ("x-amz-server-side-encryption", "aws:kms:dsse")),
         ("PUT", "/bucket/k?annotation", ("x-a", "b")),

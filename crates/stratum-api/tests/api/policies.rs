@@ -214,13 +214,23 @@ async fn tags_that_are_there_and_tags_that_come_are_asked_about() {
     refused(&rig.signed(OTHER, "GET", "/bucket/k", &[], b"").await, 403, "AccessDenied");
 
     let wanted = r#"{"StringEquals":{"s3:RequestObjectTag/team":"red"},"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":["team"]}}"#;
-    let_in(&rig, &allow(THE_OTHER, "s3:PutObject", wanted)).await;
+    let tagged = format!(
+        "{},{}",
+        allow(THE_OTHER, "s3:PutObject", wanted),
+        allow(THE_OTHER, "s3:PutObjectTagging", "{}")
+    );
+    let_in(&rig, &tagged).await;
     let put =
         async |tags: &str| rig.signed(OTHER, "PUT", "/bucket/new", &[("x-amz-tagging", tags)], b"x").await;
     assert_eq!(put("team=red").await.status, 200);
     for tags in ["team=blue", "team=red&more=1", ""] {
         refused(&put(tags).await, 403, "AccessDenied");
     }
+
+    // Giving tags with an object takes the right to give them.
+    let_in(&rig, &allow(THE_OTHER, "s3:PutObject", "{}")).await;
+    assert_eq!(rig.signed(OTHER, "PUT", "/bucket/new", &[], b"x").await.status, 200);
+    refused(&put("team=red").await, 403, "AccessDenied");
 
     // What stands in a body counts as well.
     let_in(&rig, &allow(THE_OTHER, "s3:PutObjectTagging", wanted)).await;
@@ -236,6 +246,40 @@ async fn tags_that_are_there_and_tags_that_come_are_asked_about() {
     let_in(&rig, &denied).await;
     refused(&tag(ROOT, "red").await, 403, "AccessDenied");
     assert_eq!(tag(ROOT, "blue").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_takes_a_right_and_is_asked_about_wherever_it_stands() {
+    let rig = Rig::with(Choices { anonymous: false, age: Age::New, ..Choices::default() }).await;
+    let locked = [("x-amz-bucket-object-lock-enabled", "true")];
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &locked, b"").await.status, 200);
+    let put = async |headers: &[(&str, &str)]| rig.signed(OTHER, "PUT", "/bucket/k", headers, b"x").await;
+    let retained = [
+        ("x-amz-object-lock-mode", "GOVERNANCE"),
+        ("x-amz-object-lock-retain-until-date", "2099-01-01T00:00:00Z"),
+    ];
+    let held = [("x-amz-object-lock-legal-hold", "ON")];
+    let_in(&rig, &allow(THE_OTHER, "s3:PutObject", "{}")).await;
+    assert_eq!(put(&[]).await.status, 200);
+    refused(&put(&retained).await, 403, "AccessDenied");
+    refused(&put(&held).await, 403, "AccessDenied");
+    let_in(&rig, &allow(THE_OTHER, "s3:PutObject*", "{}")).await;
+    assert_eq!((put(&retained).await.status, put(&held).await.status), (200, 200));
+
+    let long = r#"{"NumericGreaterThan":{"s3:object-lock-remaining-retention-days":"365"}}"#;
+    let denied = statement("Deny", EVERYBODY, "s3:PutObjectRetention", long);
+    let_in(&rig, &format!("{},{denied}", allow(THE_OTHER, "s3:PutObject*", "{}"))).await;
+    refused(&put(&retained).await, 403, "AccessDenied");
+    let body = b"<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>";
+    refused(&rig.signed(OTHER, "PUT", "/bucket/k?retention", &[], body).await, 403, "AccessDenied");
+    let on = r#"{"StringEquals":{"s3:object-lock-legal-hold":"ON"}}"#;
+    let_in(&rig, &allow(THE_OTHER, "s3:PutObjectLegalHold", on)).await;
+    let hold = async |status: &str| {
+        let body = format!("<LegalHold><Status>{status}</Status></LegalHold>");
+        rig.signed(OTHER, "PUT", "/bucket/k?legal-hold", &[], body.as_bytes()).await
+    };
+    assert_eq!(hold("ON").await.status, 200);
+    refused(&hold("OFF").await, 403, "AccessDenied");
 }
 
 #[tokio::test(flavor = "multi_thread")]
