@@ -1,7 +1,7 @@
 //! Plaintext of a body that volumes hold, on its way out.
 //!
 //! What was stored as it is comes as the volumes give it. Of frames the table comes first, then the frames that the range
-//! touches; the next one is opened and decoded on a blocking thread while one is being used.
+//! touches; the next one is decoded on a blocking thread while one is being used. One that was not compressed is opened at once.
 
 use crate::stored::Stored;
 use crate::tables::{At, Tables};
@@ -173,6 +173,14 @@ impl FrameReader {
 
 impl Opened {
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        if self.decoding.is_none() {
+            self.feed().await?;
+            // Somebody waits, and would wait longer for another thread.
+            let quick = self.idle.as_mut().filter(|decoder| decoder.is_quick());
+            if let (Some(decoder), Priority::Request) = (quick, &self.priority) {
+                return Ok(decoder.next_plaintext()?);
+            }
+        }
         self.launch().await?;
         let Some(decoding) = self.decoding.take() else {
             // Nothing to decode, and no more stored bytes.
@@ -186,12 +194,22 @@ impl Opened {
         Ok(plaintext)
     }
 
+    /// Gives the decoder the stored bytes of its next frame, if there is one.
+    async fn feed(&mut self) -> Result<(), BodyError> {
+        let Some(decoder) = &mut self.idle else { return Ok(()) };
+        while !decoder.is_ready()
+            && let Some(piece) = self.stored.next().await.transpose()?
+        {
+            decoder.push(piece);
+        }
+        Ok(())
+    }
+
     /// Sees to it that a frame is being decoded, if there is one.
     async fn launch(&mut self) -> Result<(), BodyError> {
-        let Some(decoder) = &mut self.idle else { return Ok(()) };
-        while !decoder.is_ready() {
-            let Some(piece) = self.stored.next().await.transpose()? else { return Ok(()) };
-            decoder.push(piece);
+        self.feed().await?;
+        if !self.idle.as_ref().is_some_and(|decoder| decoder.is_ready()) {
+            return Ok(());
         }
         self.decoding = self.idle.take().map(|mut decoder| {
             self.priority.spawn(move || {

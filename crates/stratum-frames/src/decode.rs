@@ -1,6 +1,6 @@
 //! Stored bytes in, plaintext out.
 
-use crate::codec::{DECOMPRESSOR_BYTES, Decompressor};
+use crate::codec::{Codec, DECOMPRESSOR_BYTES, Decompressor};
 use crate::seal::Seal;
 use crate::table::{Frame, Table};
 use crate::{FRAME_BYTES, FrameError, start};
@@ -72,6 +72,12 @@ impl Decoder {
     /// Whether [`Decoder::next_plaintext`] has a frame to decode.
     pub fn is_ready(&self) -> bool {
         self.ready().is_some()
+    }
+
+    /// Whether the next frame was not compressed: it is checked, opened if it is sealed, and given, in less time than another thread
+    /// takes to be woken for it.
+    pub fn is_quick(&self) -> bool {
+        self.ready().is_some_and(|frame| frame.codec == Codec::None)
     }
 
     /// The next frame, if all of its stored bytes are there.
