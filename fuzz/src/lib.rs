@@ -34,12 +34,13 @@ use stratum_storage::format::{directory, v1};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     ("backup", backup),
     ("chunked", chunked),
     ("checkpoint", stratum_metadata::fuzzing::checkpoint),
     ("command", stratum_metadata::fuzzing::command),
     ("config", config_file),
+    ("form", stratum_api::fuzzing::form),
     ("frames", frames),
     ("headers", headers),
     ("identity", identity),

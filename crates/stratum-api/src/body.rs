@@ -13,8 +13,10 @@
 mod expected;
 mod gathered;
 mod pace;
+mod unread;
 
 pub use expected::Expected;
+pub use unread::Unread;
 
 use crate::admission::{Admitted, Memory};
 use crate::checksum::{Digester, Digests};
@@ -124,19 +126,39 @@ impl RequestBody {
             }
         };
         let wire = leftover.lock().take();
-        Ok(Self {
+        let mut body = Self::plain(wire, expected, memory, clock);
+        (body.leftover, body.coding, body.length) = (leftover, coding, length);
+        Ok(body)
+    }
+
+    /// The file of a form, whose fields are its headers and whose length shows at its end.
+    ///
+    /// # Errors
+    /// What [`Expected::of`] refuses.
+    pub fn of_file(
+        headers: &HeaderMap,
+        file: Body,
+        memory: Memory,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, S3Error> {
+        let expected = Expected::of(headers, &Payload::Unsigned)?;
+        Ok(Self::plain(Some(file), expected, memory, clock))
+    }
+
+    fn plain(wire: Option<Body>, expected: Expected, memory: Memory, clock: Arc<dyn Clock>) -> Self {
+        Self {
             wire,
-            leftover,
-            coding,
+            leftover: Leftover::default(),
+            coding: Coding::Plain,
             undecoded: Bytes::new(),
             gathered: Gathered::default(),
             memory,
-            length,
+            length: Length::Undeclared,
             received: 0,
             pace: Pace::new(clock),
             expected,
             trailers: Trailers::default(),
-        })
+        }
     }
 
     /// The payload's length in bytes; `None` when only its end will tell.
@@ -295,7 +317,7 @@ impl RequestBody {
             return Ok(None);
         };
         // The peer went away, or broke the framing: nobody will read the answer, but the log shows it.
-        let frame = frame.map_err(|error| S3Error::new(Code::IncompleteBody).because(error))?;
+        let frame = frame.map_err(unread)?;
         let piece = frame.into_data().unwrap_or_default();
         if !self.pace.keep(piece.len() as u64, || self.memory.minimum_rate()) {
             return Err(S3Error::new(Code::RequestTimeout).because("the body came too slowly"));
@@ -325,6 +347,13 @@ impl Drop for RequestBody {
             *self.leftover.lock() = Some(wire);
         }
     }
+}
+
+/// The file of a form tells its own story, which has an answer of its own.
+fn unread(error: axum::Error) -> S3Error {
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    let told = causes.filter_map(|cause| cause.downcast_ref::<Unread>()).find_map(Unread::take);
+    told.unwrap_or_else(|| S3Error::new(Code::IncompleteBody).because(error))
 }
 
 fn plain_length(headers: &HeaderMap) -> Result<Length, S3Error> {

@@ -3,8 +3,9 @@
 //! Who sends it is told by its fields, so those are read of anybody: never more than a few KiB, at the pace that every body
 //! has to keep.
 
-use crate::body::RequestBody;
+use crate::body::{RequestBody, Unread};
 use crate::error::{Code, S3Error};
+use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use http::HeaderMap;
@@ -39,12 +40,18 @@ impl Form {
     /// `PreconditionFailed` for a body that is no form; `MalformedPOSTRequest`; `MaxPostPreDataLengthExceededError`;
     /// `InvalidArgument` without a file, or for a field that comes twice; what reading the body refuses.
     pub async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Form, S3Error> {
-        let boundary = headers.get(CONTENT_TYPE).and_then(|value| multer::parse_boundary(value.to_str().ok()?).ok());
+        let boundary =
+            headers.get(CONTENT_TYPE).and_then(|value| multer::parse_boundary(value.to_str().ok()?).ok());
         let boundary = boundary.ok_or_else(|| {
             let message = "Bucket POST must be of the enclosure-type multipart/form-data";
             S3Error::new(Code::PreconditionFailed).message(message).with("Condition", message)
         })?;
-        let mut multipart = Multipart::new(pieces(body), boundary);
+        Form::of(Multipart::new(pieces(body), boundary)).await
+    }
+
+    /// # Errors
+    /// As [`Form::read`].
+    pub async fn of(mut multipart: Multipart<'static>) -> Result<Form, S3Error> {
         let (mut fields, mut size) = (Vec::new(), 0);
         while let Some(mut field) = multipart.next_field().await.map_err(failed)? {
             let name = field.name().unwrap_or_default().to_ascii_lowercase();
@@ -77,17 +84,19 @@ impl Form {
 }
 
 impl File {
-    /// The next piece of the file, never empty; `None` at its end.
-    ///
-    /// # Errors
-    /// `MalformedPOSTRequest`, and what reading the body refuses.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
-        loop {
-            match self.field.chunk().await.map_err(failed)? {
-                Some(piece) if piece.is_empty() => {}
-                piece => return Ok(piece),
+    /// The file as a body of its own, that fails once it is longer than `most` bytes.
+    pub fn into_body(self, most: u64) -> Body {
+        Body::from_stream(stream::unfold((Some(self.field), most), |(field, left)| async move {
+            let mut field = field?;
+            let piece = match field.chunk().await {
+                Ok(piece) => piece?,
+                Err(error) => return Some((Err(Unread::of(failed(error))), (None, left))),
+            };
+            match left.checked_sub(piece.len() as u64) {
+                Some(left) => Some((Ok(piece), (Some(field), left))),
+                None => Some((Err(Unread::of(Code::EntityTooLarge.into())), (None, left))),
             }
-        }
+        }))
     }
 }
 
@@ -105,26 +114,20 @@ async fn text(field: &mut Field<'static>, size: &mut usize, name: usize) -> Resu
     String::from_utf8(value).map_err(|_| Code::MalformedPOSTRequest.into())
 }
 
-/// What reading the body came to, on its way through the parser.
-#[derive(Debug, thiserror::Error)]
-#[error("the body couldn't be read")]
-struct Unread(std::sync::Mutex<Option<S3Error>>);
-
 fn pieces(body: RequestBody) -> impl stream::Stream<Item = Result<Bytes, Unread>> + Send + 'static {
     stream::unfold(Some(body), |body| async move {
         let mut body = body?;
         match body.next().await {
             Ok(piece) => Some((Ok(piece?), Some(body))),
-            Err(error) => Some((Err(Unread(std::sync::Mutex::new(Some(error)))), None)),
+            Err(error) => Some((Err(Unread::of(error)), None)),
         }
     })
 }
 
 fn failed(error: multer::Error) -> S3Error {
     if let multer::Error::StreamReadFailed(inner) = &error
-        && let Some(Unread(read)) = inner.downcast_ref()
-        && let Ok(mut read) = read.lock()
-        && let Some(error) = read.take()
+        && let Some(unread) = inner.downcast_ref::<Unread>()
+        && let Some(error) = unread.take()
     {
         return error;
     }

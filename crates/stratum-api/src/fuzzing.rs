@@ -2,17 +2,25 @@
 
 use crate::address::Address;
 use crate::conditions::parse_etags;
+use crate::form::Form;
 use crate::operation::{Place, Qualifier};
 use crate::operations;
+use crate::post_policy::PostPolicy;
 use crate::query::Query;
 use crate::range;
+use crate::tags::Tagged;
 use crate::xml;
 use crate::xml::acl::{OwnershipControls, PublicAccessBlockConfiguration};
 use crate::xml::buckets::{CreateBucketConfiguration, RequestPaymentConfiguration, VersioningConfiguration};
 use crate::xml::delete::Delete;
 use crate::xml::encryption::ServerSideEncryptionConfiguration;
 use crate::xml::multipart::CompleteMultipartUpload;
+use bytes::Bytes;
+use futures_util::{FutureExt, stream};
 use http::{HeaderMap, Method};
+use http_body_util::BodyExt;
+use multer::Multipart;
+use std::convert::Infallible;
 use stratum_auth::Identities;
 
 /// Every document that a request can carry.
@@ -24,6 +32,49 @@ pub fn documents(bytes: &[u8]) {
     let _ = (VersioningConfiguration::read(bytes), RequestPaymentConfiguration::read(bytes));
     let encryption = ServerSideEncryptionConfiguration::read(bytes);
     let _ = encryption.map(ServerSideEncryptionConfiguration::default);
+    round_trips(bytes);
+}
+
+/// Documents that come back as they were accepted.
+fn round_trips(bytes: &[u8]) {
+    if let Ok(tags) = xml::tagging::read(bytes, Tagged::Bucket) {
+        let again = xml::write(&xml::tagging::Tagging::of(&tags))
+            .map(|text| xml::tagging::read(&text, Tagged::Bucket));
+        assert!(matches!(again, Ok(Ok(again)) if again == tags), "{tags:?}");
+    }
+    if let Ok(lock) = xml::lock::read_configuration(bytes) {
+        let text = xml::write(&xml::lock::ObjectLockConfiguration::of(&lock));
+        let again = text.map(|text| xml::lock::read_configuration(&text));
+        assert!(matches!(again, Ok(Ok(again)) if again == lock), "{lock:?}");
+    }
+    let _ = (xml::lock::read_retention(bytes), xml::lock::read_legal_hold(bytes));
+    if let Ok(rules) = xml::cors::read(bytes) {
+        let again = xml::cors::text(&rules).and_then(|text| xml::cors::read(text.as_bytes()));
+        assert!(matches!(again, Ok(again) if again == rules), "{rules:?}");
+    }
+    let id = || "made".to_owned();
+    if let Ok(rules) = xml::lifecycle::read(bytes, id) {
+        let text = xml::write(&xml::lifecycle::LifecycleConfiguration::of(&rules));
+        let again = text.map(|text| xml::lifecycle::read(&text, id));
+        assert!(matches!(again, Ok(Ok(ref again)) if *again == rules), "{rules:?} {again:?}");
+        let kept = rules.to_document().map(|text| stratum_lifecycle::Rules::from_document(&text));
+        assert!(matches!(kept, Ok(Ok(kept)) if kept == rules), "{rules:?}");
+    }
+}
+
+/// A browser's form, in pieces as long as its first byte says, and the policy that it may be signed with.
+pub fn form(bytes: &[u8]) {
+    let Some((length, body)) = bytes.split_first() else { return };
+    let _ = PostPolicy::parse(body);
+    let pieces: Vec<_> = body
+        .chunks(usize::from(*length).max(1))
+        .map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece)))
+        .collect();
+    let multipart = Multipart::new(stream::iter(pieces), "edge");
+    if let Some(Ok(form)) = Form::of(multipart).now_or_never() {
+        let file = form.file.into_body(u64::MAX);
+        let _ = file.collect().now_or_never();
+    }
 }
 
 /// A request of an operation, and the rights that it needs.

@@ -28,6 +28,7 @@ mod cors;
 mod documents;
 mod encryption;
 pub mod error;
+mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
@@ -43,6 +44,7 @@ mod operations;
 mod ops;
 mod ownership;
 mod policies;
+mod post_policy;
 mod preflight;
 mod query;
 mod range;

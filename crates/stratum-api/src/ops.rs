@@ -33,6 +33,7 @@ pub mod list_parts;
 pub mod object_lock;
 pub mod object_tagging;
 pub mod ownership_controls;
+pub mod post_object;
 pub mod public_access_block;
 pub mod put_object;
 pub mod request_payment;

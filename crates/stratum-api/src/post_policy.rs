@@ -26,8 +26,14 @@ pub struct PostPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
     /// Names of fields are in lower case.
-    Equal { field: String, value: String },
-    StartsWith { field: String, prefix: String },
+    Equal {
+        field: String,
+        value: String,
+    },
+    StartsWith {
+        field: String,
+        prefix: String,
+    },
     /// Of the file, in bytes.
     Length(RangeInclusive<u64>),
 }
@@ -123,7 +129,9 @@ fn parse_condition(condition: &Value) -> Result<Vec<Condition>, S3Error> {
         Value::Object(exact) if !exact.is_empty() => exact
             .iter()
             .map(|(field, value)| {
-                let value = value.as_str().ok_or_else(|| invalid("Invalid Simple-Condition: value must be a string."))?;
+                let value = value
+                    .as_str()
+                    .ok_or_else(|| invalid("Invalid Simple-Condition: value must be a string."))?;
                 Ok(Condition::Equal { field: field.to_ascii_lowercase(), value: value.to_owned() })
             })
             .collect(),
@@ -137,7 +145,9 @@ fn parse_condition(condition: &Value) -> Result<Vec<Condition>, S3Error> {
                     _ => Err(invalid(&format!("Invalid Condition: unknown operation '{operator}'."))),
                 }
             }
-            [Value::String(operator), least, most] if operator.eq_ignore_ascii_case("content-length-range") => {
+            [Value::String(operator), least, most]
+                if operator.eq_ignore_ascii_case("content-length-range") =>
+            {
                 match (bytes(least), bytes(most)) {
                     (Some(least), Some(most)) if least <= most => Ok(vec![Condition::Length(least..=most)]),
                     (_, _) => Err(invalid("Invalid content-length-range.")),
@@ -181,12 +191,15 @@ mod tests {
 
     #[test]
     fn a_form_is_what_every_condition_allows() {
-        let conditions = "[{\"bucket\": \"b\"}, [\"starts-with\", \"$Key\", \"a/\"], [\"eq\", \"$acl\", \"private\"],
+        let conditions =
+            "[{\"bucket\": \"b\"}, [\"starts-with\", \"$Key\", \"a/\"], [\"eq\", \"$acl\", \"private\"],
             [\"content-length-range\", 1, \"10\"], [\"content-length-range\", 0, 8]]";
-        let fields = [("bucket", "b"), ("key", "a/1"), ("acl", "private"), ("policy", "x"), ("x-ignore-me", "1")];
+        let fields =
+            [("bucket", "b"), ("key", "a/1"), ("acl", "private"), ("policy", "x"), ("x-ignore-me", "1")];
         assert_eq!(judge(conditions, &fields), Ok(1..=8));
         for wrong in [("bucket", "c"), ("key", "b/1"), ("acl", "Private")] {
-            let fields: Vec<_> = fields.iter().map(|field| if field.0 == wrong.0 { wrong } else { *field }).collect();
+            let fields: Vec<_> =
+                fields.iter().map(|field| if field.0 == wrong.0 { wrong } else { *field }).collect();
             assert_eq!(judge(conditions, &fields), Err(Code::AccessDenied), "{wrong:?}");
         }
         assert_eq!(judge(conditions, &fields[..2]), Err(Code::AccessDenied), "a field is missing");

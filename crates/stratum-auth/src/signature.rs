@@ -3,6 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+
 use crate::canonical;
 use crate::chunked::{ChunkChain, Chunking};
 use crate::digest::{Hex, Sha256Digest};
@@ -164,6 +169,35 @@ impl Verifier {
             access_key: scope.access_key().to_owned(),
             string_to_sign: form.policy.to_owned(),
             signature_provided: form.signature.to_owned(),
+            canonical_request: String::new(),
+        })))
+    }
+
+    /// As [`Verifier::verify_post_form`], of a form that is signed by version 2: HMAC-SHA1 over the policy as it was sent. Forms of
+    /// it are still made, and all that it signs is a policy, which ends by itself.
+    ///
+    /// # Errors
+    /// [`AuthError::InvalidAccessKeyId`], [`AuthError::SignatureDoesNotMatch`].
+    pub fn verify_post_form_v2(
+        &self,
+        policy: &str,
+        access_key: &str,
+        signature: &str,
+        identities: &Identities,
+    ) -> Result<Arc<User>, AuthError> {
+        let (user, secret) = find(identities, access_key)?;
+        #[allow(clippy::expect_used)] // HMAC is defined for keys of any length (RFC 2104)
+        let mut mac =
+            Hmac::<Sha1>::new_from_slice(secret.reveal().as_bytes()).expect("HMAC takes a key of any length");
+        mac.update(policy.as_bytes());
+        let given = BASE64.decode(signature.trim()).unwrap_or_default();
+        if mac.verify_slice(&given).is_ok() {
+            return Ok(user.clone());
+        }
+        Err(AuthError::SignatureDoesNotMatch(Box::new(Mismatch {
+            access_key: access_key.to_owned(),
+            string_to_sign: policy.to_owned(),
+            signature_provided: signature.to_owned(),
             canonical_request: String::new(),
         })))
     }

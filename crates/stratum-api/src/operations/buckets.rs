@@ -2,6 +2,7 @@
 
 use super::Handler::{Bucket, BucketBody, NewBucket};
 use super::Need::{Here, OfEach};
+use super::objects::PUT_OBJECT;
 use super::{Place, Qualifier, Row};
 use crate::ops;
 
@@ -64,7 +65,9 @@ pub const ROWS: &[Row] = &[
         .at("acl")
         .document()
         .does(BucketBody(|ctx, bucket, body| Box::pin(ops::acl::put_bucket(ctx, bucket, body)))),
-    BUCKET.post("PostObject", &[Here("s3:PutObject")]).payload(),
+    BUCKET.post("PostObject", &[OfEach("s3:PutObject")]).payload().does(BucketBody(|ctx, bucket, body| {
+        Box::pin(ops::post_object::handle(ctx, bucket, body, &PUT_OBJECT.operation))
+    })),
     BUCKET.options("Preflight", &[]),
     BUCKET
         .get("ListMultipartUploads", &[Here("s3:ListBucketMultipartUploads")])

@@ -19,6 +19,12 @@ const READ_PARAMETERS: &[&str] = &[
 
 const OBJECT: Place = Place::Object;
 
+/// What a browser's form is, too.
+pub const PUT_OBJECT: Row = OBJECT
+    .put("PutObject", &[Here("s3:PutObject")])
+    .payload()
+    .does(ObjectBody(|ctx, bucket, key, body| Box::pin(ops::put_object::handle(ctx, bucket, key, body))));
+
 pub const ROWS: &[Row] = &[
     OBJECT
         .put("CopyObject", &[Here("s3:PutObject"), OfSource("s3:GetObject")])
@@ -82,10 +88,7 @@ pub const ROWS: &[Row] = &[
         "annotation-prefix",
         "continuation-token",
     ]),
-    OBJECT
-        .put("PutObject", &[Here("s3:PutObject")])
-        .payload()
-        .does(ObjectBody(|ctx, bucket, key, body| Box::pin(ops::put_object::handle(ctx, bucket, key, body)))),
+    PUT_OBJECT,
     OBJECT
         .put("PutObjectAcl", &[Here("s3:PutObjectAcl")])
         .at("acl")
@@ -127,7 +130,7 @@ pub const ROWS: &[Row] = &[
         .at("restore")
         .takes(&["versionId"])
         .document()
-        .does(Object(|ctx, bucket, key| Box::pin(ops::restore_object::handle(ctx, bucket, key)))),
+        .does(ObjectBody(|ctx, bucket, key, _| Box::pin(ops::restore_object::handle(ctx, bucket, key)))),
     OBJECT
         .post("SelectObjectContent", &[Here("s3:GetObject")])
         .at("select")

@@ -14,6 +14,7 @@ use crate::lock;
 use crate::multipart::{self, Assembled};
 use crate::number;
 use crate::ops::bucket_lifecycle::tell_expiration;
+use crate::ops::put_object;
 use crate::text::{Name, Quoted};
 use crate::version;
 use crate::xml;
@@ -22,8 +23,6 @@ use crate::xml::multipart::{
     ChecksumElement, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_BODY,
 };
 use bytes::Bytes;
-use http::uri::Scheme;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::Arc;
 use stratum_metadata::PartsToComplete;
 use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
@@ -191,7 +190,12 @@ fn answer(
 ) -> S3Result {
     let mut response = xml::answer(&CompleteMultipartUploadResult {
         xmlns: Namespace,
-        location: location(&ctx.scheme, ctx.header("host").unwrap_or_default(), &bucket.name, key),
+        location: put_object::location(
+            &ctx.scheme,
+            ctx.header("host").unwrap_or_default(),
+            &bucket.name,
+            key,
+        ),
         bucket: &bucket.name,
         key: Name::new(key.as_bytes(), None),
         etag: Quoted(etag),
@@ -202,21 +206,15 @@ fn answer(
     Ok(response)
 }
 
-/// The object's address, path-style.
-fn location(scheme: &Scheme, host: &str, bucket: &str, key: &ObjectKey) -> String {
-    const KEPT: &percent_encoding::AsciiSet =
-        &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
-    format!("{scheme}://{host}/{bucket}/{}", utf8_percent_encode(key.as_str(), KEPT))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::uri::Scheme;
 
     #[test]
     fn the_location_is_where_the_client_sent_its_request() {
         let key = ObjectKey::parse(b"a b/c".to_vec()).unwrap();
-        assert_eq!(location(&Scheme::HTTP, "h:9000", "b", &key), "http://h:9000/b/a%20b/c");
-        assert_eq!(location(&Scheme::HTTPS, "h", "b", &key), "https://h/b/a%20b/c");
+        assert_eq!(put_object::location(&Scheme::HTTP, "h:9000", "b", &key), "http://h:9000/b/a%20b/c");
+        assert_eq!(put_object::location(&Scheme::HTTPS, "h", "b", &key), "https://h/b/a%20b/c");
     }
 }

@@ -13,22 +13,44 @@ use crate::new_version::NewVersion;
 use crate::ops::bucket_lifecycle::tell_expiration;
 use crate::version;
 use axum::body::Body;
-use http::Response;
+use http::uri::Scheme;
+use http::{HeaderMap, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use stratum_metadata::command::{Command, Outcome, WriteCondition};
 use stratum_metadata::record::{
     self, Attributes, BucketRecord, ChecksumAlgorithm, ETag, ObjectRecord, VersionId,
 };
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
+    let (_, headers) = put(ctx, bucket, key, body, 0).await?;
+    let mut response = Response::new(Body::empty());
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// Stores a body of at least `least` bytes as the object that the request's headers ask for; gives what is said of it.
+///
+/// # Errors
+/// What reading, checking, storing and committing refuse; `EntityTooSmall`.
+pub async fn put(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    body: RequestBody,
+    least: u64,
+) -> Result<(ObjectRecord, HeaderMap), S3Error> {
     let new = NewVersion::asked(ctx, bucket)?;
     let condition = conditions::on_write(&ctx.headers);
     let placement = ctx.store.bodies.place(&new.declared()?, ctx.now);
     let sealing = Sealing::of_write(ctx, bucket, key).await?;
     let usual = ChecksumAlgorithm::Crc64Nvme;
     let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, usual, sealing.seal()).await?;
+    if stored.size < least {
+        return Err(Code::EntityTooSmall.into());
+    }
     let object = commit(ctx, bucket, key, stored, new, &sealing, condition).await?;
-    let mut response = Response::new(Body::empty());
-    let out = response.headers_mut();
+    let mut said = HeaderMap::new();
+    let out = &mut said;
     out.insert(http::header::ETAG, headers::etag(&object.etag));
     if let Some(checksum) = &object.checksum {
         headers::write_checksum(checksum, None, out);
@@ -37,7 +59,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     tell_expiration(ctx, bucket, key, &object, out)?;
     sealing.describe(out);
     headers::write_tier(ctx.store.bodies.tier_of(&ctx.view, &object)?, out);
-    Ok(response)
+    Ok((object, said))
 }
 
 /// Makes a stored body the object under the key, if the condition holds. `sealing` is what the body was sealed with.
@@ -78,4 +100,11 @@ pub async fn commit(
         Outcome::Refused(refusal) => Err(conditions::refused(refusal, named)),
         other => Err(S3Error::new(Code::InternalError).because(format_args!("PutObject came to {other}"))),
     }
+}
+
+/// The object's address, path-style.
+pub fn location(scheme: &Scheme, host: &str, bucket: &str, key: &ObjectKey) -> String {
+    const KEPT: &percent_encoding::AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+    format!("{scheme}://{host}/{bucket}/{}", utf8_percent_encode(key.as_str(), KEPT))
 }

@@ -1,4 +1,4 @@
-//! Documents about objects: the answer to CopyObject.
+//! Documents about objects: the answers to CopyObject and PostObject.
 
 use crate::text::{Quoted, Timestamp};
 use crate::xml::Namespace;
@@ -18,4 +18,15 @@ pub struct CopyObjectResult {
     pub checksum_type: Option<&'static str>,
     #[serde(rename = "$value", skip_serializing_if = "Option::is_none")]
     pub checksum: Option<ChecksumElement>,
+}
+
+/// The answer to a form that asks for one (`success_action_status` 201).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PostResponse<'a> {
+    pub location: &'a str,
+    pub bucket: &'a str,
+    pub key: &'a str,
+    #[serde(rename = "ETag")]
+    pub etag: &'a str,
 }

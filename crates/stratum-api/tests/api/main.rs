@@ -8,6 +8,7 @@ mod declared;
 mod deleting;
 mod detail;
 mod encryption;
+mod forms;
 mod hostile;
 mod lifecycle;
 mod listing;

@@ -1,0 +1,241 @@
+//! PostObject: the file of a browser's form becomes an object.
+//!
+//! A form says in its fields who sends it and what the object is to have, so those are read before it is known who asks:
+//! within a bound, and for the account of the address that they come from. From then on it is a PutObject whose headers are
+//! the form's fields.
+//!
+//! Source: Amazon S3 API Reference, "POST Object" and "Browser-based uploads using POST".
+
+use crate::body::RequestBody;
+use crate::context::{Caller, Context};
+use crate::error::{Code, S3Error, S3Result};
+use crate::form::Form;
+use crate::headers;
+use crate::key::ObjectKey;
+use crate::operation::Operation;
+use crate::ops::put_object;
+use crate::post_policy::PostPolicy;
+use crate::query::Query;
+use crate::rights::{self, Asker, Resource};
+use crate::tags::{self, Tagged};
+use crate::xml;
+use crate::xml::object::PostResponse;
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::header::{ETAG, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use stratum_auth::{PostForm, User};
+use stratum_metadata::record::BucketRecord;
+
+/// What stands in a form's key for the name of its file.
+const FILE_NAME: &str = "${filename}";
+
+/// The fields that are a header of PutObject under their own name, beside `x-amz-*`.
+const HEADERS: [&str; 7] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-md5",
+    "content-type",
+    "expires",
+];
+
+/// `operation` is PutObject, as which the form is judged.
+pub async fn handle(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    body: RequestBody,
+    operation: &'static Operation,
+) -> S3Result {
+    let form = Form::read(&ctx.headers, body).await?;
+    let key = key_of(&form)?;
+    let signer = signer(ctx, &form)?;
+    let length = match &signer {
+        Some(_) => check_policy(ctx, bucket, &key, &form)?,
+        None => 0..=u64::MAX,
+    };
+    let put = as_put(ctx, &form, signer, operation)?;
+    let object = Resource::Object(bucket, &key, None);
+    for action in put.operation.actions(false) {
+        rights::authorise(&Asker::of(&put), action, &object)?;
+    }
+    rights::authorise_headers(&Asker::of(&put), &object)?;
+    let answer = Answer::asked(&form);
+    let file = form.file.into_body(*length.end());
+    let body = RequestBody::of_file(&put.headers, file, put.memory.clone(), put.store.clock.clone())?;
+    let (_, said) = put_object::put(&put, bucket, &key, body, *length.start()).await?;
+    answer.respond(ctx, bucket, &key, said)
+}
+
+fn key_of(form: &Form) -> Result<ObjectKey, S3Error> {
+    let missing = || {
+        let message = "Bucket POST must contain a field named 'key'. If it is specified, please check the order of the fields.";
+        S3Error::invalid_argument("key", "", message)
+    };
+    let key = form.get("key").filter(|key| !key.is_empty()).ok_or_else(missing)?;
+    Ok(ObjectKey::parse(key.replace(FILE_NAME, &form.file.name).into_bytes())?)
+}
+
+/// Who signed the form's policy; nobody where it has none.
+fn signer(ctx: &Context, form: &Form) -> Result<Option<Arc<User>>, S3Error> {
+    let Some(policy) = form.get("policy") else { return Ok(None) };
+    let field = |name: &'static str| {
+        form.get(name).ok_or_else(|| {
+            let message = format!("Bucket POST must contain a field named '{name}'.");
+            S3Error::invalid_argument(name, "", message)
+        })
+    };
+    let store = &ctx.store;
+    if let Some(access_key) = form.get("awsaccesskeyid") {
+        let signature = field("signature")?;
+        return Ok(Some(store.verifier.verify_post_form_v2(
+            policy,
+            access_key,
+            signature,
+            &store.identities,
+        )?));
+    }
+    let signed = PostForm {
+        policy,
+        algorithm: field("x-amz-algorithm")?,
+        credential: field("x-amz-credential")?,
+        date: field("x-amz-date")?,
+        signature: field("x-amz-signature")?,
+    };
+    Ok(Some(store.verifier.verify_post_form(&signed, &store.identities)?))
+}
+
+/// Whether the policy allows the form; gives how long its file may be.
+fn check_policy(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    form: &Form,
+) -> Result<RangeInclusive<u64>, S3Error> {
+    let json = BASE64.decode(form.get("policy").unwrap_or_default().trim());
+    let json = json
+        .map_err(|_| S3Error::new(Code::InvalidPolicyDocument).message("Invalid Policy: Invalid Base64."))?;
+    let field = |name: &str| match name {
+        "bucket" => Some(bucket.name.as_str()),
+        "key" => Some(key.as_str()),
+        name => form.get(name),
+    };
+    PostPolicy::parse(&json)?.judge(ctx.now, form.iter().map(|(name, _)| name), field)
+}
+
+/// The PutObject that the form is.
+fn as_put(
+    ctx: &Context,
+    form: &Form,
+    signer: Option<Arc<User>>,
+    operation: &'static Operation,
+) -> Result<Context, S3Error> {
+    let caller = signer.map_or(ctx.caller.clone(), Caller::User);
+    let headers = headers_of(form)?;
+    headers::refuse_unheeded(&headers, operation)?;
+    Ok(Context {
+        account: rights::account(&caller, &ctx.store),
+        caller,
+        operation,
+        headers,
+        query: Arc::new(Query::default()),
+        store: ctx.store.clone(),
+        memory: ctx.memory.clone(),
+        view: ctx.view.clone(),
+        scheme: ctx.scheme.clone(),
+        ..*ctx
+    })
+}
+
+/// The form's fields as a PutObject has them.
+fn headers_of(form: &Form) -> Result<HeaderMap, S3Error> {
+    const OF_SIGNATURE: [&str; 4] = ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"];
+    let mut headers = HeaderMap::new();
+    for (name, value) in form.iter() {
+        let (name, value) = match name {
+            "acl" => ("x-amz-acl", value.to_owned()),
+            "tagging" => (tags::HEADER, tagging(value)?),
+            name if OF_SIGNATURE.contains(&name) => continue,
+            name if HEADERS.contains(&name) || name.starts_with("x-amz-") => (name, value.to_owned()),
+            _ => continue,
+        };
+        let invalid = || {
+            S3Error::invalid_argument(name.to_owned(), value.clone(), "It can't be the value of a header.")
+        };
+        let header = HeaderName::try_from(name).map_err(|_| invalid())?;
+        headers.insert(header, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| invalid())?);
+    }
+    Ok(headers)
+}
+
+/// A form has its tags as a document, where a PutObject has them as a query.
+fn tagging(document: &str) -> Result<String, S3Error> {
+    let tags = xml::tagging::read(document.as_bytes(), Tagged::Object)?;
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    Ok(tags
+        .iter()
+        .map(|(key, value)| format!("{}={}", encoded(key), encoded(value)))
+        .collect::<Vec<_>>()
+        .join("&"))
+}
+
+/// How the form wants to be answered.
+enum Answer {
+    Empty(StatusCode),
+    Document,
+    /// To a page of the sender's.
+    Redirect(String),
+}
+
+impl Answer {
+    fn asked(form: &Form) -> Answer {
+        let page = form.get("success_action_redirect").or(form.get("redirect"));
+        match (page, form.get("success_action_status")) {
+            (Some(page), _) if page.starts_with("http://") || page.starts_with("https://") => {
+                Answer::Redirect(page.to_owned())
+            }
+            (_, Some("200")) => Answer::Empty(StatusCode::OK),
+            (_, Some("201")) => Answer::Document,
+            (_, _) => Answer::Empty(StatusCode::NO_CONTENT),
+        }
+    }
+
+    fn respond(self, ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, said: HeaderMap) -> S3Result {
+        let etag = said.get(ETAG).and_then(|etag| etag.to_str().ok()).unwrap_or_default().to_owned();
+        let host = ctx.header("host").unwrap_or_default();
+        let location = put_object::location(&ctx.scheme, host, &bucket.name, key);
+        let mut response = match &self {
+            Answer::Empty(_) | Answer::Redirect(_) => Response::new(Body::empty()),
+            Answer::Document => xml::answer(&PostResponse {
+                location: &location,
+                bucket: &bucket.name,
+                key: key.as_str(),
+                etag: &etag,
+            })?,
+        };
+        *response.status_mut() = match &self {
+            Answer::Empty(status) => *status,
+            Answer::Document => StatusCode::CREATED,
+            Answer::Redirect(_) => StatusCode::SEE_OTHER,
+        };
+        let location = match self {
+            Answer::Redirect(page) => {
+                let joint = if page.contains('?') { '&' } else { '?' };
+                let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+                let etag = encoded(&etag);
+                format!("{page}{joint}bucket={}&key={}&etag={etag}", bucket.name, encoded(key.as_str()))
+            }
+            Answer::Empty(_) | Answer::Document => location,
+        };
+        response.headers_mut().extend(said);
+        response
+            .headers_mut()
+            .extend(HeaderValue::try_from(location).ok().map(|location| (LOCATION, location)));
+        Ok(response)
+    }
+}
