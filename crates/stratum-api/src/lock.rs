@@ -5,7 +5,7 @@
 //! Source: Amazon S3 API Reference, PutObject, PutObjectRetention, PutObjectLockConfiguration.
 
 use crate::error::{Code, S3Error};
-use crate::text::{Timestamp, parse_iso_8601};
+use crate::text::{Deadline, parse_iso_8601};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use stratum_metadata::record::{Attributes, BucketRecord, LegalHold, Retention, RetentionMode};
 use stratum_storage::ambient::UnixMillis;
@@ -143,7 +143,7 @@ pub fn hold_name(hold: LegalHold) -> &'static str {
 pub fn describe(attributes: &Attributes, out: &mut HeaderMap) {
     if let Some(Retention { mode, until }) = attributes.retention {
         out.insert(MODE, HeaderValue::from_static(mode_name(mode)));
-        out.extend(HeaderValue::try_from(Timestamp(until).to_string()).ok().map(|until| (UNTIL, until)));
+        out.extend(HeaderValue::try_from(Deadline(until).to_string()).ok().map(|until| (UNTIL, until)));
     }
     if let Some(hold) = attributes.legal_hold {
         out.insert(HOLD, HeaderValue::from_static(hold_name(hold)));

@@ -80,6 +80,24 @@ impl Serialize for Timestamp {
     }
 }
 
+/// A time that binds, to the millisecond: whoever waits for it must not come too early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(pub UnixMillis);
+
+impl fmt::Display for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = Timestamp(self.0).to_string();
+        let whole = whole.strip_suffix(".000Z").ok_or(fmt::Error)?;
+        write!(f, "{whole}.{:03}Z", self.0 % 1000)
+    }
+}
+
+impl Serialize for Deadline {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A time as documents and headers of S3 have it, in ISO 8601: a date alone is its first moment, and without an offset
 /// it is UTC. None for what is before 1970, too.
 pub fn parse_iso_8601(text: &str) -> Option<UnixMillis> {
@@ -139,6 +157,8 @@ mod tests {
     fn times_have_three_zeros_and_a_z() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp(1_795_229_042_999).to_string(), "2026-11-21T02:44:02.000Z");
+        assert_eq!(Deadline(1_795_229_042_999).to_string(), "2026-11-21T02:44:02.999Z");
+        assert_eq!(Deadline(1_795_229_042_007).to_string(), "2026-11-21T02:44:02.007Z");
     }
 
     #[test]

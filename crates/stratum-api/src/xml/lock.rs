@@ -3,7 +3,7 @@
 use crate::error::{Code, S3Error};
 use crate::lock::{hold_name, mode_name, parse_hold, parse_mode};
 use crate::number;
-use crate::text::{Timestamp, parse_iso_8601};
+use crate::text::{Deadline, parse_iso_8601};
 use crate::xml::Namespace;
 use crate::xml::read::{self, Element, Malformed};
 use serde::Serialize;
@@ -95,13 +95,13 @@ pub struct RetentionDocument {
     #[serde(rename = "@xmlns")]
     xmlns: Namespace,
     mode: &'static str,
-    retain_until_date: Timestamp,
+    retain_until_date: Deadline,
 }
 
 impl RetentionDocument {
     pub fn of(retention: Retention) -> Self {
         let Retention { mode, until } = retention;
-        Self { xmlns: Namespace, mode: mode_name(mode), retain_until_date: Timestamp(until) }
+        Self { xmlns: Namespace, mode: mode_name(mode), retain_until_date: Deadline(until) }
     }
 }
 
