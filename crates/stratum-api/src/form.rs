@@ -11,9 +11,14 @@ use futures_util::stream;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use multer::{Field, Multipart};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the fields before the file may hold in all, in bytes: S3's bound.
 const MOST_FIELDS_BYTES: usize = 20 * 1024;
+/// What may be read of a form before its file is reached, in bytes: the fields, what stands around them, and as much of the file
+/// as comes with them. Whoever reads one has that much memory.
+pub const MOST_AHEAD_BYTES: u64 = 256 * 1024;
 /// And how many they may be: each takes some memory of its own.
 const MOST_FIELDS: usize = 256;
 
@@ -46,7 +51,10 @@ impl Form {
             let message = "Bucket POST must be of the enclosure-type multipart/form-data";
             S3Error::new(Code::PreconditionFailed).message(message).with("Condition", message)
         })?;
-        Form::of(Multipart::new(pieces(body), boundary)).await
+        let is_at_file = Arc::new(AtomicBool::new(false));
+        let form = Form::of(Multipart::new(pieces(body, is_at_file.clone()), boundary)).await?;
+        is_at_file.store(true, Ordering::Relaxed);
+        Ok(form)
     }
 
     /// # Errors
@@ -114,12 +122,28 @@ async fn text(field: &mut Field<'static>, size: &mut usize, name: usize) -> Resu
     String::from_utf8(value).map_err(|_| Code::MalformedPOSTRequest.into())
 }
 
-fn pieces(body: RequestBody) -> impl stream::Stream<Item = Result<Bytes, Unread>> + Send + 'static {
-    stream::unfold(Some(body), |body| async move {
-        let mut body = body?;
-        match body.next().await {
-            Ok(piece) => Some((Ok(piece?), Some(body))),
-            Err(error) => Some((Err(Unread::of(error)), None)),
+/// The parser keeps what it can't make sense of yet, however long that is: until the file is reached it gets no piece beyond
+/// [`MOST_AHEAD_BYTES`].
+fn pieces(
+    body: RequestBody,
+    is_at_file: Arc<AtomicBool>,
+) -> impl stream::Stream<Item = Result<Bytes, Unread>> + Send + 'static {
+    stream::unfold((Some(body), 0), move |(body, given): (Option<RequestBody>, u64)| {
+        let is_at_file = is_at_file.clone();
+        async move {
+            let mut body = body?;
+            let is_too_far = given > MOST_AHEAD_BYTES && !is_at_file.load(Ordering::Relaxed);
+            let next = match is_too_far {
+                true => Err(Code::MaxPostPreDataLengthExceededError.into()),
+                false => body.next().await,
+            };
+            match next {
+                Ok(piece) => piece.map(|piece| {
+                    let given = given + piece.len() as u64;
+                    (Ok(piece), (Some(body), given))
+                }),
+                Err(error) => Some((Err(Unread::of(error)), (None, given))),
+            }
         }
     })
 }

@@ -9,7 +9,7 @@
 use crate::body::RequestBody;
 use crate::context::{Caller, Context};
 use crate::error::{Code, S3Error, S3Result};
-use crate::form::Form;
+use crate::form::{Form, MOST_AHEAD_BYTES};
 use crate::headers;
 use crate::key::ObjectKey;
 use crate::operation::Operation;
@@ -52,7 +52,9 @@ pub async fn handle(
     body: RequestBody,
     operation: &'static Operation,
 ) -> S3Result {
+    let ahead = ctx.memory.admit(MOST_AHEAD_BYTES)?;
     let form = Form::read(&ctx.headers, body).await?;
+    drop(ahead);
     let key = key_of(&form)?;
     let signer = signer(ctx, &form)?;
     let length = match &signer {
