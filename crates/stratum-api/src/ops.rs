@@ -41,3 +41,13 @@ pub mod restore_object;
 pub mod unconfigured;
 pub mod upload_part;
 pub mod upload_part_copy;
+
+use axum::body::Body;
+use http::{Response, StatusCode};
+
+/// A `204`: it is done, and there is nothing to tell of it.
+fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}

@@ -4,9 +4,8 @@ use crate::context::Context;
 use crate::error::S3Result;
 use crate::key::ObjectKey;
 use crate::multipart;
-use axum::body::Body;
+use crate::ops::no_content;
 use bytes::Bytes;
-use http::{Response, StatusCode};
 use stratum_metadata::command::{Command, Outcome};
 use stratum_metadata::record::BucketRecord;
 
@@ -16,7 +15,5 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     if let Outcome::Refused(refusal) = ctx.store.metadata.commit(command, Bytes::new()).await? {
         return Err(refusal.into());
     }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(no_content())
 }

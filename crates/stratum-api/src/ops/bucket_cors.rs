@@ -7,9 +7,10 @@ use crate::documents::Document;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
 use crate::ops::configure::configure;
+use crate::ops::no_content;
 use crate::xml;
 use axum::body::Body;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use stratum_metadata::ReadView;
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind};
@@ -31,9 +32,7 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     change(ctx, bucket, None).await?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(no_content())
 }
 
 async fn change(ctx: &Context, bucket: &BucketRecord, text: Option<String>) -> Result<(), S3Error> {

@@ -10,10 +10,11 @@ use crate::encryption;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
 use crate::ops::configure::configure;
+use crate::ops::no_content;
 use crate::xml;
 use crate::xml::encryption::{BlockedEncryption, ServerSideEncryptionConfiguration};
 use axum::body::Body;
-use http::{Response, StatusCode};
+use http::Response;
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::BucketRecord;
 
@@ -44,7 +45,5 @@ pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     if bucket.configuration.encryption.is_some() {
         configure(ctx, bucket, BucketChange::Encryption(None)).await?;
     }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(no_content())
 }

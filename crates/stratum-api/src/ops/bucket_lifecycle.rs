@@ -8,10 +8,11 @@ use crate::headers;
 use crate::key::ObjectKey;
 use crate::level;
 use crate::ops::configure::configure;
+use crate::ops::no_content;
 use crate::xml;
 use crate::xml::lifecycle::LifecycleConfiguration;
 use axum::body::Body;
-use http::{HeaderMap, HeaderName, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use stratum_lifecycle::{Current, Rules};
 use stratum_metadata::command::BucketChange;
@@ -44,9 +45,7 @@ pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     if bucket.configuration.documents.contains_key(&DocumentKind::Lifecycle) {
         change(ctx, bucket, None).await?;
     }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(no_content())
 }
 
 async fn change(ctx: &Context, bucket: &BucketRecord, text: Option<String>) -> Result<(), S3Error> {

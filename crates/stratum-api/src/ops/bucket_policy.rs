@@ -6,11 +6,12 @@ use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
 use crate::ops::configure::configure;
+use crate::ops::no_content;
 use crate::ownership;
 use crate::xml;
 use crate::xml::acl::PolicyStatus;
 use axum::body::Body;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, header};
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, ObjectOwnership};
 use stratum_policy::Policy;
@@ -67,7 +68,5 @@ pub async fn status(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 
 async fn change(ctx: &Context, bucket: &BucketRecord, document: Option<BucketDocument>) -> S3Result {
     configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Policy, document }).await?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(no_content())
 }

@@ -5,11 +5,10 @@ use crate::context::Context;
 use crate::error::{Code, S3Result};
 use crate::level;
 use crate::ops::configure::configure;
+use crate::ops::no_content;
 use crate::tags::{self, Tagged};
 use crate::xml;
 use crate::xml::tagging::{self, Tagging};
-use axum::body::Body;
-use http::{Response, StatusCode};
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::BucketRecord;
 
@@ -25,17 +24,11 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
     let tags = tagging::read(&body.document(MAX_BODY).await?, Tagged::Bucket)?;
     level::require(ctx, "Tagging a bucket")?;
     configure(ctx, bucket, BucketChange::Tags(tags::some(tags))).await?;
-    Ok(empty())
+    Ok(no_content())
 }
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     level::require(ctx, "Tagging a bucket")?;
     configure(ctx, bucket, BucketChange::Tags(None)).await?;
-    Ok(empty())
-}
-
-fn empty() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
+    Ok(no_content())
 }

@@ -2,9 +2,8 @@
 
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
-use axum::body::Body;
+use crate::ops::no_content;
 use bytes::Bytes;
-use http::{Response, StatusCode};
 use stratum_metadata::command::{Command, Outcome, Refusal};
 use stratum_metadata::record::BucketRecord;
 
@@ -19,7 +18,5 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
         Outcome::Refused(refusal) => return Err(refusal.into()),
         _ => {}
     }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(no_content())
 }

@@ -6,10 +6,11 @@ use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
 use crate::ops::configure::configure;
+use crate::ops::no_content;
 use crate::xml;
 use crate::xml::acl::OwnershipControls;
 use axum::body::Body;
-use http::{Response, StatusCode};
+use http::Response;
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketRecord, ObjectOwnership};
 
@@ -34,9 +35,7 @@ pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     check(ctx.store.settings.object_ownership, bucket)?;
     level::require(ctx, "Object ownership")?;
     configure(ctx, bucket, BucketChange::Ownership(None)).await?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(no_content())
 }
 
 /// Grants that were given must be taken back before there are no lists, so that nobody loses by it unawares.

@@ -5,10 +5,11 @@ use crate::context::Context;
 use crate::error::{Code, S3Result};
 use crate::level;
 use crate::ops::configure::configure;
+use crate::ops::no_content;
 use crate::xml;
 use crate::xml::acl::PublicAccessBlockConfiguration;
 use axum::body::Body;
-use http::{Response, StatusCode};
+use http::Response;
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::BucketRecord;
 
@@ -30,7 +31,5 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     level::require(ctx, "A public access block")?;
     configure(ctx, bucket, BucketChange::PublicAccess(None)).await?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(no_content())
 }

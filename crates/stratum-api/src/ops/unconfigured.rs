@@ -6,10 +6,11 @@
 use crate::body::RequestBody;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
+use crate::ops::no_content;
 use crate::xml;
 use crate::xml::unconfigured::{Empty, List};
 use axum::body::Body;
-use http::{Response, StatusCode};
+use http::Response;
 use stratum_metadata::record::BucketRecord;
 
 /// Enough to see what is asked for, in bytes.
@@ -32,9 +33,7 @@ pub fn absent(code: Code) -> S3Result {
 
 /// What isn't there is gone.
 pub fn deleted() -> S3Result {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(no_content())
 }
 
 /// Takes a document that asks for nothing, which is what is so.

@@ -2,6 +2,7 @@
 
 use crate::client::{Answered, Client};
 use crate::rig::{Age, Choices};
+use crate::uploads::upload;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
@@ -146,14 +147,7 @@ async fn a_write_locks_what_it_makes() {
         ("x-amz-object-lock-legal-hold", "ON"),
     ];
     put(&client, "a", &headers).await;
-    let begun = client.send("POST", "/bucket/parts?uploads", &headers, "").await.expect(200);
-    let upload = begun.element("UploadId").unwrap();
-    let part = client.put(&format!("/bucket/parts?partNumber=1&uploadId={upload}"), "x").await.expect(200);
-    let complete = format!(
-        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part></CompleteMultipartUpload>",
-        part.header("etag").unwrap()
-    );
-    client.post(&format!("/bucket/parts?uploadId={upload}"), complete).await.expect(200);
+    upload(&client, "/bucket/parts", &headers, "x").await;
     for key in ["a", "parts"] {
         let read = client.get(&format!("/bucket/{key}")).await.expect(200);
         assert_eq!(read.header("x-amz-object-lock-mode"), Some("GOVERNANCE"));

@@ -25,6 +25,7 @@ mod recognition;
 mod rig;
 mod strangers;
 mod tags;
+mod uploads;
 mod versions;
 
 /// What new bodies are coded with.

@@ -2,6 +2,7 @@
 
 use crate::client::{Answered, Client};
 use crate::rig::{Age, Choices};
+use crate::uploads::upload;
 
 const VERSIONING: &str = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
 
@@ -107,14 +108,7 @@ async fn tags_come_with_a_write_and_follow_a_copy() {
     let wrong = [source, ("x-amz-tagging-directive", "MOVE")];
     client.send("PUT", "/bucket/wrong", &wrong, "").await.refused(400, "InvalidArgument");
 
-    let begun = client.send("POST", "/bucket/parts?uploads", &header, "").await.expect(200);
-    let upload = begun.element("UploadId").unwrap();
-    let part = client.put(&format!("/bucket/parts?partNumber=1&uploadId={upload}"), "x").await.expect(200);
-    let complete = format!(
-        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part></CompleteMultipartUpload>",
-        part.header("etag").unwrap()
-    );
-    client.post(&format!("/bucket/parts?uploadId={upload}"), complete).await.expect(200);
+    upload(&client, "/bucket/parts", &header, "x").await;
     assert_eq!(tags(&client, "/bucket/parts?tagging").await, written);
     client.put("/bucket/a", "anew").await.expect(200);
     assert_eq!(tags(&client, "/bucket/a?tagging").await, pairs(&[]));

@@ -370,8 +370,7 @@ impl Lifecycle {
             _ => return,
         }
         self.count();
-        let declared = Declared { class, ..Declared::of(&object.headers, class) };
-        let Some((tier, _)) = declared.tier(now) else { return };
+        let Some((tier, _)) = Declared::of(&object.headers, class).tier(now) else { return };
         let decided = object.attributes.tiering.last().map(|decision| decision.since);
         let change = TierChange {
             bucket: bucket.id,
