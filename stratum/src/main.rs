@@ -29,6 +29,7 @@ mod output;
 mod private;
 mod probe;
 mod quantity;
+mod quota;
 mod rescue;
 mod restore;
 mod root;
@@ -78,6 +79,8 @@ enum Command {
     Explain(tier::ExplainArgs),
     /// Make a master key, and have a running server wrap the keys of encrypted objects with the newest ones.
     Keys(keys::KeysArgs),
+    /// Bound what a bucket, or all buckets of a user, may hold.
+    Quota(quota::QuotaArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
     /// Write what a running server knows to a file, or to an object in S3.
@@ -129,6 +132,7 @@ fn main() -> ExitCode {
         Command::Tier(args) => tier::run(args),
         Command::Explain(args) => tier::explain(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Quota(args) => quota::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Fsck(args) => fsck::run(&args),

@@ -6,6 +6,7 @@
 mod counts;
 pub mod explain;
 mod keys;
+pub mod quotas;
 pub mod report;
 mod routes;
 pub mod tiers;
@@ -103,6 +104,8 @@ impl Operator {
             .route("/level/raise", post(raise_level), &[])
             .route("/keys", get(keys::status), &[])
             .route("/keys/rotate", post(keys::rotate), &[])
+            .route("/quotas", get(quotas::list), &[])
+            .route("/quotas/{action}", post(quotas::change), &["bucket", "user", "bytes", "objects"])
             .route("/tier", get(tiers::status), &[])
             .route(
                 "/tier/{action}",

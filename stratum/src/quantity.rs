@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-const SIZE_UNITS: [(&str, u64); 8] = [
+const SIZE_UNITS: [(&str, u64); 10] = [
+    ("TiB", 1 << 40),
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
@@ -10,19 +11,25 @@ const SIZE_UNITS: [(&str, u64); 8] = [
     ("KB", 1_000),
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
     ("B", 1),
 ];
 
 /// The largest object a single PUT may carry.
 const MAX_OBJECT_BYTES: u64 = 5 << 30;
 
-/// Bytes: `4096`, `4KiB`, `1MiB`, `2 MB`.
-pub fn size(text: &str) -> Result<u64, String> {
+/// Bytes: `4096`, `4KiB`, `1MiB`, `2 TB`.
+pub fn bytes(text: &str) -> Result<u64, String> {
     let units = SIZE_UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
     let (number, unit) = units.unwrap_or((text, 1));
     let count: u64 = number.trim().parse().map_err(|_| format!("\"{text}\" is not a size such as 4KiB"))?;
-    match count.checked_mul(unit) {
-        Some(bytes) if bytes <= MAX_OBJECT_BYTES => Ok(bytes),
+    count.checked_mul(unit).ok_or_else(|| format!("\"{text}\" is more than there can be"))
+}
+
+/// Bytes that one PUT carries.
+pub fn size(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        bytes if bytes <= MAX_OBJECT_BYTES => Ok(bytes),
         _ => Err(format!("\"{text}\" is over 5GiB, the most that one PUT carries")),
     }
 }
@@ -42,7 +49,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// Bytes in the largest binary unit that divides them, as [`size`] reads them.
 pub fn show_size(bytes: u64) -> String {
-    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let whole = units.iter().find(|(_, shift)| bytes != 0 && bytes.trailing_zeros() >= *shift);
     whole.map_or(format!("{bytes} B"), |(unit, shift)| format!("{} {unit}", bytes >> shift))
 }
@@ -73,8 +80,8 @@ mod tests {
 
     #[test]
     fn a_size_is_shown_as_it_was_given() {
-        for text in ["4 KiB", "1 MiB", "5 GiB", "1000 B", "0 B"] {
-            assert_eq!(show_size(size(text).expect("a size")), text);
+        for text in ["4 KiB", "1 MiB", "5 GiB", "2 TiB", "1000 B", "0 B"] {
+            assert_eq!(show_size(bytes(text).expect("a size")), text);
         }
     }
 }

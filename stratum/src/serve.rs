@@ -241,6 +241,7 @@ fn store(
         policies: Default::default(),
         cors: Default::default(),
         lifecycle: Default::default(),
+        quotas: Default::default(),
         settings: settings(config),
         admission,
         usage,

@@ -8,6 +8,7 @@ use crate::error::{Code, S3Error};
 use crate::key::ObjectKey;
 use crate::operation::Operation;
 use crate::query::Query;
+use crate::quota::Quotas;
 use crate::request_id::RequestId;
 use crate::selection::Selection;
 use http::HeaderMap;
@@ -72,6 +73,8 @@ pub struct Store {
     pub cors: Documents<CorsRules>,
     /// The lifecycle of buckets.
     pub lifecycle: Documents<Rules>,
+    /// What the buckets of owners with a quota held lately.
+    pub quotas: Quotas,
     pub settings: Settings,
     pub admission: Admission,
     /// Is told of every read and of what is deleted; the tiers learn from it.

@@ -95,6 +95,12 @@ impl S3Error {
             .with("ArgumentValue", value)
     }
 
+    /// More would be held than a quota of that (`bucket` or `user`) allows.
+    pub fn quota_exceeded(of: &'static str) -> Self {
+        metrics::counter!("stratum_quota_refused_total", "of" => of).increment(1);
+        S3Error::new(Code::QuotaExceeded).because(format_args!("the {of}'s quota is used up"))
+    }
+
     /// `NotImplemented`, naming what isn't built.
     pub fn not_implemented(what: &str) -> Self {
         S3Error::new(Code::NotImplemented).message(format!("{what} is not implemented by this server."))

@@ -47,6 +47,7 @@ mod policies;
 mod post_policy;
 mod preflight;
 mod query;
+pub mod quota;
 mod range;
 pub mod request_id;
 mod rights;

@@ -36,6 +36,7 @@ pub mod ownership_controls;
 pub mod post_object;
 pub mod public_access_block;
 pub mod put_object;
+pub mod quotas;
 pub mod request_payment;
 pub mod restore_object;
 pub mod unconfigured;

@@ -12,7 +12,7 @@ use crate::Engine;
 use copies::CopiesScrub;
 use drives::{DriveWatch, ReplicatedFiles, SlowDrives};
 use std::sync::Arc;
-use stratum_metadata::{Drain, IndexKeeper, JournalKeeper, Packer, Sweeper};
+use stratum_metadata::{Counter, Drain, IndexKeeper, JournalKeeper, Packer, Sweeper};
 use stratum_storage::task::Task;
 use volumes::VolumeKeeper;
 
@@ -41,6 +41,7 @@ impl Engine {
             self.reviews.clone(),
             self.lifecycle.clone(),
             self.rewrapper.clone(),
+            Arc::new(Counter::new(self.metadata.clone())),
         ]
     }
 }

@@ -17,7 +17,7 @@ pub use live::{CheckError, Turns};
 use crate::fingerprint::fingerprint;
 use crate::keys;
 use crate::machine::ReadError;
-use crate::record::{Applied, BucketId, Level, Migrate, Owner, UploadId, decode, level_of};
+use crate::record::{Applied, BucketId, BucketUsage, Level, Migrate, Owner, UploadId, decode, level_of};
 use crate::tree::{Base, Value};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -91,6 +91,8 @@ struct Check<'a> {
     multipart: HashSet<UploadId>,
     /// The key whose versions were met last.
     last_versions: Option<(BucketId, Vec<u8>)>,
+    /// What is kept of buckets that are counted, and bytes and objects as they are met.
+    usage: HashMap<BucketId, (BucketUsage, u64, u64)>,
     /// What records name, taken out as the keys are met.
     packed: HashMap<(VolumeId, u64), Packed>,
     live: HashMap<VolumeId, u64>,
@@ -119,6 +121,7 @@ impl<'a> Check<'a> {
             uploads_by_key: 0,
             multipart: HashSet::new(),
             last_versions: None,
+            usage: HashMap::new(),
             packed: HashMap::new(),
             live: HashMap::new(),
             highest_bucket: 0,
@@ -210,6 +213,12 @@ impl<'a> Check<'a> {
         if self.uploads_by_key != self.uploads {
             let (keys, uploads) = (self.uploads_by_key, self.uploads);
             self.found(Finding::UploadKeys { keys, uploads });
+        }
+        for (bucket, (kept, bytes, objects)) in std::mem::take(&mut self.usage) {
+            if (kept.bytes, kept.objects) != (bytes, objects) {
+                let (kept, counted) = ((kept.bytes, kept.objects), (bytes, objects));
+                self.found(Finding::BucketUsage { bucket: bucket.0, kept, counted });
+            }
         }
         let unclaimed: Vec<((VolumeId, u64), Packed)> = self.packed.drain().collect();
         for ((volume, offset), Packed { live, bodies }) in unclaimed {

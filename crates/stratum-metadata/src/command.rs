@@ -9,8 +9,8 @@ pub(crate) mod v1;
 use crate::record::{
     BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError, DefaultEncryption,
     DocumentKind, ETag, Grant, LastPart, LegalHold, Level, ObjectLock, ObjectOwnership, ObjectRecord, Owner,
-    PartRecord, PublicAccessBlock, Retention, StorageClass, TakesLevel, TierDecision, TierPin, UploadId,
-    UploadRecord, VersionId, Versioning, decode, encode,
+    PartRecord, PublicAccessBlock, Quota, Retention, StorageClass, TakesLevel, TierDecision, TierPin,
+    UploadId, UploadRecord, VersionId, Versioning, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -243,6 +243,14 @@ impl fmt::Display for KeyHolder {
     }
 }
 
+/// Whose quota it is. New ones stand at the end: the number of a variant is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum QuotaOf {
+    Bucket(BucketId),
+    /// All buckets together of the owner with that canonical user id.
+    User(String),
+}
+
 /// What a journal entry holds: a command, and who proposed it where that matters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposed {
@@ -364,6 +372,15 @@ pub enum Command {
     },
     /// Data keys under another key than before, each by itself: one that is another by now is passed over.
     RewrapKeys(Vec<KeyChange>),
+    /// Nothing for none.
+    SetQuota {
+        of: QuotaOf,
+        quota: Option<Quota>,
+    },
+    /// Counts the next of what a bucket held when its count began.
+    CountUsage {
+        bucket: BucketId,
+    },
 }
 
 /// What may be appended near the journal's cap, the most patient first.
@@ -388,6 +405,8 @@ impl Command {
         match self {
             Command::CreateBucket(_)
             | Command::ConfigureBucket { .. }
+            | Command::SetQuota { .. }
+            | Command::CountUsage { .. }
             | Command::ConfigureObject { .. }
             | Command::PutObject { .. }
             | Command::CreateUpload { .. }
@@ -422,7 +441,8 @@ pub enum Outcome {
         etag: ETag,
     },
     Deleted(Deleted),
-    /// Relocate, DecideTiers and RewrapKeys: how many of the moves or changes were applied. Sweep: how many records went, 0 when nothing was left.
+    /// Relocate, DecideTiers and RewrapKeys: how many of the moves or changes were applied. Sweep and CountUsage: how many
+    /// records went or were counted, 0 when nothing was left.
     Count(u64),
     Refused(Refusal),
 }
@@ -469,6 +489,8 @@ pub enum Refusal {
     VolumeState,
     /// SetLevel: the state has this level, which is no lower.
     LevelIs(Level),
+    /// The bucket would hold more than it may.
+    QuotaExceeded,
 }
 
 impl fmt::Display for Outcome {
@@ -506,6 +528,7 @@ impl fmt::Display for Refusal {
             Refusal::VolumeGone => f.write_str("the volume is being dropped"),
             Refusal::VolumeState => f.write_str("the volume's state does not allow it"),
             Refusal::LevelIs(level) => write!(f, "the store is of level {level}"),
+            Refusal::QuotaExceeded => f.write_str("the bucket would hold more than its quota"),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::command::{
     BucketChange, Command, CompletedPart, Deletion, KeyChange, KeyHolder, Match, Move, NewBucket,
-    ObjectChange, Pinning, Proposed, TierChange, TierCondition, WriteCondition,
+    ObjectChange, Pinning, Proposed, QuotaOf, TierChange, TierCondition, WriteCondition,
 };
 use crate::keys::{self, DueKind};
 use crate::record::*;
@@ -161,6 +161,10 @@ fn attributes() -> Attributes {
     }
 }
 
+fn quota() -> Quota {
+    Quota { bytes: Some(1 << 40), objects: None }
+}
+
 fn public_access() -> PublicAccessBlock {
     PublicAccessBlock {
         ignore_public_acls: true,
@@ -298,6 +302,12 @@ fn records(level: Level) -> Vec<Sample> {
         samples.push(sample(level, "version-delete-marker", Version::DeleteMarker(marker)));
         samples.push(sample(level, "null-version", NullVersion(301)));
         samples.push(sample(level, "bucket-document", BucketDocument("<CORSConfiguration/>".into())));
+        let usage = BucketUsage { bytes: 70_000, objects: 3, ..BucketUsage::empty(quota(), 300) };
+        let counting = BucketUsage { counted: Counted::Below(keys::object(BUCKET, KEY)), ..usage.clone() };
+        samples.push(sample(level, "quota", quota()));
+        samples.push(sample(level, "bucket-usage", usage));
+        samples.push(sample(level, "bucket-usage-under-way", counting));
+        samples.push(sample(level, "upload-bytes", UploadBytes { since: 300, bytes: 5 << 20 }));
         samples.push(sample(level, "extent-of-version", ExtentRecord { owner: version_owner(), length: 5 }));
         samples.push(sample(level, "owner-of-a-version-in-a-packed-stripe", version_owner()));
     }
@@ -333,6 +343,9 @@ fn name(command: &Command) -> &'static str {
         Command::ConfigureBucket { .. } => "configure-bucket",
         Command::ConfigureObject { .. } => "configure-object",
         Command::RewrapKeys(_) => "rewrap-keys",
+        Command::SetQuota { of: QuotaOf::Bucket(_), .. } => "set-quota-of-bucket",
+        Command::SetQuota { of: QuotaOf::User(_), .. } => "set-quota-of-user",
+        Command::CountUsage { .. } => "count-usage",
     }
 }
 
@@ -477,6 +490,9 @@ fn commands(level: Level) -> Vec<Sample> {
             Command::ConfigureObject { bucket, key: key(), version, change: tagged },
             Command::ConfigureBucket { bucket, change: by_default },
             Command::RewrapKeys(vec![rewrapped(object), rewrapped(KeyHolder::Upload(upload))]),
+            Command::SetQuota { of: QuotaOf::Bucket(bucket), quota: Some(quota()) },
+            Command::SetQuota { of: QuotaOf::User("ann".into()), quota: None },
+            Command::CountUsage { bucket },
         ] {
             samples.push(sample(level, name(&command), Proposed::from(command)));
         }
@@ -537,7 +553,7 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
 }
 
 /// The kinds that came with level 2.
-fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 6] {
+fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 9] {
     [
         ("level", keys::level(), "level"),
         ("bucket-document", keys::bucket_document(BUCKET, DocumentKind::Cors), "bucket-document"),
@@ -545,6 +561,9 @@ fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 6] {
         ("delete-marker", keys::version(BUCKET, KEY, 300), "version-delete-marker"),
         ("null-version", keys::null_version(BUCKET, KEY), "null-version"),
         ("review", keys::review(TIME, BUCKET, KEY, 300), "review"),
+        ("bucket-usage", keys::bucket_usage(BUCKET), "bucket-usage"),
+        ("user-quota", keys::user_quota("ann"), "quota"),
+        ("upload-bytes", keys::upload_bytes(UPLOAD), "upload-bytes"),
     ]
 }
 

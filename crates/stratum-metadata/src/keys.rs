@@ -71,7 +71,7 @@ pub(crate) fn bucket_by_id(bucket: BucketId) -> Vec<u8> {
     Builder::new(Tag::BucketById, 8).bytes(&bucket.0.to_be_bytes()).0
 }
 
-/// The bucket of a [`bucket_by_id`].
+/// The bucket of a [`bucket_by_id`], or of a [`bucket_usage`].
 pub(crate) fn parse_bucket_by_id(bytes: &[u8]) -> Option<BucketId> {
     Some(BucketId(u64::from_be_bytes(bytes.get(1..)?.try_into().ok()?)))
 }
@@ -102,6 +102,20 @@ pub(crate) fn parse_bucket_document(bytes: &[u8]) -> Option<(BucketId, DocumentK
     let (bucket, rest) = bytes.get(1..)?.split_first_chunk()?;
     let kind = DocumentKind::ALL.into_iter().find(|kind| rest == [*kind as u8])?;
     Some((BucketId(u64::from_be_bytes(*bucket)), kind))
+}
+
+/// What a bucket holds.
+pub(crate) fn bucket_usage(bucket: BucketId) -> Vec<u8> {
+    Builder::new(Tag::BucketUsage, 8).bytes(&bucket.0.to_be_bytes()).0
+}
+
+pub(crate) fn user_quota(owner: &str) -> Vec<u8> {
+    Builder::new(Tag::UserQuota, owner.len()).bytes(owner.as_bytes()).0
+}
+
+/// The owner of a [`user_quota`].
+pub(crate) fn parse_user_quota(bytes: &[u8]) -> Option<String> {
+    String::from_utf8(bytes.get(1..)?.to_vec()).ok()
 }
 
 /// All objects of a bucket begin with this; the keys follow.
@@ -219,6 +233,10 @@ pub(crate) fn dropped(upload: UploadId) -> Vec<u8> {
 
 pub(crate) fn last_part(upload: UploadId) -> Vec<u8> {
     Builder::new(Tag::LastPart, 16).bytes(&upload.0.to_be_bytes()).0
+}
+
+pub(crate) fn upload_bytes(upload: UploadId) -> Vec<u8> {
+    Builder::new(Tag::UploadBytes, 16).bytes(&upload.0.to_be_bytes()).0
 }
 
 /// The upload of a [`dropped`].
@@ -408,6 +426,8 @@ mod tests {
             bucket_by_owner("\u{10ffff}", "x"),
             deleted_bucket(BucketId(u64::MAX)),
             bucket_document(BucketId(u64::MAX), DocumentKind::Notification),
+            bucket_usage(BucketId(u64::MAX)),
+            user_quota("\u{10ffff}"),
             object(BucketId(u64::MAX), b"\xff"),
             version(BucketId(u64::MAX), b"\xff", 0),
             null_version(BucketId(u64::MAX), b"\xff"),
@@ -417,6 +437,7 @@ mod tests {
             completion(UploadId(u128::MAX)),
             dropped(UploadId(u128::MAX)),
             last_part(UploadId(u128::MAX)),
+            upload_bytes(UploadId(u128::MAX)),
             volume(VolumeId(u64::MAX)),
             extent(VolumeId(u64::MAX), u64::MAX),
             stripe(VolumeId(u64::MAX), u64::MAX),

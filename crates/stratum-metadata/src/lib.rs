@@ -52,6 +52,7 @@ mod sweep;
 mod transition;
 mod tree;
 mod upkeep;
+mod usage;
 mod versions;
 mod walk;
 
@@ -75,5 +76,6 @@ pub use transition::{
     Foreseen, Foresight, Reviews, TIERS_SINCE, TierWish, TransitionStatus, Transitions, Unforeseen, tier_of,
 };
 pub use tree::TreeError;
+pub use usage::{Counter, QUOTAS_SINCE, UserUsage};
 pub use versions::{KeyVersion, VERSIONS_SINCE};
 pub use walk::{Walk, WalkPage, Walked};

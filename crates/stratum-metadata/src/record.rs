@@ -9,6 +9,7 @@ mod encryption;
 pub(crate) mod level;
 mod names;
 mod tiering;
+mod usage;
 pub(crate) mod v1;
 pub mod v2;
 mod versions;
@@ -27,6 +28,7 @@ pub use level::{Level, TakesLevel};
 pub(crate) use level::{Migrate, decode, encode, level_of};
 pub use names::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
 pub use tiering::{TierBasis, TierDecision, TierDecisions, TierPin, TierReason};
+pub use usage::{BucketUsage, Counted, Quota, UploadBytes};
 pub use v2::*;
 pub use versions::{DeleteMarker, NullVersion, Version, VersionSummary};
 

@@ -16,6 +16,7 @@ mod relocate;
 mod sweep;
 mod tiers;
 mod uploads;
+mod usage;
 mod versions;
 mod view;
 mod volumes;
@@ -75,7 +76,7 @@ pub(crate) fn apply(
     let Proposed { by, command } = proposed.into();
     view.proposed_by(by);
     let step = match command {
-        Command::CreateBucket(new) => buckets::create(view, new),
+        Command::CreateBucket(new) => buckets::create(view, index, new),
         Command::DeleteBucket { bucket } => buckets::delete(view, bucket),
         Command::PutObject { bucket, key, record, condition } => {
             objects::put(view, index, bucket, key, record, &condition)
@@ -114,6 +115,8 @@ pub(crate) fn apply(
             objects::configure(view, bucket, &key, version, change)
         }
         Command::RewrapKeys(changes) => encryption::rewrap(view, changes),
+        Command::SetQuota { of, quota } => usage::set(view, index, of, quota),
+        Command::CountUsage { bucket } => usage::count(view, bucket),
     };
     match step {
         Ok(outcome) => Ok(outcome),

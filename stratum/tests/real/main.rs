@@ -18,6 +18,7 @@ mod model;
 mod older_binary;
 mod operator;
 mod private;
+mod quotas;
 mod rescue;
 mod restore;
 mod server;

@@ -120,6 +120,7 @@ codes! {
     OperationAborted CONFLICT "A conflicting conditional operation is currently in progress against this resource. Try again.";
     OwnershipControlsNotFoundError NOT_FOUND "The bucket ownership controls were not found";
     PreconditionFailed PRECONDITION_FAILED "At least one of the preconditions that you specified did not hold.";
+    QuotaExceeded FORBIDDEN "The quota of the bucket, or of its owner, is used up: delete something, or ask the operator for more.";
     ReplicationConfigurationNotFoundError NOT_FOUND "The replication configuration was not found";
     RequestHeaderSectionTooLarge BAD_REQUEST "Your request header and query parameters exceed the maximum allowed size.";
     RequestTimeTooSkewed FORBIDDEN "The difference between the request time and the server's time is too large.";

@@ -25,6 +25,7 @@ impl From<Refusal> for S3Error {
             Refusal::BucketState => Code::InvalidBucketState.into(),
             Refusal::PreconditionFailed => Code::PreconditionFailed.into(),
             Refusal::NoSuchUpload => Code::NoSuchUpload.into(),
+            Refusal::QuotaExceeded => S3Error::quota_exceeded("bucket"),
             Refusal::UploadChanged => Code::OperationAborted.into(),
             Refusal::VolumeGone | Refusal::VolumeState | Refusal::LevelIs(_) => {
                 S3Error::new(Code::SlowDown).because("the volume is being dropped")

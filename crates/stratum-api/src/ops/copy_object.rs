@@ -16,6 +16,7 @@ use crate::lock::Lock;
 use crate::new_version::NewVersion;
 use crate::ops::bucket_lifecycle::tell_expiration;
 use crate::ops::put_object;
+use crate::ops::quotas;
 use crate::ownership::Owned;
 use crate::selection::Selection;
 use crate::tags;
@@ -66,6 +67,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     };
     let opened = encryption::open(ctx, &target, Some(admitted), &opening, choose).await;
     let opened = opened.map_err(|error| source.masked(ctx, error))?;
+    quotas::admit_object(ctx, bucket, key, opened.object.size).await?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 
     let algorithm = algorithm.or(opened.object.checksum.as_ref().map(|checksum| checksum.algorithm));

@@ -11,6 +11,7 @@ use crate::key::ObjectKey;
 use crate::lock;
 use crate::new_version::NewVersion;
 use crate::ops::bucket_lifecycle::tell_expiration;
+use crate::ops::quotas;
 use crate::version;
 use axum::body::Body;
 use http::uri::Scheme;
@@ -43,6 +44,7 @@ pub async fn put(
     let condition = conditions::on_write(&ctx.headers);
     let placement = ctx.store.bodies.place(&new.declared()?, ctx.now);
     let sealing = Sealing::of_write(ctx, bucket, key).await?;
+    quotas::admit_object(ctx, bucket, key, body.length()?.unwrap_or(least)).await?;
     let usual = ChecksumAlgorithm::Crc64Nvme;
     let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, usual, sealing.seal()).await?;
     if stored.size < least {

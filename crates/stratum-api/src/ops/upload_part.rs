@@ -9,6 +9,7 @@ use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
 use crate::multipart;
+use crate::ops::quotas;
 use axum::body::Body;
 use http::header::ETAG;
 use http::{HeaderName, Response};
@@ -25,6 +26,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let algorithm = algorithm(&record, body.expected().algorithm())?;
     let placement = Placement::decided(&record.attributes);
     let sealing = Sealing::of_upload(ctx, &record).await?;
+    quotas::admit_part(ctx, bucket, upload, number, body.length()?.unwrap_or(0)).await?;
     let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, algorithm, sealing.seal()).await?;
     let (etag, checksum) = commit(ctx, bucket, upload, number, stored, &sealing).await?;
     let mut response = Response::new(Body::empty());

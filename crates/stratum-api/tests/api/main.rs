@@ -21,6 +21,7 @@ mod objects;
 mod pauses;
 mod policies;
 mod pressed;
+mod quotas;
 mod recognition;
 mod rig;
 mod strangers;

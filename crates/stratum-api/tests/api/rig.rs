@@ -362,6 +362,7 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
         policies: Default::default(),
         cors: Default::default(),
         lifecycle: Default::default(),
+        quotas: Default::default(),
         settings: Settings {
             anonymous: choices.anonymous,
             object_ownership: choices.object_ownership,

@@ -88,6 +88,11 @@ pub enum Finding {
         "{keys} uploads are known by their keys and {uploads} by their ids: this is a mistake of the server's own, please report it"
     )]
     UploadKeys { keys: u64, uploads: u64 },
+    #[error(
+        "the bucket number {bucket} holds {} bytes in {} objects, and {} in {} are counted for its quota: unset the quota and set it again",
+        .counted.0, .counted.1, .kept.0, .kept.1
+    )]
+    BucketUsage { bucket: u64, kept: (u64, u64), counted: (u64, u64) },
     #[error("upload {upload} lacks {what}: it won't be listed, or never expires")]
     Upload { upload: String, what: &'static str },
     #[error(

@@ -6,8 +6,9 @@ use crate::keys::{self, DueKind, Tag};
 use crate::machine::ReadError;
 use crate::owned::{self, Owned};
 use crate::record::{
-    Body, BucketDocument, BucketId, Completion, DecodeError, Dropped, ExtentRecord, HighestIds, Level,
-    ObjectRecord, Owner, PartRecord, StoredUpload, StripeRecord, UploadId, decode,
+    Body, BucketDocument, BucketId, BucketUsage, Completion, Counted, DecodeError, Dropped, ExtentRecord,
+    HighestIds, Level, ObjectRecord, Owner, PartRecord, Quota, StoredUpload, StripeRecord, UploadBytes,
+    UploadId, decode,
 };
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
@@ -37,6 +38,8 @@ impl Check<'_> {
             }
             Tag::DeletedBucket => Ok(keys::parse_deleted_bucket(key).map(drop).ok_or(NOT_A_KEY.into())),
             Tag::BucketDocument => self.bucket_document(key, value),
+            Tag::BucketUsage => self.bucket_usage(key, value),
+            Tag::UserQuota => Ok(read::<Quota>(value).map(drop)),
             Tag::Object => self.object(key, value),
             Tag::Version => self.version(key, value),
             Tag::NullVersion => self.null_version(key, value),
@@ -49,6 +52,7 @@ impl Check<'_> {
             Tag::Completion => self.completion(key, value),
             Tag::Dropped => Ok(read::<Dropped>(value).map(drop)),
             Tag::LastPart => self.last_part(key),
+            Tag::UploadBytes => self.upload_bytes(key, value),
             Tag::Volume => self.volume_record(value),
             Tag::Extent => self.extent_record(key, value),
             Tag::Stripe => self.stripe_record(key, value),
@@ -95,6 +99,41 @@ impl Check<'_> {
         Ok(Ok(()))
     }
 
+    fn bucket_usage(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some(bucket) = keys::parse_bucket_by_id(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        let usage: BucketUsage = match read(value) {
+            Ok(usage) => usage,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        if !self.has(&keys::bucket_by_id(bucket))? {
+            return Ok(Err("it counts a bucket that isn't there".into()));
+        }
+        // Of a count that is under way nothing can be said.
+        if usage.counted == Counted::All {
+            self.usage.insert(bucket, (usage, 0, 0));
+        }
+        Ok(Ok(()))
+    }
+
+    fn upload_bytes(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some(upload) = upload_of(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        let parts: UploadBytes = match read(value) {
+            Ok(parts) => parts,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let Some(stored) = self.get::<StoredUpload>(&keys::upload(upload))? else {
+            let what = "its record, and its parts are still counted";
+            self.found(Finding::Upload { upload: upload.to_string(), what });
+            return Ok(Ok(()));
+        };
+        if let Some((usage, bytes, _)) = self.usage.get_mut(&stored.record.bucket)
+            && usage.since == parts.since
+        {
+            *bytes = bytes.saturating_add(parts.bytes);
+        }
+        Ok(Ok(()))
+    }
+
     fn bucket_by_name(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
         let id = match buckets::id_of(value) {
             Ok(id) => id,
@@ -133,6 +172,10 @@ impl Check<'_> {
         record: &ObjectRecord,
     ) -> Result<(), ReadError> {
         self.checked.objects += 1;
+        if let Some((_, bytes, objects)) = self.usage.get_mut(&bucket) {
+            *bytes = bytes.saturating_add(record.size);
+            *objects += 1;
+        }
         let owner = Owner::object(bucket, key, record);
         if !self.has(&keys::bucket_by_id(bucket))? {
             self.found(Finding::NoBucket { owner: owner.to_string() });

@@ -220,7 +220,9 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
         | Now::DeleteObject(_)
         | Now::ConfigureBucket { .. }
         | Now::ConfigureObject { .. }
-        | Now::RewrapKeys(_) => return Err(TakesLevel(Level::SECOND)),
+        | Now::RewrapKeys(_)
+        | Now::SetQuota { .. }
+        | Now::CountUsage { .. } => return Err(TakesLevel(Level::SECOND)),
     })
 }
 

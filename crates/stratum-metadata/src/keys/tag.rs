@@ -20,6 +20,10 @@ pub(crate) enum Tag {
     DeletedBucket = 0x13,
     /// Bucket id, kind of document -> the document.
     BucketDocument = 0x14,
+    /// Bucket id -> what it holds, where a quota is about it.
+    BucketUsage = 0x15,
+    /// Owner -> the quota of all their buckets together.
+    UserQuota = 0x16,
     /// Bucket id, key -> record.
     Object = 0x20,
     /// Bucket id, key, the entry that committed it (the newest first) -> record of a version that isn't current.
@@ -38,6 +42,8 @@ pub(crate) enum Tag {
     Dropped = 0x34,
     /// Upload -> the entry that stored its last part.
     LastPart = 0x35,
+    /// Upload -> what its parts count for in its bucket's usage.
+    UploadBytes = 0x36,
     /// Volume -> record.
     Volume = 0x40,
     /// Volume, start -> owner and length of an extent.
@@ -54,7 +60,7 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Tag; 22] = [
+    pub(super) const ALL: [Tag; 25] = [
         Tag::Applied,
         Tag::HighestIds,
         Tag::Level,
@@ -63,6 +69,8 @@ impl Tag {
         Tag::BucketByOwner,
         Tag::DeletedBucket,
         Tag::BucketDocument,
+        Tag::BucketUsage,
+        Tag::UserQuota,
         Tag::Object,
         Tag::Version,
         Tag::NullVersion,
@@ -72,6 +80,7 @@ impl Tag {
         Tag::Completion,
         Tag::Dropped,
         Tag::LastPart,
+        Tag::UploadBytes,
         Tag::Volume,
         Tag::Extent,
         Tag::Stripe,

@@ -1,7 +1,7 @@
 //! Buckets: a name, an owner, and the number that stands for them in all other keys.
 
 use super::view::View;
-use super::{ApplyError, Step};
+use super::{ApplyError, Step, usage};
 use crate::buckets::{by_id, by_name, configuration_of, name_of};
 use crate::command::{BucketChange, NewBucket, Outcome, Refusal};
 use crate::keys;
@@ -9,7 +9,7 @@ use crate::record::{BucketId, BucketRecord, HighestIds, Level, Versioning};
 use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
 
-pub(super) fn create(view: &mut View<'_>, new: NewBucket) -> Step {
+pub(super) fn create(view: &mut View<'_>, index: Index, new: NewBucket) -> Step {
     if let Some(existing) = by_name(new.name.as_bytes(), |key| view.value(key))? {
         return Err(Refusal::BucketExists { owner: existing.owner }.into());
     }
@@ -21,6 +21,7 @@ pub(super) fn create(view: &mut View<'_>, new: NewBucket) -> Step {
     view.put(keys::bucket_by_owner(&record.owner, &record.name), &())?;
     let bucket = highest.bucket.max(record.id.0);
     view.put(keys::highest_ids(), &HighestIds { bucket, ..highest })?;
+    usage::begin(view, index, record.id, &record.owner)?;
     Ok(Outcome::Bucket(Box::new(record)))
 }
 
@@ -101,6 +102,7 @@ pub(super) fn delete(view: &mut View<'_>, bucket: BucketId) -> Step {
             view.remove(keys::bucket_document(bucket, kind))?;
         }
     }
+    view.remove(keys::bucket_usage(bucket))?;
     view.remove(keys::bucket_by_name(name.as_bytes()))?;
     view.remove(keys::bucket_by_id(bucket))?;
     Ok(Outcome::Done)

@@ -25,7 +25,7 @@ pub(crate) fn apply_loosely(view: &mut View<'_>, index: Index, command: Command)
 
 fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
     match command {
-        Command::CreateBucket(new) => drop(buckets::create(view, new)?),
+        Command::CreateBucket(new) => drop(buckets::create(view, index, new)?),
         Command::DeleteBucket { bucket } => drop(buckets::delete(view, bucket)?),
         Command::PutObject { bucket, key, mut record, condition } => {
             if let Body::Blob(blob) = &mut record.body {
@@ -59,6 +59,8 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         | Command::AbortUpload { .. }
         | Command::Sweep { .. }
         | Command::DecideTiers(_)
+        | Command::SetQuota { .. }
+        | Command::CountUsage { .. }
         | Command::SetLevel(_)
         | Command::Volume(_) => {}
     }

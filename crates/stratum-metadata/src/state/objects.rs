@@ -1,7 +1,7 @@
 //! Objects: what stands under a key, and the conditions on replacing it.
 
 use super::view::View;
-use super::{ApplyError, Step, bodies, buckets, locks, tiers, versions};
+use super::{ApplyError, Step, bodies, buckets, locks, tiers, usage, versions};
 use crate::command::{Deleted, Deletion, Match, ObjectChange, Outcome, Refusal, WriteCondition};
 use crate::keys;
 use crate::owned::{self, Found};
@@ -21,6 +21,8 @@ pub(super) fn put(
     let versioning = buckets::versioning(view, bucket)?;
     let current = current(view, bucket, &key)?;
     check(condition, current.as_ref())?;
+    let goes = current.as_ref().filter(|current| versions::goes(current, versioning));
+    usage::check_object(view, bucket, record.size, goes, None)?;
     if let Body::Blob(blob) = &mut record.body {
         bodies::settle(blob, index);
         bodies::check(view, blob)?;
@@ -45,7 +47,7 @@ fn delete_current(view: &mut View<'_>, deletion: &Deletion) -> Step<Deleted> {
     let Some(current) = current(view, *bucket, key)? else { return Ok(Deleted::Nothing) };
     check(condition, Some(&current))?;
     versions::release(view, *bucket, key, &current)?;
-    view.remove(keys::object(*bucket, key))?;
+    take_current(view, *bucket, key, &current)?;
     Ok(Deleted::Current)
 }
 
@@ -66,8 +68,8 @@ fn mark_deleted(
             Some((_, Version::Object(_))) | None => return Ok(Deleted::Nothing),
         },
     }
-    if current.is_some() {
-        view.remove(keys::object(bucket, &key))?;
+    if let Some(current) = &current {
+        take_current(view, bucket, &key, current)?;
     }
     versions::make_way(view, bucket, &key, current, Some(versioning))?;
     let version = versions::id(versioning, index);
@@ -145,6 +147,18 @@ pub(super) fn current(
     view.get(keys::object(bucket, key))
 }
 
+/// Nothing is current under the key any more. What was is another matter.
+fn take_current(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    key: &[u8],
+    current: &ObjectRecord,
+) -> Result<(), ApplyError> {
+    let at = keys::object(bucket, key);
+    usage::went(view, bucket, &at, current.size)?;
+    view.remove(at)
+}
+
 /// Writes the record in place of the current one. Nothing is refused from here on.
 pub(super) fn replace(
     view: &mut View<'_>,
@@ -154,8 +168,13 @@ pub(super) fn replace(
     versioning: Option<Versioning>,
     record: &ObjectRecord,
 ) -> Result<(), ApplyError> {
+    let at = keys::object(bucket, &key);
+    if let Some(current) = &current {
+        usage::went(view, bucket, &at, current.size)?;
+    }
     versions::make_way(view, bucket, &key, current, versioning)?;
-    view.put(keys::object(bucket, &key), record)?;
+    usage::came(view, bucket, &at, record.size)?;
+    view.put(at, record)?;
     tiers::enter_reviews(view, bucket, &key, record)?;
     if let Body::Blob(blob) = &record.body {
         bodies::claim(view, &Owner::object(bucket, key, record), blob)?;

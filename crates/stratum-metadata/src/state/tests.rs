@@ -3,6 +3,7 @@
 mod counts;
 mod levels;
 mod tiers;
+mod usage;
 mod versions;
 
 use super::*;

@@ -1,7 +1,7 @@
 //! Multipart uploads: parts are records of their own, before and after the upload is completed.
 
 use super::view::View;
-use super::{ApplyError, Step, bodies, buckets, objects, versions};
+use super::{ApplyError, Step, bodies, buckets, objects, usage, versions};
 use crate::command::{CompletedPart, Outcome, Refusal, WriteCondition};
 use crate::keys::{self, DueKind};
 use crate::record::{
@@ -36,11 +36,15 @@ pub(super) fn put_part(
     buckets::require(view, bucket)?;
     require(view, bucket, None, upload)?;
     bodies::settle(&mut part.blob, index);
-    bodies::check(view, &part.blob)?;
     let key = keys::part(upload, part.number);
-    if let Some(replaced) = view.get::<PartRecord>(key.clone())? {
+    let replaced = view.get::<PartRecord>(key.clone())?;
+    let size = replaced.as_ref().map(|replaced| replaced.size);
+    usage::check_part(view, bucket, part.size, size)?;
+    bodies::check(view, &part.blob)?;
+    if let Some(replaced) = replaced {
         bodies::release(view, &replaced.blob)?;
     }
+    usage::part_came(view, bucket, upload, part.size, size)?;
     view.put(key, &part)?;
     bodies::claim(view, &Owner::Part { upload, number: part.number }, &part.blob)?;
     Ok(Outcome::Part { etag: ETag::Md5(part.md5) })
@@ -119,6 +123,8 @@ fn completable(view: &mut View<'_>, object: &Completed, condition: &WriteConditi
     let upload = require(view, object.bucket, Some(&object.key), object.upload)?;
     let current = objects::current(view, object.bucket, &object.key)?;
     objects::check(condition, current.as_ref())?;
+    let goes = current.as_ref().filter(|current| versions::goes(current, versioning));
+    usage::check_object(view, object.bucket, object.record.size, goes, Some(object.upload))?;
     Ok(Replaced { upload, current, versioning })
 }
 
@@ -193,6 +199,7 @@ fn require(
 
 /// The upload is no longer under way. What becomes of its parts is another matter.
 pub(super) fn forget(view: &mut View<'_>, upload: UploadId, stored: &StoredUpload) -> Result<(), ApplyError> {
+    usage::upload_went(view, stored.record.bucket, upload)?;
     view.remove(keys::upload(upload))?;
     view.remove(keys::last_part(upload))?;
     view.remove(keys::upload_by_key(stored.record.bucket, &stored.record.key, upload))?;

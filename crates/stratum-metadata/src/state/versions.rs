@@ -4,7 +4,7 @@
 //! So whatever comes moves one record at most among those that aren't current, and whatever goes brings one back at most.
 
 use super::view::View;
-use super::{ApplyError, bodies, tiers, uploads};
+use super::{ApplyError, bodies, tiers, uploads, usage};
 use crate::keys;
 use crate::owned::Found;
 use crate::record::{Body, BucketId, NullVersion, ObjectRecord, Version, VersionId, Versioning, decode};
@@ -26,6 +26,15 @@ pub(super) fn commit(record: &mut ObjectRecord, versioning: Option<Versioning>, 
     }
 }
 
+/// Whether what is current goes for good when a new version comes.
+pub(super) fn goes(current: &ObjectRecord, versioning: Option<Versioning>) -> bool {
+    match versioning {
+        None => true,
+        Some(Versioning::Enabled) => false,
+        Some(Versioning::Suspended) => current.version == VersionId::NULL,
+    }
+}
+
 /// What stands under a key makes way for a new version: it goes for good where that has the same id, and where none are
 /// kept, else it joins those that aren't current. What is current is written, or removed, by whoever calls this.
 pub(super) fn make_way(
@@ -35,13 +44,8 @@ pub(super) fn make_way(
     current: Option<ObjectRecord>,
     versioning: Option<Versioning>,
 ) -> Result<(), ApplyError> {
-    let goes = |current: &ObjectRecord| match versioning {
-        None => true,
-        Some(Versioning::Enabled) => false,
-        Some(Versioning::Suspended) => current.version == VersionId::NULL,
-    };
     match current {
-        Some(current) if goes(&current) => release(view, bucket, key, &current),
+        Some(current) if goes(&current, versioning) => release(view, bucket, key, &current),
         current => {
             if versioning == Some(Versioning::Suspended) {
                 remove_null(view, bucket, key)?;
@@ -65,7 +69,11 @@ pub(super) fn put(
     if is_said_apart(&version) {
         view.put(keys::null_version(bucket, key), &NullVersion(committed))?;
     }
-    view.put(keys::version(bucket, key, committed), &version)
+    let at = keys::version(bucket, key, committed);
+    if let Some(size) = usage::size_of_version(&version) {
+        usage::came(view, bucket, &at, size)?;
+    }
+    view.put(at, &version)
 }
 
 /// The newest version of a key that isn't current, and where it lies.
@@ -109,7 +117,9 @@ pub(super) fn promote(view: &mut View<'_>, bucket: BucketId, key: &[u8]) -> Resu
     let Some((at, newest)) = newest_noncurrent(view, bucket, key)? else { return Ok(()) };
     if let Version::Object(record) = &newest {
         take(view, bucket, key, at, &newest)?;
-        view.put(keys::object(bucket, key), record.as_ref())?;
+        let current = keys::object(bucket, key);
+        usage::came(view, bucket, &current, record.size)?;
+        view.put(current, record.as_ref())?;
     }
     Ok(())
 }
@@ -124,6 +134,9 @@ pub(super) fn take(
 ) -> Result<(), ApplyError> {
     if is_said_apart(version) {
         view.remove(keys::null_version(bucket, key))?;
+    }
+    if let Some(size) = usage::size_of_version(version) {
+        usage::went(view, bucket, &at, size)?;
     }
     view.remove(at)
 }

@@ -79,7 +79,7 @@ impl ReadView {
         Ok(self.machine()?.scan(from, to, visit)?)
     }
 
-    fn get<T: Migrate>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
+    pub(crate) fn get<T: Migrate>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
         match self.value(key)? {
             Some(value) => Ok(Some(decode(&value)?)),
             None => Ok(None),
@@ -173,7 +173,7 @@ impl ReadView {
     }
 
     /// A scan may wait for writers and for the disk, and be long: it runs where that holds up nobody else.
-    async fn scanning<T: Send + 'static>(
+    pub(crate) async fn scanning<T: Send + 'static>(
         &self,
         scan: impl FnOnce(&ReadView) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {

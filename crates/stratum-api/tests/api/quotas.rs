@@ -1,0 +1,94 @@
+//! Quotas: what would be too much is refused, before its bytes are taken where its length is known.
+
+use crate::client::Client;
+use crate::rig::{Age, Choices, OTHER};
+use bytes::Bytes;
+use stratum_metadata::command::{Command, Outcome, QuotaOf};
+use stratum_metadata::record::{Counted, Quota};
+
+async fn with_bucket() -> Client {
+    let client = Client::with(Choices { age: Age::New, ..Choices::default() }).await;
+    client.put("/bucket", "").await.expect(200);
+    client
+}
+
+async fn commit(client: &Client, command: Command) -> Outcome {
+    client.rig.store.metadata.commit(command, Bytes::new()).await.expect("a commit")
+}
+
+async fn bound(client: &Client, quota: Quota) {
+    let bucket = client.rig.store.metadata.local().bucket("bucket").unwrap().unwrap().id;
+    commit(client, Command::SetQuota { of: QuotaOf::Bucket(bucket), quota: Some(quota) }).await;
+    while client.rig.store.metadata.local().usage(bucket).unwrap().unwrap().counted != Counted::All {
+        commit(client, Command::CountUsage { bucket }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_much_for_a_bucket_is_refused() {
+    let client = with_bucket().await;
+    client.put("/bucket/before", vec![1; 100]).await.expect(200);
+    bound(&client, Quota { bytes: Some(1000), objects: Some(3) }).await;
+    client.put("/bucket/a", vec![1; 900]).await.expect(200);
+    client.put("/bucket/b", vec![1; 1]).await.refused(403, "QuotaExceeded");
+    client.get("/bucket/b").await.refused(404, "NoSuchKey");
+    client.put("/bucket/a", vec![1; 901]).await.refused(403, "QuotaExceeded");
+    client.put("/bucket/a", vec![1; 400]).await.expect(200);
+    let copy = [("x-amz-copy-source", "/bucket/a")];
+    client.send("PUT", "/bucket/copy", &copy, "").await.expect(200);
+    let bigger = client.send("PUT", "/bucket/before", &copy, "").await;
+    bigger.refused(403, "QuotaExceeded");
+    client.put("/bucket/fourth", "").await.refused(403, "QuotaExceeded");
+    client.delete("/bucket/copy").await.expect(204);
+    client.put("/bucket/fourth", vec![1; 400]).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_over_a_quota_are_not_awaited() {
+    let client = with_bucket().await;
+    bound(&client, Quota { bytes: Some(1000), objects: None }).await;
+    // Of ten million bytes that are announced none is sent.
+    let head = crate::rig::request(
+        "PUT",
+        "/bucket/a",
+        &[("content-length", "10000000"), ("expect", "100-continue")],
+        b"",
+    );
+    let answer = client.rig.raw(&head, false).await;
+    assert_eq!((answer.status, answer.code().as_str()), (403, "QuotaExceeded"), "{}", answer.head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_count_before_they_are_an_object() {
+    let client = with_bucket().await;
+    bound(&client, Quota { bytes: Some(1000), objects: Some(1) }).await;
+    let begun = client.post("/bucket/a?uploads", "").await.expect(200);
+    let upload = begun.element("UploadId").unwrap();
+    let part = |number: u32| format!("/bucket/a?partNumber={number}&uploadId={upload}");
+    client.put(&part(1), vec![1; 600]).await.expect(200);
+    client.put(&part(2), vec![1; 600]).await.refused(403, "QuotaExceeded");
+    client.put(&part(1), vec![1; 800]).await.expect(200);
+    client.put("/bucket/b", vec![1; 300]).await.refused(403, "QuotaExceeded");
+    client.delete(&format!("/bucket/a?uploadId={upload}")).await.expect(204);
+    client.put("/bucket/b", vec![1; 300]).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_buckets_of_a_user_count_together_and_nobody_else_s() {
+    let client = with_bucket().await;
+    let quota = Some(Quota { bytes: Some(1000), objects: None });
+    commit(&client, Command::SetQuota { of: QuotaOf::User("other".into()), quota }).await;
+    let rig = &client.rig;
+    for bucket in ["/one", "/two"] {
+        assert_eq!(rig.signed(OTHER, "PUT", bucket, &[], b"").await.status, 200);
+    }
+    let put = async |target: &str, length: usize| {
+        let answer = rig.signed(OTHER, "PUT", target, &[], &vec![1; length]).await;
+        (answer.status, answer.code())
+    };
+    assert_eq!(put("/one/a", 600).await.0, 200);
+    assert_eq!(put("/two/a", 600).await, (403, "QuotaExceeded".into()));
+    assert_eq!(put("/two/a", 300).await.0, 200);
+    assert_eq!(put("/two/b", 300).await, (403, "QuotaExceeded".into()));
+    client.put("/bucket/a", vec![1; 5000]).await.expect(200);
+}

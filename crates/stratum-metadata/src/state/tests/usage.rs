@@ -1,0 +1,163 @@
+//! What is counted of a bucket is what it holds, whenever the count began and whatever came meanwhile.
+
+use super::*;
+use crate::command::{BucketChange, QuotaOf};
+
+const QUOTA: Quota = Quota { bytes: Some(35), objects: Some(3) };
+const REFUSED: Outcome = Outcome::Refused(Refusal::QuotaExceeded);
+
+impl Store {
+    fn of_quotas() -> Store {
+        let mut store = Store::new();
+        store.apply(Command::SetLevel(Level::SECOND));
+        store
+    }
+
+    fn usage(&self) -> Option<BucketUsage> {
+        self.memory.get(&keys::bucket_usage(BUCKET)).unwrap().map(|value| decode(&value).unwrap())
+    }
+
+    fn count_all(&mut self) {
+        while self.usage().is_some_and(|usage| usage.counted != Counted::All) {
+            self.apply(Command::CountUsage { bucket: BUCKET });
+        }
+    }
+
+    /// Bytes and objects, by looking.
+    fn held(&self) -> (u64, u64) {
+        let current = self.all::<ObjectRecord>(Tag::Object).into_iter().map(|(_, object)| object.size);
+        let versions =
+            self.all::<Version>(Tag::Version).into_iter().filter_map(|(_, version)| match version {
+                Version::Object(object) => Some(object.size),
+                Version::DeleteMarker(_) => None,
+            });
+        let sizes: Vec<u64> = current.chain(versions).collect();
+        (sizes.iter().sum(), sizes.len() as u64)
+    }
+}
+
+fn set(quota: Option<Quota>) -> Command {
+    Command::SetQuota { of: QuotaOf::Bucket(BUCKET), quota }
+}
+
+fn sized(key: &str, size: u64) -> Command {
+    let record = ObjectRecord { size, ..record(1, Body::Blob(BlobRef::plain(Place::Empty))) };
+    Command::PutObject { bucket: BUCKET, key: key.into(), record, condition: WriteCondition::default() }
+}
+
+fn versioning(versioning: Versioning) -> Command {
+    Command::ConfigureBucket { bucket: BUCKET, change: BucketChange::Versioning(versioning) }
+}
+
+#[test]
+fn a_bucket_holds_no_more_than_its_quota_and_can_be_written_smaller() {
+    let mut store = Store::of_quotas();
+    store.apply(sized("before", 10));
+    store.apply(set(Some(QUOTA)));
+    store.count_all();
+    assert!(matches!(store.apply(sized("a", 25)), Outcome::Object(_)));
+    assert_eq!(store.apply(sized("b", 1)), REFUSED, "a byte too many");
+    assert_eq!(store.apply(sized("a", 26)), REFUSED);
+    assert!(matches!(store.apply(sized("a", 24)), Outcome::Object(_)), "what it replaces goes");
+    assert!(matches!(store.apply(sized("b", 0)), Outcome::Object(_)));
+    assert_eq!(store.apply(sized("c", 0)), REFUSED, "an object too many");
+    store.apply(set(Some(Quota { bytes: Some(1), objects: None })));
+    assert!(matches!(store.apply(sized("a", 20)), Outcome::Object(_)), "it doesn't grow");
+    assert_eq!(store.apply(sized("a", 21)), REFUSED);
+    store.apply(set(None));
+    assert!(matches!(store.apply(sized("a", 1 << 40)), Outcome::Object(_)));
+    assert_eq!(store.usage(), None);
+}
+
+#[test]
+fn parts_count_while_their_upload_is_under_way_and_not_twice_when_they_become_an_object() {
+    let mut store = Store::of_quotas();
+    store.apply(set(Some(QUOTA)));
+    store.count_all();
+    store.apply(create_upload(1, "a"));
+    for (number, bytes) in [(1, 10), (2, 20), (3, 30)] {
+        store.apply(put_part(1, number, 1, small()));
+        assert_eq!(store.usage().unwrap().bytes, bytes);
+    }
+    store.apply(put_part(1, 3, 2, small()));
+    assert_eq!(store.usage().unwrap().bytes, 30, "it came in place of another");
+    assert_eq!(store.apply(put_part(1, 4, 1, small())), REFUSED);
+    assert!(matches!(store.apply(complete(1, "a", &[(1, 1)])), Outcome::Object(_)));
+    assert_eq!((store.usage().unwrap().bytes, store.usage().unwrap().objects), (10, 1));
+    store.apply(create_upload(2, "b"));
+    store.apply(put_part(2, 1, 1, small()));
+    store.apply(Command::AbortUpload { bucket: BUCKET, key: b"b".to_vec(), upload: UploadId(2) });
+    assert_eq!(store.usage().unwrap().bytes, 10);
+    assert!(store.all::<UploadBytes>(Tag::UploadBytes).is_empty());
+}
+
+#[test]
+fn a_bucket_of_a_user_with_a_quota_is_counted_from_its_beginning() {
+    let mut store = Store::of_quotas();
+    store.apply(Command::SetQuota { of: QuotaOf::User("owner".into()), quota: Some(QUOTA) });
+    let Outcome::Bucket(bucket) = store.apply(create_bucket(BucketId(7))) else { panic!() };
+    let usage: BucketUsage =
+        decode(&store.memory.get(&keys::bucket_usage(bucket.id)).unwrap().unwrap()).unwrap();
+    assert_eq!(usage, BucketUsage::empty(Quota::default(), store.index));
+    store.apply(Command::DeleteBucket { bucket: bucket.id });
+    assert_eq!(store.memory.get(&keys::bucket_usage(bucket.id)).unwrap(), None);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u8, u64),
+    Delete(u8),
+    /// The version that comes so many after the first.
+    DeleteVersion(usize),
+    Versioning(Versioning),
+    Begin,
+    Count,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0u8..9, 0u64..50).prop_map(|(key, size)| Step::Put(key, size)),
+        2 => (0u8..9).prop_map(Step::Delete),
+        2 => (0usize..20).prop_map(Step::DeleteVersion),
+        1 => prop_oneof![Just(Versioning::Enabled), Just(Versioning::Suspended)].prop_map(Step::Versioning),
+        1 => Just(Step::Begin),
+        2 => Just(Step::Count),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_count_comes_to_what_there_is(steps in proptest::collection::vec(step(), 1..60)) {
+        let mut store = Store::of_quotas();
+        for step in steps {
+            match step {
+                Step::Put(key, size) => drop(store.apply(sized(&format!("key{key}"), size))),
+                Step::Delete(key) => drop(store.apply(delete(&format!("key{key}")))),
+                Step::DeleteVersion(at) => {
+                    let of_key = |(key, version): (Vec<u8>, Version)| {
+                        (keys::parse_version(&key).unwrap().1, version.id())
+                    };
+                    let found = store.all::<Version>(Tag::Version).into_iter().nth(at).map(of_key);
+                    if let Some((key, version)) = found {
+                        let version = Some(version);
+                        let deletion = Deletion { version, ..Deletion::of(BUCKET, key, 5_000) };
+                        store.apply(Command::DeleteObject(deletion));
+                    }
+                }
+                Step::Versioning(to) => drop(store.apply(versioning(to))),
+                Step::Begin => {
+                    store.apply(set(None));
+                    store.apply(set(Some(Quota::default())));
+                }
+                Step::Count => drop(store.apply(Command::CountUsage { bucket: BUCKET })),
+            }
+            if let Some(usage) = store.usage().filter(|usage| usage.counted == Counted::All) {
+                prop_assert_eq!((usage.bytes, usage.objects), store.held());
+            }
+        }
+        store.count_all();
+        if let Some(usage) = store.usage() {
+            prop_assert_eq!((usage.bytes, usage.objects), store.held());
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What buckets hold that a quota is about: counted with each command that changes it, and refused where it would be too much.
+//!
+//! Of a bucket that nobody bounds this is one look for a key that isn't there, a group.
+
+use super::view::View;
+use super::{ApplyError, Step, buckets};
+use crate::command::{Outcome, QuotaOf, Refusal};
+use crate::keys;
+use crate::record::{
+    BucketId, BucketUsage, Counted, ObjectRecord, ObjectSummary, Quota, UploadBytes, UploadId, Version,
+    VersionSummary, decode,
+};
+use std::ops::ControlFlow;
+use stratum_storage::blob::Index;
+
+/// Keys that one command counts. In tests so few that a count takes several.
+const PAGE: usize = if cfg!(test) { 3 } else { 512 };
+
+/// Sets a quota, or takes it away. A bucket's begins its count where there is none.
+pub(super) fn set(view: &mut View<'_>, index: Index, of: QuotaOf, quota: Option<Quota>) -> Step {
+    match (of, quota) {
+        (QuotaOf::User(owner), Some(quota)) => view.put(keys::user_quota(&owner), &quota)?,
+        (QuotaOf::User(owner), None) => view.remove(keys::user_quota(&owner))?,
+        (QuotaOf::Bucket(bucket), Some(quota)) => {
+            buckets::require(view, bucket)?;
+            let begun = BucketUsage {
+                counted: Counted::Below(keys::objects_of(bucket)),
+                ..BucketUsage::empty(quota, index)
+            };
+            let usage = of_bucket(view, bucket)?.map_or(begun, |usage| BucketUsage { quota, ..usage });
+            view.put(keys::bucket_usage(bucket), &usage)?;
+        }
+        (QuotaOf::Bucket(bucket), None) => view.remove(keys::bucket_usage(bucket))?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// A bucket that comes to be is counted from the beginning, if its owner's buckets are.
+pub(super) fn begin(view: &mut View<'_>, index: Index, bucket: BucketId, owner: &str) -> Step<()> {
+    if view.contains(keys::user_quota(owner))? {
+        view.put(keys::bucket_usage(bucket), &BucketUsage::empty(Quota::default(), index))?;
+    }
+    Ok(())
+}
+
+/// Counts a page of what was there before the count began.
+pub(super) fn count(view: &mut View<'_>, bucket: BucketId) -> Step {
+    let Some(mut usage) = of_bucket(view, bucket)? else { return Ok(Outcome::Count(0)) };
+    let Counted::Below(from) = usage.counted.clone() else { return Ok(Outcome::Count(0)) };
+    let (mut seen, mut last) = (0, None);
+    for range in [keys::objects_of(bucket), keys::versions_in(bucket)] {
+        let (begin, end) = (from.clone().max(range.clone()), keys::end_of_prefix(&range));
+        if begin >= end || seen == PAGE {
+            continue;
+        }
+        view.scan(&begin, &end, |key, value| {
+            if let Some(size) = size_of(key, value)? {
+                usage.bytes = usage.bytes.saturating_add(size);
+                usage.objects += 1;
+            }
+            seen += 1;
+            last = Some(key.to_vec());
+            Ok(if seen < PAGE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+    }
+    usage.counted = match last.filter(|_| seen == PAGE) {
+        Some(last) => Counted::Below([last.as_slice(), &[0]].concat()),
+        None => Counted::All,
+    };
+    view.put(keys::bucket_usage(bucket), &usage)?;
+    Ok(Outcome::Count(seen as u64))
+}
+
+fn size_of(key: &[u8], value: &[u8]) -> Result<Option<u64>, crate::record::DecodeError> {
+    if keys::is(keys::Tag::Object, key) {
+        return Ok(Some(decode::<ObjectSummary>(value)?.size));
+    }
+    Ok(match decode::<VersionSummary>(value)? {
+        VersionSummary::Object(object) => Some(object.size),
+        VersionSummary::DeleteMarker(_) => None,
+    })
+}
+
+/// Refuses an object of so many bytes that comes to a bucket, where `replaced` goes for it and `parts` became it.
+pub(super) fn check_object(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    size: u64,
+    replaced: Option<&ObjectRecord>,
+    upload: Option<UploadId>,
+) -> Step<()> {
+    let Some(usage) = of_bucket(view, bucket)? else { return Ok(()) };
+    let parts = upload.map(|upload| parts_of(view, &usage, upload)).transpose()?.unwrap_or(0);
+    let (goes, went) = replaced.map_or((0, 0), |replaced| (replaced.size, 1));
+    let bytes = usage.bytes.saturating_add(size).saturating_sub(goes).saturating_sub(parts);
+    check(&usage, bytes, (usage.objects + 1).saturating_sub(went))
+}
+
+/// Refuses a part that comes to a bucket.
+pub(super) fn check_part(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    size: u64,
+    replaced: Option<u64>,
+) -> Step<()> {
+    let Some(usage) = of_bucket(view, bucket)? else { return Ok(()) };
+    let bytes = usage.bytes.saturating_add(size).saturating_sub(replaced.unwrap_or(0));
+    check(&usage, bytes, usage.objects)
+}
+
+/// What doesn't grow is never refused: a bucket over its quota can still be written smaller.
+fn check(usage: &BucketUsage, bytes: u64, objects: u64) -> Step<()> {
+    let grown = Quota {
+        bytes: usage.quota.bytes.filter(|_| bytes > usage.bytes),
+        objects: usage.quota.objects.filter(|_| objects > usage.objects),
+    };
+    if grown.admits(bytes, objects) { Ok(()) } else { Err(Refusal::QuotaExceeded.into()) }
+}
+
+/// An object lies under that key from now on.
+pub(super) fn came(view: &mut View<'_>, bucket: BucketId, at: &[u8], size: u64) -> Result<(), ApplyError> {
+    change(view, bucket, at, |usage| {
+        usage.bytes = usage.bytes.saturating_add(size);
+        usage.objects += 1;
+    })
+}
+
+/// No longer.
+pub(super) fn went(view: &mut View<'_>, bucket: BucketId, at: &[u8], size: u64) -> Result<(), ApplyError> {
+    change(view, bucket, at, |usage| {
+        usage.bytes = usage.bytes.saturating_sub(size);
+        usage.objects = usage.objects.saturating_sub(1);
+    })
+}
+
+/// A version's size, where it is an object.
+pub(super) fn size_of_version(version: &Version) -> Option<u64> {
+    match version {
+        Version::Object(record) => Some(record.size),
+        Version::DeleteMarker(_) => None,
+    }
+}
+
+/// A part came to an upload, in place of another of that size.
+pub(super) fn part_came(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    upload: UploadId,
+    size: u64,
+    replaced: Option<u64>,
+) -> Result<(), ApplyError> {
+    let Some(mut usage) = of_bucket(view, bucket)? else { return Ok(()) };
+    let before = parts_of(view, &usage, upload)?;
+    let bytes = before.saturating_add(size).saturating_sub(replaced.unwrap_or(0));
+    usage.bytes = usage.bytes.saturating_sub(before).saturating_add(bytes);
+    view.put(keys::upload_bytes(upload), &UploadBytes { since: usage.since, bytes })?;
+    view.put(keys::bucket_usage(bucket), &usage)
+}
+
+/// An upload is no longer under way.
+pub(super) fn upload_went(view: &mut View<'_>, bucket: BucketId, upload: UploadId) -> Result<(), ApplyError> {
+    if !view.contains(keys::upload_bytes(upload))? {
+        return Ok(());
+    }
+    if let Some(mut usage) = of_bucket(view, bucket)? {
+        usage.bytes = usage.bytes.saturating_sub(parts_of(view, &usage, upload)?);
+        view.put(keys::bucket_usage(bucket), &usage)?;
+    }
+    view.remove(keys::upload_bytes(upload))
+}
+
+/// What the parts of an upload count for.
+fn parts_of(view: &mut View<'_>, usage: &BucketUsage, upload: UploadId) -> Result<u64, ApplyError> {
+    let parts: Option<UploadBytes> = view.get(keys::upload_bytes(upload))?;
+    Ok(parts.filter(|parts| parts.since == usage.since).map_or(0, |parts| parts.bytes))
+}
+
+fn of_bucket(view: &mut View<'_>, bucket: BucketId) -> Result<Option<BucketUsage>, ApplyError> {
+    view.get(keys::bucket_usage(bucket))
+}
+
+fn change(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    at: &[u8],
+    change: impl FnOnce(&mut BucketUsage),
+) -> Result<(), ApplyError> {
+    let Some(mut usage) = of_bucket(view, bucket)? else { return Ok(()) };
+    if usage.has_counted(at) {
+        change(&mut usage);
+        view.put(keys::bucket_usage(bucket), &usage)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! What buckets hold that a quota is about: how it is read, and the task that has it counted.
+//!
+//! `apply` keeps each count (`state/usage.rs`). The task proposes what follows from the quotas: a page of a count that isn't
+//! whole, a count for each bucket of a user with a quota, and no more of what nobody bounds any longer.
+
+use crate::command::{Command, Outcome, QuotaOf};
+use crate::keys::{self, Tag};
+use crate::machine::ReadError;
+use crate::record::{BucketId, BucketUsage, Counted, Level, Quota, decode};
+use crate::store::{Metadata, ReadView};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+
+/// The level of a store that can have quotas.
+pub const QUOTAS_SINCE: Level = Level::SECOND;
+
+/// How often it looks what is to be counted.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Between two pages, so that requests come first.
+const REST: Duration = Duration::from_millis(2);
+/// Buckets of an owner that are looked at together.
+const TOGETHER: usize = 256;
+
+/// What all buckets of a user hold together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserUsage {
+    pub bytes: u64,
+    pub objects: u64,
+    /// Whether all of it has been counted; what is said is too little otherwise.
+    pub is_whole: bool,
+}
+
+impl ReadView {
+    /// What a bucket holds, if it is counted.
+    pub fn usage(&self, bucket: BucketId) -> Result<Option<BucketUsage>, ReadError> {
+        self.get(&keys::bucket_usage(bucket))
+    }
+
+    /// The quota of all buckets together of an owner.
+    pub fn user_quota(&self, owner: &str) -> Result<Option<Quota>, ReadError> {
+        self.get(&keys::user_quota(owner))
+    }
+
+    /// All buckets that are counted.
+    pub async fn usages(&self) -> Result<Vec<(BucketId, BucketUsage)>, ReadError> {
+        self.scanning(|view| view.pairs(Tag::BucketUsage, keys::parse_bucket_by_id)).await
+    }
+
+    /// All users with a quota.
+    pub async fn user_quotas(&self) -> Result<BTreeMap<String, Quota>, ReadError> {
+        self.scanning(|view| Ok(view.pairs(Tag::UserQuota, keys::parse_user_quota)?.into_iter().collect()))
+            .await
+    }
+
+    /// What all buckets of an owner hold together.
+    pub async fn usage_of(&self, owner: &str) -> Result<UserUsage, ReadError> {
+        let mut all = UserUsage { is_whole: true, ..UserUsage::default() };
+        let mut after = String::new();
+        loop {
+            let buckets = self.buckets_of(owner, &after, TOGETHER).await?;
+            for bucket in &buckets {
+                let Some(usage) = self.usage(bucket.id)? else {
+                    all.is_whole = false;
+                    continue;
+                };
+                all.bytes = all.bytes.saturating_add(usage.bytes);
+                all.objects = all.objects.saturating_add(usage.objects);
+                all.is_whole &= usage.counted == Counted::All;
+            }
+            match buckets.last().filter(|_| buckets.len() == TOGETHER) {
+                Some(last) => after.clone_from(&last.name),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// All records of a kind, with what their keys say.
+    fn pairs<K, T: crate::record::Migrate>(
+        &self,
+        tag: Tag,
+        parse: impl Fn(&[u8]) -> Option<K>,
+    ) -> Result<Vec<(K, T)>, ReadError> {
+        let (mut pairs, mut failed) = (Vec::new(), None);
+        self.scan(&keys::start_of(tag), &keys::end_of(tag), |key, value| match decode(value) {
+            Ok(record) => {
+                pairs.extend(parse(key).map(|key| (key, record)));
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        failed.map_or(Ok(pairs), |error| Err(error.into()))
+    }
+}
+
+/// Has buckets counted that a quota is about: one of a store.
+pub struct Counter(Metadata);
+
+impl Counter {
+    pub fn new(metadata: Metadata) -> Counter {
+        Counter(metadata)
+    }
+
+    /// One step: a page of the first count that isn't whole, else whatever is to be counted from now on, or no more.
+    async fn step_once(&self) -> Result<Next, String> {
+        if self.0.level() < QUOTAS_SINCE {
+            return Ok(Next::After(POLL_INTERVAL));
+        }
+        let view = self.0.local();
+        let (usages, users) = (view.usages().await.map_err(text)?, view.user_quotas().await.map_err(text)?);
+        let is_under_way = |usage: &BucketUsage| usage.counted != Counted::All;
+        if let Some((bucket, _)) = usages.iter().find(|(_, usage)| is_under_way(usage)) {
+            self.propose(Command::CountUsage { bucket: *bucket }).await?;
+            return Ok(Next::After(REST));
+        }
+        for owner in users.keys() {
+            self.begin(&view, owner).await?;
+        }
+        for (bucket, _) in usages.iter().filter(|(_, usage)| usage.quota.is_unbounded()) {
+            let record = view.bucket_of(*bucket).map_err(text)?;
+            if record.is_none_or(|record| !users.contains_key(&record.owner)) {
+                self.propose(Command::SetQuota { of: QuotaOf::Bucket(*bucket), quota: None }).await?;
+            }
+        }
+        Ok(Next::After(POLL_INTERVAL))
+    }
+
+    /// Has all of an owner's buckets counted that aren't.
+    async fn begin(&self, view: &ReadView, owner: &str) -> Result<(), String> {
+        let mut after = String::new();
+        loop {
+            let buckets = view.buckets_of(owner, &after, TOGETHER).await.map_err(text)?;
+            for bucket in &buckets {
+                if view.usage(bucket.id).map_err(text)?.is_none() {
+                    let (of, quota) = (QuotaOf::Bucket(bucket.id), Some(Quota::default()));
+                    self.propose(Command::SetQuota { of, quota }).await?;
+                }
+            }
+            match buckets.last().filter(|_| buckets.len() == TOGETHER) {
+                Some(last) => after.clone_from(&last.name),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn propose(&self, command: Command) -> Result<Outcome, String> {
+        self.0.commit(command, Bytes::new()).await.map_err(text)
+    }
+}
+
+impl Task for Counter {
+    fn row(&self) -> Row {
+        Row { name: "quotas", role: Role::Leader, class: None, place: Place::Runtime, delay: Duration::ZERO }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            self.step_once().await.unwrap_or_else(|problem| {
+                tracing::warn!(problem, "buckets with a quota could not be counted; it is tried again");
+                Next::After(POLL_INTERVAL)
+            })
+        })
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,131 @@
+//! Quotas of buckets and users: what they are, how much of each is used, and how an operator changes them.
+
+use super::{Operator, Refused};
+use axum::Json;
+use axum::extract::{Path, Query, State as Shared};
+use bytes::Bytes;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use stratum_metadata::QUOTAS_SINCE;
+use stratum_metadata::command::{Command, Outcome, QuotaOf};
+use stratum_metadata::record::{Counted, Quota};
+
+/// A quota, and what is used of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaStatus {
+    /// A bucket's name, or a user's canonical id.
+    pub of: String,
+    /// Nothing for no bound.
+    pub bytes: Option<u64>,
+    pub objects: Option<u64>,
+    pub used_bytes: u64,
+    pub used_objects: u64,
+    /// What was there when the quota was set is still being counted: so much is used at least.
+    pub counting: bool,
+}
+
+/// All quotas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaList {
+    pub buckets: Vec<QuotaStatus>,
+    pub users: Vec<QuotaStatus>,
+}
+
+/// Whose, and how much.
+#[derive(Debug, Deserialize)]
+pub struct Wanted {
+    bucket: Option<String>,
+    user: Option<String>,
+    bytes: Option<u64>,
+    objects: Option<u64>,
+}
+
+/// `GET /quotas`
+pub(super) async fn list(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<QuotaList>, Refused> {
+    let view = operator.engine.metadata.fresh().await.map_err(unavailable)?;
+    let mut all = QuotaList::default();
+    for (bucket, usage) in view.usages().await.map_err(unavailable)? {
+        if usage.quota.is_unbounded() {
+            continue;
+        }
+        let Some(record) = view.bucket_of(bucket).map_err(unavailable)? else { continue };
+        all.buckets.push(QuotaStatus {
+            of: record.name,
+            bytes: usage.quota.bytes,
+            objects: usage.quota.objects,
+            used_bytes: usage.bytes,
+            used_objects: usage.objects,
+            counting: usage.counted != Counted::All,
+        });
+    }
+    for (of, Quota { bytes, objects }) in view.user_quotas().await.map_err(unavailable)? {
+        let used = view.usage_of(&of).await.map_err(unavailable)?;
+        all.users.push(QuotaStatus {
+            of,
+            bytes,
+            objects,
+            used_bytes: used.bytes,
+            used_objects: used.objects,
+            counting: !used.is_whole,
+        });
+    }
+    all.buckets.sort_by(|one, other| one.of.cmp(&other.of));
+    Ok(Json(all))
+}
+
+/// `POST /quotas/set?bucket=...&bytes=...&objects=...`, or `?user=...`; `POST /quotas/unset?bucket=...`, or `?user=...`.
+/// Says what came of it.
+pub(super) async fn change(
+    Shared(operator): Shared<Arc<Operator>>,
+    Path(action): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<String>, Refused> {
+    let wrong = |problem: &str| Refused(StatusCode::BAD_REQUEST, problem.to_owned());
+    let quota = Quota { bytes: wanted.bytes, objects: wanted.objects };
+    let quota = match action.as_str() {
+        "set" if quota.is_unbounded() => return Err(wrong("a quota is of bytes, of objects, or of both")),
+        "set" => Some(quota),
+        "unset" if quota.is_unbounded() => None,
+        "unset" => return Err(wrong("what takes a quota away says nothing of how much")),
+        _ => {
+            return Err(Refused(StatusCode::NOT_FOUND, format!("there is no action {action}: set or unset")));
+        }
+    };
+    let metadata = &operator.engine.metadata;
+    if metadata.level() < QUOTAS_SINCE {
+        let problem = format!("quotas take a store of level {QUOTAS_SINCE}: run `stratum level raise`");
+        return Err(Refused(StatusCode::CONFLICT, problem));
+    }
+    let (of, whose) = match (wanted.bucket, wanted.user) {
+        (Some(name), None) => {
+            let view = metadata.fresh().await.map_err(unavailable)?;
+            let Some(bucket) = view.bucket(&name).map_err(unavailable)? else {
+                return Err(Refused(StatusCode::NOT_FOUND, format!("there is no bucket {name}")));
+            };
+            (QuotaOf::Bucket(bucket.id), format!("the bucket {name}"))
+        }
+        (None, Some(user)) if user.is_empty() => return Err(wrong("the user's id is empty")),
+        (None, Some(user)) => {
+            let whose = format!("all buckets of {user}");
+            (QuotaOf::User(user), whose)
+        }
+        _ => return Err(wrong("it is of a bucket or of a user")),
+    };
+    let said = match &quota {
+        Some(_) => format!("{whose}: the quota is set"),
+        None => format!("{whose}: there is no quota"),
+    };
+    match metadata.commit(Command::SetQuota { of, quota }, Bytes::new()).await {
+        Ok(Outcome::Refused(refusal)) => Err(Refused(StatusCode::CONFLICT, refusal.to_string())),
+        Ok(_) => {
+            tracing::info!(quota = said, "an operator changed a quota");
+            Ok(Json(said))
+        }
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+fn unavailable(error: impl std::fmt::Display) -> Refused {
+    Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}
