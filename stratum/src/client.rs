@@ -8,7 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod s3;
 pub(crate) mod sign;
 pub(crate) mod signing;
-mod stream;
+pub(crate) mod stream;
 
 use crate::credentials;
 use clap::Args;

@@ -4,6 +4,8 @@
 //! was meant would be worse than one that does not start. Every value has a default, so that the file may be empty.
 
 // The fuzz targets include this file by its path, too.
+#[path = "config/telling.rs"]
+mod telling;
 #[path = "config/tiering.rs"]
 mod tiering;
 
@@ -21,6 +23,7 @@ use stratum_metadata::record::ObjectOwnership;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::pace::Budget;
 use stratum_tiering::prices::TierPrices;
+pub use telling::{AuditSection, WebhookEntry};
 use tiering::{ClockSection, LifecycleSection, TieringSection};
 use toml::Spanned;
 
@@ -58,6 +61,10 @@ pub struct Config {
     pub clock: ClockSection,
     #[serde(default)]
     pub lifecycle: LifecycleSection,
+    #[serde(default, rename = "webhook")]
+    pub webhooks: Vec<WebhookEntry>,
+    #[serde(default)]
+    pub audit: AuditSection,
     #[serde(default)]
     pub log: Log,
 }
@@ -421,6 +428,21 @@ impl Config {
                 };
                 return Err(wrong(path, text, value.span().start, format!(", user.{name}"), problem));
             }
+        }
+        let mut names = HashSet::new();
+        for webhook in &self.webhooks {
+            let name = &webhook.name;
+            if !names.insert(name.get_ref().as_str()) {
+                let problem = format!("\"{}\" is taken by another webhook", name.get_ref());
+                return Err(wrong(path, text, name.span().start, ", webhook.name".into(), problem));
+            }
+        }
+        if let Some(webhook) = &self.audit.webhook
+            && !names.contains(webhook.get_ref().as_str())
+        {
+            let problem =
+                format!("\"{}\" is no webhook: there is no [[webhook]] of that name", webhook.get_ref());
+            return Err(wrong(path, text, webhook.span().start, ", audit.webhook".into(), problem));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
 mod address;
+mod audit;
 mod backup;
 mod bench;
 mod classify;
@@ -41,6 +42,7 @@ mod status;
 mod telemetry;
 mod tier;
 mod usage;
+mod webhook;
 
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;

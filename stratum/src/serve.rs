@@ -3,6 +3,7 @@
 //! The order matters: what can be wrong with the command line and the configuration, then the drives, then who root is,
 //! then the engine over the drives (`stratum_engine`), then what works in the background, and only then the listener.
 
+use crate::audit::Audits;
 use crate::backup::configuration::Configuration;
 use crate::classify::ClassifyTask;
 use crate::config::{Config, ConfigError};
@@ -17,6 +18,7 @@ use crate::opening::{self, Opened};
 use crate::operator::Operator;
 use crate::root::RootCredentials;
 use crate::telemetry::Telemetry;
+use crate::webhook::Webhooks;
 use crate::{ServerArgs, logging, output};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_api::admission::Admission;
+use stratum_api::audit::Audit;
 use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
@@ -83,6 +86,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     refuse_old_processors()?;
     let said = Credentials::from_environment()?;
     said.as_ref().map(|said| identities(config, said)).transpose()?;
+    let webhooks = Webhooks::of(&config.webhooks)?;
     let entrance = Entrance::of(config)?;
     let telemetry = Telemetry::install().map_err(|error| error.to_string())?;
     #[cfg(feature = "faults")]
@@ -94,7 +98,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let engine = opened.engine.clone();
     // What is open is shut down, whether it came to serve or was refused.
     let signs = Signs { telemetry, dropped: logging.dropped.clone() };
-    let outcome = serve_store(args, config, entrance, signs, opened, &runtime);
+    let outcome = serve_store(args, config, entrance, signs, webhooks, opened, &runtime);
     engine.shutdown();
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -129,6 +133,7 @@ fn serve_store(
     config: &Config,
     entrance: Entrance,
     signs: Signs,
+    webhooks: Webhooks,
     opened: Opened,
     runtime: &Runtime,
 ) -> Result<(), Failure> {
@@ -154,8 +159,11 @@ fn serve_store(
         supervisor.run(Arc::new(ClassifyTask::new(engine.clone(), classifier)))?;
     }
     supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone(), dropped)))?;
+    let to = config.audit.webhook.as_ref().and_then(|name| webhooks.named(name.get_ref()));
+    let Audits { audit, tasks } = Audits::of(&config.audit, to);
+    tasks.into_iter().try_for_each(|task| supervisor.run(task))?;
 
-    let store = Arc::new(store(config, &engine, identities, keys, load.admission));
+    let store = Arc::new(store(config, &engine, identities, keys, load.admission, audit));
     let admin = admin(config, &engine, operator.clone(), telemetry);
     let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
     let server = Server::new(store.clone(), admin, load.connections, limits);
@@ -231,6 +239,7 @@ fn store(
     identities: Identities,
     keys: Arc<dyn KeyService>,
     admission: Admission,
+    audit: Audit,
 ) -> Store {
     let Engine { metadata, volumes, journal, codecs, tables, usage, samples, .. } = engine.clone();
     Store {
@@ -242,6 +251,7 @@ fn store(
         cors: Default::default(),
         lifecycle: Default::default(),
         quotas: Default::default(),
+        audit,
         settings: settings(config),
         admission,
         usage,

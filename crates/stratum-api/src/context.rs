@@ -1,6 +1,7 @@
 //! What an operation gets: the store's layers, who asks, and the request's head.
 
 use crate::admission::{Admission, Memory};
+use crate::audit::{Audit, Trail};
 use crate::bodies::{Bodies, Ends};
 use crate::cors::CorsRules;
 use crate::documents::Documents;
@@ -79,6 +80,8 @@ pub struct Store {
     pub admission: Admission,
     /// Is told of every read and of what is deleted; the tiers learn from it.
     pub usage: Arc<Usage>,
+    /// Is told of every request that changes something or is refused.
+    pub audit: Audit,
     /// What was written, for who looks at what it is.
     pub samples: Arc<Samples>,
     /// Is told of every request, so that background work gives way.
@@ -144,6 +147,8 @@ pub struct Context {
     pub scheme: Scheme,
     /// Where it came from.
     pub peer: Option<IpAddr>,
+    /// What is decided of it, for its audit.
+    pub trail: Arc<Trail>,
     /// When the request arrived; what an operation stores as "now".
     pub now: UnixMillis,
 }

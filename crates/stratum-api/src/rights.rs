@@ -21,6 +21,7 @@ mod grants;
 
 pub use facts::{Asker, Said};
 
+use crate::audit::Decided;
 use crate::context::{Account, Caller, Context, Store};
 use crate::error::{Code, S3Error};
 use crate::headers;
@@ -77,6 +78,22 @@ pub enum By {
     Later,
 }
 
+impl fmt::Display for Verdict {
+    /// What decided it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Allowed(By::Account) => f.write_str("it is the caller's own account"),
+            Verdict::Allowed(By::Policy(statement)) => write!(f, "the policy allows it by {statement}"),
+            Verdict::Allowed(By::Owner) => f.write_str("the caller owns it"),
+            Verdict::Allowed(By::Grant) => f.write_str("a grant of the access control list"),
+            Verdict::Allowed(By::Initiator) => f.write_str("the caller began the upload"),
+            Verdict::Allowed(By::Later) => f.write_str("it is asked again when the body has been read"),
+            Verdict::Denied(statement) => write!(f, "the policy denies it by {statement}"),
+            Verdict::NotAllowed => f.write_str("nothing allows it"),
+        }
+    }
+}
+
 /// Whether the server may be operated by that caller: it is root's.
 pub fn may_operate(caller: &Caller) -> bool {
     matches!(caller, Caller::User(user) if user.root)
@@ -89,11 +106,13 @@ pub fn may_operate(caller: &Caller) -> bool {
 /// object isn't there.
 pub fn authorise(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -> Result<(), S3Error> {
     let verdict = judge(asker, action, resource)?;
-    let why = match &verdict {
-        Verdict::Allowed(_) => return Ok(()),
-        Verdict::Denied(statement) => format!("the policy denies it by {statement}"),
-        Verdict::NotAllowed => "nothing allows it".to_owned(),
-    };
+    if verdict != Verdict::Allowed(By::Later) {
+        let allowed = matches!(verdict, Verdict::Allowed(_));
+        asker.trail.decided(|| Decided { action, allowed, by: verdict.to_string() });
+    }
+    if matches!(verdict, Verdict::Allowed(_)) {
+        return Ok(());
+    }
     if let (Verdict::NotAllowed, Resource::Object(bucket, key, version)) = (&verdict, resource)
         && grants::is_read_of_an_object(action)
         && may_list(asker, bucket, key)?
@@ -102,7 +121,7 @@ pub fn authorise(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_
     }
     let who = asker.account.id();
     Err(S3Error::new(Code::AccessDenied)
-        .because(format_args!("{who} may not do {action} to {resource}: {why}")))
+        .because(format_args!("{who} may not do {action} to {resource}: {verdict}")))
 }
 
 /// The rights that a header asks for beside the operation's own: what it gives to a version, it takes a right to give.

@@ -16,6 +16,7 @@ pub use crate::connections::{Connections, ConnectionsStatus};
 
 use crate::address::bucket_of_host;
 use crate::admission::Admitted;
+use crate::audit::{Asked, Came, Trail};
 use crate::connections::{Connection, Phase, Place};
 use crate::context::Store;
 use crate::error::{Code, S3Error};
@@ -26,7 +27,7 @@ use answer::Answer;
 use axum::body::Body;
 use http::header::{CONNECTION, HOST};
 use http::uri::Scheme;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -272,11 +273,38 @@ impl Server {
 
     async fn administer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        if let Some(refusal) = admin::refused(&self.store, &head) {
-            return refusal;
+        let audit = &self.store.audit;
+        let asked =
+            audit.is_kept().then(|| Asked::of(&head.method, &head.uri, &head.headers, Some(peer.ip())));
+        let is_write = head.method == Method::POST;
+        let response = match admin::refused(&self.store, &head) {
+            Some(refusal) => refusal,
+            None => {
+                let body = Body::new(body.map_err(axum::Error::new));
+                self.admin.respond(peer, Request::from_parts(head, body)).await
+            }
+        };
+        if let Some(asked) = asked {
+            let id = self.ids.next();
+            let came = Came {
+                request: id.as_str(),
+                now: self.store.clock.now(),
+                // Whoever may have something done here is root.
+                user: self
+                    .store
+                    .root()
+                    .filter(|_| response.status() != StatusCode::FORBIDDEN)
+                    .map(Arc::as_ref),
+                operation: "Operate",
+                version: None,
+                is_write,
+                status: response.status(),
+                error: None,
+                trail: &Trail::OFF,
+            };
+            asked.operated(audit, &came);
         }
-        let body = Body::new(body.map_err(axum::Error::new));
-        self.admin.respond(peer, Request::from_parts(head, body)).await
+        response
     }
 
     /// There are more connections than places, and this one has none.

@@ -5,6 +5,7 @@
 
 use crate::address::Address;
 use crate::admission::{LEAST_MEMORY, Memory, Origin, Party};
+use crate::audit::{Asked, Came, Trail};
 use crate::authenticate::authenticate;
 use crate::body::{Leftover, RequestBody};
 use crate::connections::Connection;
@@ -55,7 +56,9 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let across = Across::of(store, &head);
 
     let peer = head.extensions.get::<SocketAddr>().copied();
-    let mut seen = Seen::default();
+    let source = peer.map(|peer| peer.ip());
+    let asked = store.audit.is_kept().then(|| Asked::of(&method, &uri, &head.headers, source));
+    let mut seen = Seen { trail: store.audit.trail(), ..Seen::default() };
     let result = answer(store, id, head, &leftover, &mut seen).await;
     // Who asked for a `100 Continue` and got its answer without one can't tell whether a body is still awaited on
     // this connection (awscli takes the next answer on it for a body without end): RFC 9110, 10.1.1 says to close.
@@ -81,6 +84,24 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     if unasked {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let told = error.as_ref().map(|(code, cause)| (*code, cause.as_deref()));
+    if let Some(asked) = asked {
+        asked.answered(
+            &store.audit,
+            &store.settings.domains,
+            &Came {
+                request: id.as_str(),
+                now: store.clock.now(),
+                user: seen.user.as_deref(),
+                operation: seen.operation.map_or("Unknown", |operation| operation.name),
+                version: seen.version.as_deref(),
+                is_write: seen.operation.is_some_and(|operation| operation.is_write()),
+                status: response.status(),
+                error: told,
+                trail: &seen.trail,
+            },
+        );
+    }
     telemetry::answered(&Answered {
         id: id.as_str(),
         operation: seen.operation.map_or("Unknown", |operation| operation.name),
@@ -91,7 +112,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         status: response.status(),
         sent: response.body().size_hint().exact().or_else(|| announced(&response)).unwrap_or(0),
         took: store.clock.monotonic().saturating_sub(began),
-        error: error.as_ref().map(|(code, cause)| (*code, cause.as_deref())),
+        error: told,
     });
     response
 }
@@ -108,11 +129,13 @@ fn announced(response: &Response<Body>) -> Option<u64> {
     response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// What was found out of a request before it was answered, for its line in the log.
+/// What was found out of a request before it was answered, for its line in the log and its audit.
 #[derive(Default)]
 struct Seen {
     operation: Option<&'static Operation>,
     user: Option<Arc<User>>,
+    version: Option<String>,
+    trail: Arc<Trail>,
 }
 
 /// Everything up to the operation.
@@ -151,6 +174,7 @@ async fn answer(
     let row = operations::recognise(&head.method, &address, &query, &headers).map_err(shut)?;
     let operation = &row.operation;
     seen.operation = Some(operation);
+    seen.version = query.get(version::PARAMETER).map(str::to_owned);
     headers::refuse_unheeded(&headers, operation).map_err(shut)?;
     // The one place where a request's reads begin. What it reads later is no older.
     let view = store.metadata.fresh().await?;
@@ -167,6 +191,7 @@ async fn answer(
         headers,
         scheme,
         peer,
+        trail: seen.trail.clone(),
         now,
     };
     let answer = dispatch(&ctx, row.handler, address, Incoming { payload, leftover }).await?;

@@ -18,14 +18,14 @@ use tokio_rustls::client::TlsStream;
 
 /// A stream to a server.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// Whom TLS is spoken with.
 #[derive(Clone, Debug)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     /// The name that its certificate must be for.
     pub name: String,
     /// Whether the certificate is looked at.

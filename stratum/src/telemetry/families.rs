@@ -37,6 +37,8 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_requests_total", Unit::Count, "Requests answered."),
     family(Histogram, "stratum_request_seconds", Unit::Seconds, "From a request's head to its answer's head."),
     family(Counter, "stratum_requests_unreadable_total", Unit::Count, "Requests whose head couldn't be read."),
+    family(Counter, "stratum_audit_records_total", Unit::Count, "Records of the audit that were to be kept."),
+    family(Counter, "stratum_audit_dropped_total", Unit::Count, "Records of the audit that were dropped: none kept up (queue), the file can't be written (file), or the webhook takes none (webhook)."),
     family(Counter, "stratum_quota_refused_total", Unit::Count, "Requests refused because of a quota of their bucket or of the user who owns it (of)."),
     family(Counter, "stratum_received_bytes_total", Unit::Bytes, "Payload that came in."),
     family(Counter, "stratum_sent_bytes_total", Unit::Bytes, "Bytes of the bodies that answers announced."),

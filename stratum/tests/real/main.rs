@@ -1,5 +1,6 @@
 //! The real binary on a loopback port, driven by the AWS SDK for Rust.
 
+mod audit;
 mod aws_sdk_rust;
 mod backup;
 mod classes;
@@ -9,6 +10,7 @@ mod declared;
 mod drives;
 mod fsck;
 mod fsck_online;
+mod hook;
 mod keys;
 mod levels;
 mod listening;

@@ -3,6 +3,7 @@
 //! Many commands are proposed at once, so that they share group commits instead of waiting for a sync each; not all, so
 //! that what others propose comes in between.
 
+use crate::audit::Touched;
 use crate::body::RequestBody;
 use crate::conditions;
 use crate::context::Context;
@@ -57,7 +58,23 @@ fn time(text: &str) -> Option<u64> {
     headers::parse_http_date(text).or_else(iso)
 }
 
+/// Deletes one, and says so to the request's audit.
 async fn delete_one(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    object: &ObjectIdentifier,
+    condition: WriteCondition,
+) -> Result<Deleted, S3Error> {
+    let outcome = delete_allowed(ctx, bucket, object, condition).await;
+    ctx.trail.touched(|| Touched {
+        key: object.key.clone(),
+        version: object.version_id.clone(),
+        code: outcome.as_ref().err().map(|error| error.code().name()),
+    });
+    outcome
+}
+
+async fn delete_allowed(
     ctx: &Context,
     bucket: &BucketRecord,
     object: &ObjectIdentifier,

@@ -150,6 +150,7 @@ fn as_put(
         memory: ctx.memory.clone(),
         view: ctx.view.clone(),
         scheme: ctx.scheme.clone(),
+        trail: ctx.trail.clone(),
         ..*ctx
     })
 }

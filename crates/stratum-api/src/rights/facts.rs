@@ -1,5 +1,6 @@
 //! Who asks, and what is known of their request: what a policy's conditions and variables are answered with.
 
+use crate::audit::Trail;
 use crate::context::{Account, Caller, Context, Store};
 use crate::lock::{Lock, hold_name, mode_name};
 use crate::query::Query;
@@ -31,6 +32,8 @@ pub struct Asker<'a> {
     pub scheme: &'a Scheme,
     pub peer: Option<IpAddr>,
     pub now: UnixMillis,
+    /// What is told of how it was decided.
+    pub trail: &'a Trail,
     /// What the body says, once it has been read.
     pub said: Option<&'a Said>,
 }
@@ -99,6 +102,7 @@ impl<'a> Asker<'a> {
             scheme: &ctx.scheme,
             peer: ctx.peer,
             now: ctx.now,
+            trail: &ctx.trail,
             said: None,
         }
     }

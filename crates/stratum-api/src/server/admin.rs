@@ -5,6 +5,7 @@
 //! say in their path and query, which the signature covers, and answer with JSON.
 
 use crate::address::Address;
+use crate::audit::Trail;
 use crate::authenticate::authenticate;
 use crate::context::{Caller, Store};
 use crate::key::ObjectKey;
@@ -145,6 +146,7 @@ impl Told {
             scheme: head.extensions.get().unwrap_or(&Scheme::HTTP),
             peer: head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
             now: store.clock.now(),
+            trail: &Trail::OFF,
             said: None,
         };
         rights::authorise(&asker, action, &resource).is_ok()

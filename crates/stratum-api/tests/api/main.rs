@@ -1,5 +1,6 @@
 //! The whole API over real sockets and real (temporary) drives.
 
+mod audits;
 mod buckets;
 mod checksums;
 mod client;

@@ -8,11 +8,13 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use axum::Router;
 use axum::routing::get;
+use parking_lot::Mutex;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use stratum_api::admission::Admission;
+use stratum_api::audit::{Audit, AuditLines};
 use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
@@ -46,6 +48,8 @@ pub struct Rig {
     pub address: std::net::SocketAddr,
     pub store: Arc<Store>,
     pub connections: Arc<Connections>,
+    /// What was told of requests and nobody has taken yet.
+    pub audit: Mutex<AuditLines>,
     _stop: oneshot::Sender<()>,
     /// What connects to it over TLS.
     tls: Option<TlsConnector>,
@@ -154,7 +158,8 @@ impl Rig {
 
     pub async fn with(choices: Choices) -> Rig {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = Arc::new(store(folder.path(), &choices).await);
+        let (audit, lines) = Audit::open();
+        let store = Arc::new(store(folder.path(), &choices, audit).await);
         let operator = Router::new().route("/status", get(async || "{}"));
         let admin = Admin::new(Arc::new(|| Ok(())), Arc::new(|| "up 1\n".into()), None, operator);
         let connections = Connections::new(choices.connections);
@@ -166,7 +171,7 @@ impl Rig {
         tokio::spawn(server.serve(listener, tls, async move {
             let _ = stopped.await;
         }));
-        Rig { address, store, connections, _stop: stop, tls: connector, folder }
+        Rig { address, store, connections, audit: Mutex::new(lines), _stop: stop, tls: connector, folder }
     }
 
     /// A server with a bucket `bucket` of the root user's.
@@ -321,7 +326,7 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
+async fn store(folder: &std::path::Path, choices: &Choices, audit: Audit) -> Store {
     let clock: Arc<dyn Clock> = Arc::new(System);
     let geometry = Geometry { k: 4, m: 2 };
     let tier = |tier: Tier| {
@@ -363,6 +368,7 @@ async fn store(folder: &std::path::Path, choices: &Choices) -> Store {
         cors: Default::default(),
         lifecycle: Default::default(),
         quotas: Default::default(),
+        audit,
         settings: Settings {
             anonymous: choices.anonymous,
             object_ownership: choices.object_ownership,

@@ -1,0 +1,355 @@
+//! What is told of requests that change something, or were refused, for whoever keeps it: a line of JSON each.
+//!
+//! No request waits for that. Lines go to a queue that is bounded in bytes; what finds no room is dropped and counted. Of
+//! that room refusals may take half, so that nobody who is refused often enough keeps a change from being told.
+
+use crate::address::Address;
+use crate::text::Deadline;
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use stratum_auth::User;
+use stratum_storage::ambient::UnixMillis;
+use tokio::sync::{Notify, mpsc};
+
+/// What may wait to be kept, in bytes.
+const MAX_WAITING: usize = 16 << 20;
+/// What of it may be refusals.
+const MAX_REFUSALS: usize = MAX_WAITING / 2;
+/// As much as a line tells of what a client chose to say, in bytes.
+const QUOTED_BYTES: usize = 1024;
+/// Decisions of which a line tells.
+const MAX_DECISIONS: usize = 16;
+
+/// Tells of requests, or does nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Audit(Option<Arc<Queue>>);
+
+#[derive(Debug)]
+struct Queue {
+    lines: mpsc::UnboundedSender<String>,
+    waiting: AtomicUsize,
+    dropped: AtomicU64,
+    woken: Notify,
+}
+
+/// The lines, for who keeps them.
+#[derive(Debug)]
+pub struct AuditLines {
+    queue: Arc<Queue>,
+    lines: mpsc::UnboundedReceiver<String>,
+}
+
+/// Wakes who keeps the lines.
+#[derive(Clone, Debug)]
+pub struct AuditBell(Arc<Queue>);
+
+impl Audit {
+    /// An audit, and the lines that it comes to.
+    pub fn open() -> (Audit, AuditLines) {
+        let (sender, lines) = mpsc::unbounded_channel();
+        let (waiting, dropped) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let queue = Arc::new(Queue { lines: sender, waiting, dropped, woken: Notify::new() });
+        (Audit(Some(queue.clone())), AuditLines { queue, lines })
+    }
+
+    /// Whether anybody keeps what is told.
+    pub fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// What is decided of a request from now on.
+    pub fn trail(&self) -> Arc<Trail> {
+        Arc::new(Trail(self.is_kept().then(Mutex::default)))
+    }
+
+    /// Tells of a request.
+    pub fn tell(&self, record: &AuditRecord<'_>) {
+        let Some(queue) = &self.0 else { return };
+        let Ok(mut line) = serde_json::to_string(record) else { return };
+        line.push('\n');
+        let most = if record.is_refusal() { MAX_REFUSALS } else { MAX_WAITING };
+        let room = queue.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+            waiting.checked_add(line.len()).filter(|bytes| *bytes <= most)
+        });
+        if room.is_err() || queue.lines.send(line).is_err() {
+            queue.dropped.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!("stratum_audit_dropped_total", "at" => "queue").increment(1);
+        }
+        queue.woken.notify_one();
+    }
+}
+
+impl AuditLines {
+    /// What waits, at most so many lines.
+    pub fn take(&mut self, most: usize) -> Vec<String> {
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Ok(line) = self.lines.try_recv()
+        {
+            self.queue.waiting.fetch_sub(line.len(), Ordering::Relaxed);
+            taken.push(line);
+        }
+        taken
+    }
+
+    /// How many found no room since the start.
+    pub fn dropped(&self) -> u64 {
+        self.queue.dropped.load(Ordering::Relaxed)
+    }
+
+    pub fn bell(&self) -> AuditBell {
+        AuditBell(self.queue.clone())
+    }
+}
+
+impl AuditBell {
+    /// Comes true when there is something.
+    pub async fn rings(&self) {
+        self.0.woken.notified().await;
+    }
+}
+
+/// What was decided of a request, and what it did to each of many; nothing where nobody is to be told.
+#[derive(Debug, Default)]
+pub struct Trail(Option<Mutex<Marks>>);
+
+#[derive(Debug, Default)]
+struct Marks {
+    decisions: Vec<Decided>,
+    objects: Vec<Touched>,
+}
+
+/// A question of rights, and why it was answered so.
+#[derive(Clone, Debug, Serialize)]
+pub struct Decided {
+    pub action: &'static str,
+    pub allowed: bool,
+    pub by: String,
+}
+
+/// One of many objects that a request was about.
+#[derive(Clone, Debug, Serialize)]
+pub struct Touched {
+    pub key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The code of its refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+}
+
+impl Trail {
+    /// Of who is to tell nobody.
+    pub const OFF: Trail = Trail(None);
+
+    pub fn decided(&self, decided: impl FnOnce() -> Decided) {
+        let Some(marks) = &self.0 else { return };
+        let mut marks = marks.lock();
+        if marks.decisions.len() < MAX_DECISIONS {
+            marks.decisions.push(decided());
+        }
+    }
+
+    pub fn touched(&self, touched: impl FnOnce() -> Touched) {
+        if let Some(marks) = &self.0 {
+            marks.lock().objects.push(touched());
+        }
+    }
+}
+
+/// A request as its audit has it.
+#[derive(Debug, Serialize)]
+pub struct AuditRecord<'a> {
+    pub time: String,
+    pub request: &'a str,
+    pub source: Option<IpAddr>,
+    /// Who signed it, by canonical id.
+    pub user: Option<&'a str>,
+    pub access_key: Option<&'a str>,
+    pub operation: &'a str,
+    pub method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Of what isn't S3's: its path and query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_source: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<Touched>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    pub status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// What the server alone knows of the refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decided>,
+}
+
+impl AuditRecord<'_> {
+    fn is_refusal(&self) -> bool {
+        is_refused(self.status)
+    }
+}
+
+fn is_refused(status: u16) -> bool {
+    matches!(StatusCode::from_u16(status), Ok(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED))
+}
+
+/// What a request said of itself, kept until it is answered.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: Method,
+    pub uri: Uri,
+    pub host: Option<String>,
+    pub source: Option<IpAddr>,
+    user_agent: Option<String>,
+    copy_source: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Came<'a> {
+    pub request: &'a str,
+    pub now: UnixMillis,
+    pub user: Option<&'a User>,
+    pub operation: &'a str,
+    /// The version that it named.
+    pub version: Option<&'a str>,
+    pub is_write: bool,
+    pub status: StatusCode,
+    pub error: Option<(&'static str, Option<&'a str>)>,
+    pub trail: &'a Trail,
+}
+
+impl Asked {
+    pub fn of(method: &Method, uri: &Uri, headers: &HeaderMap, source: Option<IpAddr>) -> Asked {
+        let text = |name| headers.get(name).map(|value| quoted(&String::from_utf8_lossy(value.as_bytes())));
+        Asked {
+            method: method.clone(),
+            uri: uri.clone(),
+            host: headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
+            source,
+            user_agent: text(USER_AGENT),
+            copy_source: text(http::HeaderName::from_static("x-amz-copy-source")),
+        }
+    }
+
+    /// Tells of the request, if it may have changed something or was refused.
+    pub fn answered(&self, audit: &Audit, domains: &[String], came: &Came<'_>) {
+        if !came.is_write && !is_refused(came.status.as_u16()) {
+            return;
+        }
+        let (bucket, key) = match Address::parse(self.uri.path(), self.host.as_deref(), domains) {
+            Ok(Address::Object(bucket, key)) => (Some(bucket), Some(key.as_str().to_owned())),
+            Ok(Address::Bucket(bucket)) => (Some(bucket), None),
+            _ => (None, None),
+        };
+        audit.tell(&AuditRecord { bucket, key, ..self.record(came) });
+    }
+
+    /// Tells of what an operator asked for, if it may have changed something or was refused.
+    pub fn operated(&self, audit: &Audit, came: &Came<'_>) {
+        if came.is_write || is_refused(came.status.as_u16()) {
+            let target = self.uri.path_and_query().map(|target| quoted(target.as_str()));
+            audit.tell(&AuditRecord { target, ..self.record(came) });
+        }
+    }
+
+    fn record<'a>(&'a self, came: &Came<'a>) -> AuditRecord<'a> {
+        let marks = came.trail.0.as_ref().map(|marks| std::mem::take(&mut *marks.lock())).unwrap_or_default();
+        AuditRecord {
+            time: Deadline(came.now).to_string(),
+            request: came.request,
+            source: self.source,
+            user: came.user.map(|user| user.id.as_str()),
+            access_key: came.user.map(|user| user.access_key.as_str()),
+            operation: came.operation,
+            method: self.method.as_str(),
+            bucket: None,
+            key: None,
+            version: came.version.map(quoted),
+            target: None,
+            copy_source: self.copy_source.clone(),
+            objects: marks.objects,
+            user_agent: self.user_agent.clone(),
+            status: came.status.as_u16(),
+            code: came.error.map(|(code, _)| code),
+            cause: came.error.and_then(|(_, cause)| cause).map(quoted),
+            decisions: marks.decisions,
+        }
+    }
+}
+
+/// The front of a text.
+fn quoted(text: &str) -> String {
+    let end = (0..=QUOTED_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn came(status: StatusCode, is_write: bool, trail: &Trail) -> Came<'_> {
+        let (request, operation, version) = ("1", "PutObject", Some("v"));
+        Came { request, now: 0, user: None, operation, version, is_write, status, error: None, trail }
+    }
+
+    fn asked(key: &str) -> Asked {
+        let uri = format!("/bucket/{key}").parse().unwrap();
+        Asked::of(&Method::PUT, &uri, &HeaderMap::new(), None)
+    }
+
+    #[test]
+    fn what_changes_something_or_is_refused_is_told_and_nothing_else() {
+        let (audit, mut lines) = Audit::open();
+        let trail = Trail(Some(Mutex::default()));
+        trail.decided(|| Decided { action: "s3:PutObject", allowed: true, by: "owner".into() });
+        let tell = |status, is_write| asked("key").answered(&audit, &[], &came(status, is_write, &trail));
+        tell(StatusCode::OK, true);
+        tell(StatusCode::OK, false);
+        tell(StatusCode::NOT_FOUND, false);
+        tell(StatusCode::FORBIDDEN, false);
+        let told = lines.take(10);
+        let told: Vec<serde_json::Value> =
+            told.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(told.iter().map(|line| &line["status"]).collect::<Vec<_>>(), [200, 403]);
+        let first = &told[0];
+        assert_eq!(
+            (&first["bucket"], &first["key"], &first["version"]),
+            (&"bucket".into(), &"key".into(), &"v".into())
+        );
+        assert_eq!(first["decisions"][0]["by"], "owner");
+        assert_eq!(first["time"], "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn refusals_do_not_take_the_room_of_changes() {
+        let (audit, mut lines) = Audit::open();
+        let refused = |audit: &Audit| {
+            asked(&"k".repeat(900)).answered(audit, &[], &came(StatusCode::FORBIDDEN, false, &Trail::OFF));
+        };
+        (0..20_000).for_each(|_| refused(&audit));
+        let dropped = lines.dropped();
+        assert!(dropped > 0);
+        asked("key").answered(&audit, &[], &came(StatusCode::OK, true, &Trail::OFF));
+        assert_eq!(lines.dropped(), dropped, "a change still finds room");
+        let waited: usize = lines.take(usize::MAX).iter().map(String::len).sum();
+        assert!((MAX_REFUSALS - 2048..MAX_REFUSALS + 2048).contains(&waited), "{waited}");
+        refused(&audit);
+        assert_eq!((lines.take(9).len(), lines.dropped()), (1, dropped), "there is room again");
+    }
+}

@@ -1,0 +1,96 @@
+//! What an audit is told: who did or wanted what, and what decided it.
+
+use crate::client::Client;
+use crate::rig::{Age, Choices, OTHER, ROOT};
+use serde_json::Value;
+
+async fn client() -> Client {
+    let client = Client::with(Choices { age: Age::New, anonymous: false, ..Choices::default() }).await;
+    assert_eq!(client.rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
+    told(&client);
+    client
+}
+
+/// What was told since the last time.
+fn told(client: &Client) -> Vec<Value> {
+    let lines = client.rig.audit.lock().take(usize::MAX);
+    lines.iter().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_and_refusals_are_told_with_what_decided_them() {
+    let client = client().await;
+    let rig = &client.rig;
+    let put = rig.signed(ROOT, "PUT", "/bucket/a%20key", &[("user-agent", "a client")], b"x").await;
+    assert_eq!(put.status, 200);
+    assert_eq!(rig.signed(ROOT, "GET", "/bucket/a%20key", &[], b"").await.status, 200);
+    assert_eq!(rig.signed(ROOT, "GET", "/bucket/absent", &[], b"").await.status, 404);
+    let [line] = told(&client).try_into().expect("a read that was allowed is not told");
+    let expected = [
+        ("request", put.header("x-amz-request-id").unwrap()),
+        ("source", "127.0.0.1"),
+        ("user", "root"),
+        ("access_key", ROOT.0),
+        ("operation", "PutObject"),
+        ("method", "PUT"),
+        ("bucket", "bucket"),
+        ("key", "a key"),
+        ("user_agent", "a client"),
+    ];
+    expected.iter().for_each(|(field, value)| assert_eq!(line[field], *value, "{line}"));
+    assert_eq!((line["status"].as_u64(), &line["code"]), (Some(200), &Value::Null));
+    assert_eq!(line["decisions"][0]["action"], "s3:PutObject");
+    assert_eq!(line["decisions"][0]["by"], "the caller owns it");
+
+    let policy = r#"{"Statement": [{"Sid": "not-him", "Effect": "Deny", "Principal": {"AWS": "*"},
+        "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"}]}"#;
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket?policy", &[], policy.as_bytes()).await.status, 204);
+    assert_eq!(told(&client)[0]["operation"], "PutBucketPolicy");
+    assert_eq!(rig.signed(OTHER, "GET", "/bucket/a%20key", &[], b"").await.status, 403);
+    let [line] = told(&client).try_into().expect("a refusal");
+    assert_eq!((&line["user"], &line["code"]), (&"other".into(), &"AccessDenied".into()));
+    assert_eq!(line["decisions"][0]["allowed"], false);
+    let by = line["decisions"][0]["by"].as_str().unwrap();
+    assert!(by.starts_with("the policy denies it by") && by.contains("not-him"), "{by}");
+
+    // Who nobody knows is told of, too, and no secret is.
+    assert_eq!(rig.signed((OTHER.0, "guessed-secret"), "GET", "/bucket", &[], b"").await.status, 403);
+    let [line] = told(&client).try_into().expect("a refusal");
+    assert_eq!((&line["user"], &line["code"]), (&Value::Null, &"SignatureDoesNotMatch".into()));
+    assert!(!line.to_string().contains("Signature="), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_that_a_request_deletes_is_told() {
+    let client = client().await;
+    client.rig.signed(ROOT, "PUT", "/bucket/a", &[], b"x").await;
+    told(&client);
+    let body = b"<Delete><Object><Key>a</Key></Object><Object><Key>b</Key><ETag>no</ETag></Object>\
+        <Object><Key>c</Key><VersionId>gone</VersionId></Object></Delete>";
+    let md5 = {
+        use base64::Engine;
+        use md5::Digest;
+        base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(body))
+    };
+    let deleted = client.rig.signed(ROOT, "POST", "/bucket?delete", &[("content-md5", &md5)], body).await;
+    assert_eq!(deleted.status, 200, "{}", deleted.text());
+    let [line] = told(&client).try_into().expect("one line");
+    let mut objects = line["objects"].as_array().unwrap().clone();
+    objects.sort_by_key(|object| object["key"].to_string());
+    assert_eq!(objects[0], serde_json::json!({"key": "a"}));
+    assert_eq!(objects[2], serde_json::json!({"key": "c", "version": "gone", "code": "NoSuchVersion"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_operators_do_and_others_may_not_is_told() {
+    let client = client().await;
+    let rig = &client.rig;
+    assert_eq!(rig.signed(ROOT, "GET", "/_stratum/v1/status", &[], b"").await.status, 200);
+    assert_eq!(rig.signed(OTHER, "GET", "/_stratum/v1/status?a=b", &[], b"").await.status, 403);
+    let [line] = told(&client).try_into().expect("the refusal alone");
+    assert_eq!((&line["operation"], &line["target"]), (&"Operate".into(), &"/_stratum/v1/status?a=b".into()));
+    assert_eq!((&line["user"], line["status"].as_u64()), (&Value::Null, Some(403)));
+    rig.signed(ROOT, "POST", "/_stratum/v1/status", &[], b"").await;
+    let [line] = told(&client).try_into().expect("what may change something");
+    assert_eq!((&line["user"], &line["method"]), (&"root".into(), &"POST".into()));
+}

@@ -1,0 +1,245 @@
+//! The audit: what the API tells of requests that changed something or were refused goes to files, to a webhook, or to both.
+//!
+//! What can't be kept is dropped and counted, and the log says it once until something is kept again: no request ever waits
+//! for this. Files are told first, and rotated by size.
+
+mod files;
+
+use crate::config::AuditSection;
+use crate::webhook::Webhook;
+use bytes::Bytes;
+use files::Files;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use stratum_api::audit::{Audit, AuditBell, AuditLines};
+use stratum_storage::blocking;
+use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use tokio::sync::Notify;
+
+/// Lines that are taken at once.
+const TOGETHER: usize = 4096;
+/// What may wait for the webhook, in bytes.
+const MAX_WAITING: usize = 16 << 20;
+/// What is posted at once, in bytes.
+const POST_BYTES: usize = 256 << 10;
+/// How long after a failure the webhook is tried again: twice as long after each further one, up to the second.
+const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// What keeps the audit. One of a server.
+pub struct Audits {
+    pub audit: Audit,
+    pub tasks: Vec<Arc<dyn Task>>,
+}
+
+impl Audits {
+    /// As the configuration has it; nothing is told where nothing keeps it.
+    pub fn of(config: &AuditSection, webhook: Option<Arc<Webhook>>) -> Audits {
+        if config.file.is_none() && webhook.is_none() {
+            return Audits { audit: Audit::default(), tasks: Vec::new() };
+        }
+        let (audit, lines) = Audit::open();
+        let outbox = webhook.map(|webhook| Arc::new(Outbox::new(webhook)));
+        let files = config.file.clone().map(|path| Files::new(path, config.file_size, config.keep));
+        let bell = lines.bell();
+        let keeper = AuditTask {
+            bell,
+            lines: Mutex::new(lines),
+            files: files.map(|files| Arc::new(Mutex::new(files))),
+            outbox: outbox.clone(),
+            is_failing: AtomicBool::new(false),
+            told_dropped: Mutex::new(0),
+        };
+        let mut tasks: Vec<Arc<dyn Task>> = vec![Arc::new(keeper)];
+        tasks.extend(outbox.map(|outbox| -> Arc<dyn Task> { Arc::new(AuditWebhookTask(outbox)) }));
+        Audits { audit, tasks }
+    }
+}
+
+/// Takes what was told to the files, and puts it into the webhook's outbox.
+struct AuditTask {
+    bell: AuditBell,
+    lines: Mutex<AuditLines>,
+    files: Option<Arc<Mutex<Files>>>,
+    outbox: Option<Arc<Outbox>>,
+    /// Whether the last lines could not be written.
+    is_failing: AtomicBool,
+    /// Lines of which the log told that they found no room.
+    told_dropped: Mutex<u64>,
+}
+
+impl AuditTask {
+    /// Keeps what waits; whether there may be more.
+    async fn keep(&self) -> bool {
+        let (taken, dropped) = {
+            let mut lines = self.lines.lock();
+            (lines.take(TOGETHER), lines.dropped())
+        };
+        let before = std::mem::replace(&mut *self.told_dropped.lock(), dropped);
+        if before == 0 && dropped > 0 {
+            tracing::warn!(
+                "records of the audit found no room and were dropped: stratum_audit_dropped_total counts them"
+            );
+        }
+        if taken.is_empty() {
+            return false;
+        }
+        let (is_full, taken) = (taken.len() == TOGETHER, Arc::new(taken));
+        metrics::counter!("stratum_audit_records_total").increment(taken.len() as u64);
+        if let Some(files) = &self.files {
+            let (files, lines) = (files.clone(), taken.clone());
+            let written = blocking::spawn(move || files.lock().write(&lines)).await;
+            self.wrote(written.unwrap_or_else(|error| Err(std::io::Error::other(error))), taken.len());
+        }
+        if let Some(outbox) = &self.outbox {
+            outbox.put(&taken);
+        }
+        is_full
+    }
+
+    fn wrote(&self, written: std::io::Result<()>, lines: usize) {
+        let was_failing = self.is_failing.swap(written.is_err(), Ordering::Relaxed);
+        match written {
+            Ok(()) if was_failing => tracing::info!("the audit is written again"),
+            Ok(()) => {}
+            Err(error) => {
+                metrics::counter!("stratum_audit_dropped_total", "at" => "file").increment(lines as u64);
+                if !was_failing {
+                    tracing::error!(%error, "the audit can't be written: what comes is dropped until it can");
+                }
+            }
+        }
+    }
+}
+
+impl Task for AuditTask {
+    fn row(&self) -> Row {
+        Row { name: "audit", role: Role::Host, class: None, place: Place::Runtime, delay: Duration::ZERO }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            match self.keep().await {
+                true => Next::AtOnce,
+                false => Next::WhenWoken,
+            }
+        })
+    }
+
+    fn woken(&self) -> Work<'_, ()> {
+        Box::pin(self.bell.rings())
+    }
+
+    /// The last requests are answered by then.
+    fn ended(&self) -> Work<'_, ()> {
+        Box::pin(async { while self.keep().await {} })
+    }
+}
+
+/// What waits for the webhook.
+struct Outbox {
+    webhook: Arc<Webhook>,
+    waiting: Mutex<Waiting>,
+    woken: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: VecDeque<String>,
+    bytes: usize,
+    /// Deliveries that failed one after another.
+    failures: u32,
+}
+
+impl Outbox {
+    fn new(webhook: Arc<Webhook>) -> Outbox {
+        Outbox { webhook, waiting: Mutex::default(), woken: Notify::new() }
+    }
+
+    /// The newest find no room where a webhook is away for long.
+    fn put(&self, lines: &[String]) {
+        let mut waiting = self.waiting.lock();
+        for line in lines {
+            if waiting.bytes + line.len() > MAX_WAITING {
+                metrics::counter!("stratum_audit_dropped_total", "at" => "webhook").increment(1);
+                continue;
+            }
+            waiting.bytes += line.len();
+            waiting.lines.push_back(line.clone());
+        }
+        self.woken.notify_one();
+    }
+
+    /// Posts the first of what waits; says when to go on.
+    async fn post(&self) -> Next {
+        let (body, count) = self.first();
+        if count == 0 {
+            return Next::WhenWoken;
+        }
+        let delivered = self.webhook.deliver("application/x-ndjson", body).await;
+        let mut waiting = self.waiting.lock();
+        match delivered {
+            Ok(()) => {
+                let bytes: usize = waiting.lines.drain(..count).map(|line| line.len()).sum();
+                waiting.bytes -= bytes;
+                if std::mem::take(&mut waiting.failures) > 0 {
+                    tracing::info!(webhook = self.webhook.name, "the audit's webhook takes records again");
+                }
+                Next::AtOnce
+            }
+            Err(error) => {
+                if waiting.failures == 0 {
+                    tracing::warn!(webhook = self.webhook.name, %error, "the audit's webhook takes nothing; it is tried again");
+                }
+                waiting.failures = waiting.failures.saturating_add(1);
+                let (first, last) = RETRY_DELAYS;
+                Next::After((first * 2u32.saturating_pow(waiting.failures.min(16) - 1)).min(last))
+            }
+        }
+    }
+
+    fn first(&self) -> (Bytes, usize) {
+        let waiting = self.waiting.lock();
+        let (mut body, mut count) = (String::new(), 0);
+        for line in &waiting.lines {
+            if count > 0 && body.len() + line.len() > POST_BYTES {
+                break;
+            }
+            body.push_str(line);
+            count += 1;
+        }
+        (body.into(), count)
+    }
+}
+
+/// Empties the outbox.
+struct AuditWebhookTask(Arc<Outbox>);
+
+impl Task for AuditWebhookTask {
+    fn row(&self) -> Row {
+        Row {
+            name: "audit webhook",
+            role: Role::Host,
+            class: None,
+            place: Place::Runtime,
+            delay: Duration::ZERO,
+        }
+    }
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            stratum_storage::task::unless_stopped(stop, self.0.post()).await.unwrap_or(Next::WhenWoken)
+        })
+    }
+
+    fn woken(&self) -> Work<'_, ()> {
+        // While it fails, what comes doesn't hurry it.
+        let is_failing = self.0.waiting.lock().failures > 0;
+        match is_failing {
+            true => Box::pin(std::future::pending()),
+            false => Box::pin(self.0.woken.notified()),
+        }
+    }
+}

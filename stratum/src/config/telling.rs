@@ -1,0 +1,148 @@
+//! The sections that say who is told of what happens: `[[webhook]]` and `[audit]`.
+
+use super::size;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use std::path::PathBuf;
+use toml::Spanned;
+
+/// The longest name of a webhook.
+const MAX_NAME_CHARS: usize = 64;
+/// The least that a file of an audit holds before the next one is begun.
+const LEAST_FILE_BYTES: u64 = 64 << 10;
+
+/// `[[webhook]]`: where something may be told. Users choose among the names and never say a URL.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookEntry {
+    #[serde(deserialize_with = "name")]
+    pub name: Spanned<String>,
+    pub url: WebhookUrl,
+    /// A file with what is sent as `Authorization: Bearer`.
+    pub token_file: Option<PathBuf>,
+}
+
+/// `http://host:port/path` or `https://...`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookUrl {
+    /// `host:port`, as `Host` has it.
+    pub authority: String,
+    /// Path and query.
+    pub target: String,
+    pub is_tls: bool,
+}
+
+impl<'de> Deserialize<'de> for WebhookUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        WebhookUrl::parse(&text).ok_or_else(|| {
+            D::Error::custom(format!(
+                "\"{text}\" is no URL such as https://host:port/path, without user and fragment"
+            ))
+        })
+    }
+}
+
+impl WebhookUrl {
+    fn parse(text: &str) -> Option<WebhookUrl> {
+        let uri: http::Uri = text.parse().ok().filter(|_| !text.contains('#'))?;
+        let authority = uri.authority()?.as_str();
+        let is_tls = match uri.scheme_str()? {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        let (authority, target) = (authority.to_owned(), target.to_owned());
+        (!authority.contains('@') && uri.host().is_some_and(|host| !host.is_empty())).then_some(WebhookUrl {
+            authority,
+            target,
+            is_tls,
+        })
+    }
+
+    /// The host by itself, and `host:port`.
+    pub fn host_and_address(&self) -> (String, String) {
+        let (host, port) = match self.authority.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok() => (host, port),
+            _ => (self.authority.as_str(), if self.is_tls { "443" } else { "80" }),
+        };
+        (host.trim_matches(['[', ']']).to_owned(), format!("{host}:{port}"))
+    }
+}
+
+/// What may stand in an ARN.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spanned<String>, D::Error> {
+    let text = Spanned::<String>::deserialize(deserializer)?;
+    let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_');
+    let name = text.get_ref();
+    if !name.is_empty() && name.len() <= MAX_NAME_CHARS && name.chars().all(fits) {
+        return Ok(text);
+    }
+    Err(D::Error::custom(format!(
+        "\"{name}\" is no name of a webhook: up to {MAX_NAME_CHARS} letters, digits, '-' and '_'"
+    )))
+}
+
+/// `[audit]`: where it is kept what changed something or was refused. Nowhere, unless it is said.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSection {
+    pub file: Option<PathBuf>,
+    /// What a file holds before the next one is begun.
+    #[serde(deserialize_with = "file_bytes")]
+    pub file_size: u64,
+    /// Former files that are kept.
+    pub keep: u32,
+    pub webhook: Option<Spanned<String>>,
+}
+
+impl Default for AuditSection {
+    fn default() -> Self {
+        Self { file: None, file_size: 64 << 20, keep: 10, webhook: None }
+    }
+}
+
+fn file_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match size(deserializer)? {
+        bytes if bytes >= LEAST_FILE_BYTES => Ok(bytes),
+        _ => Err(D::Error::custom("is less than 64KiB")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_webhook_has_a_name_and_a_url() {
+        let text =
+            "[[webhook]]\nname = \"a-1\"\nurl = \"https://[::1]:8443/x?y\"\n[audit]\nwebhook = \"a-1\"\n";
+        let config = Config::parse(Path::new("x"), text).unwrap();
+        let url = &config.webhooks[0].url;
+        assert_eq!((url.target.as_str(), url.is_tls), ("/x?y", true));
+        assert_eq!(url.host_and_address(), ("::1".into(), "[::1]:8443".into()));
+        let plain = WebhookUrl::parse("http://hooks.example.com").unwrap();
+        assert_eq!((plain.target.as_str(), plain.is_tls), ("/", false));
+        assert_eq!(plain.host_and_address(), ("hooks.example.com".into(), "hooks.example.com:80".into()));
+        for wrong in ["", "hooks", "/path", "ftp://a", "http://", "http://u:p@h/", "http://h/#f", "http:///x"]
+        {
+            assert_eq!(WebhookUrl::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_webhook_is_refused() {
+        let refusal = |text: &str| Config::parse(Path::new("x"), text).unwrap_err().to_string();
+        let hook = "[[webhook]]\nname = \"a\"\nurl = \"http://h/\"\n";
+        assert!(refusal(&format!("{hook}{hook}")).contains("line 5, webhook.name: \"a\" is taken"));
+        assert!(
+            refusal(&format!("{hook}[audit]\nwebhook = \"b\"\n"))
+                .contains("line 5, audit.webhook: \"b\" is no webhook")
+        );
+        assert!(refusal("[[webhook]]\nname = \"a b\"\nurl = \"http://h/\"\n").contains("webhook.name: "));
+        assert!(refusal("[audit]\nfile_size = \"1KiB\"\n").contains("audit.file_size: is less than 64KiB"));
+    }
+}

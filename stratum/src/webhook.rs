@@ -1,0 +1,133 @@
+//! Webhooks: where something is told over HTTP, to whom the operator's configuration names and to nobody else.
+//!
+//! A POST is delivered when a status of 2xx comes back in time. Redirects are not followed, and of the answer nothing but its
+//! head is read.
+
+use crate::client::stream::{Peer, Stream};
+use crate::config::{Secret, WebhookEntry};
+use crate::failure::Failure;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long connecting, sending and the head of the answer may take together.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The rights of the group and of everybody.
+const OTHERS_MODE_BITS: u32 = 0o077;
+
+/// All that the configuration names.
+#[derive(Clone, Default)]
+pub struct Webhooks(Arc<BTreeMap<String, Arc<Webhook>>>);
+
+impl Webhooks {
+    /// # Errors
+    /// As [`Webhook::of`].
+    pub fn of(entries: &[WebhookEntry]) -> Result<Webhooks, Failure> {
+        let made =
+            entries.iter().map(|entry| Ok((entry.name.get_ref().clone(), Arc::new(Webhook::of(entry)?))));
+        Ok(Webhooks(Arc::new(made.collect::<Result<_, Failure>>()?)))
+    }
+
+    pub fn named(&self, name: &str) -> Option<Arc<Webhook>> {
+        self.0.get(name).cloned()
+    }
+}
+
+/// Where something is told.
+pub struct Webhook {
+    pub name: String,
+    address: String,
+    tls: Option<Peer>,
+    host: HeaderValue,
+    target: String,
+    token: Option<HeaderValue>,
+}
+
+/// Why something couldn't be told.
+#[derive(Debug, thiserror::Error)]
+pub enum Undelivered {
+    #[error("no answer within {} s", DELIVERY_TIMEOUT.as_secs())]
+    Late,
+    #[error("connection: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+    #[error("the request can't be written: {0}")]
+    Request(#[from] http::Error),
+    #[error("it answered {0}")]
+    Status(StatusCode),
+}
+
+impl Webhook {
+    /// As the configuration has it.
+    ///
+    /// # Errors
+    /// A token that can't be read, is none, or that others may read.
+    fn of(entry: &WebhookEntry) -> Result<Webhook, Failure> {
+        let (name, address) = entry.url.host_and_address();
+        let webhook = entry.name.get_ref().clone();
+        let wrong = |problem: String| format!("the webhook {webhook}: {problem}");
+        let token = entry.token_file.as_deref().map(token).transpose().map_err(wrong)?;
+        let host = HeaderValue::try_from(&entry.url.authority).map_err(|error| wrong(error.to_string()))?;
+        let tls = entry.url.is_tls.then_some(Peer { name, is_verified: true });
+        Ok(Webhook { name: webhook.clone(), address, tls, host, target: entry.url.target.clone(), token })
+    }
+
+    /// Tells it.
+    ///
+    /// # Errors
+    /// When nobody confirmed it: it may have arrived nevertheless.
+    pub async fn deliver(&self, content_type: &'static str, body: Bytes) -> Result<(), Undelivered> {
+        let answered = tokio::time::timeout(DELIVERY_TIMEOUT, self.post(content_type, body)).await;
+        match answered.map_err(|_| Undelivered::Late)?? {
+            status if status.is_success() => Ok(()),
+            status => Err(Undelivered::Status(status)),
+        }
+    }
+
+    async fn post(&self, content_type: &'static str, body: Bytes) -> Result<StatusCode, Undelivered> {
+        let stream = Stream::connect(&self.address, self.tls.as_ref()).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut request = Request::post(&self.target)
+            .header(HOST, &self.host)
+            .header(CONTENT_TYPE, content_type)
+            .header(USER_AGENT, concat!("stratum/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        let request = request.body(Full::new(body))?;
+        tokio::select! {
+            // It goes on while the answer is awaited, and ends with it.
+            ended = connection => {
+                ended?;
+                Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
+            }
+            answer = sender.send_request(request) => Ok(answer?.status()),
+        }
+    }
+}
+
+/// What is sent with each request.
+fn token(file: &Path) -> Result<HeaderValue, String> {
+    let at = |problem: &dyn std::fmt::Display| format!("{}: {problem}", file.display());
+    let text = std::fs::read_to_string(file).map(Secret).map_err(|error| at(&error))?;
+    let mode = std::fs::metadata(file).map_err(|error| at(&error))?.permissions().mode();
+    if mode & OTHERS_MODE_BITS != 0 {
+        return Err(at(&"others may read it: take their rights away (chmod 600)"));
+    }
+    let text = text.0.trim();
+    let mut value = HeaderValue::try_from(format!("Bearer {text}")).map_err(|_| at(&"it holds no token"))?;
+    if text.is_empty() {
+        return Err(at(&"it holds no token"));
+    }
+    value.set_sensitive(true);
+    Ok(value)
+}

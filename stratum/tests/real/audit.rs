@@ -1,0 +1,58 @@
+//! The audit of a real server: its files and its webhook.
+
+use crate::client::client;
+use crate::hook::Hook;
+use crate::server::Server;
+use aws_sdk_s3::primitives::ByteStream;
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
+
+/// The operations that lines tell of, one after the other.
+fn operations(text: &str) -> Vec<String> {
+    let operation = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["operation"].as_str().unwrap().to_owned()
+    };
+    text.lines().map(operation).collect()
+}
+
+async fn work(server: &Server) {
+    client(server).create_bucket().bucket("bucket").send().await.unwrap();
+    let put = client(server).put_object().bucket("bucket").key("a").body(ByteStream::from_static(b"x"));
+    put.send().await.unwrap();
+    client(server).get_object().bucket("bucket").key("a").send().await.unwrap();
+    client(server).delete_object().bucket("bucket").key("a").send().await.unwrap();
+}
+
+const DONE: [&str; 3] = ["CreateBucket", "PutObject", "DeleteObject"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_something_is_kept_in_files_and_told_to_a_webhook_that_was_away() {
+    let (folder, hook) = (tempfile::tempdir().unwrap(), Hook::start());
+    let (file, token) = (folder.path().join("audit.jsonl"), folder.path().join("token"));
+    std::fs::write(&token, "a-secret\n").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = format!(
+        "[[webhook]]\nname = \"hook\"\nurl = {:?}\ntoken_file = {token:?}\n[audit]\nfile = {file:?}\nwebhook = \"hook\"\n",
+        hook.url()
+    );
+    std::fs::write(folder.path().join("stratum.toml"), config).unwrap();
+    hook.refuse(true);
+    let mut server = Server::start_on(folder, &["data"]);
+    work(&server).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    hook.refuse(false);
+    let told =
+        hook.wait(|told| told.iter().map(|(_, body)| body.lines().count()).sum::<usize>() >= DONE.len());
+    let (head, _) = &told[0];
+    assert!(head.starts_with("POST /told?by=stratum HTTP/1.1\r\n"), "{head}");
+    assert!(head.to_lowercase().contains("authorization: bearer a-secret\r\n"), "{head}");
+    let bodies: String = told.into_iter().map(|(_, body)| body).collect();
+    assert_eq!(operations(&bodies), DONE);
+    // What was answered before it stopped is in the file.
+    client(&server).delete_bucket().bucket("bucket").send().await.unwrap();
+    assert_eq!(server.stop(), Some(0));
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(operations(&kept), [DONE.as_slice(), &["DeleteBucket"]].concat());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}

@@ -1,0 +1,80 @@
+//! A webhook on loopback that keeps what it is told, and can be told to refuse.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// What it was told: the request's head, and its body.
+pub type Told = (String, String);
+
+pub struct Hook {
+    address: SocketAddr,
+    told: Arc<Mutex<Vec<Told>>>,
+    refuses: Arc<AtomicBool>,
+}
+
+impl Hook {
+    pub fn start() -> Hook {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (told, refuses) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (kept, refusing) = (told.clone(), refuses.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (kept, refusing) = (kept.clone(), refusing.clone());
+                thread::spawn(move || serve(stream, &kept, &refusing));
+            }
+        });
+        Hook { address, told, refuses }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/told?by=stratum", self.address)
+    }
+
+    /// Answers `503` from now on, or no longer.
+    pub fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    /// All that it was told, once that is enough.
+    pub fn wait(&self, enough: impl Fn(&[Told]) -> bool) -> Vec<Told> {
+        for _ in 0..300 {
+            let told = self.told.lock().unwrap().clone();
+            if enough(&told) {
+                return told;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        panic!("it was told {:?}", self.told.lock().unwrap());
+    }
+}
+
+fn serve(stream: TcpStream, told: &Mutex<Vec<Told>>, refuses: &AtomicBool) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line == "\r\n" {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let status = match refuses.load(Ordering::Relaxed) {
+        true => "503 Service Unavailable",
+        false => {
+            told.lock().unwrap().push((head, String::from_utf8(body).unwrap()));
+            "200 OK"
+        }
+    };
+    write!(&stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").ok()
+}
