@@ -1,4 +1,4 @@
-//! A bucket's policy: whatever is read is judged, the same each time, and by one of its own statements.
+//! Policies of buckets, identities and roles: whatever is read is judged, the same each time, and by one of its own statements.
 
 use stratum_policy::{Action, Decision, Effect, Facts, Key, Policy, Question, Requester, Value, Values};
 
@@ -20,11 +20,17 @@ impl Facts for Everything {
 }
 
 pub fn policy(bytes: &[u8]) {
-    let Ok(policy) = Policy::parse(bytes, "bucket") else { return };
+    let read = [Policy::parse(bytes, "bucket"), Policy::parse_identity(bytes), Policy::parse_trust(bytes)];
+    read.into_iter().flatten().for_each(|policy| judge(&policy));
+}
+
+fn judge(policy: &Policy) {
     assert!(!policy.statements().is_empty());
     let _ = policy.is_public();
-    for who in [Requester::Nobody, Requester::User { account: "1", name: "ann" }] {
-        for resource in ["bucket", "bucket/a/key"] {
+    let names = ["user/films/bob".to_owned()];
+    let bob = Requester::Member { account: "1", names: &names };
+    for who in [Requester::Nobody, Requester::User { account: "1", name: "ann" }, bob] {
+        for resource in ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/a/key"] {
             for action in Action::all() {
                 let question = Question { who, action, resource, facts: &Everything };
                 let decision = policy.decide(&question);

@@ -23,6 +23,8 @@ use stratum_storage::ambient::{Clock, System};
 
 /// Where a server listens unless it is told otherwise.
 pub const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:9000";
+/// The version of IAM's API.
+const IAM_VERSION: &str = "2010-05-08";
 /// How long a server may take to answer an operator. What takes longer runs in the background.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -54,6 +56,8 @@ pub enum CallError {
     /// The server says why, in words.
     #[error("{problem}")]
     Refused { status: u16, problem: String },
+    #[error("{}: {error}", file.display())]
+    File { file: PathBuf, error: std::io::Error },
     #[error("{endpoint}: the answer makes no sense: {problem}")]
     Nonsense { endpoint: String, problem: String },
 }
@@ -109,6 +113,38 @@ impl Operator {
         self.exchange("GET", path, query, None, to)
     }
 
+    /// Has IAM do something in the account of whoever signs, and gives the action's result.
+    pub fn iam<T: DeserializeOwned>(
+        &self,
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<T, CallError> {
+        let named = [("Action", action), ("Version", IAM_VERSION)];
+        let form = encode(&[&named, parameters].concat());
+        let (payload, now) = (hash(form.as_bytes()), System.now());
+        let request = Request {
+            method: "POST",
+            host: &self.endpoint.host,
+            path: "/",
+            query: "",
+            payload: &payload,
+            length: Some(form.len()),
+            content_type: Some("application/x-www-form-urlencoded"),
+        };
+        let (mut head, mut body) = (Vec::new(), Vec::new());
+        Signer::of_service(&self.credentials, "iam", now).write_head(request, now, &mut head);
+        self.send(&head, form.as_bytes(), Some(ANSWER_TIMEOUT), &mut body)?;
+        let nonsense = |problem: String| CallError::Nonsense { endpoint: self.url.clone(), problem };
+        let text = String::from_utf8_lossy(&body);
+        let (begin, end) = (format!("<{action}Result>"), format!("</{action}Result>"));
+        // An action that only does something has no result.
+        let result = match text.split_once(&begin).and_then(|(_, rest)| rest.split_once(&end)) {
+            Some((inner, _)) => format!("<Result>{inner}</Result>"),
+            None => "<Result/>".to_owned(),
+        };
+        quick_xml::de::from_str(&result).map_err(|error| nonsense(error.to_string()))
+    }
+
     fn call<T: DeserializeOwned>(
         &self,
         method: &'static str,
@@ -130,20 +166,32 @@ impl Operator {
         patience: Option<Duration>,
         body: &mut (dyn Write + Send),
     ) -> Result<(), CallError> {
+        let (path, query, payload) = (format!("/_stratum/v1/{path}"), encode(query), hash(b""));
+        let (length, content_type) = ((method == "POST").then_some(0), None);
+        let host = &self.endpoint.host;
+        let request =
+            Request { method, host, path: &path, query: &query, payload: &payload, length, content_type };
+        let mut head = Vec::new();
+        let now = System.now();
+        Signer::new(&self.credentials, now).write_head(request, now, &mut head);
+        self.send(&head, b"", patience, body)
+    }
+
+    /// Sends a head and a body, and gives the answer's body to `answer`.
+    fn send(
+        &self,
+        head: &[u8],
+        body: &[u8],
+        patience: Option<Duration>,
+        answer: &mut (dyn Write + Send),
+    ) -> Result<(), CallError> {
         let endpoint = || self.url.clone();
         let nonsense = |problem: String| CallError::Nonsense { endpoint: endpoint(), problem };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| nonsense(error.to_string()))?;
-        let (path, query, payload) = (format!("/_stratum/v1/{path}"), encode(query), hash(b""));
-        let length = (method == "POST").then_some(0);
-        let host = &self.endpoint.host;
-        let request = Request { method, host, path: &path, query: &query, payload: &payload, length };
-        let mut head = Vec::new();
-        let now = System.now();
-        Signer::new(&self.credentials, now).write_head(request, now, &mut head);
         let exchange = runtime.block_on(async {
             let mut connection = Connection::new(&self.endpoint);
-            let asked = connection.exchange(&head, b"", Expected::Collected(body));
+            let asked = connection.exchange(head, body, Expected::Collected(answer));
             match patience {
                 Some(patience) => tokio::time::timeout(patience, asked).await,
                 None => Ok(asked.await),
@@ -159,8 +207,13 @@ impl Operator {
     }
 }
 
-/// What a refusal says: our `{"error": "..."}`, or whatever else came.
+/// What a refusal says: our `{"error": "..."}`, the message of IAM's, or whatever else came.
 fn problem(body: &[u8], status: u16) -> String {
+    let text = String::from_utf8_lossy(body);
+    let message = text.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
+    if let Some((message, _)) = message {
+        return quick_xml::escape::unescape(message).unwrap_or(message.into()).into_owned();
+    }
     let said: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let error = said.as_ref().and_then(|said| said.get("error")?.as_str());
     match error {

@@ -23,6 +23,7 @@ mod listen;
 mod load;
 mod logging;
 mod master_keys;
+mod members;
 mod offline;
 mod opening;
 mod operator;
@@ -79,6 +80,12 @@ enum Command {
     Tier(tier::TierArgs),
     /// Say where an object is, and why.
     Explain(tier::ExplainArgs),
+    /// List, make and delete users, and give them keys and policies.
+    User(members::UserArgs),
+    /// List, make and delete groups of users, and give them policies.
+    Group(members::GroupArgs),
+    /// List, show, make and delete policies that users and groups may be given.
+    Policy(members::PolicyArgs),
     /// Make a master key, and have a running server wrap the keys of encrypted objects with the newest ones.
     Keys(keys::KeysArgs),
     /// Bound what a bucket, or all buckets of a user, may hold.
@@ -133,6 +140,9 @@ fn main() -> ExitCode {
         Command::Level(args) => control::level(&args),
         Command::Tier(args) => tier::run(args),
         Command::Explain(args) => tier::explain(&args),
+        Command::User(args) => members::user(&args),
+        Command::Group(args) => members::group(&args),
+        Command::Policy(args) => members::policy(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Quota(args) => quota::run(&args),
         Command::Bench(args) => bench::run(args),

@@ -246,6 +246,7 @@ fn store(
         metadata: metadata.clone(),
         bodies: Bodies::new(metadata, volumes, journal, codecs, tables).sampling(samples.is_open()),
         identities,
+        members: Default::default(),
         verifier: Verifier::new(&config.server.region),
         policies: Default::default(),
         cors: Default::default(),

@@ -12,7 +12,6 @@ use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use stratum_auth::User;
 use stratum_storage::ambient::UnixMillis;
 use tokio::sync::{Notify, mpsc};
 
@@ -168,7 +167,7 @@ pub struct AuditRecord<'a> {
     pub time: String,
     pub request: &'a str,
     pub source: Option<IpAddr>,
-    /// Who signed it, by canonical id.
+    /// Who signed it, by canonical id, or the ARN of a member of an account.
     pub user: Option<&'a str>,
     pub access_key: Option<&'a str>,
     pub operation: &'a str,
@@ -179,7 +178,7 @@ pub struct AuditRecord<'a> {
     pub key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Of what isn't S3's: its path and query.
+    /// Of what isn't S3's: its path and query, or IAM's ARN.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,10 +223,13 @@ pub struct Asked {
 pub struct Came<'a> {
     pub request: &'a str,
     pub now: UnixMillis,
-    pub user: Option<&'a User>,
+    pub user: Option<&'a str>,
+    pub access_key: Option<&'a str>,
     pub operation: &'a str,
     /// The version that it named.
     pub version: Option<&'a str>,
+    /// What isn't S3's, by its ARN.
+    pub target: Option<&'a str>,
     pub is_write: bool,
     pub status: StatusCode,
     pub error: Option<(&'static str, Option<&'a str>)>,
@@ -274,14 +276,14 @@ impl Asked {
             time: Deadline(came.now).to_string(),
             request: came.request,
             source: self.source,
-            user: came.user.map(|user| user.id.as_str()),
-            access_key: came.user.map(|user| user.access_key.as_str()),
+            user: came.user,
+            access_key: came.access_key,
             operation: came.operation,
             method: self.method.as_str(),
             bucket: None,
             key: None,
             version: came.version.map(quoted),
-            target: None,
+            target: came.target.map(quoted),
             copy_source: self.copy_source.clone(),
             objects: marks.objects,
             user_agent: self.user_agent.clone(),
@@ -305,7 +307,8 @@ mod tests {
 
     fn came(status: StatusCode, is_write: bool, trail: &Trail) -> Came<'_> {
         let (request, operation, version) = ("1", "PutObject", Some("v"));
-        Came { request, now: 0, user: None, operation, version, is_write, status, error: None, trail }
+        let (user, access_key, target, error) = (None, None, None, None);
+        Came { request, now: 0, user, access_key, operation, version, target, is_write, status, error, trail }
     }
 
     fn asked(key: &str) -> Asked {

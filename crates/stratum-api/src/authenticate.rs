@@ -10,8 +10,10 @@ use stratum_auth::{Payload, Request};
 ///
 /// # Errors
 /// What `stratum_auth` refuses.
-pub fn authenticate(store: &Store, head: &Parts, now_seconds: i64) -> Result<(Caller, Payload), S3Error> {
-    let request = Request::from(head);
-    let answer = store.verifier.authenticate(&request, now_seconds, &store.identities)?;
-    Ok((answer.user.map_or(Caller::Nobody, Caller::User), answer.payload))
+pub async fn authenticate(store: &Store, head: &Parts) -> Result<(Caller, Payload), S3Error> {
+    let (keys, request) = (store.access_keys(), Request::from(head));
+    store.members.open(&keys.view, store.keys.as_ref(), keys.now).await;
+    let now_seconds = (keys.now / 1000).cast_signed();
+    let answer = store.verifier.authenticate(&request, now_seconds, &keys)?;
+    Ok((answer.user.unwrap_or(Caller::Nobody), answer.payload))
 }

@@ -6,6 +6,8 @@ use crate::bodies::{Bodies, Ends};
 use crate::cors::CorsRules;
 use crate::documents::Documents;
 use crate::error::{Code, S3Error};
+pub use crate::identities::Caller;
+use crate::identities::{Keys, Members};
 use crate::key::ObjectKey;
 use crate::operation::Operation;
 use crate::query::Query;
@@ -66,7 +68,10 @@ impl Default for Settings {
 pub struct Store {
     pub metadata: Metadata,
     pub bodies: Bodies,
+    /// The owners of accounts, whom the configuration names.
     pub identities: Identities,
+    /// Whoever else was made in an account.
+    pub members: Members,
     pub verifier: Verifier,
     /// The policies of buckets.
     pub policies: Documents<Policy>,
@@ -92,14 +97,6 @@ pub struct Store {
     pub keys: Arc<dyn KeyService>,
 }
 
-/// Who sent a request.
-#[derive(Clone, Debug)]
-pub enum Caller {
-    User(Arc<User>),
-    /// Nobody signed it.
-    Nobody,
-}
-
 /// In whose name a request works: whose buckets it lists, and who owns what it creates.
 #[derive(Clone, Debug)]
 pub enum Account {
@@ -122,6 +119,16 @@ impl Account {
 }
 
 impl Store {
+    /// All keys that a request may be signed with.
+    pub fn access_keys(&self) -> Keys<'_> {
+        Keys {
+            configured: &self.identities,
+            members: &self.members,
+            view: self.metadata.local(),
+            now: self.clock.now(),
+        }
+    }
+
     /// The user who operates the server.
     pub fn root(&self) -> Option<&Arc<User>> {
         self.identities.users().find(|user| user.root)

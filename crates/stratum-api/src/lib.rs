@@ -33,6 +33,8 @@ mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod iam;
+mod identities;
 mod key;
 mod level;
 mod listing;

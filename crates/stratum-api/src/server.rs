@@ -277,7 +277,7 @@ impl Server {
         let asked =
             audit.is_kept().then(|| Asked::of(&head.method, &head.uri, &head.headers, Some(peer.ip())));
         let is_write = head.method == Method::POST;
-        let response = match admin::refused(&self.store, &head) {
+        let response = match admin::refused(&self.store, &head).await {
             Some(refusal) => refusal,
             None => {
                 let body = Body::new(body.map_err(axum::Error::new));
@@ -286,17 +286,16 @@ impl Server {
         };
         if let Some(asked) = asked {
             let id = self.ids.next();
+            let root = self.store.root().filter(|_| response.status() != StatusCode::FORBIDDEN);
             let came = Came {
                 request: id.as_str(),
                 now: self.store.clock.now(),
                 // Whoever may have something done here is root.
-                user: self
-                    .store
-                    .root()
-                    .filter(|_| response.status() != StatusCode::FORBIDDEN)
-                    .map(Arc::as_ref),
+                user: root.map(|root| root.id.as_str()),
+                access_key: root.map(|root| root.access_key.as_str()),
                 operation: "Operate",
                 version: None,
+                target: None,
                 is_write,
                 status: response.status(),
                 error: None,

@@ -13,8 +13,8 @@ use crate::context::{Account, Caller, Context, Store};
 use crate::cors::CrossOrigin;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
+use crate::iam;
 use crate::key::ObjectKey;
-use crate::operation::{self, Operation};
 use crate::operations::{self, Handler};
 use crate::ops;
 use crate::preflight;
@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_auth::{Payload, User};
+use stratum_auth::Payload;
 use stratum_metadata::record::BucketRecord;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -58,12 +58,13 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let peer = head.extensions.get::<SocketAddr>().copied();
     let source = peer.map(|peer| peer.ip());
     let asked = store.audit.is_kept().then(|| Asked::of(&method, &uri, &head.headers, source));
-    let mut seen = Seen { trail: store.audit.trail(), ..Seen::default() };
+    let mut seen = Seen::new(store.audit.trail());
     let result = answer(store, id, head, &leftover, &mut seen).await;
     // Who asked for a `100 Continue` and got its answer without one can't tell whether a body is still awaited on
     // this connection (awscli takes the next answer on it for a body without end): RFC 9110, 10.1.1 says to close.
-    let unasked = expects_continue && (result.is_err() || !has_body);
-    if result.is_err() && !expects_continue {
+    let is_refused = result.is_err() || seen.error.is_some();
+    let unasked = expects_continue && (is_refused || !has_body);
+    if is_refused && !expects_continue {
         if let Some(connection) = &connection {
             connection.refuses();
         }
@@ -71,7 +72,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     }
 
     let (mut response, error) = match result {
-        Ok(response) => (response, None),
+        Ok(response) => (response, seen.error.take()),
         Err(error) => {
             let told = (error.code().name(), error.cause().map(str::to_owned));
             (error.respond(&id, uri.path(), method == Method::HEAD), Some(told))
@@ -92,10 +93,12 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
             &Came {
                 request: id.as_str(),
                 now: store.clock.now(),
-                user: seen.user.as_deref(),
-                operation: seen.operation.map_or("Unknown", |operation| operation.name),
+                user: seen.caller.id(),
+                access_key: seen.caller.access_key(),
+                operation: seen.operation,
                 version: seen.version.as_deref(),
-                is_write: seen.operation.is_some_and(|operation| operation.is_write()),
+                target: seen.target.as_deref(),
+                is_write: seen.is_write,
                 status: response.status(),
                 error: told,
                 trail: &seen.trail,
@@ -104,9 +107,9 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     }
     telemetry::answered(&Answered {
         id: id.as_str(),
-        operation: seen.operation.map_or("Unknown", |operation| operation.name),
+        operation: seen.operation,
         peer,
-        user: seen.user.as_deref().map(|user| user.id.as_str()),
+        user: seen.caller.id(),
         method: &method,
         path: uri.path(),
         status: response.status(),
@@ -130,12 +133,30 @@ fn announced(response: &Response<Body>) -> Option<u64> {
 }
 
 /// What was found out of a request before it was answered, for its line in the log and its audit.
-#[derive(Default)]
 struct Seen {
-    operation: Option<&'static Operation>,
-    user: Option<Arc<User>>,
+    operation: &'static str,
+    is_write: bool,
+    caller: Caller,
     version: Option<String>,
+    /// The ARN of what isn't S3's.
+    target: Option<String>,
     trail: Arc<Trail>,
+    /// Of an answer that isn't S3's: its code, and what really happened.
+    error: Option<(&'static str, Option<String>)>,
+}
+
+impl Seen {
+    fn new(trail: Arc<Trail>) -> Self {
+        Seen {
+            operation: "Unknown",
+            is_write: false,
+            caller: Caller::Nobody,
+            version: None,
+            target: None,
+            trail,
+            error: None,
+        }
+    }
 }
 
 /// Everything up to the operation.
@@ -154,10 +175,16 @@ async fn answer(
     if head.method == Method::OPTIONS {
         return preflight(store, &head, &address?, seen).await;
     }
-    let (caller, payload) = authenticate(store, &head, (now / 1000) as i64)?;
-    if let Caller::User(user) = &caller {
-        seen.user = Some(user.clone());
+    if iam::is_meant(&head.method, address.as_ref().ok(), &head.headers) {
+        let memory = store.admission.enter(party(&Caller::Nobody, &head))?;
+        let trail = seen.trail.clone();
+        let answered = iam::respond(store, id, head, leftover, memory.clone(), trail).await;
+        (seen.operation, seen.is_write) = (answered.operation, answered.is_write);
+        (seen.caller, seen.target, seen.error) = (answered.caller, answered.target, answered.error);
+        return counted(answered.response, memory);
     }
+    let (caller, payload) = authenticate(store, &head).await?;
+    seen.caller = caller.clone();
     let account = rights::account(&caller, store);
     let memory = store.admission.enter(party(&caller, &head))?;
 
@@ -171,9 +198,10 @@ async fn answer(
     let scheme = head.extensions.remove::<Scheme>().unwrap_or(Scheme::HTTP);
     let mut headers = head.headers;
     headers::hoist(&query, &mut headers).map_err(shut)?;
+    rights::check_token(&caller, &headers)?;
     let row = operations::recognise(&head.method, &address, &query, &headers).map_err(shut)?;
     let operation = &row.operation;
-    seen.operation = Some(operation);
+    (seen.operation, seen.is_write) = (operation.name, operation.is_write());
     seen.version = query.get(version::PARAMETER).map(str::to_owned);
     headers::refuse_unheeded(&headers, operation).map_err(shut)?;
     // The one place where a request's reads begin. What it reads later is no older.
@@ -206,8 +234,7 @@ async fn preflight(
     seen: &mut Seen,
 ) -> S3Result {
     let _memory = store.admission.enter(party(&Caller::Nobody, head))?;
-    seen.operation =
-        operations::all().find(|row| row.method == operation::Method::Options).map(|row| &row.operation);
+    seen.operation = "Preflight";
     ops::bucket_cors::preflight(store, &store.metadata.fresh().await?, address.bucket(), &head.headers)
 }
 
@@ -242,6 +269,7 @@ fn party(caller: &Caller, head: &http::request::Parts) -> Party {
     let connection = head.extensions.get::<Arc<Connection>>();
     match (caller, connection) {
         (Caller::User(user), _) => Party::User(user.id.clone()),
+        (Caller::Member(member), _) => Party::User(member.id.clone()),
         (Caller::Nobody, Some(connection)) => Party::Address(connection.origin()),
         (Caller::Nobody, None) => Party::Address(Origin::of(Ipv4Addr::UNSPECIFIED.into())),
     }

@@ -30,6 +30,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use quick_xml::se::{SeError, Serializer};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// The namespace of every document of S3 but errors, as the value of the root's `xmlns` attribute.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +90,33 @@ pub fn list<T: Serialize>(
     Ok(finished(&body))
 }
 
+/// An element of that name with a document's content, for an envelope of another making.
+///
+/// # Errors
+/// For a document that XML can't hold.
+pub fn element<T: Serialize>(root: &str, document: &T) -> Result<String, SeError> {
+    let mut body = String::with_capacity(512);
+    let mut serializer = Serializer::with_root(&mut body, Some(root))?;
+    serializer.expand_empty_elements(false);
+    document.serialize(serializer)?;
+    Ok(printable(&body).into_owned())
+}
+
+/// Text without what XML can't carry.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|char| replacement(char).is_none()) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match replacement(char) {
+            Some(text) => out.push_str(text),
+            None => out.push(char),
+        }
+    }
+    out.into()
+}
+
 fn unwritable(error: SeError) -> S3Error {
     S3Error::new(Code::InternalError).because(error)
 }
@@ -105,18 +133,10 @@ fn serialised<T: Serialize>(document: &T) -> Result<String, SeError> {
 fn finished(body: &str) -> Bytes {
     let mut out = String::with_capacity(DECLARATION.len() + body.len());
     out.push_str(DECLARATION);
-    if body.chars().all(|char| replacement(char).is_none()) {
-        out.push_str(body);
-        return Bytes::from(out);
-    }
-    for char in body.chars() {
-        match replacement(char) {
-            Some(text) => out.push_str(text),
-            None => out.push(char),
-        }
-    }
+    out.push_str(&printable(body));
     Bytes::from(out)
 }
+
 /// serde's `skip_serializing_if` for elements that are present only when true.
 pub(crate) fn is_false(value: &bool) -> bool {
     !value

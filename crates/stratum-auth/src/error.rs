@@ -49,6 +49,15 @@ pub enum AuthError {
     /// `InvalidAccessKeyId` (403).
     #[error("The AWS Access Key Id you provided does not exist in our records.")]
     InvalidAccessKeyId { access_key: String },
+    /// `InvalidToken` (400): of another session, of nobody's, or with a key that needs none.
+    #[error("The provided token is malformed or otherwise invalid.")]
+    InvalidToken,
+    /// `ExpiredToken` (400).
+    #[error("The provided token has expired.")]
+    ExpiredToken,
+    /// `ServiceUnavailable` (503): nobody can say whose key it is.
+    #[error("keys can't be looked up: {0}")]
+    Unavailable(String),
     /// `SignatureDoesNotMatch` (403).
     #[error(
         "The request signature we calculated does not match the signature you provided. Check your key and \

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
+use crate::error::AuthError;
+
 /// An access key's public half: 1 to 128 visible ASCII characters, none of them `/` or `,`, which delimit it in
 /// a credential.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +86,48 @@ pub struct User {
     pub access_key: AccessKey,
     /// Whether this is the operator, who may also administer.
     pub root: bool,
+}
+
+/// Where the secret of an access key is looked up.
+pub trait Keyring {
+    /// Whom a key belongs to.
+    type Holder;
+
+    /// Whose key it is, and its secret. A session's key comes with the token that the session was given.
+    ///
+    /// # Errors
+    /// [`AuthError::InvalidAccessKeyId`]; [`AuthError::InvalidToken`] and [`AuthError::ExpiredToken`];
+    /// [`AuthError::Unavailable`] if it can't be looked up.
+    fn find(
+        &self,
+        access_key: &str,
+        session_token: Option<&str>,
+    ) -> Result<(Self::Holder, SecretKey), AuthError>;
+
+    /// Whether they operate the server.
+    fn is_root(holder: &Self::Holder) -> bool;
+}
+
+impl Keyring for Identities {
+    type Holder = Arc<User>;
+
+    /// None of these is a session's.
+    fn find(
+        &self,
+        access_key: &str,
+        session_token: Option<&str>,
+    ) -> Result<(Arc<User>, SecretKey), AuthError> {
+        let unknown = || AuthError::InvalidAccessKeyId { access_key: access_key.to_owned() };
+        let (user, secret) = self.by_access_key(access_key).ok_or_else(unknown)?;
+        match session_token {
+            None => Ok((user.clone(), secret.clone())),
+            Some(_) => Err(AuthError::InvalidToken),
+        }
+    }
+
+    fn is_root(user: &Arc<User>) -> bool {
+        user.root
+    }
 }
 
 /// All users, by access key, canonical id and email.

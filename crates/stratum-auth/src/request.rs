@@ -15,6 +15,8 @@ use crate::timestamp::Timestamp;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const ALGORITHM_V4A: &str = "AWS4-ECDSA-P256-SHA256";
+/// The header, or in other case the parameter, that carries a session's token.
+const SESSION_TOKEN: &str = "x-amz-security-token";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 /// A presigned URL lives at most a week.
 const EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 1..=604_800;
@@ -80,6 +82,8 @@ pub struct Signed<'a> {
     pub payload: PayloadMode,
     /// What the canonical request's last line says: `x-amz-content-sha256` as sent.
     pub payload_line: Cow<'a, str>,
+    /// `x-amz-security-token`, which a session's key comes with.
+    pub session_token: Option<Cow<'a, str>>,
 }
 
 /// Where a signature was found, with what only that place has.
@@ -233,7 +237,36 @@ impl<'a> Claim<'a> {
 }
 
 impl<'a> Signed<'a> {
+    /// The signature of a request to another service than S3, whose canonical request ends with the hash of the body: no header says
+    /// it. It stands in the header.
+    ///
+    /// # Errors
+    /// As [`Claim::of`]; `None` where nothing is signed.
+    pub fn of_form(request: &Request<'a>, body: Sha256Digest) -> Result<Option<Self>, AuthError> {
+        if request.head_bytes() > Request::MAX_HEAD_BYTES {
+            return Err(AuthError::HeadTooLarge);
+        }
+        let mut authorizations = request.headers.get_all("authorization").iter();
+        let Some(value) = authorizations.next().filter(|value| !value.as_bytes().is_empty()) else {
+            return Ok(None);
+        };
+        if authorizations.next().is_some() || Presigning::find(request.query)?.is_some() {
+            return Err(AuthError::SeveralMechanisms);
+        }
+        let value = value.to_str().map_err(|_| AuthError::UnsupportedAuthorization)?;
+        Self::of_header(request, value.trim(), Ok(Cow::Owned(body.to_string()))).map(Some)
+    }
+
     fn from_header(request: &Request<'a>, value: &'a str) -> Result<Self, AuthError> {
+        let payload_line = request.header("x-amz-content-sha256").ok_or(AuthError::MissingContentSha256);
+        Self::of_header(request, value, payload_line.map(Cow::Borrowed))
+    }
+
+    fn of_header(
+        request: &Request<'a>,
+        value: &'a str,
+        payload_line: Result<Cow<'a, str>, AuthError>,
+    ) -> Result<Self, AuthError> {
         let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
         match scheme {
             ALGORITHM => {}
@@ -265,15 +298,16 @@ impl<'a> Signed<'a> {
                 request.header("date").and_then(|t| Timestamp::parse(t).or_else(|| Timestamp::parse_http(t)))
             }
         };
-        let payload_line = request.header("x-amz-content-sha256").ok_or(AuthError::MissingContentSha256)?;
+        let payload_line = payload_line?;
         Ok(Self {
             carried: Carried::Header,
             scope: Scope::parse(Cow::Borrowed(credential), Carrier::Header)?,
             at: at.ok_or(AuthError::MissingDate)?,
             signed_headers: SignedHeaders::parse(Cow::Borrowed(signed_headers), Carrier::Header)?,
             signature: Cow::Borrowed(signature),
-            payload: PayloadMode::parse(payload_line)?,
-            payload_line: Cow::Borrowed(payload_line),
+            payload: PayloadMode::parse(&payload_line)?,
+            payload_line,
+            session_token: request.header(SESSION_TOKEN).map(Cow::Borrowed),
         })
     }
 
@@ -310,6 +344,7 @@ impl<'a> Signed<'a> {
             signature: fields.signature.ok_or_else(missing)?,
             payload,
             payload_line: payload_line.unwrap_or(Cow::Borrowed(UNSIGNED_PAYLOAD)),
+            session_token: fields.session_token,
         })
     }
 }
@@ -329,6 +364,7 @@ struct PresignedFields<'a> {
     signed_headers: Option<Cow<'a, str>>,
     signature: Option<Cow<'a, str>>,
     content_sha256: Option<Cow<'a, str>>,
+    session_token: Option<Cow<'a, str>>,
 }
 
 impl<'a> Presigning<'a> {
@@ -348,7 +384,7 @@ impl<'a> Presigning<'a> {
                 signature |= name == "Signature";
                 continue;
             };
-            claims |= part != Part::ContentSha256;
+            claims |= !matches!(part, Part::ContentSha256 | Part::SessionToken);
             let value = percent_decode(value.as_bytes()).decode_utf8_lossy();
             if fields.part(part).replace(value).is_some() {
                 return Err(Fault::QueryParts.at(Carrier::Query));
@@ -362,7 +398,7 @@ impl<'a> Presigning<'a> {
     }
 }
 
-/// A parameter of a presigned query. All but the last claim that the request is signed.
+/// A parameter of a presigned query. All but the last two claim that the request is signed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Algorithm,
@@ -372,10 +408,11 @@ enum Part {
     SignedHeaders,
     Signature,
     ContentSha256,
+    SessionToken,
 }
 
 impl Part {
-    const NAMES: [(&'static str, Self); 7] = [
+    const NAMES: [(&'static str, Self); 8] = [
         ("x-amz-algorithm", Self::Algorithm),
         ("x-amz-credential", Self::Credential),
         ("x-amz-date", Self::Date),
@@ -383,6 +420,7 @@ impl Part {
         ("x-amz-signedheaders", Self::SignedHeaders),
         ("x-amz-signature", Self::Signature),
         ("x-amz-content-sha256", Self::ContentSha256),
+        (SESSION_TOKEN, Self::SessionToken),
     ];
 
     fn named(name: &str) -> Option<Self> {
@@ -401,6 +439,7 @@ impl<'a> PresignedFields<'a> {
             Part::SignedHeaders => &mut self.signed_headers,
             Part::Signature => &mut self.signature,
             Part::ContentSha256 => &mut self.content_sha256,
+            Part::SessionToken => &mut self.session_token,
         }
     }
 }

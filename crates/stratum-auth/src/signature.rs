@@ -12,10 +12,13 @@ use crate::canonical;
 use crate::chunked::{ChunkChain, Chunking};
 use crate::digest::{Hex, Sha256Digest};
 use crate::error::{AuthError, Carrier, Fault, Mismatch};
-use crate::identity::{Identities, SecretKey, User};
+use crate::identity::{Keyring, SecretKey, User};
 use crate::request::{Carried, Claim, PayloadMode, Request, Scope, Signed};
-use crate::signing_key::{SERVICE, SigningKey, SigningKeys};
+use crate::signing_key::{SigningKey, SigningKeys};
 use crate::timestamp::Timestamp;
+
+/// What scopes of requests to S3 name.
+const S3: &str = "s3";
 
 /// A request may be signed this many seconds before or after now.
 const MAX_SKEW_SECONDS: i64 = 15 * 60;
@@ -30,9 +33,9 @@ pub struct Verifier {
 
 /// A request that passed.
 #[derive(Debug, Clone)]
-pub struct Authenticated {
+pub struct Authenticated<Holder = Arc<User>> {
     /// Who signed it; `None` is anonymous, and nobody's rights follow from it.
-    pub user: Option<Arc<User>>,
+    pub user: Option<Holder>,
     /// How to read and check its body.
     pub payload: Payload,
 }
@@ -75,6 +78,23 @@ pub struct PostForm<'a> {
     pub date: &'a str,
     /// `x-amz-signature`
     pub signature: &'a str,
+    /// `x-amz-security-token`
+    pub session_token: Option<&'a str>,
+}
+
+/// A form to another service than S3, whose signer is known. Its signature can be checked once its body has been read.
+#[derive(Debug)]
+pub struct SignedForm<Holder> {
+    holder: Holder,
+    secret: SecretKey,
+    service: String,
+}
+
+impl<Holder> SignedForm<Holder> {
+    /// The service that it is signed for.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
 }
 
 impl Verifier {
@@ -97,27 +117,75 @@ impl Verifier {
     ///
     /// # Errors
     /// Any [`AuthError`]. A request that carries no claim is no error but an anonymous one.
-    pub fn authenticate(
+    pub fn authenticate<K: Keyring>(
         &self,
         request: &Request<'_>,
         now: i64,
-        identities: &Identities,
-    ) -> Result<Authenticated, AuthError> {
+        keys: &K,
+    ) -> Result<Authenticated<K::Holder>, AuthError> {
         match Claim::of(request)? {
             Claim::Anonymous(mode) => Ok(Authenticated { user: None, payload: anonymous_payload(mode)? }),
             Claim::Signed(signed) => {
-                let (user, secret) = find(identities, signed.scope.access_key())?;
-                let payload = self.verify(request, &signed, now, secret)?;
-                // Read first: a write would take the line from all other processors, for every request.
-                if user.root && !self.has_root_signed() {
-                    self.root_has_signed.store(true, Ordering::Relaxed);
-                }
-                Ok(Authenticated { user: Some(user.clone()), payload })
+                let (holder, secret) =
+                    keys.find(signed.scope.access_key(), signed.session_token.as_deref())?;
+                self.check_scope(&signed.scope, signed.at, signed.carried.carrier())?;
+                let payload = self.verify(request, &signed, now, &secret)?;
+                self.count::<K>(&holder);
+                Ok(Authenticated { user: Some(holder), payload })
             }
         }
     }
 
-    /// Checks that `signed`, which [`Claim::of`] read from `request`, was made with `secret`.
+    /// Says who claims to have sent a form to one of these services, before its body has been read; none if nobody does. They are
+    /// in no region, so it counts for nothing which one a client signs for.
+    ///
+    /// # Errors
+    /// Any [`AuthError`].
+    pub fn find_signer<K: Keyring>(
+        &self,
+        request: &Request<'_>,
+        services: &[&str],
+        now: i64,
+        keys: &K,
+    ) -> Result<Option<SignedForm<K::Holder>>, AuthError> {
+        let Some(signed) = Signed::of_form(request, Sha256Digest::of(b""))? else { return Ok(None) };
+        let service = signed.scope.service();
+        if !services.contains(&service) {
+            let (given, carrier) = (service.to_owned(), signed.carried.carrier());
+            return Err(Fault::Service { given }.at(carrier));
+        }
+        let (holder, secret) = keys.find(signed.scope.access_key(), signed.session_token.as_deref())?;
+        check_day(&signed.scope, signed.at, signed.carried.carrier())?;
+        check_time(&signed, now)?;
+        Ok(Some(SignedForm { holder, secret, service: service.to_owned() }))
+    }
+
+    /// Says who sent the form, of which that is the body.
+    ///
+    /// # Errors
+    /// Any [`AuthError`].
+    pub fn verify_form<K: Keyring>(
+        &self,
+        request: &Request<'_>,
+        form: SignedForm<K::Holder>,
+        body: &[u8],
+        now: i64,
+    ) -> Result<K::Holder, AuthError> {
+        let signed = Signed::of_form(request, Sha256Digest::of(body))?;
+        let signed = signed.ok_or(AuthError::UnsupportedAuthorization)?;
+        self.verify(request, &signed, now, &form.secret)?;
+        self.count::<K>(&form.holder);
+        Ok(form.holder)
+    }
+
+    fn count<K: Keyring>(&self, holder: &K::Holder) {
+        // Read first: a write would take the line from all other processors, for every request.
+        if K::is_root(holder) && !self.has_root_signed() {
+            self.root_has_signed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Checks that `signed`, which was read from `request` and whose scope has been checked, was made with `secret`.
     fn verify(
         &self,
         request: &Request<'_>,
@@ -125,8 +193,6 @@ impl Verifier {
         now: i64,
         secret: &SecretKey,
     ) -> Result<Payload, AuthError> {
-        let carrier = signed.carried.carrier();
-        self.check_scope(&signed.scope, signed.at, carrier)?;
         check_time(signed, now)?;
         if let Some(headers) = canonical::unsigned_headers(request, &signed.signed_headers) {
             return Err(AuthError::HeadersNotSigned { headers });
@@ -135,7 +201,7 @@ impl Verifier {
         let mut canonical = Vec::with_capacity(512);
         canonical::write(&mut canonical, request, signed);
         let string_to_sign = string_to_sign(signed.at, &signed.scope, Sha256Digest::of(&canonical));
-        let key = self.keys.get(&signed.scope, &self.region, secret);
+        let key = self.keys.get(&signed.scope, secret);
         let signature = key.sign([string_to_sign.as_bytes()]);
         if !signature.matches(signed.signature.as_bytes()) {
             return Err(mismatch(signed, string_to_sign, &canonical));
@@ -148,22 +214,22 @@ impl Verifier {
     ///
     /// # Errors
     /// [`AuthError`], with [`Carrier::Query`] for fields that are malformed.
-    pub fn verify_post_form(
+    pub fn verify_post_form<K: Keyring>(
         &self,
         form: &PostForm<'_>,
-        identities: &Identities,
-    ) -> Result<Arc<User>, AuthError> {
+        keys: &K,
+    ) -> Result<K::Holder, AuthError> {
         let carrier = Carrier::Query;
         if form.algorithm != "AWS4-HMAC-SHA256" {
             return Err(Fault::Algorithm.at(carrier));
         }
         let scope = Scope::parse(form.credential.into(), carrier)?;
         let at = Timestamp::parse(form.date).ok_or_else(|| Fault::Date.at(carrier))?;
-        let (user, secret) = find(identities, scope.access_key())?;
+        let (holder, secret) = keys.find(scope.access_key(), form.session_token)?;
         self.check_scope(&scope, at, carrier)?;
-        let signature = SigningKey::derive(secret, scope.day(), &self.region).sign([form.policy.as_bytes()]);
+        let signature = SigningKey::derive(&secret, &scope).sign([form.policy.as_bytes()]);
         if signature.matches(form.signature.as_bytes()) {
-            return Ok(user.clone());
+            return Ok(holder);
         }
         Err(AuthError::SignatureDoesNotMatch(Box::new(Mismatch {
             access_key: scope.access_key().to_owned(),
@@ -178,21 +244,22 @@ impl Verifier {
     ///
     /// # Errors
     /// [`AuthError::InvalidAccessKeyId`], [`AuthError::SignatureDoesNotMatch`].
-    pub fn verify_post_form_v2(
+    pub fn verify_post_form_v2<K: Keyring>(
         &self,
         policy: &str,
         access_key: &str,
+        session_token: Option<&str>,
         signature: &str,
-        identities: &Identities,
-    ) -> Result<Arc<User>, AuthError> {
-        let (user, secret) = find(identities, access_key)?;
+        keys: &K,
+    ) -> Result<K::Holder, AuthError> {
+        let (holder, secret) = keys.find(access_key, session_token)?;
         #[allow(clippy::expect_used)] // HMAC is defined for keys of any length (RFC 2104)
         let mut mac =
             Hmac::<Sha1>::new_from_slice(secret.reveal().as_bytes()).expect("HMAC takes a key of any length");
         mac.update(policy.as_bytes());
         let given = BASE64.decode(signature.trim()).unwrap_or_default();
         if mac.verify_slice(&given).is_ok() {
-            return Ok(user.clone());
+            return Ok(holder);
         }
         Err(AuthError::SignatureDoesNotMatch(Box::new(Mismatch {
             access_key: access_key.to_owned(),
@@ -203,25 +270,22 @@ impl Verifier {
     }
 
     fn check_scope(&self, scope: &Scope<'_>, at: Timestamp, carrier: Carrier) -> Result<(), AuthError> {
-        let fault = if scope.service() != SERVICE {
+        let fault = if scope.service() != S3 {
             Fault::Service { given: scope.service().to_owned() }
         } else if scope.region() != self.region {
             Fault::Region { given: scope.region().to_owned(), expected: self.region.clone() }
-        } else if scope.day() != at.day() {
-            Fault::CredentialDate { given: scope.day().to_owned(), expected: at.day().to_owned() }
         } else {
-            return Ok(());
+            return check_day(scope, at, carrier);
         };
         Err(fault.at(carrier))
     }
 }
 
-fn find<'i>(
-    identities: &'i Identities,
-    access_key: &str,
-) -> Result<(&'i Arc<User>, &'i SecretKey), AuthError> {
-    let unknown = || AuthError::InvalidAccessKeyId { access_key: access_key.to_owned() };
-    identities.by_access_key(access_key).ok_or_else(unknown)
+fn check_day(scope: &Scope<'_>, at: Timestamp, carrier: Carrier) -> Result<(), AuthError> {
+    if scope.day() == at.day() {
+        return Ok(());
+    }
+    Err(Fault::CredentialDate { given: scope.day().to_owned(), expected: at.day().to_owned() }.at(carrier))
 }
 
 /// A header's signature is good for a moment around its date, a presigned one from its date until it expires.

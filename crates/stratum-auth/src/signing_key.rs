@@ -13,17 +13,14 @@ use crate::digest::{Hex, Sha256Digest};
 use crate::identity::SecretKey;
 use crate::request::Scope;
 
-/// The service that a scope names.
-pub(crate) const SERVICE: &str = "s3";
-
 /// The HMAC state of one day's signing key.
 #[derive(Clone)]
 pub(crate) struct SigningKey(Hmac<Sha256>);
 
 impl SigningKey {
-    pub(crate) fn derive(secret: &SecretKey, day: &str, region: &str) -> Self {
+    pub(crate) fn derive(secret: &SecretKey, scope: &Scope<'_>) -> Self {
         let mut key = hmac(&["AWS4", secret.reveal()].concat().into_bytes());
-        for step in [day, region, SERVICE, "aws4_request"] {
+        for step in [scope.day(), scope.region(), scope.service(), "aws4_request"] {
             key.update(step.as_bytes());
             key = hmac(&key.finalize().into_bytes());
         }
@@ -51,7 +48,7 @@ fn hmac(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
-/// Keys already derived, by access key and day.
+/// Keys already derived, by access key, day and what else the scope names.
 ///
 /// Only keys of known users are kept, and only of days whose requests are still good, so that nobody can fill
 /// it: a header is good for one or two days, a presigned URL for a week.
@@ -62,7 +59,8 @@ pub(crate) struct SigningKeys {
 
 #[derive(Debug)]
 struct CachedKey {
-    day: Box<str>,
+    /// Day, region and service.
+    scope: Box<str>,
     /// The secret it was derived from: a changed secret must not find the old key.
     secret: SecretKey,
     key: SigningKey,
@@ -73,25 +71,26 @@ impl SigningKeys {
     const MAX_CACHED_DAYS: usize = 12;
     const MAX_CACHED_ACCESS_KEYS: usize = 4096;
 
-    /// The key of `scope`, whose day must have been checked.
-    pub(crate) fn get(&self, scope: &Scope<'_>, region: &str, secret: &SecretKey) -> SigningKey {
-        let same = |cached: &CachedKey| &*cached.day == scope.day() && cached.secret == *secret;
+    /// The key of `scope`, whose day, region and service must have been checked.
+    pub(crate) fn get(&self, scope: &Scope<'_>, secret: &SecretKey) -> SigningKey {
+        let same = |cached: &CachedKey| &*cached.scope == scope.without_key() && cached.secret == *secret;
         if let Some(days) = self.by_access_key.read().get(scope.access_key())
             && let Some(found) = days.iter().find(|cached| same(cached))
         {
             return found.key.clone();
         }
-        let key = SigningKey::derive(secret, scope.day(), region);
+        let key = SigningKey::derive(secret, scope);
         let mut all = self.by_access_key.write();
         if all.len() >= Self::MAX_CACHED_ACCESS_KEYS && !all.contains_key(scope.access_key()) {
             all.clear();
         }
         let days = all.entry(scope.access_key().into()).or_default();
-        days.retain(|cached| cached.secret == *secret && &*cached.day != scope.day());
+        days.retain(|cached| cached.secret == *secret && &*cached.scope != scope.without_key());
         if days.len() >= Self::MAX_CACHED_DAYS {
             days.remove(0);
         }
-        days.push(CachedKey { day: scope.day().into(), secret: secret.clone(), key: key.clone() });
+        let scope = scope.without_key().into();
+        days.push(CachedKey { scope, secret: secret.clone(), key: key.clone() });
         key
     }
 }
@@ -102,7 +101,11 @@ mod tests {
     use crate::error::Carrier;
 
     fn scope(day: &str) -> Scope<'static> {
-        let text = format!("AKIDEXAMPLE/{day}/us-east-1/s3/aws4_request");
+        of_service(day, "s3")
+    }
+
+    fn of_service(day: &str, service: &str) -> Scope<'static> {
+        let text = format!("AKIDEXAMPLE/{day}/us-east-1/{service}/aws4_request");
         Scope::parse(text.into(), Carrier::Header).expect("a scope")
     }
 
@@ -114,11 +117,13 @@ mod tests {
     fn a_changed_secret_never_finds_the_old_key() {
         let keys = SigningKeys::default();
         let [old, new] = ["the old secret", "the new secret"].map(|s| SecretKey::new(s).expect("a secret"));
-        let first = keys.get(&scope("20130524"), "us-east-1", &old);
-        assert_eq!(signs(&first), signs(&keys.get(&scope("20130524"), "us-east-1", &old)));
-        let second = keys.get(&scope("20130524"), "us-east-1", &new);
-        assert_eq!(signs(&second), signs(&SigningKey::derive(&new, "20130524", "us-east-1")));
+        let first = keys.get(&scope("20130524"), &old);
+        assert_eq!(signs(&first), signs(&keys.get(&scope("20130524"), &old)));
+        let second = keys.get(&scope("20130524"), &new);
+        assert_eq!(signs(&second), signs(&SigningKey::derive(&new, &scope("20130524"))));
         assert_ne!(signs(&first), signs(&second));
+        let iam = keys.get(&of_service("20130524", "iam"), &new);
+        assert_ne!(signs(&second), signs(&iam));
     }
 
     #[test]
@@ -127,8 +132,8 @@ mod tests {
         let secret = SecretKey::new("the only secret").expect("a secret");
         for day in 10..40 {
             let day = format!("201305{day}");
-            let key = keys.get(&scope(&day), "us-east-1", &secret);
-            assert_eq!(signs(&key), signs(&SigningKey::derive(&secret, &day, "us-east-1")));
+            let key = keys.get(&scope(&day), &secret);
+            assert_eq!(signs(&key), signs(&SigningKey::derive(&secret, &scope(&day))));
         }
         let kept = keys.by_access_key.read().get("AKIDEXAMPLE").map(Vec::len);
         assert_eq!(kept, Some(SigningKeys::MAX_CACHED_DAYS));
@@ -136,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_key_never_shows_itself() {
-        let key = SigningKey::derive(&SecretKey::new("the only secret").expect("a secret"), "20130524", "r");
+        let key =
+            SigningKey::derive(&SecretKey::new("the only secret").expect("a secret"), &scope("20130524"));
         assert_eq!(format!("{key:?}"), "SigningKey(..)");
     }
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_cipher::{KeyError, KeyService, Salt};
-use stratum_metadata::command::{Command, KeyChange, Outcome};
+use stratum_metadata::command::{Command, IdentityChanges, KeyChange, Outcome};
+use stratum_metadata::record::IdentitiesRecord;
 use stratum_metadata::{Encrypted, EncryptedWalk, Metadata};
 use stratum_storage::ambient::Entropy;
 use stratum_storage::blocking;
@@ -58,6 +59,17 @@ pub struct RewrapStatus {
     pub problem: Option<String>,
 }
 
+/// What became of the key above the secrets of users.
+#[derive(Clone, Copy)]
+struct Secrets {
+    are_there: bool,
+    is_rewrapped: bool,
+}
+
+impl Secrets {
+    const NONE: Secrets = Secrets { are_there: false, is_rewrapped: false };
+}
+
 impl Rewrapper {
     pub(crate) fn new(
         metadata: Metadata,
@@ -89,6 +101,7 @@ impl Rewrapper {
         let (page, walk) = page.map_err(text)?.map_err(text)?;
         let looked_at = page.found.len() as u64;
         let (mut changes, mut failed, mut problem) = (Vec::new(), page.damaged, None);
+        let secrets = if page.is_last { self.rewrap_of_secrets(keys).await? } else { Secrets::NONE };
         for Encrypted { of, encryption, name } in page.found {
             if !keys.is_outdated(encryption.mode.named_key(), &encryption.key) {
                 continue;
@@ -103,7 +116,7 @@ impl Rewrapper {
                 }
             }
         }
-        let mut rewrapped = 0;
+        let mut rewrapped = u64::from(secrets.is_rewrapped);
         while !changes.is_empty() {
             let rest = changes.split_off(changes.len().min(TOGETHER));
             let command = Command::RewrapKeys(std::mem::replace(&mut changes, rest));
@@ -117,7 +130,7 @@ impl Rewrapper {
             // It was asked for again meanwhile.
             return Ok(Next::AtOnce);
         }
-        state.status.looked_at += looked_at;
+        state.status.looked_at += looked_at + u64::from(secrets.are_there);
         state.status.rewrapped += rewrapped;
         state.status.failed += failed;
         state.status.problem = problem.or(state.status.problem.take());
@@ -131,6 +144,29 @@ impl Rewrapper {
         let RewrapStatus { looked_at, rewrapped, failed, .. } = state.status;
         tracing::info!(looked_at, rewrapped, failed, "wrapped data keys anew");
         Ok(Next::After(IDLE_INTERVAL))
+    }
+
+    /// Of the key above the secrets of users.
+    async fn rewrap_of_secrets(&self, keys: &dyn KeyService) -> Result<Secrets, String> {
+        let Some(all) = self.metadata.local().identities().map_err(text)? else {
+            return Ok(Secrets::NONE);
+        };
+        let are_there = !all.key.is_empty();
+        if !are_there || !keys.is_outdated(None, &all.key) {
+            return Ok(Secrets { are_there, is_rewrapped: false });
+        }
+        let key = self.rewrap(keys, None, &all.key, IdentitiesRecord::KEY_NAME).await.map_err(text)?;
+        let changes = IdentityChanges { read: Some(all.changed), key: Some(key), writes: Vec::new() };
+        match self
+            .metadata
+            .commit(Command::ChangeIdentities(changes), bytes::Bytes::new())
+            .await
+            .map_err(text)?
+        {
+            Outcome::Done => Ok(Secrets { are_there, is_rewrapped: true }),
+            // It is done with the next try.
+            other => Err(format!("the exchange of the key of users' secrets came to {other}")),
+        }
     }
 
     async fn rewrap(

@@ -7,6 +7,7 @@
 //! [`Bodies`], and those in volumes not at all: `inspect::verify` looks at them stripe by stripe.
 
 mod finding;
+mod identities;
 mod keyed;
 mod live;
 mod versions;

@@ -7,10 +7,11 @@
 pub(crate) mod v1;
 
 use crate::record::{
-    BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError, DefaultEncryption,
-    DocumentKind, ETag, Grant, LastPart, LegalHold, Level, ObjectLock, ObjectOwnership, ObjectRecord, Owner,
-    PartRecord, PublicAccessBlock, Quota, Retention, StorageClass, TakesLevel, TierDecision, TierPin,
-    UploadId, UploadRecord, VersionId, Versioning, decode, encode,
+    AccessKeyRecord, AccountName, BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError,
+    DefaultEncryption, DocumentKind, ETag, Grant, IdentityKind, IdentityRecord, LastPart, LegalHold, Level,
+    ManagedPolicyRecord, ObjectLock, ObjectOwnership, ObjectRecord, Owner, PartRecord, PublicAccessBlock,
+    Quota, Retention, StorageClass, TakesLevel, TierDecision, TierPin, UploadId, UploadRecord, VersionId,
+    Versioning, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -251,6 +252,25 @@ pub enum QuotaOf {
     User(String),
 }
 
+/// Changes of users, groups, roles, their keys and policies: all of them or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityChanges {
+    /// The entry that had changed any of them last when they were read, or none; refused with `IdentitiesChanged` if it is
+    /// another by now.
+    pub read: Option<Index>,
+    /// The wrapped key that secrets are sealed with, where it becomes another, or the first.
+    pub key: Option<Vec<u8>>,
+    pub writes: Vec<IdentityWrite>,
+}
+
+/// A record that becomes another, or goes. New ones stand at the end: the number of a variant is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IdentityWrite {
+    Identity { kind: IdentityKind, at: AccountName, record: Option<IdentityRecord> },
+    AccessKey { id: String, record: Option<AccessKeyRecord> },
+    Policy { at: AccountName, record: Option<ManagedPolicyRecord> },
+}
+
 /// What a journal entry holds: a command, and who proposed it where that matters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposed {
@@ -381,6 +401,7 @@ pub enum Command {
     CountUsage {
         bucket: BucketId,
     },
+    ChangeIdentities(IdentityChanges),
 }
 
 /// What may be appended near the journal's cap, the most patient first.
@@ -416,7 +437,9 @@ impl Command {
             | Command::CompleteMultipartUpload { .. } => Urgency::Ordinary,
             // Packing into another tier than was decided needs it.
             Command::DecideTiers(changes) if changes.iter().all(TierChange::is_a_review) => Urgency::Packing,
-            Command::DecideTiers(_) | Command::RewrapKeys(_) => Urgency::Ordinary,
+            Command::DecideTiers(_) | Command::RewrapKeys(_) | Command::ChangeIdentities(_) => {
+                Urgency::Ordinary
+            }
             Command::Relocate { moves, .. } if moves.iter().any(Move::leaves_the_journal) => Urgency::Packing,
             Command::DeleteBucket { .. }
             | Command::DeleteObject(_)
@@ -491,6 +514,8 @@ pub enum Refusal {
     LevelIs(Level),
     /// The bucket would hold more than it may.
     QuotaExceeded,
+    /// ChangeIdentities: they have changed since they were read: read again and propose again.
+    IdentitiesChanged,
 }
 
 impl fmt::Display for Outcome {
@@ -529,6 +554,7 @@ impl fmt::Display for Refusal {
             Refusal::VolumeState => f.write_str("the volume's state does not allow it"),
             Refusal::LevelIs(level) => write!(f, "the store is of level {level}"),
             Refusal::QuotaExceeded => f.write_str("the bucket would hold more than its quota"),
+            Refusal::IdentitiesChanged => f.write_str("users or policies have changed meanwhile"),
         }
     }
 }

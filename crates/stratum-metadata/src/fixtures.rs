@@ -4,8 +4,9 @@
 //! diff. To write them anew, for a format that isn't released yet: run this file's ignored test.
 
 use crate::command::{
-    BucketChange, Command, CompletedPart, Deletion, KeyChange, KeyHolder, Match, Move, NewBucket,
-    ObjectChange, Pinning, Proposed, QuotaOf, TierChange, TierCondition, WriteCondition,
+    BucketChange, Command, CompletedPart, Deletion, IdentityChanges, IdentityWrite, KeyChange, KeyHolder,
+    Match, Move, NewBucket, ObjectChange, Pinning, Proposed, QuotaOf, TierChange, TierCondition,
+    WriteCondition,
 };
 use crate::keys::{self, DueKind};
 use crate::record::*;
@@ -310,6 +311,13 @@ fn records(level: Level) -> Vec<Sample> {
         samples.push(sample(level, "upload-bytes", UploadBytes { since: 300, bytes: 5 << 20 }));
         samples.push(sample(level, "extent-of-version", ExtentRecord { owner: version_owner(), length: 5 }));
         samples.push(sample(level, "owner-of-a-version-in-a-packed-stripe", version_owner()));
+        let [user, group, role] = identities();
+        samples.push(sample(level, "identities", IdentitiesRecord { changed: 300, key: vec![1; 89] }));
+        samples.push(sample(level, "user", user));
+        samples.push(sample(level, "group", group));
+        samples.push(sample(level, "role", role));
+        samples.push(sample(level, "access-key", access_key()));
+        samples.push(sample(level, "managed-policy", managed_policy()));
     }
     samples
 }
@@ -346,7 +354,66 @@ fn name(command: &Command) -> &'static str {
         Command::SetQuota { of: QuotaOf::Bucket(_), .. } => "set-quota-of-bucket",
         Command::SetQuota { of: QuotaOf::User(_), .. } => "set-quota-of-user",
         Command::CountUsage { .. } => "count-usage",
+        Command::ChangeIdentities(_) => "change-identities",
     }
+}
+
+fn named(name: &str) -> AccountName {
+    AccountName::new("a\0nn", name)
+}
+
+/// A user, a group and a role.
+fn identities() -> [IdentityRecord; 3] {
+    let of = |id: &str, name: &str, detail| IdentityRecord {
+        id: id.into(),
+        name: name.into(),
+        path: "/films/".into(),
+        created: TIME,
+        tags: [("team".into(), "red".into())].into(),
+        inline: [("own".into(), "{}".into())].into(),
+        attached: ["arn:aws:iam::aws:policy/readonly".into()].into(),
+        detail,
+    };
+    let (groups, access_keys) = (["writers".into()].into(), vec!["AKIA234567ABCDEFGHIJ".into()]);
+    let role =
+        IdentityDetail::Role { description: Some("reads".into()), session_seconds: 3600, trust: "{}".into() };
+    [
+        of("AIDA234567ABCDEFGHIJ", "Ann", IdentityDetail::User { groups, access_keys }),
+        of("AGPA234567ABCDEFGHIJ", "Writers", IdentityDetail::Group),
+        of("AROA234567ABCDEFGHIJ", "Reader", role),
+    ]
+}
+
+fn access_key() -> AccessKeyRecord {
+    AccessKeyRecord { user: named("Ann"), sealed: vec![2; 88], is_active: true, created: TIME }
+}
+
+fn managed_policy() -> ManagedPolicyRecord {
+    let version = |document: &str| PolicyVersion { document: document.into(), created: TIME };
+    ManagedPolicyRecord {
+        id: "ANPA234567ABCDEFGHIJ".into(),
+        name: "Readers".into(),
+        path: "/".into(),
+        description: None,
+        created: TIME,
+        updated: TIME + 1,
+        tags: Default::default(),
+        default: 2,
+        newest: 3,
+        versions: [(2, version("{}")), (3, version("[]"))].into(),
+    }
+}
+
+/// All that a change of identities can say.
+fn identity_changes() -> IdentityChanges {
+    let [user, ..] = identities();
+    let writes = vec![
+        IdentityWrite::Identity { kind: IdentityKind::User, at: named("Ann"), record: Some(user) },
+        IdentityWrite::AccessKey { id: "AKIA234567ABCDEFGHIJ".into(), record: Some(access_key()) },
+        IdentityWrite::Policy { at: named("Readers"), record: Some(managed_policy()) },
+        IdentityWrite::Identity { kind: IdentityKind::Role, at: named("Reader"), record: None },
+    ];
+    IdentityChanges { read: Some(299), key: Some(vec![1; 89]), writes }
 }
 
 /// All that a decision of a tier can say.
@@ -493,6 +560,7 @@ fn commands(level: Level) -> Vec<Sample> {
             Command::SetQuota { of: QuotaOf::Bucket(bucket), quota: Some(quota()) },
             Command::SetQuota { of: QuotaOf::User("ann".into()), quota: None },
             Command::CountUsage { bucket },
+            Command::ChangeIdentities(identity_changes()),
         ] {
             samples.push(sample(level, name(&command), Proposed::from(command)));
         }
@@ -553,7 +621,7 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
 }
 
 /// The kinds that came with level 2.
-fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 9] {
+fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 13] {
     [
         ("level", keys::level(), "level"),
         ("bucket-document", keys::bucket_document(BUCKET, DocumentKind::Cors), "bucket-document"),
@@ -564,6 +632,10 @@ fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 9] {
         ("bucket-usage", keys::bucket_usage(BUCKET), "bucket-usage"),
         ("user-quota", keys::user_quota("ann"), "quota"),
         ("upload-bytes", keys::upload_bytes(UPLOAD), "upload-bytes"),
+        ("identities", keys::identities(), "identities"),
+        ("user", keys::identity(IdentityKind::User, &named("Ann")), "user"),
+        ("access-key", keys::access_key("AKIA234567ABCDEFGHIJ"), "access-key"),
+        ("managed-policy", keys::managed_policy(&named("Readers")), "managed-policy"),
     ]
 }
 
@@ -653,6 +725,8 @@ fn keys_are_the_bytes_that_they_were() {
     assert_eq!(keys::parse_offset(key("stripe")), Some(8192));
     assert_eq!(keys::parse_version(key("version")), Some((BUCKET, KEY.into(), 299)));
     assert!(key("delete-marker") < key("version"), "the newest comes first");
+    assert_eq!(keys::parse_identity(key("user")), Some((IdentityKind::User, named("ANN"))));
+    assert_eq!(keys::parse_managed_policy(key("managed-policy")), Some(named("readers")));
     assert_eq!(keys::parse_due(key("due-upload")), Some((DueKind::Upload, UPLOAD)));
     assert_eq!(keys::parse_due(key("due-completion")), Some((DueKind::Completion, UPLOAD)));
 }
@@ -691,6 +765,8 @@ fn what_takes_level_2_is_not_written_at_level_1() {
     }));
     is_refused(&NullVersion(301));
     is_refused(&BucketDocument(String::new()));
+    is_refused(&Proposed::from(Command::ChangeIdentities(IdentityChanges::default())));
+    identities().iter().for_each(is_refused);
 }
 
 #[test]

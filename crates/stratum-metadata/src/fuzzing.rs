@@ -4,8 +4,9 @@ use crate::checkpoint;
 use crate::command::Proposed;
 use crate::keys;
 use crate::record::{
-    Applied, BucketDocument, BucketRecord, Completion, Dropped, ExtentRecord, LastPart, Level, NullVersion,
-    ObjectRecord, ObjectSummary, Owner, PartRecord, StoredUpload, StripeRecord, UploadId, Version, VersionId,
+    AccessKeyRecord, Applied, BucketDocument, BucketRecord, Completion, Dropped, ExtentRecord,
+    IdentitiesRecord, IdentityRecord, LastPart, Level, ManagedPolicyRecord, NullVersion, ObjectRecord,
+    ObjectSummary, Owner, PartRecord, StoredUpload, StripeRecord, UploadId, Version, VersionId,
     VersionSummary, decode,
 };
 use stratum_storage::volume::VolumeRecord;
@@ -18,6 +19,8 @@ pub fn records(bytes: &[u8]) {
     let _ = (decode::<VolumeRecord>(bytes), decode::<Applied>(bytes), decode::<LastPart>(bytes));
     let _ = (decode::<Version>(bytes), decode::<VersionSummary>(bytes), decode::<NullVersion>(bytes));
     let _ = (decode::<Owner>(bytes), decode::<BucketDocument>(bytes));
+    let _ = (decode::<IdentityRecord>(bytes), decode::<AccessKeyRecord>(bytes));
+    let _ = (decode::<ManagedPolicyRecord>(bytes), decode::<IdentitiesRecord>(bytes));
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Some(id) = VersionId::parse(text)
     {
@@ -51,6 +54,12 @@ pub fn keys(bytes: &[u8]) {
     if let Some((bucket, key, committed)) = keys::parse_version(bytes) {
         let again = keys::version(bucket, &key, committed);
         assert!(keys::parse_version(&again) == Some((bucket, key, committed)));
+    }
+    if let Some((kind, at)) = keys::parse_identity(bytes) {
+        assert!(keys::identity(kind, &at) == bytes || bytes[0] != keys::Tag::Identity as u8);
+    }
+    if let Some(at) = keys::parse_managed_policy(bytes) {
+        assert!(keys::managed_policy(&at) == bytes || bytes[0] != keys::Tag::ManagedPolicy as u8);
     }
     let nulls = keys::null_version(crate::record::BucketId(1), bytes);
     assert!(keys::parse_object(&nulls) == Some((crate::record::BucketId(1), bytes)));

@@ -8,7 +8,7 @@ mod tag;
 
 pub(crate) use tag::{Tag, kind_of};
 
-use crate::record::{BucketId, DocumentKind, UploadId};
+use crate::record::{AccountName, BucketId, DocumentKind, IdentityKind, UploadId};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{Index, VolumeId};
 
@@ -310,6 +310,71 @@ pub(crate) fn parse_review(bytes: &[u8]) -> Option<(UnixMillis, BucketId, Vec<u8
     Some((u64::from_be_bytes(*time), bucket, unescaped(key)?, u64::from_be_bytes(*committed)))
 }
 
+/// What there is one of for all identities.
+pub(crate) fn identities() -> Vec<u8> {
+    Builder::new(Tag::Identities, 0).0
+}
+
+/// All users, all groups or all roles of an account begin with this; their names follow.
+pub(crate) fn identities_of(kind: IdentityKind, account: &str) -> Vec<u8> {
+    Builder::new(Tag::Identity, account.len() + 67).escaped(account.as_bytes()).bytes(&[kind as u8]).0
+}
+
+pub(crate) fn identity(kind: IdentityKind, at: &AccountName) -> Vec<u8> {
+    Builder(identities_of(kind, at.account())).bytes(at.folded().as_bytes()).0
+}
+
+/// Where an [`identity`] lies.
+pub(crate) fn parse_identity(bytes: &[u8]) -> Option<(IdentityKind, AccountName)> {
+    let (account, rest) = split_escaped(bytes.get(1..)?)?;
+    let (kind, name) = rest.split_first()?;
+    let kind = IdentityKind::ALL.into_iter().find(|known| *known as u8 == *kind)?;
+    Some((kind, account_name(&account, name)?))
+}
+
+pub(crate) fn access_key(id: &str) -> Vec<u8> {
+    Builder::new(Tag::AccessKey, id.len()).bytes(id.as_bytes()).0
+}
+
+/// The id of an [`access_key`].
+pub(crate) fn parse_access_key(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes.get(1..)?).ok()
+}
+
+/// All policies of an account begin with this; their names follow.
+pub(crate) fn managed_policies_of(account: &str) -> Vec<u8> {
+    Builder::new(Tag::ManagedPolicy, account.len() + 130).escaped(account.as_bytes()).0
+}
+
+pub(crate) fn managed_policy(at: &AccountName) -> Vec<u8> {
+    Builder(managed_policies_of(at.account())).bytes(at.folded().as_bytes()).0
+}
+
+/// Where a [`managed_policy`] lies.
+pub(crate) fn parse_managed_policy(bytes: &[u8]) -> Option<AccountName> {
+    let (account, name) = split_escaped(bytes.get(1..)?)?;
+    account_name(&account, name)
+}
+
+/// An account and a name that is in lower case.
+fn account_name(account: &[u8], name: &[u8]) -> Option<AccountName> {
+    let (account, name) = (std::str::from_utf8(account).ok()?, std::str::from_utf8(name).ok()?);
+    let at = AccountName::new(account, name);
+    (at.folded() == name).then_some(at)
+}
+
+/// The string of a [`Builder::escaped`], and what follows it.
+fn split_escaped(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut at = 0;
+    loop {
+        match (bytes.get(at)?, bytes.get(at + 1)) {
+            (0, Some(0)) => return Some((unescaped(bytes.get(..at + 2)?)?, bytes.get(at + 2..)?)),
+            (0, _) => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
 /// Whether a key is of that kind.
 pub(crate) fn is(tag: Tag, key: &[u8]) -> bool {
     key.first() == Some(&(tag as u8))
@@ -398,6 +463,21 @@ mod tests {
         }
 
         #[test]
+        fn identities_lie_by_account_kind_and_name(one: (String, String), other: (String, String)) {
+            let at = |(account, name): &(String, String)| AccountName::new(account, name);
+            let (one, other) = (at(&one), at(&other));
+            for kind in IdentityKind::ALL {
+                prop_assert_eq!(parse_identity(&identity(kind, &one)), Some((kind, one.clone())));
+                let all = identities_of(kind, one.account());
+                prop_assert_eq!(identity(kind, &other).starts_with(&all), one.account() == other.account());
+                prop_assert!(!identity(IdentityKind::Group, &other).starts_with(&identities_of(IdentityKind::User, one.account())));
+            }
+            prop_assert_eq!(parse_managed_policy(&managed_policy(&one)), Some(one.clone()));
+            let key = access_key(one.folded());
+            prop_assert_eq!(parse_access_key(&key), Some(one.folded()));
+        }
+
+        #[test]
         fn nothing_with_a_prefix_comes_after_its_end(prefix: Vec<u8>, rest: Vec<u8>) {
             if let Some(end) = after_prefix(&prefix) {
                 prop_assert!([prefix.as_slice(), &rest].concat() < end);
@@ -412,6 +492,7 @@ mod tests {
             let _ = (parse_upload_by_key(&bytes), parse_dropped(&bytes), parse_deleted_bucket(&bytes));
             let _ = (parse_review(&bytes), parse_offset(&bytes), parse_due(&bytes), parse_object(&bytes), parse_bucket_by_id(&bytes));
             let _ = (parse_version(&bytes), parse_bucket_document(&bytes));
+            let _ = (parse_identity(&bytes), parse_access_key(&bytes), parse_managed_policy(&bytes));
         }
     }
 
@@ -443,6 +524,10 @@ mod tests {
             stripe(VolumeId(u64::MAX), u64::MAX),
             due(u64::MAX, DueKind::Completion, UploadId(u128::MAX)),
             review(u64::MAX, BucketId(u64::MAX), b"\xff", u64::MAX),
+            identities(),
+            identity(IdentityKind::Role, &AccountName::new("\u{10ffff}", "x")),
+            access_key("\u{10ffff}"),
+            managed_policy(&AccountName::new("\u{10ffff}", "x")),
         ];
         let mut sorted = keys.to_vec();
         sorted.sort();

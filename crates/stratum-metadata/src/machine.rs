@@ -77,6 +77,8 @@ pub(crate) struct Machine {
     level: AtomicU8,
     /// How often a group changed buckets.
     bucket_changes: AtomicU64,
+    /// How often a group changed identities.
+    identity_changes: AtomicU64,
     moves: Mutex<Moves>,
     health: Health,
     clock: Arc<dyn Clock>,
@@ -104,6 +106,7 @@ impl Machine {
             index: AtomicU64::new(applied.index),
             level: AtomicU8::new(applied.level.number()),
             bucket_changes: AtomicU64::new(0),
+            identity_changes: AtomicU64::new(0),
             moves: Mutex::new(Moves::after(applied.index)),
             health: Health::default(),
             clock,
@@ -131,6 +134,11 @@ impl Machine {
     /// Rises whenever a bucket is made, changed or deleted, before anybody is told of it.
     pub(crate) fn bucket_changes(&self) -> u64 {
         self.bucket_changes.load(Ordering::Acquire)
+    }
+
+    /// Rises whenever a user, a group, a role, a key or a policy is made, changed or deleted, before anybody is told of it.
+    pub(crate) fn identity_changes(&self) -> u64 {
+        self.identity_changes.load(Ordering::Acquire)
     }
 
     /// The bucket's keys of which a version became current, or ceased to be, after that entry; none if that isn't known any
@@ -161,9 +169,10 @@ impl Machine {
             outcomes.push(apply(&mut view, entry.index, entry.proposed)?);
         }
         next.level = view.level()?;
-        let (mut volumes, mut changes_buckets) = (Vec::new(), false);
+        let (mut volumes, mut changes_buckets, mut changes_identities) = (Vec::new(), false, false);
         for change in view.changes() {
             changes_buckets |= keys::is(Tag::BucketById, change.key);
+            changes_identities |= keys::is(Tag::Identities, change.key);
             next.fingerprint = next.fingerprint.wrapping_add(difference(&change));
             if let Some(value) = change.after.filter(|_| keys::is(Tag::Volume, change.key)) {
                 volumes.push(decode(value)?);
@@ -176,6 +185,9 @@ impl Machine {
         self.write(&view, &next)?;
         if changes_buckets {
             self.bucket_changes.fetch_add(1, Ordering::Release);
+        }
+        if changes_identities {
+            self.identity_changes.fetch_add(1, Ordering::Release);
         }
         *applied = next;
         self.level.store(next.level.number(), Ordering::Release);

@@ -6,6 +6,7 @@
 mod attributes;
 mod configuration;
 mod encryption;
+mod identity;
 pub(crate) mod level;
 mod names;
 mod tiering;
@@ -22,6 +23,10 @@ pub use configuration::{
     PublicAccessBlock, RetentionPeriod, Versioning,
 };
 pub use encryption::{DefaultAlgorithm, DefaultEncryption, ENCRYPTION_SINCE, Encryption, EncryptionMode};
+pub use identity::{
+    AccessKeyRecord, AccountName, IdentitiesRecord, IdentityDetail, IdentityKind, IdentityRecord,
+    ManagedPolicyRecord, PolicyVersion,
+};
 #[cfg(feature = "faults")]
 pub use level::know_up_to;
 pub use level::{Level, TakesLevel};

@@ -7,6 +7,7 @@
 mod bodies;
 mod buckets;
 mod encryption;
+mod identities;
 mod level;
 mod locks;
 mod loose;
@@ -117,6 +118,7 @@ pub(crate) fn apply(
         Command::RewrapKeys(changes) => encryption::rewrap(view, changes),
         Command::SetQuota { of, quota } => usage::set(view, index, of, quota),
         Command::CountUsage { bucket } => usage::count(view, bucket),
+        Command::ChangeIdentities(changes) => identities::change(view, index, changes),
     };
     match step {
         Ok(outcome) => Ok(outcome),

@@ -4,6 +4,7 @@
 //! and rebuilt, so nothing here ever decides what is true: the journal and its checkpoints do.
 
 mod bucket_cache;
+mod identities;
 mod outage;
 mod reads;
 mod start;

@@ -1,20 +1,85 @@
-//! The actions of S3 that a bucket's policy can speak of, and sets of them.
+//! The actions of S3, IAM and STS that a policy can speak of, and sets of them.
 //!
 //! A policy's wildcards are resolved when it is read: what is left is a set of bits, so asking whether an action is
 //! meant costs the same whatever the policy says.
 //!
 //! Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3": those whose
-//! resource is a bucket or an object, and `CreateBucket` and `ListAllMyBuckets`.
+//! resource is a bucket or an object, and `CreateBucket` and `ListAllMyBuckets`; those of "AWS Identity and Access
+//! Management" and "AWS Security Token Service" that this server has.
 
 use crate::error::{Malformed, quoted};
 use crate::json::Json;
 use crate::pattern::Wildcards;
 
 /// How many sets of bits hold all actions.
-const WORDS: usize = 2;
+const WORDS: usize = 3;
 
 /// In the order of their bytes.
-const NAMES: [&str; 100] = [
+const NAMES: [&str; 167] = [
+    "iam:AddUserToGroup",
+    "iam:AttachGroupPolicy",
+    "iam:AttachRolePolicy",
+    "iam:AttachUserPolicy",
+    "iam:CreateAccessKey",
+    "iam:CreateGroup",
+    "iam:CreatePolicy",
+    "iam:CreatePolicyVersion",
+    "iam:CreateRole",
+    "iam:CreateUser",
+    "iam:DeleteAccessKey",
+    "iam:DeleteGroup",
+    "iam:DeleteGroupPolicy",
+    "iam:DeletePolicy",
+    "iam:DeletePolicyVersion",
+    "iam:DeleteRole",
+    "iam:DeleteRolePolicy",
+    "iam:DeleteUser",
+    "iam:DeleteUserPolicy",
+    "iam:DetachGroupPolicy",
+    "iam:DetachRolePolicy",
+    "iam:DetachUserPolicy",
+    "iam:GetAccountSummary",
+    "iam:GetGroup",
+    "iam:GetGroupPolicy",
+    "iam:GetPolicy",
+    "iam:GetPolicyVersion",
+    "iam:GetRole",
+    "iam:GetRolePolicy",
+    "iam:GetUser",
+    "iam:GetUserPolicy",
+    "iam:ListAccessKeys",
+    "iam:ListAttachedGroupPolicies",
+    "iam:ListAttachedRolePolicies",
+    "iam:ListAttachedUserPolicies",
+    "iam:ListEntitiesForPolicy",
+    "iam:ListGroupPolicies",
+    "iam:ListGroups",
+    "iam:ListGroupsForUser",
+    "iam:ListInstanceProfilesForRole",
+    "iam:ListOpenIDConnectProviders",
+    "iam:ListPolicies",
+    "iam:ListPolicyVersions",
+    "iam:ListRolePolicies",
+    "iam:ListRoleTags",
+    "iam:ListRoles",
+    "iam:ListUserPolicies",
+    "iam:ListUserTags",
+    "iam:ListUsers",
+    "iam:PutGroupPolicy",
+    "iam:PutRolePolicy",
+    "iam:PutUserPolicy",
+    "iam:RemoveUserFromGroup",
+    "iam:SetDefaultPolicyVersion",
+    "iam:TagRole",
+    "iam:TagUser",
+    "iam:UntagRole",
+    "iam:UntagUser",
+    "iam:UpdateAccessKey",
+    "iam:UpdateAssumeRolePolicy",
+    "iam:UpdateGroup",
+    "iam:UpdateRole",
+    "iam:UpdateRoleDescription",
+    "iam:UpdateUser",
     "s3:AbortMultipartUpload",
     "s3:BypassGovernanceRetention",
     "s3:CreateBucket",
@@ -115,9 +180,12 @@ const NAMES: [&str; 100] = [
     "s3:UpdateBucketMetadataInventoryTableConfiguration",
     "s3:UpdateBucketMetadataJournalTableConfiguration",
     "s3:UpdateObjectEncryption",
+    "sts:AssumeRole",
+    "sts:GetCallerIdentity",
+    "sts:GetSessionToken",
 ];
 
-/// An action of S3.
+/// An action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Action(u8);
 
@@ -137,6 +205,38 @@ impl Action {
     }
 }
 
+/// The services whose actions a kind of policy may speak of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Services {
+    /// S3 alone: a bucket's.
+    S3,
+    /// All that are here, and those that aren't, whose actions mean nothing here: an identity's.
+    All,
+    /// STS alone: who may assume a role.
+    Sts,
+}
+
+impl Services {
+    /// Of those whose actions the server knows.
+    const HERE: [&str; 3] = ["s3", "iam", "sts"];
+
+    fn have(self, action: Action) -> bool {
+        match self {
+            Services::S3 => action.name().starts_with("s3:"),
+            Services::All => true,
+            Services::Sts => action.name().starts_with("sts:"),
+        }
+    }
+
+    /// Whether a name is an action of a service that isn't here. Of the others it is known what there is.
+    fn take(self, name: &str) -> bool {
+        let Some((service, action)) = name.split_once(':') else { return false };
+        let is_name = !service.is_empty()
+            && service.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        self == Services::All && is_name && !action.is_empty() && !Services::HERE.contains(&service)
+    }
+}
+
 /// A set of actions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Actions([u64; WORDS]);
@@ -147,6 +247,10 @@ impl Actions {
         self.0.get(word).is_some_and(|word| word & bit != 0)
     }
 
+    pub(crate) fn all() -> Actions {
+        Actions::default().others(Services::All)
+    }
+
     fn insert(&mut self, action: Action) {
         let (word, bit) = place(action);
         if let Some(word) = self.0.get_mut(word) {
@@ -154,32 +258,42 @@ impl Actions {
         }
     }
 
-    fn others(&self) -> Actions {
+    fn others(&self, services: Services) -> Actions {
         let mut others = Actions::default();
-        Action::all().filter(|action| !self.contains(*action)).for_each(|action| others.insert(action));
+        let all = Action::all().filter(|action| services.have(*action) && !self.contains(*action));
+        all.for_each(|action| others.insert(action));
         others
     }
 
     /// What `Action` or `NotAction` says; names are the same in either case, as IAM has it.
     ///
     /// # Errors
-    /// For a name or a wildcard that means no action of S3.
-    pub(crate) fn parse(value: &Json, element: &'static str) -> Result<Actions, Malformed> {
+    /// For a name or a wildcard that means no action of these services.
+    pub(crate) fn parse(
+        value: &Json,
+        element: &'static str,
+        services: Services,
+    ) -> Result<Actions, Malformed> {
         let mut actions = Actions::default();
+        let mut has_any = false;
         for name in value.one_or_many() {
             let kind = Malformed::Kind { element, expected: "a string or a list of strings" };
             let name = name.text().ok_or(kind)?;
-            let wanted = Wildcards::parse(&name.to_ascii_lowercase());
-            let mut meant =
-                Action::all().filter(|action| wanted.matches(&action.name().to_ascii_lowercase())).peekable();
-            if meant.peek().is_none() {
+            let folded = name.to_ascii_lowercase();
+            let wanted = Wildcards::parse(&folded);
+            let mut meant = Action::all()
+                .filter(|action| services.have(*action))
+                .filter(|action| wanted.matches(&action.name().to_ascii_lowercase()))
+                .peekable();
+            has_any = true;
+            if meant.peek().is_none() && !services.take(&folded) {
                 return Err(Malformed::Action(quoted(name)));
             }
             meant.for_each(|action| actions.insert(action));
         }
         match element {
-            _ if actions == Actions::default() => Err(Malformed::Empty(element)),
-            "NotAction" => Ok(actions.others()),
+            _ if !has_any => Err(Malformed::Empty(element)),
+            "NotAction" => Ok(actions.others(services)),
             _ => Ok(actions),
         }
     }
@@ -194,7 +308,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<Actions, Malformed> {
-        Actions::parse(&Json::Text(text.into()), "Action")
+        Actions::parse(&Json::Text(text.into()), "Action", Services::S3)
     }
 
     fn names(actions: &Actions) -> Vec<&'static str> {
@@ -216,17 +330,37 @@ mod tests {
             ["s3:GetObjectVersionTagging", "s3:GetObjectVersionTorrent"]
         );
         assert_eq!(names(&parsed("s3:?ist?ucket").unwrap()), ["s3:ListBucket"]);
-        assert_eq!(names(&parsed("*").unwrap()).len(), NAMES.len());
-        for none in ["s3:GetObjects", "ec2:*", "s3", "s3:", "", "s3:Foo*"] {
+        assert_eq!(names(&parsed("*").unwrap()).len(), 100);
+        for none in ["s3:GetObjects", "ec2:*", "s3", "s3:", "", "s3:Foo*", "iam:GetUser"] {
             assert_eq!(parsed(none), Err(Malformed::Action(none.into())));
         }
     }
 
     #[test]
     fn not_action_is_all_others() {
-        let others = Actions::parse(&Json::Text("s3:Put*".into()), "NotAction").unwrap();
+        let others = Actions::parse(&Json::Text("s3:Put*".into()), "NotAction", Services::S3).unwrap();
         assert!(!others.contains(Action::named("s3:PutObject").unwrap()));
         assert!(others.contains(Action::named("s3:GetObject").unwrap()));
-        assert_eq!(Actions::parse(&Json::List(Vec::new()), "NotAction"), Err(Malformed::Empty("NotAction")));
+        let empty = Actions::parse(&Json::List(Vec::new()), "NotAction", Services::S3);
+        assert_eq!(empty, Err(Malformed::Empty("NotAction")));
+    }
+
+    #[test]
+    fn an_identity_s_policy_speaks_of_every_service() {
+        let parsed = |text: &str| Actions::parse(&Json::Text(text.into()), "Action", Services::All);
+        assert_eq!(names(&parsed("*").unwrap()).len(), NAMES.len());
+        assert_eq!(names(&parsed("iam:CreateAcc*").unwrap()), ["iam:CreateAccessKey"]);
+        for elsewhere in ["ec2:*", "sns:Publish", "s3express:CreateSession"] {
+            assert_eq!(names(&parsed(elsewhere).unwrap()), [""; 0]);
+        }
+        for none in ["s3:GetObjects", "iam:Foo", "sts:Foo*", "ec2", ":a", "e*2:Run", "ec2:"] {
+            assert_eq!(parsed(none), Err(Malformed::Action(none.into())));
+        }
+        let not_s3 = Actions::parse(&Json::Text("s3:*".into()), "NotAction", Services::All).unwrap();
+        assert!(names(&not_s3).iter().all(|name| !name.starts_with("s3:")));
+        assert_eq!(
+            names(&Actions::parse(&Json::Text("*".into()), "Action", Services::Sts).unwrap()),
+            ["sts:AssumeRole", "sts:GetCallerIdentity", "sts:GetSessionToken"]
+        );
     }
 }

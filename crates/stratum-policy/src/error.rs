@@ -1,4 +1,5 @@
-//! What can be wrong with a policy. All of it is S3's `MalformedPolicy`, and each says which part it is.
+//! What can be wrong with a policy. All of it is S3's `MalformedPolicy`, or IAM's `MalformedPolicyDocument`, and each says
+//! which part it is.
 
 /// As much of a wrong text as a message repeats, in characters.
 const QUOTED_CHARS: usize = 200;
@@ -26,6 +27,8 @@ pub enum Malformed {
     Effect(String),
     #[error("{0} and {1} can't stand in one statement")]
     Both(&'static str, &'static str),
+    #[error("Policy document should not specify a {0}")]
+    NotIn(&'static str),
     #[error("Invalid principal in policy: {0}")]
     Principal(String),
     #[error("Allow with NotPrincipal is not allowed: it would let in all others, whoever comes")]

@@ -21,6 +21,12 @@ pub enum Key {
     PrincipalArn,
     PrincipalAccount,
     RequestedRegion,
+    MultiFactorAuthPresent,
+    /// When a session began.
+    TokenIssueTime,
+    /// Of who assumes a role.
+    ExternalId,
+    RoleSessionName,
     /// Of requests that a service makes for a resource.
     SourceArn,
     SourceAccount,
@@ -92,6 +98,10 @@ impl Key {
             "aws:principalarn" => Key::PrincipalArn,
             "aws:principalaccount" => Key::PrincipalAccount,
             "aws:requestedregion" => Key::RequestedRegion,
+            "aws:multifactorauthpresent" => Key::MultiFactorAuthPresent,
+            "aws:tokenissuetime" => Key::TokenIssueTime,
+            "sts:externalid" => Key::ExternalId,
+            "sts:rolesessionname" => Key::RoleSessionName,
             "aws:sourcearn" => Key::SourceArn,
             "aws:sourceaccount" => Key::SourceAccount,
             "s3:prefix" => Key::Prefix,

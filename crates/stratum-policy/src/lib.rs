@@ -30,7 +30,8 @@
 //!     "Statement": {"Effect": "Allow", "Principal": "*", "Action": "s3:Get*", "Resource": "arn:aws:s3:::films/free/*"}
 //! }"#;
 //! let policy = Policy::parse(text.as_bytes(), "films")?;
-//! let asked = |action, resource| {
+//! let asked = |action, name: &str| {
+//!     let resource = &format!("arn:aws:s3:::{name}");
 //!     let action = Action::named(action).expect("an action of S3");
 //!     policy.decide(&Question { who: Requester::Nobody, action, resource, facts: &Plain })
 //! };

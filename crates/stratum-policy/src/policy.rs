@@ -1,6 +1,6 @@
-//! A bucket's policy: its statements, and what they answer.
+//! A policy, of a bucket, an identity or a role: its statements, and what they answer.
 
-use crate::action::{Action, Actions};
+use crate::action::{Action, Actions, Services};
 use crate::condition::Condition;
 use crate::error::{Malformed, quoted};
 use crate::json::Json;
@@ -41,7 +41,7 @@ pub enum Effect {
     Deny,
 }
 
-/// Names of a bucket and its objects, without their prefix.
+/// ARNs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Resources {
     These(Vec<Pattern>),
@@ -53,9 +53,20 @@ enum Resources {
 pub struct Question<'a> {
     pub who: Requester<'a>,
     pub action: Action,
-    /// `bucket`, or `bucket/key`.
+    /// Its ARN: `arn:aws:s3:::bucket`, or `arn:aws:s3:::bucket/key`.
     pub resource: &'a str,
     pub facts: &'a dyn Facts,
+}
+
+/// Whose a policy is, by which it has some elements and no others.
+#[derive(Clone, Copy)]
+enum Holder<'a> {
+    /// Of that name. It says who, and speaks of the bucket and what is in it.
+    Bucket(&'a str),
+    /// A user, a group, a role or a session: it speaks of whoever it is attached to.
+    Identity,
+    /// A role: it says who may assume it.
+    Trust,
 }
 
 /// What a policy answers.
@@ -63,7 +74,7 @@ pub struct Question<'a> {
 pub enum Decision<'a> {
     /// This statement denies it, whatever the others say.
     Denied(&'a Statement),
-    /// This statement, the first that does, allows it, and none denies it.
+    /// This statement allows it, and none denies it: the first that names who asks or everybody, or else the first that does.
     Allowed(&'a Statement),
     /// No statement speaks of it.
     Silent,
@@ -75,6 +86,40 @@ impl Policy {
     /// # Errors
     /// What is wrong with it, or not understood.
     pub fn parse(text: &[u8], bucket: &str) -> Result<Policy, Malformed> {
+        Policy::of(text, Holder::Bucket(bucket))
+    }
+
+    /// What stands in for an identity's policy that can't be judged: nothing is allowed by what is left of it.
+    pub fn denying_all() -> Policy {
+        let statement = Statement {
+            sid: None,
+            number: 1,
+            effect: Effect::Deny,
+            principals: Principals::AllBut(Vec::new()),
+            actions: Actions::all(),
+            resources: Resources::AllBut(Vec::new()),
+            conditions: Vec::new(),
+        };
+        Policy { id: None, statements: vec![statement] }
+    }
+
+    /// Reads the policy of a user, a group, a role or a session.
+    ///
+    /// # Errors
+    /// What is wrong with it, or not understood.
+    pub fn parse_identity(text: &[u8]) -> Result<Policy, Malformed> {
+        Policy::of(text, Holder::Identity)
+    }
+
+    /// Reads the policy that says who may assume a role.
+    ///
+    /// # Errors
+    /// What is wrong with it, or not understood.
+    pub fn parse_trust(text: &[u8]) -> Result<Policy, Malformed> {
+        Policy::of(text, Holder::Trust)
+    }
+
+    fn of(text: &[u8], holder: Holder<'_>) -> Result<Policy, Malformed> {
         let Json::Object(members) = Json::parse(text)? else { return Err(Malformed::NotJson) };
         let (mut id, mut variables, mut list) = (None, false, None);
         for (name, value) in &members {
@@ -91,7 +136,7 @@ impl Policy {
         }
         let mut statements: Vec<Statement> = Vec::with_capacity(list.len());
         for (value, number) in list.iter().zip(1..) {
-            let statement = Statement::parse(value, number, bucket, variables)?;
+            let statement = Statement::parse(value, number, holder, variables)?;
             let sid = statement.sid.as_ref();
             if let Some(sid) =
                 sid.filter(|sid| statements.iter().any(|other| other.sid.as_ref() == Some(sid)))
@@ -119,7 +164,11 @@ impl Policy {
     pub fn decide(&self, question: &Question<'_>) -> Decision<'_> {
         let mut decision = Decision::Silent;
         for statement in &self.statements {
-            let is_news = statement.effect == Effect::Deny || decision == Decision::Silent;
+            let is_news = match decision {
+                _ if statement.effect == Effect::Deny => true,
+                Decision::Allowed(known) => !known.names(&question.who) && statement.names(&question.who),
+                Decision::Silent | Decision::Denied(_) => true,
+            };
             if !is_news || !statement.speaks_of(question) {
                 continue;
             }
@@ -142,12 +191,23 @@ impl Policy {
 }
 
 impl Statement {
-    fn parse(value: &Json, number: usize, bucket: &str, variables: bool) -> Result<Statement, Malformed> {
+    fn parse(
+        value: &Json,
+        number: usize,
+        holder: Holder<'_>,
+        variables: bool,
+    ) -> Result<Statement, Malformed> {
         let Json::Object(members) = value else {
             return Err(Malformed::Kind { element: "Statement", expected: "an object or a list of objects" });
         };
         let (mut sid, mut effect, mut conditions) = (None, None, Vec::new());
         let (mut principals, mut actions, mut resources) = (None, None, None);
+        let services = holder.services();
+        if let Some(element) =
+            holder.elements_without().iter().find(|name| members.iter().any(|(has, _)| has == *name))
+        {
+            return Err(Malformed::NotIn(element));
+        }
         for (name, value) in members {
             match name.as_str() {
                 "Sid" => sid = Some(text_of(value, "Sid")?.to_owned()),
@@ -164,21 +224,30 @@ impl Statement {
                         ["Principal", "NotPrincipal"],
                     )?;
                 }
-                "Action" => once(&mut actions, Actions::parse(value, "Action")?, ["Action", "NotAction"])?,
-                "NotAction" => {
-                    once(&mut actions, Actions::parse(value, "NotAction")?, ["Action", "NotAction"])?
+                "Action" => {
+                    once(&mut actions, Actions::parse(value, "Action", services)?, ["Action", "NotAction"])?
                 }
+                "NotAction" => once(
+                    &mut actions,
+                    Actions::parse(value, "NotAction", services)?,
+                    ["Action", "NotAction"],
+                )?,
                 "Resource" => {
-                    let these = Resources::parse(value, "Resource", bucket, variables)?;
+                    let these = Resources::parse(value, "Resource", holder, variables)?;
                     once(&mut resources, Resources::These(these), ["Resource", "NotResource"])?;
                 }
                 "NotResource" => {
-                    let those = Resources::parse(value, "NotResource", bucket, variables)?;
+                    let those = Resources::parse(value, "NotResource", holder, variables)?;
                     once(&mut resources, Resources::AllBut(those), ["Resource", "NotResource"])?;
                 }
                 "Condition" => conditions = Condition::parse_block(value, variables)?,
                 other => return Err(Malformed::UnknownField(quoted(other))),
             }
+        }
+        match holder {
+            Holder::Identity => principals = Some(Principals::AllBut(Vec::new())),
+            Holder::Trust => resources = Some(Resources::AllBut(Vec::new())),
+            Holder::Bucket(_) => {}
         }
         let statement = Statement {
             sid,
@@ -190,7 +259,9 @@ impl Statement {
             conditions,
         };
         match (statement.effect, &statement.principals) {
-            (Effect::Allow, Principals::AllBut(_)) => Err(Malformed::AllowsOthers),
+            (Effect::Allow, Principals::AllBut(_)) if !matches!(holder, Holder::Identity) => {
+                Err(Malformed::AllowsOthers)
+            }
             _ => Ok(statement),
         }
     }
@@ -211,12 +282,49 @@ impl Statement {
         self.effect
     }
 
+    /// Whether it means them themselves, or everybody, and not only all of their account.
+    pub fn names(&self, who: &Requester<'_>) -> bool {
+        self.principals.name(who)
+    }
+
     /// The cheapest is asked first.
     fn speaks_of(&self, question: &Question<'_>) -> bool {
         self.actions.contains(question.action)
             && self.principals.include(&question.who)
             && self.resources.include(question)
             && self.conditions.iter().all(|condition| condition.holds(question.facts))
+    }
+}
+
+impl Holder<'_> {
+    fn services(self) -> Services {
+        match self {
+            Holder::Bucket(_) => Services::S3,
+            Holder::Identity => Services::All,
+            Holder::Trust => Services::Sts,
+        }
+    }
+
+    /// What is said by whose it is.
+    fn elements_without(self) -> &'static [&'static str] {
+        match self {
+            Holder::Bucket(_) => &[],
+            Holder::Identity => &["Principal", "NotPrincipal"],
+            Holder::Trust => &["Resource", "NotResource"],
+        }
+    }
+
+    /// Whether its policy may speak of such a resource.
+    fn has(self, name: &str) -> bool {
+        match self {
+            Holder::Bucket(bucket) => {
+                let path = name.strip_prefix(RESOURCE_PREFIX);
+                let of = path.and_then(|path| path.split('/').next());
+                of.is_some_and(|of| Wildcards::parse(of).matches(bucket))
+            }
+            Holder::Identity => name == "*" || name.splitn(6, ':').count() == 6 && name.starts_with("arn:"),
+            Holder::Trust => true,
+        }
     }
 }
 
@@ -234,20 +342,17 @@ impl Resources {
     fn parse(
         value: &Json,
         element: &'static str,
-        bucket: &str,
+        holder: Holder<'_>,
         variables: bool,
     ) -> Result<Vec<Pattern>, Malformed> {
         let reading = Reading { wildcards: true, variables, folded: false };
         let one = |name: &Json| {
             let name =
                 name.text().ok_or(Malformed::Kind { element, expected: "a string or a list of strings" })?;
-            let wrong = || Malformed::Resource(quoted(name));
-            let path = name.strip_prefix(RESOURCE_PREFIX).ok_or_else(wrong)?;
-            let of = path.split('/').next().unwrap_or_default();
-            if !Wildcards::parse(of).matches(bucket) {
-                return Err(wrong());
+            if !holder.has(name) {
+                return Err(Malformed::Resource(quoted(name)));
             }
-            Pattern::parse(path, reading)
+            Pattern::parse(name, reading)
         };
         let all = value.one_or_many().iter().map(one).collect::<Result<Vec<_>, _>>()?;
         if all.is_empty() {

@@ -1,7 +1,7 @@
 //! Who asks, and who is meant by a policy.
 //!
-//! An account is its owner's canonical user id. Every user that the server knows has one of their own: `:root` and
-//! `:user/NAME` of it mean the same person.
+//! An account is its owner's canonical user id. The owner is who the configuration names, and is the account: `:root` and
+//! `:user/NAME` of it mean the same person. The account's members are the users, and the sessions, that were made in it.
 
 use crate::error::{Malformed, quoted};
 use crate::json::Json;
@@ -14,6 +14,12 @@ pub enum Requester<'a> {
     User {
         account: &'a str,
         name: &'a str,
+    },
+    /// Somebody of an account who isn't its owner.
+    Member {
+        account: &'a str,
+        /// As ARNs have them after the account: `user/PATH/NAME`; of a session of a role, the role's and its own.
+        names: &'a [String],
     },
 }
 
@@ -31,10 +37,8 @@ pub enum Principal {
     Everybody,
     /// All of an account.
     Account(String),
-    User {
-        account: String,
-        name: String,
-    },
+    /// Somebody of an account: `user/PATH/NAME`, `role/PATH/NAME` or `assumed-role/NAME/SESSION`.
+    Named { account: String, name: String },
     /// A service, such as the one that delivers logs. None of them sends requests.
     Service(String),
 }
@@ -73,6 +77,16 @@ impl Principals {
         }
     }
 
+    /// Whether it means them themselves, or everybody, and not only all of their account.
+    pub(crate) fn name(&self, who: &Requester<'_>) -> bool {
+        match self {
+            Principals::These(all) => all.iter().any(|one| {
+                one.is(who) && !matches!((one, who), (Principal::Account(_), Requester::Member { .. }))
+            }),
+            Principals::AllBut(_) => self.include(who),
+        }
+    }
+
     /// Whether it speaks of people whom it doesn't name.
     pub(crate) fn include_the_public(&self) -> bool {
         match self {
@@ -94,29 +108,41 @@ impl Principal {
         }
     }
 
-    /// `ID`, `arn:aws:iam::ID:root` or `arn:aws:iam::ID:user/NAME`.
+    /// `ID`, `arn:aws:iam::ID:root`, `arn:aws:iam::ID:user/NAME`, `...:role/NAME` or
+    /// `arn:aws:sts::ID:assumed-role/NAME/SESSION`.
     fn of_account(name: &str) -> Option<Principal> {
+        if let Some(session) = name.strip_prefix("arn:aws:sts::") {
+            return Principal::of_kind(session.split_once(':')?, &["assumed-role/"]);
+        }
         let Some(arn) = name.strip_prefix("arn:aws:iam::") else {
             return is_name(name).then(|| Principal::Account(name.to_owned()));
         };
-        let (account, whom) = arn.split_once(':')?;
-        let account = is_name(account).then(|| account.to_owned())?;
-        if whom == "root" {
-            return Some(Principal::Account(account));
+        match arn.split_once(':')? {
+            (account, "root") => is_name(account).then(|| Principal::Account(account.to_owned())),
+            whom => Principal::of_kind(whom, &["user/", "role/"]),
         }
-        let name =
-            whom.strip_prefix("user/").filter(|name| !name.is_empty() && !name.contains(['*', '?', ':']))?;
-        Some(Principal::User { account, name: name.to_owned() })
+    }
+
+    fn of_kind((account, name): (&str, &str), kinds: &[&str]) -> Option<Principal> {
+        let named = kinds.iter().find_map(|kind| name.strip_prefix(kind))?;
+        let is_whole = is_name(account) && !named.is_empty() && !named.contains(['*', '?', ':']);
+        is_whole.then(|| Principal::Named { account: account.to_owned(), name: name.to_owned() })
     }
 
     fn is(&self, who: &Requester<'_>) -> bool {
         match (self, who) {
             (Principal::Everybody, _) => true,
-            (Principal::Account(account), Requester::User { account: of, .. }) => account == of,
-            (Principal::User { account, name }, Requester::User { account: of, name: called }) => {
-                account == of && name == called
+            (
+                Principal::Account(account),
+                Requester::User { account: of, .. } | Requester::Member { account: of, .. },
+            ) => account == of,
+            (Principal::Named { account, name }, Requester::User { account: of, name: called }) => {
+                account == of && name.strip_prefix("user/") == Some(called)
             }
-            (_, Requester::Nobody) | (Principal::Service(_), Requester::User { .. }) => false,
+            (Principal::Named { account, name }, Requester::Member { account: of, names }) => {
+                account == of && names.contains(name)
+            }
+            (_, Requester::Nobody) | (Principal::Service(_), _) => false,
         }
     }
 }
@@ -160,13 +186,37 @@ mod tests {
     }
 
     #[test]
+    fn a_member_is_meant_by_name_or_with_the_account() {
+        let names = ["role/films/reader".to_owned(), "assumed-role/reader/monday".to_owned()];
+        let session = Requester::Member { account: "123", names: &names };
+        for (text, by_name) in [
+            (r#"{"AWS":"arn:aws:iam::123:role/films/reader"}"#, true),
+            (r#"{"AWS":"arn:aws:sts::123:assumed-role/reader/monday"}"#, true),
+            (r#""*""#, true),
+            (r#"{"AWS":"123"}"#, false),
+            (r#"{"AWS":"arn:aws:iam::123:root"}"#, false),
+        ] {
+            let all = parsed(text).unwrap();
+            assert_eq!((all.include(&session), all.name(&session)), (true, by_name), "{text}");
+        }
+        for text in [
+            r#"{"AWS":"arn:aws:iam::123:role/reader"}"#,
+            r#"{"AWS":"arn:aws:sts::123:assumed-role/reader/sunday"}"#,
+            r#"{"AWS":"arn:aws:iam::456:role/films/reader"}"#,
+        ] {
+            assert!(!parsed(text).unwrap().include(&session), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_principal_is_refused() {
         for text in [
             r#""123""#,
             r#"{"AWS":"arn:aws:iam::123:user/*"}"#,
             r#"{"AWS":"arn:aws:iam::*:root"}"#,
             r#"{"AWS":""}"#,
-            r#"{"AWS":"arn:aws:iam::123:role/a"}"#,
+            r#"{"AWS":"arn:aws:iam::123:group/a"}"#,
+            r#"{"AWS":"arn:aws:sts::123:role/a"}"#,
             r#"{"AWS":"12*"}"#,
             r#"{"Federated":"a"}"#,
             r#"{"aws":"123"}"#,

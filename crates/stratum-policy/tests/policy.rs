@@ -33,6 +33,7 @@ fn decided(
     facts: &dyn Facts,
 ) -> Option<(Effect, String)> {
     let action = Action::named(action).expect("an action of S3");
+    let resource = &format!("arn:aws:s3:::{resource}");
     match policy.decide(&Question { who, action, resource, facts }) {
         Decision::Silent => None,
         Decision::Allowed(by) | Decision::Denied(by) => Some((by.effect(), by.name())),

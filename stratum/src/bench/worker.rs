@@ -281,7 +281,7 @@ fn request<'a>(
     payload: &'a PayloadHash,
     length: Option<usize>,
 ) -> Request<'a> {
-    Request { method, host: &plan.endpoint.host, path, query, payload, length }
+    Request { method, host: &plan.endpoint.host, path, query, payload, length, content_type: None }
 }
 
 #[cfg(test)]

@@ -246,7 +246,8 @@ impl Session {
     ) -> Result<Answer, S3Error> {
         let Remote { endpoint, path, url, .. } = &self.remote;
         let (payload, length) = (hash(body), matches!(method, "PUT" | "POST").then_some(body.len()));
-        let request = Request { method, host: &endpoint.host, path, query, payload: &payload, length };
+        let (host, content_type) = (&endpoint.host, None);
+        let request = Request { method, host, path, query, payload: &payload, length, content_type };
         let mut head = Vec::new();
         self.signer.write_head(request, System.now(), &mut head);
         let answer = self.runtime.block_on(self.connection.exchange(&head, body, Expected::Collected(into)));

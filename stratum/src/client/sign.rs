@@ -37,12 +37,15 @@ pub(crate) struct Request<'a> {
     pub payload: &'a PayloadHash,
     /// The body's length, where the method has a body.
     pub length: Option<usize>,
+    /// What the body is, where a server asks. It isn't signed.
+    pub content_type: Option<&'static str>,
 }
 
 /// Writes signed request heads.
 #[derive(Debug)]
 pub(crate) struct Signer {
     credentials: Credentials,
+    service: &'static str,
     second: u64,
     date: String,
     scope: String,
@@ -51,19 +54,25 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
+    /// Of requests to S3.
     pub fn new(credentials: &Credentials, now: UnixMillis) -> Signer {
-        let (date, scope, key) = stamp(credentials, now / 1000);
+        Signer::of_service(credentials, "s3", now)
+    }
+
+    pub fn of_service(credentials: &Credentials, service: &'static str, now: UnixMillis) -> Signer {
+        let (date, scope, key) = stamp(credentials, service, now / 1000);
         let credentials = credentials.clone();
-        Signer { credentials, second: now / 1000, date, scope, key, canonical: String::with_capacity(512) }
+        let (second, canonical) = (now / 1000, String::with_capacity(512));
+        Signer { credentials, service, second, date, scope, key, canonical }
     }
 
     /// Writes the whole head of a request, up to the empty line, in place of what `head` held.
     pub fn write_head(&mut self, request: Request<'_>, now: UnixMillis, head: &mut Vec<u8>) {
         if self.second != now / 1000 {
             self.second = now / 1000;
-            (self.date, self.scope, self.key) = stamp(&self.credentials, self.second);
+            (self.date, self.scope, self.key) = stamp(&self.credentials, self.service, self.second);
         }
-        let Request { method, host, path, query, payload, length } = request;
+        let Request { method, host, path, query, payload, length, content_type } = request;
         let payload = std::str::from_utf8(payload).unwrap_or_default();
         self.canonical.clear();
         for text in [method, "\n", path, "\n", query, "\nhost:", host, "\nx-amz-content-sha256:", payload] {
@@ -101,6 +110,9 @@ impl Signer {
         if let Some(length) = length {
             head.extend_from_slice(format!("\r\ncontent-length: {length}").as_bytes());
         }
+        if let Some(content_type) = content_type {
+            head.extend_from_slice(format!("\r\ncontent-type: {content_type}").as_bytes());
+        }
         head.extend_from_slice(b"\r\n\r\n");
     }
 }
@@ -117,13 +129,13 @@ pub(crate) fn hash(bytes: &[u8]) -> PayloadHash {
 const SIGNED: &str = "host;x-amz-content-sha256;x-amz-date";
 
 /// The date, the scope and the keyed HMAC of a second.
-fn stamp(credentials: &Credentials, second: u64) -> (String, String, Hmac<Sha256>) {
+fn stamp(credentials: &Credentials, service: &str, second: u64) -> (String, String, Hmac<Sha256>) {
     let at = OffsetDateTime::from_unix_timestamp(second as i64).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let day = format!("{:04}{:02}{:02}", at.year(), u8::from(at.month()), at.day());
     let date = format!("{day}T{:02}{:02}{:02}Z", at.hour(), at.minute(), at.second());
-    let scope = format!("{day}/{}/s3/aws4_request", credentials.region);
+    let scope = format!("{day}/{}/{service}/aws4_request", credentials.region);
     let mut key = keyed(format!("AWS4{}", credentials.secret_key).as_bytes());
-    for part in [day.as_str(), credentials.region.as_str(), "s3", "aws4_request"] {
+    for part in [day.as_str(), credentials.region.as_str(), service, "aws4_request"] {
         key.update(part.as_bytes());
         key = keyed(&key.finalize().into_bytes());
     }
@@ -162,6 +174,7 @@ mod tests {
             query: "max-keys=2&prefix=J",
             payload: &hash(b""),
             length: None,
+            content_type: None,
         });
         let signature = "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7";
         assert!(head.ends_with(&format!("Signature={signature}\r\n\r\n")), "{head}");
@@ -171,8 +184,15 @@ mod tests {
     #[test]
     fn a_body_has_its_length_in_the_head() {
         let payload = hash(b"abc");
-        let request =
-            Request { method: "PUT", host: "h", path: "/b/k", query: "", payload: &payload, length: Some(3) };
+        let request = Request {
+            method: "PUT",
+            host: "h",
+            path: "/b/k",
+            query: "",
+            payload: &payload,
+            length: Some(3),
+            content_type: None,
+        };
         let head = head_of(request);
         assert!(head.starts_with("PUT /b/k HTTP/1.1\r\n") && head.ends_with("\r\ncontent-length: 3\r\n\r\n"));
     }

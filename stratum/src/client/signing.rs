@@ -116,7 +116,7 @@ struct Profile {
     access_key: String,
     secret_key: String,
     region: Option<String>,
-    /// Whether it needs a session token, which servers of ours don't know.
+    /// Whether it needs a session token, which commands don't send.
     has_token: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Master keys of a real server: one that it makes, others that an operator gives it, and data keys that go from one to the next.
 
-use crate::client::client;
+use crate::client::{client, client_of};
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
@@ -118,6 +118,33 @@ async fn keys_are_made_given_rotated_and_missed() {
     let (folder, said) = rescued("without", &[]);
     assert!(!folder.join(BUCKET).join("given-100").exists());
     assert!(said.contains("it is encrypted"), "{said}");
+}
+
+/// What the owner of an account may do without, a user of it needs: the key that seals their secrets.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_of_users_go_from_one_key_to_the_next() {
+    let mut server = Server::start();
+    client(&server).create_bucket().bucket(BUCKET).send().await.unwrap();
+    let made = stratum(&["user", "create", "ann", "--policy", "readonly", "--endpoint", &server.endpoint()]);
+    let said = text(&made);
+    let word =
+        |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).expect(name).trim().to_owned();
+    let (access_key, secret_key) = (word("access key"), word("secret key"));
+    let may = async |server: &Server| {
+        client_of(server, &access_key, &secret_key).list_objects_v2().bucket(BUCKET).send().await.is_ok()
+    };
+    assert!(may(&server).await);
+    let (first, second) = (generated("first"), generated("second"));
+    configure(&mut server, &[&first]);
+    assert!(may(&server).await);
+    assert!(rotate(&server).starts_with("1 data keys looked at, 1 wrapped anew, 0 could not be."));
+    configure(&mut server, &[&second, &first]);
+    assert!(rotate(&server).starts_with("1 data keys looked at, 1 wrapped anew, 0 could not be."));
+    configure(&mut server, &[&second]);
+    assert!(may(&server).await);
+    configure(&mut server, &[&first]);
+    assert!(!may(&server).await);
+    client(&server).list_objects_v2().bucket(BUCKET).send().await.unwrap();
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod hook;
 mod keys;
 mod levels;
 mod listening;
+mod members;
 mod metrics;
 mod model;
 #[cfg(feature = "faults")]

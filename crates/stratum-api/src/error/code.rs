@@ -61,6 +61,7 @@ codes! {
     EntityTooLarge BAD_REQUEST "Your proposed upload exceeds the maximum allowed object size.";
     EntityTooSmall BAD_REQUEST "Your proposed upload is smaller than the minimum allowed object size.";
     ExpectationFailed EXPECTATION_FAILED "The expectation given in the Expect header could not be met.";
+    ExpiredToken BAD_REQUEST "The provided token has expired.";
     IllegalLocationConstraintException BAD_REQUEST "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IllegalVersioningConfigurationException BAD_REQUEST "The versioning configuration specified in the request is invalid.";
     IncompleteBody BAD_REQUEST "You did not provide the number of bytes specified by the Content-Length HTTP header.";

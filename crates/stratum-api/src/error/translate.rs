@@ -26,7 +26,7 @@ impl From<Refusal> for S3Error {
             Refusal::PreconditionFailed => Code::PreconditionFailed.into(),
             Refusal::NoSuchUpload => Code::NoSuchUpload.into(),
             Refusal::QuotaExceeded => S3Error::quota_exceeded("bucket"),
-            Refusal::UploadChanged => Code::OperationAborted.into(),
+            Refusal::UploadChanged | Refusal::IdentitiesChanged => Code::OperationAborted.into(),
             Refusal::VolumeGone | Refusal::VolumeState | Refusal::LevelIs(_) => {
                 S3Error::new(Code::SlowDown).because("the volume is being dropped")
             }
@@ -210,6 +210,9 @@ impl From<AuthError> for S3Error {
             AuthError::InvalidAccessKeyId { access_key } => {
                 of(Code::InvalidAccessKeyId).with("AWSAccessKeyId", access_key)
             }
+            AuthError::InvalidToken => of(Code::InvalidToken),
+            AuthError::ExpiredToken => of(Code::ExpiredToken),
+            AuthError::Unavailable(cause) => S3Error::new(Code::ServiceUnavailable).because(cause),
             AuthError::SignatureDoesNotMatch(mismatch) => signature(*mismatch, message),
             AuthError::InvalidContentSha256 => {
                 of(Code::InvalidArgument).with("ArgumentName", "x-amz-content-sha256")

@@ -48,7 +48,8 @@ fn meaning(name: &str) -> Option<Meaning> {
         "checksum-algorithm" | "checksum-mode" | "checksum-type" => Known,
         _ if checksum::by_header(&format!("x-amz-{name}")).is_some() => Known,
         "user-agent" | "te" | "api-version" | "cf-id" => Known,
-        "security-token" | "s3session-token" => Token,
+        "security-token" => Known,
+        "s3session-token" => Token,
 
         // Of objects and buckets.
         _ if name.starts_with("meta-") => Known,
@@ -225,10 +226,12 @@ mod tests {
     }
 
     #[test]
-    fn no_key_here_has_a_token() {
+    fn nobody_has_a_session_of_a_bucket() {
         for operation in ["PutObject", "GetObject", "ListBuckets"] {
-            assert_eq!(refusal(operation, "x-amz-security-token", "t"), Some(Code::InvalidToken));
-            assert_eq!(refusal(operation, "x-amz-security-token", ""), None);
+            assert_eq!(refusal(operation, "x-amz-s3session-token", "t"), Some(Code::InvalidToken));
+            assert_eq!(refusal(operation, "x-amz-s3session-token", ""), None);
+            // Whose it is was seen with the signature.
+            assert_eq!(refusal(operation, "x-amz-security-token", "t"), None);
         }
     }
 }

@@ -28,7 +28,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use stratum_auth::{PostForm, User};
+use stratum_auth::PostForm;
 use stratum_metadata::record::BucketRecord;
 
 /// What stands in a form's key for the name of its file.
@@ -84,7 +84,7 @@ fn key_of(form: &Form) -> Result<ObjectKey, S3Error> {
 }
 
 /// Who signed the form's policy; nobody where it has none.
-fn signer(ctx: &Context, form: &Form) -> Result<Option<Arc<User>>, S3Error> {
+fn signer(ctx: &Context, form: &Form) -> Result<Option<Caller>, S3Error> {
     let Some(policy) = form.get("policy") else { return Ok(None) };
     let field = |name: &'static str| {
         form.get(name).ok_or_else(|| {
@@ -92,14 +92,16 @@ fn signer(ctx: &Context, form: &Form) -> Result<Option<Arc<User>>, S3Error> {
             S3Error::invalid_argument(name, "", message)
         })
     };
-    let store = &ctx.store;
+    let (store, keys) = (&ctx.store, ctx.store.access_keys());
+    let session_token = form.get("x-amz-security-token");
     if let Some(access_key) = form.get("awsaccesskeyid") {
         let signature = field("signature")?;
         return Ok(Some(store.verifier.verify_post_form_v2(
             policy,
             access_key,
+            session_token,
             signature,
-            &store.identities,
+            &keys,
         )?));
     }
     let signed = PostForm {
@@ -108,8 +110,9 @@ fn signer(ctx: &Context, form: &Form) -> Result<Option<Arc<User>>, S3Error> {
         credential: field("x-amz-credential")?,
         date: field("x-amz-date")?,
         signature: field("x-amz-signature")?,
+        session_token,
     };
-    Ok(Some(store.verifier.verify_post_form(&signed, &store.identities)?))
+    Ok(Some(store.verifier.verify_post_form(&signed, &keys)?))
 }
 
 /// Whether the policy allows the form; gives how long its file may be.
@@ -134,10 +137,10 @@ fn check_policy(
 fn as_put(
     ctx: &Context,
     form: &Form,
-    signer: Option<Arc<User>>,
+    signer: Option<Caller>,
     operation: &'static Operation,
 ) -> Result<Context, S3Error> {
-    let caller = signer.map_or(ctx.caller.clone(), Caller::User);
+    let caller = signer.unwrap_or(ctx.caller.clone());
     let headers = headers_of(form)?;
     headers::refuse_unheeded(&headers, operation)?;
     Ok(Context {
@@ -157,7 +160,8 @@ fn as_put(
 
 /// The form's fields as a PutObject has them.
 fn headers_of(form: &Form) -> Result<HeaderMap, S3Error> {
-    const OF_SIGNATURE: [&str; 4] = ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"];
+    const OF_SIGNATURE: [&str; 5] =
+        ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "x-amz-security-token"];
     let mut headers = HeaderMap::new();
     for (name, value) in form.iter() {
         let (name, value) = match name {

@@ -2,6 +2,7 @@
 
 use crate::audit::Trail;
 use crate::context::{Account, Caller, Context, Store};
+use crate::identities::MemberKind;
 use crate::lock::{Lock, hold_name, mode_name};
 use crate::query::Query;
 use crate::source_name;
@@ -110,6 +111,7 @@ impl<'a> Asker<'a> {
     pub(super) fn requester(&self) -> Requester<'a> {
         match self.caller {
             Caller::User(user) => Requester::User { account: &user.id, name: &user.display_name },
+            Caller::Member(member) => Requester::Member { account: &member.account.id, names: &member.names },
             Caller::Nobody => Requester::Nobody,
         }
     }
@@ -138,7 +140,8 @@ impl<'a> Asker<'a> {
 /// What is known of one question of a request.
 pub(super) struct Facts<'a> {
     pub asker: &'a Asker<'a>,
-    pub bucket: &'a BucketRecord,
+    /// The bucket that it is about, if it is.
+    pub bucket: Option<&'a BucketRecord>,
     pub version: Option<&'a str>,
     /// The tags that the object has.
     pub tags: Option<&'a Tags>,
@@ -149,9 +152,11 @@ pub(super) struct Facts<'a> {
 impl stratum_policy::Facts for Facts<'_> {
     fn values(&self, key: &Key) -> Values<'_> {
         let asker = self.asker;
-        let user = match asker.caller {
-            Caller::User(user) => Some(user.as_ref()),
-            Caller::Nobody => None,
+        // Whoever belongs to the account.
+        let user = asker.caller.owner();
+        let member = match asker.caller {
+            Caller::Member(member) => Some(member.as_ref()),
+            Caller::User(_) | Caller::Nobody => None,
         };
         let parameter =
             |name: &str| Values::from(asker.query.get(name).filter(|text| text.len() <= MAX_ASKED));
@@ -166,12 +171,36 @@ impl stratum_policy::Facts for Facts<'_> {
             Key::EpochTime => Values::One(Value::Number((asker.now / 1000).cast_signed())),
             Key::Referer => told(asker.header(REFERER)),
             Key::UserAgent => told(asker.header(USER_AGENT)),
-            Key::Username => Values::from(user.map(|user| user.display_name.as_str())),
-            Key::UserId => Values::from(Some(user.map_or("anonymous", |user| &user.id))),
-            Key::PrincipalType => Values::from(Some(user.map_or("Anonymous", |_| "User"))),
-            Key::PrincipalArn => {
-                owned(user.map(|user| format!("arn:aws:iam::{}:user/{}", user.id, user.display_name)))
-            }
+            Key::Username => Values::from(match member.map(|member| &member.kind) {
+                Some(MemberKind::User(name)) => Some(name.as_str()),
+                Some(MemberKind::Role) => None,
+                None => user.map(|user| user.display_name.as_str()),
+            }),
+            Key::UserId => Values::from(Some(match member {
+                Some(member) => member.id.as_str(),
+                None => user.map_or("anonymous", |user| &user.id),
+            })),
+            Key::PrincipalType => Values::from(Some(match member.map(|member| &member.kind) {
+                Some(MemberKind::Role) => "AssumedRole",
+                Some(MemberKind::User(_)) => "User",
+                None => user.map_or("Anonymous", |_| "User"),
+            })),
+            Key::PrincipalArn => owned(match member {
+                Some(member) => Some(member.principal.to_string()),
+                None => user.map(|user| format!("arn:aws:iam::{}:user/{}", user.id, user.display_name)),
+            }),
+            // Nobody has a second factor here; who signs with a lasting key isn't asked for one.
+            Key::MultiFactorAuthPresent => match member.and_then(|member| member.issued) {
+                Some(_) => Values::One(Value::Flag(false)),
+                None => Values::None,
+            },
+            Key::TokenIssueTime => match member.and_then(|member| member.issued) {
+                Some(issued) => Values::One(Value::Time(issued.cast_signed())),
+                None => Values::None,
+            },
+            // Parameters of AssumeRole.
+            Key::ExternalId => parameter("ExternalId"),
+            Key::RoleSessionName => parameter("RoleSessionName"),
             Key::PrincipalAccount => Values::from(user.map(|user| user.id.as_str())),
             Key::RequestedRegion => Values::from(Some(asker.store.settings.region.as_str())),
             // Of requests of a service, which nobody sends.
@@ -202,7 +231,10 @@ impl stratum_policy::Facts for Facts<'_> {
                 Some(_) => Some("POST"),
                 None => None,
             }),
-            Key::ResourceAccount => Values::from(Some(self.bucket.owner.as_str())),
+            Key::ResourceAccount => Values::from(Some(match self.bucket {
+                Some(bucket) => bucket.owner.as_str(),
+                None => asker.account.id(),
+            })),
             Key::LockMode => {
                 Values::from(self.said().lock.retention.map(|retention| mode_name(retention.mode)))
             }
@@ -229,7 +261,12 @@ fn told(text: Option<Cow<'_, str>>) -> Values<'_> {
     text.map_or(Values::None, |text| Values::One(Value::Text(text)))
 }
 
-impl Facts<'_> {
+impl<'a> Facts<'a> {
+    /// Of what is no bucket's.
+    pub(super) fn of_account(asker: &'a Asker<'a>) -> Facts<'a> {
+        Facts { asker, bucket: None, version: None, tags: None, prefix: None }
+    }
+
     /// What the body says, or else the headers.
     fn said(&self) -> Said {
         self.asker.said.cloned().unwrap_or_else(|| Said::of(self.asker.headers, self.asker.now))

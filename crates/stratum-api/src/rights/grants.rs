@@ -57,11 +57,11 @@ pub fn gives(grant: &Grant, permission: Permission) -> bool {
     grant.permission == permission || grant.permission == Permission::FullControl
 }
 
-/// Whether a grant is the caller's; one to the public may count for nothing.
+/// Whether a grant is the caller's account's; one to the public may count for nothing.
 pub fn is_to(grant: &Grant, caller: &Caller, counts_public: bool) -> bool {
-    match (&grant.grantee, caller) {
-        (Grantee::User(id), Caller::User(user)) => *id == user.id,
-        (Grantee::AllUsers, _) | (Grantee::AuthenticatedUsers, Caller::User(_)) => counts_public,
+    match (&grant.grantee, caller.owner()) {
+        (Grantee::User(id), Some(user)) => *id == user.id,
+        (Grantee::AllUsers, _) | (Grantee::AuthenticatedUsers, Some(_)) => counts_public,
         _ => false,
     }
 }

@@ -79,15 +79,14 @@ impl fmt::Debug for Admin {
 }
 
 /// The refusal of what somebody may not ask.
-pub(crate) fn refused(store: &Store, head: &http::request::Parts) -> Option<Response<Body>> {
+pub(crate) async fn refused(store: &Store, head: &http::request::Parts) -> Option<Response<Body>> {
     let path = head.uri.path().strip_prefix(OPERATORS)?;
-    let problem = may(store, head, path).err()?;
+    let problem = may(store, head, path).await.err()?;
     Some(refusal(StatusCode::FORBIDDEN, &problem))
 }
 
-fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(), String> {
-    let now = (store.clock.now() / 1000) as i64;
-    let (caller, _) = authenticate(store, head, now).map_err(|error| error.words().to_owned())?;
+async fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(), String> {
+    let (caller, _) = authenticate(store, head).await.map_err(|error| error.words().to_owned())?;
     if may_operate(&caller) {
         return Ok(());
     }

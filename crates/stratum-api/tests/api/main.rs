@@ -11,6 +11,7 @@ mod detail;
 mod encryption;
 mod forms;
 mod hostile;
+mod iam;
 mod lifecycle;
 mod listing;
 mod lists;

@@ -1,6 +1,7 @@
 //! Every operation of the table, asked for by the owner, another user and nobody, under every kind of grant: what a new
 //! operation lets whom do is asked as soon as its row is there.
 
+use crate::iam::{Holder, root, session, user};
 use crate::policies::{md5, put, shut};
 use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig};
 use stratum_api::fuzzing::{Example, examples};
@@ -111,6 +112,73 @@ async fn a_policy_grants_just_what_it_names() {
         let denied = statement("Deny", r#""*""#, "Action", &row.actions);
         let expected: &[Who] = if is_of_the_policy(&row) { &[Who::Owner] } else { &[] };
         assert_eq!(under(format!("{to_all},{denied}")).await, expected, "{row:?}");
+    }
+}
+
+/// The three kinds of members of the owner's account: a user by its own policy, a user by its group's, and a session of a role.
+async fn members(rig: &Rig) -> [Holder; 3] {
+    let (own, grouped) = (user(rig, "own").await, user(rig, "grouped").await);
+    assert_eq!(root().iam(rig, "CreateGroup", &[("GroupName", "group")]).await.status, 200);
+    let membership = [("GroupName", "group"), ("UserName", "grouped")];
+    assert_eq!(root().iam(rig, "AddUserToGroup", &membership).await.status, 200);
+    let session = session(rig, "role", &own, r#"{"AWS":"arn:aws:iam::root:user/own"}"#).await;
+    [own, grouped, session]
+}
+
+/// Gives each of them a policy of that statement, or none.
+async fn give(rig: &Rig, statement: Option<&str>) {
+    for (kind, name) in [("User", "own"), ("Group", "group"), ("Role", "role")] {
+        let named = [(format!("{kind}Name"), name), ("PolicyName".into(), "p")];
+        let named: Vec<(&str, &str)> = named.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        let answer = match statement {
+            Some(statement) => {
+                let text = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+                let put = [named.as_slice(), &[("PolicyDocument", &text)]].concat();
+                root().iam(rig, &format!("Put{kind}Policy"), &put).await
+            }
+            None => root().iam(rig, &format!("Delete{kind}Policy"), &named).await,
+        };
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_may_just_what_their_policies_name() {
+    let rig = shut().await;
+    let members = members(&rig).await;
+    let own = |effect: &str, element: &str, actions: &[&str]| {
+        let actions: Vec<String> = actions.iter().map(|action| format!("\"{action}\"")).collect();
+        let resources = r#"["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]"#;
+        format!(r#"{{"Effect":"{effect}","{element}":[{}],"Resource":{resources}}}"#, actions.join(","))
+    };
+    let may = async |row: &Example| {
+        let mut may = Vec::new();
+        for member in &members {
+            assert_eq!(rig.signed(ROOT, "DELETE", "/bucket?policy", &[], b"").await.status, 204);
+            object(&rig).await;
+            let (digest, mut headers) = (md5(DELETE), row.headers.clone());
+            let body = if row.operation == "DeleteObjects" { DELETE } else { b"" };
+            if !body.is_empty() {
+                headers.push(("content-md5", &digest));
+            }
+            let answer = rig.signed(member.signer("s3"), row.method, &row.target, &headers, body).await;
+            may.push(!is_refused(row, &answer));
+        }
+        may
+    };
+    for row in rows() {
+        let allow = own("Allow", "Action", &row.actions);
+        give(&rig, Some(&allow)).await;
+        assert_eq!(may(&row).await, [true; 3], "{row:?}");
+        let deny = own("Deny", "Action", &row.actions);
+        give(&rig, Some(&format!("[{allow},{deny}]"))).await;
+        assert_eq!(may(&row).await, [false; 3], "{row:?}");
+        give(&rig, Some(&own("Allow", "NotAction", &row.actions))).await;
+        assert_eq!(may(&row).await, [false; 3], "{row:?}");
+    }
+    give(&rig, None).await;
+    for row in rows() {
+        assert_eq!(may(&row).await, [false; 3], "{row:?}");
     }
 }
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use stratum_api::admission::Admission;
 use stratum_api::audit::{Audit, AuditLines};
@@ -25,7 +26,7 @@ use stratum_cipher::MasterKeys;
 use stratum_engine::{Config, Engine, Foundation};
 use stratum_frames::Compression;
 use stratum_metadata::record::{Level, ObjectOwnership};
-use stratum_storage::ambient::{Clock, Simulated, System};
+use stratum_storage::ambient::{Clock, Simulated, System, UnixMillis};
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal;
@@ -43,6 +44,35 @@ use tokio_rustls::TlsConnector;
 pub const ROOT: (&str, &str) = ("AKIAROOT", "root-secret");
 pub const OTHER: (&str, &str) = ("AKIAOTHER", "other-secret");
 
+/// Who signs a request, and for which service.
+#[derive(Clone, Copy, Debug)]
+pub struct Signer<'a> {
+    pub key: (&'a str, &'a str),
+    /// Of a session.
+    pub token: Option<&'a str>,
+    pub service: &'a str,
+}
+
+impl<'a> From<(&'a str, &'a str)> for Signer<'a> {
+    fn from(key: (&'a str, &'a str)) -> Self {
+        Signer { key, token: None, service: "s3" }
+    }
+}
+
+/// The machine's time, and as much later as a test says.
+#[derive(Debug, Default)]
+pub struct Ahead(AtomicU64);
+
+impl Clock for Ahead {
+    fn now(&self) -> UnixMillis {
+        System.now() + self.0.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Duration {
+        System.monotonic()
+    }
+}
+
 /// A running server. It stops, and its drives go, when this is dropped.
 pub struct Rig {
     pub address: std::net::SocketAddr,
@@ -51,6 +81,7 @@ pub struct Rig {
     /// What was told of requests and nobody has taken yet.
     pub audit: Mutex<AuditLines>,
     _stop: oneshot::Sender<()>,
+    ahead: Arc<Ahead>,
     /// What connects to it over TLS.
     tls: Option<TlsConnector>,
     folder: tempfile::TempDir,
@@ -159,7 +190,8 @@ impl Rig {
     pub async fn with(choices: Choices) -> Rig {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (audit, lines) = Audit::open();
-        let store = Arc::new(store(folder.path(), &choices, audit).await);
+        let ahead = Arc::new(Ahead::default());
+        let store = Arc::new(store(folder.path(), &choices, ahead.clone(), audit).await);
         let operator = Router::new().route("/status", get(async || "{}"));
         let admin = Admin::new(Arc::new(|| Ok(())), Arc::new(|| "up 1\n".into()), None, operator);
         let connections = Connections::new(choices.connections);
@@ -171,7 +203,8 @@ impl Rig {
         tokio::spawn(server.serve(listener, tls, async move {
             let _ = stopped.await;
         }));
-        Rig { address, store, connections, audit: Mutex::new(lines), _stop: stop, tls: connector, folder }
+        let audit = Mutex::new(lines);
+        Rig { address, store, connections, audit, _stop: stop, ahead, tls: connector, folder }
     }
 
     /// A server with a bucket `bucket` of the root user's.
@@ -179,6 +212,16 @@ impl Rig {
         let rig = Rig::start().await;
         assert_eq!(rig.send("PUT", "/bucket", &[], b"").await.status, 200);
         rig
+    }
+
+    /// Sets the server's clock forward.
+    pub fn wait(&self, time: Duration) {
+        self.ahead.0.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Where all of it lies.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// The folder of one of the six drives.
@@ -193,9 +236,9 @@ impl Rig {
     }
 
     /// A request signed by a user.
-    pub async fn signed(
+    pub async fn signed<'a>(
         &self,
-        user: (&str, &str),
+        user: impl Into<Signer<'a>>,
         method: &str,
         target: &str,
         headers: &[(&str, &str)],
@@ -207,14 +250,15 @@ impl Rig {
     }
 
     /// The head of a request signed by a user.
-    pub fn sign(
+    pub fn sign<'a>(
         &self,
-        user: (&str, &str),
+        user: impl Into<Signer<'a>>,
         method: &str,
         target: &str,
         headers: &[(&str, &str)],
         payload: SignableBody<'_>,
     ) -> Vec<u8> {
+        let Signer { key, token, service } = user.into();
         let host = self.address.to_string();
         let mut all = vec![("host".to_owned(), host.clone())];
         if let SignableBody::Bytes(body) = &payload
@@ -226,12 +270,15 @@ impl Rig {
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        let identity = Credentials::new(user.0, user.1, None, None, "test").into();
+        if service == "s3" {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
+        let token = token.map(str::to_owned);
+        let identity = Credentials::new(key.0, key.1, token, None, "test").into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region("us-east-1")
-            .name("s3")
+            .name(service)
             .time(now())
             .settings(settings)
             .build()
@@ -326,8 +373,7 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-async fn store(folder: &std::path::Path, choices: &Choices, audit: Audit) -> Store {
-    let clock: Arc<dyn Clock> = Arc::new(System);
+async fn store(folder: &std::path::Path, choices: &Choices, clock: Arc<dyn Clock>, audit: Audit) -> Store {
     let geometry = Geometry { k: 4, m: 2 };
     let tier = |tier: Tier| {
         let roots = (0..6).map(|drive| folder.join(tier.name()).join(drive.to_string()));
@@ -362,6 +408,7 @@ async fn store(folder: &std::path::Path, choices: &Choices, audit: Audit) -> Sto
     Store {
         metadata: metadata.clone(),
         bodies: Bodies::new(metadata, volumes, journal, codecs, Tables::default()).sampling(true),
+        members: Default::default(),
         identities: Identities::new([user("root", ROOT, true), user("other", OTHER, false)]).expect("users"),
         verifier: Verifier::new(&*choices.region),
         policies: Default::default(),

@@ -94,6 +94,7 @@ fn post_form() {
         credential: "AKIAIOSFODNN7EXAMPLE/20151229/us-east-1/s3/aws4_request",
         date: "20151229T000000Z",
         signature: "8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e",
+        session_token: None,
     };
     let (verifier, identities) = (Verifier::new("us-east-1"), identities());
     let user = verifier.verify_post_form(&form, &identities).unwrap_or_else(|error| panic!("{error:?}"));

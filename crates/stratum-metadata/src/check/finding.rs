@@ -105,6 +105,10 @@ pub enum Finding {
         "{owner}, by the times at which it is looked at whether objects lie where they belong, {problem}: this is a mistake of the server's own, please report it"
     )]
     Review { owner: String, problem: &'static str },
+    #[error(
+        "the {kind} \"{name}\" of the account {account} {problem}: this is a mistake of the server's own, please report it"
+    )]
+    Identity { kind: &'static str, account: String, name: String, problem: &'static str },
 }
 
 /// Bytes and bodies of a packed stripe.

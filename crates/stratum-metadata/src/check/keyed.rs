@@ -7,8 +7,8 @@ use crate::machine::ReadError;
 use crate::owned::{self, Owned};
 use crate::record::{
     Body, BucketDocument, BucketId, BucketUsage, Completion, Counted, DecodeError, Dropped, ExtentRecord,
-    HighestIds, Level, ObjectRecord, Owner, PartRecord, Quota, StoredUpload, StripeRecord, UploadBytes,
-    UploadId, decode,
+    HighestIds, IdentitiesRecord, Level, ObjectRecord, Owner, PartRecord, Quota, StoredUpload, StripeRecord,
+    UploadBytes, UploadId, decode,
 };
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
@@ -58,6 +58,10 @@ impl Check<'_> {
             Tag::Stripe => self.stripe_record(key, value),
             Tag::Due => self.due(key),
             Tag::Review => self.review(key, value),
+            Tag::Identities => Ok(read::<IdentitiesRecord>(value).map(drop)),
+            Tag::Identity => self.identity(key, value),
+            Tag::AccessKey => self.access_key(key, value),
+            Tag::ManagedPolicy => self.managed_policy(key, value),
         }
     }
 

@@ -222,7 +222,8 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
         | Now::ConfigureObject { .. }
         | Now::RewrapKeys(_)
         | Now::SetQuota { .. }
-        | Now::CountUsage { .. } => return Err(TakesLevel(Level::SECOND)),
+        | Now::CountUsage { .. }
+        | Now::ChangeIdentities(_) => return Err(TakesLevel(Level::SECOND)),
     })
 }
 

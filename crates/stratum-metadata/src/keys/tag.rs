@@ -56,11 +56,19 @@ pub(crate) enum Tag {
     /// Time, bucket id, key, the entry that committed the version -> the version's id: when it is looked at whether it lies
     /// where it belongs.
     Review = 0x51,
-    // 0x60 to 0x6f are kept for users, groups, policies and keys.
+    /// What there is one of for all identities.
+    Identities = 0x60,
+    /// Account, kind, name in lower case -> record of a user, a group or a role.
+    Identity = 0x61,
+    /// Access key id -> record of the key.
+    AccessKey = 0x62,
+    /// Account, name in lower case -> record of a policy that may be attached.
+    ManagedPolicy = 0x63,
+    // 0x64 to 0x6f are kept for more of them.
 }
 
 impl Tag {
-    pub(super) const ALL: [Tag; 25] = [
+    pub(super) const ALL: [Tag; 29] = [
         Tag::Applied,
         Tag::HighestIds,
         Tag::Level,
@@ -86,6 +94,10 @@ impl Tag {
         Tag::Stripe,
         Tag::Due,
         Tag::Review,
+        Tag::Identities,
+        Tag::Identity,
+        Tag::AccessKey,
+        Tag::ManagedPolicy,
     ];
 }
 
@@ -98,10 +110,10 @@ pub(crate) fn kind_of(key: &[u8]) -> Option<Tag> {
 mod tests {
     use super::*;
 
-    /// Identities, and drives, will have keys of kinds that no record has had before.
+    /// More of identities, and drives, will have keys of kinds that no record has had before.
     #[test]
     fn the_tags_of_what_is_to_come_are_nobody_s() {
-        let kept = (0x60..=0x6f).chain([0x43]);
+        let kept = (0x64..=0x6f).chain([0x43]);
         kept.for_each(|tag| assert_eq!(kind_of(&[tag, 0]), None, "{tag:02x}"));
         assert_eq!(kind_of(&[]), None);
     }

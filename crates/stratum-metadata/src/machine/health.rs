@@ -86,6 +86,7 @@ impl Machine {
         *applied = other.applied.into_inner();
         self.level.store(applied.level.number(), Ordering::Release);
         self.bucket_changes.fetch_add(1, Ordering::Release);
+        self.identity_changes.fetch_add(1, Ordering::Release);
         self.index.store(applied.index, Ordering::Release);
         *failure = None;
         self.health.failed.store(false, Ordering::Release);

@@ -6,7 +6,8 @@
 
 use super::view::View;
 use super::{
-    ApplyError, Step, Stop, bodies, buckets, encryption, locks, objects, relocate, versions, volumes,
+    ApplyError, Step, Stop, bodies, buckets, encryption, identities, locks, objects, relocate, versions,
+    volumes,
 };
 use crate::command::{Command, Deletion, WriteCondition};
 use crate::keys;
@@ -53,6 +54,7 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
             }
         }
         Command::RewrapKeys(changes) => drop(encryption::rewrap(view, changes)?),
+        Command::ChangeIdentities(changes) => identities::change_anyway(view, index, changes)?,
         Command::Volume(event @ VolumeEvent::Opened { .. }) => drop(volumes::event(view, event)?),
         // Uploads under way are not rescued, and garbage may stay.
         Command::CreateUpload { .. }

@@ -1,6 +1,7 @@
 //! `apply` against a naive model, and against what must hold of every state.
 
 mod counts;
+mod identities;
 mod levels;
 mod tiers;
 mod usage;

@@ -51,7 +51,7 @@ impl Metadata {
 
 impl ReadView {
     /// The machine, while it can be believed.
-    fn machine(&self) -> Result<&Machine, ReadError> {
+    pub(super) fn machine(&self) -> Result<&Machine, ReadError> {
         let machine = &self.0.inner.machine;
         if machine.has_failed() {
             return Err(TreeError::Away.into());
@@ -87,7 +87,12 @@ impl ReadView {
     }
 
     /// The records with `from <= key < to`, in order, at most `max`.
-    fn records<T: Migrate>(&self, from: &[u8], to: &[u8], max: usize) -> Result<Vec<T>, ReadError> {
+    pub(super) fn records<T: Migrate>(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        max: usize,
+    ) -> Result<Vec<T>, ReadError> {
         let mut records = Vec::new();
         let mut failed = None;
         if max > 0 {

@@ -1,0 +1,155 @@
+//! The query APIs of IAM and STS, for programs: `POST /` with a form that names an action.
+//!
+//! They are on S3's port, and told from S3's requests by their form: nothing of S3's is a `POST` to no bucket. As S3's operations are,
+//! each action is a row of a [table]: what it is about, the parameters that it takes, and what does it; the right that it needs
+//! is its name. The order keeps strangers cheap: a key that nobody has is refused before a byte of the body is read, of which
+//! there may be little, and only a body that its signature covers is looked at.
+//!
+//! Sources: IAM API Reference (2010-05-08), STS API Reference (2011-06-15).
+
+mod access_keys;
+mod account;
+mod answer;
+mod attached;
+mod call;
+mod edit;
+mod error;
+mod groups;
+mod inline;
+mod managed;
+mod roles;
+mod session;
+mod table;
+mod tagging;
+mod users;
+mod valid;
+
+use crate::address::Address;
+use crate::admission::Memory;
+use crate::audit::Trail;
+use crate::body::{Leftover, RequestBody};
+use crate::context::{Account, Caller, Store};
+use crate::query::Query;
+use crate::request_id::RequestId;
+use crate::rights;
+use axum::body::Body;
+use call::Call;
+use error::{Fault, IamError};
+use http::header::CONTENT_TYPE;
+use http::uri::Scheme;
+use http::{HeaderMap, Method, Response};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use stratum_auth::{Payload, Request};
+use table::Row;
+
+/// The longest form, in bytes: a policy of 10,240 characters has up to three times as many in one.
+const MOST_FORM_BYTES: u64 = 64 << 10;
+
+/// What was answered, and what is told of it in the log.
+pub struct Answered {
+    pub response: Response<Body>,
+    /// The action, or what it was taken for.
+    pub operation: &'static str,
+    pub is_write: bool,
+    /// The ARN of what it was about.
+    pub target: Option<String>,
+    pub caller: Caller,
+    /// A refusal's code, and what really happened.
+    pub error: Option<(&'static str, Option<String>)>,
+}
+
+/// Whether a request is one of these APIs'.
+pub fn is_meant(method: &Method, address: Option<&Address>, headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_form = kind
+        .split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+    method == Method::POST && matches!(address, Some(Address::Service)) && is_form
+}
+
+/// Answers a request that [`is_meant`].
+pub async fn respond(
+    store: &Arc<Store>,
+    id: RequestId,
+    head: http::request::Parts,
+    leftover: &Leftover,
+    memory: Memory,
+    trail: Arc<Trail>,
+) -> Answered {
+    let mut seen = Seen { row: None, caller: Caller::Nobody, target: None };
+    let answer = answer(store, &id, head, leftover, memory, trail, &mut seen).await;
+    let (response, error) = match answer {
+        Ok(response) => (response, None),
+        Err(error) => {
+            let told = (error.code(), error.cause().map(str::to_owned));
+            (error.respond(&id, seen.row), Some(told))
+        }
+    };
+    Answered {
+        response,
+        operation: seen.row.map_or("Unknown", |row| row.name),
+        is_write: seen.row.is_some_and(|row| row.is_write()),
+        target: seen.target,
+        caller: seen.caller,
+        error,
+    }
+}
+
+struct Seen {
+    row: Option<&'static Row>,
+    caller: Caller,
+    target: Option<String>,
+}
+
+async fn answer(
+    store: &Arc<Store>,
+    id: &RequestId,
+    mut head: http::request::Parts,
+    leftover: &Leftover,
+    memory: Memory,
+    trail: Arc<Trail>,
+    seen: &mut Seen,
+) -> Result<Response<Body>, IamError> {
+    let keys = store.access_keys();
+    store.members.open(&keys.view, store.keys.as_ref(), keys.now).await;
+    let now_seconds = (keys.now / 1000).cast_signed();
+    let request = Request::from(&head);
+    let signer = store.verifier.find_signer(&request, &table::SERVICES, now_seconds, &keys)?;
+    let signer = signer.ok_or(Fault::MissingAuthenticationToken)?;
+    let service = signer.service().to_owned();
+    let clock = store.clock.clone();
+    let body = RequestBody::new(&head.headers, Payload::Unsigned, leftover.clone(), memory, clock)?;
+    let body = body.document(MOST_FORM_BYTES).await?;
+    let caller =
+        store.verifier.verify_form::<crate::identities::Keys<'_>>(&request, signer, &body, now_seconds)?;
+    seen.caller = caller.clone();
+    let form = std::str::from_utf8(&body).ok().and_then(|text| Query::parse(text).ok());
+    let form = form.ok_or(Fault::MalformedQueryString)?;
+    let row = table::recognise(&form, &service)?;
+    seen.row = Some(row);
+    let view = store.metadata.fresh().await?;
+    let call = Call {
+        account: match rights::account(&caller, store) {
+            Account::User(owner) => owner,
+            Account::Nobody => return Err(Fault::MissingAuthenticationToken.into()),
+        },
+        store: store.clone(),
+        caller,
+        view,
+        row,
+        form,
+        scheme: head.extensions.remove::<Scheme>().unwrap_or(Scheme::HTTP),
+        peer: head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
+        headers: head.headers,
+        now: store.clock.now(),
+        trail,
+    };
+    row.check_parameters(&call.form)?;
+    let about = call.about()?;
+    seen.target.clone_from(&about);
+    call.authorise(about.as_deref())?;
+    let reply = (row.handler)(&call).await?;
+    answer::respond(row, reply, id)
+}

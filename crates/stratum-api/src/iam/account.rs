@@ -1,0 +1,67 @@
+//! What an account has, and may have.
+
+use super::answer::{Members, Reply, result};
+use super::call::Call;
+use super::error::IamError;
+use super::valid;
+use serde::Serialize;
+use stratum_metadata::record::IdentityKind;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Summary {
+    summary_map: Entries,
+}
+
+#[derive(Serialize)]
+struct Entries {
+    entry: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct NoProviders {
+    #[serde(rename = "OpenIDConnectProviderList")]
+    list: Members<()>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    key: &'static str,
+    value: usize,
+}
+
+/// There are none: nobody signs in here by another's word. Tools ask before they clean up.
+pub async fn identity_providers(_: &Call) -> Result<Reply, IamError> {
+    result(&NoProviders { list: Vec::new().into() })
+}
+
+pub async fn summary(call: &Call) -> Result<Reply, IamError> {
+    let mut counts = [0; 3];
+    for (count, kind) in counts.iter_mut().zip(IdentityKind::ALL) {
+        *count = call.view.identities_of(kind, call.account_id()).await?.len();
+    }
+    let [users, groups, roles] = counts;
+    let policies = call.view.managed_policies_of(call.account_id()).await?.len();
+    let entries = [
+        ("Users", users),
+        ("UsersQuota", valid::MOST_USERS),
+        ("Groups", groups),
+        ("GroupsQuota", valid::MOST_GROUPS),
+        ("Roles", roles),
+        ("RolesQuota", valid::MOST_ROLES),
+        ("Policies", policies),
+        ("PoliciesQuota", valid::MOST_POLICIES),
+        ("GroupsPerUserQuota", valid::MOST_GROUPS_OF_USER),
+        ("AccessKeysPerUserQuota", valid::MOST_ACCESS_KEYS),
+        ("AttachedPoliciesPerUserQuota", valid::MOST_ATTACHED),
+        ("AttachedPoliciesPerGroupQuota", valid::MOST_ATTACHED),
+        ("AttachedPoliciesPerRoleQuota", valid::MOST_ATTACHED),
+        ("UserPolicySizeQuota", valid::MOST_INLINE_OF_USER),
+        ("GroupPolicySizeQuota", valid::MOST_INLINE_OF_GROUP),
+        ("RolePolicySizeQuota", valid::MOST_INLINE_OF_ROLE),
+        ("PolicySizeQuota", valid::MOST_MANAGED),
+        ("VersionsPerPolicyQuota", valid::MOST_VERSIONS),
+    ];
+    let entry = entries.into_iter().map(|(key, value)| Entry { key, value }).collect();
+    result(&Summary { summary_map: Entries { entry } })
+}

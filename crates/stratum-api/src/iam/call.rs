@@ -1,0 +1,300 @@
+//! One call of an action: who makes it, on which account, and with what.
+
+use super::error::{Fault, IamError};
+use super::table::{About, Row};
+use super::valid;
+use crate::audit::Trail;
+use crate::context::{Account, Caller, Store};
+use crate::identities::{Arn, MemberKind};
+use crate::query::Query;
+use crate::rights::{self, Asker, Resource};
+use http::HeaderMap;
+use http::uri::Scheme;
+use std::net::IpAddr;
+use std::sync::Arc;
+use stratum_auth::User;
+use stratum_metadata::ReadView;
+use stratum_metadata::record::{AccountName, IdentityKind, IdentityRecord};
+use stratum_storage::ambient::UnixMillis;
+
+/// Entries of a list where none are asked for, and at most.
+const USUAL_ITEMS: usize = 100;
+const MOST_ITEMS: usize = 1_000;
+
+/// What an action gets.
+#[derive(Debug)]
+pub struct Call {
+    pub store: Arc<Store>,
+    pub caller: Caller,
+    /// The owner of the account that it is about: the caller's own.
+    pub account: Arc<User>,
+    pub view: ReadView,
+    pub row: &'static Row,
+    pub form: Query,
+    pub headers: HeaderMap,
+    pub scheme: Scheme,
+    pub peer: Option<IpAddr>,
+    pub now: UnixMillis,
+    /// What is decided of it.
+    pub trail: Arc<Trail>,
+}
+
+/// A user that an action is about.
+#[derive(Debug)]
+pub enum Named {
+    /// The owner of an account, whom the configuration names.
+    Owner(Arc<User>),
+    /// One that was made, or isn't there.
+    Made(AccountName),
+}
+
+/// A part of a list.
+#[derive(Debug)]
+pub struct Listed<T> {
+    pub items: Vec<T>,
+    /// Where the next begins, if there is one.
+    pub marker: Option<String>,
+}
+
+impl Call {
+    pub fn account_id(&self) -> &str {
+        &self.account.id
+    }
+
+    /// A parameter that has to be there.
+    ///
+    /// # Errors
+    /// `ValidationError`.
+    pub fn required(&self, name: &str) -> Result<&str, IamError> {
+        let missing = || {
+            Fault::ValidationError.because(format!(
+                "1 validation error detected: Value null at '{name}' failed to satisfy constraint: Member must not be null"
+            ))
+        };
+        self.form.get(name).ok_or_else(missing)
+    }
+
+    /// A path, `/` where none is given.
+    ///
+    /// # Errors
+    /// `ValidationError`.
+    pub fn path(&self) -> Result<&str, IamError> {
+        self.form.get("Path").map_or(Ok("/"), valid::path)
+    }
+
+    /// The tags of a form: `Tags.member.N.Key` and `Tags.member.N.Value`.
+    ///
+    /// # Errors
+    /// As [`valid::tags`].
+    pub fn tags(&self) -> Result<std::collections::BTreeMap<String, String>, IamError> {
+        let keys = self.form.iter().filter_map(|(name, key)| {
+            let number = name.strip_prefix("Tags.member.")?.strip_suffix(".Key")?;
+            let value = self.form.get(&format!("Tags.member.{number}.Value")).unwrap_or_default();
+            Some((key.to_owned(), value.to_owned()))
+        });
+        valid::tags(keys)
+    }
+
+    /// What a form lists as `NAME.member.N`.
+    pub fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.form.iter().filter_map(move |(parameter, value)| {
+            let number = parameter.strip_prefix(name)?.strip_prefix(".member.")?;
+            number.bytes().all(|byte| byte.is_ascii_digit()).then_some(value)
+        })
+    }
+
+    /// The user of that name, or else the caller.
+    ///
+    /// # Errors
+    /// `ValidationError`; of a session of a role, which is no user.
+    pub fn user(&self) -> Result<Named, IamError> {
+        match (self.form.get("UserName"), &self.caller) {
+            (Some(name), _) => Ok(self.user_called(valid::name("userName", name, 128)?)),
+            (None, Caller::Member(member)) => match &member.kind {
+                MemberKind::User(name) => Ok(Named::Made(AccountName::new(self.account_id(), name))),
+                MemberKind::Role => Err(Fault::ValidationError
+                    .because("Must specify userName when calling with non-User credentials")),
+            },
+            (None, _) => Ok(Named::Owner(self.account.clone())),
+        }
+    }
+
+    pub fn user_called(&self, name: &str) -> Named {
+        let is_called = |user: &Arc<User>| user.display_name.eq_ignore_ascii_case(name);
+        match self.owners().find(is_called) {
+            Some(owner) => Named::Owner(owner),
+            None => Named::Made(AccountName::new(self.account_id(), name)),
+        }
+    }
+
+    /// The users of the configuration that are seen: root's account has all of them, others their owner.
+    pub fn owners(&self) -> impl Iterator<Item = Arc<User>> {
+        let all =
+            self.store.identities.users().filter(|user| self.account.root || user.id == self.account.id);
+        let mut all: Vec<Arc<User>> = all.cloned().collect();
+        all.sort_by(|one, other| one.display_name.cmp(&other.display_name));
+        all.into_iter()
+    }
+
+    /// The identity that a parameter names.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`, `ValidationError`.
+    pub fn identity(&self, kind: IdentityKind) -> Result<IdentityRecord, IamError> {
+        let at = self.at(kind)?;
+        self.view.identity(kind, &at)?.ok_or_else(|| Fault::no_such(kind.name(), at.folded()))
+    }
+
+    /// Where the identity that a parameter names lies.
+    ///
+    /// # Errors
+    /// `UnmodifiableEntity` for who stands in the configuration: nothing lies there of them; `ValidationError`.
+    pub fn at(&self, kind: IdentityKind) -> Result<AccountName, IamError> {
+        let (parameter, most) = match kind {
+            IdentityKind::User => match self.user()? {
+                Named::Made(at) => return Ok(at),
+                Named::Owner(owner) => return Err(of_the_configuration(&owner)),
+            },
+            IdentityKind::Group => ("GroupName", 128),
+            IdentityKind::Role => ("RoleName", 64),
+        };
+        let name = valid::name(parameter, self.required(parameter)?, most)?;
+        Ok(AccountName::new(self.account_id(), name))
+    }
+
+    /// The ARN of what it is about; none where it is about the caller.
+    ///
+    /// # Errors
+    /// For what no user, group or role can be called.
+    pub fn about(&self) -> Result<Option<String>, IamError> {
+        Ok(match self.row.about {
+            About::Caller => None,
+            About::Trust => self.form.get("RoleArn").map(str::to_owned),
+            About::Account => Some("*".to_owned()),
+            About::Users => Some(self.arn_of_user()?),
+            About::Groups => Some(self.arn_of("GroupName", IdentityKind::Group)?),
+            About::Roles => Some(self.arn_of("RoleName", IdentityKind::Role)?),
+            About::Policies => Some(self.arn_of_policy()),
+        })
+    }
+
+    /// Asks whether the caller may to what it is about.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub fn authorise(&self, about: Option<&str>) -> Result<(), IamError> {
+        match (self.row.about, about) {
+            (About::Caller | About::Trust, _) | (_, None) => Ok(()),
+            (_, Some(arn)) => self.may(&Resource::Iam(arn)),
+        }
+    }
+
+    /// Asks whether the caller may to what something is to be called, too.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub fn may_call(&self, kind: IdentityKind, path: &str, name: &str) -> Result<(), IamError> {
+        let arn = Arn::new(self.account_id(), kind.name(), path, name).to_string();
+        self.may(&Resource::Iam(&arn))
+    }
+
+    /// # Errors
+    /// `AccessDenied`.
+    pub fn may(&self, resource: &Resource<'_>) -> Result<(), IamError> {
+        let account = Account::User(self.account.clone());
+        let asker = Asker {
+            store: &self.store,
+            view: &self.view,
+            caller: &self.caller,
+            account: &account,
+            query: &self.form,
+            headers: &self.headers,
+            scheme: &self.scheme,
+            peer: self.peer,
+            now: self.now,
+            trail: &self.trail,
+            said: None,
+        };
+        rights::authorise(&asker, self.row.right, resource).map_err(|error| {
+            let denied = IamError::from(error);
+            match denied.code() {
+                "AccessDenied" => denied.saying(format!(
+                    "User: {} is not authorized to perform: {} on resource: {resource}",
+                    self.caller.id().unwrap_or_default(),
+                    self.row.right
+                )),
+                _ => denied,
+            }
+        })
+    }
+
+    fn arn_of_user(&self) -> Result<String, IamError> {
+        if self.form.get("UserName").is_none() && self.row.lists {
+            return Ok(Arn::new(self.account_id(), "user", "/", "*").to_string());
+        }
+        Ok(match self.user()? {
+            Named::Owner(owner) => Arn::root(&owner.id).to_string(),
+            Named::Made(at) => self.arn_at(IdentityKind::User, &at, self.form.get("UserName"))?,
+        })
+    }
+
+    fn arn_of(&self, parameter: &str, kind: IdentityKind) -> Result<String, IamError> {
+        match self.form.get(parameter) {
+            Some(name) => self.arn_at(kind, &AccountName::new(self.account_id(), name), Some(name)),
+            None => Ok(Arn::new(self.account_id(), kind.name(), "/", "*").to_string()),
+        }
+    }
+
+    /// With the path that it has, or is to have.
+    fn arn_at(&self, kind: IdentityKind, at: &AccountName, name: Option<&str>) -> Result<String, IamError> {
+        Ok(match self.view.identity(kind, at)? {
+            Some(record) => Arn::new(self.account_id(), kind.name(), &record.path, &record.name),
+            None => Arn::new(self.account_id(), kind.name(), self.path()?, name.unwrap_or(at.folded())),
+        }
+        .to_string())
+    }
+
+    fn arn_of_policy(&self) -> String {
+        match (self.form.get("PolicyArn"), self.form.get("PolicyName")) {
+            (Some(arn), _) => arn.to_owned(),
+            (None, Some(name)) => {
+                Arn::new(self.account_id(), "policy", self.form.get("Path").unwrap_or("/"), name).to_string()
+            }
+            (None, None) => Arn::new(self.account_id(), "policy", "/", "*").to_string(),
+        }
+    }
+
+    /// The part of a list that is asked for: what comes after the marker, by a name of its own.
+    ///
+    /// # Errors
+    /// `ValidationError`.
+    pub fn page<T>(&self, all: Vec<T>, name: impl Fn(&T) -> String) -> Result<Listed<T>, IamError> {
+        let wrong = || Fault::ValidationError.because("MaxItems must be a number from 1 to 1000.");
+        let most = match self.form.get("MaxItems") {
+            Some(text) => {
+                text.parse().ok().filter(|most| (1..=MOST_ITEMS).contains(most)).ok_or_else(wrong)?
+            }
+            None => USUAL_ITEMS,
+        };
+        let after = self.form.get("Marker");
+        let mut items: Vec<T> =
+            all.into_iter().filter(|item| after.is_none_or(|after| name(item).as_str() > after)).collect();
+        let is_last = items.len() <= most;
+        items.truncate(most);
+        let marker = items.last().filter(|_| !is_last).map(name);
+        Ok(Listed { items, marker })
+    }
+
+    /// Whether something has the path prefix that is asked for.
+    pub fn is_below(&self, path: &str) -> bool {
+        self.form.get("PathPrefix").is_none_or(|prefix| path.starts_with(prefix))
+    }
+}
+
+/// `UnmodifiableEntity`.
+pub fn of_the_configuration(owner: &User) -> IamError {
+    Fault::UnmodifiableEntity.because(format!(
+        "The user {} is kept in the server's configuration, and changed there.",
+        owner.display_name
+    ))
+}

@@ -1,0 +1,180 @@
+//! Groups of users.
+
+use super::answer::{GroupElement, Members, Reply, UserElement, result};
+use super::call::{Call, Listed};
+use super::edit::Edit;
+use super::error::{Fault, IamError};
+use super::users::made;
+use super::valid;
+use crate::identities::fresh_id;
+use serde::Serialize;
+use stratum_metadata::record::{AccountName, IdentityDetail, IdentityKind, IdentityRecord};
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct One<'a> {
+    group: GroupElement<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct WithUsers<'a> {
+    group: GroupElement<'a>,
+    users: Members<UserElement<'a>>,
+    is_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marker: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page<'a> {
+    groups: Members<GroupElement<'a>>,
+    is_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marker: Option<String>,
+}
+
+pub async fn create(call: &Call) -> Result<Reply, IamError> {
+    let name = valid::name("groupName", call.required("GroupName")?, 128)?;
+    let (path, at) = (call.path()?, AccountName::new(call.account_id(), name));
+    let mut edit = Edit::begin(call).await?;
+    edit.must_not_be(IdentityKind::Group, &at)?;
+    edit.must_have_room(IdentityKind::Group, valid::MOST_GROUPS).await?;
+    let record = IdentityRecord {
+        id: fresh_id(call.store.entropy.as_ref(), "AGPA"),
+        name: name.to_owned(),
+        path: path.to_owned(),
+        created: call.now,
+        tags: Default::default(),
+        inline: Default::default(),
+        attached: Default::default(),
+        detail: IdentityDetail::Group,
+    };
+    edit.put(&at, record.clone());
+    edit.commit().await?;
+    result(&One { group: GroupElement::of(call.account_id(), &record) })
+}
+
+/// With the users in it.
+pub async fn get(call: &Call) -> Result<Reply, IamError> {
+    let group = call.identity(IdentityKind::Group)?;
+    let users = users_of(call, &call.at(IdentityKind::Group)?).await?;
+    let Listed { items, marker } = call.page(users, |user| user.name.to_ascii_lowercase())?;
+    let users: Members<_> = items.iter().map(|user| UserElement::of(call.account_id(), user)).collect();
+    let group = GroupElement::of(call.account_id(), &group);
+    result(&WithUsers { group, users, is_truncated: marker.is_some(), marker })
+}
+
+pub async fn list(call: &Call) -> Result<Reply, IamError> {
+    let mut groups = call.view.identities_of(IdentityKind::Group, call.account_id()).await?;
+    groups.retain(|group| call.is_below(&group.path));
+    page(call, groups)
+}
+
+pub async fn of_user(call: &Call) -> Result<Reply, IamError> {
+    let user = call.identity(IdentityKind::User)?;
+    let mut groups = Vec::new();
+    for name in user.groups() {
+        groups.extend(call.view.identity(IdentityKind::Group, &AccountName::new(call.account_id(), name))?);
+    }
+    page(call, groups)
+}
+
+fn page(call: &Call, groups: Vec<IdentityRecord>) -> Result<Reply, IamError> {
+    let Listed { items, marker } = call.page(groups, |group| group.name.to_ascii_lowercase())?;
+    let groups = items.iter().map(|group| GroupElement::of(call.account_id(), group)).collect();
+    result(&Page { groups, is_truncated: marker.is_some(), marker })
+}
+
+pub async fn update(call: &Call) -> Result<Reply, IamError> {
+    let at = call.at(IdentityKind::Group)?;
+    let mut edit = Edit::begin(call).await?;
+    let mut group = edit.identity(IdentityKind::Group, &at)?;
+    if let Some(path) = call.form.get("NewPath") {
+        group.path = valid::path(path)?.to_owned();
+    }
+    let mut to = at.clone();
+    if let Some(name) = call.form.get("NewGroupName") {
+        group.name = valid::name("newGroupName", name, 128)?.to_owned();
+        to = AccountName::new(call.account_id(), name);
+    }
+    call.may_call(IdentityKind::Group, &group.path, &group.name)?;
+    if to != at {
+        edit.must_not_be(IdentityKind::Group, &to)?;
+        edit.remove(IdentityKind::Group, &at);
+        for mut user in users_of(call, &at).await? {
+            if let IdentityDetail::User { groups, .. } = &mut user.detail {
+                groups.remove(at.folded());
+                groups.insert(to.folded().to_owned());
+            }
+            edit.put(&AccountName::new(call.account_id(), &user.name), user);
+        }
+    }
+    edit.put(&to, group);
+    edit.commit().await?;
+    Ok(Reply::Done)
+}
+
+/// A group that has nothing any more.
+pub async fn delete(call: &Call) -> Result<Reply, IamError> {
+    let at = call.at(IdentityKind::Group)?;
+    let mut edit = Edit::begin(call).await?;
+    let group = edit.identity(IdentityKind::Group, &at)?;
+    let conflict =
+        |what: &str| Err(Fault::DeleteConflict.because(format!("Cannot delete entity, must {what} first.")));
+    if !group.inline.is_empty() {
+        return conflict("delete policies");
+    }
+    if !group.attached.is_empty() {
+        return conflict("detach all policies");
+    }
+    if !users_of(call, &at).await?.is_empty() {
+        return conflict("remove users from group");
+    }
+    edit.remove(IdentityKind::Group, &at);
+    edit.commit().await?;
+    Ok(Reply::Done)
+}
+
+pub async fn add(call: &Call) -> Result<Reply, IamError> {
+    membership(call, |groups, group| {
+        groups.insert(group.to_owned());
+    })
+    .await
+}
+
+pub async fn remove(call: &Call) -> Result<Reply, IamError> {
+    membership(call, |groups, group| {
+        groups.remove(group);
+    })
+    .await
+}
+
+async fn membership(
+    call: &Call,
+    change: impl FnOnce(&mut std::collections::BTreeSet<String>, &str) + Send,
+) -> Result<Reply, IamError> {
+    call.required("UserName")?;
+    let (group, at) = (call.at(IdentityKind::Group)?, made(call.user()?)?);
+    let mut edit = Edit::begin(call).await?;
+    edit.identity(IdentityKind::Group, &group)?;
+    let mut user = edit.identity(IdentityKind::User, &at)?;
+    if let IdentityDetail::User { groups, .. } = &mut user.detail {
+        change(groups, group.folded());
+        if groups.len() > valid::MOST_GROUPS_OF_USER {
+            return Err(Fault::LimitExceeded
+                .because(format!("Cannot exceed quota for GroupsPerUser: {}", valid::MOST_GROUPS_OF_USER)));
+        }
+    }
+    edit.put(&at, user);
+    edit.commit().await?;
+    Ok(Reply::Done)
+}
+
+/// The users in a group, by name.
+async fn users_of(call: &Call, group: &AccountName) -> Result<Vec<IdentityRecord>, IamError> {
+    let mut users = call.view.identities_of(IdentityKind::User, call.account_id()).await?;
+    users.retain(|user| user.groups().any(|name| name == group.folded()));
+    Ok(users)
+}

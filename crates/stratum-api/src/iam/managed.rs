@@ -1,0 +1,400 @@
+//! Managed policies, with their versions.
+
+use super::answer::{Encoded, Members, PolicyElement, Reply, result};
+use super::call::{Call, Listed};
+use super::edit::Edit;
+use super::error::{Fault, IamError};
+use super::valid;
+use crate::identities::{Arn, CANNED, Canned, fresh_id};
+use crate::text::Timestamp;
+use serde::Serialize;
+use std::collections::HashMap;
+use stratum_metadata::record::{
+    AccountName, IdentityKind, IdentityRecord, ManagedPolicyRecord, PolicyVersion,
+};
+use stratum_policy::Policy;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct One<'a> {
+    policy: PolicyElement<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page<'a> {
+    policies: Members<PolicyElement<'a>>,
+    is_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marker: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct OneVersion<'a> {
+    policy_version: VersionElement<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Versions<'a> {
+    versions: Members<VersionElement<'a>>,
+    is_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marker: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct VersionElement<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<Encoded<'a>>,
+    version_id: String,
+    is_default_version: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    create_date: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entities<'a> {
+    policy_groups: Members<GroupName<'a>>,
+    policy_users: Members<UserName<'a>>,
+    policy_roles: Members<RoleName<'a>>,
+    is_truncated: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct GroupName<'a> {
+    group_name: &'a str,
+    group_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct UserName<'a> {
+    user_name: &'a str,
+    user_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RoleName<'a> {
+    role_name: &'a str,
+    role_id: &'a str,
+}
+
+/// A policy that is there.
+enum Found {
+    Canned(&'static Canned),
+    Made(AccountName, Box<ManagedPolicyRecord>),
+}
+
+pub async fn create(call: &Call) -> Result<Reply, IamError> {
+    let name = valid::name("policyName", call.required("PolicyName")?, 128)?;
+    let (path, tags) = (call.path()?, call.tags()?);
+    let document = document(call)?;
+    let description = call.form.get("Description").map(valid::description).transpose()?;
+    let at = AccountName::new(call.account_id(), name);
+    let edit = Edit::begin(call).await?;
+    if call.view.managed_policy(&at)?.is_some() {
+        return Err(Fault::EntityAlreadyExists.because(format!("A policy called {name} already exists.")));
+    }
+    if call.view.managed_policies_of(call.account_id()).await?.len() >= valid::MOST_POLICIES {
+        return Err(Fault::LimitExceeded
+            .because(format!("Cannot exceed quota for PoliciesPerAccount: {}", valid::MOST_POLICIES)));
+    }
+    let version = PolicyVersion { document: document.to_owned(), created: call.now };
+    let record = ManagedPolicyRecord {
+        id: fresh_id(call.store.entropy.as_ref(), "ANPA"),
+        name: name.to_owned(),
+        path: path.to_owned(),
+        description,
+        created: call.now,
+        updated: call.now,
+        tags,
+        default: 1,
+        newest: 1,
+        versions: [(1, version)].into(),
+    };
+    put(edit, &at, Some(record.clone())).await?;
+    result(&One { policy: PolicyElement::of(call.account_id(), &record, 0) })
+}
+
+pub async fn get(call: &Call) -> Result<Reply, IamError> {
+    let counts = attachments(call).await?;
+    let found = find(call, call.required("PolicyArn")?)?;
+    result(&One { policy: element(call, &found, &counts) })
+}
+
+/// The canned ones are among them.
+pub async fn list(call: &Call) -> Result<Reply, IamError> {
+    let (ours, aws) = match call.form.get("Scope") {
+        None | Some("All") => (true, true),
+        Some("Local") => (true, false),
+        Some("AWS") => (false, true),
+        Some(_) => return Err(Fault::ValidationError.because("Scope must be All, AWS or Local.")),
+    };
+    let counts = attachments(call).await?;
+    let mut all: Vec<Found> = Vec::new();
+    if ours {
+        let at = |record: &ManagedPolicyRecord| AccountName::new(call.account_id(), &record.name);
+        let records = call.view.managed_policies_of(call.account_id()).await?;
+        all.extend(records.into_iter().map(|record| Found::Made(at(&record), Box::new(record))));
+    }
+    if aws {
+        all.extend(CANNED.iter().map(Found::Canned));
+    }
+    let mut elements: Vec<PolicyElement<'_>> =
+        all.iter().map(|found| element(call, found, &counts)).collect();
+    elements.retain(|policy| call.is_below(policy.path));
+    if call.form.get("OnlyAttached") == Some("true") {
+        elements.retain(|policy| policy.attachment_count > 0);
+    }
+    elements.sort_by(|one, other| one.arn.cmp(&other.arn));
+    let Listed { items, marker } = call.page(elements, |policy| policy.arn.clone())?;
+    result(&Page { policies: items.into(), is_truncated: marker.is_some(), marker })
+}
+
+/// One that nothing has any more, and that has no version but the default.
+pub async fn delete(call: &Call) -> Result<Reply, IamError> {
+    let edit = Edit::begin(call).await?;
+    let (at, record) = made(call)?;
+    let arn = arn_text(call, &record);
+    if attachments(call).await?.get(&arn).is_some_and(|count| *count > 0) {
+        return Err(Fault::DeleteConflict.because("Cannot delete a policy attached to entities."));
+    }
+    if record.versions.len() > 1 {
+        return Err(Fault::DeleteConflict
+            .because("This policy has more than one version. Before you delete a policy, you must delete the policy's versions."));
+    }
+    put(edit, &at, None).await
+}
+
+pub async fn create_version(call: &Call) -> Result<Reply, IamError> {
+    let document = document(call)?;
+    let edit = Edit::begin(call).await?;
+    let (at, mut record) = made(call)?;
+    if record.versions.len() >= valid::MOST_VERSIONS {
+        return Err(Fault::LimitExceeded.because(format!(
+            "A managed policy can have up to {} versions. Before you create a new version, you must delete an existing version.",
+            valid::MOST_VERSIONS
+        )));
+    }
+    record.newest = record.newest.saturating_add(1);
+    let number = record.newest;
+    record.versions.insert(number, PolicyVersion { document: document.to_owned(), created: call.now });
+    match call.form.get("SetAsDefault") {
+        Some("true") => record.default = number,
+        None | Some("false") => {}
+        Some(_) => return Err(Fault::ValidationError.because("SetAsDefault must be true or false.")),
+    }
+    record.updated = call.now;
+    let is_default_version = record.default == number;
+    put(edit, &at, Some(record)).await?;
+    result(&OneVersion {
+        policy_version: VersionElement {
+            document: None,
+            version_id: format!("v{number}"),
+            is_default_version,
+            create_date: Some(Timestamp(call.now)),
+        },
+    })
+}
+
+pub async fn get_version(call: &Call) -> Result<Reply, IamError> {
+    let number = number(call)?;
+    let found = find(call, call.required("PolicyArn")?)?;
+    let element = versions_of(&found).into_iter().find(|version| version.version_id == format!("v{number}"));
+    result(&OneVersion { policy_version: element.ok_or_else(|| no_such_version(number))? })
+}
+
+pub async fn list_versions(call: &Call) -> Result<Reply, IamError> {
+    let found = find(call, call.required("PolicyArn")?)?;
+    let mut all = versions_of(&found);
+    all.iter_mut().for_each(|version| version.document = None);
+    // They are five at most, and come at once.
+    result(&Versions { versions: all.into(), is_truncated: false, marker: None })
+}
+
+pub async fn delete_version(call: &Call) -> Result<Reply, IamError> {
+    let number = number(call)?;
+    let edit = Edit::begin(call).await?;
+    let (at, mut record) = made(call)?;
+    if record.default == number {
+        return Err(Fault::DeleteConflict.because("Cannot delete the default version of a policy."));
+    }
+    record.versions.remove(&number).ok_or_else(|| no_such_version(number))?;
+    record.updated = call.now;
+    put(edit, &at, Some(record)).await
+}
+
+pub async fn set_default(call: &Call) -> Result<Reply, IamError> {
+    let number = number(call)?;
+    let edit = Edit::begin(call).await?;
+    let (at, mut record) = made(call)?;
+    if !record.versions.contains_key(&number) {
+        return Err(no_such_version(number));
+    }
+    (record.default, record.updated) = (number, call.now);
+    put(edit, &at, Some(record)).await
+}
+
+/// Who has it. All of them come at once.
+pub async fn entities(call: &Call) -> Result<Reply, IamError> {
+    let wanted = match call.form.get("EntityFilter") {
+        None => None,
+        Some("User") => Some(IdentityKind::User),
+        Some("Group") => Some(IdentityKind::Group),
+        Some("Role") => Some(IdentityKind::Role),
+        Some(_) => return Err(Fault::ValidationError.because("EntityFilter must be User, Group or Role.")),
+    };
+    let arn = match find(call, call.required("PolicyArn")?)? {
+        Found::Canned(canned) => canned.arn(),
+        Found::Made(_, record) => arn_text(call, &record),
+    };
+    let mut found: HashMap<IdentityKind, Vec<IdentityRecord>> = HashMap::new();
+    for kind in IdentityKind::ALL.into_iter().filter(|kind| wanted.is_none_or(|wanted| wanted == *kind)) {
+        let mut all = call.view.identities_of(kind, call.account_id()).await?;
+        all.retain(|record| record.attached.contains(&arn) && call.is_below(&record.path));
+        found.insert(kind, all);
+    }
+    let of = |kind| found.get(&kind).into_iter().flatten();
+    let groups =
+        of(IdentityKind::Group).map(|group| GroupName { group_name: &group.name, group_id: &group.id });
+    let users = of(IdentityKind::User).map(|user| UserName { user_name: &user.name, user_id: &user.id });
+    let roles = of(IdentityKind::Role).map(|role| RoleName { role_name: &role.name, role_id: &role.id });
+    result(&Entities {
+        policy_groups: groups.collect(),
+        policy_users: users.collect(),
+        policy_roles: roles.collect(),
+        is_truncated: false,
+    })
+}
+
+/// The ARN of a policy that may be attached, as it is kept.
+///
+/// # Errors
+/// `NoSuchEntity`.
+pub fn arn_of(call: &Call, arn: &str) -> Result<String, IamError> {
+    Ok(match find(call, arn)? {
+        Found::Canned(canned) => canned.arn(),
+        Found::Made(_, record) => arn_text(call, &record),
+    })
+}
+
+fn find(call: &Call, arn: &str) -> Result<Found, IamError> {
+    if let Some(canned) = Canned::by_arn(arn) {
+        return Ok(Found::Canned(canned));
+    }
+    let missing =
+        || Fault::NoSuchEntity.because(format!("Policy {arn:.2048} does not exist or is not attachable."));
+    let (at, path) = Arn::parse(arn, "policy").ok_or_else(missing)?;
+    if at.account() != call.account_id() {
+        return Err(missing());
+    }
+    let record = call.view.managed_policy(&at)?.filter(|record| record.path == path).ok_or_else(missing)?;
+    Ok(Found::Made(at, Box::new(record)))
+}
+
+/// The one that is changed.
+fn made(call: &Call) -> Result<(AccountName, ManagedPolicyRecord), IamError> {
+    match find(call, call.required("PolicyArn")?)? {
+        Found::Made(at, record) => Ok((at, *record)),
+        Found::Canned(_) => {
+            Err(Fault::AccessDenied.because("The policy is every account's, and nobody's to change."))
+        }
+    }
+}
+
+async fn put(
+    mut edit: Edit<'_>,
+    at: &AccountName,
+    record: Option<ManagedPolicyRecord>,
+) -> Result<Reply, IamError> {
+    edit.put_policy(at, record);
+    edit.commit().await?;
+    Ok(Reply::Done)
+}
+
+fn document(call: &Call) -> Result<&str, IamError> {
+    let document = call.required("PolicyDocument")?;
+    valid::document(document, valid::MOST_MANAGED, "PolicySize")?;
+    Policy::parse_identity(document.as_bytes())?;
+    Ok(document)
+}
+
+fn number(call: &Call) -> Result<u32, IamError> {
+    let text = call.required("VersionId")?;
+    let number = text.strip_prefix('v').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    number
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| Fault::ValidationError.because("VersionId must be v and a number."))
+}
+
+fn no_such_version(number: u32) -> IamError {
+    Fault::NoSuchEntity.because(format!("Policy version v{number} does not exist."))
+}
+
+fn arn_text(call: &Call, record: &ManagedPolicyRecord) -> String {
+    Arn::new(call.account_id(), "policy", &record.path, &record.name).to_string()
+}
+
+/// How many have each policy, by its ARN.
+async fn attachments(call: &Call) -> Result<HashMap<String, usize>, IamError> {
+    let mut counts = HashMap::new();
+    for kind in IdentityKind::ALL {
+        for record in call.view.identities_of(kind, call.account_id()).await? {
+            for arn in record.attached {
+                *counts.entry(arn).or_insert(0) += 1;
+            }
+        }
+    }
+    Ok(counts)
+}
+
+fn element<'a>(call: &Call, found: &'a Found, counts: &HashMap<String, usize>) -> PolicyElement<'a> {
+    let count = |arn: &str| counts.get(arn).copied().unwrap_or(0);
+    match found {
+        Found::Made(_, record) => {
+            PolicyElement::of(call.account_id(), record, count(&arn_text(call, record)))
+        }
+        Found::Canned(canned) => PolicyElement {
+            policy_name: canned.name,
+            policy_id: None,
+            attachment_count: count(&canned.arn()),
+            arn: canned.arn(),
+            path: "/",
+            default_version_id: "v1".into(),
+            permissions_boundary_usage_count: 0,
+            is_attachable: true,
+            description: Some(canned.description),
+            create_date: None,
+            update_date: None,
+            tags: None,
+        },
+    }
+}
+
+/// All versions, the oldest first.
+fn versions_of(found: &Found) -> Vec<VersionElement<'_>> {
+    match found {
+        Found::Canned(canned) => vec![VersionElement {
+            document: Some(Encoded(canned.document)),
+            version_id: "v1".into(),
+            is_default_version: true,
+            create_date: None,
+        }],
+        Found::Made(_, record) => record
+            .versions
+            .iter()
+            .map(|(number, version)| VersionElement {
+                document: Some(Encoded(&version.document)),
+                version_id: format!("v{number}"),
+                is_default_version: *number == record.default,
+                create_date: Some(Timestamp(version.created)),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,185 @@
+//! STS: sessions, and who somebody is.
+
+use super::answer::{Reply, result};
+use super::call::Call;
+use super::edit::{Edit, salt};
+use super::error::{Fault, IamError};
+use super::valid;
+use crate::context::Caller;
+use crate::identities::{Arn, MemberKind, Session, Subject, access_key_id, secret_key};
+use crate::rights::Resource;
+use crate::text::Timestamp;
+use serde::Serialize;
+use stratum_metadata::record::{IdentityDetail, IdentityKind};
+use stratum_policy::Policy;
+
+/// How long sessions last, in seconds.
+const LEAST_SECONDS: u32 = 900;
+const USUAL_OF_ROLE: u32 = 3_600;
+const USUAL_OF_USER: u32 = 43_200;
+const MOST_OF_USER: u32 = 129_600;
+/// Who owns an account is asked more often.
+const MOST_OF_OWNER: u32 = 3_600;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Identity<'a> {
+    user_id: &'a str,
+    account: &'a str,
+    arn: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Credentials {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    expiration: Timestamp,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Token {
+    credentials: Credentials,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Assumed {
+    credentials: Credentials,
+    assumed_role_user: RoleUser,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packed_policy_size: Option<usize>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RoleUser {
+    assumed_role_id: String,
+    arn: String,
+}
+
+/// It takes no right: whoever signs may know who they are.
+pub async fn get_caller_identity(call: &Call) -> Result<Reply, IamError> {
+    let account = call.account_id();
+    match &call.caller {
+        Caller::Member(member) => {
+            result(&Identity { user_id: &member.id, account, arn: member.arn.to_string() })
+        }
+        Caller::User(_) | Caller::Nobody => {
+            result(&Identity { user_id: account, account, arn: Arn::root(account).to_string() })
+        }
+    }
+}
+
+/// A session of the caller's own. It takes no right; a session has none of its own.
+pub async fn get_session_token(call: &Call) -> Result<Reply, IamError> {
+    let account = call.account_id().to_owned();
+    let (subject, most) = match &call.caller {
+        Caller::Member(member) => match (&member.kind, member.issued) {
+            (MemberKind::User(name), None) => {
+                let name = name.to_ascii_lowercase();
+                (Subject::User { account, name, id: member.id.clone() }, MOST_OF_USER)
+            }
+            (MemberKind::User(_) | MemberKind::Role, _) => {
+                return Err(
+                    Fault::AccessDenied.because("Cannot call GetSessionToken with session credentials")
+                );
+            }
+        },
+        Caller::User(_) | Caller::Nobody => (Subject::Owner { account }, MOST_OF_OWNER),
+    };
+    let seconds = seconds(call, USUAL_OF_USER.min(most), most)?;
+    let credentials = begin(call, subject, None, seconds).await?;
+    result(&Token { credentials })
+}
+
+/// A session of a role whose policy lets the caller in.
+pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
+    let (arn, called) = (call.required("RoleArn")?, call.required("RoleSessionName")?);
+    valid::name("roleSessionName", called, 64)?;
+    if called.len() < 2 {
+        return Err(Fault::ValidationError.because("roleSessionName must have at least 2 characters."));
+    }
+    let policy = call.form.get("Policy");
+    if let Some(text) = policy {
+        valid::document(text, valid::MOST_SESSION, "SessionPolicySize")?;
+        Policy::parse_identity(text.as_bytes())?;
+    }
+    // Whether there is such a role is told to nobody who may not assume it.
+    let denied = || {
+        let who = call.caller.id().unwrap_or_default();
+        Fault::AccessDenied.because(format!(
+            "User: {who} is not authorized to perform: sts:AssumeRole on resource: {arn:.2048}"
+        ))
+    };
+    let (at, path) = Arn::parse(arn, "role").ok_or_else(denied)?;
+    let role = call.view.identity(IdentityKind::Role, &at)?.filter(|role| role.path == path);
+    let role = role.ok_or_else(denied)?;
+    let IdentityDetail::Role { session_seconds: most, trust, .. } = &role.detail else {
+        return Err(denied());
+    };
+    let trust = Policy::parse_trust(trust.as_bytes())?;
+    call.may(&Resource::Role { arn, account: at.account(), trust: &trust })?;
+    let seconds = seconds(call, USUAL_OF_ROLE, *most)?;
+    let subject = Subject::Role {
+        account: at.account().to_owned(),
+        name: at.folded().to_owned(),
+        id: role.id.clone(),
+        session: called.to_owned(),
+    };
+    let credentials = begin(call, subject, policy, seconds).await?;
+    result(&Assumed {
+        credentials,
+        assumed_role_user: RoleUser {
+            assumed_role_id: format!("{}:{called}", role.id),
+            arn: Arn::session(at.account(), &role.name, called).to_string(),
+        },
+        packed_policy_size: policy.map(|text| valid::length(text) * 100 / valid::MOST_SESSION),
+    })
+}
+
+/// Makes a session's credentials, all of which lies in its token.
+async fn begin(
+    call: &Call,
+    subject: Subject,
+    policy: Option<&str>,
+    seconds: u32,
+) -> Result<Credentials, IamError> {
+    let sealing = match call.store.members.sealing() {
+        Some(sealing) => sealing,
+        // The first of all.
+        None => {
+            let mut edit = Edit::begin(call).await?;
+            let sealing = edit.sealing().await?;
+            edit.commit().await?;
+            sealing
+        }
+    };
+    let entropy = call.store.entropy.as_ref();
+    let session = Session {
+        access_key: access_key_id(entropy, "ASIA"),
+        secret: secret_key(entropy),
+        subject,
+        policy: policy.map(str::to_owned),
+        issued: call.now,
+        ends: call.now.saturating_add(u64::from(seconds) * 1_000),
+    };
+    Ok(Credentials {
+        session_token: sealing.seal_session(salt(entropy), &session),
+        access_key_id: session.access_key,
+        secret_access_key: session.secret,
+        expiration: Timestamp(session.ends),
+    })
+}
+
+fn seconds(call: &Call, usual: u32, most: u32) -> Result<u32, IamError> {
+    let Some(text) = call.form.get("DurationSeconds") else { return Ok(usual.min(most)) };
+    let seconds = text.parse().ok().filter(|seconds| (LEAST_SECONDS..=most).contains(seconds));
+    seconds.ok_or_else(|| {
+        Fault::ValidationError.because(format!(
+            "The requested DurationSeconds must be a number of seconds from {LEAST_SECONDS} to {most}."
+        ))
+    })
+}

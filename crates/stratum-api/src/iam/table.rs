@@ -1,0 +1,403 @@
+//! The one table of the actions of IAM and STS.
+//!
+//! A row says what the action is about, which parameters it takes and what does it; its right is its name. A parameter that isn't
+//! among them is refused, so that nothing that was asked for is passed over.
+
+use super::answer::Reply;
+use super::call::Call;
+use super::error::{Fault, IamError};
+use super::{access_keys, account, attached, groups, inline, managed, roles, session, tagging, users};
+use crate::query::Query;
+use About::{Account, Caller, Groups, Policies, Roles, Trust, Users};
+use std::fmt;
+use std::pin::Pin;
+use stratum_metadata::record::IdentityKind;
+
+/// What scopes of signed requests name.
+pub const SERVICES: [&str; 2] = ["iam", "sts"];
+
+/// Which of the two an action is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    Iam,
+    Sts,
+}
+
+impl Api {
+    pub fn namespace(self) -> &'static str {
+        match self {
+            Api::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+            Api::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+        }
+    }
+
+    fn version(self) -> &'static str {
+        match self {
+            Api::Iam => "2010-05-08",
+            Api::Sts => "2011-06-15",
+        }
+    }
+
+    fn service(self) -> &'static str {
+        match self {
+            Api::Iam => "iam",
+            Api::Sts => "sts",
+        }
+    }
+}
+
+/// What an action is about, and its right is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The account as a whole.
+    Account,
+    /// The user that it names, or else the caller; or all users.
+    Users,
+    Groups,
+    Roles,
+    Policies,
+    /// The caller, who needs no right to it.
+    Caller,
+    /// A role, whose own policy says who may: what does it asks.
+    Trust,
+}
+
+/// An answer on its way.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, IamError>> + Send + 'a>>;
+
+/// An action.
+pub struct Row {
+    pub name: &'static str,
+    /// As policies have it.
+    pub right: &'static str,
+    pub api: Api,
+    pub about: About,
+    /// Whether it is about all of the kind, and not one.
+    pub lists: bool,
+    parameters: &'static [&'static str],
+    pub handler: for<'a> fn(&'a Call) -> Answer<'a>,
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.right)
+    }
+}
+
+macro_rules! iam {
+    ($name:literal, $about:ident, [$($parameter:literal),*], $handler:expr) => {
+        Row {
+            name: $name,
+            right: concat!("iam:", $name),
+            api: Api::Iam,
+            about: $about,
+            lists: false,
+            parameters: &[$($parameter),*],
+            handler: $handler,
+        }
+    };
+}
+
+macro_rules! sts {
+    ($name:literal, $about:ident, [$($parameter:literal),*], $handler:expr) => {
+        Row {
+            right: concat!("sts:", $name),
+            api: Api::Sts,
+            ..iam!($name, $about, [$($parameter),*], $handler)
+        }
+    };
+}
+
+/// All actions.
+pub const ROWS: &[Row] = &[
+    iam!("CreateUser", Users, ["UserName", "Path", "Tags"], |call| Box::pin(users::create(call))),
+    iam!("GetUser", Users, ["UserName"], |call| Box::pin(users::get(call))),
+    iam!("ListUsers", Users, ["PathPrefix", "Marker", "MaxItems"], |call| Box::pin(users::list(call)))
+        .lists(),
+    iam!("UpdateUser", Users, ["UserName", "NewUserName", "NewPath"], |call| Box::pin(users::update(call))),
+    iam!("DeleteUser", Users, ["UserName"], |call| Box::pin(users::delete(call))),
+    iam!("CreateAccessKey", Users, ["UserName"], |call| Box::pin(access_keys::create(call))),
+    iam!("ListAccessKeys", Users, ["UserName", "Marker", "MaxItems"], |call| Box::pin(access_keys::list(
+        call
+    ))),
+    iam!("UpdateAccessKey", Users, ["UserName", "AccessKeyId", "Status"], |call| Box::pin(
+        access_keys::update(call)
+    )),
+    iam!("DeleteAccessKey", Users, ["UserName", "AccessKeyId"], |call| Box::pin(access_keys::delete(call))),
+    iam!("CreateGroup", Groups, ["GroupName", "Path"], |call| Box::pin(groups::create(call))),
+    iam!("GetGroup", Groups, ["GroupName", "Marker", "MaxItems"], |call| Box::pin(groups::get(call))),
+    iam!("ListGroups", Groups, ["PathPrefix", "Marker", "MaxItems"], |call| Box::pin(groups::list(call)))
+        .lists(),
+    iam!("UpdateGroup", Groups, ["GroupName", "NewGroupName", "NewPath"], |call| Box::pin(groups::update(
+        call
+    ))),
+    iam!("DeleteGroup", Groups, ["GroupName"], |call| Box::pin(groups::delete(call))),
+    iam!("AddUserToGroup", Groups, ["GroupName", "UserName"], |call| Box::pin(groups::add(call))),
+    iam!("RemoveUserFromGroup", Groups, ["GroupName", "UserName"], |call| Box::pin(groups::remove(call))),
+    iam!("ListGroupsForUser", Users, ["UserName", "Marker", "MaxItems"], |call| Box::pin(groups::of_user(
+        call
+    ))),
+    iam!(
+        "CreateRole",
+        Roles,
+        ["RoleName", "Path", "AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "Tags"],
+        |call| Box::pin(roles::create(call))
+    ),
+    iam!("GetRole", Roles, ["RoleName"], |call| Box::pin(roles::get(call))),
+    iam!("ListRoles", Roles, ["PathPrefix", "Marker", "MaxItems"], |call| Box::pin(roles::list(call)))
+        .lists(),
+    iam!("UpdateRole", Roles, ["RoleName", "Description", "MaxSessionDuration"], |call| Box::pin(
+        roles::update(call)
+    )),
+    iam!("UpdateRoleDescription", Roles, ["RoleName", "Description"], |call| Box::pin(
+        roles::update_description(call)
+    )),
+    iam!("UpdateAssumeRolePolicy", Roles, ["RoleName", "PolicyDocument"], |call| Box::pin(
+        roles::update_trust(call)
+    )),
+    iam!("DeleteRole", Roles, ["RoleName"], |call| Box::pin(roles::delete(call))),
+    iam!("ListInstanceProfilesForRole", Roles, ["RoleName", "Marker", "MaxItems"], |call| Box::pin(
+        roles::instance_profiles(call)
+    )),
+    iam!("PutUserPolicy", Users, ["UserName", "PolicyName", "PolicyDocument"], |call| Box::pin(inline::put(
+        call,
+        IdentityKind::User
+    ))),
+    iam!("GetUserPolicy", Users, ["UserName", "PolicyName"], |call| Box::pin(inline::get(
+        call,
+        IdentityKind::User
+    ))),
+    iam!("DeleteUserPolicy", Users, ["UserName", "PolicyName"], |call| Box::pin(inline::delete(
+        call,
+        IdentityKind::User
+    ))),
+    iam!("ListUserPolicies", Users, ["UserName", "Marker", "MaxItems"], |call| Box::pin(inline::list(
+        call,
+        IdentityKind::User
+    ))),
+    iam!("AttachUserPolicy", Users, ["UserName", "PolicyArn"], |call| Box::pin(attached::attach(
+        call,
+        IdentityKind::User
+    ))),
+    iam!("DetachUserPolicy", Users, ["UserName", "PolicyArn"], |call| Box::pin(attached::detach(
+        call,
+        IdentityKind::User
+    ))),
+    iam!("ListAttachedUserPolicies", Users, ["UserName", "PathPrefix", "Marker", "MaxItems"], |call| {
+        Box::pin(attached::list(call, IdentityKind::User))
+    }),
+    iam!("TagUser", Users, ["UserName", "Tags"], |call| Box::pin(tagging::tag(call, IdentityKind::User))),
+    iam!("UntagUser", Users, ["UserName", "TagKeys"], |call| Box::pin(tagging::untag(
+        call,
+        IdentityKind::User
+    ))),
+    iam!("ListUserTags", Users, ["UserName", "Marker", "MaxItems"], |call| Box::pin(tagging::list(
+        call,
+        IdentityKind::User
+    ))),
+    iam!("PutGroupPolicy", Groups, ["GroupName", "PolicyName", "PolicyDocument"], |call| Box::pin(
+        inline::put(call, IdentityKind::Group)
+    )),
+    iam!("GetGroupPolicy", Groups, ["GroupName", "PolicyName"], |call| Box::pin(inline::get(
+        call,
+        IdentityKind::Group
+    ))),
+    iam!("DeleteGroupPolicy", Groups, ["GroupName", "PolicyName"], |call| Box::pin(inline::delete(
+        call,
+        IdentityKind::Group
+    ))),
+    iam!("ListGroupPolicies", Groups, ["GroupName", "Marker", "MaxItems"], |call| Box::pin(inline::list(
+        call,
+        IdentityKind::Group
+    ))),
+    iam!("AttachGroupPolicy", Groups, ["GroupName", "PolicyArn"], |call| Box::pin(attached::attach(
+        call,
+        IdentityKind::Group
+    ))),
+    iam!("DetachGroupPolicy", Groups, ["GroupName", "PolicyArn"], |call| Box::pin(attached::detach(
+        call,
+        IdentityKind::Group
+    ))),
+    iam!("ListAttachedGroupPolicies", Groups, ["GroupName", "PathPrefix", "Marker", "MaxItems"], |call| {
+        Box::pin(attached::list(call, IdentityKind::Group))
+    }),
+    iam!("PutRolePolicy", Roles, ["RoleName", "PolicyName", "PolicyDocument"], |call| Box::pin(inline::put(
+        call,
+        IdentityKind::Role
+    ))),
+    iam!("GetRolePolicy", Roles, ["RoleName", "PolicyName"], |call| Box::pin(inline::get(
+        call,
+        IdentityKind::Role
+    ))),
+    iam!("DeleteRolePolicy", Roles, ["RoleName", "PolicyName"], |call| Box::pin(inline::delete(
+        call,
+        IdentityKind::Role
+    ))),
+    iam!("ListRolePolicies", Roles, ["RoleName", "Marker", "MaxItems"], |call| Box::pin(inline::list(
+        call,
+        IdentityKind::Role
+    ))),
+    iam!("AttachRolePolicy", Roles, ["RoleName", "PolicyArn"], |call| Box::pin(attached::attach(
+        call,
+        IdentityKind::Role
+    ))),
+    iam!("DetachRolePolicy", Roles, ["RoleName", "PolicyArn"], |call| Box::pin(attached::detach(
+        call,
+        IdentityKind::Role
+    ))),
+    iam!("ListAttachedRolePolicies", Roles, ["RoleName", "PathPrefix", "Marker", "MaxItems"], |call| {
+        Box::pin(attached::list(call, IdentityKind::Role))
+    }),
+    iam!("TagRole", Roles, ["RoleName", "Tags"], |call| Box::pin(tagging::tag(call, IdentityKind::Role))),
+    iam!("UntagRole", Roles, ["RoleName", "TagKeys"], |call| Box::pin(tagging::untag(
+        call,
+        IdentityKind::Role
+    ))),
+    iam!("ListRoleTags", Roles, ["RoleName", "Marker", "MaxItems"], |call| Box::pin(tagging::list(
+        call,
+        IdentityKind::Role
+    ))),
+    iam!("CreatePolicy", Policies, ["PolicyName", "Path", "PolicyDocument", "Description", "Tags"], |call| {
+        Box::pin(managed::create(call))
+    }),
+    iam!("GetPolicy", Policies, ["PolicyArn"], |call| Box::pin(managed::get(call))),
+    iam!("ListPolicies", Policies, ["Scope", "OnlyAttached", "PathPrefix", "Marker", "MaxItems"], |call| {
+        Box::pin(managed::list(call))
+    })
+    .lists(),
+    iam!("DeletePolicy", Policies, ["PolicyArn"], |call| Box::pin(managed::delete(call))),
+    iam!("CreatePolicyVersion", Policies, ["PolicyArn", "PolicyDocument", "SetAsDefault"], |call| Box::pin(
+        managed::create_version(call)
+    )),
+    iam!("GetPolicyVersion", Policies, ["PolicyArn", "VersionId"], |call| Box::pin(managed::get_version(
+        call
+    ))),
+    iam!("ListPolicyVersions", Policies, ["PolicyArn", "Marker", "MaxItems"], |call| Box::pin(
+        managed::list_versions(call)
+    )),
+    iam!("DeletePolicyVersion", Policies, ["PolicyArn", "VersionId"], |call| Box::pin(
+        managed::delete_version(call)
+    )),
+    iam!("SetDefaultPolicyVersion", Policies, ["PolicyArn", "VersionId"], |call| Box::pin(
+        managed::set_default(call)
+    )),
+    iam!(
+        "ListEntitiesForPolicy",
+        Policies,
+        ["PolicyArn", "EntityFilter", "PathPrefix", "Marker", "MaxItems"],
+        |call| Box::pin(managed::entities(call))
+    ),
+    iam!("ListOpenIDConnectProviders", Account, [], |call| Box::pin(account::identity_providers(call))),
+    iam!("GetAccountSummary", Account, [], |call| Box::pin(account::summary(call))),
+    sts!(
+        "AssumeRole",
+        Trust,
+        ["RoleArn", "RoleSessionName", "Policy", "DurationSeconds", "ExternalId"],
+        |call| Box::pin(session::assume_role(call))
+    ),
+    sts!("GetSessionToken", Caller, ["DurationSeconds"], |call| Box::pin(session::get_session_token(call))),
+    sts!("GetCallerIdentity", Caller, [], |call| Box::pin(session::get_caller_identity(call))),
+];
+
+/// The row of the action that a form names.
+///
+/// # Errors
+/// `InvalidAction`, `SignatureDoesNotMatch` where it was signed for the other service.
+pub fn recognise(form: &Query, service: &str) -> Result<&'static Row, IamError> {
+    let (action, version) = (form.get("Action").unwrap_or_default(), form.get("Version").unwrap_or_default());
+    let meant = ROWS.iter().find(|row| row.name == action && row.api.version() == version);
+    let row = meant.ok_or_else(|| {
+        let quoted: String = action.chars().take(128).collect();
+        Fault::InvalidAction.because(format!("Could not find operation {quoted} for version {version:.16}"))
+    })?;
+    if row.api.service() == service {
+        return Ok(row);
+    }
+    Err(Fault::SignatureDoesNotMatch
+        .because(format!("Credential should be scoped to correct service: '{}'.", row.api.service())))
+}
+
+impl Row {
+    /// Whether it may change something, by its name: a session changes nothing, but gives a secret.
+    pub fn is_write(&self) -> bool {
+        !self.name.starts_with("Get") && !self.name.starts_with("List") || self.name == "GetSessionToken"
+    }
+
+    const fn lists(self) -> Row {
+        Row { lists: true, ..self }
+    }
+
+    /// # Errors
+    /// `InvalidInput` for a parameter that stands there twice; `NotImplemented` for one that it doesn't take.
+    pub fn check_parameters(&self, form: &Query) -> Result<(), IamError> {
+        let mut seen = std::collections::HashSet::new();
+        for (name, _) in form.iter() {
+            if !seen.insert(name) {
+                return Err(Fault::InvalidInput.because(format!("{name:.128} is there twice.")));
+            }
+            if !self.takes(name) {
+                return Err(Fault::NotImplemented
+                    .because(format!("The parameter {name:.128} of {} is not implemented.", self.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn takes(&self, name: &str) -> bool {
+        let of_list = |list: &&str| name.strip_prefix(*list).is_some_and(|rest| rest.starts_with(".member"));
+        ["Action", "Version"].contains(&name)
+            || self.parameters.contains(&name)
+            || self.parameters.iter().filter(|known| ["Tags", "TagKeys"].contains(known)).any(of_list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_policy::Action;
+
+    fn form(text: &str) -> Query {
+        Query::parse(text).unwrap()
+    }
+
+    #[test]
+    fn every_action_is_one_that_policies_can_speak_of_and_none_is_there_twice() {
+        let mut names: Vec<&str> = ROWS.iter().map(|row| row.right).collect();
+        names.sort_unstable();
+        let known = Action::all().map(Action::name).filter(|name| !name.starts_with("s3:"));
+        assert_eq!(names, known.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_documentation_has_every_action() {
+        let text = include_str!("../../../../docs/IAM.md");
+        let listed: Vec<&str> = text.split(['|', ',', ' ', '\n']).collect();
+        for row in ROWS {
+            assert!(listed.contains(&row.name), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn an_action_is_known_by_name_version_and_service() {
+        let named = |text: &str, service| {
+            recognise(&form(text), service).map(|row| row.name).map_err(|error| error.code())
+        };
+        assert_eq!(named("Action=GetUser&Version=2010-05-08", "iam"), Ok("GetUser"));
+        assert_eq!(named("Action=AssumeRole&Version=2011-06-15", "sts"), Ok("AssumeRole"));
+        assert_eq!(named("Action=GetUser&Version=2010-05-08", "sts"), Err("SignatureDoesNotMatch"));
+        for none in
+            ["", "Action=GetUser", "Action=GetUser&Version=2011-06-15", "Action=getuser&Version=2010-05-08"]
+        {
+            assert_eq!(named(none, "iam"), Err("InvalidAction"), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_taken_or_refused() {
+        let row = ROWS.iter().find(|row| row.name == "CreateUser").unwrap();
+        let check = |text: &str| row.check_parameters(&form(text)).map_err(|error| error.code());
+        assert_eq!(check("Action=CreateUser&UserName=a&Path=/&Tags.member.1.Key=a"), Ok(()));
+        assert_eq!(check("UserName=a&PermissionsBoundary=arn"), Err("NotImplemented"));
+        assert_eq!(check("UserName=a&UserName=b"), Err("InvalidInput"));
+    }
+}

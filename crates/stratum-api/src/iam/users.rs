@@ -1,0 +1,140 @@
+//! Users.
+
+use super::answer::{Members, Reply, UserElement, result};
+use super::call::{Call, Listed, Named, of_the_configuration};
+use super::edit::Edit;
+use super::error::{Fault, IamError};
+use super::valid;
+use crate::identities::fresh_id;
+use serde::Serialize;
+use stratum_metadata::record::{AccountName, IdentityDetail, IdentityKind, IdentityRecord};
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct One<'a> {
+    user: UserElement<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page<'a> {
+    users: Members<UserElement<'a>>,
+    is_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marker: Option<String>,
+}
+
+pub async fn create(call: &Call) -> Result<Reply, IamError> {
+    let name = valid::name("userName", call.required("UserName")?, 64)?;
+    let (path, tags) = (call.path()?, call.tags()?);
+    let at = free(call, name)?;
+    let mut edit = Edit::begin(call).await?;
+    edit.must_not_be(IdentityKind::User, &at)?;
+    edit.must_have_room(IdentityKind::User, valid::MOST_USERS).await?;
+    let record = IdentityRecord {
+        id: fresh_id(call.store.entropy.as_ref(), "AIDA"),
+        name: name.to_owned(),
+        path: path.to_owned(),
+        created: call.now,
+        tags,
+        inline: Default::default(),
+        attached: Default::default(),
+        detail: IdentityDetail::User { groups: Default::default(), access_keys: Vec::new() },
+    };
+    edit.put(&at, record.clone());
+    edit.commit().await?;
+    result(&One { user: UserElement::of(call.account_id(), &record) })
+}
+
+pub async fn get(call: &Call) -> Result<Reply, IamError> {
+    match call.user()? {
+        Named::Owner(owner) => result(&One { user: UserElement::owner(&owner) }),
+        Named::Made(_) => {
+            let record = call.identity(IdentityKind::User)?;
+            result(&One { user: UserElement::of(call.account_id(), &record) })
+        }
+    }
+}
+
+/// The users of the configuration are among them.
+pub async fn list(call: &Call) -> Result<Reply, IamError> {
+    let records = call.view.identities_of(IdentityKind::User, call.account_id()).await?;
+    let owners: Vec<_> = call.owners().collect();
+    let mut all: Vec<UserElement<'_>> = owners.iter().map(|owner| UserElement::owner(owner)).collect();
+    all.extend(records.iter().map(|record| UserElement::of(call.account_id(), record)));
+    all.retain(|user| call.is_below(user.path));
+    all.iter_mut().for_each(|user| user.tags = None);
+    all.sort_by_key(|user| user.user_name.to_ascii_lowercase());
+    let Listed { items, marker } = call.page(all, |user| user.user_name.to_ascii_lowercase())?;
+    result(&Page { users: items.into(), is_truncated: marker.is_some(), marker })
+}
+
+pub async fn update(call: &Call) -> Result<Reply, IamError> {
+    let at = call.at(IdentityKind::User)?;
+    let mut edit = Edit::begin(call).await?;
+    let mut record = edit.identity(IdentityKind::User, &at)?;
+    if let Some(path) = call.form.get("NewPath") {
+        record.path = valid::path(path)?.to_owned();
+    }
+    let mut to = at.clone();
+    if let Some(name) = call.form.get("NewUserName") {
+        record.name = valid::name("newUserName", name, 64)?.to_owned();
+        to = free(call, name)?;
+    }
+    call.may_call(IdentityKind::User, &record.path, &record.name)?;
+    if to != at {
+        edit.must_not_be(IdentityKind::User, &to)?;
+        edit.remove(IdentityKind::User, &at);
+        for id in record.access_keys() {
+            let key = call.view.access_key(id)?;
+            edit.put_key(
+                id,
+                key.map(|key| stratum_metadata::record::AccessKeyRecord { user: to.clone(), ..key }),
+            );
+        }
+    }
+    edit.put(&to, record);
+    edit.commit().await?;
+    Ok(Reply::Done)
+}
+
+/// A user that has nothing any more.
+pub async fn delete(call: &Call) -> Result<Reply, IamError> {
+    let at = call.at(IdentityKind::User)?;
+    let mut edit = Edit::begin(call).await?;
+    let record = edit.identity(IdentityKind::User, &at)?;
+    let conflict =
+        |what: &str| Err(Fault::DeleteConflict.because(format!("Cannot delete entity, must {what} first.")));
+    if !record.access_keys().is_empty() {
+        return conflict("delete access keys");
+    }
+    if !record.inline.is_empty() {
+        return conflict("delete policies");
+    }
+    if !record.attached.is_empty() {
+        return conflict("detach all policies");
+    }
+    if record.groups().next().is_some() {
+        return conflict("remove users from group");
+    }
+    edit.remove(IdentityKind::User, &at);
+    edit.commit().await?;
+    Ok(Reply::Done)
+}
+
+/// Where a user of a new name will lie.
+fn free(call: &Call, name: &str) -> Result<AccountName, IamError> {
+    match call.user_called(name) {
+        Named::Made(at) => Ok(at),
+        Named::Owner(_) => Err(Fault::EntityAlreadyExists
+            .because(format!("User with name {name} already exists, in the server's configuration."))),
+    }
+}
+
+/// The user that is changed.
+pub fn made(named: Named) -> Result<AccountName, IamError> {
+    match named {
+        Named::Made(at) => Ok(at),
+        Named::Owner(owner) => Err(of_the_configuration(&owner)),
+    }
+}

@@ -1,0 +1,144 @@
+//! What names, paths, tags and documents may be.
+//!
+//! Source: IAM User Guide, "IAM and AWS STS quotas".
+
+use super::error::{Fault, IamError};
+use std::collections::BTreeMap;
+
+pub const MOST_USERS: usize = 5_000;
+pub const MOST_GROUPS: usize = 300;
+pub const MOST_ROLES: usize = 1_000;
+pub const MOST_POLICIES: usize = 1_500;
+pub const MOST_GROUPS_OF_USER: usize = 10;
+pub const MOST_ACCESS_KEYS: usize = 2;
+pub const MOST_ATTACHED: usize = 10;
+pub const MOST_VERSIONS: usize = 5;
+pub const MOST_TAGS: usize = 50;
+
+/// Characters of all inline policies of one, white space not counted.
+pub const MOST_INLINE_OF_USER: usize = 2_048;
+pub const MOST_INLINE_OF_GROUP: usize = 5_120;
+pub const MOST_INLINE_OF_ROLE: usize = 10_240;
+/// Characters of a version of a managed policy, white space not counted.
+pub const MOST_MANAGED: usize = 6_144;
+/// Characters of a trust policy.
+pub const MOST_TRUST: usize = 4_096;
+/// Characters of a session's own policy.
+pub const MOST_SESSION: usize = 2_048;
+/// Characters of a document with its white space, in their multiple without.
+const WHITE: usize = 4;
+
+const MOST_PATH: usize = 512;
+const MOST_DESCRIPTION: usize = 1_000;
+
+/// Of users, groups, roles, policies and sessions: letters, digits and any of `_+=,.@-`.
+///
+/// # Errors
+/// `ValidationError`.
+pub fn name<'a>(parameter: &str, text: &'a str, most: usize) -> Result<&'a str, IamError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    if (1..=most).contains(&text.len()) && text.bytes().all(fits) {
+        return Ok(text);
+    }
+    Err(Fault::ValidationError.because(format!(
+        "The specified value for {parameter} is invalid. It must contain only alphanumeric characters and/or the \
+         following: +=,.@_- and have 1 to {most} of them"
+    )))
+}
+
+/// `/`, or what begins and ends with one.
+///
+/// # Errors
+/// `ValidationError`.
+pub fn path(text: &str) -> Result<&str, IamError> {
+    let is_whole = text.starts_with('/') && text.ends_with('/') && !text.contains("//");
+    if is_whole && text.len() <= MOST_PATH && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
+        return Ok(text);
+    }
+    Err(Fault::ValidationError.because(
+        "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.",
+    ))
+}
+
+/// # Errors
+/// `ValidationError`.
+pub fn description(text: &str) -> Result<String, IamError> {
+    if text.chars().count() <= MOST_DESCRIPTION {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::ValidationError.because(format!("A description has at most {MOST_DESCRIPTION} characters.")))
+}
+
+/// The characters of a document that count.
+pub fn length(document: &str) -> usize {
+    document.chars().filter(|char| !char.is_whitespace()).count()
+}
+
+/// Holds a document to a length.
+///
+/// # Errors
+/// `LimitExceeded`.
+pub fn document(text: &str, most: usize, what: &str) -> Result<(), IamError> {
+    if length(text) <= most && text.len() <= most * WHITE {
+        return Ok(());
+    }
+    Err(Fault::LimitExceeded.because(format!("Cannot exceed quota for {what}: {most}")))
+}
+
+/// Tags, of which there may be 50, with keys of 128 characters and values of 256.
+///
+/// # Errors
+/// `InvalidInput`, `LimitExceeded`.
+pub fn tags(all: impl Iterator<Item = (String, String)>) -> Result<BTreeMap<String, String>, IamError> {
+    let mut tags = BTreeMap::new();
+    for (key, value) in all {
+        let is_tag = (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256;
+        if !is_tag || key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(Fault::InvalidInput.because(format!("The tag {key} is invalid.")));
+        }
+        if tags.insert(key, value).is_some() {
+            return Err(Fault::InvalidInput.because("Duplicate tag keys found."));
+        }
+    }
+    if tags.len() > MOST_TAGS {
+        return Err(
+            Fault::LimitExceeded.because(format!("Cannot exceed quota for TagsPerEntity: {MOST_TAGS}"))
+        );
+    }
+    Ok(tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_paths_are_iam_s() {
+        for fits in ["a", "A.b_c+d=e,f@g-h", &"x".repeat(64)] {
+            assert!(name("userName", fits, 64).is_ok(), "{fits}");
+        }
+        for none in ["", "a b", "a/b", "é", &"x".repeat(65)] {
+            assert!(name("userName", none, 64).is_err(), "{none}");
+        }
+        assert!(path("/").is_ok() && path("/a/b.c/").is_ok());
+        for none in ["", "a", "/a", "a/", "//", "/a b/", &format!("/{}/", "x".repeat(511))] {
+            assert!(path(none).is_err(), "{none}");
+        }
+    }
+
+    #[test]
+    fn white_space_counts_little() {
+        assert!(document(&format!("{}{}", "x".repeat(10), " ".repeat(30)), 10, "it").is_ok());
+        assert!(document(&"x".repeat(11), 10, "it").is_err());
+        assert!(document(&" ".repeat(41), 10, "it").is_err());
+    }
+
+    #[test]
+    fn tags_are_few_and_each_once() {
+        let tag = |key: &str| (key.to_owned(), String::new());
+        assert_eq!(tags([tag("a"), tag("b")].into_iter()).unwrap().len(), 2);
+        assert!(tags([tag("a"), tag("a")].into_iter()).is_err());
+        assert!(tags([tag("aws:a")].into_iter()).is_err() && tags([tag("")].into_iter()).is_err());
+        assert!(tags((0..51).map(|number| tag(&number.to_string()))).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! What is sealed with the key of all identities: users' secrets, which lie in the state, and sessions, which lie with those who
+//! have them.
+//!
+//! Both say what they are and whose, within what is sealed, so that neither passes for the other or for another's.
+
+use super::session::Session;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use stratum_auth::SecretKey;
+use stratum_cipher::{DataKey, Salt};
+
+/// The longest token that may be one of ours, in bytes.
+const MOST_TOKEN_BYTES: usize = 16 << 10;
+
+/// The key of all identities.
+#[derive(Clone, Debug)]
+pub struct Sealing(DataKey);
+
+impl Sealing {
+    pub fn new(key: DataKey) -> Sealing {
+        Sealing(key)
+    }
+
+    /// The secret of an access key, as it is kept.
+    pub fn seal_secret(&self, salt: Salt, access_key: &str, secret: &str) -> Vec<u8> {
+        self.0.seal_words(salt, format!("key\0{access_key}\0{secret}").as_bytes())
+    }
+
+    /// The secret that was sealed for this access key.
+    pub fn open_secret(&self, access_key: &str, sealed: &[u8]) -> Option<SecretKey> {
+        let words = self.0.open_words(sealed)?;
+        let text = std::str::from_utf8(&words).ok()?;
+        let secret = text.strip_prefix("key\0")?.strip_prefix(access_key)?.strip_prefix('\0')?;
+        SecretKey::new(secret).ok()
+    }
+
+    /// The token of a session.
+    pub fn seal_session(&self, salt: Salt, session: &Session) -> String {
+        let words = serde_json::to_string(session).unwrap_or_default();
+        BASE64.encode(self.0.seal_words(salt, format!("session\0{words}").as_bytes()))
+    }
+
+    /// The session whose token that is.
+    pub fn open_session(&self, token: &str) -> Option<Session> {
+        if token.len() > MOST_TOKEN_BYTES {
+            return None;
+        }
+        let sealed = BASE64.decode(token).ok()?;
+        let words = self.0.open_words(&sealed)?;
+        let text = std::str::from_utf8(&words).ok()?.strip_prefix("session\0")?;
+        serde_json::from_str(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identities::Subject;
+
+    fn sealing(byte: u8) -> Sealing {
+        Sealing::new(DataKey::new([byte; 32]))
+    }
+
+    #[test]
+    fn a_secret_opens_for_its_own_key_alone() {
+        let sealed = sealing(1).seal_secret(Salt([2; 32]), "AKIA1", "a long secret");
+        let open = |key: u8, access_key: &str| sealing(key).open_secret(access_key, &sealed);
+        assert_eq!(open(1, "AKIA1").unwrap().reveal(), "a long secret");
+        assert!(open(1, "AKIA2").is_none() && open(2, "AKIA1").is_none());
+        assert!(sealing(1).open_session(&BASE64.encode(&sealed)).is_none());
+    }
+
+    #[test]
+    fn a_token_is_a_session_that_nobody_else_can_make() {
+        let session = Session {
+            access_key: "ASIA1".into(),
+            secret: "a long secret".into(),
+            subject: Subject::Owner { account: "root".into() },
+            policy: None,
+            issued: 1,
+            ends: 2,
+        };
+        let token = sealing(1).seal_session(Salt([2; 32]), &session);
+        assert_eq!(sealing(1).open_session(&token), Some(session));
+        assert!(sealing(2).open_session(&token).is_none());
+        for wrong in ["", "x", &token[1..], &token[..token.len() - 1], &"A".repeat(20_000)] {
+            assert!(sealing(1).open_session(wrong).is_none());
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! IAM and STS: users, groups, roles and sessions as programs make them, and what they may in S3.
+
+use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig, Signer};
+use aws_sigv4::http_request::SignableBody;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::time::Duration;
+
+const IAM: (&str, &str) = ("iam", "2010-05-08");
+const STS: (&str, &str) = ("sts", "2011-06-15");
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+
+/// Allows all of S3.
+const ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+
+/// Somebody's credentials.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    pub key: String,
+    pub secret: String,
+    pub token: Option<String>,
+}
+
+impl Holder {
+    /// Who a `(key, secret)` is.
+    pub fn owner((key, secret): (&str, &str)) -> Holder {
+        Holder { key: key.into(), secret: secret.into(), token: None }
+    }
+
+    fn of(answer: &Answer) -> Holder {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let element = |name| answer.element(name).unwrap_or_else(|| panic!("{name}: {}", answer.text()));
+        Holder {
+            key: element("AccessKeyId"),
+            secret: element("SecretAccessKey"),
+            token: answer.element("SessionToken"),
+        }
+    }
+
+    pub fn signer<'a>(&'a self, service: &'a str) -> Signer<'a> {
+        Signer { key: (&self.key, &self.secret), token: self.token.as_deref(), service }
+    }
+
+    pub async fn s3(&self, rig: &Rig, method: &str, target: &str, body: &[u8]) -> Answer {
+        rig.signed(self.signer("s3"), method, target, &[], body).await
+    }
+
+    async fn call(&self, rig: &Rig, api: (&str, &str), action: &str, parameters: &[(&str, &str)]) -> Answer {
+        let form = form(api.1, action, parameters);
+        rig.signed(self.signer(api.0), "POST", "/", &[FORM], form.as_bytes()).await
+    }
+
+    pub async fn iam(&self, rig: &Rig, action: &str, parameters: &[(&str, &str)]) -> Answer {
+        self.call(rig, IAM, action, parameters).await
+    }
+
+    pub async fn sts(&self, rig: &Rig, action: &str, parameters: &[(&str, &str)]) -> Answer {
+        self.call(rig, STS, action, parameters).await
+    }
+}
+
+fn form(version: &str, action: &str, parameters: &[(&str, &str)]) -> String {
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let rest = parameters.iter().map(|(name, value)| format!("&{}={}", encoded(name), encoded(value)));
+    format!("Action={action}&Version={version}{}", rest.collect::<String>())
+}
+
+pub fn root() -> Holder {
+    Holder::owner(ROOT)
+}
+
+/// A server that serves nobody without a signature, with a bucket of root's.
+async fn closed() -> Rig {
+    let rig = Rig::with(Choices { age: Age::New, anonymous: false, ..Choices::default() }).await;
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket/k", &[], b"body").await.status, 200);
+    rig
+}
+
+/// Has root do it.
+#[track_caller]
+fn done(answer: Answer) -> Answer {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}{}", answer.head, answer.text());
+}
+
+/// A user of root's account, with a key.
+pub async fn user(rig: &Rig, name: &str) -> Holder {
+    done(root().iam(rig, "CreateUser", &[("UserName", name)]).await);
+    Holder::of(&root().iam(rig, "CreateAccessKey", &[("UserName", name)]).await)
+}
+
+/// Lets a user of root's account assume a role, and does.
+pub async fn session(rig: &Rig, role: &str, by: &Holder, trust: &str) -> Holder {
+    let trust = format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{trust},"Action":"sts:AssumeRole"}}}}"#
+    );
+    let parameters = [("RoleName", role), ("AssumeRolePolicyDocument", &trust)];
+    let arn = done(root().iam(rig, "CreateRole", &parameters).await).element("Arn").unwrap();
+    Holder::of(&assume(rig, by, &arn, &[]).await)
+}
+
+async fn assume(rig: &Rig, by: &Holder, arn: &str, more: &[(&str, &str)]) -> Answer {
+    let parameters = [&[("RoleArn", arn), ("RoleSessionName", "monday")], more].concat();
+    by.sts(rig, "AssumeRole", &parameters).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_no_right_until_a_policy_gives_one() {
+    let rig = closed().await;
+    let ann = user(&rig, "Ann").await;
+    for (method, target) in
+        [("GET", "/"), ("GET", "/bucket"), ("GET", "/bucket/k"), ("PUT", "/new"), ("PUT", "/bucket/n")]
+    {
+        refused(&ann.s3(&rig, method, target, b"").await, 403, "AccessDenied");
+    }
+    let put = async |document: &str| {
+        let parameters = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", document)];
+        root().iam(&rig, "PutUserPolicy", &parameters).await
+    };
+    done(put(ALL).await);
+    assert_eq!(ann.s3(&rig, "GET", "/bucket/k", b"").await.text(), "body");
+    assert_eq!(ann.s3(&rig, "PUT", "/new", b"").await.status, 200);
+    // What a member makes is the account's.
+    let buckets = rig.signed(ROOT, "GET", "/", &[], b"").await;
+    assert!(buckets.text().contains("<Name>new</Name>"), "{}", buckets.text());
+    assert_eq!(ann.s3(&rig, "GET", "/", b"").await.text(), buckets.text());
+    // Nothing of another account's, and nothing of the server's.
+    assert_eq!(rig.signed(OTHER, "PUT", "/others", &[], b"").await.status, 200);
+    refused(&ann.s3(&rig, "GET", "/others", b"").await, 403, "AccessDenied");
+    assert_eq!(ann.s3(&rig, "GET", "/_stratum/v1/status", b"").await.status, 403);
+
+    let one = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":["s3:ListBucket","s3:GetObject"],"Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/${aws:username}/*"]},
+        {"Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::*/secret"}]}"#;
+    done(put(one).await);
+    for key in ["Ann/k", "Ann/secret", "Bob/k"] {
+        assert_eq!(rig.signed(ROOT, "PUT", &format!("/bucket/{key}"), &[], b"x").await.status, 200);
+    }
+    let status = async |target: &str| ann.s3(&rig, "GET", target, b"").await.status;
+    assert_eq!((status("/bucket").await, status("/bucket/Ann/k").await), (200, 200));
+    assert_eq!((status("/bucket/Ann/secret").await, status("/bucket/Bob/k").await), (403, 403));
+    // Who may list learns what isn't there, and others don't.
+    assert_eq!((status("/bucket/Ann/none").await, status("/new/none").await), (404, 403));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_s_policy_and_a_user_s_come_together() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    let bucket_says = async |effect: &str, principal: &str| {
+        let text = format!(
+            r#"{{"Statement":{{"Effect":"{effect}","Principal":{principal},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}}}}"#
+        );
+        assert_eq!(rig.signed(ROOT, "PUT", "/bucket?policy", &[], text.as_bytes()).await.status, 204);
+    };
+    let status = async || ann.s3(&rig, "GET", "/bucket/k", b"").await.status;
+    // Named, or with everybody, she needs no policy of her own; with her account she does.
+    for (principal, alone) in [
+        (r#"{"AWS":"arn:aws:iam::root:user/ann"}"#, 200),
+        (r#""*""#, 200),
+        (r#"{"AWS":"arn:aws:iam::root:user/bob"}"#, 403),
+        (r#"{"AWS":"root"}"#, 403),
+        (r#"{"AWS":"arn:aws:iam::root:root"}"#, 403),
+    ] {
+        bucket_says("Allow", principal).await;
+        assert_eq!(status().await, alone, "{principal}");
+    }
+    let own = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", ALL)];
+    done(root().iam(&rig, "PutUserPolicy", &own).await);
+    assert_eq!(status().await, 200);
+    for principal in [r#"{"AWS":"arn:aws:iam::root:user/ann"}"#, r#"{"AWS":"root"}"#, r#""*""#] {
+        bucket_says("Deny", principal).await;
+        assert_eq!(status().await, 403, "{principal}");
+    }
+    // Another account's bucket takes both.
+    assert_eq!(rig.signed(OTHER, "PUT", "/others", &[], b"").await.status, 200);
+    assert_eq!(ann.s3(&rig, "GET", "/others", b"").await.status, 403);
+    let text = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::root:user/ann"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::others"}}"#;
+    assert_eq!(rig.signed(OTHER, "PUT", "/others?policy", &[], text.as_bytes()).await.status, 204);
+    assert_eq!(ann.s3(&rig, "GET", "/others", b"").await.status, 200);
+    done(root().iam(&rig, "DeleteUserPolicy", &own[..2]).await);
+    assert_eq!(ann.s3(&rig, "GET", "/others", b"").await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_counts_while_it_is_there_and_active() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    done(
+        root()
+            .iam(
+                &rig,
+                "AttachUserPolicy",
+                &[("UserName", "ann"), ("PolicyArn", "arn:aws:iam::aws:policy/readonly")],
+            )
+            .await,
+    );
+    let read = async || ann.s3(&rig, "GET", "/bucket/k", b"").await;
+    assert_eq!(read().await.status, 200);
+    refused(&ann.s3(&rig, "PUT", "/bucket/k", b"x").await, 403, "AccessDenied");
+    let set = async |status| {
+        let parameters = [("UserName", "ann"), ("AccessKeyId", ann.key.as_str()), ("Status", status)];
+        done(root().iam(&rig, "UpdateAccessKey", &parameters).await)
+    };
+    set("Inactive").await;
+    refused(&read().await, 403, "InvalidAccessKeyId");
+    set("Active").await;
+    assert_eq!(read().await.status, 200);
+    let wrong = Holder { secret: "another secret".into(), ..ann.clone() };
+    refused(&wrong.s3(&rig, "GET", "/bucket/k", b"").await, 403, "SignatureDoesNotMatch");
+    // She is called otherwise, and her key is hers still.
+    done(root().iam(&rig, "UpdateUser", &[("UserName", "ann"), ("NewUserName", "anna")]).await);
+    assert_eq!(read().await.status, 200);
+    let names = [("UserName", "anna"), ("AccessKeyId", ann.key.as_str())];
+    done(root().iam(&rig, "DeleteAccessKey", &names).await);
+    refused(&read().await, 403, "InvalidAccessKeyId");
+    // Two at a time.
+    for expected in [200, 200, 409] {
+        assert_eq!(root().iam(&rig, "CreateAccessKey", &[("UserName", "anna")]).await.status, expected);
+    }
+    refused(&root().iam(&rig, "DeleteUser", &[("UserName", "anna")]).await, 409, "DeleteConflict");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_group_may_its_users_may() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    done(root().iam(&rig, "CreateGroup", &[("GroupName", "Readers")]).await);
+    let own = [("GroupName", "readers"), ("PolicyName", "own"), ("PolicyDocument", ALL)];
+    done(root().iam(&rig, "PutGroupPolicy", &own).await);
+    let status = async || ann.s3(&rig, "GET", "/bucket/k", b"").await.status;
+    assert_eq!(status().await, 403);
+    let membership = [("GroupName", "Readers"), ("UserName", "ann")];
+    done(root().iam(&rig, "AddUserToGroup", &membership).await);
+    assert_eq!(status().await, 200);
+    let group = done(root().iam(&rig, "GetGroup", &[("GroupName", "Readers")]).await);
+    assert_eq!(group.element("UserName").as_deref(), Some("ann"));
+    done(root().iam(&rig, "UpdateGroup", &[("GroupName", "Readers"), ("NewGroupName", "Others")]).await);
+    assert_eq!(status().await, 200);
+    refused(&root().iam(&rig, "DeleteGroup", &[("GroupName", "Others")]).await, 409, "DeleteConflict");
+    done(root().iam(&rig, "RemoveUserFromGroup", &[("GroupName", "Others"), ("UserName", "ann")]).await);
+    assert_eq!(status().await, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_managed_policy_counts_in_its_default_version() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    let parameters = [("PolicyName", "Films"), ("Path", "/films/"), ("PolicyDocument", ALL)];
+    let made = done(root().iam(&rig, "CreatePolicy", &parameters).await);
+    let arn = made.element("Arn").unwrap();
+    assert_eq!(arn, "arn:aws:iam::root:policy/films/Films");
+    done(root().iam(&rig, "AttachUserPolicy", &[("UserName", "ann"), ("PolicyArn", &arn)]).await);
+    let status = async || ann.s3(&rig, "GET", "/bucket/k", b"").await.status;
+    assert_eq!(status().await, 200);
+    let none = ALL.replace("Allow", "Deny");
+    let version = [("PolicyArn", arn.as_str()), ("PolicyDocument", &none)];
+    let made = done(root().iam(&rig, "CreatePolicyVersion", &version).await);
+    assert_eq!(made.element("VersionId").as_deref(), Some("v2"));
+    assert_eq!(status().await, 200);
+    let second = [("PolicyArn", arn.as_str()), ("VersionId", "v2")];
+    done(root().iam(&rig, "SetDefaultPolicyVersion", &second).await);
+    assert_eq!(status().await, 403);
+    refused(&root().iam(&rig, "DeletePolicyVersion", &second).await, 409, "DeleteConflict");
+    let first = [("PolicyArn", arn.as_str()), ("VersionId", "v1")];
+    done(root().iam(&rig, "DeletePolicyVersion", &first).await);
+    refused(&root().iam(&rig, "DeletePolicy", &first[..1]).await, 409, "DeleteConflict");
+    let of = done(root().iam(&rig, "ListEntitiesForPolicy", &first[..1]).await);
+    assert_eq!(of.element("UserName").as_deref(), Some("ann"));
+    done(root().iam(&rig, "DetachUserPolicy", &[("UserName", "ann"), ("PolicyArn", &arn)]).await);
+    done(root().iam(&rig, "DeletePolicy", &first[..1]).await);
+    refused(&root().iam(&rig, "GetPolicy", &first[..1]).await, 404, "NoSuchEntity");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_may_what_its_role_may_until_it_ends() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    let ann_alone = r#"{"AWS":"arn:aws:iam::root:user/ann"}"#;
+    let session = session(&rig, "Reader", &ann, ann_alone).await;
+    refused(&session.s3(&rig, "GET", "/bucket/k", b"").await, 403, "AccessDenied");
+    let own = [("RoleName", "reader"), ("PolicyName", "own"), ("PolicyDocument", ALL)];
+    done(root().iam(&rig, "PutRolePolicy", &own).await);
+    assert_eq!(session.s3(&rig, "GET", "/bucket/k", b"").await.text(), "body");
+    let who = done(session.sts(&rig, "GetCallerIdentity", &[]).await);
+    assert_eq!(who.element("Arn").as_deref(), Some("arn:aws:sts::root:assumed-role/Reader/monday"));
+
+    // Nobody else may assume it, and nobody learns whether there is another.
+    let bob = user(&rig, "bob").await;
+    let arn = "arn:aws:iam::root:role/Reader";
+    refused(&assume(&rig, &bob, arn, &[]).await, 403, "AccessDenied");
+    refused(&assume(&rig, &ann, "arn:aws:iam::root:role/None", &[]).await, 403, "AccessDenied");
+    refused(&assume(&rig, &Holder::owner(OTHER), arn, &[]).await, 403, "AccessDenied");
+
+    // A session stays within the policy that it was given.
+    let read =
+        r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/k"}}"#;
+    let narrow = Holder::of(&assume(&rig, &ann, arn, &[("Policy", read)]).await);
+    assert_eq!(narrow.s3(&rig, "GET", "/bucket/k", b"").await.status, 200);
+    refused(&narrow.s3(&rig, "GET", "/bucket", b"").await, 403, "AccessDenied");
+
+    // The key takes its token, and no other's.
+    let bare = Holder { token: None, ..session.clone() };
+    refused(&bare.s3(&rig, "GET", "/bucket/k", b"").await, 403, "InvalidAccessKeyId");
+    for token in [narrow.token.clone(), Some("x".into())] {
+        let mixed = Holder { token, ..session.clone() };
+        refused(&mixed.s3(&rig, "GET", "/bucket/k", b"").await, 400, "InvalidToken");
+    }
+    let stray = Holder { token: session.token.clone(), ..root() };
+    refused(&stray.s3(&rig, "GET", "/bucket/k", b"").await, 400, "InvalidToken");
+
+    rig.wait(Duration::from_secs(3_601));
+    refused(&session.s3(&rig, "GET", "/bucket/k", b"").await, 400, "ExpiredToken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_with_its_role_and_its_user() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    let own = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", ALL)];
+    done(root().iam(&rig, "PutUserPolicy", &own).await);
+    let of_ann = Holder::of(&ann.sts(&rig, "GetSessionToken", &[]).await);
+    let of_role = session(&rig, "role", &ann, r#"{"AWS":"arn:aws:iam::root:user/ann"}"#).await;
+    let of_root = Holder::of(&root().sts(&rig, "GetSessionToken", &[]).await);
+    let status = async |holder: &Holder| holder.s3(&rig, "GET", "/bucket/k", b"").await.status;
+    assert_eq!((status(&of_ann).await, status(&of_role).await, status(&of_root).await), (200, 403, 200));
+    refused(&of_ann.sts(&rig, "GetSessionToken", &[]).await, 403, "AccessDenied");
+    done(root().iam(&rig, "DeleteRole", &[("RoleName", "role")]).await);
+    refused(&of_role.s3(&rig, "GET", "/bucket/k", b"").await, 403, "InvalidAccessKeyId");
+    // One of the same name is another.
+    done(root().iam(&rig, "DeleteUserPolicy", &own[..2]).await);
+    let key = [("UserName", "ann"), ("AccessKeyId", ann.key.as_str())];
+    done(root().iam(&rig, "DeleteAccessKey", &key).await);
+    done(root().iam(&rig, "DeleteUser", &own[..1]).await);
+    done(root().iam(&rig, "CreateUser", &own[..1]).await);
+    done(root().iam(&rig, "PutUserPolicy", &own).await);
+    refused(&of_ann.s3(&rig, "GET", "/bucket/k", b"").await, 403, "InvalidAccessKeyId");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_in_the_configuration_is_seen_and_not_changed() {
+    let rig = closed().await;
+    let listed = done(root().iam(&rig, "ListUsers", &[]).await).text();
+    assert!(listed.contains("<Arn>arn:aws:iam::other:root</Arn>"), "{listed}");
+    assert_eq!(
+        done(root().iam(&rig, "GetUser", &[]).await).element("Arn").unwrap(),
+        "arn:aws:iam::root:root"
+    );
+    for (action, more) in [
+        ("DeleteUser", &[][..]),
+        ("UpdateUser", &[("NewUserName", "x")]),
+        ("CreateAccessKey", &[]),
+        ("PutUserPolicy", &[("PolicyName", "p"), ("PolicyDocument", ALL)]),
+        ("AttachUserPolicy", &[("PolicyArn", "arn:aws:iam::aws:policy/admin")]),
+        ("TagUser", &[("Tags.member.1.Key", "a"), ("Tags.member.1.Value", "b")]),
+    ] {
+        let parameters = [&[("UserName", "other")], more].concat();
+        refused(&root().iam(&rig, action, &parameters).await, 400, "UnmodifiableEntity");
+    }
+    refused(&root().iam(&rig, "CreateUser", &[("UserName", "Other")]).await, 409, "EntityAlreadyExists");
+    // Another's account is another's.
+    let other = Holder::owner(OTHER);
+    done(other.iam(&rig, "CreateUser", &[("UserName", "ann")]).await);
+    refused(&root().iam(&rig, "GetUser", &[("UserName", "ann")]).await, 404, "NoSuchEntity");
+    assert!(!done(other.iam(&rig, "ListUsers", &[]).await).text().contains("root:root"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_use_iam_is_said_by_policies_too() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    for action in ["ListUsers", "GetUser", "ListAccessKeys", "CreateAccessKey"] {
+        refused(&ann.iam(&rig, action, &[]).await, 403, "AccessDenied");
+    }
+    let own_keys = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:*AccessKey*","Resource":"arn:aws:iam::*:user/${aws:username}"}}"#;
+    let own = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", own_keys)];
+    done(root().iam(&rig, "PutUserPolicy", &own).await);
+    done(ann.iam(&rig, "ListAccessKeys", &[]).await);
+    done(ann.iam(&rig, "CreateAccessKey", &[]).await);
+    done(root().iam(&rig, "CreateUser", &[("UserName", "bob")]).await);
+    refused(&ann.iam(&rig, "CreateAccessKey", &[("UserName", "bob")]).await, 403, "AccessDenied");
+    refused(&ann.iam(&rig, "PutUserPolicy", &own).await, 403, "AccessDenied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_understood_is_refused() {
+    let rig = closed().await;
+    done(root().iam(&rig, "CreateUser", &[("UserName", "ann")]).await);
+    refused(&root().iam(&rig, "CreateUser", &[("UserName", "Ann")]).await, 409, "EntityAlreadyExists");
+    refused(&root().iam(&rig, "CreateUser", &[("UserName", "a b")]).await, 400, "ValidationError");
+    refused(&root().iam(&rig, "CreateUser", &[]).await, 400, "ValidationError");
+    refused(&root().iam(&rig, "CreateLoginProfile", &[]).await, 400, "InvalidAction");
+    refused(&root().sts(&rig, "CreateUser", &[]).await, 400, "InvalidAction");
+    let bounded = [("UserName", "bob"), ("PermissionsBoundary", "arn:aws:iam::aws:policy/readonly")];
+    refused(&root().iam(&rig, "CreateUser", &bounded).await, 501, "NotImplemented");
+    for document in [
+        "{}",
+        r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObjects","Resource":"*"}}"#,
+        r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"bucket"}}"#,
+        r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*"}}"#,
+        r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringIs":{"aws:username":"a"}}}}"#,
+    ] {
+        let parameters = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", document)];
+        refused(&root().iam(&rig, "PutUserPolicy", &parameters).await, 400, "MalformedPolicyDocument");
+    }
+    let many = vec![r#""s3:Get*""#; 300].join(",");
+    let long = ALL.replace(r#""s3:*""#, &format!("[{many}]"));
+    let parameters = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", long.as_str())];
+    refused(&root().iam(&rig, "PutUserPolicy", &parameters).await, 409, "LimitExceeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_refused_before_the_body_is_read() {
+    let rig = closed().await;
+    let form = form(IAM.1, "ListUsers", &[]);
+    refused(&rig.send("POST", "/", &[FORM], form.as_bytes()).await, 403, "MissingAuthenticationToken");
+    let nobody = Holder { key: "AKIA234567ABCDEFGHIJ".into(), secret: "a long secret".into(), token: None };
+    refused(&nobody.iam(&rig, "ListUsers", &[]).await, 403, "InvalidClientTokenId");
+    // The body never comes.
+    let headers = [FORM, ("content-length", "60000"), ("expect", "100-continue")];
+    let head = rig.sign(nobody.signer("iam"), "POST", "/", &headers, SignableBody::Bytes(b""));
+    refused(&rig.raw(&head, false).await, 403, "InvalidClientTokenId");
+    // What is signed for another service, or with another body, is nobody's.
+    let of_s3 = rig.signed(ROOT, "POST", "/", &[FORM], form.as_bytes()).await;
+    refused(&of_s3, 400, "IncompleteSignature");
+    let head = rig.sign(root().signer("iam"), "POST", "/", &[FORM], SignableBody::Bytes(form.as_bytes()));
+    let other = form.replace("ListUsers", "ListRoles");
+    let swapped = rig.raw(&[head.as_slice(), other.as_bytes()].concat(), false).await;
+    refused(&swapped, 403, "SignatureDoesNotMatch");
+    let long = format!("{form}&Marker={}", "x".repeat(70_000));
+    let too_long = rig.signed(root().signer("iam"), "POST", "/", &[FORM], long.as_bytes()).await;
+    assert_eq!(too_long.status, 400, "{}", too_long.text());
+}
+
+/// Neither the drives nor what is said of users tell a secret.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_lies_sealed_on_the_drives() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann-of-the-sealed-secret").await;
+    let (mut found_name, mut folders) = (false, vec![rig.folder().to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            // A file may go while the server works.
+            let Ok(bytes) = std::fs::read(&path) else { continue };
+            let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            found_name |= holds("ann-of-the-sealed-secret");
+            assert!(!holds(&ann.secret), "{}", path.display());
+        }
+    }
+    assert!(found_name, "the user's record lies there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_store_says_what_it_takes() {
+    let rig = Rig::with(Choices { age: Age::Old, anonymous: false, ..Choices::default() }).await;
+    let answer = root().iam(&rig, "CreateUser", &[("UserName", "ann")]).await;
+    refused(&answer, 501, "NotImplemented");
+    assert!(answer.text().contains("stratum level raise"), "{}", answer.text());
+    done(root().iam(&rig, "ListUsers", &[]).await);
+}
