@@ -14,6 +14,7 @@ COPY crates/stratum-frames/Cargo.toml crates/stratum-frames/
 COPY crates/stratum-lifecycle/Cargo.toml crates/stratum-lifecycle/
 COPY crates/stratum-metadata/Cargo.toml crates/stratum-metadata/
 COPY crates/stratum-policy/Cargo.toml crates/stratum-policy/
+COPY crates/stratum-remote/Cargo.toml crates/stratum-remote/
 COPY crates/stratum-storage/Cargo.toml crates/stratum-storage/
 COPY crates/stratum-tiering/Cargo.toml crates/stratum-tiering/
 COPY stratum/Cargo.toml stratum/

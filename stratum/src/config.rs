@@ -4,12 +4,15 @@
 //! was meant would be worse than one that does not start. Every value has a default, so that the file may be empty.
 
 // The fuzz targets include this file by its path, too.
+#[path = "config/remote.rs"]
+mod remote;
 #[path = "config/telling.rs"]
 mod telling;
 #[path = "config/tiering.rs"]
 mod tiering;
 
 use crate::quantity;
+use remote::RefusedSecret;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::collections::HashSet;
@@ -162,6 +165,21 @@ pub struct TierSection {
     pub codec: Option<Spanned<CodecName>>,
     /// What it costs to have objects there.
     pub prices: Option<TierPrices>,
+    /// The remote store that the cold tier's volumes go to: `s3://BUCKET/PREFIX`, `gs://...` or `az://...`.
+    pub remote: Option<Spanned<String>>,
+    /// Where it is, if that doesn't follow from its provider.
+    pub endpoint: Option<Spanned<String>>,
+    pub region: Option<Spanned<String>>,
+    /// Who we are to it; without such a file that is in the environment.
+    pub credentials_file: Option<PathBuf>,
+    #[serde(
+        rename = "access_key",
+        alias = "access_key_id",
+        alias = "secret_key",
+        alias = "secret_access_key",
+        alias = "password"
+    )]
+    _credentials: Option<RefusedSecret>,
 }
 
 /// How the frames of bodies are coded.
@@ -398,6 +416,9 @@ impl Config {
     fn check(&self, path: &Path, text: &str) -> Result<(), ConfigError> {
         for tier in Tier::ALL {
             let section = self.tiers.get(tier);
+            if let Some((at, field, problem)) = section.remote_problem(tier) {
+                return Err(wrong(path, text, at, format!(", tiers.{}.{field}", tier.name()), problem));
+            }
             let Some(geometry) = &section.geometry else { continue };
             let (shards, drives) = (geometry.get_ref().0.shards(), section.drives.len());
             if drives != 0 && shards > drives {
@@ -502,6 +523,34 @@ mod tests {
             text.contains("line 3, tiers.hot.geometry: geometry 4+2 needs 6 drives, 2 are named"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_remote_store_is_the_cold_tiers_and_has_no_credentials_here() {
+        let text = "[tiers.cold]\nremote = \"s3://cold/here\"\nendpoint = \"http://127.0.0.1:1\"\nregion = \"eu-1\"\n";
+        let config = Config::parse(Path::new("x"), text).unwrap();
+        let address = config.tiers.cold.remote_address().unwrap().unwrap();
+        assert_eq!(address.to_string(), "s3://cold/here at http://127.0.0.1:1");
+        for (text, told) in [
+            (
+                "[tiers.hot]\nremote = \"s3://x\"\n",
+                "line 2, tiers.hot.remote: only the cold tier may be remote",
+            ),
+            ("[tiers.cold]\nremote = \"cold\"\n", "line 2, tiers.cold.remote: \"cold\" is no remote store"),
+            ("[tiers.cold]\nregion = \"eu-1\"\n", "line 2, tiers.cold.region: it is a remote store's"),
+            (
+                "[tiers.cold]\nremote = \"gs://x\"\nregion = \"eu-1\"\n",
+                "line 3, tiers.cold.region: only an s3:// address has a region",
+            ),
+            (
+                "[tiers.cold]\nremote = \"s3://a:hush@x\"\n",
+                "line 2, tiers.cold.remote: an address holds no credentials",
+            ),
+            ("[tiers.cold]\nsecret_access_key = \"hush\"\n", "line 2, tiers.cold.secret_access_key: "),
+        ] {
+            let error = refusal(text);
+            assert!(error.contains(told) && !error.contains("hush"), "{error}");
+        }
     }
 
     #[test]

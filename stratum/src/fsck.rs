@@ -18,6 +18,7 @@ use crate::client::signing::Signing;
 use crate::client::{self, Operator, ServerArg};
 use crate::offline::{Offline, StoreArgs};
 use crate::output;
+use crate::remote;
 use clap::Args;
 use examine::Examined;
 use finding::{Finding, Harm};
@@ -109,6 +110,7 @@ fn ask(args: &FsckArgs, endpoint: &str) -> Result<Report, String> {
 
 fn fsck(args: &FsckArgs) -> Result<Report, String> {
     let layout = args.store.layout()?;
+    let remote = remote::configured(&args.store.config()?).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let examine = || -> Result<Examined, String> {
@@ -118,7 +120,8 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
         };
         let scratch = scratch.map_err(|error| format!("no folder for a copy of the index: {error}"))?;
         runtime.block_on(async {
-            let store = Offline::open(&layout, &scratch.path().join("index"), None)?;
+            let store =
+                Offline::open(&layout, &scratch.path().join("index"), None)?.with_remote(remote.clone());
             let mut examined = examine::examine(&store, args.quick).await?;
             if !args.quick {
                 let copy = scratch.path().join("copy");

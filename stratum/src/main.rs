@@ -32,6 +32,7 @@ mod private;
 mod probe;
 mod quantity;
 mod quota;
+mod remote;
 mod rescue;
 mod restore;
 mod root;

@@ -8,7 +8,7 @@
 use crate::config::Config;
 use crate::credentials::variable;
 use crate::failure::Failure;
-use std::os::unix::fs::PermissionsExt;
+use crate::private;
 use std::path::Path;
 use stratum_cipher::{KEY_BYTES, MasterKeys};
 use stratum_storage::ambient::{Entropy, System};
@@ -21,9 +21,6 @@ const MADE: &str = "stratum";
 
 /// The text of a file of keys; in the environment lines may be separated by commas, too.
 const VARIABLE: &str = "STRATUM_MASTER_KEYS";
-
-/// The rights of the group and of everybody.
-const OTHERS_MODE_BITS: u32 = 0o077;
 
 /// The keys that an operator says, if one does. Touches no drive.
 ///
@@ -47,11 +44,7 @@ pub fn configured(config: &Config) -> Result<Option<MasterKeys>, Failure> {
 }
 
 fn read(file: &Path) -> Result<MasterKeys, String> {
-    let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|error| error.to_string())?;
-    let mode = std::fs::metadata(file).map_err(|error| error.to_string())?.permissions().mode();
-    if mode & OTHERS_MODE_BITS != 0 {
-        return Err("others may read it: take their rights away (chmod 600)".into());
-    }
+    let text = private::read(file)?;
     MasterKeys::parse(&text).map_err(|error| error.to_string())
 }
 
@@ -108,6 +101,7 @@ pub fn generate(name: &str) -> Result<Zeroizing<String>, String> {
 mod tests {
     use super::*;
     use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
     use stratum_cipher::KeyService;
 
     #[test]

@@ -18,6 +18,7 @@ use stratum_storage::drive::read_only::ReadOnly;
 use stratum_storage::drive::real::RealDrive;
 use stratum_storage::drive::{Drive, DriveId, Threads};
 use stratum_storage::journal::History;
+use stratum_storage::remote::{ObjectStore, Remote};
 use stratum_storage::set::{Remains, replicated_content};
 use stratum_storage::volume::{ShardFiles, VolumeRecord};
 use stratum_storage::volumes::Volumes;
@@ -65,6 +66,8 @@ pub struct Offline {
     pub files: ShardFiles,
     /// Of the volumes that the state knows.
     pub records: Vec<VolumeRecord>,
+    /// What the cold tier's volumes may lie in, to be read.
+    remote: Option<Arc<Remote>>,
 }
 
 impl Offline {
@@ -94,12 +97,23 @@ impl Offline {
         let state = Salvaged::build(&sources, &history, clock).map_err(|error| say(&error))?;
         let files = ShardFiles::find(&remains.tiers);
         let records = state.volumes().map_err(|error| say(&error))?;
-        Ok(Offline { remains, index, history, state, files, records })
+        Ok(Offline { remains, index, history, state, files, records, remote: None })
+    }
+
+    /// With the remote store that the configuration names. It is only read.
+    pub fn with_remote(self, store: Option<Arc<dyn ObjectStore>>) -> Offline {
+        let remote = store.map(|store| Remote::new(store, String::new(), Arc::new(System)));
+        Offline { remote, ..self }
     }
 
     /// The volumes as the state has them.
     pub fn volumes(&self) -> Volumes {
-        Volumes::salvage(self.remains.tiers.clone(), self.records.clone(), self.state.log())
+        Volumes::salvage(
+            self.remains.tiers.clone(),
+            self.records.clone(),
+            self.state.log(),
+            self.remote.clone(),
+        )
     }
 
     /// The volumes with their shards wherever they are, and those that only the drives know.
@@ -108,7 +122,7 @@ impl Offline {
         let strange = self.files.volumes().into_iter().filter(|id| !known.contains(id));
         let strange = strange.filter_map(|id| self.files.describe(id, &self.remains.tiers));
         let records = self.records.iter().cloned().chain(strange).map(|record| self.files.place(record));
-        Volumes::salvage(self.remains.tiers.clone(), records.collect(), self.state.log())
+        Volumes::salvage(self.remains.tiers.clone(), records.collect(), self.state.log(), self.remote.clone())
     }
 
     /// On how many hot drives the journal and the checkpoints should be.

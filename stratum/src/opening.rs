@@ -8,6 +8,7 @@ use crate::identities::identities;
 use crate::layout::Layout;
 use crate::master_keys;
 use crate::private;
+use crate::remote;
 use crate::root::RootCredentials;
 use crate::scrubbing;
 use crate::usage::UsageTask;
@@ -66,6 +67,7 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     // Before any drive is touched.
     let classifier = classify::load(config)?;
     let configured_keys = master_keys::configured(config)?;
+    let remote = remote::configured(config)?;
     let mut layout = Layout::new(&config.server.data, config);
     private::close(&layout)?;
     let foundation = await_foundation(&layout)?;
@@ -79,7 +81,7 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     let samples = Arc::new(classify::samples(config, classifier.as_ref()));
     let engine_config =
         engine_config(config, &layout, usage.usage().clone(), samples).map_err(|error| error.to_string())?;
-    let engine_config = stratum_engine::Config { keys: Some(keys.clone()), ..engine_config };
+    let engine_config = stratum_engine::Config { keys: Some(keys.clone()), remote, ..engine_config };
     let engine = runtime.block_on(Engine::open(foundation, engine_config))?;
     Ok(Opened { engine, layout, root, identities, keys, usage, classifier })
 }

@@ -107,6 +107,7 @@ impl Operator {
             .route("/quotas", get(quotas::list), &[])
             .route("/quotas/{action}", post(quotas::change), &["bucket", "user", "bytes", "objects"])
             .route("/tier", get(tiers::status), &[])
+            .route("/tier/upload", post(tiers::upload), &[])
             .route(
                 "/tier/{action}",
                 post(tiers::decide),
@@ -322,7 +323,8 @@ impl Operator {
         let (admission, connections) = (self.load.admission(), self.load.connections());
         let short = load::notes(&admission, &connections);
         let stopped = self.engine.journal.why_stopped();
-        let state = if !index.available || stopped.is_some() || redundancy.unreadable_objects > 0 {
+        let is_out_of_reach = redundancy.unreadable_objects > 0 || tiers::is_remote_away(&self.engine);
+        let state = if !index.available || stopped.is_some() || is_out_of_reach {
             State::Damaged
         } else if want == Want::Space {
             State::Full
@@ -362,6 +364,7 @@ impl Operator {
             heal: serde_json::to_value(&heal).unwrap_or_default(),
             scrub: self.scrub(),
             quarantine: serde_json::to_value(self.engine.quarantine.status()).unwrap_or_default(),
+            remote: serde_json::to_value(self.engine.uploader.status()).unwrap_or_default(),
             compaction: serde_json::to_value(self.engine.compactor.status()).unwrap_or_default(),
             balance: serde_json::to_value(self.engine.balancer.status()).unwrap_or_default(),
             journal: JournalStatus {

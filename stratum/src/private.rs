@@ -10,6 +10,7 @@ use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// The rights of the group and of everybody.
 const OTHERS_MODE_BITS: u32 = 0o077;
@@ -29,6 +30,19 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
     sync_folder_of(path)
+}
+
+/// The text of a file with secrets, which nobody else may read.
+///
+/// # Errors
+/// In words, without what stands in it.
+pub fn read(path: &Path) -> Result<Zeroizing<String>, String> {
+    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| error.to_string())?;
+    let mode = std::fs::metadata(path).map_err(|error| error.to_string())?.permissions().mode();
+    match mode & OTHERS_MODE_BITS {
+        0 => Ok(text),
+        _ => Err("others may read it: take their rights away (chmod 600)".into()),
+    }
 }
 
 /// Makes the name of a file durable.

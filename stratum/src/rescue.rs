@@ -17,6 +17,7 @@ use crate::client::s3::S3Args;
 use crate::master_keys;
 use crate::offline::{Offline, StoreArgs};
 use crate::output;
+use crate::remote;
 use clap::Args;
 use copy::Copied;
 use manifest::{Line, Manifest, Status};
@@ -80,7 +81,9 @@ pub fn run(args: &RescueArgs) -> ExitCode {
 
 fn rescue(args: &RescueArgs) -> Result<Summary, String> {
     let layout = args.store.layout()?;
-    let configured = master_keys::configured(&args.store.config()?).map_err(|error| error.to_string())?;
+    let config = args.store.config()?;
+    let configured = master_keys::configured(&config).map_err(|error| error.to_string())?;
+    let remote = remote::configured(&config).map_err(|error| error.to_string())?;
     let at = |error: io::Error| format!("{}: {error}", args.to.display());
     std::fs::create_dir_all(&args.to).map_err(at)?;
     let scratch = args.to.join(SCRATCH);
@@ -89,7 +92,7 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
     let outcome = runtime.block_on(async {
         let backup =
             args.backup.as_ref().map(|place| place.unpack(&args.s3, &scratch.join("backup"))).transpose()?;
-        let store = Offline::open(&layout, &scratch.join("index"), backup.as_deref())?;
+        let store = Offline::open(&layout, &scratch.join("index"), backup.as_deref())?.with_remote(remote);
         let manifest = Manifest::open(&args.to)
             .map_err(|error| format!("{}: {error}", args.to.join(manifest::NAME).display()))?;
         let kept = store.replicated(master_keys::FILE);

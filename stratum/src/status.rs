@@ -31,6 +31,8 @@ pub struct Status {
     pub compaction: serde_json::Value,
     pub balance: serde_json::Value,
     pub quarantine: serde_json::Value,
+    /// The remote store of the cold tier; nothing where there is none.
+    pub remote: serde_json::Value,
     pub space: Space,
     pub journal: JournalStatus,
     pub index: IndexStatus,

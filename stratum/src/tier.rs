@@ -14,6 +14,7 @@ use clap::{Args, Subcommand};
 use std::process::ExitCode;
 use std::str::FromStr;
 use stratum_storage::ambient::{Clock, System};
+use stratum_storage::upload::UploadStatus;
 
 /// What `stratum tier` takes.
 #[derive(Args)]
@@ -32,6 +33,8 @@ enum TierCommand {
     Unpin(UnpinArgs),
     /// Show how it goes to decide where objects lie and to move them there.
     Status(ServerArg),
+    /// Bring what waits on the cold drives to the remote store now, and not when there is more of it.
+    Upload(ServerArg),
     /// Show what of a bucket, or of what its keys begin with, lies where, what that costs, and what it saves.
     Report(ReportArgs),
     /// Price a trace of reads under several policies, beside the least that it can cost.
@@ -125,6 +128,7 @@ pub fn run(args: TierArgs) -> ExitCode {
         TierCommand::Pin(args) => decide("pin", &args.object, Some(&args.tier), &args.which, &args.server),
         TierCommand::Unpin(args) => decide("unpin", &args.object, None, &args.which, &args.server),
         TierCommand::Status(server) => status(&server),
+        TierCommand::Upload(server) => upload(&server),
         TierCommand::Report(args) => report(&args),
         TierCommand::Simulate(args) => simulate::run(args),
         TierCommand::Generate(args) => simulate::generate(&args),
@@ -165,12 +169,22 @@ fn decide(
     })
 }
 
-/// 1 if a tier takes nothing, or something couldn't be read.
+/// 1 if a tier takes nothing, something couldn't be read, or the remote store can't be reached or lost something.
 fn status(server: &ServerArg) -> ExitCode {
     ended(|| {
         let status: TierStatus = Operator::new(server)?.get("tier")?;
         output::print(shown::status(&status, System.now()));
-        Ok(status.moving.unreadable == 0 && status.moving.waiting.is_empty())
+        let is_reached = status.remote.is_none_or(|remote| remote.refusal.is_none() && remote.missing == 0);
+        Ok(status.moving.unreadable == 0 && status.moving.waiting.is_empty() && is_reached)
+    })
+}
+
+/// 1 if the remote store takes nothing now.
+fn upload(server: &ServerArg) -> ExitCode {
+    ended(|| {
+        let status: UploadStatus = Operator::new(server)?.post("tier/upload", &[])?;
+        output::print(shown::remote(&status));
+        Ok(status.refusal.is_none())
     })
 }
 

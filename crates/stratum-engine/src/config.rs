@@ -9,6 +9,7 @@ use stratum_lifecycle::Days;
 use stratum_metadata::CheckpointSizes;
 use stratum_metadata::record::Level;
 use stratum_storage::pace::Budget;
+use stratum_storage::remote::ObjectStore;
 use stratum_storage::scrub::{Save, ScrubCursor};
 use stratum_tiering::content::Samples;
 use stratum_tiering::day::Day;
@@ -54,6 +55,8 @@ pub struct Config {
     pub samples: Arc<Samples>,
     /// The keys above those of encrypted objects. None where nothing is encrypted.
     pub keys: Option<Arc<dyn KeyService>>,
+    /// Where sealed volumes of the cold tier go, if there is such a place.
+    pub remote: Option<Arc<dyn ObjectStore>>,
 }
 
 /// How it is decided where objects lie.
@@ -91,6 +94,7 @@ impl Config {
             usage: Arc::new(Usage::new(LITTLE_MEMORY, Day::REAL, Seed([0; 16]))),
             samples: Arc::new(Samples::closed("nobody does here")),
             keys: None,
+            remote: None,
         }
     }
 }

@@ -43,6 +43,7 @@ use stratum_storage::journal::Journal;
 use stratum_storage::pace::Pace;
 use stratum_storage::scrub::Scrubber;
 use stratum_storage::set::Set;
+use stratum_storage::upload::Uploader;
 use stratum_storage::volumes::{Restored, Volumes};
 use stratum_tiering::content::Samples;
 use stratum_tiering::usage::Usage;
@@ -70,6 +71,8 @@ pub struct Engine {
     pub tiering: Arc<Tiering>,
     /// What carries out buckets' lifecycle.
     pub lifecycle: Arc<Lifecycle>,
+    /// What brings sealed volumes of the cold tier to the remote store.
+    pub uploader: Arc<Uploader>,
     /// What wraps data keys anew when a key above them was rotated.
     pub rewrapper: Arc<Rewrapper>,
     /// How objects are used.

@@ -11,9 +11,11 @@ use stratum_storage::blob::Tier;
 use stratum_storage::heal::Healer;
 use stratum_storage::journal::JournalError;
 use stratum_storage::pace::Pace;
+use stratum_storage::remote::{Remote, RemoteError};
 use stratum_storage::scrub::Scrubber;
-use stratum_storage::set::{Set, SetError};
-use stratum_storage::volume::TierDrives;
+use stratum_storage::set::SetError;
+use stratum_storage::upload::Uploader;
+use stratum_storage::volume::{TierDrives, VolumeRecord};
 use stratum_storage::volumes::{Restore, RestoreError, Restored, Volumes};
 
 /// Why a store can't be opened.
@@ -33,6 +35,8 @@ pub enum OpenError {
     Read(#[from] stratum_metadata::ReadError),
     #[error(transparent)]
     Volumes(#[from] RestoreError),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
 }
 
 impl OpenError {
@@ -47,7 +51,7 @@ impl Engine {
     pub async fn open(foundation: Foundation, config: Config) -> Result<Engine, OpenError> {
         let metadata = open_metadata(&foundation, &config)?;
         metadata.begin(config.first_level).await.inspect_err(|_| metadata.shutdown())?;
-        let restored = restore_volumes(&foundation.set, &metadata, config.reserve).await;
+        let restored = restore_volumes(&foundation, &metadata, &config).await;
         let (volumes, restored) = restored.inspect_err(|_| metadata.shutdown())?;
         Ok(assemble(foundation, config, metadata, volumes, restored))
     }
@@ -73,19 +77,22 @@ fn open_metadata(foundation: &Foundation, config: &Config) -> Result<Metadata, O
 
 /// The volumes that the state names, and the state told of what becomes of them.
 async fn restore_volumes(
-    set: &Set,
+    foundation: &Foundation,
     metadata: &Metadata,
-    reserve: u64,
+    config: &Config,
 ) -> Result<(Volumes, Restored), OpenError> {
+    let set = &foundation.set;
     let tiers = Tier::ALL.into_iter().filter_map(|tier| {
         let (geometry, drives) = (set.geometry(tier)?, set.roster(tier)?);
         Some(TierDrives { tier, geometry, drives })
     });
+    let records = metadata.local().volumes()?;
     let restore = Restore {
         tiers: tiers.collect(),
-        records: metadata.local().volumes()?,
+        remote: open_remote(foundation, config, &records).await?,
+        records,
         next_id: metadata.next_volume_id(),
-        reserve,
+        reserve: config.reserve,
         log: Arc::new(metadata.clone()),
     };
     let (volumes, restored) = Volumes::restore(restore).await?;
@@ -96,6 +103,35 @@ async fn restore_volumes(
     }
     metadata.attach(volumes.table.clone())?;
     Ok((volumes, restored))
+}
+
+/// The remote store, seen to be this store's. One that can't be reached now keeps nobody waiting: what lies there does.
+async fn open_remote(
+    foundation: &Foundation,
+    config: &Config,
+    records: &[VolumeRecord],
+) -> Result<Option<Arc<Remote>>, OpenError> {
+    let volumes = records.iter().filter(|record| record.remote.is_some()).count() as u64;
+    let Some(store) = config.remote.clone() else {
+        if volumes > 0 {
+            tracing::error!(
+                volumes,
+                "volumes lie in a remote store, and none is configured: set tiers.cold.remote"
+            );
+        }
+        return Ok(None);
+    };
+    let remote = Remote::new(store, foundation.set.id().to_string(), foundation.clock.clone());
+    match remote.tend(volumes).await {
+        Ok(()) => {}
+        Err(error @ (RemoteError::Foreign { .. } | RemoteError::Elsewhere { .. })) => {
+            return Err(error.into());
+        }
+        Err(error) => {
+            tracing::error!(place = remote.place(), %error, "going on without the remote store until it can be reached");
+        }
+    }
+    Ok(Some(remote))
 }
 
 /// What looks after the layers.
@@ -145,12 +181,14 @@ fn assemble(
         foresight: Arc::new(contents.clone()),
     };
     let reviews = Reviews::new(transitions, clock.clone());
+    let uploader = Uploader::new(volumes.rebuilder.clone(), pace.clone(), clock.clone(), entropy.clone());
     let tiering =
         Tiering::new(set.clone(), metadata.clone(), volumes.clone(), contents, pace, clock.clone(), &tiering);
     let lifecycle = Lifecycle::new(metadata.clone(), usage.clone(), clock.clone(), lifecycle_days);
     Engine {
         tiering: Arc::new(tiering),
         lifecycle: Arc::new(lifecycle),
+        uploader: Arc::new(uploader),
         rewrapper: Arc::new(Rewrapper::new(metadata.clone(), keys, entropy)),
         usage,
         samples,

@@ -42,6 +42,7 @@ impl Engine {
             self.lifecycle.clone(),
             self.rewrapper.clone(),
             Arc::new(Counter::new(self.metadata.clone())),
+            self.uploader.clone(),
         ]
     }
 }

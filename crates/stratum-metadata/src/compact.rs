@@ -186,7 +186,11 @@ impl Compactor {
         {
             return Ok(footprint);
         }
-        let footprint = measure(&self.mover, record).await?;
+        let mut footprint = measure(&self.mover, record).await?;
+        if record.remote.is_some() {
+            // Nothing is punched there: what isn't live is paid for until all of it goes.
+            footprint.held = length;
+        }
         self.memory.lock().measured.insert(record.id, (record.live, footprint));
         Ok(footprint)
     }

@@ -14,6 +14,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, PackedAt, Place, Tier, VolumeId};
 use stratum_storage::drive::DriveId;
+use stratum_storage::remote::RemoteObject;
 use stratum_storage::volume::{Shard, VolumeEvent, VolumeRecord, VolumeState, Writer};
 
 const BUCKET: BucketId = BucketId(0x0102_0304);
@@ -190,6 +191,7 @@ fn volume(tier: Tier, state: VolumeState) -> VolumeRecord {
         high_water: 45_056,
         live: 72_101,
         writer: None,
+        remote: None,
     }
 }
 
@@ -260,6 +262,13 @@ fn records(level: Level) -> Vec<Sample> {
         let written = VolumeRecord { writer: Some(WRITER), ..volume(Tier::Hot, VolumeState::Open) };
         samples.push(sample(level, "object-attributes", committed));
         samples.push(sample(level, "volume-written", written));
+        let sealed = VolumeState::Sealed { length: 45_056 };
+        let remote = VolumeRecord {
+            shards: Vec::new(),
+            remote: Some(RemoteObject { upload: u64::MAX - 1 }),
+            ..volume(Tier::Cold, sealed)
+        };
+        samples.push(sample(level, "volume-remote", remote));
         samples.push(sample(level, "level", level));
         let marker = DeleteMarker {
             version: VersionId(300),
@@ -343,6 +352,7 @@ fn name(command: &Command) -> &'static str {
         Command::Volume(VolumeEvent::Dropped { .. }) => "volume-dropped",
         Command::Volume(VolumeEvent::Forgotten { .. }) => "volume-forgotten",
         Command::Volume(VolumeEvent::ShardRebuilt { .. }) => "volume-shard-rebuilt",
+        Command::Volume(VolumeEvent::Uploaded { .. }) => "volume-uploaded",
         Command::UploadPart { .. } => "upload-part",
         Command::CompleteMultipartUpload { .. } => "complete-multipart-upload",
         Command::SetLevel(_) => "set-level",
@@ -524,7 +534,9 @@ fn commands(level: Level) -> Vec<Sample> {
         };
         let unnumbered = NewBucket { chosen: None, ..self::bucket().into() };
         let proposed = Proposed { by: Some(WRITER), command: Command::Volume(opened) };
+        let uploaded = VolumeEvent::Uploaded { volume, object: RemoteObject { upload: u64::MAX - 1 } };
         let raised = Proposed::from(Command::SetLevel(level));
+        samples.push(sample(level, "volume-uploaded", Proposed::from(Command::Volume(uploaded))));
         samples.push(sample(
             level,
             "create-bucket-unnumbered",

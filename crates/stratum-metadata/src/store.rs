@@ -436,6 +436,10 @@ impl VolumeLog for Metadata {
         self.inner.provisional.load(Ordering::Acquire)
     }
 
+    fn takes_uploads(&self) -> bool {
+        self.level() >= Level::SECOND
+    }
+
     fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRecord>, VolumeLogError> {
         space::volume(&self.inner.machine, volume).map_err(unavailable)
     }

@@ -48,6 +48,7 @@ async fn volumes(root: &Path) -> Result<Volumes, Box<dyn std::error::Error>> {
         next_id: VolumeId(1),
         reserve: 0,
         log: Arc::new(Nowhere),
+        remote: None,
     };
     Ok(Volumes::restore(restore).await?.0)
 }

@@ -13,6 +13,7 @@
 //! At most [`SHARDS_AT_ONCE`] shards are rebuilt at a time, and that only in a hurry: that bounds the memory, at 4+2
 //! to 30 MB.
 
+mod distant;
 mod files;
 mod lost;
 mod mend;
@@ -34,6 +35,7 @@ use crate::blob::VolumeId;
 use crate::drive::DriveId;
 use crate::inspect::InspectError;
 use crate::pace::{Class, Pace};
+use crate::remote::RemoteError;
 use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use crate::volume::{BadFragment, Claim, Table, VolumeLogError};
 use order::Endangered;
@@ -50,6 +52,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const SHARDS_AT_ONCE: usize = 3;
 /// How long heal waits before it retries what it could not do, unless the drives change first.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
+/// The same of what the remote store lost or changed: each look is paid for.
+const REMOTE_RETRY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Why something was not healed. Heal tries it again.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -71,6 +75,8 @@ pub enum HealError {
     Drive { drive: String, error: String },
     #[error(transparent)]
     Log(#[from] VolumeLogError),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     #[error("it was given up: {0}")]
     Interrupted(String),
 }
@@ -109,6 +115,8 @@ struct HealState {
     /// Stripes of which too few fragments are left, by offset, and when they are looked at again.
     unreadable: BTreeSet<(VolumeId, u64)>,
     again: Duration,
+    /// When those of them are that lie in the remote store.
+    remote_again: Duration,
     rebuilt: u64,
     mended: u64,
     /// What heal had done at two moments, the older first.
@@ -183,7 +191,13 @@ impl Healer {
         }
         if state.again <= now {
             state.again = now + RETRY_INTERVAL;
-            for (volume, offset) in state.unreadable.iter().copied() {
+            let with_remote = state.remote_again <= now;
+            if with_remote {
+                state.remote_again = now + REMOTE_RETRY_INTERVAL;
+            }
+            let is_remote = |volume| self.table.find(volume).is_some_and(|volume| volume.remote().is_some());
+            let unreadable = state.unreadable.iter().copied();
+            for (volume, offset) in unreadable.filter(|(volume, _)| with_remote || !is_remote(*volume)) {
                 self.table.repairs.add(BadFragment { volume, shard: 0, offset });
             }
         }
@@ -285,6 +299,11 @@ impl Healer {
                     repairs.forget(id, &offsets);
                     self.note(id, &offsets, &mended);
                 }
+                // Found again by scrub, or by who reads it, when the remote store can be asked.
+                Err(HealError::Remote(error)) => {
+                    repairs.forget(id, &offsets);
+                    tracing::warn!(volume = %id, %error, "the remote store can't be looked at now");
+                }
                 // Full or failing drives: the fragments stay in the queue.
                 Err(error) => tracing::warn!(volume = %id, %error, "bad fragments can't be mended now"),
             }
@@ -299,10 +318,10 @@ impl Healer {
         for offset in looked_at.difference(&mended.unreadable) {
             state.unreadable.remove(&(volume, *offset));
         }
-        for offset in &mended.unreadable {
-            if state.unreadable.insert((volume, *offset)) {
-                tracing::error!(%volume, offset, "too few fragments of a stripe are good");
-            }
+        let news = mended.unreadable.iter().filter(|offset| state.unreadable.insert((volume, **offset)));
+        let news: Vec<u64> = news.copied().collect();
+        if let Some(offset) = news.first() {
+            tracing::error!(%volume, stripes = news.len(), offset, "too few fragments of stripes are good");
         }
     }
 

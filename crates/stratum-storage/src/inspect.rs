@@ -10,6 +10,7 @@ use crate::format::v1::ShardHeader;
 use crate::pace::{Class, Pace};
 use crate::readpath::whole::{WantedFragments, Whole};
 use crate::readpath::{Flaw, Parity};
+use crate::remote::{RemoteError, RemoteObject};
 use crate::volume::{LiveStripe, Phase, PlacedShard, Table, Volume, VolumeLogError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,6 +97,8 @@ pub struct Verified {
     pub files: Vec<(u8, FileFlaw)>,
     /// Stripes with a flaw, by offset.
     pub stripes_found: Vec<StripeFinding>,
+    /// Why nothing was seen of it, which should lie in the remote store.
+    pub unseen: Option<String>,
 }
 
 impl Verified {
@@ -108,6 +111,9 @@ impl Verified {
 /// Reads everything live of a volume, all shards, and says what is wrong; changes nothing.
 pub async fn verify(table: &Table, volume: VolumeId) -> Result<Verified, InspectError> {
     let volume = table.find(volume).ok_or(InspectError::Gone)?;
+    if let Some(object) = volume.remote() {
+        return seen_afar(table, &volume, object).await;
+    }
     let live = live_stripes(table, volume.id).await?;
     blocking(move || verified(&volume, &live)).await
 }
@@ -120,6 +126,9 @@ pub async fn verify_in_use(
     pace: &Arc<Pace>,
 ) -> Result<Verified, InspectError> {
     let volume = table.find(volume).ok_or(InspectError::Gone)?;
+    if let Some(object) = volume.remote() {
+        return seen_afar(table, &volume, object).await;
+    }
     let mut verified = Verified { files: flaws_that_stay(&volume).await?, ..Verified::default() };
     let mut from = 0;
     loop {
@@ -130,7 +139,7 @@ pub async fn verify_in_use(
         let Some(last) = some.last() else { return Ok(verified) };
         from = last.range().end;
         for live in some {
-            let bytes = live.stripe.disk() * volume.slots.len() as u64;
+            let bytes = live.stripe.disk() * volume.slots().len() as u64;
             let _turn = pace.turn(Class::Scrub, bytes).await;
             verified.stripes += 1;
             verified.bytes += bytes;
@@ -139,6 +148,31 @@ pub async fn verify_in_use(
             }
         }
     }
+}
+
+/// Whether the remote store has a volume. It isn't read: that would be paid for.
+async fn seen_afar(
+    table: &Table,
+    volume: &Arc<Volume>,
+    object: RemoteObject,
+) -> Result<Verified, InspectError> {
+    let mut verified = Verified::default();
+    match table.look_for_object(volume, object).await {
+        Ok(()) => {}
+        Err(RemoteError::Missing(_)) => {
+            let lost = |live: LiveStripe| StripeFinding {
+                offset: live.offset,
+                payload: live.stripe.payload,
+                flaws: Vec::new(),
+                parity: Parity::Unknown,
+                present: 0,
+                needed: volume.geometry.k.into(),
+            };
+            verified.stripes_found = live_stripes(table, volume.id).await?.into_iter().map(lost).collect();
+        }
+        Err(error) => verified.unseen = Some(error.to_string()),
+    }
+    Ok(verified)
 }
 
 /// The stripes of a volume that records name, by offset.
@@ -184,7 +218,7 @@ fn verified(volume: &Arc<Volume>, live: &[LiveStripe]) -> Verified {
     for live in live {
         let whole = Whole::read(volume, *live, WantedFragments::All);
         verified.stripes += 1;
-        verified.bytes += live.stripe.disk() * volume.slots.len() as u64;
+        verified.bytes += live.stripe.disk() * volume.slots().len() as u64;
         verified.stripes_found.extend(StripeFinding::of(&whole));
     }
     verified

@@ -3,21 +3,27 @@
 //! Data fragments are contiguous pieces of the payload, so a small read is one read of one drive. What the page cache
 //! holds is read and checked where it was asked for. Once something has to come from a disk, the rest of the body is
 //! read [`PIECES_AHEAD`] by the drives' own threads, so that disks, checksums and socket overlap. A missing or bad
-//! block is computed from the same block of `k` other shards, and the fragment is queued for repair.
+//! block is computed from the same block of `k` other shards, and the fragment is queued for repair. What lies in the
+//! remote store comes from there, in longer runs ([`remote`]).
 
 mod fetch;
 mod plan;
 mod rebuild;
+mod remote;
 pub(crate) mod whole;
 
 pub use whole::{Flaw, Parity};
 
+pub(crate) use remote::NO_REMOTE;
+
 use crate::blob::{BlobRef, Place, VolumeId};
 use crate::format::layout::{BLOCK, Blocks, FULL_FRAGMENT, Stripe};
+use crate::remote::RemoteError;
 use crate::volume::{Buffers, Table, TierDrives, VolumeHold};
 use bytes::Bytes;
 use fetch::{CacheAnswer, fetch, read_cached, read_small};
-use plan::ReadPlan;
+use plan::{PlacedPiece, ReadPlan};
+use remote::{RUN_BYTES, RUNS_AT_ONCE, RecentBodies, Run};
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -51,6 +57,10 @@ pub enum ReadError {
     Damaged { volume: VolumeId, offset: u64, present: usize, needed: usize },
     #[error("the read was given up: {0}")]
     Interrupted(String),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    #[error("what the remote store gives at {offset} of {volume} isn't what was stored there")]
+    RemoteDamaged { volume: VolumeId, offset: u64 },
 }
 
 /// Reads bodies out of volumes.
@@ -58,6 +68,7 @@ pub struct Reader {
     table: Arc<Table>,
     /// Buffers of whole fragments.
     fragments: Arc<Buffers>,
+    recent: RecentBodies,
 }
 
 /// Keeps every free and removal waiting while it lives: records that are read under a pin name bytes that are
@@ -76,6 +87,8 @@ pub struct Holds {
 pub struct BlobReader {
     reader: Arc<Reader>,
     plan: ReadPlan,
+    /// Where the whole body lies in its volume's object, if that is one run of the remote store's.
+    remote_body: Option<Range<u64>>,
     /// What a whole small body must sum up to.
     crc32c: Option<u32>,
     _holds: Vec<VolumeHold>,
@@ -90,7 +103,7 @@ pub struct BlobReader {
 enum PieceSource {
     /// The page cache, on the thread that asks.
     Cache,
-    /// Blocking threads, ahead of who asks.
+    /// Blocking threads, or the remote store, ahead of who asks.
     Drives,
 }
 
@@ -99,7 +112,7 @@ impl Reader {
         let full = |tier: &TierDrives| Stripe::full(tier.geometry);
         let fragments = table.tiers.iter().map(full).map(|full| Blocks::all(full).disk(full));
         let fragments = Buffers::new(fragments.max().unwrap_or_default().max(BLOCK as usize));
-        Arc::new(Reader { table, fragments })
+        Arc::new(Reader { table, fragments, recent: RecentBodies::default() })
     }
 
     /// A pin. It costs some tens of nanoseconds.
@@ -131,7 +144,9 @@ impl Reader {
     /// Memory that a [`BlobReader`] takes at most: what it reads ahead, and the fragments that one is rebuilt from.
     pub fn memory(&self) -> u64 {
         let widest = self.table.tiers.iter().map(|tier| tier.geometry.shards()).max();
-        memory(widest.unwrap_or_default())
+        // The run that is being given, and those that are under way.
+        let runs = self.table.remote.as_ref().map_or(0, |_| (RUNS_AT_ONCE as u64 + 1) * RUN_BYTES);
+        memory(widest.unwrap_or_default()).max(runs)
     }
 
     /// Its buffers.
@@ -157,6 +172,7 @@ impl Reader {
             reader: self.clone(),
             crc32c,
             _holds: plan.volumes().map(|volume| volume.hold()).collect(),
+            remote_body: remote::range_of_body(&self.table, blob, &plan),
             plan,
             ready: VecDeque::new(),
             ahead: VecDeque::new(),
@@ -214,17 +230,34 @@ impl BlobReader {
                     return Ok(true);
                 }
                 CacheAnswer::NotCached => self.source = PieceSource::Drives,
+                CacheAnswer::Bad if target.volume.remote().is_some() => self.source = PieceSource::Drives,
                 CacheAnswer::Bad => {}
             }
-            self.ahead.push_back(fetch(target, self.reader.clone()));
+            self.fetch(target);
         }
-        while self.source == PieceSource::Drives && self.ahead.len() <= PIECES_AHEAD {
+        while self.source == PieceSource::Drives && self.ahead.len() < self.most_ahead() {
             let Some(target) = self.plan.next().transpose()? else { break };
-            self.ahead.push_back(fetch(target, self.reader.clone()));
+            self.fetch(target);
         }
         let Some(first) = self.ahead.pop_front() else { return Ok(false) };
         let bytes = first.await.map_err(|error| ReadError::Interrupted(error.to_string()))??;
         self.ready.extend(bytes);
         Ok(true)
+    }
+
+    /// Begins to read a piece, with those that come along.
+    fn fetch(&mut self, target: PlacedPiece) {
+        let reader = self.reader.clone();
+        self.ahead.push_back(match Run::begin(&target, &mut self.plan, self.remote_body.as_ref()) {
+            Some(run) => remote::fetch(run, reader),
+            None => fetch(target, reader),
+        });
+    }
+
+    fn most_ahead(&self) -> usize {
+        match self.plan.volumes().any(|volume| volume.remote().is_some()) {
+            true => RUNS_AT_ONCE,
+            false => PIECES_AHEAD + 1,
+        }
     }
 }

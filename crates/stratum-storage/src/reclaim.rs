@@ -8,9 +8,10 @@
 use crate::blob::VolumeId;
 use crate::drive::DriveId;
 use crate::drive::lane::{Work, promise};
+use crate::remote::RemoteObject;
 use crate::volume::{
-    DIRECTORY, Freed, Phase, Table, Volume, VolumeEvent, VolumeLogError, VolumeRecord, VolumeState,
-    each_shard,
+    DIRECTORY, Freed, Phase, PlacedShard, Table, Volume, VolumeEvent, VolumeLogError, VolumeRecord,
+    VolumeState, each_shard,
 };
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,8 @@ const MAX_OPEN_FILES: usize = 512;
 enum Due {
     Punch(Freed),
     Removal(Arc<Volume>),
+    /// The shard files of a volume that came to the remote store.
+    Files(Arc<Volume>),
 }
 
 /// A free or a removal, past its grace period, that waits until the holds of earlier readers are dropped.
@@ -75,6 +78,7 @@ impl Reclaimer {
         let (emptied, mut outcome) = self.drop_empty().await;
         let mut due = by_volume(self.table.take_freed());
         due.extend(emptied.into_iter().map(Due::Removal));
+        due.extend(self.table.take_uploaded().into_iter().map(Due::Files));
         if !due.is_empty() {
             grace().await;
             let waiting = due.into_iter().filter_map(|due| self.wait_for_readers(due));
@@ -83,6 +87,8 @@ impl Reclaimer {
         for due in self.unheld() {
             match due {
                 Due::Punch(freed) => tended.punched += self.punch(freed).await,
+                // A file that stays belongs to no record: it goes into quarantine in the end.
+                Due::Files(volume) => drop(self.remove_files(volume.former_shards(), &volume).await),
                 // One that can't be recorded now doesn't keep the others waiting.
                 Due::Removal(volume) => match self.remove(&volume).await {
                     Ok(gone) => tended.removed += u64::from(gone),
@@ -110,7 +116,7 @@ impl Reclaimer {
     fn wait_for_readers(&self, due: Due) -> Option<HeldReclaim> {
         let holds = match &due {
             Due::Punch(freed) => self.table.find(freed.volume)?.turn_holds(),
-            Due::Removal(volume) => volume.turn_holds(),
+            Due::Removal(volume) | Due::Files(volume) => volume.turn_holds(),
         };
         Some(HeldReclaim { due, holds })
     }
@@ -237,24 +243,9 @@ impl Reclaimer {
     /// drive that isn't there keeps the record, so that the file is known when the drive comes back; one on a drive
     /// that left the store for good doesn't count.
     pub(crate) async fn remove(&self, volume: &Arc<Volume>) -> Result<bool, VolumeLogError> {
-        let mut answers = Vec::new();
-        for (_, file) in volume.shards() {
-            file.close();
-            let Some(drive) = self.table.drive(file.drive_id) else { continue };
-            let (done, answer) = promise();
-            let (io, path) = (drive.io().clone(), file.path.clone());
-            drive.volume_lane().submit(Work::Run(Box::new(move || {
-                done(match io.remove(&path) {
-                    Ok(()) => io.sync_dir(DIRECTORY),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-                    Err(error) => Err(error),
-                });
-            })));
-            answers.push(answer);
-        }
-        let mut gone = true;
-        for answer in answers {
-            gone &= answer.await.is_ok();
+        let mut gone = self.remove_files(volume.former_shards(), volume).await;
+        if let Some(object) = volume.remote() {
+            gone &= self.remove_object(volume, object).await;
         }
         if gone {
             let event = VolumeEvent::Forgotten { volume: volume.id };
@@ -270,6 +261,46 @@ impl Reclaimer {
             self.table.lingering.lock().insert(volume.id);
         }
         Ok(gone)
+    }
+}
+
+impl Reclaimer {
+    /// Removes shard files; says whether none is left on any drive of the store.
+    async fn remove_files(&self, files: impl Iterator<Item = Arc<PlacedShard>>, volume: &Volume) -> bool {
+        let mut answers = Vec::new();
+        for file in files {
+            file.close();
+            let Some(drive) = self.table.drive(file.drive_id) else { continue };
+            let (done, answer) = promise();
+            let (io, path) = (drive.io().clone(), file.path.clone());
+            drive.volume_lane().submit(Work::Run(Box::new(move || {
+                done(match io.remove(&path) {
+                    Ok(()) => io.sync_dir(DIRECTORY),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                    Err(error) => Err(error),
+                });
+            })));
+            answers.push(answer);
+        }
+        let mut gone = true;
+        for answer in answers {
+            let outcome = answer.await;
+            if let Err(error) = &outcome {
+                tracing::debug!(volume = %volume.id, %error, "a shard file can't be removed now");
+            }
+            gone &= outcome.is_ok();
+        }
+        gone
+    }
+
+    /// Removes what the remote store holds of a volume; says whether it is gone.
+    async fn remove_object(&self, volume: &Volume, object: RemoteObject) -> bool {
+        let Some(remote) = &self.table.remote else { return false };
+        let outcome = remote.delete(volume.id, object).await;
+        if let Err(error) = &outcome {
+            tracing::debug!(volume = %volume.id, %error, "the remote store can't be told now to remove a volume");
+        }
+        outcome.is_ok()
     }
 }
 

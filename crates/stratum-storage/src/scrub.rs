@@ -8,9 +8,13 @@
 //! What is found is mended at once ([`crate::heal`]) or counts as lost and is rebuilt, and the pass ends when heal has
 //! done what it can: after it everything that was found is repaired, or is told.
 //!
+//! Of a volume in the remote store it looks whether its object is there in its full length, and reads one stripe in
+//! [`REMOTE_SAMPLE`], others in each pass: what is read from there is paid for, and can't be mended.
+//!
 //! Where it is, the [`ScrubCursor`] says; it is saved now and then, so that a restart goes on from there. A volume
 //! that is dropped meanwhile is left out, one that is opened meanwhile is the next pass's unless it is sealed in time.
 
+mod distant;
 mod pass;
 
 use crate::ambient::{Clock, UnixMillis};
@@ -27,6 +31,9 @@ use tokio::sync::Notify;
 
 /// How long a pass takes when nobody asked for it, in milliseconds: 14 days.
 pub const PASS_PERIOD_MILLIS: UnixMillis = 14 * 24 * 3600 * 1000;
+
+/// Of the stripes of a volume in the remote store a pass reads one in so many, and one at least.
+pub const REMOTE_SAMPLE: u64 = 64;
 
 /// How far scrub is. What a restart goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +90,10 @@ pub struct ScrubFindings {
     pub mended: u64,
     /// Shards that were given up, to be rebuilt as a whole.
     pub shards_lost: u64,
+    /// Volumes that the remote store doesn't hold any more, or not in their length.
+    pub remote_lost: u64,
+    /// Volumes in the remote store that couldn't be looked at, since it couldn't be reached.
+    pub remote_unseen: u64,
 }
 
 impl ScrubFindings {
@@ -96,6 +107,8 @@ impl ScrubFindings {
             (self.unreadable, "stripes with too few good fragments"),
             (self.mended, "fragments and headers written anew"),
             (self.shards_lost, "shards rebuilt as a whole"),
+            (self.remote_lost, "volumes that the remote store lost"),
+            (self.remote_unseen, "volumes that could not be looked at, the remote store being out of reach"),
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)

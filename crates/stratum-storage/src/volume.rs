@@ -30,11 +30,13 @@ pub(crate) use garbage::Freed;
 pub(crate) use handle::{Phase, PlacedShard, Reservation, Took, Volume, VolumeHold};
 pub(crate) use names::{DIRECTORY, finished, list_drive, parse_name, shard_path, unfinished, volume_of_path};
 pub(crate) use stripe::{StripeAddress, StripeBuffer, memory as stripe_memory};
+pub(crate) use table::REMOTE_TIER;
 
 use crate::blob::{Geometry, Index, Tier, VolumeId};
 use crate::drive::DriveId;
 use crate::format::layout::Stripe;
 use crate::format::v1::Kind;
+use crate::remote::RemoteObject;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
@@ -74,7 +76,7 @@ pub struct VolumeRecord {
     pub id: VolumeId,
     pub tier: Tier,
     pub geometry: Geometry,
-    /// One for each of the `k+m` shards: data first, then parity.
+    /// One for each of the `k+m` shards: data first, then parity. None of a volume in the remote store.
     pub shards: Vec<Shard>,
     pub state: VolumeState,
     /// The end of the furthest extent or packed stripe that a record ever named, as an offset in the shard files.
@@ -83,6 +85,8 @@ pub struct VolumeRecord {
     pub live: u64,
     /// Who opened it, and alone fills it. Unknown of what a state of level 1 opened.
     pub writer: Option<Writer>,
+    /// What holds it in the remote store, if it lies there: it is sealed then, or dropped.
+    pub remote: Option<RemoteObject>,
 }
 
 /// A change of a volume that must be durable before anything relies on it.
@@ -101,6 +105,9 @@ pub enum VolumeEvent {
     /// A shard of a sealed volume was written anew, whole and durably, on that drive: `generation` follows the one
     /// that the record names, and no other shard of the volume lies there. From now on only that file counts.
     ShardRebuilt { volume: VolumeId, shard: u8, drive: DriveId, generation: u32 },
+    /// All that is live in a sealed volume lies in that object of the remote store, and was read again from there. Its
+    /// shards don't count any more, and their files go only after this is durable.
+    Uploaded { volume: VolumeId, object: RemoteObject },
 }
 
 /// Why an event was not recorded.
@@ -144,6 +151,11 @@ pub trait VolumeLog: Send + Sync + 'static {
     /// that this is how it is to be): nothing is punched, truncated, put aside or removed meanwhile.
     fn is_provisional(&self) -> bool {
         false
+    }
+
+    /// Whether the state can say of a volume that it lies in a remote store.
+    fn takes_uploads(&self) -> bool {
+        true
     }
 
     /// What the state says of a volume; nothing if it knows none of that number. May block for a moment.

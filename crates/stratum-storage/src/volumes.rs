@@ -13,6 +13,7 @@ use crate::heal::Rebuilder;
 use crate::quarantine::Strays;
 use crate::readpath::Reader;
 use crate::reclaim::{Reclaimer, Tended};
+use crate::remote::Remote;
 use crate::volume::{Phase, Table, TierDrives, VolumeLog, VolumeLogError, VolumeRecord};
 use crate::writepath::Writer;
 use std::fmt;
@@ -69,10 +70,15 @@ impl Volumes {
         }
     }
 
-    /// The volumes of these records, to be read from the drives that are there; `log` says what is live in them and
+    /// The volumes of these records, to be read from the drives that are there, and from the remote store; `log` says what is live in them and
     /// records nothing. A record that makes no sense is left out.
-    pub fn salvage(tiers: Vec<TierDrives>, records: Vec<VolumeRecord>, log: Arc<dyn VolumeLog>) -> Volumes {
-        let volumes = Volumes::over(Table::new(tiers, log, 0), u64::MAX);
+    pub fn salvage(
+        tiers: Vec<TierDrives>,
+        records: Vec<VolumeRecord>,
+        log: Arc<dyn VolumeLog>,
+        remote: Option<Arc<Remote>>,
+    ) -> Volumes {
+        let volumes = Volumes::over(Table::new(tiers, log, 0, remote), u64::MAX);
         for record in records {
             if let Err(error) = volumes.table.insert_record(&record) {
                 tracing::warn!(volume = %record.id, %error, "the volume's record makes no sense");
@@ -101,12 +107,12 @@ impl Volumes {
                 Phase::Open(_) => stats.open += 1,
                 Phase::Sealed { length } => {
                     stats.sealed += 1;
-                    stats.sealed_disk += length * volume.slots.len() as u64;
+                    stats.sealed_disk += length * volume.slots().len() as u64;
                 }
                 Phase::Dropped => stats.dropped += 1,
             }
             stats.live += volume.usage().0;
-            stats.lost_shards += (volume.slots.len() - volume.shards_left()) as u64;
+            stats.lost_shards += (volume.slots().len() - volume.shards_left()) as u64;
         }
         stats
     }

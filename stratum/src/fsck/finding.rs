@@ -88,7 +88,12 @@ impl Finding {
                 && found.flaws.iter().all(|(shard, _)| away.contains(shard))
         };
         let stripes = verified.stripes_found.into_iter().filter(|found| !is_told(found));
-        shards.chain(stripes.map(|found| Finding::Stripe { volume, found })).collect()
+        let unseen = verified.unseen.map(|problem| Finding::Volume { volume, problem });
+        unseen
+            .into_iter()
+            .chain(shards)
+            .chain(stripes.map(|found| Finding::Stripe { volume, found }))
+            .collect()
     }
 
     /// A file that no record names.

@@ -18,6 +18,7 @@ use stratum_metadata::{
 };
 use stratum_storage::ambient::{Clock, System, UnixMillis};
 use stratum_storage::blob::Tier;
+use stratum_storage::upload::UploadStatus;
 
 /// Objects that one request decides about, at most: one command holds them.
 const PAGE: usize = 256;
@@ -51,12 +52,25 @@ pub struct Decided {
 pub struct TierStatus {
     pub deciding: TieringStatus,
     pub moving: TransitionStatus,
+    /// What lies in the remote store, and what is on its way there, if there is such a store.
+    pub remote: Option<UploadStatus>,
 }
 
 /// `GET /tier`: how deciding and moving go.
 pub(super) async fn status(Shared(operator): Shared<Arc<Operator>>) -> Json<TierStatus> {
-    let Engine { tiering, reviews, .. } = &operator.engine;
-    Json(TierStatus { deciding: tiering.status(), moving: reviews.status() })
+    let Engine { tiering, reviews, uploader, .. } = &operator.engine;
+    Json(TierStatus { deciding: tiering.status(), moving: reviews.status(), remote: uploader.status() })
+}
+
+/// `POST /tier/upload`: what waits on the cold drives goes to the remote store now, and not when there is more of it.
+pub(super) async fn upload(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<UploadStatus>, Refused> {
+    let uploader = &operator.engine.uploader;
+    uploader.hurry();
+    let none = || {
+        let problem = "the cold tier has no remote store: set `tiers.cold.remote` in the configuration";
+        Refused(StatusCode::CONFLICT, problem.into())
+    };
+    uploader.status().map(Json).ok_or_else(none)
 }
 
 /// `POST /tier/move|pin|unpin?bucket=...&key=...|prefix=...&tier=...`: decides about an object, or a page of them.
@@ -146,7 +160,40 @@ pub(super) fn notes(engine: &Engine) -> Vec<String> {
     let (deciding, moving) = (engine.tiering.status(), engine.reviews.status());
     let waits = moving.waiting.iter().map(|(tier, why)| format!("what belongs in {tier} waits: {why}"));
     let full = deciding.full.iter().map(|(tier, note)| format!("the {tier} tier: {note}"));
-    waits.chain(full).collect()
+    let remote = engine.uploader.status().into_iter().flat_map(|remote| remote_notes(&remote));
+    waits.chain(full).chain(remote).collect()
+}
+
+fn remote_notes(remote: &UploadStatus) -> Vec<String> {
+    let UploadStatus { place, volumes, missing, failed, last_error, .. } = remote;
+    let mut notes = Vec::new();
+    if let Some(why) = &remote.refusal {
+        notes.push(match remote.away_since {
+            Some(since) => {
+                let for_seconds = System.now().saturating_sub(since) / 1000;
+                format!(
+                    "the remote store {place} can't be reached for {for_seconds} s, and what lies there in {volumes} volumes \
+                     answers 503: {why}"
+                )
+            }
+            None => format!("nothing goes to the remote store {place}: {why}"),
+        });
+    }
+    if *missing > 0 {
+        notes.push(format!(
+            "the remote store {place} lost {missing} volumes; `stratum fsck` names whose bytes they are"
+        ));
+    }
+    if let Some(error) = last_error.as_ref().filter(|_| *failed > 0 && remote.waiting > 0) {
+        notes.push(format!("{failed} uploads to the remote store failed, last: {error}"));
+    }
+    notes
+}
+
+/// Whether something lies where nobody can read it now.
+pub(super) fn is_remote_away(engine: &Engine) -> bool {
+    let remote = engine.uploader.status();
+    remote.is_some_and(|remote| remote.away_since.is_some() && remote.volumes > 0)
 }
 
 pub(super) fn name(tier: Tier) -> String {

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use stratum_engine::tiering::{Month, TieringStatus};
 use stratum_metadata::TransitionStatus;
 use stratum_storage::ambient::UnixMillis;
+use stratum_storage::upload::UploadStatus;
 use stratum_tiering::tier::Tier;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -59,7 +60,7 @@ pub(super) fn explanation(why: &Explanation) -> String {
 
 /// How deciding and moving go.
 pub(super) fn status(status: &TierStatus, now: UnixMillis) -> String {
-    let TierStatus { deciding, moving } = status;
+    let TierStatus { deciding, moving, remote } = status;
     let TransitionStatus { objects, bodies, bytes: moved, unreadable, waiting, .. } = moving;
     let mut text =
         format!("since the start {objects} objects came where they belong: {bodies} bodies, {moved} bytes\n");
@@ -69,7 +70,34 @@ pub(super) fn status(status: &TierStatus, now: UnixMillis) -> String {
     for (tier, why) in waiting {
         let _ = writeln!(text, "what belongs in {tier} waits: {why}");
     }
+    text += &remote.as_ref().map(self::remote).unwrap_or_default();
     text += &of_deciding(deciding, now);
+    text
+}
+
+/// How things stand with the remote store.
+pub(super) fn remote(status: &UploadStatus) -> String {
+    let UploadStatus { place, volumes, waiting, uploaded, missing, .. } = status;
+    let mut text = format!(
+        "{place} holds {volumes} volumes, {}; {uploaded} came there since the start\n",
+        bytes(status.bytes)
+    );
+    if *waiting > 0 || status.uploading.is_some() {
+        let _ = writeln!(text, "{waiting} more with {} wait on the drives", bytes(status.waiting_bytes));
+    }
+    if let Some(error) = &status.last_error {
+        let _ = writeln!(text, "{} uploads failed, last: {error}", status.failed);
+    }
+    if *missing > 0 {
+        let _ = writeln!(
+            text,
+            "{missing} volumes aren't there any more: `stratum fsck` names whose bytes they were"
+        );
+    }
+    if let Some(why) = &status.refusal {
+        let away = status.away_since.map_or_else(String::new, |since| format!(" since {}", moment(since)));
+        let _ = writeln!(text, "it can't be used{away}: {why}");
+    }
     text
 }
 

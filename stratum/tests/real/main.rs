@@ -22,6 +22,7 @@ mod older_binary;
 mod operator;
 mod private;
 mod quotas;
+mod remote;
 mod rescue;
 mod restore;
 mod server;

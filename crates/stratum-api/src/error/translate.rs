@@ -88,6 +88,7 @@ impl From<WriteError> for S3Error {
             WriteError::TooLarge(_) => Code::InternalError,
             WriteError::TooFewDrives { .. }
             | WriteError::TooFewShards { .. }
+            | WriteError::SpoolFull(_)
             | WriteError::Unavailable(_) => Code::ServiceUnavailable,
         };
         S3Error::new(code).because(error)
@@ -102,6 +103,8 @@ impl From<readpath::ReadError> for S3Error {
             | readpath::ReadError::Nonsense => Code::InternalError,
             readpath::ReadError::Gone(_)
             | readpath::ReadError::Damaged { .. }
+            | readpath::ReadError::Remote(_)
+            | readpath::ReadError::RemoteDamaged { .. }
             | readpath::ReadError::Interrupted(_) => Code::ServiceUnavailable,
         };
         S3Error::new(code).because(error)

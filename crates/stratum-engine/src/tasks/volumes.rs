@@ -73,6 +73,13 @@ fn measure(engine: &Engine) {
     gauge("stratum_buffers_idle_bytes", stats.idle_buffers);
     gauge("stratum_journal_bytes", usage.bytes);
     gauge("stratum_journal_cap_bytes", usage.cap);
+    if let Some(remote) = engine.uploader.status() {
+        gauge("stratum_remote_reachable", u64::from(remote.away_since.is_none()));
+        gauge("stratum_remote_volumes", remote.volumes);
+        gauge("stratum_remote_stored_bytes", remote.bytes);
+        gauge("stratum_remote_missing_volumes", remote.missing);
+        gauge("stratum_remote_waiting_bytes", remote.waiting_bytes);
+    }
     for fullness in engine.volumes.writer.fullness() {
         let refuses = f64::from(u8::from(fullness.refuses()));
         metrics::gauge!("stratum_tier_refuses_writes", "tier" => fullness.tier.name()).set(refuses);

@@ -43,7 +43,7 @@ impl Outside {
         let state = Salvaged::build(&Sources { index, drives, former }, &history, clock);
         let state = state.map_err(|error| error.to_string())?;
         let records = state.volumes().map_err(|error| error.to_string())?;
-        let volumes = Volumes::salvage(remains.tiers.clone(), records.clone(), state.log());
+        let volumes = Volumes::salvage(remains.tiers.clone(), records.clone(), state.log(), None);
         Ok(Outside { history, state, records, volumes, _scratch: scratch })
     }
 

@@ -191,6 +191,7 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
             let moves = moves.iter().map(Migrate::previous).collect::<Result<_, _>>()?;
             Command::Relocate { stripe, moves }
         }
+        Now::Volume(VolumeEvent::Uploaded { .. }) => return Err(TakesLevel(Level::SECOND)),
         Now::Volume(event) => Command::Volume(event),
         Now::UploadPart { bucket, upload, part } => Command::UploadPart { bucket, upload, part },
         Now::CompleteMultipartUpload {

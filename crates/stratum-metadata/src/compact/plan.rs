@@ -95,6 +95,8 @@ pub(super) fn plan(seen: &[Seen], tiers: &HashMap<Tier, TierNow>, widen_after: D
         let is_narrow = volume.record.geometry.k < tier.geometry.k;
         if volume.footprint.garbage() > volume.footprint.needed {
             jobs.push(volume.job(Why::Garbage));
+        } else if volume.record.remote.is_some() {
+            // It has no shards to be few, and what is read from there is paid for.
         } else if is_narrow && tier.whole_for.is_some_and(|whole| whole >= widen_after) {
             jobs.push(volume.job(Why::Narrow));
         } else if let Some(class) = SMALL.iter().position(|limit| volume.record.live < *limit)
@@ -132,6 +134,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stratum_storage::remote::RemoteObject;
     use stratum_storage::volume::VolumeState;
 
     const G: Geometry = Geometry { k: 4, m: 2 };
@@ -150,6 +153,7 @@ mod tests {
             high_water: 0,
             live,
             writer: None,
+            remote: None,
         };
         Seen { record, footprint: Footprint { held, needed } }
     }
@@ -166,6 +170,18 @@ mod tests {
 
     fn chosen(seen: &[Seen], tiers: &HashMap<Tier, TierNow>) -> Vec<(u64, Why)> {
         plan(seen, tiers, WIDEN).iter().map(|job| (job.volume.0, job.why)).collect()
+    }
+
+    #[test]
+    fn of_the_remote_store_only_what_is_garbage_comes_back() {
+        let remote = |volume: Seen| {
+            let remote = Some(RemoteObject { upload: 7 });
+            Seen { record: VolumeRecord { remote, ..volume.record }, ..volume }
+        };
+        let mut all: Vec<Seen> = (1..20).map(|id| remote(seen(id, 2, 1 << 20, 1 << 20, 1 << 20))).collect();
+        assert!(chosen(&all, &whole(3600)).is_empty(), "neither narrow nor small");
+        all.push(remote(seen(30, 4, 200 << 20, 256 << 20, 10 << 20)));
+        assert_eq!(chosen(&all, &whole(3600)), [(30, Why::Garbage)]);
     }
 
     #[test]

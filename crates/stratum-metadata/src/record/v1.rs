@@ -207,7 +207,7 @@ impl Migrate for stratum_storage::volume::VolumeRecord {
 
     fn migrate(previous: VolumeRecord) -> Result<Self, DecodeError> {
         let VolumeRecord { id, tier, geometry, shards, state, high_water, live } = previous;
-        let writer = None;
+        let (writer, remote) = (None, None);
         Ok(stratum_storage::volume::VolumeRecord {
             id,
             tier,
@@ -217,11 +217,15 @@ impl Migrate for stratum_storage::volume::VolumeRecord {
             high_water,
             live,
             writer,
+            remote,
         })
     }
 
     /// The writer is left out: only `apply` of level 2 asks for it.
     fn previous(&self) -> Result<VolumeRecord, TakesLevel> {
+        if self.remote.is_some() {
+            return Err(TakesLevel(Self::SINCE));
+        }
         Ok(VolumeRecord {
             id: self.id,
             tier: self.tier,

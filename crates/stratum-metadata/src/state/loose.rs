@@ -55,7 +55,10 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         }
         Command::RewrapKeys(changes) => drop(encryption::rewrap(view, changes)?),
         Command::ChangeIdentities(changes) => identities::change_anyway(view, index, changes)?,
-        Command::Volume(event @ VolumeEvent::Opened { .. }) => drop(volumes::event(view, event)?),
+        // Where a volume lies. What was lost of its life before doesn't matter to who reads it.
+        Command::Volume(
+            event @ (VolumeEvent::Opened { .. } | VolumeEvent::Sealed { .. } | VolumeEvent::Uploaded { .. }),
+        ) => drop(volumes::event(view, event)?),
         // Uploads under way are not rescued, and garbage may stay.
         Command::CreateUpload { .. }
         | Command::AbortUpload { .. }

@@ -6,6 +6,7 @@ use crate::command::{Outcome, Refusal};
 use crate::keys;
 use crate::record::{HighestIds, Level};
 use stratum_storage::blob::VolumeId;
+use stratum_storage::remote::RemoteObject;
 use stratum_storage::volume::{Shard, VolumeEvent, VolumeRecord, VolumeState};
 
 pub(super) fn event(view: &mut View<'_>, event: VolumeEvent) -> Step {
@@ -13,7 +14,8 @@ pub(super) fn event(view: &mut View<'_>, event: VolumeEvent) -> Step {
         VolumeEvent::Opened { id, tier, geometry, shards } => {
             let state = VolumeState::Open;
             let writer = view.proposer();
-            open(view, VolumeRecord { id, tier, geometry, shards, state, high_water: 0, live: 0, writer })
+            let (high_water, live, remote) = (0, 0, None);
+            open(view, VolumeRecord { id, tier, geometry, shards, state, high_water, live, writer, remote })
         }
         VolumeEvent::ShardLost { volume, shard } => change(view, volume, |record| {
             record.shards.get_mut(usize::from(shard)).map(|shard| shard.lost = true)
@@ -28,6 +30,7 @@ pub(super) fn event(view: &mut View<'_>, event: VolumeEvent) -> Step {
             let rebuilt = Shard { drive, generation, lost: false };
             change(view, volume, |record| rebuild(record, shard, rebuilt))
         }
+        VolumeEvent::Uploaded { volume, object } => change(view, volume, |record| upload(record, object)),
     }
 }
 
@@ -64,6 +67,15 @@ fn rebuild(record: &mut VolumeRecord, shard: u8, rebuilt: Shard) -> Option<()> {
     let current = record.shards.get_mut(place)?;
     let follows = current.generation.checked_add(1) == Some(rebuilt.generation);
     (is_sealed && follows && !is_taken).then(|| *current = rebuilt)
+}
+
+/// A volume comes to the remote store once, and as it was sealed.
+fn upload(record: &mut VolumeRecord, object: RemoteObject) -> Option<()> {
+    let may_go = matches!(record.state, VolumeState::Sealed { .. }) && record.remote.is_none();
+    may_go.then(|| {
+        record.remote = Some(object);
+        record.shards.clear();
+    })
 }
 
 fn forget(view: &mut View<'_>, volume: VolumeId) -> Step {

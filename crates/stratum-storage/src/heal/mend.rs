@@ -54,12 +54,15 @@ impl Rebuilder {
         pace: &Arc<Pace>,
         task: Class,
     ) -> Result<Mended, HealError> {
+        if let Some(object) = volume.remote() {
+            return self.look_at_object(volume, object, offsets, pace, task).await;
+        }
         let mut mended = self.mend_files(volume).await?;
         let live = live_stripes(&self.table, volume.id).await?;
         let mut bad: BTreeMap<u8, usize> = BTreeMap::new();
         let stripes = live.len();
         for live in live.into_iter().filter(|live| offsets.contains(&live.offset)) {
-            let turn = pace.turn(task, live.stripe.disk() * volume.slots.len() as u64).await;
+            let turn = pace.turn(task, live.stripe.disk() * volume.slots().len() as u64).await;
             let (within, lost) = (volume.clone(), mended.lost.clone());
             let outcome = blocking(move || mend_stripe(&within, live, &lost)).await?;
             drop(turn);

@@ -155,7 +155,7 @@ impl Rebuilder {
         let (log, id) = (self.table.log.clone(), volume.id);
         let record = blocking(move || log.volume(id)).await??.ok_or(HealError::Gone)?;
         let (Some(slot), Some(record)) =
-            (volume.slots.get(usize::from(shard)), record.shards.get(usize::from(shard)))
+            (volume.slots().get(usize::from(shard)), record.shards.get(usize::from(shard)))
         else {
             return Err(HealError::Gone);
         };
@@ -337,7 +337,7 @@ impl Rebuild {
             // It may have been recorded: the file stays.
             Err(error) => return Err(error.into()),
         }
-        if let Some(slot) = self.volume.slots.get(usize::from(self.shard)) {
+        if let Some(slot) = self.volume.slots().get(usize::from(self.shard)) {
             slot.replace(self.placed());
         }
         drop(changing);

@@ -35,7 +35,7 @@ impl Rebuilder {
         for volume in self.table.volumes() {
             // Who records a loss or exchanges a file looks at the drives, too: next time then.
             let Ok(_changing) = volume.changing.try_lock() else { continue };
-            for (slot, (shard, file)) in volume.slots.iter().zip(volume.shards()) {
+            for (slot, (shard, file)) in volume.slots().iter().zip(volume.shards()) {
                 let now = self.table.drive(file.drive_id);
                 if now.as_ref().map(Arc::as_ptr) != file.drive.as_ref().map(Arc::as_ptr) {
                     slot.replace(PlacedShard::on(&file, volume.id, shard, now));

@@ -5,6 +5,7 @@
 
 use super::plan::PlacedPiece;
 use super::rebuild::rebuild;
+use super::remote::{self, Run};
 use super::{ReadError, Reader};
 use crate::drive::{Drive, FileIo};
 use crate::format::layout::{BLOCK, Blocks, CRC};
@@ -61,7 +62,7 @@ pub(super) fn read_small(target: &PlacedPiece, into: &mut Vec<u8>) -> bool {
         if !matches!(file.read_at_cached(buffer, at), Ok(read) if read == len) {
             return false;
         }
-        match checked(target, &own, target.piece.shard, blocks, buffer) {
+        match checked(target, own.generation, target.piece.shard, blocks, buffer) {
             Some(ranges) => ranges.for_each(|range| into.extend_from_slice(&buffer[range])),
             None => return false,
         }
@@ -71,7 +72,15 @@ pub(super) fn read_small(target: &PlacedPiece, into: &mut Vec<u8>) -> bool {
 
 /// Reads a piece by all means there are, in a task of its own.
 pub(super) fn fetch(target: PlacedPiece, reader: Arc<Reader>) -> JoinHandle<Result<Vec<Bytes>, ReadError>> {
-    tokio::spawn(fetch_or_compute(Arc::new(target), reader))
+    tokio::spawn(async move {
+        let target = Arc::new(target);
+        let outcome = fetch_or_compute(target.clone(), reader.clone()).await;
+        match (outcome, Run::of(&target)) {
+            // Its volume came to the remote store under the reader's hands.
+            (Err(ReadError::Damaged { .. }), Some(run)) => remote::read(&run, &reader).await,
+            (outcome, _) => outcome,
+        }
+    })
 }
 
 /// The own shard first. When its drive takes longer than it does in 99 of 100 reads, the piece is computed from others
@@ -160,7 +169,8 @@ fn read_blocks(
     if read(file, &mut buffer, target.piece.offset + blocks.offset())? < len {
         return Err(ErrorKind::UnexpectedEof.into());
     }
-    let ranges = checked(target, own, target.piece.shard, blocks, &buffer).ok_or(ErrorKind::InvalidData)?;
+    let ranges =
+        checked(target, own.generation, target.piece.shard, blocks, &buffer).ok_or(ErrorKind::InvalidData)?;
     let ranges: Vec<Range<usize>> = ranges.collect();
     let bytes = Bytes::from_owner(buffer);
     Ok(ranges.into_iter().map(|range| bytes.slice(range)).collect())
@@ -168,15 +178,15 @@ fn read_blocks(
 
 /// Checks all blocks that were read of a shard; then gives where in them the piece's bytes lie. `bytes` is as long as
 /// the blocks are on the disk.
-fn checked<'a>(
+pub(super) fn checked<'a>(
     target: &'a PlacedPiece,
-    file: &PlacedShard,
+    generation: u32,
     shard: u8,
     blocks: Blocks,
     bytes: &[u8],
 ) -> Option<impl Iterator<Item = Range<usize>> + use<'a>> {
     let stripe = target.address.stripe;
-    let seed = target.address.fragment(shard, file.generation).seed();
+    let seed = target.address.fragment(shard, generation).seed();
     let good = blocks.data(stripe).all(|(block, data)| {
         let stored = bytes.get(data.start - CRC..data.start);
         stored.zip(bytes.get(data)).is_some_and(|(stored, data)| seed.verifies(block, stored, data))

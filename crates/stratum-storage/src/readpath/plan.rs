@@ -89,6 +89,16 @@ impl ReadPlan {
         Some(target.ok_or(ReadError::Nonsense))
     }
 
+    /// Takes the next piece off if it is as it is wanted.
+    pub fn next_if(&mut self, is_wanted: impl FnOnce(&PlacedPiece) -> bool) -> Option<PlacedPiece> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let target = self.at(self.rest.start).filter(is_wanted)?;
+        self.rest.start += u64::from(target.piece.bytes.end - target.piece.bytes.start);
+        Some(target)
+    }
+
     fn at(&self, position: u64) -> Option<PlacedPiece> {
         let left = self.rest.end - position;
         let (volume, offset, stripe, within, kind) = match &self.source {

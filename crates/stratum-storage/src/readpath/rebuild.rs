@@ -56,7 +56,7 @@ impl Gathered {
         blocks: Blocks,
         reader: &Arc<Reader>,
     ) -> Result<Gathered, ReadError> {
-        let mut gathered = Gathered { blocks, shards: vec![None; target.volume.slots.len()] };
+        let mut gathered = Gathered { blocks, shards: vec![None; target.volume.slots().len()] };
         let mut candidates = by_trust(target).into_iter();
         let mut asked = JoinSet::new();
         for shard in candidates.by_ref().take(target.volume.geometry.k.into()) {
@@ -126,7 +126,7 @@ impl Gathered {
 /// All shards: those on healthy drives, the slow ones of them last, the wanted one then (it was just tried), and those
 /// that are hardly there.
 fn by_trust(target: &PlacedPiece) -> Vec<u8> {
-    let mut shards: Vec<u8> = (0..target.volume.slots.len() as u8).collect();
+    let mut shards: Vec<u8> = (0..target.volume.slots().len() as u8).collect();
     shards.sort_by_key(|shard| {
         let file = target.volume.shard(*shard);
         let is_good = file.as_ref().is_some_and(|file| file.is_good());

@@ -154,17 +154,7 @@ impl Whole {
 
     /// Checks the data of a fragment.
     fn check(&self, shard: u8, generation: u32, bytes: &[u8]) -> Option<FragmentChecks> {
-        let expected = self.address(shard, generation);
-        let header = Fragment::decode(bytes) == Ok(expected);
-        let seed = expected.seed();
-        blocks(self.live.stripe).all(|(block, data)| verifies(seed, block, data, bytes)).then(|| {
-            FragmentChecks {
-                header,
-                padding: bytes
-                    .get(used(self.live.stripe)..)
-                    .is_some_and(|rest| rest.iter().all(|byte| *byte == 0)),
-            }
-        })
+        check(self.address(shard, generation), bytes)
     }
 
     fn address(&self, shard: u8, generation: u32) -> Fragment {
@@ -270,6 +260,21 @@ impl Whole {
     pub fn flaws(&self) -> impl Iterator<Item = (u8, &Flaw)> {
         self.pieces.iter().enumerate().filter_map(|(shard, piece)| Some((shard as u8, piece.flaw.as_ref()?)))
     }
+}
+
+/// Whether a fragment is as it must lie at that address, without a flaw.
+pub(crate) fn is_flawless(expected: Fragment, bytes: &[u8]) -> bool {
+    check(expected, bytes).is_some_and(|checks| checks.header && checks.padding)
+}
+
+/// Looks at a fragment whose data verifies; nothing of another.
+fn check(expected: Fragment, bytes: &[u8]) -> Option<FragmentChecks> {
+    let (header, seed) = (Fragment::decode(bytes) == Ok(expected), expected.seed());
+    let data_verifies = blocks(expected.stripe).all(|(block, data)| verifies(seed, block, data, bytes));
+    data_verifies.then(|| FragmentChecks {
+        header,
+        padding: bytes.get(used(expected.stripe)..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0)),
+    })
 }
 
 /// What a fragment whose blocks verify has besides.

@@ -113,6 +113,9 @@ impl Scrubber {
     }
 
     async fn scrub(&self, volume: &Arc<Volume>, from: u64, pass: &ScrubCursor) -> Result<(), HealError> {
+        if let Some(object) = volume.remote() {
+            return self.scrub_object(volume, object, pass).await;
+        }
         if from == 0 {
             self.look_at_files(volume, pass).await?;
         }
@@ -158,7 +161,7 @@ impl Scrubber {
             {
                 self.note(volume, first.await.map_err(interrupted)?, pass, bad);
             }
-            let bytes = live.stripe.disk() * volume.slots.len() as u64;
+            let bytes = live.stripe.disk() * volume.slots().len() as u64;
             let turn = self.pace.turn(Class::Scrub, bytes).await;
             let volume = volume.clone();
             under_way.push_back(crate::blocking::spawn(move || {
@@ -183,7 +186,7 @@ impl Scrubber {
         if cursor.phase == ScrubPhase::Spread {
             let (_, left) = self.left(&cursor);
             let time = cursor.started_at.saturating_add(PASS_PERIOD_MILLIS).saturating_sub(self.clock.now());
-            let bytes = live.stripe.disk() * volume.slots.len() as u64;
+            let bytes = live.stripe.disk() * volume.slots().len() as u64;
             let share = bytes as f64 / left.max(bytes).max(1) as f64;
             wait(Duration::from_millis((time as f64 * share) as u64).min(LONGEST_STRIPE_WAIT), changed).await;
         }
@@ -222,7 +225,7 @@ impl Scrubber {
     }
 
     /// Waits until nobody else works on a volume; nothing when the pass doesn't go on.
-    async fn claim(&self, volume: VolumeId, pass: &ScrubCursor) -> Option<Claim> {
+    pub(super) async fn claim(&self, volume: VolumeId, pass: &ScrubCursor) -> Option<Claim> {
         while self.is_current(pass) {
             if let Some(claim) = self.table.try_claim(volume) {
                 return Some(claim);
@@ -252,7 +255,13 @@ impl Scrubber {
         Ok(())
     }
 
-    fn tell(&self, volume: VolumeId, looked_at: &BTreeSet<u64>, mended: &Mended, pass: &ScrubCursor) {
+    pub(super) fn tell(
+        &self,
+        volume: VolumeId,
+        looked_at: &BTreeSet<u64>,
+        mended: &Mended,
+        pass: &ScrubCursor,
+    ) {
         self.healer.note(volume, looked_at, mended);
         for offset in &mended.ambiguous {
             tracing::error!(%volume, offset, "parity disagrees, and no single shard explains it: nothing is changed");
@@ -266,7 +275,7 @@ impl Scrubber {
     }
 
     /// Changes the cursor, unless another pass has begun meanwhile; says whether it did.
-    fn update(&self, pass: &ScrubCursor, change: impl FnOnce(&mut ScrubCursor)) -> bool {
+    pub(super) fn update(&self, pass: &ScrubCursor, change: impl FnOnce(&mut ScrubCursor)) -> bool {
         let mut cursor = self.cursor.lock();
         let is_same = cursor.started_at == pass.started_at;
         if is_same {
@@ -287,7 +296,7 @@ impl Scrubber {
         for volume in volumes.values().filter(|volume| volume.id.0 >= cursor.volume) {
             let Phase::Sealed { length } = volume.phase() else { continue };
             let done = if volume.id.0 == cursor.volume { cursor.offset } else { 0 };
-            let (k, shards) = (u64::from(volume.geometry.k.max(1)), volume.slots.len() as u64);
+            let (k, shards) = (u64::from(volume.geometry.k.max(1)), volume.slots().len() as u64);
             let rest = length.saturating_sub(done).min(volume.usage().0 / k + FILE_HEADER);
             left = (left.0 + 1, left.1 + rest * shards);
         }

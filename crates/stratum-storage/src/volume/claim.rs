@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_volume_has_one_worker() {
-        let volumes = Table::new(Vec::new(), Arc::new(NoLog), 0);
+        let volumes = Table::new(Vec::new(), Arc::new(NoLog), 0, None);
         let claim = volumes.try_claim(VolumeId(7)).unwrap();
         assert_eq!(claim.volume(), VolumeId(7));
         assert!(volumes.try_claim(VolumeId(7)).is_none() && volumes.is_claimed(VolumeId(7)));

@@ -160,6 +160,7 @@ impl ShardFiles {
             high_water: length,
             live: 0,
             writer: None,
+            remote: None,
         })
     }
 }

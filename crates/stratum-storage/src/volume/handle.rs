@@ -11,10 +11,11 @@ use crate::drive::lane::Done;
 use crate::drive::{Drive, DriveId, FileIo, NodeId, OpenHow};
 use crate::format::layout::{FILE_HEADER, Stripe, volume_end};
 use crate::placement::{Counted, enough_shards};
+use crate::remote::RemoteObject;
 use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// A volume.
 #[derive(Debug)]
@@ -24,7 +25,9 @@ pub(crate) struct Volume {
     pub geometry: Geometry,
     pub codec: Arc<Codec>,
     /// One for each shard: data, then parity.
-    pub slots: Vec<ShardSlot>,
+    slots: Vec<ShardSlot>,
+    /// What holds it in the remote store, once it lies there; then its shards count no more.
+    remote: OnceLock<RemoteObject>,
     /// Taken by whoever records a lost shard or lets the files grow, so that it is done once.
     pub changing: tokio::sync::Mutex<()>,
     state: Mutex<HandleState>,
@@ -112,7 +115,8 @@ impl Volume {
         drive: impl Fn(DriveId) -> Option<Arc<Drive>>,
     ) -> Result<Self, CodecError> {
         let codec = Codec::of(record.geometry)?;
-        if record.shards.len() != record.geometry.shards() {
+        let shards = if record.remote.is_some() { 0 } else { record.geometry.shards() };
+        if record.shards.len() != shards {
             return Err(CodecError::Shape(record.geometry));
         }
         let slot = |(number, shard): (usize, &Shard)| {
@@ -134,10 +138,22 @@ impl Volume {
             geometry: record.geometry,
             codec,
             slots: record.shards.iter().enumerate().map(slot).collect(),
+            remote: record.remote.map_or_else(OnceLock::new, OnceLock::from),
             changing: tokio::sync::Mutex::default(),
             state: Mutex::new(HandleState { phase, live: record.live, high_water: record.high_water }),
             holds: Mutex::default(),
         })
+    }
+
+    /// What holds it in the remote store, if it lies there.
+    pub fn remote(&self) -> Option<RemoteObject> {
+        self.remote.get().copied()
+    }
+
+    /// From now on it is read from the remote store. The state says so already.
+    pub fn set_remote(&self, object: RemoteObject) {
+        // A volume is uploaded once.
+        let _ = self.remote.set(object);
     }
 
     pub fn phase(&self) -> Phase {
@@ -157,7 +173,7 @@ impl Volume {
     /// About what each shard takes of its drive, were the volume of that geometry; nothing if nothing is live.
     pub fn shard_bytes(&self, geometry: Geometry) -> u64 {
         let (live, _) = self.usage();
-        if live == 0 || self.phase() == Phase::Dropped {
+        if live == 0 || self.phase() == Phase::Dropped || self.remote().is_some() {
             return 0;
         }
         let full = Stripe::full(geometry);
@@ -222,14 +238,27 @@ impl Volume {
         self.shards().all(|(_, file)| !file.is_lost() && !file.is_unsynced() && stays(&file))
     }
 
+    /// The places of its shards; none once it lies in the remote store.
+    pub fn slots(&self) -> &[ShardSlot] {
+        match self.remote() {
+            None => &self.slots,
+            Some(_) => &[],
+        }
+    }
+
     /// What lies at each shard's place now.
     pub fn shards(&self) -> impl Iterator<Item = (u8, Arc<PlacedShard>)> {
-        self.slots.iter().enumerate().map(|(shard, slot)| (shard as u8, slot.now()))
+        self.slots().iter().enumerate().map(|(shard, slot)| (shard as u8, slot.now()))
     }
 
     /// What lies at a shard's place now.
     pub fn shard(&self, shard: u8) -> Option<Arc<PlacedShard>> {
-        self.slots.get(usize::from(shard)).map(ShardSlot::now)
+        self.slots().get(usize::from(shard)).map(ShardSlot::now)
+    }
+
+    /// What its shards were before it came to the remote store in this run.
+    pub fn former_shards(&self) -> impl Iterator<Item = Arc<PlacedShard>> {
+        self.slots.iter().map(ShardSlot::now)
     }
 
     /// Shards that aren't lost.

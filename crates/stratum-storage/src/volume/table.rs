@@ -10,12 +10,19 @@ use crate::blob::{BlobRef, Extent, Geometry, Place, Tier, VolumeId};
 use crate::codec::CodecError;
 use crate::drive::{Devices, Drive, DriveId, FileIo, Roster};
 use crate::format::layout::{extent_disk, packed_end, volume_end};
+use crate::format::remote::object_length;
 use crate::placement::geometry_over;
+use crate::remote::{Remote, RemoteObject};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The tier whose sealed volumes go to the remote store.
+pub(crate) const REMOTE_TIER: Tier = Tier::Cold;
+/// How many bytes of bodies may wait for that on the tier's drives.
+const SPOOL_BYTES: u64 = 8 << 30;
 
 /// A tier's drives and the geometry of its volumes while all of them are healthy.
 #[derive(Debug, Clone)]
@@ -31,6 +38,13 @@ impl TierDrives {
     pub(crate) fn open_to_new(&self) -> Vec<Arc<Drive>> {
         self.drives.open_to_new()
     }
+}
+
+/// Volumes in the remote store, and how long their objects are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RemoteStats {
+    pub volumes: u64,
+    pub bytes: u64,
 }
 
 /// How many of a tier's drives are there and take something new.
@@ -49,11 +63,15 @@ pub struct TierHealth {
 pub struct Table {
     pub(crate) log: Arc<dyn VolumeLog>,
     pub(crate) tiers: Vec<TierDrives>,
+    /// Where sealed volumes of the cold tier go, if there is such a place.
+    pub(crate) remote: Option<Arc<Remote>>,
     volumes: RwLock<HashMap<VolumeId, Arc<Volume>>>,
     /// Bytes of every device that only packing and other upkeep may use.
     reserve: AtomicU64,
     /// Ranges that nothing names any more, before their grace.
     pub(super) freed: Mutex<Vec<Freed>>,
+    /// Volumes that came to the remote store and whose shard files are to go.
+    pub(super) uploaded: Mutex<Vec<Arc<Volume>>>,
     /// Dropped volumes that still have files, on drives that weren't there or since nothing was to be removed.
     pub(crate) lingering: Mutex<BTreeSet<VolumeId>>,
     pub(crate) repairs: Repairs,
@@ -67,10 +85,17 @@ impl fmt::Debug for Table {
 }
 
 impl Table {
-    pub(crate) fn new(tiers: Vec<TierDrives>, log: Arc<dyn VolumeLog>, reserve: u64) -> Arc<Table> {
+    pub(crate) fn new(
+        tiers: Vec<TierDrives>,
+        log: Arc<dyn VolumeLog>,
+        reserve: u64,
+        remote: Option<Arc<Remote>>,
+    ) -> Arc<Table> {
         Arc::new(Table {
             log,
             tiers,
+            remote,
+            uploaded: Mutex::default(),
             volumes: RwLock::default(),
             reserve: reserve.into(),
             freed: Mutex::default(),
@@ -86,6 +111,51 @@ impl Table {
         self.log.is_provisional()
     }
 
+    /// The remote store, if there is one.
+    pub fn remote(&self) -> Option<&Arc<Remote>> {
+        self.remote.as_ref()
+    }
+
+    /// A volume is read from the remote store from now on, as the state says already. Its files go when who reads them
+    /// is done.
+    pub(crate) fn came_to_remote(&self, volume: &Arc<Volume>, object: RemoteObject) {
+        volume.set_remote(object);
+        self.uploaded.lock().push(volume.clone());
+    }
+
+    /// Takes the volumes whose files are to go.
+    pub(crate) fn take_uploaded(&self) -> Vec<Arc<Volume>> {
+        std::mem::take(&mut self.uploaded.lock())
+    }
+
+    /// What lies in the remote store.
+    pub(crate) fn remote_stats(&self) -> RemoteStats {
+        let mut stats = RemoteStats::default();
+        for volume in self.read().values().filter(|volume| volume.remote().is_some()) {
+            if let Phase::Sealed { length } = volume.phase() {
+                stats.volumes += 1;
+                stats.bytes += object_length(volume.geometry, length);
+            }
+        }
+        stats
+    }
+
+    /// Sealed volumes that wait to come to the remote store, by number; none where there is no such store.
+    pub(crate) fn spooled(&self) -> Vec<Arc<Volume>> {
+        match self.remote {
+            Some(_) => self.volumes().into_iter().filter(|volume| waits_to_go(volume)).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether so much waits to come to the remote store that nothing more is taken for it.
+    pub(crate) fn is_spool_full(&self, tier: Tier) -> bool {
+        let waiting = || -> u64 {
+            self.read().values().filter(|volume| waits_to_go(volume)).map(|volume| volume.usage().0).sum()
+        };
+        self.remote.is_some() && tier == REMOTE_TIER && waiting() >= SPOOL_BYTES
+    }
+
     /// The tier of a volume, if it is there.
     pub fn tier_of(&self, volume: VolumeId) -> Option<Tier> {
         self.find(volume).map(|volume| volume.tier)
@@ -95,7 +165,7 @@ impl Table {
     /// is what its whole stripe takes.
     pub fn disk_of(&self, blob: &BlobRef) -> u64 {
         let of = |id: VolumeId, disk: &dyn Fn(Geometry) -> u64| {
-            self.find(id).map_or(0, |volume| disk(volume.geometry) * volume.slots.len() as u64)
+            self.find(id).map_or(0, |volume| disk(volume.geometry) * volume.slots().len() as u64)
         };
         match &blob.place {
             Place::Packed(at) => of(at.volume, &|geometry| packed_end(geometry, at) - at.stripe),
@@ -146,7 +216,7 @@ impl Table {
     pub fn shards_on(&self, drive: DriveId) -> u64 {
         let table = self.volumes.read();
         let volumes = table.values().filter(|volume| volume.phase() != Phase::Dropped);
-        let there = volumes.flat_map(|volume| &volume.slots).filter(|slot| slot.now().drive_id == drive);
+        let there = volumes.flat_map(|volume| volume.slots()).filter(|slot| slot.now().drive_id == drive);
         there.count() as u64
     }
 
@@ -244,6 +314,13 @@ impl Table {
             }
         }
     }
+}
+
+fn waits_to_go(volume: &Volume) -> bool {
+    volume.tier == REMOTE_TIER
+        && volume.remote().is_none()
+        && volume.usage().0 > 0
+        && matches!(volume.phase(), Phase::Sealed { .. })
 }
 
 /// The geometry of volumes over all of so many drives: a tier that drives were taken out of may be narrower than it was

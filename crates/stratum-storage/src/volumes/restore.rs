@@ -11,6 +11,7 @@ use crate::blob::VolumeId;
 use crate::codec::CodecError;
 use crate::drive::DriveId;
 use crate::format::layout::FILE_HEADER;
+use crate::remote::Remote;
 use crate::volume::{
     DIRECTORY, Phase, Table, TierDrives, Volume, VolumeLog, VolumeLogError, VolumeRecord, list_drive,
     volume_of_path,
@@ -28,6 +29,8 @@ pub struct Restore {
     /// See [`Table::set_reserve`].
     pub reserve: u64,
     pub log: Arc<dyn VolumeLog>,
+    /// Where sealed volumes of the cold tier go, if there is such a place.
+    pub remote: Option<Arc<Remote>>,
 }
 
 /// What a restore did.
@@ -59,12 +62,12 @@ type FilesByDrive = HashMap<DriveId, HashMap<String, u64>>;
 impl Volumes {
     /// The volumes at the start of a run. Nothing may be written or read before it returns.
     pub async fn restore(restore: Restore) -> Result<(Volumes, Restored), RestoreError> {
-        let Restore { tiers, records, next_id, reserve, log } = restore;
+        let Restore { tiers, records, next_id, reserve, log, remote } = restore;
         let mut found = list(&tiers);
         let on_drives = found.values().flat_map(HashMap::keys).filter_map(|path| volume_of_path(path)).max();
         let known = records.iter().map(|record| record.id.0).max();
         let next_id = next_id.0.max(known.max(on_drives).map_or(1, |last| last.saturating_add(1)));
-        let volumes = Volumes::over(Table::new(tiers, log, reserve), next_id);
+        let volumes = Volumes::over(Table::new(tiers, log, reserve, remote), next_id);
         let mut restored = Restored { volumes: records.len() as u64, ..Restored::default() };
         for record in &records {
             let inserted = volumes.table.insert_record(record);

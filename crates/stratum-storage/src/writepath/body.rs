@@ -216,7 +216,7 @@ impl BlobWriter {
     async fn sync(&mut self, at: usize) -> Result<(), WriteError> {
         let Some(extent) = self.extents.get_mut(at).filter(|extent| !extent.synced) else { return Ok(()) };
         let volume = extent.reservation.volume.clone();
-        let mut asked = Vec::with_capacity(volume.slots.len());
+        let mut asked = Vec::with_capacity(volume.slots().len());
         for (shard, current) in volume.shards() {
             if current.is_lost() || extent.failed.contains(&shard) {
                 continue;

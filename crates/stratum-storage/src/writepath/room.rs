@@ -38,14 +38,16 @@ pub enum WriteError {
     Length { expected: u64 },
     #[error("a body of {0} bytes doesn't fit into a packed stripe")]
     TooLarge(usize),
+    #[error("too much waits on the drives of the {} tier to come to the remote store; it is behind, or away", .0.name())]
+    SpoolFull(Tier),
     #[error("volumes can't be changed now: {0}")]
     Unavailable(String),
 }
 
 impl WriteError {
-    /// Whether the tier only lacks space or drives: no failure, but something to wait for.
+    /// Whether the tier only lacks space or drives, or its remote store is behind: no failure, but something to wait for.
     pub fn is_waiting(&self) -> bool {
-        matches!(self, WriteError::NoSpace(_) | WriteError::TooFewDrives { .. })
+        matches!(self, WriteError::NoSpace(_) | WriteError::TooFewDrives { .. } | WriteError::SpoolFull(_))
     }
 
     /// The same, or, where shards are missing because drives are full, that there is no space.
@@ -88,6 +90,9 @@ impl Writer {
     pub fn check_room(&self, tier: Tier, payload: u64, leave: Leave) -> Result<(), WriteError> {
         let none = WriteError::TooFewDrives { tier, healthy: 0 };
         let state = self.tier(tier).ok_or(none)?;
+        if self.table.is_spool_full(tier) {
+            return Err(WriteError::SpoolFull(tier));
+        }
         let healthy = state.healthy();
         let geometry = geometry_over(state.drives.geometry, healthy.len());
         let geometry = geometry.ok_or(WriteError::TooFewDrives { tier, healthy: healthy.len() })?;
@@ -164,6 +169,9 @@ impl Writer {
         purpose: Purpose,
     ) -> Result<(), WriteError> {
         let tier = state.drives.tier;
+        if self.table.is_spool_full(tier) {
+            return Err(WriteError::SpoolFull(tier));
+        }
         for drive in state.healthy() {
             drive.check();
         }
@@ -199,6 +207,7 @@ impl Writer {
             high_water: 0,
             live: 0,
             writer: None,
+            remote: None,
         };
         let volume =
             self.table.volume_of(&record).map_err(|error| WriteError::Unavailable(error.to_string()))?;

@@ -99,6 +99,7 @@ fn the_fixture_is_read() {
             high_water: LENGTH,
             live: 72_101,
             writer: None,
+            remote: None,
         };
         world.state.records.lock().unwrap().insert(record.id, record);
         // Where everything lies follows from the lengths.

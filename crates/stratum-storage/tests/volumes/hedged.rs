@@ -44,6 +44,7 @@ async fn rack(devices: [u64; 3]) -> Rack {
         next_id: VolumeId(1),
         reserve: 0,
         log: state.clone(),
+        remote: None,
     };
     let volumes = Volumes::restore(restore).await.unwrap().0;
     Rack { disks, drives, volumes, state }

@@ -14,5 +14,6 @@ mod reclaim;
 mod roundtrip;
 mod scrub;
 mod unfinished;
+mod upload;
 mod world;
 mod writing;

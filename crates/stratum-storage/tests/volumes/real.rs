@@ -26,6 +26,7 @@ async fn start(root: &Path, state: &Arc<State>) -> (Volumes, Vec<Arc<Drive>>) {
         next_id: VolumeId(1),
         reserve: 0,
         log: state.clone(),
+        remote: None,
     };
     (Volumes::restore(restore).await.unwrap().0, drives)
 }

@@ -13,6 +13,8 @@ use stratum_storage::drive::{Drive, DriveId, Roster, Threads};
 use stratum_storage::format::layout::{Stripe, extent_end, packed_end, stripes_of};
 use stratum_storage::format::v1::Kind;
 use stratum_storage::readpath::ReadError;
+use stratum_storage::remote::Remote;
+use stratum_storage::remote::simulated::SimulatedStore;
 use stratum_storage::volume::{
     LiveStripe, Shard, TierDrives, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, VolumeState,
 };
@@ -57,6 +59,7 @@ impl State {
                     high_water: 0,
                     live: 0,
                     writer: None,
+                    remote: None,
                 };
                 assert!(records.insert(id, record).is_none(), "a volume's number was used twice");
             }
@@ -90,6 +93,14 @@ impl State {
                     return Err(VolumeLogError::Refused);
                 }
                 *current = Shard { drive, generation, lost: false };
+            }
+            VolumeEvent::Uploaded { volume, object } => {
+                let record = records.get_mut(&volume).ok_or(VolumeLogError::Refused)?;
+                if !matches!(record.state, VolumeState::Sealed { .. }) || record.remote.is_some() {
+                    return Err(VolumeLogError::Refused);
+                }
+                record.remote = Some(object);
+                record.shards.clear();
             }
         }
         self.events.lock().unwrap().push(event);
@@ -138,6 +149,12 @@ pub struct World {
     pub disks: Vec<Arc<SimulatedDrive>>,
     pub state: Arc<State>,
     pub reserve: u64,
+    /// Of all drives.
+    pub tier: Tier,
+    /// Where sealed volumes go, if anywhere.
+    pub remote: Option<SimulatedStore>,
+    /// Of the drives and the remote store.
+    pub clock: Arc<Simulated>,
 }
 
 impl World {
@@ -151,7 +168,8 @@ impl World {
         let disk = |number| SimulatedDrive::new(&format!("disk {number}"), device(number), &power);
         let disks = (0..disks).map(disk).collect();
         let state = Arc::new(State { power: power.clone(), ..State::default() });
-        World { geometry, power, disks, state, reserve: 0 }
+        let clock = Arc::new(Simulated::new(1, 1));
+        World { geometry, power, disks, state, reserve: 0, tier: Tier::Hot, remote: None, clock }
     }
 
     /// A start of the server.
@@ -165,25 +183,29 @@ impl World {
     }
 
     pub async fn try_start(&self, missing: &[usize]) -> Option<Server> {
-        let clock = Arc::new(Simulated::new(1, 1));
+        let (clock, tier) = (self.clock.clone(), self.tier);
         let drive = |(number, disk): (usize, &Arc<SimulatedDrive>)| {
             let (id, position) = (DriveId(number as u128 + 1), number as u16);
             Arc::new(match missing.contains(&number) {
-                true => Drive::missing(id, Tier::Hot, position, "a test took it"),
-                false => Drive::new(id, Tier::Hot, position, disk.attach(), Threads::Caller, clock.clone()),
+                true => Drive::missing(id, tier, position, "a test took it"),
+                false => Drive::new(id, tier, position, disk.attach(), Threads::Caller, clock.clone()),
             })
         };
         let drives: Vec<Arc<Drive>> = self.disks.iter().enumerate().map(drive).collect();
         let roster = Roster::new(drives.clone());
+        let remote = |store: &SimulatedStore| {
+            Remote::new(Arc::new(store.clone()), "this world".into(), self.clock.clone())
+        };
         let restore = Restore {
-            tiers: vec![TierDrives { tier: Tier::Hot, geometry: self.geometry, drives: roster.clone() }],
+            tiers: vec![TierDrives { tier, geometry: self.geometry, drives: roster.clone() }],
             records: self.state.records.lock().unwrap().values().cloned().collect(),
             next_id: VolumeId(1),
             reserve: self.reserve,
             log: self.state.clone(),
+            remote: self.remote.as_ref().map(remote),
         };
         let (volumes, restored) = Volumes::restore(restore).await.ok()?;
-        Some(Server { volumes, restored, roster, drives, state: self.state.clone() })
+        Some(Server { volumes, restored, roster, drives, tier, state: self.state.clone() })
     }
 }
 
@@ -204,6 +226,7 @@ pub struct Server {
     pub restored: Restored,
     pub roster: Roster,
     pub drives: Vec<Arc<Drive>>,
+    pub tier: Tier,
     pub state: Arc<State>,
 }
 
@@ -218,7 +241,7 @@ impl Server {
     }
 
     pub async fn write(&self, body: &Bytes) -> Result<Written, WriteError> {
-        let mut writer = self.volumes.writer.write(Tier::Hot, body.len() as u64).await?;
+        let mut writer = self.volumes.writer.write(self.tier, body.len() as u64).await?;
         let mut at = 0;
         for step in [1, 70_000, 33_000, 4096].into_iter().cycle() {
             if at == body.len() {

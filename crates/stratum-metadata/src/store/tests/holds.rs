@@ -27,6 +27,7 @@ async fn deterministic(dir: &std::path::Path) -> (Metadata, Volumes) {
         next_id: metadata.next_volume_id(),
         reserve: 0,
         log: Arc::new(metadata.clone()),
+        remote: None,
     };
     let (volumes, _) = Volumes::restore(restore).await.unwrap();
     metadata.attach(volumes.table.clone()).unwrap();

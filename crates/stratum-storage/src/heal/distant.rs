@@ -1,0 +1,72 @@
+//! Volumes in the remote store: what is wrong there can be found and told, and not mended.
+//!
+//! The remote store keeps one copy, and that it lasts is its business. So a stripe that it lost, or gives otherwise than it
+//! was stored, counts as unreadable, as one does of which too few fragments are left.
+
+use super::mend::Mended;
+use super::{HealError, Rebuilder};
+use crate::format::remote::{GENERATION, stripe_range};
+use crate::format::v1::Fragment;
+use crate::inspect::live_stripes;
+use crate::pace::{Class, Pace};
+use crate::readpath::NO_REMOTE;
+use crate::readpath::whole::is_flawless;
+use crate::remote::{Remote, RemoteError, RemoteObject};
+use crate::volume::{LiveStripe, Volume};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Rebuilder {
+    /// Looks at some stripes of a volume in an object of the remote store. If that isn't there, all of them are unreadable.
+    pub(crate) async fn look_at_object(
+        &self,
+        volume: &Arc<Volume>,
+        object: RemoteObject,
+        offsets: &BTreeSet<u64>,
+        pace: &Arc<Pace>,
+        task: Class,
+    ) -> Result<Mended, HealError> {
+        let none = || RemoteError::Unavailable(NO_REMOTE.into());
+        let remote = self.table.remote.clone().ok_or_else(none)?;
+        let live = live_stripes(&self.table, volume.id).await?;
+        let mut mended = Mended::default();
+        match self.table.look_for_object(volume, object).await {
+            Err(error @ RemoteError::Missing(_)) => {
+                tracing::error!(volume = %volume.id, place = remote.place(), %error, "the remote store lost a volume");
+                mended.unreadable.extend(live.iter().map(|live| live.offset));
+                return Ok(mended);
+            }
+            outcome => outcome?,
+        }
+        for live in live.into_iter().filter(|live| offsets.contains(&live.offset)) {
+            let _turn = pace.turn(task, live.stripe.disk()).await;
+            if !is_stripe_whole(&remote, volume, object, live).await? {
+                mended.unreadable.insert(live.offset);
+            }
+        }
+        Ok(mended)
+    }
+}
+
+/// Whether the remote store gives all data fragments of a stripe as they were stored.
+async fn is_stripe_whole(
+    remote: &Remote,
+    volume: &Volume,
+    object: RemoteObject,
+    live: LiveStripe,
+) -> Result<bool, RemoteError> {
+    let bytes = remote.read(volume.id, object, stripe_range(live.offset, live.stripe)).await?;
+    let length = live.stripe.disk() as usize;
+    Ok((0..volume.geometry.k).all(|shard| {
+        let begin = usize::from(shard) * length;
+        let expected = Fragment {
+            volume: volume.id,
+            generation: GENERATION,
+            shard,
+            offset: live.offset,
+            stripe: live.stripe,
+            kind: live.kind,
+        };
+        bytes.get(begin..begin + length).is_some_and(|fragment| is_flawless(expected, fragment))
+    }))
+}

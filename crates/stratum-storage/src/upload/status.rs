@@ -1,0 +1,76 @@
+//! How things stand with the remote store, for who looks after the store.
+
+use super::Uploader;
+use crate::ambient::UnixMillis;
+use crate::remote::Reach;
+use serde::{Deserialize, Serialize};
+
+/// What was done in this run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    pub volumes: u64,
+    pub bytes: u64,
+    pub failed: u64,
+    pub last_error: Option<String>,
+    /// At the last look.
+    pub missing: u64,
+    pub garbage: u64,
+}
+
+/// What lies in the remote store, and what is on its way there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadStatus {
+    /// Where the remote store is.
+    pub place: String,
+    /// Since when it can't be reached, in milliseconds of Unix time, if it can't.
+    pub away_since: Option<UnixMillis>,
+    /// Why nothing is written to it, if so.
+    pub refusal: Option<String>,
+    /// Volumes there, and how long their objects are.
+    pub volumes: u64,
+    pub bytes: u64,
+    /// Sealed volumes that wait to come there, and how many bytes of bodies are in them.
+    pub waiting: u64,
+    pub waiting_bytes: u64,
+    /// The one that is on its way.
+    pub uploading: Option<u64>,
+    /// What came there since the start.
+    pub uploaded: u64,
+    pub uploaded_bytes: u64,
+    /// Tries that failed since the start, and why the last of them did.
+    pub failed: u64,
+    pub last_error: Option<String>,
+    /// Volumes that weren't there at the last look.
+    pub missing: u64,
+    /// Objects that nobody named and that were removed since the start.
+    pub garbage_removed: u64,
+}
+
+impl Uploader {
+    /// How things stand; nothing where there is no remote store.
+    pub fn status(&self) -> Option<UploadStatus> {
+        let remote = self.table.remote()?;
+        let spooled = self.table.spooled();
+        let stats = self.table.remote_stats();
+        let state = self.state.lock();
+        Some(UploadStatus {
+            place: remote.place(),
+            away_since: match remote.reach() {
+                Reach::Away { since, .. } => Some(since),
+                Reach::There => None,
+            },
+            refusal: remote.refusal(),
+            volumes: stats.volumes,
+            bytes: stats.bytes,
+            waiting: spooled.len() as u64,
+            waiting_bytes: spooled.iter().map(|volume| volume.usage().0).sum(),
+            uploading: state.uploading.map(|volume| volume.0),
+            uploaded: state.done.volumes,
+            uploaded_bytes: state.done.bytes,
+            failed: state.done.failed,
+            last_error: state.done.last_error.clone(),
+            missing: state.done.missing,
+            garbage_removed: state.done.garbage,
+        })
+    }
+}

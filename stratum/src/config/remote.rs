@@ -1,0 +1,54 @@
+//! What `[tiers.cold]` says of a remote store.
+
+use super::TierSection;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use stratum_remote::{AddressError, RemoteAddress};
+use stratum_storage::blob::Tier;
+use toml::Spanned;
+
+/// What must not stand in a configuration, which others may read.
+#[derive(Debug)]
+pub struct RefusedSecret;
+
+impl<'de> Deserialize<'de> for RefusedSecret {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom(
+            "credentials don't stand in the configuration: give them in the environment (AWS_ACCESS_KEY_ID and so on), or \
+             in a file that `credentials_file` names",
+        ))
+    }
+}
+
+impl TierSection {
+    /// The remote store, if there is one.
+    ///
+    /// # Errors
+    /// What is no address.
+    pub fn remote_address(&self) -> Result<Option<RemoteAddress>, AddressError> {
+        let said = |said: Option<&Spanned<String>>| said.map(|said| said.get_ref().clone());
+        let (endpoint, region) = (said(self.endpoint.as_ref()), said(self.region.as_ref()));
+        let Some(remote) = &self.remote else { return Ok(None) };
+        RemoteAddress::parse(remote.get_ref(), endpoint.as_deref(), region.as_deref()).map(Some)
+    }
+
+    /// What is wrong with it: where, in which field, and in words.
+    pub(super) fn remote_problem(&self, tier: Tier) -> Option<(usize, &'static str, String)> {
+        let at = |said: &Option<Spanned<String>>| said.as_ref().map(|said| said.span().start);
+        let Some(start) = at(&self.remote) else {
+            let fields = [("endpoint", at(&self.endpoint)), ("region", at(&self.region))];
+            let (field, start) = fields.into_iter().find_map(|(field, at)| Some((field, at?)))?;
+            return Some((start, field, "it is a remote store's, and `remote` names none".into()));
+        };
+        if tier != Tier::Cold {
+            return Some((start, "remote", "only the cold tier may be remote".into()));
+        }
+        let error = self.remote_address().err()?;
+        let (field, start) = match error {
+            AddressError::Endpoint(_) => ("endpoint", at(&self.endpoint).unwrap_or(start)),
+            AddressError::Region => ("region", at(&self.region).unwrap_or(start)),
+            AddressError::Store(_) | AddressError::Credentials => ("remote", start),
+        };
+        Some((start, field, error.to_string()))
+    }
+}

@@ -1,0 +1,304 @@
+//! The cold tier's volumes in a second server: brought there, read from there, and what is wrong with that server or the
+//! line to it costs its own objects a `503` and nothing else.
+
+use crate::client::client;
+use crate::rescue::{BUCKET, fetch, objects, store};
+use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
+use crate::tiers::{explain, run, said, tier};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+/// Where a server keeps another one's volumes.
+const REMOTE_BUCKET: &str = "cold";
+
+/// A line to a server, which may be cut, or change what comes back over it.
+struct Line {
+    address: SocketAddr,
+    state: Arc<AtomicU8>,
+}
+
+const SOUND: u8 = 0;
+const CUT: u8 = 1;
+const CHANGING: u8 = 2;
+
+impl Line {
+    fn to(server: &Server) -> Line {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to: SocketAddr = server.endpoint().trim_start_matches("http://").parse().unwrap();
+        let (address, state) = (listener.local_addr().unwrap(), Arc::new(AtomicU8::new(SOUND)));
+        let told = state.clone();
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                if told.load(Ordering::Relaxed) == CUT {
+                    continue;
+                }
+                let Ok(far) = TcpStream::connect(to) else { continue };
+                for (from, into, comes_back) in
+                    [(near.try_clone().unwrap(), far.try_clone().unwrap(), false), (far, near, true)]
+                {
+                    let told = told.clone();
+                    std::thread::spawn(move || carry(from, into, comes_back, &told));
+                }
+            }
+        });
+        Line { address, state }
+    }
+
+    fn is_now(&self, state: u8) {
+        self.state.store(state, Ordering::Relaxed);
+    }
+}
+
+fn carry(mut from: TcpStream, mut into: TcpStream, comes_back: bool, state: &AtomicU8) {
+    let mut buffer = [0; 16 << 10];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        match state.load(Ordering::Relaxed) {
+            CUT => break,
+            // A whole buffer ends in the middle of a body.
+            CHANGING if comes_back && read == buffer.len() => buffer[read - 1] ^= 1,
+            _ => {}
+        }
+        if into.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = from.shutdown(std::net::Shutdown::Both);
+    let _ = into.shutdown(std::net::Shutdown::Both);
+}
+
+/// A server whose cold volumes go to another one, over a line.
+struct Pair {
+    server: Server,
+    remote: Server,
+    line: Line,
+    objects: BTreeMap<String, Vec<u8>>,
+}
+
+fn blocking<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn configured(line: &Line) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let credentials = folder.path().join("credentials");
+    let text = format!("AWS_ACCESS_KEY_ID={ACCESS_KEY}\nAWS_SECRET_ACCESS_KEY={SECRET_KEY}\n");
+    std::fs::write(&credentials, text).unwrap();
+    std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let text = format!(
+        "[tiers.cold]\nremote = \"s3://{REMOTE_BUCKET}/here\"\nendpoint = \"http://{}\"\ncredentials_file = {credentials:?}\n",
+        line.address
+    );
+    std::fs::write(folder.path().join("stratum.toml"), text).unwrap();
+    folder
+}
+
+impl Pair {
+    /// With some objects in the cold tier.
+    fn start() -> Pair {
+        let remote = Server::start();
+        blocking(async { client(&remote).create_bucket().bucket(REMOTE_BUCKET).send().await.unwrap() });
+        let line = Line::to(&remote);
+        let server = Server::start_on(configured(&line), &["data"]);
+        let mut objects = objects();
+        objects.insert("cold/log".into(), "GET /index.html HTTP/1.1 200\n".repeat(40_000).into_bytes());
+        objects.insert("cold/noise".into(), noise(3_000_000));
+        store(&server, &objects);
+        for key in ["cold/", "a/"] {
+            tier(&server, "move", key, &["cold", "--recursive"]);
+        }
+        let pair = Pair { server, remote, line, objects };
+        pair.wait("what is moved lies in cold", |pair| {
+            ["cold/log", "cold/noise", "a/b"].iter().all(|key| {
+                let why = explain(&pair.server, key);
+                why["tier"] == "cold" && why["moving_to"].is_null() && why["move_due"].is_null()
+            })
+        });
+        pair
+    }
+
+    fn wait(&self, what: &str, is_so: impl Fn(&Pair) -> bool) {
+        for _ in 0..600 {
+            if is_so(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        panic!("not so: {what}: {}", self.status());
+    }
+
+    fn status(&self) -> Value {
+        let output = run(&self.server, &["status", "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
+    }
+
+    fn remote_status(&self) -> Value {
+        self.status()["remote"].clone()
+    }
+
+    fn upload(&self) {
+        let output = run(&self.server, &["tier", "upload"]);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+
+    /// Brings all cold volumes there.
+    fn bring(&self) {
+        self.upload();
+        self.wait("the cold volumes are there", |pair| {
+            let status = pair.remote_status();
+            status["volumes"].as_u64() > Some(0) && status["waiting"] == 0 && pair.shard_files() == 0
+        });
+    }
+
+    fn shard_files(&self) -> usize {
+        let volumes = |drive: u32| self.server.data().join(format!("cold/{drive}/volumes"));
+        (0..6).flat_map(|drive| std::fs::read_dir(volumes(drive)).into_iter().flatten().flatten()).count()
+    }
+
+    fn all_read_back(&self) {
+        for (key, body) in &self.objects {
+            assert!(fetch(&self.server, key).as_ref() == Some(body), "{key}");
+        }
+    }
+
+    /// The keys of the volumes in the other server.
+    fn there(&self) -> Vec<String> {
+        blocking(async {
+            let listed = client(&self.remote).list_objects_v2().bucket(REMOTE_BUCKET).prefix("here/volumes/");
+            let listed = listed.send().await.unwrap();
+            listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
+        })
+    }
+
+    /// Status and `Retry-After` of a GET that fails.
+    fn refused(&self, key: &str) -> (u16, Option<String>) {
+        blocking(async {
+            let got = client(&self.server).get_object().bucket(BUCKET).key(key).send().await;
+            let error = got.expect_err(key);
+            let raw = error.raw_response().unwrap();
+            (raw.status().as_u16(), raw.headers().get("retry-after").map(str::to_owned))
+        })
+    }
+}
+
+/// Bytes that don't shrink.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252_u64;
+    let next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+#[test]
+fn cold_volumes_lie_in_another_server_whose_outage_is_its_own_objects() {
+    let mut pair = Pair::start();
+    pair.bring();
+    assert!(!pair.there().is_empty());
+    pair.all_read_back();
+    let ranged = blocking(async {
+        let got = client(&pair.server).get_object().bucket(BUCKET).key("cold/noise");
+        got.range("bytes=1999999-2000100").send().await.unwrap().body.collect().await.unwrap().to_vec()
+    });
+    assert_eq!(ranged, pair.objects["cold/noise"][1_999_999..2_000_101]);
+    let output = run(&pair.server, &["fsck"]);
+    assert!(output.status.success(), "{}", said(&output));
+
+    // Gone, also for a start.
+    pair.line.is_now(CUT);
+    assert_eq!(pair.refused("cold/noise"), (503, Some("1".into())));
+    for _ in 0..2 {
+        // What was read a moment ago is remembered; now nothing is.
+        pair.server.restart();
+        assert_eq!(pair.refused("cold/noise"), (503, Some("1".into())));
+        assert_eq!(pair.refused("a/b"), (503, Some("1".into())));
+        assert_eq!(fetch(&pair.server, "100%").as_ref(), Some(&pair.objects["100%"]));
+        store(&pair.server, &BTreeMap::from([("new".to_owned(), vec![7; 100_000])]));
+        blocking(async {
+            let head =
+                client(&pair.server).head_object().bucket(BUCKET).key("cold/noise").send().await.unwrap();
+            assert_eq!(head.content_length(), Some(3_000_000));
+        });
+    }
+    pair.wait("it is told", |pair| {
+        // Somebody asks.
+        pair.refused("cold/noise");
+        let notes = pair.status()["notes"].to_string();
+        notes.contains("the remote store s3://cold/here") && notes.contains("can't be reached")
+    });
+    let output = run(&pair.server, &["tier", "status"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("it can't be used since"), "{}", said(&output));
+
+    pair.line.is_now(SOUND);
+    pair.wait("it is found again", |pair| fetch(&pair.server, "cold/noise").is_some());
+    pair.all_read_back();
+}
+
+#[test]
+fn a_volume_that_the_other_server_loses_is_found_and_told() {
+    let pair = Pair::start();
+    pair.bring();
+    let there = pair.there();
+    blocking(async {
+        for key in there {
+            client(&pair.remote).delete_object().bucket(REMOTE_BUCKET).key(key).send().await.unwrap();
+        }
+    });
+    let output = run(&pair.server, &["scrub", "start"]);
+    assert!(output.status.success(), "{}", said(&output));
+    pair.wait("scrub has found it", |pair| {
+        let status = pair.status();
+        status["scrub"]["found"]["remote_lost"].as_u64() > Some(0)
+            && status["redundancy"]["unreadable_objects"].as_u64() >= Some(3)
+            && status["state"] == "damaged"
+    });
+    let output = run(&pair.server, &["fsck"]);
+    let told = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for key in ["cold/log", "cold/noise", "a/b"] {
+        assert!(told.contains(&format!("photos/{key}")), "{told}");
+    }
+    assert_eq!(pair.refused("cold/noise").0, 503);
+    assert_eq!(fetch(&pair.server, "100%").as_ref(), Some(&pair.objects["100%"]));
+}
+
+#[test]
+fn what_comes_back_otherwise_stays_where_it_was() {
+    let pair = Pair::start();
+    pair.line.is_now(CHANGING);
+    pair.upload();
+    pair.wait("the upload was refused", |pair| {
+        let status = pair.remote_status();
+        let error = status["last_error"].as_str().unwrap_or_default();
+        status["failed"].as_u64() > Some(0) && error.contains("doesn't give back what it was given")
+    });
+    assert_eq!(pair.remote_status()["volumes"], 0);
+    assert!(pair.there().is_empty() && pair.shard_files() > 0);
+    pair.all_read_back();
+    pair.line.is_now(SOUND);
+    pair.bring();
+    pair.all_read_back();
+    // And of what lies there a changed byte is never served.
+    pair.line.is_now(CHANGING);
+    assert_eq!(pair.refused("cold/noise").0, 503);
+}
+
+#[test]
+fn another_servers_place_is_refused_at_the_start() {
+    let pair = Pair::start();
+    let folder = configured(&pair.line);
+    let mut command = crate::server::command(&folder.path().join("data"), crate::listening::ANY_PORT);
+    command.arg("--config").arg(folder.path().join("stratum.toml"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("belongs to another store"), "{}", said(&output));
+}
