@@ -83,6 +83,9 @@ pub struct ServerSection {
     /// Suffixes of virtual hosts: with `s3.example.com`, `photos.s3.example.com` is the bucket `photos`.
     #[serde(deserialize_with = "domains")]
     pub domains: Vec<String>,
+    /// The suffix of hosts below which buckets are websites.
+    #[serde(deserialize_with = "website_domain")]
+    pub website_domain: Option<String>,
     /// Data folders, used when the command line names none. At least one, where it is said at all.
     #[serde(deserialize_with = "data")]
     pub data: Vec<PathBuf>,
@@ -103,6 +106,7 @@ impl Default for ServerSection {
             address: SocketAddr::from(([127, 0, 0, 1], 9000)),
             region: "us-east-1".into(),
             domains: Vec::new(),
+            website_domain: None,
             data: Vec::new(),
             anonymous: false,
             object_ownership: ObjectOwnership::BucketOwnerEnforced,
@@ -335,6 +339,16 @@ fn domains<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D:
     }
 }
 
+fn website_domain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match is_domain(&text) {
+        true => Ok(Some(text)),
+        false => Err(D::Error::custom(format!(
+            "\"{text}\" is no domain: a name such as web.example.com, without scheme, port and path"
+        ))),
+    }
+}
+
 /// Labels of letters, digits and `-`, separated by dots (RFC 1123).
 fn is_domain(text: &str) -> bool {
     let is_label = |label: &str| {
@@ -449,6 +463,17 @@ impl Config {
                 };
                 return Err(wrong(path, text, value.span().start, format!(", user.{name}"), problem));
             }
+        }
+        if let Some(website) = self
+            .server
+            .website_domain
+            .as_ref()
+            .filter(|domain| self.server.domains.iter().any(|other| other.eq_ignore_ascii_case(domain)))
+        {
+            let at = text.find("website_domain").unwrap_or(0);
+            let problem =
+                format!("\"{website}\" is one of server.domains: websites take a domain of their own");
+            return Err(wrong(path, text, at, ", server.website_domain".into(), problem));
         }
         let mut names = HashSet::new();
         for webhook in &self.webhooks {

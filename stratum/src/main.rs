@@ -11,7 +11,9 @@ mod client;
 mod config;
 mod control;
 mod credentials;
+mod delivery;
 mod drives;
+mod events;
 mod failure;
 mod figures;
 mod fsck;
@@ -91,6 +93,8 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Bound what a bucket, or all buckets of a user, may hold.
     Quota(quota::QuotaArgs),
+    /// Show what waits to be told to webhooks, or forget it.
+    Events(events::EventsArgs),
     /// Load any S3 endpoint and measure it.
     Bench(bench::BenchArgs),
     /// Write what a running server knows to a file, or to an object in S3.
@@ -146,6 +150,7 @@ fn main() -> ExitCode {
         Command::Policy(args) => members::policy(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Quota(args) => quota::run(&args),
+        Command::Events(args) => events::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Fsck(args) => fsck::run(&args),

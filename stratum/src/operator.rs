@@ -4,6 +4,7 @@
 //! why in words, as `{"error": "..."}`.
 
 mod counts;
+pub mod events;
 pub mod explain;
 mod keys;
 pub mod quotas;
@@ -104,6 +105,8 @@ impl Operator {
             .route("/level/raise", post(raise_level), &[])
             .route("/keys", get(keys::status), &[])
             .route("/keys/rotate", post(keys::rotate), &[])
+            .route("/events", get(events::list), &[])
+            .route("/events/drop", post(events::drop_all), &["webhook"])
             .route("/quotas", get(quotas::list), &[])
             .route("/quotas/{action}", post(quotas::change), &["bucket", "user", "bytes", "objects"])
             .route("/tier", get(tiers::status), &[])

@@ -8,6 +8,7 @@ use crate::backup::configuration::Configuration;
 use crate::classify::ClassifyTask;
 use crate::config::{Config, ConfigError};
 use crate::credentials::Credentials;
+use crate::delivery::DeliveryTask;
 use crate::failure::Failure;
 use crate::figures::FiguresTask;
 use crate::identities::identities;
@@ -29,6 +30,7 @@ use stratum_api::admission::Admission;
 use stratum_api::audit::Audit;
 use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
+use stratum_api::log_delivery::AccessLogTask;
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server, tls};
 use stratum_auth::{Identities, Verifier};
@@ -159,11 +161,14 @@ fn serve_store(
         supervisor.run(Arc::new(ClassifyTask::new(engine.clone(), classifier)))?;
     }
     supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone(), dropped)))?;
+    let delivery = DeliveryTask::new(engine.metadata.clone(), webhooks.clone());
+    supervisor.run(Arc::new(delivery))?;
     let to = config.audit.webhook.as_ref().and_then(|name| webhooks.named(name.get_ref()));
     let Audits { audit, tasks } = Audits::of(&config.audit, to);
     tasks.into_iter().try_for_each(|task| supervisor.run(task))?;
 
     let store = Arc::new(store(config, &engine, identities, keys, load.admission, audit));
+    supervisor.run(Arc::new(AccessLogTask::new(store.clone())))?;
     let admin = admin(config, &engine, operator.clone(), telemetry);
     let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
     let server = Server::new(store.clone(), admin, load.connections, limits);
@@ -251,7 +256,11 @@ fn store(
         policies: Default::default(),
         cors: Default::default(),
         lifecycle: Default::default(),
+        websites: Default::default(),
+        logging: Default::default(),
+        access_logs: Default::default(),
         quotas: Default::default(),
+        notifications: Default::default(),
         audit,
         settings: settings(config),
         admission,
@@ -267,9 +276,11 @@ fn store(
 fn settings(config: &Config) -> Settings {
     Settings {
         region: config.server.region.clone(),
-        domains: config.server.domains.clone(),
+        domains: config.server.domains.iter().chain(&config.server.website_domain).cloned().collect(),
+        website_domain: config.server.website_domain.clone(),
         anonymous: config.server.anonymous,
         object_ownership: config.server.object_ownership,
+        webhooks: config.webhooks.iter().map(|webhook| webhook.name.get_ref().clone()).collect(),
         lifecycle_days: config.lifecycle_days(),
         ..Settings::default()
     }

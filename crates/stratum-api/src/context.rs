@@ -1,5 +1,6 @@
 //! What an operation gets: the store's layers, who asks, and the request's head.
 
+use crate::access_log::{AccessLogs, Logging};
 use crate::admission::{Admission, Memory};
 use crate::audit::{Audit, Trail};
 use crate::bodies::{Bodies, Ends};
@@ -14,8 +15,10 @@ use crate::query::Query;
 use crate::quota::Quotas;
 use crate::request_id::RequestId;
 use crate::selection::Selection;
+use crate::website::Website;
 use http::HeaderMap;
 use http::uri::Scheme;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stratum_auth::{Identities, User, Verifier};
@@ -35,8 +38,10 @@ use stratum_tiering::usage::Usage;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub region: String,
-    /// Suffixes of virtual hosts.
+    /// Suffixes of virtual hosts, that of websites among them.
     pub domains: Vec<String>,
+    /// The suffix of hosts below which buckets are websites.
+    pub website_domain: Option<String>,
     /// Serve requests that carry no signature: they may use what root owns, and nothing else.
     pub anonymous: bool,
     /// Who owns the objects in a bucket that doesn't say it.
@@ -44,6 +49,8 @@ pub struct Settings {
     /// How long an abandoned upload is kept, and how long a Complete is remembered, in milliseconds.
     pub upload_lifetime: u64,
     pub completion_memory: u64,
+    /// The webhooks that buckets may tell something, by name.
+    pub webhooks: BTreeSet<String>,
     /// How long a day is to buckets' lifecycle.
     pub lifecycle_days: Days,
 }
@@ -54,10 +61,12 @@ impl Default for Settings {
         Self {
             region: "us-east-1".into(),
             domains: Vec::new(),
+            website_domain: None,
             anonymous: false,
             object_ownership: ObjectOwnership::BucketOwnerEnforced,
             upload_lifetime: 7 * DAY,
             completion_memory: DAY,
+            webhooks: BTreeSet::new(),
             lifecycle_days: Days::default(),
         }
     }
@@ -79,6 +88,13 @@ pub struct Store {
     pub cors: Documents<CorsRules>,
     /// The lifecycle of buckets.
     pub lifecycle: Documents<Rules>,
+    /// Whom buckets tell what.
+    pub notifications: Documents<stratum_events::Rules>,
+    /// What buckets are as websites.
+    pub websites: Documents<Website>,
+    /// Which buckets have their requests logged, and what was logged and isn't delivered yet.
+    pub logging: Documents<Logging>,
+    pub access_logs: AccessLogs,
     /// What the buckets of owners with a quota held lately.
     pub quotas: Quotas,
     pub settings: Settings,

@@ -53,6 +53,20 @@ fn round_trips(bytes: &[u8]) {
         assert!(matches!(again, Ok(again) if again == rules), "{rules:?}");
     }
     let id = || "made".to_owned();
+    if let Ok(website) = xml::website::read(bytes) {
+        let again = xml::website::text(&website).and_then(|text| xml::website::read(text.as_bytes()));
+        assert_eq!(again.ok(), Some(website));
+    }
+    if let Ok(logging) = xml::logging::read(bytes) {
+        let again = xml::logging::text(logging.as_ref()).and_then(|text| xml::logging::read(text.as_bytes()));
+        assert_eq!(again.ok(), Some(logging));
+    }
+    if let Ok(rules) = xml::notification::read(bytes, || "id".to_owned()) {
+        let text = xml::write(&xml::notification::NotificationConfiguration::of(&rules));
+        let again = text.map(|text| xml::notification::read(&text, || "id".to_owned()).ok());
+        // Topics come before queues.
+        assert!(again.is_ok_and(|again| again.is_some_and(|again| again.0.len() == rules.0.len())));
+    }
     if let Ok(rules) = xml::lifecycle::read(bytes, id) {
         let text = xml::write(&xml::lifecycle::LifecycleConfiguration::of(&rules));
         let again = text.map(|text| xml::lifecycle::read(&text, id));

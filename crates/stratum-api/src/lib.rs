@@ -12,6 +12,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
+mod access_log;
 mod acl;
 mod address;
 pub mod admission;
@@ -39,6 +40,7 @@ mod key;
 mod level;
 mod listing;
 mod lock;
+pub mod log_delivery;
 mod multipart;
 mod new_version;
 mod number;
@@ -62,6 +64,7 @@ mod tags;
 mod telemetry;
 mod text;
 mod version;
+mod website;
 mod xml;
 
 // S3's names of what records hold, for tools that tell of records without HTTP.

@@ -9,7 +9,7 @@ use crate::lock::Lock;
 use crate::ownership::Owned;
 use crate::tags::{self, Tags};
 use stratum_metadata::declared::Declared;
-use stratum_metadata::record::{Attributes, BucketRecord, ObjectHeaders, StorageClass};
+use stratum_metadata::record::{Attributes, BucketRecord, EventKind, ObjectHeaders, StorageClass};
 
 /// What a version is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct NewVersion {
     pub tags: Option<Tags>,
     pub owned: Owned,
     pub lock: Lock,
+    /// What is told of how it was made.
+    pub made: EventKind,
 }
 
 impl NewVersion {
@@ -34,6 +36,7 @@ impl NewVersion {
             tags: tags::of_header(&ctx.headers)?,
             owned: Owned::asked(ctx, bucket)?,
             lock: Lock::asked(&ctx.headers, bucket, ctx.now)?,
+            made: EventKind::ObjectCreatedPut,
         })
     }
 

@@ -22,10 +22,12 @@
 //!
 //! Source: S3 User Guide, "How Amazon S3 authorizes a request" and "Access control list (ACL) overview".
 
+mod delivery;
 mod facts;
 mod grants;
 mod own;
 
+pub use delivery::may_deliver_logs;
 pub use facts::{Asker, Said};
 
 use crate::audit::Decided;

@@ -3,6 +3,9 @@
 //! The order is what keeps strangers cheap: parse, authenticate, authorise, check headers, and only then hand over
 //! to the operation, which admits its bytes before it polls the body.
 
+mod logged;
+mod website;
+
 use crate::address::Address;
 use crate::admission::{LEAST_MEMORY, Memory, Origin, Party};
 use crate::audit::{Asked, Came, Trail};
@@ -29,6 +32,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use logged::Logged;
 use parking_lot::Mutex;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -57,6 +61,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
 
     let peer = head.extensions.get::<SocketAddr>().copied();
     let source = peer.map(|peer| peer.ip());
+    let logged = Logged::of(store, &head);
     let asked = store.audit.is_kept().then(|| Asked::of(&method, &uri, &head.headers, source));
     let mut seen = Seen::new(store.audit.trail());
     let result = answer(store, id, head, &leftover, &mut seen).await;
@@ -105,6 +110,13 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
             },
         );
     }
+    let sent = response.body().size_hint().exact().or_else(|| announced(&response)).unwrap_or(0);
+    let took = store.clock.monotonic().saturating_sub(began);
+    if let Some(logged) = logged {
+        let came =
+            logged::Came { seen: &seen, request: id.as_str(), sent, error: told.map(|(code, _)| code), took };
+        logged.answered(store, &response, &came);
+    }
     telemetry::answered(&Answered {
         id: id.as_str(),
         operation: seen.operation,
@@ -113,8 +125,8 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         method: &method,
         path: uri.path(),
         status: response.status(),
-        sent: response.body().size_hint().exact().or_else(|| announced(&response)).unwrap_or(0),
-        took: store.clock.monotonic().saturating_sub(began),
+        sent,
+        took,
         error: told,
     });
     response
@@ -174,6 +186,9 @@ async fn answer(
     preflight::check(&head)?;
     if head.method == Method::OPTIONS {
         return preflight(store, &head, &address?, seen).await;
+    }
+    if let Some(bucket) = website::bucket_of(store, host) {
+        return website::answer(store, id, &head, bucket, leftover, seen).await;
     }
     if iam::is_meant(&head.method, address.as_ref().ok(), &head.headers) {
         let memory = store.admission.enter(party(&Caller::Nobody, &head))?;

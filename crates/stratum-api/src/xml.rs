@@ -16,12 +16,15 @@ pub mod encryption;
 pub mod lifecycle;
 pub mod listing;
 pub mod lock;
+pub mod logging;
 pub mod long;
 pub mod multipart;
+pub mod notification;
 pub mod object;
 pub mod read;
 pub mod tagging;
 pub mod unconfigured;
+pub mod website;
 
 use crate::error::{Code, S3Error, S3Result};
 use crate::text::{EncodingType, is_char, replacement};

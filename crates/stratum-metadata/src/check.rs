@@ -94,6 +94,8 @@ struct Check<'a> {
     last_versions: Option<(BucketId, Vec<u8>)>,
     /// What is kept of buckets that are counted, and bytes and objects as they are met.
     usage: HashMap<BucketId, (BucketUsage, u64, u64)>,
+    /// Events that were met, by their target.
+    events: HashMap<String, u64>,
     /// What records name, taken out as the keys are met.
     packed: HashMap<(VolumeId, u64), Packed>,
     live: HashMap<VolumeId, u64>,
@@ -123,6 +125,7 @@ impl<'a> Check<'a> {
             multipart: HashSet::new(),
             last_versions: None,
             usage: HashMap::new(),
+            events: HashMap::new(),
             packed: HashMap::new(),
             live: HashMap::new(),
             highest_bucket: 0,
@@ -220,6 +223,9 @@ impl<'a> Check<'a> {
                 let (kept, counted) = ((kept.bytes, kept.objects), (bytes, objects));
                 self.found(Finding::BucketUsage { bucket: bucket.0, kept, counted });
             }
+        }
+        for (target, met) in std::mem::take(&mut self.events) {
+            self.found(Finding::EventQueue { target, kept: 0, met });
         }
         let unclaimed: Vec<((VolumeId, u64), Packed)> = self.packed.drain().collect();
         for ((volume, offset), Packed { live, bodies }) in unclaimed {

@@ -9,9 +9,9 @@ pub(crate) mod v1;
 use crate::record::{
     AccessKeyRecord, AccountName, BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError,
     DefaultEncryption, DocumentKind, ETag, Grant, IdentityKind, IdentityRecord, LastPart, LegalHold, Level,
-    ManagedPolicyRecord, ObjectLock, ObjectOwnership, ObjectRecord, Owner, PartRecord, PublicAccessBlock,
-    Quota, Retention, StorageClass, TakesLevel, TierDecision, TierPin, UploadId, UploadRecord, VersionId,
-    Versioning, decode, encode,
+    ManagedPolicyRecord, Notice, ObjectLock, ObjectOwnership, ObjectRecord, Owner, PartRecord,
+    PublicAccessBlock, Quota, Retention, StorageClass, TakesLevel, TierDecision, TierPin, UploadId,
+    UploadRecord, VersionId, Versioning, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -276,16 +276,23 @@ pub enum IdentityWrite {
 pub struct Proposed {
     /// Who fills the volumes that the command is the first to name something in, or that it opens.
     pub by: Option<Writer>,
+    /// Who is to be told of what it does.
+    pub notice: Option<Box<Notice>>,
     pub command: Command,
 }
 
 impl From<Command> for Proposed {
     fn from(command: Command) -> Self {
-        Proposed { by: None, command }
+        Proposed { by: None, notice: None, command }
     }
 }
 
 impl Proposed {
+    /// With who is to be told of it.
+    pub fn telling(command: Command, notice: Option<Box<Notice>>) -> Proposed {
+        Proposed { by: None, notice, command }
+    }
+
     /// Its bytes in the journal, of what a state of that level is proposed.
     pub(crate) fn encode(&self, level: Level) -> Result<Vec<u8>, TakesLevel> {
         match self.command {
@@ -402,6 +409,11 @@ pub enum Command {
         bucket: BucketId,
     },
     ChangeIdentities(IdentityChanges),
+    /// Events that waited for that webhook, by the entries that made them happen, were told or needn't be.
+    ForgetEvents {
+        target: String,
+        events: Vec<Index>,
+    },
 }
 
 /// What may be appended near the journal's cap, the most patient first.
@@ -444,6 +456,7 @@ impl Command {
             Command::DeleteBucket { .. }
             | Command::DeleteObject(_)
             | Command::AbortUpload { .. }
+            | Command::ForgetEvents { .. }
             | Command::Relocate { .. } => Urgency::MakesRoom,
             // Few and short: packing may need a volume, and a checkpoint an entry after the last one.
             Command::Volume(_) | Command::Sweep { .. } | Command::SetLevel(_) => Urgency::Packing,
@@ -464,8 +477,8 @@ pub enum Outcome {
         etag: ETag,
     },
     Deleted(Deleted),
-    /// Relocate, DecideTiers and RewrapKeys: how many of the moves or changes were applied. Sweep and CountUsage: how many
-    /// records went or were counted, 0 when nothing was left.
+    /// Relocate, DecideTiers and RewrapKeys: how many of the moves or changes were applied. Sweep, CountUsage and
+    /// ForgetEvents: how many records went or were counted, 0 when nothing was left.
     Count(u64),
     Refused(Refusal),
 }

@@ -27,7 +27,7 @@ mod threads;
 mod touched;
 mod waiting;
 
-use crate::command::{Command, Outcome, Urgency};
+use crate::command::{Command, Outcome, Proposed, Urgency};
 use crate::fate::{CommitError, NewBytes, NotWritten, UnknownOutcome};
 use crate::machine::{Machine, ReadError};
 use crate::order::{Barrier, Group, Order};
@@ -115,15 +115,16 @@ impl Committer {
 
     /// Journals the command, applies it and gives its outcome. Ordinary commands ask for [`Committer::headroom`] first,
     /// if that wasn't done before.
-    pub(crate) async fn commit(&self, command: Command, bytes: NewBytes, asked: Option<Headroom>) -> Fate {
-        if !bytes.hold_all_of(&command) {
+    pub(crate) async fn commit(&self, proposed: Proposed, bytes: NewBytes, asked: Option<Headroom>) -> Fate {
+        let command = &proposed.command;
+        if !bytes.hold_all_of(command) {
             return Err(NotWritten::NotHeld.into());
         }
         if command.urgency() == Urgency::Ordinary && asked.is_none() {
             let Headroom(()) = self.headroom(bytes.in_entry()).await?;
         }
-        touched::read_ahead(&self.shared.machine, &command);
-        let (proposal, fate) = self.shared.proposal(command, bytes)?;
+        touched::read_ahead(&self.shared.machine, command);
+        let (proposal, fate) = self.shared.proposal(proposed, bytes)?;
         self.shared.enqueue(proposal);
         if self.kind == Threads::Caller {
             // Those who propose at this moment, too, join the queue before its first group is taken.
@@ -135,7 +136,7 @@ impl Committer {
 
     /// [`Committer::commit`] for a thread of its own, of a command without a body that is never refused. Blocks.
     pub(crate) fn commit_blocking(&self, command: Command) -> Fate {
-        let (proposal, mut fate) = self.shared.proposal(command, Bytes::new().into())?;
+        let (proposal, mut fate) = self.shared.proposal(command.into(), Bytes::new().into())?;
         self.shared.enqueue(proposal);
         let fate = match self.kind {
             Threads::Caller => {
@@ -210,10 +211,10 @@ impl Shared {
     /// The command as a proposal to the state as it is now.
     fn proposal(
         &self,
-        command: Command,
+        proposed: Proposed,
         bytes: NewBytes,
     ) -> Result<(Proposal, tokio::sync::oneshot::Receiver<Fate>), NotWritten> {
-        Proposal::new(command, bytes, self.machine.level(), self.writer)
+        Proposal::new(proposed, bytes, self.machine.level(), self.writer)
     }
 
     /// Whether anything can be proposed now.

@@ -163,6 +163,30 @@ fn attributes() -> Attributes {
     }
 }
 
+fn happening() -> Happening {
+    Happening {
+        bucket: "photos".into(),
+        owner: "ann".into(),
+        region: "us-east-1".into(),
+        key: KEY.into(),
+        version: Some(VersionId(299)),
+        time: TIME,
+        by: "bob".into(),
+        source: "192.0.2.1".into(),
+        request: "0123456789ABCDEF".into(),
+    }
+}
+
+fn event() -> EventRecord {
+    EventRecord {
+        kind: EventKind::ObjectCreatedCopy,
+        rule: "rule".into(),
+        about: happening(),
+        object: Some(EventObject { size: 70_000, etag: "abc".into() }),
+        sequencer: 300,
+    }
+}
+
 fn quota() -> Quota {
     Quota { bytes: Some(1 << 40), objects: None }
 }
@@ -318,6 +342,8 @@ fn records(level: Level) -> Vec<Sample> {
         samples.push(sample(level, "bucket-usage", usage));
         samples.push(sample(level, "bucket-usage-under-way", counting));
         samples.push(sample(level, "upload-bytes", UploadBytes { since: 300, bytes: 5 << 20 }));
+        samples.push(sample(level, "event", event()));
+        samples.push(sample(level, "event-queue", EventQueue { waiting: 3, lost: 300 }));
         samples.push(sample(level, "extent-of-version", ExtentRecord { owner: version_owner(), length: 5 }));
         samples.push(sample(level, "owner-of-a-version-in-a-packed-stripe", version_owner()));
         let [user, group, role] = identities();
@@ -365,6 +391,7 @@ fn name(command: &Command) -> &'static str {
         Command::SetQuota { of: QuotaOf::User(_), .. } => "set-quota-of-user",
         Command::CountUsage { .. } => "count-usage",
         Command::ChangeIdentities(_) => "change-identities",
+        Command::ForgetEvents { .. } => "forget-events",
     }
 }
 
@@ -533,7 +560,7 @@ fn commands(level: Level) -> Vec<Sample> {
             shards: shards(),
         };
         let unnumbered = NewBucket { chosen: None, ..self::bucket().into() };
-        let proposed = Proposed { by: Some(WRITER), command: Command::Volume(opened) };
+        let proposed = Proposed { by: Some(WRITER), ..Command::Volume(opened).into() };
         let uploaded = VolumeEvent::Uploaded { volume, object: RemoteObject { upload: u64::MAX - 1 } };
         let raised = Proposed::from(Command::SetLevel(level));
         samples.push(sample(level, "volume-uploaded", Proposed::from(Command::Volume(uploaded))));
@@ -573,6 +600,7 @@ fn commands(level: Level) -> Vec<Sample> {
             Command::SetQuota { of: QuotaOf::User("ann".into()), quota: None },
             Command::CountUsage { bucket },
             Command::ChangeIdentities(identity_changes()),
+            Command::ForgetEvents { target: "hook".into(), events: vec![300, 301] },
         ] {
             samples.push(sample(level, name(&command), Proposed::from(command)));
         }
@@ -601,6 +629,10 @@ fn commands(level: Level) -> Vec<Sample> {
         for (name, change) in changes {
             samples.push(sample(level, name, Proposed::from(Command::ConfigureBucket { bucket, change })));
         }
+        let to = EventKind::ALL.map(|kind| Addressee { kind, target: "hook".into(), rule: "rule".into() });
+        let notice = Some(Box::new(Notice { to: to.into(), about: happening() }));
+        let told = Command::DeleteObject(Deletion::of(bucket, key(), TIME));
+        samples.push(sample(level, "delete-object-telling", Proposed::telling(told, notice)));
         let change = ObjectChange::Acl(attributes().acl);
         let command = Command::ConfigureObject { bucket, key: key(), version, change };
         samples.push(sample(level, "configure-object-acl", Proposed::from(command)));
@@ -633,7 +665,7 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
 }
 
 /// The kinds that came with level 2.
-fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 13] {
+fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 15] {
     [
         ("level", keys::level(), "level"),
         ("bucket-document", keys::bucket_document(BUCKET, DocumentKind::Cors), "bucket-document"),
@@ -644,6 +676,8 @@ fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 13] {
         ("bucket-usage", keys::bucket_usage(BUCKET), "bucket-usage"),
         ("user-quota", keys::user_quota("ann"), "quota"),
         ("upload-bytes", keys::upload_bytes(UPLOAD), "upload-bytes"),
+        ("event", keys::event("hook", 300), "event"),
+        ("event-queue", keys::event_queue("hook"), "event-queue"),
         ("identities", keys::identities(), "identities"),
         ("user", keys::identity(IdentityKind::User, &named("Ann")), "user"),
         ("access-key", keys::access_key("AKIA234567ABCDEFGHIJ"), "access-key"),

@@ -113,8 +113,8 @@ pub(crate) fn user_quota(owner: &str) -> Vec<u8> {
     Builder::new(Tag::UserQuota, owner.len()).bytes(owner.as_bytes()).0
 }
 
-/// The owner of a [`user_quota`].
-pub(crate) fn parse_user_quota(bytes: &[u8]) -> Option<String> {
+/// The owner of a [`user_quota`], or the target of an [`event_queue`].
+pub(crate) fn parse_name(bytes: &[u8]) -> Option<String> {
     String::from_utf8(bytes.get(1..)?.to_vec()).ok()
 }
 
@@ -375,6 +375,25 @@ fn split_escaped(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     }
 }
 
+/// All events that wait for a target begin with this.
+pub(crate) fn events_of(target: &str) -> Vec<u8> {
+    Builder::new(Tag::Event, target.len() + 10).escaped(target.as_bytes()).0
+}
+
+pub(crate) fn event(target: &str, index: Index) -> Vec<u8> {
+    Builder(events_of(target)).bytes(&index.to_be_bytes()).0
+}
+
+/// The target of an [`event`].
+pub(crate) fn parse_event(bytes: &[u8]) -> Option<String> {
+    let (target, _) = bytes.get(1..)?.split_last_chunk::<8>()?;
+    String::from_utf8(unescaped(target)?).ok()
+}
+
+pub(crate) fn event_queue(target: &str) -> Vec<u8> {
+    Builder::new(Tag::EventQueue, target.len()).bytes(target.as_bytes()).0
+}
+
 /// Whether a key is of that kind.
 pub(crate) fn is(tag: Tag, key: &[u8]) -> bool {
     key.first() == Some(&(tag as u8))
@@ -524,6 +543,8 @@ mod tests {
             stripe(VolumeId(u64::MAX), u64::MAX),
             due(u64::MAX, DueKind::Completion, UploadId(u128::MAX)),
             review(u64::MAX, BucketId(u64::MAX), b"\xff", u64::MAX),
+            event("\u{10ffff}", u64::MAX),
+            event_queue("\u{10ffff}"),
             identities(),
             identity(IdentityKind::Role, &AccountName::new("\u{10ffff}", "x")),
             access_key("\u{10ffff}"),

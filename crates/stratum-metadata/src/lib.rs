@@ -22,6 +22,7 @@ pub mod declared;
 mod drain;
 mod encrypted;
 mod evacuate;
+mod events;
 mod fate;
 mod fingerprint;
 #[cfg(test)]

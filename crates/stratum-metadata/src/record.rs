@@ -6,6 +6,7 @@
 mod attributes;
 mod configuration;
 mod encryption;
+mod events;
 mod identity;
 pub(crate) mod level;
 mod names;
@@ -23,6 +24,7 @@ pub use configuration::{
     PublicAccessBlock, RetentionPeriod, Versioning,
 };
 pub use encryption::{DefaultAlgorithm, DefaultEncryption, ENCRYPTION_SINCE, Encryption, EncryptionMode};
+pub use events::{Addressee, EventKind, EventObject, EventQueue, EventRecord, Happening, Notice};
 pub use identity::{
     AccessKeyRecord, AccountName, IdentitiesRecord, IdentityDetail, IdentityKind, IdentityRecord,
     ManagedPolicyRecord, PolicyVersion,

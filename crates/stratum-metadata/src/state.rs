@@ -7,6 +7,7 @@
 mod bodies;
 mod buckets;
 mod encryption;
+mod events;
 mod identities;
 mod level;
 mod locks;
@@ -74,7 +75,7 @@ pub(crate) fn apply(
     index: Index,
     proposed: impl Into<Proposed>,
 ) -> Result<Outcome, ApplyError> {
-    let Proposed { by, command } = proposed.into();
+    let Proposed { by, notice, command } = proposed.into();
     view.proposed_by(by);
     let step = match command {
         Command::CreateBucket(new) => buckets::create(view, index, new),
@@ -119,9 +120,15 @@ pub(crate) fn apply(
         Command::SetQuota { of, quota } => usage::set(view, index, of, quota),
         Command::CountUsage { bucket } => usage::count(view, bucket),
         Command::ChangeIdentities(changes) => identities::change(view, index, changes),
+        Command::ForgetEvents { target, events } => events::forget(view, &target, events),
     };
     match step {
-        Ok(outcome) => Ok(outcome),
+        Ok(outcome) => {
+            if let Some(notice) = notice {
+                events::enter(view, index, *notice, &outcome)?;
+            }
+            Ok(outcome)
+        }
         Err(Stop::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
         Err(Stop::Failed(error)) => Err(error),
     }

@@ -15,7 +15,7 @@ pub use start::RebuildStep;
 pub(crate) use start::trees;
 
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Sizes};
-use crate::command::{Command, Outcome};
+use crate::command::{Command, Outcome, Proposed};
 use crate::committer::{Committer, Headroom};
 use crate::fate::{CommitError, NewBytes, NotWritten};
 use crate::index_dir::IndexDir;
@@ -212,16 +212,21 @@ impl Metadata {
     ///
     /// # Errors
     /// [`CommitError::Unknown`] leaves open whether the command takes effect.
-    pub async fn commit(&self, command: Command, bytes: impl Into<NewBytes>) -> Result<Outcome, CommitError> {
-        self.inner.committer.commit(self.completed_for_level(command), bytes.into(), None).await
+    pub async fn commit(
+        &self,
+        proposed: impl Into<Proposed>,
+        bytes: impl Into<NewBytes>,
+    ) -> Result<Outcome, CommitError> {
+        let proposed = self.completed_for_level(proposed.into());
+        self.inner.committer.commit(proposed, bytes.into(), None).await
     }
 
     /// Fills in what only a state of level 1 wants chosen by its proposer.
-    fn completed_for_level(&self, mut command: Command) -> Command {
-        if let (Level::FIRST, Command::CreateBucket(new)) = (self.level(), &mut command) {
+    fn completed_for_level(&self, mut proposed: Proposed) -> Proposed {
+        if let (Level::FIRST, Command::CreateBucket(new)) = (self.level(), &mut proposed.command) {
             new.chosen.get_or_insert_with(|| self.next_bucket_id());
         }
-        command
+        proposed
     }
 
     /// The level at which the state is written.
@@ -250,10 +255,10 @@ impl Metadata {
     pub async fn commit_received(
         &self,
         headroom: Headroom,
-        command: Command,
+        proposed: impl Into<Proposed>,
         bytes: NewBytes,
     ) -> Result<Outcome, CommitError> {
-        self.inner.committer.commit(command, bytes, Some(headroom)).await
+        self.inner.committer.commit(proposed.into(), bytes, Some(headroom)).await
     }
 
     /// Whether one more body may be written, of which so many bytes will ride in its journal entry. Asked before it is

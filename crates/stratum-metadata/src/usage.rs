@@ -51,8 +51,7 @@ impl ReadView {
 
     /// All users with a quota.
     pub async fn user_quotas(&self) -> Result<BTreeMap<String, Quota>, ReadError> {
-        self.scanning(|view| Ok(view.pairs(Tag::UserQuota, keys::parse_user_quota)?.into_iter().collect()))
-            .await
+        self.scanning(|view| Ok(view.pairs(Tag::UserQuota, keys::parse_name)?.into_iter().collect())).await
     }
 
     /// What all buckets of an owner hold together.
@@ -78,7 +77,7 @@ impl ReadView {
     }
 
     /// All records of a kind, with what their keys say.
-    fn pairs<K, T: crate::record::Migrate>(
+    pub(crate) fn pairs<K, T: crate::record::Migrate>(
         &self,
         tag: Tag,
         parse: impl Fn(&[u8]) -> Option<K>,

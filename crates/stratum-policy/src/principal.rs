@@ -21,6 +21,8 @@ pub enum Requester<'a> {
         /// As ARNs have them after the account: `user/PATH/NAME`; of a session of a role, the role's and its own.
         names: &'a [String],
     },
+    /// A service, such as the one that delivers logs: whoever is everybody to a statement, it isn't.
+    Service(&'a str),
 }
 
 /// Who a statement speaks of.
@@ -39,7 +41,7 @@ pub enum Principal {
     Account(String),
     /// Somebody of an account: `user/PATH/NAME`, `role/PATH/NAME` or `assumed-role/NAME/SESSION`.
     Named { account: String, name: String },
-    /// A service, such as the one that delivers logs. None of them sends requests.
+    /// A service, such as the one that delivers logs.
     Service(String),
 }
 
@@ -131,6 +133,8 @@ impl Principal {
 
     fn is(&self, who: &Requester<'_>) -> bool {
         match (self, who) {
+            (Principal::Service(service), Requester::Service(who)) => service == who,
+            (_, Requester::Service(_)) => false,
             (Principal::Everybody, _) => true,
             (
                 Principal::Account(account),
@@ -205,6 +209,15 @@ mod tests {
             r#"{"AWS":"arn:aws:iam::456:role/films/reader"}"#,
         ] {
             assert!(!parsed(text).unwrap().include(&session), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_who_is_named_and_not_everybody() {
+        let logging = Requester::Service("logging.s3.amazonaws.com");
+        assert!(parsed(r#"{"Service":"logging.s3.amazonaws.com"}"#).unwrap().include(&logging));
+        for text in [r#""*""#, r#"{"AWS":"*"}"#, r#"{"Service":"logs.amazonaws.com"}"#] {
+            assert!(!parsed(text).unwrap().include(&logging), "{text}");
         }
     }
 

@@ -17,6 +17,7 @@ mod listening;
 mod members;
 mod metrics;
 mod model;
+mod notifications;
 #[cfg(feature = "faults")]
 mod older_binary;
 mod operator;

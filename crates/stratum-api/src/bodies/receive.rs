@@ -11,7 +11,7 @@ use bytes::Bytes;
 use stratum_bodies::behind::{self, Behind, Work};
 use stratum_bodies::{BodyError, PlaintextWriter, SealedWriter};
 use stratum_frames::{Coding, Seal};
-use stratum_metadata::command::{Command, Outcome};
+use stratum_metadata::command::{Outcome, Proposed};
 use stratum_metadata::placement::Placement;
 use stratum_metadata::record::{Attributes, Checksum, ChecksumAlgorithm};
 use stratum_metadata::{CommitError, Headroom, NewBytes, NotWritten};
@@ -170,9 +170,13 @@ impl Bodies {
     ///
     /// # Errors
     /// See [`CommitError`].
-    pub async fn commit(&self, command: Command, stored: Stored) -> Result<Outcome, CommitError> {
+    pub async fn commit(
+        &self,
+        proposed: impl Into<Proposed>,
+        stored: Stored,
+    ) -> Result<Outcome, CommitError> {
         let Stored { bytes, headroom, admitted: _admitted, .. } = stored;
-        self.metadata.commit_received(headroom, command, bytes).await
+        self.metadata.commit_received(headroom, proposed, bytes).await
     }
 
     /// Stores another object's content, which is `length` bytes, where it is placed, as [`Bodies::receive`] does. What opened

@@ -87,6 +87,7 @@ codes! {
     InvalidRetentionPeriod BAD_REQUEST "The retention period specified is not valid.";
     InvalidStorageClass BAD_REQUEST "The storage class that you specified is not valid.";
     InvalidTag BAD_REQUEST "The tag provided was not a valid tag.";
+    InvalidTargetBucketForLogging BAD_REQUEST "The target bucket for logging is not owned by you, or does not exist.";
     InvalidToken BAD_REQUEST "The provided token is malformed or otherwise not valid.";
     InvalidURI BAD_REQUEST "The specified URI couldn't be parsed.";
     KmsNotFound("KMS.NotFoundException") BAD_REQUEST "The KMS key does not exist.";

@@ -141,18 +141,12 @@ pub const ROWS: &[Row] = &[
     BUCKET
         .get("GetBucketLogging", &[Here("s3:GetBucketLogging")])
         .at("logging")
-        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::empty("BucketLoggingStatus") }))),
-    BUCKET.put("PutBucketLogging", &[Here("s3:PutBucketLogging")]).at("logging").document().does(BucketBody(
-        |ctx, bucket, body| {
-            Box::pin(ops::unconfigured::put(
-                ctx,
-                bucket,
-                body,
-                "BucketLoggingStatus",
-                "Logging of requests to a bucket",
-            ))
-        },
-    )),
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_logging::get(ctx, bucket)))),
+    BUCKET
+        .put("PutBucketLogging", &[Here("s3:PutBucketLogging")])
+        .at("logging")
+        .document()
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_logging::put(ctx, bucket, body)))),
     BUCKET
         .put(
             "UpdateBucketMetadataAnnotationTableConfiguration",
@@ -221,15 +215,13 @@ pub const ROWS: &[Row] = &[
         .get("GetBucketNotificationConfiguration", &[Here("s3:GetBucketNotification")])
         .at("notification")
         .formerly("GetBucketNotification")
-        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::empty("NotificationConfiguration") }))),
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_notification::get(ctx, bucket)))),
     BUCKET
         .put("PutBucketNotificationConfiguration", &[Here("s3:PutBucketNotification")])
         .at("notification")
         .document()
         .formerly("PutBucketNotification")
-        .does(BucketBody(|ctx, bucket, body| {
-            Box::pin(ops::unconfigured::put(ctx, bucket, body, "NotificationConfiguration", "Notification"))
-        })),
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_notification::put(ctx, bucket, body)))),
     BUCKET
         .get("GetObjectLockConfiguration", &[Here("s3:GetBucketObjectLockConfiguration")])
         .at("object-lock")
@@ -327,10 +319,14 @@ pub const ROWS: &[Row] = &[
     BUCKET
         .delete("DeleteBucketWebsite", &[Here("s3:DeleteBucketWebsite")])
         .at("website")
-        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::deleted() }))),
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_website::delete(ctx, bucket)))),
     BUCKET
         .get("GetBucketWebsite", &[Here("s3:GetBucketWebsite")])
         .at("website")
-        .does(Bucket(|_, _| Box::pin(async { ops::unconfigured::absent(Code::NoSuchWebsiteConfiguration) }))),
-    BUCKET.put("PutBucketWebsite", &[Here("s3:PutBucketWebsite")]).at("website").document(),
+        .does(Bucket(|ctx, bucket| Box::pin(ops::bucket_website::get(ctx, bucket)))),
+    BUCKET
+        .put("PutBucketWebsite", &[Here("s3:PutBucketWebsite")])
+        .at("website")
+        .document()
+        .does(BucketBody(|ctx, bucket, body| Box::pin(ops::bucket_website::put(ctx, bucket, body)))),
 ];

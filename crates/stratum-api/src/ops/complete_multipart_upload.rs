@@ -14,6 +14,7 @@ use crate::lock;
 use crate::multipart::{self, Assembled};
 use crate::number;
 use crate::ops::bucket_lifecycle::tell_expiration;
+use crate::ops::notices;
 use crate::ops::put_object;
 use crate::text::{Name, Quoted};
 use crate::version;
@@ -25,10 +26,10 @@ use crate::xml::multipart::{
 use bytes::Bytes;
 use std::sync::Arc;
 use stratum_metadata::PartsToComplete;
-use stratum_metadata::command::{Command, Outcome, Refusal, WriteCondition};
+use stratum_metadata::command::{Command, Outcome, Proposed, Refusal, WriteCondition};
 use stratum_metadata::record::{
-    Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, LastPart, ObjectRecord, UploadId,
-    UploadRecord, VersionId,
+    Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, EventKind, LastPart, ObjectRecord,
+    UploadId, UploadRecord, VersionId,
 };
 use stratum_storage::blocking;
 
@@ -64,7 +65,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
         let condition = conditions::on_write(&ctx.headers);
         let named = conditions::first(&condition);
         let command = complete(ctx, bucket, upload, record, assembled, condition, last_part);
-        match ctx.store.metadata.commit(command, Bytes::new()).await? {
+        let kinds = [EventKind::ObjectCreatedCompleteMultipartUpload];
+        let notice = notices::of_object(ctx, bucket, key, None, &kinds)?;
+        match ctx.store.metadata.commit(Proposed::telling(command, notice), Bytes::new()).await? {
             Outcome::Refused(Refusal::UploadChanged | Refusal::NoSuchUpload) => continue,
             Outcome::Refused(refusal) => return Err(conditions::refused(refusal, named)),
             Outcome::Object(object) => {

@@ -3,20 +3,45 @@
 use crate::context::Context;
 use crate::error::{Code, S3Error};
 use crate::key::ObjectKey;
+use crate::ops::notices;
 use crate::version;
 use bytes::Bytes;
-use stratum_metadata::command::{BucketChange, Command, ObjectChange, Outcome};
-use stratum_metadata::record::{BucketRecord, ObjectRecord};
+use stratum_metadata::command::{BucketChange, Command, ObjectChange, Outcome, Proposed};
+use stratum_metadata::record::{BucketRecord, EventKind, Notice, ObjectRecord};
 
 /// Changes a bucket.
 ///
 /// # Errors
 /// `NoSuchBucket`, and failures of the store.
 pub async fn configure(ctx: &Context, bucket: &BucketRecord, change: BucketChange) -> Result<(), S3Error> {
+    configure_telling(ctx, bucket, change, None).await
+}
+
+/// Changes a bucket, and tells somebody.
+///
+/// # Errors
+/// `NoSuchBucket`, and failures of the store.
+pub async fn configure_telling(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    change: BucketChange,
+    notice: Option<Box<Notice>>,
+) -> Result<(), S3Error> {
     let command = Command::ConfigureBucket { bucket: bucket.id, change };
-    match ctx.store.metadata.commit(command, Bytes::new()).await? {
+    match ctx.store.metadata.commit(Proposed::telling(command, notice), Bytes::new()).await? {
         Outcome::Refused(refusal) => Err(refusal.into()),
         _ => Ok(()),
+    }
+}
+
+/// What is told of a change of a version, if anything is.
+fn told(change: &ObjectChange) -> Option<EventKind> {
+    match change {
+        ObjectChange::Tags(Some(_)) => Some(EventKind::ObjectTaggingPut),
+        ObjectChange::Tags(None) => Some(EventKind::ObjectTaggingDelete),
+        ObjectChange::Acl(_) => Some(EventKind::ObjectAclPut),
+        ObjectChange::StorageClass { .. } => Some(EventKind::LifecycleTransition),
+        ObjectChange::Retention { .. } | ObjectChange::LegalHold(_) => None,
     }
 }
 
@@ -30,9 +55,11 @@ pub async fn configure_object(
     key: &ObjectKey,
     change: ObjectChange,
 ) -> Result<ObjectRecord, S3Error> {
-    let (version, key) = (version::asked(&ctx.query)?, key.as_bytes().to_vec());
+    let version = version::asked(&ctx.query)?;
+    let notice = notices::of_object(ctx, bucket, key, version, told(&change).as_slice())?;
+    let key = key.as_bytes().to_vec();
     let command = Command::ConfigureObject { bucket: bucket.id, key, version, change };
-    match ctx.store.metadata.commit(command, Bytes::new()).await? {
+    match ctx.store.metadata.commit(Proposed::telling(command, notice), Bytes::new()).await? {
         Outcome::Object(object) => Ok(*object),
         Outcome::Refused(refusal) => Err(refusal.into()),
         other => Err(S3Error::new(Code::InternalError).because(format_args!("a change came to {other}"))),

@@ -26,7 +26,9 @@ use crate::xml;
 use crate::xml::multipart::ChecksumElement;
 use crate::xml::object::CopyObjectResult;
 use stratum_metadata::declared::Declared;
-use stratum_metadata::record::{BucketRecord, ChecksumAlgorithm, ObjectHeaders, ObjectRecord, StorageClass};
+use stratum_metadata::record::{
+    BucketRecord, ChecksumAlgorithm, EventKind, ObjectHeaders, ObjectRecord, StorageClass,
+};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let source = CopySource::of(ctx)?;
@@ -80,7 +82,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         })?,
     };
     let tags = replaced_tags.unwrap_or_else(|| opened.object.attributes.tags.clone());
-    let new = NewVersion { headers: kept, class, tags, owned, lock };
+    let new = NewVersion { headers: kept, class, tags, owned, lock, made: EventKind::ObjectCreatedCopy };
     let (length, seal) = (opened.object.size, sealing.seal());
     let stored = ctx.store.bodies.copy(opened.content, length, placement, algorithm, seal).await?;
     let object = put_object::commit(ctx, bucket, key, stored, new, &sealing, condition).await?;

@@ -5,14 +5,15 @@ use crate::conditions;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
+use crate::ops::notices;
 use crate::ops::object_lock::bypasses_governance;
 use crate::ownership;
 use crate::version;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use stratum_metadata::command::{Command, Deleted, Deletion, Outcome, Refusal, WriteCondition};
-use stratum_metadata::record::{BucketRecord, VersionId};
+use stratum_metadata::command::{Command, Deleted, Deletion, Outcome, Proposed, Refusal, WriteCondition};
+use stratum_metadata::record::{BucketRecord, EventKind, VersionId};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let version = version::asked(&ctx.query)?;
@@ -49,6 +50,8 @@ pub async fn delete(
     {
         return Ok(Ok(Deleted::Nothing));
     }
+    let kinds = [EventKind::ObjectRemovedDelete, EventKind::ObjectRemovedDeleteMarkerCreated];
+    let notice = notices::of_object(ctx, bucket, key, version, &kinds)?;
     let owner = ownership::of_writer(ctx, bucket).map(str::to_owned);
     let deletion = Deletion {
         version,
@@ -57,7 +60,8 @@ pub async fn delete(
         bypass_governance: version.is_some() && bypasses_governance(ctx, bucket, key),
         ..Deletion::of(bucket.id, key.as_bytes().to_vec(), ctx.now)
     };
-    let deleted = match ctx.store.metadata.commit(Command::DeleteObject(deletion), Bytes::new()).await? {
+    let deletion = Proposed::telling(Command::DeleteObject(deletion), notice);
+    let deleted = match ctx.store.metadata.commit(deletion, Bytes::new()).await? {
         Outcome::Deleted(deleted) => deleted,
         Outcome::Refused(Refusal::NoSuchKey) => Deleted::Nothing,
         Outcome::Refused(refusal) => return Ok(Err(refusal)),

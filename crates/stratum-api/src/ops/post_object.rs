@@ -12,6 +12,7 @@ use crate::error::{Code, S3Error, S3Result};
 use crate::form::{Form, MOST_AHEAD_BYTES};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::new_version::NewVersion;
 use crate::operation::Operation;
 use crate::ops::put_object;
 use crate::post_policy::PostPolicy;
@@ -29,7 +30,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use stratum_auth::PostForm;
-use stratum_metadata::record::BucketRecord;
+use stratum_metadata::record::{BucketRecord, EventKind};
 
 /// What stands in a form's key for the name of its file.
 const FILE_NAME: &str = "${filename}";
@@ -70,7 +71,8 @@ pub async fn handle(
     let answer = Answer::asked(&form);
     let file = form.file.into_body(*length.end());
     let body = RequestBody::of_file(&put.headers, file, put.memory.clone(), put.store.clock.clone())?;
-    let (_, said) = put_object::put(&put, bucket, &key, body, *length.start()).await?;
+    let new = NewVersion { made: EventKind::ObjectCreatedPost, ..NewVersion::asked(&put, bucket)? };
+    let (_, said) = put_object::put(&put, bucket, &key, body, new, *length.start()).await?;
     answer.respond(ctx, bucket, &key, said)
 }
 

@@ -11,25 +11,27 @@ use crate::key::ObjectKey;
 use crate::lock;
 use crate::new_version::NewVersion;
 use crate::ops::bucket_lifecycle::tell_expiration;
+use crate::ops::notices;
 use crate::ops::quotas;
 use crate::version;
 use axum::body::Body;
 use http::uri::Scheme;
 use http::{HeaderMap, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use stratum_metadata::command::{Command, Outcome, WriteCondition};
+use stratum_metadata::command::{Command, Outcome, Proposed, WriteCondition};
 use stratum_metadata::record::{
     self, Attributes, BucketRecord, ChecksumAlgorithm, ETag, ObjectRecord, VersionId,
 };
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
-    let (_, headers) = put(ctx, bucket, key, body, 0).await?;
+    let new = NewVersion::asked(ctx, bucket)?;
+    let (_, headers) = put(ctx, bucket, key, body, new, 0).await?;
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers;
     Ok(response)
 }
 
-/// Stores a body of at least `least` bytes as the object that the request's headers ask for; gives what is said of it.
+/// Stores a body of at least `least` bytes as the object that is asked for; gives what is said of it.
 ///
 /// # Errors
 /// What reading, checking, storing and committing refuse; `EntityTooSmall`.
@@ -38,9 +40,9 @@ pub async fn put(
     bucket: &BucketRecord,
     key: &ObjectKey,
     body: RequestBody,
+    new: NewVersion,
     least: u64,
 ) -> Result<(ObjectRecord, HeaderMap), S3Error> {
-    let new = NewVersion::asked(ctx, bucket)?;
     let condition = conditions::on_write(&ctx.headers);
     let placement = ctx.store.bodies.place(&new.declared()?, ctx.now);
     let sealing = Sealing::of_write(ctx, bucket, key).await?;
@@ -77,6 +79,7 @@ pub async fn commit(
     sealing: &Sealing,
     condition: WriteCondition,
 ) -> Result<ObjectRecord, S3Error> {
+    let notice = notices::of_object(ctx, bucket, key, None, &[new.made])?;
     let mut attributes = new.attributes(ctx, stored.attributes.clone())?;
     lock::retain_by_default(&mut attributes, bucket, ctx.now);
     let (headers, encryption) = sealing.put_away(new.headers);
@@ -94,7 +97,7 @@ pub async fn commit(
     };
     let (named, ends) = (conditions::first(&condition), std::mem::take(&mut stored.ends));
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };
-    match ctx.store.bodies.commit(command, stored).await? {
+    match ctx.store.bodies.commit(Proposed::telling(command, notice), stored).await? {
         Outcome::Object(object) => {
             ctx.offer_kept(bucket.id, key, &object, ends);
             Ok(*object)

@@ -1,5 +1,6 @@
 //! The whole API over real sockets and real (temporary) drives.
 
+mod access_logs;
 mod audits;
 mod buckets;
 mod checksums;
@@ -19,6 +20,7 @@ mod lock;
 mod matrix;
 mod multipart;
 mod neighbours;
+mod notifications;
 mod objects;
 mod pauses;
 mod policies;
@@ -30,6 +32,7 @@ mod strangers;
 mod tags;
 mod uploads;
 mod versions;
+mod websites;
 
 /// What new bodies are coded with.
 fn compression() -> Option<stratum_frames::Compression> {

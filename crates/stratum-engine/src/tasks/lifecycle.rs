@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stratum_lifecycle::{Current, Days, DeleteMarker, Noncurrent, Rules, Verdict};
 use stratum_metadata::command::{
-    Command, Deletion, Match, ObjectChange, Outcome, Pinning, Refusal, TierChange, TierCondition,
+    Command, Deletion, Match, ObjectChange, Outcome, Pinning, Proposed, Refusal, TierChange, TierCondition,
     WriteCondition,
 };
 use stratum_metadata::declared::Declared;
@@ -22,8 +22,8 @@ use stratum_metadata::listing::{
     Listed, ListedVersion, UploadPosition, UploadsRequest, VersionPosition, VersionsRequest,
 };
 use stratum_metadata::record::{
-    BucketRecord, DocumentKind, ObjectRecord, StorageClass, TierDecision, TierReason, UploadId, Version,
-    VersionId, VersionSummary,
+    BucketRecord, DocumentKind, EventKind, Happening, Notice, ObjectRecord, StorageClass, TierDecision,
+    TierReason, UploadId, Version, VersionId, VersionSummary,
 };
 use stratum_metadata::{Metadata, ReadError, Time, Walk};
 use stratum_storage::ambient::{Clock, UnixMillis};
@@ -80,6 +80,8 @@ struct Pass {
 struct Underway {
     bucket: BucketRecord,
     rules: Arc<Rules>,
+    /// Whom the bucket tells what is done.
+    told: Arc<stratum_events::Rules>,
     stage: Stage,
 }
 
@@ -153,7 +155,8 @@ impl Lifecycle {
         match Rules::from_document(&text) {
             Ok(rules) if rules.enabled().next().is_some() => {
                 let stage = Stage::Objects(Walk::under(bucket.id, rules.common_prefix()));
-                Ok(Some(Underway { bucket, rules: Arc::new(rules), stage }))
+                let told = Arc::new(self.told(&bucket)?);
+                Ok(Some(Underway { bucket, rules: Arc::new(rules), told, stage }))
             }
             Ok(_) => Ok(None),
             Err(error) => {
@@ -163,18 +166,25 @@ impl Lifecycle {
         }
     }
 
+    /// Whom a bucket tells what is done; nobody, where that can't be read.
+    fn told(&self, bucket: &BucketRecord) -> Result<stratum_events::Rules, ReadError> {
+        let text = self.metadata.local().document(bucket.id, DocumentKind::Notification)?;
+        Ok(text.and_then(|text| stratum_events::Rules::from_document(&text).ok()).unwrap_or_default())
+    }
+
     /// A page, and where the bucket goes on.
     async fn page(&self, underway: Underway, now: UnixMillis) -> Result<Option<Underway>, ReadError> {
-        let Underway { bucket, rules, stage } = underway;
+        let Underway { bucket, rules, told, stage } = underway;
         let (actions, next) = match stage {
             Stage::Objects(walk) => self.objects(&bucket, &rules, walk, now).await?,
             Stage::Versions(from, lately) => self.versions(&bucket, &rules, from, lately, now).await?,
             Stage::Uploads(from) => self.uploads(&bucket, &rules, from, now).await?,
         };
-        let done =
-            stream::iter(actions).map(|action| self.act(&bucket, action, now)).buffer_unordered(AT_ONCE);
+        let done = stream::iter(actions)
+            .map(|action| self.act(&bucket, &told, action, now))
+            .buffer_unordered(AT_ONCE);
         done.collect::<Vec<()>>().await;
-        Ok(next.map(|stage| Underway { bucket, rules, stage }))
+        Ok(next.map(|stage| Underway { bucket, rules, told, stage }))
     }
 
     async fn objects(
@@ -319,21 +329,34 @@ impl Lifecycle {
     }
 
     /// Does it, if what was looked at is still there. What fails is due again in the next pass.
-    async fn act(&self, bucket: &BucketRecord, action: Action, now: UnixMillis) {
-        let (key, command) = match action {
+    async fn act(
+        &self,
+        bucket: &BucketRecord,
+        told: &stratum_events::Rules,
+        action: Action,
+        now: UnixMillis,
+    ) {
+        let (key, command): (_, Proposed) = match action {
             Action::Transition { key, object, class } => {
-                return self.transition(bucket, key, &object, class, now).await;
+                return self.transition(bucket, told, key, &object, class, now).await;
             }
-            Action::Abort { key, upload } => (None, Command::AbortUpload { bucket: bucket.id, key, upload }),
+            Action::Abort { key, upload } => {
+                (None, Command::AbortUpload { bucket: bucket.id, key, upload }.into())
+            }
             Action::Expire { key, object } => {
                 let condition = unchanged(&object);
                 let deletion = Deletion { condition, ..Deletion::of(bucket.id, key.clone(), now) };
-                (Some(key), Command::DeleteObject(deletion))
+                let kinds =
+                    [EventKind::LifecycleExpirationDelete, EventKind::LifecycleExpirationDeleteMarkerCreated];
+                let notice = notice(bucket, told, &key, None, &kinds, now);
+                (Some(key), Proposed::telling(Command::DeleteObject(deletion), notice))
             }
             Action::Delete { key, version, condition } => {
+                let notice =
+                    notice(bucket, told, &key, Some(version), &[EventKind::LifecycleExpirationDelete], now);
                 let deletion =
                     Deletion { version: Some(version), condition, ..Deletion::of(bucket.id, key, now) };
-                (None, Command::DeleteObject(deletion))
+                (None, Proposed::telling(Command::DeleteObject(deletion), notice))
             }
         };
         let Some(outcome) = self.commit(bucket, command).await else { return };
@@ -357,6 +380,7 @@ impl Lifecycle {
     async fn transition(
         &self,
         bucket: &BucketRecord,
+        told: &stratum_events::Rules,
         key: Vec<u8>,
         object: &ObjectRecord,
         class: StorageClass,
@@ -364,8 +388,9 @@ impl Lifecycle {
     ) {
         let change = ObjectChange::StorageClass { class, modified: object.modified };
         let version = Some(object.version);
+        let notice = notice(bucket, told, &key, version, &[EventKind::LifecycleTransition], now);
         let command = Command::ConfigureObject { bucket: bucket.id, key: key.clone(), version, change };
-        match self.commit(bucket, command).await {
+        match self.commit(bucket, Proposed::telling(command, notice)).await {
             Some(Outcome::Object(_)) => self.status.lock().transitioned += 1,
             _ => return,
         }
@@ -385,8 +410,8 @@ impl Lifecycle {
         self.commit(bucket, Command::DecideTiers(vec![change])).await;
     }
 
-    async fn commit(&self, bucket: &BucketRecord, command: Command) -> Option<Outcome> {
-        match self.metadata.commit(command, Bytes::new()).await {
+    async fn commit(&self, bucket: &BucketRecord, proposed: impl Into<Proposed>) -> Option<Outcome> {
+        match self.metadata.commit(proposed, Bytes::new()).await {
             Ok(outcome) => Some(outcome),
             Err(error) => {
                 tracing::debug!(bucket = bucket.name, %error, "a rule was not carried out; it is tried again");
@@ -424,6 +449,33 @@ impl Task for Lifecycle {
             })
         })
     }
+}
+
+/// Who is told of what is done, by nobody's request.
+fn notice(
+    bucket: &BucketRecord,
+    told: &stratum_events::Rules,
+    key: &[u8],
+    version: Option<VersionId>,
+    kinds: &[EventKind],
+    time: UnixMillis,
+) -> Option<Box<Notice>> {
+    let to = told.addressees(kinds, key);
+    if to.is_empty() {
+        return None;
+    }
+    let about = Happening {
+        bucket: bucket.name.clone(),
+        owner: bucket.owner.clone(),
+        region: bucket.region.clone(),
+        key: key.to_vec(),
+        version,
+        time,
+        by: "s3.amazonaws.com".into(),
+        source: "s3.amazonaws.com".into(),
+        request: String::new(),
+    };
+    Some(Box::new(Notice { to, about }))
 }
 
 fn modified(version: &VersionSummary) -> UnixMillis {

@@ -93,6 +93,10 @@ pub enum Finding {
         .counted.0, .counted.1, .kept.0, .kept.1
     )]
     BucketUsage { bucket: u64, kept: (u64, u64), counted: (u64, u64) },
+    #[error(
+        "{met} events wait for the webhook {target}, and {kept} are counted: this is a mistake of the server's own, please report it"
+    )]
+    EventQueue { target: String, kept: u64, met: u64 },
     #[error("upload {upload} lacks {what}: it won't be listed, or never expires")]
     Upload { upload: String, what: &'static str },
     #[error(

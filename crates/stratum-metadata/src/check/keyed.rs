@@ -6,9 +6,9 @@ use crate::keys::{self, DueKind, Tag};
 use crate::machine::ReadError;
 use crate::owned::{self, Owned};
 use crate::record::{
-    Body, BucketDocument, BucketId, BucketUsage, Completion, Counted, DecodeError, Dropped, ExtentRecord,
-    HighestIds, IdentitiesRecord, Level, ObjectRecord, Owner, PartRecord, Quota, StoredUpload, StripeRecord,
-    UploadBytes, UploadId, decode,
+    Body, BucketDocument, BucketId, BucketUsage, Completion, Counted, DecodeError, Dropped, EventQueue,
+    EventRecord, ExtentRecord, HighestIds, IdentitiesRecord, Level, ObjectRecord, Owner, PartRecord, Quota,
+    StoredUpload, StripeRecord, UploadBytes, UploadId, decode,
 };
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
@@ -58,6 +58,8 @@ impl Check<'_> {
             Tag::Stripe => self.stripe_record(key, value),
             Tag::Due => self.due(key),
             Tag::Review => self.review(key, value),
+            Tag::Event => Ok(self.event(key, value)),
+            Tag::EventQueue => Ok(self.event_queue(key, value)),
             Tag::Identities => Ok(read::<IdentitiesRecord>(value).map(drop)),
             Tag::Identity => self.identity(key, value),
             Tag::AccessKey => self.access_key(key, value),
@@ -136,6 +138,23 @@ impl Check<'_> {
             *bytes = bytes.saturating_add(parts.bytes);
         }
         Ok(Ok(()))
+    }
+
+    fn event(&mut self, key: &[u8], value: &[u8]) -> Read {
+        let target = keys::parse_event(key).ok_or(NOT_A_KEY)?;
+        read::<EventRecord>(value)?;
+        *self.events.entry(target).or_default() += 1;
+        Ok(())
+    }
+
+    fn event_queue(&mut self, key: &[u8], value: &[u8]) -> Read {
+        let target = keys::parse_name(key).ok_or(NOT_A_KEY)?;
+        let kept = read::<EventQueue>(value)?.waiting;
+        let met = self.events.remove(&target).unwrap_or_default();
+        if kept != met {
+            self.found(Finding::EventQueue { target, kept, met });
+        }
+        Ok(())
     }
 
     fn bucket_by_name(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {

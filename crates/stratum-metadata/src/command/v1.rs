@@ -102,11 +102,14 @@ impl Migrate for Proposed {
     type Previous = Command;
 
     fn migrate(previous: Command) -> Result<Self, DecodeError> {
-        Ok(Proposed { by: None, command: migrate(previous)? })
+        Ok(Proposed { by: None, notice: None, command: migrate(previous)? })
     }
 
     fn previous(&self) -> Result<Command, TakesLevel> {
-        previous(&self.command)
+        match self.notice {
+            None => previous(&self.command),
+            Some(_) => Err(TakesLevel(Level::SECOND)),
+        }
     }
 }
 
@@ -224,7 +227,8 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
         | Now::RewrapKeys(_)
         | Now::SetQuota { .. }
         | Now::CountUsage { .. }
-        | Now::ChangeIdentities(_) => return Err(TakesLevel(Level::SECOND)),
+        | Now::ChangeIdentities(_)
+        | Now::ForgetEvents { .. } => return Err(TakesLevel(Level::SECOND)),
     })
 }
 

@@ -71,16 +71,16 @@ pub(super) struct Proposal {
 impl Proposal {
     /// Nothing is proposed that a state of that level can't hold.
     pub(super) fn new(
-        command: Command,
+        proposed: Proposed,
         bytes: NewBytes,
         level: Level,
         writer: Writer,
     ) -> Result<(Proposal, oneshot::Receiver<Fate>), NotWritten> {
         let (body, hold) = bytes.proposed();
-        let fills = hold.is_some() || matches!(command, Command::Volume(VolumeEvent::Opened { .. }));
+        let fills = hold.is_some() || matches!(proposed.command, Command::Volume(VolumeEvent::Opened { .. }));
         // A command of level 1 names no writer, and none is known when it is replayed.
         let by = (fills && level > Level::FIRST).then_some(writer);
-        let proposed = Proposed { by, command };
+        let proposed = Proposed { by, ..proposed };
         let command = match proposed.encode(level) {
             Ok(command) => command,
             Err(takes) => {

@@ -56,6 +56,10 @@ pub(crate) enum Tag {
     /// Time, bucket id, key, the entry that committed the version -> the version's id: when it is looked at whether it lies
     /// where it belongs.
     Review = 0x51,
+    /// Target, the entry that made it happen -> an event that waits to be told.
+    Event = 0x52,
+    /// Target -> how many events wait, and how many found no room.
+    EventQueue = 0x53,
     /// What there is one of for all identities.
     Identities = 0x60,
     /// Account, kind, name in lower case -> record of a user, a group or a role.
@@ -68,7 +72,7 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Tag; 29] = [
+    pub(super) const ALL: [Tag; 31] = [
         Tag::Applied,
         Tag::HighestIds,
         Tag::Level,
@@ -94,6 +98,8 @@ impl Tag {
         Tag::Stripe,
         Tag::Due,
         Tag::Review,
+        Tag::Event,
+        Tag::EventQueue,
         Tag::Identities,
         Tag::Identity,
         Tag::AccessKey,

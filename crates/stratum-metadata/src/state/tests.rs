@@ -1,6 +1,7 @@
 //! `apply` against a naive model, and against what must hold of every state.
 
 mod counts;
+mod events;
 mod identities;
 mod levels;
 mod tiers;

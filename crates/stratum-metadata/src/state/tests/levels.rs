@@ -13,7 +13,7 @@ impl Store {
     fn propose(&mut self, by: Writer, command: Command) -> Outcome {
         self.index += 1;
         let mut view = View::new(&self.memory);
-        let outcome = apply(&mut view, self.index, Proposed { by: Some(by), command }).unwrap();
+        let outcome = apply(&mut view, self.index, Proposed { by: Some(by), notice: None, command }).unwrap();
         let changes: Vec<_> =
             view.changes().map(|change| (change.key.to_vec(), change.after.cloned())).collect();
         self.memory.apply(changes.iter().map(|(key, value)| (key.as_slice(), value.as_ref())));

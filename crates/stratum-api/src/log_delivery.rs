@@ -1,0 +1,121 @@
+//! Delivers what was logged of requests to a bucket: lines become an object of the bucket that its owner named, if that one still
+//! lets them.
+
+use crate::access_log::{self, Log, Logging};
+use crate::admission::Party;
+use crate::body::RequestBody;
+use crate::context::{Account, Caller, Context, Store};
+use crate::error::{Code, S3Error};
+use crate::key::ObjectKey;
+use crate::lock::Lock;
+use crate::new_version::NewVersion;
+use crate::operations;
+use crate::ops::put_object;
+use crate::ownership::Owned;
+use crate::query::Query;
+use crate::request_id::RequestId;
+use crate::rights;
+use axum::body::Body;
+use http::HeaderMap;
+use http::uri::Scheme;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_metadata::record::{BucketId, EventKind, ObjectHeaders, StorageClass};
+use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+
+/// How often it looks whether something is to be delivered.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Whose memory a delivery takes.
+const SERVICE: &str = "logging.s3.amazonaws.com";
+
+/// The task. One of a server.
+#[derive(Debug)]
+pub struct AccessLogTask(Arc<Store>);
+
+impl AccessLogTask {
+    pub fn new(store: Arc<Store>) -> AccessLogTask {
+        AccessLogTask(store)
+    }
+
+    async fn deliver_due(&self, all: bool) {
+        let store = &self.0;
+        for (bucket, log) in store.access_logs.due(store.clock.monotonic(), all) {
+            if let Err(error) = deliver(store, bucket, &log).await {
+                access_log::dropped(log.count);
+                let cause = error.cause().unwrap_or(error.words());
+                tracing::info!(
+                    bucket = bucket.0,
+                    lines = log.count,
+                    cause,
+                    "lines of an access log could not be delivered"
+                );
+            }
+        }
+    }
+}
+
+async fn deliver(store: &Arc<Store>, bucket: BucketId, log: &Log) -> Result<(), S3Error> {
+    let view = store.metadata.fresh().await?;
+    let Some(source) = view.bucket_of(bucket)? else { return Ok(()) };
+    let Some(logging) = store.logging.of(&view, &source)? else { return Ok(()) };
+    let Logging { target, prefix, .. } = &*logging;
+    let target = view.bucket(target)?.ok_or(Code::NoSuchBucket)?;
+    if !rights::may_deliver_logs(store, &view, &source, &target, prefix)? {
+        return Err(S3Error::new(Code::AccessDenied).because("the target lets logs in no more"));
+    }
+    let (now, unique) = (store.clock.now(), store.entropy.next_u64());
+    let whose = (source.owner.as_str(), source.region.as_str(), source.name.as_str());
+    let key = ObjectKey::parse(logging.key(log, now, whose, unique).into_bytes())?;
+    let operation = operations::all().find(|row| row.name == "PutObject").map(|row| &row.operation);
+    let ctx = Context {
+        store: store.clone(),
+        caller: Caller::Nobody,
+        account: Account::Nobody,
+        memory: store.admission.enter(Party::User(SERVICE.into()))?,
+        view,
+        operation: operation.ok_or(Code::InternalError)?,
+        request_id: RequestId::from_u64(unique),
+        query: Arc::new(Query::default()),
+        headers: HeaderMap::new(),
+        scheme: Scheme::HTTP,
+        peer: None,
+        trail: store.audit.trail(),
+        now,
+    };
+    let headers = ObjectHeaders { content_type: Some("text/plain".into()), ..ObjectHeaders::default() };
+    let new = NewVersion {
+        headers,
+        class: StorageClass::Standard,
+        tags: None,
+        owned: Owned::default(),
+        lock: Lock::default(),
+        made: EventKind::ObjectCreatedPut,
+    };
+    let body = Body::from(log.lines.clone());
+    let body = RequestBody::of_file(&ctx.headers, body, ctx.memory.clone(), store.clock.clone())?;
+    put_object::put(&ctx, &target, &key, body, new, 0).await.map(drop)
+}
+
+impl Task for AccessLogTask {
+    fn row(&self) -> Row {
+        Row {
+            name: "access logs",
+            role: Role::Host,
+            class: None,
+            place: Place::Runtime,
+            delay: Duration::ZERO,
+        }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            self.deliver_due(false).await;
+            Next::After(POLL_INTERVAL)
+        })
+    }
+
+    /// What waits, too, when the server stops.
+    fn ended(&self) -> Work<'_, ()> {
+        Box::pin(self.deliver_due(true))
+    }
+}

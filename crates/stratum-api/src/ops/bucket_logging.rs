@@ -1,0 +1,78 @@
+//! GetBucketLogging and PutBucketLogging.
+
+use crate::access_log::Logging;
+use crate::body::RequestBody;
+use crate::context::Context;
+use crate::documents::Document;
+use crate::error::{Code, S3Error, S3Result};
+use crate::level;
+use crate::ops::configure::configure;
+use crate::rights;
+use crate::xml;
+use axum::body::Body;
+use http::Response;
+use stratum_metadata::command::BucketChange;
+use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind};
+
+/// Enough for a name, a prefix and a hundred grants, in bytes.
+const MAX_BODY: u64 = 64 * 1024;
+/// S3's bound, in characters.
+const MOST_PREFIX_CHARS: usize = 800;
+
+pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let logging = ctx.store.logging.of(&ctx.view, bucket)?;
+    xml::document(xml::logging::text(logging.as_deref())?)
+}
+
+pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
+    let logging = xml::logging::read(&body.document(MAX_BODY).await?)?;
+    // As at Amazon a policy lets nobody else.
+    if bucket.owner != ctx.account.id() {
+        return Err(S3Error::new(Code::AccessDenied).because("only its owner has a bucket's requests logged"));
+    }
+    if let Some(logging) = &logging {
+        check(ctx, bucket, logging)?;
+        level::require(ctx, "Logging of requests")?;
+    } else if !bucket.configuration.documents.contains_key(&DocumentKind::Logging) {
+        return Ok(Response::new(Body::empty()));
+    }
+    let document = match &logging {
+        Some(logging) => Some(BucketDocument(xml::logging::text(Some(logging))?)),
+        None => None,
+    };
+    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Logging, document }).await?;
+    Ok(Response::new(Body::empty()))
+}
+
+/// Whether logs may be delivered there.
+fn check(ctx: &Context, bucket: &BucketRecord, logging: &Logging) -> Result<(), S3Error> {
+    if logging.prefix.chars().count() > MOST_PREFIX_CHARS {
+        let message = format!("The prefix of a log has up to {MOST_PREFIX_CHARS} characters");
+        return Err(S3Error::invalid_argument("TargetPrefix", logging.prefix.clone(), message));
+    }
+    let Some(target) = ctx.view.bucket(&logging.target)? else {
+        let message = "The target bucket for logging does not exist";
+        return Err(S3Error::new(Code::InvalidTargetBucketForLogging).message(message));
+    };
+    if target.configuration.object_lock.is_some_and(|lock| lock.default.is_some()) {
+        let message = "The target bucket for logging has a default retention";
+        return Err(S3Error::new(Code::InvalidTargetBucketForLogging).message(message));
+    }
+    match rights::may_deliver_logs(&ctx.store, &ctx.view, bucket, &target, &logging.prefix)? {
+        true => Ok(()),
+        false => Err(S3Error::new(Code::AccessDenied).because(
+            "neither the target's policy nor its access control list lets logging.s3.amazonaws.com put objects there",
+        )),
+    }
+}
+
+impl Document for Logging {
+    const KIND: DocumentKind = DocumentKind::Logging;
+
+    fn parse(text: &str, bucket: &BucketRecord) -> Result<Self, S3Error> {
+        xml::logging::read(text.as_bytes())?.ok_or_else(|| {
+            let cause = format!("the logging of the bucket {} can't be read", bucket.name);
+            S3Error::new(Code::InternalError).because(cause)
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! GetBucketWebsite, PutBucketWebsite and DeleteBucketWebsite. What is served by it is the website endpoint's.
+
+use crate::body::RequestBody;
+use crate::context::Context;
+use crate::documents::Document;
+use crate::error::{Code, S3Error, S3Result};
+use crate::level;
+use crate::ops::configure::configure;
+use crate::ops::no_content;
+use crate::website::Website;
+use crate::xml;
+use axum::body::Body;
+use http::Response;
+use stratum_metadata::command::BucketChange;
+use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind};
+
+/// S3's bound on the document, in bytes.
+const MAX_BODY: u64 = 128 * 1024;
+
+pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    let website = ctx.store.websites.of(&ctx.view, bucket)?;
+    let website = website
+        .ok_or_else(|| S3Error::new(Code::NoSuchWebsiteConfiguration).with("BucketName", &bucket.name))?;
+    xml::document(xml::website::text(&website)?)
+}
+
+pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
+    let website = xml::website::read(&body.document(MAX_BODY).await?)?;
+    level::require(ctx, "A website")?;
+    change(ctx, bucket, Some(xml::website::text(&website)?)).await?;
+    Ok(Response::new(Body::empty()))
+}
+
+pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
+    if bucket.configuration.documents.contains_key(&DocumentKind::Website) {
+        change(ctx, bucket, None).await?;
+    }
+    Ok(no_content())
+}
+
+async fn change(ctx: &Context, bucket: &BucketRecord, text: Option<String>) -> Result<(), S3Error> {
+    let document = text.map(BucketDocument);
+    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Website, document }).await
+}
+
+impl Document for Website {
+    const KIND: DocumentKind = DocumentKind::Website;
+
+    fn parse(text: &str, _: &BucketRecord) -> Result<Self, S3Error> {
+        xml::website::read(text.as_bytes())
+    }
+}

@@ -1,0 +1,166 @@
+//! A request to a bucket whose requests are logged, as its line has it.
+
+use super::{Seen, website};
+use crate::access_log::Line;
+use crate::address::Address;
+use crate::context::Store;
+use crate::operations;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, REFERER, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderName, Method, Response, StatusCode};
+use std::net::SocketAddr;
+use std::time::Duration;
+use stratum_metadata::record::{BucketRecord, DocumentKind};
+
+/// What a query says that whoever reads a log mustn't have.
+const SECRETS: [&str; 2] = ["x-amz-signature", "x-amz-security-token"];
+
+/// What a request said of itself, kept until it is answered.
+pub(super) struct Logged {
+    bucket: BucketRecord,
+    key: Option<String>,
+    method: Method,
+    target: String,
+    source: Option<String>,
+    host: Option<String>,
+    referer: Option<String>,
+    user_agent: Option<String>,
+    length: Option<u64>,
+    auth: Option<&'static str>,
+    is_site: bool,
+}
+
+/// What came of it.
+pub(super) struct Came<'a> {
+    pub seen: &'a Seen,
+    pub request: &'a str,
+    pub sent: u64,
+    pub error: Option<&'a str>,
+    pub took: Duration,
+}
+
+impl Logged {
+    /// Of a request to a bucket that has its requests logged.
+    pub(super) fn of(store: &Store, head: &Parts) -> Option<Logged> {
+        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let (name, key) = match Address::parse(head.uri.path(), host, &store.settings.domains).ok()? {
+            Address::Bucket(name) => (name, None),
+            Address::Object(name, key) => (name, Some(key.as_str().to_owned())),
+            Address::Service | Address::ObjectResponse => return None,
+        };
+        let bucket = store.metadata.local().bucket(&name).ok()??;
+        bucket.configuration.documents.get(&DocumentKind::Logging)?;
+        let text = |name: HeaderName| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
+        let query = head.uri.query().unwrap_or_default();
+        let is_presigned = query.to_ascii_lowercase().contains("x-amz-signature=");
+        Some(Logged {
+            bucket,
+            key,
+            method: head.method.clone(),
+            target: format!("{} {}{} HTTP/1.1", head.method, head.uri.path(), shown(query)),
+            source: head.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_string()),
+            host: host.map(str::to_owned),
+            referer: text(REFERER),
+            user_agent: text(USER_AGENT),
+            length: text(HeaderName::from_static("x-amz-decoded-content-length"))
+                .or_else(|| text(CONTENT_LENGTH))
+                .and_then(|length| length.parse().ok()),
+            auth: match head.headers.contains_key(AUTHORIZATION) {
+                true => Some("AuthHeader"),
+                false => is_presigned.then_some("QueryString"),
+            },
+            is_site: website::bucket_of(store, host).is_some(),
+        })
+    }
+
+    /// Keeps the line.
+    pub(super) fn answered<T>(&self, store: &Store, response: &Response<T>, came: &Came<'_>) {
+        let Came { seen, request, sent, error, took } = *came;
+        let whole = response.headers().get("content-range").and_then(|range| range.to_str().ok());
+        let whole = whole.and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+        let is_read = matches!(self.method, Method::GET | Method::HEAD);
+        let is_object = self.key.is_some() && response.status().is_success();
+        let object_size = match (is_object, is_read) {
+            (true, true) => whole.or(Some(sent)),
+            (true, false) => self.length.filter(|length| *length > 0),
+            (false, _) => None,
+        };
+        let line = Line {
+            owner: &self.bucket.owner,
+            bucket: &self.bucket.name,
+            time: store.clock.now(),
+            source: self.source.clone(),
+            requester: seen.caller.id(),
+            request,
+            operation: operation(seen.operation, &self.method, self.key.is_some(), self.is_site),
+            key: self.key.as_deref(),
+            target: self.target.clone(),
+            status: response.status().as_u16(),
+            error,
+            sent: Some(sent)
+                .filter(|_| self.method != Method::HEAD && response.status() != StatusCode::NOT_MODIFIED),
+            object_size,
+            took,
+            referer: self.referer.as_deref(),
+            user_agent: self.user_agent.as_deref(),
+            version: seen.version.as_deref(),
+            signature: seen.caller.id().map(|_| "SigV4"),
+            auth: seen.caller.id().and(self.auth),
+            host: self.host.as_deref(),
+        };
+        store.access_logs.tell(self.bucket.id, &line, store.clock.monotonic());
+    }
+}
+
+/// A query without what signs it.
+fn shown(query: &str) -> String {
+    if query.is_empty() {
+        return String::new();
+    }
+    let part = |part: &str| match part.split_once('=') {
+        Some((name, _)) if SECRETS.contains(&name.to_ascii_lowercase().as_str()) => format!("{name}=-"),
+        _ => part.to_owned(),
+    };
+    format!("?{}", query.split('&').map(part).collect::<Vec<_>>().join("&"))
+}
+
+/// As a log names an operation.
+fn operation(name: &str, method: &Method, is_object: bool, is_site: bool) -> String {
+    let usual = if is_object { "OBJECT" } else { "BUCKET" };
+    if is_site {
+        return format!("WEBSITE.{method}.{usual}");
+    }
+    let of_its_own = match name {
+        "CopyObject" => Some("REST.COPY.OBJECT"),
+        "UploadPart" => Some("REST.PUT.PART"),
+        "UploadPartCopy" => Some("REST.COPY.PART"),
+        "CompleteMultipartUpload" => Some("REST.POST.UPLOAD"),
+        "AbortMultipartUpload" => Some("REST.DELETE.UPLOAD"),
+        "ListParts" => Some("REST.GET.UPLOAD"),
+        "DeleteObjects" => Some("REST.POST.MULTI_OBJECT_DELETE"),
+        "GetBucketLogging" => Some("REST.GET.LOGGING_STATUS"),
+        "PutBucketLogging" => Some("REST.PUT.LOGGING_STATUS"),
+        "ListObjectVersions" => Some("REST.GET.BUCKETVERSIONS"),
+        _ => None,
+    };
+    let row = operations::all().find(|row| row.name == name);
+    match (of_its_own, row.and_then(|row| row.subresource)) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(subresource)) => {
+            format!("REST.{method}.{}", subresource.to_ascii_uppercase().replace('-', "_"))
+        }
+        (None, None) => format!("REST.{method}.{usual}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_signature_is_shown() {
+        assert_eq!(shown(""), "");
+        let query = "versionId=1&X-Amz-Signature=abc&x-amz-security-token=t&a";
+        assert_eq!(shown(query), "?versionId=1&X-Amz-Signature=-&x-amz-security-token=-&a");
+    }
+}

@@ -1,0 +1,214 @@
+//! The website endpoint: a bucket below `[server] website_domain` is served to whoever comes, as its configuration says.
+//!
+//! Nobody signs what a browser asks for: each object is a GetObject of nobody's, put to the same question of rights. Errors are
+//! pages.
+
+use super::{Incoming, Seen, counted, dispatch, party};
+use crate::address::{Address, bucket_of_host};
+use crate::admission::Memory;
+use crate::body::Leftover;
+use crate::context::{Caller, Context, Store};
+use crate::error::{Code, S3Error, S3Result};
+use crate::key::ObjectKey;
+use crate::operations;
+use crate::query::Query;
+use crate::request_id::RequestId;
+use crate::rights;
+use crate::website::{self, Came, Elsewhere, Serves, Website};
+use axum::body::Body;
+use http::header::{
+    CONTENT_RANGE, CONTENT_TYPE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, LOCATION, RANGE,
+};
+use http::request::Parts;
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use std::net::SocketAddr;
+use std::slice;
+use std::sync::Arc;
+use stratum_auth::Payload;
+use stratum_metadata::ReadView;
+use stratum_metadata::record::BucketRecord;
+
+const ERROR_CODE: HeaderName = HeaderName::from_static("x-amz-error-code");
+const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-amz-error-message");
+const REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
+
+/// What of a browser's headers counts.
+const HEEDED: [HeaderName; 6] =
+    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
+
+/// The bucket whose website a host is, if it is one.
+pub(super) fn bucket_of<'a>(store: &Store, host: Option<&'a str>) -> Option<&'a str> {
+    let (domain, host) = (store.settings.website_domain.as_ref()?, host?);
+    let site = bucket_of_host(host, slice::from_ref(domain))?;
+    // A domain of S3's own may be longer than that of websites, and its end.
+    (bucket_of_host(host, &store.settings.domains) == Some(site)).then_some(site)
+}
+
+/// Answers a browser; what goes wrong is a page, too.
+pub(super) async fn answer(
+    store: &Arc<Store>,
+    id: RequestId,
+    head: &Parts,
+    bucket: &str,
+    leftover: &Leftover,
+    seen: &mut Seen,
+) -> S3Result {
+    match visit(store, id, head, bucket, leftover, seen).await {
+        Err(error) if error.code() != Code::NotModified => Ok(page(id, &error, head.method == Method::HEAD)),
+        answered => answered,
+    }
+}
+
+async fn visit(
+    store: &Arc<Store>,
+    id: RequestId,
+    head: &Parts,
+    bucket: &str,
+    leftover: &Leftover,
+    seen: &mut Seen,
+) -> S3Result {
+    if !matches!(head.method, Method::GET | Method::HEAD) {
+        return Err(Code::MethodNotAllowed.into());
+    }
+    let memory = store.admission.enter(party(&Caller::Nobody, head))?;
+    let path = head.uri.path().strip_prefix('/').unwrap_or(head.uri.path());
+    let path = percent_decode_str(path).decode_utf8().map_err(|_| S3Error::new(Code::InvalidURI))?;
+    let view = store.metadata.fresh().await?;
+    let record = view.bucket(&bucket.to_ascii_lowercase())?.ok_or(Code::NoSuchBucket)?;
+    let website = store.websites.of(&view, &record)?.ok_or(Code::NoSuchWebsiteConfiguration)?;
+    let came = Came {
+        scheme: head.extensions.get().unwrap_or(&Scheme::HTTP),
+        host: head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default(),
+    };
+    let visit = Visit { store, id, head, record: &record, memory: &memory, view: &view, leftover };
+    let answer = match &*website {
+        Website::RedirectAll { host, protocol } => {
+            elsewhere(&website::everything(host, *protocol, &path, came))?
+        }
+        Website::Serves(site) => visit.serve(site, &path, came, seen).await?,
+    };
+    counted(answer, memory)
+}
+
+/// One request of a browser's.
+struct Visit<'a> {
+    store: &'a Arc<Store>,
+    id: RequestId,
+    head: &'a Parts,
+    record: &'a BucketRecord,
+    memory: &'a Memory,
+    view: &'a ReadView,
+    leftover: &'a Leftover,
+}
+
+impl Visit<'_> {
+    async fn serve(&self, site: &Serves, path: &str, came: Came<'_>, seen: &mut Seen) -> S3Result {
+        if let Some(to) = site.elsewhere(path, None, came) {
+            return elsewhere(&to);
+        }
+        let error = match self.object(&site.key(path), &self.head.method, true, seen).await {
+            Ok(found) => return self.found(found),
+            Err(error) => error,
+        };
+        let status = error.code().status();
+        if !matches!(status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN) {
+            return Err(error);
+        }
+        // A folder that was named without its end.
+        let is_folder = !path.is_empty() && !path.ends_with('/');
+        let index = format!("{path}/{}", site.index_suffix);
+        if is_folder && self.object(&index, &Method::HEAD, false, seen).await.is_ok() {
+            let location = format!("{}/", self.head.uri.path());
+            return elsewhere(&Elsewhere { status: StatusCode::FOUND, location });
+        }
+        if let Some(to) = site.elsewhere(path, Some(status), came) {
+            return elsewhere(&to);
+        }
+        let Some(key) = &site.error_key else { return Err(error) };
+        match self.object(key, &self.head.method, false, seen).await {
+            Ok(mut shown) => {
+                *shown.status_mut() = status;
+                describe(&error, shown.headers_mut());
+                Ok(shown)
+            }
+            Err(_) => Err(error),
+        }
+    }
+
+    /// What was found, unless it leads elsewhere itself.
+    fn found(&self, found: Response<Body>) -> S3Result {
+        match found.headers().get(REDIRECT).and_then(|location| location.to_str().ok()) {
+            Some(location) => elsewhere(&website::of_object(location)),
+            None => Ok(found),
+        }
+    }
+
+    /// An object as nobody gets it.
+    async fn object(&self, key: &str, method: &Method, is_asked_for: bool, seen: &mut Seen) -> S3Result {
+        let key = ObjectKey::parse(key.as_bytes().to_vec())?;
+        let mut headers = HeaderMap::new();
+        if is_asked_for {
+            let heeded = HEEDED.into_iter().filter_map(|name| {
+                let value = self.head.headers.get(&name)?.clone();
+                Some((name, value))
+            });
+            headers.extend(heeded);
+        }
+        let address = Address::Object(self.record.name.clone(), key);
+        let row = operations::recognise(method, &address, &Query::default(), &headers)?;
+        seen.operation = row.operation.name;
+        let caller = Caller::Nobody;
+        let ctx = Context {
+            account: rights::account(&caller, self.store),
+            caller,
+            store: self.store.clone(),
+            memory: self.memory.clone(),
+            view: self.view.clone(),
+            operation: &row.operation,
+            request_id: self.id,
+            query: Arc::new(Query::default()),
+            headers,
+            scheme: self.head.extensions.get().cloned().unwrap_or(Scheme::HTTP),
+            peer: self.head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
+            trail: seen.trail.clone(),
+            now: self.store.clock.now(),
+        };
+        dispatch(&ctx, row.handler, address, Incoming { payload: Payload::Unsigned, leftover: self.leftover })
+            .await
+    }
+}
+
+fn elsewhere(to: &Elsewhere) -> S3Result {
+    let location =
+        HeaderValue::try_from(&to.location).map_err(|_| S3Error::new(Code::InvalidRedirectLocation))?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = to.status;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+fn describe(error: &S3Error, out: &mut HeaderMap) {
+    out.remove(CONTENT_RANGE);
+    out.insert(ERROR_CODE, HeaderValue::from_static(error.code().name()));
+    out.extend(HeaderValue::try_from(error.text()).ok().map(|text| (ERROR_MESSAGE, text)));
+}
+
+/// An error as a browser shows it. Nothing in it is what the request said.
+fn page(id: RequestId, error: &S3Error, head_only: bool) -> Response<Body> {
+    let (code, status) = (error.code().name(), error.code().status());
+    let message = error.text().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = format!(
+        "<!DOCTYPE html>\n<html><head><title>{status}</title></head><body><h1>{status}</h1><ul><li>Code: {code}</li>\
+         <li>Message: {message}</li><li>RequestId: {id}</li></ul></body></html>\n",
+        id = id.as_str(),
+    );
+    let mut response = Response::new(if head_only { Body::empty() } else { Body::from(text) });
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    describe(error, headers);
+    response
+}

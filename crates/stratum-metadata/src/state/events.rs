@@ -1,0 +1,63 @@
+//! Events: what a command did to whom somebody is to be told of it, kept until it was delivered.
+
+use super::view::View;
+use super::{ApplyError, Step};
+use crate::command::{Deleted, Outcome};
+use crate::keys;
+use crate::record::{Addressee, EventKind, EventObject, EventQueue, EventRecord, Notice, VersionId};
+use stratum_storage::blob::Index;
+
+/// Events that may wait for a target: at most some 150 MB of the index. What comes beyond is lost, and counted. In tests few.
+const MAX_WAITING: u64 = if cfg!(test) { 3 } else { 100_000 };
+
+/// What the command of that entry did is to be told.
+pub(super) fn enter(
+    view: &mut View<'_>,
+    index: Index,
+    notice: Notice,
+    outcome: &Outcome,
+) -> Result<(), ApplyError> {
+    let Notice { to, mut about } = notice;
+    let (object, version, fits): (_, _, fn(EventKind) -> bool) = match outcome {
+        Outcome::Object(record) => (Some(EventObject::of(record)), Some(record.version), |_| true),
+        Outcome::Deleted(Deleted::Nothing) | Outcome::Refused(_) => return Ok(()),
+        Outcome::Deleted(Deleted::Marked(marker)) => (None, Some(*marker), EventKind::is_of_a_marker),
+        Outcome::Deleted(_) => (None, about.version, |kind| !kind.is_of_a_marker()),
+        _ => (None, None, |_| true),
+    };
+    about.version = version.filter(|version| *version != VersionId::NULL);
+    for Addressee { kind, target, rule } in to.into_iter().filter(|to| fits(to.kind)) {
+        let record =
+            EventRecord { kind, rule, about: about.clone(), object: object.clone(), sequencer: index };
+        let at = keys::event_queue(&target);
+        let mut queue: EventQueue = view.get(at.clone())?.unwrap_or_default();
+        if queue.waiting < MAX_WAITING {
+            queue.waiting += 1;
+            view.put(keys::event(&target, index), &record)?;
+        } else {
+            queue.lost += 1;
+        }
+        view.put(at, &queue)?;
+    }
+    Ok(())
+}
+
+/// These were delivered, or nobody waits for them any more. A queue of which nothing is left goes with what it counted.
+pub(super) fn forget(view: &mut View<'_>, target: &str, events: Vec<Index>) -> Step {
+    let at = keys::event_queue(target);
+    let Some(mut queue) = view.get::<EventQueue>(at.clone())? else { return Ok(Outcome::Count(0)) };
+    let mut forgotten = 0;
+    for index in events {
+        let event = keys::event(target, index);
+        if view.contains(event.clone())? {
+            view.remove(event)?;
+            forgotten += 1;
+        }
+    }
+    queue.waiting = queue.waiting.saturating_sub(forgotten);
+    match queue {
+        EventQueue { waiting: 0, .. } => view.remove(at)?,
+        queue => view.put(at, &queue)?,
+    }
+    Ok(Outcome::Count(forgotten))
+}

@@ -1,0 +1,55 @@
+//! `stratum events`: what waits to be told to webhooks.
+
+use crate::client::{Operator, ServerArg};
+use crate::control::ended;
+use crate::operator::events::{QueueStatus, Queues};
+use crate::output;
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+
+/// What `stratum events` takes.
+#[derive(Args)]
+pub struct EventsArgs {
+    #[command(subcommand)]
+    action: EventsAction,
+}
+
+#[derive(Subcommand)]
+enum EventsAction {
+    /// Show how many events wait for each webhook, and how many found no room.
+    Show(ServerArg),
+    /// Forget all events that wait for a webhook.
+    Drop(DropArgs),
+}
+
+#[derive(Args)]
+struct DropArgs {
+    /// The webhook's name.
+    webhook: String,
+    #[command(flatten)]
+    server: ServerArg,
+}
+
+/// 1 where events were lost.
+pub fn run(args: &EventsArgs) -> ExitCode {
+    match &args.action {
+        EventsAction::Show(server) => ended(|| {
+            let queues: Queues = Operator::new(server)?.get("events")?;
+            if queues.is_empty() {
+                output::line("No events wait.");
+            }
+            for (webhook, QueueStatus { waiting, lost }) in &queues {
+                let lost =
+                    if *lost > 0 { format!(", {lost} found no room and are lost") } else { String::new() };
+                output::line(format_args!("{webhook}: {waiting} wait{lost}"));
+            }
+            Ok(queues.values().all(|queue| queue.lost == 0))
+        }),
+        EventsAction::Drop(args) => ended(|| {
+            let dropped: u64 =
+                Operator::new(&args.server)?.post("events/drop", &[("webhook", &args.webhook)])?;
+            output::line(format_args!("{}: {dropped} events were dropped", args.webhook));
+            Ok(true)
+        }),
+    }
+}
