@@ -1,6 +1,7 @@
 //! Forms of a browser's: who may upload by one, and what it may ask for.
 
 use crate::client::Client;
+use crate::iam::root;
 use crate::rig::{Age, Choices, ROOT, Rig};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -29,12 +30,21 @@ fn form(fields: &[(&str, &str)], file: &str) -> String {
 
 /// Fields with a policy of these conditions, signed by root.
 fn signed<'a>(conditions: &str, fields: &[(&'a str, &'a str)]) -> Vec<(&'a str, String)> {
+    signed_by(ROOT, conditions, fields)
+}
+
+/// The same, signed by whoever has that key.
+fn signed_by<'a>(
+    (access_key, secret): (&str, &str),
+    conditions: &str,
+    fields: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, String)> {
     let policy =
         BASE64.encode(format!("{{\"expiration\": \"2090-01-01T00:00:00Z\", \"conditions\": {conditions}}}"));
-    let mut mac = Hmac::<Sha1>::new_from_slice(ROOT.1.as_bytes()).unwrap();
+    let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(policy.as_bytes());
     let signature = BASE64.encode(mac.finalize().into_bytes());
-    let own = [("AWSAccessKeyId", ROOT.0.to_owned()), ("policy", policy), ("signature", signature)];
+    let own = [("AWSAccessKeyId", access_key.to_owned()), ("policy", policy), ("signature", signature)];
     let fields = fields.iter().map(|(name, value)| (*name, value.to_string()));
     fields.chain(own).collect()
 }
@@ -49,6 +59,25 @@ async fn get(client: &Client, target: &str) -> crate::rig::Answer {
 
 const CONDITIONS: &str = "[{\"bucket\": \"bucket\"}, [\"starts-with\", \"$key\", \"up/\"],
     [\"starts-with\", \"$Content-Type\", \"text/\"], [\"content-length-range\", 2, 10]]";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_signs_a_form_with_its_token() {
+    let client = closed().await;
+    let session = root().sts(&client.rig, "GetSessionToken", &[]).await;
+    let element = |name| session.element(name).unwrap();
+    let (key, secret, token) = (element("AccessKeyId"), element("SecretAccessKey"), element("SessionToken"));
+    let conditions = r#"[["starts-with", "$key", "up/"], ["starts-with", "$x-amz-security-token", ""]]"#;
+    let send = async |token: Option<&str>| {
+        let mut fields = vec![("key", "up/k")];
+        fields.extend(token.map(|token| ("x-amz-security-token", token)));
+        let fields = signed_by((&key, &secret), conditions, &fields);
+        client.send("POST", "/bucket", &[TYPE], form(&borrowed(&fields), "bytes")).await
+    };
+    send(Some(&token)).await.expect(204);
+    assert_eq!(get(&client, "/bucket/up/k").await.body, b"bytes");
+    send(None).await.refused(403, "InvalidAccessKeyId");
+    send(Some("x")).await.refused(400, "InvalidToken");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_policy_lets_a_stranger_upload_what_it_allows() {
