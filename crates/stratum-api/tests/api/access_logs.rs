@@ -84,7 +84,11 @@ async fn requests_become_lines_of_objects_in_the_target() {
     assert!(after.starts_with(&expected), "{after}\n{expected}");
     assert!(line.contains("\"a tool/1.0\" - ") && line.contains(" SigV4 - AuthHeader "), "{line}");
     assert!(lines[1].contains(" REST.GET.OBJECT ") && lines[1].contains("\" 200 - 5 5 "), "{}", lines[1]);
-    assert!(lines[2].contains(" AccessDenied ") && !lines[2].contains("hush"), "{}", lines[2]);
+    assert!(
+        lines[2].contains(" AuthorizationQueryParametersError ") && !lines[2].contains("hush"),
+        "{}",
+        lines[2]
+    );
     assert!(lines.iter().all(|line| !line.contains("unlogged")));
 }
 
