@@ -77,6 +77,11 @@ class Contestant:
                     return int(line.split()[1]) * 1024
         raise SystemExit(f"the kernel reports no {field}")
 
+    def read_bytes(self):
+        """What it has read of its disks: what the page cache had isn't in it."""
+        with open(f"/proc/{self.process.pid}/io") as io:
+            return next(int(line.split()[1]) for line in io if line.startswith("read_bytes:"))
+
     def forget_peak(self):
         """Lowers VmHWM to what is resident now."""
         with open(f"/proc/{self.process.pid}/clear_refs", "w") as file:

@@ -9,6 +9,7 @@
 //! Every GET is compared byte for byte, every HEAD by its length, every list by its first key and its count.
 
 mod body;
+mod name;
 mod report;
 mod tally;
 mod worker;
@@ -157,7 +158,7 @@ impl Plan {
             Endpoint::parse(&args.endpoint).ok_or_else(|| BenchError::Endpoint(args.endpoint.clone()))?;
         let mut listing = Vec::new();
         if args.op == Op::List {
-            listing = (0..args.keys()).map(|number| worker::name(args.seed, number)).collect();
+            listing = (0..args.keys()).map(|number| name::name(args.seed, number)).collect();
             listing.sort_unstable();
         }
         Ok(Plan {

@@ -55,6 +55,11 @@ use std::process::ExitCode;
 #[cfg(feature = "faults")]
 use stratum_metadata::record::{Level, know_up_to};
 
+/// Gives memory back that isn't needed any more. The C library's own keeps what threads freed among what they still hold:
+/// after a million and a half small objects it had more than twice as much of the machine's memory.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A durable, erasure-coded, S3-compatible object store.
 #[derive(Parser)]
 #[command(name = "stratum", version)]

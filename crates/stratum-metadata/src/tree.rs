@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stratum_storage::panics;
 
-/// What sled may keep of its pages in memory. It starts empty and fills as keys are used; a hit costs a
-/// microsecond, a miss twenty.
-const CACHE_BYTES: u64 = 64 << 20;
+/// What sled may keep of its pages in memory, counted as they lie on disk: in memory they are twice as much, and two trees
+/// are there while a checkpoint is merged. It starts empty and fills as keys are used; a hit costs a microsecond, a miss
+/// twenty.
+const CACHE_BYTES: u64 = 16 << 20;
 /// How often sled writes its buffers out by itself.
 const FLUSH_EVERY_MS: u64 = 1_000;
 /// sled's name for its file.

@@ -24,7 +24,7 @@ use stratum_storage::set::Finding;
 const DUE_PART: u64 = 4;
 /// From this share of the cap on, a checkpoint is taken whenever a packed segment waits for it.
 const PRESSED_FROM: f32 = 0.5;
-/// While the journal isn't pressed, a merge rests after so many bytes, for as long as they took.
+/// While the journal isn't pressed and the open tree is short, a merge rests after so many bytes, for as long as they took.
 const REST_BYTES: u64 = 1 << 20;
 const LONGEST_REST: Duration = Duration::from_millis(200);
 
@@ -78,8 +78,13 @@ impl Upkeep {
     /// The state was brought up on that checkpoint.
     pub(crate) fn begin_on(&self, checkpoint: Option<&Checkpoint>, log: &dyn LocalLog) {
         let bytes = checkpoint.map_or(0, Checkpoint::bytes);
-        self.bytes.store(bytes, Ordering::Relaxed);
+        self.set_bytes(bytes);
         log.set_cap(log.usage().cap.max(bytes));
+    }
+
+    fn set_bytes(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+        metrics::gauge!("stratum_checkpoint_bytes").set(bytes as f64);
     }
 
     pub(crate) fn files(&self) -> &Files {
@@ -173,13 +178,18 @@ impl Upkeep {
                 machine.close(next)?
             }
         };
-        let rest = Rest { clock: self.clock.as_ref(), log, state: Mutex::new((0, self.clock.monotonic())) };
+        let is_behind = || machine.changed_bytes() >= self.files.changes_bytes() / 2;
+        let rest = Rest {
+            clock: self.clock.as_ref(),
+            log,
+            is_behind: &is_behind,
+            state: Mutex::new((0, self.clock.monotonic())),
+        };
         let checkpoint = Arc::new(checkpoint::merge(&closed, &self.files, &|bytes| rest.after(bytes))?);
         let (bytes, applied) = (checkpoint.bytes(), checkpoint.applied().index);
         drop(closed);
         let former = machine.adopt(checkpoint);
-        self.bytes.store(bytes, Ordering::Relaxed);
-        metrics::gauge!("stratum_checkpoint_bytes").set(bytes as f64);
+        self.set_bytes(bytes);
         metrics::counter!("stratum_checkpoints_total").increment(1);
         tracing::info!(index = applied, bytes, "took a checkpoint");
         log.set_cap(self.least_cap.max(bytes));
@@ -281,6 +291,8 @@ fn next_tree(index: &IndexDir) -> Result<Tree, CheckpointError> {
 struct Rest<'a> {
     clock: &'a dyn Clock,
     log: &'a dyn LocalLog,
+    /// Whether so much has changed meanwhile that the next merge is soon due.
+    is_behind: &'a dyn Fn() -> bool,
     /// Bytes since the last rest, and when that ended.
     state: Mutex<(u64, Duration)>,
 }
@@ -293,7 +305,7 @@ impl Rest<'_> {
             return;
         }
         let took = self.clock.monotonic().saturating_sub(state.1);
-        if self.log.usage().share() < PRESSED_FROM {
+        if self.log.usage().share() < PRESSED_FROM && !(self.is_behind)() {
             std::thread::sleep(took.min(LONGEST_REST));
         }
         *state = (0, self.clock.monotonic());

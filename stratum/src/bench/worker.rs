@@ -4,6 +4,7 @@
 //! anybody. Keys are numbers scrambled into hexadecimal names, so that they arrive in no order.
 
 use super::body::SplitMix;
+use super::name::name;
 use super::tally::{Kind, Tally};
 use super::{Op, Plan};
 use crate::client::connection::{Connection, Expected};
@@ -36,13 +37,6 @@ impl Phase {
             Phase::Clean => "cleaning",
         }
     }
-}
-
-/// The name of the `number`th key: a bijection, so that no two are the same. The seed's bits are spread over the whole
-/// word first: seeds that differ in a few low bits would else choose the same names in another order.
-pub(super) fn name(seed: u64, number: u32) -> u32 {
-    let spread = (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32;
-    (number ^ spread).wrapping_mul(0x9E37_79B1)
 }
 
 /// One connection and the keys it wrote.

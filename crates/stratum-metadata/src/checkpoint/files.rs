@@ -66,6 +66,16 @@ impl Listing {
         let holders = self.ranges.get(&range.id).into_iter().flatten();
         holders.filter(|(_, length)| *length == range.bytes).map(|(drive, _)| drive.clone()).collect()
     }
+
+    /// The length of a range file, if all of these drives hold it.
+    fn length(&self, id: RangeId, drives: &[Arc<Drive>]) -> Option<u64> {
+        let copies = self.ranges.get(&id)?;
+        let (_, length) = copies.first()?;
+        let holds = |drive: &Arc<Drive>| {
+            copies.iter().any(|(holder, held)| holder.id() == drive.id() && held == length)
+        };
+        drives.iter().all(holds).then_some(*length)
+    }
 }
 
 impl Files {
@@ -183,6 +193,20 @@ impl Files {
         targets: Vec<Arc<Drive>>,
     ) -> io::Result<RangeWriter> {
         RangeWriter::create(DIR, applied, number, targets, self.sizes.block_bytes)
+    }
+
+    /// A range file that a merge which was cut off had finished on all of these drives, if there is one: what it holds is as
+    /// true as on the day it was written, since the state at that entry is always the same.
+    pub(super) fn finished_range(
+        &self,
+        listing: &Listing,
+        applied: &Applied,
+        number: u32,
+        targets: &[Arc<Drive>],
+    ) -> Option<RangeRecord> {
+        let id = RangeId { index: applied.index, number };
+        let bytes = listing.length(id, targets)?;
+        RangeRecord::read(id, applied.hash, bytes, DIR, targets).ok()
     }
 
     /// Makes a manifest count: synced under its name, on these drives.

@@ -3,6 +3,9 @@
 //! A range in which nothing changed is named again, as it is. The others are written anew, with their changes made, and cut
 //! where a file is large enough. One that came out small takes in the next range, so that their number follows from what
 //! they hold. Memory is needed for a block of each input.
+//!
+//! A merge that was cut off by the end of its process goes on where it was: the files that it had finished lie where they
+//! were written, and the same pairs come in the same order.
 
 use super::closed::Closed;
 use super::files::{Files, Listing};
@@ -37,8 +40,17 @@ pub(crate) fn merge(
     let before = before.and_then(|index| files.stored(&listing, index).ok());
     let holders = before.map(|stored| files.holders(&listing, &stored)).unwrap_or_default();
     let targets = files.targets(&holders, closed.applied.index)?;
-    let mut merge =
-        Merge { closed, files, listing, targets, turn, writer: None, ranges: Vec::new(), numbers: 0 };
+    let mut merge = Merge {
+        closed,
+        files,
+        listing,
+        targets,
+        turn,
+        writer: None,
+        ranges: Vec::new(),
+        numbers: 0,
+        through: None,
+    };
     let merged = merge.all().and_then(|()| merge.publish());
     if merged.is_err() {
         merge.take_back();
@@ -58,6 +70,8 @@ struct Merge<'a> {
     ranges: Vec<Arc<Range>>,
     /// Given to files so far.
     numbers: u32,
+    /// The last key of a file that was there before, finished.
+    through: Option<Vec<u8>>,
 }
 
 impl Merge<'_> {
@@ -103,8 +117,12 @@ impl Merge<'_> {
     }
 
     fn push(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        if self.through.as_deref().is_some_and(|last| key <= last) {
+            return Ok(());
+        }
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
+            None if self.take_finished(key) => return Ok(()),
             None => self.begin_range()?,
         };
         let written = writer.push(key, value);
@@ -115,6 +133,17 @@ impl Merge<'_> {
             written => (self.turn)(written * self.targets.len() as u64),
         }
         if is_full { self.end_range() } else { Ok(()) }
+    }
+
+    /// Takes the next file as it is, if it is there and begins with that key.
+    fn take_finished(&mut self, first: &[u8]) -> bool {
+        let applied = &self.closed.applied;
+        let found = self.files.finished_range(&self.listing, applied, self.numbers, &self.targets);
+        let Some(record) = found.filter(|record| record.first == first) else { return false };
+        self.numbers += 1;
+        self.through = Some(record.last.clone());
+        self.ranges.push(self.files.range(record, &self.targets));
+        true
     }
 
     fn begin_range(&mut self) -> io::Result<RangeWriter> {

@@ -14,6 +14,7 @@ use crate::record::Applied;
 use crate::tree::{TreeError, Value};
 use fastbloom::BloomFilter;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
@@ -73,7 +74,7 @@ pub(super) struct RangeRecord {
     /// What the pairs add to the state's fingerprint.
     pub(super) fingerprint: u128,
     pub(super) first: Vec<u8>,
-    last: Vec<u8>,
+    pub(super) last: Vec<u8>,
     filter: Part,
     index: Part,
 }
@@ -81,6 +82,65 @@ pub(super) struct RangeRecord {
 impl RangeRecord {
     fn salt(&self) -> Salt {
         Salt::new(self.id.index, self.hash, self.id.number)
+    }
+
+    /// What a manifest would say of a range file, told from all of its bytes.
+    pub(super) fn read(
+        id: RangeId,
+        hash: u128,
+        bytes: u64,
+        dir: &str,
+        holders: &[Arc<Drive>],
+    ) -> io::Result<RangeRecord> {
+        let mut record = RangeRecord::new(id, hash);
+        record.bytes = bytes;
+        let copies = Copies::new(format!("{dir}/{}", id.name()), record.salt(), holders, Arc::default());
+        // The two last frames aren't blocks of pairs.
+        let mut last_two = VecDeque::with_capacity(3);
+        for frame in copies.frames(HEADER_LEN as u64, bytes) {
+            last_two.push_back(frame?);
+            if last_two.len() > 2
+                && let Some((_, framed)) = last_two.pop_front()
+            {
+                let seen = block_of(framed)?.visit(&[], &mut |key, value| {
+                    record.count(key, value);
+                    ControlFlow::Continue(())
+                });
+                let _ = seen.ok_or(io::ErrorKind::InvalidData)?;
+            }
+        }
+        let mut part = || {
+            let (offset, framed) = last_two.pop_front().ok_or(io::ErrorKind::InvalidData)?;
+            Ok::<_, io::Error>(Part { offset, length: (FRAME_HEADER_LEN + framed.bytes.len()) as u32 })
+        };
+        (record.filter, record.index) = (part()?, part()?);
+        Ok(record)
+    }
+
+    fn new(id: RangeId, hash: u128) -> RangeRecord {
+        let nowhere = Part { offset: 0, length: 0 };
+        RangeRecord {
+            id,
+            hash,
+            bytes: 0,
+            pairs: 0,
+            fingerprint: 0,
+            first: Vec::new(),
+            last: Vec::new(),
+            filter: nowhere,
+            index: nowhere,
+        }
+    }
+
+    /// Takes in the next pair.
+    fn count(&mut self, key: &[u8], value: &[u8]) {
+        if self.pairs == 0 {
+            self.first = key.to_vec();
+        }
+        self.pairs += 1;
+        self.fingerprint = self.fingerprint.wrapping_add(fingerprint(key, value));
+        self.last.clear();
+        self.last.extend_from_slice(key);
     }
 
     /// Where the blocks end.
@@ -286,36 +346,19 @@ impl RangeWriter {
         block_bytes: usize,
     ) -> io::Result<RangeWriter> {
         let id = RangeId { index: applied.index, number };
-        let nowhere = Part { offset: 0, length: 0 };
         let mut output = Output::create(dir, id.name(), drives)?;
         if let Err(error) = output.append(&[&header(id, applied.hash)]) {
             output.abandon();
             return Err(error);
         }
-        let record = RangeRecord {
-            id,
-            hash: applied.hash,
-            bytes: 0,
-            pairs: 0,
-            fingerprint: 0,
-            first: Vec::new(),
-            last: Vec::new(),
-            filter: nowhere,
-            index: nowhere,
-        };
+        let record = RangeRecord::new(id, applied.hash);
         let (block, index, hashes) = (Builder::default(), Builder::default(), Vec::new());
         Ok(RangeWriter { output, record, block, index, hashes, block_bytes })
     }
 
     /// Adds a pair whose key comes after all that are there. Says how many bytes went to the drives for it.
     pub(super) fn push(&mut self, key: &[u8], value: &[u8]) -> io::Result<u64> {
-        if self.record.pairs == 0 {
-            self.record.first = key.to_vec();
-        }
-        self.record.pairs += 1;
-        self.record.fingerprint = self.record.fingerprint.wrapping_add(fingerprint(key, value));
-        self.record.last.clear();
-        self.record.last.extend_from_slice(key);
+        self.record.count(key, value);
         self.hashes.push(xxh3_64(key));
         self.block.push(key, value);
         if self.block.len() >= self.block_bytes { self.end_block() } else { Ok(0) }

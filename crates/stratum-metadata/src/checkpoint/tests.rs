@@ -7,6 +7,7 @@ use super::*;
 use crate::fingerprint::fingerprint;
 use crate::tree::Tree;
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::Tier;
@@ -23,8 +24,12 @@ struct Drives {
 impl Drives {
     fn new() -> Drives {
         let power = Arc::new(Power::default());
-        let simulated: Vec<_> =
-            (0..6).map(|number| SimulatedDrive::new(&format!("hot/{number}"), 1, &power)).collect();
+        let simulated = (0..6).map(|number| SimulatedDrive::new(&format!("hot/{number}"), 1, &power));
+        Drives::of_process(simulated.collect())
+    }
+
+    /// As a process that has just started finds them.
+    fn of_process(simulated: Vec<Arc<SimulatedDrive>>) -> Drives {
         let attached = simulated.iter().zip(0..).map(|(drive, position)| {
             let (id, clock) = (DriveId(u128::from(position)), Arc::new(Simulated::new(0, 0)));
             Arc::new(Drive::new(id, Tier::Hot, position, drive.attach(), Threads::Caller, clock))
@@ -407,4 +412,77 @@ fn a_file_of_another_store_is_not_taken_for_ours() {
         Some(checkpoint) => assert!(checkpoint.get(&key(0)).is_err()),
         None => assert_ne!(ranges(&foreign).len(), 0, "their length tells already"),
     }
+}
+
+/// Kills the process in the middle of a merge; gives what the next process merges.
+fn killed_in_merge(
+    state: &mut State,
+    changes: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    cut: usize,
+) -> Closed {
+    let closed = state.close(changes);
+    let turns = Cell::new(0);
+    let kill = |_| {
+        turns.set(turns.get() + 1);
+        if turns.get() == cut {
+            state.drives.simulated.iter().for_each(|drive| drive.kill());
+        }
+    };
+    merge(&closed, &state.drives.files, &kill).unwrap_err();
+    state.drives = Drives::of_process(state.drives.simulated.clone());
+    Closed { over: state.newest(), ..closed }
+}
+
+/// Merges; says in how many turns.
+fn merged(state: &State, closed: &Closed) -> (Checkpoint, usize) {
+    let turns = Cell::new(0);
+    let checkpoint = merge(closed, &state.drives.files, &|_| turns.set(turns.get() + 1)).unwrap();
+    is(&checkpoint, &state.pairs);
+    is(state.newest().unwrap().as_ref(), &state.pairs);
+    (checkpoint, turns.get())
+}
+
+fn every_third() -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
+    (0..400u16).map(|number| (key(number * 3), Some(value(number, 1))))
+}
+
+const FIRST_FILE: &str = "checkpoint/0000000000000002.00000000";
+
+#[test]
+fn a_merge_that_was_cut_off_goes_on_where_it_was() {
+    let mut state = State::with(1_200);
+    let closed = state.close(every_third());
+    let (checkpoint, whole) = merged(&state, &closed);
+    assert!(checkpoint.ranges().len() > 3, "several files");
+    for cut in [1, whole / 2, whole * 3 / 4, whole - 1] {
+        let mut state = State::with(1_200);
+        let closed = killed_in_merge(&mut state, every_third(), cut);
+        let was_begun = state.drives.names().contains(FIRST_FILE);
+        let (again, turns) = merged(&state, &closed);
+        assert_eq!(ranges(&again), ranges(&checkpoint), "the same files");
+        assert_eq!(was_begun, turns < whole, "{turns} of {whole} turns after a cut at {cut}");
+        assert!(turns <= whole - cut + whole / 4, "{turns} of {whole} turns after a cut at {cut}");
+    }
+}
+
+#[test]
+fn a_finished_file_that_is_bad_in_every_copy_is_written_anew() {
+    let mut state = State::with(1_200);
+    let closed = killed_in_merge(&mut state, every_third(), 100);
+    let holds = |drive: &&Arc<SimulatedDrive>| drive.files().iter().any(|name| name == FIRST_FILE);
+    let holders: Vec<_> = state.drives.simulated.iter().filter(holds).collect();
+    assert_eq!(holders.len(), 3);
+    for holder in holders {
+        holder.flip_bit(FIRST_FILE, 8 * 700).unwrap();
+    }
+    merged(&state, &closed);
+}
+
+#[test]
+fn a_finished_file_of_another_history_is_not_taken() {
+    let mut state = State::with(1_200);
+    let mut closed = killed_in_merge(&mut state, every_third(), 100);
+    state.applied.hash += 1;
+    closed.applied = state.applied;
+    merged(&state, &closed);
 }
