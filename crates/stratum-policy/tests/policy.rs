@@ -40,6 +40,89 @@ fn decided(
     }
 }
 
+/// Who is neither an account's owner nor nobody.
+fn member(names: &[String]) -> Requester<'_> {
+    Requester::Member { account: "1", names }
+}
+
+#[test]
+fn an_identity_s_policy_says_what_and_where_and_not_who() {
+    let identity = |statement: &str| {
+        let text = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+        Policy::parse_identity(text.as_bytes())
+    };
+    let policy = identity(
+        r#"[{"Effect":"Allow","Action":["s3:Get*","iam:GetUser","ec2:*"],"Resource":["arn:aws:s3:::b/*","arn:aws:iam::*:user/${aws:username}"]},
+            {"Effect":"Deny","NotAction":"s3:*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]"#,
+    );
+    let policy = policy.unwrap();
+    let names = ["user/ann".to_owned()];
+    let asked = |action: &str, resource: &str, secure: &'static str| {
+        let facts = Known([("aws:username", "ann"), ("aws:SecureTransport", secure)].into());
+        let action = Action::named(action).unwrap();
+        match policy.decide(&Question { who: member(&names), action, resource, facts: &facts }) {
+            Decision::Silent => None,
+            Decision::Allowed(by) | Decision::Denied(by) => Some(by.effect()),
+        }
+    };
+    assert_eq!(asked("s3:GetObject", "arn:aws:s3:::b/k", "true"), Some(Effect::Allow));
+    assert_eq!(asked("s3:GetObject", "arn:aws:s3:::c/k", "true"), None);
+    assert_eq!(asked("iam:GetUser", "arn:aws:iam::1:user/ann", "true"), Some(Effect::Allow));
+    assert_eq!(asked("iam:GetUser", "arn:aws:iam::1:user/bob", "true"), None);
+    assert_eq!(asked("iam:GetUser", "arn:aws:iam::1:user/ann", "false"), Some(Effect::Deny));
+    assert_eq!(asked("sts:AssumeRole", "arn:aws:iam::1:role/r", "false"), Some(Effect::Deny));
+    for (statement, refused) in [
+        (
+            r#"{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}"#,
+            Malformed::NotIn("Principal"),
+        ),
+        (r#"{"Effect":"Allow","Action":"s3:*"}"#, Malformed::Missing("Resource")),
+        (r#"{"Effect":"Allow","Action":"s3:*","Resource":"b"}"#, Malformed::Resource("b".into())),
+        (r#"{"Effect":"Allow","Action":"iam:Fly","Resource":"*"}"#, Malformed::Action("iam:Fly".into())),
+    ] {
+        assert_eq!(identity(statement), Err(refused));
+    }
+    let (all, facts) = (Policy::denying_all(), Known::default());
+    for action in Action::all() {
+        let question = Question { who: BOB, action, resource: "arn:aws:s3:::b", facts: &facts };
+        assert!(matches!(all.decide(&question), Decision::Denied(_)));
+    }
+}
+
+#[test]
+fn a_trust_policy_says_who_may_assume_and_no_more() {
+    let trust = |statement: &str| Policy::parse_trust(format!(r#"{{"Statement":{statement}}}"#).as_bytes());
+    let policy = trust(
+        r#"{"Effect":"Allow","Principal":{"AWS":["2","arn:aws:iam::1:user/ann"]},"Action":"sts:AssumeRole"}"#,
+    );
+    let policy = policy.unwrap();
+    let (ann, bob) = (["user/ann".to_owned()], ["user/bob".to_owned()]);
+    let lets = |who| {
+        let action = Action::named("sts:AssumeRole").unwrap();
+        let facts = Known::default();
+        let question = Question { who, action, resource: "arn:aws:iam::1:role/r", facts: &facts };
+        matches!(policy.decide(&question), Decision::Allowed(_))
+    };
+    assert_eq!((lets(member(&ann)), lets(member(&bob)), lets(BOB)), (true, false, true));
+    let everything = r#"{"Effect":"Allow","Principal":"*","Action":"s3:*"}"#;
+    assert_eq!(trust(everything), Err(Malformed::Action("s3:*".into())));
+    let somewhere = r#"{"Effect":"Allow","Principal":"*","Action":"sts:*","Resource":"*"}"#;
+    assert_eq!(trust(somewhere), Err(Malformed::NotIn("Resource")));
+}
+
+#[test]
+fn a_statement_that_names_them_goes_before_one_for_their_account() {
+    let policy = parsed(
+        r#"[{"Sid":"all","Effect":"Allow","Principal":{"AWS":"1"},"Action":"s3:*","Resource":"arn:aws:s3:::b"},
+            {"Sid":"ann","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:user/ann"},"Action":"s3:*","Resource":"arn:aws:s3:::b"}]"#,
+    );
+    let policy = policy.unwrap();
+    for (name, sid) in [("user/ann", "ann"), ("user/bob", "all")] {
+        let by = decided(&policy, member(&[name.to_owned()]), "s3:ListBucket", "b", &Known::default());
+        assert_eq!(by, Some((Effect::Allow, sid.to_owned())));
+    }
+}
+
 #[test]
 fn a_statement_speaks_of_whom_what_and_where_it_says() {
     let policy = parsed(
