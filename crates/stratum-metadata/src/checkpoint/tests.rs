@@ -443,19 +443,19 @@ fn merged(state: &State, closed: &Closed) -> (Checkpoint, usize) {
 }
 
 fn every_third() -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
-    (0..400u16).map(|number| (key(number * 3), Some(value(number, 1))))
+    (0..1_400u16).map(|number| (key(number * 3), Some(value(number, 1))))
 }
 
 const FIRST_FILE: &str = "checkpoint/0000000000000002.00000000";
 
 #[test]
 fn a_merge_that_was_cut_off_goes_on_where_it_was() {
-    let mut state = State::with(1_200);
+    let mut state = State::with(4_200);
     let closed = state.close(every_third());
     let (checkpoint, whole) = merged(&state, &closed);
     assert!(checkpoint.ranges().len() > 3, "several files");
     for cut in [1, whole / 2, whole * 3 / 4, whole - 1] {
-        let mut state = State::with(1_200);
+        let mut state = State::with(4_200);
         let closed = killed_in_merge(&mut state, every_third(), cut);
         let was_begun = state.drives.names().contains(FIRST_FILE);
         let (again, turns) = merged(&state, &closed);
@@ -467,7 +467,7 @@ fn a_merge_that_was_cut_off_goes_on_where_it_was() {
 
 #[test]
 fn a_finished_file_that_is_bad_in_every_copy_is_written_anew() {
-    let mut state = State::with(1_200);
+    let mut state = State::with(4_200);
     let closed = killed_in_merge(&mut state, every_third(), 100);
     let holds = |drive: &&Arc<SimulatedDrive>| drive.files().iter().any(|name| name == FIRST_FILE);
     let holders: Vec<_> = state.drives.simulated.iter().filter(holds).collect();
@@ -480,7 +480,7 @@ fn a_finished_file_that_is_bad_in_every_copy_is_written_anew() {
 
 #[test]
 fn a_finished_file_of_another_history_is_not_taken() {
-    let mut state = State::with(1_200);
+    let mut state = State::with(4_200);
     let mut closed = killed_in_merge(&mut state, every_third(), 100);
     state.applied.hash += 1;
     closed.applied = state.applied;
