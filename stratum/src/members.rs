@@ -27,6 +27,7 @@ enum UserAction {
     List(ServerArg),
     /// Make a user with an access key, which is told this once.
     Create {
+        /// The user's name.
         name: String,
         /// A policy that the user gets, by its name or its ARN: readonly, readwrite, writeonly, admin, or one that was made.
         #[arg(long)]
@@ -42,7 +43,9 @@ enum UserAction {
     AddKey(UserArg),
     /// Delete an access key.
     DeleteKey {
+        /// The user's name.
         name: String,
+        /// The key's id, which `stratum user show` tells.
         access_key: String,
         #[command(flatten)]
         server: ServerArg,
@@ -64,6 +67,7 @@ pub struct GroupArgs {
 enum GroupAction {
     /// Show all groups.
     List(ServerArg),
+    /// Make a group.
     Create(GroupArg),
     /// Delete a group with its policies, and take all users out of it.
     Delete(GroupArg),
@@ -97,7 +101,9 @@ enum PolicyAction {
     },
     /// Make a policy of a JSON file.
     Create {
+        /// Its name.
         name: String,
+        /// The policy, as IAM writes it.
         file: PathBuf,
         #[command(flatten)]
         server: ServerArg,
@@ -113,6 +119,7 @@ enum PolicyAction {
 
 #[derive(Args)]
 struct UserArg {
+    /// The user's name.
     name: String,
     #[command(flatten)]
     server: ServerArg,
@@ -120,6 +127,7 @@ struct UserArg {
 
 #[derive(Args)]
 struct GroupArg {
+    /// The group's name.
     name: String,
     #[command(flatten)]
     server: ServerArg,
@@ -127,7 +135,9 @@ struct GroupArg {
 
 #[derive(Args)]
 struct UserOf {
+    /// The group's name.
     group: String,
+    /// The user's name.
     user: String,
     #[command(flatten)]
     server: ServerArg,
