@@ -104,13 +104,12 @@ impl Webhook {
             request = request.header(AUTHORIZATION, token);
         }
         let request = request.body(Full::new(body))?;
+        let mut answer = std::pin::pin!(sender.send_request(request));
         tokio::select! {
-            // It goes on while the answer is awaited, and ends with it.
-            ended = connection => {
-                ended?;
-                Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
-            }
-            answer = sender.send_request(request) => Ok(answer?.status()),
+            biased;
+            answer = &mut answer => Ok(answer?.status()),
+            // It goes on while the answer is awaited. One that ends may have brought it.
+            _ = connection => Ok(answer.await?.status()),
         }
     }
 }
