@@ -88,7 +88,9 @@ impl Merge<'_> {
             let so_far = self.writer.as_ref().map(RangeWriter::bytes);
             let is_small =
                 self.is_small(range.record.bytes) || so_far.is_some_and(|bytes| self.is_small(bytes));
-            if is_small || self.closed.tree.changes_between(from, to)? {
+            // A file that was there before ends in this range.
+            let is_begun = self.through.as_deref().is_some_and(|last| last >= from);
+            if is_small || is_begun || self.closed.tree.changes_between(from, to)? {
                 self.rewrite(from, to)?;
             } else {
                 self.end_range()?;

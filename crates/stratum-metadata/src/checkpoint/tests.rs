@@ -486,3 +486,13 @@ fn a_finished_file_of_another_history_is_not_taken() {
     closed.applied = state.applied;
     merged(&state, &closed);
 }
+
+#[test]
+fn a_finished_file_that_reaches_into_a_range_without_changes_is_gone_on_from() {
+    let mut state = State::with(4_200);
+    let first_range_ends = state.checkpoint.as_ref().unwrap().ranges()[1].record.first.clone();
+    let emptied = || (1..4_200u16).map(key).take_while(|key| *key < first_range_ends).map(|key| (key, None));
+    let closed = killed_in_merge(&mut state, emptied(), 60);
+    assert!(state.drives.names().contains(FIRST_FILE), "the first file takes in the second range");
+    merged(&state, &closed);
+}
