@@ -26,7 +26,7 @@ use stratum_metadata::record::ObjectOwnership;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::pace::Budget;
 use stratum_tiering::prices::TierPrices;
-pub use telling::{AuditSection, WebhookEntry};
+pub use telling::{AuditSection, Metrics, WebhookEntry};
 use tiering::{ClockSection, LifecycleSection, TieringSection};
 use toml::Spanned;
 
@@ -256,14 +256,6 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("<secret>")
     }
-}
-
-/// `[metrics]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Metrics {
-    /// What every scraper sends as `Authorization: Bearer <token>`. Without one only those on loopback are answered.
-    pub token: Option<Secret>,
 }
 
 /// `[background]`: what heal, compaction, scrub, drains and balancing together may take, read and written.
@@ -634,6 +626,10 @@ mod tests {
             ("[server]\ndata = []", "line 2, server.data: names no folder"),
             ("[server]\naddress = \"9000\"", "line 2, server.address: "),
             ("[metrics]\ntoken = \"\"", "line 2, metrics.token: is empty"),
+            (
+                "[metrics]\nbuckets = [\"Photos\"]",
+                "line 2, metrics.buckets: \"Photos\": a bucket's name has ",
+            ),
             ("[heal]\nnarrow_after = \"30\"", "line 2, heal.narrow_after: \"30\" has no unit"),
             ("[log]\nfilter = \"=,=\"", "line 2, log.filter: "),
             ("[[user]]\naccess_key = \"A\"\nsecret_key = \"short\"\nid = \"1\"", "line 3, user.secret_key: "),

@@ -11,8 +11,10 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_engine::tiering::Held;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use stratum_tiering::tier::Tier;
 
 const STATES: [(status::State, &str); 5] = [
     (status::State::Well, "well"),
@@ -35,6 +37,8 @@ pub struct FiguresTask {
     operator: Arc<Operator>,
     telemetry: Telemetry,
     dropped: DroppedLines,
+    /// The buckets that have metrics of their own.
+    metered: BTreeSet<String>,
     state: Mutex<State>,
 }
 
@@ -49,8 +53,13 @@ struct State {
 }
 
 impl FiguresTask {
-    pub fn new(operator: Arc<Operator>, telemetry: Telemetry, dropped: DroppedLines) -> FiguresTask {
-        FiguresTask { operator, telemetry, dropped, state: Mutex::default() }
+    pub fn new(
+        operator: Arc<Operator>,
+        telemetry: Telemetry,
+        dropped: DroppedLines,
+        metered: BTreeSet<String>,
+    ) -> FiguresTask {
+        FiguresTask { operator, telemetry, dropped, metered, state: Mutex::default() }
     }
 
     /// Blocks: it asks every drive.
@@ -63,6 +72,9 @@ impl FiguresTask {
         }
         if state.look_at <= began {
             state.figures.publish(&self.operator.status(), System.now());
+            for bucket in &self.metered {
+                tell_held(bucket, self.operator.held(bucket).unwrap_or_default());
+            }
             let ended = System.monotonic();
             state.look_at = ended + EVERY.max(ended.saturating_sub(began) * TIMES_ITS_COST);
         }
@@ -132,6 +144,15 @@ impl Figures {
         }
         self.disks = now_there;
         gauge("stratum_figures_timestamp_seconds", now / 1000);
+    }
+}
+
+/// What a bucket held when the last walk came by it.
+fn tell_held(bucket: &str, held: Held) {
+    for tier in Tier::ALL {
+        let labels = [("bucket", bucket.to_owned()), ("tier", tier.name().to_owned())];
+        metrics::gauge!("stratum_bucket_objects", &labels).set(held.objects[tier] as f64);
+        metrics::gauge!("stratum_bucket_bytes", &labels).set(held.bytes[tier] as f64);
     }
 }
 

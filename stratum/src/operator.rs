@@ -38,6 +38,7 @@ use stratum_api::server::admin::refusal;
 use stratum_engine::copies::CopiesStatus;
 use stratum_engine::provisional::{self, Restored};
 use stratum_engine::supervisor::{TaskHealth, Tasks};
+use stratum_engine::tiering::Held;
 use stratum_engine::{Engine, Pressure};
 use stratum_metadata::record::Level;
 use stratum_storage::ambient::{Clock, System};
@@ -89,6 +90,12 @@ impl Operator {
     /// Calls off what was asked for and goes on.
     pub fn stop(&self) {
         self.checks.stop();
+    }
+
+    /// What a bucket held when the last walk came by it; nothing where there is none of that name, or no walk yet.
+    pub fn held(&self, bucket: &str) -> Option<Held> {
+        let bucket = self.engine.metadata.local().bucket(bucket).ok()??;
+        self.engine.tiering.report(bucket.id, System.now()).map(|(held, ..)| held)
     }
 
     /// The routes, as they follow `/_stratum/v1`.

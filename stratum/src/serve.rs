@@ -7,7 +7,7 @@ use crate::audit::Audits;
 use crate::backup::configuration::Configuration;
 use crate::classify::ClassifyTask;
 use crate::config::{Config, ConfigError};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, variable};
 use crate::delivery::DeliveryTask;
 use crate::failure::Failure;
 use crate::figures::FiguresTask;
@@ -45,6 +45,8 @@ use tokio::runtime::Runtime;
 
 /// It couldn't start. As every command ends that couldn't run; 1 is for a server that fails while it serves.
 const EXIT_REFUSED: u8 = 2;
+/// The token of `[metrics]`.
+const TOKEN_VARIABLE: &str = "STRATUM_METRICS_TOKEN";
 /// Memory that all requests together may hold, in bytes.
 const REQUEST_MEMORY: u64 = 512 << 20;
 /// Threads for hashing, coding and uncached reads. They are bounded so that a burst of requests queues for the
@@ -106,11 +108,13 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     outcome
 }
 
-/// What clients come through: the address, taken and not listened at yet, and how many of them may come.
+/// What clients come through: the address, taken and not listened at yet, how many of them may come, and what scrapers show.
 struct Entrance {
     socket: TcpSocket,
     connections: usize,
     tls: Option<Arc<rustls::ServerConfig>>,
+    /// What scrapers show.
+    token: Option<String>,
 }
 
 impl Entrance {
@@ -119,7 +123,19 @@ impl Entrance {
             socket: listen::bind(config.server.address)?,
             connections: connection_limit(descriptor_limit(), config.server.connections)?,
             tls: config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?,
+            token: scrapers_token(variable(TOKEN_VARIABLE), config)?,
         })
+    }
+}
+
+/// What scrapers show. The environment may say it, which is how secrets come into a container.
+fn scrapers_token(said: Option<String>, config: &Config) -> Result<Option<String>, Failure> {
+    match (said, &config.metrics.token) {
+        (Some(_), Some(_)) => {
+            Err(format!("{TOKEN_VARIABLE} and metrics.token both say the token: leave one out").into())
+        }
+        (said, None) => Ok(said),
+        (None, Some(token)) => Ok(Some(token.0.clone())),
     }
 }
 
@@ -140,7 +156,7 @@ fn serve_store(
     runtime: &Runtime,
 ) -> Result<(), Failure> {
     let Opened { engine, layout, root, identities, keys, usage, classifier } = opened;
-    let Entrance { socket, connections, tls } = entrance;
+    let Entrance { socket, connections, tls, token } = entrance;
     let Signs { telemetry, dropped } = signs;
     refuse_old_level(config, engine.metadata.level())?;
     let load = Load { admission: Admission::new(REQUEST_MEMORY), connections: Connections::new(connections) };
@@ -160,7 +176,8 @@ fn serve_store(
     if let Some(classifier) = classifier {
         supervisor.run(Arc::new(ClassifyTask::new(engine.clone(), classifier)))?;
     }
-    supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone(), dropped)))?;
+    let metered = config.metrics.buckets.clone();
+    supervisor.run(Arc::new(FiguresTask::new(operator.clone(), telemetry.clone(), dropped, metered)))?;
     let delivery = DeliveryTask::new(engine.metadata.clone(), webhooks.clone());
     supervisor.run(Arc::new(delivery))?;
     let to = config.audit.webhook.as_ref().and_then(|name| webhooks.named(name.get_ref()));
@@ -169,7 +186,7 @@ fn serve_store(
 
     let store = Arc::new(store(config, &engine, identities, keys, load.admission, audit));
     supervisor.run(Arc::new(AccessLogTask::new(store.clone())))?;
-    let admin = admin(config, &engine, operator.clone(), telemetry);
+    let admin = admin(token, &engine, operator.clone(), telemetry);
     let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
     let server = Server::new(store.clone(), admin, load.connections, limits);
     let outcome = runtime.block_on(async {
@@ -190,13 +207,12 @@ fn serve_store(
 }
 
 /// What isn't S3: health, metrics, and what an operator asks.
-fn admin(config: &Config, engine: &Engine, operator: Arc<Operator>, telemetry: Telemetry) -> Admin {
+fn admin(token: Option<String>, engine: &Engine, operator: Arc<Operator>, telemetry: Telemetry) -> Admin {
     let metadata = engine.metadata.clone();
     let ready = move || match metadata.is_available() {
         true => Ok(()),
         false => Err("the index failed and is being rebuilt".to_owned()),
     };
-    let token = config.metrics.token.as_ref().map(|token| token.0.clone());
     Admin::new(Arc::new(ready), Arc::new(move || telemetry.render()), token, operator.routes())
 }
 
@@ -282,6 +298,7 @@ fn settings(config: &Config) -> Settings {
         object_ownership: config.server.object_ownership,
         webhooks: config.webhooks.iter().map(|webhook| webhook.name.get_ref().clone()).collect(),
         lifecycle_days: config.lifecycle_days(),
+        metered: config.metrics.buckets.clone(),
         ..Settings::default()
     }
 }
@@ -301,4 +318,21 @@ fn announce(address: SocketAddr, config: &Config, root: &RootCredentials, args: 
         );
     }
     root.tell(&endpoint, &config.server.region, args.show_credentials);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_scrapers_token_is_said_in_one_place() {
+        let config = |text| Config::parse(Path::new("x"), text).unwrap();
+        let (none, own) = (config(""), config("[metrics]\ntoken = \"own\"\n"));
+        let told = |said: Option<&str>, config| scrapers_token(said.map(str::to_owned), config).ok();
+        assert_eq!(told(None, &none), Some(None));
+        assert_eq!(told(Some("said"), &none), Some(Some("said".into())));
+        assert_eq!(told(None, &own), Some(Some("own".into())));
+        assert_eq!(told(Some("said"), &own), None);
+    }
 }

@@ -53,6 +53,8 @@ pub struct Settings {
     pub webhooks: BTreeSet<String>,
     /// How long a day is to buckets' lifecycle.
     pub lifecycle_days: Days,
+    /// The buckets that have metrics of their own, by name.
+    pub metered: BTreeSet<String>,
 }
 
 impl Default for Settings {
@@ -68,6 +70,7 @@ impl Default for Settings {
             completion_memory: DAY,
             webhooks: BTreeSet::new(),
             lifecycle_days: Days::default(),
+            metered: BTreeSet::new(),
         }
     }
 }

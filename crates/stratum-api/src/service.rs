@@ -120,6 +120,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     telemetry::answered(&Answered {
         id: id.as_str(),
         operation: seen.operation,
+        metered: seen.metered.as_deref(),
         peer,
         user: seen.caller.id(),
         method: &method,
@@ -147,6 +148,8 @@ fn announced(response: &Response<Body>) -> Option<u64> {
 /// What was found out of a request before it was answered, for its line in the log and its audit.
 struct Seen {
     operation: &'static str,
+    /// The bucket that is named, if it has metrics of its own.
+    metered: Option<String>,
     is_write: bool,
     caller: Caller,
     version: Option<String>,
@@ -161,6 +164,7 @@ impl Seen {
     fn new(trail: Arc<Trail>) -> Self {
         Seen {
             operation: "Unknown",
+            metered: None,
             is_write: false,
             caller: Caller::Nobody,
             version: None,
@@ -181,6 +185,8 @@ async fn answer(
 ) -> S3Result {
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     let address = Address::parse(head.uri.path(), host, &store.settings.domains);
+    let bucket = address.as_ref().ok().and_then(Address::bucket);
+    seen.metered = bucket.and_then(|bucket| store.settings.metered.get(bucket)).cloned();
     let query = Query::parse(head.uri.query().unwrap_or_default());
     let now = store.clock.now();
     preflight::check(&head)?;

@@ -2,6 +2,8 @@
 //!
 //! The lines have a target of their own, [`REQUESTS`], so that a filter of the log can leave them out.
 
+mod buckets;
+
 use http::{Method, StatusCode};
 use metrics::{Counter, Histogram};
 use parking_lot::RwLock;
@@ -19,6 +21,8 @@ const SHOWN_PATH_BYTES: usize = 256;
 pub struct Answered<'a> {
     pub id: &'a str,
     pub operation: &'static str,
+    /// The bucket that it named, if that is one with metrics of its own.
+    pub metered: Option<&'a str>,
     /// Where its connection comes from.
     pub peer: Option<SocketAddr>,
     /// Who signed it, by its id.
@@ -77,6 +81,9 @@ pub fn answered(request: &Answered<'_>) {
     handles.seconds.record(request.took.as_secs_f64());
     if request.sent > 0 {
         BYTES.sent.increment(request.sent);
+    }
+    if let Some(bucket) = request.metered {
+        buckets::answered(bucket, request);
     }
     let status = request.status.as_u16();
     let millis = request.took.as_micros() as f64 / 1000.0;

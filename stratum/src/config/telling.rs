@@ -1,15 +1,19 @@
-//! The sections that say who is told of what happens: `[[webhook]]` and `[audit]`.
+//! The sections that say who is told of what happens: `[[webhook]]`, `[audit]` and `[metrics]`.
 
-use super::size;
+use super::{Secret, size};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use stratum_metadata::record::BucketName;
 use toml::Spanned;
 
 /// The longest name of a webhook.
 const MAX_NAME_CHARS: usize = 64;
 /// The least that a file of an audit holds before the next one is begun.
 const LEAST_FILE_BYTES: u64 = 64 << 10;
+/// How many buckets may have metrics of their own: each is up to some hundred series.
+const MAX_METERED_BUCKETS: usize = 100;
 
 /// `[[webhook]]`: where something may be told. Users choose among the names and never say a URL.
 #[derive(Debug, Deserialize)]
@@ -107,6 +111,30 @@ fn file_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Erro
     match size(deserializer)? {
         bytes if bytes >= LEAST_FILE_BYTES => Ok(bytes),
         _ => Err(D::Error::custom("is less than 64KiB")),
+    }
+}
+
+/// `[metrics]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// What every scraper sends as `Authorization: Bearer <token>`. Without one only those on loopback are answered.
+    pub token: Option<Secret>,
+    /// Buckets that have metrics of their own. They are named here, so that nobody makes metrics by making buckets.
+    #[serde(deserialize_with = "buckets")]
+    pub buckets: BTreeSet<String>,
+}
+
+fn buckets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
+    let all = BTreeSet::<String>::deserialize(deserializer)?;
+    for name in &all {
+        BucketName::parse(name).map_err(|wrong| D::Error::custom(format!("\"{name}\": {wrong}")))?;
+    }
+    match all.len() {
+        ..=MAX_METERED_BUCKETS => Ok(all),
+        more => Err(D::Error::custom(format!(
+            "{more} buckets are named, and at most {MAX_METERED_BUCKETS} may have metrics of their own"
+        ))),
     }
 }
 

@@ -104,3 +104,32 @@ async fn every_metric_is_described_as_the_document_says() {
         .collect();
     assert_eq!(writes.len(), 1, "{writes:?}");
 }
+
+/// Whoever makes buckets, or asks for some that aren't there, makes no metrics.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_buckets_that_are_named_have_metrics_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stratum.toml"), "[metrics]\nbuckets = [\"named\"]\n").unwrap();
+    let server = Server::start_on(folder, &["data"]);
+    let s3 = client(&server);
+    for bucket in ["named", "other"] {
+        s3.create_bucket().bucket(bucket).send().await.unwrap();
+        s3.put_object().bucket(bucket).key("k").body(ByteStream::from(vec![7; 100])).send().await.unwrap();
+        s3.get_object().bucket(bucket).key("k").send().await.unwrap().body.collect().await.unwrap();
+        s3.get_object().bucket(bucket).key("none").send().await.unwrap_err();
+    }
+    s3.get_object().bucket("nowhere").key("k").send().await.unwrap_err();
+    let page = scrape(&server);
+    let mut counted: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("stratum_bucket_requests_total{")).collect();
+    counted.sort_unstable();
+    let line = |operation: &str, status: u16| {
+        format!(
+            "stratum_bucket_requests_total{{bucket=\"named\",operation=\"{operation}\",status=\"{status}\"}} 1"
+        )
+    };
+    let expected = [("CreateBucket", 200), ("GetObject", 200), ("GetObject", 404), ("PutObject", 200)]
+        .map(|(of, status)| line(of, status));
+    assert_eq!(counted, expected);
+    assert!(page.contains("\nstratum_bucket_request_seconds_count{bucket=\"named\"} 4\n"), "{page}");
+}
