@@ -3,9 +3,12 @@
 //! What operators and clients read is words: nothing tells a value in Rust's Debug form, which changes with the code and
 //! means nothing to them; a name in quotes is written with `escape_debug`. The image is built from every crate, and the
 //! README's `cargo run` finds the one binary that it means. Every crate of the product refuses to be built with a panic
-//! in it that it didn't give a reason for. No module needs one that needs it ([`circles`]).
+//! in it that it didn't give a reason for. No module needs one that needs it ([`circles`]). What is deployed asks for metrics
+//! and sections that there are ([`deploy`]), and the operator's API is described as it is ([`openapi`]).
 
 mod circles;
+mod deploy;
+mod openapi;
 
 use std::fs;
 use std::path::{Path, PathBuf};
