@@ -1,4 +1,5 @@
-# Two stages: one that builds, one that holds the binary and nothing to build with.
+# Two stages: one that builds, one that holds the binary, the libraries that it names, and nothing else: no shell, no package
+# manager, nothing to keep patched but the C library.
 FROM rust:1-bookworm AS build
 WORKDIR /src
 
@@ -28,15 +29,22 @@ RUN sed -i '/^\[\[/,$d' crates/*/Cargo.toml stratum/Cargo.toml fuzz/Cargo.toml \
 COPY . .
 RUN find crates stratum -name "*.rs" -exec touch {} + && cargo build --release --locked -p stratum
 
-FROM debian:bookworm-slim
-# For a backup to an S3 endpoint over TLS.
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin stratum \
-    && install -d -o stratum -g stratum -m 0700 /data /etc/stratum \
+# What the image holds: the binary with its libraries, the roots of TLS (for a remote store, webhooks, and a backup to an S3
+# endpoint), a user, and a configuration to begin with.
+RUN mkdir -p /image/usr/local/bin /image/etc/ssl/certs && cp target/release/stratum /image/usr/local/bin/ \
+    && ldd target/release/stratum | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} /image/ \
+    && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
+    && echo 'stratum:x:10001:10001::/data:/nonexistent' > /image/etc/passwd && echo 'stratum:x:10001:' > /image/etc/group \
+    && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
+    && install -d -m 1777 /image/tmp && install -d -m 0700 /owned/data && install -d -m 0755 /owned/etc/stratum \
     && printf '[server]\naddress = ":9000"\ndata = ["/data"]\n# `docker stop` kills after ten seconds.\ngrace_seconds = 8\n' \
-        > /etc/stratum/stratum.toml && chmod 0644 /etc/stratum/stratum.toml && chown stratum /etc/stratum/stratum.toml
-COPY --from=build /src/target/release/stratum /usr/local/bin/stratum
-USER stratum
+        > /owned/etc/stratum/stratum.toml
+
+FROM scratch
+COPY --from=build /image/ /
+COPY --from=build --chown=10001:10001 /owned/ /
+USER 10001:10001
+WORKDIR /data
 VOLUME /data
 EXPOSE 9000
 # Whatever the configuration says of address and TLS.
