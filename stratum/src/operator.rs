@@ -28,7 +28,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use counts::Counts;
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, StatusCode};
 use routes::Routes;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -195,7 +196,7 @@ struct BackupRequest {
 async fn backup(
     Shared(operator): Shared<Arc<Operator>>,
     Query(BackupRequest { credentials }): Query<BackupRequest>,
-) -> Result<Body, Refused> {
+) -> Result<([(HeaderName, &'static str); 1], Body), Refused> {
     let begin = move || {
         let Engine { set, journal, metadata, .. } = &operator.engine;
         Backup::begin(set, journal, metadata, &operator.configuration, credentials)
@@ -216,7 +217,8 @@ async fn backup(
     let pieces = |mut receiver: tokio::sync::mpsc::Receiver<_>| async move {
         Some((receiver.recv().await?, receiver))
     };
-    Ok(Body::from_stream(futures_util::stream::unfold(receiver, pieces)))
+    let body = Body::from_stream(futures_util::stream::unfold(receiver, pieces));
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], body))
 }
 
 async fn list_drives(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Vec<DriveStatus>>, Refused> {

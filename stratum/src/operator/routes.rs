@@ -1,13 +1,20 @@
 //! Routes that say which query parameters they take: what another parameter asked for wouldn't be done, so it is refused.
+//!
+//! Every refusal is the same document. What the framework says by itself, of a value that it can't read or a method that
+//! isn't there, is text, and becomes one here.
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::Query;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::MethodRouter;
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use stratum_api::server::admin::refusal;
+
+/// What of the framework's words is told.
+const MAX_SAID_BYTES: usize = 16 << 10;
 
 /// The operator's routes, each with the parameters that it takes.
 pub struct Routes<S>(Router<S>);
@@ -24,8 +31,26 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     pub fn with_state(self, state: S) -> Router {
-        self.0.with_state(state)
+        self.0.layer(middleware::map_response(documented)).with_state(state)
     }
+}
+
+/// A refusal in the framework's own words, as the document that all refusals are.
+async fn documented(response: Response) -> Response {
+    let (status, headers) = (response.status(), response.headers());
+    let is_document = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if is_document || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let allow = headers.get(ALLOW).cloned();
+    let said = to_bytes(response.into_body(), MAX_SAID_BYTES).await.unwrap_or_default();
+    let problem = match std::str::from_utf8(&said) {
+        Ok(said) if !said.is_empty() => said,
+        _ => status.canonical_reason().unwrap_or_default(),
+    };
+    let mut refused = refusal(status, problem);
+    refused.headers_mut().extend(allow.map(|methods| (ALLOW, methods)));
+    refused
 }
 
 async fn check(parameters: &[&str], request: Request<Body>, next: Next) -> Response {
@@ -53,11 +78,18 @@ mod tests {
     use http_body_util::BodyExt;
     use tower_service::Service;
 
+    #[derive(serde::Deserialize)]
+    struct Number {
+        #[allow(dead_code)]
+        n: u8,
+    }
+
     async fn asked(method: &str, uri: &str) -> (StatusCode, String) {
         let routes = Routes::new()
             .route("/plain", get(async || "plain"), &[])
             .route("/both", get(async || "got"), &["a"])
-            .route("/both", post(async || "posted"), &["b", "c"]);
+            .route("/both", post(async || "posted"), &["b", "c"])
+            .route("/number", get(async |Query(_): Query<Number>| "number"), &["n"]);
         let mut router: Router = routes.with_state(());
         let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
         let response = router.call(request).await.unwrap();
@@ -80,6 +112,24 @@ mod tests {
         ] {
             let (status, said) = asked(method, uri).await;
             assert!(status == StatusCode::BAD_REQUEST && said.contains(told), "{uri}: {said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_framework_refuses_is_told_as_everything_else() {
+        for (method, uri, status, told) in [
+            (
+                "GET",
+                "/number?n=x",
+                400,
+                "Failed to deserialize query string: n: invalid digit found in string",
+            ),
+            ("GET", "/number", 400, "Failed to deserialize query string: missing field `n`"),
+            ("DELETE", "/plain", 405, "Method Not Allowed"),
+        ] {
+            let document = serde_json::json!({ "error": told }).to_string();
+            let (was, said) = asked(method, uri).await;
+            assert_eq!((was.as_u16(), said.trim_end()), (status, document.as_str()), "{uri}");
         }
     }
 }
