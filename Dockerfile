@@ -10,6 +10,7 @@ COPY crates/stratum-auth/Cargo.toml crates/stratum-auth/
 COPY crates/stratum-bodies/Cargo.toml crates/stratum-bodies/
 COPY crates/stratum-cipher/Cargo.toml crates/stratum-cipher/
 COPY crates/stratum-classify/Cargo.toml crates/stratum-classify/
+COPY crates/stratum-cli/Cargo.toml crates/stratum-cli/
 COPY crates/stratum-engine/Cargo.toml crates/stratum-engine/
 COPY crates/stratum-events/Cargo.toml crates/stratum-events/
 COPY crates/stratum-frames/Cargo.toml crates/stratum-frames/

@@ -30,6 +30,7 @@ mod offline;
 mod opening;
 mod operator;
 mod output;
+mod people;
 mod private;
 mod probe;
 mod quantity;
@@ -110,6 +111,8 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Copy every readable object out of a store that can't start.
     Rescue(rescue::RescueArgs),
+    #[command(flatten)]
+    People(stratum_cli::Command),
 }
 
 /// What `stratum server` takes; the command line goes before the config.
@@ -137,10 +140,16 @@ pub struct ServerArgs {
 }
 
 fn main() -> ExitCode {
+    let command = match Cli::parse().command {
+        // What people download is as their umask has it.
+        Command::People(command) => return people::run(command),
+        command => command,
+    };
     private::create_privately();
     #[cfg(feature = "faults")]
     know_what_an_earlier_binary_knew();
-    match Cli::parse().command {
+    match command {
+        Command::People(command) => people::run(command),
         Command::Server(args) => serve::run(args),
         Command::Health(args) => probe::run(&args),
         Command::Status(args) => control::status(&args),

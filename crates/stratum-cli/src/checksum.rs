@@ -1,0 +1,125 @@
+//! Checksums of bodies: those that are told piece by piece and put together, and those that must be made in one pass.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use crc_fast::CrcAlgorithm;
+use std::fmt;
+
+/// A checksum that pieces can be put together by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Crc {
+    Crc64Nvme,
+    Crc32c,
+    Crc32,
+}
+
+impl Crc {
+    /// The best first.
+    pub const ALL: [Crc; 3] = [Crc::Crc64Nvme, Crc::Crc32c, Crc::Crc32];
+
+    pub fn header(self) -> &'static str {
+        match self {
+            Crc::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            Crc::Crc32c => "x-amz-checksum-crc32c",
+            Crc::Crc32 => "x-amz-checksum-crc32",
+        }
+    }
+
+    /// As S3 calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Crc::Crc64Nvme => "CRC64NVME",
+            Crc::Crc32c => "CRC32C",
+            Crc::Crc32 => "CRC32",
+        }
+    }
+
+    fn algorithm(self) -> CrcAlgorithm {
+        match self {
+            Crc::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
+            Crc::Crc32c => CrcAlgorithm::Crc32Iscsi,
+            Crc::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+        }
+    }
+
+    fn width(self) -> usize {
+        if self == Crc::Crc64Nvme { 8 } else { 4 }
+    }
+}
+
+/// The checksum of some bytes. It is shown as S3 writes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sum {
+    crc: Crc,
+    value: u64,
+}
+
+impl Sum {
+    /// Of these bytes.
+    pub fn of(crc: Crc, bytes: &[u8]) -> Sum {
+        Sum { crc, value: crc_fast::checksum(crc.algorithm(), bytes) }
+    }
+
+    /// Of these bytes and `length` more that follow, of which this is the sum.
+    pub fn and(self, next: Sum, length: u64) -> Sum {
+        let value = crc_fast::checksum_combine(self.crc.algorithm(), self.value, next.value, length);
+        Sum { crc: self.crc, value }
+    }
+
+    /// Of pieces with their lengths, in their order.
+    pub fn of_pieces(crc: Crc, pieces: impl IntoIterator<Item = (Sum, u64)>) -> Sum {
+        pieces.into_iter().fold(Sum::of(crc, b""), |sum, (next, length)| sum.and(next, length))
+    }
+
+    /// Reads base64.
+    pub fn parse(crc: Crc, text: &str) -> Option<Sum> {
+        let bytes = BASE64_STANDARD.decode(text).ok().filter(|bytes| bytes.len() == crc.width())?;
+        Some(Sum { crc, value: bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)) })
+    }
+
+    pub fn crc(self) -> Crc {
+        self.crc
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.value.to_be_bytes();
+        f.write_str(&BASE64_STANDARD.encode(&bytes[8 - self.crc.width()..]))
+    }
+}
+
+/// By what a body is verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verify {
+    Sum(Sum),
+    Md5([u8; 16]),
+    /// There is nothing but how long it is.
+    Length,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_pieces_is_that_of_the_whole() {
+        let body: Vec<u8> = (0..100_000u32).map(|number| (number * 7 + number / 251) as u8).collect();
+        for crc in Crc::ALL {
+            for cut in [0, 1, 4096, 99_999, 100_000] {
+                let pieces = [&body[..cut], &body[cut..]].map(|piece| (Sum::of(crc, piece), piece.len() as u64));
+                assert_eq!(Sum::of_pieces(crc, pieces), Sum::of(crc, &body), "{} at {cut}", crc.name());
+            }
+        }
+    }
+
+    #[test]
+    fn sums_are_written_as_s3_writes_them() {
+        for (crc, text) in [(Crc::Crc64Nvme, "rosUhgp5mIg="), (Crc::Crc32c, "4waSgw=="), (Crc::Crc32, "y/Q5Jg==")] {
+            let sum = Sum::of(crc, b"123456789");
+            assert_eq!(sum.to_string(), text);
+            assert_eq!(Sum::parse(crc, text), Some(sum));
+        }
+        assert_eq!(Sum::parse(Crc::Crc32, "AAAAAAAAAAA="), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! `stratum cat` and `stratum head`.
+
+use super::{With, answer};
+use crate::connection::ConnectArgs;
+use crate::machine::Machine;
+use crate::output::{Output, OutputArgs};
+use crate::place::Url;
+use crate::problem::{Outcome, Problem};
+use crate::quantity::bytes;
+use crate::s3::Attributes;
+use crate::sessions::Sessions;
+use crate::sources::head as look;
+use crate::transfer::{Engine, Options};
+use clap::Args;
+
+const LINES: u64 = 10;
+
+/// What `stratum cat` takes.
+#[derive(Args)]
+pub struct CatArgs {
+    /// s3://BUCKET/KEY
+    #[arg(required = true, value_parser = Url::parse_object)]
+    urls: Vec<Url>,
+    /// From this byte on, counted from 0.
+    #[arg(long, value_name = "SIZE", value_parser = bytes, default_value = "0", hide_default_value = true)]
+    offset: u64,
+    /// So many bytes at most.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    bytes: Option<u64>,
+    /// This version.
+    #[arg(long, value_name = "ID")]
+    version_id: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// What `stratum head` takes.
+#[derive(Args)]
+pub struct HeadArgs {
+    /// s3://BUCKET/KEY
+    #[arg(required = true, value_parser = Url::parse_object)]
+    urls: Vec<Url>,
+    /// So many lines. [default: 10]
+    #[arg(long, short = 'n', value_name = "N", conflicts_with = "bytes")]
+    lines: Option<u64>,
+    /// So many bytes, however many lines they are.
+    #[arg(long, short = 'c', value_name = "SIZE", value_parser = bytes)]
+    bytes: Option<u64>,
+    /// This version.
+    #[arg(long, value_name = "ID")]
+    version_id: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// `stratum cat`.
+pub fn cat(args: CatArgs, machine: Machine) -> Outcome {
+    let end = args.bytes.map_or(u64::MAX, |bytes| args.offset.saturating_add(bytes));
+    let shown = Shown { version: args.version_id.clone(), range: args.offset..end, lines: u64::MAX };
+    print(&args.urls, &shown, &args.connect, machine)
+}
+
+/// `stratum head`.
+pub fn head(args: HeadArgs, machine: Machine) -> Outcome {
+    let (end, lines) = match (args.bytes, args.lines) {
+        (Some(bytes), _) => (bytes, u64::MAX),
+        (None, lines) => (u64::MAX, lines.unwrap_or(LINES)),
+    };
+    let shown = Shown { version: args.version_id.clone(), range: 0..end, lines };
+    print(&args.urls, &shown, &args.connect, machine)
+}
+
+/// What is shown of each object.
+struct Shown {
+    version: Option<String>,
+    range: std::ops::Range<u64>,
+    lines: u64,
+}
+
+fn print(urls: &[Url], shown: &Shown, connect: &ConnectArgs, machine: Machine) -> Outcome {
+    let quiet = OutputArgs::default();
+    answer(machine, connect.clone(), quiet, async |with| {
+        let sessions = Sessions::new(connect.clone(), machine);
+        let engine = Engine::new(sessions, Output::new(quiet), reading());
+        let printed = print_all(urls, shown, &engine, with).await;
+        engine.output.flush().and(printed)
+    })
+}
+
+async fn print_all(urls: &[Url], shown: &Shown, engine: &Engine, with: &With) -> Result<(), Problem> {
+    for url in urls {
+        match print_one(url, shown, engine).await {
+            Err(Problem::Closed) => return Err(Problem::Closed),
+            Err(problem) if urls.len() > 1 => with.output.problem(&problem),
+            printed => printed?,
+        }
+    }
+    Ok(())
+}
+
+async fn print_one(url: &Url, shown: &Shown, engine: &Engine) -> Result<(), Problem> {
+    let object = look(&engine.sessions, url, shown.version.as_deref()).await?;
+    let mut left = shown.lines;
+    if left == 0 {
+        return Ok(());
+    }
+    let passed = engine.pass(&object, shown.range.clone(), |bytes| {
+        let end = match left {
+            u64::MAX => bytes.len(),
+            _ => lines_end(bytes, &mut left),
+        };
+        engine.output.bytes(&bytes[..end])?;
+        // Whoever reads along sees it as it comes; what isn't needed any more isn't waited for.
+        engine.output.flush()?;
+        if left == 0 { Err(Problem::Closed) } else { Ok(()) }
+    });
+    match passed.await {
+        Err(Problem::Closed) if left == 0 => Ok(()),
+        passed => passed,
+    }
+}
+
+/// Where the lines end that are still to be shown.
+fn lines_end(bytes: &[u8], left: &mut u64) -> usize {
+    for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+        *left -= 1;
+        if *left == 0 {
+            return at + 1;
+        }
+    }
+    bytes.len()
+}
+
+/// An engine that only reads.
+fn reading() -> Options {
+    Options {
+        attributes: Attributes::default(),
+        clobbers: false,
+        moves: false,
+        tells_each: false,
+        is_dry_run: false,
+        jobs: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_over_pieces() {
+        let mut left = 3;
+        assert_eq!(lines_end(b"a\nb", &mut left), 3);
+        assert_eq!((lines_end(b"c\nd\ne\n", &mut left), left), (4, 0));
+    }
+}

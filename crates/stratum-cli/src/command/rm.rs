@@ -1,0 +1,254 @@
+//! `stratum rm`.
+
+use super::With;
+use crate::connection::ConnectArgs;
+use crate::listing::{objects, uploads, versions};
+use crate::output::OutputArgs;
+use crate::place::Url;
+use crate::problem::{Outcome, Problem};
+use crate::quantity::span;
+use crate::s3::{Client, DELETED_AT_ONCE, Upload};
+use crate::sources::Meaning;
+use clap::Args;
+use futures_util::stream::{BoxStream, FuturesUnordered};
+use futures_util::StreamExt;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Requests of a thousand deletions in flight.
+const BATCHES: usize = 4;
+
+/// What `stratum rm` takes.
+#[derive(Args)]
+pub struct RmArgs {
+    /// s3://BUCKET/KEY, or a pattern of keys.
+    #[arg(required = true, value_parser = Url::parse_in_bucket)]
+    urls: Vec<Url>,
+    /// All that is in a folder, or in a bucket.
+    #[arg(long, short)]
+    recursive: bool,
+    /// All versions and delete markers of what is named, for good.
+    #[arg(long, conflicts_with = "version_id")]
+    versions: bool,
+    /// This version of the object, for good.
+    #[arg(long, value_name = "ID", conflicts_with = "recursive")]
+    version_id: Option<String>,
+    /// Uploads that were begun and are neither whole nor dropped, and nothing else.
+    #[arg(long, conflicts_with_all = ["versions", "version_id"])]
+    incomplete: bool,
+    /// Only what is older than that: 12h, 7d, 2w.
+    #[arg(long, value_name = "AGE", value_parser = span)]
+    older_than: Option<Duration>,
+    /// An object that isn't there is as good as deleted.
+    #[arg(long, short)]
+    force: bool,
+    /// Take *, ** and ? in URLs for themselves.
+    #[arg(long)]
+    raw: bool,
+    /// Tell what would be deleted, and delete nothing.
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Tell each object.
+    #[arg(long, short)]
+    verbose: bool,
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// A key, and maybe one of its versions.
+type Doomed = (String, Option<String>);
+
+/// Deletes what is named.
+pub async fn run(args: &RmArgs, with: &With) -> Result<(), Problem> {
+    // Before anything is deleted.
+    for url in &args.urls {
+        if !args.recursive && url.is_folder() && !args.incomplete && !is_pattern(args, url) {
+            return Err(Problem::Usage(format!("{url}: it is all that is in it: say --recursive")));
+        }
+        if args.recursive && is_pattern(args, url) {
+            let problem = "a pattern finds what is in folders by **, and --recursive takes whole folders: say one of both";
+            return Err(Problem::Usage(problem.into()));
+        }
+    }
+    for url in &args.urls {
+        match remove(args, url, with).await {
+            Err(problem) if args.urls.len() > 1 => with.output.problem(&problem),
+            removed => removed?,
+        }
+    }
+    Ok(())
+}
+
+fn is_pattern(args: &RmArgs, url: &Url) -> bool {
+    matches!(Meaning::of(url, args.raw), Meaning::Pattern(_))
+}
+
+async fn remove(args: &RmArgs, url: &Url, with: &With) -> Result<(), Problem> {
+    let client = with.sessions.client(&url.site)?;
+    let removal = Removal { args, url, with, client: &client };
+    if args.incomplete {
+        return removal.uploads().await;
+    }
+    if args.recursive || args.versions || is_pattern(args, url) {
+        return removal.many().await;
+    }
+    removal.one().await
+}
+
+struct Removal<'a> {
+    args: &'a RmArgs,
+    url: &'a Url,
+    with: &'a With,
+    client: &'a Arc<Client>,
+}
+
+impl Removal<'_> {
+    async fn one(&self) -> Result<(), Problem> {
+        let (url, version) = (self.url, self.args.version_id.as_deref());
+        match self.client.head(&url.bucket, &url.key, version).await.map_err(Problem::s3(url)) {
+            Ok(info) => {
+                let modified = info.modified.map(|modified| modified.unix_timestamp());
+                if self.is_too_young(modified) {
+                    return Ok(());
+                }
+            }
+            // A delete marker, which can be named and not looked at.
+            Err(problem) if version.is_some() && problem.code() == Some("405") => {}
+            Err(problem) if self.args.force && problem.outcome() == Outcome::Missing => return Ok(()),
+            Err(problem) => return Err(problem),
+        }
+        if !self.args.dry_run {
+            self.client.delete(&url.bucket, &url.key, version).await.map_err(Problem::s3(url))?;
+        }
+        self.tell(&(url.key.clone(), version.map(str::to_owned)))
+    }
+
+    /// Everything of a folder or a pattern, in batches.
+    async fn many(&self) -> Result<(), Problem> {
+        let mut found = self.found().chunks(DELETED_AT_ONCE);
+        let mut batches = FuturesUnordered::new();
+        let mut is_any = false;
+        while let Some(chunk) = found.next().await {
+            let mut doomed = Vec::with_capacity(chunk.len());
+            for found in chunk {
+                doomed.push(found?);
+            }
+            is_any = true;
+            if batches.len() >= BATCHES {
+                batches.next().await.transpose()?;
+            }
+            batches.push(self.batch(doomed));
+        }
+        while let Some(done) = batches.next().await {
+            done?;
+        }
+        match is_any || self.args.force {
+            true => Ok(()),
+            false => Err(Problem::Missing(self.url.to_string())),
+        }
+    }
+
+    /// What is meant: of a key that is named without `--recursive`, all of its versions.
+    fn found(&self) -> BoxStream<'static, Result<Doomed, Problem>> {
+        let exact = (!self.args.recursive && !is_pattern(self.args, self.url)).then(|| self.url.key.clone());
+        let meaning = Meaning::of(self.url, self.args.raw);
+        let prefix = exact.clone().unwrap_or_else(|| meaning.prefix());
+        let is_meant = move |key: &str| match &exact {
+            Some(exact) => key == exact,
+            // The marker of the folder itself belongs to it.
+            None => meaning.name(key).is_some() || matches!(&meaning, Meaning::Folder(folder) if folder == key),
+        };
+        let latest = self.latest();
+        let is_old = move |modified: i64| latest.is_none_or(|latest| modified <= latest);
+        if self.args.versions {
+            let found = versions(self.client, self.url, &prefix).filter_map(move |version| {
+                let doomed = match version {
+                    Err(problem) => Some(Err(problem)),
+                    Ok(version) if is_meant(&version.key) && is_old(version.modified.unix_timestamp()) => {
+                        Some(Ok((version.key, Some(version.id))))
+                    }
+                    Ok(_) => None,
+                };
+                async { doomed }
+            });
+            return found.boxed();
+        }
+        let found = objects(self.client, self.url, &prefix).filter_map(move |entry| {
+            let doomed = match entry {
+                Err(problem) => Some(Err(problem)),
+                Ok(entry) if is_meant(&entry.key) && is_old(entry.last_modified.unix_timestamp()) => {
+                    Some(Ok((entry.key, None)))
+                }
+                Ok(_) => None,
+            };
+            async { doomed }
+        });
+        found.boxed()
+    }
+
+    async fn batch(&self, doomed: Vec<Doomed>) -> Result<(), Problem> {
+        let mut failed = std::collections::HashSet::new();
+        if !self.args.dry_run {
+            let undeleted = self.client.delete_many(&self.url.bucket, &doomed).await;
+            for undeleted in undeleted.map_err(Problem::s3(self.url))? {
+                self.with.output.problem(&Problem::at(self.url.with_key(&undeleted.key), &undeleted.problem));
+                failed.insert(undeleted.key);
+            }
+        }
+        doomed.iter().filter(|(key, _)| !failed.contains(key)).try_for_each(|doomed| self.tell(doomed))
+    }
+
+    async fn uploads(&self) -> Result<(), Problem> {
+        let meaning = Meaning::of(self.url, self.args.raw);
+        let prefix = if self.args.recursive { meaning.prefix() } else { self.url.key.clone() };
+        let mut found = std::pin::pin!(uploads(self.client, self.url, &prefix));
+        while let Some(upload) = found.next().await.transpose()? {
+            let is_named = self.args.recursive || self.url.key.is_empty() || upload.key == self.url.key;
+            if !is_named || self.is_too_young(Some(upload.initiated.unix_timestamp())) {
+                continue;
+            }
+            let open = Upload { bucket: self.url.bucket.clone(), key: upload.key, id: upload.upload_id };
+            if !self.args.dry_run {
+                self.client.abort(&open).await.map_err(Problem::s3(self.url.with_key(&open.key)))?;
+            }
+            self.tell(&(open.key, None))?;
+        }
+        Ok(())
+    }
+
+    /// When whatever is to be deleted was made at the latest.
+    fn latest(&self) -> Option<i64> {
+        let now = (self.with.sessions.machine().now)();
+        self.args.older_than.map(|age| crate::quantity::moment(now).unix_timestamp() - age.as_secs() as i64)
+    }
+
+    fn is_too_young(&self, modified: Option<i64>) -> bool {
+        matches!((self.latest(), modified), (Some(latest), Some(modified)) if modified > latest)
+    }
+
+    fn tell(&self, (key, version): &Doomed) -> Result<(), Problem> {
+        let (output, url) = (&self.with.output, self.url.with_key(key));
+        let told = if output.is_json() {
+            let action = if self.args.incomplete { "abort" } else { "delete" };
+            output.object(&json!({
+                "action": action, "url": url.to_string(), "version": version, "dry_run": self.args.dry_run,
+            }))
+        } else if self.args.verbose || self.args.dry_run {
+            let would = if self.args.dry_run { "would delete" } else { "deleted" };
+            match version {
+                Some(version) => output.line(format_args!("{would} {url} version {version}")),
+                None => output.line(format_args!("{would} {url}")),
+            }
+        } else {
+            Ok(())
+        };
+        // Whoever doesn't read any more keeps nothing from being deleted.
+        match told {
+            Err(Problem::Closed) => Ok(()),
+            told => told,
+        }
+    }
+}

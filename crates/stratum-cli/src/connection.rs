@@ -1,0 +1,161 @@
+//! Which endpoint is asked, and by whose key.
+//!
+//! For `s3://` in AWS's own order: what the command line says, then the environment, then the profile in the files of
+//! `~/.aws`. Where none of them has a key, the Stratum server of this machine is asked, if its credentials lie where its operator's
+//! commands find them. An alias says all of it by itself, and nothing else has a say in it.
+
+mod alias;
+mod aws;
+mod endpoint;
+mod ini;
+
+pub use alias::{Alias, AliasError, Aliases};
+pub use aws::ProfileError;
+pub use endpoint::Endpoint;
+
+use crate::machine::Machine;
+use crate::place::Site;
+use aws::Aws;
+use clap::Args;
+use std::path::PathBuf;
+
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// Which endpoint `s3://` means, and who asks it.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Whom to ask")]
+pub struct ConnectArgs {
+    /// The endpoint of s3:// URLs, http://HOST:PORT or https://HOST. [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]
+    /// [default: the profile's, or AWS]
+    #[arg(long, visible_alias = "endpoint-url", value_name = "URL", global = true)]
+    pub endpoint: Option<String>,
+    /// The region of that endpoint. [env: AWS_REGION, AWS_DEFAULT_REGION] [default: the profile's, or us-east-1]
+    #[arg(long, global = true)]
+    pub region: Option<String>,
+    /// A profile of ~/.aws/credentials and ~/.aws/config; its key goes before that of the environment. [env: AWS_PROFILE]
+    #[arg(long, global = true)]
+    pub profile: Option<String>,
+    /// Ask without a key, for what everybody may read.
+    #[arg(long, global = true, conflicts_with = "profile")]
+    pub anonymous: bool,
+    /// Certificates in PEM to trust instead of the machine's. [env: AWS_CA_BUNDLE]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// Whether anybody should send what only newer endpoints know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Checksums {
+    Sent,
+    /// `AWS_REQUEST_CHECKSUM_CALCULATION=when_required`
+    WhenRequired,
+}
+
+/// An access key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    pub access_key: String,
+    pub secret_key: String,
+    pub session_token: Option<String>,
+}
+
+/// An endpoint and who asks it.
+#[derive(Clone)]
+pub struct Connection {
+    pub endpoint: Endpoint,
+    pub region: String,
+    /// None asks for what everybody may read.
+    pub keys: Option<Keys>,
+    /// Where the key was found, for people.
+    pub origin: String,
+    pub ca_bundle: Option<PathBuf>,
+    pub checksums: Checksums,
+}
+
+/// Why nobody can be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("{said} {url}: it must be http://HOST:PORT or https://HOST")]
+    Endpoint { said: String, url: String },
+    #[error(
+        "no access key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile of ~/.aws by --profile, or keep an \
+         endpoint with its key by `stratum alias set NAME URL ACCESS_KEY`"
+    )]
+    NoKeys,
+    #[error("{0}")]
+    Profile(#[from] ProfileError),
+    #[error("{0}")]
+    Alias(#[from] AliasError),
+    #[error("AWS_REQUEST_CHECKSUM_CALCULATION is {0}: it must be when_supported or when_required")]
+    Checksums(String),
+}
+
+impl Connection {
+    /// The connection that a URL of that site means.
+    pub fn of(site: &Site, args: &ConnectArgs, machine: &Machine) -> Result<Connection, ConnectError> {
+        match site {
+            Site::Default => Connection::of_default(args, machine),
+            Site::Alias(name) => Connection::of_alias(name, args, machine),
+        }
+    }
+
+    fn of_alias(name: &str, args: &ConnectArgs, machine: &Machine) -> Result<Connection, ConnectError> {
+        let alias = Aliases::open(machine)?.get(name)?;
+        let said = format!("the alias {name}:");
+        Ok(Connection {
+            endpoint: Endpoint::parse(&alias.url)
+                .ok_or(ConnectError::Endpoint { said, url: alias.url.clone() })?,
+            region: alias.region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+            keys: Some(Keys {
+                access_key: alias.access_key,
+                secret_key: alias.secret_key,
+                session_token: None,
+            }),
+            origin: format!("the alias {name}"),
+            ca_bundle: ca_bundle(args, machine),
+            checksums: checksums(machine)?,
+        })
+    }
+
+    fn of_default(args: &ConnectArgs, machine: &Machine) -> Result<Connection, ConnectError> {
+        let aws = Aws::of(args, machine)?;
+        let mut endpoint = aws.endpoint()?;
+        let found = match (args.anonymous, aws.keys()?) {
+            (true, _) => Some((None, "--anonymous".to_owned())),
+            (false, Some((keys, origin))) => Some((Some(keys), origin)),
+            (false, None) => None,
+        };
+        let (keys, origin) = match found {
+            Some(found) => found,
+            None => {
+                let server = (machine.local)().ok_or(ConnectError::NoKeys)?;
+                let (access_key, secret_key) = (server.access_key, server.secret_key);
+                endpoint = endpoint.or(Some(("the server".into(), server.endpoint)));
+                (Some(Keys { access_key, secret_key, session_token: None }), server.origin)
+            }
+        };
+        let region = aws.region().unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        let (said, url) =
+            endpoint.unwrap_or_else(|| ("AWS".into(), format!("https://s3.{region}.amazonaws.com")));
+        Ok(Connection {
+            endpoint: Endpoint::parse(&url).ok_or(ConnectError::Endpoint { said, url })?,
+            region,
+            keys,
+            origin,
+            ca_bundle: ca_bundle(args, machine),
+            checksums: checksums(machine)?,
+        })
+    }
+}
+
+fn ca_bundle(args: &ConnectArgs, machine: &Machine) -> Option<PathBuf> {
+    args.ca_bundle.clone().or_else(|| (machine.variable)("AWS_CA_BUNDLE").map(PathBuf::from))
+}
+
+fn checksums(machine: &Machine) -> Result<Checksums, ConnectError> {
+    match (machine.variable)("AWS_REQUEST_CHECKSUM_CALCULATION").as_deref() {
+        None | Some("when_supported" | "WHEN_SUPPORTED") => Ok(Checksums::Sent),
+        Some("when_required" | "WHEN_REQUIRED") => Ok(Checksums::WhenRequired),
+        Some(other) => Err(ConnectError::Checksums(other.to_owned())),
+    }
+}

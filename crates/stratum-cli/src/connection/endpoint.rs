@@ -1,0 +1,77 @@
+//! An endpoint's URL.
+
+use std::fmt;
+
+/// `http://HOST:PORT` or `https://HOST:PORT`, and maybe a path under which it serves S3.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Endpoint {
+    is_tls: bool,
+    /// Host and port as the `Host` header has them: the port of the scheme is left out.
+    authority: String,
+    /// Empty, or a path that begins with a slash and doesn't end with one.
+    base: String,
+}
+
+impl Endpoint {
+    /// Reads a URL; none with a user, a query or a fragment.
+    pub fn parse(url: &str) -> Option<Endpoint> {
+        let uri: http::Uri = url.parse().ok()?;
+        let is_tls = match uri.scheme_str()? {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
+        let authority = uri.authority()?;
+        if authority.host().is_empty() || authority.as_str().contains('@') || url.contains(['?', '#']) {
+            return None;
+        }
+        let usual = if is_tls { 443 } else { 80 };
+        let authority = match authority.port_u16() {
+            Some(port) if port != usual => format!("{}:{port}", authority.host()),
+            _ if authority.as_str().ends_with(':') => return None,
+            _ => authority.host().to_owned(),
+        };
+        Some(Endpoint { is_tls, authority, base: uri.path().trim_end_matches('/').to_owned() })
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Whether it is AWS itself.
+    pub fn is_aws(&self) -> bool {
+        self.authority.ends_with(".amazonaws.com")
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_endpoints_or_refused() {
+        for (url, told) in [
+            ("http://localhost:9000", "http://localhost:9000"),
+            ("http://localhost:9000/", "http://localhost:9000"),
+            ("https://s3.example:443", "https://s3.example"),
+            ("http://[::1]:9000", "http://[::1]:9000"),
+            ("https://gate.example/s3/", "https://gate.example/s3"),
+        ] {
+            assert_eq!(Endpoint::parse(url).unwrap().to_string(), told);
+        }
+        for url in ["localhost:9000", "ftp://x", "http://", "http://a@b", "http://x/?q", "http://x:", "x", ""] {
+            assert!(Endpoint::parse(url).is_none(), "{url}");
+        }
+    }
+}

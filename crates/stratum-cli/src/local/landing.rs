@@ -1,0 +1,233 @@
+//! Files that come to be: written beside their place under a passing name, and then there whole, at once.
+//!
+//! A name below a target folder never leads out of it: of the folders between nothing is followed that is a symbolic link.
+//! Who may write in the target can still put one there between the look and the use; such a folder is nobody's to download
+//! into.
+
+use super::names::relative_path;
+use std::collections::HashSet;
+use std::fs::{self, File, FileTimes};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+use tempfile::{Builder, NamedTempFile};
+
+/// As the umask leaves it.
+const FILE_MODE: u32 = 0o666;
+
+/// A folder that files are put into.
+#[derive(Debug)]
+pub struct Root {
+    folder: PathBuf,
+    /// Folders below that were seen to be ones.
+    seen: Mutex<HashSet<PathBuf>>,
+}
+
+impl Root {
+    pub fn new(folder: PathBuf) -> Root {
+        Root { folder, seen: Mutex::default() }
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a name lies, if it can be one.
+    pub fn path(&self, name: &str) -> Result<PathBuf, String> {
+        relative_path(name).map(|relative| self.folder.join(relative))
+    }
+
+    /// Where a name lies, with the folders on the way to it made.
+    pub fn prepare(&self, name: &str) -> Result<PathBuf, String> {
+        let relative = relative_path(name)?;
+        make(&self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        self.descend(relative.parent().unwrap_or(Path::new("")))?;
+        Ok(self.folder.join(relative))
+    }
+
+    /// Makes a folder, as a key that ends with a slash means it.
+    pub fn make_folder(&self, name: &str) -> Result<(), String> {
+        let relative = relative_path(name)?;
+        make(&self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        self.descend(&relative)
+    }
+
+    fn descend(&self, relative: &Path) -> Result<(), String> {
+        let mut path = self.folder.clone();
+        for part in relative {
+            path.push(part);
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.contains(&path) {
+                continue;
+            }
+            let told = |problem: &str| format!("{}: {problem}", path.display());
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(told(&error.to_string())),
+                _ => {}
+            }
+            let metadata = fs::symlink_metadata(&path).map_err(|error| told(&error.to_string()))?;
+            if metadata.is_symlink() {
+                return Err(told("it is a symbolic link, which is never written through"));
+            }
+            if !metadata.is_dir() {
+                return Err(told("it is a file, and a folder is to be there"));
+            }
+            seen.insert(path.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Makes a folder and those above it.
+fn make(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() { Ok(()) } else { fs::create_dir_all(folder) }
+}
+
+/// What lies where a file was named to be.
+pub enum Target {
+    /// Nothing, or a file that is replaced.
+    File,
+    Folder,
+    /// A device or a pipe: it is written to as it is.
+    Stream,
+}
+
+impl Target {
+    /// Looks.
+    pub fn of(path: &Path) -> Result<Target, String> {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => Ok(Target::Folder),
+            Ok(metadata) if metadata.is_file() => Ok(Target::File),
+            Ok(metadata) if metadata.file_type().is_block_device() => {
+                Err("it is a block device: write to it by a pipe, if that is meant".into())
+            }
+            Ok(_) => Ok(Target::Stream),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Target::File),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// A file on its way to its place.
+pub struct Landing {
+    passing: Passing,
+    to: PathBuf,
+    clobbers: bool,
+}
+
+enum Passing {
+    /// It goes when this is dropped.
+    Temporary(NamedTempFile),
+    /// It stays, to be gone on with.
+    Kept(File, PathBuf),
+}
+
+impl Landing {
+    /// One that leaves nothing behind if it isn't finished.
+    pub fn new(to: PathBuf, clobbers: bool) -> io::Result<Landing> {
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        make(folder)?;
+        let temporary = Builder::new()
+            .prefix(".stratum-")
+            .suffix(".partial")
+            .permissions(fs::Permissions::from_mode(FILE_MODE))
+            .tempfile_in(folder)?;
+        Ok(Landing { passing: Passing::Temporary(temporary), to, clobbers })
+    }
+
+    /// One that stays under that passing name until it is finished.
+    pub fn kept(to: PathBuf, passing: PathBuf, clobbers: bool) -> io::Result<Landing> {
+        make(passing.parent().unwrap_or(Path::new("")))?;
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&passing)?;
+        Ok(Landing { passing: Passing::Kept(file, passing), to, clobbers })
+    }
+
+    fn file(&self) -> &File {
+        match &self.passing {
+            Passing::Temporary(temporary) => temporary.as_file(),
+            Passing::Kept(file, _) => file,
+        }
+    }
+
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file().write_all_at(bytes, offset)
+    }
+
+    pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file().read_exact_at(bytes, offset)
+    }
+
+    /// Makes room for all of it, so that a full disk is seen before anything is asked for.
+    pub fn reserve(&self, size: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        if size == 0 {
+            return Ok(());
+        }
+        match fallocate(self.file(), FallocateFlags::KEEP_SIZE, 0, size) {
+            // Not every file system can.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => Ok(()),
+            reserved => Ok(reserved?),
+        }
+    }
+
+    /// Puts it in its place, in the place of what was there.
+    pub fn land(self, modified: Option<SystemTime>) -> io::Result<()> {
+        if let Some(modified) = modified {
+            self.file().set_times(FileTimes::new().set_modified(modified))?;
+        }
+        match (self.passing, self.clobbers) {
+            (Passing::Temporary(temporary), true) => {
+                temporary.persist(&self.to).map_err(|error| error.error)?;
+            }
+            (Passing::Temporary(temporary), false) => {
+                temporary.persist_noclobber(&self.to).map_err(|error| error.error)?;
+            }
+            (Passing::Kept(_, passing), true) => fs::rename(passing, &self.to)?,
+            (Passing::Kept(_, passing), false) => {
+                fs::hard_link(&passing, &self.to)?;
+                fs::remove_file(passing)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn nothing_is_written_through_a_link_below_the_target() {
+        let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        symlink(away.path(), home.path().join("link")).unwrap();
+        fs::write(home.path().join("file"), "x").unwrap();
+        let root = Root::new(home.path().to_owned());
+        assert!(root.prepare("link/x").unwrap_err().contains("symbolic link"));
+        assert!(root.prepare("file/x").unwrap_err().contains("it is a file"));
+        assert!(root.prepare("../x").is_err());
+        assert_eq!(root.prepare("a/b/c"), Ok(home.path().join("a/b/c")));
+        assert!(home.path().join("a/b").is_dir() && fs::read_dir(away.path()).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all() {
+        let home = tempfile::tempdir().unwrap();
+        let to = home.path().join("file");
+        fs::write(&to, "old").unwrap();
+        let landing = Landing::new(to.clone(), true).unwrap();
+        landing.write_at(b"new and", 0).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "old");
+        drop(landing);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing stays");
+        let landing = Landing::new(to.clone(), true).unwrap();
+        landing.write_at(b"new", 0).unwrap();
+        landing.land(Some(SystemTime::UNIX_EPOCH)).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "new");
+        assert_eq!(fs::metadata(&to).unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
+        assert_eq!(Landing::new(to, false).unwrap().land(None).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
+}

@@ -1,0 +1,50 @@
+//! Keys as names of files. A key may be anything; what can't be a file's name under the target is refused, and nothing is
+//! made up in its place.
+
+use std::path::PathBuf;
+
+/// The longest name of a file, in bytes, that any usual file system takes.
+const MAX_NAME_BYTES: usize = 255;
+const MAX_PATH_BYTES: usize = 4000;
+
+/// The path below a folder that a key means; a slash at the end is left out.
+///
+/// # Errors
+/// Why there can be none, in words.
+pub fn relative_path(key: &str) -> Result<PathBuf, String> {
+    let name = key.strip_suffix('/').unwrap_or(key);
+    if name.len() > MAX_PATH_BYTES {
+        return Err("its name is too long for a path".into());
+    }
+    if name.contains('\0') {
+        return Err("its name holds a NUL, which no file's name may".into());
+    }
+    for part in name.split('/') {
+        match part {
+            "" => return Err("its name has nothing before, between or after slashes, which no path can say".into()),
+            "." | ".." => return Err(format!("its name leads elsewhere (\"{part}\")")),
+            part if part.len() > MAX_NAME_BYTES => {
+                return Err(format!("a part of its name is longer than {MAX_NAME_BYTES} bytes"));
+            }
+            _ => {}
+        }
+    }
+    Ok(PathBuf::from(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_paths_below_or_refused() {
+        for (key, path) in [("a", "a"), ("a/b c/ü", "a/b c/ü"), ("a/", "a"), ("...", "..."), ("a\nb", "a\nb")] {
+            assert_eq!(relative_path(key), Ok(PathBuf::from(path)), "{key}");
+        }
+        let long = "x".repeat(256);
+        for key in ["", "/", "/etc/passwd", "a//b", "../a", "a/../b", "a/..", ".", "./a", "a\0b", "a//", &long] {
+            assert!(relative_path(key).is_err(), "{key}");
+        }
+        assert!(relative_path(&"x/".repeat(3000)).is_err());
+    }
+}

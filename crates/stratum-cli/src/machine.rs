@@ -1,0 +1,26 @@
+//! What commands are told of the machine that they run on, rather than asking it themselves.
+
+use std::time::{Duration, SystemTime};
+
+/// The machine's clock, and the Stratum server on it.
+#[derive(Clone, Copy)]
+pub struct Machine {
+    /// The wall clock.
+    pub now: fn() -> SystemTime,
+    /// Time since some moment of this process; it never goes back.
+    pub monotonic: fn() -> Duration,
+    /// A variable of the environment; an empty one is none.
+    pub variable: fn(&str) -> Option<String>,
+    /// The Stratum server of this machine, if it keeps root's credentials where whoever asks may read them.
+    pub local: fn() -> Option<LocalServer>,
+}
+
+/// A Stratum server on this machine.
+#[derive(Clone)]
+pub struct LocalServer {
+    pub endpoint: String,
+    pub access_key: String,
+    pub secret_key: String,
+    /// Where the credentials were found, for people.
+    pub origin: String,
+}

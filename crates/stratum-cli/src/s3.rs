@@ -1,0 +1,23 @@
+//! S3 as a client speaks it: signed requests to one endpoint, and what their answers mean.
+//!
+//! It stands on hyper's pooled client and on `aws-sigv4`. Neither changes a path, so that every key can be asked for: one
+//! with `//`, `..` or a slash at its end, too, which a URL library or an abstraction over many stores would take for another.
+//! Bodies are whole in memory both ways, since nothing sends or asks for more than a part at once; so every request can be
+//! repeated.
+
+mod buckets;
+mod client;
+mod documents;
+mod lists;
+mod objects;
+mod refusal;
+mod sign;
+mod tags;
+mod transport;
+mod uploads;
+
+pub use client::{Client, S3Error};
+pub use lists::{Entry, Listed, Version};
+pub use objects::{Attributes, Condition, DELETED_AT_ONCE, Info, Range};
+pub use refusal::Kind;
+pub use uploads::{OpenUpload, Part, Upload};

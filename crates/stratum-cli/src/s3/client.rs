@@ -1,0 +1,334 @@
+//! A request: built, signed, sent, repeated where that may help, and answered.
+//!
+//! Every request comes to the same when it is sent twice, but for one that begins an upload: of two, one stays without parts
+//! until the bucket's rule drops it.
+
+use super::documents;
+use super::refusal::Refusal;
+use super::sign::{SignError, Signer};
+use super::transport::{Http, Trouble, TrustError, http, words};
+use crate::connection::{Connection, Endpoint};
+use crate::machine::Machine;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How often a request is sent again.
+const REPEATS: u32 = 9;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long an answer may take to begin, beside what its request's bytes take on a slow line.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const SLOW_BYTES_PER_SECOND: u64 = 32 << 10;
+/// How long a body may stand still.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest document that is read.
+const MAX_DOCUMENT_BYTES: usize = 32 << 20;
+/// The shortest body that is hashed off the threads that send and receive.
+const HASHED_APART_BYTES: usize = 128 << 10;
+
+/// RFC 3986's unreserved characters.
+pub(super) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same and the slash.
+pub(super) const ESCAPED_IN_KEYS: &AsciiSet = &ESCAPED.remove(b'/');
+
+/// Why a request has no answer that anybody could use.
+#[derive(Debug, thiserror::Error)]
+pub enum S3Error {
+    /// The endpoint answered, and said no.
+    #[error(transparent)]
+    Refused(#[from] Box<Refusal>),
+    #[error("{0}")]
+    Trust(#[from] TrustError),
+    #[error("{}", told(.endpoint, *.trouble, .problem))]
+    Unreachable { endpoint: Endpoint, trouble: Trouble, problem: String },
+    #[error("{0}")]
+    Sign(#[from] SignError),
+    #[error("{endpoint}: the answer makes no sense: {problem}")]
+    Nonsense { endpoint: Endpoint, problem: String },
+}
+
+fn told(endpoint: &Endpoint, trouble: Trouble, problem: &str) -> String {
+    match trouble {
+        Trouble::Refused => format!(
+            "nothing listens at {endpoint}: is the server running, and is that its address? (--endpoint, AWS_ENDPOINT_URL)"
+        ),
+        Trouble::Unresolved => format!("{endpoint}: there is no host of that name: see --endpoint and AWS_ENDPOINT_URL"),
+        Trouble::Untrusted => format!(
+            "{endpoint}: its certificate isn't trusted here ({problem}): name its authority by --ca-bundle FILE or AWS_CA_BUNDLE"
+        ),
+        Trouble::NotTls => format!("{endpoint}: it doesn't speak TLS: is it http://{} ?", endpoint.authority()),
+        Trouble::NotHttp => {
+            format!("{endpoint}: it doesn't speak HTTP: is it https://{} ?", endpoint.authority())
+        }
+        Trouble::Late => format!("{endpoint}: no answer in time"),
+        Trouble::Other => format!("{endpoint}: {problem}"),
+    }
+}
+
+/// A request, before it is signed.
+pub(super) struct Call<'a> {
+    method: Method,
+    bucket: &'a str,
+    key: &'a str,
+    query: Vec<(&'static str, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(method: Method, bucket: &'a str, key: &'a str) -> Call<'a> {
+        let (query, headers) = (Vec::new(), HeaderMap::new());
+        Call { method, bucket, key, query, headers, body: Bytes::new() }
+    }
+
+    pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    pub fn query_if(self, name: &'static str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.query(name, value),
+            None => self,
+        }
+    }
+
+    /// A value that can't be one is refused when the request is sent.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        match HeaderValue::from_bytes(value.as_bytes()) {
+            Ok(value) => drop(self.headers.insert(name, value)),
+            Err(_) => drop(self.headers.insert(name, HeaderValue::from_static(UNSENDABLE))),
+        }
+        self
+    }
+
+    /// Of a name that is made here.
+    pub fn named_header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+}
+
+/// Stands for a value that no header can have; the signature covers it, and no server takes it for anything.
+const UNSENDABLE: &str = "unsendable";
+
+/// What came, its body not yet read.
+pub(super) struct Answer {
+    pub headers: HeaderMap,
+    pub body: Incoming,
+}
+
+/// A client of one endpoint.
+pub struct Client {
+    connection: Connection,
+    signer: Signer,
+    http: Http,
+    machine: Machine,
+    /// Whether anybody answered yet: only then is it worth waiting for somebody who doesn't any more.
+    was_reached: AtomicBool,
+}
+
+impl Client {
+    pub fn new(connection: Connection, machine: Machine) -> Result<Client, S3Error> {
+        let (signer, http) = (Signer::new(&connection), http(&connection)?);
+        Ok(Client { connection, signer, http, machine, was_reached: AtomicBool::new(false) })
+    }
+
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Sends a request until it has an answer, or sending it again doesn't help.
+    pub(super) async fn send(&self, call: Call<'_>) -> Result<Answer, S3Error> {
+        let payload = self.payload(&call.body).await?;
+        let mut repeats = 0;
+        loop {
+            let (error, wait) = match self.try_send(&call, payload.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if repeats == REPEATS || !self.helps(&error) {
+                return Err(error);
+            }
+            tokio::time::sleep(wait.unwrap_or_else(|| pause(repeats))).await;
+            repeats += 1;
+        }
+    }
+
+    /// Sends a request and reads the document that answers it.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, S3Error> {
+        let Answer { headers, body } = self.send(call).await?;
+        let document = self.document(body).await?;
+        // Work that takes long is answered with 200 first; what came of it stands within.
+        if let Some(refusal) = documents::error_within(&document) {
+            let refusal = Refusal::of(&self.connection, StatusCode::OK, &headers, refusal, self.now());
+            return Err(Box::new(refusal).into());
+        }
+        documents::read(&document).map_err(|problem| self.nonsense(problem))
+    }
+
+    /// Sends a request whose answer has nothing in it.
+    pub(super) async fn tell(&self, call: Call<'_>) -> Result<HeaderMap, S3Error> {
+        let Answer { headers, body } = self.send(call).await?;
+        self.document(body).await?;
+        Ok(headers)
+    }
+
+    /// Reads a body of which is known how long it may be.
+    pub(super) async fn read(&self, mut body: Incoming, length: usize) -> Result<Bytes, S3Error> {
+        let mut collected = BytesMut::with_capacity(length);
+        while let Some(frame) = self.frame(&mut body).await? {
+            if collected.len() + frame.len() > length {
+                return Err(self.nonsense("it is longer than it says".into()));
+            }
+            collected.extend_from_slice(&frame);
+        }
+        Ok(collected.freeze())
+    }
+
+    /// The next bytes of a body.
+    pub(super) async fn frame(&self, body: &mut Incoming) -> Result<Option<Bytes>, S3Error> {
+        loop {
+            let frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()).await;
+            match frame.map_err(|_| self.unreachable(Trouble::Late, String::new()))? {
+                None => return Ok(None),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_) => {}
+                },
+                Some(Err(error)) => return Err(self.unreachable(Trouble::Other, words(&error))),
+            }
+        }
+    }
+
+    /// The URL by which anybody may send a request until it expires.
+    pub(super) fn presigned(&self, call: &Call<'_>, expires: Duration) -> Result<String, S3Error> {
+        let mut request = self.request(call)?;
+        self.signer.presign(&mut request, expires, self.now())?;
+        Ok(request.uri().to_string())
+    }
+
+    /// Whether a request that failed so may succeed when it is sent again.
+    fn helps(&self, error: &S3Error) -> bool {
+        match error {
+            S3Error::Refused(refusal) => refusal.passes(),
+            S3Error::Unreachable { trouble: Trouble::Untrusted | Trouble::NotTls | Trouble::NotHttp, .. } => false,
+            S3Error::Unreachable { .. } => self.was_reached.load(Ordering::Relaxed),
+            S3Error::Trust(_) | S3Error::Sign(_) | S3Error::Nonsense { .. } => false,
+        }
+    }
+
+    async fn try_send(
+        &self,
+        call: &Call<'_>,
+        payload: Option<String>,
+    ) -> Result<Answer, (S3Error, Option<Duration>)> {
+        let sent = async {
+            let mut request = self.request(call)?;
+            self.signer.sign(&mut request, payload, self.now())?;
+            let patience = ANSWER_TIMEOUT + Duration::from_secs(call.body.len() as u64 / SLOW_BYTES_PER_SECOND);
+            let answer = tokio::time::timeout(patience, self.http.request(request)).await;
+            let answer = answer.map_err(|_| self.unreachable(Trouble::Late, String::new()))?;
+            answer.map_err(|error| self.unreachable(Trouble::of(&error), words(&error)))
+        };
+        let answer: http::Response<Incoming> = sent.await.map_err(|error| (error, None))?;
+        self.was_reached.store(true, Ordering::Relaxed);
+        let (parts, body) = answer.into_parts();
+        if parts.status.is_success() {
+            return Ok(Answer { headers: parts.headers, body });
+        }
+        let wait = parts.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let document = self.document(body).await.unwrap_or_default();
+        let said = documents::error_within(&document).unwrap_or_default();
+        let refusal = Refusal::of(&self.connection, parts.status, &parts.headers, said, self.now());
+        Err((Box::new(refusal).into(), wait.map(Duration::from_secs).filter(|wait| *wait <= LONGEST_PAUSE)))
+    }
+
+    fn request(&self, call: &Call<'_>) -> Result<http::Request<Full<Bytes>>, S3Error> {
+        let nonsense = |error: http::Error| self.nonsense(error.to_string());
+        if call.headers.values().any(|value| value == UNSENDABLE) {
+            return Err(self.nonsense("a value can't be sent: it holds control characters".into()));
+        }
+        let mut request = http::Request::builder()
+            .method(call.method.clone())
+            .uri(self.uri(call)?)
+            .body(Full::new(call.body.clone()))
+            .map_err(nonsense)?;
+        *request.headers_mut() = call.headers.clone();
+        let host = HeaderValue::from_str(self.connection.endpoint.authority());
+        request.headers_mut().insert(http::header::HOST, host.map_err(|error| nonsense(error.into()))?);
+        Ok(request)
+    }
+
+    fn uri(&self, call: &Call<'_>) -> Result<Uri, S3Error> {
+        let mut uri = format!("{}/", self.connection.endpoint);
+        if !call.bucket.is_empty() {
+            uri.extend(utf8_percent_encode(call.bucket, ESCAPED));
+        }
+        if !call.key.is_empty() {
+            uri.push('/');
+            uri.extend(utf8_percent_encode(call.key, ESCAPED_IN_KEYS));
+        }
+        for (at, (name, value)) in call.query.iter().enumerate() {
+            uri.push(if at == 0 { '?' } else { '&' });
+            uri.push_str(name);
+            uri.push('=');
+            uri.extend(utf8_percent_encode(value, ESCAPED));
+        }
+        uri.parse().map_err(|error: http::uri::InvalidUri| self.nonsense(error.to_string()))
+    }
+
+    /// The hash that the signature covers; over TLS nobody can change a body, and its checksum is enough.
+    async fn payload(&self, body: &Bytes) -> Result<Option<String>, S3Error> {
+        if self.connection.endpoint.is_tls() && !body.is_empty() || self.connection.keys.is_none() {
+            return Ok(None);
+        }
+        let hash = |body: &[u8]| hex::encode(Sha256::digest(body));
+        if body.len() < HASHED_APART_BYTES {
+            return Ok(Some(hash(body)));
+        }
+        let body = body.clone();
+        let hashed = tokio::task::spawn_blocking(move || hash(&body)).await;
+        hashed.map(Some).map_err(|error| self.nonsense(error.to_string()))
+    }
+
+    async fn document(&self, body: Incoming) -> Result<Bytes, S3Error> {
+        let read = tokio::time::timeout(ANSWER_TIMEOUT, Limited::new(body, MAX_DOCUMENT_BYTES).collect()).await;
+        match read.map_err(|_| self.unreachable(Trouble::Late, String::new()))? {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(self.nonsense("it is too long".into())),
+            Err(error) => Err(self.unreachable(Trouble::Other, words(error.as_ref()))),
+        }
+    }
+
+    fn now(&self) -> std::time::SystemTime {
+        (self.machine.now)()
+    }
+
+    pub(super) fn nonsense(&self, problem: String) -> S3Error {
+        S3Error::Nonsense { endpoint: self.connection.endpoint.clone(), problem }
+    }
+
+    fn unreachable(&self, trouble: Trouble, problem: String) -> S3Error {
+        S3Error::Unreachable { endpoint: self.connection.endpoint.clone(), trouble, problem }
+    }
+}
+
+/// Twice as long each time, and between half of that and all of it, so that many don't come back at once.
+fn pause(repeats: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << repeats.min(20)).min(LONGEST_PAUSE);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+}

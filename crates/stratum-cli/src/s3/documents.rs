@@ -1,0 +1,76 @@
+//! XML: what answers say, and what requests carry.
+
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// What an error says of itself.
+#[derive(Deserialize, Default, Debug)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct ErrorDocument {
+    pub code: String,
+    pub message: String,
+    pub region: Option<String>,
+}
+
+/// The error that a body is, if it is one.
+pub(super) fn error_within(body: &[u8]) -> Option<ErrorDocument> {
+    let text = std::str::from_utf8(body).ok()?;
+    let begin = text.find("<Error>").filter(|begin| *begin < 200)?;
+    quick_xml::de::from_str(&text[begin..]).ok()
+}
+
+/// A document of that type.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "it isn't UTF-8".to_owned())?;
+    quick_xml::de::from_str(text).map_err(|error| error.to_string())
+}
+
+/// A name that came as with `encoding-type=url`.
+pub(super) fn decoded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?.replace('+', " ");
+    let decoded = percent_decode_str(&text).decode_utf8().map_err(serde::de::Error::custom)?;
+    Ok(decoded.into_owned())
+}
+
+pub(super) fn decoded_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    decoded(deserializer).map(|text| (!text.is_empty()).then_some(text))
+}
+
+/// A moment as S3 writes it.
+pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    OffsetDateTime::parse(&text, &Rfc3339).map_err(serde::de::Error::custom)
+}
+
+/// A text within a document.
+pub(super) fn escaped(text: &str) -> String {
+    quick_xml::escape::escape(text).into_owned()
+}
+
+/// Whether XML can carry a text: XML 1.0 has no way to write most control characters.
+pub(super) fn is_writable(text: &str) -> bool {
+    // A carriage return is read back as a line feed, whatever it was written as by some.
+    text.chars().all(|char| matches!(char, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_found_at_the_beginning_of_a_document() {
+        let body = b"<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code><Message>a &amp; b</Message><Key>k</Key></Error>";
+        let error = error_within(body).unwrap();
+        assert_eq!((error.code.as_str(), error.message.as_str(), error.region), ("NoSuchKey", "a & b", None));
+        assert!(error_within(b"<Other/>").is_none() && error_within(b"\xff").is_none());
+    }
+
+    #[test]
+    fn what_xml_cannot_carry_is_known() {
+        assert!(is_writable("a/b ü\n\t\u{10ffff}"));
+        assert!(!is_writable("a\u{1}") && !is_writable("a\r") && !is_writable("\u{ffff}"));
+    }
+}

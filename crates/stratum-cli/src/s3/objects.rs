@@ -1,0 +1,409 @@
+//! Objects: read, written, copied, deleted.
+
+use super::client::{Answer, Call, Client, ESCAPED, ESCAPED_IN_KEYS, S3Error};
+use super::documents::{escaped, is_writable, moment};
+use crate::checksum::{Crc, Sum, Verify};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use md5::{Digest, Md5};
+use percent_encoding::utf8_percent_encode;
+use serde::Deserialize;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// Keys of one DeleteObjects.
+pub const DELETED_AT_ONCE: usize = 1000;
+/// How often a body that broke off is asked for again.
+const BODY_REPEATS: u32 = 4;
+const METADATA: &str = "x-amz-meta-";
+
+/// What an object is, beside its bytes.
+#[derive(Clone, Debug)]
+pub struct Info {
+    pub size: u64,
+    pub etag: String,
+    pub modified: Option<OffsetDateTime>,
+    pub attributes: Attributes,
+    /// By what its whole body can be verified.
+    pub verify: Verify,
+}
+
+/// What a client says of an object, and gets back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    pub content_type: Option<String>,
+    pub cache_control: Option<String>,
+    pub content_disposition: Option<String>,
+    pub content_encoding: Option<String>,
+    pub content_language: Option<String>,
+    pub expires: Option<String>,
+    pub storage_class: Option<String>,
+    pub metadata: Vec<(String, String)>,
+}
+
+/// Bytes of an object: from, and up to but without.
+pub type Range = std::ops::Range<u64>;
+
+/// What must hold of the key's object for a write to happen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    None,
+    /// There is none.
+    Absent,
+}
+
+/// Bytes of an object and what it is.
+pub struct Found {
+    pub bytes: Bytes,
+    pub info: Info,
+}
+
+/// A key, or one of its versions, and why it wasn't deleted.
+pub struct Undeleted {
+    pub key: String,
+    pub problem: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Deleted {
+    #[serde(default)]
+    error: Vec<DeleteError>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeleteError {
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Copied {
+    #[serde(rename = "ETag")]
+    pub etag: String,
+    #[serde(deserialize_with = "moment")]
+    #[expect(dead_code, reason = "it says that the answer is one to a copy")]
+    last_modified: OffsetDateTime,
+}
+
+impl Client {
+    /// What an object is.
+    pub async fn head(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Info, S3Error> {
+        let call = Call::new(Method::HEAD, bucket, key)
+            .query_if("versionId", version)
+            .header("x-amz-checksum-mode", "ENABLED");
+        let headers = self.tell(call).await?;
+        self.info(&headers)
+    }
+
+    /// A whole object that has up to so many bytes.
+    pub async fn get(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+        at_most: u64,
+    ) -> Result<Found, S3Error> {
+        let call = || {
+            Call::new(Method::GET, bucket, key)
+                .query_if("versionId", version)
+                .header("x-amz-checksum-mode", "ENABLED")
+        };
+        let (headers, bytes) = self.fetch(call, |length| length <= at_most).await?;
+        Ok(Found { bytes, info: self.info(&headers)? })
+    }
+
+    /// A range of an object that is still the one with that ETag.
+    pub async fn get_range(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+        etag: &str,
+        range: Range,
+    ) -> Result<Bytes, S3Error> {
+        let length = range.end.saturating_sub(range.start);
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        let call = || {
+            Call::new(Method::GET, bucket, key)
+                .query_if("versionId", version)
+                .header("range", &format!("bytes={}-{}", range.start, range.end - 1))
+                .header("if-match", etag)
+        };
+        self.fetch(call, |came| came == length).await.map(|(_, bytes)| bytes)
+    }
+
+    /// Reads a body of a length that is expected; one that breaks off is asked for again.
+    async fn fetch<'a>(
+        &self,
+        call: impl Fn() -> Call<'a>,
+        is_expected: impl Fn(u64) -> bool,
+    ) -> Result<(HeaderMap, Bytes), S3Error> {
+        let mut repeats = 0;
+        loop {
+            let Answer { headers, body } = self.send(call()).await?;
+            let length = self.length(&headers)?;
+            if !is_expected(length) {
+                return Err(self.nonsense(format!("{length} bytes came: the object was written anew")));
+            }
+            match self.read(body, length as usize).await {
+                Ok(bytes) if bytes.len() as u64 == length => return Ok((headers, bytes)),
+                Ok(_) if repeats == BODY_REPEATS => return Err(self.nonsense("it broke off".into())),
+                Err(error) if repeats == BODY_REPEATS => return Err(error),
+                _ => repeats += 1,
+            }
+            tokio::time::sleep(Duration::from_millis(200 << repeats)).await;
+        }
+    }
+
+    /// Writes an object in one request.
+    pub async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        sum: Option<Sum>,
+        attributes: &Attributes,
+        condition: Condition,
+    ) -> Result<String, S3Error> {
+        let call = Call::new(Method::PUT, bucket, key).body(bytes);
+        let call = summed(attributed(conditioned(call, condition), attributes), sum);
+        let headers = self.tell(call).await?;
+        Ok(text(&headers, "etag").unwrap_or_default())
+    }
+
+    /// Has an object copied that is still the one with that ETag.
+    pub async fn copy(
+        &self,
+        from: (&str, &str, Option<&str>),
+        etag: &str,
+        to: (&str, &str),
+        attributes: Option<&Attributes>,
+    ) -> Result<String, S3Error> {
+        let call = Call::new(Method::PUT, to.0, to.1)
+            .header("x-amz-copy-source", &source(from))
+            .header("x-amz-copy-source-if-match", etag);
+        let call = match attributes {
+            None => call,
+            Some(attributes) => attributed(call, attributes).header("x-amz-metadata-directive", "REPLACE"),
+        };
+        let copied: Copied = self.ask(call).await?;
+        Ok(copied.etag)
+    }
+
+    /// Deletes an object, or one version of it.
+    pub async fn delete(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<(), S3Error> {
+        self.tell(Call::new(Method::DELETE, bucket, key).query_if("versionId", version)).await.map(drop)
+    }
+
+    /// Deletes an object that is still the one with that ETag, as far as the endpoint looks at that.
+    pub async fn delete_same(&self, bucket: &str, key: &str, etag: &str) -> Result<(), S3Error> {
+        self.tell(Call::new(Method::DELETE, bucket, key).header("if-match", etag)).await.map(drop)
+    }
+
+    /// Deletes up to [`DELETED_AT_ONCE`] objects or versions, and gives those that weren't.
+    pub async fn delete_many(
+        &self,
+        bucket: &str,
+        keys: &[(String, Option<String>)],
+    ) -> Result<Vec<Undeleted>, S3Error> {
+        let (named, unnameable): (Vec<_>, Vec<_>) = keys.iter().partition(|(key, _)| is_writable(key));
+        let mut undeleted = Vec::new();
+        for (key, version) in unnameable {
+            if let Err(error) = self.delete(bucket, key, version.as_deref()).await {
+                undeleted.push(Undeleted { key: key.clone(), problem: error.to_string() });
+            }
+        }
+        if named.is_empty() {
+            return Ok(undeleted);
+        }
+        let mut document = "<Delete><Quiet>true</Quiet>".to_owned();
+        for (key, version) in named {
+            let version = version.as_ref().map(|id| format!("<VersionId>{}</VersionId>", escaped(id)));
+            document += &format!("<Object><Key>{}</Key>{}</Object>", escaped(key), version.unwrap_or_default());
+        }
+        document += "</Delete>";
+        let md5 = BASE64_STANDARD.encode(Md5::digest(&document));
+        let call = Call::new(Method::POST, bucket, "")
+            .query("delete", "")
+            .header("content-md5", &md5)
+            .header("content-type", "application/xml")
+            .body(document.into());
+        let deleted: Deleted = self.ask(call).await?;
+        undeleted.extend(deleted.error.into_iter().map(|error| Undeleted {
+            key: error.key,
+            problem: format!("the endpoint answered {} {}", error.code, error.message),
+        }));
+        Ok(undeleted)
+    }
+
+    /// A URL by which anybody may read an object, or write it, until it expires.
+    pub fn presign(
+        &self,
+        method: Method,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+        expires: Duration,
+    ) -> Result<String, S3Error> {
+        self.presigned(&Call::new(method, bucket, key).query_if("versionId", version), expires)
+    }
+
+    fn info(&self, headers: &HeaderMap) -> Result<Info, S3Error> {
+        let modified = text(headers, "last-modified").and_then(|date| httpdate::parse_http_date(&date).ok());
+        Ok(Info {
+            size: self.length(headers)?,
+            etag: text(headers, "etag").unwrap_or_default(),
+            modified: modified.map(OffsetDateTime::from),
+            attributes: Attributes::of(headers),
+            verify: verify(headers),
+        })
+    }
+
+    fn length(&self, headers: &HeaderMap) -> Result<u64, S3Error> {
+        let length = text(headers, "content-length").and_then(|length| length.parse().ok());
+        length.ok_or_else(|| self.nonsense("it doesn't say how long it is".into()))
+    }
+}
+
+impl Attributes {
+    fn of(headers: &HeaderMap) -> Attributes {
+        let metadata = headers.iter().filter_map(|(name, value)| {
+            Some((name.as_str().strip_prefix(METADATA)?.to_owned(), String::from_utf8(value.as_bytes().into()).ok()?))
+        });
+        Attributes {
+            content_type: text(headers, "content-type"),
+            cache_control: text(headers, "cache-control"),
+            content_disposition: text(headers, "content-disposition"),
+            content_encoding: text(headers, "content-encoding"),
+            content_language: text(headers, "content-language"),
+            expires: text(headers, "expires"),
+            storage_class: text(headers, "x-amz-storage-class"),
+            metadata: metadata.collect(),
+        }
+    }
+
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Attributes::default()
+    }
+
+    /// These, with those of another object where these say nothing.
+    pub fn or(&self, other: &Attributes) -> Attributes {
+        let pick = |one: &Option<String>, two: &Option<String>| one.clone().or_else(|| two.clone());
+        Attributes {
+            content_type: pick(&self.content_type, &other.content_type),
+            cache_control: pick(&self.cache_control, &other.cache_control),
+            content_disposition: pick(&self.content_disposition, &other.content_disposition),
+            content_encoding: pick(&self.content_encoding, &other.content_encoding),
+            content_language: pick(&self.content_language, &other.content_language),
+            expires: pick(&self.expires, &other.expires),
+            storage_class: pick(&self.storage_class, &other.storage_class),
+            metadata: if self.metadata.is_empty() { other.metadata.clone() } else { self.metadata.clone() },
+        }
+    }
+}
+
+/// What a body can be verified by: a checksum of the whole, or an ETag that is its MD5.
+fn verify(headers: &HeaderMap) -> Verify {
+    let is_whole = text(headers, "x-amz-checksum-type").is_none_or(|kind| kind == "FULL_OBJECT");
+    for crc in Crc::ALL {
+        if let Some(value) = text(headers, crc.header())
+            && is_whole
+            && let Some(sum) = Sum::parse(crc, &value)
+        {
+            return Verify::Sum(sum);
+        }
+    }
+    // Encrypted by a key of somebody's, the ETag is of something else.
+    let is_other = text(headers, "x-amz-server-side-encryption").is_some_and(|how| how != "AES256")
+        || headers.contains_key("x-amz-server-side-encryption-customer-algorithm");
+    let etag = text(headers, "etag").unwrap_or_default();
+    match hex::decode(etag.trim_matches('"')).ok().and_then(|digest| <[u8; 16]>::try_from(digest).ok()) {
+        Some(digest) if !is_other => Verify::Md5(digest),
+        _ => Verify::Length,
+    }
+}
+
+pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.as_bytes();
+    String::from_utf8(value.to_vec()).ok().filter(|text| !text.is_empty())
+}
+
+/// What `x-amz-copy-source` says.
+pub(super) fn source((bucket, key, version): (&str, &str, Option<&str>)) -> String {
+    let version = version.map(|id| format!("?versionId={}", utf8_percent_encode(id, ESCAPED)));
+    format!("/{bucket}/{}{}", utf8_percent_encode(key, ESCAPED_IN_KEYS), version.unwrap_or_default())
+}
+
+pub(super) fn summed(call: Call<'_>, sum: Option<Sum>) -> Call<'_> {
+    match sum {
+        Some(sum) => call.header(sum.crc().header(), &sum.to_string()),
+        None => call,
+    }
+}
+
+pub(super) fn conditioned(call: Call<'_>, condition: Condition) -> Call<'_> {
+    match condition {
+        Condition::None => call,
+        Condition::Absent => call.header("if-none-match", "*"),
+    }
+}
+
+pub(super) fn attributed<'a>(mut call: Call<'a>, attributes: &Attributes) -> Call<'a> {
+    for (name, value) in [
+        ("content-type", &attributes.content_type),
+        ("cache-control", &attributes.cache_control),
+        ("content-disposition", &attributes.content_disposition),
+        ("content-encoding", &attributes.content_encoding),
+        ("content-language", &attributes.content_language),
+        ("expires", &attributes.expires),
+        ("x-amz-storage-class", &attributes.storage_class),
+    ] {
+        if let Some(value) = value {
+            call = call.header(name, value);
+        }
+    }
+    for (name, value) in &attributes.metadata {
+        let header = HeaderName::from_bytes(format!("{METADATA}{name}").as_bytes());
+        if let (Ok(name), Ok(value)) = (header, HeaderValue::from_bytes(value.as_bytes())) {
+            call = call.named_header(name, value);
+        }
+    }
+    call
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_body_is_verified_by_what_is_of_the_whole() {
+        let md5 = ("etag", "\"d41d8cd98f00b204e9800998ecf8427e\"");
+        let crc = ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=");
+        assert!(matches!(verify(&headers(&[md5, crc])), Verify::Sum(_)));
+        assert!(matches!(verify(&headers(&[md5, crc, ("x-amz-checksum-type", "COMPOSITE")])), Verify::Md5(_)));
+        assert!(matches!(verify(&headers(&[md5])), Verify::Md5(_)));
+        assert!(matches!(verify(&headers(&[md5, ("x-amz-server-side-encryption", "aws:kms")])), Verify::Length));
+        assert!(matches!(verify(&headers(&[("etag", "\"d41d8cd98f00b204e9800998ecf8427e-2\"")])), Verify::Length));
+    }
+
+    #[test]
+    fn a_copys_source_is_escaped_but_for_slashes() {
+        assert_eq!(source(("b", "a b/../ü?", Some("v+1"))), "/b/a%20b/../%C3%BC%3F?versionId=v%2B1");
+    }
+}

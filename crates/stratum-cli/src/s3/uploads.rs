@@ -1,0 +1,209 @@
+//! Uploads in parts.
+
+use super::client::{Call, Client, S3Error};
+use super::documents::{decoded, decoded_some, moment};
+use super::objects::{Attributes, Condition, Copied, Range, attributed, conditioned, source, summed, text};
+use crate::checksum::{Crc, Sum};
+use bytes::Bytes;
+use http::Method;
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+/// An upload that was begun.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub bucket: String,
+    pub key: String,
+    pub id: String,
+}
+
+/// A part that the endpoint has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub number: u32,
+    pub etag: String,
+    /// None where it wasn't asked.
+    pub size: Option<u64>,
+    pub sum: Option<Sum>,
+}
+
+/// An upload in a listing.
+#[derive(Deserialize, Clone, Debug)]
+#[serde(rename_all = "PascalCase")]
+pub struct OpenUpload {
+    #[serde(deserialize_with = "decoded")]
+    pub key: String,
+    pub upload_id: String,
+    #[serde(deserialize_with = "moment")]
+    pub initiated: OffsetDateTime,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Begun {
+    upload_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Completed {
+    #[serde(rename = "ETag", default)]
+    etag: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parts {
+    #[serde(default)]
+    part: Vec<ListedPart>,
+    #[serde(default)]
+    is_truncated: bool,
+    #[serde(default)]
+    next_part_number_marker: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedPart {
+    part_number: u32,
+    #[serde(rename = "ETag")]
+    etag: String,
+    size: u64,
+    #[serde(rename = "ChecksumCRC64NVME", default)]
+    crc64nvme: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Uploads {
+    #[serde(default)]
+    upload: Vec<OpenUpload>,
+    #[serde(default)]
+    is_truncated: bool,
+    #[serde(default, deserialize_with = "decoded_some")]
+    next_key_marker: Option<String>,
+    #[serde(default)]
+    next_upload_id_marker: Option<String>,
+}
+
+impl Client {
+    /// Begins an upload; with `is_summed`, of an object whose checksum is of the whole.
+    pub async fn begin(
+        &self,
+        bucket: &str,
+        key: &str,
+        is_summed: bool,
+        attributes: &Attributes,
+    ) -> Result<Upload, S3Error> {
+        let mut call = attributed(Call::new(Method::POST, bucket, key).query("uploads", ""), attributes);
+        if is_summed {
+            call = call
+                .header("x-amz-checksum-algorithm", Crc::Crc64Nvme.name())
+                .header("x-amz-checksum-type", "FULL_OBJECT");
+        }
+        let Begun { upload_id: id } = self.ask(call).await?;
+        Ok(Upload { bucket: bucket.to_owned(), key: key.to_owned(), id })
+    }
+
+    /// Sends a part.
+    pub async fn put_part(&self, upload: &Upload, number: u32, bytes: Bytes, sum: Option<Sum>) -> Result<Part, S3Error> {
+        let size = Some(bytes.len() as u64);
+        let call = summed(part(upload, number).body(bytes), sum);
+        let headers = self.tell(call).await?;
+        Ok(Part { number, etag: text(&headers, "etag").unwrap_or_default(), size, sum })
+    }
+
+    /// Has a part copied from a range of an object that is still the one with that ETag.
+    pub async fn copy_part(
+        &self,
+        upload: &Upload,
+        number: u32,
+        from: (&str, &str, Option<&str>),
+        etag: &str,
+        range: Range,
+    ) -> Result<Part, S3Error> {
+        let call = part(upload, number)
+            .header("x-amz-copy-source", &source(from))
+            .header("x-amz-copy-source-if-match", etag)
+            .header("x-amz-copy-source-range", &format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        let copied: Copied = self.ask(call).await?;
+        Ok(Part { number, etag: copied.etag, size: Some(range.end - range.start), sum: None })
+    }
+
+    /// Makes an object of all parts, and gives its ETag.
+    pub async fn complete(
+        &self,
+        upload: &Upload,
+        parts: &[Part],
+        sum: Option<Sum>,
+        condition: Condition,
+    ) -> Result<String, S3Error> {
+        let mut document = "<CompleteMultipartUpload>".to_owned();
+        for Part { number, etag, sum, .. } in parts {
+            let sum = sum.map(|sum| format!("<ChecksumCRC64NVME>{sum}</ChecksumCRC64NVME>")).unwrap_or_default();
+            document += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>{sum}</Part>");
+        }
+        document += "</CompleteMultipartUpload>";
+        let mut call = Call::new(Method::POST, &upload.bucket, &upload.key)
+            .query("uploadId", &upload.id)
+            .header("content-type", "application/xml")
+            .body(document.into());
+        if sum.is_some() {
+            call = summed(call, sum).header("x-amz-checksum-type", "FULL_OBJECT");
+        }
+        let completed: Completed = self.ask(conditioned(call, condition)).await?;
+        Ok(completed.etag)
+    }
+
+    /// Drops an upload with its parts.
+    pub async fn abort(&self, upload: &Upload) -> Result<(), S3Error> {
+        let call = Call::new(Method::DELETE, &upload.bucket, &upload.key).query("uploadId", &upload.id);
+        self.tell(call).await.map(drop)
+    }
+
+    /// All parts that an upload has.
+    pub async fn parts(&self, upload: &Upload) -> Result<Vec<Part>, S3Error> {
+        let (mut parts, mut marker): (Vec<Part>, Option<String>) = (Vec::new(), None);
+        loop {
+            let call = Call::new(Method::GET, &upload.bucket, &upload.key)
+                .query_if("part-number-marker", marker.as_deref())
+                .query("uploadId", &upload.id);
+            let page: Parts = self.ask(call).await?;
+            parts.extend(page.part.into_iter().map(|part| Part {
+                number: part.part_number,
+                etag: part.etag,
+                size: Some(part.size),
+                sum: part.crc64nvme.and_then(|value| Sum::parse(Crc::Crc64Nvme, &value)),
+            }));
+            marker = page.next_part_number_marker.filter(|_| page.is_truncated);
+            if marker.is_none() {
+                return Ok(parts);
+            }
+        }
+    }
+
+    /// A page of the open uploads whose keys begin with `prefix`.
+    pub async fn list_uploads(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        next: Option<&(String, String)>,
+    ) -> Result<super::Listed<OpenUpload>, S3Error> {
+        let call = Call::new(Method::GET, bucket, "")
+            .query("encoding-type", "url")
+            .query_if("key-marker", next.map(|(key, _)| key.as_str()))
+            .query("prefix", prefix)
+            .query_if("upload-id-marker", next.map(|(_, id)| id.as_str()))
+            .query("uploads", "");
+        let page: Uploads = self.ask(call).await?;
+        let key = page.next_key_marker.filter(|_| page.is_truncated);
+        let next = key.map(|key| (key, page.next_upload_id_marker.unwrap_or_default()));
+        Ok(super::Listed { entries: page.upload, prefixes: Vec::new(), next })
+    }
+}
+
+fn part(upload: &Upload, number: u32) -> Call<'_> {
+    Call::new(Method::PUT, &upload.bucket, &upload.key)
+        .query("partNumber", number.to_string())
+        .query("uploadId", &upload.id)
+}

@@ -1,0 +1,229 @@
+//! What a command line names as sources, found: files, objects, and all that a folder or a pattern means.
+
+use crate::glob::Glob;
+use crate::listing::objects;
+use crate::local::{Symlinks, Walked, look, walk};
+use crate::place::{Place, Url};
+use crate::problem::Problem;
+use crate::s3::Entry;
+use crate::sessions::Sessions;
+use crate::transfer::{From, RemoteObject};
+use clap::Args;
+use futures_util::stream::{BoxStream, once};
+use futures_util::StreamExt;
+
+/// Which of many are meant.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Which ones")]
+pub struct FilterArgs {
+    /// Only names that fit this pattern: *, ** and ?; one without a slash is about the last part of a name.
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<String>,
+    /// No names that fit this pattern.
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// What is done with symbolic links that are found in folders.
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    symlinks: Symlinks,
+}
+
+/// Patterns, read.
+#[derive(Clone)]
+pub struct Filter {
+    include: Vec<Glob>,
+    exclude: Vec<Glob>,
+}
+
+impl FilterArgs {
+    /// The same, without what is a link.
+    pub fn without_links(&self) -> FilterArgs {
+        FilterArgs { symlinks: Symlinks::Skip, ..self.clone() }
+    }
+
+    pub fn filter(&self) -> Filter {
+        let globs = |texts: &[String]| texts.iter().map(|text| Glob::new(text)).collect();
+        Filter { include: globs(&self.include), exclude: globs(&self.exclude) }
+    }
+}
+
+impl Filter {
+    /// Whether a name is meant.
+    pub fn takes(&self, name: &str) -> bool {
+        let fits = |globs: &[Glob]| globs.iter().any(|glob| glob.fits_path(name));
+        (self.include.is_empty() || fits(&self.include)) && !fits(&self.exclude)
+    }
+}
+
+/// Something to be read, and its name from what was named on.
+pub struct Found {
+    pub name: String,
+    pub from: From,
+}
+
+/// How many one source may mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    One,
+    Many,
+}
+
+/// What a source may mean; with `is_raw`, stars are themselves.
+pub fn extent(place: &Place, is_recursive: bool, is_raw: bool) -> Result<Extent, Problem> {
+    match place {
+        Place::Pipe if is_recursive => Err(Problem::Usage("a pipe is no folder".into())),
+        Place::Remote(url) if !is_raw && Glob::is_pattern(&url.key) && is_recursive => {
+            let problem = "a pattern finds what is in folders by **, and --recursive takes whole folders: say one of both";
+            Err(Problem::Usage(problem.into()))
+        }
+        Place::Remote(url) if !is_raw && Glob::is_pattern(&url.key) => Ok(Extent::Many),
+        Place::Remote(url) if !is_recursive && url.is_folder() => {
+            Err(Problem::Usage(format!("{url}: it is all that is in it: say --recursive")))
+        }
+        _ if is_recursive => Ok(Extent::Many),
+        _ => Ok(Extent::One),
+    }
+}
+
+/// All that a source means.
+pub async fn find(
+    sessions: &Sessions,
+    place: &Place,
+    extent: Extent,
+    is_raw: bool,
+    filters: &FilterArgs,
+) -> Result<BoxStream<'static, Result<Found, Problem>>, Problem> {
+    let filter = filters.filter();
+    match (place, extent) {
+        (Place::Pipe, _) => Ok(once(async { Ok(Found { name: String::new(), from: From::Pipe }) }).boxed()),
+        (Place::Local(path), Extent::One) => {
+            let file = look(path).map_err(|problem| Problem::of_path(path, problem))?;
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.ok_or_else(|| Problem::of_path(path, "its name isn't UTF-8, as keys are"))?.to_owned();
+            Ok(once(async { Ok(Found { name, from: From::File(file) }) }).boxed())
+        }
+        (Place::Local(path), Extent::Many) => {
+            if !path.is_dir() {
+                return Err(Problem::of_path(path, "it is no folder"));
+            }
+            let found = walk(path, filters.symlinks).filter_map(move |walked| {
+                let found = match walked {
+                    Walked::File(name, file) => filter.takes(&name).then_some(Ok(Found { name, from: From::File(file) })),
+                    Walked::Unusable { path, problem } => Some(Err(Problem::of_path(&path, problem))),
+                };
+                async { found }
+            });
+            Ok(found.boxed())
+        }
+        (Place::Remote(url), Extent::One) => {
+            let object = head(sessions, url, None).await?;
+            let name = url.file_name().to_owned();
+            Ok(once(async { Ok(Found { name, from: From::Object(object) }) }).boxed())
+        }
+        (Place::Remote(url), Extent::Many) => find_objects(sessions, url, is_raw, filter),
+    }
+}
+
+/// An object, as it is now.
+pub async fn head(sessions: &Sessions, url: &Url, version: Option<&str>) -> Result<RemoteObject, Problem> {
+    let client = sessions.client(&url.site)?;
+    let info = client.head(&url.bucket, &url.key, version).await.map_err(Problem::s3(url))?;
+    Ok(RemoteObject {
+        url: url.clone(),
+        version: version.map(str::to_owned),
+        size: info.size,
+        etag: info.etag,
+        modified: info.modified,
+    })
+}
+
+/// What a URL means that may mean many: all in a folder, or all that fits.
+pub fn find_objects(
+    sessions: &Sessions,
+    url: &Url,
+    is_raw: bool,
+    filter: Filter,
+) -> Result<BoxStream<'static, Result<Found, Problem>>, Problem> {
+    let client = sessions.client(&url.site)?;
+    let meaning = Meaning::of(url, is_raw);
+    let (url, prefix) = (url.clone(), meaning.prefix());
+    let found = objects(&client, &url, &prefix).filter_map(move |entry| {
+        let found = match entry {
+            Err(problem) => Some(Err(problem)),
+            Ok(entry) => meaning.name(&entry.key).filter(|name| filter.takes(name)).map(|name| {
+                Ok(Found { name: name.to_owned(), from: From::Object(object(&url, entry.clone())) })
+            }),
+        };
+        async { found }
+    });
+    Ok(found.boxed())
+}
+
+/// An object of a listing.
+pub fn object(url: &Url, entry: Entry) -> RemoteObject {
+    RemoteObject {
+        url: url.with_key(entry.key),
+        version: None,
+        size: entry.size,
+        etag: entry.etag,
+        modified: Some(entry.last_modified),
+    }
+}
+
+/// What a URL means that may mean many.
+pub enum Meaning {
+    Folder(String),
+    Pattern(Glob),
+}
+
+impl Meaning {
+    pub fn of(url: &Url, is_raw: bool) -> Meaning {
+        match !is_raw && Glob::is_pattern(&url.key) {
+            true => Meaning::Pattern(Glob::new(&url.key)),
+            false => Meaning::Folder(url.folder()),
+        }
+    }
+
+    /// What all keys that are meant begin with.
+    pub fn prefix(&self) -> String {
+        match self {
+            Meaning::Folder(folder) => folder.clone(),
+            Meaning::Pattern(glob) => glob.prefix(),
+        }
+    }
+
+    /// What a key is called from the folder on, if it is meant.
+    pub fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
+        match self {
+            Meaning::Folder(folder) => key.strip_prefix(folder.as_str()).filter(|name| !name.is_empty()),
+            Meaning::Pattern(glob) if glob.fits(key) => {
+                let prefix = glob.prefix();
+                Some(&key[prefix.rfind('/').map_or(0, |slash| slash + 1)..])
+            }
+            Meaning::Pattern(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_means_what_is_in_it_and_a_pattern_what_fits() {
+        let name = |url: &str, key: &'static str| Meaning::of(&Url::parse(url).unwrap(), false).name(key);
+        assert_eq!(name("s3://b/logs", "logs/a/b"), Some("a/b"));
+        assert_eq!((name("s3://b/logs", "logs2/a"), name("s3://b/logs", "logs")), (None, None));
+        assert_eq!((name("s3://b/logs/", "logs/"), name("s3://b", "x")), (None, Some("x")));
+        assert_eq!((name("s3://b/d/a*", "d/ab"), name("s3://b/d/a*", "d/ab/c")), (Some("ab"), None));
+        assert_eq!((name("s3://b/d/**", "d/ab/c"), name("s3://b/d*/x", "dd/x")), (Some("ab/c"), Some("dd/x")));
+        assert!(matches!(Meaning::of(&Url::parse("s3://b/a*").unwrap(), true), Meaning::Folder(folder) if folder == "a*/"));
+    }
+
+    #[test]
+    fn what_is_excluded_is_out_even_if_it_is_included() {
+        let args = FilterArgs { include: vec!["*.txt".into()], exclude: vec!["tmp/**".into()], ..FilterArgs::default() };
+        let filter = args.filter();
+        assert!(filter.takes("a/b.txt") && !filter.takes("a/b.bin") && !filter.takes("tmp/b.txt"));
+        assert!(FilterArgs::default().filter().takes("anything"));
+    }
+}

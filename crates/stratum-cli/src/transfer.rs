@@ -1,0 +1,334 @@
+//! Bytes on their way: from files, objects and pipes into files, objects and pipes.
+//!
+//! A [`Step`] is one object or file. Many are on their way at once; a large one is cut into pieces of which several are. What
+//! all of them hold together is bounded by the engine's memory, whatever their number and size. What is cut off by a kill or a
+//! lost line is gone on with by the same command: [`ledger`] remembers what it takes for that.
+
+mod copy;
+mod download;
+mod ledger;
+mod open;
+mod pieces;
+mod remove;
+mod upload;
+
+use crate::local::{LocalFile, Root};
+use crate::output::Output;
+use crate::place::Url;
+use crate::problem::{Outcome, Problem};
+use crate::s3::Attributes;
+use crate::sessions::Sessions;
+use futures_util::{Stream, StreamExt};
+use open::OpenUploads;
+use serde_json::json;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinSet;
+
+/// What all pieces together may hold.
+const MEMORY_BYTES: u64 = 96 << 20;
+/// What memory is counted in, so that 32 bits are enough.
+const GRAIN_BYTES: u64 = 4 << 10;
+
+/// An object to be read.
+#[derive(Clone, Debug)]
+pub struct RemoteObject {
+    pub url: Url,
+    pub version: Option<String>,
+    pub size: u64,
+    pub etag: String,
+    pub modified: Option<OffsetDateTime>,
+}
+
+/// Where a step's bytes come from.
+#[derive(Clone, Debug)]
+pub enum From {
+    File(LocalFile),
+    Object(RemoteObject),
+    Pipe,
+}
+
+/// Where a step's bytes go.
+#[derive(Clone, Debug)]
+pub enum To {
+    Object(Url),
+    /// A file of that path.
+    File(PathBuf),
+    /// A name below a folder that must not be left.
+    Below(Arc<Root>, String),
+    /// A device, or a pipe that has a name.
+    Stream(PathBuf),
+    Pipe,
+}
+
+/// One thing to be brought from one place to another.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub from: From,
+    pub to: To,
+}
+
+/// Something to be done.
+pub enum Work {
+    Bring(Step),
+    /// Objects of one bucket, or files, that are to be deleted.
+    Remove(Vec<From>),
+}
+
+/// How all of it is done.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What is said of objects that are written.
+    pub attributes: Attributes,
+    /// Whether what is there is written over.
+    pub clobbers: bool,
+    /// Whether the source goes when its copy is there.
+    pub moves: bool,
+    pub tells_each: bool,
+    pub is_dry_run: bool,
+    /// Steps at once.
+    pub jobs: usize,
+}
+
+/// How a step ended that didn't fail.
+enum Ended {
+    Done,
+    /// Something is there already that isn't to be written over.
+    Skipped,
+}
+
+/// Brings things from place to place.
+pub struct Engine {
+    pub sessions: Sessions,
+    pub output: Output,
+    options: Options,
+    memory: Semaphore,
+    open: OpenUploads,
+    done: AtomicU64,
+    skipped: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Engine {
+    pub fn new(sessions: Sessions, output: Output, options: Options) -> Engine {
+        Engine {
+            sessions,
+            output,
+            options,
+            memory: Semaphore::new((MEMORY_BYTES / GRAIN_BYTES) as usize),
+            open: OpenUploads::default(),
+            done: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Does all of it, tells what fails, and goes on with the rest.
+    pub async fn run(self: &Arc<Self>, work: impl Stream<Item = Result<Work, Problem>>) {
+        let mut work = std::pin::pin!(work);
+        let mut running = JoinSet::new();
+        while let Some(next) = work.next().await {
+            while running.len() >= self.options.jobs {
+                self.joined(running.join_next().await);
+            }
+            match next {
+                Err(problem) => self.output.problem(&problem),
+                Ok(Work::Remove(doomed)) => drop(running.spawn(self.clone().remove(doomed))),
+                Ok(Work::Bring(step)) => {
+                    self.output.expect(step.size());
+                    running.spawn(self.clone().perform(step));
+                }
+            }
+        }
+        while !running.is_empty() {
+            self.joined(running.join_next().await);
+        }
+    }
+
+    /// Drops or names what was cut off.
+    pub async fn interrupt(&self) -> Outcome {
+        self.output.finish();
+        let resumable = self.open.drop_what_is_lost().await;
+        self.output.note("stratum: interrupted");
+        if resumable > 0 {
+            self.output.note(format_args!(
+                "stratum: {resumable} large file{} can be gone on with: the same command does; \
+                 `stratum rm --incomplete` drops what was uploaded of them",
+                if resumable == 1 { "" } else { "s" }
+            ));
+        }
+        Outcome::Interrupted
+    }
+
+    /// Tells what was done, and says how it ended.
+    pub fn summary(&self, took: Duration) -> Outcome {
+        self.output.finish();
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (done, skipped, bytes) = (count(&self.done), count(&self.skipped), count(&self.bytes));
+        if self.output.is_attended() && !self.options.is_dry_run {
+            let rate = (bytes as f64 / took.as_secs_f64().max(0.001)) as u64;
+            let shown = crate::quantity::shown_bytes;
+            let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} were there already") };
+            self.output.note(format_args!(
+                "{done} done{skipped}: {} in {}, {} a second",
+                shown(bytes),
+                crate::quantity::shown_span(took),
+                shown(rate)
+            ));
+        }
+        self.output.outcome(done + skipped)
+    }
+
+    fn joined(&self, joined: Option<Result<(), tokio::task::JoinError>>) {
+        if let Some(Err(error)) = joined {
+            self.output.problem(&Problem::at("a transfer", error));
+        }
+    }
+
+    async fn perform(self: Arc<Self>, step: Step) {
+        let ended = match self.options.is_dry_run {
+            true => Ok(Ended::Done),
+            false => self.bring(&step).await,
+        };
+        match ended {
+            Ok(Ended::Done) => {
+                let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+                self.bytes.fetch_add(step.size(), Ordering::Relaxed);
+                self.output.count(done);
+                self.tell(&step);
+            }
+            Ok(Ended::Skipped) => {
+                self.skipped.fetch_add(1, Ordering::Relaxed);
+                self.output.advance(step.size());
+            }
+            Err(problem) => self.output.problem(&problem),
+        }
+    }
+
+    /// Brings it, and lets go of the source if that is meant.
+    async fn bring(&self, step: &Step) -> Result<Ended, Problem> {
+        let ended = match (&step.from, &step.to) {
+            (From::File(file), To::Object(to)) => self.upload(file, to).await?,
+            (From::Pipe, To::Object(to)) => self.upload_pipe(to).await?,
+            (From::Object(from), To::Object(to)) => self.copy(from, to).await?,
+            (From::Object(from), To::File(path)) => self.download(from, path.clone()).await?,
+            (From::Object(from), To::Below(root, name)) => self.download_below(from, root, name).await?,
+            (From::Object(from), To::Stream(path)) => self.download_into(from, path).await?,
+            (From::Object(from), To::Pipe) => self.print(from, 0..from.size).await?,
+            (From::File(_) | From::Pipe, _) => {
+                return Err(Problem::Usage("neither of both is in a bucket: cp(1) is for that".into()));
+            }
+        };
+        if matches!(ended, Ended::Done) && self.options.moves {
+            self.let_go(&step.from).await?;
+        }
+        Ok(ended)
+    }
+
+    /// Removes the source of what was moved, if it is still what was read.
+    async fn let_go(&self, from: &From) -> Result<(), Problem> {
+        match from {
+            From::File(file) => {
+                let now = crate::local::look(&file.path).map_err(|problem| Problem::of_path(&file.path, problem))?;
+                if (now.size, now.modified) != (file.size, file.modified) {
+                    let problem = "it changed while it was copied: it stays, and its copy is of before";
+                    return Err(Problem::of_path(&file.path, problem));
+                }
+                std::fs::remove_file(&file.path).map_err(|error| Problem::of_path(&file.path, error))
+            }
+            From::Object(object) => {
+                let client = self.sessions.client(&object.url.site)?;
+                let Url { bucket, key, .. } = &object.url;
+                let now = client.head(bucket, key, None).await.map_err(Problem::s3(&object.url))?;
+                if now.etag != object.etag {
+                    let problem = "it was written over while it was copied: it stays, and its copy is of before";
+                    return Err(Problem::at(&object.url, problem));
+                }
+                client.delete_same(bucket, key, &object.etag).await.map_err(Problem::s3(&object.url))
+            }
+            From::Pipe => Ok(()),
+        }
+    }
+
+    fn tell(&self, step: &Step) {
+        if !self.options.tells_each && !self.output.is_json() {
+            return;
+        }
+        let verb = step.verb(self.options.moves);
+        // Whoever doesn't read any more doesn't keep anything from being done.
+        let _ = if self.output.is_json() {
+            self.output.object(&json!({
+                "action": verb,
+                "from": step.from.to_string(),
+                "to": step.to.to_string(),
+                "size": step.size(),
+                "dry_run": self.options.is_dry_run,
+            }))
+        } else {
+            let would = if self.options.is_dry_run { "would " } else { "" };
+            self.output.line(format_args!("{would}{verb} {} to {}", step.from, step.to))
+        };
+    }
+
+    /// Takes so much of the memory; what is larger than all of it takes all.
+    async fn memory(&self, bytes: u64) -> SemaphorePermit<'_> {
+        let grains = bytes.clamp(1, MEMORY_BYTES).div_ceil(GRAIN_BYTES);
+        loop {
+            // It is never closed.
+            if let Ok(permit) = self.memory.acquire_many(grains as u32).await {
+                return permit;
+            }
+        }
+    }
+}
+
+impl Step {
+    /// As far as it is known.
+    pub fn size(&self) -> u64 {
+        match &self.from {
+            From::File(file) => file.size,
+            From::Object(object) => object.size,
+            From::Pipe => 0,
+        }
+    }
+
+    fn verb(&self, moves: bool) -> &'static str {
+        match (&self.from, &self.to) {
+            _ if moves => "move",
+            (From::File(_) | From::Pipe, _) => "upload",
+            (From::Object(_), To::Object(_)) => "copy",
+            (From::Object(_), _) => "download",
+        }
+    }
+}
+
+impl fmt::Display for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            From::File(file) => crate::place::shown(&file.path.to_string_lossy()).fmt(f),
+            From::Object(object) => object.url.fmt(f),
+            From::Pipe => f.write_str("-"),
+        }
+    }
+}
+
+impl fmt::Display for To {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            To::Object(url) => url.fmt(f),
+            To::File(path) | To::Stream(path) => crate::place::shown(&path.to_string_lossy()).fmt(f),
+            To::Below(root, name) => crate::place::shown(&root.folder().join(name).to_string_lossy()).fmt(f),
+            To::Pipe => f.write_str("-"),
+        }
+    }
+}
+
+/// Does something that waits for a disk or a processor where nobody else waits for it.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Problem::at("a thread", error))
+}

@@ -1,0 +1,130 @@
+//! From object to object: by the endpoint itself where both are of one, else through here.
+
+use super::pieces::{AT_ONCE, Body, WHOLE_BYTES, cut, piece_bytes};
+use super::upload::{Making, is_summed};
+use super::{Ended, Engine, RemoteObject};
+use crate::place::Url;
+use crate::problem::Problem;
+use crate::s3::{Attributes, Client, Part, Upload};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The largest object that S3 copies at once.
+const COPIED_WHOLE_BYTES: u64 = 5 << 30;
+/// The ranges in which larger ones are copied.
+const COPIED_BYTES: u64 = 512 << 20;
+
+impl Engine {
+    pub(super) async fn copy(&self, from: &RemoteObject, to: &Url) -> Result<Ended, Problem> {
+        let (source, target) = (self.sessions.client(&from.url.site)?, self.sessions.client(&to.site)?);
+        let is_one = self.sessions.are_one(&source, &target);
+        if is_one && (&from.url.bucket, &from.url.key, &from.version) == (&to.bucket, &to.key, &None) {
+            return Err(Problem::Usage(format!("{to}: it would be copied onto itself")));
+        }
+        if !self.options.clobbers && self.is_there(&target, to).await? {
+            return Ok(Ended::Skipped);
+        }
+        let copied = if is_one {
+            self.copy_within(&source, from, to).await
+        } else {
+            self.copy_through(&source, from, &target, to).await
+        };
+        self.unless_there(copied)
+    }
+
+    async fn is_there(&self, client: &Client, url: &Url) -> Result<bool, Problem> {
+        use crate::problem::Outcome;
+        match client.head(&url.bucket, &url.key, None).await.map_err(Problem::s3(url)) {
+            Ok(_) => Ok(true),
+            Err(problem) if problem.outcome() == Outcome::Missing => Ok(false),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// What is said of the source, and over that what is to be said of the copy.
+    async fn attributes(&self, client: &Client, from: &RemoteObject) -> Result<Attributes, Problem> {
+        let head = client.head(&from.url.bucket, &from.url.key, from.version.as_deref());
+        let info = head.await.map_err(Problem::s3(&from.url))?;
+        // A class is of a store, not of an object.
+        let of_source = Attributes { storage_class: None, ..info.attributes };
+        Ok(self.options.attributes.or(&of_source))
+    }
+
+    async fn copy_within(&self, client: &Arc<Client>, from: &RemoteObject, to: &Url) -> Result<(), Problem> {
+        if from.size > COPIED_WHOLE_BYTES {
+            return self.copy_ranges(client, from, to).await;
+        }
+        let said = match self.options.attributes.is_empty() {
+            true => None,
+            false => Some(self.attributes(client, from).await?),
+        };
+        let copied = client.copy(named(from), &from.etag, (&to.bucket, &to.key), said.as_ref()).await;
+        copied.map_err(Problem::s3(&from.url))?;
+        self.output.advance(from.size);
+        Ok(())
+    }
+
+    async fn copy_ranges(&self, client: &Arc<Client>, from: &RemoteObject, to: &Url) -> Result<(), Problem> {
+        let attributes = self.attributes(client, from).await?;
+        let bytes = COPIED_BYTES.max(piece_bytes(from.size));
+        let upload = client.begin(&to.bucket, &to.key, false, &attributes).await.map_err(Problem::s3(to))?;
+        let upload = &upload;
+        let parts = stream::iter(cut(from.size, bytes)).map(|piece| async move {
+            let copied = client.copy_part(upload, piece.number, named(from), &from.etag, piece.range.clone()).await;
+            let part = copied.map_err(Problem::s3(&from.url))?;
+            self.output.advance(piece.length());
+            Ok::<_, Problem>(part)
+        });
+        let parts = parts.buffered(AT_ONCE).try_collect();
+        self.made(client, upload, to, from.size, parts).await
+    }
+
+    /// Reads from one endpoint and writes to another.
+    async fn copy_through(
+        &self,
+        source: &Arc<Client>,
+        from: &RemoteObject,
+        target: &Arc<Client>,
+        to: &Url,
+    ) -> Result<(), Problem> {
+        let attributes = self.attributes(source, from).await?;
+        if from.size <= WHOLE_BYTES {
+            let _memory = self.memory(from.size).await;
+            let url = &from.url;
+            let found = source.get(&url.bucket, &url.key, from.version.as_deref(), WHOLE_BYTES).await;
+            self.put(target, to, found.map_err(Problem::s3(url))?.bytes, &attributes).await?;
+            self.output.advance(from.size);
+            return Ok(());
+        }
+        let upload = target.begin(&to.bucket, &to.key, is_summed(target), &attributes).await;
+        let upload = upload.map_err(Problem::s3(to))?;
+        let making = Making { client: target, upload: &upload, before: HashMap::new() };
+        let body = Body::Object(source.clone(), from.clone());
+        let parts = self.put_pieces(&making, &body, from.size, piece_bytes(from.size));
+        self.made(target, &upload, to, from.size, parts).await
+    }
+
+    /// Makes an object of parts that are on their way, or drops them.
+    async fn made(
+        &self,
+        client: &Arc<Client>,
+        upload: &Upload,
+        to: &Url,
+        size: u64,
+        parts: impl Future<Output = Result<Vec<Part>, Problem>>,
+    ) -> Result<(), Problem> {
+        self.open.add(client, upload, false);
+        let made = async { self.complete(client, upload, to, parts.await?, size).await };
+        let made = made.await;
+        self.open.remove(upload);
+        if made.is_err() {
+            let _ = client.abort(upload).await;
+        }
+        made
+    }
+}
+
+fn named(object: &RemoteObject) -> (&str, &str, Option<&str>) {
+    (&object.url.bucket, &object.url.key, object.version.as_deref())
+}

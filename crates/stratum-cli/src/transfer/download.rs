@@ -1,0 +1,309 @@
+//! Out of an object, into a file or a pipe.
+
+use super::ledger::{Before, Ledger, Subject};
+use super::pieces::{AT_ONCE, Body, Piece, WHOLE_BYTES, cut, piece_bytes};
+use super::{Ended, Engine, RemoteObject, apart};
+use crate::checksum::{Crc, Sum, Verify};
+use crate::local::{Landing, Root};
+use crate::problem::Problem;
+use crate::s3::{Client, Info, Range};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use md5::{Digest, Md5};
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// Pieces that are asked for before they can be printed.
+const AHEAD: usize = 4;
+/// What is read at a time to be hashed.
+const HASHED_BYTES: u64 = 1 << 20;
+
+impl Engine {
+    /// Brings an object to a name below a folder.
+    pub(super) async fn download_below(
+        &self,
+        from: &RemoteObject,
+        root: &Arc<Root>,
+        name: &str,
+    ) -> Result<Ended, Problem> {
+        let (root, name) = (root.clone(), name.to_owned());
+        if name.ends_with('/') {
+            if from.size > 0 {
+                return Err(Problem::at(&from.url, "its name is that of a folder, and it holds something"));
+            }
+            let made = apart(move || root.make_folder(&name)).await?;
+            return made.map(|()| Ended::Done).map_err(|problem| Problem::at(&from.url, problem));
+        }
+        let path = apart(move || root.prepare(&name)).await?.map_err(|problem| Problem::at(&from.url, problem))?;
+        self.download(from, path).await
+    }
+
+    /// Brings an object into a file.
+    pub(super) async fn download(&self, from: &RemoteObject, to: PathBuf) -> Result<Ended, Problem> {
+        if !self.options.clobbers && to.symlink_metadata().is_ok() {
+            return Ok(Ended::Skipped);
+        }
+        let client = self.sessions.client(&from.url.site)?;
+        if from.size <= WHOLE_BYTES {
+            self.download_whole(&client, from, to).await?;
+        } else {
+            self.download_in_pieces(&client, from, to).await?;
+        }
+        Ok(Ended::Done)
+    }
+
+    async fn download_whole(&self, client: &Client, from: &RemoteObject, to: PathBuf) -> Result<(), Problem> {
+        let _memory = self.memory(from.size).await;
+        let (url, version) = (&from.url, from.version.as_deref());
+        let found = client.get(&url.bucket, &url.key, version, WHOLE_BYTES).await.map_err(Problem::s3(url))?;
+        let (shown, clobbers) = (to.clone(), self.options.clobbers);
+        let landed = apart(move || -> Result<(), String> {
+            verify(&found.bytes, &found.info.verify)?;
+            let landing = Landing::new(to, clobbers).map_err(|error| error.to_string())?;
+            let written = landing.write_at(&found.bytes, 0);
+            let modified = found.info.modified.map(SystemTime::from);
+            written.and_then(|()| landing.land(modified)).map_err(|error| error.to_string())
+        });
+        landed.await?.map_err(|problem| Problem::at(format_args!("{url} to {}", shown.display()), problem))?;
+        self.output.advance(from.size);
+        Ok(())
+    }
+
+    async fn download_in_pieces(
+        &self,
+        client: &Arc<Client>,
+        from: &RemoteObject,
+        to: PathBuf,
+    ) -> Result<(), Problem> {
+        let (from, info) = looked_at(client, from).await?;
+        let subject = subject(client, &from, &to)?;
+        let mut ledger = Ledger::open(self.sessions.machine(), &subject)?;
+        let before = ledger.as_mut().and_then(|ledger| ledger.before.take()).filter(|before| before.is_same);
+        let landing = self.landing(&to, ledger.as_ref(), before.is_some());
+        let landing = Arc::new(landing.map_err(|error| Problem::of_path(&to, error))?);
+        if let (Some(ledger), None) = (&mut ledger, &before) {
+            ledger.begin(&subject, None);
+        }
+        let ledger = Mutex::new(ledger);
+        let body = Body::Object(client.clone(), from.clone());
+        let sum = self.fetch_pieces(&body, &subject, &info, before, &landing, &ledger).await;
+        let landed = match sum {
+            Err(problem) => Err(problem),
+            Ok(sum) => self.land(landing, &to, from.size, sum, info).await,
+        };
+        let ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ledger) = ledger
+            && !matches!(&landed, Err(problem) if problem.may_pass())
+        {
+            if landed.is_err() {
+                let _ = std::fs::remove_file(passing(&to, ledger.name()));
+            }
+            ledger.close();
+        }
+        landed
+    }
+
+    /// A file under a passing name: the one that an earlier process left, if it is to be gone on with.
+    fn landing(&self, to: &Path, ledger: Option<&Ledger>, goes_on: bool) -> std::io::Result<Landing> {
+        let Some(ledger) = ledger else { return Landing::new(to.to_owned(), self.options.clobbers) };
+        let passing = passing(to, ledger.name());
+        if !goes_on && passing.symlink_metadata().is_ok() {
+            std::fs::remove_file(&passing)?;
+        }
+        Landing::kept(to.to_owned(), passing, self.options.clobbers)
+    }
+
+    /// Has all pieces of an object in a file, and gives the checksum of the whole.
+    async fn fetch_pieces(
+        &self,
+        body: &Body,
+        subject: &Subject,
+        info: &Info,
+        before: Option<Before>,
+        landing: &Arc<Landing>,
+        ledger: &Mutex<Option<Ledger>>,
+    ) -> Result<Sum, Problem> {
+        let crc = match info.verify {
+            Verify::Sum(sum) => sum.crc(),
+            _ => Crc::Crc64Nvme,
+        };
+        let room = landing.clone();
+        let (size, at) = (subject.size, &subject.to);
+        apart(move || room.reserve(size)).await?.map_err(|error| Problem::at(at, error))?;
+        let before = before.map(|before| before.done).unwrap_or_default();
+        let before = &before;
+        let pieces = stream::iter(cut(size, subject.piece_bytes)).map(|piece| async move {
+            let _memory = self.memory(piece.length()).await;
+            let sum = match kept(&piece, crc, before, landing).await? {
+                Some(sum) => sum,
+                None => {
+                    let bytes = body.read(piece.range.clone()).await?;
+                    let sum = write(&piece, crc, bytes, landing, at).await?;
+                    if let Some(ledger) = &mut *ledger.lock().unwrap_or_else(PoisonError::into_inner) {
+                        ledger.note(piece.number, sum.to_string());
+                    }
+                    sum
+                }
+            };
+            self.output.advance(piece.length());
+            Ok::<_, Problem>((sum, piece.length()))
+        });
+        let sums: Vec<(Sum, u64)> = pieces.buffered(AT_ONCE).try_collect().await?;
+        Ok(Sum::of_pieces(crc, sums))
+    }
+
+    /// Puts a file in its place, if it is what the endpoint says it is.
+    async fn land(&self, landing: Arc<Landing>, to: &Path, size: u64, sum: Sum, info: Info) -> Result<(), Problem> {
+        let landed = apart(move || -> Result<(), String> {
+            let is_right = match &info.verify {
+                Verify::Sum(expected) => *expected == sum,
+                Verify::Md5(digest) => hashed(&landing, size).map_err(|error| error.to_string())? == *digest,
+                Verify::Length => true,
+            };
+            if !is_right {
+                return Err(DIFFERS.into());
+            }
+            let landing = Arc::into_inner(landing).ok_or("it is still being written")?;
+            landing.land(info.modified.map(SystemTime::from)).map_err(|error| error.to_string())
+        });
+        landed.await?.map_err(|problem| Problem::of_path(to, problem))
+    }
+
+    /// Writes an object to something that takes bytes one after the other.
+    pub(super) async fn download_into(&self, from: &RemoteObject, to: &Path) -> Result<Ended, Problem> {
+        let path = to.to_owned();
+        let opened = apart(move || std::fs::OpenOptions::new().write(true).open(path)).await?;
+        let mut file = opened.map_err(|error| Problem::of_path(to, error))?;
+        self.pass(from, 0..from.size, |bytes| file.write_all(bytes).map_err(|error| Problem::of_path(to, error)))
+            .await?;
+        Ok(Ended::Done)
+    }
+
+    /// Writes a range of an object to the standard output.
+    pub(super) async fn print(&self, from: &RemoteObject, range: Range) -> Result<Ended, Problem> {
+        self.pass(from, range, |bytes| self.output.bytes(bytes)).await?;
+        self.output.flush()?;
+        Ok(Ended::Done)
+    }
+
+    /// Hands a range of an object over, in order. Where it is all of it, what was handed over is verified at the end.
+    pub async fn pass(
+        &self,
+        from: &RemoteObject,
+        range: Range,
+        mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let client = self.sessions.client(&from.url.site)?;
+        let (from, info) = looked_at(&client, from).await?;
+        let whole = 0..from.size;
+        let range = range.start.min(from.size)..range.end.min(from.size);
+        let crc = match info.verify {
+            Verify::Sum(sum) => sum.crc(),
+            _ => Crc::Crc64Nvme,
+        };
+        let body = Body::Object(client, from.clone());
+        let body = &body;
+        let pieces = cut(range.end.saturating_sub(range.start), piece_bytes(1)).map(|piece| {
+            let (begin, end) = (piece.range.start + range.start, piece.range.end + range.start);
+            async move {
+                let memory = self.memory(end - begin).await;
+                Ok::<_, Problem>((body.read(begin..end).await?, memory))
+            }
+        });
+        let mut pieces = stream::iter(pieces).buffered(AHEAD);
+        let (mut sum, mut md5) = (Sum::of(crc, b""), Md5::new());
+        while let Some(piece) = pieces.next().await {
+            let (bytes, _memory) = piece?;
+            if range == whole {
+                match info.verify {
+                    Verify::Sum(_) => sum = sum.and(Sum::of(crc, &bytes), bytes.len() as u64),
+                    Verify::Md5(_) => md5.update(&bytes),
+                    Verify::Length => {}
+                }
+            }
+            take(&bytes)?;
+            self.output.advance(bytes.len() as u64);
+        }
+        let is_right = range != whole
+            || match info.verify {
+                Verify::Sum(expected) => expected == sum,
+                Verify::Md5(digest) => <[u8; 16]>::from(md5.finalize()) == digest,
+                Verify::Length => true,
+            };
+        if is_right { Ok(()) } else { Err(Problem::at(&from.url, DIFFERS)) }
+    }
+}
+
+const DIFFERS: &str = "what came isn't what the endpoint says the object is: its checksum differs";
+
+/// The object as it is now, and what else is said of it.
+async fn looked_at(client: &Client, object: &RemoteObject) -> Result<(RemoteObject, Info), Problem> {
+    let url = &object.url;
+    let info = client.head(&url.bucket, &url.key, object.version.as_deref()).await.map_err(Problem::s3(url))?;
+    let object = RemoteObject { size: info.size, etag: info.etag.clone(), ..object.clone() };
+    Ok((object, info))
+}
+
+fn subject(client: &Client, from: &RemoteObject, to: &Path) -> Result<Subject, Problem> {
+    let to = std::path::absolute(to).map_err(|error| Problem::of_path(to, error))?;
+    let version = from.version.as_ref().map(|id| format!("?versionId={id}")).unwrap_or_default();
+    Ok(Subject {
+        endpoint: client.connection().endpoint.to_string(),
+        from: format!("s3://{}/{}{version}", from.url.bucket, from.url.key),
+        to: to.to_string_lossy().into_owned(),
+        size: from.size,
+        edition: from.etag.clone(),
+        piece_bytes: piece_bytes(from.size),
+    })
+}
+
+/// Where a file lies until it is whole.
+fn passing(to: &Path, name: &str) -> PathBuf {
+    to.with_file_name(format!(".stratum-{name}.partial"))
+}
+
+/// The checksum of a piece that an earlier process wrote, if it still lies there.
+async fn kept(
+    piece: &Piece,
+    crc: Crc,
+    before: &HashMap<u32, String>,
+    landing: &Arc<Landing>,
+) -> Result<Option<Sum>, Problem> {
+    let Some(noted) = before.get(&piece.number).and_then(|text| Sum::parse(crc, text)) else { return Ok(None) };
+    let (landing, range) = (landing.clone(), piece.range.clone());
+    apart(move || {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        landing.read_at(&mut bytes, range.start).ok()?;
+        Some(Sum::of(crc, &bytes)).filter(|sum| *sum == noted)
+    })
+    .await
+}
+
+async fn write(piece: &Piece, crc: Crc, bytes: Bytes, landing: &Arc<Landing>, at: &str) -> Result<Sum, Problem> {
+    let (landing, offset) = (landing.clone(), piece.range.start);
+    let written = apart(move || landing.write_at(&bytes, offset).map(|()| Sum::of(crc, &bytes))).await?;
+    written.map_err(|error| Problem::at(at, error))
+}
+
+fn verify(bytes: &[u8], verify: &Verify) -> Result<(), String> {
+    let is_right = match verify {
+        Verify::Sum(expected) => Sum::of(expected.crc(), bytes) == *expected,
+        Verify::Md5(digest) => <[u8; 16]>::from(Md5::digest(bytes)) == *digest,
+        Verify::Length => true,
+    };
+    if is_right { Ok(()) } else { Err(DIFFERS.into()) }
+}
+
+/// The MD5 of a file that is whole.
+fn hashed(landing: &Landing, size: u64) -> std::io::Result<[u8; 16]> {
+    let (mut md5, mut bytes) = (Md5::new(), vec![0; HASHED_BYTES as usize]);
+    for piece in cut(size, HASHED_BYTES) {
+        let bytes = &mut bytes[..piece.length() as usize];
+        landing.read_at(bytes, piece.range.start)?;
+        md5.update(bytes);
+    }
+    Ok(md5.finalize().into())
+}

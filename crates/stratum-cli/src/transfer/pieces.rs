@@ -1,0 +1,101 @@
+//! What is too large for one request, cut into pieces that are requests of their own.
+
+use super::{RemoteObject, apart};
+use crate::problem::Problem;
+use crate::s3::Client;
+use bytes::Bytes;
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is no larger is one request.
+pub const WHOLE_BYTES: u64 = 8 << 20;
+const PIECE_BYTES: u64 = 8 << 20;
+/// More parts no upload may have.
+const MOST_PIECES: u64 = 10_000;
+/// Pieces of one thing at once; memory bounds those of all.
+pub const AT_ONCE: usize = 8;
+
+/// A part of a body, numbered from 1 on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub number: u32,
+    pub range: Range<u64>,
+}
+
+impl Piece {
+    pub fn length(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+/// How long the pieces of something are: larger ones where there would be too many.
+pub fn piece_bytes(size: u64) -> u64 {
+    size.div_ceil(MOST_PIECES).next_multiple_of(1 << 20).max(PIECE_BYTES)
+}
+
+/// All pieces of something.
+pub fn cut(size: u64, bytes: u64) -> impl Iterator<Item = Piece> {
+    (0..size.div_ceil(bytes)).map(move |at| Piece {
+        number: at as u32 + 1,
+        range: at * bytes..size.min((at + 1) * bytes),
+    })
+}
+
+/// The pieces of something whose size nobody knows: longer and longer, so that their number doesn't end it.
+pub fn growing(number: u32) -> u64 {
+    PIECE_BYTES << ((number - 1) / 2000).min(6)
+}
+
+/// What pieces are read of.
+#[derive(Clone)]
+pub enum Body {
+    File(Arc<File>, PathBuf),
+    Object(Arc<Client>, RemoteObject),
+}
+
+impl Body {
+    /// Reads a range, all of it.
+    pub async fn read(&self, range: Range<u64>) -> Result<Bytes, Problem> {
+        match self {
+            Body::File(file, path) => {
+                let (file, length) = (file.clone(), (range.end - range.start) as usize);
+                let read = apart(move || {
+                    let mut bytes = vec![0; length];
+                    file.read_exact_at(&mut bytes, range.start).map(|()| bytes)
+                });
+                read.await?.map(Bytes::from).map_err(|error| Problem::of_path(path, error))
+            }
+            Body::Object(client, object) => {
+                let RemoteObject { url, version, etag, .. } = object;
+                let read = client.get_range(&url.bucket, &url.key, version.as_deref(), etag, range);
+                read.await.map_err(Problem::s3(url))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_all_of_it_and_never_too_many() {
+        for size in [1, PIECE_BYTES, PIECE_BYTES + 1, 100 << 30, 5 << 40] {
+            let pieces: Vec<Piece> = cut(size, piece_bytes(size)).collect();
+            assert!(pieces.len() as u64 <= MOST_PIECES);
+            assert_eq!((pieces[0].range.start, pieces[pieces.len() - 1].range.end), (0, size));
+            assert!(pieces.windows(2).all(|two| two[0].range.end == two[1].range.start));
+            assert!(pieces.iter().map(Piece::length).sum::<u64>() == size);
+        }
+        assert_eq!(cut(0, PIECE_BYTES).count(), 0);
+    }
+
+    #[test]
+    fn a_pipe_of_a_terabyte_has_parts_enough() {
+        let all: u64 = (1..=10_000).map(growing).sum();
+        assert!(all > 450 << 30, "{all}");
+    }
+}

@@ -1,0 +1,61 @@
+//! What a target has and its source hasn't, deleted.
+
+use super::{Engine, From};
+use crate::problem::Problem;
+use serde_json::json;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+impl Engine {
+    /// Deletes objects of one bucket, or files.
+    pub(super) async fn remove(self: Arc<Self>, doomed: Vec<From>) {
+        let undeleted = match self.options.is_dry_run {
+            true => HashSet::new(),
+            false => match self.try_remove(&doomed).await {
+                Ok(undeleted) => undeleted,
+                Err(problem) => return self.output.problem(&problem),
+            },
+        };
+        doomed.iter().map(From::to_string).filter(|name| !undeleted.contains(name)).for_each(|name| self.tell_removed(&name));
+    }
+
+    /// Gives those that are still there, which were told.
+    async fn try_remove(&self, doomed: &[From]) -> Result<HashSet<String>, Problem> {
+        let mut undeleted = HashSet::new();
+        let mut keys = Vec::new();
+        for from in doomed {
+            match from {
+                From::Object(object) => keys.push((object.url.key.clone(), None)),
+                From::File(file) => {
+                    if let Err(error) = std::fs::remove_file(&file.path) {
+                        self.output.problem(&Problem::of_path(&file.path, error));
+                        undeleted.insert(from.to_string());
+                    }
+                }
+                From::Pipe => {}
+            }
+        }
+        if let Some(From::Object(first)) = doomed.first() {
+            let client = self.sessions.client(&first.url.site)?;
+            for failed in client.delete_many(&first.url.bucket, &keys).await.map_err(Problem::s3(&first.url))? {
+                let url = first.url.with_key(failed.key);
+                self.output.problem(&Problem::at(&url, failed.problem));
+                undeleted.insert(url.to_string());
+            }
+        }
+        Ok(undeleted)
+    }
+
+    fn tell_removed(&self, name: &str) {
+        // Whoever doesn't read any more doesn't keep anything from being done.
+        let _ = if self.output.is_json() {
+            let is_dry_run = self.options.is_dry_run;
+            self.output.object(&json!({ "action": "delete", "url": name, "dry_run": is_dry_run }))
+        } else if self.options.tells_each {
+            let would = if self.options.is_dry_run { "would delete" } else { "deleted" };
+            self.output.line(format_args!("{would} {name}"))
+        } else {
+            Ok(())
+        };
+    }
+}

@@ -1,0 +1,333 @@
+//! Into an object, from a file or a pipe.
+
+use super::ledger::{Ledger, Subject};
+use super::pieces::{AT_ONCE, Body, Piece, WHOLE_BYTES, cut, growing, piece_bytes};
+use super::{Ended, Engine, apart};
+use crate::checksum::{Crc, Sum};
+use crate::connection::Checksums;
+use crate::local::LocalFile;
+use crate::place::Url;
+use crate::problem::Problem;
+use crate::s3::{Attributes, Client, Condition, Kind, Part, S3Error, Upload};
+use bytes::Bytes;
+use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{StreamExt, TryStreamExt};
+use md5::{Digest, Md5};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, stdin};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// An upload that is being made of pieces.
+pub(super) struct Making<'a> {
+    pub client: &'a Arc<Client>,
+    pub upload: &'a Upload,
+    /// Parts that an earlier process sent, as the endpoint lists them.
+    pub before: HashMap<u32, Part>,
+}
+
+impl Engine {
+    /// Brings a file into an object.
+    pub(super) async fn upload(&self, file: &LocalFile, to: &Url) -> Result<Ended, Problem> {
+        let client = self.sessions.client(&to.site)?;
+        let attributes = self.attributes_of(&file.path);
+        let uploaded = if file.size <= WHOLE_BYTES {
+            self.upload_whole(&client, file, to, &attributes).await
+        } else {
+            self.upload_in_pieces(&client, file, to, &attributes).await
+        };
+        self.unless_there(uploaded)
+    }
+
+    /// Brings what comes through the standard input into an object.
+    pub(super) async fn upload_pipe(&self, to: &Url) -> Result<Ended, Problem> {
+        let client = self.sessions.client(&to.site)?;
+        let attributes = self.attributes_of(Path::new(&to.key));
+        let first = apart(|| read_pipe(WHOLE_BYTES)).await??;
+        let uploaded = if (first.len() as u64) < WHOLE_BYTES {
+            self.put(&client, to, first, &attributes).await
+        } else {
+            self.upload_growing(&client, first, to, &attributes).await
+        };
+        self.unless_there(uploaded)
+    }
+
+    async fn upload_whole(
+        &self,
+        client: &Client,
+        file: &LocalFile,
+        to: &Url,
+        attributes: &Attributes,
+    ) -> Result<(), Problem> {
+        let _memory = self.memory(file.size).await;
+        let (path, size) = (file.path.clone(), file.size);
+        let bytes = apart(move || read_whole(&path, size)).await?.map_err(|problem| Problem::of_path(&file.path, problem))?;
+        self.put(client, to, bytes, attributes).await?;
+        self.output.advance(file.size);
+        Ok(())
+    }
+
+    /// Writes an object in one request.
+    pub(super) async fn put(
+        &self,
+        client: &Client,
+        to: &Url,
+        bytes: Bytes,
+        attributes: &Attributes,
+    ) -> Result<(), Problem> {
+        let sum = is_summed(client).then(|| Sum::of(Crc::Crc64Nvme, &bytes));
+        let put = client.put(&to.bucket, &to.key, bytes, sum, attributes, self.condition());
+        put.await.map(drop).map_err(Problem::s3(to))
+    }
+
+    async fn upload_in_pieces(
+        &self,
+        client: &Arc<Client>,
+        file: &LocalFile,
+        to: &Url,
+        attributes: &Attributes,
+    ) -> Result<(), Problem> {
+        let subject = subject(client, file, to)?;
+        let mut ledger = Ledger::open(self.sessions.machine(), &subject)?;
+        let open = File::open(&file.path).map_err(|error| Problem::of_path(&file.path, error))?;
+        let body = Body::File(Arc::new(open), file.path.clone());
+        let (upload, before) = self.begin_or_go_on(client, &subject, to, attributes, ledger.as_mut()).await?;
+        self.open.add(client, &upload, ledger.is_some());
+        let making = Making { client, upload: &upload, before };
+        let made = async {
+            let parts = self.put_pieces(&making, &body, file.size, subject.piece_bytes).await?;
+            unchanged(file)?;
+            self.complete(client, &upload, to, parts, file.size).await
+        };
+        let made = made.await;
+        self.open.remove(&upload);
+        match (&made, ledger) {
+            (Ok(()), ledger) => ledger.into_iter().for_each(Ledger::close),
+            // The same command may come further.
+            (Err(problem), Some(_)) if problem.may_pass() => {}
+            (Err(_), ledger) => {
+                ledger.into_iter().for_each(Ledger::close);
+                let _ = client.abort(&upload).await;
+            }
+        }
+        made
+    }
+
+    /// The upload that an earlier process left, with its parts, or a new one.
+    async fn begin_or_go_on(
+        &self,
+        client: &Arc<Client>,
+        subject: &Subject,
+        to: &Url,
+        attributes: &Attributes,
+        mut ledger: Option<&mut Ledger>,
+    ) -> Result<(Upload, HashMap<u32, Part>), Problem> {
+        let before = ledger.as_mut().and_then(|ledger| ledger.before.take());
+        if let Some((id, is_same)) = before.and_then(|before| Some((before.upload?, before.is_same))) {
+            let upload = Upload { bucket: to.bucket.clone(), key: to.key.clone(), id };
+            match (is_same, client.parts(&upload).await) {
+                (true, Ok(parts)) => {
+                    return Ok((upload, parts.into_iter().map(|part| (part.number, part)).collect()));
+                }
+                // It was of a file that has changed since, or was sent otherwise.
+                (false, Ok(_)) => drop(client.abort(&upload).await),
+                (_, Err(S3Error::Refused(refusal))) if refusal.kind == Kind::NoUpload => {}
+                (_, Err(error)) => return Err(Problem::s3(to)(error)),
+            }
+        }
+        let upload = client.begin(&to.bucket, &to.key, is_summed(client), attributes).await;
+        let upload = upload.map_err(Problem::s3(to))?;
+        if let Some(ledger) = ledger {
+            ledger.begin(subject, Some(upload.id.clone()));
+        }
+        Ok((upload, HashMap::new()))
+    }
+
+    /// Sends all pieces of a body, a few at a time.
+    pub(super) async fn put_pieces(
+        &self,
+        making: &Making<'_>,
+        body: &Body,
+        size: u64,
+        piece_bytes: u64,
+    ) -> Result<Vec<Part>, Problem> {
+        let parts = stream::iter(cut(size, piece_bytes)).map(|piece| async move {
+            let _memory = self.memory(piece.length()).await;
+            let bytes = body.read(piece.range.clone()).await?;
+            self.put_piece(making, &piece, bytes).await
+        });
+        let mut parts: Vec<Part> = parts.buffer_unordered(AT_ONCE).try_collect().await?;
+        parts.sort_by_key(|part| part.number);
+        Ok(parts)
+    }
+
+    /// Sends a piece, unless the endpoint has just these bytes of it.
+    async fn put_piece(&self, making: &Making<'_>, piece: &Piece, bytes: Bytes) -> Result<Part, Problem> {
+        let Making { client, upload, before } = making;
+        let length = piece.length();
+        let known = before.get(&piece.number).filter(|part| part.size == Some(length)).cloned();
+        let (sum, known) = {
+            let bytes = bytes.clone();
+            let compared = apart(move || {
+                let sum = Sum::of(Crc::Crc64Nvme, &bytes);
+                let known = known.filter(|part| match part.sum {
+                    Some(listed) => listed == sum,
+                    None => part.etag.trim_matches('"') == hex::encode(Md5::digest(&bytes)),
+                });
+                (sum, known)
+            });
+            compared.await?
+        };
+        let sum = is_summed(client).then_some(sum);
+        let part = match known {
+            Some(part) => Part { sum, ..part },
+            None => {
+                let put = client.put_part(upload, piece.number, bytes, sum).await;
+                put.map_err(Problem::s3(format_args!("part {} of {}", piece.number, upload.key)))?
+            }
+        };
+        self.output.advance(length);
+        Ok(part)
+    }
+
+    /// Sends what comes through a pipe, in parts as they are full.
+    async fn upload_growing(
+        &self,
+        client: &Arc<Client>,
+        first: Bytes,
+        to: &Url,
+        attributes: &Attributes,
+    ) -> Result<(), Problem> {
+        let upload = client.begin(&to.bucket, &to.key, is_summed(client), attributes).await;
+        let upload = upload.map_err(Problem::s3(to))?;
+        self.open.add(client, &upload, false);
+        let making = Making { client, upload: &upload, before: HashMap::new() };
+        let made = async {
+            let (parts, size) = self.put_pipe(&making, first).await?;
+            self.complete(client, &upload, to, parts, size).await
+        };
+        let made = made.await;
+        self.open.remove(&upload);
+        if made.is_err() {
+            let _ = client.abort(&upload).await;
+        }
+        made
+    }
+
+    async fn put_pipe(&self, making: &Making<'_>, first: Bytes) -> Result<(Vec<Part>, u64), Problem> {
+        let (mut parts, mut sending) = (Vec::new(), FuturesUnordered::new());
+        let (mut number, mut size, mut next) = (1, 0, Some(first));
+        loop {
+            let memory = self.memory(growing(number)).await;
+            let bytes = match next.take() {
+                Some(first) => first,
+                None => apart(move || read_pipe(growing(number))).await??,
+            };
+            if bytes.is_empty() {
+                break;
+            }
+            let piece = Piece { number, range: size..size + bytes.len() as u64 };
+            (number, size) = (number + 1, piece.range.end);
+            self.output.expect(piece.length());
+            if sending.len() == AT_ONCE {
+                parts.extend(sending.try_next().await?);
+            }
+            sending.push(async move {
+                let _memory = memory;
+                self.put_piece(making, &piece, bytes).await
+            });
+        }
+        while let Some(part) = sending.try_next().await? {
+            parts.push(part);
+        }
+        parts.sort_by_key(|part: &Part| part.number);
+        Ok((parts, size))
+    }
+
+    /// Makes an object of its parts. An answer that was lost is no loss if the object is there.
+    pub(super) async fn complete(
+        &self,
+        client: &Client,
+        upload: &Upload,
+        to: &Url,
+        parts: Vec<Part>,
+        size: u64,
+    ) -> Result<(), Problem> {
+        let sums: Option<Vec<(Sum, u64)>> = parts.iter().map(|part| Some((part.sum?, part.size?))).collect();
+        let sum = sums.map(|sums| Sum::of_pieces(Crc::Crc64Nvme, sums));
+        match client.complete(upload, &parts, sum, self.condition()).await {
+            Ok(_) => Ok(()),
+            Err(S3Error::Refused(refusal)) if refusal.kind == Kind::NoUpload => {
+                let there = client.head(&to.bucket, &to.key, None).await.map_err(Problem::s3(to))?;
+                let is_it = there.size == size && sum.is_some_and(|sum| there.verify == crate::checksum::Verify::Sum(sum));
+                if is_it { Ok(()) } else { Err(Problem::s3(to)(S3Error::Refused(refusal))) }
+            }
+            Err(error) => Err(Problem::s3(to)(error)),
+        }
+    }
+
+    /// What was refused because something is there is left as it is, if that was meant.
+    pub(super) fn unless_there(&self, written: Result<(), Problem>) -> Result<Ended, Problem> {
+        match written {
+            Ok(()) => Ok(Ended::Done),
+            Err(problem) if !self.options.clobbers && problem.kind() == Some(Kind::Changed) => Ok(Ended::Skipped),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        if self.options.clobbers { Condition::None } else { Condition::Absent }
+    }
+
+    /// What is said of an object that is made of a file of that name.
+    fn attributes_of(&self, path: &Path) -> Attributes {
+        let guessed = mime_guess::from_path(path).first_raw().map(str::to_owned);
+        self.options.attributes.or(&Attributes { content_type: guessed, ..Attributes::default() })
+    }
+}
+
+/// Whether the endpoint is to be sent checksums that are of the whole object.
+pub(super) fn is_summed(client: &Client) -> bool {
+    client.connection().checksums == Checksums::Sent
+}
+
+fn subject(client: &Client, file: &LocalFile, to: &Url) -> Result<Subject, Problem> {
+    let from = std::path::absolute(&file.path).map_err(|error| Problem::of_path(&file.path, error))?;
+    let since = file.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Ok(Subject {
+        endpoint: client.connection().endpoint.to_string(),
+        from: from.to_string_lossy().into_owned(),
+        to: format!("s3://{}/{}", to.bucket, to.key),
+        size: file.size,
+        edition: format!("{}.{:09}", since.as_secs(), since.subsec_nanos()),
+        piece_bytes: piece_bytes(file.size),
+    })
+}
+
+/// That a file is what it was when it was looked at first.
+fn unchanged(file: &LocalFile) -> Result<(), Problem> {
+    let now = crate::local::look(&file.path).map_err(|problem| Problem::of_path(&file.path, problem))?;
+    match (now.size, now.modified) == (file.size, file.modified) {
+        true => Ok(()),
+        false => Err(Problem::of_path(&file.path, "it changed while it was read: nothing was uploaded")),
+    }
+}
+
+fn read_whole(path: &PathBuf, size: u64) -> Result<Bytes, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::with_capacity(size as usize + 1);
+    file.take(size + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    match bytes.len() as u64 == size {
+        true => Ok(bytes.into()),
+        false => Err("it changed while it was read: nothing was uploaded".into()),
+    }
+}
+
+/// So many bytes of the standard input, or what there is of it.
+fn read_pipe(at_most: u64) -> Result<Bytes, Problem> {
+    let mut bytes = Vec::new();
+    let read = stdin().lock().take(at_most).read_to_end(&mut bytes);
+    read.map(|_| bytes.into()).map_err(|error| Problem::at("-", error))
+}
