@@ -12,6 +12,7 @@ mod config;
 mod control;
 mod credentials;
 mod delivery;
+mod demo;
 mod drives;
 mod events;
 mod failure;
@@ -24,6 +25,7 @@ mod layout;
 mod listen;
 mod load;
 mod logging;
+mod manual;
 mod master_keys;
 mod members;
 mod offline;
@@ -49,7 +51,7 @@ mod tier;
 mod usage;
 mod webhook;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -111,8 +113,19 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Copy every readable object out of a store that can't start.
     Rescue(rescue::RescueArgs),
+    /// Print what completes this command line in a shell.
+    Completions(manual::CompletionsArgs),
+    /// Write the man pages of all commands.
+    Man(manual::ManArgs),
     #[command(flatten)]
     People(stratum_cli::Command),
+}
+
+impl Command {
+    /// Whether what it writes is of a store, and so nobody else's business. The rest is as the umask has it.
+    fn is_of_a_store(&self) -> bool {
+        !matches!(self, Command::People(_) | Command::Completions(_) | Command::Man(_))
+    }
 }
 
 /// What `stratum server` takes; the command line goes before the config.
@@ -133,6 +146,9 @@ pub struct ServerArgs {
     /// Print root's generated credentials even where the output isn't a terminal, such as a container's log.
     #[arg(long)]
     show_credentials: bool,
+    /// Make a bucket with something in it, and say where to look at it.
+    #[arg(long)]
+    demo: bool,
     /// A plan by which drives go wrong, for tests.
     #[cfg(feature = "faults")]
     #[arg(long)]
@@ -140,16 +156,16 @@ pub struct ServerArgs {
 }
 
 fn main() -> ExitCode {
-    let command = match Cli::parse().command {
-        // What people download is as their umask has it.
-        Command::People(command) => return people::run(command),
-        command => command,
-    };
-    private::create_privately();
+    let command = Cli::parse().command;
+    if command.is_of_a_store() {
+        private::create_privately();
+    }
     #[cfg(feature = "faults")]
     know_what_an_earlier_binary_knew();
     match command {
         Command::People(command) => people::run(command),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
         Command::Server(args) => serve::run(args),
         Command::Health(args) => probe::run(&args),
         Command::Status(args) => control::status(&args),
@@ -185,7 +201,6 @@ fn know_what_an_earlier_binary_knew() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn check(command: &clap::Command) {
         for argument in command.get_arguments() {

@@ -13,18 +13,23 @@ const DEFAULT_DATA: &str = "data";
 
 /// Does what the command says.
 pub fn run(command: Command) -> ExitCode {
-    let machine = Machine {
+    stratum_cli::run(command, machine())
+}
+
+/// This machine.
+pub fn machine() -> Machine {
+    Machine {
         now: || SystemTime::UNIX_EPOCH + Duration::from_millis(System.now()),
         monotonic: || System.monotonic(),
         variable: credentials::variable,
         local,
-    };
-    stratum_cli::run(command, machine)
+    }
 }
 
 /// The server of this machine: root's credentials from the environment, or from `./data`.
 fn local() -> Option<LocalServer> {
-    let of_environment = || Some((Credentials::from_environment().ok()??, "STRATUM_ROOT_ACCESS_KEY".to_owned()));
+    let of_environment =
+        || Some((Credentials::from_environment().ok()??, "STRATUM_ROOT_ACCESS_KEY".to_owned()));
     let kept = || {
         let path = Path::new(DEFAULT_DATA).join("meta").join(credentials::FILE);
         let text = std::fs::read_to_string(&path).ok()?;

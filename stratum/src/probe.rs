@@ -61,7 +61,7 @@ fn endpoint(args: &HealthArgs) -> Result<String, String> {
 }
 
 /// An address that a client on the same host can connect to, of one that may mean every interface.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub fn reachable(address: SocketAddr) -> SocketAddr {
     let host = match address.ip() {
         IpAddr::V4(every) if every.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(every) if every.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -63,6 +63,18 @@ impl RootCredentials {
         }
     }
 
+    /// How to sign in, for whoever reads the output: the keys themselves only where that is a terminal, or if `shown`.
+    pub fn told(&self, shown: bool) -> String {
+        let Credentials { access_key, secret_key } = &self.credentials;
+        match &self.kept {
+            _ if shown || std::io::stdout().is_terminal() => {
+                format!("sign in as {access_key} with {secret_key}")
+            }
+            Some(meta) => format!("sign in with what {} holds", meta.join(credentials::FILE).display()),
+            None => format!("sign in as {access_key}"),
+        }
+    }
+
     /// Keeps in mind that root has signed in, once `has_signed_in` says so.
     pub async fn watch(self, has_signed_in: impl Fn() -> bool) {
         let Some(mark) = self.kept.map(|meta| meta.join(SIGNED_IN)) else { return };

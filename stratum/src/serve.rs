@@ -20,7 +20,7 @@ use crate::operator::Operator;
 use crate::root::RootCredentials;
 use crate::telemetry::Telemetry;
 use crate::webhook::Webhooks;
-use crate::{ServerArgs, logging, output};
+use crate::{ServerArgs, demo, logging, output};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,6 +87,9 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     // Until the end: what waits to be written then is written when it goes.
     let logging = logging::start(&config.log);
     // Before any drive is touched: a mistake here must not leave a set formed behind.
+    if args.demo && config.tls.is_some() {
+        return Err("--demo is for a first look over plain HTTP, and the configuration has TLS".into());
+    }
     refuse_old_processors()?;
     let said = Credentials::from_environment()?;
     said.as_ref().map(|said| identities(config, said)).transpose()?;
@@ -195,7 +198,12 @@ fn serve_store(
             .map_err(|error| format!("{}: can't listen: {error}", config.server.address))?;
         // Before anybody is told that it serves: who is told may stop it at once.
         let stop = stop_signal()?;
-        announce(listener.local_addr()?, config, &root, args);
+        let address = listener.local_addr()?;
+        announce(address, config, &root, args);
+        if args.demo {
+            let (keys, told) = (root.credentials().clone(), root.told(args.show_credentials));
+            tokio::spawn(demo::show(address, keys, config.server.region.clone(), told));
+        }
         tokio::spawn(root.watch(move || store.verifier.has_root_signed()));
         server.serve(listener, tls, stop).await;
         Ok(())

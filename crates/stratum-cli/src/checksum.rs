@@ -107,7 +107,8 @@ mod tests {
         let body: Vec<u8> = (0..100_000u32).map(|number| (number * 7 + number / 251) as u8).collect();
         for crc in Crc::ALL {
             for cut in [0, 1, 4096, 99_999, 100_000] {
-                let pieces = [&body[..cut], &body[cut..]].map(|piece| (Sum::of(crc, piece), piece.len() as u64));
+                let pieces =
+                    [&body[..cut], &body[cut..]].map(|piece| (Sum::of(crc, piece), piece.len() as u64));
                 assert_eq!(Sum::of_pieces(crc, pieces), Sum::of(crc, &body), "{} at {cut}", crc.name());
             }
         }
@@ -115,7 +116,9 @@ mod tests {
 
     #[test]
     fn sums_are_written_as_s3_writes_them() {
-        for (crc, text) in [(Crc::Crc64Nvme, "rosUhgp5mIg="), (Crc::Crc32c, "4waSgw=="), (Crc::Crc32, "y/Q5Jg==")] {
+        for (crc, text) in
+            [(Crc::Crc64Nvme, "rosUhgp5mIg="), (Crc::Crc32c, "4waSgw=="), (Crc::Crc32, "y/Q5Jg==")]
+        {
             let sum = Sum::of(crc, b"123456789");
             assert_eq!(sum.to_string(), text);
             assert_eq!(Sum::parse(crc, text), Some(sum));

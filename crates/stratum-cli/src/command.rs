@@ -62,24 +62,38 @@ pub enum Command {
 /// Does what a command says.
 pub fn run(command: Command, machine: Machine) -> ExitCode {
     let outcome = match command {
-        Command::Ls(args) => answer(machine, args.connect.clone(), args.output, async |with| ls::run(&args, with).await),
+        Command::Ls(args) => {
+            answer(machine, args.connect.clone(), args.output, async |with| ls::run(&args, with).await)
+        }
         Command::Cp(args) => cp::copy(args, machine),
         Command::Mv(args) => cp::shift(args, machine),
         Command::Sync(args) => sync::run(args, machine),
-        Command::Rm(args) => answer(machine, args.connect.clone(), args.output, async |with| rm::run(&args, with).await),
+        Command::Rm(args) => {
+            answer(machine, args.connect.clone(), args.output, async |with| rm::run(&args, with).await)
+        }
         Command::Cat(args) => cat::cat(args, machine),
         Command::Head(args) => cat::head(args, machine),
-        Command::Du(args) => answer(machine, args.connect.clone(), args.output, async |with| du::run(&args, with).await),
-        Command::Find(args) => answer(machine, args.connect.clone(), args.output, async |with| find::run(&args, with).await),
-        Command::Mb(args) => answer(machine, args.connect.clone(), args.output, async |with| mb::run(&args, with).await),
-        Command::Rb(args) => answer(machine, args.connect.clone(), args.output, async |with| rb::run(&args, with).await),
+        Command::Du(args) => {
+            answer(machine, args.connect.clone(), args.output, async |with| du::run(&args, with).await)
+        }
+        Command::Find(args) => {
+            answer(machine, args.connect.clone(), args.output, async |with| find::run(&args, with).await)
+        }
+        Command::Mb(args) => {
+            answer(machine, args.connect.clone(), args.output, async |with| mb::run(&args, with).await)
+        }
+        Command::Rb(args) => {
+            answer(machine, args.connect.clone(), args.output, async |with| rb::run(&args, with).await)
+        }
         Command::Presign(args) => {
             answer(machine, args.connect.clone(), args.output, async |with| share::presign(&args, with).await)
         }
         Command::Share(args) => {
             answer(machine, args.connect.clone(), args.output, async |with| share::share(&args, with).await)
         }
-        Command::Tag(args) => answer(machine, args.connect.clone(), args.output, async |with| tag::run(&args, with).await),
+        Command::Tag(args) => {
+            answer(machine, args.connect.clone(), args.output, async |with| tag::run(&args, with).await)
+        }
         Command::Alias(args) => alias::run(&args, &machine),
     };
     outcome.into()
@@ -128,7 +142,8 @@ fn on_threads<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
 
 /// Waits until somebody ends the command.
 async fn interrupted() -> Outcome {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
     };

@@ -9,6 +9,7 @@
 mod checksum;
 mod command;
 mod connection;
+mod demo;
 mod glob;
 mod listing;
 mod local;
@@ -23,4 +24,5 @@ mod sources;
 mod transfer;
 
 pub use command::{Command, run};
+pub use demo::{DEMO_BUCKET, fill};
 pub use machine::{LocalServer, Machine};

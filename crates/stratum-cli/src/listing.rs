@@ -50,12 +50,20 @@ impl<T: Keyed> Item<T> {
 }
 
 /// All objects whose keys begin with `prefix`.
-pub fn objects(client: &Arc<Client>, url: &Url, prefix: &str) -> impl Stream<Item = Result<Entry, Problem>> + use<> {
+pub fn objects(
+    client: &Arc<Client>,
+    url: &Url,
+    prefix: &str,
+) -> impl Stream<Item = Result<Entry, Problem>> + use<> {
     entries(items(client, url, prefix, false))
 }
 
 /// All versions and delete markers of such keys.
-pub fn versions(client: &Arc<Client>, url: &Url, prefix: &str) -> impl Stream<Item = Result<Version, Problem>> + use<> {
+pub fn versions(
+    client: &Arc<Client>,
+    url: &Url,
+    prefix: &str,
+) -> impl Stream<Item = Result<Version, Problem>> + use<> {
     entries(version_items(client, url, prefix, false))
 }
 
@@ -88,7 +96,11 @@ pub fn version_items(
 }
 
 /// Uploads that are neither whole nor dropped.
-pub fn uploads(client: &Arc<Client>, url: &Url, prefix: &str) -> impl Stream<Item = Result<OpenUpload, Problem>> + use<> {
+pub fn uploads(
+    client: &Arc<Client>,
+    url: &Url,
+    prefix: &str,
+) -> impl Stream<Item = Result<OpenUpload, Problem>> + use<> {
     let (client, bucket, prefix) = (client.clone(), url.bucket.clone(), prefix.to_owned());
     entries(paged(url, move |next| {
         let (client, bucket, prefix) = (client.clone(), bucket.clone(), prefix.clone());

@@ -109,7 +109,9 @@ impl Problem {
             (Problem::Missing(_), _) => Outcome::Missing,
             (_, Some(Kind::NoBucket | Kind::NoObject | Kind::NotFound)) => Outcome::Missing,
             (_, Some(Kind::Denied | Kind::Unknown)) => Outcome::Denied,
-            (Problem::S3 { error: S3Error::Unreachable { .. } | S3Error::Trust(_), .. }, _) => Outcome::Unreachable,
+            (Problem::S3 { error: S3Error::Unreachable { .. } | S3Error::Trust(_), .. }, _) => {
+                Outcome::Unreachable
+            }
             _ => Outcome::Failed,
         }
     }

@@ -9,8 +9,8 @@ use crate::s3::Entry;
 use crate::sessions::Sessions;
 use crate::transfer::{From, RemoteObject};
 use clap::Args;
-use futures_util::stream::{BoxStream, once};
 use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, once};
 
 /// Which of many are meant.
 #[derive(Args, Clone, Debug, Default)]
@@ -98,7 +98,8 @@ pub async fn find(
         (Place::Local(path), Extent::One) => {
             let file = look(path).map_err(|problem| Problem::of_path(path, problem))?;
             let name = path.file_name().and_then(|name| name.to_str());
-            let name = name.ok_or_else(|| Problem::of_path(path, "its name isn't UTF-8, as keys are"))?.to_owned();
+            let name =
+                name.ok_or_else(|| Problem::of_path(path, "its name isn't UTF-8, as keys are"))?.to_owned();
             Ok(once(async { Ok(Found { name, from: From::File(file) }) }).boxed())
         }
         (Place::Local(path), Extent::Many) => {
@@ -107,7 +108,9 @@ pub async fn find(
             }
             let found = walk(path, filters.symlinks).filter_map(move |walked| {
                 let found = match walked {
-                    Walked::File(name, file) => filter.takes(&name).then_some(Ok(Found { name, from: From::File(file) })),
+                    Walked::File(name, file) => {
+                        filter.takes(&name).then_some(Ok(Found { name, from: From::File(file) }))
+                    }
                     Walked::Unusable { path, problem } => Some(Err(Problem::of_path(&path, problem))),
                 };
                 async { found }
@@ -164,7 +167,8 @@ pub fn object(url: &Url, entry: Entry) -> RemoteObject {
         url: url.with_key(entry.key),
         version: None,
         size: entry.size,
-        etag: entry.etag,
+        // As a header has it.
+        etag: format!("\"{}\"", entry.etag.trim_matches('"')),
         modified: Some(entry.last_modified),
     }
 }
@@ -215,13 +219,22 @@ mod tests {
         assert_eq!((name("s3://b/logs", "logs2/a"), name("s3://b/logs", "logs")), (None, None));
         assert_eq!((name("s3://b/logs/", "logs/"), name("s3://b", "x")), (None, Some("x")));
         assert_eq!((name("s3://b/d/a*", "d/ab"), name("s3://b/d/a*", "d/ab/c")), (Some("ab"), None));
-        assert_eq!((name("s3://b/d/**", "d/ab/c"), name("s3://b/d*/x", "dd/x")), (Some("ab/c"), Some("dd/x")));
-        assert!(matches!(Meaning::of(&Url::parse("s3://b/a*").unwrap(), true), Meaning::Folder(folder) if folder == "a*/"));
+        assert_eq!(
+            (name("s3://b/d/**", "d/ab/c"), name("s3://b/d*/x", "dd/x")),
+            (Some("ab/c"), Some("dd/x"))
+        );
+        assert!(
+            matches!(Meaning::of(&Url::parse("s3://b/a*").unwrap(), true), Meaning::Folder(folder) if folder == "a*/")
+        );
     }
 
     #[test]
     fn what_is_excluded_is_out_even_if_it_is_included() {
-        let args = FilterArgs { include: vec!["*.txt".into()], exclude: vec!["tmp/**".into()], ..FilterArgs::default() };
+        let args = FilterArgs {
+            include: vec!["*.txt".into()],
+            exclude: vec!["tmp/**".into()],
+            ..FilterArgs::default()
+        };
         let filter = args.filter();
         assert!(filter.takes("a/b.txt") && !filter.takes("a/b.bin") && !filter.takes("tmp/b.txt"));
         assert!(FilterArgs::default().filter().takes("anything"));

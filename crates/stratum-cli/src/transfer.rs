@@ -19,7 +19,7 @@ use crate::problem::{Outcome, Problem};
 use crate::s3::Attributes;
 use crate::sessions::Sessions;
 use futures_util::{Stream, StreamExt};
-use open::OpenUploads;
+use open::OpenTransfers;
 use serde_json::json;
 use std::fmt;
 use std::path::PathBuf;
@@ -43,6 +43,13 @@ pub struct RemoteObject {
     pub size: u64,
     pub etag: String,
     pub modified: Option<OffsetDateTime>,
+}
+
+impl RemoteObject {
+    /// The URL and the version that name it.
+    fn named(&self) -> (&Url, Option<&str>) {
+        (&self.url, self.version.as_deref())
+    }
 }
 
 /// Where a step's bytes come from.
@@ -108,7 +115,7 @@ pub struct Engine {
     pub output: Output,
     options: Options,
     memory: Semaphore,
-    open: OpenUploads,
+    open: OpenTransfers,
     done: AtomicU64,
     skipped: AtomicU64,
     bytes: AtomicU64,
@@ -121,7 +128,7 @@ impl Engine {
             output,
             options,
             memory: Semaphore::new((MEMORY_BYTES / GRAIN_BYTES) as usize),
-            open: OpenUploads::default(),
+            open: OpenTransfers::default(),
             done: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -158,7 +165,7 @@ impl Engine {
         if resumable > 0 {
             self.output.note(format_args!(
                 "stratum: {resumable} large file{} can be gone on with: the same command does; \
-                 `stratum rm --incomplete` drops what was uploaded of them",
+                 `stratum rm --incomplete` drops what was uploaded",
                 if resumable == 1 { "" } else { "s" }
             ));
         }
@@ -173,7 +180,8 @@ impl Engine {
         if self.output.is_attended() && !self.options.is_dry_run {
             let rate = (bytes as f64 / took.as_secs_f64().max(0.001)) as u64;
             let shown = crate::quantity::shown_bytes;
-            let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} were there already") };
+            let skipped =
+                if skipped == 0 { String::new() } else { format!(", {skipped} were there already") };
             self.output.note(format_args!(
                 "{done} done{skipped}: {} in {}, {} a second",
                 shown(bytes),
@@ -234,7 +242,8 @@ impl Engine {
     async fn let_go(&self, from: &From) -> Result<(), Problem> {
         match from {
             From::File(file) => {
-                let now = crate::local::look(&file.path).map_err(|problem| Problem::of_path(&file.path, problem))?;
+                let now = crate::local::look(&file.path)
+                    .map_err(|problem| Problem::of_path(&file.path, problem))?;
                 if (now.size, now.modified) != (file.size, file.modified) {
                     let problem = "it changed while it was copied: it stays, and its copy is of before";
                     return Err(Problem::of_path(&file.path, problem));
@@ -246,7 +255,8 @@ impl Engine {
                 let Url { bucket, key, .. } = &object.url;
                 let now = client.head(bucket, key, None).await.map_err(Problem::s3(&object.url))?;
                 if now.etag != object.etag {
-                    let problem = "it was written over while it was copied: it stays, and its copy is of before";
+                    let problem =
+                        "it was written over while it was copied: it stays, and its copy is of before";
                     return Err(Problem::at(&object.url, problem));
                 }
                 client.delete_same(bucket, key, &object.etag).await.map_err(Problem::s3(&object.url))

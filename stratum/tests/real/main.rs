@@ -21,6 +21,7 @@ mod notifications;
 #[cfg(feature = "faults")]
 mod older_binary;
 mod operator;
+mod people;
 mod private;
 mod quotas;
 mod remote;

@@ -9,7 +9,6 @@ use crate::problem::{Outcome, Problem};
 use crate::quantity::bytes;
 use crate::s3::Attributes;
 use crate::sessions::Sessions;
-use crate::sources::head as look;
 use crate::transfer::{Engine, Options};
 use clap::Args;
 
@@ -99,12 +98,11 @@ async fn print_all(urls: &[Url], shown: &Shown, engine: &Engine, with: &With) ->
 }
 
 async fn print_one(url: &Url, shown: &Shown, engine: &Engine) -> Result<(), Problem> {
-    let object = look(&engine.sessions, url, shown.version.as_deref()).await?;
     let mut left = shown.lines;
     if left == 0 {
         return Ok(());
     }
-    let passed = engine.pass(&object, shown.range.clone(), |bytes| {
+    let passed = engine.pass((url, shown.version.as_deref()), shown.range.clone(), |bytes| {
         let end = match left {
             u64::MAX => bytes.len(),
             _ => lines_end(bytes, &mut left),

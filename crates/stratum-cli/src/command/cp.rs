@@ -12,8 +12,8 @@ use crate::sessions::Sessions;
 use crate::sources::{Extent, FilterArgs, Found, extent, find};
 use crate::transfer::{Engine, Options, Step, To, Work};
 use clap::Args;
-use futures_util::stream::{BoxStream, empty};
 use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, empty};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -109,7 +109,9 @@ fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
     let is_name = http::HeaderName::from_bytes(name.as_bytes()).is_ok();
     if name.is_empty() || !is_name || value.chars().any(char::is_control) {
-        return Err("a name of metadata is letters, digits and -, and its value has no control characters".into());
+        return Err(
+            "a name of metadata is letters, digits and -, and its value has no control characters".into()
+        );
     }
     Ok((name.to_ascii_lowercase(), value.to_owned()))
 }
@@ -189,7 +191,10 @@ pub fn transfer(
 }
 
 /// What is to be done, in the order in which it is found.
-async fn steps(args: &CopyArgs, engine: &Engine) -> Result<BoxStream<'static, Result<Work, Problem>>, Problem> {
+async fn steps(
+    args: &CopyArgs,
+    engine: &Engine,
+) -> Result<BoxStream<'static, Result<Work, Problem>>, Problem> {
     let extents = args.sources.iter().map(|source| extent(source, args.recursive, args.raw));
     let extents = extents.collect::<Result<Vec<_>, _>>()?;
     for source in &args.sources {
@@ -242,9 +247,9 @@ pub fn apart_from_target(source: &Place, target: &Place, is_recursive: bool) -> 
             }
             Ok(())
         }
-        (Place::Local(_) | Place::Pipe, Place::Local(_) | Place::Pipe) => {
-            Err(Problem::Usage("neither source nor target is in a bucket: cp(1), mv(1) and rsync(1) are for that".into()))
-        }
+        (Place::Local(_) | Place::Pipe, Place::Local(_) | Place::Pipe) => Err(Problem::Usage(
+            "neither source nor target is in a bucket: cp(1), mv(1) and rsync(1) are for that".into(),
+        )),
         _ => Ok(()),
     }
 }
@@ -262,7 +267,9 @@ enum Aim {
 impl Aim {
     fn of(target: &Place, is_many: bool) -> Result<Aim, Problem> {
         match target {
-            Place::Pipe if is_many => Err(Problem::Usage("several at once: `stratum cat` prints them one by one".into())),
+            Place::Pipe if is_many => {
+                Err(Problem::Usage("several at once: `stratum cat` prints them one by one".into()))
+            }
             Place::Pipe => Ok(Aim::One(To::Pipe)),
             Place::Remote(url) if is_many || url.is_folder() => Ok(Aim::Prefix(url.with_key(url.folder()))),
             Place::Remote(url) => Ok(Aim::One(To::Object(url.clone()))),
@@ -271,7 +278,11 @@ impl Aim {
                 match Target::of(path).map_err(|problem| Problem::of_path(path, problem))? {
                     Target::Folder => Ok(Aim::Below(Arc::new(Root::new(path.clone())))),
                     Target::Stream if !is_many => Ok(Aim::One(To::Stream(path.clone()))),
-                    Target::File if !is_many && !says_folder => Ok(Aim::One(To::File(path.clone()))),
+                    Target::File if !is_many && !says_folder => {
+                        // Of a link that is named, it is the file behind it that is meant.
+                        let meant = path.canonicalize().unwrap_or_else(|_| path.clone());
+                        Ok(Aim::One(To::File(meant)))
+                    }
                     Target::File if path.symlink_metadata().is_err() => {
                         Ok(Aim::Below(Arc::new(Root::new(PathBuf::from(path)))))
                     }

@@ -87,7 +87,8 @@ async fn count(args: &DuArgs, url: &Url, with: &With) -> Result<(), Problem> {
     if total.objects == 0 && !url.key.is_empty() {
         return Err(Problem::Missing(url.to_string()));
     }
-    held.iter().try_for_each(|(name, held)| tell(args, &url.with_key(format!("{folder}{name}")), held, with))?;
+    held.iter()
+        .try_for_each(|(name, held)| tell(args, &url.with_key(format!("{folder}{name}")), held, with))?;
     tell(args, url, &total, with)
 }
 

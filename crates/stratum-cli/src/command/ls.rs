@@ -47,10 +47,15 @@ pub struct LsArgs {
 /// Lists what is named.
 pub async fn run(args: &LsArgs, with: &With) -> Result<(), Problem> {
     if args.urls.is_empty() {
-        return buckets(&Url { site: crate::place::Site::Default, bucket: String::new(), key: String::new() }, with).await;
+        return buckets(
+            &Url { site: crate::place::Site::Default, bucket: String::new(), key: String::new() },
+            with,
+        )
+        .await;
     }
     for url in &args.urls {
-        let listed = if url.bucket.is_empty() { buckets(url, with).await } else { list(args, url, with).await };
+        let listed =
+            if url.bucket.is_empty() { buckets(url, with).await } else { list(args, url, with).await };
         match listed {
             Err(Problem::Closed) => return Err(Problem::Closed),
             Err(problem) if args.urls.len() == 1 => return Err(problem),
@@ -207,7 +212,11 @@ impl Listing<'_> {
             Item::Entry(entry) => {
                 let size = size_column(entry.size, self.args.bytes);
                 let name = entry.key.strip_prefix(folder).unwrap_or(&entry.key);
-                output.line(format_args!("{}  {size}  {}", shown_moment(entry.last_modified), name_of(name)))?;
+                output.line(format_args!(
+                    "{}  {size}  {}",
+                    shown_moment(entry.last_modified),
+                    name_of(name)
+                ))?;
             }
         }
         Ok(1)
@@ -243,7 +252,11 @@ impl Listing<'_> {
             return self.with.output.object(&json!({ "type": "folder", "key": prefix }));
         }
         let width = if self.args.bytes { 35 } else { 31 };
-        self.with.output.line(format_args!("{:width$}  {}", "", name_of(prefix.strip_prefix(folder).unwrap_or(prefix))))
+        self.with.output.line(format_args!(
+            "{:width$}  {}",
+            "",
+            name_of(prefix.strip_prefix(folder).unwrap_or(prefix))
+        ))
     }
 }
 

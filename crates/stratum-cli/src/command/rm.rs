@@ -10,8 +10,8 @@ use crate::quantity::span;
 use crate::s3::{Client, DELETED_AT_ONCE, Upload};
 use crate::sources::Meaning;
 use clap::Args;
-use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, FuturesUnordered};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,7 +159,9 @@ impl Removal<'_> {
         let is_meant = move |key: &str| match &exact {
             Some(exact) => key == exact,
             // The marker of the folder itself belongs to it.
-            None => meaning.name(key).is_some() || matches!(&meaning, Meaning::Folder(folder) if folder == key),
+            None => {
+                meaning.name(key).is_some() || matches!(&meaning, Meaning::Folder(folder) if folder == key)
+            }
         };
         let latest = self.latest();
         let is_old = move |modified: i64| latest.is_none_or(|latest| modified <= latest);

@@ -60,7 +60,10 @@ pub fn run(args: SyncArgs, machine: Machine) -> Outcome {
 type Side = BoxStream<'static, Result<Found, Problem>>;
 
 /// What is to be done, in the order of names.
-async fn work(args: &SyncArgs, engine: &Engine) -> Result<BoxStream<'static, Result<Work, Problem>>, Problem> {
+async fn work(
+    args: &SyncArgs,
+    engine: &Engine,
+) -> Result<BoxStream<'static, Result<Work, Problem>>, Problem> {
     apart_from_target(&args.source, &args.target, true)?;
     apart_from_target(&args.target, &args.source, true)?;
     let target = match &args.target {
@@ -186,7 +189,8 @@ impl Comparison {
 
     /// Whether a key stands for a folder that the source has.
     fn is_folder_of_source(&self, name: &str) -> bool {
-        let path = self.source_folder.as_ref().filter(|_| name.ends_with('/')).and_then(|root| root.path(name).ok());
+        let path =
+            self.source_folder.as_ref().filter(|_| name.ends_with('/')).and_then(|root| root.path(name).ok());
         path.is_some_and(|path| path.is_dir())
     }
 }
@@ -223,7 +227,10 @@ mod tests {
         Ok(Found { name: name.into(), from: From::File(LocalFile { path: name.into(), size, modified }) })
     }
 
-    async fn compared(source: Vec<Result<Found, Problem>>, there: Vec<Result<Found, Problem>>) -> Vec<String> {
+    async fn compared(
+        source: Vec<Result<Found, Problem>>,
+        there: Vec<Result<Found, Problem>>,
+    ) -> Vec<String> {
         let mut comparison = Comparison {
             source: iter(source).boxed(),
             there: iter(there).boxed(),
@@ -249,7 +256,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_new_or_differs_is_copied_and_what_is_left_over_deleted() {
         let source = vec![found("a", 1, 5), found("b", 1, 5), found("c", 1, 9), found("e", 2, 5)];
-        let there = vec![found("a", 1, 7), found("c", 1, 5), found("d", 1, 5), found("e", 1, 9), found("f", 1, 1)];
+        let there =
+            vec![found("a", 1, 7), found("c", 1, 5), found("d", 1, 5), found("e", 1, 9), found("f", 1, 1)];
         let told = compared(source, there).await;
         assert_eq!(told, ["b to s3://b/p/b", "c to s3://b/p/c", "e to s3://b/p/e", "-d-f"]);
     }

@@ -72,9 +72,9 @@ pub async fn run(args: &TagArgs, with: &With) -> Result<(), Problem> {
     match &args.action {
         TagAction::Get(_) if with.output.is_json() => return with.output.object(&json!(tags)),
         TagAction::Get(_) => {
-            return tags
-                .iter()
-                .try_for_each(|(name, value)| with.output.line(format_args!("{}={}", shown(name), shown(value))));
+            return tags.iter().try_for_each(|(name, value)| {
+                with.output.line(format_args!("{}={}", shown(name), shown(value)))
+            });
         }
         TagAction::Set { tags: set, .. } => tags.extend(set.iter().cloned()),
         TagAction::Rm { all: true, .. } => tags.clear(),

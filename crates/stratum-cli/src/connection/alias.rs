@@ -54,7 +54,8 @@ impl Aliases {
         let problem = |problem: String| AliasError::File { path: path.clone(), problem };
         let by_name = match fs::read(&path) {
             Ok(text) => {
-                let mode = fs::metadata(&path).map_err(|error| problem(error.to_string()))?.permissions().mode();
+                let mode =
+                    fs::metadata(&path).map_err(|error| problem(error.to_string()))?.permissions().mode();
                 if mode & OTHERS_MODE_BITS != 0 {
                     return Err(AliasError::Open(path));
                 }
@@ -89,7 +90,8 @@ impl Aliases {
     }
 
     fn write(&self) -> Result<(), AliasError> {
-        self.try_write().map_err(|error| AliasError::File { path: self.path.clone(), problem: error.to_string() })
+        self.try_write()
+            .map_err(|error| AliasError::File { path: self.path.clone(), problem: error.to_string() })
     }
 
     fn try_write(&self) -> std::io::Result<()> {

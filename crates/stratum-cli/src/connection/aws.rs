@@ -87,7 +87,8 @@ impl<'a> Aws<'a> {
 
     /// The region, if anybody says one.
     pub fn region(&self) -> Option<String> {
-        let of_environment = || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| self.variable(name));
+        let of_environment =
+            || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| self.variable(name));
         self.args.region.clone().or_else(of_environment).or_else(|| self.said("region"))
     }
 
@@ -152,8 +153,8 @@ impl<'a> Aws<'a> {
         if !output.status.success() {
             return Err(problem(output.status.to_string()));
         }
-        let said: Said =
-            serde_json::from_slice(&output.stdout).map_err(|_| problem("its output is no credentials".into()))?;
+        let said: Said = serde_json::from_slice(&output.stdout)
+            .map_err(|_| problem("its output is no credentials".into()))?;
         Ok(Keys {
             access_key: said.access_key_id,
             secret_key: said.secret_access_key,

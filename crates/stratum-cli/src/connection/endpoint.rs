@@ -70,7 +70,8 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(url).unwrap().to_string(), told);
         }
-        for url in ["localhost:9000", "ftp://x", "http://", "http://a@b", "http://x/?q", "http://x:", "x", ""] {
+        for url in ["localhost:9000", "ftp://x", "http://", "http://a@b", "http://x/?q", "http://x:", "x", ""]
+        {
             assert!(Endpoint::parse(url).is_none(), "{url}");
         }
     }

@@ -22,7 +22,8 @@ impl Ini {
                 continue;
             }
             let (Some(section), Some((name, value))) = (&section, trimmed.split_once('=')) else { continue };
-            let (name, value) = (name.trim().to_ascii_lowercase(), value.split(" #").next().unwrap_or("").trim());
+            let (name, value) =
+                (name.trim().to_ascii_lowercase(), value.split(" #").next().unwrap_or("").trim());
             let is_nested = line.starts_with([' ', '\t']);
             let name = match (&outer, is_nested) {
                 (Some(outer), true) => format!("{outer}.{name}"),

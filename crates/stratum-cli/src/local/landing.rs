@@ -64,7 +64,9 @@ impl Root {
             }
             let told = |problem: &str| format!("{}: {problem}", path.display());
             match fs::create_dir(&path) {
-                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(told(&error.to_string())),
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(told(&error.to_string()));
+                }
                 _ => {}
             }
             let metadata = fs::symlink_metadata(&path).map_err(|error| told(&error.to_string()))?;

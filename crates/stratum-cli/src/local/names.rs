@@ -21,7 +21,11 @@ pub fn relative_path(key: &str) -> Result<PathBuf, String> {
     }
     for part in name.split('/') {
         match part {
-            "" => return Err("its name has nothing before, between or after slashes, which no path can say".into()),
+            "" => {
+                return Err(
+                    "its name has nothing before, between or after slashes, which no path can say".into()
+                );
+            }
             "." | ".." => return Err(format!("its name leads elsewhere (\"{part}\")")),
             part if part.len() > MAX_NAME_BYTES => {
                 return Err(format!("a part of its name is longer than {MAX_NAME_BYTES} bytes"));
@@ -38,11 +42,14 @@ mod tests {
 
     #[test]
     fn keys_are_paths_below_or_refused() {
-        for (key, path) in [("a", "a"), ("a/b c/ü", "a/b c/ü"), ("a/", "a"), ("...", "..."), ("a\nb", "a\nb")] {
+        for (key, path) in [("a", "a"), ("a/b c/ü", "a/b c/ü"), ("a/", "a"), ("...", "..."), ("a\nb", "a\nb")]
+        {
             assert_eq!(relative_path(key), Ok(PathBuf::from(path)), "{key}");
         }
         let long = "x".repeat(256);
-        for key in ["", "/", "/etc/passwd", "a//b", "../a", "a/../b", "a/..", ".", "./a", "a\0b", "a//", &long] {
+        for key in
+            ["", "/", "/etc/passwd", "a//b", "../a", "a/../b", "a/..", ".", "./a", "a\0b", "a//", &long]
+        {
             assert!(relative_path(key).is_err(), "{key}");
         }
         assert!(relative_path(&"x/".repeat(3000)).is_err());

@@ -59,11 +59,15 @@ fn told(endpoint: &Endpoint, trouble: Trouble, problem: &str) -> String {
         Trouble::Refused => format!(
             "nothing listens at {endpoint}: is the server running, and is that its address? (--endpoint, AWS_ENDPOINT_URL)"
         ),
-        Trouble::Unresolved => format!("{endpoint}: there is no host of that name: see --endpoint and AWS_ENDPOINT_URL"),
+        Trouble::Unresolved => {
+            format!("{endpoint}: there is no host of that name: see --endpoint and AWS_ENDPOINT_URL")
+        }
         Trouble::Untrusted => format!(
             "{endpoint}: its certificate isn't trusted here ({problem}): name its authority by --ca-bundle FILE or AWS_CA_BUNDLE"
         ),
-        Trouble::NotTls => format!("{endpoint}: it doesn't speak TLS: is it http://{} ?", endpoint.authority()),
+        Trouble::NotTls => {
+            format!("{endpoint}: it doesn't speak TLS: is it http://{} ?", endpoint.authority())
+        }
         Trouble::NotHttp => {
             format!("{endpoint}: it doesn't speak HTTP: is it https://{} ?", endpoint.authority())
         }
@@ -225,7 +229,9 @@ impl Client {
     fn helps(&self, error: &S3Error) -> bool {
         match error {
             S3Error::Refused(refusal) => refusal.passes(),
-            S3Error::Unreachable { trouble: Trouble::Untrusted | Trouble::NotTls | Trouble::NotHttp, .. } => false,
+            S3Error::Unreachable {
+                trouble: Trouble::Untrusted | Trouble::NotTls | Trouble::NotHttp, ..
+            } => false,
             S3Error::Unreachable { .. } => self.was_reached.load(Ordering::Relaxed),
             S3Error::Trust(_) | S3Error::Sign(_) | S3Error::Nonsense { .. } => false,
         }
@@ -239,7 +245,8 @@ impl Client {
         let sent = async {
             let mut request = self.request(call)?;
             self.signer.sign(&mut request, payload, self.now())?;
-            let patience = ANSWER_TIMEOUT + Duration::from_secs(call.body.len() as u64 / SLOW_BYTES_PER_SECOND);
+            let patience =
+                ANSWER_TIMEOUT + Duration::from_secs(call.body.len() as u64 / SLOW_BYTES_PER_SECOND);
             let answer = tokio::time::timeout(patience, self.http.request(request)).await;
             let answer = answer.map_err(|_| self.unreachable(Trouble::Late, String::new()))?;
             answer.map_err(|error| self.unreachable(Trouble::of(&error), words(&error)))
@@ -306,7 +313,8 @@ impl Client {
     }
 
     async fn document(&self, body: Incoming) -> Result<Bytes, S3Error> {
-        let read = tokio::time::timeout(ANSWER_TIMEOUT, Limited::new(body, MAX_DOCUMENT_BYTES).collect()).await;
+        let read =
+            tokio::time::timeout(ANSWER_TIMEOUT, Limited::new(body, MAX_DOCUMENT_BYTES).collect()).await;
         match read.map_err(|_| self.unreachable(Trouble::Late, String::new()))? {
             Ok(collected) => Ok(collected.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(self.nonsense("it is too long".into())),

@@ -15,11 +15,17 @@ pub(super) struct ErrorDocument {
     pub region: Option<String>,
 }
 
-/// The error that a body is, if it is one.
+/// The error that a body is, if it is one. An answer that took long begins with spaces.
 pub(super) fn error_within(body: &[u8]) -> Option<ErrorDocument> {
-    let text = std::str::from_utf8(body).ok()?;
-    let begin = text.find("<Error>").filter(|begin| *begin < 200)?;
-    quick_xml::de::from_str(&text[begin..]).ok()
+    let text = std::str::from_utf8(body).ok()?.trim_start();
+    let text =
+        text.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(text, |(_, rest)| rest);
+    let text = text.trim_start();
+    if text.starts_with("<Error>") || text.starts_with("<Error ") {
+        quick_xml::de::from_str(text).ok()
+    } else {
+        None
+    }
 }
 
 /// A document of that type.
@@ -53,7 +59,8 @@ pub(super) fn escaped(text: &str) -> String {
 /// Whether XML can carry a text: XML 1.0 has no way to write most control characters.
 pub(super) fn is_writable(text: &str) -> bool {
     // A carriage return is read back as a line feed, whatever it was written as by some.
-    text.chars().all(|char| matches!(char, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..))
+    text.chars()
+        .all(|char| matches!(char, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..))
 }
 
 #[cfg(test)]
@@ -65,6 +72,8 @@ mod tests {
         let body = b"<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code><Message>a &amp; b</Message><Key>k</Key></Error>";
         let error = error_within(body).unwrap();
         assert_eq!((error.code.as_str(), error.message.as_str(), error.region), ("NoSuchKey", "a & b", None));
+        let within = b"<DeleteResult><Error><Code>AccessDenied</Code></Error></DeleteResult>";
+        assert!(error_within(within).is_none(), "an error of one key isn't one of all");
         assert!(error_within(b"<Other/>").is_none() && error_within(b"\xff").is_none());
     }
 

@@ -42,16 +42,20 @@ pub struct Listed<T> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Page {
-    #[serde(default)]
-    contents: Vec<Entry>,
-    #[serde(default)]
-    common_prefixes: Vec<CommonPrefix>,
-    #[serde(default)]
-    is_truncated: bool,
-    #[serde(default)]
-    next_continuation_token: Option<String>,
+    #[serde(rename = "$value", default)]
+    items: Vec<PageItem>,
+}
+
+/// Not every endpoint keeps objects and prefixes apart.
+#[derive(Deserialize)]
+enum PageItem {
+    Contents(Entry),
+    CommonPrefixes(CommonPrefix),
+    IsTruncated(bool),
+    NextContinuationToken(String),
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Deserialize)]
@@ -108,13 +112,7 @@ impl Client {
             .query("encoding-type", "url")
             .query("list-type", "2")
             .query("prefix", prefix);
-        let page: Page = self.ask(call).await?;
-        let token = page.next_continuation_token.filter(|_| page.is_truncated);
-        Ok(Listed {
-            entries: page.contents,
-            prefixes: page.common_prefixes.into_iter().map(|common| common.prefix).collect(),
-            next: token.map(|token| (token, String::new())),
-        })
+        Ok(listed(self.ask(call).await?))
     }
 
     /// A page of versions and delete markers.
@@ -151,6 +149,22 @@ impl Client {
     }
 }
 
+fn listed(page: Page) -> Listed<Entry> {
+    let mut listed = Listed { entries: Vec::new(), prefixes: Vec::new(), next: None };
+    let (mut is_truncated, mut token) = (false, None);
+    for item in page.items {
+        match item {
+            PageItem::Contents(entry) => listed.entries.push(entry),
+            PageItem::CommonPrefixes(common) => listed.prefixes.push(common.prefix),
+            PageItem::IsTruncated(truncated) => is_truncated = truncated,
+            PageItem::NextContinuationToken(next) => token = Some((next, String::new())),
+            PageItem::Other => {}
+        }
+    }
+    listed.next = token.filter(|_| is_truncated);
+    listed
+}
+
 fn version(item: VersionItem, is_marker: bool) -> Version {
     let size = (!is_marker).then(|| item.size.unwrap_or_default());
     let VersionItem { key, version_id: id, is_latest, last_modified: modified, .. } = item;
@@ -164,16 +178,20 @@ mod tests {
 
     #[test]
     fn pages_are_read_with_their_names_decoded() {
-        let page: Page = read(
+        let page = read(
             b"<?xml version=\"1.0\"?><ListBucketResult xmlns=\"x\"><Name>b</Name><IsTruncated>true</IsTruncated>\
-              <NextContinuationToken>t</NextContinuationToken><Contents><Key>a%20%2B+b</Key><LastModified>2024-01-02T03:04:05.000Z\
-              </LastModified><ETag>&quot;e&quot;</ETag><Size>7</Size><StorageClass>STANDARD</StorageClass></Contents>\
-              <CommonPrefixes><Prefix>d%2F</Prefix></CommonPrefixes></ListBucketResult>",
-        )
-        .unwrap();
-        assert_eq!((page.contents[0].key.as_str(), page.contents[0].size), ("a + b", 7));
-        assert_eq!(page.contents[0].etag, "\"e\"");
-        assert_eq!((page.common_prefixes[0].prefix.as_str(), page.is_truncated), ("d/", true));
+              <CommonPrefixes><Prefix>d%2F</Prefix></CommonPrefixes><Contents><Key>a%20%2B+b</Key><LastModified>\
+              2024-01-02T03:04:05.000Z</LastModified><ETag>&quot;e&quot;</ETag><Size>7</Size><StorageClass>STANDARD\
+              </StorageClass></Contents><CommonPrefixes><Prefix>e%2F</Prefix></CommonPrefixes>\
+              <NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
+        );
+        let listed = listed(page.unwrap());
+        assert_eq!((listed.entries[0].key.as_str(), listed.entries[0].size), ("a + b", 7));
+        assert_eq!(listed.entries[0].etag, "\"e\"");
+        assert_eq!(
+            (listed.prefixes, listed.next),
+            (vec!["d/".into(), "e/".into()], Some(("t".into(), String::new())))
+        );
     }
 
     #[test]

@@ -67,7 +67,15 @@ impl Refusal {
     /// Whether it may pass by itself.
     pub fn passes(&self) -> bool {
         matches!(self.status.as_u16(), 429 | 500 | 502 | 503 | 504)
-            || matches!(self.code.as_str(), "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable")
+            || matches!(
+                self.code.as_str(),
+                "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable"
+            )
+    }
+
+    /// Whether nobody said why.
+    pub(super) fn is_mute(&self) -> bool {
+        self.code.is_empty() && self.status.is_client_error()
     }
 
     /// What S3 calls it.
@@ -81,12 +89,21 @@ fn kind(status: StatusCode, code: &str) -> Kind {
         ("NoSuchBucket", _) => Kind::NoBucket,
         ("NoSuchKey" | "NoSuchVersion", _) => Kind::NoObject,
         ("NoSuchUpload", _) => Kind::NoUpload,
-        ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "RequestTimeTooSkewed" | "ExpiredToken" | "InvalidToken", _) => {
-            Kind::Unknown
-        }
-        ("AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException", _) => {
-            Kind::Elsewhere
-        }
+        (
+            "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "RequestTimeTooSkewed"
+            | "ExpiredToken"
+            | "InvalidToken",
+            _,
+        ) => Kind::Unknown,
+        (
+            "AuthorizationHeaderMalformed"
+            | "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "IllegalLocationConstraintException",
+            _,
+        ) => Kind::Elsewhere,
         ("BucketNotEmpty", _) => Kind::NotEmpty,
         ("BucketAlreadyOwnedByYou" | "BucketAlreadyExists", _) => Kind::Exists,
         ("NotImplemented", _) => Kind::NotBuilt,
@@ -141,10 +158,14 @@ fn skew(headers: &HeaderMap, now: SystemTime) -> String {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, self.advice.as_str()) {
-            (Kind::NoBucket, _) => f.write_str("there is no such bucket: `stratum ls` shows those there are, `stratum mb` makes one"),
+            (Kind::NoBucket, _) => f.write_str(
+                "there is no such bucket: `stratum ls` shows those there are, `stratum mb` makes one",
+            ),
             (Kind::NoObject | Kind::NotFound, _) => f.write_str("there is no such object"),
             (Kind::NoUpload, _) => f.write_str("there is no such upload any more"),
-            (Kind::NotEmpty, _) => f.write_str("the bucket isn't empty: `stratum rb --force` deletes what is in it, too"),
+            (Kind::NotEmpty, _) => {
+                f.write_str("the bucket isn't empty: `stratum rb --force` deletes what is in it, too")
+            }
             (Kind::Exists, _) => f.write_str("there is a bucket of that name already"),
             (_, "") => {
                 let message = crate::place::shown(&self.message);

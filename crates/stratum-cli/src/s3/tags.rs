@@ -45,8 +45,15 @@ impl Client {
     }
 
     /// Has these tags be all that there are.
-    pub async fn set_tags(&self, bucket: &str, key: &str, version: Option<&str>, tags: &Tags) -> Result<(), S3Error> {
-        let call = |method| Call::new(method, bucket, key).query("tagging", "").query_if("versionId", version);
+    pub async fn set_tags(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+        tags: &Tags,
+    ) -> Result<(), S3Error> {
+        let call =
+            |method| Call::new(method, bucket, key).query("tagging", "").query_if("versionId", version);
         if tags.is_empty() {
             return match self.tell(call(Method::DELETE)).await {
                 Err(S3Error::Refused(refusal)) if refusal.kind == Kind::NoObject && key.is_empty() => Ok(()),

@@ -28,7 +28,9 @@ const READ_BYTES: usize = 512 << 10;
 pub enum TrustError {
     #[error("{}: {problem}", file.display())]
     File { file: PathBuf, problem: String },
-    #[error("this machine has no certificates of authorities: install ca-certificates, or name some by --ca-bundle")]
+    #[error(
+        "this machine has no certificates of authorities: install ca-certificates, or name some by --ca-bundle"
+    )]
     None,
     #[error("TLS can't be set up: {0}")]
     Tls(String),

@@ -106,7 +106,13 @@ impl Client {
     }
 
     /// Sends a part.
-    pub async fn put_part(&self, upload: &Upload, number: u32, bytes: Bytes, sum: Option<Sum>) -> Result<Part, S3Error> {
+    pub async fn put_part(
+        &self,
+        upload: &Upload,
+        number: u32,
+        bytes: Bytes,
+        sum: Option<Sum>,
+    ) -> Result<Part, S3Error> {
         let size = Some(bytes.len() as u64);
         let call = summed(part(upload, number).body(bytes), sum);
         let headers = self.tell(call).await?;
@@ -125,7 +131,10 @@ impl Client {
         let call = part(upload, number)
             .header("x-amz-copy-source", &source(from))
             .header("x-amz-copy-source-if-match", etag)
-            .header("x-amz-copy-source-range", &format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+            .header(
+                "x-amz-copy-source-range",
+                &format!("bytes={}-{}", range.start, range.end.saturating_sub(1)),
+            );
         let copied: Copied = self.ask(call).await?;
         Ok(Part { number, etag: copied.etag, size: Some(range.end - range.start), sum: None })
     }
@@ -140,7 +149,8 @@ impl Client {
     ) -> Result<String, S3Error> {
         let mut document = "<CompleteMultipartUpload>".to_owned();
         for Part { number, etag, sum, .. } in parts {
-            let sum = sum.map(|sum| format!("<ChecksumCRC64NVME>{sum}</ChecksumCRC64NVME>")).unwrap_or_default();
+            let sum =
+                sum.map(|sum| format!("<ChecksumCRC64NVME>{sum}</ChecksumCRC64NVME>")).unwrap_or_default();
             document += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>{sum}</Part>");
         }
         document += "</CompleteMultipartUpload>";

@@ -71,7 +71,8 @@ impl Engine {
         let upload = client.begin(&to.bucket, &to.key, false, &attributes).await.map_err(Problem::s3(to))?;
         let upload = &upload;
         let parts = stream::iter(cut(from.size, bytes)).map(|piece| async move {
-            let copied = client.copy_part(upload, piece.number, named(from), &from.etag, piece.range.clone()).await;
+            let copied =
+                client.copy_part(upload, piece.number, named(from), &from.etag, piece.range.clone()).await;
             let part = copied.map_err(Problem::s3(&from.url))?;
             self.output.advance(piece.length());
             Ok::<_, Problem>(part)

@@ -5,6 +5,7 @@ use super::pieces::{AT_ONCE, Body, Piece, WHOLE_BYTES, cut, piece_bytes};
 use super::{Ended, Engine, RemoteObject, apart};
 use crate::checksum::{Crc, Sum, Verify};
 use crate::local::{Landing, Root};
+use crate::place::Url;
 use crate::problem::Problem;
 use crate::s3::{Client, Info, Range};
 use bytes::Bytes;
@@ -37,7 +38,8 @@ impl Engine {
             let made = apart(move || root.make_folder(&name)).await?;
             return made.map(|()| Ended::Done).map_err(|problem| Problem::at(&from.url, problem));
         }
-        let path = apart(move || root.prepare(&name)).await?.map_err(|problem| Problem::at(&from.url, problem))?;
+        let path =
+            apart(move || root.prepare(&name)).await?.map_err(|problem| Problem::at(&from.url, problem))?;
         self.download(from, path).await
     }
 
@@ -58,7 +60,8 @@ impl Engine {
     async fn download_whole(&self, client: &Client, from: &RemoteObject, to: PathBuf) -> Result<(), Problem> {
         let _memory = self.memory(from.size).await;
         let (url, version) = (&from.url, from.version.as_deref());
-        let found = client.get(&url.bucket, &url.key, version, WHOLE_BYTES).await.map_err(Problem::s3(url))?;
+        let found =
+            client.get(&url.bucket, &url.key, version, WHOLE_BYTES).await.map_err(Problem::s3(url))?;
         let (shown, clobbers) = (to.clone(), self.options.clobbers);
         let landed = apart(move || -> Result<(), String> {
             verify(&found.bytes, &found.info.verify)?;
@@ -67,7 +70,9 @@ impl Engine {
             let modified = found.info.modified.map(SystemTime::from);
             written.and_then(|()| landing.land(modified)).map_err(|error| error.to_string())
         });
-        landed.await?.map_err(|problem| Problem::at(format_args!("{url} to {}", shown.display()), problem))?;
+        landed
+            .await?
+            .map_err(|problem| Problem::at(format_args!("{url} to {}", shown.display()), problem))?;
         self.output.advance(from.size);
         Ok(())
     }
@@ -78,7 +83,7 @@ impl Engine {
         from: &RemoteObject,
         to: PathBuf,
     ) -> Result<(), Problem> {
-        let (from, info) = looked_at(client, from).await?;
+        let (from, info) = look(client, &from.url, from.version.as_deref()).await?;
         let subject = subject(client, &from, &to)?;
         let mut ledger = Ledger::open(self.sessions.machine(), &subject)?;
         let before = ledger.as_mut().and_then(|ledger| ledger.before.take()).filter(|before| before.is_same);
@@ -89,11 +94,13 @@ impl Engine {
         }
         let ledger = Mutex::new(ledger);
         let body = Body::Object(client.clone(), from.clone());
+        self.open.add_download();
         let sum = self.fetch_pieces(&body, &subject, &info, before, &landing, &ledger).await;
         let landed = match sum {
             Err(problem) => Err(problem),
             Ok(sum) => self.land(landing, &to, from.size, sum, info).await,
         };
+        self.open.remove_download();
         let ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(ledger) = ledger
             && !matches!(&landed, Err(problem) if problem.may_pass())
@@ -156,7 +163,14 @@ impl Engine {
     }
 
     /// Puts a file in its place, if it is what the endpoint says it is.
-    async fn land(&self, landing: Arc<Landing>, to: &Path, size: u64, sum: Sum, info: Info) -> Result<(), Problem> {
+    async fn land(
+        &self,
+        landing: Arc<Landing>,
+        to: &Path,
+        size: u64,
+        sum: Sum,
+        info: Info,
+    ) -> Result<(), Problem> {
         let landed = apart(move || -> Result<(), String> {
             let is_right = match &info.verify {
                 Verify::Sum(expected) => *expected == sum,
@@ -177,14 +191,16 @@ impl Engine {
         let path = to.to_owned();
         let opened = apart(move || std::fs::OpenOptions::new().write(true).open(path)).await?;
         let mut file = opened.map_err(|error| Problem::of_path(to, error))?;
-        self.pass(from, 0..from.size, |bytes| file.write_all(bytes).map_err(|error| Problem::of_path(to, error)))
-            .await?;
+        self.pass(from.named(), 0..from.size, |bytes| {
+            file.write_all(bytes).map_err(|error| Problem::of_path(to, error))
+        })
+        .await?;
         Ok(Ended::Done)
     }
 
     /// Writes a range of an object to the standard output.
     pub(super) async fn print(&self, from: &RemoteObject, range: Range) -> Result<Ended, Problem> {
-        self.pass(from, range, |bytes| self.output.bytes(bytes)).await?;
+        self.pass(from.named(), range, |bytes| self.output.bytes(bytes)).await?;
         self.output.flush()?;
         Ok(Ended::Done)
     }
@@ -192,12 +208,12 @@ impl Engine {
     /// Hands a range of an object over, in order. Where it is all of it, what was handed over is verified at the end.
     pub async fn pass(
         &self,
-        from: &RemoteObject,
+        (url, version): (&Url, Option<&str>),
         range: Range,
         mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let client = self.sessions.client(&from.url.site)?;
-        let (from, info) = looked_at(&client, from).await?;
+        let client = self.sessions.client(&url.site)?;
+        let (from, info) = look(&client, url, version).await?;
         let whole = 0..from.size;
         let range = range.start.min(from.size)..range.end.min(from.size);
         let crc = match info.verify {
@@ -239,11 +255,16 @@ impl Engine {
 
 const DIFFERS: &str = "what came isn't what the endpoint says the object is: its checksum differs";
 
-/// The object as it is now, and what else is said of it.
-async fn looked_at(client: &Client, object: &RemoteObject) -> Result<(RemoteObject, Info), Problem> {
-    let url = &object.url;
-    let info = client.head(&url.bucket, &url.key, object.version.as_deref()).await.map_err(Problem::s3(url))?;
-    let object = RemoteObject { size: info.size, etag: info.etag.clone(), ..object.clone() };
+/// An object as it is now, and what else is said of it.
+async fn look(client: &Client, url: &Url, version: Option<&str>) -> Result<(RemoteObject, Info), Problem> {
+    let info = client.head(&url.bucket, &url.key, version).await.map_err(Problem::s3(url))?;
+    let object = RemoteObject {
+        url: url.clone(),
+        version: version.map(str::to_owned),
+        size: info.size,
+        etag: info.etag.clone(),
+        modified: info.modified,
+    };
     Ok((object, info))
 }
 
@@ -272,7 +293,9 @@ async fn kept(
     before: &HashMap<u32, String>,
     landing: &Arc<Landing>,
 ) -> Result<Option<Sum>, Problem> {
-    let Some(noted) = before.get(&piece.number).and_then(|text| Sum::parse(crc, text)) else { return Ok(None) };
+    let Some(noted) = before.get(&piece.number).and_then(|text| Sum::parse(crc, text)) else {
+        return Ok(None);
+    };
     let (landing, range) = (landing.clone(), piece.range.clone());
     apart(move || {
         let mut bytes = vec![0; (range.end - range.start) as usize];
@@ -282,7 +305,13 @@ async fn kept(
     .await
 }
 
-async fn write(piece: &Piece, crc: Crc, bytes: Bytes, landing: &Arc<Landing>, at: &str) -> Result<Sum, Problem> {
+async fn write(
+    piece: &Piece,
+    crc: Crc,
+    bytes: Bytes,
+    landing: &Arc<Landing>,
+    at: &str,
+) -> Result<Sum, Problem> {
     let (landing, offset) = (landing.clone(), piece.range.start);
     let written = apart(move || landing.write_at(&bytes, offset).map(|()| Sum::of(crc, &bytes))).await?;
     written.map_err(|error| Problem::at(at, error))

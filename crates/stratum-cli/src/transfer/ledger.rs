@@ -147,7 +147,8 @@ mod tests {
             edition: "e".into(),
             piece_bytes: 4,
         };
-        let head = serde_json::to_string(&Head { subject: subject.clone(), upload: Some("u".into()) }).unwrap();
+        let head =
+            serde_json::to_string(&Head { subject: subject.clone(), upload: Some("u".into()) }).unwrap();
         let text = format!("{head}\n{{\"piece\":2,\"sum\":\"s\"}}\n{{\"piece\":3,\"su");
         let before = read(&text, &subject).unwrap();
         assert!(before.is_same && before.upload.as_deref() == Some("u"));

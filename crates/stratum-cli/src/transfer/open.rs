@@ -1,7 +1,8 @@
-//! Uploads that were begun and are neither whole nor dropped, for when the command is interrupted.
+//! Large transfers that were begun and are neither whole nor dropped, for when the command is interrupted.
 
 use crate::s3::{Client, Upload};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All of a command's.
 #[derive(Default)]
-pub struct OpenUploads(Mutex<HashMap<String, Open>>);
+pub struct OpenTransfers {
+    uploads: Mutex<HashMap<String, Open>>,
+    /// Downloads, all of which can be gone on with.
+    downloads: AtomicUsize,
+}
 
 struct Open {
     client: Arc<Client>,
@@ -18,7 +23,7 @@ struct Open {
     is_resumable: bool,
 }
 
-impl OpenUploads {
+impl OpenTransfers {
     pub fn add(&self, client: &Arc<Client>, upload: &Upload, is_resumable: bool) {
         let open = Open { client: client.clone(), upload: upload.clone(), is_resumable };
         self.lock().insert(upload.id.clone(), open);
@@ -26,6 +31,14 @@ impl OpenUploads {
 
     pub fn remove(&self, upload: &Upload) {
         self.lock().remove(&upload.id);
+    }
+
+    pub fn add_download(&self) {
+        self.downloads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn remove_download(&self) {
+        self.downloads.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Drops those that can't be gone on with, and says how many others there are.
@@ -36,10 +49,10 @@ impl OpenUploads {
         let aborts = futures_util::future::join_all(lost.map(|open| open.client.abort(&open.upload)));
         // One that isn't dropped now is dropped by the bucket's rule.
         let _ = tokio::time::timeout(PATIENCE, aborts).await;
-        resumable
+        resumable + self.downloads.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Open>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -38,10 +38,8 @@ pub fn piece_bytes(size: u64) -> u64 {
 
 /// All pieces of something.
 pub fn cut(size: u64, bytes: u64) -> impl Iterator<Item = Piece> {
-    (0..size.div_ceil(bytes)).map(move |at| Piece {
-        number: at as u32 + 1,
-        range: at * bytes..size.min((at + 1) * bytes),
-    })
+    (0..size.div_ceil(bytes))
+        .map(move |at| Piece { number: at as u32 + 1, range: at * bytes..size.min((at + 1) * bytes) })
 }
 
 /// The pieces of something whose size nobody knows: longer and longer, so that their number doesn't end it.

@@ -16,7 +16,11 @@ impl Engine {
                 Err(problem) => return self.output.problem(&problem),
             },
         };
-        doomed.iter().map(From::to_string).filter(|name| !undeleted.contains(name)).for_each(|name| self.tell_removed(&name));
+        doomed
+            .iter()
+            .map(From::to_string)
+            .filter(|name| !undeleted.contains(name))
+            .for_each(|name| self.tell_removed(&name));
     }
 
     /// Gives those that are still there, which were told.
@@ -37,7 +41,9 @@ impl Engine {
         }
         if let Some(From::Object(first)) = doomed.first() {
             let client = self.sessions.client(&first.url.site)?;
-            for failed in client.delete_many(&first.url.bucket, &keys).await.map_err(Problem::s3(&first.url))? {
+            for failed in
+                client.delete_many(&first.url.bucket, &keys).await.map_err(Problem::s3(&first.url))?
+            {
                 let url = first.url.with_key(failed.key);
                 self.output.problem(&Problem::at(&url, failed.problem));
                 undeleted.insert(url.to_string());

@@ -63,7 +63,9 @@ impl Engine {
     ) -> Result<(), Problem> {
         let _memory = self.memory(file.size).await;
         let (path, size) = (file.path.clone(), file.size);
-        let bytes = apart(move || read_whole(&path, size)).await?.map_err(|problem| Problem::of_path(&file.path, problem))?;
+        let bytes = apart(move || read_whole(&path, size))
+            .await?
+            .map_err(|problem| Problem::of_path(&file.path, problem))?;
         self.put(client, to, bytes, attributes).await?;
         self.output.advance(file.size);
         Ok(())
@@ -261,7 +263,8 @@ impl Engine {
             Ok(_) => Ok(()),
             Err(S3Error::Refused(refusal)) if refusal.kind == Kind::NoUpload => {
                 let there = client.head(&to.bucket, &to.key, None).await.map_err(Problem::s3(to))?;
-                let is_it = there.size == size && sum.is_some_and(|sum| there.verify == crate::checksum::Verify::Sum(sum));
+                let is_it = there.size == size
+                    && sum.is_some_and(|sum| there.verify == crate::checksum::Verify::Sum(sum));
                 if is_it { Ok(()) } else { Err(Problem::s3(to)(S3Error::Refused(refusal))) }
             }
             Err(error) => Err(Problem::s3(to)(error)),
@@ -272,7 +275,9 @@ impl Engine {
     pub(super) fn unless_there(&self, written: Result<(), Problem>) -> Result<Ended, Problem> {
         match written {
             Ok(()) => Ok(Ended::Done),
-            Err(problem) if !self.options.clobbers && problem.kind() == Some(Kind::Changed) => Ok(Ended::Skipped),
+            Err(problem) if !self.options.clobbers && problem.kind() == Some(Kind::Changed) => {
+                Ok(Ended::Skipped)
+            }
             Err(problem) => Err(problem),
         }
     }

@@ -1,0 +1,22 @@
+//! `stratum server --demo`: a bucket with something in it, and where to look at it.
+
+use crate::credentials::Credentials;
+use crate::{output, people, probe};
+use std::net::SocketAddr;
+use stratum_cli::{DEMO_BUCKET, fill};
+
+/// Where the console is served.
+const CONSOLE: &str = "/_stratum/console/";
+
+/// Fills the bucket of a server that listens, and says so. `told`: how to sign in.
+pub async fn show(address: SocketAddr, root: Credentials, region: String, told: String) {
+    let endpoint = format!("http://{}", probe::reachable(address));
+    match fill(people::machine(), &endpoint, &root.access_key, &root.secret_key, &region).await {
+        Ok(_) => output::line(format_args!(
+            "The bucket {DEMO_BUCKET} has something in it. To look at it:\n\n  \
+             {endpoint}{CONSOLE}    ({told})\n  \
+             stratum ls --recursive s3://{DEMO_BUCKET} --endpoint {endpoint}\n"
+        )),
+        Err(problem) => tracing::warn!(problem, "the bucket for a first look was not made"),
+    }
+}

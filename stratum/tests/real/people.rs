@@ -1,0 +1,497 @@
+//! What people do with a store from a terminal: `stratum ls`, `cp`, `sync` and the rest, as somebody types them.
+
+use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const MIB: usize = 1 << 20;
+
+/// Somebody with a home of their own, a server, and its key.
+struct Person {
+    server: Server,
+    home: tempfile::TempDir,
+}
+
+impl Person {
+    fn new() -> Person {
+        Person { server: Server::start(), home: tempfile::tempdir().unwrap() }
+    }
+
+    fn with_bucket() -> Person {
+        let person = Person::new();
+        person.does(&["mb", "s3://b"]);
+        person
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// A path as it is typed.
+    fn typed(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        self.typed(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+        command.args(args).current_dir(self.home.path()).env_clear();
+        command.env("HOME", self.home.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        command.env("AWS_ENDPOINT_URL", self.server.endpoint());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// What it prints; it must end well.
+    fn does(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", words(&output.stderr));
+        words(&output.stdout)
+    }
+
+    /// What it says is wrong; it must end with that code.
+    fn fails(&self, args: &[&str], code: i32) -> String {
+        let output = self.run(args);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{args:?}: {} {}",
+            words(&output.stdout),
+            words(&output.stderr)
+        );
+        words(&output.stderr)
+    }
+
+    fn pipes(&self, args: &[&str], input: &[u8]) {
+        let mut process = self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        process.stdin.take().unwrap().write_all(input).unwrap();
+        assert!(process.wait().unwrap().success(), "{args:?}");
+    }
+
+    /// The objects below a URL: keys and sizes.
+    fn objects(&self, url: &str) -> BTreeMap<String, u64> {
+        let told = self.does(&["find", url, "--json"]);
+        told.lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .map(|object| (object["key"].as_str().unwrap().to_owned(), object["size"].as_u64().unwrap()))
+            .collect()
+    }
+
+    fn keys(&self, url: &str) -> Vec<String> {
+        self.objects(url).into_keys().collect()
+    }
+
+    /// Waits for something; a busy machine takes its time.
+    fn waits<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        for _ in 0..3_000 {
+            if let Some(found) = look() {
+                return found;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it never came to {what}");
+    }
+}
+
+fn words(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Bytes that differ everywhere.
+fn body(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let word = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(word).flatten().take(length).collect()
+}
+
+/// All files below a folder, and their bytes.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let name = entry.path().strip_prefix(folder).unwrap().to_owned();
+                found.insert(name, fs::read(entry.path()).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn an_object_comes_is_seen_and_goes() {
+    let person = Person::with_bucket();
+    let file = person.write("note.txt", b"one\ntwo\nthree\n");
+    person.does(&["cp", &file, "s3://b/"]);
+    person.does(&["cp", &file, "s3://b/d/other"]);
+    let listed = person.does(&["ls", "s3://b"]);
+    assert!(listed.lines().any(|line| line.ends_with("      14 B  note.txt")), "{listed}");
+    assert!(listed.lines().any(|line| line.trim() == "d/"), "{listed}");
+    assert!(person.does(&["ls"]).trim_end().ends_with("  b"));
+    assert_eq!(person.does(&["cat", "s3://b/note.txt"]), "one\ntwo\nthree\n");
+    assert_eq!(person.does(&["cat", "s3://b/note.txt", "--offset", "4", "--bytes", "3"]), "two");
+    assert_eq!(person.does(&["head", "-n", "2", "s3://b/note.txt"]), "one\ntwo\n");
+    assert_eq!(person.does(&["head", "-c", "5", "s3://b/note.txt"]), "one\nt");
+    person.does(&["cp", "s3://b/note.txt", &person.typed("back/")]);
+    assert_eq!(fs::read(person.path("back/note.txt")).unwrap(), b"one\ntwo\nthree\n");
+    person.does(&["mv", "s3://b/note.txt", "s3://b/d/"]);
+    assert_eq!(person.keys("s3://b"), ["d/note.txt", "d/other"]);
+    let held = person.does(&["du", "s3://b", "--bytes"]);
+    assert!(held.contains("28") && held.contains("2 objects"), "{held}");
+    person.does(&["rm", "s3://b/d/other"]);
+    assert!(person.fails(&["rb", "s3://b"], 1).contains("isn't empty"));
+    person.does(&["rb", "--force", "s3://b"]);
+    assert_eq!(person.does(&["ls"]), "");
+}
+
+#[test]
+fn exit_codes_and_words_say_what_is_wrong() {
+    let person = Person::with_bucket();
+    assert!(person.fails(&["ls", "s3://nowhere"], 3).contains("there is no such bucket"));
+    assert!(person.fails(&["cat", "s3://b/nothing"], 3).contains("s3://b/nothing: there is no such object"));
+    assert!(person.fails(&["rm", "s3://b/nothing"], 3).contains("no such object"));
+    person.does(&["rm", "--force", "s3://b/nothing"]);
+    assert!(person.fails(&["rm", "s3://b"], 2).contains("--recursive"));
+    assert!(person.fails(&["cp", "a", "b"], 2).contains("cp(1)"));
+    assert!(person.fails(&["cp", "ftp://b/x", "."], 2).contains("there is no alias \"ftp\""));
+    assert!(person.fails(&["mb", "s3://b"], 1).contains("already"));
+    person.does(&["mb", "--ignore-existing", "s3://b"]);
+    let with = |name: &str, value: &str| {
+        let output = person.command(&["ls", "s3://b"]).env(name, value).output().unwrap();
+        (output.status.code(), words(&output.stderr))
+    };
+    let (code, said) = with("AWS_SECRET_ACCESS_KEY", "another");
+    assert!(code == Some(4) && said.contains(ACCESS_KEY) && said.contains("secret"), "{said}");
+    let (code, said) = with("AWS_ACCESS_KEY_ID", "NOBODY");
+    assert!(code == Some(4) && said.contains("doesn't know the access key NOBODY"), "{said}");
+    let (code, said) = with("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    assert!(code == Some(5) && said.contains("nothing listens at http://127.0.0.1:1"), "{said}");
+    let tls = person.server.endpoint().replace("http:", "https:");
+    let (code, said) = with("AWS_ENDPOINT_URL", &tls);
+    assert!(code == Some(5) && said.contains("doesn't speak TLS"), "{said}");
+    let (code, said) = with("AWS_PROFILE", "absent");
+    assert!(code == Some(4) && said.contains("has a profile \"absent\""), "{said}");
+    let told = person.run(&["cat", "s3://b/nothing"]);
+    assert!(told.stdout.is_empty());
+    let json = words(&person.run(&["ls", "--json", "s3://nowhere"]).stderr);
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["code"], "NoSuchBucket");
+}
+
+#[test]
+fn folders_go_up_and_come_back_the_same() {
+    let person = Person::with_bucket();
+    for (name, length) in [("t/a", 0), ("t/a.b/c", 1), ("t/d/e/f ü.bin", 70_000), ("t/large", 20 * MIB + 7)]
+    {
+        person.write(name, &body(length));
+    }
+    let (there, back) = (person.typed("t"), person.typed("back"));
+    person.does(&["cp", "--recursive", &there, "s3://b/p"]);
+    assert_eq!(person.keys("s3://b"), ["p/a", "p/a.b/c", "p/d/e/f ü.bin", "p/large"]);
+    person.does(&["cp", "--recursive", "s3://b/p", &back]);
+    assert_eq!(files(&person.path("t")), files(&person.path("back")));
+    // Patterns mean what fits, and no more.
+    person.does(&["cp", "s3://b/p/**.bin", &person.typed("bins/")]);
+    assert_eq!(files(&person.path("bins")).len(), 1);
+    person.does(&["cp", "-r", "s3://b/p", "s3://b/q"]);
+    assert_eq!(person.keys("s3://b/q").len(), 4);
+    person.does(&["cp", "s3://b/p/large", "s3://b/copy"]);
+    assert_eq!(person.run(&["cat", "s3://b/copy"]).stdout, body(20 * MIB + 7));
+    assert!(person.fails(&["mv", "-r", "s3://b/p", "s3://b/p/within"], 2).contains("lies within"));
+    assert!(person.fails(&["mv", "s3://b/copy", "s3://b/copy"], 2).contains("onto itself"));
+    // `p` is a folder's name, not the beginning of one.
+    person.does(&["cp", &person.typed("t/a.b/c"), "s3://b/p2"]);
+    person.does(&["rm", "-r", "s3://b/p"]);
+    assert!(person.keys("s3://b").contains(&"p2".to_owned()) && person.keys("s3://b/p").is_empty());
+    // A second time nothing is there to be deleted.
+    person.fails(&["rm", "-r", "s3://b/p"], 3);
+}
+
+#[test]
+fn pipes_of_any_length_go_in_and_out() {
+    let person = Person::with_bucket();
+    for length in [0, 5, 8 * MIB, 25 * MIB + 3] {
+        let sent = body(length);
+        person.pipes(&["cp", "-", "s3://b/piped"], &sent);
+        assert!(person.run(&["cp", "s3://b/piped", "-"]).stdout == sent, "{length}");
+    }
+    // Who reads a device gets bytes in it, and nothing in its place.
+    person.does(&["cp", "s3://b/piped", "/dev/null"]);
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}
+
+#[test]
+fn keys_that_can_be_no_files_are_refused_by_name_and_can_be_deleted() {
+    let person = Person::with_bucket();
+    let hostile =
+        ["../up", "a//b", "/abs", "d/../../up", "x/./y", "c\u{1}\r\u{7f}", "f", "f/below", "fine/file"];
+    for key in hostile {
+        person.pipes(&["cp", "-", &format!("s3://b/p/{key}")], key.as_bytes());
+        assert_eq!(person.run(&["cat", &format!("s3://b/p/{key}")]).stdout, key.as_bytes());
+    }
+    let long = "n".repeat(300);
+    person.pipes(&["cp", "-", &format!("s3://b/p/{long}")], b"x");
+    assert_eq!(person.keys("s3://b/p").len(), hostile.len() + 1);
+    let told = person.fails(&["cp", "-r", "s3://b/p", &person.typed("deep/target")], 1);
+    for key in ["p/../up", "p/a//b", "p//abs", "p/d/../../up", "p/x/./y"] {
+        assert!(told.contains(&format!("s3://b/{key}: its name")), "{key}: {told}");
+    }
+    assert!(told.contains("longer than 255"), "{told}");
+    assert!(!told.contains('\u{1}'), "no terminal is disturbed");
+    assert!(person.path("deep/target/fine/file").exists() && !person.path("deep/up").exists());
+    assert_eq!(fs::read_dir(person.path("deep")).unwrap().count(), 1);
+    person.does(&["rm", "-r", "s3://b/p"]);
+    assert!(person.keys("s3://b").is_empty());
+    // A folder's own marker is one, and is no file.
+    person.pipes(&["cp", "-", "s3://b/m/x/"], b"");
+    person.pipes(&["cp", "-", "s3://b/m/x"], b"file");
+    person.does(&["rm", "s3://b/m/x"]);
+    assert_eq!(person.keys("s3://b"), ["m/x/"]);
+    person.does(&["cp", "-r", "s3://b/m", &person.typed("made")]);
+    assert!(person.path("made/x").is_dir());
+}
+
+#[test]
+fn links_are_neither_followed_nor_written_through_unasked() {
+    let person = Person::with_bucket();
+    person.write("away/secret", b"secret");
+    person.write("t/file", b"file");
+    symlink(person.path("away"), person.path("t/link")).unwrap();
+    let told = person.fails(&["cp", "-r", &person.typed("t"), "s3://b/t"], 1);
+    assert!(told.contains("t/link: it is a symbolic link"), "{told}");
+    assert_eq!(person.keys("s3://b"), ["t/file"]);
+    person.does(&["cp", "-r", "--symlinks", "follow", &person.typed("t"), "s3://b/t"]);
+    assert_eq!(person.keys("s3://b"), ["t/file", "t/link/secret"]);
+    person.pipes(&["cp", "-", "s3://b/t/link/secret"], b"changed");
+    let told = person.fails(&["cp", "-r", "s3://b/t", &person.typed("t")], 1);
+    assert!(told.contains("never written through"), "{told}");
+    assert_eq!(fs::read(person.path("away/secret")).unwrap(), b"secret");
+}
+
+#[test]
+fn a_sync_does_just_what_its_dry_run_says() {
+    let person = Person::with_bucket();
+    for name in ["a", "d/b", "d/c"] {
+        person.write(&format!("t/{name}"), name.as_bytes());
+    }
+    let there = person.typed("t");
+    person.does(&["sync", &there, "s3://b/t"]);
+    assert_eq!(person.does(&["sync", "-n", &there, "s3://b/t"]), "");
+    fs::remove_file(person.path("t/d/b")).unwrap();
+    person.write("t/d/c", b"longer");
+    person.write("t/new", b"new");
+    person.pipes(&["cp", "-", "s3://b/other"], b"beside it");
+    let would = person.does(&["sync", "--delete", "--dry-run", &there, "s3://b/t"]);
+    let mut would: Vec<String> = would.lines().map(|line| line.replacen("would ", "", 1)).collect();
+    would.sort();
+    assert_eq!(would.len(), 3, "{would:?}");
+    assert_eq!(person.keys("s3://b/t"), ["t/a", "t/d/b", "t/d/c"], "a dry run does nothing");
+    let did = person.does(&["sync", "--delete", "--verbose", &there, "s3://b/t"]);
+    let mut did: Vec<String> = did.lines().map(|line| line.replacen("deleted ", "delete ", 1)).collect();
+    did.sort();
+    assert_eq!(would, did);
+    assert_eq!(person.keys("s3://b"), ["other", "t/a", "t/d/c", "t/new"]);
+    // The other way, too.
+    person.write("back/stray", b"x");
+    person.write("back/kept.log", b"x");
+    person.does(&["sync", "--delete", "--exclude", "*.log", "s3://b/t", &person.typed("back")]);
+    fs::remove_file(person.path("back/kept.log")).unwrap();
+    assert_eq!(files(&person.path("t")), files(&person.path("back")));
+    assert_eq!(person.does(&["sync", "-n", "--delete", "s3://b/t", &person.typed("back")]), "");
+    // What can't be looked at may be there: nothing is deleted for its sake.
+    symlink("nowhere", person.path("t/d/aa")).unwrap();
+    person.pipes(&["cp", "-", "s3://b/t/z"], b"stays");
+    person.fails(&["sync", "--delete", &there, "s3://b/t"], 1);
+    assert!(person.keys("s3://b/t").contains(&"t/z".to_owned()));
+}
+
+#[test]
+fn an_upload_that_was_killed_goes_on_with_its_parts() {
+    let person = Person::with_bucket();
+    let sent = body(160 * MIB);
+    let file = person.write("large", &sent);
+    let incomplete = || person.does(&["ls", "--incomplete", "s3://b"]);
+    let ledgers = person.path(".local/state/stratum/transfers");
+    let mut process = person.command(&["cp", &file, "s3://b/large"]).spawn().unwrap();
+    person.waits("begin", || (!incomplete().is_empty()).then_some(()));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let open = incomplete();
+    assert_eq!(open.lines().count(), 1, "{open}");
+    assert_eq!(fs::read_dir(&ledgers).unwrap().count(), 1);
+    person.does(&["cp", &file, "s3://b/large"]);
+    // It was that upload that became the object: none is left.
+    assert_eq!(incomplete(), "");
+    assert_eq!(fs::read_dir(&ledgers).unwrap().count(), 0);
+    assert!(person.run(&["cat", "s3://b/large"]).stdout == sent);
+    // A file that has changed since isn't gone on with.
+    let mut process = person.command(&["cp", &file, "s3://b/again"]).spawn().unwrap();
+    person.waits("begin", || (!incomplete().is_empty()).then_some(()));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let sent = body(20 * MIB);
+    fs::write(&file, &sent).unwrap();
+    person.does(&["cp", &file, "s3://b/again"]);
+    assert_eq!(incomplete(), "", "what was sent of the one before is dropped");
+    assert!(person.run(&["cat", "s3://b/again"]).stdout == sent);
+}
+
+#[test]
+fn a_download_that_was_killed_goes_on_and_believes_nothing() {
+    let person = Person::with_bucket();
+    let sent = body(160 * MIB);
+    person.does(&["cp", &person.write("large", &sent), "s3://b/large"]);
+    let (back, ledgers) = (person.typed("back"), person.path(".local/state/stratum/transfers"));
+    let mut process = person.command(&["cp", "s3://b/large", &back]).spawn().unwrap();
+    let noted = || {
+        let ledger = fs::read_dir(&ledgers).ok()?.flatten().next()?;
+        fs::read_to_string(ledger.path()).ok()?.lines().count().checked_sub(1).filter(|pieces| *pieces > 0)
+    };
+    person.waits("a piece", noted);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert!(!person.path("back").exists(), "no half of a file is seen");
+    let partial = fs::read_dir(person.home.path()).unwrap().flatten().map(|entry| entry.path());
+    let partial = partial.into_iter().find(|path| path.to_string_lossy().ends_with(".partial")).unwrap();
+    // One of the pieces rots while nobody works.
+    let mut rotten = fs::read(&partial).unwrap();
+    let at = rotten.iter().position(|byte| *byte != 0).unwrap();
+    rotten[at] ^= 1;
+    fs::write(&partial, rotten).unwrap();
+    person.does(&["cp", "s3://b/large", &back]);
+    assert!(fs::read(&back).unwrap() == sent);
+    assert!(!partial.exists() && fs::read_dir(&ledgers).unwrap().count() == 0);
+}
+
+#[test]
+fn versions_tags_and_links_to_share() {
+    let person = Person::new();
+    person.does(&["mb", "--versioning", "s3://b"]);
+    person.pipes(&["cp", "-", "s3://b/k"], b"one");
+    person.pipes(&["cp", "-", "s3://b/k"], b"two!");
+    person.does(&["rm", "s3://b/k"]);
+    assert!(person.keys("s3://b").is_empty());
+    let listed = person.does(&["ls", "--versions", "--json", "s3://b/k"]);
+    let versions: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        versions.iter().map(|version| version["size"].as_u64()).collect::<Vec<_>>(),
+        [None, Some(4), Some(3)]
+    );
+    let oldest = versions[2]["version"].as_str().unwrap();
+    assert_eq!(person.does(&["cat", "--version-id", oldest, "s3://b/k"]), "one");
+    person.does(&["rm", "--version-id", versions[0]["version"].as_str().unwrap(), "s3://b/k"]);
+    assert_eq!(person.does(&["cat", "s3://b/k"]), "two!");
+    person.does(&["tag", "set", "s3://b/k", "team=red", "cost=1"]);
+    person.does(&["tag", "set", "s3://b/k", "cost=2"]);
+    person.does(&["tag", "rm", "s3://b/k", "team"]);
+    assert_eq!(person.does(&["tag", "get", "s3://b/k"]), "cost=2\n");
+    person.does(&["tag", "set", "s3://b", "of=bucket"]);
+    assert_eq!(person.does(&["tag", "get", "s3://b", "--json"]).trim(), "{\"of\":\"bucket\"}");
+    person.does(&["tag", "rm", "--all", "s3://b"]);
+    assert_eq!(person.does(&["tag", "get", "s3://b"]), "");
+    let shared = person.run(&["share", "--expires", "5m", "s3://b/k"]);
+    assert!(words(&shared.stderr).contains("can read it until"), "{}", words(&shared.stderr));
+    assert_eq!(fetched(&person, words(&shared.stdout).trim(), "GET", b""), b"two!");
+    let put = person.does(&["presign", "--put", "s3://b/sent by them"]);
+    fetched(&person, put.trim(), "PUT", b"theirs");
+    assert_eq!(person.does(&["cat", "s3://b/sent by them"]), "theirs");
+    person.does(&["rm", "--versions", "s3://b/k"]);
+    assert_eq!(person.does(&["du", "--versions", "--bytes", "s3://b"]).split_whitespace().next(), Some("6"));
+    person.does(&["rb", "--force", "s3://b"]);
+}
+
+/// What somebody without a key gets.
+fn fetched(person: &Person, url: &str, method: &str, body: &[u8]) -> Vec<u8> {
+    let rest = url.strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
+    assert!(person.server.endpoint().ends_with(host));
+    let mut stream = TcpStream::connect(host).unwrap();
+    let length = body.len();
+    let head = format!(
+        "{method} /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", words(&answer));
+    let begin = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    answer.split_off(begin)
+}
+
+#[test]
+fn an_alias_is_an_endpoint_of_its_own_and_its_file_is_nobodys_business() {
+    let (person, other) = (Person::with_bucket(), Server::start());
+    let mut set = person.command(&["alias", "set", "away", &other.endpoint(), ACCESS_KEY]);
+    let mut process = set.stdin(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all(format!("{SECRET_KEY}\n").as_bytes()).unwrap();
+    assert!(process.wait().unwrap().success());
+    let file = person.path(".config/stratum/aliases.json");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let listed = person.does(&["alias", "list"]);
+    assert!(listed.contains("away://") && !listed.contains(SECRET_KEY), "{listed}");
+    person.does(&["mb", "away://there"]);
+    for length in [10, 20 * MIB] {
+        let sent = body(length);
+        person.does(&["cp", "--metadata", "who=me", &person.write("file", &sent), "s3://b/k"]);
+        person.does(&["cp", "s3://b/k", "away://there/k"]);
+        assert!(person.run(&["cat", "away://there/k"]).stdout == sent, "{length}");
+    }
+    assert!(person.fails(&["ls", "nobody://b"], 2).contains("no alias \"nobody\""));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(person.fails(&["ls", "away://there"], 2).contains("chmod 600"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    person.does(&["alias", "rm", "away"]);
+    assert_eq!(person.does(&["alias", "list"]), "");
+}
+
+#[test]
+fn a_reader_that_has_had_enough_ends_it_quietly() {
+    let person = Person::with_bucket();
+    person.does(&["cp", &person.write("large", &body(40 * MIB)), "s3://b/large"]);
+    for args in [["ls", "s3://b"], ["cat", "s3://b/large"], ["find", "s3://b"], ["du", "s3://b"]] {
+        let mut command = person.command(&args);
+        let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(running.stdout.take());
+        let output = running.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), words(&output.stderr)), (Some(0), String::new()), "{args:?}");
+    }
+}
+
+#[test]
+fn a_server_on_this_machine_is_asked_where_nobody_says_whom() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(["ls"]).current_dir(home.path()).env_clear().env("HOME", home.path());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(words(&output.stderr).contains("no access key"), "{}", words(&output.stderr));
+    // Nobody listens there; but it is that server which was asked for.
+    command.args(["--endpoint", "http://127.0.0.1:1"]);
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    let said = words(&command.output().unwrap().stderr);
+    assert!(said.contains("nothing listens at http://127.0.0.1:1"), "{said}");
+}
