@@ -5,6 +5,7 @@
 //! Bodies are whole in memory both ways, since nothing sends or asks for more than a part at once; so every request can be
 //! repeated.
 
+mod attributes;
 mod buckets;
 mod client;
 mod documents;
@@ -16,8 +17,9 @@ mod tags;
 mod transport;
 mod uploads;
 
+pub use attributes::Attributes;
 pub use client::{Client, S3Error};
 pub use lists::{Entry, Listed, Version};
-pub use objects::{Attributes, Condition, DELETED_AT_ONCE, Info, Range};
+pub use objects::{Condition, DELETED_AT_ONCE, Info, Range};
 pub use refusal::Kind;
 pub use uploads::{OpenUpload, Part, Upload};

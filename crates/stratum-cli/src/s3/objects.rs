@@ -1,12 +1,13 @@
 //! Objects: read, written, copied, deleted.
 
+use super::attributes::{Attributes, attributed};
 use super::client::{Answer, Call, Client, ESCAPED, ESCAPED_IN_KEYS, S3Error};
 use super::documents::{escaped, is_writable, moment};
 use crate::checksum::{Crc, Sum, Verify};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use md5::{Digest, Md5};
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
@@ -17,7 +18,6 @@ use time::OffsetDateTime;
 pub const DELETED_AT_ONCE: usize = 1000;
 /// How often a body that broke off is asked for again.
 const BODY_REPEATS: u32 = 4;
-const METADATA: &str = "x-amz-meta-";
 
 /// What an object is, beside its bytes.
 #[derive(Clone, Debug)]
@@ -28,19 +28,6 @@ pub struct Info {
     pub attributes: Attributes,
     /// By what its whole body can be verified.
     pub verify: Verify,
-}
-
-/// What a client says of an object, and gets back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Attributes {
-    pub content_type: Option<String>,
-    pub cache_control: Option<String>,
-    pub content_disposition: Option<String>,
-    pub content_encoding: Option<String>,
-    pub content_language: Option<String>,
-    pub expires: Option<String>,
-    pub storage_class: Option<String>,
-    pub metadata: Vec<(String, String)>,
 }
 
 /// Bytes of an object: from, and up to but without.
@@ -282,47 +269,6 @@ impl Client {
     }
 }
 
-impl Attributes {
-    fn of(headers: &HeaderMap) -> Attributes {
-        let metadata = headers.iter().filter_map(|(name, value)| {
-            Some((
-                name.as_str().strip_prefix(METADATA)?.to_owned(),
-                String::from_utf8(value.as_bytes().into()).ok()?,
-            ))
-        });
-        Attributes {
-            content_type: text(headers, "content-type"),
-            cache_control: text(headers, "cache-control"),
-            content_disposition: text(headers, "content-disposition"),
-            content_encoding: text(headers, "content-encoding"),
-            content_language: text(headers, "content-language"),
-            expires: text(headers, "expires"),
-            storage_class: text(headers, "x-amz-storage-class"),
-            metadata: metadata.collect(),
-        }
-    }
-
-    /// Whether nothing is said.
-    pub fn is_empty(&self) -> bool {
-        *self == Attributes::default()
-    }
-
-    /// These, with those of another object where these say nothing.
-    pub fn or(&self, other: &Attributes) -> Attributes {
-        let pick = |one: &Option<String>, two: &Option<String>| one.clone().or_else(|| two.clone());
-        Attributes {
-            content_type: pick(&self.content_type, &other.content_type),
-            cache_control: pick(&self.cache_control, &other.cache_control),
-            content_disposition: pick(&self.content_disposition, &other.content_disposition),
-            content_encoding: pick(&self.content_encoding, &other.content_encoding),
-            content_language: pick(&self.content_language, &other.content_language),
-            expires: pick(&self.expires, &other.expires),
-            storage_class: pick(&self.storage_class, &other.storage_class),
-            metadata: if self.metadata.is_empty() { other.metadata.clone() } else { self.metadata.clone() },
-        }
-    }
-}
-
 /// What a body can be verified by: a checksum of the whole, or an ETag that is its MD5.
 fn verify(headers: &HeaderMap) -> Verify {
     let is_whole = text(headers, "x-amz-checksum-type").is_none_or(|kind| kind == "FULL_OBJECT");
@@ -369,32 +315,10 @@ pub(super) fn conditioned(call: Call<'_>, condition: Condition) -> Call<'_> {
     }
 }
 
-pub(super) fn attributed<'a>(mut call: Call<'a>, attributes: &Attributes) -> Call<'a> {
-    for (name, value) in [
-        ("content-type", &attributes.content_type),
-        ("cache-control", &attributes.cache_control),
-        ("content-disposition", &attributes.content_disposition),
-        ("content-encoding", &attributes.content_encoding),
-        ("content-language", &attributes.content_language),
-        ("expires", &attributes.expires),
-        ("x-amz-storage-class", &attributes.storage_class),
-    ] {
-        if let Some(value) = value {
-            call = call.header(name, value);
-        }
-    }
-    for (name, value) in &attributes.metadata {
-        let header = HeaderName::from_bytes(format!("{METADATA}{name}").as_bytes());
-        if let (Ok(name), Ok(value)) = (header, HeaderValue::from_bytes(value.as_bytes())) {
-            call = call.named_header(name, value);
-        }
-    }
-    call
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderName, HeaderValue};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs

@@ -1,8 +1,9 @@
 //! Uploads in parts.
 
+use super::attributes::{Attributes, attributed};
 use super::client::{Call, Client, S3Error};
 use super::documents::{decoded, decoded_some, moment};
-use super::objects::{Attributes, Condition, Copied, Range, attributed, conditioned, source, summed, text};
+use super::objects::{Condition, Copied, Range, conditioned, source, summed, text};
 use crate::checksum::{Crc, Sum};
 use bytes::Bytes;
 use http::Method;
