@@ -100,6 +100,15 @@ impl Problem {
         }
     }
 
+    /// Whether everything else of the same command would fail by it, too.
+    pub fn is_of_all(&self) -> bool {
+        let is_away =
+            matches!(self, Problem::S3 { error: S3Error::Unreachable { .. } | S3Error::Trust(_), .. });
+        is_away
+            || matches!(self, Problem::Connect(_))
+            || matches!(self.kind(), Some(Kind::NoBucket | Kind::Unknown))
+    }
+
     pub fn outcome(&self) -> Outcome {
         match (self, self.kind()) {
             (Problem::Closed, _) => Outcome::Done,

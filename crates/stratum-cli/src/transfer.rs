@@ -24,7 +24,7 @@ use serde_json::json;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -116,6 +116,8 @@ pub struct Engine {
     options: Options,
     memory: Semaphore,
     open: OpenTransfers,
+    /// Whether something went wrong that nothing else would come past.
+    is_hopeless: AtomicBool,
     done: AtomicU64,
     skipped: AtomicU64,
     bytes: AtomicU64,
@@ -129,6 +131,7 @@ impl Engine {
             options,
             memory: Semaphore::new((MEMORY_BYTES / GRAIN_BYTES) as usize),
             open: OpenTransfers::default(),
+            is_hopeless: AtomicBool::new(false),
             done: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -143,8 +146,11 @@ impl Engine {
             while running.len() >= self.options.jobs {
                 self.joined(running.join_next().await);
             }
+            if self.is_hopeless.load(Ordering::Relaxed) {
+                break;
+            }
             match next {
-                Err(problem) => self.output.problem(&problem),
+                Err(problem) => self.fail(&problem),
                 Ok(Work::Remove(doomed)) => drop(running.spawn(self.clone().remove(doomed))),
                 Ok(Work::Bring(step)) => {
                     self.output.expect(step.size());
@@ -214,7 +220,14 @@ impl Engine {
                 self.skipped.fetch_add(1, Ordering::Relaxed);
                 self.output.advance(step.size());
             }
-            Err(problem) => self.output.problem(&problem),
+            Err(problem) => self.fail(&problem),
+        }
+    }
+
+    /// Tells a problem; of one that is everything's, once.
+    fn fail(&self, problem: &Problem) {
+        if !problem.is_of_all() || !self.is_hopeless.swap(true, Ordering::Relaxed) {
+            self.output.problem(problem);
         }
     }
 

@@ -26,7 +26,7 @@ impl Person {
 
     fn with_bucket() -> Person {
         let person = Person::new();
-        person.does(&["mb", "s3://b"]);
+        person.does(&["mb", "s3://box"]);
         person
     }
 
@@ -147,25 +147,25 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn an_object_comes_is_seen_and_goes() {
     let person = Person::with_bucket();
     let file = person.write("note.txt", b"one\ntwo\nthree\n");
-    person.does(&["cp", &file, "s3://b/"]);
-    person.does(&["cp", &file, "s3://b/d/other"]);
-    let listed = person.does(&["ls", "s3://b"]);
+    person.does(&["cp", &file, "s3://box/"]);
+    person.does(&["cp", &file, "s3://box/d/other"]);
+    let listed = person.does(&["ls", "s3://box"]);
     assert!(listed.lines().any(|line| line.ends_with("      14 B  note.txt")), "{listed}");
     assert!(listed.lines().any(|line| line.trim() == "d/"), "{listed}");
-    assert!(person.does(&["ls"]).trim_end().ends_with("  b"));
-    assert_eq!(person.does(&["cat", "s3://b/note.txt"]), "one\ntwo\nthree\n");
-    assert_eq!(person.does(&["cat", "s3://b/note.txt", "--offset", "4", "--bytes", "3"]), "two");
-    assert_eq!(person.does(&["head", "-n", "2", "s3://b/note.txt"]), "one\ntwo\n");
-    assert_eq!(person.does(&["head", "-c", "5", "s3://b/note.txt"]), "one\nt");
-    person.does(&["cp", "s3://b/note.txt", &person.typed("back/")]);
+    assert!(person.does(&["ls"]).trim_end().ends_with("  box"));
+    assert_eq!(person.does(&["cat", "s3://box/note.txt"]), "one\ntwo\nthree\n");
+    assert_eq!(person.does(&["cat", "s3://box/note.txt", "--offset", "4", "--bytes", "3"]), "two");
+    assert_eq!(person.does(&["head", "-n", "2", "s3://box/note.txt"]), "one\ntwo\n");
+    assert_eq!(person.does(&["head", "-c", "5", "s3://box/note.txt"]), "one\nt");
+    person.does(&["cp", "s3://box/note.txt", &person.typed("back/")]);
     assert_eq!(fs::read(person.path("back/note.txt")).unwrap(), b"one\ntwo\nthree\n");
-    person.does(&["mv", "s3://b/note.txt", "s3://b/d/"]);
-    assert_eq!(person.keys("s3://b"), ["d/note.txt", "d/other"]);
-    let held = person.does(&["du", "s3://b", "--bytes"]);
+    person.does(&["mv", "s3://box/note.txt", "s3://box/d/"]);
+    assert_eq!(person.keys("s3://box"), ["d/note.txt", "d/other"]);
+    let held = person.does(&["du", "s3://box", "--bytes"]);
     assert!(held.contains("28") && held.contains("2 objects"), "{held}");
-    person.does(&["rm", "s3://b/d/other"]);
-    assert!(person.fails(&["rb", "s3://b"], 1).contains("isn't empty"));
-    person.does(&["rb", "--force", "s3://b"]);
+    person.does(&["rm", "s3://box/d/other"]);
+    assert!(person.fails(&["rb", "s3://box"], 1).contains("isn't empty"));
+    person.does(&["rb", "--force", "s3://box"]);
     assert_eq!(person.does(&["ls"]), "");
 }
 
@@ -173,16 +173,18 @@ fn an_object_comes_is_seen_and_goes() {
 fn exit_codes_and_words_say_what_is_wrong() {
     let person = Person::with_bucket();
     assert!(person.fails(&["ls", "s3://nowhere"], 3).contains("there is no such bucket"));
-    assert!(person.fails(&["cat", "s3://b/nothing"], 3).contains("s3://b/nothing: there is no such object"));
-    assert!(person.fails(&["rm", "s3://b/nothing"], 3).contains("no such object"));
-    person.does(&["rm", "--force", "s3://b/nothing"]);
-    assert!(person.fails(&["rm", "s3://b"], 2).contains("--recursive"));
+    assert!(
+        person.fails(&["cat", "s3://box/nothing"], 3).contains("s3://box/nothing: there is no such object")
+    );
+    assert!(person.fails(&["rm", "s3://box/nothing"], 3).contains("no such object"));
+    person.does(&["rm", "--force", "s3://box/nothing"]);
+    assert!(person.fails(&["rm", "s3://box"], 2).contains("--recursive"));
     assert!(person.fails(&["cp", "a", "b"], 2).contains("cp(1)"));
     assert!(person.fails(&["cp", "ftp://b/x", "."], 2).contains("there is no alias \"ftp\""));
-    assert!(person.fails(&["mb", "s3://b"], 1).contains("already"));
-    person.does(&["mb", "--ignore-existing", "s3://b"]);
+    assert!(person.fails(&["mb", "s3://box"], 1).contains("already"));
+    person.does(&["mb", "--ignore-existing", "s3://box"]);
     let with = |name: &str, value: &str| {
-        let output = person.command(&["ls", "s3://b"]).env(name, value).output().unwrap();
+        let output = person.command(&["ls", "s3://box"]).env(name, value).output().unwrap();
         (output.status.code(), words(&output.stderr))
     };
     let (code, said) = with("AWS_SECRET_ACCESS_KEY", "another");
@@ -196,7 +198,7 @@ fn exit_codes_and_words_say_what_is_wrong() {
     assert!(code == Some(5) && said.contains("doesn't speak TLS"), "{said}");
     let (code, said) = with("AWS_PROFILE", "absent");
     assert!(code == Some(4) && said.contains("has a profile \"absent\""), "{said}");
-    let told = person.run(&["cat", "s3://b/nothing"]);
+    let told = person.run(&["cat", "s3://box/nothing"]);
     assert!(told.stdout.is_empty());
     let json = words(&person.run(&["ls", "--json", "s3://nowhere"]).stderr);
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["code"], "NoSuchBucket");
@@ -210,25 +212,25 @@ fn folders_go_up_and_come_back_the_same() {
         person.write(name, &body(length));
     }
     let (there, back) = (person.typed("t"), person.typed("back"));
-    person.does(&["cp", "--recursive", &there, "s3://b/p"]);
-    assert_eq!(person.keys("s3://b"), ["p/a", "p/a.b/c", "p/d/e/f ü.bin", "p/large"]);
-    person.does(&["cp", "--recursive", "s3://b/p", &back]);
+    person.does(&["cp", "--recursive", &there, "s3://box/p"]);
+    assert_eq!(person.keys("s3://box"), ["p/a", "p/a.b/c", "p/d/e/f ü.bin", "p/large"]);
+    person.does(&["cp", "--recursive", "s3://box/p", &back]);
     assert_eq!(files(&person.path("t")), files(&person.path("back")));
     // Patterns mean what fits, and no more.
-    person.does(&["cp", "s3://b/p/**.bin", &person.typed("bins/")]);
+    person.does(&["cp", "s3://box/p/**.bin", &person.typed("bins/")]);
     assert_eq!(files(&person.path("bins")).len(), 1);
-    person.does(&["cp", "-r", "s3://b/p", "s3://b/q"]);
-    assert_eq!(person.keys("s3://b/q").len(), 4);
-    person.does(&["cp", "s3://b/p/large", "s3://b/copy"]);
-    assert_eq!(person.run(&["cat", "s3://b/copy"]).stdout, body(20 * MIB + 7));
-    assert!(person.fails(&["mv", "-r", "s3://b/p", "s3://b/p/within"], 2).contains("lies within"));
-    assert!(person.fails(&["mv", "s3://b/copy", "s3://b/copy"], 2).contains("onto itself"));
+    person.does(&["cp", "-r", "s3://box/p", "s3://box/q"]);
+    assert_eq!(person.keys("s3://box/q").len(), 4);
+    person.does(&["cp", "s3://box/p/large", "s3://box/copy"]);
+    assert_eq!(person.run(&["cat", "s3://box/copy"]).stdout, body(20 * MIB + 7));
+    assert!(person.fails(&["mv", "-r", "s3://box/p", "s3://box/p/within"], 2).contains("lies within"));
+    assert!(person.fails(&["mv", "s3://box/copy", "s3://box/copy"], 2).contains("onto itself"));
     // `p` is a folder's name, not the beginning of one.
-    person.does(&["cp", &person.typed("t/a.b/c"), "s3://b/p2"]);
-    person.does(&["rm", "-r", "s3://b/p"]);
-    assert!(person.keys("s3://b").contains(&"p2".to_owned()) && person.keys("s3://b/p").is_empty());
+    person.does(&["cp", &person.typed("t/a.b/c"), "s3://box/p2"]);
+    person.does(&["rm", "-r", "s3://box/p"]);
+    assert!(person.keys("s3://box").contains(&"p2".to_owned()) && person.keys("s3://box/p").is_empty());
     // A second time nothing is there to be deleted.
-    person.fails(&["rm", "-r", "s3://b/p"], 3);
+    person.fails(&["rm", "-r", "s3://box/p"], 3);
 }
 
 #[test]
@@ -236,11 +238,11 @@ fn pipes_of_any_length_go_in_and_out() {
     let person = Person::with_bucket();
     for length in [0, 5, 8 * MIB, 25 * MIB + 3] {
         let sent = body(length);
-        person.pipes(&["cp", "-", "s3://b/piped"], &sent);
-        assert!(person.run(&["cp", "s3://b/piped", "-"]).stdout == sent, "{length}");
+        person.pipes(&["cp", "-", "s3://box/piped"], &sent);
+        assert!(person.run(&["cp", "s3://box/piped", "-"]).stdout == sent, "{length}");
     }
     // Who reads a device gets bytes in it, and nothing in its place.
-    person.does(&["cp", "s3://b/piped", "/dev/null"]);
+    person.does(&["cp", "s3://box/piped", "/dev/null"]);
     assert!(!fs::metadata("/dev/null").unwrap().is_file());
 }
 
@@ -250,28 +252,28 @@ fn keys_that_can_be_no_files_are_refused_by_name_and_can_be_deleted() {
     let hostile =
         ["../up", "a//b", "/abs", "d/../../up", "x/./y", "c\u{1}\r\u{7f}", "f", "f/below", "fine/file"];
     for key in hostile {
-        person.pipes(&["cp", "-", &format!("s3://b/p/{key}")], key.as_bytes());
-        assert_eq!(person.run(&["cat", &format!("s3://b/p/{key}")]).stdout, key.as_bytes());
+        person.pipes(&["cp", "-", &format!("s3://box/p/{key}")], key.as_bytes());
+        assert_eq!(person.run(&["cat", &format!("s3://box/p/{key}")]).stdout, key.as_bytes());
     }
     let long = "n".repeat(300);
-    person.pipes(&["cp", "-", &format!("s3://b/p/{long}")], b"x");
-    assert_eq!(person.keys("s3://b/p").len(), hostile.len() + 1);
-    let told = person.fails(&["cp", "-r", "s3://b/p", &person.typed("deep/target")], 1);
+    person.pipes(&["cp", "-", &format!("s3://box/p/{long}")], b"x");
+    assert_eq!(person.keys("s3://box/p").len(), hostile.len() + 1);
+    let told = person.fails(&["cp", "-r", "s3://box/p", &person.typed("deep/target")], 1);
     for key in ["p/../up", "p/a//b", "p//abs", "p/d/../../up", "p/x/./y"] {
-        assert!(told.contains(&format!("s3://b/{key}: its name")), "{key}: {told}");
+        assert!(told.contains(&format!("s3://box/{key}: its name")), "{key}: {told}");
     }
     assert!(told.contains("longer than 255"), "{told}");
     assert!(!told.contains('\u{1}'), "no terminal is disturbed");
     assert!(person.path("deep/target/fine/file").exists() && !person.path("deep/up").exists());
     assert_eq!(fs::read_dir(person.path("deep")).unwrap().count(), 1);
-    person.does(&["rm", "-r", "s3://b/p"]);
-    assert!(person.keys("s3://b").is_empty());
+    person.does(&["rm", "-r", "s3://box/p"]);
+    assert!(person.keys("s3://box").is_empty());
     // A folder's own marker is one, and is no file.
-    person.pipes(&["cp", "-", "s3://b/m/x/"], b"");
-    person.pipes(&["cp", "-", "s3://b/m/x"], b"file");
-    person.does(&["rm", "s3://b/m/x"]);
-    assert_eq!(person.keys("s3://b"), ["m/x/"]);
-    person.does(&["cp", "-r", "s3://b/m", &person.typed("made")]);
+    person.pipes(&["cp", "-", "s3://box/m/x/"], b"");
+    person.pipes(&["cp", "-", "s3://box/m/x"], b"file");
+    person.does(&["rm", "s3://box/m/x"]);
+    assert_eq!(person.keys("s3://box"), ["m/x/"]);
+    person.does(&["cp", "-r", "s3://box/m", &person.typed("made")]);
     assert!(person.path("made/x").is_dir());
 }
 
@@ -281,13 +283,13 @@ fn links_are_neither_followed_nor_written_through_unasked() {
     person.write("away/secret", b"secret");
     person.write("t/file", b"file");
     symlink(person.path("away"), person.path("t/link")).unwrap();
-    let told = person.fails(&["cp", "-r", &person.typed("t"), "s3://b/t"], 1);
+    let told = person.fails(&["cp", "-r", &person.typed("t"), "s3://box/t"], 1);
     assert!(told.contains("t/link: it is a symbolic link"), "{told}");
-    assert_eq!(person.keys("s3://b"), ["t/file"]);
-    person.does(&["cp", "-r", "--symlinks", "follow", &person.typed("t"), "s3://b/t"]);
-    assert_eq!(person.keys("s3://b"), ["t/file", "t/link/secret"]);
-    person.pipes(&["cp", "-", "s3://b/t/link/secret"], b"changed");
-    let told = person.fails(&["cp", "-r", "s3://b/t", &person.typed("t")], 1);
+    assert_eq!(person.keys("s3://box"), ["t/file"]);
+    person.does(&["cp", "-r", "--symlinks", "follow", &person.typed("t"), "s3://box/t"]);
+    assert_eq!(person.keys("s3://box"), ["t/file", "t/link/secret"]);
+    person.pipes(&["cp", "-", "s3://box/t/link/secret"], b"changed");
+    let told = person.fails(&["cp", "-r", "s3://box/t", &person.typed("t")], 1);
     assert!(told.contains("never written through"), "{told}");
     assert_eq!(fs::read(person.path("away/secret")).unwrap(), b"secret");
 }
@@ -299,34 +301,34 @@ fn a_sync_does_just_what_its_dry_run_says() {
         person.write(&format!("t/{name}"), name.as_bytes());
     }
     let there = person.typed("t");
-    person.does(&["sync", &there, "s3://b/t"]);
-    assert_eq!(person.does(&["sync", "-n", &there, "s3://b/t"]), "");
+    person.does(&["sync", &there, "s3://box/t"]);
+    assert_eq!(person.does(&["sync", "-n", &there, "s3://box/t"]), "");
     fs::remove_file(person.path("t/d/b")).unwrap();
     person.write("t/d/c", b"longer");
     person.write("t/new", b"new");
-    person.pipes(&["cp", "-", "s3://b/other"], b"beside it");
-    let would = person.does(&["sync", "--delete", "--dry-run", &there, "s3://b/t"]);
+    person.pipes(&["cp", "-", "s3://box/other"], b"beside it");
+    let would = person.does(&["sync", "--delete", "--dry-run", &there, "s3://box/t"]);
     let mut would: Vec<String> = would.lines().map(|line| line.replacen("would ", "", 1)).collect();
     would.sort();
     assert_eq!(would.len(), 3, "{would:?}");
-    assert_eq!(person.keys("s3://b/t"), ["t/a", "t/d/b", "t/d/c"], "a dry run does nothing");
-    let did = person.does(&["sync", "--delete", "--verbose", &there, "s3://b/t"]);
+    assert_eq!(person.keys("s3://box/t"), ["t/a", "t/d/b", "t/d/c"], "a dry run does nothing");
+    let did = person.does(&["sync", "--delete", "--verbose", &there, "s3://box/t"]);
     let mut did: Vec<String> = did.lines().map(|line| line.replacen("deleted ", "delete ", 1)).collect();
     did.sort();
     assert_eq!(would, did);
-    assert_eq!(person.keys("s3://b"), ["other", "t/a", "t/d/c", "t/new"]);
+    assert_eq!(person.keys("s3://box"), ["other", "t/a", "t/d/c", "t/new"]);
     // The other way, too.
     person.write("back/stray", b"x");
     person.write("back/kept.log", b"x");
-    person.does(&["sync", "--delete", "--exclude", "*.log", "s3://b/t", &person.typed("back")]);
+    person.does(&["sync", "--delete", "--exclude", "*.log", "s3://box/t", &person.typed("back")]);
     fs::remove_file(person.path("back/kept.log")).unwrap();
     assert_eq!(files(&person.path("t")), files(&person.path("back")));
-    assert_eq!(person.does(&["sync", "-n", "--delete", "s3://b/t", &person.typed("back")]), "");
+    assert_eq!(person.does(&["sync", "-n", "--delete", "s3://box/t", &person.typed("back")]), "");
     // What can't be looked at may be there: nothing is deleted for its sake.
     symlink("nowhere", person.path("t/d/aa")).unwrap();
-    person.pipes(&["cp", "-", "s3://b/t/z"], b"stays");
-    person.fails(&["sync", "--delete", &there, "s3://b/t"], 1);
-    assert!(person.keys("s3://b/t").contains(&"t/z".to_owned()));
+    person.pipes(&["cp", "-", "s3://box/t/z"], b"stays");
+    person.fails(&["sync", "--delete", &there, "s3://box/t"], 1);
+    assert!(person.keys("s3://box/t").contains(&"t/z".to_owned()));
 }
 
 #[test]
@@ -334,39 +336,39 @@ fn an_upload_that_was_killed_goes_on_with_its_parts() {
     let person = Person::with_bucket();
     let sent = body(160 * MIB);
     let file = person.write("large", &sent);
-    let incomplete = || person.does(&["ls", "--incomplete", "s3://b"]);
+    let incomplete = || person.does(&["ls", "--incomplete", "s3://box"]);
     let ledgers = person.path(".local/state/stratum/transfers");
-    let mut process = person.command(&["cp", &file, "s3://b/large"]).spawn().unwrap();
+    let mut process = person.command(&["cp", &file, "s3://box/large"]).spawn().unwrap();
     person.waits("begin", || (!incomplete().is_empty()).then_some(()));
     process.kill().unwrap();
     process.wait().unwrap();
     let open = incomplete();
     assert_eq!(open.lines().count(), 1, "{open}");
     assert_eq!(fs::read_dir(&ledgers).unwrap().count(), 1);
-    person.does(&["cp", &file, "s3://b/large"]);
+    person.does(&["cp", &file, "s3://box/large"]);
     // It was that upload that became the object: none is left.
     assert_eq!(incomplete(), "");
     assert_eq!(fs::read_dir(&ledgers).unwrap().count(), 0);
-    assert!(person.run(&["cat", "s3://b/large"]).stdout == sent);
+    assert!(person.run(&["cat", "s3://box/large"]).stdout == sent);
     // A file that has changed since isn't gone on with.
-    let mut process = person.command(&["cp", &file, "s3://b/again"]).spawn().unwrap();
+    let mut process = person.command(&["cp", &file, "s3://box/again"]).spawn().unwrap();
     person.waits("begin", || (!incomplete().is_empty()).then_some(()));
     process.kill().unwrap();
     process.wait().unwrap();
     let sent = body(20 * MIB);
     fs::write(&file, &sent).unwrap();
-    person.does(&["cp", &file, "s3://b/again"]);
+    person.does(&["cp", &file, "s3://box/again"]);
     assert_eq!(incomplete(), "", "what was sent of the one before is dropped");
-    assert!(person.run(&["cat", "s3://b/again"]).stdout == sent);
+    assert!(person.run(&["cat", "s3://box/again"]).stdout == sent);
 }
 
 #[test]
 fn a_download_that_was_killed_goes_on_and_believes_nothing() {
     let person = Person::with_bucket();
     let sent = body(160 * MIB);
-    person.does(&["cp", &person.write("large", &sent), "s3://b/large"]);
+    person.does(&["cp", &person.write("large", &sent), "s3://box/large"]);
     let (back, ledgers) = (person.typed("back"), person.path(".local/state/stratum/transfers"));
-    let mut process = person.command(&["cp", "s3://b/large", &back]).spawn().unwrap();
+    let mut process = person.command(&["cp", "s3://box/large", &back]).spawn().unwrap();
     let noted = || {
         let ledger = fs::read_dir(&ledgers).ok()?.flatten().next()?;
         fs::read_to_string(ledger.path()).ok()?.lines().count().checked_sub(1).filter(|pieces| *pieces > 0)
@@ -382,7 +384,7 @@ fn a_download_that_was_killed_goes_on_and_believes_nothing() {
     let at = rotten.iter().position(|byte| *byte != 0).unwrap();
     rotten[at] ^= 1;
     fs::write(&partial, rotten).unwrap();
-    person.does(&["cp", "s3://b/large", &back]);
+    person.does(&["cp", "s3://box/large", &back]);
     assert!(fs::read(&back).unwrap() == sent);
     assert!(!partial.exists() && fs::read_dir(&ledgers).unwrap().count() == 0);
 }
@@ -390,38 +392,41 @@ fn a_download_that_was_killed_goes_on_and_believes_nothing() {
 #[test]
 fn versions_tags_and_links_to_share() {
     let person = Person::new();
-    person.does(&["mb", "--versioning", "s3://b"]);
-    person.pipes(&["cp", "-", "s3://b/k"], b"one");
-    person.pipes(&["cp", "-", "s3://b/k"], b"two!");
-    person.does(&["rm", "s3://b/k"]);
-    assert!(person.keys("s3://b").is_empty());
-    let listed = person.does(&["ls", "--versions", "--json", "s3://b/k"]);
+    person.does(&["mb", "--versioning", "s3://box"]);
+    person.pipes(&["cp", "-", "s3://box/k"], b"one");
+    person.pipes(&["cp", "-", "s3://box/k"], b"two!");
+    person.does(&["rm", "s3://box/k"]);
+    assert!(person.keys("s3://box").is_empty());
+    let listed = person.does(&["ls", "--versions", "--json", "s3://box/k"]);
     let versions: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
         versions.iter().map(|version| version["size"].as_u64()).collect::<Vec<_>>(),
         [None, Some(4), Some(3)]
     );
     let oldest = versions[2]["version"].as_str().unwrap();
-    assert_eq!(person.does(&["cat", "--version-id", oldest, "s3://b/k"]), "one");
-    person.does(&["rm", "--version-id", versions[0]["version"].as_str().unwrap(), "s3://b/k"]);
-    assert_eq!(person.does(&["cat", "s3://b/k"]), "two!");
-    person.does(&["tag", "set", "s3://b/k", "team=red", "cost=1"]);
-    person.does(&["tag", "set", "s3://b/k", "cost=2"]);
-    person.does(&["tag", "rm", "s3://b/k", "team"]);
-    assert_eq!(person.does(&["tag", "get", "s3://b/k"]), "cost=2\n");
-    person.does(&["tag", "set", "s3://b", "of=bucket"]);
-    assert_eq!(person.does(&["tag", "get", "s3://b", "--json"]).trim(), "{\"of\":\"bucket\"}");
-    person.does(&["tag", "rm", "--all", "s3://b"]);
-    assert_eq!(person.does(&["tag", "get", "s3://b"]), "");
-    let shared = person.run(&["share", "--expires", "5m", "s3://b/k"]);
+    assert_eq!(person.does(&["cat", "--version-id", oldest, "s3://box/k"]), "one");
+    person.does(&["rm", "--version-id", versions[0]["version"].as_str().unwrap(), "s3://box/k"]);
+    assert_eq!(person.does(&["cat", "s3://box/k"]), "two!");
+    person.does(&["tag", "set", "s3://box/k", "team=red", "cost=1"]);
+    person.does(&["tag", "set", "s3://box/k", "cost=2"]);
+    person.does(&["tag", "rm", "s3://box/k", "team"]);
+    assert_eq!(person.does(&["tag", "get", "s3://box/k"]), "cost=2\n");
+    person.does(&["tag", "set", "s3://box", "of=bucket"]);
+    assert_eq!(person.does(&["tag", "get", "s3://box", "--json"]).trim(), "{\"of\":\"bucket\"}");
+    person.does(&["tag", "rm", "--all", "s3://box"]);
+    assert_eq!(person.does(&["tag", "get", "s3://box"]), "");
+    let shared = person.run(&["share", "--expires", "5m", "s3://box/k"]);
     assert!(words(&shared.stderr).contains("can read it until"), "{}", words(&shared.stderr));
     assert_eq!(fetched(&person, words(&shared.stdout).trim(), "GET", b""), b"two!");
-    let put = person.does(&["presign", "--put", "s3://b/sent by them"]);
+    let put = person.does(&["presign", "--put", "s3://box/sent by them"]);
     fetched(&person, put.trim(), "PUT", b"theirs");
-    assert_eq!(person.does(&["cat", "s3://b/sent by them"]), "theirs");
-    person.does(&["rm", "--versions", "s3://b/k"]);
-    assert_eq!(person.does(&["du", "--versions", "--bytes", "s3://b"]).split_whitespace().next(), Some("6"));
-    person.does(&["rb", "--force", "s3://b"]);
+    assert_eq!(person.does(&["cat", "s3://box/sent by them"]), "theirs");
+    person.does(&["rm", "--versions", "s3://box/k"]);
+    assert_eq!(
+        person.does(&["du", "--versions", "--bytes", "s3://box"]).split_whitespace().next(),
+        Some("6")
+    );
+    person.does(&["rb", "--force", "s3://box"]);
 }
 
 /// What somebody without a key gets.
@@ -456,8 +461,8 @@ fn an_alias_is_an_endpoint_of_its_own_and_its_file_is_nobodys_business() {
     person.does(&["mb", "away://there"]);
     for length in [10, 20 * MIB] {
         let sent = body(length);
-        person.does(&["cp", "--metadata", "who=me", &person.write("file", &sent), "s3://b/k"]);
-        person.does(&["cp", "s3://b/k", "away://there/k"]);
+        person.does(&["cp", "--metadata", "who=me", &person.write("file", &sent), "s3://box/k"]);
+        person.does(&["cp", "s3://box/k", "away://there/k"]);
         assert!(person.run(&["cat", "away://there/k"]).stdout == sent, "{length}");
     }
     assert!(person.fails(&["ls", "nobody://b"], 2).contains("no alias \"nobody\""));
@@ -471,8 +476,8 @@ fn an_alias_is_an_endpoint_of_its_own_and_its_file_is_nobodys_business() {
 #[test]
 fn a_reader_that_has_had_enough_ends_it_quietly() {
     let person = Person::with_bucket();
-    person.does(&["cp", &person.write("large", &body(40 * MIB)), "s3://b/large"]);
-    for args in [["ls", "s3://b"], ["cat", "s3://b/large"], ["find", "s3://b"], ["du", "s3://b"]] {
+    person.does(&["cp", &person.write("large", &body(40 * MIB)), "s3://box/large"]);
+    for args in [["ls", "s3://box"], ["cat", "s3://box/large"], ["find", "s3://box"], ["du", "s3://box"]] {
         let mut command = person.command(&args);
         let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(running.stdout.take());
@@ -494,4 +499,52 @@ fn a_server_on_this_machine_is_asked_where_nobody_says_whom() {
     command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
     let said = words(&command.output().unwrap().stderr);
     assert!(said.contains("nothing listens at http://127.0.0.1:1"), "{said}");
+}
+
+#[test]
+fn keys_and_endpoints_are_found_in_the_order_of_awss_tools() {
+    let person = Person::with_bucket();
+    let endpoint = person.server.endpoint();
+    person.write(
+        ".aws/credentials",
+        format!(
+            "[default]\naws_access_key_id = NOBODY\naws_secret_access_key = nothing\n[right]\naws_access_key_id={ACCESS_KEY}\n\
+             aws_secret_access_key={SECRET_KEY}\n"
+        )
+        .as_bytes(),
+    );
+    person.write(
+        ".aws/config",
+        format!(
+            "[default]\nendpoint_url = {endpoint}\n[profile right]\nservices = here\nregion = us-east-1\n\
+             [services here]\ns3 =\n  endpoint_url = {endpoint}\n[profile role]\nrole_arn = arn:aws:iam::1:role/x\n\
+             [profile made]\ncredential_process = printf '{{\"Version\":1,\"AccessKeyId\":\"{ACCESS_KEY}\",\
+             \"SecretAccessKey\":\"{SECRET_KEY}\"}}'\nendpoint_url = {endpoint}\n"
+        )
+        .as_bytes(),
+    );
+    let lists = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = person.command(&[&["ls", "s3://box"], args].concat());
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"] {
+            command.env_remove(name);
+        }
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        (output.status.code().unwrap(), words(&output.stderr))
+    };
+    let environment = [("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)];
+    assert_eq!(lists(&["--profile", "right"], &[]), (0, String::new()));
+    assert_eq!(lists(&["--profile", "made"], &[]), (0, String::new()));
+    assert_eq!(lists(&[], &[("AWS_PROFILE", "right")]), (0, String::new()));
+    assert!(lists(&[], &[]).1.contains("NOBODY (of the profile \"default\" of ~/.aws)"));
+    // The environment's key goes before that of a profile, unless it is the command line that names one.
+    assert_eq!(lists(&[], &environment), (0, String::new()));
+    assert!(lists(&["--profile", "default"], &environment).1.contains("NOBODY"));
+    let elsewhere = [("AWS_PROFILE", "right"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
+    assert_eq!(lists(&[], &elsewhere).0, 5);
+    assert_eq!(lists(&["--endpoint", &endpoint], &elsewhere), (0, String::new()));
+    let (code, said) = lists(&["--profile", "role"], &[]);
+    assert!(code == 4 && said.contains("comes by its key by role_arn"), "{said}");
+    let (code, said) = lists(&[], &[("AWS_ACCESS_KEY_ID", ACCESS_KEY)]);
+    assert!(code == 4 && said.contains("set both"), "{said}");
+    assert_eq!(lists(&["--anonymous"], &[]).0, 4);
 }

@@ -68,8 +68,7 @@ pub async fn run(args: &LsArgs, with: &With) -> Result<(), Problem> {
 
 async fn buckets(url: &Url, with: &With) -> Result<(), Problem> {
     let client = with.sessions.client(&url.site)?;
-    let endpoint = client.connection().endpoint.to_string();
-    for bucket in client.buckets().await.map_err(Problem::s3(endpoint))? {
+    for bucket in client.buckets().await.map_err(Problem::s3(url))? {
         if with.output.is_json() {
             let created = machine_moment(bucket.creation_date);
             with.output.object(&json!({ "type": "bucket", "name": bucket.name, "created": created }))?;

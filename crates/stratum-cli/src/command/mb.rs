@@ -5,7 +5,6 @@ use crate::connection::ConnectArgs;
 use crate::output::OutputArgs;
 use crate::place::Url;
 use crate::problem::Problem;
-use crate::s3::Kind;
 use clap::Args;
 use serde_json::json;
 
@@ -43,12 +42,14 @@ pub async fn run(args: &MbArgs, with: &With) -> Result<(), Problem> {
 
 async fn make(args: &MbArgs, url: &Url, with: &With) -> Result<(), Problem> {
     let client = with.sessions.client(&url.site)?;
-    match client.make_bucket(&url.bucket, args.lock).await.map_err(Problem::s3(url)) {
-        Err(problem) if args.ignore_existing && problem.kind() == Some(Kind::Exists) => {
-            // One of somebody else's isn't as good.
-            client.look_at_bucket(&url.bucket).await.map_err(Problem::s3(url))?;
+    // Some endpoints make one again without a word.
+    let is_there = client.look_at_bucket(&url.bucket).await.is_ok();
+    match is_there {
+        true if !args.ignore_existing => {
+            return Err(Problem::at(url, "there is a bucket of that name already"));
         }
-        made => made?,
+        true => {}
+        false => client.make_bucket(&url.bucket, args.lock).await.map_err(Problem::s3(url))?,
     }
     if args.versioning && !args.lock {
         client.version_bucket(&url.bucket).await.map_err(Problem::s3(url))?;

@@ -116,7 +116,7 @@ impl Removal<'_> {
                 }
             }
             // A delete marker, which can be named and not looked at.
-            Err(problem) if version.is_some() && problem.code() == Some("405") => {}
+            Err(problem) if version.is_some() && problem.code() == Some("MethodNotAllowed") => {}
             Err(problem) if self.args.force && problem.outcome() == Outcome::Missing => return Ok(()),
             Err(problem) => return Err(problem),
         }

@@ -78,8 +78,8 @@ async fn work(
         place => side(engine, place, &args.filters.without_links()).await?,
     };
     let comparison = Comparison {
-        source,
-        there,
+        source: source.fuse().boxed(),
+        there: there.fuse().boxed(),
         next_source: None,
         next_there: None,
         target,

@@ -245,6 +245,10 @@ impl Client {
         let sent = async {
             let mut request = self.request(call)?;
             self.signer.sign(&mut request, payload, self.now())?;
+            if call.method == Method::PUT || call.method == Method::POST {
+                // Said also where there is nothing.
+                request.headers_mut().insert(http::header::CONTENT_LENGTH, call.body.len().into());
+            }
             let patience =
                 ANSWER_TIMEOUT + Duration::from_secs(call.body.len() as u64 / SLOW_BYTES_PER_SECOND);
             let answer = tokio::time::timeout(patience, self.http.request(request)).await;

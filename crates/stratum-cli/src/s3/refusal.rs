@@ -135,7 +135,7 @@ fn unknown(connection: &Connection, code: &str, headers: &HeaderMap, now: System
         ),
         "InvalidAccessKeyId" => format!("{endpoint} doesn't know the access key {key} (of {origin})"),
         "SignatureDoesNotMatch" => format!(
-            "the secret that belongs to the access key {key} is another one than that of {origin}, or the region isn't {}",
+            "the secret of the access key {key} (of {origin}) is wrong, or the region isn't {}",
             connection.region
         ),
         "RequestTimeTooSkewed" => skew(headers, now),

@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,16 +102,10 @@ impl Trouble {
         let mut next = Some(error);
         let mut found = Trouble::Other;
         while let Some(error) = next {
-            if let Some(io) = error.downcast_ref::<std::io::Error>() {
-                match io.kind() {
-                    std::io::ErrorKind::ConnectionRefused => return Trouble::Refused,
-                    std::io::ErrorKind::TimedOut => return Trouble::Late,
-                    _ => {}
-                }
-                // What is within isn't its source.
-                if let Some(inner) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                    return Trouble::of_tls(inner);
-                }
+            if let Some(io) = error.downcast_ref::<std::io::Error>()
+                && let Some(trouble) = Trouble::of_io(io)
+            {
+                return trouble;
             }
             if let Some(tls) = error.downcast_ref::<rustls::Error>() {
                 return Trouble::of_tls(tls);
@@ -124,6 +119,18 @@ impl Trouble {
             next = error.source();
         }
         found
+    }
+
+    /// What an error of the system's is, or one that is wrapped as such: what is within isn't its source.
+    fn of_io(error: &std::io::Error) -> Option<Trouble> {
+        match error.kind() {
+            ErrorKind::ConnectionRefused => return Some(Trouble::Refused),
+            ErrorKind::TimedOut => return Some(Trouble::Late),
+            _ => {}
+        }
+        let inner = error.get_ref()?;
+        let of_tls = || inner.downcast_ref::<rustls::Error>().map(Trouble::of_tls);
+        inner.downcast_ref::<std::io::Error>().and_then(Trouble::of_io).or_else(of_tls)
     }
 
     fn of_tls(error: &rustls::Error) -> Trouble {

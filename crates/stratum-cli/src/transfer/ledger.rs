@@ -13,7 +13,11 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a ledger stays that nobody goes on with.
+const LONGEST_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// What is transferred, as far as it must be the same to be gone on with.
 #[derive(Serialize, Deserialize, PartialEq, Eq, Clone, Debug)]
@@ -68,6 +72,7 @@ impl Ledger {
     pub fn open(machine: &Machine, subject: &Subject) -> Result<Option<Ledger>, Problem> {
         let Some((folder, name)) = place(machine, subject) else { return Ok(None) };
         let path = folder.join(format!("{name}.json"));
+        forget_old(machine, &folder);
         let opened = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).and_then(|()| {
             File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)
         });
@@ -110,6 +115,17 @@ impl Ledger {
     /// There is nothing to go on with.
     pub fn close(self) {
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Removes what nobody came back for: no endpoint keeps parts for so long.
+fn forget_old(machine: &Machine, folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = modified.ok().and_then(|modified| (machine.now)().duration_since(modified).ok());
+        if age.is_some_and(|age| age > LONGEST_KEPT) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -13,7 +13,7 @@ impl Engine {
             true => HashSet::new(),
             false => match self.try_remove(&doomed).await {
                 Ok(undeleted) => undeleted,
-                Err(problem) => return self.output.problem(&problem),
+                Err(problem) => return self.fail(&problem),
             },
         };
         doomed

@@ -95,7 +95,15 @@ impl Engine {
         let mut ledger = Ledger::open(self.sessions.machine(), &subject)?;
         let open = File::open(&file.path).map_err(|error| Problem::of_path(&file.path, error))?;
         let body = Body::File(Arc::new(open), file.path.clone());
-        let (upload, before) = self.begin_or_go_on(client, &subject, to, attributes, ledger.as_mut()).await?;
+        let is_new = ledger.as_ref().is_some_and(|ledger| ledger.before.is_none());
+        let begun = self.begin_or_go_on(client, &subject, to, attributes, ledger.as_mut()).await;
+        let (upload, before) = match begun {
+            Ok(begun) => begun,
+            Err(problem) => {
+                ledger.filter(|_| is_new).into_iter().for_each(Ledger::close);
+                return Err(problem);
+            }
+        };
         self.open.add(client, &upload, ledger.is_some());
         let making = Making { client, upload: &upload, before };
         let made = async {
