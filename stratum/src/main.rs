@@ -118,7 +118,7 @@ enum Command {
     /// Write the man pages of all commands.
     Man(manual::ManArgs),
     #[command(flatten)]
-    People(stratum_cli::Command),
+    People(Box<stratum_cli::Command>),
 }
 
 impl Command {
@@ -163,7 +163,7 @@ fn main() -> ExitCode {
     #[cfg(feature = "faults")]
     know_what_an_earlier_binary_knew();
     match command {
-        Command::People(command) => people::run(command),
+        Command::People(command) => people::run(*command),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Man(args) => manual::man(&args, Cli::command()),
         Command::Server(args) => serve::run(args),

@@ -174,7 +174,7 @@ impl Listing<'_> {
     }
 
     fn seen(&self, shown: usize) -> Result<(), Problem> {
-        if shown % PRINTED_TOGETHER == 0 { self.with.output.flush() } else { Ok(()) }
+        if shown.is_multiple_of(PRINTED_TOGETHER) { self.with.output.flush() } else { Ok(()) }
     }
 
     async fn uploads(&self) -> Result<(), Problem> {
