@@ -1,7 +1,7 @@
 """For mdBook: a link from a page to what lies outside of docs/ leads to the repository, wherever that is published.
 
-STRATUM_SOURCE says where; without it the links lead to the same place as those that are written out in the pages. A folder's
-README.md is its index.html in the book, which links to it don't know by themselves.
+STRATUM_SOURCE says where that is. A folder's README.md is its index.html in the book, which links to it don't know by
+themselves.
 """
 
 import json
@@ -22,7 +22,7 @@ def rewrite(items, source):
         depth = (chapter.get("path") or "").count("/")
         up = "../" * (depth + 1)
         lead = lambda link: f"]({source}/{link[1]})" if link[0][2:].startswith(up) else link[0]
-        chapter["content"] = OUTSIDE.sub(lead, chapter["content"]).replace(PUBLISHED, source)
+        chapter["content"] = OUTSIDE.sub(lead, chapter["content"])
         chapter["content"] = INDEX.sub(lambda link: f"]({link[1] or ''}index.md", chapter["content"])
         rewrite(chapter["sub_items"], source)
 
