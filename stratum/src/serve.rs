@@ -198,6 +198,8 @@ fn serve_store(
             .map_err(|error| format!("{}: can't listen: {error}", config.server.address))?;
         // Before anybody is told that it serves: who is told may stop it at once.
         let stop = stop_signal()?;
+        #[cfg(feature = "faults")]
+        stratum_storage::drive::faulty::serves();
         let address = listener.local_addr()?;
         announce(address, config, &root, args);
         if args.demo {

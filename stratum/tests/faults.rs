@@ -181,6 +181,7 @@ fn a_panic_while_a_drive_is_written_costs_that_drive_and_nobody_waits() {
         [[fault]]
         drive = "hot/1"
         operation = "sync"
+        serving = true
         after = 10
         error = "panic"
     "#;

@@ -1,10 +1,10 @@
 //! Checkpoints: the whole state as of a journal entry, on which what changed since lies.
 //!
 //! The journal is only as long as its cap, and the tree of changes can be lost and must stay small; a checkpoint is what both
-//! stand on. It is a [manifest](manifest) of immutable [range files](range), which successive checkpoints share; it is
-//! consistent (one moment's state: a tree that was closed and the checkpoint before it), proven (the
-//! fingerprint of what was merged must be the state's, so a key that was lost never becomes truth), on `m+1`
-//! drives ([`files`]), and read key by key.
+//! stand on. It is a [manifest](manifest) of immutable [range files](range), which successive checkpoints share: a *base*, and
+//! over it a *run* of what changed since that was merged, so that a checkpoint needn't write most of the state anew
+//! ([`merge`]). It is consistent (one moment's state: a tree that was closed and the checkpoint before it), proven (a key
+//! that was lost never becomes truth), on `m+1` drives ([`files`]), and read key by key.
 
 mod audit;
 mod block;
@@ -16,6 +16,7 @@ mod files;
 mod format;
 mod frame;
 mod image;
+mod level;
 mod manifest;
 mod merge;
 mod output;
@@ -32,10 +33,12 @@ pub(crate) use files::Files;
 pub(crate) use merge::merge;
 pub(crate) use stored::Stored;
 
+use crate::layers;
 use crate::record::Applied;
 use crate::tree::{Base, TreeError, Value};
 use format::FormatError;
 use image::Image;
+use level::Level;
 use range::Range;
 use std::io;
 use std::ops::ControlFlow;
@@ -75,17 +78,23 @@ pub(crate) struct Checkpoint {
 #[derive(Debug)]
 enum Body {
     Image(Image),
-    /// In the order of their keys.
-    Ranges(Vec<Arc<Range>>),
+    Levels {
+        base: Level,
+        /// What changed since the base was merged: its values are changes.
+        run: Level,
+    },
 }
+
+/// How many blocks of pairs a scan may pass at a stretch, where most of what it passes was removed.
+const STRETCH_BLOCKS: usize = 16;
 
 impl Checkpoint {
     fn of_image(image: Image) -> Checkpoint {
         Checkpoint { applied: image.applied(), body: Body::Image(image) }
     }
 
-    fn of_ranges(applied: Applied, ranges: Vec<Arc<Range>>) -> Checkpoint {
-        Checkpoint { applied, body: Body::Ranges(ranges) }
+    fn of_levels(applied: Applied, base: Level, run: Level) -> Checkpoint {
+        Checkpoint { applied, body: Body::Levels { base, run } }
     }
 
     pub(crate) fn applied(&self) -> Applied {
@@ -97,44 +106,55 @@ impl Checkpoint {
         matches!(self.body, Body::Image(_))
     }
 
-    fn ranges(&self) -> &[Arc<Range>] {
+    /// The base, and the run over it; nothing of a single file.
+    fn levels(&self) -> Option<(&Level, &Level)> {
         match &self.body {
-            Body::Image(_) => &[],
-            Body::Ranges(ranges) => ranges,
+            Body::Image(_) => None,
+            Body::Levels { base, run } => Some((base, run)),
         }
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = &Arc<Range>> {
+        self.levels().into_iter().flat_map(|(base, run)| base.ranges().iter().chain(run.ranges()))
     }
 
     /// What its range files take, in bytes, a copy.
     pub(crate) fn bytes(&self) -> u64 {
-        self.ranges().iter().map(|range| range.record.bytes).sum()
-    }
-
-    /// The range in which a key would be.
-    fn range_for(&self, key: &[u8]) -> usize {
-        self.ranges().partition_point(|range| range.record.first.as_slice() <= key).saturating_sub(1)
+        self.ranges().map(|range| range.record.bytes).sum()
     }
 
     /// Whether a key can't be looked up without reading from a drive.
     pub(crate) fn must_read(&self, key: &[u8]) -> bool {
-        self.ranges().get(self.range_for(key)).is_some_and(|range| range.must_read(key))
+        self.levels().is_some_and(|(base, run)| run.must_read(key) || base.must_read(key))
     }
 
     /// Has in memory what it takes to look a key up.
     pub(crate) fn touch(&self, key: &[u8]) -> Result<(), TreeError> {
-        self.ranges().get(self.range_for(key)).map_or(Ok(()), |range| range.touch(key))
+        match self.levels() {
+            Some((base, run)) if run.get(key)?.is_none() => base.touch(key),
+            _ => Ok(()),
+        }
+    }
+
+    /// A key after `from` up to which a scan may go before it lets others pass: what was removed costs it time, and shows
+    /// it nothing. Nothing if there is little left.
+    pub(crate) fn stretch(&self, from: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        let Some((base, run)) = self.levels() else { return Ok(None) };
+        let ends = [base.beyond(from, STRETCH_BLOCKS)?, run.beyond(from, STRETCH_BLOCKS)?];
+        Ok(ends.into_iter().flatten().min())
     }
 
     /// Reads all of it, whatever is in memory: an error unless it is what was written. `turn` is called with the size of each
     /// block before.
     pub(crate) fn verify(&self, turn: &mut dyn FnMut(u64) -> Result<(), TreeError>) -> Result<(), TreeError> {
         // A single file was read when it was opened.
-        self.ranges().iter().try_for_each(|range| range.verify(turn))
+        self.ranges().try_for_each(|range| range.verify(turn))
     }
 
     /// Goes on with whatever copies there are now.
     pub(crate) fn reopen(&self, files: &Files) {
         let listing = files.listing();
-        self.ranges().iter().for_each(|range| range.reopen(&listing.holders(&range.record)));
+        self.ranges().for_each(|range| range.reopen(&listing.holders(&range.record)));
     }
 }
 
@@ -142,7 +162,10 @@ impl Base for Checkpoint {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
         match &self.body {
             Body::Image(image) => image.get(key),
-            Body::Ranges(ranges) => ranges.get(self.range_for(key)).map_or(Ok(None), |range| range.get(key)),
+            Body::Levels { base, run } => match run.get(key)? {
+                Some(change) => Ok(change.as_change()),
+                None => base.get(key),
+            },
         }
     }
 
@@ -152,16 +175,14 @@ impl Base for Checkpoint {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
     ) -> Result<(), TreeError> {
-        let ranges = match &self.body {
-            Body::Image(image) => return image.scan(from, to, visit),
-            Body::Ranges(ranges) => ranges.iter().skip(self.range_for(from)),
-        };
-        for range in ranges.take_while(|range| range.record.first.as_slice() < to) {
-            if range.scan(from, to, visit)?.is_break() {
-                break;
+        match &self.body {
+            Body::Image(image) => image.scan(from, to, visit),
+            Body::Levels { base, run } => {
+                let changes =
+                    run.pairs(from, to).map(|pair| pair.map(|(key, change)| (key, change.as_change())));
+                layers::merge(changes, base, from, to, visit)
             }
         }
-        Ok(())
     }
 }
 

@@ -233,35 +233,35 @@ impl Machine {
         self.ask(|stack| stack.open.flush())
     }
 
-    /// Visits the pairs with `from <= key < to`. Every [`SLICE`] the lock is let go, so writers pass.
+    /// Visits the pairs with `from <= key < to`. Every [`SLICE`] the lock is let go, so writers pass; also where it passes many
+    /// that were removed.
     pub(crate) fn scan(
         &self,
         from: &[u8],
         to: &[u8],
         mut visit: impl FnMut(&[u8], &Value) -> ControlFlow<()>,
     ) -> Result<(), TreeError> {
-        let mut from = from.to_vec();
-        let mut resume = true;
-        while resume {
-            resume = false;
+        let mut next = Some(from.to_vec());
+        while let Some(start) = next.take() {
             self.check()?;
+            next = self.ask(|stack| stack.stretch(&start))?.filter(|end| end.as_slice() < to);
+            let end = next.clone();
             let layers = self.layers.read();
             let began = self.clock.monotonic();
             let mut visited = 0usize;
-            let start = std::mem::take(&mut from);
             let visit = &mut |key: &[u8], value: &Value| {
                 if visit(key, value).is_break() {
+                    next = None;
                     return ControlFlow::Break(());
                 }
                 visited += 1;
                 if visited.is_multiple_of(STRIDE) && self.clock.monotonic().saturating_sub(began) >= SLICE {
-                    resume = true;
-                    from = [key, &[0]].concat();
+                    next = Some([key, &[0]].concat());
                     return ControlFlow::Break(());
                 }
                 ControlFlow::Continue(())
             };
-            self.ask(|stack| layers.scan(stack, &start, to, visit))?;
+            self.ask(|stack| layers.scan(stack, &start, end.as_deref().unwrap_or(to), visit))?;
         }
         Ok(())
     }

@@ -70,6 +70,11 @@ impl Stack {
         Stack { open: Tree::away(), below: Below::Nothing }
     }
 
+    /// A key after `from` up to which a scan may go at a stretch: see [`Checkpoint::stretch`].
+    pub(crate) fn stretch(&self, from: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        self.below.checkpoint().map_or(Ok(None), |checkpoint| checkpoint.stretch(from))
+    }
+
     /// Whether the other goes on with the tree that takes changes here.
     pub(crate) fn goes_on_in(&self, other: &Stack) -> bool {
         let is_closed_there = matches!(&other.below, Below::Closed(closed) if closed.tree.is(&self.open));

@@ -9,6 +9,7 @@
 //! sled reads and writes one file through a descriptor, so it goes on when that file is deleted, and nobody would find
 //! it at the next start: [`Tree::is_in_place`] is for who looks after it.
 
+use crate::fingerprint::fingerprint;
 use std::fmt;
 use std::ops::{ControlFlow, Deref};
 use std::os::unix::fs::MetadataExt;
@@ -24,8 +25,9 @@ const CACHE_BYTES: u64 = 16 << 20;
 const FLUSH_EVERY_MS: u64 = 1_000;
 /// sled's name for its file.
 const FILE: &str = "db";
-/// The key of what the tree lies over. It is no key of the state.
+/// The key of what the tree lies over, and that of the sum of what it holds. They are no keys of the state.
 const OVER: &[u8] = &[0];
+const SUM: &[u8] = &[0, 0];
 /// The first key of the state.
 const FIRST: &[u8] = &[1];
 /// Before a value, and alone in place of one that was removed.
@@ -53,6 +55,24 @@ impl From<sled::Error> for TreeError {
 /// A stored value; cloning it copies no bytes to speak of.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Value(sled::IVec);
+
+impl Value {
+    /// What is stored of a change.
+    fn of_change(value: Option<&Value>) -> Value {
+        value.map_or_else(
+            || [REMOVED].as_slice().into(),
+            |value| [&[PRESENT], &value[..]].concat().as_slice().into(),
+        )
+    }
+
+    /// The new value that a stored change says; nothing if the key was removed.
+    pub(crate) fn as_change(&self) -> Option<Value> {
+        match self.first() {
+            Some(&PRESENT) => Some(Value(self.0.subslice(1, self.0.len() - 1))),
+            _ => None,
+        }
+    }
+}
 
 impl Deref for Value {
     type Target = [u8];
@@ -173,9 +193,17 @@ impl Tree {
     ) -> Result<(), TreeError> {
         self.call(|db| {
             let mut batch = sled::Batch::default();
+            let mut sum = db.get(SUM)?.and_then(|stored| sum_of(&stored));
             for (key, value) in changes {
-                let stored = value.map_or(vec![REMOVED], |value| [&[PRESENT], &value[..]].concat());
-                batch.insert(key, stored);
+                let change = Value::of_change(value);
+                if let Some(sum) = &mut sum {
+                    let before = db.get(key)?.map_or(0, |before| fingerprint(key, &before));
+                    *sum = sum.wrapping_sub(before).wrapping_add(fingerprint(key, &change));
+                }
+                batch.insert(key, change.0);
+            }
+            if let Some(sum) = sum {
+                batch.insert(SUM, &sum.to_le_bytes());
             }
             Ok(db.apply_batch(batch)?)
         })
@@ -183,7 +211,26 @@ impl Tree {
 
     /// Says of an empty tree what it lies over.
     pub(crate) fn begin(&self, over: &[u8]) -> Result<(), TreeError> {
-        self.call(|db| Ok(db.insert(OVER, over).map(drop)?))
+        self.call(|db| {
+            let mut batch = sled::Batch::default();
+            batch.insert(OVER, over);
+            batch.insert(SUM, &0u128.to_le_bytes());
+            Ok(db.apply_batch(batch)?)
+        })
+    }
+
+    /// Whether it holds just what was written, by the sum that is kept beside it: a key that sled lost would be missing from
+    /// that. Nothing of a tree that an older binary began. Reads all of it.
+    pub(crate) fn is_whole(&self) -> Result<Option<bool>, TreeError> {
+        self.call(|db| {
+            let Some(sum) = db.get(SUM)?.and_then(|stored| sum_of(&stored)) else { return Ok(None) };
+            let mut found = 0u128;
+            for pair in db.range(FIRST..) {
+                let (key, change) = pair?;
+                found = found.wrapping_add(fingerprint(&key, &change));
+            }
+            Ok(Some(found == sum))
+        })
     }
 
     /// What it was begun with; nothing if it was never begun.
@@ -193,7 +240,7 @@ impl Tree {
 
     /// A key's value if it changed: `Some(None)` if it was removed.
     pub(crate) fn change(&self, key: &[u8]) -> Result<Option<Option<Value>>, TreeError> {
-        self.call(|db| Ok(db.get(key)?.map(change_of)))
+        self.call(|db| Ok(db.get(key)?.map(|change| Value(change).as_change())))
     }
 
     /// Whether a key with `from <= key < to` changed.
@@ -211,18 +258,36 @@ impl Tree {
         to: &[u8],
         see: impl FnOnce(&mut dyn Iterator<Item = Result<TreeChange, TreeError>>) -> Result<T, TreeError>,
     ) -> Result<T, TreeError> {
+        self.stored(from, to, |stored| {
+            see(&mut stored.map(|pair| pair.map(|(key, change)| (key, change.as_change()))))
+        })
+    }
+
+    /// Shows them as they are stored.
+    pub(crate) fn stored<T>(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        see: impl FnOnce(&mut dyn Iterator<Item = Result<(Value, Value), TreeError>>) -> Result<T, TreeError>,
+    ) -> Result<T, TreeError> {
         self.call(|db| {
             // An iterator of sled over a range that ends before it begins panics.
             let from = from.max(FIRST).min(to);
-            let changes =
-                db.range(from..to).map(|pair| pair.map(|(key, stored)| (Value(key), change_of(stored))));
-            see(&mut changes.map(|change| change.map_err(TreeError::from)))
+            let stored = db.range(from..to).map(|pair| pair.map(|(key, stored)| (Value(key), Value(stored))));
+            see(&mut stored.map(|pair| pair.map_err(TreeError::from)))
         })
     }
 
     /// What it takes of its disk.
     pub(crate) fn bytes(&self) -> Result<u64, TreeError> {
         self.call(|db| Ok(db.size_on_disk()?))
+    }
+
+    /// Loses a key, as sled might.
+    #[cfg(test)]
+    pub(crate) fn lose(&self, key: &[u8]) {
+        let lost = self.call(|db| Ok(db.remove(key)?));
+        assert!(matches!(lost, Ok(Some(_))), "there is one to lose");
     }
 
     /// Makes everything applied so far durable. Slow: for shutdown.
@@ -234,12 +299,8 @@ impl Tree {
 /// A key that changed, and its value if it wasn't removed.
 pub(crate) type TreeChange = (Value, Option<Value>);
 
-/// What is stored of a change.
-fn change_of(stored: sled::IVec) -> Option<Value> {
-    match stored.first() {
-        Some(&PRESENT) => Some(Value(stored.subslice(1, stored.len() - 1))),
-        _ => None,
-    }
+fn sum_of(stored: &[u8]) -> Option<u128> {
+    stored.first_chunk().map(|bytes| u128::from_le_bytes(*bytes))
 }
 
 fn file_in(dir: &Path) -> Option<(u64, u64)> {

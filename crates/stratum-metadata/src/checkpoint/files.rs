@@ -35,7 +35,7 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Sizes {
-        Sizes { block_bytes: 32 << 10, range_bytes: 32 << 20, changes_bytes: 64 << 20 }
+        Sizes { block_bytes: 32 << 10, range_bytes: 32 << 20, changes_bytes: 16 << 20 }
     }
 }
 
@@ -154,11 +154,11 @@ impl Files {
         let named = listing.checkpoints.get(&stored.applied().index).cloned().unwrap_or_default();
         let Stored::Manifest(manifest) = stored else { return named };
         let mut counts: HashMap<DriveId, usize> = HashMap::new();
-        for range in &manifest.ranges {
+        for range in manifest.ranges() {
             listing.holders(range).iter().for_each(|drive| *counts.entry(drive.id()).or_default() += 1);
         }
         let holds_all = |drive: &Arc<Drive>| {
-            counts.get(&drive.id()).copied().unwrap_or_default() == manifest.ranges.len()
+            counts.get(&drive.id()).copied().unwrap_or_default() == manifest.ranges().count()
         };
         named.into_iter().filter(holds_all).collect()
     }
@@ -267,7 +267,7 @@ impl Files {
             Stored::SingleFile(_) if lacking.is_empty() => {}
             Stored::SingleFile(_) => single::copy(index, &named, lacking)?,
             Stored::Manifest(manifest) => {
-                for record in &manifest.ranges {
+                for record in manifest.ranges() {
                     let holders = listing.holders(record);
                     made += self.place(&self.range(record.clone(), &holders), &holders, targets)?;
                 }
@@ -299,7 +299,7 @@ impl Files {
             let written = self.write_manifest(manifest, vec![drive.clone()]).map(drop);
             findings.push(finding(&drive, name(index), &problem, written));
         }
-        for record in &manifest.ranges {
+        for record in manifest.ranges() {
             findings.extend(self.check_range(&listing, record));
         }
         findings

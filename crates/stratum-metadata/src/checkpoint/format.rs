@@ -23,6 +23,9 @@ pub(super) const END_LEN: usize = 16;
 /// Added to the version where range files are named: binaries that don't know those refuse it as a newer one.
 const NAMES_RANGES: u32 = 1 << 8;
 
+/// Added beside it where a run lies over the base: binaries that don't know runs would take the base for the whole state.
+const HAS_RUN: u32 = 1 << 9;
+
 /// What follows a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -30,6 +33,8 @@ pub(super) enum Form {
     SingleFile,
     /// A list of range files.
     Manifest,
+    /// Two of them: the base's, and those of the run over it.
+    ManifestWithRun,
 }
 
 /// Bytes that are no (whole) checkpoint.
@@ -43,10 +48,12 @@ pub(crate) enum FormatError {
 
 pub(super) fn header(applied: &Applied, form: Form) -> [u8; HEADER_LEN] {
     let mut bytes = [0; HEADER_LEN];
-    let version = match form {
-        Form::SingleFile => u32::from(applied.level.number()),
-        Form::Manifest => NAMES_RANGES | u32::from(applied.level.number()),
+    let form = match form {
+        Form::SingleFile => 0,
+        Form::Manifest => NAMES_RANGES,
+        Form::ManifestWithRun => NAMES_RANGES | HAS_RUN,
     };
+    let version = form | u32::from(applied.level.number());
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..12].copy_from_slice(&version.to_le_bytes());
     bytes[16..24].copy_from_slice(&applied.index.to_le_bytes());
@@ -62,8 +69,15 @@ pub(super) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<(Applied, Form), 
     let u128_at = |at: usize| u128::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
     // Versions are levels: what a state of that level holds can be read by whoever knows it.
     let version = u64_at(8) as u32;
-    let form = if version & NAMES_RANGES == 0 { Form::SingleFile } else { Form::Manifest };
-    let version = version & !NAMES_RANGES;
+    let form = match (version & NAMES_RANGES, version & HAS_RUN) {
+        (0, _) => Form::SingleFile,
+        (_, 0) => Form::Manifest,
+        _ => Form::ManifestWithRun,
+    };
+    let version = match form {
+        Form::SingleFile => version,
+        Form::Manifest | Form::ManifestWithRun => version & !(NAMES_RANGES | HAS_RUN),
+    };
     let level = u8::try_from(version).ok().and_then(|number| Level::known(number).ok());
     if &bytes[..8] == MAGIC && level.is_none() && version > 0 {
         return Err(FormatError::Newer(version));

@@ -1,5 +1,5 @@
-//! The manifest of a checkpoint: what its state has applied, and the range files that hold the state, in the order of their
-//! keys. Files that didn't change are named by several checkpoints.
+//! The manifest of a checkpoint: what its state has applied, and the range files that hold the state, those of its base and
+//! those of the run over it, each in the order of their keys. Files that didn't change are named by several checkpoints.
 
 use super::format::{self, Form, FormatError, HEADER_LEN};
 use super::frame::Salt;
@@ -10,15 +10,30 @@ use crate::record::Applied;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(super) applied: Applied,
-    pub(super) ranges: Vec<RangeRecord>,
+    pub(super) base: Vec<RangeRecord>,
+    /// What changed since the base was merged.
+    pub(super) run: Vec<RangeRecord>,
 }
 
 impl Manifest {
+    /// All files that it names.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = &RangeRecord> {
+        self.base.iter().chain(&self.run)
+    }
+
+    fn form(&self) -> Form {
+        if self.run.is_empty() { Form::Manifest } else { Form::ManifestWithRun }
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
+        let list = match self.form() {
+            Form::ManifestWithRun => postcard::to_stdvec(&(&self.base, &self.run)),
+            Form::Manifest | Form::SingleFile => postcard::to_stdvec(&self.base),
+        };
         // Nothing of it can't be written.
-        let list = postcard::to_stdvec(&self.ranges).unwrap_or_default();
+        let list = list.unwrap_or_default();
         let frame = self.salt().header(HEADER_LEN as u64, &list, false);
-        [format::header(&self.applied, Form::Manifest).as_slice(), &frame, &list].concat()
+        [format::header(&self.applied, self.form()).as_slice(), &frame, &list].concat()
     }
 
     fn salt(&self) -> Salt {
@@ -29,14 +44,23 @@ impl Manifest {
         let damaged = || FormatError::Damaged(HEADER_LEN as u64);
         let (header, frame) = bytes.split_first_chunk().ok_or_else(damaged)?;
         let (applied, form) = format::parse_header(header)?;
-        if form != Form::Manifest {
-            return Err(damaged());
-        }
-        let mut manifest = Manifest { applied, ranges: Vec::new() };
+        let mut manifest = Manifest { applied, base: Vec::new(), run: Vec::new() };
         let list = manifest.salt().parse(HEADER_LEN as u64, frame.to_vec()).ok_or_else(damaged)?;
-        manifest.ranges = postcard::from_bytes(&list.bytes).map_err(|_| damaged())?;
-        let sum = manifest.ranges.iter().fold(0u128, |sum, range| sum.wrapping_add(range.fingerprint));
-        let ascend = manifest.ranges.windows(2).all(|pair| pair[0].first < pair[1].first);
-        if sum == applied.fingerprint && ascend { Ok(manifest) } else { Err(damaged()) }
+        match form {
+            Form::SingleFile => return Err(damaged()),
+            Form::Manifest => manifest.base = postcard::from_bytes(&list.bytes).map_err(|_| damaged())?,
+            Form::ManifestWithRun => {
+                (manifest.base, manifest.run) = postcard::from_bytes(&list.bytes).map_err(|_| damaged())?;
+            }
+        }
+        if manifest.makes_sense() && manifest.form() == form { Ok(manifest) } else { Err(damaged()) }
+    }
+
+    /// Whether files follow one another and, where all of the state is in the base, are the state.
+    fn makes_sense(&self) -> bool {
+        let ascend = |ranges: &[RangeRecord]| ranges.windows(2).all(|pair| pair[0].first < pair[1].first);
+        let sum = self.base.iter().fold(0u128, |sum, range| sum.wrapping_add(range.fingerprint));
+        let is_proven = !self.run.is_empty() || sum == self.applied.fingerprint;
+        is_proven && ascend(&self.base) && ascend(&self.run)
     }
 }

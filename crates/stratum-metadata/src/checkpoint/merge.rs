@@ -1,19 +1,26 @@
 //! The next checkpoint, merged from the one before and what changed since, while the store goes on.
 //!
-//! A range in which nothing changed is named again, as it is. The others are written anew, with their changes made, and cut
-//! where a file is large enough. One that came out small takes in the next range, so that their number follows from what
-//! they hold. Memory is needed for a block of each input.
+//! What changed goes into the run, and only when that has grown long are base and run merged into a new base. With random keys
+//! a merge writes most of its level anew, so that each checkpoint would cost as much as the state is long; so it costs about
+//! the square root of that ([`longest_run`]).
+//!
+//! A range of that level in which nothing changed is named again, as it is. The others are written anew, with their changes
+//! made, and cut where a file is large enough. One that came out small takes in the next range, so that their number follows
+//! from what they hold. Memory is needed for a block of each input.
 //!
 //! A merge that was cut off by the end of its process goes on where it was: the files that it had finished lie where they
 //! were written, and the same pairs come in the same order.
 
 use super::closed::Closed;
 use super::files::{Files, Listing};
+use super::level::Level;
 use super::manifest::Manifest;
-use super::range::{Range, RangeWriter};
+use super::range::{RUN_NUMBERS, Range, RangeId, RangeWriter};
 use super::{Checkpoint, CheckpointError};
 use crate::keys::Tag;
-use crate::tree::Base;
+use crate::layers;
+use crate::record::Applied;
+use crate::tree::{Base, TreeError, Value};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -35,20 +42,24 @@ pub(crate) fn merge(
     files: &Files,
     turn: &dyn Fn(u64),
 ) -> Result<Checkpoint, CheckpointError> {
+    let into = Into::of(closed, files)?;
     let listing = files.listing();
     let before = closed.over.as_ref().map(|checkpoint| checkpoint.applied().index);
     let before = before.and_then(|index| files.stored(&listing, index).ok());
     let holders = before.map(|stored| files.holders(&listing, &stored)).unwrap_or_default();
     let targets = files.targets(&holders, closed.applied.index)?;
+    let numbers = into.first_number();
     let mut merge = Merge {
         closed,
+        into,
+        written_as: into.written_as(&closed.applied),
         files,
         listing,
         targets,
         turn,
         writer: None,
         ranges: Vec::new(),
-        numbers: 0,
+        numbers,
         through: None,
     };
     let merged = merge.all().and_then(|()| merge.publish());
@@ -58,8 +69,95 @@ pub(crate) fn merge(
     merged
 }
 
+/// What comes of what was closed. It follows from what lies on the drives, so that a merge that was cut off goes on in the
+/// same way.
+#[derive(Clone, Copy)]
+enum Into<'a> {
+    /// All of the state: a new base, without a run.
+    Base { former: Option<&'a Level>, run: Option<&'a Level> },
+    /// A new run over that base.
+    Run { base: &'a Level, former: &'a Level },
+}
+
+impl<'a> Into<'a> {
+    fn of(closed: &'a Closed, files: &Files) -> Result<Into<'a>, CheckpointError> {
+        let Some((base, run)) = closed.over.as_ref().and_then(|over| over.levels()) else {
+            return Ok(Into::Base { former: None, run: None });
+        };
+        let anew = Into::Base { former: Some(base), run: Some(run) };
+        if run.bytes() >= longest_run(base.bytes(), files.sizes.changes_bytes) {
+            return Ok(anew);
+        }
+        match closed.tree.is_whole()? {
+            Some(true) => Ok(Into::Run { base, former: run }),
+            Some(false) => Err(CheckpointError::Mismatch),
+            // Only the sum of the whole state proves it.
+            None => Ok(anew),
+        }
+    }
+
+    /// The ranges that the new ones take the place of.
+    fn former(&self) -> &'a [Arc<Range>] {
+        match self {
+            Into::Base { former, .. } => former.map(Level::ranges).unwrap_or_default(),
+            Into::Run { former, .. } => former.ranges(),
+        }
+    }
+
+    fn first_number(&self) -> u32 {
+        match self {
+            Into::Base { .. } => 0,
+            Into::Run { .. } => RUN_NUMBERS,
+        }
+    }
+
+    /// Of what its files say that they were written at. The state at an entry is always the same, but a run is one over its
+    /// base: a file of a run over another one never verifies in its place.
+    fn written_as(&self, applied: &Applied) -> Applied {
+        match self {
+            Into::Base { .. } => *applied,
+            Into::Run { base, .. } => Applied { hash: applied.hash ^ base.identity(), ..*applied },
+        }
+    }
+
+    /// Whether a key with `from <= key < to` isn't in what was there before as it is now.
+    fn changes_between(&self, closed: &Closed, from: &[u8], to: &[u8]) -> Result<bool, TreeError> {
+        let has_run = match self {
+            Into::Base { run: Some(run), .. } => run.holds_between(from, to)?,
+            Into::Base { run: None, .. } | Into::Run { .. } => false,
+        };
+        Ok(has_run || closed.tree.changes_between(from, to)?)
+    }
+
+    /// Visits what is to be written of the keys with `from <= key < to`.
+    fn scan(
+        &self,
+        closed: &Closed,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
+    ) -> Result<(), TreeError> {
+        match self {
+            Into::Base { .. } => closed.scan(from, to, visit),
+            Into::Run { former, .. } => closed.tree.stored(from, to, |stored| {
+                let over = stored.map(|pair| pair.map(|(key, change)| (key, Some(change))));
+                layers::merge(over, *former, from, to, visit)
+            }),
+        }
+    }
+}
+
+/// The length, in bytes, from which on a run goes into the base. Each checkpoint writes half of it on the average, and it takes
+/// as many checkpoints until the base is written as trees go into it: the sum is least where both cost the same. What
+/// changed takes about a quarter of its bytes once it is written.
+fn longest_run(base_bytes: u64, changes_bytes: u64) -> u64 {
+    (base_bytes.saturating_mul(changes_bytes) / 2).isqrt()
+}
+
 struct Merge<'a> {
     closed: &'a Closed,
+    into: Into<'a>,
+    written_as: Applied,
     files: &'a Files,
     /// What lay on the drives before.
     listing: Listing,
@@ -68,7 +166,7 @@ struct Merge<'a> {
     writer: Option<RangeWriter>,
     /// Those that are done, in order.
     ranges: Vec<Arc<Range>>,
-    /// Given to files so far.
+    /// The number of the next file.
     numbers: u32,
     /// The last key of a file that was there before, finished.
     through: Option<Vec<u8>>,
@@ -76,10 +174,9 @@ struct Merge<'a> {
 
 impl Merge<'_> {
     fn all(&mut self) -> Result<(), CheckpointError> {
-        let before = self.closed.over.clone();
-        let ranges = before.as_ref().map(|checkpoint| checkpoint.ranges()).unwrap_or_default();
+        let ranges = self.into.former();
         if ranges.is_empty() {
-            // The first range files of a store.
+            // The first range files of this level.
             self.rewrite(FIRST, END)?;
         }
         for (number, range) in ranges.iter().enumerate() {
@@ -90,7 +187,7 @@ impl Merge<'_> {
                 self.is_small(range.record.bytes) || so_far.is_some_and(|bytes| self.is_small(bytes));
             // A file that was there before ends in this range.
             let is_begun = self.through.as_deref().is_some_and(|last| last >= from);
-            if is_small || is_begun || self.closed.tree.changes_between(from, to)? {
+            if is_small || is_begun || self.into.changes_between(self.closed, from, to)? {
                 self.rewrite(from, to)?;
             } else {
                 self.end_range()?;
@@ -106,9 +203,9 @@ impl Merge<'_> {
 
     /// Writes the keys from `from` to `to` anew.
     fn rewrite(&mut self, from: &[u8], to: &[u8]) -> Result<(), CheckpointError> {
-        let closed = self.closed;
+        let (closed, into) = (self.closed, self.into);
         let mut failed = None;
-        closed.scan(from, to, &mut |key, value| match self.push(key, value) {
+        into.scan(closed, from, to, &mut |key, value| match self.push(key, value) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 failed = Some(error);
@@ -139,8 +236,7 @@ impl Merge<'_> {
 
     /// Takes the next file as it is, if it is there and begins with that key.
     fn take_finished(&mut self, first: &[u8]) -> bool {
-        let applied = &self.closed.applied;
-        let found = self.files.finished_range(&self.listing, applied, self.numbers, &self.targets);
+        let found = self.files.finished_range(&self.listing, &self.written_as, self.numbers, &self.targets);
         let Some(record) = found.filter(|record| record.first == first) else { return false };
         self.numbers += 1;
         self.through = Some(record.last.clone());
@@ -151,7 +247,7 @@ impl Merge<'_> {
     fn begin_range(&mut self) -> io::Result<RangeWriter> {
         let (files, number) = (self.files, self.numbers);
         self.numbers += 1;
-        files.begin_range(&self.closed.applied, number, self.targets.clone())
+        files.begin_range(&self.written_as, number, self.targets.clone())
     }
 
     fn end_range(&mut self) -> io::Result<()> {
@@ -164,18 +260,32 @@ impl Merge<'_> {
     /// Proves it, and makes it count.
     fn publish(&mut self) -> Result<Checkpoint, CheckpointError> {
         let applied = self.closed.applied;
-        let sum = self.ranges.iter().fold(0u128, |sum, range| sum.wrapping_add(range.record.fingerprint));
-        if sum != applied.fingerprint {
-            return Err(CheckpointError::Mismatch);
-        }
-        for range in self.ranges.iter().filter(|range| range.record.id.index != applied.index) {
+        let new = Level::new(self.ranges.clone());
+        let (base, run) = match &self.into {
+            Into::Base { .. } if new.fingerprint() != applied.fingerprint => {
+                return Err(CheckpointError::Mismatch);
+            }
+            Into::Base { .. } => (new, Level::default()),
+            // The tree was proven before, and files are verified as they are read.
+            Into::Run { base, .. } => ((*base).clone(), new),
+        };
+        let manifest = Manifest { applied, base: base.records(), run: run.records() };
+        let checkpoint = Checkpoint::of_levels(applied, base, run);
+        for range in checkpoint.ranges().filter(|range| !self.is_ours(range)) {
             self.files.place(range, &self.listing.holders(&range.record), &self.targets)?;
         }
         // From here on some drive may name them: they stay, and go when no manifest names them.
-        let ranges = std::mem::take(&mut self.ranges);
-        let records = ranges.iter().map(|range| range.record.clone()).collect();
-        self.files.write_manifest(&Manifest { applied, ranges: records }, self.targets.clone())?;
-        Ok(Checkpoint::of_ranges(applied, ranges))
+        self.ranges.clear();
+        self.files.write_manifest(&manifest, self.targets.clone())?;
+        Ok(checkpoint)
+    }
+
+    /// Whether this merge wrote it.
+    fn is_ours(&self, range: &Arc<Range>) -> bool {
+        let was_there = || self.into.former().iter().any(|former| Arc::ptr_eq(former, range));
+        range.record.id.index == self.closed.applied.index
+            && self.ranges.iter().any(|ours| Arc::ptr_eq(ours, range))
+            && !was_there()
     }
 
     /// Removes what was written.
@@ -183,8 +293,8 @@ impl Merge<'_> {
         if let Some(writer) = self.writer.take() {
             writer.abandon();
         }
-        let index = self.closed.applied.index;
-        let ours = self.ranges.iter().map(|range| range.record.id).filter(|id| id.index == index);
-        self.files.remove_ranges(ours, &self.targets);
+        let ours: Vec<RangeId> =
+            self.ranges.iter().filter(|range| self.is_ours(range)).map(|range| range.record.id).collect();
+        self.files.remove_ranges(ours.into_iter(), &self.targets);
     }
 }

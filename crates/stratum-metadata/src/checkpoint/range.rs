@@ -29,6 +29,9 @@ const HEADER_LEN: usize = 32;
 const FILTER_BITS_A_KEY: usize = 10;
 const FILTER_HASHES: u32 = 7;
 
+/// The numbers of a run's files begin here, so that none is ever taken for one of a base: their values mean something else.
+pub(super) const RUN_NUMBERS: u32 = 1 << 31;
+
 /// Which file: the entry of the journal at which it was written, and a number within that checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct RangeId {
@@ -237,6 +240,20 @@ impl Range {
         }
         let found = self.block_for(key)?.and_then(|block| block.get(key));
         Ok(found.map(|value| Value::from(value.as_slice())))
+    }
+
+    /// The first key of the block that lies so many on from the one in which `from` would be; nothing if there are fewer.
+    pub(super) fn block_beyond(&self, from: &[u8], blocks: usize) -> Result<Option<Vec<u8>>, TreeError> {
+        let (mut left, mut found) = (blocks, None);
+        let visited = self.load(self.record.index)?.visit(from, &mut |first, _| {
+            left = left.saturating_sub(usize::from(first > from));
+            if left > 0 {
+                return ControlFlow::Continue(());
+            }
+            found = Some(first.to_vec());
+            ControlFlow::Break(())
+        });
+        visited.map(|_| found).ok_or_else(senseless)
     }
 
     /// Visits the pairs with `from <= key < to` until `visit` breaks, which it says.

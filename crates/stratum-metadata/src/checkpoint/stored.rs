@@ -2,6 +2,7 @@
 
 use super::files::{Files, Listing};
 use super::image::Image;
+use super::level::Level;
 use super::manifest::Manifest;
 use super::range::{Range, RangeRecord};
 use super::single;
@@ -28,7 +29,7 @@ impl Stored {
     pub(super) fn ranges(self) -> Vec<RangeRecord> {
         match self {
             Stored::SingleFile(_) => Vec::new(),
-            Stored::Manifest(manifest) => manifest.ranges,
+            Stored::Manifest(Manifest { base, run, .. }) => [base, run].concat(),
         }
     }
 
@@ -40,7 +41,7 @@ impl Stored {
     pub(super) fn open(self, files: &Files, listing: &Listing) -> Result<Checkpoint, CheckpointError> {
         match self {
             Stored::SingleFile(reader) => Ok(Checkpoint::of_image(Image::open(reader)?)),
-            Stored::Manifest(Manifest { applied, ranges }) => {
+            Stored::Manifest(Manifest { applied, base, run }) => {
                 let open = |record: RangeRecord| -> io::Result<Arc<Range>> {
                     let holders = listing.holders(&record);
                     match holders.is_empty() {
@@ -51,8 +52,10 @@ impl Stored {
                         false => Ok(files.range(record, &holders)),
                     }
                 };
-                let ranges: io::Result<Vec<Arc<Range>>> = ranges.into_iter().map(open).collect();
-                Ok(Checkpoint::of_ranges(applied, ranges?))
+                let level = |records: Vec<RangeRecord>| -> io::Result<Level> {
+                    Ok(Level::new(records.into_iter().map(open).collect::<io::Result<_>>()?))
+                };
+                Ok(Checkpoint::of_levels(applied, level(base)?, level(run)?))
             }
         }
     }

@@ -19,7 +19,7 @@ const BUCKET: BucketId = BucketId(1);
 impl Machine {
     /// Has the index lose a key behind everybody's back.
     pub(crate) fn lose(&self, key: &[u8]) {
-        self.stack().open.apply(std::iter::once((key, None))).unwrap();
+        self.stack().open.lose(key);
     }
 }
 
@@ -38,7 +38,7 @@ fn files() -> Files {
         let (id, clock) = (DriveId(u128::from(position)), Arc::new(Simulated::new(0, 0)));
         Arc::new(Drive::new(id, Tier::Hot, position, simulated.attach(), Threads::Caller, clock))
     };
-    let sizes = Sizes { block_bytes: 256, range_bytes: 2 << 10, changes_bytes: 1 << 20 };
+    let sizes = Sizes { block_bytes: 256, range_bytes: 2 << 10, changes_bytes: 4 << 10 };
     Files::new((0..3).map(drive).collect::<Vec<_>>().into(), 2, sizes)
 }
 

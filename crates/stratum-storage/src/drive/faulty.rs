@@ -7,7 +7,7 @@ use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space, Way};
 use serde::Deserialize;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ pub struct Fault {
     /// `hot/0`, the drive's path, or `*`.
     pub drive: String,
     pub operation: Operation,
+    /// Only calls made while the store serves count: what a start does varies with the drives that it chooses.
+    #[serde(default)]
+    pub serving: bool,
     /// How many calls go well before.
     #[serde(default)]
     pub after: u64,
@@ -87,10 +90,16 @@ pub enum Failure {
 }
 
 static PLAN: OnceLock<FaultPlan> = OnceLock::new();
+static SERVES: AtomicBool = AtomicBool::new(false);
 
 /// Makes the plan count for every drive that is opened from now on; the first one stays.
 pub fn install(plan: FaultPlan) {
     let _ = PLAN.set(plan);
+}
+
+/// The start is over: see [`Fault::serving`].
+pub fn serves() {
+    SERVES.store(true, Ordering::Relaxed);
 }
 
 /// The drive as the installed plan wants it.
@@ -126,6 +135,9 @@ impl Planned {
 
     /// Whether this call is hit.
     fn strikes(&self) -> bool {
+        if self.fault.serving && !SERVES.load(Ordering::Relaxed) {
+            return false;
+        }
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let Some(since) = call.checked_sub(self.fault.after) else { return false };
         let every = self.fault.every.max(1);
@@ -417,6 +429,7 @@ mod tests {
             times: None,
             error,
             delay_ms: 0,
+            serving: false,
             device: None,
             bytes: None,
         }

@@ -1,5 +1,6 @@
-//! The bytes of each form: `fixtures/v1/checkpoint` is a single file, `fixtures/v2/manifest` and `fixtures/v2/range` are what
-//! is written now. To write these anew, for a format that isn't released yet: run the ignored test.
+//! The bytes of each form: `fixtures/v1/checkpoint` is a single file; `fixtures/v2/manifest` and `range` are a base,
+//! `manifest-with-run` and `run` what lies over it after changes. To write these anew, for a format that isn't released yet:
+//! run the ignored test.
 
 use super::*;
 use crate::fixtures;
@@ -27,12 +28,35 @@ fn read(drive: &Arc<SimulatedDrive>, path: &str) -> Vec<u8> {
     bytes
 }
 
-fn written() -> [(&'static str, &'static str, Vec<u8>); 2] {
-    let state = example(Level::SECOND);
+/// Changes over it: every third key is removed, every other third has another value.
+fn changes() -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let third = pairs().into_iter().enumerate().filter(|(number, _)| number % 3 > 0);
+    third.map(|(number, (key, value))| (key, (number % 3 == 1).then(|| [value, vec![7]].concat()))).collect()
+}
+
+const BASE: &str = "checkpoint/000000000000012c.00000000";
+
+/// Each file's fixture, its path, and its bytes.
+type Written = (&'static str, &'static str, Vec<u8>);
+
+fn of_base(state: &State) -> [Written; 2] {
     let holder = state.drives.of(&state.drives.holders(INDEX)[0]).clone();
-    assert_eq!(state.checkpoint.unwrap().ranges().len(), 1);
-    let (manifest, range) = ("checkpoint/000000000000012c", "checkpoint/000000000000012c.00000000");
-    [("manifest", manifest, read(&holder, manifest)), ("range", range, read(&holder, range))]
+    assert_eq!(state.checkpoint.as_ref().unwrap().ranges().count(), 1);
+    let manifest = "checkpoint/000000000000012c";
+    [("manifest", manifest, read(&holder, manifest)), ("range", BASE, read(&holder, BASE))]
+}
+
+fn of_run(state: &mut State) -> [Written; 2] {
+    state.drives.files.sizes.changes_bytes = 1 << 20;
+    state.turn(changes()).unwrap();
+    let holder = state.drives.of(&state.drives.holders(INDEX + 1)[0]).clone();
+    let (manifest, run) = ("checkpoint/000000000000012d", "checkpoint/000000000000012d.80000000");
+    [("manifest-with-run", manifest, read(&holder, manifest)), ("run", run, read(&holder, run))]
+}
+
+fn written() -> Vec<Written> {
+    let mut state = example(Level::SECOND);
+    of_base(&state).into_iter().chain(of_run(&mut state)).collect()
 }
 
 fn fixture(name: &str) -> std::path::PathBuf {
@@ -56,15 +80,21 @@ fn the_same_state_gives_the_same_bytes() {
 
 #[test]
 fn the_fixtures_are_read_and_every_key_passes_their_filter() {
+    let mut state = example(Level::SECOND);
+    let base = of_base(&state);
+    let before = state.pairs.clone();
+    let run = of_run(&mut state);
     let drives = Drives::new();
-    for (name, path, _) in written() {
-        put(&drives, path, &std::fs::read(fixture(name)).unwrap());
-    }
-    let checkpoint = newest(&drives.files).unwrap().unwrap();
-    assert_eq!((checkpoint.applied().index, checkpoint.applied().level), (INDEX, Level::SECOND));
-    assert_eq!(all(checkpoint.as_ref()), pairs());
-    for (key, value) in pairs() {
-        assert_eq!(checkpoint.get(&key).unwrap().as_deref(), Some(value.as_slice()));
+    for (index, files, pairs) in [(INDEX, base, before), (INDEX + 1, run, state.pairs)] {
+        for (name, path, _) in files {
+            put(&drives, path, &std::fs::read(fixture(name)).unwrap());
+        }
+        let checkpoint = newest(&drives.files).unwrap().unwrap();
+        assert_eq!((checkpoint.applied().index, checkpoint.applied().level), (index, Level::SECOND));
+        assert_eq!(all(checkpoint.as_ref()), pairs);
+        for (key, value) in pairs {
+            assert_eq!(checkpoint.get(&key).unwrap().as_deref(), Some(value.as_slice()));
+        }
     }
 }
 

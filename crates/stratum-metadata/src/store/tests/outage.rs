@@ -309,8 +309,8 @@ async fn an_index_that_lost_a_key_is_rebuilt_from_the_checkpoint_before() {
     assert!(checkpoint > 0);
     world.put("b", 2).await;
     world.metadata.inner.machine.drain().unwrap();
-    world.metadata.inner.machine.lose(&keys::object(BucketId(1), b"a"));
-    assert_eq!(tag_of(&world.metadata, "a"), None, "nobody has noticed");
+    world.metadata.inner.machine.lose(&keys::object(BucketId(1), b"b"));
+    assert_eq!(tag_of(&world.metadata, "b"), None, "nobody has noticed");
     world.metadata.take_checkpoint();
     assert!(!world.metadata.is_available() && world.metadata.newest_checkpoint() == checkpoint);
     // A restart, too, must not go on with it.

@@ -76,6 +76,7 @@ fn who_hangs_in_a_drive_holds_up_nobody_and_is_told() {
     let slow = Fault {
         drive: "*".into(),
         operation: Operation::Read,
+        serving: false,
         after: 0,
         every: 1,
         times: None,
