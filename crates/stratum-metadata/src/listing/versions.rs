@@ -316,17 +316,17 @@ fn of_key(
     key: &[u8],
     older_than: Option<Index>,
 ) -> Result<(Vec<VersionSummary>, bool), ReadError> {
-    let mut before = Top::of(machine, request.bucket, key)?;
     for _ in 0..ATTEMPTS {
+        let applied = machine.applied_index();
+        let top = Top::of(machine, request.bucket, key)?;
         let noncurrent = noncurrent_of(machine, request, key, older_than)?;
-        let after = Top::of(machine, request.bucket, key)?;
-        if before.committed() != after.committed() {
-            before = after;
+        // What was read can't tell by itself: a version that goes to and fro may be met in each place whenever that is read.
+        if machine.moved_since(applied, request.bucket).is_none_or(|moved| moved.contains(key)) {
             continue;
         }
-        let newest = before.newest();
+        let newest = top.newest();
         let is_older = |current: &ObjectRecord| older_than.is_none_or(|than| current.committed < than);
-        let current = before.current.filter(is_older).map(summary);
+        let current = top.current.filter(is_older).map(summary);
         let versions: Vec<_> = current.into_iter().chain(noncurrent).collect();
         let is_newest = versions.first().map(VersionSummary::id) == newest;
         return Ok((versions, is_newest));
@@ -334,7 +334,7 @@ fn of_key(
     Err(ReadError::Unavailable("a key changed again and again while its versions were read".into()))
 }
 
-/// The newest versions of a key in both places: while they are the same, no version has gone from one to the other.
+/// The newest versions of a key in both places.
 struct Top {
     current: Option<ObjectRecord>,
     noncurrent: Option<Version>,
@@ -352,14 +352,6 @@ impl Top {
             current: current.map(|value| decode(&value)).transpose()?,
             noncurrent: noncurrent.transpose()?,
         })
-    }
-
-    /// The entries that committed them.
-    fn committed(&self) -> [Option<Index>; 2] {
-        [
-            self.current.as_ref().map(|record| record.committed),
-            self.noncurrent.as_ref().map(Version::committed),
-        ]
     }
 
     fn newest(&self) -> Option<VersionId> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(120);
 const WRITERS: u64 = 8;
 /// Of each writer; a panic is met long before.
-const MOST_PUTS: u64 = 2_000;
+const MOST_PUTS: u64 = 50_000;
 
 /// What the writers were told, by key.
 type Told = BTreeMap<String, Result<Outcome, CommitError>>;
