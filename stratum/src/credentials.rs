@@ -102,11 +102,13 @@ impl Credentials {
 
     /// Lines to paste into a shell.
     pub fn paste(&self, endpoint: &str, region: &str) -> String {
+        // As it was started: it needn't be on the path.
+        let program = std::env::args().next().unwrap_or_else(|| "stratum".to_owned());
         format!(
-            "export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_DEFAULT_REGION={region}\n\
-             aws --endpoint-url {endpoint} s3 mb s3://first\n\
-             aws --endpoint-url {endpoint} s3 cp README.md s3://first/\n\
-             aws --endpoint-url {endpoint} s3 ls s3://first\n",
+            "export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_DEFAULT_REGION={region} AWS_ENDPOINT_URL={endpoint}\n\
+             {program} mb s3://first\n\
+             {program} cp README.md s3://first/\n\
+             {program} ls s3://first\n",
             self.access_key, self.secret_key
         )
     }

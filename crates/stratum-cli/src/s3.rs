@@ -15,6 +15,7 @@ mod refusal;
 mod sign;
 mod tags;
 mod transport;
+mod trust;
 mod uploads;
 
 pub use attributes::Attributes;

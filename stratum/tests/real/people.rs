@@ -1,10 +1,11 @@
 //! What people do with a store from a terminal: `stratum ls`, `cp`, `sync` and the rest, as somebody types them.
 
+use crate::listening;
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -547,4 +548,39 @@ fn keys_and_endpoints_are_found_in_the_order_of_awss_tools() {
     let (code, said) = lists(&[], &[("AWS_ACCESS_KEY_ID", ACCESS_KEY)]);
     assert!(code == 4 && said.contains("set both"), "{said}");
     assert_eq!(lists(&["--anonymous"], &[]).0, 4);
+}
+
+#[test]
+fn a_demo_has_something_in_it_and_leaves_it_alone_the_next_time() {
+    let person = Person::new();
+    let data = person.path("demo");
+    for _ in 0..2 {
+        let mut command = crate::server::command(&data, listening::ANY_PORT);
+        let mut process = command.arg("--demo").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let endpoint = format!("http://{}", listening::address(&mut process));
+        let mut said = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(said.any(|line| line.contains(&format!("{endpoint}/_stratum/console/"))));
+        let asked = |args: &[&str]| {
+            let output = person.command(&[args, &["--endpoint", &endpoint]].concat()).output().unwrap();
+            words(&output.stdout)
+        };
+        assert!(
+            asked(&["head", "-n", "2", "s3://demo/tables/planets.csv"]).ends_with("Mercury,0.39,2440,0\n")
+        );
+        assert_eq!(asked(&["ls", "--versions", "s3://demo/notes/shopping.txt"]).lines().count(), 2);
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+}
+
+#[test]
+fn completions_and_pages_know_every_command() {
+    let person = Person::new();
+    assert!(person.does(&["completions", "bash"]).contains("--no-clobber"));
+    let pages = person.typed("man1");
+    person.does(&["man", &pages]);
+    for page in ["stratum.1", "stratum-cp.1", "stratum-tag-set.1", "stratum-server.1"] {
+        let text = fs::read_to_string(person.path("man1").join(page)).unwrap();
+        assert!(text.contains(".SH NAME"), "{page}");
+    }
 }

@@ -6,7 +6,8 @@
 use super::documents;
 use super::refusal::Refusal;
 use super::sign::{SignError, Signer};
-use super::transport::{Http, Trouble, TrustError, http, words};
+use super::transport::{Http, Trouble, http, words};
+use super::trust::TrustError;
 use crate::connection::{Connection, Endpoint};
 use crate::machine::Machine;
 use bytes::{Bytes, BytesMut};
@@ -17,6 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often a request is sent again.
@@ -30,6 +32,8 @@ const SLOW_BYTES_PER_SECOND: u64 = 32 << 10;
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest document that is read.
 const MAX_DOCUMENT_BYTES: usize = 32 << 20;
+/// The shortest body whose room is used again.
+const REUSED_BYTES: usize = 1 << 20;
 /// The shortest body that is hashed off the threads that send and receive.
 const HASHED_APART_BYTES: usize = 128 << 10;
 
@@ -142,12 +146,21 @@ pub struct Client {
     machine: Machine,
     /// Whether anybody answered yet: only then is it worth waiting for somebody who doesn't any more.
     was_reached: AtomicBool,
+    /// Of bodies that were read, for others: never more than were read at once.
+    buffers: Mutex<Vec<BytesMut>>,
 }
 
 impl Client {
     pub fn new(connection: Connection, machine: Machine) -> Result<Client, S3Error> {
         let (signer, http) = (Signer::new(&connection), http(&connection)?);
-        Ok(Client { connection, signer, http, machine, was_reached: AtomicBool::new(false) })
+        Ok(Client {
+            connection,
+            signer,
+            http,
+            machine,
+            was_reached: AtomicBool::new(false),
+            buffers: Mutex::default(),
+        })
     }
 
     pub fn connection(&self) -> &Connection {
@@ -192,7 +205,7 @@ impl Client {
 
     /// Reads a body of which is known how long it may be.
     pub(super) async fn read(&self, mut body: Incoming, length: usize) -> Result<Bytes, S3Error> {
-        let mut collected = BytesMut::with_capacity(length);
+        let mut collected = self.buffer(length);
         while let Some(frame) = self.frame(&mut body).await? {
             if collected.len() + frame.len() > length {
                 return Err(self.nonsense("it is longer than it says".into()));
@@ -200,6 +213,27 @@ impl Client {
             collected.extend_from_slice(&frame);
         }
         Ok(collected.freeze())
+    }
+
+    /// Room for a body: that of an earlier one, which costs the system less than new pages do.
+    fn buffer(&self, length: usize) -> BytesMut {
+        if length < REUSED_BYTES {
+            return BytesMut::with_capacity(length);
+        }
+        let mut buffer =
+            self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        buffer.reserve(length);
+        buffer
+    }
+
+    /// Takes the room of a body that nobody needs any more.
+    pub fn give_back(&self, body: Bytes) {
+        if body.len() >= REUSED_BYTES
+            && let Ok(mut buffer) = body.try_into_mut()
+        {
+            buffer.clear();
+            self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        }
     }
 
     /// The next bytes of a body.

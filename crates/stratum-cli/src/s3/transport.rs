@@ -1,5 +1,6 @@
-//! Connections: pooled, and with the machine's authorities or those of a file for TLS.
+//! Connections, pooled, and what their failures mean.
 
+use super::trust::{self, TrustError};
 use crate::connection::Connection;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -7,13 +8,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 pub type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
@@ -24,36 +20,13 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// What is read at a time at most, which a part's bytes fill.
 const READ_BYTES: usize = 512 << 10;
 
-/// Authorities that can't be trusted, because they can't be read.
-#[derive(Debug, thiserror::Error)]
-pub enum TrustError {
-    #[error("{}: {problem}", file.display())]
-    File { file: PathBuf, problem: String },
-    #[error(
-        "this machine has no certificates of authorities: install ca-certificates, or name some by --ca-bundle"
-    )]
-    None,
-    #[error("TLS can't be set up: {0}")]
-    Tls(String),
-}
-
 /// A client for one endpoint.
 pub fn http(connection: &Connection) -> Result<Http, TrustError> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let roots = match (connection.endpoint.is_tls(), &connection.ca_bundle) {
-        (false, _) => RootCertStore::empty(),
-        (true, Some(file)) => roots_of(file)?,
-        (true, None) => roots_of_machine()?,
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TrustError::Tls(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = trust::tls(connection)?;
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
@@ -62,26 +35,6 @@ pub fn http(connection: &Connection) -> Result<Http, TrustError> {
     let mut builder = Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).http1_max_buf_size(READ_BYTES);
     Ok(builder.build(connector))
-}
-
-fn roots_of(file: &Path) -> Result<RootCertStore, TrustError> {
-    let problem = |problem: String| TrustError::File { file: file.to_owned(), problem };
-    let text = std::fs::read(file).map_err(|error| problem(error.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|_| problem("it isn't PEM".into()))?;
-        roots.add(certificate).map_err(|error| problem(error.to_string()))?;
-    }
-    match roots.is_empty() {
-        true => Err(problem("it has no certificate in PEM".into())),
-        false => Ok(roots),
-    }
-}
-
-fn roots_of_machine() -> Result<RootCertStore, TrustError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(TrustError::None) } else { Ok(roots) }
 }
 
 /// What kept a request from being answered.

@@ -77,7 +77,11 @@ impl Engine {
             self.output.advance(piece.length());
             Ok::<_, Problem>(part)
         });
-        let parts = parts.buffered(AT_ONCE).try_collect();
+        let parts = async {
+            let mut parts: Vec<Part> = parts.buffer_unordered(AT_ONCE).try_collect().await?;
+            parts.sort_by_key(|part| part.number);
+            Ok(parts)
+        };
         self.made(client, upload, to, from.size, parts).await
     }
 

@@ -148,7 +148,8 @@ impl Engine {
                 Some(sum) => sum,
                 None => {
                     let bytes = body.read(piece.range.clone()).await?;
-                    let sum = write(&piece, crc, bytes, landing, at).await?;
+                    let (sum, bytes) = write(&piece, crc, bytes, landing, at).await?;
+                    body.give_back(bytes);
                     if let Some(ledger) = &mut *ledger.lock().unwrap_or_else(PoisonError::into_inner) {
                         ledger.note(piece.number, sum.to_string());
                     }
@@ -156,10 +157,11 @@ impl Engine {
                 }
             };
             self.output.advance(piece.length());
-            Ok::<_, Problem>((sum, piece.length()))
+            Ok::<_, Problem>((piece.number, sum, piece.length()))
         });
-        let sums: Vec<(Sum, u64)> = pieces.buffered(AT_ONCE).try_collect().await?;
-        Ok(Sum::of_pieces(crc, sums))
+        let mut sums: Vec<(u32, Sum, u64)> = pieces.buffer_unordered(AT_ONCE).try_collect().await?;
+        sums.sort_by_key(|(number, ..)| *number);
+        Ok(Sum::of_pieces(crc, sums.into_iter().map(|(_, sum, length)| (sum, length))))
     }
 
     /// Puts a file in its place, if it is what the endpoint says it is.
@@ -242,6 +244,7 @@ impl Engine {
             }
             take(&bytes)?;
             self.output.advance(bytes.len() as u64);
+            body.give_back(bytes);
         }
         let is_right = range != whole
             || match info.verify {
@@ -305,16 +308,17 @@ async fn kept(
     .await
 }
 
+/// Writes a piece, and gives its checksum and its bytes back.
 async fn write(
     piece: &Piece,
     crc: Crc,
     bytes: Bytes,
     landing: &Arc<Landing>,
     at: &str,
-) -> Result<Sum, Problem> {
+) -> Result<(Sum, Bytes), Problem> {
     let (landing, offset) = (landing.clone(), piece.range.start);
-    let written = apart(move || landing.write_at(&bytes, offset).map(|()| Sum::of(crc, &bytes))).await?;
-    written.map_err(|error| Problem::at(at, error))
+    let write = move || landing.write_at(&bytes, offset).map(|()| (Sum::of(crc, &bytes), bytes));
+    apart(write).await?.map_err(|error| Problem::at(at, error))
 }
 
 fn verify(bytes: &[u8], verify: &Verify) -> Result<(), String> {

@@ -73,6 +73,14 @@ impl Body {
             }
         }
     }
+
+    /// Lets what was read be read into again.
+    pub fn give_back(&self, bytes: Bytes) {
+        match self {
+            Body::File(..) => {}
+            Body::Object(client, _) => client.give_back(bytes),
+        }
+    }
 }
 
 #[cfg(test)]
