@@ -13,6 +13,8 @@ use crate::transfer::{Engine, Options};
 use clap::Args;
 
 const LINES: u64 = 10;
+/// What is asked for first where lines are counted.
+const FIRST_BYTES: u64 = 64 << 10;
 
 /// What `stratum cat` takes.
 #[derive(Args)]
@@ -99,23 +101,31 @@ async fn print_all(urls: &[Url], shown: &Shown, engine: &Engine, with: &With) ->
 
 async fn print_one(url: &Url, shown: &Shown, engine: &Engine) -> Result<(), Problem> {
     let mut left = shown.lines;
-    if left == 0 {
-        return Ok(());
+    // Few lines are seldom long: what isn't needed isn't asked for.
+    let first = match left {
+        u64::MAX => shown.range.end,
+        _ => FIRST_BYTES.min(shown.range.end),
+    };
+    for range in [shown.range.start..first, first..shown.range.end] {
+        if left == 0 || range.is_empty() {
+            break;
+        }
+        let passed = engine.pass((url, shown.version.as_deref()), range, |bytes| {
+            let end = match left {
+                u64::MAX => bytes.len(),
+                _ => lines_end(bytes, &mut left),
+            };
+            engine.output.bytes(&bytes[..end])?;
+            // Whoever reads along sees it as it comes.
+            engine.output.flush()?;
+            if left == 0 { Err(Problem::Closed) } else { Ok(()) }
+        });
+        match passed.await {
+            Err(Problem::Closed) if left == 0 => return Ok(()),
+            passed => passed?,
+        }
     }
-    let passed = engine.pass((url, shown.version.as_deref()), shown.range.clone(), |bytes| {
-        let end = match left {
-            u64::MAX => bytes.len(),
-            _ => lines_end(bytes, &mut left),
-        };
-        engine.output.bytes(&bytes[..end])?;
-        // Whoever reads along sees it as it comes; what isn't needed any more isn't waited for.
-        engine.output.flush()?;
-        if left == 0 { Err(Problem::Closed) } else { Ok(()) }
-    });
-    match passed.await {
-        Err(Problem::Closed) if left == 0 => Ok(()),
-        passed => passed,
-    }
+    Ok(())
 }
 
 /// Where the lines end that are still to be shown.

@@ -3,11 +3,12 @@
 use super::client::Call;
 use super::objects::text;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
 
 const METADATA: &str = "x-amz-meta-";
 
 /// What a client says of an object, and gets back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     pub content_type: Option<String>,
     pub cache_control: Option<String>,

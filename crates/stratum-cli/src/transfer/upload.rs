@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
+use serde_json::json;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, stdin};
@@ -91,7 +92,7 @@ impl Engine {
         to: &Url,
         attributes: &Attributes,
     ) -> Result<(), Problem> {
-        let subject = subject(client, file, to)?;
+        let subject = subject(client, file, to, attributes)?;
         let mut ledger = Ledger::open(self.sessions.machine(), &subject)?;
         let open = File::open(&file.path).map_err(|error| Problem::of_path(&file.path, error))?;
         let body = Body::File(Arc::new(open), file.path.clone());
@@ -230,10 +231,22 @@ impl Engine {
         let (mut parts, mut sending) = (Vec::new(), FuturesUnordered::new());
         let (mut number, mut size, mut next) = (1, 0, Some(first));
         loop {
-            let memory = self.memory(growing(number)).await;
-            let bytes = match next.take() {
-                Some(first) => first,
-                None => apart(move || read_pipe(growing(number))).await??,
+            let first = next.take();
+            let read = async {
+                let memory = self.memory(growing(number)).await;
+                let bytes = match first {
+                    Some(first) => first,
+                    None => apart(move || read_pipe(growing(number))).await??,
+                };
+                Ok::<_, Problem>((bytes, memory))
+            };
+            let mut read = std::pin::pin!(read);
+            // What is on its way goes on meanwhile: it may hold the memory that is waited for.
+            let (bytes, memory) = loop {
+                tokio::select! {
+                    read = &mut read, if sending.len() < AT_ONCE => break read?,
+                    part = sending.try_next(), if !sending.is_empty() => parts.extend(part?),
+                }
             };
             if bytes.is_empty() {
                 break;
@@ -241,9 +254,6 @@ impl Engine {
             let piece = Piece { number, range: size..size + bytes.len() as u64 };
             (number, size) = (number + 1, piece.range.end);
             self.output.expect(piece.length());
-            if sending.len() == AT_ONCE {
-                parts.extend(sending.try_next().await?);
-            }
             sending.push(async move {
                 let _memory = memory;
                 self.put_piece(making, &piece, bytes).await
@@ -306,7 +316,7 @@ pub(super) fn is_summed(client: &Client) -> bool {
     client.connection().checksums == Checksums::Sent
 }
 
-fn subject(client: &Client, file: &LocalFile, to: &Url) -> Result<Subject, Problem> {
+fn subject(client: &Client, file: &LocalFile, to: &Url, said: &Attributes) -> Result<Subject, Problem> {
     let from = std::path::absolute(&file.path).map_err(|error| Problem::of_path(&file.path, error))?;
     let since = file.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Ok(Subject {
@@ -314,7 +324,8 @@ fn subject(client: &Client, file: &LocalFile, to: &Url) -> Result<Subject, Probl
         from: from.to_string_lossy().into_owned(),
         to: format!("s3://{}/{}", to.bucket, to.key),
         size: file.size,
-        edition: format!("{}.{:09}", since.as_secs(), since.subsec_nanos()),
+        // What is said of an object is said when its upload begins.
+        edition: format!("{}.{:09} {}", since.as_secs(), since.subsec_nanos(), json!(said)),
         piece_bytes: piece_bytes(file.size),
     })
 }
