@@ -231,12 +231,12 @@ impl Engine {
         let (mut parts, mut sending) = (Vec::new(), FuturesUnordered::new());
         let (mut number, mut size, mut next) = (1, 0, Some(first));
         loop {
-            let first = next.take();
+            let (first, room) = (next.take(), growing(number));
             let read = async {
-                let memory = self.memory(growing(number)).await;
+                let memory = self.memory(room).await;
                 let bytes = match first {
                     Some(first) => first,
-                    None => apart(move || read_pipe(growing(number))).await??,
+                    None => apart(move || read_pipe(room)).await??,
                 };
                 Ok::<_, Problem>((bytes, memory))
             };
