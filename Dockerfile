@@ -11,6 +11,7 @@ COPY crates/stratum-bodies/Cargo.toml crates/stratum-bodies/
 COPY crates/stratum-cipher/Cargo.toml crates/stratum-cipher/
 COPY crates/stratum-classify/Cargo.toml crates/stratum-classify/
 COPY crates/stratum-cli/Cargo.toml crates/stratum-cli/
+COPY crates/stratum-console/Cargo.toml crates/stratum-console/
 COPY crates/stratum-engine/Cargo.toml crates/stratum-engine/
 COPY crates/stratum-events/Cargo.toml crates/stratum-events/
 COPY crates/stratum-frames/Cargo.toml crates/stratum-frames/

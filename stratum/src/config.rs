@@ -89,6 +89,8 @@ pub struct ServerSection {
     /// Data folders, used when the command line names none. At least one, where it is said at all.
     #[serde(deserialize_with = "data")]
     pub data: Vec<PathBuf>,
+    /// Serve the console below `/_stratum/console/`.
+    pub console: bool,
     /// Serve requests without a signature.
     pub anonymous: bool,
     /// Who owns the objects in a bucket that doesn't say it, as S3 names it.
@@ -108,6 +110,7 @@ impl Default for ServerSection {
             domains: Vec::new(),
             website_domain: None,
             data: Vec::new(),
+            console: true,
             anonymous: false,
             object_ownership: ObjectOwnership::BucketOwnerEnforced,
             grace_seconds: 30,

@@ -304,6 +304,7 @@ fn settings(config: &Config) -> Settings {
         region: config.server.region.clone(),
         domains: config.server.domains.iter().chain(&config.server.website_domain).cloned().collect(),
         website_domain: config.server.website_domain.clone(),
+        console: config.server.console,
         anonymous: config.server.anonymous,
         object_ownership: config.server.object_ownership,
         webhooks: config.webhooks.iter().map(|webhook| webhook.name.get_ref().clone()).collect(),

@@ -42,6 +42,8 @@ pub struct Settings {
     pub domains: Vec<String>,
     /// The suffix of hosts below which buckets are websites.
     pub website_domain: Option<String>,
+    /// Serve the console.
+    pub console: bool,
     /// Serve requests that carry no signature: they may use what root owns, and nothing else.
     pub anonymous: bool,
     /// Who owns the objects in a bucket that doesn't say it.
@@ -64,6 +66,7 @@ impl Default for Settings {
             region: "us-east-1".into(),
             domains: Vec::new(),
             website_domain: None,
+            console: true,
             anonymous: false,
             object_ownership: ObjectOwnership::BucketOwnerEnforced,
             upload_lifetime: 7 * DAY,

@@ -29,6 +29,8 @@ use crate::admission::Memory;
 use crate::audit::Trail;
 use crate::body::{Leftover, RequestBody};
 use crate::context::{Account, Caller, Store};
+use crate::identities::Keys;
+use crate::on_behalf::OnBehalf;
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::rights;
@@ -40,7 +42,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Method, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use stratum_auth::{Payload, Request};
+use stratum_auth::{Payload, Request, SignedForm};
 use table::Row;
 
 /// The longest form, in bytes: a policy of 10,240 characters has up to three times as many in one.
@@ -103,6 +105,24 @@ struct Seen {
     target: Option<String>,
 }
 
+/// Who asks, as far as that is known before the form has been read.
+enum Signer {
+    /// Who claims to have signed it; whether they did shows when it has been read.
+    Form(SignedForm<Caller>),
+    /// Whose key the console works with.
+    Inside(Caller),
+}
+
+impl Signer {
+    /// The service that the request is signed for. What nobody signs is for whichever its action is of.
+    fn service(&self) -> Option<String> {
+        match self {
+            Signer::Form(form) => Some(form.service().to_owned()),
+            Signer::Inside(_) => None,
+        }
+    }
+}
+
 async fn answer(
     store: &Arc<Store>,
     id: &RequestId,
@@ -116,18 +136,25 @@ async fn answer(
     store.members.open(&keys.view, store.keys.as_ref(), keys.now).await;
     let now_seconds = (keys.now / 1000).cast_signed();
     let request = Request::from(&head);
-    let signer = store.verifier.find_signer(&request, &table::SERVICES, now_seconds, &keys)?;
-    let signer = signer.ok_or(Fault::MissingAuthenticationToken)?;
-    let service = signer.service().to_owned();
+    let signer = match OnBehalf::of(&head) {
+        Some(inside) => Signer::Inside(inside.caller(&head, &keys)?),
+        None => {
+            let form = store.verifier.find_signer(&request, &table::SERVICES, now_seconds, &keys)?;
+            Signer::Form(form.ok_or(Fault::MissingAuthenticationToken)?)
+        }
+    };
+    let service = signer.service();
     let clock = store.clock.clone();
     let body = RequestBody::new(&head.headers, Payload::Unsigned, leftover.clone(), memory, clock)?;
     let body = body.document(MOST_FORM_BYTES).await?;
-    let caller =
-        store.verifier.verify_form::<crate::identities::Keys<'_>>(&request, signer, &body, now_seconds)?;
+    let caller = match signer {
+        Signer::Inside(caller) => caller,
+        Signer::Form(form) => store.verifier.verify_form::<Keys<'_>>(&request, form, &body, now_seconds)?,
+    };
     seen.caller = caller.clone();
     let form = std::str::from_utf8(&body).ok().and_then(|text| Query::parse(text).ok());
     let form = form.ok_or(Fault::MalformedQueryString)?;
-    let row = table::recognise(&form, &service)?;
+    let row = table::recognise(&form, service.as_deref())?;
     seen.row = Some(row);
     let view = store.metadata.fresh().await?;
     let call = Call {

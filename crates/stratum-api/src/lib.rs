@@ -44,6 +44,7 @@ pub mod log_delivery;
 mod multipart;
 mod new_version;
 mod number;
+mod on_behalf;
 mod operation;
 mod operations;
 mod ops;

@@ -2,12 +2,13 @@
 //!
 //! A connection is HTTP/1.1 over TCP or TLS. It has a place ([`crate::connections`]), and gives way while it waits and
 //! others need one; who is served and reads or sends too slowly is cut by what serves it ([`stall`], [`crate::body`]).
-//! Requests for `/_stratum/` go to [`admin`], unless the host is a bucket's; everything else is S3's. Head and first
+//! Requests for `/_stratum/` go to [`admin`] or to the [`console`], unless the host is a bucket's; everything else is S3's. Head and first
 //! bytes of an answer leave in one write, and Nagle's algorithm is off: with it a lone small GET waits for the peer's
 //! delayed acknowledgement.
 
 pub mod admin;
 mod answer;
+mod console;
 mod stall;
 pub mod tls;
 mod wire;
@@ -15,8 +16,7 @@ mod wire;
 pub use crate::connections::{Connections, ConnectionsStatus};
 
 use crate::address::bucket_of_host;
-use crate::admission::Admitted;
-use crate::audit::{Asked, Came, Trail};
+use crate::admission::{Admitted, Party};
 use crate::connections::{Connection, Phase, Place};
 use crate::context::Store;
 use crate::error::{Code, S3Error};
@@ -25,10 +25,10 @@ use crate::service;
 use admin::Admin;
 use answer::Answer;
 use axum::body::Body;
+use console::Console;
 use http::header::{CONNECTION, HOST};
 use http::uri::Scheme;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
+use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -86,6 +86,8 @@ impl Default for Limits {
 pub struct Server {
     store: Arc<Store>,
     admin: Admin,
+    /// Nothing where it is switched off.
+    console: Option<Console>,
     ids: Arc<RequestIds>,
     limits: Limits,
     connections: Arc<Connections>,
@@ -94,7 +96,8 @@ pub struct Server {
 impl Server {
     pub fn new(store: Arc<Store>, admin: Admin, connections: Arc<Connections>, limits: Limits) -> Arc<Self> {
         let ids = Arc::new(RequestIds::new(store.entropy.as_ref()));
-        Arc::new(Self { store, admin, ids, limits, connections })
+        let console = store.settings.console.then(|| Console::of(&store, &admin, &ids));
+        Arc::new(Self { store, admin, console, ids, limits, connections })
     }
 
     /// Accepts connections until `stop` ends; then lets requests in flight finish within the grace time.
@@ -254,56 +257,31 @@ impl Server {
     ) -> Response<Answer> {
         connection.serves();
         let is_reserve = connection.place() == Place::Reserve;
-        let mut response = if self.is_administrative(&request) {
-            self.administer(peer, request).await
+        let mut response = if let Some(console) = self.console(&request).filter(|_| !is_reserve) {
+            request.extensions_mut().insert(peer);
+            let party = Party::Address(connection.origin());
+            console.respond(&self.store, party, request.map(Body::new)).await
+        } else if self.is_administrative(&request) {
+            let request = request.map(Body::new);
+            admin::administer(&self.admin, &self.store, &self.ids, peer, request).await
         } else if is_reserve {
             self.refuse(&request)
         } else {
             self.store.pace.request_began();
             request.extensions_mut().insert(connection.clone());
             request.extensions_mut().insert(peer);
-            service::respond(&self.store, self.ids.next(), request.map(Body::new)).await
+            let shares_origin = self.console.is_some() && !self.is_of_bucket(&request);
+            let mut response = service::respond(&self.store, self.ids.next(), request.map(Body::new)).await;
+            if shares_origin {
+                console::shut_out(response.headers_mut());
+            }
+            response
         };
         if is_reserve {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         connection.answers(response.extensions_mut().remove::<Arc<Admitted>>());
         response.map(|body| Answer::new(body, connection))
-    }
-
-    async fn administer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
-        let (head, body) = request.into_parts();
-        let audit = &self.store.audit;
-        let asked =
-            audit.is_kept().then(|| Asked::of(&head.method, &head.uri, &head.headers, Some(peer.ip())));
-        let is_write = head.method == Method::POST;
-        let response = match admin::refused(&self.store, &head).await {
-            Some(refusal) => refusal,
-            None => {
-                let body = Body::new(body.map_err(axum::Error::new));
-                self.admin.respond(peer, Request::from_parts(head, body)).await
-            }
-        };
-        if let Some(asked) = asked {
-            let id = self.ids.next();
-            let root = self.store.root().filter(|_| response.status() != StatusCode::FORBIDDEN);
-            let came = Came {
-                request: id.as_str(),
-                now: self.store.clock.now(),
-                // Whoever may have something done here is root.
-                user: root.map(|root| root.id.as_str()),
-                access_key: root.map(|root| root.access_key.as_str()),
-                operation: "Operate",
-                version: None,
-                target: None,
-                is_write,
-                status: response.status(),
-                error: None,
-                trail: &Trail::OFF,
-            };
-            asked.operated(audit, &came);
-        }
-        response
     }
 
     /// There are more connections than places, and this one has none.
@@ -315,12 +293,22 @@ impl Server {
         response
     }
 
+    /// The console, where it is on and the request is for it.
+    fn console(&self, request: &Request<Incoming>) -> Option<&Console> {
+        let console = self.console.as_ref().filter(|_| console::is_meant(request))?;
+        self.is_administrative(request).then_some(console)
+    }
+
     /// `/_stratum/` is ours, except on a bucket's virtual host, where it is a key like any other.
     fn is_administrative(&self, request: &Request<Incoming>) -> bool {
         let reserved = request.uri().path().strip_prefix("/_stratum");
-        let host = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        reserved.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            && host().is_none_or(|host| bucket_of_host(host, &self.store.settings.domains).is_none())
+        reserved.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) && !self.is_of_bucket(request)
+    }
+
+    /// Whether the host is a bucket's.
+    fn is_of_bucket(&self, request: &Request<Incoming>) -> bool {
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        host.is_some_and(|host| bucket_of_host(host, &self.store.settings.domains).is_some())
     }
 }
 

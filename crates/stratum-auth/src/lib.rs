@@ -8,6 +8,7 @@
 //! * [`canonical`] writes the canonical request, S3's way: paths are encoded once and never normalised.
 //! * [`signature`] checks the claim; `signing_key` derives and caches what it is signed with.
 //! * [`chunked`] decodes `aws-chunked` bodies and checks their chain of signatures as they stream.
+//! * [`presign`] makes URLs that are signed.
 //! * [`identity`] holds the users of the configuration and their keys, and says what else may hold keys.
 //! * [`error`] holds what can be wrong with a claim, one variant for each answer that S3 gives.
 //!
@@ -42,6 +43,7 @@ pub mod chunked;
 mod digest;
 pub mod error;
 pub mod identity;
+pub mod presign;
 pub mod request;
 pub mod signature;
 mod signed_headers;
@@ -52,6 +54,7 @@ pub use chunked::{ChunkError, ChunkedDecoder, Chunking, Trailers};
 pub use digest::Sha256Digest;
 pub use error::{AuthError, Carrier, Fault, Mismatch};
 pub use identity::{AccessKey, Identities, IdentityError, Keyring, SecretKey, User};
+pub use presign::Presign;
 pub use request::{Carried, Claim, PayloadMode, Request, Scope, Signed};
 pub use signature::{Authenticated, Payload, PostForm, SignedForm, Verifier};
 pub use signed_headers::SignedHeaders;

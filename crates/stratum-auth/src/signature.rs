@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
+use subtle::ConstantTimeEq;
 
 use crate::canonical;
 use crate::chunked::{ChunkChain, Chunking};
@@ -18,7 +19,7 @@ use crate::signing_key::{SigningKey, SigningKeys};
 use crate::timestamp::Timestamp;
 
 /// What scopes of requests to S3 name.
-const S3: &str = "s3";
+pub(crate) const S3: &str = "s3";
 
 /// A request may be signed this many seconds before or after now.
 const MAX_SKEW_SECONDS: i64 = 15 * 60;
@@ -27,7 +28,7 @@ const MAX_SKEW_SECONDS: i64 = 15 * 60;
 #[derive(Debug)]
 pub struct Verifier {
     region: String,
-    keys: SigningKeys,
+    pub(crate) keys: SigningKeys,
     root_has_signed: AtomicBool,
 }
 
@@ -178,6 +179,30 @@ impl Verifier {
         Ok(form.holder)
     }
 
+    /// Says whose key that is, to who says its secret, too: somebody who signs nothing yet.
+    ///
+    /// # Errors
+    /// Any [`AuthError`] of the key; `SignatureDoesNotMatch` for another secret.
+    pub fn admit<K: Keyring>(
+        &self,
+        access_key: &str,
+        session_token: Option<&str>,
+        secret: &str,
+        keys: &K,
+    ) -> Result<K::Holder, AuthError> {
+        let (holder, known) = keys.find(access_key, session_token)?;
+        if !bool::from(known.reveal().as_bytes().ct_eq(secret.as_bytes())) {
+            return Err(AuthError::SignatureDoesNotMatch(Box::new(Mismatch {
+                access_key: access_key.to_owned(),
+                string_to_sign: String::new(),
+                signature_provided: String::new(),
+                canonical_request: String::new(),
+            })));
+        }
+        self.count::<K>(&holder);
+        Ok(holder)
+    }
+
     fn count<K: Keyring>(&self, holder: &K::Holder) {
         // Read first: a write would take the line from all other processors, for every request.
         if K::is_root(holder) && !self.has_root_signed() {
@@ -306,7 +331,7 @@ fn check_time(signed: &Signed<'_>, now: i64) -> Result<(), AuthError> {
     }
 }
 
-fn string_to_sign(at: Timestamp, scope: &Scope<'_>, canonical: Sha256Digest) -> String {
+pub(crate) fn string_to_sign(at: Timestamp, scope: &Scope<'_>, canonical: Sha256Digest) -> String {
     let hash = canonical.hex();
     ["AWS4-HMAC-SHA256\n", at.as_str(), "\n", scope.without_key(), "\n", hash.as_str()].concat()
 }

@@ -299,18 +299,18 @@ pub const ROWS: &[Row] = &[
     sts!("GetCallerIdentity", Caller, [], |call| Box::pin(session::get_caller_identity(call))),
 ];
 
-/// The row of the action that a form names.
+/// The row of the action that a form names. Where it is signed, it must be for that service.
 ///
 /// # Errors
 /// `InvalidAction`, `SignatureDoesNotMatch` where it was signed for the other service.
-pub fn recognise(form: &Query, service: &str) -> Result<&'static Row, IamError> {
+pub fn recognise(form: &Query, service: Option<&str>) -> Result<&'static Row, IamError> {
     let (action, version) = (form.get("Action").unwrap_or_default(), form.get("Version").unwrap_or_default());
     let meant = ROWS.iter().find(|row| row.name == action && row.api.version() == version);
     let row = meant.ok_or_else(|| {
         let quoted: String = action.chars().take(128).collect();
         Fault::InvalidAction.because(format!("Could not find operation {quoted} for version {version:.16}"))
     })?;
-    if row.api.service() == service {
+    if service.is_none_or(|service| row.api.service() == service) {
         return Ok(row);
     }
     Err(Fault::SignatureDoesNotMatch
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn an_action_is_known_by_name_version_and_service() {
         let named = |text: &str, service| {
-            recognise(&form(text), service).map(|row| row.name).map_err(|error| error.code())
+            recognise(&form(text), Some(service)).map(|row| row.name).map_err(|error| error.code())
         };
         assert_eq!(named("Action=GetUser&Version=2010-05-08", "iam"), Ok("GetUser"));
         assert_eq!(named("Action=AssumeRole&Version=2011-06-15", "sts"), Ok("AssumeRole"));

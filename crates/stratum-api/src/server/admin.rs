@@ -5,11 +5,12 @@
 //! say in their path and query, which the signature covers, and answer with JSON.
 
 use crate::address::Address;
-use crate::audit::Trail;
+use crate::audit::{Asked, Came, Trail};
 use crate::authenticate::authenticate;
 use crate::context::{Caller, Store};
 use crate::key::ObjectKey;
 use crate::query::Query;
+use crate::request_id::RequestIds;
 use crate::rights::{self, Asker, Resource, may_operate};
 use crate::version;
 use axum::Router;
@@ -18,7 +19,7 @@ use axum::extract::{Extension, State};
 use axum::routing::get;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Where the operator's routes begin.
-const OPERATORS: &str = "/_stratum/v1/";
+pub(super) const OPERATORS: &str = "/_stratum/v1/";
 
 /// The administrative endpoints.
 #[derive(Clone)]
@@ -78,8 +79,46 @@ impl fmt::Debug for Admin {
     }
 }
 
+/// Answers a request for `/_stratum/`, if whoever sent it may ask that.
+pub(super) async fn administer(
+    admin: &Admin,
+    store: &Arc<Store>,
+    ids: &RequestIds,
+    peer: SocketAddr,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let audit = &store.audit;
+    let asked = audit.is_kept().then(|| Asked::of(&head.method, &head.uri, &head.headers, Some(peer.ip())));
+    let is_write = head.method == Method::POST;
+    let response = match refused(store, &head).await {
+        Some(refusal) => refusal,
+        None => admin.respond(peer, Request::from_parts(head, body)).await,
+    };
+    if let Some(asked) = asked {
+        let id = ids.next();
+        let root = store.root().filter(|_| response.status() != StatusCode::FORBIDDEN);
+        let came = Came {
+            request: id.as_str(),
+            now: store.clock.now(),
+            // Whoever may have something done here is root.
+            user: root.map(|root| root.id.as_str()),
+            access_key: root.map(|root| root.access_key.as_str()),
+            operation: "Operate",
+            version: None,
+            target: None,
+            is_write,
+            status: response.status(),
+            error: None,
+            trail: &Trail::OFF,
+        };
+        asked.operated(audit, &came);
+    }
+    response
+}
+
 /// The refusal of what somebody may not ask.
-pub(crate) async fn refused(store: &Store, head: &http::request::Parts) -> Option<Response<Body>> {
+async fn refused(store: &Store, head: &http::request::Parts) -> Option<Response<Body>> {
     let path = head.uri.path().strip_prefix(OPERATORS)?;
     let problem = may(store, head, path).await.err()?;
     Some(refusal(StatusCode::FORBIDDEN, &problem))

@@ -5,6 +5,7 @@ mod audits;
 mod buckets;
 mod checksums;
 mod client;
+mod console;
 mod cors;
 mod declared;
 mod deleting;

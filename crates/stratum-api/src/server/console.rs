@@ -1,0 +1,201 @@
+//! The console's door into the server: its pages are made of requests, and this carries them in.
+//!
+//! `stratum-console` knows nothing of the store; what it may do, its signed-in key may do. A request of its own takes the same
+//! road as one off the wire ([`service::respond`], [`admin::administer`]), in the name of that key ([`OnBehalf`]). Every
+//! request *for* it counts for its address until it is answered, as any does that nobody has signed.
+
+use super::admin::{self, Admin};
+use crate::admission::{LEAST_MEMORY, Party};
+use crate::context::Store;
+use crate::identities::{Caller, Keys};
+use crate::on_behalf::OnBehalf;
+use crate::request_id::RequestIds;
+use crate::rights::may_operate;
+use crate::service;
+use axum::Router;
+use axum::body::Body;
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+use std::fmt;
+use std::sync::Arc;
+use stratum_auth::{AccessKey, AuthError, Keyring, Presign};
+use stratum_console::{Answering, Door, Key, Link, Via, Who};
+use tower_service::Service;
+
+/// The console, mounted.
+pub(super) struct Console {
+    router: Router,
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console").finish_non_exhaustive()
+    }
+}
+
+/// Whether a request for `/_stratum/` is the console's: it is below its path, or a browser's that looks for a page.
+pub(super) fn is_meant<B>(request: &Request<B>) -> bool {
+    let path = request.uri().path();
+    let below = path.strip_prefix(stratum_console::ROOT);
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || is_lost(request)
+}
+
+/// A browser at `/_stratum/`, where there is no page.
+fn is_lost<B>(request: &Request<B>) -> bool {
+    let accepts = || request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    matches!(request.uri().path(), "/_stratum" | "/_stratum/")
+        && request.method() == Method::GET
+        && accepts().is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// What a page of an object's may do that a browser opens by its address: all but belong to the console's origin.
+const SANDBOX: &str = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts";
+
+/// Types of which browsers run nothing.
+fn is_inert(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let (family, rest) = kind.split_once('/').unwrap_or((kind, ""));
+    match (family, rest) {
+        ("image", rest) => !rest.starts_with("svg"),
+        ("audio" | "video" | "font", _) => true,
+        ("text", "plain" | "css" | "csv" | "markdown") => true,
+        ("binary", "octet-stream") => true,
+        ("application", "octet-stream" | "json" | "pdf" | "zip" | "gzip" | "x-tar" | "x-gzip") => true,
+        _ => false,
+    }
+}
+
+/// Objects have addresses at the console's own origin. One that a browser would run gets none: else whoever may put an object,
+/// and has somebody open it, would do there whatever that one may.
+pub(super) fn shut_out(answer: &mut HeaderMap) {
+    let kind = answer.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+    if answer.contains_key(ETAG) && kind.is_some_and(|kind| !is_inert(&kind.to_ascii_lowercase())) {
+        answer.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
+    }
+}
+
+impl Console {
+    pub(super) fn of(store: &Arc<Store>, admin: &Admin, ids: &Arc<RequestIds>) -> Console {
+        let inside = Inside { store: store.clone(), admin: admin.clone(), ids: ids.clone() };
+        Console { router: stratum_console::routes(Arc::new(inside)) }
+    }
+
+    pub(super) async fn respond(
+        &self,
+        store: &Store,
+        party: Party,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        if is_lost(&request) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::SEE_OTHER;
+            response.headers_mut().insert(LOCATION, HeaderValue::from_static(stratum_console::HOME));
+            return response;
+        }
+        store.pace.request_began();
+        let Ok(memory) = store.admission.enter(party) else { return busy() };
+        let mut response = match self.router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let size = response.body().size_hint().exact().unwrap_or(0);
+        let Ok(admitted) = memory.admit(size.saturating_sub(LEAST_MEMORY)) else { return busy() };
+        response.extensions_mut().insert(Arc::new(admitted));
+        response
+    }
+}
+
+fn busy() -> Response<Body> {
+    admin::refusal(StatusCode::SERVICE_UNAVAILABLE, "the server has too much to do; try again in a moment")
+}
+
+/// What the console's requests go into.
+struct Inside {
+    store: Arc<Store>,
+    admin: Admin,
+    ids: Arc<RequestIds>,
+}
+
+impl Inside {
+    async fn keys(&self) -> Keys<'_> {
+        let keys = self.store.access_keys();
+        self.store.members.open(&keys.view, self.store.keys.as_ref(), keys.now).await;
+        keys
+    }
+}
+
+fn who(caller: &Caller) -> Option<Who> {
+    let name = match caller {
+        Caller::User(user) if user.display_name.is_empty() => user.id.clone(),
+        Caller::User(user) => user.display_name.clone(),
+        Caller::Member(member) => member.arn.to_string(),
+        Caller::Nobody => return None,
+    };
+    Some(Who { name, operates: may_operate(caller) })
+}
+
+impl Door for Inside {
+    fn sign_in<'a>(&'a self, key: &'a Key, secret: &'a str) -> Answering<'a, Result<Option<Who>, String>> {
+        Box::pin(async move {
+            let keys = self.keys().await;
+            let token = key.session_token.as_deref();
+            found(self.store.verifier.admit(&key.access_key, token, secret, &keys))
+        })
+    }
+
+    fn who<'a>(&'a self, key: &'a Key) -> Answering<'a, Result<Option<Who>, String>> {
+        Box::pin(async move {
+            let found_now = self.keys().await.find(&key.access_key, key.session_token.as_deref());
+            found(found_now.map(|(caller, _)| caller))
+        })
+    }
+
+    fn send<'a>(
+        &'a self,
+        key: &'a Key,
+        via: &'a Via,
+        mut request: Request<Body>,
+    ) -> Answering<'a, Response<Body>> {
+        request.extensions_mut().insert(via.peer);
+        request.extensions_mut().insert(via.scheme.clone());
+        let request = OnBehalf::new(key.access_key.clone(), key.session_token.clone()).send(request);
+        Box::pin(async move {
+            if request.uri().path().starts_with(admin::OPERATORS) {
+                return admin::administer(&self.admin, &self.store, &self.ids, via.peer, request).await;
+            }
+            service::respond(&self.store, self.ids.next(), request).await
+        })
+    }
+
+    fn presign<'a>(&'a self, key: &'a Key, link: &'a Link<'a>) -> Answering<'a, Option<String>> {
+        Box::pin(async move {
+            let keys = self.keys().await;
+            let token = key.session_token.as_deref();
+            let (_, secret) = keys.find(&key.access_key, token).ok()?;
+            let Link { method, host, path, query, seconds } = *link;
+            let wanted = Presign { method, host, path, query, expires: seconds };
+            let access_key = AccessKey::new(&key.access_key).ok()?;
+            let now = (keys.now / 1000).cast_signed();
+            let query = self.store.verifier.presign(&wanted, &access_key, &secret, token, now)?;
+            Some(format!("{path}?{query}"))
+        })
+    }
+
+    fn now(&self) -> u64 {
+        self.store.clock.now()
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        self.store.entropy.fill(bytes);
+    }
+}
+
+/// Who it is, or nobody; why that can't be said now.
+fn found(caller: Result<Caller, AuthError>) -> Result<Option<Who>, String> {
+    match caller {
+        Ok(caller) => Ok(who(&caller)),
+        Err(AuthError::Unavailable(why)) => Err(why),
+        Err(_) => Ok(None),
+    }
+}

@@ -1,0 +1,43 @@
+// What every page has of script: choosing all rows, and copying a text. All of it works without.
+"use strict";
+
+for (const table of document.querySelectorAll("table.objects")) {
+    const head = table.querySelector("th.choose");
+    const boxes = () => table.querySelectorAll("td.choose input");
+    if (!head || !boxes().length) continue;
+    const all = document.createElement("input");
+    all.type = "checkbox";
+    all.setAttribute("aria-label", "Choose all of this page");
+    head.replaceChildren(all);
+    const form = table.closest("form");
+    const act = form.querySelector("button.danger");
+    const count = () => {
+        const chosen = [...boxes()].filter((box) => box.checked).length;
+        all.checked = chosen > 0 && chosen === boxes().length;
+        all.indeterminate = chosen > 0 && !all.checked;
+        act.disabled = chosen === 0;
+        act.textContent = chosen ? `Delete ${chosen} chosen` : "Delete what is chosen";
+    };
+    all.addEventListener("change", () => {
+        for (const box of boxes()) box.checked = all.checked;
+        count();
+    });
+    table.addEventListener("change", count);
+    count();
+}
+
+for (const text of document.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "primary";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+        text.select();
+        // Without TLS a browser has no clipboard for pages, and this way still works.
+        const copied = navigator.clipboard
+            ? await navigator.clipboard.writeText(text.value).then(() => true, () => false)
+            : document.execCommand("copy");
+        button.textContent = copied ? "Copied" : "Press Ctrl+C";
+    });
+    text.closest(".narrow").querySelector(".actions").prepend(button);
+}

@@ -1,0 +1,82 @@
+//! The stylesheet and the scripts. Their names carry a hash of what is in them, so that browsers keep them for good.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+const STYLE: &str = include_str!("../assets/style.css");
+const UPLOAD: &str = include_str!("../assets/upload.js");
+const PAGE: &str = include_str!("../assets/page.js");
+const ICON: &str = include_str!("../assets/icon.svg");
+
+/// One file.
+struct Asset {
+    name: String,
+    kind: &'static str,
+    text: &'static str,
+}
+
+impl Asset {
+    fn new(stem: &str, ending: &str, kind: &'static str, text: &'static str) -> Asset {
+        let hash = hex::encode(Sha256::digest(text));
+        Asset { name: format!("{stem}-{:.16}.{ending}", hash), kind, text }
+    }
+
+    fn path(&self) -> String {
+        format!("{}/assets/{}", crate::ROOT, self.name)
+    }
+}
+
+pub struct Assets {
+    style: Asset,
+    upload: Asset,
+    page: Asset,
+    icon: Asset,
+}
+
+impl Assets {
+    pub fn new() -> Assets {
+        const SCRIPT: &str = "text/javascript; charset=utf-8";
+        Assets {
+            style: Asset::new("style", "css", "text/css; charset=utf-8", STYLE),
+            upload: Asset::new("upload", "js", SCRIPT, UPLOAD),
+            page: Asset::new("page", "js", SCRIPT, PAGE),
+            icon: Asset::new("icon", "svg", "image/svg+xml", ICON),
+        }
+    }
+
+    pub fn style(&self) -> String {
+        self.style.path()
+    }
+
+    /// What uploads with progress.
+    pub fn upload(&self) -> String {
+        self.upload.path()
+    }
+
+    /// What makes a few things of every page easier.
+    pub fn page(&self) -> String {
+        self.page.path()
+    }
+
+    pub fn icon(&self) -> String {
+        self.icon.path()
+    }
+}
+
+/// `GET /assets/{name}`
+pub async fn serve(State(console): State<Arc<crate::Console>>, Path(name): Path<String>) -> Response {
+    let Assets { style, upload, page, icon } = &console.assets;
+    let Some(asset) = [style, upload, page, icon].into_iter().find(|asset| asset.name == name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let mut response = Response::new(Body::from(asset.text));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    response
+}

@@ -1,0 +1,148 @@
+//! How often somebody may try to sign in.
+//!
+//! Failures are counted for where they come from and for the key that they name, in two tables of fixed size: a place in one is
+//! found by a keyed hash, so that who doesn't know the key can't choose whose place to fill. Two that share a place share
+//! its count, which costs a neighbour a wait at worst. What is exhausted comes back by itself, and S3 never asks here: nobody
+//! locks a program out by guessing.
+
+use crate::door::Door;
+use parking_lot::Mutex;
+use siphasher::sip::SipHasher13;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Failures that are forgiven within [`WINDOW`]. A key has more of them, since strangers can use up its.
+const OF_SOURCE: u32 = 10;
+const OF_KEY: u32 = 50;
+/// In milliseconds.
+const WINDOW: u64 = 5 * 60 * 1_000;
+const PLACES: usize = 4_096;
+
+pub struct Attempts {
+    seed: [u8; 16],
+    sources: Mutex<Vec<Failures>>,
+    keys: Mutex<Vec<Failures>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Failures {
+    since: u64,
+    count: u32,
+}
+
+impl Failures {
+    fn now(self, now: u64) -> Failures {
+        match now.saturating_sub(self.since) < WINDOW {
+            true => self,
+            false => Failures { since: now, count: 0 },
+        }
+    }
+}
+
+/// In how many seconds it may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait(pub u64);
+
+impl Attempts {
+    pub fn new(door: &dyn Door) -> Attempts {
+        let mut seed = [0; 16];
+        door.fill(&mut seed);
+        let table = || Mutex::new(vec![Failures::default(); PLACES]);
+        Attempts { seed, sources: table(), keys: table() }
+    }
+
+    /// Counts an attempt before it is looked at, so that many at once are no way around.
+    ///
+    /// # Errors
+    /// That it has to wait.
+    pub fn begin(&self, source: IpAddr, access_key: &str, now: u64) -> Result<(), Wait> {
+        take(&self.sources, self.place(&network(source)), OF_SOURCE, now)?;
+        take(&self.keys, self.place(access_key), OF_KEY, now)
+    }
+
+    /// What was no failure counts for nothing.
+    pub fn succeeded(&self, source: IpAddr, access_key: &str) {
+        give_back(&self.sources, self.place(&network(source)));
+        give_back(&self.keys, self.place(access_key));
+    }
+
+    fn place(&self, of: &(impl Hash + ?Sized)) -> usize {
+        let mut hasher = SipHasher13::new_with_key(&self.seed);
+        of.hash(&mut hasher);
+        (hasher.finish() % PLACES as u64) as usize
+    }
+}
+
+fn take(table: &Mutex<Vec<Failures>>, place: usize, most: u32, now: u64) -> Result<(), Wait> {
+    let mut table = table.lock();
+    let Some(failures) = table.get_mut(place) else { return Ok(()) };
+    *failures = failures.now(now);
+    if failures.count >= most {
+        return Err(Wait((failures.since + WINDOW).saturating_sub(now).div_ceil(1_000).max(1)));
+    }
+    if failures.count == 0 {
+        failures.since = now;
+    }
+    failures.count += 1;
+    Ok(())
+}
+
+fn give_back(table: &Mutex<Vec<Failures>>, place: usize) {
+    if let Some(failures) = table.lock().get_mut(place) {
+        failures.count = failures.count.saturating_sub(1);
+    }
+}
+
+/// What a peer can't choose of its address.
+fn network(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 64)).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts() -> Attempts {
+        let table = || Mutex::new(vec![Failures::default(); PLACES]);
+        Attempts { seed: [7; 16], sources: table(), keys: table() }
+    }
+
+    #[test]
+    fn a_source_and_a_key_have_so_many_failures_and_then_wait() {
+        let (attempts, now) = (attempts(), 1_000_000);
+        let source = |last: u8| IpAddr::from([192, 0, 2, last]);
+        for _ in 0..OF_SOURCE {
+            assert_eq!(attempts.begin(source(1), "A", now), Ok(()));
+        }
+        assert_eq!(attempts.begin(source(1), "B", now + 1_000), Err(Wait(299)));
+        assert_eq!(attempts.begin(source(1), "B", now + WINDOW), Ok(()));
+        for from in 2..=5 {
+            (0..OF_SOURCE).for_each(|_| assert_eq!(attempts.begin(source(from), "A", now), Ok(())));
+        }
+        assert!(attempts.begin(source(6), "A", now).is_err());
+        assert_eq!(attempts.begin(source(7), "C", now), Ok(()));
+    }
+
+    #[test]
+    fn who_knows_the_secret_may_sign_in_as_often_as_they_like() {
+        let (attempts, source) = (attempts(), IpAddr::from([192, 0, 2, 1]));
+        for _ in 0..1_000 {
+            assert_eq!(attempts.begin(source, "A", 5), Ok(()));
+            attempts.succeeded(source, "A");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_peer_is_its_network() {
+        let attempts = attempts();
+        for host in 0..OF_SOURCE {
+            let source = IpAddr::from(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(host)));
+            assert_eq!(attempts.begin(source, "A", 5), Ok(()));
+        }
+        assert!(attempts.begin("2001:db8::ffff".parse().unwrap(), "A", 5).is_err());
+        assert!(attempts.begin("2001:db8:0:1::1".parse().unwrap(), "A", 5).is_ok());
+    }
+}

@@ -1,0 +1,63 @@
+//! Answers that hold an object's own bytes. Whatever they are, a browser runs nothing of them: they are of a type that we chose
+//! and that isn't guessed at, in a sandbox without an origin.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, LAST_MODIFIED, X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// For what is looked at: it may show itself, and be in our own page.
+const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; \
+    frame-ancestors 'self'";
+/// Browsers show no PDF in a sandbox. Theirs is drawn by a reader that has an origin of its own.
+const READER: &str = "default-src 'none'; object-src 'self'; plugin-types application/pdf; \
+    style-src 'unsafe-inline'; frame-ancestors 'self'";
+
+/// How an object's bytes are given.
+pub enum As<'a> {
+    /// A file under that name.
+    File(&'a str),
+    /// Something to look at, of one of the types that `pages::download` lists.
+    Seen(&'static str),
+    Pdf,
+}
+
+/// What remains of a store's answer.
+const KEPT: [http::HeaderName; 5] = [ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED];
+
+pub fn answer(status: StatusCode, from: &HeaderMap, body: Body, given: &As<'_>) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for name in KEPT {
+        if let Some(value) = from.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    let (kind, policy) = match given {
+        As::File(_) => ("application/octet-stream", SANDBOX),
+        As::Seen(kind) => (*kind, SANDBOX),
+        As::Pdf => ("application/pdf", READER),
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+    let disposition = match given {
+        As::File(name) => attachment(name),
+        As::Seen(_) | As::Pdf => HeaderValue::from_static("inline"),
+    };
+    headers.insert(CONTENT_DISPOSITION, disposition);
+    response
+}
+
+/// `attachment`, with a name in RFC 8187's form, which carries any.
+pub fn attachment(name: &str) -> HeaderValue {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    let name = utf8_percent_encode(name, PLAIN);
+    HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{name}"))
+        .unwrap_or(HeaderValue::from_static("attachment"))
+}

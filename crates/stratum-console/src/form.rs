@@ -1,0 +1,77 @@
+//! What a form or a query says.
+
+use crate::trouble::Trouble;
+use axum::body::Body;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt, Limited};
+use std::time::Duration;
+use url::form_urlencoded;
+
+/// The longest form, in bytes: a policy or a lifecycle, encoded, and what comes with it.
+const MOST_BYTES: usize = 512 << 10;
+/// A form is small; whoever takes longer to send one isn't sending it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Names and values, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub fn parse(encoded: &[u8]) -> Fields {
+        Fields(form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    /// The fields of a form that is sent.
+    ///
+    /// # Errors
+    /// That it is no form, too long, or too long on its way.
+    pub async fn read(headers: &HeaderMap, body: Body) -> Result<Fields, Trouble> {
+        if !is_form(headers) {
+            return Err(Trouble::wrong("This takes a form, and something else was sent."));
+        }
+        let read = Limited::new(body, MOST_BYTES).collect();
+        match tokio::time::timeout(PATIENCE, read).await {
+            Ok(Ok(read)) => Ok(Fields::parse(&read.to_bytes())),
+            Ok(Err(_)) => Err(Trouble::wrong("The form is too long, or was cut off on its way.")),
+            Err(_) => Err(Trouble::wrong("The form took too long to arrive.")),
+        }
+    }
+
+    /// The first value of that name, empty where there is none.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// All values of that name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// A number, where there is one.
+    ///
+    /// # Errors
+    /// That it is none.
+    pub fn number(&self, name: &str, called: &str) -> Result<Option<u64>, Trouble> {
+        match self.get(name).trim() {
+            "" => Ok(None),
+            text => {
+                text.parse().map(Some).map_err(|_| Trouble::wrong(format!("{called} is a whole number.")))
+            }
+        }
+    }
+}
+
+/// Whether a form that is no file's is sent.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim() == "application/x-www-form-urlencoded")
+}

@@ -1,0 +1,34 @@
+//! What every answer says to the browser, so that whatever it shows stays text.
+
+use axum::response::Response;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderName, HeaderValue};
+
+/// Nothing but our own files, nothing inline, and in nobody's frame.
+const PAGES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; \
+    frame-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// Adds what an answer doesn't say of itself.
+pub fn complete(response: &mut Response) {
+    let headers = response.headers_mut();
+    for (name, value) in
+        [(CONTENT_SECURITY_POLICY, PAGES), (CACHE_CONTROL, "no-store"), (X_FRAME_OPTIONS, "DENY")]
+    {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // What is posted says where it comes from by this alone: with no-referrer its Origin would be null.
+        (REFERRER_POLICY, "same-origin"),
+        // A page of this origin that isn't ours (an object, opened by its address) gets no hold of ours.
+        (OPENER, "same-origin"),
+        (RESOURCE, "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}

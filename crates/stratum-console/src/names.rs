@@ -1,0 +1,107 @@
+//! Names of buckets and objects in addresses. A name may hold anything; none of it may mean anything in one.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::form_urlencoded;
+
+/// What stands for itself in the path of a request to S3: what is unreserved, and the slash.
+const IN_KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The path of a bucket in S3.
+pub fn bucket_path(bucket: &str) -> String {
+    format!("/{}", utf8_percent_encode(bucket, IN_SEGMENT))
+}
+
+/// The path of an object in S3.
+pub fn object_path(bucket: &str, key: &str) -> String {
+    format!("{}/{}", bucket_path(bucket), utf8_percent_encode(key, IN_KEY))
+}
+
+/// One segment of a path.
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, IN_SEGMENT).to_string()
+}
+
+/// A query of those parameters that have a value.
+pub fn query<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut query = String::new();
+    for (name, value) in parameters.into_iter().filter(|(_, value)| !value.is_empty()) {
+        let separator = if query.is_empty() { "" } else { "&" };
+        query.push_str(&format!("{separator}{name}={}", utf8_percent_encode(value, IN_SEGMENT)));
+    }
+    query
+}
+
+/// A form as S3's sibling APIs take it.
+pub fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+/// A page of the console's, about a bucket: `/b/NAME` and what follows.
+pub fn of_bucket(bucket: &str, rest: &str) -> String {
+    format!("{}/b/{}{rest}", crate::ROOT, segment(bucket))
+}
+
+/// A page of the console's, about an object. Its key stands in the query: of a path a browser takes `..` and `//` for its own.
+pub fn of_object(bucket: &str, page: &str, key: &str, version: &str) -> String {
+    let query = query([("key", key), ("version", version)]);
+    format!("{}/b/{}/{page}?{query}", crate::ROOT, segment(bucket))
+}
+
+/// The last part of a key, or of a prefix that ends with a slash.
+pub fn last(key: &str) -> &str {
+    let whole = key.strip_suffix('/').unwrap_or(key);
+    let last = whole.rsplit('/').next().unwrap_or(whole);
+    if last.is_empty() { key } else { last }
+}
+
+/// The prefix that a key lies under, with its slash.
+pub fn parent(key: &str) -> &str {
+    let whole = key.strip_suffix('/').unwrap_or(key);
+    whole.rfind('/').and_then(|at| key.get(..=at)).unwrap_or_default()
+}
+
+/// Whether a browser can't ask for the key by its path: it would take its dots for steps.
+pub fn has_steps(key: &str) -> bool {
+    key.split('/').any(|segment| segment == "." || segment == "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_key_holds_stays_in_its_place() {
+        for (key, path) in [
+            ("a/b c", "/b/a/b%20c"),
+            ("?a=b&c#d", "/b/%3Fa%3Db%26c%23d"),
+            ("100%", "/b/100%25"),
+            ("/x//y/../z", "/b//x//y/../z"),
+            ("\"><script>\n", "/b/%22%3E%3Cscript%3E%0A"),
+            ("\u{20ac}\0", "/b/%E2%82%AC%00"),
+        ] {
+            assert_eq!(object_path("b", key), path);
+        }
+        assert_eq!(
+            of_object("b", "object", "a/../b?&=+ %\"", "1"),
+            "/_stratum/console/b/b/object?key=a%2F..%2Fb%3F%26%3D%2B%20%25%22&version=1"
+        );
+        assert_eq!(query([("a", ""), ("b", "1"), ("c", "&")]), "b=1&c=%26");
+    }
+
+    #[test]
+    fn a_key_has_a_last_part_and_a_parent() {
+        for (key, last_part, above) in [
+            ("a/b/c", "c", "a/b/"),
+            ("a/b/", "b", "a/"),
+            ("a", "a", ""),
+            ("/", "/", ""),
+            ("/a", "a", "/"),
+            ("a//", "a//", "a/"),
+            ("", "", ""),
+        ] {
+            assert_eq!((last(key), parent(key)), (last_part, above), "{key}");
+        }
+        assert!(has_steps("a/../b") && has_steps(".") && !has_steps("a/..b/c.."));
+    }
+}

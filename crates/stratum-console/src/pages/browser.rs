@@ -1,0 +1,321 @@
+//! What is in a bucket: prefixes as folders, objects, and what can be done to them.
+
+use crate::ask::{Versioning, if_allowed};
+use crate::form::Fields;
+use crate::frame::{Part, Tone, badge, crumbs, icon, notice, token};
+use crate::names;
+use crate::pages::listing::{self, Found, Mark, Row, Rows};
+use crate::shown::{bytes, counted, time};
+use crate::trouble::Trouble;
+use crate::visit::{Page, Visit, shown, to};
+use http::Method;
+use maud::{Markup, html};
+
+/// What a bucket's pages are, for the tabs above them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tab {
+    Objects,
+    Tiers,
+    Settings,
+}
+
+/// The head of a bucket's pages.
+pub fn head(bucket: &str, tab: Tab) -> Markup {
+    let entry = |of: Tab, page: &str, name: &str| {
+        html! { li { a href=(names::of_bucket(bucket, page)) aria-current=[(of == tab).then_some("page")] { (name) } } }
+    };
+    html! {
+        (crumbs(&[("Buckets".into(), crate::HOME.into())], bucket))
+        div.head { h1 { (icon::bucket()) (bucket) } }
+        nav.tabs aria-label="Bucket" {
+            ul {
+                (entry(Tab::Objects, "", "Objects"))
+                (entry(Tab::Tiers, "/tiers", "Tiers"))
+                (entry(Tab::Settings, "/settings", "Settings"))
+            }
+        }
+    }
+}
+
+/// Where in a bucket one is.
+pub struct Place<'a> {
+    pub bucket: &'a str,
+    /// Ends with a slash, or is empty.
+    pub folder: &'a str,
+    /// What names within the folder begin with.
+    pub begins: &'a str,
+    pub versions: bool,
+}
+
+impl Place<'_> {
+    pub fn address(&self, mark: Option<&Mark>) -> String {
+        let versions = if self.versions { "versions" } else { "" };
+        let (from, version) = mark.map_or(("", ""), |mark| (mark.key.as_str(), mark.version.as_str()));
+        let query = names::query([
+            ("prefix", self.folder),
+            ("begins", self.begins),
+            ("show", versions),
+            ("from", from),
+            ("from-version", version),
+        ]);
+        let query = if query.is_empty() { query } else { format!("?{query}") };
+        names::of_bucket(self.bucket, &query)
+    }
+}
+
+/// `GET /b/{bucket}?prefix=...&begins=...&show=versions&from=...`
+pub async fn show(visit: Visit) -> Page {
+    let query = visit.query.clone();
+    let place = Place {
+        bucket: &visit.bucket,
+        folder: query.get("prefix"),
+        begins: query.get("begins"),
+        versions: query.get("show") == "versions",
+    };
+    let from = Mark { key: query.get("from").into(), version: query.get("from-version").into() };
+    let prefix = [place.folder, place.begins].concat();
+    let ask = visit.ask();
+    let rows = match place.versions {
+        true => listing::versions(&ask, &visit.bucket, &prefix, &from).await?,
+        false => listing::objects(&ask, &visit.bucket, &prefix, &from).await?,
+    };
+    let asked = ask.bucket(Method::GET, &visit.bucket).query("versioning").xml::<Versioning>().await;
+    let versioning = if_allowed(asked)?.unwrap_or_default();
+    let begins_here = from.key.is_empty();
+    let content = html! {
+        (head(&visit.bucket, Tab::Objects))
+        @if let Some(done) = Done::told(&query) { (notice(Tone::Good, html! { p { (done) } })) }
+        div.bar {
+            (path(&place))
+            (tools(&visit, &place, !versioning.status.is_empty()))
+        }
+        (uploading(&visit, &place))
+        @if rows.rows.is_empty() && begins_here && place.begins.is_empty() { (nothing(&place)) }
+        @else { (table(&visit, &place, &rows)) }
+        @if !begins_here || rows.next.is_some() {
+            nav.pages aria-label="Pages" {
+                @if !begins_here { a.button href=(place.address(None)) { "First page" } }
+                @if let Some(next) = &rows.next { a.button href=(place.address(Some(next))) { "Next page" } }
+            }
+        }
+    };
+    shown(visit.frame().page_with_upload(Part::Buckets, &visit.bucket, content))
+}
+
+/// What was done before a page is shown again. An address says which it was, never in which words.
+pub enum Done {
+    Uploaded(u64),
+    Deleted(u64),
+}
+
+impl Done {
+    /// The address with it.
+    pub fn at(&self, address: &str) -> String {
+        let (name, number) = match self {
+            Done::Uploaded(files) => ("uploaded", files),
+            Done::Deleted(objects) => ("deleted", objects),
+        };
+        let separator = if address.contains('?') { '&' } else { '?' };
+        format!("{address}{separator}{name}={number}")
+    }
+
+    fn told(query: &Fields) -> Option<String> {
+        let number = |name| query.get(name).parse::<u64>().ok();
+        let uploaded = number("uploaded").map(|files| format!("{} uploaded.", counted(files, "file")));
+        uploaded
+            .or_else(|| number("deleted").map(|objects| format!("{} deleted.", counted(objects, "object"))))
+    }
+}
+
+/// The folders down to here.
+fn path(place: &Place<'_>) -> Markup {
+    let mut ends: Vec<usize> = place.folder.match_indices('/').map(|(at, _)| at + 1).collect();
+    let here = ends.pop();
+    let folder =
+        |end: usize| Place { folder: place.folder.get(..end).unwrap_or_default(), begins: "", ..*place };
+    if here.is_none() {
+        return html! { span {} };
+    }
+    html! {
+        nav.path aria-label="Folders" {
+            ol {
+                li {
+                    @if here.is_some() { a href=(folder(0).address(None)) { (place.bucket) } }
+                    @else { span aria-current="page" { (place.bucket) } }
+                }
+                @for end in ends { li { a href=(folder(end).address(None)) { (shown_name(folder(end).folder)) } } }
+                @if here.is_some() { li { span aria-current="page" { (shown_name(place.folder)) } } }
+            }
+        }
+    }
+}
+
+/// The last part of a key, in which what can't be seen is shown.
+pub fn shown_name(key: &str) -> String {
+    visible(names::last(key))
+}
+
+/// Control characters as their pictures, and what turns the direction of text around as what it is.
+pub fn visible(text: &str) -> String {
+    let seen = |char: char| match char {
+        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + char as u32).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
+        '\u{80}'..='\u{9f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{feff}' => '\u{fffd}',
+        char => char,
+    };
+    if text.is_empty() { "(no name)".into() } else { text.chars().map(seen).collect() }
+}
+
+fn tools(visit: &Visit, place: &Place<'_>, has_versions: bool) -> Markup {
+    let other = Place { versions: !place.versions, ..*place };
+    html! {
+        div.tools {
+            form.filter method="get" role="search" {
+                @if !place.folder.is_empty() { input type="hidden" name="prefix" value=(place.folder); }
+                @if place.versions { input type="hidden" name="show" value="versions"; }
+                label.hidden for="begins" { "Names that begin with" }
+                input type="search" id="begins" name="begins" value=(place.begins) placeholder="Name begins with" spellcheck="false";
+                button type="submit" { "Find" }
+            }
+            @if has_versions {
+                a.button href=(other.address(None)) { @if place.versions { "Hide versions" } @else { "Show versions" } }
+            }
+            a.button href=(names::of_bucket(&visit.bucket, &format!("/zip?{}", names::query([("prefix", place.folder)])))) { "Download as zip" }
+        }
+    }
+}
+
+/// The forms that bring something here. The script makes a place to drop files of them.
+fn uploading(visit: &Visit, place: &Place<'_>) -> Markup {
+    html! {
+        section #upload.upload aria-label="Upload" data-bucket=(visit.bucket) data-prefix=(place.folder)
+            data-base=(names::of_bucket(&visit.bucket, "/upload")) data-token=(visit.session.form_token()) {
+            form.upload-form method="post" enctype="multipart/form-data" action=(names::of_bucket(&visit.bucket, "/upload")) {
+                (token(&visit.session))
+                input type="hidden" name="prefix" value=(place.folder);
+                label for="files" { "Upload files" }
+                input type="file" id="files" name="file" multiple required;
+                button.primary type="submit" { "Upload" }
+            }
+            form.folder-form method="post" action=(names::of_bucket(&visit.bucket, "/folder")) {
+                (token(&visit.session))
+                input type="hidden" name="prefix" value=(place.folder);
+                label for="folder-name" { "New folder" }
+                input type="text" id="folder-name" name="name" required autocomplete="off" spellcheck="false";
+                button type="submit" { "Make" }
+            }
+        }
+    }
+}
+
+fn nothing(place: &Place<'_>) -> Markup {
+    html! {
+        div.empty-page {
+            (icon::folder())
+            h2 { @if place.folder.is_empty() { "This bucket is empty" } @else { "This folder is empty" } }
+            p.muted { "Drop files or folders here, or choose them above." }
+        }
+    }
+}
+
+fn table(visit: &Visit, place: &Place<'_>, rows: &Rows) -> Markup {
+    html! {
+        form method="post" action=(names::of_bucket(&visit.bucket, "/delete")) {
+            (token(&visit.session))
+            input type="hidden" name="back" value=(place.address(None));
+            div.scroll tabindex="0" role="region" aria-label="Objects" {
+                table.objects {
+                    thead {
+                        tr {
+                            th.choose scope="col" { span.hidden { "Choose" } }
+                            th scope="col" { "Name" }
+                            th.number scope="col" { "Size" }
+                            th scope="col" { "Modified (UTC)" }
+                            th scope="col" { @if place.versions { "Version" } @else { "Class" } }
+                        }
+                    }
+                    tbody {
+                        @for (at, row) in rows.rows.iter().enumerate() { (line(place, at, row)) }
+                        @if rows.rows.is_empty() { tr { td.empty colspan="5" { "Nothing here has a name that begins so." } } }
+                    }
+                }
+            }
+            div.actions.below { button.danger type="submit" { "Delete what is chosen" } }
+        }
+    }
+}
+
+fn line(place: &Place<'_>, at: usize, row: &Row) -> Markup {
+    let choice = |name: &str, value: &str, label: &str| {
+        let id = format!("row-{at}");
+        html! {
+            td.choose {
+                input type="checkbox" id=(id) name=(name) value=(value) aria-label={ "Choose " (label) };
+            }
+        }
+    };
+    match row {
+        Row::Folder(prefix) => {
+            let (name, inside) = (shown_name(prefix), Place { folder: prefix, begins: "", ..*place });
+            html! {
+                tr {
+                    (choice("folder", prefix, &name))
+                    th.name scope="row" { a href=(inside.address(None)) { (icon::folder()) (name) "/" } }
+                    td.number.muted { "-" } td.muted { "-" } td.muted { "Folder" }
+                }
+            }
+        }
+        Row::Object(found) => object_line(place, &choice, found),
+    }
+}
+
+fn object_line(place: &Place<'_>, choice: &dyn Fn(&str, &str, &str) -> Markup, found: &Found) -> Markup {
+    let Found { key, size, modified, class, version } = found;
+    let name = shown_name(key);
+    let id = version.as_ref().map_or("", |version| version.id.as_str());
+    let is_gone = version.as_ref().is_some_and(|version| version.is_delete_marker);
+    // A key and its version in one value: an id has no such character.
+    let (field, value) = match version {
+        Some(_) => ("version", format!("{id}|{key}")),
+        None => ("key", key.clone()),
+    };
+    html! {
+        tr.gone[is_gone] {
+            (choice(field, &value, &name))
+            th.name scope="row" {
+                a href=(names::of_object(place.bucket, "object", key, if is_gone { "" } else { id })) {
+                    @if is_gone { (icon::gone()) } @else { (icon::file()) }
+                    (name)
+                }
+            }
+            td.number { @if is_gone { "-" } @else { (bytes(*size)) } }
+            td.muted { (time(modified)) }
+            td.muted {
+                @match version {
+                    None => { (class.to_lowercase().replace('_', " ")) }
+                    Some(version) => {
+                        @if version.is_delete_marker { (badge(Tone::Careful, "deleted")) " " }
+                        @else if version.is_latest { (badge(Tone::Good, "current")) " " }
+                        code { (version.id.get(..12).unwrap_or(&version.id)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `POST /b/{bucket}/folder`: an empty object whose name ends with a slash, as others make folders.
+pub async fn make_folder(visit: Visit, fields: Fields) -> Page {
+    let (folder, name) = (fields.get("prefix"), fields.get("name").trim().trim_matches('/'));
+    if name.is_empty() {
+        return Err(Trouble::wrong("A folder has a name."));
+    }
+    let key = format!("{folder}{name}/");
+    visit.ask().object(Method::PUT, &visit.bucket, &key).document("").done().await?;
+    let place = Place { bucket: &visit.bucket, folder: &key, begins: "", versions: false };
+    to(&place.address(None))
+}

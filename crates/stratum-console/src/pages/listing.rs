@@ -1,0 +1,105 @@
+//! One page of what is in a bucket under a prefix: what is current, or all versions.
+
+use crate::ask::{Ask, CommonPrefix, ObjectList, VersionEntry, VersionList, VersionOf, decoded};
+use crate::trouble::Trouble;
+use http::Method;
+
+/// Rows of a page: as many as a page of under 100 KB has room for.
+const ROWS: &str = "100";
+
+/// What stands in one row.
+pub enum Row {
+    Folder(String),
+    Object(Found),
+}
+
+/// An object, or a version of one.
+pub struct Found {
+    pub key: String,
+    pub size: u64,
+    pub modified: String,
+    pub class: String,
+    /// Where versions are listed.
+    pub version: Option<VersionId>,
+}
+
+pub struct VersionId {
+    pub id: String,
+    pub is_latest: bool,
+    pub is_delete_marker: bool,
+}
+
+/// Where a page begins: after that key, and version. S3's own marks.
+#[derive(Default)]
+pub struct Mark {
+    pub key: String,
+    pub version: String,
+}
+
+#[derive(Default)]
+pub struct Rows {
+    pub rows: Vec<Row>,
+    pub next: Option<Mark>,
+}
+
+/// What is current.
+pub async fn objects(ask: &Ask<'_>, bucket: &str, prefix: &str, from: &Mark) -> Result<Rows, Trouble> {
+    let asked = ask.bucket(Method::GET, bucket).query("list-type=2&encoding-type=url&delimiter=%2F").with([
+        ("prefix", prefix),
+        ("max-keys", ROWS),
+        ("continuation-token", &from.key),
+    ]);
+    let list: ObjectList = asked.xml().await?;
+    let folders = list.common_prefixes.iter().map(folder);
+    let found = list.contents.into_iter().map(|object| Found {
+        key: decoded(&object.key),
+        size: object.size,
+        modified: object.last_modified,
+        class: object.storage_class,
+        version: None,
+    });
+    let objects = found.filter(|found| found.key != prefix).map(Row::Object);
+    let next = list.is_truncated.then_some(Mark { key: list.next_continuation_token, ..Mark::default() });
+    Ok(Rows { rows: folders.chain(objects).collect(), next })
+}
+
+/// All versions, delete markers among them.
+pub async fn versions(ask: &Ask<'_>, bucket: &str, prefix: &str, from: &Mark) -> Result<Rows, Trouble> {
+    let asked = ask.bucket(Method::GET, bucket).query("versions&encoding-type=url&delimiter=%2F").with([
+        ("prefix", prefix),
+        ("max-keys", ROWS),
+        ("key-marker", &from.key),
+        ("version-id-marker", &from.version),
+    ]);
+    let list: VersionList = asked.xml().await?;
+    let (mut page, mut next, mut goes_on) = (Rows::default(), Mark::default(), false);
+    for entry in list.entries {
+        match entry {
+            VersionEntry::Version(version) if decoded(&version.key) == prefix => {}
+            VersionEntry::Version(version) => page.rows.push(version_row(version, false)),
+            VersionEntry::DeleteMarker(version) => page.rows.push(version_row(version, true)),
+            VersionEntry::CommonPrefixes(prefix) => page.rows.push(folder(&prefix)),
+            VersionEntry::IsTruncated(is_truncated) => goes_on = is_truncated,
+            VersionEntry::NextKeyMarker(key) => next.key = decoded(&key),
+            VersionEntry::NextVersionIdMarker(id) => next.version = id,
+            VersionEntry::Other => {}
+        }
+    }
+    page.next = goes_on.then_some(next);
+    Ok(page)
+}
+
+fn folder(prefix: &CommonPrefix) -> Row {
+    Row::Folder(decoded(&prefix.prefix))
+}
+
+fn version_row(version: VersionOf, is_delete_marker: bool) -> Row {
+    let VersionOf { key, version_id, is_latest, last_modified, size, .. } = version;
+    Row::Object(Found {
+        key: decoded(&key),
+        size,
+        modified: last_modified,
+        class: String::new(),
+        version: Some(VersionId { id: version_id, is_latest, is_delete_marker }),
+    })
+}

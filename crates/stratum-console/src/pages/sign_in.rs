@@ -1,0 +1,238 @@
+//! Signing in and out, and what becomes of a form whose session ended meanwhile.
+
+use crate::Console;
+use crate::door::{Key, Via};
+use crate::form::Fields;
+use crate::frame::{Frame, Part, Tone, icon, notice, text_field, token};
+use crate::names;
+use crate::session::Sessions;
+use crate::trouble::{Refusal, Trouble};
+use crate::visit::{Page, TOKEN, Visit, via};
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::header::{RETRY_AFTER, SET_COOKIE};
+use http::{HeaderValue, StatusCode};
+use maud::{Markup, html};
+use std::sync::Arc;
+
+/// What is too long to be carried through signing in isn't.
+const MOST_KEPT: usize = 384 << 10;
+
+/// A form that waits until somebody has signed in again.
+#[derive(Clone, Default)]
+pub struct Kept {
+    /// Where it goes: a path of the console's, or nothing.
+    action: String,
+    /// Its fields, encoded, without the token of the session that ended.
+    fields: String,
+}
+
+impl Kept {
+    pub fn of(action: &str, fields: &Fields) -> Kept {
+        let encoded = names::form(fields.iter().filter(|(name, _)| *name != TOKEN));
+        if encoded.len() > MOST_KEPT {
+            return Kept::default();
+        }
+        Kept { action: ours(action).unwrap_or_default().to_owned(), fields: encoded }
+    }
+
+    fn sent(fields: &Fields) -> Kept {
+        let action = ours(fields.get("kept-action")).unwrap_or_default();
+        Kept { action: action.to_owned(), fields: fields.get("kept-fields").to_owned() }
+    }
+
+    fn is_none(&self) -> bool {
+        self.action.is_empty() || self.fields.is_empty()
+    }
+}
+
+/// An address within the console, if it is one.
+fn ours(address: &str) -> Option<&str> {
+    let rest = address.strip_prefix(crate::ROOT)?;
+    let is_plain = address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    (is_plain && rest.starts_with('/')).then_some(address)
+}
+
+/// What the sign-in page is shown with.
+#[derive(Default)]
+struct Shown<'a> {
+    /// Where it goes on to.
+    to: &'a str,
+    kept: Kept,
+    access_key: &'a str,
+    problem: Option<String>,
+}
+
+/// `GET /sign-in?to=...`
+pub async fn show(State(console): State<Arc<Console>>, request: Request) -> Response {
+    let query = Fields::parse(request.uri().query().unwrap_or_default().as_bytes());
+    sheet(&console, &Shown { to: query.get("to"), ..Shown::default() }).into_response()
+}
+
+fn sheet(console: &Console, shown: &Shown<'_>) -> Markup {
+    let Shown { to, kept, access_key, problem } = shown;
+    let content = html! {
+        div.sign-in {
+            div.brand.large { (icon::strata()) span { "Stratum" } }
+            h1 { "Sign in" }
+            @if let Some(problem) = problem { (notice(Tone::Bad, html! { p { (problem) } })) }
+            @if !kept.is_none() {
+                (notice(Tone::Plain, html! { p { "The session has ended. What you entered is kept: sign in, and send it again." } }))
+            }
+            form method="post" action={ (crate::ROOT) "/sign-in" } {
+                input type="hidden" name="to" value=(to);
+                @if !kept.is_none() {
+                    input type="hidden" name="kept-action" value=(kept.action);
+                    input type="hidden" name="kept-fields" value=(kept.fields);
+                }
+                div.field {
+                    label for="access-key" { "Access key" }
+                    input type="text" id="access-key" name="access-key" value=(access_key) required
+                        autocomplete="username" autocapitalize="none" spellcheck="false" autofocus[access_key.is_empty()];
+                }
+                div.field {
+                    label for="secret" { "Secret key" }
+                    input type="password" id="secret" name="secret" required autocomplete="current-password" autofocus[!access_key.is_empty()];
+                }
+                details {
+                    summary { "Temporary credentials" }
+                    (text_field("session-token", "Session token", "", ""))
+                }
+                button.primary type="submit" { "Sign in" }
+            }
+            p.muted { "The console may do what the key may do. The secret is checked and not kept." }
+        }
+    };
+    Frame::new(&console.assets, None).page(Part::Aside, "Sign in", content)
+}
+
+/// `POST /sign-in`
+pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let via = via(&head);
+    let fields = match Fields::read(&head.headers, body).await {
+        Ok(fields) => fields,
+        Err(trouble) => return crate::frame::trouble(&Frame::new(&console.assets, None), &trouble),
+    };
+    let (to, kept) = (ours(fields.get("to")).unwrap_or(crate::HOME), Kept::sent(&fields));
+    let access_key = fields.get("access-key").trim();
+    let again = |status: StatusCode, problem: String| {
+        let shown = Shown { to, kept: kept.clone(), access_key, problem: Some(problem) };
+        (status, sheet(&console, &shown)).into_response()
+    };
+    let source = via.peer.ip();
+    if let Err(wait) = console.attempts.begin(source, access_key, console.door.now()) {
+        let problem = format!("Too many attempts. Try again in {} seconds.", wait.0);
+        let mut response = again(StatusCode::TOO_MANY_REQUESTS, problem);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.0));
+        return response;
+    }
+    let session_token = Some(fields.get("session-token").trim()).filter(|token| !token.is_empty());
+    let key = Key { access_key: access_key.to_owned(), session_token: session_token.map(str::to_owned) };
+    match console.door.sign_in(&key, fields.get("secret").trim()).await {
+        Ok(Some(who)) => {
+            console.attempts.succeeded(source, access_key);
+            tracing::info!(user = who.name, peer = %via.peer, "signed in to the console");
+            let Some((cookie, session)) = console.sessions.begin(console.door.as_ref(), key, &via.scheme)
+            else {
+                return again(
+                    StatusCode::BAD_REQUEST,
+                    "These credentials are too long for a session.".into(),
+                );
+            };
+            let mut response = match kept.is_none() {
+                true => Redirect::to(to).into_response(),
+                false => {
+                    let frame = Frame::new(&console.assets, Some((&who, &session)));
+                    resend(&frame, &token(&session), &kept).into_response()
+                }
+            };
+            response.headers_mut().insert(SET_COOKIE, cookie);
+            response
+        }
+        Ok(None) => {
+            tracing::warn!(access_key, peer = %via.peer, "a sign-in to the console failed");
+            again(
+                StatusCode::FORBIDDEN,
+                "That key and secret don't belong together, or there is no such key.".into(),
+            )
+        }
+        Err(why) => {
+            tracing::warn!(why, "nobody can be signed in");
+            again(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Keys can't be looked up now. Try again in a moment.".into(),
+            )
+        }
+    }
+}
+
+/// A form of the session before, which is to be sent again if it is still meant.
+pub fn once_more(visit: &Visit, kept: &Kept) -> Response {
+    resend(&visit.frame(), &token(&visit.session), kept).into_response()
+}
+
+fn resend(frame: &Frame<'_>, token: &Markup, kept: &Kept) -> Markup {
+    let fields = Fields::parse(kept.fields.as_bytes());
+    let content = html! {
+        div.narrow {
+            h1 { "Go on where you were" }
+            p { "The session had ended, so nothing of this was done yet. Send it again, if it is still what you want." }
+            form method="post" action=(kept.action) {
+                (token)
+                @for (name, value) in fields.iter() {
+                    @if value.contains('\n') || value.len() > 80 {
+                        div.field {
+                            label { (name) textarea name=(name) rows="12" spellcheck="false" { "\n" (value) } }
+                        }
+                    } @else { input type="hidden" name=(name) value=(value); }
+                }
+                dl.pairs {
+                    @for (name, value) in fields.iter().filter(|(_, value)| !value.contains('\n') && value.len() <= 80) {
+                        dt { (name) } dd { (value) }
+                    }
+                }
+                div.actions {
+                    button.primary type="submit" { "Send it again" }
+                    a.button href=(crate::HOME) { "Leave it" }
+                }
+            }
+        }
+    };
+    frame.page(Part::Aside, "Go on where you were", content)
+}
+
+/// `POST /sign-out`
+pub async fn leave(visit: Visit, _: Fields) -> Page {
+    let mut response = Redirect::to(&format!("{}/sign-in", crate::ROOT)).into_response();
+    end(&visit.via, &mut response);
+    Ok(response)
+}
+
+fn end(via: &Via, response: &mut Response) {
+    if let Some(cookie) = Sessions::end(&via.scheme) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+}
+
+/// To the sign-in page, and back to where somebody was going.
+pub fn away(at: &str) -> Response {
+    let query = names::query([("to", ours(at).unwrap_or_default())]);
+    Redirect::to(&format!("{}/sign-in?{query}", crate::ROOT)).into_response()
+}
+
+/// The sign-in page, with a form that was sent too late.
+pub fn keeping(console: &Console, via: &Via, at: &str, fields: &Fields) -> Response {
+    let shown = Shown { kept: Kept::of(at, fields), ..Shown::default() };
+    let mut response = (StatusCode::UNAUTHORIZED, sheet(console, &shown)).into_response();
+    end(via, &mut response);
+    response
+}
+
+/// Whose key it is can't be said now.
+pub fn cannot_tell(console: &Console, why: &str) -> Response {
+    tracing::warn!(why, "who is signed in to the console can't be told");
+    let message = "Keys can't be looked up now. Try again in a moment.".into();
+    let refusal = Refusal { status: StatusCode::SERVICE_UNAVAILABLE, message, ..Refusal::default() };
+    crate::frame::trouble(&Frame::new(&console.assets, None), &Trouble::Refused(refusal))
+}

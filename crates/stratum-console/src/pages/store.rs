@@ -1,0 +1,442 @@
+//! The store: its drives, how much may be lost, what works in the background, and the few things that are done by hand, each with
+//! what it means before it is done.
+
+use crate::form::Fields;
+use crate::frame::{Part, Tone, badge, gauge, notice, tier, token};
+use crate::shown::{bytes, count, counted, percent, span};
+use crate::trouble::Trouble;
+use crate::visit::{Page, Visit, shown, to};
+use http::Method;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What the operator's API says of the store, as far as it is shown.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    version: String,
+    uptime_seconds: u64,
+    state: String,
+    notes: Vec<String>,
+    drives: Vec<Drive>,
+    redundancy: Redundancy,
+    heal: Value,
+    scrub: Value,
+    compaction: Value,
+    balance: Value,
+    quarantine: Value,
+    space: Space,
+    journal: Journal,
+    admission: Admission,
+    connections: Connections,
+    background: Background,
+    tasks: Vec<TaskHealth>,
+}
+
+#[derive(Deserialize, Default, Clone)]
+#[serde(default)]
+struct Drive {
+    path: String,
+    disk: String,
+    tier: String,
+    state: String,
+    reason: Option<String>,
+    slow: bool,
+    writes_slowly: bool,
+    bad_pieces: u64,
+    rotting: bool,
+    fill: Option<String>,
+    bytes_used: u64,
+    bytes_free: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Redundancy {
+    missing_fragments: u64,
+    unreadable_objects: u64,
+    stripes_by_missing_shards: Vec<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Space {
+    logical: u64,
+    objects: u64,
+    versions: u64,
+    buckets: u64,
+    live: u64,
+    garbage: u64,
+    used: u64,
+    free: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Journal {
+    members: Vec<String>,
+    bytes: u64,
+    cap: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Admission {
+    limit: u64,
+    used: u64,
+    refused: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Connections {
+    limit: u64,
+    open: u64,
+    refused: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Background {
+    hurried: bool,
+    bytes_per_second: u64,
+    tasks: Vec<Work>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Work {
+    task: String,
+    paused: bool,
+    bytes: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TaskHealth {
+    name: String,
+    panics: u64,
+}
+
+/// A disk, and its drives.
+struct Disk<'a> {
+    name: &'a str,
+    drives: Vec<&'a Drive>,
+}
+
+impl Disk<'_> {
+    fn used(&self) -> u64 {
+        self.drives.iter().map(|drive| drive.bytes_used).sum()
+    }
+
+    /// How many drives of each tier.
+    fn tiers(&self) -> Vec<(&str, usize)> {
+        let of = |name: &str| self.drives.iter().filter(|drive| drive.tier == name).count();
+        ["hot", "warm", "cold"]
+            .into_iter()
+            .map(|name| (name, of(name)))
+            .filter(|(_, drives)| *drives > 0)
+            .collect()
+    }
+
+    /// They lie on one device.
+    fn free(&self) -> u64 {
+        self.drives.iter().map(|drive| drive.bytes_free).max().unwrap_or_default()
+    }
+}
+
+fn disks(drives: &[Drive]) -> Vec<Disk<'_>> {
+    let mut disks: BTreeMap<&str, Vec<&Drive>> = BTreeMap::new();
+    for drive in drives {
+        let disk = if drive.disk.is_empty() { &drive.path } else { &drive.disk };
+        disks.entry(disk).or_default().push(drive);
+    }
+    disks.into_iter().map(|(name, drives)| Disk { name, drives }).collect()
+}
+
+impl Drive {
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let slow = [
+            (self.slow, "answers slowly"),
+            (self.writes_slowly, "writes slowly"),
+            (self.rotting, "to be replaced: it gives bad pieces"),
+        ];
+        remarks.extend(slow.into_iter().filter(|(is_so, _)| *is_so).map(|(_, words)| words.to_owned()));
+        remarks.extend(self.fill.clone());
+        if self.bad_pieces > 0 {
+            remarks.push(counted(self.bad_pieces, "bad piece"));
+        }
+        remarks.extend(self.reason.clone());
+        remarks
+    }
+}
+
+fn tone(state: &str) -> Tone {
+    match state {
+        "well" | "healthy" => Tone::Good,
+        "attention" | "draining" | "degraded" | "stale" | "blank" => Tone::Careful,
+        _ => Tone::Bad,
+    }
+}
+
+async fn status(visit: &Visit) -> Result<Status, Trouble> {
+    visit.ask().operator(Method::GET, "/status").json().await
+}
+
+/// `GET /store`
+pub async fn show(visit: Visit) -> Page {
+    let status = status(&visit).await?;
+    let words = match status.state.as_str() {
+        "well" => "All is well",
+        "attention" => "Everything is there; something wants attention",
+        "degraded" => "Redundancy is reduced; everything can be read",
+        "full" => "New data is refused for want of space; everything can be read",
+        _ => "Something can't be read or written",
+    };
+    let content = html! {
+        div.head { h1 { "Store" } p.muted { "Stratum " (status.version) ", up " (span(status.uptime_seconds * 1_000)) } }
+        (notice(tone(&status.state), html! {
+            p { strong { (words) "." } }
+            @if !status.notes.is_empty() { ul { @for note in &status.notes { li { (note) } } } }
+        }))
+        (figures(&status))
+        section.card { h2 { "Drives" } (drives(&visit, &status)) }
+        div.columns {
+            section.card { h2 { "What works in the background" } (background(&visit, &status)) }
+            section.card { h2 { "Redundancy" } (redundancy(&status)) }
+        }
+    };
+    shown(visit.frame().page(Part::Store, "Store", content))
+}
+
+fn figures(status: &Status) -> Markup {
+    let Status { space, journal, admission, connections, .. } = status;
+    let all = space.used + space.free;
+    html! {
+        div.cards {
+            div.figure {
+                h2 { "Objects" } p.value { (count(space.objects)) }
+                p.muted { (bytes(space.logical)) " in " (counted(space.buckets, "bucket")) @if space.versions > 0 { ", and " (counted(space.versions, "older version")) } }
+            }
+            div.figure {
+                h2 { "Space" } p.value { (bytes(space.free)) " free" }
+                (gauge(space.used as f64 / all.max(1) as f64, "cold"))
+                p.muted { (bytes(space.used)) " used; " (bytes(space.live)) " live, " (bytes(space.garbage)) " garbage" }
+            }
+            div.figure {
+                h2 { "Journal" } p.value { (percent(journal.bytes as f64, journal.cap as f64)) }
+                (gauge(journal.bytes as f64 / journal.cap.max(1) as f64, "warm"))
+                p.muted { (bytes(journal.bytes)) " of " (bytes(journal.cap)) " on each of " (counted(journal.members.len() as u64, "drive")) }
+            }
+            div.figure {
+                h2 { "Memory for requests" } p.value { (percent(admission.used as f64, admission.limit as f64)) }
+                (gauge(admission.used as f64 / admission.limit.max(1) as f64, "plain"))
+                p.muted { (bytes(admission.used)) " of " (bytes(admission.limit)) "; " (count(admission.refused)) " refused" }
+            }
+            div.figure {
+                h2 { "Connections" } p.value { (count(connections.open)) }
+                (gauge(connections.open as f64 / connections.limit.max(1) as f64, "plain"))
+                p.muted { "of " (count(connections.limit)) "; " (count(connections.refused)) " refused" }
+            }
+        }
+    }
+}
+
+fn act(visit: &Visit, what: &str, path: &str, label: &str, of: &str) -> Markup {
+    html! {
+        form method="post" action={ (crate::ROOT) "/store/act" } {
+            (token(&visit.session))
+            input type="hidden" name="what" value=(what);
+            @if !path.is_empty() { input type="hidden" name="path" value=(path); }
+            button type="submit" { (label) @if !of.is_empty() { span.hidden { " " (of) } } }
+        }
+    }
+}
+
+fn drives(visit: &Visit, status: &Status) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Drives" {
+            table {
+                thead { tr { th scope="col" { "Disk" } th scope="col" { "State" } th scope="col" { "Tiers" } th.number scope="col" { "Used" } th.number scope="col" { "Free" } th scope="col" { "Remarks" } th scope="col" { span.hidden { "What can be done" } } } }
+                tbody { @for disk in disks(&status.drives) { (disk_line(visit, &disk)) } }
+            }
+        }
+    }
+}
+
+fn disk_line(visit: &Visit, disk: &Disk<'_>) -> Markup {
+    let mut states: Vec<&str> = disk.drives.iter().map(|drive| drive.state.as_str()).collect();
+    states.sort_unstable();
+    states.dedup();
+    let mut remarks: Vec<String> = disk.drives.iter().flat_map(|drive| drive.remarks()).collect();
+    remarks.dedup();
+    let is_draining = states.contains(&"draining");
+    html! {
+        tr {
+            th scope="row" { code.wrap { (disk.name) } }
+            td { @for state in &states { (badge(tone(state), state)) " " } }
+            td { @for (name, drives) in disk.tiers() { (tier(name)) @if drives > 1 { span.muted { " x " (drives) } } " " } }
+            td.number { (bytes(disk.used())) }
+            td.number { (bytes(disk.free())) }
+            td { (remarks.join("; ")) }
+            td.acts {
+                @if is_draining { (act(visit, "keep", disk.name, "Keep", disk.name)) }
+                @else { (act(visit, "drain", disk.name, "Drain", disk.name)) }
+                (act(visit, "replace", disk.name, "Replace", disk.name))
+            }
+        }
+    }
+}
+
+fn background(visit: &Visit, status: &Status) -> Markup {
+    let line =
+        |name: &str, value: &Value| html! { tr { th scope="row" { (name) } td { (in_words(value)) } } };
+    let is_scrubbing = status.scrub.get("phase").and_then(Value::as_str).is_some_and(|phase| phase != "idle");
+    html! {
+        table {
+            thead.hidden { tr { th scope="col" { "Task" } th scope="col" { "How far it is" } } }
+            tbody {
+                (line("heal", &status.heal)) (line("scrub", &status.scrub)) (line("compaction", &status.compaction))
+                (line("balance", &status.balance)) (line("quarantine", &status.quarantine))
+                @for work in &status.background.tasks {
+                    @if work.bytes > 0 || work.paused { tr { th scope="row" { (work.task) } td { @if work.paused { (badge(Tone::Careful, "paused")) " " } (bytes(work.bytes)) " read and written since the start" } } }
+                }
+            }
+        }
+        @for task in status.tasks.iter().filter(|task| task.panics > 0) {
+            (notice(Tone::Bad, html! { p { (task.name) " ended unexpectedly " (counted(task.panics, "time")) " and was begun again." } }))
+        }
+        p.muted {
+            @if status.background.hurried { "As fast as it can." }
+            @else { "At most " (bytes(status.background.bytes_per_second)) " a second, and requests go first." }
+        }
+        div.actions {
+            @if is_scrubbing { (act(visit, "scrub-pause", "", "Pause scrub", "")) } @else { (act(visit, "scrub-start", "", "Start scrub", "")) }
+            @if status.background.hurried { (act(visit, "steady", "", "Steady", "")) } @else { (act(visit, "hurry", "", "Hurry", "")) }
+        }
+    }
+}
+
+/// What is something of a task's figures, in words.
+fn in_words(value: &Value) -> String {
+    let mut words = Vec::new();
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let told = match value {
+            Value::Number(number) => match number.as_u64() {
+                Some(number @ 1..) if name.starts_with("bytes") => bytes(number),
+                Some(number @ 1..) if name.starts_with("seconds") => span(number * 1_000),
+                Some(number @ 1..) if name.ends_with("_at") => crate::shown::moment(number),
+                Some(number @ 1..) => count(number),
+                _ => continue,
+            },
+            Value::String(text) if !text.is_empty() => text.clone(),
+            Value::Object(_) => {
+                let inner = in_words(value);
+                if inner != NOTHING {
+                    words.push(inner);
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        words.push(format!("{} {told}", name.replace('_', " ")));
+    }
+    if words.is_empty() { NOTHING.into() } else { words.join(", ") }
+}
+
+const NOTHING: &str = "nothing to do";
+
+fn redundancy(status: &Status) -> Markup {
+    let Redundancy { missing_fragments, unreadable_objects, stripes_by_missing_shards } = &status.redundancy;
+    html! {
+        dl.pairs {
+            dt { "Missing fragments" } dd { (count(*missing_fragments)) }
+            dt { "Unreadable objects" } dd { (count(*unreadable_objects)) }
+            @for (missing, stripes) in stripes_by_missing_shards.iter().enumerate() {
+                @if *stripes > 0 { dt { "Stripes with " (missing) " missing" } dd { (count(*stripes)) } }
+            }
+        }
+    }
+}
+
+/// What an action means, before it is done.
+fn meaning(what: &str, path: &str, status: &Status) -> Option<(&'static str, Markup)> {
+    let all = disks(&status.drives);
+    let disk = all.iter().find(|disk| disk.name == path);
+    Some(match what {
+        "scrub-start" => (
+            "Start a scrub?",
+            html! { p { "Every live fragment is read and compared: " (bytes(status.space.live)) " of payload and its parity. Requests go first, and at most "
+            (bytes(status.background.bytes_per_second)) " a second are read"
+            @if status.background.bytes_per_second > 0 { ", so it takes at least " (span(status.space.live * 1_000 / status.background.bytes_per_second)) }
+            "." } },
+        ),
+        "drain" => {
+            let disk = disk?;
+            let elsewhere: u64 = all.iter().filter(|other| other.name != path).map(Disk::free).sum();
+            (
+                "Drain this disk?",
+                html! {
+                    p { "All that " code { (path) } " holds moves to the others, and nothing new comes to it. It can be taken out when that is done, and kept after all until then." }
+                    dl.pairs { dt { "To be moved" } dd { (bytes(disk.used())) } dt { "Free on the others" } dd { (bytes(elsewhere)) } }
+                    @if disk.used() > elsewhere { (notice(Tone::Bad, html! { p { "The others have no room for it." } })) }
+                },
+            )
+        }
+        "replace" => {
+            let disk = disk?;
+            (
+                "Replace this disk?",
+                html! {
+                    p { "A blank disk that is mounted at " code { (path) } " takes the place of the one that was there, and heal fills it from parity while requests go on." }
+                    dl.pairs { dt { "To be rebuilt" } dd { "about " (bytes(disk.used())) } }
+                    (notice(Tone::Careful, html! { p { "A disk that still holds the store's data is refused. Mount the new one first." } }))
+                },
+            )
+        }
+        "hurry" => (
+            "Let background work hurry?",
+            html! { p { "It works as fast as the drives allow, and requests wait longer meanwhile." } },
+        ),
+        _ => return None,
+    })
+}
+
+/// `POST /store/act`: `what`, `path`, and `sure` once its meaning was shown.
+pub async fn act_on(visit: Visit, fields: Fields) -> Page {
+    let (what, path) = (fields.get("what"), fields.get("path"));
+    if !fields.has("sure")
+        && let Some((title, meaning)) = meaning(what, path, &status(&visit).await?)
+    {
+        let content = html! {
+            div.narrow {
+                h1 { (title) }
+                (meaning)
+                form method="post" action={ (crate::ROOT) "/store/act" } {
+                    (token(&visit.session))
+                    input type="hidden" name="what" value=(what);
+                    input type="hidden" name="path" value=(path);
+                    input type="hidden" name="sure" value="yes";
+                    div.actions { button.primary type="submit" { "Go ahead" } a.button href={ (crate::ROOT) "/store" } { "Cancel" } }
+                }
+            }
+        };
+        return shown(visit.frame().page(Part::Store, title, content));
+    }
+    let post = |path: &str| visit.ask().operator(Method::POST, path);
+    let asked = match what {
+        "scrub-start" => post("/scrub/start"),
+        "scrub-pause" => post("/scrub/pause"),
+        "hurry" => post("/pace").with([("action", "hurry")]),
+        "steady" => post("/pace").with([("action", "steady")]),
+        "drain" => post("/drives/drain").with([("path", path)]),
+        "keep" => post("/drives/keep").with([("path", path)]),
+        "replace" => post("/drives/replace").with([("path", path)]),
+        _ => return Err(Trouble::NoPage),
+    };
+    asked.done().await?;
+    to(&format!("{}/store", crate::ROOT))
+}

@@ -1,0 +1,330 @@
+//! The tier map of a bucket: what lies under each prefix as a surface, in the colour of the tier in which most of it lies; and
+//! what tiering saves.
+//!
+//! Of a whole bucket the figures are those of the last walk. Under a prefix objects are counted for the page, and no more of them
+//! than a page has time for.
+
+use crate::ask::if_allowed;
+use crate::frame::{Part, Tone, notice, shares, tier};
+use crate::names;
+use crate::pages::browser::{Tab, head, shown_name, visible};
+use crate::pages::listing::{self, Mark, Row};
+use crate::pages::report::{Held, Month, PerTier, Report, page_under, report};
+use crate::shown::{bytes, count, counted, dollars, moment, percent};
+use crate::trouble::Trouble;
+use crate::visit::{Page, Visit, shown};
+use maud::{Markup, html};
+
+/// Surfaces of a map.
+const PARTS: usize = 24;
+/// Pages of objects that are counted for one map, over all its prefixes.
+const COUNTED_PAGES: usize = 60;
+const WIDTH: f64 = 1000.0;
+const HEIGHT: f64 = 420.0;
+
+/// What lies under one prefix, or is an object by itself.
+struct Piece {
+    name: String,
+    /// Where it leads.
+    address: String,
+    held: Held,
+    is_all: bool,
+}
+
+/// `GET /b/{bucket}/tiers?prefix=...`
+pub async fn map(visit: Visit) -> Page {
+    let prefix = visit.query.get("prefix").to_owned();
+    let whole = if_allowed(report(&visit.ask(), &visit.bucket).await)?.unwrap_or_default();
+    let (pieces, is_all) = pieces(&visit, &prefix).await?;
+    let mut held = Held::default();
+    pieces.iter().for_each(|piece| held.add(&piece.held));
+    let content = html! {
+        (head(&visit.bucket, Tab::Tiers))
+        (figures(&whole))
+        section.card {
+            h2 { "What lies where" @if !prefix.is_empty() { " under " code.wrap { (visible(&prefix)) } } }
+            @if !prefix.is_empty() {
+                p { a href=(address(&visit.bucket, names::parent(&prefix))) { "Up to " @if names::parent(&prefix).is_empty() { (visit.bucket) } @else { (visible(names::parent(&prefix))) } } }
+            }
+            @if held.bytes.all() == 0 { p.muted { "Nothing that takes room lies here." } }
+            @else { (treemap(&pieces)) (legend(&held)) (table(&pieces)) }
+            @if !is_all { (notice(Tone::Plain, html! { p { "There is more here than a page can count: the map shows a part of it. Folders within are counted by themselves." } })) }
+        }
+        @if let Some(month) = whole.month.as_ref().filter(|month| !month.moved.is_empty()) { (moved(month)) }
+    };
+    shown(visit.frame().page(Part::Buckets, &format!("Tiers of {}", visit.bucket), content))
+}
+
+fn address(bucket: &str, prefix: &str) -> String {
+    names::of_bucket(bucket, &format!("/tiers?{}", names::query([("prefix", prefix)])))
+}
+
+/// What is directly under a prefix, each counted as far as there is time.
+async fn pieces(visit: &Visit, prefix: &str) -> Result<(Vec<Piece>, bool), Trouble> {
+    let list = listing::objects(&visit.ask(), &visit.bucket, prefix, &Mark::default()).await?;
+    let (mut pieces, mut is_all, mut left) = (Vec::new(), list.next.is_none(), COUNTED_PAGES);
+    let mut files = Held::default();
+    let mut file_count = 0;
+    for row in list.rows {
+        match row {
+            Row::Folder(folder) => {
+                let (counted, whole) = count_under(visit, &folder, &mut left).await?;
+                is_all &= whole;
+                let name = format!("{}/", shown_name(&folder));
+                pieces.push(Piece {
+                    name,
+                    address: address(&visit.bucket, &folder),
+                    held: counted,
+                    is_all: whole,
+                });
+            }
+            Row::Object(_) => file_count += 1,
+        }
+    }
+    if file_count > 0 {
+        // Objects beside the folders: all that is here without what is in those.
+        let (all, whole) = count_under(visit, prefix, &mut left).await?;
+        files.add(&all);
+        pieces.iter().for_each(|piece| files = without(files, piece.held));
+        is_all &= whole;
+        let address = crate::pages::browser::Place {
+            bucket: &visit.bucket,
+            folder: prefix,
+            begins: "",
+            versions: false,
+        };
+        let name = counted(files.objects.all(), "object");
+        pieces.push(Piece { name, address: address.address(None), held: files, is_all: whole });
+    }
+    pieces.retain(|piece| piece.held.bytes.all() > 0);
+    pieces.sort_by_key(|piece| std::cmp::Reverse(piece.held.bytes.all()));
+    is_all &= pieces.len() <= PARTS;
+    pieces.truncate(PARTS);
+    Ok((pieces, is_all))
+}
+
+fn without(all: Held, some: Held) -> Held {
+    let less = |all: PerTier, some: PerTier| PerTier {
+        hot: all.hot.saturating_sub(some.hot),
+        warm: all.warm.saturating_sub(some.warm),
+        cold: all.cold.saturating_sub(some.cold),
+    };
+    Held { objects: less(all.objects, some.objects), bytes: less(all.bytes, some.bytes) }
+}
+
+async fn count_under(visit: &Visit, prefix: &str, left: &mut usize) -> Result<(Held, bool), Trouble> {
+    let (mut held, mut after) = (Held::default(), String::new());
+    while *left > 0 {
+        *left -= 1;
+        let page = match prefix.is_empty() && after.is_empty() {
+            true => report(&visit.ask(), &visit.bucket).await?,
+            false => page_under(&visit.ask(), &visit.bucket, prefix, &after).await?,
+        };
+        held.add(&page.held);
+        match page.after {
+            Some(next) => after = next,
+            None => return Ok((held, true)),
+        }
+    }
+    Ok((held, false))
+}
+
+fn figures(whole: &Report) -> Markup {
+    let Some(as_of) = whole.as_of else {
+        return notice(
+            Tone::Plain,
+            html! { p { "Nobody has looked over this bucket yet; the store's figures come with its next walk." } },
+        );
+    };
+    let less = whole.month_cost_in_hot - whole.month_cost;
+    html! {
+        div.cards {
+            div.figure { h2 { "Holds" } p.value { (bytes(whole.held.bytes.all())) } p.muted { (counted(whole.held.objects.all(), "object")) ", " (moment(as_of)) } }
+            div.figure { h2 { "A month of storage" } p.value { (dollars(whole.month_cost)) } p.muted { "all in hot: " (dollars(whole.month_cost_in_hot)) } }
+            div.figure { h2 { "Tiering saves" } p.value { (dollars(less)) " a month" } p.muted { (percent(less, whole.month_cost_in_hot)) " of all in hot" } }
+            @if let Some(month) = &whole.month {
+                div.figure { h2 { "This month so far" } p.value { (dollars(month.saved)) " saved" } p.muted { (dollars(month.spent)) " spent on moves" } }
+            }
+        }
+    }
+}
+
+/// What took objects to other tiers this month.
+fn moved(month: &Month) -> Markup {
+    html! {
+        section.card {
+            h2 { "What was moved this month, and why" }
+            table {
+                thead { tr { th scope="col" { "Reason" } th.number scope="col" { "Objects" } th.number scope="col" { "Size" } } }
+                tbody { @for (reason, (objects, size)) in &month.moved {
+                    tr { th scope="row" { (reason.replace(['-', '_'], " ")) } td.number { (count(*objects)) } td.number { (bytes(*size)) } }
+                } }
+            }
+        }
+    }
+}
+
+fn legend(held: &Held) -> Markup {
+    let all = held.bytes.all() as f64;
+    html! {
+        ul.legend {
+            @for (name, part) in held.bytes.named() { li { (tier(name)) " " (bytes(part)) ", " (percent(part as f64, all)) } }
+        }
+    }
+}
+
+fn table(pieces: &[Piece]) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="By prefix" {
+            table {
+                thead { tr { th scope="col" { "Prefix" } th.number scope="col" { "Objects" } th.number scope="col" { "Size" } th.tiers scope="col" { "Tiers" } } }
+                tbody {
+                    @for piece in pieces {
+                        tr {
+                            th scope="row" { a href=(piece.address) { (piece.name) } }
+                            td.number { @if !piece.is_all { "at least " } (count(piece.held.objects.all())) }
+                            td.number { (bytes(piece.held.bytes.all())) }
+                            td.tiers { (shares(&piece.held.bytes.shares())) span.hidden { (piece.held.bytes.in_words()) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The tier in which most of it lies.
+fn most(held: &Held) -> &'static str {
+    let most = held.bytes.named().into_iter().max_by_key(|(_, part)| *part);
+    most.map_or("other", |(name, _)| name)
+}
+
+fn treemap(pieces: &[Piece]) -> Markup {
+    let sizes: Vec<f64> = pieces.iter().map(|piece| piece.held.bytes.all() as f64).collect();
+    let tiles = squarify(&sizes, Tile { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT });
+    html! {
+        svg.map viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="group" aria-label="Tier map: each surface is as large as what lies under its prefix" {
+            @for (piece, tile) in pieces.iter().zip(tiles) { (surface(piece, &tile)) }
+        }
+    }
+}
+
+/// A surface, whose tiers are stripes of it.
+fn surface(piece: &Piece, tile: &Tile) -> Markup {
+    let all = piece.held.bytes.all().max(1) as f64;
+    let told = format!(
+        "{} {}, mostly {} ({})",
+        piece.name,
+        bytes(piece.held.bytes.all()),
+        most(&piece.held),
+        piece.held.bytes.in_words()
+    );
+    let fits = tile.width > 70.0 && tile.height > 26.0;
+    let letters = ((tile.width - 16.0) / 8.2) as usize;
+    let mut y = tile.y;
+    html! {
+        a href=(piece.address) aria-label=(told) {
+            title { (told) }
+            @for (name, part) in piece.held.bytes.named() {
+                @let height = tile.height * part as f64 / all;
+                @if height > 0.0 {
+                    rect.(name) x=(px(tile.x)) y=(px(y)) width=(px(tile.width)) height=(px(height)) {}
+                    @let _ = { y += height; };
+                }
+            }
+            rect.frame x=(px(tile.x)) y=(px(tile.y)) width=(px(tile.width)) height=(px(tile.height)) {}
+            @if fits {
+                text x=(px(tile.x + 9.0)) y=(px(tile.y + 20.0)) { (cut(&piece.name, letters)) }
+                @if tile.height > 46.0 { text.small x=(px(tile.x + 9.0)) y=(px(tile.y + 37.0)) { (bytes(piece.held.bytes.all())) } }
+            }
+        }
+    }
+}
+
+fn px(at: f64) -> String {
+    format!("{at:.1}")
+}
+
+fn cut(name: &str, letters: usize) -> String {
+    match name.chars().count() > letters {
+        true => format!("{}...", name.chars().take(letters.saturating_sub(2)).collect::<String>()),
+        false => name.to_owned(),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tile {
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+}
+
+/// Tiles as large as the sizes say, as square as can be: Bruls, Huizing and van Wijk, "Squarified Treemaps". The sizes come
+/// greatest first.
+fn squarify(sizes: &[f64], within: Tile) -> Vec<Tile> {
+    let all: f64 = sizes.iter().sum();
+    let scale = if all > 0.0 { within.width * within.height / all } else { 0.0 };
+    let areas: Vec<f64> = sizes.iter().map(|size| size * scale).collect();
+    let (mut tiles, mut rest, mut from) = (Vec::with_capacity(areas.len()), within, 0);
+    while from < areas.len() {
+        let side = rest.width.min(rest.height);
+        let mut to = from + 1;
+        while to < areas.len() && worst(&areas[from..=to], side) <= worst(&areas[from..to], side) {
+            to += 1;
+        }
+        rest = lay_row(&areas[from..to], rest, &mut tiles);
+        from = to;
+    }
+    tiles
+}
+
+/// The most stretched tile of a row along that side.
+fn worst(row: &[f64], side: f64) -> f64 {
+    let sum: f64 = row.iter().sum();
+    let (most, least) =
+        row.iter().fold((0.0_f64, f64::INFINITY), |(most, least), area| (most.max(*area), least.min(*area)));
+    let (side, sum) = (side * side, sum * sum);
+    (side * most / sum).max(sum / (side * least))
+}
+
+fn lay_row(row: &[f64], rest: Tile, tiles: &mut Vec<Tile>) -> Tile {
+    let sum: f64 = row.iter().sum();
+    let is_column = rest.width >= rest.height;
+    let side = rest.width.min(rest.height);
+    let depth = if side > 0.0 { sum / side } else { 0.0 };
+    let mut at = 0.0;
+    for area in row {
+        let length = if depth > 0.0 { area / depth } else { 0.0 };
+        tiles.push(match is_column {
+            true => Tile { x: rest.x, y: rest.y + at, width: depth, height: length },
+            false => Tile { x: rest.x + at, y: rest.y, width: length, height: depth },
+        });
+        at += length;
+    }
+    match is_column {
+        true => Tile { x: rest.x + depth, width: (rest.width - depth).max(0.0), ..rest },
+        false => Tile { y: rest.y + depth, height: (rest.height - depth).max(0.0), ..rest },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_fill_the_map_and_are_as_large_as_they_should_be() {
+        let within = Tile { x: 0.0, y: 0.0, width: 600.0, height: 400.0 };
+        let sizes = [6.0, 6.0, 4.0, 3.0, 2.0, 2.0, 1.0];
+        let tiles = squarify(&sizes, within);
+        for (tile, size) in tiles.iter().zip(sizes) {
+            assert!((tile.width * tile.height - size * 10_000.0).abs() < 1e-3, "{tile:?}");
+            assert!(tile.x >= 0.0 && tile.y >= 0.0);
+            assert!(tile.x + tile.width <= 600.001 && tile.y + tile.height <= 400.001, "{tile:?}");
+            assert!(tile.width / tile.height < 3.5 && tile.height / tile.width < 3.5, "{tile:?}");
+        }
+        // The paper's own figure begins so.
+        assert_eq!(tiles[0], Tile { x: 0.0, y: 0.0, width: 300.0, height: 200.0 });
+        assert!(squarify(&[], within).is_empty());
+    }
+}

@@ -1,0 +1,108 @@
+//! How sizes, times, counts and money read.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// `1.5 MiB`
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let (mut value, mut unit) = (count as f64 / 1024.0, 0);
+    // What rounds to 1024 is one of the next.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or_default();
+    if value < 99.95 { format!("{value:.1} {name}") } else { format!("{value:.0} {name}") }
+}
+
+/// `1,234,567`
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 object`, `2 objects`
+pub fn counted(number: u64, one: &str) -> String {
+    format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// `2026-11-29 14:05`, in UTC, of S3's or IAM's way to write a time; that itself if it is none.
+pub fn time(text: &str) -> String {
+    OffsetDateTime::parse(text, &Rfc3339).map_or_else(|_| text.to_owned(), minute)
+}
+
+/// The same of milliseconds of Unix time.
+pub fn moment(millis: u64) -> String {
+    let seconds = i64::try_from(millis / 1000).ok();
+    seconds
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .map(minute)
+        .unwrap_or_default()
+}
+
+fn minute(at: OffsetDateTime) -> String {
+    let (date, time) = (at.date(), at.time());
+    format!("{date} {:02}:{:02}", time.hour(), time.minute())
+}
+
+/// How long ago or until then, in one unit: `3 days`.
+pub fn span(millis: u64) -> String {
+    let seconds = millis / 1000;
+    let (number, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..172_800 => (seconds / 3_600, "hour"),
+        172_800..5_184_000 => (seconds / 86_400, "day"),
+        5_184_000..63_072_000 => (seconds / 2_629_800, "month"),
+        _ => (seconds / 31_557_600, "year"),
+    };
+    counted(number, unit)
+}
+
+/// Dollars with two digits that count.
+pub fn dollars(dollars: f64) -> String {
+    match dollars {
+        0.0 => "$0".to_owned(),
+        some if some.abs() >= 0.1 => format!("${some:.2}"),
+        little => {
+            let digits = (1.0 - little.abs().log10().floor()).clamp(2.0, 12.0) as usize;
+            format!("${little:.digits$}")
+        }
+    }
+}
+
+/// A share of a whole, `12.5 %`.
+pub fn percent(part: f64, whole: f64) -> String {
+    if whole <= 0.0 { "0 %".into() } else { format!("{:.1} %", part / whole * 100.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_as_people_write_them() {
+        assert_eq!(
+            [0, 1023, 1024, 1_572_864, 1 << 40].map(bytes),
+            ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "1.0 TiB"]
+        );
+        assert_eq!(bytes((1 << 20) - 1), "1.0 MiB");
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(time("2026-11-29T14:05:09.000Z"), "2026-11-29 14:05");
+        assert_eq!(time("<soon>"), "<soon>");
+        assert_eq!(moment(1_795_961_109_000), time("2026-11-29T14:05:09Z"));
+        assert_eq!([5_000, 7_200_000, 864_000_000].map(span), ["5 seconds", "2 hours", "10 days"]);
+        assert_eq!([0.0, 12.345, 0.012].map(dollars), ["$0", "$12.35", "$0.012"]);
+    }
+}

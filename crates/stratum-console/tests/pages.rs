@@ -1,0 +1,336 @@
+//! Pages over a door behind which there is a script: what they ask, and that nothing of what they are told means anything to a
+//! browser.
+
+use axum::Router;
+use axum::body::Body;
+use http::uri::Scheme;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use stratum_console::{Answering, Door, Key, Link, Via, Who};
+use tower_service::Service;
+
+/// Names that mean something to HTML, to addresses, to headers or to XML.
+const HOSTILE: [&str; 14] = [
+    "\"><script>alert(1)</script>",
+    "'onmouseover='alert(1)",
+    "</textarea><img src=x onerror=alert(1)>",
+    "a?b=c&d#e",
+    "100%/%2e%2e/%00",
+    "/leading//double/",
+    "../../etc/passwd",
+    ".",
+    "line\nbreak\r\ttab",
+    "javascript:alert(1)",
+    "&lt;b&gt;&amp;",
+    "{{7*7}}${7*7}",
+    "\u{202e}txt.exe",
+    "\u{1}\u{7f}\u{feff}",
+];
+
+/// Answers by a function, and remembers what was asked.
+struct Script<F> {
+    answer: F,
+    asked: Mutex<Vec<String>>,
+}
+
+impl<F: Fn(&str) -> Response<Body> + Send + Sync + 'static> Door for Script<F> {
+    fn sign_in<'a>(&'a self, _: &'a Key, secret: &'a str) -> Answering<'a, Result<Option<Who>, String>> {
+        let who = (secret == "secret").then(|| Who { name: "<b>root</b>".into(), operates: true });
+        Box::pin(async move { Ok(who) })
+    }
+
+    fn who<'a>(&'a self, _: &'a Key) -> Answering<'a, Result<Option<Who>, String>> {
+        Box::pin(async { Ok(Some(Who { name: "<b>root</b>".into(), operates: true })) })
+    }
+
+    fn send<'a>(&'a self, key: &'a Key, _: &'a Via, request: Request<Body>) -> Answering<'a, Response<Body>> {
+        assert_eq!(key.access_key, "AKIA");
+        let (head, body) = request.into_parts();
+        Box::pin(async move {
+            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let asked = format!("{} {} {}", head.method, head.uri, String::from_utf8_lossy(&body));
+            self.asked.lock().unwrap().push(asked.trim().to_owned());
+            (self.answer)(&format!("{} {}", head.method, head.uri))
+        })
+    }
+
+    fn presign<'a>(&'a self, _: &'a Key, link: &'a Link<'a>) -> Answering<'a, Option<String>> {
+        Box::pin(async move { Some(format!("{}?{}&X-Amz-Signature=0", link.path, link.query)) })
+    }
+
+    fn now(&self) -> u64 {
+        1_795_961_109_000
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+/// A browser at the console, signed in.
+struct Browser {
+    routes: Router,
+    cookie: String,
+    asked: Arc<dyn Fn() -> Vec<String>>,
+}
+
+struct Page {
+    status: StatusCode,
+    headers: http::HeaderMap,
+    text: String,
+}
+
+async fn send(routes: &Router, request: http::request::Builder, body: String) -> Page {
+    let mut request = request.header("host", "store").body(Body::from(body)).unwrap();
+    request.extensions_mut().insert(SocketAddr::from(([127, 0, 0, 1], 1)));
+    request.extensions_mut().insert(Scheme::HTTP);
+    let response = routes.clone().call(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    Page { status: head.status, headers: head.headers, text }
+}
+
+impl Browser {
+    async fn of(answer: impl Fn(&str) -> Response<Body> + Send + Sync + 'static) -> Browser {
+        let script = Arc::new(Script { answer, asked: Mutex::default() });
+        let routes = stratum_console::routes(script.clone());
+        let post = form("/sign-in", "");
+        let page = send(&routes, post, "access-key=AKIA&secret=secret".into()).await;
+        let cookie = page.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        Browser { routes, cookie, asked: Arc::new(move || std::mem::take(&mut script.asked.lock().unwrap())) }
+    }
+
+    async fn get(&self, path: &str) -> Page {
+        let uri = format!("/_stratum/console{path}");
+        let request = Request::get(uri).header("cookie", &self.cookie);
+        send(&self.routes, request, String::new()).await
+    }
+
+    /// Sends a form as our pages do.
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let token = "07".repeat(16);
+        let all = [("token", token.as_str())].into_iter().chain(fields.iter().copied());
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish();
+        send(&self.routes, form(path, &self.cookie), body).await
+    }
+}
+
+fn form(path: &str, cookie: &str) -> http::request::Builder {
+    Request::post(format!("/_stratum/console{path}"))
+        .header("cookie", cookie)
+        .header("origin", "http://store")
+        .header("content-type", "application/x-www-form-urlencoded")
+}
+
+fn xml(text: String) -> Response<Body> {
+    Response::new(Body::from(text))
+}
+
+fn refused(status: u16, code: &str, message: &str) -> Response<Body> {
+    let message = quick_xml::escape::escape(message);
+    let text =
+        format!("<Error><Code>{code}</Code><Message>{message}</Message><RequestId>1</RequestId></Error>");
+    Response::builder().status(status).body(Body::from(text)).unwrap()
+}
+
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// The tags and attributes of a page, as a browser reads them: none may come of a name.
+fn assert_tame(page: &Page, what: &str) {
+    let lower = page.text.to_lowercase();
+    for sign in [
+        "<script>",
+        "<img src=x",
+        "onmouseover='",
+        " onerror=",
+        "href=\"javascript:",
+        "style=\"",
+        "<b>root",
+        "<textarea></textarea><",
+    ] {
+        assert!(!lower.contains(sign), "{what}: {sign} in {}", page.text);
+    }
+    for attribute in lower.split_whitespace().filter(|word| word.starts_with("on") && word.contains("=\"")) {
+        panic!("{what}: {attribute}");
+    }
+    assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+}
+
+fn listing() -> String {
+    let mut text = "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>\"&gt;&lt;</NextContinuationToken>".to_owned();
+    for name in HOSTILE {
+        let key = encoded(name);
+        text += &format!(
+            "<Contents><Key>{key}</Key><LastModified>2026-11-29T14:05:09.000Z</LastModified><Size>1</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        );
+        text += &format!("<CommonPrefixes><Prefix>{key}%2F</Prefix></CommonPrefixes>");
+    }
+    text + "</ListBucketResult>"
+}
+
+#[tokio::test]
+async fn whatever_names_hold_stays_text() {
+    let browser = Browser::of(|asked| match asked {
+        asked if asked.contains("list-type") => xml(listing()),
+        asked if asked.contains("versioning") => xml("<VersioningConfiguration/>".into()),
+        asked if asked.starts_with("GET /?") => {
+            xml("<ListAllMyBucketsResult><Buckets><Bucket><Name>&lt;script&gt;</Name></Bucket></Buckets></ListAllMyBucketsResult>".into())
+        }
+        _ => refused(403, "AccessDenied", "<script>alert(1)</script>"),
+    })
+    .await;
+    for path in [
+        "/buckets",
+        "/b/media",
+        "/b/media?prefix=%22%3E%3Cscript%3E&begins=%22%3E%3Cscript%3E",
+        "/b/%3Cscript%3E",
+    ] {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.text);
+        assert_tame(&page, path);
+        assert!(page.text.len() < 100_000, "{path}: {} bytes", page.text.len());
+    }
+    let page = browser.get("/b/media").await;
+    // Each name leads to itself.
+    for name in HOSTILE {
+        let link = format!("/b/media/object?key={}", names_in_query(name));
+        assert!(page.text.contains(&link), "{link} in {}", page.text);
+    }
+    for path in [
+        "/b/media/object?key=%22%3E%3Cscript%3E",
+        "/b/media/settings",
+        "/b/media/settings/policy",
+        "/nothing/here",
+    ] {
+        let page = browser.get(path).await;
+        assert!(page.status.is_client_error() || page.status == StatusCode::OK, "{path}");
+        assert_tame(&page, path);
+    }
+}
+
+/// As `names::query` writes it.
+fn names_in_query(name: &str) -> String {
+    encoded(name).replace("%2D", "-").replace("%5F", "_").replace("%2E", ".").replace("%7E", "~")
+}
+
+#[tokio::test]
+async fn an_object_is_asked_for_by_its_very_name() {
+    let browser = Browser::of(|_| refused(404, "NoSuchKey", "It isn't there.")).await;
+    for name in HOSTILE {
+        (browser.asked)();
+        let page = browser.get(&format!("/b/media/download?key={}", encoded(name))).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND);
+        assert_tame(&page, name);
+        let asked = (browser.asked)();
+        let path = asked[0].strip_prefix("GET /media/").unwrap();
+        let sent = percent_encoding::percent_decode_str(path).decode_utf8().unwrap().into_owned();
+        assert_eq!(sent, name);
+        assert!(!path.contains('?') && !path.contains('#'), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_of_objects_leave_as_nothing_that_runs() {
+    let browser = Browser::of(|_| {
+        Response::builder()
+            .header("content-type", "text/html")
+            .header("content-disposition", "inline")
+            .header("set-cookie", "stratum-console=owned")
+            .header("content-security-policy", "default-src *")
+            .header("x-amz-meta-a", "b")
+            .body(Body::from("<script>alert(1)</script>"))
+            .unwrap()
+    })
+    .await;
+    for name in HOSTILE {
+        for page in ["download", "preview"] {
+            let page = browser.get(&format!("/b/media/{page}?key={}", encoded(name))).await;
+            let header = |name: &str| page.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(header("content-type").as_deref(), Some("application/octet-stream"));
+            assert!(header("content-disposition").unwrap().starts_with("attachment; filename*=UTF-8''"));
+            assert!(header("content-security-policy").unwrap().starts_with("sandbox; default-src 'none'"));
+            assert_eq!(header("x-content-type-options").as_deref(), Some("nosniff"));
+            assert_eq!((header("set-cookie"), header("x-amz-meta-a")), (None, None));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_what_was_chosen() {
+    let browser = Browser::of(|asked| match asked {
+        asked if asked.contains("versioning") => {
+            xml("<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>".into())
+        }
+        asked if asked.contains("?delete") => xml("<DeleteResult/>".into()),
+        asked if asked.contains("list-type") => xml(listing()),
+        _ => Response::builder().status(204).body(Body::empty()).unwrap(),
+    })
+    .await;
+    for name in HOSTILE {
+        let page = browser.post("/b/media/delete", &[("key", name)]).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert_tame(&page, name);
+        assert!(page.text.contains("keeps versions"));
+        (browser.asked)();
+        let page = browser.post("/b/media/deleted", &[("key", name)]).await;
+        assert_eq!(page.headers["location"], "/_stratum/console/b/media?deleted=1", "{}", page.text);
+        let asked = (browser.asked)();
+        assert_eq!(asked.len(), 1);
+        let whole = match asked[0].split_once("<Key>") {
+            Some((_, rest)) => {
+                quick_xml::escape::unescape(rest.split("</Key>").next().unwrap()).unwrap().into_owned()
+            }
+            // What XML can't carry goes by its path.
+            None => percent_encoding::percent_decode_str(asked[0].strip_prefix("DELETE /media/").unwrap())
+                .decode_utf8()
+                .unwrap()
+                .into_owned(),
+        };
+        assert_eq!(whole, name);
+    }
+    // It goes back to the bucket and nowhere else.
+    let fields = [("key", "a"), ("back", "https://evil.example/")];
+    let page = browser.post("/b/media/deleted", &fields).await;
+    assert_eq!(page.headers["location"], "/_stratum/console/b/media?deleted=1");
+}
+
+#[tokio::test]
+async fn a_policy_that_is_wrong_keeps_its_text_and_says_where() {
+    let said = "Policy has invalid action: s3:GetObjekt";
+    let browser = Browser::of(move |_| refused(400, "MalformedPolicy", said)).await;
+    let text = "{\n\"Action\": \"s3:GetObjekt\", \"</textarea><script>\": 1\n}";
+    let page = browser.post("/b/media/settings/policy", &[("document", text)]).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(page.text.contains(said) && page.text.contains("Line 2"), "{}", page.text);
+    assert!(page.text.contains("&lt;/textarea&gt;&lt;script&gt;"), "{}", page.text);
+    assert_tame(&page, "policy");
+    let page = browser.post("/b/media/settings/policy", &[("document", "{\n  \"a\": [,]\n}")]).await;
+    assert!(page.text.contains("Line 2: expected value"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn an_upload_is_streamed_only_behind_its_token() {
+    let browser = Browser::of(|_| Response::new(Body::empty())).await;
+    let upload = async |token: &str| {
+        let part = |name: &str, value: &str| {
+            format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let file = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"C:\\\\a/b.txt\"\r\ncontent-type: text/plain\r\n\r\nhello\r\n";
+        let body =
+            [part("token", token), part("prefix", "in/"), file.to_owned(), "--x--\r\n".into()].concat();
+        let request = Request::post("/_stratum/console/b/media/upload")
+            .header("cookie", &browser.cookie)
+            .header("origin", "http://store")
+            .header("content-type", "multipart/form-data; boundary=x");
+        send(&browser.routes, request, body).await
+    };
+    (browser.asked)();
+    assert_eq!(upload("0000").await.status, StatusCode::FORBIDDEN);
+    assert!((browser.asked)().is_empty());
+    assert_eq!(upload(&"07".repeat(16)).await.status, StatusCode::SEE_OTHER);
+    assert_eq!((browser.asked)(), ["PUT /media/in/b.txt hello"]);
+}
