@@ -1,10 +1,11 @@
 //! What the console needs of the world: a way to send requests in somebody's name, and to know who they are.
 
 use axum::body::Body;
+use http::request::Parts;
 use http::uri::Scheme;
 use http::{Request, Response};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 
 /// What is answered later.
@@ -39,6 +40,15 @@ pub struct Who {
 pub struct Via {
     pub peer: SocketAddr,
     pub scheme: Scheme,
+}
+
+impl Via {
+    /// What whoever accepted the connection says of a request.
+    pub(crate) fn of(head: &Parts) -> Via {
+        let nowhere = || SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let peer = head.extensions.get().copied().unwrap_or_else(nowhere);
+        Via { peer, scheme: head.extensions.get().cloned().unwrap_or(Scheme::HTTP) }
+    }
 }
 
 /// A request that is to be presigned. Path and query are percent-encoded.

@@ -13,6 +13,9 @@ const MOST_BYTES: usize = 512 << 10;
 /// A form is small; whoever takes longer to send one isn't sending it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The field of every form that says which session it is of.
+pub const TOKEN: &str = "token";
+
 /// Names and values, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Fields(Vec<(String, String)>);

@@ -2,9 +2,9 @@
 
 use crate::assets::Assets;
 use crate::door::Who;
+use crate::form::TOKEN;
 use crate::session::Session;
 use crate::trouble::Trouble;
-use crate::visit::TOKEN;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

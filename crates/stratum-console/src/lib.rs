@@ -29,6 +29,7 @@ mod names;
 mod pages;
 mod session;
 mod shown;
+mod sign_in;
 mod trouble;
 mod visit;
 

@@ -11,7 +11,6 @@ mod people;
 mod report;
 mod settings;
 mod share;
-pub mod sign_in;
 mod store;
 mod tiers;
 mod upload;
@@ -21,6 +20,7 @@ mod why;
 use crate::Console;
 use crate::assets;
 use crate::frame;
+use crate::sign_in;
 use crate::trouble::Trouble;
 use crate::visit::{Visit, action, files, page};
 use axum::Router;
@@ -42,7 +42,7 @@ pub fn routes() -> Router<Arc<Console>> {
         .route(at!(""), get(async || Redirect::to(crate::HOME)))
         .route(at!("/assets/{name}"), get(assets::serve))
         .route(at!("/sign-in"), get(sign_in::show).post(sign_in::enter))
-        .route(at!("/sign-out"), action(sign_in::leave))
+        .route(at!("/sign-out"), action(async |visit, _| Ok(sign_in::leave(&visit.via))))
         .route(at!("/buckets"), page(buckets::list))
         .route(at!("/buckets/new"), page(buckets::new).merge(action(buckets::create)))
         .route(at!("/open"), page(buckets::open))

@@ -7,11 +7,11 @@
 use crate::Console;
 use crate::ask::Ask;
 use crate::door::{Via, Who};
-use crate::form::Fields;
+use crate::form::{Fields, TOKEN};
 use crate::frame::{self, Frame};
 use crate::headers;
-use crate::pages::sign_in;
 use crate::session::Session;
+use crate::sign_in::{self, Kept};
 use crate::trouble::{Refusal, Trouble};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
@@ -20,17 +20,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
-use http::uri::Scheme;
 use http::{HeaderMap, Method, StatusCode};
 use maud::{DOCTYPE, Markup, html};
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-/// The field of every form that says which session it is of, and the header that does in its place.
-pub const TOKEN: &str = "token";
 /// What a browser fetches for a page.
 const ASSETS: &str = "/_stratum/console/assets/";
+/// What says it in that field's place.
 const TOKEN_HEADER: &str = "x-form-token";
 
 /// A request of somebody who is signed in.
@@ -84,13 +81,6 @@ fn host(headers: &HeaderMap) -> &str {
     headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
-/// Where a request came from.
-pub fn via(head: &Parts) -> Via {
-    let nowhere = || SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let peer = head.extensions.get::<SocketAddr>().copied().unwrap_or_else(nowhere);
-    Via { peer, scheme: head.extensions.get().cloned().unwrap_or(Scheme::HTTP) }
-}
-
 /// Refuses what no page of ours sends, and has every answer say what a browser may do with it.
 pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
     let mut response = match forged(&request) {
@@ -140,7 +130,7 @@ impl FromRequestParts<Arc<Console>> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(head: &mut Parts, console: &Arc<Console>) -> Result<Visit, Response> {
-        let via = via(head);
+        let via = Via::of(head);
         let at = address(head);
         let found = match console.sessions.of(&head.headers, console.door.now()) {
             None => None,
@@ -175,7 +165,7 @@ impl FromRequest<Arc<Console>> for Posted {
 
     async fn from_request(request: Request, console: &Arc<Console>) -> Result<Posted, Response> {
         let (mut head, body) = request.into_parts();
-        let (via, at) = (via(&head), address(&head));
+        let (via, at) = (Via::of(&head), address(&head));
         let read = Fields::read(&head.headers, body).await;
         let visit = Visit::from_request_parts(&mut head, console).await;
         let fields = read.map_err(|trouble| {
@@ -195,8 +185,8 @@ impl FromRequest<Arc<Console>> for Posted {
             true => Ok(Posted(visit, fields)),
             // It is of the session before.
             false if !fields.get(TOKEN).is_empty() => {
-                let kept = sign_in::Kept::of(&at, &fields);
-                Err(sign_in::once_more(&visit, &kept))
+                let kept = Kept::of(&at, &fields);
+                Err(sign_in::once_more(&visit.frame(), &frame::token(&visit.session), &kept).into_response())
             }
             false => Err(frame::trouble(&visit.frame(), &not_ours())),
         }

@@ -5,12 +5,12 @@
 
 use crate::ask::{PartList, UploadBegun};
 use crate::door::Link;
-use crate::form::Fields;
+use crate::form::{Fields, TOKEN};
 use crate::names;
 use crate::pages::browser::{Done, Place};
 use crate::pages::documents;
 use crate::trouble::Trouble;
-use crate::visit::{Page, TOKEN, Visit, not_ours, to};
+use crate::visit::{Page, Visit, not_ours, to};
 use axum::Json;
 use axum::body::Body;
 use axum::response::IntoResponse;

@@ -2,12 +2,11 @@
 
 use crate::Console;
 use crate::door::{Key, Via};
-use crate::form::Fields;
+use crate::form::{Fields, TOKEN};
 use crate::frame::{Frame, Part, Tone, icon, notice, text_field, token};
 use crate::names;
 use crate::session::Sessions;
 use crate::trouble::{Refusal, Trouble};
-use crate::visit::{Page, TOKEN, Visit, via};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{RETRY_AFTER, SET_COOKIE};
@@ -109,7 +108,7 @@ fn sheet(console: &Console, shown: &Shown<'_>) -> Markup {
 /// `POST /sign-in`
 pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let via = via(&head);
+    let via = Via::of(&head);
     let fields = match Fields::read(&head.headers, body).await {
         Ok(fields) => fields,
         Err(trouble) => return crate::frame::trouble(&Frame::new(&console.assets, None), &trouble),
@@ -144,7 +143,7 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
                 true => Redirect::to(to).into_response(),
                 false => {
                     let frame = Frame::new(&console.assets, Some((&who, &session)));
-                    resend(&frame, &token(&session), &kept).into_response()
+                    once_more(&frame, &token(&session), &kept).into_response()
                 }
             };
             response.headers_mut().insert(SET_COOKIE, cookie);
@@ -167,12 +166,8 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
     }
 }
 
-/// A form of the session before, which is to be sent again if it is still meant.
-pub fn once_more(visit: &Visit, kept: &Kept) -> Response {
-    resend(&visit.frame(), &token(&visit.session), kept).into_response()
-}
-
-fn resend(frame: &Frame<'_>, token: &Markup, kept: &Kept) -> Markup {
+/// A form of a session before, which is to be sent again if it is still meant. `token` is this session's.
+pub fn once_more(frame: &Frame<'_>, token: &Markup, kept: &Kept) -> Markup {
     let fields = Fields::parse(kept.fields.as_bytes());
     let content = html! {
         div.narrow {
@@ -202,11 +197,11 @@ fn resend(frame: &Frame<'_>, token: &Markup, kept: &Kept) -> Markup {
     frame.page(Part::Aside, "Go on where you were", content)
 }
 
-/// `POST /sign-out`
-pub async fn leave(visit: Visit, _: Fields) -> Page {
+/// The answer that ends a session.
+pub fn leave(via: &Via) -> Response {
     let mut response = Redirect::to(&format!("{}/sign-in", crate::ROOT)).into_response();
-    end(&visit.via, &mut response);
-    Ok(response)
+    end(via, &mut response);
+    response
 }
 
 fn end(via: &Via, response: &mut Response) {
