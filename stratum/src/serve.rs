@@ -320,7 +320,8 @@ fn announce(address: SocketAddr, config: &Config, root: &RootCredentials, args: 
     let endpoint = format!("{scheme}://{address}");
     let data: Vec<String> = config.server.data.iter().map(|folder| folder.display().to_string()).collect();
     let (data, file) = (data.join(", "), args.config.as_ref().map(|file| file.display().to_string()));
-    tracing::info!(endpoint, data, config = file, "serving S3");
+    let console = config.server.console.then(|| format!("{endpoint}/_stratum/"));
+    tracing::info!(endpoint, data, config = file, console, "serving S3");
     // For whoever started it with port 0, which has the system choose one that is free.
     output::line(format_args!("Serving S3 at {endpoint}"));
     if config.server.anonymous {

@@ -14,8 +14,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; \
     frame-ancestors 'self'";
 /// Browsers show no PDF in a sandbox. Theirs is drawn by a reader that has an origin of its own.
-const READER: &str = "default-src 'none'; object-src 'self'; plugin-types application/pdf; \
-    style-src 'unsafe-inline'; frame-ancestors 'self'";
+const READER: &str =
+    "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'";
 
 /// How an object's bytes are given.
 pub enum As<'a> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::form_urlencoded;
 
 /// The longest form, in bytes: a policy or a lifecycle, encoded, and what comes with it.
-const MOST_BYTES: usize = 512 << 10;
+pub const MOST_FORM_BYTES: u64 = 512 << 10;
 /// A form is small; whoever takes longer to send one isn't sending it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -33,7 +33,7 @@ impl Fields {
         if !is_form(headers) {
             return Err(Trouble::wrong("This takes a form, and something else was sent."));
         }
-        let read = Limited::new(body, MOST_BYTES).collect();
+        let read = Limited::new(body, MOST_FORM_BYTES as usize).collect();
         match tokio::time::timeout(PATIENCE, read).await {
             Ok(Ok(read)) => Ok(Fields::parse(&read.to_bytes())),
             Ok(Err(_)) => Err(Trouble::wrong("The form is too long, or was cut off on its way.")),

@@ -34,6 +34,7 @@ mod trouble;
 mod visit;
 
 pub use door::{Answering, Door, Key, Link, Via, Who};
+pub use form::MOST_FORM_BYTES;
 
 use assets::Assets;
 use attempts::Attempts;
@@ -41,6 +42,7 @@ use axum::Router;
 use axum::middleware;
 use session::Sessions;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Where the console lives.
 pub const ROOT: &str = "/_stratum/console";
@@ -53,13 +55,24 @@ pub(crate) struct Console {
     sessions: Sessions,
     attempts: Attempts,
     assets: Assets,
+    /// Archives that are written at once: the end of each lists all that is in it, and that is kept until then.
+    archives: Arc<Semaphore>,
 }
+
+/// How many archives are written at once.
+const ARCHIVES: usize = 8;
 
 /// The console's routes, whose paths begin with [`ROOT`]. Each request carries where it came from (`SocketAddr`) and how
 /// (`http::uri::Scheme`) as extensions.
 pub fn routes(door: Arc<dyn Door>) -> Router {
     let (sessions, attempts) = (Sessions::new(door.as_ref()), Attempts::new(door.as_ref()));
-    let console = Arc::new(Console { door, sessions, attempts, assets: Assets::new() });
+    let console = Arc::new(Console {
+        door,
+        sessions,
+        attempts,
+        assets: Assets::new(),
+        archives: Arc::new(Semaphore::new(ARCHIVES)),
+    });
     let guard = middleware::from_fn_with_state(console.clone(), visit::guard);
     pages::routes().layer(guard).with_state(console)
 }

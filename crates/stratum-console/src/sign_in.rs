@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// What is too long to be carried through signing in isn't.
 const MOST_KEPT: usize = 384 << 10;
 
+/// The longest access key, in bytes.
+const MOST_KEY: usize = 128;
+
 /// A form that waits until somebody has signed in again.
 #[derive(Clone, Default)]
 pub struct Kept {
@@ -115,6 +118,8 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
     };
     let (to, kept) = (ours(fields.get("to")).unwrap_or(crate::HOME), Kept::sent(&fields));
     let access_key = fields.get("access-key").trim();
+    // A key is shorter. What is longer is nobody's, and is repeated nowhere at its length.
+    let access_key = if access_key.len() > MOST_KEY { "" } else { access_key };
     let again = |status: StatusCode, problem: String| {
         let shown = Shown { to, kept: kept.clone(), access_key, problem: Some(problem) };
         (status, sheet(&console, &shown)).into_response()

@@ -204,6 +204,8 @@ fn listing() -> String {
         text += &format!(
             "<Contents><Key>{key}</Key><LastModified>2026-11-29T14:05:09.000Z</LastModified><Size>1</Size><StorageClass>STANDARD</StorageClass></Contents>"
         );
+    }
+    for key in HOSTILE.map(encoded) {
         text += &format!("<CommonPrefixes><Prefix>{key}%2F</Prefix></CommonPrefixes>");
     }
     text + "</ListBucketResult>"

@@ -14,7 +14,7 @@ use crate::rights::may_operate;
 use crate::service;
 use axum::Router;
 use axum::body::Body;
-use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use std::fmt;
@@ -95,6 +95,7 @@ impl Console {
         }
         store.pace.request_began();
         let Ok(memory) = store.admission.enter(party) else { return busy() };
+        let Ok(_form) = memory.admit(form_bytes(request.headers())) else { return busy() };
         let mut response = match self.router.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -104,6 +105,16 @@ impl Console {
         response.extensions_mut().insert(Arc::new(admitted));
         response
     }
+}
+
+/// What a form takes beyond what every request counts for: as it came, and as its fields. One of files is streamed.
+fn form_bytes(headers: &HeaderMap) -> u64 {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if text(CONTENT_TYPE).starts_with("multipart/") || headers.get(CONTENT_TYPE).is_none() {
+        return 0;
+    }
+    let length = text(CONTENT_LENGTH).parse().unwrap_or(stratum_console::MOST_FORM_BYTES);
+    (length.min(stratum_console::MOST_FORM_BYTES) * 3).saturating_sub(LEAST_MEMORY)
 }
 
 fn busy() -> Response<Body> {

@@ -197,6 +197,11 @@ pub async fn preview(visit: Visit) -> Page {
 /// `GET /b/{bucket}/zip?prefix=...`: all that is under a prefix, as it is read.
 pub async fn folder(visit: Visit) -> Page {
     let prefix = visit.query.get("prefix").to_owned();
+    let Ok(turn) = visit.console.archives.clone().try_acquire_owned() else {
+        return Err(Trouble::wrong(
+            "So many archives are being written that this one has to wait. Try again in a while.",
+        ));
+    };
     let objects = all_under(&visit, &prefix).await?;
     let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
     let name = match prefix.is_empty() {
@@ -204,6 +209,7 @@ pub async fn folder(visit: Visit) -> Page {
         false => format!("{}.zip", names::last(&prefix).trim_matches('/')),
     };
     tokio::spawn(async move {
+        let _turn = turn;
         if let Err(problem) = pack(&visit, &prefix, &objects, ours).await {
             // Its end is missing, so nobody takes it for a whole one.
             tracing::warn!(problem, "an archive was not finished");

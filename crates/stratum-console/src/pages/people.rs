@@ -1,5 +1,7 @@
 //! Users, their keys, groups and policies, by IAM's own actions.
 
+mod answers;
+
 use crate::ask::if_allowed;
 use crate::form::Fields;
 use crate::frame::{Part, Tone, badge, crumbs, field, notice, text_field, token};
@@ -7,117 +9,15 @@ use crate::names;
 use crate::shown::time;
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown, to};
+use answers::{
+    AccessKey, AttachedAnswer, Group, GroupsAnswer, GroupsOfAnswer, KeysAnswer, Managed, NewKey,
+    NewKeyAnswer, PoliciesAnswer, User, UsersAnswer,
+};
 use axum::response::IntoResponse;
 use maud::{Markup, html};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 /// How many of each a page shows.
 const MOST: &str = "200";
-
-/// IAM wraps each answer in an element named for its action, and each list in `member`s.
-#[derive(Deserialize, Default)]
-#[serde(bound = "T: DeserializeOwned + Default", default)]
-struct Members<T> {
-    member: Vec<T>,
-}
-
-/// What an action answers, around its result.
-macro_rules! answers {
-    ($($answer:ident, $result:literal, $member:ident;)*) => {$(
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct $answer {
-            #[serde(rename = $result)]
-            result: $member,
-        }
-    )*};
-}
-
-answers! {
-    UsersAnswer, "ListUsersResult", UsersResult;
-    GroupsAnswer, "ListGroupsResult", GroupsResult;
-    PoliciesAnswer, "ListPoliciesResult", PoliciesResult;
-    KeysAnswer, "ListAccessKeysResult", KeysResult;
-    AttachedAnswer, "ListAttachedUserPoliciesResult", AttachedResult;
-    GroupsOfAnswer, "ListGroupsForUserResult", GroupsResult;
-    NewKeyAnswer, "CreateAccessKeyResult", NewKeyResult;
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct UsersResult {
-    users: Members<User>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct GroupsResult {
-    groups: Members<Group>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct PoliciesResult {
-    policies: Members<Managed>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct KeysResult {
-    access_key_metadata: Members<AccessKey>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct AttachedResult {
-    attached_policies: Members<Managed>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct NewKeyResult {
-    access_key: NewKey,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct User {
-    user_name: String,
-    arn: String,
-    create_date: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct Group {
-    group_name: String,
-    create_date: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct Managed {
-    policy_name: String,
-    #[serde(alias = "PolicyArn")]
-    arn: String,
-    attachment_count: u64,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct AccessKey {
-    access_key_id: String,
-    status: String,
-    create_date: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct NewKey {
-    access_key_id: String,
-    secret_access_key: String,
-}
 
 /// `GET /people`
 pub async fn show(visit: Visit) -> Page {

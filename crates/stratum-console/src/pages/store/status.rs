@@ -1,0 +1,168 @@
+//! What the operator's API says of the store, as far as it is shown.
+
+use crate::shown::counted;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The whole.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Status {
+    pub version: String,
+    pub uptime_seconds: u64,
+    pub state: String,
+    pub notes: Vec<String>,
+    pub drives: Vec<Drive>,
+    pub redundancy: Redundancy,
+    pub heal: Value,
+    pub scrub: Value,
+    pub compaction: Value,
+    pub balance: Value,
+    pub quarantine: Value,
+    pub space: Space,
+    pub journal: Journal,
+    pub admission: Admission,
+    pub connections: Connections,
+    pub background: Background,
+    pub tasks: Vec<TaskHealth>,
+}
+
+#[derive(Deserialize, Default, Clone)]
+#[serde(default)]
+pub struct Drive {
+    pub path: String,
+    pub disk: String,
+    pub tier: String,
+    pub state: String,
+    pub reason: Option<String>,
+    pub slow: bool,
+    pub writes_slowly: bool,
+    pub bad_pieces: u64,
+    pub rotting: bool,
+    pub fill: Option<String>,
+    pub bytes_used: u64,
+    pub bytes_free: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Redundancy {
+    pub missing_fragments: u64,
+    pub unreadable_objects: u64,
+    pub stripes_by_missing_shards: Vec<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Space {
+    pub logical: u64,
+    pub objects: u64,
+    pub versions: u64,
+    pub buckets: u64,
+    pub live: u64,
+    pub garbage: u64,
+    pub used: u64,
+    pub free: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Journal {
+    pub members: Vec<String>,
+    pub bytes: u64,
+    pub cap: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Admission {
+    pub limit: u64,
+    pub used: u64,
+    pub refused: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Connections {
+    pub limit: u64,
+    pub open: u64,
+    pub refused: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Background {
+    pub hurried: bool,
+    pub bytes_per_second: u64,
+    pub tasks: Vec<Work>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Work {
+    pub task: String,
+    pub paused: bool,
+    pub bytes: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct TaskHealth {
+    pub name: String,
+    pub panics: u64,
+}
+
+/// A disk, and its drives.
+pub struct Disk<'a> {
+    pub name: &'a str,
+    pub drives: Vec<&'a Drive>,
+}
+
+impl Disk<'_> {
+    pub fn used(&self) -> u64 {
+        self.drives.iter().map(|drive| drive.bytes_used).sum()
+    }
+
+    /// How many drives of each tier.
+    pub fn tiers(&self) -> Vec<(&str, usize)> {
+        let of = |name: &str| self.drives.iter().filter(|drive| drive.tier == name).count();
+        ["hot", "warm", "cold"]
+            .into_iter()
+            .map(|name| (name, of(name)))
+            .filter(|(_, drives)| *drives > 0)
+            .collect()
+    }
+
+    /// They lie on one device.
+    pub fn free(&self) -> u64 {
+        self.drives.iter().map(|drive| drive.bytes_free).max().unwrap_or_default()
+    }
+}
+
+pub fn disks(drives: &[Drive]) -> Vec<Disk<'_>> {
+    let mut disks: BTreeMap<&str, Vec<&Drive>> = BTreeMap::new();
+    for drive in drives {
+        let disk = if drive.disk.is_empty() { &drive.path } else { &drive.disk };
+        disks.entry(disk).or_default().push(drive);
+    }
+    disks.into_iter().map(|(name, drives)| Disk { name, drives }).collect()
+}
+
+impl Drive {
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let slow = [
+            (self.slow, "answers slowly"),
+            (self.writes_slowly, "writes slowly"),
+            (self.rotting, "to be replaced: it gives bad pieces"),
+        ];
+        remarks.extend(slow.into_iter().filter(|(is_so, _)| *is_so).map(|(_, words)| words.to_owned()));
+        remarks.extend(self.fill.clone());
+        if self.bad_pieces > 0 {
+            remarks.push(counted(self.bad_pieces, "bad piece"));
+        }
+        remarks.extend(self.reason.clone());
+        remarks
+    }
+}
