@@ -158,21 +158,27 @@ pub fn tier_class(name: &str) -> &'static str {
     }
 }
 
-/// A bar of shares of a whole, each with the class of its colour; what it shows is said beside it.
-pub fn shares(parts: &[(&str, f64)]) -> Markup {
+/// Parts of a whole that are something, each with where it begins and how long it is, of 1.
+pub fn laid_out<'a>(parts: &[(&'a str, f64)]) -> Vec<(&'a str, f64, f64)> {
     let whole: f64 = parts.iter().map(|(_, part)| part.max(0.0)).sum();
     let mut at = 0.0;
+    let some = parts.iter().filter(|(_, part)| *part > 0.0);
+    some.map(|(name, part)| {
+        let (begins, length) = (at, part / whole);
+        at += length;
+        (*name, begins, length)
+    })
+    .collect()
+}
+
+/// A bar of shares of a whole, each with the class of its colour; what it shows is said beside it.
+pub fn shares(parts: &[(&str, f64)]) -> Markup {
+    let percent = |part: f64| format!("{:.3}%", part * 100.0);
     html! {
         svg.shares aria-hidden="true" width="100%" height="10" {
             rect.track x="0" y="0" width="100%" height="10" rx="5" {}
-            @if whole > 0.0 {
-                @for (class, part) in parts {
-                    @let width = part.max(0.0) / whole * 100.0;
-                    @if width > 0.0 {
-                        rect.(class) x=(format!("{at:.3}%")) y="0" width=(format!("{width:.3}%")) height="10" {}
-                        @let _ = { at += width; };
-                    }
-                }
+            @for (class, at, length) in laid_out(parts) {
+                rect.(class) x=(percent(at)) y="0" width=(percent(length)) height="10" {}
             }
         }
     }

@@ -7,7 +7,7 @@
 mod treemap;
 
 use crate::ask::if_allowed;
-use crate::frame::{Part, Tone, notice, shares, tier};
+use crate::frame::{Part, Tone, laid_out, notice, shares, tier};
 use crate::names;
 use crate::pages::browser::{Tab, head, shown_name, visible};
 use crate::pages::listing::{self, Mark, Row};
@@ -214,7 +214,6 @@ fn treemap(pieces: &[Piece]) -> Markup {
 
 /// A surface, whose tiers are stripes of it.
 fn surface(piece: &Piece, tile: &Tile) -> Markup {
-    let all = piece.held.bytes.all().max(1) as f64;
     let told = format!(
         "{} {}, mostly {} ({})",
         piece.name,
@@ -224,16 +223,11 @@ fn surface(piece: &Piece, tile: &Tile) -> Markup {
     );
     let fits = tile.width > 70.0 && tile.height > 26.0;
     let letters = ((tile.width - 16.0) / 8.2) as usize;
-    let mut y = tile.y;
     html! {
         a href=(piece.address) aria-label=(told) {
             title { (told) }
-            @for (name, part) in piece.held.bytes.named() {
-                @let height = tile.height * part as f64 / all;
-                @if height > 0.0 {
-                    rect.(name) x=(px(tile.x)) y=(px(y)) width=(px(tile.width)) height=(px(height)) {}
-                    @let _ = { y += height; };
-                }
+            @for (name, at, length) in laid_out(&piece.held.bytes.shares()) {
+                rect.(name) x=(px(tile.x)) y=(px(tile.y + at * tile.height)) width=(px(tile.width)) height=(px(length * tile.height)) {}
             }
             rect.frame x=(px(tile.x)) y=(px(tile.y)) width=(px(tile.width)) height=(px(tile.height)) {}
             @if fits {
