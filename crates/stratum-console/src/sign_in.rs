@@ -133,7 +133,7 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
     }
     let session_token = Some(fields.get("session-token").trim()).filter(|token| !token.is_empty());
     let key = Key { access_key: access_key.to_owned(), session_token: session_token.map(str::to_owned) };
-    match console.door.sign_in(&key, fields.get("secret").trim()).await {
+    match console.door.sign_in(&key, fields.get("secret")).await {
         Ok(Some(who)) => {
             console.attempts.succeeded(source, access_key);
             tracing::info!(user = who.name, peer = %via.peer, "signed in to the console");

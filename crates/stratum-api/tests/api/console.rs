@@ -28,6 +28,7 @@ async fn send(rig: &Rig, method: &str, path: &str, headers: &[(&str, String)], b
 }
 
 async fn sign_in(rig: &Rig, (key, secret): (&str, &str)) -> Answer {
+    let secret = secret.replace('+', "%2B");
     let body = format!("access-key={key}&secret={secret}");
     send(rig, "POST", "/sign-in", &form_headers(""), &body).await
 }
