@@ -224,15 +224,15 @@ fn surface(piece: &Piece, tile: &Tile) -> Markup {
     let fits = tile.width > 70.0 && tile.height > 26.0;
     let letters = ((tile.width - 16.0) / 8.2) as usize;
     html! {
-        a href=(piece.address) aria-label=(told) {
+        a href=(piece.address) {
             title { (told) }
             @for (name, at, length) in laid_out(&piece.held.bytes.shares()) {
                 rect.(name) x=(px(tile.x)) y=(px(tile.y + at * tile.height)) width=(px(tile.width)) height=(px(length * tile.height)) {}
             }
             rect.frame x=(px(tile.x)) y=(px(tile.y)) width=(px(tile.width)) height=(px(tile.height)) {}
             @if fits {
-                text aria-hidden="true" x=(px(tile.x + 9.0)) y=(px(tile.y + 20.0)) { (cut(&piece.name, letters)) }
-                @if tile.height > 46.0 { text.small aria-hidden="true" x=(px(tile.x + 9.0)) y=(px(tile.y + 37.0)) { (bytes(piece.held.bytes.all())) } }
+                text x=(px(tile.x + 9.0)) y=(px(tile.y + 20.0)) { (cut(&piece.name, letters)) }
+                @if tile.height > 46.0 { text.small x=(px(tile.x + 9.0)) y=(px(tile.y + 37.0)) { (bytes(piece.held.bytes.all())) } }
             }
         }
     }
