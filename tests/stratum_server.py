@@ -21,7 +21,7 @@ ACCESS_KEY, SECRET_KEY = "TESTROOTACCESSKEY", "test-root-secret-key"
 class StratumServer:
     """A running server; leave its `with` block to stop it and drop its data."""
 
-    def __init__(self, binary=BINARY, tls=False, anonymous=False, config="", variables=None):
+    def __init__(self, binary=BINARY, tls=False, anonymous=False, config="", variables=None, disks=0):
         if not os.path.exists(binary):
             raise SystemExit(f"{binary} is absent; run `cargo build -p stratum` first")
         self.folder = tempfile.mkdtemp(prefix="stratum-test-")
@@ -30,7 +30,12 @@ class StratumServer:
             key = self.certificate.replace(".pem", ".key")
             config += f'\n[tls]\ncertificate = "{self.certificate}"\nkey = "{key}"\n'
         self.log = os.path.join(self.folder, "server.log")
-        command = [binary, "server", "--data", os.path.join(self.folder, "data"), "--address", listening.ANY_PORT]
+        # One folder with drives in it, or a folder for each of so many disks.
+        names = [f"disk{n}" for n in range(disks)] or ["data"]
+        self.disks = [os.path.join(self.folder, name) for name in names]
+        command = [binary, "server", "--address", listening.ANY_PORT]
+        for disk in self.disks:
+            command += ["--data", disk]
         if config:
             path = os.path.join(self.folder, "stratum.toml")
             with open(path, "w") as file:
