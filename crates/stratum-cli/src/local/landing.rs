@@ -16,6 +16,8 @@ use tempfile::{Builder, NamedTempFile};
 
 /// As the umask leaves it.
 const FILE_MODE: u32 = 0o666;
+/// What is written at a time.
+const WRITTEN_BYTES: usize = 256 << 10;
 
 /// A folder that files are put into.
 #[derive(Debug)]
@@ -154,8 +156,14 @@ impl Landing {
         }
     }
 
+    /// Writes a little at a time: the system lets one writer of a file in at once, and holds it up when the disk is behind.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file().write_all_at(bytes, offset)
+        let mut offset = offset;
+        bytes.chunks(WRITTEN_BYTES).try_for_each(|chunk| {
+            self.file().write_all_at(chunk, offset)?;
+            offset += chunk.len() as u64;
+            Ok(())
+        })
     }
 
     pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
