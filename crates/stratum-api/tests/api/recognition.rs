@@ -36,7 +36,7 @@ async fn a_parameter_that_means_nothing_here_changes_nothing() {
         "delete",
         "location",
         "partNumber=1",
-        "policy",
+        "policyStatus",
         "list-type=2",
         "versionning",
         "Acl",
