@@ -42,17 +42,17 @@ pub(crate) fn merge(
     files: &Files,
     turn: &dyn Fn(u64),
 ) -> Result<Checkpoint, CheckpointError> {
-    let into = Into::of(closed, files)?;
+    let destination = Destination::of(closed, files)?;
     let listing = files.listing();
     let before = closed.over.as_ref().map(|checkpoint| checkpoint.applied().index);
     let before = before.and_then(|index| files.stored(&listing, index).ok());
     let holders = before.map(|stored| files.holders(&listing, &stored)).unwrap_or_default();
     let targets = files.targets(&holders, closed.applied.index)?;
-    let numbers = into.first_number();
+    let numbers = destination.first_number();
     let mut merge = Merge {
         closed,
-        into,
-        written_as: into.written_as(&closed.applied),
+        destination,
+        written_as: destination.written_as(&closed.applied),
         files,
         listing,
         targets,
@@ -72,24 +72,24 @@ pub(crate) fn merge(
 /// What comes of what was closed. It follows from what lies on the drives, so that a merge that was cut off goes on in the
 /// same way.
 #[derive(Clone, Copy)]
-enum Into<'a> {
+enum Destination<'a> {
     /// All of the state: a new base, without a run.
     Base { former: Option<&'a Level>, run: Option<&'a Level> },
     /// A new run over that base.
     Run { base: &'a Level, former: &'a Level },
 }
 
-impl<'a> Into<'a> {
-    fn of(closed: &'a Closed, files: &Files) -> Result<Into<'a>, CheckpointError> {
+impl<'a> Destination<'a> {
+    fn of(closed: &'a Closed, files: &Files) -> Result<Destination<'a>, CheckpointError> {
         let Some((base, run)) = closed.over.as_ref().and_then(|over| over.levels()) else {
-            return Ok(Into::Base { former: None, run: None });
+            return Ok(Destination::Base { former: None, run: None });
         };
-        let anew = Into::Base { former: Some(base), run: Some(run) };
+        let anew = Destination::Base { former: Some(base), run: Some(run) };
         if run.bytes() >= longest_run(base.bytes(), files.sizes.changes_bytes) {
             return Ok(anew);
         }
         match closed.tree.is_whole()? {
-            Some(true) => Ok(Into::Run { base, former: run }),
+            Some(true) => Ok(Destination::Run { base, former: run }),
             Some(false) => Err(CheckpointError::Mismatch),
             // Only the sum of the whole state proves it.
             None => Ok(anew),
@@ -99,15 +99,15 @@ impl<'a> Into<'a> {
     /// The ranges that the new ones take the place of.
     fn former(&self) -> &'a [Arc<Range>] {
         match self {
-            Into::Base { former, .. } => former.map(Level::ranges).unwrap_or_default(),
-            Into::Run { former, .. } => former.ranges(),
+            Destination::Base { former, .. } => former.map(Level::ranges).unwrap_or_default(),
+            Destination::Run { former, .. } => former.ranges(),
         }
     }
 
     fn first_number(&self) -> u32 {
         match self {
-            Into::Base { .. } => 0,
-            Into::Run { .. } => RUN_NUMBERS,
+            Destination::Base { .. } => 0,
+            Destination::Run { .. } => RUN_NUMBERS,
         }
     }
 
@@ -115,16 +115,16 @@ impl<'a> Into<'a> {
     /// base: a file of a run over another one never verifies in its place.
     fn written_as(&self, applied: &Applied) -> Applied {
         match self {
-            Into::Base { .. } => *applied,
-            Into::Run { base, .. } => Applied { hash: applied.hash ^ base.identity(), ..*applied },
+            Destination::Base { .. } => *applied,
+            Destination::Run { base, .. } => Applied { hash: applied.hash ^ base.identity(), ..*applied },
         }
     }
 
     /// Whether a key with `from <= key < to` isn't in what was there before as it is now.
     fn changes_between(&self, closed: &Closed, from: &[u8], to: &[u8]) -> Result<bool, TreeError> {
         let has_run = match self {
-            Into::Base { run: Some(run), .. } => run.holds_between(from, to)?,
-            Into::Base { run: None, .. } | Into::Run { .. } => false,
+            Destination::Base { run: Some(run), .. } => run.holds_between(from, to)?,
+            Destination::Base { run: None, .. } | Destination::Run { .. } => false,
         };
         Ok(has_run || closed.tree.changes_between(from, to)?)
     }
@@ -138,8 +138,8 @@ impl<'a> Into<'a> {
         visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
     ) -> Result<(), TreeError> {
         match self {
-            Into::Base { .. } => closed.scan(from, to, visit),
-            Into::Run { former, .. } => closed.tree.stored(from, to, |stored| {
+            Destination::Base { .. } => closed.scan(from, to, visit),
+            Destination::Run { former, .. } => closed.tree.stored(from, to, |stored| {
                 let over = stored.map(|pair| pair.map(|(key, change)| (key, Some(change))));
                 layers::merge(over, *former, from, to, visit)
             }),
@@ -156,7 +156,7 @@ fn longest_run(base_bytes: u64, changes_bytes: u64) -> u64 {
 
 struct Merge<'a> {
     closed: &'a Closed,
-    into: Into<'a>,
+    destination: Destination<'a>,
     written_as: Applied,
     files: &'a Files,
     /// What lay on the drives before.
@@ -174,7 +174,7 @@ struct Merge<'a> {
 
 impl Merge<'_> {
     fn all(&mut self) -> Result<(), CheckpointError> {
-        let ranges = self.into.former();
+        let ranges = self.destination.former();
         if ranges.is_empty() {
             // The first range files of this level.
             self.rewrite(FIRST, END)?;
@@ -187,7 +187,7 @@ impl Merge<'_> {
                 self.is_small(range.record.bytes) || so_far.is_some_and(|bytes| self.is_small(bytes));
             // A file that was there before ends in this range.
             let is_begun = self.through.as_deref().is_some_and(|last| last >= from);
-            if is_small || is_begun || self.into.changes_between(self.closed, from, to)? {
+            if is_small || is_begun || self.destination.changes_between(self.closed, from, to)? {
                 self.rewrite(from, to)?;
             } else {
                 self.end_range()?;
@@ -203,9 +203,9 @@ impl Merge<'_> {
 
     /// Writes the keys from `from` to `to` anew.
     fn rewrite(&mut self, from: &[u8], to: &[u8]) -> Result<(), CheckpointError> {
-        let (closed, into) = (self.closed, self.into);
+        let (closed, destination) = (self.closed, self.destination);
         let mut failed = None;
-        into.scan(closed, from, to, &mut |key, value| match self.push(key, value) {
+        destination.scan(closed, from, to, &mut |key, value| match self.push(key, value) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 failed = Some(error);
@@ -261,13 +261,13 @@ impl Merge<'_> {
     fn publish(&mut self) -> Result<Checkpoint, CheckpointError> {
         let applied = self.closed.applied;
         let new = Level::new(self.ranges.clone());
-        let (base, run) = match &self.into {
-            Into::Base { .. } if new.fingerprint() != applied.fingerprint => {
+        let (base, run) = match &self.destination {
+            Destination::Base { .. } if new.fingerprint() != applied.fingerprint => {
                 return Err(CheckpointError::Mismatch);
             }
-            Into::Base { .. } => (new, Level::default()),
+            Destination::Base { .. } => (new, Level::default()),
             // The tree was proven before, and files are verified as they are read.
-            Into::Run { base, .. } => ((*base).clone(), new),
+            Destination::Run { base, .. } => ((*base).clone(), new),
         };
         let manifest = Manifest { applied, base: base.records(), run: run.records() };
         let checkpoint = Checkpoint::of_levels(applied, base, run);
@@ -282,7 +282,7 @@ impl Merge<'_> {
 
     /// Whether this merge wrote it.
     fn is_ours(&self, range: &Arc<Range>) -> bool {
-        let was_there = || self.into.former().iter().any(|former| Arc::ptr_eq(former, range));
+        let was_there = || self.destination.former().iter().any(|former| Arc::ptr_eq(former, range));
         range.record.id.index == self.closed.applied.index
             && self.ranges.iter().any(|ours| Arc::ptr_eq(ours, range))
             && !was_there()
