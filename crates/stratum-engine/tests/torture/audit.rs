@@ -25,9 +25,7 @@ struct Named {
 
 /// To be called when what was deleted is swept.
 pub async fn audit(run: &Run, model: &Model) -> Result<(), String> {
-    // Nothing may run in between: bodies move.
-    let blobs = blobs(run, model).await?;
-    let volumes = run.metadata.local().volumes().map_err(|error| error.to_string())?;
+    let (blobs, volumes) = at_one_moment(run, model).await?;
     let geometry = |id: VolumeId| volumes.iter().find(|volume| volume.id == id).map(|volume| volume.geometry);
     let mut named: BTreeMap<VolumeId, Named> = BTreeMap::new();
     for blob in blobs {
@@ -57,6 +55,18 @@ pub async fn audit(run: &Run, model: &Model) -> Result<(), String> {
         check(volume, named.get(&volume.id).unwrap_or(&Named::default()))?;
     }
     Ok(())
+}
+
+/// What records and volumes say of the same state: read again while bodies move in between, as beside a drain.
+async fn at_one_moment(run: &Run, model: &Model) -> Result<(Vec<BlobRef>, Vec<VolumeRecord>), String> {
+    loop {
+        let applied = run.metadata.applied_index();
+        let blobs = blobs(run, model).await?;
+        let volumes = run.metadata.local().volumes().map_err(|error| error.to_string())?;
+        if run.metadata.applied_index() == applied {
+            return Ok((blobs, volumes));
+        }
+    }
 }
 
 fn check(volume: &VolumeRecord, named: &Named) -> Result<(), String> {
