@@ -4,6 +4,8 @@ import base64
 import string
 from collections import namedtuple
 
+import boto3
+
 User = namedtuple("User", "section access_key secret_key id display_name email extra")
 
 #: The suite's sections; `iam` users are only there so that its configuration is whole.
@@ -55,12 +57,34 @@ def server_config(workers):
     return "\n".join(lines) + "\n"
 
 
-def suite_config(worker, host, port, credentials=None, is_secure=False):
-    """The suite's configuration for one worker; `credentials` puts one key pair in place of every user's."""
+def with_one_key(people, access_key, secret_key):
+    """The same users, all signing with one key pair."""
+    return [user._replace(access_key=access_key, secret_key=secret_key) for user in people]
+
+
+def with_a_member(people, server):
+    """The same users, but for `s3 alt`: a member that is made in the account of `iam` and may all of S3 there."""
+    owner = next(user for user in people if user.section == "iam")
+    iam = boto3.client("iam", endpoint_url=server.endpoint, verify=server.certificate, region_name="us-east-1",
+                       aws_access_key_id=owner.access_key, aws_secret_access_key=owner.secret_key)
+
+    def made(user):
+        if user.section != "s3 alt":
+            return user
+        name = f"{owner.display_name}-member"
+        iam.create_user(UserName=name)
+        iam.attach_user_policy(UserName=name, PolicyArn="arn:aws:iam::aws:policy/AmazonS3FullAccess")
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return user._replace(id=name, access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
+
+    return [made(user) for user in people]
+
+
+def suite_config(worker, host, port, people, is_secure=False):
+    """The suite's configuration for one worker, in which these are the users."""
     text = SUITE_CONFIG.substitute(host=host, port=port, worker=worker, is_secure=is_secure)
-    for user in users_of(worker):
-        access_key, secret_key = credentials or (user.access_key, user.secret_key)
+    for user in people:
         text += f"\n[{user.section}]\nuser_id = {user.id}\ndisplay_name = {user.display_name}\nemail = {user.email}\n"
-        text += f"access_key = {access_key}\nsecret_key = {secret_key}\n"
+        text += f"access_key = {user.access_key}\nsecret_key = {user.secret_key}\n"
         text += "".join(f"{name} = {value}\n" for name, value in user.extra.items())
     return text
