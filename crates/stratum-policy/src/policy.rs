@@ -137,7 +137,7 @@ impl Policy {
         let mut statements: Vec<Statement> = Vec::with_capacity(list.len());
         for (value, number) in list.iter().zip(1..) {
             let statement = Statement::parse(value, number, holder, variables)?;
-            let sid = statement.sid.as_ref();
+            let sid = statement.sid.as_ref().filter(|_| holder.tells_statements_apart());
             if let Some(sid) =
                 sid.filter(|sid| statements.iter().any(|other| other.sid.as_ref() == Some(sid)))
             {
@@ -312,6 +312,11 @@ impl Holder<'_> {
             Holder::Identity => &["Principal", "NotPrincipal"],
             Holder::Trust => &["Resource", "NotResource"],
         }
+    }
+
+    /// Whether a `Sid` may stand once alone. IAM wants that of its policies; S3 takes a bucket's as it comes.
+    fn tells_statements_apart(self) -> bool {
+        !matches!(self, Holder::Bucket(_))
     }
 
     /// Whether its policy may speak of such a resource.

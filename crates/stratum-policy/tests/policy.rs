@@ -237,8 +237,18 @@ fn what_is_not_understood_is_refused_and_named() {
     assert_eq!(whole(r#"{"Statement":[]}"#), Err(Empty("Statement")));
     assert_eq!(whole(r#"{"Version":"2012","Statement":[]}"#), Err(Malformed::Version(text("2012"))));
     assert_eq!(whole(r#"{"Statements":[]}"#), Err(UnknownField(text("Statements"))));
-    let twice = r#"{"Sid":"a","Effect":"Deny","Principal":"*","Action":"*","Resource":"arn:aws:s3:::b"}"#;
-    assert_eq!(parsed(&format!("[{twice},{twice}]")).map(drop), Err(Malformed::SidTwice(text("a"))));
+}
+
+#[test]
+fn one_sid_may_stand_twice_in_a_bucket_s_policy_alone() {
+    let deny = r#"{"Sid":"a","Effect":"Deny","Action":"*","Resource":"arn:aws:s3:::b"}"#;
+    let allow = deny.replace("Deny", "Allow").replace(r#""*""#, r#""s3:GetObject""#);
+    let of_bucket = |one: &str| one.replace(r#""Effect""#, r#""Principal":"*","Effect""#);
+    let policy = parsed(&format!("[{},{}]", of_bucket(&allow), of_bucket(deny))).expect("S3 takes it");
+    let said = decided(&policy, ANN, "s3:GetObject", "b", &Known::default());
+    assert_eq!(said, Some((Effect::Deny, "a".to_owned())), "both statements count");
+    let of_identity = Policy::parse_identity(format!(r#"{{"Statement":[{allow},{deny}]}}"#).as_bytes());
+    assert_eq!(of_identity.map(drop), Err(Malformed::SidTwice("a".to_owned())));
 }
 
 #[test]
