@@ -285,7 +285,6 @@ fn store(
         websites: Default::default(),
         logging: Default::default(),
         access_logs: Default::default(),
-        quotas: Default::default(),
         notifications: Default::default(),
         audit,
         settings: settings(config),

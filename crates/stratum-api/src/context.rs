@@ -12,7 +12,6 @@ use crate::identities::{Keys, Members};
 use crate::key::ObjectKey;
 use crate::operation::Operation;
 use crate::query::Query;
-use crate::quota::Quotas;
 use crate::request_id::RequestId;
 use crate::selection::Selection;
 use crate::website::Website;
@@ -101,8 +100,6 @@ pub struct Store {
     /// Which buckets have their requests logged, and what was logged and isn't delivered yet.
     pub logging: Documents<Logging>,
     pub access_logs: AccessLogs,
-    /// What the buckets of owners with a quota held lately.
-    pub quotas: Quotas,
     pub settings: Settings,
     pub admission: Admission,
     /// Is told of every read and of what is deleted; the tiers learn from it.

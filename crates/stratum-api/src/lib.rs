@@ -53,7 +53,6 @@ mod policies;
 mod post_policy;
 mod preflight;
 mod query;
-mod quota;
 mod range;
 pub mod request_id;
 mod rights;

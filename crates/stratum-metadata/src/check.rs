@@ -94,6 +94,8 @@ struct Check<'a> {
     last_versions: Option<(BucketId, Vec<u8>)>,
     /// What is kept of buckets that are counted, and bytes and objects as they are met.
     usage: HashMap<BucketId, (BucketUsage, u64, u64)>,
+    /// Bytes and objects that are counted of all buckets of an owner together.
+    held_by: HashMap<String, (u64, u64)>,
     /// Events that were met, by their target.
     events: HashMap<String, u64>,
     /// What records name, taken out as the keys are met.
@@ -125,6 +127,7 @@ impl<'a> Check<'a> {
             multipart: HashSet::new(),
             last_versions: None,
             usage: HashMap::new(),
+            held_by: HashMap::new(),
             events: HashMap::new(),
             packed: HashMap::new(),
             live: HashMap::new(),

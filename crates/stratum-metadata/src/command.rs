@@ -527,6 +527,8 @@ pub enum Refusal {
     LevelIs(Level),
     /// The bucket would hold more than it may.
     QuotaExceeded,
+    /// The buckets of its owner would hold more together than they may.
+    UserQuotaExceeded,
     /// ChangeIdentities: they have changed since they were read: read again and propose again.
     IdentitiesChanged,
 }
@@ -567,6 +569,7 @@ impl fmt::Display for Refusal {
             Refusal::VolumeState => f.write_str("the volume's state does not allow it"),
             Refusal::LevelIs(level) => write!(f, "the store is of level {level}"),
             Refusal::QuotaExceeded => f.write_str("the bucket would hold more than its quota"),
+            Refusal::UserQuotaExceeded => f.write_str("the owner's buckets would hold more than their quota"),
             Refusal::IdentitiesChanged => f.write_str("users or policies have changed meanwhile"),
         }
     }

@@ -340,6 +340,7 @@ fn records(level: Level) -> Vec<Sample> {
         let counting = BucketUsage { counted: Counted::Below(keys::object(BUCKET, KEY)), ..usage.clone() };
         samples.push(sample(level, "quota", quota()));
         samples.push(sample(level, "bucket-usage", usage));
+        samples.push(sample(level, "user-total", UserTotal { bytes: 70_001, objects: 4 }));
         samples.push(sample(level, "bucket-usage-under-way", counting));
         samples.push(sample(level, "upload-bytes", UploadBytes { since: 300, bytes: 5 << 20 }));
         samples.push(sample(level, "event", event()));
@@ -665,7 +666,7 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
 }
 
 /// The kinds that came with level 2.
-fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 15] {
+fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 16] {
     [
         ("level", keys::level(), "level"),
         ("bucket-document", keys::bucket_document(BUCKET, DocumentKind::Cors), "bucket-document"),
@@ -675,6 +676,7 @@ fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 15] {
         ("review", keys::review(TIME, BUCKET, KEY, 300), "review"),
         ("bucket-usage", keys::bucket_usage(BUCKET), "bucket-usage"),
         ("user-quota", keys::user_quota("ann"), "quota"),
+        ("user-total", keys::user_total("ann"), "user-total"),
         ("upload-bytes", keys::upload_bytes(UPLOAD), "upload-bytes"),
         ("event", keys::event("hook", 300), "event"),
         ("event-queue", keys::event_queue("hook"), "event-queue"),

@@ -113,7 +113,11 @@ pub(crate) fn user_quota(owner: &str) -> Vec<u8> {
     Builder::new(Tag::UserQuota, owner.len()).bytes(owner.as_bytes()).0
 }
 
-/// The owner of a [`user_quota`], or the target of an [`event_queue`].
+pub(crate) fn user_total(owner: &str) -> Vec<u8> {
+    Builder::new(Tag::UserTotal, owner.len()).bytes(owner.as_bytes()).0
+}
+
+/// The owner of a [`user_quota`] or a [`user_total`], or the target of an [`event_queue`].
 pub(crate) fn parse_name(bytes: &[u8]) -> Option<String> {
     String::from_utf8(bytes.get(1..)?.to_vec()).ok()
 }
@@ -528,6 +532,7 @@ mod tests {
             bucket_document(BucketId(u64::MAX), DocumentKind::Notification),
             bucket_usage(BucketId(u64::MAX)),
             user_quota("\u{10ffff}"),
+            user_total("\u{10ffff}"),
             object(BucketId(u64::MAX), b"\xff"),
             version(BucketId(u64::MAX), b"\xff", 0),
             null_version(BucketId(u64::MAX), b"\xff"),

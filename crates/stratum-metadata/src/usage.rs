@@ -6,7 +6,7 @@
 use crate::command::{Command, Outcome, QuotaOf};
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
-use crate::record::{BucketId, BucketUsage, Counted, Level, Quota, decode};
+use crate::record::{BucketId, BucketUsage, Counted, Level, Quota, UserTotal, decode};
 use crate::store::{Metadata, ReadView};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -42,6 +42,11 @@ impl ReadView {
     /// The quota of all buckets together of an owner.
     pub fn user_quota(&self, owner: &str) -> Result<Option<Quota>, ReadError> {
         self.get(&keys::user_quota(owner))
+    }
+
+    /// What all counted buckets of an owner with a quota hold together, as the state keeps it.
+    pub fn user_total(&self, owner: &str) -> Result<Option<UserTotal>, ReadError> {
+        self.get(&keys::user_total(owner))
     }
 
     /// All buckets that are counted.

@@ -69,7 +69,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     };
     let opened = encryption::open(ctx, &target, Some(admitted), &opening, choose).await;
     let opened = opened.map_err(|error| source.masked(ctx, error))?;
-    quotas::admit_object(ctx, bucket, key, opened.object.size).await?;
+    quotas::admit_object(ctx, bucket, key, opened.object.size)?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 
     let algorithm = algorithm.or(opened.object.checksum.as_ref().map(|checksum| checksum.algorithm));

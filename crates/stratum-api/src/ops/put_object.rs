@@ -46,7 +46,7 @@ pub async fn put(
     let condition = conditions::on_write(&ctx.headers);
     let placement = ctx.store.bodies.place(&new.declared()?, ctx.now);
     let sealing = Sealing::of_write(ctx, bucket, key).await?;
-    quotas::admit_object(ctx, bucket, key, body.length()?.unwrap_or(least)).await?;
+    quotas::admit_object(ctx, bucket, key, body.length()?.unwrap_or(least))?;
     let usual = ChecksumAlgorithm::Crc64Nvme;
     let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, usual, sealing.seal()).await?;
     if stored.size < least {

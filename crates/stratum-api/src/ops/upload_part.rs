@@ -26,7 +26,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let algorithm = algorithm(&record, body.expected().algorithm())?;
     let placement = Placement::decided(&record.attributes);
     let sealing = Sealing::of_upload(ctx, &record).await?;
-    quotas::admit_part(ctx, bucket, upload, number, body.length()?.unwrap_or(0)).await?;
+    quotas::admit_part(ctx, bucket, upload, number, body.length()?.unwrap_or(0))?;
     let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, algorithm, sealing.seal()).await?;
     let (etag, checksum) = commit(ctx, bucket, upload, number, stored, &sealing).await?;
     let mut response = Response::new(Body::empty());

@@ -49,7 +49,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
 
     let algorithm = record.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let length = opened.selection.bytes.end - opened.selection.bytes.start;
-    quotas::admit_part(ctx, bucket, upload, number, length).await?;
+    quotas::admit_part(ctx, bucket, upload, number, length)?;
     let seal = sealing.seal();
     let stored = ctx.store.bodies.copy(opened.content, length, placement, algorithm, seal).await?;
     let (etag, checksum) = upload_part::commit(ctx, bucket, upload, number, stored, &sealing).await?;

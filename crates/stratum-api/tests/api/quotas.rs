@@ -91,4 +91,11 @@ async fn all_buckets_of_a_user_count_together_and_nobody_else_s() {
     assert_eq!(put("/two/a", 300).await.0, 200);
     assert_eq!(put("/two/b", 300).await, (403, "QuotaExceeded".into()));
     client.put("/bucket/a", vec![1; 5000]).await.expect(200);
+    // Of those that come at once no more get in than there is room for, whichever bucket they go to.
+    let racing = (0..20).map(|number| {
+        let target = format!("/{}/racing-{number}", ["one", "two"][number % 2]);
+        async move { rig.signed(OTHER, "PUT", &target, &[], &[1; 30]).await.status }
+    });
+    let statuses = futures_util::future::join_all(racing).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 3, "{statuses:?}");
 }

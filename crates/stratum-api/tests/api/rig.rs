@@ -419,7 +419,6 @@ async fn store(folder: &std::path::Path, choices: &Choices, clock: Arc<dyn Clock
         websites: Default::default(),
         logging: Default::default(),
         access_logs: Default::default(),
-        quotas: Default::default(),
         notifications: Default::default(),
         audit,
         settings: Settings {

@@ -94,6 +94,11 @@ pub enum Finding {
     )]
     BucketUsage { bucket: u64, kept: (u64, u64), counted: (u64, u64) },
     #[error(
+        "the buckets of {owner} are counted as holding {} bytes in {} objects, and {} in {} are kept for the user's quota: unset the quota and set it again",
+        .counted.0, .counted.1, .kept.0, .kept.1
+    )]
+    UserTotal { owner: String, kept: (u64, u64), counted: (u64, u64) },
+    #[error(
         "{met} events wait for the webhook {target}, and {kept} are counted: this is a mistake of the server's own, please report it"
     )]
     EventQueue { target: String, kept: u64, met: u64 },

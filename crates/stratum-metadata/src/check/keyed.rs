@@ -1,14 +1,14 @@
 //! What each kind of key must agree with.
 
 use super::{Check, Finding};
-use crate::buckets;
+use crate::buckets::{self, by_id};
 use crate::keys::{self, DueKind, Tag};
 use crate::machine::ReadError;
 use crate::owned::{self, Owned};
 use crate::record::{
     Body, BucketDocument, BucketId, BucketUsage, Completion, Counted, DecodeError, Dropped, EventQueue,
     EventRecord, ExtentRecord, HighestIds, IdentitiesRecord, Level, ObjectRecord, Owner, PartRecord, Quota,
-    StoredUpload, StripeRecord, UploadBytes, UploadId, decode,
+    StoredUpload, StripeRecord, UploadBytes, UploadId, UserTotal, decode,
 };
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
@@ -40,6 +40,7 @@ impl Check<'_> {
             Tag::BucketDocument => self.bucket_document(key, value),
             Tag::BucketUsage => self.bucket_usage(key, value),
             Tag::UserQuota => Ok(read::<Quota>(value).map(drop)),
+            Tag::UserTotal => Ok(self.user_total(key, value)),
             Tag::Object => self.object(key, value),
             Tag::Version => self.version(key, value),
             Tag::NullVersion => self.null_version(key, value),
@@ -111,14 +112,26 @@ impl Check<'_> {
             Ok(usage) => usage,
             Err(problem) => return Ok(Err(problem)),
         };
-        if !self.has(&keys::bucket_by_id(bucket))? {
+        let Some(record) = by_id(bucket, |key| self.state.get(key).map_err(ReadError::from))? else {
             return Ok(Err("it counts a bucket that isn't there".into()));
-        }
+        };
+        let held = self.held_by.entry(record.owner).or_default();
+        *held = (held.0.saturating_add(usage.bytes), held.1.saturating_add(usage.objects));
         // Of a count that is under way nothing can be said.
         if usage.counted == Counted::All {
             self.usage.insert(bucket, (usage, 0, 0));
         }
         Ok(Ok(()))
+    }
+
+    fn user_total(&mut self, key: &[u8], value: &[u8]) -> Read {
+        let total: UserTotal = read(value)?;
+        let owner = keys::parse_name(key).ok_or(NOT_A_KEY)?;
+        let (kept, counted) = ((total.bytes, total.objects), self.held_by.remove(&owner).unwrap_or_default());
+        if kept != counted {
+            self.found(Finding::UserTotal { owner, kept, counted });
+        }
+        Ok(())
     }
 
     fn upload_bytes(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {

@@ -24,6 +24,8 @@ pub(crate) enum Tag {
     BucketUsage = 0x15,
     /// Owner -> the quota of all their buckets together.
     UserQuota = 0x16,
+    /// Owner -> what their counted buckets hold together, where they have a quota.
+    UserTotal = 0x17,
     /// Bucket id, key -> record.
     Object = 0x20,
     /// Bucket id, key, the entry that committed it (the newest first) -> record of a version that isn't current.
@@ -72,7 +74,7 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Tag; 31] = [
+    pub(super) const ALL: [Tag; 32] = [
         Tag::Applied,
         Tag::HighestIds,
         Tag::Level,
@@ -83,6 +85,7 @@ impl Tag {
         Tag::BucketDocument,
         Tag::BucketUsage,
         Tag::UserQuota,
+        Tag::UserTotal,
         Tag::Object,
         Tag::Version,
         Tag::NullVersion,

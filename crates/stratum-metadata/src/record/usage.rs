@@ -63,6 +63,13 @@ impl BucketUsage {
     }
 }
 
+/// What all counted buckets of a user with a quota hold together: the sum of their [`BucketUsage`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserTotal {
+    pub bytes: u64,
+    pub objects: u64,
+}
+
 /// What the parts of an upload that is under way count for in the count of that entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadBytes {
@@ -70,4 +77,4 @@ pub struct UploadBytes {
     pub bytes: u64,
 }
 
-same_since!(Level::SECOND; Quota, BucketUsage, UploadBytes);
+same_since!(Level::SECOND; Quota, BucketUsage, UserTotal, UploadBytes);

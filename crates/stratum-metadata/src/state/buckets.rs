@@ -96,13 +96,13 @@ pub(super) fn delete(view: &mut View<'_>, bucket: BucketId) -> Step {
     if holds_any(view, &keys::uploads_of(bucket))? {
         view.put(keys::deleted_bucket(bucket), &())?;
     }
+    usage::end(view, bucket)?;
     if let Some(record) = by_id(bucket, |key| view.value(key))? {
         view.remove(keys::bucket_by_owner(&record.owner, &name))?;
         for kind in record.configuration.documents.into_keys() {
             view.remove(keys::bucket_document(bucket, kind))?;
         }
     }
-    view.remove(keys::bucket_usage(bucket))?;
     view.remove(keys::bucket_by_name(name.as_bytes()))?;
     view.remove(keys::bucket_by_id(bucket))?;
     Ok(Outcome::Done)

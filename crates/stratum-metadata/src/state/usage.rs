@@ -1,14 +1,16 @@
 //! What buckets hold that a quota is about: counted with each command that changes it, and refused where it would be too much.
 //!
-//! Of a bucket that nobody bounds this is one look for a key that isn't there, a group.
+//! Of a bucket that nobody bounds this is one look for a key that isn't there, a group. What a user with a quota holds is the
+//! sum over their buckets, and kept beside them: each change of a bucket's count goes by [`put`], which changes that, too.
 
 use super::view::View;
 use super::{ApplyError, Step, buckets};
+use crate::buckets::{by_id, id_of};
 use crate::command::{Outcome, QuotaOf, Refusal};
 use crate::keys;
 use crate::record::{
-    BucketId, BucketUsage, Counted, ObjectRecord, ObjectSummary, Quota, UploadBytes, UploadId, Version,
-    VersionSummary, decode,
+    BucketId, BucketUsage, Counted, ObjectRecord, ObjectSummary, Quota, UploadBytes, UploadId, UserTotal,
+    Version, VersionSummary, decode,
 };
 use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
@@ -19,8 +21,15 @@ const PAGE: usize = if cfg!(test) { 3 } else { 512 };
 /// Sets a quota, or takes it away. A bucket's begins its count where there is none.
 pub(super) fn set(view: &mut View<'_>, index: Index, of: QuotaOf, quota: Option<Quota>) -> Step {
     match (of, quota) {
-        (QuotaOf::User(owner), Some(quota)) => view.put(keys::user_quota(&owner), &quota)?,
-        (QuotaOf::User(owner), None) => view.remove(keys::user_quota(&owner))?,
+        (QuotaOf::User(owner), Some(quota)) => {
+            let total = total_of(view, &owner)?;
+            view.put(keys::user_total(&owner), &total)?;
+            view.put(keys::user_quota(&owner), &quota)?;
+        }
+        (QuotaOf::User(owner), None) => {
+            view.remove(keys::user_total(&owner))?;
+            view.remove(keys::user_quota(&owner))?;
+        }
         (QuotaOf::Bucket(bucket), Some(quota)) => {
             buckets::require(view, bucket)?;
             let begun = BucketUsage {
@@ -28,17 +37,70 @@ pub(super) fn set(view: &mut View<'_>, index: Index, of: QuotaOf, quota: Option<
                 ..BucketUsage::empty(quota, index)
             };
             let usage = of_bucket(view, bucket)?.map_or(begun, |usage| BucketUsage { quota, ..usage });
-            view.put(keys::bucket_usage(bucket), &usage)?;
+            put(view, bucket, Some(&usage))?;
         }
-        (QuotaOf::Bucket(bucket), None) => view.remove(keys::bucket_usage(bucket))?,
+        (QuotaOf::Bucket(bucket), None) => put(view, bucket, None)?,
     }
     Ok(Outcome::Done)
+}
+
+/// A bucket goes, and what it held counts for nobody any longer. Its record is still there.
+pub(super) fn end(view: &mut View<'_>, bucket: BucketId) -> Result<(), ApplyError> {
+    put(view, bucket, None)
+}
+
+/// Writes what a bucket holds, or that it isn't counted any more, and what follows for its owner's total.
+fn put(view: &mut View<'_>, bucket: BucketId, usage: Option<&BucketUsage>) -> Result<(), ApplyError> {
+    let before = of_bucket(view, bucket)?;
+    if let Some((owner, _)) = bounded_owner(view, bucket)? {
+        let held = |usage: Option<&BucketUsage>| usage.map_or((0, 0), |usage| (usage.bytes, usage.objects));
+        let (went, came) = (held(before.as_ref()), held(usage));
+        let total = total_of(view, &owner)?;
+        let total = UserTotal {
+            bytes: total.bytes.saturating_sub(went.0).saturating_add(came.0),
+            objects: total.objects.saturating_sub(went.1).saturating_add(came.1),
+        };
+        view.put(keys::user_total(&owner), &total)?;
+    }
+    match (usage, before) {
+        (Some(usage), _) => view.put(keys::bucket_usage(bucket), usage),
+        (None, Some(_)) => view.remove(keys::bucket_usage(bucket)),
+        (None, None) => Ok(()),
+    }
+}
+
+/// The owner of a bucket, if a quota bounds them, and that.
+fn bounded_owner(view: &mut View<'_>, bucket: BucketId) -> Result<Option<(String, Quota)>, ApplyError> {
+    let Some(record) = by_id(bucket, |key| view.value(key))? else { return Ok(None) };
+    let quota: Option<Quota> = view.get(keys::user_quota(&record.owner))?;
+    Ok(quota.map(|quota| (record.owner, quota)))
+}
+
+/// What an owner's buckets hold together: as it is kept, or else, when their quota is set, by going over them.
+fn total_of(view: &mut View<'_>, owner: &str) -> Result<UserTotal, ApplyError> {
+    if let Some(kept) = view.get(keys::user_total(owner))? {
+        return Ok(kept);
+    }
+    let (theirs, mut names) = (keys::buckets_of(owner), Vec::new());
+    view.scan(&theirs, &keys::end_of_prefix(&theirs), |key, _| {
+        names.extend(key.get(theirs.len()..).map(<[u8]>::to_vec));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let mut total = UserTotal::default();
+    for name in names {
+        let Some(under_name) = view.value(&keys::bucket_by_name(&name))? else { continue };
+        if let Some(usage) = of_bucket(view, id_of(&under_name)?)? {
+            total.bytes = total.bytes.saturating_add(usage.bytes);
+            total.objects = total.objects.saturating_add(usage.objects);
+        }
+    }
+    Ok(total)
 }
 
 /// A bucket that comes to be is counted from the beginning, if its owner's buckets are.
 pub(super) fn begin(view: &mut View<'_>, index: Index, bucket: BucketId, owner: &str) -> Step<()> {
     if view.contains(keys::user_quota(owner))? {
-        view.put(keys::bucket_usage(bucket), &BucketUsage::empty(Quota::default(), index))?;
+        put(view, bucket, Some(&BucketUsage::empty(Quota::default(), index)))?;
     }
     Ok(())
 }
@@ -67,7 +129,7 @@ pub(super) fn count(view: &mut View<'_>, bucket: BucketId) -> Step {
         Some(last) => Counted::Below([last.as_slice(), &[0]].concat()),
         None => Counted::All,
     };
-    view.put(keys::bucket_usage(bucket), &usage)?;
+    put(view, bucket, Some(&usage))?;
     Ok(Outcome::Count(seen as u64))
 }
 
@@ -93,7 +155,7 @@ pub(super) fn check_object(
     let parts = upload.map(|upload| parts_of(view, &usage, upload)).transpose()?.unwrap_or(0);
     let (goes, went) = replaced.map_or((0, 0), |replaced| (replaced.size, 1));
     let bytes = usage.bytes.saturating_add(size).saturating_sub(goes).saturating_sub(parts);
-    check(&usage, bytes, (usage.objects + 1).saturating_sub(went))
+    check(view, bucket, &usage, bytes, (usage.objects + 1).saturating_sub(went))
 }
 
 /// Refuses a part that comes to a bucket.
@@ -105,16 +167,24 @@ pub(super) fn check_part(
 ) -> Step<()> {
     let Some(usage) = of_bucket(view, bucket)? else { return Ok(()) };
     let bytes = usage.bytes.saturating_add(size).saturating_sub(replaced.unwrap_or(0));
-    check(&usage, bytes, usage.objects)
+    check(view, bucket, &usage, bytes, usage.objects)
 }
 
-/// What doesn't grow is never refused: a bucket over its quota can still be written smaller.
-fn check(usage: &BucketUsage, bytes: u64, objects: u64) -> Step<()> {
-    let grown = Quota {
-        bytes: usage.quota.bytes.filter(|_| bytes > usage.bytes),
-        objects: usage.quota.objects.filter(|_| objects > usage.objects),
+/// Refuses what would come to so much in the bucket, by its quota and by its owner's. What doesn't grow is never refused: a
+/// bucket over its quota can still be written smaller.
+fn check(view: &mut View<'_>, bucket: BucketId, usage: &BucketUsage, bytes: u64, objects: u64) -> Step<()> {
+    let more = (bytes.saturating_sub(usage.bytes), objects.saturating_sub(usage.objects));
+    let growing = |quota: &Quota| Quota {
+        bytes: quota.bytes.filter(|_| more.0 > 0),
+        objects: quota.objects.filter(|_| more.1 > 0),
     };
-    if grown.admits(bytes, objects) { Ok(()) } else { Err(Refusal::QuotaExceeded.into()) }
+    if !growing(&usage.quota).admits(bytes, objects) {
+        return Err(Refusal::QuotaExceeded.into());
+    }
+    let Some((owner, quota)) = bounded_owner(view, bucket)? else { return Ok(()) };
+    let total = total_of(view, &owner)?;
+    let (bytes, objects) = (total.bytes.saturating_add(more.0), total.objects.saturating_add(more.1));
+    if growing(&quota).admits(bytes, objects) { Ok(()) } else { Err(Refusal::UserQuotaExceeded.into()) }
 }
 
 /// An object lies under that key from now on.
@@ -154,7 +224,7 @@ pub(super) fn part_came(
     let bytes = before.saturating_add(size).saturating_sub(replaced.unwrap_or(0));
     usage.bytes = usage.bytes.saturating_sub(before).saturating_add(bytes);
     view.put(keys::upload_bytes(upload), &UploadBytes { since: usage.since, bytes })?;
-    view.put(keys::bucket_usage(bucket), &usage)
+    put(view, bucket, Some(&usage))
 }
 
 /// An upload is no longer under way.
@@ -164,7 +234,7 @@ pub(super) fn upload_went(view: &mut View<'_>, bucket: BucketId, upload: UploadI
     }
     if let Some(mut usage) = of_bucket(view, bucket)? {
         usage.bytes = usage.bytes.saturating_sub(parts_of(view, &usage, upload)?);
-        view.put(keys::bucket_usage(bucket), &usage)?;
+        put(view, bucket, Some(&usage))?;
     }
     view.remove(keys::upload_bytes(upload))
 }
@@ -188,7 +258,7 @@ fn change(
     let Some(mut usage) = of_bucket(view, bucket)? else { return Ok(()) };
     if usage.has_counted(at) {
         change(&mut usage);
-        view.put(keys::bucket_usage(bucket), &usage)?;
+        put(view, bucket, Some(&usage))?;
     }
     Ok(())
 }

@@ -17,6 +17,10 @@ impl Store {
         self.memory.get(&keys::bucket_usage(BUCKET)).unwrap().map(|value| decode(&value).unwrap())
     }
 
+    fn total(&self) -> Option<UserTotal> {
+        self.memory.get(&keys::user_total("owner")).unwrap().map(|value| decode(&value).unwrap())
+    }
+
     fn count_all(&mut self) {
         while self.usage().is_some_and(|usage| usage.counted != Counted::All) {
             self.apply(Command::CountUsage { bucket: BUCKET });
@@ -40,9 +44,17 @@ fn set(quota: Option<Quota>) -> Command {
     Command::SetQuota { of: QuotaOf::Bucket(BUCKET), quota }
 }
 
+fn of_owner(quota: Option<Quota>) -> Command {
+    Command::SetQuota { of: QuotaOf::User("owner".into()), quota }
+}
+
 fn sized(key: &str, size: u64) -> Command {
+    sized_in(BUCKET, key, size)
+}
+
+fn sized_in(bucket: BucketId, key: &str, size: u64) -> Command {
     let record = ObjectRecord { size, ..record(1, Body::Blob(BlobRef::plain(Place::Empty))) };
-    Command::PutObject { bucket: BUCKET, key: key.into(), record, condition: WriteCondition::default() }
+    Command::PutObject { bucket, key: key.into(), record, condition: WriteCondition::default() }
 }
 
 fn versioning(versioning: Versioning) -> Command {
@@ -103,6 +115,35 @@ fn a_bucket_of_a_user_with_a_quota_is_counted_from_its_beginning() {
     assert_eq!(store.memory.get(&keys::bucket_usage(bucket.id)).unwrap(), None);
 }
 
+#[test]
+fn a_user_s_buckets_hold_no_more_together_than_the_quota() {
+    let mut store = Store::of_quotas();
+    // What one bucket held before is in the sum; what the other does, once that is counted.
+    store.apply(set(Some(Quota::default())));
+    store.count_all();
+    store.apply(sized("before", 10));
+    let Outcome::Bucket(other) = store.apply(create_bucket(BucketId(7))) else { panic!() };
+    store.apply(sized_in(other.id, "before", 5));
+    store.apply(of_owner(Some(QUOTA)));
+    assert_eq!(store.total(), Some(UserTotal { bytes: 10, objects: 1 }));
+    let begun = Command::SetQuota { of: QuotaOf::Bucket(other.id), quota: Some(Quota::default()) };
+    store.apply(begun);
+    store.apply(Command::CountUsage { bucket: other.id });
+    assert_eq!(store.total(), Some(UserTotal { bytes: 15, objects: 2 }));
+    assert!(matches!(store.apply(sized("a", 20)), Outcome::Object(_)));
+    let refused = Outcome::Refused(Refusal::UserQuotaExceeded);
+    assert_eq!(store.apply(sized_in(other.id, "before", 6)), refused, "a byte too many");
+    assert_eq!(store.apply(sized_in(other.id, "a", 0)), refused, "an object too many");
+    assert_eq!(store.apply(sized("a", 21)), refused);
+    assert!(matches!(store.apply(sized("a", 19)), Outcome::Object(_)), "it doesn't grow");
+    store.apply(Command::DeleteObject(Deletion::of(other.id, b"before".to_vec(), 5)));
+    store.apply(Command::DeleteBucket { bucket: other.id });
+    assert_eq!(store.total(), Some(UserTotal { bytes: 29, objects: 2 }));
+    store.apply(of_owner(None));
+    assert_eq!(store.total(), None);
+    assert!(matches!(store.apply(sized("a", 1 << 40)), Outcome::Object(_)));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Put(u8, u64),
@@ -112,6 +153,8 @@ enum Step {
     Versioning(Versioning),
     Begin,
     Count,
+    /// Whether a quota is about the owner.
+    OfOwner(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -122,6 +165,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop_oneof![Just(Versioning::Enabled), Just(Versioning::Suspended)].prop_map(Step::Versioning),
         1 => Just(Step::Begin),
         2 => Just(Step::Count),
+        1 => any::<bool>().prop_map(Step::OfOwner),
     ]
 }
 
@@ -150,6 +194,12 @@ proptest! {
                     store.apply(set(Some(Quota::default())));
                 }
                 Step::Count => drop(store.apply(Command::CountUsage { bucket: BUCKET })),
+                Step::OfOwner(true) => drop(store.apply(of_owner(Some(Quota { bytes: Some(400), objects: None })))),
+                Step::OfOwner(false) => drop(store.apply(of_owner(None))),
+            }
+            if let Some(total) = store.total() {
+                let counted = store.usage().map_or((0, 0), |usage| (usage.bytes, usage.objects));
+                prop_assert_eq!((total.bytes, total.objects), counted);
             }
             if let Some(usage) = store.usage().filter(|usage| usage.counted == Counted::All) {
                 prop_assert_eq!((usage.bytes, usage.objects), store.held());
