@@ -330,7 +330,7 @@ impl Operator {
         let (fullness, pressure) = (self.engine.volumes.writer.fullness(), Pressure::of(usage));
         let tasks = self.tasks.health(&System);
         let failing: Vec<String> = tasks.iter().filter_map(TaskHealth::note).collect();
-        let unsaved = self.usage.note();
+        let (unsaved, overdue) = (self.usage.note(), self.engine.lifecycle.notes());
         let want = fullness::want(&fullness, pressure);
         let (admission, connections) = (self.load.admission(), self.load.connections());
         let short = load::notes(&admission, &connections);
@@ -347,6 +347,7 @@ impl Operator {
             || !failing.is_empty()
             || unsaved.is_some()
             || !short.is_empty()
+            || !overdue.is_empty()
         {
             State::Attention
         } else {
@@ -362,6 +363,7 @@ impl Operator {
         notes.extend(unsaved);
         notes.extend(short);
         notes.extend(tiers::notes(&self.engine));
+        notes.extend(overdue);
         notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -379,6 +381,7 @@ impl Operator {
             remote: serde_json::to_value(self.engine.uploader.status()).unwrap_or_default(),
             compaction: serde_json::to_value(self.engine.compactor.status()).unwrap_or_default(),
             balance: serde_json::to_value(self.engine.balancer.status()).unwrap_or_default(),
+            lifecycle: serde_json::to_value(self.engine.lifecycle.status()).unwrap_or_default(),
             journal: JournalStatus {
                 members,
                 bytes: usage.bytes,

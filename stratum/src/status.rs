@@ -31,6 +31,8 @@ pub struct Status {
     pub compaction: serde_json::Value,
     pub balance: serde_json::Value,
     pub quarantine: serde_json::Value,
+    /// What buckets' lifecycle did, and what its last pass left undone.
+    pub lifecycle: serde_json::Value,
     /// The remote store of the cold tier; nothing where there is none.
     pub remote: serde_json::Value,
     pub space: Space,
@@ -231,6 +233,7 @@ impl Status {
             ("compaction", &self.compaction),
             ("balance", &self.balance),
             ("quarantine", &self.quarantine),
+            ("lifecycle", &self.lifecycle),
         ] {
             let _ = writeln!(text, "{name:<11} {}", one_line(value));
         }

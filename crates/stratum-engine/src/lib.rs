@@ -28,7 +28,7 @@ pub use open::OpenError;
 pub use pressure::Pressure;
 pub use rewrap::{RewrapStatus, Rewrapper};
 pub use tasks::copies;
-pub use tasks::lifecycle::{Lifecycle, LifecycleStatus};
+pub use tasks::lifecycle::{LastPass, Lifecycle, LifecycleStatus};
 pub use wishes::wishes_of;
 
 use copies::Copies;

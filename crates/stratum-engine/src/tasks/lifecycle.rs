@@ -5,25 +5,24 @@
 //! was looked at, so what is written meanwhile is left alone, and a restart costs a pass and nothing else. Object lock is
 //! heeded where every deletion is: in the state.
 
-use bytes::Bytes;
+mod act;
+mod progress;
+
+pub use progress::{LastPass, LifecycleStatus};
+
 use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use progress::Progress;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_lifecycle::{Current, Days, DeleteMarker, Noncurrent, Rules, Verdict};
-use stratum_metadata::command::{
-    Command, Deletion, Match, ObjectChange, Outcome, Pinning, Proposed, Refusal, TierChange, TierCondition,
-    WriteCondition,
-};
-use stratum_metadata::declared::Declared;
+use stratum_metadata::command::{Match, WriteCondition};
 use stratum_metadata::listing::{
     Listed, ListedVersion, UploadPosition, UploadsRequest, VersionPosition, VersionsRequest,
 };
 use stratum_metadata::record::{
-    BucketRecord, DocumentKind, EventKind, Happening, Notice, ObjectRecord, StorageClass, TierDecision,
-    TierReason, UploadId, Version, VersionId, VersionSummary,
+    BucketRecord, DocumentKind, ObjectRecord, StorageClass, UploadId, Version, VersionId, VersionSummary,
 };
 use stratum_metadata::{Metadata, ReadError, Time, Walk};
 use stratum_storage::ambient::{Clock, UnixMillis};
@@ -40,23 +39,6 @@ const RESTS: u32 = 2;
 /// How long after a failure it is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// How lifecycle is doing, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LifecycleStatus {
-    /// Times that all buckets with rules were gone over.
-    pub passes: u64,
-    /// Current objects that expired.
-    pub expired: u64,
-    /// Versions and delete markers that went for good.
-    pub deleted: u64,
-    /// Versions that changed their storage class.
-    pub transitioned: u64,
-    /// Uploads that were aborted.
-    pub aborted: u64,
-    /// Versions that were due and that object lock kept, counted in each pass.
-    pub locked: u64,
-}
-
 /// The task. One of a store.
 pub struct Lifecycle {
     metadata: Metadata,
@@ -65,7 +47,7 @@ pub struct Lifecycle {
     days: Days,
     time: Mutex<Time>,
     pass: tokio::sync::Mutex<Pass>,
-    status: Mutex<LifecycleStatus>,
+    progress: Mutex<Progress>,
 }
 
 /// How far a pass is. Without buckets none is under way.
@@ -114,11 +96,24 @@ enum Action {
 impl Lifecycle {
     pub fn new(metadata: Metadata, usage: Arc<Usage>, clock: Arc<dyn Clock>, days: Days) -> Lifecycle {
         let time = Mutex::new(Time::new(clock.clone()));
-        Lifecycle { metadata, usage, clock, days, time, pass: Default::default(), status: Default::default() }
+        Lifecycle {
+            metadata,
+            usage,
+            clock,
+            days,
+            time,
+            pass: Default::default(),
+            progress: Default::default(),
+        }
     }
 
     pub fn status(&self) -> LifecycleStatus {
-        *self.status.lock()
+        self.progress.lock().status.clone()
+    }
+
+    /// What somebody should know or do.
+    pub fn notes(&self) -> Vec<String> {
+        self.status().notes(self.time.lock().now(), self.days)
     }
 
     async fn walk_on(&self) -> Result<Next, ReadError> {
@@ -131,11 +126,12 @@ impl Lifecycle {
         if !pass.is_begun {
             let with = self.metadata.local().buckets_with(DocumentKind::Lifecycle).await?;
             *pass = Pass { left: with.into(), bucket: None, is_begun: true };
+            self.progress.lock().begin(now);
         }
         if pass.bucket.is_none() {
             let Some(bucket) = pass.left.pop_front() else {
                 pass.is_begun = false;
-                self.status.lock().passes += 1;
+                self.progress.lock().end(now);
                 return Ok(Next::After(self.days.interval()));
             };
             pass.bucket = self.begin(bucket)?;
@@ -156,11 +152,13 @@ impl Lifecycle {
             Ok(rules) if rules.enabled().next().is_some() => {
                 let stage = Stage::Objects(Walk::under(bucket.id, rules.common_prefix()));
                 let told = Arc::new(self.told(&bucket)?);
+                self.progress.lock().bucket();
                 Ok(Some(Underway { bucket, rules: Arc::new(rules), told, stage }))
             }
             Ok(_) => Ok(None),
             Err(error) => {
                 tracing::warn!(bucket = bucket.name, %error, "the lifecycle of a bucket can't be read: nothing of it is done");
+                self.progress.lock().unreadable(&bucket.name);
                 Ok(None)
             }
         }
@@ -230,6 +228,7 @@ impl Lifecycle {
             delimiter: None,
             from,
             max: PAGE,
+            owners: false,
         };
         let view = self.metadata.local();
         let page = view.versions(request).await?;
@@ -271,7 +270,7 @@ impl Lifecycle {
         lately: &mut Lately,
         now: UnixMillis,
     ) -> Result<Option<Action>, ReadError> {
-        let ListedVersion { key, is_latest, version } = listed;
+        let ListedVersion { key, is_latest, version, .. } = listed;
         let since = std::mem::replace(&mut lately.modified, modified(&version));
         if is_latest {
             if let VersionSummary::DeleteMarker(marker) = &version {
@@ -328,98 +327,6 @@ impl Lifecycle {
         Ok((actions, page.next.map(Stage::Uploads)))
     }
 
-    /// Does it, if what was looked at is still there. What fails is due again in the next pass.
-    async fn act(
-        &self,
-        bucket: &BucketRecord,
-        told: &stratum_events::Rules,
-        action: Action,
-        now: UnixMillis,
-    ) {
-        let (key, command): (_, Proposed) = match action {
-            Action::Transition { key, object, class } => {
-                return self.transition(bucket, told, key, &object, class, now).await;
-            }
-            Action::Abort { key, upload } => {
-                (None, Command::AbortUpload { bucket: bucket.id, key, upload }.into())
-            }
-            Action::Expire { key, object } => {
-                let condition = unchanged(&object);
-                let deletion = Deletion { condition, ..Deletion::of(bucket.id, key.clone(), now) };
-                let kinds =
-                    [EventKind::LifecycleExpirationDelete, EventKind::LifecycleExpirationDeleteMarkerCreated];
-                let notice = notice(bucket, told, &key, None, &kinds, now);
-                (Some(key), Proposed::telling(Command::DeleteObject(deletion), notice))
-            }
-            Action::Delete { key, version, condition } => {
-                let notice =
-                    notice(bucket, told, &key, Some(version), &[EventKind::LifecycleExpirationDelete], now);
-                let deletion =
-                    Deletion { version: Some(version), condition, ..Deletion::of(bucket.id, key, now) };
-                (None, Proposed::telling(Command::DeleteObject(deletion), notice))
-            }
-        };
-        let Some(outcome) = self.commit(bucket, command).await else { return };
-        let mut status = self.status.lock();
-        match (outcome, key) {
-            (Outcome::Refused(Refusal::Locked), _) => status.locked += 1,
-            (Outcome::Refused(_), _) => {}
-            (Outcome::Deleted(_), Some(key)) => {
-                status.expired += 1;
-                self.usage.remove(bucket.id.0, &String::from_utf8_lossy(&key));
-            }
-            (Outcome::Deleted(_), None) => status.deleted += 1,
-            (_, _) => status.aborted += 1,
-        }
-        drop(status);
-        self.count();
-    }
-
-    /// The class changes first: should that be all that comes to be, the next look at the object takes it where its class
-    /// belongs.
-    async fn transition(
-        &self,
-        bucket: &BucketRecord,
-        told: &stratum_events::Rules,
-        key: Vec<u8>,
-        object: &ObjectRecord,
-        class: StorageClass,
-        now: UnixMillis,
-    ) {
-        let change = ObjectChange::StorageClass { class, modified: object.modified };
-        let version = Some(object.version);
-        let notice = notice(bucket, told, &key, version, &[EventKind::LifecycleTransition], now);
-        let command = Command::ConfigureObject { bucket: bucket.id, key: key.clone(), version, change };
-        match self.commit(bucket, Proposed::telling(command, notice)).await {
-            Some(Outcome::Object(_)) => self.status.lock().transitioned += 1,
-            _ => return,
-        }
-        self.count();
-        let Some((tier, _)) = Declared::of(&object.headers, class).tier(now) else { return };
-        let decided = object.attributes.tiering.last().map(|decision| decision.since);
-        let change = TierChange {
-            bucket: bucket.id,
-            key,
-            version: object.version,
-            committed: object.committed,
-            condition: TierCondition::Unchanged { modified: object.modified, decided },
-            decision: Some(TierDecision::new(tier, now, TierReason::Lifecycle)),
-            pinning: Pinning::Leave,
-            review: Some(now),
-        };
-        self.commit(bucket, Command::DecideTiers(vec![change])).await;
-    }
-
-    async fn commit(&self, bucket: &BucketRecord, proposed: impl Into<Proposed>) -> Option<Outcome> {
-        match self.metadata.commit(proposed, Bytes::new()).await {
-            Ok(outcome) => Some(outcome),
-            Err(error) => {
-                tracing::debug!(bucket = bucket.name, %error, "a rule was not carried out; it is tried again");
-                None
-            }
-        }
-    }
-
     fn count(&self) {
         let LifecycleStatus { expired, deleted, transitioned, aborted, .. } = self.status();
         for (action, count) in
@@ -449,33 +356,6 @@ impl Task for Lifecycle {
             })
         })
     }
-}
-
-/// Who is told of what is done, by nobody's request.
-fn notice(
-    bucket: &BucketRecord,
-    told: &stratum_events::Rules,
-    key: &[u8],
-    version: Option<VersionId>,
-    kinds: &[EventKind],
-    time: UnixMillis,
-) -> Option<Box<Notice>> {
-    let to = told.addressees(kinds, key);
-    if to.is_empty() {
-        return None;
-    }
-    let about = Happening {
-        bucket: bucket.name.clone(),
-        owner: bucket.owner.clone(),
-        region: bucket.region.clone(),
-        key: key.to_vec(),
-        version,
-        time,
-        by: "s3.amazonaws.com".into(),
-        source: "s3.amazonaws.com".into(),
-        request: String::new(),
-    };
-    Some(Box::new(Notice { to, about }))
 }
 
 fn modified(version: &VersionSummary) -> UnixMillis {

@@ -6,10 +6,12 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_engine::Lifecycle;
+use stratum_events::{Destination, EventName};
 use stratum_lifecycle::{Days, Expiration, Filter, NoncurrentExpiration, Rule, Rules, Transition, When};
 use stratum_metadata::command::{BucketChange, Command, ObjectChange, Outcome};
 use stratum_metadata::record::{
-    BucketDocument, DocumentKind, LegalHold, ObjectLock, StorageClass, UploadId, UploadRecord, Versioning,
+    BucketDocument, DocumentKind, EventKind, LegalHold, ObjectLock, StorageClass, UploadId, UploadRecord,
+    Versioning,
 };
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Tier;
@@ -122,6 +124,9 @@ async fn versions_and_lone_markers_go_and_what_is_locked_stays() {
     .await;
     let third = pass(&store).await;
     assert!(third.status().locked > 0);
+    let last = third.status().last_pass.unwrap();
+    assert_eq!((last.kept_by_lock, last.overdue), (1, 0), "what is locked is no trouble: {last:?}");
+    assert!(third.notes().is_empty());
     let view = store.metadata.local();
     assert!(view.version(BUCKET, &key(2), held).unwrap().is_some());
     assert!(view.delete_marker(BUCKET, &key(2)).unwrap().is_some(), "something is left under it");
@@ -156,4 +161,51 @@ async fn a_class_changes_and_an_upload_is_aborted() {
     assert!(store.metadata.local().upload(upload).unwrap().is_none());
     let status = lifecycle.status();
     assert_eq!((status.transitioned, status.aborted), (1, 1), "once, however often it is looked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_listens_is_told_of_what_lifecycle_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await;
+    add_bucket_to(&store).await;
+    let told = stratum_events::Rule {
+        id: "told".into(),
+        destination: Destination::Queue { arn: "arn:aws:sqs:r:1:hook".into(), webhook: "hook".into() },
+        events: vec![EventName::LifecycleExpiration, EventName::One(EventKind::LifecycleTransition)],
+        filter: Default::default(),
+    };
+    let document = Some(BucketDocument(stratum_events::Rules(vec![told]).to_document().unwrap()));
+    configure(&store, BucketChange::Document { kind: DocumentKind::Notification, document }).await;
+    let body = Bytes::from_static(b"body");
+    store.put(1, &body).await;
+    rules(&store, Rule { expiration: at_days(1), ..Rule::default() }).await;
+    pass(&store).await;
+    assert_eq!(happened(&store).await, [(EventKind::LifecycleExpirationDelete, key(1))]);
+
+    configure(&store, BucketChange::Versioning(Versioning::Enabled)).await;
+    store.put(2, &body).await;
+    pass(&store).await;
+    let noncurrent = Some(NoncurrentExpiration { days: 1, keep_newer: None });
+    rules(&store, Rule { noncurrent_expiration: noncurrent, ..Rule::default() }).await;
+    pass(&store).await;
+    let marked = (EventKind::LifecycleExpirationDeleteMarkerCreated, key(2));
+    assert_eq!(happened(&store).await[1..], [marked, (EventKind::LifecycleExpirationDelete, key(2))]);
+
+    store.put(3, &body).await;
+    let transitions = vec![Transition { when: When::Days(1), class: StorageClass::Glacier }];
+    rules(&store, Rule { transitions, ..Rule::default() }).await;
+    let status = pass(&store).await.status();
+    assert_eq!(happened(&store).await[3..], [(EventKind::LifecycleTransition, key(3))]);
+    let last = status.last_pass.unwrap();
+    assert_eq!(
+        (last.buckets, last.due, last.overdue),
+        (1, 0, 0),
+        "the pass before did what was due: {last:?}"
+    );
+}
+
+/// Of what waits to be told: what happened, and to which key.
+async fn happened(store: &Store) -> Vec<(EventKind, Vec<u8>)> {
+    let events = store.metadata.local().events("hook", 100).await.unwrap();
+    events.into_iter().map(|event| (event.kind, event.about.key)).collect()
 }

@@ -1,0 +1,193 @@
+//! How lifecycle is doing: what was done, what the last pass came to, and what somebody should know of it.
+//!
+//! What is due is done by the pass that finds it. So what a pass leaves undone is overdue from then on, and says since when.
+
+use serde::{Deserialize, Serialize};
+use stratum_lifecycle::Days;
+use stratum_storage::ambient::UnixMillis;
+
+/// Names of buckets that are told, at most.
+const NAMES: usize = 5;
+
+/// How lifecycle is doing. All but the passes is counted since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LifecycleStatus {
+    /// Times that all buckets with rules were gone over.
+    pub passes: u64,
+    /// Current objects that expired.
+    pub expired: u64,
+    /// Versions and delete markers that went for good.
+    pub deleted: u64,
+    /// Versions that changed their storage class.
+    pub transitioned: u64,
+    /// Uploads that were aborted.
+    pub aborted: u64,
+    /// Versions that were due and that object lock kept, counted in each pass.
+    pub locked: u64,
+    /// When the pass began that is under way.
+    pub began_at: Option<UnixMillis>,
+    pub last_pass: Option<LastPass>,
+}
+
+/// What the last pass that ended found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastPass {
+    pub finished_at: UnixMillis,
+    pub seconds_taken: u64,
+    /// Buckets with rules in force.
+    pub buckets: u64,
+    /// Versions and uploads that were due.
+    pub due: u64,
+    /// Of these, what object lock kept.
+    pub kept_by_lock: u64,
+    /// Of these, what couldn't be done, and why: the last of the reasons.
+    pub overdue: u64,
+    pub why: Option<String>,
+    /// Since when every pass has left something undone.
+    pub overdue_since_at: Option<UnixMillis>,
+    /// Buckets whose rules can't be read, so that nothing of them is done.
+    pub unreadable: Vec<String>,
+}
+
+/// What became of something that was due.
+pub(super) enum Done {
+    Expired,
+    Deleted,
+    Transitioned,
+    Aborted,
+    /// Object lock keeps it.
+    Locked,
+    /// It isn't what was looked at any more.
+    Changed,
+    Failed(String),
+}
+
+/// The counts, and those of the pass that is under way.
+#[derive(Default)]
+pub(super) struct Progress {
+    pub(super) status: LifecycleStatus,
+    pass: LastPass,
+}
+
+impl Progress {
+    pub(super) fn begin(&mut self, now: UnixMillis) {
+        self.status.began_at = Some(now);
+        self.pass = LastPass::default();
+    }
+
+    /// A bucket's turn comes.
+    pub(super) fn bucket(&mut self) {
+        self.pass.buckets += 1;
+    }
+
+    pub(super) fn unreadable(&mut self, bucket: &str) {
+        self.pass.unreadable.push(bucket.to_owned());
+    }
+
+    pub(super) fn add(&mut self, done: Done) {
+        let Progress { status, pass } = self;
+        if !matches!(done, Done::Changed) {
+            pass.due += 1;
+        }
+        match done {
+            Done::Expired => status.expired += 1,
+            Done::Deleted => status.deleted += 1,
+            Done::Transitioned => status.transitioned += 1,
+            Done::Aborted => status.aborted += 1,
+            Done::Locked => {
+                status.locked += 1;
+                pass.kept_by_lock += 1;
+            }
+            Done::Changed => {}
+            Done::Failed(why) => {
+                pass.overdue += 1;
+                pass.why = Some(why);
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self, now: UnixMillis) {
+        let LifecycleStatus { passes, began_at, last_pass, .. } = &mut self.status;
+        let began = began_at.take().unwrap_or(now);
+        let overdue_since = last_pass.as_ref().and_then(|last| last.overdue_since_at).unwrap_or(now);
+        let pass = std::mem::take(&mut self.pass);
+        let overdue_since_at = (pass.overdue > 0).then_some(overdue_since);
+        let seconds_taken = now.saturating_sub(began) / 1_000;
+        *last_pass = Some(LastPass { finished_at: now, seconds_taken, overdue_since_at, ..pass });
+        *passes += 1;
+    }
+}
+
+impl LifecycleStatus {
+    /// What somebody should know or do; nothing while all goes as it should.
+    pub fn notes(&self, now: UnixMillis, days: Days) -> Vec<String> {
+        let mut notes = Vec::new();
+        let hours = |since: UnixMillis| now.saturating_sub(since) / 3_600_000;
+        if let Some(LastPass { overdue, why, overdue_since_at: Some(since), .. }) = &self.last_pass {
+            let why = why.as_deref().unwrap_or("unknown");
+            notes.push(format!(
+                "lifecycle could not carry out {overdue} things that are due, for {} h by now, and tries again in each pass; \
+                 the last reason: {why}",
+                hours(*since)
+            ));
+        }
+        let unreadable = self.last_pass.iter().flat_map(|last| &last.unreadable).take(NAMES);
+        notes.extend(unreadable.map(|bucket| {
+            format!("the lifecycle of the bucket {bucket} can't be read and nothing of it is done: put its configuration again")
+        }));
+        if let Some(began) = self.began_at.filter(|began| now > days.after(*began, 1)) {
+            notes.push(format!(
+                "lifecycle has been going over the buckets for {} h and is not through, so that what is due goes late",
+                hours(began)
+            ));
+        }
+        notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: UnixMillis = 3_600_000;
+
+    fn passed(progress: &mut Progress, began: UnixMillis, done: Vec<Done>) {
+        progress.begin(began);
+        progress.bucket();
+        done.into_iter().for_each(|done| progress.add(done));
+        progress.end(began + 2_500);
+    }
+
+    #[test]
+    fn what_a_pass_leaves_undone_is_overdue_until_one_does_it() {
+        let (mut progress, days) = (Progress::default(), Days::default());
+        passed(&mut progress, HOUR, vec![Done::Expired, Done::Locked, Done::Changed]);
+        let last = progress.status.last_pass.clone().unwrap();
+        assert_eq!((last.due, last.kept_by_lock, last.overdue, last.seconds_taken), (2, 1, 0, 2));
+        assert!(progress.status.notes(30 * HOUR, days).is_empty(), "what is locked is as it should be");
+
+        passed(&mut progress, 2 * HOUR, vec![Done::Failed("no room".into())]);
+        passed(&mut progress, 5 * HOUR, vec![Done::Failed("no drive".into()), Done::Deleted]);
+        let notes = progress.status.notes(6 * HOUR, days);
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].contains("1 things") && notes[0].contains("for 3 h"), "{notes:?}");
+        assert!(notes[0].ends_with("no drive"), "{notes:?}");
+        passed(&mut progress, 7 * HOUR, vec![Done::Deleted]);
+        assert!(progress.status.notes(8 * HOUR, days).is_empty());
+        assert_eq!((progress.status.expired, progress.status.deleted, progress.status.passes), (1, 2, 4));
+    }
+
+    #[test]
+    fn a_pass_that_takes_days_and_rules_that_cannot_be_read_are_told() {
+        let (mut progress, days) = (Progress::default(), Days::default());
+        progress.begin(HOUR);
+        progress.unreadable("photos");
+        assert!(progress.status.notes(25 * HOUR, days).is_empty());
+        assert!(progress.status.notes(49 * HOUR, days)[0].contains("for 48 h"));
+        progress.end(50 * HOUR);
+        let notes = progress.status.notes(50 * HOUR, days);
+        assert!(notes.len() == 1 && notes[0].contains("photos"), "{notes:?}");
+    }
+}
