@@ -9,9 +9,9 @@ use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::headers;
 use crate::number;
+use crate::ownership::Owners;
 use crate::query::Query;
 use crate::text::{EncodingType, Name, Quoted, Timestamp};
-use crate::xml::buckets::Owner;
 use crate::xml::listing::{CommonPrefix, Contents};
 use crate::xml::long::{self, FEW_ENTRIES};
 use base64::Engine as _;
@@ -150,12 +150,13 @@ impl Parameters {
     }
 }
 
-/// A page of a bucket's objects.
+/// A page of a bucket's objects, with who owns them where they ask for that.
 pub async fn objects(
     ctx: &Context,
     bucket: &BucketRecord,
     parameters: &Parameters,
     from: Position,
+    owners: bool,
 ) -> Result<Page<ListedObject>, S3Error> {
     if parameters.max == 0 {
         return Ok(Page { entries: Vec::new(), next: None });
@@ -166,6 +167,7 @@ pub async fn objects(
         delimiter: parameters.delimiter.clone().map(String::into_bytes),
         from,
         max: parameters.max,
+        owners,
     };
     Ok(ctx.view.list(request).await?)
 }
@@ -174,7 +176,7 @@ pub async fn objects(
 pub fn lines<'a>(
     page: &'a Page<ListedObject>,
     encoding: Option<EncodingType>,
-    owner: Option<&'a Owner>,
+    owners: Option<&'a Owners>,
 ) -> (Vec<Contents<'a>>, Vec<CommonPrefix<'a>>) {
     let mut contents = Vec::with_capacity(page.entries.len());
     let mut prefixes = Vec::new();
@@ -183,7 +185,7 @@ pub fn lines<'a>(
             Listed::CommonPrefix(prefix) => {
                 prefixes.push(CommonPrefix { prefix: Name::new(prefix, encoding) })
             }
-            Listed::Entry(ListedObject { key, object }) => {
+            Listed::Entry(ListedObject { key, object, owner }) => {
                 let checksum = object.checksum.as_ref();
                 contents.push(Contents {
                     key: Name::new(key, encoding),
@@ -192,7 +194,7 @@ pub fn lines<'a>(
                     checksum_algorithm: checksum.map(|checksum| checksum::name(checksum.algorithm)),
                     checksum_type: checksum.map(|checksum| checksum::type_name(checksum.kind)),
                     size: object.size,
-                    owner,
+                    owner: owners.map(|owners| owners.named(owner.as_deref())),
                     storage_class: headers::storage_class_name(object.storage_class),
                 });
             }

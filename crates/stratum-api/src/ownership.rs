@@ -6,9 +6,12 @@
 //! Source: S3 User Guide, "Controlling ownership of objects and disabling ACLs for your bucket".
 
 use crate::acl::{self, Canned, Lists};
-use crate::context::{Context, Settings};
+use crate::context::{Context, Settings, Store};
 use crate::error::{Code, S3Error};
 use crate::level;
+use crate::xml::buckets::Owner;
+use std::borrow::Cow;
+use std::sync::Arc;
 use stratum_metadata::record::{BucketRecord, Grant, ObjectOwnership};
 
 /// The header that chooses it for a new bucket.
@@ -58,6 +61,36 @@ impl Owned {
 pub fn of_writer<'a>(ctx: &'a Context, bucket: &BucketRecord) -> Option<&'a str> {
     let is_writers = of(bucket, &ctx.store.settings) != ObjectOwnership::BucketOwnerEnforced;
     Some(ctx.account.id()).filter(|writer| is_writers && *writer != bucket.owner)
+}
+
+/// Who owns what of a bucket is listed: the bucket's owner, but where lists are in use and its record names another.
+pub struct Owners {
+    bucket: Owner,
+    /// Where there may be others, who knows their names.
+    store: Option<Arc<Store>>,
+}
+
+impl Owners {
+    pub fn of(ctx: &Context, bucket: &BucketRecord) -> Owners {
+        let has_others = of(bucket, &ctx.store.settings) != ObjectOwnership::BucketOwnerEnforced;
+        Owners {
+            bucket: Owner::by_id(&ctx.store.identities, &bucket.owner),
+            store: has_others.then(|| ctx.store.clone()),
+        }
+    }
+
+    /// Whether there may be any but the bucket's owner, so that the records have to be asked.
+    pub fn are_several(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// The owner of what such a record names as its owner.
+    pub fn named(&self, id: Option<&str>) -> Cow<'_, Owner> {
+        match (&self.store, id) {
+            (Some(store), Some(id)) => Cow::Owned(Owner::by_id(&store.identities, id)),
+            (_, _) => Cow::Borrowed(&self.bucket),
+        }
+    }
 }
 
 /// Refuses to change a list where there are none.

@@ -12,8 +12,8 @@ pub use versions::{ListedVersion, VersionPosition, VersionsRequest};
 use crate::keys;
 use crate::machine::{Machine, ReadError};
 use crate::record::{
-    BucketId, ChecksumAlgorithm, ChecksumType, ObjectSummary, StorageClass, StoredUpload, UploadId,
-    UploadRecord, decode,
+    BucketId, ChecksumAlgorithm, ChecksumType, DecodeError, ObjectRecord, ObjectSummary, StorageClass,
+    StoredUpload, UploadId, UploadRecord, decode,
 };
 use crate::tree::{Base, TreeError};
 use std::ops::ControlFlow;
@@ -58,6 +58,8 @@ pub struct ListRequest {
     pub from: Position,
     /// Entries and common prefixes together.
     pub max: usize,
+    /// Whether it is to be told who owns the objects: for that all of their records is read.
+    pub owners: bool,
 }
 
 /// A line of a listing.
@@ -73,6 +75,8 @@ pub enum Listed<T> {
 pub struct ListedObject {
     pub key: Vec<u8>,
     pub object: ObjectSummary,
+    /// The canonical user id of its owner, where that was asked for and isn't the bucket's.
+    pub owner: Option<String>,
 }
 
 /// An upload as a listing shows it.
@@ -178,7 +182,7 @@ fn scan(
 
 /// A page of objects.
 pub(crate) fn objects(machine: &Machine, request: &ListRequest) -> Result<Page<ListedObject>, ReadError> {
-    let ListRequest { bucket, prefix, delimiter, from, max } = request;
+    let ListRequest { bucket, prefix, delimiter, from, max, owners } = request;
     let mut page = Page { entries: Vec::new(), next: None };
     let Some(first) = from.first_key(prefix).filter(|_| *max > 0) else { return Ok(page) };
     let range = keys::objects_of(*bucket);
@@ -198,8 +202,10 @@ pub(crate) fn objects(machine: &Machine, request: &ListRequest) -> Result<Page<L
                 None => Next::Stop,
             };
         }
-        match decode(value) {
-            Ok(object) => page.entries.push(Listed::Entry(ListedObject { key: key.to_vec(), object })),
+        match shown(value, *owners) {
+            Ok((object, owner)) => {
+                page.entries.push(Listed::Entry(ListedObject { key: key.to_vec(), object, owner }));
+            }
             Err(error) => {
                 failed = Some(error);
                 return Next::Stop;
@@ -208,6 +214,16 @@ pub(crate) fn objects(machine: &Machine, request: &ListRequest) -> Result<Page<L
         Next::Key
     })?;
     failed.map_or(Ok(page), |error| Err(error.into()))
+}
+
+/// What a list shows of an object, and its owner.
+fn shown(value: &[u8], owners: bool) -> Result<(ObjectSummary, Option<String>), DecodeError> {
+    if !owners {
+        return Ok((decode(value)?, None));
+    }
+    let mut record: ObjectRecord = decode(value)?;
+    let owner = record.attributes.owner.take();
+    Ok((record.into(), owner))
 }
 
 fn position_after(last: &Listed<ListedObject>) -> Position {

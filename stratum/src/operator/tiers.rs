@@ -138,7 +138,8 @@ async fn page(
     after: Option<&str>,
 ) -> Result<(Vec<(Vec<u8>, ObjectRecord)>, Option<String>), Refused> {
     let from = after.map_or(Position::Start, |key| Position::After(key.into()));
-    let request = ListRequest { bucket, prefix: prefix.into(), delimiter: None, from, max: PAGE };
+    let request =
+        ListRequest { bucket, prefix: prefix.into(), delimiter: None, from, max: PAGE, owners: false };
     let listed = view.list(request).await.map_err(unread)?;
     let mut objects = Vec::with_capacity(listed.entries.len());
     for entry in listed.entries {

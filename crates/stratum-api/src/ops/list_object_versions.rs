@@ -6,11 +6,11 @@ use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::headers;
 use crate::listing::{self, Parameters};
+use crate::ownership::Owners;
 use crate::text::{EncodingType, Name, Quoted, Timestamp};
 use crate::version;
 use crate::xml;
 use crate::xml::Namespace;
-use crate::xml::buckets::Owner;
 use crate::xml::listing::{CommonPrefix, DeleteMarker, ListVersionsResult, Version, VersionLine};
 use bytes::Bytes;
 use stratum_metadata::listing::{Listed, ListedVersion, Page, Position, VersionPosition, VersionsRequest};
@@ -23,7 +23,7 @@ const ID_MARKER: &str = "version-id-marker";
 /// What was asked for, and of which bucket.
 struct List {
     bucket: String,
-    owner: Owner,
+    owners: Owners,
     parameters: Parameters,
     key_marker: String,
     version_id_marker: String,
@@ -34,7 +34,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let parameters = Parameters::read(&ctx.query, "max-keys")?;
     let list = List {
         bucket: bucket.name.clone(),
-        owner: Owner::by_id(&ctx.store.identities, &bucket.owner),
+        owners: Owners::of(ctx, bucket),
         parameters: parameters.clone(),
         key_marker: asked("key-marker"),
         version_id_marker: asked(ID_MARKER),
@@ -45,6 +45,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
         delimiter: parameters.delimiter.clone().map(String::into_bytes),
         from: list.position()?,
         max: parameters.max,
+        owners: list.owners.are_several(),
     };
     let page = async { Ok(ctx.view.versions(request).await?) };
     listing::answer(ctx, parameters.max, page, move |page| list.document(page)).await
@@ -71,9 +72,9 @@ impl List {
     }
 
     fn document(&self, page: &Versions) -> Result<Bytes, S3Error> {
-        let Self { bucket, owner, parameters, key_marker, version_id_marker } = self;
+        let Self { bucket, owners, parameters, key_marker, version_id_marker } = self;
         xml::list(parameters.encoding, |encoding| {
-            let (versions, common_prefixes) = lines(page, encoding, owner);
+            let (versions, common_prefixes) = lines(page, encoding, owners);
             let (next_key, next_id) = page.next.as_ref().map(markers).unwrap_or_default();
             let (prefix, delimiter) = parameters.names(encoding);
             ListVersionsResult {
@@ -107,7 +108,7 @@ fn markers(next: &VersionPosition) -> (Option<&[u8]>, Option<String>) {
 fn lines<'a>(
     page: &'a Versions,
     encoding: Option<EncodingType>,
-    owner: &'a Owner,
+    owners: &'a Owners,
 ) -> (Vec<VersionLine<'a>>, Vec<CommonPrefix<'a>>) {
     let mut versions = Vec::with_capacity(page.entries.len());
     let mut prefixes = Vec::new();
@@ -116,7 +117,7 @@ fn lines<'a>(
             Listed::CommonPrefix(prefix) => {
                 prefixes.push(CommonPrefix { prefix: Name::new(prefix, encoding) })
             }
-            Listed::Entry(listed) => versions.push(line_of(listed, encoding, owner)),
+            Listed::Entry(listed) => versions.push(line_of(listed, encoding, owners)),
         }
     }
     (versions, prefixes)
@@ -125,9 +126,10 @@ fn lines<'a>(
 fn line_of<'a>(
     listed: &'a ListedVersion,
     encoding: Option<EncodingType>,
-    owner: &'a Owner,
+    owners: &'a Owners,
 ) -> VersionLine<'a> {
-    let ListedVersion { key, is_latest, version } = listed;
+    let ListedVersion { key, is_latest, version, owner } = listed;
+    let owner = owners.named(owner.as_deref());
     let (key, version_id, is_latest) = (Name::new(key, encoding), version.id().to_string(), *is_latest);
     match version {
         VersionSummary::Object(ObjectSummary { modified, size, etag, storage_class, checksum, .. }) => {

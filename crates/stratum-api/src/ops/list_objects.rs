@@ -3,10 +3,10 @@
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::listing::{self, Parameters};
+use crate::ownership::Owners;
 use crate::text::{EncodingType, Name, is_char};
 use crate::xml;
 use crate::xml::Namespace;
-use crate::xml::buckets::Owner;
 use crate::xml::listing::ListObjectsResult;
 use bytes::Bytes;
 use stratum_metadata::listing::{ListedObject, Page};
@@ -15,7 +15,7 @@ use stratum_metadata::record::BucketRecord;
 /// What was asked for, and of which bucket.
 struct List {
     bucket: String,
-    owner: Owner,
+    owners: Owners,
     parameters: Parameters,
     marker: String,
 }
@@ -24,19 +24,20 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let parameters = Parameters::read(&ctx.query, "max-keys")?;
     let list = List {
         bucket: bucket.name.clone(),
-        owner: Owner::by_id(&ctx.store.identities, &bucket.owner),
+        owners: Owners::of(ctx, bucket),
         parameters: parameters.clone(),
         marker: ctx.query.get("marker").unwrap_or_default().to_owned(),
     };
-    let page = listing::objects(ctx, bucket, &parameters, parameters.after(&list.marker));
+    let several = list.owners.are_several();
+    let page = listing::objects(ctx, bucket, &parameters, parameters.after(&list.marker), several);
     listing::answer(ctx, parameters.max, page, move |page| list.document(page)).await
 }
 
 impl List {
     fn document(&self, page: &Page<ListedObject>) -> Result<Bytes, S3Error> {
-        let Self { bucket, owner, parameters, marker } = self;
+        let Self { bucket, owners, parameters, marker } = self;
         xml::list(parameters.encoding, |encoding| {
-            let (contents, common_prefixes) = listing::lines(page, encoding, Some(owner));
+            let (contents, common_prefixes) = listing::lines(page, encoding, Some(owners));
             // Without a delimiter the last key is the next marker, and S3 leaves it to the client to see that.
             let next = page.next.as_ref().filter(|_| parameters.delimiter.is_some()).and_then(listing::name);
             ListObjectsResult {

@@ -3,10 +3,10 @@
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::listing::{self, Parameters};
+use crate::ownership::Owners;
 use crate::text::Name;
 use crate::xml;
 use crate::xml::Namespace;
-use crate::xml::buckets::Owner;
 use crate::xml::listing::ListObjectsV2Result;
 use bytes::Bytes;
 use stratum_metadata::listing::{ListedObject, Page};
@@ -16,7 +16,7 @@ use stratum_metadata::record::BucketRecord;
 struct List {
     bucket: String,
     /// Where it was asked for.
-    owner: Option<Owner>,
+    owners: Option<Owners>,
     parameters: Parameters,
     start_after: Option<String>,
     token: Option<String>,
@@ -25,10 +25,9 @@ struct List {
 pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let asked = |name| ctx.query.get(name).map(str::to_owned);
     let parameters = Parameters::read(&ctx.query, "max-keys")?;
-    let owner = || Owner::by_id(&ctx.store.identities, &bucket.owner);
     let list = List {
         bucket: bucket.name.clone(),
-        owner: (ctx.query.get("fetch-owner") == Some("true")).then(owner),
+        owners: (ctx.query.get("fetch-owner") == Some("true")).then(|| Owners::of(ctx, bucket)),
         parameters: parameters.clone(),
         start_after: asked("start-after"),
         token: asked("continuation-token"),
@@ -37,15 +36,16 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
         Some(token) => listing::from_token(token)?,
         None => parameters.after(list.start_after.as_deref().unwrap_or_default()),
     };
-    let page = listing::objects(ctx, bucket, &parameters, from);
+    let several = list.owners.as_ref().is_some_and(Owners::are_several);
+    let page = listing::objects(ctx, bucket, &parameters, from, several);
     listing::answer(ctx, parameters.max, page, move |page| list.document(page)).await
 }
 
 impl List {
     fn document(&self, page: &Page<ListedObject>) -> Result<Bytes, S3Error> {
-        let Self { bucket, owner, parameters, start_after, token } = self;
+        let Self { bucket, owners, parameters, start_after, token } = self;
         xml::list(parameters.encoding, |encoding| {
-            let (contents, common_prefixes) = listing::lines(page, encoding, owner.as_ref());
+            let (contents, common_prefixes) = listing::lines(page, encoding, owners.as_ref());
             let (prefix, delimiter) = parameters.names(encoding);
             ListObjectsV2Result {
                 xmlns: Namespace,

@@ -4,6 +4,7 @@ use crate::text::{EncodingType, Name, Quoted, Timestamp};
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// An object in a list.
 #[derive(Debug, Serialize)]
@@ -19,7 +20,7 @@ pub struct Contents<'a> {
     pub checksum_type: Option<&'static str>,
     pub size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub owner: Option<&'a Owner>,
+    pub owner: Option<Cow<'a, Owner>>,
     pub storage_class: &'static str,
 }
 
@@ -92,7 +93,7 @@ pub struct Version<'a> {
     pub checksum_type: Option<&'static str>,
     pub size: u64,
     pub storage_class: &'static str,
-    pub owner: &'a Owner,
+    pub owner: Cow<'a, Owner>,
 }
 
 /// A delete marker in a list.
@@ -103,7 +104,7 @@ pub struct DeleteMarker<'a> {
     pub version_id: String,
     pub is_latest: bool,
     pub last_modified: Timestamp,
-    pub owner: &'a Owner,
+    pub owner: Cow<'a, Owner>,
 }
 
 /// A line of ListObjectVersions: both kinds stand among each other, in the list's order.
@@ -154,7 +155,7 @@ mod tests {
             checksum_algorithm: Some("CRC32"),
             checksum_type: Some("FULL_OBJECT"),
             size: 3,
-            owner: Some(&owner),
+            owner: Some(Cow::Borrowed(&owner)),
             storage_class: "STANDARD",
         };
         let page = ListObjectsV2Result {

@@ -270,3 +270,44 @@ async fn whoever_began_an_upload_may_list_and_abort_it() {
     assert_eq!(rig.signed(OTHER, "DELETE", &target(&theirs), &[], b"").await.status, 204);
     assert_eq!(rig.signed(ROOT, "GET", &target(&owners), &[], b"").await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_listed_has_the_owner_that_it_has() {
+    let rig = open().await;
+    assert_eq!(canned(&rig, ROOT, "/bucket?acl", "public-read-write").await.status, 200);
+    let kept = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket?versioning", &[], kept).await.status, 200);
+    for body in [b"1", b"2"] {
+        assert_eq!(rig.signed(OTHER, "PUT", "/bucket/theirs", &[], body).await.status, 200);
+    }
+    let owners = async |target: &str| {
+        let listed = rig.signed(ROOT, "GET", target, &[], b"").await;
+        assert_eq!(listed.status, 200, "{}", listed.text());
+        let text = listed.text().to_owned();
+        let ids = text.split("<ID>").skip(1).filter_map(|rest| rest.split("</ID>").next());
+        ids.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(owners("/bucket").await, ["root", "other"]);
+    assert_eq!(owners("/bucket?list-type=2&fetch-owner=true").await, ["root", "other"]);
+    assert!(owners("/bucket?list-type=2").await.is_empty());
+    assert_eq!(rig.signed(OTHER, "DELETE", "/bucket/theirs", &[], b"").await.status, 204);
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket/theirs", &[], b"root's").await.status, 200);
+    let versions = ["root", "root", "other", "other", "other"];
+    assert_eq!(owners("/bucket?versions").await, versions, "a delete marker's among them");
+    let mut paged = Vec::new();
+    let mut target = "/bucket?versions&max-keys=1".to_owned();
+    for _ in versions {
+        let page = rig.signed(ROOT, "GET", &target, &[], b"").await;
+        paged.extend(page.element("ID"));
+        let next = |name: &str| page.element(name).unwrap_or_default();
+        let (key, id) = (next("NextKeyMarker"), next("NextVersionIdMarker"));
+        target = format!("/bucket?versions&max-keys=1&key-marker={key}&version-id-marker={id}");
+    }
+    assert_eq!(paged, versions);
+    // Where lists aren't in use all of it is the bucket owner's.
+    let private = canned(&rig, ROOT, "/bucket?acl", "private").await;
+    let enforced = b"<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>";
+    let put = rig.signed(ROOT, "PUT", "/bucket?ownershipControls", &[], enforced).await;
+    assert_eq!((private.status, put.status), (200, 200), "{}", put.text());
+    assert_eq!(owners("/bucket?versions").await, ["root"; 5]);
+}

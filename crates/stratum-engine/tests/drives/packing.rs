@@ -20,7 +20,7 @@ async fn check(store: &Store, numbers: std::ops::Range<u64>) {
         assert_eq!(store.read(number).await, expected, "{number}");
     }
     let (prefix, delimiter, from) = (Vec::new(), None, Position::Start);
-    let request = ListRequest { bucket: BUCKET, prefix, delimiter, from, max: 1_000_000 };
+    let request = ListRequest { bucket: BUCKET, prefix, delimiter, from, max: 1_000_000, owners: false };
     let listed = store.metadata.local().list(request).await.unwrap().entries.len();
     assert_eq!(listed, numbers.filter(|number| number % 3 != 0).count());
 }

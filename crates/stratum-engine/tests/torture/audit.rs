@@ -100,7 +100,8 @@ fn check(volume: &VolumeRecord, named: &Named) -> Result<(), String> {
 /// All bodies that objects and uploads name.
 async fn blobs(run: &Run, model: &Model) -> Result<Vec<BlobRef>, String> {
     let (prefix, from) = (Vec::new(), Position::Start);
-    let request = ListRequest { bucket: BUCKET, prefix, delimiter: None, from, max: 1_000_000 };
+    let request =
+        ListRequest { bucket: BUCKET, prefix, delimiter: None, from, max: 1_000_000, owners: false };
     let page = run.metadata.local().list(request).await.map_err(|error| error.to_string())?;
     let (mut blobs, mut uploads) = (Vec::new(), BTreeSet::new());
     uploads.extend(model.uploads.keys().copied());

@@ -460,7 +460,8 @@ impl Life<'_> {
         let mut listed = BTreeMap::new();
         let mut from = Position::Start;
         loop {
-            let request = ListRequest { bucket: BUCKET, prefix: Vec::new(), delimiter: None, from, max };
+            let request =
+                ListRequest { bucket: BUCKET, prefix: Vec::new(), delimiter: None, from, max, owners: false };
             let page = match self.run.metadata.local().list(request).await {
                 Ok(page) => page,
                 Err(_) if self.hardware.power.is_off() => return String::new(),
@@ -505,7 +506,7 @@ impl Life<'_> {
             }
         }
         let (prefix, delimiter, from) = (Vec::new(), Some(b"/".to_vec()), Position::Start);
-        let request = ListRequest { bucket: BUCKET, prefix, delimiter, from, max: 1000 };
+        let request = ListRequest { bucket: BUCKET, prefix, delimiter, from, max: 1000, owners: false };
         let Ok(page) = self.run.metadata.local().list(request).await else { return };
         let seen: BTreeSet<Vec<u8>> = page
             .entries

@@ -320,7 +320,8 @@ async fn list(life: &Life<'_>) -> Option<BTreeMap<Vec<u8>, Vec<Shown>>> {
 async fn list_of(run: &Run, max: usize) -> Result<BTreeMap<Vec<u8>, Vec<Shown>>, String> {
     let (mut listed, mut from) = (BTreeMap::<_, Vec<Shown>>::new(), VersionPosition::Start);
     loop {
-        let request = VersionsRequest { bucket: BUCKET, prefix: Vec::new(), delimiter: None, from, max };
+        let request =
+            VersionsRequest { bucket: BUCKET, prefix: Vec::new(), delimiter: None, from, max, owners: false };
         let page = run.metadata.local().versions(request).await.map_err(|error| error.to_string())?;
         for entry in page.entries {
             let Listed::Entry(entry) = entry else { panic!("a common prefix without a delimiter") };

@@ -106,7 +106,8 @@ fn pages(machine: &Machine, prefix: &[u8], delimiter: &[u8], max: usize) -> Vec<
     let mut from = Position::Start;
     loop {
         let delimiter = Some(delimiter.to_vec());
-        let request = ListRequest { bucket: BUCKET, prefix: prefix.to_vec(), delimiter, from, max };
+        let request =
+            ListRequest { bucket: BUCKET, prefix: prefix.to_vec(), delimiter, from, max, owners: false };
         let page = objects(machine, &request).unwrap();
         assert!(page.entries.len() <= max);
         lines.extend(page.entries.iter().map(line));
@@ -150,7 +151,7 @@ proptest! {
     ) {
         let filled = fill(commands(&keys));
         let list = |from| {
-            let request = ListRequest { bucket: BUCKET, prefix: prefix.clone(), delimiter: None, from, max: 1_000 };
+            let request = ListRequest { bucket: BUCKET, prefix: prefix.clone(), delimiter: None, from, max: 1_000, owners: false };
             objects(&filled.machine, &request).unwrap().entries.iter().map(line).collect::<Vec<_>>()
         };
         let all = naive(&keys, &prefix, b"");
@@ -262,7 +263,13 @@ fn a_page_of_uploads_is_bounded_in_bytes_and_keeps_no_headers() {
 #[test]
 fn a_page_of_none_is_empty_and_whole() {
     let filled = fill(commands(&[b"a".to_vec()].into()));
-    let request =
-        ListRequest { bucket: BUCKET, prefix: vec![], delimiter: None, from: Position::Start, max: 0 };
+    let request = ListRequest {
+        bucket: BUCKET,
+        prefix: vec![],
+        delimiter: None,
+        from: Position::Start,
+        max: 0,
+        owners: false,
+    };
     assert_eq!(objects(&filled.machine, &request).unwrap(), Page { entries: vec![], next: None });
 }

@@ -4,12 +4,11 @@
 //! the page may have. Meanwhile a version may go from one place to the other, and be seen twice or in neither. So every key
 //! of which a version was moved meanwhile, which the machine knows, is read by itself.
 
-use super::{Listed, Next, Page, Position, common_prefix, scan};
+use super::{Listed, Next, Page, Position, common_prefix, scan, shown};
 use crate::keys;
 use crate::machine::{Machine, ReadError};
 use crate::record::{
-    BucketId, DecodeError, NullVersion, ObjectRecord, ObjectSummary, Version, VersionId, VersionSummary,
-    decode,
+    BucketId, DecodeError, NullVersion, ObjectRecord, Version, VersionId, VersionSummary, decode,
 };
 use crate::tree::Base;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +39,8 @@ pub struct VersionsRequest {
     pub delimiter: Option<Vec<u8>>,
     pub from: VersionPosition,
     pub max: usize,
+    /// Whether it is to be told who owns the versions: for that all of their records is read.
+    pub owners: bool,
 }
 
 /// A version as a listing shows it.
@@ -48,13 +49,18 @@ pub struct ListedVersion {
     pub key: Vec<u8>,
     pub is_latest: bool,
     pub version: VersionSummary,
+    /// The canonical user id of its owner, where that was asked for and isn't the bucket's.
+    pub owner: Option<String>,
 }
+
+/// A version, and its owner as a list tells it.
+type Shown = (VersionSummary, Option<String>);
 
 /// What there is of a name: versions of a key, the newest first, or keys that roll up.
 enum Found {
     CommonPrefix,
     /// Whether the first of them is the key's newest.
-    Versions(Vec<VersionSummary>, bool),
+    Versions(Vec<Shown>, bool),
 }
 
 /// One of the two scans.
@@ -110,16 +116,12 @@ fn rest(
 }
 
 /// Adds what the two scans saw.
-fn enter(
-    found: &mut BTreeMap<Vec<u8>, Found>,
-    current: Scanned<ObjectSummary>,
-    noncurrent: Scanned<VersionSummary>,
-) {
+fn enter(found: &mut BTreeMap<Vec<u8>, Found>, current: Scanned<Shown>, noncurrent: Scanned<Shown>) {
     for line in current.lines {
         match line {
             Listed::CommonPrefix(common) => drop(found.insert(common, Found::CommonPrefix)),
             Listed::Entry((key, object)) => {
-                found.insert(key, Found::Versions(vec![VersionSummary::Object(object)], true));
+                found.insert(key, Found::Versions(vec![object], true));
             }
         }
     }
@@ -181,9 +183,9 @@ fn page(
         found.into_iter().take_while(|(name, _)| is_known(name)).flat_map(|(name, found)| match found {
             Found::CommonPrefix => vec![Listed::CommonPrefix(name)],
             Found::Versions(versions, is_newest) => {
-                let listed = |(at, version)| {
+                let listed = |(at, (version, owner))| {
                     let (key, is_latest) = (name.clone(), is_newest && at == 0);
-                    Listed::Entry(ListedVersion { key, is_latest, version })
+                    Listed::Entry(ListedVersion { key, is_latest, version, owner })
                 };
                 versions.into_iter().enumerate().map(listed).collect()
             }
@@ -209,11 +211,7 @@ fn position_after(last: &Listed<ListedVersion>) -> VersionPosition {
 }
 
 /// Current objects from a key on: one more than a page takes.
-fn current(
-    machine: &Machine,
-    request: &VersionsRequest,
-    first: &[u8],
-) -> Result<Scanned<ObjectSummary>, ReadError> {
+fn current(machine: &Machine, request: &VersionsRequest, first: &[u8]) -> Result<Scanned<Shown>, ReadError> {
     let range = keys::objects_of(request.bucket);
     let (start, end) = ([range.as_slice(), first].concat(), [range.as_slice(), &request.prefix].concat());
     lines(
@@ -223,7 +221,8 @@ fn current(
         &keys::end_of_prefix(&end),
         |key, value| {
             let Some((_, key)) = keys::parse_object(key) else { return Ok(None) };
-            Ok(Some((key.to_vec(), decode(value)?)))
+            let (object, owner) = shown(value, request.owners)?;
+            Ok(Some((key.to_vec(), (VersionSummary::Object(object), owner))))
         },
         |common| Some([range.as_slice(), &keys::after_prefix(common)?].concat()),
     )
@@ -234,7 +233,7 @@ fn noncurrent(
     machine: &Machine,
     request: &VersionsRequest,
     first: &[u8],
-) -> Result<Scanned<VersionSummary>, ReadError> {
+) -> Result<Scanned<Shown>, ReadError> {
     let bucket = request.bucket;
     let (start, end) = (keys::version_prefix(bucket, first), keys::version_prefix(bucket, &request.prefix));
     lines(
@@ -244,7 +243,7 @@ fn noncurrent(
         &keys::end_of_prefix(&end),
         |key, value| {
             let Some((_, key, _)) = keys::parse_version(key) else { return Ok(None) };
-            Ok(Some((key, decode(value)?)))
+            Ok(Some((key, shown_version(value, request.owners)?)))
         },
         |common| Some(keys::end_of_prefix(&keys::version_prefix(bucket, common))),
     )
@@ -315,7 +314,7 @@ fn of_key(
     request: &VersionsRequest,
     key: &[u8],
     older_than: Option<Index>,
-) -> Result<(Vec<VersionSummary>, bool), ReadError> {
+) -> Result<(Vec<Shown>, bool), ReadError> {
     for _ in 0..ATTEMPTS {
         let applied = machine.applied_index();
         let top = Top::of(machine, request.bucket, key)?;
@@ -326,9 +325,10 @@ fn of_key(
         }
         let newest = top.newest();
         let is_older = |current: &ObjectRecord| older_than.is_none_or(|than| current.committed < than);
-        let current = top.current.filter(is_older).map(summary);
+        let current = top.current.filter(is_older).map(|record| Version::Object(Box::new(record)));
+        let current = current.map(|version| shown_of(version, request.owners));
         let versions: Vec<_> = current.into_iter().chain(noncurrent).collect();
-        let is_newest = versions.first().map(VersionSummary::id) == newest;
+        let is_newest = versions.first().map(|(version, _)| version.id()) == newest;
         return Ok((versions, is_newest));
     }
     Err(ReadError::Unavailable("a key changed again and again while its versions were read".into()))
@@ -364,7 +364,7 @@ fn noncurrent_of(
     request: &VersionsRequest,
     key: &[u8],
     older_than: Option<Index>,
-) -> Result<Vec<VersionSummary>, ReadError> {
+) -> Result<Vec<Shown>, ReadError> {
     let all = keys::versions_of(request.bucket, key);
     let from = match older_than {
         None => all.clone(),
@@ -373,19 +373,33 @@ fn noncurrent_of(
     };
     let (mut versions, mut failed) = (Vec::new(), None);
     machine.scan(&from, &keys::end_of_prefix(&all), |_, value| {
-        match decode(value) {
+        match shown_version(value, request.owners) {
             Ok(version) => versions.push(version),
             Err(error) => failed = Some(error),
         }
         let go_on = failed.is_none() && versions.len() <= request.max;
         if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    failed.map_or(Ok(versions), |error: DecodeError| Err(error.into()))
+    failed.map_or(Ok(versions), |error| Err(error.into()))
 }
 
-fn summary(record: ObjectRecord) -> VersionSummary {
-    let ObjectRecord { version, modified, size, etag, storage_class, checksum, .. } = record;
-    VersionSummary::Object(ObjectSummary { version, modified, size, etag, storage_class, checksum })
+/// What a list shows of a version that isn't current.
+fn shown_version(value: &[u8], owners: bool) -> Result<Shown, DecodeError> {
+    if owners { Ok(shown_of(decode(value)?, true)) } else { Ok((decode(value)?, None)) }
+}
+
+fn shown_of(version: Version, owners: bool) -> Shown {
+    let (summary, owner) = match version {
+        Version::Object(mut record) => {
+            let owner = record.attributes.owner.take();
+            (VersionSummary::Object((*record).into()), owner)
+        }
+        Version::DeleteMarker(marker) => {
+            let owner = marker.owner.clone();
+            (VersionSummary::DeleteMarker(marker), owner)
+        }
+    };
+    (summary, owner.filter(|_| owners))
 }
 
 /// The lesser of two bounds, of which one that isn't there bounds nothing.

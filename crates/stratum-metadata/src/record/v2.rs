@@ -169,6 +169,13 @@ pub struct ObjectSummary {
     pub checksum: Option<Checksum>,
 }
 
+impl From<ObjectRecord> for ObjectSummary {
+    fn from(record: ObjectRecord) -> Self {
+        let ObjectRecord { version, modified, size, etag, storage_class, checksum, .. } = record;
+        ObjectSummary { version, modified, size, etag, storage_class, checksum }
+    }
+}
+
 /// A bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketRecord {

@@ -71,6 +71,7 @@ fn list(prefix: &str, delimiter: &str) -> ListRequest {
         delimiter: Some(delimiter.into()),
         from: Position::Start,
         max: 1_000,
+        owners: false,
     }
 }
 

@@ -75,8 +75,10 @@ impl Store {
         let (mut lines, mut from) = (Vec::new(), VersionPosition::Start);
         loop {
             let (prefix, delimiter) = (prefix.to_vec(), delimiter.map(<[u8]>::to_vec));
-            let page =
-                versions(&self.machine, &VersionsRequest { bucket: BUCKET, prefix, delimiter, from, max });
+            let page = versions(
+                &self.machine,
+                &VersionsRequest { bucket: BUCKET, prefix, delimiter, from, max, owners: false },
+            );
             let page = page.unwrap();
             assert!(page.entries.len() <= max);
             lines.extend(page.entries.iter().map(line));
@@ -94,7 +96,7 @@ type Line = (Vec<u8>, Option<(VersionId, bool, bool)>);
 fn line(listed: &Listed<ListedVersion>) -> Line {
     match listed {
         Listed::CommonPrefix(common) => (common.clone(), None),
-        Listed::Entry(ListedVersion { key, is_latest, version }) => {
+        Listed::Entry(ListedVersion { key, is_latest, version, .. }) => {
             let is_marker = matches!(version, VersionSummary::DeleteMarker(_));
             (key.clone(), Some((version.id(), is_marker, *is_latest)))
         }
@@ -202,7 +204,14 @@ fn a_page_begins_after_a_version_that_is_gone() {
     let ids: Vec<VersionId> = (0..4).map(|_| store.put(BUCKET, b"k")).collect();
     let list = |id| {
         let from = VersionPosition::AfterVersion(b"k".to_vec(), id);
-        let request = VersionsRequest { bucket: BUCKET, prefix: Vec::new(), delimiter: None, from, max: 9 };
+        let request = VersionsRequest {
+            bucket: BUCKET,
+            prefix: Vec::new(),
+            delimiter: None,
+            from,
+            max: 9,
+            owners: false,
+        };
         let page = versions(&store.machine, &request).unwrap();
         page.entries.iter().map(|entry| line(entry).1.unwrap()).collect::<Vec<_>>()
     };
@@ -235,6 +244,7 @@ fn a_version_that_stays_is_listed_once_however_it_is_moved() {
                 delimiter: None,
                 from: VersionPosition::Start,
                 max: 5,
+                owners: false,
             };
             let listed = versions(&store.machine, &request);
             let lines: Vec<Line> = match &listed {
