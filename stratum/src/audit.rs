@@ -9,7 +9,6 @@ use crate::config::AuditSection;
 use crate::webhook::Webhook;
 use bytes::Bytes;
 use files::Files;
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +17,7 @@ use stratum_api::audit::{Audit, AuditBell, AuditLines};
 use stratum_storage::blocking;
 use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
 use tokio::sync::Notify;
+use tracing_mutex::parkinglot::Mutex;
 
 /// Lines that are taken at once.
 const TOGETHER: usize = 4096;

@@ -45,7 +45,11 @@ enum BackupError {
     #[error(transparent)]
     Call(#[from] CallError),
     #[error("{path}: {error}")]
-    File { path: PathBuf, error: io::Error },
+    File {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
     #[error(transparent)]
     Remote(#[from] S3Error),
     #[error("the backup that came can't be used: {0}; run it again")]

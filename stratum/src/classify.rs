@@ -6,7 +6,6 @@
 
 use crate::config::Config;
 use crate::failure::Failure;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_classify::{Classified, Classifier, ModelError};
@@ -16,6 +15,7 @@ use stratum_storage::ambient::{Clock, System};
 use stratum_storage::apart::Apart;
 use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work, unless_stopped};
 use stratum_tiering::content::{Sample, Samples, Waiting, What};
+use tracing_mutex::parkinglot::Mutex;
 
 /// How often it is seen whether something waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);

@@ -50,14 +50,22 @@ pub enum CallError {
     #[error("{0}")]
     Credentials(#[from] credentials::CredentialsError),
     #[error("{endpoint}: {failure}")]
-    Failed { endpoint: String, failure: Failure },
+    Failed {
+        endpoint: String,
+        #[source]
+        failure: Failure,
+    },
     #[error("{endpoint}: no answer within {} s", ANSWER_TIMEOUT.as_secs())]
     Late { endpoint: String },
     /// The server says why, in words.
     #[error("{problem}")]
     Refused { status: u16, problem: String },
     #[error("{}: {error}", file.display())]
-    File { file: PathBuf, error: std::io::Error },
+    File {
+        file: PathBuf,
+        #[source]
+        error: std::io::Error,
+    },
     #[error("{endpoint}: the answer makes no sense: {problem}")]
     Nonsense { endpoint: String, problem: String },
 }

@@ -38,7 +38,11 @@ pub enum CredentialsError {
     #[error("{}: it holds no meta/{FILE}; is it the first data folder of a server?", .0.display())]
     NotKept(PathBuf),
     #[error("{}: {error}", path.display())]
-    Unreadable { path: PathBuf, error: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        error: std::io::Error,
+    },
     #[error("neither ~/.aws/credentials nor ~/.aws/config has a key and a secret for the profile {0}")]
     NoProfile(String),
     #[error(

@@ -6,7 +6,6 @@
 
 use crate::webhook::{Webhook, Webhooks};
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use stratum_metadata::record::EventQueue;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
 use tokio::task::JoinHandle;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How often it looks who has something to be told.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);

@@ -7,7 +7,6 @@ use crate::logging::DroppedLines;
 use crate::operator::Operator;
 use crate::status::{self, DriveStatus, Status};
 use crate::telemetry::Telemetry;
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use stratum_engine::tiering::Held;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use stratum_tiering::tier::Tier;
+use tracing_mutex::parkinglot::Mutex;
 
 const STATES: [(status::State, &str); 5] = [
     (status::State::Well, "well"),

@@ -6,7 +6,6 @@
 //! put aside, and counting begins anew: it costs worse decisions for a while.
 
 use crate::private;
-use parking_lot::Mutex;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,6 +18,7 @@ use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use stratum_tiering::day::Day;
 use stratum_tiering::usage::name::Seed;
 use stratum_tiering::usage::{Changes, End, Usage};
+use tracing_mutex::parkinglot::Mutex;
 
 const FILE: &str = "usage";
 /// How often what changed is written.

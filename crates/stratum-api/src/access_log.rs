@@ -5,13 +5,13 @@
 //!
 //! Source: Amazon S3 User Guide, "Logging requests with server access logging" and "Amazon S3 server access log format".
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 use stratum_metadata::record::BucketId;
 use stratum_storage::ambient::UnixMillis;
 use time::OffsetDateTime;
+use tracing_mutex::parkinglot::Mutex;
 
 /// What may wait of all buckets, in bytes, and of one.
 const MAX_WAITING: usize = 16 << 20;

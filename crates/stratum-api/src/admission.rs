@@ -18,10 +18,10 @@ pub use party::{Origin, Party};
 
 use crate::error::{Code, S3Error};
 use metrics::{Counter, Gauge, Unit};
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use tracing_mutex::parkinglot::Mutex;
 
 /// What a request in flight is counted with, in bytes: what its connection buffers, and an answer that fits there.
 pub const LEAST_MEMORY: u64 = 128 << 10;

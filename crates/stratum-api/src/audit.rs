@@ -7,13 +7,13 @@ use crate::address::Address;
 use crate::text::Deadline;
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode, Uri};
-use parking_lot::Mutex;
 use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use stratum_storage::ambient::UnixMillis;
 use tokio::sync::{Notify, mpsc};
+use tracing_mutex::parkinglot::Mutex;
 
 /// What may wait to be kept, in bytes.
 const MAX_WAITING: usize = 16 << 20;

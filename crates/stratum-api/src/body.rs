@@ -30,11 +30,11 @@ use http::HeaderMap;
 use http::header::TRANSFER_ENCODING;
 use http_body_util::BodyExt;
 use pace::{Pace, STALL};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use stratum_auth::{ChunkedDecoder, Payload, Trailers};
 use stratum_metadata::record::ChecksumAlgorithm;
 use stratum_storage::ambient::Clock;
+use tracing_mutex::parkinglot::Mutex;
 
 /// The largest payload of one request: 5 GiB.
 pub const MAX_PAYLOAD: u64 = 5 << 30;

@@ -11,7 +11,6 @@
 
 use crate::admission::{Admitted, Origin, is_fair};
 use metrics::{Counter, Gauge, Unit};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
@@ -22,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing_mutex::parkinglot::Mutex;
 
 /// Places of the reserve. Each is held for one request, or for as long as its peer may send nothing.
 const RESERVE: usize = 32;

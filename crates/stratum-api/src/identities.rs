@@ -17,7 +17,6 @@ pub use member::{Member, MemberKind};
 pub use sealing::Sealing;
 pub use session::{Session, Subject};
 
-use parking_lot::RwLock;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
@@ -27,6 +26,7 @@ use stratum_metadata::record::IdentitiesRecord;
 use stratum_metadata::{ReadError, ReadView};
 use stratum_storage::ambient::UnixMillis;
 use subtle::ConstantTimeEq;
+use tracing_mutex::parkinglot::RwLock;
 
 /// How much text the policies of members that are kept may have had, in bytes. Read, one takes up to 40 times its text.
 const KEPT_BYTES: u64 = 2 << 20;

@@ -6,11 +6,11 @@ mod buckets;
 
 use http::{Method, StatusCode};
 use metrics::{Counter, Histogram};
-use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
+use tracing_mutex::parkinglot::RwLock;
 
 /// What the filter of the log calls the lines of requests.
 const REQUESTS: &str = "requests";

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use hmac::{Hmac, Mac};
-use parking_lot::RwLock;
 use sha2::Sha256;
+use tracing_mutex::parkinglot::RwLock;
 
 use crate::digest::{Hex, Sha256Digest};
 use crate::identity::SecretKey;

@@ -46,7 +46,11 @@ pub enum Problem {
     #[error("{0}")]
     Connect(#[from] ConnectError),
     #[error("{at}: {error}")]
-    S3 { at: String, error: S3Error },
+    S3 {
+        at: String,
+        #[source]
+        error: S3Error,
+    },
     #[error("{at}: {problem}")]
     At { at: String, problem: String },
     #[error("{0}: nothing is there")]
@@ -55,7 +59,7 @@ pub enum Problem {
     #[error("the output is closed")]
     Closed,
     #[error("the output can't be written: {0}")]
-    Output(std::io::Error),
+    Output(#[source] std::io::Error),
 }
 
 impl Problem {

@@ -6,10 +6,10 @@
 //! locks a program out by guessing.
 
 use crate::door::Door;
-use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
+use tracing_mutex::parkinglot::Mutex;
 
 /// Failures that are forgiven within [`WINDOW`]. A key has more of them, since strangers can use up its.
 const OF_SOURCE: u32 = 10;

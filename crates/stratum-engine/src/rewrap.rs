@@ -5,7 +5,6 @@
 //! seals stays as it is: no body is read or written. When a pass has found nothing outdated and failed at nothing, the former
 //! keys are of no use any more.
 
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use stratum_storage::ambient::Entropy;
 use stratum_storage::blocking;
 use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
 use tokio::sync::Notify;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How long it waits to be asked, and looks again.
 const IDLE_INTERVAL: Duration = Duration::from_secs(24 * 3600);

@@ -6,7 +6,6 @@
 //! again; the metrics count it.
 
 use futures_util::FutureExt;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use stratum_storage::panics;
 use stratum_storage::task::{self, Place, Role, Row, Stop, Task};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use tracing_mutex::parkinglot::Mutex;
 
 /// The pause after a first failure, and the longest one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);

@@ -31,7 +31,6 @@ use crate::TieringConfig;
 use capacity::Pressures;
 use clock::Watch;
 use ledger::Ledger;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::{Metadata, TIERS_SINCE};
@@ -44,6 +43,7 @@ use stratum_tiering::policy::Policy;
 use stratum_tiering::prices::Prices;
 use stratum_tiering::tier::{PerTier, Tier};
 use stratum_tiering::usage::Usage;
+use tracing_mutex::parkinglot::Mutex;
 use walk::Walking;
 
 /// How often it is looked who was woken, and whether a walk is due.

@@ -34,7 +34,6 @@ use crate::order::{Barrier, Group, Order};
 use crate::space::Space;
 use applier::Applier;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use queue::Queue;
 use reply::Proposal;
 use room::{Pace, Room};
@@ -45,6 +44,7 @@ use stratum_storage::drive::Threads;
 use stratum_storage::volume::Writer;
 #[cfg(test)]
 pub(crate) use threads::Step;
+use tracing_mutex::parkinglot::Mutex;
 
 /// Bytes of entries in a group. Fewer where the journal's segments are short.
 const GROUP_BYTES: usize = 1 << 20;

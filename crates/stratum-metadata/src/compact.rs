@@ -13,7 +13,6 @@ mod plan;
 use crate::evacuate::{EvacuateError, Evacuated, Mover};
 use crate::machine::ReadError;
 use footprint::{Footprint, least_needed, measure, sealed_length};
-use parking_lot::Mutex;
 use plan::{Job, Seen, Wholeness, plan};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
@@ -30,6 +29,7 @@ use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
 use stratum_storage::volume::{Claim, VolumeRecord};
 use stratum_storage::writepath::Leave;
 use tokio::sync::watch;
+use tracing_mutex::parkinglot::Mutex;
 
 pub use plan::Why;
 

@@ -49,7 +49,7 @@ pub enum EvacuateError {
     #[error("{0} isn't sealed")]
     NotSealed(VolumeId),
     #[error("writing copies: {0}")]
-    Write(WriteError),
+    Write(#[source] WriteError),
     #[error("{0}")]
     Read(#[from] ReadError),
     #[error("the moves could not be made durable: {0}")]

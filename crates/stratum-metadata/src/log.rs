@@ -116,7 +116,7 @@ pub(crate) mod memory {
     //! A log of plain memory, for tests: it can be shared, so that a "restart" finds what was appended.
 
     use super::*;
-    use parking_lot::Mutex;
+    use tracing_mutex::parkinglot::Mutex;
     use xxhash_rust::xxh3::xxh3_128_with_seed;
 
     #[derive(Clone, Debug, Default)]

@@ -25,7 +25,6 @@ use crate::state::{ApplyError, Change, Freed, View, apply};
 use crate::tree::{Base, Tree, TreeError, Value};
 use health::Health;
 use moves::Moves;
-use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -34,6 +33,7 @@ use std::time::Duration;
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::Index;
 use stratum_storage::volume::VolumeRecord;
+use tracing_mutex::parkinglot::{Mutex, RwLock};
 
 /// How long a scan holds the read lock at a stretch.
 const SLICE: Duration = Duration::from_millis(1);

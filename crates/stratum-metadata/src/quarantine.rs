@@ -6,7 +6,6 @@
 
 use crate::store::Metadata;
 use crate::sweep::Time;
-use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use stratum_storage::blob::Index;
 use stratum_storage::quarantine::Quarantined;
 use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use stratum_storage::volumes::Volumes;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How often the drives are looked at. What two looks in a row find unknown is put aside.
 const POLL_INTERVAL: Duration = Duration::from_secs(2 * 3600);

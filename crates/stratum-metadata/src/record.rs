@@ -45,7 +45,7 @@ pub enum DecodeError {
     #[error("the record has level {found}; this binary knows levels up to {known}: use a newer one")]
     Level { found: u8, known: Level },
     #[error("the record is damaged: {0}")]
-    Damaged(postcard::Error),
+    Damaged(#[source] postcard::Error),
     #[error("the record is empty")]
     Empty,
 }

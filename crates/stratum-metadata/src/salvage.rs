@@ -82,7 +82,11 @@ pub enum SalvageError {
     #[error("{0}")]
     Newer(String),
     #[error("entry {index} of the journal can't be read: {error}")]
-    Command { index: Index, error: DecodeError },
+    Command {
+        index: Index,
+        #[source]
+        error: DecodeError,
+    },
     #[error("the state can't be built in {dir}: {problem}")]
     Build { dir: PathBuf, problem: String },
 }

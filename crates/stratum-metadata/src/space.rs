@@ -10,13 +10,13 @@ use crate::machine::{AppliedGroup, Machine, ReadError};
 use crate::record::{ExtentRecord, Migrate, StripeRecord, decode};
 use crate::state::Freed;
 use crate::tree::Base;
-use parking_lot::RwLock;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use stratum_storage::blob::{Extent, Geometry, VolumeId};
 use stratum_storage::format::layout::{FILE_HEADER, Stripe, extent_end, stripes_of};
 use stratum_storage::format::v1::Kind;
 use stratum_storage::volume::{LiveStripe, Table, VolumeRecord, VolumeState};
+use tracing_mutex::parkinglot::RwLock;
 
 /// The table of volumes, once there is one.
 #[derive(Debug, Default)]

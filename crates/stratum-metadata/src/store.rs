@@ -55,7 +55,11 @@ pub enum OpenError {
     #[error("the journal can't be replayed: {0}")]
     Log(#[from] LogError),
     #[error("entry {index} of the journal can't be read: {error}")]
-    Command { index: Index, error: DecodeError },
+    Command {
+        index: Index,
+        #[source]
+        error: DecodeError,
+    },
     #[error(
         "the state can't be rebuilt: the journal begins at entry {first}, and no checkpoint reaches that far; \
          bring back the drives that hold a newer checkpoint"
@@ -64,14 +68,18 @@ pub enum OpenError {
     #[error("{0}")]
     Newer(String),
     #[error("the index's directory {path} can't be used: {error}")]
-    Directory { path: PathBuf, error: std::io::Error },
+    Directory {
+        path: PathBuf,
+        #[source]
+        error: std::io::Error,
+    },
     #[error(
         "the journal reaches to entry {reached} only, and entry {served} was served already: bring back the drives that \
          hold the rest; `stratum restore` goes on from what can be proven"
     )]
     Behind { reached: Index, served: Index },
     #[error("the committer's threads can't be started: {0}")]
-    Threads(std::io::Error),
+    Threads(#[source] std::io::Error),
     /// Our own mistake.
     #[error(
         "the server panicked while it brought the state up: {0}; please report it with the log, and restart the server"

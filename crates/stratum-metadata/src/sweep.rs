@@ -9,12 +9,12 @@ use crate::machine::Machine;
 use crate::store::Metadata;
 use crate::tree::TreeError;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use tracing_mutex::parkinglot::Mutex;
 
 /// How often it looks.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

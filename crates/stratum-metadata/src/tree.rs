@@ -323,7 +323,7 @@ pub(crate) mod faults {
     //! Has the indexes under a folder fail, for tests.
 
     use super::*;
-    use parking_lot::Mutex;
+    use tracing_mutex::parkinglot::Mutex;
 
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub(crate) enum Fault {

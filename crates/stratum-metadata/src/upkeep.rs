@@ -9,7 +9,6 @@ use crate::log::{ClosedSegment, LocalLog, LogError};
 use crate::machine::Machine;
 use crate::stack;
 use crate::tree::{Tree, TreeError};
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +17,7 @@ use stratum_storage::ambient::Clock;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::{DriveId, Roster};
 use stratum_storage::set::Finding;
+use tracing_mutex::parkinglot::Mutex;
 
 /// The part of the cap after which a checkpoint is due. The journal since the older of two is kept, so two of these
 /// parts, and what is not packed yet, are the journal's usual length.

@@ -57,7 +57,7 @@ impl Apart {
 
 fn start(name: &str) -> mpsc::Sender<Work> {
     let (sender, receiver) = mpsc::channel::<Work>();
-    let receiver = Arc::new(parking_lot::Mutex::new(receiver));
+    let receiver = Arc::new(tracing_mutex::parkinglot::Mutex::new(receiver));
     let processors = thread::available_parallelism().map_or(1, usize::from);
     for number in 0..processors.max(2) {
         let receiver = receiver.clone();

@@ -18,12 +18,12 @@ use crate::heal::{HealError, Healer, Rebuilder};
 use crate::pace::{Class, Pace};
 use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use crate::volume::{Claim, Phase, Table, TierDrives};
-use parking_lot::Mutex;
 use plan::{Load, Lying, Move, best_move, to_move};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing_mutex::parkinglot::Mutex;
 
 /// Less than this is usually not worth moving, in bytes.
 pub const LEAST_MOVE_BYTES: u64 = 4 << 20;

@@ -4,10 +4,10 @@
 //! 32 KiB are coded one row at a time, which keeps data and parity in the processor's cache.
 
 use crate::blob::Geometry;
-use parking_lot::Mutex;
 use reed_solomon_erasure::galois_8::ReedSolomon;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use tracing_mutex::parkinglot::Mutex;
 
 /// Why shards were not coded.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]

@@ -39,13 +39,13 @@ use crate::remote::RemoteError;
 use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use crate::volume::{BadFragment, Claim, Table, VolumeLogError};
 use order::Endangered;
-use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tracing_mutex::parkinglot::Mutex;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Shards that are rebuilt at a time while the pace is hurried; one otherwise.

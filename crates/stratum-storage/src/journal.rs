@@ -41,12 +41,12 @@ use crate::blob::Index;
 use crate::drive::{Drive, DriveId, FileIo};
 use append::JournalWriter;
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::thread;
+use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 
 pub use bounds::{LEAST_CAP_BYTES, Options, Usage};
 pub use cursor::Verify;

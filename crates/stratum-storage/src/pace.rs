@@ -10,12 +10,12 @@
 //! depends on them.
 
 use crate::ambient::Clock;
-use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tracing_mutex::parkinglot::Mutex;
 
 /// What background work is for; the more urgent come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -18,11 +18,11 @@ use crate::drive::{Drive, DriveId};
 use crate::volume::{
     DIRECTORY, Stray, StrayKind, Table, finished, list_drive, parse_name, shard_path, volume_of_path,
 };
-use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use tracing_mutex::parkinglot::Mutex;
 
 const QUARANTINE: &str = "quarantine";
 

@@ -13,10 +13,10 @@ use crate::volume::{
     DIRECTORY, Freed, Phase, PlacedShard, Table, Volume, VolumeEvent, VolumeLogError, VolumeRecord,
     VolumeState, each_shard,
 };
-use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How many shard files stay open for readers, at most, after a round of reclaim.
 const MAX_OPEN_FILES: usize = 512;

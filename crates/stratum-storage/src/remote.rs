@@ -16,7 +16,6 @@ pub use reach::Reach;
 use crate::ambient::Clock;
 use crate::blob::VolumeId;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use reach::Breaker;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Debug};
@@ -26,6 +25,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tracing_mutex::parkinglot::Mutex;
 
 /// The object that says whose store this is.
 const MARKER: &str = "stratum-store";

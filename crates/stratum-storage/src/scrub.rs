@@ -22,12 +22,12 @@ use crate::heal::{Healer, Rebuilder};
 use crate::pace::{Class, Pace};
 use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use crate::volume::Table;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How long a pass takes when nobody asked for it, in milliseconds: 14 days.
 pub const PASS_PERIOD_MILLIS: UnixMillis = 14 * 24 * 3600 * 1000;

@@ -30,10 +30,10 @@ use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
 use crate::drive::{Drive, DriveId, DriveIo, Roster, Threads};
 use identity::Formation;
-use parking_lot::Mutex;
 use roll::Roll;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tracing_mutex::parkinglot::Mutex;
 
 /// The drives that the configuration names.
 #[derive(Debug)]

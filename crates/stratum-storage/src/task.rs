@@ -154,10 +154,10 @@ pub async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = T>) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parking_lot::Mutex;
     use std::collections::VecDeque;
     use tokio::sync::Notify;
     use tokio::time::Instant;
+    use tracing_mutex::parkinglot::Mutex;
 
     /// Does as it is told, and notes when.
     struct Told {

@@ -25,11 +25,11 @@ use crate::pace::{Class, Pace};
 use crate::remote::{Remote, RemoteError, RemoteObject};
 use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
 use crate::volume::{Claim, Phase, REMOTE_TIER, Table, Volume, VolumeEvent, VolumeLogError};
-use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tracing_mutex::parkinglot::Mutex;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// From so many live bytes on a sealed volume doesn't wait to be merged with others: the largest that compaction calls

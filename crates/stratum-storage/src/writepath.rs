@@ -28,10 +28,10 @@ use crate::drive::Drive;
 use crate::format::layout::Stripe;
 use crate::format::v1::Kind;
 use crate::volume::{Buffers, Table, TierDrives, Volume, stripe_memory};
-use parking_lot::Mutex;
 use room::Purpose;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use tracing_mutex::parkinglot::Mutex;
 
 /// Stripes of one writer that are being encoded or written at a time.
 pub const STRIPES_IN_FLIGHT: u64 = 2;

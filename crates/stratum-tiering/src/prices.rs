@@ -31,7 +31,11 @@ pub struct Prices(PerTier<TierPrices>);
 #[derive(Debug, Error, PartialEq)]
 pub enum PricesError {
     #[error("of the prices [{tier}] {problem}")]
-    Tier { tier: Tier, problem: TierPricesError },
+    Tier {
+        tier: Tier,
+        #[source]
+        problem: TierPricesError,
+    },
     #[error("the prices can't be read: {0}")]
     Malformed(String),
 }

@@ -25,13 +25,13 @@ use groups::Groups;
 pub use looks::Looked;
 use looks::Looks;
 use name::{Name, Seed};
-use parking_lot::Mutex;
 pub use saving::Changes;
 use slow::Slow;
 pub use slow::SlowReads;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use table::Table;
+use tracing_mutex::parkinglot::Mutex;
 use woken::Woken;
 
 const SHARDS: usize = 16;

@@ -41,7 +41,11 @@ pub enum S3Error {
     #[error("the S3 endpoint: {0}")]
     Credentials(#[from] CredentialsError),
     #[error("{url}: {failure}")]
-    Failed { url: String, failure: Failure },
+    Failed {
+        url: String,
+        #[source]
+        failure: Failure,
+    },
     #[error("{url}: the endpoint answered {status}: {problem}")]
     Refused { url: String, status: u16, problem: String },
     #[error("{0}: the answer makes no sense")]

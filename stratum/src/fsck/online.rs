@@ -8,7 +8,6 @@
 use super::finding::Finding;
 use super::report::{self, Report};
 use crate::drives::Drives;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use stratum_storage::inspect::{self, InspectError};
 use stratum_storage::pace::{Class, Turn};
 use stratum_storage::volume::{Stray, VolumeState};
 use tokio::sync::watch;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How long a repair waits for heal at most; what is left then is found by the check that follows.
 const HEAL_TIMEOUT: Duration = Duration::from_secs(600);

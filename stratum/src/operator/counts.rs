@@ -1,11 +1,11 @@
 //! What takes a scan of all objects to know: counted when somebody asks, and kept for a minute.
 
-use parking_lot::Mutex;
 use std::time::Duration;
 use stratum_metadata::Metadata;
 use stratum_metadata::census::Census;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::heal::Lost;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How old a count may be, and how many times as old as it took to make.
 const AGE: Duration = Duration::from_secs(60);

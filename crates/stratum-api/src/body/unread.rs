@@ -1,7 +1,7 @@
 //! Why a body couldn't be read, where the reason passes through those who know nothing of S3.
 
 use crate::error::S3Error;
-use parking_lot::Mutex;
+use tracing_mutex::parkinglot::Mutex;
 
 /// What reading a body came to, on its way through those who know nothing of S3.
 #[derive(Debug, thiserror::Error)]

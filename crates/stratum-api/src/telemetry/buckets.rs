@@ -3,9 +3,9 @@
 
 use super::Answered;
 use metrics::{Counter, Histogram};
-use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use tracing_mutex::parkinglot::RwLock;
 
 /// Registered when they first count.
 struct OfBucket {

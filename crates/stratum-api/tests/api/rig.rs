@@ -8,7 +8,6 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use axum::Router;
 use axum::routing::get;
-use parking_lot::Mutex;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
@@ -40,6 +39,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
+use tracing_mutex::parkinglot::Mutex;
 
 pub const ROOT: (&str, &str) = ("AKIAROOT", "root-secret");
 pub const OTHER: (&str, &str) = ("AKIAOTHER", "other-secret");

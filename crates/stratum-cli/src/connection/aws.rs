@@ -28,7 +28,11 @@ pub enum ProfileError {
     #[error("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither")]
     Half,
     #[error("{}: {error}", path.display())]
-    Unreadable { path: PathBuf, error: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        error: std::io::Error,
+    },
     #[error("the credential_process of the profile \"{profile}\" gave no key: {problem}")]
     Process { profile: String, problem: String },
 }

@@ -2,7 +2,6 @@
 //! closed segments. What is damaged is written anew from the other copies.
 
 use crate::Engine;
-use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use stratum_storage::pace::{Class, Pace};
 use stratum_storage::set::Finding;
 use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
 use tokio::sync::Notify;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How often all copies are read, unless somebody asks for it.
 const INTERVAL: Duration = Duration::from_secs(24 * 3600);

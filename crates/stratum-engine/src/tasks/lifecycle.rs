@@ -11,7 +11,6 @@ mod progress;
 pub use progress::{LastPass, LifecycleStatus};
 
 use futures_util::{StreamExt, stream};
-use parking_lot::Mutex;
 use progress::Progress;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,6 +28,7 @@ use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blocking;
 use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
 use stratum_tiering::usage::Usage;
+use tracing_mutex::parkinglot::Mutex;
 
 /// Versions or uploads that are looked at in one step.
 const PAGE: usize = 1_000;

@@ -3,7 +3,6 @@
 
 use crate::store::{BUCKET, Store, add_bucket, key, record};
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::command::{Command, Urgency, WriteCondition};
@@ -13,6 +12,7 @@ use stratum_metadata::{CommitError, NotWritten};
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Drive;
 use stratum_storage::journal::{Journal, Verify};
+use tracing_mutex::parkinglot::Mutex;
 
 /// When whoever appends panics.
 #[derive(Clone, Copy, PartialEq)]

@@ -7,7 +7,6 @@
 use crate::colder::Shelf;
 use crate::dice::Dice;
 use crate::disaster::Backup;
-use parking_lot::Mutex;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use stratum_storage::drive::simulated::{Op, Power, SimulatedDrive, Snapshot};
 use stratum_storage::drive::{Drive, OpenHow, Threads};
 use stratum_storage::scrub::ScrubCursor;
 use stratum_storage::set::{DriveState, Root, Set, SetConfig, TierConfig};
+use tracing_mutex::parkinglot::Mutex;
 
 /// What a disk is to the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

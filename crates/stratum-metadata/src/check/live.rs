@@ -12,12 +12,12 @@ use crate::record::Owner;
 use crate::relocate::blob_of;
 use crate::store::Metadata;
 use crate::tree::{Base, TreeError, Value};
-use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use stratum_storage::blob::{Index, Place, VolumeId};
 use stratum_storage::pace::Turn;
+use tracing_mutex::parkinglot::Mutex;
 
 /// What a page of keys, and what is looked up for them, counts for at the pace, in bytes.
 const PAGE_BYTES: u64 = 256 << 10;

@@ -4,13 +4,13 @@
 //! and after a while another drive is asked as well, so that one that hangs holds up nobody for long.
 
 use super::frame::{FRAME_HEADER_LEN, Framed, Salt};
-use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use stratum_storage::drive::{Drive, DriveId, FileIo, OpenHow};
+use tracing_mutex::parkinglot::{Mutex, RwLock};
 
 /// How long one drive is waited for before the next one is asked.
 const PATIENCE: Duration = Duration::from_millis(100);

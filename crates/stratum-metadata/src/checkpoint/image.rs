@@ -9,11 +9,11 @@ use super::{CheckpointError, format};
 use crate::fingerprint::fingerprint;
 use crate::record::Applied;
 use crate::tree::{Base, TreeError, Value};
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use tracing_mutex::parkinglot::Mutex;
 /// Blocks that stay in memory: 16 MiB.
 const CACHED: usize = 64;
 

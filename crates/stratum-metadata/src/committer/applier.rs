@@ -16,13 +16,13 @@ use crate::order::{Committed, Follower};
 use crate::space::Space;
 use crate::tree::TreeError;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Threads;
 use tokio::sync::Notify;
+use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 
 /// Groups that are committed and wait to be applied.
 const UNAPPLIED_GROUPS: usize = 4;

@@ -6,9 +6,9 @@ use crate::log::LocalLog;
 use crate::order::single::Single;
 use crate::order::{Committed, Follower, Order};
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use tracing_mutex::parkinglot::Mutex;
 
 impl Committer {
     /// Whoever comes to that step next panics; or only the thread of that name.

@@ -33,7 +33,7 @@ pub(super) fn spawn(
 /// Whoever comes there next panics: a thread's name if it must be that one, and where.
 #[cfg(test)]
 #[derive(Default)]
-pub(super) struct Panics(parking_lot::Mutex<Option<(Option<&'static str>, Step)>>);
+pub(super) struct Panics(tracing_mutex::parkinglot::Mutex<Option<(Option<&'static str>, Step)>>);
 
 #[cfg(test)]
 impl Panics {

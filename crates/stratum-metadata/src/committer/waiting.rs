@@ -5,9 +5,9 @@
 
 use super::reply::Reply;
 use crate::order::Ticket;
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tracing_mutex::parkinglot::Mutex;
 
 #[derive(Default)]
 pub(super) struct Waiting {

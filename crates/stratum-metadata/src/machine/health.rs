@@ -8,11 +8,11 @@ use super::Machine;
 use crate::record::Applied;
 use crate::stack::Stack;
 use crate::tree::TreeError;
-use parking_lot::Mutex;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tracing_mutex::parkinglot::Mutex;
 
 /// Why the index doesn't count any more.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use crate::command::Urgency;
 use crate::fate::{CommitError, NotWritten};
 use crate::log::{LocalLog, Usage};
 use crate::machine::Entry;
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::{Arc, OnceLock};
 use stratum_storage::blob::Index;
+use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 
 pub(crate) struct Single {
     log: Arc<dyn LocalLog>,

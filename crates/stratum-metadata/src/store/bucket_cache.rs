@@ -7,8 +7,8 @@ use crate::buckets;
 use crate::machine::{Machine, ReadError};
 use crate::record::BucketRecord;
 use crate::tree::Base;
-use parking_lot::RwLock;
 use std::collections::HashMap;
+use tracing_mutex::parkinglot::RwLock;
 
 /// Records that are kept. Beyond that it begins anew.
 const MOST_BUCKETS: usize = 256;

@@ -14,11 +14,11 @@ use super::{Metadata, OpenError};
 use crate::checkpoint::CheckpointError;
 use crate::machine::Failure;
 use crate::stack;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use stratum_storage::blob::Index;
 use stratum_storage::panics;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How long an index must have served for its failure to be the first again.
 const CALM: Duration = Duration::from_secs(600);

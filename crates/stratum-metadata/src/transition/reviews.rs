@@ -13,7 +13,6 @@ use super::review::{Review, Sorted};
 use super::{CLASS, LEAST_ROOM, TransitionError, Transitions};
 use crate::relocate::Moved;
 use crate::sweep::Time;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use stratum_storage::blob::Tier;
 use stratum_storage::blocking;
 use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
 use stratum_storage::writepath::WriteError;
+use tracing_mutex::parkinglot::Mutex;
 
 /// Reviews of one step: so many that bodies which lie in one stripe are among them, and few enough to be remembered.
 const PAGE: usize = 1024;

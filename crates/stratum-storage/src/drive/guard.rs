@@ -9,12 +9,12 @@ use super::hold::DirectoryHold;
 use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space};
 use crate::ambient::Clock;
 use metrics::{Counter, Histogram};
-use parking_lot::{Mutex, RwLock};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
+use tracing_mutex::parkinglot::{Mutex, RwLock};
 
 /// How much of the expected file is read.
 const MAX_EXPECTED_BYTES: u64 = 64 * 1024;

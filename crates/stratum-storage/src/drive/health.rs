@@ -1,8 +1,8 @@
 //! A drive's health: a latch that goes one way. A drive that comes back is opened anew, and gets another one.
 
-use parking_lot::Mutex;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tracing_mutex::parkinglot::Mutex;
 
 /// Whether a drive can be counted on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@
 //! returns.
 
 use super::{DriveIo, FileIo, Way};
-use parking_lot::{Mutex, RwLock};
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Weak};
+use tracing_mutex::parkinglot::{Mutex, RwLock};
 
 /// A drive's directory.
 #[derive(Debug)]

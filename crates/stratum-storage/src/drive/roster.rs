@@ -5,8 +5,8 @@
 //! set changes a roster, and only after the drives themselves say so durably.
 
 use super::{Drive, DriveId};
-use parking_lot::RwLock;
 use std::sync::Arc;
+use tracing_mutex::parkinglot::RwLock;
 
 /// The drives of a tier by position, the missing ones too. A cheap handle; all clones see the same drives.
 #[derive(Clone, Debug)]

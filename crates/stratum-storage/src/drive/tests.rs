@@ -4,8 +4,8 @@ use super::real::RealDrive;
 use super::simulated::{Op, SimulatedDrive};
 use super::*;
 use crate::ambient::Simulated;
-use parking_lot::Mutex;
 use std::io::ErrorKind;
+use tracing_mutex::parkinglot::Mutex;
 
 fn of(io: Arc<dyn DriveIo>) -> Drive {
     let threads = Threads::Own;

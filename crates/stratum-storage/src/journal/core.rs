@@ -11,9 +11,9 @@ use super::{Class, Options, Usage};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
 use crate::drive::{Domain, Drive, DriveId};
-use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tracing_mutex::parkinglot::{Mutex, RwLock};
 
 /// One of the journal's drives.
 #[derive(Clone, Debug)]

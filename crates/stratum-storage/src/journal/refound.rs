@@ -30,7 +30,11 @@ pub enum RefoundError {
     #[error("{there} drives can be written to and {needed} are needed: bring drives back")]
     TooFew { there: usize, needed: usize },
     #[error("{drive} did not take the journal: {error}")]
-    Drive { drive: String, error: io::Error },
+    Drive {
+        drive: String,
+        #[source]
+        error: io::Error,
+    },
     #[error("the history can't be read any more: {0}")]
     History(#[from] JournalError),
     #[error("there are more drives than a journal's header can name")]

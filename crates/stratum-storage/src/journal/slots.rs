@@ -8,9 +8,9 @@
 
 use crate::drive::lane::Work;
 use crate::drive::{Drive, FileIo, OpenHow};
-use parking_lot::Mutex;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use tracing_mutex::parkinglot::Mutex;
 
 /// The drive's directory of segments.
 const DIRECTORY: &str = "journal";

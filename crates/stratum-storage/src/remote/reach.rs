@@ -2,9 +2,9 @@
 
 use super::RemoteError;
 use crate::ambient::{Clock, UnixMillis};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing_mutex::parkinglot::Mutex;
 
 /// So many failures in a row, and it counts as away.
 const FAILURES_UNTIL_AWAY: u32 = 3;

@@ -2,11 +2,11 @@
 
 use super::{Answer, Listed, ObjectStore, PartialObject, RemoteError};
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How many names a page of a listing has: few, so that tests see several.
 const PAGE: usize = 4;

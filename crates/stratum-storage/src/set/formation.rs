@@ -15,10 +15,10 @@ use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
 use crate::drive::real::RealDrive;
 use crate::drive::{Drive, DriveId, DriveIo, Threads};
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use tracing_mutex::parkinglot::Mutex;
 
 /// One place that the configuration names, and what is there.
 struct ConfiguredPlace<'a> {

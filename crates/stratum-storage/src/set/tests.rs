@@ -393,7 +393,7 @@ fn directories_are_made_for_a_new_set_and_never_for_a_known_one() {
     // Deleted while it runs.
     set.check();
     assert!(set.drives(Tier::Hot)[0].is_healthy());
-    let told = Arc::new(parking_lot::Mutex::new(String::new()));
+    let told = Arc::new(tracing_mutex::parkinglot::Mutex::new(String::new()));
     let listener = told.clone();
     set.drives(Tier::Hot)[0].on_fail(move |reason| reason.clone_into(&mut listener.lock()));
     std::fs::remove_dir_all(path(0)).unwrap();

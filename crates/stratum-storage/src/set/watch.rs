@@ -8,10 +8,10 @@ use crate::ambient::Clock;
 use crate::drive::{Domain, Drive, DriveId};
 use crate::panics;
 use crossbeam_channel::bounded;
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How long one round waits for its drives to answer.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(2);

@@ -5,9 +5,9 @@
 //! last user left there. Idle ones are given up step by step ([`Buffers::shrink`]).
 
 use crate::format::layout::PAGE;
-use parking_lot::Mutex;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
+use tracing_mutex::parkinglot::Mutex;
 
 /// A store of equally large buffers.
 #[derive(Debug)]

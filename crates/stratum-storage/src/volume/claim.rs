@@ -5,9 +5,9 @@
 
 use super::table::Table;
 use crate::blob::VolumeId;
-use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
+use tracing_mutex::parkinglot::Mutex;
 
 /// The volumes that somebody works on.
 #[derive(Debug, Default)]

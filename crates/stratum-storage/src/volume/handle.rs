@@ -12,10 +12,10 @@ use crate::drive::{Drive, DriveId, FileIo, NodeId, OpenHow};
 use crate::format::layout::{FILE_HEADER, Stripe, volume_end};
 use crate::placement::{Counted, enough_shards};
 use crate::remote::RemoteObject;
-use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use tracing_mutex::parkinglot::{Mutex, RwLock};
 
 /// A volume.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Fragments that were found bad, for heal to write anew.
 
 use crate::blob::VolumeId;
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
+use tracing_mutex::parkinglot::Mutex;
 
 /// How many are remembered; scrub finds the rest.
 const MAX_REPAIRS: usize = 16 * 1024;

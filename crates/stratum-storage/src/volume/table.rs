@@ -13,11 +13,11 @@ use crate::format::layout::{extent_disk, packed_end, volume_end};
 use crate::format::remote::object_length;
 use crate::placement::geometry_over;
 use crate::remote::{Remote, RemoteObject};
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tracing_mutex::parkinglot::{Mutex, RwLock, RwLockReadGuard};
 
 /// The tier whose sealed volumes go to the remote store.
 pub(crate) const REMOTE_TIER: Tier = Tier::Cold;

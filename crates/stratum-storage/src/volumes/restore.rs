@@ -51,7 +51,11 @@ pub struct Restored {
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     #[error("the record of {volume} makes no sense: {error}")]
-    Record { volume: VolumeId, error: CodecError },
+    Record {
+        volume: VolumeId,
+        #[source]
+        error: CodecError,
+    },
     #[error("volumes of the former run can't be sealed: {0}")]
     Log(#[from] VolumeLogError),
 }

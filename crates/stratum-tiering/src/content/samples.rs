@@ -4,9 +4,9 @@
 //! places as it leaves free, so that one that is written to a lot leaves room for others'. Nothing is copied for what finds no place.
 
 use super::Sample;
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use tracing_mutex::parkinglot::Mutex;
 
 /// Objects that may wait. With two windows each and S3's longest keys they take 2.3 MiB.
 const PLACES: usize = 256;

@@ -37,7 +37,11 @@ pub struct Trace {
 #[derive(Debug, Error)]
 pub enum TraceError {
     #[error("the trace can't be read after line {line}: {error}")]
-    Unreadable { line: u64, error: io::Error },
+    Unreadable {
+        line: u64,
+        #[source]
+        error: io::Error,
+    },
     #[error("the trace's first line is to be '{}'", COLUMNS.join(","))]
     Columns,
     #[error("line {line} of the trace: {fault}")]

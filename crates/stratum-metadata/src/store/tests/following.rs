@@ -4,8 +4,8 @@ use super::*;
 use crate::command::{Proposed, Urgency};
 use crate::machine::Entry;
 use crate::order::{Barrier, Committed, Follower, Group, Order, Rest};
-use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
+use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 
 /// What the nodes have agreed on lies in every node's journal, and goes to every node's follower.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! What goes wrong on a simulated drive, and when.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
+use tracing_mutex::parkinglot::Mutex;
 
 /// The kinds of operation that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

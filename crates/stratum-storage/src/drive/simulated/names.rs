@@ -2,11 +2,11 @@
 
 use super::content::Content;
 use super::{Dice, Entry};
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use tracing_mutex::parkinglot::Mutex;
 
 /// A file, with or without names.
 #[derive(Debug, Default)]
