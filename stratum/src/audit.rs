@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use stratum_api::audit::{Audit, AuditBell, AuditLines};
 use stratum_storage::blocking;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tokio::sync::Notify;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -116,7 +116,13 @@ impl AuditTask {
 
 impl Task for AuditTask {
     fn row(&self) -> Row {
-        Row { name: "audit", role: Role::Host, class: None, place: Place::Runtime, delay: Duration::ZERO }
+        Row {
+            name: "audit",
+            role: Role::Host,
+            class: None,
+            executor: Executor::Runtime,
+            delay: Duration::ZERO,
+        }
     }
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
@@ -223,7 +229,7 @@ impl Task for AuditWebhookTask {
             name: "audit webhook",
             role: Role::Host,
             class: None,
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: Duration::ZERO,
         }
     }

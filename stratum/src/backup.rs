@@ -6,11 +6,11 @@
 
 pub mod archive;
 pub mod configuration;
+mod location;
 pub mod made;
-mod place;
 pub mod produce;
 
-pub use place::Place;
+pub use location::Location;
 
 use crate::client::s3::{Remote, S3Args, S3Error};
 use crate::client::{CallError, Operator, ServerArg};
@@ -31,7 +31,7 @@ pub struct BackupArgs {
     server: ServerArg,
     /// The file to write, or s3://BUCKET/KEY. What is there is replaced when the new one is whole.
     #[arg(long)]
-    to: Place,
+    to: Location,
     #[command(flatten)]
     s3: S3Args,
     /// Put root's credentials, the master key that the server made and the secrets of the configuration into it: keep it as safe as them.
@@ -78,8 +78,8 @@ fn backup(args: &BackupArgs) -> Result<(u64, u64), BackupError> {
         operator.save("backup", &[("credentials", credentials)], to)
     };
     match &args.to {
-        Place::Object { bucket, key } => upload(save, &Remote::new(&args.s3, bucket, key)?),
-        Place::File(to) => {
+        Location::Object { bucket, key } => upload(save, &Remote::new(&args.s3, bucket, key)?),
+        Location::File(to) => {
             let mut name = to.clone().into_os_string();
             name.push(".new");
             let path = PathBuf::from(name);

@@ -13,7 +13,7 @@ use stratum_engine::Engine;
 use stratum_metadata::record::BucketId;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::apart::Apart;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work, unless_stopped};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work, unless_stopped};
 use stratum_tiering::content::{Sample, Samples, Waiting, What};
 use tracing_mutex::parkinglot::Mutex;
 
@@ -122,7 +122,13 @@ fn failed(key: &str, error: &str) -> Duration {
 
 impl Task for ClassifyTask {
     fn row(&self) -> Row {
-        Row { name: "classify", role: Role::Host, class: None, place: Place::Runtime, delay: POLL_INTERVAL }
+        Row {
+            name: "classify",
+            role: Role::Host,
+            class: None,
+            executor: Executor::Runtime,
+            delay: POLL_INTERVAL,
+        }
     }
 
     fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {

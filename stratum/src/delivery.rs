@@ -13,7 +13,7 @@ use stratum_events::{MAX_RECORDS, messages};
 use stratum_metadata::Metadata;
 use stratum_metadata::record::EventQueue;
 use stratum_storage::ambient::{Clock, System};
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tokio::task::JoinHandle;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -181,7 +181,7 @@ impl Task for DeliveryTask {
             name: "notifications",
             role: Role::Leader,
             class: None,
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: Duration::ZERO,
         }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stratum_engine::tiering::Held;
 use stratum_storage::ambient::{Clock, System};
-use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_tiering::tier::Tier;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -96,7 +96,13 @@ impl FiguresTask {
 
 impl Task for FiguresTask {
     fn row(&self) -> Row {
-        Row { name: "figures", role: Role::Host, class: None, place: Place::Thread, delay: POLL_INTERVAL }
+        Row {
+            name: "figures",
+            role: Role::Host,
+            class: None,
+            executor: Executor::Thread,
+            delay: POLL_INTERVAL,
+        }
     }
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {

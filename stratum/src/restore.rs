@@ -9,7 +9,7 @@
 //! up of what the drives hold until `--accept` says that this is how it is to be. An interrupted restore is run again.
 
 use crate::backup::made::Made;
-use crate::backup::{Place, configuration};
+use crate::backup::{Location, configuration};
 use crate::client::s3::S3Args;
 use crate::client::signing::Signing;
 use crate::client::{Operator, ServerArg};
@@ -42,7 +42,7 @@ pub struct RestoreArgs {
     store: StoreArgs,
     /// What `stratum backup` wrote, a file or s3://BUCKET/KEY. Without it, what the drives know is all there is.
     #[arg(long)]
-    from: Option<Place>,
+    from: Option<Location>,
     #[command(flatten)]
     s3: S3Args,
     /// Only tell what would be restored, and what is lost.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, Entropy, System, UnixMillis};
 use stratum_storage::blocking;
-use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_tiering::day::Day;
 use stratum_tiering::usage::name::Seed;
 use stratum_tiering::usage::{Changes, End, Usage};
@@ -162,7 +162,7 @@ impl UsageTask {
 
 impl Task for UsageTask {
     fn row(&self) -> Row {
-        Row { name: "usage", role: Role::Host, class: None, place: Place::Thread, delay: INTERVAL }
+        Row { name: "usage", role: Role::Host, class: None, executor: Executor::Thread, delay: INTERVAL }
     }
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {

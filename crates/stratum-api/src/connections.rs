@@ -36,9 +36,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// The log tells at most so often that connections give way or are refused.
 const WARNING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Where a connection is served.
+/// Which of the server's connections it is one of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Capacity {
     Regular,
     /// For one request to `/_stratum/`.
     Reserve,
@@ -93,7 +93,7 @@ impl Phase {
 pub struct Connection {
     number: u64,
     origin: Origin,
-    place: Place,
+    capacity: Capacity,
     began: Instant,
     phase: AtomicU8,
     /// When the phase began, in milliseconds since the connection did.
@@ -105,11 +105,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(number: u64, origin: Origin, place: Place) -> Arc<Self> {
+    pub(super) fn new(number: u64, origin: Origin, capacity: Capacity) -> Arc<Self> {
         Arc::new(Self {
             number,
             origin,
-            place,
+            capacity,
             began: Instant::now(),
             phase: AtomicU8::new(Phase::Silent as u8),
             since: AtomicU64::new(0),
@@ -123,8 +123,8 @@ impl Connection {
         self.origin
     }
 
-    pub fn place(&self) -> Place {
-        self.place
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
     }
 
     pub fn phase(&self) -> Phase {
@@ -263,9 +263,9 @@ impl Connections {
         let origin = Origin::of(peer);
         let connection = {
             let mut table = self.table.lock();
-            let place = table.place(origin, self.limit, &self.telemetry);
+            let capacity = table.capacity(origin, self.limit, &self.telemetry);
             self.warn(&mut table);
-            table.insert(origin, place?)
+            table.insert(origin, capacity?)
         };
         self.show();
         Some(Slot { connections: self.clone(), connection })
@@ -315,23 +315,23 @@ impl Connections {
 
 impl Table {
     /// Where a connection from there is to be served; whoever has to give way for it did.
-    fn place(&mut self, origin: Origin, limit: usize, telemetry: &Telemetry) -> Option<Place> {
+    fn capacity(&mut self, origin: Origin, limit: usize, telemetry: &Telemetry) -> Option<Capacity> {
         let held = self.count(origin);
         let free = limit.saturating_sub(self.regular.len());
         if is_fair(held as u64, 1, free as u64, limit as u64) || self.displace(held, telemetry) {
-            return Some(Place::Regular);
+            return Some(Capacity::Regular);
         }
         self.refused += 1;
         telemetry.refused.increment(1);
         if self.reserve.len() < RESERVE {
-            return Some(Place::Reserve);
+            return Some(Capacity::Reserve);
         }
         let longest = self.reserve.values().filter(|connection| connection.phase().is_waiting());
         let longest = longest.min_by_key(|connection| (connection.since(), connection.number)).cloned();
         longest.map(|connection| {
             self.remove(&connection);
             connection.displace();
-            Place::Reserve
+            Capacity::Reserve
         })
     }
 
@@ -390,15 +390,15 @@ impl Table {
         self.origins.get(&origin).copied().unwrap_or(0)
     }
 
-    fn insert(&mut self, origin: Origin, place: Place) -> Arc<Connection> {
+    fn insert(&mut self, origin: Origin, capacity: Capacity) -> Arc<Connection> {
         self.next += 1;
-        let connection = Connection::new(self.next, origin, place);
-        match place {
-            Place::Regular => {
+        let connection = Connection::new(self.next, origin, capacity);
+        match capacity {
+            Capacity::Regular => {
                 *self.origins.entry(origin).or_default() += 1;
                 self.regular.insert(self.next, connection.clone());
             }
-            Place::Reserve => {
+            Capacity::Reserve => {
                 self.reserve.insert(self.next, connection.clone());
             }
         }
@@ -485,7 +485,7 @@ mod tests {
         // It was used again, so another has waited longer.
         slots[0].connection.serves();
         let next = connections.admit(address(1)).unwrap();
-        assert_eq!(next.connection.place(), Place::Regular);
+        assert_eq!(next.connection.capacity(), Capacity::Regular);
         let gave_way: Vec<_> = slots.iter().map(is_displaced).collect();
         assert_eq!(gave_way, [false, true, false, false, false, false, false, false]);
         assert_eq!(connections.status().open, 8);
@@ -507,10 +507,10 @@ mod tests {
         })
         .take(20)
         .collect();
-        let regular = busy.iter().filter(|slot| slot.connection.place() == Place::Regular).count();
+        let regular = busy.iter().filter(|slot| slot.connection.capacity() == Capacity::Regular).count();
         assert_eq!(regular, 7);
         assert!(!is_displaced(&neighbour), "the idle one of another is left alone");
-        assert_eq!(connections.admit(address(3)).unwrap().connection.place(), Place::Regular);
+        assert_eq!(connections.admit(address(3)).unwrap().connection.capacity(), Capacity::Regular);
     }
 
     #[tokio::test(start_paused = true)]
@@ -519,7 +519,7 @@ mod tests {
         let busy = connections.admit(address(1));
         busy.as_ref().unwrap().connection.serves();
         let silent: Vec<_> = (0..100).map(|_| connections.admit(address(2)).unwrap()).collect();
-        assert!(silent.iter().all(|slot| slot.connection.place() == Place::Reserve));
+        assert!(silent.iter().all(|slot| slot.connection.capacity() == Capacity::Reserve));
         assert!(is_displaced(&silent[60]) && !is_displaced(&silent[99]));
         assert_eq!(connections.status().reserve, RESERVE);
         silent.iter().for_each(|slot| slot.connection.serves());

@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::conditions::parse_etags;
 use crate::form::Form;
-use crate::operation::{Place, Qualifier};
+use crate::operation::{Qualifier, Scope};
 use crate::operations;
 use crate::post_policy::PostPolicy;
 use crate::query::Query;
@@ -105,10 +105,10 @@ pub struct Example {
 /// can be tried on those that come, too.
 pub fn examples() -> Vec<Example> {
     let example = |row: &'static operations::Row| {
-        let path = match row.place {
-            Place::Bucket => "/bucket",
-            Place::Object => "/bucket/k",
-            Place::Service | Place::ObjectResponse => return None,
+        let path = match row.scope {
+            Scope::Bucket => "/bucket",
+            Scope::Object => "/bucket/k",
+            Scope::Service | Scope::ObjectResponse => return None,
         };
         let mut query: Vec<String> = row.subresource.map(|name| format!("{name}=")).into_iter().collect();
         let mut headers = Vec::new();

@@ -21,7 +21,7 @@ use http::uri::Scheme;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::record::{BucketId, EventKind, ObjectHeaders, StorageClass};
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 
 /// How often it looks whether something is to be delivered.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -102,7 +102,7 @@ impl Task for AccessLogTask {
             name: "access logs",
             role: Role::Host,
             class: None,
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: Duration::ZERO,
         }
     }

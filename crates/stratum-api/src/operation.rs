@@ -15,7 +15,7 @@ pub enum Method {
 
 /// What an operation's path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Scope {
     Service,
     Bucket,
     Object,
@@ -23,7 +23,7 @@ pub enum Place {
     ObjectResponse,
 }
 
-/// What selects an operation among those that share its method, place and subresource.
+/// What selects an operation among those that share its method, scope and subresource.
 #[derive(Clone, Copy, Debug)]
 pub enum Qualifier {
     /// A query parameter that has to be there.
@@ -63,8 +63,8 @@ pub struct Operation {
     /// A name that S3 gave the same request before, which SDKs still have.
     pub former_name: Option<&'static str>,
     pub method: Method,
-    pub place: Place,
-    /// The query parameter that says which side of the place is meant, such as `acl`; none for the place itself.
+    pub scope: Scope,
+    /// The query parameter that says which side of what the path names is meant, such as `acl`; none for the thing itself.
     pub subresource: Option<&'static str>,
     pub qualifiers: &'static [Qualifier],
     /// The query parameters that it knows besides those that select it.
@@ -146,14 +146,14 @@ impl Method {
     }
 }
 
-impl Place {
+impl Scope {
     /// As S3's errors have it.
     pub fn name(self) -> &'static str {
         match self {
-            Place::Service => "SERVICE",
-            Place::Bucket => "BUCKET",
-            Place::Object => "OBJECT",
-            Place::ObjectResponse => "OBJECT_RESPONSE",
+            Scope::Service => "SERVICE",
+            Scope::Bucket => "BUCKET",
+            Scope::Object => "OBJECT",
+            Scope::ObjectResponse => "OBJECT_RESPONSE",
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::body::RequestBody;
 use crate::context::Context;
 use crate::error::S3Result;
 use crate::key::ObjectKey;
-use crate::operation::{Body, Method, Need, Operation, Place, Qualifier};
+use crate::operation::{Body, Method, Need, Operation, Qualifier, Scope};
 use std::ops::Deref;
 use std::pin::Pin;
 use stratum_metadata::record::BucketRecord;
@@ -69,7 +69,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
     TABLE.into_iter().flatten()
 }
 
-impl Place {
+impl Scope {
     const fn get(self, name: &'static str, needs: &'static [Need]) -> Row {
         Row::new(Method::Get, self, name, needs)
     }
@@ -96,12 +96,12 @@ impl Place {
 }
 
 impl Row {
-    const fn new(method: Method, place: Place, name: &'static str, needs: &'static [Need]) -> Self {
+    const fn new(method: Method, scope: Scope, name: &'static str, needs: &'static [Need]) -> Self {
         let operation = Operation {
             name,
             former_name: None,
             method,
-            place,
+            scope,
             subresource: None,
             qualifiers: &[],
             parameters: &[],

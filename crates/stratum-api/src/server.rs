@@ -17,7 +17,7 @@ pub use crate::connections::{Connections, ConnectionsStatus};
 
 use crate::address::bucket_of_host;
 use crate::admission::{Admitted, Party};
-use crate::connections::{Connection, Phase, Place};
+use crate::connections::{Capacity, Connection, Phase};
 use crate::context::Store;
 use crate::error::{Code, S3Error};
 use crate::request_id::RequestIds;
@@ -256,7 +256,7 @@ impl Server {
         mut request: Request<Incoming>,
     ) -> Response<Answer> {
         connection.serves();
-        let is_reserve = connection.place() == Place::Reserve;
+        let is_reserve = connection.capacity() == Capacity::Reserve;
         let mut response = if let Some(console) = self.console(&request).filter(|_| !is_reserve) {
             request.extensions_mut().insert(peer);
             let party = Party::Address(connection.origin());

@@ -14,7 +14,7 @@ use stratum_metadata::record::IdentitiesRecord;
 use stratum_metadata::{Encrypted, EncryptedWalk, Metadata};
 use stratum_storage::ambient::Entropy;
 use stratum_storage::blocking;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tokio::sync::Notify;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -185,7 +185,13 @@ impl Rewrapper {
 
 impl Task for Rewrapper {
     fn row(&self) -> Row {
-        Row { name: "rewrap", role: Role::Leader, class: None, place: Place::Runtime, delay: IDLE_INTERVAL }
+        Row {
+            name: "rewrap",
+            role: Role::Leader,
+            class: None,
+            executor: Executor::Runtime,
+            delay: IDLE_INTERVAL,
+        }
     }
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {

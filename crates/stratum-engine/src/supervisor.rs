@@ -14,7 +14,7 @@ use std::time::Duration;
 use stratum_storage::ambient::Clock;
 use stratum_storage::drive::Threads;
 use stratum_storage::panics;
-use stratum_storage::task::{self, Place, Role, Row, Stop, Task};
+use stratum_storage::task::{self, Executor, Role, Row, Stop, Task};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tracing_mutex::parkinglot::Mutex;
@@ -175,14 +175,14 @@ impl Supervisor {
     /// # Errors
     /// When the system has no thread left.
     pub fn run(&mut self, task: Arc<dyn Task>) -> std::io::Result<()> {
-        let Row { name, place, .. } = task.row();
+        let Row { name, executor, .. } = task.row();
         let (clock, roles, stopped) = (self.clock.clone(), self.roles.subscribe(), self.stop.subscribe());
         let running = keep_running(task, self.tasks.enter(name), clock, roles, stopped);
-        match (place, self.threads) {
-            (Place::Runtime, _) | (Place::Thread, Threads::Caller) => {
+        match (executor, self.threads) {
+            (Executor::Runtime, _) | (Executor::Thread, Threads::Caller) => {
                 self.futures.push(self.runtime.spawn(running));
             }
-            (Place::Thread, Threads::Own) => {
+            (Executor::Thread, Threads::Own) => {
                 let (runtime, (ended, ends)) = (self.runtime.clone(), oneshot::channel());
                 let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
                     runtime.block_on(running);

@@ -37,7 +37,7 @@ use stratum_metadata::{Metadata, TIERS_SINCE};
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::set::Set;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::volumes::Volumes;
 use stratum_tiering::policy::Policy;
 use stratum_tiering::prices::Prices;
@@ -179,7 +179,7 @@ impl Task for Tiering {
             name: "tiering",
             role: Role::Leader,
             class: Some(Class::Transition),
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: POLL_INTERVAL,
         }
     }

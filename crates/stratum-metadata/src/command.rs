@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, Index, PackedAt, Place};
-use stratum_storage::volume::{VolumeEvent, Writer};
+use stratum_storage::volume::{VolumeEvent, WriterId};
 
 /// What must hold of the current object for a write to go on, evaluated atomically with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -275,7 +275,7 @@ pub enum IdentityWrite {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposed {
     /// Who fills the volumes that the command is the first to name something in, or that it opens.
-    pub by: Option<Writer>,
+    pub by: Option<WriterId>,
     /// Who is to be told of what it does.
     pub notice: Option<Box<Notice>>,
     pub command: Command,

@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Threads;
-use stratum_storage::volume::Writer;
+use stratum_storage::volume::WriterId;
 #[cfg(test)]
 pub(crate) use threads::Step;
 use tracing_mutex::parkinglot::Mutex;
@@ -77,7 +77,7 @@ struct Shared {
     machine: Arc<Machine>,
     room: Room,
     /// Who fills the volumes that are opened from here.
-    writer: Writer,
+    writer: WriterId,
 }
 
 impl Committer {
@@ -92,8 +92,14 @@ impl Committer {
         let (room, queue) = (Room::new(order.clone()), Arc::new(Queue::default()));
         let applier = Arc::new(Applier::new(machine.clone(), space, queue.clone(), kind));
         order.feed(applier.clone());
-        let shared =
-            Arc::new(Shared { queue, order, applier, machine, room, writer: Writer { node: 0, run: began } });
+        let shared = Arc::new(Shared {
+            queue,
+            order,
+            applier,
+            machine,
+            room,
+            writer: WriterId { node: 0, run: began },
+        });
         let threads = match kind {
             Threads::Own => Some(shared.spawn_all()?),
             Threads::Caller => None,

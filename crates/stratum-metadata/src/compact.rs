@@ -25,7 +25,7 @@ use stratum_storage::blob::VolumeId;
 use stratum_storage::blocking;
 use stratum_storage::heal::Narrow;
 use stratum_storage::pace::Class;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::volume::{Claim, VolumeRecord};
 use stratum_storage::writepath::Leave;
 use tokio::sync::watch;
@@ -96,7 +96,7 @@ impl Task for Compactor {
             name: "compact",
             role: Role::Leader,
             class: Some(Class::Compact),
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: POLL_INTERVAL,
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use stratum_storage::blob::VolumeId;
 use stratum_storage::heal::HealError;
 use stratum_storage::pace::Class;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 
 /// How often it is looked whether something lies on a drive that is on its way out.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ impl Task for Drain {
             name: "drain",
             role: Role::Leader,
             class: Some(Class::Evacuate),
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: POLL_INTERVAL,
         }
     }

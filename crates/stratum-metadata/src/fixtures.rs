@@ -15,13 +15,13 @@ use std::path::PathBuf;
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, PackedAt, Place, Tier, VolumeId};
 use stratum_storage::drive::DriveId;
 use stratum_storage::remote::RemoteObject;
-use stratum_storage::volume::{Shard, VolumeEvent, VolumeRecord, VolumeState, Writer};
+use stratum_storage::volume::{Shard, VolumeEvent, VolumeRecord, VolumeState, WriterId};
 
 const BUCKET: BucketId = BucketId(0x0102_0304);
 const UPLOAD: UploadId = UploadId(0x018b_cfe5_6800_0102_0304_0506_0708_090a);
 const VOLUME: VolumeId = VolumeId(0x2a);
 const TIME: u64 = 1_700_000_000_000;
-const WRITER: Writer = Writer { node: 3, run: 300 };
+const WRITER: WriterId = WriterId { node: 3, run: 300 };
 const KEY: &[u8] = b"a/\0\xc3\xa9";
 
 /// Whether bytes are read as a certain value.

@@ -3,7 +3,7 @@
 use crate::store::Metadata;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 
 /// Checkpoints are due at any time, and clients may wait for one.
 const CHECKPOINT_POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -29,7 +29,7 @@ impl Task for JournalKeeper {
             name: "journal",
             role: Role::Host,
             class: None,
-            place: Place::Thread,
+            executor: Executor::Thread,
             delay: CHECKPOINT_POLL_INTERVAL,
         }
     }
@@ -56,7 +56,13 @@ impl IndexKeeper {
 
 impl Task for IndexKeeper {
     fn row(&self) -> Row {
-        Row { name: "index", role: Role::Host, class: None, place: Place::Thread, delay: INDEX_POLL_INTERVAL }
+        Row {
+            name: "index",
+            role: Role::Host,
+            class: None,
+            executor: Executor::Thread,
+            delay: INDEX_POLL_INTERVAL,
+        }
     }
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {

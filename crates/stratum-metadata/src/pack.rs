@@ -98,7 +98,7 @@ impl Task for Packer {
             name: "pack",
             role: Role::Leader,
             class: None,
-            place: task::Place::Runtime,
+            executor: task::Executor::Runtime,
             delay: Duration::ZERO,
         }
     }

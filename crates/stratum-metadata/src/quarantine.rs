@@ -13,7 +13,7 @@ use std::time::Duration;
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::Index;
 use stratum_storage::quarantine::Quarantined;
-use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::volumes::Volumes;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -47,7 +47,13 @@ pub struct Quarantine {
 
 impl Task for Quarantine {
     fn row(&self) -> Row {
-        Row { name: "quarantine", role: Role::Host, class: None, place: Place::Thread, delay: FIRST_DELAY }
+        Row {
+            name: "quarantine",
+            role: Role::Host,
+            class: None,
+            executor: Executor::Thread,
+            delay: FIRST_DELAY,
+        }
     }
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, UnixMillis};
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tracing_mutex::parkinglot::Mutex;
 
 /// How often it looks.
@@ -35,7 +35,13 @@ impl Sweeper {
 
 impl Task for Sweeper {
     fn row(&self) -> Row {
-        Row { name: "sweep", role: Role::Leader, class: None, place: Place::Runtime, delay: Duration::ZERO }
+        Row {
+            name: "sweep",
+            role: Role::Leader,
+            class: None,
+            executor: Executor::Runtime,
+            delay: Duration::ZERO,
+        }
     }
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 
 /// The level of a store that can have quotas.
 pub const QUOTAS_SINCE: Level = Level::SECOND;
@@ -159,7 +159,13 @@ impl Counter {
 
 impl Task for Counter {
     fn row(&self) -> Row {
-        Row { name: "quotas", role: Role::Leader, class: None, place: Place::Runtime, delay: Duration::ZERO }
+        Row {
+            name: "quotas",
+            role: Role::Leader,
+            class: None,
+            executor: Executor::Runtime,
+            delay: Duration::ZERO,
+        }
     }
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {

@@ -16,7 +16,7 @@ use crate::blob::VolumeId;
 use crate::drive::{Devices, DriveId};
 use crate::heal::{HealError, Healer, Rebuilder};
 use crate::pace::{Class, Pace};
-use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use crate::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use crate::volume::{Claim, Phase, Table, TierDrives};
 use plan::{Load, Lying, Move, best_move, to_move};
 use serde::Serialize;
@@ -85,7 +85,7 @@ impl Task for Balancer {
             name: "balance",
             role: Role::Leader,
             class: Some(Class::Balance),
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: POLL_INTERVAL,
         }
     }

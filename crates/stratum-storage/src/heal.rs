@@ -36,7 +36,7 @@ use crate::drive::DriveId;
 use crate::inspect::InspectError;
 use crate::pace::{Class, Pace};
 use crate::remote::RemoteError;
-use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use crate::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use crate::volume::{BadFragment, Claim, Table, VolumeLogError};
 use order::Endangered;
 use std::collections::{BTreeSet, HashMap};
@@ -138,7 +138,7 @@ impl Task for Arc<Healer> {
             name: "heal",
             role: Role::Leader,
             class: Some(Class::Heal),
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: POLL_INTERVAL,
         }
     }

@@ -20,7 +20,7 @@ mod pass;
 use crate::ambient::{Clock, UnixMillis};
 use crate::heal::{Healer, Rebuilder};
 use crate::pace::{Class, Pace};
-use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use crate::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use crate::volume::Table;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -157,7 +157,7 @@ impl Task for Scrubber {
             name: "scrub",
             role: Role::Host,
             class: Some(Class::Scrub),
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: Duration::ZERO,
         }
     }

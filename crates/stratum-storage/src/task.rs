@@ -48,7 +48,7 @@ pub struct Row {
     pub role: Role,
     /// As what it takes its turns of the pace; none where it keeps up with requests, or takes next to nothing.
     pub class: Option<Class>,
-    pub place: Place,
+    pub executor: Executor,
     /// How long after the start its first step is.
     pub delay: Duration,
 }
@@ -78,7 +78,7 @@ impl Role {
 
 /// Where a task's steps are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Executor {
     /// With all that is async. What blocks of it goes through [`crate::blocking`].
     Runtime,
     /// On a thread of its own, since they block ([`blocking`]): a drive that hangs must not hold up anything else.
@@ -172,8 +172,8 @@ mod tests {
 
     impl Task for Told {
         fn row(&self) -> Row {
-            let (role, class, place) = (Role::Host, None, Place::Runtime);
-            Row { name: "told", role, class, place, delay: Duration::from_secs(1) }
+            let (role, class, executor) = (Role::Host, None, Executor::Runtime);
+            Row { name: "told", role, class, executor, delay: Duration::from_secs(1) }
         }
 
         fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {

@@ -23,7 +23,7 @@ use crate::heal::{HealError, Rebuilder};
 use crate::inspect::InspectError;
 use crate::pace::{Class, Pace};
 use crate::remote::{Remote, RemoteError, RemoteObject};
-use crate::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use crate::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use crate::volume::{Claim, Phase, REMOTE_TIER, Table, Volume, VolumeEvent, VolumeLogError};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Task for Uploader {
             name: "upload",
             role: Role::Leader,
             class: Some(Class::Transition),
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: Duration::ZERO,
         }
     }

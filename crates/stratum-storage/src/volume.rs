@@ -63,7 +63,7 @@ pub enum VolumeState {
 
 /// Who fills a volume: one run of one server, since what an earlier run had not finished writing is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Writer {
+pub struct WriterId {
     /// The number of the server among those of its store; 0 where there is one.
     pub node: u16,
     /// The last entry of the journal when the run began.
@@ -84,7 +84,7 @@ pub struct VolumeRecord {
     /// Payload bytes that records name.
     pub live: u64,
     /// Who opened it, and alone fills it. Unknown of what a state of level 1 opened.
-    pub writer: Option<Writer>,
+    pub writer: Option<WriterId>,
     /// What holds it in the remote store, if it lies there: it is sealed then, or dropped.
     pub remote: Option<RemoteObject>,
 }

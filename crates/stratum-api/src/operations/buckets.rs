@@ -3,10 +3,10 @@
 use super::Handler::{Bucket, BucketBody, NewBucket};
 use super::Need::{Here, OfEach};
 use super::objects::PUT_OBJECT;
-use super::{Place, Qualifier, Row};
+use super::{Qualifier, Row, Scope};
 use crate::ops;
 
-const BUCKET: Place = Place::Bucket;
+const BUCKET: Scope = Scope::Bucket;
 
 pub const ROWS: &[Row] = &[
     BUCKET

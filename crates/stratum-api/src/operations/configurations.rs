@@ -2,11 +2,11 @@
 
 use super::Handler::{Bucket, BucketBody};
 use super::Need::Here;
-use super::{Place, Qualifier, Row};
+use super::{Qualifier, Row, Scope};
 use crate::error::Code;
 use crate::ops;
 
-const BUCKET: Place = Place::Bucket;
+const BUCKET: Scope = Scope::Bucket;
 
 pub const ROWS: &[Row] = &[
     BUCKET.get("GetBucketAbac", &[Here("s3:GetBucketAbac")]).at("abac"),

@@ -2,7 +2,7 @@
 
 use super::Handler::{Object, ObjectBody};
 use super::Need::{Here, OfSource};
-use super::{Place, Qualifier, Row};
+use super::{Qualifier, Row, Scope};
 use crate::ops;
 
 /// What GET and HEAD know.
@@ -17,7 +17,7 @@ const READ_PARAMETERS: &[&str] = &[
     "partNumber",
 ];
 
-const OBJECT: Place = Place::Object;
+const OBJECT: Scope = Scope::Object;
 
 /// What a browser's form is, too.
 pub const PUT_OBJECT: Row = OBJECT

@@ -8,7 +8,7 @@
 use super::{Row, all};
 use crate::address::Address;
 use crate::error::{Code, S3Error};
-use crate::operation::{Method, Operation, Place, Qualifier};
+use crate::operation::{Method, Operation, Qualifier, Scope};
 use crate::query::{self, Query};
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue};
@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue};
 ///
 /// # Errors
 /// `MethodNotAllowed` with the methods that mean something there; `InvalidArgument` for two subresources at once and
-/// for a parameter of other operations; `InvalidRequest` for a subresource that the place doesn't have;
+/// for a parameter of other operations; `InvalidRequest` for a subresource that the scope doesn't have;
 /// `NotImplemented` for a parameter that S3 doesn't have.
 pub fn recognise(
     method: &http::Method,
@@ -25,13 +25,13 @@ pub fn recognise(
     query: &Query,
     headers: &HeaderMap,
 ) -> Result<&'static Row, S3Error> {
-    let place = Place::of(address);
+    let scope = Scope::of(address);
     let known = Method::of(method);
     let meant = all()
-        .filter(|operation| Some(operation.method) == known && operation.place == place)
+        .filter(|operation| Some(operation.method) == known && operation.scope == scope)
         .filter(|operation| operation.is_meant(query, headers))
         .max_by_key(|operation| operation.specificity());
-    let row = meant.ok_or_else(|| not_allowed(method.as_str(), place, None))?;
+    let row = meant.ok_or_else(|| not_allowed(method.as_str(), scope, None))?;
     row.check_parameters(query)?;
     Ok(row)
 }
@@ -76,21 +76,21 @@ impl Operation {
 
     /// A subresource that is another operation's.
     fn foreign_subresource(&self, name: &str) -> S3Error {
-        let of_place = |operation: &&Row| operation.place == self.place;
-        let is_here = all().filter(of_place).any(|operation| operation.subresource == Some(name));
+        let of_scope = |operation: &&Row| operation.scope == self.scope;
+        let is_here = all().filter(of_scope).any(|operation| operation.subresource == Some(name));
         match self.subresource {
             Some(own) => {
                 let message = format!("Conflicting query string parameters: {own}, {name}");
                 S3Error::invalid_argument("ResourceType", own, message)
             }
-            None if is_here => not_allowed(self.method.name(), self.place, Some(name)),
+            None if is_here => not_allowed(self.method.name(), self.scope, Some(name)),
             None => {
-                let place = match self.place {
-                    Place::Object => "a key",
-                    Place::Bucket => "a bucket",
-                    Place::Service | Place::ObjectResponse => "this path",
+                let scope = match self.scope {
+                    Scope::Object => "a key",
+                    Scope::Bucket => "a bucket",
+                    Scope::Service | Scope::ObjectResponse => "this path",
                 };
-                let message = format!("There is no such thing as the ?{name} sub-resource for {place}");
+                let message = format!("There is no such thing as the ?{name} sub-resource for {scope}");
                 S3Error::new(Code::InvalidRequest).message(message)
             }
         }
@@ -115,21 +115,21 @@ impl Qualifier {
     }
 }
 
-impl Place {
+impl Scope {
     fn of(address: &Address) -> Self {
         match address {
-            Address::Service => Place::Service,
-            Address::Bucket(_) => Place::Bucket,
-            Address::Object(_, _) => Place::Object,
-            Address::ObjectResponse => Place::ObjectResponse,
+            Address::Service => Scope::Service,
+            Address::Bucket(_) => Scope::Bucket,
+            Address::Object(_, _) => Scope::Object,
+            Address::ObjectResponse => Scope::ObjectResponse,
         }
     }
 }
 
-/// The method means nothing at the place, or none of what it means there has the subresource.
-fn not_allowed(method: &str, place: Place, subresource: Option<&str>) -> S3Error {
+/// The method means nothing there, or none of what it means there has the subresource.
+fn not_allowed(method: &str, scope: Scope, subresource: Option<&str>) -> S3Error {
     let mut allowed: Vec<&str> = Vec::new();
-    let rows = all().filter(|operation| operation.place == place && operation.method != Method::Options);
+    let rows = all().filter(|operation| operation.scope == scope && operation.method != Method::Options);
     for operation in rows.filter(|operation| subresource.is_none() || operation.subresource == subresource) {
         if !allowed.contains(&operation.method.name()) {
             allowed.push(operation.method.name());
@@ -138,6 +138,6 @@ fn not_allowed(method: &str, place: Place, subresource: Option<&str>) -> S3Error
     let allow = HeaderValue::try_from(allowed.join(", ")).unwrap_or(HeaderValue::from_static(""));
     S3Error::new(Code::MethodNotAllowed)
         .with("Method", method)
-        .with("ResourceType", subresource.map_or_else(|| place.name().to_owned(), str::to_uppercase))
+        .with("ResourceType", subresource.map_or_else(|| scope.name().to_owned(), str::to_uppercase))
         .header(ALLOW, allow)
 }

@@ -2,10 +2,10 @@
 
 use super::Handler::Service;
 use super::Need::Here;
-use super::{Place, Qualifier, Row};
+use super::{Qualifier, Row, Scope};
 use crate::ops;
 
-const SERVICE: Place = Place::Service;
+const SERVICE: Scope = Scope::Service;
 
 pub const ROWS: &[Row] = &[
     SERVICE
@@ -16,7 +16,7 @@ pub const ROWS: &[Row] = &[
         .get("ListDirectoryBuckets", &[Here("s3express:ListAllMyDirectoryBuckets")])
         .when(&[Qualifier::Parameter("max-directory-buckets")])
         .takes(&["continuation-token"]),
-    Place::ObjectResponse
+    Scope::ObjectResponse
         .post("WriteGetObjectResponse", &[Here("s3-object-lambda:WriteGetObjectResponse")])
         .payload(),
 ];

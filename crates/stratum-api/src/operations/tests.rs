@@ -1,4 +1,4 @@
-use super::{Body, Handler, Method, Operation, Place, Qualifier, Row, all, recognise};
+use super::{Body, Handler, Method, Operation, Qualifier, Row, Scope, all, recognise};
 use crate::address::Address;
 use crate::error::{Code, S3Error};
 use crate::key;
@@ -9,29 +9,29 @@ use std::collections::BTreeSet;
 /// What isn't in the SDKs' model: a browser's form and its preflight.
 const BROWSERS: [&str; 2] = ["PostObject", "Preflight"];
 
-fn address(place: Place) -> Address {
-    match place {
-        Place::Service => Address::Service,
-        Place::Bucket => Address::Bucket("bucket".into()),
-        Place::Object => Address::Object("bucket".into(), key::from_path("key").unwrap()),
-        Place::ObjectResponse => Address::ObjectResponse,
+fn address(scope: Scope) -> Address {
+    match scope {
+        Scope::Service => Address::Service,
+        Scope::Bucket => Address::Bucket("bucket".into()),
+        Scope::Object => Address::Object("bucket".into(), key::from_path("key").unwrap()),
+        Scope::ObjectResponse => Address::ObjectResponse,
     }
 }
 
 fn asked(
     method: &http::Method,
-    place: Place,
+    scope: Scope,
     query: &str,
     headers: &[&'static str],
 ) -> Result<&'static Row, S3Error> {
     let header =
         |name: &&'static str| (HeaderName::from_static(name), HeaderValue::from_static("bucket/key"));
     let headers: HeaderMap = headers.iter().map(header).collect();
-    recognise(method, &address(place), &Query::parse(query).unwrap(), &headers)
+    recognise(method, &address(scope), &Query::parse(query).unwrap(), &headers)
 }
 
-fn name(method: http::Method, place: Place, query: &str) -> Result<&'static str, Code> {
-    asked(&method, place, query, &[]).map(|operation| operation.name).map_err(|error| error.code())
+fn name(method: http::Method, scope: Scope, query: &str) -> Result<&'static str, Code> {
+    asked(&method, scope, query, &[]).map(|operation| operation.name).map_err(|error| error.code())
 }
 
 /// A request that means this row and no other.
@@ -62,7 +62,7 @@ fn every_operation_is_recognised_by_what_its_row_says() {
         let (method, query, headers) = request(operation);
         let known = operation.parameters.iter().map(|name| format!("&{name}=1"));
         for query in [query.clone(), known.fold(query, |all, name| all + &name)] {
-            let found = asked(&method, operation.place, &query, &headers);
+            let found = asked(&method, operation.scope, &query, &headers);
             assert_eq!(found.map(|found| found.name).ok(), Some(operation.name), "{method} ?{query}");
         }
     }
@@ -71,17 +71,17 @@ fn every_operation_is_recognised_by_what_its_row_says() {
 #[test]
 fn handlers_are_of_their_place_and_take_the_bodies_there_are() {
     for operation in all() {
-        let (place, takes_body) = match operation.handler {
+        let (scope, takes_body) = match operation.handler {
             Handler::Unbuilt => continue,
-            Handler::Service(_) => (Place::Service, false),
-            Handler::NewBucket(_) | Handler::BucketBody(_) => (Place::Bucket, true),
-            Handler::Bucket(_) => (Place::Bucket, false),
-            Handler::Object(_) => (Place::Object, false),
-            Handler::ObjectBody(_) => (Place::Object, true),
+            Handler::Service(_) => (Scope::Service, false),
+            Handler::NewBucket(_) | Handler::BucketBody(_) => (Scope::Bucket, true),
+            Handler::Bucket(_) => (Scope::Bucket, false),
+            Handler::Object(_) => (Scope::Object, false),
+            Handler::ObjectBody(_) => (Scope::Object, true),
         };
         assert_eq!(
-            (operation.place, operation.body != Body::None),
-            (place, takes_body),
+            (operation.scope, operation.body != Body::None),
+            (scope, takes_body),
             "{}",
             operation.name
         );
@@ -117,13 +117,13 @@ fn a_version_needs_a_right_of_its_own() {
     }
 }
 
-/// Every subresource with every method in every place means the operation whose row has it, or is refused.
+/// Every subresource with every method in every scope means the operation whose row has it, or is refused.
 #[test]
 fn a_subresource_is_never_taken_for_the_place_itself() {
     let subresources: BTreeSet<&str> = all().filter_map(|operation| operation.subresource).collect();
     let methods =
         ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"].map(|name| name.parse::<http::Method>().unwrap());
-    for place in [Place::Service, Place::Bucket, Place::Object, Place::ObjectResponse] {
+    for scope in [Scope::Service, Scope::Bucket, Scope::Object, Scope::ObjectResponse] {
         for (method, name) in
             methods.iter().flat_map(|method| subresources.iter().map(move |name| (method, name)))
         {
@@ -132,14 +132,14 @@ fn a_subresource_is_never_taken_for_the_place_itself() {
                 (format!("{name}=2"), &[][..]),
                 (format!("x-id=PutObject&{name}=1"), &["x-amz-copy-source"][..]),
             ] {
-                match asked(method, place, &query, headers) {
+                match asked(method, scope, &query, headers) {
                     Ok(found) if found.subresource == Some(*name) => {}
                     // The one parameter that means something besides selecting: other values than 2 mean the first.
                     Ok(found) if (found.name, *name) == ("ListObjects", "list-type") => {}
-                    Ok(found) => panic!("{method} {place:?} ?{query} is taken for {}", found.name),
+                    Ok(found) => panic!("{method} {scope:?} ?{query} is taken for {}", found.name),
                     Err(error) => {
                         let status = error.code().status().as_u16();
-                        assert!([400, 405, 501].contains(&status), "{method} {place:?} ?{query}: {status}");
+                        assert!([400, 405, 501].contains(&status), "{method} {scope:?} ?{query}: {status}");
                     }
                 }
             }
@@ -151,12 +151,12 @@ fn a_subresource_is_never_taken_for_the_place_itself() {
 fn two_subresources_are_refused_together() {
     let rows = || all().filter(|operation| operation.subresource.is_some());
     for (one, other) in rows().flat_map(|one| rows().map(move |other| (one, other))) {
-        if one.subresource == other.subresource || (one.method, one.place) != (other.method, other.place) {
+        if one.subresource == other.subresource || (one.method, one.scope) != (other.method, other.scope) {
             continue;
         }
         let (method, query, headers) = request(one);
         let query = format!("{query}&{}", request(other).1);
-        let refused = asked(&method, one.place, &query, &headers).map(|found| found.name);
+        let refused = asked(&method, one.scope, &query, &headers).map(|found| found.name);
         assert_eq!(refused.map_err(|error| error.code()), Err(Code::InvalidArgument), "{method} ?{query}");
     }
 }
@@ -166,7 +166,7 @@ fn a_write_heeds_every_parameter_or_is_refused() {
     for operation in all().filter(|operation| operation.is_write()) {
         let (method, query, headers) = request(operation);
         let with =
-            |parameter: &str| asked(&method, operation.place, &format!("{query}&{parameter}"), &headers);
+            |parameter: &str| asked(&method, operation.scope, &format!("{query}&{parameter}"), &headers);
         for own in ["x-id=1", "X-Amz-Date=1", "x-amz-meta-a=1", "X-Trace=1"] {
             assert!(with(own).is_ok(), "{} {own}", operation.name);
         }
@@ -180,21 +180,21 @@ fn a_write_heeds_every_parameter_or_is_refused() {
 
 #[test]
 fn a_read_ignores_what_nobody_knows() {
-    assert_eq!(name(http::Method::GET, Place::Object, "unknown=1&prefix=a"), Ok("GetObject"));
-    assert_eq!(name(http::Method::HEAD, Place::Bucket, "unknown"), Ok("HeadBucket"));
+    assert_eq!(name(http::Method::GET, Scope::Object, "unknown=1&prefix=a"), Ok("GetObject"));
+    assert_eq!(name(http::Method::HEAD, Scope::Bucket, "unknown"), Ok("HeadBucket"));
     assert_eq!(
-        name(http::Method::GET, Place::Bucket, "list-type=2&prefix=acl&partNumber=1"),
+        name(http::Method::GET, Scope::Bucket, "list-type=2&prefix=acl&partNumber=1"),
         Ok("ListObjectsV2")
     );
-    assert_eq!(name(http::Method::GET, Place::Bucket, "list-type=1"), Ok("ListObjects"));
-    assert_eq!(name(http::Method::GET, Place::Object, "partNumber=1&x-id=GetObject"), Ok("GetObject"));
+    assert_eq!(name(http::Method::GET, Scope::Bucket, "list-type=1"), Ok("ListObjects"));
+    assert_eq!(name(http::Method::GET, Scope::Object, "partNumber=1&x-id=GetObject"), Ok("GetObject"));
 }
 
 #[test]
 fn refusals_have_s3s_codes() {
-    use Place::{Bucket, Object, Service};
+    use Scope::{Bucket, Object, Service};
     use http::Method;
-    for (method, place, query, code) in [
+    for (method, scope, query, code) in [
         (Method::PUT, Object, "partNumber=1", Code::InvalidArgument),
         (Method::DELETE, Object, "partNumber=1", Code::InvalidArgument),
         (Method::DELETE, Bucket, "uploads", Code::MethodNotAllowed),
@@ -209,21 +209,21 @@ fn refusals_have_s3s_codes() {
         (Method::DELETE, Service, "", Code::MethodNotAllowed),
         (Method::PATCH, Object, "", Code::MethodNotAllowed),
     ] {
-        assert_eq!(name(method.clone(), place, query), Err(code), "{method} {place:?} ?{query}");
+        assert_eq!(name(method.clone(), scope, query), Err(code), "{method} {scope:?} ?{query}");
     }
 }
 
 #[test]
 fn allow_says_what_would_be() {
-    let allow = |method: http::Method, place, query: &str| {
-        let error = asked(&method, place, query, &[]).unwrap_err();
+    let allow = |method: http::Method, scope, query: &str| {
+        let error = asked(&method, scope, query, &[]).unwrap_err();
         let response = error.respond(&crate::request_id::RequestId::from_u64(1), "/", false);
         response.headers()["allow"].to_str().unwrap().to_owned()
     };
-    assert_eq!(allow(http::Method::DELETE, Place::Service, ""), "GET");
-    assert_eq!(allow(http::Method::DELETE, Place::Bucket, "uploads"), "GET");
-    assert_eq!(allow(http::Method::POST, Place::Bucket, "acl"), "GET, PUT");
-    assert_eq!(allow(http::Method::PATCH, Place::Object, ""), "PUT, DELETE, GET, HEAD, POST");
+    assert_eq!(allow(http::Method::DELETE, Scope::Service, ""), "GET");
+    assert_eq!(allow(http::Method::DELETE, Scope::Bucket, "uploads"), "GET");
+    assert_eq!(allow(http::Method::POST, Scope::Bucket, "acl"), "GET, PUT");
+    assert_eq!(allow(http::Method::PATCH, Scope::Object, ""), "PUT, DELETE, GET, HEAD, POST");
 }
 
 /// docs/S3.md has every operation, and says of each whether it is built.

@@ -2,10 +2,10 @@
 
 use super::Handler::{Object, ObjectBody};
 use super::Need::{Here, OfSource};
-use super::{Place, Qualifier, Row};
+use super::{Qualifier, Row, Scope};
 use crate::ops;
 
-const OBJECT: Place = Place::Object;
+const OBJECT: Scope = Scope::Object;
 
 pub const ROWS: &[Row] = &[
     OBJECT

@@ -108,11 +108,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
 mod tests {
     use super::*;
     use crate::admission::Origin;
-    use crate::connections::Place;
+    use crate::connections::Capacity;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     fn connection() -> Arc<Connection> {
-        Connection::new(1, Origin::of([192, 0, 2, 1].into()), Place::Regular)
+        Connection::new(1, Origin::of([192, 0, 2, 1].into()), Capacity::Regular)
     }
 
     #[tokio::test(start_paused = true)]

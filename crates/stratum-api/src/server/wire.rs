@@ -185,13 +185,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 mod tests {
     use super::*;
     use crate::admission::Origin;
-    use crate::connections::Place;
+    use crate::connections::Capacity;
     use stratum_storage::ambient::Simulated;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     fn wire() -> (Wire<DuplexStream>, DuplexStream) {
         let (near, far) = duplex(64 << 10);
-        let connection = Connection::new(1, Origin::of([192, 0, 2, 1].into()), Place::Regular);
+        let connection = Connection::new(1, Origin::of([192, 0, 2, 1].into()), Capacity::Regular);
         let clock = Arc::new(Simulated::new(0, 1));
         (Wire::new(near, connection, Arc::new(RequestIds::new(&*clock)), clock), far)
     }

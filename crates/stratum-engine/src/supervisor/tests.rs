@@ -5,7 +5,7 @@ use stratum_storage::task::{Next, Work};
 
 /// Counts its steps, and panics in one of them.
 struct Stumbles {
-    place: Place,
+    executor: Executor,
     steps: Arc<AtomicU64>,
     panics_in: u64,
 }
@@ -16,7 +16,7 @@ impl Task for Stumbles {
             name: "stumbles",
             role: Role::Leader,
             class: None,
-            place: self.place,
+            executor: self.executor,
             delay: Duration::from_millis(5),
         }
     }
@@ -27,9 +27,9 @@ impl Task for Stumbles {
             assert!(step != self.panics_in, "over its feet");
             Next::After(Duration::from_millis(5))
         };
-        match self.place {
-            Place::Runtime => Box::pin(async move { step() }),
-            Place::Thread => task::blocking(move || {
+        match self.executor {
+            Executor::Runtime => Box::pin(async move { step() }),
+            Executor::Thread => task::blocking(move || {
                 // Nothing on the runtime may wait so.
                 let (tell, told) = oneshot::channel();
                 std::thread::spawn(move || tell.send(()));
@@ -41,11 +41,15 @@ impl Task for Stumbles {
 }
 
 /// Runs it, and does something with what is known of it meanwhile.
-async fn watched(place: Place, panics_in: u64, watch: impl AsyncFnOnce(&Supervisor, &Tasks, &AtomicU64)) {
+async fn watched(
+    executor: Executor,
+    panics_in: u64,
+    watch: impl AsyncFnOnce(&Supervisor, &Tasks, &AtomicU64),
+) {
     let (tasks, steps) = (Tasks::default(), Arc::<AtomicU64>::default());
     let clock = Arc::new(System);
     let mut supervisor = Supervisor::new(tasks.clone(), clock, Threads::Own, &Handle::current());
-    supervisor.run(Arc::new(Stumbles { place, steps: steps.clone(), panics_in })).unwrap();
+    supervisor.run(Arc::new(Stumbles { executor, steps: steps.clone(), panics_in })).unwrap();
     watch(&supervisor, &tasks, &steps).await;
     supervisor.stop().await;
     let at_the_end = steps.load(Ordering::Relaxed);
@@ -63,8 +67,8 @@ async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     panic!("{what} was not seen within 10 s");
 }
 
-async fn what_panics_is_begun_again_and_told(place: Place) {
-    watched(place, 3, async |_: &Supervisor, tasks: &Tasks, steps: &AtomicU64| {
+async fn what_panics_is_begun_again_and_told(executor: Executor) {
+    watched(executor, 3, async |_: &Supervisor, tasks: &Tasks, steps: &AtomicU64| {
         let health = || tasks.health(&System).remove(0);
         wait_until("the failure", || health().failures == 1 && !health().is_running).await;
         let note = health().note().unwrap();
@@ -77,17 +81,17 @@ async fn what_panics_is_begun_again_and_told(place: Place) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_panics_on_the_runtime_is_begun_again_and_told() {
-    what_panics_is_begun_again_and_told(Place::Runtime).await;
+    what_panics_is_begun_again_and_told(Executor::Runtime).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_panics_on_its_thread_is_begun_again_and_told() {
-    what_panics_is_begun_again_and_told(Place::Thread).await;
+    what_panics_is_begun_again_and_told(Executor::Thread).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_has_not_the_role_rests() {
-    watched(Place::Runtime, 0, async |supervisor: &Supervisor, _: &Tasks, steps: &AtomicU64| {
+    watched(Executor::Runtime, 0, async |supervisor: &Supervisor, _: &Tasks, steps: &AtomicU64| {
         let steps = || steps.load(Ordering::Relaxed);
         wait_until("steps", || steps() > 3).await;
         supervisor.set_roles(Roles::ALL.without(Role::Leader));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use stratum_storage::blocking;
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::set::Finding;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tokio::sync::Notify;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -52,7 +52,7 @@ impl Task for CopiesScrub {
             name: "scrub of copies",
             role: Role::Host,
             class: Some(Class::Scrub),
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: INTERVAL,
         }
     }

@@ -6,12 +6,12 @@ use stratum_storage::blob::Tier;
 use stratum_storage::drive::{Doing, Drive, SLOWNESS_WINDOW, judge};
 use stratum_storage::journal::Journal;
 use stratum_storage::set::Set;
-use stratum_storage::task::{self, Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 fn row(name: &'static str, delay: Duration) -> Row {
-    Row { name, role: Role::Host, class: None, place: Place::Thread, delay }
+    Row { name, role: Role::Host, class: None, executor: Executor::Thread, delay }
 }
 
 /// Sees drives come, go and fail.

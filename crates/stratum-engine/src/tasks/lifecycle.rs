@@ -26,7 +26,7 @@ use stratum_metadata::record::{
 use stratum_metadata::{Metadata, ReadError, Time, Walk};
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blocking;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_tiering::usage::Usage;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -343,7 +343,7 @@ impl Task for Lifecycle {
             name: "lifecycle",
             role: Role::Leader,
             class: None,
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: Duration::ZERO,
         }
     }

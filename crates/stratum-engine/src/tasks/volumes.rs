@@ -5,7 +5,7 @@ use crate::{Engine, Pressure};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stratum_storage::blob::Tier;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How many of these looks there are for each that tells metrics.
@@ -28,7 +28,7 @@ impl Task for VolumeKeeper {
             name: "volumes and metrics",
             role: Role::Owner,
             class: None,
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: POLL_INTERVAL,
         }
     }

@@ -1,13 +1,13 @@
 //! The list of background tasks, as the documentation tells it.
 
 use crate::store::Store;
-use stratum_storage::task::{Place, Row};
+use stratum_storage::task::{Executor, Row};
 
 fn line(Row { name, role, class, place, .. }: Row) -> String {
     let class = class.map_or("-", |class| class.name());
     let place = match place {
-        Place::Runtime => "runtime",
-        Place::Thread => "thread",
+        Executor::Runtime => "runtime",
+        Executor::Thread => "thread",
     };
     format!("| `{name}` | {} | {class} | {place} |", role.name())
 }

@@ -9,7 +9,7 @@ use crate::fate::{CommitError, NewBytes, NotWritten, UnknownOutcome, give_up, se
 use crate::log::LogEntry;
 use crate::machine::Machine;
 use crate::record::Level;
-use stratum_storage::volume::{VolumeEvent, Writer};
+use stratum_storage::volume::{VolumeEvent, WriterId};
 use stratum_storage::writepath::ProposedHold;
 use tokio::sync::oneshot;
 
@@ -74,7 +74,7 @@ impl Proposal {
         proposed: Proposed,
         bytes: NewBytes,
         level: Level,
-        writer: Writer,
+        writer: WriterId,
     ) -> Result<(Proposal, oneshot::Receiver<Fate>), NotWritten> {
         let (body, hold) = bytes.proposed();
         let fills = hold.is_some() || matches!(proposed.command, Command::Volume(VolumeEvent::Opened { .. }));

@@ -7,7 +7,7 @@ use crate::record::{DecodeError, Level, Migrate, decode, encode};
 use crate::tree::{Base, TreeError, Value};
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
-use stratum_storage::volume::Writer;
+use stratum_storage::volume::WriterId;
 
 use super::ApplyError;
 
@@ -35,7 +35,7 @@ pub(crate) struct View<'a> {
     /// The state's level, once it is known.
     level: Option<Level>,
     /// Who proposed the command that is being applied.
-    proposer: Option<Writer>,
+    proposer: Option<WriterId>,
 }
 
 impl<'a> View<'a> {
@@ -65,11 +65,11 @@ impl<'a> View<'a> {
         self.put(keys::level(), &level)
     }
 
-    pub(super) fn proposed_by(&mut self, proposer: Option<Writer>) {
+    pub(super) fn proposed_by(&mut self, proposer: Option<WriterId>) {
         self.proposer = proposer;
     }
 
-    pub(super) fn proposer(&self) -> Option<Writer> {
+    pub(super) fn proposer(&self) -> Option<WriterId> {
         self.proposer
     }
 

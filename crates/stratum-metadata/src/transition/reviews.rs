@@ -20,7 +20,7 @@ use std::time::Duration;
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::Tier;
 use stratum_storage::blocking;
-use stratum_storage::task::{Next, Place, Role, Row, Stop, Task, Work};
+use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::writepath::WriteError;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -185,7 +185,7 @@ impl Task for Reviews {
             name: "transition",
             role: Role::Leader,
             class: Some(CLASS),
-            place: Place::Runtime,
+            executor: Executor::Runtime,
             delay: POLL_INTERVAL,
         }
     }

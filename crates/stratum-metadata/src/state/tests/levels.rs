@@ -3,14 +3,14 @@
 use super::*;
 use crate::command::{NewBucket, Proposed};
 use std::collections::BTreeSet;
-use stratum_storage::volume::Writer;
+use stratum_storage::volume::WriterId;
 
-const ONE: Writer = Writer { node: 0, run: 1 };
-const OTHER: Writer = Writer { node: 0, run: 2 };
+const ONE: WriterId = WriterId { node: 0, run: 1 };
+const OTHER: WriterId = WriterId { node: 0, run: 2 };
 const GONE: Outcome = Outcome::Refused(Refusal::VolumeGone);
 
 impl Store {
-    fn propose(&mut self, by: Writer, command: Command) -> Outcome {
+    fn propose(&mut self, by: WriterId, command: Command) -> Outcome {
         self.index += 1;
         let mut view = View::new(&self.memory);
         let outcome = apply(&mut view, self.index, Proposed { by: Some(by), notice: None, command }).unwrap();

@@ -12,7 +12,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// A backup's place, as it is named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     File(PathBuf),
     /// `s3://bucket/key`
     Object {
@@ -21,30 +21,30 @@ pub enum Place {
     },
 }
 
-impl FromStr for Place {
+impl FromStr for Location {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Place, String> {
-        let Some(rest) = text.strip_prefix("s3://") else { return Ok(Place::File(text.into())) };
+    fn from_str(text: &str) -> Result<Location, String> {
+        let Some(rest) = text.strip_prefix("s3://") else { return Ok(Location::File(text.into())) };
         match rest.split_once('/') {
             Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
-                Ok(Place::Object { bucket: bucket.to_owned(), key: key.to_owned() })
+                Ok(Location::Object { bucket: bucket.to_owned(), key: key.to_owned() })
             }
             _ => Err("it must be s3://BUCKET/KEY".into()),
         }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File(path) => path.display().fmt(f),
-            Place::Object { bucket, key } => write!(f, "s3://{bucket}/{key}"),
+            Location::File(path) => path.display().fmt(f),
+            Location::Object { bucket, key } => write!(f, "s3://{bucket}/{key}"),
         }
     }
 }
 
-impl Place {
+impl Location {
     /// Writes the files of the backup that is there below a folder that isn't there yet; gives the folder.
     pub fn unpack(&self, s3: &S3Args, folder: &Path) -> Result<PathBuf, String> {
         archive::unpack(self.open(s3)?, folder).map_err(|error| format!("{self}: {error}"))?;
@@ -54,11 +54,11 @@ impl Place {
     /// Reads what is there, from the beginning.
     fn open(&self, s3: &S3Args) -> Result<Box<dyn Read>, String> {
         match self {
-            Place::File(path) => match File::open(path) {
+            Location::File(path) => match File::open(path) {
                 Ok(file) => Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file))),
                 Err(error) => Err(format!("{self}: {error}")),
             },
-            Place::Object { bucket, key } => {
+            Location::Object { bucket, key } => {
                 let remote = Remote::new(s3, bucket, key).map_err(|error| error.to_string())?;
                 let download = remote.download().map_err(|error| format!("{self}: {error}"))?;
                 Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, download)))
@@ -73,12 +73,12 @@ mod tests {
 
     #[test]
     fn a_url_is_an_object_and_anything_else_a_file() {
-        let object = Place::Object { bucket: "b".into(), key: "a/c".into() };
+        let object = Location::Object { bucket: "b".into(), key: "a/c".into() };
         assert_eq!("s3://b/a/c".parse(), Ok(object.clone()));
         assert_eq!(object.to_string(), "s3://b/a/c");
-        assert_eq!("a/s3".parse(), Ok(Place::File("a/s3".into())));
+        assert_eq!("a/s3".parse(), Ok(Location::File("a/s3".into())));
         for wrong in ["s3://", "s3://b", "s3://b/", "s3:///k"] {
-            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Location>().is_err(), "{wrong}");
         }
     }
 }
