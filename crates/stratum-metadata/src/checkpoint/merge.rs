@@ -69,12 +69,15 @@ pub(crate) fn merge(
     merged
 }
 
+/// A checkpoint's base, and the run over it.
+type Levels<'a> = (&'a Level, &'a Level);
+
 /// What comes of what was closed. It follows from what lies on the drives, so that a merge that was cut off goes on in the
 /// same way.
 #[derive(Clone, Copy)]
 enum Destination<'a> {
-    /// All of the state: a new base, without a run.
-    Base { former: Option<&'a Level>, run: Option<&'a Level> },
+    /// All of the state: a new base without a run, from the two levels that there are.
+    Base { former: Option<Levels<'a>> },
     /// A new run over that base.
     Run { base: &'a Level, former: &'a Level },
 }
@@ -82,9 +85,9 @@ enum Destination<'a> {
 impl<'a> Destination<'a> {
     fn of(closed: &'a Closed, files: &Files) -> Result<Destination<'a>, CheckpointError> {
         let Some((base, run)) = closed.over.as_ref().and_then(|over| over.levels()) else {
-            return Ok(Destination::Base { former: None, run: None });
+            return Ok(Destination::Base { former: None });
         };
-        let anew = Destination::Base { former: Some(base), run: Some(run) };
+        let anew = Destination::Base { former: Some((base, run)) };
         if run.bytes() >= longest_run(base.bytes(), files.sizes.changes_bytes) {
             return Ok(anew);
         }
@@ -99,7 +102,7 @@ impl<'a> Destination<'a> {
     /// The ranges that the new ones take the place of.
     fn former(&self) -> &'a [Arc<Range>] {
         match self {
-            Destination::Base { former, .. } => former.map(Level::ranges).unwrap_or_default(),
+            Destination::Base { former } => former.map(|(base, _)| base.ranges()).unwrap_or_default(),
             Destination::Run { former, .. } => former.ranges(),
         }
     }
@@ -123,8 +126,8 @@ impl<'a> Destination<'a> {
     /// Whether a key with `from <= key < to` isn't in what was there before as it is now.
     fn changes_between(&self, closed: &Closed, from: &[u8], to: &[u8]) -> Result<bool, TreeError> {
         let has_run = match self {
-            Destination::Base { run: Some(run), .. } => run.holds_between(from, to)?,
-            Destination::Base { run: None, .. } | Destination::Run { .. } => false,
+            Destination::Base { former: Some((_, run)) } => run.holds_between(from, to)?,
+            Destination::Base { former: None } | Destination::Run { .. } => false,
         };
         Ok(has_run || closed.tree.changes_between(from, to)?)
     }
