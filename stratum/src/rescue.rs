@@ -11,7 +11,7 @@ mod manifest;
 mod names;
 mod unlock;
 
-use crate::backup::Place;
+use crate::backup::Location;
 use crate::backup::made::Made;
 use crate::client::s3::S3Args;
 use crate::master_keys;
@@ -60,7 +60,7 @@ pub struct RescueArgs {
     to: PathBuf,
     /// What `stratum backup` wrote, a file or s3://BUCKET/KEY: what the drives have lost is taken from it.
     #[arg(long)]
-    backup: Option<Place>,
+    backup: Option<Location>,
     #[command(flatten)]
     s3: S3Args,
 }

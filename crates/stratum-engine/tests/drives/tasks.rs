@@ -3,13 +3,13 @@
 use crate::store::Store;
 use stratum_storage::task::{Executor, Row};
 
-fn line(Row { name, role, class, place, .. }: Row) -> String {
+fn line(Row { name, role, class, executor, .. }: Row) -> String {
     let class = class.map_or("-", |class| class.name());
-    let place = match place {
+    let executor = match executor {
         Executor::Runtime => "runtime",
         Executor::Thread => "thread",
     };
-    format!("| `{name}` | {} | {class} | {place} |", role.name())
+    format!("| `{name}` | {} | {class} | {executor} |", role.name())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
