@@ -31,14 +31,14 @@ MASTER_KEYS = ",".join(f"{name}:{base64.b64encode(bytes([byte] * 32)).decode()}"
                        for byte, name in enumerate(["testkey-1", "testkey-2"], start=1))
 
 
-def users_of(worker):
-    """The users of one worker."""
+def users_of(worker, **more):
+    """The users of one worker; `more` is said in the section of `s3 main`."""
     found = []
     for section in SECTIONS:
         name = f"{worker}{section.replace(' ', '').removeprefix('s3')}"
         extra = {}
         if section == "s3 main":
-            extra = {"api_name": "us-east-1", "kms_keyid": "testkey-1", "kms_keyid2": "testkey-2"}
+            extra = {"api_name": "us-east-1", "kms_keyid": "testkey-1", "kms_keyid2": "testkey-2", **more}
         if section == "s3 tenant":
             extra = {"tenant": "testx"}
         found.append(User(section, f"{name}accesskey", f"{name}-secret-key", f"{name}id", name,
