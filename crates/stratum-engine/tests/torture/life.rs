@@ -8,6 +8,7 @@ use crate::dice::Dice;
 use crate::disaster::back_up;
 use crate::drives::{add, drain, keep, remove};
 use crate::hardware::{Disk, Hardware};
+use crate::identities;
 use crate::levels;
 use crate::mending::{evacuate, heal, replace};
 use crate::model::{Content, Model, Open, Piece, Upload};
@@ -122,6 +123,11 @@ impl Life<'_> {
                 settle();
                 self.trace.note(self.hardware.power.steps(), || told);
                 self.check_drives();
+                continue;
+            }
+            if let Some(told) = identities::perhaps_step(self).await {
+                settle();
+                self.trace.note(self.hardware.power.steps(), || told);
                 continue;
             }
             if let Some(told) = versions::perhaps_step(self).await {
@@ -682,6 +688,7 @@ impl Life<'_> {
     pub async fn settle(&mut self) {
         levels::check(self);
         versions::settle(self).await;
+        identities::settle(self);
         if let Some(lost) = self.model.restored.clone() {
             self.settle_restored(lost).await;
             if self.model.restored.is_some() {

@@ -13,6 +13,7 @@ mod dice;
 mod disaster;
 mod drives;
 mod hardware;
+mod identities;
 mod leaders;
 mod levels;
 mod life;

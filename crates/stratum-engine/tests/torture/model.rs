@@ -3,6 +3,7 @@
 //! A write whose outcome is unknown leaves the key with one possibility more. The next life decides which it is, and
 //! from then on it must stay so.
 
+use crate::identities::Identities;
 use crate::versions::Versions;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,14 +138,16 @@ pub struct Model {
     /// It was restored from a backup since the last life, and of these objects the bytes are gone.
     pub restored: Option<BTreeSet<Vec<u8>>>,
     pub versions: Versions,
+    pub identities: Identities,
     pieces: u64,
 }
 
 impl Model {
     /// A store that holds nothing yet, and begins at that level.
-    pub fn new(level: Level) -> Model {
+    pub fn new(level: Level, identities: Identities) -> Model {
         let (objects, uploads, tiers, versions) = Default::default();
-        Model { level: Open::known(level), objects, uploads, tiers, restored: None, versions, pieces: 0 }
+        let (level, restored, pieces) = (Open::known(level), None, 0);
+        Model { level, objects, uploads, tiers, restored, versions, identities, pieces }
     }
 
     /// As the store was then; what was written since is not written a second time.

@@ -6,6 +6,7 @@ use crate::colder::{self, all_lies_where_it_belongs};
 use crate::dice::Dice;
 use crate::disaster::{back_up, strike};
 use crate::hardware::Hardware;
+use crate::identities::Identities;
 use crate::leaders::take_leaders;
 use crate::levels;
 use crate::life::Life;
@@ -36,7 +37,8 @@ pub fn play(seed: u64, verbose: bool) -> Trace {
     let first_level = levels::first_of(seed);
     let hardware = Hardware::new(&dice, first_level, colder::has_tiers(seed));
     let trace = Trace::new(verbose);
-    let mut story = Story { dice, hardware, model: Model::new(first_level), trace };
+    let model = Model::new(first_level, Identities::none(seed));
+    let mut story = Story { dice, hardware, model, trace };
     let (drives, geometry) = (story.hardware.disks.len(), story.hardware.geometry);
     story.trace.note(0, || format!("{drives} drives, {geometry}, level {first_level}"));
     for _ in 0..story.dice.within(2..9) {
