@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where people read the book, in the rules as they are published.
-const RUNBOOKS: &str = "runbook_url: https://stratum.example.com/docs/OPERATIONS.html#";
+/// What an alert says of its section, as the rules are published: where people read the book nobody knows here.
+const RUNBOOKS: &str = "runbook: docs/OPERATIONS.md#";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -101,6 +101,17 @@ fn every_alert_leads_to_a_section_that_exists() {
     assert!(runbooks.len() > 20);
     for runbook in runbooks {
         assert!(sections.contains(runbook), "docs/OPERATIONS.md has no section #{runbook}");
+    }
+}
+
+#[test]
+fn whoever_deploys_makes_links_of_that_and_nothing_leads_to_nobodys_address() {
+    let chart = document("deploy/helm/stratum/templates/monitor.yaml");
+    assert!(chart.contains(&format!("replace {RUNBOOKS:?}")), "the chart makes links of what the rules say");
+    let rules = document("deploy/prometheus/stratum.rules.yaml");
+    assert!(rules.contains(&format!("sed 's|{RUNBOOKS}|runbook_url: ")), "and so does the line at their top");
+    for (path, text) in deployed() {
+        assert!(!text.contains("stratum.example.com/docs"), "{}", path.display());
     }
 }
 
