@@ -19,6 +19,7 @@ mod inline;
 mod managed;
 mod roles;
 mod session;
+mod simulate;
 mod table;
 mod tagging;
 mod users;

@@ -258,11 +258,11 @@ pub fn expected_bucket(ctx: &Context, name: &str, expected: &str) -> Result<Buck
     }
 }
 
-/// Judges the question.
+/// Judges the question, and tells nobody: what decides it.
 ///
 /// # Errors
 /// Failures of the store; `AccessDenied` where a policy is stored that can't be judged.
-fn judge(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -> Result<Verdict, S3Error> {
+pub fn judge(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -> Result<Verdict, S3Error> {
     let (bucket, object) = match resource {
         Resource::Service | Resource::NewBucket(_) | Resource::Iam(_) => {
             return Ok(match (asker.caller, asker.account) {

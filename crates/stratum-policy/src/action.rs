@@ -15,7 +15,7 @@ use crate::pattern::Wildcards;
 const WORDS: usize = 3;
 
 /// In the order of their bytes.
-const NAMES: [&str; 167] = [
+const NAMES: [&str; 168] = [
     "iam:AddUserToGroup",
     "iam:AttachGroupPolicy",
     "iam:AttachRolePolicy",
@@ -70,6 +70,7 @@ const NAMES: [&str; 167] = [
     "iam:PutUserPolicy",
     "iam:RemoveUserFromGroup",
     "iam:SetDefaultPolicyVersion",
+    "iam:SimulatePrincipalPolicy",
     "iam:TagRole",
     "iam:TagUser",
     "iam:UntagRole",

@@ -170,6 +170,7 @@ impl Call {
         Ok(match self.row.about {
             About::Caller => None,
             About::Trust => self.form.get("RoleArn").map(str::to_owned),
+            About::Principal => self.form.get("PolicySourceArn").map(str::to_owned),
             About::Account => Some("*".to_owned()),
             About::Users => Some(self.arn_of_user()?),
             About::Groups => Some(self.arn_of("GroupName", IdentityKind::Group)?),

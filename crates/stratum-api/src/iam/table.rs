@@ -6,9 +6,11 @@
 use super::answer::Reply;
 use super::call::Call;
 use super::error::{Fault, IamError};
-use super::{access_keys, account, attached, groups, inline, managed, roles, session, tagging, users};
+use super::{
+    access_keys, account, attached, groups, inline, managed, roles, session, simulate, tagging, users,
+};
 use crate::query::Query;
-use About::{Account, Caller, Groups, Policies, Roles, Trust, Users};
+use About::{Account, Caller, Groups, Policies, Principal, Roles, Trust, Users};
 use std::fmt;
 use std::pin::Pin;
 use stratum_metadata::record::IdentityKind;
@@ -56,6 +58,8 @@ pub enum About {
     Groups,
     Roles,
     Policies,
+    /// The user that its parameter `PolicySourceArn` names.
+    Principal,
     /// The caller, who needs no right to it.
     Caller,
     /// A role, whose own policy says who may: what does it asks.
@@ -287,6 +291,12 @@ pub const ROWS: &[Row] = &[
         ["PolicyArn", "EntityFilter", "PathPrefix", "Marker", "MaxItems"],
         |call| Box::pin(managed::entities(call))
     ),
+    iam!(
+        "SimulatePrincipalPolicy",
+        Principal,
+        ["PolicySourceArn", "ActionNames", "ResourceArns", "ContextEntries"],
+        |call| Box::pin(simulate::simulate(call))
+    ),
     iam!("ListOpenIDConnectProviders", Account, [], |call| Box::pin(account::identity_providers(call))),
     iam!("GetAccountSummary", Account, [], |call| Box::pin(account::summary(call))),
     sts!(
@@ -298,6 +308,9 @@ pub const ROWS: &[Row] = &[
     sts!("GetSessionToken", Caller, ["DurationSeconds"], |call| Box::pin(session::get_session_token(call))),
     sts!("GetCallerIdentity", Caller, [], |call| Box::pin(session::get_caller_identity(call))),
 ];
+
+/// Parameters that a form has as `NAME.member.N`.
+const LISTS: [&str; 5] = ["Tags", "TagKeys", "ActionNames", "ResourceArns", "ContextEntries"];
 
 /// The row of the action that a form names. Where it is signed, it must be for that service.
 ///
@@ -320,7 +333,8 @@ pub fn recognise(form: &Query, service: Option<&str>) -> Result<&'static Row, Ia
 impl Row {
     /// Whether it may change something, by its name: a session changes nothing, but gives a secret.
     pub fn is_write(&self) -> bool {
-        !self.name.starts_with("Get") && !self.name.starts_with("List") || self.name == "GetSessionToken"
+        let only_tells = ["Get", "List", "Simulate"].iter().any(|verb| self.name.starts_with(verb));
+        !only_tells || self.name == "GetSessionToken"
     }
 
     const fn lists(self) -> Row {
@@ -347,7 +361,7 @@ impl Row {
         let of_list = |list: &&str| name.strip_prefix(*list).is_some_and(|rest| rest.starts_with(".member"));
         ["Action", "Version"].contains(&name)
             || self.parameters.contains(&name)
-            || self.parameters.iter().filter(|known| ["Tags", "TagKeys"].contains(known)).any(of_list)
+            || self.parameters.iter().filter(|known| LISTS.contains(known)).any(of_list)
     }
 }
 

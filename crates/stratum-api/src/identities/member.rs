@@ -45,7 +45,7 @@ pub enum MemberKind {
 
 impl Member {
     /// The user of that name, or a session of one, and how long its policies are; none if there is no such user any more.
-    pub(super) fn user(
+    pub fn user(
         view: &ReadView,
         account: &Arc<User>,
         name: &str,

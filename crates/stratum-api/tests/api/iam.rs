@@ -247,6 +247,49 @@ async fn what_a_group_may_its_users_may() {
     assert_eq!(status().await, 403);
 }
 
+/// What a question about a user answers is what their request would get.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_may_is_told_as_their_request_would_be_judged() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    let bob = user(&rig, "bob").await;
+    let asked = async |who: &Holder, action: &str, resource: &str| {
+        let parameters = [
+            ("PolicySourceArn", "arn:aws:iam::root:user/ann"),
+            ("ActionNames.member.1", action),
+            ("ResourceArns.member.1", resource),
+        ];
+        who.iam(&rig, "SimulatePrincipalPolicy", &parameters).await
+    };
+    let decision = async |action: &str| {
+        let answer = done(asked(&root(), action, "arn:aws:s3:::bucket/k").await);
+        (answer.element("EvalDecision").unwrap(), answer.element("SourcePolicyId"))
+    };
+    let get = async || ann.s3(&rig, "GET", "/bucket/k", b"").await.status;
+    assert_eq!((decision("s3:GetObject").await, get().await), (("implicitDeny".into(), None), 403));
+    // By a group.
+    done(root().iam(&rig, "CreateGroup", &[("GroupName", "Readers")]).await);
+    let own = [("GroupName", "Readers"), ("PolicyName", "own"), ("PolicyDocument", ALL)];
+    done(root().iam(&rig, "PutGroupPolicy", &own).await);
+    done(root().iam(&rig, "AddUserToGroup", &[("GroupName", "Readers"), ("UserName", "ann")]).await);
+    let (decided, by) = decision("s3:GetObject").await;
+    assert_eq!((decided.as_str(), get().await), ("allowed", 200));
+    assert!(by.unwrap().contains("of their groups allows it"));
+    // And against it, by the bucket's policy.
+    let deny = r#"{"Version":"2012-10-17","Statement":{"Sid":"NotAnn","Effect":"Deny","Principal":{"AWS":"arn:aws:iam::root:user/ann"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}}"#;
+    assert_eq!(root().s3(&rig, "PUT", "/bucket?policy", deny.as_bytes()).await.status, 204);
+    let (decided, by) = decision("s3:GetObject").await;
+    assert_eq!((decided.as_str(), get().await), ("explicitDeny", 403));
+    assert!(by.unwrap().contains("NotAnn"));
+    assert_eq!(decision("s3:PutObject").await.0, "allowed");
+    // Nobody else learns it, and what isn't understood is refused.
+    refused(&asked(&bob, "s3:GetObject", "arn:aws:s3:::bucket/k").await, 403, "AccessDenied");
+    refused(&asked(&root(), "s3:GetNothing", "arn:aws:s3:::bucket/k").await, 400, "InvalidInput");
+    let other =
+        [("PolicySourceArn", "arn:aws:iam::other:user/ann"), ("ActionNames.member.1", "s3:GetObject")];
+    refused(&root().iam(&rig, "SimulatePrincipalPolicy", &other).await, 501, "NotImplemented");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_managed_policy_counts_in_its_default_version() {
     let rig = closed().await;

@@ -1,0 +1,177 @@
+//! What a user may: the question that a request of theirs would be put to, without the request.
+//!
+//! Amazon judges a user's own policies here and, of a bucket's, only one that the caller brings along. This judges as a request is
+//! judged: the policy of the bucket, who owns it, and its lists count, so that what is answered is what would happen.
+
+use super::answer::{Members, Reply, result};
+use super::call::Call;
+use super::error::{Fault, IamError};
+use crate::audit::Trail;
+use crate::context::Caller;
+use crate::identities::{Arn, Member};
+use crate::key::ObjectKey;
+use crate::query::Query;
+use crate::rights::{self, Asker, By, Resource, Verdict};
+use http::HeaderMap;
+use http::uri::Scheme;
+use serde::Serialize;
+use std::net::IpAddr;
+use std::sync::Arc;
+use stratum_policy::Action;
+
+/// Questions of one call: actions times resources.
+const MOST_QUESTIONS: usize = 100;
+const S3_ARN: &str = "arn:aws:s3:::";
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    evaluation_results: Members<Evaluation>,
+    is_truncated: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Evaluation {
+    eval_action_name: &'static str,
+    eval_resource_name: String,
+    eval_decision: &'static str,
+    matched_statements: Members<Statement>,
+}
+
+/// What decided it, in words: statements here have a name, and policies aren't told apart.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    source_policy_id: String,
+}
+
+pub async fn simulate(call: &Call) -> Result<Reply, IamError> {
+    let arn = call.required("PolicySourceArn")?;
+    let user = user(call, arn)?;
+    let actions = actions(call)?;
+    let all = "*".to_owned();
+    let mut resources: Vec<String> = call.members("ResourceArns").map(str::to_owned).collect();
+    if resources.is_empty() {
+        resources.push(all);
+    }
+    if actions.len() * resources.len() > MOST_QUESTIONS {
+        return Err(Fault::ValidationError.because(format!(
+            "At most {MOST_QUESTIONS} questions, which are actions times resources, are answered at once."
+        )));
+    }
+    let peer = source(call)?;
+    let mut results = Vec::new();
+    for resource in &resources {
+        for action in &actions {
+            let verdict = judged(call, &user, peer, *action, resource)?;
+            results.push(Evaluation {
+                eval_action_name: action.name(),
+                eval_resource_name: resource.clone(),
+                eval_decision: match &verdict {
+                    Verdict::Allowed(_) => "allowed",
+                    Verdict::Denied(_) => "explicitDeny",
+                    Verdict::NotAllowed => "implicitDeny",
+                },
+                matched_statements: match &verdict {
+                    Verdict::NotAllowed => Vec::new().into(),
+                    decided => vec![Statement { source_policy_id: words(decided, &user) }].into(),
+                },
+            });
+        }
+    }
+    result(&Page { evaluation_results: results.into(), is_truncated: false })
+}
+
+/// What decided it.
+fn words(verdict: &Verdict, user: &Caller) -> String {
+    match (verdict, user) {
+        // What the account may is theirs because one of their policies says so.
+        (Verdict::Allowed(By::Owner), Caller::Member(_)) => {
+            "a policy of their own or of their groups allows it, and their account owns it".to_owned()
+        }
+        (verdict, _) => verdict.to_string(),
+    }
+}
+
+/// The user of the caller's account, as a request of theirs would have them.
+fn user(call: &Call, arn: &str) -> Result<Caller, IamError> {
+    let owned = |account: &str| account == call.account_id();
+    if arn == Arn::root(call.account_id()).as_str() {
+        return Ok(Caller::User(call.account.clone()));
+    }
+    let named = Arn::parse(arn, "user").filter(|(at, _)| owned(at.account()));
+    let (at, _) = named.ok_or_else(|| {
+        Fault::NotImplemented
+            .because("What is asked about is a user of the caller's own account, by its ARN.")
+    })?;
+    let member = Member::user(&call.view, &call.account, at.folded(), "", None)?;
+    let (member, _) = member.ok_or_else(|| Fault::no_such("user", at.folded()))?;
+    Ok(Caller::Member(Arc::new(member)))
+}
+
+fn actions(call: &Call) -> Result<Vec<Action>, IamError> {
+    let unknown = |name: &str| Fault::InvalidInput.because(format!("There is no action {name:.128}."));
+    let named: Result<Vec<Action>, IamError> =
+        call.members("ActionNames").map(|name| Action::named(name).ok_or_else(|| unknown(name))).collect();
+    match named? {
+        none if none.is_empty() => {
+            Err(Fault::ValidationError.because("ActionNames names what is asked about."))
+        }
+        named => Ok(named),
+    }
+}
+
+/// Where the request would come from, if that is said. Of what else a policy may ask about nothing can be said here.
+fn source(call: &Call) -> Result<Option<IpAddr>, IamError> {
+    let said = |name: &str| call.form.get(&format!("ContextEntries.member.1.{name}"));
+    let wrong = || Fault::InvalidInput.because("aws:SourceIp is one address.");
+    match (said("ContextKeyName"), said("ContextKeyValues.member.1")) {
+        (None, None) => Ok(None),
+        (Some("aws:SourceIp"), Some(address)) => address.parse().map(Some).map_err(|_| wrong()),
+        _ => Err(Fault::NotImplemented.because("Of the context aws:SourceIp alone can be said, once.")),
+    }
+}
+
+/// Over TLS, now, and with nothing said in headers.
+fn judged(
+    call: &Call,
+    who: &Caller,
+    peer: Option<IpAddr>,
+    action: Action,
+    resource: &str,
+) -> Result<Verdict, IamError> {
+    let account = rights::account(who, &call.store);
+    let (query, headers) = (Query::default(), HeaderMap::new());
+    let asker = Asker {
+        store: &call.store,
+        view: &call.view,
+        caller: who,
+        account: &account,
+        query: &query,
+        headers: &headers,
+        scheme: &Scheme::HTTPS,
+        peer,
+        now: call.now,
+        trail: &Trail::OFF,
+        said: None,
+    };
+    let judge =
+        |resource: &Resource<'_>| rights::judge(&asker, action.name(), resource).map_err(IamError::from);
+    let Some(path) = resource.strip_prefix(S3_ARN) else {
+        return judge(&match action.name().starts_with("s3:") {
+            true => Resource::Service,
+            false => Resource::Iam(resource),
+        });
+    };
+    let (name, key) = path.split_once('/').unwrap_or((path, ""));
+    let wrong = || Fault::InvalidInput.because(format!("{resource:.256} names no bucket and no object."));
+    let Some(bucket) = call.view.bucket(name)? else { return judge(&Resource::NewBucket(name)) };
+    match key {
+        "" => judge(&Resource::Bucket(&bucket)),
+        key => {
+            let key = ObjectKey::parse(key.as_bytes().to_vec()).map_err(|_| wrong())?;
+            judge(&Resource::Object(&bucket, &key, None))
+        }
+    }
+}
