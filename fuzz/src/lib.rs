@@ -9,7 +9,7 @@ mod address;
 #[allow(dead_code)]
 mod archive;
 #[path = "../../stratum/src/config.rs"]
-#[allow(dead_code, clippy::disallowed_methods)]
+#[allow(dead_code, unused_imports, clippy::disallowed_methods)]
 mod config;
 mod drives;
 mod frames;

@@ -5,6 +5,7 @@
 //! signature covers, and a JSON document as its answer.
 
 pub(crate) mod connection;
+pub(crate) mod once;
 pub(crate) mod s3;
 pub(crate) mod sign;
 pub(crate) mod signing;

@@ -26,7 +26,7 @@ use stratum_metadata::record::ObjectOwnership;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::pace::Budget;
 use stratum_tiering::prices::TierPrices;
-pub use telling::{AuditSection, Metrics, WebhookEntry};
+pub use telling::{AuditSection, HttpUrl, Metrics, OtlpSection, WebhookEntry};
 use tiering::{ClockSection, LifecycleSection, TieringSection};
 use toml::Spanned;
 
@@ -68,6 +68,8 @@ pub struct Config {
     pub webhooks: Vec<WebhookEntry>,
     #[serde(default)]
     pub audit: AuditSection,
+    #[serde(default)]
+    pub otlp: OtlpSection,
     #[serde(default)]
     pub log: Log,
 }

@@ -5,11 +5,14 @@
 //! then are dropped, and counted.
 
 use crate::config::{Log, LogFormat};
+use crate::otlp::LineLayer;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::thread;
 use std::time::Duration;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
 /// Lines that may wait to be written: with some 200 bytes each, 3 MB.
 const MAX_WAITING_LINES: usize = 16 << 10;
@@ -49,8 +52,8 @@ impl<W: Write> Write for Resting<W> {
     }
 }
 
-/// Starts logging. A filter that cannot be parsed is told, and `info` used.
-pub fn start(log: &Log) -> Logging {
+/// Starts logging, to a collector as well if there is one. A filter that cannot be parsed is told, and `info` used.
+pub fn start(log: &Log, collected: Option<LineLayer>) -> Logging {
     let asked = log.filter.as_deref().unwrap_or("info");
     let (filter, wrong) = match EnvFilter::try_new(asked) {
         Ok(filter) => (filter, None),
@@ -61,11 +64,12 @@ pub fn start(log: &Log) -> Logging {
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_WAITING_LINES).thread_name("log");
     let (lines, thread) = lines.finish(stderr);
     let dropped = DroppedLines(lines.error_counter());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
-    match log.format {
-        LogFormat::Text => subscriber.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
-    }
+    let written = fmt::layer().with_writer(lines);
+    let written = match log.format {
+        LogFormat::Text => written.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => written.json().flatten_event(true).boxed(),
+    };
+    registry().with(written).with(collected).with(filter).init();
     if let Some(error) = wrong {
         tracing::warn!(filter = asked, %error, "log.filter cannot be parsed; using info");
     }

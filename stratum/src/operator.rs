@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_api::history::{self, Recent};
 use stratum_api::server::admin::refusal;
 use stratum_engine::copies::CopiesStatus;
 use stratum_engine::provisional::{self, Restored};
@@ -103,6 +104,7 @@ impl Operator {
     pub fn routes(self: Arc<Self>) -> Router {
         Routes::new()
             .route("/status", get(status), &[])
+            .route("/latencies", get(latencies), &[])
             .route("/pace", post(set_pace), &["action", "task"])
             .route("/scrub", get(scrub_status), &[])
             .route("/scrub/{action}", post(scrub), &[])
@@ -131,6 +133,10 @@ impl Operator {
             .route("/drives/{action}", post(change_drives), &["path", "wipe", "unmounted"])
             .with_state(self)
     }
+}
+
+async fn latencies() -> Json<Recent> {
+    Json(history::recent(System.monotonic()))
 }
 
 async fn status(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Status>, Refused> {

@@ -17,10 +17,11 @@ use crate::load::Load;
 use crate::logging::DroppedLines;
 use crate::opening::{self, Opened};
 use crate::operator::Operator;
+use crate::otlp::Otlp;
 use crate::root::RootCredentials;
 use crate::telemetry::Telemetry;
 use crate::webhook::Webhooks;
-use crate::{ServerArgs, demo, logging, output};
+use crate::{ServerArgs, demo, logging, output, session_key};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,13 +34,15 @@ use stratum_api::context::{Settings, Store};
 use stratum_api::log_delivery::AccessLogTask;
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server, tls};
+use stratum_api::traces::Traces;
 use stratum_auth::{Identities, Verifier};
-use stratum_cipher::KeyService;
+use stratum_cipher::{DataKey, KeyService};
 use stratum_engine::Engine;
 use stratum_engine::supervisor::{Supervisor, Tasks};
 use stratum_metadata::record::Level;
 use stratum_storage::ambient::System;
 use stratum_storage::drive::Threads;
+use stratum_storage::task::Task;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
@@ -85,7 +88,8 @@ fn configure(args: &ServerArgs) -> Result<Config, ConfigError> {
 /// Starts and serves. Every error is of the start: what fails later is told to clients and in the status, and ends nothing.
 fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     // Until the end: what waits to be written then is written when it goes.
-    let logging = logging::start(&config.log);
+    let Otlp { traces, lines, tasks: exports } = Otlp::of(&config.otlp)?;
+    let logging = logging::start(&config.log, lines);
     // Before any drive is touched: a mistake here must not leave a set formed behind.
     if args.demo && config.tls.is_some() {
         return Err("--demo is for a first look over plain HTTP, and the configuration has TLS".into());
@@ -104,7 +108,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let opened = opening::open(config, said, &runtime)?;
     let engine = opened.engine.clone();
     // What is open is shut down, whether it came to serve or was refused.
-    let signs = Signs { telemetry, dropped: logging.dropped.clone() };
+    let signs = Signs { telemetry, dropped: logging.dropped.clone(), traces, exports };
     let outcome = serve_store(args, config, entrance, signs, webhooks, opened, &runtime);
     engine.shutdown();
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -146,6 +150,9 @@ fn scrapers_token(said: Option<String>, config: &Config) -> Result<Option<String
 struct Signs {
     telemetry: Telemetry,
     dropped: DroppedLines,
+    traces: Traces,
+    /// What brings traces and lines to a collector.
+    exports: Vec<Arc<dyn Task>>,
 }
 
 /// Works in the background and serves, until a signal; then all of that has ended.
@@ -160,7 +167,7 @@ fn serve_store(
 ) -> Result<(), Failure> {
     let Opened { engine, layout, root, identities, keys, usage, classifier } = opened;
     let Entrance { socket, connections, tls, token } = entrance;
-    let Signs { telemetry, dropped } = signs;
+    let Signs { telemetry, dropped, traces, exports } = signs;
     refuse_old_level(config, engine.metadata.level())?;
     let load = Load { admission: Admission::new(REQUEST_MEMORY), connections: Connections::new(connections) };
     let configuration = Configuration::new(args.config.as_deref(), config);
@@ -185,9 +192,11 @@ fn serve_store(
     supervisor.run(Arc::new(delivery))?;
     let to = config.audit.webhook.as_ref().and_then(|name| webhooks.named(name.get_ref()));
     let Audits { audit, tasks } = Audits::of(&config.audit, to);
-    tasks.into_iter().try_for_each(|task| supervisor.run(task))?;
+    tasks.into_iter().chain(exports).try_for_each(|task| supervisor.run(task))?;
 
-    let store = Arc::new(store(config, &engine, identities, keys, load.admission, audit));
+    let session_key = runtime.block_on(session_key::find(&layout.meta, keys.as_ref(), &System));
+    let keys = Keys { keys, session_key };
+    let store = Arc::new(store(config, &engine, identities, keys, load.admission, Told { audit, traces }));
     supervisor.run(Arc::new(AccessLogTask::new(store.clone())))?;
     let admin = admin(token, &engine, operator.clone(), telemetry);
     let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
@@ -263,14 +272,26 @@ fn refuse_old_level(config: &Config, level: Level) -> Result<(), Failure> {
     Err(problem.into())
 }
 
+/// Who is told of requests.
+struct Told {
+    audit: Audit,
+    traces: Traces,
+}
+
+/// What seals.
+struct Keys {
+    keys: Arc<dyn KeyService>,
+    session_key: DataKey,
+}
+
 /// What requests are served from.
 fn store(
     config: &Config,
     engine: &Engine,
     identities: Identities,
-    keys: Arc<dyn KeyService>,
+    keys: Keys,
     admission: Admission,
-    audit: Audit,
+    told: Told,
 ) -> Store {
     let Engine { metadata, volumes, journal, codecs, tables, usage, samples, .. } = engine.clone();
     Store {
@@ -286,7 +307,8 @@ fn store(
         logging: Default::default(),
         access_logs: Default::default(),
         notifications: Default::default(),
-        audit,
+        audit: told.audit,
+        traces: told.traces,
         settings: settings(config),
         admission,
         usage,
@@ -294,7 +316,8 @@ fn store(
         pace: engine.pace().clone(),
         clock: Arc::new(System),
         entropy: Arc::new(System),
-        keys,
+        keys: keys.keys,
+        session_key: keys.session_key,
     }
 }
 

@@ -3,15 +3,14 @@
 //! A POST is delivered when a status of 2xx comes back in time. Redirects are not followed, and of the answer nothing but its
 //! head is read.
 
-use crate::client::stream::{Peer, Stream};
+use crate::client::once::{self, Unanswered};
+use crate::client::stream::Peer;
 use crate::config::{Secret, WebhookEntry};
 use crate::failure::Failure;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -56,10 +55,8 @@ pub struct Webhook {
 pub enum Undelivered {
     #[error("no answer within {} s", DELIVERY_TIMEOUT.as_secs())]
     Late,
-    #[error("connection: {0}")]
-    Io(#[from] std::io::Error),
-    #[error("{0}")]
-    Http(#[from] hyper::Error),
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
     #[error("the request can't be written: {0}")]
     Request(#[from] http::Error),
     #[error("it answered {0}")]
@@ -94,8 +91,6 @@ impl Webhook {
     }
 
     async fn post(&self, content_type: &'static str, body: Bytes) -> Result<StatusCode, Undelivered> {
-        let stream = Stream::connect(&self.address, self.tls.as_ref()).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::post(&self.target)
             .header(HOST, &self.host)
             .header(CONTENT_TYPE, content_type)
@@ -104,13 +99,7 @@ impl Webhook {
             request = request.header(AUTHORIZATION, token);
         }
         let request = request.body(Full::new(body))?;
-        let mut answer = std::pin::pin!(sender.send_request(request));
-        tokio::select! {
-            biased;
-            answer = &mut answer => Ok(answer?.status()),
-            // It goes on while the answer is awaited. One that ends may have brought it.
-            _ = connection => Ok(answer.await?.status()),
-        }
+        Ok(once::ask(&self.address, self.tls.as_ref(), request, 0).await?.status())
     }
 }
 

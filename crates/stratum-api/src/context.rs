@@ -14,17 +14,20 @@ use crate::operation::Operation;
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::selection::Selection;
+use crate::traces::{Trace, Traces};
 use crate::website::Website;
+use bytes::Bytes;
 use http::HeaderMap;
 use http::uri::Scheme;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stratum_auth::{Identities, User, Verifier};
-use stratum_cipher::KeyService;
+use stratum_cipher::{DataKey, KeyService};
 use stratum_lifecycle::{Days, Rules};
+use stratum_metadata::command::{Outcome, Proposed};
 use stratum_metadata::record::{BucketId, BucketRecord, ObjectOwnership, ObjectRecord};
-use stratum_metadata::{Metadata, ReadView};
+use stratum_metadata::{CommitError, Metadata, ReadView};
 use stratum_policy::Policy;
 use stratum_storage::ambient::{Clock, Entropy, UnixMillis};
 use stratum_storage::blob::Tier;
@@ -106,6 +109,8 @@ pub struct Store {
     pub usage: Arc<Usage>,
     /// Is told of every request that changes something or is refused.
     pub audit: Audit,
+    /// Is told of the requests that are traced.
+    pub traces: Traces,
     /// What was written, for who looks at what it is.
     pub samples: Arc<Samples>,
     /// Is told of every request, so that background work gives way.
@@ -114,6 +119,8 @@ pub struct Store {
     pub entropy: Arc<dyn Entropy>,
     /// The keys above those of encrypted objects.
     pub keys: Arc<dyn KeyService>,
+    /// What the console seals its sessions with.
+    pub session_key: DataKey,
 }
 
 /// In whose name a request works: whose buckets it lists, and who owns what it creates.
@@ -175,11 +182,21 @@ pub struct Context {
     pub peer: Option<IpAddr>,
     /// What is decided of it, for its audit.
     pub trail: Arc<Trail>,
+    /// Which parts of its work took how long, if it is traced.
+    pub trace: Arc<Trace>,
     /// When the request arrived; what an operation stores as "now".
     pub now: UnixMillis,
 }
 
 impl Context {
+    /// Changes the state, with nothing that is stored.
+    ///
+    /// # Errors
+    /// See [`CommitError`].
+    pub async fn commit(&self, proposed: impl Into<Proposed>) -> Result<Outcome, CommitError> {
+        self.trace.stage("commit", self.store.metadata.commit(proposed, Bytes::new())).await
+    }
+
     /// A header's text; `None` when it is absent or isn't visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())

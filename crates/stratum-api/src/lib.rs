@@ -63,9 +63,12 @@ mod source_name;
 mod tags;
 mod telemetry;
 mod text;
+pub mod traces;
 mod version;
 mod website;
 mod xml;
+
+pub use telemetry::history;
 
 // S3's names of what records hold, for tools that tell of records without HTTP.
 pub use checksum::{name as checksum_algorithm_name, type_name as checksum_type_name};

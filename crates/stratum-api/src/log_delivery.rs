@@ -15,6 +15,7 @@ use crate::ownership::Owned;
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::rights;
+use crate::traces::Trace;
 use axum::body::Body;
 use http::HeaderMap;
 use http::uri::Scheme;
@@ -80,6 +81,7 @@ async fn deliver(store: &Arc<Store>, bucket: BucketId, log: &Log) -> Result<(), 
         scheme: Scheme::HTTP,
         peer: None,
         trail: store.audit.trail(),
+        trace: Arc::new(Trace::OFF),
         now,
     };
     let headers = ObjectHeaders { content_type: Some("text/plain".into()), ..ObjectHeaders::default() };

@@ -25,6 +25,7 @@ use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::rights::{self, Asker, EXPECTED_OWNER, Resource};
 use crate::telemetry::{self, Answered};
+use crate::traces::{self, Trace};
 use crate::version;
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
@@ -63,7 +64,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let source = peer.map(|peer| peer.ip());
     let logged = Logged::of(store, &head);
     let asked = store.audit.is_kept().then(|| Asked::of(&method, &uri, &head.headers, source));
-    let mut seen = Seen::new(store.audit.trail());
+    let mut seen = Seen::new(store.audit.trail(), store.traces.begin(&head.headers));
     let result = answer(store, id, head, &leftover, &mut seen).await;
     // Who asked for a `100 Continue` and got its answer without one can't tell whether a body is still awaited on
     // this connection (awscli takes the next answer on it for a body without end): RFC 9110, 10.1.1 says to close.
@@ -111,14 +112,30 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         );
     }
     let sent = response.body().size_hint().exact().or_else(|| announced(&response)).unwrap_or(0);
-    let took = store.clock.monotonic().saturating_sub(began);
+    let now = store.clock.monotonic();
+    let took = now.saturating_sub(began);
     if let Some(logged) = logged {
         let came =
             logged::Came { seen: &seen, request: id.as_str(), sent, error: told.map(|(code, _)| code), took };
         logged.answered(store, &response, &came);
     }
+    let is_signed = !matches!(seen.caller, Caller::Nobody);
+    let named = seen.trace.name(is_signed);
+    if let Some(named) = named {
+        let came = traces::Came {
+            request: id,
+            is_signed,
+            operation: seen.operation,
+            method: &method,
+            bucket: seen.bucket.as_deref(),
+            status: response.status(),
+            error: told.map(|(code, _)| code),
+        };
+        seen.trace.end(named, &came);
+    }
     telemetry::answered(&Answered {
         id: id.as_str(),
+        named,
         operation: seen.operation,
         metered: seen.metered.as_deref(),
         peer,
@@ -128,6 +145,8 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         status: response.status(),
         sent,
         took,
+        now,
+        is_write: seen.is_write,
         error: told,
     });
     response
@@ -148,7 +167,9 @@ fn announced(response: &Response<Body>) -> Option<u64> {
 /// What was found out of a request before it was answered, for its line in the log and its audit.
 struct Seen {
     operation: &'static str,
-    /// The bucket that is named, if it has metrics of its own.
+    /// The bucket that is named.
+    bucket: Option<String>,
+    /// The same, if it has metrics of its own.
     metered: Option<String>,
     is_write: bool,
     caller: Caller,
@@ -156,20 +177,23 @@ struct Seen {
     /// The ARN of what isn't S3's.
     target: Option<String>,
     trail: Arc<Trail>,
+    trace: Arc<Trace>,
     /// Of an answer that isn't S3's: its code, and what really happened.
     error: Option<(&'static str, Option<String>)>,
 }
 
 impl Seen {
-    fn new(trail: Arc<Trail>) -> Self {
+    fn new(trail: Arc<Trail>, trace: Arc<Trace>) -> Self {
         Seen {
             operation: "Unknown",
+            bucket: None,
             metered: None,
             is_write: false,
             caller: Caller::Nobody,
             version: None,
             target: None,
             trail,
+            trace,
             error: None,
         }
     }
@@ -186,6 +210,7 @@ async fn answer(
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     let address = Address::parse(head.uri.path(), host, &store.settings.domains);
     let bucket = address.as_ref().ok().and_then(Address::bucket);
+    seen.bucket = bucket.map(str::to_owned);
     seen.metered = bucket.and_then(|bucket| store.settings.metered.get(bucket)).cloned();
     let query = Query::parse(head.uri.query().unwrap_or_default());
     let now = store.clock.now();
@@ -241,6 +266,7 @@ async fn answer(
         scheme,
         peer,
         trail: seen.trail.clone(),
+        trace: seen.trace.clone(),
         now,
     };
     let answer = dispatch(&ctx, row.handler, address, Incoming { payload, leftover }).await?;

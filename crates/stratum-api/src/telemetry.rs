@@ -3,7 +3,9 @@
 //! The lines have a target of their own, [`REQUESTS`], so that a filter of the log can leave them out.
 
 mod buckets;
+pub mod history;
 
+use crate::traces::Named;
 use http::{Method, StatusCode};
 use metrics::{Counter, Histogram};
 use std::collections::HashMap;
@@ -20,6 +22,8 @@ const SHOWN_PATH_BYTES: usize = 256;
 /// A request that was answered.
 pub struct Answered<'a> {
     pub id: &'a str,
+    /// What its span is called, if it is traced.
+    pub named: Option<Named>,
     pub operation: &'static str,
     /// The bucket that it named, if that is one with metrics of its own.
     pub metered: Option<&'a str>,
@@ -34,6 +38,9 @@ pub struct Answered<'a> {
     pub sent: u64,
     /// From the request's head to the response's head.
     pub took: Duration,
+    /// When it was answered, by the monotonic clock.
+    pub now: Duration,
+    pub is_write: bool,
     /// The S3 code, and what really happened.
     pub error: Option<(&'static str, Option<&'a str>)>,
 }
@@ -79,6 +86,7 @@ pub fn answered(request: &Answered<'_>) {
     let handles = handles(request.operation, request.status.as_u16());
     handles.requests.increment(1);
     handles.seconds.record(request.took.as_secs_f64());
+    history::count(request.now, request.is_write, request.took, request.status.is_server_error());
     if request.sent > 0 {
         BYTES.sent.increment(request.sent);
     }
@@ -91,15 +99,17 @@ pub fn answered(request: &Answered<'_>) {
         (request.id, request.operation, request.method, request.user.unwrap_or("-"));
     let path = shown(request.path);
     let peer = request.peer.map(tracing::field::display);
+    let trace = request.named.map(|named| tracing::field::display(named.trace));
+    let span = request.named.map(|named| tracing::field::display(named.span));
     match request.error {
         Some((code, cause)) if request.status.is_server_error() => {
-            tracing::warn!(target: REQUESTS, id, peer, user, operation, %method, path, status, millis, code, cause, "request");
+            tracing::warn!(target: REQUESTS, id, trace, span, peer, user, operation, %method, path, status, millis, code, cause, "request");
         }
         Some((code, cause)) => {
-            tracing::info!(target: REQUESTS, id, peer, user, operation, %method, path, status, millis, code, cause, "request")
+            tracing::info!(target: REQUESTS, id, trace, span, peer, user, operation, %method, path, status, millis, code, cause, "request")
         }
         None => {
-            tracing::info!(target: REQUESTS, id, peer, user, operation, %method, path, status, millis, "request")
+            tracing::info!(target: REQUESTS, id, trace, span, peer, user, operation, %method, path, status, millis, "request")
         }
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! It stands on hyper's pooled client and on `aws-sigv4`. Neither changes a path, so that every key can be asked for: one
 //! with `//`, `..` or a slash at its end, too, which a URL library or an abstraction over many stores would take for another.
-//! Bodies are whole in memory both ways, since nothing sends or asks for more than a part at once; so every request can be
-//! repeated.
+//! What is sent is whole in memory, since nothing sends more than a part at once; so every request can be repeated.
 
 mod attributes;
 mod buckets;
@@ -13,6 +12,7 @@ mod lists;
 mod objects;
 mod refusal;
 mod sign;
+mod stretches;
 mod tags;
 mod transport;
 mod trust;
@@ -23,4 +23,5 @@ pub use client::{Client, S3Error};
 pub use lists::{Entry, Listed, Version};
 pub use objects::{Condition, DELETED_AT_ONCE, Info, Range};
 pub use refusal::Kind;
+pub use stretches::Same;
 pub use uploads::{OpenUpload, Part, Upload};

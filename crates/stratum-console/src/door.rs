@@ -7,6 +7,7 @@ use http::{Request, Response};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use stratum_cipher::DataKey;
 
 /// What is answered later.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -80,6 +81,9 @@ pub trait Door: Send + Sync + 'static {
 
     /// The path and query of a link that needs no signing in.
     fn presign<'a>(&'a self, key: &'a Key, link: &'a Link<'a>) -> Answering<'a, Option<String>>;
+
+    /// What sessions are sealed with: of who has it any cookie is believed.
+    fn session_key(&self) -> DataKey;
 
     /// Milliseconds of Unix time.
     fn now(&self) -> u64;

@@ -6,19 +6,31 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue};
 
-/// Nothing but our own files, nothing inline, and in nobody's frame.
-const PAGES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; \
-    frame-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// Nothing but our own files, nothing inline, and in nobody's frame. Objects lie at this origin, too, so what is run and what it looks
+/// like come from below the console's own path, where the browser says what our host is called.
+fn pages(host: &str) -> String {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
+    let ours = match !host.is_empty() && host.bytes().all(is_name) {
+        true => format!("{host}{}/", crate::ROOT),
+        // An address of IPv6 can't be said there.
+        false => "'self'".to_owned(),
+    };
+    format!(
+        "default-src 'none'; style-src {ours}; script-src {ours}; img-src 'self'; media-src 'self'; \
+         frame-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+}
 
 const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Adds what an answer doesn't say of itself.
-pub fn complete(response: &mut Response) {
+pub fn complete(response: &mut Response, host: &str) {
     let headers = response.headers_mut();
-    for (name, value) in
-        [(CONTENT_SECURITY_POLICY, PAGES), (CACHE_CONTROL, "no-store"), (X_FRAME_OPTIONS, "DENY")]
-    {
+    if let Ok(policy) = HeaderValue::try_from(pages(host)) {
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
+    for (name, value) in [(CACHE_CONTROL, "no-store"), (X_FRAME_OPTIONS, "DENY")] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     for (name, value) in [

@@ -73,6 +73,8 @@ pub fn routes() -> Router<Arc<Console>> {
         .route(at!("/store/act"), action(store::act_on))
         .route(at!("/people"), page(people::show))
         .route(at!("/people/act"), action(people::act))
-        .route(at!("/people/user"), page(people::user))
+        .route(at!("/people/user"), page(people::user::show))
+        .route(at!("/people/group"), page(people::group::show))
+        .route(at!("/people/role"), page(people::role::show))
         .fallback(async |visit: Visit| frame::trouble(&visit.frame(), &Trouble::NoPage))
 }

@@ -1,8 +1,8 @@
 //! Who is signed in: a cookie that nobody else can read or make.
 //!
 //! Nothing is kept here. The cookie is a sealed text: the access key (never its secret), when the session ends, and the token that
-//! every form of the session repeats. Its key is made when the server starts, so a restart signs everybody out. Whether the access
-//! key still counts is asked of the store with every request.
+//! every form of the session repeats. What it is sealed with is the server's to keep over a restart. Whether the access key still
+//! counts is asked of the store with every request.
 
 use crate::door::{Door, Key};
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use http::header::COOKIE;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
-use stratum_cipher::{DataKey, KEY_BYTES, Salt};
+use stratum_cipher::{DataKey, Salt};
 use subtle::ConstantTimeEq;
 
 /// How long a session lasts, in milliseconds.
@@ -51,9 +51,7 @@ pub struct Sessions {
 
 impl Sessions {
     pub fn new(door: &dyn Door) -> Sessions {
-        let mut random = [0; KEY_BYTES];
-        door.fill(&mut random);
-        Sessions { key: DataKey::new(random) }
+        Sessions { key: door.session_key() }
     }
 
     /// A session that begins now, and its cookie; nothing if the credentials are too long for one.

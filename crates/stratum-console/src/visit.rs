@@ -83,6 +83,7 @@ fn host(headers: &HeaderMap) -> &str {
 
 /// Refuses what no page of ours sends, and has every answer say what a browser may do with it.
 pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
+    let called = host(request.headers()).to_owned();
     let mut response = match forged(&request) {
         None => next.run(request).await,
         Some(why) => {
@@ -91,7 +92,7 @@ pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: 
             frame::trouble(&Frame::new(&console.assets, None), &trouble)
         }
     };
-    headers::complete(&mut response);
+    headers::complete(&mut response, &called);
     response
 }
 

@@ -1,10 +1,11 @@
-//! The sections that say who is told of what happens: `[[webhook]]`, `[audit]` and `[metrics]`.
+//! The sections that say who is told of what happens: `[[webhook]]`, `[audit]`, `[metrics]` and `[otlp]`.
 
 use super::{Secret, size};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use stratum_api::traces::Share;
 use stratum_metadata::record::BucketName;
 use toml::Spanned;
 
@@ -21,14 +22,14 @@ const MAX_METERED_BUCKETS: usize = 100;
 pub struct WebhookEntry {
     #[serde(deserialize_with = "name")]
     pub name: Spanned<String>,
-    pub url: WebhookUrl,
+    pub url: HttpUrl,
     /// A file with what is sent as `Authorization: Bearer`.
     pub token_file: Option<PathBuf>,
 }
 
 /// `http://host:port/path` or `https://...`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebhookUrl {
+pub struct HttpUrl {
     /// `host:port`, as `Host` has it.
     pub authority: String,
     /// Path and query.
@@ -36,10 +37,10 @@ pub struct WebhookUrl {
     pub is_tls: bool,
 }
 
-impl<'de> Deserialize<'de> for WebhookUrl {
+impl<'de> Deserialize<'de> for HttpUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        WebhookUrl::parse(&text).ok_or_else(|| {
+        HttpUrl::parse(&text).ok_or_else(|| {
             D::Error::custom(format!(
                 "\"{text}\" is no URL such as https://host:port/path, without user and fragment"
             ))
@@ -47,8 +48,8 @@ impl<'de> Deserialize<'de> for WebhookUrl {
     }
 }
 
-impl WebhookUrl {
-    fn parse(text: &str) -> Option<WebhookUrl> {
+impl HttpUrl {
+    fn parse(text: &str) -> Option<HttpUrl> {
         let uri: http::Uri = text.parse().ok().filter(|_| !text.contains('#'))?;
         let authority = uri.authority()?.as_str();
         let is_tls = match uri.scheme_str()? {
@@ -58,11 +59,18 @@ impl WebhookUrl {
         };
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         let (authority, target) = (authority.to_owned(), target.to_owned());
-        (!authority.contains('@') && uri.host().is_some_and(|host| !host.is_empty())).then_some(WebhookUrl {
+        (!authority.contains('@') && uri.host().is_some_and(|host| !host.is_empty())).then_some(HttpUrl {
             authority,
             target,
             is_tls,
         })
+    }
+
+    /// What lies below it, as a URL.
+    pub fn below(&self, path: &str) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        let (authority, target) = (&self.authority, self.target.trim_end_matches('/'));
+        format!("{scheme}://{authority}{target}/{path}")
     }
 
     /// The host by itself, and `host:port`.
@@ -138,6 +146,40 @@ fn buckets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String
     }
 }
 
+/// `[otlp]`: a collector that is told of requests and lines of the log. None, unless it is said.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OtlpSection {
+    /// The collector's base: `/v1/traces` and `/v1/logs` are below it.
+    #[serde(deserialize_with = "collector")]
+    pub endpoint: Option<HttpUrl>,
+    /// Which part of all requests is traced.
+    #[serde(deserialize_with = "share")]
+    pub traces: Share,
+    /// Whether it gets the log.
+    pub logs: bool,
+}
+
+impl Default for OtlpSection {
+    fn default() -> Self {
+        Self { endpoint: None, traces: Share::ALL, logs: true }
+    }
+}
+
+fn collector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HttpUrl>, D::Error> {
+    let url = HttpUrl::deserialize(deserializer)?;
+    match url.target.contains('?') {
+        false => Ok(Some(url)),
+        true => Err(D::Error::custom("has a query: it is the base below which are v1/traces and v1/logs")),
+    }
+}
+
+fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Share, D::Error> {
+    let share = f64::deserialize(deserializer)?;
+    Share::new(share)
+        .ok_or_else(|| D::Error::custom(format!("{share} is no part: from 0.0, none, to 1.0, all")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Config;
@@ -152,13 +194,29 @@ mod tests {
         let url = &config.webhooks[0].url;
         assert_eq!((url.target.as_str(), url.is_tls), ("/x?y", true));
         assert_eq!(url.host_and_address(), ("::1".into(), "[::1]:8443".into()));
-        let plain = WebhookUrl::parse("http://hooks.example.com").unwrap();
+        let plain = HttpUrl::parse("http://hooks.example.com").unwrap();
         assert_eq!((plain.target.as_str(), plain.is_tls), ("/", false));
         assert_eq!(plain.host_and_address(), ("hooks.example.com".into(), "hooks.example.com:80".into()));
         for wrong in ["", "hooks", "/path", "ftp://a", "http://", "http://u:p@h/", "http://h/#f", "http:///x"]
         {
-            assert_eq!(WebhookUrl::parse(wrong), None, "{wrong}");
+            assert_eq!(HttpUrl::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_collector_is_none_unless_it_is_said_and_has_signals_below() {
+        let of = |text: &str| Config::parse(Path::new("x"), text);
+        assert!(of("").unwrap().otlp.endpoint.is_none());
+        let below = |base: &str| {
+            let config = of(&format!("[otlp]\nendpoint = {base:?}\n")).unwrap();
+            config.otlp.endpoint.unwrap().below("v1/traces")
+        };
+        assert_eq!(below("http://127.0.0.1:4318"), "http://127.0.0.1:4318/v1/traces");
+        assert_eq!(below("https://otel.example.com/in/"), "https://otel.example.com/in/v1/traces");
+        let refusal = |text: &str| of(text).unwrap_err().to_string();
+        assert!(refusal("[otlp]\ntraces = 1.5\n").contains("line 2, otlp.traces: 1.5 is no part"));
+        assert!(refusal("[otlp]\nendpoint = \"http://h/?a\"\n").contains("otlp.endpoint: has a query"));
+        assert!(refusal("[otlp]\nendpoint = \"grpc://h\"\n").contains("otlp.endpoint: "));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_requests_unreadable_total", Unit::Count, "Requests whose head couldn't be read."),
     family(Counter, "stratum_audit_records_total", Unit::Count, "Records of the audit that were to be kept."),
     family(Counter, "stratum_audit_dropped_total", Unit::Count, "Records of the audit that were dropped: none kept up (queue), the file can't be written (file), or the webhook takes none (webhook)."),
+    family(Counter, "stratum_otlp_sent_total", Unit::Count, "Requests (traces) and lines of the log (logs) that the collector of `[otlp]` took."),
+    family(Counter, "stratum_otlp_dropped_total", Unit::Count, "Those that were dropped: they found no room (queue), or the collector did not take them (collector)."),
     family(Gauge, "stratum_events_waiting", Unit::Count, "Events that wait to be told to the webhook."),
     family(Gauge, "stratum_events_lost", Unit::Count, "Events that found no room since some wait for the webhook: 100,000 do."),
     family(Counter, "stratum_events_delivered_total", Unit::Count, "Events that the webhook has confirmed."),

@@ -1,4 +1,4 @@
-//! A webhook on loopback that keeps what it is told, and can be told to refuse.
+//! Somebody on loopback who keeps what they are told over HTTP, and can be told to refuse.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 /// What it was told: the request's head, and its body.
-pub type Told = (String, String);
+pub type Told = (String, Vec<u8>);
 
 pub struct Hook {
     address: SocketAddr,
@@ -32,7 +32,11 @@ impl Hook {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/told?by=stratum", self.address)
+        format!("{}/told?by=stratum", self.base())
+    }
+
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Answers `503` from now on, or no longer.
@@ -49,7 +53,9 @@ impl Hook {
             }
             thread::sleep(Duration::from_millis(100));
         }
-        panic!("it was told {:?}", self.told.lock().unwrap());
+        let told = self.told.lock().unwrap();
+        let told: Vec<_> = told.iter().map(|(head, body)| (head, String::from_utf8_lossy(body))).collect();
+        panic!("it was told {told:?}");
     }
 }
 
@@ -72,7 +78,7 @@ fn serve(stream: TcpStream, told: &Mutex<Vec<Told>>, refuses: &AtomicBool) -> Op
     let status = match refuses.load(Ordering::Relaxed) {
         true => "503 Service Unavailable",
         false => {
-            told.lock().unwrap().push((head, String::from_utf8(body).unwrap()));
+            told.lock().unwrap().push((head, body));
             "200 OK"
         }
     };

@@ -6,6 +6,7 @@ mod backup;
 mod classes;
 mod client;
 mod coded;
+mod console;
 mod declared;
 mod drives;
 mod fsck;
@@ -21,6 +22,7 @@ mod notifications;
 #[cfg(feature = "faults")]
 mod older_binary;
 mod operator;
+mod otlp;
 mod people;
 mod private;
 mod quotas;

@@ -13,7 +13,7 @@ use std::time::Duration;
 fn keys(told: &[Told]) -> Vec<String> {
     let mut keys = Vec::new();
     for (_, body) in told {
-        let message: Value = serde_json::from_str(body).unwrap();
+        let message: Value = serde_json::from_slice(body).unwrap();
         for record in message["Records"].as_array().into_iter().flatten() {
             let key = record["s3"]["object"]["key"].as_str().unwrap().to_owned();
             if keys.last() != Some(&key) && !keys.contains(&key) {
@@ -66,7 +66,7 @@ async fn events_outlive_a_webhook_that_is_away_and_a_server_that_is_killed() {
     put(&server, 0..5).await;
     client(&server).delete_object().bucket("bucket").key("0000").send().await.unwrap();
     let told = hook.wait(|told| keys(told).len() == 5);
-    let test: Value = serde_json::from_str(&told[0].1).unwrap();
+    let test: Value = serde_json::from_slice(&told[0].1).unwrap();
     assert_eq!((&test["Event"], &test["Bucket"]), (&"s3:TestEvent".into(), &"bucket".into()));
     assert!(told[0].0.to_lowercase().contains("content-type: application/json"), "{}", told[0].0);
 

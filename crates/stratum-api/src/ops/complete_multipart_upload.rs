@@ -23,7 +23,6 @@ use crate::xml::Namespace;
 use crate::xml::multipart::{
     ChecksumElement, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_BODY,
 };
-use bytes::Bytes;
 use std::sync::Arc;
 use stratum_metadata::PartsToComplete;
 use stratum_metadata::command::{Command, Outcome, Proposed, Refusal, WriteCondition};
@@ -67,7 +66,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
         let command = complete(ctx, bucket, upload, record, assembled, condition, last_part);
         let kinds = [EventKind::ObjectCreatedCompleteMultipartUpload];
         let notice = notices::of_object(ctx, bucket, key, None, &kinds)?;
-        match ctx.store.metadata.commit(Proposed::telling(command, notice), Bytes::new()).await? {
+        match ctx.commit(Proposed::telling(command, notice)).await? {
             Outcome::Refused(Refusal::UploadChanged | Refusal::NoSuchUpload) => continue,
             Outcome::Refused(refusal) => return Err(conditions::refused(refusal, named)),
             Outcome::Object(object) => {

@@ -5,7 +5,6 @@ use crate::error::{Code, S3Error};
 use crate::key::ObjectKey;
 use crate::ops::notices;
 use crate::version;
-use bytes::Bytes;
 use stratum_metadata::command::{BucketChange, Command, ObjectChange, Outcome, Proposed};
 use stratum_metadata::record::{BucketRecord, EventKind, Notice, ObjectRecord};
 
@@ -28,7 +27,7 @@ pub async fn configure_telling(
     notice: Option<Box<Notice>>,
 ) -> Result<(), S3Error> {
     let command = Command::ConfigureBucket { bucket: bucket.id, change };
-    match ctx.store.metadata.commit(Proposed::telling(command, notice), Bytes::new()).await? {
+    match ctx.commit(Proposed::telling(command, notice)).await? {
         Outcome::Refused(refusal) => Err(refusal.into()),
         _ => Ok(()),
     }
@@ -59,7 +58,7 @@ pub async fn configure_object(
     let notice = notices::of_object(ctx, bucket, key, version, told(&change).as_slice())?;
     let key = key.as_bytes().to_vec();
     let command = Command::ConfigureObject { bucket: bucket.id, key, version, change };
-    match ctx.store.metadata.commit(Proposed::telling(command, notice), Bytes::new()).await? {
+    match ctx.commit(Proposed::telling(command, notice)).await? {
         Outcome::Object(object) => Ok(*object),
         Outcome::Refused(refusal) => Err(refusal.into()),
         other => Err(S3Error::new(Code::InternalError).because(format_args!("a change came to {other}"))),

@@ -9,7 +9,6 @@ use crate::ownership;
 use crate::tags::{self, Tagged};
 use crate::xml::buckets::CreateBucketConfiguration;
 use axum::body::Body;
-use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use stratum_metadata::command::{Command, NewBucket, Outcome, Refusal};
 use stratum_metadata::record::{
@@ -50,7 +49,7 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
             ..BucketConfiguration::default()
         },
     };
-    match ctx.store.metadata.commit(Command::CreateBucket(new), Bytes::new()).await? {
+    match ctx.commit(Command::CreateBucket(new)).await? {
         Outcome::Refused(Refusal::BucketExists { owner }) => already_exists(ctx, name.as_str(), &owner),
         Outcome::Refused(refusal) => Err(refusal.into()),
         _ => created(name.as_str()),

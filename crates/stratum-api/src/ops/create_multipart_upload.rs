@@ -11,7 +11,6 @@ use crate::text::Name;
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::multipart::InitiateMultipartUploadResult;
-use bytes::Bytes;
 use http::HeaderValue;
 use stratum_metadata::command::{Command, Outcome};
 use stratum_metadata::record::{
@@ -41,7 +40,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     };
     let expires = ctx.now.saturating_add(ctx.store.settings.upload_lifetime);
     let command = Command::CreateUpload { upload, record, expires };
-    if let Outcome::Refused(refusal) = ctx.store.metadata.commit(command, Bytes::new()).await? {
+    if let Outcome::Refused(refusal) = ctx.commit(command).await? {
         return Err(refusal.into());
     }
     let mut response = xml::answer(&InitiateMultipartUploadResult {

@@ -3,13 +3,12 @@
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::ops::no_content;
-use bytes::Bytes;
 use stratum_metadata::command::{Command, Outcome, Refusal};
 use stratum_metadata::record::BucketRecord;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let command = Command::DeleteBucket { bucket: bucket.id };
-    match ctx.store.metadata.commit(command, Bytes::new()).await? {
+    match ctx.commit(command).await? {
         Outcome::Refused(Refusal::BucketNotEmpty) if bucket.configuration.versioning.is_some() => {
             let message =
                 "The bucket you tried to delete is not empty. You must delete all versions in the bucket.";

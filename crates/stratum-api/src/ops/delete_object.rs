@@ -10,7 +10,6 @@ use crate::ops::object_lock::bypasses_governance;
 use crate::ownership;
 use crate::version;
 use axum::body::Body;
-use bytes::Bytes;
 use http::{Response, StatusCode};
 use stratum_metadata::command::{Command, Deleted, Deletion, Outcome, Proposed, Refusal, WriteCondition};
 use stratum_metadata::record::{BucketRecord, EventKind, VersionId};
@@ -61,7 +60,7 @@ pub async fn delete(
         ..Deletion::of(bucket.id, key.as_bytes().to_vec(), ctx.now)
     };
     let deletion = Proposed::telling(Command::DeleteObject(deletion), notice);
-    let deleted = match ctx.store.metadata.commit(deletion, Bytes::new()).await? {
+    let deleted = match ctx.commit(deletion).await? {
         Outcome::Deleted(deleted) => deleted,
         Outcome::Refused(Refusal::NoSuchKey) => Deleted::Nothing,
         Outcome::Refused(refusal) => return Ok(Err(refusal)),

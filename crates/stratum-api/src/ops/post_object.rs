@@ -156,6 +156,7 @@ fn as_put(
         view: ctx.view.clone(),
         scheme: ctx.scheme.clone(),
         trail: ctx.trail.clone(),
+        trace: ctx.trace.clone(),
         ..*ctx
     })
 }

@@ -48,7 +48,8 @@ pub async fn put(
     let sealing = Sealing::of_write(ctx, bucket, key).await?;
     quotas::admit_object(ctx, bucket, key, body.length()?.unwrap_or(least))?;
     let usual = ChecksumAlgorithm::Crc64Nvme;
-    let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, usual, sealing.seal()).await?;
+    let receive = ctx.store.bodies.receive(&ctx.memory, body, placement, usual, sealing.seal());
+    let stored = ctx.trace.stage("receive", receive).await?;
     if stored.size < least {
         return Err(Code::EntityTooSmall.into());
     }
@@ -97,7 +98,8 @@ pub async fn commit(
     };
     let (named, ends) = (conditions::first(&condition), std::mem::take(&mut stored.ends));
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };
-    match ctx.store.bodies.commit(Proposed::telling(command, notice), stored).await? {
+    let commit = ctx.store.bodies.commit(Proposed::telling(command, notice), stored);
+    match ctx.trace.stage("commit", commit).await? {
         Outcome::Object(object) => {
             ctx.offer_kept(bucket.id, key, &object, ends);
             Ok(*object)

@@ -20,6 +20,7 @@ use http_body::Body as _;
 use std::fmt;
 use std::sync::Arc;
 use stratum_auth::{AccessKey, AuthError, Keyring, Presign};
+use stratum_cipher::DataKey;
 use stratum_console::{Answering, Door, Key, Link, Via, Who};
 use tower_service::Service;
 
@@ -191,6 +192,10 @@ impl Door for Inside {
             let query = self.store.verifier.presign(&wanted, &access_key, &secret, token, now)?;
             Some(format!("{path}?{query}"))
         })
+    }
+
+    fn session_key(&self) -> DataKey {
+        self.store.session_key.clone()
     }
 
     fn now(&self) -> u64 {

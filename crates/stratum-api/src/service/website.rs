@@ -174,6 +174,7 @@ impl Visit<'_> {
             scheme: self.head.extensions.get().cloned().unwrap_or(Scheme::HTTP),
             peer: self.head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
             trail: seen.trail.clone(),
+            trace: seen.trace.clone(),
             now: self.store.clock.now(),
         };
         dispatch(&ctx, row.handler, address, Incoming { payload: Payload::Unsigned, leftover: self.leftover })

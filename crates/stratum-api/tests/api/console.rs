@@ -242,6 +242,48 @@ async fn a_key_that_is_taken_away_is_out_at_once() {
 }
 
 #[tokio::test]
+async fn a_group_is_filled_and_the_tester_says_what_its_members_may() {
+    let rig = Rig::with(crate::rig::Choices { age: crate::rig::Age::New, ..Default::default() }).await;
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
+    let root = Browser::signed_in(&rig, ROOT).await;
+    let act = async |body: &str| assert_eq!(root.post("/people/act", body).await.status, 303, "{body}");
+    act("what=new-user&user=ada").await;
+    act("what=new-group&group=readers").await;
+    act("what=attach&of=group&name=readers&policy=arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2Freadonly").await;
+    let may = async |action: &str| {
+        let question = format!("who=arn%3Aaws%3Aiam%3A%3Aroot%3Auser%2Fada&action={action}&key=k&source=");
+        let page = root.post("/b/bucket/test-policy", &question).await.text();
+        between(&page, "<strong>", "</strong>").unwrap_or(&page).trim().to_owned()
+    };
+    assert_eq!(may("s3%3AGetObject").await, "No.");
+    assert!(root.get("/people/group?name=readers").await.text().contains("Nobody is in it"));
+    act("what=join&of=group&name=readers&user=ada").await;
+    assert!(root.get("/people/group?name=readers").await.text().contains("/people/user?name=ada"));
+    assert_eq!((may("s3%3AGetObject").await, may("s3%3APutObject").await), ("Yes.".into(), "No.".into()));
+    act("what=leave&of=group&name=readers&user=ada").await;
+    assert_eq!(may("s3%3AGetObject").await, "No.");
+    // Who may not, is told so by IAM itself.
+    let other = Browser::signed_in(&rig, OTHER).await;
+    assert_eq!(other.get("/people/group?name=readers").await.status, 404, "it is another account's");
+    assert_eq!(other.post("/people/act", "what=leave&of=group&name=readers&user=ada").await.status, 404);
+}
+
+/// Objects have addresses at this origin: a page runs what comes from the console's own path, and nothing else.
+#[tokio::test]
+async fn pages_run_nothing_that_an_object_could_be() {
+    let rig = Rig::start().await;
+    let policy_for = async |host: &str| {
+        let page = send(&rig, "GET", "/sign-in", &[("host", host.to_owned())], "").await;
+        page.header("content-security-policy").unwrap().to_owned()
+    };
+    assert!(policy_for(HOST).await.contains("script-src store.example:9000/_stratum/console/;"));
+    for odd in ["[::1]:9000", "x;script-src *"] {
+        let policy = policy_for(odd).await;
+        assert!(policy.contains("script-src 'self';") && !policy.contains('*'), "{odd}: {policy}");
+    }
+}
+
+#[tokio::test]
 async fn a_form_that_came_too_late_is_kept_and_sent_again_by_hand() {
     let rig = Rig::start().await;
     let kept = "kept-action=%2F_stratum%2Fconsole%2Fbuckets%2Fnew&kept-fields=bucket%3Dkept%26lock%3Dyes";

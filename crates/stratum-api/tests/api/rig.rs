@@ -21,7 +21,7 @@ use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
 use stratum_bodies::{Codecs, Tables};
-use stratum_cipher::MasterKeys;
+use stratum_cipher::{DataKey, KEY_BYTES, MasterKeys};
 use stratum_engine::{Config, Engine, Foundation};
 use stratum_frames::Compression;
 use stratum_metadata::record::{Level, ObjectOwnership};
@@ -421,6 +421,7 @@ async fn store(folder: &std::path::Path, choices: &Choices, clock: Arc<dyn Clock
         access_logs: Default::default(),
         notifications: Default::default(),
         audit,
+        traces: Default::default(),
         settings: Settings {
             anonymous: choices.anonymous,
             object_ownership: choices.object_ownership,
@@ -437,6 +438,7 @@ async fn store(folder: &std::path::Path, choices: &Choices, clock: Arc<dyn Clock
         clock,
         entropy: Arc::new(System),
         keys: Arc::new(master_keys()),
+        session_key: DataKey::new(random()),
     }
 }
 
@@ -455,6 +457,13 @@ fn certified() -> (Arc<ServerConfig>, TlsConnector) {
     let client = client.with_safe_default_protocol_versions().expect("versions");
     let client = client.with_root_certificates(roots).with_no_client_auth();
     (Arc::new(server), Arc::new(client).into())
+}
+
+/// Each rig has a key of its own.
+fn random() -> [u8; KEY_BYTES] {
+    let mut bytes = [0; KEY_BYTES];
+    stratum_storage::ambient::Entropy::fill(&System, &mut bytes);
+    bytes
 }
 
 /// The usual key, and another.

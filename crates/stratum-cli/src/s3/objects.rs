@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 /// Keys of one DeleteObjects.
 pub const DELETED_AT_ONCE: usize = 1000;
 /// How often a body that broke off is asked for again.
-const BODY_REPEATS: u32 = 4;
+pub(super) const BODY_REPEATS: u32 = 4;
 
 /// What an object is, beside its bytes.
 #[derive(Clone, Debug)]
@@ -263,7 +263,7 @@ impl Client {
         })
     }
 
-    fn length(&self, headers: &HeaderMap) -> Result<u64, S3Error> {
+    pub(super) fn length(&self, headers: &HeaderMap) -> Result<u64, S3Error> {
         let length = text(headers, "content-length").and_then(|length| length.parse().ok());
         length.ok_or_else(|| self.nonsense("it doesn't say how long it is".into()))
     }

@@ -7,8 +7,7 @@ use crate::checksum::{Crc, Sum, Verify};
 use crate::local::{Landing, Root};
 use crate::place::Url;
 use crate::problem::Problem;
-use crate::s3::{Client, Info, Range};
-use bytes::Bytes;
+use crate::s3::{Client, Info, Range, Same};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
 use std::collections::HashMap;
@@ -19,6 +18,8 @@ use std::time::SystemTime;
 
 /// Pieces that are asked for before they can be printed.
 const AHEAD: usize = 4;
+/// What a piece holds that is written as it comes: what is being written, what has come since, and what is on its way.
+const STREAMED_BYTES: u64 = 2 << 20;
 /// What is read at a time to be hashed.
 const HASHED_BYTES: u64 = 1 << 20;
 
@@ -93,9 +94,8 @@ impl Engine {
             ledger.begin(&subject, None);
         }
         let ledger = Mutex::new(ledger);
-        let body = Body::Object(client.clone(), from.clone());
         self.open.add_download();
-        let sum = self.fetch_pieces(&body, &subject, &info, before, &landing, &ledger).await;
+        let sum = self.fetch_pieces((client, &from), &subject, &info, before, &landing, &ledger).await;
         let landed = match sum {
             Err(problem) => Err(problem),
             Ok(sum) => self.land(landing, &to, from.size, sum, info).await,
@@ -126,7 +126,7 @@ impl Engine {
     /// Has all pieces of an object in a file, and gives the checksum of the whole.
     async fn fetch_pieces(
         &self,
-        body: &Body,
+        (client, from): (&Client, &RemoteObject),
         subject: &Subject,
         info: &Info,
         before: Option<Before>,
@@ -143,13 +143,11 @@ impl Engine {
         let before = before.map(|before| before.done).unwrap_or_default();
         let before = &before;
         let pieces = stream::iter(cut(size, subject.piece_bytes)).map(|piece| async move {
-            let _memory = self.memory(piece.length()).await;
+            let _memory = self.memory(piece.length().min(STREAMED_BYTES)).await;
             let sum = match kept(&piece, crc, before, landing).await? {
                 Some(sum) => sum,
                 None => {
-                    let bytes = body.read(piece.range.clone()).await?;
-                    let (sum, bytes) = write(&piece, crc, bytes, landing, at).await?;
-                    body.give_back(bytes);
+                    let sum = fetch(client, from, &piece, crc, landing, at).await?;
                     if let Some(ledger) = &mut *ledger.lock().unwrap_or_else(PoisonError::into_inner) {
                         ledger.note(piece.number, sum.to_string());
                     }
@@ -301,24 +299,36 @@ async fn kept(
     };
     let (landing, range) = (landing.clone(), piece.range.clone());
     apart(move || {
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        landing.read_at(&mut bytes, range.start).ok()?;
-        Some(Sum::of(crc, &bytes)).filter(|sum| *sum == noted)
+        let (mut bytes, mut sum) = (vec![0; HASHED_BYTES as usize], Sum::of(crc, b""));
+        for stretch in cut(range.end - range.start, HASHED_BYTES) {
+            let bytes = &mut bytes[..stretch.length() as usize];
+            landing.read_at(bytes, range.start + stretch.range.start).ok()?;
+            sum = sum.and(Sum::of(crc, bytes), stretch.length());
+        }
+        Some(sum).filter(|sum| *sum == noted)
     })
     .await
 }
 
-/// Writes a piece, and gives its checksum and its bytes back.
-async fn write(
+/// Brings a piece into the file, stretch by stretch as it comes, and gives its checksum: what is collected first is written
+/// when the processor's cache has long lost it.
+async fn fetch(
+    client: &Client,
+    from: &RemoteObject,
     piece: &Piece,
     crc: Crc,
-    bytes: Bytes,
     landing: &Arc<Landing>,
     at: &str,
-) -> Result<(Sum, Bytes), Problem> {
-    let (landing, offset) = (landing.clone(), piece.range.start);
-    let write = move || landing.write_at(&bytes, offset).map(|()| (Sum::of(crc, &bytes), bytes));
-    apart(write).await?.map_err(|error| Problem::at(at, error))
+) -> Result<Sum, Problem> {
+    let Url { bucket, key, .. } = &from.url;
+    let same = Same { bucket, key, version: from.version.as_deref(), etag: &from.etag };
+    let (mut coming, mut sum) = (client.stretches(same, piece.range.clone()), Sum::of(crc, b""));
+    while let Some((offset, bytes)) = coming.next().await.map_err(Problem::s3(&from.url))? {
+        let (landing, length) = (landing.clone(), bytes.len() as u64);
+        let write = move || landing.write_at(&bytes, offset).map(|()| Sum::of(crc, &bytes));
+        sum = sum.and(apart(write).await?.map_err(|error| Problem::at(at, error))?, length);
+    }
+    Ok(sum)
 }
 
 fn verify(bytes: &[u8], verify: &Verify) -> Result<(), String> {

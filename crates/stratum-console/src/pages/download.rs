@@ -8,6 +8,7 @@ use crate::shown::{bytes, count};
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit};
 use async_zip::base::write::ZipFileWriter;
+use async_zip::error::ZipError;
 use async_zip::{Compression, ZipDateTime, ZipDateTimeBuilder, ZipEntryBuilder};
 use axum::body::Body;
 use axum::response::Response;
@@ -16,8 +17,8 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, R
 use http::{HeaderValue, Method};
 use http_body_util::BodyExt;
 use maud::{Markup, html};
-use tokio::io::{AsyncWriteExt, DuplexStream};
-use tokio_util::compat::{FuturesAsyncWriteCompatExt, TokioAsyncWriteCompatExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio_util::compat::{Compat, FuturesAsyncWriteCompatExt, TokioAsyncWriteCompatExt};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 /// Of a text, as much as is shown.
@@ -249,20 +250,29 @@ async fn pack(visit: &Visit, prefix: &str, objects: &[Object], to: DuplexStream)
     for object in objects {
         let key = decoded(&object.key);
         let Some(name) = entry_name(&key, names::parent(prefix).len()) else { continue };
-        let entry = ZipEntryBuilder::new(name.into(), Compression::Stored)
-            .last_modification_date(zip_time(&object.last_modified));
         let asked = visit.ask().object(Method::GET, &visit.bucket, &key);
         let body = asked.send().await.map_err(|trouble| format!("{key}: {}", trouble.words()))?.into_body();
-        let mut written = archive.write_entry_stream(entry).await.map_err(|error| error.to_string())?;
         let pieces = TryStreamExt::map_err(body.into_data_stream(), std::io::Error::other);
-        let mut pieces = StreamReader::new(pieces);
-        let copied =
-            tokio::io::copy(&mut pieces, &mut FuturesAsyncWriteCompatExt::compat_write(&mut written)).await;
-        copied.map_err(|error| error.to_string())?;
-        written.close().await.map_err(|error| error.to_string())?;
+        let written = zip_time(&object.last_modified);
+        add(&mut archive, name, written, StreamReader::new(pieces))
+            .await
+            .map_err(|error| error.to_string())?;
     }
     let mut end = archive.close().await.map_err(|error| error.to_string())?.into_inner();
     end.shutdown().await.map_err(|error| error.to_string())
+}
+
+/// Writes one file of an archive, of whatever length.
+async fn add<W: AsyncWrite + Unpin>(
+    archive: &mut ZipFileWriter<Compat<W>>,
+    name: String,
+    written: ZipDateTime,
+    mut bytes: impl AsyncRead + Unpin,
+) -> Result<(), ZipError> {
+    let entry = ZipEntryBuilder::new(name.into(), Compression::Stored).last_modification_date(written);
+    let mut entry = archive.write_entry_stream(entry).await?;
+    tokio::io::copy(&mut bytes, &mut FuturesAsyncWriteCompatExt::compat_write(&mut entry)).await?;
+    entry.close().await
 }
 
 /// A name that stays within the folder in which it is unpacked; nothing of what only stands for a folder.
@@ -290,6 +300,8 @@ fn zip_time(text: &str) -> ZipDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
     #[test]
     fn only_what_a_browser_cannot_run_is_shown_as_it_is() {
@@ -309,6 +321,70 @@ mod tests {
         ] {
             assert_eq!(Kind::of(declared, key), kind, "{declared} {key}");
         }
+    }
+
+    /// Keeps the end of what is written, and counts the rest.
+    #[derive(Default)]
+    struct Tail {
+        length: u64,
+        end: Vec<u8>,
+    }
+
+    impl AsyncWrite for Tail {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<std::io::Result<usize>> {
+            self.length += bytes.len() as u64;
+            if self.end.len() > 1 << 16 {
+                self.end.clear();
+            }
+            self.end.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// APPNOTE.TXT 4.3.14 and 4.5.3: what 32 bits don't hold stands in the longer records.
+    #[tokio::test]
+    async fn an_archive_and_a_file_in_it_may_be_longer_than_four_gib() {
+        use tokio::io::{AsyncReadExt, repeat};
+        const LONG: u64 = (4 << 30) + 12_345;
+        let mut archive = ZipFileWriter::new(Tail::default().compat_write());
+        let now = ZipDateTime::default();
+        add(&mut archive, "long".into(), now, repeat(0).take(LONG)).await.unwrap();
+        add(&mut archive, "after".into(), now, &b"it"[..]).await.unwrap();
+        let tail = archive.close().await.unwrap().into_inner();
+        let number = |at: usize| u64::from_le_bytes(tail.end[at..at + 8].try_into().unwrap());
+        let find = |what: &[u8]| tail.end.windows(what.len()).position(|bytes| bytes == what).unwrap();
+        let end = find(b"PK\x06\x06");
+        let (entries, size, directory) = (number(end + 32), number(end + 40), number(end + 48));
+        let skipped = tail.length - tail.end.len() as u64;
+        assert_eq!((entries, directory + size), (2, skipped + end as u64));
+        assert!(directory > LONG, "{directory}");
+        // Of each file: the lengths and where it begins, in the extra field of its line of the directory.
+        let lines: Vec<(u64, u64, u64)> = [&b"long"[..], b"after"]
+            .iter()
+            .map(|name| {
+                let line = find(b"PK\x01\x02");
+                let at =
+                    line + tail.end[line..].windows(name.len()).position(|bytes| bytes == *name).unwrap();
+                let extra = at + name.len();
+                assert_eq!(tail.end[extra..extra + 2], [1, 0], "zip64's own");
+                (number(extra + 4), number(extra + 12), number(extra + 20))
+            })
+            .collect();
+        assert_eq!(lines[0], (LONG, LONG, 0));
+        assert_eq!((lines[1].0, lines[1].1), (2, 2));
+        assert!(lines[1].2 > LONG, "{lines:?}");
     }
 
     #[test]

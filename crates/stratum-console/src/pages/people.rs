@@ -1,19 +1,21 @@
-//! Users, their keys, groups and policies, by IAM's own actions.
+//! Users, their keys, groups, roles and policies, by IAM's own actions.
 
 mod answers;
+pub mod group;
+mod holder;
+pub mod role;
+pub mod user;
 
 use crate::ask::if_allowed;
 use crate::form::Fields;
-use crate::frame::{Part, Tone, badge, crumbs, field, notice, text_field, token};
-use crate::names;
+use crate::frame::{Part, Tone, field, notice, text_field, token};
 use crate::shown::time;
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown, to};
-use answers::{
-    AccessKey, AttachedAnswer, Group, GroupsAnswer, GroupsOfAnswer, KeysAnswer, Managed, NewKey,
-    NewKeyAnswer, PoliciesAnswer, User, UsersAnswer,
-};
+pub use answers::SimulatedAnswer;
+use answers::{Group, GroupsAnswer, Managed, PoliciesAnswer, Role, RolesAnswer, User, UsersAnswer};
 use axum::response::IntoResponse;
+use holder::{Holder, Kind};
 use maud::{Markup, html};
 
 /// How many of each a page shows.
@@ -28,6 +30,7 @@ async fn sheet(visit: &Visit, problem: Option<&str>, fields: &Fields) -> Result<
     let ask = visit.ask();
     let users: Option<UsersAnswer> = if_allowed(ask.iam("ListUsers", &[("MaxItems", MOST)]).xml().await)?;
     let groups: Option<GroupsAnswer> = if_allowed(ask.iam("ListGroups", &[("MaxItems", MOST)]).xml().await)?;
+    let roles: Option<RolesAnswer> = if_allowed(ask.iam("ListRoles", &[("MaxItems", MOST)]).xml().await)?;
     let policies = policies(visit).await?;
     let content = html! {
         div.head { h1 { "Access" } }
@@ -43,6 +46,7 @@ async fn sheet(visit: &Visit, problem: Option<&str>, fields: &Fields) -> Result<
             }
             div {
                 @if let Some(groups) = &groups { section.card { h2 { "Groups" } (groups_list(&groups.result.groups.member)) (new_group(visit)) } }
+                @if let Some(roles) = &roles { section.card { h2 { "Roles" } (roles_list(&roles.result.roles.member)) (role::new(visit, fields)) } }
             }
         }
     };
@@ -55,10 +59,6 @@ async fn policies(visit: &Visit) -> Result<Option<Vec<Managed>>, Trouble> {
     Ok(answer.map(|answer| answer.result.policies.member))
 }
 
-fn address(user: &str) -> String {
-    format!("{}/people/user?{}", crate::ROOT, names::query([("name", user)]))
-}
-
 fn users_table(users: &[User]) -> Markup {
     html! {
         @if users.is_empty() { p.muted { "There are none but the owner of the account." } }
@@ -66,7 +66,7 @@ fn users_table(users: &[User]) -> Markup {
             table {
                 thead { tr { th scope="col" { "Name" } th scope="col" { "ARN" } th scope="col" { "Made" } } }
                 tbody { @for user in users { tr {
-                    th.name scope="row" { a href=(address(&user.user_name)) { (user.user_name) } }
+                    th.name scope="row" { a href=(Holder::new(Kind::User, &user.user_name).address()) { (user.user_name) } }
                     td { code.wrap { (user.arn) } } td.muted { (time(&user.create_date)) }
                 } } }
             }
@@ -91,7 +91,23 @@ fn groups_list(groups: &[Group]) -> Markup {
         @if groups.is_empty() { p.muted { "There are none." } }
         @else { table {
             thead.hidden { tr { th scope="col" { "Name" } th scope="col" { "Made" } } }
-            tbody { @for group in groups { tr { th scope="row" { (group.group_name) } td.muted { (time(&group.create_date)) } } } }
+            tbody { @for group in groups { tr {
+                th.name scope="row" { a href=(Holder::new(Kind::Group, &group.group_name).address()) { (group.group_name) } }
+                td.muted { (time(&group.create_date)) }
+            } } }
+        } }
+    }
+}
+
+fn roles_list(roles: &[Role]) -> Markup {
+    html! {
+        @if roles.is_empty() { p.muted { "There are none." } }
+        @else { table {
+            thead.hidden { tr { th scope="col" { "Name" } th scope="col" { "Made" } } }
+            tbody { @for role in roles { tr {
+                th.name scope="row" { a href=(Holder::new(Kind::Role, &role.role_name).address()) { (role.role_name) } }
+                td.muted { (time(&role.create_date)) }
+            } } }
         } }
     }
 }
@@ -140,136 +156,69 @@ fn new_policy(visit: &Visit, fields: &Fields) -> Markup {
     })) } }
 }
 
-/// `GET /people/user?name=...`
-pub async fn user(visit: Visit) -> Page {
-    let name = visit.query.get("name").to_owned();
-    user_sheet(&visit, &name, None).await.and_then(shown)
-}
-
-async fn user_sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Result<Markup, Trouble> {
-    let (ask, of) = (visit.ask(), [("UserName", name)]);
-    ask.iam("GetUser", &of).done().await?;
-    let keys: Option<KeysAnswer> = if_allowed(ask.iam("ListAccessKeys", &of).xml().await)?;
-    let attached: Option<AttachedAnswer> = if_allowed(ask.iam("ListAttachedUserPolicies", &of).xml().await)?;
-    let groups: Option<GroupsOfAnswer> = if_allowed(ask.iam("ListGroupsForUser", &of).xml().await)?;
-    let policies = policies(visit).await?.unwrap_or_default();
-    let content = html! {
-        (crumbs(&[("Access".into(), format!("{}/people", crate::ROOT))], name))
-        div.head { h1 { (name) } }
-        @if let Some(told) = told { (told) }
-        div.columns {
-            div {
-                @if let Some(keys) = &keys { section.card { h2 { "Access keys" } (keys_table(visit, name, &keys.result.access_key_metadata.member)) } }
-                @if let Some(attached) = &attached { section.card { h2 { "Policies" } (attached_table(visit, name, &attached.result.attached_policies.member, &policies)) } }
-            }
-            div {
-                @if let Some(groups) = &groups { section.card { h2 { "Groups" } (groups_list(&groups.result.groups.member)) } }
-                section.card { h2 { "Delete this user" }
-                    p { "A user goes when nothing of it is left: first its keys and policies." }
-                    (form(visit, "delete-user", &of_user(name), html! { button.danger type="submit" { "Delete " (name) } }))
-                }
-            }
-        }
-    };
-    Ok(visit.frame().page(Part::People, name, content))
-}
-
-fn of_user(name: &str) -> [(&str, &str); 1] {
-    [("user", name)]
-}
-
-fn keys_table(visit: &Visit, name: &str, keys: &[AccessKey]) -> Markup {
-    html! {
-        @if !keys.is_empty() { table {
-            thead { tr { th scope="col" { "Key" } th scope="col" { "State" } th scope="col" { "Made" } th scope="col" { span.hidden { "What can be done" } } } }
-            tbody { @for key in keys {
-                @let is_active = key.status == "Active";
-                @let of = [("user", name), ("key", key.access_key_id.as_str())];
-                tr {
-                    th scope="row" { code { (key.access_key_id) } }
-                    td { (badge(if is_active { Tone::Good } else { Tone::Careful }, &key.status.to_lowercase())) }
-                    td.muted { (time(&key.create_date)) }
-                    td.acts {
-                        @if is_active { (form(visit, "key-off", &of, html! { button type="submit" { "Switch off" } })) }
-                        @else { (form(visit, "key-on", &of, html! { button type="submit" { "Switch on" } })) }
-                        (form(visit, "delete-key", &of, html! { button.danger type="submit" { "Delete" } }))
-                    }
-                }
-            } }
-        } } @else { p.muted { "There are none: this user can't sign in." } }
-        (form(visit, "new-key", &of_user(name), html! { button type="submit" { "New access key" } }))
-    }
-}
-
-fn attached_table(visit: &Visit, name: &str, attached: &[Managed], all: &[Managed]) -> Markup {
-    html! {
-        @if attached.is_empty() { p.muted { "There are none: without one, or a group's, this user may do nothing." } }
-        @else { table {
-            thead.hidden { tr { th scope="col" { "Policy" } th scope="col" { "What can be done" } } }
-            tbody { @for policy in attached { tr {
-                th scope="row" { (policy.policy_name) p.hint { code.wrap { (policy.arn) } } }
-                td.acts { (form(visit, "detach", &[("user", name), ("policy", &policy.arn)], html! { button type="submit" { "Detach" } })) }
-            } } }
-        } }
-        @if !all.is_empty() { (form(visit, "attach", &of_user(name), html! {
-            (field("policy", "Attach a policy", "", html! {
-                select id="policy" name="policy" { @for policy in all { option value=(policy.arn) { (policy.policy_name) } } }
-            }))
-            button type="submit" { "Attach" }
-        })) }
-    }
-}
-
-/// `POST /people/act`: `what`, and whom and what it is about.
+/// `POST /people/act`: `what`, and whom (`of` and `name`) and what it is about.
 pub async fn act(visit: Visit, fields: Fields) -> Page {
-    let (user, key, policy) = (fields.get("user").trim(), fields.get("key"), fields.get("policy").trim());
-    let people = format!("{}/people", crate::ROOT);
-    let of = [("UserName", user)];
-    let with_key = |status| [("UserName", user), ("AccessKeyId", key), ("Status", status)];
-    let with_policy = [("UserName", user), ("PolicyArn", policy)];
-    let ask = visit.ask();
-    let (asked, next) = match fields.get("what") {
-        "new-user" => (ask.iam("CreateUser", &of), address(user)),
-        "delete-user" => (ask.iam("DeleteUser", &of), people),
-        "new-group" => (ask.iam("CreateGroup", &[("GroupName", fields.get("group").trim())]), people),
+    let people = || format!("{}/people", crate::ROOT);
+    let said = |name: &str| fields.get(name).trim();
+    let (what, ask) = (said("what"), visit.ask());
+    let asked = match what {
+        "new-user" => ask.iam("CreateUser", &[("UserName", said("user"))]),
+        "new-group" => ask.iam("CreateGroup", &[("GroupName", said("group"))]),
+        "new-role" => {
+            let of = [("RoleName", said("role")), ("AssumeRolePolicyDocument", said("trust"))];
+            ask.iam("CreateRole", &of)
+        }
         "new-policy" => {
-            let of = [("PolicyName", policy), ("PolicyDocument", fields.get("document").trim())];
-            (ask.iam("CreatePolicy", &of), people)
+            let of = [("PolicyName", said("policy")), ("PolicyDocument", said("document"))];
+            ask.iam("CreatePolicy", &of)
         }
-        "new-key" => return new_key(&visit, user).await,
-        "key-on" => (ask.iam("UpdateAccessKey", &with_key("Active")), address(user)),
-        "key-off" => (ask.iam("UpdateAccessKey", &with_key("Inactive")), address(user)),
-        "delete-key" => {
-            (ask.iam("DeleteAccessKey", &[("UserName", user), ("AccessKeyId", key)]), address(user))
-        }
-        "attach" => (ask.iam("AttachUserPolicy", &with_policy), address(user)),
-        "detach" => (ask.iam("DetachUserPolicy", &with_policy), address(user)),
-        _ => return Err(Trouble::NoPage),
+        _ => return act_on(&visit, &fields).await,
     };
     match asked.done().await {
-        Ok(_) => to(&next),
+        Ok(_) if what == "new-user" => to(&Holder::new(Kind::User, said("user")).address()),
+        Ok(_) => to(&people()),
         Err(Trouble::SignedOut) => Err(Trouble::SignedOut),
         Err(trouble) => {
-            let words = trouble.words();
-            let sheet = match fields.get("what") {
-                "new-user" | "new-group" | "new-policy" => sheet(&visit, Some(&words), &fields).await?,
-                _ => user_sheet(&visit, user, Some(notice(Tone::Bad, html! { p { (words) } }))).await?,
-            };
+            let sheet = sheet(&visit, Some(&trouble.words()), &fields).await?;
             Ok((trouble.status(), sheet).into_response())
         }
     }
 }
 
-/// The one time that a secret is shown.
-async fn new_key(visit: &Visit, user: &str) -> Page {
-    let made: NewKeyAnswer = visit.ask().iam("CreateAccessKey", &[("UserName", user)]).xml().await?;
-    let NewKey { access_key_id, secret_access_key } = made.result.access_key;
-    let told = notice(
-        Tone::Good,
-        html! {
-            p { "The key is made. Its secret is shown this once and kept nowhere that it could be read from." }
-            dl.pairs { dt { "Access key" } dd { code.wrap { (access_key_id) } } dt { "Secret key" } dd { code.wrap { (secret_access_key) } } }
-        },
-    );
-    user_sheet(visit, user, Some(told)).await.and_then(shown)
+/// Does something to a user, a group or a role, and shows it again.
+async fn act_on(visit: &Visit, fields: &Fields) -> Page {
+    let said = |name: &str| fields.get(name).trim();
+    let (what, name) = (said("what"), said("name"));
+    let holder = Holder::new(Kind::named(said("of")).ok_or(Trouble::NoPage)?, name);
+    let with = |parameter, value| [(holder.kind.parameter(), name), (parameter, value)];
+    let with_status = |status| [("UserName", name), ("AccessKeyId", said("key")), ("Status", status)];
+    let ask = visit.ask();
+    let asked = match (holder.kind, what) {
+        (_, "attach" | "detach") => {
+            ask.iam(holder.asked(what).ok_or(Trouble::NoPage)?, &with("PolicyArn", said("policy")))
+        }
+        (_, "delete") => ask.iam(holder.asked(what).ok_or(Trouble::NoPage)?, &holder.of()),
+        (Kind::Group, "join") => ask.iam("AddUserToGroup", &with("UserName", said("user"))),
+        (Kind::Group, "leave") => ask.iam("RemoveUserFromGroup", &with("UserName", said("user"))),
+        (Kind::Role, "trust") => ask.iam("UpdateAssumeRolePolicy", &with("PolicyDocument", said("trust"))),
+        (Kind::User, "new-key") => return user::new_key(visit, name).await,
+        (Kind::User, "key-on") => ask.iam("UpdateAccessKey", &with_status("Active")),
+        (Kind::User, "key-off") => ask.iam("UpdateAccessKey", &with_status("Inactive")),
+        (Kind::User, "delete-key") => ask.iam("DeleteAccessKey", &with("AccessKeyId", said("key"))),
+        _ => return Err(Trouble::NoPage),
+    };
+    match asked.done().await {
+        Ok(_) if what == "delete" => to(&format!("{}/people", crate::ROOT)),
+        Ok(_) => to(&holder.address()),
+        Err(Trouble::SignedOut) => Err(Trouble::SignedOut),
+        Err(trouble) => {
+            let told = Some(notice(Tone::Bad, html! { p { (trouble.words()) } }));
+            let sheet = match holder.kind {
+                Kind::User => user::sheet(visit, name, told).await?,
+                Kind::Group => group::sheet(visit, name, told).await?,
+                Kind::Role => role::sheet(visit, name, told, fields).await?,
+            };
+            Ok((trouble.status(), sheet).into_response())
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! what it means before it is done.
 
 mod status;
+mod times;
 
 use crate::form::Fields;
 use crate::frame::{Part, Tone, badge, gauge, notice, tier, token};
@@ -28,6 +29,7 @@ async fn status(visit: &Visit) -> Result<Status, Trouble> {
 /// `GET /store`
 pub async fn show(visit: Visit) -> Page {
     let status = status(&visit).await?;
+    let times = times::section(&visit).await?;
     let words = match status.state.as_str() {
         "well" => "All is well",
         "attention" => "Everything is there; something wants attention",
@@ -42,6 +44,7 @@ pub async fn show(visit: Visit) -> Page {
             @if !status.notes.is_empty() { ul { @for note in &status.notes { li { (note) } } } }
         }))
         (figures(&status))
+        (times)
         section.card { h2 { "Drives" } (drives(&visit, &status)) }
         div.columns {
             section.card { h2 { "What works in the background" } (background(&visit, &status)) }

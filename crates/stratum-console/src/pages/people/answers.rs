@@ -28,6 +28,12 @@ answers! {
     PoliciesAnswer, "ListPoliciesResult", PoliciesResult;
     KeysAnswer, "ListAccessKeysResult", KeysResult;
     AttachedAnswer, "ListAttachedUserPoliciesResult", AttachedResult;
+    AttachedGroupAnswer, "ListAttachedGroupPoliciesResult", AttachedResult;
+    AttachedRoleAnswer, "ListAttachedRolePoliciesResult", AttachedResult;
+    GroupAnswer, "GetGroupResult", GroupResult;
+    SimulatedAnswer, "SimulatePrincipalPolicyResult", SimulatedResult;
+    RolesAnswer, "ListRolesResult", RolesResult;
+    RoleAnswer, "GetRoleResult", RoleResult;
     GroupsOfAnswer, "ListGroupsForUserResult", GroupsResult;
     NewKeyAnswer, "CreateAccessKeyResult", NewKeyResult;
 }
@@ -42,6 +48,47 @@ pub struct UsersResult {
 #[serde(rename_all = "PascalCase", default)]
 pub struct GroupsResult {
     pub groups: Members<Group>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SimulatedResult {
+    pub evaluation_results: Members<Evaluation>,
+}
+
+/// What a question of rights comes to.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Evaluation {
+    pub eval_decision: String,
+    pub matched_statements: Members<Statement>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Statement {
+    /// What decided it, in words.
+    pub source_policy_id: String,
+}
+
+/// With the users in it.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct GroupResult {
+    pub users: Members<User>,
+    pub is_truncated: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RolesResult {
+    pub roles: Members<Role>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RoleResult {
+    pub role: Role,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,6 +128,16 @@ pub struct User {
 pub struct Group {
     pub group_name: String,
     pub create_date: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Role {
+    pub role_name: String,
+    pub arn: String,
+    pub create_date: String,
+    /// Percent-encoded.
+    pub assume_role_policy_document: String,
 }
 
 #[derive(Deserialize, Default)]

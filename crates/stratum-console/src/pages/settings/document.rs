@@ -274,7 +274,7 @@ fn sheet(visit: &Visit, document: &Document, text: &str, is_set: bool, problem: 
                         }
                     }
                 }
-                @if document.name == "policy" && is_set { section.card { h2 { "Who may do what?" } (super::tester::form(visit, None)) } }
+                @if document.name == "policy" { section.card { h2 { "Who may do what?" } (super::tester::form(visit, None)) } }
             }
             div {
                 section.card { h2 { "For example" } pre.text tabindex="0" role="region" aria-label="Example" { (example) } }

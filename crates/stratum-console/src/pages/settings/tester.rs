@@ -1,15 +1,17 @@
-//! Whether somebody may do something by the bucket's policy, and which statement says so.
+//! Whether somebody may do something, and which statement says so.
 //!
-//! It is judged by the same function that judges requests. The policy is one voice of several: an owner needs none, and users
-//! have policies of their own, so what it is silent of may still be allowed elsewhere.
+//! Of a user of the signed-in account the server is asked, which judges as it would judge a request of theirs: by their own policies,
+//! their groups', and the bucket's. Of everybody else the bucket's policy is, by the same function that judges requests. It is one voice
+//! of several: an owner needs none, and who is of another account has policies there, so what it is silent of may still be allowed.
 
 use crate::ask::if_there;
 use crate::form::Fields;
 use crate::frame::{Part, Tone, crumbs, field, notice, text_field, token};
 use crate::names;
+use crate::pages::people::SimulatedAnswer;
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown};
-use http::Method;
+use http::{Method, StatusCode};
 use maud::{Markup, html};
 use std::net::IpAddr;
 use stratum_policy::{Action, Decision, Facts, Key, Policy, Question, Requester, Value, Values};
@@ -63,11 +65,10 @@ pub fn form(visit: &Visit, asked: Option<&Fields>) -> Markup {
 
 /// `POST /b/{bucket}/test-policy`: `who`, `action`, `key`, `source`.
 pub async fn test(visit: Visit, fields: Fields) -> Page {
-    let asked = visit.ask().bucket(Method::GET, &visit.bucket).query("policy");
-    let text = if_there(asked.text().await)?.ok_or_else(|| Trouble::wrong("This bucket has no policy."))?;
-    let policy =
-        Policy::parse(text.as_bytes(), &visit.bucket).map_err(|error| Trouble::wrong(error.to_string()))?;
-    let answer = judge(&visit, &policy, &fields)?;
+    let answer = match of_a_user(&visit, &fields).await? {
+        Some(answer) => answer,
+        None => of_the_policy(&visit, &fields).await?,
+    };
     let settings = names::of_bucket(&visit.bucket, "/settings");
     let edit = names::of_bucket(&visit.bucket, "/settings/policy");
     let way = [
@@ -88,14 +89,75 @@ pub async fn test(visit: Visit, fields: Fields) -> Page {
     shown(visit.frame().page(Part::Buckets, "Who may do what?", content))
 }
 
+/// The question about a user of the account, if that is whom it is about and the key may ask it.
+async fn of_a_user(visit: &Visit, fields: &Fields) -> Result<Option<Markup>, Trouble> {
+    let (who, action) = (fields.get("who").trim(), fields.get("action"));
+    if !who.starts_with("arn:aws:iam::") {
+        return Ok(None);
+    }
+    let resource = resource(visit, fields);
+    let mut of = vec![
+        ("PolicySourceArn", who),
+        ("ActionNames.member.1", action),
+        ("ResourceArns.member.1", resource.as_str()),
+    ];
+    let source = fields.get("source").trim();
+    if !source.is_empty() {
+        of.push(("ContextEntries.member.1.ContextKeyName", "aws:SourceIp"));
+        of.push(("ContextEntries.member.1.ContextKeyValues.member.1", source));
+    }
+    let simulated = visit.ask().iam("SimulatePrincipalPolicy", &of).xml::<SimulatedAnswer>().await;
+    let decided = match simulated {
+        Ok(answer) => answer.result.evaluation_results.member.into_iter().next(),
+        Err(Trouble::SignedOut) => return Err(Trouble::SignedOut),
+        // Of another account, or the key may not ask: the bucket's policy can still be asked.
+        Err(Trouble::Refused(refusal))
+            if matches!(refusal.status, StatusCode::FORBIDDEN | StatusCode::NOT_IMPLEMENTED) =>
+        {
+            return Ok(None);
+        }
+        Err(trouble) => return Err(trouble),
+    };
+    let Some(decided) = decided else { return Ok(None) };
+    let by: Vec<String> =
+        decided.matched_statements.member.into_iter().map(|statement| statement.source_policy_id).collect();
+    let what = html! { code { (action) } " to " code.wrap { (resource) } };
+    Ok(Some(match decided.eval_decision.as_str() {
+        "allowed" => notice(
+            Tone::Good,
+            html! { p { strong { "Yes. " } (who) " may do " (what) ": " (by.join("; ")) "." } },
+        ),
+        "explicitDeny" => notice(
+            Tone::Bad,
+            html! { p { strong { "No. " } (who) " may not do " (what) ": " (by.join("; ")) ", whatever else allows it." } },
+        ),
+        _ => notice(
+            Tone::Careful,
+            html! { p { strong { "No. " } "Nothing allows " (who) " to do " (what) ": no policy of their own or of their groups, nor the bucket's." } },
+        ),
+    }))
+}
+
+async fn of_the_policy(visit: &Visit, fields: &Fields) -> Result<Markup, Trouble> {
+    let asked = visit.ask().bucket(Method::GET, &visit.bucket).query("policy");
+    let text = if_there(asked.text().await)?.ok_or_else(|| Trouble::wrong("This bucket has no policy."))?;
+    let policy =
+        Policy::parse(text.as_bytes(), &visit.bucket).map_err(|error| Trouble::wrong(error.to_string()))?;
+    judge(visit, &policy, fields)
+}
+
+/// What it is to be done to, by its ARN.
+fn resource(visit: &Visit, fields: &Fields) -> String {
+    match fields.get("key") {
+        "" => format!("arn:aws:s3:::{}", visit.bucket),
+        key => format!("arn:aws:s3:::{}/{key}", visit.bucket),
+    }
+}
+
 fn judge(visit: &Visit, policy: &Policy, fields: &Fields) -> Result<Markup, Trouble> {
     let action =
         Action::named(fields.get("action")).ok_or_else(|| Trouble::wrong("There is no such action."))?;
-    let key = fields.get("key");
-    let resource = match key.is_empty() {
-        true => format!("arn:aws:s3:::{}", visit.bucket),
-        false => format!("arn:aws:s3:::{}/{key}", visit.bucket),
-    };
+    let resource = resource(visit, fields);
     let source = fields.get("source").trim();
     let source = match source.is_empty() {
         true => None,

@@ -1,0 +1,156 @@
+//! Who may hold policies: users, groups and roles, which IAM names alike.
+
+use super::answers::{AttachedAnswer, AttachedGroupAnswer, AttachedRoleAnswer, Managed};
+use super::form;
+use crate::ask::if_allowed;
+use crate::frame::field;
+use crate::names;
+use crate::trouble::Trouble;
+use crate::visit::Visit;
+use maud::{Markup, html};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    User,
+    Group,
+    Role,
+}
+
+/// One of them, by its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder<'a> {
+    pub kind: Kind,
+    pub name: &'a str,
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::User, Kind::Group, Kind::Role];
+
+    /// As addresses and forms have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::User => "user",
+            Kind::Group => "group",
+            Kind::Role => "role",
+        }
+    }
+
+    pub fn named(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// The parameter of IAM's that names one.
+    pub fn parameter(self) -> &'static str {
+        match self {
+            Kind::User => "UserName",
+            Kind::Group => "GroupName",
+            Kind::Role => "RoleName",
+        }
+    }
+
+    fn attach(self) -> &'static str {
+        match self {
+            Kind::User => "AttachUserPolicy",
+            Kind::Group => "AttachGroupPolicy",
+            Kind::Role => "AttachRolePolicy",
+        }
+    }
+
+    fn detach(self) -> &'static str {
+        match self {
+            Kind::User => "DetachUserPolicy",
+            Kind::Group => "DetachGroupPolicy",
+            Kind::Role => "DetachRolePolicy",
+        }
+    }
+
+    fn delete(self) -> &'static str {
+        match self {
+            Kind::User => "DeleteUser",
+            Kind::Group => "DeleteGroup",
+            Kind::Role => "DeleteRole",
+        }
+    }
+}
+
+impl<'a> Holder<'a> {
+    pub fn new(kind: Kind, name: &'a str) -> Holder<'a> {
+        Holder { kind, name }
+    }
+
+    /// The address of its page.
+    pub fn address(&self) -> String {
+        format!("{}/people/{}?{}", crate::ROOT, self.kind.word(), names::query([("name", self.name)]))
+    }
+
+    /// What its forms say of it.
+    pub fn fields(&self) -> [(&'a str, &'a str); 2] {
+        [("of", self.kind.word()), ("name", self.name)]
+    }
+
+    /// What each action about it says.
+    pub fn of(&self) -> [(&'a str, &'a str); 1] {
+        [(self.kind.parameter(), self.name)]
+    }
+
+    /// What a form asks of all kinds alike.
+    pub fn asked(&self, what: &str) -> Option<&'static str> {
+        match what {
+            "attach" => Some(self.kind.attach()),
+            "detach" => Some(self.kind.detach()),
+            "delete" => Some(self.kind.delete()),
+            _ => None,
+        }
+    }
+
+    /// The policies that are attached to it, if the key may see them.
+    pub async fn attached(&self, visit: &Visit) -> Result<Option<Vec<Managed>>, Trouble> {
+        let (ask, of) = (visit.ask(), self.of());
+        Ok(match self.kind {
+            Kind::User => {
+                let asked = ask.iam("ListAttachedUserPolicies", &of);
+                if_allowed(asked.xml().await)?.map(|answer: AttachedAnswer| answer.result)
+            }
+            Kind::Group => {
+                let asked = ask.iam("ListAttachedGroupPolicies", &of);
+                if_allowed(asked.xml().await)?.map(|answer: AttachedGroupAnswer| answer.result)
+            }
+            Kind::Role => {
+                let asked = ask.iam("ListAttachedRolePolicies", &of);
+                if_allowed(asked.xml().await)?.map(|answer: AttachedRoleAnswer| answer.result)
+            }
+        }
+        .map(|result| result.attached_policies.member))
+    }
+
+    /// Its policies, with what takes one away and what gives another of `all`.
+    pub fn policies(&self, visit: &Visit, attached: &[Managed], all: &[Managed], none: &str) -> Markup {
+        let fields = self.fields();
+        html! {
+            @if attached.is_empty() { p.muted { (none) } }
+            @else { table {
+                thead.hidden { tr { th scope="col" { "Policy" } th scope="col" { "What can be done" } } }
+                tbody { @for policy in attached { tr {
+                    th scope="row" { (policy.policy_name) p.hint { code.wrap { (policy.arn) } } }
+                    td.acts { (form(visit, "detach", &[fields[0], fields[1], ("policy", &policy.arn)], html! { button type="submit" { "Detach" span.hidden { " " (policy.policy_name) } } })) }
+                } } }
+            } }
+            @if !all.is_empty() { (form(visit, "attach", &fields, html! {
+                (field("policy", "Attach a policy", "", html! {
+                    select id="policy" name="policy" { @for policy in all { option value=(policy.arn) { (policy.policy_name) } } }
+                }))
+                button type="submit" { "Attach" }
+            })) }
+        }
+    }
+
+    /// What makes an end of it.
+    pub fn end(&self, visit: &Visit, words: &str) -> Markup {
+        html! {
+            section.card { h2 { "Delete this " (self.kind.word()) }
+                p { (words) }
+                (form(visit, "delete", &self.fields(), html! { button.danger type="submit" { "Delete " (self.name) } }))
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A user: its keys, its policies, and the groups that it is in.
+
+use super::answers::{AccessKey, Group, GroupsOfAnswer, KeysAnswer, NewKey, NewKeyAnswer};
+use super::holder::{Holder, Kind};
+use super::{form, groups_list, policies};
+use crate::ask::if_allowed;
+use crate::frame::{Part, Tone, badge, crumbs, notice};
+use crate::shown::time;
+use crate::trouble::Trouble;
+use crate::visit::{Page, Visit, shown};
+use maud::{Markup, html};
+
+/// `GET /people/user?name=...`
+pub async fn show(visit: Visit) -> Page {
+    let name = visit.query.get("name").to_owned();
+    sheet(&visit, &name, None).await.and_then(shown)
+}
+
+pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Result<Markup, Trouble> {
+    let user = Holder::new(Kind::User, name);
+    let (ask, of) = (visit.ask(), user.of());
+    ask.iam("GetUser", &of).done().await?;
+    let keys: Option<KeysAnswer> = if_allowed(ask.iam("ListAccessKeys", &of).xml().await)?;
+    let attached = user.attached(visit).await?;
+    let groups: Option<GroupsOfAnswer> = if_allowed(ask.iam("ListGroupsForUser", &of).xml().await)?;
+    let all = policies(visit).await?.unwrap_or_default();
+    let content = html! {
+        (crumbs(&[("Access".into(), format!("{}/people", crate::ROOT))], name))
+        div.head { h1 { (name) } }
+        @if let Some(told) = told { (told) }
+        div.columns {
+            div {
+                @if let Some(keys) = &keys { section.card { h2 { "Access keys" } (keys_table(visit, &user, &keys.result.access_key_metadata.member)) } }
+                @if let Some(attached) = &attached { section.card { h2 { "Policies" }
+                    (user.policies(visit, attached, &all, "There are none: without one, or a group's, this user may do nothing."))
+                } }
+            }
+            div {
+                @if let Some(groups) = &groups { section.card { h2 { "Groups" } (of_groups(&groups.result.groups.member)) } }
+                (user.end(visit, "A user goes when nothing of it is left: first its keys, policies and groups."))
+            }
+        }
+    };
+    Ok(visit.frame().page(Part::People, name, content))
+}
+
+fn of_groups(groups: &[Group]) -> Markup {
+    html! { (groups_list(groups)) p.hint { "Who is in a group is said on the group's page." } }
+}
+
+fn keys_table(visit: &Visit, user: &Holder<'_>, keys: &[AccessKey]) -> Markup {
+    let fields = user.fields();
+    html! {
+        @if !keys.is_empty() { table {
+            thead { tr { th scope="col" { "Key" } th scope="col" { "State" } th scope="col" { "Made" } th scope="col" { span.hidden { "What can be done" } } } }
+            tbody { @for key in keys {
+                @let is_active = key.status == "Active";
+                @let of = [fields[0], fields[1], ("key", key.access_key_id.as_str())];
+                tr {
+                    th scope="row" { code { (key.access_key_id) } }
+                    td { (badge(if is_active { Tone::Good } else { Tone::Careful }, &key.status.to_lowercase())) }
+                    td.muted { (time(&key.create_date)) }
+                    td.acts {
+                        @if is_active { (form(visit, "key-off", &of, html! { button type="submit" { "Switch off" } })) }
+                        @else { (form(visit, "key-on", &of, html! { button type="submit" { "Switch on" } })) }
+                        (form(visit, "delete-key", &of, html! { button.danger type="submit" { "Delete" } }))
+                    }
+                }
+            } }
+        } } @else { p.muted { "There are none: this user can't sign in." } }
+        (form(visit, "new-key", &fields, html! { button type="submit" { "New access key" } }))
+    }
+}
+
+/// The one time that a secret is shown.
+pub(super) async fn new_key(visit: &Visit, user: &str) -> Page {
+    let made: NewKeyAnswer = visit.ask().iam("CreateAccessKey", &[("UserName", user)]).xml().await?;
+    let NewKey { access_key_id, secret_access_key } = made.result.access_key;
+    let told = notice(
+        Tone::Good,
+        html! {
+            p { "The key is made. Its secret is shown this once and kept nowhere that it could be read from." }
+            dl.pairs { dt { "Access key" } dd { code.wrap { (access_key_id) } } dt { "Secret key" } dd { code.wrap { (secret_access_key) } } }
+        },
+    );
+    sheet(visit, user, Some(told)).await.and_then(shown)
+}
