@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use stratum_engine::provisional::Restored;
 use stratum_metadata::check::Severity;
-use stratum_metadata::salvage::{self, Basis};
+use stratum_metadata::salvage::{self, Basis, Doubt};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Threads;
@@ -211,6 +211,11 @@ fn history_of(store: &Offline) -> Result<Refounding, String> {
         return Err(
             "only the server's own index knows the state, and nothing proves it: use `stratum rescue`".into(),
         );
+    }
+    if store.state.doubts().iter().any(|doubt| matches!(doubt, Doubt::Behind { .. })) {
+        return Err("the checkpoint goes further than the journal, and small objects that only the journal holds would be \
+                    lost in a history that goes on after it: use `stratum rescue`, which takes out all that both know"
+            .into());
     }
     let run = store.history.runs().into_iter().find(|run| (run.first..=run.last).contains(&index));
     let hash = store.state.reached_hash();

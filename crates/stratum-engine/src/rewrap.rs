@@ -60,14 +60,14 @@ pub struct RewrapStatus {
 }
 
 /// What became of the key above the secrets of users.
-#[derive(Clone, Copy)]
-struct Secrets {
-    are_there: bool,
-    is_rewrapped: bool,
-}
-
-impl Secrets {
-    const NONE: Secrets = Secrets { are_there: false, is_rewrapped: false };
+enum Secrets {
+    /// There are none.
+    None,
+    /// It is wrapped as it should be.
+    Current,
+    Rewrapped,
+    /// What wrapped it isn't here.
+    Failed(KeyError),
 }
 
 impl Rewrapper {
@@ -101,7 +101,11 @@ impl Rewrapper {
         let (page, walk) = page.map_err(text)?.map_err(text)?;
         let looked_at = page.found.len() as u64;
         let (mut changes, mut failed, mut problem) = (Vec::new(), page.damaged, None);
-        let secrets = if page.is_last { self.rewrap_of_secrets(keys).await? } else { Secrets::NONE };
+        let secrets = if page.is_last { self.rewrap_of_secrets(keys).await? } else { Secrets::None };
+        if let Secrets::Failed(error) = &secrets {
+            failed += 1;
+            problem = Some(format!("the secrets of users: {error}"));
+        }
         for Encrypted { of, encryption, name } in page.found {
             if !keys.is_outdated(encryption.mode.named_key(), &encryption.key) {
                 continue;
@@ -116,7 +120,7 @@ impl Rewrapper {
                 }
             }
         }
-        let mut rewrapped = u64::from(secrets.is_rewrapped);
+        let mut rewrapped = u64::from(matches!(secrets, Secrets::Rewrapped));
         while !changes.is_empty() {
             let rest = changes.split_off(changes.len().min(TOGETHER));
             let command = Command::RewrapKeys(std::mem::replace(&mut changes, rest));
@@ -130,7 +134,7 @@ impl Rewrapper {
             // It was asked for again meanwhile.
             return Ok(Next::AtOnce);
         }
-        state.status.looked_at += looked_at + u64::from(secrets.are_there);
+        state.status.looked_at += looked_at + u64::from(!matches!(secrets, Secrets::None));
         state.status.rewrapped += rewrapped;
         state.status.failed += failed;
         state.status.problem = problem.or(state.status.problem.take());
@@ -149,13 +153,20 @@ impl Rewrapper {
     /// Of the key above the secrets of users.
     async fn rewrap_of_secrets(&self, keys: &dyn KeyService) -> Result<Secrets, String> {
         let Some(all) = self.metadata.local().identities().map_err(text)? else {
-            return Ok(Secrets::NONE);
+            return Ok(Secrets::None);
         };
-        let are_there = !all.key.is_empty();
-        if !are_there || !keys.is_outdated(None, &all.key) {
-            return Ok(Secrets { are_there, is_rewrapped: false });
+        if all.key.is_empty() {
+            return Ok(Secrets::None);
         }
-        let key = self.rewrap(keys, None, &all.key, IdentitiesRecord::KEY_NAME).await.map_err(text)?;
+        if !keys.is_outdated(None, &all.key) {
+            return Ok(Secrets::Current);
+        }
+        let key = match self.rewrap(keys, None, &all.key, IdentitiesRecord::KEY_NAME).await {
+            Ok(key) => key,
+            // It is there again later.
+            Err(error @ KeyError::Unavailable(_)) => return Err(error.to_string()),
+            Err(error) => return Ok(Secrets::Failed(error)),
+        };
         let changes = IdentityChanges { read: Some(all.changed), key: Some(key), writes: Vec::new() };
         match self
             .metadata
@@ -163,7 +174,7 @@ impl Rewrapper {
             .await
             .map_err(text)?
         {
-            Outcome::Done => Ok(Secrets { are_there, is_rewrapped: true }),
+            Outcome::Done => Ok(Secrets::Rewrapped),
             // It is done with the next try.
             other => Err(format!("the exchange of the key of users' secrets came to {other}")),
         }

@@ -72,6 +72,11 @@ pub enum Doubt {
          be proven"
     )]
     Unproven { index: Index },
+    #[error(
+        "the journal ends at entry {end}, and the checkpoint at entry {index} was taken after that, so that what was \
+         written later may be missing"
+    )]
+    Behind { end: Index, index: Index },
     #[error("the server's own index can't be used: {problem}")]
     Index { problem: String },
 }
@@ -117,6 +122,10 @@ impl Salvaged {
         let machine =
             Machine::open(tree.clone(), below.clone(), clock.clone()).map_err(|error| building(&error))?;
         let mut reached = machine.applied().index;
+        // A start refuses this: the journal's end was lost.
+        if let Some(end) = history.runs().last().map(|run| run.last).filter(|end| *end < reached) {
+            doubts.push(Doubt::Behind { end, index: reached });
+        }
         for group in groups(history, reached + 1) {
             let group = group?;
             reached = group.last().map_or(reached, |entry| entry.index);

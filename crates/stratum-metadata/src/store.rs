@@ -75,7 +75,7 @@ pub enum OpenError {
     },
     #[error(
         "the journal reaches to entry {reached} only, and entry {served} was served already: bring back the drives that \
-         hold the rest; `stratum restore` goes on from what can be proven"
+         hold the rest; if there are none, `stratum rescue` takes out what is known"
     )]
     Behind { reached: Index, served: Index },
     #[error("the committer's threads can't be started: {0}")]

@@ -144,6 +144,10 @@ async fn secrets_of_users_go_from_one_key_to_the_next() {
     assert!(may(&server).await);
     configure(&mut server, &[&first]);
     assert!(!may(&server).await);
+    // A pass ends, and says what it could not do.
+    let rotated = stratum(&["keys", "rotate", "--endpoint", &server.endpoint()]);
+    assert_eq!(rotated.status.code(), Some(1), "{}", text(&rotated));
+    assert!(text(&rotated).contains("the secrets of users"), "{}", text(&rotated));
     client(&server).list_objects_v2().bucket(BUCKET).send().await.unwrap();
 }
 

@@ -3,7 +3,7 @@
 
 use crate::backup::{backup, later};
 use crate::client::client;
-use crate::rescue::{each_drive, fetch, objects, store};
+use crate::rescue::{copy, each_drive, fetch, objects, rescue_with, store, whole};
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -75,6 +75,43 @@ fn a_store_whose_journal_is_gone_starts_again_from_a_backup() {
     for (key, body) in &objects {
         assert!(fetch(&server, key).as_ref() == Some(body), "{key}");
     }
+}
+
+/// A journal whose end was lost, beside a checkpoint that goes further.
+#[test]
+fn a_journal_that_ends_before_its_checkpoint_is_told_and_left_to_rescue() {
+    let objects = objects();
+    let folder = tempfile::tempdir().unwrap();
+    let journal = |data: &Path, number: usize| data.join(format!("hot/{number}/journal"));
+    let mut server = Server::start();
+    let data = server.data();
+    store(&server, &objects);
+    server.stop();
+    (0..6).for_each(|number| copy(&journal(&data, number), &folder.path().join(number.to_string())));
+    server.restart();
+    store(&server, &later());
+    let checked = ask(&server, &["fsck"]);
+    assert!(checked.status.success(), "it takes a checkpoint: {}", said(&checked));
+    server.stop();
+    for number in 0..6 {
+        std::fs::remove_dir_all(journal(&data, number)).unwrap();
+        copy(&folder.path().join(number.to_string()), &journal(&data, number));
+    }
+
+    // The journal's bodies can't be kept by a history that goes on after the checkpoint.
+    let output = restore(&data, &["--accept"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let told = said(&output);
+    assert!(told.contains("the journal ends at entry ") && told.contains("use `stratum rescue`"), "{told}");
+    let (out, mut known) = (folder.path().join("out"), objects.clone());
+    known.extend(later());
+    let rescued = rescue_with(&data, &out, None);
+    assert_eq!(
+        whole(&out, &known),
+        objects.len() + 1,
+        "all but what lay at the journal's end: {}",
+        said(&rescued)
+    );
 }
 
 /// A command that asks the running server.
