@@ -15,6 +15,7 @@ mod domain;
 pub mod faulty;
 mod guard;
 mod health;
+pub mod hedged;
 mod hold;
 mod id;
 pub mod lane;

@@ -38,7 +38,8 @@ mod verify;
 use self::core::Core;
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
-use crate::drive::{Drive, DriveId, FileIo};
+use crate::drive::hedged::{self, Copy, Unread};
+use crate::drive::{Drive, DriveId};
 use append::JournalWriter;
 use bytes::Bytes;
 use std::fmt;
@@ -213,6 +214,16 @@ pub enum BodyError {
     NotCached,
     #[error("the body of entry {index} is damaged in all its copies")]
     Damaged { index: Index },
+    #[error("no drive that holds the body of entry {index} answers")]
+    Late { index: Index },
+}
+
+/// Counts a copy that was read with other bytes than were written.
+fn gave_bad_bytes(drive: &Drive) {
+    metrics::counter!("stratum_journal_bad_reads_total").increment(1);
+    if drive.is_healthy() {
+        drive.found_rot();
+    }
 }
 
 /// The open journal. Appending blocks; reading doesn't wait for it.
@@ -345,57 +356,56 @@ impl Journal {
     /// # Errors
     /// See [`BodyError`].
     pub fn read_body_cached(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
-        self.find_body(index, len, crc32c, |file, bytes, at| match file.read_at_cached(bytes, at) {
-            Ok(read) => Ok(read == bytes.len()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(BodyError::NotCached),
-            Err(_) => Ok(false),
-        })
+        let _pin = crate::pin::pin();
+        let (mut copies, at) = self.copies_of(index)?;
+        // Of a drive that is out nothing is open: it is asked when no other knows.
+        copies.sort_by_key(|copy| !copy.drive.is_healthy());
+        for copy in &copies {
+            let mut bytes = vec![0; len as usize];
+            match copy.file.read_at_cached(&mut bytes, at) {
+                Ok(read) if read == bytes.len() && crc32c::crc32c(&bytes) == crc32c => {
+                    return Ok(bytes.into());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(BodyError::NotCached),
+                _ => gave_bad_bytes(&copy.drive),
+            }
+        }
+        Err(BodyError::Damaged { index })
     }
 
-    /// [`Journal::read_body_cached`], from the drive if need be: blocks.
+    /// [`Journal::read_body_cached`], from a drive if need be, the one that gives it first: blocks.
     ///
     /// # Errors
     /// See [`BodyError`].
     pub fn read_body(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
-        self.find_body(index, len, crc32c, |file, bytes, at| {
-            Ok(file.read_at(bytes, at).is_ok_and(|read| read == bytes.len()))
+        let _pin = crate::pin::pin();
+        let (mut copies, at) = self.copies_of(index)?;
+        hedged::soonest_first(&mut copies);
+        let verify = |bytes: Vec<u8>| (crc32c::crc32c(&bytes) == crc32c).then(|| bytes.into());
+        let read = hedged::read(&copies, at, len as usize, verify, |drive, _| gave_bad_bytes(drive));
+        read.map_err(|unread| match unread {
+            Unread::Bad => BodyError::Damaged { index },
+            Unread::Late => BodyError::Late { index },
         })
     }
 
-    fn find_body(
-        &self,
-        index: Index,
-        len: u32,
-        crc32c: u32,
-        read: impl Fn(&dyn FileIo, &mut [u8], u64) -> Result<bool, BodyError>,
-    ) -> Result<Bytes, BodyError> {
-        let _pin = crate::pin::pin();
+    /// The copies of an entry, and where in them it lies. Always the same copy first for the same entry, so that one page
+    /// cache holds it, and not for all.
+    fn copies_of(&self, index: Index) -> Result<(Vec<Copy>, u64), BodyError> {
         let (copies, at) = {
             let table = self.core.table.read();
             let (copies, at) = table.find(index).ok_or(BodyError::Gone { index })?;
             (copies.clone(), at)
         };
-        let mut bytes = vec![0; len as usize];
-        // Always the same copy first for the same entry, so that one page cache holds it, and not for all.
-        let turn = (index / 1024) as usize % copies.len().max(1);
         let places = self.core.places();
-        let is_out = |copy: &&table::SegmentCopy| {
-            !places.get(copy.drive).is_some_and(|place| place.drive.is_healthy())
+        let copy = |copy: &table::SegmentCopy| {
+            let drive = places.get(copy.drive)?.drive.clone();
+            Some(Copy { drive, file: copy.slot.file.clone() })
         };
-        // Of a drive that is out nothing is open: it is asked when no other knows.
-        for out in [false, true] {
-            let in_turn = copies.iter().cycle().skip(turn).take(copies.len());
-            for copy in in_turn.filter(|copy| is_out(copy) == out) {
-                if read(copy.slot.file.as_ref(), &mut bytes, at)? && crc32c::crc32c(&bytes) == crc32c {
-                    return Ok(bytes.into());
-                }
-                metrics::counter!("stratum_journal_bad_reads_total").increment(1);
-                if let Some(place) = places.get(copy.drive).filter(|place| place.is_present()) {
-                    place.drive.found_rot();
-                }
-            }
-        }
-        Err(BodyError::Damaged { index })
+        let mut copies: Vec<Copy> = copies.iter().filter_map(copy).collect();
+        let turn = (index / 1024) as usize % copies.len().max(1);
+        copies.rotate_left(turn);
+        Ok((copies, at))
     }
 
     /// The journal's parts, oldest first, the one being written last.

@@ -126,7 +126,7 @@ impl From<BodyError> for Unread {
         match error {
             BodyError::Gone { .. } => Unread::Moved,
             BodyError::NotCached => Unread::NotCached,
-            BodyError::Damaged { .. } => {
+            BodyError::Damaged { .. } | BodyError::Late { .. } => {
                 Unread::Failed(S3Error::new(Code::ServiceUnavailable).because(error))
             }
         }

@@ -1,21 +1,14 @@
 //! One file of which several drives hold the same bytes: what is bad or late in one copy is read from another.
 //!
-//! Most reads are answered by the page cache on the thread that asks. What isn't is read by threads of the drive's own,
-//! and after a while another drive is asked as well, so that one that hangs holds up nobody for long.
+//! Most reads are answered by the page cache on the thread that asks. What isn't is read from whichever drive gives it first.
 
 use super::frame::{FRAME_HEADER_LEN, Framed, Salt};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
-use stratum_storage::drive::{Drive, DriveId, FileIo, OpenHow};
+use stratum_storage::drive::hedged::{self, Copy};
+use stratum_storage::drive::{Drive, DriveId, OpenHow};
 use tracing_mutex::parkinglot::{Mutex, RwLock};
-
-/// How long one drive is waited for before the next one is asked.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// How long they are waited for when all have been asked.
-const LAST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Copies in which something bad was read: the file, and the drive that holds it.
 pub(super) type Bad = Mutex<BTreeSet<(String, DriveId)>>;
@@ -27,12 +20,6 @@ pub(super) struct Copies {
     salt: Salt,
     copies: RwLock<Vec<Copy>>,
     bad: Arc<Bad>,
-}
-
-#[derive(Clone, Debug)]
-struct Copy {
-    drive: Arc<Drive>,
-    file: Arc<dyn FileIo>,
 }
 
 impl Copies {
@@ -70,11 +57,13 @@ impl Copies {
         // Different blocks are read from different drives, and those that are late come last.
         let first = (offset / length.max(1) as u64) as usize % copies.len();
         copies.rotate_left(first);
-        copies.sort_by_key(|copy| (!copy.drive.is_healthy(), copy.drive.is_slow()));
+        hedged::soonest_first(&mut copies);
         if let Some(framed) = self.cached(&copies[0], offset, length) {
             return Ok(framed);
         }
-        self.hedged(copies, offset, length)
+        let verify = |bytes| self.salt.parse(offset, bytes);
+        hedged::read(&copies, offset, length, verify, |drive, error| self.is_bad(drive, offset, error))
+            .map_err(|_| self.lost(offset))
     }
 
     /// What the page cache holds of a copy.
@@ -83,43 +72,6 @@ impl Copies {
         match copy.file.read_at_cached(&mut bytes, offset) {
             Ok(read) if read == length => self.salt.parse(offset, bytes),
             _ => None,
-        }
-    }
-
-    fn hedged(&self, copies: Vec<Copy>, offset: u64, length: usize) -> io::Result<Framed> {
-        let (answer, answers) = mpsc::channel();
-        let (mut asked, mut answered) = (0, 0);
-        let mut remaining = copies.iter();
-        loop {
-            let next = remaining.next();
-            if let Some(copy) = next {
-                let (answer, file, number) = (answer.clone(), copy.file.clone(), asked);
-                let read = move || {
-                    let mut bytes = vec![0; length];
-                    let read = file.read_at(&mut bytes, offset);
-                    let _ = answer.send((number, read.map(|read| (read == length).then_some(bytes))));
-                    Ok(())
-                };
-                // Asked for now; the answer comes by the channel.
-                drop(copy.drive.reading(read));
-                asked += 1;
-            }
-            if answered == asked {
-                return Err(self.lost(offset));
-            }
-            let patience = if next.is_some() { PATIENCE } else { LAST_PATIENCE };
-            match answers.recv_timeout(patience) {
-                Ok((number, read)) => {
-                    answered += 1;
-                    let framed = read.map(|bytes| bytes.and_then(|bytes| self.salt.parse(offset, bytes)));
-                    match framed {
-                        Ok(Some(framed)) => return Ok(framed),
-                        outcome => self.is_bad(&copies[number].drive, offset, outcome.err()),
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) if next.is_some() => {}
-                Err(_) => return Err(self.lost(offset)),
-            }
         }
     }
 

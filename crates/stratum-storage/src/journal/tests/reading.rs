@@ -95,6 +95,30 @@ fn drives_are_read_side_by_side() {
     }
 }
 
+/// A member whose reads hang holds up none of a body that others hold, too.
+#[test]
+fn a_body_is_read_from_another_member_while_one_hangs() {
+    let world = World::new(2, 1, 5);
+    let drives = world.disks.iter().enumerate().map(|(place, disk)| {
+        let (id, place) = (DriveId(100 + place as u128), place as u16);
+        Arc::new(Drive::new(id, Tier::Hot, place, disk.attach(), Threads::Own, Arc::new(System)))
+    });
+    let set = JournalSet { drives: drives.collect(), m: world.m, begun: false };
+    let ambient = world.ambient.clone();
+    let journal = Journal::open(set, world.options(), ambient.clone(), ambient).expect("it opens");
+    let body = Bytes::from(vec![7; 4096]);
+    let entry = NewEntry { command: b"put".to_vec(), body: body.clone() };
+    let index = journal.append(vec![entry], Class::Ordinary).expect("all is well").first;
+    for hanging in 0..2 {
+        world.disks[hanging].stall_reads(true);
+        let began = System.monotonic();
+        assert_eq!(journal.read_body(index, 4096, crc32c::crc32c(&body)), Ok(body.clone()));
+        let waited = System.monotonic().saturating_sub(began);
+        assert!(waited < Duration::from_secs(15), "it waited {waited:?}");
+        world.disks[hanging].stall_reads(false);
+    }
+}
+
 /// What is taken for no segment is written over, so nothing is taken for that which was only read wrong.
 #[test]
 fn a_beginning_that_was_read_wrong_is_read_again() {
