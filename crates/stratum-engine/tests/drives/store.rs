@@ -217,7 +217,7 @@ pub async fn open_foundation(
     options: journal::Options,
     clock: Arc<dyn Clock>,
 ) -> Foundation {
-    for _ in 0..1000 {
+    for _ in 0..3000 {
         match Foundation::open(config, options, clock.clone(), Arc::new(System)) {
             Err(stratum_engine::OpenError::Set(SetError::InUse { .. })) => {
                 tokio::time::sleep(Duration::from_millis(20)).await
