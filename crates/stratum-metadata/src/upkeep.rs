@@ -153,11 +153,22 @@ impl Upkeep {
         machine.checkpoint().ok_or_else(|| TreeError::Away.into())
     }
 
-    /// Reads all copies of the kept checkpoints, and writes anew those that are damaged. Blocks.
+    /// Reads all copies of the kept checkpoints, and writes anew those that are damaged, and files that aren't there. Blocks.
     pub(crate) fn check(&self, machine: &Machine) -> Vec<Finding> {
         let _alone = self.checkpoints.lock();
         let findings = checkpoint::check(&self.files);
-        if !findings.is_empty() {
+        // A file that somebody removed is no bad copy, and healing looks again only when the drives are others.
+        let brought = checkpoint::heal(&self.files);
+        match &brought {
+            Ok(0) => {}
+            Ok(written) => {
+                tracing::warn!(written, "files of checkpoints were not there and were written anew")
+            }
+            Err(error) => {
+                tracing::warn!(%error, "checkpoints could not be brought to as many drives as they should be")
+            }
+        }
+        if !findings.is_empty() || brought.is_ok_and(|written| written > 0) {
             self.reopen(machine);
         }
         findings

@@ -1,6 +1,8 @@
 //! Packing, checkpoints, restarts and lost drives.
 
 use crate::store::{BUCKET, Store, body, with_bucket};
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use stratum_metadata::listing::{ListRequest, Position};
 
@@ -91,6 +93,32 @@ async fn checkpoints_are_taken_while_writers_go_on() {
     let store = store.restart(|dir| std::fs::remove_dir_all(dir.join("sled")).unwrap()).await;
     for number in 0..400 {
         assert_eq!(store.read(number).await, Some(body(number % 100)), "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_a_checkpoint_that_was_removed_comes_back_with_the_next_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_bucket(dir.path()).await;
+    fill(&store, 0..50).await;
+    let metadata = store.metadata.clone();
+    tokio::task::spawn_blocking(move || metadata.force_checkpoint()).await.unwrap().unwrap();
+    let files = || -> Vec<PathBuf> {
+        let folders = (0..6).map(|drive| dir.path().join(format!("hot/{drive}/checkpoint")));
+        folders
+            .filter_map(|folder| folder.read_dir().ok())
+            .flatten()
+            .map(|entry| entry.unwrap().path())
+            .collect()
+    };
+    let copies = |name: &OsStr| files().iter().filter(|path| path.file_name() == Some(name)).count();
+    for file in files() {
+        let name = file.file_name().unwrap();
+        let before = copies(name);
+        std::fs::remove_file(&file).unwrap();
+        let metadata = store.metadata.clone();
+        tokio::task::spawn_blocking(move || metadata.check_checkpoints()).await.unwrap();
+        assert_eq!(copies(name), before, "{}", file.display());
     }
 }
 
