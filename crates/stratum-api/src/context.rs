@@ -183,7 +183,7 @@ pub struct Context {
     /// What is decided of it, for its audit.
     pub trail: Arc<Trail>,
     /// Which parts of its work took how long, if it is traced.
-    pub trace: Arc<Trace>,
+    pub trace: Trace,
     /// When the request arrived; what an operation stores as "now".
     pub now: UnixMillis,
 }

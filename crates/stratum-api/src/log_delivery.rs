@@ -81,7 +81,7 @@ async fn deliver(store: &Arc<Store>, bucket: BucketId, log: &Log) -> Result<(), 
         scheme: Scheme::HTTP,
         peer: None,
         trail: store.audit.trail(),
-        trace: Arc::new(Trace::OFF),
+        trace: Trace::OFF,
         now,
     };
     let headers = ObjectHeaders { content_type: Some("text/plain".into()), ..ObjectHeaders::default() };

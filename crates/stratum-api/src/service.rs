@@ -177,13 +177,13 @@ struct Seen {
     /// The ARN of what isn't S3's.
     target: Option<String>,
     trail: Arc<Trail>,
-    trace: Arc<Trace>,
+    trace: Trace,
     /// Of an answer that isn't S3's: its code, and what really happened.
     error: Option<(&'static str, Option<String>)>,
 }
 
 impl Seen {
-    fn new(trail: Arc<Trail>, trace: Arc<Trace>) -> Self {
+    fn new(trail: Arc<Trail>, trace: Trace) -> Self {
         Seen {
             operation: "Unknown",
             bucket: None,

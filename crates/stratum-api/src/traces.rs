@@ -71,21 +71,22 @@ impl Traces {
     }
 
     /// Of a request whose head has come.
-    pub(crate) fn begin(&self, headers: &HeaderMap) -> Arc<Trace> {
+    pub(crate) fn begin(&self, headers: &HeaderMap) -> Trace {
         let traced = self.0.as_ref().filter(|tracer| tracer.share.has(tracer.entropy.next_u64()));
-        Arc::new(Trace(traced.map(|tracer| Open {
+        let open = |tracer: &Arc<Tracer>| Open {
             tracer: tracer.clone(),
             parent: Parent::of(headers),
             began: tracer.clock.now(),
             since: tracer.clock.monotonic(),
             stages: Mutex::default(),
-        })))
+        };
+        Trace(traced.map(|tracer| Arc::new(open(tracer))))
     }
 }
 
-/// The trace of a request that is being served; of most, none.
-#[derive(Debug)]
-pub struct Trace(Option<Open>);
+/// The trace of a request that is being served; of most, none, which takes no memory.
+#[derive(Clone, Debug)]
+pub struct Trace(Option<Arc<Open>>);
 
 #[derive(Debug)]
 struct Open {
