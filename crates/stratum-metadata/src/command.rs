@@ -414,6 +414,10 @@ pub enum Command {
         target: String,
         events: Vec<Index>,
     },
+    /// Takes the next of a user's buckets into what is kept of all of them together.
+    SumUsage {
+        owner: String,
+    },
 }
 
 /// What may be appended near the journal's cap, the most patient first.
@@ -440,6 +444,7 @@ impl Command {
             | Command::ConfigureBucket { .. }
             | Command::SetQuota { .. }
             | Command::CountUsage { .. }
+            | Command::SumUsage { .. }
             | Command::ConfigureObject { .. }
             | Command::PutObject { .. }
             | Command::CreateUpload { .. }
@@ -477,7 +482,7 @@ pub enum Outcome {
         etag: ETag,
     },
     Deleted(Deleted),
-    /// Relocate, DecideTiers and RewrapKeys: how many of the moves or changes were applied. Sweep, CountUsage and
+    /// Relocate, DecideTiers and RewrapKeys: how many of the moves or changes were applied. Sweep, CountUsage, SumUsage and
     /// ForgetEvents: how many records went or were counted, 0 when nothing was left.
     Count(u64),
     Refused(Refusal),

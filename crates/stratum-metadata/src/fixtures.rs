@@ -341,6 +341,7 @@ fn records(level: Level) -> Vec<Sample> {
         samples.push(sample(level, "quota", quota()));
         samples.push(sample(level, "bucket-usage", usage));
         samples.push(sample(level, "user-total", UserTotal { bytes: 70_001, objects: 4 }));
+        samples.push(sample(level, "user-summed", SummedBelow(b"photos\0".to_vec())));
         samples.push(sample(level, "bucket-usage-under-way", counting));
         samples.push(sample(level, "upload-bytes", UploadBytes { since: 300, bytes: 5 << 20 }));
         samples.push(sample(level, "event", event()));
@@ -391,6 +392,7 @@ fn name(command: &Command) -> &'static str {
         Command::SetQuota { of: QuotaOf::Bucket(_), .. } => "set-quota-of-bucket",
         Command::SetQuota { of: QuotaOf::User(_), .. } => "set-quota-of-user",
         Command::CountUsage { .. } => "count-usage",
+        Command::SumUsage { .. } => "sum-usage",
         Command::ChangeIdentities(_) => "change-identities",
         Command::ForgetEvents { .. } => "forget-events",
     }
@@ -600,6 +602,7 @@ fn commands(level: Level) -> Vec<Sample> {
             Command::SetQuota { of: QuotaOf::Bucket(bucket), quota: Some(quota()) },
             Command::SetQuota { of: QuotaOf::User("ann".into()), quota: None },
             Command::CountUsage { bucket },
+            Command::SumUsage { owner: "ann".into() },
             Command::ChangeIdentities(identity_changes()),
             Command::ForgetEvents { target: "hook".into(), events: vec![300, 301] },
         ] {
@@ -666,7 +669,7 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
 }
 
 /// The kinds that came with level 2.
-fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 16] {
+fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 17] {
     [
         ("level", keys::level(), "level"),
         ("bucket-document", keys::bucket_document(BUCKET, DocumentKind::Cors), "bucket-document"),
@@ -677,6 +680,7 @@ fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 16] {
         ("bucket-usage", keys::bucket_usage(BUCKET), "bucket-usage"),
         ("user-quota", keys::user_quota("ann"), "quota"),
         ("user-total", keys::user_total("ann"), "user-total"),
+        ("user-summed", keys::user_summed("ann"), "user-summed"),
         ("upload-bytes", keys::upload_bytes(UPLOAD), "upload-bytes"),
         ("event", keys::event("hook", 300), "event"),
         ("event-queue", keys::event_queue("hook"), "event-queue"),

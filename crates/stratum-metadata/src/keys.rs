@@ -117,7 +117,11 @@ pub(crate) fn user_total(owner: &str) -> Vec<u8> {
     Builder::new(Tag::UserTotal, owner.len()).bytes(owner.as_bytes()).0
 }
 
-/// The owner of a [`user_quota`] or a [`user_total`], or the target of an [`event_queue`].
+pub(crate) fn user_summed(owner: &str) -> Vec<u8> {
+    Builder::new(Tag::UserSummed, owner.len()).bytes(owner.as_bytes()).0
+}
+
+/// The owner of a [`user_quota`], a [`user_total`] or a [`user_summed`], or the target of an [`event_queue`].
 pub(crate) fn parse_name(bytes: &[u8]) -> Option<String> {
     String::from_utf8(bytes.get(1..)?.to_vec()).ok()
 }
@@ -533,6 +537,7 @@ mod tests {
             bucket_usage(BucketId(u64::MAX)),
             user_quota("\u{10ffff}"),
             user_total("\u{10ffff}"),
+            user_summed("\u{10ffff}"),
             object(BucketId(u64::MAX), b"\xff"),
             version(BucketId(u64::MAX), b"\xff", 0),
             null_version(BucketId(u64::MAX), b"\xff"),

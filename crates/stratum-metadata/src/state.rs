@@ -119,6 +119,7 @@ pub(crate) fn apply(
         Command::RewrapKeys(changes) => encryption::rewrap(view, changes),
         Command::SetQuota { of, quota } => usage::set(view, index, of, quota),
         Command::CountUsage { bucket } => usage::count(view, bucket),
+        Command::SumUsage { owner } => usage::sum(view, &owner),
         Command::ChangeIdentities(changes) => identities::change(view, index, changes),
         Command::ForgetEvents { target, events } => events::forget(view, &target, events),
     };

@@ -1,12 +1,12 @@
 //! What buckets hold that a quota is about: how it is read, and the task that has it counted.
 //!
-//! `apply` keeps each count (`state/usage.rs`). The task proposes what follows from the quotas: a page of a count that isn't
-//! whole, a count for each bucket of a user with a quota, and no more of what nobody bounds any longer.
+//! `apply` keeps each count (`state/usage.rs`). The task proposes what follows from the quotas: a page of a count or of a user's
+//! total that isn't whole, a count for each bucket of a user with a quota, and no more of what nobody bounds any longer.
 
 use crate::command::{Command, Outcome, QuotaOf};
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
-use crate::record::{BucketId, BucketUsage, Counted, Level, Quota, UserTotal, decode};
+use crate::record::{BucketId, BucketUsage, Counted, Level, Quota, SummedBelow, UserTotal, decode};
 use crate::store::{Metadata, ReadView};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ const TOGETHER: usize = 256;
 pub struct UserUsage {
     pub bytes: u64,
     pub objects: u64,
-    /// Whether all of it has been counted; what is said is too little otherwise.
+    /// Whether all of it has been counted, and counts for the quota; otherwise one of the two is too little.
     pub is_whole: bool,
 }
 
@@ -44,9 +44,15 @@ impl ReadView {
         self.get(&keys::user_quota(owner))
     }
 
-    /// What all counted buckets of an owner with a quota hold together, as the state keeps it.
+    /// What the counted buckets of an owner with a quota hold together, as the state keeps it.
     pub fn user_total(&self, owner: &str) -> Result<Option<UserTotal>, ReadError> {
         self.get(&keys::user_total(owner))
+    }
+
+    /// Whether all buckets of an owner with a quota are in that.
+    fn is_summed(&self, owner: &str) -> Result<bool, ReadError> {
+        let below: Option<SummedBelow> = self.get(&keys::user_summed(owner))?;
+        Ok(below.is_none() && self.user_total(owner)?.is_some())
     }
 
     /// All buckets that are counted.
@@ -59,9 +65,9 @@ impl ReadView {
         self.scanning(|view| Ok(view.pairs(Tag::UserQuota, keys::parse_name)?.into_iter().collect())).await
     }
 
-    /// What all buckets of an owner hold together.
+    /// What all buckets of an owner with a quota hold together.
     pub async fn usage_of(&self, owner: &str) -> Result<UserUsage, ReadError> {
-        let mut all = UserUsage { is_whole: true, ..UserUsage::default() };
+        let mut all = UserUsage { is_whole: self.is_summed(owner)?, ..UserUsage::default() };
         let mut after = String::new();
         loop {
             let buckets = self.buckets_of(owner, &after, TOGETHER).await?;
@@ -118,6 +124,12 @@ impl Counter {
         let view = self.0.local();
         let (usages, users) = (view.usages().await.map_err(text)?, view.user_quotas().await.map_err(text)?);
         let is_under_way = |usage: &BucketUsage| usage.counted != Counted::All;
+        for owner in users.keys() {
+            if !view.is_summed(owner).map_err(text)? {
+                self.propose(Command::SumUsage { owner: owner.clone() }).await?;
+                return Ok(Next::After(REST));
+            }
+        }
         if let Some((bucket, _)) = usages.iter().find(|(_, usage)| is_under_way(usage)) {
             self.propose(Command::CountUsage { bucket: *bucket }).await?;
             return Ok(Next::After(REST));

@@ -8,7 +8,7 @@ use crate::owned::{self, Owned};
 use crate::record::{
     Body, BucketDocument, BucketId, BucketUsage, Completion, Counted, DecodeError, Dropped, EventQueue,
     EventRecord, ExtentRecord, HighestIds, IdentitiesRecord, Level, ObjectRecord, Owner, PartRecord, Quota,
-    StoredUpload, StripeRecord, UploadBytes, UploadId, UserTotal, decode,
+    StoredUpload, StripeRecord, SummedBelow, UploadBytes, UploadId, UserTotal, decode,
 };
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
@@ -40,7 +40,8 @@ impl Check<'_> {
             Tag::BucketDocument => self.bucket_document(key, value),
             Tag::BucketUsage => self.bucket_usage(key, value),
             Tag::UserQuota => Ok(read::<Quota>(value).map(drop)),
-            Tag::UserTotal => Ok(self.user_total(key, value)),
+            Tag::UserTotal => self.user_total(key, value),
+            Tag::UserSummed => self.user_summed(key, value),
             Tag::Object => self.object(key, value),
             Tag::Version => self.version(key, value),
             Tag::NullVersion => self.null_version(key, value),
@@ -124,14 +125,26 @@ impl Check<'_> {
         Ok(Ok(()))
     }
 
-    fn user_total(&mut self, key: &[u8], value: &[u8]) -> Read {
-        let total: UserTotal = read(value)?;
-        let owner = keys::parse_name(key).ok_or(NOT_A_KEY)?;
+    fn user_total(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some(owner) = keys::parse_name(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        let total: UserTotal = match read(value) {
+            Ok(total) => total,
+            Err(problem) => return Ok(Err(problem)),
+        };
         let (kept, counted) = ((total.bytes, total.objects), self.held_by.remove(&owner).unwrap_or_default());
-        if kept != counted {
+        // While some of the buckets aren't in it nothing can be said.
+        if kept != counted && !self.has(&keys::user_summed(&owner))? {
             self.found(Finding::UserTotal { owner, kept, counted });
         }
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    fn user_summed(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
+        let Some(owner) = keys::parse_name(key) else { return Ok(Err(NOT_A_KEY.into())) };
+        if !self.has(&keys::user_total(&owner))? {
+            return Ok(Err("it is beside a total that isn't there".into()));
+        }
+        Ok(read::<SummedBelow>(value).map(drop))
     }
 
     fn upload_bytes(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {

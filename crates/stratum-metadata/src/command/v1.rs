@@ -227,6 +227,7 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
         | Now::RewrapKeys(_)
         | Now::SetQuota { .. }
         | Now::CountUsage { .. }
+        | Now::SumUsage { .. }
         | Now::ChangeIdentities(_)
         | Now::ForgetEvents { .. } => return Err(TakesLevel(Level::SECOND)),
     })

@@ -26,6 +26,8 @@ pub(crate) enum Tag {
     UserQuota = 0x16,
     /// Owner -> what their counted buckets hold together, where they have a quota.
     UserTotal = 0x17,
+    /// Owner -> the name below which their buckets are in that, until all are.
+    UserSummed = 0x18,
     /// Bucket id, key -> record.
     Object = 0x20,
     /// Bucket id, key, the entry that committed it (the newest first) -> record of a version that isn't current.
@@ -74,7 +76,7 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Tag; 32] = [
+    pub(super) const ALL: [Tag; 33] = [
         Tag::Applied,
         Tag::HighestIds,
         Tag::Level,
@@ -86,6 +88,7 @@ impl Tag {
         Tag::BucketUsage,
         Tag::UserQuota,
         Tag::UserTotal,
+        Tag::UserSummed,
         Tag::Object,
         Tag::Version,
         Tag::NullVersion,

@@ -63,12 +63,16 @@ impl BucketUsage {
     }
 }
 
-/// What all counted buckets of a user with a quota hold together: the sum of their [`BucketUsage`]s.
+/// What buckets of a user with a quota hold together: the sum of the [`BucketUsage`]s of those that are in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserTotal {
     pub bytes: u64,
     pub objects: u64,
 }
+
+/// Beside a [`UserTotal`]: those of the user's buckets are in it whose names are below this one. Where there is none, all are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SummedBelow(pub Vec<u8>);
 
 /// What the parts of an upload that is under way count for in the count of that entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,4 +81,4 @@ pub struct UploadBytes {
     pub bytes: u64,
 }
 
-same_since!(Level::SECOND; Quota, BucketUsage, UserTotal, UploadBytes);
+same_since!(Level::SECOND; Quota, BucketUsage, UserTotal, SummedBelow, UploadBytes);

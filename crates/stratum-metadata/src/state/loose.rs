@@ -66,6 +66,7 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         | Command::DecideTiers(_)
         | Command::SetQuota { .. }
         | Command::CountUsage { .. }
+        | Command::SumUsage { .. }
         | Command::ForgetEvents { .. }
         | Command::SetLevel(_)
         | Command::Volume(_) => {}

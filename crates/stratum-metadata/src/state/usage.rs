@@ -1,7 +1,8 @@
 //! What buckets hold that a quota is about: counted with each command that changes it, and refused where it would be too much.
 //!
 //! Of a bucket that nobody bounds this is one look for a key that isn't there, a group. What a user with a quota holds is the
-//! sum over their buckets, and kept beside them: each change of a bucket's count goes by [`put`], which changes that, too.
+//! sum over their buckets, and kept beside them: each change of a bucket's count goes by [`put`], which changes that, too,
+//! for those buckets that are in it. [`sum`] takes them into it by their names, a page a command: the first one with the quota.
 
 use super::view::View;
 use super::{ApplyError, Step, buckets};
@@ -9,24 +10,26 @@ use crate::buckets::{by_id, id_of};
 use crate::command::{Outcome, QuotaOf, Refusal};
 use crate::keys;
 use crate::record::{
-    BucketId, BucketUsage, Counted, ObjectRecord, ObjectSummary, Quota, UploadBytes, UploadId, UserTotal,
-    Version, VersionSummary, decode,
+    BucketId, BucketUsage, Counted, ObjectRecord, ObjectSummary, Quota, SummedBelow, UploadBytes, UploadId,
+    UserTotal, Version, VersionSummary, decode,
 };
 use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
 
 /// Keys that one command counts. In tests so few that a count takes several.
 const PAGE: usize = if cfg!(test) { 3 } else { 512 };
+/// Buckets that one command takes into their owner's total, each by two more looks.
+const SUMMED_TOGETHER: usize = if cfg!(test) { 2 } else { 64 };
 
-/// Sets a quota, or takes it away. A bucket's begins its count where there is none.
+/// Sets a quota, or takes it away. A bucket's begins its count where there is none, a user's the sum over their buckets.
 pub(super) fn set(view: &mut View<'_>, index: Index, of: QuotaOf, quota: Option<Quota>) -> Step {
     match (of, quota) {
         (QuotaOf::User(owner), Some(quota)) => {
-            let total = total_of(view, &owner)?;
-            view.put(keys::user_total(&owner), &total)?;
             view.put(keys::user_quota(&owner), &quota)?;
+            sum(view, &owner)?;
         }
         (QuotaOf::User(owner), None) => {
+            view.remove(keys::user_summed(&owner))?;
             view.remove(keys::user_total(&owner))?;
             view.remove(keys::user_quota(&owner))?;
         }
@@ -36,79 +39,101 @@ pub(super) fn set(view: &mut View<'_>, index: Index, of: QuotaOf, quota: Option<
                 counted: Counted::Below(keys::objects_of(bucket)),
                 ..BucketUsage::empty(quota, index)
             };
-            let usage = of_bucket(view, bucket)?.map_or(begun, |usage| BucketUsage { quota, ..usage });
-            put(view, bucket, Some(&usage))?;
+            let before = of_bucket(view, bucket)?;
+            let now = before.clone().map_or(begun, |usage| BucketUsage { quota, ..usage });
+            put(view, bucket, before.as_ref(), Some(&now))?;
         }
-        (QuotaOf::Bucket(bucket), None) => put(view, bucket, None)?,
+        (QuotaOf::Bucket(bucket), None) => end(view, bucket)?,
     }
     Ok(Outcome::Done)
 }
 
-/// A bucket goes, and what it held counts for nobody any longer. Its record is still there.
+/// A bucket isn't counted any more, and what it held counts for nobody. Its record is still there.
 pub(super) fn end(view: &mut View<'_>, bucket: BucketId) -> Result<(), ApplyError> {
-    put(view, bucket, None)
+    let before = of_bucket(view, bucket)?;
+    put(view, bucket, before.as_ref(), None)
 }
 
-/// Writes what a bucket holds, or that it isn't counted any more, and what follows for its owner's total.
-fn put(view: &mut View<'_>, bucket: BucketId, usage: Option<&BucketUsage>) -> Result<(), ApplyError> {
-    let before = of_bucket(view, bucket)?;
-    if let Some((owner, _)) = bounded_owner(view, bucket)? {
-        let held = |usage: Option<&BucketUsage>| usage.map_or((0, 0), |usage| (usage.bytes, usage.objects));
-        let (went, came) = (held(before.as_ref()), held(usage));
-        let total = total_of(view, &owner)?;
+/// Writes what a bucket holds now, which was `before`, and what follows for its owner's total. Nothing is of one that isn't
+/// counted.
+fn put(
+    view: &mut View<'_>,
+    bucket: BucketId,
+    before: Option<&BucketUsage>,
+    now: Option<&BucketUsage>,
+) -> Result<(), ApplyError> {
+    let held = |usage: Option<&BucketUsage>| usage.map_or((0, 0), |usage| (usage.bytes, usage.objects));
+    let (went, came) = (held(before), held(now));
+    if went != came
+        && let Some((owner, total)) = total_with(view, bucket)?
+    {
         let total = UserTotal {
             bytes: total.bytes.saturating_sub(went.0).saturating_add(came.0),
             objects: total.objects.saturating_sub(went.1).saturating_add(came.1),
         };
         view.put(keys::user_total(&owner), &total)?;
     }
-    match (usage, before) {
-        (Some(usage), _) => view.put(keys::bucket_usage(bucket), usage),
-        (None, Some(_)) => view.remove(keys::bucket_usage(bucket)),
+    match (before, now) {
+        (_, Some(now)) => view.put(keys::bucket_usage(bucket), now),
+        (Some(_), None) => view.remove(keys::bucket_usage(bucket)),
         (None, None) => Ok(()),
     }
 }
 
-/// The owner of a bucket, if a quota bounds them, and that.
-fn bounded_owner(view: &mut View<'_>, bucket: BucketId) -> Result<Option<(String, Quota)>, ApplyError> {
+/// The total that a bucket is in, and whose it is.
+fn total_with(view: &mut View<'_>, bucket: BucketId) -> Result<Option<(String, UserTotal)>, ApplyError> {
     let Some(record) = by_id(bucket, |key| view.value(key))? else { return Ok(None) };
-    let quota: Option<Quota> = view.get(keys::user_quota(&record.owner))?;
-    Ok(quota.map(|quota| (record.owner, quota)))
+    let Some(total) = view.get(keys::user_total(&record.owner))? else { return Ok(None) };
+    let below: Option<SummedBelow> = view.get(keys::user_summed(&record.owner))?;
+    let is_in = below.is_none_or(|SummedBelow(name)| record.name.as_bytes() < name.as_slice());
+    Ok(is_in.then_some((record.owner, total)))
 }
 
-/// What an owner's buckets hold together: as it is kept, or else, when their quota is set, by going over them.
-fn total_of(view: &mut View<'_>, owner: &str) -> Result<UserTotal, ApplyError> {
-    if let Some(kept) = view.get(keys::user_total(owner))? {
-        return Ok(kept);
+/// Takes the next of an owner's buckets into their total, if they have a quota: those that follow by their names.
+pub(super) fn sum(view: &mut View<'_>, owner: &str) -> Step {
+    let kept: Option<UserTotal> = view.get(keys::user_total(owner))?;
+    let below: Option<SummedBelow> = view.get(keys::user_summed(owner))?;
+    let is_whole = kept.is_some() && below.is_none();
+    if is_whole || !view.contains(keys::user_quota(owner))? {
+        return Ok(Outcome::Count(0));
     }
-    let (theirs, mut names) = (keys::buckets_of(owner), Vec::new());
-    view.scan(&theirs, &keys::end_of_prefix(&theirs), |key, _| {
+    let (mut total, theirs) = (kept.unwrap_or_default(), keys::buckets_of(owner));
+    let (from, mut names) = (below.map_or(Vec::new(), |SummedBelow(name)| name), Vec::<Vec<u8>>::new());
+    view.scan(&[theirs.as_slice(), &from].concat(), &keys::end_of_prefix(&theirs), |key, _| {
         names.extend(key.get(theirs.len()..).map(<[u8]>::to_vec));
-        Ok(ControlFlow::Continue(()))
+        Ok(if names.len() < SUMMED_TOGETHER { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
-    let mut total = UserTotal::default();
-    for name in names {
-        let Some(under_name) = view.value(&keys::bucket_by_name(&name))? else { continue };
+    for name in &names {
+        let Some(under_name) = view.value(&keys::bucket_by_name(name))? else { continue };
         if let Some(usage) = of_bucket(view, id_of(&under_name)?)? {
             total.bytes = total.bytes.saturating_add(usage.bytes);
             total.objects = total.objects.saturating_add(usage.objects);
         }
     }
-    Ok(total)
+    view.put(keys::user_total(owner), &total)?;
+    match names.last().filter(|_| names.len() == SUMMED_TOGETHER) {
+        Some(last) => {
+            let next = SummedBelow([last.as_slice(), &[0]].concat());
+            view.put(keys::user_summed(owner), &next)?;
+        }
+        None => view.remove(keys::user_summed(owner))?,
+    }
+    Ok(Outcome::Count(names.len() as u64))
 }
 
 /// A bucket that comes to be is counted from the beginning, if its owner's buckets are.
 pub(super) fn begin(view: &mut View<'_>, index: Index, bucket: BucketId, owner: &str) -> Step<()> {
     if view.contains(keys::user_quota(owner))? {
-        put(view, bucket, Some(&BucketUsage::empty(Quota::default(), index)))?;
+        put(view, bucket, None, Some(&BucketUsage::empty(Quota::default(), index)))?;
     }
     Ok(())
 }
 
 /// Counts a page of what was there before the count began.
 pub(super) fn count(view: &mut View<'_>, bucket: BucketId) -> Step {
-    let Some(mut usage) = of_bucket(view, bucket)? else { return Ok(Outcome::Count(0)) };
-    let Counted::Below(from) = usage.counted.clone() else { return Ok(Outcome::Count(0)) };
+    let Some(before) = of_bucket(view, bucket)? else { return Ok(Outcome::Count(0)) };
+    let Counted::Below(from) = before.counted.clone() else { return Ok(Outcome::Count(0)) };
+    let mut usage = before.clone();
     let (mut seen, mut last) = (0, None);
     for range in [keys::objects_of(bucket), keys::versions_in(bucket)] {
         let (begin, end) = (from.clone().max(range.clone()), keys::end_of_prefix(&range));
@@ -129,7 +154,7 @@ pub(super) fn count(view: &mut View<'_>, bucket: BucketId) -> Step {
         Some(last) => Counted::Below([last.as_slice(), &[0]].concat()),
         None => Counted::All,
     };
-    put(view, bucket, Some(&usage))?;
+    put(view, bucket, Some(&before), Some(&usage))?;
     Ok(Outcome::Count(seen as u64))
 }
 
@@ -181,8 +206,9 @@ fn check(view: &mut View<'_>, bucket: BucketId, usage: &BucketUsage, bytes: u64,
     if !growing(&usage.quota).admits(bytes, objects) {
         return Err(Refusal::QuotaExceeded.into());
     }
-    let Some((owner, quota)) = bounded_owner(view, bucket)? else { return Ok(()) };
-    let total = total_of(view, &owner)?;
+    let Some(record) = by_id(bucket, |key| view.value(key))? else { return Ok(()) };
+    let Some(quota) = view.get::<Quota>(keys::user_quota(&record.owner))? else { return Ok(()) };
+    let total = view.get::<UserTotal>(keys::user_total(&record.owner))?.unwrap_or_default();
     let (bytes, objects) = (total.bytes.saturating_add(more.0), total.objects.saturating_add(more.1));
     if growing(&quota).admits(bytes, objects) { Ok(()) } else { Err(Refusal::UserQuotaExceeded.into()) }
 }
@@ -219,12 +245,12 @@ pub(super) fn part_came(
     size: u64,
     replaced: Option<u64>,
 ) -> Result<(), ApplyError> {
-    let Some(mut usage) = of_bucket(view, bucket)? else { return Ok(()) };
-    let before = parts_of(view, &usage, upload)?;
-    let bytes = before.saturating_add(size).saturating_sub(replaced.unwrap_or(0));
-    usage.bytes = usage.bytes.saturating_sub(before).saturating_add(bytes);
-    view.put(keys::upload_bytes(upload), &UploadBytes { since: usage.since, bytes })?;
-    put(view, bucket, Some(&usage))
+    let Some(before) = of_bucket(view, bucket)? else { return Ok(()) };
+    let parts = parts_of(view, &before, upload)?;
+    let bytes = parts.saturating_add(size).saturating_sub(replaced.unwrap_or(0));
+    view.put(keys::upload_bytes(upload), &UploadBytes { since: before.since, bytes })?;
+    let held = before.bytes.saturating_sub(parts).saturating_add(bytes);
+    put(view, bucket, Some(&before), Some(&BucketUsage { bytes: held, ..before.clone() }))
 }
 
 /// An upload is no longer under way.
@@ -232,9 +258,9 @@ pub(super) fn upload_went(view: &mut View<'_>, bucket: BucketId, upload: UploadI
     if !view.contains(keys::upload_bytes(upload))? {
         return Ok(());
     }
-    if let Some(mut usage) = of_bucket(view, bucket)? {
-        usage.bytes = usage.bytes.saturating_sub(parts_of(view, &usage, upload)?);
-        put(view, bucket, Some(&usage))?;
+    if let Some(before) = of_bucket(view, bucket)? {
+        let held = before.bytes.saturating_sub(parts_of(view, &before, upload)?);
+        put(view, bucket, Some(&before), Some(&BucketUsage { bytes: held, ..before.clone() }))?;
     }
     view.remove(keys::upload_bytes(upload))
 }
@@ -255,10 +281,11 @@ fn change(
     at: &[u8],
     change: impl FnOnce(&mut BucketUsage),
 ) -> Result<(), ApplyError> {
-    let Some(mut usage) = of_bucket(view, bucket)? else { return Ok(()) };
-    if usage.has_counted(at) {
+    let Some(before) = of_bucket(view, bucket)? else { return Ok(()) };
+    if before.has_counted(at) {
+        let mut usage = before.clone();
         change(&mut usage);
-        put(view, bucket, Some(&usage))?;
+        put(view, bucket, Some(&before), Some(&usage))?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What is counted of a bucket is what it holds, whenever the count began and whatever came meanwhile.
 
 use super::*;
-use crate::command::{BucketChange, QuotaOf};
+use crate::command::{BucketChange, NewBucket, QuotaOf};
 
 const QUOTA: Quota = Quota { bytes: Some(35), objects: Some(3) };
 const REFUSED: Outcome = Outcome::Refused(Refusal::QuotaExceeded);
@@ -19,6 +19,33 @@ impl Store {
 
     fn total(&self) -> Option<UserTotal> {
         self.memory.get(&keys::user_total("owner")).unwrap().map(|value| decode(&value).unwrap())
+    }
+
+    fn bucket(&mut self, name: &str) -> BucketId {
+        let Command::CreateBucket(new) = create_bucket(BUCKET) else { panic!() };
+        let new = NewBucket { name: name.into(), chosen: None, ..new };
+        let Outcome::Bucket(bucket) = self.apply(Command::CreateBucket(new)) else { panic!("{name}") };
+        bucket.id
+    }
+
+    fn is_summed(&self) -> bool {
+        self.total().is_some() && self.memory.get(&keys::user_summed("owner")).unwrap().is_none()
+    }
+
+    fn sum_all(&mut self) {
+        while !self.is_summed() {
+            self.apply(sum());
+        }
+    }
+
+    /// What is counted of all the owner's buckets.
+    fn counted(&self) -> UserTotal {
+        let usages = self.all::<BucketUsage>(Tag::BucketUsage);
+        let zero = UserTotal::default();
+        usages.iter().fold(zero, |sum, (_, usage)| UserTotal {
+            bytes: sum.bytes + usage.bytes,
+            objects: sum.objects + usage.objects,
+        })
     }
 
     fn count_all(&mut self) {
@@ -46,6 +73,10 @@ fn set(quota: Option<Quota>) -> Command {
 
 fn of_owner(quota: Option<Quota>) -> Command {
     Command::SetQuota { of: QuotaOf::User("owner".into()), quota }
+}
+
+fn sum() -> Command {
+    Command::SumUsage { owner: "owner".into() }
 }
 
 fn sized(key: &str, size: u64) -> Command {
@@ -125,6 +156,7 @@ fn a_user_s_buckets_hold_no_more_together_than_the_quota() {
     let Outcome::Bucket(other) = store.apply(create_bucket(BucketId(7))) else { panic!() };
     store.apply(sized_in(other.id, "before", 5));
     store.apply(of_owner(Some(QUOTA)));
+    store.sum_all();
     assert_eq!(store.total(), Some(UserTotal { bytes: 10, objects: 1 }));
     let begun = Command::SetQuota { of: QuotaOf::Bucket(other.id), quota: Some(Quota::default()) };
     store.apply(begun);
@@ -144,6 +176,40 @@ fn a_user_s_buckets_hold_no_more_together_than_the_quota() {
     assert!(matches!(store.apply(sized("a", 1 << 40)), Outcome::Object(_)));
 }
 
+#[test]
+fn a_total_takes_a_few_buckets_a_command_and_follows_those_that_are_in_it() {
+    let mut store = Store::of_quotas();
+    store.apply(set(Some(Quota::default())));
+    store.count_all();
+    let more: Vec<BucketId> = (0..5).map(|number| store.bucket(&format!("more-{number}"))).collect();
+    for (bucket, size) in more.iter().zip([1, 2, 4, 8, 16]) {
+        store.apply(sized_in(*bucket, "a", size));
+        store.apply(Command::SetQuota { of: QuotaOf::Bucket(*bucket), quota: Some(Quota::default()) });
+        store.apply(Command::CountUsage { bucket: *bucket });
+    }
+    store.apply(sized("a", 32));
+    store.apply(of_owner(Some(Quota { bytes: Some(1_000), objects: None })));
+    assert_eq!(store.total(), Some(UserTotal { bytes: 32 + 1, objects: 2 }), "by their names");
+    store.apply(sized_in(more[0], "a", 65));
+    store.apply(sized_in(more[4], "a", 17));
+    assert_eq!(store.total(), Some(UserTotal { bytes: 32 + 65, objects: 2 }), "the last isn't in it yet");
+    // Before what is next, and behind it.
+    let (low, high) = (store.bucket("a-low"), store.bucket("zebra"));
+    for bucket in [low, high] {
+        store.apply(sized_in(bucket, "a", 100));
+    }
+    store.apply(Command::DeleteObject(Deletion::of(more[2], b"a".to_vec(), 5)));
+    store.apply(Command::DeleteBucket { bucket: more[2] });
+    assert_eq!(store.apply(sum()), Outcome::Count(2));
+    assert!(!store.is_summed());
+    store.sum_all();
+    assert_eq!(store.total(), Some(store.counted()));
+    assert_eq!(store.total(), Some(UserTotal { bytes: 32 + 65 + 2 + 8 + 17 + 200, objects: 7 }));
+    assert_eq!(store.apply(sum()), Outcome::Count(0), "all are in it");
+    store.apply(of_owner(None));
+    assert_eq!((store.apply(sum()), store.total()), (Outcome::Count(0), None), "nobody asks for it");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Put(u8, u64),
@@ -153,6 +219,7 @@ enum Step {
     Versioning(Versioning),
     Begin,
     Count,
+    Sum,
     /// Whether a quota is about the owner.
     OfOwner(bool),
 }
@@ -165,6 +232,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop_oneof![Just(Versioning::Enabled), Just(Versioning::Suspended)].prop_map(Step::Versioning),
         1 => Just(Step::Begin),
         2 => Just(Step::Count),
+        2 => Just(Step::Sum),
         1 => any::<bool>().prop_map(Step::OfOwner),
     ]
 }
@@ -194,12 +262,12 @@ proptest! {
                     store.apply(set(Some(Quota::default())));
                 }
                 Step::Count => drop(store.apply(Command::CountUsage { bucket: BUCKET })),
+                Step::Sum => drop(store.apply(sum())),
                 Step::OfOwner(true) => drop(store.apply(of_owner(Some(Quota { bytes: Some(400), objects: None })))),
                 Step::OfOwner(false) => drop(store.apply(of_owner(None))),
             }
-            if let Some(total) = store.total() {
-                let counted = store.usage().map_or((0, 0), |usage| (usage.bytes, usage.objects));
-                prop_assert_eq!((total.bytes, total.objects), counted);
+            if store.is_summed() {
+                prop_assert_eq!(store.total(), Some(store.counted()));
             }
             if let Some(usage) = store.usage().filter(|usage| usage.counted == Counted::All) {
                 prop_assert_eq!((usage.bytes, usage.objects), store.held());
