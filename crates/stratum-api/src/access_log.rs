@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
-use stratum_metadata::record::BucketId;
+use stratum_metadata::record::{BucketId, Grant};
 use stratum_storage::ambient::UnixMillis;
 use time::OffsetDateTime;
 use tracing_mutex::parkinglot::Mutex;
@@ -28,6 +28,8 @@ pub struct Logging {
     pub target: String,
     pub prefix: String,
     pub format: KeyFormat,
+    /// What others may do with the objects of the log, where lists are in use.
+    pub grants: Vec<Grant>,
 }
 
 /// How the objects of a log are called.
@@ -283,7 +285,7 @@ mod tests {
     fn objects_are_called_as_the_format_says() {
         let log = Log { lines: String::new(), count: 0, first: 1_700_000_000_000, began: Duration::ZERO };
         let key = |format| {
-            let logging = Logging { target: "t".into(), prefix: "log/".into(), format };
+            let logging = Logging { target: "t".into(), prefix: "log/".into(), format, grants: Vec::new() };
             logging.key(&log, 1_700_100_000_000, ("ann", "us-east-1", "photos"), 0x1234)
         };
         assert_eq!(key(KeyFormat::Simple), "log/2023-11-16-02-00-00-0000000000001234");

@@ -10,7 +10,7 @@ use crate::query::Query;
 use crate::range;
 use crate::tags::Tagged;
 use crate::xml;
-use crate::xml::acl::{OwnershipControls, PublicAccessBlockConfiguration};
+use crate::xml::acl::{Grantees, OwnershipControls, PublicAccessBlockConfiguration};
 use crate::xml::buckets::{CreateBucketConfiguration, RequestPaymentConfiguration, VersioningConfiguration};
 use crate::xml::delete::Delete;
 use crate::xml::encryption::ServerSideEncryptionConfiguration;
@@ -57,8 +57,9 @@ fn round_trips(bytes: &[u8]) {
         let again = xml::website::text(&website).and_then(|text| xml::website::read(text.as_bytes()));
         assert_eq!(again.ok(), Some(website));
     }
-    if let Ok(logging) = xml::logging::read(bytes) {
-        let again = xml::logging::text(logging.as_ref()).and_then(|text| xml::logging::read(text.as_bytes()));
+    if let Ok(logging) = xml::logging::read(bytes, Grantees::Kept) {
+        let again = xml::logging::text(logging.as_ref(), &Identities::default())
+            .and_then(|text| xml::logging::read(text.as_bytes(), Grantees::Kept));
         assert_eq!(again.ok(), Some(logging));
     }
     if let Ok(rules) = xml::notification::read(bytes, || "id".to_owned()) {

@@ -2,6 +2,7 @@
 //! lets them.
 
 use crate::access_log::{self, Log, Logging};
+use crate::acl;
 use crate::admission::Party;
 use crate::body::RequestBody;
 use crate::context::{Account, Caller, Context, Store};
@@ -11,7 +12,7 @@ use crate::lock::Lock;
 use crate::new_version::NewVersion;
 use crate::operations;
 use crate::ops::put_object;
-use crate::ownership::Owned;
+use crate::ownership::{self, Owned};
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::rights;
@@ -19,9 +20,12 @@ use crate::traces::Trace;
 use axum::body::Body;
 use http::HeaderMap;
 use http::uri::Scheme;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_metadata::record::{BucketId, EventKind, ObjectHeaders, StorageClass};
+use stratum_metadata::record::{
+    BucketId, BucketRecord, EventKind, Grant, ObjectHeaders, ObjectOwnership, StorageClass,
+};
 use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 
 /// How often it looks whether something is to be delivered.
@@ -89,13 +93,26 @@ async fn deliver(store: &Arc<Store>, bucket: BucketId, log: &Log) -> Result<(), 
         headers,
         class: StorageClass::Standard,
         tags: None,
-        owned: Owned::default(),
+        owned: owned(store, &source, &target, &logging.grants),
         lock: Lock::default(),
         made: EventKind::ObjectCreatedPut,
     };
     let body = Body::from(log.lines.clone());
     let body = RequestBody::of_file(&ctx.headers, body, ctx.memory.clone(), store.clock.clone())?;
     put_object::put(&ctx, &target, &key, body, new, 0).await.map(drop)
+}
+
+/// What others may do with what is delivered, as far as lists are in use now and the public isn't blocked. Nothing where the
+/// target is another's, who may have made a bucket of that name since.
+fn owned(store: &Store, source: &BucketRecord, target: &BucketRecord, grants: &[Grant]) -> Owned {
+    let mut given = Vec::new();
+    let has_lists = ownership::of(target, &store.settings) != ObjectOwnership::BucketOwnerEnforced;
+    if has_lists && source.owner == target.owner {
+        let may_give = |grant: &&Grant| acl::check_public(target, Some(slice::from_ref(*grant))).is_ok();
+        given.extend(grants.iter().filter(may_give).cloned());
+    }
+    given.push(acl::usual(&target.owner));
+    Owned { owner: None, acl: acl::unusual(given, &target.owner) }
 }
 
 impl Task for AccessLogTask {

@@ -1,18 +1,21 @@
 //! GetBucketLogging and PutBucketLogging.
 
 use crate::access_log::Logging;
+use crate::acl;
 use crate::body::RequestBody;
 use crate::context::Context;
 use crate::documents::Document;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
 use crate::ops::configure::configure;
+use crate::ownership;
 use crate::rights;
 use crate::xml;
+use crate::xml::acl::Grantees;
 use axum::body::Body;
 use http::Response;
 use stratum_metadata::command::BucketChange;
-use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind};
+use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, ObjectOwnership};
 
 /// Enough for a name, a prefix and a hundred grants, in bytes.
 const MAX_BODY: u64 = 64 * 1024;
@@ -21,11 +24,12 @@ const MOST_PREFIX_CHARS: usize = 800;
 
 pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let logging = ctx.store.logging.of(&ctx.view, bucket)?;
-    xml::document(xml::logging::text(logging.as_deref())?)
+    xml::document(xml::logging::text(logging.as_deref(), &ctx.store.identities)?)
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let logging = xml::logging::read(&body.document(MAX_BODY).await?)?;
+    let grantees = Grantees::Asked(&ctx.store.identities);
+    let logging = xml::logging::read(&body.document(MAX_BODY).await?, grantees)?;
     // As at Amazon a policy lets nobody else.
     if bucket.owner != ctx.account.id() {
         return Err(S3Error::new(Code::AccessDenied).because("only its owner has a bucket's requests logged"));
@@ -37,7 +41,7 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
         return Ok(Response::new(Body::empty()));
     }
     let document = match &logging {
-        Some(logging) => Some(BucketDocument(xml::logging::text(Some(logging))?)),
+        Some(logging) => Some(BucketDocument(xml::logging::text(Some(logging), &ctx.store.identities)?)),
         None => None,
     };
     configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Logging, document }).await?;
@@ -50,14 +54,13 @@ fn check(ctx: &Context, bucket: &BucketRecord, logging: &Logging) -> Result<(), 
         let message = format!("The prefix of a log has up to {MOST_PREFIX_CHARS} characters");
         return Err(S3Error::invalid_argument("TargetPrefix", logging.prefix.clone(), message));
     }
-    let Some(target) = ctx.view.bucket(&logging.target)? else {
-        let message = "The target bucket for logging does not exist";
-        return Err(S3Error::new(Code::InvalidTargetBucketForLogging).message(message));
-    };
+    let wrong = |message: &'static str| S3Error::new(Code::InvalidTargetBucketForLogging).message(message);
+    let target = ctx.view.bucket(&logging.target)?;
+    let target = target.ok_or_else(|| wrong("The target bucket for logging does not exist"))?;
     if target.configuration.object_lock.is_some_and(|lock| lock.default.is_some()) {
-        let message = "The target bucket for logging has a default retention";
-        return Err(S3Error::new(Code::InvalidTargetBucketForLogging).message(message));
+        return Err(wrong("The target bucket for logging has a default retention"));
     }
+    check_grants(ctx, bucket, &target, logging)?;
     match rights::may_deliver_logs(&ctx.store, &ctx.view, bucket, &target, &logging.prefix)? {
         true => Ok(()),
         false => Err(S3Error::new(Code::AccessDenied).because(
@@ -66,11 +69,32 @@ fn check(ctx: &Context, bucket: &BucketRecord, logging: &Logging) -> Result<(), 
     }
 }
 
+/// Whether what is delivered may have the grants. Only to what is one's own: a policy that lets logs in gives nothing away.
+fn check_grants(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    target: &BucketRecord,
+    logging: &Logging,
+) -> Result<(), S3Error> {
+    if logging.grants.is_empty() {
+        return Ok(());
+    }
+    if target.owner != bucket.owner {
+        let message = "The owner for the bucket to be logged and the target bucket must be the same.";
+        return Err(S3Error::new(Code::InvalidTargetBucketForLogging).message(message));
+    }
+    if ownership::of(target, &ctx.store.settings) == ObjectOwnership::BucketOwnerEnforced {
+        let message = "Target grants not allowed for bucket owner enforced buckets";
+        return Err(S3Error::new(Code::AccessControlListNotSupported).message(message));
+    }
+    acl::check_public(target, Some(&logging.grants))
+}
+
 impl Document for Logging {
     const KIND: DocumentKind = DocumentKind::Logging;
 
     fn parse(text: &str, bucket: &BucketRecord) -> Result<Self, S3Error> {
-        xml::logging::read(text.as_bytes())?.ok_or_else(|| {
+        xml::logging::read(text.as_bytes(), Grantees::Kept)?.ok_or_else(|| {
             let cause = format!("the logging of the bucket {} can't be read", bucket.name);
             S3Error::new(Code::InternalError).because(cause)
         })

@@ -25,9 +25,10 @@ struct AccessControlList {
     grants: Vec<Grant>,
 }
 
+/// A grant, in whichever list.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Grant {
+pub(super) struct Grant {
     grantee: GranteeElement,
     permission: &'static str,
 }
@@ -50,14 +51,20 @@ struct GranteeElement {
 impl AccessControlPolicy {
     /// The list of something that this user owns: the groups first, then the users.
     pub fn new(owner: Owner, grants: &[record::Grant], identities: &Identities) -> Self {
-        let element = |grant: &record::Grant| Grant {
-            grantee: GranteeElement::of(&grant.grantee, identities),
-            permission: acl::permission_name(grant.permission),
-        };
+        let element = |grant: &record::Grant| Grant::of(grant, identities);
         let is_user = |grant: &&record::Grant| matches!(grant.grantee, Grantee::User(_));
         let groups = grants.iter().filter(|grant| !is_user(grant));
         let grants = groups.chain(grants.iter().filter(is_user)).map(element).collect();
         Self { xmlns: Namespace, owner, access_control_list: AccessControlList { grants } }
+    }
+}
+
+impl Grant {
+    pub(super) fn of(grant: &record::Grant, identities: &Identities) -> Grant {
+        Grant {
+            grantee: GranteeElement::of(&grant.grantee, identities),
+            permission: acl::permission_name(grant.permission),
+        }
     }
 }
 
@@ -94,11 +101,20 @@ pub fn read(body: &[u8], owner: &str, identities: &Identities) -> Result<Vec<rec
     }
     let list = root.at_most_one("AccessControlList")?.ok_or_else(missing)?;
     list.only(&["Grant"])?;
-    let grants = list.all("Grant").map(|grant| self::grant(grant, identities));
+    let grants = list.all("Grant").map(|grant| self::grant(grant, &Grantees::Asked(identities)));
     acl::bounded(grants.collect::<Result<_, _>>()?)
 }
 
-fn grant(grant: &Element, identities: &Identities) -> Result<record::Grant, S3Error> {
+/// Whose grants are read.
+#[derive(Clone, Copy)]
+pub enum Grantees<'a> {
+    /// A request's: whoever it names must be here.
+    Asked(&'a Identities),
+    /// Those of a document that was kept, which names users by id. They were here when it was put.
+    Kept,
+}
+
+pub(super) fn grant(grant: &Element, grantees: &Grantees<'_>) -> Result<record::Grant, S3Error> {
     grant.only(&["Grantee", "Permission"])?;
     let missing = || S3Error::new(Code::MalformedACLError);
     let permission =
@@ -106,10 +122,11 @@ fn grant(grant: &Element, identities: &Identities) -> Result<record::Grant, S3Er
     let grantee = grant.at_most_one("Grantee")?.ok_or_else(missing)?;
     grantee.only(&["ID", "DisplayName", "EmailAddress", "URI"])?;
     let kinds = (grantee.trimmed("ID")?, grantee.trimmed("EmailAddress")?, grantee.trimmed("URI")?);
-    let grantee = match kinds {
-        (Some(id), None, None) => acl::user(id, identities)?,
-        (None, Some(email), None) => acl::user_by_email(email, identities)?,
-        (None, None, Some(uri)) => acl::group(uri)?,
+    let grantee = match (kinds, grantees) {
+        ((Some(id), None, None), Grantees::Asked(identities)) => acl::user(id, identities)?,
+        ((Some(id), None, None), Grantees::Kept) => Grantee::User(id.to_owned()),
+        ((None, Some(email), None), Grantees::Asked(identities)) => acl::user_by_email(email, identities)?,
+        ((None, None, Some(uri)), _) => acl::group(uri)?,
         _ => return Err(missing()),
     };
     Ok(record::Grant { grantee, permission })

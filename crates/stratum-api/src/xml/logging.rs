@@ -1,10 +1,14 @@
 //! The document of a bucket's logging, both ways.
 
 use crate::access_log::{DateSource, KeyFormat, Logging};
+use crate::acl;
 use crate::error::S3Error;
 use crate::xml::Namespace;
+use crate::xml::acl::{Grant, Grantees, grant};
 use crate::xml::read::{self, Element, Malformed};
 use serde::Serialize;
+use stratum_auth::Identities;
+use stratum_metadata::record::{self, Permission};
 
 #[derive(Debug, Serialize)]
 #[serde(rename = "BucketLoggingStatus", rename_all = "PascalCase")]
@@ -19,8 +23,16 @@ struct Status<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Enabled<'a> {
     target_bucket: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_grants: Option<Grants>,
     target_prefix: &'a str,
     target_object_key_format: Format,
+}
+
+#[derive(Debug, Serialize)]
+struct Grants {
+    #[serde(rename = "Grant")]
+    grants: Vec<Grant>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -45,9 +57,13 @@ struct Partitioned {
 ///
 /// # Errors
 /// As [`xml::text`](crate::xml::text).
-pub fn text(logging: Option<&Logging>) -> Result<String, S3Error> {
+pub fn text(logging: Option<&Logging>, identities: &Identities) -> Result<String, S3Error> {
+    let grants = |grants: &[record::Grant]| Grants {
+        grants: grants.iter().map(|grant| Grant::of(grant, identities)).collect(),
+    };
     let enabled = logging.map(|logging| Enabled {
         target_bucket: &logging.target,
+        target_grants: (!logging.grants.is_empty()).then(|| grants(&logging.grants)),
         target_prefix: &logging.prefix,
         target_object_key_format: match logging.format {
             KeyFormat::Simple => Format { simple_prefix: Some(Simple {}), ..Format::default() },
@@ -64,20 +80,32 @@ pub fn text(logging: Option<&Logging>) -> Result<String, S3Error> {
 /// What a document turns on; nothing where it turns logging off.
 ///
 /// # Errors
-/// `MalformedXML`; `NotImplemented` for grants to what is delivered.
-pub fn read(body: &[u8]) -> Result<Option<Logging>, S3Error> {
+/// `MalformedXML`, and for grants what [`acl`] says of a list's.
+pub fn read(body: &[u8], grantees: Grantees<'_>) -> Result<Option<Logging>, S3Error> {
     let root = read::document(body, "BucketLoggingStatus")?;
     root.only(&["LoggingEnabled"])?;
     let Some(enabled) = root.at_most_one("LoggingEnabled")? else { return Ok(None) };
     enabled.only(&["TargetBucket", "TargetPrefix", "TargetGrants", "TargetObjectKeyFormat"])?;
-    if enabled.at_most_one("TargetGrants")?.is_some_and(|grants| !grants.children.is_empty()) {
-        return Err(S3Error::not_implemented("Granting something to the objects of a log"));
-    }
+    let grants = match enabled.at_most_one("TargetGrants")? {
+        Some(list) => self::grants(list, grantees)?,
+        None => Vec::new(),
+    };
     let target = enabled.trimmed("TargetBucket")?.filter(|target| !target.is_empty());
     let prefix = enabled.at_most_one("TargetPrefix")?.ok_or(Malformed::WrongElements)?.text.clone();
     let format = enabled.at_most_one("TargetObjectKeyFormat")?.map(format).transpose()?.unwrap_or_default();
     let target = target.ok_or(Malformed::WrongElements)?.to_owned();
-    Ok(Some(Logging { target, prefix, format }))
+    Ok(Some(Logging { target, prefix, format, grants }))
+}
+
+/// What others may do with the objects of a log: read them, write them, or all of it.
+fn grants(list: &Element, grantees: Grantees<'_>) -> Result<Vec<record::Grant>, S3Error> {
+    list.only(&["Grant"])?;
+    let grants: Vec<record::Grant> =
+        list.all("Grant").map(|element| grant(element, &grantees)).collect::<Result<_, _>>()?;
+    match grants.iter().any(|grant| matches!(grant.permission, Permission::ReadAcp | Permission::WriteAcp)) {
+        true => Err(Malformed::WrongText.into()),
+        false => acl::bounded(grants),
+    }
 }
 
 fn format(element: &Element) -> Result<KeyFormat, Malformed> {
@@ -113,7 +141,16 @@ mod tests {
 
     fn of(inside: &str) -> Result<Option<Logging>, Code> {
         let text = format!("<BucketLoggingStatus>{inside}</BucketLoggingStatus>");
-        read(text.as_bytes()).map_err(|error| error.code())
+        read(text.as_bytes(), Grantees::Kept).map_err(|error| error.code())
+    }
+
+    fn granting(permission: &str) -> Result<Option<Logging>, Code> {
+        enabled(&format!(
+            "<TargetGrants><Grant><Grantee xsi:type=\"CanonicalUser\"><ID>ann</ID></Grantee><Permission>{permission}\
+             </Permission></Grant><Grant><Grantee xsi:type=\"Group\">\
+             <URI>http://acs.amazonaws.com/groups/global/AuthenticatedUsers</URI></Grantee><Permission>READ</Permission>\
+             </Grant></TargetGrants>"
+        ))
     }
 
     fn enabled(inside: &str) -> Result<Option<Logging>, Code> {
@@ -126,8 +163,11 @@ mod tests {
     fn a_document_comes_back() {
         let source = "<TargetObjectKeyFormat><PartitionedPrefix><PartitionDateSource>EventTime</PartitionDateSource>\
             </PartitionedPrefix></TargetObjectKeyFormat>";
-        for logging in [enabled("").unwrap(), enabled(source).unwrap(), of("").unwrap()] {
-            assert_eq!(read(text(logging.as_ref()).unwrap().as_bytes()).unwrap(), logging);
+        let granting = granting("FULL_CONTROL").unwrap();
+        assert_eq!(granting.as_ref().map(|logging| logging.grants.len()), Some(2));
+        for logging in [enabled("").unwrap(), enabled(source).unwrap(), of("").unwrap(), granting] {
+            let text = text(logging.as_ref(), &Identities::default()).unwrap();
+            assert_eq!(read(text.as_bytes(), Grantees::Kept).unwrap(), logging);
         }
     }
 
@@ -136,8 +176,8 @@ mod tests {
         assert_eq!(of("<LoggingEnabled/>"), Err(Code::MalformedXML));
         assert_eq!(enabled("<LoggingType>Journal</LoggingType>"), Err(Code::MalformedXML));
         assert_eq!(enabled("<TargetObjectKeyFormat/>"), Err(Code::MalformedXML));
-        let grants = "<TargetGrants><Grant/></TargetGrants>";
-        assert_eq!(enabled(grants), Err(Code::NotImplemented));
+        assert_eq!(enabled("<TargetGrants><Grant/></TargetGrants>"), Err(Code::MalformedACLError));
+        assert_eq!(granting("WRITE_ACP"), Err(Code::MalformedXML));
         let source = "<TargetObjectKeyFormat><PartitionedPrefix><PartitionDateSource>kaboom</PartitionDateSource>\
             </PartitionedPrefix></TargetObjectKeyFormat>";
         assert_eq!(enabled(source), Err(Code::MalformedXML));

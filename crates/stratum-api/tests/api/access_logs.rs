@@ -1,9 +1,10 @@
 //! Logs of requests to a bucket, as S3's tools read them.
 
 use crate::client::Client;
-use crate::rig::{Age, Answer, Choices, ROOT};
+use crate::rig::{Age, Answer, Choices, OTHER, ROOT};
 use std::time::Duration;
 use stratum_api::log_delivery::AccessLogTask;
+use stratum_metadata::record::ObjectOwnership;
 use stratum_storage::task::Task;
 
 const LOGGING: &str = "<BucketLoggingStatus><LoggingEnabled><TargetBucket>logs</TargetBucket>\
@@ -18,7 +19,12 @@ async fn root(client: &Client, method: &str, target: &str, body: &str) -> Answer
 }
 
 async fn client() -> Client {
-    let client = Client::with(Choices { age: Age::New, anonymous: false, ..Choices::default() }).await;
+    client_where(Choices::default().object_ownership).await
+}
+
+async fn client_where(object_ownership: ObjectOwnership) -> Client {
+    let choices = Choices { age: Age::New, anonymous: false, object_ownership, ..Choices::default() };
+    let client = Client::with(choices).await;
     for bucket in ["/site", "/logs"] {
         assert_eq!(root(&client, "PUT", bucket, "").await.status, 200);
     }
@@ -102,4 +108,82 @@ async fn a_target_that_lets_logs_in_no_more_gets_none() {
     deliver(&client).await;
     assert_eq!(lines(&client).await, [] as [String; 0]);
     assert!(client.rig.store.access_logs.due(Duration::MAX, true).is_empty(), "nor is it kept for ever");
+}
+
+/// The document, with somebody who may read what is delivered.
+fn granting(grantee: &str) -> String {
+    let grant = format!("<Grant><Grantee>{grantee}</Grantee><Permission>READ</Permission></Grant>");
+    LOGGING.replace("</LoggingEnabled>", &format!("<TargetGrants>{grant}</TargetGrants></LoggingEnabled>"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_may_read_a_log_where_its_document_lets_them_and_lists_are_in_use() {
+    let client = client_where(ObjectOwnership::ObjectWriter).await;
+    root(&client, "PUT", "/logs?policy", POLICY).await;
+    let put = async |grantee: &str| {
+        let answer = root(&client, "PUT", "/site?logging", &granting(grantee)).await;
+        (answer.status, answer.code())
+    };
+    assert_eq!(put("<ID>nobody</ID>").await, (400, "InvalidArgument".into()));
+    assert_eq!(put("<ID>other</ID>").await.0, 200);
+    let told = root(&client, "GET", "/site?logging", "").await.text();
+    assert!(told.contains("<ID>other</ID>") && told.contains("<Permission>READ</Permission>"), "{told}");
+    let mut seen = Vec::new();
+    // Lists go out of use, and then the log's objects have none.
+    for controls in ["", "BucketOwnerEnforced"] {
+        if !controls.is_empty() {
+            let rule = format!(
+                "<OwnershipControls><Rule><ObjectOwnership>{controls}</ObjectOwnership></Rule></OwnershipControls>"
+            );
+            assert_eq!(root(&client, "PUT", "/logs?ownershipControls", &rule).await.status, 200);
+        }
+        root(&client, "PUT", "/site/a", "x").await;
+        deliver(&client).await;
+        let listed = root(&client, "GET", "/logs?list-type=2", "").await.text();
+        let keys =
+            listed.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0.to_owned()));
+        for key in keys.filter(|key| !seen.contains(key)).collect::<Vec<_>>() {
+            let read = client.rig.signed(OTHER, "GET", &format!("/logs/{key}"), &[], b"").await;
+            assert_eq!(read.status, if controls.is_empty() { 200 } else { 403 }, "{controls}");
+            seen.push(key);
+        }
+    }
+    assert_eq!(seen.len(), 2);
+    let refused = root(&client, "PUT", "/site?logging", &granting("<ID>other</ID>")).await;
+    assert_eq!((refused.status, refused.code()), (400, "AccessControlListNotSupported".into()));
+    assert_eq!(root(&client, "PUT", "/site?logging", LOGGING).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_reads_a_log_only_where_the_public_is_not_blocked() {
+    let client = client_where(ObjectOwnership::ObjectWriter).await;
+    root(&client, "PUT", "/logs?policy", POLICY).await;
+    let everybody = granting("<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>");
+    assert_eq!(root(&client, "PUT", "/site?logging", &everybody).await.status, 200);
+    let block = "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>";
+    assert_eq!(root(&client, "PUT", "/logs?publicAccessBlock", block).await.status, 200);
+    root(&client, "PUT", "/site/a", "x").await;
+    deliver(&client).await;
+    let lines = lines(&client).await;
+    assert_eq!(lines.len(), 1, "it is delivered, to its owner alone");
+    let listed = root(&client, "GET", "/logs?list-type=2", "").await;
+    let key = listed.element("Key").unwrap();
+    assert_eq!(client.rig.send("GET", &format!("/logs/{key}"), &[], b"").await.status, 403);
+    assert_eq!(root(&client, "PUT", "/site?logging", &everybody).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_lets_others_read_what_lies_in_a_bucket_that_is_not_theirs() {
+    let client = client_where(ObjectOwnership::ObjectWriter).await;
+    let theirs = async |method: &str, target: &str, body: &str| {
+        client.rig.signed(OTHER, method, target, &[], body.as_bytes()).await
+    };
+    assert_eq!(theirs("PUT", "/theirs", "").await.status, 200);
+    let policy = POLICY.replace("logs/of-site", "theirs/of-site");
+    assert_eq!(theirs("PUT", "/theirs?policy", &policy).await.status, 204);
+    let to_theirs = |document: &str| document.replace("<TargetBucket>logs", "<TargetBucket>theirs");
+    let granting = to_theirs(&granting("<ID>root</ID>"));
+    let refused = root(&client, "PUT", "/site?logging", &granting).await;
+    assert_eq!((refused.status, refused.code()), (400, "InvalidTargetBucketForLogging".into()));
+    assert_eq!(root(&client, "PUT", "/site?logging", &to_theirs(LOGGING)).await.status, 200);
 }
