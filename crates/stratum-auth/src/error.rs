@@ -120,8 +120,8 @@ pub enum Fault {
     CredentialDate { given: String, expected: String },
     #[error("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")]
     Date,
-    /// Not a number from 1 to 604800.
-    #[error("X-Amz-Expires must be a number of seconds from 1 to 604800 (a week)")]
+    /// Not a number from 0 to 604800.
+    #[error("X-Amz-Expires must be a number of seconds from 0 to 604800 (a week)")]
     Expires,
 }
 

@@ -128,8 +128,8 @@ mod tests {
         ] {
             let wanted = Presign { method: "PUT", host: "store:9000", path, query, expires: 60 };
             let query = verifier.presign(&wanted, &key, &secret, None, NOW).expect("a query");
-            assert_eq!(sent(&verifier, "PUT", path, &query, NOW + 60).ok(), Some(true), "{path}");
-            assert!(matches!(sent(&verifier, "PUT", path, &query, NOW + 61), Err(AuthError::Expired { .. })));
+            assert_eq!(sent(&verifier, "PUT", path, &query, NOW + 59).ok(), Some(true), "{path}");
+            assert!(matches!(sent(&verifier, "PUT", path, &query, NOW + 60), Err(AuthError::Expired { .. })));
             for (method, path, query) in [
                 ("GET", path, query.clone()),
                 ("PUT", "/b/other", query.clone()),

@@ -18,8 +18,8 @@ const ALGORITHM_V4A: &str = "AWS4-ECDSA-P256-SHA256";
 /// The header, or in other case the parameter, that carries a session's token.
 const SESSION_TOKEN: &str = "x-amz-security-token";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
-/// A presigned URL lives at most a week.
-const EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 1..=604_800;
+/// A presigned URL lives at most a week. One that lives no second is well-formed and over, as S3 has it.
+const EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 0..=604_800;
 
 /// What must be seen of an HTTP request to authenticate it, as it came over the wire: nothing decoded.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +90,7 @@ pub struct Signed<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried {
     Header,
-    /// `expires` is in seconds, 1 to 604800.
+    /// `expires` is in seconds, 0 to 604800.
     Presigned {
         expires: u32,
     },
@@ -620,7 +620,6 @@ mod tests {
         for (index, value, fault) in [
             (0, "MD5", Fault::Algorithm),
             (2, "today", Fault::Date),
-            (3, "0", Fault::Expires),
             (3, "-7", Fault::Expires),
             (3, "604801", Fault::Expires),
             (3, "+7", Fault::Expires),

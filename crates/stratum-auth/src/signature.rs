@@ -324,7 +324,7 @@ fn check_time(signed: &Signed<'_>, now: i64) -> Result<(), AuthError> {
         Carried::Presigned { .. } if age < -MAX_SKEW_SECONDS => {
             Err(AuthError::NotYetValid { signed_at, now })
         }
-        Carried::Presigned { expires } if age > i64::from(expires) => {
+        Carried::Presigned { expires } if age >= i64::from(expires) => {
             Err(AuthError::Expired { expired_at: signed_at.unix() + i64::from(expires), now })
         }
         Carried::Header | Carried::Presigned { .. } => Ok(()),
