@@ -18,11 +18,13 @@ mod policy;
 #[allow(dead_code)]
 mod quantity;
 mod signed;
+mod usage;
 
 pub use drives::{identity, journal, replicated};
 pub use frames::frames;
 pub use policy::policy;
 pub use signed::signed;
+pub use usage::usage;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -34,7 +36,7 @@ use stratum_storage::format::{directory, v1};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 22] = [
     ("backup", backup),
     ("chunked", chunked),
     ("checkpoint", stratum_metadata::fuzzing::checkpoint),
@@ -43,6 +45,7 @@ pub const TARGETS: [Target; 20] = [
     ("form", stratum_api::fuzzing::form),
     ("frames", frames),
     ("headers", headers),
+    ("iam", stratum_api::fuzzing::iam),
     ("identity", identity),
     ("journal", journal),
     ("keys", stratum_metadata::fuzzing::keys),
@@ -54,6 +57,7 @@ pub const TARGETS: [Target; 20] = [
     ("shard", shard),
     ("signature", signature),
     ("signed", signed),
+    ("usage", usage),
     ("xml", stratum_api::fuzzing::documents),
 ];
 

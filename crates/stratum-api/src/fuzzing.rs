@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::conditions::parse_etags;
 use crate::form::Form;
+use crate::iam;
 use crate::operation::{Qualifier, Scope};
 use crate::operations;
 use crate::post_policy::PostPolicy;
@@ -74,6 +75,14 @@ fn round_trips(bytes: &[u8]) {
         assert!(matches!(again, Ok(Ok(ref again)) if *again == rules), "{rules:?} {again:?}");
         let kept = rules.to_document().map(|text| stratum_lifecycle::Rules::from_document(&text));
         assert!(matches!(kept, Ok(Ok(kept)) if kept == rules), "{rules:?}");
+    }
+}
+
+/// A form of IAM or STS.
+pub fn iam(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if iam::is_taken(bytes) {
+        assert!(text.contains("Action") || text.contains('%'), "{text}");
     }
 }
 

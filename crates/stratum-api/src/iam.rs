@@ -153,8 +153,7 @@ async fn answer(
         Signer::Form(form) => store.verifier.verify_form::<Keys<'_>>(&request, form, &body, now_seconds)?,
     };
     seen.caller = caller.clone();
-    let form = std::str::from_utf8(&body).ok().and_then(|text| Query::parse(text).ok());
-    let form = form.ok_or(Fault::MalformedQueryString)?;
+    let form = form_of(&body)?;
     let row = table::recognise(&form, service.as_deref())?;
     seen.row = Some(row);
     let view = store.metadata.fresh().await?;
@@ -180,4 +179,20 @@ async fn answer(
     call.authorise(about.as_deref())?;
     let reply = (row.handler)(&call).await?;
     answer::respond(row, reply, id)
+}
+
+fn form_of(body: &[u8]) -> Result<Query, IamError> {
+    let form = std::str::from_utf8(body).ok().and_then(|text| Query::parse(text).ok());
+    Ok(form.ok_or(Fault::MalformedQueryString)?)
+}
+
+/// Whether a form is one that an action takes, as far as that is told without a store. For the fuzz target.
+pub fn is_taken(body: &[u8]) -> bool {
+    let Ok(form) = form_of(body) else { return false };
+    for (name, value) in form.iter() {
+        let _ = (valid::name(name, value, valid::MOST_TRUST), valid::path(value), valid::description(value));
+        let _ = valid::document(value, valid::MOST_TRUST, name);
+    }
+    let row = table::recognise(&form, None);
+    row.and_then(|row| row.check_parameters(&form)).is_ok()
 }
