@@ -140,6 +140,11 @@ impl Figures {
         let ended = status.scrub.get("finished_at").and_then(serde_json::Value::as_u64).filter(|at| *at > 0);
         let age = ended.map_or(status.uptime_seconds, |at| now.saturating_sub(at) / 1000);
         gauge("stratum_scrub_age_seconds", age);
+        if let Some(certificate) = &status.certificate {
+            let gauge = |name: &'static str, seconds: i64| metrics::gauge!(name).set(seconds as f64);
+            gauge("stratum_certificate_seconds_left", certificate.seconds_left);
+            gauge("stratum_certificate_lifetime_seconds", certificate.lifetime_seconds);
+        }
         let disks = by_disk(&status.drives);
         for (disk, figures) in &disks {
             tell(disk, figures);

@@ -6,6 +6,7 @@ mod address;
 mod audit;
 mod backup;
 mod bench;
+mod certificate;
 mod classify;
 mod client;
 mod config;

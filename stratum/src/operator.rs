@@ -14,6 +14,7 @@ pub mod tiers;
 
 use crate::backup::configuration::Configuration;
 use crate::backup::produce::Backup;
+use crate::certificate::{CertificateStatus, CertificateTask};
 use crate::drives::{Allowed, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::fullness::{self, Want};
@@ -62,6 +63,7 @@ pub struct Operator {
     began: Duration,
     counts: Counts,
     usage: Arc<UsageTask>,
+    certificate: Option<Arc<CertificateTask>>,
 }
 
 /// A refusal: its status, and in words why.
@@ -82,11 +84,23 @@ impl Operator {
         tasks: Tasks,
         load: Load,
         usage: Arc<UsageTask>,
+        certificate: Option<Arc<CertificateTask>>,
     ) -> Arc<Operator> {
         let drives = Drives::new(engine.clone(), embedded);
         let checks = Checks::new(engine.clone(), drives.clone());
         let (began, counts) = (System.monotonic(), Counts::default());
-        Arc::new(Operator { engine, drives, checks, configuration, tasks, load, began, counts, usage })
+        Arc::new(Operator {
+            engine,
+            drives,
+            checks,
+            configuration,
+            tasks,
+            load,
+            began,
+            counts,
+            usage,
+            certificate,
+        })
     }
 
     /// Calls off what was asked for and goes on.
@@ -335,42 +349,39 @@ impl Operator {
         let (usage, is_provisional) = (self.engine.journal.usage(), self.engine.metadata.is_provisional());
         let (fullness, pressure) = (self.engine.volumes.writer.fullness(), Pressure::of(usage));
         let tasks = self.tasks.health(&System);
-        let failing: Vec<String> = tasks.iter().filter_map(TaskHealth::note).collect();
-        let (unsaved, overdue) = (self.usage.note(), self.engine.lifecycle.notes());
         let want = fullness::want(&fullness, pressure);
         let (admission, connections) = (self.load.admission(), self.load.connections());
-        let short = load::notes(&admission, &connections);
+        let certificate = self.certificate.as_ref().map(|certificate| certificate.status());
         let stopped = self.engine.journal.why_stopped();
+        let label = |id| {
+            self.engine.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label())
+        };
+        let members = self.engine.journal.members().into_iter().filter_map(label).collect::<Vec<_>>();
         let is_out_of_reach = redundancy.unreadable_objects > 0 || tiers::is_remote_away(&self.engine);
-        let state = if !index.available || stopped.is_some() || is_out_of_reach {
+        let is_damaged = !index.available || stopped.is_some() || is_out_of_reach;
+        let mut notes = notes(&drives, &members, &index);
+        notes.extend(stopped);
+        notes.extend(tasks.iter().filter_map(TaskHealth::note));
+        notes.extend(self.usage.note());
+        notes.extend(load::notes(&admission, &connections));
+        notes.extend(certificate.iter().flat_map(CertificateStatus::notes));
+        notes.extend(tiers::notes(&self.engine));
+        notes.extend(self.engine.lifecycle.notes());
+        notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));
+        let state = if is_damaged {
             State::Damaged
         } else if want == Want::Space {
             State::Full
         } else if redundancy.missing_fragments > 0 || drives.iter().any(|drive| drive.state != "healthy") {
             State::Degraded
-        } else if want == Want::Attention
-            || drives.iter().any(wants_attention)
-            || !failing.is_empty()
-            || unsaved.is_some()
-            || !short.is_empty()
-            || !overdue.is_empty()
-        {
+        } else if !notes.is_empty() {
+            // Nobody reads that all is well above something to do.
             State::Attention
         } else {
             State::Well
         };
-        let label = |id| {
-            self.engine.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label())
-        };
-        let members = self.engine.journal.members().into_iter().filter_map(label).collect::<Vec<_>>();
-        let mut notes = notes(&drives, &members, &index, is_provisional);
-        notes.extend(stopped);
-        notes.extend(failing);
-        notes.extend(unsaved);
-        notes.extend(short);
-        notes.extend(tiers::notes(&self.engine));
-        notes.extend(overdue);
-        notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));
+        // Which the first line says in its own words.
+        notes.splice(0..0, is_provisional.then(|| provisional::NOTE.to_owned()));
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_seconds: System.monotonic().saturating_sub(self.began).as_secs(),
@@ -398,6 +409,7 @@ impl Operator {
             index,
             admission,
             connections,
+            certificate,
             background: self.background(),
         }
     }
@@ -483,16 +495,8 @@ impl Operator {
 }
 
 /// What an operator should do.
-fn notes(
-    drives: &[DriveStatus],
-    members: &[String],
-    index: &IndexStatus,
-    is_provisional: bool,
-) -> Vec<String> {
+fn notes(drives: &[DriveStatus], members: &[String], index: &IndexStatus) -> Vec<String> {
     let mut notes = Vec::new();
-    if is_provisional {
-        notes.push(provisional::NOTE.to_owned());
-    }
     notes.extend(status::note_of(&index.state));
     for drive in drives.iter().filter(|drive| drive.state != "healthy") {
         let reason = drive.reason.as_deref().unwrap_or("no reason is known");
@@ -530,9 +534,4 @@ fn slow_writing(drive: &DriveStatus, members: &[String]) -> String {
     format!(
         "{place} writes far later than its peers: {who_waits}. Look at its disk, and replace it if it stays so"
     )
-}
-
-/// Whether somebody should look at a drive though all that it holds is there.
-fn wants_attention(drive: &DriveStatus) -> bool {
-    drive.slow || drive.writes_slowly || drive.rotting
 }

@@ -5,6 +5,7 @@
 
 use crate::audit::Audits;
 use crate::backup::configuration::Configuration;
+use crate::certificate::CertificateTask;
 use crate::classify::ClassifyTask;
 use crate::config::{Config, ConfigError};
 use crate::credentials::{Credentials, variable};
@@ -33,7 +34,8 @@ use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
 use stratum_api::log_delivery::AccessLogTask;
 use stratum_api::server::admin::Admin;
-use stratum_api::server::{Connections, Limits, Server, tls};
+use stratum_api::server::tls::Certificate;
+use stratum_api::server::{Connections, Limits, Server};
 use stratum_api::traces::Traces;
 use stratum_auth::{Identities, Verifier};
 use stratum_cipher::{DataKey, KeyService};
@@ -119,7 +121,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
 struct Entrance {
     socket: TcpSocket,
     connections: usize,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    certificate: Option<Arc<Certificate>>,
     /// What scrapers show.
     token: Option<String>,
 }
@@ -129,7 +131,9 @@ impl Entrance {
         Ok(Entrance {
             socket: listen::bind(config.server.address)?,
             connections: connection_limit(descriptor_limit(), config.server.connections)?,
-            tls: config.tls.as_ref().map(|files| tls::load(&files.certificate, &files.key)).transpose()?,
+            certificate: (config.tls.as_ref())
+                .map(|files| Certificate::read(&files.certificate, &files.key))
+                .transpose()?,
             token: scrapers_token(variable(TOKEN_VARIABLE), config)?,
         })
     }
@@ -166,7 +170,9 @@ fn serve_store(
     runtime: &Runtime,
 ) -> Result<(), Failure> {
     let Opened { engine, layout, root, identities, keys, usage, classifier } = opened;
-    let Entrance { socket, connections, tls, token } = entrance;
+    let Entrance { socket, connections, certificate, token } = entrance;
+    let tls = certificate.as_ref().map(Certificate::config).transpose()?;
+    let certificate = certificate.map(CertificateTask::new);
     let Signs { telemetry, dropped, traces, exports } = signs;
     refuse_old_level(config, engine.metadata.level())?;
     let load = Load { admission: Admission::new(REQUEST_MEMORY), connections: Connections::new(connections) };
@@ -179,10 +185,12 @@ fn serve_store(
         tasks.clone(),
         load.clone(),
         usage.clone(),
+        certificate.clone(),
     );
     let mut supervisor = Supervisor::new(tasks, Arc::new(System), Threads::Own, runtime.handle());
     engine.tasks().into_iter().try_for_each(|task| supervisor.run(task))?;
     supervisor.run(usage)?;
+    certificate.into_iter().try_for_each(|certificate| supervisor.run(certificate))?;
     if let Some(classifier) = classifier {
         supervisor.run(Arc::new(ClassifyTask::new(engine.clone(), classifier)))?;
     }

@@ -4,6 +4,7 @@
 
 pub mod drives;
 
+use crate::certificate::CertificateStatus;
 use crate::load::{self, AdmissionStatus};
 use crate::shown::{bytes, duration, moment};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub struct Status {
     /// Memory for requests.
     pub admission: AdmissionStatus,
     pub connections: ConnectionsStatus,
+    /// What clients are shown; nothing without TLS.
+    pub certificate: Option<CertificateStatus>,
     pub background: Background,
     /// What works in the background, each kept running.
     pub tasks: Vec<TaskHealth>,
@@ -264,6 +267,9 @@ impl Status {
         let _ = writeln!(text, "index       {}", self.index.to_text());
         let _ = writeln!(text, "memory      {}", load::of_admission(&self.admission));
         let _ = writeln!(text, "connections {}", load::of_connections(&self.connections));
+        if let Some(certificate) = &self.certificate {
+            let _ = writeln!(text, "certificate {}", certificate.to_text());
+        }
         let _ = writeln!(text, "background  {}", self.background.to_text());
         text
     }

@@ -34,6 +34,8 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_log_lines_dropped_total", Unit::Count, "Lines of the log that were dropped, because whoever reads standard error is too slow."),
     family(Gauge, "stratum_state", Unit::Count, "1 for the state that `stratum status` tells, 0 for the others."),
     family(Gauge, "stratum_figures_timestamp_seconds", Unit::Seconds, "When state, disks, space and redundancy were last looked at, since 1970."),
+    family(Gauge, "stratum_certificate_seconds_left", Unit::Seconds, "Until the certificate that clients are shown runs out; less than 0 afterwards."),
+    family(Gauge, "stratum_certificate_lifetime_seconds", Unit::Seconds, "How long that certificate was made for."),
     family(Counter, "stratum_requests_total", Unit::Count, "Requests answered."),
     family(Histogram, "stratum_request_seconds", Unit::Seconds, "From a request's head to its answer's head."),
     family(Counter, "stratum_requests_unreadable_total", Unit::Count, "Requests whose head couldn't be read."),

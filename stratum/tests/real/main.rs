@@ -3,6 +3,7 @@
 mod audit;
 mod aws_sdk_rust;
 mod backup;
+mod certificate;
 mod classes;
 mod client;
 mod coded;

@@ -1,0 +1,197 @@
+//! The certificate that clients are shown: taken anew when its files are, and told before it runs out.
+//!
+//! Who renews it needn't tell the server: both files are read every few seconds. What can't be used changes nothing and is
+//! told once two looks in a row found it so, since the two files are seldom written in the same moment.
+
+use crate::shown::{duration, moment};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_api::server::tls::{Certificate, Look};
+use stratum_storage::ambient::{Clock, System, UnixMillis};
+use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
+use tracing_mutex::parkinglot::Mutex;
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// It is told when so little is left, or a part of the time that it was made for: who renews those of a few days does so later.
+/// `StratumCertificateEnds` in `deploy/prometheus` goes by the same.
+const ENDING_SECONDS: i64 = 14 * 86_400;
+const ENDING_PART: i64 = 5;
+/// How often the log tells it again.
+const TELL_AGAIN: Duration = Duration::from_secs(86_400);
+
+/// Looks at the files.
+pub struct CertificateTask {
+    certificate: Arc<Certificate>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    trouble: Option<Trouble>,
+    /// When the log last told that it runs out, on the monotonic clock.
+    told_at: Option<Duration>,
+}
+
+/// Why what lies in the files isn't shown.
+struct Trouble {
+    problem: String,
+    /// Another look found it so, too.
+    is_settled: bool,
+}
+
+/// The certificate that clients are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CertificateStatus {
+    pub file: String,
+    pub ends_at: UnixMillis,
+    /// Less than nothing once it has run out.
+    pub seconds_left: i64,
+    /// How long it was made for.
+    pub lifetime_seconds: i64,
+    /// Why what lies in its files now isn't shown.
+    pub problem: Option<String>,
+}
+
+impl CertificateTask {
+    pub fn new(certificate: Arc<Certificate>) -> Arc<CertificateTask> {
+        Arc::new(CertificateTask { certificate, state: Mutex::default() })
+    }
+
+    pub fn status(&self) -> CertificateStatus {
+        let validity = self.certificate.validity();
+        let state = self.state.lock();
+        let settled = state.trouble.as_ref().filter(|trouble| trouble.is_settled);
+        CertificateStatus {
+            file: self.certificate.path().display().to_string(),
+            ends_at: validity.ends.saturating_mul(1000),
+            seconds_left: validity.ends.cast_signed().saturating_sub((System.now() / 1000).cast_signed()),
+            lifetime_seconds: validity.ends.saturating_sub(validity.begins).cast_signed(),
+            problem: settled.map(|trouble| trouble.problem.clone()),
+        }
+    }
+
+    fn look(&self) {
+        match self.certificate.look() {
+            Ok(Look::Unchanged) => self.state.lock().trouble = None,
+            Ok(Look::Renewed) => {
+                *self.state.lock() = State::default();
+                let CertificateStatus { file, ends_at, .. } = self.status();
+                tracing::info!(file, ends = moment(ends_at), "a renewed certificate is shown from now on");
+            }
+            Err(error) => self.state.lock().meets(error.to_string()),
+        }
+    }
+
+    fn tell_end(&self) {
+        let status = self.status();
+        let now = System.monotonic();
+        let mut state = self.state.lock();
+        if state.told_at.is_none_or(|at| at + TELL_AGAIN <= now)
+            && let Some(end) = status.end()
+        {
+            tracing::warn!("{end}");
+            state.told_at = Some(now);
+        }
+    }
+}
+
+impl State {
+    fn meets(&mut self, problem: String) {
+        let is_settled = self.trouble.as_ref().is_some_and(|trouble| trouble.problem == problem);
+        let is_told = self.trouble.as_ref().is_some_and(|trouble| trouble.is_settled);
+        if is_settled && !is_told {
+            tracing::warn!(%problem, "the files of the certificate changed and can't be used; the one before is shown");
+        }
+        self.trouble = Some(Trouble { problem, is_settled });
+    }
+}
+
+impl CertificateStatus {
+    /// What somebody should know or do.
+    pub fn notes(&self) -> Vec<String> {
+        let trouble = self.problem.as_ref().map(|problem| {
+            format!(
+                "the files of the certificate changed and can't be used ({problem}): the one before is shown until they can"
+            )
+        });
+        trouble.into_iter().chain(self.end()).collect()
+    }
+
+    fn end(&self) -> Option<String> {
+        let CertificateStatus { file, ends_at, seconds_left, lifetime_seconds, .. } = self;
+        let span = duration(seconds_left.unsigned_abs());
+        let moment = moment(*ends_at);
+        if *seconds_left <= 0 {
+            return Some(format!(
+                "the certificate ran out {span} ago, at {moment}: clients refuse it. Renew {file}"
+            ));
+        }
+        let is_ending = *seconds_left < ENDING_SECONDS.min(lifetime_seconds / ENDING_PART);
+        is_ending.then(|| format!("the certificate runs out in {span}, at {moment}: renew {file}"))
+    }
+
+    /// For the page.
+    pub fn to_text(&self) -> String {
+        format!("{} until {}", self.file, moment(self.ends_at))
+    }
+}
+
+impl Task for CertificateTask {
+    fn row(&self) -> Row {
+        Row {
+            name: "certificate",
+            role: Role::Host,
+            class: None,
+            executor: Executor::Thread,
+            delay: INTERVAL,
+        }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        task::blocking(|| {
+            self.look();
+            self.tell_end();
+            Next::After(INTERVAL)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_on_call_is_told_before_it_runs_out_and_after() {
+        const DAY: i64 = 86_400;
+        let left = |left, lifetime| {
+            let status = CertificateStatus {
+                file: "server.pem".into(),
+                seconds_left: left,
+                lifetime_seconds: lifetime,
+                ..CertificateStatus::default()
+            };
+            status.notes().join("\n")
+        };
+        assert_eq!(left(15 * DAY, 90 * DAY), "");
+        assert_eq!(left(2 * DAY, 6 * DAY), "");
+        assert!(
+            left(13 * DAY, 90 * DAY)
+                .contains("runs out in 13 d 0 h, at 1970-01-01 00:00 UTC: renew server.pem")
+        );
+        assert!(left(DAY, 6 * DAY).contains("runs out in 1 d 0 h"));
+        assert!(left(-7200, 90 * DAY).contains("ran out 2 h 0 min ago"));
+    }
+
+    #[test]
+    fn what_is_only_half_written_is_no_trouble_yet() {
+        let mut state = State::default();
+        let settled = |state: &State| state.trouble.as_ref().is_some_and(|trouble| trouble.is_settled);
+        state.meets("another key".into());
+        assert!(!settled(&state));
+        state.meets("another key".into());
+        assert!(settled(&state));
+    }
+}

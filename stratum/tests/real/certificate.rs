@@ -1,0 +1,92 @@
+//! The certificate of the real binary: exchanged as its files are, and told when it can't be or runs out.
+
+use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use stratum_storage::ambient::{Clock, System};
+use time::OffsetDateTime;
+
+/// Until something is so that the server sees within seconds.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..300 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{what}");
+}
+
+/// Whether the server shows the certificate.
+fn shows(server: &Server, certificate: &str) -> bool {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = TcpStream::connect(server.endpoint().trim_start_matches("https://")).unwrap();
+    session.complete_io(&mut stream).is_ok()
+}
+
+/// What `stratum status` ends with and says, to whom trusts what is in the file.
+fn status(server: &Server, trusted: &Path) -> (Option<i32>, serde_json::Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(["status", "--json", "--endpoint", &server.endpoint()]);
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    let output = command.env("SSL_CERT_FILE", trusted).output().unwrap();
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
+/// Of a certificate for three months that has three days left.
+fn ending(key: &rcgen::KeyPair) -> String {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let mut made = rcgen::CertificateParams::new(names).unwrap();
+    let now = OffsetDateTime::from_unix_timestamp((System.now() / 1000) as i64).unwrap();
+    (made.not_before, made.not_after) = (now - time::Duration::days(87), now + time::Duration::days(3));
+    made.self_signed(key).unwrap().pem()
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_without_a_restart_and_one_that_runs_out_is_told() {
+    let server = Server::start_with_tls();
+    let file = |name: &str| server.folder().join(name);
+    let old = server.certificate().unwrap();
+    fs::write(file("old.pem"), old).unwrap();
+    let (code, told) = status(&server, &file("old.pem"));
+    assert_eq!((code, &told["certificate"]["problem"]), (Some(0), &serde_json::Value::Null), "{told}");
+    assert!(told["certificate"]["seconds_left"].as_i64() > Some(14 * 86_400), "{told}");
+
+    // Only one of both files was renewed, and nobody is shown it.
+    let key = rcgen::KeyPair::generate().unwrap();
+    let new = ending(&key);
+    fs::write(file("tls.pem"), &new).unwrap();
+    eventually("what can't be used is told", || {
+        let (code, told) = status(&server, &file("old.pem"));
+        let is_told =
+            told["certificate"]["problem"].as_str().is_some_and(|said| said.contains("can't be used"));
+        is_told && code == Some(1) && told["state"] == "attention"
+    });
+    assert!(shows(&server, old) && !shows(&server, &new));
+
+    fs::write(file("tls.key"), key.serialize_pem()).unwrap();
+    eventually("the renewed one is shown", || shows(&server, &new));
+    assert!(!shows(&server, old));
+    let (code, told) = status(&server, &file("tls.pem"));
+    assert_eq!((code, &told["certificate"]["problem"]), (Some(1), &serde_json::Value::Null), "{told}");
+    let note = told["notes"][0].as_str().unwrap();
+    assert!(
+        note.starts_with("the certificate runs out in 2 d 23 h, at ") && note.contains("tls.pem"),
+        "{note}"
+    );
+}
