@@ -10,6 +10,7 @@ pub(crate) mod s3;
 pub(crate) mod sign;
 pub(crate) mod signing;
 pub(crate) mod stream;
+pub(crate) mod trust;
 
 use crate::credentials;
 use clap::Args;
@@ -21,6 +22,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, System};
+use trust::TrustArgs;
 
 /// Where a server listens unless it is told otherwise.
 pub const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:9000";
@@ -41,6 +43,8 @@ pub struct ServerArg {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub signing: Signing,
+    #[command(flatten)]
+    pub trust: TrustArgs,
 }
 
 /// Why a call has no answer.
@@ -50,7 +54,7 @@ pub enum CallError {
     Endpoint(String),
     #[error("{0}")]
     Credentials(#[from] credentials::CredentialsError),
-    #[error("{endpoint}: {failure}")]
+    #[error("{endpoint}: {failure}{}", failure.advice())]
     Failed {
         endpoint: String,
         #[source]
@@ -83,6 +87,7 @@ impl Operator {
     pub fn new(server: &ServerArg) -> Result<Operator, CallError> {
         let endpoint =
             Endpoint::parse(&server.endpoint).ok_or_else(|| CallError::Endpoint(server.endpoint.clone()))?;
+        let endpoint = endpoint.trusting(server.trust.trust());
         let credentials = server.signing.of_an_operator(server.data.as_deref())?;
         Ok(Operator { url: server.endpoint.clone(), endpoint, credentials })
     }

@@ -15,6 +15,7 @@ pub use online::{CheckStatus, Checks, Wanted};
 pub use report::Told;
 
 use crate::client::signing::Signing;
+use crate::client::trust::TrustArgs;
 use crate::client::{self, Operator, ServerArg};
 use crate::offline::{Offline, StoreArgs};
 use crate::output;
@@ -47,6 +48,8 @@ pub struct FsckArgs {
     endpoint: Option<String>,
     #[command(flatten)]
     signing: Signing,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Mend what can be mended, then check again.
     #[arg(long)]
     repair: bool,
@@ -86,7 +89,9 @@ pub fn run(args: &FsckArgs) -> ExitCode {
 /// Has a running server check itself, and waits for what it finds. Whoever is interrupted may ask again, and waits for
 /// the same check.
 fn ask(args: &FsckArgs, endpoint: &str) -> Result<Report, String> {
-    let server = ServerArg { endpoint: endpoint.to_owned(), data: None, signing: args.signing.clone() };
+    let FsckArgs { signing, trust, .. } = args;
+    let (signing, trust) = (signing.clone(), trust.clone());
+    let server = ServerArg { endpoint: endpoint.to_owned(), data: None, signing, trust };
     let say = |error: client::CallError| error.to_string();
     let operator = Operator::new(&server).map_err(say)?;
     let (quick, repair) = (args.quick.to_string(), args.repair.to_string());

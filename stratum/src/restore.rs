@@ -12,6 +12,7 @@ use crate::backup::made::Made;
 use crate::backup::{Location, configuration};
 use crate::client::s3::S3Args;
 use crate::client::signing::Signing;
+use crate::client::trust::TrustArgs;
 use crate::client::{Operator, ServerArg};
 use crate::fsck::{self, Told, Totals};
 use crate::layout::Layout;
@@ -56,6 +57,8 @@ pub struct RestoreArgs {
     endpoint: Option<String>,
     #[command(flatten)]
     signing: Signing,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// A folder with room for the backup and the index. [default: the system's temporary folder]
     #[arg(long)]
     scratch: Option<PathBuf>,
@@ -115,7 +118,9 @@ impl Outcome {
 }
 
 fn accept_running(args: &RestoreArgs, endpoint: &str) -> Result<String, String> {
-    let server = ServerArg { endpoint: endpoint.to_owned(), data: None, signing: args.signing.clone() };
+    let RestoreArgs { signing, trust, .. } = args;
+    let (signing, trust) = (signing.clone(), trust.clone());
+    let server = ServerArg { endpoint: endpoint.to_owned(), data: None, signing, trust };
     let operator = Operator::new(&server).map_err(|error| error.to_string())?;
     operator.post("restore/accept", &[]).map_err(|error| error.to_string())
 }

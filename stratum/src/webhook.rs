@@ -16,6 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_cli::Trust;
 
 /// How long connecting, sending and the head of the answer may take together.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,7 +75,7 @@ impl Webhook {
         let wrong = |problem: String| format!("the webhook {webhook}: {problem}");
         let token = entry.token_file.as_deref().map(token).transpose().map_err(wrong)?;
         let host = HeaderValue::try_from(&entry.url.authority).map_err(|error| wrong(error.to_string()))?;
-        let tls = entry.url.is_tls.then_some(Peer { name, is_verified: true });
+        let tls = entry.url.is_tls.then(|| Peer::new(name, Trust::Machine));
         Ok(Webhook { name: webhook.clone(), address, tls, host, target: entry.url.target.clone(), token })
     }
 

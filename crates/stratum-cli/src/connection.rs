@@ -15,6 +15,7 @@ pub use endpoint::Endpoint;
 
 use crate::machine::Machine;
 use crate::place::Site;
+use crate::trust::{BUNDLE_VARIABLE, Trust};
 use aws::Aws;
 use clap::Args;
 use std::path::PathBuf;
@@ -68,7 +69,7 @@ pub struct Connection {
     pub keys: Option<Keys>,
     /// Where the key was found, for people.
     pub origin: String,
-    pub ca_bundle: Option<PathBuf>,
+    pub trust: Trust,
     pub checksums: Checksums,
 }
 
@@ -112,7 +113,7 @@ impl Connection {
                 session_token: None,
             }),
             origin: format!("the alias {name}"),
-            ca_bundle: ca_bundle(args, machine),
+            trust: trust(args, machine),
             checksums: checksums(machine)?,
         })
     }
@@ -142,14 +143,15 @@ impl Connection {
             region,
             keys,
             origin,
-            ca_bundle: ca_bundle(args, machine),
+            trust: trust(args, machine),
             checksums: checksums(machine)?,
         })
     }
 }
 
-fn ca_bundle(args: &ConnectArgs, machine: &Machine) -> Option<PathBuf> {
-    args.ca_bundle.clone().or_else(|| (machine.variable)("AWS_CA_BUNDLE").map(PathBuf::from))
+fn trust(args: &ConnectArgs, machine: &Machine) -> Trust {
+    let of_variable = || (machine.variable)(BUNDLE_VARIABLE).map(PathBuf::from);
+    Trust::of_bundle(args.ca_bundle.clone().or_else(of_variable))
 }
 
 fn checksums(machine: &Machine) -> Result<Checksums, ConnectError> {

@@ -3,6 +3,7 @@
 use crate::connection::{Checksums, Connection, Endpoint, Keys};
 use crate::machine::Machine;
 use crate::s3::{Attributes, Client, Condition, S3Error};
+use crate::trust::Trust;
 use bytes::Bytes;
 
 /// The bucket's name.
@@ -40,7 +41,7 @@ pub async fn fill(
             session_token: None,
         }),
         origin: "the server".into(),
-        ca_bundle: None,
+        trust: Trust::Machine,
         checksums: Checksums::Sent,
     };
     let client = Client::new(connection, machine).map_err(|error| error.to_string())?;

@@ -22,7 +22,9 @@ mod s3;
 mod sessions;
 mod sources;
 mod transfer;
+mod trust;
 
 pub use command::{Command, run};
 pub use demo::{DEMO_BUCKET, fill};
 pub use machine::{LocalServer, Machine};
+pub use trust::{BUNDLE_VARIABLE, Trust, TrustError};

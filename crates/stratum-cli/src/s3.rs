@@ -15,7 +15,6 @@ mod sign;
 mod stretches;
 mod tags;
 mod transport;
-mod trust;
 mod uploads;
 
 pub use attributes::Attributes;

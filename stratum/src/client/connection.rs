@@ -5,6 +5,7 @@
 
 use super::stream::{Peer, Stream};
 use std::io::{self, IoSlice, Write};
+use stratum_cli::Trust;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How much is read at a time: an answer to a small GET fits, a large one takes few calls.
@@ -36,16 +37,13 @@ impl Endpoint {
         let port = if plain.is_some() { 80 } else { 443 };
         let address = if has_port { host.to_owned() } else { format!("{host}:{port}") };
         let name = address.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-        let tls = plain.is_none().then(|| Peer { name: name.to_owned(), is_verified: true });
+        let tls = plain.is_none().then(|| Peer::new(name.to_owned(), Trust::Machine));
         Some(Endpoint { host: host.to_owned(), address, tls })
     }
 
-    /// The same, whatever certificate it shows. For what is asked without secrets and believed without consequences.
-    pub fn unverified(mut self) -> Endpoint {
-        if let Some(peer) = &mut self.tls {
-            peer.is_verified = false;
-        }
-        self
+    /// The same, believed by something else than by the machine's authorities.
+    pub fn trusting(self, trust: Trust) -> Endpoint {
+        Endpoint { tls: self.tls.map(|peer| peer.trusted(trust)), ..self }
     }
 }
 
@@ -78,6 +76,20 @@ pub(crate) enum Failure {
     NotHttp,
     #[error("the body differs from what was written")]
     WrongBody,
+}
+
+impl Failure {
+    /// What to do about it, for whoever typed the command.
+    pub fn advice(&self) -> &'static str {
+        let Failure::Io(error) = self else { return "" };
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(rustls::Error::InvalidCertificate(_)) => {
+                "; name its authority, or the certificate itself, by --ca-bundle FILE or AWS_CA_BUNDLE"
+            }
+            _ => "",
+        }
+    }
 }
 
 /// A connection, opened when it is first used.
@@ -388,8 +400,8 @@ mod tests {
         assert_eq!(Endpoint::parse("http://h:9000/").expect("valid").address, "h:9000");
         assert_eq!(Endpoint::parse("http://h").expect("valid").address, "h:80");
         let encrypted = Endpoint::parse("https://[::1]:9443").expect("valid");
-        let peer = encrypted.tls.as_ref().map(|peer| (peer.name.as_str(), peer.is_verified));
-        assert_eq!((encrypted.address.as_str(), peer), ("[::1]:9443", Some(("::1", true))));
+        let peer = encrypted.tls.as_ref().map(|peer| peer.name.as_str());
+        assert_eq!((encrypted.address.as_str(), peer), ("[::1]:9443", Some("::1")));
         assert_eq!(Endpoint::parse("https://h").expect("valid").address, "h:443");
         for url in ["ftp://h", "h:9000", "http://", "http://h/path", "http://a@h"] {
             assert!(Endpoint::parse(url).is_none(), "{url}");

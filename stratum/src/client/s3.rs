@@ -8,6 +8,7 @@ use super::connection::{Answer, Connection, Endpoint, Expected, Failure};
 use super::escape;
 use super::sign::{Credentials, Request, Signer, hash};
 use super::signing::Signing;
+use super::trust::TrustArgs;
 use crate::credentials::{self, CredentialsError};
 use clap::Args;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
@@ -25,7 +26,7 @@ const ATTEMPTS: usize = 3;
 #[derive(Args, Clone, Debug)]
 pub struct S3Args {
     /// Where s3://BUCKET/KEY is; the credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile of
-    /// ~/.aws that AWS_PROFILE names. [default: AWS]
+    /// ~/.aws that AWS_PROFILE names; AWS_CA_BUNDLE says whom to trust. [default: AWS]
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     s3_endpoint: Option<String>,
     /// The region of that endpoint. [env: AWS_REGION, AWS_DEFAULT_REGION] [default: the profile's, or us-east-1]
@@ -77,6 +78,7 @@ impl Remote {
         let region = &credentials.region;
         let url = args.s3_endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
         let endpoint = Endpoint::parse(&url).ok_or_else(|| S3Error::Endpoint(url.clone()))?;
+        let endpoint = endpoint.trusting(TrustArgs::default().trust());
         let key: Vec<String> = key.split('/').map(escape).collect();
         Ok(Remote {
             endpoint,

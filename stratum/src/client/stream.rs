@@ -1,16 +1,12 @@
 //! A connection's bytes, plain or through TLS.
-//!
-//! Whom to trust is what the system says (or the file that `SSL_CERT_FILE` names), as for any other client; a health check
-//! alone trusts anybody.
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use stratum_cli::Trust;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -28,8 +24,28 @@ pub(crate) enum Stream {
 pub(crate) struct Peer {
     /// The name that its certificate must be for.
     pub name: String,
-    /// Whether the certificate is looked at.
-    pub is_verified: bool,
+    trust: Trust,
+    /// Our side of it, made when it is first needed: reading a machine's authorities takes milliseconds.
+    config: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+impl Peer {
+    pub fn new(name: String, trust: Trust) -> Peer {
+        Peer { name, trust, config: Arc::default() }
+    }
+
+    /// The same, believed by something else.
+    pub fn trusted(self, trust: Trust) -> Peer {
+        Peer::new(self.name, trust)
+    }
+
+    fn config(&self) -> io::Result<Arc<ClientConfig>> {
+        if let Some(config) = self.config.get() {
+            return Ok(config.clone());
+        }
+        let made = Arc::new(self.trust.tls().map_err(io::Error::other)?);
+        Ok(self.config.get_or_init(|| made).clone())
+    }
 }
 
 impl Stream {
@@ -39,77 +55,8 @@ impl Stream {
         stream.set_nodelay(true)?;
         let Some(peer) = tls else { return Ok(Stream::Plain(stream)) };
         let name = ServerName::try_from(peer.name.clone()).map_err(io::Error::other)?;
-        let config = if peer.is_verified { trusting_the_system()? } else { trusting_anybody()? };
-        let stream = TlsConnector::from(config).connect(name, stream).await?;
+        let stream = TlsConnector::from(peer.config()?).connect(name, stream).await?;
         Ok(Stream::Tls(Box::new(stream)))
-    }
-}
-
-/// The client's side of TLS, made once.
-fn trusting_the_system() -> io::Result<Arc<ClientConfig>> {
-    static CONFIG: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
-    let make = || {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Arc::new(config))
-    };
-    CONFIG.get_or_init(make).clone().map_err(io::Error::other)
-}
-
-/// The client's side of TLS where nobody need be who they say.
-fn trusting_anybody() -> io::Result<Arc<ClientConfig>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-/// Takes every certificate, and holds its owner to it for the connection.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

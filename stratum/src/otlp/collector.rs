@@ -10,6 +10,7 @@ use http_body_util::Full;
 use opentelemetry_http::{HttpClient, HttpError};
 use std::pin::Pin;
 use std::time::Duration;
+use stratum_cli::Trust;
 
 /// How long connecting, sending and the answer may take together.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +28,7 @@ pub struct Collector {
 impl Collector {
     pub fn new(url: &HttpUrl) -> Collector {
         let (name, address) = url.host_and_address();
-        let tls = url.is_tls.then_some(Peer { name, is_verified: true });
+        let tls = url.is_tls.then(|| Peer::new(name, Trust::Machine));
         Collector { address, tls, authority: url.authority.clone() }
     }
 

@@ -146,7 +146,8 @@ fn the_configuration_is_in_a_backup() {
     command
         .args(["backup", "--endpoint", &server.endpoint(), "--to"])
         .arg(&file)
-        .env("SSL_CERT_FILE", &trust);
+        .arg("--ca-bundle")
+        .arg(&trust);
     command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");

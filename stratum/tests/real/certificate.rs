@@ -44,7 +44,7 @@ fn status(server: &Server, trusted: &Path) -> (Option<i32>, serde_json::Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(["status", "--json", "--endpoint", &server.endpoint()]);
     command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
-    let output = command.env("SSL_CERT_FILE", trusted).output().unwrap();
+    let output = command.env("AWS_CA_BUNDLE", trusted).output().unwrap();
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
 

@@ -67,3 +67,32 @@ fn a_reader_that_has_had_enough_is_no_failure() {
         assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{args:?}");
     }
 }
+
+#[test]
+fn whom_to_trust_is_said_as_for_any_other_command() {
+    let server = Server::start_with_tls();
+    let bundle = server.folder().join("trust.pem");
+    std::fs::write(&bundle, server.certificate().unwrap()).unwrap();
+    let ended = |args: &[&str], variable: Option<&std::path::Path>| {
+        let mut command = command(&server, args);
+        command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+        command.env_remove("AWS_CA_BUNDLE").envs(variable.map(|file| ("AWS_CA_BUNDLE", file)));
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let named = bundle.to_str().unwrap();
+    for args in [["status"].as_slice(), &["drive", "list"], &["user", "list"], &["fsck", "--quick"]] {
+        let (code, said) = ended(args, None);
+        assert!(code == Some(2) && said.contains("--ca-bundle FILE or AWS_CA_BUNDLE"), "{args:?}: {said}");
+        assert_eq!(ended(args, Some(&bundle)), (Some(0), String::new()), "{args:?}");
+        assert_eq!(
+            ended(&[args, &["--ca-bundle", named]].concat(), None),
+            (Some(0), String::new()),
+            "{args:?}"
+        );
+    }
+    // The command line goes first, and a file that isn't there is named.
+    let (code, said) = ended(&["status", "--ca-bundle", "/absent.pem"], Some(&bundle));
+    assert!(code == Some(2) && said.contains("/absent.pem: No such file"), "{said}");
+    assert_eq!(ended(&["health"], None).0, Some(0));
+}

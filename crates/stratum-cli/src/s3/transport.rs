@@ -1,7 +1,7 @@
 //! Connections, pooled, and what their failures mean.
 
-use super::trust::{self, TrustError};
 use crate::connection::Connection;
+use crate::trust::{TrustError, no_tls};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -26,7 +26,7 @@ pub fn http(connection: &Connection) -> Result<Http, TrustError> {
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let tls = trust::tls(connection)?;
+    let tls = if connection.endpoint.is_tls() { connection.trust.tls()? } else { no_tls()? };
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
