@@ -361,6 +361,10 @@ impl Operator {
         let is_damaged = !index.available || stopped.is_some() || is_out_of_reach;
         let mut notes = notes(&drives, &members, &index);
         notes.extend(stopped);
+        notes.extend((redundancy.unreadable_objects > 0).then(|| {
+            let count = redundancy.unreadable_objects;
+            format!("objects that can't be read, or a part of them: {count}; `stratum fsck` names them, of a running server with `--endpoint`")
+        }));
         notes.extend(tasks.iter().filter_map(TaskHealth::note));
         notes.extend(self.usage.note());
         notes.extend(load::notes(&admission, &connections));

@@ -5,13 +5,14 @@
 
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
-use crate::owners::each_owner_in;
+use crate::owners::{Piece, each_owner_in};
 use crate::record::{Migrate, ObjectSummary, Owner, StripeRecord, VersionSummary, decode};
 use crate::store::Metadata;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use stratum_storage::blob::VolumeId;
+use stratum_storage::blob::Index;
+use stratum_storage::journal::LostBodies;
 
 /// What the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,15 +52,25 @@ impl Metadata {
         Ok(census)
     }
 
-    /// How many objects, each of their versions by itself, name bytes of stripes (volume and offset) that are among these; an upload counts as one, whether
+    /// How many objects, each of their versions by itself, name bytes of pieces that are among these; an upload counts as one, whether
     /// it is under way or became an object. Blocks as long as [`Metadata::census`].
-    pub fn objects_in(&self, is_among: &dyn Fn(VolumeId, u64) -> bool) -> Result<u64, ReadError> {
+    pub fn objects_in(&self, is_among: &dyn Fn(Piece) -> bool) -> Result<u64, ReadError> {
         let (mut objects, mut uploads) = (0, HashSet::new());
         each_owner_in(self.state(), is_among, |owner| match owner {
             Owner::Object { .. } => objects += 1,
             Owner::Part { upload, .. } => drop(uploads.insert(upload)),
         })?;
         Ok(objects + uploads.len() as u64)
+    }
+
+    /// The entries of the journal whose bodies can't be read now, as far as is known.
+    pub fn lost_bodies(&self) -> LostBodies {
+        self.log().lost_bodies()
+    }
+
+    /// The first entry that is still in the journal: what was before it was packed, or is lost.
+    pub fn first_entry(&self) -> Index {
+        self.log().first()
     }
 
     /// Shows every record of a kind.

@@ -66,6 +66,7 @@ pub use evacuate::{EvacuateError, Evacuated, Mover};
 pub use fate::{CommitError, NewBytes, NotWritten, UnknownOutcome};
 pub use housekeeping::{IndexKeeper, JournalKeeper};
 pub use machine::ReadError;
+pub use owners::Piece;
 pub use pack::Packer;
 pub use quarantine::{Quarantine, QuarantineStatus};
 pub use state::ApplyError;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Drive;
-use stratum_storage::journal::{Verify, entry_len};
+use stratum_storage::journal::{LostBodies, Verify, entry_len};
 
 /// One entry of a group: a command's bytes, and the body that rides with it.
 #[derive(Clone, Debug)]
@@ -93,6 +93,8 @@ pub trait LocalLog: Send + Sync + 'static {
     fn replay(&self, from: Index, verify: Verify) -> Replay<'_>;
     /// The body of an entry that is still there, verified; its record has its length and check.
     fn body(&self, index: Index, length: u32, crc32c: u32) -> Result<Bytes, LogError>;
+    /// Whose bodies can't be read now, as far as is known.
+    fn lost_bodies(&self) -> LostBodies;
     fn usage(&self) -> Usage;
     /// Oldest first.
     fn closed_segments(&self) -> Vec<ClosedSegment>;
@@ -199,6 +201,10 @@ pub(crate) mod memory {
             let state = self.0.lock();
             let found = state.entries.iter().find(|(entry, _)| entry.index == index);
             found.map(|(_, body)| body.clone()).ok_or(LogError("gone".into()))
+        }
+
+        fn lost_bodies(&self) -> LostBodies {
+            LostBodies::default()
         }
 
         fn usage(&self) -> Usage {

@@ -1,4 +1,4 @@
-//! Who names bytes of a stripe: for those who tell people what was lost, and who count it.
+//! Who names bytes of a stripe, or of the journal: for those who tell people what was lost, and who count it.
 
 use crate::buckets;
 use crate::keys::{self, Tag};
@@ -7,7 +7,7 @@ use crate::record::{Body, BucketId, ObjectRecord, Owner, PartRecord, UploadId, V
 use crate::space;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
-use stratum_storage::blob::{BlobRef, Extent, Geometry, Place, VolumeId};
+use stratum_storage::blob::{BlobRef, Extent, Geometry, Index, Place, VolumeId};
 use stratum_storage::format::layout::stripes_of;
 
 /// Who names bytes of these stripes, for people. Goes over all objects and parts.
@@ -16,9 +16,9 @@ pub(crate) fn owners_in(
     stripes: &HashSet<(VolumeId, u64)>,
 ) -> Result<Vec<String>, ReadError> {
     let mut owners = Vec::new();
-    each_owner_in(machine, &|volume, offset| stripes.contains(&(volume, offset)), |owner| {
-        owners.push(owner)
-    })?;
+    let is_among =
+        |piece| matches!(piece, Piece::Stripe(volume, offset) if stripes.contains(&(volume, offset)));
+    each_owner_in(machine, &is_among, |owner| owners.push(owner))?;
     let uploads = owners.iter().filter_map(|owner| match owner {
         Owner::Part { upload, .. } => Some(*upload),
         Owner::Object { .. } => None,
@@ -72,10 +72,19 @@ fn made_of(
     Ok(made)
 }
 
-/// Shows who names bytes of stripes (volume and offset) that are among these. Goes over all objects and parts.
+/// What holds bytes of an object or a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// A stripe of a volume, by offset.
+    Stripe(VolumeId, u64),
+    /// An entry of the journal.
+    Entry(Index),
+}
+
+/// Shows who names bytes of pieces that are among these. Goes over all objects and parts.
 pub(crate) fn each_owner_in(
     machine: &Machine,
-    is_among: &dyn Fn(VolumeId, u64) -> bool,
+    is_among: &dyn Fn(Piece) -> bool,
     mut see: impl FnMut(Owner),
 ) -> Result<(), ReadError> {
     let volumes = space::records(machine)?.into_iter();
@@ -122,17 +131,18 @@ fn owned(key: &[u8], value: &[u8]) -> Option<(Owner, BlobRef)> {
 
 fn touches(
     blob: &BlobRef,
-    is_among: &dyn Fn(VolumeId, u64) -> bool,
+    is_among: &dyn Fn(Piece) -> bool,
     geometries: &HashMap<VolumeId, Geometry>,
 ) -> bool {
     let extent = |extent: &Extent| {
         geometries.get(&extent.volume).is_some_and(|geometry| {
-            stripes_of(*geometry, extent).any(|(offset, _)| is_among(extent.volume, offset))
+            stripes_of(*geometry, extent).any(|(offset, _)| is_among(Piece::Stripe(extent.volume, offset)))
         })
     };
     match &blob.place {
-        Place::Packed(at) => is_among(at.volume, at.stripe),
+        Place::Packed(at) => is_among(Piece::Stripe(at.volume, at.stripe)),
         Place::Extents(extents) => extents.iter().any(extent),
-        Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => false,
+        Place::Journal { index, .. } => is_among(Piece::Entry(*index)),
+        Place::Empty | Place::ThisEntry { .. } => false,
     }
 }

@@ -19,6 +19,7 @@ mod epoch;
 mod export;
 mod format;
 mod heal;
+mod lost;
 mod members;
 mod open;
 mod quorum;
@@ -54,6 +55,7 @@ pub use cursor::Verify;
 pub use export::{Export, Exported};
 pub use format::{MAX_COMMAND_BYTES, MAX_GROUP_BYTES, entry_len};
 pub use heal::Healed;
+pub use lost::LostBodies;
 pub use quorum::TooFew;
 pub use refound::{RefoundError, Refounding, refound};
 pub use replay::{Replay, Replayed};
@@ -356,6 +358,12 @@ impl Journal {
     /// # Errors
     /// See [`BodyError`].
     pub fn read_body_cached(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
+        let read = self.read_cached(index, len, crc32c);
+        self.core.saw(index, &read);
+        read
+    }
+
+    fn read_cached(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
         let _pin = crate::pin::pin();
         let (mut copies, at) = self.copies_of(index)?;
         // Of a drive that is out nothing is open: it is asked when no other knows.
@@ -383,10 +391,17 @@ impl Journal {
         hedged::soonest_first(&mut copies);
         let verify = |bytes: Vec<u8>| (crc32c::crc32c(&bytes) == crc32c).then(|| bytes.into());
         let read = hedged::read(&copies, at, len as usize, verify, |drive, _| gave_bad_bytes(drive));
-        read.map_err(|unread| match unread {
+        let read = read.map_err(|unread| match unread {
             Unread::Bad => BodyError::Damaged { index },
             Unread::Late => BodyError::Late { index },
-        })
+        });
+        self.core.saw(index, &read);
+        read
+    }
+
+    /// Whose bodies can't be read now, as far as is known.
+    pub fn lost_bodies(&self) -> LostBodies {
+        self.core.lost_bodies()
     }
 
     /// The copies of an entry, and where in them it lies. Always the same copy first for the same entry, so that one page

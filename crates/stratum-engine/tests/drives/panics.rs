@@ -74,6 +74,10 @@ impl LocalLog for Panicking {
         self.log().body(index, length, crc32c)
     }
 
+    fn lost_bodies(&self) -> LostBodies {
+        self.log().lost_bodies()
+    }
+
     fn usage(&self) -> Usage {
         self.log().usage()
     }

@@ -2,6 +2,7 @@
 
 use super::epoch::EpochMember;
 use super::format::{FOOTER_BYTES, MAX_GROUP_BYTES};
+use super::lost::Damaged;
 use super::quorum::MemberCandidate;
 use super::recovery::Other;
 use super::round::AskedDrive;
@@ -70,6 +71,7 @@ pub(super) struct Core {
     members: RwLock<Vec<DriveId>>,
     /// Segments outside the chain, kept until the floor has passed what they hold.
     others: Mutex<Vec<Other>>,
+    pub(super) damaged: Damaged,
 }
 
 impl Core {
@@ -84,7 +86,8 @@ impl Core {
         let (table, floor, others) = (RwLock::new(table), floor.into(), Mutex::default());
         let places = RwLock::new(places.into());
         let members = RwLock::default();
-        Core { places, m, options, clock, entropy, table, floor, cap, members, others }
+        let damaged = Damaged::default();
+        Core { places, m, options, clock, entropy, table, floor, cap, members, others, damaged }
     }
 
     /// The drives as they are now. A place that somebody got from here stays the same for good.

@@ -67,11 +67,30 @@ fn a_body_damaged_in_all_copies_is_refused_and_only_it() {
     let files = world.disks[0].files();
     let active = files.iter().find(|path| path.contains("segment")).expect("a segment");
     world.disks[0].flip_bit(active, at * 8 + 3).expect("the file is there");
+    assert!(journal.lost_bodies().is_empty(), "nobody asked for it");
     assert_eq!(read(&rows[0]), Err(BodyError::Damaged { index: 1 }));
-    assert_eq!(read(&rows[1]), Ok(body));
+    assert_eq!(read(&rows[1]), Ok(body.clone()));
+    assert_eq!([1, 2].map(|entry| journal.lost_bodies().has(entry)), [true, false]);
     assert!(journal.replay(1, Verify::Bodies).next().is_some_and(|row| row.is_err()));
     assert_eq!(journal.replay(1, Verify::Commands).count(), 2, "the commands are sound");
+    world.disks[0].flip_bit(active, at * 8 + 3).expect("the file is there");
+    assert_eq!(read(&rows[0]), Ok(body));
+    assert!(journal.lost_bodies().is_empty(), "it was read after all");
     world.in_flight.clear();
+}
+
+#[test]
+fn what_only_drives_have_that_are_gone_is_lost_until_one_is_back() {
+    let (world, journal) = filled(6, 2, 3);
+    let (last, _) = journal.last();
+    let places = journal.core.places();
+    for (gone, drive) in members(&journal).into_iter().enumerate() {
+        assert!(journal.lost_bodies().is_empty(), "{gone} of three are gone");
+        places[drive].drive.fail("for this test");
+    }
+    let lost = journal.lost_bodies();
+    assert!((1..=last).all(|entry| lost.has(entry)) && !lost.has(last + 1));
+    drop((journal, world));
 }
 
 /// Two segments hold the last group of an epoch: its own, and the first of the next one, which counts. The bodies in
