@@ -11,7 +11,7 @@ use stratum_metadata::record::Body;
 use stratum_metadata::{CommitError, NotWritten};
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Drive;
-use stratum_storage::journal::{Journal, Verify};
+use stratum_storage::journal::{Journal, LostBodies, Verify};
 use tracing_mutex::parkinglot::Mutex;
 
 /// When whoever appends panics.
