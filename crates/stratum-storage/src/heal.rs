@@ -117,10 +117,23 @@ struct HealState {
     again: Duration,
     /// When those of them are that lie in the remote store.
     remote_again: Duration,
+    /// Volumes that the remote store doesn't have, with the stripes that can't be read for that alone, and when it is asked
+    /// again.
+    absent: HashMap<VolumeId, Vec<u64>>,
+    absent_again: Duration,
     rebuilt: u64,
     mended: u64,
     /// What heal had done at two moments, the older first.
     samples: [(Duration, u64); 2],
+}
+
+impl HealState {
+    /// The remote store has the volume: what couldn't be read for want of it can be.
+    fn came_back(&mut self, volume: VolumeId) {
+        for offset in self.absent.remove(&volume).unwrap_or_default() {
+            self.unreadable.remove(&(volume, offset));
+        }
+    }
 }
 
 /// A volume that can't be healed now.
@@ -168,6 +181,7 @@ impl Healer {
         let before = self.done();
         self.rebuilder.follow_drives();
         self.look_at_drives();
+        self.look_for_absent().await;
         self.rebuilder.retire_endangered();
         self.rebuild_shards().await;
         self.mend_fragments().await;
@@ -315,11 +329,17 @@ impl Healer {
     pub(crate) fn note(&self, volume: VolumeId, looked_at: &BTreeSet<u64>, mended: &Mended) {
         let mut state = self.state.lock();
         state.mended += mended.written;
+        if !mended.is_absent {
+            state.came_back(volume);
+        }
         for offset in looked_at.difference(&mended.unreadable) {
             state.unreadable.remove(&(volume, *offset));
         }
         let news = mended.unreadable.iter().filter(|offset| state.unreadable.insert((volume, **offset)));
         let news: Vec<u64> = news.copied().collect();
+        if mended.is_absent {
+            state.absent.entry(volume).or_default().extend(&news);
+        }
         if let Some(offset) = news.first() {
             tracing::error!(%volume, stripes = news.len(), offset, "too few fragments of stripes are good");
         }

@@ -4,7 +4,7 @@
 //! was stored, counts as unreadable, as one does of which too few fragments are left.
 
 use super::mend::Mended;
-use super::{HealError, Rebuilder};
+use super::{HealError, Healer, Rebuilder};
 use crate::format::remote::{GENERATION, stripe_range};
 use crate::format::v1::Fragment;
 use crate::inspect::live_stripes;
@@ -15,6 +15,10 @@ use crate::remote::{Remote, RemoteError, RemoteObject};
 use crate::volume::{LiveStripe, Volume};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the remote store is asked whether it has again what it lost: a request for each such volume.
+const ABSENT_INTERVAL: Duration = Duration::from_secs(30);
 
 impl Rebuilder {
     /// Looks at some stripes of a volume in an object of the remote store. If that isn't there, all of them are unreadable.
@@ -34,6 +38,7 @@ impl Rebuilder {
             Err(error @ RemoteError::Missing(_)) => {
                 tracing::error!(volume = %volume.id, place = remote.place(), %error, "the remote store lost a volume");
                 mended.unreadable.extend(live.iter().map(|live| live.offset));
+                mended.is_absent = true;
                 return Ok(mended);
             }
             outcome => outcome?,
@@ -45,6 +50,32 @@ impl Rebuilder {
             }
         }
         Ok(mended)
+    }
+}
+
+impl Healer {
+    /// Whether the remote store has again what it lost, as after a mistake that somebody put right: then that can be read.
+    pub(super) async fn look_for_absent(&self) {
+        let now = self.clock.monotonic();
+        let absent: Vec<_> = {
+            let mut state = self.state.lock();
+            if state.absent.is_empty() || state.absent_again > now {
+                return;
+            }
+            state.absent_again = now + ABSENT_INTERVAL;
+            state.absent.keys().copied().collect()
+        };
+        for id in absent {
+            let found = self.table.find(id).and_then(|volume| Some((volume.remote()?, volume)));
+            let is_back = match found {
+                Some((object, volume)) => self.table.look_for_object(&volume, object).await.is_ok(),
+                None => true,
+            };
+            if is_back {
+                self.state.lock().came_back(id);
+                tracing::info!(volume = %id, "the remote store has a volume again that it had lost");
+            }
+        }
     }
 }
 

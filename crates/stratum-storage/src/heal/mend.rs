@@ -28,6 +28,8 @@ pub(crate) struct Mended {
     pub written: u64,
     /// Stripes of which too few fragments are left.
     pub unreadable: BTreeSet<u64>,
+    /// The remote store doesn't have the volume's object, for which all are unreadable.
+    pub is_absent: bool,
     /// Stripes whose checksums are right and whose parity isn't, and nobody can say which bytes are right.
     pub ambiguous: BTreeSet<u64>,
     /// Shards that must be rebuilt as a whole.

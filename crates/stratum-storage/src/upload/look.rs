@@ -16,14 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const LOOK_INTERVAL: Duration = Duration::from_secs(3600);
+/// While something is missing, or when it can't be looked at.
+const SOON: Duration = Duration::from_secs(60);
 /// How old an object must be that nobody names before it is removed, in milliseconds.
 const GARBAGE_AGE_MILLIS: u64 = 24 * 3600 * 1000;
 
 /// What a look found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Looked {
     /// Volumes that should be there and aren't.
-    pub missing: u64,
+    pub missing: HashSet<VolumeId>,
     /// Objects that nobody named and that were removed.
     pub removed: u64,
 }
@@ -50,7 +52,9 @@ impl Uploader {
         let mut looked = Looked::default();
         for volume in self.table.volumes() {
             if let Some(object) = volume.remote().filter(|_| !there.contains(&volume.id)) {
-                looked.missing += u64::from(self.is_missing(&volume, object).await?);
+                if self.is_missing(&volume, object).await? {
+                    looked.missing.insert(volume.id);
+                }
             }
         }
         for (volume, object, listed) in strange {
@@ -70,7 +74,10 @@ impl Uploader {
             Err(RemoteError::Missing(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        if let Some(first) = live_stripes(&self.table, volume.id).await?.first() {
+        let is_known = self.state.lock().done.missing.contains(&volume.id);
+        if let Some(first) = live_stripes(&self.table, volume.id).await?.first()
+            && !is_known
+        {
             self.table.repairs.add(BadFragment { volume: volume.id, shard: 0, offset: first.offset });
         }
         Ok(volume.usage().0 > 0)
@@ -130,14 +137,15 @@ impl Uploader {
         let mut state = self.state.lock();
         match outcome {
             Ok(Looked { missing, removed }) => {
-                state.look_at = self.clock.monotonic() + LOOK_INTERVAL;
+                let soon = if missing.is_empty() { LOOK_INTERVAL } else { SOON };
+                state.look_at = self.clock.monotonic() + soon;
                 state.done.missing = missing;
                 state.done.garbage += removed;
             }
             // The next round tries again, unless the store is away.
             Err(error) => {
                 tracing::debug!(%error, "what lies in the remote store can't be looked at now");
-                state.look_at = self.clock.monotonic() + Duration::from_secs(60);
+                state.look_at = self.clock.monotonic() + SOON;
             }
         }
     }

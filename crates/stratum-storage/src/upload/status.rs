@@ -2,8 +2,10 @@
 
 use super::Uploader;
 use crate::ambient::UnixMillis;
+use crate::blob::VolumeId;
 use crate::remote::Reach;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// What was done in this run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub(super) struct Done {
     pub failed: u64,
     pub last_error: Option<String>,
     /// At the last look.
-    pub missing: u64,
+    pub missing: HashSet<VolumeId>,
     pub garbage: u64,
 }
 
@@ -69,7 +71,7 @@ impl Uploader {
             uploaded_bytes: state.done.bytes,
             failed: state.done.failed,
             last_error: state.done.last_error.clone(),
-            missing: state.done.missing,
+            missing: state.done.missing.len() as u64,
             garbage_removed: state.done.garbage,
         })
     }

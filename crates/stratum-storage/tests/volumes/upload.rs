@@ -195,6 +195,7 @@ fn what_the_store_loses_or_changes_is_told() {
         scene.server.get(&scene.bodies[2].0).await.unwrap();
         healer.round().await;
         assert_eq!(healer.status().unreadable_stripes, 1);
+        scene.store.copy(&name, "aside");
         scene.store.lose(&name);
         scene.world.clock.advance(Duration::from_secs(3601));
         let status = scene.rounds().await;
@@ -203,6 +204,13 @@ fn what_the_store_loses_or_changes_is_told() {
         assert_eq!(healer.status().unreadable_stripes, 8, "all that live in it");
         let error = scene.server.get(&scene.bodies[3].0).await.unwrap_err();
         assert!(matches!(error, ReadError::Remote(RemoteError::Missing(_))), "{error}");
+        // Somebody puts it back: within a minute all is as it was.
+        scene.store.copy("aside", &name);
+        scene.world.clock.advance(Duration::from_secs(60));
+        assert_eq!(scene.rounds().await.missing, 0);
+        healer.round().await;
+        assert_eq!(healer.status().unreadable_stripes, 1, "what was wrong before");
+        scene.server.get(&scene.bodies[3].0).await.unwrap();
     });
 }
 
