@@ -3,7 +3,16 @@
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::failure::Failure;
+use std::collections::BTreeSet;
 use stratum_auth::{AccessKey, Identities, SecretKey, User};
+
+/// Root's canonical id.
+const ROOT_ID: &str = "root";
+
+/// The canonical ids of all of them.
+pub fn accounts(config: &Config) -> BTreeSet<String> {
+    config.users.iter().map(|entry| entry.id.get_ref().clone()).chain([ROOT_ID.to_owned()]).collect()
+}
 
 /// All of them.
 ///
@@ -20,7 +29,7 @@ pub fn identities(config: &Config, root: &Credentials) -> Result<Identities, Fai
         })
     };
     let mut users =
-        vec![(user(&root.access_key, "root", "root", "", true)?, SecretKey::new(&root.secret_key)?)];
+        vec![(user(&root.access_key, ROOT_ID, "root", "", true)?, SecretKey::new(&root.secret_key)?)];
     for entry in &config.users {
         let name = if entry.display_name.is_empty() { entry.id.get_ref() } else { &entry.display_name };
         let user = user(entry.access_key.get_ref(), entry.id.get_ref(), name, &entry.email, false)?;

@@ -49,6 +49,7 @@ mod session_key;
 mod shown;
 mod simulate;
 mod status;
+mod stopping;
 mod telemetry;
 mod tier;
 mod usage;

@@ -12,6 +12,7 @@ use crate::remote;
 use crate::root::RootCredentials;
 use crate::scrubbing;
 use crate::usage::UsageTask;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::Identities;
@@ -37,11 +38,11 @@ pub fn foundation(layout: &Layout) -> Result<Foundation, OpenError> {
 }
 
 /// [`foundation`], once enough drives are there to start safely. Says so while it waits.
-fn await_foundation(layout: &Layout) -> Result<Foundation, OpenError> {
+fn await_foundation(layout: &Layout, address: SocketAddr) -> Result<Foundation, OpenError> {
     loop {
         match foundation(layout) {
             Err(error) if error.is_for_want_of_drives() => {
-                tracing::error!(%error, "not serving; waiting for the drives to come back");
+                tracing::error!(%error, %address, "not serving; waiting for the drives to come back");
             }
             outcome => return outcome,
         }
@@ -70,7 +71,7 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     let remote = remote::configured(config)?;
     let mut layout = Layout::new(&config.server.data, config);
     private::close(&layout)?;
-    let foundation = await_foundation(&layout)?;
+    let foundation = await_foundation(&layout, config.server.address)?;
     layout.settle(&foundation.set.all_drives());
     std::fs::create_dir_all(&layout.meta)
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;

@@ -33,6 +33,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, StatusCode};
 use routes::Routes;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,13 +58,21 @@ pub struct Operator {
     engine: Engine,
     drives: Drives,
     checks: Arc<Checks>,
-    configuration: Configuration,
-    tasks: Tasks,
-    load: Load,
+    around: Around,
     began: Duration,
     counts: Counts,
-    usage: Arc<UsageTask>,
-    certificate: Option<Arc<CertificateTask>>,
+}
+
+/// What the server around the engine has.
+pub struct Around {
+    pub configuration: Configuration,
+    pub tasks: Tasks,
+    pub load: Load,
+    pub usage: Arc<UsageTask>,
+    /// Nothing without TLS.
+    pub certificate: Option<Arc<CertificateTask>>,
+    /// The canonical ids of those who may own buckets.
+    pub accounts: BTreeSet<String>,
 }
 
 /// A refusal: its status, and in words why.
@@ -77,30 +86,11 @@ impl IntoResponse for Refused {
 
 impl Operator {
     /// `embedded` is the one data folder with numbered drives, where there is only one.
-    pub fn new(
-        engine: Engine,
-        embedded: Option<PathBuf>,
-        configuration: Configuration,
-        tasks: Tasks,
-        load: Load,
-        usage: Arc<UsageTask>,
-        certificate: Option<Arc<CertificateTask>>,
-    ) -> Arc<Operator> {
+    pub fn new(engine: Engine, embedded: Option<PathBuf>, around: Around) -> Arc<Operator> {
         let drives = Drives::new(engine.clone(), embedded);
         let checks = Checks::new(engine.clone(), drives.clone());
         let (began, counts) = (System.monotonic(), Counts::default());
-        Arc::new(Operator {
-            engine,
-            drives,
-            checks,
-            configuration,
-            tasks,
-            load,
-            began,
-            counts,
-            usage,
-            certificate,
-        })
+        Arc::new(Operator { engine, drives, checks, around, began, counts })
     }
 
     /// Calls off what was asked for and goes on.
@@ -219,7 +209,7 @@ async fn backup(
 ) -> Result<([(HeaderName, &'static str); 1], Body), Refused> {
     let begin = move || {
         let Engine { set, journal, metadata, .. } = &operator.engine;
-        Backup::begin(set, journal, metadata, &operator.configuration, credentials)
+        Backup::begin(set, journal, metadata, &operator.around.configuration, credentials)
     };
     let begun = tokio::task::spawn_blocking(begin).await;
     let begun = begun.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
@@ -348,10 +338,10 @@ impl Operator {
         let index = self.index();
         let (usage, is_provisional) = (self.engine.journal.usage(), self.engine.metadata.is_provisional());
         let (fullness, pressure) = (self.engine.volumes.writer.fullness(), Pressure::of(usage));
-        let tasks = self.tasks.health(&System);
+        let tasks = self.around.tasks.health(&System);
         let want = fullness::want(&fullness, pressure);
-        let (admission, connections) = (self.load.admission(), self.load.connections());
-        let certificate = self.certificate.as_ref().map(|certificate| certificate.status());
+        let (admission, connections) = (self.around.load.admission(), self.around.load.connections());
+        let certificate = self.around.certificate.as_ref().map(|certificate| certificate.status());
         let stopped = self.engine.journal.why_stopped();
         let label = |id| {
             self.engine.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label())
@@ -366,7 +356,7 @@ impl Operator {
             format!("objects that can't be read, or a part of them: {count}; `stratum fsck` names them, of a running server with `--endpoint`")
         }));
         notes.extend(tasks.iter().filter_map(TaskHealth::note));
-        notes.extend(self.usage.note());
+        notes.extend(self.around.usage.note());
         notes.extend(load::notes(&admission, &connections));
         notes.extend(certificate.iter().flat_map(CertificateStatus::notes));
         notes.extend(tiers::notes(&self.engine));

@@ -12,17 +12,17 @@ use crate::credentials::{Credentials, variable};
 use crate::delivery::DeliveryTask;
 use crate::failure::Failure;
 use crate::figures::FiguresTask;
-use crate::identities::identities;
+use crate::identities::{accounts, identities};
 use crate::listen::{self, connection_limit, descriptor_limit, stop_signal};
 use crate::load::Load;
 use crate::logging::DroppedLines;
 use crate::opening::{self, Opened};
-use crate::operator::Operator;
+use crate::operator::{Around, Operator};
 use crate::otlp::Otlp;
 use crate::root::RootCredentials;
 use crate::telemetry::Telemetry;
 use crate::webhook::Webhooks;
-use crate::{ServerArgs, demo, logging, output, session_key};
+use crate::{ServerArgs, demo, logging, output, session_key, stopping};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -178,15 +178,16 @@ fn serve_store(
     let load = Load { admission: Admission::new(REQUEST_MEMORY), connections: Connections::new(connections) };
     let configuration = Configuration::new(args.config.as_deref(), config);
     let tasks = Tasks::default();
-    let operator = Operator::new(
-        engine.clone(),
-        layout.embedded,
+    let around = Around {
         configuration,
-        tasks.clone(),
-        load.clone(),
-        usage.clone(),
-        certificate.clone(),
-    );
+        tasks: tasks.clone(),
+        load: load.clone(),
+        usage: usage.clone(),
+        certificate: certificate.clone(),
+        accounts: accounts(config),
+    };
+    let operator = Operator::new(engine.clone(), layout.embedded, around);
+    let stopped = tasks.clone();
     let mut supervisor = Supervisor::new(tasks, Arc::new(System), Threads::Own, runtime.handle());
     engine.tasks().into_iter().try_for_each(|task| supervisor.run(task))?;
     supervisor.run(usage)?;
@@ -228,6 +229,7 @@ fn serve_store(
         Ok(())
     });
     tracing::info!("stopping");
+    stopping::by_force_after_a_while(&engine, stopped);
     operator.stop();
     runtime.block_on(supervisor.stop());
     outcome

@@ -26,6 +26,10 @@ impl Server {
         std::fs::write(&file, plan).expect("the plan is written");
         let mut command = command();
         command.arg("server").arg("--anonymous").arg("--address").arg(ANY_PORT);
+        let configuration = folder.join("stratum.toml");
+        if configuration.exists() {
+            command.arg("--config").arg(configuration);
+        }
         for drive in 0..DRIVES {
             command.arg("--data").arg(folder.join(drive.to_string()));
         }
@@ -383,4 +387,38 @@ fn a_drive_that_failed_once_is_taken_back_with_its_data_by_one_command() {
     });
     fill(&server, number..number + 20);
     check(&server, 0..number + 20);
+}
+
+/// Whatever works in the background waits for the drive for ten minutes, and so does a write.
+#[test]
+fn a_stop_waits_for_no_drive_that_hangs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("stratum.toml"), "[server]\ngrace_seconds = 1\n")
+        .expect("a configuration");
+    let hangs = |operation: &str| {
+        format!(
+            "[[fault]]\ndrive = \"hot/1\"\noperation = \"{operation}\"\nserving = true\nafter = 40\ndelay_ms = 600000\n"
+        )
+    };
+    let plan = ["read", "write", "sync", "open", "list"].map(hangs).concat();
+    let mut server = Server::start(folder.path(), &plan);
+    let address = server.address;
+    std::thread::spawn(move || {
+        for number in 0..200 {
+            let Ok(mut connection) = TcpStream::connect(address) else { return };
+            let path = if number == 0 { "/bucket".to_owned() } else { format!("/bucket/{number}") };
+            let _ = write!(
+                connection,
+                "PUT {path} HTTP/1.1\r\nhost: s3\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            );
+            let _ = connection.read_to_end(&mut Vec::new());
+        }
+    });
+    // Until something hangs in it: how it is told is not the point here.
+    std::thread::sleep(Duration::from_secs(5));
+    let told = Command::new("kill").arg(server.process.id().to_string()).status().expect("it is told");
+    assert!(told.success());
+    let began = Instant::now();
+    assert_eq!(server.process.wait().expect("it ends").code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }

@@ -64,6 +64,12 @@ impl Tasks {
         self.0.lock().iter().map(|task| task.health(now)).collect()
     }
 
+    /// The names of those that haven't ended: what a stop waits for.
+    pub fn left(&self) -> Vec<&'static str> {
+        let tasks = self.0.lock();
+        tasks.iter().filter(|task| !task.course.lock().has_ended).map(|task| task.name).collect()
+    }
+
     fn enter(&self, name: &'static str) -> Arc<Entry> {
         let task = Arc::new(Entry { name, course: Mutex::default() });
         self.0.lock().push(task.clone());
@@ -87,6 +93,8 @@ struct Course {
     last_failure: Option<String>,
     /// On the monotonic clock, while it waits.
     again_at: Option<Duration>,
+    /// At a stop.
+    has_ended: bool,
 }
 
 impl Entry {
@@ -177,7 +185,11 @@ impl Supervisor {
     pub fn run(&mut self, task: Arc<dyn Task>) -> std::io::Result<()> {
         let Row { name, executor, .. } = task.row();
         let (clock, roles, stopped) = (self.clock.clone(), self.roles.subscribe(), self.stop.subscribe());
-        let running = keep_running(task, self.tasks.enter(name), clock, roles, stopped);
+        let entry = self.tasks.enter(name);
+        let running = async move {
+            keep_running(task, entry.clone(), clock, roles, stopped).await;
+            entry.course.lock().has_ended = true;
+        };
         match (executor, self.threads) {
             (Executor::Runtime, _) | (Executor::Thread, Threads::Caller) => {
                 self.futures.push(self.runtime.spawn(running));

@@ -106,6 +106,15 @@ pub(super) async fn change(
             (QuotaOf::Bucket(bucket.id), format!("the bucket {name}"))
         }
         (None, Some(user)) if user.is_empty() => return Err(wrong("the user's id is empty")),
+        // One that is taken away may be of somebody whom the configuration doesn't name any more.
+        (None, Some(user)) if quota.is_some() && !operator.around.accounts.contains(&user) => {
+            let known: Vec<&str> = operator.around.accounts.iter().map(String::as_str).collect();
+            let (user, known) = (user.escape_debug(), known.join(", "));
+            let problem = format!(
+                "NoSuchEntity: there is no user with the canonical id \"{user}\" who could own a bucket: {known}"
+            );
+            return Err(Refused(StatusCode::NOT_FOUND, problem));
+        }
         (None, Some(user)) => {
             let whose = format!("all buckets of {user}");
             (QuotaOf::User(user), whose)

@@ -225,7 +225,14 @@ fn folders_go_up_and_come_back_the_same() {
     person.does(&["cp", "s3://box/p/large", "s3://box/copy"]);
     assert_eq!(person.run(&["cat", "s3://box/copy"]).stdout, body(20 * MIB + 7));
     assert!(person.fails(&["mv", "-r", "s3://box/p", "s3://box/p/within"], 2).contains("lies within"));
-    assert!(person.fails(&["mv", "s3://box/copy", "s3://box/copy"], 2).contains("onto itself"));
+    let colder = ["s3://box/copy", "s3://box/copy", "--storage-class", "STANDARD_IA"];
+    for onto_itself in
+        [["mv"].iter().chain(&colder).copied().collect::<Vec<_>>(), vec!["cp", colder[0], colder[1]]]
+    {
+        assert!(person.fails(&onto_itself, 2).contains("onto itself"), "{onto_itself:?}");
+    }
+    person.does(&["cp", colder[0], colder[1], colder[2], colder[3]]);
+    assert!(person.does(&["ls", "--json", "s3://box/copy"]).contains("STANDARD_IA"));
     // `p` is a folder's name, not the beginning of one.
     person.does(&["cp", &person.typed("t/a.b/c"), "s3://box/p2"]);
     person.does(&["rm", "-r", "s3://box/p"]);

@@ -56,8 +56,13 @@ async fn a_quota_is_set_shown_and_taken_away() {
         ["set", "--bucket", "other", "--bytes", "1"].as_slice(),
         &["set", "--bucket", "bucket"],
         &["set", "--bytes", "1"],
+        &["set", "--user", "rot", "--bytes", "1"],
         &["set", "--bucket", "bucket", "--user", "root", "--bytes", "1"],
     ] {
         assert_eq!(quota(&server, wrong).status.code(), Some(2), "{wrong:?}");
     }
+    let typo = quota(&server, &["set", "--user", "rot", "--bytes", "1"]);
+    assert!(String::from_utf8_lossy(&typo.stderr).contains("NoSuchEntity: there is no user"), "{typo:?}");
+    // Whoever is gone may have left one.
+    assert!(quota(&server, &["unset", "--user", "rot"]).status.success());
 }

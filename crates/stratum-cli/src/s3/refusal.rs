@@ -104,6 +104,8 @@ fn kind(status: StatusCode, code: &str) -> Kind {
             | "IllegalLocationConstraintException",
             _,
         ) => Kind::Elsewhere,
+        // What the server says of it is all there is to do.
+        ("QuotaExceeded", _) => Kind::Other,
         ("BucketNotEmpty", _) => Kind::NotEmpty,
         ("BucketAlreadyOwnedByYou" | "BucketAlreadyExists", _) => Kind::Exists,
         ("NotImplemented", _) => Kind::NotBuilt,

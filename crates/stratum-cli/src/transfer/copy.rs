@@ -19,7 +19,10 @@ impl Engine {
     pub(super) async fn copy(&self, from: &RemoteObject, to: &Url) -> Result<Ended, Problem> {
         let (source, target) = (self.sessions.client(&from.url.site)?, self.sessions.client(&to.site)?);
         let is_one = self.sessions.are_one(&source, &target);
-        if is_one && (&from.url.bucket, &from.url.key, &from.version) == (&to.bucket, &to.key, &None) {
+        let is_itself = (&from.url.bucket, &from.url.key, &from.version) == (&to.bucket, &to.key, &None);
+        // To say something else of an object is to copy it onto itself. To move it there would be to remove it.
+        let changes = !self.options.attributes.is_empty() && !self.options.moves;
+        if is_one && is_itself && !changes {
             return Err(Problem::Usage(format!("{to}: it would be copied onto itself")));
         }
         if !self.options.clobbers && self.is_there(&target, to).await? {

@@ -1,0 +1,38 @@
+//! A stop ends, whatever still waits for a drive.
+//!
+//! A call that hangs in the system can't be called off, and background work that made one would hold the stop up for as long
+//! as the drive likes. What was acknowledged is durable and a start makes do with what any crash leaves, so the process
+//! ends without it. What lies in memory alone (use, since it was last saved a few seconds ago) goes.
+
+use std::process;
+use std::thread;
+use std::time::Duration;
+use stratum_engine::Engine;
+use stratum_engine::supervisor::Tasks;
+
+/// How long a stop may take once the requests have ended.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// In which the log's own thread writes what it was told.
+const LAST_LINES: Duration = Duration::from_millis(200);
+
+/// Ends the process after a time, if it hasn't ended by itself.
+pub fn by_force_after_a_while(engine: &Engine, tasks: Tasks) {
+    let engine = engine.clone();
+    let watch = move || {
+        thread::sleep(PATIENCE);
+        let tasks = tasks.left().join(", ");
+        let suspects =
+            engine.set.all_drives().into_iter().filter(|drive| !drive.is_healthy() || drive.is_slow());
+        let drives = suspects.map(|drive| drive.label()).collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            tasks,
+            drives,
+            "a stop waits for what hangs, most likely in a drive: the process ends without it, and nothing acknowledged is lost"
+        );
+        thread::sleep(LAST_LINES);
+        process::exit(0);
+    };
+    if let Err(error) = thread::Builder::new().name("stop".into()).spawn(watch) {
+        tracing::warn!(%error, "a stop may take as long as a drive that hangs");
+    }
+}
