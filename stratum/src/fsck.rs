@@ -53,7 +53,7 @@ pub struct FsckArgs {
     /// Mend what can be mended, then check again.
     #[arg(long)]
     repair: bool,
-    /// Read no bytes of volumes and no whole copies of the journal and the checkpoints.
+    /// Look at the files of volumes without what is in them, and read no whole copies of the journal and the checkpoints.
     #[arg(long)]
     quick: bool,
     /// Answer in JSON.

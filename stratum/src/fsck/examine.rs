@@ -8,7 +8,7 @@ use stratum_engine::provisional;
 use stratum_metadata::check::Checked;
 use stratum_metadata::salvage;
 use stratum_storage::blob::{Index, Tier, VolumeId};
-use stratum_storage::inspect::{self, FileFlaw};
+use stratum_storage::inspect;
 use stratum_storage::set::{ReplicatedCopy, replicated_copy};
 use stratum_storage::volume::VolumeState;
 
@@ -101,16 +101,11 @@ async fn volumes(store: &Offline, quick: bool, examined: &mut Examined) -> Resul
     let live = store.records.iter().filter(|record| record.state != VolumeState::Dropped);
     for record in live {
         let volume = record.id;
-        if quick {
-            for (shard, lost) in record.shards.iter().enumerate() {
-                if lost.lost {
-                    let (shard, flaw) = (shard as u8, FileFlaw::Lost);
-                    examined.findings.push(Finding::Shard { volume, shard, flaw });
-                }
-            }
-            continue;
-        }
-        let verified = match inspect::verify(&volumes.table, volume).await {
+        let looked = match quick {
+            true => inspect::look_at_files(&volumes.table, volume).await,
+            false => inspect::verify(&volumes.table, volume).await,
+        };
+        let verified = match looked {
             Ok(verified) => verified,
             Err(error) => {
                 examined.findings.push(Finding::Volume { volume, problem: error.to_string() });

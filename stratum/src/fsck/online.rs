@@ -206,10 +206,10 @@ impl Checks {
         let records =
             off_thread(move || metadata.local().volumes()).await?.map_err(|error| error.to_string())?;
         let mut unreadable = HashSet::new();
-        for (done, record) in records.iter().enumerate().filter(|_| !quick) {
+        for (done, record) in records.iter().enumerate() {
             self.step("volumes", done as u64, records.len() as u64);
             if record.state != VolumeState::Dropped {
-                self.volume(record.id, found, &mut unreadable).await?;
+                self.volume(record.id, quick, found, &mut unreadable).await?;
             }
         }
         if !unreadable.is_empty() {
@@ -224,13 +224,21 @@ impl Checks {
     async fn volume(
         &self,
         volume: VolumeId,
+        quick: bool,
         found: &mut Found,
         unreadable: &mut HashSet<(VolumeId, u64)>,
     ) -> Result<(), String> {
         let mut stop = self.stop.subscribe();
+        let table = &self.engine.volumes.table;
+        let look = async {
+            match quick {
+                true => inspect::look_at_files(table, volume).await,
+                false => inspect::verify_in_use(table, volume, self.engine.pace()).await,
+            }
+        };
         let verified = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return Err("the check was called off".into()),
-            verified = inspect::verify_in_use(&self.engine.volumes.table, volume, self.engine.pace()) => verified,
+            verified = look => verified,
         };
         let verified = match verified {
             Ok(verified) => verified,
