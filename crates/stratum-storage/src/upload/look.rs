@@ -51,10 +51,10 @@ impl Uploader {
         }
         let mut looked = Looked::default();
         for volume in self.table.volumes() {
-            if let Some(object) = volume.remote().filter(|_| !there.contains(&volume.id)) {
-                if self.is_missing(&volume, object).await? {
-                    looked.missing.insert(volume.id);
-                }
+            if let Some(object) = volume.remote().filter(|_| !there.contains(&volume.id))
+                && self.is_missing(&volume, object).await?
+            {
+                looked.missing.insert(volume.id);
             }
         }
         for (volume, object, listed) in strange {
