@@ -96,10 +96,10 @@ fn damage_is_found_named_and_mended() {
         let (code, told) = fsck(&data, &[]);
         assert!(code == 1 && told.iter().any(|text| text.contains(expected)), "{what}: {told:?}");
         assert!(told.iter().all(|text| text.starts_with("weak: ")), "{what}: {told:?}");
-        let (code, told) = fsck(&data, &["--quick"]);
-        // How long a volume is that was being written nobody knows without its stripes.
-        let is_of_files = ["gone", "header", "identity", "index"].iter().any(|word| what.contains(word));
-        assert_eq!(code, i32::from(is_of_files), "quickly, {what}: {told:?}");
+        if ["a shard that is gone", "a shard's header"].contains(&what) {
+            let (_, told) = fsck(&data, &["--quick"]);
+            assert!(told.iter().any(|text| text.contains(expected)), "quickly, {what}: {told:?}");
+        }
         if what == "a bit of the journal" {
             continue; // the copies on the other members do until the segment goes
         }
