@@ -24,7 +24,7 @@ const REST_FACTOR: u32 = 9;
 /// The longest such rest: where the machine was busy with other things, little of it was the model's.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
-static LOOKING: Apart = Apart::new("looking");
+static LOOKING: Apart = Apart::leaving_one("looking");
 
 /// Why nobody looks.
 const OFF: &str = "the classifier is off (`[tiering.classifier] enabled`)";

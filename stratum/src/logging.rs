@@ -4,8 +4,11 @@
 //! reads them. A reader that stalls, such as a container's log on a full disk, would else stop the server. Lines that find no room
 //! then are dropped, and counted.
 
+mod fields;
+
 use crate::config::{Log, LogFormat};
 use crate::otlp::LineLayer;
+use fields::PlainFields;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::thread;
 use std::time::Duration;
@@ -66,7 +69,8 @@ pub fn start(log: &Log, collected: Option<LineLayer>) -> Logging {
     let dropped = DroppedLines(lines.error_counter());
     let written = fmt::layer().with_writer(lines);
     let written = match log.format {
-        LogFormat::Text => written.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Text if io::stderr().is_terminal() => written.boxed(),
+        LogFormat::Text => written.with_ansi(false).fmt_fields(PlainFields).boxed(),
         LogFormat::Json => written.json().flatten_event(true).boxed(),
     };
     registry().with(written).with(collected).with(filter).init();

@@ -5,11 +5,14 @@
 //! Source: S3 User Guide, "Access control list (ACL) overview".
 
 use crate::error::{Code, S3Error};
+use crate::headers::has_family;
 use http::HeaderMap;
 use stratum_auth::Identities;
 use stratum_metadata::record::{BucketRecord, Grant, Grantee, Permission};
 
 const CANNED: &str = "x-amz-acl";
+/// How the headers' names begin that speak of lists.
+const FAMILIES: [&str; 2] = [CANNED, "x-amz-grant-"];
 
 /// Grants of one list, at most.
 const MAX_GRANTS: usize = 100;
@@ -119,6 +122,9 @@ pub fn unusual(grants: Vec<Grant>, owner: &str) -> Option<Vec<Grant>> {
 /// `InvalidArgument` for what is no list and nobody here, `UnresolvableGrantByEmailAddress`, `InvalidRequest` for a canned list
 /// and grants beside it.
 pub fn asked(headers: &HeaderMap, identities: &Identities) -> Result<Option<Lists>, S3Error> {
+    if !FAMILIES.iter().any(|begin| has_family(headers, begin)) {
+        return Ok(None);
+    }
     let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let canned = text(CANNED).map(|text| Canned::parse(&text)).transpose()?;
     let mut grants = Vec::new();

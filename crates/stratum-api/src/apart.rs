@@ -3,7 +3,7 @@
 use crate::error::{Code, S3Error};
 use stratum_storage::apart::Apart;
 
-static LONG_WORK: Apart = Apart::new("long work");
+static LONG_WORK: Apart = Apart::leaving_one("long work");
 
 /// Does the work on threads of a low priority, in the order in which it came.
 ///

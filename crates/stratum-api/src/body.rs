@@ -34,6 +34,7 @@ use std::sync::Arc;
 use stratum_auth::{ChunkedDecoder, Payload, Trailers};
 use stratum_metadata::record::ChecksumAlgorithm;
 use stratum_storage::ambient::Clock;
+use tokio::task::coop::consume_budget;
 use tracing_mutex::parkinglot::Mutex;
 
 /// The largest payload of one request: 5 GiB.
@@ -200,6 +201,8 @@ impl RequestBody {
     /// The next piece of payload as it was sent, never empty.
     async fn next_as_sent(&mut self) -> Result<Option<Bytes>, S3Error> {
         loop {
+            // A buffer may hold thousands of pieces of a byte each. Others have their turn between them.
+            consume_budget().await;
             if let Coding::Chunked(Some(decoder)) = &mut self.coding
                 && let Some(payload) = decoder.decode(&mut self.undecoded)?
             {

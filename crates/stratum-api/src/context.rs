@@ -194,7 +194,8 @@ impl Context {
     /// # Errors
     /// See [`CommitError`].
     pub async fn commit(&self, proposed: impl Into<Proposed>) -> Result<Outcome, CommitError> {
-        self.trace.stage("commit", self.store.metadata.commit(proposed, Bytes::new())).await
+        let _committing = self.trace.stage("commit");
+        self.store.metadata.commit(proposed, Bytes::new()).await
     }
 
     /// A header's text; `None` when it is absent or isn't visible ASCII.

@@ -40,6 +40,11 @@ const TAGGING_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count")
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 const DEFAULT_TYPE: HeaderValue = HeaderValue::from_static("binary/octet-stream");
 
+/// Whether the name of any header begins so. Most requests bring none of a family, and asking for each of its names costs more.
+pub fn has_family(headers: &HeaderMap, begin: &str) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with(begin))
+}
+
 /// What an object keeps of the headers it was put with.
 ///
 /// # Errors

@@ -219,12 +219,12 @@ async fn answer(
         return preflight(store, &head, &address?, seen).await;
     }
     if let Some(bucket) = website::bucket_of(store, host) {
-        return website::answer(store, id, &head, bucket, leftover, seen).await;
+        return Box::pin(website::answer(store, id, &head, bucket, leftover, seen)).await;
     }
     if iam::is_meant(&head.method, address.as_ref().ok(), &head.headers) {
         let memory = store.admission.enter(party(&Caller::Nobody, &head))?;
         let trail = seen.trail.clone();
-        let answered = iam::respond(store, id, head, leftover, memory.clone(), trail).await;
+        let answered = Box::pin(iam::respond(store, id, head, leftover, memory.clone(), trail)).await;
         (seen.operation, seen.is_write) = (answered.operation, answered.is_write);
         (seen.caller, seen.target, seen.error) = (answered.caller, answered.target, answered.error);
         return counted(answered.response, memory);

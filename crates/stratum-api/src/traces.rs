@@ -11,7 +11,6 @@ use crate::request_id::RequestId;
 use http::{HeaderMap, Method, StatusCode};
 use parent::Parent;
 use std::fmt::Debug;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::record::BucketName;
@@ -88,6 +87,21 @@ impl Traces {
 #[derive(Clone, Debug)]
 pub struct Trace(Option<Arc<Open>>);
 
+/// A part of a request's work that goes on.
+#[derive(Debug)]
+pub struct Staging<'a>(Option<(&'a Open, &'static str, Duration)>);
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        let Some((open, name, began)) = self.0 else { return };
+        let mut stages = open.stages.lock();
+        if stages.len() < MAX_STAGES {
+            let span = SpanId::drawn(&*open.tracer.entropy);
+            stages.push(Stage { name, span, began, ended: open.elapsed() });
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Open {
     tracer: Arc<Tracer>,
@@ -100,17 +114,10 @@ struct Open {
 impl Trace {
     pub const OFF: Trace = Trace(None);
 
-    /// Does a part of the request's work that is worth a span of its own.
-    pub async fn stage<T>(&self, name: &'static str, work: impl Future<Output = T>) -> T {
-        let Some(open) = &self.0 else { return work.await };
-        let began = open.elapsed();
-        let done = work.await;
-        let mut stages = open.stages.lock();
-        if stages.len() < MAX_STAGES {
-            let span = SpanId::drawn(&*open.tracer.entropy);
-            stages.push(Stage { name, span, began, ended: open.elapsed() });
-        }
-        done
+    /// Begins a part of the request's work that is worth a span of its own, and that lasts as long as what is given.
+    #[must_use]
+    pub fn stage(&self, name: &'static str) -> Staging<'_> {
+        Staging(self.0.as_deref().map(|open| (open, name, open.elapsed())))
     }
 
     /// What its span is called, now that it is known whether somebody signed it.

@@ -48,14 +48,14 @@ impl Cipher {
     }
 }
 
-/// Seals the frames of one body, or opens them.
+/// Seals the frames of one body, or opens them. Its key lies apart: it is large, and a seal goes from hand to hand.
 #[derive(Debug)]
-pub struct Seal(BodyKey);
+pub struct Seal(Box<BodyKey>);
 
 impl Seal {
     /// Of an object's key, and a random salt that no other body of it has.
     pub fn new(key: &DataKey, salt: Salt) -> Seal {
-        Seal(key.body(salt))
+        Seal(Box::new(key.body(salt)))
     }
 
     pub(crate) fn salt(&self) -> &Salt {

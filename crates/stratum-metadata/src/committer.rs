@@ -121,7 +121,12 @@ impl Committer {
 
     /// Journals the command, applies it and gives its outcome. Ordinary commands ask for [`Committer::headroom`] first,
     /// if that wasn't done before.
-    pub(crate) async fn commit(&self, proposed: Proposed, bytes: NewBytes, asked: Option<Headroom>) -> Fate {
+    pub(crate) async fn commit(
+        &self,
+        proposed: Box<Proposed>,
+        bytes: NewBytes,
+        asked: Option<Headroom>,
+    ) -> Fate {
         let command = &proposed.command;
         if !bytes.hold_all_of(command) {
             return Err(NotWritten::NotHeld.into());
@@ -142,7 +147,7 @@ impl Committer {
 
     /// [`Committer::commit`] for a thread of its own, of a command without a body that is never refused. Blocks.
     pub(crate) fn commit_blocking(&self, command: Command) -> Fate {
-        let (proposal, mut fate) = self.shared.proposal(command.into(), Bytes::new().into())?;
+        let (proposal, mut fate) = self.shared.proposal(Box::new(command.into()), Bytes::new().into())?;
         self.shared.enqueue(proposal);
         let fate = match self.kind {
             Threads::Caller => {
@@ -217,7 +222,7 @@ impl Shared {
     /// The command as a proposal to the state as it is now.
     fn proposal(
         &self,
-        proposed: Proposed,
+        proposed: Box<Proposed>,
         bytes: NewBytes,
     ) -> Result<(Proposal, tokio::sync::oneshot::Receiver<Fate>), NotWritten> {
         Proposal::new(proposed, bytes, self.machine.level(), self.writer)
@@ -302,7 +307,7 @@ impl Shared {
         let mut replies = Vec::with_capacity(group.len());
         let mut entries = Vec::with_capacity(group.len());
         for Proposal { proposed, entry, reply } in group {
-            commands.push(proposed);
+            commands.push(*proposed);
             replies.push(reply.journaling());
             entries.push(entry);
         }

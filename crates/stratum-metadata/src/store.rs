@@ -220,13 +220,13 @@ impl Metadata {
     ///
     /// # Errors
     /// [`CommitError::Unknown`] leaves open whether the command takes effect.
-    pub async fn commit(
+    pub fn commit(
         &self,
         proposed: impl Into<Proposed>,
         bytes: impl Into<NewBytes>,
-    ) -> Result<Outcome, CommitError> {
-        let proposed = self.completed_for_level(proposed.into());
-        self.inner.committer.commit(proposed, bytes.into(), None).await
+    ) -> impl Future<Output = Result<Outcome, CommitError>> {
+        let proposed = Box::new(self.completed_for_level(proposed.into()));
+        self.inner.committer.commit(proposed, bytes.into(), None)
     }
 
     /// Fills in what only a state of level 1 wants chosen by its proposer.
@@ -260,13 +260,13 @@ impl Metadata {
     }
 
     /// [`Metadata::commit`] of what was received after there was [`Metadata::headroom`].
-    pub async fn commit_received(
+    pub fn commit_received(
         &self,
         headroom: Headroom,
         proposed: impl Into<Proposed>,
         bytes: NewBytes,
-    ) -> Result<Outcome, CommitError> {
-        self.inner.committer.commit(proposed.into(), bytes, Some(headroom)).await
+    ) -> impl Future<Output = Result<Outcome, CommitError>> {
+        self.inner.committer.commit(Box::new(proposed.into()), bytes, Some(headroom))
     }
 
     /// Whether one more body may be written, of which so many bytes will ride in its journal entry. Asked before it is

@@ -18,16 +18,24 @@ const NICE: i32 = 10;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// As many threads as there are processors, two at least, and their queue. They begin with the first work, and end with
-/// the process.
+/// Threads and their queue. They begin with the first work, and end with the process.
 pub struct Apart {
     name: &'static str,
+    /// Processors that they leave to others, if there are so many.
+    left: usize,
     queue: OnceLock<mpsc::Sender<Work>>,
 }
 
 impl Apart {
+    /// A thread for each processor.
     pub const fn new(name: &'static str) -> Apart {
-        Apart { name, queue: OnceLock::new() }
+        Apart { name, left: 0, queue: OnceLock::new() }
+    }
+
+    /// As [`Apart::new`], with one processor left to those who serve requests: even at a low priority work keeps the one that it is
+    /// on for a time slice of the system's, which is several times as long as a small request takes.
+    pub const fn leaving_one(name: &'static str) -> Apart {
+        Apart { name, left: 1, queue: OnceLock::new() }
     }
 
     /// Does the work on one of the threads, in the order in which it came. Within a runtime only: one of a single
@@ -42,7 +50,7 @@ impl Apart {
             let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
         });
         // Where no thread could be started, it is done at the usual priority.
-        if let Err(mpsc::SendError(work)) = self.queue.get_or_init(|| start(self.name)).send(work) {
+        if let Err(mpsc::SendError(work)) = self.queue.get_or_init(|| self.start()).send(work) {
             tokio::task::spawn_blocking(work);
         }
         tokio::spawn(async move {
@@ -53,30 +61,30 @@ impl Apart {
             }
         })
     }
-}
 
-fn start(name: &str) -> mpsc::Sender<Work> {
-    let (sender, receiver) = mpsc::channel::<Work>();
-    let receiver = Arc::new(tracing_mutex::parkinglot::Mutex::new(receiver));
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    for number in 0..processors.max(2) {
-        let receiver = receiver.clone();
-        let serve = move || {
-            if let Err(error) = rustix::process::nice(NICE) {
-                tracing::debug!(%error, "long work runs at the usual priority");
+    fn start(&self) -> mpsc::Sender<Work> {
+        let (sender, receiver) = mpsc::channel::<Work>();
+        let receiver = Arc::new(tracing_mutex::parkinglot::Mutex::new(receiver));
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        for number in 0..processors.saturating_sub(self.left).max(1) {
+            let receiver = receiver.clone();
+            let serve = move || {
+                if let Err(error) = rustix::process::nice(NICE) {
+                    tracing::debug!(%error, "long work runs at the usual priority");
+                }
+                loop {
+                    // The lock is held while waiting, and not while working.
+                    let next = receiver.lock().recv();
+                    let Ok(work) = next else { return };
+                    work();
+                }
+            };
+            if let Err(error) = thread::Builder::new().name(format!("{} {number}", self.name)).spawn(serve) {
+                tracing::error!(%error, "a thread for long work could not be started");
             }
-            loop {
-                // The lock is held while waiting, and not while working.
-                let next = receiver.lock().recv();
-                let Ok(work) = next else { return };
-                work();
-            }
-        };
-        if let Err(error) = thread::Builder::new().name(format!("{name} {number}")).spawn(serve) {
-            tracing::error!(%error, "a thread for long work could not be started");
         }
+        sender
     }
-    sender
 }
 
 #[cfg(test)]

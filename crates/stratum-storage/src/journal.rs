@@ -387,6 +387,11 @@ impl Journal {
     /// See [`BodyError`].
     pub fn read_body(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
         let _pin = crate::pin::pin();
+        // What was just written is mostly there still, and takes no drive's thread.
+        match self.read_body_cached(index, len, crc32c) {
+            Err(BodyError::NotCached) => {}
+            known => return known,
+        }
         let (mut copies, at) = self.copies_of(index)?;
         hedged::soonest_first(&mut copies);
         let verify = |bytes: Vec<u8>| (crc32c::crc32c(&bytes) == crc32c).then(|| bytes.into());

@@ -107,7 +107,7 @@ impl Bodies {
             Some(length) if !is_small(length, &seal) => {
                 let to = self.open_tier(placement.tier(), Some(length)).await;
                 let admitted = memory.admit(self.writer_memory(to, Some(length), seal.is_some()))?;
-                let kept = self.write(to, &mut body, length, digester, seal).await?;
+                let kept = Box::pin(self.write(to, &mut body, length, digester, seal)).await?;
                 body.check(&kept.digests)?;
                 Ok(kept.stored(placement, to, headroom, admitted))
             }
@@ -121,7 +121,7 @@ impl Bodies {
             None => {
                 let to = self.open_tier(placement.tier(), None).await;
                 let admitted = memory.admit(self.gatherer_memory(to, None, seal.is_some()))?;
-                let kept = self.write_undeclared(to, &mut body, digester, seal).await?;
+                let kept = Box::pin(self.write_undeclared(to, &mut body, digester, seal)).await?;
                 body.check(&kept.digests)?;
                 Ok(kept.stored(placement, to, headroom, admitted))
             }
@@ -170,13 +170,18 @@ impl Bodies {
     ///
     /// # Errors
     /// See [`CommitError`].
-    pub async fn commit(
+    pub fn commit(
         &self,
         proposed: impl Into<Proposed>,
         stored: Stored,
-    ) -> Result<Outcome, CommitError> {
-        let Stored { bytes, headroom, admitted: _admitted, .. } = stored;
-        self.metadata.commit_received(headroom, proposed, bytes).await
+    ) -> impl Future<Output = Result<Outcome, CommitError>> {
+        let Stored { bytes, headroom, admitted, .. } = stored;
+        let committing = self.metadata.commit_received(headroom, proposed, bytes);
+        async move {
+            let outcome = committing.await;
+            drop(admitted);
+            outcome
+        }
     }
 
     /// Stores another object's content, which is `length` bytes, where it is placed, as [`Bodies::receive`] does. What opened
@@ -205,13 +210,14 @@ impl Bodies {
                 reader.into_admitted(),
             ),
             Content::Stream(mut reader) => {
-                (self.write(to, &mut *reader, length, digester, seal).await?, reader.into_admitted())
+                let writing = Box::pin(self.write(to, &mut *reader, length, digester, seal));
+                (writing.await?, reader.into_admitted())
             }
             Content::Whole(whole, admitted) if is_small => {
                 (inline(whole, digester, self.samples, seal)?, admitted)
             }
             Content::Whole(whole, admitted) => {
-                (self.write(to, &mut Some(whole), length, digester, seal).await?, admitted)
+                (Box::pin(self.write(to, &mut Some(whole), length, digester, seal)).await?, admitted)
             }
         };
         Ok(kept.stored(placement, to, headroom, admitted))

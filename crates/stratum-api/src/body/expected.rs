@@ -141,8 +141,8 @@ fn mismatch(algorithm: ChecksumAlgorithm) -> S3Error {
 /// The one checksum that a request declares.
 fn declared(headers: &HeaderMap) -> Result<Option<(ChecksumAlgorithm, Declared)>, S3Error> {
     let mut found = None;
-    for (algorithm, _, header) in checksum::ALGORITHMS {
-        let Some(text) = headers.get(header) else { continue };
+    for (name, text) in headers {
+        let Some(algorithm) = checksum::by_header(name.as_str()) else { continue };
         let value = text.to_str().ok().and_then(|text| checksum::decode(algorithm, text));
         if found.replace((algorithm, Declared::Value(value))).is_some() {
             return Err(several());

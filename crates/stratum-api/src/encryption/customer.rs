@@ -1,6 +1,7 @@
 //! A client's own key (SSE-C), which comes with each request and goes with it.
 
 use crate::error::{Code, S3Error};
+use crate::headers::has_family;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::HeaderMap;
@@ -29,6 +30,9 @@ impl CustomerKey {
     /// `InvalidRequest` over plain HTTP; `InvalidArgument` where one is absent or isn't what it must be;
     /// `InvalidEncryptionAlgorithmError`. None of them quotes the key.
     pub fn of(headers: &HeaderMap, begin: &str, scheme: &Scheme) -> Result<Option<CustomerKey>, S3Error> {
+        if !has_family(headers, begin) {
+            return Ok(None);
+        }
         let header = |end: &str| {
             let value = headers.get(format!("{begin}-{end}"));
             value.map(|value| value.to_str().unwrap_or_default().trim())

@@ -22,14 +22,16 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
     let opening = Opening::of_read(ctx)?;
     let choose = |object: &_| Selection::of_read(&ctx.headers, &ctx.query, object);
-    let open = encryption::open(ctx, &target, None, &opening, choose);
-    let opened = ctx.trace.stage("open", open).await?;
+    let looking = ctx.trace.stage("open");
+    let opened = encryption::open(ctx, &target, None, &opening, choose).await?;
+    drop(looking);
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
     let body = match opened.content {
         Content::Whole(bytes, _) => Body::from(bytes),
         Content::Stream(mut reader) => {
             // The first bytes before the head: what can't be read at all is an error and no broken 200.
-            let first = ctx.trace.stage("read", reader.next()).await?;
+            let _reading = ctx.trace.stage("read");
+            let first = reader.next().await?;
             streamed(first, reader)
         }
     };

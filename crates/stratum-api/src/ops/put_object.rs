@@ -48,8 +48,9 @@ pub async fn put(
     let sealing = Sealing::of_write(ctx, bucket, key).await?;
     quotas::admit_object(ctx, bucket, key, body.length()?.unwrap_or(least))?;
     let usual = ChecksumAlgorithm::Crc64Nvme;
-    let receive = ctx.store.bodies.receive(&ctx.memory, body, placement, usual, sealing.seal());
-    let stored = ctx.trace.stage("receive", receive).await?;
+    let receiving = ctx.trace.stage("receive");
+    let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, usual, sealing.seal()).await?;
+    drop(receiving);
     if stored.size < least {
         return Err(Code::EntityTooSmall.into());
     }
@@ -98,8 +99,8 @@ pub async fn commit(
     };
     let (named, ends) = (conditions::first(&condition), std::mem::take(&mut stored.ends));
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };
-    let commit = ctx.store.bodies.commit(Proposed::telling(command, notice), stored);
-    match ctx.trace.stage("commit", commit).await? {
+    let _committing = ctx.trace.stage("commit");
+    match ctx.store.bodies.commit(Proposed::telling(command, notice), stored).await? {
         Outcome::Object(object) => {
             ctx.offer_kept(bucket.id, key, &object, ends);
             Ok(*object)

@@ -27,8 +27,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     let placement = Placement::decided(&record.attributes);
     let sealing = Sealing::of_upload(ctx, &record).await?;
     quotas::admit_part(ctx, bucket, upload, number, body.length()?.unwrap_or(0))?;
-    let receive = ctx.store.bodies.receive(&ctx.memory, body, placement, algorithm, sealing.seal());
-    let stored = ctx.trace.stage("receive", receive).await?;
+    let receiving = ctx.trace.stage("receive");
+    let stored = ctx.store.bodies.receive(&ctx.memory, body, placement, algorithm, sealing.seal()).await?;
+    drop(receiving);
     let (etag, checksum) = commit(ctx, bucket, upload, number, stored, &sealing).await?;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();
@@ -82,7 +83,8 @@ pub async fn commit(
         blob: stored.blob.clone(),
     };
     let command = Command::UploadPart { bucket: bucket.id, upload, part };
-    match ctx.trace.stage("commit", ctx.store.bodies.commit(command, stored)).await? {
+    let _committing = ctx.trace.stage("commit");
+    match ctx.store.bodies.commit(command, stored).await? {
         Outcome::Refused(refusal) => Err(refusal.into()),
         _ => Ok((ETag::Md5(md5), checksum)),
     }

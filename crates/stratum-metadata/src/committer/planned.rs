@@ -29,7 +29,7 @@ impl Committer {
     ) -> (impl FnOnce() + use<'_>, oneshot::Receiver<Fate>) {
         let (order, kept) = (Single::new(log), Arc::new(Kept::default()));
         order.feed(kept.clone());
-        let proposal = self.shared.proposal(command.into(), Bytes::from_static(b"x").into());
+        let proposal = self.shared.proposal(Box::new(command.into()), Bytes::from_static(b"x").into());
         let (proposal, fate) = proposal.expect("it is proposed");
         self.shared.propose(&order, vec![proposal], Urgency::Ordinary);
         (move || self.shared.applier.apply(kept.0.lock().take().expect("it is committed")), fate)

@@ -63,7 +63,8 @@ impl Drop for Reply {
 
 /// A command on its way.
 pub(super) struct Proposal {
-    pub(super) proposed: Proposed,
+    /// Apart, for it goes from hand to hand and is large.
+    pub(super) proposed: Box<Proposed>,
     pub(super) entry: LogEntry,
     pub(super) reply: Reply,
 }
@@ -71,7 +72,7 @@ pub(super) struct Proposal {
 impl Proposal {
     /// Nothing is proposed that a state of that level can't hold.
     pub(super) fn new(
-        proposed: Proposed,
+        mut proposed: Box<Proposed>,
         bytes: NewBytes,
         level: Level,
         writer: WriterId,
@@ -79,8 +80,7 @@ impl Proposal {
         let (body, hold) = bytes.proposed();
         let fills = hold.is_some() || matches!(proposed.command, Command::Volume(VolumeEvent::Opened { .. }));
         // A command of level 1 names no writer, and none is known when it is replayed.
-        let by = (fills && level > Level::FIRST).then_some(writer);
-        let proposed = Proposed { by, ..proposed };
+        proposed.by = (fills && level > Level::FIRST).then_some(writer);
         let command = match proposed.encode(level) {
             Ok(command) => command,
             Err(takes) => {

@@ -56,9 +56,8 @@ impl std::fmt::Display for ETag {
             ETag::Md5(md5) => (md5, None),
             ETag::Multipart { md5, parts } => (md5, Some(parts)),
         };
-        for byte in md5 {
-            write!(f, "{byte:02x}")?;
-        }
+        // At once: each answer has one.
+        f.write_str(&hex::encode(md5))?;
         match parts {
             Some(parts) => write!(f, "-{parts}"),
             None => Ok(()),
