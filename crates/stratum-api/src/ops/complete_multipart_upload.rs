@@ -3,6 +3,7 @@
 //! The parts are read and checked here, and the command says as of which part that was; it is refused if one has come
 //! since, and then all is read again. A Complete that is repeated is answered as the first one was.
 
+use crate::apart;
 use crate::body::RequestBody;
 use crate::checksum;
 use crate::conditions;
@@ -20,6 +21,7 @@ use crate::text::{Name, Quoted};
 use crate::version;
 use crate::xml;
 use crate::xml::Namespace;
+use crate::xml::long::FEW_ENTRIES;
 use crate::xml::multipart::{
     ChecksumElement, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_BODY,
 };
@@ -30,7 +32,6 @@ use stratum_metadata::record::{
     Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, EventKind, LastPart, ObjectRecord,
     UploadId, UploadRecord, VersionId,
 };
-use stratum_storage::blocking;
 
 /// How often the parts are read anew before the client is told to try again.
 const ATTEMPTS: usize = 5;
@@ -56,10 +57,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
             };
         };
         let sealing = Sealing::of_upload(ctx, &record).await?;
-        let PartsToComplete { last_part, parts } = ctx.view.parts_to_complete(upload).await?;
-        let (named_parts, upload_record) = (request.clone(), record.clone());
-        let assemble = move || multipart::assemble(&upload_record, &named_parts.parts, &parts);
-        let assembled = off_thread(assemble).await?;
+        let (last_part, assembled) = assemble(ctx, upload, &record, &request).await?;
         check_object(ctx, &record, &assembled)?;
         let condition = conditions::on_write(&ctx.headers);
         let named = conditions::first(&condition);
@@ -88,14 +86,21 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     Err(S3Error::new(Code::OperationAborted).because("the upload's parts kept changing"))
 }
 
-/// Ten thousand parts take some milliseconds, during which others may use the thread.
-async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, S3Error> + Send + 'static,
-) -> Result<T, S3Error> {
-    match blocking::spawn(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(S3Error::new(Code::InternalError).because(error)),
-    }
+/// What the named parts make, and as of which part that is. Ten thousand parts take some milliseconds to read and to check: in a
+/// turn of the party's, and apart from those who serve.
+async fn assemble(
+    ctx: &Context,
+    upload: UploadId,
+    record: &UploadRecord,
+    request: &Arc<CompleteMultipartUpload>,
+) -> Result<(Option<LastPart>, Assembled), S3Error> {
+    let _turn = ctx.memory.turn().await;
+    let PartsToComplete { last_part, parts } = ctx.view.parts_to_complete(upload).await?;
+    let (named, record) = (request.clone(), record.clone());
+    let assemble = move || multipart::assemble(&record, &named.parts, &parts);
+    let is_long = request.parts.len() > FEW_ENTRIES;
+    let assembled = if is_long { apart::run(assemble).await?? } else { assemble()? };
+    Ok((last_part, assembled))
 }
 
 /// How the upload was completed before, if it was.
