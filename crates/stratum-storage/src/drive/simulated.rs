@@ -414,7 +414,8 @@ impl FileIo for SimulatedFile {
     }
 
     fn read_at_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        if self.drive.state.lock().faults.cold_cache {
+        // What only a drive can give that hangs isn't cached.
+        if self.drive.state.lock().faults.cold_cache || *self.drive.stalled.0.lock() {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.read_at(buf, offset)
