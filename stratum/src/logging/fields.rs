@@ -39,6 +39,15 @@ impl Write for Within<'_, '_> {
     }
 }
 
+/// A value as `tracing` hands it over: what is shown by `%` comes in this form, too.
+struct AsGiven<'a>(&'a dyn Debug);
+
+impl fmt::Display for AsGiven<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 struct Line<'writer> {
     writer: Writer<'writer>,
     is_begun: bool,
@@ -83,7 +92,7 @@ impl Visit for Line<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field, |writer| write!(Within(writer), "{value:?}"));
+        self.put(field, |writer| write!(Within(writer), "{}", AsGiven(value)));
     }
 }
 
