@@ -130,11 +130,13 @@ impl Figures {
             metrics::gauge!("stratum_state", "state" => name).set(f64::from(u8::from(status.state == state)));
         }
         let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
-        gauge("stratum_objects", status.space.objects);
-        gauge("stratum_noncurrent_versions", status.space.versions);
-        gauge("stratum_delete_markers", status.space.delete_markers);
-        gauge("stratum_logical_bytes", status.space.logical);
-        gauge("stratum_buckets", status.space.buckets);
+        if let Some(held) = &status.space.held {
+            gauge("stratum_objects", held.objects);
+            gauge("stratum_noncurrent_versions", held.versions);
+            gauge("stratum_delete_markers", held.delete_markers);
+            gauge("stratum_logical_bytes", held.logical);
+            gauge("stratum_buckets", held.buckets);
+        }
         gauge("stratum_missing_fragments", status.redundancy.missing_fragments);
         gauge("stratum_unreadable_objects", status.redundancy.unreadable_objects);
         let ended = status.scrub.get("finished_at").and_then(serde_json::Value::as_u64).filter(|at| *at > 0);

@@ -20,7 +20,8 @@ use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::fullness::{self, Want};
 use crate::load::{self, Load};
 use crate::status::{
-    self, Background, DriveStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status, TaskStatus,
+    self, Background, DriveStatus, HeldStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status,
+    TaskStatus,
 };
 use crate::usage::UsageTask;
 use axum::body::Body;
@@ -44,6 +45,7 @@ use stratum_engine::provisional::{self, Restored};
 use stratum_engine::supervisor::{TaskHealth, Tasks};
 use stratum_engine::tiering::Held;
 use stratum_engine::{Engine, Pressure};
+use stratum_metadata::census::Census;
 use stratum_metadata::record::Level;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Tier;
@@ -89,7 +91,9 @@ impl Operator {
     pub fn new(engine: Engine, embedded: Option<PathBuf>, around: Around) -> Arc<Operator> {
         let drives = Drives::new(engine.clone(), embedded);
         let checks = Checks::new(engine.clone(), drives.clone());
-        let (began, counts) = (System.monotonic(), Counts::default());
+        // A mark that can't be read may be one that says so.
+        let was_restored = Restored::read(&engine.set).map_or(true, |mark| mark.is_some());
+        let (began, counts) = (System.monotonic(), Counts::new(was_restored));
         Arc::new(Operator { engine, drives, checks, around, began, counts })
     }
 
@@ -448,16 +452,17 @@ impl Operator {
     }
 
     fn space(&self, drives: &[DriveStatus]) -> Space {
-        let census = self.counts.census(&self.engine.metadata);
-        let stats = self.engine.volumes.stats();
-        Space {
+        let held = |census: Census| HeldStatus {
             logical: census.bytes,
             objects: census.objects,
             versions: census.versions,
             delete_markers: census.delete_markers,
             buckets: census.buckets,
-            live: stats.live,
             garbage: census.garbage,
+        };
+        Space {
+            held: self.counts.census(&self.engine.metadata).map(held),
+            live: self.engine.volumes.stats().live,
             used: drives.iter().map(|drive| drive.bytes_used).sum(),
             free: Devices::of(self.engine.set.all_drives().iter().filter(|drive| drive.is_healthy())).free(0),
         }

@@ -110,21 +110,40 @@ pub struct Redundancy {
     pub stripes_by_missing_shards: Vec<u64>,
 }
 
-/// Bytes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Space {
-    /// Of all objects, those that aren't current among them, as clients see them, at most a minute ago.
+/// What a walk over all objects found, a minute ago or, where there are many, twenty times as long ago as it took.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct HeldStatus {
+    /// Of all objects, those that aren't current among them, as clients see them, in bytes.
     pub logical: u64,
     pub objects: u64,
     /// Versions of objects that aren't current, and delete markers.
     pub versions: u64,
     pub delete_markers: u64,
     pub buckets: u64,
+    /// Payload in volumes that nothing names and that isn't punched, in bytes.
+    pub garbage: u64,
+}
+
+impl HeldStatus {
+    fn to_text(self) -> String {
+        let HeldStatus { logical, objects, versions, delete_markers, buckets, .. } = self;
+        let older = match (versions, delete_markers) {
+            (0, 0) => String::new(),
+            (versions, markers) => format!(" (and {versions} older versions, {markers} delete markers)"),
+        };
+        format!("{objects} objects{older} of {} in {buckets} buckets", bytes(logical))
+    }
+}
+
+/// Bytes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Space {
+    /// Nothing while it is counted for the first time since the start.
+    #[serde(flatten)]
+    pub held: Option<HeldStatus>,
     /// Payload in volumes that something names.
     pub live: u64,
-    /// Payload in volumes that nothing names and that isn't punched, at most a minute ago.
-    pub garbage: u64,
     /// What all our files take of the drives.
     pub used: u64,
     pub free: u64,
@@ -240,18 +259,13 @@ impl Status {
         ] {
             let _ = writeln!(text, "{name:<11} {}", one_line(value));
         }
-        let Space { logical, objects, versions, delete_markers, buckets, live, garbage, used, free } =
-            self.space;
-        let older = match (versions, delete_markers) {
-            (0, 0) => String::new(),
-            (versions, markers) => format!(" (and {versions} older versions, {markers} delete markers)"),
-        };
+        let Space { held, live, used, free } = self.space;
         let _ = writeln!(
             text,
-            "space       {objects} objects{older} of {} in {buckets} buckets; in volumes {} live, {} garbage; {} used, {} free",
-            bytes(logical),
+            "space       {}; in volumes {} live, {} garbage; {} used, {} free",
+            held.map_or_else(|| "objects are being counted".to_owned(), HeldStatus::to_text),
             bytes(live),
-            bytes(garbage),
+            held.map_or_else(|| "unknown".to_owned(), |held| bytes(held.garbage)),
             bytes(used),
             bytes(free)
         );

@@ -10,16 +10,20 @@
 //! anything else, and piece by piece where it gathers what a client sends. Nobody ever waits for memory, so nobody
 //! can wait for each other: over the bound the answer is `503 SlowDown`, which clients retry.
 
+mod allowance;
 mod memory;
 mod party;
 
+pub use allowance::SMALL_PIECE_BYTES;
 pub use memory::{Admitted, Memory, Turn};
 pub use party::{Origin, Party};
 
 use crate::error::{Code, S3Error};
+use allowance::Allowance;
 use metrics::{Counter, Gauge, Unit};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -71,6 +75,7 @@ struct Holdings {
 struct Holding {
     bytes: u64,
     turns: Arc<Semaphore>,
+    allowance: Allowance,
 }
 
 /// What the pool came to, for whoever asks how the server is.
@@ -136,7 +141,8 @@ impl Pool {
         match holdings.parties.get_mut(party) {
             Some(holding) => holding.bytes += bytes,
             None => {
-                let holding = Holding { bytes, turns: Arc::new(Semaphore::new(self.turns)) };
+                let turns = Arc::new(Semaphore::new(self.turns));
+                let holding = Holding { bytes, turns, allowance: Allowance::default() };
                 holdings.parties.insert(party.clone(), holding);
             }
         }
@@ -165,6 +171,13 @@ impl Pool {
 
     fn turns(&self, party: &Party) -> Option<Arc<Semaphore>> {
         self.holdings.lock().parties.get(party).map(|holding| holding.turns.clone())
+    }
+
+    /// Counts small pieces that the party sent; how long it is not to be read from.
+    fn small_pieces(&self, party: &Party, pieces: u32, now: Duration) -> Duration {
+        let mut holdings = self.holdings.lock();
+        let holding = holdings.parties.get_mut(party);
+        holding.map_or(Duration::ZERO, |holding| holding.allowance.take(pieces, now))
     }
 
     fn refusal(&self, is_used_up: bool, party: &Party) -> S3Error {

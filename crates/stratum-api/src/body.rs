@@ -325,6 +325,7 @@ impl RequestBody {
         if !self.pace.keep(piece.len() as u64, || self.memory.minimum_rate()) {
             return Err(S3Error::new(Code::RequestTimeout).because("the body came too slowly"));
         }
+        self.pace.hold_back(piece.len(), &self.memory).await;
         Ok(Some(piece))
     }
 

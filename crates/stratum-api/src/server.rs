@@ -25,6 +25,7 @@ use crate::service;
 use admin::Admin;
 use answer::Answer;
 use axum::body::Body;
+use bytes::Bytes;
 use console::Console;
 use http::header::{CONNECTION, HOST};
 use http::uri::Scheme;
@@ -58,8 +59,7 @@ pub struct Limits {
     pub idle: Duration,
     /// The longest head of a request, in bytes.
     pub head_bytes: usize,
-    /// Headers of one request. hyper makes room for so many with every request, 64 bytes each; S3's own bound of 8 KiB
-    /// of headers has room for 480.
+    /// Headers of one request: S3's own bound of 8 KiB of headers has room for 480.
     pub headers: usize,
     /// The most that is read or written at once, in bytes.
     pub buffer: usize,
@@ -79,6 +79,12 @@ impl Default for Limits {
             grace: Duration::from_secs(30),
         }
     }
+}
+
+/// What is left of a connection that hyper ended: its stream, and what it read of that and didn't take for a request.
+struct Left<S> {
+    wire: Wire<S>,
+    unread: Bytes,
 }
 
 /// Serves S3 and the administrative endpoints.
@@ -179,22 +185,42 @@ impl Server {
         peer: SocketAddr,
         connection: Arc<Connection>,
         scheme: Scheme,
-        mut stopped: watch::Receiver<bool>,
+        stopped: watch::Receiver<bool>,
     ) {
+        let wire = Wire::new(stream, connection.clone(), self.ids.clone(), self.store.clock.clone());
+        let builder = http1::Builder::new();
+        let serving = self.converse(builder, wire, peer, &connection, &scheme, stopped.clone());
+        let Some(Left { wire, unread }) = serving.await else { return };
+        if wire.is_to_be_read_again() {
+            let mut builder = http1::Builder::new();
+            builder.max_headers(self.limits.headers);
+            let wire = wire.read_again(unread);
+            Box::pin(self.converse(builder, wire, peer, &connection, &scheme, stopped)).await;
+        }
+    }
+
+    /// Serves requests until the connection ends. Gives back what is left where hyper ended it.
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+        self: &Arc<Self>,
+        mut builder: http1::Builder,
+        wire: Wire<S>,
+        peer: SocketAddr,
+        connection: &Arc<Connection>,
+        scheme: &Scheme,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Option<Left<S>> {
         let service = service_fn(|mut request: Request<Incoming>| {
             let (server, connection) = (self.clone(), connection.clone());
             request.extensions_mut().insert(scheme.clone());
             async move { Ok::<_, Infallible>(server.respond(peer, connection, request).await) }
         });
-        let stream = Wire::new(stream, connection.clone(), self.ids.clone(), self.store.clock.clone());
-        let mut serving = http1::Builder::new()
+        let mut serving = builder
             .timer(TokioTimer::new())
             // It has one time for waiting and reading: `overdue` tells them apart.
             .header_read_timeout(None)
             .max_buf_size(self.limits.buffer)
             .max_header_size(self.limits.head_bytes)
-            .max_headers(self.limits.headers)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(wire), service);
         let mut is_ending = false;
         let ended = loop {
             tokio::select! {
@@ -203,10 +229,10 @@ impl Server {
                 () = connection.displaced(), if !is_ending => {
                     // A request may have begun meanwhile, and is finished then; what has only begun to arrive is not.
                     if !matches!(connection.phase(), Phase::Busy | Phase::Sending) {
-                        return;
+                        return None;
                     }
                 }
-                () = self.overdue(&connection) => {
+                () = self.overdue(connection) => {
                     tracing::debug!(%peer, phase = %connection.phase(), "a connection waited too long");
                     if connection.phase() == Phase::Head {
                         let wire = serving.into_parts().io.into_inner();
@@ -215,7 +241,7 @@ impl Server {
                             () = connection.displaced() => {}
                         }
                     }
-                    return;
+                    return None;
                 }
             }
             is_ending = true;
@@ -224,6 +250,8 @@ impl Server {
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "a connection ended early");
         }
+        let parts = serving.into_parts();
+        Some(Left { wire: parts.io.into_inner(), unread: parts.read_buf })
     }
 
     /// Ends when the peer has let the server wait for longer than it may.

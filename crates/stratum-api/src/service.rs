@@ -46,6 +46,8 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 
 /// What is read and thrown away of a refused body, so that the answer reaches a client that is still sending.
 const DRAIN_BYTES: usize = 16 << 20;
+/// What a piece of it counts as at least, however few bytes it brought: each takes time, and it may be a stranger's.
+const DRAINED_PIECE_BYTES: usize = 4 << 10;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Answers one S3 request. Never fails: a failure is an answer.
@@ -427,7 +429,7 @@ async fn drain(leftover: &Leftover) {
         let mut left = DRAIN_BYTES;
         while let Some(Ok(frame)) = wire.frame().await {
             let size = frame.data_ref().map_or(0, |data| data.len());
-            let Some(rest) = left.checked_sub(size) else { return };
+            let Some(rest) = left.checked_sub(size.max(DRAINED_PIECE_BYTES)) else { return };
             left = rest;
         }
     };

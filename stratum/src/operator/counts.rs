@@ -1,83 +1,185 @@
-//! What takes a scan of all objects to know: counted when somebody asks, and kept for a minute.
+//! What takes a scan of all objects to know, some seconds for a million of them: counted beside everything else when somebody
+//! asks, and kept for a time.
+//!
+//! Who asks waits for a count for a bounded time. What a store of many millions says then is the last count, or that there is
+//! none yet: a page that tells how the store is mustn't take minutes.
 
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::census::Census;
 use stratum_metadata::{Metadata, Piece};
 use stratum_storage::ambient::{Clock, System};
+use stratum_storage::apart::Apart;
 use stratum_storage::heal::Lost;
 use stratum_storage::journal::LostBodies;
-use tracing_mutex::parkinglot::Mutex;
 
 /// How old a count may be, and how many times as old as it took to make.
 const AGE: Duration = Duration::from_secs(60);
 const TIMES_ITS_COST: u32 = 20;
+/// How long somebody waits for a count.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A count, and how long it is good: while nothing is applied, and else for some time.
-#[derive(Debug)]
-struct Counted {
-    /// The last entry that was applied before it was made.
-    entry: u64,
-    /// On the monotonic clock.
-    good_until: Duration,
-    census: Census,
-}
+static THREADS: Apart = Apart::leaving_one("counting");
 
-/// How many objects can't be read, and what was known to be lost then.
-#[derive(Debug)]
-struct Unreadable {
-    /// On the monotonic clock.
-    at: Duration,
-    lost: Lost,
-    bodies: LostBodies,
-    objects: u64,
-}
-
-/// The last counts, each with when it was made. Counting holds up who asks for the same.
-#[derive(Debug, Default)]
+/// The last counts.
 pub(super) struct Counts {
-    census: Mutex<Option<Counted>>,
-    unreadable: Mutex<Option<Unreadable>>,
+    census: Arc<Count<u64, Census>>,
+    unreadable: Arc<Count<(Lost, LostBodies), u64>>,
+    /// The state was once restored, so that its objects may name bodies that had left the journal before.
+    was_restored: bool,
 }
 
 impl Counts {
-    /// How much there is.
-    pub(super) fn census(&self, metadata: &Metadata) -> Census {
-        let (mut last, now, entry) = (self.census.lock(), System.monotonic(), metadata.applied_index());
-        let is_good = |last: &Counted| last.entry == entry || now < last.good_until;
-        if let Some(last) = last.as_ref().filter(|last| is_good(last)) {
-            return last.census;
-        }
-        let Ok(census) = metadata.census() else {
-            return last.as_ref().map_or(Census::default(), |last| last.census);
-        };
-        let ended = System.monotonic();
-        let cost = ended.saturating_sub(now);
-        *last = Some(Counted { entry, good_until: ended + AGE.max(cost * TIMES_ITS_COST), census });
-        census
+    pub(super) fn new(was_restored: bool) -> Counts {
+        Counts { census: Arc::default(), unreadable: Arc::default(), was_restored }
+    }
+
+    /// How much there is; nothing if that was never counted.
+    pub(super) fn census(&self, metadata: &Metadata) -> Option<Census> {
+        let (basis, metadata) = (metadata.applied_index(), metadata.clone());
+        let is_good = |last: &Counted<u64, Census>| last.basis == basis || last.is_young();
+        self.census.within(PATIENCE, basis, is_good, move || metadata.census().ok())
     }
 
     /// How many objects lie at least partly in what is lost. At least 1 if anything in volumes is: what can't be counted now, or
-    /// is no object's yet, is still something to know. The first time all are looked at: bodies that had left the journal
-    /// when the server started are lost, too, as after a restore, and nothing else tells of them.
+    /// is no object's yet, is still something to know.
     pub(super) fn unreadable(&self, metadata: &Metadata, lost: Lost) -> u64 {
-        let (mut last, now, bodies) = (self.unreadable.lock(), System.monotonic(), metadata.lost_bodies());
-        let is_good = |last: &Unreadable| {
-            let is_fresh = last.objects == 0 || now.saturating_sub(last.at) < AGE;
-            is_fresh && last.lost == lost && last.bodies == bodies
-        };
-        if let Some(last) = last.as_ref().filter(|last| is_good(last)) {
-            return last.objects;
+        let (least, bodies) = (u64::from(!lost.is_empty()), metadata.lost_bodies());
+        if lost.is_empty() && bodies.is_empty() && !self.was_restored {
+            return 0;
         }
-        let (least, first) = (u64::from(!lost.is_empty()), metadata.first_entry());
-        let counted = metadata.objects_in(&|piece| match piece {
-            Piece::Stripe(volume, offset) => lost.has(volume, offset),
-            Piece::Entry(entry) => entry < first || bodies.has(entry),
-        });
-        let Ok(counted) = counted else {
-            return last.as_ref().map_or(least, |last| last.objects.max(least));
+        let (basis, metadata) = ((lost.clone(), bodies.clone()), metadata.clone());
+        // What else is lost is told at once, but for half of the time at most.
+        let is_good = |last: &Counted<(Lost, LostBodies), u64>| match last.basis == basis {
+            true => last.value == 0 || last.is_young(),
+            false => last.age() < last.cost,
         };
-        let objects = counted.max(least);
-        *last = Some(Unreadable { at: now, lost, bodies, objects });
-        objects
+        let count = move || {
+            let first = metadata.first_entry();
+            let counted = metadata.objects_in(&|piece| match piece {
+                Piece::Stripe(volume, offset) => lost.has(volume, offset),
+                Piece::Entry(entry) => entry < first || bodies.has(entry),
+            });
+            counted.ok()
+        };
+        self.unreadable.within(PATIENCE, basis.clone(), is_good, count).unwrap_or_default().max(least)
+    }
+}
+
+/// One count: the last of it, and whether another is being made. At most one is made at a time.
+struct Count<B, T> {
+    state: Mutex<State<B, T>>,
+    ended: Condvar,
+}
+
+struct State<B, T> {
+    last: Option<Counted<B, T>>,
+    is_under_way: bool,
+}
+
+/// What was counted, and of which state of things. Times are those of the monotonic clock.
+struct Counted<B, T> {
+    basis: B,
+    value: T,
+    ended: Duration,
+    cost: Duration,
+}
+
+impl<B, T> Counted<B, T> {
+    fn age(&self) -> Duration {
+        System.monotonic().saturating_sub(self.ended)
+    }
+
+    /// Good enough where things have changed since.
+    fn is_young(&self) -> bool {
+        self.age() < AGE.max(self.cost * TIMES_ITS_COST)
+    }
+}
+
+impl<B, T> Default for Count<B, T> {
+    fn default() -> Count<B, T> {
+        Count { state: Mutex::new(State { last: None, is_under_way: false }), ended: Condvar::new() }
+    }
+}
+
+impl<B: Send + 'static, T: Copy + Send + 'static> Count<B, T> {
+    /// The last count if it is good, else a new one; and whatever is the last one if that takes longer than this.
+    fn within(
+        self: &Arc<Self>,
+        patience: Duration,
+        basis: B,
+        is_good: impl Fn(&Counted<B, T>) -> bool,
+        make: impl FnOnce() -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        let mut state = self.state.lock();
+        if !state.last.as_ref().is_some_and(is_good) {
+            if !state.is_under_way {
+                state.is_under_way = true;
+                let making = Making(self.clone());
+                drop(THREADS.spawn(move || making.end(basis, make)));
+            }
+            self.ended.wait_while_for(&mut state, |state| state.is_under_way, patience);
+        }
+        state.last.as_ref().map(|last| last.value)
+    }
+}
+
+/// A count that is being made. It ends also where it panics, so that the next can begin.
+struct Making<B, T>(Arc<Count<B, T>>);
+
+impl<B, T> Making<B, T> {
+    fn end(self, basis: B, make: impl FnOnce() -> Option<T>) {
+        let began = System.monotonic();
+        let Some(value) = make() else { return };
+        let ended = System.monotonic();
+        let cost = ended.saturating_sub(began);
+        self.0.state.lock().last = Some(Counted { basis, value, ended, cost });
+    }
+}
+
+impl<B, T> Drop for Making<B, T> {
+    fn drop(&mut self) {
+        self.0.state.lock().is_under_way = false;
+        self.0.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    const SOON: Duration = Duration::from_millis(10);
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn count<T: Copy + Send + 'static>(
+        counts: &Arc<Count<u8, T>>,
+        patience: Duration,
+        basis: u8,
+        make: impl FnOnce() -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        counts.within(patience, basis, |last| last.basis == basis, make)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_asks_waits_for_a_bounded_time_and_gets_the_last_count() {
+        let counts = Arc::new(Count::<u8, u8>::default());
+        let (go_on, waiting) = mpsc::channel::<()>();
+        let late = move || waiting.recv().ok().map(|()| 7);
+        assert_eq!(count(&counts, SOON, 1, late), None, "none was made yet");
+        assert_eq!(count(&counts, SOON, 1, || panic!("two at a time")), None);
+        go_on.send(()).unwrap();
+        assert_eq!(count(&counts, LONG, 1, || unreachable!("it is good")), Some(7));
+        let (_never, waiting) = mpsc::channel::<()>();
+        assert_eq!(count(&counts, SOON, 2, move || waiting.recv().ok().map(|()| 8)), Some(7));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_count_that_fails_or_panics_makes_room_for_the_next() {
+        let counts = Arc::new(Count::<u8, u8>::default());
+        assert_eq!(count(&counts, LONG, 1, || panic!("on purpose")), None);
+        assert_eq!(count(&counts, LONG, 1, || None), None);
+        assert_eq!(count(&counts, LONG, 1, || Some(7)), Some(7));
     }
 }

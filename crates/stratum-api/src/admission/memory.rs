@@ -4,6 +4,7 @@ use super::{LEAST_MEMORY, Party, Pool};
 use crate::error::S3Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Bytes a second at which a peer must send or read at least.
@@ -64,6 +65,12 @@ impl Memory {
             true => MINIMUM_RATE.max(held.load(Ordering::Relaxed) / TURNOVER_SECONDS),
             false => MINIMUM_RATE,
         }
+    }
+
+    /// Counts pieces of fewer than [`SMALL_PIECE_BYTES`](super::SMALL_PIECE_BYTES) that came for the request. How long it is not
+    /// to be read from, since its party sends too many of them. `now` is on the monotonic clock.
+    pub fn small_pieces(&self, pieces: u32, now: Duration) -> Duration {
+        self.account.pool.small_pieces(&self.account.party, pieces, now)
     }
 
     /// Waits until the party works on few enough long scans and documents. Take it right before such work, and

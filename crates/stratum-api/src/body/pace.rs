@@ -2,8 +2,9 @@
 //!
 //! A peer that sends nothing for [`STALL`] is cut, and so is one that keeps the connection alive with a trickle: in
 //! every [`WINDOW`] it must send at the rate that is the least for what the server holds for it
-//! ([`Memory::minimum_rate`](crate::admission::Memory::minimum_rate)).
+//! ([`Memory::minimum_rate`]). One that cuts its bytes into many small pieces is held back.
 
+use crate::admission::{Memory, SMALL_PIECE_BYTES};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::Clock;
@@ -21,11 +22,16 @@ pub struct Pace {
     began: Option<Duration>,
     /// Bytes in this window.
     moved: u64,
+    /// Small pieces whose party isn't charged with them yet.
+    small: u32,
 }
+
+/// So many small pieces are charged together.
+const CHARGED_TOGETHER: u32 = 64;
 
 impl Pace {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, began: None, moved: 0 }
+        Self { clock, began: None, moved: 0, small: 0 }
     }
 
     /// Counts bytes that moved, and says whether the peer is still fast enough. `minimum_rate` is in bytes a second,
@@ -42,11 +48,25 @@ impl Pace {
         self.began = Some(now);
         moved >= passed.as_secs().saturating_mul(minimum_rate())
     }
+
+    /// Waits where the peer's party sends too many small pieces. That time isn't the peer's, and counts for nothing.
+    pub async fn hold_back(&mut self, bytes: usize, memory: &Memory) {
+        self.small += u32::from(bytes < SMALL_PIECE_BYTES);
+        if self.small < CHARGED_TOGETHER {
+            return;
+        }
+        let wait = memory.small_pieces(std::mem::take(&mut self.small), self.clock.monotonic());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+            self.began = self.began.map(|began| began + wait);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::{Admission, Party};
     use stratum_storage::ambient::Simulated;
 
     #[test]
@@ -63,5 +83,21 @@ mod tests {
         assert!(after(WINDOW / 2, 15_000));
         assert!(after(WINDOW / 2, 1));
         assert!(!after(WINDOW / 2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_cuts_bytes_into_small_pieces_is_held_back() {
+        let pool = Admission::new(64 << 20);
+        let memory = pool.enter(Party::User("someone".into())).unwrap();
+        let mut pace = Pace::new(Arc::new(Simulated::new(0, 1)));
+        let began = tokio::time::Instant::now();
+        for _ in 0..20_000 {
+            pace.hold_back(SMALL_PIECE_BYTES, &memory).await;
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        for _ in 0..20_000 {
+            pace.hold_back(1, &memory).await;
+        }
+        assert!(began.elapsed() > Duration::from_millis(200), "{:?}", began.elapsed());
     }
 }

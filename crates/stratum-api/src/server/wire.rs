@@ -5,6 +5,11 @@
 //! bare status; what is sent instead is S3's document with a request's id. Its answers are told from ours by the time:
 //! nobody but hyper writes while no request is being served. A head that doesn't come in its time is refused here, too
 //! ([`Wire::time_out`]).
+//!
+//! hyper writes 64 bytes for each header that it has room for, with every request: for all that may come, more than the nearest
+//! of a processor's caches holds. So it begins with room for a hundred, which takes it nothing, and a head that it refuses for
+//! its size is not refused yet: the connection is given back ([`Wire::is_to_be_read_again`]), and read on from that head by
+//! whoever has room for all.
 
 use crate::connections::{Connection, Phase};
 use crate::error::{Code, S3Error};
@@ -32,7 +37,21 @@ pub struct Wire<S> {
     connection: Arc<Connection>,
     ids: Arc<RequestIds>,
     clock: Arc<dyn Clock>,
+    room: Room,
+    /// Was read before, and is read again first.
+    again: Bytes,
     refusal: Option<Refusal>,
+}
+
+/// The room that hyper has for headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// For as many as most requests have.
+    Usual,
+    /// Was too small for a head. What hyper writes of that is thrown away.
+    TooSmall,
+    /// For all that may come.
+    Full,
 }
 
 /// What is sent where no request came to be, and then until the end.
@@ -46,7 +65,18 @@ struct Refusal {
 
 impl<S> Wire<S> {
     pub fn new(stream: S, connection: Arc<Connection>, ids: Arc<RequestIds>, clock: Arc<dyn Clock>) -> Self {
-        Self { stream, connection, ids, clock, refusal: None }
+        Self { stream, connection, ids, clock, room: Room::Usual, again: Bytes::new(), refusal: None }
+    }
+
+    /// Whether hyper met a head that it had too little room for, and ended for it.
+    pub fn is_to_be_read_again(&self) -> bool {
+        self.room == Room::TooSmall
+    }
+
+    /// The connection as it was before the head that there was too little room for. `unread` is what hyper read and didn't
+    /// take for a request.
+    pub fn read_again(self, unread: Bytes) -> Self {
+        Self { room: Room::Full, again: unread, ..self }
     }
 
     /// Whether bytes that are to be written are hyper's own. They are then thrown away.
@@ -54,12 +84,15 @@ impl<S> Wire<S> {
         if self.refusal.is_none()
             && matches!(self.connection.phase(), Phase::Silent | Phase::Head | Phase::Idle)
         {
-            self.refuse(match first.split(|byte| *byte == b' ').nth(1) {
-                Some(b"431" | b"414") => Code::RequestHeaderSectionTooLarge,
-                _ => Code::BadRequest,
-            });
+            let is_large = matches!(first.split(|byte| *byte == b' ').nth(1), Some(b"431" | b"414"));
+            match (is_large, self.room) {
+                (_, Room::TooSmall) => {}
+                (true, Room::Usual) => self.room = Room::TooSmall,
+                (true, Room::Full) => self.refuse(Code::RequestHeaderSectionTooLarge),
+                (false, _) => self.refuse(Code::BadRequest),
+            }
         }
-        self.refusal.is_some()
+        self.refusal.is_some() || self.is_to_be_read_again()
     }
 
     /// From now on this is all that is sent.
@@ -133,6 +166,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.again.is_empty() {
+            let size = self.again.len().min(buffer.remaining());
+            buffer.put_slice(&self.again.split_to(size));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
@@ -166,6 +204,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_to_be_read_again() {
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.poll_refusal(cx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         // Nothing is flushed before all that was written is: so an answer that was handed over whole is sent.
@@ -174,6 +215,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_to_be_read_again() {
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.poll_refusal(cx))?;
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         ready!(self.poll_linger(cx));
@@ -197,8 +241,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_while_nothing_is_served_becomes_a_document() {
+    async fn a_head_that_has_too_little_room_is_read_again() {
         let (mut wire, mut far) = wire();
+        wire.write_all(b"HTTP/1.1 431 Request Header Fields Too Large\r\n\r\n").await.unwrap();
+        wire.flush().await.unwrap();
+        wire.shutdown().await.unwrap();
+        assert!(wire.is_to_be_read_again());
+        let mut wire = wire.read_again(Bytes::from_static(b"a head"));
+        far.write_all(b" and more").await.unwrap();
+        let mut read = [0; 15];
+        wire.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"a head and more");
+        wire.connection.serves();
+        wire.write_all(b"an answer").await.unwrap();
+        drop(wire);
+        let mut sent = Vec::new();
+        far.read_to_end(&mut sent).await.unwrap();
+        assert_eq!(sent, b"an answer");
+    }
+
+    #[tokio::test]
+    async fn what_is_written_while_nothing_is_served_becomes_a_document() {
+        let (wire, mut far) = wire();
+        let mut wire = wire.read_again(Bytes::new());
         let bare =
             b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         wire.write_all(bare).await.unwrap();

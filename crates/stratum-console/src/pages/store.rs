@@ -60,13 +60,19 @@ fn figures(status: &Status) -> Markup {
     html! {
         div.cards {
             div.figure {
-                h2 { "Objects" } p.value { (count(space.objects)) }
-                p.muted { (bytes(space.logical)) " in " (counted(space.buckets, "bucket")) @if space.versions > 0 { ", and " (counted(space.versions, "older version")) } }
+                h2 { "Objects" }
+                @match &space.held {
+                    Some(held) => {
+                        p.value { (count(held.objects)) }
+                        p.muted { (bytes(held.logical)) " in " (counted(held.buckets, "bucket")) @if held.versions > 0 { ", and " (counted(held.versions, "older version")) } }
+                    }
+                    None => p.muted { "being counted" },
+                }
             }
             div.figure {
                 h2 { "Space" } p.value { (bytes(space.free)) " free" }
                 (gauge(space.used as f64 / all.max(1) as f64, "cold"))
-                p.muted { (bytes(space.used)) " used; " (bytes(space.live)) " live, " (bytes(space.garbage)) " garbage" }
+                p.muted { (bytes(space.used)) " used; " (bytes(space.live)) " live" @if let Some(held) = &space.held { ", " (bytes(held.garbage)) " garbage" } }
             }
             div.figure {
                 h2 { "Journal" } p.value { (percent(journal.bytes as f64, journal.cap as f64)) }

@@ -56,14 +56,22 @@ pub struct Redundancy {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub struct Space {
+    /// Nothing while it is counted for the first time since the start.
+    #[serde(flatten)]
+    pub held: Option<Held>,
+    pub live: u64,
+    pub used: u64,
+    pub free: u64,
+}
+
+/// What a walk over all objects found.
+#[derive(Deserialize)]
+pub struct Held {
     pub logical: u64,
     pub objects: u64,
     pub versions: u64,
     pub buckets: u64,
-    pub live: u64,
     pub garbage: u64,
-    pub used: u64,
-    pub free: u64,
 }
 
 #[derive(Deserialize, Default)]
