@@ -3,7 +3,7 @@
 //! What does it is said beside it in the table of `operations`.
 
 /// The methods that S3 gives a meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Method {
     Get,
     Head,
@@ -14,7 +14,7 @@ pub enum Method {
 }
 
 /// What an operation's path names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     Service,
     Bucket,

@@ -12,6 +12,15 @@ use crate::operation::{Method, Operation, Qualifier, Scope};
 use crate::query::{self, Query};
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// The rows of each method and scope: a tenth of the table or less.
+static BY_PLACE: LazyLock<BTreeMap<(Method, Scope), Vec<&'static Row>>> = LazyLock::new(|| {
+    let mut rows = BTreeMap::<_, Vec<_>>::new();
+    all().for_each(|row| rows.entry((row.method, row.scope)).or_default().push(row));
+    rows
+});
 
 /// The row of the operation that a request means.
 ///
@@ -26,9 +35,10 @@ pub fn recognise(
     headers: &HeaderMap,
 ) -> Result<&'static Row, S3Error> {
     let scope = Scope::of(address);
-    let known = Method::of(method);
-    let meant = all()
-        .filter(|operation| Some(operation.method) == known && operation.scope == scope)
+    let rows = Method::of(method).and_then(|method| BY_PLACE.get(&(method, scope)));
+    let meant = rows
+        .into_iter()
+        .flatten()
         .filter(|operation| operation.is_meant(query, headers))
         .max_by_key(|operation| operation.specificity());
     let row = meant.ok_or_else(|| not_allowed(method.as_str(), scope, None))?;

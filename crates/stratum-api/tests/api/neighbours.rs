@@ -273,6 +273,44 @@ async fn many_small_headers_are_legal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_of_many_headers_may_come_between_others() {
+    let rig = Rig::with_bucket().await;
+    let names: Vec<_> = (0..300).map(|at| format!("x-amz-meta-{at}")).collect();
+    let headers: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
+    let few = request("PUT", "/bucket/few", &[], b"a body");
+    let many = request("PUT", "/bucket/many", &headers, &noise(1, 100_000));
+    let mut connection = connect(&rig).await;
+    for sent in [&few, &many, &few, &many] {
+        connection.write_all(sent).await.unwrap();
+        assert_eq!(answer(&mut connection, false).await.unwrap().status, 200);
+    }
+    // Also where each has come before the one before it is answered.
+    let mut connection = connect(&rig).await;
+    connection.write_all(&[&*few, &*many, &*few].concat()).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(answer(&mut connection, false).await.unwrap().status, 200);
+    }
+    assert_eq!(rig.send("GET", "/bucket/many", &[], b"").await.body, noise(1, 100_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn little_is_read_of_a_refused_body_that_comes_in_single_bytes() {
+    let rig = Rig::with_bucket().await;
+    let refused = |pieces: usize| {
+        let head = request("PUT", "/nowhere/k", &[("transfer-encoding", "chunked")], b"");
+        [head, b"1\r\nx\r\n".repeat(pieces), b"0\r\n\r\n".to_vec()].concat()
+    };
+    let mut connection = connect(&rig).await;
+    for _ in 0..2 {
+        connection.write_all(&refused(1000)).await.unwrap();
+        assert_eq!(answer(&mut connection, false).await.unwrap().code(), "NoSuchBucket");
+    }
+    connection.write_all(&refused(6000)).await.unwrap();
+    assert_eq!(answer(&mut connection, false).await.unwrap().code(), "NoSuchBucket");
+    assert!(is_closed(&mut connection).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_bound_of_a_head_is_told_in_xml() {
     let rig = Rig::start().await;
     let long = "v".repeat(70_000);

@@ -1,7 +1,8 @@
 //! A bounded number of entries, found by their names.
 //!
 //! Entries lie side by side in a slab; the index beside it holds their numbers only, since a hash table is half empty
-//! most of the time. When the slab is full, room is made by forgetting the least used of a few, far apart, that a hand
+//! most of the time. It grows with them: as large as it may get it is out of reach of a processor's caches, and each request
+//! looks into it. When the slab is full, room is made by forgetting the least used of a few, far apart, that a hand
 //! points at. Only entries of buckets that hold more than their share are looked at, so that whoever reads a million
 //! objects pushes out none of a bucket that has few.
 //!
@@ -20,6 +21,9 @@ const INDEX_PLACE_BYTES: usize = 5;
 const MOST_TAKEN: (usize, usize) = (3, 4);
 /// Bytes beside the places of the index, and in the last word of bits.
 const BITS_ROUNDING: usize = 32;
+
+/// Entries that the index has room for at first.
+const MIN_ROOM: usize = 1_024;
 
 /// Names of entries that are gone that are kept until they are asked for.
 const MOST_GONE: usize = 4_096;
@@ -61,7 +65,7 @@ impl<V: Entry> Table<V> {
     pub fn within(bytes: usize) -> Self {
         let limit = limit_within::<V>(bytes);
         Self {
-            index: HashTable::with_capacity(limit),
+            index: HashTable::new(),
             entries: Vec::with_capacity(limit),
             held: HashMap::new(),
             limit,
@@ -170,7 +174,7 @@ impl<V: Entry> Table<V> {
             self.make_room(now, day);
         }
         if self.index.len() == self.index.capacity() {
-            self.sweep_index();
+            self.renew_index();
         }
         let place = self.entries.len();
         self.entries.push((name, V::NONE));
@@ -179,9 +183,15 @@ impl<V: Entry> Table<V> {
         place
     }
 
-    /// Gives back the places of the index that removed entries left unusable: it would take more memory else.
-    fn sweep_index(&mut self) {
+    /// Makes room in the index: gives back the places that removed entries left unusable, and doubles it where that isn't
+    /// enough. Never lets it grow by itself, to more memory than it may have.
+    fn renew_index(&mut self) {
         self.index.clear();
+        let (held, room) = (self.entries.len(), self.index.capacity());
+        if room < self.limit && held * 2 >= room {
+            self.index = HashTable::new();
+            self.index.reserve((held * 2).clamp(MIN_ROOM.min(self.limit), self.limit), |_| 0);
+        }
         for (place, (name, _)) in (0..).zip(&self.entries) {
             self.index.insert_unique(hash_of(*name), place, |place| hash_at(&self.entries, *place));
         }
