@@ -28,7 +28,9 @@ pub use usage::usage;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use stratum_auth::{AccessKey, Identities, Payload, Request, SecretKey, User, Verifier};
+use stratum_auth::{
+    AccessKey, Identities, Payload, Request, SecretKey, Signer, User, Verifier, Version, Version2,
+};
 use stratum_cipher::{KeyService, MasterKeys, Wrapped};
 use stratum_storage::format::{directory, v1};
 
@@ -63,6 +65,8 @@ pub const TARGETS: [Target; 22] = [
 
 /// When the requests of the corpus were signed: 2013-05-24, as in the published examples.
 const NOW: i64 = 1_369_353_600;
+/// When those of version 2 were: 2007-03-27.
+const IN_2007: i64 = 1_175_024_202;
 
 fn identities() -> Identities {
     let user = User {
@@ -76,7 +80,8 @@ fn identities() -> Identities {
     Identities::new([(user, secret)]).expect("one user")
 }
 
-/// A request's head in lines: method, path, query, then headers. Whatever it claims, it is answered.
+/// A request's head in lines: method, path, query, then headers. Whatever it claims, it is answered; by version 2 it claims nothing
+/// where that isn't taken.
 pub fn signature(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.lines();
@@ -89,8 +94,20 @@ pub fn signature(bytes: &[u8]) {
             headers.append(name, value);
         }
     }
-    let request = Request { method, path, query, headers: &headers };
-    let _ = Verifier::new("us-east-1").authenticate(&request, NOW, &identities());
+    for virtual_bucket in [None, Some("bucket")] {
+        let request = Request { method, path, query, headers: &headers, virtual_bucket };
+        let judged = |version_2, now| {
+            let verifier = Verifier::new("us-east-1").with_version_2(version_2);
+            verifier.authenticate(&request, now, &identities()).ok()?.signer
+        };
+        let by_2 = |signer: &Signer| signer.mechanism.version == Version::V2;
+        for now in [NOW, IN_2007] {
+            let refused = judged(Version2::Refused, now);
+            assert!(!refused.as_ref().is_some_and(by_2), "version 2 was taken");
+            let taken = judged(Version2::Taken, now);
+            assert!(taken.is_some() || refused.is_none() || !query.is_empty(), "version 4 was refused");
+        }
+    }
 }
 
 /// A chunked body, in pieces of a length that its first byte says.
@@ -99,7 +116,7 @@ pub fn chunked(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     let declared = HeaderValue::from_static("STREAMING-UNSIGNED-PAYLOAD-TRAILER");
     headers.insert("x-amz-content-sha256", declared);
-    let request = Request { method: "PUT", path: "/b/k", query: "", headers: &headers };
+    let request = Request { method: "PUT", path: "/b/k", query: "", headers: &headers, virtual_bucket: None };
     let Ok(answer) = Verifier::new("us-east-1").authenticate(&request, NOW, &identities()) else { return };
     let Payload::Chunked(chunking) = answer.payload else { return };
     let length = body.len() as u64 / 2;

@@ -35,7 +35,7 @@ fn chunking() -> Chunking {
     let header = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
     let headers: HeaderMap = headers.into_iter().map(header).collect();
     let (path, query) = ("/examplebucket/chunkObject.txt", "");
-    let request = Request { method: "PUT", path, query, headers: &headers };
+    let request = Request { method: "PUT", path, query, headers: &headers, virtual_bucket: None };
     let answer = Verifier::new("us-east-1").authenticate(&request, NOW, &identities());
     match answer.expect("it is signed").payload {
         Payload::Chunked(chunking) => chunking,

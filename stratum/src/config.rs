@@ -95,6 +95,8 @@ pub struct ServerSection {
     pub console: bool,
     /// Serve requests without a signature.
     pub anonymous: bool,
+    /// Take Signature Version 2, too.
+    pub signature_v2: bool,
     /// Who owns the objects in a bucket that doesn't say it, as S3 names it.
     #[serde(deserialize_with = "ownership")]
     pub object_ownership: ObjectOwnership,
@@ -114,6 +116,7 @@ impl Default for ServerSection {
             data: Vec::new(),
             console: true,
             anonymous: false,
+            signature_v2: false,
             object_ownership: ObjectOwnership::BucketOwnerEnforced,
             grace_seconds: 30,
             connections: None,

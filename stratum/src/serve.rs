@@ -37,7 +37,7 @@ use stratum_api::server::admin::Admin;
 use stratum_api::server::tls::Certificate;
 use stratum_api::server::{Connections, Limits, Server};
 use stratum_api::traces::Traces;
-use stratum_auth::{Identities, Verifier};
+use stratum_auth::{Identities, Verifier, Version2};
 use stratum_cipher::{DataKey, KeyService};
 use stratum_engine::Engine;
 use stratum_engine::supervisor::{Supervisor, Tasks};
@@ -309,7 +309,7 @@ fn store(
         bodies: Bodies::new(metadata, volumes, journal, codecs, tables).sampling(samples.is_open()),
         identities,
         members: Default::default(),
-        verifier: Verifier::new(&config.server.region),
+        verifier: Verifier::new(&config.server.region).with_version_2(version_2(config)),
         policies: Default::default(),
         cors: Default::default(),
         lifecycle: Default::default(),
@@ -329,6 +329,10 @@ fn store(
         keys: keys.keys,
         session_key: keys.session_key,
     }
+}
+
+fn version_2(config: &Config) -> Version2 {
+    if config.server.signature_v2 { Version2::Taken } else { Version2::Refused }
 }
 
 fn settings(config: &Config) -> Settings {
@@ -359,6 +363,11 @@ fn announce(address: SocketAddr, config: &Config, root: &RootCredentials, args: 
     if config.server.anonymous {
         tracing::warn!(
             "requests without a signature are served: whoever reaches {address} may use all that root owns"
+        );
+    }
+    if config.server.signature_v2 {
+        tracing::warn!(
+            "Signature Version 2 is taken, which signs less of a request than version 4 does: docs/SECURITY.md says what"
         );
     }
     root.tell(&endpoint, &config.server.region, args.show_credentials);

@@ -35,7 +35,8 @@ class Store:
     def __init__(self, endpoint, access_key, secret_key, certificate=None):
         self.endpoint, self.certificate = endpoint, certificate
         self.access_key, self.secret_key = access_key, secret_key
-        self.anonymous = None
+        #: Another server, that asks for no signature and takes one of version 2: without a key, and with one.
+        self.anonymous = self.lenient = None
 
     @property
     def tls(self):

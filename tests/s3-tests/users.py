@@ -47,8 +47,9 @@ def users_of(worker, **more):
 
 
 def server_config(workers):
-    """`[[user]]` entries for all workers; most cases of access control lists take them to be in use."""
-    lines = ["[server]", 'object_ownership = "ObjectWriter"']
+    """`[[user]]` entries for all workers; most cases of access control lists take them to be in use, and some sign
+    by version 2."""
+    lines = ["[server]", 'object_ownership = "ObjectWriter"', "signature_v2 = true"]
     for worker in workers:
         for user in users_of(worker):
             lines.append("[[user]]")

@@ -1,10 +1,20 @@
 //! Who sent a request.
 
+use crate::address;
 use crate::context::{Caller, Store};
 use crate::error::S3Error;
 use crate::on_behalf::OnBehalf;
+use http::header::HOST;
 use http::request::Parts;
-use stratum_auth::{Payload, Request};
+use stratum_auth::{Mechanism, Payload, Request};
+
+/// Who sent a request, and what its signature says of it.
+pub struct Admitted {
+    pub caller: Caller,
+    /// How it was signed, if it was.
+    pub mechanism: Option<Mechanism>,
+    pub payload: Payload,
+}
 
 /// Checks the request's signature against the raw path and query as they were sent. Who signs nothing is nobody:
 /// whether nobody may do anything is asked of [`rights`](crate::rights). Of a request from inside the process its key is
@@ -12,13 +22,21 @@ use stratum_auth::{Payload, Request};
 ///
 /// # Errors
 /// What `stratum_auth` refuses.
-pub async fn authenticate(store: &Store, head: &Parts) -> Result<(Caller, Payload), S3Error> {
-    let (keys, request) = (store.access_keys(), Request::from(head));
+pub async fn authenticate(store: &Store, head: &Parts) -> Result<Admitted, S3Error> {
+    let keys = store.access_keys();
     store.members.open(&keys.view, store.keys.as_ref(), keys.now).await;
     if let Some(inside) = OnBehalf::of(head) {
-        return Ok((inside.caller(head, &keys)?, Payload::Unsigned));
+        let caller = inside.caller(head, &keys)?;
+        return Ok(Admitted { caller, mechanism: None, payload: Payload::Unsigned });
     }
+    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let bucket = host.and_then(|host| address::bucket_of_host(host, &store.settings.domains));
+    // As the address has it.
+    let bucket = bucket.map(str::to_ascii_lowercase);
+    let request = Request { virtual_bucket: bucket.as_deref(), ..Request::from(head) };
     let now_seconds = (keys.now / 1000).cast_signed();
     let answer = store.verifier.authenticate(&request, now_seconds, &keys)?;
-    Ok((answer.user.unwrap_or(Caller::Nobody), answer.payload))
+    let mechanism = answer.signer.as_ref().map(|signer| signer.mechanism);
+    let caller = answer.signer.map_or(Caller::Nobody, |signer| signer.holder);
+    Ok(Admitted { caller, mechanism, payload: answer.payload })
 }

@@ -22,7 +22,7 @@ use http::uri::Scheme;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use stratum_auth::{Identities, User, Verifier};
+use stratum_auth::{Identities, Mechanism, User, Verifier};
 use stratum_cipher::{DataKey, KeyService};
 use stratum_lifecycle::{Days, Rules};
 use stratum_metadata::command::{Outcome, Proposed};
@@ -166,6 +166,8 @@ impl Store {
 pub struct Context {
     pub store: Arc<Store>,
     pub caller: Caller,
+    /// How it was signed, if it was.
+    pub mechanism: Option<Mechanism>,
     pub account: Account,
     /// What the request may hold, on its caller's account.
     pub memory: Memory,

@@ -43,7 +43,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Method, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use stratum_auth::{Payload, Request, SignedForm};
+use stratum_auth::{Mechanism, Payload, Request, SignedForm};
 use table::Row;
 
 /// The longest form, in bytes: a policy of 10,240 characters has up to three times as many in one.
@@ -122,6 +122,13 @@ impl Signer {
             Signer::Inside(_) => None,
         }
     }
+
+    fn mechanism(&self) -> Option<Mechanism> {
+        match self {
+            Signer::Form(_) => Some(Mechanism::USUAL),
+            Signer::Inside(_) => None,
+        }
+    }
 }
 
 async fn answer(
@@ -144,7 +151,7 @@ async fn answer(
             Signer::Form(form.ok_or(Fault::MissingAuthenticationToken)?)
         }
     };
-    let service = signer.service();
+    let (service, mechanism) = (signer.service(), signer.mechanism());
     let clock = store.clock.clone();
     let body = RequestBody::new(&head.headers, Payload::Unsigned, leftover.clone(), memory, clock)?;
     let body = body.document(MOST_FORM_BYTES).await?;
@@ -164,6 +171,7 @@ async fn answer(
         },
         store: store.clone(),
         caller,
+        mechanism,
         view,
         row,
         form,

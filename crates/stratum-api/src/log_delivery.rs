@@ -75,6 +75,7 @@ async fn deliver(store: &Arc<Store>, bucket: BucketId, log: &Log) -> Result<(), 
     let ctx = Context {
         store: store.clone(),
         caller: Caller::Nobody,
+        mechanism: None,
         account: Account::Nobody,
         memory: store.admission.enter(Party::User(SERVICE.into()))?,
         view,

@@ -11,7 +11,7 @@ use crate::identities::{Caller, Keys};
 use axum::body::Body;
 use http::Request;
 use http::request::Parts;
-use stratum_auth::{AuthError, Claim, Keyring};
+use stratum_auth::{AuthError, Claim, Keyring, Version2};
 
 /// In whose name a request is answered.
 #[derive(Clone, Debug)]
@@ -41,11 +41,11 @@ impl OnBehalf {
     /// # Errors
     /// What finding the key refuses; `SeveralMechanisms` for a request that is signed besides.
     pub fn caller(&self, head: &Parts, keys: &Keys<'_>) -> Result<Caller, AuthError> {
-        match Claim::of(&stratum_auth::Request::from(head))? {
+        match Claim::of(&stratum_auth::Request::from(head), Version2::Refused)? {
             Claim::Anonymous(_) => {
                 keys.find(&self.access_key, self.session_token.as_deref()).map(|(caller, _)| caller)
             }
-            Claim::Signed(_) => Err(AuthError::SeveralMechanisms),
+            Claim::Version2(_) | Claim::Version4(_) => Err(AuthError::SeveralMechanisms),
         }
     }
 }

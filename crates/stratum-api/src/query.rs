@@ -32,6 +32,11 @@ impl Query {
         self.get(name).is_some()
     }
 
+    /// Takes these out: they have been read, and no operation is to know them.
+    pub fn forget(&mut self, names: &[&str]) {
+        self.pairs.retain(|(name, _)| !names.contains(&name.as_str()));
+    }
+
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))

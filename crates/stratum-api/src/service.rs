@@ -9,7 +9,7 @@ mod website;
 use crate::address::Address;
 use crate::admission::{LEAST_MEMORY, Memory, Origin, Party};
 use crate::audit::{Asked, Came, Trail};
-use crate::authenticate::authenticate;
+use crate::authenticate::{Admitted, authenticate};
 use crate::body::{Leftover, RequestBody};
 use crate::connections::Connection;
 use crate::context::{Account, Caller, Context, Store};
@@ -37,7 +37,7 @@ use logged::Logged;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_auth::Payload;
+use stratum_auth::{Mechanism, Payload, Place, Version, version_2};
 use stratum_metadata::record::BucketRecord;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -175,6 +175,8 @@ struct Seen {
     metered: Option<String>,
     is_write: bool,
     caller: Caller,
+    /// How it was signed, if it was.
+    mechanism: Option<Mechanism>,
     version: Option<String>,
     /// The ARN of what isn't S3's.
     target: Option<String>,
@@ -192,6 +194,7 @@ impl Seen {
             metered: None,
             is_write: false,
             caller: Caller::Nobody,
+            mechanism: None,
             version: None,
             target: None,
             trail,
@@ -231,8 +234,8 @@ async fn answer(
         (seen.caller, seen.target, seen.error) = (answered.caller, answered.target, answered.error);
         return counted(answered.response, memory);
     }
-    let (caller, payload) = authenticate(store, &head).await?;
-    seen.caller = caller.clone();
+    let Admitted { caller, mechanism, payload } = authenticate(store, &head).await?;
+    (seen.caller, seen.mechanism) = (caller.clone(), mechanism);
     let account = rights::account(&caller, store);
     let memory = store.admission.enter(party(&caller, &head))?;
 
@@ -241,11 +244,16 @@ async fn answer(
     let shut = |error: S3Error| {
         if is_nobodys { S3Error::new(Code::AccessDenied).because(error.words()) } else { error }
     };
-    let (address, query) = (address.map_err(shut)?, query.map_err(shut)?);
+    let (address, mut query) = (address.map_err(shut)?, query.map_err(shut)?);
     let peer = head.extensions.get::<SocketAddr>().map(SocketAddr::ip);
     let scheme = head.extensions.remove::<Scheme>().unwrap_or(Scheme::HTTP);
     let mut headers = head.headers;
-    headers::hoist(&query, &mut headers).map_err(shut)?;
+    let presigned = mechanism.filter(|mechanism| mechanism.place == Place::Query);
+    let presigned = presigned.map(|mechanism| mechanism.version);
+    headers::hoist(&query, presigned, &mut headers).map_err(shut)?;
+    if presigned == Some(Version::V2) {
+        query.forget(&version_2::QUERY_PARAMETERS);
+    }
     rights::check_token(&caller, &headers)?;
     let row = operations::recognise(&head.method, &address, &query, &headers).map_err(shut)?;
     let operation = &row.operation;
@@ -258,6 +266,7 @@ async fn answer(
     let ctx = Context {
         store,
         caller,
+        mechanism,
         account,
         memory,
         view,

@@ -164,7 +164,9 @@ mod tests {
             headers.append("x", HeaderValue::from_bytes(value).expect("a header value"));
         }
         let mut out = Vec::new();
-        write_header(&mut out, &Request { method: "GET", path: "/", query: "", headers: &headers }, "x");
+        let request =
+            Request { method: "GET", path: "/", query: "", headers: &headers, virtual_bucket: None };
+        write_header(&mut out, &request, "x");
         out
     }
 
@@ -221,7 +223,8 @@ mod tests {
         headers.insert("x-amz-acl", HeaderValue::from_static("private"));
         headers.insert("user-agent", HeaderValue::from_static("test"));
         headers.insert("x-amz-user-agent", HeaderValue::from_static("test"));
-        let request = Request { method: "GET", path: "/", query: "", headers: &headers };
+        let request =
+            Request { method: "GET", path: "/", query: "", headers: &headers, virtual_bucket: None };
         let unsigned = |signed: &'static str| {
             let signed = SignedHeaders::parse(signed.into(), Carrier::Header).expect("a list");
             unsigned_headers(&request, &signed)

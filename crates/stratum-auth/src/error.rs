@@ -15,6 +15,19 @@ pub enum AuthError {
     /// `InvalidRequest` (400).
     #[error("The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")]
     SignatureV2,
+    /// `AccessDenied` (403): a query that is signed by version 2 in part.
+    #[error(
+        "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters, each of them once"
+    )]
+    QueryPartsV2,
+    /// `AccessDenied` (403): `Expires` of version 2 is no second that it can name.
+    #[error("Invalid date (should be seconds since epoch): {given}")]
+    InvalidExpires { given: String },
+    /// `InvalidRequest` (400): what version 2 would sign of it is what it would sign of another request.
+    #[error(
+        "A parameter can be read in two ways where it is signed by version 2. Please use AWS4-HMAC-SHA256."
+    )]
+    AmbiguousV2,
     /// `NotImplemented` (501).
     #[error("Signature Version 4A (AWS4-ECDSA-P256-SHA256) is not supported. Please use AWS4-HMAC-SHA256.")]
     SignatureV4a,
@@ -74,7 +87,9 @@ pub enum AuthError {
     )]
     InvalidContentSha256,
     /// `InvalidRequest` (400): signed chunks continue the signature of a header, and here there is none.
-    #[error("A body of signed chunks needs a request that is signed in its Authorization header.")]
+    #[error(
+        "A body of signed chunks needs a request that is signed by AWS4-HMAC-SHA256 in its Authorization header."
+    )]
     SignedChunksUnsigned,
     /// `XAmzContentSHA256Mismatch` (400).
     #[error("The provided 'x-amz-content-sha256' header does not match what was computed.")]
@@ -135,15 +150,19 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
     pub access_key: String,
+    /// Bytes that are not UTF-8 are replaced, and of a request only the first [`Mismatch::SHOWN_BYTES`] are there.
     pub string_to_sign: String,
     /// As the client sent it.
     pub signature_provided: String,
-    /// Bytes that are not UTF-8 are replaced, and only the first [`Mismatch::SHOWN_BYTES`] are there. Empty for a POST
-    /// form, which has none.
+    /// As the string to sign. Empty for a POST form and for version 2, which have none.
     pub canonical_request: String,
 }
 
 impl Mismatch {
-    /// As much of a canonical request as is sent back, in bytes: what is larger was made to be.
+    /// As much of what is signed as is sent back, in bytes: what is larger was made to be.
     pub const SHOWN_BYTES: usize = 4 << 10;
+
+    pub(crate) fn shown(signed: &[u8]) -> String {
+        String::from_utf8_lossy(signed.get(..Self::SHOWN_BYTES).unwrap_or(signed)).into_owned()
+    }
 }

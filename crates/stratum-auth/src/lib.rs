@@ -1,10 +1,11 @@
-//! Signature Version 4 as pure functions, and the people who may sign.
+//! Signatures of requests as pure functions, version 4 and, where that is wanted, version 2; and the people who may sign.
 //!
 //! Nothing here reads a clock, a socket or a file: a request is borrowed as method, raw path, raw query and
 //! headers, the time is an argument, and the answer is a value. So every rule is tested on published vectors,
 //! and against another signer over generated requests.
 //!
 //! * [`request`] says how a request claims to be authenticated (`Authorization`, presigned query, not at all).
+//! * [`request::version_2`] is the older way to sign, both steps of it; it is taken where a verifier is told so ([`Version2`]).
 //! * [`canonical`] writes the canonical request, S3's way: paths are encoded once and never normalised.
 //! * [`signature`] checks the claim; `signing_key` derives and caches what it is signed with.
 //! * [`chunked`] decodes `aws-chunked` bodies and checks their chain of signatures as they stream.
@@ -19,11 +20,11 @@
 //! let verifier = Verifier::new("us-east-1");
 //! let identities = Identities::new([])?;
 //! let headers = HeaderMap::new();
-//! let request = Request { method: "GET", path: "/bucket/a%20key", query: "", headers: &headers };
+//! let request = Request { method: "GET", path: "/bucket/a%20key", query: "", headers: &headers, virtual_bucket: None };
 //! let now = 1_369_353_600; // Unix seconds, from the caller's clock
 //!
 //! let answer = verifier.authenticate(&request, now, &identities)?;
-//! assert!(answer.user.is_none(), "an unsigned request is anonymous");
+//! assert!(answer.signer.is_none(), "an unsigned request is anonymous");
 //! match answer.payload {
 //!     Payload::Unsigned => {}
 //!     Payload::Sha256(_declared) => { /* hash the body, then `declared.check(..)` */ }
@@ -43,6 +44,7 @@ pub mod chunked;
 mod digest;
 pub mod error;
 pub mod identity;
+mod mechanism;
 pub mod presign;
 pub mod request;
 pub mod signature;
@@ -54,8 +56,9 @@ pub use chunked::{ChunkError, ChunkedDecoder, Chunking, Trailers};
 pub use digest::Sha256Digest;
 pub use error::{AuthError, Carrier, Fault, Mismatch};
 pub use identity::{AccessKey, Identities, IdentityError, Keyring, SecretKey, User};
+pub use mechanism::{Mechanism, Place, Version, Version2};
 pub use presign::Presign;
-pub use request::{Carried, Claim, PayloadMode, Request, Scope, Signed};
-pub use signature::{Authenticated, Payload, PostForm, SignedForm, Verifier};
+pub use request::{Carried, Claim, PayloadMode, Request, Scope, Signed, version_2};
+pub use signature::{Authenticated, Payload, PostForm, SignedForm, Signer, Verifier};
 pub use signed_headers::SignedHeaders;
 pub use timestamp::Timestamp;

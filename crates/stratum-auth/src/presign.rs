@@ -74,7 +74,13 @@ fn query(
     }
     let headers: HeaderMap =
         [(http::header::HOST, HeaderValue::from_str(wanted.host).ok()?)].into_iter().collect();
-    let request = Request { method: wanted.method, path: wanted.path, query: &query, headers: &headers };
+    let request = Request {
+        method: wanted.method,
+        path: wanted.path,
+        query: &query,
+        headers: &headers,
+        virtual_bucket: None,
+    };
     let signed = Signed {
         carried: Carried::Presigned { expires: wanted.expires },
         scope: Scope::parse(Cow::Owned(scope), Carrier::Query).ok()?,
@@ -112,8 +118,8 @@ mod tests {
 
     fn sent(verifier: &Verifier, method: &str, path: &str, query: &str, now: i64) -> Result<bool, AuthError> {
         let headers = [(http::header::HOST, HeaderValue::from_static("store:9000"))].into_iter().collect();
-        let request = Request { method, path, query, headers: &headers };
-        verifier.authenticate(&request, now, &somebody()).map(|answer| answer.user.is_some())
+        let request = Request { method, path, query, headers: &headers, virtual_bucket: None };
+        verifier.authenticate(&request, now, &somebody()).map(|answer| answer.signer.is_some())
     }
 
     #[test]

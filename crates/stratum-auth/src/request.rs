@@ -3,6 +3,8 @@
 //! Reading a claim and checking it are two steps: [`Claim::of`] only borrows and parses, so it needs no time,
 //! no region and no secret; [`crate::Verifier`] then judges the [`Signed`] that came out.
 
+pub mod version_2;
+
 use std::borrow::Cow;
 
 use http::HeaderMap;
@@ -10,6 +12,7 @@ use percent_encoding::{percent_decode, percent_decode_str};
 
 use crate::digest::Sha256Digest;
 use crate::error::{AuthError, Carrier, Fault};
+use crate::mechanism::{Mechanism, Place, Version, Version2};
 use crate::signed_headers::SignedHeaders;
 use crate::timestamp::Timestamp;
 
@@ -30,6 +33,8 @@ pub struct Request<'a> {
     /// Still percent-encoded, without the `?`; empty if there is none.
     pub query: &'a str,
     pub headers: &'a HeaderMap,
+    /// The bucket that the host names in place of the path, as it is looked up. Version 2 signs it, and not the host.
+    pub virtual_bucket: Option<&'a str>,
 }
 
 impl<'a> From<&'a http::request::Parts> for Request<'a> {
@@ -39,6 +44,7 @@ impl<'a> From<&'a http::request::Parts> for Request<'a> {
             path: parts.uri.path(),
             query: parts.uri.query().unwrap_or_default(),
             headers: &parts.headers,
+            virtual_bucket: None,
         }
     }
 }
@@ -50,7 +56,7 @@ impl<'a> Request<'a> {
 
     /// The header of that name, if it is visible ASCII and stands there once: of two, one could be signed for and the
     /// other be used.
-    fn header(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next().filter(|_| values.next().is_none())?;
         value.to_str().ok().map(str::trim)
@@ -66,7 +72,8 @@ impl<'a> Request<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim<'a> {
     Anonymous(PayloadMode),
-    Signed(Signed<'a>),
+    Version2(version_2::Signed<'a>),
+    Version4(Signed<'a>),
 }
 
 /// A Signature Version 4, parsed and not yet checked.
@@ -103,6 +110,14 @@ impl Carried {
             Self::Presigned { .. } => Carrier::Query,
         }
     }
+
+    pub(crate) fn mechanism(self) -> Mechanism {
+        let place = match self {
+            Self::Header => Place::Header,
+            Self::Presigned { .. } => Place::Query,
+        };
+        Mechanism { version: Version::V4, place }
+    }
 }
 
 /// What a body's bytes are, by `x-amz-content-sha256`.
@@ -127,6 +142,19 @@ impl PayloadMode {
             "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => Ok(Self::StreamingUnsignedTrailer),
             text if text.starts_with("STREAMING-AWS4-ECDSA-P256-SHA256") => Err(AuthError::SignatureV4a),
             text => Sha256Digest::from_hex(text).map(Self::Sha256).ok_or(AuthError::InvalidContentSha256),
+        }
+    }
+
+    /// What a request says that doesn't sign it chunk by chunk, in its header if `parameter` isn't there.
+    ///
+    /// # Errors
+    /// What [`PayloadMode::parse`] refuses; `SignedChunksUnsigned` for chunks that continue another signature.
+    pub(crate) fn of(request: &Request<'_>, parameter: Option<Cow<'_, str>>) -> Result<Self, AuthError> {
+        let header = || request.header("x-amz-content-sha256").map(Cow::Borrowed);
+        let named = parameter.or_else(header).map(|text| Self::parse(&text)).transpose()?;
+        match named.unwrap_or_else(|| Self::unnamed(request)) {
+            mode if mode.is_signed_stream() => Err(AuthError::SignedChunksUnsigned),
+            mode => Ok(mode),
         }
     }
 
@@ -201,12 +229,12 @@ impl<'a> Scope<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// Reads the claim of `request`.
+    /// Reads the claim of `request`. One of version 2 is read only where it is taken.
     ///
     /// # Errors
     /// Whatever of [`AuthError`] can be told from the text alone: other mechanisms, parts that are missing or
     /// malformed, a bad `x-amz-content-sha256`, an unreadable date.
-    pub fn of(request: &Request<'a>) -> Result<Self, AuthError> {
+    pub fn of(request: &Request<'a>, version_2: Version2) -> Result<Self, AuthError> {
         if request.head_bytes() > Request::MAX_HEAD_BYTES {
             return Err(AuthError::HeadTooLarge);
         }
@@ -216,22 +244,25 @@ impl<'a> Claim<'a> {
         if authorizations.next().is_some() {
             return Err(AuthError::SeveralMechanisms);
         }
-        let presigned = Presigning::find(request.query)?;
+        let presigned = Presigning::find(request.query, version_2)?;
         match (authorization, presigned) {
             (Some(_), Some(_)) => Err(AuthError::SeveralMechanisms),
             (Some(value), None) => {
-                let value = value.to_str().map_err(|_| AuthError::UnsupportedAuthorization)?;
-                Signed::from_header(request, value.trim()).map(Self::Signed)
-            }
-            (None, Some(Presigning::V2)) => Err(AuthError::SignatureV2),
-            (None, Some(Presigning::V4(fields))) => Signed::from_query(request, *fields).map(Self::Signed),
-            (None, None) => {
-                let named = request.header("x-amz-content-sha256").map(PayloadMode::parse).transpose()?;
-                match named.unwrap_or_else(|| PayloadMode::unnamed(request)) {
-                    mode if mode.is_signed_stream() => Err(AuthError::SignedChunksUnsigned),
-                    mode => Ok(Self::Anonymous(mode)),
+                let value = value.to_str().map_err(|_| AuthError::UnsupportedAuthorization)?.trim();
+                match value.strip_prefix("AWS ").filter(|_| version_2 == Version2::Taken) {
+                    Some(rest) => version_2::Signed::from_header(request, rest).map(Self::Version2),
+                    None => Signed::from_header(request, value).map(Self::Version4),
                 }
             }
+            (None, Some(Presigning::V2(old, fields))) => {
+                if version_2 == Version2::Refused {
+                    return Err(AuthError::SignatureV2);
+                }
+                version_2::Signed::from_query(request, old, fields.content_sha256, fields.session_token)
+                    .map(Self::Version2)
+            }
+            (None, Some(Presigning::V4(fields))) => Signed::from_query(request, *fields).map(Self::Version4),
+            (None, None) => PayloadMode::of(request, None).map(Self::Anonymous),
         }
     }
 }
@@ -250,7 +281,7 @@ impl<'a> Signed<'a> {
         let Some(value) = authorizations.next().filter(|value| !value.as_bytes().is_empty()) else {
             return Ok(None);
         };
-        if authorizations.next().is_some() || Presigning::find(request.query)?.is_some() {
+        if authorizations.next().is_some() || Presigning::find(request.query, Version2::Refused)?.is_some() {
             return Err(AuthError::SeveralMechanisms);
         }
         let value = value.to_str().map_err(|_| AuthError::UnsupportedAuthorization)?;
@@ -351,7 +382,8 @@ impl<'a> Signed<'a> {
 
 /// The authentication that a query string carries.
 enum Presigning<'a> {
-    V2,
+    /// Of the fields of version 4 it has those that are no claim.
+    V2(version_2::Fields<'a>, Box<PresignedFields<'a>>),
     V4(Box<PresignedFields<'a>>),
 }
 
@@ -372,16 +404,15 @@ impl<'a> Presigning<'a> {
     /// is signed all the same, and would otherwise lose its meaning (`X%2DAmz%2DExpires`) and keep its signature.
     ///
     /// # Errors
-    /// [`Fault::QueryParts`] where a part stands twice.
-    fn find(query: &'a str) -> Result<Option<Self>, AuthError> {
-        let (mut key, mut signature, mut claims) = (false, false, false);
-        let mut fields = PresignedFields::default();
+    /// [`Fault::QueryParts`] where a part stands twice; `SeveralMechanisms` for both versions, where both are taken.
+    fn find(query: &'a str, version_2: Version2) -> Result<Option<Self>, AuthError> {
+        let mut claims = false;
+        let (mut fields, mut old) = (PresignedFields::default(), version_2::Fields::default());
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let name = decoded_name(name);
             let Some(part) = Part::named(&name) else {
-                key |= name == "AWSAccessKeyId";
-                signature |= name == "Signature";
+                old.take(&name, value);
                 continue;
             };
             claims |= !matches!(part, Part::ContentSha256 | Part::SessionToken);
@@ -390,11 +421,16 @@ impl<'a> Presigning<'a> {
                 return Err(Fault::QueryParts.at(Carrier::Query));
             }
         }
-        Ok(match (claims, key && signature) {
-            (true, _) => Some(Self::V4(Box::new(fields))),
-            (false, true) => Some(Self::V2),
-            (false, false) => None,
-        })
+        let claims_old = match version_2 {
+            Version2::Refused => old.is_whole(),
+            Version2::Taken => old.is_begun(),
+        };
+        match (claims, claims_old) {
+            (true, true) if version_2 == Version2::Taken => Err(AuthError::SeveralMechanisms),
+            (true, _) => Ok(Some(Self::V4(Box::new(fields)))),
+            (false, true) => Ok(Some(Self::V2(old, Box::new(fields)))),
+            (false, false) => Ok(None),
+        }
     }
 }
 
@@ -471,11 +507,20 @@ mod tests {
 
     /// What is claimed by that query and those headers, without the borrow.
     fn claim(query: &str, pairs: &[(&str, &str)]) -> Result<Option<PayloadMode>, AuthError> {
+        claim_where(Version2::Refused, query, pairs)
+    }
+
+    fn claim_where(
+        version_2: Version2,
+        query: &str,
+        pairs: &[(&str, &str)],
+    ) -> Result<Option<PayloadMode>, AuthError> {
         let headers = headers(pairs);
-        let request = Request { method: "GET", path: "/", query, headers: &headers };
-        Claim::of(&request).map(|claim| match claim {
+        let request = Request { method: "GET", path: "/", query, headers: &headers, virtual_bucket: None };
+        Claim::of(&request, version_2).map(|claim| match claim {
             Claim::Anonymous(_) => None,
-            Claim::Signed(signed) => Some(signed.payload),
+            Claim::Version2(signed) => Some(signed.payload),
+            Claim::Version4(signed) => Some(signed.payload),
         })
     }
 
@@ -637,8 +682,9 @@ mod tests {
     fn a_body_without_a_hash_is_framed_if_its_encoding_says_so() {
         let mode = |pairs: &[(&str, &str)]| {
             let headers = headers(pairs);
-            let request = Request { method: "PUT", path: "/", query: "", headers: &headers };
-            match Claim::of(&request) {
+            let request =
+                Request { method: "PUT", path: "/", query: "", headers: &headers, virtual_bucket: None };
+            match Claim::of(&request, Version2::Refused) {
                 Ok(Claim::Anonymous(mode)) => mode,
                 other => panic!("expected an anonymous request: {other:?}"),
             }
@@ -650,5 +696,88 @@ mod tests {
         assert_eq!(mode(&[("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")]), framed);
         let signed = [("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")];
         assert_eq!(claim("", &signed), Err(AuthError::SignedChunksUnsigned));
+    }
+
+    #[test]
+    fn version_2_is_read_only_where_it_is_taken() {
+        let date = ("date", "Fri, 24 May 2013 00:00:00 GMT");
+        let header = ("authorization", "AWS AKID:FWeDfwojDSdS2Ztmpfeubhd9isU=");
+        let query = "AWSAccessKeyId=a&Expires=1&Signature=b";
+        for (query, pairs) in [("", &[header, date][..]), ("", &[header]), (query, &[]), (&query[..24], &[])]
+        {
+            let refused = claim(query, pairs);
+            assert!(matches!(refused, Err(AuthError::SignatureV2) | Ok(None)), "{query} {refused:?}");
+        }
+        let taken = |query: &str, pairs: &[_]| claim_where(Version2::Taken, query, pairs);
+        assert_eq!(taken("", &[header, date]), Ok(Some(PayloadMode::Unsigned)));
+        assert_eq!(taken(query, &[]), Ok(Some(PayloadMode::Unsigned)));
+        assert_eq!(taken("", &[header]), Err(AuthError::MissingDate));
+        assert_eq!(taken("", &[header, date, ("x-amz-date", "today")]), Err(AuthError::MissingDate));
+        let before_1970 = ("date", "Fri, 24 May 1963 00:00:00 GMT");
+        assert_eq!(taken("", &[header, before_1970]), Err(AuthError::MissingDate));
+        for text in ["AWS HAHAHA", "AWS", "aws AKID:x", "AWS4-HMAC-SHA256x y:z"] {
+            let refused = taken("", &[("authorization", text), date]);
+            assert_eq!(refused, Err(AuthError::UnsupportedAuthorization), "{text}");
+        }
+        for part in
+            ["AWSAccessKeyId=a", "Signature=b", "Expires=1&Signature=b", "AWSAccessKeyId=a&Signature=b"]
+        {
+            assert_eq!(taken(part, &[]), Err(AuthError::QueryPartsV2), "{part}");
+        }
+        assert_eq!(taken("Expires=1", &[]), Ok(None));
+        for again in ["AWSAccessKeyId=a", "%41WSAccessKeyId=a", "Expires=1", "Signature=b"] {
+            assert_eq!(taken(&format!("{query}&{again}"), &[]), Err(AuthError::QueryPartsV2), "{again}");
+        }
+        for given in ["", "soon", "-1", "+1", "1.5", "2147483648", "99999999999999999999"] {
+            let refused = taken(&format!("AWSAccessKeyId=a&Expires={given}&Signature=b"), &[]);
+            let given = given.to_owned();
+            assert_eq!(refused, Err(AuthError::InvalidExpires { given }));
+        }
+        assert!(taken("AWSAccessKeyId=a&Expires=2147483647&Signature=b", &[]).is_ok());
+    }
+
+    #[test]
+    fn one_request_has_one_way_to_be_signed() {
+        let taken = |query: &str, pairs: &[_]| claim_where(Version2::Taken, query, pairs);
+        let old = "AWSAccessKeyId=a&Expires=1&Signature=b";
+        let header = ("authorization", "AWS AKID:FWeDfwojDSdS2Ztmpfeubhd9isU=");
+        let value = format!("AWS4-HMAC-SHA256 {CREDENTIAL},SignedHeaders=host,Signature=00");
+        let new = ("authorization", value.as_str());
+        let date = ("date", "Fri, 24 May 2013 00:00:00 GMT");
+        for (query, pairs) in [
+            (old.to_owned(), vec![header, date]),
+            (old.to_owned(), vec![new, date]),
+            ("Signature=b".into(), vec![header, date]),
+            (String::new(), vec![header, new, date]),
+            (format!("{old}&X-Amz-Signature=00"), vec![]),
+            (format!("{old}&x%2Damz-date=1"), vec![]),
+            ("Signature=b&X-Amz-Algorithm=AWS4-HMAC-SHA256".into(), vec![]),
+        ] {
+            assert_eq!(taken(&query, &pairs), Err(AuthError::SeveralMechanisms), "{query} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn version_2_vouches_for_no_chunk() {
+        let header = ("authorization", "AWS AKID:FWeDfwojDSdS2Ztmpfeubhd9isU=");
+        let date = ("date", "Fri, 24 May 2013 00:00:00 GMT");
+        let old = "AWSAccessKeyId=a&Expires=1&Signature=b";
+        let mode = |text: &str| {
+            let hash = ("x-amz-content-sha256", text);
+            let header = claim_where(Version2::Taken, "", &[header, date, hash]);
+            assert_eq!(claim_where(Version2::Taken, old, &[hash]), header);
+            let query = format!("{old}&X-Amz-Content-Sha256={text}");
+            assert_eq!(claim_where(Version2::Taken, &query, &[]), header);
+            header
+        };
+        for text in ["STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"] {
+            assert_eq!(mode(text), Err(AuthError::SignedChunksUnsigned));
+        }
+        assert_eq!(mode("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"), Err(AuthError::SignatureV4a));
+        assert_eq!(mode("nonsense"), Err(AuthError::InvalidContentSha256));
+        let trailer = PayloadMode::StreamingUnsignedTrailer;
+        assert_eq!(mode("STREAMING-UNSIGNED-PAYLOAD-TRAILER"), Ok(Some(trailer)));
+        let digest = Sha256Digest::of(b"");
+        assert_eq!(mode(&digest.to_string()), Ok(Some(PayloadMode::Sha256(digest))));
     }
 }

@@ -3,10 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use hmac::{Hmac, Mac};
-use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
 use crate::canonical;
@@ -14,7 +10,8 @@ use crate::chunked::{ChunkChain, Chunking};
 use crate::digest::{Hex, Sha256Digest};
 use crate::error::{AuthError, Carrier, Fault, Mismatch};
 use crate::identity::{Keyring, SecretKey, User};
-use crate::request::{Carried, Claim, PayloadMode, Request, Scope, Signed};
+use crate::mechanism::{Mechanism, Version2};
+use crate::request::{Carried, Claim, PayloadMode, Request, Scope, Signed, version_2};
 use crate::signing_key::{SigningKey, SigningKeys};
 use crate::timestamp::Timestamp;
 
@@ -28,6 +25,7 @@ const MAX_SKEW_SECONDS: i64 = 15 * 60;
 #[derive(Debug)]
 pub struct Verifier {
     region: String,
+    version_2: Version2,
     pub(crate) keys: SigningKeys,
     root_has_signed: AtomicBool,
 }
@@ -35,10 +33,17 @@ pub struct Verifier {
 /// A request that passed.
 #[derive(Debug, Clone)]
 pub struct Authenticated<Holder = Arc<User>> {
-    /// Who signed it; `None` is anonymous, and nobody's rights follow from it.
-    pub user: Option<Holder>,
+    /// `None` is anonymous, and nobody's rights follow from it.
+    pub signer: Option<Signer<Holder>>,
     /// How to read and check its body.
     pub payload: Payload,
+}
+
+/// Who signed a request, and how.
+#[derive(Debug, Clone)]
+pub struct Signer<Holder = Arc<User>> {
+    pub holder: Holder,
+    pub mechanism: Mechanism,
 }
 
 /// What the body of a request is, and how it is to be checked.
@@ -99,9 +104,19 @@ impl<Holder> SignedForm<Holder> {
 }
 
 impl Verifier {
-    /// Checks claims whose scope must name `region`.
+    /// Checks claims whose scope must name `region`, and refuses version 2, which names none.
     pub fn new(region: impl Into<String>) -> Self {
-        Self { region: region.into(), keys: SigningKeys::default(), root_has_signed: AtomicBool::new(false) }
+        Self {
+            region: region.into(),
+            version_2: Version2::Refused,
+            keys: SigningKeys::default(),
+            root_has_signed: AtomicBool::new(false),
+        }
+    }
+
+    /// Does with version 2 what is said.
+    pub fn with_version_2(self, version_2: Version2) -> Self {
+        Self { version_2, ..self }
     }
 
     /// The region that scopes must name.
@@ -124,17 +139,25 @@ impl Verifier {
         now: i64,
         keys: &K,
     ) -> Result<Authenticated<K::Holder>, AuthError> {
-        match Claim::of(request)? {
-            Claim::Anonymous(mode) => Ok(Authenticated { user: None, payload: anonymous_payload(mode)? }),
-            Claim::Signed(signed) => {
+        let (holder, mechanism, payload) = match Claim::of(request, self.version_2)? {
+            Claim::Anonymous(mode) => {
+                return Ok(Authenticated { signer: None, payload: unsigned_payload(mode)? });
+            }
+            Claim::Version2(signed) => {
+                let (holder, secret) = keys.find(&signed.access_key, signed.session_token.as_deref())?;
+                let payload = verify_version_2(request, &signed, now, &secret)?;
+                (holder, signed.mechanism(), payload)
+            }
+            Claim::Version4(signed) => {
                 let (holder, secret) =
                     keys.find(signed.scope.access_key(), signed.session_token.as_deref())?;
                 self.check_scope(&signed.scope, signed.at, signed.carried.carrier())?;
                 let payload = self.verify(request, &signed, now, &secret)?;
-                self.count::<K>(&holder);
-                Ok(Authenticated { user: Some(holder), payload })
+                (holder, signed.carried.mechanism(), payload)
             }
-        }
+        };
+        self.count::<K>(&holder);
+        Ok(Authenticated { signer: Some(Signer { holder, mechanism }), payload })
     }
 
     /// Says who claims to have sent a form to one of these services, before its body has been read; none if nobody does. They are
@@ -278,12 +301,7 @@ impl Verifier {
         keys: &K,
     ) -> Result<K::Holder, AuthError> {
         let (holder, secret) = keys.find(access_key, session_token)?;
-        #[allow(clippy::expect_used)] // HMAC is defined for keys of any length (RFC 2104)
-        let mut mac =
-            Hmac::<Sha1>::new_from_slice(secret.reveal().as_bytes()).expect("HMAC takes a key of any length");
-        mac.update(policy.as_bytes());
-        let given = BASE64.decode(signature.trim()).unwrap_or_default();
-        if mac.verify_slice(&given).is_ok() {
+        if version_2::is_signed(&secret, policy.as_bytes(), signature.trim()) {
             return Ok(holder);
         }
         Err(AuthError::SignatureDoesNotMatch(Box::new(Mismatch {
@@ -313,21 +331,47 @@ fn check_day(scope: &Scope<'_>, at: Timestamp, carrier: Carrier) -> Result<(), A
     Err(Fault::CredentialDate { given: scope.day().to_owned(), expected: at.day().to_owned() }.at(carrier))
 }
 
+/// As [`Verifier::verify`], of version 2, whose key is the secret itself.
+fn verify_version_2(
+    request: &Request<'_>,
+    signed: &version_2::Signed<'_>,
+    now: i64,
+    secret: &SecretKey,
+) -> Result<Payload, AuthError> {
+    match signed.carried {
+        version_2::Carried::Header { at, .. } => check_skew(at, now)?,
+        version_2::Carried::Query { expires, .. } => {
+            let expired_at = i64::from(expires);
+            if now >= expired_at {
+                return Err(AuthError::Expired { expired_at, now });
+            }
+        }
+    }
+    signed.check(request, secret)?;
+    unsigned_payload(signed.payload)
+}
+
+/// A header's signature is good for a moment around its date.
+fn check_skew(signed_at: Timestamp, now: i64) -> Result<(), AuthError> {
+    match now.saturating_sub(signed_at.unix()).saturating_abs() {
+        ..=MAX_SKEW_SECONDS => Ok(()),
+        _ => Err(AuthError::RequestTimeTooSkewed { signed_at, now }),
+    }
+}
+
 /// A header's signature is good for a moment around its date, a presigned one from its date until it expires.
 fn check_time(signed: &Signed<'_>, now: i64) -> Result<(), AuthError> {
     let signed_at = signed.at;
     let age = now.saturating_sub(signed_at.unix());
     match signed.carried {
-        Carried::Header if age.saturating_abs() > MAX_SKEW_SECONDS => {
-            Err(AuthError::RequestTimeTooSkewed { signed_at, now })
-        }
+        Carried::Header => check_skew(signed_at, now),
         Carried::Presigned { .. } if age < -MAX_SKEW_SECONDS => {
             Err(AuthError::NotYetValid { signed_at, now })
         }
         Carried::Presigned { expires } if age >= i64::from(expires) => {
             Err(AuthError::Expired { expired_at: signed_at.unix() + i64::from(expires), now })
         }
-        Carried::Header | Carried::Presigned { .. } => Ok(()),
+        Carried::Presigned { .. } => Ok(()),
     }
 }
 
@@ -337,12 +381,11 @@ pub(crate) fn string_to_sign(at: Timestamp, scope: &Scope<'_>, canonical: Sha256
 }
 
 fn mismatch(signed: &Signed<'_>, string_to_sign: String, canonical: &[u8]) -> AuthError {
-    let shown = canonical.get(..Mismatch::SHOWN_BYTES).unwrap_or(canonical);
     AuthError::SignatureDoesNotMatch(Box::new(Mismatch {
         access_key: signed.scope.access_key().to_owned(),
         string_to_sign,
         signature_provided: signed.signature.clone().into_owned(),
-        canonical_request: String::from_utf8_lossy(shown).into_owned(),
+        canonical_request: Mismatch::shown(canonical),
     }))
 }
 
@@ -357,7 +400,8 @@ fn payload(signed: &Signed<'_>, key: SigningKey, seed: Hex) -> Payload {
     }
 }
 
-fn anonymous_payload(mode: PayloadMode) -> Result<Payload, AuthError> {
+/// Of a body whose bytes no signature covers one by one.
+fn unsigned_payload(mode: PayloadMode) -> Result<Payload, AuthError> {
     match mode {
         PayloadMode::Unsigned => Ok(Payload::Unsigned),
         PayloadMode::Sha256(digest) => Ok(Payload::Sha256(digest)),

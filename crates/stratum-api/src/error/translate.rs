@@ -190,14 +190,17 @@ impl From<AuthError> for S3Error {
             AuthError::UnsupportedAuthorization | AuthError::SeveralMechanisms => {
                 of(Code::InvalidArgument).with("ArgumentName", "Authorization")
             }
-            AuthError::SignatureV2 | AuthError::MissingContentSha256 | AuthError::SignedChunksUnsigned => {
-                of(Code::InvalidRequest)
-            }
+            AuthError::SignatureV2
+            | AuthError::AmbiguousV2
+            | AuthError::MissingContentSha256
+            | AuthError::SignedChunksUnsigned => of(Code::InvalidRequest),
             AuthError::SignatureV4a => of(Code::NotImplemented),
             AuthError::Malformed { carrier, fault } => malformed(carrier, fault, message),
             AuthError::HeadTooLarge => of(Code::RequestHeaderSectionTooLarge)
                 .with("MaxSizeAllowed", stratum_auth::Request::MAX_HEAD_BYTES.to_string()),
-            AuthError::MissingDate => of(Code::AccessDenied),
+            AuthError::MissingDate | AuthError::QueryPartsV2 | AuthError::InvalidExpires { .. } => {
+                of(Code::AccessDenied)
+            }
             AuthError::HeadersNotSigned { headers } => {
                 of(Code::AccessDenied).with("HeadersNotSigned", headers)
             }
@@ -248,12 +251,15 @@ fn malformed(carrier: Carrier, fault: Fault, message: String) -> S3Error {
 }
 
 fn signature(mismatch: Mismatch, message: String) -> S3Error {
-    S3Error::new(Code::SignatureDoesNotMatch)
+    let error = S3Error::new(Code::SignatureDoesNotMatch)
         .message(message)
         .with("AWSAccessKeyId", mismatch.access_key)
         .with("StringToSign", mismatch.string_to_sign)
-        .with("SignatureProvided", mismatch.signature_provided)
-        .with("CanonicalRequest", mismatch.canonical_request)
+        .with("SignatureProvided", mismatch.signature_provided);
+    match mismatch.canonical_request.as_str() {
+        "" => error,
+        canonical => error.with("CanonicalRequest", canonical),
+    }
 }
 
 /// A time in seconds as the documents have it.

@@ -12,6 +12,7 @@ use http::header::{
     EXPIRES, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use stratum_auth::Version;
 
 /// How often a header may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,17 +86,22 @@ fn joined(lines: &[&HeaderValue]) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&lines.join(&b","[..])).ok()
 }
 
-/// A presigned URL may carry in its query what would else be a header, its name in capitals or not. What makes up the
-/// signature is none; nor is what says the body's checksum, which is signed before there is a body: S3 heeds it in a
-/// header only.
+/// A presigned URL, by that version, may carry in its query what would else be a header, its name in capitals or not. What
+/// makes up the signature is none; nor, in version 4, is what says the body's checksum, which is signed before there is a body:
+/// S3 heeds it in a header only. In version 2 a parameter is signed as the header of its name, so that it counts as that, or
+/// whoever has a URL for one body could put another.
 ///
 /// # Errors
 /// `InvalidRequest` for what can't be a header, and what [`fold`] refuses.
-pub fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Error> {
-    let is_presigned = query.iter().any(|(name, _)| name.eq_ignore_ascii_case("X-Amz-Signature"));
-    for (name, value) in query.iter().filter(|_| is_presigned) {
+pub fn hoist(query: &Query, presigned: Option<Version>, headers: &mut HeaderMap) -> Result<(), S3Error> {
+    let Some(version) = presigned else { return fold(headers) };
+    let is_ignored = |name: &str| match version {
+        Version::V2 => name == SDK_CHECKSUM,
+        Version::V4 => is_of_the_body(name),
+    };
+    for (name, value) in query.iter() {
         let name = name.to_ascii_lowercase();
-        if !name.starts_with("x-amz-") || is_signatures(&name) || is_of_the_body(&name) {
+        if !name.starts_with("x-amz-") || is_signatures(&name) || is_ignored(&name) {
             continue;
         }
         let name = HeaderName::try_from(name).map_err(|_| S3Error::new(Code::InvalidRequest))?;
@@ -119,8 +125,11 @@ fn is_signatures(name: &str) -> bool {
     )
 }
 
+/// What an SDK was asked to do, which says nothing where it hasn't done it.
+const SDK_CHECKSUM: &str = "x-amz-sdk-checksum-algorithm";
+
 fn is_of_the_body(name: &str) -> bool {
-    name == "x-amz-sdk-checksum-algorithm" || checksum::by_header(name).is_some()
+    name == SDK_CHECKSUM || checksum::by_header(name).is_some()
 }
 
 #[cfg(test)]
@@ -174,30 +183,38 @@ mod tests {
         assert!(folded(&[("accept", "a"), ("accept", "b")]).is_ok());
     }
 
-    fn hoisted(query: &str, lines: &[(&str, &str)]) -> Result<HeaderMap, Code> {
+    fn hoisted(presigned: Option<Version>, query: &str, lines: &[(&str, &str)]) -> Result<HeaderMap, Code> {
         let mut headers = folded(lines)?;
         let query = Query::parse(query).unwrap();
-        hoist(&query, &mut headers).map_err(|error| error.code()).map(|()| headers)
+        hoist(&query, presigned, &mut headers).map_err(|error| error.code()).map(|()| headers)
     }
 
     #[test]
     fn a_presigned_querys_names_are_read_in_either_case() {
-        let headers = hoisted(
-            "X-Amz-Date=1&X-Amz-Signature=1&X-Amz-Server-Side-Encryption=AES256&x-amz-acl=private&other=1",
-            &[("x-amz-acl", "private")],
-        );
-        let headers = headers.unwrap();
-        assert_eq!(headers.len(), 2);
-        assert_eq!(headers["x-amz-server-side-encryption"], "AES256");
-        let two = hoisted("X-Amz-Signature=1&X-Amz-Acl=private", &[("x-amz-acl", "public-read")]);
-        assert_eq!(two.unwrap_err(), Code::InvalidArgument);
-        assert!(hoisted("x-amz-acl=private", &[]).unwrap().is_empty());
+        for version in [Version::V2, Version::V4] {
+            let headers = hoisted(
+                Some(version),
+                "X-Amz-Date=1&X-Amz-Server-Side-Encryption=AES256&x-amz-acl=private&other=1&x-amz-content-sha256=1",
+                &[("x-amz-acl", "private")],
+            );
+            let headers = headers.unwrap();
+            assert_eq!(headers.len(), 2);
+            assert_eq!(headers["x-amz-server-side-encryption"], "AES256");
+            let two = hoisted(Some(version), "X-Amz-Acl=private", &[("x-amz-acl", "public-read")]);
+            assert_eq!(two.unwrap_err(), Code::InvalidArgument);
+        }
+        assert!(hoisted(None, "x-amz-acl=private", &[]).unwrap().is_empty());
     }
 
     #[test]
-    fn a_checksum_in_a_query_says_nothing_of_the_body() {
-        let query = "X-Amz-Signature=1&x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32";
-        assert!(hoisted(query, &[]).unwrap().is_empty());
-        assert_eq!(hoisted("X-Amz-Signature=1&x-amz-checksum-other=1", &[]).unwrap().len(), 1);
+    fn a_checksum_in_a_query_counts_in_version_2_alone() {
+        let query = "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32";
+        assert!(hoisted(Some(Version::V4), query, &[]).unwrap().is_empty());
+        assert_eq!(hoisted(Some(Version::V4), "x-amz-checksum-other=1", &[]).unwrap().len(), 1);
+        let headers = hoisted(Some(Version::V2), query, &[]).unwrap();
+        assert_eq!(
+            (headers.len(), &headers["x-amz-checksum-crc32"]),
+            (1, &HeaderValue::from_static("AAAAAA=="))
+        );
     }
 }

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use http::uri::Scheme;
 use std::net::IpAddr;
 use std::sync::Arc;
-use stratum_auth::User;
+use stratum_auth::{Mechanism, User};
 use stratum_metadata::ReadView;
 use stratum_metadata::record::{AccountName, IdentityKind, IdentityRecord};
 use stratum_storage::ambient::UnixMillis;
@@ -26,6 +26,8 @@ const MOST_ITEMS: usize = 1_000;
 pub struct Call {
     pub store: Arc<Store>,
     pub caller: Caller,
+    /// How it was signed, if it was.
+    pub mechanism: Option<Mechanism>,
     /// The owner of the account that it is about: the caller's own.
     pub account: Arc<User>,
     pub view: ReadView,
@@ -208,6 +210,7 @@ impl Call {
             view: &self.view,
             caller: &self.caller,
             account: &account,
+            mechanism: self.mechanism,
             query: &self.form,
             headers: &self.headers,
             scheme: &self.scheme,

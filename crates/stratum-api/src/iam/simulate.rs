@@ -17,6 +17,7 @@ use http::uri::Scheme;
 use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::Arc;
+use stratum_auth::Mechanism;
 use stratum_policy::Action;
 
 /// Questions of one call: actions times resources.
@@ -148,6 +149,7 @@ fn judged(
         view: &call.view,
         caller: who,
         account: &account,
+        mechanism: Some(Mechanism::USUAL),
         query: &query,
         headers: &headers,
         scheme: &Scheme::HTTPS,

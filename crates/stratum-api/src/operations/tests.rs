@@ -178,6 +178,28 @@ fn a_write_heeds_every_parameter_or_is_refused() {
     }
 }
 
+/// What a signature of version 2 doesn't cover, whoever has the request may change. So it covers all that decides what is
+/// done: which operation it is, and whatever one that changes something takes.
+#[test]
+fn version_2_signs_what_decides_what_is_done() {
+    // Two lists of one thing; and which of the configurations, of which there are none.
+    const UNSIGNED: [&str; 3] = ["list-type", "max-directory-buckets", "id"];
+    for row in all() {
+        let qualifiers = row.qualifiers.iter().filter_map(|qualifier| match *qualifier {
+            Qualifier::Parameter(name) | Qualifier::Value(name, _) => Some(name),
+            Qualifier::Header(name) => {
+                assert!(name.starts_with("x-amz-") || name == "content-type", "{} {name}", row.name);
+                None
+            }
+        });
+        let taken = row.parameters.iter().copied().filter(|name| row.is_write() || *name == "versionId");
+        for name in row.subresource.into_iter().chain(qualifiers).chain(taken) {
+            let is_signed = stratum_auth::version_2::SIGNED_PARAMETERS.contains(&name);
+            assert!(is_signed || UNSIGNED.contains(&name), "{} {name}", row.name);
+        }
+    }
+}
+
 #[test]
 fn a_read_ignores_what_nobody_knows() {
     assert_eq!(name(http::Method::GET, Scope::Object, "unknown=1&prefix=a"), Ok("GetObject"));

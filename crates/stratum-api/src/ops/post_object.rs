@@ -29,7 +29,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use stratum_auth::PostForm;
+use stratum_auth::{Mechanism, Place, PostForm, Version};
 use stratum_metadata::record::{BucketRecord, EventKind};
 
 /// What stands in a form's key for the name of its file.
@@ -86,7 +86,7 @@ fn key_of(form: &Form) -> Result<ObjectKey, S3Error> {
 }
 
 /// Who signed the form's policy; nobody where it has none.
-fn signer(ctx: &Context, form: &Form) -> Result<Option<Caller>, S3Error> {
+fn signer(ctx: &Context, form: &Form) -> Result<Option<(Caller, Version)>, S3Error> {
     let Some(policy) = form.get("policy") else { return Ok(None) };
     let field = |name: &'static str| {
         form.get(name).ok_or_else(|| {
@@ -98,13 +98,9 @@ fn signer(ctx: &Context, form: &Form) -> Result<Option<Caller>, S3Error> {
     let session_token = form.get("x-amz-security-token");
     if let Some(access_key) = form.get("awsaccesskeyid") {
         let signature = field("signature")?;
-        return Ok(Some(store.verifier.verify_post_form_v2(
-            policy,
-            access_key,
-            session_token,
-            signature,
-            &keys,
-        )?));
+        let verifier = &store.verifier;
+        let caller = verifier.verify_post_form_v2(policy, access_key, session_token, signature, &keys)?;
+        return Ok(Some((caller, Version::V2)));
     }
     let signed = PostForm {
         policy,
@@ -114,7 +110,7 @@ fn signer(ctx: &Context, form: &Form) -> Result<Option<Caller>, S3Error> {
         signature: field("x-amz-signature")?,
         session_token,
     };
-    Ok(Some(store.verifier.verify_post_form(&signed, &keys)?))
+    Ok(Some((store.verifier.verify_post_form(&signed, &keys)?, Version::V4)))
 }
 
 /// Whether the policy allows the form; gives how long its file may be.
@@ -139,15 +135,19 @@ fn check_policy(
 fn as_put(
     ctx: &Context,
     form: &Form,
-    signer: Option<Caller>,
+    signer: Option<(Caller, Version)>,
     operation: &'static Operation,
 ) -> Result<Context, S3Error> {
-    let caller = signer.unwrap_or(ctx.caller.clone());
+    let (caller, mechanism) = match signer {
+        Some((caller, version)) => (caller, Some(Mechanism { version, place: Place::Form })),
+        None => (ctx.caller.clone(), ctx.mechanism),
+    };
     let headers = headers_of(form)?;
     headers::refuse_unheeded(&headers, operation)?;
     Ok(Context {
         account: rights::account(&caller, &ctx.store),
         caller,
+        mechanism,
         operation,
         headers,
         query: Arc::new(Query::default()),

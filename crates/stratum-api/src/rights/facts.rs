@@ -8,10 +8,11 @@ use crate::query::Query;
 use crate::source_name;
 use crate::tags::{self, Tags};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, AsHeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
+use http::header::{AsHeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
 use http::uri::Scheme;
 use std::borrow::Cow;
 use std::net::IpAddr;
+use stratum_auth::{Mechanism, Place, Version};
 use stratum_metadata::ReadView;
 use stratum_metadata::record::BucketRecord;
 use stratum_policy::{Key, Requester, Value, Values};
@@ -28,6 +29,8 @@ pub struct Asker<'a> {
     pub view: &'a ReadView,
     pub caller: &'a Caller,
     pub account: &'a Account,
+    /// How it was signed, if it was.
+    pub mechanism: Option<Mechanism>,
     pub query: &'a Query,
     pub headers: &'a HeaderMap,
     pub scheme: &'a Scheme,
@@ -98,6 +101,7 @@ impl<'a> Asker<'a> {
             view: &ctx.view,
             caller: &ctx.caller,
             account: &ctx.account,
+            mechanism: ctx.mechanism,
             query: &ctx.query,
             headers: &ctx.headers,
             scheme: &ctx.scheme,
@@ -120,10 +124,6 @@ impl<'a> Asker<'a> {
     fn header(&self, name: impl AsHeaderName) -> Option<Cow<'a, str>> {
         let value = self.headers.get(name).filter(|value| value.len() <= MAX_ASKED)?;
         Some(String::from_utf8_lossy(value.as_bytes()))
-    }
-
-    fn is_presigned(&self) -> bool {
-        self.query.iter().any(|(name, _)| name.eq_ignore_ascii_case("X-Amz-Signature"))
     }
 
     /// When it was signed, in milliseconds ago.
@@ -221,16 +221,19 @@ impl stratum_policy::Facts for Facts<'_> {
                 tags if tags.is_empty() => Values::None,
                 tags => Values::Many(tags.into_keys().map(|key| Value::Text(key.into())).collect()),
             },
-            Key::SignatureVersion => Values::from(user.map(|_| "AWS4-HMAC-SHA256")),
+            // What the console does counts as what its key would sign, so that a policy against the old version isn't against it.
+            Key::SignatureVersion => Values::from(user.map(|_| match asker.mechanism {
+                Some(Mechanism { version: Version::V2, .. }) => "AWS",
+                Some(Mechanism { version: Version::V4, .. }) | None => "AWS4-HMAC-SHA256",
+            })),
             Key::SignatureAge => user
                 .and_then(|_| asker.signature_age())
                 .map_or(Values::None, |age| Values::One(Value::Number(age))),
-            Key::AuthType => Values::from(match user {
-                Some(_) if asker.headers.contains_key(AUTHORIZATION) => Some("REST-HEADER"),
-                Some(_) if asker.is_presigned() => Some("REST-QUERY-STRING"),
-                Some(_) => Some("POST"),
-                None => None,
-            }),
+            Key::AuthType => Values::from(asker.mechanism.map(|mechanism| match mechanism.place {
+                Place::Header => "REST-HEADER",
+                Place::Query => "REST-QUERY-STRING",
+                Place::Form => "POST",
+            })),
             Key::ResourceAccount => Values::from(Some(match self.bucket {
                 Some(bucket) => bucket.owner.as_str(),
                 None => asker.account.id(),

@@ -6,7 +6,7 @@
 
 use crate::address::Address;
 use crate::audit::{Asked, Came, Trail};
-use crate::authenticate::authenticate;
+use crate::authenticate::{Admitted, authenticate};
 use crate::context::{Caller, Store};
 use crate::key::ObjectKey;
 use crate::query::Query;
@@ -23,6 +23,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use stratum_auth::{Mechanism, Version};
 use subtle::ConstantTimeEq;
 use tower_service::Service;
 
@@ -125,13 +126,17 @@ async fn refused(store: &Store, head: &http::request::Parts) -> Option<Response<
 }
 
 async fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(), String> {
-    let (caller, _) = authenticate(store, head).await.map_err(|error| error.words().to_owned())?;
+    let Admitted { caller, mechanism, .. } =
+        authenticate(store, head).await.map_err(|error| error.words().to_owned())?;
+    if mechanism.is_some_and(|mechanism| mechanism.version == Version::V2) {
+        return Err("what operates the store is signed by version 4".into());
+    }
     if may_operate(&caller) {
         return Ok(());
     }
     match Told::of(path, head.uri.query()) {
         None => Err("only the root user may operate the store, and signs the request".into()),
-        Some(told) if told.may(&caller, store, head) => Ok(()),
+        Some(told) if told.may(&caller, mechanism, store, head) => Ok(()),
         // Nor is it told whether there is such a bucket.
         Some(Told::Object(..)) => Err("only who may read the object may ask that of it".into()),
         Some(Told::Bucket(_)) => Err("only who may list the bucket may ask that of it".into()),
@@ -162,7 +167,13 @@ impl Told {
         (path == "tier/report").then(bucket).flatten().map(Told::Bucket)
     }
 
-    fn may(&self, caller: &Caller, store: &Store, head: &http::request::Parts) -> bool {
+    fn may(
+        &self,
+        caller: &Caller,
+        mechanism: Option<Mechanism>,
+        store: &Store,
+        head: &http::request::Parts,
+    ) -> bool {
         let (Told::Object(name, ..) | Told::Bucket(name)) = self;
         let view = store.metadata.local();
         let Ok(Some(bucket)) = view.bucket(name) else { return false };
@@ -179,6 +190,7 @@ impl Told {
             view: &view,
             caller,
             account: &account,
+            mechanism,
             query: &Query::default(),
             headers: &head.headers,
             scheme: head.extensions.get().unwrap_or(&Scheme::HTTP),

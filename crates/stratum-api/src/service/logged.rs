@@ -5,15 +5,16 @@ use crate::access_log::Line;
 use crate::address::Address;
 use crate::context::Store;
 use crate::operations;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, REFERER, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HOST, REFERER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderName, Method, Response, StatusCode};
 use std::net::SocketAddr;
 use std::time::Duration;
+use stratum_auth::{Place, Version};
 use stratum_metadata::record::{BucketRecord, DocumentKind};
 
-/// What a query says that whoever reads a log mustn't have.
-const SECRETS: [&str; 2] = ["x-amz-signature", "x-amz-security-token"];
+/// What a query says that whoever reads a log mustn't have, in either version of the signature.
+const SECRETS: [&str; 3] = ["signature", "x-amz-signature", "x-amz-security-token"];
 
 /// What a request said of itself, kept until it is answered.
 pub(super) struct Logged {
@@ -26,7 +27,6 @@ pub(super) struct Logged {
     referer: Option<String>,
     user_agent: Option<String>,
     length: Option<u64>,
-    auth: Option<&'static str>,
     is_site: bool,
 }
 
@@ -52,7 +52,6 @@ impl Logged {
         bucket.configuration.documents.get(&DocumentKind::Logging)?;
         let text = |name: HeaderName| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
         let query = head.uri.query().unwrap_or_default();
-        let is_presigned = query.to_ascii_lowercase().contains("x-amz-signature=");
         Some(Logged {
             bucket,
             key,
@@ -65,10 +64,6 @@ impl Logged {
             length: text(HeaderName::from_static("x-amz-decoded-content-length"))
                 .or_else(|| text(CONTENT_LENGTH))
                 .and_then(|length| length.parse().ok()),
-            auth: match head.headers.contains_key(AUTHORIZATION) {
-                true => Some("AuthHeader"),
-                false => is_presigned.then_some("QueryString"),
-            },
             is_site: website::bucket_of(store, host).is_some(),
         })
     }
@@ -104,21 +99,32 @@ impl Logged {
             referer: self.referer.as_deref(),
             user_agent: self.user_agent.as_deref(),
             version: seen.version.as_deref(),
-            signature: seen.caller.id().map(|_| "SigV4"),
-            auth: seen.caller.id().and(self.auth),
+            signature: seen.mechanism.map(|mechanism| match mechanism.version {
+                Version::V2 => "SigV2",
+                Version::V4 => "SigV4",
+            }),
+            auth: seen.mechanism.and_then(|mechanism| match mechanism.place {
+                Place::Header => Some("AuthHeader"),
+                Place::Query => Some("QueryString"),
+                Place::Form => None,
+            }),
             host: self.host.as_deref(),
         };
         store.access_logs.tell(self.bucket.id, &line, store.clock.monotonic());
     }
 }
 
-/// A query without what signs it.
+/// A query without what signs it, however that is spelt.
 fn shown(query: &str) -> String {
     if query.is_empty() {
         return String::new();
     }
+    let is_secret = |name: &str| {
+        let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+        SECRETS.iter().any(|secret| secret.eq_ignore_ascii_case(&name))
+    };
     let part = |part: &str| match part.split_once('=') {
-        Some((name, _)) if SECRETS.contains(&name.to_ascii_lowercase().as_str()) => format!("{name}=-"),
+        Some((name, _)) if is_secret(name) => format!("{name}=-"),
         _ => part.to_owned(),
     };
     format!("?{}", query.split('&').map(part).collect::<Vec<_>>().join("&"))
@@ -162,5 +168,7 @@ mod tests {
         assert_eq!(shown(""), "");
         let query = "versionId=1&X-Amz-Signature=abc&x-amz-security-token=t&a";
         assert_eq!(shown(query), "?versionId=1&X-Amz-Signature=-&x-amz-security-token=-&a");
+        let old = "AWSAccessKeyId=AK&Expires=1&Signature=a%2Bb%3D&X%2DAmz%2DSignature=abc";
+        assert_eq!(shown(old), "?AWSAccessKeyId=AK&Expires=1&Signature=-&X%2DAmz%2DSignature=-");
     }
 }

@@ -164,6 +164,7 @@ impl Visit<'_> {
         let ctx = Context {
             account: rights::account(&caller, self.store),
             caller,
+            mechanism: None,
             store: self.store.clone(),
             memory: self.memory.clone(),
             view: self.view.clone(),

@@ -48,6 +48,17 @@ async fn lines(client: &Client) -> Vec<String> {
     lines
 }
 
+/// What is logged of a bucket of root's while something is done.
+pub async fn of_bucket(client: &Client, bucket: &str, done: impl AsyncFnOnce()) -> Vec<String> {
+    assert_eq!(root(client, "PUT", "/logs", "").await.status, 200);
+    let of_it = |document: &str| document.replace(":::site", &format!(":::{bucket}"));
+    assert_eq!(root(client, "PUT", "/logs?policy", &of_it(POLICY)).await.status, 204);
+    assert_eq!(root(client, "PUT", &format!("/{bucket}?logging"), LOGGING).await.status, 200);
+    done().await;
+    deliver(client).await;
+    lines(client).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn logging_is_turned_on_where_the_target_lets_logs_in() {
     let client = client().await;

@@ -32,6 +32,7 @@ mod rig;
 mod strangers;
 mod tags;
 mod uploads;
+mod version_2;
 mod versions;
 mod websites;
 

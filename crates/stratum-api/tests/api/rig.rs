@@ -19,7 +19,7 @@ use stratum_api::bodies::Bodies;
 use stratum_api::context::{Settings, Store};
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server};
-use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier};
+use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier, Version2};
 use stratum_bodies::{Codecs, Tables};
 use stratum_cipher::{DataKey, KEY_BYTES, MasterKeys};
 use stratum_engine::{Config, Engine, Foundation};
@@ -107,6 +107,7 @@ pub struct Choices {
     pub tiers: &'static [Tier],
     /// Over TLS, which a client's own keys take.
     pub tls: bool,
+    pub version_2: Version2,
 }
 
 /// How old the store is that a test gets.
@@ -148,6 +149,7 @@ impl Default for Choices {
             age: Age::of_this_test(),
             tiers: &[Tier::Hot],
             tls: false,
+            version_2: Version2::Refused,
         }
     }
 }
@@ -412,7 +414,7 @@ async fn store(folder: &std::path::Path, choices: &Choices, clock: Arc<dyn Clock
         bodies: Bodies::new(metadata, volumes, journal, codecs, Tables::default()).sampling(true),
         members: Default::default(),
         identities: Identities::new([user("root", ROOT, true), user("other", OTHER, false)]).expect("users"),
-        verifier: Verifier::new(&*choices.region),
+        verifier: Verifier::new(&*choices.region).with_version_2(choices.version_2),
         policies: Default::default(),
         cors: Default::default(),
         lifecycle: Default::default(),

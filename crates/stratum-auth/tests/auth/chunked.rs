@@ -56,8 +56,13 @@ fn published(trailer: bool) -> Chunking {
     if trailer {
         headers.insert("x-amz-trailer", http::HeaderValue::from_static("x-amz-checksum-crc32c"));
     }
-    let request =
-        Request { method: "PUT", path: "/examplebucket/chunkObject.txt", query: "", headers: &headers };
+    let request = Request {
+        method: "PUT",
+        path: "/examplebucket/chunkObject.txt",
+        query: "",
+        headers: &headers,
+        virtual_bucket: None,
+    };
     let answer = Verifier::new("us-east-1").authenticate(&request, SIGNED_AT, &identities());
     match answer.unwrap_or_else(|error| panic!("{error:?}")).payload {
         Payload::Chunked(chunking) => chunking,

@@ -1,9 +1,10 @@
-//! Signature Version 4 against what others published and what another signer makes.
+//! Signatures against what others published and what other signers make.
 
 mod chunked;
 mod oracle;
 mod published;
 mod refusals;
+mod version_2;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use stratum_auth::{AccessKey, Identities, SecretKey, User};

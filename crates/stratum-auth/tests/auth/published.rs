@@ -10,10 +10,10 @@ const HOST: (&str, &str) = ("Host", "examplebucket.s3.amazonaws.com");
 const DATE: (&str, &str) = ("x-amz-date", "20130524T000000Z");
 
 fn authenticate(method: &str, path: &str, query: &str, headers: &HeaderMap) -> Authenticated {
-    let request = Request { method, path, query, headers };
+    let request = Request { method, path, query, headers, virtual_bucket: None };
     let answer = Verifier::new("us-east-1").authenticate(&request, SIGNED_AT, &identities());
     let answer = answer.unwrap_or_else(|error| panic!("{error:?}"));
-    assert_eq!(answer.user.as_ref().map(|user| user.access_key.as_str()), Some(ACCESS_KEY));
+    assert_eq!(answer.signer.as_ref().map(|signer| signer.holder.access_key.as_str()), Some(ACCESS_KEY));
     answer
 }
 

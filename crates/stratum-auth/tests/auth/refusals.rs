@@ -181,6 +181,7 @@ fn one_verifier_serves_days_and_users_in_turn() {
         path: &wire.path,
         query: &wire.query,
         headers: &wire.headers,
+        virtual_bucket: None,
     };
     let (known, nobody) = (crate::identities(), stratum_auth::Identities::default());
     for _ in 0..2 {
