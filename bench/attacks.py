@@ -20,8 +20,8 @@ KEY = "k" * 900
 class Target:
     """The server, and how large the attacks are."""
 
-    def __init__(self, port, scale):
-        self.port, self.scale = port, scale
+    def __init__(self, port, scale, user=USER):
+        self.port, self.scale, self.user = port, scale, user
         self.host = f"127.0.0.1:{port}"
 
     def head(self, method, path, query=(), headers=(), body=b"", length=None):
@@ -35,11 +35,11 @@ class Target:
         canonical = "\n".join([method, quoted, text, lines, names, sent["x-amz-content-sha256"]])
         scope = f"{now[:8]}/us-east-1/s3/aws4_request"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
-        key = b"AWS4" + USER[1].encode()
+        key = b"AWS4" + self.user[1].encode()
         for part in scope.split("/"):
             key = hmac.digest(key, part.encode(), "sha256")
         signature = hmac.digest(key, f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}".encode(), "sha256").hex()
-        credential = f"AWS4-HMAC-SHA256 Credential={USER[0]}/{scope}"
+        credential = f"AWS4-HMAC-SHA256 Credential={self.user[0]}/{scope}"
         sent["authorization"] = f"{credential}, SignedHeaders={names}, Signature={signature}"
         if "transfer-encoding" not in sent:
             sent["content-length"] = str(len(body) if length is None else length)
