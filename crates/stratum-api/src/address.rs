@@ -2,6 +2,7 @@
 
 use crate::error::{Code, S3Error};
 use crate::key::{self, ObjectKey};
+use std::borrow::Cow;
 
 /// What the path and the host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,20 +21,12 @@ impl Address {
     /// # Errors
     /// `KeyTooLongError`, or `InvalidURI` when a name isn't UTF-8.
     pub fn parse(path: &str, host: Option<&str>, domains: &[String]) -> Result<Address, S3Error> {
-        let path = path.strip_prefix('/').unwrap_or(path);
-        if let Some(bucket) = host.and_then(|host| bucket_of_host(host, domains)) {
-            return Address::of(bucket.to_ascii_lowercase(), path);
+        match Named::of(path, host, domains)? {
+            Named::Service => Ok(Address::Service),
+            Named::ObjectResponse => Ok(Address::ObjectResponse),
+            Named::Bucket(bucket, "") => Ok(Address::Bucket(bucket.into_owned())),
+            Named::Bucket(bucket, raw) => Ok(Address::Object(bucket.into_owned(), key::from_path(raw)?)),
         }
-        if path.is_empty() {
-            return Ok(Address::Service);
-        }
-        if path == "WriteGetObjectResponse" {
-            return Ok(Address::ObjectResponse);
-        }
-        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-        let bucket = percent_encoding::percent_decode_str(bucket).decode_utf8();
-        let bucket = bucket.map_err(|_| S3Error::new(Code::InvalidURI))?.into_owned();
-        Address::of(bucket, key)
     }
 
     /// The name of the bucket that is named.
@@ -43,12 +36,46 @@ impl Address {
             Address::Service | Address::ObjectResponse => None,
         }
     }
+}
 
-    fn of(bucket: String, raw_key: &str) -> Result<Address, S3Error> {
-        match raw_key {
-            "" => Ok(Address::Bucket(bucket)),
-            raw => Ok(Address::Object(bucket, key::from_path(raw)?)),
+/// What is named, as it was sent.
+enum Named<'a> {
+    Service,
+    ObjectResponse,
+    /// A bucket, and what follows it in the path, percent-encoded.
+    Bucket(Cow<'a, str>, &'a str),
+}
+
+impl<'a> Named<'a> {
+    fn of(path: &'a str, host: Option<&'a str>, domains: &[String]) -> Result<Named<'a>, S3Error> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        if let Some(bucket) = host.and_then(|host| bucket_of_host(host, domains)) {
+            return Ok(Named::Bucket(lower_case(bucket), path));
         }
+        match path {
+            "" => Ok(Named::Service),
+            "WriteGetObjectResponse" => Ok(Named::ObjectResponse),
+            path => {
+                let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+                let bucket = percent_encoding::percent_decode_str(bucket).decode_utf8();
+                Ok(Named::Bucket(bucket.map_err(|_| S3Error::new(Code::InvalidURI))?, key))
+            }
+        }
+    }
+}
+
+/// The name of the bucket that the path or the host names, for who needs no more.
+pub fn bucket_named<'a>(path: &'a str, host: Option<&'a str>, domains: &[String]) -> Option<Cow<'a, str>> {
+    match Named::of(path, host, domains).ok()? {
+        Named::Bucket(bucket, _) => Some(bucket),
+        Named::Service | Named::ObjectResponse => None,
+    }
+}
+
+fn lower_case(name: &str) -> Cow<'_, str> {
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => name.to_ascii_lowercase().into(),
+        false => name.into(),
     }
 }
 

@@ -23,7 +23,7 @@ use allowance::Allowance;
 use metrics::{Counter, Gauge, Unit};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -66,16 +66,23 @@ struct Pool {
 #[derive(Debug, Default)]
 struct Holdings {
     used: u64,
-    parties: HashMap<Party, Holding>,
+    parties: HashMap<Party, Arc<Holding>>,
     refused: u64,
 }
 
-/// What one party has.
+/// What one party has. Every request of it knows it, so that only the first has to be looked for.
 #[derive(Debug)]
 struct Holding {
-    bytes: u64,
+    /// Changes while the pool is locked, and nobody holds it when it comes to nothing.
+    bytes: AtomicU64,
     turns: Arc<Semaphore>,
-    allowance: Allowance,
+    allowance: Mutex<Allowance>,
+}
+
+impl Holding {
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
 }
 
 /// What the pool came to, for whoever asks how the server is.
@@ -116,68 +123,67 @@ impl Admission {
 
     pub fn status(&self) -> PoolStatus {
         let holdings = self.pool.holdings.lock();
-        let largest = holdings.parties.iter().max_by_key(|(_, holding)| holding.bytes);
+        let largest = holdings.parties.iter().max_by_key(|(_, holding)| holding.bytes());
         PoolStatus {
             total_bytes: self.pool.total,
             used_bytes: holdings.used,
             parties: holdings.parties.len(),
-            largest: largest.map(|(party, holding)| (party.clone(), holding.bytes)),
+            largest: largest.map(|(party, holding)| (party.clone(), holding.bytes())),
             refused: holdings.refused,
         }
     }
 }
 
 impl Pool {
-    fn take(&self, party: &Party, bytes: u64) -> Result<(), S3Error> {
+    /// Takes the first bytes of a request.
+    fn enter(&self, party: &Party, bytes: u64) -> Result<Arc<Holding>, S3Error> {
         let mut holdings = self.holdings.lock();
+        let holding = holdings.parties.get(party).cloned().unwrap_or_else(|| {
+            let turns = Arc::new(Semaphore::new(self.turns));
+            Arc::new(Holding { bytes: AtomicU64::new(0), turns, allowance: Mutex::default() })
+        });
+        self.take_locked(&mut holdings, party, &holding, bytes)?;
+        if holding.bytes() == bytes {
+            holdings.parties.insert(party.clone(), holding.clone());
+        }
+        Ok(holding)
+    }
+
+    fn take(&self, party: &Party, holding: &Holding, bytes: u64) -> Result<(), S3Error> {
+        self.take_locked(&mut self.holdings.lock(), party, holding, bytes)
+    }
+
+    fn take_locked(
+        &self,
+        holdings: &mut Holdings,
+        party: &Party,
+        holding: &Holding,
+        bytes: u64,
+    ) -> Result<(), S3Error> {
         let free = self.total.saturating_sub(holdings.used);
-        let held = holdings.parties.get(party).map_or(0, |holding| holding.bytes);
-        if !is_fair(held, bytes, free, self.total) {
+        if !is_fair(holding.bytes(), bytes, free, self.total) {
             holdings.refused += 1;
-            drop(holdings);
             return Err(self.refusal(bytes > free, party));
         }
         holdings.used += bytes;
-        match holdings.parties.get_mut(party) {
-            Some(holding) => holding.bytes += bytes,
-            None => {
-                let turns = Arc::new(Semaphore::new(self.turns));
-                let holding = Holding { bytes, turns, allowance: Allowance::default() };
-                holdings.parties.insert(party.clone(), holding);
-            }
-        }
+        holding.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.telemetry.used.set(holdings.used as f64);
         Ok(())
     }
 
-    fn give_back(&self, party: &Party, bytes: u64) {
+    fn give_back(&self, party: &Party, holding: &Holding, bytes: u64) {
         let mut holdings = self.holdings.lock();
         holdings.used = holdings.used.saturating_sub(bytes);
-        if let Some(holding) = holdings.parties.get_mut(party) {
-            holding.bytes = holding.bytes.saturating_sub(bytes);
-            if holding.bytes == 0 {
-                holdings.parties.remove(party);
-            }
+        let before = holding.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if before <= bytes {
+            holdings.parties.remove(party);
         }
         self.telemetry.used.set(holdings.used as f64);
     }
 
     /// Whether the party holds more than it leaves to all the others.
-    fn is_pressed_by(&self, party: &Party) -> bool {
-        let holdings = self.holdings.lock();
-        let held = holdings.parties.get(party).map_or(0, |holding| holding.bytes);
-        held > self.total.saturating_sub(holdings.used)
-    }
-
-    fn turns(&self, party: &Party) -> Option<Arc<Semaphore>> {
-        self.holdings.lock().parties.get(party).map(|holding| holding.turns.clone())
-    }
-
-    /// Counts small pieces that the party sent; how long it is not to be read from.
-    fn small_pieces(&self, party: &Party, pieces: u32, now: Duration) -> Duration {
-        let mut holdings = self.holdings.lock();
-        let holding = holdings.parties.get_mut(party);
-        holding.map_or(Duration::ZERO, |holding| holding.allowance.take(pieces, now))
+    fn is_pressed_by(&self, holding: &Holding) -> bool {
+        holding.bytes() > self.total.saturating_sub(self.holdings.lock().used)
     }
 
     fn refusal(&self, is_used_up: bool, party: &Party) -> S3Error {

@@ -250,7 +250,7 @@ impl Context {
     ///
     /// # Errors
     /// `NoSuchBucket`, or `InvalidBucketName` when it can't exist.
-    pub fn bucket(&self, name: &str) -> Result<BucketRecord, S3Error> {
+    pub fn bucket(&self, name: &str) -> Result<Arc<BucketRecord>, S3Error> {
         match self.view.bucket(name)? {
             Some(bucket) => Ok(bucket),
             None => Err(S3Error::new(Code::NoSuchBucket).with("BucketName", name)),

@@ -6,12 +6,13 @@ use crate::key::ObjectKey;
 use crate::rights::{self, Asker, EXPECTED_SOURCE_OWNER, Resource};
 use crate::source_name::SourceName;
 use crate::version::{Purpose, Target};
+use std::sync::Arc;
 use stratum_metadata::record::{BucketRecord, VersionId};
 
 /// The object to copy, in a bucket that exists and that the caller may read.
 #[derive(Debug)]
 pub struct CopySource {
-    pub bucket: BucketRecord,
+    pub bucket: Arc<BucketRecord>,
     pub key: ObjectKey,
     pub version: Option<VersionId>,
 }

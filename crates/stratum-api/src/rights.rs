@@ -243,7 +243,7 @@ pub fn account(caller: &Caller, store: &Store) -> Account {
 ///
 /// # Errors
 /// `NoSuchBucket`, or `AccessDenied` for another owner than the expected one, and for nobody.
-pub fn expected_bucket(ctx: &Context, name: &str, expected: &str) -> Result<BucketRecord, S3Error> {
+pub fn expected_bucket(ctx: &Context, name: &str, expected: &str) -> Result<Arc<BucketRecord>, S3Error> {
     let bucket = ctx.bucket(name).map_err(|error| match (&ctx.account, error.code()) {
         (Account::Nobody, Code::NoSuchBucket) => {
             S3Error::new(Code::AccessDenied).because("there is no such bucket")

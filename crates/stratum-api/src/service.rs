@@ -360,8 +360,8 @@ enum Subject {
     None,
     Service,
     NewBucket(String),
-    Bucket(BucketRecord),
-    Object(BucketRecord, ObjectKey),
+    Bucket(Arc<BucketRecord>),
+    Object(Arc<BucketRecord>, ObjectKey),
 }
 
 impl Subject {

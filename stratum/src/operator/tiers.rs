@@ -201,7 +201,7 @@ pub(super) fn name(tier: Tier) -> String {
     tier.name().to_owned()
 }
 
-pub(super) fn bucket(view: &ReadView, name: &str) -> Result<BucketRecord, Refused> {
+pub(super) fn bucket(view: &ReadView, name: &str) -> Result<Arc<BucketRecord>, Refused> {
     let found = view.bucket(name).map_err(unread)?;
     found.ok_or_else(|| {
         Refused(StatusCode::NOT_FOUND, format!("there is no bucket \"{}\"", name.escape_debug()))

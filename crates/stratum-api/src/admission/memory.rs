@@ -1,6 +1,6 @@
 //! What one request holds of the pool.
 
-use super::{LEAST_MEMORY, Party, Pool};
+use super::{Holding, LEAST_MEMORY, Party, Pool};
 use crate::error::S3Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +23,7 @@ pub struct Memory {
 struct Account {
     pool: Arc<Pool>,
     party: Party,
+    holding: Arc<Holding>,
     held: AtomicU64,
 }
 
@@ -43,8 +44,9 @@ pub struct Turn {
 
 impl Memory {
     pub(super) fn open(pool: Arc<Pool>, party: Party) -> Result<Self, S3Error> {
-        pool.take(&party, LEAST_MEMORY)?;
-        Ok(Self { account: Arc::new(Account { pool, party, held: AtomicU64::new(LEAST_MEMORY) }) })
+        let holding = pool.enter(&party, LEAST_MEMORY)?;
+        let held = AtomicU64::new(LEAST_MEMORY);
+        Ok(Self { account: Arc::new(Account { pool, party, holding, held }) })
     }
 
     /// Takes `bytes` in one step.
@@ -60,8 +62,8 @@ impl Memory {
     /// The least rate, in bytes a second, at which the peer must send or read: it grows with what the server holds
     /// for it, once its party holds more than it leaves to all others.
     pub fn minimum_rate(&self) -> u64 {
-        let Account { pool, party, held } = &*self.account;
-        match pool.is_pressed_by(party) {
+        let Account { pool, holding, held, .. } = &*self.account;
+        match pool.is_pressed_by(holding) {
             true => MINIMUM_RATE.max(held.load(Ordering::Relaxed) / TURNOVER_SECONDS),
             false => MINIMUM_RATE,
         }
@@ -70,22 +72,20 @@ impl Memory {
     /// Counts pieces of fewer than [`SMALL_PIECE_BYTES`](super::SMALL_PIECE_BYTES) that came for the request. How long it is not
     /// to be read from, since its party sends too many of them. `now` is on the monotonic clock.
     pub fn small_pieces(&self, pieces: u32, now: Duration) -> Duration {
-        self.account.pool.small_pieces(&self.account.party, pieces, now)
+        self.account.holding.allowance.lock().take(pieces, now)
     }
 
     /// Waits until the party works on few enough long scans and documents. Take it right before such work, and
     /// nothing that others wait for while it is held.
     pub async fn turn(&self) -> Turn {
-        let Account { pool, party, .. } = &*self.account;
         // The semaphore is never closed.
-        let Some(turns) = pool.turns(party) else { return Turn { _permit: None } };
-        Turn { _permit: turns.acquire_owned().await.ok() }
+        Turn { _permit: self.account.holding.turns.clone().acquire_owned().await.ok() }
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.pool.give_back(&self.party, LEAST_MEMORY);
+        self.pool.give_back(&self.party, &self.holding, LEAST_MEMORY);
     }
 }
 
@@ -101,7 +101,7 @@ impl Admitted {
     /// `SlowDown`; what was held before still is.
     pub fn grow(&mut self, bytes: u64) -> Result<(), S3Error> {
         let account = &self.memory.account;
-        account.pool.take(&account.party, bytes)?;
+        account.pool.take(&account.party, &account.holding, bytes)?;
         account.held.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
         Ok(())
@@ -112,6 +112,6 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let account = &self.memory.account;
         account.held.fetch_sub(self.bytes, Ordering::Relaxed);
-        account.pool.give_back(&account.party, self.bytes);
+        account.pool.give_back(&account.party, &account.holding, self.bytes);
     }
 }

@@ -2,13 +2,14 @@
 
 use super::{Seen, website};
 use crate::access_log::Line;
-use crate::address::Address;
+use crate::address::{self, Address};
 use crate::context::Store;
 use crate::operations;
 use http::header::{CONTENT_LENGTH, HOST, REFERER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderName, Method, Response, StatusCode};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::{Place, Version};
 use stratum_metadata::record::{BucketRecord, DocumentKind};
@@ -18,7 +19,7 @@ const SECRETS: [&str; 3] = ["signature", "x-amz-signature", "x-amz-security-toke
 
 /// What a request said of itself, kept until it is answered.
 pub(super) struct Logged {
-    bucket: BucketRecord,
+    bucket: Arc<BucketRecord>,
     key: Option<String>,
     method: Method,
     target: String,
@@ -43,13 +44,14 @@ impl Logged {
     /// Of a request to a bucket that has its requests logged.
     pub(super) fn of(store: &Store, head: &Parts) -> Option<Logged> {
         let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let (name, key) = match Address::parse(head.uri.path(), host, &store.settings.domains).ok()? {
-            Address::Bucket(name) => (name, None),
-            Address::Object(name, key) => (name, Some(key.as_str().to_owned())),
-            Address::Service | Address::ObjectResponse => return None,
-        };
-        let bucket = store.metadata.local().bucket(&name).ok()??;
+        // Asked of every request: what more of it is wanted is read where it is to be logged.
+        let (path, domains) = (head.uri.path(), &store.settings.domains);
+        let bucket = store.metadata.local().bucket(&address::bucket_named(path, host, domains)?).ok()??;
         bucket.configuration.documents.get(&DocumentKind::Logging)?;
+        let key = match Address::parse(path, host, domains).ok()? {
+            Address::Object(_, key) => Some(key.as_str().to_owned()),
+            Address::Bucket(_) | Address::Service | Address::ObjectResponse => None,
+        };
         let text = |name: HeaderName| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
         let query = head.uri.query().unwrap_or_default();
         Some(Logged {

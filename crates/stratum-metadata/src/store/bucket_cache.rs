@@ -8,6 +8,7 @@ use crate::machine::{Machine, ReadError};
 use crate::record::BucketRecord;
 use crate::tree::Base;
 use std::collections::HashMap;
+use std::sync::Arc;
 use tracing_mutex::parkinglot::RwLock;
 
 /// Records that are kept. Beyond that it begins anew.
@@ -21,18 +22,19 @@ pub(super) struct BucketCache(RwLock<Kept>);
 struct Kept {
     /// How many changes of buckets had been applied when these were read.
     changes: u64,
-    records: HashMap<String, BucketRecord>,
+    records: HashMap<String, Arc<BucketRecord>>,
 }
 
 impl BucketCache {
     /// The bucket of that name, as it is now.
-    pub(super) fn get(&self, machine: &Machine, name: &str) -> Result<Option<BucketRecord>, ReadError> {
+    pub(super) fn get(&self, machine: &Machine, name: &str) -> Result<Option<Arc<BucketRecord>>, ReadError> {
         // Before the record is read: one that is read after a change may pass for an older one, but not the other way.
         let changes = machine.bucket_changes();
         if let Some(record) = self.0.read().get(changes, name) {
             return Ok(Some(record.clone()));
         }
-        let record = buckets::by_name(name.as_bytes(), |key| Ok::<_, ReadError>(machine.get(key)?))?;
+        let record =
+            buckets::by_name(name.as_bytes(), |key| Ok::<_, ReadError>(machine.get(key)?))?.map(Arc::new);
         if let Some(record) = &record {
             self.0.write().keep(changes, record);
         }
@@ -41,11 +43,11 @@ impl BucketCache {
 }
 
 impl Kept {
-    fn get(&self, changes: u64, name: &str) -> Option<&BucketRecord> {
+    fn get(&self, changes: u64, name: &str) -> Option<&Arc<BucketRecord>> {
         self.records.get(name).filter(|_| self.changes == changes)
     }
 
-    fn keep(&mut self, changes: u64, record: &BucketRecord) {
+    fn keep(&mut self, changes: u64, record: &Arc<BucketRecord>) {
         if changes < self.changes {
             return;
         }

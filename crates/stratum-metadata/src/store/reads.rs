@@ -14,6 +14,7 @@ use crate::record::{
 };
 use crate::tree::{Base, TreeError, Value};
 use std::ops::{ControlFlow, RangeInclusive};
+use std::sync::Arc;
 use stratum_storage::blocking;
 use stratum_storage::volume::VolumeRecord;
 
@@ -109,7 +110,7 @@ impl ReadView {
     }
 
     /// The bucket of that name.
-    pub fn bucket(&self, name: &str) -> Result<Option<BucketRecord>, ReadError> {
+    pub fn bucket(&self, name: &str) -> Result<Option<Arc<BucketRecord>>, ReadError> {
         self.0.inner.bucket_cache.get(self.machine()?, name)
     }
 
