@@ -359,6 +359,7 @@ impl Operator {
             let count = redundancy.unreadable_objects;
             format!("objects that can't be read, or a part of them: {count}; `stratum fsck` names them, of a running server with `--endpoint`")
         }));
+        notes.extend(self.engine.metadata.awaited_bodies().map(|awaited| awaited.to_string()));
         notes.extend(tasks.iter().filter_map(TaskHealth::note));
         notes.extend(self.around.usage.note());
         notes.extend(load::notes(&admission, &connections));

@@ -68,6 +68,11 @@ impl Metadata {
         self.log().lost_bodies()
     }
 
+    /// Bodies that keep the journal from being packed, if any do.
+    pub fn awaited_bodies(&self) -> Option<AwaitedBodies> {
+        self.upkeep().waiting().awaited()
+    }
+
     /// The first entry that is still in the journal: what was before it was packed, or is lost.
     pub fn first_entry(&self) -> Index {
         self.log().first()

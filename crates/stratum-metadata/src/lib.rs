@@ -11,6 +11,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
+mod awaited;
 mod buckets;
 pub mod census;
 pub mod check;
@@ -57,6 +58,7 @@ mod usage;
 mod versions;
 mod walk;
 
+pub use awaited::AwaitedBodies;
 pub use checkpoint::{Export as CheckpointExport, Sizes as CheckpointSizes};
 pub use committer::Headroom;
 pub use compact::{CompactionStatus, Compactor, Narrowed, Why};

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Drive;
-use stratum_storage::journal::{LostBodies, Verify, entry_len};
+use stratum_storage::journal::{LostBodies, Search, Verify, entry_len};
 
 /// One entry of a group: a command's bytes, and the body that rides with it.
 #[derive(Clone, Debug)]
@@ -93,6 +93,8 @@ pub trait LocalLog: Send + Sync + 'static {
     fn replay(&self, from: Index, verify: Verify) -> Replay<'_>;
     /// The body of an entry that is still there, verified; its record has its length and check.
     fn body(&self, index: Index, length: u32, crc32c: u32) -> Result<Bytes, LogError>;
+    /// The body of an entry, from any copy that any drive may have: for who would go on without it.
+    fn search(&self, index: Index, length: u32, crc32c: u32) -> Search;
     /// Whose bodies can't be read now, as far as is known.
     fn lost_bodies(&self) -> LostBodies;
     fn usage(&self) -> Usage;
@@ -201,6 +203,10 @@ pub(crate) mod memory {
             let state = self.0.lock();
             let found = state.entries.iter().find(|(entry, _)| entry.index == index);
             found.map(|(_, body)| body.clone()).ok_or(LogError("gone".into()))
+        }
+
+        fn search(&self, index: Index, length: u32, crc32c: u32) -> Search {
+            self.body(index, length, crc32c).map_or(Search::Gone, Search::Found)
         }
 
         fn lost_bodies(&self) -> LostBodies {

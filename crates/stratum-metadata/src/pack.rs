@@ -5,8 +5,13 @@
 //! by owner, so that neighbours in a listing become neighbours on the drives and in the index, and written as full stripes.
 //! Each stripe is then one `Relocate`, whose moves are conditional: whatever was overwritten meanwhile stays as it is.
 //!
+//! A body that can't be read keeps none of the others where they are ([`unread`]).
+//!
 //! The journal waits for no tier: what belongs in one that takes nothing now is packed with the hot bodies, and reviewed.
 
+mod unread;
+
+use crate::awaited::AwaitedBodies;
 use crate::command::{Command, Pinning, Proposed, TierChange, TierCondition};
 use crate::fate::CommitError;
 use crate::keys;
@@ -53,6 +58,8 @@ enum PackError {
     Record(#[from] DecodeError),
     #[error(transparent)]
     Move(#[from] MoveError),
+    #[error("{0}")]
+    Awaited(AwaitedBodies),
     #[error("having objects reviewed: {0}")]
     Review(#[from] CommitError),
     #[error("its task ended early: {0}")]
@@ -107,7 +114,13 @@ impl Task for Packer {
         Box::pin(async {
             let Some(segment) = self.metadata.next_to_pack() else { return Next::After(POLL_INTERVAL) };
             match pack_segment(&self.metadata, &self.volumes, segment, stop).await {
-                Ok(()) => Next::AtOnce,
+                Ok(()) => {
+                    self.metadata.upkeep().waiting().is_over();
+                    Next::AtOnce
+                }
+                Err(PackError::Awaited(awaited)) => {
+                    Next::After(self.metadata.upkeep().waiting().goes_on(awaited))
+                }
                 Err(error) => {
                     tracing::warn!(%error, first = segment.first, last = segment.last, "a segment was not packed");
                     Next::After(RETRY_DELAY)
@@ -141,15 +154,19 @@ async fn pack_segment(
     let (machine, log) = (metadata.state().clone(), metadata.log().clone());
     let bodies = blocking::spawn(move || live_bodies(&machine, log.as_ref(), segment)).await??;
     let most_owners = BATCH_OWNERS.min(metadata.log().max_group() / 2);
-    let mut rest = bodies.as_slice();
+    let (mut rest, mut unread) = (bodies.as_slice(), Unread::default());
     while !rest.is_empty() {
         if *stop.borrow() {
             return Ok(());
         }
         let (batch, later) = rest.split_at(batch_len(rest, most_owners));
-        pack_batch(metadata, volumes, batch.to_vec()).await?;
+        unread = pack_batch(metadata, volumes, batch.to_vec(), unread).await?;
         rest = later;
     }
+    if unread.awaited.bodies > 0 {
+        return Err(PackError::Awaited(unread.awaited));
+    }
+    unread.tell_lost();
     metadata.upkeep().packed_through(segment.last, metadata.log().as_ref());
     Ok(())
 }
@@ -269,11 +286,21 @@ fn batch_len(bodies: &[Live], most_owners: usize) -> usize {
     bodies.iter().take_while(fits).count().max(1)
 }
 
-async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) -> Result<(), PackError> {
-    let Some(Live { to, .. }) = batch.first() else { return Ok(()) };
+/// Packs what of a batch can be read, and counts the rest.
+async fn pack_batch(
+    metadata: &Metadata,
+    volumes: &Volumes,
+    batch: Vec<Live>,
+    mut unread: Unread,
+) -> Result<Unread, PackError> {
+    let Some(Live { to, .. }) = batch.first() else { return Ok(unread) };
     let (to, log) = (*to, metadata.log().clone());
     let reviews: Vec<TierChange> = batch.iter().filter_map(review).collect();
-    let bodies = blocking::spawn(move || read(log.as_ref(), batch)).await??;
+    let read = move || (unread.read(log.as_ref(), batch), unread);
+    let (bodies, unread) = blocking::spawn(read).await?;
+    if bodies.is_empty() {
+        return Ok(unread);
+    }
     let bytes: usize = bodies.iter().map(|small| small.body.bytes.len()).sum();
     let moved = match to {
         Tier::Hot => relocate::pack(metadata, volumes, to, bodies, Trust::Synced).await?,
@@ -293,7 +320,7 @@ async fn pack_batch(metadata: &Metadata, volumes: &Volumes, batch: Vec<Live>) ->
     };
     metrics::counter!("stratum_packed_bodies_total").increment(moved.bodies);
     metrics::counter!("stratum_packed_bytes_total").increment(bytes as u64);
-    Ok(())
+    Ok(unread)
 }
 
 /// Has an object looked at that can't go where it belongs now.
@@ -309,13 +336,4 @@ fn review(live: &Live) -> Option<TierChange> {
         pinning: Pinning::Leave,
         review: Some(live.decided?),
     })
-}
-
-fn read(log: &dyn LocalLog, batch: Vec<Live>) -> Result<Vec<Small>, LogError> {
-    let small = |live: Live| -> Result<Small, LogError> {
-        let bytes: Bytes = log.body(live.index, live.length, live.crc32c)?;
-        let body = PackBody { owner: live.owner.in_stripe(), bytes, crc32c: live.crc32c };
-        Ok(Small { from: live.blob(), form: live.form, owner: live.owner, body })
-    };
-    batch.into_iter().map(small).collect()
 }

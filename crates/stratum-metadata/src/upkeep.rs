@@ -3,6 +3,7 @@
 //! None of this waits for a request, and none runs at a pace: the journal's room depends on it, and an
 //! acknowledgement is only as durable as the entries before it.
 
+use crate::awaited::Waiting;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Files, Sizes};
 use crate::index_dir::IndexDir;
 use crate::log::{ClosedSegment, LocalLog, LogError};
@@ -17,7 +18,7 @@ use stratum_storage::ambient::Clock;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::{DriveId, Roster};
 use stratum_storage::set::Finding;
-use tracing_mutex::parkinglot::Mutex;
+use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 
 /// The part of the cap after which a checkpoint is due. The journal since the older of two is kept, so two of these
 /// parts, and what is not packed yet, are the journal's usual length.
@@ -44,6 +45,8 @@ pub(crate) struct Upkeep {
     clock: Arc<dyn Clock>,
     /// Every entry up to this has no live body left in the journal.
     packed: AtomicU64,
+    /// What keeps the packer from going on.
+    waiting: Mutex<Waiting>,
     /// The drives that the journal and the checkpoints were last made whole on, and the journal's epoch since then: a
     /// drive that joined and left between two looks left no other trace.
     whole_on: Mutex<(Vec<DriveId>, u64)>,
@@ -70,6 +73,7 @@ impl Upkeep {
             bytes: AtomicU64::new(0),
             clock,
             packed: AtomicU64::new(0),
+            waiting: Mutex::default(),
             whole_on: Mutex::default(),
             checkpoints: Mutex::default(),
         }
@@ -232,6 +236,11 @@ impl Upkeep {
 
     pub(crate) fn packed(&self) -> Index {
         self.packed.load(Ordering::Acquire)
+    }
+
+    /// What keeps the packer from going on.
+    pub(crate) fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock()
     }
 
     /// Lets go of what is packed and lies below the older of the kept checkpoints.

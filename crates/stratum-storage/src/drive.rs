@@ -306,6 +306,16 @@ impl Drive {
         }
     }
 
+    /// Whether it is out, and an operator may yet bring it back with all that it holds: no other is in its place, and nobody has
+    /// said that it is lost.
+    pub fn may_be_brought_back(&self) -> bool {
+        match self.health() {
+            Health::Healthy => false,
+            Health::Missing { gone, .. } => !gone && !self.is_draining(),
+            Health::Failed { .. } => !self.is_draining(),
+        }
+    }
+
     /// Healthy, and not being drained.
     pub fn takes_new(&self) -> bool {
         self.is_healthy() && !self.is_draining()

@@ -29,6 +29,7 @@ mod refound;
 mod replay;
 mod round;
 mod salvage;
+mod search;
 mod slots;
 mod slow;
 mod table;
@@ -60,6 +61,7 @@ pub use quorum::TooFew;
 pub use refound::{RefoundError, Refounding, refound};
 pub use replay::{Replay, Replayed};
 pub use salvage::{Doubt, History, Run, Thin};
+pub use search::Search;
 pub use verify::CheckedSegment;
 
 /// Names an entry and everything before it: each entry's hash covers that of the one before.

@@ -106,6 +106,7 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_shards_rebuilt_total", Unit::Count, "Shard files rebuilt from others."),
     family(Counter, "stratum_shards_moved_total", Unit::Count, "Shard files moved to another drive."),
     family(Counter, "stratum_fragments_mended_total", Unit::Count, "Fragments written anew in place."),
+    family(Counter, "stratum_journal_lost_bodies_total", Unit::Count, "Bodies in the journal that were bad in every copy on every drive, and that it goes on without."),
     family(Counter, "stratum_packed_bodies_total", Unit::Count, "Small bodies packed from the journal into volumes."),
     family(Counter, "stratum_packed_bytes_total", Unit::Bytes, "Bytes of them."),
     family(Counter, "stratum_moved_bodies_total", Unit::Count, "Bodies moved to other volumes."),

@@ -23,6 +23,9 @@ use stratum_storage::readpath::{self, Holds, Pin, ReadError};
 /// How often a record is read again because its bytes moved between the lookup and the read.
 const ATTEMPTS: usize = 4;
 
+/// What a client is told of a body that isn't there and won't come back.
+const LOST: &str = "The bytes of this object are lost. It can be written anew or deleted.";
+
 /// Parts that are looked up on an async thread, some hundred microseconds of work. More are another thread's.
 const PARTS_AT_ONCE: usize = 64;
 
@@ -101,8 +104,8 @@ enum Patience {
 enum Unread {
     /// Only a drive has it, or it is too much to look for, and this thread may not wait.
     NotCached,
-    /// It was moved meanwhile: look again.
-    Moved,
+    /// It was moved meanwhile, perhaps out of that entry of the journal: look again.
+    Moved(Option<Index>),
     Failed(S3Error),
 }
 
@@ -115,7 +118,7 @@ impl From<S3Error> for Unread {
 impl From<ReadError> for Unread {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Gone(_) => Unread::Moved,
+            ReadError::Gone(_) => Unread::Moved(None),
             error => Unread::Failed(error.into()),
         }
     }
@@ -124,7 +127,7 @@ impl From<ReadError> for Unread {
 impl From<BodyError> for Unread {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::Gone { .. } => Unread::Moved,
+            BodyError::Gone { index } => Unread::Moved(Some(index)),
             BodyError::NotCached => Unread::NotCached,
             BodyError::Damaged { .. } | BodyError::Late { .. } => {
                 Unread::Failed(S3Error::new(Code::ServiceUnavailable).because(error))
@@ -169,12 +172,15 @@ impl Bodies {
         admitted: Option<Admitted>,
         choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Opened, S3Error> {
-        let mut budget = Budget { memory: memory.clone(), admitted };
+        let (mut budget, mut last) = (Budget { memory: memory.clone(), admitted }, None);
         for _ in 0..ATTEMPTS {
             let (object, selection) = match self.attempt(view, target, &mut budget, &choose)? {
                 Attempt::Opened(opened) => return Ok(opened),
                 Attempt::NotCached { object, selection } => (object, selection),
-                Attempt::Moved => continue,
+                Attempt::Moved(from) => {
+                    last = moved_again(last, from)?;
+                    continue;
+                }
             };
             let (bodies, view, wanted) = (self.clone(), view.clone(), target.clone());
             let patient = tokio::task::spawn_blocking(move || {
@@ -182,7 +188,7 @@ impl Bodies {
             });
             match patient.await.map_err(|error| S3Error::new(Code::InternalError).because(error))?? {
                 Again::Opened(opened) => return Ok(*opened),
-                Again::Moved(kept) => budget = kept,
+                Again::Moved(kept, from) => (budget, last) = (kept, moved_again(last, from)?),
             }
         }
         Err(S3Error::new(Code::ServiceUnavailable).because("the object's bytes moved again and again"))
@@ -202,7 +208,7 @@ impl Bodies {
         match self.content(view, &pin, &object, &selection.bytes, budget, Patience::Async) {
             Ok(content) => Ok(Attempt::Opened(Opened { object, is_current, selection, content })),
             Err(Unread::NotCached) => Ok(Attempt::NotCached { object, selection }),
-            Err(Unread::Moved) => Ok(Attempt::Moved),
+            Err(Unread::Moved(from)) => Ok(Attempt::Moved(from)),
             Err(Unread::Failed(error)) => Err(error),
         }
     }
@@ -223,11 +229,12 @@ impl Bodies {
             && object.size == before.size
             && object.version == before.version;
         if !same {
-            return Ok(Again::Moved(budget));
+            return Ok(Again::Moved(budget, None));
         }
         match self.content(view, &pin, &object, &selection.bytes, &mut budget, Patience::Blocking) {
             Ok(content) => Ok(Again::Opened(Box::new(Opened { object, is_current, selection, content }))),
-            Err(Unread::NotCached | Unread::Moved) => Ok(Again::Moved(budget)),
+            Err(Unread::NotCached) => Ok(Again::Moved(budget, None)),
+            Err(Unread::Moved(from)) => Ok(Again::Moved(budget, from)),
             Err(Unread::Failed(error)) => Err(error),
         }
     }
@@ -415,13 +422,25 @@ fn parts_within(
 enum Attempt {
     Opened(Opened),
     NotCached { object: ObjectRecord, selection: Selection },
-    Moved,
+    /// Perhaps out of that entry of the journal.
+    Moved(Option<Index>),
 }
 
 /// What the patient way came to.
 enum Again {
     Opened(Box<Opened>),
-    Moved(Budget),
+    Moved(Budget, Option<Index>),
+}
+
+/// A body was found to have left an entry of the journal, after the last look had found the same. It was gone before the record
+/// was looked up, then, and the record still names it: it was lost there, or with a state that was restored.
+fn moved_again(last: Option<Index>, from: Option<Index>) -> Result<Option<Index>, S3Error> {
+    match from {
+        Some(index) if last == from => Err(S3Error::new(Code::InternalError)
+            .message(LOST)
+            .because(format!("the body of entry {index} is lost: the journal went on without it"))),
+        from => Ok(from),
+    }
 }
 
 impl Content {

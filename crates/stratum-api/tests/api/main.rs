@@ -18,6 +18,7 @@ mod lifecycle;
 mod listing;
 mod lists;
 mod lock;
+mod lost;
 mod matrix;
 mod multipart;
 mod neighbours;

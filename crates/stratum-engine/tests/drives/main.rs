@@ -16,3 +16,4 @@ mod tasks;
 mod tiering;
 mod tiers;
 mod transition;
+mod unreadable;

@@ -11,7 +11,7 @@ use stratum_metadata::record::Body;
 use stratum_metadata::{CommitError, NotWritten};
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Drive;
-use stratum_storage::journal::{Journal, LostBodies, Verify};
+use stratum_storage::journal::{Journal, LostBodies, Search, Verify};
 use tracing_mutex::parkinglot::Mutex;
 
 /// When whoever appends panics.
@@ -72,6 +72,10 @@ impl LocalLog for Panicking {
 
     fn body(&self, index: Index, length: u32, crc32c: u32) -> Result<Bytes, LogError> {
         self.log().body(index, length, crc32c)
+    }
+
+    fn search(&self, index: Index, length: u32, crc32c: u32) -> Search {
+        self.log().search(index, length, crc32c)
     }
 
     fn lost_bodies(&self) -> LostBodies {

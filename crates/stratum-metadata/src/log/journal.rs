@@ -7,7 +7,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::Drive;
-use stratum_storage::journal::{self, AppendError, Class, Journal, LostBodies, NewEntry, Verify};
+use stratum_storage::journal::{self, AppendError, Class, Journal, LostBodies, NewEntry, Search, Verify};
 
 impl LocalLog for Journal {
     fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, CommitError> {
@@ -47,6 +47,10 @@ impl LocalLog for Journal {
 
     fn body(&self, index: Index, length: u32, crc32c: u32) -> Result<Bytes, LogError> {
         self.read_body(index, length, crc32c).map_err(|error| LogError(error.to_string()))
+    }
+
+    fn search(&self, index: Index, length: u32, crc32c: u32) -> Search {
+        Journal::search(self, index, length, crc32c)
     }
 
     fn lost_bodies(&self) -> LostBodies {

@@ -181,6 +181,11 @@ impl Core {
         self.others.lock().extend(others);
     }
 
+    /// Segments that are not in the chain, each with the place of its drive.
+    pub(super) fn aside(&self) -> Vec<(usize, SegmentSlot)> {
+        self.others.lock().iter().flat_map(|other| other.copies.iter().cloned()).collect()
+    }
+
     /// Gives back slots that nothing was written to.
     pub(super) fn give_back(&self, members: Vec<EpochMember>) {
         let places = self.places();

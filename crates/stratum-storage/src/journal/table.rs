@@ -112,6 +112,19 @@ impl SegmentTable {
         Some((&segment.copies, u64::from(*body)))
     }
 
+    /// The segments that hold an entry, each with where its body begins: where an epoch began with a copy of the last group,
+    /// there are two. The one that counts comes last. Nothing if the entry isn't here any more.
+    pub(super) fn all_with(&self, index: Index) -> Vec<(Segment, u64)> {
+        if self.place_of(index).is_none() {
+            return Vec::new();
+        }
+        let body = |segment: &Segment| {
+            let number = usize::try_from(index.checked_sub(segment.first())?).ok()?;
+            segment.bodies.get(number).map(|at| u64::from(*at))
+        };
+        self.segments.iter().filter_map(|segment| Some((segment.clone(), body(segment)?))).collect()
+    }
+
     /// A new segment is written to from now on. Gives back one that had been begun, but never got a group: the new
     /// one begins with a copy of the group before it.
     pub(super) fn begin(&mut self, segment: Segment) -> Option<Segment> {

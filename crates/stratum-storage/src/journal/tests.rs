@@ -13,6 +13,7 @@ mod reading;
 mod refound;
 mod salvage;
 mod scrubbing;
+mod searching;
 mod segments;
 mod sets;
 mod threads;

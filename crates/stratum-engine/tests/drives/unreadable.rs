@@ -1,0 +1,106 @@
+//! Bodies in the journal that are bad in every copy: packing goes on around them, and gives up none that a drive may
+//! still have.
+
+use crate::store::{Store, body, with_bucket};
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use stratum_metadata::Piece;
+use stratum_storage::blob::Place;
+
+const ROTTEN: u64 = 3;
+
+/// Turns a bit over of that object's body, wherever it lies in the journals below these drives' folders. On how many drives.
+fn rot(folder: &Path, drives: &[usize]) -> usize {
+    let of_body = body(ROTTEN);
+    let rotten_on = |drive: &&usize| {
+        let segments = fs::read_dir(folder.join(format!("hot/{drive}/journal")));
+        let paths = segments.into_iter().flatten().map(|segment| segment.unwrap().path());
+        paths.filter(|path| rot_in(path, &of_body)).count() > 0
+    };
+    drives.iter().filter(rotten_on).count()
+}
+
+fn rot_in(path: &Path, of_body: &[u8]) -> bool {
+    let bytes = fs::read(path).unwrap();
+    let Some(at) = bytes.windows(of_body.len()).position(|window| window == of_body) else { return false };
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(&[of_body[40] ^ 1], at as u64 + 40).unwrap();
+    true
+}
+
+/// The drives whose journals hold it.
+fn holders(folder: &Path) -> Vec<usize> {
+    let of_body = body(ROTTEN);
+    let holds = |drive: &usize| {
+        fs::read_dir(folder.join(format!("hot/{drive}/journal"))).unwrap().any(|segment| {
+            fs::read(segment.unwrap().path())
+                .unwrap()
+                .windows(of_body.len())
+                .any(|window| window == of_body)
+        })
+    };
+    (0..6).filter(holds).collect()
+}
+
+async fn fill(store: &Store, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        store.put(number, &body(number)).await;
+    }
+}
+
+/// The number of objects in what is lost, as the status counts them.
+fn unreadable(store: &Store) -> u64 {
+    let (first, lost) = (store.metadata.first_entry(), store.metadata.lost_bodies());
+    let is_lost = |piece| matches!(piece, Piece::Entry(entry) if entry < first || lost.has(entry));
+    store.metadata.objects_in(&is_lost).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_bad_in_every_copy_keeps_nothing_in_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = with_bucket(dir.path()).await;
+    fill(&store, 0..900).await;
+    assert_eq!(rot(dir.path(), &[0, 1, 2, 3, 4, 5]), 3);
+    let Some(Place::Journal { index, .. }) = store.place(ROTTEN) else { panic!("it is in the journal") };
+    for round in 0..4 {
+        fill(&store, 1_000 + round * 400..1_400 + round * 400).await;
+        store.tend_until(|store| store.is_packed(1_000 + round * 400 - 200)).await;
+    }
+    store.tend_until(|store| store.journal.first() > index).await;
+    assert_eq!(store.metadata.awaited_bodies(), None);
+    for number in (0..900).filter(|number| *number != ROTTEN) {
+        assert_eq!(store.read(number).await, Some(body(number)), "{number}");
+    }
+    for _ in 0..2 {
+        assert!(matches!(store.place(ROTTEN), Some(Place::Journal { index: named, .. }) if named == index));
+        assert_eq!(unreadable(&store), 1, "it stays known, and counted");
+        store = store.restart(|_| ()).await;
+    }
+    store.put(ROTTEN, &body(7)).await;
+    assert_eq!(store.read(ROTTEN).await, Some(body(7)));
+    assert_eq!(unreadable(&store), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_a_missing_drive_may_have_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_bucket(dir.path()).await;
+    fill(&store, 0..900).await;
+    let holders = holders(dir.path());
+    let away = holders[0];
+    assert_eq!(rot(dir.path(), &holders[1..]), 2);
+    let (hot, aside) = (dir.path().join(format!("hot/{away}")), dir.path().join("aside"));
+    let store = store.restart(|_| fs::rename(&hot, &aside).unwrap()).await;
+    fill(&store, 1_000..1_600).await;
+    store.tend_until(|store| store.metadata.awaited_bodies().is_some() && store.is_packed(1)).await;
+    let awaited = store.metadata.awaited_bodies().unwrap();
+    assert_eq!((awaited.bodies, awaited.drives), (1, [format!("hot/{away}")].into()));
+    let Some(Place::Journal { index, .. }) = store.place(ROTTEN) else { panic!("it is nowhere else") };
+    assert!(store.journal.first() <= index, "its segment stays");
+    let store = store.restart(|_| fs::rename(&aside, &hot).unwrap()).await;
+    fill(&store, 2_000..2_600).await;
+    store.tend_until(|store| store.is_packed(ROTTEN)).await;
+    assert_eq!(store.read(ROTTEN).await, Some(body(ROTTEN)));
+    assert_eq!(unreadable(&store), 0);
+}
