@@ -16,6 +16,7 @@ mod remains;
 mod repair;
 mod replicated;
 mod roll;
+mod seats;
 mod slots;
 mod watch;
 

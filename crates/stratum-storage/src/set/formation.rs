@@ -9,25 +9,25 @@
 use super::identity::{self, Formation, Identity, SetId};
 use super::look::{PlaceContent, inspect, inspect_open, other_than};
 use super::roll::{Roll, RollEntry, Shape, Standing};
+use super::seats::{other_order, take_seats};
 use super::watch::Watch;
 use super::{Root, Set, SetConfig, SetError, TierConfig, TierRoster};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
 use crate::drive::real::RealDrive;
 use crate::drive::{Drive, DriveId, DriveIo, Threads};
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use tracing_mutex::parkinglot::Mutex;
 
 /// One place that the configuration names, and what is there.
-struct ConfiguredPlace<'a> {
-    tier: Tier,
-    position: usize,
-    root: &'a Root,
-    found: PlaceContent,
+pub(super) struct ConfiguredPlace<'a> {
+    pub(super) tier: Tier,
+    pub(super) position: usize,
+    pub(super) root: &'a Root,
+    pub(super) found: PlaceContent,
     /// The position whose drive is in it, or belongs there: the same, unless drives were swapped, added or removed.
-    seat: Option<usize>,
+    pub(super) seat: Option<usize>,
 }
 
 pub(super) fn open(
@@ -131,7 +131,7 @@ fn look(config: &SetConfig) -> Result<Vec<ConfiguredPlace<'_>>, SetError> {
 }
 
 impl ConfiguredPlace<'_> {
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         self.root.place()
     }
 }
@@ -290,13 +290,16 @@ fn assemble(
     let mut tiers = Vec::new();
     for shape in &reference.roll.tiers {
         take_seats(&mut slots, shape);
+        if let Some(order) = other_order(&slots, shape.tier) {
+            tracing::info!(order, "the configuration names drives in another order than they joined in; each is used where it is");
+        }
         let mut drives = Vec::new();
         for (position, member) in shape.members.iter().enumerate() {
             if member.standing == Standing::Removed {
                 continue;
             }
             let (id, number) = (member.drive, u16::try_from(position).unwrap_or(u16::MAX));
-            let drive = match claim(&slots, id, shape.tier, position) {
+            let drive = match claim(&slots, id) {
                 Some(io) => known_drive(id, shape.tier, number, io, config.threads, clock.clone()),
                 None => {
                     let (reason, is_gone) = why_missing(&slots, shape.tier, position);
@@ -342,59 +345,10 @@ pub(super) fn known_drive(
     drive
 }
 
-/// Which of the free positions a slot takes.
-type Choice<'a> = dyn Fn(&ConfiguredPlace<'_>, &BTreeSet<usize>) -> Option<usize> + 'a;
-
-/// Says for every slot of a tier whose place it is: of the drive that is in it, else of one that is in none, that of
-/// its own number where all positions are configured, in order where removed ones are left out. What is left over is
-/// the place of drives that were removed.
-fn take_seats(slots: &mut [ConfiguredPlace<'_>], shape: &Shape) {
-    let is_removed = |position: &usize| {
-        shape.members.get(*position).is_none_or(|member| member.standing == Standing::Removed)
-    };
-    let mut slots: Vec<&mut ConfiguredPlace<'_>> =
-        slots.iter_mut().filter(|slot| slot.tier == shape.tier).collect();
-    let mut free: BTreeSet<usize> = (0..shape.members.len()).collect();
-    for slot in &mut slots {
-        if let PlaceContent::Known(_, identity) = &slot.found {
-            slot.seat = shape.members.iter().position(|member| member.drive == identity.drive);
-            if let Some(seat) = slot.seat {
-                free.remove(&seat);
-            }
-        }
-    }
-    let by_number = slots.len() == shape.members.len();
-    let own = |slot: &ConfiguredPlace<'_>, free: &BTreeSet<usize>| {
-        free.get(&slot.position).copied().filter(|_| by_number)
-    };
-    let others = |free: &BTreeSet<usize>| free.iter().copied().find(|position| !is_removed(position));
-    let choices: [&Choice<'_>; 3] =
-        [&|slot, free| own(slot, free).filter(|own| !is_removed(own)), &|_, free| others(free), &own];
-    for choose in choices {
-        for slot in slots.iter_mut().filter(|slot| slot.seat.is_none()) {
-            slot.seat = choose(slot, &free);
-            if let Some(seat) = slot.seat {
-                free.remove(&seat);
-            }
-        }
-    }
-}
-
 /// The drive of that id, from wherever it was found.
-fn claim(
-    slots: &[ConfiguredPlace<'_>],
-    id: DriveId,
-    tier: Tier,
-    position: usize,
-) -> Option<Arc<dyn DriveIo>> {
+fn claim(slots: &[ConfiguredPlace<'_>], id: DriveId) -> Option<Arc<dyn DriveIo>> {
     slots.iter().find_map(|slot| match &slot.found {
-        PlaceContent::Known(io, identity) if identity.drive == id => {
-            if (slot.tier, slot.position) != (tier, position) {
-                let (place, tier) = (slot.place(), tier.name());
-                tracing::warn!(place, tier, position, "the drive is in another slot than it was formed in");
-            }
-            Some(io.clone())
-        }
+        PlaceContent::Known(io, identity) if identity.drive == id => Some(io.clone()),
         _ => None,
     })
 }
