@@ -1,5 +1,7 @@
 //! The store that a configuration means, opened: its drives, who root is, and the engine over them.
 
+mod awaited;
+
 use crate::classify;
 use crate::config::Config;
 use crate::credentials::Credentials;
@@ -12,9 +14,7 @@ use crate::remote;
 use crate::root::RootCredentials;
 use crate::scrubbing;
 use crate::usage::UsageTask;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use stratum_auth::Identities;
 use stratum_cipher::KeyService;
 use stratum_classify::Classifier;
@@ -28,26 +28,10 @@ use stratum_tiering::prices::PricesError;
 use stratum_tiering::usage::Usage;
 use tokio::runtime::Runtime;
 
-/// How long a start that lacks drives waits between two tries.
-const DRIVES_POLL_INTERVAL: Duration = Duration::from_secs(5);
-
 /// The drives and their journal.
 pub fn foundation(layout: &Layout) -> Result<Foundation, OpenError> {
     let drives = layout.set_config(Threads::Own);
     Foundation::open(&drives, journal::Options::default(), Arc::new(System), Arc::new(System))
-}
-
-/// [`foundation`], once enough drives are there to start safely. Says so while it waits.
-fn await_foundation(layout: &Layout, address: SocketAddr) -> Result<Foundation, OpenError> {
-    loop {
-        match foundation(layout) {
-            Err(error) if error.is_for_want_of_drives() => {
-                tracing::error!(%error, %address, "not serving; waiting for the drives to come back");
-            }
-            outcome => return outcome,
-        }
-        std::thread::sleep(DRIVES_POLL_INTERVAL);
-    }
 }
 
 /// An open store, and what was decided on the way.
@@ -71,7 +55,7 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     let remote = remote::configured(config)?;
     let mut layout = Layout::new(&config.server.data, config);
     private::close(&layout)?;
-    let foundation = await_foundation(&layout, config.server.address)?;
+    let foundation = awaited::await_foundation(&layout, config.server.address)?;
     layout.settle(&foundation.set.all_drives());
     std::fs::create_dir_all(&layout.meta)
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
