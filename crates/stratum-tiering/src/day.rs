@@ -6,6 +6,9 @@ use std::num::NonZeroU64;
 /// Days in a month, as prices count it: a twelfth of 365.25.
 pub const MONTH_DAYS: f64 = 30.4375;
 
+/// What comes later than in so many days nobody is told of: it won't be so.
+pub const FORESEEN_DAYS: f64 = 3_652.5;
+
 /// The length of a day, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Day(NonZeroU64);
@@ -60,6 +63,9 @@ impl fmt::Display for Lasting {
         if days > 36_525.0 {
             return f.write_str("over a century");
         }
+        if days * 24.0 * 60.0 < 0.5 {
+            return f.write_str("less than a minute");
+        }
         let (count, unit) = match days * 24.0 {
             hours if hours < 1.0 => (hours * 60.0, "minute"),
             hours if hours < 48.0 => (hours, "hour"),
@@ -87,10 +93,19 @@ mod tests {
 
     #[test]
     fn what_lasts_is_told_in_the_largest_unit_that_it_fills() {
-        let told = [0.01, 1.0 / 24.0, 1.9, 2.0, 729.0, 1_461.0, 1e9].map(|days| Lasting(days).to_string());
+        let told = [0.0, 0.01, 1.0 / 24.0, 1.9, 2.0, 729.0, 1_461.0, 1e9].map(|days| Lasting(days).to_string());
         assert_eq!(
             told,
-            ["14 minutes", "1 hour", "46 hours", "2 days", "729 days", "4 years", "over a century"]
+            [
+                "less than a minute",
+                "14 minutes",
+                "1 hour",
+                "46 hours",
+                "2 days",
+                "729 days",
+                "4 years",
+                "over a century"
+            ]
         );
     }
 

@@ -19,7 +19,7 @@ use stratum_storage::ambient::{Clock, System, UnixMillis};
 use stratum_storage::blob::{BlobRef, Tier};
 use stratum_storage::volume::Table;
 use stratum_tiering::content::Content;
-use stratum_tiering::day::{Day, Lasting};
+use stratum_tiering::day::{Day, FORESEEN_DAYS, Lasting};
 
 /// Why nothing is decided by use of a version that isn't current.
 const NOT_CURRENT: &str = "it isn't its key's current object: its use isn't counted, and it stays where it is until somebody \
@@ -62,7 +62,7 @@ pub struct Explanation {
     pub costs: Option<Costs>,
     /// What would change the decision.
     pub changes: Vec<String>,
-    /// When the decision may be another by the mere passing of time.
+    /// When the decision may be another by the mere passing of time, if that is within ten years.
     pub next_review: Option<UnixMillis>,
     /// Since when the move of its bytes is due, if it isn't done.
     pub move_due: Option<UnixMillis>,
@@ -199,7 +199,7 @@ impl Explanation {
             terms: serde_json::to_value(decision.terms).ok(),
             signals: own.and_then(|own| serde_json::to_value(own).ok()),
             group: Some(Group { prefix, used: group.and_then(|group| serde_json::to_value(group).ok()) }),
-            next_review: decision.next_review,
+            next_review: decision.next_review.filter(|review| tiering.day().between(System.now(), *review) < FORESEEN_DAYS),
             changes,
             ..self
         }

@@ -77,6 +77,7 @@ struct Terms {
     size: u64,
     last: u64,
     group_last: u64,
+    is_read: bool,
     monthly_reads: f64,
     share: f64,
     storage_month: BTreeMap<String, f64>,
@@ -217,16 +218,16 @@ fn timeline(explained: &Explanation) -> Markup {
 
 fn usage(explained: &Explanation, terms: &Terms) -> Markup {
     let ago = |then: u64| format!("{} ago", span(terms.now.saturating_sub(then)));
-    let is_read = explained.signals.is_some();
+    let has_reads = explained.signals.is_some();
     html! {
         dl.pairs {
-            dt { @if is_read { "Last in use" } @else { "Written" } } dd { (ago(terms.last)) }
-            dt { "Reads a month" } dd { (format!("{:.1}", terms.monthly_reads)) @if !is_read { span.muted { " (none yet)" } } }
-            @if is_read { dt { "Share that a read takes" } dd { (percent(terms.share, 1.0)) } }
+            dt { @if terms.is_read { "Last read" } @else { "Written" } } dd { (ago(terms.last)) }
+            dt { "Reads a month" } dd { (format!("{:.1}", terms.monthly_reads)) @if !has_reads { span.muted { " (none yet)" } } }
+            @if has_reads { dt { "Share that a read takes" } dd { (percent(terms.share, 1.0)) } }
             dt { "Size" } dd { (bytes(terms.size)) }
             @if let Some(group) = &explained.group {
                 dt { "Its group" } dd { @if group.prefix.is_empty() { "the whole bucket" } @else { code.wrap { (visible(&group.prefix)) } } }
-                dt { "Group last in use" } dd { (ago(terms.group_last)) }
+                dt { "Last use in its group" } dd { (ago(terms.group_last)) }
             }
         }
     }

@@ -4,13 +4,10 @@ use super::Tiering;
 use serde::Serialize;
 use stratum_metadata::record::{BucketRecord, ObjectRecord};
 use stratum_storage::ambient::UnixMillis;
-use stratum_tiering::day::Day;
+use stratum_tiering::day::{Day, FORESEEN_DAYS};
 use stratum_tiering::policy::{Decision, Features};
 use stratum_tiering::signals::{HALF_LIFE_DAYS, Read, SPIKE_READS, Signals};
 use stratum_tiering::tier::Tier;
-
-/// What comes later than in so many days isn't told.
-const FORESEEN_DAYS: f64 = 3_652.5;
 
 /// What is decided of an object now, and on what it stands.
 #[derive(Clone, Debug, Serialize)]

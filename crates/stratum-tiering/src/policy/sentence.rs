@@ -2,7 +2,7 @@
 
 use super::terms::{Ascent, Course, Descent, Terms};
 use super::{Decision, Rule};
-use crate::day::{Day, Lasting};
+use crate::day::{Day, FORESEEN_DAYS, Lasting};
 use std::fmt::Display;
 use std::num::NonZeroU64;
 
@@ -20,7 +20,8 @@ impl Decision {
 
     fn reason(&self) -> String {
         let terms = &self.terms;
-        let until = self.next_review.map(|until| format!(" for {}", terms.lasting(terms.now, until)));
+        let until = self.next_review.filter(|until| terms.is_foreseen(*until));
+        let until = until.map(|until| format!(" for {}", terms.lasting(terms.now, until)));
         let until = until.unwrap_or_default();
         match self.by {
             Rule::Pin => format!("it is pinned there by hand{until}"),
@@ -33,14 +34,14 @@ impl Decision {
             }
             Rule::Spike => "it is suddenly read ten times as often as usual".to_owned(),
             Rule::ByHand => {
-                format!("it was moved there by hand, which is left alone{until} more unless it is read")
+                let more = if until.is_empty() { "" } else { " more" };
+                format!("it was moved there by hand, which is left alone{until}{more} unless it is read")
             }
             Rule::WarmUp => {
-                format!("its bucket is being watched{until} more before anything in it is moved by its use")
+                let more = if until.is_empty() { "" } else { " more" };
+                format!("its bucket is being watched{until}{more} before anything in it is moved by its use")
             }
-            Rule::LeastIdle => {
-                format!("it was in use {} ago, too lately to go down", terms.lasting(terms.last, terms.now))
-            }
+            Rule::LeastIdle => format!("{}, too lately to go down", terms.last_use()),
             Rule::Model => self.course(),
         }
     }
@@ -50,10 +51,9 @@ impl Decision {
         match &terms.course {
             Course::Rest => "no other tier is cheaper for it".to_owned(),
             Course::Return => "it was read again".to_owned(),
-            Course::Idle { to, after_days, .. } => format!(
-                "it was last in use {} ago, and goes to {to} after {after_days} days",
-                terms.lasting(terms.last, terms.now)
-            ),
+            Course::Idle { to, after_days, .. } => {
+                format!("{}; it goes to {to} after {after_days} days without use", terms.last_use())
+            }
             Course::Ascend(Ascent { reads_to_repay, .. }) if self.tier == terms.tier => {
                 format!("it was read, but only {reads_to_repay:.0} more reads would repay the way up")
             }
@@ -66,29 +66,52 @@ impl Decision {
 
     fn descent(&self, descent: &Descent) -> String {
         let terms = &self.terms;
-        let own = terms.lasting(terms.last, terms.now);
-        let group = terms.lasting(terms.group_last, terms.now);
         let known = if terms.gap_days.is_some() && descent.shortened < 1.0 {
             ", and was left for long before"
         } else {
             ""
         };
-        let due = if self.tier == terms.tier {
+        let group = match terms.group_last > terms.last {
+            true => {
+                let ago = terms.lasting(terms.group_last, terms.now);
+                format!("; others of its group were read {ago} ago")
+            }
+            false => String::new(),
+        };
+        let due = if self.tier != terms.tier {
+            format!("is cheaper in {} if it stays there for {:.0} days", descent.to, descent.break_even_days)
+        } else if terms.is_foreseen(descent.due) {
             format!(
                 "goes to {} in {} unless it or its group is read",
                 descent.to,
                 terms.lasting(terms.now, descent.due)
             )
         } else {
-            format!("is cheaper in {} if it stays there for {:.0} days", descent.to, descent.break_even_days)
+            format!("would take many years in {} to repay the way there", descent.to)
         };
-        format!("it was last in use {own} ago and its group {group} ago{known}; it {due}")
+        format!("{}{known}{group}; it {due}", terms.last_use())
     }
 }
 
 impl Terms {
+    fn last_use(&self) -> String {
+        let ago = self.lasting(self.last, self.now);
+        match self.is_read {
+            true => format!("it was last read {ago} ago"),
+            false => format!("it was written {ago} ago, and no read of it is known since"),
+        }
+    }
+
+    /// Whether a time is so near that a person is told of it.
+    fn is_foreseen(&self, time: u64) -> bool {
+        self.day().between(self.now, time) < FORESEEN_DAYS
+    }
+
+    fn day(&self) -> Day {
+        Day::new(NonZeroU64::new(self.day).unwrap_or(NonZeroU64::MIN))
+    }
+
     fn lasting(&self, from: u64, to: u64) -> impl Display + use<> {
-        let day = Day::new(NonZeroU64::new(self.day).unwrap_or(NonZeroU64::MIN));
-        Lasting(day.between(from, to))
+        Lasting(self.day().between(from, to))
     }
 }

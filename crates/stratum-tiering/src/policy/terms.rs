@@ -19,6 +19,8 @@ pub struct Terms {
     /// When it was read last, or written; and so of its group.
     pub last: u64,
     pub group_last: u64,
+    /// Whether it was read since it was written, as far as is known: else `last` is when it was written.
+    pub is_read: bool,
     /// Whether it was read since it lies in its tier.
     pub read_since: bool,
     /// The last pause between two sessions of reads, in days.
@@ -117,6 +119,7 @@ impl Terms {
             since: features.since,
             last,
             group_last: features.group.and_then(|group| group.last()).unwrap_or(0).max(last),
+            is_read: own_last.is_some_and(|last| last >= features.written),
             read_since: own_last.is_some_and(|last| last >= features.since),
             gap_days: features.own.and_then(|own| own.gap_days()),
             share,

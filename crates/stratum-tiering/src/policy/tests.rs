@@ -246,17 +246,35 @@ fn sentences_say_why() {
     let sentence = decide(&Features { group: Some(&group), ..object(&own) }).sentence();
     assert_eq!(
         sentence,
-        "It stays in hot: it was last in use 7 days ago and its group 12 hours ago; it goes to cold in 8 days unless it or its group is read."
+        "It stays in hot: it was last read 7 days ago; others of its group were read 12 hours ago; it goes to cold in 8 days unless it or its group is read."
     );
     let own = read_ago([9 * 24]);
     let sentence = decide(&object(&own)).sentence();
     assert_eq!(
         sentence,
-        "It goes from hot to cold: it was last in use 9 days ago and its group 9 days ago; it is cheaper in cold if it stays there for 48 days."
+        "It goes from hot to cold: it was last read 9 days ago; it is cheaper in cold if it stays there for 48 days."
     );
     let pinned = Wishes { pin: Some(Pin { tier: Tier::Warm, until: None }), ..Wishes::default() };
     let sentence = decide(&Features { wishes: pinned, ..object(&own) }).sentence();
     assert_eq!(sentence, "It goes from hot to warm: it is pinned there by hand.");
+}
+
+#[test]
+fn what_nobody_read_is_not_told_as_used_and_what_is_endless_not_as_due() {
+    let written = |hours: u64| Features { own: None, written: NOW - hours * HOUR, ..object(&Signals::NONE) };
+    assert_eq!(
+        decide(&written(7 * 24)).sentence(),
+        "It stays in hot: it was written 7 days ago, and no read of it is known since; it goes to cold in 24 hours unless it or its group is read."
+    );
+    assert_eq!(
+        decide(&written(0)).sentence(),
+        "It stays in hot: it was written less than a minute ago, and no read of it is known since, too lately to go down."
+    );
+    let tiny = decide(&Features { size: 200, ..written(7 * 24) }).sentence();
+    assert_eq!(
+        tiny,
+        "It stays in hot: it was written 7 days ago, and no read of it is known since; it would take many years in cold to repay the way there."
+    );
 }
 
 /// Works a decision out again from its JSON alone.
