@@ -229,8 +229,9 @@ fn folders_go_up_and_come_back_the_same() {
     for onto_itself in
         [["mv"].iter().chain(&colder).copied().collect::<Vec<_>>(), vec!["cp", colder[0], colder[1]]]
     {
-        assert!(person.fails(&onto_itself, 2).contains("onto itself"), "{onto_itself:?}");
+        assert!(person.fails(&onto_itself, 1).contains("are the same object"), "{onto_itself:?}");
     }
+    assert!(person.fails(&["mv", "s3://box/copy", "s3://box/"], 1).contains("are the same object"));
     person.does(&["cp", colder[0], colder[1], colder[2], colder[3]]);
     assert!(person.does(&["ls", "--json", "s3://box/copy"]).contains("STANDARD_IA"));
     // `p` is a folder's name, not the beginning of one.
@@ -455,13 +456,30 @@ fn fetched(person: &Person, url: &str, method: &str, body: &[u8]) -> Vec<u8> {
     answer.split_off(begin)
 }
 
-#[test]
-fn an_alias_is_an_endpoint_of_its_own_and_its_file_is_nobodys_business() {
-    let (person, other) = (Person::with_bucket(), Server::start());
-    let mut set = person.command(&["alias", "set", "away", &other.endpoint(), ACCESS_KEY]);
+fn set_alias(person: &Person, name: &str, endpoint: &str) {
+    let mut set = person.command(&["alias", "set", name, endpoint, ACCESS_KEY]);
     let mut process = set.stdin(Stdio::piped()).spawn().unwrap();
     process.stdin.take().unwrap().write_all(format!("{SECRET_KEY}\n").as_bytes()).unwrap();
     assert!(process.wait().unwrap().success());
+}
+
+/// To move it would be to write it over by itself, and then to delete it.
+#[test]
+fn nothing_is_moved_onto_itself_by_another_name_of_its_endpoint() {
+    let person = Person::with_bucket();
+    set_alias(&person, "again", &person.server.endpoint().replace("127.0.0.1", "localhost"));
+    person.does(&["cp", &person.write("file", b"the only one"), "s3://box/k"]);
+    assert!(person.fails(&["mv", "s3://box/k", "again://box/k"], 1).contains("are the same object"));
+    person.fails(&["mv", "-r", "again://box", "s3://box"], 1);
+    assert_eq!(person.run(&["cat", "s3://box/k"]).stdout, b"the only one");
+    person.does(&["mv", "again://box/k", "s3://box/other"]);
+    assert_eq!(person.keys("s3://box"), ["other"]);
+}
+
+#[test]
+fn an_alias_is_an_endpoint_of_its_own_and_its_file_is_nobodys_business() {
+    let (person, other) = (Person::with_bucket(), Server::start());
+    set_alias(&person, "away", &other.endpoint());
     let file = person.path(".config/stratum/aliases.json");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let listed = person.does(&["alias", "list"]);

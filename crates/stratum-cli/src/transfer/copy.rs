@@ -4,7 +4,7 @@ use super::pieces::{AT_ONCE, Body, WHOLE_BYTES, cut, piece_bytes};
 use super::upload::{Making, is_summed};
 use super::{Ended, Engine, RemoteObject};
 use crate::place::Url;
-use crate::problem::Problem;
+use crate::problem::{Outcome, Problem};
 use crate::s3::{Attributes, Client, Part, Upload};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::HashMap;
@@ -22,8 +22,11 @@ impl Engine {
         let is_itself = (&from.url.bucket, &from.url.key, &from.version) == (&to.bucket, &to.key, &None);
         // To say something else of an object is to copy it onto itself. To move it there would be to remove it.
         let changes = !self.options.attributes.is_empty() && !self.options.moves;
-        if is_one && is_itself && !changes {
-            return Err(Problem::Usage(format!("{to}: it would be copied onto itself")));
+        if is_itself && is_one && !changes {
+            return Err(Problem::at(to, SAME));
+        }
+        if is_itself && !is_one && self.options.moves && is_same(&source, &target, to).await? {
+            return Err(Problem::at(to, SAME_ELSEWHERE));
         }
         if !self.options.clobbers && self.is_there(&target, to).await? {
             return Ok(Ended::Skipped);
@@ -37,7 +40,6 @@ impl Engine {
     }
 
     async fn is_there(&self, client: &Client, url: &Url) -> Result<bool, Problem> {
-        use crate::problem::Outcome;
         match client.head(&url.bucket, &url.key, None).await.map_err(Problem::s3(url)) {
             Ok(_) => Ok(true),
             Err(problem) if problem.outcome() == Outcome::Missing => Ok(false),
@@ -131,6 +133,20 @@ impl Engine {
         }
         made
     }
+}
+
+const SAME: &str = "source and target are the same object. `stratum cp` with --storage-class, --content-type or the like changes \
+                    what is said of it where it is";
+const SAME_ELSEWHERE: &str = "source and target are the same object, by two names of one endpoint: to move it would be to delete it";
+
+/// Whether two endpoints have just the same of a name: then they are one, as far as anybody can see.
+async fn is_same(source: &Client, target: &Client, url: &Url) -> Result<bool, Problem> {
+    let there = match target.head(&url.bucket, &url.key, None).await.map_err(Problem::s3(url)) {
+        Err(problem) if problem.outcome() == Outcome::Missing => return Ok(false),
+        there => there?,
+    };
+    let here = source.head(&url.bucket, &url.key, None).await.map_err(Problem::s3(url))?;
+    Ok((here.size, here.etag, here.modified) == (there.size, there.etag, there.modified))
 }
 
 fn named(object: &RemoteObject) -> (&str, &str, Option<&str>) {
