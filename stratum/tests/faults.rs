@@ -33,7 +33,8 @@ impl Server {
         for drive in 0..DRIVES {
             command.arg("--data").arg(folder.join(drive.to_string()));
         }
-        let process = command.arg("--faults").arg(file).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let log = std::fs::File::create(folder.join("log")).expect("a log");
+        let process = command.arg("--faults").arg(file).stdout(Stdio::piped()).stderr(log).spawn();
         let mut process = process.expect("the server starts");
         let address = listening::address(&mut process);
         Server { process, address }
@@ -422,4 +423,7 @@ fn a_stop_waits_for_no_drive_that_hangs() {
     let began = Instant::now();
     assert_eq!(server.process.wait().expect("it ends").code(), Some(0));
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
+    let told = log.lines().filter(|line| line.contains("stop waits")).collect::<Vec<_>>();
+    assert!(told.len() == 2 && told.iter().all(|line| line.contains("hot/1") && !line.contains("hot/2")), "{log}");
 }

@@ -346,6 +346,11 @@ impl Drive {
         self.guard.as_ref().map_or(0, |guard| guard.still_open())
     }
 
+    /// Whether a thread is in one of its operations at this moment. One that is so whenever it is asked hangs.
+    pub fn is_in_use(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.is_in_use())
+    }
+
     /// Calls back once with the reason when the drive latches; at once if it has already, or is missing. It is
     /// called on the thread that saw the failure, often a lane's: it must not wait for anything.
     pub fn on_fail(&self, listener: impl FnOnce(&str) + Send + 'static) {

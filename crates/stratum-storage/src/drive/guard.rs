@@ -128,6 +128,14 @@ impl Guard {
         self.hold.still_open()
     }
 
+    /// Whether a thread is in an operation of the drive now: each has the root or a file in its hands.
+    pub(super) fn is_in_use(&self) -> bool {
+        let is_used = |file: &Arc<GuardedFile>| {
+            file.inner.read().as_ref().is_some_and(|inner| Arc::strong_count(inner) > 1)
+        };
+        self.hold.is_in_use() || self.open_files().iter().any(is_used)
+    }
+
     fn close_files(&self) {
         let files: Vec<Arc<dyn FileIo>> =
             self.open_files().iter().filter_map(|file| file.inner.write().take()).collect();

@@ -54,6 +54,13 @@ impl DirectoryHold {
         matches!(&*self.state.read(), DirectoryState::Open(_))
     }
 
+    /// Whether a thread uses the root now, or what was given up.
+    pub(super) fn is_in_use(&self) -> bool {
+        // The state itself has one.
+        let is_used = matches!(&*self.state.read(), DirectoryState::Open(io) if Arc::strong_count(io) > 1);
+        is_used || self.still_open() > 0
+    }
+
     /// Gives the root up, so that it is closed when whoever uses it is done. One to which there is no way back is kept.
     pub(super) fn let_go(&self) -> Option<Arc<dyn DriveIo>> {
         let mut state = self.state.write();

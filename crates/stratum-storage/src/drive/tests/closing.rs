@@ -89,13 +89,17 @@ fn who_hangs_in_a_drive_holds_up_nobody_and_is_told() {
         under(&FaultPlan { faults: vec![slow] }, "hot/0", Arc::new(RealDrive::open(folder.path()).unwrap()));
     let drive = of(io);
     let (hangs, other) = (create(&drive, "hangs"), create(&drive, "other"));
+    assert!(!drive.is_in_use(), "what is open is not in use");
     let reading = std::thread::spawn(move || hangs.read_at(&mut [0], 0));
     wait_until("it reads", || drive.still_open() == 0 && !reading.is_finished());
     std::thread::sleep(Duration::from_millis(200));
+    assert!(drive.is_in_use());
     drive.fail("for this test");
     wait_until("the others are closed", || drive.still_open() == 1);
     assert_eq!(open_under(folder.path()), 1);
+    assert!(drive.is_in_use());
     drop(other);
     reading.join().unwrap().unwrap();
     assert_eq!((drive.still_open(), open_under(folder.path())), (0, 0));
+    assert!(!drive.is_in_use());
 }
