@@ -355,7 +355,7 @@ impl Journal {
     }
 
     /// The body of an entry, if the page cache holds it: doesn't block. Length and check are from its record. The
-    /// caller holds a [`pin`](crate::pin::pin) since before it looked the record up, or tries again when it is gone.
+    /// caller looks the record up again when it is gone.
     ///
     /// # Errors
     /// See [`BodyError`].
@@ -366,7 +366,7 @@ impl Journal {
     }
 
     fn read_cached(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
-        let _pin = crate::pin::pin();
+        let _pin = self.core.pins.pin();
         let (mut copies, at) = self.copies_of(index)?;
         // Of a drive that is out nothing is open: it is asked when no other knows.
         copies.sort_by_key(|copy| !copy.drive.is_healthy());
@@ -388,7 +388,7 @@ impl Journal {
     /// # Errors
     /// See [`BodyError`].
     pub fn read_body(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
-        let _pin = crate::pin::pin();
+        let _pin = self.core.pins.pin();
         // What was just written is mostly there still, and takes no drive's thread.
         match self.read_body_cached(index, len, crc32c) {
             Err(BodyError::NotCached) => {}
@@ -447,6 +447,7 @@ impl Journal {
     /// once the next segment's header has said so on all members.
     pub fn release(&self, packed_through: Index, checkpointed_through: Index) {
         self.core.raise_floor(packed_through.min(checkpointed_through).saturating_add(1));
+        self.core.pins.look();
     }
 
     /// How full it is.

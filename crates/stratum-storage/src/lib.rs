@@ -21,7 +21,7 @@
 //! * [`volumes`]: the table, and who works on it;
 //! * [`placement`] and [`balance`]: drives fill evenly;
 //! * [`task`] and [`pace`]: what goes on in the background, and what it may take;
-//! * [`mod@pin`]: what keeps freed bytes there for who reads them.
+//! * `pin`: what keeps freed bytes there for who reads them.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
@@ -38,7 +38,7 @@ pub mod inspect;
 pub mod journal;
 pub mod pace;
 pub mod panics;
-pub mod pin;
+mod pin;
 pub mod placement;
 pub mod quarantine;
 pub mod readpath;

@@ -73,8 +73,8 @@ pub struct Reader {
 
 /// Keeps every free and removal waiting while it lives: records that are read under a pin name bytes that are
 /// there. To be held for a lookup and [`Reader::read`] or [`Reader::hold`], never longer, and not across an await.
-pub struct Pin {
-    _guard: crossbeam_epoch::Guard,
+pub struct Pin<'a> {
+    _pin: crate::pin::Pin<'a>,
 }
 
 /// Keeps the bytes of some volumes from being freed, for as long as it lives.
@@ -116,13 +116,13 @@ impl Reader {
     }
 
     /// A pin. It costs some tens of nanoseconds.
-    pub fn pin(&self) -> Pin {
-        Pin { _guard: crate::pin::pin() }
+    pub fn pin(&self) -> Pin<'_> {
+        Pin { _pin: self.table.pins.pin() }
     }
 
     /// Holds on all volumes that these blobs lie in: each of them can be read, without a pin of its own, for as
     /// long as the answer lives. For objects of many parts.
-    pub fn hold<'a>(&self, _pin: &Pin, blobs: impl IntoIterator<Item = &'a BlobRef>) -> Holds {
+    pub fn hold<'a>(&self, _pin: &Pin<'_>, blobs: impl IntoIterator<Item = &'a BlobRef>) -> Holds {
         let mut seen = HashSet::new();
         let table = self.table.read();
         let mut holds = Vec::new();
@@ -158,7 +158,7 @@ impl Reader {
     /// or under one that [`Reader::hold`] was called with and whose holds still live.
     pub fn read(
         self: &Arc<Self>,
-        _pin: &Pin,
+        _pin: &Pin<'_>,
         blob: &BlobRef,
         range: Range<u64>,
     ) -> Result<BlobReader, ReadError> {

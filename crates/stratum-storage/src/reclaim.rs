@@ -8,6 +8,7 @@
 use crate::blob::VolumeId;
 use crate::drive::DriveId;
 use crate::drive::lane::{Work, promise};
+use crate::pin::Pins;
 use crate::remote::RemoteObject;
 use crate::volume::{
     DIRECTORY, Freed, Phase, PlacedShard, Table, Volume, VolumeEvent, VolumeLogError, VolumeRecord,
@@ -80,7 +81,7 @@ impl Reclaimer {
         due.extend(emptied.into_iter().map(Due::Removal));
         due.extend(self.table.take_uploaded().into_iter().map(Due::Files));
         if !due.is_empty() {
-            grace().await;
+            grace(&self.table.pins).await;
             let waiting = due.into_iter().filter_map(|due| self.wait_for_readers(due));
             self.waiting.lock().extend(waiting);
         }
@@ -318,20 +319,12 @@ fn by_volume(mut freed: Vec<Freed>) -> Vec<Due> {
 }
 
 /// Waits until every pin that exists now is gone.
-async fn grace() {
+async fn grace(pins: &Pins) {
     let over = Arc::new(AtomicBool::new(false));
-    // In a scope of its own: a pin must not live across an await, and its task may change threads.
-    {
-        let (tell, guard) = (over.clone(), crate::pin::pin());
-        guard.defer(move || tell.store(true, Ordering::Release));
-        guard.flush();
-    }
+    let tell = over.clone();
+    pins.when_gone(move || tell.store(true, Ordering::Release));
     while !over.load(Ordering::Acquire) {
-        // Each flush may advance the epoch and run what is due.
-        crate::pin::pin().flush();
-        if over.load(Ordering::Acquire) {
-            return;
-        }
         tokio::time::sleep(Duration::from_millis(1)).await;
+        pins.look();
     }
 }

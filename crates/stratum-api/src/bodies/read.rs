@@ -242,7 +242,7 @@ impl Bodies {
     fn content(
         &self,
         view: &ReadView,
-        pin: &Pin,
+        pin: &Pin<'_>,
         object: &ObjectRecord,
         range: &Range<u64>,
         budget: &mut Budget,
@@ -269,7 +269,7 @@ impl Bodies {
 
     fn blob(
         &self,
-        pin: &Pin,
+        pin: &Pin<'_>,
         blob: &BlobRef,
         range: &Range<u64>,
         budget: &mut Budget,
@@ -295,7 +295,7 @@ impl Bodies {
     }
 
     /// All stored bytes of a sealed body, if they are few and at hand.
-    fn small_sealed(&self, pin: &Pin, blob: &BlobRef, patience: Patience) -> Result<Option<Bytes>, Unread> {
+    fn small_sealed(&self, pin: &Pin<'_>, blob: &BlobRef, patience: Patience) -> Result<Option<Bytes>, Unread> {
         if blob.form != Form::Sealed || blob.len() > SMALL_MAX {
             return Ok(None);
         }
@@ -307,7 +307,7 @@ impl Bodies {
 
     fn frames(
         &self,
-        pin: &Pin,
+        pin: &Pin<'_>,
         blob: &BlobRef,
         size: u64,
         range: &Range<u64>,
@@ -335,7 +335,7 @@ impl Bodies {
 
     fn joined(
         &self,
-        pin: &Pin,
+        pin: &Pin<'_>,
         parts: Vec<(PartRecord, Range<u64>)>,
         budget: &mut Budget,
         patience: Patience,

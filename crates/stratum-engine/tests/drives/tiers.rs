@@ -248,7 +248,6 @@ impl Tiered {
 
     pub async fn free(&self) {
         for _ in 0..3 {
-            stratum_storage::pin::pin().flush();
             let _ = self.volumes.tend().await;
         }
     }

@@ -12,7 +12,7 @@ use crate::identities;
 use crate::levels;
 use crate::mending::{evacuate, heal, replace};
 use crate::model::{Content, Model, Open, Piece, Upload};
-use crate::run::{BUCKET, Run, SMALL, Wrote, settle};
+use crate::run::{BUCKET, Run, SMALL, Wrote};
 use crate::scrubbing::scrub;
 use crate::trace::Trace;
 use crate::versions;
@@ -120,25 +120,21 @@ impl Life<'_> {
             }
             levels::perhaps_raise(self).await;
             if let Some(told) = colder::perhaps_step(self).await {
-                settle();
                 self.trace.note(self.hardware.power.steps(), || told);
                 self.check_drives();
                 continue;
             }
             if let Some(told) = identities::perhaps_step(self).await {
-                settle();
                 self.trace.note(self.hardware.power.steps(), || told);
                 continue;
             }
             if let Some(told) = versions::perhaps_step(self).await {
-                settle();
                 self.trace.note(self.hardware.power.steps(), || told);
                 self.check_drives();
                 continue;
             }
             let step = self.dice.weighted(&STEPS);
             let told = self.step(step).await;
-            settle();
             self.trace.note(self.hardware.power.steps(), || format!("{step:?} {told}"));
             self.check_drives();
         }

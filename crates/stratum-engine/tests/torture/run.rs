@@ -150,7 +150,6 @@ impl Run {
         let engine = Engine::open(foundation, config).await?;
         let tasks = Tasks::default();
         let supervisor = background(&engine, &tasks);
-        settle();
         Ok(Run { engine, tasks, supervisor })
     }
 
@@ -472,7 +471,7 @@ fn background(engine: &Engine, tasks: &Tasks) -> Supervisor {
     let clock = engine.clock.clone();
     let mut supervisor = Supervisor::new(tasks.clone(), clock, Threads::Caller, &Handle::current());
     for task in engine.tasks() {
-        supervisor.run(Arc::new(Settled(task))).expect("no thread is needed");
+        supervisor.run(task).expect("no thread is needed");
     }
     supervisor
 }
@@ -481,46 +480,5 @@ fn background(engine: &Engine, tasks: &Tasks) -> Supervisor {
 fn nothing_failed(tasks: &Tasks, engine: &Engine) {
     for TaskHealth { name, failures, last_failure, .. } in tasks.health(engine.clock.as_ref()) {
         assert!(failures == 0, "{name} failed: {last_failure:?}");
-    }
-}
-
-/// A task before each step of which what was freed is free.
-struct Settled(Arc<dyn Task>);
-
-impl Task for Settled {
-    fn row(&self) -> Row {
-        self.0.row()
-    }
-
-    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
-        settle();
-        self.0.step(stop)
-    }
-
-    fn woken(&self) -> Work<'_, ()> {
-        self.0.woken()
-    }
-
-    fn ended(&self) -> Work<'_, ()> {
-        self.0.ended()
-    }
-}
-
-/// Waits until what was freed until now is free indeed: when that happens may depend on what the process played before.
-pub fn settle() {
-    let over = Arc::new(AtomicBool::new(false));
-    let (tell, pin) = (over.clone(), stratum_storage::pin::pin());
-    pin.defer(move || tell.store(true, Ordering::Release));
-    pin.flush();
-    drop(pin);
-    // A few times is enough, unless a thread of another seed's is in the way.
-    for tried in 1.. {
-        if over.load(Ordering::Acquire) {
-            return;
-        }
-        stratum_storage::pin::pin().flush();
-        if tried % 64 == 0 {
-            std::thread::yield_now();
-        }
     }
 }

@@ -12,6 +12,7 @@ use super::{Class, Options, Usage};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
 use crate::drive::{Domain, Drive, DriveId};
+use crate::pin::Pins;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing_mutex::parkinglot::{Mutex, RwLock};
@@ -72,6 +73,8 @@ pub(super) struct Core {
     /// Segments outside the chain, kept until the floor has passed what they hold.
     others: Mutex<Vec<Other>>,
     pub(super) damaged: Damaged,
+    /// Held by who reads segments that it looked up in the table.
+    pub(super) pins: Pins,
 }
 
 impl Core {
@@ -86,8 +89,8 @@ impl Core {
         let (table, floor, others) = (RwLock::new(table), floor.into(), Mutex::default());
         let places = RwLock::new(places.into());
         let members = RwLock::default();
-        let damaged = Damaged::default();
-        Core { places, m, options, clock, entropy, table, floor, cap, members, others, damaged }
+        let (damaged, pins) = (Damaged::default(), Pins::default());
+        Core { places, m, options, clock, entropy, table, floor, cap, members, others, damaged, pins }
     }
 
     /// The drives as they are now. A place that somebody got from here stays the same for good.
@@ -214,9 +217,7 @@ impl Core {
         let slots = |place: usize| places.get(place).and_then(|place| place.slots.clone());
         let known: Vec<(Arc<Slots>, SegmentSlot)> =
             copies.into_iter().filter_map(|(place, slot)| Some((slots(place)?, slot))).collect();
-        let guard = crate::pin::pin();
-        guard.defer(move || known.into_iter().for_each(|(slots, slot)| slots.give_back(slot)));
-        guard.flush();
+        self.pins.when_gone(move || known.into_iter().for_each(|(slots, slot)| slots.give_back(slot)));
     }
 
     /// Has the next segment made ready on these drives, and on no others.

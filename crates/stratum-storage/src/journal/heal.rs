@@ -30,7 +30,7 @@ pub(super) fn heal(core: &Core) -> Healed {
     let mut healed = Healed::default();
     for segment in core.short_segments() {
         // Whoever looks at the segment now may still read it when it has been let go.
-        let _pin = crate::pin::pin();
+        let _pin = core.pins.pin();
         let mut segment = segment;
         while core.healthy_copies(&segment) <= core.m {
             match core.heal_one(&mut segment) {

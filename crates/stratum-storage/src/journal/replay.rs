@@ -131,7 +131,7 @@ pub(super) fn hash_in(segment: &Segment, index: Index) -> Option<EntryHash> {
     if index == segment.before.index {
         return Some(segment.before.hash);
     }
-    let _pin = crate::pin::pin();
+    let _pin = core.pins.pin();
     let mut cursor = cursor(segment);
     while let Some(group) = cursor.next(Verify::Commands) {
         if let Some(row) = group.rows.iter().find(|row| row.index == index) {

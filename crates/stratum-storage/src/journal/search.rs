@@ -39,7 +39,7 @@ impl Journal {
     /// Looks for the body of an entry in every copy that any drive may have. Length and check are from its record. Blocks,
     /// for as long as the slowest drive takes. What it finds bad isn't counted: whoever comes here has asked before.
     pub fn search(&self, index: Index, len: u32, crc32c: u32) -> Search {
-        let _pin = crate::pin::pin();
+        let _pin = self.core.pins.pin();
         let found = self.core.search(index, len, crc32c);
         match &found {
             Search::Found(_) => self.core.damaged.saw(index, false),

@@ -40,7 +40,7 @@ enum Condition {
 
 /// Looks at the first closed segment after that sequence.
 pub(super) fn check_after(core: &Core, sequence: u64) -> Option<CheckedSegment> {
-    let _pin = crate::pin::pin();
+    let _pin = core.pins.pin();
     let (segment, last) = {
         let table = core.table.read();
         let but_the_last = table.segments().len().saturating_sub(1);

@@ -11,6 +11,7 @@ use crate::codec::CodecError;
 use crate::drive::{Devices, Drive, DriveId, FileIo, Roster};
 use crate::format::layout::{extent_disk, packed_end, volume_end};
 use crate::format::remote::object_length;
+use crate::pin::Pins;
 use crate::placement::geometry_over;
 use crate::remote::{Remote, RemoteObject};
 use std::collections::{BTreeSet, HashMap};
@@ -76,6 +77,8 @@ pub struct Table {
     pub(crate) lingering: Mutex<BTreeSet<VolumeId>>,
     pub(crate) repairs: Repairs,
     pub(super) claims: Arc<Claims>,
+    /// Held by who has looked up a record and not yet the volumes that it names.
+    pub(crate) pins: Pins,
 }
 
 impl fmt::Debug for Table {
@@ -102,6 +105,7 @@ impl Table {
             lingering: Mutex::default(),
             repairs: Repairs::default(),
             claims: Arc::default(),
+            pins: Pins::default(),
         })
     }
 

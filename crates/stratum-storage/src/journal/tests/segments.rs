@@ -148,7 +148,7 @@ fn a_reader_under_a_pin_still_reads_what_is_let_go() {
     let journal = world.open(&[]);
     world.append(&journal).expect("all is well");
     let row = journal.replay(1, Verify::Commands).next().expect("an entry").expect("it is sound");
-    let pin = crate::pin::pin();
+    let pin = journal.core.pins.pin();
     let (copies, at) = {
         let table = journal.core.table.read();
         let (copies, at) = table.find(row.index).expect("it is there");
