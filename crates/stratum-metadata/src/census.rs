@@ -3,6 +3,7 @@
 //! A count that every PUT kept up would be one more key written by each; so it is a scan, of a second or so for a
 //! million objects, for whoever asks now and then.
 
+use crate::awaited::AwaitedBodies;
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
 use crate::owners::{Piece, each_owner_in};

@@ -34,7 +34,7 @@ use stratum_storage::blocking;
 use stratum_storage::journal::Verify;
 use stratum_storage::task::{self, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::volumes::Volumes;
-use stratum_storage::writepath::PackBody;
+use unread::Unread;
 
 /// Segments stay as they are below this share of the journal's cap: what is short-lived dies there unpacked.
 const PACK_FROM: f32 = 0.25;

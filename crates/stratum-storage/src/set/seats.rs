@@ -79,15 +79,15 @@ mod tests {
                 Root::Open(SimulatedDrive::new(&name, *position as u64, &Default::default()).attach())
             })
             .collect();
-        let place = |(position, root)| {
+        let mut slots = Vec::new();
+        for (position, root) in roots.iter().enumerate() {
             let Root::Open(io) = root else { unreachable!() };
             let (set, drive) = (SetId(1), DriveId(named[position] as u128));
             let roll = Roll { revision: 1, tiers: vec![shape.clone()] };
             let identity = Identity { drive, set, formation: Formation::Begun, roll };
             let found = PlaceContent::Known(io.clone(), identity);
-            ConfiguredPlace { tier: Tier::Hot, position, root, found, seat: None }
-        };
-        let mut slots: Vec<ConfiguredPlace<'_>> = roots.iter().enumerate().map(place).collect();
+            slots.push(ConfiguredPlace { tier: Tier::Hot, position, root, found, seat: None });
+        }
         take_seats(&mut slots, &shape);
         other_order(&slots, Tier::Hot)
     }

@@ -92,6 +92,32 @@ fn backup(journal: &Journal) -> Arc<SimulatedDrive> {
 }
 
 #[test]
+fn a_body_that_no_copy_has_keeps_nothing_else_from_being_copied_out() {
+    let mut world = World::new(3, 2, 12);
+    let journal = world.open(&[]);
+    let bodies = [b"one that rots".as_slice(), b"and another"].map(Bytes::from_static);
+    let entry = |body: &Bytes| NewEntry { command: b"put".to_vec(), body: body.clone() };
+    journal.append(bodies.iter().map(entry).collect(), Class::Ordinary).expect("all is well");
+    journal.append(vec![entry(&bodies[1])], Class::Ordinary).expect("the last group must be whole");
+    let (at, copies) = {
+        let table = journal.core.table.read();
+        let (copies, at) = table.find(1).expect("it is there");
+        (at, copies.clone())
+    };
+    for copy in copies.iter() {
+        let path = crate::journal::slots::SegmentSlot::path_of(copy.slot.number);
+        world.disks[copy.drive].flip_bit(&path, at * 8 + 3).expect("the file is there");
+    }
+    let io = ReadOnly::new(backup(&journal).attach());
+    let drive = Drive::new(DriveId(1), Tier::Hot, 9, io, Threads::Caller, world.ambient.clone());
+    let history = History::read(&[Arc::new(drive)]).expect("no newer version is there");
+    let read = |index: Index, body: &Bytes| history.body(index, body.len() as u32, crc32c::crc32c(body));
+    assert_eq!(read(1, &bodies[0]), Err(BodyError::Damaged { index: 1 }));
+    assert_eq!((read(2, &bodies[1]), read(3, &bodies[1])), (Ok(bodies[1].clone()), Ok(bodies[1].clone())));
+    world.in_flight.clear();
+}
+
+#[test]
 fn a_part_of_a_backup_is_never_taken_for_the_whole() {
     let mut world = World::new(5, 2, 11);
     for _ in 0..3 {
