@@ -425,5 +425,8 @@ fn a_stop_waits_for_no_drive_that_hangs() {
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
     let told = log.lines().filter(|line| line.contains("stop waits")).collect::<Vec<_>>();
-    assert!(told.len() == 2 && told.iter().all(|line| line.contains("hot/1") && !line.contains("hot/2")), "{log}");
+    assert!(
+        told.len() == 2 && told.iter().all(|line| line.contains("hot/1") && !line.contains("hot/2")),
+        "{log}"
+    );
 }

@@ -23,7 +23,7 @@ use crate::record::{
     Attributes, Body, BucketId, Completion, DecodeError, Migrate, ObjectRecord, Owner, StoredUpload,
     UploadId, Version, decode,
 };
-use crate::relocate::{self, MoveError, Small, Trust, blob_of};
+use crate::relocate::{self, MoveError, Trust, blob_of};
 use crate::store::Metadata;
 use crate::tree::Base;
 use bytes::Bytes;

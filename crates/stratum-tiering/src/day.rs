@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn what_lasts_is_told_in_the_largest_unit_that_it_fills() {
-        let told = [0.0, 0.01, 1.0 / 24.0, 1.9, 2.0, 729.0, 1_461.0, 1e9].map(|days| Lasting(days).to_string());
+        let told =
+            [0.0, 0.01, 1.0 / 24.0, 1.9, 2.0, 729.0, 1_461.0, 1e9].map(|days| Lasting(days).to_string());
         assert_eq!(
             told,
             [

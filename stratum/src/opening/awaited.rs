@@ -15,7 +15,7 @@ use stratum_storage::ambient::{Clock, System};
 /// How often it is looked whether drives came or went.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long until a try is made though nothing was seen to change, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// The drives, once enough are there to start safely. Says what it waits for, and when it goes on.
@@ -55,7 +55,11 @@ struct Seen(Vec<Option<(u64, u64, i64)>>);
 impl Seen {
     fn of(layout: &Layout) -> Seen {
         let drives = layout.tiers.iter().flat_map(|tier| &tier.drives);
-        Seen(drives.flat_map(|drive| ["", "identity", "identity.copy"].map(|file| look(&drive.join(file)))).collect())
+        Seen(
+            drives
+                .flat_map(|drive| ["", "identity", "identity.copy"].map(|file| look(&drive.join(file))))
+                .collect(),
+        )
     }
 }
 

@@ -62,7 +62,7 @@ pub struct Explanation {
     pub costs: Option<Costs>,
     /// What would change the decision.
     pub changes: Vec<String>,
-    /// When the decision may be another by the mere passing of time, if that is within ten years.
+    /// When the decision may be another by the mere passing of time.
     pub next_review: Option<UnixMillis>,
     /// Since when the move of its bytes is due, if it isn't done.
     pub move_due: Option<UnixMillis>,
@@ -171,6 +171,13 @@ impl Operator {
 }
 
 impl Explanation {
+    /// When the decision may be another, if that is so near that a person is told of it.
+    pub fn foreseen_review(&self) -> Option<UnixMillis> {
+        let figure = |name| self.terms.as_ref()?.get(name)?.as_u64();
+        let (now, day) = (figure("now")?, figure("day")?);
+        self.next_review.filter(|review| review.saturating_sub(now) as f64 / (day as f64) < FORESEEN_DAYS)
+    }
+
     fn of_content(self, content: Content) -> Explanation {
         let Content { class, confidence, because, .. } = content;
         Explanation {
@@ -199,7 +206,7 @@ impl Explanation {
             terms: serde_json::to_value(decision.terms).ok(),
             signals: own.and_then(|own| serde_json::to_value(own).ok()),
             group: Some(Group { prefix, used: group.and_then(|group| serde_json::to_value(group).ok()) }),
-            next_review: decision.next_review.filter(|review| tiering.day().between(System.now(), *review) < FORESEEN_DAYS),
+            next_review: decision.next_review,
             changes,
             ..self
         }

@@ -49,7 +49,7 @@ pub(super) fn explanation(why: &Explanation) -> String {
     if let (Some(class), Some(because)) = (&why.class, &why.class_because) {
         let _ = writeln!(text, "Its class is {class}: {because}.");
     }
-    if let Some(review) = why.next_review {
+    if let Some(review) = why.foreseen_review() {
         let _ = writeln!(text, "It is looked at again at {}.", moment(review));
     }
     for Moved { since, sentence, .. } in &why.history {

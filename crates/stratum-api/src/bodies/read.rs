@@ -295,7 +295,12 @@ impl Bodies {
     }
 
     /// All stored bytes of a sealed body, if they are few and at hand.
-    fn small_sealed(&self, pin: &Pin<'_>, blob: &BlobRef, patience: Patience) -> Result<Option<Bytes>, Unread> {
+    fn small_sealed(
+        &self,
+        pin: &Pin<'_>,
+        blob: &BlobRef,
+        patience: Patience,
+    ) -> Result<Option<Bytes>, Unread> {
         if blob.form != Form::Sealed || blob.len() > SMALL_MAX {
             return Ok(None);
         }
@@ -421,7 +426,10 @@ fn parts_within(
 /// What the fast way came to.
 enum Attempt {
     Opened(Opened),
-    NotCached { object: ObjectRecord, selection: Selection },
+    NotCached {
+        object: ObjectRecord,
+        selection: Selection,
+    },
     /// Perhaps out of that entry of the journal.
     Moved(Option<Index>),
 }

@@ -26,7 +26,10 @@ async fn a_body_that_the_journal_went_on_without_is_told_as_lost() {
         assert_eq!(answer.code(), "InternalError");
         assert!(answer.element("Message").unwrap().contains("lost"), "{}", answer.text());
         client.send("HEAD", key, &[], "").await.expect(200);
-        client.send("PUT", "/bucket/copy", &[("x-amz-copy-source", key)], "").await.refused(500, "InternalError");
+        client
+            .send("PUT", "/bucket/copy", &[("x-amz-copy-source", key)], "")
+            .await
+            .refused(500, "InternalError");
     }
     client.put("/bucket/overwritten", "anew").await.expect(200);
     assert_eq!(client.get("/bucket/overwritten").await.expect(200).body, b"anew");

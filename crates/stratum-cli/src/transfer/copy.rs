@@ -137,7 +137,8 @@ impl Engine {
 
 const SAME: &str = "source and target are the same object. `stratum cp` with --storage-class, --content-type or the like changes \
                     what is said of it where it is";
-const SAME_ELSEWHERE: &str = "source and target are the same object, by two names of one endpoint: to move it would be to delete it";
+const SAME_ELSEWHERE: &str =
+    "source and target are the same object, by two names of one endpoint: to move it would be to delete it";
 
 /// Whether two endpoints have just the same of a name: then they are one, as far as anybody can see.
 async fn is_same(source: &Client, target: &Client, url: &Url) -> Result<bool, Problem> {

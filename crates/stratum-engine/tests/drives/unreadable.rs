@@ -34,10 +34,7 @@ fn holders(folder: &Path) -> Vec<usize> {
     let of_body = body(ROTTEN);
     let holds = |drive: &usize| {
         fs::read_dir(folder.join(format!("hot/{drive}/journal"))).unwrap().any(|segment| {
-            fs::read(segment.unwrap().path())
-                .unwrap()
-                .windows(of_body.len())
-                .any(|window| window == of_body)
+            fs::read(segment.unwrap().path()).unwrap().windows(of_body.len()).any(|window| window == of_body)
         })
     };
     (0..6).filter(holds).collect()

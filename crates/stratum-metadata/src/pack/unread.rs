@@ -31,7 +31,8 @@ impl Unread {
                 true => Err(LogError("it is known to be damaged".into())),
                 false => log.body(live.index, live.length, live.crc32c),
             };
-            let found = asked.map_or_else(|_| log.search(live.index, live.length, live.crc32c), Search::Found);
+            let found =
+                asked.map_or_else(|_| log.search(live.index, live.length, live.crc32c), Search::Found);
             match found {
                 Search::Found(bytes) => read.push(small(live, bytes)),
                 // Somebody moved it and let the segment go: there is nothing to pack.

@@ -94,7 +94,10 @@ impl Export {
                     Some(body) => body,
                     None if is_last => return Err(JournalError::Hole { index: row.index }),
                     None => {
-                        tracing::warn!(entry = row.index, "a body in the journal is in no sound copy, and isn't copied out");
+                        tracing::warn!(
+                            entry = row.index,
+                            "a body in the journal is in no sound copy, and isn't copied out"
+                        );
                         Bytes::from(vec![0; row.body.len()])
                     }
                 };

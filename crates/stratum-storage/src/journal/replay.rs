@@ -119,6 +119,7 @@ fn replayed(row: EntryRow) -> Replayed {
 
 /// The hash of an entry that is still in the journal.
 pub(super) fn hash_at(core: &Core, index: Index) -> Option<EntryHash> {
+    let _pin = core.pins.pin();
     let (segment, head) = {
         let table = core.table.read();
         (table.segment_of(index).cloned(), table.head())
@@ -131,7 +132,6 @@ pub(super) fn hash_in(segment: &Segment, index: Index) -> Option<EntryHash> {
     if index == segment.before.index {
         return Some(segment.before.hash);
     }
-    let _pin = core.pins.pin();
     let mut cursor = cursor(segment);
     while let Some(group) = cursor.next(Verify::Commands) {
         if let Some(row) = group.rows.iter().find(|row| row.index == index) {

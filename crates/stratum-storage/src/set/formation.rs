@@ -291,7 +291,10 @@ fn assemble(
     for shape in &reference.roll.tiers {
         take_seats(&mut slots, shape);
         if let Some(order) = other_order(&slots, shape.tier) {
-            tracing::info!(order, "the configuration names drives in another order than they joined in; each is used where it is");
+            tracing::info!(
+                order,
+                "the configuration names drives in another order than they joined in; each is used where it is"
+            );
         }
         let mut drives = Vec::new();
         for (position, member) in shape.members.iter().enumerate() {

@@ -50,7 +50,8 @@ pub(super) fn take_seats(slots: &mut [ConfiguredPlace<'_>], shape: &Shape) {
 /// In which order a tier's drives are found, if it isn't that in which they joined. Drives that were added are named behind the others,
 /// and those that were removed by nobody: that is no other order, though the numbers of places and positions differ.
 pub(super) fn other_order(slots: &[ConfiguredPlace<'_>], tier: Tier) -> Option<String> {
-    let known = |slot: &&ConfiguredPlace<'_>| slot.tier == tier && matches!(slot.found, PlaceContent::Known(..));
+    let known =
+        |slot: &&ConfiguredPlace<'_>| slot.tier == tier && matches!(slot.found, PlaceContent::Known(..));
     let found: Vec<(usize, String)> =
         slots.iter().filter(known).filter_map(|slot| Some((slot.seat?, slot.place()))).collect();
     let told = found.iter().map(|(seat, place)| format!("{}/{seat} at {place}", tier.name()));
