@@ -2,42 +2,50 @@
 //! still have.
 
 use crate::store::{Store, body, with_bucket};
+use bytes::Bytes;
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use stratum_metadata::Piece;
 use stratum_storage::blob::Place;
 
 const ROTTEN: u64 = 3;
+const ALL: [usize; 6] = [0, 1, 2, 3, 4, 5];
 
-/// Turns a bit over of that object's body, wherever it lies in the journals below these drives' folders. On how many drives.
-fn rot(folder: &Path, drives: &[usize]) -> usize {
-    let of_body = body(ROTTEN);
-    let rotten_on = |drive: &&usize| {
+/// A body of which there is no other.
+fn only() -> Bytes {
+    b"a body of which there is no other ".repeat(200).into()
+}
+
+/// The segments of the journals below these drives' folders that hold it, each with where.
+fn copies(folder: &Path, drives: &[usize]) -> Vec<(usize, PathBuf, u64)> {
+    let (of_body, mut found) = (only(), Vec::new());
+    for drive in drives {
         let segments = fs::read_dir(folder.join(format!("hot/{drive}/journal")));
-        let paths = segments.into_iter().flatten().map(|segment| segment.unwrap().path());
-        paths.filter(|path| rot_in(path, &of_body)).count() > 0
-    };
-    drives.iter().filter(rotten_on).count()
+        for path in segments.into_iter().flatten().map(|segment| segment.unwrap().path()) {
+            let bytes = fs::read(&path).unwrap();
+            let at = bytes.windows(of_body.len()).position(|window| window == of_body);
+            found.extend(at.map(|at| (*drive, path, at as u64)));
+        }
+    }
+    found
 }
 
-fn rot_in(path: &Path, of_body: &[u8]) -> bool {
-    let bytes = fs::read(path).unwrap();
-    let Some(at) = bytes.windows(of_body.len()).position(|window| window == of_body) else { return false };
-    let file = fs::File::options().write(true).open(path).unwrap();
-    file.write_all_at(&[of_body[40] ^ 1], at as u64 + 40).unwrap();
-    true
+/// Changes a byte of it on these drives; on how many it was.
+fn rot(folder: &Path, drives: &[usize]) -> usize {
+    let copies = copies(folder, drives);
+    for (_, path, at) in &copies {
+        fs::File::options().write(true).open(path).unwrap().write_all_at(b"?", at + 40).unwrap();
+    }
+    copies.len()
 }
 
-/// The drives whose journals hold it.
-fn holders(folder: &Path) -> Vec<usize> {
-    let of_body = body(ROTTEN);
-    let holds = |drive: &usize| {
-        fs::read_dir(folder.join(format!("hot/{drive}/journal"))).unwrap().any(|segment| {
-            fs::read(segment.unwrap().path()).unwrap().windows(of_body.len()).any(|window| window == of_body)
-        })
-    };
-    (0..6).filter(holds).collect()
+async fn with_bodies(dir: &Path) -> Store {
+    let store = with_bucket(dir).await;
+    fill(&store, 0..ROTTEN).await;
+    store.put(ROTTEN, &only()).await;
+    fill(&store, ROTTEN + 1..900).await;
+    store
 }
 
 async fn fill(store: &Store, numbers: std::ops::Range<u64>) {
@@ -56,9 +64,8 @@ fn unreadable(store: &Store) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_is_bad_in_every_copy_keeps_nothing_in_the_journal() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = with_bucket(dir.path()).await;
-    fill(&store, 0..900).await;
-    assert_eq!(rot(dir.path(), &[0, 1, 2, 3, 4, 5]), 3);
+    let mut store = with_bodies(dir.path()).await;
+    assert_eq!(rot(dir.path(), &ALL), 3);
     let Some(Place::Journal { index, .. }) = store.place(ROTTEN) else { panic!("it is in the journal") };
     for round in 0..4 {
         fill(&store, 1_000 + round * 400..1_400 + round * 400).await;
@@ -82,9 +89,8 @@ async fn a_body_that_is_bad_in_every_copy_keeps_nothing_in_the_journal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_a_missing_drive_may_have_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
-    let store = with_bucket(dir.path()).await;
-    fill(&store, 0..900).await;
-    let holders = holders(dir.path());
+    let store = with_bodies(dir.path()).await;
+    let holders: Vec<usize> = copies(dir.path(), &ALL).into_iter().map(|(drive, ..)| drive).collect();
     let away = holders[0];
     assert_eq!(rot(dir.path(), &holders[1..]), 2);
     let (hot, aside) = (dir.path().join(format!("hot/{away}")), dir.path().join("aside"));
@@ -98,6 +104,6 @@ async fn a_body_that_a_missing_drive_may_have_is_waited_for() {
     let store = store.restart(|_| fs::rename(&aside, &hot).unwrap()).await;
     fill(&store, 2_000..2_600).await;
     store.tend_until(|store| store.is_packed(ROTTEN)).await;
-    assert_eq!(store.read(ROTTEN).await, Some(body(ROTTEN)));
+    assert_eq!(store.read(ROTTEN).await, Some(only()));
     assert_eq!(unreadable(&store), 0);
 }

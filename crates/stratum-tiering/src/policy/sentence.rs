@@ -41,7 +41,7 @@ impl Decision {
                 let more = if until.is_empty() { "" } else { " more" };
                 format!("its bucket is being watched{until}{more} before anything in it is moved by its use")
             }
-            Rule::LeastIdle => format!("{}, too lately to go down", terms.last_use()),
+            Rule::LeastIdle => format!("{}; that is too lately to go down", terms.last_use()),
             Rule::Model => self.course(),
         }
     }

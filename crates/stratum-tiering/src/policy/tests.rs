@@ -268,7 +268,7 @@ fn what_nobody_read_is_not_told_as_used_and_what_is_endless_not_as_due() {
     );
     assert_eq!(
         decide(&written(0)).sentence(),
-        "It stays in hot: it was written less than a minute ago, and no read of it is known since, too lately to go down."
+        "It stays in hot: it was written less than a minute ago, and no read of it is known since; it goes to cold in 8 days unless it or its group is read."
     );
     let tiny = decide(&Features { size: 200, ..written(7 * 24) }).sentence();
     assert_eq!(
