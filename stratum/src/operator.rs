@@ -44,7 +44,7 @@ use stratum_engine::copies::CopiesStatus;
 use stratum_engine::provisional::{self, Restored};
 use stratum_engine::supervisor::{TaskHealth, Tasks};
 use stratum_engine::tiering::Held;
-use stratum_engine::{Engine, Pressure};
+use stratum_engine::{Engine, Pressure, given_up};
 use stratum_metadata::census::Census;
 use stratum_metadata::record::Level;
 use stratum_storage::ambient::{Clock, System};
@@ -93,7 +93,8 @@ impl Operator {
         let checks = Checks::new(engine.clone(), drives.clone());
         // A mark that can't be read may be one that says so.
         let was_restored = Restored::read(&engine.set).map_or(true, |mark| mark.is_some());
-        let (began, counts) = (System.monotonic(), Counts::new(was_restored));
+        let may_lack = was_restored || given_up::is_marked(&engine.set);
+        let (began, counts) = (System.monotonic(), Counts::new(may_lack));
         Arc::new(Operator { engine, drives, checks, around, began, counts })
     }
 

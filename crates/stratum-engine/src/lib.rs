@@ -13,6 +13,7 @@
 mod config;
 mod ends;
 mod foundation;
+pub mod given_up;
 mod open;
 mod pressure;
 pub mod provisional;

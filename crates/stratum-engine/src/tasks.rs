@@ -8,7 +8,7 @@ mod drives;
 pub(crate) mod lifecycle;
 mod volumes;
 
-use crate::Engine;
+use crate::{Engine, given_up};
 use copies::CopiesScrub;
 use drives::{DriveWatch, ReplicatedFiles, SlowDrives};
 use std::sync::Arc;
@@ -21,13 +21,15 @@ impl Engine {
     /// room depends on them; all of it is idle when nothing happens.
     pub fn tasks(&self) -> Vec<Arc<dyn Task>> {
         let Engine { set, journal, metadata, volumes, clock, mover, .. } = self.clone();
+        let (marked, now) = (set.clone(), clock.clone());
+        let mark = move || given_up::mark(&marked, now.as_ref()).map_err(|error| error.to_string());
         vec![
             Arc::new(DriveWatch(set.clone())),
             Arc::new(SlowDrives { set: set.clone(), journal }),
             Arc::new(ReplicatedFiles { set, interval: self.files_interval }),
             Arc::new(JournalKeeper::new(metadata.clone())),
             Arc::new(IndexKeeper::new(metadata.clone())),
-            Arc::new(Packer::new(metadata.clone(), volumes)),
+            Arc::new(Packer::new(metadata.clone(), volumes, Arc::new(mark))),
             Arc::new(self.healer.clone()),
             self.scrubber.clone(),
             self.balancer.clone(),

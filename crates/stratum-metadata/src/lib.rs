@@ -69,7 +69,7 @@ pub use fate::{CommitError, NewBytes, NotWritten, UnknownOutcome};
 pub use housekeeping::{IndexKeeper, JournalKeeper};
 pub use machine::ReadError;
 pub use owners::Piece;
-pub use pack::Packer;
+pub use pack::{Mark, Packer};
 pub use quarantine::{Quarantine, QuarantineStatus};
 pub use state::ApplyError;
 pub use store::{

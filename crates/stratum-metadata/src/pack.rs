@@ -27,6 +27,7 @@ use crate::relocate::{self, MoveError, Trust, blob_of};
 use crate::store::Metadata;
 use crate::tree::Base;
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, Form, Index, Place, Tier};
@@ -60,6 +61,8 @@ enum PackError {
     Move(#[from] MoveError),
     #[error("{0}")]
     Awaited(AwaitedBodies),
+    #[error("noting that a body is lost: {0}")]
+    Mark(String),
     #[error("having objects reviewed: {0}")]
     Review(#[from] CommitError),
     #[error("its task ended early: {0}")]
@@ -91,11 +94,15 @@ impl Live {
 pub struct Packer {
     metadata: Metadata,
     volumes: Volumes,
+    mark: Arc<Mark>,
 }
 
+/// Makes it known to later starts that a body was given up: durable when it returns. Blocks.
+pub type Mark = dyn Fn() -> Result<(), String> + Send + Sync;
+
 impl Packer {
-    pub fn new(metadata: Metadata, volumes: Volumes) -> Packer {
-        Packer { metadata, volumes }
+    pub fn new(metadata: Metadata, volumes: Volumes, mark: Arc<Mark>) -> Packer {
+        Packer { metadata, volumes, mark }
     }
 }
 
@@ -113,7 +120,7 @@ impl Task for Packer {
     fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
         Box::pin(async {
             let Some(segment) = self.metadata.next_to_pack() else { return Next::After(POLL_INTERVAL) };
-            match pack_segment(&self.metadata, &self.volumes, segment, stop).await {
+            match self.pack(segment, stop).await {
                 Ok(()) => {
                     self.metadata.upkeep().waiting().is_over();
                     Next::AtOnce
@@ -144,31 +151,33 @@ impl Metadata {
     }
 }
 
-/// Packs a segment, or a part of it if it is to stop.
-async fn pack_segment(
-    metadata: &Metadata,
-    volumes: &Volumes,
-    segment: ClosedSegment,
-    stop: &Stop,
-) -> Result<(), PackError> {
-    let (machine, log) = (metadata.state().clone(), metadata.log().clone());
-    let bodies = blocking::spawn(move || live_bodies(&machine, log.as_ref(), segment)).await??;
-    let most_owners = BATCH_OWNERS.min(metadata.log().max_group() / 2);
-    let (mut rest, mut unread) = (bodies.as_slice(), Unread::default());
-    while !rest.is_empty() {
-        if *stop.borrow() {
-            return Ok(());
+impl Packer {
+    /// Packs a segment, or a part of it if it is to stop.
+    async fn pack(&self, segment: ClosedSegment, stop: &Stop) -> Result<(), PackError> {
+        let Packer { metadata, volumes, mark } = self;
+        let (machine, log) = (metadata.state().clone(), metadata.log().clone());
+        let bodies = blocking::spawn(move || live_bodies(&machine, log.as_ref(), segment)).await??;
+        let most_owners = BATCH_OWNERS.min(metadata.log().max_group() / 2);
+        let (mut rest, mut unread) = (bodies.as_slice(), Unread::default());
+        while !rest.is_empty() {
+            if *stop.borrow() {
+                return Ok(());
+            }
+            let (batch, later) = rest.split_at(batch_len(rest, most_owners));
+            unread = pack_batch(metadata, volumes, batch.to_vec(), unread).await?;
+            rest = later;
         }
-        let (batch, later) = rest.split_at(batch_len(rest, most_owners));
-        unread = pack_batch(metadata, volumes, batch.to_vec(), unread).await?;
-        rest = later;
+        if unread.awaited.bodies > 0 {
+            return Err(PackError::Awaited(unread.awaited));
+        }
+        if unread.has_lost() {
+            let mark = mark.clone();
+            blocking::spawn(move || mark()).await?.map_err(PackError::Mark)?;
+            unread.tell_lost();
+        }
+        metadata.upkeep().packed_through(segment.last, metadata.log().as_ref());
+        Ok(())
     }
-    if unread.awaited.bodies > 0 {
-        return Err(PackError::Awaited(unread.awaited));
-    }
-    unread.tell_lost();
-    metadata.upkeep().packed_through(segment.last, metadata.log().as_ref());
-    Ok(())
 }
 
 /// The segment's bodies that are still named, sorted by owner.

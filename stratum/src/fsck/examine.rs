@@ -4,7 +4,7 @@ use super::finding::Finding;
 use crate::credentials;
 use crate::offline::Offline;
 use std::collections::{BTreeMap, HashSet};
-use stratum_engine::provisional;
+use stratum_engine::{given_up, provisional};
 use stratum_metadata::check::Checked;
 use stratum_metadata::salvage;
 use stratum_storage::blob::{Index, Tier, VolumeId};
@@ -13,7 +13,7 @@ use stratum_storage::set::{ReplicatedCopy, replicated_copy};
 use stratum_storage::volume::VolumeState;
 
 /// The small files that every hot drive holds.
-pub const REPLICATED: [&str; 2] = [credentials::FILE, provisional::FILE];
+pub const REPLICATED: [&str; 3] = [credentials::FILE, provisional::FILE, given_up::FILE];
 
 /// What came of a check.
 #[derive(Debug, Default)]

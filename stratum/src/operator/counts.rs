@@ -26,13 +26,13 @@ static THREADS: Apart = Apart::leaving_one("counting");
 pub(super) struct Counts {
     census: Arc<Count<u64, Census>>,
     unreadable: Arc<Count<(Lost, LostBodies), u64>>,
-    /// The state was once restored, so that its objects may name bodies that had left the journal before.
-    was_restored: bool,
+    /// The state was once restored, or a body was given up: objects may name bodies that had left the journal before.
+    may_lack: bool,
 }
 
 impl Counts {
-    pub(super) fn new(was_restored: bool) -> Counts {
-        Counts { census: Arc::default(), unreadable: Arc::default(), was_restored }
+    pub(super) fn new(may_lack: bool) -> Counts {
+        Counts { census: Arc::default(), unreadable: Arc::default(), may_lack }
     }
 
     /// How much there is; nothing if that was never counted.
@@ -46,7 +46,7 @@ impl Counts {
     /// is no object's yet, is still something to know.
     pub(super) fn unreadable(&self, metadata: &Metadata, lost: Lost) -> u64 {
         let (least, bodies) = (u64::from(!lost.is_empty()), metadata.lost_bodies());
-        if lost.is_empty() && bodies.is_empty() && !self.was_restored {
+        if lost.is_empty() && bodies.is_empty() && !self.may_lack {
             return 0;
         }
         let (basis, metadata) = ((lost.clone(), bodies.clone()), metadata.clone());

@@ -1,6 +1,6 @@
 //! Small bodies leave the journal for the tier where their objects belong.
 
-use crate::store::{BUCKET, body};
+use crate::store::{BUCKET, body, unmarked};
 use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ async fn pack(engine: &Engine, keys: &[&str], uploads: &[u64]) {
         put(engine, &format!("filler/{number}"), None, body(number)).await;
     }
     let (stop, stopped) = watch::channel(false);
-    let packer = Packer::new(engine.metadata.clone(), engine.volumes.clone());
+    let packer = Packer::new(engine.metadata.clone(), engine.volumes.clone(), unmarked());
     let packer = tokio::spawn(task::run(Arc::new(packer), stopped));
     for _ in 0..500 {
         let objects_are = keys.iter().all(|key| tier_of_object(engine, key).is_some());

@@ -12,7 +12,7 @@ use stratum_metadata::record::{
     Attributes, Body, BucketId, BucketRecord, ETag, ObjectHeaders, ObjectRecord, Owner, StorageClass,
     VersionId,
 };
-use stratum_metadata::{CommitError, NewBytes, OpenError, Packer};
+use stratum_metadata::{CommitError, Mark, NewBytes, OpenError};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{BlobRef, Geometry, PackedAt, Place, Tier};
 use stratum_storage::drive::Threads;
@@ -191,8 +191,8 @@ impl Store {
     /// Packs and takes checkpoints until that is so.
     pub async fn tend_until(&self, settled: impl Fn(&Store) -> bool) {
         let (stop, stopped) = watch::channel(false);
-        let packer = Packer::new(self.metadata.clone(), self.volumes.clone());
-        let packer = tokio::spawn(task::run(Arc::new(packer), stopped));
+        let packer = self.tasks().into_iter().find(|task| task.row().name == "pack").unwrap();
+        let packer = tokio::spawn(task::run(packer, stopped));
         for _ in 0..200 {
             if settled(self) {
                 break;
@@ -209,6 +209,11 @@ impl Store {
     pub fn is_packed(&self, number: u64) -> bool {
         matches!(self.place(number), Some(Place::Packed(_)))
     }
+}
+
+/// For a packer that has nothing to give up.
+pub fn unmarked() -> Arc<Mark> {
+    Arc::new(|| Ok(()))
 }
 
 /// The threads of a run that has just ended may hold its drives a moment longer.

@@ -1,6 +1,7 @@
 //! Objects go to other tiers, and nothing is lost or repeated without end, whatever stands in their way.
 
 use crate::evacuation::random;
+use crate::store::unmarked;
 use crate::tiers::{Machine, Tiered, collect, in_virtual_time};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -392,7 +393,7 @@ fn a_body_that_was_packed_meanwhile_is_read_where_it_is() {
             store.put(*number, body).await;
         }
         store.wish(bodies.keys().copied(), Tier::Warm).await;
-        let packer = Packer::new(store.metadata.clone(), store.volumes.clone());
+        let packer = Packer::new(store.metadata.clone(), store.volumes.clone(), unmarked());
         let stop = store.stopped();
         let (packed, _) = tokio::join!(packer.step(&stop), store.reviews.step(&stop));
         let _ = packed;

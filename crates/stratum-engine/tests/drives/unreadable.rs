@@ -6,6 +6,7 @@ use bytes::Bytes;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use stratum_engine::given_up;
 use stratum_metadata::Piece;
 use stratum_storage::blob::Place;
 
@@ -66,6 +67,7 @@ async fn a_body_that_is_bad_in_every_copy_keeps_nothing_in_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = with_bodies(dir.path()).await;
     assert_eq!(rot(dir.path(), &ALL), 3);
+    assert!(!given_up::is_marked(&store.set));
     let Some(Place::Journal { index, .. }) = store.place(ROTTEN) else { panic!("it is in the journal") };
     for round in 0..4 {
         fill(&store, 1_000 + round * 400..1_400 + round * 400).await;
@@ -73,12 +75,14 @@ async fn a_body_that_is_bad_in_every_copy_keeps_nothing_in_the_journal() {
     }
     store.tend_until(|store| store.journal.first() > index).await;
     assert_eq!(store.metadata.awaited_bodies(), None);
+    assert!(store.metadata.lost_bodies().has(index), "this run needs no mark");
     for number in (0..900).filter(|number| *number != ROTTEN) {
         assert_eq!(store.read(number).await, Some(body(number)), "{number}");
     }
     for _ in 0..2 {
         assert!(matches!(store.place(ROTTEN), Some(Place::Journal { index: named, .. }) if named == index));
         assert_eq!(unreadable(&store), 1, "it stays known, and counted");
+        assert!(given_up::is_marked(&store.set), "and a start knows that there is something to count");
         store = store.restart(|_| ()).await;
     }
     store.put(ROTTEN, &body(7)).await;

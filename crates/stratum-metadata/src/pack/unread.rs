@@ -47,6 +47,10 @@ impl Unread {
         read
     }
 
+    pub fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
     /// Says that the journal goes on without what is lost.
     pub fn tell_lost(&self) {
         let Some(Live { owner, .. }) = self.lost.first() else { return };

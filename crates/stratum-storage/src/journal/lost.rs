@@ -1,5 +1,5 @@
-//! Bodies that can't be read, as far as is known: those of segments of which no drive that is there has a copy, and those
-//! that somebody asked for and that were bad in every copy.
+//! Bodies that can't be read, as far as is known: those of segments of which no drive that is there has a copy, those
+//! that somebody asked for and that were bad in every copy, and those that the journal went on without.
 //!
 //! A drive that comes back brings its copies with it, and a body that was read after all is known no longer.
 
@@ -32,26 +32,41 @@ impl LostBodies {
 
 /// Bodies that were bad in every copy when they were asked for.
 #[derive(Debug, Default)]
-pub(super) struct Damaged(RwLock<BTreeSet<Index>>);
+pub(super) struct Damaged {
+    bodies: RwLock<BTreeSet<Index>>,
+    /// Those of which every drive was asked that may have them. They are known when their entries have left the journal, too.
+    lost: RwLock<BTreeSet<Index>>,
+}
 
 impl Damaged {
     /// A body was asked for, and was there or wasn't.
     pub(super) fn saw(&self, entry: Index, is_damaged: bool) {
         if is_damaged {
-            let mut bodies = self.0.write();
-            if bodies.len() < REMEMBERED {
-                bodies.insert(entry);
-            }
-        } else if !self.0.read().is_empty() {
-            self.0.write().remove(&entry);
+            remember(&self.bodies, entry);
+        } else if !self.bodies.read().is_empty() {
+            self.bodies.write().remove(&entry);
+            self.lost.write().remove(&entry);
         }
     }
 
-    /// Those of entries that are still in the journal.
+    /// No drive has a body.
+    pub(super) fn saw_lost(&self, entry: Index) {
+        self.saw(entry, true);
+        remember(&self.lost, entry);
+    }
+
+    /// Those of entries that are still in the journal, and what was lost.
     fn from(&self, first: Index) -> BTreeSet<Index> {
-        let mut bodies = self.0.write();
+        let mut bodies = self.bodies.write();
         *bodies = bodies.split_off(&first);
-        bodies.clone()
+        bodies.union(&self.lost.read()).copied().collect()
+    }
+}
+
+fn remember(among: &RwLock<BTreeSet<Index>>, entry: Index) {
+    let mut bodies = among.write();
+    if bodies.len() < REMEMBERED {
+        bodies.insert(entry);
     }
 }
 

@@ -43,7 +43,8 @@ impl Journal {
         let found = self.core.search(index, len, crc32c);
         match &found {
             Search::Found(_) => self.core.damaged.saw(index, false),
-            Search::Awaited(_) | Search::Lost => self.core.damaged.saw(index, true),
+            Search::Awaited(_) => self.core.damaged.saw(index, true),
+            Search::Lost => self.core.damaged.saw_lost(index),
             Search::Gone => {}
         }
         found
