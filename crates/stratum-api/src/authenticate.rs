@@ -9,7 +9,7 @@ use http::request::Parts;
 use stratum_auth::{Mechanism, Payload, Request};
 
 /// Who sent a request, and what its signature says of it.
-pub struct Admitted {
+pub struct Authenticated {
     pub caller: Caller,
     /// How it was signed, if it was.
     pub mechanism: Option<Mechanism>,
@@ -22,12 +22,12 @@ pub struct Admitted {
 ///
 /// # Errors
 /// What `stratum_auth` refuses.
-pub async fn authenticate(store: &Store, head: &Parts) -> Result<Admitted, S3Error> {
+pub async fn authenticate(store: &Store, head: &Parts) -> Result<Authenticated, S3Error> {
     let keys = store.access_keys();
     store.members.open(&keys.view, store.keys.as_ref(), keys.now).await;
     if let Some(inside) = OnBehalf::of(head) {
         let caller = inside.caller(head, &keys)?;
-        return Ok(Admitted { caller, mechanism: None, payload: Payload::Unsigned });
+        return Ok(Authenticated { caller, mechanism: None, payload: Payload::Unsigned });
     }
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     let bucket = host.and_then(|host| address::bucket_of_host(host, &store.settings.domains));
@@ -38,5 +38,5 @@ pub async fn authenticate(store: &Store, head: &Parts) -> Result<Admitted, S3Err
     let answer = store.verifier.authenticate(&request, now_seconds, &keys)?;
     let mechanism = answer.signer.as_ref().map(|signer| signer.mechanism);
     let caller = answer.signer.map_or(Caller::Nobody, |signer| signer.holder);
-    Ok(Admitted { caller, mechanism, payload: answer.payload })
+    Ok(Authenticated { caller, mechanism, payload: answer.payload })
 }

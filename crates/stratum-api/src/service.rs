@@ -9,7 +9,7 @@ mod website;
 use crate::address::Address;
 use crate::admission::{LEAST_MEMORY, Memory, Origin, Party};
 use crate::audit::{Asked, Came, Trail};
-use crate::authenticate::{Admitted, authenticate};
+use crate::authenticate::{Authenticated, authenticate};
 use crate::body::{Leftover, RequestBody};
 use crate::connections::Connection;
 use crate::context::{Account, Caller, Context, Store};
@@ -234,7 +234,7 @@ async fn answer(
         (seen.caller, seen.target, seen.error) = (answered.caller, answered.target, answered.error);
         return counted(answered.response, memory);
     }
-    let Admitted { caller, mechanism, payload } = authenticate(store, &head).await?;
+    let Authenticated { caller, mechanism, payload } = authenticate(store, &head).await?;
     (seen.caller, seen.mechanism) = (caller.clone(), mechanism);
     let account = rights::account(&caller, store);
     let memory = store.admission.enter(party(&caller, &head))?;

@@ -6,7 +6,7 @@
 
 use crate::address::Address;
 use crate::audit::{Asked, Came, Trail};
-use crate::authenticate::{Admitted, authenticate};
+use crate::authenticate::{Authenticated, authenticate};
 use crate::context::{Caller, Store};
 use crate::key::ObjectKey;
 use crate::query::Query;
@@ -126,7 +126,7 @@ async fn refused(store: &Store, head: &http::request::Parts) -> Option<Response<
 }
 
 async fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(), String> {
-    let Admitted { caller, mechanism, .. } =
+    let Authenticated { caller, mechanism, .. } =
         authenticate(store, head).await.map_err(|error| error.words().to_owned())?;
     if mechanism.is_some_and(|mechanism| mechanism.version == Version::V2) {
         return Err("what operates the store is signed by version 4".into());
