@@ -353,8 +353,9 @@ impl Operator {
         };
         let members = self.engine.journal.members().into_iter().filter_map(label).collect::<Vec<_>>();
         let is_out_of_reach = redundancy.unreadable_objects > 0 || tiers::is_remote_away(&self.engine);
-        let is_damaged = !index.available || stopped.is_some() || is_out_of_reach;
+        let is_damaged = !index.available || !index.lost.is_empty() || stopped.is_some() || is_out_of_reach;
         let mut notes = notes(&drives, &members, &index);
+        notes.extend(status::notes_of_lost(&index));
         notes.extend(stopped);
         notes.extend((redundancy.unreadable_objects > 0).then(|| {
             let count = redundancy.unreadable_objects;
@@ -436,6 +437,8 @@ impl Operator {
             place: now.place,
             rebuilds: now.rebuilds,
             last_pause_seconds: now.last_pause_seconds,
+            lost: self.engine.metadata.lost_keys(),
+            is_halted: self.engine.metadata.is_halted(),
             state: now.state,
         }
     }

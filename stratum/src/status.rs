@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use stratum_api::server::ConnectionsStatus;
 use stratum_engine::supervisor::TaskHealth;
-use stratum_metadata::{IndexState, RebuildStep};
+use stratum_metadata::{IndexState, LostKeys, RebuildStep};
 
 /// The whole store at a moment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -175,6 +175,10 @@ pub struct IndexStatus {
     pub rebuilds: u64,
     /// How long nothing was served the last time.
     pub last_pause_seconds: Option<f64>,
+    /// Keys that can't be looked up: no drive gives the block that they are in.
+    pub lost: Vec<LostKeys>,
+    /// Whether an entry of the journal needs one of these blocks, so that nothing is written.
+    pub is_halted: bool,
 }
 
 /// A server of another version may say nothing of it, or something new.
@@ -202,6 +206,32 @@ pub fn note_of(index: &IndexState) -> Option<String> {
             duration(*for_seconds)
         )),
     }
+}
+
+/// As many blocks as are told one by one.
+const TOLD_LOST: usize = 8;
+
+/// What somebody should know of keys that can't be looked up.
+pub fn notes_of_lost(index: &IndexStatus) -> Vec<String> {
+    let told = |lost: &LostKeys| {
+        let LostKeys { file, offset, drives, about, keys } = lost;
+        format!(
+            "about {about} keys of the index can't be read or changed, from {keys}: byte {offset} of {file} is bad on each of \
+             {}. All others are served. Bring back any drive that may have a sound copy, or restore a backup of the metadata",
+            drives.join(", ")
+        )
+    };
+    let mut notes: Vec<String> = index.lost.iter().take(TOLD_LOST).map(told).collect();
+    let others = index.lost.len().saturating_sub(TOLD_LOST);
+    notes.extend(
+        (others > 0).then(|| format!("{others} more blocks of the index can't be read; the JSON has them")),
+    );
+    notes.extend(index.is_halted.then(|| {
+        "nothing is written: an entry of the journal needs a block of the index that can't be read. Don't restart the server: \
+         what it serves now it can't serve after a start"
+            .to_owned()
+    }));
+    notes
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -17,6 +17,8 @@ mod format;
 mod frame;
 mod image;
 mod level;
+mod levels;
+mod lost;
 mod manifest;
 mod merge;
 mod output;
@@ -33,12 +35,12 @@ pub(crate) use files::Files;
 pub(crate) use merge::merge;
 pub(crate) use stored::Stored;
 
-use crate::layers;
+use crate::lost::LostBlock;
 use crate::record::Applied;
 use crate::tree::{Base, TreeError, Value};
 use format::FormatError;
 use image::Image;
-use level::Level;
+use levels::Levels;
 use range::Range;
 use std::io;
 use std::ops::ControlFlow;
@@ -78,23 +80,16 @@ pub(crate) struct Checkpoint {
 #[derive(Debug)]
 enum Body {
     Image(Image),
-    Levels {
-        base: Level,
-        /// What changed since the base was merged: its values are changes.
-        run: Level,
-    },
+    Levels(Levels),
 }
-
-/// How many blocks of pairs a scan may pass at a stretch, where most of what it passes was removed.
-const STRETCH_BLOCKS: usize = 16;
 
 impl Checkpoint {
     fn of_image(image: Image) -> Checkpoint {
         Checkpoint { applied: image.applied(), body: Body::Image(image) }
     }
 
-    fn of_levels(applied: Applied, base: Level, run: Level) -> Checkpoint {
-        Checkpoint { applied, body: Body::Levels { base, run } }
+    fn of_levels(applied: Applied, levels: Levels) -> Checkpoint {
+        Checkpoint { applied, body: Body::Levels(levels) }
     }
 
     pub(crate) fn applied(&self) -> Applied {
@@ -106,16 +101,16 @@ impl Checkpoint {
         matches!(self.body, Body::Image(_))
     }
 
-    /// The base, and the run over it; nothing of a single file.
-    fn levels(&self) -> Option<(&Level, &Level)> {
+    /// Nothing of a single file.
+    fn levels(&self) -> Option<&Levels> {
         match &self.body {
             Body::Image(_) => None,
-            Body::Levels { base, run } => Some((base, run)),
+            Body::Levels(levels) => Some(levels),
         }
     }
 
     fn ranges(&self) -> impl Iterator<Item = &Arc<Range>> {
-        self.levels().into_iter().flat_map(|(base, run)| base.ranges().iter().chain(run.ranges()))
+        self.levels().into_iter().flat_map(Levels::ranges)
     }
 
     /// What its range files take, in bytes, a copy.
@@ -125,23 +120,18 @@ impl Checkpoint {
 
     /// Whether a key can't be looked up without reading from a drive.
     pub(crate) fn must_read(&self, key: &[u8]) -> bool {
-        self.levels().is_some_and(|(base, run)| run.must_read(key) || base.must_read(key))
+        self.levels().is_some_and(|levels| levels.must_read(key))
     }
 
     /// Has in memory what it takes to look a key up.
     pub(crate) fn touch(&self, key: &[u8]) -> Result<(), TreeError> {
-        match self.levels() {
-            Some((base, run)) if run.get(key)?.is_none() => base.touch(key),
-            _ => Ok(()),
-        }
+        self.levels().map_or(Ok(()), |levels| levels.touch(key))
     }
 
     /// A key after `from` up to which a scan may go before it lets others pass: what was removed costs it time, and shows
     /// it nothing. Nothing if there is little left.
     pub(crate) fn stretch(&self, from: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
-        let Some((base, run)) = self.levels() else { return Ok(None) };
-        let ends = [base.beyond(from, STRETCH_BLOCKS)?, run.beyond(from, STRETCH_BLOCKS)?];
-        Ok(ends.into_iter().flatten().min())
+        self.levels().map_or(Ok(None), |levels| levels.stretch(from))
     }
 
     /// Reads all of it, whatever is in memory: an error unless it is what was written. `turn` is called with the size of each
@@ -149,6 +139,36 @@ impl Checkpoint {
     pub(crate) fn verify(&self, turn: &mut dyn FnMut(u64) -> Result<(), TreeError>) -> Result<(), TreeError> {
         // A single file was read when it was opened.
         self.ranges().try_for_each(|range| range.verify(turn))
+    }
+
+    /// Whether a block of it is known to be lost.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.levels().is_some_and(Levels::has_lost)
+    }
+
+    /// The blocks of it that are known to be lost.
+    pub(crate) fn lost_blocks(&self, files: &Files) -> Vec<Arc<LostBlock>> {
+        let lost = files.memory.lost.all().into_iter();
+        let is_ours = |id| self.ranges().any(|range| range.record.id == id);
+        lost.filter(|(id, _)| is_ours(*id)).map(|(_, block)| block).collect()
+    }
+
+    /// Reads all of it, so that all is known that is lost.
+    pub(crate) fn look_for_lost(&self) {
+        self.ranges().for_each(|range| range.look());
+    }
+
+    /// Reads again what is known to be lost.
+    pub(crate) fn retry_lost(&self) {
+        self.ranges().filter(|range| range.lost().is_some()).for_each(|range| range.retry());
+    }
+
+    /// The same state, laid so that the next checkpoint can be merged over it: see [`Levels::with_lost_sunk`].
+    fn with_lost_sunk(self: &Arc<Self>) -> Result<Arc<Checkpoint>, TreeError> {
+        match self.levels().filter(|levels| levels.has_lost()) {
+            Some(levels) => Ok(Arc::new(Checkpoint::of_levels(self.applied, levels.with_lost_sunk()?))),
+            None => Ok(self.clone()),
+        }
     }
 
     /// Goes on with whatever copies there are now.
@@ -162,10 +182,7 @@ impl Base for Checkpoint {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
         match &self.body {
             Body::Image(image) => image.get(key),
-            Body::Levels { base, run } => match run.get(key)? {
-                Some(change) => Ok(change.as_change()),
-                None => base.get(key),
-            },
+            Body::Levels(levels) => levels.get(key),
         }
     }
 
@@ -177,11 +194,7 @@ impl Base for Checkpoint {
     ) -> Result<(), TreeError> {
         match &self.body {
             Body::Image(image) => image.scan(from, to, visit),
-            Body::Levels { base, run } => {
-                let changes =
-                    run.pairs(from, to).map(|pair| pair.map(|(key, change)| (key, change.as_change())));
-                layers::merge(changes, base, from, to, visit)
-            }
+            Body::Levels(levels) => levels.scan(from, to, visit),
         }
     }
 }
@@ -216,14 +229,25 @@ pub(crate) fn open(files: &Files, stored: Stored) -> Result<Checkpoint, Checkpoi
 /// [`LoadError::Newer`] if a newer build wrote one.
 pub(crate) fn newest(files: &Files) -> Result<Option<Arc<Checkpoint>>, LoadError> {
     let listing = files.listing();
-    for stored in readable(files)? {
-        let index = stored.applied().index;
-        match stored.open(files, &listing) {
-            Ok(checkpoint) => return Ok(Some(Arc::new(checkpoint))),
-            Err(error) => tracing::error!(index, %error, "a checkpoint isn't whole; trying the one before"),
-        }
-    }
-    Ok(None)
+    Ok(readable(files)?.into_iter().find_map(|stored| open_whole(files, &listing, stored)))
+}
+
+/// All checkpoints of which everything is there, the newest first.
+///
+/// # Errors
+/// [`LoadError::Newer`] if a newer build wrote one.
+pub(crate) fn whole(files: &Files) -> Result<Vec<Arc<Checkpoint>>, LoadError> {
+    let listing = files.listing();
+    Ok(readable(files)?.into_iter().filter_map(|stored| open_whole(files, &listing, stored)).collect())
+}
+
+fn open_whole(files: &Files, listing: &files::Listing, stored: Stored) -> Option<Arc<Checkpoint>> {
+    let index = stored.applied().index;
+    let opened = stored.open(files, listing);
+    let opened = opened.inspect_err(|error| {
+        tracing::error!(index, %error, "a checkpoint isn't whole; trying the one before");
+    });
+    opened.ok().map(Arc::new)
 }
 
 /// The version that a newer build wrote, if that is what the error says.

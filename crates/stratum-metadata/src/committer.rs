@@ -16,8 +16,11 @@
 //! When the index fails, nothing more is taken, and what is on its way is told that its outcome is unknown. Whoever
 //! builds the next index does the last of it while nothing is committed or applied ([`Committer::at_rest`]); what was
 //! committed and not applied by then is in it, and is not applied again.
+//!
+//! While a block of the index is known to be lost, what would need it is refused before it is proposed ([`foreseen`]).
 
 mod applier;
+mod foreseen;
 #[cfg(test)]
 mod planned;
 mod queue;
@@ -233,6 +236,9 @@ impl Shared {
         if self.machine.has_failed() {
             return Err(away());
         }
+        if let Some(block) = self.machine.halted() {
+            return Err(NotWritten::Lost(block));
+        }
         if self.queue.is_closed() { Err(NotWritten::Stopped) } else { Ok(()) }
     }
 
@@ -287,6 +293,9 @@ impl Shared {
         #[cfg(test)]
         self.applier.panics.at(Step::Takes);
         self.room.look();
+        if self.machine.has_lost() {
+            group = self.foreseen(group);
+        }
         for urgency in Urgency::ALL {
             if self.order.has_room(group.iter().map(Proposal::bytes).sum(), urgency) {
                 return self.propose(self.order.as_ref(), group, urgency);

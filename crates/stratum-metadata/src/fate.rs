@@ -6,10 +6,12 @@
 
 use crate::command::{Command, Move, Outcome, Refusal};
 use crate::keys;
+use crate::lost::LostBlock;
 use crate::machine::Machine;
 use crate::record::Body;
 use crate::tree::{Base, TreeError};
 use bytes::Bytes;
+use std::sync::Arc;
 use stratum_storage::blob::{Place, VolumeId};
 use stratum_storage::writepath::{ProposedHold, ProvesNoEffect, WriteHold};
 
@@ -36,6 +38,9 @@ pub enum NotWritten {
     Unavailable(String),
     #[error("the server is stopping")]
     Stopped,
+    /// What it would change, or compare, lies in a block of the index that no drive gives. `500`.
+    #[error("what it needs to know of the state can't be known: {0}")]
+    Lost(Arc<LostBlock>),
     /// A command names bytes in volumes, and who proposed it doesn't hold them: they might be freed under its record.
     /// Our own mistake.
     #[error("the command names bytes that it doesn't hold")]

@@ -6,6 +6,7 @@
 
 use crate::tree::{Base, TreeError, Value};
 use std::borrow::Borrow;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -98,12 +99,14 @@ pub(crate) fn merge<K: AsRef<[u8]>, V: Borrow<Value>>(
     to: &[u8],
     visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
 ) -> Result<(), TreeError> {
-    let mut failed = Ok(());
-    {
-        let sound = over.map_while(|change| change.map_err(|error| failed = Err(error)).ok());
-        merge_sound(sound, below, from, to, visit)?;
-    }
-    failed
+    let failed = RefCell::new(None);
+    let sound = over.map_while(|change| change.map_err(|error| *failed.borrow_mut() = Some(error)).ok());
+    // What lies below isn't shown where it isn't known whether it was changed.
+    merge_sound(sound, below, from, to, &mut |key, value| match failed.borrow().is_some() {
+        true => ControlFlow::Break(()),
+        false => visit(key, value),
+    })?;
+    failed.into_inner().map_or(Ok(()), Err)
 }
 
 fn merge_sound<K: AsRef<[u8]>, V: Borrow<Value>>(

@@ -36,6 +36,7 @@ mod keys;
 mod layers;
 pub mod listing;
 pub mod log;
+mod lost;
 mod machine;
 mod order;
 mod owned;
@@ -67,13 +68,14 @@ pub use encrypted::{Encrypted, EncryptedPage, EncryptedWalk};
 pub use evacuate::{EvacuateError, Evacuated, Mover};
 pub use fate::{CommitError, NewBytes, NotWritten, UnknownOutcome};
 pub use housekeeping::{IndexKeeper, JournalKeeper};
+pub use lost::LostBlock;
 pub use machine::ReadError;
 pub use owners::Piece;
 pub use pack::{Mark, Packer};
 pub use quarantine::{Quarantine, QuarantineStatus};
 pub use state::ApplyError;
 pub use store::{
-    IndexState, IndexStatus, Metadata, OpenError, Options, PartsToComplete, ReadView, RebuildStep,
+    IndexState, IndexStatus, LostKeys, Metadata, OpenError, Options, PartsToComplete, ReadView, RebuildStep,
 };
 pub use sweep::{Sweeper, Time};
 pub use transition::{

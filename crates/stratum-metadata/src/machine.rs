@@ -6,6 +6,7 @@
 //! that tree is closed and another one opened ([`Machine::close`]), and what was closed and what lies below it become the
 //! next checkpoint ([`Machine::adopt`]).
 
+mod foresight;
 mod health;
 mod moves;
 mod read_error;
@@ -154,7 +155,13 @@ impl Machine {
     pub(crate) fn apply(&self, group: Vec<Entry>) -> Result<AppliedGroup, ApplyError> {
         let mut applied = self.applied.lock();
         self.check()?;
-        self.try_apply(group, &mut applied).inspect_err(|error| self.fail(error))
+        if let Some(block) = self.halted() {
+            return Err(TreeError::Lost(block).into());
+        }
+        self.try_apply(group, &mut applied).inspect_err(|error| match error {
+            ApplyError::Tree(TreeError::Lost(block)) => self.halt(block),
+            error => self.fail(error),
+        })
     }
 
     fn try_apply(&self, group: Vec<Entry>, applied: &mut Applied) -> Result<AppliedGroup, ApplyError> {

@@ -47,6 +47,7 @@ const BATCH_OWNERS: usize = 640 << 10;
 /// How often it looks for a segment to pack, and how long it waits after a failure.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const RETRY_DELAY: Duration = Duration::from_secs(5);
+const LONG_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// Why a segment was not packed. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,11 @@ enum PackError {
     Move(#[from] MoveError),
     #[error("{0}")]
     Awaited(AwaitedBodies),
+    #[error(
+        "whose {0} of its small bodies are isn't known, since a block of the index is lost; until that is there again the \
+         journal keeps everything since"
+    )]
+    Nobodys(usize),
     #[error("noting that a body is lost: {0}")]
     Mark(String),
     #[error("having objects reviewed: {0}")]
@@ -130,7 +136,8 @@ impl Task for Packer {
                 }
                 Err(error) => {
                     tracing::warn!(%error, first = segment.first, last = segment.last, "a segment was not packed");
-                    Next::After(RETRY_DELAY)
+                    let waits_long = matches!(error, PackError::Nobodys(_));
+                    Next::After(if waits_long { LONG_RETRY_DELAY } else { RETRY_DELAY })
                 }
             }
         })
@@ -156,7 +163,8 @@ impl Packer {
     async fn pack(&self, segment: ClosedSegment, stop: &Stop) -> Result<(), PackError> {
         let Packer { metadata, volumes, mark } = self;
         let (machine, log) = (metadata.state().clone(), metadata.log().clone());
-        let bodies = blocking::spawn(move || live_bodies(&machine, log.as_ref(), segment)).await??;
+        let live = blocking::spawn(move || live_bodies(&machine, log.as_ref(), segment));
+        let (bodies, nobodys) = live.await??;
         let most_owners = BATCH_OWNERS.min(metadata.log().max_group() / 2);
         let (mut rest, mut unread) = (bodies.as_slice(), Unread::default());
         while !rest.is_empty() {
@@ -166,6 +174,9 @@ impl Packer {
             let (batch, later) = rest.split_at(batch_len(rest, most_owners));
             unread = pack_batch(metadata, volumes, batch.to_vec(), unread).await?;
             rest = later;
+        }
+        if nobodys > 0 {
+            return Err(PackError::Nobodys(nobodys));
         }
         if unread.awaited.bodies > 0 {
             return Err(PackError::Awaited(unread.awaited));
@@ -180,13 +191,13 @@ impl Packer {
     }
 }
 
-/// The segment's bodies that are still named, sorted by owner.
+/// The segment's bodies that are still named, sorted by owner, and how many there are of which that can't be known.
 fn live_bodies(
     machine: &Machine,
     log: &dyn LocalLog,
     segment: ClosedSegment,
-) -> Result<Vec<Live>, PackError> {
-    let mut bodies = Vec::new();
+) -> Result<(Vec<Live>, usize), PackError> {
+    let (mut bodies, mut nobodys) = (Vec::new(), 0);
     for entry in log.replay(segment.first, Verify::Commands) {
         let entry = entry?;
         if entry.index > segment.last {
@@ -195,12 +206,17 @@ fn live_bodies(
         let Some(brought) = body_of(Proposed::decode(&entry.command)?.command) else { continue };
         let BlobRef { form, place: Place::ThisEntry { length, crc32c } } = brought.blob else { continue };
         let place = Place::Journal { index: entry.index, length, crc32c };
-        if let Some(Holder { owner, to, decided }) = holder(machine, brought.whose, entry.index, &place)? {
-            bodies.push(Live { to, owner, decided, index: entry.index, length, crc32c, form });
+        match holder(machine, brought.whose, entry.index, &place) {
+            Ok(Some(Holder { owner, to, decided })) => {
+                bodies.push(Live { to, owner, decided, index: entry.index, length, crc32c, form });
+            }
+            Ok(None) => {}
+            Err(ReadError::Lost(_)) => nobodys += 1,
+            Err(error) => return Err(error.into()),
         }
     }
     bodies.sort_unstable();
-    Ok(bodies)
+    Ok((bodies, nobodys))
 }
 
 /// A body that a command brought.

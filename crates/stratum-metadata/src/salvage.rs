@@ -16,6 +16,7 @@ pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copi
 pub use former::{check_index, remove_index};
 pub use reads::{SalvagedBucket, SalvagedObject, SalvagedVersion};
 
+use crate::buckets;
 use crate::check::{self, Bodies, Checked, Finding};
 use crate::checkpoint::{self, Checkpoint, Files, Sizes};
 use crate::command::Proposed;
@@ -23,7 +24,7 @@ use crate::machine::{Entry, Machine, ReadError};
 use crate::record::{Applied, DecodeError, Level, Owner};
 use crate::stack::Below;
 use crate::state::{ApplyError, View, apply_loosely};
-use crate::tree::{Tree, TreeError};
+use crate::tree::{Base, Tree, TreeError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use stratum_storage::ambient::Clock;
@@ -79,6 +80,10 @@ pub enum Doubt {
     Behind { end: Index, index: Index },
     #[error("the server's own index can't be used: {problem}")]
     Index { problem: String },
+    #[error(
+        "{block}: about {about} keys are not known, from {keys}; what the journal said of these was kept as it came"
+    )]
+    Lost { block: String, about: u64, keys: String },
 }
 
 /// Why nothing could be read.
@@ -118,7 +123,7 @@ impl Salvaged {
             problem: error.to_string(),
         };
         let mut doubts: Vec<Doubt> = history.doubts().iter().cloned().map(Doubt::from).collect();
-        let Found { tree, below, basis } = base(sources, history, &mut doubts)?;
+        let Found { tree, below, basis, is_partial } = base(sources, history, &mut doubts)?;
         let machine =
             Machine::open(tree.clone(), below.clone(), clock.clone()).map_err(|error| building(&error))?;
         let mut reached = machine.applied().index;
@@ -126,7 +131,9 @@ impl Salvaged {
         if let Some(end) = history.runs().last().map(|run| run.last).filter(|end| *end < reached) {
             doubts.push(Doubt::Behind { end, index: reached });
         }
-        for group in groups(history, reached + 1) {
+        // What lies over a part of a state doesn't follow from it.
+        let following = (!is_partial).then(|| groups(history, reached + 1));
+        for group in following.into_iter().flatten() {
             let group = group?;
             reached = group.last().map_or(reached, |entry| entry.index);
             machine.apply(group).and_then(|_| Ok(machine.drain()?)).map_err(|error| building(&error))?;
@@ -200,6 +207,8 @@ struct Found {
     tree: Tree,
     below: Below,
     basis: Basis,
+    /// Whether something of that is lost.
+    is_partial: bool,
 }
 
 /// The basis that reaches furthest; of several, the newest.
@@ -210,6 +219,7 @@ fn base(sources: &Sources, history: &History, doubts: &mut Vec<Doubt>) -> Result
     checkpoints.sort_by_key(|stored| (reach(history, &stored.applied()), stored.applied().index));
     let end = history.runs().last().map_or(0, |run| run.last);
     let nothing = reach(history, &Applied::default());
+    let mut damaged = None;
     while let Some(stored) = checkpoints.pop() {
         let applied = stored.applied();
         if reach(history, &applied) < nothing {
@@ -227,7 +237,10 @@ fn base(sources: &Sources, history: &History, doubts: &mut Vec<Doubt>) -> Result
                 let better = former::better(sources, Some(&checkpoint), than, history, doubts);
                 return better.map_or_else(|| on(sources, Some(checkpoint)), Ok);
             }
-            Err(problem) => doubts.push(Doubt::Checkpoint { index: applied.index, problem }),
+            Err(problem) => {
+                doubts.push(Doubt::Checkpoint { index: applied.index, problem });
+                damaged = damaged.or(Some(applied.index));
+            }
         }
     }
     if (nothing < end || end == 0)
@@ -235,7 +248,26 @@ fn base(sources: &Sources, history: &History, doubts: &mut Vec<Doubt>) -> Result
     {
         return Ok(better);
     }
+    if let Some(part) = damaged.filter(|_| nothing == 0).and_then(|index| part_of(sources, index, doubts)) {
+        return Ok(Found { is_partial: true, ..on(sources, Some(part))? });
+    }
     on(sources, None)
+}
+
+/// What is left of a checkpoint of which blocks are lost, and which those are.
+fn part_of(sources: &Sources, index: Index, doubts: &mut Vec<Doubt>) -> Option<Arc<Checkpoint>> {
+    let files = Files::new(Roster::new(sources.drives.clone()), 1, Sizes::default()).passing_over_lost();
+    let stored =
+        checkpoint::readable(&files).ok()?.into_iter().find(|stored| stored.applied().index == index)?;
+    let part = Arc::new(checkpoint::open(&files, stored).ok()?);
+    part.look_for_lost();
+    let name =
+        |id| buckets::by_id(id, |key| Ok::<_, ReadError>(part.get(key)?)).ok()?.map(|bucket| bucket.name);
+    for block in part.lost_blocks(&files) {
+        let (about, keys) = (block.keys, block.in_words(&name));
+        doubts.push(Doubt::Lost { block: block.to_string(), about, keys });
+    }
+    Some(part)
 }
 
 /// An empty tree over a checkpoint, or over nothing.
@@ -245,7 +277,8 @@ fn on(sources: &Sources, checkpoint: Option<Arc<Checkpoint>>) -> Result<Found, S
     let basis = checkpoint
         .as_ref()
         .map_or(Basis::Nothing, |checkpoint| Basis::Checkpoint(checkpoint.applied().index));
-    Ok(Found { tree: Tree::open(&sources.index).map_err(failed)?, below: checkpoint.into(), basis })
+    let tree = Tree::open(&sources.index).map_err(failed)?;
+    Ok(Found { tree, below: checkpoint.into(), basis, is_partial: false })
 }
 
 /// The entries from `from` to the end of their run, some at a time.

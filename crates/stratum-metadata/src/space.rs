@@ -61,7 +61,13 @@ impl Space {
         let Some(table) = self.table() else { return Ok(()) };
         for record in records(machine)? {
             if let VolumeState::Sealed { length } = record.state {
-                let named = Named::of(machine, record.id)?;
+                let named = match Named::of(machine, record.id) {
+                    Err(error @ ReadError::Lost(_)) => {
+                        tracing::warn!(volume = %record.id, %error, "nothing of a volume is freed at this start");
+                        continue;
+                    }
+                    named => named?,
+                };
                 for gap in gaps(named.ranges(record.geometry), length) {
                     table.free_range(record.id, gap);
                 }

@@ -21,6 +21,7 @@ use crate::fate::{CommitError, NewBytes, NotWritten};
 use crate::index_dir::IndexDir;
 use crate::keys;
 use crate::log::{LocalLog, LogError};
+use crate::lost::LostBlock;
 use crate::machine::{Machine, ReadError};
 use crate::order::Order;
 use crate::order::single::Single;
@@ -32,6 +33,7 @@ use crate::upkeep::Upkeep;
 use bucket_cache::BucketCache;
 use bytes::Bytes;
 use outage::Outage;
+use serde::{Deserialize, Serialize};
 use start::Sources;
 use std::fmt;
 use std::future::Future;
@@ -100,11 +102,40 @@ impl OpenError {
 
     /// Whether it is about the place of the index, and another may do.
     fn is_of_the_place(&self) -> bool {
+        !self.is_of_a_lost_block()
+            && matches!(
+                self,
+                OpenError::Tree(_) | OpenError::Directory { .. } | OpenError::Apply(ApplyError::Tree(_))
+            )
+    }
+
+    /// Whether it is about the checkpoint, and another one may do.
+    fn is_of_the_checkpoint(&self) -> bool {
+        self.is_of_a_lost_block() || matches!(self, OpenError::NoCheckpoint { .. })
+    }
+
+    /// Whether a block of the checkpoint is what no drive gives.
+    fn is_of_a_lost_block(&self) -> bool {
         matches!(
             self,
-            OpenError::Tree(_) | OpenError::Directory { .. } | OpenError::Apply(ApplyError::Tree(_))
+            OpenError::Tree(TreeError::Lost(_)) | OpenError::Apply(ApplyError::Tree(TreeError::Lost(_)))
         )
     }
+}
+
+/// Keys that can't be looked up, since no drive gives the block that they are in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LostKeys {
+    /// The file, under a drive's folder, and where in it the block begins.
+    pub file: String,
+    pub offset: u64,
+    /// The drives that hold it and gave something else.
+    pub drives: Vec<String>,
+    /// How many there are, about.
+    pub about: u64,
+    /// The first and the last of them, in words.
+    pub keys: String,
 }
 
 /// Where the index and the checkpoints are.
@@ -376,6 +407,27 @@ impl Metadata {
     /// The size of the last checkpoint, in bytes, a copy.
     pub fn checkpoint_bytes(&self) -> u64 {
         self.inner.upkeep.checkpoint_bytes()
+    }
+
+    /// What of the index no drive gives, as far as somebody has asked for it. All else is served.
+    pub fn lost_keys(&self) -> Vec<LostKeys> {
+        let Inner { machine, upkeep, .. } = self.inner.as_ref();
+        let Some(checkpoint) = machine.checkpoint() else { return Vec::new() };
+        let view = self.local();
+        let name = |bucket| view.bucket_of(bucket).ok().flatten().map(|bucket| bucket.name);
+        let told = |block: Arc<LostBlock>| LostKeys {
+            file: block.file.clone(),
+            offset: block.offset,
+            drives: block.drives.clone(),
+            about: block.keys,
+            keys: block.in_words(&name),
+        };
+        checkpoint.lost_blocks(upkeep.files()).into_iter().map(told).collect()
+    }
+
+    /// Whether an entry of the journal needs what is lost, so that nothing is written until that is there again.
+    pub fn is_halted(&self) -> bool {
+        self.inner.machine.halted().is_some()
     }
 
     fn take_checkpoint(&self) {

@@ -10,6 +10,7 @@
 //! it at the next start: [`Tree::is_in_place`] is for who looks after it.
 
 use crate::fingerprint::fingerprint;
+use crate::lost::LostBlock;
 use std::fmt;
 use std::ops::{ControlFlow, Deref};
 use std::os::unix::fs::MetadataExt;
@@ -44,6 +45,9 @@ pub enum TreeError {
     /// It failed, and there is no other yet.
     #[error("the index failed and is being rebuilt; try again")]
     Away,
+    /// It is well but for this: what lies there can't be known.
+    #[error("{0}")]
+    Lost(Arc<LostBlock>),
 }
 
 impl From<sled::Error> for TreeError {

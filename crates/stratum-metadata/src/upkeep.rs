@@ -53,6 +53,8 @@ pub(crate) struct Upkeep {
     /// Held by whoever takes a checkpoint, or reads the copies of those that are kept: one is merged
     /// at a time, and a new checkpoint takes an old one away.
     checkpoints: Mutex<()>,
+    /// Of which checkpoint, and how many lost blocks of it, it was asked whether they are in the one before.
+    asked_of_lost: Mutex<Option<(Index, usize)>>,
 }
 
 impl Upkeep {
@@ -76,6 +78,7 @@ impl Upkeep {
             waiting: Mutex::default(),
             whole_on: Mutex::default(),
             checkpoints: Mutex::default(),
+            asked_of_lost: Mutex::default(),
         }
     }
 
@@ -113,17 +116,40 @@ impl Upkeep {
 
     /// Whether enough has been appended or changed since the last checkpoint, or the journal is pressed for room that only a
     /// further one gives: a packed segment goes when the older one, too, lies behind it. So is one whose merge was cut off,
-    /// and the first one of range files.
+    /// the first one of range files, and one where the state lies on an older one, since of the newest something is lost.
     pub(crate) fn is_due(&self, machine: &Machine, log: &dyn LocalLog) -> bool {
         let (older, newest) = (self.older_checkpoint().unwrap_or_default(), self.newest_checkpoint());
         let (segments, usage) = (log.closed_segments(), log.usage());
         let since: u64 = segments.iter().filter(|part| part.last > newest).map(|part| part.bytes).sum();
         let waits = |part: &ClosedSegment| older < part.last && part.last <= self.packed();
+        let lies_on_an_older = machine.checkpoint().is_some_and(|one| one.applied().index < newest);
         since >= usage.cap / DUE_PART
+            || lies_on_an_older
             || machine.changed_bytes() >= self.files.changes_bytes()
             || machine.closed().is_some()
             || machine.checkpoint().is_some_and(|checkpoint| checkpoint.is_single_file())
             || usage.share() >= PRESSED_FROM && segments.iter().any(waits)
+    }
+
+    /// Whether what is lost of the checkpoint that the state lies on is in the one before, from which the journal leads on.
+    /// Asked again, the answer is no until something else is lost.
+    pub(crate) fn has_what_is_lost_in_the_one_before(&self, machine: &Machine, log: &dyn LocalLog) -> bool {
+        let Some(checkpoint) = machine.checkpoint().filter(|checkpoint| checkpoint.has_lost()) else {
+            return false;
+        };
+        let index = checkpoint.applied().index;
+        let lost = (index, checkpoint.lost_blocks(&self.files).len());
+        if self.asked_of_lost.lock().replace(lost) == Some(lost) {
+            return false;
+        }
+        let leads_on = |former: &Checkpoint| {
+            let applied = former.applied();
+            log.first() <= applied.index + 1
+                && log.hash_at(applied.index).is_none_or(|hash| hash == applied.hash)
+        };
+        // One of a newer build isn't passed over.
+        let whole = checkpoint::whole(&self.files).unwrap_or_default();
+        whole.iter().any(|one| one.applied().index < index && !one.has_lost() && leads_on(one))
     }
 
     /// Takes a checkpoint, and lets go of what it makes superfluous. Blocks, for as long as merging the state takes.
@@ -253,6 +279,9 @@ impl Upkeep {
     /// After drives were lost, joined, or are on their way out: brings journal and checkpoints back to full number on
     /// those that stay, if that is not done yet, and lets the others leave the journal's set. Blocks.
     pub(crate) fn heal(&self, machine: &Machine, log: &dyn LocalLog) -> Result<(), HealError> {
+        if let Some(checkpoint) = machine.checkpoint() {
+            checkpoint.retry_lost();
+        }
         if self.files.has_bad() {
             let _alone = self.checkpoints.lock();
             if self.files.mend() > 0 {

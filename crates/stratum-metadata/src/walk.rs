@@ -33,7 +33,7 @@ pub struct Walked {
 #[derive(Clone, Debug, Default)]
 pub struct WalkPage {
     pub objects: Vec<Walked>,
-    /// Records that can't be read; a check of the store names them.
+    /// Records that can't be read, as far as it is known how many; a check of the store names them, or the status.
     pub damaged: u64,
     pub is_last: bool,
 }
@@ -62,7 +62,7 @@ impl ReadView {
     pub fn walk(&self, walk: &mut Walk) -> Result<WalkPage, ReadError> {
         let (mut page, mut bytes) = (WalkPage { is_last: true, ..WalkPage::default() }, 0);
         let mut last = None;
-        self.scan(&walk.next, &walk.end, |key, value| {
+        let scanned = self.scan(&walk.next, &walk.end, |key, value| {
             match (keys::parse_object(key), decode(value)) {
                 (Some((bucket, name)), Ok(record)) => {
                     page.objects.push(Walked { bucket, key: name.to_vec(), record });
@@ -76,7 +76,17 @@ impl ReadView {
             page.is_last = false;
             last = Some([key, &[0]].concat());
             ControlFlow::Break(())
-        })?;
+        });
+        match scanned {
+            // What nobody knows of keeps nobody from all that comes behind it.
+            Err(ReadError::Lost(block)) => {
+                page.damaged += block.keys;
+                let behind = block.behind();
+                page.is_last = behind >= walk.end;
+                last = Some(behind);
+            }
+            scanned => scanned?,
+        }
         if let Some(next) = last {
             walk.next = next;
         }

@@ -57,6 +57,11 @@ impl From<InvalidObjectKey> for S3Error {
 const UNKNOWN: &str =
     "The write could not be confirmed: it may have taken effect, or may still. Look before you repeat it.";
 
+/// What a client is told whose keys are in a part of the index that no drive gives. Which keys those are is for whoever may read the
+/// status: who may ask for one needn't know of others.
+const LOST: &str = "A part of the index that is needed for this can't be read on any drive, so that it isn't known what is stored there. \
+                    Everything else is served.";
+
 impl From<CommitError> for S3Error {
     fn from(error: CommitError) -> Self {
         match error {
@@ -71,6 +76,11 @@ impl From<CommitError> for S3Error {
 impl From<NotWritten> for S3Error {
     fn from(nothing: NotWritten) -> Self {
         let code = match nothing {
+            NotWritten::Lost(_) => {
+                return S3Error::new(Code::InternalError)
+                    .message(format!("{LOST} Nothing was written."))
+                    .because(nothing);
+            }
             NotWritten::Busy => Code::SlowDown,
             NotWritten::NoSpace => Code::InsufficientStorage,
             NotWritten::Unavailable(_) | NotWritten::Stopped => Code::ServiceUnavailable,
@@ -156,7 +166,12 @@ impl From<FrameError> for S3Error {
 
 impl From<ReadError> for S3Error {
     fn from(error: ReadError) -> Self {
-        S3Error::new(Code::ServiceUnavailable).because(error)
+        match error {
+            ReadError::Lost(_) => S3Error::new(Code::InternalError).message(LOST).because(error),
+            ReadError::Unavailable(_) | ReadError::Record(_) => {
+                S3Error::new(Code::ServiceUnavailable).because(error)
+            }
+        }
     }
 }
 

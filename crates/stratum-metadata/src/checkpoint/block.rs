@@ -144,6 +144,11 @@ impl Block {
         is_sound.then_some(flow)
     }
 
+    /// The first key.
+    pub(super) fn first(&self) -> Option<Vec<u8>> {
+        self.whole_key(*self.restarts.first()?).map(<[u8]>::to_vec)
+    }
+
     /// The value of a key.
     pub(super) fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
         let mut found = None;

@@ -1,6 +1,7 @@
 //! The blocks that stay in memory, and the filters: bounded, however many objects there are.
 
 use super::block::Block;
+use super::lost::Lost;
 use fastbloom::BloomFilter;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -31,6 +32,10 @@ pub(super) struct Memory {
     blocks: Cache<BlockAddress, Arc<Block>, BlockBytes>,
     filters: AtomicU64,
     ranges: AtomicU64,
+    /// What is known to be lost of them.
+    pub(super) lost: Lost,
+    /// Whether what is lost is read as if it had never been: for whoever takes out what is left.
+    passes_over_lost: bool,
 }
 
 impl std::fmt::Debug for Memory {
@@ -46,11 +51,21 @@ impl Default for Memory {
             blocks: Cache::with_weighter(usual, CACHE_BYTES, BlockBytes),
             filters: AtomicU64::new(0),
             ranges: AtomicU64::new(0),
+            lost: Lost::default(),
+            passes_over_lost: false,
         }
     }
 }
 
 impl Memory {
+    pub(super) fn passing_over_lost() -> Memory {
+        Memory { passes_over_lost: true, ..Memory::default() }
+    }
+
+    pub(super) fn passes_over_lost(&self) -> bool {
+        self.passes_over_lost
+    }
+
     /// A number for a range, never given out twice.
     pub(super) fn next_range(&self) -> u64 {
         self.ranges.fetch_add(1, Ordering::Relaxed)

@@ -17,6 +17,17 @@ pub(crate) struct Closed {
     pub(crate) over: Option<Arc<Checkpoint>>,
 }
 
+impl Closed {
+    /// The same, where the checkpoint is laid as a merge needs it.
+    ///
+    /// # Errors
+    /// When too much of it is lost.
+    pub(super) fn with_lost_sunk(&self) -> Result<Closed, TreeError> {
+        let over = self.over.as_ref().map(|over| over.with_lost_sunk()).transpose()?;
+        Ok(Closed { over, ..self.clone() })
+    }
+}
+
 impl Base for Closed {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
         match (self.tree.change(key)?, &self.over) {

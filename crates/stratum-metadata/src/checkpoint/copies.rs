@@ -3,15 +3,36 @@
 //! Most reads are answered by the page cache on the thread that asks. What isn't is read from whichever drive gives it first.
 
 use super::frame::{FRAME_HEADER_LEN, Framed, Salt};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use stratum_storage::drive::hedged::{self, Copy};
+use stratum_storage::drive::hedged::{self, Copy, Unread};
 use stratum_storage::drive::{Drive, DriveId, OpenHow};
 use tracing_mutex::parkinglot::{Mutex, RwLock};
 
 /// Copies in which something bad was read: the file, and the drive that holds it.
 pub(super) type Bad = Mutex<BTreeSet<(String, DriveId)>>;
+
+/// Why no copy gave a frame.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoFrame {
+    /// Drives that are well hold the file, and none of them gives what was written.
+    #[error("{file} can't be read at byte {offset} on any of {}", labels(.drives).join(", "))]
+    Lost { file: String, offset: u64, drives: Vec<Arc<Drive>> },
+    /// No drive that is well holds the file, or none of them answers.
+    #[error("{0}")]
+    Away(String),
+}
+
+impl From<NoFrame> for io::Error {
+    fn from(error: NoFrame) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+pub(super) fn labels(drives: &[Arc<Drive>]) -> Vec<String> {
+    drives.iter().map(|drive| drive.label()).collect()
+}
 
 /// A file on several drives.
 #[derive(Debug)]
@@ -41,6 +62,10 @@ impl Copies {
         *self.copies.write() = holders.iter().filter_map(open).collect();
     }
 
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn salt(&self) -> Salt {
         self.salt
     }
@@ -49,10 +74,10 @@ impl Copies {
     ///
     /// # Errors
     /// When no copy has it.
-    pub(super) fn frame(&self, offset: u64, length: usize) -> io::Result<Framed> {
+    pub(super) fn frame(&self, offset: u64, length: usize) -> Result<Framed, NoFrame> {
         let mut copies = self.copies.read().clone();
         if copies.is_empty() {
-            return Err(self.lost(offset));
+            return Err(self.nowhere(offset));
         }
         // Different blocks are read from different drives, and those that are late come last.
         let first = (offset / length.max(1) as u64) as usize % copies.len();
@@ -61,9 +86,34 @@ impl Copies {
         if let Some(framed) = self.cached(&copies[0], offset, length) {
             return Ok(framed);
         }
-        let verify = |bytes| self.salt.parse(offset, bytes);
-        hedged::read(&copies, offset, length, verify, |drive, error| self.is_bad(drive, offset, error))
-            .map_err(|_| self.lost(offset))
+        let (mut bad, verify) = (BTreeMap::new(), |bytes| self.salt.parse(offset, bytes));
+        let read = hedged::read(&copies, offset, length, verify, |drive, error| {
+            bad.insert(drive.id(), error);
+        });
+        match read {
+            Ok(framed) => {
+                for copy in &copies {
+                    if let Some(error) = bad.remove(&copy.drive.id()) {
+                        self.is_bad(&copy.drive, offset, error);
+                    }
+                }
+                Ok(framed)
+            }
+            Err(Unread::Bad) if copies.iter().any(|copy| copy.drive.is_healthy()) => {
+                Err(self.nowhere(offset))
+            }
+            Err(_) => Err(NoFrame::Away(self.nowhere(offset).to_string())),
+        }
+    }
+
+    /// Bytes as they lie in the first copy that gives any, whether they are what was written or not; else zeros.
+    pub(super) fn raw(&self, offset: u64, length: usize) -> Vec<u8> {
+        let read = |copy: &Copy| {
+            let mut bytes = vec![0; length];
+            matches!(copy.file.read_at(&mut bytes, offset), Ok(read) if read == length).then_some(bytes)
+        };
+        let copies = self.copies.read().clone();
+        copies.iter().find_map(read).unwrap_or_else(|| vec![0; length])
     }
 
     /// What the page cache holds of a copy.
@@ -89,13 +139,13 @@ impl Copies {
         self.bad.lock().insert((self.path.clone(), drive.id()));
     }
 
-    fn lost(&self, offset: u64) -> io::Error {
-        let drives: Vec<String> = self.copies.read().iter().map(|copy| copy.drive.label()).collect();
-        let text = match drives.is_empty() {
-            true => format!("no drive that is there holds {}", self.path),
-            false => format!("{} can't be read at byte {offset} on any of {}", self.path, drives.join(", ")),
-        };
-        io::Error::new(io::ErrorKind::InvalidData, text)
+    /// What is said of a frame that no copy gave.
+    fn nowhere(&self, offset: u64) -> NoFrame {
+        let drives: Vec<Arc<Drive>> = self.copies.read().iter().map(|copy| copy.drive.clone()).collect();
+        match drives.is_empty() {
+            true => NoFrame::Away(format!("no drive that is there holds {}", self.path)),
+            false => NoFrame::Lost { file: self.path.clone(), offset, drives },
+        }
     }
 
     /// Reads frames one after the other, from `offset` to `end`.
@@ -103,7 +153,7 @@ impl Copies {
         &self,
         offset: u64,
         end: u64,
-    ) -> impl Iterator<Item = io::Result<(u64, Framed)>> + '_ {
+    ) -> impl Iterator<Item = Result<(u64, Framed), NoFrame>> + '_ {
         let mut next = Some(offset).filter(|offset| *offset < end);
         std::iter::from_fn(move || {
             let offset = next.take()?;
@@ -116,7 +166,7 @@ impl Copies {
     }
 
     /// The length of the frame that begins there. Where copies differ, one of them verifies.
-    fn length_at(&self, offset: u64, end: u64) -> io::Result<usize> {
+    fn length_at(&self, offset: u64, end: u64) -> Result<usize, NoFrame> {
         let copies = self.copies.read().clone();
         let mut lengths: Vec<usize> = Vec::new();
         for copy in copies.iter() {
@@ -129,11 +179,11 @@ impl Copies {
             }
         }
         match lengths.as_slice() {
-            [] => Err(self.lost(offset)),
+            [] => Err(self.nowhere(offset)),
             [length] => Ok(*length),
             several => {
                 let sound = several.iter().find(|length| self.frame(offset, **length).is_ok());
-                sound.copied().ok_or_else(|| self.lost(offset))
+                sound.copied().ok_or_else(|| self.nowhere(offset))
             }
         }
     }

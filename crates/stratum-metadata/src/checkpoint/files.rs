@@ -83,6 +83,11 @@ impl Files {
         Files { drives, copies, sizes, memory: Arc::default(), bad: Arc::default() }
     }
 
+    /// Those of which what is lost is read as if it had never been: for whoever takes out what is left.
+    pub(crate) fn passing_over_lost(self) -> Files {
+        Files { memory: Arc::new(Memory::passing_over_lost()), ..self }
+    }
+
     /// Bytes of keys and values that may change until the next checkpoint is due.
     pub(crate) fn changes_bytes(&self) -> u64 {
         self.sizes.changes_bytes
@@ -288,7 +293,7 @@ impl Files {
         let manifest = match &stored {
             Stored::SingleFile(_) => {
                 for (drive, problem) in bad_among(&named, |drive| single::read_through(index, drive)) {
-                    let written = single::copy(index, &named, vec![drive.clone()]);
+                    let written = single::copy(index, &named, vec![drive.clone()]).map(|()| 0);
                     findings.push(finding(&drive, name(index), &problem, written));
                 }
                 return findings;
@@ -296,7 +301,7 @@ impl Files {
             Stored::Manifest(manifest) => manifest,
         };
         for (drive, problem) in bad_among(&named, |drive| is_manifest(index, drive)) {
-            let written = self.write_manifest(manifest, vec![drive.clone()]).map(drop);
+            let written = self.write_manifest(manifest, vec![drive.clone()]).map(|_| 0);
             findings.push(finding(&drive, name(index), &problem, written));
         }
         for record in manifest.ranges() {
@@ -309,8 +314,13 @@ impl Files {
         let holders = listing.holders(record);
         let bad = bad_among(&holders, |drive| self.verify_copy(record, drive));
         let mend = |(drive, problem): (Arc<Drive>, io::Error)| {
-            let others = others(holders.clone(), &drive);
-            let written = self.range(record.clone(), &others).copy_to(DIR, vec![drive.clone()]);
+            let range = self.range(record.clone(), &own_first(holders.clone(), &drive));
+            let written = range.copy_to(DIR, vec![drive.clone()]);
+            self.forget_bad(record.id, &drive);
+            if !matches!(written, Ok(0)) {
+                // Of what no copy has the others are told.
+                range.look();
+            }
             finding(&drive, record.id.name(), &problem, written)
         };
         bad.into_iter().map(mend).collect()
@@ -321,10 +331,12 @@ impl Files {
         let range = self.range(record.clone(), std::slice::from_ref(drive));
         let outcome = range.verify(&mut |_| Ok(())).map_err(|error| io::Error::other(error.to_string()));
         // What it found is told by whoever looks.
-        self.bad
-            .lock()
-            .retain(|(file, id)| (file, *id) != (&format!("{DIR}/{}", record.id.name()), drive.id()));
+        self.forget_bad(record.id, drive);
         outcome
+    }
+
+    fn forget_bad(&self, id: RangeId, drive: &Drive) {
+        self.bad.lock().remove(&(format!("{DIR}/{}", id.name()), drive.id()));
     }
 
     /// Writes anew the copies in which a read met something bad. Says how many.
@@ -345,9 +357,13 @@ impl Files {
             let name = path.strip_prefix(DIR)?.strip_prefix('/')?;
             let record = records.get(&RangeId::parse(name)?)?;
             let drive = self.drives.find(*id).filter(|drive| drive.takes_new())?;
-            let others = others(listing.holders(record), &drive);
-            match self.range(record.clone(), &others).copy_to(DIR, vec![drive.clone()]) {
-                Ok(()) => tracing::info!(drive = drive.label(), path, "a damaged copy was written anew"),
+            let holders = own_first(listing.holders(record), &drive);
+            let written = self.range(record.clone(), &holders).copy_to(DIR, vec![drive.clone()]);
+            self.forget_bad(record.id, &drive);
+            match written {
+                Ok(lost) => {
+                    tracing::info!(drive = drive.label(), path, lost, "a damaged copy was written anew")
+                }
                 Err(error) => {
                     tracing::error!(drive = drive.label(), path, %error, "a damaged copy could not be written anew")
                 }
@@ -384,6 +400,7 @@ impl Files {
         for (drive, name) in &listing.unfinished {
             remove(drive, name);
         }
+        self.memory.lost.retain(|id| named.contains(id));
     }
 
     /// Removes range files that were written for a checkpoint that came to nothing.
@@ -396,8 +413,11 @@ impl Files {
     }
 }
 
-fn others(holders: Vec<Arc<Drive>>, drive: &Drive) -> Vec<Arc<Drive>> {
-    holders.into_iter().filter(|holder| holder.id() != drive.id()).collect()
+/// A copy that is written anew takes its own sound blocks as well: others may be bad elsewhere. And what no copy has stays as it
+/// lies in it.
+fn own_first(mut holders: Vec<Arc<Drive>>, drive: &Drive) -> Vec<Arc<Drive>> {
+    holders.sort_by_key(|holder| holder.id() != drive.id());
+    holders
 }
 
 fn bad_among(
@@ -407,16 +427,28 @@ fn bad_among(
     holders.iter().filter_map(|drive| Some((drive.clone(), read(drive).err()?))).collect()
 }
 
-fn finding(drive: &Drive, name: String, problem: &io::Error, written: io::Result<()>) -> Finding {
+/// `written` says how many blocks of it no copy has.
+fn finding(drive: &Drive, name: String, problem: &io::Error, written: io::Result<usize>) -> Finding {
     drive.found_rot();
-    if let Err(error) = &written {
-        tracing::error!(drive = drive.label(), name, %error, "a copy of a checkpoint could not be written anew");
+    match &written {
+        Ok(0) => {}
+        Ok(lost) => {
+            tracing::error!(
+                drive = drive.label(),
+                name,
+                lost,
+                "no copy of a checkpoint has all of its blocks"
+            );
+        }
+        Err(error) => {
+            tracing::error!(drive = drive.label(), name, %error, "a copy of a checkpoint could not be written anew");
+        }
     }
     Finding {
         drive: drive.label(),
         file: format!("{DIR}/{name}"),
         problem: format!("a copy of a checkpoint is damaged: {problem}"),
-        repaired: written.is_ok(),
+        repaired: matches!(written, Ok(0)),
     }
 }
 

@@ -26,6 +26,9 @@ const NAMES_RANGES: u32 = 1 << 8;
 /// Added beside it where a run lies over the base: binaries that don't know runs would take the base for the whole state.
 const HAS_RUN: u32 = 1 << 9;
 
+/// Added beside both where something sank between the two, for the same reason.
+const HAS_SUNK: u32 = 1 << 10;
+
 /// What follows a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -35,6 +38,8 @@ pub(super) enum Form {
     Manifest,
     /// Two of them: the base's, and those of the run over it.
     ManifestWithRun,
+    /// Three of them: the base's, the run's, and those of what sank between the two.
+    ManifestWithSunk,
 }
 
 /// Bytes that are no (whole) checkpoint.
@@ -52,6 +57,7 @@ pub(super) fn header(applied: &Applied, form: Form) -> [u8; HEADER_LEN] {
         Form::SingleFile => 0,
         Form::Manifest => NAMES_RANGES,
         Form::ManifestWithRun => NAMES_RANGES | HAS_RUN,
+        Form::ManifestWithSunk => NAMES_RANGES | HAS_RUN | HAS_SUNK,
     };
     let version = form | u32::from(applied.level.number());
     bytes[..8].copy_from_slice(MAGIC);
@@ -69,14 +75,18 @@ pub(super) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<(Applied, Form), 
     let u128_at = |at: usize| u128::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
     // Versions are levels: what a state of that level holds can be read by whoever knows it.
     let version = u64_at(8) as u32;
-    let form = match (version & NAMES_RANGES, version & HAS_RUN) {
-        (0, _) => Form::SingleFile,
-        (_, 0) => Form::Manifest,
-        _ => Form::ManifestWithRun,
+    let form = match (version & NAMES_RANGES, version & HAS_RUN, version & HAS_SUNK) {
+        (0, ..) => Form::SingleFile,
+        (_, 0, _) => Form::Manifest,
+        (_, _, 0) => Form::ManifestWithRun,
+        _ => Form::ManifestWithSunk,
     };
     let version = match form {
         Form::SingleFile => version,
-        Form::Manifest | Form::ManifestWithRun => version & !(NAMES_RANGES | HAS_RUN),
+        // One that says more than its form is a newer one.
+        Form::Manifest => version & !NAMES_RANGES,
+        Form::ManifestWithRun => version & !(NAMES_RANGES | HAS_RUN),
+        Form::ManifestWithSunk => version & !(NAMES_RANGES | HAS_RUN | HAS_SUNK),
     };
     let level = u8::try_from(version).ok().and_then(|number| Level::known(number).ok());
     if &bytes[..8] == MAGIC && level.is_none() && version > 0 {
@@ -169,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_header_comes_back_and_any_flipped_bit_is_seen() {
-        for form in [Form::SingleFile, Form::Manifest] {
+        for form in [Form::SingleFile, Form::Manifest, Form::ManifestWithRun, Form::ManifestWithSunk] {
             let bytes = header(&APPLIED, form);
             assert_eq!(parse_header(&bytes), Ok((APPLIED, form)));
             for bit in 0..HEADER_LEN * 8 {

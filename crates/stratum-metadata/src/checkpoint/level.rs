@@ -104,7 +104,8 @@ impl Base for Level {
         visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
     ) -> Result<(), TreeError> {
         let ranges = self.ranges.iter().skip(self.position(from));
-        for range in ranges.take_while(|range| range.record.first.as_slice() < to) {
+        let holds = |range: &&Arc<Range>| range.record.last.as_slice() >= from;
+        for range in ranges.take_while(|range| range.record.first.as_slice() < to).filter(holds) {
             if range.scan(from, to, visit)?.is_break() {
                 break;
             }
@@ -128,11 +129,16 @@ impl Pairs<'_> {
     fn fetch(&mut self) -> Result<(), TreeError> {
         let Pairs { level, from, to, fetched, fetch } = self;
         let most = *fetch;
-        level.scan(from, to, &mut |key, value| {
+        let scanned = level.scan(from, to, &mut |key, value| {
             fetched.push_back((key.to_vec(), value.clone()));
             if fetched.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        *fetch = if fetched.len() < most { 0 } else { (2 * most).min(LARGEST_FETCH_PAIRS) };
+        });
+        match scanned {
+            Ok(()) if fetched.len() < most => *fetch = 0,
+            Err(error) if fetched.is_empty() => return Err(error),
+            // What comes before what can't be read is handed out: who goes on beyond it meets that again.
+            Ok(()) | Err(_) => *fetch = (2 * most).min(LARGEST_FETCH_PAIRS),
+        }
         if let Some((last, _)) = fetched.back() {
             *from = [last, [0].as_slice()].concat();
         }

@@ -13,20 +13,27 @@ pub(crate) struct Manifest {
     pub(super) base: Vec<RangeRecord>,
     /// What changed since the base was merged.
     pub(super) run: Vec<RangeRecord>,
+    /// What sank of runs because a block of it is lost: it lies between the two.
+    pub(super) sunk: Vec<RangeRecord>,
 }
 
 impl Manifest {
     /// All files that it names.
     pub(super) fn ranges(&self) -> impl Iterator<Item = &RangeRecord> {
-        self.base.iter().chain(&self.run)
+        [&self.base, &self.run, &self.sunk].into_iter().flatten()
     }
 
     fn form(&self) -> Form {
-        if self.run.is_empty() { Form::Manifest } else { Form::ManifestWithRun }
+        match (self.run.is_empty(), self.sunk.is_empty()) {
+            (_, false) => Form::ManifestWithSunk,
+            (false, true) => Form::ManifestWithRun,
+            (true, true) => Form::Manifest,
+        }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let list = match self.form() {
+            Form::ManifestWithSunk => postcard::to_stdvec(&(&self.base, &self.run, &self.sunk)),
             Form::ManifestWithRun => postcard::to_stdvec(&(&self.base, &self.run)),
             Form::Manifest | Form::SingleFile => postcard::to_stdvec(&self.base),
         };
@@ -44,13 +51,17 @@ impl Manifest {
         let damaged = || FormatError::Damaged(HEADER_LEN as u64);
         let (header, frame) = bytes.split_first_chunk().ok_or_else(damaged)?;
         let (applied, form) = format::parse_header(header)?;
-        let mut manifest = Manifest { applied, base: Vec::new(), run: Vec::new() };
+        let mut manifest = Manifest { applied, base: Vec::new(), run: Vec::new(), sunk: Vec::new() };
         let list = manifest.salt().parse(HEADER_LEN as u64, frame.to_vec()).ok_or_else(damaged)?;
         match form {
             Form::SingleFile => return Err(damaged()),
             Form::Manifest => manifest.base = postcard::from_bytes(&list.bytes).map_err(|_| damaged())?,
             Form::ManifestWithRun => {
                 (manifest.base, manifest.run) = postcard::from_bytes(&list.bytes).map_err(|_| damaged())?;
+            }
+            Form::ManifestWithSunk => {
+                (manifest.base, manifest.run, manifest.sunk) =
+                    postcard::from_bytes(&list.bytes).map_err(|_| damaged())?;
             }
         }
         if manifest.makes_sense() && manifest.form() == form { Ok(manifest) } else { Err(damaged()) }
@@ -60,7 +71,8 @@ impl Manifest {
     fn makes_sense(&self) -> bool {
         let ascend = |ranges: &[RangeRecord]| ranges.windows(2).all(|pair| pair[0].first < pair[1].first);
         let sum = self.base.iter().fold(0u128, |sum, range| sum.wrapping_add(range.fingerprint));
-        let is_proven = !self.run.is_empty() || sum == self.applied.fingerprint;
-        is_proven && ascend(&self.base) && ascend(&self.run)
+        let is_in_base = self.run.is_empty() && self.sunk.is_empty();
+        let is_proven = !is_in_base || sum == self.applied.fingerprint;
+        is_proven && ascend(&self.base) && ascend(&self.run) && ascend(&self.sunk)
     }
 }

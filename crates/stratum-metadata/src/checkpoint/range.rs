@@ -4,13 +4,17 @@
 //! a block itself, of each block's first key and place. What finds it all is in the manifest that names the file
 //! ([`RangeRecord`]); so a key takes one read of a block, and one of the index where that isn't in memory.
 
-use super::block::{self, Block, Builder};
+mod copy;
+mod lost;
+mod writer;
+
+pub(super) use writer::RangeWriter;
+
+use super::block::{self, Block};
 use super::cache::{Filter, Memory};
-use super::copies::{Bad, Copies};
+use super::copies::{Bad, Copies, NoFrame};
 use super::frame::{FRAME_HEADER_LEN, Framed, Salt};
-use super::output::Output;
 use crate::fingerprint::fingerprint;
-use crate::record::Applied;
 use crate::tree::{TreeError, Value};
 use fastbloom::BloomFilter;
 use serde::{Deserialize, Serialize};
@@ -28,6 +32,8 @@ const HEADER_LEN: usize = 32;
 /// Bits of the filter for each key, and how many of them are looked at: of a hundred other keys one passes.
 const FILTER_BITS_A_KEY: usize = 10;
 const FILTER_HASHES: u32 = 7;
+/// What is copied at once of a file of which it isn't known where its blocks begin.
+const PIECE_BYTES: u64 = 1 << 20;
 
 /// The numbers of a run's files begin here, so that none is ever taken for one of a base: their values mean something else.
 pub(super) const RUN_NUMBERS: u32 = 1 << 31;
@@ -61,7 +67,7 @@ impl RangeId {
 /// Where a frame lies in the file, its header included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
-    offset: u64,
+    pub(super) offset: u64,
     length: u32,
 }
 
@@ -78,8 +84,8 @@ pub(super) struct RangeRecord {
     pub(super) fingerprint: u128,
     pub(super) first: Vec<u8>,
     pub(super) last: Vec<u8>,
-    filter: Part,
-    index: Part,
+    pub(super) filter: Part,
+    pub(super) index: Part,
 }
 
 impl RangeRecord {
@@ -181,21 +187,43 @@ impl Range {
         self.copies.reopen(holders);
     }
 
-    fn load(&self, part: Part) -> Result<Arc<Block>, TreeError> {
+    fn load(&self, part: Part) -> Result<Arc<Block>, NoFrame> {
         let address = (self.number, part.offset);
         if let Some(block) = self.memory.block(address) {
             return Ok(block);
         }
-        let framed = self.copies.frame(part.offset, part.length as usize).map_err(unreadable)?;
-        let block = Arc::new(block_of(framed).map_err(unreadable)?);
+        let block = Arc::new(self.read(part)?);
         self.memory.keep(address, block.clone());
         Ok(block)
     }
 
+    /// What a copy has, whatever is in memory.
+    fn read(&self, part: Part) -> Result<Block, NoFrame> {
+        let framed = self.copies.frame(part.offset, part.length as usize)?;
+        if self.memory.lost.any() {
+            self.memory.lost.found(self.record.id, part.offset);
+        }
+        block_of(framed).map_err(|error| NoFrame::Away(error.to_string()))
+    }
+
+    /// The index of the blocks: as it lies or, where no copy gives it, made of them anew.
+    fn index(&self) -> Result<Arc<Block>, TreeError> {
+        match self.load(self.record.index) {
+            Err(NoFrame::Lost { drives, .. }) => self.index_of_blocks(&drives),
+            loaded => loaded.map_err(away),
+        }
+    }
+
+    /// The block of that part, which the index names beside its first key.
+    fn block_at(&self, index: &Block, first: &[u8], part: Part) -> Result<Arc<Block>, TreeError> {
+        self.load(part).map_err(|error| self.no_block(index, first, part, error))
+    }
+
     /// The block in which a key would be.
     fn block_for(&self, key: &[u8]) -> Result<Option<Arc<Block>>, TreeError> {
-        let found = self.load(self.record.index)?.last_through(key);
-        found.map(|(_, place)| self.load(part_of(&place)?)).transpose()
+        let index = self.index()?;
+        let found = index.last_through(key);
+        found.map(|(first, place)| self.block_at(&index, &first, part_of(&place)?)).transpose()
     }
 
     /// False only of a key that isn't there.
@@ -205,8 +233,13 @@ impl Range {
         }
         if self.filter.get().is_none() {
             let part = self.record.filter;
-            let framed = self.copies.frame(part.offset, part.length as usize).map_err(unreadable)?;
-            let _ = self.filter.set(filter_of(&framed.bytes).and_then(|filter| self.memory.filter(filter)));
+            let filter = match self.copies.frame(part.offset, part.length as usize) {
+                Ok(framed) => filter_of(&framed.bytes).and_then(|filter| self.memory.filter(filter)),
+                // Without it one looks in the blocks.
+                Err(NoFrame::Lost { .. }) => None,
+                Err(error) => return Err(away(error)),
+            };
+            let _ = self.filter.set(filter);
         }
         let filter = self.filter.get().and_then(Option::as_ref);
         Ok(filter.is_none_or(|filter| filter.may_hold(xxh3_64(key))))
@@ -238,14 +271,14 @@ impl Range {
         if !self.may_hold(key)? {
             return Ok(None);
         }
-        let found = self.block_for(key)?.and_then(|block| block.get(key));
+        let found = self.unless_passed_over(self.block_for(key))?.flatten().and_then(|block| block.get(key));
         Ok(found.map(|value| Value::from(value.as_slice())))
     }
 
     /// The first key of the block that lies so many on from the one in which `from` would be; nothing if there are fewer.
     pub(super) fn block_beyond(&self, from: &[u8], blocks: usize) -> Result<Option<Vec<u8>>, TreeError> {
         let (mut left, mut found) = (blocks, None);
-        let visited = self.load(self.record.index)?.visit(from, &mut |first, _| {
+        let visited = self.index()?.visit(from, &mut |first, _| {
             left = left.saturating_sub(usize::from(first > from));
             if left > 0 {
                 return ControlFlow::Continue(());
@@ -263,14 +296,19 @@ impl Range {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TreeError> {
-        let index = self.load(self.record.index)?;
+        let Some(index) = self.unless_passed_over(self.index())? else {
+            return Ok(ControlFlow::Continue(()));
+        };
         let start = index.last_through(from).map_or_else(Vec::new, |(first, _)| first);
         let mut failed = None;
-        let flow = index.visit(&start, &mut |_, place| {
-            let visited = part_of(place).and_then(|part| self.load(part)).map(|block| {
-                block.visit(from, &mut |key, value| match key < to {
-                    true => visit(key, &Value::from(value)),
-                    false => ControlFlow::Break(()),
+        let flow = index.visit(&start, &mut |first, place| {
+            let block = part_of(place).and_then(|part| self.block_at(&index, first, part));
+            let visited = self.unless_passed_over(block).map(|block| {
+                block.map_or(Some(ControlFlow::Continue(())), |block| {
+                    block.visit(from, &mut |key, value| match key < to {
+                        true => visit(key, &Value::from(value)),
+                        false => ControlFlow::Break(()),
+                    })
                 })
             });
             match visited {
@@ -298,7 +336,7 @@ impl Range {
         let (mut pairs, mut sum) = (0u64, 0u128);
         let frames = self.copies.frames(HEADER_LEN as u64, self.record.bytes);
         for frame in frames {
-            let (offset, framed) = frame.map_err(unreadable)?;
+            let (offset, framed) = frame.map_err(|error| unreadable(error.into()))?;
             turn(framed.bytes.len() as u64)?;
             if offset >= self.record.blocks_end() {
                 continue;
@@ -315,124 +353,11 @@ impl Range {
             false => Err(senseless()),
         }
     }
-
-    /// Writes the same bytes to more drives.
-    pub(super) fn copy_to(&self, dir: &'static str, targets: Vec<Arc<Drive>>) -> io::Result<()> {
-        let mut output = Output::create(dir, self.record.id.name(), targets)?;
-        let mut write = || {
-            output.append(&[&header(self.record.id, self.record.hash)])?;
-            for frame in self.copies.frames(HEADER_LEN as u64, self.record.bytes) {
-                let (offset, Framed { bytes, is_packed }) = frame?;
-                output.append(&[&self.copies.salt().header(offset, &bytes, is_packed), &bytes])?;
-            }
-            Ok(())
-        };
-        match write() {
-            Ok(()) => output.finish().map(drop),
-            Err(error) => {
-                output.abandon();
-                Err(error)
-            }
-        }
-    }
 }
 
 impl std::fmt::Debug for Range {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "range {} of {} pairs", self.record.id.name(), self.record.pairs)
-    }
-}
-
-/// A range file that is being written.
-pub(super) struct RangeWriter {
-    output: Output,
-    record: RangeRecord,
-    block: Builder,
-    index: Builder,
-    /// Of the keys, for the filter.
-    hashes: Vec<u64>,
-    block_bytes: usize,
-}
-
-impl RangeWriter {
-    pub(super) fn create(
-        dir: &'static str,
-        applied: &Applied,
-        number: u32,
-        drives: Vec<Arc<Drive>>,
-        block_bytes: usize,
-    ) -> io::Result<RangeWriter> {
-        let id = RangeId { index: applied.index, number };
-        let mut output = Output::create(dir, id.name(), drives)?;
-        if let Err(error) = output.append(&[&header(id, applied.hash)]) {
-            output.abandon();
-            return Err(error);
-        }
-        let record = RangeRecord::new(id, applied.hash);
-        let (block, index, hashes) = (Builder::default(), Builder::default(), Vec::new());
-        Ok(RangeWriter { output, record, block, index, hashes, block_bytes })
-    }
-
-    /// Adds a pair whose key comes after all that are there. Says how many bytes went to the drives for it.
-    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) -> io::Result<u64> {
-        self.record.count(key, value);
-        self.hashes.push(xxh3_64(key));
-        self.block.push(key, value);
-        if self.block.len() >= self.block_bytes { self.end_block() } else { Ok(0) }
-    }
-
-    /// What has been written so far.
-    pub(super) fn bytes(&self) -> u64 {
-        self.output.offset()
-    }
-
-    fn end_block(&mut self) -> io::Result<u64> {
-        let (bytes, first) = self.block.take();
-        let part = self.frame(bytes)?;
-        self.index.push(&first, &part.encode());
-        Ok(u64::from(part.length))
-    }
-
-    fn frame(&mut self, block: Vec<u8>) -> io::Result<Part> {
-        let (bytes, is_packed) = block::compressed(block);
-        self.plain_frame(&bytes, is_packed)
-    }
-
-    fn plain_frame(&mut self, bytes: &[u8], is_packed: bool) -> io::Result<Part> {
-        let offset = self.output.offset();
-        self.output.append(&[&self.record.salt().header(offset, bytes, is_packed), bytes])?;
-        Ok(Part { offset, length: (FRAME_HEADER_LEN + bytes.len()) as u32 })
-    }
-
-    /// Makes it whole, and gives what a manifest says of it.
-    pub(super) fn finish(mut self) -> io::Result<RangeRecord> {
-        match self.end() {
-            Ok(()) => {
-                let RangeWriter { output, mut record, .. } = self;
-                record.bytes = output.finish()?;
-                Ok(record)
-            }
-            Err(error) => {
-                self.output.abandon();
-                Err(error)
-            }
-        }
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        if !self.block.is_empty() {
-            self.end_block()?;
-        }
-        let filter = filter(&self.hashes);
-        self.record.filter = self.plain_frame(&filter, false)?;
-        let (index, _) = self.index.take();
-        self.record.index = self.frame(index)?;
-        Ok(())
-    }
-
-    /// Takes back what was written.
-    pub(super) fn abandon(self) {
-        self.output.abandon();
     }
 }
 
@@ -463,16 +388,6 @@ fn header(id: RangeId, hash: u128) -> [u8; HEADER_LEN] {
     bytes
 }
 
-/// The bytes of a filter of these keys.
-fn filter(hashes: &[u64]) -> Vec<u8> {
-    let mut filter =
-        BloomFilter::with_num_bits((hashes.len() * FILTER_BITS_A_KEY).max(64)).seed(&0).hashes(FILTER_HASHES);
-    for hash in hashes {
-        filter.insert_hash(*hash);
-    }
-    filter.as_slice().iter().flat_map(|word| word.to_le_bytes()).collect()
-}
-
 fn filter_of(bytes: &[u8]) -> Option<BloomFilter> {
     let words = bytes.chunks_exact(8).filter_map(|chunk| Some(u64::from_le_bytes(*chunk.first_chunk()?)));
     let words: Vec<u64> = words.collect();
@@ -487,6 +402,10 @@ fn block_of(framed: Framed) -> io::Result<Block> {
     bytes
         .and_then(Block::parse)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a block makes no sense"))
+}
+
+fn away(error: NoFrame) -> TreeError {
+    unreadable(error.into())
 }
 
 fn unreadable(error: io::Error) -> TreeError {

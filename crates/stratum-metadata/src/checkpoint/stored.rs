@@ -3,6 +3,7 @@
 use super::files::{Files, Listing};
 use super::image::Image;
 use super::level::Level;
+use super::levels::Levels;
 use super::manifest::Manifest;
 use super::range::{Range, RangeRecord};
 use super::single;
@@ -29,7 +30,7 @@ impl Stored {
     pub(super) fn ranges(self) -> Vec<RangeRecord> {
         match self {
             Stored::SingleFile(_) => Vec::new(),
-            Stored::Manifest(Manifest { base, run, .. }) => [base, run].concat(),
+            Stored::Manifest(Manifest { base, run, sunk, .. }) => [base, run, sunk].concat(),
         }
     }
 
@@ -41,7 +42,7 @@ impl Stored {
     pub(super) fn open(self, files: &Files, listing: &Listing) -> Result<Checkpoint, CheckpointError> {
         match self {
             Stored::SingleFile(reader) => Ok(Checkpoint::of_image(Image::open(reader)?)),
-            Stored::Manifest(Manifest { applied, base, run }) => {
+            Stored::Manifest(Manifest { applied, base, run, sunk }) => {
                 let open = |record: RangeRecord| -> io::Result<Arc<Range>> {
                     let holders = listing.holders(&record);
                     match holders.is_empty() {
@@ -55,7 +56,8 @@ impl Stored {
                 let level = |records: Vec<RangeRecord>| -> io::Result<Level> {
                     Ok(Level::new(records.into_iter().map(open).collect::<io::Result<_>>()?))
                 };
-                Ok(Checkpoint::of_levels(applied, level(base)?, level(run)?))
+                let levels = Levels { base: level(base)?, sunk: level(sunk)?, run: level(run)? };
+                Ok(Checkpoint::of_levels(applied, levels))
             }
         }
     }

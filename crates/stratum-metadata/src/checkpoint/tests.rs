@@ -1,6 +1,7 @@
 //! Checkpoints merged one from another on simulated drives, beside a map that is obviously right.
 
 mod fixture;
+mod lost;
 mod runs;
 mod single_file;
 

@@ -28,6 +28,8 @@ use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 const UNAPPLIED_GROUPS: usize = 4;
 /// How much of what groups change goes into the index at once.
 const DRAIN_EVERY: Duration = Duration::from_millis(5);
+/// How often it is looked whether all is applied, where that is waited for.
+const SETTLES_WITHIN: Duration = Duration::from_micros(200);
 
 pub(super) struct Applier {
     machine: Arc<Machine>,
@@ -108,6 +110,14 @@ impl Applier {
             // A failed drain has failed the index, and whoever asks next is told.
             let _ = self.machine.drain();
         }
+    }
+
+    /// Returns when all that was committed here is applied, or nothing is any more. For whoever commits.
+    pub(super) fn settle(&self) {
+        while self.unapplied.load(Ordering::Acquire) > 0 && !self.machine.has_failed() {
+            std::thread::sleep(SETTLES_WITHIN);
+        }
+        drop(self.applying.lock());
     }
 
     /// Nothing more is committed: the applying thread ends when it has applied what waits.

@@ -3,8 +3,12 @@
 //! The first error of the index is its last: whatever it says afterwards can't be believed, so every read and every
 //! change is refused from then on. [`Machine::discard`] lets go of it, and [`Machine::take_over`] goes on with a state
 //! that the checkpoint and the journal have led to meanwhile. Who asks in between is told that it is away.
+//!
+//! A block of the checkpoint that is lost is no failure: who asks for it is told so, and an entry that needs it halts what is
+//! applied.
 
 use super::Machine;
+use crate::lost::LostBlock;
 use crate::record::Applied;
 use crate::stack::Stack;
 use crate::tree::TreeError;
@@ -27,6 +31,8 @@ pub(crate) struct Failure {
 pub(super) struct Health {
     failed: AtomicBool,
     failure: Mutex<Option<Failure>>,
+    /// What keeps the next entry from being applied.
+    halted: Mutex<Option<Arc<LostBlock>>>,
 }
 
 impl Machine {
@@ -49,10 +55,24 @@ impl Machine {
         if self.has_failed() { Err(TreeError::Away) } else { Ok(()) }
     }
 
-    /// Asks the index. An error is its last.
+    /// Asks the index. An error is its last, but that what was asked for is lost.
     pub(super) fn ask<T>(&self, call: impl FnOnce(&Stack) -> Result<T, TreeError>) -> Result<T, TreeError> {
         let stack = self.stack();
-        call(&stack).inspect_err(|error| self.fail_of(&stack, error))
+        call(&stack).inspect_err(|error| match error {
+            TreeError::Lost(_) => {}
+            error => self.fail_of(&stack, error),
+        })
+    }
+
+    /// What keeps the next entry from being applied. The state is what was acknowledged, and is read; nothing is written.
+    pub(crate) fn halted(&self) -> Option<Arc<LostBlock>> {
+        self.health.halted.lock().clone()
+    }
+
+    /// An entry needs a block that is lost: neither it nor what follows it is applied.
+    pub(super) fn halt(&self, block: &Arc<LostBlock>) {
+        tracing::error!(%block, "an entry of the journal needs a block that is lost; nothing is written until that is there again");
+        *self.health.halted.lock() = Some(block.clone());
     }
 
     /// Notes a failure, unless it is of an index that is not used any more.
@@ -89,6 +109,7 @@ impl Machine {
         self.identity_changes.fetch_add(1, Ordering::Release);
         self.index.store(applied.index, Ordering::Release);
         *failure = None;
+        *self.health.halted.lock() = None;
         self.health.failed.store(false, Ordering::Release);
         *applied
     }

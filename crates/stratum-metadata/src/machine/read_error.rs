@@ -1,7 +1,9 @@
 //! Why the state gives no answer.
 
+use crate::lost::LostBlock;
 use crate::record::DecodeError;
 use crate::tree::TreeError;
+use std::sync::Arc;
 
 /// Why a read has no answer. Both are our failure, never the caller's.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -11,10 +13,16 @@ pub enum ReadError {
     Unavailable(String),
     #[error("a stored record can't be read: {0}")]
     Record(#[from] DecodeError),
+    /// What was asked for lies in a block that no drive gives. All else is served.
+    #[error("what is stored there can't be known: {0}")]
+    Lost(Arc<LostBlock>),
 }
 
 impl From<TreeError> for ReadError {
     fn from(error: TreeError) -> Self {
-        ReadError::Unavailable(error.to_string())
+        match error {
+            TreeError::Lost(block) => ReadError::Lost(block),
+            error => ReadError::Unavailable(error.to_string()),
+        }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn better(
             if reached == applied.index {
                 doubts.push(Doubt::Unproven { index: applied.index });
             }
-            Some(Found { tree, below, basis: Basis::Index(applied.index) })
+            Some(Found { tree, below, basis: Basis::Index(applied.index), is_partial: false })
         }
         Err(problem) => {
             doubts.push(Doubt::Index { problem });

@@ -10,7 +10,7 @@
 //! that ruins what is written to it doesn't keep the server busy, and begins in another place.
 
 use super::start::{self, RebuildStep, Sources};
-use super::{Metadata, OpenError};
+use super::{Inner, Metadata, OpenError};
 use crate::checkpoint::CheckpointError;
 use crate::machine::Failure;
 use crate::stack;
@@ -108,6 +108,7 @@ impl Metadata {
     /// blocks, for as long as that takes.
     pub fn tend_index(&self) {
         let (inner, now) = (&self.inner, self.inner.clock.monotonic());
+        self.end_what_is_lost();
         if let Some(failure) = inner.machine.failure() {
             let begun = inner.outage.tries.lock().begin(&failure, now);
             return begun.map_or((), |before| self.end_outage(&failure, before as usize));
@@ -209,6 +210,17 @@ impl Metadata {
             }
             Ok(index)
         })
+    }
+
+    /// Has the state built anew where that has in it what is lost of it now, or where what an entry needed is there again.
+    fn end_what_is_lost(&self) {
+        let Inner { machine, upkeep, log, .. } = self.inner.as_ref();
+        if upkeep.has_what_is_lost_in_the_one_before(machine, log.as_ref()) {
+            machine
+                .fail("a block of its checkpoint is lost, which the checkpoint before and the journal have");
+        } else if let Some(block) = machine.halted().filter(|_| !machine.has_lost()) {
+            machine.fail(format!("entries wait that needed what is there again: {block}"));
+        }
     }
 
     /// The files were taken away, and sled goes on without them until the server stops. All of it is still there.

@@ -56,6 +56,15 @@ pub(super) fn recover(index: &IndexDir, sources: &Sources<'_>) -> Result<Machine
     anew(index, 0, sources)
 }
 
+/// The checkpoints that the state may lie on, those with a block that is known to be lost last, else the newest first. Where
+/// there is none, nothing is what it begins on.
+fn candidates(sources: &Sources<'_>) -> Result<Vec<Option<Arc<Checkpoint>>>, OpenError> {
+    let whole = checkpoint::whole(sources.checkpoints);
+    let mut whole = whole.map_err(|error| OpenError::Newer(error.to_string()))?;
+    whole.sort_by_key(|checkpoint| checkpoint.has_lost());
+    Ok(if whole.is_empty() { vec![None] } else { whole.into_iter().map(Some).collect() })
+}
+
 /// The checkpoint that the state is to lie on.
 fn newest(sources: &Sources<'_>) -> Result<Option<Arc<Checkpoint>>, OpenError> {
     checkpoint::newest(sources.checkpoints).map_err(|error| OpenError::Newer(error.to_string()))
@@ -127,12 +136,33 @@ pub(crate) fn trees(
 /// Builds the state in a new index, in the first place that takes it. `first` says which of them is asked first: one
 /// that has just failed needn't be.
 pub(super) fn anew(index: &IndexDir, first: usize, sources: &Sources<'_>) -> Result<Machine, OpenError> {
+    let mut problem = None;
+    for checkpoint in candidates(sources)? {
+        match anew_on(checkpoint.as_ref(), index, first, sources) {
+            // What is lost of one may be in another, as long as the journal leads on from that.
+            Err(error) if error.is_of_the_checkpoint() => {
+                tracing::warn!(%error, "the state can't be built on a checkpoint");
+                problem = problem.or(Some(error));
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(problem.unwrap_or_else(|| TreeError::Away.into()))
+}
+
+/// [`anew`], over that checkpoint.
+fn anew_on(
+    checkpoint: Option<&Arc<Checkpoint>>,
+    index: &IndexDir,
+    first: usize,
+    sources: &Sources<'_>,
+) -> Result<Machine, OpenError> {
     let mut places = index.places();
     let count = places.len();
     places.rotate_left(first % count);
     let mut problem = TreeError::Away.into();
     for place in places {
-        match build_in(index, &place, sources) {
+        match build_in(checkpoint, index, &place, sources) {
             Err(error) if error.is_of_the_place() => {
                 tracing::warn!(place = %place.display(), %error, "the index can't be built here");
                 problem = error;
@@ -143,15 +173,20 @@ pub(super) fn anew(index: &IndexDir, first: usize, sources: &Sources<'_>) -> Res
     Err(problem)
 }
 
-/// Starts anew on the newest whole checkpoint, or from nothing if the journal still has all of it. The place is
-/// switched to first: from then on no start goes on from what was there before.
-fn build_in(index: &IndexDir, place: &Path, sources: &Sources<'_>) -> Result<Machine, OpenError> {
+/// Starts anew on a checkpoint, or from nothing if the journal still has all of it. The place is switched to first: from
+/// then on no start goes on from what was there before.
+fn build_in(
+    checkpoint: Option<&Arc<Checkpoint>>,
+    index: &IndexDir,
+    place: &Path,
+    sources: &Sources<'_>,
+) -> Result<Machine, OpenError> {
     let directory = |error| OpenError::Directory { path: place.to_owned(), error };
     let next = index.begin(place).map_err(directory)?;
     next.switch().map_err(directory)?;
     index.clean();
-    let checkpoint = newest(sources)?;
-    let machine = Machine::open(Tree::open(&next.path())?, checkpoint.into(), sources.clock.clone())?;
+    let below = Below::from(checkpoint.cloned());
+    let machine = Machine::open(Tree::open(&next.path())?, below, sources.clock.clone())?;
     let (applied, log) = (machine.applied(), sources.log);
     let beside = log.hash_at(applied.index).is_some_and(|hash| hash != applied.hash);
     if log.first() > applied.index + 1 || beside {

@@ -4,6 +4,7 @@ mod buckets;
 mod following;
 mod holds;
 mod levels;
+mod lost;
 mod outage;
 mod panics;
 

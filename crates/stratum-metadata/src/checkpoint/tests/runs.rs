@@ -19,8 +19,8 @@ fn scattered(count: u16, step: u16, turn: u8) -> Vec<(Vec<u8>, Option<Vec<u8>>)>
     numbers.map(|number| (key(number), (number % 7 > 0).then(|| value(number, turn)))).collect()
 }
 
-fn run(checkpoint: &Checkpoint) -> &Level {
-    checkpoint.levels().unwrap().1
+fn run(checkpoint: &Checkpoint) -> &level::Level {
+    &checkpoint.levels().unwrap().run
 }
 
 #[test]

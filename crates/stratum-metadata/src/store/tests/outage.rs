@@ -16,7 +16,7 @@ const WRITERS: u64 = 4;
 const PUTS: u64 = 120;
 
 /// Drives in that folder, for checkpoints and as places for the index.
-fn drives(dir: &Path, count: u16) -> Roster {
+pub(super) fn drives(dir: &Path, count: u16) -> Roster {
     let drive = |position: u16| {
         let io = RealDrive::create(&dir.join(format!("hot/{position}"))).unwrap();
         let (id, clock) = (DriveId(u128::from(position)), Arc::new(Simulated::new(0, 0)));

@@ -1,0 +1,62 @@
+//! A range file brought to more drives.
+
+use super::{HEADER_LEN, PIECE_BYTES, Part, Range, header, part_of};
+use crate::checkpoint::copies::NoFrame;
+use crate::checkpoint::frame::Framed;
+use crate::checkpoint::output::Output;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use stratum_storage::drive::Drive;
+
+impl Range {
+    /// Where its frames lie, in order. Of a file of which that isn't known any more, pieces of it.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let place = &mut |_: &[u8], place: &[u8]| {
+            parts.extend(part_of(place));
+            ControlFlow::Continue(())
+        };
+        if self.index().is_ok_and(|index| index.visit(&[], place).is_some()) {
+            parts.extend([self.record.filter, self.record.index]);
+            return parts;
+        }
+        let pieces = (HEADER_LEN as u64..self.record.bytes).step_by(PIECE_BYTES as usize);
+        let piece = |offset| Part { offset, length: (self.record.bytes - offset).min(PIECE_BYTES) as u32 };
+        pieces.map(piece).collect()
+    }
+
+    /// Writes the same bytes to more drives. What no copy gives is written as it lies in the first one: the next read may
+    /// give something else. Says how much of it was so, in frames.
+    pub(in crate::checkpoint) fn copy_to(
+        &self,
+        dir: &'static str,
+        targets: Vec<Arc<Drive>>,
+    ) -> io::Result<usize> {
+        let mut output = Output::create(dir, self.record.id.name(), targets)?;
+        let mut lost = 0;
+        let mut write = || {
+            output.append(&[&header(self.record.id, self.record.hash)])?;
+            for Part { offset, length } in self.parts() {
+                match self.copies.frame(offset, length as usize) {
+                    Ok(Framed { bytes, is_packed }) => {
+                        output.append(&[&self.copies.salt().header(offset, &bytes, is_packed), &bytes])?;
+                    }
+                    Err(NoFrame::Lost { .. }) => {
+                        lost += 1;
+                        output.append(&[&self.copies.raw(offset, length as usize)])?;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(())
+        };
+        match write() {
+            Ok(()) => output.finish().map(|_| lost),
+            Err(error) => {
+                output.abandon();
+                Err(error)
+            }
+        }
+    }
+}

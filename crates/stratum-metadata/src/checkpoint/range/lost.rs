@@ -1,0 +1,115 @@
+//! What becomes of a range of which no copy gives a block: it is known which keys were in it, and its index is made of the
+//! others.
+
+use super::{Part, Range, away, block_of, part_of, senseless, unreadable};
+use crate::checkpoint::block::{Block, Builder};
+use crate::checkpoint::copies::{NoFrame, labels};
+use crate::checkpoint::frame::FRAME_HEADER_LEN;
+use crate::lost::LostBlock;
+use crate::tree::TreeError;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+use stratum_storage::drive::Drive;
+
+impl Range {
+    /// The index of the blocks, made of them.
+    pub(super) fn index_of_blocks(&self, drives: &[Arc<Drive>]) -> Result<Arc<Block>, TreeError> {
+        let mut index = Builder::default();
+        for frame in self.copies.frames(super::HEADER_LEN as u64, self.record.blocks_end()) {
+            let (offset, framed) = match frame {
+                // Where the others begin isn't known any more.
+                Err(NoFrame::Lost { .. }) => return Err(self.all_lost(drives)),
+                frame => frame.map_err(away)?,
+            };
+            let part = Part { offset, length: (FRAME_HEADER_LEN + framed.bytes.len()) as u32 };
+            let first = block_of(framed).map_err(unreadable)?.first().ok_or_else(senseless)?;
+            index.push(&first, &part.encode());
+        }
+        let index = Arc::new(Block::parse(index.take().0).ok_or_else(senseless)?);
+        self.memory.keep((self.number, self.record.index.offset), index.clone());
+        self.memory.lost.found(self.record.id, self.record.index.offset);
+        Ok(index)
+    }
+
+    /// What is said of a block that wasn't read.
+    pub(super) fn no_block(&self, index: &Block, first: &[u8], part: Part, error: NoFrame) -> TreeError {
+        let NoFrame::Lost { drives, .. } = error else { return away(error) };
+        let (mut next, mut blocks) = (None, 0);
+        let _ = index.visit(&[], &mut |other, _| {
+            blocks += 1;
+            if other > first && next.is_none() {
+                next = Some(other.to_vec());
+            }
+            ControlFlow::Continue(())
+        });
+        let to = next.map_or_else(|| self.end(), Bound::Excluded);
+        self.lose(part.offset, first.to_vec(), to, self.record.pairs / blocks.max(1), &drives)
+    }
+
+    fn all_lost(&self, drives: &[Arc<Drive>]) -> TreeError {
+        let first = self.record.first.clone();
+        self.lose(self.record.index.offset, first, self.end(), self.record.pairs, drives)
+    }
+
+    /// Makes it known that a block is lost.
+    fn lose(
+        &self,
+        offset: u64,
+        from: Vec<u8>,
+        to: Bound<Vec<u8>>,
+        keys: u64,
+        drives: &[Arc<Drive>],
+    ) -> TreeError {
+        let file = self.copies.path().to_owned();
+        let block = Arc::new(LostBlock { file, offset, drives: labels(drives), keys, from, to });
+        if self.memory.lost.enter(self.record.id, block.clone()) {
+            drives.iter().for_each(|drive| drive.found_rot());
+            tracing::error!(%block, keys, "a block of the index is lost: what is in it isn't served, all else is");
+        }
+        TreeError::Lost(block)
+    }
+
+    /// Where its keys end.
+    fn end(&self) -> Bound<Vec<u8>> {
+        Bound::Included(self.record.last.clone())
+    }
+
+    /// Nothing in place of what is lost, for whoever passes over that.
+    pub(super) fn unless_passed_over<T>(&self, read: Result<T, TreeError>) -> Result<Option<T>, TreeError> {
+        match read {
+            Err(TreeError::Lost(_)) if self.memory.passes_over_lost() => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// A block of it that is known to be lost.
+    pub(in crate::checkpoint) fn lost(&self) -> Option<Arc<LostBlock>> {
+        self.memory.lost.of(self.record.id)
+    }
+
+    /// Reads all of its blocks, whatever is in memory, so that those that are lost are known, and those that aren't any more.
+    pub(in crate::checkpoint) fn look(&self) {
+        let Ok(index) = self.index() else { return };
+        let _ = index.visit(&[], &mut |first, place| {
+            if let Ok(part) = part_of(place)
+                && let Err(error) = self.read(part)
+            {
+                let _ = self.no_block(&index, first, part, error);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Reads again what of it is known to be lost.
+    pub(in crate::checkpoint) fn retry(&self) {
+        let lost = self.memory.lost.offsets(self.record.id);
+        if lost.contains(&self.record.index.offset)
+            && let Err(NoFrame::Lost { drives, .. }) = self.read(self.record.index)
+        {
+            let _ = self.index_of_blocks(&drives);
+        }
+        for part in self.parts().into_iter().filter(|part| lost.contains(&part.offset)) {
+            let _ = self.read(part);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Blocks that no copy gives, and merges around them.
+
+use super::*;
+
+/// The state as a process that has just started finds it.
+fn restart(state: &mut State) {
+    state.drives.files = state.drives.restarted();
+    state.checkpoint = newest(&state.drives.files).unwrap();
+}
+
+fn flip_all(state: &State, name: &str) {
+    for holder in state.drives.holders(state.applied.index) {
+        flip(&state.drives, &holder, name);
+    }
+}
+
+fn put_at(state: &State, holder: &Drive, name: &str, byte: u64) {
+    state.drives.of(holder).flip_bit(&format!("checkpoint/{name}"), 8 * byte).unwrap();
+}
+
+/// Which of the keys are lost; all others are as they should be, looked up and scanned.
+fn lost(state: &State) -> BTreeSet<u16> {
+    let checkpoint = state.checkpoint.as_ref().unwrap();
+    let is_lost = |number: &u16| match checkpoint.get(&key(*number)) {
+        Ok(found) => {
+            assert_eq!(found.as_deref(), state.pairs.get(&key(*number)).map(Vec::as_slice), "{number}");
+            false
+        }
+        Err(TreeError::Lost(_)) => true,
+        Err(error) => panic!("{error}"),
+    };
+    let lost: BTreeSet<u16> = (0..900).filter(is_lost).collect();
+    if let (Some(first), Some(last)) = (lost.first(), lost.last()) {
+        for (from, to) in [(vec![], key(*first)), (key(last + 1), vec![0xff])] {
+            let mut seen = Pairs::new();
+            let scanned = checkpoint.scan(&from, &to, &mut |key, value| {
+                seen.insert(key.to_vec(), value.to_vec());
+                ControlFlow::Continue(())
+            });
+            if scanned.is_ok() {
+                let expected = state.pairs.range(from..to);
+                assert_eq!(seen, expected.map(|(key, value)| (key.clone(), value.clone())).collect());
+            }
+        }
+        let whole = checkpoint.scan(&[], &[0xff], &mut |_, _| ControlFlow::Continue(()));
+        assert!(matches!(whole, Err(TreeError::Lost(_))), "never silently shorter");
+    }
+    lost
+}
+
+/// Changes of every so-manieth key, without those.
+fn without(lost: &BTreeSet<u16>, step: usize, turn: u8) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let numbers = (usize::from(turn) % step..900).step_by(step).map(|number| number as u16);
+    let numbers = numbers.filter(|number| !lost.contains(number));
+    numbers.map(|number| (key(number), (number % 11 > 0).then(|| value(number, turn)))).collect()
+}
+
+#[test]
+fn a_range_of_the_base_with_a_lost_block_is_carried_and_what_changes_over_it_goes_into_the_run() {
+    let mut state = State::with(900);
+    restart(&mut state);
+    let name = ranges(state.checkpoint.as_ref().unwrap())[1].clone();
+    flip_all(&state, &name);
+    let gone = lost(&state);
+    assert!((1..30).contains(&gone.len()));
+    for turn in 1..6 {
+        // With and without what is known of it, and with and without room for runs.
+        if turn % 2 == 0 {
+            restart(&mut state);
+        }
+        state.drives.files.sizes.changes_bytes = if turn % 3 == 0 { 64 << 10 } else { 0 };
+        let checkpoint = state.turn(without(&gone, 5, turn)).unwrap();
+        assert!(ranges(&checkpoint).contains(&name), "{turn}");
+        assert_eq!(lost(&state), gone, "{turn}");
+        restart(&mut state);
+        assert_eq!(lost(&state), gone, "{turn}");
+        assert_eq!(state.drives.holders(state.applied.index).len(), 3);
+    }
+    // A key of the block that is known anew is served.
+    let known = *gone.first().unwrap();
+    state.pairs.remove(&key(known));
+    state.applied.fingerprint =
+        state.applied.fingerprint.wrapping_sub(fingerprint(&key(known), &value(known, 0)));
+    state.turn([(key(known), Some(value(known, 9)))]).unwrap();
+    assert!(!lost(&state).contains(&known));
+    // One copy is there again, and the next checkpoint has all of it in its base.
+    let holder = state.drives.holders(state.applied.index)[1].clone();
+    flip(&state.drives, &holder, &name);
+    state.checkpoint.as_ref().unwrap().retry_lost();
+    assert_eq!(lost(&state), BTreeSet::new());
+    state.drives.files.sizes.changes_bytes = 0;
+    let checkpoint = state.turn(without(&BTreeSet::new(), 7, 8)).unwrap();
+    assert!(checkpoint.levels().unwrap().run.ranges().is_empty() && !ranges(&checkpoint).contains(&name));
+    is(&*checkpoint, &state.pairs);
+    restart(&mut state);
+    is(&**state.checkpoint.as_ref().unwrap(), &state.pairs);
+}
+
+#[test]
+fn a_file_of_a_run_with_a_lost_block_sinks_and_rises_when_it_is_there_again() {
+    let mut state = State::with(900);
+    state.drives.files.sizes.changes_bytes = 1 << 20;
+    state.turn(without(&BTreeSet::new(), 2, 1)).unwrap();
+    restart(&mut state);
+    let sinks = state.checkpoint.as_ref().unwrap().levels().unwrap().run.ranges()[0].record.id.name();
+    flip_all(&state, &sinks);
+    let gone = lost(&state);
+    assert!((1..40).contains(&gone.len()), "{gone:?}");
+    for turn in 2..7 {
+        if turn % 2 == 0 {
+            restart(&mut state);
+        }
+        state.drives.files.sizes.changes_bytes = if turn % 3 == 0 { 1 << 20 } else { 0 };
+        let checkpoint = state.turn(without(&gone, 5, turn)).unwrap();
+        let sunk = checkpoint.levels().unwrap().sunk.records();
+        assert!(sunk.iter().any(|record| record.id.name() == sinks), "{turn}");
+        // A removed key of the block is known not to be there: what is lost becomes less, and is never something else.
+        assert!(lost(&state).is_subset(&gone) && !lost(&state).is_empty(), "{turn}");
+        restart(&mut state);
+        assert!(lost(&state).is_subset(&gone) && !lost(&state).is_empty(), "{turn}");
+    }
+    let holder = state.drives.holders(state.applied.index)[0].clone();
+    flip(&state.drives, &holder, &sinks);
+    state.checkpoint.as_ref().unwrap().retry_lost();
+    assert_eq!(lost(&state), BTreeSet::new());
+    state.drives.files.sizes.changes_bytes = 1 << 30;
+    let checkpoint = state.turn(without(&BTreeSet::new(), 7, 8)).unwrap();
+    assert!(checkpoint.levels().unwrap().sunk.ranges().is_empty());
+    is(&*checkpoint, &state.pairs);
+    restart(&mut state);
+    is(&**state.checkpoint.as_ref().unwrap(), &state.pairs);
+}
+
+#[test]
+fn an_index_and_a_filter_are_lost_to_nobody() {
+    for part in ["filter", "index"] {
+        let mut state = State::with(900);
+        let checkpoint = state.checkpoint.clone().unwrap();
+        for range in checkpoint.ranges() {
+            let at = match part {
+                "filter" => range.record.filter.offset,
+                _ => range.record.index.offset,
+            };
+            for holder in state.drives.holders(state.applied.index) {
+                put_at(&state, &holder, &range.record.id.name(), at + 11);
+            }
+        }
+        restart(&mut state);
+        is(&**state.checkpoint.as_ref().unwrap(), &state.pairs);
+        assert_eq!(lost(&state), BTreeSet::new(), "{part}");
+        let changes = without(&BTreeSet::new(), 1, 3);
+        let checkpoint = state.turn(changes).unwrap();
+        checkpoint.verify(&mut |_| Ok(())).unwrap();
+        is(&*checkpoint, &state.pairs);
+    }
+}
+
+#[test]
+fn copies_that_are_bad_in_different_blocks_mend_each_other() {
+    let state = State::with(900);
+    let name = ranges(state.checkpoint.as_ref().unwrap())[0].clone();
+    for (number, holder) in (0u64..).zip(state.drives.holders(1)) {
+        put_at(&state, &holder, &name, 100 + 3_000 * number);
+    }
+    let findings = check(&state.drives.files);
+    assert!(findings.len() == 3 && findings.iter().all(|finding| finding.repaired), "{findings:?}");
+    assert_eq!(check(&state.drives.files), []);
+}
+
+#[test]
+fn what_no_copy_has_is_copied_as_it_lies() {
+    let mut state = State::with(900);
+    restart(&mut state);
+    let name = ranges(state.checkpoint.as_ref().unwrap())[1].clone();
+    flip_all(&state, &name);
+    let gone = lost(&state);
+    let holders = state.drives.holders(1);
+    holders[0].fail("pulled");
+    assert!(heal(&state.drives.files).unwrap() > 0);
+    let now = state.drives.holders(1);
+    assert_eq!(now.len(), 3);
+    let new = now.iter().find(|drive| !holders.iter().any(|holder| holder.id() == drive.id())).unwrap();
+    restart(&mut state);
+    assert_eq!(lost(&state), gone);
+    // The very bit that was changed is the one that is wrong there.
+    flip(&state.drives, new, &name);
+    restart(&mut state);
+    assert_eq!(lost(&state), BTreeSet::new());
+    // Drives that fail take nothing with them that others have.
+    let findings = check(&state.drives.files);
+    assert!(findings.len() == 2 && findings.iter().all(|finding| finding.repaired), "{findings:?}");
+}

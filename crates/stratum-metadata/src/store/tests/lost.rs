@@ -1,0 +1,343 @@
+//! A block of the checkpoint is bad on every drive: what is in it isn't served, all else is.
+
+use super::outage::{drives, is_whole};
+use super::*;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+const KEYS: u16 = 600;
+/// Small, so that a block has a few keys, and nothing goes into a run but where that is asked for.
+const SIZES: Sizes = Sizes { block_bytes: 512, range_bytes: 8 << 10, changes_bytes: 0 };
+
+struct World {
+    metadata: Metadata,
+    log: MemoryLog,
+    clock: Arc<Simulated>,
+    roster: Roster,
+    sizes: Sizes,
+    dir: tempfile::TempDir,
+}
+
+fn key(number: u16) -> String {
+    format!("key-{number:05}")
+}
+
+impl World {
+    /// With a checkpoint of so many keys, and without what led to it: nothing of it is in memory or in the journal.
+    async fn new(sizes: Sizes) -> World {
+        let (dir, log, clock) =
+            (tempfile::tempdir().unwrap(), MemoryLog::default(), Arc::new(Simulated::new(1_000, 1)));
+        let roster = drives(dir.path(), 2);
+        let metadata = open_world(dir.path(), &roster, &log, &clock, sizes);
+        let world = World { metadata, log, clock, roster, sizes, dir };
+        world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
+        for number in 0..KEYS {
+            world.put(number, 1).await.unwrap();
+        }
+        world.checkpoint();
+        world
+    }
+
+    /// Takes a checkpoint, and lets go of the journal before the one before.
+    fn checkpoint(&self) {
+        self.metadata.try_checkpoint().unwrap();
+        self.metadata.inner.upkeep.packed_through(self.log.last(), &self.log);
+    }
+
+    fn restart(self) -> World {
+        let World { metadata, log, clock, roster, sizes, dir } = self;
+        metadata.shutdown();
+        drop(metadata);
+        let metadata = open_world(dir.path(), &roster, &log, &clock, sizes);
+        World { metadata, log, clock, roster, sizes, dir }
+    }
+
+    async fn put(&self, number: u16, tag: u8) -> Result<Outcome, CommitError> {
+        let command = put(&key(number), tag, WriteCondition::default());
+        self.metadata.commit(command, Bytes::from_static(b"x")).await
+    }
+
+    /// The range files of the newest checkpoint, as they lie on a drive: their names.
+    fn ranges(&self) -> Vec<String> {
+        let newest = format!("{:016x}.", self.metadata.newest_checkpoint());
+        let files = std::fs::read_dir(self.dir.path().join("hot/0/checkpoint")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.starts_with(&newest)).collect();
+        names.sort();
+        names
+    }
+
+    /// Changes a bit of a file on these drives: back, where it was changed before.
+    fn flip(&self, name: &str, drives: &[u16]) {
+        for drive in drives {
+            let path: PathBuf = self.dir.path().join(format!("hot/{drive}/checkpoint/{name}"));
+            let mut bytes = std::fs::read(&path).unwrap();
+            let at = bytes.len() / 3;
+            bytes[at] ^= 4;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+
+    /// The tags under all keys; nothing of one that is lost.
+    fn tags(&self) -> Vec<Option<u8>> {
+        let tag = |number| match self.metadata.local().object(BucketId(1), key(number).as_bytes()) {
+            Ok(Some(ObjectRecord { etag: ETag::Md5([tag, ..]), .. })) => Some(tag),
+            Ok(other) => panic!("key {number} was shown as {other:?}"),
+            Err(ReadError::Lost(_)) => None,
+            Err(error) => panic!("{error}"),
+        };
+        (0..KEYS).map(tag).collect()
+    }
+
+    fn lost(&self) -> BTreeSet<u16> {
+        (0..KEYS).zip(self.tags()).filter(|(_, tag)| tag.is_none()).map(|(number, _)| number).collect()
+    }
+}
+
+fn open_world(
+    dir: &std::path::Path,
+    roster: &Roster,
+    log: &MemoryLog,
+    clock: &Arc<Simulated>,
+    sizes: Sizes,
+) -> Metadata {
+    let options = Options { index: dir.join("sled"), drives: roster.clone(), copies: 2, sizes };
+    Metadata::open(&options, Arc::new(log.clone()), clock.clone()).unwrap()
+}
+
+fn is_refused(outcome: Result<Outcome, CommitError>) -> bool {
+    matches!(outcome, Err(CommitError::NotWritten(NotWritten::Lost(_))))
+}
+
+#[tokio::test]
+async fn all_keys_but_those_in_it_are_read_written_and_listed() {
+    let world = World::new(SIZES).await.restart();
+    let name = world.ranges()[0].clone();
+    world.flip(&name, &[0, 1]);
+    let lost = world.lost();
+    assert!((1..40).contains(&lost.len()) && world.metadata.is_available(), "{lost:?}");
+    let (first, last) = (*lost.first().unwrap(), *lost.last().unwrap());
+    assert_eq!(usize::from(last - first) + 1, lost.len(), "one block");
+
+    // It is told what is lost, and where.
+    let told = world.metadata.lost_keys();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].file.clone(), told[0].drives.len()), (format!("checkpoint/{name}"), 2));
+    let words = format!("object '{}' in bucket bucket to before object '{}'", key(first), key(last + 1));
+    assert!(told[0].keys.starts_with(&words) && told[0].about > 0, "{told:?}");
+
+    // What would need it isn't written, and nothing of it comes into the journal.
+    let entries = world.log.last();
+    assert!(is_refused(world.put(first, 2).await) && is_refused(world.put(last, 2).await));
+    let delete = Command::DeleteObject(Deletion::of(BucketId(1), key(first).into(), 1));
+    assert!(is_refused(world.metadata.commit(delete, Bytes::new()).await));
+    let absent = WriteCondition { if_none_match: Some(Match::Any), ..Default::default() };
+    let command = put(&key(last), 2, absent);
+    assert!(is_refused(world.metadata.commit(command, Bytes::from_static(b"x")).await));
+    assert_eq!(world.log.last(), entries);
+
+    // A list that crosses it is an error, and goes on behind it.
+    let crossing = ListRequest { from: Position::Start, max: usize::from(KEYS), ..list("", "") };
+    assert!(matches!(world.metadata.local().list(crossing).await, Err(ReadError::Lost(_))));
+    // It looks for one more key, to say whether there is one.
+    let before = ListRequest { max: usize::from(first) - 1, ..list("", "") };
+    assert_eq!(world.metadata.local().list(before).await.unwrap().entries.len(), usize::from(first) - 1);
+    let behind = ListRequest { from: Position::After(key(last + 1).into()), ..list("", "") };
+    let behind = world.metadata.local().list(behind).await.unwrap().entries.len();
+    assert_eq!(behind, usize::from(KEYS - 2 - last));
+
+    // All else is written, checkpoint after checkpoint, start after start.
+    let mut expected: Vec<Option<u8>> = (0..KEYS).map(|key| (!lost.contains(&key)).then_some(1)).collect();
+    let mut world = world;
+    for tag in 2..6 {
+        for number in (0..KEYS).filter(|number| number % 7 == u16::from(tag) % 7) {
+            let written = world.put(number, tag).await;
+            match &mut expected[usize::from(number)] {
+                Some(expected) => {
+                    written.unwrap();
+                    *expected = tag;
+                }
+                None => assert!(is_refused(written)),
+            }
+        }
+        let (before, named) = (world.metadata.newest_checkpoint(), world.ranges());
+        world.checkpoint();
+        assert!(world.metadata.newest_checkpoint() > before && named != world.ranges());
+        assert_eq!(world.tags(), expected, "after checkpoint {tag}");
+        world.metadata.heal_journal();
+        if tag % 2 == 0 {
+            world = world.restart();
+            assert_eq!(world.tags(), expected, "after the start {tag}");
+        }
+    }
+    assert!(world.metadata.is_available() && world.metadata.index_status().rebuilds == 0);
+
+    // A sound copy comes back: it mends the other, and what is in it was never changed.
+    world.flip(&name, &[1]);
+    world.metadata.heal_journal();
+    assert_eq!(world.metadata.lost_keys(), []);
+    world.metadata.heal_journal();
+    for number in lost {
+        expected[usize::from(number)] = Some(1);
+    }
+    assert_eq!(world.tags(), expected);
+    is_whole(&world.metadata);
+    world.put(first, 9).await.unwrap();
+    world.checkpoint();
+    expected[usize::from(first)] = Some(9);
+    let world = world.restart();
+    assert_eq!(world.tags(), expected);
+    is_whole(&world.metadata);
+}
+
+#[tokio::test]
+async fn what_is_lost_is_built_from_the_checkpoint_before_and_the_journal() {
+    let world = World::new(SIZES).await;
+    let before = world.metadata.newest_checkpoint();
+    for number in 0..KEYS {
+        world.put(number, 2).await.unwrap();
+    }
+    world.checkpoint();
+    assert!(world.log.first() > 1, "the journal alone isn't all");
+    let world = world.restart();
+    world.put(0, 3).await.unwrap();
+    world.flip(&world.ranges()[0], &[0, 1]);
+    assert!(!world.lost().is_empty());
+    world.metadata.tend_index();
+    assert_eq!(world.metadata.index_status().rebuilds, 1);
+    assert_eq!(world.metadata.inner.machine.checkpoint().unwrap().applied().index, before);
+    let expected: Vec<Option<u8>> = (0..KEYS).map(|number| Some(if number == 0 { 3 } else { 2 })).collect();
+    assert_eq!(world.tags(), expected);
+    is_whole(&world.metadata);
+    assert_eq!(world.metadata.lost_keys(), []);
+    // The next one is due, and takes the place of the one in which it was lost.
+    world.metadata.take_due_checkpoint();
+    assert!(world.metadata.inner.machine.checkpoint().unwrap().applied().index > before);
+    let world = world.restart();
+    assert_eq!(world.tags(), expected);
+    assert_eq!(world.metadata.index_status().rebuilds, 0);
+}
+
+#[tokio::test]
+async fn a_start_that_must_replay_what_is_lost_goes_back_to_the_checkpoint_before() {
+    let world = World::new(SIZES).await;
+    for number in 0..KEYS {
+        world.put(number, 2).await.unwrap();
+    }
+    world.checkpoint();
+    for number in 0..KEYS {
+        world.put(number, 3).await.unwrap();
+    }
+    world.flip(&world.ranges()[0], &[0, 1]);
+    world.metadata.shutdown();
+    std::fs::remove_dir_all(world.dir.path().join("sled")).unwrap();
+    let world = world.restart();
+    assert!(world.tags().iter().all(|tag| *tag == Some(3)));
+    is_whole(&world.metadata);
+}
+
+#[tokio::test]
+async fn what_is_lost_of_a_run_sinks_and_all_else_goes_on() {
+    let sizes = Sizes { changes_bytes: 256 << 10, ..SIZES };
+    let world = World::new(sizes).await;
+    let changed = |number: u16| number.is_multiple_of(2);
+    for number in (0..KEYS).filter(|number| changed(*number)) {
+        world.put(number, 2).await.unwrap();
+    }
+    world.checkpoint();
+    let names = std::fs::read_dir(world.dir.path().join("hot/0/checkpoint")).unwrap();
+    let names = names.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut runs: Vec<String> = names.filter(|name| name.contains(".8")).collect();
+    runs.sort();
+    let run = runs.last().unwrap().clone();
+    let mut world = world.restart();
+    world.flip(&run, &[0, 1]);
+    let lost = world.lost();
+    assert!(!lost.is_empty() && lost.len() < 60, "{lost:?}");
+    let mut expected: Vec<Option<u8>> = (0..KEYS)
+        .map(|number| match number {
+            _ if lost.contains(&number) => None,
+            _ if changed(number) => Some(2),
+            _ => Some(1),
+        })
+        .collect();
+    assert_eq!(world.tags(), expected);
+    for tag in 3..9 {
+        for number in (0..KEYS).filter(|number| number % 5 == u16::from(tag) % 5) {
+            let written = world.put(number, tag).await;
+            match &mut expected[usize::from(number)] {
+                Some(expected) => {
+                    written.unwrap();
+                    *expected = tag;
+                }
+                None => assert!(is_refused(written)),
+            }
+        }
+        world.checkpoint();
+        assert_eq!(world.tags(), expected, "{tag}");
+        if tag % 2 == 0 {
+            world = world.restart();
+            assert_eq!(world.tags(), expected, "{tag}");
+        }
+    }
+    world.flip(&run, &[0]);
+    world.metadata.heal_journal();
+    let tags = world.tags();
+    assert!(lost.iter().all(|number| tags[usize::from(*number)].is_some_and(|tag| tag < 3)), "as they were");
+    is_whole(&world.metadata);
+    world.put(0, 9).await.unwrap();
+    world.checkpoint();
+    is_whole(&world.metadata);
+    let world = world.restart();
+    assert!(world.tags().iter().all(Option::is_some));
+    is_whole(&world.metadata);
+}
+
+#[tokio::test]
+async fn an_entry_that_needs_what_is_found_lost_halts_what_is_written_until_it_is_there_again() {
+    let world = World::new(SIZES).await.restart();
+    let name = world.ranges()[0].clone();
+    world.flip(&name, &[0, 1]);
+    let lost = *world.lost().first().unwrap();
+    let inner = &world.metadata.inner;
+    // As if nobody had known of it.
+    let (apply, outcome) =
+        inner.committer.commit_only(inner.log.clone(), put(&key(lost), 7, WriteCondition::default()));
+    apply();
+    assert!(matches!(outcome.await, Ok(Err(CommitError::Unknown(_)))));
+    assert!(world.metadata.is_halted() && world.metadata.is_available());
+    assert!(is_refused(world.put(0, 2).await), "nothing is written");
+    assert_eq!(world.tags()[0], Some(1), "all else is read");
+    world.metadata.tend_index();
+    assert!(world.metadata.is_halted());
+    world.flip(&name, &[0]);
+    world.metadata.heal_journal();
+    world.metadata.tend_index();
+    assert!(!world.metadata.is_halted() && world.metadata.is_available());
+    assert_eq!(world.tags()[usize::from(lost)], Some(7), "what waited is applied");
+    world.put(0, 2).await.unwrap();
+    is_whole(&world.metadata);
+}
+
+#[tokio::test]
+async fn of_commands_that_come_together_those_that_meet_it_are_refused_alone() {
+    let world = World::new(SIZES).await.restart();
+    world.flip(&world.ranges()[0], &[0, 1]);
+    let lost = world.lost();
+    let mut puts = tokio::task::JoinSet::new();
+    for number in 0..KEYS {
+        let command = put(&key(number), 2, WriteCondition::default());
+        let metadata = world.metadata.clone();
+        puts.spawn(async move { (number, metadata.commit(command, Bytes::from_static(b"x")).await) });
+    }
+    for (number, outcome) in puts.join_all().await {
+        assert_eq!(is_refused(outcome), lost.contains(&number), "{number}");
+    }
+    assert_eq!(world.lost(), lost);
+    // A bucket with something in it that isn't known isn't empty, nor is it known that it isn't.
+    let delete = Command::DeleteBucket { bucket: BucketId(1) };
+    assert_eq!(
+        world.metadata.commit(delete, Bytes::new()).await,
+        Ok(Outcome::Refused(Refusal::BucketNotEmpty))
+    );
+}
