@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import resource
+import time
 import urllib.parse
 
 USER = ("hostileaccesskey", "hostile-secret-key-of-nobody")
@@ -255,7 +256,16 @@ async def completes(target, upload, seconds):
     await flood(target, seconds, 8, request)
 
 
+async def nothing(target, upload, seconds):
+    """Asks nothing of the server, and takes a processor: what the attacker's own work on the same machine does."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        hashlib.sha256(bytes(1 << 16)).digest()
+        await asyncio.sleep(0)
+
+
 ATTACKS = {
+    "nothing (the attacker's own work, on the same machine)": nothing,
     "200 documents at 1 KB/s": slow_documents,
     "200 PUTs of 5 GiB at 1 KB/s": slow_puts,
     "500 unsigned PUTs at 1 KB/s": unsigned_puts,

@@ -13,7 +13,7 @@ use stratum_storage::blob::Form;
 /// Turns plaintext into stored bytes.
 pub(crate) struct Framer {
     encoder: Encoder,
-    stored: Vec<u8>,
+    stored: Vec<Bytes>,
 }
 
 impl Framer {
@@ -30,19 +30,19 @@ impl Framer {
 }
 
 impl Work for Framer {
-    type Made = Vec<u8>;
+    type Made = Vec<Bytes>;
     /// What the stored bytes are, and the last of them.
-    type Done = Result<(Form, Vec<u8>), FrameError>;
+    type Done = Result<(Form, Vec<Bytes>), FrameError>;
 
     fn take(&mut self, piece: &[u8]) -> Result<(), BodyError> {
         Ok(self.encoder.push(piece, &mut self.stored)?)
     }
 
-    fn made(&mut self) -> Vec<u8> {
+    fn made(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.stored)
     }
 
-    fn finish(mut self) -> Result<(Form, Vec<u8>), FrameError> {
+    fn finish(mut self) -> Result<(Form, Vec<Bytes>), FrameError> {
         let form = match self.encoder.finish(&mut self.stored)? {
             Coded::Plaintext => Form::Plaintext,
             Coded::Frames => Form::Frames,
@@ -59,9 +59,11 @@ impl Work for Framer {
 /// `Memory`, `TooLong`, and `Unsealable`.
 pub(crate) fn code(coding: impl Into<Coding>, plaintext: &Bytes) -> Result<(Form, Bytes), FrameError> {
     let mut encoder = Encoder::new(coding)?;
-    let mut stored = Vec::with_capacity(plaintext.len());
+    let mut stored = Vec::new();
     encoder.push(plaintext, &mut stored)?;
-    Ok(match encoder.finish(&mut stored)? {
+    let form = encoder.finish(&mut stored)?;
+    let stored = stored.concat();
+    Ok(match form {
         Coded::Sealed => (Form::Sealed, stored.into()),
         Coded::Frames if stored.len() < plaintext.len() => (Form::Frames, stored.into()),
         Coded::Frames | Coded::Plaintext => (Form::Plaintext, plaintext.clone()),
@@ -126,7 +128,8 @@ mod tests {
         let (form, last) = done.unwrap();
         let (at_once, stored) = code(Compression::default(), &body()).unwrap();
         assert_eq!((form, at_once), (Form::Frames, Form::Frames));
-        assert!([made.concat(), last].concat() == stored);
+        let made: Vec<Bytes> = made.into_iter().flatten().chain(last).collect();
+        assert!(made.concat() == stored);
     }
 
     #[test]

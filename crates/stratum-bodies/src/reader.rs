@@ -118,6 +118,8 @@ struct FrameReader {
 /// A reader that has its table.
 struct Opened {
     stored: Stored,
+    /// Has buffers that come back.
+    reader: Arc<Reader>,
     priority: Priority,
     /// `None` while a frame is being decoded, and at the end.
     idle: Option<Box<Decoder>>,
@@ -141,7 +143,8 @@ impl FrameReader {
     async fn open(&self) -> Result<Opened, BodyError> {
         let decoder = Decoder::new(self.table().await?, self.range.clone(), self.key.as_ref())?;
         let stored = self.read(decoder.stored())?;
-        Ok(Opened { stored, priority: self.priority.clone(), idle: Some(Box::new(decoder)), decoding: None })
+        let (reader, priority) = (self.reader.clone(), self.priority.clone());
+        Ok(Opened { stored, reader, priority, idle: Some(Box::new(decoder)), decoding: None })
     }
 
     async fn table(&self) -> Result<Arc<Table>, BodyError> {
@@ -178,7 +181,7 @@ impl Opened {
             // Somebody waits, and would wait longer for another thread.
             let quick = self.idle.as_mut().filter(|decoder| decoder.is_quick());
             if let (Some(decoder), Priority::Request) = (quick, &self.priority) {
-                return Ok(decoder.next_plaintext()?);
+                return Ok(decoder.next_plaintext_in(|length| self.reader.buffer(length))?);
             }
         }
         self.launch().await?;
@@ -212,8 +215,9 @@ impl Opened {
             return Ok(());
         }
         self.decoding = self.idle.take().map(|mut decoder| {
+            let reader = self.reader.clone();
             self.priority.spawn(move || {
-                let decoded = decoder.next_plaintext();
+                let decoded = decoder.next_plaintext_in(|length| reader.buffer(length));
                 (decoder, decoded)
             })
         });

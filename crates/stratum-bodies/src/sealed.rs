@@ -42,8 +42,10 @@ impl SealedWriter {
     /// # Errors
     /// What sealing and writing refuse.
     pub async fn push(&mut self, plaintext: Bytes) -> Result<(), BodyError> {
-        let stored = self.framing.push(plaintext).await?;
-        Ok(self.writer.push(stored.into()).await?)
+        for frame in self.framing.push(plaintext).await? {
+            self.writer.push(frame).await?;
+        }
+        Ok(())
     }
 
     /// Writes the rest, and says where it lies, durably.
@@ -52,7 +54,9 @@ impl SealedWriter {
     /// As [`SealedWriter::push`]; another length than was said.
     pub async fn finish(mut self) -> Result<(BlobRef, WriteHold), BodyError> {
         let (form, last) = self.framing.finish().await??;
-        self.writer.push(last.into()).await?;
+        for frame in last {
+            self.writer.push(frame).await?;
+        }
         let written = self.writer.finish().await?;
         Ok((BlobRef { form, ..written.blob }, written.hold))
     }

@@ -61,9 +61,14 @@ impl PlaintextWriter {
     /// What coding and writing refuse.
     pub async fn push(&mut self, plaintext: Bytes) -> Result<(), BodyError> {
         match &mut self.framing {
-            Some(framing) => self.segments.push(&framing.push(plaintext).await?).await,
-            None => self.segments.push(&plaintext).await,
+            Some(framing) => {
+                for frame in framing.push(plaintext).await? {
+                    self.segments.push(&frame).await?;
+                }
+            }
+            None => self.segments.push(&plaintext).await?,
         }
+        Ok(())
     }
 
     /// Writes the rest, whatever its length.
@@ -90,7 +95,9 @@ impl PlaintextWriter {
         let mut form = Form::Plaintext;
         if let Some(framing) = self.framing {
             let (coded, last) = framing.finish().await??;
-            self.segments.push(&last).await?;
+            for frame in last {
+                self.segments.push(&frame).await?;
+            }
             form = coded;
         }
         Ok(match self.segments.finish(small).await? {

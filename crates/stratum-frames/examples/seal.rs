@@ -25,10 +25,10 @@ fn main() {
 fn encode(key: &DataKey, plain: &[u8]) -> Bytes {
     let seal = Some(Seal::new(key, Salt([9; 32])));
     let mut encoder = Encoder::new(Coding { compression: None, seal }).expect("memory");
-    let mut stored = Vec::with_capacity(plain.len() + 4096);
+    let mut stored = Vec::new();
     encoder.push(plain, &mut stored).expect("not too long");
     encoder.finish(&mut stored).expect("it can be sealed");
-    stored.into()
+    stored.concat().into()
 }
 
 fn decode(key: &DataKey, stored: &Bytes) -> usize {

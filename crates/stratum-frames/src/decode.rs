@@ -4,7 +4,7 @@ use crate::codec::{Codec, DECOMPRESSOR_BYTES, Decompressor};
 use crate::seal::Seal;
 use crate::table::{Frame, Table};
 use crate::{FRAME_BYTES, FrameError, start};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -86,17 +86,31 @@ impl Decoder {
         next.filter(|frame| self.fed_bytes >= frame.stored)
     }
 
+    /// [`Decoder::next_plaintext_in`] memory that is asked for each time.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn next_plaintext(&mut self) -> Result<Option<Bytes>, FrameError> {
+        self.next_plaintext_in(|length| vec![0; length])
+    }
+
     /// The next plaintext of the range, checked, at most a frame and never empty; `None` when more stored bytes are
-    /// needed, or at the end.
+    /// needed, or at the end. `buffer` gives memory of the length that it is told, where the frame is brought together: large
+    /// memory that comes back is still in the processor's caches, and new memory isn't.
     ///
     /// # Errors
     /// `Frame` for what isn't the frame that was written, or was sealed with another key; after it there is nothing more.
-    pub fn next_plaintext(&mut self) -> Result<Option<Bytes>, FrameError> {
+    pub fn next_plaintext_in<B>(
+        &mut self,
+        buffer: impl FnOnce(usize) -> B,
+    ) -> Result<Option<Bytes>, FrameError>
+    where
+        B: AsRef<[u8]> + AsMut<[u8]> + Send + 'static,
+    {
         let Some(frame) = self.ready() else { return Ok(None) };
         let number = self.frames.start;
         self.frames.start += 1;
-        let stored = self.take(frame.stored);
-        let plaintext = self.open(number, &frame, stored).ok_or_else(|| {
+        let plaintext = self.open(number, &frame, buffer).ok_or_else(|| {
             self.frames.start = self.frames.end;
             FrameError::Frame(number)
         })?;
@@ -113,39 +127,52 @@ impl Decoder {
         if self.frames.is_empty() { Ok(()) } else { Err(FrameError::CutOff(self.frames.start)) }
     }
 
-    fn open(&mut self, number: u32, frame: &Frame, stored: Bytes) -> Option<Bytes> {
-        if crc32c::crc32c(&stored) != frame.crc32c {
-            return None;
+    fn open<B>(&mut self, number: u32, frame: &Frame, buffer: impl FnOnce(usize) -> B) -> Option<Bytes>
+    where
+        B: AsRef<[u8]> + AsMut<[u8]> + Send + 'static,
+    {
+        if self.seal.is_none()
+            && let Some(stored) = self.take_piece(frame.stored)
+        {
+            return self.decode(frame, stored);
         }
-        let coded = match &self.seal {
-            Some(seal) => seal.open(number, frame.codec, frame.is_last, stored)?,
-            None => stored,
-        };
+        let mut gathered = buffer(frame.stored);
+        self.gather(gathered.as_mut());
+        let Some(seal) = &self.seal else { return self.decode(frame, Bytes::from_owner(gathered)) };
+        // What is sealed is told by its seal, which says more than a checksum.
+        let length = seal.open(number, frame.codec, frame.is_last, gathered.as_mut())?;
+        let coded = Bytes::from_owner(gathered).slice(..length);
         self.decompressor.decompress(coded, frame.codec, frame.plaintext)
     }
 
-    /// So many of the stored bytes, in one piece: without a copy where they came in one.
-    fn take(&mut self, length: usize) -> Bytes {
+    /// The plaintext of a frame that isn't sealed.
+    fn decode(&mut self, frame: &Frame, stored: Bytes) -> Option<Bytes> {
+        if crc32c::crc32c(&stored) != frame.crc32c {
+            return None;
+        }
+        self.decompressor.decompress(stored, frame.codec, frame.plaintext)
+    }
+
+    /// So many of the stored bytes, if they came in one piece.
+    fn take_piece(&mut self, length: usize) -> Option<Bytes> {
+        let first = self.fed.front_mut().filter(|first| first.len() >= length)?;
+        let taken = first.split_to(length);
+        if first.is_empty() {
+            self.fed.pop_front();
+        }
         self.fed_bytes = self.fed_bytes.saturating_sub(length);
-        if let Some(first) = self.fed.front_mut()
-            && first.len() > length
+        Some(taken)
+    }
+
+    /// As many of the stored bytes as there is room for.
+    fn gather(&mut self, mut into: &mut [u8]) {
+        while !into.is_empty()
+            && let Some(first) = self.fed.front()
+            && let Some(piece) = self.take_piece(first.len().min(into.len()))
         {
-            return first.split_to(length);
+            let (filled, rest) = into.split_at_mut(piece.len());
+            filled.copy_from_slice(&piece);
+            into = rest;
         }
-        let mut whole = match self.fed.pop_front() {
-            Some(first) if first.len() == length => return first,
-            first => BytesMut::from(first.unwrap_or_default()),
-        };
-        whole.reserve(length.saturating_sub(whole.len()));
-        while whole.len() < length
-            && let Some(mut piece) = self.fed.pop_front()
-        {
-            let taken = piece.split_to(piece.len().min(length - whole.len()));
-            whole.extend_from_slice(&taken);
-            if !piece.is_empty() {
-                self.fed.push_front(piece);
-            }
-        }
-        whole.freeze()
     }
 }

@@ -4,6 +4,7 @@ use crate::codec::{Codec, Compression, Compressor};
 use crate::seal::Seal;
 use crate::table::{ENTRY_BYTES, MAX_TABLE_BYTES, TRAILER_BYTES, TableWriter};
 use crate::{FRAME_BYTES, FrameError, MAX_BODY_BYTES};
+use bytes::Bytes;
 use stratum_cipher::{Salt, TAG_BYTES};
 
 /// What is done with each frame of a body: it is compressed, then sealed.
@@ -64,19 +65,19 @@ impl Encoder {
         Ok(Self {
             compressor: compression.map(Compressor::new).transpose()?,
             seal,
-            pending: Vec::with_capacity(FRAME_BYTES),
+            pending: room(),
             table: TableWriter::default(),
             plaintext: 0,
             form: Form::Plaintext,
         })
     }
 
-    /// Takes the body's next plaintext and appends the stored bytes of each frame that it fills, but for the last: beyond
+    /// Takes the body's next plaintext and appends each frame that it fills, as it is stored, but for the last: beyond
     /// what seals add, never more than what has been taken so far.
     ///
     /// # Errors
     /// `TooLong`, before anything is taken; `Unsealable`.
-    pub fn push(&mut self, mut plaintext: &[u8], stored: &mut Vec<u8>) -> Result<(), FrameError> {
+    pub fn push(&mut self, mut plaintext: &[u8], stored: &mut Vec<Bytes>) -> Result<(), FrameError> {
         let total = self.plaintext.saturating_add(plaintext.len() as u64);
         if total > MAX_BODY_BYTES {
             return Err(FrameError::TooLong);
@@ -99,40 +100,45 @@ impl Encoder {
     ///
     /// # Errors
     /// `Unsealable`.
-    pub fn finish(mut self, stored: &mut Vec<u8>) -> Result<Form, FrameError> {
+    pub fn finish(mut self, stored: &mut Vec<Bytes>) -> Result<Form, FrameError> {
         if !self.pending.is_empty() {
             self.close_frame(true, stored)?;
         }
         if self.form != Form::Plaintext {
-            stored.extend_from_slice(&self.table.finish(self.plaintext, self.seal.as_ref()));
+            stored.push(self.table.finish(self.plaintext, self.seal.as_ref()).into());
         }
         Ok(self.form)
     }
 
-    fn close_frame(&mut self, is_last: bool, stored: &mut Vec<u8>) -> Result<(), FrameError> {
-        let begin = stored.len();
+    fn close_frame(&mut self, is_last: bool, stored: &mut Vec<Bytes>) -> Result<(), FrameError> {
         let compressed = self.compressor.as_mut().and_then(|compressor| compressor.compress(&self.pending));
-        let codec = match compressed {
+        let (codec, mut frame) = match compressed {
             Some(bytes) => {
                 self.form = Form::Frames;
-                stored.extend_from_slice(bytes);
-                Codec::Zstd
+                let mut frame = Vec::with_capacity(bytes.len() + TAG_BYTES);
+                frame.extend_from_slice(bytes);
+                self.pending.clear();
+                (Codec::Zstd, frame)
             }
+            // It is given away where it lies.
             None => {
-                stored.extend_from_slice(&self.pending);
-                Codec::None
+                (Codec::None, std::mem::replace(&mut self.pending, if is_last { Vec::new() } else { room() }))
             }
         };
         if let Some(seal) = &self.seal {
             self.form = Form::Sealed;
-            let tail = stored.get_mut(begin..).unwrap_or_default();
-            let tag = seal.close(self.table.count(), codec, is_last, tail)?;
-            stored.extend_from_slice(&tag);
+            let tag = seal.close(self.table.count(), codec, is_last, &mut frame)?;
+            frame.extend_from_slice(&tag);
         }
-        self.table.add(codec, stored.get(begin..).unwrap_or_default());
-        self.pending.clear();
+        self.table.add(codec, &frame);
+        stored.push(frame.into());
         Ok(())
     }
+}
+
+/// Room for a frame and its tag.
+fn room() -> Vec<u8> {
+    Vec::with_capacity(FRAME_BYTES + TAG_BYTES)
 }
 
 impl Seal {

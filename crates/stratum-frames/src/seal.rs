@@ -6,7 +6,6 @@
 
 use crate::FrameError;
 use crate::codec::Codec;
-use bytes::{Bytes, BytesMut};
 use stratum_cipher::{BodyKey, DataKey, Salt, TAG_BYTES};
 
 /// What a body's frames are sealed with. The number is what is stored.
@@ -73,13 +72,9 @@ impl Seal {
         self.0.seal(frame, &said(codec, is_last), coded).ok_or(FrameError::Unsealable)
     }
 
-    /// What was sealed; `None` if it was something else, or with another key.
-    pub(crate) fn open(&self, frame: u32, codec: Codec, is_last: bool, sealed: Bytes) -> Option<Bytes> {
-        // Without a copy where nobody else has it.
-        let mut sealed = BytesMut::from(sealed);
-        let length = self.0.open(frame, &said(codec, is_last), &mut sealed)?.len();
-        sealed.truncate(length);
-        Some(sealed.freeze())
+    /// Opens a frame in place, and gives the length of what was sealed; `None` if it was something else, or with another key.
+    pub(crate) fn open(&self, frame: u32, codec: Codec, is_last: bool, sealed: &mut [u8]) -> Option<usize> {
+        Some(self.0.open(frame, &said(codec, is_last), sealed)?.len())
     }
 }
 

@@ -6,36 +6,45 @@
 //!
 //! Work that is of different lengths has threads of its own: nobody's document waits until a body is compressed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::OnceLock;
 use std::thread;
-use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// What is added to the threads' nice value: they get a tenth of a processor that others want, too.
 const NICE: i32 = 10;
 
-type Work = Box<dyn FnOnce() + Send>;
-
-/// Threads and their queue. They begin with the first work, and end with the process.
+/// Threads that begin when they are needed and end when they aren't, and a queue before them.
 pub struct Apart {
     name: &'static str,
-    /// Processors that they leave to others, if there are so many.
-    left: usize,
-    queue: OnceLock<mpsc::Sender<Work>>,
+    most: Most,
+    /// Only its threads for blocking work are used. `None` if the system has none to give.
+    threads: OnceLock<Option<Runtime>>,
+}
+
+/// How many threads there are at most.
+#[derive(Clone, Copy, Debug)]
+enum Most {
+    /// As many as processors, but for so many that are left to others.
+    ProcessorsBut(usize),
+    This(usize),
 }
 
 impl Apart {
-    /// A thread for each processor.
+    /// A thread for each processor, for what only computes.
     pub const fn new(name: &'static str) -> Apart {
-        Apart { name, left: 0, queue: OnceLock::new() }
+        Apart { name, most: Most::ProcessorsBut(0), threads: OnceLock::new() }
     }
 
     /// As [`Apart::new`], with one processor left to those who serve requests: even at a low priority work keeps the one that it is
     /// on for a time slice of the system's, which is several times as long as a small request takes.
     pub const fn leaving_one(name: &'static str) -> Apart {
-        Apart { name, left: 1, queue: OnceLock::new() }
+        Apart { name, most: Most::ProcessorsBut(1), threads: OnceLock::new() }
+    }
+
+    /// Up to so many threads, for what also waits: for a drive that is slow, say, which is to hold up nobody else.
+    pub const fn waiting(name: &'static str, most: usize) -> Apart {
+        Apart { name, most: Most::This(most), threads: OnceLock::new() }
     }
 
     /// Does the work on one of the threads, in the order in which it came. Within a runtime only: one of a single
@@ -44,46 +53,29 @@ impl Apart {
         if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
             return tokio::spawn(async move { work() });
         }
-        let (done, outcome) = oneshot::channel();
-        let work: Work = Box::new(move || {
-            // Nobody waits any more when who asked for it has gone.
-            let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
-        });
-        // Where no thread could be started, it is done at the usual priority.
-        if let Err(mpsc::SendError(work)) = self.queue.get_or_init(|| self.start()).send(work) {
-            tokio::task::spawn_blocking(work);
+        match self.threads.get_or_init(|| self.start()) {
+            Some(threads) => threads.spawn_blocking(work),
+            None => spawn_blocking(work),
         }
-        tokio::spawn(async move {
-            match outcome.await {
-                Ok(Ok(done)) => done,
-                Ok(Err(panic)) => resume_unwind(panic),
-                Err(lost) => resume_unwind(Box::new(lost.to_string())),
-            }
-        })
     }
 
-    fn start(&self) -> mpsc::Sender<Work> {
-        let (sender, receiver) = mpsc::channel::<Work>();
-        let receiver = Arc::new(tracing_mutex::parkinglot::Mutex::new(receiver));
+    fn start(&self) -> Option<Runtime> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        for number in 0..processors.saturating_sub(self.left).max(1) {
-            let receiver = receiver.clone();
-            let serve = move || {
+        let most = match self.most {
+            Most::ProcessorsBut(left) => processors.saturating_sub(left).max(1),
+            Most::This(most) => most,
+        };
+        let made = Builder::new_current_thread()
+            .thread_name(self.name)
+            .max_blocking_threads(most)
+            .on_thread_start(|| {
                 if let Err(error) = rustix::process::nice(NICE) {
                     tracing::debug!(%error, "long work runs at the usual priority");
                 }
-                loop {
-                    // The lock is held while waiting, and not while working.
-                    let next = receiver.lock().recv();
-                    let Ok(work) = next else { return };
-                    work();
-                }
-            };
-            if let Err(error) = thread::Builder::new().name(format!("{} {number}", self.name)).spawn(serve) {
-                tracing::error!(%error, "a thread for long work could not be started");
-            }
-        }
-        sender
+            })
+            .build();
+        let failed = |error| tracing::warn!(%error, "long work runs at the usual priority");
+        made.map_err(failed).ok()
     }
 }
 
@@ -101,7 +93,7 @@ mod tests {
         }
         let done = THREADS.spawn(|| (7, thread::current().name().map(str::to_owned))).await.unwrap();
         assert_eq!(done.0, 7);
-        assert!(done.1.unwrap().starts_with("test "), "not on a thread that serves requests");
+        assert!(done.1.unwrap().starts_with("test"), "not on a thread that serves requests");
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ pub(crate) use remote::NO_REMOTE;
 use crate::blob::{BlobRef, Place, VolumeId};
 use crate::format::layout::{BLOCK, Blocks, FULL_FRAGMENT, Stripe};
 use crate::remote::RemoteError;
-use crate::volume::{Buffers, Table, TierDrives, VolumeHold};
+use crate::volume::{Buffer, Buffers, Table, TierDrives, VolumeHold};
 use bytes::Bytes;
 use fetch::{CacheAnswer, fetch, read_cached, read_small};
 use plan::{PlacedPiece, ReadPlan};
@@ -147,6 +147,12 @@ impl Reader {
         // The run that is being given, and those that are under way.
         let runs = self.table.remote.as_ref().map_or(0, |_| (RUNS_AT_ONCE as u64 + 1) * RUN_BYTES);
         memory(widest.unwrap_or_default()).max(runs)
+    }
+
+    /// A buffer of `length` bytes with arbitrary content, for who brings what was read together: one that comes back, if that
+    /// is about as large as a fragment.
+    pub fn buffer(&self, length: usize) -> Buffer {
+        self.fragments.take(length)
     }
 
     /// Its buffers.

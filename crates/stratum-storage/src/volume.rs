@@ -25,6 +25,7 @@ pub use repairs::{BadFragment, Repairs};
 pub use table::{Table, TierDrives, TierHealth};
 
 pub(crate) use answers::{AskedShard, each_shard, is_full, outcomes};
+pub use buffers::Buffer;
 pub(crate) use buffers::Buffers;
 pub(crate) use garbage::Freed;
 pub(crate) use handle::{Phase, PlacedShard, Reservation, Took, Volume, VolumeHold};

@@ -59,7 +59,7 @@ pub fn encode_so(coding: impl Into<Coding>, plaintext: &[u8], piece: usize) -> (
     for piece in plaintext.chunks(piece.max(1)) {
         encoder.push(piece, &mut stored).expect("not too long");
     }
-    (encoder.finish(&mut stored).expect("it can be sealed"), stored)
+    (encoder.finish(&mut stored).expect("it can be sealed"), stored.concat())
 }
 
 /// As [`encode`], of a plaintext that shrinks somewhere.

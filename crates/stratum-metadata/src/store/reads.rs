@@ -15,8 +15,12 @@ use crate::record::{
 use crate::tree::{Base, TreeError, Value};
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
+use stratum_storage::apart::Apart;
 use stratum_storage::blocking;
 use stratum_storage::volume::VolumeRecord;
+
+/// As many wait for drives at the same time as there may be requests that hang on one.
+static SCANS: Apart = Apart::waiting("scans", 512);
 
 /// An upload's parts, and what a [`Command::CompleteMultipartUpload`](crate::command::Command) says of when they were
 /// read.
@@ -178,13 +182,14 @@ impl ReadView {
         self.scanning(move |view| listing::versions(view.machine()?, &request)).await
     }
 
-    /// A scan may wait for writers and for the disk, and be long: it runs where that holds up nobody else.
+    /// A scan may wait for writers and for the disk, and be long: it runs where that holds up nobody else, and at a priority at
+    /// which who serves a small request doesn't wait for its turn behind it.
     pub(crate) async fn scanning<T: Send + 'static>(
         &self,
         scan: impl FnOnce(&ReadView) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
         let view = self.clone();
-        let scan = blocking::spawn(move || scan(&view));
+        let scan = SCANS.spawn(move || scan(&view));
         scan.await.unwrap_or_else(|error| Err(ReadError::Unavailable(error.to_string())))
     }
 
