@@ -1,4 +1,5 @@
-//! One file per operation, named as S3's API reference names it.
+//! One file per operation, or per document that several read and write, named as S3's API reference names it: its page there is
+//! `https://docs.aws.amazon.com/AmazonS3/latest/API/API_NAME.html`, with the name in the file's first line.
 //!
 //! Each has a `handle` that takes the [`Context`](crate::context::Context), what the operation is about (a bucket
 //! that exists and belongs to the caller, a key) and, where it has one, the request's body, not yet polled.

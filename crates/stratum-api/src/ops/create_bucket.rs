@@ -1,16 +1,18 @@
-//! CreateBucket.
+//! CreateBucket: a name becomes a bucket of the caller's, in the region of the server.
 
 use crate::acl;
 use crate::body::RequestBody;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
+use crate::ops::configure::configure;
 use crate::ownership;
+use crate::rights::{self, Asker, Resource};
 use crate::tags::{self, Tagged};
 use crate::xml::buckets::CreateBucketConfiguration;
 use axum::body::Body;
 use http::{HeaderValue, Response, header};
-use stratum_metadata::command::{Command, NewBucket, Outcome, Refusal};
+use stratum_metadata::command::{BucketChange, Command, NewBucket, Outcome, Refusal};
 use stratum_metadata::record::{
     BucketConfiguration, BucketName, Grant, ObjectLock, ObjectOwnership, Versioning,
 };
@@ -34,26 +36,49 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     let object_lock = object_lock(ctx)?;
     // S3 enables versioning with it.
     let versioning = object_lock.map(|_| Versioning::Enabled);
+    let configuration = BucketConfiguration {
+        tags,
+        acl,
+        ownership,
+        object_lock,
+        versioning,
+        ..BucketConfiguration::default()
+    };
+    authorise(ctx, name.as_str(), &configuration)?;
     let new = NewBucket {
         chosen: None,
         name: name.as_str().to_owned(),
         owner: ctx.account.id().to_owned(),
         created: ctx.now,
         region: region.clone(),
-        configuration: BucketConfiguration {
-            tags,
-            acl,
-            ownership,
-            object_lock,
-            versioning,
-            ..BucketConfiguration::default()
-        },
+        configuration,
     };
-    match ctx.commit(Command::CreateBucket(new)).await? {
-        Outcome::Refused(Refusal::BucketExists { owner }) => already_exists(ctx, name.as_str(), &owner),
-        Outcome::Refused(refusal) => Err(refusal.into()),
-        _ => created(name.as_str()),
+    loop {
+        match ctx.commit(Command::CreateBucket(new.clone())).await? {
+            Outcome::Refused(Refusal::BucketExists { owner }) => check_exists(ctx, name.as_str(), &owner)?,
+            Outcome::Refused(refusal) => return Err(refusal.into()),
+            _ => return created(name.as_str()),
+        }
+        if again(ctx, name.as_str(), new.configuration.acl.as_deref()).await? {
+            return created(name.as_str());
+        }
     }
+}
+
+/// What a bucket begins with takes the rights that giving it later would.
+fn authorise(ctx: &Context, name: &str, configuration: &BucketConfiguration) -> Result<(), S3Error> {
+    let BucketConfiguration { tags, acl, ownership, object_lock, versioning, .. } = configuration;
+    let takes = [
+        (acl.is_some(), "s3:PutBucketAcl"),
+        (ownership.is_some(), "s3:PutBucketOwnershipControls"),
+        (object_lock.is_some(), "s3:PutBucketObjectLockConfiguration"),
+        (versioning.is_some(), "s3:PutBucketVersioning"),
+        (tags.is_some(), "s3:PutBucketTagging"),
+    ];
+    for (_, action) in takes.into_iter().filter(|(is_asked, _)| *is_asked) {
+        rights::authorise(&Asker::of(ctx), action, &Resource::NewBucket(name))?;
+    }
+    Ok(())
 }
 
 /// The access control list and the object ownership that it begins with.
@@ -98,15 +123,42 @@ fn created(name: &str) -> S3Result {
     Ok(response)
 }
 
-/// One's own bucket may be created again in the classic region, and nothing of it changes.
-fn already_exists(ctx: &Context, name: &str, owner: &str) -> S3Result {
-    if owner != ctx.account.id() {
-        return Err(S3Error::new(Code::BucketAlreadyExists).with("BucketName", name));
+/// The name is taken: whether that is one's own bucket, which may be created again in the classic region alone.
+///
+/// # Errors
+/// `BucketAlreadyExists`, `BucketAlreadyOwnedByYou`.
+fn check_exists(ctx: &Context, name: &str, owner: &str) -> Result<(), S3Error> {
+    let refused = match owner == ctx.account.id() {
+        false => Code::BucketAlreadyExists,
+        true if ctx.store.settings.region != CLASSIC_REGION => Code::BucketAlreadyOwnedByYou,
+        true => return Ok(()),
+    };
+    Err(S3Error::new(refused).with("BucketName", name))
+}
+
+/// Creates one's own bucket again: its list becomes what this request asks for, and nothing else of it changes. Says whether
+/// it was still there. That it is one's own was decided in the order of commands, and the list is changed by the bucket's id,
+/// in that order, too: so a bucket of that name that came between is left alone.
+///
+/// # Errors
+/// As PutBucketAcl's: changing a list takes its right, whoever may create buckets.
+async fn again(ctx: &Context, name: &str, acl: Option<&[Grant]>) -> Result<bool, S3Error> {
+    let view = ctx.store.metadata.fresh().await?;
+    let Some(bucket) = view.bucket(name)? else { return Ok(false) };
+    check_exists(ctx, name, &bucket.owner)?;
+    if bucket.configuration.acl.as_deref() == acl {
+        return Ok(true);
     }
-    if ctx.store.settings.region == CLASSIC_REGION {
-        return created(name);
+    let asker = Asker { view: &view, ..Asker::of(ctx) };
+    rights::authorise(&asker, "s3:PutBucketAcl", &Resource::Bucket(&bucket))?;
+    if acl.is_some() {
+        ownership::require_lists(ctx, &bucket)?;
     }
-    Err(S3Error::new(Code::BucketAlreadyOwnedByYou).with("BucketName", name))
+    acl::check_public(&bucket, acl)?;
+    match configure(ctx, &bucket, BucketChange::Acl(acl.map(<[Grant]>::to_vec))).await {
+        Err(error) if error.code() == Code::NoSuchBucket => Ok(false),
+        changed => changed.map(|()| true),
+    }
 }
 
 /// Every bucket is in the server's own region; naming none means that one.

@@ -8,7 +8,7 @@ use crate::xml::Namespace;
 use crate::xml::buckets::LocationConstraint;
 use stratum_metadata::record::BucketRecord;
 
-pub async fn handle(_: &Context, bucket: &BucketRecord) -> S3Result {
-    let region = Some(bucket.region.clone()).filter(|region| region != CLASSIC_REGION);
+pub async fn handle(ctx: &Context, _: &BucketRecord) -> S3Result {
+    let region = Some(ctx.store.settings.region.clone()).filter(|region| region != CLASSIC_REGION);
     xml::answer(&LocationConstraint { xmlns: Namespace, region })
 }

@@ -22,11 +22,12 @@ pub async fn handle(ctx: &Context) -> S3Result {
         None => Position::Start,
     };
     let (owner, echoed) = (Owner::by_id(&ctx.store.identities, ctx.account.id()), prefix.map(str::to_owned));
+    let region = ctx.store.settings.region.clone();
     let write = move |(buckets, next): &Owned| {
         xml::text(&ListAllMyBucketsResult {
             xmlns: Namespace,
             owner,
-            buckets: Buckets { buckets: buckets.iter().map(entry).collect() },
+            buckets: Buckets { buckets: buckets.iter().map(|bucket| entry(bucket, &region)).collect() },
             continuation_token: next.as_ref().map(listing::token),
             prefix: echoed,
         })
@@ -73,9 +74,9 @@ async fn page(ctx: &Context, prefix: Option<&str>, after: &Position, max: usize)
     Ok((found, next))
 }
 
-fn entry(bucket: &BucketRecord) -> Bucket {
-    let BucketRecord { name, region, created, .. } = bucket.clone();
-    Bucket { name, creation_date: Timestamp(created), bucket_region: region }
+fn entry(bucket: &BucketRecord, region: &str) -> Bucket {
+    let name = bucket.name.clone();
+    Bucket { name, creation_date: Timestamp(bucket.created), bucket_region: region.to_owned() }
 }
 
 fn max_buckets(ctx: &Context) -> Result<usize, S3Error> {

@@ -77,6 +77,25 @@ async fn creating_again_depends_on_owner_and_region() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_where_the_server_is_whatever_its_region_was_before() {
+    let client = Client::new().await;
+    let older = NewBucket {
+        chosen: None,
+        name: "older".into(),
+        owner: "root".into(),
+        created: 0,
+        region: "eu-west-1".into(),
+        configuration: Default::default(),
+    };
+    client.rig.store.metadata.commit(Command::CreateBucket(older), Bytes::new()).await.unwrap();
+    let head = client.send("HEAD", "/older", &[], "").await.expect(200);
+    assert_eq!(head.header("x-amz-bucket-region"), Some("us-east-1"));
+    let location = client.get("/older?location").await.expect(200);
+    assert!(location.text().contains("<LocationConstraint") && !location.text().contains("eu-west-1"));
+    assert_eq!(client.get("/?bucket-region=us-east-1").await.elements("BucketRegion"), ["us-east-1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_bucket_cannot_be_is_refused() {
     let client = Client::new().await;
     for name in ["_x", "aa", "192.168.5.123", "foo..bar", "foo-", "UPPER"] {

@@ -94,6 +94,52 @@ pub async fn user(rig: &Rig, name: &str) -> Holder {
     Holder::of(&root().iam(rig, "CreateAccessKey", &[("UserName", name)]).await)
 }
 
+/// Gives Ann, who is a user of root's account, these rights of S3 and no others.
+async fn may(rig: &Rig, actions: &[&str]) {
+    let actions: Vec<String> = actions.iter().map(|action| format!("\"s3:{action}\"")).collect();
+    let text = format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":[{}],"Resource":"*"}}}}"#,
+        actions.join(",")
+    );
+    let put = [("UserName", "Ann"), ("PolicyName", "p"), ("PolicyDocument", &text)];
+    done(root().iam(rig, "PutUserPolicy", &put).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bucket_begins_with_takes_the_rights_to_give_it() {
+    let rig = closed().await;
+    let ann = user(&rig, "Ann").await;
+    let create = async |name: &str, headers: &[(&str, &str)], body: &str| {
+        rig.signed(ann.signer("s3"), "PUT", name, headers, body.as_bytes()).await
+    };
+    let open = [("x-amz-object-ownership", "ObjectWriter"), ("x-amz-acl", "public-read")];
+    let (owned, locked) = ([open[0]], [("x-amz-bucket-object-lock-enabled", "true")]);
+    let tagged = "<CreateBucketConfiguration><Tags><Tag><Key>k</Key><Value>v</Value></Tag></Tags></CreateBucketConfiguration>";
+    may(&rig, &["CreateBucket"]).await;
+    done(create("/plain", &[("x-amz-acl", "private")], "").await);
+    for (headers, body) in [(&open[..], ""), (&owned[..], ""), (&locked[..], ""), (&[][..], tagged)] {
+        refused(&create("/more", headers, body).await, 403, "AccessDenied");
+    }
+    may(&rig, &["CreateBucket", "PutBucketOwnershipControls", "PutBucketVersioning"]).await;
+    refused(&create("/more", &open, "").await, 403, "AccessDenied");
+    refused(&create("/more", &locked, "").await, 403, "AccessDenied");
+    refused(&root().s3(&rig, "GET", "/more", b"").await, 404, "NoSuchBucket");
+    done(create("/owned", &owned, "").await);
+    may(&rig, &["CreateBucket", "PutBucket*"]).await;
+    done(create("/open", &open, "").await);
+    done(create("/locked", &locked, "").await);
+    done(create("/tagged", &[], tagged).await);
+
+    // Created again it would get another list, and that takes the right to change it.
+    may(&rig, &["CreateBucket"]).await;
+    refused(&create("/open", &[], "").await, 403, "AccessDenied");
+    assert_eq!(rig.send("GET", "/open", &[], b"").await.status, 200);
+    done(create("/plain", &[], "").await);
+    may(&rig, &["CreateBucket", "PutBucketAcl"]).await;
+    done(create("/open", &[], "").await);
+    refused(&rig.send("GET", "/open", &[], b"").await, 403, "AccessDenied");
+}
+
 /// Lets a user of root's account assume a role, and does.
 pub async fn session(rig: &Rig, role: &str, by: &Holder, trust: &str) -> Holder {
     let trust = format!(

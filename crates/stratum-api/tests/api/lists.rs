@@ -229,6 +229,47 @@ async fn a_bucket_chooses_its_ownership() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_created_again_has_the_list_that_was_asked_for() {
+    let rig = open().await;
+    let tags = b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>";
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket?tagging", &[], tags).await.status, 204);
+    let list = async || rig.send("GET", "/bucket", &[], b"").await.status;
+    assert_eq!(canned(&rig, ROOT, "/bucket", "public-read").await.status, 200);
+    assert_eq!(list().await, 200);
+    refused(&rig.signed(OTHER, "PUT", "/bucket", &[], b"").await, 409, "BucketAlreadyExists");
+    refused(&canned(&rig, OTHER, "/bucket", "public-read-write").await, 409, "BucketAlreadyExists");
+    assert_eq!(grants(&rig.signed(ROOT, "GET", "/bucket?acl", &[], b"").await), 2);
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
+    assert_eq!(list().await, 403);
+    // Nothing else of it changed.
+    assert_eq!(rig.signed(ROOT, "GET", "/bucket/k", &[], b"").await.body, b"body");
+    let told = rig.signed(ROOT, "GET", "/bucket?tagging", &[], b"").await;
+    assert_eq!(told.element("Value").as_deref(), Some("v"));
+
+    // What PutBucketAcl may not give, this doesn't.
+    let text = b"<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>";
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket?publicAccessBlock", &[], text).await.status, 200);
+    refused(&canned(&rig, ROOT, "/bucket", "public-read").await, 403, "AccessDenied");
+    let enforced = [("x-amz-object-ownership", "BucketOwnerEnforced")];
+    assert_eq!(rig.signed(ROOT, "PUT", "/enforced", &enforced, b"").await.status, 200);
+    refused(&canned(&rig, ROOT, "/enforced", "public-read").await, 400, "AccessControlListNotSupported");
+    assert_eq!(canned(&rig, ROOT, "/enforced", "private").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elsewhere_than_in_the_classic_region_no_bucket_is_created_again() {
+    let (region, object_ownership) = ("eu-west-1".into(), ObjectOwnership::ObjectWriter);
+    // Nobody's requests are root's here.
+    let rig = Rig::with(Choices { age: Age::New, region, object_ownership, ..Choices::default() }).await;
+    let create = async |acl| rig.send("PUT", "/bucket", &[("x-amz-acl", acl)], b"").await;
+    assert_eq!(create("public-read").await.status, 200);
+    for acl in ["private", "public-read"] {
+        refused(&create(acl).await, 409, "BucketAlreadyOwnedByYou");
+    }
+    assert_eq!(grants(&rig.send("GET", "/bucket?acl", &[], b"").await), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn public_lists_are_blocked_or_ignored() {
     let rig = open().await;
     let block = async |name: &str| {

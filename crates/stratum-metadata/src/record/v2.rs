@@ -183,6 +183,7 @@ pub struct BucketRecord {
     /// The owner's canonical user id.
     pub owner: String,
     pub created: UnixMillis,
+    /// The server's when it was made, which events and logs tell. A client signs for the one that the server has now.
     pub region: String,
     pub configuration: BucketConfiguration,
 }
