@@ -17,8 +17,8 @@
 //! a new one, what is IAM's) is the account's own, and a member's by their policies.
 //!
 //! Nobody, who signs nothing, is let in by a public policy or grant, and where the server is told to serve such requests
-//! (`anonymous`) has the rights of root's account. The server itself is root's to operate. What is refused is refused
-//! alike whether or not it is there, but to those who may list the bucket.
+//! (`anonymous`) has the rights of root's account. The server itself is root's to operate. What is refused in a bucket is
+//! refused alike whether or not it is there, but to those who may list the bucket. That there is no such bucket everybody learns.
 //!
 //! Source: S3 User Guide, "How Amazon S3 authorizes a request" and "Access control list (ACL) overview".
 
@@ -242,14 +242,10 @@ pub fn account(caller: &Caller, store: &Store) -> Account {
 /// A bucket by its name, which the header `expected` may hold to an owner.
 ///
 /// # Errors
-/// `NoSuchBucket`, or `AccessDenied` for another owner than the expected one, and for nobody.
+/// `NoSuchBucket`, whoever asks: the names of buckets are no secret, as at Amazon. `AccessDenied` for another owner than the
+/// expected one.
 pub fn expected_bucket(ctx: &Context, name: &str, expected: &str) -> Result<Arc<BucketRecord>, S3Error> {
-    let bucket = ctx.bucket(name).map_err(|error| match (&ctx.account, error.code()) {
-        (Account::Nobody, Code::NoSuchBucket) => {
-            S3Error::new(Code::AccessDenied).because("there is no such bucket")
-        }
-        _ => error,
-    })?;
+    let bucket = ctx.bucket(name)?;
     match ctx.headers.get(expected) {
         Some(owner) if owner.as_bytes() != bucket.owner.as_bytes() => {
             Err(S3Error::new(Code::AccessDenied).because(format_args!("{expected} names another owner")))

@@ -14,10 +14,11 @@ use crate::body::{Leftover, RequestBody};
 use crate::connections::Connection;
 use crate::context::{Account, Caller, Context, Store};
 use crate::cors::CrossOrigin;
-use crate::error::{Code, S3Error, S3Result};
+use crate::error::{BUCKET_REGION, Code, S3Error, S3Result};
 use crate::headers;
 use crate::iam;
 use crate::key::ObjectKey;
+use crate::operation;
 use crate::operations::{self, Handler};
 use crate::ops;
 use crate::preflight;
@@ -386,6 +387,15 @@ impl Subject {
             Subject::Object(bucket, key) => Resource::Object(bucket, key, ctx.query.get(version::PARAMETER)),
         }
     }
+
+    /// HeadBucket tells whoever asks the region of a bucket that is there, so that they can sign for it.
+    fn refused(&self, ctx: &Context, refusal: S3Error) -> S3Error {
+        let is_asked = matches!((self, ctx.operation.method), (Subject::Bucket(_), operation::Method::Head));
+        match HeaderValue::try_from(&ctx.store.settings.region) {
+            Ok(region) if is_asked => refusal.header(BUCKET_REGION, region),
+            _ => refusal,
+        }
+    }
 }
 
 /// Looks up what the operation is about, asks whether the caller may, and has it done.
@@ -393,7 +403,8 @@ async fn dispatch(ctx: &Context, handler: Handler, address: Address, incoming: I
     let operation = ctx.operation;
     let subject = Subject::look_up(ctx, handler, address)?;
     for action in operation.actions(ctx.query.has(version::PARAMETER)) {
-        rights::authorise(&Asker::of(ctx), action, &subject.resource(ctx))?;
+        let may = rights::authorise(&Asker::of(ctx), action, &subject.resource(ctx));
+        may.map_err(|refusal| subject.refused(ctx, refusal))?;
     }
     if operation.is_write() {
         rights::authorise_headers(&Asker::of(ctx), &subject.resource(ctx))?;

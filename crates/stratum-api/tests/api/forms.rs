@@ -116,7 +116,7 @@ async fn without_a_policy_a_form_is_nobody_s() {
     let client = closed().await;
     let plain = form(&[("key", "a")], "bytes");
     client.send("POST", "/bucket", &[TYPE], &plain).await.refused(403, "AccessDenied");
-    client.send("POST", "/nowhere", &[TYPE], &plain).await.refused(403, "AccessDenied");
+    client.send("POST", "/nowhere", &[TYPE], &plain).await.refused(404, "NoSuchBucket");
     let open = Client::with(Choices { age: Age::New, ..Choices::default() }).await;
     open.put("/bucket", "").await.expect(200);
     open.send("POST", "/bucket", &[TYPE], &plain).await.expect(204);

@@ -92,6 +92,19 @@ async fn without_a_grant_an_operation_is_the_owners() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn that_there_is_no_such_bucket_everybody_learns() {
+    let rig = shut().await;
+    for mut row in rows() {
+        row.target = row.target.replacen("/bucket", "/nowhere", 1);
+        for who in [Who::Nobody, Who::Other, Who::Owner] {
+            let answer = ask(&rig, who, &row).await;
+            let says = row.method == "HEAD" || answer.code() == "NoSuchBucket";
+            assert!(answer.status == 404 && says, "{who:?} {row:?} {}", answer.text());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_grants_just_what_it_names() {
     let rig = shut().await;
     let prepare = async |statements: &str| {

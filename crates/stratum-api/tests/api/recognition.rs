@@ -140,14 +140,23 @@ async fn nobody_uses_what_is_roots_and_never_operates() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_learn_nothing_of_what_there_is() {
+async fn strangers_learn_nothing_of_what_is_in_a_bucket_nor_of_what_can_be_asked() {
     let rig = Rig::with(Choices { anonymous: false, ..Choices::default() }).await;
-    for target in ["/", "/nowhere", "/nowhere/k", "/nowhere?acl&policy"] {
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket/k", &[], b"kept").await.status, 200);
+    for target in ["/", "/bucket", "/bucket/k", "/bucket/none", "/bucket?acl&policy", "/nowhere?acl&policy"] {
         for method in ["GET", "PUT", "DELETE"] {
             let refused = rig.send(method, target, &[], b"").await;
             assert_eq!((refused.status, refused.code().as_str()), (403, "AccessDenied"), "{method} {target}");
         }
     }
+    // To create a bucket is no question about one.
+    assert_eq!(rig.send("PUT", "/nowhere", &[], b"").await.code(), "AccessDenied");
+    // Where a bucket is HeadBucket says to everybody, as S3 documents.
+    let head = rig.send("HEAD", "/bucket", &[], b"").await;
+    assert_eq!((head.status, head.header("x-amz-bucket-region")), (403, Some("us-east-1")));
+    let absent = rig.send("HEAD", "/nowhere", &[], b"").await;
+    assert_eq!((absent.status, absent.header("x-amz-bucket-region")), (404, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
