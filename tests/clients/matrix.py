@@ -29,6 +29,10 @@ def check(function):
     return function
 
 
+#: The region of the server that is elsewhere.
+ELSEWHERE = "eu-central-1"
+
+
 class Store:
     """An endpoint and who we are there."""
 
@@ -37,6 +41,8 @@ class Store:
         self.access_key, self.secret_key = access_key, secret_key
         #: Another server, that asks for no signature and takes one of version 2: without a key, and with one.
         self.anonymous = self.lenient = None
+        #: One in another region than the usual one.
+        self.elsewhere = None
 
     @property
     def tls(self):

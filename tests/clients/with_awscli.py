@@ -6,13 +6,15 @@ import urllib.error
 import urllib.request
 import ssl
 
-from matrix import MIB, ODD_NAMES, Skipped, check, equal, names_in, read, same_file, same_tree
+from matrix import ELSEWHERE, MIB, ODD_NAMES, Skipped, check, equal, names_in, read, same_file, same_tree
 from venv import program
 
 
 def aws(workspace, *words, store=None, **options):
-    endpoint = (store or workspace.store).endpoint
-    return workspace.run(program("aws"), "--endpoint-url", endpoint, *words, **options)
+    store = store or workspace.store
+    if store.certificate:
+        options.setdefault("AWS_CA_BUNDLE", store.certificate)
+    return workspace.run(program("aws"), "--endpoint-url", store.endpoint, *words, **options)
 
 
 def s3(workspace, *words, **options):
@@ -243,8 +245,6 @@ def no_sign_request(workspace):
     if store is None:
         raise Skipped("needs a server started with --anonymous")
     unsigned = {"store": store, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
-    if store.certificate:
-        unsigned["AWS_CA_BUNDLE"] = store.certificate
     source, back = workspace.tree("source"), workspace.path("back")
     there = f"s3://{workspace.bucket}"
     s3(workspace, "mb", there, "--no-sign-request", **unsigned)
@@ -254,3 +254,24 @@ def no_sign_request(workspace):
     s3(workspace, "cp", "--only-show-errors", "--recursive", there, back, "--no-sign-request", **unsigned)
     equal(names_in(back), names_in(source))
     same_tree(source, back)
+
+
+@check
+def a_server_in_another_region_is_found(workspace):
+    """By who names its region, and by who names the usual one and is told. Without a location the bucket is there, too."""
+    store = workspace.store.elsewhere
+    if store is None:
+        raise Skipped("needs a server in another region")
+    source, back = workspace.file("source", 1000), workspace.path("back")
+    for region in [ELSEWHERE, "us-east-1"]:
+        elsewhere = {"store": store, "AWS_DEFAULT_REGION": region}
+        bucket = f"{workspace.bucket}-{region}"
+        s3(workspace, "mb", f"s3://{bucket}", **elsewhere)
+        s3(workspace, "cp", source, f"s3://{bucket}/key", **elsewhere)
+        s3(workspace, "cp", f"s3://{bucket}/key", back, **elsewhere)
+        same_file(source, back)
+        told = json.loads(aws(workspace, "s3api", "get-bucket-location", "--bucket", bucket, **elsewhere))
+        equal(told, {"LocationConstraint": ELSEWHERE})
+        again = s3(workspace, "mb", f"s3://{bucket}", fails=True, **elsewhere)
+        assert "BucketAlreadyOwnedByYou" in again, again
+        s3(workspace, "rb", "--force", f"s3://{bucket}", **elsewhere)

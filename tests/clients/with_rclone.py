@@ -2,15 +2,17 @@
 
 import os
 
-from matrix import MIB, check, equal, read, same_tree
+from matrix import ELSEWHERE, MIB, Skipped, check, equal, read, same_tree
 from venv import program
 
 
-def rclone(workspace, *words, **options):
-    store = workspace.store
+def rclone(workspace, *words, store=None, region="us-east-1", **options):
+    store = store or workspace.store
     remote = {"TYPE": "s3", "PROVIDER": "Other", "ENDPOINT": store.endpoint, "ACCESS_KEY_ID": store.access_key,
-              "SECRET_ACCESS_KEY": store.secret_key, "REGION": "us-east-1", "FORCE_PATH_STYLE": "true"}
+              "SECRET_ACCESS_KEY": store.secret_key, "REGION": region, "FORCE_PATH_STYLE": "true"}
     variables = {f"RCLONE_CONFIG_STORE_{name}": value for name, value in remote.items()}
+    if store.certificate:
+        variables["RCLONE_CA_CERT"] = store.certificate
     flags = ["--config", os.path.join(workspace.folder, "rclone.conf"), "--retries", "1", "--low-level-retries", "1",
              "--s3-upload-cutoff", "6M", "--s3-chunk-size", "5M"]
     return workspace.run(program("rclone"), *words, *flags, **variables, **options)
@@ -67,3 +69,17 @@ def streams_and_copies_on_the_server(workspace):
     rclone(workspace, "moveto", f"store:{workspace.bucket}/copied", f"store:{workspace.bucket}/moved")
     equal(rclone(workspace, "lsf", f"store:{workspace.bucket}").decode().split(), ["moved", "piped"])
     assert rclone(workspace, "cat", f"store:{workspace.bucket}/moved") == body, "the copy differs"
+
+
+@check
+def a_bucket_in_another_region(workspace):
+    elsewhere = {"store": workspace.store.elsewhere, "region": ELSEWHERE}
+    if elsewhere["store"] is None:
+        raise Skipped("needs a server in another region")
+    body = workspace.chance.randbytes(1000)
+    rclone(workspace, "mkdir", f"store:{workspace.bucket}", **elsewhere)
+    rclone(workspace, "rcat", f"store:{workspace.bucket}/key", input=body, **elsewhere)
+    # It makes sure of the bucket before it writes.
+    rclone(workspace, "rcat", f"store:{workspace.bucket}/other", input=body, **elsewhere)
+    equal(rclone(workspace, "lsf", f"store:{workspace.bucket}", **elsewhere).decode().split(), ["key", "other"])
+    assert rclone(workspace, "cat", f"store:{workspace.bucket}/key", **elsewhere) == body, "the bytes differ"

@@ -26,6 +26,9 @@ token = none
 """)
 
 
+#: The region that clients name where nobody says another, and that S3 treats unlike all others.
+CLASSIC_REGION = "us-east-1"
+
 #: The keys that the suite asks for by name, as the server's environment has them.
 MASTER_KEYS = ",".join(f"{name}:{base64.b64encode(bytes([byte] * 32)).decode()}"
                        for byte, name in enumerate(["testkey-1", "testkey-2"], start=1))
@@ -38,7 +41,7 @@ def users_of(worker, **more):
         name = f"{worker}{section.replace(' ', '').removeprefix('s3')}"
         extra = {}
         if section == "s3 main":
-            extra = {"api_name": "us-east-1", "kms_keyid": "testkey-1", "kms_keyid2": "testkey-2", **more}
+            extra = {"kms_keyid": "testkey-1", "kms_keyid2": "testkey-2", **more}
         if section == "s3 tenant":
             extra = {"tenant": "testx"}
         found.append(User(section, f"{name}accesskey", f"{name}-secret-key", f"{name}id", name,
@@ -46,10 +49,10 @@ def users_of(worker, **more):
     return found
 
 
-def server_config(workers):
+def server_config(workers, region):
     """`[[user]]` entries for all workers; most cases of access control lists take them to be in use, and some sign
     by version 2."""
-    lines = ["[server]", 'object_ownership = "ObjectWriter"', "signature_v2 = true"]
+    lines = ["[server]", f'region = "{region}"', 'object_ownership = "ObjectWriter"', "signature_v2 = true"]
     for worker in workers:
         for user in users_of(worker):
             lines.append("[[user]]")
@@ -66,7 +69,7 @@ def with_one_key(people, access_key, secret_key):
 def with_a_member(people, server):
     """The same users, but for `s3 alt`: a member that is made in the account of `iam` and may all of S3 there."""
     owner = next(user for user in people if user.section == "iam")
-    iam = boto3.client("iam", endpoint_url=server.endpoint, verify=server.certificate, region_name="us-east-1",
+    iam = boto3.client("iam", endpoint_url=server.endpoint, verify=server.certificate, region_name=CLASSIC_REGION,
                        aws_access_key_id=owner.access_key, aws_secret_access_key=owner.secret_key)
 
     def made(user):
