@@ -9,6 +9,7 @@
 
 mod audit;
 mod colder;
+mod dark;
 mod dice;
 mod disaster;
 mod drives;

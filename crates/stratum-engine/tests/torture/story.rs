@@ -3,6 +3,7 @@
 
 use crate::audit::{audit, volume_files};
 use crate::colder::{self, all_lies_where_it_belongs};
+use crate::dark::{self, Dark};
 use crate::dice::Dice;
 use crate::disaster::{back_up, strike};
 use crate::hardware::Hardware;
@@ -41,12 +42,15 @@ pub fn play(seed: u64, verbose: bool) -> Trace {
     let mut story = Story { dice, hardware, model, trace };
     let (drives, geometry) = (story.hardware.disks.len(), story.hardware.geometry);
     story.trace.note(0, || format!("{drives} drives, {geometry}, level {first_level}"));
-    for _ in 0..story.dice.within(2..9) {
+    for number in 0..story.dice.within(2..9) {
         story.life();
         match story.dice.within(0..100) {
             0..25 => story.relapse(),
             25..40 => story.falter(),
             _ => {}
+        }
+        if dark::comes_to(seed) {
+            story.fall_dark(&Dice::new(!seed ^ number));
         }
         story.between();
     }
@@ -141,6 +145,38 @@ impl Story {
             recover(life).await;
             life.settle().await;
         });
+    }
+
+    /// A block of the index is bad on every drive, for a life or two, and then no more.
+    fn fall_dark(&mut self, dice: &Dice) {
+        self.hardware.all_return();
+        if !self.must_be_whole() || self.hardware.is_lacking() || self.hardware.is_changing() {
+            return;
+        }
+        self.brief_life(async |life: &mut Life<'_>| {
+            life.settle().await;
+            dark::take_checkpoint(life.run);
+        });
+        let Some(dark) = Dark::fall(&self.hardware, dice) else { return };
+        self.trace.note(self.hardware.power.steps(), || dark.told());
+        for _ in 0..dice.within(1..3) {
+            let told = in_virtual_time(async {
+                // What every request needs may be in it.
+                let run = match Run::start(&self.hardware).await {
+                    Ok(run) => run,
+                    Err(error) => return format!("no start: {error}"),
+                };
+                let told = dark::live(&mut self.a_life(&run)).await;
+                self.hardware.now = run.clock.now() + 1_000;
+                run.abandon();
+                told
+            });
+            self.trace.note(self.hardware.power.steps(), || told);
+            self.pass_away(false);
+        }
+        let lifted = dark.lift(&self.hardware);
+        self.trace.note(self.hardware.power.steps(), || format!("{lifted} copies are as they were"));
+        self.brief_life(async |life: &mut Life<'_>| life.settle().await);
     }
 
     /// Nothing else is done in it, or made good.

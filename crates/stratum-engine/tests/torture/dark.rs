@@ -1,0 +1,116 @@
+//! A block of the index that no drive gives for a while, over a life or two. What is in it isn't served, and never shown as
+//! something else; all else is; and when a copy is there again nothing is missing.
+
+use crate::dice::Dice;
+use crate::hardware::Hardware;
+use crate::life::Life;
+use crate::model::Content;
+use crate::run::{Run, Wrote};
+use std::sync::Arc;
+use stratum_metadata::command::WriteCondition;
+use stratum_storage::drive::OpenHow;
+use stratum_storage::drive::simulated::SimulatedDrive;
+
+/// What lies around the bit, by which it is known again.
+const AROUND: u64 = 32;
+const WRITES: u64 = 12;
+
+/// Stories of this kind come to it: so that all others stay as they are.
+pub fn comes_to(seed: u64) -> bool {
+    seed % 4 == 1
+}
+
+/// A bit that is wrong on every drive.
+pub struct Dark {
+    path: String,
+    bit: u64,
+    /// The bytes around it, while it is.
+    around: Vec<u8>,
+}
+
+impl Dark {
+    /// Somewhere in a range file.
+    pub fn fall(hardware: &Hardware, dice: &Dice) -> Option<Dark> {
+        let is_range = |path: &String| path.starts_with("checkpoint/") && path.ends_with(".00000000");
+        let mut paths: Vec<String> = hardware.disks.iter().flat_map(|disk| disk.drive.files()).collect();
+        paths.retain(is_range);
+        paths.sort();
+        let path = dice.pick(&paths)?.clone();
+        let holders: Vec<_> =
+            hardware.disks.iter().filter(|disk| disk.drive.files().contains(&path)).collect();
+        let lengths = holders.iter().filter_map(|disk| length(&disk.drive, &path));
+        let at = dice.within(AROUND..lengths.min().filter(|length| *length > 2 * AROUND)? - AROUND);
+        let bit = at * 8 + dice.within(0..8);
+        for disk in &holders {
+            disk.drive.flip_bit(&path, bit).ok()?;
+        }
+        let around = around(&holders.first()?.drive, &path, at)?;
+        Some(Dark { path, bit, around })
+    }
+
+    /// It is as it was, wherever it is still wrong.
+    pub fn lift(self, hardware: &Hardware) -> usize {
+        let is_wrong = |drive: &Arc<SimulatedDrive>| {
+            around(drive, &self.path, self.bit / 8).is_some_and(|bytes| bytes == self.around)
+        };
+        let drives = hardware.disks.iter().map(|disk| &disk.drive);
+        drives.filter(|drive| is_wrong(drive) && drive.flip_bit(&self.path, self.bit).is_ok()).count()
+    }
+
+    pub fn told(&self) -> String {
+        format!("bit {} of {} is wrong on every drive", self.bit, self.path)
+    }
+}
+
+fn length(drive: &Arc<SimulatedDrive>, path: &str) -> Option<u64> {
+    drive.attach().open(path, OpenHow::Read).ok()?.len().ok()
+}
+
+fn around(drive: &Arc<SimulatedDrive>, path: &str, at: u64) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; 2 * AROUND as usize];
+    let file = drive.attach().open(path, OpenHow::Read).ok()?;
+    let read = file.read_at(&mut bytes, at - AROUND).ok()?;
+    (read == bytes.len()).then_some(bytes)
+}
+
+/// A life in it: whatever is answered is right.
+pub async fn live(life: &mut Life<'_>) -> String {
+    let (mut unknown, mut refused) = (looks(life).await, 0);
+    for _ in 0..WRITES {
+        let (key, piece) = (life.key(), life.model.piece(300));
+        let content = Some(Content::plain(piece));
+        match life.run.put(&key, piece, WriteCondition::default()).await {
+            Wrote::Done => life.model.set(&key, content),
+            Wrote::Unknown(_) => life.model.may_be(&key, content),
+            Wrote::Nothing(_) => refused += 1,
+            Wrote::Refused(refusal) => panic!("a put is refused: {refusal:?}"),
+        }
+    }
+    let is_taken = life.run.metadata.force_checkpoint().is_ok();
+    unknown += looks(life).await;
+    format!("{unknown} looks without an answer, {refused} puts refused, checkpoint {is_taken}")
+}
+
+/// Looks at every object; says of how many there was no answer.
+async fn looks(life: &mut Life<'_>) -> usize {
+    let mut unknown = 0;
+    for (key, open) in &life.model.objects {
+        match life.run.record(key) {
+            Ok(found) => {
+                let is_allowed = |content: &Option<Content>| {
+                    content.as_ref().map(|content| content.etag) == found.as_ref().map(|record| record.etag)
+                };
+                let name = String::from_utf8_lossy(key);
+                assert!(open.possibilities().iter().any(is_allowed), "{name} is shown as {found:?}");
+            }
+            Err(_) => unknown += 1,
+        }
+    }
+    unknown
+}
+
+/// The newest checkpoint is what the next start begins on.
+pub fn take_checkpoint(run: &Run) {
+    // A store that can't take one now has an older one.
+    let _ = run.metadata.force_checkpoint();
+}
