@@ -2,7 +2,7 @@
 //!
 //! So many connections each send a request, read its whole answer, check it, and send the next. The tool shares the
 //! machine with the store it measures, so a request must cost it next to nothing: a few OS threads, each with its
-//! own runtime and connections, hand-built request heads, bodies that are windows of one random buffer (hashed once,
+//! own runtime and connections, hand-built request heads, bodies that are windows of one buffer (hashed once,
 //! never copied), and no channel or lock on the way.
 //!
 //! Requests are signed with SigV4 and carry the real SHA-256 of their body, so that the server does its full work.
@@ -20,7 +20,7 @@ use crate::client::signing::Signing;
 use crate::credentials::CredentialsError;
 use crate::output;
 use crate::quantity;
-use body::Bodies;
+use body::{Bodies, Filling};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use report::Report;
@@ -70,6 +70,9 @@ pub struct BenchArgs {
     /// Chooses keys and bodies; two runs with one seed write the same objects.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Bodies are a text, which shrinks to about a third; they are random bytes otherwise, which don't.
+    #[arg(long)]
+    text: bool,
     /// Threads of the load tool.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
@@ -166,7 +169,7 @@ impl Plan {
             endpoint,
             credentials: credentials(args)?,
             bucket: args.bucket.clone(),
-            bodies: Bodies::new(args.size, args.seed),
+            bodies: Bodies::new(args.size, args.seed, if args.text { Filling::Text } else { Filling::Noise }),
             keys: args.keys(),
             concurrency: args.concurrency,
             seed: args.seed,

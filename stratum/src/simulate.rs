@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use stratum_tiering::prices::Prices;
 use stratum_tiering::simulate::generate::Shape;
-use stratum_tiering::simulate::{Contender, Report, Trace, plot, simulate};
+use stratum_tiering::simulate::{AccessLog, Contender, Report, Trace, TraceError, plot, simulate};
 
 const EXIT_FAILED: u8 = 2;
 
 #[derive(Args)]
 pub struct SimulateArgs {
-    /// Reads as CSV, gzipped or not, in the order of time: time_s,object,size_bytes,read_bytes.
-    #[arg(long, value_name = "FILE")]
-    trace: PathBuf,
+    /// Reads as CSV, gzipped or not, in the order of time: time_s,object,size_bytes,read_bytes. Or access-log:FILE: a
+    /// server access log, as S3 and this server write them, or a folder of such logs.
+    #[arg(long, value_name = "FILE", value_parser = source)]
+    trace: Source,
     /// Prices as TOML: [hot], [warm] and [cold], each with storage_gb_month, retrieval_gb, get_1000 and put_1000.
     /// [default: a public cloud's list prices]
     #[arg(long, value_name = "FILE")]
@@ -51,6 +52,21 @@ pub struct GenerateArgs {
     /// What its chance comes from; the same number makes the same trace.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+/// Where a trace comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    Csv(PathBuf),
+    AccessLog(PathBuf),
+}
+
+fn source(text: &str) -> Result<Source, String> {
+    match text.strip_prefix("access-log:") {
+        Some("") => Err("access-log: is to be followed by a file, or by a folder of logs".into()),
+        Some(path) => Ok(Source::AccessLog(path.into())),
+        None => Ok(Source::Csv(text.into())),
+    }
 }
 
 fn contender(name: &str) -> Result<Contender, String> {
@@ -98,13 +114,51 @@ fn read_prices(path: &Path) -> Result<Prices, String> {
     Prices::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn read_trace(path: &Path, days: Option<u32>) -> Result<Trace, String> {
-    let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let trace = Trace::read(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))?;
+fn read_trace(source: &Source, days: Option<u32>) -> Result<Trace, String> {
+    let trace = match source {
+        Source::Csv(path) => of_file(path, Trace::read)?,
+        Source::AccessLog(path) => read_logs(path)?,
+    };
     match days {
         Some(days) => trace.between(0.0, days.into()).ok_or_else(|| "the trace holds no reads".to_owned()),
         None => Ok(trace),
     }
+}
+
+fn read_logs(path: &Path) -> Result<Trace, String> {
+    let (mut log, mut files) = (AccessLog::default(), Vec::new());
+    files_below(path, &mut files)?;
+    files.sort();
+    for file in &files {
+        of_file(file, |input| log.add(input))?;
+    }
+    let (lines, reads) = log.counted();
+    eprintln!("{reads} of {lines} lines tell of reads");
+    log.into_trace().map_err(told_of(path))
+}
+
+/// A file, or all files of a folder and of those in it; what is hidden is none of the log.
+fn files_below(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path).map_err(told_of(path))? {
+        let entry = entry.map_err(told_of(path))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            files_below(&entry.path(), files)?;
+        }
+    }
+    Ok(())
+}
+
+fn of_file<T>(path: &Path, read: impl FnOnce(BufReader<File>) -> Result<T, TraceError>) -> Result<T, String> {
+    let file = File::open(path).map_err(told_of(path))?;
+    read(BufReader::new(file)).map_err(told_of(path))
+}
+
+fn told_of<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> String {
+    move |error| format!("{}: {error}", path.display())
 }
 
 fn draw(report: &Report, path: &Path) -> Result<(), String> {
@@ -137,7 +191,8 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_file_is_told_with_its_name_and_place() {
         let trace = written(b"time_s,object,size_bytes,read_bytes\n1,a,10,10\n2,a,10,x\n");
-        let refused = read_trace(trace.path(), None).unwrap_err();
+        let csv = |path: &Path| read_trace(&Source::Csv(path.into()), None);
+        let refused = csv(trace.path()).unwrap_err();
         assert_eq!(
             refused,
             format!(
@@ -147,14 +202,40 @@ mod tests {
         );
         let prices = written(b"[hot]\nstorage_gb_month = -1\nretrieval_gb = 0\nget_1000 = 0\nput_1000 = 0\n");
         assert!(read_prices(prices.path()).unwrap_err().contains("[hot] storage_gb_month is -1"));
-        assert!(read_trace(Path::new("/nowhere.csv"), None).unwrap_err().starts_with("/nowhere.csv: "));
+        assert!(csv(Path::new("/nowhere.csv")).unwrap_err().starts_with("/nowhere.csv: "));
+    }
+
+    #[test]
+    fn a_folder_of_logs_is_one_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |second: u32| {
+            format!(
+                "o b [06/Feb/2019:00:00:{second:02} +0000] - - R REST.GET.OBJECT k \"GET /b/k HTTP/1.1\" 200 - 5 9 1\n"
+            )
+        };
+        std::fs::create_dir(folder.path().join("06")).unwrap();
+        std::fs::write(folder.path().join("06/later"), line(9)).unwrap();
+        std::fs::write(folder.path().join("zero"), line(3)).unwrap();
+        std::fs::write(folder.path().join(".ledger"), "none of a log").unwrap();
+        let from =
+            |path: &Path| read_trace(&source(&format!("access-log:{}", path.display())).unwrap(), None);
+        let trace = from(folder.path()).unwrap();
+        assert_eq!((trace.reads().len(), trace.objects(), trace.bytes()), (2, 1, 9));
+        assert_eq!(trace.end() - trace.start(), 6_000);
+        let ledger = folder.path().join(".ledger");
+        let refused = from(&ledger).unwrap_err();
+        assert!(
+            refused.starts_with(&format!("{}: line 1 of the trace: it has 4 fields", ledger.display())),
+            "{refused}"
+        );
+        assert!(source("access-log:").is_err());
     }
 
     #[test]
     fn days_cut_a_trace_and_names_are_checked() {
         let csv = Shape::Noise.generate(20, 30, 1).unwrap().csv();
         let file = written(csv.as_bytes());
-        assert!(read_trace(file.path(), Some(10)).unwrap().days() <= 10.0);
+        assert!(read_trace(&Source::Csv(file.path().into()), Some(10)).unwrap().days() <= 10.0);
         assert!(contender("costs").unwrap_err().contains("static-cold"));
         assert!(shape("campaign").unwrap_err().contains("campaigns"));
     }

@@ -1,13 +1,14 @@
 //! From the foundation to an engine: the order in which the layers come up.
 
+use crate::provisional::{self, Restored};
 use crate::tasks::lifecycle::Lifecycle;
 use crate::tiering::{Contents, Tiering};
-use crate::{Config, Engine, Foundation, Rewrapper, provisional};
+use crate::{Config, Engine, Foundation, Rewrapper};
 use std::sync::Arc;
 use stratum_bodies::Tables;
 use stratum_metadata::{CommitError, Compactor, Metadata, Mover, Options, Quarantine, Reviews, Transitions};
 use stratum_storage::balance::Balancer;
-use stratum_storage::blob::Tier;
+use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::heal::Healer;
 use stratum_storage::journal::JournalError;
 use stratum_storage::pace::Pace;
@@ -16,7 +17,7 @@ use stratum_storage::scrub::Scrubber;
 use stratum_storage::set::SetError;
 use stratum_storage::upload::Uploader;
 use stratum_storage::volume::{TierDrives, VolumeRecord};
-use stratum_storage::volumes::{Restore, RestoreError, Restored, Volumes};
+use stratum_storage::volumes::{self, Restore, RestoreError, Volumes};
 
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ fn open_metadata(foundation: &Foundation, config: &Config) -> Result<Metadata, O
         copies: usize::from(geometry.m) + 1,
         sizes: config.checkpoint_sizes,
     };
-    let is_provisional = provisional::Restored::read(set)?.is_some_and(|restored| !restored.accepted);
+    let is_provisional = Restored::read(set)?.is_some_and(|restored| !restored.accepted);
     let metadata = Metadata::open_on(&options, log.clone(), clock.clone(), *threads)?;
     if is_provisional {
         tracing::warn!("{}", provisional::NOTE);
@@ -80,7 +81,7 @@ async fn restore_volumes(
     foundation: &Foundation,
     metadata: &Metadata,
     config: &Config,
-) -> Result<(Volumes, Restored), OpenError> {
+) -> Result<(Volumes, volumes::Restored), OpenError> {
     let set = &foundation.set;
     let tiers = Tier::ALL.into_iter().filter_map(|tier| {
         let (geometry, drives) = (set.geometry(tier)?, set.roster(tier)?);
@@ -91,18 +92,25 @@ async fn restore_volumes(
         tiers: tiers.collect(),
         remote: open_remote(foundation, config, &records).await?,
         records,
-        next_id: metadata.next_volume_id(),
+        next_id: next_volume(metadata.next_volume_id(), Restored::read(set)?),
         reserve: config.reserve,
         log: Arc::new(metadata.clone()),
     };
     let (volumes, restored) = Volumes::restore(restore).await?;
-    let Restored { volumes: count, sealed, removed, unfinished, unknown, .. } = &restored;
+    let volumes::Restored { volumes: count, sealed, removed, unfinished, unknown, .. } = &restored;
     tracing::info!(volumes = count, sealed, removed, unfinished, "restored");
     for (drive, file) in unknown {
         tracing::warn!(drive, file, "a file that belongs to no record; left alone");
     }
     metadata.attach(volumes.table.clone())?;
     Ok((volumes, restored))
+}
+
+/// The number of the next volume. A restored state doesn't know the last volumes that were there before it, and what a remote store
+/// still holds of one must not be taken for another of the same number. So numbers go on from the time of the restore, in
+/// milliseconds, which no count of volumes reaches.
+fn next_volume(next: VolumeId, restored: Option<Restored>) -> VolumeId {
+    next.max(VolumeId(restored.map_or(0, |restored| restored.at)))
 }
 
 /// The remote store, seen to be this store's. One that can't be reached now keeps nobody waiting: what lies there does.
@@ -140,7 +148,7 @@ fn assemble(
     config: Config,
     metadata: Metadata,
     volumes: Volumes,
-    restored: Restored,
+    restored: volumes::Restored,
 ) -> Engine {
     let Foundation { set, journal, clock, entropy, .. } = foundation;
     let Config {
@@ -210,5 +218,19 @@ fn assemble(
         restored: Arc::new(restored),
         reserve,
         files_interval,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_volumes_from_before_a_restore_are_not_used_again() {
+        let restored = |at| Some(Restored { entry: 7, at, accepted: true });
+        assert_eq!(next_volume(VolumeId(12), None), VolumeId(12));
+        assert_eq!(next_volume(VolumeId(12), restored(1_700_000_000_000)), VolumeId(1_700_000_000_000));
+        let later = VolumeId(1_700_000_000_009);
+        assert_eq!(next_volume(later, restored(1_700_000_000_000)), later);
     }
 }

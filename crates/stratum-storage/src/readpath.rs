@@ -14,7 +14,7 @@ pub(crate) mod whole;
 
 pub use whole::{Flaw, Parity};
 
-pub(crate) use remote::NO_REMOTE;
+pub(crate) use remote::{NO_REMOTE, REMOTE_ATTEMPTS};
 
 use crate::blob::{BlobRef, Place, VolumeId};
 use crate::format::layout::{BLOCK, Blocks, FULL_FRAGMENT, Stripe};

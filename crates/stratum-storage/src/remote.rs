@@ -340,6 +340,7 @@ async fn hedged<'a, T>(ask: impl Fn() -> Answer<'a, T>) -> Result<T, RemoteError
     }
     let mut second = pin!(ask());
     tokio::select! {
+        biased;
         outcome = &mut first => match outcome {
             Ok(answer) => Ok(answer),
             Err(_) => second.await,

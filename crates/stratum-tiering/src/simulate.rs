@@ -3,6 +3,7 @@
 //! The decisions are those of [`crate::policy`], on signals gathered as a server gathers them, under the clock of the
 //! trace. The conventions of what is charged when are those of [`charges`].
 
+pub mod access_log;
 pub mod charges;
 pub mod contender;
 pub mod generate;
@@ -12,6 +13,7 @@ pub mod replay;
 pub mod report;
 pub mod trace;
 
+pub use access_log::AccessLog;
 pub use contender::Contender;
 pub use report::{Outcome, Report};
 pub use trace::{Trace, TraceError};

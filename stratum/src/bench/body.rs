@@ -1,6 +1,6 @@
-//! The bodies of a load: incompressible, told by key and seed, and never copied.
+//! The bodies of a load: told by key and seed, and never copied. They are random bytes, which don't shrink, or a text, which does.
 //!
-//! All bodies are windows of one random buffer, a few bytes apart: a thousand different bodies cost little more
+//! All bodies are windows of one buffer, a few bytes apart: a thousand different bodies cost little more
 //! memory than one, an object read back is checked against the window that its key stands for, and the SHA-256 that
 //! signs a body is computed once a window.
 
@@ -13,6 +13,16 @@ const WINDOW_STEP_BYTES: usize = 64;
 const WINDOWS: (u64, u64) = (8, 1024);
 /// Windows times size stay under this, where the least number allows.
 const MAX_HASHED_BYTES: u64 = 64 << 20;
+
+/// A text is of so many words, the front ones more often than the others.
+const WORDS: usize = 4096;
+
+/// What bodies are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filling {
+    Noise,
+    Text,
+}
 
 /// Every body of a load.
 pub(crate) struct Bodies {
@@ -29,11 +39,14 @@ impl std::fmt::Debug for Bodies {
 
 impl Bodies {
     /// Bodies of `size` bytes each.
-    pub fn new(size: u64, seed: u64) -> Bodies {
+    pub fn new(size: u64, seed: u64, filling: Filling) -> Bodies {
         let windows = (MAX_HASHED_BYTES / size.max(1)).clamp(WINDOWS.0, WINDOWS.1) as usize;
         let mut random = SplitMix(seed);
-        let words = (size as usize + windows * WINDOW_STEP_BYTES).div_ceil(8);
-        let buffer = (0..words).flat_map(|_| random.next().to_le_bytes()).collect();
+        let length = size as usize + windows * WINDOW_STEP_BYTES;
+        let buffer = match filling {
+            Filling::Noise => (0..length.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect(),
+            Filling::Text => text(length, &mut random),
+        };
         Bodies { buffer, size: size as usize, hashes: vec![OnceLock::new(); windows] }
     }
 
@@ -51,6 +64,19 @@ impl Bodies {
     fn window(&self, name: u32) -> usize {
         SplitMix(u64::from(name)).next() as usize % self.hashes.len()
     }
+}
+
+/// Words without a meaning, which shrink as prose and logs do: to about a third.
+fn text(length: usize, random: &mut SplitMix) -> Vec<u8> {
+    let mut letter = || b'a' + random.below(26) as u8;
+    let words: Vec<Vec<u8>> = (0..WORDS).map(|word| (0..2 + word % 9).map(|_| letter()).collect()).collect();
+    let mut text = Vec::with_capacity(length + 16);
+    while text.len() < length {
+        let most = random.below(WORDS) + 1;
+        text.extend_from_slice(&words[random.below(most)]);
+        text.push(if random.below(12) == 0 { b'\n' } else { b' ' });
+    }
+    text
 }
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators"): seeded, so that a run repeats.
@@ -75,10 +101,15 @@ impl SplitMix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stratum_frames::{Coding, Compression};
+
+    fn noise(size: u64, seed: u64) -> Bodies {
+        Bodies::new(size, seed, Filling::Noise)
+    }
 
     #[test]
     fn a_body_is_told_by_its_key_and_the_seed() {
-        let (bodies, same, other) = (Bodies::new(4096, 1), Bodies::new(4096, 1), Bodies::new(4096, 2));
+        let (bodies, same, other) = (noise(4096, 1), noise(4096, 1), noise(4096, 2));
         assert_eq!(bodies.of(7), same.of(7));
         assert_ne!(bodies.of(7), other.of(7));
         let different: std::collections::HashSet<_> = (0..100).map(|name| bodies.of(name)).collect();
@@ -89,14 +120,24 @@ mod tests {
     #[test]
     fn bodies_of_any_size_fit() {
         for size in [0, 1, 4096, 100_000, 70 << 20] {
-            let bodies = Bodies::new(size, 3);
+            let bodies = noise(size, 3);
             assert!((0..50).all(|name| bodies.of(name).len() as u64 == size));
         }
     }
 
     #[test]
+    fn a_text_shrinks_and_is_another_for_each_key() {
+        let bodies = Bodies::new(1 << 20, 3, Filling::Text);
+        assert_ne!(bodies.of(1), bodies.of(2));
+        let coding = Coding { compression: Some(Compression::default()), seal: None };
+        let (_, stored) = stratum_bodies::code(coding, &bodies.of(1).to_vec().into()).unwrap();
+        let ratio = bodies.of(1).len() as f64 / stored.len() as f64;
+        assert!((2.0..4.0).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
     fn bodies_do_not_compress() {
-        let bodies = Bodies::new(1 << 16, 3);
+        let bodies = noise(1 << 16, 3);
         let mut counts = [0; 256];
         bodies.of(1).iter().for_each(|byte| counts[usize::from(*byte)] += 1);
         assert!(counts.iter().all(|count| (150..370).contains(count)), "{counts:?}");

@@ -36,6 +36,7 @@ mod stalled_log;
 mod start;
 mod tiering;
 mod tiers;
+mod traces;
 mod unmounted;
 mod usage;
 mod versions;

@@ -1,15 +1,19 @@
-//! Which requests count as use of an object, and that what was counted outlives a crash.
+//! Which requests count as use of an object, and that what was counted outlives a crash, and so do accounts.
 
 use crate::client::client;
 use crate::rescue::BUCKET;
 use crate::server::Server;
-use crate::tiers::explain;
+use crate::tiers::{explain, run, said};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::StorageClass;
 use serde_json::Value;
 use std::time::Duration;
 
 /// What is lost in a crash: the counts of the last few seconds.
 const SAVED_WITHIN: Duration = Duration::from_secs(7);
+
+/// A walk over all objects each five seconds, and a month of twenty minutes.
+const SHORT_DAYS: &str = "[clock]\nday = \"40s\"\n";
 
 fn signals(server: &Server, key: &str) -> Value {
     explain(server, key)["signals"].clone()
@@ -63,4 +67,43 @@ async fn reads_of_bytes_count_and_outlive_a_crash() {
         assert_eq!(after[what], before[what], "{what}: {after} after {before}");
     }
     assert!(signals(&server, "deleted").is_null());
+}
+
+/// What tiering saved and spent this month, once a walk came by.
+async fn month(server: &Server, is_enough: impl Fn(&Value) -> bool) -> Value {
+    let mut seen = Value::Null;
+    for _ in 0..600 {
+        let told = run(server, &["tier", "report", &format!("s3://{BUCKET}"), "--json"]);
+        assert!(told.status.success(), "{}", said(&told));
+        let report: Value = serde_json::from_slice(&told.stdout).unwrap();
+        if is_enough(&report["month"]) {
+            return report["month"].clone();
+        }
+        seen = report;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nothing was entered: {seen}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tiering_saved_and_spent_outlives_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stratum.toml"), SHORT_DAYS).unwrap();
+    let mut server = Server::start_on(folder, &["data"]);
+    let s3 = client(&server);
+    s3.create_bucket().bucket(BUCKET).send().await.unwrap();
+    let put = s3.put_object().bucket(BUCKET).key("archive").storage_class(StorageClass::Glacier);
+    put.body(ByteStream::from(vec![7; 4 << 20])).send().await.unwrap();
+    // A read from cold is dearer than one from hot.
+    s3.get_object().bucket(BUCKET).key("archive").send().await.unwrap().body.collect().await.unwrap();
+    let of = |month: &Value, what: &str| month[what].as_f64().unwrap_or_default();
+    let before = month(&server, |month| of(month, "saved") > 0.0 && of(month, "spent") > 0.0).await;
+    tokio::time::sleep(SAVED_WITHIN).await;
+    server.restart();
+    let after = month(&server, Value::is_object).await;
+    // Another month may have begun.
+    if after["begins"] == before["begins"] {
+        assert!(of(&after, "saved") >= of(&before, "saved"), "{after} after {before}");
+        assert!(of(&after, "spent") >= of(&before, "spent"), "{after} after {before}");
+    }
 }

@@ -91,9 +91,11 @@ fn check(volume: &VolumeRecord, named: &Named) -> Result<(), String> {
         return Err(format!("{id} is cut below {end}"));
     }
     let drives: BTreeSet<_> = volume.shards.iter().map(|shard| shard.drive).collect();
-    match drives.len() == volume.geometry.shards() {
-        true => Ok(()),
-        false => Err(format!("{id} has two shards on one drive")),
+    match (drives.len(), volume.remote) {
+        (0, Some(_)) => Ok(()),
+        (drives, None) if drives == volume.geometry.shards() => Ok(()),
+        (_, None) => Err(format!("{id} has two shards on one drive")),
+        (_, Some(_)) => Err(format!("{id} lies in the remote store, and has shards")),
     }
 }
 

@@ -84,6 +84,9 @@ pub async fn strike(hardware: &mut Hardware, dice: &Dice, model: &Model, backup:
     hardware.lose_all_but_volumes();
     let restored = Outside::look(hardware, Some(&backup.disk)).expect("the backup can be looked at");
     let then = Then { before, restored };
+    if let Some(remote) = &mut hardware.remote {
+        remote.is_of_another_time(&then.restored.records);
+    }
     let mut model = model.back_to(&backup.model);
     let objects = then.restored.objects().expect("the backup has objects");
     assert!(objects.keys().all(|key| model.objects.contains_key(key)), "a backup has a key of nobody's");
@@ -172,13 +175,13 @@ impl Then {
         self.restored.blobs(record).is_some_and(|blobs| blobs.iter().any(is_in))
     }
 
-    /// Whether the volume is on the files that the backup knows.
+    /// Whether the volume is on the files that the backup knows, or in the object, and that is as it was.
     fn is_untouched(&self, volume: VolumeId) -> bool {
-        let shards = |volumes: &[VolumeRecord]| {
+        let place = |volumes: &[VolumeRecord]| {
             let record = volumes.iter().find(|record| record.id == volume);
-            record.map(|record| record.shards.clone())
+            record.map(|record| (record.shards.clone(), record.remote))
         };
-        shards(&self.before.volumes) == shards(&self.restored.records)
+        place(&self.before.volumes) == place(&self.restored.records) && !self.restored.has_lost(volume)
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::colder::Shelf;
 use crate::dice::Dice;
 use crate::disaster::Backup;
+use crate::remote::RemoteStore;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::simulated::{Op, Power, SimulatedDrive, Snapshot};
 use stratum_storage::drive::{Drive, OpenHow, Threads};
+use stratum_storage::remote::ObjectStore;
 use stratum_storage::scrub::ScrubCursor;
 use stratum_storage::set::{DriveState, Root, Set, SetConfig, TierConfig};
 use tracing_mutex::parkinglot::Mutex;
@@ -153,6 +155,8 @@ pub struct Hardware {
     pub disks: Vec<Disk>,
     /// The other tiers, in some stores.
     pub colder: Vec<Shelf>,
+    /// Where cold volumes go, in some of those.
+    pub remote: Option<RemoteStore>,
     pub power: Arc<Power>,
     pub entropy: Arc<Simulated>,
     /// The set was formed: from now on drives may be missing.
@@ -185,7 +189,7 @@ const SHAPES: [(u64, (usize, Geometry)); 7] = [
 ];
 
 impl Hardware {
-    pub fn new(dice: &Dice, first_level: Level, is_tiered: bool) -> Hardware {
+    pub fn new(dice: &Dice, first_level: Level, is_tiered: bool, has_remote: bool) -> Hardware {
         let (count, geometry) = dice.weighted(&SHAPES);
         let power = Arc::new(Power::default());
         // Mostly a device each; sometimes all of them on one.
@@ -199,6 +203,7 @@ impl Hardware {
             disks: (0..count).map(disk).collect(),
             power: power.clone(),
             colder,
+            remote: has_remote.then(|| RemoteStore::new(&power)),
             entropy,
             formed: false,
             now: 1_700_000_000_000,
@@ -225,6 +230,13 @@ impl Hardware {
             }
         }
         index
+    }
+
+    /// The remote store as a configuration names it, at the time that it is now.
+    pub fn remote_store(&self) -> Option<Arc<dyn ObjectStore>> {
+        let store = &self.remote.as_ref()?.store;
+        store.set_time(self.now);
+        Some(Arc::new(store.clone()))
     }
 
     /// The set as a configuration names it. Drives do their work on whatever thread asks.
@@ -391,15 +403,17 @@ impl Hardware {
         self.all_mut().for_each(|disk| disk.away = false);
     }
 
-    /// Every drive is back, and does what it is told.
+    /// Every drive is back, and does what it is told, and so does the remote store.
     pub fn all_well(&mut self) {
         self.all_return();
         self.calm();
+        self.remote.iter().for_each(RemoteStore::well);
     }
 
     /// Nothing more goes wrong than has.
     pub fn calm(&mut self) {
         self.all_mut().for_each(Disk::calm);
+        self.remote.iter().for_each(|remote| remote.store.calm());
     }
 
     /// A drive is taken out, and a blank one put in its place, which is none of the set yet.
@@ -488,6 +502,7 @@ impl Hardware {
         }
         let worn = self.worn;
         told.extend(self.colder.iter_mut().flat_map(|shelf| shelf.mischief(dice, worn)));
+        told.extend(self.remote.iter_mut().flat_map(|remote| remote.mischief(dice)));
         told.extend(self.meddle_with_index(dice));
         told
     }

@@ -1,6 +1,7 @@
 //! Torture: whole stores on simulated drives, each run from a seed, with power cuts, failing, stale, blank and rotting
 //! drives, full disks, drives that are replaced, added and taken out, an index that is lost or damaged, and a backup that
-//! is all there is beside the volumes. Most have three tiers, between which objects are moved by hand. Some begin at the level before the newest, and are raised. After each life every acknowledged object is there, and what lies on the drives
+//! is all there is beside the volumes.
+//! Most have three tiers, between which objects are moved by hand, and some of those a remote store, which fails in its own ways. Some begin at the level before the newest, and are raised. After each life every acknowledged object is there, and what lies on the drives
 //! agrees with itself.
 //!
 //! `cargo test` plays a bounded number of seeds. `./torture` at the root plays any number: a failing seed is printed,
@@ -21,6 +22,7 @@ mod life;
 mod mending;
 mod model;
 mod outside;
+mod remote;
 mod run;
 mod scrubbing;
 mod sealed;

@@ -3,6 +3,7 @@
 
 use crate::hardware::{Harm, Seat};
 use crate::life::Life;
+use crate::remote;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use stratum_metadata::salvage::audit;
@@ -41,9 +42,11 @@ pub async fn evacuate(life: &Life<'_>) -> String {
     let sealed: Vec<VolumeId> = volumes.iter().filter(sealed).map(|record| record.id).collect();
     let Some(volume) = life.dice.pick(&sealed).copied() else { return String::new() };
     let Some(claim) = life.run.volumes.table.try_claim(volume) else { return String::new() };
+    let before = life.misled();
     match life.run.mover.evacuate(&claim, Class::Evacuate, &life.run.stopped()).await {
         Ok(done) => {
-            assert!(done.unreadable == 0 || life.is_down(), "bodies of {volume} can't be read: {done:?}");
+            let is_excused = life.is_down() || remote::is_why(life, volume, before);
+            assert!(done.unreadable == 0 || is_excused, "bodies of {volume} can't be read: {done:?}");
             format!("{volume}: {done:?}")
         }
         Err(error) => format!("{volume}: {error}"),
@@ -135,14 +138,19 @@ impl std::fmt::Display for Lack {
 /// Why not everything that was ever acknowledged is on all the drives that it should be on, if that is so.
 pub async fn lacking(life: &Life<'_>) -> Option<Lack> {
     let status = life.run.healer.status();
-    if status.missing_fragments > 0 || status.bad_fragments > 0 {
+    // What the remote store lost doesn't come back.
+    let lost = remote::lost_volumes(life);
+    let gone = life.run.healer.lost().stripes().filter(|(volume, _)| lost.contains(volume)).count() as u64;
+    if status.missing_fragments > gone || status.bad_fragments > 0 {
         return Some(Lack::of(format!("{status:?}")));
     }
     if life.run.healthy() < life.hardware.count() {
         return Some(Lack::of("drives are missing"));
     }
     let volumes = life.run.metadata.local().volumes().ok()?;
-    for record in volumes.iter().filter(|record| record.state != VolumeState::Dropped) {
+    let is_expected =
+        |record: &&VolumeRecord| record.state != VolumeState::Dropped && !lost.contains(&record.id);
+    for record in volumes.iter().filter(is_expected) {
         match inspect::verify(&life.run.volumes.table, record.id).await {
             // Where nothing is live there is nothing to lose.
             Ok(verified) if verified.is_whole() || verified.stripes == 0 => {}
@@ -175,12 +183,14 @@ fn checkpoints_lack(life: &Life<'_>) -> Option<String> {
 
 /// The flawed shards of a volume; sometimes a good one, to move it.
 async fn wanted(life: &Life<'_>, volume: VolumeId, shards: usize) -> BTreeSet<u8> {
+    let before = life.misled();
     let verified = match inspect::verify(&life.run.volumes.table, volume).await {
         Ok(verified) => verified,
         Err(_) => return BTreeSet::new(),
     };
     let lost: Vec<_> = verified.stripes_found.iter().filter(|found| !found.is_readable()).collect();
-    assert!(lost.is_empty() || life.hardware.power.is_off(), "{volume} has stripes that are lost: {lost:?}");
+    let is_excused = life.hardware.power.is_off() || remote::is_why(life, volume, before);
+    assert!(lost.is_empty() || is_excused, "{volume} has stripes that are lost: {lost:?}");
     let mut wanted = flawed(&verified);
     if life.dice.percent(20) {
         wanted.insert(life.dice.within(0..shards as u64) as u8);

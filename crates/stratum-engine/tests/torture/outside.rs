@@ -5,7 +5,7 @@ use crate::hardware::Hardware;
 use crate::run::{BUCKET, Virtual, collect, frames};
 use crate::sealed;
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use stratum_bodies::Tables;
 use stratum_metadata::check::Severity;
@@ -18,6 +18,7 @@ use stratum_storage::drive::simulated::SimulatedDrive;
 use stratum_storage::drive::{Drive, DriveId, Threads};
 use stratum_storage::inspect;
 use stratum_storage::journal::History;
+use stratum_storage::remote::Remote;
 use stratum_storage::set::Remains;
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 use stratum_storage::volumes::Volumes;
@@ -26,6 +27,8 @@ pub struct Outside {
     pub history: History,
     pub state: Salvaged,
     pub records: Vec<VolumeRecord>,
+    /// Volumes of which the remote store lost something.
+    lost: BTreeSet<VolumeId>,
     volumes: Volumes,
     _scratch: tempfile::TempDir,
 }
@@ -40,11 +43,21 @@ impl Outside {
         let history = History::read(&drives).map_err(|error| error.to_string())?;
         let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
         let (index, former) = (scratch.path().join("index"), Some(hardware.index()));
-        let state = Salvaged::build(&Sources { index, drives, former }, &history, clock);
+        let state = Salvaged::build(&Sources { index, drives, former }, &history, clock.clone());
         let state = state.map_err(|error| error.to_string())?;
         let records = state.volumes().map_err(|error| error.to_string())?;
-        let volumes = Volumes::salvage(remains.tiers.clone(), records.clone(), state.log(), None);
-        Ok(Outside { history, state, records, volumes, _scratch: scratch })
+        let is_lost =
+            |record: &&VolumeRecord| hardware.remote.as_ref().is_some_and(|remote| remote.lost(record));
+        let lost = records.iter().filter(is_lost).map(|record| record.id).collect();
+        let remote =
+            hardware.remote_store().map(|store| Remote::new(store, "nobody's".into(), clock.clone()));
+        let volumes = Volumes::salvage(remains.tiers.clone(), records.clone(), state.log(), remote);
+        Ok(Outside { history, state, records, lost, volumes, _scratch: scratch })
+    }
+
+    /// Whether the remote store lost something of a volume.
+    pub fn has_lost(&self, volume: VolumeId) -> bool {
+        self.lost.contains(&volume)
     }
 
     /// Stripes of which too few fragments are left.
@@ -72,7 +85,9 @@ impl Outside {
         };
         let checked = self.state.check(&self.history, &mut report).map_err(|error| error.to_string())?;
         let mut stripes = 0;
-        for record in self.records.iter().filter(|record| record.state != VolumeState::Dropped) {
+        let is_expected =
+            |record: &&VolumeRecord| record.state != VolumeState::Dropped && !self.lost.contains(&record.id);
+        for record in self.records.iter().filter(is_expected) {
             let verified = inspect::verify(&self.volumes.table, record.id).await;
             let verified = verified.map_err(|error| format!("{}: {error}", record.id))?;
             for found in verified.stripes_found.iter().filter(|found| !found.is_readable()) {

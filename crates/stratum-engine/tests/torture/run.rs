@@ -24,6 +24,7 @@ use stratum_storage::blob::{BlobRef, Form, Place, Tier};
 use stratum_storage::drive::{Drive, Threads};
 use stratum_storage::journal::{self, BodyError};
 use stratum_storage::readpath::{BlobReader, ReadError};
+use stratum_storage::remote::RemoteError;
 use stratum_storage::scrub::ScrubCursor;
 use stratum_storage::set::SetError;
 use stratum_storage::task::Stop;
@@ -117,6 +118,47 @@ pub enum Wrote {
     Unknown(String),
 }
 
+/// Why bytes were not read.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRead {
+    /// They lie in the remote store, which can't be reached.
+    #[error("{0}")]
+    Unavailable(String),
+    /// They lay there, and aren't there any more, or are others.
+    #[error("{0}")]
+    Lost(String),
+    #[error("{0}")]
+    Otherwise(String),
+}
+
+impl From<String> for NotRead {
+    fn from(error: String) -> NotRead {
+        NotRead::Otherwise(error)
+    }
+}
+
+impl From<ReadError> for NotRead {
+    fn from(error: ReadError) -> NotRead {
+        let text = error.to_string();
+        match error {
+            ReadError::Remote(RemoteError::Unavailable(_)) => NotRead::Unavailable(text),
+            ReadError::Remote(RemoteError::Missing(_)) | ReadError::RemoteDamaged { .. } => {
+                NotRead::Lost(text)
+            }
+            _ => NotRead::Otherwise(text),
+        }
+    }
+}
+
+impl From<CodedError> for NotRead {
+    fn from(error: CodedError) -> NotRead {
+        match error {
+            CodedError::Read(error) => error.into(),
+            error => NotRead::Otherwise(error.to_string()),
+        }
+    }
+}
+
 impl From<Result<Outcome, CommitError>> for Wrote {
     fn from(outcome: Result<Outcome, CommitError>) -> Wrote {
         match outcome {
@@ -143,6 +185,7 @@ impl Run {
             scrub: ScrubProgress { cursor, save: Box::new(save) },
             first_level: hardware.first_level,
             codecs: codecs(&hardware.colder),
+            remote: hardware.remote_store(),
             checkpoint_sizes: CHECKPOINT_SIZES,
             ..Config::new(hardware.index())
         };
@@ -204,19 +247,23 @@ impl Run {
     pub fn stray(&self, key: &[u8]) -> Option<String> {
         let record = self.record(key).ok()??;
         let tier = record.attributes.belongs_in(self.clock.now())?;
-        let blobs: Vec<BlobRef> = match &record.body {
+        let is_there =
+            |blob: &BlobRef| blob.place == Place::Empty || tier_of(&self.volumes.table, blob) == Some(tier);
+        let is_settled = record.attributes.review.is_none() && self.blobs(&record).iter().all(is_there);
+        (!is_settled)
+            .then(|| format!("{} belongs in {tier:?} and is {:?}", String::from_utf8_lossy(key), record))
+    }
+
+    /// The bodies that an object is made of.
+    pub fn blobs(&self, record: &ObjectRecord) -> Vec<BlobRef> {
+        match &record.body {
             Body::Blob(blob) => vec![blob.clone()],
             Body::Parts { upload, parts } => {
                 let part =
                     |part: &PartSummary| Some(self.metadata.local().part(*upload, part.number).ok()??.blob);
                 parts.iter().filter_map(part).collect()
             }
-        };
-        let is_there =
-            |blob: &BlobRef| blob.place == Place::Empty || tier_of(&self.volumes.table, blob) == Some(tier);
-        let is_settled = record.attributes.review.is_none() && blobs.iter().all(is_there);
-        (!is_settled)
-            .then(|| format!("{} belongs in {tier:?} and is {:?}", String::from_utf8_lossy(key), record))
+        }
     }
 
     /// As an operator raises the store: to the newest level.
@@ -343,18 +390,18 @@ impl Run {
     }
 
     /// An object and all of its bytes.
-    pub async fn get(&self, key: &[u8]) -> Result<Option<(ObjectRecord, Bytes)>, String> {
+    pub async fn get(&self, key: &[u8]) -> Result<Option<(ObjectRecord, Bytes)>, NotRead> {
         for _ in 0..LOOKUPS {
             let Some(record) = self.record(key)? else { return Ok(None) };
             if let Some(bytes) = self.bytes_of(&record).await? {
                 return Ok(Some((record, bytes)));
             }
         }
-        Err("its bytes moved again and again".into())
+        Err(NotRead::Otherwise("its bytes moved again and again".into()))
     }
 
     /// The bytes of a record, or nothing if they have moved.
-    pub async fn bytes_of(&self, record: &ObjectRecord) -> Result<Option<Bytes>, String> {
+    pub async fn bytes_of(&self, record: &ObjectRecord) -> Result<Option<Bytes>, NotRead> {
         match &record.body {
             Body::Blob(blob) => self.read(blob, record.size).await,
             Body::Parts { upload, parts } => {
@@ -377,18 +424,23 @@ impl Run {
     }
 
     /// A body of so many bytes of plaintext; nothing if it has moved.
-    pub async fn read(&self, blob: &BlobRef, size: u64) -> Result<Option<Bytes>, String> {
+    pub async fn read(&self, blob: &BlobRef, size: u64) -> Result<Option<Bytes>, NotRead> {
         match blob.place {
             Place::Journal { index, length, crc32c } => {
                 let stored = self.read_journaled(index, length, crc32c)?;
-                stored.map(|stored| sealed::open(blob.form, &stored, size)).transpose()
+                Ok(stored.map(|stored| sealed::open(blob.form, &stored, size)).transpose()?)
             }
             _ => self.range(blob, size, 0..size).await,
         }
     }
 
     /// A range of a body in a volume; nothing if it has moved.
-    pub async fn range(&self, blob: &BlobRef, size: u64, range: Range<u64>) -> Result<Option<Bytes>, String> {
+    pub async fn range(
+        &self,
+        blob: &BlobRef,
+        size: u64,
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, NotRead> {
         match blob.form {
             Form::Plaintext => match self.reader(blob, range)? {
                 Some(reader) => collect(reader).await.map(Some),
@@ -407,22 +459,22 @@ impl Run {
     }
 
     /// What reads a range of a body in a volume; nothing if it has moved.
-    pub fn reader(&self, blob: &BlobRef, range: Range<u64>) -> Result<Option<BlobReader>, String> {
+    pub fn reader(&self, blob: &BlobRef, range: Range<u64>) -> Result<Option<BlobReader>, NotRead> {
         match self.volumes.reader.read(&self.volumes.reader.pin(), blob, range) {
             Ok(reader) => Ok(Some(reader)),
             Err(ReadError::Gone(_)) => Ok(None),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
-pub async fn collect(mut reader: BlobReader) -> Result<Bytes, String> {
+pub async fn collect(mut reader: BlobReader) -> Result<Bytes, NotRead> {
     if let Some(all) = reader.try_all_cached() {
         return Ok(all);
     }
     let mut bytes = Vec::new();
     while let Some(piece) = reader.next().await {
-        bytes.extend_from_slice(&piece.map_err(|error| error.to_string())?);
+        bytes.extend_from_slice(&piece?);
     }
     Ok(bytes.into())
 }
@@ -434,18 +486,18 @@ pub async fn frames(
     blob: &BlobRef,
     size: u64,
     range: Range<u64>,
-) -> Result<Option<Bytes>, String> {
+) -> Result<Option<Bytes>, NotRead> {
     let reader = &volumes.reader;
     let _holds = reader.hold(&reader.pin(), [blob]);
     let read = PlaintextReader::new(reader, tables, blob.clone(), size, range, Some(&sealed::key()));
-    let mut read = read.map_err(|error| error.to_string())?;
+    let mut read = read?;
     let mut bytes = Vec::new();
     loop {
         match read.next().await {
             Ok(Some(piece)) => bytes.extend_from_slice(&piece),
             Ok(None) => return Ok(Some(bytes.into())),
             Err(CodedError::Read(ReadError::Gone(_))) => return Ok(None),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::life::Life;
 use crate::mending::{Lack, lacking};
+use crate::remote;
 use crate::run::Run;
 use std::time::Duration;
 use stratum_storage::blob::Tier;
@@ -21,6 +22,7 @@ pub async fn scrub(life: &mut Life<'_>) -> String {
     }
     run.pace().hurry(life.dice.percent(50));
     let before = run.scrubber.status().cursor.passes;
+    let (misled, lost, gone) = (life.misled(), remote::lost_volumes(life), remote::gone_volumes(life));
     run.scrubber.start();
     look_at_copies(run);
     let mut unsound = None;
@@ -33,7 +35,11 @@ pub async fn scrub(life: &mut Life<'_>) -> String {
             continue;
         }
         let found = run.scrubber.status().cursor.found;
-        assert!(found.unreadable == 0 && found.ambiguous == 0, "a scrub finds losses: {found:?}");
+        let is_remotes = !lost.is_empty() || life.misled() != misled;
+        let is_right = found.unreadable == 0 || is_remotes;
+        assert!(is_right && found.ambiguous == 0, "a scrub finds losses: {found:?}");
+        let is_told = found.remote_lost > 0 || found.remote_unseen > 0 || life.misled() != misled;
+        assert!(gone.is_empty() || is_told || remote::gone_volumes(life) != gone, "nobody tells of {gone:?}");
         unsound = unsound_part(life).await;
         if unsound.is_none() {
             life.hardware.is_sound_again();

@@ -14,6 +14,7 @@ use crate::life::Life;
 use crate::mending::recover;
 use crate::model::Model;
 use crate::outside::Outside;
+use crate::remote;
 use crate::run::{NoStart, Run, Wrote};
 use crate::trace::Trace;
 use crate::versions;
@@ -36,7 +37,7 @@ struct Story {
 pub fn play(seed: u64, verbose: bool) -> Trace {
     let dice = Dice::new(seed);
     let first_level = levels::first_of(seed);
-    let hardware = Hardware::new(&dice, first_level, colder::has_tiers(seed));
+    let hardware = Hardware::new(&dice, first_level, colder::has_tiers(seed), remote::is_there(seed));
     let trace = Trace::new(verbose);
     let model = Model::new(first_level, Identities::none(seed));
     let mut story = Story { dice, hardware, model, trace };
@@ -228,6 +229,10 @@ impl Story {
         for told in self.hardware.mischief(&self.dice) {
             self.trace.note(self.hardware.power.steps(), || told);
         }
+        if self.hardware.remote.is_some() && self.dice.percent(10) {
+            self.hardware.now += remote::DAY;
+            self.trace.note(self.hardware.power.steps(), || "a day passed".into());
+        }
     }
 
     /// Starts the store, which must succeed where enough drives are there.
@@ -295,6 +300,8 @@ impl Story {
     fn end(&mut self) {
         self.hardware.all_well();
         for last in [false, true] {
+            // What nobody names lasts a day in the remote store.
+            self.hardware.now += if last { remote::DAY } else { 0 };
             in_virtual_time(async {
                 let Some(run) = self.start().await else { return };
                 match last {
@@ -354,5 +361,6 @@ impl Story {
             let excused = disk.is_hurt() || !drive.is_healthy();
             assert!(left.is_empty() || excused, "{} still holds {left:?}", drive.label());
         }
+        remote::check_empty(&self.a_life(run));
     }
 }

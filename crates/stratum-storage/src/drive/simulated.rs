@@ -13,12 +13,13 @@ mod content;
 mod faults;
 mod names;
 
+pub(crate) use faults::Current;
 pub use faults::{Op, Power};
 
 use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space};
 use crate::ambient::{Entropy, Simulated};
 use content::{Change, PAGE};
-use faults::{Current, Faults, eio, enospc};
+use faults::{Faults, eio, enospc};
 use names::{Inode, Names};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fmt;

@@ -9,8 +9,8 @@ use crate::format::remote::{GENERATION, stripe_range};
 use crate::format::v1::Fragment;
 use crate::inspect::live_stripes;
 use crate::pace::{Class, Pace};
-use crate::readpath::NO_REMOTE;
 use crate::readpath::whole::is_flawless;
+use crate::readpath::{NO_REMOTE, REMOTE_ATTEMPTS};
 use crate::remote::{Remote, RemoteError, RemoteObject};
 use crate::volume::{LiveStripe, Volume};
 use std::collections::BTreeSet;
@@ -79,16 +79,26 @@ impl Healer {
     }
 }
 
-/// Whether the remote store gives all data fragments of a stripe as they were stored.
+/// Whether the remote store gives all data fragments of a stripe as they were stored. As a reader does, it asks again for
+/// what doesn't verify: what came wrong over the line is no loss.
 async fn is_stripe_whole(
     remote: &Remote,
     volume: &Volume,
     object: RemoteObject,
     live: LiveStripe,
 ) -> Result<bool, RemoteError> {
-    let bytes = remote.read(volume.id, object, stripe_range(live.offset, live.stripe)).await?;
+    for _ in 0..REMOTE_ATTEMPTS {
+        let bytes = remote.read(volume.id, object, stripe_range(live.offset, live.stripe)).await?;
+        if is_whole(volume, live, &bytes) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_whole(volume: &Volume, live: LiveStripe, bytes: &[u8]) -> bool {
     let length = live.stripe.disk() as usize;
-    Ok((0..volume.geometry.k).all(|shard| {
+    (0..volume.geometry.k).all(|shard| {
         let begin = usize::from(shard) * length;
         let expected = Fragment {
             volume: volume.id,
@@ -99,5 +109,5 @@ async fn is_stripe_whole(
             kind: live.kind,
         };
         bytes.get(begin..begin + length).is_some_and(|fragment| is_flawless(expected, fragment))
-    }))
+    })
 }

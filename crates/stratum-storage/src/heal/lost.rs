@@ -18,6 +18,11 @@ impl Lost {
         self.volumes.is_empty() && self.stripes.is_empty()
     }
 
+    /// The stripes of volumes of which something can be read, by offset.
+    pub fn stripes(&self) -> impl Iterator<Item = &(VolumeId, u64)> {
+        self.stripes.iter()
+    }
+
     /// Whether the stripe at that offset is one of them.
     pub fn has(&self, volume: VolumeId, offset: u64) -> bool {
         self.volumes.contains(&volume) || self.stripes.contains(&(volume, offset))

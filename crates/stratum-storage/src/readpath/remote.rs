@@ -27,7 +27,7 @@ pub(super) const RUNS_AT_ONCE: usize = 3;
 /// Bytes of small bodies that are remembered for whoever reads the rest of them.
 const RECENT_BYTES: u64 = 16 << 20;
 /// How often bytes are asked for that don't verify.
-const ATTEMPTS: usize = 2;
+pub(crate) const REMOTE_ATTEMPTS: usize = 2;
 
 /// A range of a volume's object.
 type At = (VolumeId, u64, u64);
@@ -130,7 +130,7 @@ pub(super) fn fetch(run: Run, reader: Arc<Reader>) -> JoinHandle<Result<Vec<Byte
 pub(super) async fn read(run: &Run, reader: &Reader) -> Result<Vec<Bytes>, ReadError> {
     let (volume, at) = (&run.volume, run.at());
     let mut bad = None;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..REMOTE_ATTEMPTS {
         let bytes = match reader.recent.0.get(&at) {
             Some(bytes) => bytes,
             None => ask(run, reader).await?,

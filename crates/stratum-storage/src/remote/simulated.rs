@@ -1,7 +1,18 @@
 //! A remote store in memory, which can be slow, gone, lying or forgetful: for tests and simulations.
+//!
+//! What is wrong with it for a while is its [`Ailment`]; what is wrong with one request alone is a [`Fault`], at the n-th of
+//! its kind from now. Whose store it is it always says truly: a marker that lies stops a server, and rightly so. It may
+//! hang on the [`Power`] that drives hang on, and then the process can end in any request that changes something there,
+//! which may have arrived.
 
-use super::{Answer, Listed, ObjectStore, PartialObject, RemoteError};
+mod faults;
+
+pub use faults::{Fault, Lie, Request};
+
+use super::{Answer, Listed, ObjectStore, PartialObject, RemoteError, VOLUMES};
+use crate::drive::simulated::{Current, Op, Power};
 use bytes::Bytes;
+use faults::{Plan, changed, told};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +33,17 @@ pub enum Ailment {
     Slow(Duration),
     /// What is written from now on isn't what is stored, and every answer says that it is.
     Lying,
+    /// A listing shows what lay there when this began.
+    Stale,
+}
+
+/// How many requests were answered as they shouldn't be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Misled {
+    /// With an error.
+    pub refused: u64,
+    /// By saying that what is there isn't, or not all of it.
+    pub denied: u64,
 }
 
 /// The store. Cheap handles of the same one.
@@ -32,21 +54,80 @@ pub struct SimulatedStore {
 
 #[derive(Debug, Default)]
 struct Contents {
-    objects: BTreeMap<String, Bytes>,
+    objects: BTreeMap<String, Stored>,
     ailment: Ailment,
+    /// What a listing shows that isn't true any more.
+    stale: Vec<Listed>,
+    plan: Plan,
+    power: Option<Arc<Power>>,
+    /// Its clock, in milliseconds of Unix time.
+    now: u64,
     /// How often a range was asked for.
     reads: u64,
+    misled: Misled,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    bytes: Bytes,
+    modified: u64,
+}
+
+/// What becomes of a request.
+enum Fate {
+    Done(Option<Lie>),
+    Unheard,
+    Refused(&'static str),
 }
 
 impl SimulatedStore {
+    /// One whose line hangs on that power.
+    pub fn on(power: &Arc<Power>) -> SimulatedStore {
+        let contents = Contents { power: Some(power.clone()), ..Contents::default() };
+        SimulatedStore { contents: Arc::new(Mutex::new(contents)) }
+    }
+
     /// From now on that is wrong with it.
     pub fn ail(&self, ailment: Ailment) {
-        self.contents.lock().ailment = ailment;
+        let mut contents = self.contents.lock();
+        if ailment == Ailment::Stale {
+            contents.stale = contents.listed().collect();
+        }
+        contents.ailment = ailment;
+    }
+
+    pub fn ailment(&self) -> Ailment {
+        self.contents.lock().ailment
+    }
+
+    /// The `n`-th request of that kind from now (1 is the next) goes wrong. Those that ask whose store it is don't count.
+    pub fn fail_nth(&self, request: Request, n: u64, fault: Fault) {
+        self.contents.lock().plan.fail_nth(request, n, fault);
+    }
+
+    /// No single request is to go wrong any more.
+    pub fn calm(&self) {
+        self.contents.lock().plan.clear();
+    }
+
+    /// What was answered as it shouldn't be.
+    pub fn misled(&self) -> Misled {
+        self.contents.lock().misled
+    }
+
+    /// Its clock says that from now on, in milliseconds of Unix time.
+    pub fn set_time(&self, now: u64) {
+        self.contents.lock().now = now;
     }
 
     /// The names of its objects.
     pub fn names(&self) -> Vec<String> {
         self.contents.lock().objects.keys().cloned().collect()
+    }
+
+    /// How long an object is, in bytes.
+    pub fn length_of(&self, name: &str) -> Option<usize> {
+        Some(self.contents.lock().objects.get(name)?.bytes.len())
     }
 
     /// Forgets an object.
@@ -65,7 +146,7 @@ impl SimulatedStore {
     /// Changes a byte of an object.
     pub fn rot(&self, name: &str, at: usize) {
         if let Some(object) = self.contents.lock().objects.get_mut(name) {
-            *object = changed(object, at);
+            object.bytes = changed(&object.bytes, at);
         }
     }
 
@@ -77,51 +158,100 @@ impl SimulatedStore {
     /// Does something with the contents, as the store now is.
     async fn answer<T>(
         &self,
-        with: impl FnOnce(&mut Contents) -> Result<T, RemoteError>,
+        request: Request,
+        name: &str,
+        with: impl FnOnce(&mut Contents, Option<Lie>) -> Result<T, RemoteError>,
     ) -> Result<T, RemoteError> {
         let ailment = self.contents.lock().ailment;
-        match ailment {
-            Ailment::Gone => return Err(RemoteError::Unavailable("it is gone".into())),
-            Ailment::Slow(time) => tokio::time::sleep(time).await,
-            Ailment::None | Ailment::Lying => {}
+        if let Ailment::Slow(time) = ailment {
+            tokio::time::sleep(time).await;
         }
-        with(&mut self.contents.lock())
+        let mut contents = self.contents.lock();
+        match contents.fate(request, name) {
+            Fate::Done(lie) => with(&mut contents, lie),
+            Fate::Unheard => {
+                let _ = with(&mut contents, None);
+                Err(RemoteError::Unavailable("the answer got lost".into()))
+            }
+            Fate::Refused(why) => Err(RemoteError::Unavailable(why.into())),
+        }
     }
-}
-
-fn changed(bytes: &Bytes, at: usize) -> Bytes {
-    let mut bytes = bytes.to_vec();
-    if let Some(byte) = bytes.get_mut(at) {
-        *byte ^= 1;
-    }
-    bytes.into()
 }
 
 impl Contents {
-    fn find(&self, name: &str) -> Result<&Bytes, RemoteError> {
-        self.objects.get(name).ok_or_else(|| RemoteError::Missing(name.into()))
+    fn fate(&mut self, request: Request, name: &str) -> Fate {
+        if let Some(power) = &self.power {
+            match power.draw(if request.is_change() { Op::Write } else { Op::Read }) {
+                Current::On => {}
+                // Half of what is on its way then arrives.
+                Current::Failing if power.steps().is_multiple_of(2) => return Fate::Unheard,
+                Current::Failing | Current::Off => return Fate::Refused("the power is off"),
+            }
+        }
+        if self.ailment == Ailment::Gone {
+            self.misled.refused += 1;
+            return Fate::Refused("it is gone");
+        }
+        let may_fail = name.starts_with(VOLUMES) || request == Request::Create;
+        let fault = if may_fail { self.plan.strike(request) } else { None };
+        match fault {
+            None if self.ailment == Ailment::Lying && request == Request::Finish => {
+                Fate::Done(Some(Lie::Altered))
+            }
+            None => Fate::Done(None),
+            Some(Fault::Lie(lie)) => {
+                self.misled.denied += u64::from(lie != Lie::Altered);
+                Fate::Done(Some(lie))
+            }
+            Some(fault) => {
+                self.misled.refused += 1;
+                if fault == Fault::Unheard { Fate::Unheard } else { Fate::Refused("not this once") }
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Bytes, RemoteError> {
+        let object = self.objects.get(name).ok_or_else(|| RemoteError::Missing(name.into()))?;
+        Ok(object.bytes.clone())
+    }
+
+    fn store(&mut self, name: &str, bytes: Option<Bytes>) {
+        let modified = self.now;
+        self.objects.extend(bytes.map(|bytes| (name.into(), Stored { bytes, modified })));
+    }
+
+    fn listed(&self) -> impl Iterator<Item = Listed> {
+        self.objects.iter().map(|(name, Stored { bytes, modified })| Listed {
+            name: name.clone(),
+            length: bytes.len() as u64,
+            modified: *modified,
+        })
     }
 }
 
 impl ObjectStore for SimulatedStore {
     fn get<'a>(&'a self, name: &'a str, range: Range<u64>) -> Answer<'a, Bytes> {
-        Box::pin(self.answer(move |contents| {
+        Box::pin(self.answer(Request::Read, name, move |contents, lie| {
             contents.reads += 1;
             let object = contents.find(name)?;
             let end = (range.end as usize).min(object.len());
-            Ok(object.slice((range.start as usize).min(end)..end))
+            let bytes = object.slice((range.start as usize).min(end)..end);
+            told(lie, bytes).ok_or_else(|| RemoteError::Missing(name.into()))
         }))
     }
 
     fn length<'a>(&'a self, name: &'a str) -> Answer<'a, u64> {
-        Box::pin(self.answer(move |contents| Ok(contents.find(name)?.len() as u64)))
+        Box::pin(self.answer(Request::Length, name, move |contents, lie| {
+            let object = told(lie, contents.find(name)?);
+            Ok(object.ok_or_else(|| RemoteError::Missing(name.into()))?.len() as u64)
+        }))
     }
 
     fn create<'a>(&'a self, name: &'a str, bytes: Bytes) -> Answer<'a, bool> {
-        Box::pin(self.answer(move |contents| {
+        Box::pin(self.answer(Request::Create, name, move |contents, lie| {
             let is_new = !contents.objects.contains_key(name);
             if is_new {
-                contents.objects.insert(name.into(), bytes);
+                contents.store(name, told(lie, bytes));
             }
             Ok(is_new)
         }))
@@ -129,28 +259,30 @@ impl ObjectStore for SimulatedStore {
 
     fn upload<'a>(&'a self, name: &'a str) -> Answer<'a, Box<dyn PartialObject>> {
         let parts = Parts { store: self.clone(), name: name.into(), bytes: Vec::new() };
-        Box::pin(self.answer(move |_| Ok(Box::new(parts) as Box<dyn PartialObject>)))
+        Box::pin(self.answer(Request::Begin, name, move |_, _| Ok(Box::new(parts) as Box<dyn PartialObject>)))
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
-        Box::pin(self.answer(move |contents| {
-            contents.objects.remove(name);
+        Box::pin(self.answer(Request::Remove, name, move |contents, lie| {
+            if lie.is_none() {
+                contents.objects.remove(name);
+            }
             Ok(())
         }))
     }
 
     fn list<'a>(&'a self, folder: &'a str, after: Option<&'a str>) -> Answer<'a, Vec<Listed>> {
-        Box::pin(self.answer(move |contents| {
-            let listed = |(name, bytes): (&String, &Bytes)| Listed {
-                name: name.clone(),
-                length: bytes.len() as u64,
-                modified: 0,
+        Box::pin(self.answer(Request::List, folder, move |contents, lie| {
+            let all: Vec<Listed> = match contents.ailment {
+                Ailment::Stale => contents.stale.clone(),
+                _ if lie.is_some() => Vec::new(),
+                _ => contents.listed().collect(),
             };
             let prefix = format!("{folder}/");
-            let names = contents.objects.iter().filter(|(name, _)| {
-                name.starts_with(&prefix) && after.is_none_or(|after| name.as_str() > after)
-            });
-            Ok(names.take(PAGE).map(listed).collect())
+            let is_on_page = |listed: &Listed| {
+                listed.name.starts_with(&prefix) && after.is_none_or(|after| listed.name.as_str() > after)
+            };
+            Ok(all.into_iter().filter(is_on_page).take(PAGE).collect())
         }))
     }
 
@@ -167,26 +299,20 @@ struct Parts {
 
 impl PartialObject for Parts {
     fn part(&mut self, bytes: Bytes) -> Answer<'_, ()> {
-        let store = self.store.clone();
-        Box::pin(async move {
-            store.answer(|_| Ok(())).await?;
-            self.bytes.extend_from_slice(&bytes);
+        let Parts { store, name, bytes: kept } = self;
+        Box::pin(store.answer(Request::Part, name, move |_, lie| {
+            kept.extend(told(lie, bytes).iter().flatten());
             Ok(())
-        })
+        }))
     }
 
     fn finish(&mut self) -> Answer<'_, ()> {
-        let (store, name) = (self.store.clone(), self.name.clone());
         let bytes = Bytes::from(std::mem::take(&mut self.bytes));
-        Box::pin(async move {
-            let put = |contents: &mut Contents| {
-                let is_kept = contents.ailment != Ailment::Lying;
-                let bytes = if is_kept { bytes } else { changed(&bytes, bytes.len() / 2) };
-                contents.objects.insert(name, bytes);
-                Ok(())
-            };
-            store.answer(put).await
-        })
+        let Parts { store, name, .. } = &*self;
+        Box::pin(store.answer(Request::Finish, name, move |contents, lie| {
+            contents.store(name, told(lie, bytes));
+            Ok(())
+        }))
     }
 
     fn give_up(&mut self) -> Answer<'_, ()> {

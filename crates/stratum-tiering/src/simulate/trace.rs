@@ -52,24 +52,15 @@ pub enum TraceError {
 
 impl Trace {
     /// Reads CSV, gzipped where it begins as gzip does.
-    pub fn read(mut input: impl BufRead) -> Result<Trace, TraceError> {
-        let start = input.fill_buf().map_err(|error| TraceError::Unreadable { line: 0, error })?;
-        if start.starts_with(&GZIP) {
-            Self::read_csv(BufReader::new(MultiGzDecoder::new(input)))
-        } else {
-            Self::read_csv(input)
-        }
-    }
-
-    fn read_csv(input: impl BufRead) -> Result<Trace, TraceError> {
-        let mut lines = Lines { input, line: 0, text: Vec::new() };
+    pub fn read(input: impl BufRead) -> Result<Trace, TraceError> {
+        let mut lines = Lines::of(unpacked(input)?);
         if !lines.next()?.is_some_and(|head| head.trim_end().split(',').map(str::trim).eq(COLUMNS)) {
             return Err(TraceError::Columns);
         }
         let mut collected = Collected::default();
         while let Some(text) = lines.next()? {
             let taken = if text.trim().is_empty() { Ok(()) } else { collected.take(&fields(text)) };
-            taken.map_err(|fault| TraceError::Line { line: lines.line, fault })?;
+            taken.map_err(|fault| TraceError::Line { line: lines.number(), fault })?;
         }
         Self::new(collected.reads, collected.sizes).ok_or(TraceError::Empty)
     }
@@ -77,6 +68,11 @@ impl Trace {
     /// A trace of reads in the order of time, of objects with the given sizes; nothing without a read.
     pub(super) fn new(reads: Vec<TraceRead>, sizes: Vec<u64>) -> Option<Trace> {
         let groups = groups(&reads, sizes.len());
+        (!reads.is_empty()).then_some(Trace { reads, sizes, groups })
+    }
+
+    /// The same, of objects whose groups are known: a number below theirs for each.
+    pub(super) fn in_groups(reads: Vec<TraceRead>, sizes: Vec<u64>, groups: Vec<u32>) -> Option<Trace> {
         (!reads.is_empty()).then_some(Trace { reads, sizes, groups })
     }
 
@@ -99,7 +95,7 @@ impl Trace {
 
     /// The number of the object's group.
     ///
-    /// A trace has no names to tell groups by. Objects that are first read one after the other are taken for one.
+    /// A trace as CSV has no names to tell groups by. Objects that are first read one after the other are taken for one.
     pub fn group(&self, object: u32) -> u32 {
         self.groups.get(object as usize).copied().unwrap_or(0)
     }
@@ -218,15 +214,33 @@ fn whole(column: &str, text: &str) -> Result<u64, String> {
     }
 }
 
-/// The lines of the file, counted as an editor counts them.
-struct Lines<R> {
+/// A file's bytes, unpacked where it begins as gzip does.
+pub(super) fn unpacked<'a>(mut input: impl BufRead + 'a) -> Result<Box<dyn BufRead + 'a>, TraceError> {
+    let start = input.fill_buf().map_err(|error| TraceError::Unreadable { line: 0, error })?;
+    Ok(match start.starts_with(&GZIP) {
+        true => Box::new(BufReader::new(MultiGzDecoder::new(input))),
+        false => Box::new(input),
+    })
+}
+
+/// The lines of a file, counted as an editor counts them.
+pub(super) struct Lines<R> {
     input: R,
     line: u64,
     text: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
-    fn next(&mut self) -> Result<Option<&str>, TraceError> {
+    pub fn of(input: R) -> Lines<R> {
+        Lines { input, line: 0, text: Vec::new() }
+    }
+
+    /// The number of the last.
+    pub fn number(&self) -> u64 {
+        self.line
+    }
+
+    pub fn next(&mut self) -> Result<Option<&str>, TraceError> {
         /// Longer is no line of a trace; an object's name has 1,024 bytes at most.
         const LONGEST: u64 = 64 << 10;
         self.text.clear();

@@ -16,8 +16,8 @@ pub enum Op {
     Name,
 }
 
-/// The power that several drives hang on. It counts their writes, syncs and changes of names, and can be made to
-/// fail at any of them.
+/// The power that several drives hang on, and the line to a remote store. It counts what is changed, on drives (writes,
+/// syncs and changes of names) and there, and can be made to fail at any of these.
 #[derive(Debug, Default)]
 pub struct Power {
     state: Mutex<Supply>,
@@ -31,7 +31,7 @@ struct Supply {
 
 /// How an operation finds the power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Current {
+pub(crate) enum Current {
     On,
     /// It fails during this very operation, which may have had some effect.
     Failing,
@@ -39,7 +39,7 @@ pub(super) enum Current {
 }
 
 impl Power {
-    /// Operations since the beginning, on all drives.
+    /// Operations since the beginning, on all that hangs on it.
     pub fn steps(&self) -> u64 {
         self.state.lock().steps
     }
@@ -61,7 +61,7 @@ impl Power {
         self.state.lock().fails_at = None;
     }
 
-    pub(super) fn draw(&self, op: Op) -> Current {
+    pub(crate) fn draw(&self, op: Op) -> Current {
         let mut state = self.state.lock();
         let off = state.fails_at.is_some_and(|at| state.steps >= at);
         match (off, op) {
