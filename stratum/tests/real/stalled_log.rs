@@ -31,7 +31,7 @@ fn a_reader_of_the_log_that_stalls_stops_no_request() {
             assert!(matches!(read, Ok(1)), "request {request} was not answered: {read:?}");
             answer.push(byte[0]);
         }
-        assert!(answer.starts_with(b"HTTP/1.1 403"), "{}", String::from_utf8_lossy(&answer));
+        assert!(answer.starts_with(b"HTTP/1.1 404"), "{}", String::from_utf8_lossy(&answer));
     }
 
     assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());

@@ -33,15 +33,18 @@ impl Levels {
 
     /// Has in memory what it takes to look a key up.
     pub(super) fn touch(&self, key: &[u8]) -> Result<(), TreeError> {
-        if self.change(key)?.is_some() { Ok(()) } else { self.base.touch(key) }
+        for changes in [&self.run, &self.sunk] {
+            if changes.get(key)?.is_some() {
+                return Ok(());
+            }
+        }
+        self.base.touch(key)
     }
 
-    /// What is stored of a key over the base.
-    fn change(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
-        match self.run.get(key)? {
-            Some(change) => Ok(Some(change)),
-            None => self.sunk.get(key),
-        }
+    /// Asks the state that they are together.
+    fn ask<T>(&self, question: impl FnOnce(&dyn Base) -> T) -> T {
+        let below = Over { changes: &self.sunk, below: &self.base };
+        question(&Over { changes: &self.run, below: &below })
     }
 
     /// A key after `from`, some blocks on; nothing if there is little left.
@@ -86,10 +89,7 @@ impl Levels {
 
 impl Base for Levels {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
-        match self.change(key)? {
-            Some(change) => Ok(change.as_change()),
-            None => self.base.get(key),
-        }
+        self.ask(|state| state.get(key))
     }
 
     fn scan(
@@ -98,8 +98,7 @@ impl Base for Levels {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
     ) -> Result<(), TreeError> {
-        let below = Over { changes: &self.sunk, below: &self.base };
-        Over { changes: &self.run, below: &below }.scan(from, to, visit)
+        self.ask(|state| state.scan(from, to, visit))
     }
 }
 

@@ -230,13 +230,15 @@ mod tests {
 
     #[test]
     fn groups_are_those_of_the_names() {
+        // Each folder has enough objects to be a group.
+        const OBJECTS: u32 = 600;
         let mut log = String::new();
-        for number in 0..60 {
+        for number in 0..OBJECTS {
             let folder = if number % 2 == 0 { "logs" } else { "site" };
-            log += &line(number, "REST.GET.OBJECT", &format!("{folder}/{number}"), 200, "1", "1");
+            log += &line(number % 60, "REST.GET.OBJECT", &format!("{folder}/{number}"), 200, "1", "1");
         }
         let trace = trace(&[log]).unwrap();
         let group = |object: u32| trace.group(object);
-        assert!((2..60).all(|object| group(object) == group(object % 2)) && group(0) != group(1));
+        assert!((2..OBJECTS).all(|object| group(object) == group(object % 2)) && group(0) != group(1));
     }
 }
