@@ -4,10 +4,13 @@
 //! later, and of two changes that are due the one to the colder class.
 
 use crate::days::Days;
-use crate::rules::{Expiration, Filter, Rule, Rules, When};
+use crate::rules::{Expiration, Filter, Rule, Rules, TransitionMinimum, When, coldness};
 use std::collections::BTreeMap;
 use stratum_metadata::record::{ObjectRecord, StorageClass};
 use stratum_storage::ambient::UnixMillis;
+
+/// Bytes under which an object is small: [`TransitionMinimum`].
+const SMALL: u64 = 128 << 10;
 
 /// What becomes of a version now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +58,11 @@ impl Rules {
         if rules().any(|rule| expires(rule, modified, days).is_some_and(|due| due <= now)) {
             return Verdict::Expire;
         }
-        let due = rules().flat_map(|rule| &rule.transitions).filter(|to| at(to.when, modified, days) <= now);
-        transition(object, due.map(|to| to.class))
+        let due = rules().flat_map(|rule| {
+            let due = rule.transitions.iter().filter(move |to| at(to.when, modified, days) <= now);
+            due.map(|to| to.class).filter(move |class| self.lets_change(rule, object.size, *class))
+        });
+        transition(object, due)
     }
 
     pub fn of_noncurrent(&self, version: Noncurrent<'_>, now: UnixMillis, days: Days) -> Verdict {
@@ -69,9 +75,11 @@ impl Rules {
         if expirations.any(|expiration| is_due(expiration.days, expiration.keep_newer)) {
             return Verdict::Delete;
         }
-        let transitions = rules().flat_map(|rule| &rule.noncurrent_transitions);
-        let due = transitions.filter(|to| is_due(to.days, to.keep_newer));
-        transition(object, due.map(|to| to.class))
+        let due = rules().flat_map(|rule| {
+            let due = rule.noncurrent_transitions.iter().filter(move |to| is_due(to.days, to.keep_newer));
+            due.map(|to| to.class).filter(move |class| self.lets_change(rule, object.size, *class))
+        });
+        transition(object, due)
     }
 
     /// A marker under which nothing is left goes if a rule asks for that, or once the days of an expiration are over.
@@ -107,6 +115,19 @@ impl Rules {
         let due = self.applying(key, object);
         let due = due.filter_map(|rule| Some((expires(rule, object.modified, days)?, rule.id.as_str())));
         due.min_by_key(|(due, _)| *due)
+    }
+
+    /// Whether an object is large enough for a rule's change to a class: what a rule says of sizes itself comes before what holds for all.
+    fn lets_change(&self, rule: &Rule, size: u64, class: StorageClass) -> bool {
+        let is_small =
+            size < SMALL && rule.filter.larger_than.is_none() && rule.filter.smaller_than.is_none();
+        match self.minimum.filter(|_| is_small) {
+            None => true,
+            Some(TransitionMinimum::AllClasses) => false,
+            Some(TransitionMinimum::VariesByClass) => {
+                matches!(class, StorageClass::Glacier | StorageClass::DeepArchive)
+            }
+        }
     }
 
     fn applying<'r, 'o>(
@@ -148,19 +169,6 @@ fn transition(object: &ObjectRecord, due: impl Iterator<Item = StorageClass>) ->
     }
 }
 
-/// The order of S3's classes, in which transitions go down only.
-fn coldness(class: StorageClass) -> u8 {
-    match class {
-        StorageClass::Standard | StorageClass::ReducedRedundancy => 0,
-        StorageClass::StandardIa => 1,
-        StorageClass::IntelligentTiering => 2,
-        StorageClass::OnezoneIa => 3,
-        StorageClass::GlacierIr => 4,
-        StorageClass::Glacier => 5,
-        StorageClass::DeepArchive => 6,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,7 +205,7 @@ mod tests {
     #[test]
     fn an_object_expires_when_the_first_rule_s_days_are_over() {
         let days = Days::default();
-        let rules = Rules(vec![
+        let rules = Rules::from(vec![
             Rule { expiration: at_days(3), ..rule("") },
             Rule { expiration: at_days(1), ..rule("logs/") },
             Rule { expiration: at_days(1), is_enabled: false, ..rule("") },
@@ -218,7 +226,7 @@ mod tests {
     fn classes_only_become_colder() {
         let to = |days, class| Transition { when: When::Days(days), class };
         let transitions = vec![to(1, StorageClass::StandardIa), to(2, StorageClass::Glacier)];
-        let rules = Rules(vec![Rule { transitions, ..rule("") }]);
+        let rules = Rules::from(vec![Rule { transitions, ..rule("") }]);
         let judge = |class, now| {
             let object = object(10 * DAY, class);
             rules.of_current(Current { key: b"a", object: &object }, now, Days::default())
@@ -230,8 +238,26 @@ mod tests {
     }
 
     #[test]
+    fn small_objects_stay_where_the_configuration_says_so() {
+        let to = |class| vec![Transition { when: When::Days(1), class }];
+        let judge = |minimum, size, class, larger_than| {
+            let filter = Filter { larger_than, ..Filter::default() };
+            let rules = vec![Rule { transitions: to(class), filter, ..rule("") }];
+            let object = ObjectRecord { size, ..object(0, StorageClass::Standard) };
+            let current = Current { key: b"a", object: &object };
+            Rules { rules, minimum }.of_current(current, 9 * DAY, Days::default()) != Verdict::Keep
+        };
+        use StorageClass::{DeepArchive, StandardIa};
+        let (all, varies) = (Some(TransitionMinimum::AllClasses), Some(TransitionMinimum::VariesByClass));
+        assert!(judge(None, 1, StandardIa, None), "nobody said it");
+        assert!(!judge(all, SMALL - 1, DeepArchive, None) && judge(all, SMALL, DeepArchive, None));
+        assert!(judge(varies, 1, DeepArchive, None) && !judge(varies, 1, StandardIa, None));
+        assert!(judge(all, 2, StandardIa, Some(1)), "the rule's own filter counts");
+    }
+
+    #[test]
     fn versions_go_by_age_and_by_number() {
-        let rules = Rules(vec![Rule {
+        let rules = Rules::from(vec![Rule {
             noncurrent_expiration: Some(NoncurrentExpiration { days: 2, keep_newer: Some(1) }),
             noncurrent_transitions: vec![NoncurrentTransition {
                 days: 1,
@@ -255,7 +281,7 @@ mod tests {
     fn a_delete_marker_goes_when_nothing_is_under_it() {
         let judge = |rule: Rule, is_alone, now| {
             let marker = DeleteMarker { key: b"a", modified: 10 * DAY, is_alone };
-            Rules(vec![rule]).of_delete_marker(marker, now, Days::default())
+            Rules::from(vec![rule]).of_delete_marker(marker, now, Days::default())
         };
         let by_itself = Rule { expiration: Some(Expiration::DeleteMarkers), ..rule("") };
         assert_eq!(judge(by_itself.clone(), true, 0), Verdict::Delete);
@@ -273,7 +299,7 @@ mod tests {
 
     #[test]
     fn an_upload_is_aborted_after_its_days() {
-        let rules = Rules(vec![Rule { abort_uploads_after: Some(2), ..rule("up/") }]);
+        let rules = Rules::from(vec![Rule { abort_uploads_after: Some(2), ..rule("up/") }]);
         let aborts = |key: &str, now| rules.aborts(key.as_bytes(), 10 * DAY, now, Days::default());
         assert!(!aborts("up/a", 12 * DAY - 1) && aborts("up/a", 12 * DAY) && !aborts("a", 20 * DAY));
     }

@@ -15,5 +15,5 @@ pub use days::Days;
 pub use judge::{Current, DeleteMarker, Noncurrent, Verdict};
 pub use rules::{
     Expiration, Filter, FilterForm, Invalid, NoncurrentExpiration, NoncurrentTransition, Rule, Rules,
-    Transition, When,
+    Transition, TransitionMinimum, When,
 };

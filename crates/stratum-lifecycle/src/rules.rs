@@ -12,7 +12,53 @@ const MOST_NEWER_VERSIONS: u32 = 100;
 
 /// The rules of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rules(pub Vec<Rule>);
+#[serde(from = "Kept", into = "Kept")]
+pub struct Rules {
+    pub rules: Vec<Rule>,
+    /// Which objects are too small for a transition. Where nobody says it, none is.
+    pub minimum: Option<TransitionMinimum>,
+}
+
+/// Objects of under 128 KiB that change their class, where a rule's own filter doesn't speak of sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransitionMinimum {
+    /// None does.
+    AllClasses,
+    /// Those do that go to `GLACIER` or `DEEP_ARCHIVE`.
+    VariesByClass,
+}
+
+/// How rules are kept: by themselves, or beside what holds for all of them.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Rules(Vec<Rule>),
+    Configuration { minimum: TransitionMinimum, rules: Vec<Rule> },
+}
+
+impl From<Kept> for Rules {
+    fn from(kept: Kept) -> Rules {
+        match kept {
+            Kept::Rules(rules) => Rules { rules, minimum: None },
+            Kept::Configuration { minimum, rules } => Rules { rules, minimum: Some(minimum) },
+        }
+    }
+}
+
+impl From<Rules> for Kept {
+    fn from(Rules { rules, minimum }: Rules) -> Kept {
+        match minimum {
+            None => Kept::Rules(rules),
+            Some(minimum) => Kept::Configuration { minimum, rules },
+        }
+    }
+}
+
+impl From<Vec<Rule>> for Rules {
+    fn from(rules: Vec<Rule>) -> Rules {
+        Rules { rules, minimum: None }
+    }
+}
 
 /// A rule: what it applies to, and what becomes of that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +99,7 @@ pub enum FilterForm {
     And,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
 pub enum When {
     /// After a version was made.
     Days(u32),
@@ -114,8 +160,10 @@ pub enum Invalid {
     WithSizes(&'static str),
     #[error("'StorageClass' must be different for each transition action of a rule, and not STANDARD")]
     Class,
-    #[error("'Days' of an expiration must be greater than those of every transition of its rule")]
+    #[error("'Days' in the Expiration action must be greater than 'Days' in the Transition action")]
     Order,
+    #[error("A transition to a colder 'StorageClass' must come later than one to a warmer")]
+    Warmer,
     #[error("'Days' and 'Date' can't be mixed in a rule")]
     MixedTimes,
 }
@@ -124,11 +172,11 @@ impl Rules {
     /// # Errors
     /// [`Invalid`].
     pub fn check(&self) -> Result<(), Invalid> {
-        if self.0.is_empty() || self.0.len() > MOST_RULES {
+        if self.rules.is_empty() || self.rules.len() > MOST_RULES {
             return Err(Invalid::Count);
         }
         let mut ids = BTreeSet::new();
-        for rule in &self.0 {
+        for rule in &self.rules {
             if rule.id.chars().count() > MOST_ID_CHARS {
                 return Err(Invalid::LongId);
             }
@@ -166,7 +214,7 @@ impl Rules {
 
     /// Those that are in force.
     pub fn enabled(&self) -> impl Iterator<Item = &Rule> {
-        self.0.iter().filter(|rule| rule.is_enabled)
+        self.rules.iter().filter(|rule| rule.is_enabled)
     }
 }
 
@@ -250,6 +298,13 @@ impl Rule {
                 return Err(Invalid::Class);
             }
         }
+        if has_warmer(self.transitions.iter().map(|transition| (transition.class, transition.when)))
+            || has_warmer(
+                self.noncurrent_transitions.iter().map(|transition| (transition.class, transition.days)),
+            )
+        {
+            return Err(Invalid::Warmer);
+        }
         let is_late = |days: u32| {
             self.transitions
                 .iter()
@@ -259,6 +314,26 @@ impl Rule {
             Some(Expiration::At(When::Days(days))) if is_late(days) => Err(Invalid::Order),
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether one of the transitions would make warmer what another has made colder, and so never happen.
+fn has_warmer<T: PartialOrd>(transitions: impl Iterator<Item = (StorageClass, T)> + Clone) -> bool {
+    transitions.clone().any(|(class, when)| {
+        transitions.clone().any(|(other, later)| coldness(other) > coldness(class) && later <= when)
+    })
+}
+
+/// The order of S3's classes, in which transitions go down only.
+pub(crate) fn coldness(class: StorageClass) -> u8 {
+    match class {
+        StorageClass::Standard | StorageClass::ReducedRedundancy => 0,
+        StorageClass::StandardIa => 1,
+        StorageClass::IntelligentTiering => 2,
+        StorageClass::OnezoneIa => 3,
+        StorageClass::GlacierIr => 4,
+        StorageClass::Glacier => 5,
+        StorageClass::DeepArchive => 6,
     }
 }
 
@@ -293,7 +368,7 @@ mod tests {
     }
 
     fn check(rule: Rule) -> Result<(), Invalid> {
-        Rules(vec![rule]).check()
+        Rules::from(vec![rule]).check()
     }
 
     #[test]
@@ -302,7 +377,7 @@ mod tests {
         assert_eq!(check(expiring(0)), Err(Invalid::Days));
         assert_eq!(check(Rule { expiration: None, ..expiring(1) }), Err(Invalid::NoAction));
         assert_eq!(check(Rule { id: "i".repeat(256), ..expiring(1) }), Err(Invalid::LongId));
-        assert_eq!(Rules(vec![expiring(1), expiring(2)]).check(), Err(Invalid::SameId));
+        assert_eq!(Rules::from(vec![expiring(1), expiring(2)]).check(), Err(Invalid::SameId));
         assert_eq!(Rules::default().check(), Err(Invalid::Count));
         let date = |date| Rule { expiration: Some(Expiration::At(When::Date(date))), ..expiring(1) };
         assert_eq!((check(date(86_400_000)), check(date(86_400_001))), (Ok(()), Err(Invalid::Date)));
@@ -313,6 +388,8 @@ mod tests {
         assert_eq!(check(moved(vec![to(1, StorageClass::Standard)])), Err(Invalid::Class));
         let twice = vec![to(1, StorageClass::Glacier), to(2, StorageClass::Glacier)];
         assert_eq!(check(moved(twice)), Err(Invalid::Class));
+        let backwards = vec![to(1, StorageClass::Glacier), to(2, StorageClass::StandardIa)];
+        assert_eq!(check(moved(backwards)), Err(Invalid::Warmer));
         let dated = Transition { when: When::Date(0), class: StorageClass::Glacier };
         assert_eq!(check(moved(vec![dated])), Err(Invalid::MixedTimes));
         let tagged = Filter { tags: [("a".into(), "b".into())].into(), ..Filter::default() };
@@ -335,11 +412,14 @@ mod tests {
             let filter = Filter { prefix: prefix.into(), ..Filter::default() };
             Rule { id: prefix.into(), filter, is_enabled, ..expiring(1) }
         };
-        let rules = Rules(vec![of("logs/a", true), of("logs/b", true), of("x", false)]);
+        let rules = Rules::from(vec![of("logs/a", true), of("logs/b", true), of("x", false)]);
         assert_eq!(rules.common_prefix(), b"logs/");
-        assert_eq!(Rules(vec![of("a", true), of("", true)]).common_prefix(), b"");
-        assert_eq!(Rules(vec![of("a", false)]).common_prefix(), b"");
-        assert_eq!(Rules::from_document(&rules.to_document().unwrap()).unwrap(), rules);
+        assert_eq!(Rules::from(vec![of("a", true), of("", true)]).common_prefix(), b"");
+        assert_eq!(Rules::from(vec![of("a", false)]).common_prefix(), b"");
+        let kept = |rules: &Rules| Rules::from_document(&rules.to_document().unwrap()).unwrap();
+        assert_eq!(kept(&rules), rules);
+        let of_a_minimum = Rules { minimum: Some(TransitionMinimum::VariesByClass), ..rules };
+        assert_eq!(kept(&of_a_minimum), of_a_minimum);
     }
 
     #[test]

@@ -83,6 +83,7 @@ fn meaning(name: &str) -> Option<Meaning> {
         "copy-source-if-match" | "copy-source-if-none-match" => Of(COPIES),
         "copy-source-if-modified-since" | "copy-source-if-unmodified-since" => Of(COPIES),
         "confirm-remove-self-bucket-access" => Of(&["PutBucketPolicy"]),
+        "transition-default-minimum-object-size" => Of(&["PutBucketLifecycleConfiguration"]),
         "skip-destination-validation" => Of(&["PutBucketNotificationConfiguration"]),
         "copy-source-range" => Of(&["UploadPartCopy"]),
         // Without a copy there is nothing to direct, and clients send these when they begin an upload, too. There are
@@ -100,7 +101,6 @@ fn meaning(name: &str) -> Option<Meaning> {
         // Of operations and conditions that aren't built.
         "if-match-initiated-time" => Unbuilt("A condition on the time of an upload's creation"),
         "mfa" => Unbuilt("MFA delete"),
-        "transition-default-minimum-object-size" => Unbuilt("A lifecycle configuration"),
         "object-if-match" => Unbuilt("An object's annotation"),
         "create-session-mode" => Unbuilt("CreateSession"),
         "client-token" => Unbuilt("RenameObject"),

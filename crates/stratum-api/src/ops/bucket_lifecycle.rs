@@ -12,9 +12,9 @@ use crate::ops::no_content;
 use crate::xml;
 use crate::xml::lifecycle::LifecycleConfiguration;
 use axum::body::Body;
-use http::{HeaderMap, HeaderName, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use stratum_lifecycle::{Current, Rules};
+use stratum_lifecycle::{Current, Rules, TransitionMinimum};
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, ObjectRecord};
 use stratum_storage::ambient::UnixMillis;
@@ -23,22 +23,50 @@ use stratum_storage::ambient::UnixMillis;
 const MAX_BODY: u64 = 2 * 1024 * 1024;
 
 const EXPIRATION: HeaderName = HeaderName::from_static("x-amz-expiration");
+/// Which objects are too small for a transition, by the name that it has in the header.
+const MINIMUM: HeaderName = HeaderName::from_static("x-amz-transition-default-minimum-object-size");
+const MINIMA: [(TransitionMinimum, &str); 2] = [
+    (TransitionMinimum::AllClasses, "all_storage_classes_128K"),
+    (TransitionMinimum::VariesByClass, "varies_by_storage_class"),
+];
+
 const ABORT_DATE: HeaderName = HeaderName::from_static("x-amz-abort-date");
 const ABORT_RULE: HeaderName = HeaderName::from_static("x-amz-abort-rule-id");
 
 pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let rules = ctx.store.lifecycle.of(&ctx.view, bucket)?.ok_or(Code::NoSuchLifecycleConfiguration)?;
-    xml::answer(&LifecycleConfiguration::of(&rules))
+    let mut response = xml::answer(&LifecycleConfiguration::of(&rules))?;
+    tell_minimum(&rules, response.headers_mut());
+    Ok(response)
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
     let new_id = || format!("{:032x}", ctx.store.entropy.next_u128());
     let document = body.document(MAX_BODY).await?;
-    let rules = xml::lifecycle::read(&document, new_id)?;
+    let rules = Rules { minimum: minimum(&ctx.headers)?, ..xml::lifecycle::read(&document, new_id)? };
     level::require(ctx, "A lifecycle")?;
     let text = rules.to_document().map_err(|error| S3Error::new(Code::InternalError).because(error))?;
     change(ctx, bucket, Some(text)).await?;
-    Ok(Response::new(Body::empty()))
+    let mut response = Response::new(Body::empty());
+    tell_minimum(&rules, response.headers_mut());
+    Ok(response)
+}
+
+fn minimum(headers: &HeaderMap) -> Result<Option<TransitionMinimum>, S3Error> {
+    let Some(asked) = headers.get(MINIMUM) else { return Ok(None) };
+    match MINIMA.into_iter().find(|(_, name)| asked.as_bytes() == name.as_bytes()) {
+        Some((minimum, _)) => Ok(Some(minimum)),
+        None => {
+            Err(S3Error::new(Code::InvalidRequest)
+                .message("Invalid TransitionDefaultMinimumObjectSize found"))
+        }
+    }
+}
+
+fn tell_minimum(rules: &Rules, out: &mut HeaderMap) {
+    if let Some((_, name)) = MINIMA.into_iter().find(|(minimum, _)| rules.minimum == Some(*minimum)) {
+        out.insert(MINIMUM, HeaderValue::from_static(name));
+    }
 }
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
@@ -94,10 +122,11 @@ pub fn tell_abortion(
     ctx: &Context,
     bucket: &BucketRecord,
     key: &ObjectKey,
+    initiated: UnixMillis,
     out: &mut HeaderMap,
 ) -> Result<(), S3Error> {
     let Some(rules) = ctx.store.lifecycle.of(&ctx.view, bucket)? else { return Ok(()) };
-    if let Some((due, rule)) = rules.abortion(key.as_bytes(), ctx.now, ctx.store.settings.lifecycle_days) {
+    if let Some((due, rule)) = rules.abortion(key.as_bytes(), initiated, ctx.store.settings.lifecycle_days) {
         out.insert(ABORT_DATE, headers::http_date(due));
         out.insert(ABORT_RULE, headers::value(&utf8_percent_encode(rule, NON_ALPHANUMERIC).to_string()));
     }

@@ -49,7 +49,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         key: Name::new(key.as_bytes(), None),
         upload_id: upload.to_string(),
     })?;
-    tell_abortion(ctx, bucket, key, response.headers_mut())?;
+    tell_abortion(ctx, bucket, key, ctx.now, response.headers_mut())?;
     let headers = response.headers_mut();
     sealing.describe(headers);
     if let Some((algorithm, kind)) = checksum {

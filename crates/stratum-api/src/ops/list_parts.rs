@@ -8,12 +8,14 @@ use crate::key::ObjectKey;
 use crate::listing;
 use crate::multipart;
 use crate::number;
+use crate::ops::bucket_lifecycle::tell_abortion;
 use crate::query::Query;
 use crate::text::{Name, Quoted, Timestamp};
 use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::Owner;
 use crate::xml::multipart::{ChecksumElement, ListPartsResult, Part};
+use http::HeaderMap;
 use stratum_metadata::record::{BucketRecord, ETag, PartRecord, UploadId};
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
@@ -25,6 +27,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let identities = &ctx.store.identities;
     let owner = record.attributes.owner.as_ref().unwrap_or(&bucket.owner);
     let (initiator, owner) = (Owner::by_id(identities, &record.initiator), Owner::by_id(identities, owner));
+    let mut aborted = HeaderMap::new();
+    tell_abortion(ctx, bucket, key, record.initiated, &mut aborted)?;
     let (bucket, key) = (bucket.name.clone(), key.as_bytes().to_vec());
     let write = move |(parts, next): &Parts| {
         let parts: Vec<_> = parts.iter().map(line).collect();
@@ -46,7 +50,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             parts: &parts,
         })
     };
-    listing::answer(ctx, max, page(ctx, upload, marker, max), write).await
+    let mut response = listing::answer(ctx, max, page(ctx, upload, marker, max), write).await?;
+    response.headers_mut().extend(aborted);
+    Ok(response)
 }
 
 /// Parts by number, and the last one's where there are more.

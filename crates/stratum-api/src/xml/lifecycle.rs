@@ -108,7 +108,7 @@ struct Abortion {
 
 impl<'a> LifecycleConfiguration<'a> {
     pub fn of(rules: &'a Rules) -> Self {
-        Self { xmlns: Namespace, rules: rules.0.iter().map(RuleElement::of).collect() }
+        Self { xmlns: Namespace, rules: rules.rules.iter().map(RuleElement::of).collect() }
     }
 }
 
@@ -188,17 +188,18 @@ pub fn read(body: &[u8], new_id: impl FnMut() -> String) -> Result<Rules, S3Erro
     let root = read::document(body, "LifecycleConfiguration")?;
     root.only(&["Rule"])?;
     let mut new_id = new_id;
-    let rules = root.children.iter().map(|element| rule(element, &mut new_id)).collect::<Result<_, _>>()?;
-    let rules = Rules(rules);
+    let rules: Vec<_> =
+        root.children.iter().map(|element| rule(element, &mut new_id)).collect::<Result<_, _>>()?;
+    let rules = Rules::from(rules);
     rules.check().map_err(|invalid| S3Error::new(code(&invalid)).message(invalid.to_string()))?;
     Ok(rules)
 }
 
 fn code(invalid: &stratum_lifecycle::Invalid) -> Code {
-    use stratum_lifecycle::Invalid::{Count, MixedTimes, NoAction, Order, Sizes, WithSizes, WithTags};
+    use stratum_lifecycle::Invalid::{Count, MixedTimes, NoAction, Sizes, WithSizes, WithTags};
     match invalid {
         Count => Code::MalformedXML,
-        NoAction | Sizes | WithTags(_) | WithSizes(_) | Order | MixedTimes => Code::InvalidRequest,
+        NoAction | Sizes | WithTags(_) | WithSizes(_) | MixedTimes => Code::InvalidRequest,
         _ => Code::InvalidArgument,
     }
 }
@@ -245,8 +246,8 @@ fn filter(rule: &Element) -> Result<Filter, S3Error> {
         (Some(prefix), None) => {
             Ok(Filter { form: FilterForm::Prefix, prefix: prefix.text.clone(), ..Filter::default() })
         }
-        (None, None) => Ok(Filter { form: FilterForm::Prefix, ..Filter::default() }),
-        (Some(_), Some(_)) => Err(Malformed::WrongElements.into()),
+        // Without either a rule would be about everything, and it may be one that deletes.
+        (None, None) | (Some(_), Some(_)) => Err(Malformed::WrongElements.into()),
         (None, Some(filter)) => {
             if filter.children.len() > 1 {
                 return Err(Malformed::WrongElements.into());
@@ -395,6 +396,13 @@ mod tests {
         for (wrong, code) in [
             ("<Prefix/>".to_owned(), InvalidRequest),
             (format!("<Prefix/><Filter/>{EXPIRES}"), MalformedXML),
+            (EXPIRES.into(), MalformedXML),
+            (
+                format!(
+                    "<Prefix/>{EXPIRES}<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition>"
+                ),
+                InvalidArgument,
+            ),
             (format!("<Other/>{EXPIRES}"), MalformedXML),
             (format!("<Filter><Prefix>a</Prefix><Prefix>b</Prefix></Filter>{EXPIRES}"), MalformedXML),
             ("<Prefix/><Expiration><Days>0</Days></Expiration>".into(), InvalidArgument),
@@ -414,6 +422,6 @@ mod tests {
         );
         assert_eq!(of(""), Err(MalformedXML));
         let named = of(&format!("<Rule><Status>Disabled</Status><Prefix/>{EXPIRES}</Rule>")).unwrap();
-        assert_eq!((named.0[0].id.as_str(), named.0[0].is_enabled), ("made", false));
+        assert_eq!((named.rules[0].id.as_str(), named.rules[0].is_enabled), ("made", false));
     }
 }

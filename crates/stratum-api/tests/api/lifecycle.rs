@@ -49,4 +49,24 @@ async fn answers_tell_when_and_by_which_rule() {
     let begun = client.post("/bucket/logs/parts?uploads", "").await.expect(200);
     assert_eq!(begun.header("x-amz-abort-rule-id"), Some("a%20rule"));
     assert!(begun.header("x-amz-abort-date").is_some_and(|date| date.ends_with("GMT")));
+    let upload = begun.element("UploadId").unwrap();
+    let parts = client.get(&format!("/bucket/logs/parts?uploadId={upload}")).await.expect(200);
+    for name in ["x-amz-abort-date", "x-amz-abort-rule-id"] {
+        assert_eq!(parts.header(name), begun.header(name), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_least_size_of_a_transition_is_kept_and_told() {
+    const MINIMUM: &str = "x-amz-transition-default-minimum-object-size";
+    let client = with_bucket().await;
+    for name in ["all_storage_classes_128K", "varies_by_storage_class"] {
+        let put = client.send("PUT", "/bucket?lifecycle", &[(MINIMUM, name)], RULES).await.expect(200);
+        let got = client.get("/bucket?lifecycle").await.expect(200);
+        assert_eq!((put.header(MINIMUM), got.header(MINIMUM)), (Some(name), Some(name)));
+    }
+    let other = client.send("PUT", "/bucket?lifecycle", &[(MINIMUM, "none")], RULES).await;
+    other.refused(400, "InvalidRequest");
+    client.put("/bucket?lifecycle", RULES).await.expect(200);
+    assert_eq!(client.get("/bucket?lifecycle").await.expect(200).header(MINIMUM), None);
 }

@@ -30,7 +30,7 @@ async fn configure(store: &Store, change: BucketChange) {
 
 async fn rules(store: &Store, rule: Rule) {
     let rule = Rule { id: "rule".into(), is_enabled: true, ..rule };
-    let document = Some(BucketDocument(Rules(vec![rule]).to_document().unwrap()));
+    let document = Some(BucketDocument(Rules::from(vec![rule]).to_document().unwrap()));
     configure(store, BucketChange::Document { kind: DocumentKind::Lifecycle, document }).await;
 }
 
