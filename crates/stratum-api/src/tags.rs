@@ -95,14 +95,23 @@ pub fn of_header(headers: &HeaderMap) -> Result<Option<Tags>, S3Error> {
     let mut pairs = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let decoded = |raw| crate::query::decode(raw).map_err(|_| malformed());
+        let decoded = |raw| match is_encoded(raw) {
+            true => crate::query::decode(raw).map_err(|_| malformed()),
+            false => Err(malformed()),
+        };
         let (key, value) = (decoded(key)?, decoded(value)?);
-        if pairs.iter().any(|(known, _)| *known == key) {
+        if key.is_empty() || pairs.iter().any(|(known, _)| *known == key) {
             return Err(malformed());
         }
         pairs.push((key, value));
     }
     Ok(some(checked(Tagged::Object, pairs)?))
+}
+
+/// Whether each `%` is followed by two hexadecimal digits.
+fn is_encoded(text: &str) -> bool {
+    let is_byte = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|digit| digit.is_ascii_hexdigit());
+    text.split('%').skip(1).all(is_byte)
 }
 
 /// No tags, and none at all, are the same.
@@ -155,6 +164,9 @@ mod tests {
         assert_eq!(header("a=1=2"), tags(&[("a", "1=2")]));
         assert_eq!(header("a=1&a=2"), Err(Code::InvalidArgument));
         assert_eq!(header("a=%ff"), Err(Code::InvalidArgument));
-        assert_eq!(header("=1"), Err(Code::InvalidTag));
+        assert_eq!(header("a%3D=%2B"), tags(&[("a=", "+")]));
+        for wrong in ["=1", "a=%", "a=%4", "a=%zz"] {
+            assert_eq!(header(wrong), Err(Code::InvalidArgument), "{wrong}");
+        }
     }
 }

@@ -128,7 +128,9 @@ fn check_policy(
         "key" => Some(key.as_str()),
         name => form.get(name),
     };
-    PostPolicy::parse(&json)?.judge(ctx.now, form.iter().map(|(name, _)| name), field)
+    // The bucket is a field of every form, though it stands in its address: a policy that doesn't name one is good for none.
+    let names = std::iter::once("bucket").chain(form.iter().map(|(name, _)| name));
+    PostPolicy::parse(&json)?.judge(ctx.now, names, field)
 }
 
 /// The PutObject that the form is.

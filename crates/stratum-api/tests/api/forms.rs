@@ -66,7 +66,7 @@ async fn a_session_signs_a_form_with_its_token() {
     let session = root().sts(&client.rig, "GetSessionToken", &[]).await;
     let element = |name| session.element(name).unwrap();
     let (key, secret, token) = (element("AccessKeyId"), element("SecretAccessKey"), element("SessionToken"));
-    let conditions = r#"[["starts-with", "$key", "up/"], ["starts-with", "$x-amz-security-token", ""]]"#;
+    let conditions = r#"[{"bucket": "bucket"}, ["starts-with", "$key", "up/"], ["starts-with", "$x-amz-security-token", ""]]"#;
     let send = async |token: Option<&str>| {
         let mut fields = vec![("key", "up/k")];
         fields.extend(token.map(|token| ("x-amz-security-token", token)));
@@ -109,6 +109,10 @@ async fn a_signed_policy_lets_a_stranger_upload_what_it_allows() {
     let unsigned: Vec<_> = fields.iter().copied().filter(|(name, _)| *name != "signature").collect();
     client.send("POST", "/bucket", &[TYPE], form(&unsigned, "bytes")).await.refused(400, "InvalidArgument");
     assert_eq!(get(&client, "/bucket/down/a").await.status, 404);
+    let of_any_bucket = signed("[[\"starts-with\", \"$key\", \"\"]]", &[("key", "up/b")]);
+    let of_any_bucket = form(&borrowed(&of_any_bucket), "bytes");
+    client.send("POST", "/bucket", &[TYPE], of_any_bucket).await.refused(403, "AccessDenied");
+    assert_eq!(get(&client, "/bucket/up/b").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
