@@ -5,6 +5,7 @@
 //!
 //! Source: Amazon S3 User Guide, "Logging requests with server access logging" and "Amazon S3 server access log format".
 
+use crate::channel::Tls;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -71,6 +72,7 @@ pub struct Line<'a> {
     pub signature: Option<&'static str>,
     pub auth: Option<&'static str>,
     pub host: Option<&'a str>,
+    pub tls: Option<Tls>,
 }
 
 impl Line<'_> {
@@ -80,7 +82,7 @@ impl Line<'_> {
         let millis = self.took.as_millis();
         let _ = writeln!(
             out,
-            "{} {} [{}] {} {} {} {} {} \"{}\" {} {} {} {} {millis} {millis} \"{}\" \"{}\" {} {} {} - {} {} - - -",
+            "{} {} [{}] {} {} {} {} {} \"{}\" {} {} {} {} {millis} {millis} \"{}\" \"{}\" {} {} {} {} {} {} {} - -",
             text(Some(self.owner)),
             text(Some(self.bucket)),
             stamp(self.time),
@@ -99,8 +101,10 @@ impl Line<'_> {
             text(self.version),
             self.request,
             text(self.signature),
+            text(self.tls.map(|tls| tls.suite)),
             text(self.auth),
             text(self.host),
+            self.tls.map_or("-".to_owned(), |tls| format!("TLSv{}", tls.version)),
         );
     }
 }
@@ -257,6 +261,8 @@ mod tests {
         let expected = "ann photos [14/Nov/2023:22:13:20 +0000] - bob 0123456789ABCDEF REST.PUT.OBJECT a%20b \
             \"PUT /photos/a%20b HTTP/1.1\" 200 - - - 0 0 \"-\" \"an agent\" - 0123456789ABCDEF - - - - - - -\n";
         assert_eq!(written(&line("an agent")), expected);
+        let over_tls = written(&Line { tls: Some(Tls::USUAL), ..line("an agent") });
+        assert!(over_tls.ends_with(" - TLS_AES_256_GCM_SHA384 - - TLSv1.3 - -\n"), "{over_tls}");
         let forged = written(&line("x\" 200\nann photos"));
         assert_eq!(forged.lines().count(), 1, "{forged}");
         assert_eq!(forged.matches('"').count(), 6, "{forged}");

@@ -6,6 +6,7 @@
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::number;
+use crate::operation::Operation;
 use http::HeaderMap;
 use stratum_metadata::command::{Match, Refusal, WriteCondition};
 use stratum_metadata::record::ObjectRecord;
@@ -128,6 +129,23 @@ pub fn range_counts(headers: &HeaderMap, object: &ObjectRecord) -> bool {
         Some(date) => object.modified / 1000 == date,
         None => holds(&parse_etags(validator), object),
     }
+}
+
+/// Whether a write or a deletion asks about what the object is that is there, so that its answer tells whether that was guessed.
+/// Whether there is one at all (`*`) isn't that.
+pub fn are_of_content(operation: &Operation, headers: &HeaderMap) -> bool {
+    const HEEDING: [&str; 4] = ["PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject"];
+    let is_of_deletion = headers.contains_key(MODIFIED_AT) || headers.contains_key(SIZE);
+    HEEDING.contains(&operation.name) && (is_of_deletion || is_of_content(&on_write(headers)))
+}
+
+/// As [`are_of_content`], of a condition that was read.
+pub fn is_of_content(condition: &WriteCondition) -> bool {
+    let has_etags = |of: &Option<Match>| matches!(of, Some(Match::ETags(_)));
+    has_etags(&condition.if_match)
+        || has_etags(&condition.if_none_match)
+        || condition.if_modified_at.is_some()
+        || condition.if_size.is_some()
 }
 
 /// The condition on a PUT or a CompleteMultipartUpload.

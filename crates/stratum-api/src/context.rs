@@ -4,6 +4,7 @@ use crate::access_log::{AccessLogs, Logging};
 use crate::admission::{Admission, Memory};
 use crate::audit::{Audit, Trail};
 use crate::bodies::{Bodies, Ends};
+use crate::channel::Tls;
 use crate::cors::CorsRules;
 use crate::documents::Documents;
 use crate::error::{Code, S3Error};
@@ -180,6 +181,8 @@ pub struct Context {
     pub headers: HeaderMap,
     /// How the client reached the server.
     pub scheme: Scheme,
+    /// What was agreed on with it, over TLS.
+    pub tls: Option<Tls>,
     /// Where it came from.
     pub peer: Option<IpAddr>,
     /// What is decided of it, for its audit.

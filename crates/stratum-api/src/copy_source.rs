@@ -5,6 +5,7 @@ use crate::error::S3Error;
 use crate::key::ObjectKey;
 use crate::rights::{self, Asker, EXPECTED_SOURCE_OWNER, Resource};
 use crate::source_name::SourceName;
+use crate::tags::Tags;
 use crate::version::{Purpose, Target};
 use std::sync::Arc;
 use stratum_metadata::record::{BucketRecord, VersionId};
@@ -35,6 +36,16 @@ impl CopySource {
     /// What the caller is told of it where it can't be read.
     pub fn masked(&self, ctx: &Context, error: S3Error) -> S3Error {
         rights::masked(&Asker::of(ctx), &self.bucket, &self.key, error)
+    }
+
+    /// Asks whether the caller may give these tags, which are its, to a copy.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub fn may_give_tags(&self, ctx: &Context, copy: &Resource<'_>, tags: &Tags) -> Result<(), S3Error> {
+        let id = self.version.map(|version| version.to_string());
+        let source = Resource::Object(&self.bucket, &self.key, id.as_deref());
+        rights::authorise_copied_tags(ctx, &source, copy, tags)
     }
 
     /// What is read of it.

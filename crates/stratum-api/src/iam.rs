@@ -7,6 +7,7 @@
 //!
 //! Sources: IAM API Reference (2010-05-08), STS API Reference (2011-06-15).
 
+mod absent;
 mod access_keys;
 mod account;
 mod answer;
@@ -176,6 +177,7 @@ async fn answer(
         row,
         form,
         scheme: head.extensions.remove::<Scheme>().unwrap_or(Scheme::HTTP),
+        tls: head.extensions.get().copied(),
         peer: head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
         headers: head.headers,
         now: store.clock.now(),

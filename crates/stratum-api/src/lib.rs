@@ -21,6 +21,7 @@ pub mod audit;
 mod authenticate;
 pub mod bodies;
 pub mod body;
+mod channel;
 mod checksum;
 mod conditions;
 mod connections;

@@ -22,11 +22,13 @@
 //!
 //! Source: S3 User Guide, "How Amazon S3 authorizes a request" and "Access control list (ACL) overview".
 
+mod beside;
 mod delivery;
 mod facts;
 mod grants;
 mod own;
 
+pub use beside::{authorise_copied_tags, authorise_headers, authorise_reading, authorise_said};
 pub use delivery::may_deliver_logs;
 pub use facts::{Asker, Said};
 
@@ -38,8 +40,7 @@ use crate::identities::Member;
 use crate::key::ObjectKey;
 use crate::ownership;
 use crate::query::Query;
-use crate::tags;
-use crate::version::{self, Purpose, Target};
+use crate::version::{Purpose, Target};
 use facts::Facts;
 use http::HeaderMap;
 use own::Own;
@@ -147,45 +148,6 @@ pub fn authorise(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_
     let who = asker.caller.id().unwrap_or(asker.account.id());
     Err(S3Error::new(Code::AccessDenied)
         .because(format_args!("{who} may not do {action} to {resource}: {verdict}")))
-}
-
-/// The rights that a header asks for beside the operation's own: what it gives to a version, it takes a right to give.
-const BY_HEADER: [(&str, &str); 4] = [
-    (tags::HEADER, "s3:PutObjectTagging"),
-    ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
-    ("x-amz-object-lock-retain-until-date", "s3:PutObjectRetention"),
-    ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"),
-];
-
-/// Whether the caller may give to the object what the request's headers say.
-///
-/// # Errors
-/// As [`authorise`].
-pub fn authorise_headers(asker: &Asker<'_>, resource: &Resource<'_>) -> Result<(), S3Error> {
-    for name in asker.headers.keys() {
-        let Some((_, action)) = BY_HEADER.into_iter().find(|(header, _)| name == header) else { continue };
-        let said = Said::of(asker.headers, asker.now);
-        authorise(&Asker { said: Some(&said), ..*asker }, action, resource)?;
-    }
-    Ok(())
-}
-
-/// As [`authorise`], once the body has been read: what it says may be what the policy asks about.
-///
-/// # Errors
-/// As [`authorise`].
-pub fn authorise_said(
-    ctx: &Context,
-    bucket: &BucketRecord,
-    key: &ObjectKey,
-    said: &Said,
-) -> Result<(), S3Error> {
-    let version = ctx.query.get(version::PARAMETER);
-    let asker = Asker { said: Some(said), ..Asker::of(ctx) };
-    for action in ctx.operation.actions(version.is_some()) {
-        authorise(&asker, action, &Resource::Object(bucket, key, version))?;
-    }
-    Ok(())
 }
 
 /// What is told of an object that wasn't found: that it isn't there only to those who may list the bucket.

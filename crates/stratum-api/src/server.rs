@@ -17,6 +17,7 @@ pub use crate::connections::{Connections, ConnectionsStatus};
 
 use crate::address::bucket_of_host;
 use crate::admission::{Admitted, Party};
+use crate::channel::{Channel, Tls};
 use crate::connections::{Capacity, Connection, Phase};
 use crate::context::Store;
 use crate::error::{Code, S3Error};
@@ -28,7 +29,6 @@ use axum::body::Body;
 use bytes::Bytes;
 use console::Console;
 use http::header::{CONNECTION, HOST};
-use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -167,13 +167,18 @@ impl Server {
             return;
         }
         let stream = Unstalled::new(stream, connection.clone());
-        let Some(tls) = tls else { return self.http(stream, peer, connection, Scheme::HTTP, stopped).await };
+        let Some(tls) = tls else {
+            return self.http(stream, peer, connection, Channel::Plain, stopped).await;
+        };
         let handshake = tokio::select! {
             handshake = tokio::time::timeout(self.limits.silence, tls.accept(stream)) => handshake,
             () = connection.displaced() => return,
         };
         match handshake {
-            Ok(Ok(stream)) => self.http(stream, peer, connection, Scheme::HTTPS, stopped).await,
+            Ok(Ok(stream)) => {
+                let channel = Channel::Tls(Tls::of(stream.get_ref().1));
+                self.http(stream, peer, connection, channel, stopped).await;
+            }
             Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
             Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
         }
@@ -184,18 +189,18 @@ impl Server {
         stream: impl AsyncRead + AsyncWrite + Unpin,
         peer: SocketAddr,
         connection: Arc<Connection>,
-        scheme: Scheme,
+        channel: Channel,
         stopped: watch::Receiver<bool>,
     ) {
         let wire = Wire::new(stream, connection.clone(), self.ids.clone(), self.store.clock.clone());
         let builder = http1::Builder::new();
-        let serving = self.converse(builder, wire, peer, &connection, &scheme, stopped.clone());
+        let serving = self.converse(builder, wire, peer, &connection, channel, stopped.clone());
         let Some(Left { wire, unread }) = serving.await else { return };
         if wire.is_to_be_read_again() {
             let mut builder = http1::Builder::new();
             builder.max_headers(self.limits.headers);
             let wire = wire.read_again(unread);
-            Box::pin(self.converse(builder, wire, peer, &connection, &scheme, stopped)).await;
+            Box::pin(self.converse(builder, wire, peer, &connection, channel, stopped)).await;
         }
     }
 
@@ -206,12 +211,12 @@ impl Server {
         wire: Wire<S>,
         peer: SocketAddr,
         connection: &Arc<Connection>,
-        scheme: &Scheme,
+        channel: Channel,
         mut stopped: watch::Receiver<bool>,
     ) -> Option<Left<S>> {
         let service = service_fn(|mut request: Request<Incoming>| {
             let (server, connection) = (self.clone(), connection.clone());
-            request.extensions_mut().insert(scheme.clone());
+            channel.tell(request.extensions_mut());
             async move { Ok::<_, Infallible>(server.respond(peer, connection, request).await) }
         });
         let mut serving = builder

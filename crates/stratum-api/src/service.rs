@@ -11,6 +11,7 @@ use crate::admission::{LEAST_MEMORY, Memory, Origin, Party};
 use crate::audit::{Asked, Came, Trail};
 use crate::authenticate::{Authenticated, authenticate};
 use crate::body::{Leftover, RequestBody};
+use crate::channel::Tls;
 use crate::connections::Connection;
 use crate::context::{Account, Caller, Context, Store};
 use crate::cors::CrossOrigin;
@@ -248,6 +249,7 @@ async fn answer(
     let (address, mut query) = (address.map_err(shut)?, query.map_err(shut)?);
     let peer = head.extensions.get::<SocketAddr>().map(SocketAddr::ip);
     let scheme = head.extensions.remove::<Scheme>().unwrap_or(Scheme::HTTP);
+    let tls = head.extensions.get::<Tls>().copied();
     let mut headers = head.headers;
     let presigned = mechanism.filter(|mechanism| mechanism.place == Place::Query);
     let presigned = presigned.map(|mechanism| mechanism.version);
@@ -276,6 +278,7 @@ async fn answer(
         query,
         headers,
         scheme,
+        tls,
         peer,
         trail: seen.trail.clone(),
         trace: seen.trace.clone(),
@@ -407,7 +410,7 @@ async fn dispatch(ctx: &Context, handler: Handler, address: Address, incoming: I
         may.map_err(|refusal| subject.refused(ctx, refusal))?;
     }
     if operation.is_write() {
-        rights::authorise_headers(&Asker::of(ctx), &subject.resource(ctx))?;
+        rights::authorise_headers(&Asker::of(ctx), operation, &subject.resource(ctx))?;
     }
     let answer = hand_over(ctx, handler, &subject, incoming).await;
     match &subject {

@@ -1,4 +1,4 @@
-//! The actions of S3, IAM and STS that a policy can speak of, and sets of them.
+//! The actions of S3, IAM and STS that a policy can speak of (`names`), and sets of them.
 //!
 //! A policy's wildcards are resolved when it is read: what is left is a set of bits, so asking whether an action is
 //! meant costs the same whatever the policy says.
@@ -7,184 +7,19 @@
 //! resource is a bucket or an object, and `CreateBucket` and `ListAllMyBuckets`; those of "AWS Identity and Access
 //! Management" and "AWS Security Token Service" that this server has.
 
+mod names;
+
 use crate::error::{Malformed, quoted};
 use crate::json::Json;
 use crate::pattern::Wildcards;
+use names::NAMES;
 
 /// How many sets of bits hold all actions.
 const WORDS: usize = 3;
 
-/// In the order of their bytes.
-const NAMES: [&str; 168] = [
-    "iam:AddUserToGroup",
-    "iam:AttachGroupPolicy",
-    "iam:AttachRolePolicy",
-    "iam:AttachUserPolicy",
-    "iam:CreateAccessKey",
-    "iam:CreateGroup",
-    "iam:CreatePolicy",
-    "iam:CreatePolicyVersion",
-    "iam:CreateRole",
-    "iam:CreateUser",
-    "iam:DeleteAccessKey",
-    "iam:DeleteGroup",
-    "iam:DeleteGroupPolicy",
-    "iam:DeletePolicy",
-    "iam:DeletePolicyVersion",
-    "iam:DeleteRole",
-    "iam:DeleteRolePolicy",
-    "iam:DeleteUser",
-    "iam:DeleteUserPolicy",
-    "iam:DetachGroupPolicy",
-    "iam:DetachRolePolicy",
-    "iam:DetachUserPolicy",
-    "iam:GetAccountSummary",
-    "iam:GetGroup",
-    "iam:GetGroupPolicy",
-    "iam:GetPolicy",
-    "iam:GetPolicyVersion",
-    "iam:GetRole",
-    "iam:GetRolePolicy",
-    "iam:GetUser",
-    "iam:GetUserPolicy",
-    "iam:ListAccessKeys",
-    "iam:ListAttachedGroupPolicies",
-    "iam:ListAttachedRolePolicies",
-    "iam:ListAttachedUserPolicies",
-    "iam:ListEntitiesForPolicy",
-    "iam:ListGroupPolicies",
-    "iam:ListGroups",
-    "iam:ListGroupsForUser",
-    "iam:ListInstanceProfilesForRole",
-    "iam:ListOpenIDConnectProviders",
-    "iam:ListPolicies",
-    "iam:ListPolicyVersions",
-    "iam:ListRolePolicies",
-    "iam:ListRoleTags",
-    "iam:ListRoles",
-    "iam:ListUserPolicies",
-    "iam:ListUserTags",
-    "iam:ListUsers",
-    "iam:PutGroupPolicy",
-    "iam:PutRolePolicy",
-    "iam:PutUserPolicy",
-    "iam:RemoveUserFromGroup",
-    "iam:SetDefaultPolicyVersion",
-    "iam:SimulatePrincipalPolicy",
-    "iam:TagRole",
-    "iam:TagUser",
-    "iam:UntagRole",
-    "iam:UntagUser",
-    "iam:UpdateAccessKey",
-    "iam:UpdateAssumeRolePolicy",
-    "iam:UpdateGroup",
-    "iam:UpdateRole",
-    "iam:UpdateRoleDescription",
-    "iam:UpdateUser",
-    "s3:AbortMultipartUpload",
-    "s3:BypassGovernanceRetention",
-    "s3:CreateBucket",
-    "s3:CreateBucketMetadataTableConfiguration",
-    "s3:DeleteBucket",
-    "s3:DeleteBucketMetadataTableConfiguration",
-    "s3:DeleteBucketPolicy",
-    "s3:DeleteBucketWebsite",
-    "s3:DeleteObject",
-    "s3:DeleteObjectAnnotation",
-    "s3:DeleteObjectTagging",
-    "s3:DeleteObjectVersion",
-    "s3:DeleteObjectVersionAnnotation",
-    "s3:DeleteObjectVersionTagging",
-    "s3:GetAccelerateConfiguration",
-    "s3:GetAnalyticsConfiguration",
-    "s3:GetBucketAbac",
-    "s3:GetBucketAcl",
-    "s3:GetBucketCORS",
-    "s3:GetBucketLocation",
-    "s3:GetBucketLogging",
-    "s3:GetBucketMetadataTableConfiguration",
-    "s3:GetBucketNotification",
-    "s3:GetBucketObjectLockConfiguration",
-    "s3:GetBucketOwnershipControls",
-    "s3:GetBucketPolicy",
-    "s3:GetBucketPolicyStatus",
-    "s3:GetBucketPublicAccessBlock",
-    "s3:GetBucketRequestPayment",
-    "s3:GetBucketTagging",
-    "s3:GetBucketVersioning",
-    "s3:GetBucketWebsite",
-    "s3:GetEncryptionConfiguration",
-    "s3:GetIntelligentTieringConfiguration",
-    "s3:GetInventoryConfiguration",
-    "s3:GetLifecycleConfiguration",
-    "s3:GetMetricsConfiguration",
-    "s3:GetObject",
-    "s3:GetObjectAcl",
-    "s3:GetObjectAnnotation",
-    "s3:GetObjectAttributes",
-    "s3:GetObjectLegalHold",
-    "s3:GetObjectRetention",
-    "s3:GetObjectTagging",
-    "s3:GetObjectTorrent",
-    "s3:GetObjectVersion",
-    "s3:GetObjectVersionAcl",
-    "s3:GetObjectVersionAnnotation",
-    "s3:GetObjectVersionAttributes",
-    "s3:GetObjectVersionForReplication",
-    "s3:GetObjectVersionTagging",
-    "s3:GetObjectVersionTorrent",
-    "s3:GetReplicationConfiguration",
-    "s3:InitiateReplication",
-    "s3:ListAllMyBuckets",
-    "s3:ListBucket",
-    "s3:ListBucketMultipartUploads",
-    "s3:ListBucketVersions",
-    "s3:ListMultipartUploadParts",
-    "s3:ListObjectAnnotations",
-    "s3:ListObjectVersionAnnotations",
-    "s3:ObjectOwnerOverrideToBucketOwner",
-    "s3:PutAccelerateConfiguration",
-    "s3:PutAnalyticsConfiguration",
-    "s3:PutBucketAbac",
-    "s3:PutBucketAcl",
-    "s3:PutBucketCORS",
-    "s3:PutBucketLogging",
-    "s3:PutBucketNotification",
-    "s3:PutBucketObjectLockConfiguration",
-    "s3:PutBucketOwnershipControls",
-    "s3:PutBucketPolicy",
-    "s3:PutBucketPublicAccessBlock",
-    "s3:PutBucketRequestPayment",
-    "s3:PutBucketTagging",
-    "s3:PutBucketVersioning",
-    "s3:PutBucketWebsite",
-    "s3:PutEncryptionConfiguration",
-    "s3:PutIntelligentTieringConfiguration",
-    "s3:PutInventoryConfiguration",
-    "s3:PutLifecycleConfiguration",
-    "s3:PutMetricsConfiguration",
-    "s3:PutObject",
-    "s3:PutObjectAcl",
-    "s3:PutObjectAnnotation",
-    "s3:PutObjectLegalHold",
-    "s3:PutObjectRetention",
-    "s3:PutObjectTagging",
-    "s3:PutObjectVersionAcl",
-    "s3:PutObjectVersionAnnotation",
-    "s3:PutObjectVersionTagging",
-    "s3:PutReplicationConfiguration",
-    "s3:ReplicateDelete",
-    "s3:ReplicateObject",
-    "s3:ReplicateTags",
-    "s3:RestoreObject",
-    "s3:UpdateBucketMetadataAnnotationTableConfiguration",
-    "s3:UpdateBucketMetadataInventoryTableConfiguration",
-    "s3:UpdateBucketMetadataJournalTableConfiguration",
-    "s3:UpdateObjectEncryption",
-    "sts:AssumeRole",
-    "sts:GetCallerIdentity",
-    "sts:GetSessionToken",
-];
+/// Those of the three services that this server doesn't have. An identity's policy may speak of them as it may of other services',
+/// and a bucket's of none.
+const ELSEWHERE: &str = include_str!("action/elsewhere.txt");
 
 /// An action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -229,9 +64,18 @@ impl Services {
         }
     }
 
-    /// Whether a name is an action of a service that isn't here. Of the others it is known what there is.
-    fn take(self, name: &str) -> bool {
+    /// Whether a name, in lower case, means actions that aren't here: of another service, or of one of these, of which it is known what
+    /// there is.
+    fn take(self, name: &str, wanted: &Wildcards) -> bool {
         let Some((service, action)) = name.split_once(':') else { return false };
+        let is_known = match self {
+            Services::S3 => false,
+            Services::All => true,
+            Services::Sts => service == "sts",
+        };
+        if is_known && ELSEWHERE.lines().any(|name| wanted.matches(&name.to_ascii_lowercase())) {
+            return true;
+        }
         let is_name = !service.is_empty()
             && service.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         self == Services::All && is_name && !action.is_empty() && !Services::HERE.contains(&service)
@@ -287,7 +131,7 @@ impl Actions {
                 .filter(|action| wanted.matches(&action.name().to_ascii_lowercase()))
                 .peekable();
             has_any = true;
-            if meant.peek().is_none() && !services.take(&folded) {
+            if meant.peek().is_none() && !services.take(&folded, &wanted) {
                 return Err(Malformed::Action(quoted(name)));
             }
             meant.for_each(|action| actions.insert(action));
@@ -321,6 +165,8 @@ mod tests {
         assert!(NAMES.is_sorted_by(|one, next| one < next));
         assert!(NAMES.len() <= WORDS * 64);
         assert!(Action::all().all(|action| Action::named(action.name()) == Some(action)));
+        assert!(ELSEWHERE.lines().is_sorted_by(|one, next| one < next));
+        assert!(ELSEWHERE.lines().all(|name| Action::named(name).is_none()));
     }
 
     #[test]
@@ -351,12 +197,16 @@ mod tests {
         let parsed = |text: &str| Actions::parse(&Json::Text(text.into()), "Action", Services::All);
         assert_eq!(names(&parsed("*").unwrap()).len(), NAMES.len());
         assert_eq!(names(&parsed("iam:CreateAcc*").unwrap()), ["iam:CreateAccessKey"]);
-        for elsewhere in ["ec2:*", "sns:Publish", "s3express:CreateSession"] {
+        for elsewhere in
+            ["ec2:*", "sns:Publish", "s3express:CreateSession", "iam:PassRole", "s3:*AccountPublic*"]
+        {
             assert_eq!(names(&parsed(elsewhere).unwrap()), [""; 0]);
         }
         for none in ["s3:GetObjects", "iam:Foo", "sts:Foo*", "ec2", ":a", "e*2:Run", "ec2:"] {
             assert_eq!(parsed(none), Err(Malformed::Action(none.into())));
         }
+        let tag_session = |services| Actions::parse(&Json::Text("sts:TagSession".into()), "Action", services);
+        assert!(tag_session(Services::Sts).is_ok() && tag_session(Services::S3).is_err());
         let not_s3 = Actions::parse(&Json::Text("s3:*".into()), "NotAction", Services::All).unwrap();
         assert!(names(&not_s3).iter().all(|name| !name.starts_with("s3:")));
         assert_eq!(

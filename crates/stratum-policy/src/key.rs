@@ -20,6 +20,12 @@ pub enum Key {
     PrincipalType,
     PrincipalArn,
     PrincipalAccount,
+    /// A tag of the user or the role.
+    PrincipalTag(Box<str>),
+    /// Whether a service sends it, for itself or for somebody.
+    ViaService,
+    /// What requests have at Amazon and none has here: its networks, organisations, services and access points.
+    Elsewhere,
     RequestedRegion,
     MultiFactorAuthPresent,
     /// When a session began.
@@ -44,6 +50,9 @@ pub enum Key {
     SignatureVersion,
     SignatureAge,
     AuthType,
+    TlsVersion,
+    /// Of a write of an object: whether the object comes to be by it.
+    ObjectCreation,
     ResourceAccount,
     LockMode,
     LockRetainUntil,
@@ -52,6 +61,32 @@ pub enum Key {
     /// What a header of the request says, by its name.
     Header(&'static str),
 }
+
+/// Keys of what there isn't here: a statement that asks for it speaks of no request, as it would of none at Amazon that lacks it.
+const ELSEWHERE: [&str; 22] = [
+    "aws:calledvia",
+    "aws:calledviafirst",
+    "aws:calledvialast",
+    "aws:federatedprovider",
+    "aws:multifactorauthage",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:principalservicename",
+    "aws:principalservicenameslist",
+    "aws:resourceorgid",
+    "aws:resourceorgpaths",
+    "aws:sourceidentity",
+    "aws:sourceorgid",
+    "aws:sourceorgpaths",
+    "aws:sourcevpc",
+    "aws:sourcevpcarn",
+    "aws:sourcevpce",
+    "aws:vpcsourceip",
+    "s3:accessgrantsinstancearn",
+    "s3:accesspointnetworkorigin",
+    "s3:dataaccesspointaccount",
+    "s3:dataaccesspointarn",
+];
 
 /// The headers that are condition keys, `s3:` before their names.
 const HEADERS: [&str; 17] = [
@@ -82,6 +117,7 @@ impl Key {
                 _ if tag.is_empty() => None,
                 "s3:existingobjecttag" => Some(Key::ExistingObjectTag(tag.into())),
                 "s3:requestobjecttag" => Some(Key::RequestObjectTag(tag.into())),
+                "aws:principaltag" => Some(Key::PrincipalTag(tag.into())),
                 _ => None,
             };
         }
@@ -113,7 +149,11 @@ impl Key {
             "s3:signatureversion" => Key::SignatureVersion,
             "s3:signatureage" => Key::SignatureAge,
             "s3:authtype" => Key::AuthType,
-            "s3:resourceaccount" => Key::ResourceAccount,
+            "s3:resourceaccount" | "aws:resourceaccount" => Key::ResourceAccount,
+            "s3:tlsversion" => Key::TlsVersion,
+            "s3:objectcreationoperation" => Key::ObjectCreation,
+            "aws:viaawsservice" | "aws:principalisawsservice" => Key::ViaService,
+            name if ELSEWHERE.contains(&name) => Key::Elsewhere,
             "s3:object-lock-mode" => Key::LockMode,
             "s3:object-lock-retain-until-date" => Key::LockRetainUntil,
             "s3:object-lock-remaining-retention-days" => Key::LockRemainingDays,
@@ -135,6 +175,8 @@ mod tests {
         assert_eq!(Key::named("AWS:sourceip"), Some(Key::SourceIp));
         assert_eq!(Key::named("s3:X-Amz-Acl"), Some(Key::Header("x-amz-acl")));
         assert_eq!(Key::named("S3:ExistingObjectTag/Team"), Some(Key::ExistingObjectTag("Team".into())));
+        assert_eq!(Key::named("aws:SourceVpce"), Some(Key::Elsewhere));
+        assert_eq!(Key::named("aws:PrincipalTag/Team"), Some(Key::PrincipalTag("Team".into())));
         for none in [
             "aws:moon",
             "s3:x-amz-moon",

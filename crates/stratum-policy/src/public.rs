@@ -30,6 +30,7 @@ fn tells_who(key: &Key) -> bool {
             | Key::UserId
             | Key::PrincipalArn
             | Key::PrincipalAccount
+            | Key::Elsewhere
             | Key::Header("x-amz-server-side-encryption-aws-kms-key-id")
     )
 }

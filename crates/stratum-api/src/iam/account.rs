@@ -1,6 +1,6 @@
 //! What an account has, and may have.
 
-use super::answer::{Members, Reply, result};
+use super::answer::{Reply, result};
 use super::call::Call;
 use super::error::IamError;
 use super::valid;
@@ -19,20 +19,9 @@ struct Entries {
 }
 
 #[derive(Serialize)]
-struct NoProviders {
-    #[serde(rename = "OpenIDConnectProviderList")]
-    list: Members<()>,
-}
-
-#[derive(Serialize)]
 struct Entry {
     key: &'static str,
     value: usize,
-}
-
-/// There are none: nobody signs in here by another's word. Tools ask before they clean up.
-pub async fn identity_providers(_: &Call) -> Result<Reply, IamError> {
-    result(&NoProviders { list: Vec::new().into() })
 }
 
 pub async fn summary(call: &Call) -> Result<Reply, IamError> {

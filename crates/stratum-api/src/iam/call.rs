@@ -4,6 +4,7 @@ use super::error::{Fault, IamError};
 use super::table::{About, Row};
 use super::valid;
 use crate::audit::Trail;
+use crate::channel::Tls;
 use crate::context::{Account, Caller, Store};
 use crate::identities::{Arn, MemberKind};
 use crate::query::Query;
@@ -35,6 +36,7 @@ pub struct Call {
     pub form: Query,
     pub headers: HeaderMap,
     pub scheme: Scheme,
+    pub tls: Option<Tls>,
     pub peer: Option<IpAddr>,
     pub now: UnixMillis,
     /// What is decided of it.
@@ -214,6 +216,8 @@ impl Call {
             query: &self.form,
             headers: &self.headers,
             scheme: &self.scheme,
+            tls: self.tls,
+            creates: None,
             peer: self.peer,
             now: self.now,
             trail: &self.trail,

@@ -8,7 +8,7 @@ use super::valid;
 use crate::identities::{Arn, CANNED, Canned, fresh_id};
 use crate::text::Timestamp;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use stratum_metadata::record::{
     AccountName, IdentityKind, IdentityRecord, ManagedPolicyRecord, PolicyVersion,
 };
@@ -285,21 +285,41 @@ pub fn arn_of(call: &Call, arn: &str) -> Result<String, IamError> {
 }
 
 fn find(call: &Call, arn: &str) -> Result<Found, IamError> {
+    find_of(call, call.account_id(), arn)
+}
+
+/// Whether an account may give the policy to somebody.
+///
+/// # Errors
+/// `NoSuchEntity`.
+pub(super) fn must_be(call: &Call, account: &str, arn: &str) -> Result<(), IamError> {
+    find_of(call, account, arn).map(drop)
+}
+
+fn find_of(call: &Call, account: &str, arn: &str) -> Result<Found, IamError> {
     if let Some(canned) = Canned::by_arn(arn) {
         return Ok(Found::Canned(canned));
     }
     let missing =
         || Fault::NoSuchEntity.because(format!("Policy {arn:.2048} does not exist or is not attachable."));
     let (at, path) = Arn::parse(arn, "policy").ok_or_else(missing)?;
-    if at.account() != call.account_id() {
+    if at.account() != account {
         return Err(missing());
     }
     let record = call.view.managed_policy(&at)?.filter(|record| record.path == path).ok_or_else(missing)?;
     Ok(Found::Made(at, Box::new(record)))
 }
 
+/// The tags of the one that is named. Those that every account has have none.
+pub(super) fn tags_of(call: &Call) -> Result<BTreeMap<String, String>, IamError> {
+    Ok(match find(call, call.required("PolicyArn")?)? {
+        Found::Made(_, record) => record.tags,
+        Found::Canned(_) => BTreeMap::new(),
+    })
+}
+
 /// The one that is changed.
-fn made(call: &Call) -> Result<(AccountName, ManagedPolicyRecord), IamError> {
+pub(super) fn made(call: &Call) -> Result<(AccountName, ManagedPolicyRecord), IamError> {
     match find(call, call.required("PolicyArn")?)? {
         Found::Made(at, record) => Ok((at, *record)),
         Found::Canned(_) => {
@@ -308,7 +328,7 @@ fn made(call: &Call) -> Result<(AccountName, ManagedPolicyRecord), IamError> {
     }
 }
 
-async fn put(
+pub(super) async fn put(
     mut edit: Edit<'_>,
     at: &AccountName,
     record: Option<ManagedPolicyRecord>,

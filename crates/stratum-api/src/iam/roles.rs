@@ -30,13 +30,6 @@ struct Page<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct NoProfiles {
-    instance_profiles: Members<()>,
-    is_truncated: bool,
-}
-
-#[derive(Serialize)]
 struct Empty {}
 
 pub async fn create(call: &Call) -> Result<Reply, IamError> {
@@ -123,12 +116,6 @@ pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     edit.remove(IdentityKind::Role, &at);
     edit.commit().await?;
     Ok(Reply::Done)
-}
-
-/// There are no instances here that could have one; tools ask before they delete a role.
-pub async fn instance_profiles(call: &Call) -> Result<Reply, IamError> {
-    call.identity(IdentityKind::Role)?;
-    result(&NoProfiles { instance_profiles: Vec::new().into(), is_truncated: false })
 }
 
 async fn change(

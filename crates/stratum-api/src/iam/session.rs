@@ -4,6 +4,7 @@ use super::answer::{Reply, result};
 use super::call::Call;
 use super::edit::{Edit, salt};
 use super::error::{Fault, IamError};
+use super::managed;
 use super::valid;
 use crate::context::Caller;
 use crate::identities::{Arn, MemberKind, Session, Subject, access_key_id, secret_key};
@@ -12,6 +13,9 @@ use crate::text::Timestamp;
 use serde::Serialize;
 use stratum_metadata::record::{IdentityDetail, IdentityKind};
 use stratum_policy::Policy;
+
+/// Managed policies that a session may be given to stay within.
+const MOST_POLICIES: usize = 10;
 
 /// How long sessions last, in seconds.
 const LEAST_SECONDS: u32 = 900;
@@ -91,7 +95,7 @@ pub async fn get_session_token(call: &Call) -> Result<Reply, IamError> {
         Caller::User(_) | Caller::Nobody => (Subject::Owner { account }, MOST_OF_OWNER),
     };
     let seconds = seconds(call, USUAL_OF_USER.min(most), most)?;
-    let credentials = begin(call, subject, None, seconds).await?;
+    let credentials = begin(call, subject, None, Vec::new(), seconds).await?;
     result(&Token { credentials })
 }
 
@@ -106,6 +110,11 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
     if let Some(text) = policy {
         valid::document(text, valid::MOST_SESSION, "SessionPolicySize")?;
         Policy::parse_identity(text.as_bytes())?;
+    }
+    let policy_arns: Vec<_> = call.form.iter().filter_map(of_policy).map(str::to_owned).collect();
+    if policy_arns.len() > MOST_POLICIES {
+        return Err(Fault::ValidationError
+            .because(format!("policyArns must have length less than or equal to {MOST_POLICIES}.")));
     }
     // Whether there is such a role is told to nobody who may not assume it.
     let denied = || {
@@ -122,6 +131,9 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
     };
     let trust = Policy::parse_trust(trust.as_bytes())?;
     call.may(&Resource::Role { arn, account: at.account(), trust: &trust })?;
+    for arn in &policy_arns {
+        managed::must_be(call, at.account(), arn)?;
+    }
     let seconds = seconds(call, USUAL_OF_ROLE, *most)?;
     let subject = Subject::Role {
         account: at.account().to_owned(),
@@ -129,7 +141,7 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
         id: role.id.clone(),
         session: called.to_owned(),
     };
-    let credentials = begin(call, subject, policy, seconds).await?;
+    let credentials = begin(call, subject, policy, policy_arns, seconds).await?;
     result(&Assumed {
         credentials,
         assumed_role_user: RoleUser {
@@ -140,11 +152,17 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
     })
 }
 
+/// An ARN of `PolicyArns.member.N.arn`.
+fn of_policy<'f>((name, arn): (&str, &'f str)) -> Option<&'f str> {
+    name.strip_prefix("PolicyArns.member.")?.ends_with(".arn").then_some(arn)
+}
+
 /// Makes a session's credentials, all of which lies in its token.
 async fn begin(
     call: &Call,
     subject: Subject,
     policy: Option<&str>,
+    policy_arns: Vec<String>,
     seconds: u32,
 ) -> Result<Credentials, IamError> {
     let sealing = match call.store.members.sealing() {
@@ -163,6 +181,7 @@ async fn begin(
         secret: secret_key(entropy),
         subject,
         policy: policy.map(str::to_owned),
+        policy_arns,
         issued: call.now,
         ends: call.now.saturating_add(u64::from(seconds) * 1_000),
     };

@@ -7,6 +7,7 @@ use super::answer::{Members, Reply, result};
 use super::call::Call;
 use super::error::{Fault, IamError};
 use crate::audit::Trail;
+use crate::channel::Tls;
 use crate::context::Caller;
 use crate::identities::{Arn, Member};
 use crate::key::ObjectKey;
@@ -153,6 +154,8 @@ fn judged(
         query: &query,
         headers: &headers,
         scheme: &Scheme::HTTPS,
+        tls: Some(Tls::USUAL),
+        creates: (action.name() == "s3:PutObject").then_some(true),
         peer,
         now: call.now,
         trail: &Trail::OFF,

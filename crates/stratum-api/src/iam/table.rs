@@ -7,7 +7,7 @@ use super::answer::Reply;
 use super::call::Call;
 use super::error::{Fault, IamError};
 use super::{
-    access_keys, account, attached, groups, inline, managed, roles, session, simulate, tagging, users,
+    absent, access_keys, account, attached, groups, inline, managed, roles, session, simulate, tagging, users,
 };
 use crate::query::Query;
 use About::{Account, Caller, Groups, Policies, Principal, Roles, Trust, Users};
@@ -161,7 +161,7 @@ pub const ROWS: &[Row] = &[
     )),
     iam!("DeleteRole", Roles, ["RoleName"], |call| Box::pin(roles::delete(call))),
     iam!("ListInstanceProfilesForRole", Roles, ["RoleName", "Marker", "MaxItems"], |call| Box::pin(
-        roles::instance_profiles(call)
+        absent::of_role(call, "InstanceProfiles")
     )),
     iam!("PutUserPolicy", Users, ["UserName", "PolicyName", "PolicyDocument"], |call| Box::pin(inline::put(
         call,
@@ -297,12 +297,48 @@ pub const ROWS: &[Row] = &[
         ["PolicySourceArn", "ActionNames", "ResourceArns", "ContextEntries"],
         |call| Box::pin(simulate::simulate(call))
     ),
-    iam!("ListOpenIDConnectProviders", Account, [], |call| Box::pin(account::identity_providers(call))),
+    iam!("TagPolicy", Policies, ["PolicyArn", "Tags"], |call| Box::pin(tagging::tag_policy(call))),
+    iam!("UntagPolicy", Policies, ["PolicyArn", "TagKeys"], |call| Box::pin(tagging::untag_policy(call))),
+    iam!("ListPolicyTags", Policies, ["PolicyArn", "Marker", "MaxItems"], |call| Box::pin(
+        tagging::list_of_policy(call)
+    )),
+    iam!("ListMFADevices", Users, ["UserName", "Marker", "MaxItems"], |call| Box::pin(absent::of_user(
+        call,
+        "MFADevices"
+    ))),
+    iam!("ListSSHPublicKeys", Users, ["UserName", "Marker", "MaxItems"], |call| Box::pin(absent::of_user(
+        call,
+        "SSHPublicKeys"
+    ))),
+    iam!("ListSigningCertificates", Users, ["UserName", "Marker", "MaxItems"], |call| Box::pin(
+        absent::of_user(call, "Certificates")
+    )),
+    iam!(
+        "ListServiceSpecificCredentials",
+        Users,
+        ["UserName", "ServiceName", "Marker", "MaxItems"],
+        |call| Box::pin(absent::of_user(call, "ServiceSpecificCredentials"))
+    ),
+    iam!("GetLoginProfile", Users, ["UserName"], |call| Box::pin(absent::login_profile(call))),
+    iam!("DeleteLoginProfile", Users, ["UserName"], |call| Box::pin(absent::login_profile(call))),
+    iam!("ListVirtualMFADevices", Account, ["AssignmentStatus", "Marker", "MaxItems"], |_| Box::pin(
+        absent::list("VirtualMFADevices")
+    )),
+    iam!("ListAccountAliases", Account, ["Marker", "MaxItems"], |_| Box::pin(absent::list("AccountAliases"))),
+    iam!("GetAccountPasswordPolicy", Account, [], |call| Box::pin(absent::password_policy(call))),
+    iam!("ListInstanceProfiles", Account, ["PathPrefix", "Marker", "MaxItems"], |_| Box::pin(absent::list(
+        "InstanceProfiles"
+    ))),
+    iam!("ListServerCertificates", Account, ["PathPrefix", "Marker", "MaxItems"], |_| Box::pin(
+        absent::list("ServerCertificateMetadataList")
+    )),
+    iam!("ListSAMLProviders", Account, [], |_| Box::pin(absent::list("SAMLProviderList"))),
+    iam!("ListOpenIDConnectProviders", Account, [], |_| Box::pin(absent::list("OpenIDConnectProviderList"))),
     iam!("GetAccountSummary", Account, [], |call| Box::pin(account::summary(call))),
     sts!(
         "AssumeRole",
         Trust,
-        ["RoleArn", "RoleSessionName", "Policy", "DurationSeconds", "ExternalId"],
+        ["RoleArn", "RoleSessionName", "Policy", "PolicyArns", "DurationSeconds", "ExternalId"],
         |call| Box::pin(session::assume_role(call))
     ),
     sts!("GetSessionToken", Caller, ["DurationSeconds"], |call| Box::pin(session::get_session_token(call))),
@@ -310,7 +346,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Parameters that a form has as `NAME.member.N`.
-const LISTS: [&str; 5] = ["Tags", "TagKeys", "ActionNames", "ResourceArns", "ContextEntries"];
+const LISTS: [&str; 6] = ["Tags", "TagKeys", "ActionNames", "ResourceArns", "ContextEntries", "PolicyArns"];
 
 /// The row of the action that a form names. Where it is signed, it must be for that service.
 ///

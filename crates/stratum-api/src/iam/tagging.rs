@@ -1,11 +1,13 @@
-//! Tags of users and roles.
+//! Tags of users, roles and policies.
 
 use super::answer::{Members, Reply, TagElement, result, tags};
 use super::call::{Call, Listed};
 use super::edit::Edit;
 use super::error::IamError;
+use super::managed;
 use super::valid;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use stratum_metadata::record::IdentityKind;
 
 #[derive(Serialize)]
@@ -21,8 +23,7 @@ pub async fn tag(call: &Call, kind: IdentityKind) -> Result<Reply, IamError> {
     let (added, at) = (call.tags()?, call.at(kind)?);
     let mut edit = Edit::begin(call).await?;
     let mut record = edit.identity(kind, &at)?;
-    record.tags.extend(added);
-    record.tags = valid::tags(record.tags.into_iter())?;
+    extend(&mut record.tags, added)?;
     edit.put(&at, record);
     edit.commit().await?;
     Ok(Reply::Done)
@@ -41,8 +42,42 @@ pub async fn untag(call: &Call, kind: IdentityKind) -> Result<Reply, IamError> {
 }
 
 pub async fn list(call: &Call, kind: IdentityKind) -> Result<Reply, IamError> {
-    let record = call.identity(kind)?;
-    let Listed { items, marker } = call.page(record.tags.iter().collect(), |(key, _)| (*key).clone())?;
+    told(call, &call.identity(kind)?.tags)
+}
+
+pub async fn tag_policy(call: &Call) -> Result<Reply, IamError> {
+    let added = call.tags()?;
+    let edit = Edit::begin(call).await?;
+    let (at, mut record) = managed::made(call)?;
+    extend(&mut record.tags, added)?;
+    managed::put(edit, &at, Some(record)).await
+}
+
+pub async fn untag_policy(call: &Call) -> Result<Reply, IamError> {
+    let edit = Edit::begin(call).await?;
+    let (at, mut record) = managed::made(call)?;
+    for key in call.members("TagKeys") {
+        record.tags.remove(key);
+    }
+    managed::put(edit, &at, Some(record)).await
+}
+
+pub async fn list_of_policy(call: &Call) -> Result<Reply, IamError> {
+    told(call, &managed::tags_of(call)?)
+}
+
+/// More tags, as far as there may be more.
+///
+/// # Errors
+/// As [`valid::tags`].
+fn extend(tags: &mut BTreeMap<String, String>, added: BTreeMap<String, String>) -> Result<(), IamError> {
+    tags.extend(added);
+    valid::tags(std::mem::take(tags).into_iter()).map(|all| *tags = all)
+}
+
+/// A page of them.
+fn told(call: &Call, all: &BTreeMap<String, String>) -> Result<Reply, IamError> {
+    let Listed { items, marker } = call.page(all.iter().collect(), |(key, _)| (*key).clone())?;
     let page = items.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     result(&Page { tags: tags(&page), is_truncated: marker.is_some(), marker })
 }

@@ -3,6 +3,7 @@
 use super::arn::Arn;
 use super::canned::Canned;
 use super::session::{Session, Subject};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stratum_auth::User;
 use stratum_metadata::record::{AccountName, IdentityKind, IdentityRecord};
@@ -25,11 +26,13 @@ pub struct Member {
     pub principal: Arn,
     /// By which policies may mean them.
     pub names: Vec<String>,
+    /// Of the user, or the role.
+    pub tags: BTreeMap<String, String>,
     pub kind: MemberKind,
     /// Their own and those of their groups, or of their role.
     pub policies: Vec<Arc<Policy>>,
-    /// What a session was given to stay within.
-    pub within: Option<Arc<Policy>>,
+    /// What a session was given to stay within, if it was given anything.
+    pub within: Option<Vec<Arc<Policy>>>,
     /// When the session began.
     pub issued: Option<UnixMillis>,
 }
@@ -73,6 +76,7 @@ impl Member {
             access_key: access_key.to_owned(),
             id: record.id,
             names: vec![arn.name().to_owned()],
+            tags: record.tags,
             principal: arn.clone(),
             arn,
             kind: MemberKind::User(record.name),
@@ -97,7 +101,7 @@ impl Member {
         };
         let mut policies = Policies::default();
         policies.read(view, &record)?;
-        let within = session.policy.as_deref().map(|text| policies.parse(text));
+        let within = policies.within(view, session)?;
         let principal = Arn::new(&account.id, "role", &record.path, &record.name);
         let arn = Arn::session(&account.id, &record.name, called);
         let member = Member {
@@ -105,6 +109,7 @@ impl Member {
             access_key: session.access_key.clone(),
             id: format!("{}:{called}", record.id),
             names: vec![principal.name().to_owned(), arn.name().to_owned()],
+            tags: record.tags,
             principal,
             arn,
             kind: MemberKind::Role,
@@ -126,24 +131,39 @@ struct Policies {
 impl Policies {
     /// Those of one identity: its own, and those that are attached to it.
     fn read(&mut self, view: &ReadView, of: &IdentityRecord) -> Result<(), ReadError> {
+        self.text_bytes += of.tags.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum::<u64>();
         for text in of.inline.values() {
             let policy = self.parse(text);
             self.all.push(policy);
         }
         for arn in &of.attached {
-            if let Some(canned) = Canned::by_arn(arn) {
-                self.all.extend(canned.policy());
-                continue;
-            }
-            let Some((at, _)) = Arn::parse(arn, "policy") else { continue };
-            let record = view.managed_policy(&at)?;
-            let version = record.as_ref().and_then(|record| record.versions.get(&record.default));
-            if let Some(version) = version {
-                let policy = self.parse(&version.document);
-                self.all.push(policy);
-            }
+            let policy = self.managed(view, arn)?;
+            self.all.extend(policy);
         }
         Ok(())
+    }
+
+    /// The managed policy of that ARN, if there still is one.
+    fn managed(&mut self, view: &ReadView, arn: &str) -> Result<Option<Arc<Policy>>, ReadError> {
+        if let Some(canned) = Canned::by_arn(arn) {
+            return Ok(canned.policy());
+        }
+        let Some((at, _)) = Arn::parse(arn, "policy") else { return Ok(None) };
+        let record = view.managed_policy(&at)?;
+        let version = record.as_ref().and_then(|record| record.versions.get(&record.default));
+        Ok(version.map(|version| self.parse(&version.document)))
+    }
+
+    /// What a session was given to stay within. A policy that is gone since allows nothing any more.
+    fn within(&mut self, view: &ReadView, session: &Session) -> Result<Option<Vec<Arc<Policy>>>, ReadError> {
+        if session.policy.is_none() && session.policy_arns.is_empty() {
+            return Ok(None);
+        }
+        let mut within: Vec<_> = session.policy.as_deref().map(|text| self.parse(text)).into_iter().collect();
+        for arn in &session.policy_arns {
+            within.extend(self.managed(view, arn)?);
+        }
+        Ok(Some(within))
     }
 
     fn parse(&mut self, text: &str) -> Arc<Policy> {

@@ -77,6 +77,7 @@ mod tests {
             secret: "a long secret".into(),
             subject: Subject::Owner { account: "root".into() },
             policy: None,
+            policy_arns: Vec::new(),
             issued: 1,
             ends: 2,
         };

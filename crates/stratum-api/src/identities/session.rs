@@ -15,6 +15,9 @@ pub struct Session {
     pub subject: Subject,
     /// The policy that it stays within, besides those of its role.
     pub policy: Option<String>,
+    /// And the managed ones, by their ARNs: what they say is looked up.
+    #[serde(default)]
+    pub policy_arns: Vec<String>,
     pub issued: UnixMillis,
     pub ends: UnixMillis,
 }

@@ -18,6 +18,7 @@ use crate::ops::bucket_lifecycle::tell_expiration;
 use crate::ops::put_object;
 use crate::ops::quotas;
 use crate::ownership::Owned;
+use crate::rights::Resource;
 use crate::selection::Selection;
 use crate::tags;
 use crate::text::{Quoted, Timestamp};
@@ -69,6 +70,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     };
     let opened = encryption::open(ctx, &target, Some(admitted), &opening, choose).await;
     let opened = opened.map_err(|error| source.masked(ctx, error))?;
+    if let (None, Some(tags)) = (&replaced_tags, &opened.object.attributes.tags) {
+        source.may_give_tags(ctx, &Resource::Object(bucket, key, None), tags)?;
+    }
     quotas::admit_object(ctx, bucket, key, opened.object.size)?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;
 

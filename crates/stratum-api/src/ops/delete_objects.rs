@@ -85,6 +85,10 @@ async fn delete_allowed(
         let resource = Resource::Object(bucket, &key, object.version_id.as_deref());
         rights::authorise(&Asker::of(ctx), action, &resource)?;
     }
+    if conditions::is_of_content(&condition) {
+        let resource = Resource::Object(bucket, &key, object.version_id.as_deref());
+        rights::authorise_reading(&Asker::of(ctx), &resource)?;
+    }
     let no_such_version = || S3Error::new(Code::NoSuchVersion);
     let version = object.version_id.as_deref();
     let version = version.map(|id| VersionId::parse(id).ok_or_else(no_such_version)).transpose()?;

@@ -67,7 +67,7 @@ pub async fn handle(
     for action in put.operation.actions(false) {
         rights::authorise(&Asker::of(&put), action, &object)?;
     }
-    rights::authorise_headers(&Asker::of(&put), &object)?;
+    rights::authorise_headers(&Asker::of(&put), put.operation, &object)?;
     let answer = Answer::asked(&form);
     let file = form.file.into_body(*length.end());
     let body = RequestBody::of_file(&put.headers, file, put.memory.clone(), put.store.clock.clone())?;

@@ -1,8 +1,9 @@
 //! Who asks, and what is known of their request: what a policy's conditions and variables are answered with.
 
 use crate::audit::Trail;
+use crate::channel::Tls;
 use crate::context::{Account, Caller, Context, Store};
-use crate::identities::MemberKind;
+use crate::identities::{Arn, MemberKind};
 use crate::lock::{Lock, hold_name, mode_name};
 use crate::query::Query;
 use crate::source_name;
@@ -34,6 +35,9 @@ pub struct Asker<'a> {
     pub query: &'a Query,
     pub headers: &'a HeaderMap,
     pub scheme: &'a Scheme,
+    pub tls: Option<Tls>,
+    /// Of a write of an object: whether the object comes to be by this very request. A part makes none.
+    pub creates: Option<bool>,
     pub peer: Option<IpAddr>,
     pub now: UnixMillis,
     /// What is told of how it was decided.
@@ -93,6 +97,14 @@ impl Said {
     }
 }
 
+fn creates(operation: &str) -> Option<bool> {
+    match operation {
+        "PutObject" | "CopyObject" | "PostObject" | "CompleteMultipartUpload" => Some(true),
+        "CreateMultipartUpload" | "UploadPart" | "UploadPartCopy" => Some(false),
+        _ => None,
+    }
+}
+
 impl<'a> Asker<'a> {
     /// Of a request to S3.
     pub fn of(ctx: &'a Context) -> Self {
@@ -105,6 +117,8 @@ impl<'a> Asker<'a> {
             query: &ctx.query,
             headers: &ctx.headers,
             scheme: &ctx.scheme,
+            tls: ctx.tls,
+            creates: creates(ctx.operation.name),
             peer: ctx.peer,
             now: ctx.now,
             trail: &ctx.trail,
@@ -183,12 +197,17 @@ impl stratum_policy::Facts for Facts<'_> {
             Key::PrincipalType => Values::from(Some(match member.map(|member| &member.kind) {
                 Some(MemberKind::Role) => "AssumedRole",
                 Some(MemberKind::User(_)) => "User",
-                None => user.map_or("Anonymous", |_| "User"),
+                None => user.map_or("Anonymous", |_| "Account"),
             })),
             Key::PrincipalArn => owned(match member {
                 Some(member) => Some(member.principal.to_string()),
-                None => user.map(|user| format!("arn:aws:iam::{}:user/{}", user.id, user.display_name)),
+                None => user.map(|user| Arn::root(&user.id).to_string()),
             }),
+            Key::PrincipalTag(tag) => {
+                let tags = member.into_iter().flat_map(|member| &member.tags);
+                let mut named = tags.filter(|(name, _)| name.eq_ignore_ascii_case(tag));
+                Values::from(named.next().map(|(_, value)| value.as_str()))
+            }
             // Nobody has a second factor here; who signs with a lasting key isn't asked for one.
             Key::MultiFactorAuthPresent => match member.and_then(|member| member.issued) {
                 Some(_) => Values::One(Value::Flag(false)),
@@ -204,7 +223,12 @@ impl stratum_policy::Facts for Facts<'_> {
             Key::PrincipalAccount => Values::from(user.map(|user| user.id.as_str())),
             Key::RequestedRegion => Values::from(Some(asker.store.settings.region.as_str())),
             // Of requests of a service, which nobody sends.
-            Key::SourceArn | Key::SourceAccount => Values::None,
+            Key::SourceArn | Key::SourceAccount | Key::Elsewhere => Values::None,
+            Key::ViaService => Values::One(Value::Flag(false)),
+            Key::TlsVersion => Values::from(asker.tls.map(|tls| tls.version)),
+            Key::ObjectCreation => {
+                asker.creates.map_or(Values::None, |creates| Values::One(Value::Flag(creates)))
+            }
             Key::Prefix => {
                 self.prefix.map_or_else(|| parameter("prefix"), |prefix| Values::from(Some(prefix)))
             }

@@ -24,7 +24,7 @@ pub(super) enum Own {
 impl Member {
     /// Whether a condition, or a variable, on something that `wanted` tells is in any of their policies.
     pub(super) fn asks(&self, wanted: impl Fn(&Key) -> bool + Copy) -> bool {
-        self.policies.iter().chain(&self.within).any(|policy| policy.asks(wanted))
+        self.policies.iter().chain(self.within.iter().flatten()).any(|policy| policy.asks(wanted))
     }
 
     /// Whether their own policies let them do it to what has this ARN.
@@ -34,7 +34,7 @@ impl Member {
         match (own, &self.within) {
             (denied @ Own::Denied(_), _) => denied,
             (own, None) => own,
-            (own, Some(within)) => match decided(std::slice::from_ref(within), &question) {
+            (own, Some(within)) => match decided(within, &question) {
                 denied @ Own::Denied(_) => denied,
                 Own::Allowed(_) => own,
                 Own::Silent | Own::Beyond => Own::Beyond,

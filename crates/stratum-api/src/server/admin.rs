@@ -194,6 +194,8 @@ impl Told {
             query: &Query::default(),
             headers: &head.headers,
             scheme: head.extensions.get().unwrap_or(&Scheme::HTTP),
+            tls: head.extensions.get().copied(),
+            creates: None,
             peer: head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
             now: store.clock.now(),
             trail: &Trail::OFF,

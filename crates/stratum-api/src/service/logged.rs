@@ -3,6 +3,7 @@
 use super::{Seen, website};
 use crate::access_log::Line;
 use crate::address::{self, Address};
+use crate::channel::Tls;
 use crate::context::Store;
 use crate::operations;
 use http::header::{CONTENT_LENGTH, HOST, REFERER, USER_AGENT};
@@ -27,6 +28,7 @@ pub(super) struct Logged {
     host: Option<String>,
     referer: Option<String>,
     user_agent: Option<String>,
+    tls: Option<Tls>,
     length: Option<u64>,
     is_site: bool,
 }
@@ -63,6 +65,7 @@ impl Logged {
             host: host.map(str::to_owned),
             referer: text(REFERER),
             user_agent: text(USER_AGENT),
+            tls: head.extensions.get().copied(),
             length: text(HeaderName::from_static("x-amz-decoded-content-length"))
                 .or_else(|| text(CONTENT_LENGTH))
                 .and_then(|length| length.parse().ok()),
@@ -111,6 +114,7 @@ impl Logged {
                 Place::Form => None,
             }),
             host: self.host.as_deref(),
+            tls: self.tls,
         };
         store.access_logs.tell(self.bucket.id, &line, store.clock.monotonic());
     }

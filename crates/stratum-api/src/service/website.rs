@@ -173,6 +173,7 @@ impl Visit<'_> {
             query: Arc::new(Query::default()),
             headers,
             scheme: self.head.extensions.get().cloned().unwrap_or(Scheme::HTTP),
+            tls: self.head.extensions.get().copied(),
             peer: self.head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
             trail: seen.trail.clone(),
             trace: seen.trace.clone(),

@@ -10,6 +10,8 @@ const STS: (&str, &str) = ("sts", "2011-06-15");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
 
 /// Allows all of S3.
+const LISTS: &str =
+    r#"{"Statement":{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::bucket"}}"#;
 const ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
 
 /// Somebody's credentials.
@@ -138,6 +140,45 @@ async fn what_a_bucket_begins_with_takes_the_rights_to_give_it() {
     may(&rig, &["CreateBucket", "PutBucketAcl"]).await;
     done(create("/open", &[], "").await);
     refused(&rig.send("GET", "/open", &[], b"").await, 403, "AccessDenied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_write_gives_to_others_takes_the_right_to_give_it() {
+    let rig = closed().await;
+    let ann = user(&rig, "Ann").await;
+    let lists = [("x-amz-object-ownership", "ObjectWriter")];
+    done(rig.signed(ROOT, "PUT", "/open", &lists, b"").await);
+    let send = async |method: &str, target: &str, headers: &[(&str, &str)]| {
+        rig.signed(ann.signer("s3"), method, target, headers, b"").await
+    };
+    let public = [("x-amz-acl", "public-read")];
+    may(&rig, &["PutObject"]).await;
+    done(send("PUT", "/open/k", &[("x-amz-acl", "private")]).await);
+    for (method, target) in [("PUT", "/open/k"), ("POST", "/open/k?uploads")] {
+        refused(&send(method, target, &public).await, 403, "AccessDenied");
+    }
+    let granted = [("x-amz-grant-read", "id=other")];
+    refused(&send("PUT", "/open/k", &granted).await, 403, "AccessDenied");
+    refused(&rig.send("GET", "/open/k", &[], b"").await, 403, "AccessDenied");
+    may(&rig, &["PutObject", "PutObjectAcl"]).await;
+    done(send("PUT", "/open/k", &public).await);
+    assert_eq!(rig.send("GET", "/open/k", &[], b"").await.status, 200);
+
+    // A copy has its source's tags, which whoever copies has to be let read and give.
+    done(rig.signed(ROOT, "PUT", "/bucket/tagged", &[("x-amz-tagging", "a=b")], b"x").await);
+    let copy = async |more: &[(&str, &str)]| {
+        let headers = [&[("x-amz-copy-source", "bucket/tagged")], more].concat();
+        send("PUT", "/bucket/copy", &headers).await
+    };
+    for lacking in
+        [&["GetObject", "PutObject", "PutObjectTagging"], &["GetObject", "PutObject", "GetObjectTagging"]]
+    {
+        may(&rig, lacking).await;
+        refused(&copy(&[]).await, 403, "AccessDenied");
+    }
+    done(copy(&[("x-amz-tagging-directive", "REPLACE")]).await);
+    may(&rig, &["GetObject", "PutObject", "GetObjectTagging", "PutObjectTagging"]).await;
+    done(copy(&[]).await);
 }
 
 /// Lets a user of root's account assume a role, and does.
@@ -392,6 +433,20 @@ async fn a_session_may_what_its_role_may_until_it_ends() {
     let narrow = Holder::of(&assume(&rig, &ann, arn, &[("Policy", read)]).await);
     assert_eq!(narrow.s3(&rig, "GET", "/bucket/k", b"").await.status, 200);
     refused(&narrow.s3(&rig, "GET", "/bucket", b"").await, 403, "AccessDenied");
+    let parameters = [("PolicyName", "lists"), ("PolicyDocument", LISTS)];
+    let lists = done(root().iam(&rig, "CreatePolicy", &parameters).await).element("Arn").unwrap();
+    let both = [("Policy", read), ("PolicyArns.member.1.arn", lists.as_str())];
+    let wider = Holder::of(&assume(&rig, &ann, arn, &both).await);
+    let by_arn = Holder::of(&assume(&rig, &ann, arn, &both[1..]).await);
+    for (holder, of_key, of_bucket) in [(&wider, 200, 200), (&by_arn, 403, 200)] {
+        assert_eq!(holder.s3(&rig, "GET", "/bucket/k", b"").await.status, of_key);
+        assert_eq!(holder.s3(&rig, "GET", "/bucket", b"").await.status, of_bucket);
+    }
+    refused(&by_arn.s3(&rig, "PUT", "/bucket/k", b"").await, 403, "AccessDenied");
+    let none = [("PolicyArns.member.1.arn", "arn:aws:iam::root:policy/none")];
+    refused(&assume(&rig, &ann, arn, &none).await, 404, "NoSuchEntity");
+    done(root().iam(&rig, "DeletePolicy", &[("PolicyArn", &lists)]).await);
+    refused(&by_arn.s3(&rig, "GET", "/bucket", b"").await, 403, "AccessDenied");
 
     // The key takes its token, and no other's.
     let bare = Holder { token: None, ..session.clone() };
@@ -429,6 +484,63 @@ async fn a_session_ends_with_its_role_and_its_user() {
     done(root().iam(&rig, "CreateUser", &own[..1]).await);
     done(root().iam(&rig, "PutUserPolicy", &own).await);
     refused(&of_ann.s3(&rig, "GET", "/bucket/k", b"").await, 403, "InvalidAccessKeyId");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_have_tags_that_change() {
+    let rig = closed().await;
+    let policy = [("PolicyName", "p"), ("PolicyDocument", ALL), ("Tags.member.1.Key", "a")];
+    let arn = done(root().iam(&rig, "CreatePolicy", &policy).await).element("Arn").unwrap();
+    let of = [("PolicyArn", arn.as_str())];
+    let tags = async || {
+        let told = done(root().iam(&rig, "ListPolicyTags", &of).await).text();
+        ["a", "b"].into_iter().filter(|key| told.contains(&format!("<Key>{key}</Key>"))).collect::<Vec<_>>()
+    };
+    assert_eq!(tags().await, ["a"]);
+    let more = [of[0], ("Tags.member.1.Key", "b"), ("Tags.member.1.Value", "1")];
+    done(root().iam(&rig, "TagPolicy", &more).await);
+    assert_eq!(tags().await, ["a", "b"]);
+    done(root().iam(&rig, "UntagPolicy", &[of[0], ("TagKeys.member.1", "a")]).await);
+    assert_eq!(tags().await, ["b"]);
+    let told = done(root().iam(&rig, "GetPolicy", &of).await).text();
+    assert!(told.contains("<Key>b</Key><Value>1</Value>"), "{told}");
+    let canned = [("PolicyArn", "arn:aws:iam::aws:policy/readonly"), more[1], more[2]];
+    refused(&root().iam(&rig, "TagPolicy", &canned).await, 403, "AccessDenied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_is_told_to_who_cleans_up() {
+    let rig = closed().await;
+    done(root().iam(&rig, "CreateUser", &[("UserName", "ann")]).await);
+    for (action, list) in [
+        ("ListMFADevices", "MFADevices"),
+        ("ListSSHPublicKeys", "SSHPublicKeys"),
+        ("ListSigningCertificates", "Certificates"),
+        ("ListServiceSpecificCredentials", "ServiceSpecificCredentials"),
+    ] {
+        let told = done(root().iam(&rig, action, &[("UserName", "ann")]).await).text();
+        assert!(told.contains(&format!("<{list}/><IsTruncated>false</IsTruncated>")), "{told}");
+        refused(&root().iam(&rig, action, &[("UserName", "bob")]).await, 404, "NoSuchEntity");
+    }
+    for action in ["GetLoginProfile", "DeleteLoginProfile"] {
+        refused(&root().iam(&rig, action, &[("UserName", "ann")]).await, 404, "NoSuchEntity");
+    }
+    refused(&root().iam(&rig, "GetAccountPasswordPolicy", &[]).await, 404, "NoSuchEntity");
+    let aliases = done(root().iam(&rig, "ListAccountAliases", &[]).await).text();
+    assert!(aliases.contains("<AccountAliases/>"), "{aliases}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_of_a_user_is_what_policies_may_ask_about() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    let of_team = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"blue"}}}}"#;
+    let own = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", of_team)];
+    done(root().iam(&rig, "PutUserPolicy", &own).await);
+    refused(&ann.s3(&rig, "GET", "/bucket/k", b"").await, 403, "AccessDenied");
+    let tag = [own[0], ("Tags.member.1.Key", "Team"), ("Tags.member.1.Value", "blue")];
+    done(root().iam(&rig, "TagUser", &tag).await);
+    assert_eq!(ann.s3(&rig, "GET", "/bucket/k", b"").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -497,6 +609,11 @@ async fn what_is_not_understood_is_refused() {
         let parameters = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", document)];
         refused(&root().iam(&rig, "PutUserPolicy", &parameters).await, 400, "MalformedPolicyDocument");
     }
+    // What Amazon has and this server doesn't gives nothing, and is no mistake.
+    let elsewhere = ALL.replace(r#""s3:*""#, r#"["iam:PassRole","s3:GetAccountPublicAccessBlock","ec2:*"]"#);
+    let parameters =
+        [("UserName", "ann"), ("PolicyName", "elsewhere"), ("PolicyDocument", elsewhere.as_str())];
+    done(root().iam(&rig, "PutUserPolicy", &parameters).await);
     let many = vec![r#""s3:Get*""#; 300].join(",");
     let long = ALL.replace(r#""s3:*""#, &format!("[{many}]"));
     let parameters = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", long.as_str())];

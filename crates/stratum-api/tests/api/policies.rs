@@ -1,6 +1,9 @@
 //! Bucket policies: what is put, whom they let in, and that nobody else learns anything.
 
 use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use md5::{Digest as _, Md5};
 
 /// Strangers are let in by nothing but policies and lists.
 pub async fn shut() -> Rig {
@@ -109,6 +112,48 @@ async fn a_policy_lets_in_whom_it_says_to_do_what_it_says() {
     refused(&rig.signed(ROOT, "GET", "/bucket", &[], b"").await, 403, "AccessDenied");
 }
 
+/// Who may write and not read would learn by it whether they guessed what is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_on_the_content_takes_the_right_to_read_it() {
+    let rig = shut().await;
+    let etag = rig.signed(ROOT, "HEAD", "/bucket/k", &[], b"").await.header("etag").unwrap().to_owned();
+    let write = [allow(THE_OTHER, "s3:PutObject", "{}"), allow(THE_OTHER, "s3:DeleteObject", "{}")].join(",");
+    let_in(&rig, &write).await;
+    let send = async |method: &str, header: (&str, &str)| {
+        rig.signed(OTHER, method, "/bucket/k", &[header], b"body").await.status
+    };
+    let multi = format!("<Delete><Object><Key>k</Key><ETag>{etag}</ETag></Object></Delete>");
+    let md5 = BASE64.encode(Md5::digest(&multi));
+    for method in ["PUT", "DELETE"] {
+        for header in [("if-match", etag.as_str()), ("if-match", "\"x\"")] {
+            assert_eq!(send(method, header).await, 403, "{method} {header:?}");
+        }
+    }
+    assert_eq!(send("PUT", ("if-none-match", &etag)).await, 403);
+    assert_eq!(send("DELETE", ("x-amz-if-match-size", "4")).await, 403);
+    let refused =
+        rig.signed(OTHER, "POST", "/bucket?delete", &[("content-md5", &md5)], multi.as_bytes()).await;
+    assert!(refused.text().contains("<Code>AccessDenied</Code>"), "{}", refused.text());
+    assert_eq!(send("PUT", ("if-none-match", "*")).await, 412);
+    let read = allow(THE_OTHER, "s3:GetObject", "{}");
+    let_in(&rig, &format!("{write},{read}")).await;
+    assert_eq!(send("PUT", ("if-match", &etag)).await, 200);
+    assert_eq!(send("DELETE", ("if-match", "\"x\"")).await, 412);
+    assert_eq!(send("DELETE", ("if-match", &etag)).await, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_a_condition_asks_for_its_version() {
+    let rig = Rig::with(Choices { age: Age::New, anonymous: false, tls: true, ..Choices::default() }).await;
+    rig.signed(ROOT, "PUT", "/bucket", &[], b"").await;
+    rig.signed(ROOT, "PUT", "/bucket/k", &[], b"body").await;
+    for (operator, status) in [("NumericGreaterThanEquals", 200), ("NumericLessThan", 403)] {
+        let condition = format!(r#"{{"{operator}":{{"s3:TlsVersion":"1.2"}}}}"#);
+        let_in(&rig, &allow(THE_OTHER, "s3:GetObject", &condition)).await;
+        assert_eq!(rig.signed(OTHER, "GET", "/bucket/k", &[], b"").await.status, status, "{operator}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_is_never_locked_out_of_the_policy() {
     let rig = shut().await;
@@ -142,7 +187,7 @@ async fn conditions_ask_about_the_request() {
         (r#"{"DateGreaterThan":{"aws:CurrentTime":"2020-01-01T00:00:00Z"}}"#, true),
         (r#"{"NumericLessThan":{"aws:EpochTime":"1577836800"}}"#, false),
         (
-            r#"{"StringEquals":{"aws:username":"other","aws:userid":"other","aws:PrincipalType":"User"}}"#,
+            r#"{"StringEquals":{"aws:username":"other","aws:userid":"other","aws:PrincipalType":"Account"}}"#,
             true,
         ),
         (r#"{"StringLike":{"aws:UserAgent":"curl/*"}}"#, true),
@@ -150,7 +195,12 @@ async fn conditions_ask_about_the_request() {
         (r#"{"StringEquals":{"s3:authType":"REST-HEADER","s3:signatureversion":"AWS4-HMAC-SHA256"}}"#, true),
         (r#"{"NumericLessThan":{"s3:signatureAge":"600000"}}"#, true),
         (r#"{"StringEquals":{"s3:ResourceAccount":"root","aws:RequestedRegion":"us-east-1"}}"#, true),
-        (r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:user/other"}}"#, true),
+        (r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:root"}}"#, true),
+        (r#"{"StringEquals":{"aws:ResourceAccount":"root"},"Bool":{"aws:ViaAWSService":"false"}}"#, true),
+        // Over plain HTTP there is none, and no networks of Amazon's anywhere.
+        (r#"{"Null":{"s3:TlsVersion":"true"}}"#, true),
+        (r#"{"StringEquals":{"aws:SourceVpce":"vpce-1"}}"#, false),
+        (r#"{"StringNotEquals":{"aws:PrincipalOrgID":"o-1"}}"#, true),
         (r#"{"Null":{"s3:VersionId":"true"}}"#, true),
     ] {
         let agent = [("user-agent", "curl/8")];
@@ -170,6 +220,10 @@ async fn conditions_ask_about_the_request() {
             "{query}"
         );
     }
+    let creation = |is: bool| format!(r#"{{"Bool":{{"s3:ObjectCreationOperation":"{is}"}}}}"#);
+    assert!(may("s3:PutObject", &creation(true), "PUT", "/bucket/a", &[]).await);
+    assert!(!may("s3:PutObject", &creation(true), "POST", "/bucket/a?uploads", &[]).await);
+    assert!(may("s3:PutObject", &creation(false), "POST", "/bucket/a?uploads", &[]).await);
     let class = r#"{"StringEquals":{"s3:x-amz-storage-class":"GLACIER"}}"#;
     assert!(may("s3:PutObject", class, "PUT", "/bucket/a", &[("x-amz-storage-class", "GLACIER")]).await);
     assert!(!may("s3:PutObject", class, "PUT", "/bucket/a", &[]).await);

@@ -1,0 +1,58 @@
+//! How requests come, which they carry as extensions: policies ask about it, and access logs tell it.
+
+use http::Extensions;
+use http::uri::Scheme;
+use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
+
+/// What a connection's requests come over.
+#[derive(Clone, Copy, Debug)]
+pub enum Channel {
+    Plain,
+    Tls(Option<Tls>),
+}
+
+impl Channel {
+    /// Has a request carry it: a `Scheme`, and a [`Tls`].
+    pub fn tell(self, extensions: &mut Extensions) {
+        match self {
+            Channel::Plain => drop(extensions.insert(Scheme::HTTP)),
+            Channel::Tls(tls) => {
+                extensions.insert(Scheme::HTTPS);
+                if let Some(tls) = tls {
+                    extensions.insert(tls);
+                }
+            }
+        }
+    }
+}
+
+/// What a handshake has agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// `1.2` or `1.3`.
+    pub version: &'static str,
+    /// As IANA has it.
+    pub suite: &'static str,
+}
+
+impl Tls {
+    /// What a client of today agrees on, where none is asked.
+    pub const USUAL: Tls = Tls { version: "1.3", suite: "TLS_AES_256_GCM_SHA384" };
+
+    /// Nothing before the handshake is over.
+    pub fn of(connection: &ServerConnection) -> Option<Tls> {
+        let version = match connection.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => "1.2",
+            ProtocolVersion::TLSv1_3 => "1.3",
+            _ => return None,
+        };
+        let suite = match connection.negotiated_cipher_suite()?.suite() {
+            // By names of their own in rustls.
+            CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+            CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+            other => other.as_str()?,
+        };
+        Some(Tls { version, suite })
+    }
+}

@@ -1,0 +1,58 @@
+//! What nobody has here: passwords, second factors, certificates, instance profiles, providers of identities. Tools ask for them
+//! before they clean up, and hear that there are none, which is so.
+
+use super::answer::{Members, Reply, result};
+use super::call::{Call, Named};
+use super::error::{Fault, IamError};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use stratum_metadata::record::IdentityKind;
+
+/// An empty list, by the name that it has in its answer.
+struct Nothing(&'static str);
+
+impl Serialize for Nothing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut answer = serializer.serialize_struct("Nothing", 2)?;
+        answer.serialize_field(self.0, &Members::<()>::from(Vec::new()))?;
+        answer.serialize_field("IsTruncated", &false)?;
+        answer.end()
+    }
+}
+
+/// Of the account.
+pub async fn list(list: &'static str) -> Result<Reply, IamError> {
+    result(&Nothing(list))
+}
+
+/// Of a user, who has to be there.
+pub async fn of_user(call: &Call, list: &'static str) -> Result<Reply, IamError> {
+    must_be(call)?;
+    result(&Nothing(list))
+}
+
+/// Of a role, which has to be there.
+pub async fn of_role(call: &Call, list: &'static str) -> Result<Reply, IamError> {
+    call.identity(IdentityKind::Role)?;
+    result(&Nothing(list))
+}
+
+/// A user's password, which it would sign in to Amazon's console with.
+pub async fn login_profile(call: &Call) -> Result<Reply, IamError> {
+    let name = must_be(call)?;
+    Err(Fault::NoSuchEntity.because(format!("Login Profile for User {name} cannot be found.")))
+}
+
+/// What passwords would have to be like.
+pub async fn password_policy(call: &Call) -> Result<Reply, IamError> {
+    let account = call.account_id();
+    Err(Fault::NoSuchEntity
+        .because(format!("The Password Policy with domain name {account} cannot be found.")))
+}
+
+/// The name of the user that is asked about.
+fn must_be(call: &Call) -> Result<String, IamError> {
+    match call.user()? {
+        Named::Owner(owner) => Ok(owner.display_name.clone()),
+        Named::Made(_) => Ok(call.identity(IdentityKind::User)?.name),
+    }
+}
