@@ -95,21 +95,8 @@ impl Sealing {
         Ok(Sealing::Sealed(Box::new(Sealer::new(ctx, mode, data, wrapped, customer))))
     }
 
-    /// As [`Sealing::of_upload`], of one that is completed. That takes no key, and S3 asks for the client's only where a checksum
-    /// was asked for with the upload: without one nothing is sealed here.
-    ///
-    /// # Errors
-    /// As [`Sealing::of_upload`].
-    pub async fn of_completion(ctx: &Context, upload: &UploadRecord) -> Result<Option<Sealing>, S3Error> {
-        let is_customers =
-            upload.attributes.encryption.as_deref().is_some_and(|of| of.mode == EncryptionMode::Customer);
-        if is_customers && upload.checksum.is_none() && !CustomerKey::is_brought(&ctx.headers) {
-            return Ok(None);
-        }
-        Sealing::of_upload(ctx, upload).await.map(Some)
-    }
-
-    /// What becomes of a part: what its upload was created with.
+    /// What becomes of a part, and of an upload that is completed: what the upload was created with. Completing one takes no key, and
+    /// S3 asks for the client's all the same.
     ///
     /// # Errors
     /// `InvalidRequest` for a client's key that isn't the upload's, or that it lacks; what the key service fails in.

@@ -82,11 +82,6 @@ impl CustomerKey {
         Ok(Some(CustomerKey { key, md5: computed }))
     }
 
-    /// Whether a request says anything of a key of its own.
-    pub fn is_brought(headers: &HeaderMap) -> bool {
-        has_family(headers, OWN)
-    }
-
     /// As answers tell it.
     pub fn md5(&self) -> &str {
         &self.md5

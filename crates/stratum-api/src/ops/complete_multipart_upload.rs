@@ -56,7 +56,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
                 None => Err(unknown()),
             };
         };
-        let sealing = Sealing::of_completion(ctx, &record).await?;
+        let sealing = Sealing::of_upload(ctx, &record).await?;
         let (last_part, assembled) = assemble(ctx, upload, &record, &request).await?;
         check_object(ctx, &record, &assembled)?;
         let condition = conditions::on_write(&ctx.headers);
@@ -74,9 +74,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
                 let answer = answer(ctx, bucket, key, object.version, object.etag, object.checksum.as_ref());
                 let mut response = answer?;
                 tell_expiration(ctx, bucket, key, &object, response.headers_mut())?;
-                if let Some(sealing) = &sealing {
-                    sealing.describe(response.headers_mut());
-                }
+                sealing.describe(response.headers_mut());
                 return Ok(response);
             }
             other => {

@@ -277,7 +277,7 @@ async fn parts_are_encrypted_as_their_upload() {
     for mode in modes(1) {
         let target = format!("/bucket/{}", mode.name);
         let (write, read) = (borrowed(&mode.write), borrowed(&mode.read));
-        let kept = [("x-amz-meta-kept", "yes"), ("x-amz-checksum-algorithm", "CRC64NVME")];
+        let kept = [("x-amz-meta-kept", "yes")];
         let begun = client.with_headers("POST", &format!("{target}?uploads"), &[&write, &kept], "").await;
         let upload = begun.expect(200).element("UploadId").unwrap();
         let part = |number| format!("{target}?partNumber={number}&uploadId={upload}");
@@ -313,27 +313,6 @@ async fn parts_are_encrypted_as_their_upload() {
         let second_part = client.send("GET", &format!("{target}?partNumber=2"), &read, "").await.expect(206);
         assert!(second_part.body == second);
     }
-}
-
-/// As clients have it from before there were checksums.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upload_without_a_checksum_is_completed_without_its_key() {
-    let client = with_bucket().await;
-    let own = Own::new(1);
-    let begun = client.send("POST", "/bucket/a?uploads", &own.headers(), "").await.expect(200);
-    let upload = begun.element("UploadId").unwrap();
-    let part = format!("/bucket/a?partNumber=1&uploadId={upload}");
-    let sent = client.send("PUT", &part, &own.headers(), "bytes").await.expect(200);
-    let document = format!(
-        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part></CompleteMultipartUpload>",
-        sent.header("etag").unwrap()
-    );
-    let complete = format!("/bucket/a?uploadId={upload}");
-    let other = client.send("POST", &complete, &Own::new(9).headers(), &document).await;
-    other.refused(400, "InvalidRequest");
-    client.post(&complete, &document).await.expect(200);
-    client.get("/bucket/a").await.refused(400, "InvalidRequest");
-    client.reads_with("/bucket/a", &own.headers(), b"bytes").await;
 }
 
 fn default_of(algorithm: &str, more: &str) -> String {
