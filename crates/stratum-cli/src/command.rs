@@ -27,7 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// What people do with a store.
 #[derive(Subcommand)]
 pub enum Command {
-    /// List buckets, or what is in one.
+    /// List buckets, or what is in one; times are in UTC.
     Ls(ls::LsArgs),
     /// Copy files and objects: to, from, and between buckets.
     Cp(cp::CpArgs),

@@ -4,5 +4,5 @@ mod landing;
 mod names;
 mod walk;
 
-pub use landing::{Landing, Root, Target};
+pub use landing::{Landing, Root, Target, make_way};
 pub use walk::{LocalFile, Symlinks, Walked, look, walk};

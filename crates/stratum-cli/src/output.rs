@@ -3,10 +3,12 @@
 //! Answers are gathered and written in large pieces. Progress is shown only to somebody: not where the standard error goes to
 //! a file, nor with `--quiet` or `--json`.
 
+use crate::place::shown;
 use crate::problem::{Outcome, Problem};
 use crate::quantity::shown_bytes;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 use std::fmt::Display;
 use std::io::{BufWriter, ErrorKind, IsTerminal, Stderr, Stdout, Write, stderr, stdout};
@@ -15,6 +17,9 @@ use std::time::Duration;
 
 const GATHERED_BYTES: usize = 64 << 10;
 const REDRAWN: u8 = 8;
+/// In columns: below these there is no room for the whole bar, and for more than a share.
+const NARROW: u16 = 78;
+const NARROWEST: u16 = 44;
 
 /// How a command tells.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -56,11 +61,19 @@ impl Output {
     pub fn with_progress(args: OutputArgs) -> Output {
         let mut output = Output::new(args);
         if stderr().is_terminal() && !args.quiet && !args.json {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(REDRAWN));
-            let template =
-                "{msg:20!} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left";
+            let terminal = Term::stderr();
+            // One line, however narrow the terminal is.
+            let template = match terminal.size_checked() {
+                Some((_, ..NARROWEST)) => "{percent} %",
+                Some((_, ..NARROW)) => "{binary_bytes}/{binary_total_bytes}, {left}",
+                _ => {
+                    "{msg:14!} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {left}"
+                }
+            };
+            let target = ProgressDrawTarget::term(terminal, REDRAWN);
+            let bar = ProgressBar::with_draw_target(Some(0), target);
             if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("=> "));
+                bar.set_style(style.progress_chars("=> ").with_key("left", time_left));
             }
             bar.enable_steady_tick(Duration::from_millis(250));
             output.bar = Some(bar);
@@ -114,7 +127,8 @@ impl Output {
             let told = json!({ "error": problem.to_string(), "code": problem.code() });
             self.say(&told);
         } else {
-            self.say(format_args!("stratum: {problem}"));
+            // Whatever names, paths and endpoints put into it, it is one line and tells a terminal nothing else.
+            self.say(format_args!("stratum: {}", shown(&problem.to_string())));
         }
     }
 
@@ -176,6 +190,14 @@ impl Output {
             bar.finish_and_clear();
         }
     }
+}
+
+/// The time that is left, once there is anything to tell it by.
+fn time_left(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    let _ = match state.pos() {
+        0 => write!(out, "beginning"),
+        _ => write!(out, "{:#} left", HumanDuration(state.eta())),
+    };
 }
 
 fn closed(error: std::io::Error) -> Problem {

@@ -99,6 +99,16 @@ impl Url {
         if self.is_folder() { self.key.clone() } else { format!("{}/", self.key) }
     }
 
+    /// As it was typed, with nothing escaped: for programs.
+    pub fn plain(&self) -> String {
+        let scheme = match &self.site {
+            Site::Default => "s3",
+            Site::Alias(name) => name,
+        };
+        let slash = if self.key.is_empty() { "" } else { "/" };
+        format!("{scheme}://{}{slash}{}", self.bucket, self.key)
+    }
+
     /// What follows the last slash.
     pub fn file_name(&self) -> &str {
         self.key.rsplit('/').next().unwrap_or_default()
@@ -133,15 +143,7 @@ pub fn alias_name(name: &str) -> Result<String, String> {
 /// As it was typed, with what would disturb a terminal escaped.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match &self.site {
-            Site::Default => "s3",
-            Site::Alias(name) => name,
-        };
-        write!(f, "{scheme}://{}", self.bucket)?;
-        match self.key.as_str() {
-            "" => Ok(()),
-            key => write!(f, "/{}", shown(key)),
-        }
+        shown(&self.plain()).fmt(f)
     }
 }
 

@@ -55,6 +55,8 @@ pub enum Problem {
     At { at: String, problem: String },
     #[error("{0}: nothing is there")]
     Missing(String),
+    #[error("{0}: there is no such object, but a folder of that name: say --recursive")]
+    OnlyFolder(String),
     /// Whoever read the output has had enough.
     #[error("the output is closed")]
     Closed,
@@ -119,7 +121,7 @@ impl Problem {
             (Problem::Usage(_), _) => Outcome::Usage,
             (Problem::Connect(ConnectError::NoKeys | ConnectError::Profile(_)), _) => Outcome::Denied,
             (Problem::Connect(_), _) => Outcome::Usage,
-            (Problem::Missing(_), _) => Outcome::Missing,
+            (Problem::Missing(_) | Problem::OnlyFolder(_), _) => Outcome::Missing,
             (_, Some(Kind::NoBucket | Kind::NoObject | Kind::NotFound)) => Outcome::Missing,
             (_, Some(Kind::Denied | Kind::Unknown)) => Outcome::Denied,
             (Problem::S3 { error: S3Error::Unreachable { .. } | S3Error::Trust(_), .. }, _) => {

@@ -4,13 +4,15 @@ use crate::glob::Glob;
 use crate::listing::objects;
 use crate::local::{Symlinks, Walked, look, walk};
 use crate::place::{Place, Url};
-use crate::problem::Problem;
-use crate::s3::Entry;
+use crate::problem::{Outcome, Problem};
+use crate::s3::{Client, Entry, Kind};
 use crate::sessions::Sessions;
 use crate::transfer::{From, RemoteObject};
 use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, once};
+use std::pin::pin;
+use std::sync::Arc;
 
 /// Which of many are meant.
 #[derive(Args, Clone, Debug, Default)]
@@ -118,11 +120,26 @@ pub async fn find(
             Ok(found.boxed())
         }
         (Place::Remote(url), Extent::One) => {
-            let object = head(sessions, url, None).await?;
+            let object = match head(sessions, url, None).await {
+                Err(problem) => return Err(unless_folder(&sessions.client(&url.site)?, url, problem).await),
+                Ok(object) => object,
+            };
             let name = url.file_name().to_owned();
             Ok(once(async { Ok(Found { name, from: From::Object(object) }) }).boxed())
         }
         (Place::Remote(url), Extent::Many) => find_objects(sessions, url, is_raw, filter),
+    }
+}
+
+/// Why there is no such object: maybe because it is a folder that is meant.
+pub async fn unless_folder(client: &Arc<Client>, url: &Url, problem: Problem) -> Problem {
+    if problem.outcome() != Outcome::Missing || problem.kind() == Some(Kind::NoBucket) {
+        return problem;
+    }
+    let mut below = pin!(objects(client, url, &url.folder()));
+    match below.next().await {
+        Some(Ok(_)) => Problem::OnlyFolder(url.to_string()),
+        _ => problem,
     }
 }
 
@@ -195,16 +212,25 @@ impl Meaning {
         }
     }
 
-    /// What a key is called from the folder on, if it is meant.
-    pub fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
+    /// The folder that names are counted from.
+    pub fn folder(&self) -> String {
+        let mut folder = self.prefix();
+        folder.truncate(folder.rfind('/').map_or(0, |slash| slash + 1));
+        folder
+    }
+
+    /// Whether a key is meant, be it that of the folder itself.
+    pub fn takes(&self, key: &str) -> bool {
         match self {
-            Meaning::Folder(folder) => key.strip_prefix(folder.as_str()).filter(|name| !name.is_empty()),
-            Meaning::Pattern(glob) if glob.fits(key) => {
-                let prefix = glob.prefix();
-                Some(&key[prefix.rfind('/').map_or(0, |slash| slash + 1)..])
-            }
-            Meaning::Pattern(_) => None,
+            Meaning::Folder(folder) => key.starts_with(folder.as_str()),
+            Meaning::Pattern(glob) => glob.fits(key),
         }
+    }
+
+    /// What a key is called from the folder on, if it is meant and isn't the folder itself.
+    pub fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
+        let name = if self.takes(key) { key.strip_prefix(self.folder().as_str()) } else { None };
+        name.filter(|name| !name.is_empty())
     }
 }
 
@@ -223,6 +249,10 @@ mod tests {
             (name("s3://b/d/**", "d/ab/c"), name("s3://b/d*/x", "dd/x")),
             (Some("ab/c"), Some("dd/x"))
         );
+        // A folder's own marker has no name that anything could be copied by.
+        assert_eq!((name("s3://b/d/**", "d/"), name("s3://b/d/*", "d/")), (None, None));
+        let takes = |url: &str, key: &str| Meaning::of(&Url::parse(url).unwrap(), false).takes(key);
+        assert!(takes("s3://b/d/**", "d/") && takes("s3://b/d", "d/") && !takes("s3://b/d", "d"));
         assert!(
             matches!(Meaning::of(&Url::parse("s3://b/a*").unwrap(), true), Meaning::Folder(folder) if folder == "a*/")
         );

@@ -14,8 +14,9 @@ mod upload;
 
 use crate::local::{LocalFile, Root};
 use crate::output::Output;
-use crate::place::Url;
+use crate::place::{Url, shown};
 use crate::problem::{Outcome, Problem};
+use crate::quantity::{shown_bytes, shown_span};
 use crate::s3::Attributes;
 use crate::sessions::Sessions;
 use futures_util::{Stream, StreamExt};
@@ -185,14 +186,13 @@ impl Engine {
         let (done, skipped, bytes) = (count(&self.done), count(&self.skipped), count(&self.bytes));
         if self.output.is_attended() && !self.options.is_dry_run {
             let rate = (bytes as f64 / took.as_secs_f64().max(0.001)) as u64;
-            let shown = crate::quantity::shown_bytes;
             let skipped =
                 if skipped == 0 { String::new() } else { format!(", {skipped} were there already") };
             self.output.note(format_args!(
                 "{done} done{skipped}: {} in {}, {} a second",
-                shown(bytes),
-                crate::quantity::shown_span(took),
-                shown(rate)
+                shown_bytes(bytes),
+                shown_span(took),
+                shown_bytes(rate)
             ));
         }
         self.output.outcome(done + skipped)
@@ -287,8 +287,8 @@ impl Engine {
         let _ = if self.output.is_json() {
             self.output.object(&json!({
                 "action": verb,
-                "from": step.from.to_string(),
-                "to": step.to.to_string(),
+                "from": step.from.plain(),
+                "to": step.to.plain(),
                 "size": step.size(),
                 "dry_run": self.options.is_dry_run,
             }))
@@ -330,24 +330,38 @@ impl Step {
     }
 }
 
+impl From {
+    /// Its name, with nothing escaped.
+    fn plain(&self) -> String {
+        match self {
+            From::File(file) => file.path.to_string_lossy().into_owned(),
+            From::Object(object) => object.url.plain(),
+            From::Pipe => "-".into(),
+        }
+    }
+}
+
+impl To {
+    /// Its name, with nothing escaped.
+    fn plain(&self) -> String {
+        match self {
+            To::Object(url) => url.plain(),
+            To::File(path) | To::Stream(path) => path.to_string_lossy().into_owned(),
+            To::Below(root, name) => root.folder().join(name).to_string_lossy().into_owned(),
+            To::Pipe => "-".into(),
+        }
+    }
+}
+
 impl fmt::Display for From {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            From::File(file) => crate::place::shown(&file.path.to_string_lossy()).fmt(f),
-            From::Object(object) => object.url.fmt(f),
-            From::Pipe => f.write_str("-"),
-        }
+        shown(&self.plain()).fmt(f)
     }
 }
 
 impl fmt::Display for To {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            To::Object(url) => url.fmt(f),
-            To::File(path) | To::Stream(path) => crate::place::shown(&path.to_string_lossy()).fmt(f),
-            To::Below(root, name) => crate::place::shown(&root.folder().join(name).to_string_lossy()).fmt(f),
-            To::Pipe => f.write_str("-"),
-        }
+        shown(&self.plain()).fmt(f)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{With, answer};
 use crate::connection::ConnectArgs;
+use crate::glob::Glob;
 use crate::machine::Machine;
 use crate::output::{Output, OutputArgs};
 use crate::place::Url;
@@ -9,8 +10,10 @@ use crate::problem::{Outcome, Problem};
 use crate::quantity::bytes;
 use crate::s3::Attributes;
 use crate::sessions::Sessions;
-use crate::transfer::{Engine, Options};
+use crate::sources::{FilterArgs, find_objects};
+use crate::transfer::{Engine, From, Options};
 use clap::Args;
+use futures_util::StreamExt;
 
 const LINES: u64 = 10;
 /// What is asked for first where lines are counted.
@@ -19,9 +22,12 @@ const FIRST_BYTES: u64 = 64 << 10;
 /// What `stratum cat` takes.
 #[derive(Args)]
 pub struct CatArgs {
-    /// s3://BUCKET/KEY
+    /// s3://BUCKET/KEY, or a pattern of keys.
     #[arg(required = true, value_parser = Url::parse_object)]
     urls: Vec<Url>,
+    /// Take *, ** and ? in URLs for themselves.
+    #[arg(long)]
+    raw: bool,
     /// From this byte on, counted from 0.
     #[arg(long, value_name = "SIZE", value_parser = bytes, default_value = "0", hide_default_value = true)]
     offset: u64,
@@ -38,9 +44,12 @@ pub struct CatArgs {
 /// What `stratum head` takes.
 #[derive(Args)]
 pub struct HeadArgs {
-    /// s3://BUCKET/KEY
+    /// s3://BUCKET/KEY, or a pattern of keys.
     #[arg(required = true, value_parser = Url::parse_object)]
     urls: Vec<Url>,
+    /// Take *, ** and ? in URLs for themselves.
+    #[arg(long)]
+    raw: bool,
     /// So many lines. [default: 10]
     #[arg(long, short = 'n', value_name = "N", conflicts_with = "bytes")]
     lines: Option<u64>,
@@ -57,8 +66,8 @@ pub struct HeadArgs {
 /// `stratum cat`.
 pub fn cat(args: CatArgs, machine: Machine) -> Outcome {
     let end = args.bytes.map_or(u64::MAX, |bytes| args.offset.saturating_add(bytes));
-    let shown = Shown { version: args.version_id.clone(), range: args.offset..end, lines: u64::MAX };
-    print(&args.urls, &shown, &args.connect, machine)
+    let (version, range, lines) = (args.version_id, args.offset..end, u64::MAX);
+    print(&args.urls, &Shown { is_raw: args.raw, version, range, lines }, &args.connect, machine)
 }
 
 /// `stratum head`.
@@ -67,12 +76,13 @@ pub fn head(args: HeadArgs, machine: Machine) -> Outcome {
         (Some(bytes), _) => (bytes, u64::MAX),
         (None, lines) => (u64::MAX, lines.unwrap_or(LINES)),
     };
-    let shown = Shown { version: args.version_id.clone(), range: 0..end, lines };
-    print(&args.urls, &shown, &args.connect, machine)
+    let (version, range) = (args.version_id, 0..end);
+    print(&args.urls, &Shown { is_raw: args.raw, version, range, lines }, &args.connect, machine)
 }
 
 /// What is shown of each object.
 struct Shown {
+    is_raw: bool,
     version: Option<String>,
     range: std::ops::Range<u64>,
     lines: u64,
@@ -89,14 +99,37 @@ fn print(urls: &[Url], shown: &Shown, connect: &ConnectArgs, machine: Machine) -
 }
 
 async fn print_all(urls: &[Url], shown: &Shown, engine: &Engine, with: &With) -> Result<(), Problem> {
+    let is_pattern = |url: &Url| !shown.is_raw && Glob::is_pattern(&url.key);
+    if shown.version.is_some() && urls.iter().any(is_pattern) {
+        return Err(Problem::Usage("a version is of one object, and a pattern may mean many".into()));
+    }
     for url in urls {
-        match print_one(url, shown, engine).await {
+        let printed = match is_pattern(url) {
+            true => print_what_fits(url, shown, engine, with).await,
+            false => print_one(url, shown, engine).await,
+        };
+        match printed {
             Err(Problem::Closed) => return Err(Problem::Closed),
             Err(problem) if urls.len() > 1 => with.output.problem(&problem),
             printed => printed?,
         }
     }
     Ok(())
+}
+
+async fn print_what_fits(url: &Url, shown: &Shown, engine: &Engine, with: &With) -> Result<(), Problem> {
+    let mut found = find_objects(&engine.sessions, url, false, FilterArgs::default().filter())?;
+    let mut is_any = false;
+    while let Some(found) = found.next().await.transpose()? {
+        let From::Object(object) = found.from else { continue };
+        is_any = true;
+        match print_one(&object.url, shown, engine).await {
+            Err(Problem::Closed) => return Err(Problem::Closed),
+            Err(problem) => with.output.problem(&problem),
+            Ok(()) => {}
+        }
+    }
+    if is_any { Ok(()) } else { Err(Problem::Missing(url.to_string())) }
 }
 
 async fn print_one(url: &Url, shown: &Shown, engine: &Engine) -> Result<(), Problem> {

@@ -9,11 +9,11 @@ use crate::place::{Place, Url};
 use crate::problem::{Outcome, Problem};
 use crate::s3::Attributes;
 use crate::sessions::Sessions;
-use crate::sources::{Extent, FilterArgs, Found, extent, find};
-use crate::transfer::{Engine, Options, Step, To, Work};
+use crate::sources::{Extent, FilterArgs, Found, extent, find, head};
+use crate::transfer::{Engine, From, Options, Step, To, Work};
 use clap::Args;
 use futures_util::StreamExt;
-use futures_util::stream::{BoxStream, empty};
+use futures_util::stream::{BoxStream, empty, once};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +27,9 @@ const MOST_JOBS: u64 = 512;
 pub struct CpArgs {
     #[command(flatten)]
     copy: CopyArgs,
+    /// This version of the object that is the one source.
+    #[arg(long, value_name = "ID", conflicts_with = "recursive")]
+    version_id: Option<String>,
 }
 
 /// What `stratum mv` takes.
@@ -142,19 +145,22 @@ impl HowArgs {
 
 /// `stratum cp`.
 pub fn copy(args: CpArgs, machine: Machine) -> Outcome {
-    run(args.copy, machine, false)
+    run(args.copy, args.version_id, machine, false)
 }
 
 /// `stratum mv`.
 pub fn shift(args: MvArgs, machine: Machine) -> Outcome {
-    run(args.copy, machine, true)
+    run(args.copy, None, machine, true)
 }
 
-fn run(args: CopyArgs, machine: Machine, moves: bool) -> Outcome {
+fn run(args: CopyArgs, version: Option<String>, machine: Machine, moves: bool) -> Outcome {
     let options = args.how.options(args.said.attributes(), !args.no_clobber, moves);
     let sessions = Sessions::new(args.connect.clone(), machine);
     let output = Output::with_progress(args.output);
-    transfer(Engine::new(sessions, output, options), machine, async |engine| steps(&args, engine).await)
+    transfer(Engine::new(sessions, output, options), machine, async |engine| match &version {
+        Some(version) => step_of_version(&args, version, engine).await,
+        None => steps(&args, engine).await,
+    })
 }
 
 /// Does work, until it ends or is interrupted.
@@ -206,8 +212,10 @@ async fn steps(
     let mut names = HashSet::new();
     let mut all = empty().boxed();
     for (source, extent) in args.sources.iter().zip(extents) {
-        if *source == Place::Pipe && is_many {
-            return Err(Problem::Usage("the standard input has no name to be put into a folder by".into()));
+        if *source == Place::Pipe && !matches!(*aim, Aim::One(_)) {
+            let problem =
+                "the standard input has no name to be put into a bucket or a folder by: name the whole key";
+            return Err(Problem::Usage(format!("{}: {problem}", args.target)));
         }
         let found = match find(&engine.sessions, source, extent, args.raw, &args.filters).await {
             Ok(found) => found,
@@ -227,6 +235,24 @@ async fn steps(
         all = all.chain(steps).boxed();
     }
     Ok(all)
+}
+
+/// What is to be done where one version of one object is meant.
+async fn step_of_version(
+    args: &CopyArgs,
+    version: &str,
+    engine: &Engine,
+) -> Result<BoxStream<'static, Result<Work, Problem>>, Problem> {
+    let [source @ Place::Remote(url)] = args.sources.as_slice() else {
+        return Err(Problem::Usage("a version is of one object in a bucket".into()));
+    };
+    if extent(source, false, args.raw)? == Extent::Many {
+        return Err(Problem::Usage("a version is of one object, and a pattern may mean many".into()));
+    }
+    let object = head(&engine.sessions, url, Some(version)).await?;
+    let found = Found { name: url.file_name().to_owned(), from: From::Object(object) };
+    let step = Aim::of(&args.target, false)?.step(found);
+    Ok(once(async { Ok(Work::Bring(step)) }).boxed())
 }
 
 fn file_name(place: &Place) -> String {

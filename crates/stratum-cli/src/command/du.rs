@@ -6,6 +6,7 @@ use crate::listing::{objects, versions};
 use crate::output::{OutputArgs, size_column};
 use crate::place::Url;
 use crate::problem::Problem;
+use crate::sources::Meaning;
 use clap::Args;
 use futures_util::StreamExt;
 use serde_json::json;
@@ -14,9 +15,12 @@ use std::collections::BTreeMap;
 /// What `stratum du` takes.
 #[derive(Args)]
 pub struct DuArgs {
-    /// s3://BUCKET or s3://BUCKET/FOLDER
+    /// s3://BUCKET or s3://BUCKET/FOLDER, or a pattern of keys.
     #[arg(required = true, value_parser = Url::parse_in_bucket)]
     urls: Vec<Url>,
+    /// Take *, ** and ? in URLs for themselves.
+    #[arg(long)]
+    raw: bool,
     /// Tell folders by themselves, down to so many below what is named.
     #[arg(long, short, value_name = "N", default_value_t = 0)]
     depth: usize,
@@ -53,10 +57,14 @@ pub async fn run(args: &DuArgs, with: &With) -> Result<(), Problem> {
 
 async fn count(args: &DuArgs, url: &Url, with: &With) -> Result<(), Problem> {
     let client = with.sessions.client(&url.site)?;
-    let folder = url.folder();
-    // What has the very name counts, too.
-    let prefix = if url.is_folder() { &folder } else { &url.key };
-    let is_meant = |key: &str| key == url.key || key.starts_with(&folder);
+    let meaning = Meaning::of(url, args.raw);
+    let folder = meaning.folder();
+    // What has the very name of a folder counts, too.
+    let prefix = match &meaning {
+        Meaning::Folder(_) if !url.is_folder() => url.key.clone(),
+        meaning => meaning.prefix(),
+    };
+    let is_meant = |key: &str| key == url.key || meaning.takes(key);
     let mut held: BTreeMap<String, Held> = BTreeMap::from([(String::new(), Held::default())]);
     let mut add = |key: &str, size: u64| {
         let name = key.strip_prefix(&folder).unwrap_or_default();
@@ -69,14 +77,14 @@ async fn count(args: &DuArgs, url: &Url, with: &With) -> Result<(), Problem> {
         }
     };
     if args.versions {
-        let mut found = std::pin::pin!(versions(&client, url, prefix));
+        let mut found = std::pin::pin!(versions(&client, url, &prefix));
         while let Some(version) = found.next().await.transpose()? {
             if let (true, Some(size)) = (is_meant(&version.key), version.size) {
                 add(&version.key, size);
             }
         }
     } else {
-        let mut found = std::pin::pin!(objects(&client, url, prefix));
+        let mut found = std::pin::pin!(objects(&client, url, &prefix));
         while let Some(entry) = found.next().await.transpose()? {
             if is_meant(&entry.key) {
                 add(&entry.key, entry.size);
@@ -95,7 +103,7 @@ async fn count(args: &DuArgs, url: &Url, with: &With) -> Result<(), Problem> {
 fn tell(args: &DuArgs, url: &Url, held: &Held, with: &With) -> Result<(), Problem> {
     let Held { bytes, objects } = *held;
     if with.output.is_json() {
-        return with.output.object(&json!({ "url": url.to_string(), "bytes": bytes, "objects": objects }));
+        return with.output.object(&json!({ "url": url.plain(), "bytes": bytes, "objects": objects }));
     }
     let what = if args.versions { "versions" } else { "objects" };
     with.output.line(format_args!("{}  {objects:>10} {what}  {url}", size_column(bytes, args.bytes)))

@@ -9,6 +9,7 @@ use crate::place::Url;
 use crate::problem::Problem;
 use crate::quantity::{bytes, machine_moment, moment, span};
 use crate::s3::Entry;
+use crate::sources::Meaning;
 use clap::Args;
 use futures_util::StreamExt;
 use serde_json::json;
@@ -17,9 +18,12 @@ use std::time::Duration;
 /// What `stratum find` takes.
 #[derive(Args)]
 pub struct FindArgs {
-    /// s3://BUCKET or s3://BUCKET/FOLDER
+    /// s3://BUCKET or s3://BUCKET/FOLDER, or a pattern of keys.
     #[arg(required = true, value_parser = Url::parse_in_bucket)]
     urls: Vec<Url>,
+    /// Take *, ** and ? in URLs for themselves.
+    #[arg(long)]
+    raw: bool,
     /// Whose name fits this pattern: *, ** and ?; one without a slash is about what follows the last slash.
     #[arg(long, value_name = "PATTERN")]
     name: Option<String>,
@@ -82,10 +86,10 @@ impl Wanted<'_> {
 
 async fn find(wanted: &Wanted<'_>, url: &Url, with: &With) -> Result<(), Problem> {
     let client = with.sessions.client(&url.site)?;
-    let folder = url.folder();
-    let mut found = std::pin::pin!(objects(&client, url, &folder));
+    let meaning = Meaning::of(url, wanted.args.raw);
+    let mut found = std::pin::pin!(objects(&client, url, &meaning.prefix()));
     while let Some(entry) = found.next().await.transpose()? {
-        if wanted.takes(entry.key.strip_prefix(&folder).unwrap_or(&entry.key), &entry) {
+        if meaning.takes(&entry.key) && wanted.takes(meaning.name(&entry.key).unwrap_or_default(), &entry) {
             print(wanted, &url.with_key(entry.key.clone()), &entry, with)?;
         }
     }
@@ -103,8 +107,7 @@ fn print(wanted: &Wanted<'_>, url: &Url, entry: &Entry, with: &With) -> Result<(
         }));
     }
     if wanted.args.print0 {
-        let scheme = url.with_key("").to_string();
-        return output.bytes(format!("{scheme}/{}\0", entry.key).as_bytes());
+        return output.bytes(format!("{}\0", url.plain()).as_bytes());
     }
     output.line(url)
 }

@@ -8,7 +8,7 @@ use crate::place::Url;
 use crate::problem::{Outcome, Problem};
 use crate::quantity::span;
 use crate::s3::{Client, DELETED_AT_ONCE, Upload};
-use crate::sources::Meaning;
+use crate::sources::{Meaning, unless_folder};
 use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, FuturesUnordered};
@@ -118,7 +118,7 @@ impl Removal<'_> {
             // A delete marker, which can be named and not looked at.
             Err(problem) if version.is_some() && problem.code() == Some("MethodNotAllowed") => {}
             Err(problem) if self.args.force && problem.outcome() == Outcome::Missing => return Ok(()),
-            Err(problem) => return Err(problem),
+            Err(problem) => return Err(unless_folder(self.client, url, problem).await),
         }
         if !self.args.dry_run {
             self.client.delete(&url.bucket, &url.key, version).await.map_err(Problem::s3(url))?;
@@ -158,10 +158,7 @@ impl Removal<'_> {
         let prefix = exact.clone().unwrap_or_else(|| meaning.prefix());
         let is_meant = move |key: &str| match &exact {
             Some(exact) => key == exact,
-            // The marker of the folder itself belongs to it.
-            None => {
-                meaning.name(key).is_some() || matches!(&meaning, Meaning::Folder(folder) if folder == key)
-            }
+            None => meaning.takes(key),
         };
         let latest = self.latest();
         let is_old = move |modified: i64| latest.is_none_or(|latest| modified <= latest);
@@ -236,7 +233,7 @@ impl Removal<'_> {
         let told = if output.is_json() {
             let action = if self.args.incomplete { "abort" } else { "delete" };
             output.object(&json!({
-                "action": action, "url": url.to_string(), "version": version, "dry_run": self.args.dry_run,
+                "action": action, "url": url.plain(), "version": version, "dry_run": self.args.dry_run,
             }))
         } else if self.args.verbose || self.args.dry_run {
             let would = if self.args.dry_run { "would delete" } else { "deleted" };

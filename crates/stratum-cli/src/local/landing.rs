@@ -89,6 +89,16 @@ fn make(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() { Ok(()) } else { fs::create_dir_all(folder) }
 }
 
+/// Has an empty folder make way for a file: what was in it may just have been deleted. One that holds something is in the way.
+pub fn make_way(to: &Path) -> Result<(), String> {
+    match fs::remove_dir(to) {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
+            Err(format!("{}: a folder is there, and a file is to be", to.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What lies where a file was named to be.
 pub enum Target {
     /// Nothing, or a file that is replaced.
@@ -221,6 +231,23 @@ mod tests {
         assert!(root.prepare("../x").is_err());
         assert_eq!(root.prepare("a/b/c"), Ok(home.path().join("a/b/c")));
         assert!(home.path().join("a/b").is_dir() && fs::read_dir(away.path()).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn an_empty_folder_makes_way_and_nothing_else_does() {
+        let home = tempfile::tempdir().unwrap();
+        let [empty, full, file, link] = ["empty", "full", "file", "link"].map(|name| home.path().join(name));
+        fs::create_dir(&empty).unwrap();
+        fs::create_dir_all(full.join("in")).unwrap();
+        fs::write(&file, "x").unwrap();
+        symlink(&empty, &link).unwrap();
+        assert_eq!(
+            (make_way(&link), make_way(&file), make_way(&home.path().join("none"))),
+            (Ok(()), Ok(()), Ok(()))
+        );
+        assert!(empty.exists() && file.exists() && link.symlink_metadata().is_ok());
+        assert_eq!(make_way(&empty), Ok(()));
+        assert!(!empty.exists() && make_way(&full).unwrap_err().contains("a folder is there"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::ledger::{Before, Ledger, Subject};
 use super::pieces::{AT_ONCE, Body, Piece, WHOLE_BYTES, cut, piece_bytes};
 use super::{Ended, Engine, RemoteObject, apart};
 use crate::checksum::{Crc, Sum, Verify};
-use crate::local::{Landing, Root};
+use crate::local::{Landing, Root, make_way};
 use crate::place::Url;
 use crate::problem::Problem;
 use crate::s3::{Client, Info, Range, Same};
@@ -49,6 +49,7 @@ impl Engine {
         if !self.options.clobbers && to.symlink_metadata().is_ok() {
             return Ok(Ended::Skipped);
         }
+        make_way(&to).map_err(|problem| Problem::at(&from.url, problem))?;
         let client = self.sessions.client(&from.url.site)?;
         if from.size <= WHOLE_BYTES {
             self.download_whole(&client, from, to).await?;

@@ -1,6 +1,7 @@
 //! What a target has and its source hasn't, deleted.
 
 use super::{Engine, From};
+use crate::place::shown;
 use crate::problem::Problem;
 use serde_json::json;
 use std::collections::HashSet;
@@ -18,7 +19,7 @@ impl Engine {
         };
         doomed
             .iter()
-            .map(From::to_string)
+            .map(From::plain)
             .filter(|name| !undeleted.contains(name))
             .for_each(|name| self.tell_removed(&name));
     }
@@ -33,7 +34,7 @@ impl Engine {
                 From::File(file) => {
                     if let Err(error) = std::fs::remove_file(&file.path) {
                         self.output.problem(&Problem::of_path(&file.path, error));
-                        undeleted.insert(from.to_string());
+                        undeleted.insert(from.plain());
                     }
                 }
                 From::Pipe => {}
@@ -46,7 +47,7 @@ impl Engine {
             {
                 let url = first.url.with_key(failed.key);
                 self.output.problem(&Problem::at(&url, failed.problem));
-                undeleted.insert(url.to_string());
+                undeleted.insert(url.plain());
             }
         }
         Ok(undeleted)
@@ -59,7 +60,7 @@ impl Engine {
             self.output.object(&json!({ "action": "delete", "url": name, "dry_run": is_dry_run }))
         } else if self.options.tells_each {
             let would = if self.options.is_dry_run { "would delete" } else { "deleted" };
-            self.output.line(format_args!("{would} {name}"))
+            self.output.line(format_args!("{would} {}", shown(name)))
         } else {
             Ok(())
         };
