@@ -98,6 +98,11 @@ impl Drives {
             reason,
             slow: slot.drive.as_ref().is_some_and(|drive| drive.is_slow()),
             writes_slowly: slot.drive.as_ref().is_some_and(|drive| drive.writes_slowly()),
+            read_p99_seconds: slot
+                .drive
+                .as_ref()
+                .and_then(|drive| drive.pulse().p99())
+                .map(|p99| p99.as_secs_f64()),
             bad_pieces: slot.drive.as_ref().map_or(0, |drive| drive.bad_pieces()),
             rotting: slot.drive.as_ref().is_some_and(|drive| drive.is_rotting()),
             fill: crate::fullness::of_drive(fullness, slot.tier, slot.id).map(str::to_owned),

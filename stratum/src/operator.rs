@@ -38,6 +38,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_api::failures::{self, Failure};
 use stratum_api::history::{self, Recent};
 use stratum_api::server::admin::refusal;
 use stratum_engine::copies::CopiesStatus;
@@ -114,6 +115,7 @@ impl Operator {
         Routes::new()
             .route("/status", get(status), &[])
             .route("/latencies", get(latencies), &[])
+            .route("/failures", get(newest_failures), &[])
             .route("/pace", post(set_pace), &["action", "task"])
             .route("/scrub", get(scrub_status), &[])
             .route("/scrub/{action}", post(scrub), &[])
@@ -146,6 +148,10 @@ impl Operator {
 
 async fn latencies() -> Json<Recent> {
     Json(history::recent(System.monotonic()))
+}
+
+async fn newest_failures() -> Json<Vec<Failure>> {
+    Json(failures::newest(System.monotonic()))
 }
 
 async fn status(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Status>, Refused> {

@@ -84,6 +84,8 @@ pub struct DriveStatus {
     pub slow: bool,
     /// It writes far later than its peers.
     pub writes_slowly: bool,
+    /// 99 of 100 reads of it took no longer lately; nothing where there were few.
+    pub read_p99_seconds: Option<f64>,
     /// Bad pieces that were read from it since the server started: all were computed from others.
     pub bad_pieces: u64,
     /// It gave so many of them that it is to be replaced.

@@ -69,7 +69,7 @@ mod version;
 mod website;
 mod xml;
 
-pub use telemetry::history;
+pub use telemetry::{failures, history};
 
 // S3's names of what records hold, for tools that tell of records without HTTP.
 pub use checksum::{name as checksum_algorithm_name, type_name as checksum_type_name};

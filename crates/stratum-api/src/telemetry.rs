@@ -3,6 +3,7 @@
 //! The lines have a target of their own, [`REQUESTS`], so that a filter of the log can leave them out.
 
 mod buckets;
+pub mod failures;
 pub mod history;
 
 use crate::traces::Named;
@@ -87,6 +88,7 @@ pub fn answered(request: &Answered<'_>) {
     handles.requests.increment(1);
     handles.seconds.record(request.took.as_secs_f64());
     history::count(request.now, request.is_write, request.took, request.status.is_server_error());
+    failures::note(request);
     if request.sent > 0 {
         BYTES.sent.increment(request.sent);
     }
