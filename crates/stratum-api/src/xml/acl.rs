@@ -296,12 +296,12 @@ mod tests {
         assert_eq!(PublicAccessBlockConfiguration::read(wrong), Err(Malformed::WrongText));
         let unknown =
             b"<PublicAccessBlockConfiguration><BlockAll>true</BlockAll></PublicAccessBlockConfiguration>";
-        assert_eq!(PublicAccessBlockConfiguration::read(unknown), Err(Malformed::WrongElements));
+        assert_eq!(PublicAccessBlockConfiguration::read(unknown), Err(Malformed::Unknown("BlockAll".into())));
 
         let text = crate::xml::write(&OwnershipControls::of(record::ObjectOwnership::ObjectWriter)).unwrap();
         assert_eq!(OwnershipControls::read(&text), Ok(record::ObjectOwnership::ObjectWriter));
         assert_eq!(OwnershipControls::read(b"<OwnershipControls/>"), Err(Malformed::WrongElements));
         let twice = b"<OwnershipControls><Rule/><Rule/></OwnershipControls>";
-        assert_eq!(OwnershipControls::read(twice), Err(Malformed::WrongElements));
+        assert_eq!(OwnershipControls::read(twice), Err(Malformed::Twice("Rule".into())));
     }
 }

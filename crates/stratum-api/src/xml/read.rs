@@ -15,8 +15,11 @@ const MAX_DEPTH: usize = 16;
 /// CompleteMultipartUpload at its largest: 10,000 parts of `Part`, `PartNumber`, `ETag` and one checksum.
 const MAX_ELEMENTS: usize = 64 * 1024;
 
+/// The longest name that is repeated, in characters.
+const MAX_TOLD: usize = 64;
+
 /// Why a document was refused; all of them are S3's `MalformedXML`.
-#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum Malformed {
     #[error("the document is not UTF-8")]
     NotUtf8,
@@ -30,18 +33,28 @@ pub enum Malformed {
     TooLarge,
     #[error("the document is not the one that this operation takes")]
     WrongDocument,
-    #[error("an element that is required is missing, or one that may stand once stands twice")]
+    #[error("an element that is required is missing, or one is there that doesn't go with another")]
     WrongElements,
+    #[error("\"{0}\" is not among the elements that may stand where it does")]
+    Unknown(String),
+    #[error("\"{0}\" may stand once and stands twice")]
+    Twice(String),
     #[error("an element's text is not what it should be")]
     WrongText,
     #[error("the list has no entries, or more than are allowed")]
     WrongCount,
 }
 
+/// S3 says of all of them the same; what it was is said after that, for whoever wrote the document.
 impl From<Malformed> for S3Error {
     fn from(malformed: Malformed) -> Self {
-        S3Error::new(Code::MalformedXML).because(malformed)
+        let message = format!("{} ({malformed})", Code::MalformedXML.message());
+        S3Error::new(Code::MalformedXML).message(message).because(malformed)
     }
+}
+
+fn told(name: &str) -> String {
+    name.chars().take(MAX_TOLD).collect()
 }
 
 /// An element: its name without prefix, its own text (CDATA included), its children in order.
@@ -60,9 +73,9 @@ impl Element {
 
     /// Refuses children of any other name: what isn't understood is not ignored.
     pub fn only(&self, names: &[&str]) -> Result<(), Malformed> {
-        match self.children.iter().all(|child| names.contains(&&*child.name)) {
-            true => Ok(()),
-            false => Err(Malformed::WrongElements),
+        match self.children.iter().find(|child| !names.contains(&&*child.name)) {
+            None => Ok(()),
+            Some(child) => Err(Malformed::Unknown(told(&child.name))),
         }
     }
 
@@ -71,7 +84,7 @@ impl Element {
         let mut found = self.children.iter().filter(|child| child.name == name);
         match (found.next(), found.next()) {
             (first, None) => Ok(first),
-            _ => Err(Malformed::WrongElements),
+            _ => Err(Malformed::Twice(told(name))),
         }
     }
 
@@ -271,8 +284,11 @@ mod tests {
     #[test]
     fn one_element_may_not_stand_twice() {
         let root = parse(b"<a><k>1</k><k>2</k></a>").expect("parses");
-        assert_eq!(root.at_most_one("k"), Err(Malformed::WrongElements));
+        assert_eq!(root.at_most_one("k"), Err(Malformed::Twice("k".into())));
         assert_eq!(root.all("k").count(), 2);
+        let long = "k".repeat(1000);
+        let root = parse(format!("<a><b/><{long}/></a>").as_bytes()).expect("parses");
+        assert_eq!(root.only(&["b"]), Err(Malformed::Unknown("k".repeat(MAX_TOLD))));
     }
 
     proptest! {
