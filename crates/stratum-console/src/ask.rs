@@ -209,11 +209,15 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// What isn't there is nothing; other refusals stay what they are.
+/// What a bucket hasn't is nothing; other refusals, one of the bucket itself among them, stay what they are.
 pub fn if_there<T>(answer: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(Trouble::Refused(refusal)) if refusal.status == StatusCode::NOT_FOUND => Ok(None),
+        Err(Trouble::Refused(refusal))
+            if refusal.status == StatusCode::NOT_FOUND && refusal.code != "NoSuchBucket" =>
+        {
+            Ok(None)
+        }
         Err(trouble) => Err(trouble),
     }
 }
@@ -278,11 +282,18 @@ async fn refused(response: Response<Body>) -> Trouble {
     }
     let document = match quick_xml::de::from_str::<ErrorDocument>(&text) {
         Ok(document) => document,
-        // A HEAD has no document, and a status without one says as much as it says.
-        Err(_) => ErrorDocument {
-            message: head.status.canonical_reason().unwrap_or("It was refused").into(),
-            ..ErrorDocument::default()
-        },
+        // A HEAD has no document.
+        Err(_) => ErrorDocument { message: unsaid(head.status).into(), ..ErrorDocument::default() },
     };
     ErrorDocument { request_id: request.to_owned(), ..document }.refusal(head.status)
+}
+
+/// What a status says that comes without a word.
+fn unsaid(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "There is nothing of that name.",
+        StatusCode::FORBIDDEN => "This key may not look at it.",
+        StatusCode::BAD_REQUEST => "There can't be such a one: its name is too long, or its version is none.",
+        _ => status.canonical_reason().unwrap_or("It was refused."),
+    }
 }

@@ -1,5 +1,6 @@
 //! What a form or a query says.
 
+use crate::shown::read_bytes;
 use crate::trouble::Trouble;
 use axum::body::Body;
 use http::HeaderMap;
@@ -57,6 +58,22 @@ impl Fields {
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// A size, where there is one.
+    ///
+    /// # Errors
+    /// That it is none.
+    pub fn size(&self, name: &str, called: &str) -> Result<Option<u64>, Trouble> {
+        match self.get(name).trim() {
+            "" => Ok(None),
+            text => match read_bytes(text) {
+                None => {
+                    Err(Trouble::wrong(format!("{called} is a whole number with its unit, such as 500 MiB.")))
+                }
+                bytes => Ok(bytes),
+            },
+        }
     }
 
     /// A number, where there is one.

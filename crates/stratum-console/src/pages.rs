@@ -1,5 +1,6 @@
 //! The pages, a file for each, and the addresses at which they are.
 
+mod archive;
 mod browser;
 mod buckets;
 mod deleting;
@@ -63,7 +64,7 @@ pub fn routes() -> Router<Arc<Console>> {
         .route(at!("/b/{bucket}/why"), page(why::show))
         .route(at!("/b/{bucket}/download"), page(download::whole))
         .route(at!("/b/{bucket}/preview"), page(download::preview))
-        .route(at!("/b/{bucket}/zip"), page(download::folder))
+        .route(at!("/b/{bucket}/zip"), page(archive::folder))
         .route(at!("/b/{bucket}/tiers"), page(tiers::map))
         .route(at!("/b/{bucket}/settings"), page(settings::show).merge(action(settings::set)))
         .route(at!("/b/{bucket}/settings/{item}"), page(settings::edit).merge(action(settings::save)))

@@ -3,9 +3,10 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
 /// `1.5 MiB`
 pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if count < 1024 {
         return format!("{count} B");
     }
@@ -17,6 +18,30 @@ pub fn bytes(count: u64) -> String {
     }
     let name = UNITS.get(unit).copied().unwrap_or_default();
     if value < 99.95 { format!("{value:.1} {name}") } else { format!("{value:.0} {name}") }
+}
+
+/// `1536 KiB`: as it is edited, to the byte.
+pub fn exact_bytes(count: u64) -> String {
+    let (mut number, mut unit) = (count, "B");
+    for larger in UNITS {
+        if number == 0 || !number.is_multiple_of(1024) {
+            break;
+        }
+        (number, unit) = (number / 1024, larger);
+    }
+    format!("{number} {unit}")
+}
+
+/// What [`exact_bytes`] writes, read. A number without a unit is none: it might be meant in any.
+pub fn read_bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let unit = unit.trim();
+    let power = match unit.eq_ignore_ascii_case("B") {
+        true => 0,
+        false => UNITS.iter().position(|known| known.eq_ignore_ascii_case(unit))? + 1,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << (10 * power))
 }
 
 /// `1,234,567`
@@ -90,6 +115,22 @@ pub fn percent(part: f64, whole: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_is_edited_to_the_byte() {
+        for (bytes, text) in
+            [(0, "0 B"), (1, "1 B"), (1536 << 10, "1536 KiB"), (500 << 20, "500 MiB"), (3 << 40, "3 TiB")]
+        {
+            assert_eq!((exact_bytes(bytes).as_str(), read_bytes(text)), (text, Some(bytes)));
+        }
+        assert_eq!(
+            (read_bytes("500mib"), read_bytes(&exact_bytes(u64::MAX))),
+            (Some(500 << 20), Some(u64::MAX))
+        );
+        for none in ["", "20", "1.5 GiB", "-1 B", "B", "16 EiB", "99999999999999999999 B", "1 GB", "1 ü"] {
+            assert_eq!(read_bytes(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn figures_read_as_people_write_them() {

@@ -181,12 +181,64 @@ fn tags(mut text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
 
 /// Nothing of a page comes of a name: no tag of a kind that we don't write, no attribute that runs or leads elsewhere.
 fn assert_tame(page: &Page, what: &str) {
-    const OURS: [&str; 55] = [
-        "a", "audio", "body", "button", "caption", "code", "dd", "details", "div", "dl", "dt", "em",
-        "fieldset", "form", "h1", "h2", "head", "header", "html", "iframe", "img", "input", "label",
-        "legend", "li", "link", "main", "meta", "nav", "ol", "option", "p", "path", "pre", "rect", "circle",
-        "script", "section", "select", "span", "strong", "summary", "svg", "table", "tbody", "td",
-        "textarea", "th", "thead", "time", "title", "tr", "ul", "video", "g",
+    const OURS: [&str; 57] = [
+        "a",
+        "audio",
+        "body",
+        "button",
+        "caption",
+        "code",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "form",
+        "h1",
+        "h2",
+        "head",
+        "header",
+        "html",
+        "iframe",
+        "img",
+        "input",
+        "label",
+        "legend",
+        "li",
+        "link",
+        "main",
+        "meta",
+        "nav",
+        "ol",
+        "option",
+        "p",
+        "path",
+        "pre",
+        "rect",
+        "circle",
+        "script",
+        "section",
+        "select",
+        "span",
+        "strong",
+        "summary",
+        "svg",
+        "table",
+        "tbody",
+        "td",
+        "textarea",
+        "th",
+        "thead",
+        "time",
+        "title",
+        "tr",
+        "ul",
+        "video",
+        "g",
     ];
     for (name, attributes) in tags(&page.text) {
         assert!(OURS.contains(&name), "{what}: <{name}> in {}", page.text);
@@ -377,4 +429,67 @@ async fn an_upload_is_streamed_only_behind_its_token() {
     assert!((browser.asked)().is_empty());
     assert_eq!(upload(&"07".repeat(16)).await.status, StatusCode::SEE_OTHER);
     assert_eq!((browser.asked)(), ["PUT /media/in/b.txt hello"]);
+}
+
+#[tokio::test]
+async fn a_quota_is_edited_to_the_byte_and_what_was_entered_stays() {
+    let quotas = r#"{"buckets": [{"of": "media", "bytes": 524288000, "objects": 7}]}"#;
+    let browser = Browser::of(move |asked| match asked {
+        asked if asked.contains("/quotas/") => Response::new(Body::empty()),
+        asked if asked.contains("/quotas") => Response::new(Body::from(quotas)),
+        asked if asked.contains("versioning") => xml("<VersioningConfiguration/>".into()),
+        asked if asked.starts_with("GET") && asked.contains("tagging") => {
+            xml("<Tagging><TagSet/></Tagging>".into())
+        }
+        asked if asked.starts_with("HEAD") => Response::new(Body::empty()),
+        _ => refused(404, "NoSuchConfiguration", "There is none."),
+    })
+    .await;
+    let page = browser.get("/b/media/settings").await;
+    assert!(page.text.contains(r#"value="500 MiB""#), "{}", page.text);
+    (browser.asked)();
+    let sent = [("what", "quota"), ("quota-size", "500 MiB"), ("quota-objects", "8")];
+    assert_eq!(browser.post("/b/media/settings", &sent).await.status, StatusCode::SEE_OTHER);
+    assert_eq!((browser.asked)(), ["POST /_stratum/v1/quotas/set?bucket=media&bytes=524288000&objects=8"]);
+    for (what, name, wrong) in [("quota", "quota-size", "20 \"<"), ("tags", "tags", "no tag \"<")] {
+        let page = browser.post("/b/media/settings", &[("what", what), (name, wrong)]).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        assert!(page.text.contains("&quot;&lt;"), "{wrong} isn't kept: {}", page.text);
+        assert_tame(&page, what);
+    }
+    let page = browser.post("/b/media/object/tags", &[("key", "k"), ("tags", "no tag \"<")]).await;
+    assert!(page.status == StatusCode::BAD_REQUEST && page.text.contains("&quot;&lt;"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_has_no_pages() {
+    let browser = Browser::of(|asked| match asked.starts_with("HEAD") {
+        true => Response::builder().status(404).body(Body::empty()).unwrap(),
+        false => refused(404, "NoSuchBucket", "The specified bucket does not exist"),
+    })
+    .await;
+    for page in
+        ["", "/settings", "/settings/policy", "/settings/lifecycle", "/tiers", "/object", "/object?key=k"]
+    {
+        let shown = browser.get(&format!("/b/media{page}")).await;
+        assert_eq!(shown.status, StatusCode::NOT_FOUND, "{page}: {}", shown.text);
+    }
+    let page = browser.get("/b/media/object?key=k").await;
+    assert!(page.text.contains("There is nothing of that name."), "{}", page.text);
+}
+
+#[tokio::test]
+async fn what_failed_lately_is_told_as_text() {
+    let failure = serde_json::json!([{
+        "seconds_ago": 70, "id": "ABC", "operation": "GetObject", "path": HOSTILE[0], "status": 503, "code": "SlowDown", "cause": HOSTILE[2],
+    }]);
+    let browser = Browser::of(move |asked| match asked {
+        asked if asked.contains("/failures") => Response::new(Body::from(failure.to_string())),
+        _ => Response::new(Body::from("{}")),
+    })
+    .await;
+    let page = browser.get("/store").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert!(page.text.contains("Failed lately") && page.text.contains("1 minute ago"), "{}", page.text);
+    assert_tame(&page, "failures");
 }

@@ -154,7 +154,7 @@ fn sheet(visit: &Visit, fields: &Fields, problem: Option<&str>) -> Markup {
                     fieldset {
                         legend { "Quota" }
                         div.pair {
-                            (text_field("quota-gib", "GiB", "Nothing for no bound.", fields.get("quota-gib")))
+                            (text_field("quota-size", "Size", "Such as 500 GiB. Nothing for no bound.", fields.get("quota-size")))
                             (text_field("quota-objects", "Objects", "Nothing for no bound.", fields.get("quota-objects")))
                         }
                     }
@@ -187,7 +187,7 @@ async fn make(visit: &Visit, fields: &Fields) -> Result<String, Trouble> {
     if bucket.is_empty() {
         return Err(Trouble::wrong("A bucket has a name."));
     }
-    let gib = fields.number("quota-gib", "The quota in GiB")?;
+    let size = fields.size("quota-size", "The quota")?;
     let objects = fields.number("quota-objects", "The quota of objects")?;
     let lock = if fields.has("lock") { "true" } else { "" };
     ask.bucket(Method::PUT, &bucket).header("x-amz-bucket-object-lock-enabled", lock).done().await?;
@@ -200,8 +200,8 @@ async fn make(visit: &Visit, fields: &Fields) -> Result<String, Trouble> {
             let asked = ask.bucket(Method::PUT, &bucket).query("encryption");
             asked.document(crate::pages::documents::ENCRYPTION).done().await?;
         }
-        if gib.is_some() || objects.is_some() {
-            crate::pages::settings::set_quota(&ask, &bucket, gib.map(|gib| gib << 30), objects).await?;
+        if size.is_some() || objects.is_some() {
+            crate::pages::settings::set_quota(&ask, &bucket, size, objects).await?;
         }
         Ok(())
     };

@@ -10,6 +10,7 @@ use crate::pages::{documents, share, versions, why};
 use crate::shown::{bytes, count};
 use crate::trouble::{Refusal, Trouble};
 use crate::visit::{Page, Visit, shown, to};
+use axum::response::IntoResponse;
 use http::{HeaderMap, Method, StatusCode};
 use maud::{Markup, html};
 
@@ -50,23 +51,38 @@ const SHOWN: [(&str, &str); 10] = [
 
 /// `GET /b/{bucket}/object?key=...&version=...`
 pub async fn show(visit: Visit) -> Page {
-    let query = visit.query.clone();
-    let (key, version) = (query.get("key"), query.get("version"));
+    sheet(&visit, visit.query.get("key"), visit.query.get("version"), None).await
+}
+
+/// Tags that were sent and couldn't be set, which the form keeps, and why.
+struct Tried<'a> {
+    tags: &'a str,
+    trouble: Trouble,
+}
+
+async fn sheet(visit: &Visit, key: &str, version: &str, tried: Option<Tried<'_>>) -> Page {
+    if key.is_empty() {
+        return Err(Trouble::NoPage);
+    }
     let asked = visit.ask().object(Method::HEAD, &visit.bucket, key).header("x-amz-checksum-mode", "ENABLED");
     let head = match asked.with([("versionId", version)]).done().await {
         Ok(head) => head,
         Err(Trouble::Refused(refusal)) if refusal.status == StatusCode::NOT_FOUND && version.is_empty() => {
-            return gone(&visit, key, refusal).await;
+            return gone(visit, key, refusal).await;
         }
         Err(trouble) => return Err(trouble),
     };
     let told = Told(&head);
     let asked = visit.ask().object(Method::GET, &visit.bucket, key).query("tagging");
     let tags = if_allowed(asked.with([("versionId", version)]).xml::<Tagging>().await)?;
-    let kept = if_allowed(versions::of(&visit, key).await)?.unwrap_or_default();
-    let explained = if_allowed(why::explanation(&visit, key, version).await)?;
+    let kept = if_allowed(versions::of(visit, key).await)?.unwrap_or_default();
+    let explained = if_allowed(why::explanation(visit, key, version).await)?;
     let kind = Kind::of(&told.get("content-type"), key);
-    let seen = look(&visit, key, version, kind, told.size()).await?;
+    let seen = look(visit, key, version, kind, told.size()).await?;
+    let tags = tags.map(|tags| match &tried {
+        Some(tried) => tried.tags.to_owned(),
+        None => tags_text(&tags.tag_set.tag),
+    });
     let content = html! {
         (way(&visit.bucket, key))
         div.head {
@@ -82,26 +98,29 @@ pub async fn show(visit: Visit) -> Page {
                 }
             }
         }
+        @if let Some(tried) = &tried { (notice(Tone::Bad, html! { p { (tried.trouble.words()) } })) }
         @if !version.is_empty() && !kept.0.iter().any(|kept| kept.of.version_id == version && kept.of.is_latest) {
             (notice(Tone::Plain, html! { p { "This is an older version. " a href=(names::of_object(&visit.bucket, "object", key, "")) { "To what is current" } } }))
         }
-        @if let Some(explained) = &explained { (why::summary(&visit, key, version, explained)) }
+        @if let Some(explained) = &explained { (why::summary(visit, key, version, explained)) }
         div.columns {
             div {
                 section.card { h2 { "Preview" } (seen) }
                 @if kept.0.len() > 1 || kept.0.iter().any(|kept| kept.of.version_id != "null") {
-                    section.card { h2 { "Versions" } div.scroll tabindex="0" role="region" aria-label="Versions" { (versions::table(&visit, key, &kept.0, kept.1, version)) } }
+                    section.card { h2 { "Versions" } div.scroll tabindex="0" role="region" aria-label="Versions" { (versions::table(visit, key, &kept.0, kept.1, version)) } }
                 }
             }
             div {
-                section.card { h2 { "Properties" } (properties(&visit, key, &told)) }
-                @if let Some(tags) = &tags { section.card { h2 { "Tags" } (tags_form(&visit, key, version, &tags.tag_set.tag)) } }
-                section.card { h2 { "Share" } (share_form(&visit, key, version)) }
-                section.card { h2 { "Lock" } (lock_form(&visit, key, version, &told)) }
+                section.card { h2 { "Properties" } (properties(visit, key, &told)) }
+                @if let Some(tags) = &tags { section.card { h2 { "Tags" } (tags_form(visit, key, version, tags)) } }
+                section.card { h2 { "Share" } (share_form(visit, key, version)) }
+                section.card { h2 { "Lock" } (lock_form(visit, key, version, &told)) }
             }
         }
     };
-    shown(visit.frame().page(Part::Buckets, &shown_name(key), content))
+    let page = visit.frame().page(Part::Buckets, &shown_name(key), content);
+    let status = tried.map_or(StatusCode::OK, |tried| tried.trouble.status());
+    Ok((status, page).into_response())
 }
 
 /// What isn't there may have been deleted, and its versions may still be.
@@ -169,13 +188,12 @@ fn hidden(key: &str, version: &str) -> Markup {
     }
 }
 
-fn tags_form(visit: &Visit, key: &str, version: &str, tags: &[Tag]) -> Markup {
-    let text = tags_text(tags);
+fn tags_form(visit: &Visit, key: &str, version: &str, text: &str) -> Markup {
     html! {
         form method="post" action=(names::of_bucket(&visit.bucket, "/object/tags")) {
             (token(&visit.session)) (hidden(key, version))
             (field("tags", "One a line, as name=value", "", html! {
-                textarea id="tags" name="tags" rows=(tags.len().clamp(2, 10)) spellcheck="false" { "\n" (text) }
+                textarea id="tags" name="tags" rows=(text.lines().count().clamp(2, 10)) spellcheck="false" { "\n" (text) }
             }))
             button type="submit" { "Save tags" }
         }
@@ -205,10 +223,17 @@ pub fn tags_of(text: &str) -> Result<Vec<(&str, &str)>, Trouble> {
 /// `POST /b/{bucket}/object/tags`
 pub async fn set_tags(visit: Visit, fields: Fields) -> Page {
     let (key, version) = (fields.get("key"), fields.get("version"));
-    let tags = tags_of(fields.get("tags"))?;
-    let asked = visit.ask().object(Method::PUT, &visit.bucket, key).query("tagging");
-    asked.with([("versionId", version)]).document(documents::tagging(tags)).done().await?;
-    to(&names::of_object(&visit.bucket, "object", key, version))
+    let tags = fields.get("tags");
+    let set = async {
+        let asked = visit.ask().object(Method::PUT, &visit.bucket, key).query("tagging");
+        let document = documents::tagging(tags_of(tags)?);
+        asked.with([("versionId", version)]).document(document).done().await
+    };
+    match set.await {
+        Ok(_) => to(&names::of_object(&visit.bucket, "object", key, version)),
+        Err(Trouble::SignedOut) => Err(Trouble::SignedOut),
+        Err(trouble) => sheet(&visit, key, version, Some(Tried { tags, trouble })).await,
+    }
 }
 
 fn share_form(visit: &Visit, key: &str, version: &str) -> Markup {

@@ -13,12 +13,12 @@ use crate::names;
 use crate::pages::browser::{Tab, head};
 use crate::pages::documents;
 use crate::pages::object::{tags_of, tags_text};
-use crate::shown::{bytes, count};
+use crate::shown::{bytes, count, exact_bytes};
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown, to};
 use axum::response::IntoResponse;
 use document::DOCUMENTS;
-use http::Method;
+use http::{Method, StatusCode};
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -58,10 +58,20 @@ pub async fn show(visit: Visit) -> Page {
     sheet(&visit, None).await.and_then(shown)
 }
 
-async fn sheet(visit: &Visit, problem: Option<&str>) -> Result<Markup, Trouble> {
+/// What was sent and couldn't be set, which the form keeps, and why.
+struct Tried<'a> {
+    fields: &'a Fields,
+    problem: String,
+}
+
+async fn sheet(visit: &Visit, tried: Option<&Tried<'_>>) -> Result<Markup, Trouble> {
     let (ask, bucket) = (visit.ask(), visit.bucket.as_str());
     let get = |query: &str| ask.bucket(Method::GET, bucket).query(query);
-    let versioning = if_allowed(get("versioning").xml::<Versioning>().await)?;
+    let versioning = match get("versioning").xml::<Versioning>().await {
+        // There is no such bucket.
+        Err(trouble) if trouble.status() == StatusCode::NOT_FOUND => return Err(trouble),
+        asked => if_allowed(asked)?,
+    };
     let tags = if_allowed(if_there(get("tagging").xml::<Tagging>().await))?.map(Option::unwrap_or_default);
     let encryption = if_allowed(if_there(get("encryption").text().await))?;
     let mut states = Vec::new();
@@ -76,9 +86,10 @@ async fn sheet(visit: &Visit, problem: Option<&str>) -> Result<Markup, Trouble> 
         false => None,
     };
     let saved = !visit.query.get("saved").is_empty();
+    let tried_of = |what: &str| tried.map(|tried| tried.fields).filter(|fields| fields.get("what") == what);
     let content = html! {
         (head(bucket, Tab::Settings))
-        @if let Some(problem) = problem { (notice(Tone::Bad, html! { p { (problem) } })) }
+        @if let Some(tried) = tried { (notice(Tone::Bad, html! { p { (tried.problem) } })) }
         @else if saved { (notice(Tone::Good, html! { p { "Saved." } })) }
         div.columns {
             div {
@@ -88,8 +99,8 @@ async fn sheet(visit: &Visit, problem: Option<&str>) -> Result<Markup, Trouble> 
             div {
                 @if let Some(versioning) = &versioning { section.card { h2 { "Versions" } (versions_form(visit, &versioning.status)) } }
                 @if let Some(encryption) = &encryption { section.card { h2 { "Encryption" } (encryption_form(visit, encryption.as_deref())) } }
-                @if let Some(tags) = &tags { section.card { h2 { "Tags" } (tags_form(visit, tags)) } }
-                @if let Some(quota) = &quota { section.card { h2 { "Quota" } (quota_form(visit, quota.as_ref())) } }
+                @if let Some(tags) = &tags { section.card { h2 { "Tags" } (tags_form(visit, tags, tried_of("tags"))) } }
+                @if let Some(quota) = &quota { section.card { h2 { "Quota" } (quota_form(visit, quota.as_ref(), tried_of("quota"))) } }
             }
         }
     };
@@ -174,31 +185,34 @@ fn encryption_form(visit: &Visit, document: Option<&str>) -> Markup {
     }
 }
 
-fn tags_form(visit: &Visit, tags: &Tagging) -> Markup {
-    let tags = &tags.tag_set.tag;
+fn tags_form(visit: &Visit, tags: &Tagging, tried: Option<&Fields>) -> Markup {
+    let text = tried.map_or_else(|| tags_text(&tags.tag_set.tag), |tried| tried.get("tags").to_owned());
     form(
         visit,
         "tags",
         html! {
             (field("tags", "One a line, as name=value", "", html! {
-                textarea id="tags" name="tags" rows=(tags.len().clamp(2, 10)) spellcheck="false" { "\n" (tags_text(tags)) }
+                textarea id="tags" name="tags" rows=(text.lines().count().clamp(2, 10)) spellcheck="false" { "\n" (text) }
             }))
             button type="submit" { "Save tags" }
         },
     )
 }
 
-fn quota_form(visit: &Visit, quota: Option<&Quota>) -> Markup {
-    let text = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-    let gib = quota.and_then(|quota| quota.bytes).map(|bytes| bytes >> 30);
+fn quota_form(visit: &Visit, quota: Option<&Quota>, tried: Option<&Fields>) -> Markup {
+    let size = quota.and_then(|quota| quota.bytes).map(exact_bytes);
+    let objects = quota.and_then(|quota| quota.objects).map(|objects| objects.to_string());
+    let text = |name: &str, set: Option<String>| {
+        tried.map_or(set.unwrap_or_default(), |tried| tried.get(name).into())
+    };
     html! {
         @if let Some(quota) = quota {
             p { (bytes(quota.used_bytes)) " in " (count(quota.used_objects)) " objects are used." }
         } @else { p { "No bound but the drives." } }
         (form(visit, "quota", html! {
             div.pair {
-                (text_field("quota-gib", "GiB", "Nothing for no bound.", &text(gib)))
-                (text_field("quota-objects", "Objects", "Nothing for no bound.", &text(quota.and_then(|quota| quota.objects))))
+                (text_field("quota-size", "Size", "Such as 500 GiB. Nothing for no bound.", &text("quota-size", size)))
+                (text_field("quota-objects", "Objects", "Nothing for no bound.", &text("quota-objects", objects)))
             }
             button type="submit" { "Save quota" }
         }))
@@ -221,7 +235,8 @@ pub async fn set(visit: Visit, fields: Fields) -> Page {
         Ok(address) => to(&address),
         Err(Trouble::SignedOut) => Err(Trouble::SignedOut),
         Err(trouble) => {
-            let sheet = sheet(&visit, Some(&trouble.words())).await?;
+            let tried = Tried { fields: &fields, problem: trouble.words() };
+            let sheet = sheet(&visit, Some(&tried)).await?;
             Ok((trouble.status(), sheet).into_response())
         }
     }
@@ -242,10 +257,9 @@ async fn change(visit: &Visit, fields: &Fields) -> Result<String, Trouble> {
             }
         }
         "quota" => {
-            let gib = fields.number("quota-gib", "The quota in GiB")?;
+            let size = fields.size("quota-size", "The quota")?;
             let objects = fields.number("quota-objects", "The quota of objects")?;
-            let bytes = gib.map(|gib| gib.saturating_mul(1 << 30));
-            set_quota(&ask, bucket, bytes, objects).await?;
+            set_quota(&ask, bucket, size, objects).await?;
             Default::default()
         }
         "delete" if !fields.has("sure") => {

@@ -1,6 +1,7 @@
 //! The store: its drives, how much may be lost, what works in the background, and the few things that are done by hand, each with
 //! what it means before it is done.
 
+mod failures;
 mod status;
 mod times;
 
@@ -29,7 +30,7 @@ async fn status(visit: &Visit) -> Result<Status, Trouble> {
 /// `GET /store`
 pub async fn show(visit: Visit) -> Page {
     let status = status(&visit).await?;
-    let times = times::section(&visit).await?;
+    let (times, failures) = (times::section(&visit).await?, failures::section(&visit).await?);
     let words = match status.state.as_str() {
         "well" => "All is well",
         "attention" => "Everything is there; something wants attention",
@@ -45,6 +46,7 @@ pub async fn show(visit: Visit) -> Page {
         }))
         (figures(&status))
         (times)
+        @if let Some(failures) = failures { (failures) }
         section.card { h2 { "Drives" } (drives(&visit, &status)) }
         div.columns {
             section.card { h2 { "What works in the background" } (background(&visit, &status)) }
@@ -108,7 +110,7 @@ fn drives(visit: &Visit, status: &Status) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Drives" {
             table {
-                thead { tr { th scope="col" { "Disk" } th scope="col" { "State" } th scope="col" { "Tiers" } th.number scope="col" { "Used" } th.number scope="col" { "Free" } th scope="col" { "Remarks" } th scope="col" { span.hidden { "What can be done" } } } }
+                thead { tr { th scope="col" { "Disk" } th scope="col" { "State" } th scope="col" { "Tiers" } th.number scope="col" { "Used" } th.number scope="col" { "Free" } th.number scope="col" title="99 of 100 reads lately took no longer" { "Reads within" } th scope="col" { "Remarks" } th scope="col" { span.hidden { "What can be done" } } } }
                 tbody { @for disk in disks(&status.drives) { (disk_line(visit, &disk)) } }
             }
         }
@@ -129,6 +131,7 @@ fn disk_line(visit: &Visit, disk: &Disk<'_>) -> Markup {
             td { @for (name, drives) in disk.tiers() { (tier(name)) @if drives > 1 { span.muted { " x " (drives) } } " " } }
             td.number { (bytes(disk.used())) }
             td.number { (bytes(disk.free())) }
+            td.number { (times::time(disk.read_p99())) }
             td { (remarks.join("; ")) }
             td.acts {
                 @if is_draining { (act(visit, "keep", disk.name, "Keep", disk.name)) }
@@ -172,27 +175,35 @@ fn background(visit: &Visit, status: &Status) -> Markup {
 fn in_words(value: &Value) -> String {
     let mut words = Vec::new();
     for (name, value) in value.as_object().into_iter().flatten() {
-        let told = match value {
+        let named = name.replace('_', " ");
+        words.push(match value {
             Value::Number(number) => match number.as_u64() {
-                Some(number @ 1..) if name.starts_with("bytes") => bytes(number),
-                Some(number @ 1..) if name.starts_with("seconds") => span(number * 1_000),
-                Some(number @ 1..) if name.ends_with("_at") => crate::shown::moment(number),
-                Some(number @ 1..) => count(number),
+                Some(number @ 1..) => figure(&named, number),
                 _ => continue,
             },
-            Value::String(text) if !text.is_empty() => text.clone(),
-            Value::Object(_) => {
-                let inner = in_words(value);
-                if inner != NOTHING {
-                    words.push(inner);
-                }
-                continue;
-            }
+            Value::String(text) if !text.is_empty() => format!("{named} {text}"),
+            Value::Object(_) => match in_words(value) {
+                inner if inner == NOTHING => continue,
+                inner => inner,
+            },
             _ => continue,
-        };
-        words.push(format!("{} {told}", name.replace('_', " ")));
+        });
     }
     if words.is_empty() { NOTHING.into() } else { words.join(", ") }
+}
+
+/// `bytes to do`, `seconds left` and `finished at` say what their number is of.
+fn figure(named: &str, number: u64) -> String {
+    if let Some(what) = named.strip_prefix("bytes ") {
+        return format!("{} {}", bytes(number), what.replace("per", "a"));
+    }
+    if let Some(what) = named.strip_prefix("seconds ") {
+        return format!("{} {what}", span(number * 1_000));
+    }
+    match named.strip_suffix(" at") {
+        Some(what) => format!("{what} {}", crate::shown::moment(number)),
+        None => format!("{named} {}", count(number)),
+    }
 }
 
 const NOTHING: &str = "nothing to do";
@@ -287,4 +298,30 @@ pub async fn act_on(visit: Visit, fields: Fields) -> Page {
     };
     asked.done().await?;
     to(&format!("{}/store", crate::ROOT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn figures_of_a_task_read_as_sentences() {
+        let heal = json!({
+            "bytes_to_do": 3_u64 << 30, "bytes_per_second": 5 << 20, "seconds_left": 600, "volumes": [0, 1], "shards_rebuilt": 7,
+            "waiting_because": null, "began_at": 1_795_961_109_000_u64, "phase": "mending", "missing_fragments": 0,
+        });
+        let words = in_words(&heal);
+        for part in [
+            "3.0 GiB to do",
+            "5.0 MiB a second",
+            "10 minutes left",
+            "shards rebuilt 7",
+            "began 2026-11-29 14:05",
+            "phase mending",
+        ] {
+            assert!(words.contains(part), "{part}: {words}");
+        }
+        assert!(!words.contains("missing") && in_words(&json!({"passes": 0})) == NOTHING, "{words}");
+    }
 }

@@ -51,7 +51,7 @@ fn of_groups(groups: &[Group]) -> Markup {
 fn keys_table(visit: &Visit, user: &Holder<'_>, keys: &[AccessKey]) -> Markup {
     let fields = user.fields();
     html! {
-        @if !keys.is_empty() { table {
+        @if !keys.is_empty() { div.scroll tabindex="0" role="region" aria-label="Access keys" { table {
             thead { tr { th scope="col" { "Key" } th scope="col" { "State" } th scope="col" { "Made" } th scope="col" { span.hidden { "What can be done" } } } }
             tbody { @for key in keys {
                 @let is_active = key.status == "Active";
@@ -67,7 +67,7 @@ fn keys_table(visit: &Visit, user: &Holder<'_>, keys: &[AccessKey]) -> Markup {
                     }
                 }
             } }
-        } } @else { p.muted { "There are none: this user can't sign in." } }
+        } } } @else { p.muted { "There are none: this user can't sign in." } }
         (form(visit, "new-key", &fields, html! { button type="submit" { "New access key" } }))
     }
 }

@@ -38,6 +38,7 @@ pub struct Drive {
     pub reason: Option<String>,
     pub slow: bool,
     pub writes_slowly: bool,
+    pub read_p99_seconds: Option<f64>,
     pub bad_pieces: u64,
     pub rotting: bool,
     pub fill: Option<String>,
@@ -130,6 +131,11 @@ pub struct Disk<'a> {
 impl Disk<'_> {
     pub fn used(&self) -> u64 {
         self.drives.iter().map(|drive| drive.bytes_used).sum()
+    }
+
+    /// 99 of 100 reads took no longer lately, of its slowest drive.
+    pub fn read_p99(&self) -> Option<f64> {
+        self.drives.iter().filter_map(|drive| drive.read_p99_seconds).reduce(f64::max)
     }
 
     /// How many drives of each tier.

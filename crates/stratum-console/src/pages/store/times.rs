@@ -42,11 +42,11 @@ pub async fn section(visit: &Visit) -> Result<Markup, Trouble> {
     let failed: u64 = recent.steps.iter().map(|step| step.failed).sum();
     Ok(html! {
         section.card { h2 { "Requests in the last hour" }
-            div.columns {
+            div.halves {
                 (picture("Reads", &recent, |step| step.reads))
                 (picture("Writes", &recent, |step| step.writes))
             }
-            p.muted { (count(failed)) " failed on the server's side. From a request's head to its answer's head; the line is what 99 of 100 stay below, the surface what half do." }
+            p.muted { @if failed == 0 { "None" } @else { (count(failed)) } " failed on the server's side. From a request's head to its answer's head; the line is what 99 of 100 stay below, the surface what half do." }
         }
     })
 }
@@ -89,7 +89,7 @@ fn minutes(recent: &Recent) -> String {
 }
 
 /// A time as people read it: two digits and a unit.
-fn time(seconds: Option<f64>) -> String {
+pub fn time(seconds: Option<f64>) -> String {
     match seconds {
         None => "-".into(),
         Some(seconds) if seconds < 0.001 => format!("{:.0} µs", seconds * 1e6),
