@@ -58,7 +58,7 @@ def sync_deletes_what_is_left_over(workspace):
 def what_was_a_folder_becomes_a_file_and_a_folder_again(workspace):
     url, back = f"s3://{workspace.bucket}", workspace.path("back")
     stratum(workspace, "mb", url)
-    for before, after in [("x/in", "x"), ("x", "x/in")]:
+    for before, after in [("x/deep/in", "x"), ("x", "x/in")]:
         stratum(workspace, "cp", "-", f"{url}/{before}", input=before.encode())
         stratum(workspace, "sync", "--delete", url, back)
         stratum(workspace, "mv", f"{url}/{before}", f"{url}/{after}")
@@ -109,7 +109,7 @@ def names_are_as_they_are_for_programs_and_harmless_to_a_terminal(workspace):
     told = stratum(workspace, "sync", "--json", f"s3://{workspace.bucket}/a", workspace.path("back"))
     equal(json.loads(told)["to"], os.path.join(workspace.path("back"), name))
     os.remove(os.path.join(workspace.path("back"), name))
-    os.makedirs(os.path.join(workspace.path("back"), name, "in the way"))
+    workspace.file(os.path.join("back", name, "in the way"), 1)
     refused = outcome(workspace, "cp", "-r", f"s3://{workspace.bucket}/a", workspace.path("back"))
     equal(refused.returncode, 1)
     assert b"\x1b" not in refused.stderr and refused.stderr.count(b"\n") == 1, refused.stderr

@@ -89,14 +89,31 @@ fn make(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() { Ok(()) } else { fs::create_dir_all(folder) }
 }
 
-/// Has an empty folder make way for a file: what was in it may just have been deleted. One that holds something is in the way.
+/// Has a folder in which there are but folders make way for a file: what was in them may just have been deleted. One that holds a
+/// file is in the way.
 pub fn make_way(to: &Path) -> Result<(), String> {
     match fs::remove_dir(to) {
         Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
-            Err(format!("{}: a folder is there, and a file is to be", to.display()))
+            let made = is_hollow(to) && remove_hollow(to).is_ok();
+            made.then_some(())
+                .ok_or_else(|| format!("{}: a folder is there, and a file is to be", to.display()))
         }
         _ => Ok(()),
     }
+}
+
+fn is_hollow(folder: &Path) -> bool {
+    let is_one =
+        |entry: fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_hollow(&entry.path());
+    fs::read_dir(folder).is_ok_and(|mut inside| inside.all(|entry| entry.is_ok_and(is_one)))
+}
+
+/// A file that comes meanwhile ends it, and stays.
+fn remove_hollow(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        remove_hollow(&entry?.path())?;
+    }
+    fs::remove_dir(folder)
 }
 
 /// What lies where a file was named to be.
@@ -234,11 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_folder_makes_way_and_nothing_else_does() {
+    fn a_folder_without_files_makes_way_and_nothing_else_does() {
         let home = tempfile::tempdir().unwrap();
         let [empty, full, file, link] = ["empty", "full", "file", "link"].map(|name| home.path().join(name));
-        fs::create_dir(&empty).unwrap();
-        fs::create_dir_all(full.join("in")).unwrap();
+        fs::create_dir_all(empty.join("in/it")).unwrap();
+        fs::create_dir_all(full.join("in/it")).unwrap();
+        fs::write(full.join("in/file"), "x").unwrap();
         fs::write(&file, "x").unwrap();
         symlink(&empty, &link).unwrap();
         assert_eq!(
@@ -248,6 +266,7 @@ mod tests {
         assert!(empty.exists() && file.exists() && link.symlink_metadata().is_ok());
         assert_eq!(make_way(&empty), Ok(()));
         assert!(!empty.exists() && make_way(&full).unwrap_err().contains("a folder is there"));
+        assert!(full.join("in/it").exists(), "nothing of it goes");
     }
 
     #[test]
