@@ -43,6 +43,8 @@ pub const MAX_PAYLOAD: u64 = 5 << 30;
 /// Bytes of memory for each byte of a document: what reading it makes of it is a few times its length.
 const DOCUMENT_COST: u64 = 4;
 
+const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
+
 /// How the payload travels.
 #[derive(Debug)]
 enum Coding {
@@ -121,7 +123,7 @@ impl RequestBody {
         let (coding, length) = match payload {
             Payload::Unsigned | Payload::Sha256(_) => (Coding::Plain, plain_length(headers)?),
             Payload::Chunked(chunking) => {
-                let length = number(headers, "x-amz-decoded-content-length")?;
+                let length = number(headers, DECODED_LENGTH)?;
                 let length = length.ok_or(S3Error::new(Code::MissingContentLength))?;
                 (Coding::Chunked(Some(Box::new(chunking.decoder(length)))), Length::Declared(length))
             }
@@ -321,7 +323,8 @@ impl RequestBody {
         };
         // The peer went away, or broke the framing: nobody will read the answer, but the log shows it.
         let frame = frame.map_err(unread)?;
-        let piece = frame.into_data().unwrap_or_default();
+        // HTTP's own trailers: nobody announced them to us, and nobody would heed them.
+        let piece = frame.into_data().map_err(|_| S3Error::new(Code::MalformedTrailerError))?;
         if !self.pace.keep(piece.len() as u64, || self.memory.minimum_rate()) {
             return Err(S3Error::new(Code::RequestTimeout).because("the body came too slowly"));
         }
@@ -360,11 +363,18 @@ fn unread(error: axum::Error) -> S3Error {
     told.unwrap_or_else(|| S3Error::new(Code::IncompleteBody).because(error))
 }
 
+/// The length of a body that is no coding of another one, so that both headers mean the same.
 fn plain_length(headers: &HeaderMap) -> Result<Length, S3Error> {
-    Ok(match number(headers, "content-length")? {
-        Some(length) => Length::Declared(length),
-        None if headers.contains_key(TRANSFER_ENCODING) => Length::Undeclared,
-        None => Length::Absent,
+    let declared = (number(headers, "content-length")?, number(headers, DECODED_LENGTH)?);
+    Ok(match declared {
+        (Some(length), Some(decoded)) if length != decoded => {
+            let message = "A body that isn't aws-chunked has the length that Content-Length says.";
+            return Err(S3Error::invalid_argument(DECODED_LENGTH, decoded.to_string(), message));
+        }
+        (Some(length), _) => Length::Declared(length),
+        (None, _) if !headers.contains_key(TRANSFER_ENCODING) => Length::Absent,
+        (None, Some(length)) => Length::Declared(length),
+        (None, None) => Length::Undeclared,
     })
 }
 

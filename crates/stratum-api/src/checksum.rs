@@ -117,6 +117,19 @@ pub fn type_name(kind: ChecksumType) -> &'static str {
     }
 }
 
+/// The type of that name, in either case.
+///
+/// # Errors
+/// `InvalidRequest`.
+pub fn type_named(name: &str) -> Result<ChecksumType, S3Error> {
+    [ChecksumType::Composite, ChecksumType::FullObject]
+        .into_iter()
+        .find(|kind| type_name(*kind).eq_ignore_ascii_case(name))
+        .ok_or_else(|| {
+            S3Error::new(Code::InvalidRequest).message("Value for x-amz-checksum-type header is invalid.")
+        })
+}
+
 /// A value as the wire has it.
 pub fn encode(value: &[u8]) -> String {
     BASE64.encode(value)

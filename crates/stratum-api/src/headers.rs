@@ -3,9 +3,11 @@
 //! Values may hold any bytes that HTTP allows. They are kept as text with one character for each byte (Latin-1), so
 //! that what comes back is byte for byte what was sent.
 
+mod directive;
 mod fold;
 mod known;
 
+pub use directive::Directive;
 pub use fold::hoist;
 pub use known::refuse_unheeded;
 

@@ -3,7 +3,8 @@
 use crate::error::{Code, S3Error};
 use std::borrow::Cow;
 
-/// A parsed query string. Lookups are by exact name; where a name repeats, the first one counts.
+/// A parsed query string. Lookups are by exact name; where a name repeats, the first one counts. Two values of what an
+/// operation knows are refused before it begins ([`operations::recognise`](crate::operations::recognise)).
 #[derive(Debug, Default)]
 pub struct Query {
     pairs: Vec<(String, String)>,

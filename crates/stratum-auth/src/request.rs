@@ -247,6 +247,7 @@ impl<'a> Claim<'a> {
         let presigned = Presigning::find(request.query, version_2)?;
         match (authorization, presigned) {
             (Some(_), Some(_)) => Err(AuthError::SeveralMechanisms),
+            (Some(_), None) if Part::is_any_of(request.query) => Err(AuthError::SeveralMechanisms),
             (Some(value), None) => {
                 let value = value.to_str().map_err(|_| AuthError::UnsupportedAuthorization)?.trim();
                 match value.strip_prefix("AWS ").filter(|_| version_2 == Version2::Taken) {
@@ -434,7 +435,8 @@ impl<'a> Presigning<'a> {
     }
 }
 
-/// A parameter of a presigned query. All but the last two claim that the request is signed.
+/// A parameter of a presigned query. All but the last two claim that the request is signed; beside a signature in the header,
+/// which has its own of these two, they would claim what nobody looks at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Algorithm,
@@ -462,6 +464,11 @@ impl Part {
     fn named(name: &str) -> Option<Self> {
         let named = |(known, _): &&(&str, Self)| known.eq_ignore_ascii_case(name);
         Self::NAMES.iter().find(named).map(|(_, part)| *part)
+    }
+
+    fn is_any_of(query: &str) -> bool {
+        let name = |parameter| str::split_once(parameter, '=').map_or(parameter, |(name, _)| name);
+        query.split('&').map(name).any(|name| Part::named(&decoded_name(name)).is_some())
     }
 }
 
@@ -567,6 +574,11 @@ mod tests {
             let alone = claim(&format!("{name}=60"), &[]);
             assert_eq!(alone, Err(Fault::QueryParts.at(Carrier::Query)), "{name}");
             let beside = claim(&format!("{name}=60"), &[("authorization", signed.as_str())]);
+            assert_eq!(beside, Err(AuthError::SeveralMechanisms), "{name}");
+        }
+        // What is no claim by itself says of a signed request what its signature's place doesn't.
+        for name in ["X-Amz-Security-Token", "%58-amz-security-token", "X-Amz-Content-Sha256"] {
+            let beside = claim(&format!("a=b&{name}=t"), &[("authorization", signed.as_str())]);
             assert_eq!(beside, Err(AuthError::SeveralMechanisms), "{name}");
         }
     }

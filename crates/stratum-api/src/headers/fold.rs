@@ -44,7 +44,7 @@ fn arity(name: &HeaderName) -> Arity {
             Arity::List
         }
         Some("optional-object-attributes" | "user-agent" | "te") => Arity::List,
-        Some(name) if name.starts_with("meta-") => Arity::List,
+        Some(name) if name.starts_with("meta-") || name.starts_with("grant-") => Arity::List,
         Some(_) => Arity::One,
         None if LISTS.contains(name) => Arity::List,
         None if ONES.contains(name) || name == "content-md5" => Arity::One,
@@ -156,6 +156,7 @@ mod tests {
             "x-amz-object-attributes",
             "x-amz-trailer",
             "x-amz-meta-a",
+            "x-amz-grant-read",
         ] {
             let headers = folded(&[(name, "a"), ("x-other", "x"), (name, "b"), (name, "*")]).unwrap();
             let lines: Vec<_> = headers.get_all(name).iter().collect();

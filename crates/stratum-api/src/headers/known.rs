@@ -5,10 +5,12 @@
 //!
 //! Source: the S3 model (`service-2.json`) that the SDKs are made of, whose headers are in `s3-headers.txt`.
 
+use super::Directive;
 use crate::checksum;
 use crate::error::{Code, S3Error};
 use crate::operation::Operation;
-use http::{HeaderMap, HeaderValue};
+use http::header::{CONTENT_RANGE, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What a header is to this server.
 enum Meaning {
@@ -17,7 +19,7 @@ enum Meaning {
     /// Only these operations heed it: on another write it would ask for something and get nothing.
     Of(&'static [&'static str]),
     /// Its value decides.
-    Judged(fn(&HeaderValue) -> Result<(), S3Error>),
+    Judged(fn(&str, &HeaderValue) -> Result<(), S3Error>),
     /// Asks for something that isn't built, on a read as well.
     Unbuilt(&'static str),
     /// A token of temporary credentials, which no key here has.
@@ -45,7 +47,10 @@ fn meaning(name: &str) -> Option<Meaning> {
     Some(match name {
         // Of the signature, the body's coding and checksums, and of SDKs that tell about themselves.
         "content-sha256" | "date" | "decoded-content-length" | "trailer" | "sdk-checksum-algorithm" => Known,
-        "checksum-algorithm" | "checksum-mode" | "checksum-type" => Known,
+        "checksum-mode" => Known,
+        // Some clients say again with each part how their upload is hashed. What is none of S3's is none anywhere.
+        "checksum-algorithm" => Judged(algorithm),
+        "checksum-type" => Judged(checksum_type),
         _ if checksum::by_header(&format!("x-amz-{name}")).is_some() => Known,
         "user-agent" | "te" | "api-version" | "cf-id" => Known,
         "security-token" => Known,
@@ -88,7 +93,8 @@ fn meaning(name: &str) -> Option<Meaning> {
         "copy-source-range" => Of(&["UploadPartCopy"]),
         // Without a copy there is nothing to direct, and clients send these when they begin an upload, too. There are
         // no annotations, so that both ways of copying them come to the same.
-        "metadata-directive" | "tagging-directive" | "object-annotation-directive" => Known,
+        "metadata-directive" | "tagging-directive" => Judged(directive),
+        "object-annotation-directive" => Known,
         "if-match-last-modified-time" | "if-match-size" => Of(&["DeleteObject"]),
         "mp-object-size" => Of(&["CompleteMultipartUpload"]),
         "max-parts" | "part-number-marker" | "object-attributes" => Of(&["GetObjectAttributes"]),
@@ -113,24 +119,49 @@ fn meaning(name: &str) -> Option<Meaning> {
     })
 }
 
+/// The writes that ask of what is current whether they may.
+const CONDITIONAL: &[&str] = &["CompleteMultipartUpload", "CopyObject", "DeleteObject", "PutObject"];
+
 /// Refuses the headers that ask for what they wouldn't get.
 ///
 /// # Errors
-/// `NotImplemented` for what isn't built, and on a write for what nobody knows; `InvalidToken`; `InvalidArgument` for
-/// a value that S3 doesn't have either, and on a write for a header of other operations.
+/// `NotImplemented` for what isn't built, and on a write for what nobody knows and for a condition that it wouldn't ask;
+/// `InvalidToken`; `InvalidArgument` for a value that S3 doesn't have either, and on a write for a header of other operations.
 pub fn refuse_unheeded(headers: &HeaderMap, operation: &Operation) -> Result<(), S3Error> {
     for (name, value) in headers {
-        if let Some(name) = name.as_str().strip_prefix("x-amz-") {
-            check(name, value, operation)?;
+        match name.as_str().strip_prefix("x-amz-") {
+            Some(name) => check(name, value, operation)?,
+            None => check_standard(name, operation)?,
         }
     }
     Ok(())
 }
 
+/// HTTP's own headers that a write may not pass over (RFC 9110, 13.1 and 14.5): a condition on what it would change, and the
+/// word that its body is a part of an object. `If-Modified-Since` and `Range` mean nothing on a write.
+fn check_standard(name: &HeaderName, operation: &Operation) -> Result<(), S3Error> {
+    let is_asked = match *name {
+        IF_MATCH | IF_NONE_MATCH => CONDITIONAL.contains(&operation.name),
+        IF_UNMODIFIED_SINCE => false,
+        CONTENT_RANGE => operation.name != "PutObject",
+        _ => true,
+    };
+    if is_asked || !operation.is_write() {
+        return Ok(());
+    }
+    match *name {
+        CONTENT_RANGE => {
+            let message = "PutObject puts whole objects: the parts of one are those of a multipart upload.";
+            Err(S3Error::invalid_argument(name.as_str(), "", message))
+        }
+        _ => Err(S3Error::not_implemented(&format!("The condition {name} on {}", operation.name))),
+    }
+}
+
 fn check(name: &str, value: &HeaderValue, operation: &Operation) -> Result<(), S3Error> {
     match meaning(name) {
         Some(Meaning::Known) => Ok(()),
-        Some(Meaning::Judged(judge)) => judge(value),
+        Some(Meaning::Judged(judge)) => judge(name, value),
         Some(Meaning::Unbuilt(what)) => Err(S3Error::not_implemented(what)),
         // Some clients send what they have, and they have none.
         Some(Meaning::Token) if value.is_empty() => Ok(()),
@@ -146,7 +177,19 @@ fn check(name: &str, value: &HeaderValue, operation: &Operation) -> Result<(), S
     }
 }
 
-fn namespace(value: &HeaderValue) -> Result<(), S3Error> {
+fn algorithm(_: &str, value: &HeaderValue) -> Result<(), S3Error> {
+    checksum::asked_for(value.to_str().unwrap_or_default()).map(drop)
+}
+
+fn checksum_type(_: &str, value: &HeaderValue) -> Result<(), S3Error> {
+    checksum::type_named(value.to_str().unwrap_or_default()).map(drop)
+}
+
+fn directive(name: &str, value: &HeaderValue) -> Result<(), S3Error> {
+    Directive::read(&format!("x-amz-{name}"), value).map(drop)
+}
+
+fn namespace(_: &str, value: &HeaderValue) -> Result<(), S3Error> {
     match value.as_bytes() {
         b"global" => Ok(()),
         _ => Err(S3Error::not_implemented("A bucket namespace other than global")),
@@ -223,6 +266,40 @@ mod tests {
             Some(Code::InvalidArgument)
         );
         assert_eq!(refusal("GetObject", "x-amz-max-parts", "1"), None);
+    }
+
+    #[test]
+    fn a_value_that_is_none_is_refused_wherever_it_stands() {
+        for (name, value, code) in [
+            ("x-amz-checksum-algorithm", "SHA3", Code::InvalidRequest),
+            ("x-amz-checksum-type", "SOME", Code::InvalidRequest),
+            ("x-amz-metadata-directive", "MOVE", Code::InvalidArgument),
+            ("x-amz-tagging-directive", "", Code::InvalidArgument),
+        ] {
+            for write in ["PutObject", "UploadPart", "CreateMultipartUpload"] {
+                assert_eq!(refusal(write, name, value), Some(code), "{write} {name}");
+            }
+        }
+        assert_eq!(refusal("PutObject", "x-amz-checksum-algorithm", "sha256"), None);
+        assert_eq!(refusal("CreateMultipartUpload", "x-amz-metadata-directive", "REPLACE"), None);
+    }
+
+    #[test]
+    fn a_condition_that_a_write_would_not_ask_is_refused() {
+        for condition in ["if-match", "if-none-match"] {
+            for asks in ["PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject", "GetObject"] {
+                assert_eq!(refusal(asks, condition, "a"), None, "{asks} {condition}");
+            }
+            for write in ["UploadPart", "CreateMultipartUpload", "DeleteObjects", "PutBucketPolicy"] {
+                assert_eq!(refusal(write, condition, "a"), Some(Code::NotImplemented), "{write} {condition}");
+            }
+        }
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(refusal("PutObject", "if-unmodified-since", date), Some(Code::NotImplemented));
+        assert_eq!(refusal("PutObject", "if-modified-since", date), None);
+        assert_eq!(refusal("GetObject", "if-unmodified-since", date), None);
+        assert_eq!(refusal("PutObject", "content-range", "bytes 0-1/9"), Some(Code::InvalidArgument));
+        assert_eq!(refusal("UploadPart", "content-range", "bytes 0-1/9"), None);
     }
 
     #[test]

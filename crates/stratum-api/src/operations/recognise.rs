@@ -25,8 +25,8 @@ static BY_PLACE: LazyLock<BTreeMap<(Method, Scope), Vec<&'static Row>>> = LazyLo
 /// The row of the operation that a request means.
 ///
 /// # Errors
-/// `MethodNotAllowed` with the methods that mean something there; `InvalidArgument` for two subresources at once and
-/// for a parameter of other operations; `InvalidRequest` for a subresource that the scope doesn't have;
+/// `MethodNotAllowed` with the methods that mean something there; `InvalidArgument` for two subresources at once, for
+/// a parameter of other operations and for two values of one; `InvalidRequest` for a subresource that the scope doesn't have;
 /// `NotImplemented` for a parameter that S3 doesn't have.
 pub fn recognise(
     method: &http::Method,
@@ -72,6 +72,10 @@ impl Operation {
             // A preflight has the query of the request that it asks about.
             return Ok(());
         }
+        if let Some(name) = self.contradicted(query) {
+            let message = format!("The query parameter {name} may have only one value.");
+            return Err(S3Error::invalid_argument(name, "", message));
+        }
         let unknown = query.iter().map(|(name, _)| name).filter(|name| !self.knows(name));
         for name in unknown.filter(|name| !query::is_callers_own(name)) {
             if all().any(|operation| operation.subresource == Some(name)) {
@@ -82,6 +86,22 @@ impl Operation {
             }
         }
         Ok(())
+    }
+
+    /// A parameter that stands there with two values. A signature covers them in any order, so that whoever is on the way
+    /// could choose the one that counts.
+    fn contradicted<'a>(&self, query: &'a Query) -> Option<&'a str> {
+        let mut first_values = Vec::new();
+        let known = query.iter().filter(|(name, _)| self.knows(name));
+        known
+            .map(|(name, value)| match first_values.iter().find(|(first, _)| *first == name) {
+                Some((_, first)) => (name, *first != value),
+                None => {
+                    first_values.push((name, value));
+                    (name, false)
+                }
+            })
+            .find_map(|(name, is_another)| is_another.then_some(name))
     }
 
     /// A subresource that is another operation's.

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::copy_source::CopySource;
 use crate::encryption::{self, Opening, Sealing};
 use crate::error::{Code, S3Error, S3Result};
-use crate::headers;
+use crate::headers::{self, Directive};
 use crate::key::ObjectKey;
 use crate::lock::Lock;
 use crate::new_version::NewVersion;
@@ -34,7 +34,7 @@ use stratum_metadata::record::{
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let source = CopySource::of(ctx)?;
     let replacement = replacement(ctx)?;
-    let replaced_tags = match directive(ctx, "x-amz-tagging-directive")? {
+    let replaced_tags = match Directive::of(&ctx.headers, "x-amz-tagging-directive")? {
         Directive::Replace => Some(tags::of_header(&ctx.headers)?),
         Directive::Copy => None,
     };
@@ -120,23 +120,9 @@ fn copied_hints(ctx: &Context, source: &Target, class: StorageClass) -> Declared
 
 /// The headers that replace the source's; `None` where they are copied.
 fn replacement(ctx: &Context) -> Result<Option<ObjectHeaders>, S3Error> {
-    match directive(ctx, "x-amz-metadata-directive")? {
+    match Directive::of(&ctx.headers, "x-amz-metadata-directive")? {
         Directive::Replace => headers::object_headers(&ctx.headers).map(Some),
         Directive::Copy => Ok(None),
-    }
-}
-
-/// Whether something of the source is copied, or replaced by what the request says.
-enum Directive {
-    Copy,
-    Replace,
-}
-
-fn directive(ctx: &Context, name: &'static str) -> Result<Directive, S3Error> {
-    match ctx.header(name) {
-        None | Some("COPY") => Ok(Directive::Copy),
-        Some("REPLACE") => Ok(Directive::Replace),
-        Some(other) => Err(S3Error::invalid_argument(name, other, format!("Unknown {name}."))),
     }
 }
 

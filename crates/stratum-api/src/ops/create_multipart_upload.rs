@@ -65,12 +65,7 @@ fn checksum(
     kind: Option<&str>,
 ) -> Result<Option<(ChecksumAlgorithm, ChecksumType)>, S3Error> {
     let invalid = |message: String| S3Error::new(Code::InvalidRequest).message(message);
-    let kind = match kind {
-        None => None,
-        Some(name) if name.eq_ignore_ascii_case("COMPOSITE") => Some(ChecksumType::Composite),
-        Some(name) if name.eq_ignore_ascii_case("FULL_OBJECT") => Some(ChecksumType::FullObject),
-        Some(_) => return Err(invalid(format!("Value for {TYPE} header is invalid."))),
-    };
+    let kind = kind.map(checksum::type_named).transpose()?;
     let Some(name) = algorithm else {
         return match kind {
             None => Ok(None),

@@ -9,6 +9,7 @@ use crate::admission::Memory;
 use crate::body::Leftover;
 use crate::context::{Caller, Context, Store};
 use crate::error::{Code, S3Error, S3Result};
+use crate::headers;
 use crate::key::ObjectKey;
 use crate::operations;
 use crate::query::Query;
@@ -151,11 +152,10 @@ impl Visit<'_> {
         let key = ObjectKey::parse(key.as_bytes().to_vec())?;
         let mut headers = HeaderMap::new();
         if is_asked_for {
-            let heeded = HEEDED.into_iter().filter_map(|name| {
-                let value = self.head.headers.get(&name)?.clone();
-                Some((name, value))
-            });
-            headers.extend(heeded);
+            for (name, value) in self.head.headers.iter().filter(|(name, _)| HEEDED.contains(name)) {
+                headers.append(name, value.clone());
+            }
+            headers::hoist(&Query::default(), None, &mut headers)?;
         }
         let address = Address::Object(self.record.name.clone(), key);
         let row = operations::recognise(method, &address, &Query::default(), &headers)?;

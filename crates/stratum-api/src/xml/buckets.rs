@@ -100,6 +100,7 @@ impl VersioningConfiguration {
     /// Reads the request's body.
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
         let root = read::document(body, "VersioningConfiguration")?;
+        root.only(&["Status", "MfaDelete"])?;
         let versioning = match root.trimmed("Status")? {
             None => None,
             Some("Enabled") => Some(Versioning::Enabled),
@@ -139,6 +140,7 @@ impl RequestPaymentConfiguration {
     /// Reads the request's body.
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
         let root = read::document(body, "RequestPaymentConfiguration")?;
+        root.only(&["Payer"])?;
         match root.trimmed("Payer")? {
             Some("BucketOwner") => Ok(Self::of(Payer::BucketOwner)),
             Some("Requester") => Ok(Self::of(Payer::Requester)),

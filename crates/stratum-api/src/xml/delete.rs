@@ -34,6 +34,7 @@ impl Delete {
     /// Reads the request's body.
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
         let root = read::document(body, "Delete")?;
+        root.only(&["Quiet", "Object"])?;
         let quiet = match root.trimmed("Quiet")? {
             None | Some("" | "false" | "0") => false,
             Some("true" | "1") => true,
@@ -49,6 +50,8 @@ impl Delete {
 
 impl ObjectIdentifier {
     fn read(object: &Element) -> Result<Self, Malformed> {
+        // What isn't read might be what must hold.
+        object.only(&["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
         let key = object.at_most_one("Key")?.ok_or(Malformed::WrongElements)?;
         let optional = |name: &str| -> Result<Option<String>, Malformed> {
             Ok(object.trimmed(name)?.filter(|text| !text.is_empty()).map(str::to_owned))
@@ -117,7 +120,7 @@ mod tests {
     #[test]
     fn keys_keep_their_spaces_and_elements_come_in_any_order() {
         let xml = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n <Object><Key> </Key></Object>\
-            <Quiet>true</Quiet>\n<Object><VersionId>null</VersionId><Key>a&#10;&amp;</Key><Size>7</Size><Other/></Object></Delete>";
+            <Quiet>true</Quiet>\n<Object><VersionId>null</VersionId><Key>a&#10;&amp;</Key><Size>7</Size></Object></Delete>";
         let delete = Delete::read(xml.as_bytes()).expect("parses");
         let second = ObjectIdentifier { version_id: Some("null".into()), size: Some(7), ..object("a\n&") };
         assert_eq!(delete, Delete { quiet: true, objects: vec![object(" "), second] });
@@ -138,6 +141,8 @@ mod tests {
             "<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>",
             "<Delete><Object><Key>a</Key><Size>+5</Size></Object></Delete>",
             "<Delete><Quiet>maybe</Quiet><Object><Key>a</Key></Object></Delete>",
+            "<Delete><Object><Key>a</Key><IfMatch>b</IfMatch></Object></Delete>",
+            "<Delete><Object><Key>a</Key></Object><Except/></Delete>",
             "<Remove><Object><Key>a</Key></Object></Remove>",
             "{}",
         ] {

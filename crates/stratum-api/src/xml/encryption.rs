@@ -62,9 +62,12 @@ impl ServerSideEncryptionConfiguration {
     /// Reads the request's body.
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
         let root = read::document(body, "ServerSideEncryptionConfiguration")?;
+        root.only(&["Rule"])?;
         let rule = root.at_most_one("Rule")?.ok_or(Malformed::WrongElements)?;
+        rule.only(&["ApplyServerSideEncryptionByDefault", "BucketKeyEnabled", "BlockedEncryptionTypes"])?;
         let by_default = rule.at_most_one("ApplyServerSideEncryptionByDefault")?;
         let by_default = by_default.ok_or(Malformed::WrongElements)?;
+        by_default.only(&["SSEAlgorithm", "KMSMasterKeyID"])?;
         let algorithm = by_default.trimmed("SSEAlgorithm")?.ok_or(Malformed::WrongElements)?;
         let bucket_key_enabled = match rule.trimmed("BucketKeyEnabled")? {
             None => None,
@@ -157,6 +160,7 @@ mod tests {
         for (inside, code) in [
             ("", Code::MalformedXML),
             ("<SSEAlgorithm>AES128</SSEAlgorithm>", Code::MalformedXML),
+            ("<SSEAlgorithm>AES256</SSEAlgorithm><Except/>", Code::MalformedXML),
             ("<SSEAlgorithm>aws:kms:dsse</SSEAlgorithm>", Code::NotImplemented),
             ("<SSEAlgorithm>AES256</SSEAlgorithm><KMSMasterKeyID>k</KMSMasterKeyID>", Code::InvalidArgument),
         ] {

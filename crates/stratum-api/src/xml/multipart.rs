@@ -84,6 +84,7 @@ impl CompleteMultipartUpload {
     /// Reads the request's body.
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
         let root = read::document(body, "CompleteMultipartUpload")?;
+        root.only(&["Part"])?;
         let parts = root.all("Part").map(CompletedPart::read).collect::<Result<Vec<_>, _>>()?;
         if parts.is_empty() || parts.len() > MAX_PARTS {
             return Err(Malformed::WrongCount);
@@ -94,6 +95,9 @@ impl CompleteMultipartUpload {
 
 impl CompletedPart {
     fn read(part: &Element) -> Result<Self, Malformed> {
+        if !part.children.iter().all(|child| is_known(&child.name)) {
+            return Err(Malformed::WrongElements);
+        }
         let number = part.trimmed("PartNumber")?.ok_or(Malformed::WrongElements)?;
         let etag = part.trimmed("ETag")?.ok_or(Malformed::WrongElements)?;
         let mut checksums = Vec::new();
@@ -108,6 +112,14 @@ impl CompletedPart {
             checksums,
         })
     }
+}
+
+/// Whether a part may have it: what tells of it here, or in ListParts, whose answer some send back. A checksum that nobody
+/// compares would be no checksum.
+fn is_known(name: &str) -> bool {
+    let mut checksums = checksum::ALGORITHMS.iter().map(|(algorithm, ..)| element_name(*algorithm));
+    matches!(name, "PartNumber" | "ETag" | "Size" | "LastModified")
+        || checksums.any(|checksum| checksum == name)
 }
 
 /// A number that may be negative; that is nonsense, but no malformed document.
@@ -238,7 +250,7 @@ mod tests {
     fn complete_is_read_with_and_without_quotes_and_namespace() {
         let xml = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
             <Part><ETag>&quot;aa&quot;</ETag><PartNumber> 1 </PartNumber><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>\
-            <Part><PartNumber>10000</PartNumber><ETag>bb</ETag><Ignored><Deep/></Ignored></Part></CompleteMultipartUpload>";
+            <Part><PartNumber>10000</PartNumber><ETag>bb</ETag><Size>7</Size><LastModified/></Part></CompleteMultipartUpload>";
         let complete = CompleteMultipartUpload::read(xml.as_bytes()).expect("parses");
         let crc32 = (ChecksumAlgorithm::Crc32, "AAAAAA==".to_owned());
         let first = CompletedPart { number: 1, etag: "aa".into(), checksums: vec![crc32] };
@@ -257,6 +269,9 @@ mod tests {
         assert_eq!(with(&part.repeat(10_000)), Ok(10_000));
         assert_eq!(with(&part.repeat(10_001)), Err(Malformed::WrongCount));
         assert_eq!(with("<Part><PartNumber>1</PartNumber></Part>"), Err(Malformed::WrongElements));
+        let unknown = part.replace("</Part>", "<ChecksumSHA3>a</ChecksumSHA3></Part>");
+        assert_eq!(with(&unknown), Err(Malformed::WrongElements));
+        assert!(with(&format!("{part}<Except/>")).is_err());
         assert_eq!(with("<Part><PartNumber>-1</PartNumber><ETag>a</ETag></Part>"), Ok(1));
         for wrong in ["+1", "--1", "-", "1.0", "one", "9999999999"] {
             let part = format!("<Part><PartNumber>{wrong}</PartNumber><ETag>a</ETag></Part>");

@@ -7,7 +7,7 @@
 use crate::error::{Code, S3Error};
 use crate::text::is_char;
 use quick_xml::Reader;
-use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 
 /// Deeper than any request document of S3, by far.
 const MAX_DEPTH: usize = 16;
@@ -120,9 +120,21 @@ fn parse(bytes: &[u8]) -> Result<Element, Malformed> {
             Event::CData(text) => tree.text(&text.xml10_content().map_err(|_| Malformed::NotUtf8)?)?,
             Event::GeneralRef(reference) => tree.text(resolve(&reference)?.encode_utf8(&mut [0; 4]))?,
             Event::DocType(_) => return Err(Malformed::Entities),
+            Event::Decl(declared) if !text.is_ascii() && !is_utf8(&declared) => {
+                return Err(Malformed::NotUtf8);
+            }
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
             Event::Eof => return tree.finish(),
         }
+    }
+}
+
+/// Whether a document says nothing of its encoding, or UTF-8. In another one its bytes would be other names.
+fn is_utf8(declared: &BytesDecl<'_>) -> bool {
+    match declared.encoding() {
+        None => true,
+        Some(Ok(name)) => name.eq_ignore_ascii_case(b"utf-8") || name.eq_ignore_ascii_case(b"utf8"),
+        Some(Err(_)) => false,
     }
 }
 
@@ -217,6 +229,16 @@ mod tests {
         assert_eq!(root.children[0].text, " <b A & ");
         assert_eq!(root.trimmed("Quiet"), Ok(Some("")));
         assert_eq!(root.trimmed("Absent"), Ok(None));
+    }
+
+    #[test]
+    fn a_document_in_another_encoding_is_not_read_as_utf8() {
+        let declared = |encoding, text| {
+            parse(format!("<?xml version=\"1.0\" encoding=\"{encoding}\"?><a>{text}</a>").as_bytes())
+        };
+        assert_eq!(declared("ISO-8859-1", "caf\u{e9}"), Err(Malformed::NotUtf8));
+        assert_eq!(declared("utf-8", "caf\u{e9}").expect("parses").text, "caf\u{e9}");
+        assert_eq!(declared("ISO-8859-1", "cafe").expect("parses").text, "cafe");
     }
 
     #[test]

@@ -286,3 +286,18 @@ async fn a_body_without_a_length_may_have_any() {
         client.send("PUT", "/bucket/k", &wrong, framed).await.refused(400, "BadDigest");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_what_every_header_says_of_it() {
+    let client = Client::with_bucket().await;
+    let chunked = ("transfer-encoding", "chunked");
+    let trailers = "3\r\nabc\r\n0\r\nx-amz-checksum-crc32: AAAAAA==\r\n\r\n";
+    client.send("PUT", "/bucket/k", &[chunked], trailers).await.refused(400, "MalformedTrailerError");
+    let (length, whole) = (|said| ("x-amz-decoded-content-length", said), "3\r\nabc\r\n0\r\n\r\n");
+    client.send("PUT", "/bucket/k", &[length("2")], "abc").await.refused(400, "InvalidArgument");
+    client.send("PUT", "/bucket/k", &[length("x")], "abc").await.refused(400, "InvalidArgument");
+    client.send("PUT", "/bucket/k", &[chunked, length("2")], whole).await.refused(400, "IncompleteBody");
+    client.get("/bucket/k").await.refused(404, "NoSuchKey");
+    client.send("PUT", "/bucket/k", &[length("3")], "abc").await.expect(200);
+    client.send("PUT", "/bucket/k", &[chunked, length("3")], whole).await.expect(200);
+}

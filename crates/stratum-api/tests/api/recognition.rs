@@ -83,6 +83,43 @@ async fn a_header_that_nobody_heeds_is_refused_on_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_condition_that_nobody_asks_is_refused_on_writes() {
+    let rig = with_object().await;
+    let tags = b"<Tagging><TagSet/></Tagging>";
+    for (method, target, header, body) in [
+        ("PUT", "/bucket/k", ("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT"), b"other".as_slice()),
+        ("DELETE", "/bucket/k", ("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT"), b""),
+        ("PUT", "/bucket/k?tagging", ("if-match", "\"a\""), tags),
+        ("POST", "/bucket/k?uploads", ("if-none-match", "*"), b""),
+        ("DELETE", "/bucket", ("if-match", "\"a\""), b""),
+    ] {
+        let refused = rig.send(method, target, &[header], body).await;
+        let told = (refused.status, refused.code());
+        assert_eq!(told, (501, "NotImplemented".into()), "{method} {target} {header:?}");
+        is_kept(&rig, header.0).await;
+    }
+    let range = [("content-range", "bytes 0-4/9")];
+    assert_eq!(put(&rig, "/bucket/k", &range).await.code(), "InvalidArgument");
+    is_kept(&rig, "content-range").await;
+    assert_eq!(rig.send("GET", "/bucket/k?tagging", &[("if-match", "\"a\"")], b"").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_values_of_a_parameter_none_counts() {
+    let rig = with_object().await;
+    for (method, target) in [
+        ("DELETE", "/bucket/k?versionId=null&versionId=0"),
+        ("GET", "/bucket/k?versionId=0&%76ersionId=null"),
+        ("GET", "/bucket?prefix=a&prefix=k"),
+    ] {
+        let refused = rig.send(method, target, &[], b"").await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "InvalidArgument"), "{method} {target}");
+        is_kept(&rig, target).await;
+    }
+    assert_eq!(rig.send("GET", "/bucket?prefix=a&prefix=a&own=1&own=2", &[], b"").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_lines_of_a_condition_are_one_list() {
     let rig = with_object().await;
     for lines in

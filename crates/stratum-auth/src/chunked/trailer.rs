@@ -76,7 +76,8 @@ impl TrailerReader {
     fn add(&mut self, line: &[u8]) -> Result<(), ChunkError> {
         let (name, value) = parse(line)?;
         self.length += name.len() + value.len();
-        if self.length > Self::MAX_LINE_BYTES {
+        // Of two values one would be compared and the other dropped.
+        if self.length > Self::MAX_LINE_BYTES || self.trailers.get(&name).is_some() {
             return Err(ChunkError::MalformedTrailer);
         }
         self.trailers.0.push((name, value.to_owned()));
