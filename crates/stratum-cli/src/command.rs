@@ -3,6 +3,7 @@
 //! Each ends with 0 when all was done, and otherwise with the code of [`Outcome`](crate::problem::Outcome).
 
 mod alias;
+mod apart;
 mod cat;
 mod cp;
 mod du;

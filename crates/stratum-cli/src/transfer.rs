@@ -12,6 +12,8 @@ mod pieces;
 mod remove;
 mod upload;
 
+pub use copy::is_same;
+
 use crate::local::{LocalFile, Root};
 use crate::output::Output;
 use crate::place::{Url, shown};

@@ -476,6 +476,46 @@ fn nothing_is_moved_onto_itself_by_another_name_of_its_endpoint() {
     assert_eq!(person.keys("s3://box"), ["other"]);
 }
 
+/// What a bucket has beyond a folder of it isn't left over, and a copy of a bucket into itself has no end.
+#[test]
+fn nothing_is_copied_into_itself_by_another_name_of_its_endpoint() {
+    let (person, other) = (Person::with_bucket(), Server::start());
+    set_alias(&person, "again", &person.server.endpoint().replace("127.0.0.1", "localhost"));
+    set_alias(&person, "away", &other.endpoint());
+    person.does(&["cp", &person.write("file", b"the only one"), "s3://box/sub/k"]);
+    person.does(&["cp", &person.write("file", b"another one"), "s3://box/l"]);
+    for refused in [
+        ["sync", "--delete", "again://box/sub", "s3://box"],
+        ["sync", "--delete", "s3://box", "again://box/sub"],
+        ["cp", "--recursive", "again://box", "s3://box/copy"],
+        ["mv", "--recursive", "s3://box", "again://box/sub/further"],
+    ] {
+        assert!(person.fails(&refused, 2).contains("both are names of one endpoint"), "{refused:?}");
+    }
+    assert_eq!(person.keys("s3://box"), ["l", "sub/k"]);
+    // Another endpoint's bucket of that name is another bucket.
+    person.does(&["mb", "away://box"]);
+    person.does(&["sync", "s3://box", "away://box/sub"]);
+    person.does(&["sync", "--delete", "s3://box/sub", "away://box"]);
+    assert_eq!(person.keys("away://box"), ["k"]);
+    person.does(&["sync", "--delete", "s3://box", "again://box"]);
+    assert_eq!(person.keys("s3://box"), ["l", "sub/k"]);
+}
+
+/// A kilobyte of metadata may be hundreds of headers.
+#[test]
+fn an_object_of_many_headers_comes_back() {
+    let person = Person::with_bucket();
+    let file = person.write("file", b"with a lot to say");
+    let said: Vec<String> = (0..150).map(|number| format!("m{number}=v")).collect();
+    let mut args = vec!["cp"];
+    args.extend(said.iter().flat_map(|said| ["--metadata", said]));
+    args.extend([file.as_str(), "s3://box/k"]);
+    person.does(&args);
+    person.does(&["cp", "s3://box/k", &person.typed("back")]);
+    assert_eq!(fs::read(person.path("back")).unwrap(), b"with a lot to say");
+}
+
 #[test]
 fn an_alias_is_an_endpoint_of_its_own_and_its_file_is_nobodys_business() {
     let (person, other) = (Person::with_bucket(), Server::start());

@@ -1,5 +1,6 @@
 //! `stratum cp` and `stratum mv`.
 
+use super::apart::check_apart;
 use super::{interrupted, on_threads};
 use crate::connection::ConnectArgs;
 use crate::local::{Root, Target};
@@ -204,7 +205,7 @@ async fn steps(
     let extents = args.sources.iter().map(|source| extent(source, args.recursive, args.raw));
     let extents = extents.collect::<Result<Vec<_>, _>>()?;
     for source in &args.sources {
-        apart_from_target(source, &args.target, args.recursive)?;
+        check_apart(&engine.sessions, source, &args.target, args.recursive).await?;
     }
     let is_many = args.sources.len() > 1 || extents.contains(&Extent::Many);
     let aim = Arc::new(Aim::of(&args.target, is_many)?);
@@ -260,23 +261,6 @@ fn file_name(place: &Place) -> String {
         Place::Remote(url) => url.file_name().to_owned(),
         Place::Local(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         Place::Pipe => String::new(),
-    }
-}
-
-/// That what is copied isn't within what it is copied to, or the other way round: it would be found again and again.
-pub fn apart_from_target(source: &Place, target: &Place, is_recursive: bool) -> Result<(), Problem> {
-    match (source, target) {
-        (Place::Remote(source), Place::Remote(target)) if is_recursive => {
-            let is_one = source.site == target.site && source.bucket == target.bucket;
-            if is_one && target.folder().starts_with(&source.folder()) {
-                return Err(Problem::Usage(format!("{target} lies within {source}")));
-            }
-            Ok(())
-        }
-        (Place::Local(_) | Place::Pipe, Place::Local(_) | Place::Pipe) => Err(Problem::Usage(
-            "neither source nor target is in a bucket: cp(1), mv(1) and rsync(1) are for that".into(),
-        )),
-        _ => Ok(()),
     }
 }
 

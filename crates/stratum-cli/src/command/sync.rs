@@ -4,7 +4,8 @@
 //! memory. What differs is copied as it is met. What the target has beyond the source is deleted, if that is asked for, as it is met,
 //! too; but from the moment on when anything of the source couldn't be looked at, nothing is deleted any more.
 
-use super::cp::{AttributeArgs, HowArgs, apart_from_target, transfer};
+use super::apart::check_apart;
+use super::cp::{AttributeArgs, HowArgs, transfer};
 use crate::connection::ConnectArgs;
 use crate::local::Root;
 use crate::machine::Machine;
@@ -64,8 +65,8 @@ async fn work(
     args: &SyncArgs,
     engine: &Engine,
 ) -> Result<BoxStream<'static, Result<Work, Problem>>, Problem> {
-    apart_from_target(&args.source, &args.target, true)?;
-    apart_from_target(&args.target, &args.source, true)?;
+    check_apart(&engine.sessions, &args.source, &args.target, true).await?;
+    check_apart(&engine.sessions, &args.target, &args.source, true).await?;
     let target = match &args.target {
         Place::Remote(url) => Target::Prefix(url.with_key(url.folder())),
         Place::Local(path) => Target::Below(Arc::new(Root::new(path.clone()))),

@@ -20,6 +20,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// What is read at a time at most, which a part's bytes fill.
 const READ_BYTES: usize = 512 << 10;
 
+/// Headers of an answer: one for each of an object's metadata, of which 2 KiB may hold hundreds.
+const MAX_HEADERS: usize = 1024;
+
 /// A client for one endpoint.
 pub fn http(connection: &Connection) -> Result<Http, TrustError> {
     let mut connector = HttpConnector::new();
@@ -34,6 +37,7 @@ pub fn http(connection: &Connection) -> Result<Http, TrustError> {
         .wrap_connector(connector);
     let mut builder = Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).http1_max_buf_size(READ_BYTES);
+    builder.http1_max_headers(MAX_HEADERS);
     Ok(builder.build(connector))
 }
 

@@ -141,7 +141,7 @@ const SAME_ELSEWHERE: &str =
     "source and target are the same object, by two names of one endpoint: to move it would be to delete it";
 
 /// Whether two endpoints have just the same of a name: then they are one, as far as anybody can see.
-async fn is_same(source: &Client, target: &Client, url: &Url) -> Result<bool, Problem> {
+pub async fn is_same(source: &Client, target: &Client, url: &Url) -> Result<bool, Problem> {
     let there = match target.head(&url.bucket, &url.key, None).await.map_err(Problem::s3(url)) {
         Err(problem) if problem.outcome() == Outcome::Missing => return Ok(false),
         there => there?,
