@@ -1,4 +1,4 @@
-//! What all clients share, and how much of it is in use: memory for requests, and connections.
+//! What all clients share, and how much of it is in use: memory for requests, connections, and the space on the drives.
 //!
 //! Where either is short somebody is refused or closed already, or soon is: whoever is on call is to know, and who has
 //! the most.
@@ -6,15 +6,21 @@
 use crate::shown::bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 use stratum_api::admission::{Admission, LAST_PART};
 use stratum_api::server::{Connections, ConnectionsStatus};
+use stratum_api::want_of_space::WantOfSpace;
 
 /// What is shared. Cheap handles.
 #[derive(Clone)]
 pub struct Load {
     pub admission: Admission,
     pub connections: Arc<Connections>,
+    pub want_of_space: WantOfSpace,
 }
+
+/// How long it is told that somebody was refused for want of space.
+const TOLD_FOR: Duration = Duration::from_secs(60);
 
 /// Memory for requests, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +66,11 @@ impl Load {
     pub fn connections(&self) -> ConnectionsStatus {
         self.connections.status()
     }
+
+    /// How long ago a client was refused for want of space, if that was lately. `now` is of the monotonic clock.
+    pub fn lacked_space(&self, now: Duration) -> Option<Duration> {
+        self.want_of_space.since(now).filter(|since| *since < TOLD_FOR)
+    }
 }
 
 /// What somebody should know, if either is short.
@@ -81,6 +92,14 @@ pub fn notes(admission: &AdmissionStatus, connections: &ConnectionsStatus) -> Ve
         )
     });
     memory.into_iter().chain(places).collect()
+}
+
+/// What somebody should know of a client that was refused so long ago.
+pub fn note_of_space(since: Duration) -> String {
+    format!(
+        "a client was refused for want of space (507) {} s ago: what it sent is more than is left for it beside the reserve",
+        since.as_secs()
+    )
 }
 
 /// What is left is the part that is for those who hold little.
@@ -115,11 +134,16 @@ pub fn of_connections(connections: &ConnectionsStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::StatusCode;
     use stratum_api::admission::Party;
 
     #[test]
     fn what_is_short_is_said_with_who_holds_the_most() {
-        let load = Load { admission: Admission::new(512 << 20), connections: Connections::new(16) };
+        let load = Load {
+            admission: Admission::new(512 << 20),
+            connections: Connections::new(16),
+            want_of_space: WantOfSpace::default(),
+        };
         assert!(notes(&load.admission(), &load.connections()).is_empty());
         let (one, two) = (Party::User("one".into()), Party::User("two".into()));
         let (one, two) = (load.admission.enter(one).unwrap(), load.admission.enter(two).unwrap());
@@ -143,5 +167,20 @@ mod tests {
         let told = notes(&load.admission(), &status);
         assert!(told.len() == 1 && told[0].starts_with("connections are short: "), "{told:?} {status:?}");
         assert!(of_connections(&status).contains("of 16 open"), "{status:?}");
+    }
+
+    #[test]
+    fn want_of_space_is_told_for_a_minute() {
+        let load = Load {
+            admission: Admission::new(1 << 20),
+            connections: Connections::new(16),
+            want_of_space: WantOfSpace::default(),
+        };
+        let at = Duration::from_secs;
+        load.want_of_space.answered(StatusCode::OK, at(5));
+        assert_eq!(load.lacked_space(at(5)), None);
+        load.want_of_space.answered(StatusCode::INSUFFICIENT_STORAGE, at(10));
+        assert_eq!((load.lacked_space(at(13)), load.lacked_space(at(70))), (Some(at(3)), None));
+        assert!(note_of_space(at(3)).contains("(507) 3 s ago"));
     }
 }

@@ -350,7 +350,11 @@ impl Operator {
         let (usage, is_provisional) = (self.engine.journal.usage(), self.engine.metadata.is_provisional());
         let (fullness, pressure) = (self.engine.volumes.writer.fullness(), Pressure::of(usage));
         let tasks = self.around.tasks.health(&System);
-        let want = fullness::want(&fullness, pressure);
+        let lacked_space = self.around.load.lacked_space(System.monotonic());
+        let want = match lacked_space {
+            Some(_) => Want::Space,
+            None => fullness::want(&fullness, pressure),
+        };
         let (admission, connections) = (self.around.load.admission(), self.around.load.connections());
         let certificate = self.around.certificate.as_ref().map(|certificate| certificate.status());
         let stopped = self.engine.journal.why_stopped();
@@ -367,13 +371,14 @@ impl Operator {
             let count = redundancy.unreadable_objects;
             format!("objects that can't be read, or a part of them: {count}; `stratum fsck` names them, of a running server with `--endpoint`")
         }));
-        notes.extend(self.engine.metadata.awaited_bodies().map(|awaited| awaited.to_string()));
+        notes.extend(self.engine.metadata.packing_hindrance());
         notes.extend(tasks.iter().filter_map(TaskHealth::note));
         notes.extend(self.around.usage.note());
         notes.extend(load::notes(&admission, &connections));
         notes.extend(certificate.iter().flat_map(CertificateStatus::notes));
         notes.extend(tiers::notes(&self.engine));
         notes.extend(self.engine.lifecycle.notes());
+        notes.extend(lacked_space.map(load::note_of_space));
         notes.extend(fullness::notes(&fullness, pressure, |id| label(id).unwrap_or_default()));
         let state = if is_damaged {
             State::Damaged

@@ -175,7 +175,11 @@ fn serve_store(
     let certificate = certificate.map(CertificateTask::new);
     let Signs { telemetry, dropped, traces, exports } = signs;
     refuse_old_level(config, engine.metadata.level())?;
-    let load = Load { admission: Admission::new(REQUEST_MEMORY), connections: Connections::new(connections) };
+    let load = Load {
+        admission: Admission::new(REQUEST_MEMORY),
+        connections: Connections::new(connections),
+        want_of_space: Default::default(),
+    };
     let configuration = Configuration::new(args.config.as_deref(), config);
     let tasks = Tasks::default();
     let around = Around {
@@ -205,7 +209,7 @@ fn serve_store(
 
     let session_key = runtime.block_on(session_key::find(&layout.meta, keys.as_ref(), &System));
     let keys = Keys { keys, session_key };
-    let store = Arc::new(store(config, &engine, identities, keys, load.admission, Told { audit, traces }));
+    let store = Arc::new(store(config, &engine, identities, keys, &load, Told { audit, traces }));
     supervisor.run(Arc::new(AccessLogTask::new(store.clone())))?;
     let admin = admin(token, &engine, operator.clone(), telemetry);
     let limits = Limits { grace: Duration::from_secs(config.server.grace_seconds), ..Limits::default() };
@@ -300,7 +304,7 @@ fn store(
     engine: &Engine,
     identities: Identities,
     keys: Keys,
-    admission: Admission,
+    load: &Load,
     told: Told,
 ) -> Store {
     let Engine { metadata, volumes, journal, codecs, tables, usage, samples, .. } = engine.clone();
@@ -320,7 +324,8 @@ fn store(
         audit: told.audit,
         traces: told.traces,
         settings: settings(config),
-        admission,
+        admission: load.admission.clone(),
+        want_of_space: load.want_of_space.clone(),
         usage,
         samples,
         pace: engine.pace().clone(),

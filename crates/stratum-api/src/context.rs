@@ -16,6 +16,7 @@ use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::selection::Selection;
 use crate::traces::{Trace, Traces};
+use crate::want_of_space::WantOfSpace;
 use crate::website::Website;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -106,6 +107,8 @@ pub struct Store {
     pub access_logs: AccessLogs,
     pub settings: Settings,
     pub admission: Admission,
+    /// Is told of every answer.
+    pub want_of_space: WantOfSpace,
     /// Is told of every read and of what is deleted; the tiers learn from it.
     pub usage: Arc<Usage>,
     /// Is told of every request that changes something or is refused.
@@ -133,7 +136,7 @@ pub enum Account {
 }
 
 /// The canonical user id that S3 gives to whoever signs nothing.
-const NOBODY: &str = "65a011a29cdf8ec533ec3d1ccaae921c";
+pub const NOBODY: &str = "65a011a29cdf8ec533ec3d1ccaae921c";
 
 impl Account {
     /// Its canonical user id.

@@ -66,6 +66,7 @@ mod telemetry;
 mod text;
 pub mod traces;
 mod version;
+pub mod want_of_space;
 mod website;
 mod xml;
 

@@ -118,6 +118,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let sent = response.body().size_hint().exact().or_else(|| announced(&response)).unwrap_or(0);
     let now = store.clock.monotonic();
     let took = now.saturating_sub(began);
+    store.want_of_space.answered(response.status(), now);
     if let Some(logged) = logged {
         let came =
             logged::Came { seen: &seen, request: id.as_str(), sent, error: told.map(|(code, _)| code), took };

@@ -3,7 +3,6 @@
 //! A count that every PUT kept up would be one more key written by each; so it is a scan, of a second or so for a
 //! million objects, for whoever asks now and then.
 
-use crate::awaited::AwaitedBodies;
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
 use crate::owners::{Piece, each_owner_in};
@@ -69,9 +68,9 @@ impl Metadata {
         self.log().lost_bodies()
     }
 
-    /// Bodies that keep the journal from being packed, if any do.
-    pub fn awaited_bodies(&self) -> Option<AwaitedBodies> {
-        self.upkeep().waiting().awaited()
+    /// In words, what keeps the journal from being packed, if anything does.
+    pub fn packing_hindrance(&self) -> Option<String> {
+        self.upkeep().waiting().note()
     }
 
     /// The first entry that is still in the journal: what was before it was packed, or is lost.

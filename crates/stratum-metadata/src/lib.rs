@@ -59,7 +59,6 @@ mod usage;
 mod versions;
 mod walk;
 
-pub use awaited::AwaitedBodies;
 pub use checkpoint::{Export as CheckpointExport, Sizes as CheckpointSizes};
 pub use committer::Headroom;
 pub use compact::{CompactionStatus, Compactor, Narrowed, Why};

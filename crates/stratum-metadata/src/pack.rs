@@ -47,12 +47,14 @@ const BATCH_OWNERS: usize = 640 << 10;
 /// How often it looks for a segment to pack, and how long it waits after a failure.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const RETRY_DELAY: Duration = Duration::from_secs(5);
-const LONG_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// Why a segment was not packed. It is tried again.
 #[derive(Debug, thiserror::Error)]
 enum PackError {
-    #[error("the journal: {0}")]
+    #[error(
+        "a segment of the journal can't be read: {0}; the journal keeps everything since, and at its cap it takes no writes. Bring \
+         back drives that may have it, or see what `stratum rescue` copies out and what `stratum restore --dry-run` makes of it"
+    )]
     Log(#[from] LogError),
     #[error("the index: {0}")]
     Read(#[from] ReadError),
@@ -134,10 +136,12 @@ impl Task for Packer {
                 Err(PackError::Awaited(awaited)) => {
                     Next::After(self.metadata.upkeep().waiting().goes_on(awaited))
                 }
+                Err(error @ (PackError::Log(_) | PackError::Nobodys(_))) => {
+                    Next::After(self.metadata.upkeep().waiting().fails(error.to_string()))
+                }
                 Err(error) => {
                     tracing::warn!(%error, first = segment.first, last = segment.last, "a segment was not packed");
-                    let waits_long = matches!(error, PackError::Nobodys(_));
-                    Next::After(if waits_long { LONG_RETRY_DELAY } else { RETRY_DELAY })
+                    Next::After(RETRY_DELAY)
                 }
             }
         })

@@ -441,6 +441,7 @@ async fn store(folder: &std::path::Path, choices: &Choices, clock: Arc<dyn Clock
         entropy: Arc::new(System),
         keys: Arc::new(master_keys()),
         session_key: DataKey::new(random()),
+        want_of_space: Default::default(),
     }
 }
 

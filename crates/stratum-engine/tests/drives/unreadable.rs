@@ -74,7 +74,7 @@ async fn a_body_that_is_bad_in_every_copy_keeps_nothing_in_the_journal() {
         store.tend_until(|store| store.is_packed(1_000 + round * 400 - 200)).await;
     }
     store.tend_until(|store| store.journal.first() > index).await;
-    assert_eq!(store.metadata.awaited_bodies(), None);
+    assert_eq!(store.metadata.packing_hindrance(), None);
     assert!(store.metadata.lost_bodies().has(index), "this run needs no mark");
     for number in (0..900).filter(|number| *number != ROTTEN) {
         assert_eq!(store.read(number).await, Some(body(number)), "{number}");
@@ -100,9 +100,10 @@ async fn a_body_that_a_missing_drive_may_have_is_waited_for() {
     let (hot, aside) = (dir.path().join(format!("hot/{away}")), dir.path().join("aside"));
     let store = store.restart(|_| fs::rename(&hot, &aside).unwrap()).await;
     fill(&store, 1_000..1_600).await;
-    store.tend_until(|store| store.metadata.awaited_bodies().is_some() && store.is_packed(1)).await;
-    let awaited = store.metadata.awaited_bodies().unwrap();
-    assert_eq!((awaited.bodies, awaited.drives), (1, [format!("hot/{away}")].into()));
+    store.tend_until(|store| store.metadata.packing_hindrance().is_some() && store.is_packed(1)).await;
+    let told = store.metadata.packing_hindrance().unwrap();
+    assert!(told.starts_with("small bodies that no drive here can give: 1;"), "{told}");
+    assert!(told.contains(&format!("were asked: hot/{away}.")), "{told}");
     let Some(Place::Journal { index, .. }) = store.place(ROTTEN) else { panic!("it is nowhere else") };
     assert!(store.journal.first() <= index, "its segment stays");
     let store = store.restart(|_| fs::rename(&aside, &hot).unwrap()).await;
