@@ -6,6 +6,7 @@
 mod files;
 
 use crate::config::AuditSection;
+use crate::failure::Failure;
 use crate::webhook::Webhook;
 use bytes::Bytes;
 use files::Files;
@@ -32,6 +33,16 @@ const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::fr
 pub struct Audits {
     pub audit: Audit,
     pub tasks: Vec<Arc<dyn Task>>,
+}
+
+/// Whether the file can be written: a server that keeps no audit, though it was told to, isn't started.
+///
+/// # Errors
+/// Those of the file.
+pub fn try_file(config: &AuditSection) -> Result<(), Failure> {
+    let Some(path) = &config.file else { return Ok(()) };
+    let opened = Files::new(path.clone(), config.file_size, config.keep).open();
+    opened.map(drop).map_err(|error| format!("audit.file: {}: {error}", path.display()).into())
 }
 
 impl Audits {

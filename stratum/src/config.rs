@@ -4,6 +4,8 @@
 //! was meant would be worse than one that does not start. Every value has a default, so that the file may be empty.
 
 // The fuzz targets include this file by its path, too.
+#[path = "config/paths.rs"]
+mod paths;
 #[path = "config/remote.rs"]
 mod remote;
 #[path = "config/telling.rs"]
@@ -29,6 +31,9 @@ use stratum_tiering::prices::TierPrices;
 pub use telling::{AuditSection, HttpUrl, Metrics, OtlpSection, WebhookEntry};
 use tiering::{ClockSection, LifecycleSection, TieringSection};
 use toml::Spanned;
+
+/// The least that background work may read and write in a second, in bytes: a fragment or two.
+const LEAST_BACKGROUND_BYTES: u64 = 64 << 10;
 
 /// A configuration that cannot be used; the text says where and why.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +94,7 @@ pub struct ServerSection {
     #[serde(deserialize_with = "website_domain")]
     pub website_domain: Option<String>,
     /// Data folders, used when the command line names none. At least one, where it is said at all.
-    #[serde(deserialize_with = "data")]
+    #[serde(deserialize_with = "paths::folders")]
     pub data: Vec<PathBuf>,
     /// Serve the console below `/_stratum/console/`.
     pub console: bool,
@@ -171,6 +176,7 @@ impl Tiers {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TierSection {
+    #[serde(deserialize_with = "paths::folders")]
     pub drives: Vec<PathBuf>,
     pub geometry: Option<Spanned<GeometryText>>,
     /// What bodies that come to the tier are coded with.
@@ -183,6 +189,7 @@ pub struct TierSection {
     pub endpoint: Option<Spanned<String>>,
     pub region: Option<Spanned<String>>,
     /// Who we are to it; without such a file that is in the environment.
+    #[serde(deserialize_with = "paths::some_file")]
     pub credentials_file: Option<PathBuf>,
     #[serde(
         rename = "access_key",
@@ -227,7 +234,9 @@ fn parse_geometry(text: &str) -> Option<Geometry> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
+    #[serde(deserialize_with = "paths::file")]
     pub certificate: PathBuf,
+    #[serde(deserialize_with = "paths::file")]
     pub key: PathBuf,
 }
 
@@ -270,8 +279,9 @@ impl std::fmt::Debug for Secret {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Background {
-    #[serde(deserialize_with = "size")]
+    #[serde(deserialize_with = "bytes_per_second")]
     pub bytes_per_second: u64,
+    #[serde(deserialize_with = "operations_per_second")]
     pub operations_per_second: u64,
 }
 
@@ -303,6 +313,7 @@ impl Default for Heal {
 #[serde(deny_unknown_fields, default)]
 pub struct Encryption {
     /// The file of the master keys, which nobody else may read.
+    #[serde(deserialize_with = "paths::some_file")]
     pub master_keys: Option<PathBuf>,
 }
 
@@ -360,18 +371,11 @@ fn is_domain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
-fn data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
-    let all = Vec::<PathBuf>::deserialize(deserializer)?;
-    match all.is_empty() || all.iter().any(|folder| folder.as_os_str().is_empty()) {
-        true => Err(D::Error::custom("names no folder: leave it out for ./data, or name one for each drive")),
-        false => Ok(all),
-    }
-}
-
 /// A tracing filter. Parsed here, so that a mistake is told with its line.
 fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(deserializer)?;
     match tracing_subscriber::EnvFilter::try_new(&text) {
+        Ok(_) if text.trim().is_empty() => Err(D::Error::custom("is empty: write \"off\" for a silent log")),
         Ok(_) => Ok(Some(text)),
         Err(error) => Err(D::Error::custom(format!("\"{text}\" is no filter of the log: {error}"))),
     }
@@ -379,6 +383,21 @@ fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, 
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     quantity::size(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// What nothing can be mended with is no pace: who wants background work to rest says that (`stratum pace`).
+fn bytes_per_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match size(deserializer)? {
+        bytes if bytes >= LEAST_BACKGROUND_BYTES => Ok(bytes),
+        _ => Err(D::Error::custom("is too little to mend anything: write \"64KiB\" or more")),
+    }
+}
+
+fn operations_per_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match u64::deserialize(deserializer)? {
+        0 => Err(D::Error::custom("is too little to mend anything: write 1 or more")),
+        operations => Ok(operations),
+    }
 }
 
 /// A span with its unit: a bare number in a file leaves readers guessing.
@@ -633,7 +652,18 @@ mod tests {
             ("[tiers.hot]\ncodec = \"gzip\"", "line 2, tiers.hot.codec: "),
             ("[server]\ndata = []", "line 2, server.data: names no folder"),
             ("[server]\naddress = \"9000\"", "line 2, server.address: "),
+            ("[server]\ndata = [\"a\", \"\"]", "line 2, server.data: names no folder"),
+            ("[tiers.warm]\ndrives = []", "line 2, tiers.warm.drives: names no folder"),
+            ("[tls]\ncertificate = \"\"\nkey = \"k\"", "line 2, tls.certificate: names no file"),
+            ("[encryption]\nmaster_keys = \"\"", "line 2, encryption.master_keys: names no file"),
+            ("[audit]\nfile = \"\"", "line 2, audit.file: names no file"),
+            ("[tiers.cold]\ncredentials_file = \"\"", "line 2, tiers.cold.credentials_file: names no file"),
+            ("[background]\nbytes_per_second = \"0\"", "line 2, background.bytes_per_second: is too little"),
+            ("[background]\noperations_per_second = 0", "line 2, background.operations_per_second: is too"),
+            ("[log]\nfilter = \"\"", "line 2, log.filter: is empty"),
+            ("[tiers.cold]\nremote = \"s3://b\"\nregion = \"US East\"", "line 3, tiers.cold.region: "),
             ("[metrics]\ntoken = \"\"", "line 2, metrics.token: is empty"),
+            ("[metrics]\ntoken = \"a b\"", "line 2, metrics.token: no header carries it"),
             (
                 "[metrics]\nbuckets = [\"Photos\"]",
                 "line 2, metrics.buckets: \"Photos\": a bucket's name has ",

@@ -4,10 +4,24 @@ use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::failure::Failure;
 use std::collections::BTreeSet;
+use stratum_api::context::NOBODY;
 use stratum_auth::{AccessKey, Identities, SecretKey, User};
 
 /// Root's canonical id.
 const ROOT_ID: &str = "root";
+
+/// Refuses users of the configuration who would be somebody else. Whose keys these are needs no drive.
+///
+/// # Errors
+/// The canonical id of root or of nobody.
+pub fn refuse_taken_ids(config: &Config) -> Result<(), Failure> {
+    for (taken, of) in [(ROOT_ID, "root"), (NOBODY, "whoever signs nothing")] {
+        if config.users.iter().any(|user| user.id.get_ref() == taken) {
+            return Err(format!("user.id: \"{taken}\" is the id of {of}: give the user another one").into());
+        }
+    }
+    Ok(())
+}
 
 /// The canonical ids of all of them.
 pub fn accounts(config: &Config) -> BTreeSet<String> {

@@ -52,6 +52,32 @@ impl Layout {
         Layout { meta: home.join("meta"), homes: data.to_owned(), tiers: tiers.into(), embedded }
     }
 
+    /// Each drive has a folder of its own, in none of the others: two that fail together would be counted as two.
+    ///
+    /// # Errors
+    /// In words, with both.
+    pub fn check(&self) -> Result<(), String> {
+        let named: Vec<&Path> =
+            self.tiers.iter().flat_map(|tier| &tier.drives).map(PathBuf::as_path).collect();
+        let real: Vec<PathBuf> = named.iter().map(|folder| real(folder)).collect();
+        for (at, one) in real.iter().enumerate() {
+            for (other_at, other) in real.iter().enumerate().filter(|(other_at, _)| *other_at != at) {
+                let shown = |at: usize| named.get(at).copied().unwrap_or(Path::new("")).display();
+                if one == other {
+                    return Err(format!(
+                        "two drives are one folder, {} and {}: name each once",
+                        shown(at),
+                        shown(other_at)
+                    ));
+                }
+                if one.starts_with(other) {
+                    return Err(format!("the drive {} lies in another one, {}", shown(at), shown(other_at)));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Now that these drives are there: what isn't on drives lies in the first data folder that has one. A disk that is
     /// not mounted leaves its folder behind, and an index must not be begun anew on the disk beneath.
     pub fn settle(&mut self, there: &[Arc<Drive>]) {
@@ -90,6 +116,14 @@ impl Layout {
     }
 }
 
+/// Where it really is, as far as it is there.
+fn real(folder: &Path) -> PathBuf {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let above = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let below = above.and_then(|(above, real)| Some(real.join(absolute.strip_prefix(above).ok()?)));
+    below.unwrap_or(absolute)
+}
+
 /// The usual six, and those above that were added: they have an identity, or what is left of one.
 fn embedded(folder: &Path, tier: Tier) -> Vec<PathBuf> {
     let home = folder.join(tier.name());
@@ -110,6 +144,25 @@ mod tests {
 
     fn layout(data: &[&str]) -> Layout {
         Layout::new(&data.iter().map(PathBuf::from).collect::<Vec<_>>(), &Config::default())
+    }
+
+    #[test]
+    fn no_drive_is_another_one_or_in_it() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        std::fs::create_dir(at("a")).unwrap();
+        std::os::unix::fs::symlink(at("a"), at("link")).unwrap();
+        let check = |names: &[&str]| {
+            let folders: Vec<PathBuf> = names.iter().map(|name| at(name)).collect();
+            Layout::new(&folders, &Config::default()).check()
+        };
+        assert_eq!(check(&["a"]), Ok(()));
+        assert_eq!(check(&["a", "b"]), Ok(()));
+        // A disk that is mounted below another one's folder.
+        assert_eq!(check(&["a", "a/b"]), Ok(()));
+        assert!(check(&["a", "a"]).unwrap_err().contains("two drives are one folder"));
+        assert!(check(&["a", "link"]).unwrap_err().contains("two drives are one folder"));
+        assert!(check(&["a", "link/hot"]).unwrap_err().contains("lies in another one"));
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     let configured_keys = master_keys::configured(config)?;
     let remote = remote::configured(config)?;
     let mut layout = Layout::new(&config.server.data, config);
+    layout.check()?;
     private::close(&layout)?;
     let foundation = awaited::await_foundation(&layout, config.server.address)?;
     layout.settle(&foundation.set.all_drives());

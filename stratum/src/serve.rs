@@ -3,7 +3,7 @@
 //! The order matters: what can be wrong with the command line and the configuration, then the drives, then who root is,
 //! then the engine over the drives (`stratum_engine`), then what works in the background, and only then the listener.
 
-use crate::audit::Audits;
+use crate::audit::{self, Audits};
 use crate::backup::configuration::Configuration;
 use crate::certificate::CertificateTask;
 use crate::classify::ClassifyTask;
@@ -12,7 +12,7 @@ use crate::credentials::{Credentials, variable};
 use crate::delivery::DeliveryTask;
 use crate::failure::Failure;
 use crate::figures::FiguresTask;
-use crate::identities::{accounts, identities};
+use crate::identities::{accounts, identities, refuse_taken_ids};
 use crate::listen::{self, connection_limit, descriptor_limit, stop_signal};
 use crate::load::Load;
 use crate::logging::DroppedLines;
@@ -97,6 +97,8 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
         return Err("--demo is for a first look over plain HTTP, and the configuration has TLS".into());
     }
     refuse_old_processors()?;
+    refuse_taken_ids(config)?;
+    audit::try_file(&config.audit)?;
     let said = Credentials::from_environment()?;
     said.as_ref().map(|said| identities(config, said)).transpose()?;
     let webhooks = Webhooks::of(&config.webhooks)?;

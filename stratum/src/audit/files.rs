@@ -56,7 +56,11 @@ impl Files {
         Ok(())
     }
 
-    fn open(&self) -> io::Result<(File, u64)> {
+    /// The file, made if it isn't there, and its size.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn open(&self) -> io::Result<(File, u64)> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
         let size = file.metadata()?.len();
         Ok((file, size))

@@ -20,6 +20,11 @@ impl<'de> Deserialize<'de> for RefusedSecret {
     }
 }
 
+/// Whether a signature's scope can name it. Other stores than AWS call theirs what they like.
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b','))
+}
+
 impl TierSection {
     /// The remote store, if there is one.
     ///
@@ -42,6 +47,10 @@ impl TierSection {
         };
         if tier != Tier::Cold {
             return Some((start, "remote", "only the cold tier may be remote".into()));
+        }
+        if let Some(region) = self.region.as_ref().filter(|region| !is_region(region.get_ref())) {
+            let problem = format!("\"{}\" is no region", region.get_ref());
+            return Some((region.span().start, "region", problem));
         }
         let error = self.remote_address().err()?;
         let (field, start) = match error {

@@ -1,5 +1,6 @@
 //! The sections that say who is told of what happens: `[[webhook]]`, `[audit]`, `[metrics]` and `[otlp]`.
 
+use super::paths::some_file;
 use super::{Secret, size};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -24,6 +25,7 @@ pub struct WebhookEntry {
     pub name: Spanned<String>,
     pub url: HttpUrl,
     /// A file with what is sent as `Authorization: Bearer`.
+    #[serde(default, deserialize_with = "some_file")]
     pub token_file: Option<PathBuf>,
 }
 
@@ -100,6 +102,7 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spanned<String>, D
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditSection {
+    #[serde(deserialize_with = "some_file")]
     pub file: Option<PathBuf>,
     /// What a file holds before the next one is begun.
     #[serde(deserialize_with = "file_bytes")]
@@ -127,10 +130,20 @@ fn file_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Erro
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
     /// What every scraper sends as `Authorization: Bearer <token>`. Without one only those on loopback are answered.
+    #[serde(deserialize_with = "token")]
     pub token: Option<Secret>,
     /// Buckets that have metrics of their own. They are named here, so that nobody makes metrics by making buckets.
     #[serde(deserialize_with = "buckets")]
     pub buckets: BTreeSet<String>,
+}
+
+/// What can stand behind `Bearer` in a header.
+fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    let token = Secret::deserialize(deserializer)?;
+    match token.0.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(Some(token)),
+        false => Err(D::Error::custom("no header carries it: write visible ASCII without spaces")),
+    }
 }
 
 fn buckets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {

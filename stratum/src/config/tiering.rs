@@ -1,5 +1,6 @@
 //! The sections that say how it is decided where objects lie: `[tiering]`, `[tiers.X.prices]` and `[clock]`.
 
+use super::paths::some_file;
 use super::{Config, Tiers, duration, size};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -40,6 +41,7 @@ pub struct ClassifierSection {
     /// Whether it is looked what objects' bytes are.
     pub enabled: bool,
     /// An ONNX file in place of the model that is built in, beside which its description lies with the ending `.json`.
+    #[serde(deserialize_with = "some_file")]
     pub model: Option<PathBuf>,
 }
 

@@ -55,6 +55,21 @@ fn a_refused_start_ends_with_2_and_says_why() {
     std::fs::write(&config, "[server]\nport = 1\n").unwrap();
     check("a mistake in the configuration", "port", start);
 
+    // What can be wrong before a drive is touched leaves no set behind.
+    let (new, user) = (fresh("new"), "[[user]]\naccess_key = \"A\"\nsecret_key = \"long enough\"\n");
+    for (text, said) in [
+        (format!("{user}id = \"root\"\n"), "user.id: \"root\" is the id of root"),
+        (format!("{user}id = \"65a011a29cdf8ec533ec3d1ccaae921c\"\n"), "the id of whoever signs nothing"),
+        ("[audit]\nfile = \"/nowhere/audit.jsonl\"\n".to_owned(), "audit.file: /nowhere/audit.jsonl: "),
+        (format!("[tiers.warm]\ndrives = [{new:?}, {new:?}]\n"), "two drives are one folder"),
+    ] {
+        let mut start = on(&new);
+        start.arg("--config").arg(&config);
+        std::fs::write(&config, &text).unwrap();
+        check(&text, said, start);
+        assert!(!new.exists(), "{text}");
+    }
+
     // A journal of a version to come.
     for drive in 0..6 {
         let Ok(segments) = std::fs::read_dir(server.data().join(format!("hot/{drive}/journal"))) else {
