@@ -25,6 +25,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use report::Report;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,12 +78,15 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
     /// Whose key to sign with; without it as the operator's commands: STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY,
-    /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, ./data, ~/.aws.
+    /// --data, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, ./data, ~/.aws.
     #[arg(long, requires = "secret_key")]
     access_key: Option<String>,
     /// The secret of --access-key.
     #[arg(long, requires = "access_key")]
     secret_key: Option<String>,
+    /// The first data folder of a server on this machine, for the root credentials that it keeps there.
+    #[arg(long)]
+    data: Option<PathBuf>,
     #[command(flatten)]
     signing: Signing,
     /// Print one JSON document in place of the text.
@@ -185,7 +189,7 @@ fn credentials(args: &BenchArgs) -> Result<Credentials, CredentialsError> {
         Some((access_key, secret_key)) => {
             Ok(args.signing.with_region(crate::credentials::Credentials { access_key, secret_key }))
         }
-        None => args.signing.of_an_operator(None),
+        None => args.signing.of_an_operator(args.data.as_deref()),
     }
 }
 

@@ -43,8 +43,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(300);
 pub struct FsckArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// Have the running server at this address check itself, with root's credentials from the environment or a profile.
-    #[arg(long, conflicts_with_all = ["data", "config", "scratch"])]
+    /// Have the running server at this address check itself, with root's credentials from the environment or a profile, or
+    /// from the data folder of a server on this machine.
+    #[arg(long, conflicts_with_all = ["config", "scratch"])]
     endpoint: Option<String>,
     #[command(flatten)]
     signing: Signing,
@@ -91,7 +92,8 @@ pub fn run(args: &FsckArgs) -> ExitCode {
 fn ask(args: &FsckArgs, endpoint: &str) -> Result<Report, String> {
     let FsckArgs { signing, trust, .. } = args;
     let (signing, trust) = (signing.clone(), trust.clone());
-    let server = ServerArg { endpoint: endpoint.to_owned(), data: None, signing, trust };
+    let data = args.store.first_named();
+    let server = ServerArg { endpoint: endpoint.to_owned(), data, signing, trust };
     let say = |error: client::CallError| error.to_string();
     let operator = Operator::new(&server).map_err(say)?;
     let (quick, repair) = (args.quick.to_string(), args.repair.to_string());

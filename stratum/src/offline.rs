@@ -42,6 +42,11 @@ impl StoreArgs {
         config.map_err(|error| error.to_string())
     }
 
+    /// The first data folder that is named, which is where a server keeps root's credentials.
+    pub fn first_named(&self) -> Option<PathBuf> {
+        self.data.first().cloned()
+    }
+
     /// The drives and folders that these arguments mean.
     ///
     /// # Errors

@@ -52,8 +52,9 @@ pub struct RestoreArgs {
     /// The restored state is to stay: what it doesn't name is freed. Of a store that was restored before, or at once.
     #[arg(long)]
     accept: bool,
-    /// Accept the state that this running server serves, with root's credentials from the environment or a profile.
-    #[arg(long, requires = "accept", conflicts_with_all = ["data", "config", "from", "scratch"])]
+    /// Accept the state that this running server serves, with root's credentials from the environment or a profile, or from
+    /// the data folder of a server on this machine.
+    #[arg(long, requires = "accept", conflicts_with_all = ["config", "from", "scratch"])]
     endpoint: Option<String>,
     #[command(flatten)]
     signing: Signing,
@@ -120,7 +121,8 @@ impl Outcome {
 fn accept_running(args: &RestoreArgs, endpoint: &str) -> Result<String, String> {
     let RestoreArgs { signing, trust, .. } = args;
     let (signing, trust) = (signing.clone(), trust.clone());
-    let server = ServerArg { endpoint: endpoint.to_owned(), data: None, signing, trust };
+    let data = args.store.first_named();
+    let server = ServerArg { endpoint: endpoint.to_owned(), data, signing, trust };
     let operator = Operator::new(&server).map_err(|error| error.to_string())?;
     operator.post("restore/accept", &[]).map_err(|error| error.to_string())
 }

@@ -31,6 +31,23 @@ fn the_credentials_of_any_client_will_do_and_none_are_asked_for() {
 }
 
 #[test]
+fn a_servers_own_folder_is_enough_for_every_command() {
+    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
+    std::fs::create_dir(home.path().join("meta")).unwrap();
+    let kept = format!("access_key = {ACCESS_KEY}\nsecret_key = {SECRET_KEY}\n");
+    std::fs::write(home.path().join("meta/root-credentials"), kept).unwrap();
+    for args in [
+        ["status"].as_slice(),
+        &["fsck", "--quick"],
+        &["restore", "--accept"],
+        &["bench", "--op", "put", "--duration", "100ms", "--concurrency", "1"],
+    ] {
+        let output = command(&server, args).arg("--data").arg(home.path()).output().unwrap();
+        assert_ne!(output.status.code(), Some(2), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn the_status_tells_memory_and_connections() {
     let server = Server::start();
     let asked = |args: &[&str]| {
