@@ -32,8 +32,9 @@ COPY . .
 RUN find crates stratum -name "*.rs" -exec touch {} + && cargo build --release --locked -p stratum
 
 # What the image holds: the binary with its libraries, the roots of TLS (for a remote store, webhooks, and a backup to an S3
-# endpoint), a user, and a configuration to begin with.
-RUN mkdir -p /image/usr/local/bin /image/etc/ssl/certs && cp target/release/stratum /image/usr/local/bin/ \
+# endpoint), a user, and a configuration to begin with. Names of functions are a sixth of the binary and stay behind: what a panic
+# says has its file and line without them.
+RUN mkdir -p /image/usr/local/bin /image/etc/ssl/certs && strip -o /image/usr/local/bin/stratum target/release/stratum \
     && ldd target/release/stratum | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} /image/ \
     && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
     && echo 'stratum:x:10001:10001::/data:/nonexistent' > /image/etc/passwd && echo 'stratum:x:10001:' > /image/etc/group \
