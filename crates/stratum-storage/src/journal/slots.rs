@@ -15,7 +15,7 @@ use tracing_mutex::parkinglot::Mutex;
 /// The drive's directory of segments.
 const DIRECTORY: &str = "journal";
 /// The name's end while a slot is being made.
-const UNFINISHED: &str = ".new";
+pub(super) const UNFINISHED: &str = ".new";
 /// Free slots a drive keeps; more are removed.
 const MAX_FREE_SLOTS: usize = 1;
 /// Zeros are written in steps of this many bytes, so that bulk data on the same lane waits for one step at most.

@@ -22,19 +22,21 @@ fn reads(world: &World) -> u64 {
     world.disks.iter().map(|disk| disk.reads()).sum()
 }
 
-fn files(disk: &SimulatedDrive) -> u64 {
-    disk.files().iter().filter(|path| path.contains("segment")).count() as u64
+/// The segments that a start reads. What was still being made when the power went isn't read but removed.
+fn segments(disk: &SimulatedDrive) -> u64 {
+    let is_segment = |path: &&String| path.contains("segment") && !path.ends_with(slots::UNFINISHED);
+    disk.files().iter().filter(is_segment).count() as u64
 }
 
 #[test]
 fn a_start_reads_each_short_segment_once_on_each_drive() {
     for starts in [8, 40] {
         let world = started(starts, 3, 1);
-        let files: u64 = world.disks.iter().map(|disk| files(disk)).sum();
+        let segments: u64 = world.disks.iter().map(|disk| segments(disk)).sum();
         let before = reads(&world);
         drop(world.try_open(&[]).expect("it opens"));
         let read = reads(&world) - before;
-        assert!(files as usize >= starts && read <= files, "{read} reads of {files} files");
+        assert!(segments as usize >= starts && read <= segments, "{read} reads of {segments} segments");
     }
 }
 
@@ -73,7 +75,7 @@ fn drives_are_read_side_by_side() {
         let set = JournalSet { drives: drives.collect(), m: world.m, begun: true };
         let others: Vec<(&Arc<SimulatedDrive>, u64)> = {
             let others = world.disks.iter().enumerate().filter(|(place, _)| *place != slow);
-            others.map(|(_, disk)| (disk, disk.reads() + files(disk))).collect()
+            others.map(|(_, disk)| (disk, disk.reads() + segments(disk))).collect()
         };
         world.disks[slow].stall_reads(true);
         // Longer than a busy machine keeps a thread waiting.
